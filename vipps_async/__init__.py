@@ -1,0 +1,1 @@
+"""Asyncio-first SDK for the Vipps eCom API v2."""

@@ -1,0 +1,259 @@
+"""The settings of a session: credentials, environment, time-outs, retry policy and what calls itself a system."""
+
+from __future__ import annotations
+
+import enum
+import math
+import re
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from attrs import Attribute, field, frozen
+
+from vipps_async._version import __version__
+from vipps_async.errors import ConfigurationError, InvalidInputError
+
+__all__ = ["Credentials", "Environment", "RetryPolicy", "Settings", "SystemInfo", "Timeouts"]
+
+_MSN = re.compile(r"[0-9]{5,6}")
+#: What a header value may hold: visible ASCII and inner spaces. Anything else is refused, above all line breaks.
+_HEADER_VALUE = re.compile(r"[!-~]([ -~]*[!-~])?")
+_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+
+
+class Environment(enum.Enum):
+    """Which Vipps to talk to."""
+
+    #: The test environment, with keys of its own and play money.
+    TEST = "test"
+    #: The real one.
+    PRODUCTION = "production"
+
+    @property
+    def base_url(self) -> str:
+        """The host of this environment, without a trailing slash."""
+        return _HOSTS[self]
+
+
+_HOSTS = {
+    Environment.TEST: "https://apitest.vipps.no",
+    Environment.PRODUCTION: "https://api.vipps.no",
+}
+
+
+def _secret_header(_instance: object, attribute: Attribute[Any], value: object) -> None:
+    if not isinstance(value, str) or not _HEADER_VALUE.fullmatch(value):
+        raise InvalidInputError(attribute.name, "printable ASCII text without line breaks", secret=True)
+
+
+def _merchant_serial_number(_instance: object, attribute: Attribute[Any], value: object) -> None:
+    if not isinstance(value, str) or not _MSN.fullmatch(value):
+        raise InvalidInputError(attribute.name, "a string of 5 or 6 digits", value=value)
+
+
+@frozen(kw_only=True)
+class Credentials:
+    """The four values that the Vipps portal gives for a sales unit. The repr shows the serial number only.
+
+    Raises:
+        InvalidInputError: if one is empty or could not stand in a header, or the serial number is not 5 to 6 digits.
+    """
+
+    #: `client_id` of the sales unit.
+    client_id: str = field(repr=False, validator=_secret_header)
+    #: `client_secret` of the sales unit; sent only when fetching a token.
+    client_secret: str = field(repr=False, validator=_secret_header)
+    #: `Ocp-Apim-Subscription-Key`.
+    subscription_key: str = field(repr=False, validator=_secret_header)
+    #: The MSN, as a string: Vipps answers an integer with HTTP 500.
+    merchant_serial_number: str = field(validator=_merchant_serial_number)
+
+
+def _positive(_instance: object, attribute: Attribute[Any], value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value <= 0:
+        raise InvalidInputError(attribute.name, "a positive, finite number", value=value)
+
+
+@frozen(kw_only=True)
+class Timeouts:
+    """How long one attempt may take, in seconds.
+
+    Vipps advises at least 1 s to connect and at least 5 s to read (API guide, time-outs).
+    """
+
+    #: Until the connection stands, waiting for a free one and the TLS handshake included.
+    connect: float = field(default=5.0, validator=_positive)
+    #: The longest silence while waiting for the answer.
+    read: float = field(default=15.0, validator=_positive)
+    #: The whole attempt.
+    total: float = field(default=30.0, validator=_positive)
+
+
+def _attempts(_instance: object, attribute: Attribute[Any], value: object) -> None:
+    # The vendor takes five captures a minute for one order: four attempts leave room for one by hand.
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 4:
+        raise InvalidInputError(attribute.name, "a whole number from 1 to 4", value=value)
+
+
+@frozen(kw_only=True)
+class RetryPolicy:
+    """How a failed attempt is repeated. What may be repeated at all is not up to this policy."""
+
+    #: Attempts in all, the first included.
+    attempts: int = field(default=4, validator=_attempts)
+    #: Seconds that one call may take in all: token, attempts, pauses and asking details.
+    deadline: float = field(default=60.0, validator=_positive)
+    #: The pause before attempt n+1 is drawn from 0 to min(cap, base · 2ⁿ⁻¹) seconds: full jitter.
+    base: float = field(default=0.5, validator=_positive)
+    #: The same when Vipps said that it is asked too often.
+    throttled_base: float = field(default=2.0, validator=_positive)
+    #: The longest pause that is drawn, in seconds. A `Retry-After` may ask for longer.
+    cap: float = field(default=8.0, validator=_positive)
+    #: Size of the retry budget that all calls of a session share.
+    budget: int = field(default=500, validator=_positive)
+    #: What a retry takes from the budget ...
+    retry_cost: int = field(default=14, validator=_positive)
+    #: ... and a retry after being throttled, which puts less load on a server that works.
+    throttled_cost: int = field(default=5, validator=_positive)
+    #: What a success at first try gives back.
+    success_refill: int = field(default=1, validator=_positive)
+
+
+def _system_value(_instance: object, attribute: Attribute[Any], value: object) -> None:
+    if value is None:
+        return
+    if not isinstance(value, str) or len(value) > 30 or not _HEADER_VALUE.fullmatch(value):
+        rule = "1 to 30 printable ASCII characters without line breaks"
+        raise InvalidInputError(f"system {attribute.name}", rule, value=value)
+
+
+@frozen(kw_only=True)
+class SystemInfo:
+    """What calls Vipps: sent as the four `Vipps-System-…` headers, at most 30 characters each."""
+
+    #: `Vipps-System-Name`: your shop system.
+    name: str | None = field(default="vipps-async", validator=_system_value)
+    #: `Vipps-System-Version`.
+    version: str | None = field(default=__version__, validator=_system_value)
+    #: `Vipps-System-Plugin-Name`: a plug-in of yours, if any.
+    plugin_name: str | None = field(default=None, validator=_system_value)
+    #: `Vipps-System-Plugin-Version`.
+    plugin_version: str | None = field(default=None, validator=_system_value)
+
+
+def _checked_base_url(url: object, environment: Environment) -> str:
+    rule = "an https URL without path, query or user (http only for loopback)"
+    if not isinstance(url, str) or not _HEADER_VALUE.fullmatch(url):
+        raise InvalidInputError("base_url", rule, value=url)
+    try:
+        parts = urlsplit(url)
+        host, _port = parts.hostname, parts.port
+    except ValueError as error:
+        raise InvalidInputError("base_url", rule, value=url) from error
+    loopback = parts.scheme == "http" and host in _LOOPBACK
+    plain = not (parts.path.strip("/") or parts.query or parts.fragment or parts.username or parts.password)
+    if not host or not plain or not (parts.scheme == "https" or loopback):
+        raise InvalidInputError("base_url", rule, value=None if "@" in url else url, secret="@" in url)
+    for other, other_url in _HOSTS.items():
+        if other is not environment and host == urlsplit(other_url).hostname:
+            raise ConfigurationError(
+                f"environment is {environment.value}, but base_url is the host of {other.value}",
+                advice="set environment to match the host, or leave base_url out",
+            )
+    return url.rstrip("/")
+
+
+@frozen(kw_only=True)
+class Settings:
+    """Everything that a session is opened with, checked."""
+
+    credentials: Credentials
+    environment: Environment = Environment.TEST
+    #: The host to talk to, without a trailing slash.
+    base_url: str = ""
+    timeouts: Timeouts = Timeouts()
+    retry: RetryPolicy = RetryPolicy()
+    system: SystemInfo = SystemInfo()
+
+    @classmethod
+    def build(
+        cls,
+        credentials: Credentials,
+        *,
+        environment: Environment,
+        base_url: str | None,
+        timeouts: Timeouts | None,
+        retry: RetryPolicy | None,
+        system: SystemInfo | None,
+    ) -> Settings:
+        """Check the parts against each other and fill in the defaults.
+
+        Raises:
+            InvalidInputError: `base_url` is no https URL (nor http on loopback).
+            ConfigurationError: the host belongs to the other environment.
+        """
+        if not isinstance(environment, Environment):
+            raise InvalidInputError("environment", "an Environment", value=environment)
+        return cls(
+            credentials=credentials,
+            environment=environment,
+            base_url=environment.base_url if base_url is None else _checked_base_url(base_url, environment),
+            timeouts=timeouts or Timeouts(),
+            retry=retry or RetryPolicy(),
+            system=system or SystemInfo(),
+        )
+
+    @classmethod
+    def from_env(
+        cls,
+        env: Mapping[str, str],
+        *,
+        timeouts: Timeouts | None = None,
+        retry: RetryPolicy | None = None,
+        system: SystemInfo | None = None,
+    ) -> Settings:
+        """Read the settings from `VIPPS_…` variables.
+
+        Raises:
+            ConfigurationError: a variable is missing, or `VIPPS_ENVIRONMENT` is neither test nor production.
+            InvalidInputError: a value breaks a rule; the error names it.
+        """
+        wanted = {name: f"VIPPS_{name.upper()}" for name in _CREDENTIAL_NAMES}
+        missing = [variable for variable in wanted.values() if not env.get(variable)]
+        if missing:
+            raise ConfigurationError(
+                f"not set in the environment: {', '.join(missing)}",
+                advice="set the keys of your sales unit (Vipps portal, section Developer)",
+            )
+        name = env.get("VIPPS_ENVIRONMENT") or Environment.TEST.value
+        try:
+            environment = Environment(name)
+        except ValueError as error:
+            raise ConfigurationError(f"VIPPS_ENVIRONMENT is {name!r}", advice="set it to test or production") from error
+        return cls.build(
+            Credentials(**{attribute: env[variable] for attribute, variable in wanted.items()}),
+            environment=environment,
+            base_url=env.get("VIPPS_BASE_URL") or None,
+            timeouts=timeouts,
+            retry=retry,
+            system=system or _system_from_env(env),
+        )
+
+
+_CREDENTIAL_NAMES = ("client_id", "client_secret", "subscription_key", "merchant_serial_number")
+
+
+def _system_from_env(env: Mapping[str, str]) -> SystemInfo:
+    # Only what is set: a name without a version must not be paired with this package's own version.
+    if not any(env.get(name) for name in ("VIPPS_SYSTEM_NAME", "VIPPS_SYSTEM_VERSION")):
+        own = SystemInfo()
+        name, version = own.name, own.version
+    else:
+        name, version = env.get("VIPPS_SYSTEM_NAME") or None, env.get("VIPPS_SYSTEM_VERSION") or None
+    return SystemInfo(
+        name=name,
+        version=version,
+        plugin_name=env.get("VIPPS_SYSTEM_PLUGIN_NAME") or None,
+        plugin_version=env.get("VIPPS_SYSTEM_PLUGIN_VERSION") or None,
+    )

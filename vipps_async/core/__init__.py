@@ -1,0 +1,1 @@
+"""The engine room: what every call to every Vipps API goes through."""

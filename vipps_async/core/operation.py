@@ -1,0 +1,127 @@
+"""An operation is a value: all that the engine room needs to know about a call to Vipps."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+from urllib.parse import quote
+
+from attrs import field, frozen
+
+from vipps_async.errors import ApiError
+
+__all__ = [
+    "Call",
+    "Done",
+    "Finding",
+    "NoContent",
+    "NotDone",
+    "Operation",
+    "Repeat",
+    "Undecided",
+    "Verification",
+]
+
+R = TypeVar("R")
+A = TypeVar("A")
+
+
+class Repeat(enum.Enum):
+    """How an operation may be repeated when its outcome is not known (see core/decision.py for the table)."""
+
+    #: A read: repeat at will.
+    SAFE = "safe"
+    #: Vipps recognises the idempotency key: repeat with the same key and the same bytes.
+    KEYED = "keyed"
+    #: No key, but done twice it does no more than once: ask details first, then repeat.
+    CONFIRM = "confirm"
+    #: Not idempotent: ask details first; repeat only if it is proven absent.
+    ONCE = "once"
+
+
+@frozen
+class NoContent:
+    """The result of an operation whose answer has no body that matters."""
+
+
+@frozen(kw_only=True)
+class Operation(Generic[R]):
+    """One operation of a Vipps API, as declared in that API's folder."""
+
+    #: Its name, as in the method that a user calls.
+    name: str
+    #: The HTTP method.
+    method: str
+    #: The path with one placeholder at most, such as ``/ecomm/v2/payments/{}/capture``.
+    path: str
+    #: The class that the answer is read into.
+    result: type[R]
+    #: How it may be repeated.
+    repeat: Repeat
+    #: How many attempts a minute Vipps takes for one order; None: no published limit.
+    per_minute: int | None = None
+    #: Whether it is sent with a token; fetching the token itself is not.
+    authenticated: bool = True
+
+    def path_for(self, segment: str) -> str:
+        """Fill the placeholder with one path segment, percent-encoded so that it stays one segment."""
+        return self.path.format(quote(segment, safe=""))
+
+
+@frozen
+class Done(Generic[R]):
+    """Vipps' history proves that the operation took effect."""
+
+    result: R
+
+
+@frozen
+class NotDone:
+    """Vipps' history proves that the operation has not taken effect, at the time of asking."""
+
+    #: Why, on one line.
+    reason: str
+    #: Whether Vipps has it on record as failed: it will not take effect later either.
+    final: bool = False
+
+
+@frozen
+class Undecided:
+    """The answer proves neither."""
+
+    reason: str
+
+
+Finding = Done[R] | NotDone | Undecided
+
+
+@frozen(kw_only=True)
+class Verification(Generic[R, A]):
+    """How to find out afterwards whether a call took effect: a question, and how to read its answer."""
+
+    #: The read to ask; its operation is SAFE.
+    question: Call[A]
+    #: Reads the answer.
+    judge: Callable[[A], Finding[R]]
+    #: Reads a refusal of the question itself; an unknown order may prove that an initiate never arrived.
+    judge_refusal: Callable[[ApiError], Finding[R]]
+
+
+@frozen(kw_only=True)
+class Call(Generic[R]):
+    """An operation with its arguments: what is sent, once or, if need be, several times."""
+
+    operation: Operation[R]
+    #: The path of the URL, placeholders filled and percent-encoded.
+    path: str
+    #: The order that it concerns, for logs, errors and the per-order limits.
+    order_id: str | None = None
+    #: The attrs model to send as JSON, rendered once; None: no body.
+    body: object = field(default=None, repr=False)
+    #: The idempotency key, made once and kept over every attempt.
+    idempotency_key: str | None = None
+    #: How to find out afterwards; None: there is no way.
+    verification: Verification[R, Any] | None = field(default=None, repr=False)
+    #: Values that must never appear in an error's text: phone numbers, tokens.
+    confidential: tuple[str, ...] = field(default=(), repr=False)

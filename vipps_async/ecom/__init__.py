@@ -1,0 +1,1 @@
+"""The Vipps eCom API v2: its models and its operations."""

@@ -1,0 +1,416 @@
+"""Every exception that this package raises on purpose, as one tree.
+
+::
+
+    VippsError
+    ├── ConfigurationError            before any I/O: a setting is missing, or settings contradict each other
+    ├── InvalidInputError             before any I/O: an argument breaks a rule of the API (also a ValueError)
+    ├── TransportError                no answer that can be used
+    │   ├── RequestNotSent            certainly no effect at Vipps
+    │   └── OutcomeUnknown            perhaps an effect at Vipps
+    ├── ApiError                      Vipps answered, and refused
+    │   ├── AuthenticationError       the keys or the token were not accepted
+    │   ├── PermissionDeniedError     the sales unit may not do this
+    │   ├── OrderNotFoundError        no such order for this merchant serial number
+    │   ├── DuplicateOrderError       the order id was used before
+    │   │   └── PaymentUrlLostError   ... by this very call, and the answer with its URL got lost
+    │   ├── PaymentRefusedError       the customer's bank, card or agreement said no
+    │   ├── CaptureError, CancelError, RefundError
+    │   ├── IdempotencyMismatchError  the same key with another payload
+    │   ├── OrderLockedError          another operation holds the order; retry with the same key
+    │   ├── RateLimitedError          too many requests
+    │   ├── MerchantError             the sales unit's own agreement or limits
+    │   ├── UserError                 the customer is no Vipps user, or has an old app
+    │   ├── InvalidRequestError       a field was refused
+    │   └── ServerError               Vipps failed
+    ├── UnexpectedResponseError       an answer came that cannot be read
+    └── CallbackError                 a request that claims to come from Vipps was malformed or not authentic
+
+Each error says what was tried, whether money may have moved (`effect`) and what to do next (`advice`).
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import Any, ClassVar
+
+from attrs import frozen
+
+__all__ = [
+    "ApiError",
+    "AuthenticationError",
+    "CallbackError",
+    "CancelError",
+    "CaptureError",
+    "ConfigurationError",
+    "DuplicateOrderError",
+    "Effect",
+    "ErrorInfo",
+    "IdempotencyMismatchError",
+    "InvalidInputError",
+    "InvalidRequestError",
+    "MerchantError",
+    "OrderLockedError",
+    "OrderNotFoundError",
+    "OutcomeUnknown",
+    "PaymentRefusedError",
+    "PaymentUrlLostError",
+    "PermissionDeniedError",
+    "RateLimitedError",
+    "RefundError",
+    "RequestNotSent",
+    "ServerError",
+    "TransportError",
+    "UnexpectedResponseError",
+    "UserError",
+    "VippsError",
+]
+
+
+class Effect(enum.Enum):
+    """What an operation that ended in an error may have done at Vipps."""
+
+    #: Nothing changed at Vipps: no money moved.
+    NONE = "no money moved"
+    #: It may have taken effect: money may have moved.
+    POSSIBLE = "money may have moved"
+    #: Everything speaks for it having taken effect.
+    PROBABLE = "the operation probably took effect"
+
+
+@frozen
+class ErrorInfo:
+    """One error of an answer, in whichever shape Vipps sent it."""
+
+    #: Vipps' `errorGroup`, such as ``"Payment"``; empty if the answer's shape has none.
+    group: str
+    #: Vipps' `errorCode`, such as ``"61"``; for the group ``InvalidRequest`` the name of a field.
+    code: str
+    #: The text that came with it, personal data taken out.
+    message: str
+    #: Vipps' own reference for its support, if given.
+    context_id: str | None = None
+
+    def __str__(self) -> str:
+        """Return group, code, text and context id on one line."""
+        head = " ".join(part for part in (self.group, self.code) if part)
+        text = f"{head}: {self.message}" if head and self.message else head or self.message
+        return f"{text} (context id {self.context_id})" if self.context_id else text
+
+
+def _rebuild(cls: type[VippsError], args: tuple[object, ...], state: dict[str, Any]) -> VippsError:
+    error = cls.__new__(cls)
+    error.args = args
+    error.__dict__.update(state)
+    return error
+
+
+class VippsError(Exception):
+    """The root of every error of this package.
+
+    Attributes:
+        message: what happened, on one line.
+        operation: the name of the operation, such as ``"capture"``, if one was under way.
+        order_id: the order it concerned, if any.
+        idempotency_key: the key it was sent with, if it had one; keep it to try again.
+        effect: whether something may have changed at Vipps.
+        advice: what to do next.
+    """
+
+    #: The effect that errors of this class have unless one is given.
+    default_effect: ClassVar[Effect] = Effect.NONE
+    #: The advice that errors of this class give unless one is given.
+    default_advice: ClassVar[str] = ""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        operation: str | None = None,
+        order_id: str | None = None,
+        idempotency_key: str | None = None,
+        effect: Effect | None = None,
+        advice: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.operation = operation
+        self.order_id = order_id
+        self.idempotency_key = idempotency_key
+        self.effect = self.default_effect if effect is None else effect
+        self.advice = self.default_advice if advice is None else advice
+
+    def __str__(self) -> str:
+        """Return what was tried, what happened, whether money may have moved and what to do: one line."""
+        parts = [self.message.rstrip(".")]
+        if self.operation is not None:
+            parts.append(self.effect.value)
+        if self.advice:
+            parts.append(self.advice.rstrip("."))
+        text = "; ".join(parts) + "."
+        if self.operation is not None:
+            tried = self.operation
+            if self.order_id is not None:
+                tried += f" of order {self.order_id}"
+            if self.idempotency_key is not None:
+                tried += f" (idempotency key {self.idempotency_key})"
+            text = f"{tried}: {text}"
+        return " ".join(text.split())
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self)!r})"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # The default would call __init__ with args alone and drop every keyword-only fact.
+        return _rebuild, (type(self), self.args, self.__dict__)
+
+
+class ConfigurationError(VippsError):
+    """A setting is missing or contradicts another one; raised before any I/O."""
+
+
+class InvalidInputError(VippsError, ValueError):
+    """An argument breaks a rule of the API; raised before any I/O.
+
+    Attributes:
+        parameter: the name of the argument.
+        value: its value, or None if it is secret or personal.
+        rule: the rule that it breaks.
+    """
+
+    def __init__(self, parameter: str, rule: str, *, value: object = None, secret: bool = False) -> None:
+        shown = "" if secret else f", not {_shorten(repr(value))}"
+        super().__init__(f"{parameter} must be {rule}{shown}")
+        self.parameter = parameter
+        self.rule = rule
+        self.value = None if secret else value
+
+
+def _shorten(text: str, limit: int = 80) -> str:
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"
+
+
+class TransportError(VippsError):
+    """No usable answer came: the two subclasses say whether the request may have had an effect."""
+
+
+class RequestNotSent(TransportError):  # noqa: N818 - the name states the fact that matters
+    """The request certainly never reached Vipps: it had no effect."""
+
+    default_advice = "nothing was sent, so it is safe to try again"
+
+
+class OutcomeUnknown(TransportError):  # noqa: N818 - the name states the fact that matters
+    """The request may have reached Vipps: whether it took effect is not known.
+
+    Attributes:
+        status: the HTTP status, if the answer got that far before it broke off.
+    """
+
+    default_effect = Effect.POSSIBLE
+    default_advice = "ask details before doing it again, or repeat it with the same idempotency key"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        operation: str | None = None,
+        order_id: str | None = None,
+        idempotency_key: str | None = None,
+        effect: Effect | None = None,
+        advice: str | None = None,
+    ) -> None:
+        super().__init__(
+            message,
+            operation=operation,
+            order_id=order_id,
+            idempotency_key=idempotency_key,
+            effect=effect,
+            advice=advice,
+        )
+        self.status = status
+
+
+class ApiError(VippsError):
+    """Vipps answered with an error.
+
+    Attributes:
+        status: the HTTP status.
+        errors: all errors of the answer, in its order; empty if the body had none that can be read.
+        retryable: whether the same request may be sent again later, with the same idempotency key.
+        retry_after: seconds that Vipps asked to wait, if it did.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int,
+        errors: tuple[ErrorInfo, ...] = (),
+        retryable: bool = False,
+        retry_after: float | None = None,
+        operation: str | None = None,
+        order_id: str | None = None,
+        idempotency_key: str | None = None,
+        effect: Effect | None = None,
+        advice: str | None = None,
+    ) -> None:
+        super().__init__(
+            message,
+            operation=operation,
+            order_id=order_id,
+            idempotency_key=idempotency_key,
+            effect=effect,
+            advice=advice,
+        )
+        self.status = status
+        self.errors = errors
+        self.retryable = retryable
+        self.retry_after = retry_after
+
+
+class AuthenticationError(ApiError):
+    """The client id, client secret, subscription key or token was not accepted."""
+
+    default_advice = "check the keys, and that they belong to this environment and this merchant serial number"
+
+
+class PermissionDeniedError(ApiError):
+    """The sales unit is not allowed to do this."""
+
+    default_advice = "check what the sales unit is allowed to do, or ask Vipps to open it"
+
+
+class OrderNotFoundError(ApiError):
+    """There is no such order for this merchant serial number."""
+
+    default_advice = "check the order id, and that the keys belong to the sales unit that initiated it"
+
+
+class DuplicateOrderError(ApiError):
+    """The order id has been used before; an order id is unique for ever."""
+
+    default_advice = "take a new order id, for example with a suffix -1, -2"
+
+
+class PaymentUrlLostError(DuplicateOrderError):
+    """The payment exists under this order id, but the answer that held its URL got lost."""
+
+    default_advice = (
+        "the customer cannot reach this payment: cancel it, and initiate a new one with a new order id, "
+        "for example with a suffix -1, -2"
+    )
+
+
+class PaymentRefusedError(ApiError):
+    """The customer's card, bank or account refused the payment."""
+
+    default_advice = "let the customer try again, with another card if need be, under a new order id"
+
+
+class CaptureError(ApiError):
+    """A capture was refused."""
+
+    default_advice = "ask details to see what is reserved and what was captured before"
+
+
+class CancelError(ApiError):
+    """A cancel was refused."""
+
+    default_advice = "ask details; what has been captured can only be refunded"
+
+
+class RefundError(ApiError):
+    """A refund was refused."""
+
+    default_advice = "ask details to see what was captured and what was refunded before"
+
+
+class IdempotencyMismatchError(ApiError):
+    """The idempotency key was used before with another payload."""
+
+    default_advice = "the earlier payload stands; ask details to see it, and use a new key only for a new operation"
+
+
+class OrderLockedError(ApiError):
+    """Another operation holds the order."""
+
+    default_advice = "try again in a moment with the same idempotency key"
+
+
+class RateLimitedError(ApiError):
+    """Too many requests for this order or this subscription key."""
+
+    default_advice = "wait before trying again, with the same idempotency key"
+
+
+class MerchantError(ApiError):
+    """The sales unit's agreement or limits do not allow this."""
+
+    default_advice = "check the sales unit in the Vipps portal, or ask Vipps"
+
+
+class UserError(ApiError):
+    """The customer is not a Vipps user, or the customer's app is too old."""
+
+    default_advice = "ask the customer to check the phone number and the app, or offer another way to pay"
+
+
+class InvalidRequestError(ApiError):
+    """Vipps refused a field of the request."""
+
+    default_advice = "correct the named field; the request as it is will not be accepted"
+
+
+class ServerError(ApiError):
+    """Vipps, or something in front of it, failed."""
+
+    default_advice = "try again later"
+
+
+class UnexpectedResponseError(VippsError):
+    """An answer came that cannot be read: not JSON, not the promised shape, or about another order.
+
+    Attributes:
+        status: the HTTP status.
+        body: the beginning of the answer as text, secrets and personal data taken out.
+    """
+
+    default_effect = Effect.PROBABLE
+    default_advice = "ask details before doing it again"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int,
+        body: str,
+        operation: str | None = None,
+        order_id: str | None = None,
+        idempotency_key: str | None = None,
+        effect: Effect | None = None,
+        advice: str | None = None,
+    ) -> None:
+        super().__init__(
+            message,
+            operation=operation,
+            order_id=order_id,
+            idempotency_key=idempotency_key,
+            effect=effect,
+            advice=advice,
+        )
+        self.status = status
+        self.body = body
+
+
+class CallbackError(VippsError):
+    """A request that claims to come from Vipps is malformed, too large or not authentic.
+
+    Attributes:
+        status: the HTTP status to answer it with.
+    """
+
+    def __init__(self, message: str, *, status: int, order_id: str | None = None) -> None:
+        super().__init__(message, order_id=order_id)
+        self.status = status

@@ -1,0 +1,54 @@
+"""Money: Norwegian kroner as whole øre, never as floats."""
+
+from __future__ import annotations
+
+from decimal import Decimal, InvalidOperation
+
+from vipps_async.errors import InvalidInputError
+
+__all__ = ["MINIMUM_AMOUNT", "format_nok", "nok"]
+
+#: The smallest amount of a payment, capture or refund, in øre: 1 NOK (OpenAPI description, `amount`).
+MINIMUM_AMOUNT = 100
+
+#: The largest sum that Vipps' integer amounts can hold safely everywhere: a signed 32-bit number of øre.
+_LARGEST_AMOUNT = 2**31 - 1
+
+
+def nok(amount: str | int | Decimal) -> int:
+    """Turn an amount in kroner into whole øre.
+
+    Args:
+        amount: kroner as text (``"499.00"``, ``"499,50"`` is refused), as a whole number, or as a Decimal.
+
+    Returns:
+        The amount in øre: ``nok("499.00") == 49900``.
+
+    Raises:
+        InvalidInputError: for a float or bool, for text that is no plain decimal number, and for parts of an øre.
+    """
+    rule = "kroner as str, int or Decimal with at most two decimals (no float: it cannot hold every øre)"
+    if isinstance(amount, bool) or not isinstance(amount, str | int | Decimal):
+        raise InvalidInputError("amount", rule, value=amount)
+    if isinstance(amount, str) and not _is_plain_number(amount):
+        raise InvalidInputError("amount", rule, value=amount)
+    try:
+        oere = Decimal(amount) * 100
+        whole = int(oere)
+    except (InvalidOperation, ValueError, OverflowError) as error:
+        raise InvalidInputError("amount", rule, value=amount) from error
+    if oere != whole or abs(whole) > _LARGEST_AMOUNT:
+        raise InvalidInputError("amount", rule, value=amount)
+    return whole
+
+
+def _is_plain_number(text: str) -> bool:
+    # Decimal() would also take "1e3", "1_000", " 5 " and digits of other scripts: not what a shop means.
+    return text.isascii() and text.removeprefix("-").replace(".", "", 1).isdigit()
+
+
+def format_nok(oere: int) -> str:
+    """Write an amount of øre as kroner for people: ``format_nok(49900) == "499.00 NOK"``."""
+    sign = "-" if oere < 0 else ""
+    kroner, rest = divmod(abs(oere), 100)
+    return f"{sign}{kroner}.{rest:02d} NOK"
