@@ -24,6 +24,7 @@
     │   ├── InvalidRequestError       a field was refused
     │   └── ServerError               Vipps failed
     ├── UnexpectedResponseError       an answer came that cannot be read
+    ├── JournalError                  the journal could not be opened, read or written
     └── CallbackError                 a request that claims to come from Vipps was malformed or not authentic
 
 Each error says what was tried, whether money may have moved (`effect`) and what to do next (`advice`).
@@ -49,6 +50,7 @@ __all__ = [
     "IdempotencyMismatchError",
     "InvalidInputError",
     "InvalidRequestError",
+    "JournalError",
     "MerchantError",
     "OrderLockedError",
     "OrderNotFoundError",
@@ -402,6 +404,12 @@ class UnexpectedResponseError(VippsError):
         )
         self.status = status
         self.body = body
+
+
+class JournalError(VippsError):
+    """The journal could not be opened, read or written; nothing was sent unless the text says otherwise."""
+
+    default_advice = "mend the journal's store first; what is open in it can be settled by recovery"
 
 
 class CallbackError(VippsError):
