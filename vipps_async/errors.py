@@ -300,8 +300,8 @@ class PaymentUrlLostError(DuplicateOrderError):
     """The payment exists under this order id, but the answer that held its URL got lost."""
 
     default_advice = (
-        "the customer cannot reach this payment: cancel it, and initiate a new one with a new order id, "
-        "for example with a suffix -1, -2"
+        "its URL is lost, so no customer can reach it: initiate a new payment under a new order id, for example with "
+        "a suffix -1, -2, and cancel this one if details show that nobody has approved it"
     )
 
 

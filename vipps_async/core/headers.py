@@ -1,0 +1,50 @@
+"""The one place that adds headers to a request."""
+
+from __future__ import annotations
+
+from vipps_async.config import Settings
+
+__all__ = ["Headers"]
+
+
+class Headers:
+    """Makes the headers of each request. What does not change from call to call is built once."""
+
+    def __init__(self, settings: Settings) -> None:
+        credentials, system = settings.credentials, settings.system
+        named = {
+            "Vipps-System-Name": system.name,
+            "Vipps-System-Version": system.version,
+            "Vipps-System-Plugin-Name": system.plugin_name,
+            "Vipps-System-Plugin-Version": system.plugin_version,
+        }
+        self._common = {
+            "Accept": "application/json",
+            "Ocp-Apim-Subscription-Key": credentials.subscription_key,
+            "Merchant-Serial-Number": credentials.merchant_serial_number,
+            **{name: value for name, value in named.items() if value is not None},
+        }
+        # The client secret goes to the token endpoint and nowhere else.
+        self._for_token = {
+            **self._common,
+            "client_id": credentials.client_id,
+            "client_secret": credentials.client_secret,
+        }
+
+    def for_token(self) -> dict[str, str]:
+        """Return the headers of a token request."""
+        return self._for_token.copy()
+
+    def with_token(self, token: str) -> dict[str, str]:
+        """Return the headers that all calls with this token share. The word Bearer is case-sensitive at Vipps."""
+        return {**self._common, "Authorization": f"Bearer {token}"}
+
+    @staticmethod
+    def for_call(shared: dict[str, str], *, has_body: bool, idempotency_key: str | None) -> dict[str, str]:
+        """Add to the shared headers what one call needs."""
+        headers = shared.copy()
+        if has_body:
+            headers["Content-Type"] = "application/json"
+        if idempotency_key is not None:
+            headers["X-Request-Id"] = idempotency_key
+        return headers

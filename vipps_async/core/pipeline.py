@@ -1,0 +1,364 @@
+"""What every call goes through: token, headers, attempt, and, only if that failed, the way to a true outcome."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from typing import Any, NoReturn, TypeVar
+
+from attrs import evolve, frozen
+
+from vipps_async.config import Settings, Timeouts
+from vipps_async.core.budget import RetryBudget
+from vipps_async.core.clock import Clock, SystemClock
+from vipps_async.core.converter import UnreadableAnswer, decode, encode
+from vipps_async.core.decision import Failure
+from vipps_async.core.error_codes import operation_error
+from vipps_async.core.events import EventLog
+from vipps_async.core.headers import Headers
+from vipps_async.core.operation import Call, Done, Finding, NoContent, NotDone, Repeat, SettledBy, Undecided
+from vipps_async.core.order_limits import AttemptLedger
+from vipps_async.core.redaction import redact
+from vipps_async.core.refusal import read_refusal
+from vipps_async.core.repetition import Ask, Next, Refresh, Repetition, Send, Stop
+from vipps_async.core.token import FETCH_TOKEN, Token, TokenAnswer, TokenSource
+from vipps_async.errors import (
+    ApiError,
+    ConfigurationError,
+    DuplicateOrderError,
+    Effect,
+    OutcomeUnknown,
+    PaymentUrlLostError,
+    RequestNotSent,
+    TransportError,
+    UnexpectedResponseError,
+    VippsError,
+)
+from vipps_async.transports.protocol import Request, Response, Transport
+
+__all__ = ["Pipeline", "render"]
+
+R = TypeVar("R")
+
+
+def render(call: Call[Any]) -> bytes | None:
+    """Make the bytes of a call's body: once, so that every attempt sends the same ones."""
+    return None if call.body is None else encode(call.body)
+
+
+@frozen
+class _Failed:
+    """One attempt that did not bring a result."""
+
+    failure: Failure
+    error: VippsError
+    #: The token it was sent with.
+    token: Token | None = None
+
+    @property
+    def retry_after(self) -> float | None:
+        return self.error.retry_after if isinstance(self.error, ApiError) else None
+
+
+class Pipeline:
+    """Runs calls over one transport, with one token, one retry budget and one ledger of attempts.
+
+    The first attempt is a straight line; everything that has to do with failures is in `_go_on`, which only failed
+    attempts enter.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        transport: Transport,
+        *,
+        clock: Clock | None = None,
+        random_source: random.Random | None = None,
+    ) -> None:
+        self._settings = settings
+        self._transport = transport
+        self._clock = clock or SystemClock()
+        # Jitter spreads load; it protects no secret.
+        self._random = random_source or random.Random()  # noqa: S311 - see above
+        self._log = EventLog()
+        self._headers = Headers(settings)
+        self._tokens = TokenSource(self._fetch_token, self._headers.with_token, self._clock, self._log)
+        self._budget = RetryBudget(settings.retry)
+        self._ledger = AttemptLedger()
+        self._base_url = settings.base_url
+        self._timeouts = _within(settings.timeouts, settings.retry.deadline)
+        self._secrets = (
+            settings.credentials.client_secret,
+            settings.credentials.subscription_key,
+            settings.credentials.client_id,
+        )
+        self._closed = False
+
+    async def aclose(self) -> None:
+        """End what runs in the background. The transport belongs to whoever made it."""
+        self._closed = True
+        await self._tokens.aclose()
+
+    async def run(self, call: Call[R]) -> R:
+        """Carry the call out and return its result.
+
+        Raises:
+            VippsError: as `vipps_async.errors` describes; each says whether money may have moved.
+        """
+        return await self.run_rendered(call, render(call))
+
+    async def run_rendered(self, call: Call[R], body: bytes | None) -> R:
+        """Do what `run` does, with the body's exact bytes given."""
+        if self._closed:
+            raise ConfigurationError(
+                "the session is closed", operation=call.operation.name, advice="open a new VippsSession"
+            )
+        started = self._clock.monotonic()
+        try:
+            outcome = await self._attempt(call, body, self._timeouts, started, number=1)
+            if isinstance(outcome, _Failed):
+                return await self._go_on(call, body, outcome, started)
+        except asyncio.CancelledError:
+            self._log.cancelled(call, seconds=self._clock.monotonic() - started)
+            raise
+        self._budget.refill()
+        self._log.success(call, attempts=1, seconds=self._clock.monotonic() - started)
+        return outcome
+
+    # --- one attempt -----------------------------------------------------------------------------------------------
+
+    async def _attempt(
+        self, call: Call[R], body: bytes | None, timeouts: Timeouts, started: float, *, number: int
+    ) -> R | _Failed:
+        operation = call.operation
+        token: Token | None = None
+        if operation.authenticated:
+            token = self._tokens.at_hand()
+            if token is None:
+                got = await self._wait_for_token(started)
+                if isinstance(got, _Failed):
+                    return got
+                token = got
+            headers = Headers.for_call(token.headers, has_body=body is not None, idempotency_key=call.idempotency_key)
+        else:
+            headers = self._headers.for_token()
+        request = Request(
+            method=operation.method,
+            url=self._base_url + call.path,
+            headers=headers,
+            body=body,
+            timeouts=timeouts,
+        )
+        sent_at = self._clock.monotonic()
+        if call.order_id is not None and operation.per_minute is not None:
+            self._ledger.note(operation.name, call.order_id, sent_at)
+        try:
+            response = await self._transport.send(request)
+        except TransportError as error:
+            failure = Failure.NOT_SENT if isinstance(error, RequestNotSent) else Failure.UNKNOWN
+            self._log.attempt(call, number=number, seconds=self._clock.monotonic() - sent_at, failure=failure.value)
+            return _Failed(failure, error, token)
+        self._log.attempt(call, number=number, seconds=self._clock.monotonic() - sent_at, status=response.status)
+        if 200 <= response.status < 300:
+            return self._read(call, response, token)
+        if 300 <= response.status < 400:
+            return self._unreadable(call, response, token, "a redirect, which is never followed", Effect.POSSIBLE)
+        refusal = read_refusal(response, operation.name, self._clock, self._confidential(call, token))
+        return _Failed(refusal.failure, refusal.error, token)
+
+    def _read(self, call: Call[R], response: Response, token: Token | None) -> R | _Failed:
+        wanted = call.operation.result
+        if wanted is NoContent and not response.body:
+            return wanted()
+        try:
+            result = decode(response.body, wanted)
+        except UnreadableAnswer as error:
+            return self._unreadable(call, response, token, str(error), Effect.PROBABLE)
+        answered = getattr(result, "order_id", call.order_id)
+        if call.order_id is not None and answered != call.order_id:
+            return self._unreadable(call, response, token, "it is about another order", Effect.PROBABLE)
+        return result
+
+    def _unreadable(
+        self, call: Call[Any], response: Response, token: Token | None, why: str, effect: Effect
+    ) -> _Failed:
+        text = redact(response.body.decode("utf-8", "replace"), confidential=self._confidential(call, token))
+        changes = call.operation.repeat is not Repeat.SAFE
+        error = UnexpectedResponseError(
+            f"Vipps answered HTTP {response.status} with something that cannot be read: {why}",
+            status=response.status,
+            body=text,
+            effect=effect if changes else Effect.NONE,
+            advice=None if changes else "try again; if it stays so, look at what stands between here and Vipps",
+        )
+        return _Failed(Failure.UNREADABLE, error, token)
+
+    def _confidential(self, call: Call[Any], token: Token | None) -> tuple[str, ...]:
+        return (*self._secrets, *call.confidential, *((token.value,) if token is not None else ()))
+
+    # --- the token -------------------------------------------------------------------------------------------------
+
+    async def _fetch_token(self) -> TokenAnswer:
+        return await self.run(FETCH_TOKEN)
+
+    async def _wait_for_token(self, started: float) -> Token | _Failed:
+        remaining = started + self._settings.retry.deadline - self._clock.monotonic()
+        error: VippsError
+        try:
+            async with asyncio.timeout(max(0.0, remaining)):
+                return await self._tokens.get()
+        except TimeoutError as timeout:
+            error = RequestNotSent("no token came within this call's deadline")
+            error.__cause__ = timeout
+        except OutcomeUnknown as unknown:
+            # Whether Vipps made a token is of no matter: the call itself was not sent.
+            error = RequestNotSent(f"fetching a token failed: {unknown.message}")
+            error.__cause__ = unknown
+        except VippsError as failed:
+            error = failed
+            error.message = f"fetching a token failed: {failed.message}"
+        error.effect = Effect.NONE
+        return _Failed(Failure.REFUSED, error)
+
+    # --- after a failure -------------------------------------------------------------------------------------------
+
+    async def _go_on(self, call: Call[R], body: bytes | None, failed: _Failed, started: float) -> R:
+        state = Repetition(
+            call.operation,
+            call.order_id,
+            policy=self._settings.retry,
+            budget=self._budget,
+            ledger=self._ledger,
+            random=self._random,
+            started=started,
+            can_ask=call.verification is not None,
+        )
+        state.sent()
+        now = self._clock.monotonic
+        finding: Finding[R] | None = None
+        step: Next = state.after_failure(failed.failure, retry_after=failed.retry_after, now=now())
+        while True:
+            if isinstance(step, Ask):
+                finding = await self._ask(call, state.deadline)
+                if isinstance(finding, Done):
+                    return self._proven(call, finding.result, failed, state, started)
+                if step.then_send and isinstance(finding, NotDone) and not finding.final:
+                    step = state.after_absence(now())
+                    continue
+                step = Stop("")
+            if isinstance(step, Send):
+                await self._clock.sleep(step.pause)
+            elif isinstance(step, Refresh):
+                # Forgetting the refused token is enough: the attempt fetches the next one.
+                self._tokens.forget(failed.token)
+            else:
+                error, cause = self._final_error(call, failed, state, finding, step.reason)
+                self._raise(call, error, state.attempts, now() - started, cause=cause)
+            finding = None
+            timeouts = _within(self._timeouts, state.last_send - now())
+            outcome = await self._attempt(call, body, timeouts, started, number=state.attempts + 1)
+            state.sent()
+            if not isinstance(outcome, _Failed):
+                self._log.success(call, attempts=state.attempts, seconds=now() - started)
+                return outcome
+            failed = outcome
+            step = state.after_failure(failed.failure, retry_after=failed.retry_after, now=now())
+
+    async def _ask(self, call: Call[R], deadline: float) -> Finding[R]:
+        verification = call.verification
+        if verification is None:
+            return Undecided("there is no way to ask")
+        remaining = deadline - self._clock.monotonic()
+        if remaining <= 0:
+            return Undecided("no time was left to ask details")
+        try:
+            async with asyncio.timeout(remaining):
+                answer = await self.run(verification.question)
+        except ApiError as error:
+            return verification.judge_refusal(error)
+        except VippsError as error:
+            return Undecided(f"details could not be asked ({error.message})")
+        except TimeoutError:
+            return Undecided("details did not answer within this call's deadline")
+        return verification.judge(answer)
+
+    def _proven(self, call: Call[R], result: R, failed: _Failed, state: Repetition, started: float) -> R:
+        seconds = self._clock.monotonic() - started
+        if call.operation.repeat is Repeat.ONCE:
+            error: VippsError
+            if state.doubtful:
+                error = PaymentUrlLostError(_URL_LOST, status=200)
+            else:
+                # This call has not got through at all, so it was somebody else's payment from the start.
+                error = DuplicateOrderError("a payment with this order id exists at Vipps already", status=200)
+            self._raise(call, error, state.attempts, seconds, cause=failed.error)
+        self._log.success(call, attempts=state.attempts, seconds=seconds, settled_by=SettledBy.DETAILS.value)
+        return result
+
+    def _final_error(
+        self, call: Call[Any], failed: _Failed, state: Repetition, finding: Finding[Any] | None, reason: str
+    ) -> tuple[VippsError, VippsError | None]:
+        """Choose what to raise: the last failure itself if it is harmless, else what is known about the outcome."""
+        error = failed.error
+        operation = call.operation
+        if operation.repeat is Repeat.SAFE:
+            error.effect = Effect.NONE
+            if isinstance(error, OutcomeUnknown):
+                error.advice = "it was only a question: ask again"
+        if failed.failure is Failure.UNREADABLE or operation.repeat is Repeat.SAFE or not state.doubtful:
+            if reason:
+                error.message = f"{error.message}; {reason}"
+            return error, None
+        if isinstance(error, DuplicateOrderError) and operation.repeat is Repeat.ONCE:
+            return PaymentUrlLostError(_URL_LOST, status=error.status, errors=error.errors), error
+        if isinstance(finding, NotDone):
+            if finding.final:
+                refused = operation_error(operation.name)(
+                    f"Vipps has it on record as failed: {finding.reason}", status=200
+                )
+                return refused, error
+            if failed.failure is Failure.REFUSED and failed.token is not None:
+                # Vipps itself said no to this very call, and its history bears that out.
+                return error, None
+        parts = [error.message]
+        if reason:
+            parts.append(reason)
+        parts.append(finding.reason if isinstance(finding, NotDone | Undecided) else "details were not asked")
+        status = error.status if isinstance(error, ApiError | OutcomeUnknown) else None
+        return OutcomeUnknown("; ".join(parts), status=status, advice=_UNKNOWN_ADVICE[operation.repeat]), error
+
+    def _raise(
+        self,
+        call: Call[Any],
+        error: VippsError,
+        attempts: int,
+        seconds: float,
+        *,
+        cause: BaseException | None,
+    ) -> NoReturn:
+        error.operation = call.operation.name
+        error.order_id = call.order_id
+        error.idempotency_key = call.idempotency_key
+        self._log.failure(call, error, attempts=attempts, seconds=seconds)
+        if cause is not None:
+            raise error from cause
+        raise error
+
+
+_URL_LOST = "the payment exists at Vipps, but the answer with its URL got lost"
+_UNKNOWN_ADVICE = {
+    Repeat.SAFE: None,
+    Repeat.KEYED: "ask details for this key, or repeat the call with the same idempotency key: never with a new one",
+    Repeat.CONFIRM: "ask details whether it is cancelled before cancelling again",
+    Repeat.ONCE: (
+        "ask details for this order id: if it is unknown there, initiate again; if it exists, its URL is lost and "
+        "a new order id is needed"
+    ),
+}
+
+
+def _within(timeouts: Timeouts, seconds: float) -> Timeouts:
+    """Shorten the time-outs so that an attempt ends within the given time."""
+    if seconds >= timeouts.total:
+        return timeouts
+    return evolve(timeouts, total=max(seconds, 0.001))

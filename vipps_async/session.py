@@ -1,0 +1,145 @@
+"""The session: opens everything below it and hands out the APIs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Self
+
+from vipps_async.config import Credentials, Environment, RetryPolicy, Settings, SystemInfo, Timeouts
+from vipps_async.core.pipeline import Pipeline
+from vipps_async.ecom.api import EcomApi
+from vipps_async.transports.aiohttp_transport import AiohttpTransport
+from vipps_async.transports.protocol import Transport
+from vipps_async.userinfo import UserinfoApi
+
+__all__ = ["VippsSession"]
+
+
+class VippsSession:
+    """A connection to Vipps for one sales unit: open it once, share it between all tasks, close it at the end.
+
+    ::
+
+        async with VippsSession.from_env() as vipps:
+            details = await vipps.ecom.details("acme-shop-123-order123abc")
+
+    It may be made outside an event loop, but belongs to the loop it is first used in. `async with` and `aclose` close
+    what the session itself has opened; a transport that was handed in stays open.
+
+    Attributes:
+        ecom: the eCom API v2.
+        userinfo: what a customer has consented to share.
+    """
+
+    def __init__(
+        self,
+        credentials: Credentials,
+        *,
+        environment: Environment = Environment.TEST,
+        base_url: str | None = None,
+        transport: Transport | None = None,
+        retry: RetryPolicy | None = None,
+        timeouts: Timeouts | None = None,
+        system: SystemInfo | None = None,
+    ) -> None:
+        """Check the settings; nothing is opened or sent before the first call.
+
+        Args:
+            credentials: the keys of the sales unit.
+            environment: which Vipps to talk to; the test environment unless told otherwise.
+            base_url: another host than the environment's own, such as a sandbox.
+            transport: how requests travel; an `AiohttpTransport` of its own by default.
+            retry: how failed attempts are repeated.
+            timeouts: how long one attempt may take, in seconds.
+            system: what the `Vipps-System-…` headers say.
+
+        Raises:
+            InvalidInputError: a value breaks a rule; the error names it.
+            ConfigurationError: the values contradict each other.
+        """
+        settings = Settings.build(
+            credentials, environment=environment, base_url=base_url, timeouts=timeouts, retry=retry, system=system
+        )
+        self._settings = settings
+        self._own_transport: Transport | None = None
+        if transport is None:
+            transport = self._own_transport = AiohttpTransport()
+        self._pipeline = Pipeline(settings, transport)
+        self.ecom = EcomApi(
+            self._pipeline,
+            merchant_serial_number=settings.credentials.merchant_serial_number,
+            environment=settings.environment,
+        )
+        self.userinfo = UserinfoApi(self._pipeline)
+
+    @classmethod
+    def from_env(
+        cls,
+        env: Mapping[str, str] | None = None,
+        *,
+        transport: Transport | None = None,
+        retry: RetryPolicy | None = None,
+        timeouts: Timeouts | None = None,
+        system: SystemInfo | None = None,
+    ) -> Self:
+        """Make a session from environment variables.
+
+        `VIPPS_CLIENT_ID`, `VIPPS_CLIENT_SECRET`, `VIPPS_SUBSCRIPTION_KEY` and `VIPPS_MERCHANT_SERIAL_NUMBER` must be
+        set; `VIPPS_ENVIRONMENT` (``test``, the default, or ``production``), `VIPPS_BASE_URL`, `VIPPS_SYSTEM_NAME`,
+        `VIPPS_SYSTEM_VERSION`, `VIPPS_SYSTEM_PLUGIN_NAME` and `VIPPS_SYSTEM_PLUGIN_VERSION` may be.
+
+        Args:
+            env: where to read them from; the process's own environment by default.
+            transport: as for the class.
+            retry: as for the class.
+            timeouts: as for the class.
+            system: as for the class; takes precedence over the variables.
+
+        Raises:
+            ConfigurationError: a variable is missing or contradicts another one.
+            InvalidInputError: a value breaks a rule.
+        """
+        settings = Settings.from_env(os.environ if env is None else env, timeouts=timeouts, retry=retry, system=system)
+        return cls(
+            settings.credentials,
+            environment=settings.environment,
+            base_url=settings.base_url,
+            transport=transport,
+            retry=settings.retry,
+            timeouts=settings.timeouts,
+            system=settings.system,
+        )
+
+    @property
+    def environment(self) -> Environment:
+        """Which Vipps this session talks to."""
+        return self._settings.environment
+
+    @property
+    def merchant_serial_number(self) -> str:
+        """The sales unit this session acts for."""
+        return self._settings.credentials.merchant_serial_number
+
+    def __repr__(self) -> str:
+        return f"<VippsSession {self.merchant_serial_number} at {self._settings.base_url}>"
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """End what runs in the background and close what the session has opened. Safe to call twice.
+
+        A call made afterwards raises `ConfigurationError`.
+        """
+        try:
+            await self._pipeline.aclose()
+        finally:
+            if self._own_transport is not None:
+                await self._own_transport.aclose()
