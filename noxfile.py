@@ -1,0 +1,79 @@
+"""What a person does with this project: `nox` for everything a change must pass, `nox -l` for the rest."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import nox
+
+PROJECT = nox.project.load_toml("pyproject.toml")
+#: The Pythons of the classifiers; those that are not on the machine are passed over.
+PYTHONS = nox.project.python_versions(PROJECT)
+#: The oldest release of each dependency that the package claims to work with.
+OLDEST = ["aiohttp==3.12.0", "attrs==23.2.0", "cattrs==24.1.0", "structlog==24.1.0"]
+
+nox.needs_version = ">=2024.10.9"
+nox.options.sessions = ["lint", "types", "tests", "oldest", "build"]
+nox.options.default_venv_backend = "virtualenv"
+nox.options.error_on_missing_interpreters = False
+nox.options.reuse_existing_virtualenvs = True
+
+
+def _group(name: str) -> list[str]:
+    return nox.project.dependency_groups(PROJECT, name)
+
+
+def _run_tests(session: nox.Session, *install: str) -> None:
+    session.install(".[postgres]", *_group("test"), *install)
+    session.run("coverage", "erase")
+    session.run("coverage", "run", "-m", "pytest", *session.posargs, env={"COVERAGE_FILE": ".coverage"})
+    session.run("coverage", "combine", success_codes=[0, 1], silent=True)
+    if not session.posargs:
+        session.run("coverage", "report")
+
+
+@nox.session(python=PYTHONS)
+def tests(session: nox.Session) -> None:
+    """Run the tests with branch coverage, on each Python that is present."""
+    _run_tests(session)
+
+
+@nox.session(python=PYTHONS[0])
+def oldest(session: nox.Session) -> None:
+    """Run the tests with the oldest supported dependencies."""
+    _run_tests(session, *OLDEST)
+
+
+@nox.session(python=PYTHONS[0])
+def lint(session: nox.Session) -> None:
+    """Check style and format."""
+    session.install(*_group("lint"))
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+
+
+@nox.session(python=PYTHONS[0])
+def types(session: nox.Session) -> None:
+    """Check the types twice: mypy strict and pyright."""
+    session.install(".[postgres]", *_group("types"), *_group("test"), "nox")
+    session.run("mypy")
+    session.run("pyright")
+
+
+@nox.session(python=PYTHONS[0])
+def build(session: nox.Session) -> None:
+    """Build the wheel, install it alone, and run the main job away from the source tree."""
+    dist = Path(session.create_tmp()) / "dist"
+    shutil.rmtree(dist, ignore_errors=True)
+    session.install("build", "twine")
+    session.run("python", "-m", "build", "--outdir", str(dist), silent=True)
+    session.run("twine", "check", "--strict", *map(str, dist.iterdir()))
+    wheel = next(dist.glob("*.whl"))
+    clean = Path(session.create_tmp()) / "clean"
+    session.run(sys.executable, "-m", "venv", "--clear", str(clean), external=True)
+    session.run(str(clean / "bin" / "pip"), "install", "--quiet", str(wheel), external=True)
+    with session.chdir(session.create_tmp()):
+        session.run(str(clean / "bin" / "vipps-async"), "demo", external=True, env={**os.environ, "PYTHONPATH": ""})

@@ -1,0 +1,108 @@
+"""The floors of the house: imports go down only, and none goes round in a circle."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "vipps_async"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+#: The floor of each module, by the longest prefix of its name. The sandbox is a house of its own.
+FLOORS = {
+    "vipps_async": 3.5,  # the front door: it hands out names from the floors below it
+    "vipps_async._version": 0,
+    "vipps_async.errors": 0,
+    "vipps_async.config": 0,
+    "vipps_async.money": 0,
+    "vipps_async.not_given": 0,
+    "vipps_async.input_rules": 0,
+    "vipps_async.idempotency_keys": 0,
+    "vipps_async.transports": 0,
+    "vipps_async.journals": 0,
+    "vipps_async.core": 1,
+    "vipps_async.ecom": 2,
+    "vipps_async.userinfo": 2,
+    "vipps_async.session": 3,
+    "vipps_async.testing": 4,
+    "vipps_async.cli": 5,
+}
+SANDBOX = "vipps_async.sandbox"
+
+
+def _name(path: Path) -> str:
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+NAMES = {_name(path) for path in MODULES}
+
+
+def _imports(path: Path) -> set[str]:
+    """Every module of the package that a file imports, wherever in the file the import stands."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            module = node.module or ""
+            for alias in node.names:
+                full = f"{module}.{alias.name}"
+                found.add(full if full in NAMES else module)
+    return {name for name in found if name.split(".")[0] == "vipps_async"}
+
+
+def _floor(name: str) -> float:
+    while name not in FLOORS:
+        assert "." in name, f"{name} has no floor"
+        name = name.rpartition(".")[0]
+    return FLOORS[name]
+
+
+def _in_sandbox(name: str) -> bool:
+    return name == SANDBOX or name.startswith(SANDBOX + ".")
+
+
+@pytest.mark.parametrize("path", MODULES, ids=_name)
+def test_imports_go_down_the_floors_only(path: Path) -> None:
+    """A module imports from its own floor or from below, never from above."""
+    name = _name(path)
+    if _in_sandbox(name):
+        return
+    above = {other for other in _imports(path) if not _in_sandbox(other) and _floor(other) > _floor(name)}
+    assert above == set()
+
+
+@pytest.mark.parametrize("path", [path for path in MODULES if _in_sandbox(_name(path))], ids=_name)
+def test_the_sandbox_imports_nothing_of_the_client(path: Path) -> None:
+    """The sandbox is an oracle, not a mirror: it shares no code with the client."""
+    assert {name for name in _imports(path) if not _in_sandbox(name)} == set()
+
+
+@pytest.mark.parametrize("path", MODULES, ids=_name)
+def test_the_client_imports_nothing_of_the_sandbox(path: Path) -> None:
+    """Only what stands above the session, tests' tools and the command line, may start a sandbox."""
+    name = _name(path)
+    if _in_sandbox(name) or _floor(name) >= 4:
+        return
+    assert {other for other in _imports(path) if _in_sandbox(other)} == set()
+
+
+def test_no_import_goes_round_in_a_circle() -> None:
+    """The modules can be put in an order in which each imports only what stands before it."""
+    graph = {_name(path): _imports(path) & NAMES - {_name(path)} for path in MODULES}
+    placed: set[str] = set()
+    while ready := {name for name, needs in graph.items() if name not in placed and needs <= placed}:
+        placed |= ready
+    assert set(graph) - placed == set()
+
+
+@pytest.mark.parametrize("path", MODULES, ids=_name)
+def test_each_file_says_what_it_is_for(path: Path) -> None:
+    """The first line of each file's docstring tells its one purpose."""
+    docstring = ast.get_docstring(ast.parse(path.read_text()))
+    assert docstring
+    assert len(docstring.splitlines()[0]) <= 120
