@@ -41,6 +41,8 @@ class Rule:
     advice: str = ""
     #: Whether the same request may be sent again later.
     retryable: bool = False
+    #: Whether the reason can pass by itself, so that the same operation may succeed another day.
+    can_pass: bool = False
 
 
 _SAME_KEY = "try again in a moment with the same idempotency key"
@@ -53,14 +55,18 @@ _PAYMENT: dict[str, Rule] = {
     "44": Rule(PaymentRefusedError, "the card has expired; " + _NEW_TRY + ", with another card"),
     "45": Rule(PaymentRefusedError, "mostly the customer did not act in time; " + _NEW_TRY),
     "51": Rule(CancelError, "captured money cannot be cancelled: refund it, or release only what remains"),
-    "52": Rule(CancelError, "ask details, then try to cancel again"),
+    "52": Rule(CancelError, "ask details, then try to cancel again", can_pass=True),
     "61": Rule(CaptureError, "ask details for what is left to capture"),
-    "62": Rule(CaptureError, "nothing is reserved: wait for the customer to approve, or see in details why not"),
+    "62": Rule(
+        CaptureError, "nothing is reserved: wait for the customer to approve, or see in details why not", can_pass=True
+    ),
     "63": Rule(CaptureError, "ask details for the reason"),
     "71": Rule(RefundError, "ask details for what is left to refund"),
     "72": Rule(RefundError, "the money is only reserved: cancel the payment instead"),
     "73": Rule(RefundError, "the order is cancelled: there is nothing to refund"),
-    "74": Rule(RefundError, "the merchant's account could not pay the refund; look into it in the Vipps portal"),
+    "74": Rule(
+        RefundError, "the merchant's account could not pay the refund; look into it in the Vipps portal", can_pass=True
+    ),
     "93": Rule(IdempotencyMismatchError),
     "95": Rule(None, "refunds end 365 days after the capture; direct capture needs Vipps' consent"),
     "98": Rule(None, "captures and cancels end 180 days after the reservation"),

@@ -92,6 +92,12 @@ class EventLog:
             fields = {"outcome": "cancelled", "duration_ms": round(seconds * 1000, 3)}
             self._write(_FAILURE, "vipps.operation", _about(call) | fields)
 
+    def journal_failed(self, call: Call[Any], error: BaseException) -> None:
+        """Note that an outcome could not be written down; the entry stays open in the journal."""
+        if self._wants(_FAILURE):
+            fields = _about(call) | {"error": type(error).__name__}
+            self._write(_FAILURE, "vipps.journal_failed", fields)
+
     def renewal_failed(self, error: BaseException) -> None:
         """Note that a token could not be renewed in the background, while the old one is still good."""
         if self._wants(_FAILURE):

@@ -17,6 +17,7 @@ __all__ = [
     "Finding",
     "NoContent",
     "NotDone",
+    "Note",
     "Operation",
     "Repeat",
     "Runner",
@@ -124,6 +125,19 @@ class Verification(Generic[R, A]):
 
 
 @frozen(kw_only=True)
+class Note:
+    """What a journal notes of a call that moves money, or makes a payment."""
+
+    #: Øre; None: all that remains, or no amount.
+    amount: int | None
+    transaction_text: str
+    #: Whether the request's body may be kept, to send it again: not if it holds personal data.
+    keep_body: bool = True
+    #: Whether the answer may be kept: not if it holds a token.
+    keep_answer: bool = True
+
+
+@frozen(kw_only=True)
 class Call(Generic[R]):
     """An operation with its arguments: what is sent, once or, if need be, several times."""
 
@@ -138,6 +152,8 @@ class Call(Generic[R]):
     idempotency_key: str | None = None
     #: How to find out afterwards; None: there is no way.
     verification: Verification[R, Any] | None = field(default=None, repr=False)
+    #: What a journal notes of it; None: it is not journalled.
+    note: Note | None = field(default=None, repr=False)
     #: Values that must never appear in an error's text: phone numbers, tokens.
     confidential: tuple[str, ...] = field(default=(), repr=False)
 

@@ -77,10 +77,12 @@ class Pipeline:
     ) -> None:
         self._settings = settings
         self._transport = transport
-        self._clock = clock or SystemClock()
+        #: The time, for those who stand on the pipeline.
+        self.clock = self._clock = clock or SystemClock()
         # Jitter spreads load; it protects no secret.
         self._random = random_source or random.Random()  # noqa: S311 - see above
-        self._log = EventLog()
+        #: Where log events go, for the same.
+        self.log = self._log = EventLog()
         self._headers = Headers(settings)
         self._tokens = TokenSource(self._fetch_token, self._headers.with_token, self._clock, self._log)
         self._budget = RetryBudget(settings.retry)
@@ -239,7 +241,7 @@ class Pipeline:
         step: Next = state.after_failure(failed.failure, retry_after=failed.retry_after, now=now())
         while True:
             if isinstance(step, Ask):
-                finding = await self._ask(call, state.deadline)
+                finding = await self.ask(call, within=state.deadline - now())
                 if isinstance(finding, Done):
                     return self._proven(call, finding.result, failed, state, started)
                 if step.then_send and isinstance(finding, NotDone) and not finding.final:
@@ -264,15 +266,15 @@ class Pipeline:
             failed = outcome
             step = state.after_failure(failed.failure, retry_after=failed.retry_after, now=now())
 
-    async def _ask(self, call: Call[R], deadline: float) -> Finding[R]:
+    async def ask(self, call: Call[R], *, within: float) -> Finding[R]:
+        """Ask whether a call took effect, for at most so many seconds. Raises nothing of its own."""
         verification = call.verification
         if verification is None:
             return Undecided("there is no way to ask")
-        remaining = deadline - self._clock.monotonic()
-        if remaining <= 0:
+        if within <= 0:
             return Undecided("no time was left to ask details")
         try:
-            async with asyncio.timeout(remaining):
+            async with asyncio.timeout(within):
                 answer = await self.run(verification.question)
         except ApiError as error:
             return verification.judge_refusal(error)

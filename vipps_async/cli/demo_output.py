@@ -1,0 +1,211 @@
+"""How the demo shows itself: as text while it happens, or as one JSON document at the end."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+import orjson
+from attrs import asdict, field, frozen, mutable
+
+from vipps_async.core.redaction import redact
+from vipps_async.errors import VippsError
+from vipps_async.money import format_nok
+from vipps_async.transports.protocol import Request, Response, Transport
+
+__all__ = ["Exchange", "JsonOutput", "MoneyRow", "Output", "RecordingTransport", "TextOutput"]
+
+#: How much of a body is shown, in characters.
+_WIDEST_BODY = 240
+
+
+@frozen(kw_only=True)
+class Exchange:
+    """One request and what came back, secrets and personal data taken out."""
+
+    method: str
+    path: str
+    sent: str
+    #: The HTTP status; None if no answer came.
+    status: int | None
+    answered: str
+    milliseconds: float
+    #: Whether it was the fetch of a token rather than a step of its own.
+    token: bool
+
+
+@frozen(kw_only=True)
+class MoneyRow:
+    """What moved on one order, in øre."""
+
+    order_id: str
+    reserved: int
+    captured: int
+    refunded: int
+    left: int
+
+
+class Output(Protocol):
+    """Where the walk reports to."""
+
+    def step(self, title: str) -> None:
+        """Announce the next step."""
+        ...
+
+    def exchange(self, exchange: Exchange) -> None:
+        """Show one request and its answer."""
+        ...
+
+    def check(self, what: str, *, holds: bool) -> None:
+        """Show whether what should be so is so."""
+        ...
+
+    def money(self, row: MoneyRow) -> None:
+        """Keep what moved on one order for the last table."""
+        ...
+
+    def failed(self, why: str) -> None:
+        """End because a step went wrong."""
+        ...
+
+    def done(self) -> None:
+        """End with the table of money moved."""
+        ...
+
+
+class RecordingTransport:
+    """Lets requests pass through another transport and shows each with its answer."""
+
+    def __init__(self, inner: Transport, output: Output) -> None:
+        self._inner = inner
+        self._output = output
+
+    async def send(self, request: Request) -> Response:
+        """See Transport."""
+        started = time.perf_counter()
+        try:
+            response = await self._inner.send(request)
+        except VippsError as error:
+            self._show(request, None, str(error), started)
+            raise
+        self._show(request, response.status, response.body.decode("utf-8", "replace"), started)
+        return response
+
+    def _show(self, request: Request, status: int | None, answered: str, started: float) -> None:
+        path = urlsplit(request.url).path
+        self._output.exchange(
+            Exchange(
+                method=request.method,
+                path=path,
+                sent=redact((request.body or b"").decode()),
+                status=status,
+                answered=redact(answered),
+                milliseconds=round((time.perf_counter() - started) * 1000, 1),
+                token=path.lower() == "/accesstoken/get",
+            )
+        )
+
+    async def aclose(self) -> None:
+        """See Transport."""
+        await self._inner.aclose()
+
+
+class TextOutput:
+    """Prints for people, as it happens."""
+
+    def __init__(self) -> None:
+        self._steps = 0
+        self._rows: list[MoneyRow] = []
+
+    def step(self, title: str) -> None:
+        """See Output."""
+        self._steps += 1
+        print(f"\n{self._steps:2}. {title}")
+
+    def exchange(self, exchange: Exchange) -> None:
+        """See Output."""
+        status = "no answer" if exchange.status is None else exchange.status
+        note = "  (a token first; it is kept for all calls to come)" if exchange.token else ""
+        print(f"    → {exchange.method} {exchange.path}{note}")
+        if exchange.sent:
+            print(f"      {_shortened(exchange.sent)}")
+        print(f"    ← {status} in {exchange.milliseconds} ms")
+        if exchange.answered and not exchange.token:
+            print(f"      {_shortened(exchange.answered)}")
+
+    def check(self, what: str, *, holds: bool) -> None:
+        """See Output."""
+        print(f"    {'✓' if holds else '✗'} {what}")
+
+    def money(self, row: MoneyRow) -> None:
+        """See Output."""
+        self._rows.append(row)
+
+    def failed(self, why: str) -> None:
+        """See Output."""
+        print(f"\nThe demo stopped: {why}", file=sys.stderr)
+
+    def done(self) -> None:
+        """See Output."""
+        columns = ("reserved", "captured", "refunded", "left")
+        width = max(len(row.order_id) for row in self._rows)
+        print(f"\nMoney moved\n    {'order':<{width}}" + "".join(f"{name:>14}" for name in columns))
+        for row in self._rows:
+            sums = "".join(f"{format_nok(getattr(row, name)):>14}" for name in columns)
+            print(f"    {row.order_id:<{width}}{sums}")
+        print("\nEvery step did what it should.")
+
+
+@mutable
+class _Step:
+    title: str
+    exchanges: list[Exchange] = field(factory=list)
+    checks: list[dict[str, Any]] = field(factory=list)
+
+
+class JsonOutput:
+    """Prints one JSON document at the end, for machines. Amounts are øre."""
+
+    def __init__(self) -> None:
+        self._steps: list[_Step] = []
+        self._rows: list[MoneyRow] = []
+
+    def step(self, title: str) -> None:
+        """See Output."""
+        self._steps.append(_Step(title))
+
+    def exchange(self, exchange: Exchange) -> None:
+        """See Output."""
+        self._steps[-1].exchanges.append(exchange)
+
+    def check(self, what: str, *, holds: bool) -> None:
+        """See Output."""
+        self._steps[-1].checks.append({"what": what, "holds": holds})
+
+    def money(self, row: MoneyRow) -> None:
+        """See Output."""
+        self._rows.append(row)
+
+    def failed(self, why: str) -> None:
+        """See Output."""
+        self._print(succeeded=False, error=why)
+
+    def done(self) -> None:
+        """See Output."""
+        self._print(succeeded=True, error=None)
+
+    def _print(self, *, succeeded: bool, error: str | None) -> None:
+        document = {
+            "succeeded": succeeded,
+            "error": error,
+            "steps": [asdict(step) for step in self._steps],
+            "money": [asdict(row) for row in self._rows],
+        }
+        print(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode())
+
+
+def _shortened(text: str) -> str:
+    flat = " ".join(text.split())
+    return flat if len(flat) <= _WIDEST_BODY else f"{flat[: _WIDEST_BODY - 1]}…"

@@ -1,0 +1,177 @@
+"""Notes every operation that moves money in a journal before it leaves, and its outcome afterwards."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from typing import Any, NoReturn, TypeVar
+
+from attrs import evolve
+
+from vipps_async.core.clock import Clock
+from vipps_async.core.converter import decode, encode
+from vipps_async.core.events import EventLog
+from vipps_async.core.idempotency import new_idempotency_key
+from vipps_async.core.operation import Call, SettledBy
+from vipps_async.core.pipeline import Pipeline, render
+from vipps_async.core.recorded_refusal import is_lasting, read_refusal_record, write_refusal_record
+from vipps_async.errors import (
+    ApiError,
+    Effect,
+    IdempotencyMismatchError,
+    JournalError,
+    OrderLockedError,
+    PaymentUrlLostError,
+    RequestNotSent,
+    VippsError,
+)
+from vipps_async.journals.protocol import Entry, Intent, Journal, Outcome, Settlement, Standing
+
+__all__ = ["JournalledRunner", "mark_settled_by"]
+
+R = TypeVar("R")
+
+#: How much longer than a call's deadline its intent belongs to its owner, in seconds: for writing the outcome down.
+_LEASE_MARGIN = 30.0
+
+
+class JournalledRunner:
+    """Runs calls through the pipeline, with a durable note before and after.
+
+    The order of things is what makes money safe: nothing leaves before its intent is durable, and an intent stays open
+    until its outcome is known.
+    """
+
+    def __init__(self, pipeline: Pipeline, journal: Journal, *, merchant_serial_number: str, deadline: float) -> None:
+        """Put a journal before a pipeline.
+
+        Args:
+            pipeline: carries the calls out.
+            journal: keeps the notes; it is opened before the first one.
+            merchant_serial_number: the sales unit.
+            deadline: the longest that one call can take, in seconds: so long an intent belongs to its owner.
+        """
+        self._pipeline = pipeline
+        self._journal = journal
+        self._merchant_serial_number = merchant_serial_number
+        self._lease = deadline + _LEASE_MARGIN
+        self._clock: Clock = pipeline.clock
+        self._log: EventLog = pipeline.log
+
+    async def run(self, call: Call[R]) -> R:
+        """Carry the call out, once for all time under its key.
+
+        Raises:
+            JournalError: the intent could not be made durable; nothing was sent.
+            IdempotencyMismatchError: the journal has this key with another payload; nothing was sent.
+            OrderLockedError: another worker has this very operation in hand; nothing was sent.
+            VippsError: as the pipeline raises it, or as it was recorded for this key.
+        """
+        if call.note is None:
+            return await self._pipeline.run(call)
+        body = render(call)
+        intent = self._intent(call, body)
+        # One owner for each call, not each session: of two tasks with the same key, too, only one goes on.
+        owner = uuid.uuid4().hex
+        standing, entry = await self._journal.begin(intent, owner=owner, lease=self._lease)
+        if standing is Standing.MINE:
+            return await self.send(call, body, entry.intent, owner=owner)
+        return self._on_record(call, standing, entry)
+
+    async def claim(self, intent: Intent) -> tuple[Standing, Entry, str]:
+        """Take an open entry in hand for recovery; also returns the owner's name to go on with."""
+        owner = uuid.uuid4().hex
+        standing, entry = await self._journal.claim(intent, owner=owner, lease=self._lease)
+        return standing, entry, owner
+
+    def _on_record(self, call: Call[R], standing: Standing, entry: Entry) -> R:
+        intent = entry.intent
+        if standing is Standing.MISMATCH:
+            self._raise(
+                call,
+                IdempotencyMismatchError(
+                    f"the journal has this idempotency key since {intent.created_at:%Y-%m-%d %H:%M:%S} UTC "
+                    "with another payload",
+                    status=0,
+                ),
+            )
+        settlement = entry.settlement
+        if standing is Standing.TAKEN or settlement is None:
+            error = OrderLockedError("another worker has this very operation in hand", status=0, retryable=True)
+            error.effect = Effect.POSSIBLE
+            self._raise(call, error)
+        if settlement.outcome is Outcome.REFUSED:
+            self._raise(call, read_refusal_record(settlement))
+        result = decode(settlement.answer, call.operation.result)
+        return mark_settled_by(result, SettledBy.JOURNAL)
+
+    @staticmethod
+    def _raise(call: Call[Any], error: VippsError) -> NoReturn:
+        error.operation = call.operation.name
+        error.order_id = call.order_id
+        error.idempotency_key = call.idempotency_key
+        raise error
+
+    def _intent(self, call: Call[Any], body: bytes | None) -> Intent:
+        assert call.note is not None  # noqa: S101 - for the type checker; `run` has looked
+        return Intent(
+            key=call.idempotency_key or new_idempotency_key(),
+            operation=call.operation.name,
+            order_id=call.order_id or "",
+            merchant_serial_number=self._merchant_serial_number,
+            amount=call.note.amount,
+            transaction_text=call.note.transaction_text,
+            digest=hashlib.sha256(body or b"").hexdigest(),
+            body=body if call.note.keep_body else None,
+            created_at=self._clock.now(),
+        )
+
+    async def send(self, call: Call[R], body: bytes | None, intent: Intent, *, owner: str) -> R:
+        """Send a call whose intent is durable and in our hands, and note what came of it."""
+        try:
+            result = await self._pipeline.run_rendered(call, body)
+        except VippsError as error:
+            await self._note_failure(call, intent, error, owner)
+            raise
+        except BaseException as error:
+            # Cancelled, or a mistake in a program: what it did at Vipps is not known, so the entry stays open. A second
+            # cancellation may cut this short; then the lease runs out by itself.
+            await self.release(call, intent, f"ended by {type(error).__name__}", owner=owner)
+            raise
+        await self.settle(call, intent, Outcome.DONE, self.answer(call, result), owner=owner)
+        return result
+
+    @staticmethod
+    def answer(call: Call[R], result: R) -> bytes:
+        """Render what the journal keeps of a result."""
+        # The answer of initiate holds a token in its URL; that it was answered is all that recovery needs to know.
+        return encode(result) if call.note is not None and call.note.keep_answer else b"{}"
+
+    async def _note_failure(self, call: Call[Any], intent: Intent, error: VippsError, owner: str) -> None:
+        if isinstance(error, RequestNotSent):
+            await self.settle(call, intent, Outcome.NOT_DONE, b"", owner=owner)
+        elif isinstance(error, ApiError) and error.effect is Effect.NONE and not isinstance(error, PaymentUrlLostError):
+            outcome = Outcome.REFUSED if is_lasting(error) else Outcome.NOT_DONE
+            await self.settle(call, intent, outcome, write_refusal_record(error), owner=owner)
+        else:
+            await self.release(call, intent, error.message, owner=owner)
+
+    async def settle(self, call: Call[Any], intent: Intent, outcome: Outcome, answer: bytes, *, owner: str) -> None:
+        """Note a known outcome. A journal that fails now must not hide it from the caller: the entry stays open."""
+        settlement = Settlement(outcome=outcome, answer=answer, settled_at=self._clock.now())
+        try:
+            await self._journal.settle(intent, settlement, owner=owner)
+        except JournalError as error:
+            self._log.journal_failed(call, error)
+
+    async def release(self, call: Call[Any], intent: Intent, note: str, *, owner: str) -> None:
+        """Leave an entry open, with the reason, for anyone to go on with."""
+        try:
+            await self._journal.release(intent, note=note, owner=owner)
+        except JournalError as error:
+            self._log.journal_failed(call, error)
+
+
+def mark_settled_by(result: R, how: SettledBy) -> R:
+    """Say in a result how it became known, if its class can say so."""
+    return evolve(result, settled_by=how) if hasattr(result, "settled_by") else result  # type: ignore[type-var]  # every result is an attrs class
