@@ -148,13 +148,21 @@ class JournalledRunner:
         return encode(result) if call.note is not None and call.note.keep_answer else b"{}"
 
     async def _note_failure(self, call: Call[Any], intent: Intent, error: VippsError, owner: str) -> None:
-        if isinstance(error, RequestNotSent):
-            await self.settle(call, intent, Outcome.NOT_DONE, b"", owner=owner)
-        elif isinstance(error, ApiError) and error.effect is Effect.NONE and not isinstance(error, PaymentUrlLostError):
-            outcome = Outcome.REFUSED if is_lasting(error) else Outcome.NOT_DONE
-            await self.settle(call, intent, outcome, write_refusal_record(error), owner=owner)
-        else:
+        outcome = self.outcome_of(error)
+        if outcome is None:
             await self.release(call, intent, error.message, owner=owner)
+        else:
+            record = write_refusal_record(error) if isinstance(error, ApiError) else b""
+            await self.settle(call, intent, outcome, record, owner=owner)
+
+    @staticmethod
+    def outcome_of(error: VippsError) -> Outcome | None:
+        """Tell what an error says about the outcome; None: it is not known, or there is more to do."""
+        if isinstance(error, RequestNotSent):
+            return Outcome.NOT_DONE
+        if isinstance(error, ApiError) and error.effect is Effect.NONE and not isinstance(error, PaymentUrlLostError):
+            return Outcome.REFUSED if is_lasting(error) else Outcome.NOT_DONE
+        return None
 
     async def settle(self, call: Call[Any], intent: Intent, outcome: Outcome, answer: bytes, *, owner: str) -> None:
         """Note a known outcome. A journal that fails now must not hide it from the caller: the entry stays open."""

@@ -1,0 +1,73 @@
+"""Makes the call again that a journal has an intent of, so that it can be asked about and sent again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from vipps_async.core.operation import Call, Note
+from vipps_async.ecom.operations import CANCEL, CAPTURE, INITIATE, REFUND
+from vipps_async.ecom.verification import verify_cancel, verify_capture, verify_initiate, verify_refund
+from vipps_async.errors import JournalError
+from vipps_async.journals.protocol import Intent
+
+__all__ = ["rebuild_call"]
+
+
+def rebuild_call(intent: Intent) -> Call[Any]:
+    """Make the call that an intent was written for; its body is the intent's own bytes, not rendered anew.
+
+    Raises:
+        JournalError: the intent is of an operation that this version does not know.
+    """
+    order_id, key = intent.order_id, intent.key
+    note = Note(amount=intent.amount, transaction_text=intent.transaction_text)
+    if intent.operation == CAPTURE.name:
+        return Call(
+            operation=CAPTURE,
+            path=CAPTURE.path_for(order_id),
+            order_id=order_id,
+            idempotency_key=key,
+            verification=verify_capture(order_id, idempotency_key=key, amount=intent.amount),
+            note=note,
+        )
+    if intent.operation == REFUND.name:
+        return Call(
+            operation=REFUND,
+            path=REFUND.path_for(order_id),
+            order_id=order_id,
+            idempotency_key=key,
+            verification=verify_refund(order_id, idempotency_key=key, amount=intent.amount),
+            note=note,
+        )
+    if intent.operation == CANCEL.name:
+        return Call(
+            operation=CANCEL,
+            path=CANCEL.path_for(order_id),
+            order_id=order_id,
+            verification=verify_cancel(order_id, should_release_remaining_funds=_releases_rest(intent.body)),
+            note=note,
+        )
+    if intent.operation == INITIATE.name:
+        return Call(
+            operation=INITIATE,
+            path=INITIATE.path,
+            order_id=order_id,
+            verification=verify_initiate(order_id),
+            note=Note(
+                amount=intent.amount, transaction_text=intent.transaction_text, keep_body=False, keep_answer=False
+            ),
+        )
+    raise JournalError(
+        f"the journal has an operation {intent.operation!r} that this version does not know",
+        advice="recover with the version that wrote it, or a newer one",
+    )
+
+
+def _releases_rest(body: bytes | None) -> bool:
+    try:
+        request = orjson.loads(body or b"null")
+    except orjson.JSONDecodeError:
+        return False
+    return isinstance(request, dict) and request.get("shouldReleaseRemainingFunds") is True
