@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 from urllib.parse import quote
 
 from attrs import field, frozen
@@ -19,6 +19,8 @@ __all__ = [
     "NotDone",
     "Operation",
     "Repeat",
+    "Runner",
+    "SettledBy",
     "Undecided",
     "Verification",
 ]
@@ -38,6 +40,19 @@ class Repeat(enum.Enum):
     CONFIRM = "confirm"
     #: Not idempotent: ask details first; repeat only if it is proven absent.
     ONCE = "once"
+
+
+class SettledBy(enum.Enum):
+    """What a result rests on."""
+
+    #: Vipps' own answer to the request.
+    ANSWER = "answer"
+    #: The answer got lost; the payment's history proves the outcome.
+    DETAILS = "details"
+    #: The outcome was on record in the journal; nothing was sent.
+    JOURNAL = "journal"
+    #: A later recovery found out.
+    RECOVERY = "recovery"
 
 
 @frozen
@@ -125,3 +140,15 @@ class Call(Generic[R]):
     verification: Verification[R, Any] | None = field(default=None, repr=False)
     #: Values that must never appear in an error's text: phone numbers, tokens.
     confidential: tuple[str, ...] = field(default=(), repr=False)
+
+
+class Runner(Protocol):
+    """Whatever runs calls: the pipeline, or a script in a test."""
+
+    async def run(self, call: Call[R]) -> R:
+        """Run a call to its end and return its result.
+
+        Raises:
+            vipps_async.errors.VippsError: see the pipeline.
+        """
+        ...

@@ -1,0 +1,293 @@
+"""The one converter between JSON and models: names, number-or-string fields, times, open enums, money in decimals."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, Final, TypeVar, cast, get_args, get_origin
+
+import attrs
+import orjson
+from cattrs import AttributeValidationNote, BaseValidationError, Converter, IterableValidationNote
+from cattrs.gen import make_dict_structure_fn, override
+
+from vipps_async.core.open_enum import OpenEnum
+from vipps_async.core.operation import NoContent
+from vipps_async.not_given import NOT_GIVEN
+
+__all__ = ["NOT_IN_JSON", "YES_NO", "UnreadableAnswer", "decode", "encode", "json_name"]
+
+R = TypeVar("R")
+E = TypeVar("E", bound=OpenEnum)
+
+_NAMES = "vipps_async.json_names"
+
+#: Metadata of a field that JSON never holds: it keeps its default when decoding and is left out when encoding.
+NOT_IN_JSON: Final[Mapping[str, object]] = {"vipps_async.not_in_json": True}
+
+#: Metadata of a bool that Vipps writes as ``"Y"`` or ``"N"``.
+YES_NO: Final[Mapping[str, object]] = {"vipps_async.yes_no": True}
+
+
+def json_name(written: str, *also_read: str) -> Mapping[str, object]:
+    """Return field metadata for a name in JSON that does not follow from the name in Python.
+
+    Args:
+        written: the name to write, and to read first.
+        also_read: other names under which Vipps sends the same thing.
+    """
+    return {_NAMES: (written, also_read)}
+
+
+class UnreadableAnswer(Exception):  # noqa: N818 - internal: the pipeline turns it into an UnexpectedResponseError
+    """The bytes are not what was promised.
+
+    Attributes:
+        reason: what is wrong: the path of the field and what it should be, never its value.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+def encode(model: object) -> bytes:
+    """Write a model as JSON. Fields that are None or `NOT_GIVEN` are left out."""
+    return orjson.dumps(_converter.unstructure(model))
+
+
+def decode(body: bytes, cls: type[R]) -> R:
+    """Read JSON into a model.
+
+    Unknown fields are ignored, and a null is the same as a missing field.
+
+    Raises:
+        UnreadableAnswer: the body is not JSON, or lacks a required field, or a field cannot be read. No other exception
+            comes out of here, whatever the bytes.
+    """
+    if cls is NoContent:
+        return cls()
+    # The errors are raised outside the except blocks: the exceptions of orjson and cattrs hold on to the body, which
+    # may have a token or a name in it, and would travel along as __context__.
+    reason = "the body is not JSON"
+    try:
+        # Some servers put a byte order mark in front; orjson does not take it.
+        return _structure(orjson.loads(body.removeprefix(b"\xef\xbb\xbf")), cls)
+    except orjson.JSONDecodeError:
+        pass
+    except (_Unfit, BaseValidationError) as error:
+        reason = _explain(error)
+    raise UnreadableAnswer(reason)
+
+
+def _structure(value: object, cls: type[R]) -> R:
+    return _converter.structure(value, cls)
+
+
+class _Unfit(Exception):  # noqa: N818 - never leaves this file
+    """A value is not what the field wants; says what it wants, and does not hold the value."""
+
+
+def _explain(error: BaseException, path: str = "") -> str:
+    """Name the first thing that is wrong, by its path in the JSON."""
+    if isinstance(error, BaseValidationError):
+        inner = error.exceptions[0]
+        for note in getattr(inner, "__notes__", ()):
+            if isinstance(note, AttributeValidationNote):
+                name = _json_names(attrs.fields_dict(error.cl)[note.name])[0]
+                return _explain(inner, f"{path}.{name}" if path else name)
+            if isinstance(note, IterableValidationNote):
+                return _explain(inner, f"{path}[{note.index}]")
+        return _explain(inner, path)
+    if isinstance(error, KeyError):
+        return f"{path} is missing"
+    wanted = str(error) if isinstance(error, _Unfit) else "readable"
+    return f"{path or 'the answer'} is not {wanted}"
+
+
+def _json_names(attribute: attrs.Attribute[Any]) -> tuple[str, tuple[str, ...]]:
+    irregular = attribute.metadata.get(_NAMES)
+    if irregular is not None:
+        return cast("tuple[str, tuple[str, ...]]", irregular)
+    first, *rest = attribute.name.split("_")
+    return first + "".join(map(str.capitalize, rest)), ()
+
+
+# ---- reading ----
+
+_INTEGER = re.compile(r"-?[0-9]{1,18}")
+_DECIMAL = re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,18})?")
+_TIME = re.compile(
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2})[T ]([0-9]{2}:[0-9]{2}:[0-9]{2})(\.[0-9]+)? ?(Z|[+-][0-9]{2}:?[0-9]{2})?"
+)
+#: Up to here a float holds every whole number exactly.
+_EXACT_FLOAT = 2.0**53
+
+
+def _read_int(value: object, _cls: object = int) -> int:
+    kind = type(value)
+    if kind is int:
+        return cast("int", value)
+    if kind is str and _INTEGER.fullmatch(cast("str", value)):
+        return int(cast("str", value))
+    # 49900.0 is the same number in JSON as 49900, and some servers write it so.
+    if kind is float and cast("float", value).is_integer() and abs(cast("float", value)) <= _EXACT_FLOAT:
+        return int(cast("float", value))
+    raise _Unfit("a whole number")
+
+
+def _read_str(value: object, _cls: object = str) -> str:
+    if type(value) is str:
+        return value
+    # No floats: an id of 20 digits becomes one on its way through a JSON parser, and loses its last digits.
+    if type(value) is int:
+        return str(value)
+    raise _Unfit("a text")
+
+
+_BOOLS: Final[Mapping[object, bool]] = {"true": True, "false": False}
+_YES_NO: Final[Mapping[object, bool]] = {"Y": True, "N": False}
+
+
+def _read_bool(value: object, _cls: object = bool) -> bool:
+    if type(value) is bool:
+        return value
+    if type(value) is str and value.lower() in _BOOLS:
+        return _BOOLS[value.lower()]
+    raise _Unfit("true or false")
+
+
+def _read_yes_no(value: object, _cls: object = bool) -> bool:
+    if type(value) is str and value in _YES_NO:
+        return _YES_NO[value]
+    return _read_bool(value)
+
+
+def _read_decimal(value: object, _cls: object = Decimal) -> Decimal:
+    if type(value) is str and _DECIMAL.fullmatch(value):
+        return Decimal(value)
+    if type(value) is int:
+        return Decimal(value)
+    if type(value) is float and math.isfinite(value):
+        # The shortest text that means this float: 12.1, not 12.0999999999999996447.
+        return Decimal(repr(value))
+    raise _Unfit("a decimal number")
+
+
+def _read_datetime(value: object, _cls: object = datetime) -> datetime:
+    match = _TIME.fullmatch(value) if type(value) is str else None
+    if match is None:
+        raise _Unfit("a time")
+    day, clock, fraction, zone = match.groups()
+    try:
+        # Microseconds are the finest there is: further digits are dropped.
+        time = datetime.fromisoformat(f"{day}T{clock}{(fraction or '.0')[:7]:0<7}{zone or 'Z'}")
+        return time.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise _Unfit("a time") from None
+
+
+def _enum_reader(cls: type[E]) -> Callable[[object, object], E]:
+    def read(value: object, _cls: object) -> E:
+        if type(value) is not str:
+            raise _Unfit("a text")
+        return cls(value)
+
+    return read
+
+
+def _tuple_reader(cls: Any) -> Callable[[object, object], object]:
+    items = list[get_args(cls)[0]]  # type: ignore[misc]  # a type made at run time
+    read_items = _converter.get_structure_hook(items)
+
+    def read(value: object, _cls: object) -> object:
+        # Otherwise an object would be read as the list of its keys, a text as the list of its letters.
+        if type(value) is not list:
+            raise _Unfit("a list")
+        return tuple(read_items(value, items))
+
+    return read
+
+
+def _model_reader(cls: type[Any]) -> Callable[[object, object], object]:
+    overrides: dict[str, Any] = {}
+    aliases: list[tuple[str, str]] = []
+    for attribute in attrs.fields(cls):
+        written, also_read = _json_names(attribute)
+        aliases += [(alias, written) for alias in also_read]
+        if NOT_IN_JSON.keys() & attribute.metadata.keys():
+            overrides[attribute.name] = override(omit=True)
+        elif YES_NO.keys() & attribute.metadata.keys():
+            overrides[attribute.name] = override(rename=written, struct_hook=_read_yes_no)
+        else:
+            overrides[attribute.name] = override(rename=written)
+    read_fields = make_dict_structure_fn(
+        cls, _converter, _cattrs_detailed_validation=True, _cattrs_forbid_extra_keys=False, **overrides
+    )
+
+    def read(value: object, _cls: object) -> object:
+        if type(value) is not dict:
+            raise _Unfit("an object")
+        present = {key: item for key, item in value.items() if item is not None}
+        for alias, written in aliases:
+            if alias in present:
+                present.setdefault(written, present[alias])
+        return read_fields(present, cls)
+
+    return read
+
+
+# ---- writing ----
+
+
+def _write_decimal(value: Decimal) -> orjson.Fragment:
+    # As text into the JSON, since a float could not hold it; "f" because JSON readers differ about 1E+2.
+    return orjson.Fragment(format(value, "f"))
+
+
+def _model_writer(cls: type[Any]) -> Callable[[Any], dict[str, object]]:
+    fields = [
+        (attribute.name, _json_names(attribute)[0], bool(YES_NO.keys() & attribute.metadata.keys()))
+        for attribute in attrs.fields(cls)
+        if not NOT_IN_JSON.keys() & attribute.metadata.keys()
+    ]
+
+    def write(model: Any) -> dict[str, object]:
+        written: dict[str, object] = {}
+        for attribute, name, yes_no in fields:
+            value = getattr(model, attribute)
+            if value is None or value is NOT_GIVEN:
+                continue
+            written[name] = ("Y" if value else "N") if yes_no else _converter.unstructure(value)
+        return written
+
+    return write
+
+
+def _is_open_enum(cls: Any) -> bool:
+    return isinstance(cls, type) and issubclass(cls, OpenEnum)
+
+
+def _is_tuple(cls: Any) -> bool:
+    return get_origin(cls) is tuple
+
+
+def _build() -> Converter:
+    converter = Converter(detailed_validation=True, unstruct_collection_overrides={tuple: list})
+    converter.register_structure_hook(int, _read_int)
+    converter.register_structure_hook(str, _read_str)
+    converter.register_structure_hook(bool, _read_bool)
+    converter.register_structure_hook(Decimal, _read_decimal)
+    converter.register_structure_hook(datetime, _read_datetime)
+    converter.register_structure_hook_factory(_is_open_enum, _enum_reader)
+    converter.register_structure_hook_factory(_is_tuple, _tuple_reader)
+    converter.register_structure_hook_factory(attrs.has, _model_reader)
+    converter.register_unstructure_hook(Decimal, _write_decimal)
+    converter.register_unstructure_hook_factory(attrs.has, _model_writer)
+    return converter
+
+
+_converter = _build()
