@@ -177,11 +177,7 @@ def check_scope(value: object) -> str:
         raise InvalidInputError("scope", rule, value=value)
     words: dict[str, None] = {}
     for word in values:
-        if (
-            not isinstance(word, str)
-            or not _SCOPE_VALUE.fullmatch(word)
-            or _SCOPES.get(word.lower(), word) != word
-        ):
+        if not isinstance(word, str) or not _SCOPE_VALUE.fullmatch(word) or _SCOPES.get(word.lower(), word) != word:
             raise InvalidInputError("scope", rule, value=value)
         words[word] = None
     if not words:

@@ -164,7 +164,9 @@ class PaymentDetails:
                 return entry
         return None
 
-    def entry(self, idempotency_key: str, *, operation: OperationName | str | None = None) -> TransactionLogEntry | None:
+    def entry(
+        self, idempotency_key: str, *, operation: OperationName | str | None = None
+    ) -> TransactionLogEntry | None:
         """Return the entry of the history that an idempotency key left; None if it left none.
 
         Args:
@@ -196,9 +198,7 @@ class PaymentDetails:
 
     def _successes(self, *operations: OperationName) -> Iterator[TransactionLogEntry]:
         return (
-            entry
-            for entry in self.transaction_log_history
-            if entry.operation_success and entry.operation in operations
+            entry for entry in self.transaction_log_history if entry.operation_success and entry.operation in operations
         )
 
     def _sum(self, *operations: OperationName) -> int:
