@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable
 from decimal import Decimal
@@ -21,6 +22,7 @@ __all__ = [
     "check_mobile_number",
     "check_order_id",
     "check_scope",
+    "check_seconds",
     "check_shipping_cost",
     "check_sub",
     "check_text",
@@ -160,6 +162,13 @@ def check_flag(parameter: str, value: object) -> bool:
     """Return a bool that is one: 0, "false" and the like are refused."""
     if not isinstance(value, bool):
         raise InvalidInputError(parameter, "True or False", value=value)
+    return value
+
+
+def check_seconds(parameter: str, value: object) -> float:
+    """Return a span of time that has an end."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
+        raise InvalidInputError(parameter, "a positive, finite number of seconds", value=value)
     return value
 
 

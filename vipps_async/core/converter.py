@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
+from types import GenericAlias
 from typing import Any, Final, TypeVar, cast, get_args, get_origin
 
 import attrs
@@ -200,7 +201,7 @@ def _enum_reader(cls: type[E]) -> Callable[[object, object], E]:
 
 
 def _tuple_reader(cls: Any) -> Callable[[object, object], object]:
-    items = list[get_args(cls)[0]]  # type: ignore[misc]  # a type made at run time
+    items = GenericAlias(list, (get_args(cls)[0],))
     read_items = _converter.get_structure_hook(items)
 
     def read(value: object, _cls: object) -> object:

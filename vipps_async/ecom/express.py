@@ -95,6 +95,11 @@ _AIRLINE_CODE = re.compile(r"[0-9]{3}")
 _AIRLINE_DESIGNATOR_CODE = re.compile(r"[A-Z0-9]{2}")
 
 
+def _check_code(parameter: str, value: object, pattern: re.Pattern[str], rule: str) -> None:
+    if not isinstance(value, str) or not pattern.fullmatch(value):
+        raise InvalidInputError(parameter, rule, value=value)
+
+
 @frozen(kw_only=True)
 class AirlineData:
     """What airlines and travel agencies tell about a ticket (`additionalData`).
@@ -116,11 +121,9 @@ class AirlineData:
 
     def __attrs_post_init__(self) -> None:
         check_text("passenger_name", self.passenger_name, longest=49, secret=True)
-        if not isinstance(self.airline_code, str) or not _AIRLINE_CODE.fullmatch(self.airline_code):
-            raise InvalidInputError("airline_code", "a string of 3 digits", value=self.airline_code)
-        code = self.airline_designator_code
-        if not isinstance(code, str) or not _AIRLINE_DESIGNATOR_CODE.fullmatch(code):
-            raise InvalidInputError("airline_designator_code", "2 capital letters or digits", value=code)
+        _check_code("airline_code", self.airline_code, _AIRLINE_CODE, "a string of 3 digits")
+        designator = self.airline_designator_code
+        _check_code("airline_designator_code", designator, _AIRLINE_DESIGNATOR_CODE, "2 capital letters or digits")
         if self.ticket_number is not None:
             check_text("ticket_number", self.ticket_number, longest=150, secret=True)
         check_text("agency_invoice_number", self.agency_invoice_number, longest=6)

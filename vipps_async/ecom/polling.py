@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import time
 from collections.abc import Awaitable, Callable
 
 from vipps_async.ecom.details import PaymentDetails
-from vipps_async.errors import ApiError, InvalidInputError, TransportError
+from vipps_async.errors import ApiError, TransportError
+from vipps_async.input_rules import check_seconds
 
 __all__ = ["FIRST_PAUSE", "PAUSE", "wait_for_customer"]
 
@@ -21,7 +21,7 @@ PAUSE = 2.0
 async def wait_for_customer(
     ask: Callable[[], Awaitable[PaymentDetails]],
     *,
-    timeout: float,
+    timeout: float,  # noqa: ASYNC109 - it paces questions, and ends between two of them
     sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> PaymentDetails:
@@ -41,9 +41,7 @@ async def wait_for_customer(
         TimeoutError: the customer has done neither in time. The payment may still be accepted later.
         vipps_async.errors.VippsError: details failed for good, or failed last when the time was up.
     """
-    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 < timeout < math.inf:
-        raise InvalidInputError("timeout", "a positive, finite number of seconds", value=timeout)
-    end = clock() + timeout
+    end = clock() + check_seconds("timeout", timeout)
     pause = FIRST_PAUSE
     trouble: TransportError | ApiError | None = None
     while (left := end - clock()) > 0:

@@ -117,19 +117,22 @@ def _judge_by_key(
     operations: frozenset[OperationName],
     build: Callable[[str, PaymentDetails, TransactionLogEntry], R],
 ) -> Finding[R]:
-    unusable = _unusable(details, order_id)
-    if unusable is not None:
-        return unusable
+    found = _unusable(details, order_id) or _look_for(details, idempotency_key, amount, operations)
+    return Done(build(order_id, details, found)) if isinstance(found, TransactionLogEntry) else found
+
+
+def _look_for(
+    details: PaymentDetails, idempotency_key: str, amount: int | None, operations: frozenset[OperationName]
+) -> TransactionLogEntry | NotDone | Undecided:
+    with_key = details.entries(idempotency_key)
     # Vipps keeps keys apart by operation, so an entry of a capture says nothing about a refund with the same key.
-    found = [entry for entry in details.entries(idempotency_key) if entry.operation in operations]
+    found = [entry for entry in with_key if entry.operation in operations]
     if any(amount not in {None, entry.amount} for entry in found):
         return Undecided("the history has this idempotency key with another amount")
-    for entry in found:
-        if entry.operation_success:
-            return Done(build(order_id, details, entry))
     if found:
-        return NotDone("the history has this idempotency key with a failed operation", final=True)
-    if any(not entry.operation.known for entry in details.entries(idempotency_key)):
+        failed = NotDone("the history has this idempotency key with a failed operation", final=True)
+        return next((entry for entry in found if entry.operation_success), failed)
+    if any(not entry.operation.known for entry in with_key):
         return Undecided("the history has this idempotency key with an operation of a kind that is not known here")
     if any(entry.operation in operations and not entry.request_id for entry in details.transaction_log_history):
         return Undecided("the history has such an operation without an idempotency key, which may be this one")
