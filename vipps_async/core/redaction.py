@@ -27,7 +27,7 @@ _MARGIN: Final = 1_024
 Span = tuple[int, int]
 
 #: Keys of JSON, forms and headers whose value is a secret: redacted in whatever notation.
-_SECRET_KEYS = (
+_GUARDED_KEYS = (
     r"(?:access|refresh|id|auth)[_-]?token|token|client[_-]?secret|client[_-]?id|(?:ocp-apim-)?subscription[_-]?key"
     r"|authorization|password"
 )
@@ -40,9 +40,9 @@ _PERSONAL_KEYS = (
 )
 #: A key in quotes, single or double, and these escaped or not, for JSON also travels as text inside JSON.
 _QUOTED_KEY = re.compile(
-    rf"(?P<quote>\\{{0,7}}[\"'])(?:{_SECRET_KEYS}|{_PERSONAL_KEYS})\\{{0,7}}[\"']\s*[:=]\s*", re.IGNORECASE
+    rf"(?P<quote>\\{{0,7}}[\"'])(?:{_GUARDED_KEYS}|{_PERSONAL_KEYS})\\{{0,7}}[\"']\s*[:=]\s*", re.IGNORECASE
 )
-_BARE_KEY = re.compile(rf"(?<![A-Za-z0-9])(?:{_SECRET_KEYS})\s?(?:[:=]|%3D)\s?", re.IGNORECASE)
+_BARE_KEY = re.compile(rf"(?<![A-Za-z0-9])(?:{_GUARDED_KEYS})\s?(?:[:=]|%3D)\s?", re.IGNORECASE)
 _BARE_VALUE = re.compile(r"(?:(?:bearer|basic)\s)?[^\s&\"'<>,;\\}]*", re.IGNORECASE)
 _SCALAR = re.compile(r"[^\s,}\]]*")
 _BRACKET_OR_STRING = re.compile(r"[{}\[\]]|\"(?:[^\"\\]|\\.)*(?:\"|\\?\Z)", re.DOTALL)
@@ -139,10 +139,7 @@ def _spans(text: str, secrets: Iterable[str]) -> Iterator[Span]:
             yield start, start + len(secret)
             start = text.find(secret, start + len(secret))
     yield from _values_of_quoted_keys(text)
-    for key in _BARE_KEY.finditer(text):
-        value = _BARE_VALUE.match(text, key.end())
-        if value is not None and value.end() > value.start():
-            yield value.span()
+    yield from _values_of_bare_keys(text)
     for form in _FORMS:
         yield from (match.span() for match in form.finditer(text))
     yield from _mail_addresses(text)
@@ -156,6 +153,16 @@ def _values_of_quoted_keys(text: str) -> Iterator[Span]:
             yield key.end(), stop
         # On from the value's end: what it holds is taken out already, and every character is looked at once.
         key = _QUOTED_KEY.search(text, stop)
+
+
+def _values_of_bare_keys(text: str) -> Iterator[Span]:
+    key = _BARE_KEY.search(text)
+    while key is not None:
+        value = _BARE_VALUE.match(text, key.end())
+        stop = key.end() if value is None else value.end()
+        if stop > key.end():
+            yield key.end(), stop
+        key = _BARE_KEY.search(text, stop)
 
 
 def _end_of_value(text: str, start: int, *, escapes: int) -> int:
