@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import operator
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import partial
 from types import GenericAlias
 from typing import Any, Final, TypeVar, cast, get_args, get_origin
 
@@ -191,6 +193,15 @@ def _read_datetime(value: object, _cls: object = datetime) -> datetime:
         raise _Unfit("a time") from None
 
 
+_SCALARS: Final[Mapping[type, Callable[[object, object], object]]] = {
+    int: _read_int,
+    str: _read_str,
+    bool: _read_bool,
+    Decimal: _read_decimal,
+    datetime: _read_datetime,
+}
+
+
 def _enum_reader(cls: type[E]) -> Callable[[object, object], E]:
     def read(value: object, _cls: object) -> E:
         if type(value) is not str:
@@ -278,11 +289,9 @@ def _is_tuple(cls: Any) -> bool:
 
 def _build() -> Converter:
     converter = Converter(detailed_validation=True, unstruct_collection_overrides={tuple: list})
-    converter.register_structure_hook(int, _read_int)
-    converter.register_structure_hook(str, _read_str)
-    converter.register_structure_hook(bool, _read_bool)
-    converter.register_structure_hook(Decimal, _read_decimal)
-    converter.register_structure_hook(datetime, _read_datetime)
+    for scalar, read in _SCALARS.items():
+        # By identity: hooks registered by class also catch its subclasses, and an enum of texts would be read as text.
+        converter.register_structure_hook_func(partial(operator.is_, scalar), read)
     converter.register_structure_hook_factory(_is_open_enum, _enum_reader)
     converter.register_structure_hook_factory(_is_tuple, _tuple_reader)
     converter.register_structure_hook_factory(attrs.has, _model_reader)
