@@ -6,13 +6,13 @@ from decimal import Decimal, InvalidOperation
 
 from vipps_async.errors import InvalidInputError
 
-__all__ = ["MINIMUM_AMOUNT", "format_nok", "nok"]
+__all__ = ["LARGEST_AMOUNT", "MINIMUM_AMOUNT", "format_nok", "nok"]
 
 #: The smallest amount of a payment, capture or refund, in øre: 1 NOK (OpenAPI description, `amount`).
 MINIMUM_AMOUNT = 100
 
 #: The largest sum that Vipps' integer amounts can hold safely everywhere: a signed 32-bit number of øre.
-_LARGEST_AMOUNT = 2**31 - 1
+LARGEST_AMOUNT = 2**31 - 1
 
 
 def nok(amount: str | int | Decimal) -> int:
@@ -37,7 +37,7 @@ def nok(amount: str | int | Decimal) -> int:
         whole = int(oere)
     except (InvalidOperation, ValueError, OverflowError) as error:
         raise InvalidInputError("amount", rule, value=amount) from error
-    if oere != whole or abs(whole) > _LARGEST_AMOUNT:
+    if oere != whole or abs(whole) > LARGEST_AMOUNT:
         raise InvalidInputError("amount", rule, value=amount)
     return whole
 

@@ -1,0 +1,384 @@
+"""What is read from JSON and written to it."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal
+from typing import Any
+
+import orjson
+import pytest
+from attrs import field, frozen
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from vipps_async.core.converter import NOT_IN_JSON, YES_NO, UnreadableAnswer, decode, encode, json_name
+from vipps_async.core.open_enum import OpenEnum
+from vipps_async.core.operation import NoContent
+from vipps_async.ecom import CaptureResult, PaymentDetails, RefundResult
+from vipps_async.not_given import NOT_GIVEN, NotGiven
+from vipps_async.userinfo import UserInfo
+
+
+class Colour(OpenEnum):
+    """Two colours, named otherwise than they are written."""
+
+    DARK = "Red"
+    LIGHT = "Blue"
+
+
+@frozen(kw_only=True)
+class Part:
+    """A part of a Sample."""
+
+    post_code: str = field(metadata=json_name("postCode", "zipCode"))
+
+
+@frozen(kw_only=True)
+class Sample:
+    """A model with a field of every kind."""
+
+    whole: int
+    some_text: str | None = None
+    flag: bool | None = None
+    price: Decimal | None = None
+    time_stamp: datetime | None = None
+    colour: Colour | None = None
+    line1: str | None = None
+    part: Part | None = None
+    parts: tuple[Part, ...] = ()
+    words: tuple[str, ...] = ()
+    is_default: bool = field(default=False, metadata=YES_NO)
+    local: str = field(default="here", metadata=NOT_IN_JSON)
+
+
+def read(**fields: object) -> Sample:
+    """Decode a Sample whose JSON has these fields."""
+    return decode(orjson.dumps({"whole": 1, **fields}), Sample)
+
+
+def refusal(value: object, cls: type[Any] = Sample) -> str:
+    """Return why a value cannot be read."""
+    with pytest.raises(UnreadableAnswer) as caught:
+        decode(value if isinstance(value, bytes) else orjson.dumps(value), cls)
+    return caught.value.reason
+
+
+def test_names_become_camel_case() -> None:
+    """Snake case in Python is camel case in JSON, in both directions."""
+    assert encode(Sample(whole=1, some_text="a")) == b'{"whole":1,"someText":"a","parts":[],"words":[],"isDefault":"N"}'
+    assert read(someText="a", line1="b") == Sample(whole=1, some_text="a", line1="b")
+
+
+def test_irregular_names_have_aliases() -> None:
+    """A field with other names is read under each of them and written under the first."""
+    assert Part(post_code="0154") == decode(b'{"postCode":"0154"}', Part)
+    assert Part(post_code="0154") == decode(b'{"zipCode":"0154"}', Part)
+    assert Part(post_code="0154") == decode(b'{"zipCode":"9999","postCode":"0154"}', Part)
+    assert encode(Part(post_code="0154")) == b'{"postCode":"0154"}'
+
+
+def test_what_is_not_there_is_left_out() -> None:
+    """None and NOT_GIVEN leave no trace in the JSON."""
+
+    @frozen(kw_only=True)
+    class Sum:
+        amount: int | NotGiven | None
+
+    assert b"{}" == encode(Sum(amount=None)) == encode(Sum(amount=NOT_GIVEN))
+    assert encode(Sum(amount=0)) == b'{"amount":0}'
+    assert repr(NOT_GIVEN) == "NOT_GIVEN"
+
+
+def test_fields_outside_json_keep_their_default() -> None:
+    """What JSON never holds is neither written nor believed."""
+    assert read(local="there").local == "here"
+    assert b"local" not in encode(Sample(whole=1, local="there"))
+
+
+def test_unknown_fields_are_ignored() -> None:
+    """A field that Vipps adds later does not disturb."""
+    assert Sample(whole=1) == read(brandNew={"deep": [1, 2]})
+
+
+def test_null_is_the_same_as_missing() -> None:
+    """A null gives the field its default; for a required field it counts as missing."""
+    assert Sample(whole=1) == read(someText=None, parts=None, isDefault=None)
+    assert refusal({"whole": None}) == "whole is missing"
+
+
+@pytest.mark.parametrize(("value", "expected"), [(5, 5), ("5", 5), ("-5", -5), (49900.0, 49900), ("007", 7)])
+def test_whole_numbers(value: object, expected: int) -> None:
+    """A whole number may come as number, as text, or as a float that is whole."""
+    assert expected == read(whole=value).whole
+
+
+@pytest.mark.parametrize("value", [True, "5.0", "", " 5", "5\n", "٥", "9" * 19, 1.5, 2.0**60, [5], {"a": 5}])
+def test_no_whole_numbers(value: object) -> None:
+    """Anything else is no whole number: no bool, no fraction, no digits of other scripts."""
+    assert refusal({"whole": value}) == "whole is not a whole number"
+
+
+@pytest.mark.parametrize(("value", "expected"), [("a", "a"), ("", ""), (5001446662, "5001446662")])
+def test_texts(value: object, expected: str) -> None:
+    """A text may come as a whole number."""
+    assert expected == read(someText=value).some_text
+
+
+@pytest.mark.parametrize("value", [True, 1.5, 10**30, ["a"], {}])
+def test_no_texts(value: object) -> None:
+    """No text comes from a bool, or from a float, which may have lost digits of an id."""
+    body = b'{"whole":1,"someText":%s}' % (str(value).encode() if value == 10**30 else orjson.dumps(value))
+    assert refusal(body) == "someText is not a text"
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"), [(True, True), (False, False), ("true", True), ("False", False), ("TRUE", True)]
+)
+def test_bools(value: object, expected: bool) -> None:  # noqa: FBT001 - a parameter of the test, not of an API
+    """A bool may come as text."""
+    assert expected is read(flag=value).flag
+
+
+@pytest.mark.parametrize("value", [0, 1, "yes", "", "Y", [], 1.0])
+def test_no_bools(value: object) -> None:
+    """Numbers and other words are no bools."""
+    assert refusal({"whole": 1, "flag": value}) == "flag is not true or false"
+
+
+def test_yes_and_no() -> None:
+    """Where Vipps writes Y and N, these are written, and read like true and false."""
+    assert b'"isDefault":"Y"' in encode(Sample(whole=1, is_default=True))
+    assert [read(isDefault=value).is_default for value in ("Y", "N", True, "false")] == [True, False, True, False]
+    assert refusal({"whole": 1, "isDefault": "maybe"}) == "isDefault is not true or false"
+
+
+@pytest.mark.parametrize(
+    ("json", "expected"),
+    [(b"12.1", "12.1"), (b'"12.10"', "12.10"), (b"12", "12"), (b"0.1", "0.1"), (b"-3", "-3"), (b"499.00", "499.0")],
+)
+def test_decimals_without_noise(json: bytes, expected: str) -> None:
+    """A decimal number is read as it was written, without the noise of binary fractions."""
+    price = decode(b'{"whole":1,"price":%s}' % json, Sample).price
+    assert expected == str(price)
+
+
+@pytest.mark.parametrize("value", ["NaN", "1e5", "", "1,5", "1.", True, [1]])
+def test_no_decimals(value: object) -> None:
+    """Words, exponents in text and commas are no decimal numbers."""
+    assert refusal({"whole": 1, "price": value}) == "price is not a decimal number"
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"), [("12.10", b"12.10"), ("499", b"499"), ("1E+2", b"100"), ("0.30", b"0.30")]
+)
+def test_decimals_are_written_exactly(value: str, expected: bytes) -> None:
+    """A decimal number is written as a JSON number with its own digits."""
+    assert b'"price":%s,' % expected in encode(Sample(whole=1, price=Decimal(value)))
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("2018-12-12T11:18:38.246Z", datetime(2018, 12, 12, 11, 18, 38, 246_000, tzinfo=UTC)),
+        ("2018-12-12T11:18:38Z", datetime(2018, 12, 12, 11, 18, 38, tzinfo=UTC)),
+        ("2018-12-12T11:18:38.2", datetime(2018, 12, 12, 11, 18, 38, 200_000, tzinfo=UTC)),
+        ("2018-12-12T11:18:38.123456789Z", datetime(2018, 12, 12, 11, 18, 38, 123_456, tzinfo=UTC)),
+        ("2018-12-12T12:18:38.5+01:00", datetime(2018, 12, 12, 11, 18, 38, 500_000, tzinfo=UTC)),
+        ("2018-12-12T12:18:38+0100", datetime(2018, 12, 12, 11, 18, 38, tzinfo=UTC)),
+        ("2018-12-12 11:18:38", datetime(2018, 12, 12, 11, 18, 38, tzinfo=UTC)),
+    ],
+)
+def test_times(value: str, expected: datetime) -> None:
+    """Times come with or without zone and with any number of fraction digits, and are read as UTC."""
+    time = read(timeStamp=value).time_stamp
+    assert expected == time
+    assert time is not None
+    assert time.tzinfo is UTC
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "",
+        "yesterday",
+        "2018-13-12T11:18:38Z",
+        "2018-12-12",
+        "0001-01-01T00:00:00+23:00",
+        5,
+        True,
+        "2018-W50-3T11:18:38Z",
+    ],
+)
+def test_no_times(value: object) -> None:
+    """What is no point in time is refused, at the edge of the calendar too."""
+    assert refusal({"whole": 1, "timeStamp": value}) == "timeStamp is not a time"
+
+
+def test_known_enum_values() -> None:
+    """A known value is the member itself."""
+    assert Colour.DARK is read(colour="Red").colour
+    assert Colour.DARK.known
+    assert Colour.DARK == "Red"
+    assert hash("Red") == hash(Colour.DARK)
+
+
+def test_enum_values_that_come_later() -> None:
+    """An unknown value keeps its text, says that it is unknown, and equals nothing but that text."""
+    green = read(colour="Green").colour
+    assert isinstance(green, Colour)
+    assert not green.known
+    assert "Green" == green == Colour("Green")
+    assert "Green" == str(green) == green.value
+    assert green not in {Colour.DARK, Colour.LIGHT, "green", "GREEN"}
+    assert hash("Green") == hash(green)
+    assert list(Colour) == [Colour.DARK, Colour.LIGHT]
+    assert b'"colour":"Green"' in encode(Sample(whole=1, colour=green))
+    assert green == pickle.loads(pickle.dumps(green)) == copy.deepcopy(green)  # noqa: S301 - made in this very line
+
+
+def test_an_unknown_value_may_look_like_a_members_name() -> None:
+    """The name that a member has in Python means nothing in JSON."""
+    assert not Colour("DARK").known
+    assert Colour("DARK") != Colour.DARK
+
+
+def test_enums_are_texts() -> None:
+    """A number is no value of an enum, in JSON nor in Python."""
+    assert refusal({"whole": 1, "colour": 5}) == "colour is not a text"
+    with pytest.raises(ValueError, match="5 is not a valid Colour"):
+        Colour(5)  # type: ignore[arg-type]  # the point of the test
+
+
+def test_lists_are_lists() -> None:
+    """Neither a text nor an object is taken apart as if it were a list."""
+    assert (Part(post_code="1"), Part(post_code="2")) == read(parts=[{"postCode": "1"}, {"zipCode": 2}]).parts
+    assert refusal({"whole": 1, "words": "abc"}) == "words is not a list"
+    assert refusal({"whole": 1, "parts": {}}) == "parts is not a list"
+
+
+def test_the_path_of_the_field_is_named() -> None:
+    """The reason names where in the JSON the trouble is, by the names in the JSON."""
+    entry = {"operation": "RESERVE", "amount": 1, "operationSuccess": True}
+    body = {"orderId": "a", "transactionLogHistory": [entry, {**entry, "amount": "canary"}]}
+    assert refusal(body, PaymentDetails) == "transactionLogHistory[1].amount is not a whole number"
+    assert refusal({"orderId": "a", "transactionInfo": {"status": "x"}}, CaptureResult) == (
+        "transactionInfo.amount is missing"
+    )
+    assert refusal({"orderId": "a", "transactionInfo": ["x"]}, RefundResult) == "transaction is not an object"
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"<html>canary</html>", b'{"whole":', b"\xff\xfe", b"[" * 5000, b"NaN", b'"\\ud800"']
+)
+def test_what_is_no_json(body: bytes) -> None:
+    """Bytes that are no JSON are refused without being quoted."""
+    assert refusal(body) == "the body is not JSON"
+
+
+@pytest.mark.parametrize("body", [b"[]", b"null", b"5", b'"canary"', b"true"])
+def test_what_is_no_object(body: bytes) -> None:
+    """JSON that is no object is no model, not even one whose fields are all optional."""
+    assert refusal(body) == "the answer is not an object"
+    assert refusal(body, UserInfo) == "the answer is not an object"
+
+
+def test_a_byte_order_mark_is_skipped() -> None:
+    """Some servers begin their JSON with a byte order mark."""
+    assert decode(b'\xef\xbb\xbf{"whole":1}', Sample).whole == 1
+
+
+def test_nothing_of_the_body_travels_with_the_error() -> None:
+    """Neither the error nor what hangs on it holds a value of the body."""
+    for body in (b'{"whole":"canary"}', b'{"canary"', b'{"whole":1,"timeStamp":"canary"}'):
+        with pytest.raises(UnreadableAnswer) as caught:
+            decode(body, Sample)
+        assert caught.value.__context__ is None
+        assert caught.value.__cause__ is None
+        assert "canary" not in f"{caught.value!r} {caught.value}"
+
+
+def test_an_answer_without_content_needs_no_body() -> None:
+    """An operation whose answer does not matter reads any body."""
+    assert NoContent() == decode(b"", NoContent) == decode(b"<html>", NoContent)
+
+
+samples = st.builds(
+    Sample,
+    whole=st.integers(-(10**18) + 1, 10**18 - 1),
+    some_text=st.none() | st.text(st.characters(exclude_categories=["Cs"])),
+    flag=st.none() | st.booleans(),
+    # As many digits as a JSON number keeps on its way through a float.
+    price=st.none() | st.decimals(-(10**9), 10**9, places=2),
+    time_stamp=st.none()
+    | st.datetimes(
+        datetime(1900, 1, 1),
+        datetime(9000, 1, 1),
+        timezones=st.sampled_from([UTC, timezone(timedelta(hours=2))]),
+    ),
+    colour=st.none() | st.sampled_from(Colour) | st.text(st.characters(exclude_categories=["Cs"])).map(Colour),
+    part=st.none() | st.builds(Part, post_code=st.text(st.characters(exclude_categories=["Cs"]))),
+    parts=st.lists(st.builds(Part, post_code=st.just("0154")), max_size=3).map(tuple),
+    words=st.lists(st.text(st.characters(codec="ascii")), max_size=3).map(tuple),
+    is_default=st.booleans(),
+)
+
+
+@given(samples)
+def test_round_trip(sample: Sample) -> None:
+    """What is written is read back as it was."""
+    assert sample == decode(encode(sample), Sample)
+
+
+json_values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**64 - 1)
+    | st.floats(allow_nan=False)
+    | st.text(st.characters(exclude_categories=["Cs"])),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(
+            st.sampled_from(
+                ["orderId", "transactionInfo", "transaction", "transactionSummary", "transactionLogHistory", "amount"]
+                + [
+                    "operation",
+                    "operationSuccess",
+                    "timeStamp",
+                    "shippingDetails",
+                    "shippingCost",
+                    "address",
+                    "other_addresses",
+                ]
+            )
+            | st.text(st.characters(exclude_categories=["Cs"])),
+            inner,
+            max_size=5,
+        )
+    ),
+    max_leaves=20,
+)
+
+
+@given(json_values, st.sampled_from([CaptureResult, RefundResult, PaymentDetails, UserInfo, Sample]))
+@example({"orderId": "a", "transactionLogHistory": "abc"}, PaymentDetails)
+@example({"shippingDetails": {"shippingCost": 1e308}}, PaymentDetails)
+def test_any_json_is_read_or_refused(value: object, cls: type[object]) -> None:
+    """Whatever JSON comes: a model, or UnreadableAnswer, and nothing else."""
+    try:
+        model = decode(orjson.dumps(value), cls)
+    except UnreadableAnswer as error:
+        assert error.reason  # noqa: PT017 - both ends are fine
+    else:
+        assert isinstance(model, cls)
+
+
+@given(st.binary())
+def test_any_bytes_are_read_or_refused(body: bytes) -> None:
+    """Whatever bytes come: a model, or UnreadableAnswer, and nothing else."""
+    try:
+        assert isinstance(decode(body, UserInfo), UserInfo)
+    except UnreadableAnswer as error:
+        assert error.reason  # noqa: PT017 - both ends are fine

@@ -1,0 +1,225 @@
+"""What is taken out of text that came from outside."""
+
+from __future__ import annotations
+
+import json
+import time
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vipps_async.core.redaction import LONGEST, REDACTED, redact
+
+KEYS = [
+    "access_token",
+    "authToken",
+    "token",
+    "client_secret",
+    "mobileNumber",
+    "phoneNumber",
+    "phone_number",
+    "customerPhoneNumber",
+    "email",
+    "firstName",
+    "lastName",
+    "name",
+    "given_name",
+    "family_name",
+    "address",
+    "addressLine1",
+    "addressLine2",
+    "street_address",
+    "postCode",
+    "zipCode",
+    "postal_code",
+    "city",
+    "birthdate",
+    "birthDate",
+    "nin",
+    "sub",
+    "userId",
+    "passengerName",
+    "bankIdentificationNumber",
+    "region",
+    "formatted",
+    "sid",
+    "other_addresses",
+]
+
+
+@pytest.mark.parametrize("key", KEYS)
+@pytest.mark.parametrize("value", ["canary one", 'can"ary', "canary\\", {"a": ["canary }", 1]}, ["canary ]"], 987654])
+def test_values_of_sensitive_keys(key: str, value: object) -> None:
+    """The value of a sensitive key goes at any depth, and what follows it stays."""
+    text = json.dumps({"errors": [{"before": 1, key: value, "after": "stays"}]})
+    assert redact(text) == f'{{"errors": [{{"before": 1, "{key}": {REDACTED}, "after": "stays"}}]}}'
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_broken_json(key: str) -> None:
+    """The value goes too when the JSON breaks off in it, or was never right."""
+    assert redact(f'{{"a": [{{"{key}": "canary bi') == f'{{"a": [{{"{key}": {REDACTED}'
+    assert redact(f'{{"{key}": {{"x": "canary", "y": [1') == f'{{"{key}": {REDACTED}'
+    assert redact(f"oops '{key}': 'canary', 'x': 1") == f"oops '{key}': {REDACTED}, 'x': 1"
+    assert redact(f'"{key.upper()}"  :\n"canary"') == f'"{key.upper()}"  :\n{REDACTED}'
+
+
+def test_json_inside_json() -> None:
+    """JSON that travels as text inside JSON is no hiding place."""
+    inner = json.dumps({"firstName": 'can"ary', "x": "stays"})
+    redacted = redact(json.dumps({"message": inner}))
+    assert "ary" not in redacted
+    assert "stays" in redacted
+    assert "canary" not in redact(json.dumps({"message": inner.replace('\\"', "")})[:34])
+
+
+def test_escaped_characters() -> None:
+    """Characters written as escapes hide neither a key nor a value."""
+    assert redact('{"em\\u0061il": "can\\u0061ry", "a": 1}') == f'{{"email":{REDACTED},"a":1}}'
+    assert "hidden" not in redact('{"message": "mail hidden\\u0040example.com"}')
+    assert redact('{"em\\u0061il": broken') == '{"em\\u0061il": broken'
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("got eyJhbGciOiJSUzI1NiJ9.eyJzdWIi.abc-_x here", f"got {REDACTED} here"),
+        ("cut eyJhbGciOiJ", f"cut {REDACTED}"),
+        ("Bearer abc.def/ghi+=", REDACTED),
+        ("bearer%20abc", REDACTED),
+        ("Authorization: Basic QWxhZGRpbjpv", f"Authorization: {REDACTED}"),
+        ("https://api.vipps.no/x?v=2&token=abc.def&y=1", f"https://api.vipps.no/x?v=2&{REDACTED}&y=1"),
+        (
+            "client_secret=abc, Ocp-Apim-Subscription-Key: 0f14",
+            f"client_secret={REDACTED}, Ocp-Apim-Subscription-Key: {REDACTED}",
+        ),
+        ("mail Ola.Nordmann+x@example.no!", f"mail {REDACTED}"),
+        ("ole.bjørn@example.no, kari%40example.no", f"{REDACTED}, {REDACTED}"),
+        ("call 91234567.", f"call {REDACTED}."),
+        ("call +4791234567, 004791234567 or +47 912 34 567", f"call {REDACTED}, {REDACTED} or {REDACTED}"),
+        ("call 91 23 45 67 or 912 34 567", f"call {REDACTED} or {REDACTED}"),
+        ("msisdn 4791234567", f"msisdn {REDACTED}"),
+        ("born 01019912345 or 010199 12345", f"born {REDACTED} or {REDACTED}"),
+    ],
+)
+def test_forms_that_give_themselves_away(text: str, expected: str) -> None:
+    """Tokens, addresses and numbers go wherever they stand."""
+    assert expected == redact(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[{"errorGroup":"Payment","errorCode":"61","errorMessage":"Captured amount exceeds the reserved amount"}]',
+        "order acme-shop-91234567-1, context 91234567-c843-4bea-95d9-94725b19895f",
+        "transaction 5001446662 of 49900 at 2018-12-12T11:18:38.246Z",
+        "the word key is not the word keyJ, the name of the email field is missing",
+        "a @ b, @, token",
+        "",
+    ],
+)
+def test_what_is_needed_to_understand_stays(text: str) -> None:
+    """Codes, order ids, context ids, times and plain words are left alone."""
+    assert text == redact(text)
+
+
+@pytest.mark.parametrize("secret", ["s3cret/øre+1", 'quo"ted', "a&b<c", "12345678", "x" * 300])
+def test_confidential_values_in_every_dress(secret: str) -> None:
+    """A value that is known to be secret goes as it is, percent-encoded, and escaped as in JSON."""
+    for dressed in (
+        secret,
+        quote(secret, safe=""),
+        json.dumps(secret)[1:-1],
+        json.dumps(secret, ensure_ascii=False)[1:-1],
+    ):
+        assert redact(f"a{dressed}b{dressed}c", confidential=("", secret)) == f"a{REDACTED}b{REDACTED}c"
+
+
+def test_confidential_half_of_a_surrogate_pair() -> None:
+    """A secret that has no percent-encoding is taken out as it is."""
+    assert redact("a\ud800b", confidential=["\ud800"]) == f"a{REDACTED}b"
+
+
+def test_the_length_is_bounded() -> None:
+    """A long text comes back cut, and says so."""
+    assert redact("a" * LONGEST) == "a" * LONGEST
+    for length in (LONGEST + 1, 20_000, 1_000_000):
+        cut = redact("a" * length)
+        assert len(cut) == LONGEST
+        assert cut.endswith("…")
+
+
+@pytest.mark.parametrize("offset", range(0, 1_000, 7))
+def test_no_secret_survives_at_the_edge_of_the_window(offset: int) -> None:
+    """What is cut in two at the end of what is looked at does not come back half."""
+    jwt = "eyJ" + "a" * (15_000 + offset)
+    text = f'{jwt} "x" canary-secret ola.canary@example.no canary-secret ' + "z" * 5_000
+    assert "canary" not in redact(text, confidential=["canary-secret"])
+    filler = "Bearer " + "b" * (16_384 - 600 - offset)
+    assert "canary" not in redact(filler + ' {"name": "' + "canary" * 500, confidential=[])
+
+
+HOSTILE = [
+    '"name"' + " " * 20,
+    "a",
+    "@",
+    "a@",
+    '"name":{',
+    '"name":"\\',
+    "\\",
+    "47",
+    "2",
+    "eyJ",
+    "bearer ",
+    "token=",
+    "token: ",
+]
+HOSTILE += ['"name":[[', "00000 ", "47 2 3", '\\"name\\":\\"', '{"', '"address', '"name":""', "%40", " ", "Bearer\t"]
+
+
+@pytest.mark.parametrize("piece", HOSTILE)
+def test_hostile_megabytes_are_quick(piece: str) -> None:
+    """A megabyte made to keep a pattern busy takes no longer than a plain one."""
+    text = piece * (2**20 // len(piece))
+    start = time.perf_counter()
+    redact(text, confidential=("a" * 300, "aaaa"))
+    # It takes some 20 ms at most on a slow machine; quadratic time would be minutes.
+    assert time.perf_counter() - start < 2.0
+
+
+@given(
+    st.text(max_size=300)
+    | st.lists(st.sampled_from([*HOSTILE, '"', "}", "]", ":", ",", "\\u00"]), max_size=60).map("".join),
+    st.text("0123456789abcdef", min_size=12, max_size=40),
+    st.text(max_size=300),
+)
+def test_a_known_secret_never_comes_back(before: str, secret: str, after: str) -> None:
+    """Whatever stands around it, a known secret is not in the result, and nothing raises."""
+    redacted = redact(before + secret + after, confidential=[secret])
+    assert secret not in redacted
+    assert len(redacted) <= LONGEST
+
+
+json_text = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | json_text,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(json_text, inner, max_size=3),
+    max_leaves=10,
+)
+
+
+@given(st.sampled_from(KEYS), json_values, json_values, st.booleans(), st.data())
+def test_a_personal_value_never_comes_back(
+    key: str,
+    around: object,
+    value: object,
+    ascii_only: bool,  # noqa: FBT001 - drawn by Hypothesis
+    data: st.DataObject,
+) -> None:
+    """Whatever JSON stands around a sensitive key, and wherever it is cut off, its value is not in the result."""
+    document = {"a": around, "list": [{key: ["canary", value, {"x": "canary"}]}]}
+    text = json.dumps(document, ensure_ascii=ascii_only)
+    assert "canary" not in redact(text)
+    assert "canary" not in redact(text[: data.draw(st.integers(0, len(text)))])

@@ -1,0 +1,385 @@
+"""The eCom API as methods: each checks its arguments, says what is to be done, and leaves the doing to the runner."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import partial
+
+from vipps_async.config import Environment
+from vipps_async.core.idempotency import new_idempotency_key
+from vipps_async.core.operation import Call, Runner
+from vipps_async.ecom.answers import CancelResult, CaptureResult, InitiatedPayment, PaymentStatus, RefundResult
+from vipps_async.ecom.details import PaymentDetails
+from vipps_async.ecom.express import AirlineData, ExpressCheckout
+from vipps_async.ecom.operations import APPROVE, CANCEL, CAPTURE, INITIATE, REFUND, STATUS, ask_details
+from vipps_async.ecom.polling import wait_for_customer
+from vipps_async.ecom.requests import (
+    CancelPaymentActionRequest,
+    CancelTransaction,
+    CustomerInfo,
+    ForceApproveRequest,
+    InitiatePaymentCommand,
+    MerchantInfo,
+    MerchantInfoPayment,
+    PaymentActionsRequest,
+    Transaction,
+    TransactionInfoInitiate,
+)
+from vipps_async.ecom.verification import verify_cancel, verify_capture, verify_initiate, verify_refund
+from vipps_async.errors import ConfigurationError, InvalidInputError
+from vipps_async.input_rules import (
+    check_amount,
+    check_auth_token,
+    check_callback_url,
+    check_fall_back,
+    check_flag,
+    check_idempotency_key,
+    check_merchant_serial_number,
+    check_mobile_number,
+    check_order_id,
+    check_scope,
+    check_token,
+    check_transaction_text,
+)
+from vipps_async.not_given import NOT_GIVEN, NotGiven
+
+__all__ = ["EcomApi"]
+
+#: Vipps' word for an express checkout, its two m's included.
+_EXPRESS = "eComm Express Payment"
+
+
+class EcomApi:
+    """Payments through the Vipps eCom API v2. All amounts are whole øre."""
+
+    def __init__(self, runner: Runner, *, merchant_serial_number: str, environment: Environment) -> None:
+        """Make the API ready for one sales unit.
+
+        Args:
+            runner: runs the calls.
+            merchant_serial_number: the sales unit, 5 or 6 digits.
+            environment: which Vipps; production refuses `approve` and URLs on loopback.
+
+        Raises:
+            InvalidInputError: the serial number is not 5 or 6 digits.
+        """
+        self._runner = runner
+        self._merchant = MerchantInfoPayment(
+            merchant_serial_number=check_merchant_serial_number(merchant_serial_number)
+        )
+        self._environment = environment
+
+    async def initiate(
+        self,
+        *,
+        order_id: str,
+        amount: int,
+        transaction_text: str,
+        callback_prefix: str,
+        fall_back: str,
+        mobile_number: str | None = None,
+        is_app: bool = False,
+        skip_landing_page: bool = False,
+        auth_token: str | None = None,
+        scope: str | Iterable[str] | None = None,
+        express: ExpressCheckout | None = None,
+        airline_data: AirlineData | None = None,
+    ) -> InitiatedPayment:
+        """Ask for a payment. Send the customer to the result's `url` within 5 minutes.
+
+        Not idempotent at Vipps: if the answer gets lost, the payment exists but its URL is gone.
+
+        Args:
+            order_id: unique for ever in this sales unit: 1 to 50 characters of a-z, A-Z, 0-9 and "-". Vipps
+                discourages short ones and ones of digits only. A new attempt takes a suffix, such as "-1".
+            amount: in øre, at least 100; `nok("499.00")` gives 49900.
+            transaction_text: what the customer reads in Vipps, 1 to 100 characters. Nothing sensitive.
+            callback_prefix: https URL; Vipps posts the outcome to ``{callback_prefix}/v2/payments/{order_id}``.
+            fall_back: where the customer comes back to, paid or not: an https URL, an app's ``myapp://...``, or
+                ``INTENT``.
+            mobile_number: the customer's number, 8 digits; only if you know it already.
+            is_app: whether the payment starts in an app; the URL is then a deep link into Vipps.
+            skip_landing_page: sends a push message at once; only for sales units that Vipps allows it to, and only
+                with `mobile_number`.
+            auth_token: comes back as the header `Authorization` of every callback, at most 255 characters.
+            scope: personal information to ask the customer for: values of `Scope`. Not together with `express`.
+            express: makes it an express checkout.
+            airline_data: for airlines and travel agencies.
+
+        Raises:
+            InvalidInputError: an argument breaks a rule; nothing was sent.
+            DuplicateOrderError: the order id was used before.
+            PaymentUrlLostError: the payment exists, but the answer that held its URL got lost.
+            VippsError: see `vipps_async.errors`.
+        """
+        loopback = self._environment is not Environment.PRODUCTION
+        check_order_id(order_id)
+        check_amount(amount)
+        check_transaction_text(transaction_text)
+        check_callback_url("callback_prefix", callback_prefix, loopback=loopback)
+        check_fall_back(fall_back, loopback=loopback)
+        if mobile_number is not None:
+            check_mobile_number(mobile_number)
+        check_flag("is_app", is_app)
+        if check_flag("skip_landing_page", skip_landing_page) and mobile_number is None:
+            raise InvalidInputError("skip_landing_page", "False when there is no mobile_number", value=True)
+        if auth_token is not None:
+            check_auth_token(auth_token)
+        if airline_data is not None and not isinstance(airline_data, AirlineData):
+            raise InvalidInputError("airline_data", "an AirlineData", secret=True)
+        _check_express(express, scope=scope, loopback=loopback)
+        body = InitiatePaymentCommand(
+            customer_info=CustomerInfo(mobile_number=mobile_number),
+            merchant_info=MerchantInfo(
+                merchant_serial_number=self._merchant.merchant_serial_number,
+                callback_prefix=callback_prefix,
+                fall_back=fall_back,
+                auth_token=auth_token,
+                is_app=is_app or None,
+                payment_type=None if express is None else _EXPRESS,
+                consent_removal_prefix=None if express is None else express.consent_removal_prefix,
+                shipping_details_prefix=None if express is None else express.shipping_details_prefix,
+                static_shipping_details=None if express is None else express.static_shipping_details,
+            ),
+            transaction=TransactionInfoInitiate(
+                order_id=order_id,
+                amount=amount,
+                transaction_text=transaction_text,
+                skip_landing_page=skip_landing_page or None,
+                scope=None if scope is None else check_scope(scope),
+                additional_data=airline_data,
+                use_explicit_checkout_flow=None if express is None else express.use_explicit_checkout_flow or None,
+            ),
+        )
+        passenger = None if airline_data is None else airline_data.passenger_name
+        ticket = None if airline_data is None else airline_data.ticket_number
+        return await self._runner.run(
+            Call(
+                operation=INITIATE,
+                path=INITIATE.path,
+                order_id=order_id,
+                body=body,
+                verification=verify_initiate(order_id),
+                confidential=_given(mobile_number, auth_token, passenger, ticket),
+            )
+        )
+
+    async def capture(
+        self,
+        order_id: str,
+        *,
+        transaction_text: str,
+        amount: int | NotGiven = NOT_GIVEN,
+        idempotency_key: str | None = None,
+    ) -> CaptureResult:
+        """Capture a reserved payment or a part of it.
+
+        Takes effect at most once for one call: the same key goes with every attempt.
+
+        Args:
+            order_id: the payment.
+            transaction_text: what the customer reads in Vipps, 1 to 100 characters.
+            amount: in øre, at least 100. Leave it out to capture all that remains; None and 0 are refused, so that a
+                sum computed wrongly never takes everything.
+            idempotency_key: your own key, at most 40 characters; the same key with the same arguments has no further
+                effect. Left out, a new one is made for this call.
+
+        Raises:
+            InvalidInputError: an argument breaks a rule; nothing was sent.
+            CaptureError: Vipps refused, for example because more was asked than is reserved.
+            OutcomeUnknown: it could not be found out whether the capture took effect; the error has the key.
+            VippsError: see `vipps_async.errors`.
+        """
+        key, sum_in_oere, body = self._money(order_id, transaction_text, amount, idempotency_key)
+        verification = verify_capture(order_id, idempotency_key=key, amount=sum_in_oere)
+        return await self._runner.run(
+            Call(
+                operation=CAPTURE,
+                path=CAPTURE.path_for(order_id),
+                order_id=order_id,
+                body=body,
+                idempotency_key=key,
+                verification=verification,
+            )
+        )
+
+    async def refund(
+        self,
+        order_id: str,
+        *,
+        transaction_text: str,
+        amount: int | NotGiven = NOT_GIVEN,
+        idempotency_key: str | None = None,
+    ) -> RefundResult:
+        """Pay back what was captured or a part of it, up to 365 days after the capture.
+
+        Takes effect at most once for one call: the same key goes with every attempt.
+
+        Args:
+            order_id: the payment.
+            transaction_text: what the customer reads in Vipps, 1 to 100 characters.
+            amount: in øre, at least 100. Leave it out to refund all that remains; None and 0 are refused.
+            idempotency_key: your own key, at most 40 characters; see `capture`.
+
+        Raises:
+            InvalidInputError: an argument breaks a rule; nothing was sent.
+            RefundError: Vipps refused, for example because more was asked than was captured.
+            OutcomeUnknown: it could not be found out whether the refund took effect; the error has the key.
+            VippsError: see `vipps_async.errors`.
+        """
+        key, sum_in_oere, body = self._money(order_id, transaction_text, amount, idempotency_key)
+        verification = verify_refund(order_id, idempotency_key=key, amount=sum_in_oere)
+        return await self._runner.run(
+            Call(
+                operation=REFUND,
+                path=REFUND.path_for(order_id),
+                order_id=order_id,
+                body=body,
+                idempotency_key=key,
+                verification=verification,
+            )
+        )
+
+    async def cancel(
+        self, order_id: str, *, transaction_text: str, should_release_remaining_funds: bool = False
+    ) -> CancelResult:
+        """Cancel a payment that is not captured, or release the rest of one that is captured in part.
+
+        Args:
+            order_id: the payment.
+            transaction_text: what the customer reads in Vipps, 1 to 100 characters.
+            should_release_remaining_funds: releases what is left of a partly captured payment, which Vipps otherwise
+                refuses to cancel.
+
+        Raises:
+            InvalidInputError: an argument breaks a rule; nothing was sent.
+            CancelError: Vipps refused, for example because the payment is captured.
+            OutcomeUnknown: it could not be found out whether the cancel took effect.
+            VippsError: see `vipps_async.errors`.
+        """
+        check_order_id(order_id)
+        check_transaction_text(transaction_text)
+        check_flag("should_release_remaining_funds", should_release_remaining_funds)
+        body = CancelPaymentActionRequest(
+            merchant_info=self._merchant,
+            transaction=CancelTransaction(transaction_text=transaction_text),
+            should_release_remaining_funds=should_release_remaining_funds or None,
+        )
+        return await self._runner.run(
+            Call(
+                operation=CANCEL,
+                path=CANCEL.path_for(order_id),
+                order_id=order_id,
+                body=body,
+                verification=verify_cancel(order_id, should_release_remaining_funds=should_release_remaining_funds),
+            )
+        )
+
+    async def details(self, order_id: str) -> PaymentDetails:
+        """Read a payment with its whole history: what decides, whatever a callback says.
+
+        Args:
+            order_id: the payment.
+
+        Raises:
+            InvalidInputError: the order id breaks its rule; nothing was sent.
+            OrderNotFoundError: there is no such payment in this sales unit.
+            VippsError: see `vipps_async.errors`.
+        """
+        return await self._runner.run(ask_details(check_order_id(order_id)))
+
+    async def status(self, order_id: str) -> PaymentStatus:
+        """Read the last transaction of a payment. Deprecated by Vipps: `details` says more.
+
+        Args:
+            order_id: the payment.
+
+        Raises:
+            InvalidInputError: the order id breaks its rule; nothing was sent.
+            OrderNotFoundError: there is no such payment in this sales unit.
+            VippsError: see `vipps_async.errors`.
+        """
+        check_order_id(order_id)
+        return await self._runner.run(Call(operation=STATUS, path=STATUS.path_for(order_id), order_id=order_id))
+
+    async def approve(self, order_id: str, *, mobile_number: str, token: str) -> None:
+        """Do in a test what the customer would do in the app: accept the payment.
+
+        Not for express checkouts and payments with `skip_landing_page`. Vipps wants the test user to have accepted one
+        payment in the app before.
+
+        Args:
+            order_id: the payment.
+            mobile_number: the test user's number, 8 digits.
+            token: the token in the payment's URL: `InitiatedPayment.token`.
+
+        Raises:
+            ConfigurationError: the environment is production; nothing was sent.
+            InvalidInputError: an argument breaks a rule; nothing was sent.
+            VippsError: see `vipps_async.errors`.
+        """
+        if self._environment is Environment.PRODUCTION:
+            raise ConfigurationError(
+                "approve exists in the test environment only", advice="let the customer accept the payment in Vipps"
+            )
+        check_order_id(order_id)
+        body = ForceApproveRequest(customer_phone_number=check_mobile_number(mobile_number), token=check_token(token))
+        await self._runner.run(
+            Call(
+                operation=APPROVE,
+                path=APPROVE.path_for(order_id),
+                order_id=order_id,
+                body=body,
+                idempotency_key=new_idempotency_key(),
+                confidential=(mobile_number, token),
+            )
+        )
+
+    async def wait_for(self, order_id: str, *, timeout: float = 600.0) -> PaymentDetails:  # noqa: ASYNC109 - it paces questions, and ends between two of them
+        """Wait until the customer has accepted the payment, or it is cancelled.
+
+        Asks details after 5 seconds and then every 2, as Vipps' guidelines say. Look at the result's `is_approved` and
+        `is_cancelled`.
+
+        Args:
+            order_id: the payment.
+            timeout: how long to wait, in seconds. Vipps gives the customer 5 minutes for the link and 5 in the app.
+
+        Raises:
+            InvalidInputError: an argument breaks a rule; nothing was sent.
+            TimeoutError: the customer has done neither in time. The payment may still be accepted later: cancel it.
+            OrderNotFoundError: there is no such payment in this sales unit.
+            VippsError: see `vipps_async.errors`.
+        """
+        check_order_id(order_id)
+        return await wait_for_customer(partial(self.details, order_id), timeout=timeout)
+
+    def _money(
+        self, order_id: object, transaction_text: str, amount: int | NotGiven, idempotency_key: str | None
+    ) -> tuple[str, int | None, PaymentActionsRequest]:
+        check_order_id(order_id)
+        sum_in_oere = None if amount is NOT_GIVEN else check_amount(amount)
+        check_transaction_text(transaction_text)
+        key = new_idempotency_key() if idempotency_key is None else check_idempotency_key(idempotency_key)
+        body = PaymentActionsRequest(
+            merchant_info=self._merchant,
+            transaction=Transaction(amount=sum_in_oere, transaction_text=transaction_text),
+        )
+        return key, sum_in_oere, body
+
+
+def _check_express(express: object, *, scope: object, loopback: bool) -> None:
+    if express is None:
+        return
+    if not isinstance(express, ExpressCheckout):
+        raise InvalidInputError("express", "an ExpressCheckout", value=express)
+    if scope is not None:
+        # Vipps refuses the two together: an express checkout gives name, address and e-mail anyway.
+        raise InvalidInputError("scope", "left out of an express checkout", value=scope)
+    check_callback_url("consent_removal_prefix", express.consent_removal_prefix, loopback=loopback)
+    if express.shipping_details_prefix is not None:
+        check_callback_url("shipping_details_prefix", express.shipping_details_prefix, loopback=loopback)
+
+
+def _given(*values: str | None) -> tuple[str, ...]:
+    return tuple(value for value in values if value is not None)

@@ -1,0 +1,205 @@
+"""What details answers: a payment with its whole history, and the answers to what people ask of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from decimal import Decimal
+
+from attrs import field, frozen
+
+from vipps_async.core.converter import json_name
+from vipps_async.ecom.answers import TransactionSummary
+from vipps_async.ecom.words import OperationName
+
+__all__ = ["Address", "PaymentDetails", "PaymentShippingDetails", "TransactionLogEntry", "UserDetails"]
+
+_CANCELS = frozenset({OperationName.CANCEL, OperationName.VOID})
+
+
+@frozen(kw_only=True)
+class TransactionLogEntry:
+    """One thing that happened, or failed to happen, to a payment."""
+
+    #: The amount in øre.
+    amount: int
+    #: What was done.
+    operation: OperationName
+    #: Whether it succeeded: failed operations stand in the history too.
+    operation_success: bool
+    #: The idempotency key that the operation was sent with (`requestId`).
+    request_id: str | None = None
+    #: When, in UTC.
+    time_stamp: datetime | None = None
+    #: Vipps' id of the transaction.
+    transaction_id: str | None = None
+    #: The text that the customer reads.
+    transaction_text: str | None = None
+
+
+@frozen(kw_only=True)
+class Address:
+    """A postal address. Reads ``"[Expired]"`` seven days after the reservation."""
+
+    #: Street and number.
+    address_line1: str | None = field(default=None, repr=False)
+    #: The rest of it, such as a c/o.
+    address_line2: str | None = field(default=None, repr=False)
+    #: City.
+    city: str | None = field(default=None, repr=False)
+    #: Country.
+    country: str | None = field(default=None, repr=False)
+    #: Post code; express answers call it `zipCode`.
+    post_code: str | None = field(default=None, repr=False, metadata=json_name("postCode", "zipCode"))
+
+
+@frozen(kw_only=True)
+class PaymentShippingDetails:
+    """What the customer of an express checkout chose."""
+
+    #: Where to ship.
+    address: Address | None = field(default=None, repr=False)
+    #: The cost in **NOK with decimals**, not øre.
+    shipping_cost: Decimal | None = None
+    #: The name of the way of shipping.
+    shipping_method: str | None = None
+    #: Your own id of it.
+    shipping_method_id: str | None = None
+
+
+@frozen(kw_only=True)
+class UserDetails:
+    """The customer of an express checkout. Reads ``"[Expired]"`` seven days after the reservation."""
+
+    #: E-mail address.
+    email: str | None = field(default=None, repr=False)
+    #: First name.
+    first_name: str | None = field(default=None, repr=False)
+    #: Last name.
+    last_name: str | None = field(default=None, repr=False)
+    #: Phone number, 8 digits.
+    mobile_number: str | None = field(default=None, repr=False)
+    #: The customer's id, which a consent removal names.
+    user_id: str | None = field(default=None, repr=False)
+
+
+@frozen(kw_only=True)
+class PaymentDetails:
+    """A payment with its whole history. All sums are in øre."""
+
+    #: The order id.
+    order_id: str | None = None
+    #: What an express customer chose.
+    shipping_details: PaymentShippingDetails | None = None
+    #: What happened, the newest first.
+    transaction_log_history: tuple[TransactionLogEntry, ...] = ()
+    #: The sums; missing until the customer has acted.
+    transaction_summary: TransactionSummary | None = None
+    #: An express customer.
+    user_details: UserDetails | None = field(default=None, repr=False)
+    #: The customer's id for `userinfo.get`, if the payment had a scope. It comes some moments after the customer's
+    #: approval: ask again if it is missing.
+    sub: str | None = field(default=None, repr=False)
+
+    @property
+    def is_approved(self) -> bool:
+        """Whether the customer has accepted the payment, whatever happened to it since."""
+        return self.reserved_amount > 0
+
+    @property
+    def is_reserved(self) -> bool:
+        """Whether an amount is reserved that can still be captured."""
+        return self.remaining_to_capture > 0
+
+    @property
+    def is_captured(self) -> bool:
+        """Whether the payment, or a part of it, has been captured, refunded since or not."""
+        return self.captured_amount > 0
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether the payment ended without a capture: declined, timed out, or cancelled by the merchant."""
+        return not self.is_captured and any(True for _ in self._successes(*_CANCELS))
+
+    @property
+    def reserved_amount(self) -> int:
+        """What the customer accepted, captured since or not; 0 if nothing was."""
+        return self._sum(OperationName.RESERVE, OperationName.SALE)
+
+    @property
+    def captured_amount(self) -> int:
+        """What was captured in all, refunded since or not."""
+        if self.transaction_summary is not None:
+            return self.transaction_summary.captured_amount
+        return self._sum(OperationName.CAPTURE, OperationName.SALE)
+
+    @property
+    def refunded_amount(self) -> int:
+        """What was refunded in all."""
+        if self.transaction_summary is not None:
+            return self.transaction_summary.refunded_amount
+        return self._sum(OperationName.REFUND)
+
+    @property
+    def remaining_to_capture(self) -> int:
+        """What can still be captured: by the summary if there is one, else by the history."""
+        if self.transaction_summary is not None:
+            return self.transaction_summary.remaining_amount_to_capture
+        if any(True for _ in self._successes(*_CANCELS)):
+            return 0
+        return max(0, self._sum(OperationName.RESERVE) - self._sum(OperationName.CAPTURE))
+
+    @property
+    def remaining_to_refund(self) -> int:
+        """What can still be refunded: by the summary if there is one, else by the history."""
+        if self.transaction_summary is not None:
+            return self.transaction_summary.remaining_amount_to_refund
+        return max(0, self.captured_amount - self.refunded_amount)
+
+    @property
+    def last_successful_operation(self) -> TransactionLogEntry | None:
+        """The newest entry of the history that succeeded; None if there is none."""
+        for entry in self._newest_first():
+            if entry.operation_success:
+                return entry
+        return None
+
+    def entry(
+        self, idempotency_key: str, *, operation: OperationName | str | None = None
+    ) -> TransactionLogEntry | None:
+        """Return the entry of the history that an idempotency key left; None if it left none.
+
+        Args:
+            idempotency_key: the key. Vipps keeps keys apart by operation: a capture and a refund may have the same.
+            operation: the operation to look for; None: any.
+
+        Returns:
+            The entry that succeeded, if one did; else the newest.
+        """
+        found = self.entries(idempotency_key, operation=operation)
+        return next((entry for entry in found if entry.operation_success), found[0] if found else None)
+
+    def entries(
+        self, idempotency_key: str, *, operation: OperationName | str | None = None
+    ) -> tuple[TransactionLogEntry, ...]:
+        """Return all entries of the history that an idempotency key left, the newest first."""
+        return tuple(
+            entry
+            for entry in self._newest_first()
+            if entry.request_id == idempotency_key and (operation is None or entry.operation == operation)
+        )
+
+    def _newest_first(self) -> list[TransactionLogEntry]:
+        # Vipps sorts them so; where all have a time, the time decides. The sort is stable: ties keep Vipps' order.
+        stamped = [(entry.time_stamp, entry) for entry in self.transaction_log_history if entry.time_stamp is not None]
+        if len(stamped) < len(self.transaction_log_history):
+            return list(self.transaction_log_history)
+        return [entry for _, entry in sorted(stamped, key=lambda pair: pair[0], reverse=True)]
+
+    def _successes(self, *operations: OperationName) -> Iterator[TransactionLogEntry]:
+        return (
+            entry for entry in self.transaction_log_history if entry.operation_success and entry.operation in operations
+        )
+
+    def _sum(self, *operations: OperationName) -> int:
+        return sum(entry.amount for entry in self._successes(*operations))

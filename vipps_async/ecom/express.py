@@ -1,0 +1,129 @@
+"""What a payment can carry beyond a sum: express checkout with its shipping methods, and airline data."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from decimal import Decimal
+
+from attrs import field, frozen
+
+from vipps_async.core.converter import YES_NO
+from vipps_async.errors import InvalidInputError
+from vipps_async.input_rules import check_flag, check_shipping_cost, check_text
+
+__all__ = ["AirlineData", "ExpressCheckout", "ShippingDetails"]
+
+
+def _read_cost(value: str | int | Decimal) -> Decimal:
+    return check_shipping_cost(value)
+
+
+@frozen(kw_only=True)
+class ShippingDetails:
+    """One way of shipping that the customer can choose in an express checkout.
+
+    Raises:
+        InvalidInputError: a value breaks a rule.
+    """
+
+    #: Whether it is the one chosen unless the customer takes another.
+    is_default: bool = field(default=False, metadata=YES_NO)
+    #: Where it stands among the others, the lowest first.
+    priority: int | None = None
+    #: What it costs, in **NOK with decimals**, not øre: the only such sum in the API. Given as str, int or Decimal.
+    shipping_cost: Decimal = field(converter=_read_cost)
+    #: What the customer reads, at most 256 characters; 25 fit on most screens.
+    shipping_method: str
+    #: Your own name for it, at most 100 characters.
+    shipping_method_id: str
+
+    def __attrs_post_init__(self) -> None:
+        check_flag("is_default", self.is_default)
+        if self.priority is not None and (isinstance(self.priority, bool) or not isinstance(self.priority, int)):
+            raise InvalidInputError("priority", "a whole number", value=self.priority)
+        check_text("shipping_method", self.shipping_method, longest=256)
+        check_text("shipping_method_id", self.shipping_method_id, longest=100)
+
+
+def _read_methods(value: Iterable[ShippingDetails] | None) -> tuple[ShippingDetails, ...] | None:
+    rule = "a non-empty list of ShippingDetails"
+    if value is None:
+        return None
+    if isinstance(value, ShippingDetails) or not isinstance(value, Iterable):
+        raise InvalidInputError("static_shipping_details", rule, value=value)
+    methods = tuple(value)
+    if not methods or not all(isinstance(method, ShippingDetails) for method in methods):
+        raise InvalidInputError("static_shipping_details", rule, value=value)
+    return methods
+
+
+@frozen(kw_only=True)
+class ExpressCheckout:
+    """Makes a payment an express checkout: Vipps asks the customer for address and way of shipping.
+
+    Give exactly one of `shipping_details_prefix` and `static_shipping_details`.
+
+    Raises:
+        InvalidInputError: a value breaks a rule. The URLs are checked when the payment is initiated.
+    """
+
+    #: Vipps calls ``{consent_removal_prefix}/v2/consents/{userId}`` when a customer takes back the consent. Required.
+    consent_removal_prefix: str
+    #: Vipps calls ``{shipping_details_prefix}/v2/payments/{orderId}/shippingDetails`` and is answered with the ways of
+    #: shipping.
+    shipping_details_prefix: str | None = None
+    #: The ways of shipping, where they do not depend on the address: faster for the customer.
+    static_shipping_details: tuple[ShippingDetails, ...] | None = field(default=None, converter=_read_methods)
+    #: Makes the customer confirm address and way of shipping explicitly.
+    use_explicit_checkout_flow: bool = False
+
+    def __attrs_post_init__(self) -> None:
+        if (self.shipping_details_prefix is None) == (self.static_shipping_details is None):
+            rule = "given with exactly one of shipping_details_prefix and static_shipping_details"
+            raise InvalidInputError("express", rule, secret=True)
+        check_flag("use_explicit_checkout_flow", self.use_explicit_checkout_flow)
+        methods = self.static_shipping_details or ()
+        if len({method.shipping_method_id for method in methods}) != len(methods):
+            raise InvalidInputError("static_shipping_details", "a list without the same shipping_method_id twice")
+        if sum(method.is_default for method in methods) > 1:
+            raise InvalidInputError("static_shipping_details", "a list with at most one default")
+
+
+_AIRLINE_CODE = re.compile(r"[0-9]{3}")
+# Some carriers have a digit in it, such as D8.
+_AIRLINE_DESIGNATOR_CODE = re.compile(r"[A-Z0-9]{2}")
+
+
+def _check_code(parameter: str, value: object, pattern: re.Pattern[str], rule: str) -> None:
+    if not isinstance(value, str) or not pattern.fullmatch(value):
+        raise InvalidInputError(parameter, rule, value=value)
+
+
+@frozen(kw_only=True)
+class AirlineData:
+    """What airlines and travel agencies tell about a ticket (`additionalData`).
+
+    Raises:
+        InvalidInputError: a value breaks a rule.
+    """
+
+    #: Last name, first name or initials, and title, at most 49 characters.
+    passenger_name: str = field(repr=False)
+    #: IATA's accounting code of the carrier: 3 digits, as a string.
+    airline_code: str
+    #: IATA's designator of the carrier: 2 characters.
+    airline_designator_code: str
+    #: The ticket's number, at most 150 characters.
+    ticket_number: str | None = field(default=None, repr=False)
+    #: The agency's number of the invoice, at most 6 characters.
+    agency_invoice_number: str
+
+    def __attrs_post_init__(self) -> None:
+        check_text("passenger_name", self.passenger_name, longest=49, secret=True)
+        _check_code("airline_code", self.airline_code, _AIRLINE_CODE, "a string of 3 digits")
+        designator = self.airline_designator_code
+        _check_code("airline_designator_code", designator, _AIRLINE_DESIGNATOR_CODE, "2 capital letters or digits")
+        if self.ticket_number is not None:
+            check_text("ticket_number", self.ticket_number, longest=150, secret=True)
+        check_text("agency_invoice_number", self.agency_invoice_number, longest=6)

@@ -1,0 +1,202 @@
+"""How to find out afterwards whether an initiate, capture, cancel or refund took effect: details decide."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
+
+from vipps_async.core.operation import Done, Finding, NotDone, SettledBy, Undecided, Verification
+from vipps_async.ecom.answers import CancelResult, CaptureResult, InitiatedPayment, RefundResult, TransactionInfo
+from vipps_async.ecom.details import PaymentDetails, TransactionLogEntry
+from vipps_async.ecom.operations import ask_details
+from vipps_async.ecom.words import OperationName, TransactionStatus
+from vipps_async.errors import ApiError, OrderNotFoundError
+
+__all__ = ["verify_cancel", "verify_capture", "verify_initiate", "verify_refund"]
+
+R = TypeVar("R")
+
+# A sales unit with direct capture has SALE in place of RESERVE and CAPTURE.
+_CAPTURES = frozenset({OperationName.CAPTURE, OperationName.SALE})
+_REFUNDS = frozenset({OperationName.REFUND})
+_CANCELS = frozenset({OperationName.CANCEL, OperationName.VOID})
+
+
+def verify_initiate(order_id: str) -> Verification[InitiatedPayment, PaymentDetails]:
+    """Return how to find out whether a payment exists. Its URL cannot be found again: the result's is empty."""
+    return Verification(
+        question=ask_details(order_id),
+        judge=partial(_judge_initiate, order_id=order_id),
+        judge_refusal=_judge_refusal,
+    )
+
+
+def verify_capture(
+    order_id: str, *, idempotency_key: str, amount: int | None
+) -> Verification[CaptureResult, PaymentDetails]:
+    """Return how to find out whether a capture took effect.
+
+    Args:
+        order_id: the order.
+        idempotency_key: the key that the capture was sent with.
+        amount: its amount in øre; None if it asked for all that remained.
+    """
+    return Verification(
+        question=ask_details(order_id),
+        judge=partial(
+            _judge_by_key,
+            order_id=order_id,
+            idempotency_key=idempotency_key,
+            amount=amount,
+            operations=_CAPTURES,
+            build=_captured,
+        ),
+        judge_refusal=_judge_refusal,
+    )
+
+
+def verify_refund(
+    order_id: str, *, idempotency_key: str, amount: int | None
+) -> Verification[RefundResult, PaymentDetails]:
+    """Return how to find out whether a refund took effect; the arguments are those of `verify_capture`."""
+    return Verification(
+        question=ask_details(order_id),
+        judge=partial(
+            _judge_by_key,
+            order_id=order_id,
+            idempotency_key=idempotency_key,
+            amount=amount,
+            operations=_REFUNDS,
+            build=_refunded,
+        ),
+        judge_refusal=_judge_refusal,
+    )
+
+
+def verify_cancel(order_id: str, *, should_release_remaining_funds: bool) -> Verification[CancelResult, PaymentDetails]:
+    """Return how to find out whether a payment is cancelled, or the rest of it released."""
+    return Verification(
+        question=ask_details(order_id),
+        judge=partial(_judge_cancel, order_id=order_id, should_release_remaining_funds=should_release_remaining_funds),
+        judge_refusal=_judge_refusal,
+    )
+
+
+def _judge_refusal(error: ApiError) -> NotDone | Undecided:
+    """Read a refusal of details: only Vipps' own word that the order is unknown proves anything.
+
+    A bare 404 may come from a gateway that has never asked.
+    """
+    unknown = any(info.group == "Merchant" and info.code == "35" for info in error.errors)
+    if isinstance(error, OrderNotFoundError) and unknown:
+        return NotDone("Vipps does not know the order")
+    return Undecided(f"details was refused with HTTP status {error.status}")
+
+
+def _unusable(details: PaymentDetails, order_id: str) -> Undecided | None:
+    if details.order_id is not None and details.order_id != order_id:
+        return Undecided("details answered about another order")
+    if not details.transaction_log_history:
+        return Undecided("details answered without a history")
+    return None
+
+
+def _judge_initiate(details: PaymentDetails, *, order_id: str) -> Finding[InitiatedPayment]:
+    if details.order_id is not None and details.order_id != order_id:
+        return Undecided("details answered about another order")
+    return Done(InitiatedPayment(order_id=order_id, url=""))
+
+
+def _judge_by_key(
+    details: PaymentDetails,
+    *,
+    order_id: str,
+    idempotency_key: str,
+    amount: int | None,
+    operations: frozenset[OperationName],
+    build: Callable[[str, PaymentDetails, TransactionLogEntry], R],
+) -> Finding[R]:
+    found = _unusable(details, order_id) or _look_for(details, idempotency_key, amount, operations)
+    return Done(build(order_id, details, found)) if isinstance(found, TransactionLogEntry) else found
+
+
+def _look_for(
+    details: PaymentDetails, idempotency_key: str, amount: int | None, operations: frozenset[OperationName]
+) -> TransactionLogEntry | NotDone | Undecided:
+    with_key = details.entries(idempotency_key)
+    # Vipps keeps keys apart by operation, so an entry of a capture says nothing about a refund with the same key.
+    found = [entry for entry in with_key if entry.operation in operations]
+    if any(amount not in {None, entry.amount} for entry in found):
+        return Undecided("the history has this idempotency key with another amount")
+    if found:
+        failed = NotDone("the history has this idempotency key with a failed operation", final=True)
+        return next((entry for entry in found if entry.operation_success), failed)
+    if any(not entry.operation.known for entry in with_key):
+        return Undecided("the history has this idempotency key with an operation of a kind that is not known here")
+    if any(entry.operation in operations and not entry.request_id for entry in details.transaction_log_history):
+        return Undecided("the history has such an operation without an idempotency key, which may be this one")
+    return NotDone("the history does not have this idempotency key")
+
+
+def _judge_cancel(
+    details: PaymentDetails, *, order_id: str, should_release_remaining_funds: bool
+) -> Finding[CancelResult]:
+    unusable = _unusable(details, order_id)
+    if unusable is not None:
+        return unusable
+    history = details.transaction_log_history
+    if details.is_captured and not should_release_remaining_funds:
+        # Such a cancel is refused (error 51). If the rest has been released all the same, it was by another request.
+        return NotDone("something is captured, and this cancel did not ask to release the rest")
+    for entry in history:
+        if entry.operation_success and entry.operation in _CANCELS:
+            return Done(_cancelled(order_id, details, _transaction(entry, TransactionStatus.CANCELLED)))
+    summary = details.transaction_summary
+    if (
+        summary is not None
+        and summary.remaining_amount_to_capture == 0
+        and 0 < summary.captured_amount < details.reserved_amount
+    ):
+        # Less was captured than reserved, and nothing is left: the rest has been released.
+        return Done(_cancelled(order_id, details, None))
+    if any(entry.operation_success and not entry.operation.known for entry in history):
+        return Undecided("the history has an operation of a kind that is not known here")
+    return NotDone("the history has no successful cancel")
+
+
+def _captured(order_id: str, details: PaymentDetails, entry: TransactionLogEntry) -> CaptureResult:
+    return CaptureResult(
+        order_id=order_id,
+        transaction=_transaction(entry, TransactionStatus.CAPTURED),
+        transaction_summary=details.transaction_summary,
+        settled_by=SettledBy.DETAILS,
+    )
+
+
+def _refunded(order_id: str, details: PaymentDetails, entry: TransactionLogEntry) -> RefundResult:
+    return RefundResult(
+        order_id=order_id,
+        transaction=_transaction(entry, TransactionStatus.REFUND),
+        transaction_summary=details.transaction_summary,
+        settled_by=SettledBy.DETAILS,
+    )
+
+
+def _cancelled(order_id: str, details: PaymentDetails, transaction: TransactionInfo | None) -> CancelResult:
+    return CancelResult(
+        order_id=order_id,
+        transaction=transaction,
+        transaction_summary=details.transaction_summary,
+        settled_by=SettledBy.DETAILS,
+    )
+
+
+def _transaction(entry: TransactionLogEntry, status: TransactionStatus) -> TransactionInfo:
+    return TransactionInfo(
+        amount=entry.amount,
+        status=status,
+        time_stamp=entry.time_stamp,
+        transaction_id=entry.transaction_id,
+        transaction_text=entry.transaction_text,
+    )

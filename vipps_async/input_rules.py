@@ -1,0 +1,248 @@
+"""The rules that arguments must keep, checked before any I/O."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable
+from decimal import Decimal
+from urllib.parse import SplitResult, urlsplit
+
+from vipps_async.errors import InvalidInputError
+from vipps_async.money import LARGEST_AMOUNT, MINIMUM_AMOUNT, nok
+
+__all__ = [
+    "check_amount",
+    "check_auth_token",
+    "check_callback_url",
+    "check_fall_back",
+    "check_flag",
+    "check_idempotency_key",
+    "check_merchant_serial_number",
+    "check_mobile_number",
+    "check_order_id",
+    "check_scope",
+    "check_seconds",
+    "check_shipping_cost",
+    "check_sub",
+    "check_text",
+    "check_token",
+    "check_transaction_text",
+]
+
+# All patterns are used with fullmatch, for "$" lets a trailing line break through, and name their digits, for \d
+# takes those of every script.
+_ORDER_ID = re.compile(r"[a-zA-Z0-9-]{1,50}")
+_MSN = re.compile(r"[0-9]{5,6}")
+_MOBILE_NUMBER = re.compile(r"[0-9]{8}")
+#: What a header may hold: visible ASCII with inner spaces. 40 characters is Vipps' limit for `X-Request-Id`.
+_IDEMPOTENCY_KEY = re.compile(r"(?=.{1,40}\Z)[!-~]([ -~]*[!-~])?")
+#: Comes back in the header `Authorization`; 255 characters is Vipps' limit.
+_AUTH_TOKEN = re.compile(r"(?=.{1,255}\Z)[!-~]([ -~]*[!-~])?")
+_VISIBLE_ASCII = re.compile(r"[!-~]+")
+_SCOPE_VALUE = re.compile(r"[A-Za-z][A-Za-z0-9._:-]{0,49}")
+#: What JSON or a screen cannot show: control characters but for tab and line breaks, and halves of surrogate pairs.
+_UNWRITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
+
+#: Vipps' limit for every URL of a payment.
+_URL_LENGTH = 255
+#: What may stand in a URL (RFC 3986): visible ASCII without the characters that must be percent-encoded.
+_URL = re.compile(r"[!#$%&'()*+,\-./0-9:;=?@A-Z\[\]_a-z~]+")
+_HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?\.?|\[[0-9A-Fa-f:.]+\]")
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://.*")
+_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+#: Schemes that a browser or a server acts upon by itself: they lead to no app.
+_NO_APP = frozenset(
+    {"about", "blob", "chrome", "content", "data", "file", "filesystem", "ftp", "ftps", "http", "https", "jar"}
+    | {"javascript", "mailto", "sms", "tel", "vbscript", "view-source", "ws", "wss"}
+)
+
+#: The scopes that Vipps documents for payments; others may come.
+_SCOPES = {scope.lower(): scope for scope in ("name", "address", "email", "phoneNumber", "birthDate", "nin")}
+
+
+def check_order_id(value: object) -> str:
+    """Return an order id that keeps Vipps' rule. Short and digit-only ids are slow at Vipps, but allowed."""
+    if not isinstance(value, str) or not _ORDER_ID.fullmatch(value):
+        raise InvalidInputError("order_id", "1 to 50 characters of a-z, A-Z, 0-9 and '-'", value=value)
+    return value
+
+
+def check_amount(value: object) -> int:
+    """Return an amount in øre.
+
+    None and 0 are refused like any other wrong sum: they mean "everything" to Vipps, and a sum that was computed
+    wrongly must never take everything.
+    """
+    rule = f"whole øre as int, {MINIMUM_AMOUNT} to {LARGEST_AMOUNT} (leave it out where all that remains is meant)"
+    if isinstance(value, bool) or not isinstance(value, int) or not MINIMUM_AMOUNT <= value <= LARGEST_AMOUNT:
+        raise InvalidInputError("amount", rule, value=value)
+    return value
+
+
+def check_shipping_cost(value: object) -> Decimal:
+    """Return a shipping cost in kroner, the only sum that Vipps takes in NOK with decimals."""
+    rule = "NOK, 0 or more, as str, int or Decimal with at most two decimals (no float)"
+    if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
+        raise InvalidInputError("shipping_cost", rule, value=value)
+    try:
+        oere = nok(value)
+    except InvalidInputError:
+        oere = -1
+    if oere < 0:
+        raise InvalidInputError("shipping_cost", rule, value=value)
+    return Decimal(oere).scaleb(-2)
+
+
+def check_text(parameter: str, value: object, *, longest: int, secret: bool = False) -> str:
+    """Return a text of 1 to `longest` characters that is more than white space and that JSON can hold."""
+    if (
+        not isinstance(value, str)
+        or not 1 <= len(value) <= longest
+        or not value.strip()
+        or _UNWRITABLE.search(value) is not None
+    ):
+        rule = f"text of 1 to {longest} characters without control characters"
+        raise InvalidInputError(parameter, rule, value=value, secret=secret)
+    return value
+
+
+def check_transaction_text(value: object) -> str:
+    """Return a text that the customer sees in Vipps: 1 to 100 characters."""
+    return check_text("transaction_text", value, longest=100)
+
+
+def check_idempotency_key(value: object) -> str:
+    """Return a key that fits the header `X-Request-Id`."""
+    if not isinstance(value, str) or not _IDEMPOTENCY_KEY.fullmatch(value):
+        raise InvalidInputError("idempotency_key", "1 to 40 printable ASCII characters", value=value)
+    return value
+
+
+def check_merchant_serial_number(value: object) -> str:
+    """Return a merchant serial number: text, because Vipps answers a number with HTTP 500."""
+    if not isinstance(value, str) or not _MSN.fullmatch(value):
+        raise InvalidInputError("merchant_serial_number", "a string of 5 or 6 digits", value=value)
+    return value
+
+
+def check_mobile_number(value: object) -> str:
+    """Return a Norwegian phone number without its country code. It is personal: the error does not show it."""
+    if not isinstance(value, str) or not _MOBILE_NUMBER.fullmatch(value):
+        raise InvalidInputError("mobile_number", "a string of 8 digits without country code or spaces", secret=True)
+    return value
+
+
+def check_auth_token(value: object) -> str:
+    """Return the token that Vipps is to send along with its callbacks. It is secret: the error does not show it."""
+    if not isinstance(value, str) or not _AUTH_TOKEN.fullmatch(value):
+        raise InvalidInputError("auth_token", "1 to 255 printable ASCII characters", secret=True)
+    return value
+
+
+def check_token(value: object) -> str:
+    """Return the token out of a payment's URL. It is secret: the error does not show it."""
+    if not isinstance(value, str) or not _VISIBLE_ASCII.fullmatch(value):
+        raise InvalidInputError("token", "the token out of the payment's URL", secret=True)
+    return value
+
+
+def check_sub(value: object) -> str:
+    """Return a user's identifier: at most 255 ASCII characters (OpenID Connect Core, section 2). It is personal."""
+    rule = "1 to 255 visible ASCII characters without a path segment '.' or '..'"
+    if not isinstance(value, str) or len(value) > 255 or not _VISIBLE_ASCII.fullmatch(value):
+        raise InvalidInputError("sub", rule, secret=True)
+    # Percent-encoding leaves dots alone, and some proxies decode %2F before they resolve dots.
+    if {".", ".."}.intersection(re.split(r"[/\\]", value)):
+        raise InvalidInputError("sub", rule, secret=True)
+    return value
+
+
+def check_flag(parameter: str, value: object) -> bool:
+    """Return a bool that is one: 0, "false" and the like are refused."""
+    if not isinstance(value, bool):
+        raise InvalidInputError(parameter, "True or False", value=value)
+    return value
+
+
+def check_seconds(parameter: str, value: object) -> float:
+    """Return a span of time that has an end."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
+        raise InvalidInputError(parameter, "a positive, finite number of seconds", value=value)
+    return value
+
+
+def check_scope(value: object) -> str:
+    """Return a scope as Vipps wants it: values separated by spaces, each once, in the order given.
+
+    Values that Vipps may add later are let through; a known one in other capitals is a slip and refused.
+    """
+    rule = f"one or more of {', '.join(_SCOPES.values())}, as an iterable of strings or separated by spaces"
+    if isinstance(value, str):
+        values: list[object] = list(value.split(" "))
+    elif isinstance(value, Iterable) and not isinstance(value, bytes | bytearray):
+        values = list(value)
+    else:
+        raise InvalidInputError("scope", rule, value=value)
+    words: dict[str, None] = {}
+    for word in values:
+        if not isinstance(word, str) or not _SCOPE_VALUE.fullmatch(word) or _SCOPES.get(word.lower(), word) != word:
+            raise InvalidInputError("scope", rule, value=value)
+        words[word] = None
+    if not words:
+        raise InvalidInputError("scope", rule, value=value)
+    return " ".join(words)
+
+
+def check_callback_url(parameter: str, value: object, *, loopback: bool) -> str:
+    """Return a URL that Vipps' servers call.
+
+    Args:
+        parameter: its name in an error.
+        value: the URL.
+        loopback: whether http is allowed for this very machine, for a Vipps that runs here.
+    """
+    rule = f"an https URL of at most {_URL_LENGTH} characters, with a host and without user, password or fragment"
+    parts = _split(parameter, value, rule)
+    if not _is_web(parts, loopback=loopback) or "#" in str(value):
+        raise _url_error(parameter, rule, value)
+    return str(value)
+
+
+def check_fall_back(value: object, *, loopback: bool) -> str:
+    """Return what leads the customer back: an https URL, an app's scheme such as ``myapp://``, or ``INTENT``."""
+    rule = f"an https URL or an app's scheme (myapp://...) of at most {_URL_LENGTH} characters, or INTENT"
+    if isinstance(value, str) and value == "INTENT":
+        return value
+    parts = _split("fall_back", value, rule)
+    if parts.scheme in {"http", "https"}:
+        fits = _is_web(parts, loopback=loopback)
+    else:
+        fits = parts.scheme not in _NO_APP and "@" not in parts.netloc
+    if not fits:
+        raise _url_error("fall_back", rule, value)
+    return str(value)
+
+
+def _split(parameter: str, value: object, rule: str) -> SplitResult:
+    if isinstance(value, str) and len(value) <= _URL_LENGTH and _URL.fullmatch(value) and _SCHEME.fullmatch(value):
+        try:
+            parts = urlsplit(value)
+            # Read here because it raises for a port that is no number or too large.
+            if parts.port != 0:
+                return parts
+        except ValueError:
+            pass
+    raise _url_error(parameter, rule, value)
+
+
+def _is_web(parts: SplitResult, *, loopback: bool) -> bool:
+    host = parts.hostname
+    if not host or "@" in parts.netloc or not _HOST.fullmatch(f"[{host}]" if ":" in host else host):
+        return False
+    return parts.scheme == "https" or (parts.scheme == "http" and loopback and host in _LOOPBACK)
+
+
+def _url_error(parameter: str, rule: str, value: object) -> InvalidInputError:
+    # What stands before an @ may be a password.
+    return InvalidInputError(parameter, rule, value=value, secret=isinstance(value, str) and "@" in value)

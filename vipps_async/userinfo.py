@@ -1,0 +1,96 @@
+"""The Userinfo API: what a customer agreed to share with the `scope` of a payment."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from attrs import field, frozen
+
+from vipps_async.core.converter import json_name
+from vipps_async.core.operation import Call, Operation, Repeat, Runner
+from vipps_async.input_rules import check_sub
+
+__all__ = ["USERINFO", "UserAddress", "UserInfo", "UserinfoApi"]
+
+
+@frozen(kw_only=True)
+class UserAddress:
+    """A postal address, under OpenID Connect's names."""
+
+    #: The kind of address, such as ``"home"``.
+    address_type: str | None = field(default=None, metadata=json_name("address_type"))
+    #: Country code.
+    country: str | None = field(default=None, repr=False)
+    #: The whole address, lines separated by line breaks.
+    formatted: str | None = field(default=None, repr=False)
+    #: Post code.
+    postal_code: str | None = field(default=None, repr=False, metadata=json_name("postal_code"))
+    #: City.
+    region: str | None = field(default=None, repr=False)
+    #: Street and number.
+    street_address: str | None = field(default=None, repr=False, metadata=json_name("street_address"))
+
+
+@frozen(kw_only=True)
+class UserInfo:
+    """A customer. All of it is personal: the repr shows nothing. None: not shared."""
+
+    #: The customer's id in this sales unit.
+    sub: str | None = field(default=None, repr=False)
+    #: Whole name.
+    name: str | None = field(default=None, repr=False)
+    #: First name.
+    given_name: str | None = field(default=None, repr=False, metadata=json_name("given_name"))
+    #: Last name.
+    family_name: str | None = field(default=None, repr=False, metadata=json_name("family_name"))
+    #: E-mail address.
+    email: str | None = field(default=None, repr=False)
+    #: Whether Vipps has verified the e-mail address.
+    email_verified: bool | None = field(default=None, repr=False, metadata=json_name("email_verified"))
+    #: Phone number with country code, without plus sign.
+    phone_number: str | None = field(default=None, repr=False, metadata=json_name("phone_number"))
+    #: The main address.
+    address: UserAddress | None = field(default=None, repr=False)
+    #: Further addresses.
+    other_addresses: tuple[UserAddress, ...] = field(default=(), repr=False, metadata=json_name("other_addresses"))
+    #: Date of birth, ``YYYY-MM-DD``.
+    birthdate: str | None = field(default=None, repr=False)
+    #: National identity number.
+    nin: str | None = field(default=None, repr=False)
+    #: The session's id.
+    sid: str | None = field(default=None, repr=False)
+
+
+#: A read.
+USERINFO: Final = Operation(
+    name="userinfo",
+    method="GET",
+    path="/vipps-userinfo-api/userinfo/{}",
+    result=UserInfo,
+    repeat=Repeat.SAFE,
+)
+
+
+class UserinfoApi:
+    """Reads what customers agreed to share."""
+
+    def __init__(self, runner: Runner) -> None:
+        """Make the API ready.
+
+        Args:
+            runner: runs the calls.
+        """
+        self._runner = runner
+
+    async def get(self, sub: str) -> UserInfo:
+        """Read what a customer agreed to share; Vipps gives it for 7 days after the payment.
+
+        Args:
+            sub: the customer's id, from `PaymentDetails.sub`.
+
+        Raises:
+            InvalidInputError: `sub` could not be an id; nothing was sent.
+            VippsError: see `vipps_async.errors`.
+        """
+        path = USERINFO.path_for(check_sub(sub))
+        return await self._runner.run(Call(operation=USERINFO, path=path, confidential=(sub,)))
