@@ -155,12 +155,14 @@ def _words(error: Exception, at: Circumstances) -> str:
 
 def _reason(error: BaseException) -> str:
     # The plain words of the operating system or of OpenSSL; their own texts can quote addresses of sockets.
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return _reason(error.certificate_error)  # aiohttp 3.12 leaves its os_error unset
     if isinstance(error, aiohttp.ClientConnectorError):
         return _reason(error.os_error)
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return error.verify_message
     if isinstance(error, ssl.SSLError):
-        return (error.reason or type(error).__name__).replace("_", " ").lower()
+        # Only errors that come from OpenSSL itself have these attributes.
+        words: str | None = getattr(error, "verify_message", None) or getattr(error, "reason", None)
+        return (words or "TLS error").replace("_", " ").lower()
     if isinstance(error, socket.gaierror):
         return (error.strerror or "the name could not be resolved").lower()
     if isinstance(error, OSError) and (plain := _plain_strerror(error)):
