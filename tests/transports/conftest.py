@@ -1,0 +1,25 @@
+"""Transports that are closed after the test."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest_asyncio
+
+from vipps_async.transports import AiohttpTransport
+
+
+@pytest_asyncio.fixture
+async def own_session() -> AsyncIterator[Callable[..., AiohttpTransport]]:
+    """Make transports that open a session of their own."""
+    made: list[AiohttpTransport] = []
+
+    def make(**keywords: Any) -> AiohttpTransport:
+        transport = AiohttpTransport(**keywords)
+        made.append(transport)
+        return transport
+
+    yield make
+    for transport in made:
+        await transport.aclose()
