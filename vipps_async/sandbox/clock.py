@@ -1,0 +1,66 @@
+"""The sandbox's own time: it runs with the machine's clock, and tests can move it on by minutes or months."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+__all__ = ["SandboxClock", "iso_utc"]
+
+
+class SandboxClock:
+    """A clock that everything in the sandbox reads: token lifetimes, expiry, rate limits, the 180 and 365 days.
+
+    Args:
+        start: the aware time to start from; None: now.
+        running: False makes a clock that only `advance` moves.
+
+    Raises:
+        ValueError: `start` has no time zone.
+    """
+
+    def __init__(self, start: datetime | None = None, *, running: bool = True) -> None:
+        now = datetime.now(UTC)
+        if start is not None and start.tzinfo is None:
+            raise ValueError("start must have a time zone")
+        begin = now if start is None else start.astimezone(UTC)
+        self._running = running
+        self._offset = begin - now
+        self._standing = begin
+        self._listeners: list[Callable[[], None]] = []
+
+    def now(self) -> datetime:
+        """Return the sandbox's time, aware, in UTC."""
+        return datetime.now(UTC) + self._offset if self._running else self._standing
+
+    def advance(self, step: float | timedelta) -> None:
+        """Move the clock on, and let everything happen that became due.
+
+        Args:
+            step: seconds, or a timedelta.
+
+        Raises:
+            ValueError: the step is negative or not finite: time does not run backwards here.
+        """
+        if not isinstance(step, timedelta):
+            if not math.isfinite(step):
+                raise ValueError("the clock can only be advanced by a finite time")
+            step = timedelta(seconds=step)
+        if step < timedelta(0):
+            raise ValueError("the clock can only be advanced")
+        self._offset += step
+        self._standing += step
+        for listener in tuple(self._listeners):
+            listener()
+
+    def on_advance(self, listener: Callable[[], None]) -> Callable[[], None]:
+        """Call the listener after each `advance`; the callable that is returned ends that."""
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
+
+
+def iso_utc(moment: datetime, *, zone: bool = True) -> str:
+    """Write a moment the way Vipps does, with milliseconds; refund answers leave the zone out."""
+    text = moment.astimezone(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00")
+    return f"{text}Z" if zone else text

@@ -1,0 +1,169 @@
+"""Orders: a payment, what the merchant said when initiating it, who paid, and how to find it again."""
+
+from __future__ import annotations
+
+import itertools
+import secrets
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from vipps_async.sandbox.customers import Customer
+from vipps_async.sandbox.problems import SandboxError, vipps_refusal
+from vipps_async.sandbox.state import Payment
+from vipps_async.sandbox.validation import EXPRESS
+
+__all__ = ["Order", "OrderBook", "ShippingChoice"]
+
+#: The merchant may read personal data this long after the reservation.
+PERSONAL_DATA_LIFETIME = timedelta(days=7)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShippingChoice:
+    """The way of shipping that the customer chose in express checkout."""
+
+    method_id: str
+    method: str
+    #: NOK with decimals, as the API has it.
+    cost: float
+
+
+@dataclass(slots=True, kw_only=True)
+class Order:
+    """A payment and all that goes with it."""
+
+    payment: Payment
+    callback_prefix: str
+    fall_back: str
+    auth_token: str | None = field(repr=False)
+    is_app: bool
+    express: bool
+    consent_removal_prefix: str | None
+    shipping_details_prefix: str | None
+    static_shipping: list[dict[str, Any]]
+    scope: frozenset[str]
+    skip_landing_page: bool
+    mobile_number: str | None = field(repr=False)
+    #: The secret of the landing page's URL.
+    token: str = field(repr=False)
+    customer: Customer | None = None
+    shipping: ShippingChoice | None = None
+    #: When `sub` may first be seen.
+    sub_at: datetime | None = None
+
+    @property
+    def sub(self) -> str | None:
+        """The customer's id for user info, if the merchant asked for a scope and the customer accepted."""
+        if self.customer is None or not self.scope:
+            return None
+        return self.customer.sub(self.payment.merchant_serial_number)
+
+    def personal_data_expired(self, now: datetime) -> bool:
+        """Whether the merchant may no longer read what is personal."""
+        reserved_at = self.payment.reserved_at
+        return reserved_at is not None and now - reserved_at > PERSONAL_DATA_LIFETIME
+
+
+class OrderBook:
+    """All orders of a sandbox, each found in one step."""
+
+    def __init__(self) -> None:
+        self._by_order_id: dict[str, dict[str, Order]] = {}
+        self._by_token: dict[str, Order] = {}
+        self._by_sub: dict[str, Order] = {}
+        self._by_user_id: dict[str, Order] = {}
+        self._transaction_numbers = itertools.count(5_000_000_001)
+
+    def __iter__(self) -> Iterator[Order]:
+        return (order for orders in self._by_order_id.values() for order in orders.values())
+
+    def add(self, body: Mapping[str, Any], *, direct_capture: bool, now: datetime) -> Order:
+        """Enter the order of a checked initiate body.
+
+        Raises:
+            Refusal: 34, if the sales unit used the order id before.
+        """
+        merchant, transaction = body["merchantInfo"], body["transaction"]
+        msn, order_id = merchant["merchantSerialNumber"], transaction["orderId"]
+        of_this_id = self._by_order_id.setdefault(order_id, {})
+        if msn in of_this_id:
+            raise vipps_refusal("Merchant", "34")
+        order = Order(
+            payment=Payment(
+                order_id=order_id,
+                merchant_serial_number=msn,
+                amount=transaction["amount"],
+                text=transaction["transactionText"],
+                initiated_at=now,
+                new_transaction_id=lambda: str(next(self._transaction_numbers)),
+                direct_capture=direct_capture,
+            ),
+            callback_prefix=merchant["callbackPrefix"],
+            fall_back=merchant["fallBack"],
+            auth_token=merchant.get("authToken"),
+            is_app=merchant.get("isApp", False),
+            express=merchant.get("paymentType") == EXPRESS,
+            consent_removal_prefix=merchant.get("consentRemovalPrefix"),
+            shipping_details_prefix=merchant.get("shippingDetailsPrefix"),
+            static_shipping=merchant.get("staticShippingDetails", []),
+            scope=frozenset(transaction.get("scope", "").split()),
+            skip_landing_page=transaction.get("skipLandingPage", False),
+            mobile_number=body["customerInfo"].get("mobileNumber"),
+            token=secrets.token_urlsafe(32),
+        )
+        of_this_id[msn] = order
+        self._by_token[order.token] = order
+        return order
+
+    def find(self, order_id: str, merchant_serial_number: str) -> Order:
+        """Return a sales unit's order.
+
+        Raises:
+            Refusal: 35, if it has none by that id, whoever else may.
+        """
+        order = self._by_order_id.get(order_id, {}).get(merchant_serial_number)
+        if order is None:
+            raise vipps_refusal("Merchant", "35")
+        return order
+
+    def all_of(self, order_id: str) -> tuple[Order, ...]:
+        """Return the orders by that id, one for each sales unit that used it."""
+        return tuple(self._by_order_id.get(order_id, {}).values())
+
+    def only(self, order_id: str, merchant_serial_number: str | None = None) -> Order:
+        """Return the one order by that id.
+
+        Raises:
+            SandboxError: there is none, or several sales units have one and none was named.
+        """
+        found = [
+            order
+            for order in self.all_of(order_id)
+            if merchant_serial_number in {None, order.payment.merchant_serial_number}
+        ]
+        if len(found) != 1:
+            reason = "several sales units have" if found else "no sales unit has"
+            raise SandboxError(f"{reason} an order {order_id!r}")
+        return found[0]
+
+    def by_token(self, token: str) -> Order | None:
+        """Return the order whose landing page has this token."""
+        return self._by_token.get(token)
+
+    def remember_customer(self, order: Order) -> None:
+        """Make an order findable by the ids that its customer is known by."""
+        customer, msn = order.customer, order.payment.merchant_serial_number
+        if customer is not None and order.sub is not None:
+            self._by_sub[order.sub] = order
+        if customer is not None and order.express:
+            self._by_user_id[customer.user_id(msn)] = order
+
+    def by_sub(self, sub: str) -> Order | None:
+        """Return the last order that was paid by the customer with this `sub`."""
+        return self._by_sub.get(sub)
+
+    def by_user_id(self, user_id: str) -> Order | None:
+        """Return the last express order of the customer with this user id."""
+        return self._by_user_id.get(user_id)

@@ -1,0 +1,120 @@
+"""The bodies of refusals, in each of the shapes that Vipps and what stands before it use."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+__all__ = [
+    "Refusal",
+    "SandboxError",
+    "gateway_refusal",
+    "invalid_request",
+    "management_refusal",
+    "oauth_refusal",
+    "problem_refusal",
+    "vipps_refusal",
+]
+
+
+class SandboxError(Exception):
+    """The sandbox was asked, from Python or its pages, for something that makes no sense there."""
+
+
+class Refusal(Exception):  # noqa: N818 - an answer of the API, not a failure of the sandbox
+    """A request that is answered with an error."""
+
+    def __init__(self, status: int, body: object, *, headers: Mapping[str, str] | None = None, media: str = "") -> None:
+        super().__init__(f"HTTP {status}")
+        self.status = status
+        self.body = body
+        self.headers = dict(headers or {})
+        self.media = media or "application/json;charset=UTF-8"
+
+
+#: What each code says, and the HTTP status it comes with. The codes are the vendor's; the sentences are ours.
+_CODES: dict[tuple[str, str], tuple[int, str]] = {
+    ("Payment", "41"): (400, "The customer has no valid card"),
+    ("Payment", "42"): (400, "The issuer refused the payment"),
+    ("Payment", "44"): (400, "The issuer refused the payment: the card has expired"),
+    ("Payment", "45"): (400, "User has cancelled or not acted upon the payment"),
+    ("Payment", "51"): (400, "A captured payment cannot be cancelled"),
+    ("Payment", "52"): (400, "The cancellation failed"),
+    ("Payment", "61"): (400, "The capture exceeds what is reserved"),
+    ("Payment", "62"): (400, "The amount is not reserved"),
+    ("Payment", "71"): (400, "The refund exceeds what is captured"),
+    ("Payment", "72"): (400, "A reservation cannot be refunded; cancel it"),
+    ("Payment", "73"): (400, "A cancelled order cannot be refunded"),
+    ("Payment", "93"): (400, "The idempotency key was used before with another payload"),
+    ("Payment", "95"): (400, "Too old to refund, or a direct capture that cannot be captured again"),
+    ("Payment", "98"): (400, "Too old: captures and cancellations end 180 days after the reservation"),
+    ("VippsError", "91"): (400, "This transaction is not allowed"),
+    ("VippsError", "92"): (400, "The transaction was processed before"),
+    ("VippsError", "94"): (409, "The order is locked by another operation"),
+    ("VippsError", "99"): (500, "Internal error"),
+    ("User", "81"): (400, "No Vipps user has this number, or the number is malformed"),
+    ("Merchant", "34"): (400, "The order id was used before"),
+    ("Merchant", "35"): (404, "No such order"),
+    ("Merchant", "37"): (400, "The sales unit is not available with these keys"),
+    ("Merchant", "38"): (400, "The sales unit may not skip the landing page"),
+    ("Merchant", "51"): (403, "The sales unit may not ask for the national identity number"),
+}
+
+
+def _error(group: str, code: str, message: str) -> dict[str, str]:
+    return {"errorGroup": group, "errorCode": code, "errorMessage": message, "contextId": str(uuid.uuid4())}
+
+
+def vipps_refusal(group: str, code: str) -> Refusal:
+    """Return a refusal of the API itself: an array with one error."""
+    status, message = _CODES[group, code]
+    return Refusal(status, [_error(group, code, message)])
+
+
+def error_text(group: str, code: str) -> str:
+    """Return the sentence that goes with a code."""
+    return _CODES[group, code][1]
+
+
+def invalid_request(breaches: Sequence[tuple[str, str]]) -> Refusal:
+    """Return a refusal of fields: an array with an error for each, the field's name as its code."""
+    return Refusal(400, [_error("InvalidRequest", name, message) for name, message in breaches])
+
+
+def gateway_refusal(status: int, message: str, *, headers: Mapping[str, str] | None = None) -> Refusal:
+    """Return a refusal of the gateway in its short shape, as for a wrong subscription key."""
+    return Refusal(status, {"statusCode": status, "message": message}, headers=headers)
+
+
+def management_refusal(status: int, reason: str, message: str) -> Refusal:
+    """Return a refusal of the gateway in its long shape, as for a token that is not valid."""
+    return Refusal(
+        status,
+        {"responseInfo": {"responseCode": status, "responseMessage": reason}, "result": {"message": message}},
+    )
+
+
+def oauth_refusal(status: int, error: str, number: int, description: str, now: datetime) -> Refusal:
+    """Return a refusal of the token endpoint."""
+    trace, correlation = str(uuid.uuid4()), str(uuid.uuid4())
+    return Refusal(
+        status,
+        {
+            "error": error,
+            "error_description": f"AADSTS{number}: {description}",
+            "error_codes": [number],
+            "timestamp": now.strftime("%Y-%m-%d %H:%M:%SZ"),
+            "trace_id": trace,
+            "correlation_id": correlation,
+        },
+    )
+
+
+def problem_refusal(status: int, title: str, detail: str) -> Refusal:
+    """Return a refusal in the shape of RFC 7807, which the newer APIs use."""
+    return Refusal(
+        status,
+        {"type": "about:blank", "title": title, "status": status, "detail": detail, "instance": str(uuid.uuid4())},
+        media="application/problem+json",
+    )

@@ -1,0 +1,51 @@
+"""What came in and what went out, for tests to look at: bounded, and with the secrets kept out of reprs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+__all__ = ["CallbackRecord", "RequestRecord"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestRecord:
+    """A request that the sandbox received."""
+
+    method: str
+    #: The path as it was sent, still percent-encoded; the query is left out of the repr.
+    path: str
+    query: str = field(default="", repr=False)
+    #: The name of the operation, such as ``"capture"``; empty for what is none.
+    operation: str
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+    #: The status that was answered; None: no answer was given.
+    status: int | None
+    #: When it came, by the sandbox's clock.
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallbackRecord:
+    """A request that the sandbox made at the merchant, or would have made."""
+
+    #: ``"payment"``, ``"shippingDetails"`` or ``"consentRemoval"``.
+    kind: str
+    order_id: str
+    method: str
+    url: str
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+    #: The status of the merchant's answer; None: there was none.
+    status: int | None
+    #: Why there was no answer, without anything personal; empty if there was one.
+    failure: str
+    #: When it was begun, by the sandbox's clock.
+    at: datetime
+
+    @property
+    def delivered(self) -> bool:
+        """Whether the merchant answered with a success."""
+        return self.status is not None and 200 <= self.status < 300

@@ -1,0 +1,315 @@
+"""The sandbox itself: opens the socket, puts the parts together, and offers tests what they need to drive it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Collection, Sequence
+from datetime import timedelta
+from types import TracebackType
+from typing import Self
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from vipps_async.sandbox.api import OPERATIONS, Api, Permissions, refusal_answer
+from vipps_async.sandbox.callbacks import CallbackSender
+from vipps_async.sandbox.clock import SandboxClock
+from vipps_async.sandbox.customers import Customer
+from vipps_async.sandbox.landing import Landing, landing_url
+from vipps_async.sandbox.orders import OrderBook
+from vipps_async.sandbox.problems import Refusal, gateway_refusal
+from vipps_async.sandbox.rate_limits import RateLimits
+from vipps_async.sandbox.recording import CallbackRecord, RequestRecord
+from vipps_async.sandbox.state import PaymentSnapshot
+from vipps_async.sandbox.tokens import SandboxCredentials, TokenIssuer
+from vipps_async.sandbox.wallet import Wallet
+
+__all__ = ["SandboxServer"]
+
+#: How often payments are looked at that run out of time by themselves, in seconds: a customer would not notice.
+_TICK = 1.0
+#: Seconds that closing waits for requests under way.
+_SHUTDOWN_TIMEOUT = 2.0
+
+
+class SandboxServer:
+    """A Vipps eCom API on this machine.
+
+    Usage::
+
+        async with SandboxServer() as sandbox:
+            ...  # initiate at sandbox.url
+            await sandbox.approve("acme-shop-123-order123abc")
+            assert sandbox.payment("acme-shop-123-order123abc").reserved == 49900
+
+    Args:
+        host: the address to bind to. Anything but loopback shows the sandbox to others: it guards nothing.
+        port: the port; 0 takes a free one.
+        rate_limits: whether the vendor's limits for each order apply.
+        credentials: the keys to check against; None accepts any that are not empty.
+        direct_capture: sales units whose payments are captured with the reservation.
+        skip_landing_page_allowed: sales units that may skip the landing page.
+        nin_allowed: sales units that may ask for the national identity number.
+        token_lifetime: seconds that an access token lives: one hour, as on the vendor's test host.
+        sub_delay: seconds after approval until `sub` appears in details.
+        numeric_callback_msn: callbacks give the sales unit as a number, as Vipps sometimes does.
+        clock: the time; None: the machine's, from now on.
+        keep_requests: how many requests are kept on record; 0: none.
+        keep_callbacks: how many callbacks are kept on record; 0: none.
+    """
+
+    def __init__(
+        self,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        *,
+        rate_limits: bool = True,
+        credentials: SandboxCredentials | Sequence[SandboxCredentials] | None = None,
+        direct_capture: Collection[str] = frozenset(),
+        skip_landing_page_allowed: Collection[str] = frozenset(),
+        nin_allowed: Collection[str] = frozenset(),
+        token_lifetime: int = 3600,
+        sub_delay: float = 0.5,
+        numeric_callback_msn: bool = False,
+        clock: SandboxClock | None = None,
+        keep_requests: int = 1_000,
+        keep_callbacks: int = 1_000,
+    ) -> None:
+        self._host = host
+        self._port = port
+        #: The time that everything here goes by.
+        self.clock = clock or SandboxClock()
+        self._requests: deque[RequestRecord] = deque(maxlen=keep_requests)
+        self._sender = CallbackSender(self.clock, keep=keep_callbacks, copies=lambda _job: 1)
+        self._book = OrderBook()
+        self._wallet = Wallet(
+            self.clock,
+            self._book,
+            send=self._sender.send,
+            call=self._sender.call,
+            sub_delay=timedelta(seconds=sub_delay),
+            numeric_callback_msn=numeric_callback_msn,
+        )
+        if isinstance(credentials, SandboxCredentials):
+            credentials = (credentials,)
+        self._tokens = TokenIssuer(token_lifetime)
+        self._api = Api(
+            clock=self.clock,
+            book=self._book,
+            wallet=self._wallet,
+            tokens=self._tokens,
+            limits=RateLimits() if rate_limits else None,
+            permissions=Permissions(
+                credentials=credentials,
+                direct_capture=direct_capture,
+                skip_landing_page=skip_landing_page_allowed,
+                nin=nin_allowed,
+            ),
+        )
+        self._runner: web.AppRunner | None = None
+        self._ticker: asyncio.Task[None] | None = None
+        self._stop_listening: Callable[[], None] | None = None
+
+    # -- life ------------------------------------------------------------------------------------------------------
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def start(self) -> None:
+        """Open the socket and answer. A sandbox that was closed can be started again: same port, same payments.
+
+        Raises:
+            RuntimeError: it is running.
+            OSError: the port is taken, or the address is not this machine's.
+        """
+        if self._runner is not None:
+            raise RuntimeError("the sandbox is running")
+        app = web.Application(middlewares=[self._observe])
+        app.add_routes([*self._api.routes(), *Landing(self._book, self._wallet).routes()])
+        self._runner = runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_TIMEOUT)
+        try:
+            await runner.setup()
+            await web.TCPSite(runner, self._host, self._port).start()
+        except BaseException:
+            self._runner = None
+            await runner.cleanup()
+            raise
+        self._port = runner.addresses[0][1]
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        self._api.url = f"http://{host}:{self._port}"
+        await self._sender.start()
+        self._stop_listening = self.clock.on_advance(self._wallet.settle_due)
+        self._ticker = asyncio.create_task(self._tick(), name="vipps sandbox time")
+
+    async def aclose(self) -> None:
+        """Stop answering, deliver the callbacks that are due, and close. Safe to call twice."""
+        runner, self._runner = self._runner, None
+        ticker, self._ticker = self._ticker, None
+        if runner is None:
+            return
+        try:
+            await runner.cleanup()
+            await self._sender.aclose()
+        finally:
+            if self._stop_listening is not None:
+                self._stop_listening()
+                self._stop_listening = None
+            if ticker is not None:
+                ticker.cancel()
+                await asyncio.wait({ticker})
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(_TICK)
+            self._wallet.settle_due()
+
+    @property
+    def url(self) -> str:
+        """Where the sandbox answers, such as ``http://127.0.0.1:8787``; it keeps that after closing.
+
+        Raises:
+            RuntimeError: it was never started, so that there is no port yet.
+        """
+        if not self._api.url:
+            raise RuntimeError("the sandbox has not been started")
+        return self._api.url
+
+    # -- the customer ----------------------------------------------------------------------------------------------
+
+    async def approve(
+        self,
+        order_id: str,
+        *,
+        msn: str | None = None,
+        customer: Customer | None = None,
+        shipping_method_id: str | None = None,
+    ) -> PaymentSnapshot:
+        """Let the customer approve in the app.
+
+        Args:
+            order_id: the order.
+            msn: its sales unit, needed if several have an order by that id.
+            customer: who pays; one is invented if none is given. The number of the initiate call wins.
+            shipping_method_id: what to choose in express checkout; the default method if not given.
+
+        Returns:
+            The payment afterwards: reserved, or refused by the bank for a test amount.
+
+        Raises:
+            SandboxError: there is no such order, it does not wait for the customer, or it cannot be shipped so.
+        """
+        order = self._book.only(order_id, msn)
+        await self._wallet.approve(order, customer=customer, shipping_method_id=shipping_method_id)
+        return order.payment.snapshot()
+
+    async def reject(self, order_id: str, *, msn: str | None = None) -> PaymentSnapshot:
+        """Let the customer decline in the app; raises as `approve`."""
+        order = self._book.only(order_id, msn)
+        self._wallet.reject(order)
+        return order.payment.snapshot()
+
+    async def open(self, order_id: str, *, msn: str | None = None) -> PaymentSnapshot:
+        """Let the customer open the payment in the app, which leaves five more minutes; raises as `approve`."""
+        order = self._book.only(order_id, msn)
+        self._wallet.open(order)
+        return order.payment.snapshot()
+
+    async def expire(self, order_id: str, *, msn: str | None = None) -> PaymentSnapshot:
+        """Let the payment run out of time now, whatever the clock says; raises as `approve`."""
+        order = self._book.only(order_id, msn)
+        self._wallet.expire(order)
+        return order.payment.snapshot()
+
+    async def remove_consent(self, user_id: str) -> None:
+        """Let a customer withdraw the consent to keep personal data, and tell the merchant.
+
+        Args:
+            user_id: the `userId` of an express payment's user details.
+
+        Raises:
+            SandboxError: no express order has a customer by that id.
+        """
+        await self._wallet.remove_consent(user_id)
+
+    # -- what happened ---------------------------------------------------------------------------------------------
+
+    def payment(self, order_id: str, *, msn: str | None = None) -> PaymentSnapshot:
+        """Return what moved on an order so far.
+
+        Raises:
+            SandboxError: there is no such order, or several sales units have one.
+        """
+        order = self._book.only(order_id, msn)
+        self._wallet.settle(order)
+        return order.payment.snapshot()
+
+    @property
+    def payments(self) -> tuple[PaymentSnapshot, ...]:
+        """What moved on all orders so far."""
+        self._wallet.settle_due()
+        return tuple(order.payment.snapshot() for order in self._book)
+
+    def landing_url(self, order_id: str, *, msn: str | None = None) -> str:
+        """Return the URL that initiate answered with.
+
+        Raises:
+            SandboxError: there is no such order, or several sales units have one.
+        """
+        return landing_url(self.url, self._book.only(order_id, msn))
+
+    @property
+    def requests(self) -> tuple[RequestRecord, ...]:
+        """The last requests that were received, oldest first."""
+        return tuple(self._requests)
+
+    @property
+    def callbacks(self) -> tuple[CallbackRecord, ...]:
+        """The last calls at merchants, oldest first."""
+        return tuple(self._sender.records)
+
+    async def callbacks_delivered(self) -> None:
+        """Wait until every callback so far has been attempted."""
+        await self._sender.delivered()
+
+    def revoke_tokens(self) -> None:
+        """Make every access token invalid that was issued so far."""
+        self._tokens.revoke_all()
+
+    # -- requests --------------------------------------------------------------------------------------------------
+
+    @web.middleware
+    async def _observe(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        at = self.clock.now()
+        body = b""
+        response: web.StreamResponse | None = None
+        resource = request.match_info.route.resource
+        operation = OPERATIONS.get(resource.canonical, "") if resource is not None else ""
+        try:
+            try:
+                body = await request.read()
+                response = await handler(request)
+            except Refusal as refusal:
+                response = refusal_answer(refusal)
+            except web.HTTPException as error:
+                response = refusal_answer(gateway_refusal(error.status, error.reason))
+        finally:
+            self._requests.append(
+                RequestRecord(
+                    method=request.method,
+                    path=request.rel_url.raw_path,
+                    query=request.rel_url.raw_query_string,
+                    operation=operation,
+                    headers=request.headers,
+                    body=body,
+                    status=None if response is None else response.status,
+                    at=at,
+                )
+            )
+        return response

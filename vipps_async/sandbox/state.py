@@ -1,0 +1,408 @@
+"""What may happen to one payment, and what it does to the money. Pure: no I/O, no clock of its own.
+
+::
+
+    INITIATE ──approve──▶ RESERVE ──cancel──▶ VOID          direct capture: INITIATE ──approve──▶ SALE
+        │                   │  capture, refund in parts
+        ├──decline, cancel, time-out──▶ CANCEL
+        └──the bank says no──▶ FAILED
+
+Money is counted in whole øre, and always: released + captured ≤ reserved, refunded ≤ captured.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import NoReturn
+
+from vipps_async.sandbox.problems import vipps_refusal
+
+__all__ = ["LogEntry", "Movement", "Outcome", "Payment", "PaymentSnapshot", "State", "Summary"]
+
+#: The landing page lives this long, and so does the payment in the app once it was opened there.
+LIFETIME = timedelta(minutes=5)
+#: Captures and cancellations end this long after the reservation.
+CAPTURE_LIMIT = timedelta(days=180)
+#: Refunds end this long after the reservation.
+REFUND_LIMIT = timedelta(days=365)
+#: The test amount 201 leaves the reservation unknown for this long.
+UNKNOWN_FOR = timedelta(hours=1)
+#: The test amount whose reservation is not known for an hour, in øre.
+UNKNOWN_AMOUNT = 201
+#: Test amounts in øre that the customer's bank refuses, and the code of the group Payment that it gives as the reason:
+#: insufficient funds, refused, suspected fraud, withdrawal limit, expired card, invalid card, 3-D Secure, SCA required.
+REFUSED_AMOUNTS = {151: "42", 182: "42", 183: "42", 184: "42", 186: "44", 187: "41", 197: "45", 202: "45"}
+#: Failed operations that one payment keeps on record; a client in a loop must not fill the memory.
+MAX_FAILURES = 200
+
+
+class State(enum.Enum):
+    """Where a payment stands."""
+
+    #: Waiting for the customer.
+    INITIATE = "INITIATE"
+    #: The customer accepted: money is reserved, and some of it perhaps captured and refunded.
+    RESERVE = "RESERVE"
+    #: Reserved and captured at once.
+    SALE = "SALE"
+    #: Ended before any reservation: declined, cancelled or timed out.
+    CANCEL = "CANCEL"
+    #: What was reserved and not captured has been released by the merchant.
+    VOID = "VOID"
+    #: The bank refused the reservation.
+    FAILED = "FAILED"
+
+
+class Outcome(enum.Enum):
+    """What became of a payment while the customer had it."""
+
+    RESERVED = "RESERVED"
+    SALE = "SALE"
+    FAILED = "FAILED"
+    UNKNOWN = "UNKNOWN"
+    DECLINED = "DECLINED"
+    EXPIRED = "EXPIRED"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogEntry:
+    """One line of `transactionLogHistory`."""
+
+    operation: str
+    #: Øre.
+    amount: int
+    success: bool
+    time: datetime
+    text: str
+    transaction_id: str
+    #: The idempotency key; empty for operations without one.
+    request_id: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """The sums of a payment at one moment, in øre."""
+
+    captured: int
+    refunded: int
+    remaining_to_capture: int
+    remaining_to_refund: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Movement:
+    """A done operation: its line in the history, and the sums as they stood then."""
+
+    entry: LogEntry
+    #: None as long as the customer has not acted.
+    summary: Summary | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaymentSnapshot:
+    """What moved on one payment, for tests to hold their expectations against. All amounts in øre."""
+
+    order_id: str
+    merchant_serial_number: str
+    state: State
+    amount: int
+    reserved: int
+    captured: int
+    refunded: int
+    released: int
+    #: Oldest first; failed operations are in it too.
+    history: tuple[LogEntry, ...]
+
+    @property
+    def request_ids(self) -> tuple[str, ...]:
+        """The idempotency keys of all successful operations, oldest first."""
+        return tuple(entry.request_id for entry in self.history if entry.success and entry.request_id)
+
+    def moved(self, operation: str) -> tuple[LogEntry, ...]:
+        """Return the successful entries of one operation, such as ``"CAPTURE"``."""
+        return tuple(entry for entry in self.history if entry.success and entry.operation == operation)
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    fingerprint: str
+    movement: Movement | None
+
+
+@dataclass(slots=True, kw_only=True)
+class Payment:
+    """One payment and the rules that it obeys. Each operation is told the time."""
+
+    order_id: str
+    merchant_serial_number: str
+    amount: int
+    text: str
+    initiated_at: datetime
+    #: Gives a number that no other transaction of this sandbox has.
+    new_transaction_id: Callable[[], str]
+    direct_capture: bool = False
+    state: State = State.INITIATE
+    reserved: int = 0
+    captured: int = 0
+    refunded: int = 0
+    released: int = 0
+    reserved_at: datetime | None = None
+    opened_at: datetime | None = None
+    #: Set while the outcome of the reservation is unknown: when it becomes known.
+    known_at: datetime | None = None
+    #: The code of the group Payment with which the bank refused.
+    failure: str | None = None
+    #: Oldest first.
+    history: list[LogEntry] = field(default_factory=list)
+    _transaction_id: str = ""
+    _seen: dict[tuple[str, str], _Seen] = field(default_factory=dict)
+    _failures: int = 0
+
+    def __post_init__(self) -> None:
+        self._transaction_id = self.new_transaction_id()
+        self._log("INITIATE", self.amount, self.initiated_at, self.text, transaction_id=self._transaction_id)
+
+    @property
+    def transaction_id(self) -> str:
+        """The id of the reservation."""
+        return self._transaction_id
+
+    @property
+    def remaining_to_capture(self) -> int:
+        """Øre that are reserved, not captured and not released."""
+        return self.reserved - self.captured - self.released
+
+    @property
+    def remaining_to_refund(self) -> int:
+        """Øre that are captured and not refunded."""
+        return self.captured - self.refunded
+
+    @property
+    def acted(self) -> bool:
+        """Whether the customer has accepted, as far as the answers show."""
+        return self.reserved_at is not None or self.failure is not None
+
+    @property
+    def due_at(self) -> datetime | None:
+        """When something will happen to it by itself; None: never."""
+        if self.state is not State.INITIATE:
+            return None
+        return self.known_at or (self.opened_at or self.initiated_at) + LIFETIME
+
+    def summary(self) -> Summary | None:
+        """Return the sums, or None as long as the customer has not acted."""
+        if not self.acted:
+            return None
+        return Summary(
+            captured=self.captured,
+            refunded=self.refunded,
+            remaining_to_capture=self.remaining_to_capture,
+            remaining_to_refund=self.remaining_to_refund,
+        )
+
+    def snapshot(self) -> PaymentSnapshot:
+        """Return what moved so far."""
+        return PaymentSnapshot(
+            order_id=self.order_id,
+            merchant_serial_number=self.merchant_serial_number,
+            state=self.state,
+            amount=self.amount,
+            reserved=self.reserved,
+            captured=self.captured,
+            refunded=self.refunded,
+            released=self.released,
+            history=tuple(self.history),
+        )
+
+    # -- the customer, and time ------------------------------------------------------------------------------------
+
+    def settle(self, now: datetime) -> Outcome | None:
+        """Let happen what is due by now; return it if it just happened."""
+        due_at = self.due_at
+        if due_at is None or now < due_at:
+            return None
+        if self.known_at is not None:
+            return self._reserve(due_at)
+        self.state = State.CANCEL
+        self._log("CANCEL", self.amount, due_at, self.text)
+        return Outcome.EXPIRED
+
+    def expire(self, now: datetime) -> None:
+        """Time out now. The payment waits for the customer."""
+        self.state = State.CANCEL
+        self._log("CANCEL", self.amount, now, self.text)
+
+    def open(self, now: datetime) -> None:
+        """Let the customer open the payment in the app, which gives five more minutes; only the first time counts."""
+        if self.opened_at is None:
+            self.opened_at = now
+
+    def approve(self, now: datetime, *, force: bool = False) -> Outcome:
+        """Let the customer accept; the payment waits for that. `force` ignores the test amounts."""
+        self.open(now)
+        if not force and self.amount == UNKNOWN_AMOUNT:
+            self.known_at = now + UNKNOWN_FOR
+            return Outcome.UNKNOWN
+        if not force and self.amount in REFUSED_AMOUNTS:
+            self.state, self.failure = State.FAILED, REFUSED_AMOUNTS[self.amount]
+            operation = "SALE" if self.direct_capture else "RESERVE"
+            self._log(operation, self.amount, now, self.text, success=False, transaction_id=self._transaction_id)
+            return Outcome.FAILED
+        return self._reserve(now)
+
+    def decline(self, now: datetime) -> None:
+        """Let the customer say no; the payment waits for an answer."""
+        self.open(now)
+        self.state = State.CANCEL
+        self._log("CANCEL", self.amount, now, self.text, transaction_id=self._transaction_id)
+
+    def _reserve(self, now: datetime) -> Outcome:
+        self.known_at = None
+        self.reserved, self.reserved_at = self.amount, now
+        self.state, operation = (State.SALE, "SALE") if self.direct_capture else (State.RESERVE, "RESERVE")
+        if self.direct_capture:
+            self.captured = self.amount
+        self._log(operation, self.amount, now, self.text, transaction_id=self._transaction_id)
+        return Outcome.SALE if self.direct_capture else Outcome.RESERVED
+
+    # -- the merchant ----------------------------------------------------------------------------------------------
+
+    def capture(self, amount: int | None, *, key: str, fingerprint: str, text: str, now: datetime) -> Movement:
+        """Take what is reserved, or a part of it.
+
+        Args:
+            amount: øre; None takes all that remains.
+            key: the idempotency key.
+            fingerprint: the same for the same payload.
+            text: the transaction text.
+            now: the time.
+
+        Raises:
+            Refusal: 62, 91, 95, 98, 61, or 93 for a key that came with another payload.
+        """
+        done = self._repeated("CAPTURE", key, fingerprint)
+        if done is not None:
+            return done
+        wanted = self.remaining_to_capture if amount is None else amount
+        refusal = self._why_no_capture(wanted, now)
+        if refusal is not None:
+            self._refuse("CAPTURE", refusal, wanted, now, text, key=key)
+        self.captured += wanted
+        return self._done("CAPTURE", wanted, now, text, key=key)
+
+    def _why_no_capture(self, wanted: int, now: datetime) -> tuple[str, str] | None:
+        if self.state in {State.INITIATE, State.FAILED}:
+            return "Payment", "62"
+        if self.state in {State.CANCEL, State.VOID}:
+            return "VippsError", "91"
+        if self.state is State.SALE:
+            return "Payment", "95"
+        if self._older_than(CAPTURE_LIMIT, now):
+            return "Payment", "98"
+        return ("Payment", "61") if wanted > self.remaining_to_capture or wanted <= 0 else None
+
+    def refund(self, amount: int | None, *, key: str, fingerprint: str, text: str, now: datetime) -> Movement:
+        """Give back what was captured, or a part of it; arguments as for `capture`.
+
+        Raises:
+            Refusal: 72, 73, 95, 71, or 93 for a key that came with another payload.
+        """
+        done = self._repeated("REFUND", key, fingerprint)
+        if done is not None:
+            return done
+        wanted = self.remaining_to_refund if amount is None else amount
+        refusal = self._why_no_refund(wanted, now)
+        if refusal is not None:
+            self._refuse("REFUND", refusal, wanted, now, text, key=key)
+        self.refunded += wanted
+        return self._done("REFUND", wanted, now, text, key=key)
+
+    def _why_no_refund(self, wanted: int, now: datetime) -> tuple[str, str] | None:
+        if not self.captured:
+            if self.state in {State.CANCEL, State.VOID}:
+                return "Payment", "73"
+            return "Payment", "72" if self.state is State.RESERVE else "71"
+        if self._older_than(REFUND_LIMIT, now):
+            return "Payment", "95"
+        return ("Payment", "71") if wanted > self.remaining_to_refund or wanted <= 0 else None
+
+    def cancel(self, *, release_remaining: bool, text: str, now: datetime) -> Movement:
+        """End a payment that waits, or release what is reserved; after a partial capture only if told to.
+
+        Raises:
+            Refusal: 92 if it was ended before, 52 while the reservation is unknown, 51 if captured, 98 if too old.
+        """
+        refusal = self._why_no_cancel(release_remaining=release_remaining, now=now)
+        if refusal is not None:
+            self._refuse("CANCEL", refusal, self.remaining_to_capture or self.amount, now, text)
+        if self.state is State.INITIATE:
+            self.state = State.CANCEL
+            return self._done("CANCEL", self.amount, now, text)
+        amount = self.remaining_to_capture
+        self.released += amount
+        self.state = State.VOID
+        return self._done("VOID", amount, now, text)
+
+    def _why_no_cancel(self, *, release_remaining: bool, now: datetime) -> tuple[str, str] | None:
+        if self.state in {State.CANCEL, State.VOID, State.FAILED}:
+            return "VippsError", "92"
+        if self.state is State.INITIATE:
+            return ("Payment", "52") if self.known_at is not None else None
+        if self.remaining_to_capture == 0 or (self.captured and not release_remaining):
+            return "Payment", "51"
+        return ("Payment", "98") if self._older_than(CAPTURE_LIMIT, now) else None
+
+    # -- the record ------------------------------------------------------------------------------------------------
+
+    def _older_than(self, limit: timedelta, now: datetime) -> bool:
+        return self.reserved_at is not None and now - self.reserved_at > limit
+
+    def _repeated(self, operation: str, key: str, fingerprint: str) -> Movement | None:
+        seen = self._seen.get((operation, key))
+        if seen is None:
+            # A key belongs to its first payload even if that was refused: 93 knows no second thoughts.
+            self._seen[operation, key] = _Seen(fingerprint, None)
+            return None
+        if seen.fingerprint != fingerprint:
+            raise vipps_refusal("Payment", "93")
+        return seen.movement
+
+    def _done(self, operation: str, amount: int, now: datetime, text: str, *, key: str = "") -> Movement:
+        movement = Movement(entry=self._log(operation, amount, now, text, key=key), summary=self.summary())
+        if key:
+            self._seen[operation, key] = _Seen(self._seen[operation, key].fingerprint, movement)
+        return movement
+
+    def _refuse(
+        self, operation: str, refusal: tuple[str, str], amount: int, now: datetime, text: str, *, key: str = ""
+    ) -> NoReturn:
+        if self._failures < MAX_FAILURES:
+            self._failures += 1
+            self._log(operation, amount, now, text, key=key, success=False)
+        raise vipps_refusal(*refusal)
+
+    def _log(
+        self,
+        operation: str,
+        amount: int,
+        now: datetime,
+        text: str,
+        *,
+        key: str = "",
+        success: bool = True,
+        transaction_id: str = "",
+    ) -> LogEntry:
+        entry = LogEntry(
+            operation=operation,
+            amount=amount,
+            success=success,
+            time=now,
+            text=text,
+            transaction_id=transaction_id or self.new_transaction_id(),
+            request_id=key,
+        )
+        self.history.append(entry)
+        return entry

@@ -1,0 +1,88 @@
+"""Which URLs a merchant may give, and which of them the sandbox really calls."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from urllib.parse import urlsplit
+
+__all__ = [
+    "MAX_URL",
+    "breach_of_fall_back",
+    "breach_of_prefix",
+    "is_loopback_host",
+    "may_redirect_to",
+    "why_not_called",
+]
+
+#: The vendor's limit on every URL of a request, in characters.
+MAX_URL = 255
+#: Visible ASCII: a URL with blanks, line breaks or other control characters is never right.
+_VISIBLE = re.compile(r"[!-~]+")
+_APP_SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://[!-~]*")
+#: Schemes that a browser acts upon itself: they are no merchant's app.
+_NOT_AN_APP = frozenset(
+    {"http", "https", "javascript", "data", "file", "blob", "about", "vbscript", "ftp", "ws", "wss"}
+)
+#: Names that are reserved for examples and tests (RFC 2606): nobody who writes them means to be called.
+_RESERVED = re.compile(r"(.*\.)?(example\.(com|org|net)|example|test|invalid)", re.IGNORECASE)
+
+
+def is_loopback_host(host: str | None) -> bool:
+    """Whether a host name or address is this machine's own loopback."""
+    if host is None:
+        return False
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _scheme_and_host(url: str) -> tuple[str, str | None]:
+    if not _VISIBLE.fullmatch(url):
+        return "", None
+    try:
+        parts = urlsplit(url)
+        return parts.scheme.lower(), parts.hostname if parts.port != 0 else None
+    except ValueError:
+        return "", None
+
+
+def _is_web_url(url: str) -> bool:
+    scheme, host = _scheme_and_host(url)
+    return bool(host) and (scheme == "https" or (scheme == "http" and is_loopback_host(host)))
+
+
+def _is_app_url(url: str) -> bool:
+    return _APP_SCHEME.fullmatch(url) is not None and url.partition(":")[0].lower() not in _NOT_AN_APP
+
+
+def breach_of_prefix(url: str, *, is_app: bool) -> str | None:
+    """Return what is wrong with the prefix of a callback, or None. With `is_app` only its length counts."""
+    if not url or len(url) > MAX_URL:
+        return f"must have 1 to {MAX_URL} characters"
+    return None if is_app or _is_web_url(url) else "must be a valid https URL"
+
+
+def breach_of_fall_back(url: str, *, is_app: bool) -> str | None:
+    """Return what is wrong with a `fallBack`, or None: https, an app's scheme, or the bare word INTENT."""
+    if not url or len(url) > MAX_URL:
+        return f"must have 1 to {MAX_URL} characters"
+    if is_app or url == "INTENT" or _is_web_url(url) or _is_app_url(url):
+        return None
+    return "must be a valid https URL, or a URL of an app's own scheme"
+
+
+def may_redirect_to(url: str) -> bool:
+    """Whether the landing page may send a browser there."""
+    return _is_web_url(url) or _is_app_url(url)
+
+
+def why_not_called(url: str) -> str | None:
+    """Return why the sandbox does not call a URL, or None if it does: https, or http on loopback."""
+    if not _is_web_url(url):
+        return "not called: neither https nor http on loopback"
+    host = _scheme_and_host(url)[1] or ""
+    return "not called: a name reserved for examples" if _RESERVED.fullmatch(host) else None
