@@ -11,13 +11,14 @@ from attrs import Attribute, field, frozen
 
 from vipps_async.errors import InvalidInputError
 
-__all__ = ["Entry", "Intent", "Journal", "Outcome", "Settlement", "Standing"]
+__all__ = ["Entry", "Intent", "Journal", "Outcome", "Settlement", "Standing", "is_storable"]
 
 #: The largest whole number that every store can hold: a signed 64-bit one.
 _LARGEST_INTEGER = 2**63 - 1
 
 
-def _storable(text: object) -> bool:
+def is_storable(text: object) -> bool:
+    """Tell whether every store can hold it as a text."""
     # PostgreSQL holds no NUL in a text, and neither store a lone surrogate: one such text would fail a whole group.
     if not isinstance(text, str) or "\0" in text:
         return False
@@ -29,12 +30,12 @@ def _storable(text: object) -> bool:
 
 
 def _text(_instance: object, attribute: Attribute[Any], value: object) -> None:
-    if not _storable(value):
+    if not is_storable(value):
         raise InvalidInputError(attribute.name, "text without NUL characters and lone surrogates", secret=True)
 
 
 def _filled_text(_instance: object, attribute: Attribute[Any], value: object) -> None:
-    if not value or not _storable(value):
+    if not value or not is_storable(value):
         rule = "text that is not empty and has no NUL characters and lone surrogates"
         raise InvalidInputError(attribute.name, rule, secret=True)
 
@@ -44,6 +45,16 @@ def _amount(_instance: object, attribute: Attribute[Any], value: object) -> None
         return
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _LARGEST_INTEGER:
         raise InvalidInputError(attribute.name, "whole øre or None", value=value)
+
+
+def _bytes(_instance: object, attribute: Attribute[Any], value: object) -> None:
+    if not isinstance(value, bytes):
+        raise InvalidInputError(attribute.name, "bytes", secret=True)
+
+
+def _bytes_or_none(_instance: object, attribute: Attribute[Any], value: object) -> None:
+    if value is not None:
+        _bytes(_instance, attribute, value)
 
 
 def _aware(_instance: object, attribute: Attribute[Any], value: object) -> None:
@@ -75,7 +86,7 @@ class Intent:
     digest: str = field(validator=_filled_text)
     #: The exact request body, so that recovery can send the same bytes again. None where it would hold personal data
     #: (initiate), and then the operation is never sent again by recovery.
-    body: bytes | None = field(default=None, repr=False)
+    body: bytes | None = field(default=None, repr=False, validator=_bytes_or_none)
     #: When it was written; aware, UTC.
     created_at: datetime = field(validator=_aware)
 
@@ -102,7 +113,7 @@ class Settlement:
 
     outcome: Outcome
     #: For DONE: the answer's body as JSON. For REFUSED: the error, as JSON. Free of personal data.
-    answer: bytes = field(default=b"", repr=False)
+    answer: bytes = field(default=b"", repr=False, validator=_bytes)
     #: When it became known; aware, UTC.
     settled_at: datetime = field(validator=_aware)
 

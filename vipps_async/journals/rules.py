@@ -8,9 +8,20 @@ from datetime import datetime, timedelta
 from attrs import evolve, frozen
 
 from vipps_async.errors import InvalidInputError, JournalError
-from vipps_async.journals.protocol import Entry, Intent, Outcome, Settlement, Standing
+from vipps_async.journals.protocol import Entry, Intent, Outcome, Settlement, Standing, is_storable
 
-__all__ = ["Answer", "Begin", "Claim", "Release", "Settle", "Work", "apply", "checked_hold", "clean_note", "standing_of"]
+__all__ = [
+    "Answer",
+    "Begin",
+    "Claim",
+    "Release",
+    "Settle",
+    "Work",
+    "apply",
+    "checked_hold",
+    "clean_note",
+    "standing_of",
+]
 
 #: Outcomes that nothing changes any more.
 _FINAL = frozenset({Outcome.DONE, Outcome.REFUSED})
@@ -70,12 +81,15 @@ def checked_hold(owner: str, lease: float) -> timedelta:
     Raises:
         InvalidInputError: `owner` is empty or no text, or `lease` is no number of seconds from 0 to ten years.
     """
-    if not isinstance(owner, str) or not owner or "\0" in owner:
-        raise InvalidInputError("owner", "text that is not empty", value=owner)
-    number = isinstance(lease, int | float) and not isinstance(lease, bool) and math.isfinite(lease)
-    if not number or not 0 <= lease <= _LONGEST_LEASE:
+    if not owner or not is_storable(owner):
+        raise InvalidInputError("owner", "text that is not empty, without NUL characters", value=owner)
+    if not _is_number(lease) or not 0 <= lease <= _LONGEST_LEASE:
         raise InvalidInputError("lease", "a number of seconds from 0 to ten years", value=lease)
     return timedelta(seconds=lease)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def clean_note(note: str) -> str:
