@@ -5,11 +5,61 @@ from __future__ import annotations
 import enum
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
-from attrs import field, frozen
+from attrs import Attribute, field, frozen
 
-__all__ = ["Entry", "Intent", "Journal", "Outcome", "Settlement", "Standing"]
+from vipps_async.errors import InvalidInputError
+
+__all__ = ["Entry", "Intent", "Journal", "Outcome", "Settlement", "Standing", "is_storable"]
+
+#: The largest whole number that every store can hold: a signed 64-bit one.
+_LARGEST_INTEGER = 2**63 - 1
+
+
+def is_storable(text: object) -> bool:
+    """Tell whether every store can hold it as a text."""
+    # PostgreSQL holds no NUL in a text, and neither store a lone surrogate: one such text would fail a whole group.
+    if not isinstance(text, str) or "\0" in text:
+        return False
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _text(_instance: object, attribute: Attribute[Any], value: object) -> None:
+    if not is_storable(value):
+        raise InvalidInputError(attribute.name, "text without NUL characters and lone surrogates", secret=True)
+
+
+def _filled_text(_instance: object, attribute: Attribute[Any], value: object) -> None:
+    if not value or not is_storable(value):
+        rule = "text that is not empty and has no NUL characters and lone surrogates"
+        raise InvalidInputError(attribute.name, rule, secret=True)
+
+
+def _amount(_instance: object, attribute: Attribute[Any], value: object) -> None:
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _LARGEST_INTEGER:
+        raise InvalidInputError(attribute.name, "whole øre or None", value=value)
+
+
+def _bytes(_instance: object, attribute: Attribute[Any], value: object) -> None:
+    if not isinstance(value, bytes):
+        raise InvalidInputError(attribute.name, "bytes", secret=True)
+
+
+def _bytes_or_none(_instance: object, attribute: Attribute[Any], value: object) -> None:
+    if value is not None:
+        _bytes(_instance, attribute, value)
+
+
+def _aware(_instance: object, attribute: Attribute[Any], value: object) -> None:
+    if not isinstance(value, datetime) or value.utcoffset() is None:
+        raise InvalidInputError(attribute.name, "an aware datetime", value=value)
 
 
 @frozen(kw_only=True)
@@ -18,24 +68,27 @@ class Intent:
 
     Vipps knows an idempotency key per order, merchant serial number and endpoint, so these four together are the
     identity of an intent; the rest is its payload.
+
+    Raises:
+        InvalidInputError: a part is of the wrong type or cannot be stored (a NUL character, a naive datetime).
     """
 
     #: The idempotency key; for an operation that has none at Vipps (initiate, cancel) a key made for the journal.
-    key: str
+    key: str = field(validator=_filled_text)
     #: The name of the operation: ``"capture"``, ``"refund"``, ``"cancel"`` or ``"initiate"``.
-    operation: str
-    order_id: str
-    merchant_serial_number: str
+    operation: str = field(validator=_filled_text)
+    order_id: str = field(validator=_filled_text)
+    merchant_serial_number: str = field(validator=_filled_text)
     #: Øre; None: all that remains (or, for a cancel, no amount at all).
-    amount: int | None
-    transaction_text: str
+    amount: int | None = field(validator=_amount)
+    transaction_text: str = field(validator=_text)
     #: SHA-256 of the exact request body, in hexadecimal: what "the same payload" means.
-    digest: str
+    digest: str = field(validator=_filled_text)
     #: The exact request body, so that recovery can send the same bytes again. None where it would hold personal data
     #: (initiate), and then the operation is never sent again by recovery.
-    body: bytes | None = field(default=None, repr=False)
+    body: bytes | None = field(default=None, repr=False, validator=_bytes_or_none)
     #: When it was written; aware, UTC.
-    created_at: datetime
+    created_at: datetime = field(validator=_aware)
 
     @property
     def identity(self) -> tuple[str, str, str, str]:
@@ -60,9 +113,9 @@ class Settlement:
 
     outcome: Outcome
     #: For DONE: the answer's body as JSON. For REFUSED: the error, as JSON. Free of personal data.
-    answer: bytes = field(default=b"", repr=False)
+    answer: bytes = field(default=b"", repr=False, validator=_bytes)
     #: When it became known; aware, UTC.
-    settled_at: datetime
+    settled_at: datetime = field(validator=_aware)
 
 
 @frozen(kw_only=True)
@@ -72,11 +125,11 @@ class Entry:
     intent: Intent
     #: None while the entry is open.
     settlement: Settlement | None = None
-    #: Who has it in hand; a fresh random text for each session.
+    #: Who has it in hand, or had it last; a fresh random text for each session. Empty after a release.
     owner: str = ""
     #: Until when the owner has it to itself; aware, UTC. Later, anyone may take it over.
     lease_until: datetime
-    #: Why it is still open, if that is known.
+    #: Why it is still open, if that is known. Stays until the next release or the settlement.
     note: str = ""
 
 
@@ -113,38 +166,83 @@ class Journal(Protocol):
 
         New, or settled as NOT_DONE, or open with a lease that has run out or that `owner` itself holds: it is taken
         (its lease now ends `lease` seconds from now) and MINE is returned, only after that is durable.
-        An entry taken over keeps its original intent, `created_at` included.
+        An entry taken over keeps its original intent, `created_at` included. A different digest is a MISMATCH whatever
+        became of the entry. A cancelled `begin` may or may not have left the intent in the journal.
+
+        Args:
+            intent: what is about to be sent.
+            owner: who asks; not empty.
+            lease: for how many seconds nobody else may take it; 0 or more.
 
         Raises:
             JournalError: it could not be made durable; the caller must not send.
+            InvalidInputError: `owner` is empty, or `lease` is negative or not finite.
         """
         ...
 
     async def prepare(self, intents: Sequence[Intent], *, owner: str, lease: float) -> list[tuple[Standing, Entry]]:
-        """Do what `begin` does for a whole chunk of intents in one commit; answers in the same order."""
+        """Do what `begin` does for a whole chunk of intents in one commit; answers in the same order.
+
+        Raises:
+            JournalError: it could not be made durable, and then none of them may be sent.
+            InvalidInputError: as for `begin`.
+        """
         ...
 
-    async def settle(self, intent: Intent, settlement: Settlement) -> None:
+    async def settle(self, intent: Intent, settlement: Settlement, *, owner: str | None = None) -> None:
         """Note the outcome. Returns when it is accepted; it becomes durable soon after, in a group with others.
 
-        An entry that is settled as DONE or REFUSED stays as it is: the first truth wins. Waits only while too many
-        outcomes are queued.
+        An entry that is settled as DONE or REFUSED stays as it is: the first truth wins. So does one with another
+        digest. An entry that is not there (a file restored from an older copy) is put there, settled.
+        Waits only while too many outcomes are queued. Whatever is asked of this journal afterwards knows of it.
+
+        Args:
+            intent: what was sent.
+            settlement: what became of it.
+            owner: who says so. If given, NOT_DONE counts only while that owner is the last one to have had it: a late
+                one must not reopen what another has sent again meanwhile. DONE and REFUSED count from anyone.
 
         Raises:
             JournalError: the store has failed. The operation itself is not undone by that.
         """
         ...
 
-    async def release(self, intent: Intent, *, note: str) -> None:
-        """Leave the entry open, with the reason, and end its lease: anyone may go on with it. Queued like `settle`."""
+    async def release(self, intent: Intent, *, note: str, owner: str | None = None) -> None:
+        """Leave the entry open, with the reason, and end its lease: anyone may go on with it. Queued like `settle`.
+
+        Does nothing to an entry that is settled, is not there, or has another digest.
+
+        Args:
+            intent: what was begun or claimed.
+            note: why it stays open, without personal data; cut to 1,000 characters.
+            owner: who releases it. If given, it is released only while that owner is the last one to have had it.
+
+        Raises:
+            JournalError: the store has failed.
+        """
         ...
 
     async def claim(self, intent: Intent, *, owner: str, lease: float) -> tuple[Standing, Entry]:
-        """Take an open entry in hand for recovery, if nobody else has it. Atomic over all processes and machines."""
+        """Take an open entry in hand for recovery, if nobody else has it. Atomic over all processes and machines.
+
+        Unlike `begin`, it neither creates an entry nor reopens one that is settled as NOT_DONE (that is SETTLED here).
+        What `owner` itself holds is MINE, so recovery beside running work needs an owner of its own.
+
+        Raises:
+            JournalError: there is no such entry, or the store has failed.
+            InvalidInputError: as for `begin`.
+        """
         ...
 
     def open_entries(self, *, merchant_serial_number: str | None = None) -> AsyncIterator[Entry]:
-        """Go through all open entries, oldest first, in constant memory; also those that somebody has in hand."""
+        """Go through all open entries, oldest first, in constant memory; also those that somebody has in hand.
+
+        Oldest first means: in the order in which the journal first noted them. Those that are noted after the walk
+        began are left out, so that it ends; those that are settled meanwhile may be left out.
+
+        Raises:
+            JournalError: the store has failed.
+        """
         ...
 
     def recent_entries(self, *, limit: int = 50) -> AsyncIterator[Entry]:
@@ -156,9 +254,18 @@ class Journal(Protocol):
         ...
 
     async def flush(self) -> None:
-        """Return when all that was accepted is durable."""
+        """Return when all that was accepted is durable.
+
+        Raises:
+            JournalError: it could not be made so; what was accepted is kept and tried again.
+        """
         ...
 
     async def aclose(self) -> None:
-        """Flush and close. Safe to call twice."""
+        """Flush and close. Safe to call twice.
+
+        Raises:
+            JournalError: outcomes could not be made durable, or the store does not answer. It is closed all the same,
+                and what has no outcome in it is open for recovery.
+        """
         ...

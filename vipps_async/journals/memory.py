@@ -1,0 +1,115 @@
+"""A journal in memory: for tests, and as the plainest statement of what a journal does. Nothing in it is durable."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from datetime import UTC, datetime
+
+from vipps_async.errors import JournalError
+from vipps_async.journals.protocol import Entry, Intent, Settlement, Standing
+from vipps_async.journals.rules import (
+    Answer,
+    Begin,
+    Claim,
+    Release,
+    Settle,
+    Work,
+    apply,
+    checked_hold,
+    clean_note,
+    standing_of,
+)
+
+__all__ = ["MemoryJournal"]
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class MemoryJournal:
+    """A `Journal` that forgets everything when the process ends, and holds everything until then.
+
+    It is not bounded: each operation stays in memory. Never use it where money moves.
+
+    Args:
+        clock: gives the time that leases are measured by; aware. Tests set it by hand.
+    """
+
+    def __init__(self, *, clock: Callable[[], datetime] = _utc_now) -> None:
+        self._clock = clock
+        self._entries: dict[tuple[str, str, str, str], Entry] = {}
+        self._is_open = False
+
+    def __repr__(self) -> str:
+        return f"<MemoryJournal, {len(self._entries)} entries>"
+
+    async def open(self) -> None:
+        """Make it usable. What it held before it was closed is still there."""
+        self._is_open = True
+
+    async def begin(self, intent: Intent, *, owner: str, lease: float) -> tuple[Standing, Entry]:
+        """Note the intent and take it in hand; see `Journal.begin`."""
+        return standing_of(self._do(Begin(intent, owner, checked_hold(owner, lease))), intent)
+
+    async def prepare(self, intents: Sequence[Intent], *, owner: str, lease: float) -> list[tuple[Standing, Entry]]:
+        """Do what `begin` does for many intents; see `Journal.prepare`."""
+        hold = checked_hold(owner, lease)
+        self._check_open()
+        return [standing_of(self._do(Begin(intent, owner, hold)), intent) for intent in intents]
+
+    async def settle(self, intent: Intent, settlement: Settlement, *, owner: str | None = None) -> None:
+        """Note the outcome; see `Journal.settle`."""
+        self._do(Settle(intent, settlement, owner))
+
+    async def release(self, intent: Intent, *, note: str, owner: str | None = None) -> None:
+        """Leave the entry open and end its lease; see `Journal.release`."""
+        self._do(Release(intent, clean_note(note), owner))
+
+    async def claim(self, intent: Intent, *, owner: str, lease: float) -> tuple[Standing, Entry]:
+        """Take an open entry in hand; see `Journal.claim`."""
+        return standing_of(self._do(Claim(intent, owner, checked_hold(owner, lease))), intent)
+
+    async def open_entries(self, *, merchant_serial_number: str | None = None) -> AsyncIterator[Entry]:
+        """Go through all open entries, oldest first; see `Journal.open_entries`."""
+        self._check_open()
+        for identity in list(self._entries):
+            entry = self._entries[identity]
+            wanted = merchant_serial_number in {None, entry.intent.merchant_serial_number}
+            if entry.settlement is None and wanted:
+                yield entry
+
+    async def recent_entries(self, *, limit: int = 50) -> AsyncIterator[Entry]:
+        """Go through the newest entries, newest first; see `Journal.recent_entries`."""
+        self._check_open()
+        for entry in list(reversed(self._entries.values()))[: max(limit, 0)]:
+            yield entry
+
+    async def find(self, *, order_id: str, merchant_serial_number: str) -> list[Entry]:
+        """Return all entries of one order, oldest first."""
+        self._check_open()
+        wanted = (order_id, merchant_serial_number)
+        return [
+            entry
+            for entry in self._entries.values()
+            if (entry.intent.order_id, entry.intent.merchant_serial_number) == wanted
+        ]
+
+    async def flush(self) -> None:
+        """Return at once: nothing is ever queued."""
+        self._check_open()
+
+    async def aclose(self) -> None:
+        """Refuse further use until it is opened again. What it holds stays."""
+        self._is_open = False
+
+    def _do(self, work: Work) -> Answer:
+        self._check_open()
+        answer = apply(self._entries.get(work.intent.identity), work, self._clock())
+        if answer[1] is not None:
+            self._entries[work.intent.identity] = answer[1]
+        return answer
+
+    def _check_open(self) -> None:
+        if not self._is_open:
+            raise JournalError("the journal is not open", advice="open it first")

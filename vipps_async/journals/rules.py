@@ -1,0 +1,179 @@
+"""What begin, claim, settle and release do to one entry: values in, values out, the same for every store."""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime, timedelta
+
+from attrs import evolve, frozen
+
+from vipps_async.errors import InvalidInputError, JournalError
+from vipps_async.journals.protocol import Entry, Intent, Outcome, Settlement, Standing, is_storable
+
+__all__ = [
+    "Answer",
+    "Begin",
+    "Claim",
+    "Release",
+    "Settle",
+    "Work",
+    "apply",
+    "checked_hold",
+    "clean_note",
+    "standing_of",
+]
+
+#: Outcomes that nothing changes any more.
+_FINAL = frozenset({Outcome.DONE, Outcome.REFUSED})
+
+#: The longest note, in characters: enough for an error's text, too little to fill a disk with.
+_LONGEST_NOTE = 1000
+
+#: The longest lease, in seconds: 10 years. Beyond some thousand years the end of a lease is no date any more.
+_LONGEST_LEASE = 10 * 365 * 86_400
+
+
+@frozen
+class Begin:
+    """Take an entry in hand, creating or reopening it if need be."""
+
+    intent: Intent
+    owner: str
+    lease: timedelta
+
+
+@frozen
+class Claim:
+    """Take an open entry in hand."""
+
+    intent: Intent
+    owner: str
+    lease: timedelta
+
+
+@frozen
+class Settle:
+    """Note an outcome."""
+
+    intent: Intent
+    settlement: Settlement
+    owner: str | None
+
+
+@frozen
+class Release:
+    """Leave an entry open and end its lease."""
+
+    intent: Intent
+    note: str
+    owner: str | None
+
+
+Work = Begin | Claim | Settle | Release
+
+#: What a work found (None: nothing to report) and the entry as it is now (None: there is none).
+Answer = tuple[Standing | None, Entry | None]
+
+
+def checked_hold(owner: str, lease: float) -> timedelta:
+    """Check who asks and for how long.
+
+    Raises:
+        InvalidInputError: `owner` is empty or no text, or `lease` is no number of seconds from 0 to ten years.
+    """
+    if not owner or not is_storable(owner):
+        raise InvalidInputError("owner", "text that is not empty, without NUL characters", value=owner)
+    if not _is_number(lease) or not 0 <= lease <= _LONGEST_LEASE:
+        raise InvalidInputError("lease", "a number of seconds from 0 to ten years", value=lease)
+    return timedelta(seconds=lease)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def clean_note(note: str) -> str:
+    """Make a note storable everywhere: no NUL, no lone surrogate, not too long."""
+    return note[:_LONGEST_NOTE].replace("\0", "").encode(errors="replace").decode()
+
+
+def standing_of(answer: Answer, intent: Intent) -> tuple[Standing, Entry]:
+    """Turn the answer to a begin or claim into what the caller gets.
+
+    Raises:
+        JournalError: there is no such entry to claim.
+    """
+    standing, entry = answer
+    if standing is None or entry is None:
+        text = f"there is no {intent.operation} of order {intent.order_id} with the key {intent.key} to claim"
+        raise JournalError(text, advice="begin it instead")
+    return standing, entry
+
+
+def apply(entry: Entry | None, work: Work, now: datetime) -> Answer:
+    """Do one work to the entry of its identity, if there is one.
+
+    An entry that comes back as the same object has not changed.
+    """
+    match work:
+        case Begin():
+            return _begin(entry, work, now)
+        case Claim():
+            return _claim(entry, work, now)
+        case Settle():
+            return None, _settle(entry, work, now)
+        case Release():
+            return None, _release(entry, work, now)
+
+
+def _begin(entry: Entry | None, work: Begin, now: datetime) -> tuple[Standing, Entry]:
+    if entry is None:
+        return Standing.MINE, Entry(intent=work.intent, owner=work.owner, lease_until=now + work.lease)
+    standing = _standing(entry, work, now)
+    if standing is Standing.SETTLED and not _is_final(entry):
+        standing = Standing.MINE
+    return (standing, _taken(entry, work, now)) if standing is Standing.MINE else (standing, entry)
+
+
+def _claim(entry: Entry | None, work: Claim, now: datetime) -> Answer:
+    if entry is None:
+        return None, None
+    standing = _standing(entry, work, now)
+    return (standing, _taken(entry, work, now)) if standing is Standing.MINE else (standing, entry)
+
+
+def _standing(entry: Entry, work: Begin | Claim, now: datetime) -> Standing:
+    if entry.intent.digest != work.intent.digest:
+        return Standing.MISMATCH
+    if entry.settlement is not None:
+        return Standing.SETTLED
+    # A released entry belongs to nobody, even if the clock was set back since.
+    if entry.owner not in {"", work.owner} and entry.lease_until > now:
+        return Standing.TAKEN
+    return Standing.MINE
+
+
+def _taken(entry: Entry, work: Begin | Claim, now: datetime) -> Entry:
+    return Entry(intent=entry.intent, owner=work.owner, lease_until=now + work.lease, note=entry.note)
+
+
+def _settle(entry: Entry | None, work: Settle, now: datetime) -> Entry:
+    if entry is None:
+        return Entry(intent=work.intent, settlement=work.settlement, owner=work.owner or "", lease_until=now)
+    if entry.intent.digest != work.intent.digest or _is_final(entry):
+        return entry
+    if work.settlement.outcome is Outcome.NOT_DONE and work.owner not in {None, entry.owner}:
+        return entry
+    return evolve(entry, settlement=work.settlement, note="")
+
+
+def _release(entry: Entry | None, work: Release, now: datetime) -> Entry | None:
+    if entry is None or entry.settlement is not None or entry.intent.digest != work.intent.digest:
+        return entry
+    if work.owner not in {None, entry.owner}:
+        return entry
+    return Entry(intent=entry.intent, owner="", lease_until=now, note=work.note)
+
+
+def _is_final(entry: Entry) -> bool:
+    return entry.settlement is not None and entry.settlement.outcome in _FINAL
