@@ -23,7 +23,7 @@ nox.options.reuse_existing_virtualenvs = True
 
 
 def _group(name: str) -> list[str]:
-    return nox.project.dependency_groups(PROJECT, name)
+    return list(nox.project.dependency_groups(PROJECT, name))
 
 
 def _run_tests(session: nox.Session, *install: str) -> None:

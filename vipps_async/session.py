@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Self
 
 from vipps_async.config import Credentials, Environment, RetryPolicy, Settings, SystemInfo, Timeouts
+from vipps_async.core.journalling import JournalledRunner
 from vipps_async.core.pipeline import Pipeline
+from vipps_async.core.recovery import Recovery, RecoveryReport
 from vipps_async.ecom.api import EcomApi
+from vipps_async.ecom.recovery import rebuild_call
+from vipps_async.errors import ConfigurationError, InvalidInputError
+from vipps_async.journals.protocol import Journal
 from vipps_async.transports.aiohttp_transport import AiohttpTransport
 from vipps_async.transports.protocol import Transport
 from vipps_async.userinfo import UserinfoApi
 
 __all__ = ["VippsSession"]
+
+#: The most operations that a recovery has in work at the same time: as many connections as the transport keeps.
+_MOST_AT_ONCE = 100
 
 
 class VippsSession:
@@ -26,7 +34,8 @@ class VippsSession:
             details = await vipps.ecom.details("acme-shop-123-order123abc")
 
     It may be made outside an event loop, but belongs to the loop it is first used in. `async with` and `aclose` close
-    what the session itself has opened; a transport that was handed in stays open.
+    what the session itself has opened: a transport that was handed in stays open, and so does a journal that was open
+    already.
 
     Attributes:
         ecom: the eCom API v2.
@@ -40,6 +49,7 @@ class VippsSession:
         environment: Environment = Environment.TEST,
         base_url: str | None = None,
         transport: Transport | None = None,
+        journal: Journal | None = None,
         retry: RetryPolicy | None = None,
         timeouts: Timeouts | None = None,
         system: SystemInfo | None = None,
@@ -51,6 +61,7 @@ class VippsSession:
             environment: which Vipps to talk to; the test environment unless told otherwise.
             base_url: another host than the environment's own, such as a sandbox.
             transport: how requests travel; an `AiohttpTransport` of its own by default.
+            journal: where each capture, refund, cancel and initiate is noted before it leaves; none by default.
             retry: how failed attempts are repeated.
             timeouts: how long one attempt may take, in seconds.
             system: what the `Vipps-System-…` headers say.
@@ -67,8 +78,16 @@ class VippsSession:
         if transport is None:
             transport = self._own_transport = AiohttpTransport()
         self._pipeline = Pipeline(settings, transport)
+        self._journalled: JournalledRunner | None = None
+        if journal is not None:
+            self._journalled = JournalledRunner(
+                self._pipeline,
+                journal,
+                merchant_serial_number=settings.credentials.merchant_serial_number,
+                deadline=settings.retry.deadline,
+            )
         self.ecom = EcomApi(
-            self._pipeline,
+            self._journalled or self._pipeline,
             merchant_serial_number=settings.credentials.merchant_serial_number,
             environment=settings.environment,
         )
@@ -80,6 +99,7 @@ class VippsSession:
         env: Mapping[str, str] | None = None,
         *,
         transport: Transport | None = None,
+        journal: Journal | None = None,
         retry: RetryPolicy | None = None,
         timeouts: Timeouts | None = None,
         system: SystemInfo | None = None,
@@ -93,6 +113,7 @@ class VippsSession:
         Args:
             env: where to read them from; the process's own environment by default.
             transport: as for the class.
+            journal: as for the class.
             retry: as for the class.
             timeouts: as for the class.
             system: as for the class; takes precedence over the variables.
@@ -107,6 +128,7 @@ class VippsSession:
             environment=settings.environment,
             base_url=settings.base_url,
             transport=transport,
+            journal=journal,
             retry=settings.retry,
             timeouts=settings.timeouts,
             system=settings.system,
@@ -125,7 +147,38 @@ class VippsSession:
     def __repr__(self) -> str:
         return f"<VippsSession {self.merchant_serial_number} at {self._settings.base_url}>"
 
+    async def recover(
+        self, *, concurrency: int = 8, progress: Callable[[RecoveryReport], None] | None = None
+    ) -> RecoveryReport:
+        """Settle what the journal has open: operations whose outcome is not known, of this process or of a dead one.
+
+        Details decide, by the idempotency key (a cancel: by the history). Proven done: settled. Proven absent: sent
+        again, with the same key and the same bytes. Neither: it stays open, with the reason. Safe to run twice, at the
+        same time, on several machines, and while new work runs: what a live call has in hand is left alone.
+
+        Args:
+            concurrency: how many operations are in work at the same time, 1 to 100.
+            progress: called after each operation with the report so far.
+
+        Returns:
+            What was done, and what stays open.
+
+        Raises:
+            ConfigurationError: the session has no journal, or is closed.
+            InvalidInputError: `concurrency` is out of range.
+            JournalError: the journal cannot be read or written.
+        """
+        if self._journalled is None:
+            raise ConfigurationError("the session has no journal", advice="open it with journal=SqliteJournal(path)")
+        if type(concurrency) is not int or not 1 <= concurrency <= _MOST_AT_ONCE:
+            raise InvalidInputError("concurrency", f"a whole number from 1 to {_MOST_AT_ONCE}", value=concurrency)
+        recovery = Recovery(self._journalled, rebuild=rebuild_call)
+        return await recovery.run(concurrency=concurrency, progress=progress)
+
     async def __aenter__(self) -> Self:
+        if self._journalled is not None:
+            # Rather here than at the first capture: a journal that is in use or damaged is found out at once.
+            await self._journalled.open()
         return self
 
     async def __aexit__(
@@ -141,5 +194,9 @@ class VippsSession:
         try:
             await self._pipeline.aclose()
         finally:
-            if self._own_transport is not None:
-                await self._own_transport.aclose()
+            try:
+                if self._own_transport is not None:
+                    await self._own_transport.aclose()
+            finally:
+                if self._journalled is not None:
+                    await self._journalled.aclose()

@@ -13,8 +13,8 @@ from vipps_async.errors import VippsError
 
 __all__ = ["main"]
 
-#: Exit statuses: all went well, something did not, the command line or the settings are wrong, Ctrl-C.
-_WELL, _NOT_WELL, _INTERRUPTED = 0, 1, 130
+#: Exit statuses: something did not go well, Ctrl-C.
+_NOT_WELL, _INTERRUPTED = 1, 130
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -32,9 +32,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
     options = _parser().parse_args(arguments)
     try:
-        return asyncio.run(options.run(options))
+        status: int = asyncio.run(options.run(options))
     except VippsError as error:
         print(f"vipps-async: {error}", file=sys.stderr)
         return _NOT_WELL
     except KeyboardInterrupt:
         return _INTERRUPTED
+    return status

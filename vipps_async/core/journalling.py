@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import uuid
-from typing import Any, NoReturn, TypeVar
+from collections.abc import AsyncIterator
+from typing import Any, NoReturn, TypeVar, cast
 
 from attrs import evolve
 
@@ -12,7 +14,7 @@ from vipps_async.core.clock import Clock
 from vipps_async.core.converter import decode, encode
 from vipps_async.core.events import EventLog
 from vipps_async.core.idempotency import new_idempotency_key
-from vipps_async.core.operation import Call, SettledBy
+from vipps_async.core.operation import Call, Finding, SettledBy
 from vipps_async.core.pipeline import Pipeline, render
 from vipps_async.core.recorded_refusal import is_lasting, read_refusal_record, write_refusal_record
 from vipps_async.errors import (
@@ -54,9 +56,35 @@ class JournalledRunner:
         self._pipeline = pipeline
         self._journal = journal
         self._merchant_serial_number = merchant_serial_number
+        self._deadline = deadline
         self._lease = deadline + _LEASE_MARGIN
+        self._opening = asyncio.Lock()
+        self._opened = False
+        self._owns_journal = False
         self._clock: Clock = pipeline.clock
         self._log: EventLog = pipeline.log
+
+    async def open(self) -> None:
+        """Open the journal, unless its owner has done so already. A second call does nothing.
+
+        Raises:
+            JournalError: it cannot be opened.
+        """
+        async with self._opening:
+            if self._opened:
+                return
+            owns = not self._journal.is_open
+            await self._journal.open()
+            self._owns_journal, self._opened = owns, True
+
+    async def aclose(self) -> None:
+        """Close the journal if it was opened here, else only make durable what has been noted."""
+        if not self._opened:
+            return
+        if self._owns_journal:
+            await self._journal.aclose()
+        elif self._journal.is_open:
+            await self._journal.flush()
 
     async def run(self, call: Call[R]) -> R:
         """Carry the call out, once for all time under its key.
@@ -69,6 +97,8 @@ class JournalledRunner:
         """
         if call.note is None:
             return await self._pipeline.run(call)
+        if not self._opened:
+            await self.open()
         body = render(call)
         intent = self._intent(call, body)
         # One owner for each call, not each session: of two tasks with the same key, too, only one goes on.
@@ -77,6 +107,20 @@ class JournalledRunner:
         if standing is Standing.MINE:
             return await self.send(call, body, entry.intent, owner=owner)
         return self._on_record(call, standing, entry)
+
+    async def open_entries(self) -> AsyncIterator[Entry]:
+        """Go through the open entries of this sales unit, oldest first."""
+        await self.open()
+        async for entry in self._journal.open_entries(merchant_serial_number=self._merchant_serial_number):
+            yield entry
+
+    async def flush(self) -> None:
+        """Return when all that was noted is durable."""
+        await self._journal.flush()
+
+    async def ask(self, call: Call[R]) -> Finding[R]:
+        """Ask whether a call took effect; see `Pipeline.ask`."""
+        return await self._pipeline.ask(call, within=self._deadline)
 
     async def claim(self, intent: Intent) -> tuple[Standing, Entry, str]:
         """Take an open entry in hand for recovery; also returns the owner's name to go on with."""
@@ -182,4 +226,6 @@ class JournalledRunner:
 
 def mark_settled_by(result: R, how: SettledBy) -> R:
     """Say in a result how it became known, if its class can say so."""
-    return evolve(result, settled_by=how) if hasattr(result, "settled_by") else result  # type: ignore[type-var]  # every result is an attrs class
+    if not hasattr(result, "settled_by"):
+        return result
+    return cast("R", evolve(cast("Any", result), settled_by=how))

@@ -12,10 +12,9 @@ from attrs import field, frozen, mutable
 from vipps_async.core.error_codes import operation_error
 from vipps_async.core.journalling import JournalledRunner, mark_settled_by
 from vipps_async.core.operation import Call, Done, NotDone, SettledBy
-from vipps_async.core.pipeline import Pipeline
 from vipps_async.core.recorded_refusal import write_refusal_record
 from vipps_async.errors import JournalError, VippsError
-from vipps_async.journals.protocol import Entry, Intent, Journal, Outcome, Standing
+from vipps_async.journals.protocol import Entry, Intent, Outcome, Standing
 
 __all__ = ["LeftOpen", "Recovery", "RecoveryReport"]
 
@@ -66,22 +65,15 @@ class Recovery:
     one takes an entry in hand.
     """
 
-    def __init__(
-        self,
-        pipeline: Pipeline,
-        journal: Journal,
-        runner: JournalledRunner,
-        *,
-        merchant_serial_number: str,
-        rebuild: Callable[[Intent], Call[Any]],
-        deadline: float,
-    ) -> None:
-        self._pipeline = pipeline
-        self._journal = journal
+    def __init__(self, runner: JournalledRunner, *, rebuild: Callable[[Intent], Call[Any]]) -> None:
+        """Make a recovery for the journal of a runner.
+
+        Args:
+            runner: holds the journal, and sends again what has to be.
+            rebuild: makes the call that an intent was written for; raises JournalError if it does not know how.
+        """
         self._runner = runner
-        self._merchant_serial_number = merchant_serial_number
         self._rebuild = rebuild
-        self._deadline = deadline
 
     async def run(
         self, *, concurrency: int, progress: Callable[[RecoveryReport], None] | None = None
@@ -100,11 +92,11 @@ class Recovery:
         async with asyncio.TaskGroup() as group:
             for _ in range(concurrency):
                 group.create_task(self._work(queue, report, progress))
-            async for entry in self._journal.open_entries(merchant_serial_number=self._merchant_serial_number):
+            async for entry in self._runner.open_entries():
                 await queue.put(entry)
             for _ in range(concurrency):
                 await queue.put(None)
-        await self._journal.flush()
+        await self._runner.flush()
         return report
 
     async def _work(
@@ -126,7 +118,7 @@ class Recovery:
             return
         intent = entry.intent
         call = self._rebuild(intent)
-        finding = await self._pipeline.ask(call, within=self._deadline)
+        finding = await self._runner.ask(call)
         if isinstance(finding, Done):
             if intent.operation == "initiate":
                 report.urls_lost.append(intent.order_id)

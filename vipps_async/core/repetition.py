@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from random import Random
+from typing import Any
 
 from attrs import frozen
 
@@ -56,7 +57,7 @@ class Repetition:
 
     def __init__(
         self,
-        operation: Operation[object],
+        operation: Operation[Any],
         order_id: str | None,
         *,
         policy: RetryPolicy,

@@ -7,7 +7,7 @@ from functools import partial
 
 from vipps_async.config import Environment
 from vipps_async.core.idempotency import new_idempotency_key
-from vipps_async.core.operation import Call, Runner
+from vipps_async.core.operation import Call, Note, Runner
 from vipps_async.ecom.answers import CancelResult, CaptureResult, InitiatedPayment, PaymentStatus, RefundResult
 from vipps_async.ecom.details import PaymentDetails
 from vipps_async.ecom.express import AirlineData, ExpressCheckout
@@ -160,6 +160,7 @@ class EcomApi:
                 order_id=order_id,
                 body=body,
                 verification=verify_initiate(order_id),
+                note=Note(amount=amount, transaction_text=transaction_text, keep_body=False, keep_answer=False),
                 confidential=_given(mobile_number, auth_token, passenger, ticket),
             )
         )
@@ -200,6 +201,7 @@ class EcomApi:
                 body=body,
                 idempotency_key=key,
                 verification=verification,
+                note=Note(amount=sum_in_oere, transaction_text=transaction_text),
             )
         )
 
@@ -237,6 +239,7 @@ class EcomApi:
                 body=body,
                 idempotency_key=key,
                 verification=verification,
+                note=Note(amount=sum_in_oere, transaction_text=transaction_text),
             )
         )
 
@@ -272,6 +275,7 @@ class EcomApi:
                 order_id=order_id,
                 body=body,
                 verification=verify_cancel(order_id, should_release_remaining_funds=should_release_remaining_funds),
+                note=Note(amount=None, transaction_text=transaction_text),
             )
         )
 
