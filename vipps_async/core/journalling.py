@@ -33,8 +33,9 @@ __all__ = ["JournalledRunner", "mark_settled_by"]
 
 R = TypeVar("R")
 
-#: How much longer than a call's deadline its intent belongs to its owner, in seconds: for writing the outcome down.
-_LEASE_MARGIN = 30.0
+#: How much longer than a call's deadline its intent belongs to its owner, as a share of it: for writing the outcome
+#: down, and for a machine that was busy.
+_LEASE_MARGIN = 0.5
 
 
 class JournalledRunner:
@@ -57,7 +58,7 @@ class JournalledRunner:
         self._journal = journal
         self._merchant_serial_number = merchant_serial_number
         self._deadline = deadline
-        self._lease = deadline + _LEASE_MARGIN
+        self._lease = deadline * (1 + _LEASE_MARGIN)
         self._opening = asyncio.Lock()
         self._opened = False
         self._owns_journal = False
