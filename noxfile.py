@@ -16,7 +16,7 @@ PYTHONS = nox.project.python_versions(PROJECT)
 OLDEST = ["aiohttp==3.12.0", "attrs==23.2.0", "cattrs==24.1.0", "structlog==24.1.0"]
 
 nox.needs_version = ">=2024.10.9"
-nox.options.sessions = ["lint", "types", "tests", "oldest", "build"]
+nox.options.sessions = ["lint", "types", "tests", "oldest", "docs", "build"]
 nox.options.default_venv_backend = "virtualenv"
 nox.options.error_on_missing_interpreters = False
 nox.options.reuse_existing_virtualenvs = True
@@ -64,16 +64,24 @@ def types(session: nox.Session) -> None:
 
 
 @nox.session(python=PYTHONS[0])
+def docs(session: nox.Session) -> None:
+    """Build the documentation; a warning is an error."""
+    session.install(".", *_group("docs"))
+    session.run("sphinx-build", "-q", "-W", "--keep-going", "-b", "html", "docs", "docs/_build")
+
+
+@nox.session(python=PYTHONS[0])
 def build(session: nox.Session) -> None:
     """Build the wheel, install it alone, and run the main job away from the source tree."""
-    dist = Path(session.create_tmp()) / "dist"
+    tmp = Path(session.create_tmp()).resolve()
+    dist = tmp / "dist"
     shutil.rmtree(dist, ignore_errors=True)
     session.install("build", "twine")
     session.run("python", "-m", "build", "--outdir", str(dist), silent=True)
     session.run("twine", "check", "--strict", *map(str, dist.iterdir()))
     wheel = next(dist.glob("*.whl"))
-    clean = Path(session.create_tmp()) / "clean"
+    clean = tmp / "clean"
     session.run(sys.executable, "-m", "venv", "--clear", str(clean), external=True)
     session.run(str(clean / "bin" / "pip"), "install", "--quiet", str(wheel), external=True)
-    with session.chdir(session.create_tmp()):
+    with session.chdir(tmp):
         session.run(str(clean / "bin" / "vipps-async"), "demo", external=True, env={**os.environ, "PYTHONPATH": ""})
