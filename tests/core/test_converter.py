@@ -314,8 +314,8 @@ samples = st.builds(
     price=st.none() | st.decimals(-(10**9), 10**9, places=2),
     time_stamp=st.none()
     | st.datetimes(
-        datetime(1900, 1, 1),
-        datetime(9000, 1, 1),
+        datetime.min.replace(year=1900),
+        datetime.min.replace(year=9000),
         timezones=st.sampled_from([UTC, timezone(timedelta(hours=2))]),
     ),
     colour=st.none() | st.sampled_from(Colour) | st.text(st.characters(exclude_categories=["Cs"])).map(Colour),
@@ -342,8 +342,13 @@ json_values = st.recursive(
         st.lists(inner, max_size=4)
         | st.dictionaries(
             st.sampled_from(
-                ["orderId", "transactionInfo", "transaction", "transactionSummary", "transactionLogHistory", "amount"]
-                + [
+                [
+                    "orderId",
+                    "transactionInfo",
+                    "transaction",
+                    "transactionSummary",
+                    "transactionLogHistory",
+                    "amount",
                     "operation",
                     "operationSuccess",
                     "timeStamp",
