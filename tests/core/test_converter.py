@@ -314,8 +314,8 @@ samples = st.builds(
     price=st.none() | st.decimals(-(10**9), 10**9, places=2),
     time_stamp=st.none()
     | st.datetimes(
-        datetime.min.replace(year=1900),
-        datetime.min.replace(year=9000),
+        datetime.fromisoformat("1900-01-01"),
+        datetime.fromisoformat("9000-01-01"),
         timezones=st.sampled_from([UTC, timezone(timedelta(hours=2))]),
     ),
     colour=st.none() | st.sampled_from(Colour) | st.text(st.characters(exclude_categories=["Cs"])).map(Colour),

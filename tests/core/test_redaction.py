@@ -46,7 +46,7 @@ KEYS = [
     "formatted",
     "sid",
     "other_addresses",
-,]
+]
 
 
 @pytest.mark.parametrize("key", KEYS)
