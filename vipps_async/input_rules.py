@@ -48,7 +48,7 @@ _UNWRITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 _URL_LENGTH = 255
 #: What may stand in a URL (RFC 3986): visible ASCII without the characters that must be percent-encoded.
 _URL = re.compile(r"[!#$%&'()*+,\-./0-9:;=?@A-Z\[\]_a-z~]+")
-_HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?\.?|\[[0-9A-Fa-f:.]+\]")
+_HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?\.?|\[[0-9A-Fa-f.]*:[0-9A-Fa-f:.]+\]")
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://.*")
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 #: Schemes that a browser or a server acts upon by itself: they lead to no app.
@@ -238,7 +238,7 @@ def _split(parameter: str, value: object, rule: str) -> SplitResult:
 
 def _is_web(parts: SplitResult, *, loopback: bool) -> bool:
     host = parts.hostname
-    if not host or "@" in parts.netloc or not _HOST.fullmatch(f"[{host}]" if ":" in host else host):
+    if not host or "@" in parts.netloc or not _HOST.fullmatch(f"[{host}]" if "[" in parts.netloc else host):
         return False
     return parts.scheme == "https" or (parts.scheme == "http" and loopback and host in _LOOPBACK)
 
