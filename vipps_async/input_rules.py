@@ -40,6 +40,8 @@ _IDEMPOTENCY_KEY = re.compile(r"(?=.{1,40}\Z)[!-~]([ -~]*[!-~])?")
 #: Comes back in the header `Authorization`; 255 characters is Vipps' limit.
 _AUTH_TOKEN = re.compile(r"(?=.{1,255}\Z)[!-~]([ -~]*[!-~])?")
 _VISIBLE_ASCII = re.compile(r"[!-~]+")
+#: More than any token in a URL has, in characters.
+_TOKEN_LENGTH = 4_096
 _SCOPE_VALUE = re.compile(r"[A-Za-z][A-Za-z0-9._:-]{0,49}")
 #: What JSON or a screen cannot show: control characters but for tab and line breaks, and halves of surrogate pairs.
 _UNWRITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
@@ -142,7 +144,7 @@ def check_auth_token(value: object) -> str:
 
 def check_token(value: object) -> str:
     """Return the token out of a payment's URL. It is secret: the error does not show it."""
-    if not isinstance(value, str) or not _VISIBLE_ASCII.fullmatch(value):
+    if not isinstance(value, str) or len(value) > _TOKEN_LENGTH or not _VISIBLE_ASCII.fullmatch(value):
         raise InvalidInputError("token", "the token out of the payment's URL", secret=True)
     return value
 
@@ -244,5 +246,6 @@ def _is_web(parts: SplitResult, *, loopback: bool) -> bool:
 
 
 def _url_error(parameter: str, rule: str, value: object) -> InvalidInputError:
-    # What stands before an @ may be a password.
-    return InvalidInputError(parameter, rule, value=value, secret=isinstance(value, str) and "@" in value)
+    # What stands before an @ may be a password, what stands behind a ? a key.
+    secret = isinstance(value, str) and not {"@", "?"}.isdisjoint(value)
+    return InvalidInputError(parameter, rule, value=value, secret=secret)

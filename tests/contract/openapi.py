@@ -70,7 +70,8 @@ class Specification:
         """Return the path template that a path of a request belongs to: the one with the fewest placeholders."""
         found = [template for template in self._document(self.name)["paths"] if _template_matches(template, path)]
         assert found, f"{self.name} has no path for {path}"
-        return min(found, key=lambda template: template.count("{"))
+        best: str = min(found, key=lambda template: template.count("{"))
+        return best
 
     def request_body_schema(self, path: str, method: str) -> Schema:
         """Return the JSON schema of an operation's request body, all references resolved."""

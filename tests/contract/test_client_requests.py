@@ -146,20 +146,12 @@ def test_every_operation_is_declared(spec: Specification) -> None:
     assert set(REQUESTS) == set(OPERATIONS)
 
 
-def test_every_field_is_sent(spec: Specification) -> None:
+async def test_every_field_is_sent(spec: Specification) -> None:
     """Each field that the description has for initiate can be sent by the client."""
     seen: set[str] = set()
-    missing: set[str] = set()
-
-    async def collect() -> None:
-        for send in REQUESTS["initiate"]:
-            seen.update(_places(orjson.loads(encode((await sent(send)).body))))
-
-    import asyncio  # noqa: PLC0415 - for this test alone
-
-    asyncio.run(collect())
-    missing = set(_declared(spec.request_body_schema("/ecomm/v2/payments", "post"))) - seen
-    assert not missing
+    for send in REQUESTS["initiate"]:
+        seen.update(_places(orjson.loads(encode((await sent(send)).body))))
+    assert set(_declared(spec.request_body_schema("/ecomm/v2/payments", "post"))) <= seen
 
 
 def _places(value: Any, place: str = "") -> Iterator[str]:

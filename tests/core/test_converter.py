@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from vipps_async.core.converter import NOT_IN_JSON, YES_NO, UnreadableAnswer, decode, encode, json_name
 from vipps_async.core.open_enum import OpenEnum
 from vipps_async.core.operation import NoContent
-from vipps_async.ecom import CaptureResult, PaymentDetails, RefundResult
+from vipps_async.ecom import CaptureResult, PaymentDetails, RefundResult, ShippingDetails
 from vipps_async.not_given import NOT_GIVEN, NotGiven
 from vipps_async.userinfo import UserInfo
 
@@ -221,7 +221,7 @@ def test_known_enum_values() -> None:
     """A known value is the member itself."""
     assert Colour.DARK is read(colour="Red").colour
     assert Colour.DARK.known
-    assert Colour.DARK == "Red"
+    assert str(Colour.DARK) == "Red"
     assert hash("Red") == hash(Colour.DARK)
 
 
@@ -230,8 +230,9 @@ def test_enum_values_that_come_later() -> None:
     green = read(colour="Green").colour
     assert isinstance(green, Colour)
     assert not green.known
-    assert "Green" == green == Colour("Green")
-    assert "Green" == str(green) == green.value
+    assert green == Colour("Green")
+    assert [green] == ["Green"]
+    assert (str(green), green.value) == ("Green", "Green")
     assert green not in {Colour.DARK, Colour.LIGHT, "green", "GREEN"}
     assert hash("Green") == hash(green)
     assert list(Colour) == [Colour.DARK, Colour.LIGHT]
@@ -283,6 +284,18 @@ def test_what_is_no_object(body: bytes) -> None:
     """JSON that is no object is no model, not even one whose fields are all optional."""
     assert refusal(body) == "the answer is not an object"
     assert refusal(body, UserInfo) == "the answer is not an object"
+
+
+def test_a_model_that_refuses_its_values() -> None:
+    """What a model's own checks refuse is unreadable as well, at the model's place."""
+
+    @frozen(kw_only=True)
+    class Basket:
+        methods: tuple[ShippingDetails, ...] = ()
+
+    method = {"shippingCost": "-1", "shippingMethod": "canary", "shippingMethodId": "a"}
+    assert refusal({"methods": [method]}, Basket) == "methods[0] is not readable"
+    assert refusal(method, ShippingDetails) == "the answer is not readable"
 
 
 def test_a_byte_order_mark_is_skipped() -> None:

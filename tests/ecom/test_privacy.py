@@ -25,9 +25,6 @@ PUBLIC = {
     "airline_code",
     "airline_designator_code",
     "amount",
-    "callback_prefix",
-    "consent_removal_prefix",
-    "fall_back",
     "is_app",
     "is_default",
     "merchant_serial_number",
@@ -41,7 +38,6 @@ PUBLIC = {
     "scope",
     "settled_by",
     "shipping_cost",
-    "shipping_details_prefix",
     "shipping_method",
     "shipping_method_id",
     "should_release_remaining_funds",
@@ -77,7 +73,7 @@ MODELS = [
         vipps_async.userinfo,
     )
     for name in module.__all__
-    if attrs.has(model := getattr(module, name)) and model is not vipps_async.userinfo.USERINFO
+    if isinstance(model := getattr(module, name), type) and attrs.has(model)
 ]
 
 
@@ -109,6 +105,7 @@ def test_the_models_are_all_there() -> None:
         {"auth_token": "canary\n"},
         {"auth_token": "canary", "amount": 1},
         {"fall_back": "https://canary:canary@example.com/"},
+        {"callback_prefix": "http://example.com/?key=canary"},
         {"mobile_number": "91234567", "scope": "name name,", "auth_token": "canary"},
         {"airline_data": {"passenger_name": "canary"}},
     ],
