@@ -40,6 +40,8 @@ _IDEMPOTENCY_KEY = re.compile(r"(?=.{1,40}\Z)[!-~]([ -~]*[!-~])?")
 #: Comes back in the header `Authorization`; 255 characters is Vipps' limit.
 _AUTH_TOKEN = re.compile(r"(?=.{1,255}\Z)[!-~]([ -~]*[!-~])?")
 _VISIBLE_ASCII = re.compile(r"[!-~]+")
+#: More than any token in a URL has, in characters.
+_TOKEN_LENGTH = 4_096
 _SCOPE_VALUE = re.compile(r"[A-Za-z][A-Za-z0-9._:-]{0,49}")
 #: What JSON or a screen cannot show: control characters but for tab and line breaks, and halves of surrogate pairs.
 _UNWRITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
@@ -48,7 +50,7 @@ _UNWRITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 _URL_LENGTH = 255
 #: What may stand in a URL (RFC 3986): visible ASCII without the characters that must be percent-encoded.
 _URL = re.compile(r"[!#$%&'()*+,\-./0-9:;=?@A-Z\[\]_a-z~]+")
-_HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?\.?|\[[0-9A-Fa-f:.]+\]")
+_HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?\.?|\[[0-9A-Fa-f.]*:[0-9A-Fa-f:.]+\]")
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://.*")
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 #: Schemes that a browser or a server acts upon by itself: they lead to no app.
@@ -142,7 +144,7 @@ def check_auth_token(value: object) -> str:
 
 def check_token(value: object) -> str:
     """Return the token out of a payment's URL. It is secret: the error does not show it."""
-    if not isinstance(value, str) or not _VISIBLE_ASCII.fullmatch(value):
+    if not isinstance(value, str) or len(value) > _TOKEN_LENGTH or not _VISIBLE_ASCII.fullmatch(value):
         raise InvalidInputError("token", "the token out of the payment's URL", secret=True)
     return value
 
@@ -238,11 +240,12 @@ def _split(parameter: str, value: object, rule: str) -> SplitResult:
 
 def _is_web(parts: SplitResult, *, loopback: bool) -> bool:
     host = parts.hostname
-    if not host or "@" in parts.netloc or not _HOST.fullmatch(f"[{host}]" if ":" in host else host):
+    if not host or "@" in parts.netloc or not _HOST.fullmatch(f"[{host}]" if "[" in parts.netloc else host):
         return False
     return parts.scheme == "https" or (parts.scheme == "http" and loopback and host in _LOOPBACK)
 
 
 def _url_error(parameter: str, rule: str, value: object) -> InvalidInputError:
-    # What stands before an @ may be a password.
-    return InvalidInputError(parameter, rule, value=value, secret=isinstance(value, str) and "@" in value)
+    # What stands before an @ may be a password, what stands behind a ? a key.
+    secret = isinstance(value, str) and not {"@", "?"}.isdisjoint(value)
+    return InvalidInputError(parameter, rule, value=value, secret=secret)

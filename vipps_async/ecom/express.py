@@ -69,10 +69,10 @@ class ExpressCheckout:
     """
 
     #: Vipps calls ``{consent_removal_prefix}/v2/consents/{userId}`` when a customer takes back the consent. Required.
-    consent_removal_prefix: str
+    consent_removal_prefix: str = field(repr=False)
     #: Vipps calls ``{shipping_details_prefix}/v2/payments/{orderId}/shippingDetails`` and is answered with the ways of
     #: shipping.
-    shipping_details_prefix: str | None = None
+    shipping_details_prefix: str | None = field(default=None, repr=False)
     #: The ways of shipping, where they do not depend on the address: faster for the customer.
     static_shipping_details: tuple[ShippingDetails, ...] | None = field(default=None, converter=_read_methods)
     #: Makes the customer confirm address and way of shipping explicitly.

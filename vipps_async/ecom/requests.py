@@ -30,14 +30,14 @@ class CustomerInfo:
 
 @frozen(kw_only=True)
 class MerchantInfo:
-    """The sales unit and where Vipps finds it."""
+    """The sales unit and where Vipps finds it. The repr leaves out the URLs: some shops put a key into theirs."""
 
     #: The MSN, as a string.
     merchant_serial_number: str
     #: Where Vipps posts the outcome.
-    callback_prefix: str
+    callback_prefix: str = field(repr=False)
     #: Where the customer returns to.
-    fall_back: str
+    fall_back: str = field(repr=False)
     #: Comes back with every callback.
     auth_token: str | None = field(default=None, repr=False)
     #: Whether the answer's URL is a deep link into the app.
@@ -45,9 +45,9 @@ class MerchantInfo:
     #: Names an express checkout; None: a regular payment.
     payment_type: str | None = None
     #: Where Vipps tells that a customer took back the consent.
-    consent_removal_prefix: str | None = None
+    consent_removal_prefix: str | None = field(default=None, repr=False)
     #: Where Vipps asks for ways of shipping.
-    shipping_details_prefix: str | None = None
+    shipping_details_prefix: str | None = field(default=None, repr=False)
     #: The ways of shipping, if they do not depend on the address.
     static_shipping_details: tuple[ShippingDetails, ...] | None = None
 

@@ -1,0 +1,102 @@
+"""What initiate, capture, cancel, refund and status answer."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+import pytest
+
+from vipps_async.core.converter import UnreadableAnswer, decode
+from vipps_async.core.operation import SettledBy
+from vipps_async.ecom import (
+    CancelResult,
+    CaptureResult,
+    InitiatedPayment,
+    OrderStatus,
+    PaymentStatus,
+    RefundResult,
+    TransactionInfo,
+    TransactionStatus,
+    TransactionSummary,
+)
+
+INFO = {
+    "amount": 49900,
+    "status": "Captured",
+    "timeStamp": "2018-12-12T11:18:38.246",
+    "transactionId": 5432123456,
+    "transactionText": "Socks",
+}
+SUMMARY = {
+    "capturedAmount": 49900,
+    "refundedAmount": "0",
+    "remainingAmountToCapture": 0,
+    "remainingAmountToRefund": 49900,
+}
+RESULTS: list[type[Any]] = [CaptureResult, CancelResult, RefundResult]
+
+
+@pytest.mark.parametrize("cls", RESULTS)
+@pytest.mark.parametrize("name", ["transaction", "transactionInfo"])
+def test_a_transaction_by_either_name(cls: type[Any], name: str) -> None:
+    """All results have their transaction under one name, whichever Vipps used."""
+    body = {"orderId": "acme-1", name: INFO, "transactionSummary": SUMMARY, "paymentInstrument": "Visa"}
+    result = decode(orjson.dumps(body), cls)
+    assert result.transaction == TransactionInfo(
+        amount=49900,
+        status=TransactionStatus.CAPTURED,
+        time_stamp=datetime(2018, 12, 12, 11, 18, 38, 246_000, tzinfo=UTC),
+        transaction_id="5432123456",
+        transaction_text="Socks",
+    )
+    assert result.transaction_summary == TransactionSummary(
+        captured_amount=49900, refunded_amount=0, remaining_amount_to_capture=0, remaining_amount_to_refund=49900
+    )
+
+
+@pytest.mark.parametrize("cls", RESULTS)
+def test_a_result_without_its_parts(cls: type[Any]) -> None:
+    """An answer that names but the order is a success all the same."""
+    result = decode(b'{"orderId":"acme-1"}', cls)
+    assert (result.order_id, result.transaction, result.transaction_summary) == ("acme-1", None, None)
+
+
+@pytest.mark.parametrize("cls", [*RESULTS, InitiatedPayment])
+def test_an_answer_about_nothing(cls: type[Any]) -> None:
+    """JSON that names no order, such as an error's, is no result."""
+    with pytest.raises(UnreadableAnswer, match="orderId is missing"):
+        decode(b'{"statusCode":401,"message":"no"}', cls)
+
+
+@pytest.mark.parametrize("cls", RESULTS)
+def test_what_a_result_rests_on_is_not_read(cls: type[Any]) -> None:
+    """Only this package says what a result rests on, never the JSON."""
+    for name in ("settledBy", "settled_by"):
+        result = decode(orjson.dumps({"orderId": "acme-1", name: "recovery"}), cls)
+        assert result.settled_by is SettledBy.ANSWER
+
+
+@pytest.mark.parametrize(
+    ("url", "token"),
+    [
+        ("https://api.vipps.no/dwo-api-application/v1/deeplink/vippsgateway?v=2&token=eyJ.a-b_c", "eyJ.a-b_c"),
+        ("vippsMT://?token=eyJ.x&v=2", "eyJ.x"),
+        ("https://example.com/", None),
+        ("https://[broken", None),
+        ("", None),
+    ],
+)
+def test_the_token_of_a_payment(url: str, token: str | None) -> None:
+    """The token is taken out of the URL, if it has one."""
+    assert InitiatedPayment(order_id="acme-1", url=url).token == token
+
+
+def test_status() -> None:
+    """The deprecated status names the last transaction."""
+    body = {"orderId": "acme-1", "transactionInfo": {"amount": 100, "status": "REGISTER", "timeStamp": None}}
+    status = decode(orjson.dumps(body), PaymentStatus)
+    assert status.transaction is not None
+    assert (status.transaction.amount, status.transaction.status) == (100, OrderStatus.REGISTER)
+    assert decode(b"{}", PaymentStatus) == PaymentStatus()

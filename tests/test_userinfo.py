@@ -1,0 +1,87 @@
+"""The Userinfo API."""
+
+from __future__ import annotations
+
+import orjson
+import pytest
+
+from tests.ecom.scripted_runner import ScriptedRunner
+from vipps_async.core.converter import decode
+from vipps_async.core.operation import Repeat
+from vipps_async.errors import InvalidInputError
+from vipps_async.userinfo import USERINFO, UserAddress, UserInfo, UserinfoApi
+
+FULL = {
+    "sub": "c06c4afe",
+    "name": "Ada Lovelace",
+    "given_name": "Ada",
+    "family_name": "Lovelace",
+    "email": "user@example.com",
+    "email_verified": "true",
+    "phone_number": 4791234567,
+    "birthdate": "1815-12-10",
+    "nin": "10121500000",
+    "sid": "7d78a726",
+    "address": {
+        "address_type": "home",
+        "country": "NO",
+        "formatted": "Gate 5\n0154\nOslo\nNO",
+        "postal_code": "0154",
+        "region": "Oslo",
+        "street_address": "Gate 5",
+    },
+    "other_addresses": [{"address_type": "work", "region": "Bergen"}],
+}
+
+
+def test_everything_is_read() -> None:
+    """All that a customer can share is read, under OpenID Connect's own names."""
+    info = decode(orjson.dumps(FULL), UserInfo)
+    home = UserAddress(
+        address_type="home",
+        country="NO",
+        formatted="Gate 5\n0154\nOslo\nNO",
+        postal_code="0154",
+        region="Oslo",
+        street_address="Gate 5",
+    )
+    assert info == UserInfo(
+        sub="c06c4afe",
+        name="Ada Lovelace",
+        given_name="Ada",
+        family_name="Lovelace",
+        email="user@example.com",
+        email_verified=True,
+        phone_number="4791234567",
+        birthdate="1815-12-10",
+        nin="10121500000",
+        sid="7d78a726",
+        address=home,
+        other_addresses=(UserAddress(address_type="work", region="Bergen"),),
+    )
+
+
+def test_what_is_not_shared_is_missing() -> None:
+    """A customer who shares nothing but an id is read."""
+    assert decode(b'{"sub":"x"}', UserInfo) == UserInfo(sub="x")
+
+
+async def test_get() -> None:
+    """The customer's id stands in the path as one segment, and is marked as confidential."""
+    info = UserInfo(sub="x")
+    runner = ScriptedRunner([info])
+    assert await UserinfoApi(runner).get("uiJskNQ6/qNN1+iwN891uuob==") is info
+    call = runner.only
+    assert call.path == "/vipps-userinfo-api/userinfo/uiJskNQ6%2FqNN1%2BiwN891uuob%3D%3D"
+    assert call.confidential == ("uiJskNQ6/qNN1+iwN891uuob==",)
+    assert (call.operation, call.order_id, call.body) == (USERINFO, None, None)
+    assert call.operation.repeat is Repeat.SAFE
+
+
+@pytest.mark.parametrize("sub", ["", "..", "a/../b", "a b", None])
+async def test_get_refuses(sub: str) -> None:
+    """What cannot be an id is not asked for."""
+    runner = ScriptedRunner()
+    with pytest.raises(InvalidInputError, match="sub"):
+        await UserinfoApi(runner).get(sub)
+    assert not runner.calls
