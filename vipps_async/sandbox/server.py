@@ -287,10 +287,9 @@ class SandboxServer:
     @web.middleware
     async def _observe(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         at = self.clock.now()
-        body = b""
-        response: web.StreamResponse | None = None
         resource = request.match_info.route.resource
         operation = OPERATIONS.get(resource.canonical, "") if resource is not None else ""
+        body, status = b"", None
         try:
             try:
                 body = await request.read()
@@ -299,6 +298,8 @@ class SandboxServer:
                 response = refusal_answer(refusal)
             except web.HTTPException as error:
                 response = refusal_answer(gateway_refusal(error.status, error.reason))
+            status = response.status
+            return response
         finally:
             self._requests.append(
                 RequestRecord(
@@ -308,8 +309,7 @@ class SandboxServer:
                     operation=operation,
                     headers=request.headers,
                     body=body,
-                    status=None if response is None else response.status,
+                    status=status,
                     at=at,
                 )
             )
-        return response
