@@ -1,4 +1,4 @@
-"""A merchant without any client library, and a shop that Vipps can call: bare aiohttp, as an outsider would write it."""
+"""A merchant without any client library, and a shop that Vipps can call: bare aiohttp, as outsiders would write it."""
 
 from __future__ import annotations
 
@@ -71,9 +71,9 @@ class Merchant:
             self.on_answer(method, path, answer)
         return answer
 
-    async def log_in(self, *, client_id: str = "client-id", client_secret: str = "client-secret") -> Answer:
+    async def log_in(self, owner: str = "client") -> Answer:
         """Fetch a token and keep it."""
-        headers = {"client_id": client_id, "client_secret": client_secret, "Authorization": None}
+        headers = {"client_id": f"{owner}-id", "client_secret": f"{owner}-secret", "Authorization": None}
         answer = await self.call("POST", "/accesstoken/get", headers=headers)
         if answer.status == 200:
             self.token = answer.json["access_token"]

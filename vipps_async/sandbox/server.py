@@ -31,6 +31,8 @@ __all__ = ["SandboxServer"]
 _TICK = 1.0
 #: Seconds that closing waits for requests under way.
 _SHUTDOWN_TIMEOUT = 2.0
+#: The largest body that is read, in bytes; the largest honest one has some thousand.
+_MAX_BODY = 256 * 1024
 
 
 class SandboxServer:
@@ -131,7 +133,7 @@ class SandboxServer:
         """
         if self._runner is not None:
             raise RuntimeError("the sandbox is running")
-        app = web.Application(middlewares=[self._observe])
+        app = web.Application(middlewares=[self._observe], client_max_size=_MAX_BODY)
         app.add_routes([*self._api.routes(), *Landing(self._book, self._wallet).routes()])
         self._runner = runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_TIMEOUT)
         try:
