@@ -166,21 +166,21 @@ async def test_express_with_dynamic_shipping(sandbox: SandboxServer, merchant: M
 
 
 @pytest.mark.parametrize(
-    ("status", "answer", "reason"),
+    ("answer", "reason"),
     [
-        (500, {}, "HTTP 500"),
-        (200, b"<html>", "no JSON"),
-        (200, [], "no JSON object"),
-        (200, {"addressId": 100, "orderId": "acme-1", "shippingDetails": []}, "must be a list"),
-        (200, {"addressId": 101, "orderId": "acme-1", "shippingDetails": [DEAR]}, "addressId must be the one"),
-        (200, {"addressId": 100, "orderId": "acme-2", "shippingDetails": [DEAR]}, "orderId must be the one"),
+        ((500, {}), "HTTP 500"),
+        ((200, b"<html>"), "no JSON"),
+        ((200, []), "no JSON object"),
+        ((200, {"addressId": 100, "orderId": "acme-1", "shippingDetails": []}), "must be a list"),
+        ((200, {"addressId": 101, "orderId": "acme-1", "shippingDetails": [DEAR]}), "addressId must be the one"),
+        ((200, {"addressId": 100, "orderId": "acme-2", "shippingDetails": [DEAR]}), "orderId must be the one"),
     ],
 )
 async def test_without_shipping_methods_nothing_is_approved(
-    sandbox: SandboxServer, merchant: Merchant, place: Shop, status: int, answer: Any, reason: str
+    sandbox: SandboxServer, merchant: Merchant, place: Shop, answer: tuple[int, Any], reason: str
 ) -> None:
     """A merchant that answers wrongly keeps the customer from paying; the error says why."""
-    place.status, place.answer = status, answer
+    place.status, place.answer = answer
     await merchant.initiate("acme-1", merchantInfo=_express(place, shippingDetailsPrefix=place.url))
     with pytest.raises(SandboxError, match=reason):
         await sandbox.approve("acme-1")
@@ -256,13 +256,10 @@ async def test_redirects_are_not_followed(sandbox: SandboxServer, merchant: Merc
     assert (sandbox.callbacks[0].status, sandbox.callbacks[0].delivered) == (307, False)
 
 
-async def test_one_attempt_with_a_time_limit(
-    sandbox: SandboxServer, merchant: Merchant, place: Shop, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_one_attempt_with_a_time_limit(sandbox: SandboxServer, place: Shop) -> None:
     """A merchant that does not answer in time is not asked again."""
     assert callbacks_module.CALLBACK_TIMEOUT == 3.0
     place.awake.clear()
-    await merchant.initiate("acme-1", merchantInfo=_calls_back(place))
     job = callbacks_module.CallbackJob(
         kind="payment", order_id="acme-1", method="POST", url=place.url, auth_token=None, timeout=0.05
     )
