@@ -31,6 +31,8 @@ __all__ = ["SandboxServer"]
 _TICK = 1.0
 #: Seconds that closing waits for requests under way.
 _SHUTDOWN_TIMEOUT = 2.0
+#: The largest body that is read, in bytes; the largest honest one has some thousand.
+_MAX_BODY = 256 * 1024
 
 
 class SandboxServer:
@@ -131,7 +133,7 @@ class SandboxServer:
         """
         if self._runner is not None:
             raise RuntimeError("the sandbox is running")
-        app = web.Application(middlewares=[self._observe])
+        app = web.Application(middlewares=[self._observe], client_max_size=_MAX_BODY)
         app.add_routes([*self._api.routes(), *Landing(self._book, self._wallet).routes()])
         self._runner = runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_TIMEOUT)
         try:
@@ -287,10 +289,9 @@ class SandboxServer:
     @web.middleware
     async def _observe(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         at = self.clock.now()
-        body = b""
-        response: web.StreamResponse | None = None
         resource = request.match_info.route.resource
         operation = OPERATIONS.get(resource.canonical, "") if resource is not None else ""
+        body, status = b"", None
         try:
             try:
                 body = await request.read()
@@ -299,6 +300,8 @@ class SandboxServer:
                 response = refusal_answer(refusal)
             except web.HTTPException as error:
                 response = refusal_answer(gateway_refusal(error.status, error.reason))
+            status = response.status
+            return response
         finally:
             self._requests.append(
                 RequestRecord(
@@ -308,8 +311,7 @@ class SandboxServer:
                     operation=operation,
                     headers=request.headers,
                     body=body,
-                    status=None if response is None else response.status,
+                    status=status,
                     at=at,
                 )
             )
-        return response

@@ -1,0 +1,355 @@
+"""Request bodies: what is right passes, and each single fault is refused under the name of its field."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vipps_async.sandbox.problems import Refusal
+from vipps_async.sandbox.validation import (
+    breaches_of_shipping_answer,
+    check_order_id,
+    check_request_id,
+    read_approval,
+    read_cancellation,
+    read_initiation,
+    read_json,
+    read_payment_action,
+)
+
+MISSING = object()
+
+STATIC_SHIPPING = {
+    "isDefault": "Y",
+    "priority": 1,
+    "shippingCost": 49.5,
+    "shippingMethod": "Parcel",
+    "shippingMethodId": "parcel",
+}
+
+
+def _initiation() -> dict[str, Any]:
+    return {
+        "customerInfo": {"mobileNumber": "91234567"},
+        "merchantInfo": {
+            "merchantSerialNumber": "123456",
+            "callbackPrefix": "https://example.com/callbacks",
+            "fallBack": "https://example.com/result",
+            "authToken": "a token",
+            "isApp": False,
+            "paymentType": "eComm Regular Payment",
+        },
+        "transaction": {
+            "orderId": "acme-1",
+            "amount": 49900,
+            "transactionText": "One pair of socks.",
+            "skipLandingPage": False,
+            "scope": "name phoneNumber",
+            "useExplicitCheckoutFlow": True,
+            "additionalData": {
+                "passengerName": "FLYER / MARY MS.",
+                "airlineCode": "074",
+                "airlineDesignatorCode": "KL",
+                "ticketNumber": "074-5799804843",
+                "agencyInvoiceNumber": "123456",
+            },
+        },
+    }
+
+
+def _express() -> dict[str, Any]:
+    body = _initiation()
+    body["merchantInfo"]["paymentType"] = "eComm Express Payment"
+    body["merchantInfo"]["consentRemovalPrefix"] = "https://example.com/consents"
+    body["merchantInfo"]["staticShippingDetails"] = [dict(STATIC_SHIPPING)]
+    del body["transaction"]["scope"]
+    return body
+
+
+def _with(body: dict[str, Any], place: str, value: object) -> dict[str, Any]:
+    body = copy.deepcopy(body)
+    *parents, name = place.split(".")
+    node: Any = body
+    for parent in parents:
+        node = node[int(parent)] if parent.isdigit() else node[parent]
+    if value is MISSING:
+        del node[name]
+    else:
+        node[name] = value
+    return body
+
+
+def _codes(refusal: Refusal) -> list[tuple[str, str]]:
+    body: Any = refusal.body
+    return [(error["errorGroup"], error["errorCode"]) for error in body]
+
+
+def test_right_bodies_pass() -> None:
+    """Regular, express, app and minimal initiations are taken as they are."""
+    read_initiation(_initiation())
+    read_initiation(_express())
+    for name in ("customerInfo.mobileNumber", "transaction.scope", "merchantInfo.authToken"):
+        read_initiation(_with(_initiation(), name, MISSING))
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        ("customerInfo", MISSING),
+        ("customerInfo", []),
+        ("customerInfo.mobileNumber", 91234567),
+        ("customerInfo.phone", "91234567"),
+        ("merchantInfo", MISSING),
+        ("merchantInfo.merchantSerialNumber", MISSING),
+        ("merchantInfo.merchantSerialNumber", "1234"),
+        ("merchantInfo.merchantSerialNumber", "1234567"),
+        ("merchantInfo.merchantSerialNumber", "12345\n"),
+        ("merchantInfo.callbackPrefix", MISSING),
+        ("merchantInfo.callbackPrefix", "http://example.com/callbacks"),
+        ("merchantInfo.callbackPrefix", "https://"),
+        ("merchantInfo.callbackPrefix", "https://example.com:99999/"),
+        ("merchantInfo.callbackPrefix", "https://example.com/a b"),
+        ("merchantInfo.callbackPrefix", "https://example.com/" + "a" * 240),
+        ("merchantInfo.callbackPrefix", ""),
+        ("merchantInfo.callbackPrefix", None),
+        ("merchantInfo.fallBack", MISSING),
+        ("merchantInfo.fallBack", "example.com"),
+        ("merchantInfo.fallBack", "http://example.com"),
+        ("merchantInfo.fallBack", "javascript://alert(1)"),
+        ("merchantInfo.fallBack", "intent"),
+        ("merchantInfo.fallBack", ""),
+        ("merchantInfo.authToken", ""),
+        ("merchantInfo.authToken", "a\nb"),
+        ("merchantInfo.authToken", "a" * 256),
+        ("merchantInfo.isApp", "true"),
+        ("merchantInfo.paymentType", "eCom Express Payment"),
+        ("merchantInfo.staticShippingDetails", []),
+        ("merchantInfo.staticShippingDetails", {}),
+        ("merchantInfo.consentRemovalPrefix", "http://example.com"),
+        ("merchantInfo.shippingDetailPrefix", "https://example.com"),
+        ("transaction", MISSING),
+        ("transaction.amount", MISSING),
+        ("transaction.amount", 99),
+        ("transaction.amount", 499.0),
+        ("transaction.amount", "49900"),
+        ("transaction.amount", True),
+        ("transaction.amount", None),
+        ("transaction.amount", 2**31),
+        ("transaction.orderId", MISSING),
+        ("transaction.orderId", ""),
+        ("transaction.orderId", "a" * 51),
+        ("transaction.orderId", "acme_1"),
+        ("transaction.orderId", "acme-1\n"),
+        ("transaction.transactionText", MISSING),
+        ("transaction.transactionText", ""),
+        ("transaction.transactionText", "   "),
+        ("transaction.transactionText", "a" * 101),
+        ("transaction.skipLandingPage", 1),
+        ("transaction.scope", ""),
+        ("transaction.scope", "name shoeSize"),
+        ("transaction.scope", "name name"),
+        ("transaction.scope", 1),
+        ("transaction.timeStamp", "2018-12-12T11:18:38.246Z"),
+        ("transaction.additionalData.airlineCode", "74"),
+        ("transaction.additionalData.passengerName", MISSING),
+        ("transaction.additionalData.seat", "1A"),
+        ("surprise", 1),
+    ],
+)
+def test_each_fault_of_an_initiation_is_named(place: str, value: object) -> None:
+    """One fault gives one InvalidRequest with the field's name as its code."""
+    with pytest.raises(Refusal) as caught:
+        read_initiation(_with(_initiation(), place, value))
+    assert _codes(caught.value) == [("InvalidRequest", place)]
+    assert caught.value.status == 400
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "code"),
+    [
+        ("merchantInfo.consentRemovalPrefix", MISSING, "merchantInfo.consentRemovalPrefix"),
+        ("merchantInfo.staticShippingDetails", MISSING, "merchantInfo.shippingDetailsPrefix"),
+        ("transaction.scope", "name", "transaction.scope"),
+        ("merchantInfo.staticShippingDetails.0.isDefault", True, "merchantInfo.staticShippingDetails[0].isDefault"),
+        ("merchantInfo.staticShippingDetails.0.isDefault", [], "merchantInfo.staticShippingDetails[0].isDefault"),
+        ("merchantInfo.staticShippingDetails.0.shippingCost", -1, "merchantInfo.staticShippingDetails[0].shippingCost"),
+        ("merchantInfo.staticShippingDetails.0.priority", 1.5, "merchantInfo.staticShippingDetails[0].priority"),
+    ],
+)
+def test_each_fault_of_express_checkout_is_named(place: str, value: object, code: str) -> None:
+    """Express needs consent removal and shipping, takes no scope, and its shipping methods are checked."""
+    with pytest.raises(Refusal) as caught:
+        read_initiation(_with(_express(), place, value))
+    assert _codes(caught.value) == [("InvalidRequest", code)]
+
+
+def test_several_faults_come_together() -> None:
+    """One answer names all that is wrong."""
+    body = _with(_with(_initiation(), "transaction.amount", 1), "transaction.orderId", "?")
+    with pytest.raises(Refusal) as caught:
+        read_initiation(body)
+    assert _codes(caught.value) == [("InvalidRequest", "transaction.amount"), ("InvalidRequest", "transaction.orderId")]
+
+
+def test_a_sales_unit_given_as_a_number_answers_500() -> None:
+    """As at Vipps: an integer breaks the server instead of being refused."""
+    with pytest.raises(Refusal) as caught:
+        read_initiation(_with(_initiation(), "merchantInfo.merchantSerialNumber", 123456))
+    assert (caught.value.status, _codes(caught.value)) == (500, [("VippsError", "99")])
+
+
+@pytest.mark.parametrize("number", ["+4791234567", "1234567", "9123 4567", ""])
+def test_a_bad_number_is_81(number: str) -> None:
+    """A phone number of other than eight digits belongs to no user."""
+    with pytest.raises(Refusal) as caught:
+        read_initiation(_with(_initiation(), "customerInfo.mobileNumber", number))
+    assert _codes(caught.value) == [("User", "81")]
+
+
+def test_skipping_the_landing_page_needs_a_number() -> None:
+    """There is nobody to push the payment to without one."""
+    body = _with(_initiation(), "customerInfo.mobileNumber", MISSING)
+    body["transaction"]["skipLandingPage"] = True
+    with pytest.raises(Refusal) as caught:
+        read_initiation(body)
+    assert _codes(caught.value) == [("InvalidRequest", "customerInfo.mobileNumber")]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://example.com/x",
+        "http://127.0.0.1:8000/x",
+        "http://localhost/x",
+        "http://[::1]:80/",
+        "INTENT",
+        "myapp://result",
+        "my.app-2://",
+    ],
+)
+def test_fall_backs_that_are_taken(url: str) -> None:
+    """Https, an app's own scheme, the word INTENT, and http on loopback for a shop that runs here."""
+    read_initiation(_with(_initiation(), "merchantInfo.fallBack", url))
+
+
+def test_an_app_may_give_any_url() -> None:
+    """With isApp true URLs are not validated, but for their length."""
+    body = _initiation()
+    body["merchantInfo"]["isApp"] = True
+    read_initiation(_with(_with(body, "merchantInfo.callbackPrefix", "anything"), "merchantInfo.fallBack", "at all"))
+    with pytest.raises(Refusal):
+        read_initiation(_with(body, "merchantInfo.fallBack", "x" * 256))
+
+
+def _action() -> dict[str, Any]:
+    return {
+        "merchantInfo": {"merchantSerialNumber": "123456"},
+        "transaction": {"amount": 100, "transactionText": "Shipped."},
+    }
+
+
+@pytest.mark.parametrize(
+    ("value", "amount"), [(100, 100), (2**31 - 1, 2**31 - 1), (0, None), (None, None), (MISSING, None)]
+)
+def test_amounts_of_captures_and_refunds(value: object, amount: int | None) -> None:
+    """At least 100 øre; 0, null and nothing at all mean everything that remains."""
+    assert amount == read_payment_action(_with(_action(), "transaction.amount", value))
+
+
+@pytest.mark.parametrize("value", [1, 99, -100, "100", 100.0, False, 2**31])
+def test_wrong_amounts_of_captures_and_refunds(value: object) -> None:
+    """Anything else is refused under the field's name."""
+    with pytest.raises(Refusal) as caught:
+        read_payment_action(_with(_action(), "transaction.amount", value))
+    assert _codes(caught.value) == [("InvalidRequest", "transaction.amount")]
+
+
+def test_a_cancel_takes_the_flag_and_no_amount() -> None:
+    """The flag is read as a boolean; a field that cancel does not have is refused."""
+    body = _with(_action(), "transaction.amount", MISSING)
+    assert not read_cancellation(body)
+    assert read_cancellation({**body, "shouldReleaseRemainingFunds": True})
+    for wrong in (_action(), {**body, "shouldReleaseRemainingFunds": "true"}, {**body, "releaseRemaining": True}):
+        with pytest.raises(Refusal):
+            read_cancellation(wrong)
+
+
+def test_a_force_approve_knows_two_fields() -> None:
+    """Number and token, both optional, and nothing else."""
+    assert read_approval({}) is None
+    assert read_approval({"customerPhoneNumber": "91234567", "token": "abc"}) == "abc"
+    with pytest.raises(Refusal):
+        read_approval({"mobileNumber": "91234567"})
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "code"),
+    [
+        (b"{}", "text/plain", "Content-Type"),
+        (b"{}", "", "Content-Type"),
+        (b"{", "application/json", "body"),
+        (b"", "application/json", "body"),
+        (b"[]", "application/json", "body"),
+        (b'{"a":1,"a":2}', "application/json", "body"),
+        (b'{"a":NaN}', "application/json", "body"),
+        (b'{"a":-Infinity}', "application/json", "body"),
+        (b"\xff", "application/json", "body"),
+        (b"[" * 100_000, "application/json", "body"),
+    ],
+)
+def test_what_is_no_json_object_is_refused(body: bytes, content_type: str, code: str) -> None:
+    """Another content type, broken JSON, a name given twice, numbers that JSON does not have."""
+    with pytest.raises(Refusal) as caught:
+        read_json(body, content_type)
+    assert _codes(caught.value) == [("InvalidRequest", code)]
+
+
+def test_a_content_type_may_name_its_charset() -> None:
+    """Parameters and case of the content type do not matter."""
+    assert read_json(b'{"a": 1}', "Application/JSON; charset=UTF-8") == {"a": 1}
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    )
+)
+def test_no_json_breaks_the_checks(value: object) -> None:
+    """Whatever a client sends is read or refused: nothing else escapes."""
+    for read in (read_initiation, read_payment_action, read_cancellation, read_approval):
+        body = {"merchantInfo": value, "transaction": value, "customerInfo": value, "token": value}
+        with contextlib.suppress(Refusal):
+            read(read_json(json.dumps(body).encode(), "application/json"))
+
+
+def test_order_ids_in_paths() -> None:
+    """A path's order id obeys the same rule as a body's."""
+    check_order_id("acme-1")
+    for wrong in ("", "a/b", "acme-1\n", "a" * 51):
+        with pytest.raises(Refusal):
+            check_order_id(wrong)
+
+
+def test_idempotency_keys() -> None:
+    """At most 40 characters; required for captures and refunds, optional for force approve."""
+    assert check_request_id("k" * 40) == "k" * 40
+    assert check_request_id(None, required=False) == ""
+    for wrong in (None, "", "k" * 41):
+        with pytest.raises(Refusal) as caught:
+            check_request_id(wrong)
+        assert _codes(caught.value) == [("InvalidRequest", "X-Request-Id")]
+
+
+def test_a_merchants_shipping_answer() -> None:
+    """It must hold address, order and at least one whole method."""
+    good = {"addressId": 100, "orderId": "acme-1", "shippingDetails": [STATIC_SHIPPING]}
+    assert breaches_of_shipping_answer(good) == []
+    assert breaches_of_shipping_answer({**good, "shippingDetails": []})[0][0] == "shippingDetails"
+    assert breaches_of_shipping_answer({"orderId": "acme-1"})[0] == ("addressId", "is required")
