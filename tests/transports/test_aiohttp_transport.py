@@ -13,7 +13,7 @@ import aiohttp
 import pytest
 
 from tests.transports.conformance import client_context, framed, server_context
-from tests.transports.raw_server import OK, Connection, RawServer, ReceivedRequest, dead_port, raw_server
+from tests.transports.raw_server import OK, Connection, ReceivedRequest, dead_port, raw_server
 from vipps_async.config import Timeouts
 from vipps_async.errors import ConfigurationError, InvalidInputError, OutcomeUnknown, RequestNotSent
 from vipps_async.transports import MAX_RESPONSE_BYTES, AiohttpTransport, Request, Transport
@@ -56,7 +56,7 @@ def _post(url: str, body: bytes | None = b"{}", **headers: str) -> Request:
     ],
 )
 async def test_sends_the_headers_given_and_no_others(
-    own_session: MakeTransport, adopted: bool, method: str, body: bytes | None, length: str | None
+    own_session: MakeTransport, *, adopted: bool, method: str, body: bytes | None, length: str | None
 ) -> None:
     """Only Host and Content-Length are added, whatever a session was built with."""
     given = {"Authorization": "Bearer ours", "X-Request-Id": "k-1", "content-type": "application/json"}
@@ -188,7 +188,7 @@ async def test_no_cookie_is_kept(own_session: MakeTransport) -> None:
 @pytest.mark.parametrize("method", ["POST", "GET", "PUT"])
 @pytest.mark.parametrize("early", [b"HTTP/1.1 408 Time-out\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", OK])
 async def test_what_came_before_the_request_is_not_its_answer(
-    own_session: MakeTransport, early: bytes, method: str, adopted: bool
+    own_session: MakeTransport, early: bytes, method: str, *, adopted: bool
 ) -> None:
     """An answer that waits on an idle connection is never taken for that of the next request, which is not sent."""
 
@@ -200,10 +200,9 @@ async def test_what_came_before_the_request_is_not_its_answer(
         transport = own_session(session=session if adopted else None)
         await transport.send(_post(server.url))
         server.bytes_read = 0
-        received = _reading(server, transport, session if adopted else None)
         server.connections[0].send_now(early)
         async with asyncio.timeout(5):
-            await received
+            await _taken_in(transport, session if adopted else None)
         with pytest.raises(RequestNotSent, match="spoke before the request was written"):
             await transport.send(Request(method=method, url=server.url, headers={}, body=b"{}"))
         assert server.bytes_read == 0
@@ -211,13 +210,13 @@ async def test_what_came_before_the_request_is_not_its_answer(
     assert len(server.connections) == 2
 
 
-async def _reading(server: RawServer, transport: AiohttpTransport, session: aiohttp.ClientSession | None) -> None:
-    # Until the client's event loop has taken in what the server sent while the connection was idle.
+async def _taken_in(transport: AiohttpTransport, session: aiohttp.ClientSession | None) -> None:
+    # Until the client's event loop has read what the server sent over the idle connection.
     own = session or transport._session
     assert own is not None
     assert own.connector is not None
     (connections,) = own.connector._conns.values()
-    while not connections[0][0].should_close:
+    while not connections[0][0].should_close:  # noqa: ASYNC110 - aiohttp tells nobody about such bytes
         await asyncio.sleep(0)
 
 
@@ -278,7 +277,7 @@ def _names(request: ReceivedRequest) -> set[str]:
     return {name.lower() for name, _ in request.headers}
 
 
-@pytest.mark.filterwarnings("ignore:The 'auth' parameter is deprecated:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # newer versions of aiohttp advise against `auth`
 async def test_the_password_of_an_adopted_session_is_not_sent(own_session: MakeTransport) -> None:
     """`auth` of the session neither replaces our Authorization nor joins a request that has none."""
     auth = aiohttp.BasicAuth("them", CANARY)
@@ -363,7 +362,7 @@ async def test_closing_ends_what_is_under_way(own_session: MakeTransport) -> Non
 
 
 @pytest.mark.parametrize("adopted", [False, True])
-def test_another_event_loop_is_refused(adopted: bool) -> None:
+def test_another_event_loop_is_refused(*, adopted: bool) -> None:
     """A transport that was opened in one event loop says so in another, before any I/O."""
     first, second = asyncio.new_event_loop(), asyncio.new_event_loop()
 
