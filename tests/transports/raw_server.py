@@ -73,7 +73,7 @@ class Connection:
 
     def send_now(self, data: bytes) -> None:
         """Send bytes at once, without giving the event loop a chance to see them on the other side."""
-        self.writer.get_extra_info("socket").send(data)
+        self.writer.transport.write(data)
 
     def reset(self) -> None:
         """Close with a RST."""
@@ -154,6 +154,8 @@ async def raw_server(script: Script, *, tls: ssl.SSLContext | None = None) -> As
     finally:
         server.stopping.set()
         server.listener.close()
+        for connection in server.connections:
+            connection.writer.transport.abort()  # wakes the scripts that wait for more
         if tasks:
             await asyncio.wait(tasks, timeout=PATIENCE)
         await asyncio.wait_for(server.listener.wait_closed(), PATIENCE)

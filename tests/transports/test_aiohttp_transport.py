@@ -1,0 +1,584 @@
+"""What the aiohttp transport promises when nothing fails, and around its edges."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import ssl
+import zlib
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import aiohttp
+import pytest
+
+from tests.transports.conformance import client_context, framed, server_context
+from tests.transports.raw_server import OK, Connection, ReceivedRequest, dead_port, raw_server
+from vipps_async.config import Timeouts
+from vipps_async.errors import ConfigurationError, InvalidInputError, OutcomeUnknown, RequestNotSent
+from vipps_async.transports import MAX_RESPONSE_BYTES, AiohttpTransport, Request, Transport
+
+MakeTransport = Callable[..., AiohttpTransport]
+CANARY = "canary-91bc"
+
+
+async def _answer_all(connection: Connection) -> None:
+    while True:
+        await connection.answer()
+
+
+def _answering(data: bytes) -> Callable[[Connection], Coroutine[Any, Any, None]]:
+    async def script(connection: Connection) -> None:
+        await connection.answer(data)
+        await connection.close()
+
+    return script
+
+
+def _post(url: str, body: bytes | None = b"{}", **headers: str) -> Request:
+    return Request(method="POST", url=url, headers=headers, body=body)
+
+
+# --- requests ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("adopted", [False, True])
+@pytest.mark.parametrize(
+    ("method", "body", "length"),
+    [
+        ("POST", b'{"a":1}', "7"),
+        ("POST", None, "0"),
+        ("PUT", b'{"a":1}', "7"),
+        ("PUT", None, "0"),
+        ("GET", None, None),
+        ("DELETE", None, None),
+        ("GET", b"", "0"),
+    ],
+)
+async def test_sends_the_headers_given_and_no_others(
+    own_session: MakeTransport, *, adopted: bool, method: str, body: bytes | None, length: str | None
+) -> None:
+    """Only Host and Content-Length are added, whatever a session was built with."""
+    given = {"Authorization": "Bearer ours", "X-Request-Id": "k-1", "content-type": "application/json"}
+    async with (
+        raw_server(_answer_all) as server,
+        aiohttp.ClientSession(
+            headers={"X-Theirs": "1", "authorization": "Bearer theirs", "User-Agent": "theirs"}, cookies={"theirs": "1"}
+        ) as session,
+    ):
+        transport = own_session(session=session if adopted else None)
+        await transport.send(Request(method=method, url=f"{server.url}/p", headers=given, body=body))
+    (request,) = server.requests
+    host = {"Host": f"127.0.0.1:{server.port}"}
+    assert dict(request.headers) == host | given | ({} if length is None else {"Content-Length": length})
+    assert len(request.headers) == len(dict(request.headers))
+    assert request.body == (body or b"")
+    assert request.line == f"{method} /p HTTP/1.1"
+
+
+@pytest.mark.parametrize("target", ["/a%2Fb/%7Ec/%41;x=1?q=%20+%2B&r=%C3%A6", "/", "/~a/(b)!", "/a//b/../c/./d?x?y"])
+async def test_the_url_reaches_the_wire_unchanged(own_session: MakeTransport, target: str) -> None:
+    """Path and query are sent byte for byte, neither decoded nor encoded nor tidied up."""
+    async with raw_server(_answer_all) as server:
+        await own_session().send(_post(server.url + target))
+    assert server.requests[0].line == f"POST {target} HTTP/1.1"
+
+
+async def test_connections_are_kept_and_shared(own_session: MakeTransport) -> None:
+    """Requests in a row use one connection."""
+    async with raw_server(_answer_all) as server:
+        transport = own_session()
+        for method in ("POST", "GET", "PUT", "POST"):
+            await transport.send(Request(method=method, url=server.url, headers={}))
+    assert len(server.requests) == 4
+    assert len(server.connections) == 1
+
+
+async def test_no_more_connections_than_the_limit(own_session: MakeTransport) -> None:
+    """The limit bounds the connections that are open at once."""
+    async with raw_server(_answer_all) as server:
+        transport = own_session(limit=2)
+        await asyncio.gather(*(transport.send(_post(server.url)) for _ in range(10)))
+    assert len(server.requests) == 10
+    assert len(server.connections) <= 2
+
+
+@pytest.mark.parametrize("url", ["/relative", "ftp://host/x", "http://", "http://[::1/x", "http://host:99999/x", ""])
+async def test_a_url_that_cannot_be_used_is_refused_before_any_io(own_session: MakeTransport, url: str) -> None:
+    """A URL that is no absolute http or https URL is an error of the caller's, and is not quoted."""
+    with pytest.raises(InvalidInputError, match="absolute http or https URL") as caught:
+        await own_session().send(_post(url))
+    assert caught.value.value is None
+
+
+async def test_a_mistake_in_the_program_is_no_failure_of_the_network(own_session: MakeTransport) -> None:
+    """A TypeError passes through: it must not look like something to retry."""
+    async with raw_server(_answer_all) as server:
+        with pytest.raises(TypeError):
+            await own_session().send(_post(server.url, **{"X-Number": 1}))  # type: ignore[arg-type]  # on purpose
+    assert server.requests == []
+
+
+# --- answers -------------------------------------------------------------------------------------------------------
+
+
+async def test_the_answer_comes_whole(own_session: MakeTransport) -> None:
+    """Status, headers with names in lower case (the last one wins), and the exact body."""
+    answer = b"HTTP/1.1 402 Odd\r\nX-A: 1\r\nx-a: 2\r\nX-B: \xe6\r\nContent-Length: 4\r\n\r\n\x00\xff{}"
+    async with raw_server(_answering(answer)) as server:
+        response = await own_session().send(_post(server.url))
+    assert response.status == 402
+    assert dict(response.headers) == {"x-a": "2", "x-b": "\xe6", "content-length": "4"}
+    assert response.body == b"\x00\xff{}"
+
+
+@pytest.mark.parametrize("status", [200, 204, 301, 304, 404, 500, 599])
+async def test_any_status_is_an_answer(own_session: MakeTransport, status: int) -> None:
+    """No status raises, and no redirect is followed."""
+    answer = f"HTTP/1.1 {status} X\r\nLocation: /elsewhere\r\nContent-Length: 0\r\n\r\n".encode()
+    async with raw_server(_answering(answer)) as server:
+        assert (await own_session().send(_post(server.url))).status == status
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "body"),
+    [
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n1\r\n}\r\n0\r\n\r\n", b"{}"),
+        (b"HTTP/1.1 200 OK\r\n\r\n{}", b"{}"),
+        (b"HTTP/1.0 200 OK\r\n\r\n{}", b"{}"),
+        (b"HTTP/1.1 100 Continue\r\n\r\n" + OK, b"{}"),
+        (framed(gzip.compress(b"{}"), "Content-Encoding: gzip"), b"{}"),
+        (framed(zlib.compress(b"{}"), "Content-Encoding: deflate"), b"{}"),
+        (framed(b"x" * MAX_RESPONSE_BYTES), b"x" * MAX_RESPONSE_BYTES),
+        (framed(gzip.compress(b"x" * MAX_RESPONSE_BYTES), "Content-Encoding: gzip"), b"x" * MAX_RESPONSE_BYTES),
+    ],
+    ids=["chunked", "until close", "HTTP/1.0", "after an interim answer", "gzip", "deflate", "1 MiB", "1 MiB, gzip"],
+)
+async def test_bodies_are_read_however_they_are_framed(own_session: MakeTransport, answer: bytes, body: bytes) -> None:
+    """Chunked, until the end of the connection, compressed, and as large as may be."""
+    async with raw_server(_answering(answer)) as server:
+        assert (await own_session().send(_post(server.url))).body == body
+
+
+async def test_the_answer_to_head_has_no_body(own_session: MakeTransport) -> None:
+    """Length and coding of an answer to HEAD describe a body that does not come."""
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\nContent-Encoding: gzip\r\n\r\n"
+    async with raw_server(_answering(answer)) as server:
+        response = await own_session().send(Request(method="HEAD", url=server.url, headers={}))
+    assert response.body == b""
+
+
+async def test_no_cookie_is_kept(own_session: MakeTransport) -> None:
+    """A cookie that the server sets does not come back."""
+    answer = b"HTTP/1.1 200 OK\r\nSet-Cookie: a=1\r\nContent-Length: 0\r\n\r\n"
+
+    async def script(connection: Connection) -> None:
+        await connection.answer(answer)
+        await connection.answer(answer)
+
+    async with raw_server(script) as server:
+        transport = own_session()
+        for _ in range(2):
+            await transport.send(_post(server.url.replace("127.0.0.1", "localhost")))
+    assert [name for request in server.requests for name, _ in request.headers if name.lower() == "cookie"] == []
+
+
+@pytest.mark.parametrize("adopted", [False, True])
+@pytest.mark.parametrize("method", ["POST", "GET", "PUT"])
+@pytest.mark.parametrize("early", [b"HTTP/1.1 408 Time-out\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", OK])
+async def test_what_came_before_the_request_is_not_its_answer(
+    own_session: MakeTransport, early: bytes, method: str, *, adopted: bool
+) -> None:
+    """An answer that waits on an idle connection is never taken for that of the next request, which is not sent."""
+
+    async def script(connection: Connection) -> None:
+        await connection.answer()
+        await connection.take_in()
+
+    async with raw_server(script) as server, aiohttp.ClientSession() as session:
+        transport = own_session(session=session if adopted else None)
+        await transport.send(_post(server.url))
+        server.bytes_read = 0
+        server.connections[0].send_now(early)
+        async with asyncio.timeout(5):
+            await _taken_in(transport, session if adopted else None)
+        with pytest.raises(RequestNotSent, match="spoke before the request was written"):
+            await transport.send(Request(method=method, url=server.url, headers={}, body=b"{}"))
+        assert server.bytes_read == 0
+        assert (await transport.send(_post(server.url))).status == 200, "the transport goes on with a new connection"
+    assert len(server.connections) == 2
+
+
+async def _taken_in(transport: AiohttpTransport, session: aiohttp.ClientSession | None) -> None:
+    # Until the client's event loop has read what the server sent over the idle connection.
+    own = session or transport._session
+    assert own is not None
+    assert own.connector is not None
+    (connections,) = own.connector._conns.values()
+    while not connections[0][0].should_close:  # noqa: ASYNC110 - aiohttp tells nobody about such bytes
+        await asyncio.sleep(0)
+
+
+async def test_a_stand_in_for_a_session_is_believed(
+    own_session: MakeTransport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tests that replace aiohttp's own request method get their answer, though nothing was written."""
+    async with raw_server(_answer_all) as server, aiohttp.ClientSession() as session:
+        real = session._request
+
+        async def faked(method: str, url: object, **_keywords: object) -> aiohttp.ClientResponse:
+            return await real("GET", server.url)
+
+        monkeypatch.setattr(
+            aiohttp.ClientSession, "_request", lambda _self, *args, **keywords: faked(*args, **keywords)
+        )
+        assert (await own_session().send(_post("https://apitest.vipps.no/x"))).body == b"{}"
+
+
+# --- adopting a session --------------------------------------------------------------------------------------------
+
+
+async def test_an_adopted_session_stays_as_it_was(own_session: MakeTransport) -> None:
+    """Its cookie jar, headers and settings are neither used nor changed, and it stays open."""
+    answer = b"HTTP/1.1 500 No\r\nSet-Cookie: ours=1; Path=/\r\nContent-Length: 2\r\n\r\n{}"
+    jar = aiohttp.CookieJar(unsafe=True)
+
+    async def script(connection: Connection) -> None:
+        await connection.answer(answer)
+        await connection.answer(OK)
+
+    async with (
+        raw_server(script) as server,
+        aiohttp.ClientSession(
+            base_url="http://127.0.0.1:1/api/",
+            cookie_jar=jar,
+            cookies={"theirs": "1"},
+            raise_for_status=True,
+            auto_decompress=False,
+            headers={"X-Theirs": "1"},
+            connector_owner=True,
+        ) as session,
+    ):
+        transport = own_session(session=session)
+        assert (await transport.send(_post(server.url))).status == 500
+        await transport.aclose()
+        assert not session.closed
+        async with session.get(server.url + "/theirs") as response:
+            assert await response.text() == "{}"
+        assert [cookie.key for cookie in jar] == ["theirs"]
+        assert dict(session.headers) == {"X-Theirs": "1"}
+    ours, theirs = server.requests
+    assert "cookie" not in _names(ours)
+    assert {"cookie", "x-theirs"} <= _names(theirs)
+
+
+def _names(request: ReceivedRequest) -> set[str]:
+    return {name.lower() for name, _ in request.headers}
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # newer versions of aiohttp advise against `auth`
+async def test_the_password_of_an_adopted_session_is_not_sent(own_session: MakeTransport) -> None:
+    """`auth` of the session neither replaces our Authorization nor joins a request that has none."""
+    auth = aiohttp.BasicAuth("them", CANARY)
+    async with raw_server(_answer_all) as server, aiohttp.ClientSession(auth=auth) as session:
+        transport = own_session(session=session)
+        await transport.send(_post(server.url, Authorization="Bearer ours"))
+        await transport.send(_post(server.url))
+    first, second = server.requests
+    assert ("Authorization", "Bearer ours") in first.headers
+    assert "authorization" not in _names(second)
+
+
+async def test_the_traces_of_an_adopted_session_see_its_requests(own_session: MakeTransport) -> None:
+    """What the caller uses for observing keeps working."""
+    seen: list[str] = []
+    trace = aiohttp.TraceConfig()
+
+    async def started(_session: object, _context: object, params: aiohttp.TraceRequestStartParams) -> None:
+        seen.append(params.method)
+
+    trace.on_request_start.append(started)
+    async with raw_server(_answer_all) as server, aiohttp.ClientSession(trace_configs=[trace]) as session:
+        await own_session(session=session).send(_post(server.url))
+    assert seen == ["POST"]
+
+
+async def test_a_closed_session_cannot_be_used(own_session: MakeTransport) -> None:
+    """A session that its owner has closed is named before any I/O."""
+    session = aiohttp.ClientSession()
+    transport = own_session(session=session)
+    await session.close()
+    with pytest.raises(ConfigurationError, match="ClientSession of this transport is closed"):
+        await transport.send(_post("http://127.0.0.1:1"))
+
+
+@pytest.mark.parametrize("keywords", [{"limit": 5}, {"trust_env": True}])
+async def test_what_an_adopted_session_already_has_cannot_be_given(keywords: dict[str, Any]) -> None:
+    """`limit` and `trust_env` belong to the session itself."""
+    async with aiohttp.ClientSession() as session:
+        with pytest.raises(ConfigurationError, match="cannot be given together"):
+            AiohttpTransport(session, **keywords)
+
+
+# --- opening and closing -------------------------------------------------------------------------------------------
+
+
+def test_nothing_is_opened_before_the_first_request() -> None:
+    """A transport can be made where no event loop runs."""
+    transport: Transport = AiohttpTransport()
+    asyncio.run(transport.aclose())
+
+
+async def test_closing_twice_is_fine_and_sending_afterwards_is_not() -> None:
+    """After aclose(), send() is refused before any I/O."""
+    async with raw_server(_answer_all) as server:
+        transport = AiohttpTransport()
+        await transport.send(_post(server.url))
+        await transport.aclose()
+        await transport.aclose()
+        with pytest.raises(ConfigurationError, match="the transport is closed"):
+            await transport.send(_post(server.url))
+    assert len(server.requests) == 1
+
+
+async def test_closing_ends_what_is_under_way(own_session: MakeTransport) -> None:
+    """A request in flight when the transport is closed fails as unknown."""
+    received = asyncio.Event()
+
+    async def script(connection: Connection) -> None:
+        await connection.read_request()
+        received.set()
+        await connection.stall()
+
+    async with raw_server(script) as server:
+        transport = own_session()
+        sending = asyncio.create_task(transport.send(_post(server.url)))
+        async with asyncio.timeout(5):
+            await received.wait()
+            await transport.aclose()
+            with pytest.raises(OutcomeUnknown):
+                await sending
+
+
+@pytest.mark.parametrize("adopted", [False, True])
+def test_another_event_loop_is_refused(*, adopted: bool) -> None:
+    """A transport that was opened in one event loop says so in another, before any I/O."""
+    first, second = asyncio.new_event_loop(), asyncio.new_event_loop()
+
+    async def opened() -> tuple[AiohttpTransport, aiohttp.ClientSession | None]:
+        async with raw_server(_answer_all) as server:
+            session = aiohttp.ClientSession() if adopted else None
+            transport = AiohttpTransport(session)
+            await transport.send(_post(server.url))
+            return transport, session
+
+    async def closed(transport: AiohttpTransport, session: aiohttp.ClientSession | None) -> None:
+        await transport.aclose()
+        if session is not None:
+            await session.close()
+
+    transport, session = first.run_until_complete(opened())
+    with pytest.raises(ConfigurationError, match="another event loop"):
+        second.run_until_complete(transport.send(_post("http://127.0.0.1:1")))
+    if not adopted:
+        with pytest.raises(ConfigurationError, match="another event loop"):
+            second.run_until_complete(transport.aclose())
+    first.run_until_complete(closed(transport, session))
+    first.close()
+    second.close()
+
+
+# --- cancelling ----------------------------------------------------------------------------------------------------
+
+
+def _open_connections(transport: AiohttpTransport) -> int:
+    assert transport._session is not None
+    connector = transport._session.connector
+    assert connector is not None
+    return len(connector._acquired)
+
+
+@pytest.mark.parametrize("method", ["POST", "GET", "PUT"])
+@pytest.mark.parametrize("moment", ["before the first step", "in flight", "in the body"])
+async def test_cancelling_leaves_the_transport_usable(own_session: MakeTransport, moment: str, method: str) -> None:
+    """CancelledError comes through, the connection is given up, and the next request works."""
+    reached = asyncio.Event()
+
+    async def script(connection: Connection) -> None:
+        await connection.read_request()
+        if connection.number == 0 and moment != "before the first step":
+            if moment == "in the body":
+                await connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{")
+            reached.set()
+            await connection.stall()
+        await connection.send(OK)
+        await connection.stall()
+
+    async with raw_server(script) as server:
+        transport = own_session(limit=1)
+        request = Request(method=method, url=server.url, headers={}, body=b"{}")
+        sending = asyncio.create_task(transport.send(request))
+        async with asyncio.timeout(5):
+            if moment != "before the first step":
+                await reached.wait()
+            sending.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await sending
+            assert len(server.requests) == (0 if moment == "before the first step" else 1)
+            assert (await transport.send(request)).status == 200
+        assert _open_connections(transport) == 0
+
+
+async def test_cancelling_at_every_step_leaks_nothing(own_session: MakeTransport) -> None:
+    """Cancelled after any number of turns of the loop, a request leaves no connection taken."""
+    async with raw_server(_answer_all) as server:
+        transport = own_session(limit=1)
+        finished = 0
+        for turns in range(60):
+            sending = asyncio.create_task(transport.send(_post(server.url)))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            sending.cancel()
+            try:
+                await sending
+                finished += 1
+            except asyncio.CancelledError:
+                pass
+            async with asyncio.timeout(5):
+                assert (await transport.send(_post(server.url))).status == 200
+            assert _open_connections(transport) == 0
+    assert finished > 0, "the last ones must have had turns enough to finish"
+
+
+# --- proxies and TLS -----------------------------------------------------------------------------------------------
+
+
+async def _tunnel(connection: Connection) -> None:
+    request = await connection.read_request()
+    host, _, port = request.line.split()[1].rpartition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    await connection.send(b"HTTP/1.1 200 OK\r\n\r\n")
+    try:
+        await asyncio.gather(_pump(connection.reader, writer), _pump(reader, connection.writer))
+    finally:
+        writer.transport.abort()
+
+
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while data := await reader.read(65536):
+        writer.write(data)
+        await writer.drain()
+    writer.close()
+
+
+@pytest.mark.parametrize("source", ["argument", "environment"])
+async def test_tunnels_through_a_proxy(
+    own_session: MakeTransport, source: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A proxy given, or named by the environment if that is trusted, is used, and the certificate is still verified."""
+    async with raw_server(_answer_all, tls=server_context("127.0.0.1")) as server, raw_server(_tunnel) as proxy:
+        proxy_url = f"http://user:{CANARY}@127.0.0.1:{proxy.port}"
+        monkeypatch.setenv("https_proxy", proxy_url)
+        monkeypatch.setenv("no_proxy", "other.example")
+        chosen: dict[str, Any] = {"proxy": proxy_url} if source == "argument" else {"trust_env": True}
+        transport = own_session(ssl_context=client_context(), **chosen)
+        for _ in range(2):
+            await transport.send(_post(f"https://127.0.0.1:{server.port}/x", Authorization="Bearer ours"))
+        await transport.aclose()
+    (connect,) = proxy.requests
+    assert connect.line == f"CONNECT 127.0.0.1:{server.port} HTTP/1.1"
+    assert "proxy-authorization" in _names(connect)
+    assert ("Authorization", "Bearer ours") not in connect.headers
+    assert [("Authorization", "Bearer ours") in request.headers for request in server.requests] == [True, True]
+
+
+@pytest.mark.parametrize(
+    ("keywords", "no_proxy"), [({"trust_env": True}, "127.0.0.1"), ({"trust_env": False}, ""), ({}, "")]
+)
+async def test_the_environment_is_left_out_unless_trusted(
+    own_session: MakeTransport, monkeypatch: pytest.MonkeyPatch, keywords: dict[str, Any], no_proxy: str
+) -> None:
+    """Proxies of the environment count only with trust_env, and not for hosts in NO_PROXY."""
+    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{dead_port()}")
+    monkeypatch.setenv("no_proxy", no_proxy)
+    async with raw_server(_answer_all) as server:
+        assert (await own_session(**keywords).send(_post(server.url))).status == 200
+
+
+async def test_a_netrc_file_is_never_used(
+    own_session: MakeTransport, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Trusting the environment's proxies does not send a password that a netrc file has for every host."""
+    netrc = tmp_path_factory.mktemp("home") / "netrc"
+    netrc.write_text(f"default login them password {CANARY}\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    async with raw_server(_answer_all) as server:
+        ours = own_session(trust_env=True)
+        await ours.send(_post(server.url, Authorization="Bearer ours"))
+        await ours.send(_post(server.url))
+        async with aiohttp.ClientSession(trust_env=True) as session:
+            theirs = own_session(session=session)
+            await theirs.send(_post(server.url, Authorization="Bearer ours"))
+            await theirs.send(_post(server.url))
+    found = [value for request in server.requests for name, value in request.headers if name == "Authorization"]
+    assert found == ["Bearer ours", "Bearer ours"]
+
+
+@pytest.mark.parametrize("proxy", ["", "127.0.0.1:3128", "socks5://127.0.0.1:1", "http://", "http://h:99999", 7])
+def test_a_proxy_that_cannot_be_one_is_refused(proxy: Any) -> None:
+    """The proxy must be an http or https URL; it is not quoted, for it may hold a password."""
+    with pytest.raises(InvalidInputError, match="proxy must be the URL of an http or https proxy") as caught:
+        AiohttpTransport(proxy=proxy)
+    assert caught.value.value is None
+
+
+@pytest.mark.parametrize("limit", [0, -1, True, 1.5, "9"])
+def test_a_limit_that_makes_no_sense_is_refused(limit: Any) -> None:
+    """The limit is a whole number of at least 1."""
+    with pytest.raises(InvalidInputError, match="limit must be"):
+        AiohttpTransport(limit=limit)
+
+
+async def test_a_context_that_does_not_verify_is_refused() -> None:
+    """TLS verification has no switch: not by a context, nor by an adopted session's connector."""
+    lax = ssl.create_default_context()
+    lax.check_hostname = False
+    blind = ssl.create_default_context()
+    blind.check_hostname = False
+    blind.verify_mode = ssl.CERT_NONE
+    for context in (lax, blind):
+        with pytest.raises(ConfigurationError, match="do not verify"):
+            AiohttpTransport(ssl_context=context)
+    for setting in (False, blind):
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=setting)) as session:
+            with pytest.raises(ConfigurationError, match="do not verify"):
+                AiohttpTransport(session)
+            AiohttpTransport(session, ssl_context=ssl.create_default_context())
+
+
+async def test_a_private_authority_and_a_client_certificate_are_honoured(own_session: MakeTransport) -> None:
+    """The context's own trust is used, with a session of ours or an adopted one."""
+    async with raw_server(_answer_all, tls=server_context("localhost")) as server:
+        url = f"https://localhost:{server.port}"
+        assert (await own_session(ssl_context=client_context()).send(_post(url))).status == 200
+        async with aiohttp.ClientSession() as session:
+            transport = own_session(session=session, ssl_context=client_context())
+            assert (await transport.send(_post(url))).status == 200
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=client_context())) as session:
+            assert (await own_session(session=session).send(_post(url))).status == 200
+
+
+# --- time-outs -----------------------------------------------------------------------------------------------------
+
+
+async def test_time_outs_are_exact_and_each_request_has_its_own(own_session: MakeTransport) -> None:
+    """Time-outs over 5 seconds are not rounded up, and follow the request."""
+    received: list[aiohttp.ClientTimeout] = []
+    async with raw_server(_answer_all) as server:
+        transport = own_session()
+        for timeouts in (Timeouts(), Timeouts(connect=1.5, read=7.25, total=9.75)):
+            await transport.send(Request(method="GET", url=server.url, headers={}, timeouts=timeouts))
+            received.append(transport._client_timeout)
+    assert [(each.connect, each.sock_read, each.total) for each in received] == [(5, 15, 30), (1.5, 7.25, 9.75)]
+    assert all(each.ceil_threshold == float("inf") for each in received)
