@@ -28,6 +28,7 @@ class Shelf:
     shared: bool = False
 
     async def opened(self) -> Any:
+        """Make a journal here and open it."""
         journal = self.make()
         await journal.open()
         return journal
@@ -69,5 +70,3 @@ async def only(journal: Journal, wanted: Intent) -> Entry:
     """The one entry of the intent's order."""
     (entry,) = await journal.find(order_id=wanted.order_id, merchant_serial_number=wanted.merchant_serial_number)
     return entry
-
-
