@@ -1,0 +1,516 @@
+"""What every journal promises, tried on each kind of them."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+from attrs import evolve
+
+from tests.journals.material import LONG, MOMENT, MSN, Shelf, all_open, all_recent, intent, only, settlement
+from vipps_async.errors import InvalidInputError, JournalError
+from vipps_async.journals import Entry, Journal, MemoryJournal, Outcome, PostgresJournal, SqliteJournal, Standing
+
+
+def typed(memory: MemoryJournal, sqlite: SqliteJournal, postgres: PostgresJournal) -> list[Journal]:
+    """Checked by the type checkers alone: all three are journals."""
+    return [memory, sqlite, postgres]
+
+
+class TestBegin:
+    """Taking an operation in hand before it is sent."""
+
+    async def test_a_new_intent_is_mine(self, journal: Journal) -> None:
+        """A new intent comes back as MINE, open, with its owner and the end of the lease."""
+        before = datetime.now(UTC)
+        standing, entry = await journal.begin(intent(), owner="a", lease=LONG)
+        assert (standing, entry.intent, entry.settlement, entry.owner) == (Standing.MINE, intent(), None, "a")
+        assert abs(entry.lease_until - before - timedelta(seconds=LONG)) < timedelta(minutes=1)
+        assert entry.lease_until.utcoffset() == timedelta(0)
+        assert await only(journal, intent()) == entry
+
+    async def test_the_holder_may_begin_again(self, journal: Journal) -> None:
+        """The owner that has it in hand gets it again, with the original intent."""
+        await journal.begin(intent(), owner="a", lease=LONG)
+        later = intent(created_at=MOMENT + timedelta(days=1))
+        standing, entry = await journal.begin(later, owner="a", lease=LONG)
+        assert (standing, entry.intent) == (Standing.MINE, intent())
+
+    async def test_another_owner_has_to_wait_for_the_lease(self, journal: Journal) -> None:
+        """While the lease runs, another owner is told who has it."""
+        await journal.begin(intent(), owner="a", lease=LONG)
+        standing, entry = await journal.begin(intent(), owner="b", lease=LONG)
+        assert (standing, entry.owner) == (Standing.TAKEN, "a")
+        assert (await only(journal, intent())).owner == "a"
+
+    async def test_a_lease_that_ran_out_is_taken_over_once(self, journal: Journal) -> None:
+        """After the lease the next one takes it, keeps the original intent, and then has it to itself."""
+        await journal.begin(intent(), owner="a", lease=0)
+        later = intent(created_at=MOMENT + timedelta(days=1))
+        standing, entry = await journal.begin(later, owner="b", lease=LONG)
+        assert (standing, entry.owner, entry.intent) == (Standing.MINE, "b", intent())
+        assert (await journal.begin(intent(), owner="a", lease=LONG))[0] is Standing.TAKEN
+        assert await only(journal, intent()) == entry
+
+    @pytest.mark.parametrize("outcome", [None, *Outcome])
+    async def test_another_payload_is_never_sent(self, journal: Journal, outcome: Outcome | None) -> None:
+        """The same identity with another digest is a MISMATCH, whatever became of it, and nothing is changed."""
+        await journal.begin(intent(), owner="a", lease=0)
+        if outcome is not None:
+            await journal.settle(intent(), settlement(outcome))
+        other = intent(digest="0" * 64, body=b"{}", amount=1)
+        before = await only(journal, intent())
+        assert await journal.begin(other, owner="a", lease=LONG) == (Standing.MISMATCH, before)
+        assert await journal.claim(other, owner="a", lease=LONG) == (Standing.MISMATCH, before)
+        await journal.settle(other, settlement(Outcome.DONE, b"other"))
+        await journal.release(other, note="other")
+        assert await only(journal, intent()) == before
+
+    @pytest.mark.parametrize(
+        "part", [{"key": "k2"}, {"operation": "refund"}, {"order_id": "acme-2"}, {"merchant_serial_number": "654321"}]
+    )
+    async def test_each_part_of_the_identity_counts(self, journal: Journal, part: dict[str, str]) -> None:
+        """An intent that differs in one part of the identity is another entry."""
+        await journal.begin(intent(), owner="a", lease=LONG)
+        assert (await journal.begin(intent(**part), owner="b", lease=LONG))[0] is Standing.MINE
+        assert len(await all_open(journal)) == 2
+
+    @pytest.mark.parametrize("outcome", [Outcome.DONE, Outcome.REFUSED])
+    async def test_a_settled_key_replays_its_outcome(self, journal: Journal, outcome: Outcome) -> None:
+        """A settled operation comes back with its recorded answer, to the byte."""
+        await journal.begin(intent(), owner="a", lease=LONG)
+        told = settlement(outcome, bytes(range(256)))
+        await journal.settle(intent(), told)
+        standing, entry = await journal.begin(intent(), owner="b", lease=LONG)
+        assert (standing, entry.settlement, entry.intent) == (Standing.SETTLED, told, intent())
+
+    async def test_what_was_not_done_may_begin_again(self, journal: Journal) -> None:
+        """After NOT_DONE the same key may be begun by anyone, and can then be settled for good."""
+        await journal.begin(intent(), owner="a", lease=LONG)
+        await journal.settle(intent(), settlement(Outcome.NOT_DONE), owner="a")
+        standing, entry = await journal.begin(intent(), owner="b", lease=LONG)
+        assert (standing, entry.settlement, entry.owner) == (Standing.MINE, None, "b")
+        assert len(await all_open(journal)) == 1
+        await journal.settle(intent(), settlement(Outcome.DONE), owner="b")
+        assert (await only(journal, intent())).settlement == settlement(Outcome.DONE)
+
+    async def test_thousand_at_once_are_all_there(self, journal: Journal) -> None:
+        """A thousand begins at the same time are each MINE, and each stands in the journal."""
+        wanted = [intent(number) for number in range(1000)]
+        found = await asyncio.gather(*(journal.begin(one, owner="a", lease=LONG) for one in wanted))
+        assert [entry.intent for standing, entry in found if standing is Standing.MINE] == wanted
+        assert {entry.intent.key for entry in await all_open(journal)} == {one.key for one in wanted}
+
+    async def test_of_two_owners_exactly_one_goes_on(self, shelf: Shelf, journal: Journal) -> None:
+        """The same identity begun by two owners at once is MINE for exactly one of them."""
+        other = await shelf.opened() if shelf.shared else journal
+        try:
+            found = await asyncio.gather(
+                *(
+                    each.begin(intent(number), owner=owner, lease=LONG)
+                    for number in range(100)
+                    for each, owner in ((journal, "a"), (other, "b"))
+                )
+            )
+        finally:
+            if shelf.shared:
+                await other.aclose()
+        pairs = [{found[at][0], found[at + 1][0]} for at in range(0, 200, 2)]
+        assert pairs == [{Standing.MINE, Standing.TAKEN}] * 100
+        holders = {entry.intent.key: entry.owner for standing, entry in found if standing is Standing.MINE}
+        assert {entry.intent.key: entry.owner for entry in await all_open(journal)} == holders
+
+    async def test_the_same_holder_twice_in_one_group(self, journal: Journal) -> None:
+        """The same intent begun twice at once by one owner makes one entry."""
+        found = await asyncio.gather(*(journal.begin(intent(), owner="a", lease=LONG) for _ in range(5)))
+        assert {standing for standing, _ in found} == {Standing.MINE}
+        assert len(await all_recent(journal)) == 1
+
+    @pytest.mark.parametrize("owner", ["", "a\0b", "\ud800"])
+    async def test_an_owner_has_a_name(self, journal: Journal, owner: str) -> None:
+        """An owner without a name that can be stored is refused before anything is noted."""
+        with pytest.raises(InvalidInputError, match="owner"):
+            await journal.begin(intent(), owner=owner, lease=LONG)
+        assert await all_recent(journal) == []
+
+    @pytest.mark.parametrize("lease", [-1, float("nan"), float("inf"), True, "5", 1e12])
+    async def test_a_lease_is_a_number_of_seconds(self, journal: Journal, lease: Any) -> None:
+        """A lease that is no number of seconds is refused before anything is noted."""
+        for ask in (journal.begin, journal.claim):
+            with pytest.raises(InvalidInputError, match="lease"):
+                await ask(intent(), owner="a", lease=lease)
+        with pytest.raises(InvalidInputError, match="lease"):
+            await journal.prepare([intent()], owner="a", lease=lease)
+
+
+class TestPrepare:
+    """Many intents in one commit."""
+
+    async def test_a_chunk_of_a_thousand(self, journal: Journal) -> None:
+        """A thousand intents are prepared at once and answered in their order."""
+        wanted = [intent(number) for number in reversed(range(1000))]
+        found = await journal.prepare(wanted, owner="a", lease=LONG)
+        assert [(standing, entry.intent) for standing, entry in found] == [(Standing.MINE, one) for one in wanted]
+        assert [entry.intent for entry in await all_open(journal)] == wanted
+
+    async def test_a_mixed_chunk(self, journal: Journal) -> None:
+        """Each intent of a chunk gets its own standing, also one that stands in the chunk twice."""
+        await journal.begin(intent(1), owner="b", lease=LONG)
+        await journal.begin(intent(2), owner="b", lease=LONG)
+        await journal.settle(intent(2), settlement())
+        await journal.begin(intent(3), owner="b", lease=0)
+        chunk = [intent(0), intent(1), intent(2), intent(3), intent(0), intent(1, digest="other")]
+        found = await journal.prepare(chunk, owner="a", lease=LONG)
+        mine, taken, settled = Standing.MINE, Standing.TAKEN, Standing.SETTLED
+        assert [standing for standing, _ in found] == [mine, taken, settled, mine, mine, Standing.MISMATCH]
+        assert len(await all_recent(journal)) == 4
+
+    async def test_nothing(self, journal: Journal) -> None:
+        """An empty chunk has an empty answer."""
+        assert await journal.prepare([], owner="a", lease=LONG) == []
+
+
+class TestSettle:
+    """Noting outcomes."""
+
+    @pytest.mark.parametrize("first", [Outcome.DONE, Outcome.REFUSED])
+    @pytest.mark.parametrize("second", list(Outcome))
+    async def test_the_first_truth_wins(self, journal: Journal, first: Outcome, second: Outcome) -> None:
+        """An outcome that is final stays, whatever is said later."""
+        await journal.begin(intent(), owner="a", lease=LONG)
+        await journal.settle(intent(), settlement(first, b"first"), owner="a")
+        await journal.settle(intent(), settlement(second, b"second"), owner="a")
+        await journal.release(intent(), note="late", owner="a")
+        entry = await only(journal, intent())
+        assert (entry.settlement, entry.note) == (settlement(first, b"first"), "")
+
+    async def test_not_done_gives_way_to_the_truth(self, journal: Journal) -> None:
+        """NOT_DONE is replaced by an outcome that is final."""
+        await journal.begin(intent(), owner="a", lease=LONG)
+        await journal.settle(intent(), settlement(Outcome.NOT_DONE))
+        await journal.settle(intent(), settlement(Outcome.DONE))
+        assert (await only(journal, intent())).settlement == settlement(Outcome.DONE)
+
+    async def test_a_late_not_done_does_not_reopen(self, journal: Journal) -> None:
+        """NOT_DONE from an owner that lost the entry to another one does not count; DONE does."""
+        await journal.begin(intent(), owner="a", lease=0)
+        await journal.begin(intent(), owner="b", lease=LONG)
+        await journal.settle(intent(), settlement(Outcome.NOT_DONE), owner="a")
+        assert (await only(journal, intent())).settlement is None
+        await journal.settle(intent(), settlement(Outcome.DONE), owner="a")
+        assert (await only(journal, intent())).settlement == settlement(Outcome.DONE)
+
+    async def test_an_outcome_is_known_at_once(self, journal: Journal) -> None:
+        """Whatever is asked after an outcome was accepted knows of it, flushed or not."""
+        await journal.prepare([intent(1), intent(2), intent(3)], owner="a", lease=LONG)
+        await journal.settle(intent(1), settlement())
+        assert (await journal.begin(intent(1), owner="a", lease=LONG))[0] is Standing.SETTLED
+        await journal.settle(intent(2), settlement())
+        assert [entry.intent for entry in await all_open(journal)] == [intent(3)]
+        await journal.settle(intent(3), settlement())
+        assert (await only(journal, intent(3))).settlement == settlement()
+
+    async def test_what_is_not_there_is_put_there(self, journal: Journal) -> None:
+        """An outcome whose intent is missing is noted together with the intent."""
+        await journal.settle(intent(), settlement(), owner="a")
+        entry = await only(journal, intent())
+        assert (entry.intent, entry.settlement) == (intent(), settlement())
+
+    async def test_many_outcomes(self, journal: Journal) -> None:
+        """Outcomes of a thousand operations all arrive, and nothing stays open."""
+        wanted = [intent(number) for number in range(1000)]
+        await journal.prepare(wanted, owner="a", lease=LONG)
+        await asyncio.gather(*(journal.settle(one, settlement(), owner="a") for one in wanted))
+        await journal.flush()
+        assert await all_open(journal) == []
+        assert [entry.settlement for entry in await all_recent(journal, limit=2000)] == [settlement()] * 1000
+
+
+class TestReleaseAndClaim:
+    """Handing operations on."""
+
+    async def test_a_released_entry_is_free_and_says_why(self, journal: Journal) -> None:
+        """After a release anyone may go on at once, and the reason stands there while it is open."""
+        await journal.begin(intent(), owner="a", lease=LONG)
+        await journal.release(intent(), note="no answer from Vipps", owner="a")
+        (entry,) = await all_open(journal)
+        assert (entry.note, entry.owner) == ("no answer from Vipps", "")
+        standing, entry = await journal.claim(intent(), owner="b", lease=LONG)
+        assert (standing, entry.owner, entry.note) == (Standing.MINE, "b", "no answer from Vipps")
+        await journal.settle(intent(), settlement(), owner="b")
+        assert (await only(journal, intent())).note == ""
+
+    async def test_a_released_entry_may_begin(self, journal: Journal) -> None:
+        """After a release another owner may begin it."""
+        await journal.begin(intent(), owner="a", lease=LONG)
+        await journal.release(intent(), note="")
+        assert (await journal.begin(intent(), owner="b", lease=LONG))[0] is Standing.MINE
+
+    async def test_a_late_release_does_not_free(self, journal: Journal) -> None:
+        """A release from an owner that lost the entry to another one does not end the other's lease."""
+        await journal.begin(intent(), owner="a", lease=0)
+        await journal.begin(intent(), owner="b", lease=LONG)
+        await journal.release(intent(), note="late", owner="a")
+        assert (await journal.claim(intent(), owner="c", lease=LONG))[0] is Standing.TAKEN
+
+    async def test_releasing_nothing(self, journal: Journal) -> None:
+        """A release of an entry that is not there makes none."""
+        await journal.release(intent(), note="x")
+        assert await all_recent(journal) == []
+
+    async def test_a_note_is_made_storable(self, journal: Journal) -> None:
+        """A note is cut to a thousand characters and loses what cannot be stored."""
+        await journal.begin(intent(), owner="a", lease=LONG)
+        await journal.release(intent(), note="\0\ud800ø" + "x" * 5000)
+        assert (await only(journal, intent())).note == "?ø" + "x" * 997
+
+    async def test_claims(self, journal: Journal) -> None:
+        """A claim gets what is free or its own, and is told of what is taken or settled."""
+        await journal.begin(intent(), owner="a", lease=LONG)
+        assert (await journal.claim(intent(), owner="b", lease=LONG))[0] is Standing.TAKEN
+        assert (await journal.claim(intent(), owner="a", lease=0))[0] is Standing.MINE
+        assert (await journal.claim(intent(), owner="b", lease=LONG))[0] is Standing.MINE
+        assert (await journal.claim(intent(), owner="a", lease=LONG))[0] is Standing.TAKEN
+        await journal.settle(intent(), settlement(Outcome.NOT_DONE))
+        standing, entry = await journal.claim(intent(), owner="b", lease=LONG)
+        assert (standing, entry.settlement) == (Standing.SETTLED, settlement(Outcome.NOT_DONE))
+        await journal.settle(intent(), settlement(Outcome.DONE))
+        assert (await journal.claim(intent(), owner="b", lease=LONG))[0] is Standing.SETTLED
+
+    async def test_claiming_what_is_not_there(self, journal: Journal) -> None:
+        """A claim of an operation that was never begun is an error that names it, and makes no entry."""
+        await journal.begin(intent(2), owner="a", lease=0)
+        results = await asyncio.gather(
+            journal.claim(intent(1), owner="a", lease=LONG),
+            journal.claim(intent(2), owner="a", lease=LONG),
+            return_exceptions=True,
+        )
+        assert isinstance(results[0], JournalError)
+        assert "acme-1" in str(results[0])
+        assert isinstance(results[1], tuple)
+        assert len(await all_recent(journal)) == 1
+
+    async def test_of_many_claims_one_wins(self, journal: Journal) -> None:
+        """Of many recoveries that claim the same entry at once, one gets it."""
+        await journal.begin(intent(), owner="a", lease=0)
+        found = await asyncio.gather(*(journal.claim(intent(), owner=f"r{n}", lease=LONG) for n in range(20)))
+        assert [standing for standing, _ in found].count(Standing.MINE) == 1
+
+
+class TestReading:
+    """Walks and look-ups."""
+
+    async def test_open_entries_come_oldest_first(self, journal: Journal) -> None:
+        """All open entries come in the order in which they were noted, those in hand as well."""
+        numbers = [3, 1, 2]
+        for number in numbers:
+            await journal.begin(intent(number), owner="a", lease=LONG)
+        assert [entry.intent for entry in await all_open(journal)] == [intent(number) for number in numbers]
+
+    async def test_open_entries_of_one_merchant(self, journal: Journal) -> None:
+        """A walk can be kept to one merchant serial number."""
+        await journal.prepare([intent(1), intent(2, merchant_serial_number="654321")], owner="a", lease=LONG)
+        assert [entry.intent for entry in await all_open(journal, merchant_serial_number=MSN)] == [intent(1)]
+
+    async def test_a_walk_is_steady_while_work_goes_on(self, journal: Journal) -> None:
+        """A walk over several pages sees each old entry once and ends, while some settle and new ones arrive."""
+        old = [intent(number) for number in range(700)]
+        await journal.prepare(old, owner="a", lease=LONG)
+        seen = []
+        async for entry in journal.open_entries():
+            seen.append(entry.intent)
+            number = len(seen)
+            await journal.settle(entry.intent, settlement())
+            if number % 100 == 1:
+                await journal.begin(intent(10_000 + number), owner="a", lease=LONG)
+        assert seen == old
+        assert len(await all_open(journal)) == 7
+
+    async def test_recent_entries_come_newest_first(self, journal: Journal) -> None:
+        """The newest entries come first, settled ones too, and no more than asked for."""
+        await journal.prepare([intent(number) for number in range(600)], owner="a", lease=LONG)
+        await journal.settle(intent(599), settlement())
+        assert [entry.intent for entry in await all_recent(journal)] == [intent(n) for n in range(599, 549, -1)]
+        assert [entry.intent for entry in await all_recent(journal, limit=599)] == [
+            intent(n) for n in range(599, 0, -1)
+        ]
+        assert len(await all_recent(journal, limit=10_000)) == 600
+        assert await all_recent(journal, limit=0) == []
+
+    async def test_a_walk_may_be_left(self, journal: Journal) -> None:
+        """A walk that is broken off leaves the journal as usable as before."""
+        await journal.prepare([intent(number) for number in range(600)], owner="a", lease=LONG)
+        async for entry in journal.open_entries():
+            assert entry.intent == intent(0)
+            break
+        assert (await journal.begin(intent(601), owner="a", lease=LONG))[0] is Standing.MINE
+
+    async def test_finding_an_order(self, journal: Journal) -> None:
+        """All entries of an order are found, oldest first, and no others."""
+        mine = [intent(1, key="z"), intent(1, key="a", operation="refund"), intent(1, key="m")]
+        for one in [*mine, intent(2), intent(1, merchant_serial_number="654321")]:
+            await journal.begin(one, owner="a", lease=LONG)
+        found = await journal.find(order_id="acme-1", merchant_serial_number=MSN)
+        assert [entry.intent for entry in found] == mine
+        assert await journal.find(order_id="acme-9", merchant_serial_number=MSN) == []
+
+
+class TestFaithfulness:
+    """What comes back is what was put in."""
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {"transaction_text": "Blåbær 🫐 \u202eנקודה\u0301 \n\t'\"\\"},
+            {"key": "ключ-🔑", "order_id": "Ærø"},
+            {"body": None, "amount": None},
+            {"body": b"", "transaction_text": ""},
+            {"body": bytes(range(256)) * 8192},
+            {"amount": 2**63 - 1},
+            {"amount": 0},
+            {"created_at": datetime(1970, 1, 1, tzinfo=UTC)},
+            {"created_at": datetime(2026, 7, 1, 12, 0, 0, 999999, tzinfo=timezone(timedelta(hours=2)))},
+        ],
+        ids=["unicode", "unicode-identity", "nothing", "empty", "big", "largest", "zero", "epoch", "zone"],
+    )
+    async def test_an_intent_comes_back_whole(self, shelf: Shelf, changes: dict[str, Any]) -> None:
+        """Every part of an intent and a settlement survives closing and opening, to the byte and the microsecond."""
+        wanted = intent(**changes)
+        journal = await shelf.opened()
+        await journal.begin(wanted, owner="eier ø", lease=LONG)
+        await journal.settle(wanted, settlement(Outcome.REFUSED, bytes(range(256))))
+        await journal.aclose()
+        journal = await shelf.opened()
+        entry = await only(journal, wanted)
+        await journal.aclose()
+        assert (entry.intent, entry.owner) == (wanted, "eier ø")
+        assert entry.settlement == settlement(Outcome.REFUSED, bytes(range(256)))
+
+
+class TestLife:
+    """Opening, closing, cancelling."""
+
+    async def test_everything_survives_closing(self, shelf: Shelf) -> None:
+        """What was accepted before closing is there after opening, without a flush."""
+        journal = await shelf.opened()
+        await journal.prepare([intent(1), intent(2), intent(3)], owner="a", lease=LONG)
+        await journal.settle(intent(1), settlement())
+        await journal.release(intent(2), note="why")
+        await journal.aclose()
+        journal = await shelf.opened()
+        found = await all_recent(journal)
+        await journal.aclose()
+        assert [entry.note for entry in found] == ["", "why", ""]
+        assert [entry.settlement for entry in found] == [None, None, settlement()]
+
+    async def test_opening_and_closing_twice(self, shelf: Shelf) -> None:
+        """A second open and a second close do nothing; the same object can be opened again."""
+        journal = shelf.make()
+        await journal.aclose()
+        await journal.open()
+        await journal.open()
+        await journal.begin(intent(), owner="a", lease=LONG)
+        await journal.aclose()
+        await journal.aclose()
+        await journal.open()
+        assert len(await all_open(journal)) == 1
+        await journal.aclose()
+
+    async def test_a_closed_journal_refuses(self, shelf: Shelf) -> None:
+        """Before it is opened and after it is closed every use is a clear error."""
+        journal = shelf.make()
+
+        async def every_use_refused() -> None:
+            for use in (
+                journal.begin(intent(), owner="a", lease=1),
+                journal.prepare([intent()], owner="a", lease=1),
+                journal.prepare([], owner="a", lease=1),
+                journal.claim(intent(), owner="a", lease=1),
+                journal.settle(intent(), settlement()),
+                journal.release(intent(), note=""),
+                journal.find(order_id="x", merchant_serial_number=MSN),
+                journal.flush(),
+                all_open(journal),
+                all_recent(journal),
+            ):
+                with pytest.raises(JournalError, match="not open"):
+                    await use
+
+        await every_use_refused()
+        await journal.open()
+        await journal.aclose()
+        await every_use_refused()
+
+    async def test_cancelling_begin_anywhere(self, journal: Journal) -> None:
+        """A begin that is cancelled after any number of steps leaves a journal that works and tells the truth."""
+        cancelled = 0
+        for steps in range(200):
+            wanted = intent(steps)
+            task = asyncio.ensure_future(journal.begin(wanted, owner="a", lease=LONG))
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            task.cancel()
+            try:
+                assert (await task)[0] is Standing.MINE
+            except asyncio.CancelledError:
+                cancelled += 1
+            assert (await journal.begin(wanted, owner="a", lease=LONG))[0] is Standing.MINE
+            assert (await only(journal, wanted)).settlement is None
+        assert cancelled >= 1
+        assert len(await all_open(journal)) == 200
+
+    async def test_cancelling_one_of_a_group(self, journal: Journal) -> None:
+        """Cancelling some of many begins does not touch the others."""
+        tasks = [asyncio.ensure_future(journal.begin(intent(n), owner="a", lease=LONG)) for n in range(100)]
+        await asyncio.sleep(0)
+        for task in tasks[::2]:
+            task.cancel()
+        found = await asyncio.gather(*tasks, return_exceptions=True)
+        assert [result[0] for result in found[1::2] if isinstance(result, tuple)] == [Standing.MINE] * 50
+        kept = {entry.intent.key for entry in await all_open(journal)}
+        assert {intent(n).key for n in range(1, 100, 2)} <= kept
+
+    async def test_its_repr_shows_no_entry(self, journal: Journal) -> None:
+        """The repr names the kind of journal, and nothing of what it holds."""
+        await journal.begin(intent(), owner="a", lease=LONG)
+        assert "Journal" in repr(journal)
+        assert "socks" not in repr(journal)
+
+
+class TestIntent:
+    """What an intent may hold."""
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {"key": ""},
+            {"operation": ""},
+            {"order_id": "a\0b"},
+            {"transaction_text": "\ud800"},
+            {"digest": None},
+            {"amount": -1},
+            {"amount": 2**63},
+            {"amount": 1.0},
+            {"amount": True},
+            {"body": "text"},
+            {"created_at": datetime(2026, 1, 1)},  # noqa: DTZ001 - that is the point
+        ],
+    )
+    def test_what_no_store_can_hold_is_refused(self, changes: dict[str, Any]) -> None:
+        """A part that some store could not hold is refused before it can spoil a group, without being shown."""
+        with pytest.raises(InvalidInputError, match=next(iter(changes))):
+            intent(**changes)
+
+    def test_a_settlement_is_checked_too(self) -> None:
+        """A settlement needs bytes and an aware time."""
+        with pytest.raises(InvalidInputError, match="answer"):
+            evolve(settlement(), answer="text")
+        with pytest.raises(InvalidInputError, match="settled_at"):
+            evolve(settlement(), settled_at=datetime(2026, 1, 1))  # noqa: DTZ001 - that is the point
+
+    def test_an_entry_does_not_show_bodies(self) -> None:
+        """The repr of an entry leaves out request and answer."""
+        entry = Entry(intent=intent(body=b"canary"), settlement=settlement(answer=b"canary"), lease_until=MOMENT)
+        assert "canary" not in repr(entry)

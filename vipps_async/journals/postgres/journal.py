@@ -1,0 +1,256 @@
+"""The journal in PostgreSQL: what tasks call, and how that reaches the task that writes."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import re
+from collections.abc import AsyncIterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from attrs import frozen
+
+from vipps_async.errors import ConfigurationError, InvalidInputError, JournalError
+from vipps_async.journals.backlog import Backlog, is_count
+from vipps_async.journals.postgres.writer import Job, Writer
+from vipps_async.journals.protocol import Entry, Intent, Settlement, Standing
+from vipps_async.journals.rules import Begin, Claim, Release, Settle, Work, checked_hold, clean_note, standing_of
+
+if TYPE_CHECKING:
+    from vipps_async.journals.postgres.store import PostgresStore
+
+__all__ = ["PostgresJournal"]
+
+#: How many outcomes may wait to be written: some tenths of a second of work, and some MB.
+_LARGEST_BACKLOG = 10_000
+
+#: A name that needs no thought wherever a person types it; PostgreSQL cuts names at 63 bytes.
+_SCHEMA_NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
+
+
+@frozen(kw_only=True, eq=False)
+class _Run:
+    """What there is of a journal from one opening to the next closing."""
+
+    store: PostgresStore
+    writer: Writer
+    backlog: Backlog
+    loop: asyncio.AbstractEventLoop
+    task: asyncio.Task[int]
+
+
+class PostgresJournal:
+    """A `Journal` in PostgreSQL, for work that several processes or machines share.
+
+    Intents of different workers for the same key meet in the database, and only one goes on. Leases are measured by
+    the database's clock, so the machines' own clocks do not matter. All that tasks ask for at the same time is
+    committed together. After the connection was lost it recovers by itself; until then each begin is refused.
+
+    Needs the extra ``postgres`` (psycopg 3 with its pool). On Windows psycopg wants a selector event loop. The object
+    may be made anywhere, and is used from one event loop at a time.
+
+    Args:
+        dsn: where the database is, as a connection string or URL. Never shown anywhere: it may hold a password.
+        schema: the PostgreSQL schema that holds the journal's tables; made if it is not there.
+        min_size: connections that are kept open.
+        max_size: the most connections; one writes, the others serve walks and look-ups.
+        timeout: how long one commit or read may take, waiting for a connection included, in seconds.
+        max_queued_outcomes: how many outcomes may wait to be written before `settle` and `release` wait.
+
+    Raises:
+        ConfigurationError: the extra is not installed.
+        InvalidInputError: `dsn` cannot be read, `schema` is no plain name, or a number is not positive.
+    """
+
+    def __init__(
+        self,
+        dsn: str,
+        *,
+        schema: str = "vipps_async",
+        min_size: int = 1,
+        max_size: int = 4,
+        timeout: float = 10.0,
+        max_queued_outcomes: int = _LARGEST_BACKLOG,
+    ) -> None:
+        try:
+            from vipps_async.journals.postgres import store  # noqa: PLC0415 - the extra is needed only here
+        except ImportError as error:
+            raise ConfigurationError(
+                f"PostgresJournal needs psycopg and psycopg_pool ({error})",
+                advice="pip install 'vipps-async[postgres]'",
+            ) from error
+        if not _SCHEMA_NAME.fullmatch(schema) or schema.startswith("pg_"):
+            raise InvalidInputError("schema", "1 to 63 of a-z, 0-9 and _, not beginning with a digit", value=schema)
+        for name, count in {"min_size": min_size, "max_queued_outcomes": max_queued_outcomes}.items():
+            if not is_count(count):
+                raise InvalidInputError(name, "a positive whole number", value=count)
+        if not is_count(max_size) or max_size < min_size:
+            raise InvalidInputError("max_size", "a whole number, at least min_size", value=max_size)
+        if not math.isfinite(timeout) or timeout <= 0:
+            raise InvalidInputError("timeout", "a positive number of seconds", value=timeout)
+        self._conninfo = store.checked_conninfo(dsn, timeout)
+        self._store_class = store.PostgresStore
+        self._schema = schema
+        self._min_size = min_size
+        self._max_size = max_size
+        self._timeout = timeout
+        self._max_queued_outcomes = max_queued_outcomes
+        self._run: _Run | None = None
+        self._is_closing = False
+        self._turnstile = asyncio.Lock()
+
+    def __repr__(self) -> str:
+        return f"<PostgresJournal, schema {self._schema}>"
+
+    async def open(self) -> None:
+        """Connect, and create or migrate the tables. A second call does nothing.
+
+        Raises:
+            JournalError: the database is unreachable or refuses, or its journal is of a newer version.
+        """
+        async with self._turnstile:
+            run = self._run
+            if run is not None and run.loop.is_closed():
+                # Opened in a loop that ended without closing it: its connections ended with it.
+                run = None
+            if run is not None and self._is_closing:
+                # A closing that was cancelled: it is finished first.
+                await self._close(run)
+                run = None
+            if run is not None:
+                self._check_loop(run)
+                return
+            store = self._store_class(
+                self._conninfo,
+                schema=self._schema,
+                min_size=self._min_size,
+                max_size=self._max_size,
+                timeout=self._timeout,
+            )
+            await store.open()
+            backlog = Backlog(self._max_queued_outcomes)
+            writer = Writer(store, backlog)
+            task = asyncio.create_task(writer.run(), name=f"vipps journal {self._schema}")
+            loop = asyncio.get_running_loop()
+            self._is_closing = False
+            self._run = _Run(store=store, writer=writer, backlog=backlog, loop=loop, task=task)
+
+    async def begin(self, intent: Intent, *, owner: str, lease: float) -> tuple[Standing, Entry]:
+        """Make the intent durable and take it in hand; see `Journal.begin`."""
+        work = Begin(intent, owner, checked_hold(owner, lease))
+        return standing_of((await self._commit((work,)))[0], intent)
+
+    async def prepare(self, intents: Sequence[Intent], *, owner: str, lease: float) -> list[tuple[Standing, Entry]]:
+        """Do what `begin` does for a whole chunk of intents in one commit; see `Journal.prepare`."""
+        hold = checked_hold(owner, lease)
+        works = tuple(Begin(intent, owner, hold) for intent in intents)
+        answers = await self._commit(works)
+        return [standing_of(answer, work.intent) for work, answer in zip(works, answers, strict=True)]
+
+    async def settle(self, intent: Intent, settlement: Settlement, *, owner: str | None = None) -> None:
+        """Note the outcome; see `Journal.settle`."""
+        await self._queue(Settle(intent, settlement, owner))
+
+    async def release(self, intent: Intent, *, note: str, owner: str | None = None) -> None:
+        """Leave the entry open and end its lease; see `Journal.release`."""
+        await self._queue(Release(intent, clean_note(note), owner))
+
+    async def claim(self, intent: Intent, *, owner: str, lease: float) -> tuple[Standing, Entry]:
+        """Take an open entry in hand; see `Journal.claim`."""
+        work = Claim(intent, owner, checked_hold(owner, lease))
+        return standing_of((await self._commit((work,)))[0], intent)
+
+    async def open_entries(self, *, merchant_serial_number: str | None = None) -> AsyncIterator[Entry]:
+        """Go through all open entries, oldest first, a page at a time; see `Journal.open_entries`."""
+        store = await self._settled_store()
+        upto = await store.newest_position()
+        after = 0
+        while page := await store.open_page(after, upto, merchant_serial_number):
+            for after, entry in page:  # noqa: B007 - the last one is where the next page begins
+                yield entry
+
+    async def recent_entries(self, *, limit: int = 50) -> AsyncIterator[Entry]:
+        """Go through the newest entries, newest first, a page at a time; see `Journal.recent_entries`."""
+        store = await self._settled_store()
+        upto = await store.newest_position()
+        while limit > 0 and (page := await store.recent_page(upto, limit)):
+            limit -= len(page)
+            for position, entry in page:
+                upto = position - 1
+                yield entry
+
+    async def find(self, *, order_id: str, merchant_serial_number: str) -> list[Entry]:
+        """Return all entries of one order, oldest first."""
+        return await (await self._settled_store()).of_order(order_id, merchant_serial_number)
+
+    async def flush(self) -> None:
+        """Return when all that was accepted is durable; see `Journal.flush`."""
+        await self._do(Job())
+
+    async def aclose(self) -> None:
+        """Flush, end the writing task and close the connections. Safe to call twice, and to cancel.
+
+        Raises:
+            JournalError: outcomes could not be written; what they belong to is open in the journal.
+        """
+        async with self._turnstile:
+            run = self._run
+            if run is None or run.loop.is_closed():
+                self._run = None
+                return
+            await self._close(run)
+
+    async def _close(self, run: _Run) -> None:
+        self._check_loop(run)
+        self._is_closing = True
+        run.writer.stop()
+        # As long as what is being committed, and what waits behind it, may take.
+        done, _ = await asyncio.wait({run.task}, timeout=2 * self._timeout)
+        if not done:
+            run.task.cancel()
+            await asyncio.wait({run.task})
+        await run.store.close()
+        self._run = None
+        self._is_closing = False
+        lost = run.backlog.count if run.task.cancelled() else run.task.result()
+        if lost:
+            raise JournalError(
+                f"{lost} outcomes could not be written to the journal; what they belong to is open in it",
+                advice="mend the database, then run recovery",
+            )
+
+    def _check_loop(self, run: _Run) -> None:
+        if run.loop is not asyncio.get_running_loop():
+            text = "the journal was opened in another event loop"
+            raise JournalError(text, advice="use it in one loop, or close it there first")
+
+    def _open_run(self) -> _Run:
+        run = self._run
+        if run is None or self._is_closing or run.task.done():
+            raise JournalError("the journal is not open", advice="open it first")
+        self._check_loop(run)
+        return run
+
+    async def _settled_store(self) -> PostgresStore:
+        # Reads go past the writer; they must not go past outcomes that were accepted before them.
+        run = self._open_run()
+        if run.backlog.count:
+            await self.flush()
+        return run.store
+
+    async def _commit(self, works: tuple[Work, ...]) -> Any:
+        if not works:
+            self._open_run()
+            return []
+        return await self._do(Job(works=works))
+
+    async def _do(self, job: Job) -> Any:
+        run = self._open_run()
+        job.future = run.loop.create_future()
+        run.writer.put(job)
+        return await job.future
+
+    async def _queue(self, work: Settle | Release) -> None:
+        await self._open_run().backlog.enter()
+        # Asked again: it may have been closed while there was no room.
+        self._open_run().writer.put(Job(works=(work,)))

@@ -1,0 +1,294 @@
+"""The journal's tables: created, written in groups, and read. The only module that knows psycopg; needs the extra."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any, LiteralString
+
+import psycopg
+from attrs import define
+from psycopg import AsyncConnection, sql
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.rows import TupleRow
+from psycopg_pool import AsyncConnectionPool
+
+from vipps_async.errors import InvalidInputError, JournalError
+from vipps_async.journals.postgres import sql as statements
+from vipps_async.journals.protocol import Entry, Intent, Outcome, Settlement
+from vipps_async.journals.rules import Answer, Work, apply
+
+__all__ = ["PAGE", "PostgresStore", "checked_conninfo"]
+
+#: Entries read at a time: the most that a walk holds in memory.
+PAGE = 250
+
+#: How often a group is done over because another machine was faster, or broke the connection, before giving up.
+#: The second try already sees what the other one wrote; more are only needed if that goes on and on.
+_TRIES = 10
+
+#: For how long the pool goes on trying to reconnect by itself, in seconds. Beyond that it waits for the next request,
+#: which tries at once, where the pool's own pauses would have doubled into minutes.
+_RECONNECT_PATIENCE = 5.0
+
+_Identity = tuple[str, str, str, str]
+
+#: What PostgreSQL says when two transactions got in each other's way: nothing was done, so it may be done over.
+_IN_THE_WAY = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)
+
+
+@define
+class _Slot:
+    """One entry while a group is worked on."""
+
+    position: int | None
+    entry: Entry
+    stored: Entry | None
+
+
+class _BeatenError(Exception):
+    """Another machine put one of the new entries there first."""
+
+
+def checked_conninfo(dsn: str, timeout: float) -> str:
+    """Check a DSN and add what lets a dead line be noticed, unless the DSN says otherwise.
+
+    Raises:
+        InvalidInputError: it is no DSN. Its text is left out: it may hold a password.
+    """
+    try:
+        given = conninfo_to_dict(dsn)
+    except (psycopg.ProgrammingError, TypeError, ValueError):
+        # Not chained: the cause would show parts of the DSN.
+        raise InvalidInputError("dsn", "a PostgreSQL connection string or URL", secret=True) from None
+    defaults: dict[str, str] = {
+        "connect_timeout": str(max(2, round(timeout))),
+        "tcp_user_timeout": str(round(timeout * 1000)),
+        "keepalives_idle": str(max(1, round(timeout))),
+        "application_name": "vipps_async journal",
+    }
+    return make_conninfo(dsn, **{name: value for name, value in defaults.items() if name not in given})
+
+
+class _ConnectionLostError(psycopg.OperationalError):
+    """The connection itself went, not only a statement on it."""
+
+
+class PostgresStore:
+    """A pool of connections to the database that holds the journal's tables."""
+
+    def __init__(self, conninfo: str, *, schema: str, min_size: int, max_size: int, timeout: float) -> None:
+        self._conninfo = conninfo
+        self._schema = schema
+        self._timeout = timeout
+        self._pool: AsyncConnectionPool[AsyncConnection[TupleRow]] = AsyncConnectionPool(
+            conninfo,
+            connection_class=AsyncConnection[TupleRow],
+            # Nothing is prepared: a cached plan made for one row is slow for a thousand, and poolers in front of the
+            # database need not keep sessions apart.
+            kwargs={"prepare_threshold": None, "autocommit": False},
+            min_size=min_size,
+            max_size=max_size,
+            timeout=timeout,
+            reconnect_timeout=_RECONNECT_PATIENCE,
+            # A connection that died in the pool, with the server that restarted, is found before it is used.
+            check=AsyncConnectionPool.check_connection,
+            name=f"vipps_async journal {schema}",
+            open=False,
+        )
+
+    async def open(self) -> None:
+        """Connect, and create or migrate the tables.
+
+        Raises:
+            JournalError: it is unreachable, of a newer version, or the rights are missing.
+        """
+        async with self._translating("opened"):
+            # First without the pool, which would only say that it took too long, not why.
+            connection = await AsyncConnection.connect(self._conninfo, prepare_threshold=None)
+            async with connection:
+                await self._migrate(connection)
+        try:
+            async with self._translating("opened"):
+                await self._pool.open(wait=True, timeout=self._timeout)
+        except BaseException:
+            await self._pool.close()
+            raise
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._pool.close()
+
+    async def commit(self, groups: Sequence[Sequence[Work]]) -> list[list[Answer]]:
+        """Do all works in their order, in one transaction; returns when it is durable.
+
+        Raises:
+            JournalError: nothing of it may be taken for durable.
+        """
+        async with self._translating("written"):
+            # Doing a group over is harmless: nothing of it was done, or, if only the answer to the commit got lost,
+            # whoever began an entry may begin it again.
+            for _ in range(_TRIES):
+                try:
+                    return await self._commit_once(groups)
+                except (_BeatenError, *_IN_THE_WAY):
+                    continue
+                except _ConnectionLostError:
+                    # Only once, on a new connection: a server that is gone must not be hammered.
+                    return await self._commit_once(groups)
+        raise JournalError("other machines kept getting in the way of the journal", advice="try again")
+
+    async def newest_position(self) -> int:
+        """The position of the newest entry; 0 if there is none."""
+        return int((await self._rows(statements.NEWEST_POSITION))[0][0])
+
+    async def open_page(self, after: int, upto: int, merchant_serial_number: str | None) -> list[tuple[int, Entry]]:
+        """The next open entries behind `after`, oldest first."""
+        values = (after, upto, merchant_serial_number, merchant_serial_number, PAGE)
+        return [(row[0], _entry(row)) for row in await self._rows(statements.OPEN_PAGE, values)]
+
+    async def recent_page(self, upto: int, limit: int) -> list[tuple[int, Entry]]:
+        """The next entries from `upto` downwards, newest first."""
+        return [(row[0], _entry(row)) for row in await self._rows(statements.RECENT_PAGE, (upto, min(limit, PAGE)))]
+
+    async def of_order(self, order_id: str, merchant_serial_number: str) -> list[Entry]:
+        """All entries of one order, oldest first."""
+        return [_entry(row) for row in await self._rows(statements.ORDER_ENTRIES, (order_id, merchant_serial_number))]
+
+    async def _rows(self, statement: LiteralString, values: Sequence[object] = ()) -> list[TupleRow]:
+        async with self._translating("read"), self._pool.connection() as connection:
+            return await (await connection.execute(self._sql(statement), values)).fetchall()
+
+    async def _commit_once(self, groups: Sequence[Sequence[Work]]) -> list[list[Answer]]:
+        async with self._pool.connection() as connection:
+            try:
+                return await self._commit_on(connection, groups)
+            except psycopg.OperationalError as error:
+                if connection.closed or connection.broken:
+                    raise _ConnectionLostError(*error.args) from error
+                raise
+
+    async def _commit_on(
+        self, connection: AsyncConnection[TupleRow], groups: Sequence[Sequence[Work]]
+    ) -> list[list[Answer]]:
+        async with connection.transaction():
+            (now, _) = (await (await connection.execute(statements.START_COMMIT)).fetchall())[0]
+            slots = await self._locked(connection, {work.intent.identity for group in groups for work in group})
+            answers = [[_answer(slots, work, now.astimezone(UTC)) for work in group] for group in groups]
+            await self._store(connection, slots.values())
+            return answers
+
+    async def _locked(
+        self, connection: AsyncConnection[TupleRow], identities: Iterable[_Identity]
+    ) -> dict[_Identity, _Slot]:
+        columns = [list(column) for column in zip(*identities, strict=True)]
+        rows = await (await connection.execute(self._sql(statements.LOCK_ENTRIES), columns)).fetchall()
+        slots: dict[_Identity, _Slot] = {}
+        for row in rows:
+            entry = _entry(row)
+            slots[entry.intent.identity] = _Slot(row[0], entry, entry)
+        return slots
+
+    async def _store(self, connection: AsyncConnection[TupleRow], slots: Iterable[_Slot]) -> None:
+        changed = [slot for slot in slots if slot.entry is not slot.stored]
+        if new := [slot.entry for slot in changed if slot.position is None]:
+            rows = [(*_intent_values(entry), *_state_values(entry)) for entry in new]
+            cursor = await connection.execute(self._sql(statements.INSERT_ENTRIES), _columns(rows))
+            if cursor.rowcount != len(new):
+                raise _BeatenError
+        if old := [slot for slot in changed if slot.position is not None]:
+            rows = [(slot.position, *_state_values(slot.entry)) for slot in old]
+            await connection.execute(self._sql(statements.UPDATE_ENTRIES), _columns(rows))
+
+    async def _migrate(self, connection: AsyncConnection[TupleRow]) -> None:
+        await connection.execute(statements.LOCK_MIGRATION, (self._schema,))
+        state = await connection.execute(statements.SCHEMA_STATE, {"name": self._schema})
+        has_schema, has_version = (await state.fetchall())[0]
+        if not has_schema:
+            await connection.execute(self._sql(statements.CREATE_SCHEMA))
+        if not has_version:
+            await connection.execute(self._sql(statements.CREATE_VERSION))
+        version = int((await (await connection.execute(self._sql(statements.READ_VERSION))).fetchall())[0][0])
+        newest = len(statements.MIGRATIONS)
+        if version > newest:
+            raise JournalError(
+                f"the journal in the schema {self._schema} was written by a newer version of this package "
+                f"(schema version {version}; this one knows {newest}); it was left as it is",
+                advice="upgrade vipps-async, or use another schema",
+            )
+        for number, migration in enumerate(statements.MIGRATIONS[version:], start=version + 1):
+            for statement in migration:
+                await connection.execute(self._sql(statement))
+            await connection.execute(self._sql(statements.WRITE_VERSION), (number,))
+
+    def _sql(self, statement: LiteralString) -> sql.Composed:
+        return sql.SQL(statement).format(schema=sql.Identifier(self._schema))
+
+    @contextlib.asynccontextmanager
+    async def _translating(self, doing: str) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(self._timeout):
+                yield
+        except TimeoutError as error:
+            text = f"the journal's database could not be {doing}: no answer within {self._timeout:g} s"
+            raise JournalError(text, advice="look after the database and the way to it") from error
+        except psycopg.Error as error:
+            text = f"the journal's database could not be {doing}: {_reason(error)}"
+            raise JournalError(text, advice="look after the database and the way to it") from error
+
+
+def _reason(error: psycopg.Error) -> str:
+    # Not the whole text: its further lines may show the values of a row.
+    lines = (error.diag.message_primary or str(error)).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
+def _answer(slots: dict[_Identity, _Slot], work: Work, now: datetime) -> Answer:
+    identity = work.intent.identity
+    slot = slots.get(identity)
+    standing, entry = apply(slot.entry if slot else None, work, now)
+    if entry is not None:
+        if slot is None:
+            slots[identity] = _Slot(None, entry, None)
+        else:
+            slot.entry = entry
+    return standing, entry
+
+
+def _columns(rows: Sequence[Sequence[object]]) -> list[list[object]]:
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
+def _intent_values(entry: Entry) -> tuple[object, ...]:
+    intent = entry.intent
+    head = (*intent.identity, intent.amount, intent.transaction_text)
+    return (*head, intent.digest, intent.body, intent.created_at)
+
+
+def _state_values(entry: Entry) -> tuple[object, ...]:
+    hold = (entry.owner, entry.lease_until, entry.note)
+    if (settled := entry.settlement) is None:
+        return (None, None, None, *hold)
+    return (settled.outcome.value, settled.answer, settled.settled_at, *hold)
+
+
+def _entry(row: Any) -> Entry:
+    (_, key, operation, order_id, msn, amount, text, digest, body, created, outcome, answer, settled, *hold) = row
+    owner, lease_until, note = hold
+    intent = Intent(
+        key=key,
+        operation=operation,
+        order_id=order_id,
+        merchant_serial_number=msn,
+        amount=amount,
+        transaction_text=text,
+        digest=digest,
+        body=body,
+        created_at=created.astimezone(UTC),
+    )
+    settlement = None
+    if outcome is not None:
+        settlement = Settlement(outcome=Outcome(outcome), answer=answer, settled_at=settled.astimezone(UTC))
+    return Entry(intent=intent, settlement=settlement, owner=owner, lease_until=lease_until.astimezone(UTC), note=note)
