@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 import pytest
 from attrs import field, frozen
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from vipps_async.core.converter import NOT_IN_JSON, YES_NO, UnreadableAnswer, decode, encode, json_name
@@ -340,6 +340,7 @@ samples = st.builds(
 )
 
 
+@settings(deadline=None)  # a busy machine is no failure
 @given(samples)
 def test_round_trip(sample: Sample) -> None:
     """What is written is read back as it was."""
@@ -381,6 +382,7 @@ json_values = st.recursive(
 )
 
 
+@settings(deadline=None)  # a busy machine is no failure
 @given(json_values, st.sampled_from([CaptureResult, RefundResult, PaymentDetails, UserInfo, Sample]))
 @example({"orderId": "a", "transactionLogHistory": "abc"}, PaymentDetails)
 @example({"shippingDetails": {"shippingCost": 1e308}}, PaymentDetails)
@@ -394,6 +396,7 @@ def test_any_json_is_read_or_refused(value: object, cls: type[object]) -> None:
         assert isinstance(model, cls)
 
 
+@settings(deadline=None)  # a busy machine is no failure
 @given(st.binary())
 def test_any_bytes_are_read_or_refused(body: bytes) -> None:
     """Whatever bytes come: a model, or UnreadableAnswer, and nothing else."""
