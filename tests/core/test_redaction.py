@@ -7,7 +7,7 @@ import time
 from urllib.parse import quote
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vipps_async.core.redaction import LONGEST, REDACTED, redact
@@ -151,14 +151,17 @@ def test_the_length_is_bounded() -> None:
         assert cut.endswith("…")
 
 
-@pytest.mark.parametrize("offset", range(0, 1_000, 7))
-def test_no_secret_survives_at_the_edge_of_the_window(offset: int) -> None:
-    """What is cut in two at the end of what is looked at does not come back half."""
-    jwt = "eyJ" + "a" * (15_000 + offset)
-    text = f'{jwt} "x" canary-secret ola.canary@example.no canary-secret ' + "z" * 5_000
-    assert "canary" not in redact(text, confidential=["canary-secret"])
-    filler = "Bearer " + "b" * (16_384 - 600 - offset)
-    assert "canary" not in redact(filler + ' {"name": "' + "canary" * 500, confidential=[])
+@pytest.mark.parametrize("secret", ["canary-secret-of-some-length", "canary-secret" * 200])
+def test_no_secret_survives_at_the_edge_of_the_window(secret: str) -> None:
+    """What is cut in two at the end of what is looked at does not come back half, wherever it is cut."""
+    for offset in range(0, 3_000, 11):
+        token = "eyJ" + "a" * (16_384 - offset)
+        for tail in (
+            f"{secret} ",
+            f"ola.canary.nordmann.{'x' * (offset % 200)}@example.no ",
+            f'{{"name": "{"canary" * 9}"}}',
+        ):
+            assert "canary" not in redact(f'{token} "x" {tail}{"z" * 5_000}', confidential=[secret])
 
 
 HOSTILE = [
@@ -189,6 +192,7 @@ def test_hostile_megabytes_are_quick(piece: str) -> None:
     assert time.perf_counter() - start < 2.0
 
 
+@settings(deadline=None)  # a busy machine is no failure
 @given(
     st.text(max_size=300)
     | st.lists(st.sampled_from([*HOSTILE, '"', "}", "]", ":", ",", "\\u00"]), max_size=60).map("".join),
@@ -210,6 +214,7 @@ json_values = st.recursive(
 )
 
 
+@settings(deadline=None)  # a busy machine is no failure
 @given(st.sampled_from(KEYS), json_values, json_values, st.booleans(), st.data())
 def test_a_personal_value_never_comes_back(
     key: str,
