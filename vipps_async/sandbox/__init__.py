@@ -6,6 +6,7 @@ name misspelt on one side fails against the other.
 
 from vipps_async.sandbox.clock import SandboxClock
 from vipps_async.sandbox.customers import Address, Customer
+from vipps_async.sandbox.faults import Fault, Faults
 from vipps_async.sandbox.problems import SandboxError
 from vipps_async.sandbox.recording import CallbackRecord, RequestRecord
 from vipps_async.sandbox.server import SandboxServer
@@ -16,6 +17,8 @@ __all__ = [
     "Address",
     "CallbackRecord",
     "Customer",
+    "Fault",
+    "Faults",
     "LogEntry",
     "PaymentSnapshot",
     "RequestRecord",

@@ -44,7 +44,7 @@ from vipps_async.sandbox.validation import (
 )
 from vipps_async.sandbox.wallet import Wallet
 
-__all__ = ["OPERATIONS", "Api", "Permissions", "json_answer", "refusal_answer"]
+__all__ = ["OPERATIONS", "Api", "Permissions", "json_answer", "refusal_answer", "unauthorised"]
 
 _PAYMENTS = "/ecomm/v2/payments"
 _ORDER = f"{_PAYMENTS}/{{order_id}}"
@@ -150,9 +150,9 @@ class Api:
         return json_answer({"orderId": order.payment.order_id, "url": landing_url(self.url, order)})
 
     async def _capture(self, request: web.Request) -> web.Response:
-        order, body, key = await self._payment_action(request, "capture")
+        order, body, key, amount = await self._payment_action(request, "capture")
         done = order.payment.capture(
-            read_payment_action(body),
+            amount,
             key=key,
             fingerprint=_fingerprint(body),
             text=body["transaction"]["transactionText"],
@@ -161,9 +161,9 @@ class Api:
         return json_answer(capture_answer(order.payment.order_id, done))
 
     async def _refund(self, request: web.Request) -> web.Response:
-        order, body, key = await self._payment_action(request, "refund")
+        order, body, key, amount = await self._payment_action(request, "refund")
         done = order.payment.refund(
-            read_payment_action(body),
+            amount,
             key=key,
             fingerprint=_fingerprint(body),
             text=body["transaction"]["transactionText"],
@@ -171,12 +171,14 @@ class Api:
         )
         return json_answer(refund_answer(order.payment.order_id, done))
 
-    async def _payment_action(self, request: web.Request, operation: str) -> tuple[Order, dict[str, Any], str]:
+    async def _payment_action(
+        self, request: web.Request, operation: str
+    ) -> tuple[Order, dict[str, Any], str, int | None]:
         keys = self._authorised(request.headers)
         body = read_json(await request.read(), request.headers.get("Content-Type", ""))
         key = check_request_id(request.headers.get("X-Request-Id"))
-        read_payment_action(body)
-        return self._order_of_body(request, keys, body, operation), body, key
+        amount = read_payment_action(body)
+        return self._order_of_body(request, keys, body, operation), body, key, amount
 
     async def _cancel(self, request: web.Request) -> web.Response:
         keys = self._authorised(request.headers)

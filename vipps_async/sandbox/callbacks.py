@@ -125,7 +125,10 @@ class CallbackSender:
                 self._record(self._queue.get_nowait(), {}, b"", failure="not attempted: the sandbox was closed")
                 self._queue.task_done()
             await self._session.close()
-            self._session = self._supervisor = None
+            supervisor, self._session, self._supervisor = self._supervisor, None, None
+            if not supervisor.cancelled():
+                # The workers end by themselves only by an error, which must not go unseen.
+                supervisor.result()
 
     async def _work(self) -> None:
         async with asyncio.TaskGroup() as workers:

@@ -23,6 +23,8 @@ class RequestRecord:
     body: bytes = field(repr=False)
     #: The status that was answered; None: no answer was given.
     status: int | None
+    #: The name of the fault that met it; empty if none did.
+    fault: str = ""
     #: When it came, by the sandbox's clock.
     at: datetime
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from types import TracebackType
 from typing import Self
@@ -13,9 +14,12 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from vipps_async.sandbox.api import OPERATIONS, Api, Permissions, refusal_answer
-from vipps_async.sandbox.callbacks import CallbackSender
+from vipps_async.sandbox.callbacks import CallbackJob, CallbackSender
 from vipps_async.sandbox.clock import SandboxClock
+from vipps_async.sandbox.control import Control
 from vipps_async.sandbox.customers import Customer
+from vipps_async.sandbox.faults import Fault, Faults
+from vipps_async.sandbox.interference import Interference
 from vipps_async.sandbox.landing import Landing, landing_url
 from vipps_async.sandbox.orders import OrderBook
 from vipps_async.sandbox.problems import Refusal, gateway_refusal
@@ -33,6 +37,8 @@ _TICK = 1.0
 _SHUTDOWN_TIMEOUT = 2.0
 #: The largest body that is read, in bytes; the largest honest one has some thousand.
 _MAX_BODY = 256 * 1024
+#: Where a request keeps its body for the record.
+_BODY = "vipps_sandbox_body"
 
 
 class SandboxServer:
@@ -82,8 +88,12 @@ class SandboxServer:
         self._port = port
         #: The time that everything here goes by.
         self.clock = clock or SandboxClock()
+        #: What shall go wrong.
+        self.faults = Faults()
+        self._interference = Interference(self.faults, self._refuse_for_a_while)
+        self._reopening: asyncio.Task[None] | None = None
         self._requests: deque[RequestRecord] = deque(maxlen=keep_requests)
-        self._sender = CallbackSender(self.clock, keep=keep_callbacks, copies=lambda _job: 1)
+        self._sender = CallbackSender(self.clock, keep=keep_callbacks, copies=lambda job: _copies(self.faults, job))
         self._book = OrderBook()
         self._wallet = Wallet(
             self.clock,
@@ -134,7 +144,10 @@ class SandboxServer:
         if self._runner is not None:
             raise RuntimeError("the sandbox is running")
         app = web.Application(middlewares=[self._observe], client_max_size=_MAX_BODY)
-        app.add_routes([*self._api.routes(), *Landing(self._book, self._wallet).routes()])
+        app.add_routes(self._api.routes())
+        app.add_routes(Landing(self._book, self._wallet).routes())
+        app.add_routes(Control(self.faults).routes())
+        self._interference = Interference(self.faults, self._refuse_for_a_while)
         self._runner = runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_TIMEOUT)
         try:
             await runner.setup()
@@ -156,6 +169,9 @@ class SandboxServer:
         ticker, self._ticker = self._ticker, None
         if runner is None:
             return
+        self._interference.end()
+        await _cancelled(self._reopening)
+        self._reopening = None
         try:
             await runner.cleanup()
             await self._sender.aclose()
@@ -163,9 +179,7 @@ class SandboxServer:
             if self._stop_listening is not None:
                 self._stop_listening()
                 self._stop_listening = None
-            if ticker is not None:
-                ticker.cancel()
-                await asyncio.wait({ticker})
+            await _cancelled(ticker)
 
     async def _tick(self) -> None:
         while True:
@@ -291,27 +305,97 @@ class SandboxServer:
         at = self.clock.now()
         resource = request.match_info.route.resource
         operation = OPERATIONS.get(resource.canonical, "") if resource is not None else ""
-        body, status = b"", None
+        fault = self._pick_fault(request, operation) if operation else None
+        status: int | None = None
         try:
-            try:
-                body = await request.read()
-                response = await handler(request)
-            except Refusal as refusal:
-                response = refusal_answer(refusal)
-            except web.HTTPException as error:
-                response = refusal_answer(gateway_refusal(error.status, error.reason))
-            status = response.status
+            if fault is None:
+                response = await _respond(request, handler)
+                status = response.status
+            else:
+                response, status = await self._interference.exchange(request, fault, lambda: _respond(request, handler))
             return response
         finally:
-            self._requests.append(
-                RequestRecord(
-                    method=request.method,
-                    path=request.rel_url.raw_path,
-                    query=request.rel_url.raw_query_string,
-                    operation=operation,
-                    headers=request.headers,
-                    body=body,
-                    status=status,
-                    at=at,
+            if self._requests.maxlen:
+                self._requests.append(
+                    RequestRecord(
+                        method=request.method,
+                        path=request.rel_url.raw_path,
+                        query=request.rel_url.raw_query_string,
+                        operation=operation,
+                        headers=request.headers,
+                        body=request.get(_BODY, b""),
+                        status=status,
+                        fault="" if fault is None else fault.value,
+                        at=at,
+                    )
                 )
-            )
+
+    def _pick_fault(self, request: web.Request, operation: str) -> Fault | None:
+        parts = request.match_info
+        return self.faults.pick(
+            operation, parts.get("order_id", parts.get("sub", "")), request.headers.get("X-Request-Id", "")
+        )
+
+    # -- the listener ----------------------------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def refusing_connections(self) -> AsyncIterator[None]:
+        """Close the listener and every idle connection meanwhile: who connects is refused.
+
+        Raises:
+            RuntimeError: the sandbox is not running.
+        """
+        if self._runner is None:
+            raise RuntimeError("the sandbox is not running")
+        await self._close_listener(self._runner)
+        try:
+            yield
+        finally:
+            await self._open_listener()
+
+    async def _refuse_for_a_while(self) -> None:
+        if self._runner is None or self._reopening is not None:
+            return
+        await self._close_listener(self._runner)
+        self._reopening = asyncio.create_task(self._reopen_later(), name="vipps sandbox listener")
+
+    async def _reopen_later(self) -> None:
+        await asyncio.sleep(self.faults.refusal_seconds)
+        await self._open_listener()
+        self._reopening = None
+
+    async def _close_listener(self, runner: web.AppRunner) -> None:
+        for site in tuple(runner.sites):
+            await site.stop()
+        if runner.server is not None:
+            for connection in runner.server.connections:
+                # Lets a request under way finish.
+                connection.close()
+
+    async def _open_listener(self) -> None:
+        if self._runner is not None and not self._runner.sites:
+            await web.TCPSite(self._runner, self._host, self._port).start()
+
+
+async def _cancelled(task: asyncio.Task[None] | None) -> None:
+    if task is not None:
+        task.cancel()
+        await asyncio.wait({task})
+        if not task.cancelled():
+            # It ends by itself only by an error, which must not go unseen, or done.
+            task.result()
+
+
+async def _respond(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        request[_BODY] = await request.read()
+        return await handler(request)
+    except Refusal as refusal:
+        return refusal_answer(refusal)
+    except web.HTTPException as error:
+        return refusal_answer(gateway_refusal(error.status, error.reason))
+
+
+def _copies(faults: Faults, job: CallbackJob) -> int:
+    fault = faults.pick("callback", job.order_id, "") if job.kind == "payment" else None
+    return {Fault.CALLBACK_TWICE: 2, Fault.CALLBACK_LOST: 0}.get(fault, 1) if fault is not None else 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -45,7 +45,7 @@ class Wallet:
         book: OrderBook,
         *,
         send: Callable[[CallbackJob], None],
-        call: Any,
+        call: Callable[[CallbackJob], Awaitable[tuple[int, bytes] | None]],
         sub_delay: timedelta,
         numeric_callback_msn: bool,
     ) -> None:

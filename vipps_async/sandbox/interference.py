@@ -1,0 +1,201 @@
+"""Carries out a fault on a connection: what the wire would do, down to the reset."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import struct
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+
+from vipps_async.sandbox.api import refusal_answer, unauthorised
+from vipps_async.sandbox.faults import Fault, Faults
+from vipps_async.sandbox.problems import gateway_refusal, management_refusal, vipps_refusal
+
+__all__ = ["Interference"]
+
+#: How often a stalled request looks whether its client is still there, in seconds.
+_LOOK = 0.05
+#: In how many pieces an answer drips.
+_PIECES = 20
+#: `struct linger` that is on with no time to linger: closing then sends RST, not FIN.
+_RESET = struct.pack("ii", 1, 0)
+
+_PAGE = b"<html><head><title>Please wait</title></head><body><h1>Please wait</h1></body></html>"
+_REASONS = {500: "Internal Server Error", 502: "Bad Gateway", 503: "Service Unavailable", 504: "Gateway Timeout"}
+
+_RESETS_BEFORE = frozenset({Fault.CONNECTION_REFUSED, Fault.RESET_BEFORE_READ, Fault.RESET_BEFORE_EFFECT})
+#: Fault → the status that is answered in the place of the right one.
+_STATUS_BEFORE = {
+    Fault.HTTP_500_BEFORE: 500,
+    Fault.HTTP_502_BEFORE: 502,
+    Fault.HTTP_503_BEFORE: 503,
+    Fault.HTTP_504_BEFORE: 504,
+}
+_STATUS_AFTER = {
+    Fault.HTTP_500_AFTER: 500,
+    Fault.HTTP_502_AFTER: 502,
+    Fault.HTTP_503_AFTER: 503,
+    Fault.HTTP_504_AFTER: 504,
+}
+_PAGE_BEFORE = {Fault.HTML_200_BEFORE: 200, Fault.HTML_502_BEFORE: 502}
+_PAGE_AFTER = {Fault.HTML_200_AFTER: 200, Fault.HTML_502_AFTER: 502}
+
+#: An answer, and the status that the client gets to see of it; None: no status line reaches it.
+Answered = tuple[web.StreamResponse, int | None]
+
+
+class Interference:
+    """Stands between the connection and the API.
+
+    Args:
+        faults: how long things last.
+        refuse: closes the listener for a while.
+    """
+
+    def __init__(self, faults: Faults, refuse: Callable[[], Awaitable[None]]) -> None:
+        self._faults = faults
+        self._refuse = refuse
+        #: Set when the sandbox closes: whatever stalls or drips must end.
+        self._closing = asyncio.Event()
+
+    def end(self) -> None:
+        """End all that stalls or drips."""
+        self._closing.set()
+
+    async def exchange(
+        self, request: web.Request, fault: Fault, proceed: Callable[[], Awaitable[web.StreamResponse]]
+    ) -> Answered:
+        """Answer a request as the fault wants it; `proceed` lets it take effect and returns the right answer."""
+        if fault is not Fault.RESET_BEFORE_READ:
+            await request.read()
+        before = await self._without_effect(request, fault)
+        if before is not None:
+            return before
+        answer = await proceed()
+        return await self._after_effect(request, fault, answer)
+
+    async def _without_effect(self, request: web.Request, fault: Fault) -> Answered | None:
+        if fault in _RESETS_BEFORE:
+            if fault is Fault.CONNECTION_REFUSED:
+                await self._refuse()
+            return _reset(request)
+        if fault is Fault.STALL_BEFORE_EFFECT:
+            return await self._stall(request)
+        response = self._answer_instead(fault)
+        return None if response is None else (response, response.status)
+
+    def _answer_instead(self, fault: Fault) -> web.Response | None:
+        if fault in _STATUS_BEFORE:
+            return _failure(_STATUS_BEFORE[fault])
+        if fault in _PAGE_BEFORE:
+            return _page(_PAGE_BEFORE[fault])
+        if fault is Fault.LOCKED_94:
+            return refusal_answer(vipps_refusal("VippsError", "94"))
+        if fault is Fault.TOKEN_EXPIRED_401:
+            return refusal_answer(unauthorised())
+        if fault in {Fault.HTTP_429, Fault.HTTP_429_RETRY_AFTER}:
+            told = fault is Fault.HTTP_429_RETRY_AFTER
+            headers = {"Retry-After": str(self._faults.retry_after)} if told else {}
+            return refusal_answer(gateway_refusal(429, "Rate limit is exceeded.", headers=headers))
+        return None
+
+    async def _after_effect(self, request: web.Request, fault: Fault, answer: web.StreamResponse) -> Answered:
+        if fault is Fault.RESET_AFTER_EFFECT:
+            return _reset(request)
+        if fault is Fault.STALL_AFTER_EFFECT:
+            return await self._stall(request)
+        if fault is Fault.HEADERS_CUT_IN_HALF:
+            return _cut_headers(request, answer)
+        if fault in _STATUS_AFTER:
+            answer = _failure(_STATUS_AFTER[fault])
+        elif fault in _PAGE_AFTER:
+            answer = _page(_PAGE_AFTER[fault])
+        elif isinstance(answer, web.Response) and isinstance(answer.body, bytes):
+            if fault is Fault.WRONG_CONTENT_TYPE:
+                answer.headers["Content-Type"] = "text/plain; charset=utf-8"
+            elif fault is Fault.ANSWER_CUT_IN_HALF:
+                return await _cut_body(request, answer, answer.body), answer.status
+            else:
+                return await self._drip(request, answer, answer.body), answer.status
+        return answer, answer.status
+
+    async def _stall(self, request: web.Request) -> Answered:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._faults.stall_seconds):
+                while not self._closing.is_set() and _connected(request):
+                    await self._pause(_LOOK)
+        return _reset(request)
+
+    async def _drip(self, request: web.Request, answer: web.Response, body: bytes) -> web.StreamResponse:
+        dripping = _same_head(answer, body)
+        await dripping.prepare(request)
+        size = max(1, -(-len(body) // _PIECES))
+        with contextlib.suppress(ConnectionError):
+            for start in range(0, len(body), size):
+                if self._closing.is_set():
+                    _reset(request)
+                    break
+                await self._pause(self._faults.drip_seconds / _PIECES)
+                await dripping.write(body[start : start + size])
+        return dripping
+
+    async def _pause(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._closing.wait()
+
+
+def _connected(request: web.Request) -> bool:
+    return request.transport is not None and not request.transport.is_closing()
+
+
+def _gone() -> web.Response:
+    # aiohttp wants an answer; on a connection that is closed it finds no way out.
+    response = web.Response(status=500)
+    response.force_close()
+    return response
+
+
+def _reset(request: web.Request) -> Answered:
+    if request.transport is not None:
+        connection = request.transport.get_extra_info("socket")
+        if connection is not None and connection.fileno() != -1:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        request.transport.abort()
+    return _gone(), None
+
+
+def _cut_headers(request: web.Request, answer: web.StreamResponse) -> Answered:
+    if _connected(request) and isinstance(request.transport, asyncio.WriteTransport):
+        request.transport.write(f"HTTP/1.1 {answer.status} OK\r\nContent-Type: applica".encode())
+        request.transport.close()
+    return _gone(), None
+
+
+def _same_head(answer: web.Response, body: bytes) -> web.StreamResponse:
+    head = web.StreamResponse(status=answer.status, headers=answer.headers)
+    head.content_length = len(body)
+    return head
+
+
+async def _cut_body(request: web.Request, answer: web.Response, body: bytes) -> web.StreamResponse:
+    cut = _same_head(answer, body)
+    cut.force_close()
+    await cut.prepare(request)
+    with contextlib.suppress(ConnectionError):
+        await cut.write(body[: len(body) // 2])
+    if request.transport is not None:
+        # Closing sends what is written, and then the end that comes too early.
+        request.transport.close()
+    return cut
+
+
+def _failure(status: int) -> web.Response:
+    return refusal_answer(management_refusal(status, _REASONS[status], "Something went wrong."))
+
+
+def _page(status: int) -> web.Response:
+    return web.Response(status=status, body=_PAGE, content_type="text/html", charset="utf-8")
