@@ -119,6 +119,19 @@ async def test_a_mistake_in_the_program_is_no_failure_of_the_network(own_session
     assert server.requests == []
 
 
+async def test_a_request_whose_headers_go_ahead_never_counts_as_not_sent(own_session: MakeTransport) -> None:
+    """With `Expect` the headers leave before the body is asked for; if that never comes, the outcome is unknown."""
+
+    async def script(connection: Connection) -> None:
+        await connection.read_some()
+        await connection.close()
+
+    async with raw_server(script) as server:
+        with pytest.raises(OutcomeUnknown):
+            await own_session().send(_post(server.url, Expect="100-continue"))
+    assert server.bytes_read > 0
+
+
 # --- answers -------------------------------------------------------------------------------------------------------
 
 
@@ -311,6 +324,14 @@ async def test_a_closed_session_cannot_be_used(own_session: MakeTransport) -> No
     await session.close()
     with pytest.raises(ConfigurationError, match="ClientSession of this transport is closed"):
         await transport.send(_post("http://127.0.0.1:1"))
+
+
+async def test_a_session_that_sends_headers_ahead_is_refused(own_session: MakeTransport) -> None:
+    """With `Expect` among a session's headers nobody could tell whether anything was sent."""
+    async with raw_server(_answer_all) as server, aiohttp.ClientSession(headers={"expect": "100-continue"}) as session:
+        with pytest.raises(ConfigurationError, match="adds Expect"):
+            await own_session(session=session).send(_post(server.url))
+    assert server.connections == []
 
 
 @pytest.mark.parametrize("keywords", [{"limit": 5}, {"trust_env": True}])

@@ -110,6 +110,8 @@ class AiohttpTransport:
                 event loop; before any I/O.
             vipps_async.errors.InvalidInputError: the URL is no absolute http or https URL; before any I/O.
             asyncio.CancelledError: the calling task was cancelled; the transport stays usable.
+
+        A request with `Expect` is sent with its headers first, so its failure always counts as unknown.
         """
         session = self._session_in_this_loop()
         url = _checked_url(request.url)
@@ -260,6 +262,9 @@ class _Attempt(aiohttp.BytesPayload):
         """Keep aiohttp, or the session that was adopted, from adding anything to the exchange."""
         headers = request.headers
         if self.replace_headers:
+            if hdrs.EXPECT in headers:
+                # aiohttp would send the headers ahead of the body, past the witness.
+                raise ConfigurationError("the aiohttp.ClientSession adds Expect", advice="take it out of its headers")
             kept = {name: headers[name] for name in (hdrs.HOST, hdrs.CONTENT_LENGTH) if name in headers}
             headers.clear()
             headers.update(kept)
@@ -310,7 +315,9 @@ def _circumstances(
     request: Request, url: URL, proxy: URL | None, attempt: _Attempt, response: aiohttp.ClientResponse | None
 ) -> Circumstances:
     status = response.status if response is not None and attempt.sent and 200 <= response.status <= 599 else None
-    return Circumstances(url=url, proxy=proxy, timeouts=request.timeouts, sent=attempt.sent, status=status)
+    # With Expect, aiohttp sends the headers ahead of the body: then the body has not seen all.
+    sent = attempt.sent or any(name.lower() == "expect" for name in request.headers)
+    return Circumstances(url=url, proxy=proxy, timeouts=request.timeouts, sent=sent, status=status)
 
 
 def _checked_url(text: str) -> URL:
