@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from decimal import Decimal, InvalidOperation
+from decimal import Context, Decimal, DecimalException, Inexact, InvalidOperation, Overflow
 
 from vipps_async.errors import InvalidInputError
 
-__all__ = ["MINIMUM_AMOUNT", "format_nok", "nok"]
+__all__ = ["LARGEST_AMOUNT", "MINIMUM_AMOUNT", "format_nok", "nok"]
 
 #: The smallest amount of a payment, capture or refund, in øre: 1 NOK (OpenAPI description, `amount`).
 MINIMUM_AMOUNT = 100
 
 #: The largest sum that Vipps' integer amounts can hold safely everywhere: a signed 32-bit number of øre.
-_LARGEST_AMOUNT = 2**31 - 1
+LARGEST_AMOUNT = 2**31 - 1
+
+#: Reckons exactly or not at all, whatever precision the application has set for its own decimals.
+_EXACT = Context(prec=100, traps=[Inexact, InvalidOperation, Overflow])
 
 
 def nok(amount: str | int | Decimal) -> int:
@@ -33,11 +36,15 @@ def nok(amount: str | int | Decimal) -> int:
     if isinstance(amount, str) and not _is_plain_number(amount):
         raise InvalidInputError("amount", rule, value=amount)
     try:
-        oere = Decimal(amount) * 100
-        whole = int(oere)
-    except (InvalidOperation, ValueError, OverflowError) as error:
+        kroner = Decimal(amount)
+        # Before int(): 1E+999999 has a million digits.
+        if not kroner.is_finite() or kroner.adjusted() > 9:
+            raise InvalidInputError("amount", rule, value=amount)
+        oere = _EXACT.multiply(kroner, Decimal(100))
+    except DecimalException as error:
         raise InvalidInputError("amount", rule, value=amount) from error
-    if oere != whole or abs(whole) > _LARGEST_AMOUNT:
+    whole = int(oere)
+    if oere != whole or abs(whole) > LARGEST_AMOUNT:
         raise InvalidInputError("amount", rule, value=amount)
     return whole
 

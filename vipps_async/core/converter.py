@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
+from types import GenericAlias
 from typing import Any, Final, TypeVar, cast, get_args, get_origin
 
 import attrs
@@ -21,7 +22,6 @@ from vipps_async.not_given import NOT_GIVEN
 __all__ = ["NOT_IN_JSON", "YES_NO", "UnreadableAnswer", "decode", "encode", "json_name"]
 
 R = TypeVar("R")
-E = TypeVar("E", bound=OpenEnum)
 
 _NAMES = "vipps_async.json_names"
 
@@ -190,17 +190,25 @@ def _read_datetime(value: object, _cls: object = datetime) -> datetime:
         raise _Unfit("a time") from None
 
 
-def _enum_reader(cls: type[E]) -> Callable[[object, object], E]:
-    def read(value: object, _cls: object) -> E:
-        if type(value) is not str:
-            raise _Unfit("a text")
-        return cls(value)
+def _read_enum(value: object, cls: type[OpenEnum]) -> OpenEnum:
+    if type(value) is not str:
+        raise _Unfit("a text")
+    return cls(value)
 
-    return read
+
+_READERS: Final[Mapping[type, Callable[[Any, Any], object]]] = {
+    int: _read_int,
+    str: _read_str,
+    bool: _read_bool,
+    Decimal: _read_decimal,
+    datetime: _read_datetime,
+    # Its members are texts too, but the closest class of a type decides.
+    OpenEnum: _read_enum,
+}
 
 
 def _tuple_reader(cls: Any) -> Callable[[object, object], object]:
-    items = list[get_args(cls)[0]]  # type: ignore[misc]  # a type made at run time
+    items = GenericAlias(list, (get_args(cls)[0],))
     read_items = _converter.get_structure_hook(items)
 
     def read(value: object, _cls: object) -> object:
@@ -267,22 +275,14 @@ def _model_writer(cls: type[Any]) -> Callable[[Any], dict[str, object]]:
     return write
 
 
-def _is_open_enum(cls: Any) -> bool:
-    return isinstance(cls, type) and issubclass(cls, OpenEnum)
-
-
 def _is_tuple(cls: Any) -> bool:
     return get_origin(cls) is tuple
 
 
 def _build() -> Converter:
     converter = Converter(detailed_validation=True, unstruct_collection_overrides={tuple: list})
-    converter.register_structure_hook(int, _read_int)
-    converter.register_structure_hook(str, _read_str)
-    converter.register_structure_hook(bool, _read_bool)
-    converter.register_structure_hook(Decimal, _read_decimal)
-    converter.register_structure_hook(datetime, _read_datetime)
-    converter.register_structure_hook_factory(_is_open_enum, _enum_reader)
+    for cls, read in _READERS.items():
+        converter.register_structure_hook(cls, read)
     converter.register_structure_hook_factory(_is_tuple, _tuple_reader)
     converter.register_structure_hook_factory(attrs.has, _model_reader)
     converter.register_unstructure_hook(Decimal, _write_decimal)

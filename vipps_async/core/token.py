@@ -10,9 +10,10 @@ from collections.abc import Awaitable, Callable
 from attrs import field, frozen
 
 from vipps_async.core.clock import Clock
+from vipps_async.core.converter import json_name
 from vipps_async.core.events import EventLog
 from vipps_async.core.operation import Call, Operation, Repeat
-from vipps_async.errors import ConfigurationError, UnexpectedResponseError, VippsError
+from vipps_async.errors import ConfigurationError, Effect, UnexpectedResponseError, VippsError
 
 __all__ = ["FETCH_TOKEN", "Token", "TokenAnswer", "TokenSource"]
 
@@ -31,11 +32,11 @@ _HEADER_SAFE = re.compile(r"[!-~]+")
 class TokenAnswer:
     """What the token endpoint answers. Vipps sends the numbers as strings."""
 
-    access_token: str = field(repr=False)
+    access_token: str = field(repr=False, metadata=json_name("access_token"))
     #: Seconds.
-    expires_in: int | None = None
+    expires_in: int | None = field(default=None, metadata=json_name("expires_in"))
     #: Unix time, seconds.
-    expires_on: int | None = None
+    expires_on: int | None = field(default=None, metadata=json_name("expires_on"))
 
 
 FETCH_TOKEN = Call(
@@ -158,7 +159,12 @@ class TokenSource:
         answer = await self._fetch()
         if not _HEADER_SAFE.fullmatch(answer.access_token):
             raise UnexpectedResponseError(
-                "the token that Vipps answered cannot stand in a header", status=200, body="", operation="token"
+                "the token that Vipps answered cannot stand in a header",
+                status=200,
+                body="",
+                operation="token",
+                effect=Effect.NONE,
+                advice="try again; if it stays so, look at what stands between here and Vipps",
             )
         lifetime = self._lifetime(answer)
         now = self._clock.monotonic()
