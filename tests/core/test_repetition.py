@@ -92,7 +92,7 @@ def test_every_sequence_of_failures(repeat: Repeat, can_ask: bool, absent: bool)
         run = Run(repeat, can_ask)
         last = play(run, failures, absent=absent)
         if isinstance(last, Send | Refresh) and len(failures) < 5:
-            stories.extend((*failures, failure) for failure in Failure)  # noqa: B909 - a queue that grows
+            stories.extend((*failures, failure) for failure in Failure)
         made = failures[: run.state.attempts]
         sends = [step for step in run.steps if isinstance(step, Send | Refresh)]
         assert run.state.attempts <= 4
