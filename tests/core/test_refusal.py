@@ -295,8 +295,29 @@ json_values: st.SearchStrategy[Any] = st.recursive(
         st.lists(inner, max_size=4)
         | st.dictionaries(
             st.sampled_from(
-                "errorGroup errorCode errorMessage contextId statusCode message responseInfo responseCode result error "
-                "error_description trace_id title detail type status extraDetails invalidParams errors name reason".split()
+                [
+                    "errorGroup",
+                    "errorCode",
+                    "errorMessage",
+                    "contextId",
+                    "statusCode",
+                    "message",
+                    "responseInfo",
+                    "responseCode",
+                    "result",
+                    "error",
+                    "error_description",
+                    "trace_id",
+                    "title",
+                    "detail",
+                    "type",
+                    "status",
+                    "extraDetails",
+                    "invalidParams",
+                    "errors",
+                    "name",
+                    "reason",
+                ]
             ),
             inner,
             max_size=5,

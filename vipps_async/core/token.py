@@ -151,7 +151,7 @@ class TokenSource:
         error = task.exception()  # also marks it as seen, when nobody waits for a renewal in the background
         if error is None:
             self._token = task.result()
-        elif self._token is not None:
+        elif self._token is not None and self._clock.monotonic() < self._token.unusable_at:
             self._no_renewal_before = self._clock.monotonic() + _RENEWAL_PAUSE
             self._log.renewal_failed(error)
 
