@@ -16,10 +16,12 @@ class FakeClock:
 
     Attributes:
         pauses: every sleep asked for, in seconds and in order.
+        asleep: set as soon as somebody has begun to sleep.
     """
 
     def __init__(self, *, start: float = 1000.0, by_hand: bool = False) -> None:
         self.pauses: list[float] = []
+        self.asleep = asyncio.Event()
         self._start = self._time = start
         self._by_hand = by_hand
         self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
@@ -35,6 +37,7 @@ class FakeClock:
     async def sleep(self, seconds: float) -> None:
         """Move the hands at once; by hand, wait until `advance` has moved them far enough."""
         self.pauses.append(seconds)
+        self.asleep.set()
         if not self._by_hand:
             self._time += seconds
             await asyncio.sleep(0)
