@@ -17,6 +17,8 @@ from vipps_async.errors import ConfigurationError, InvalidInputError
 __all__ = ["Credentials", "Environment", "RetryPolicy", "Settings", "SystemInfo", "Timeouts"]
 
 _MSN = re.compile(r"[0-9]{5,6}")
+#: What a base URL may hold: visible ASCII.
+_URL_TEXT = re.compile(r"[!-~]+")
 #: What a header value may hold: visible ASCII and inner spaces. Anything else is refused, above all line breaks.
 _HEADER_VALUE = re.compile(r"[!-~]([ -~]*[!-~])?")
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -75,6 +77,11 @@ def _positive(_instance: object, attribute: Attribute[Any], value: object) -> No
         raise InvalidInputError(attribute.name, "a positive, finite number", value=value)
 
 
+def _positive_whole(_instance: object, attribute: Attribute[Any], value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value <= 0:
+        raise InvalidInputError(attribute.name, "a positive whole number", value=value)
+
+
 @frozen(kw_only=True)
 class Timeouts:
     """How long one attempt may take, in seconds.
@@ -111,13 +118,13 @@ class RetryPolicy:
     #: The longest pause that is drawn, in seconds. A `Retry-After` may ask for longer.
     cap: float = field(default=8.0, validator=_positive)
     #: Size of the retry budget that all calls of a session share.
-    budget: int = field(default=500, validator=_positive)
+    budget: int = field(default=500, validator=_positive_whole)
     #: What a retry takes from the budget ...
-    retry_cost: int = field(default=14, validator=_positive)
+    retry_cost: int = field(default=14, validator=_positive_whole)
     #: ... and a retry after being throttled, which puts less load on a server that works.
-    throttled_cost: int = field(default=5, validator=_positive)
+    throttled_cost: int = field(default=5, validator=_positive_whole)
     #: What a success at first try gives back.
-    success_refill: int = field(default=1, validator=_positive)
+    success_refill: int = field(default=1, validator=_positive_whole)
 
 
 def _system_value(_instance: object, attribute: Attribute[Any], value: object) -> None:
@@ -144,7 +151,7 @@ class SystemInfo:
 
 def _checked_base_url(url: object, environment: Environment) -> str:
     rule = "an https URL without path, query or user (http only for loopback)"
-    if not isinstance(url, str) or not _HEADER_VALUE.fullmatch(url):
+    if not isinstance(url, str) or not _URL_TEXT.fullmatch(url):
         raise InvalidInputError("base_url", rule, value=url)
     try:
         parts = urlsplit(url)
@@ -156,12 +163,14 @@ def _checked_base_url(url: object, environment: Environment) -> str:
     if not host or not plain or not (parts.scheme == "https" or loopback):
         raise InvalidInputError("base_url", rule, value=None if "@" in url else url, secret="@" in url)
     for other, other_url in _HOSTS.items():
-        if other is not environment and host == urlsplit(other_url).hostname:
+        # A dot at the end names the same host.
+        if other is not environment and host.rstrip(".") == urlsplit(other_url).hostname:
             raise ConfigurationError(
                 f"environment is {environment.value}, but base_url is the host of {other.value}",
                 advice="set environment to match the host, or leave base_url out",
             )
-    return url.rstrip("/")
+    # Put together anew: in "https://host?" and "https://host#" any path put behind it would be lost.
+    return f"{parts.scheme}://{parts.netloc}"
 
 
 @frozen(kw_only=True)

@@ -248,6 +248,8 @@ class ApiError(VippsError):
         retry_after: seconds that Vipps asked to wait, if it did.
     """
 
+    default_advice = "see what Vipps answered, and ask details before doing it again"
+
     def __init__(
         self,
         message: str,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from decimal import Decimal, InvalidOperation
+from decimal import Context, Decimal, DecimalException, Inexact, InvalidOperation, Overflow
 
 from vipps_async.errors import InvalidInputError
 
@@ -13,6 +13,9 @@ MINIMUM_AMOUNT = 100
 
 #: The largest sum that Vipps' integer amounts can hold safely everywhere: a signed 32-bit number of øre.
 LARGEST_AMOUNT = 2**31 - 1
+
+#: Reckons exactly or not at all, whatever precision the application has set for its own decimals.
+_EXACT = Context(prec=100, traps=[Inexact, InvalidOperation, Overflow])
 
 
 def nok(amount: str | int | Decimal) -> int:
@@ -33,10 +36,14 @@ def nok(amount: str | int | Decimal) -> int:
     if isinstance(amount, str) and not _is_plain_number(amount):
         raise InvalidInputError("amount", rule, value=amount)
     try:
-        oere = Decimal(amount) * 100
-        whole = int(oere)
-    except (InvalidOperation, ValueError, OverflowError) as error:
+        kroner = Decimal(amount)
+        # Before int(): 1E+999999 has a million digits.
+        if not kroner.is_finite() or kroner.adjusted() > 9:
+            raise InvalidInputError("amount", rule, value=amount)
+        oere = _EXACT.multiply(kroner, Decimal(100))
+    except DecimalException as error:
         raise InvalidInputError("amount", rule, value=amount) from error
+    whole = int(oere)
     if oere != whole or abs(whole) > LARGEST_AMOUNT:
         raise InvalidInputError("amount", rule, value=amount)
     return whole

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from random import Random
@@ -10,6 +9,10 @@ from random import Random
 from vipps_async.config import RetryPolicy
 
 __all__ = ["pause_before", "read_retry_after"]
+
+#: The longest wait that is understood, in seconds: a year. Whoever asks for more is heard as asking for this, which is
+#: longer than any call may take; taking it for unreadable would mean coming back at once.
+_LONGEST_WAIT = 365 * 86_400.0
 
 
 def pause_before(retry: int, policy: RetryPolicy, random: Random, *, throttled: bool) -> float:
@@ -40,12 +43,12 @@ def read_retry_after(value: str | None, now: datetime) -> float | None:
         return None
     text = value.strip()
     if text.isascii() and text.replace(".", "", 1).isdigit():
-        seconds = float(text)
-        return seconds if math.isfinite(seconds) else None
+        return min(float(text), _LONGEST_WAIT)
     try:
         moment = parsedate_to_datetime(text)
-    except (ValueError, IndexError, OverflowError):
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=UTC)
+        seconds = (moment - now).total_seconds()
+    except (ValueError, TypeError, IndexError, OverflowError):
         return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return max(0.0, (moment - now).total_seconds())
+    return min(max(0.0, seconds), _LONGEST_WAIT)

@@ -24,10 +24,21 @@ from vipps_async.errors import (
     UserError,
 )
 
-__all__ = ["LOCKED", "TOO_MANY_CONCURRENT", "UNKNOWN_ORDER", "Rule", "error_class", "operation_error", "rule_for"]
+__all__ = [
+    "INTERNAL",
+    "LOCKED",
+    "TOO_MANY_CONCURRENT",
+    "UNKNOWN_ORDER",
+    "Rule",
+    "error_class",
+    "has_code",
+    "operation_error",
+    "rule_for",
+]
 
 LOCKED = ("VippsError", "94")
 TOO_MANY_CONCURRENT = ("VippsError", "98")
+INTERNAL = ("VippsError", "99")
 UNKNOWN_ORDER = ("Merchant", "35")
 
 
@@ -128,6 +139,12 @@ def _folded(group: str) -> str:
     # "PAYMENTS" has been seen in callbacks where the description says "Payment".
     name = group.casefold()
     return "payment" if name == "payments" else name
+
+
+def has_code(errors: tuple[ErrorInfo, ...], wanted: tuple[str, str]) -> bool:
+    """Tell whether one of the errors has this group and code."""
+    group, code = wanted
+    return any(info.code == code and _folded(info.group) == _folded(group) for info in errors)
 
 
 def rule_for(info: ErrorInfo) -> Rule | None:

@@ -54,7 +54,9 @@ class EventLog:
         logger = self._own
         if structlog.is_configured():
             logger = cast("FilteringBoundLogger", structlog.get_logger("vipps_async"))
-        logger.log(level, event, **fields)
+        # By name: every kind of structlog logger has these three, but not every one has `log`.
+        write = {_ATTEMPT: logger.debug, _SUCCESS: logger.info, _FAILURE: logger.warning}[level]
+        write(event, **fields)
 
     def attempt(
         self, call: Call[Any], *, number: int, seconds: float, status: int | None = None, failure: str | None = None

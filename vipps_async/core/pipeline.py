@@ -20,7 +20,7 @@ from vipps_async.core.operation import Call, Done, Finding, NoContent, NotDone, 
 from vipps_async.core.order_limits import AttemptLedger
 from vipps_async.core.redaction import redact
 from vipps_async.core.refusal import read_refusal
-from vipps_async.core.repetition import Ask, Next, Refresh, Repetition, Send, Stop
+from vipps_async.core.repetition import SHORTEST_ATTEMPT, Ask, Next, Refresh, Repetition, Send, Stop, time_to_send
 from vipps_async.core.token import FETCH_TOKEN, Token, TokenAnswer, TokenSource
 from vipps_async.errors import (
     ApiError,
@@ -88,7 +88,9 @@ class Pipeline:
         self._budget = RetryBudget(settings.retry)
         self._ledger = AttemptLedger()
         self._base_url = settings.base_url
-        self._timeouts = _within(settings.timeouts, settings.retry.deadline)
+        self._timeouts = settings.timeouts
+        self._time_to_send = time_to_send(settings.retry, can_ask=False)
+        self._time_to_send_before_asking = time_to_send(settings.retry, can_ask=True)
         self._secrets = (
             settings.credentials.client_secret,
             settings.credentials.subscription_key,
@@ -117,7 +119,8 @@ class Pipeline:
             )
         started = self._clock.monotonic()
         try:
-            outcome = await self._attempt(call, body, self._timeouts, started, number=1)
+            time = self._time_to_send if call.verification is None else self._time_to_send_before_asking
+            outcome = await self._attempt(call, body, started + time, number=1)
             if isinstance(outcome, _Failed):
                 return await self._go_on(call, body, outcome, started)
         except asyncio.CancelledError:
@@ -129,31 +132,30 @@ class Pipeline:
 
     # --- one attempt -----------------------------------------------------------------------------------------------
 
-    async def _attempt(
-        self, call: Call[R], body: bytes | None, timeouts: Timeouts, started: float, *, number: int
-    ) -> R | _Failed:
+    async def _attempt(self, call: Call[R], body: bytes | None, must_end: float, *, number: int) -> R | _Failed:
         operation = call.operation
         token: Token | None = None
         if operation.authenticated:
             token = self._tokens.at_hand()
             if token is None:
-                got = await self._wait_for_token(started)
+                got = await self._wait_for_token(must_end)
                 if isinstance(got, _Failed):
                     return got
                 token = got
             headers = Headers.for_call(token.headers, has_body=body is not None, idempotency_key=call.idempotency_key)
         else:
             headers = self._headers.for_token()
+        sent_at = self._clock.monotonic()
+        hindrance = self._hindrance(call, must_end, sent_at, number)
+        if hindrance:
+            return _Failed(Failure.NOT_SENT, RequestNotSent(hindrance), token)
         request = Request(
             method=operation.method,
             url=self._base_url + call.path,
             headers=headers,
             body=body,
-            timeouts=timeouts,
+            timeouts=_within(self._timeouts, must_end - sent_at),
         )
-        sent_at = self._clock.monotonic()
-        if call.order_id is not None and operation.per_minute is not None:
-            self._ledger.note(operation.name, call.order_id, sent_at)
         try:
             response = await self._transport.send(request)
         except TransportError as error:
@@ -168,6 +170,20 @@ class Pipeline:
         refusal = read_refusal(response, operation.name, self._clock, self._confidential(call, token))
         return _Failed(refusal.failure, refusal.error, token)
 
+    def _hindrance(self, call: Call[Any], must_end: float, now: float, number: int) -> str:
+        """Say why the attempt must not leave now; if nothing keeps it, note it in the ledger and say nothing."""
+        if must_end - now < SHORTEST_ATTEMPT:
+            # Only waiting for the token can have taken that long.
+            return "this call's deadline left no time to send it"
+        operation, order_id = call.operation, call.order_id
+        if order_id is not None and operation.per_minute is not None:
+            # First attempts are the application's own decision. Retries are ours: calls that ran side by side may have
+            # paused for the same turn, and another one has taken it.
+            if number > 1 and self._ledger.wait_for_turn(operation.name, order_id, operation.per_minute, now):
+                return "Vipps' limit for this order is used up by other calls"
+            self._ledger.note(operation.name, order_id, operation.per_minute, now)
+        return ""
+
     def _read(self, call: Call[R], response: Response, token: Token | None) -> R | _Failed:
         wanted = call.operation.result
         if wanted is NoContent and not response.body:
@@ -176,15 +192,19 @@ class Pipeline:
             result = decode(response.body, wanted)
         except UnreadableAnswer as error:
             return self._unreadable(call, response, token, str(error), Effect.PROBABLE)
-        answered = getattr(result, "order_id", call.order_id)
-        if call.order_id is not None and answered != call.order_id:
+        # Details come without an order id at times; another one than was asked about must not pass.
+        answered: object = getattr(result, "order_id", None)
+        if call.order_id is not None and answered not in {None, call.order_id}:
             return self._unreadable(call, response, token, "it is about another order", Effect.PROBABLE)
         return result
 
     def _unreadable(
         self, call: Call[Any], response: Response, token: Token | None, why: str, effect: Effect
     ) -> _Failed:
-        text = redact(response.body.decode("utf-8", "replace"), confidential=self._confidential(call, token))
+        # An unreadable answer to the token request may hold the token all the same: nothing of it is kept.
+        text = ""
+        if call.operation.authenticated:
+            text = redact(response.body.decode("utf-8", "replace"), confidential=self._confidential(call, token))
         changes = call.operation.repeat is not Repeat.SAFE
         error = UnexpectedResponseError(
             f"Vipps answered HTTP {response.status} with something that cannot be read: {why}",
@@ -203,8 +223,8 @@ class Pipeline:
     async def _fetch_token(self) -> TokenAnswer:
         return await self.run(FETCH_TOKEN)
 
-    async def _wait_for_token(self, started: float) -> Token | _Failed:
-        remaining = started + self._settings.retry.deadline - self._clock.monotonic()
+    async def _wait_for_token(self, must_end: float) -> Token | _Failed:
+        remaining = must_end - self._clock.monotonic()
         error: VippsError
         try:
             async with asyncio.timeout(max(0.0, remaining)):
@@ -257,8 +277,7 @@ class Pipeline:
                 error, cause = self._final_error(call, failed, state, finding, step.reason)
                 self._raise(call, error, state.attempts, now() - started, cause=cause)
             finding = None
-            timeouts = _within(self._timeouts, state.last_send - now())
-            outcome = await self._attempt(call, body, timeouts, started, number=state.attempts + 1)
+            outcome = await self._attempt(call, body, state.last_send, number=state.attempts + 1)
             state.sent()
             if not isinstance(outcome, _Failed):
                 self._log.success(call, attempts=state.attempts, seconds=now() - started)
@@ -363,4 +382,4 @@ def _within(timeouts: Timeouts, seconds: float) -> Timeouts:
     """Shorten the time-outs so that an attempt ends within the given time."""
     if seconds >= timeouts.total:
         return timeouts
-    return evolve(timeouts, total=max(seconds, 0.001))
+    return evolve(timeouts, total=seconds)

@@ -11,7 +11,7 @@ from attrs import frozen
 from vipps_async.core.backoff import read_retry_after
 from vipps_async.core.clock import Clock
 from vipps_async.core.decision import Failure
-from vipps_async.core.error_codes import LOCKED, TOO_MANY_CONCURRENT, error_class, rule_for
+from vipps_async.core.error_codes import INTERNAL, LOCKED, TOO_MANY_CONCURRENT, error_class, has_code, rule_for
 from vipps_async.core.redaction import redact
 from vipps_async.errors import ApiError, ErrorInfo
 from vipps_async.transports.protocol import Response
@@ -59,15 +59,15 @@ _RETRYABLE = frozenset({Failure.THROTTLED, Failure.LOCKED, Failure.UNKNOWN, Fail
 
 
 def _failure(status: int, errors: tuple[ErrorInfo, ...]) -> Failure:
-    codes = {(info.group, info.code) for info in errors}
     for known, failure in (
-        (LOCKED in codes, Failure.LOCKED),
-        (TOO_MANY_CONCURRENT in codes, Failure.THROTTLED),
+        (has_code(errors, LOCKED), Failure.LOCKED),
+        (has_code(errors, TOO_MANY_CONCURRENT), Failure.THROTTLED),
         (status == 401, Failure.UNAUTHORIZED),
         (status == 429, Failure.THROTTLED),
         (status in {423, 425}, Failure.LOCKED),
         (status == 409 and not any(map(rule_for, errors)), Failure.CONFLICT),
-        (status == 408 or status >= 500, Failure.UNKNOWN),
+        # An internal error is no refusal, whatever status it came with: how far Vipps got is not known.
+        (status == 408 or status >= 500 or has_code(errors, INTERNAL), Failure.UNKNOWN),
         (bool(errors) or status in _PLAIN_REFUSALS, Failure.REFUSED),
     ):
         if known:
@@ -89,14 +89,16 @@ def parse_errors(body: bytes, confidential: Iterable[str] = ()) -> tuple[ErrorIn
     except orjson.JSONDecodeError:
         return ()
     items = data if isinstance(data, list) else [data]
-    found = [info for item in items[:_MOST_ERRORS] if isinstance(item, dict) for info in _read_item(item)]
+    found = [info for item in items[:_MOST_ERRORS] if isinstance(item, dict) for info in _read_item(item)][
+        :_MOST_ERRORS
+    ]
     known = tuple(confidential)
     return tuple(
         ErrorInfo(
             redact(info.group, confidential=known)[:_LONGEST_TEXT],
             redact(info.code, confidential=known)[:_LONGEST_TEXT],
             redact(info.message, confidential=known)[:_LONGEST_TEXT],
-            info.context_id,
+            redact(info.context_id, confidential=known)[:_LONGEST_TEXT] if info.context_id else None,
         )
         for info in found
     )
@@ -110,7 +112,7 @@ def _read_item(item: dict[str, Any]) -> list[ErrorInfo]:
                 _text(item.get("errorGroup")),
                 _text(item.get("errorCode")),
                 _text(item.get("errorMessage")),
-                context[:_LONGEST_TEXT] or None,
+                context or None,
             )
         ]
     if isinstance(item.get("responseInfo"), dict):
@@ -122,7 +124,7 @@ def _read_item(item: dict[str, Any]) -> list[ErrorInfo]:
         return [ErrorInfo("", _text(item["statusCode"]), _text(item["message"]))]
     if isinstance(item.get("error"), str):
         trace = _text(item.get("trace_id")) or _text(item.get("correlation_id"))
-        return [ErrorInfo("", item["error"], _text(item.get("error_description")), trace[:_LONGEST_TEXT] or None)]
+        return [ErrorInfo("", item["error"], _text(item.get("error_description")), trace or None)]
     if "title" in item or "detail" in item:
         return _read_problem(item)
     return []
@@ -131,7 +133,7 @@ def _read_item(item: dict[str, Any]) -> list[ErrorInfo]:
 def _read_problem(item: dict[str, Any]) -> list[ErrorInfo]:
     message = ": ".join(part for part in (_text(item.get("title")), _text(item.get("detail"))) if part)
     trace = _text(item.get("traceId")) or _text(item.get("contextId"))
-    head = ErrorInfo("", _text(item.get("type")) or _text(item.get("status")), message, trace[:_LONGEST_TEXT] or None)
+    head = ErrorInfo("", _text(item.get("type")) or _text(item.get("status")), message, trace or None)
     details = item.get("extraDetails") or item.get("invalidParams") or item.get("errors")
     rest = [
         ErrorInfo("", _text(detail.get("name")), _text(detail.get("reason")))

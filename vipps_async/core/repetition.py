@@ -14,12 +14,17 @@ from vipps_async.core.decision import Failure, Step, step_after
 from vipps_async.core.operation import Operation
 from vipps_async.core.order_limits import AttemptLedger
 
-__all__ = ["Ask", "Next", "Refresh", "Repetition", "Send", "Stop"]
+__all__ = ["SHORTEST_ATTEMPT", "Ask", "Next", "Refresh", "Repetition", "Send", "Stop", "time_to_send"]
 
 #: Time kept back for asking details at the end, as a share of the deadline and at most, in seconds.
 _ASKING_SHARE, _ASKING_AT_MOST = 0.2, 5.0
 #: An attempt that had less time than this, in seconds, would only add one more unknown.
-_SHORTEST_ATTEMPT = 0.05
+SHORTEST_ATTEMPT = 0.05
+
+
+def time_to_send(policy: RetryPolicy, *, can_ask: bool) -> float:
+    """Return how many seconds after a call's start its last attempt must have ended: what follows is for asking."""
+    return policy.deadline - (min(policy.deadline * _ASKING_SHARE, _ASKING_AT_MOST) if can_ask else 0.0)
 
 
 @frozen
@@ -85,6 +90,8 @@ class Repetition:
         self.doubtful = False
         #: When the whole call must have ended, in monotonic seconds.
         self.deadline = started + policy.deadline
+        #: When the last attempt must have ended, in monotonic seconds.
+        self.last_send = started + time_to_send(policy, can_ask=can_ask)
 
     def sent(self) -> None:
         """Note that one more attempt was made (the ledger of the order is kept by whoever sends)."""
@@ -113,7 +120,13 @@ class Repetition:
 
     def _may_refresh(self, now: float) -> bool:
         most = max(self._policy.attempts, 2)
-        return self._operation.authenticated and not self._refreshed and self.attempts < most and now < self.deadline
+        return (
+            self._operation.authenticated
+            and not self._refreshed
+            and self.attempts < most
+            and now + SHORTEST_ATTEMPT <= self.last_send
+            and self._turn(now) == 0.0
+        )
 
     def _send_again(self, now: float) -> Next:
         if self.attempts >= self._policy.attempts:
@@ -123,7 +136,7 @@ class Repetition:
         asked_to_wait = self._retry_after or 0.0
         limited = self._turn(now)
         pause = max(pause, asked_to_wait, limited)
-        if now + pause + _SHORTEST_ATTEMPT > self.last_send:
+        if now + pause + SHORTEST_ATTEMPT > self.last_send:
             if asked_to_wait >= pause:
                 return self._end(f"Vipps asks to wait {asked_to_wait:g} s, longer than this call may take")
             if limited >= pause:
@@ -137,13 +150,6 @@ class Repetition:
         if self._order_id is None or self._operation.per_minute is None:
             return 0.0
         return self._ledger.wait_for_turn(self._operation.name, self._order_id, self._operation.per_minute, now)
-
-    @property
-    def last_send(self) -> float:
-        """When the last attempt must have ended, in monotonic seconds, so that asking is still possible."""
-        if not self._can_ask:
-            return self.deadline
-        return self.deadline - min(self._policy.deadline * _ASKING_SHARE, _ASKING_AT_MOST)
 
     def _end(self, reason: str) -> Next:
         if self.doubtful and self._can_ask and not self._asked_since_sent:

@@ -13,7 +13,7 @@ from vipps_async.core.clock import Clock
 from vipps_async.core.converter import json_name
 from vipps_async.core.events import EventLog
 from vipps_async.core.operation import Call, Operation, Repeat
-from vipps_async.errors import ConfigurationError, UnexpectedResponseError, VippsError
+from vipps_async.errors import ConfigurationError, Effect, UnexpectedResponseError, VippsError
 
 __all__ = ["FETCH_TOKEN", "Token", "TokenAnswer", "TokenSource"]
 
@@ -151,7 +151,7 @@ class TokenSource:
         error = task.exception()  # also marks it as seen, when nobody waits for a renewal in the background
         if error is None:
             self._token = task.result()
-        elif self._token is not None:
+        elif self._token is not None and self._clock.monotonic() < self._token.unusable_at:
             self._no_renewal_before = self._clock.monotonic() + _RENEWAL_PAUSE
             self._log.renewal_failed(error)
 
@@ -159,7 +159,12 @@ class TokenSource:
         answer = await self._fetch()
         if not _HEADER_SAFE.fullmatch(answer.access_token):
             raise UnexpectedResponseError(
-                "the token that Vipps answered cannot stand in a header", status=200, body="", operation="token"
+                "the token that Vipps answered cannot stand in a header",
+                status=200,
+                body="",
+                operation="token",
+                effect=Effect.NONE,
+                advice="try again; if it stays so, look at what stands between here and Vipps",
             )
         lifetime = self._lifetime(answer)
         now = self._clock.monotonic()

@@ -1,0 +1,1 @@
+"""Tests of the engine room, and the fakes they share."""

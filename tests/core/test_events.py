@@ -1,0 +1,236 @@
+"""What is logged, where it goes, and what never stands in it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import subprocess
+import sys
+import textwrap
+import traceback
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import structlog
+from structlog.testing import LogCapture
+
+from tests.core.fake_clock import FakeClock
+from tests.core.samples import KEY, ORDER, SECRETS, Sum, call_of, details, done, pipeline, settings, vipps_error
+from vipps_async.core.events import EventLog
+from vipps_async.core.operation import Repeat
+from vipps_async.errors import OutcomeUnknown, RequestNotSent, VippsError
+from vipps_async.testing import Reply, ScriptedTransport, answer, token_answer
+
+
+@pytest.fixture
+def configured() -> Iterator[LogCapture]:
+    """Configure structlog as an application does, and put it back."""
+    capture = LogCapture()
+    structlog.configure(processors=[capture])
+    yield capture
+    structlog.reset_defaults()
+
+
+def facts(record: logging.LogRecord) -> dict[str, str]:
+    """Read a line of key=value pairs; a value may have spaces in it."""
+    found: dict[str, str] = {}
+    name = ""
+    for word in record.getMessage().split():
+        if "=" in word:
+            name, _, found[name] = word.partition("=")
+        else:
+            found[name] += f" {word}"
+    return found
+
+
+async def test_one_event_an_attempt_and_one_an_operation(caplog: pytest.LogCaptureFixture) -> None:
+    """Each attempt is a DEBUG event, a success an INFO event, with names, numbers and times."""
+    caplog.set_level(logging.DEBUG, "vipps_async")
+    transport = ScriptedTransport().on("/capture", answer(503), RequestNotSent("refused"), done())
+    await pipeline(transport).run(call_of(Repeat.KEYED))
+    records = [(record.levelno, facts(record)) for record in caplog.records if record.name == "vipps_async"]
+    about = {"operation": "capture", "order_id": ORDER, "idempotency_key": KEY}
+    events = [
+        (level, {k: v for k, v in fields.items() if k not in {"duration_ms", "level"}}) for level, fields in records
+    ]
+    assert events == [
+        (logging.DEBUG, {"event": "vipps.attempt", "operation": "token", "attempt": "1", "status": "200"}),
+        (logging.INFO, {"event": "vipps.operation", "operation": "token", "outcome": "done", "attempts": "1", "settled_by": "answer"}),
+        (logging.DEBUG, {"event": "vipps.attempt", **about, "attempt": "1", "status": "503"}),
+        (logging.DEBUG, {"event": "vipps.attempt", **about, "attempt": "2", "failure": "not sent"}),
+        (logging.DEBUG, {"event": "vipps.attempt", **about, "attempt": "3", "status": "200"}),
+        (logging.INFO, {"event": "vipps.operation", **about, "outcome": "done", "attempts": "3", "settled_by": "answer"}),
+    ]  # fmt: skip
+    assert all(float(fields["duration_ms"]) >= 0 for _, fields in records)
+
+
+async def test_a_failure_is_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    """A failed operation is a WARNING event with the error's class, effect and status, but not its text."""
+    transport = ScriptedTransport().on("/capture", vipps_error(400, "Payment", "61", "canary text"))
+    with pytest.raises(VippsError):
+        await pipeline(transport).run(call_of(Repeat.KEYED))
+    (record,) = caplog.records
+    fields = facts(record)
+    assert record.levelno == logging.WARNING
+    assert (fields["outcome"], fields["effect"], fields["status"]) == ("CaptureError", "no money moved", "400")
+    assert "canary" not in record.getMessage()
+
+
+async def test_what_details_settled_is_marked(configured: LogCapture) -> None:
+    """An operation that details proved says so."""
+    transport = ScriptedTransport().on("/details", details("yes")).on("/cancel", OutcomeUnknown("cut"))
+    await pipeline(transport).run(call_of(Repeat.CONFIRM))
+    assert configured.entries[-1]["settled_by"] == "details"
+
+
+async def test_a_cancelled_call_is_told(configured: LogCapture) -> None:
+    """A call whose task was cancelled leaves an event that says so."""
+    begun = asyncio.Event()
+
+    async def stall(_request: object) -> Any:
+        begun.set()
+        await asyncio.Event().wait()
+
+    transport = ScriptedTransport().on("/capture", stall)
+    task = asyncio.create_task(pipeline(transport).run(call_of(Repeat.KEYED)))
+    await begun.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    last = configured.entries[-1]
+    assert (last["outcome"], last["idempotency_key"], last["log_level"]) == ("cancelled", KEY, "warning")
+
+
+async def test_a_failed_renewal_is_told(configured: LogCapture) -> None:
+    """A token that could not be renewed in the background leaves a warning, and no call fails for it."""
+    clock = FakeClock()
+    transport = ScriptedTransport().on("/get", token_answer(), then=answer(403)).on("", then=done())
+    line = pipeline(transport, clock=clock)
+    await line.run(call_of(Repeat.SAFE))
+    clock.advance(3400)
+    await line.run(call_of(Repeat.SAFE))
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert {"event": "vipps.token_renewal_failed", "error": "PermissionDeniedError", "log_level": "warning"} in (
+        configured.entries
+    )
+    await line.aclose()
+
+
+async def test_an_applications_structlog_is_used(configured: LogCapture, caplog: pytest.LogCaptureFixture) -> None:
+    """If the application has configured structlog, events go there as fields, and not to standard logging as well."""
+    caplog.set_level(logging.DEBUG, "vipps_async")
+    await pipeline(ScriptedTransport().on("", then=done())).run(call_of(Repeat.KEYED))
+    assert [entry["event"] for entry in configured.entries] == ["vipps.attempt", "vipps.operation"] * 2
+    assert configured.entries[-1]["attempts"] == 1
+    assert [record for record in caplog.records if record.name == "vipps_async"] == []
+
+
+@pytest.mark.parametrize(
+    "wrapper", [structlog.BoundLogger, structlog.stdlib.BoundLogger, structlog.make_filtering_bound_logger(0)]
+)
+async def test_every_kind_of_structlog_logger_will_do(configured: LogCapture, wrapper: type[Any]) -> None:
+    """Whichever logger class the application has chosen, events reach it."""
+    structlog.configure(processors=[configured], wrapper_class=wrapper, logger_factory=structlog.ReturnLoggerFactory())
+    await pipeline(ScriptedTransport().on("", then=done())).run(call_of(Repeat.KEYED))
+    assert len(configured.entries) == 4
+
+
+async def test_when_off_each_event_costs_one_level_check(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With logging off nothing is put together: each event asks once whether it is wanted."""
+    asked: list[int] = []
+    logger = logging.getLogger("vipps_async")
+
+    def is_enabled_for(level: int) -> bool:
+        asked.append(level)
+        return False
+
+    def fail(*_arguments: object, **_named: object) -> None:
+        pytest.fail("an event was put together though nobody wants it")
+
+    monkeypatch.setattr(logger, "isEnabledFor", is_enabled_for)
+    monkeypatch.setattr(EventLog, "_write", fail)
+    await pipeline(ScriptedTransport().on("", then=done())).run(call_of(Repeat.KEYED))
+    assert asked == [logging.DEBUG, logging.INFO] * 2
+
+
+def test_silent_by_default() -> None:
+    """In a program that configures nothing, not even a failing call writes to stdout or stderr."""
+    program = textwrap.dedent("""
+        import asyncio
+        from tests.core.samples import call_of, pipeline
+        from vipps_async.core.operation import Repeat
+        from vipps_async.errors import VippsError
+        from vipps_async.testing import ScriptedTransport, answer
+
+        async def main():
+            try:
+                await pipeline(ScriptedTransport().on("", then=answer(403))).run(call_of(Repeat.KEYED))
+            except VippsError:
+                return
+            raise SystemExit(3)
+
+        asyncio.run(main())
+    """)
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
+
+
+# --- canaries -----------------------------------------------------------------------------------------------------------
+
+PHONE, NAME, TOKEN = "48059990", "Canary Nordmann", "canary-token-value"
+CANARIES = (*SECRETS.values(), PHONE, NAME, TOKEN, "canary")
+EVERYTHING = f"{SECRETS} mobileNumber {PHONE} Bearer {TOKEN}"
+
+ANSWERS: dict[str, Reply] = {
+    "errors": answer(400, [{"errorGroup": TOKEN, "errorCode": PHONE, "errorMessage": EVERYTHING, "contextId": TOKEN}]),
+    "gateway": answer(403, {"statusCode": 403, "message": EVERYTHING}),
+    "oauth": answer(400, {"error": SECRETS["client_id"], "error_description": EVERYTHING, "trace_id": PHONE}),
+    "problem": answer(422, {"title": EVERYTHING, "type": TOKEN, "extraDetails": [{"name": PHONE, "reason": TOKEN}]}),
+    "html": answer(200, f"<p>{EVERYTHING}</p>".encode()),
+    "html 502": answer(502, f"<p>{EVERYTHING}</p>".encode()),
+    "names": answer(200, {"userDetails": {"firstName": NAME, "mobileNumber": PHONE}, "access_token": TOKEN}),
+    "redirect": answer(302, EVERYTHING.encode(), headers={"location": f"https://evil.example/{TOKEN}"}),
+    "unauthorized": answer(401, {"statusCode": 401, "message": EVERYTHING}),
+    "headers": answer(429, headers={"retry-after": TOKEN, "x-request-id": PHONE}),
+    "lost": OutcomeUnknown("cut"),
+}
+
+
+def all_of(error: BaseException | None) -> str:
+    """Write down all that an error and those behind it tell about themselves."""
+    text = ""
+    while error is not None:
+        text += "".join(traceback.format_exception(error))
+        text += f"{error!s} {error!r} {error.args!r} {error.__dict__!r}"
+        error = error.__cause__ or error.__context__
+    return text
+
+
+@pytest.mark.parametrize("where", ["call", "token", "details"])
+@pytest.mark.parametrize("name", ANSWERS)
+@pytest.mark.parametrize("repeat", Repeat)
+async def test_no_secret_gets_out(
+    name: str, where: str, repeat: Repeat, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Secrets and personal data of requests and answers are in no log record, error, traceback or repr."""
+    caplog.set_level(logging.DEBUG)
+    transport = ScriptedTransport()
+    if where == "token":
+        transport.on("/get", then=ANSWERS[name])
+    transport.on("/get", then=token_answer(TOKEN))
+    if where == "details":
+        transport.on("/details", then=ANSWERS[name]).on("", then=OutcomeUnknown("cut"))
+    transport.on("/details", then=details("no")).on("", then=ANSWERS[name])
+    call = call_of(repeat, body=Sum(amount=49900, text=NAME), confidential=(PHONE, NAME))
+    line = pipeline(transport)
+    with pytest.raises(VippsError) as caught:
+        await line.run(call)
+    shown = all_of(caught.value) + repr(call) + repr(line) + repr(transport) + repr(transport.requests)
+    shown += repr(settings()) + repr(transport.token_requests) + "".join(capsys.readouterr())
+    for record in caplog.records:
+        shown += f"{record.getMessage()} {record.args!r} {record.exc_info!r} {record.__dict__!r}"
+    found = [canary for canary in CANARIES if canary in shown]
+    assert found == []
+    assert len(caplog.records) >= 2

@@ -1,0 +1,405 @@
+"""What each failure of each way of repeating leads to: the requests that go out, and what comes back in the end."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import pytest
+from attrs import frozen
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.core.fake_clock import FakeClock
+from tests.core.samples import (
+    KEY,
+    NAMES,
+    ORDER,
+    SECRETS,
+    Receipt,
+    call_of,
+    details,
+    done,
+    pipeline,
+    vipps_error,
+)
+from vipps_async import errors
+from vipps_async.config import RetryPolicy
+from vipps_async.core.operation import NoContent, Operation, Repeat, SettledBy
+from vipps_async.core.pipeline import render
+from vipps_async.errors import (
+    ApiError,
+    AuthenticationError,
+    CaptureError,
+    Effect,
+    OrderLockedError,
+    OrderNotFoundError,
+    OutcomeUnknown,
+    PermissionDeniedError,
+    RateLimitedError,
+    RequestNotSent,
+    ServerError,
+    UnexpectedResponseError,
+    VippsError,
+)
+from vipps_async.testing import Reply, ScriptedTransport, answer, token_answer
+from vipps_async.transports.protocol import Request
+
+HTML = b"<html><body>Captured</body></html>"
+
+
+@frozen
+class Row:
+    """What a failure that never ends leads to, with details answering each time that it has not happened.
+
+    The requests are written as letters: m for the operation itself, d for details.
+    """
+
+    reply: Reply
+    #: For SAFE, KEYED, CONFIRM and ONCE.
+    requests: tuple[str, str, str, str]
+    #: What is raised for SAFE, and for the others.
+    error: tuple[type[VippsError], type[VippsError]]
+    #: Whether money may have moved, for the others; for SAFE nothing ever has.
+    effect: Effect = Effect.NONE
+    #: How many times a token is fetched.
+    tokens: int = 1
+
+
+NONE, POSSIBLE, PROBABLE = Effect
+RETRIED = ("mmmm", "mmmm", "mmmm", "mmmm")
+ONCE_ASKED = ("mmmm", "mmmm", "mmmm", "mdmdmdmd")
+DOUBTFUL = ("mmmm", "mmmmd", "mdmdmdmd", "mdmdmdmd")
+SINGLE = ("m", "m", "m", "m")
+UNREADABLE = ("mmmm", "m", "m", "m")
+unknown = OutcomeUnknown
+unreadable = (UnexpectedResponseError, UnexpectedResponseError)
+locked = (OrderLockedError, OrderLockedError)
+limited = (RateLimitedError, RateLimitedError)
+
+ROWS = {
+    "not sent": Row(RequestNotSent("refused"), RETRIED, (RequestNotSent, RequestNotSent)),
+    "unknown": Row(OutcomeUnknown("cut"), DOUBTFUL, (OutcomeUnknown, unknown), POSSIBLE),
+    "401": Row(answer(401), ("mm", "mm", "mm", "mm"), (AuthenticationError, AuthenticationError), tokens=2),
+    "403": Row(answer(403), SINGLE, (PermissionDeniedError, PermissionDeniedError)),
+    "404 html": Row(answer(404, HTML), ("m", "md", "md", "md"), (ApiError, unknown), POSSIBLE),
+    "404 of Vipps": Row(vipps_error(404, "Merchant", "35"), SINGLE, (OrderNotFoundError, OrderNotFoundError)),
+    "408": Row(answer(408), DOUBTFUL, (ApiError, unknown), POSSIBLE),
+    "409": Row(answer(409), ("mmmm", "mdmdmdmd", "mdmdmdmd", "mdmdmdmd"), (ApiError, unknown), POSSIBLE),
+    "423": Row(answer(423), ONCE_ASKED, locked),
+    "425": Row(answer(425), ONCE_ASKED, (ApiError, ApiError)),
+    "code 94": Row(vipps_error(423, "VippsError", "94"), ONCE_ASKED, locked),
+    "code 98": Row(vipps_error(400, "VippsError", "98"), ONCE_ASKED, limited),
+    "code 99": Row(vipps_error(400, "VippsError", "99"), DOUBTFUL, (ServerError, unknown), POSSIBLE),
+    "429": Row(answer(429), ONCE_ASKED, limited),
+    "429, wait 2 s": Row(answer(429, headers={"retry-after": "2"}), ONCE_ASKED, limited),
+    "429, wait 600 s": Row(answer(429, headers={"retry-after": "600"}), ("m", "m", "m", "md"), limited),
+    "500": Row(answer(500), DOUBTFUL, (ServerError, unknown), POSSIBLE),
+    "502 html": Row(answer(502, HTML), DOUBTFUL, (ServerError, unknown), POSSIBLE),
+    "503": Row(answer(503), DOUBTFUL, (ServerError, unknown), POSSIBLE),
+    "504": Row(answer(504), DOUBTFUL, (ServerError, unknown), POSSIBLE),
+    "refused": Row(vipps_error(400, "Payment", "61"), SINGLE, (CaptureError, CaptureError)),
+    "200 html": Row(answer(200, HTML), UNREADABLE, unreadable, PROBABLE),
+    "200 truncated": Row(answer(200, b'{"orderId":"acme-1","sta'), UNREADABLE, unreadable, PROBABLE),
+    "200 array": Row(answer(200, [{"orderId": ORDER}]), UNREADABLE, unreadable, PROBABLE),
+    "200 empty": Row(answer(200), UNREADABLE, unreadable, PROBABLE),
+    "204": Row(answer(204), UNREADABLE, unreadable, PROBABLE),
+    "another order": Row(done("acme-2"), UNREADABLE, unreadable, PROBABLE),
+    "307": Row(answer(307, headers={"location": "https://evil.example"}), UNREADABLE, unreadable, POSSIBLE),
+}
+PATIENT = RetryPolicy(deadline=600.0, throttled_base=0.5)
+
+
+def letters(transport: ScriptedTransport) -> str:
+    """Write the requests as in a Row."""
+    return "".join("d" if request.url.endswith("/details") else "m" for request in transport.requests)
+
+
+def mains(transport: ScriptedTransport) -> list[Request]:
+    """Return the requests of the operation itself."""
+    return [request for request in transport.requests if not request.url.endswith("/details")]
+
+
+@pytest.mark.parametrize("repeat", Repeat)
+@pytest.mark.parametrize("name", ROWS)
+async def test_a_failure_that_never_ends(name: str, repeat: Repeat) -> None:
+    """Each failure leads to exactly these requests, all with the same bytes, and to an error that tells all facts."""
+    row = ROWS[name]
+    transport = ScriptedTransport().on("/details", then=details("no")).on("", then=row.reply)
+    call = call_of(repeat)
+    clock = FakeClock()
+    began = clock.monotonic()
+    with pytest.raises(VippsError) as caught:
+        await pipeline(transport, clock=clock).run(call)
+    error = caught.value
+    column = list(Repeat).index(repeat)
+    assert row.requests[column] == letters(transport)
+    assert row.tokens == len(transport.token_requests)
+    assert (row.error[0] if repeat is Repeat.SAFE else row.error[1]) is type(error)
+    assert (Effect.NONE if repeat is Repeat.SAFE else row.effect) is error.effect
+    assert (error.operation, error.order_id, error.idempotency_key) == (NAMES[repeat], ORDER, call.idempotency_key)
+    assert len({(r.method, r.url, r.body, r.headers.get("X-Request-Id")) for r in mains(transport)}) == 1
+    assert clock.monotonic() - began <= 60.0
+    if type(error) is OutcomeUnknown and name != "unknown":
+        assert error.__cause__ is not None
+        assert error.status == getattr(error.__cause__, "status", None)
+    assert error.advice
+    assert len(str(error).splitlines()) == 1
+
+
+@pytest.mark.parametrize("repeat", Repeat)
+@pytest.mark.parametrize("name", ["not sent", "401", "423", "code 98", "429", "429, wait 2 s", "unknown", "409", "500"])
+async def test_a_failure_that_passes(name: str, repeat: Repeat) -> None:
+    """A passing failure is hidden from the caller: the second attempt's answer is the result."""
+    transport = ScriptedTransport().on("/details", then=details("no")).on("", ROWS[name].reply, done())
+    clock = FakeClock()
+    receipt = await pipeline(transport, clock=clock).run(call_of(repeat))
+    assert receipt == Receipt(order_id=ORDER, status="Captured", settled_by=SettledBy.ANSWER)
+    assert len(mains(transport)) == 2
+    if name == "429, wait 2 s":
+        assert clock.pauses == [2.0]
+
+
+async def test_the_first_request() -> None:
+    """A keyed call goes out once, to its path, with its headers and the exact bytes of its body."""
+    transport = ScriptedTransport().on("/capture", done())
+    await pipeline(transport).run(call_of(Repeat.KEYED))
+    (request,) = transport.requests
+    (token_request,) = transport.token_requests
+    assert (request.method, request.url) == ("POST", "https://apitest.vipps.no/pay/acme-1/capture")
+    assert request.body == b'{"amount":49900,"text":"Two socks."}'
+    assert request.headers == {
+        "Accept": "application/json",
+        "Authorization": "Bearer scripted-token",
+        "Content-Type": "application/json",
+        "Merchant-Serial-Number": "123456",
+        "Ocp-Apim-Subscription-Key": "canary-sub-key",
+        "Vipps-System-Name": "vipps-async",
+        "Vipps-System-Version": request.headers["Vipps-System-Version"],
+        "X-Request-Id": KEY,
+    }
+    assert (token_request.method, token_request.url) == ("POST", "https://apitest.vipps.no/accesstoken/get")
+    assert token_request.body is None
+    assert token_request.headers["client_secret"] == SECRETS["client_secret"]
+    assert "client_secret" not in request.headers
+
+
+async def test_an_order_id_cannot_change_the_path() -> None:
+    """Whatever an order id holds, it stays one segment of the path."""
+    kind = call_of(Repeat.KEYED).operation
+    assert kind.path_for("../x?a#b/%2e") == "/pay/..%2Fx%3Fa%23b%2F%252e/capture"
+
+
+async def test_an_operation_without_content() -> None:
+    """If an answer's body does not matter, any 2xx is a success."""
+    kind = Operation(name="approve", method="POST", path="/approve", result=NoContent, repeat=Repeat.SAFE)
+    for body in (b"", b"ok"):
+        transport = ScriptedTransport().on("/approve", answer(200, body))
+        call: Any = call_of(Repeat.SAFE, operation=kind, path="/approve")
+        assert await pipeline(transport).run(call) == NoContent()
+
+
+async def test_an_unreadable_answer_is_kept_without_secrets() -> None:
+    """The beginning of an answer that cannot be read stays for the reader, without tokens and confidential values."""
+    body = b"<p>scripted-token canary-secret 99887766 Service down</p>"
+    transport = ScriptedTransport().on("/capture", answer(200, body))
+    with pytest.raises(UnexpectedResponseError) as caught:
+        await pipeline(transport).run(call_of(Repeat.KEYED, confidential=("99887766",)))
+    assert "Service down" in caught.value.body
+    assert not any(canary in caught.value.body for canary in ("scripted-token", "canary", "99887766"))
+
+
+async def test_nothing_of_an_unreadable_token_is_kept() -> None:
+    """A token answer cut short may hold the token: none of it stands in the error."""
+    transport = ScriptedTransport().on("/get", then=answer(200, b'{"access_token":"canary-tok'))
+    with pytest.raises(UnexpectedResponseError) as caught:
+        await pipeline(transport).run(call_of(Repeat.KEYED))
+    cause = caught.value.__cause__
+    assert isinstance(cause, UnexpectedResponseError)
+    assert "canary" not in f"{caught.value!r} {caught.value.body} {cause!r} {cause.body}"
+    assert caught.value.effect is Effect.NONE
+    assert transport.requests == []
+
+
+# --- verification ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("repeat", [Repeat.KEYED, Repeat.CONFIRM])
+@pytest.mark.parametrize("name", ["unknown", "409", "500", "404 html"])
+async def test_proven_by_details(name: str, repeat: Repeat) -> None:
+    """If the answer got lost but details prove the effect, the proven result comes back, marked as such."""
+    transport = ScriptedTransport().on("/details", details("yes")).on("", then=ROWS[name].reply)
+    receipt = await pipeline(transport).run(call_of(repeat))
+    assert receipt == Receipt(order_id=ORDER, status="Proven", settled_by=SettledBy.DETAILS)
+    assert letters(transport).count("d") == 1
+
+
+@pytest.mark.parametrize(
+    ("repeat", "error"),
+    [(Repeat.KEYED, CaptureError), (Repeat.CONFIRM, errors.CancelError), (Repeat.ONCE, ApiError)],
+)
+async def test_proven_to_have_failed(repeat: Repeat, error: type[ApiError]) -> None:
+    """If details have it on record as failed, the operation's own error says so: no money moved."""
+    transport = ScriptedTransport().on("/details", details("failed")).on("", then=OutcomeUnknown("cut"))
+    with pytest.raises(VippsError) as caught:
+        await pipeline(transport).run(call_of(repeat))
+    assert error is type(caught.value)
+    assert caught.value.effect is Effect.NONE
+    assert "the bank said no" in str(caught.value)
+    assert type(caught.value.__cause__) is OutcomeUnknown
+
+
+@pytest.mark.parametrize("repeat", [Repeat.KEYED, Repeat.CONFIRM, Repeat.ONCE])
+@pytest.mark.parametrize(
+    ("reply", "words"),
+    [
+        (details("perhaps"), "the history is torn"),
+        (answer(403), "details answered 403"),
+        (answer(200, HTML), "details could not be asked"),
+        (RequestNotSent("unplugged"), "details could not be asked (unplugged"),
+        (OutcomeUnknown("silence"), "details could not be asked (silence"),
+        (answer(500), "details answered 500"),
+    ],
+)
+async def test_details_that_prove_nothing(reply: Reply, words: str, repeat: Repeat) -> None:
+    """If details prove neither, nothing is sent again after a doubt, and the outcome is unknown, with the reason."""
+    transport = ScriptedTransport().on("/details", then=reply).on("", then=OutcomeUnknown("cut", status=200))
+    with pytest.raises(OutcomeUnknown, match="money may have moved") as caught:
+        await pipeline(transport).run(call_of(repeat))
+    assert words in str(caught.value)
+    assert caught.value.status == 200
+    assert caught.value.idempotency_key == (KEY if repeat is Repeat.KEYED else None)
+    assert len(mains(transport)) == (4 if repeat is Repeat.KEYED else 1)
+
+
+@pytest.mark.parametrize("repeat", [Repeat.KEYED, Repeat.CONFIRM, Repeat.ONCE])
+async def test_without_a_way_to_ask(repeat: Repeat) -> None:
+    """Without a way to ask, a doubt ends as unknown, and what must not be repeated blindly is not."""
+    transport = ScriptedTransport().on("", then=OutcomeUnknown("cut"))
+    with pytest.raises(OutcomeUnknown, match="details were not asked"):
+        await pipeline(transport).run(call_of(repeat, ask=False))
+    assert len(transport.requests) == (4 if repeat is Repeat.KEYED else 1)
+
+
+async def test_an_initiate_that_never_arrived_is_sent_again() -> None:
+    """After an unknown outcome, an order that Vipps does not know is initiated again."""
+    transport = ScriptedTransport()
+    transport.on("/details", vipps_error(404, "Merchant", "35")).on("/initiate", OutcomeUnknown("cut"), done())
+    receipt = await pipeline(transport).run(call_of(Repeat.ONCE))
+    assert receipt.status == "Captured"
+    assert letters(transport) == "mdm"
+
+
+async def test_an_initiate_whose_answer_got_lost() -> None:
+    """If the payment is there after an unknown outcome, the error says that its URL is lost."""
+    transport = ScriptedTransport().on("/details", details("yes")).on("/initiate", OutcomeUnknown("cut"))
+    with pytest.raises(errors.PaymentUrlLostError, match="new order id") as caught:
+        await pipeline(transport).run(call_of(Repeat.ONCE))
+    assert type(caught.value.__cause__) is OutcomeUnknown
+
+
+@pytest.mark.parametrize("happened", ["yes", "no", "perhaps"])
+async def test_a_duplicate_after_a_doubt_is_our_own(happened: str) -> None:
+    """The order exists after an attempt in doubt: it is this very call's, whatever details say now."""
+    transport = ScriptedTransport().on("/details", details("no"), details(happened))
+    transport.on("/initiate", OutcomeUnknown("cut"), vipps_error(400, "Merchant", "34"))
+    with pytest.raises(errors.PaymentUrlLostError):
+        await pipeline(transport).run(call_of(Repeat.ONCE))
+
+
+async def test_a_duplicate_at_first_is_somebody_elses() -> None:
+    """The order exists already at the first attempt: the order id was used before."""
+    transport = ScriptedTransport().on("/initiate", vipps_error(400, "Merchant", "34"))
+    with pytest.raises(errors.DuplicateOrderError) as caught:
+        await pipeline(transport).run(call_of(Repeat.ONCE))
+    assert type(caught.value) is errors.DuplicateOrderError
+    assert letters(transport) == "m"
+
+
+async def test_an_order_that_exists_though_this_call_never_got_through() -> None:
+    """A throttled initiate had no effect, so an order that details know is somebody else's."""
+    transport = ScriptedTransport().on("/details", details("yes")).on("/initiate", answer(429))
+    with pytest.raises(errors.DuplicateOrderError) as caught:
+        await pipeline(transport).run(call_of(Repeat.ONCE))
+    assert type(caught.value) is errors.DuplicateOrderError
+
+
+async def test_a_refusal_after_a_doubt_that_details_bear_out() -> None:
+    """A doubt, then a refusal, and a history without it: the refusal is the truth."""
+    transport = ScriptedTransport().on("/details", details("no"))
+    transport.on("/capture", OutcomeUnknown("cut"), vipps_error(400, "Payment", "61"))
+    with pytest.raises(CaptureError) as caught:
+        await pipeline(transport).run(call_of(Repeat.KEYED))
+    assert caught.value.effect is Effect.NONE
+    assert letters(transport) == "mmd"
+
+
+async def test_a_refusal_after_a_doubt_that_was_done() -> None:
+    """A doubt, then a refusal because it has been done already: details prove it done."""
+    transport = ScriptedTransport().on("/details", details("yes"))
+    transport.on("/capture", OutcomeUnknown("cut"), vipps_error(400, "VippsError", "92"))
+    assert (await pipeline(transport).run(call_of(Repeat.KEYED))).settled_by is SettledBy.DETAILS
+
+
+async def test_a_token_that_fails_after_a_doubt_is_no_proof() -> None:
+    """If the token cannot be fetched for the repetition, the first attempt's outcome stays unknown."""
+    transport = ScriptedTransport().on("/get", token_answer(lifetime=0), then=answer(403))
+    transport.on("/details", then=details("no")).on("/capture", OutcomeUnknown("cut"))
+    with pytest.raises(OutcomeUnknown, match="fetching a token failed") as caught:
+        await pipeline(transport).run(call_of(Repeat.KEYED))
+    assert caught.value.effect is Effect.POSSIBLE
+
+
+# --- one call, one key, one body -------------------------------------------------------------------------------------
+
+
+REPLIES = [row.reply for row in ROWS.values()]
+
+
+@given(
+    st.sampled_from(Repeat),
+    st.lists(st.sampled_from(REPLIES), max_size=6),
+    st.lists(st.sampled_from([*map(details, ("yes", "no", "failed", "?")), *REPLIES]), max_size=8),
+    st.lists(st.sampled_from([token_answer(), token_answer(lifetime=0), *REPLIES]), max_size=4),
+    st.integers(1, 4),
+)
+async def test_no_call_ever_sends_two_keys_or_two_bodies(
+    repeat: Repeat, story: list[Reply], asked: list[Reply], tokens: list[Reply], attempts: int
+) -> None:
+    """Whatever happens, one call has one key and one body, few attempts, and an end that is our own."""
+    transport = ScriptedTransport().on("/get", *tokens, then=token_answer())
+    transport.on("/details", *asked, then=details("no")).on("", *story, then=done())
+    call = call_of(repeat)
+    clock = FakeClock()
+    began = clock.monotonic()
+    end: Receipt | VippsError
+    try:
+        end = await pipeline(transport, clock=clock, retry=RetryPolicy(attempts=attempts)).run(call)
+    except VippsError as error:
+        end = error
+    assert end.order_id == ORDER
+    if isinstance(end, VippsError):
+        assert (end.operation, end.idempotency_key) == (NAMES[repeat], call.idempotency_key)
+        assert end.effect is Effect.NONE or repeat is not Repeat.SAFE
+    sent = mains(transport)
+    assert len(sent) <= max(attempts, 2)
+    assert {request.body for request in sent} <= {render(call)}
+    assert {request.headers.get("X-Request-Id") for request in sent} <= {call.idempotency_key}
+    if repeat in {Repeat.CONFIRM, Repeat.ONCE}:
+        assert not any(_in_doubt(story[at]) for at in _followed_directly(transport) if at < len(story))
+    assert clock.monotonic() - began <= 60.0 * 2
+
+
+def _in_doubt(reply: Reply) -> bool:
+    names = ("unknown", "404 html", "408", "409", "code 99", "500", "502 html", "503", "504")
+    return reply in [ROWS[name].reply for name in names]
+
+
+def _followed_directly(transport: ScriptedTransport) -> list[int]:
+    """Return the numbers of the attempts that were followed by another one with no question in between."""
+    found, number = [], -1
+    for this, following in itertools.pairwise(letters(transport)):
+        number += this == "m"
+        if this == following == "m":
+            found.append(number)
+    return found

@@ -1,0 +1,254 @@
+"""What follows each failure, enumerated: every sequence of failures up to five, for every way of repeating."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from attrs import define, field
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.core.samples import ORDER, operation
+from vipps_async.config import RetryPolicy
+from vipps_async.core.budget import RetryBudget
+from vipps_async.core.decision import Failure
+from vipps_async.core.operation import Repeat
+from vipps_async.core.order_limits import AttemptLedger
+from vipps_async.core.repetition import Ask, Next, Refresh, Repetition, Send, Stop, time_to_send
+
+START = 1000.0
+
+
+@define
+class Run:
+    """One call played through: what the pipeline would do, without any I/O."""
+
+    repeat: Repeat
+    can_ask: bool = True
+    policy: RetryPolicy = field(factory=RetryPolicy)
+    per_minute: int | None = 5
+    budget: RetryBudget = field(init=False)
+    ledger: AttemptLedger = field(factory=AttemptLedger)
+    state: Repetition = field(init=False)
+    now: float = START
+    steps: list[Next] = field(factory=list)
+
+    def __attrs_post_init__(self) -> None:
+        self.budget = RetryBudget(self.policy)
+        self.state = Repetition(
+            operation(self.repeat, "op", per_minute=self.per_minute),
+            ORDER,
+            policy=self.policy,
+            budget=self.budget,
+            ledger=self.ledger,
+            random=random.Random(3),
+            started=START,
+            can_ask=self.can_ask,
+        )
+
+    def send(self, seconds: float = 0.1) -> None:
+        """Make an attempt that takes so long."""
+        self.ledger.note("op", ORDER, 5, self.now)
+        self.state.sent()
+        self.now += seconds
+
+    def fail(self, failure: Failure, retry_after: float | None = None) -> Next:
+        """Say how the attempt failed."""
+        return self.step(self.state.after_failure(failure, retry_after=retry_after, now=self.now))
+
+    def step(self, step: Next) -> Next:
+        """Keep the step and let its pause pass."""
+        self.steps.append(step)
+        if isinstance(step, Send):
+            self.now += step.pause
+        return step
+
+
+def play(run: Run, failures: tuple[Failure, ...], *, absent: bool) -> Next:
+    """Play failures one after the other, as far as the call goes on; every question answers `absent` or nothing."""
+    step: Next = Stop("")
+    for failure in failures:
+        run.send()
+        step = run.fail(failure)
+        if isinstance(step, Ask):
+            if not (step.then_send and absent):
+                return step
+            step = run.step(run.state.after_absence(run.now))
+            assert not isinstance(step, Ask), "asked twice without an attempt in between"
+        if isinstance(step, Stop):
+            return step
+    return step
+
+
+@pytest.mark.parametrize("absent", [True, False])
+@pytest.mark.parametrize("can_ask", [True, False])
+@pytest.mark.parametrize("repeat", Repeat)
+def test_every_sequence_of_failures(repeat: Repeat, can_ask: bool, absent: bool) -> None:  # noqa: FBT001 - cases
+    """No sequence breaks a rule about money, attempts, time or budget."""
+    stories: list[tuple[Failure, ...]] = [(failure,) for failure in Failure]
+    # Breadth first; a story that has ended is not told further, since nothing can follow it.
+    for failures in stories:
+        run = Run(repeat, can_ask)
+        last = play(run, failures, absent=absent)
+        if isinstance(last, Send | Refresh) and len(failures) < 5:
+            stories.extend((*failures, failure) for failure in Failure)
+        made = failures[: run.state.attempts]
+        sends = [step for step in run.steps if isinstance(step, Send | Refresh)]
+        assert run.state.attempts <= 4
+        assert sum(isinstance(step, Refresh) for step in run.steps) <= 1
+        assert len(sends) + 1 >= run.state.attempts
+        assert run.now <= run.state.last_send
+        assert run.budget.tokens >= 0
+        if repeat in {Repeat.CONFIRM, Repeat.ONCE}:
+            assert not _sent_again_in_doubt(run, made), failures
+        if isinstance(last, Stop) and can_ask and any(failure.doubtful for failure in made):
+            assert run.state.doubtful
+            assert _asked_after_the_last_attempt(run), failures
+        if not can_ask:
+            assert not any(isinstance(step, Ask) for step in run.steps)
+
+
+def _sent_again_in_doubt(run: Run, failures: tuple[Failure, ...]) -> bool:
+    """Tell whether an attempt directly followed a doubtful one, without a question in between."""
+    steps = iter(run.steps)
+    for failure in failures:
+        step = next(steps, None)
+        if failure.doubtful and isinstance(step, Send | Refresh):
+            return True
+        if isinstance(step, Ask):
+            next(steps, None)
+    return False
+
+
+def _asked_after_the_last_attempt(run: Run) -> bool:
+    sent = max((at for at, step in enumerate(run.steps) if isinstance(step, Send | Refresh)), default=-1)
+    return any(isinstance(step, Ask) for step in run.steps[sent + 1 :])
+
+
+@pytest.mark.parametrize("repeat", [Repeat.KEYED, Repeat.CONFIRM, Repeat.ONCE])
+def test_a_call_that_stays_in_doubt_ends_with_a_question(repeat: Repeat) -> None:
+    """When attempts are used up and one of them may have taken effect, the last thing done is to ask."""
+    run = Run(repeat)
+    last = play(run, (Failure.UNKNOWN, Failure.NOT_SENT, Failure.NOT_SENT, Failure.NOT_SENT), absent=True)
+    assert last == Ask(then_send=False)
+
+
+def test_four_attempts_are_the_most() -> None:
+    """The fourth failure ends the call and says that the attempts are used up."""
+    run = Run(Repeat.SAFE, can_ask=False)
+    assert play(run, (Failure.UNKNOWN,) * 5, absent=True) == Stop("all 4 attempts are used up")
+    assert run.state.attempts == 4
+
+
+def test_a_single_attempt_may_still_refresh_its_token() -> None:
+    """A policy of one attempt allows the one repetition that a stale token needs, and no other."""
+    run = Run(Repeat.KEYED, policy=RetryPolicy(attempts=1))
+    run.send()
+    assert isinstance(run.fail(Failure.UNAUTHORIZED), Refresh)
+    run.send()
+    assert isinstance(run.fail(Failure.UNAUTHORIZED), Stop)
+    other = Run(Repeat.KEYED, policy=RetryPolicy(attempts=1))
+    other.send()
+    assert isinstance(other.fail(Failure.NOT_SENT), Stop)
+
+
+def test_retry_after_is_honoured() -> None:
+    """The pause is at least what Vipps asks for."""
+    run = Run(Repeat.KEYED)
+    run.send()
+    assert run.fail(Failure.THROTTLED, retry_after=17.0) == Send(17.0)
+
+
+def test_a_retry_after_beyond_the_deadline_stops() -> None:
+    """If Vipps asks for more time than the call has, the call ends at once, says so, and pays nothing for it."""
+    run = Run(Repeat.KEYED)
+    run.send()
+    assert run.fail(Failure.THROTTLED, retry_after=61.0) == Stop(
+        "Vipps asks to wait 61 s, longer than this call may take"
+    )
+    assert run.budget.tokens == 500
+
+
+def test_the_orders_limit_is_waited_for() -> None:
+    """With two a minute, the third attempt waits for its turn or, if that takes too long, is not made."""
+    run = Run(Repeat.KEYED, per_minute=2, policy=RetryPolicy(deadline=100.0))
+    run.send()
+    run.fail(Failure.NOT_SENT)
+    run.send()
+    step = run.fail(Failure.NOT_SENT)
+    assert isinstance(step, Send)
+    assert run.now >= START + 60.0
+    hasty = Run(Repeat.KEYED, per_minute=1)
+    hasty.send()
+    stop = hasty.fail(Failure.NOT_SENT)
+    assert stop == Stop("Vipps' limit for this order leaves no further attempt within this call's deadline")
+
+
+def test_a_refresh_waits_for_no_turn() -> None:
+    """If the order's limit is used up, a refused token is not a reason to go beyond it."""
+    run = Run(Repeat.KEYED, per_minute=1)
+    run.send()
+    assert isinstance(run.fail(Failure.UNAUTHORIZED), Stop)
+
+
+def test_the_deadline_ends_it() -> None:
+    """When the time is over nothing is sent any more."""
+    run = Run(Repeat.KEYED)
+    run.send(seconds=54.96)
+    assert run.fail(Failure.NOT_SENT) == Stop("the deadline of 60 s leaves no time for another attempt")
+    late = Run(Repeat.KEYED)
+    late.send(seconds=54.96)
+    assert isinstance(late.fail(Failure.UNAUTHORIZED), Stop)
+
+
+def test_a_drained_budget_ends_it() -> None:
+    """Without budget there is no retry, but a question at the end if there is a doubt."""
+    run = Run(Repeat.KEYED, policy=RetryPolicy(budget=13))
+    run.send()
+    assert run.fail(Failure.NOT_SENT) == Stop("the session's retry budget is drained: too much has failed of late")
+    doubtful = Run(Repeat.KEYED, policy=RetryPolicy(budget=13))
+    doubtful.send()
+    assert doubtful.fail(Failure.UNKNOWN) == Ask(then_send=False)
+
+
+def test_a_throttled_retry_costs_less() -> None:
+    """Being told to slow down costs the session less budget than a failure."""
+    run = Run(Repeat.KEYED)
+    run.send()
+    run.fail(Failure.THROTTLED)
+    run.send()
+    run.fail(Failure.UNKNOWN)
+    assert run.budget.tokens == 500 - 5 - 14
+
+
+@given(
+    st.sampled_from(Repeat),
+    st.lists(
+        st.tuples(st.sampled_from(Failure), st.floats(0, 40), st.none() | st.floats(0, 1e6)), min_size=1, max_size=6
+    ),
+    st.integers(1, 4),
+    st.floats(0.1, 120),
+)
+def test_nothing_is_sent_past_the_deadline(
+    repeat: Repeat, story: list[tuple[Failure, float, float | None]], attempts: int, deadline: float
+) -> None:
+    """However long attempts take and whatever Vipps asks for, no attempt begins after its time."""
+    run = Run(repeat, policy=RetryPolicy(attempts=attempts, deadline=deadline))
+    for failure, seconds, retry_after in story:
+        assert run.now < run.state.last_send
+        run.send(seconds)
+        step = run.fail(failure, retry_after)
+        if isinstance(step, Ask) and step.then_send:
+            step = run.step(run.state.after_absence(run.now))
+        if not isinstance(step, Send | Refresh):
+            break
+        assert run.now + 0.049 <= run.state.last_send
+    assert run.state.attempts <= max(attempts, 2)
+
+
+def test_time_is_kept_back_for_asking() -> None:
+    """A fifth of the deadline, five seconds at most, belongs to the question at the end, if there is one to ask."""
+    assert time_to_send(RetryPolicy(deadline=60.0), can_ask=True) == 55.0
+    assert time_to_send(RetryPolicy(deadline=10.0), can_ask=True) == 8.0
+    assert time_to_send(RetryPolicy(deadline=10.0), can_ask=False) == 10.0
