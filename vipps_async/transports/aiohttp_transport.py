@@ -132,6 +132,8 @@ class AiohttpTransport:
                 data=attempt,
                 # Headers of an adopted session would mix with these; see _Attempt.guard.
                 headers=None if attempt.replace_headers else request.headers,
+                # A session of our own has been told once.
+                skip_auto_headers=_AUTO_HEADERS if attempt.replace_headers else None,
                 allow_redirects=False,
                 raise_for_status=False,
                 # Decompressed here, as aiohttp before 3.13 lets a small body grow without bounds.
