@@ -76,6 +76,16 @@ async def test_sends_the_headers_given_and_no_others(
     assert request.line == f"{method} /p HTTP/1.1"
 
 
+@pytest.mark.parametrize("adopted", [False, True])
+@pytest.mark.parametrize("method", ["POST", "GET", "PUT"])
+async def test_a_request_without_headers_gets_none(own_session: MakeTransport, method: str, *, adopted: bool) -> None:
+    """No content type is guessed, and no client or coding is named."""
+    async with raw_server(_answer_all) as server, aiohttp.ClientSession() as session:
+        transport = own_session(session=session if adopted else None)
+        await transport.send(Request(method=method, url=server.url, headers={}, body=b"{}"))
+    assert _names(server.requests[0]) == {"host", "content-length"}
+
+
 @pytest.mark.parametrize("target", ["/a%2Fb/%7Ec/%41;x=1?q=%20+%2B&r=%C3%A6", "/", "/~a/(b)!", "/a//b/../c/./d?x?y"])
 async def test_the_url_reaches_the_wire_unchanged(own_session: MakeTransport, target: str) -> None:
     """Path and query are sent byte for byte, neither decoded nor encoded nor tidied up."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import ssl
+from collections.abc import Iterable
 from http.cookies import SimpleCookie
 from urllib.request import getproxies, proxy_bypass
 
@@ -13,6 +14,7 @@ from aiohttp import hdrs
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.http_writer import StreamWriter
+from multidict import CIMultiDict
 from yarl import URL
 
 from vipps_async.config import Timeouts
@@ -34,6 +36,8 @@ _MAX_LINE = 8190
 
 #: Headers that aiohttp adds by itself unless told not to; a request is sent with its own headers only.
 _AUTO_HEADERS = frozenset({hdrs.ACCEPT, hdrs.ACCEPT_ENCODING, hdrs.CONTENT_TYPE, hdrs.USER_AGENT})
+
+_NO_AUTO_HEADERS: CIMultiDict[None] = CIMultiDict((name, None) for name in _AUTO_HEADERS)
 
 #: Methods whose requests say nothing about a length when they have no body (RFC 9110 8.6).
 _WITHOUT_LENGTH = frozenset({hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS, hdrs.METH_TRACE, hdrs.METH_DELETE})
@@ -128,6 +132,8 @@ class AiohttpTransport:
                 data=attempt,
                 # Headers of an adopted session would mix with these; see _Attempt.guard.
                 headers=None if attempt.replace_headers else request.headers,
+                # A session of our own has been told once.
+                skip_auto_headers=_AUTO_HEADERS if attempt.replace_headers else None,
                 allow_redirects=False,
                 raise_for_status=False,
                 # Decompressed here, as aiohttp before 3.13 lets a small body grow without bounds.
@@ -176,6 +182,7 @@ class AiohttpTransport:
                 connector=aiohttp.TCPConnector(limit=self._limit),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 skip_auto_headers=_AUTO_HEADERS,
+                request_class=_LeanRequest,
             )
         elif session.closed:
             raise ConfigurationError(
@@ -199,6 +206,17 @@ class AiohttpTransport:
                 found = None
             self._environment_proxies[key] = _proxy_url(found) if found else None
         return self._environment_proxies[key]
+
+
+class _LeanRequest(aiohttp.ClientRequest):
+    """Spares each request the copying of its headers by which aiohttp finds out that it has none to add.
+
+    Where a version of aiohttp does not call this method, `skip_auto_headers` of the session does the same work.
+    """
+
+    def update_auto_headers(self, skip_auto_headers: Iterable[str] | None) -> None:  # noqa: ARG002 - aiohttp's signature
+        """Add nothing."""
+        self._skip_auto_headers = _NO_AUTO_HEADERS
 
 
 class _NotResent(Exception):  # noqa: N818 - the name states the fact
