@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import json
 import time
-from collections.abc import AsyncIterator
 from typing import Any
 
 import aiohttp
@@ -35,14 +34,14 @@ REQUEST_FAULTS = [fault for fault in Fault if fault not in CALLBACK]
 
 
 @pytest.fixture
-async def reserved(sandbox: SandboxServer, merchant: Merchant) -> AsyncIterator[SandboxServer]:
+async def reserved(sandbox: SandboxServer, merchant: Merchant) -> SandboxServer:
     """An order acme-1 with 49900 øre reserved, and short waits."""
     sandbox.faults.stall_seconds = 0.1
     sandbox.faults.drip_seconds = 0.1
     sandbox.faults.refusal_seconds = 0.1
     await merchant.initiate("acme-1")
     await sandbox.approve("acme-1")
-    yield sandbox
+    return sandbox
 
 
 @pytest.mark.parametrize("fault", REQUEST_FAULTS, ids=lambda fault: fault.value)
@@ -345,7 +344,7 @@ def test_counted_attempts_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_a_storm_over_the_wire_replays() -> None:
-    """Two sandboxes with the same seed and the same calls, made at once, end with the same money and the same faults."""
+    """Two sandboxes with the same seed and the same calls, made at once, end with the same money and faults."""
     kinds = [Fault.HTTP_503_BEFORE, Fault.HTTP_503_AFTER, Fault.RESET_AFTER_EFFECT, Fault.RESET_BEFORE_READ]
     results = []
     for _ in range(2):
