@@ -20,7 +20,7 @@ from vipps_async.sandbox.clock import SandboxClock
 from vipps_async.sandbox.control import Control
 from vipps_async.sandbox.customers import Customer
 from vipps_async.sandbox.faults import Fault, Faults
-from vipps_async.sandbox.interference import Exchange, Interference
+from vipps_async.sandbox.interference import Exchange, Interference, gone
 from vipps_async.sandbox.landing import Landing, landing_url
 from vipps_async.sandbox.orders import OrderBook
 from vipps_async.sandbox.rate_limits import RateLimits
@@ -321,9 +321,9 @@ class SandboxServer:
                 status = response.status
             else:
                 response, status = await self._interference.answer(exchange, fault)
-            if self._refusing and not response.prepared:
-                response.force_close()
-            return response
+        except ConnectionError:
+            # The client hung up before its request was whole.
+            response = gone()
         finally:
             self._busy.discard(request.protocol)
             if self._requests.maxlen:
@@ -340,6 +340,9 @@ class SandboxServer:
                         at=at,
                     )
                 )
+        if self._refusing and not response.prepared:
+            response.force_close()
+        return response
 
     # -- the listener ----------------------------------------------------------------------------------------------
 
