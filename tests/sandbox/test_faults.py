@@ -285,6 +285,14 @@ def test_a_seed_replays_in_any_order() -> None:
     assert len({str(faults) for faults in straight.values()}) > 10
 
 
+def test_each_key_and_each_attempt_has_its_own_fate() -> None:
+    """Neither two keys of one order nor two attempts with one key share their draw."""
+    faults = Faults()
+    faults.randomise(rate=0.5, seed=7)
+    assert len({faults.pick("capture", "acme-1", f"key-{number}") for number in range(50)}) > 5
+    assert len({faults.pick("capture", "acme-1", "key") for _ in range(50)}) > 5
+
+
 def test_the_rate_is_kept() -> None:
     """About the part that was asked for fails, by every kind that fits; 0 and 1 are none and all."""
     faults = Faults()
