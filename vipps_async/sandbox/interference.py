@@ -9,12 +9,13 @@ import struct
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from vipps_async.sandbox.api import refusal_answer, unauthorised
 from vipps_async.sandbox.faults import Fault, Faults
-from vipps_async.sandbox.problems import gateway_refusal, management_refusal, vipps_refusal
+from vipps_async.sandbox.problems import Refusal, gateway_refusal, management_refusal, vipps_refusal
 
-__all__ = ["Interference"]
+__all__ = ["Exchange", "Interference", "gone"]
 
 #: How often a stalled request looks whether its client is still there, in seconds.
 _LOOK = 0.05
@@ -47,6 +48,31 @@ _PAGE_AFTER = {Fault.HTML_200_AFTER: 200, Fault.HTML_502_AFTER: 502}
 Answered = tuple[web.StreamResponse, int | None]
 
 
+class Exchange:
+    """A request, and the way to let it take effect."""
+
+    def __init__(self, request: web.Request, handler: Handler) -> None:
+        self.request = request
+        self._handler = handler
+        #: What was read of the body.
+        self.body = b""
+
+    async def read(self) -> bytes:
+        """Read the body."""
+        self.body = await self.request.read()
+        return self.body
+
+    async def proceed(self) -> web.StreamResponse:
+        """Let the request take effect, and return the right answer."""
+        try:
+            await self.read()
+            return await self._handler(self.request)
+        except Refusal as refusal:
+            return refusal_answer(refusal)
+        except web.HTTPException as error:
+            return refusal_answer(gateway_refusal(error.status, error.reason))
+
+
 class Interference:
     """Stands between the connection and the API.
 
@@ -65,17 +91,14 @@ class Interference:
         """End all that stalls or drips."""
         self._closing.set()
 
-    async def exchange(
-        self, request: web.Request, fault: Fault, proceed: Callable[[], Awaitable[web.StreamResponse]]
-    ) -> Answered:
-        """Answer a request as the fault wants it; `proceed` lets it take effect and returns the right answer."""
+    async def answer(self, exchange: Exchange, fault: Fault) -> Answered:
+        """Answer a request as the fault wants it."""
         if fault is not Fault.RESET_BEFORE_READ:
-            await request.read()
-        before = await self._without_effect(request, fault)
+            await exchange.read()
+        before = await self._without_effect(exchange.request, fault)
         if before is not None:
             return before
-        answer = await proceed()
-        return await self._after_effect(request, fault, answer)
+        return await self._after_effect(exchange.request, fault, await exchange.proceed())
 
     async def _without_effect(self, request: web.Request, fault: Fault) -> Answered | None:
         if fault in _RESETS_BEFORE:
@@ -152,7 +175,8 @@ def _connected(request: web.Request) -> bool:
     return request.transport is not None and not request.transport.is_closing()
 
 
-def _gone() -> web.Response:
+def gone() -> web.Response:
+    """Return the answer to a request whose connection is closed: it goes nowhere."""
     # aiohttp wants an answer; on a connection that is closed it finds no way out.
     response = web.Response(status=500)
     response.force_close()
@@ -165,14 +189,14 @@ def _reset(request: web.Request) -> Answered:
         if connection is not None and connection.fileno() != -1:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         request.transport.abort()
-    return _gone(), None
+    return gone(), None
 
 
 def _cut_headers(request: web.Request, answer: web.StreamResponse) -> Answered:
     if _connected(request) and isinstance(request.transport, asyncio.WriteTransport):
         request.transport.write(f"HTTP/1.1 {answer.status} OK\r\nContent-Type: applica".encode())
         request.transport.close()
-    return _gone(), None
+    return gone(), None
 
 
 def _same_head(answer: web.Response, body: bytes) -> web.StreamResponse:
