@@ -44,6 +44,11 @@ class MemoryJournal:
     def __repr__(self) -> str:
         return f"<MemoryJournal, {len(self._entries)} entries>"
 
+    @property
+    def is_open(self) -> bool:
+        """See Journal."""
+        return self._is_open
+
     async def open(self) -> None:
         """Make it usable. What it held before it was closed is still there."""
         self._is_open = True

@@ -152,6 +152,11 @@ class Journal(Protocol):
     All failures of the store itself are raised as `vipps_async.errors.JournalError`.
     """
 
+    @property
+    def is_open(self) -> bool:
+        """Whether `open` has been called and `aclose` has not: whoever opens a journal closes it."""
+        ...
+
     async def open(self) -> None:
         """Open the store, creating or migrating it if need be. Called once by the session; a second call does nothing.
 
