@@ -317,6 +317,34 @@ class TestGone:
         await journal.flush()
         assert (await only(journal, intent(1))).settlement == settlement()
 
+    async def test_a_program_that_changes_its_directory(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A journal that was named relatively stays the same file when the program goes elsewhere."""
+        monkeypatch.chdir(path.parent)
+        journal = SqliteJournal("journal.db")
+        await journal.open()
+        monkeypatch.chdir("/")
+        assert (await journal.begin(intent(1), owner="a", lease=LONG))[0] is Standing.MINE
+        await journal.aclose()
+        assert journal.path == path
+
+    async def test_a_walk_holds_one_page_at_a_time(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """However many entries are open, a walk reads no more than a page of them at once."""
+        await filled(path, 1000)
+        journal = SqliteJournal(path)
+        await journal.open()
+        pages: list[int] = []
+        real = SqliteStore.open_page
+
+        def open_page(this: SqliteStore, *given: Any) -> Any:
+            found = real(this, *given)
+            pages.append(len(found))
+            return found
+
+        monkeypatch.setattr(SqliteStore, "open_page", open_page)
+        assert len(await all_open(journal)) == 1000
+        assert pages == [store.PAGE] * 4 + [0]
+        await journal.aclose()
+
     async def test_closing_without_the_file(self, journal: SqliteJournal, path: Path) -> None:
         """Closing tells how many outcomes could not be written; a second closing does nothing."""
         await journal.begin(intent(1), owner="a", lease=LONG)
