@@ -98,9 +98,7 @@ def _order_of(request: ReceivedRequest) -> str:
 
 def _captures(server: RawServer, order_id: str | None = None) -> list[ReceivedRequest]:
     return [
-        request
-        for request in server.requests
-        if "/capture " in request.line and order_id in {None, _order_of(request)}
+        request for request in server.requests if "/capture " in request.line and order_id in {None, _order_of(request)}
     ]
 
 
@@ -366,7 +364,7 @@ async def test_money_moves_once_behind_a_line_that_breaks(sandbox: Sandbox, oper
             if operation == "refund":
                 await direct.ecom.capture(order_id, transaction_text="Shipped.")
     async with raw_server(line) as server, _session(server) as vipps:
-        act = {"capture": vipps.ecom.capture, "refund": vipps.ecom.refund, "cancel": vipps.ecom.cancel}[operation]
+        act: Callable[..., Awaitable[Any]] = getattr(vipps.ecom, operation)
         results = await asyncio.gather(*(act(order_id, transaction_text="Now.") for order_id in orders))
     by_details = operation == "cancel" or failures == 4
     assert {result.settled_by for result in results} == {SettledBy.DETAILS if by_details else SettledBy.ANSWER}
