@@ -5,8 +5,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
@@ -108,12 +106,3 @@ def test_the_installed_command_is_this_one() -> None:
     """The package's metadata name the function that these tests call."""
     project = (Path(vipps_async.__file__).parents[1] / "pyproject.toml").read_text()
     assert 'vipps-async = "vipps_async.cli.main:main"' in project
-
-
-@pytest.fixture(autouse=True)
-def _streams_as_they_were(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The command line sets its streams up for itself; here they are pytest's."""
-    keep: Callable[..., None] = lambda **_: None  # noqa: E731 - says what it is
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            monkeypatch.setattr(stream, "reconfigure", keep, raising=False)
