@@ -11,10 +11,12 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
-from tests.end_to_end.checkout import FAST, PRICE, initiate
-from vipps_async import AiohttpTransport, ConfigurationError, RequestNotSent, VippsError, VippsSession
+from tests.end_to_end.checkout import FAST, KEYS, PRICE, initiate
+from tests.transports.raw_server import Connection, raw_server
+from vipps_async import AiohttpTransport, ConfigurationError, Credentials, RequestNotSent, VippsError, VippsSession
 from vipps_async.ecom import CaptureResult, PaymentDetails
 from vipps_async.testing import Sandbox
+from vipps_async.transports.protocol import Request, Response
 
 #: What the promise about tokens is made for.
 MANY = 1_000
@@ -76,6 +78,45 @@ async def test_revoked_tokens_are_replaced_once(busy: Sandbox) -> None:
         )
     assert _count(busy, "token") == 2
     assert busy.payment(ORDER).captured == 100
+
+
+class _LateAnswer:
+    """A transport that holds back the next answer about one order until it is told to hand it over."""
+
+    def __init__(self, order_id: str) -> None:
+        self._inner = AiohttpTransport()
+        self._order_id = order_id
+        self.held = asyncio.Event()
+        self.release = asyncio.Event()
+
+    async def send(self, request: Request) -> Response:
+        """See Transport."""
+        response = await self._inner.send(request)
+        if f"/{self._order_id}/" in request.url and not self.held.is_set():
+            self.held.set()
+            await self.release.wait()
+        return response
+
+    async def aclose(self) -> None:
+        """See Transport."""
+        await self._inner.aclose()
+
+
+async def test_a_late_refusal_of_the_old_token_leaves_the_new_one_alone(busy: Sandbox) -> None:
+    """A 401 for a token that was replaced meanwhile is answered with the token at hand, not with another fetch."""
+    transport = _LateAnswer("late")
+    async with busy.session(transport=transport, retry=FAST) as vipps:
+        await initiate(vipps, "late")
+        await initiate(vipps, "early")
+        busy.revoke_tokens()
+        late = asyncio.create_task(vipps.ecom.details("late"))
+        async with asyncio.timeout(5):
+            await transport.held.wait()
+            await vipps.ecom.details("early")
+            transport.release.set()
+            assert (await late).order_id == "late"
+    await transport.aclose()
+    assert _count(busy, "token") == 2
 
 
 async def test_many_payments_at_once(busy: Sandbox) -> None:
@@ -141,6 +182,42 @@ async def test_a_capture_cancelled_at_any_step_can_be_made_again_with_its_key(bu
 
 async def _capture_with_key(vipps: VippsSession, order_id: str) -> CaptureResult:
     return await vipps.ecom.capture(order_id, transaction_text="Shipped.", idempotency_key=f"key-of-{order_id}")
+
+
+async def test_a_call_cancelled_in_the_middle_of_an_answer_gives_its_connection_back() -> None:
+    """A caller that gives up while the body comes leaves no connection behind, and the next call has a clean one."""
+    asyncio.get_running_loop().set_debug(True)  # aiohttp then warns of answers that nobody closed
+    half = asyncio.Event()
+
+    async def script(connection: Connection) -> None:
+        request = await connection.read_request()
+        if "/accesstoken/get " in request.line:
+            await connection.send(_http(b'{"access_token": "token", "expires_in": "3600"}'))
+            return
+        if not half.is_set():
+            await connection.send(_http(b'{"orderId": "acme-shop-1"}')[:-5])
+            half.set()
+            await connection.take_in()
+            return
+        await connection.send(_http(b'{"orderId": "acme-shop-1"}'))
+
+    transport = AiohttpTransport(limit=1)
+    async with raw_server(script) as server:
+        async with VippsSession(Credentials(**KEYS), base_url=server.url, transport=transport, retry=FAST) as vipps:
+            call = asyncio.create_task(vipps.ecom.details(ORDER))
+            async with asyncio.timeout(5):
+                await half.wait()
+                await asyncio.wait({call}, timeout=0.05)
+                call.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await call
+                assert (await vipps.ecom.details(ORDER)).order_id == ORDER
+        await transport.aclose()
+
+
+def _http(body: bytes) -> bytes:
+    head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\nConnection: close\r\n"
+    return head.encode() + b"\r\n" + body
 
 
 async def test_a_cancelled_waiter_does_not_take_the_token_from_the_others(busy: Sandbox) -> None:
