@@ -28,6 +28,7 @@ FLOORS = {
     "vipps_async.session": 3,
     "vipps_async.testing": 4,
     "vipps_async.cli": 5,
+    "vipps_async.__main__": 5,
 }
 SANDBOX = "vipps_async.sandbox"
 

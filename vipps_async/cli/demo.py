@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import sys
 import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qs, urlsplit
 
 from attrs import frozen
 
@@ -18,6 +16,7 @@ from vipps_async.ecom.answers import InitiatedPayment
 from vipps_async.ecom.details import PaymentDetails
 from vipps_async.errors import VippsError
 from vipps_async.money import format_nok, nok
+from vipps_async.sandbox import SandboxError
 from vipps_async.session import VippsSession
 from vipps_async.testing import Sandbox
 from vipps_async.transports.aiohttp_transport import AiohttpTransport
@@ -28,8 +27,6 @@ if TYPE_CHECKING:
 __all__ = ["add_command"]
 
 PRICE, FIRST_PARCEL, RETURNED = nok("499.00"), nok("200.00"), nok("99.00")
-#: Polling as the vendor's guidelines advise: first after 5 s, then every 2 s; links live 5 + 5 minutes.
-_FIRST_POLL, _NEXT_POLL, _LONGEST_WAIT = 5.0, 2.0, 600.0
 
 
 class StepFailed(Exception):  # noqa: N818 - ends the walk; printed, never raised to a caller
@@ -133,10 +130,12 @@ def add_command(commands: Commands) -> None:
         metavar="NUMBER",
         help="with --live: approve as this test user without the app; else open the printed link yourself",
     )
-    parser.set_defaults(run=_run)
+    parser.set_defaults(run=_run, refuse_usage=parser.error)
 
 
 async def _run(options: argparse.Namespace) -> int:
+    if options.mobile_number is not None and not options.live:
+        options.refuse_usage("--mobile-number goes with --live")
     output: Output = JsonOutput() if options.json else TextOutput()
     transport = RecordingTransport(AiohttpTransport(), output)
     shop = f"demo-{int(time.time())}"
@@ -145,7 +144,8 @@ async def _run(options: argparse.Namespace) -> int:
             await _walk_live(transport, output, shop, options.mobile_number)
         else:
             await _walk_sandbox(transport, output, shop)
-    except (StepFailed, VippsError) as error:
+    except (StepFailed, VippsError, SandboxError, TimeoutError) as error:
+        # TimeoutError: nobody followed the link and approved.
         output.failed(str(error))
         return 1
     finally:
@@ -170,22 +170,10 @@ async def _walk_live(transport: RecordingTransport, output: Output, shop: str, m
 
         async def approve(payment: InitiatedPayment) -> None:
             if mobile_number is not None:
-                token = parse_qs(urlsplit(payment.url).query).get("token", [""])[0]
-                await vipps.ecom.approve(payment.order_id, mobile_number=mobile_number, token=token)
+                await vipps.ecom.approve(payment.order_id, mobile_number=mobile_number, token=payment.token or "")
                 return
             # To stderr, so that the JSON on stdout stays whole; the person at the keyboard needs the link.
             print(f"\nOpen this link and approve with a test user:\n{payment.url}\n", file=sys.stderr)
-            await _wait_until_reserved(vipps, payment.order_id)
+            await vipps.ecom.wait_for(payment.order_id)
 
         await Walk(vipps, output, approve, shop).run()
-
-
-async def _wait_until_reserved(vipps: VippsSession, order_id: str) -> None:
-    async with asyncio.timeout(_LONGEST_WAIT):
-        pause = _FIRST_POLL
-        while True:
-            await asyncio.sleep(pause)
-            pause = _NEXT_POLL
-            details = await vipps.ecom.details(order_id)
-            if details.is_reserved or details.is_cancelled:
-                return

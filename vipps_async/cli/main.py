@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import io
+import os
 import sys
 from collections.abc import Sequence
 
@@ -13,8 +15,8 @@ from vipps_async.errors import VippsError
 
 __all__ = ["main"]
 
-#: Exit statuses: something did not go well, Ctrl-C.
-_NOT_WELL, _INTERRUPTED = 1, 130
+#: Exit statuses: something did not go well, Ctrl-C, and nobody reads what is printed (128 + SIGINT, 128 + SIGPIPE).
+_NOT_WELL, _INTERRUPTED, _NOBODY_READS = 1, 130, 141
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -29,13 +31,33 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit status."""
+    """Run one command and return its exit status: 0, 1 if something did not go well; ends with 2 for wrong usage."""
     options = _parser().parse_args(arguments)
+    _print_at_once()
     try:
         status: int = asyncio.run(options.run(options))
+        sys.stdout.flush()
     except VippsError as error:
         print(f"vipps-async: {error}", file=sys.stderr)
         return _NOT_WELL
     except KeyboardInterrupt:
         return _INTERRUPTED
+    except BrokenPipeError:
+        _stop_printing()
+        return _NOBODY_READS
     return status
+
+
+def _print_at_once() -> None:
+    # Into a pipe Python would print in blocks, and lines are read while things happen. A terminal that lacks a
+    # character gets a "?" rather than a traceback.
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(line_buffering=True, errors="replace")
+
+
+def _stop_printing() -> None:
+    # What is left in the buffer would raise once more when Python flushes it at exit (documentation of SIGPIPE).
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)

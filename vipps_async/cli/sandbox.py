@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import ipaddress
+import os
 import signal
+import sys
 from typing import TYPE_CHECKING
 
 from vipps_async.sandbox import SandboxServer
@@ -14,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["add_command"]
 
-_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+_LARGEST_PORT = 65535
 
 
 def add_command(commands: Commands) -> None:
@@ -25,9 +28,24 @@ def add_command(commands: Commands) -> None:
         description="Runs a Vipps eCom API on this machine: payments, callbacks and a page on which to approve them.",
     )
     parser.add_argument("--host", default="127.0.0.1", help="where to listen (default: %(default)s)")
-    parser.add_argument("--port", type=int, default=8787, help="where to listen; 0 takes a free port (%(default)s)")
+    parser.add_argument("--port", type=_port, default=8787, help="where to listen; 0 takes a free one (%(default)s)")
     parser.add_argument("--no-rate-limits", action="store_true", help="switch off the limits per order")
     parser.set_defaults(run=_run)
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > _LARGEST_PORT:
+        raise argparse.ArgumentTypeError(f"{text} is no port: a number from 0 to {_LARGEST_PORT}")
+    return int(text)
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 async def _run(options: argparse.Namespace) -> int:
@@ -35,9 +53,18 @@ async def _run(options: argparse.Namespace) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    if options.host not in _LOOPBACK:
-        print(f"WARNING: listening on {options.host}: anyone who reaches this machine can use this sandbox.")
-    async with SandboxServer(host=options.host, port=options.port, rate_limits=not options.no_rate_limits) as server:
+    server = SandboxServer(host=options.host, port=options.port, rate_limits=not options.no_rate_limits)
+    try:
+        await server.start()
+    except OSError as error:
+        print(f"vipps-async: cannot listen on {options.host}:{options.port}: {_reason(error)}", file=sys.stderr)
+        return 1
+    try:
+        if not _is_loopback(options.host):
+            print(
+                f"WARNING: listening on {options.host}: anyone who reaches this machine can use this sandbox.",
+                file=sys.stderr,
+            )
         print(
             f"Vipps sandbox at {server.url} (Ctrl-C ends it). It takes any credentials that are not empty:\n"
             f"  export VIPPS_BASE_URL={server.url} VIPPS_ENVIRONMENT=test VIPPS_MERCHANT_SERIAL_NUMBER=123456\n"
@@ -45,4 +72,13 @@ async def _run(options: argparse.Namespace) -> int:
             flush=True,
         )
         await stop.wait()
+    finally:
+        await server.aclose()
     return 0
+
+
+def _reason(error: OSError) -> str:
+    # asyncio packs a text of its own around the system's; an unknown host name has a negative number instead.
+    if error.errno is not None and error.errno > 0:
+        return os.strerror(error.errno).lower()
+    return (error.strerror or "the address cannot be used").lower()

@@ -1,0 +1,56 @@
+"""Runs the command line as a person or a script does: as a process of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from attrs import frozen
+
+__all__ = ["Finished", "command", "environment", "run"]
+
+_PROJECT = Path(__file__).parents[2]
+#: Seconds that any command here may take: far more than it needs.
+_PATIENCE = 30.0
+
+
+@frozen
+class Finished:
+    """A command that has ended."""
+
+    status: int
+    out: str
+    err: str
+
+
+def command(*arguments: str) -> tuple[str, ...]:
+    """Return the command line, warnings shown as a developer would see them."""
+    return (sys.executable, "-X", "dev", "-m", "vipps_async", *arguments)
+
+
+def environment(**further: str) -> Mapping[str, str]:
+    """Return this process's environment without any `VIPPS_…` variable, and with those given."""
+    own = {name: value for name, value in os.environ.items() if not name.startswith("VIPPS_")}
+    return own | {"PYTHONPATH": str(_PROJECT), "PYTHONIOENCODING": "utf-8"} | further
+
+
+async def run(*arguments: str, env: Mapping[str, str] | None = None) -> Finished:
+    """Run a command to its end."""
+    process = await asyncio.create_subprocess_exec(
+        *command(*arguments),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env=environment() if env is None else env,
+    )
+    try:
+        out, err = await asyncio.wait_for(process.communicate(), _PATIENCE)
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    assert process.returncode is not None
+    return Finished(process.returncode, out.decode(), err.decode())

@@ -1,0 +1,108 @@
+"""What all commands share: usage, version, and ends without a traceback."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+import vipps_async
+from tests.cli.processes import command, environment, run
+from vipps_async.cli import demo
+from vipps_async.cli.main import main
+from vipps_async.errors import ConfigurationError
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (),
+        ("nonsense",),
+        ("demo", "--nonsense"),
+        ("demo", "--mobile-number", "91234567"),
+        ("sandbox", "--port", "http"),
+        ("sandbox", "--port", "65536"),
+        ("sandbox", "--port", "-1"),
+    ],
+    ids=" ".join,
+)
+def test_wrong_usage_ends_with_2(arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    """What cannot be understood is said in one line below the usage, with status 2."""
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("usage: vipps-async")
+    assert "error:" in err.splitlines()[-1]
+    assert "_port" not in err
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    """--version names the package's version."""
+    with pytest.raises(SystemExit) as caught:
+        main(["--version"])
+    assert caught.value.code == 0
+    assert capsys.readouterr().out == f"vipps-async {vipps_async.__version__}\n"
+
+
+async def test_as_a_module() -> None:
+    """`python -m vipps_async` is the command."""
+    finished = await run("--version")
+    assert (finished.status, finished.out, finished.err) == (0, f"vipps-async {vipps_async.__version__}\n", "")
+
+
+def _ending(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
+    async def fail(_options: argparse.Namespace) -> NoReturn:
+        raise error
+
+    monkeypatch.setattr(demo, "_run", fail)
+
+
+def test_an_error_of_the_package_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An error that a command lets through ends it with status 1 and one line."""
+    _ending(monkeypatch, ConfigurationError("the keys are missing", advice="set them"))
+    assert main(["demo"]) == 1
+    assert capsys.readouterr().err == "vipps-async: the keys are missing; set them.\n"
+
+
+def test_ctrl_c_is_no_traceback(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Ctrl-C ends with the shells' status for it, and prints nothing."""
+    _ending(monkeypatch, KeyboardInterrupt())
+    assert main(["demo"]) == 130
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("arguments", [("demo",), ("demo", "--json")], ids=" ".join)
+async def test_nobody_reads_the_output(arguments: tuple[str, ...]) -> None:
+    """A pipe whose reader has gone (`| head`) ends the command without a traceback."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *command(*arguments), stdout=writer, stderr=asyncio.subprocess.PIPE, env=environment()
+        )
+    finally:
+        os.close(writer)
+    _, err = await asyncio.wait_for(process.communicate(), 30)
+    assert process.returncode == 141
+    assert err == b""
+
+
+async def test_a_terminal_that_lacks_characters() -> None:
+    """Where → and ✓ cannot be printed, something else is, and the command goes on."""
+    finished = await run("demo", env=environment(PYTHONIOENCODING="ascii"))
+    assert finished.status == 0
+    assert "? POST" in finished.out
+
+
+def test_the_installed_command_is_this_one() -> None:
+    """The package's metadata name the function that these tests call."""
+    project = (Path(vipps_async.__file__).parents[1] / "pyproject.toml").read_text()
+    assert 'vipps-async = "vipps_async.cli.main:main"' in project

@@ -1,0 +1,150 @@
+"""`vipps-async sandbox`: a server that says where it is, answers, and ends when it is told to."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+import signal
+import socket
+from collections.abc import AsyncIterator
+
+import pytest
+from attrs import define
+
+from tests.cli.processes import command, environment, run
+from vipps_async import VippsSession, nok
+
+#: Seconds that starting and ending may take: far more than they need.
+_PATIENCE = 20.0
+
+
+@define
+class Running:
+    """A sandbox in a process of its own, and what it has printed so far."""
+
+    process: asyncio.subprocess.Process
+    said: str
+
+    @property
+    def exports(self) -> dict[str, str]:
+        """The variables that it tells to export."""
+        lines = re.findall(r"^  export (.*)$", self.said, re.MULTILINE)
+        return dict(pair.split("=", 1) for line in lines for pair in line.split())
+
+    async def end(self, number: signal.Signals) -> tuple[int, str, str]:
+        """Send a signal and return status, the rest of stdout, and stderr."""
+        self.process.send_signal(number)
+        out, err = await asyncio.wait_for(self.process.communicate(), _PATIENCE)
+        assert self.process.returncode is not None
+        return self.process.returncode, out.decode(), err.decode()
+
+
+@contextlib.asynccontextmanager
+async def _running(*arguments: str) -> AsyncIterator[Running]:
+    process = await asyncio.create_subprocess_exec(
+        *command("sandbox", "--port", "0", *arguments),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env=environment(),
+    )
+    assert process.stdout is not None
+    try:
+        said = await asyncio.wait_for(process.stdout.readuntil(b"VIPPS_SUBSCRIPTION_KEY=key\n"), _PATIENCE)
+        yield Running(process, said.decode())
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.communicate()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_it_answers_until_it_is_told_to_end(number: signal.Signals) -> None:
+    """The exports that it prints make a session that works; SIGTERM and SIGINT end it well."""
+    async with _running() as sandbox:
+        assert sandbox.said.startswith(f"Vipps sandbox at {sandbox.exports['VIPPS_BASE_URL']} ")
+        async with VippsSession.from_env(sandbox.exports) as vipps:
+            payment = await vipps.ecom.initiate(
+                order_id="acme-shop-1",
+                amount=nok("499.00"),
+                transaction_text="One pair of socks.",
+                callback_prefix="https://example.com/callbacks",
+                fall_back="https://example.com/back",
+            )
+            assert payment.token is not None
+            await vipps.ecom.approve(payment.order_id, mobile_number="91234567", token=payment.token)
+            captured = await vipps.ecom.capture(payment.order_id, transaction_text="Shipped.")
+            assert captured.transaction is not None
+            assert captured.transaction.amount == 49_900
+        assert await sandbox.end(number) == (0, "", "")
+
+
+async def test_it_ends_while_a_client_holds_the_line() -> None:
+    """An open connection does not keep it from ending."""
+    async with _running() as sandbox:
+        port = int(sandbox.exports["VIPPS_BASE_URL"].rpartition(":")[2])
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        try:
+            writer.write(b"POST /accesstoken/get HTTP/1.1\r\n")
+            await writer.drain()
+            assert await sandbox.end(signal.SIGTERM) == (0, "", "")
+        finally:
+            writer.close()
+
+
+async def _details_many_times(sandbox: Running, times: int) -> None:
+    async with VippsSession.from_env(sandbox.exports) as vipps:
+        await vipps.ecom.initiate(
+            order_id="acme-shop-1",
+            amount=100,
+            transaction_text="Socks",
+            callback_prefix="https://example.com/callbacks",
+            fall_back="https://example.com/back",
+        )
+        await asyncio.gather(*(vipps.ecom.details("acme-shop-1") for _ in range(times)))
+
+
+async def test_rate_limits_can_be_switched_off() -> None:
+    """With --no-rate-limits one order can be asked about more often than Vipps allows."""
+    async with _running("--no-rate-limits") as sandbox:
+        await _details_many_times(sandbox, 150)
+        assert await sandbox.end(signal.SIGTERM) == (0, "", "")
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::"])  # noqa: S104 - what it warns of
+async def test_it_warns_when_others_can_reach_it(host: str) -> None:
+    """Listening on anything but loopback is warned of, on stderr."""
+    if host == "::" and not socket.has_ipv6:
+        pytest.skip("this machine has no IPv6")
+    async with _running("--host", host) as sandbox:
+        status, out, err = await sandbox.end(signal.SIGTERM)
+    assert (status, out) == (0, "")
+    (line,) = err.splitlines()
+    assert line.startswith(f"WARNING: listening on {host}: anyone who reaches this machine")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "localhost"])
+async def test_loopback_is_nothing_to_warn_of(host: str) -> None:
+    """Every address of the machine's own loopback is silent."""
+    async with _running("--host", host) as sandbox:
+        assert await sandbox.end(signal.SIGTERM) == (0, "", "")
+
+
+async def test_a_port_that_is_taken_is_one_clear_line() -> None:
+    """A second server on the same port says so and ends with 1."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        finished = await run("sandbox", "--port", str(port))
+    assert (finished.status, finished.out) == (1, "")
+    assert finished.err == f"vipps-async: cannot listen on 127.0.0.1:{port}: address already in use\n"
+
+
+async def test_an_address_that_is_not_here_is_one_clear_line() -> None:
+    """An address of no interface, or a name of none, says so and ends with 1."""
+    for host in ("192.0.2.1", "no-such-host.invalid"):
+        finished = await run("sandbox", "--host", host, "--port", "0")
+        assert (finished.status, finished.out) == (1, "")
+        (line,) = finished.err.splitlines()
+        assert line.startswith(f"vipps-async: cannot listen on {host}:0: ")

@@ -1,0 +1,48 @@
+"""What the tests of this folder do again and again: initiate a payment, and look at an error."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from vipps_async import Effect, RetryPolicy, VippsError, VippsSession
+from vipps_async.ecom import InitiatedPayment
+
+__all__ = ["FAST", "KEYS", "PRICE", "holds_together", "initiate"]
+
+#: Øre.
+PRICE = 49_900
+#: Retries that do not keep a test waiting.
+FAST = RetryPolicy(base=0.001, throttled_base=0.001, cap=0.002, deadline=5.0)
+#: Keys that open nothing.
+KEYS = {
+    "client_id": "id-of-a-test",
+    "client_secret": "secret-of-a-test",
+    "subscription_key": "key-of-a-test",
+    "merchant_serial_number": "123456",
+}
+
+
+async def initiate(
+    vipps: VippsSession, order_id: str = "acme-shop-1", *, amount: int = PRICE, **further: Any
+) -> InitiatedPayment:
+    """Initiate a payment whose callbacks go nowhere."""
+    arguments: dict[str, Any] = {
+        "transaction_text": "One pair of socks.",
+        "callback_prefix": "https://example.com/vipps/callbacks",
+        "fall_back": "https://example.com/vipps/result",
+    }
+    return await vipps.ecom.initiate(order_id=order_id, amount=amount, **(arguments | further))
+
+
+def holds_together(error: VippsError, *, operation: str, order_id: str | None = "acme-shop-1") -> None:
+    """Check what every error promises: one line that says what was tried, on which order, and what became of money."""
+    text = str(error)
+    assert len(text.splitlines()) == 1
+    assert (error.operation, error.order_id) == (operation, order_id)
+    assert text.startswith(operation)
+    assert order_id is None or order_id in text
+    assert error.idempotency_key is None or error.idempotency_key in text
+    assert error.effect.value in text
+    assert isinstance(error.effect, Effect)
+    assert error.advice
+    assert error.advice.rstrip(".") in text

@@ -1,0 +1,1 @@
+"""What the types promise, held by mypy and pyright."""

@@ -1,0 +1,259 @@
+"""Uses of the API that are never run: mypy and pyright hold the types of results, and refuse what must be refused.
+
+`assert_type` says what a right use gives. A wrong use has a `type: ignore` with its code: mypy reports an ignore that
+is not needed, so that each of them stays an error. Pyright does too, in this file.
+"""
+
+# pyright: reportUnnecessaryTypeIgnoreComment=true
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import assert_type
+
+import aiohttp
+
+from vipps_async import (
+    AiohttpTransport,
+    AirlineData,
+    ApiError,
+    CaptureError,
+    Credentials,
+    Effect,
+    Environment,
+    ErrorInfo,
+    ExpressCheckout,
+    InvalidInputError,
+    OutcomeUnknown,
+    PaymentDetails,
+    RetryPolicy,
+    Scope,
+    SettledBy,
+    ShippingDetails,
+    SystemInfo,
+    Timeouts,
+    UnexpectedResponseError,
+    VippsError,
+    VippsSession,
+    format_nok,
+    nok,
+)
+from vipps_async.ecom import (
+    CancelResult,
+    CaptureResult,
+    EcomApi,
+    InitiatedPayment,
+    OperationName,
+    OrderStatus,
+    PaymentStatus,
+    RefundResult,
+    TransactionInfo,
+    TransactionLogEntry,
+    TransactionStatus,
+    TransactionSummary,
+)
+from vipps_async.not_given import NOT_GIVEN, NotGiven
+from vipps_async.testing import Sandbox
+from vipps_async.transports.protocol import Request, Response, Transport
+from vipps_async.userinfo import UserInfo, UserinfoApi
+
+KEYS = Credentials(client_id="id", client_secret="secret", subscription_key="key", merchant_serial_number="123456")
+
+
+def money() -> None:
+    """Kroner come as text, whole numbers or Decimal, and are øre from then on."""
+    assert_type(nok("499.00"), int)
+    assert_type(nok(499), int)
+    assert_type(nok(Decimal("499.00")), int)
+    assert_type(format_nok(49_900), str)
+    nok(499.0)  # type: ignore[arg-type]  # a float cannot hold every øre
+    nok(None)  # type: ignore[arg-type]  # a missing amount is no amount
+    format_nok("499.00")  # type: ignore[arg-type]  # øre are whole numbers
+
+
+async def session(own: aiohttp.ClientSession) -> None:
+    """A session is made from keys or from the environment, with keywords only."""
+    async with VippsSession(KEYS) as vipps:
+        assert_type(vipps, VippsSession)
+        assert_type(vipps.ecom, EcomApi)
+        assert_type(vipps.userinfo, UserinfoApi)
+        assert_type(vipps.environment, Environment)
+        assert_type(vipps.merchant_serial_number, str)
+    async with VippsSession.from_env() as vipps:
+        assert_type(vipps, VippsSession)
+    transport: Transport = AiohttpTransport(own)
+    VippsSession(
+        KEYS,
+        environment=Environment.PRODUCTION,
+        base_url=None,
+        transport=transport,
+        retry=RetryPolicy(attempts=2, deadline=10),
+        timeouts=Timeouts(read=5.0),
+        system=SystemInfo(name="acme", version="1.0"),
+    )
+    VippsSession.from_env({"VIPPS_CLIENT_ID": "id"}, timeouts=Timeouts())
+    VippsSession()  # type: ignore[call-arg]  # keys are needed
+    VippsSession(KEYS, Environment.TEST)  # type: ignore[call-arg]  # keywords only
+    VippsSession(KEYS, environment="test")  # type: ignore[arg-type]  # an Environment, not its name
+    VippsSession(KEYS, transport=own)  # type: ignore[arg-type]  # an aiohttp session is adopted by a transport
+    VippsSession(KEYS, retry=3)  # type: ignore[arg-type]  # a policy, not a number
+    Credentials("id", "secret", "key", "123456")  # type: ignore[call-arg]  # keywords only: four texts are easily mixed up
+    Credentials(
+        client_id="id",
+        client_secret="secret",
+        subscription_key="key",
+        merchant_serial_number=123456,  # type: ignore[arg-type]  # Vipps answers an integer with HTTP 500
+    )
+    KEYS.client_secret = "other"  # type: ignore[misc]  # frozen
+
+
+async def initiate(ecom: EcomApi) -> None:
+    """Initiate takes everything by keyword and gives a URL."""
+    payment = await ecom.initiate(
+        order_id="acme-shop-1",
+        amount=nok("499.00"),
+        transaction_text="Socks",
+        callback_prefix="https://example.com/callbacks",
+        fall_back="https://example.com/back",
+        mobile_number="91234567",
+        scope=[Scope.NAME, "email"],
+        airline_data=AirlineData(
+            passenger_name="FLYER / MARY MS.",
+            airline_code="074",
+            airline_designator_code="KL",
+            agency_invoice_number="1",
+        ),
+    )
+    assert_type(payment, InitiatedPayment)
+    assert_type(payment.order_id, str)
+    assert_type(payment.url, str)
+    assert_type(payment.token, str | None)
+    payment.url = "https://example.com"  # type: ignore[misc]  # frozen
+    ShippingDetails(shipping_method_id="post", shipping_method="Post", shipping_cost="79.90")
+    ShippingDetails(shipping_method_id="post", shipping_method="Post", shipping_cost=79.9)  # type: ignore[arg-type]  # NOK, but never a float
+    ExpressCheckout(
+        consent_removal_prefix="https://example.com/consents",
+        static_shipping_details=[
+            ShippingDetails(shipping_method_id="post", shipping_method="Post", shipping_cost=Decimal(79))
+        ],
+    )
+    ExpressCheckout(shipping_details_prefix="https://example.com")  # type: ignore[call-arg]  # consent can be withdrawn
+    await ecom.initiate("acme-shop-1", 49_900)  # type: ignore[call-arg]  # keywords only, and more of them
+    await ecom.initiate(
+        order_id="acme-shop-1",
+        amount=499.0,  # type: ignore[arg-type]  # øre, never a float
+        transaction_text="Socks",
+        callback_prefix="https://example.com/callbacks",
+        fall_back="https://example.com/back",
+    )
+
+
+async def actions(ecom: EcomApi, computed: int | None, given: int | NotGiven) -> None:
+    """Capture, refund and cancel name the order, and everything else by keyword."""
+    captured = await ecom.capture("acme-shop-1", transaction_text="Shipped.")
+    assert_type(captured, CaptureResult)
+    assert_type(captured.order_id, str)
+    assert_type(captured.settled_by, SettledBy)
+    assert_type(captured.transaction, TransactionInfo | None)
+    assert_type(captured.transaction_summary, TransactionSummary | None)
+    if captured.transaction is not None and captured.transaction_summary is not None:
+        assert_type(captured.transaction.amount, int)
+        assert_type(captured.transaction.status, TransactionStatus)
+        assert_type(captured.transaction.time_stamp, datetime | None)
+        assert_type(captured.transaction_summary.remaining_amount_to_capture, int)
+    assert_type(await ecom.refund("acme-shop-1", transaction_text="Back.", amount=100), RefundResult)
+    assert_type(await ecom.capture("acme-shop-1", transaction_text="All.", amount=NOT_GIVEN), CaptureResult)
+    assert_type(await ecom.capture("acme-shop-1", transaction_text="All.", amount=given), CaptureResult)
+    released = await ecom.cancel("acme-shop-1", transaction_text="Rest.", should_release_remaining_funds=True)
+    assert_type(released, CancelResult)
+    assert_type(await ecom.approve("acme-shop-1", mobile_number="91234567", token="token"), None)
+
+    await ecom.capture("acme-shop-1", transaction_text="All.", amount=None)  # type: ignore[arg-type]  # not "everything"
+    await ecom.refund("acme-shop-1", transaction_text="All.", amount=None)  # type: ignore[arg-type]  # not "everything"
+    await ecom.capture("acme-shop-1", transaction_text="A sum.", amount=computed)  # type: ignore[arg-type]  # may be None
+    await ecom.capture("acme-shop-1", transaction_text="A part.", amount=99.5)  # type: ignore[arg-type]  # never a float
+    await ecom.capture("acme-shop-1", "Shipped.")  # type: ignore[call-arg]  # keyword only
+    await ecom.capture("acme-shop-1")  # type: ignore[call-arg]  # the customer reads why
+    await ecom.cancel("acme-shop-1", transaction_text="No.", amount=100)  # type: ignore[call-arg]  # releases the rest
+    await ecom.capture("acme-shop-1", transaction_text="Shipped.", key="1")  # type: ignore[call-arg]  # idempotency_key
+    _ = ecom.capture("acme-shop-1", transaction_text="Shipped.").transaction  # type: ignore[attr-defined]  # not awaited
+
+
+async def reading(vipps: VippsSession) -> None:
+    """Details, status, waiting and user info give typed answers, in which what may be missing is optional."""
+    details = await vipps.ecom.details("acme-shop-1")
+    assert_type(details, PaymentDetails)
+    assert_type(await vipps.ecom.wait_for("acme-shop-1", timeout=600), PaymentDetails)
+    assert_type(details.is_reserved, bool)
+    assert_type(details.remaining_to_capture, int)
+    assert_type(details.remaining_to_refund, int)
+    assert_type(details.transaction_log_history, tuple[TransactionLogEntry, ...])
+    assert_type(details.entry("key", operation=OperationName.CAPTURE), TransactionLogEntry | None)
+    assert_type(details.last_successful_operation, TransactionLogEntry | None)
+    assert_type(details.sub, str | None)
+    _ = details.transaction_summary.captured_amount  # type: ignore[union-attr]  # missing until the customer has acted
+    await vipps.userinfo.get(details.sub)  # type: ignore[arg-type]  # comes some moments after the approval
+    status = await vipps.ecom.status("acme-shop-1")
+    assert_type(status, PaymentStatus)
+    if status.transaction is not None:
+        assert_type(status.transaction.status, OrderStatus)
+    user = await vipps.userinfo.get("sub")
+    assert_type(user, UserInfo)
+    assert_type(user.email, str | None)
+
+
+def errors(error: VippsError) -> None:
+    """Errors carry facts that a program can use."""
+    assert_type(error.effect, Effect)
+    assert_type(error.advice, str)
+    assert_type(error.operation, str | None)
+    assert_type(error.order_id, str | None)
+    assert_type(error.idempotency_key, str | None)
+    _ = error.status  # type: ignore[attr-defined]  # not every error has an answer behind it
+    if isinstance(error, ApiError):
+        assert_type(error.status, int)
+        assert_type(error.errors, tuple[ErrorInfo, ...])
+        assert_type(error.retryable, bool)
+        assert_type(error.retry_after, float | None)
+    if isinstance(error, CaptureError):
+        assert_type([info.code for info in error.errors], list[str])
+    if isinstance(error, OutcomeUnknown):
+        assert_type(error.status, int | None)
+    if isinstance(error, UnexpectedResponseError):
+        assert_type(error.body, str)
+    if isinstance(error, InvalidInputError):
+        assert_type(error.parameter, str)
+
+
+class MyTransport:
+    """A transport is whatever has these two methods."""
+
+    async def send(self, request: Request) -> Response:
+        """Answer nothing."""
+        return Response(status=204)
+
+    async def aclose(self) -> None:
+        """Close nothing."""
+
+
+class NotATransport:
+    """A transport that takes something else is none."""
+
+    async def send(self, url: str) -> bytes:
+        """Answer bytes."""
+        return url.encode()
+
+    async def aclose(self) -> None:
+        """Close nothing."""
+
+
+async def transports_and_sandbox() -> None:
+    """Own transports fit by their shape; a sandbox hands out sessions."""
+    VippsSession(KEYS, transport=MyTransport())
+    VippsSession(KEYS, transport=NotATransport())  # type: ignore[arg-type]  # takes no Request
+    async with Sandbox() as sandbox, sandbox.session(transport=MyTransport()) as vipps:
+        assert_type(sandbox, Sandbox)
+        assert_type(vipps, VippsSession)
+        assert_type(sandbox.url, str)
+        assert_type(sandbox.payment("acme-shop-1").captured, int)
