@@ -3,10 +3,15 @@
 from vipps_async._version import __version__
 from vipps_async.config import Credentials, Environment, RetryPolicy, SystemInfo, Timeouts
 from vipps_async.core.operation import SettledBy
+from vipps_async.core.recovery import RecoveryReport
 from vipps_async.ecom import (
     AirlineData,
+    CancelResult,
+    CaptureResult,
     ExpressCheckout,
+    InitiatedPayment,
     PaymentDetails,
+    RefundResult,
     Scope,
     ShippingDetails,
 )
@@ -40,6 +45,8 @@ from vipps_async.errors import (
     UserError,
     VippsError,
 )
+from vipps_async.idempotency_keys import derive_idempotency_key
+from vipps_async.journals import MemoryJournal, PostgresJournal, SqliteJournal
 from vipps_async.money import format_nok, nok
 from vipps_async.session import VippsSession
 from vipps_async.transports import AiohttpTransport
@@ -51,7 +58,9 @@ __all__ = [
     "AuthenticationError",
     "CallbackError",
     "CancelError",
+    "CancelResult",
     "CaptureError",
+    "CaptureResult",
     "ConfigurationError",
     "Credentials",
     "DuplicateOrderError",
@@ -60,9 +69,11 @@ __all__ = [
     "ErrorInfo",
     "ExpressCheckout",
     "IdempotencyMismatchError",
+    "InitiatedPayment",
     "InvalidInputError",
     "InvalidRequestError",
     "JournalError",
+    "MemoryJournal",
     "MerchantError",
     "OrderLockedError",
     "OrderNotFoundError",
@@ -71,14 +82,18 @@ __all__ = [
     "PaymentRefusedError",
     "PaymentUrlLostError",
     "PermissionDeniedError",
+    "PostgresJournal",
     "RateLimitedError",
+    "RecoveryReport",
     "RefundError",
+    "RefundResult",
     "RequestNotSent",
     "RetryPolicy",
     "Scope",
     "ServerError",
     "SettledBy",
     "ShippingDetails",
+    "SqliteJournal",
     "SystemInfo",
     "Timeouts",
     "TransportError",
@@ -87,6 +102,7 @@ __all__ = [
     "VippsError",
     "VippsSession",
     "__version__",
+    "derive_idempotency_key",
     "format_nok",
     "nok",
 ]

@@ -13,7 +13,6 @@ from attrs import evolve
 from vipps_async.core.clock import Clock
 from vipps_async.core.converter import decode, encode
 from vipps_async.core.events import EventLog
-from vipps_async.core.idempotency import new_idempotency_key
 from vipps_async.core.operation import Call, Finding, SettledBy
 from vipps_async.core.pipeline import Pipeline, render
 from vipps_async.core.recorded_refusal import is_lasting, read_refusal_record, write_refusal_record
@@ -27,6 +26,7 @@ from vipps_async.errors import (
     RequestNotSent,
     VippsError,
 )
+from vipps_async.idempotency_keys import new_idempotency_key
 from vipps_async.journals.protocol import Entry, Intent, Journal, Outcome, Settlement, Standing
 
 __all__ = ["JournalledRunner", "mark_settled_by"]

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from functools import partial
 
 from vipps_async.config import Environment
-from vipps_async.core.idempotency import new_idempotency_key
 from vipps_async.core.operation import Call, Note, Runner
 from vipps_async.ecom.answers import CancelResult, CaptureResult, InitiatedPayment, PaymentStatus, RefundResult
 from vipps_async.ecom.details import PaymentDetails
@@ -27,6 +26,7 @@ from vipps_async.ecom.requests import (
 )
 from vipps_async.ecom.verification import verify_cancel, verify_capture, verify_initiate, verify_refund
 from vipps_async.errors import ConfigurationError, InvalidInputError
+from vipps_async.idempotency_keys import new_idempotency_key
 from vipps_async.input_rules import (
     check_amount,
     check_auth_token,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 
-from vipps_async.core.idempotency import new_idempotency_key
+from vipps_async.idempotency_keys import new_idempotency_key
 from vipps_async.input_rules import check_idempotency_key
 
 
