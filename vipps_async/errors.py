@@ -181,14 +181,18 @@ class InvalidInputError(VippsError, ValueError):
     """
 
     def __init__(self, parameter: str, rule: str, *, value: object = None, secret: bool = False) -> None:
-        shown = "" if secret else f", not {_shorten(repr(value))}"
+        shown = "" if secret else f", not {_shown(value)}"
         super().__init__(f"{parameter} must be {rule}{shown}")
         self.parameter = parameter
         self.rule = rule
         self.value = None if secret else value
 
 
-def _shorten(text: str, limit: int = 80) -> str:
+def _shown(value: object, limit: int = 80) -> str:
+    try:
+        text = repr(value)
+    except ValueError:  # Python refuses to write whole numbers of more than 4,300 digits
+        text = f"<{type(value).__name__}>"
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 
