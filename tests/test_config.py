@@ -210,7 +210,7 @@ def test_production() -> None:
 
 def test_an_environment_is_an_environment() -> None:
     """A text is no environment: a misspelt one must not mean the default."""
-    with pytest.raises(InvalidInputError, match="^environment must be an Environment"):
+    with pytest.raises(InvalidInputError, match=r"^environment must be an Environment"):
         build(environment="production")  # type: ignore[arg-type]  # the point of the test
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import pickle
 import re
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -30,7 +31,7 @@ CLASSES = [
     for each in vars(errors).values()
     if isinstance(each, type) and issubclass(each, VippsError) and each.__module__ == errors.__name__
 ]
-FACTS = {
+FACTS: dict[str, Any] = {
     "operation": "capture",
     "order_id": "acme-1",
     "idempotency_key": "key-1",
@@ -52,7 +53,7 @@ def make(cls: type[VippsError]) -> VippsError:
         return cls("it failed", status=200, body="<html>", **FACTS)
     if issubclass(cls, OutcomeUnknown):
         return cls("it failed", status=200, **FACTS)
-    return cls("it failed", **FACTS)  # type: ignore[arg-type]  # facts of several types under one name
+    return cls("it failed", **FACTS)
 
 
 def drawn_tree() -> dict[str, str | None]:

@@ -158,6 +158,28 @@ async def test_when_off_each_event_costs_one_level_check(monkeypatch: pytest.Mon
     assert asked == [logging.DEBUG, logging.INFO] * 2
 
 
+async def test_when_off_failures_cost_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With logging off a failed, a cancelled and a renewing call put no event together either."""
+    monkeypatch.setattr(logging.getLogger("vipps_async"), "isEnabledFor", lambda _level: False)
+    monkeypatch.setattr(EventLog, "_write", lambda *_arguments: pytest.fail("an event that nobody wants"))
+    clock = FakeClock()
+    transport = ScriptedTransport().on("/get", token_answer(), then=answer(403)).on("", answer(403), then=done())
+    line = pipeline(transport, clock=clock)
+    with pytest.raises(VippsError):
+        await line.run(call_of(Repeat.SAFE))
+    clock.advance(3400)
+    await line.run(call_of(Repeat.SAFE))
+    for _ in range(20):
+        await asyncio.sleep(0)
+    task = asyncio.create_task(line.run(call_of(Repeat.SAFE, order_id=None)))
+    clock.advance(3600)
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await line.aclose()
+
+
 def test_silent_by_default() -> None:
     """In a program that configures nothing, not even a failing call writes to stdout or stderr."""
     program = textwrap.dedent("""

@@ -286,7 +286,7 @@ class Pipeline:
     async def _ask(self, call: Call[R], deadline: float) -> Finding[R]:
         verification = call.verification
         if verification is None:
-            return Undecided("there is no way to ask")
+            raise AssertionError("unreachable: Repetition asks only if there is a way to")
         remaining = deadline - self._clock.monotonic()
         if remaining <= 0:
             return Undecided("no time was left to ask details")
