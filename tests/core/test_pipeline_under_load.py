@@ -411,6 +411,29 @@ async def test_closing_before_details_are_asked() -> None:
         await line.run(call_of(Repeat.CONFIRM))
 
 
+def closed(_request: Request) -> Response:
+    """Answer as a transport that was closed meanwhile."""
+    raise ConfigurationError("the transport is closed")
+
+
+async def test_a_transport_that_was_closed_meanwhile_hides_no_doubt() -> None:
+    """If the transport is closed between two attempts, a doubt about the first one stays a doubt."""
+    transport = ScriptedTransport().on("/details", then=closed).on("/capture", OutcomeUnknown("cut"), closed)
+    with pytest.raises(OutcomeUnknown, match="the transport is closed; details could not be asked") as caught:
+        await pipeline(transport).run(call_of(Repeat.KEYED))
+    assert caught.value.idempotency_key == KEY
+    assert isinstance(caught.value.__cause__, ConfigurationError)
+
+
+async def test_a_closed_transport_at_first() -> None:
+    """If the transport is closed from the start, the error says so and names the call; nothing has moved."""
+    transport = ScriptedTransport().on("/capture", closed)
+    with pytest.raises(ConfigurationError, match="capture of order acme-1 .*: the transport is closed") as caught:
+        await pipeline(transport).run(call_of(Repeat.KEYED))
+    assert caught.value.effect is Effect.NONE
+    assert len(transport.requests) == 1
+
+
 async def test_the_real_clock() -> None:
     """The machine's clock tells monotonic seconds and UTC, and sleeps without blocking."""
     clock = SystemClock()

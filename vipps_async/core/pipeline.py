@@ -160,6 +160,10 @@ class Pipeline:
             failure = Failure.NOT_SENT if isinstance(error, RequestNotSent) else Failure.UNKNOWN
             self._log.attempt(call, number=number, seconds=self._clock.monotonic() - sent_at, failure=failure.value)
             return _Failed(failure, error, token)
+        except VippsError as error:
+            # The transport is closed or cannot be used here: this attempt did nothing, but an earlier one may have. No
+            # token, for it is not Vipps that said no.
+            return _Failed(Failure.REFUSED, error)
         self._log.attempt(call, number=number, seconds=self._clock.monotonic() - sent_at, status=response.status)
         if 200 <= response.status < 300:
             return self._read(call, response, token)
