@@ -156,14 +156,8 @@ class Pipeline:
         )
         try:
             response = await self._transport.send(request)
-        except TransportError as error:
-            failure = Failure.NOT_SENT if isinstance(error, RequestNotSent) else Failure.UNKNOWN
-            self._log.attempt(call, number=number, seconds=self._clock.monotonic() - sent_at, failure=failure.value)
-            return _Failed(failure, error, token)
         except VippsError as error:
-            # The transport is closed or cannot be used here: this attempt did nothing, but an earlier one may have. No
-            # token, for it is not Vipps that said no.
-            return _Failed(Failure.REFUSED, error)
+            return self._unanswered(call, error, token, number, self._clock.monotonic() - sent_at)
         self._log.attempt(call, number=number, seconds=self._clock.monotonic() - sent_at, status=response.status)
         if 200 <= response.status < 300:
             return self._read(call, response, token)
@@ -171,6 +165,17 @@ class Pipeline:
             return self._unreadable(call, response, token, "a redirect, which is never followed", Effect.POSSIBLE)
         refusal = read_refusal(response, operation.name, self._clock, self._confidential(call, token))
         return _Failed(refusal.failure, refusal.error, token)
+
+    def _unanswered(
+        self, call: Call[Any], error: VippsError, token: Token | None, number: int, seconds: float
+    ) -> _Failed:
+        if not isinstance(error, TransportError):
+            # The transport is closed or cannot be used here: this attempt did nothing, but an earlier one may have. No
+            # token, for it is not Vipps that said no.
+            return _Failed(Failure.REFUSED, error)
+        failure = Failure.NOT_SENT if isinstance(error, RequestNotSent) else Failure.UNKNOWN
+        self._log.attempt(call, number=number, seconds=seconds, failure=failure.value)
+        return _Failed(failure, error, token)
 
     def _hindrance(self, call: Call[Any], must_end: float, now: float, number: int) -> str:
         """Say why the attempt must not leave now; if nothing keeps it, note it in the ledger and say nothing."""
