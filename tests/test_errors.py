@@ -8,7 +8,7 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from vipps_async import errors
@@ -173,7 +173,9 @@ def test_an_error_of_an_answer_on_one_line(info: ErrorInfo, shown: str) -> None:
 
 
 @given(st.text(), st.text(), st.text())
+@example("\x1b[2J", "\u202e", "\x00")
 def test_any_text_stays_one_line(message: str, order_id: str, advice: str) -> None:
-    """Whatever the parts hold, the text of an error has no line break."""
+    """Whatever the parts hold, the text of an error has no line break and nothing that steers a terminal."""
     error = CaptureError(message, status=400, operation="capture", order_id=order_id, advice=advice)
     assert len(str(error).splitlines()) == 1
+    assert str(error).isprintable()

@@ -211,7 +211,7 @@ async def test_an_unreadable_answer_is_kept_without_secrets() -> None:
 
 async def test_nothing_of_an_unreadable_token_is_kept() -> None:
     """A token answer cut short may hold the token: none of it stands in the error."""
-    transport = ScriptedTransport().on("/get", then=answer(200, b'{"access_token":"canary-tok'))
+    transport = ScriptedTransport().on("/get", then=answer(200, b'{"access":"canary-tok'))
     with pytest.raises(UnexpectedResponseError) as caught:
         await pipeline(transport).run(call_of(Repeat.KEYED))
     cause = caught.value.__cause__
