@@ -350,6 +350,16 @@ async def test_a_token_that_fails_after_a_doubt_is_no_proof() -> None:
     assert caught.value.effect is Effect.POSSIBLE
 
 
+@pytest.mark.parametrize("repeat", [Repeat.CONFIRM, Repeat.ONCE])
+async def test_a_refused_token_is_no_answer_about_the_order(repeat: Repeat) -> None:
+    """If details cannot be asked because the token is refused, even as not found, nothing is proven or sent again."""
+    transport = ScriptedTransport().on("/get", token_answer(lifetime=0), then=vipps_error(404, "Merchant", "35"))
+    transport.on("", OutcomeUnknown("cut"))
+    with pytest.raises(OutcomeUnknown, match=r"details could not be asked \(fetching a token failed"):
+        await pipeline(transport).run(call_of(repeat))
+    assert letters(transport) == "m"
+
+
 # --- one call, one key, one body -------------------------------------------------------------------------------------
 
 

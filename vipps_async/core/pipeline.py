@@ -302,9 +302,10 @@ class Pipeline:
         try:
             async with asyncio.timeout(remaining):
                 answer = await self.run(verification.question)
-        except ApiError as error:
-            return verification.judge_refusal(error)
         except VippsError as error:
+            # A refused token says nothing about the order: only a refusal of the question itself is one to judge.
+            if isinstance(error, ApiError) and not _is_about_the_token(error):
+                return verification.judge_refusal(error)
             return Undecided(f"details could not be asked ({error.message})")
         except TimeoutError:
             return Undecided("details did not answer within this call's deadline")
@@ -383,6 +384,11 @@ _UNKNOWN_ADVICE = {
         "a new order id is needed"
     ),
 }
+
+
+def _is_about_the_token(error: VippsError) -> bool:
+    cause = error.__cause__
+    return isinstance(cause, VippsError) and cause.operation == FETCH_TOKEN.operation.name
 
 
 def _within(timeouts: Timeouts, seconds: float) -> Timeouts:
