@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from attrs import frozen
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.core.fake_clock import FakeClock
@@ -373,6 +373,7 @@ REPLIES = [row.reply for row in ROWS.values()]
     st.lists(st.sampled_from([token_answer(), token_answer(lifetime=0), *REPLIES]), max_size=4),
     st.integers(1, 4),
 )
+@settings(max_examples=500)
 async def test_no_call_ever_sends_two_keys_or_two_bodies(
     repeat: Repeat, story: list[Reply], asked: list[Reply], tokens: list[Reply], attempts: int
 ) -> None:

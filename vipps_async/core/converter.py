@@ -183,8 +183,8 @@ def _read_datetime(value: object, _cls: object = datetime) -> datetime:
         raise _Unfit("a time")
     day, clock, fraction, zone = match.groups()
     try:
-        # Microseconds are the finest there is: further digits are dropped.
-        time = datetime.fromisoformat(f"{day}T{clock}{(fraction or '.0')[:7]:0<7}{zone or 'Z'}")
+        # Microseconds are the finest there is: fromisoformat drops further digits. No zone means UTC at Vipps.
+        time = datetime.fromisoformat(f"{day}T{clock}{fraction or ''}{zone or 'Z'}")
         return time.astimezone(UTC)
     except (ValueError, OverflowError):
         raise _Unfit("a time") from None
