@@ -157,7 +157,8 @@ class VippsError(Exception):
             if self.idempotency_key is not None:
                 tried += f" (idempotency key {self.idempotency_key})"
             text = f"{tried}: {text}"
-        return " ".join(text.split())
+        # What came from outside must not forge a line of a log, nor steer a terminal.
+        return " ".join("".join(char if char.isprintable() else " " for char in text).split())
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self)!r})"

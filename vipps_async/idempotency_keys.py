@@ -1,4 +1,4 @@
-"""Idempotency keys: new ones, and ones that follow from what a job is about, so that a job that runs twice keeps its key."""
+"""Idempotency keys: new ones, and ones that follow from what a job is about and stay the same when it runs twice."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ from attrs import evolve, field, frozen
 
 from tests.core.fake_clock import FakeClock
 from vipps_async.config import Credentials, Environment, RetryPolicy, Settings, SystemInfo, Timeouts
+from vipps_async.core.error_codes import UNKNOWN_ORDER, has_code
 from vipps_async.core.operation import (
     Call,
     Done,
@@ -66,7 +67,10 @@ def _judge(facts: Facts) -> Finding[Receipt]:
 
 
 def _judge_refusal(error: ApiError) -> Finding[Receipt]:
-    return NotDone("the order is unknown") if error.status == 404 else Undecided(f"details answered {error.status}")
+    # Vipps' own word that the order is unknown; a bare 404 may come from a gateway that has never asked.
+    if has_code(error.errors, UNKNOWN_ORDER):
+        return NotDone("the order is unknown")
+    return Undecided(f"details answered {error.status}")
 
 
 def operation(repeat: Repeat, name: str, *, per_minute: int | None = None) -> Operation[Receipt]:

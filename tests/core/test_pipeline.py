@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from attrs import frozen
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.core.fake_clock import FakeClock
@@ -211,7 +211,7 @@ async def test_an_unreadable_answer_is_kept_without_secrets() -> None:
 
 async def test_nothing_of_an_unreadable_token_is_kept() -> None:
     """A token answer cut short may hold the token: none of it stands in the error."""
-    transport = ScriptedTransport().on("/get", then=answer(200, b'{"access_token":"canary-tok'))
+    transport = ScriptedTransport().on("/get", then=answer(200, b'{"access":"canary-tok'))
     with pytest.raises(UnexpectedResponseError) as caught:
         await pipeline(transport).run(call_of(Repeat.KEYED))
     cause = caught.value.__cause__
@@ -350,6 +350,16 @@ async def test_a_token_that_fails_after_a_doubt_is_no_proof() -> None:
     assert caught.value.effect is Effect.POSSIBLE
 
 
+@pytest.mark.parametrize("repeat", [Repeat.CONFIRM, Repeat.ONCE])
+async def test_a_refused_token_is_no_answer_about_the_order(repeat: Repeat) -> None:
+    """If details cannot be asked because the token is refused, even as not found, nothing is proven or sent again."""
+    transport = ScriptedTransport().on("/get", token_answer(lifetime=0), then=vipps_error(404, "Merchant", "35"))
+    transport.on("", OutcomeUnknown("cut"))
+    with pytest.raises(OutcomeUnknown, match=r"details could not be asked \(fetching a token failed"):
+        await pipeline(transport).run(call_of(repeat))
+    assert letters(transport) == "m"
+
+
 # --- one call, one key, one body -------------------------------------------------------------------------------------
 
 
@@ -363,6 +373,7 @@ REPLIES = [row.reply for row in ROWS.values()]
     st.lists(st.sampled_from([token_answer(), token_answer(lifetime=0), *REPLIES]), max_size=4),
     st.integers(1, 4),
 )
+@settings(max_examples=500)
 async def test_no_call_ever_sends_two_keys_or_two_bodies(
     repeat: Repeat, story: list[Reply], asked: list[Reply], tokens: list[Reply], attempts: int
 ) -> None:

@@ -62,20 +62,19 @@ def encode(model: object) -> bytes:
 def decode(body: bytes, cls: type[R]) -> R:
     """Read JSON into a model.
 
-    Unknown fields are ignored, and a null is the same as a missing field.
+    Unknown fields are ignored, and a null is the same as a missing field. `NoContent` is read from any JSON.
 
     Raises:
         UnreadableAnswer: the body is not JSON, or lacks a required field, or a field cannot be read. No other exception
             comes out of here, whatever the bytes.
     """
-    if cls is NoContent:
-        return cls()
     # The errors are raised outside the except blocks: the exceptions of orjson and cattrs hold on to the body, which
     # may have a token or a name in it, and would travel along as __context__.
     reason = "the body is not JSON"
     try:
         # Some servers put a byte order mark in front; orjson does not take it.
-        return _structure(orjson.loads(body.removeprefix(b"\xef\xbb\xbf")), cls)
+        value = orjson.loads(body.removeprefix(b"\xef\xbb\xbf"))
+        return cls() if cls is NoContent else _structure(value, cls)
     except orjson.JSONDecodeError:
         pass
     except (_Unfit, BaseValidationError) as error:

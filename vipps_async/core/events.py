@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 import structlog
 
 from vipps_async.core.operation import Call
+from vipps_async.errors import VippsError
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -76,13 +77,11 @@ class EventLog:
             fields = {"attempts": attempts, "duration_ms": round(seconds * 1000, 3), "settled_by": settled_by}
             self._write(_SUCCESS, "vipps.operation", _about(call) | {"outcome": "done"} | fields)
 
-    def failure(self, call: Call[Any], error: BaseException, *, attempts: int, seconds: float) -> None:
+    def failure(self, call: Call[Any], error: VippsError, *, attempts: int, seconds: float) -> None:
         """Note an operation that ended in an error, by the error's class and effect; its text stays out."""
         if self._wants(_FAILURE):
             fields: dict[str, Any] = {"attempts": attempts, "duration_ms": round(seconds * 1000, 3)}
-            effect = getattr(error, "effect", None)
-            if effect is not None:
-                fields["effect"] = effect.value
+            fields["effect"] = error.effect.value
             status = getattr(error, "status", None)
             if status is not None:
                 fields["status"] = status

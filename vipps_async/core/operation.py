@@ -77,6 +77,8 @@ class Operation(Generic[R]):
     repeat: Repeat
     #: How many attempts a minute Vipps takes for one order; None: no published limit.
     per_minute: int | None = None
+    #: Says what is wrong with an answer that can be read but cannot be right; None: whatever can be read is right.
+    flaw: Callable[[R], str | None] | None = None
     #: Whether it is sent with a token; fetching the token itself is not.
     authenticated: bool = True
 

@@ -158,10 +158,8 @@ class Pipeline:
         )
         try:
             response = await self._transport.send(request)
-        except TransportError as error:
-            failure = Failure.NOT_SENT if isinstance(error, RequestNotSent) else Failure.UNKNOWN
-            self._log.attempt(call, number=number, seconds=self._clock.monotonic() - sent_at, failure=failure.value)
-            return _Failed(failure, error, token)
+        except VippsError as error:
+            return self._unanswered(call, error, token, number, self._clock.monotonic() - sent_at)
         self._log.attempt(call, number=number, seconds=self._clock.monotonic() - sent_at, status=response.status)
         if 200 <= response.status < 300:
             return self._read(call, response, token)
@@ -169,6 +167,17 @@ class Pipeline:
             return self._unreadable(call, response, token, "a redirect, which is never followed", Effect.POSSIBLE)
         refusal = read_refusal(response, operation.name, self._clock, self._confidential(call, token))
         return _Failed(refusal.failure, refusal.error, token)
+
+    def _unanswered(
+        self, call: Call[Any], error: VippsError, token: Token | None, number: int, seconds: float
+    ) -> _Failed:
+        if not isinstance(error, TransportError):
+            # The transport is closed or cannot be used here: this attempt did nothing, but an earlier one may have. No
+            # token, for it is not Vipps that said no.
+            return _Failed(Failure.REFUSED, error)
+        failure = Failure.NOT_SENT if isinstance(error, RequestNotSent) else Failure.UNKNOWN
+        self._log.attempt(call, number=number, seconds=seconds, failure=failure.value)
+        return _Failed(failure, error, token)
 
     def _hindrance(self, call: Call[Any], must_end: float, now: float, number: int) -> str:
         """Say why the attempt must not leave now; if nothing keeps it, note it in the ledger and say nothing."""
@@ -196,6 +205,9 @@ class Pipeline:
         answered: object = getattr(result, "order_id", None)
         if call.order_id is not None and answered not in {None, call.order_id}:
             return self._unreadable(call, response, token, "it is about another order", Effect.PROBABLE)
+        flaw = None if call.operation.flaw is None else call.operation.flaw(result)
+        if flaw is not None:
+            return self._unreadable(call, response, token, flaw, Effect.PROBABLE)
         return result
 
     def _unreadable(
@@ -295,9 +307,10 @@ class Pipeline:
         try:
             async with asyncio.timeout(within):
                 answer = await self.run(verification.question)
-        except ApiError as error:
-            return verification.judge_refusal(error)
         except VippsError as error:
+            # A refused token says nothing about the order: only a refusal of the question itself is one to judge.
+            if isinstance(error, ApiError) and not _is_about_the_token(error):
+                return verification.judge_refusal(error)
             return Undecided(f"details could not be asked ({error.message})")
         except TimeoutError:
             return Undecided("details did not answer within this call's deadline")
@@ -376,6 +389,11 @@ _UNKNOWN_ADVICE = {
         "a new order id is needed"
     ),
 }
+
+
+def _is_about_the_token(error: VippsError) -> bool:
+    cause = error.__cause__
+    return isinstance(cause, VippsError) and cause.operation == FETCH_TOKEN.operation.name
 
 
 def _within(timeouts: Timeouts, seconds: float) -> Timeouts:

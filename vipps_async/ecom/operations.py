@@ -14,6 +14,11 @@ _PAYMENTS = "/ecomm/v2/payments"
 
 # The limits are Vipps' own, for one order and merchant serial number (API guide, rate limiting).
 
+
+def _without_url(payment: InitiatedPayment) -> str | None:
+    return None if payment.url else "it has no URL to send the customer to"
+
+
 #: Not idempotent: a second one with the same order id answers error 34.
 INITIATE: Final = Operation(
     name="initiate",
@@ -22,6 +27,7 @@ INITIATE: Final = Operation(
     result=InitiatedPayment,
     repeat=Repeat.ONCE,
     per_minute=2,
+    flaw=_without_url,
 )
 
 #: Idempotent by its key.

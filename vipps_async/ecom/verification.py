@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
 
+from vipps_async.core.error_codes import UNKNOWN_ORDER, has_code
 from vipps_async.core.operation import Done, Finding, NotDone, SettledBy, Undecided, Verification
 from vipps_async.ecom.answers import CancelResult, CaptureResult, InitiatedPayment, RefundResult, TransactionInfo
 from vipps_async.ecom.details import PaymentDetails, TransactionLogEntry
@@ -88,8 +89,7 @@ def _judge_refusal(error: ApiError) -> NotDone | Undecided:
 
     A bare 404 may come from a gateway that has never asked.
     """
-    unknown = any(info.group == "Merchant" and info.code == "35" for info in error.errors)
-    if isinstance(error, OrderNotFoundError) and unknown:
+    if isinstance(error, OrderNotFoundError) and has_code(error.errors, UNKNOWN_ORDER):
         return NotDone("Vipps does not know the order")
     return Undecided(f"details was refused with HTTP status {error.status}")
 

@@ -64,6 +64,8 @@ class Transport(Protocol):
         Raises:
             vipps_async.errors.RequestNotSent: not one byte of the request was written: it certainly had no effect.
             vipps_async.errors.OutcomeUnknown: anything else that kept a whole answer from coming back.
+            vipps_async.errors.ConfigurationError: the transport is closed or cannot be used here; before any I/O.
+            vipps_async.errors.InvalidInputError: the request cannot be written; before any I/O.
             asyncio.CancelledError: the calling task was cancelled; the transport stays usable.
         """
         ...

@@ -1,0 +1,165 @@
+"""The session: what it opens, what it closes, and what it shows of itself."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from vipps_async import session as session_module
+from vipps_async.config import Credentials, Environment, RetryPolicy, SystemInfo, Timeouts
+from vipps_async.errors import ConfigurationError, InvalidInputError
+from vipps_async.session import VippsSession
+from vipps_async.testing import ScriptedTransport, answer
+
+CREDENTIALS = Credentials(
+    client_id="canary-id",
+    client_secret="canary-secret",
+    subscription_key="canary-key",
+    merchant_serial_number="123456",
+)
+ENV = {
+    "VIPPS_CLIENT_ID": "canary-id",
+    "VIPPS_CLIENT_SECRET": "canary-secret",
+    "VIPPS_SUBSCRIPTION_KEY": "canary-key",
+    "VIPPS_MERCHANT_SERIAL_NUMBER": "123456",
+}
+CAPTURED = answer(
+    200,
+    {
+        "orderId": "acme-1",
+        "transactionInfo": {
+            "amount": 49900,
+            "status": "Captured",
+            "transactionId": "5001446662",
+            "timeStamp": "2026-01-01T12:00:00.000Z",
+            "transactionText": "Shipped.",
+        },
+        "transactionSummary": {
+            "capturedAmount": 49900,
+            "remainingAmountToCapture": 0,
+            "refundedAmount": 0,
+            "remainingAmountToRefund": 49900,
+        },
+    },
+)
+
+
+@pytest.fixture
+def own(monkeypatch: pytest.MonkeyPatch) -> ScriptedTransport:
+    """Put a scripted transport where the session would open its own."""
+    transport = ScriptedTransport()
+    monkeypatch.setattr(session_module, "AiohttpTransport", lambda: transport)
+    return transport
+
+
+async def test_a_capture_through_the_whole_house() -> None:
+    """A capture goes out with its key, body and headers, and its result is read."""
+    transport = ScriptedTransport().on("/capture", CAPTURED)
+    async with VippsSession(CREDENTIALS, transport=transport, system=SystemInfo(name="shop", version="1")) as vipps:
+        result = await vipps.ecom.capture("acme-1", amount=49900, transaction_text="Shipped.", idempotency_key="k-1")
+    (request,) = transport.requests
+    assert result.order_id == "acme-1"
+    assert request.url == "https://apitest.vipps.no/ecomm/v2/payments/acme-1/capture"
+    assert (request.headers["X-Request-Id"], request.headers["Vipps-System-Name"]) == ("k-1", "shop")
+
+
+async def test_its_own_transport_is_closed(own: ScriptedTransport) -> None:
+    """What the session opened it closes, even when the block ends in an error."""
+    with pytest.raises(ZeroDivisionError):
+        async with VippsSession(CREDENTIALS):
+            raise ZeroDivisionError
+    assert own.closed == 1
+
+
+async def test_a_transport_handed_in_stays_open() -> None:
+    """A transport that was handed in belongs to whoever made it."""
+    transport = ScriptedTransport()
+    async with VippsSession(CREDENTIALS, transport=transport):
+        pass
+    assert transport.closed == 0
+
+
+async def test_closing_twice(own: ScriptedTransport) -> None:
+    """Closing again does no harm."""
+    session = VippsSession(CREDENTIALS)
+    await session.aclose()
+    await session.aclose()
+    assert own.closed == 2
+    assert own.token_requests == []
+
+
+async def test_a_call_after_closing() -> None:
+    """A call on a closed session is refused before anything is sent."""
+    transport = ScriptedTransport()
+    async with VippsSession(CREDENTIALS, transport=transport) as vipps:
+        pass
+    with pytest.raises(ConfigurationError, match="the session is closed; no money moved; open a new VippsSession"):
+        await vipps.ecom.details("acme-1")
+    assert transport.requests == transport.token_requests == []
+
+
+async def test_closing_cancelled_half_way_still_closes_the_transport(own: ScriptedTransport) -> None:
+    """If closing is cancelled while it ends a token request, the transport is closed all the same."""
+    begun = asyncio.Event()
+
+    async def stubborn(_request: object) -> Any:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0.05)
+
+    own.on("/get", stubborn)
+    vipps = VippsSession(CREDENTIALS)
+    call = asyncio.create_task(vipps.ecom.details("acme-1"))
+    await begun.wait()
+    closing = asyncio.create_task(vipps.aclose())
+    await asyncio.sleep(0)
+    closing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await closing
+    assert own.closed == 1
+    with pytest.raises(ConfigurationError):
+        await call
+
+
+def test_from_env() -> None:
+    """A session is made from the environment's variables, with the same keywords as the class."""
+    vipps = VippsSession.from_env(
+        ENV | {"VIPPS_BASE_URL": "http://127.0.0.1:1"},
+        transport=ScriptedTransport(),
+        retry=RetryPolicy(attempts=1),
+        timeouts=Timeouts(total=1.0),
+        system=SystemInfo(name="shop"),
+    )
+    assert vipps.environment is Environment.TEST
+    assert vipps.merchant_serial_number == "123456"
+
+
+def test_from_the_process_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a mapping the process's own environment is read, at that moment."""
+    for name, value in ENV.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("VIPPS_ENVIRONMENT", "production")
+    monkeypatch.delenv("VIPPS_BASE_URL", raising=False)
+    assert VippsSession.from_env(transport=ScriptedTransport()).environment is Environment.PRODUCTION
+    monkeypatch.delenv("VIPPS_CLIENT_ID")
+    with pytest.raises(ConfigurationError, match="VIPPS_CLIENT_ID"):
+        VippsSession.from_env(transport=ScriptedTransport())
+
+
+def test_bad_settings_open_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A setting that breaks a rule is refused before a transport is made."""
+    monkeypatch.setattr(session_module, "AiohttpTransport", lambda: pytest.fail("a transport was made"))
+    with pytest.raises(InvalidInputError):
+        VippsSession(CREDENTIALS, base_url="http://elsewhere.example")
+    with pytest.raises(ConfigurationError):
+        VippsSession(CREDENTIALS, base_url="https://api.vipps.no")
+
+
+def test_the_repr_has_no_secret() -> None:
+    """The repr shows sales unit and host, and no key."""
+    vipps = VippsSession(CREDENTIALS, transport=ScriptedTransport())
+    assert repr(vipps) == "<VippsSession 123456 at https://apitest.vipps.no>"
