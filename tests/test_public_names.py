@@ -118,7 +118,7 @@ def test_the_package_says_that_it_is_typed() -> None:
 def _run(code: str) -> str:
     """Run a program in a fresh interpreter, warnings as errors, and return its stdout."""
     finished = subprocess.run(
-        [sys.executable, "-X", "dev", "-W", "error", "-c", code],
+        [sys.executable, "-W", "error", "-c", code],
         cwd=Path(vipps_async.__file__).parents[1],
         capture_output=True,
         text=True,

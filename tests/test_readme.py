@@ -113,7 +113,7 @@ def test_programs_run_as_they_stand(block: Block, tmp_path: Path) -> None:
     """A block that is a whole program runs, warnings as errors, and says nothing on stderr."""
     program = tmp_path / "program.py"
     program.write_text(block.code, encoding="utf-8")
-    finished = _python("-X", "dev", "-W", "error", str(program), cwd=tmp_path)
+    finished = _python("-W", "error", str(program), cwd=tmp_path)
     assert (finished.returncode, finished.stderr) == (0, "")
 
 

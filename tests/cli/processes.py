@@ -27,8 +27,8 @@ class Finished:
 
 
 def command(*arguments: str) -> tuple[str, ...]:
-    """Return the command line, warnings shown as a developer would see them."""
-    return (sys.executable, "-X", "dev", "-m", "vipps_async", *arguments)
+    """Return the command line, warnings as errors; no more of the development mode: that reports slow machines, too."""
+    return (sys.executable, "-W", "error", "-m", "vipps_async", *arguments)
 
 
 def environment(**further: str) -> Mapping[str, str]:

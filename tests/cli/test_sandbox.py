@@ -14,6 +14,7 @@ from attrs import define
 
 from tests.cli.processes import command, environment, run
 from vipps_async import VippsSession, nok
+from vipps_async.cli import sandbox as cli_sandbox
 
 #: Seconds that starting and ending may take: far more than they need.
 _PATIENCE = 20.0
@@ -128,6 +129,12 @@ async def test_loopback_is_nothing_to_warn_of(host: str) -> None:
     """Every address of the machine's own loopback is silent."""
     async with _running("--host", host) as sandbox:
         assert await sandbox.end(signal.SIGTERM) == (0, "", "")
+
+
+def test_a_name_is_taken_for_an_address_of_others() -> None:
+    """A host name other than localhost may be anybody's: better a warning too many."""
+    assert not cli_sandbox._is_loopback("shop.example")
+    assert cli_sandbox._is_loopback("::1")
 
 
 async def test_a_port_that_is_taken_is_one_clear_line() -> None:
