@@ -82,4 +82,6 @@ async def test_it_is_a_transport_that_keeps_secrets() -> None:
 
 def test_everything_public_is_listed() -> None:
     """What the module offers is what its __all__ names."""
-    assert {"ScriptedTransport", "ScriptError", "Reply", "answer", "token_answer", "TOKEN_PATH"} == set(testing.__all__)
+    assert {"Sandbox", "ScriptedTransport", "ScriptError", "Reply", "answer", "token_answer", "TOKEN_PATH"} == set(
+        testing.__all__
+    )

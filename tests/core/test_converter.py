@@ -315,8 +315,10 @@ def test_nothing_of_the_body_travels_with_the_error() -> None:
 
 
 def test_an_answer_without_content_needs_no_body() -> None:
-    """An operation whose answer does not matter reads any body."""
-    assert NoContent() == decode(b"", NoContent) == decode(b"<html>", NoContent)
+    """An operation whose answer does not matter reads nothing or any JSON, but not a proxy's page."""
+    assert NoContent() == decode(b"", NoContent) == decode(b"{}", NoContent)
+    with pytest.raises(UnreadableAnswer):
+        decode(b"<html>", NoContent)
 
 
 samples = st.builds(

@@ -191,12 +191,15 @@ async def test_an_order_id_cannot_change_the_path() -> None:
 
 
 async def test_an_operation_without_content() -> None:
-    """If an answer's body does not matter, any 2xx is a success."""
+    """If an answer's body does not matter, any 2xx with JSON or nothing is a success; a proxy's page is not."""
     kind = Operation(name="approve", method="POST", path="/approve", result=NoContent, repeat=Repeat.SAFE)
-    for body in (b"", b"ok"):
+    call: Any = call_of(Repeat.SAFE, operation=kind, path="/approve")
+    for body in (b"", b"{}"):
         transport = ScriptedTransport().on("/approve", answer(200, body))
-        call: Any = call_of(Repeat.SAFE, operation=kind, path="/approve")
         assert await pipeline(transport).run(call) == NoContent()
+    page = answer(200, b"<html>ok</html>")
+    with pytest.raises(UnexpectedResponseError):
+        await pipeline(ScriptedTransport().on("/approve", page, page, page, page)).run(call)
 
 
 async def test_an_unreadable_answer_is_kept_without_secrets() -> None:

@@ -185,11 +185,14 @@ def test_the_orders_limit_is_waited_for() -> None:
     assert stop == Stop("Vipps' limit for this order leaves no further attempt within this call's deadline")
 
 
-def test_a_refresh_waits_for_no_turn() -> None:
-    """If the order's limit is used up, a refused token is not a reason to go beyond it."""
-    run = Run(Repeat.KEYED, per_minute=1)
-    run.send()
-    assert isinstance(run.fail(Failure.UNAUTHORIZED), Stop)
+def test_a_refused_token_is_no_reason_to_go_beyond_the_limit() -> None:
+    """If the order's limit is used up, the attempt with the next token waits for its turn, or is not made."""
+    run = Run(Repeat.KEYED, per_minute=1, policy=RetryPolicy(deadline=90.0))
+    run.send(seconds=10.0)
+    assert run.fail(Failure.UNAUTHORIZED) == Refresh(50.0)
+    hasty = Run(Repeat.KEYED, per_minute=1)
+    hasty.send()
+    assert isinstance(hasty.fail(Failure.UNAUTHORIZED), Stop)
 
 
 def test_the_deadline_ends_it() -> None:

@@ -62,7 +62,7 @@ def encode(model: object) -> bytes:
 def decode(body: bytes, cls: type[R]) -> R:
     """Read JSON into a model.
 
-    Unknown fields are ignored, and a null is the same as a missing field. `NoContent` is read from any JSON.
+    Unknown fields are ignored, and a null is the same as a missing field. `NoContent` is read from any JSON or none.
 
     Raises:
         UnreadableAnswer: the body is not JSON, or lacks a required field, or a field cannot be read. No other exception
@@ -70,6 +70,8 @@ def decode(body: bytes, cls: type[R]) -> R:
     """
     # The errors are raised outside the except blocks: the exceptions of orjson and cattrs hold on to the body, which
     # may have a token or a name in it, and would travel along as __context__.
+    if cls is NoContent and not body.strip():
+        return cls()
     reason = "the body is not JSON"
     try:
         # Some servers put a byte order mark in front; orjson does not take it.

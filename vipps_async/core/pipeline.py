@@ -16,7 +16,7 @@ from vipps_async.core.decision import Failure
 from vipps_async.core.error_codes import operation_error
 from vipps_async.core.events import EventLog
 from vipps_async.core.headers import Headers
-from vipps_async.core.operation import Call, Done, Finding, NoContent, NotDone, Repeat, SettledBy, Undecided
+from vipps_async.core.operation import Call, Done, Finding, NotDone, Repeat, SettledBy, Undecided
 from vipps_async.core.order_limits import AttemptLedger
 from vipps_async.core.redaction import redact
 from vipps_async.core.refusal import read_refusal
@@ -195,8 +195,6 @@ class Pipeline:
 
     def _read(self, call: Call[R], response: Response, token: Token | None) -> R | _Failed:
         wanted = call.operation.result
-        if wanted is NoContent and not response.body:
-            return wanted()
         try:
             result = decode(response.body, wanted)
         except UnreadableAnswer as error:
@@ -285,6 +283,8 @@ class Pipeline:
             elif isinstance(step, Refresh):
                 # Forgetting the refused token is enough: the attempt fetches the next one.
                 self._tokens.forget(failed.token)
+                if step.pause:
+                    await self._clock.sleep(step.pause)
             else:
                 error, cause = self._final_error(call, failed, state, finding, step.reason)
                 self._raise(call, error, state.attempts, now() - started, cause=cause)

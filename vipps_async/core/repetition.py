@@ -20,6 +20,7 @@ __all__ = ["SHORTEST_ATTEMPT", "Ask", "Next", "Refresh", "Repetition", "Send", "
 _ASKING_SHARE, _ASKING_AT_MOST = 0.2, 5.0
 #: An attempt that had less time than this, in seconds, would only add one more unknown.
 SHORTEST_ATTEMPT = 0.05
+_NO_TURN = "Vipps' limit for this order leaves no further attempt within this call's deadline"
 
 
 def time_to_send(policy: RetryPolicy, *, can_ask: bool) -> float:
@@ -36,7 +37,9 @@ class Send:
 
 @frozen
 class Refresh:
-    """Fetch another token and send it again at once."""
+    """Fetch another token and send it again, after a pause in seconds if the order's limit asks for one."""
+
+    pause: float = 0.0
 
 
 @frozen
@@ -104,9 +107,8 @@ class Repetition:
         self._throttled = failure is Failure.THROTTLED
         self._retry_after = retry_after
         step = step_after(failure, self._operation.repeat)
-        if step is Step.REFRESH and self._may_refresh(now):
-            self._refreshed = True
-            return Refresh()
+        if step is Step.REFRESH and self._may_refresh():
+            return self._refresh(now)
         if step is Step.ASK and self._can_ask:
             self._asked_since_sent = True
             return Ask(then_send=True)
@@ -118,15 +120,17 @@ class Repetition:
         """Decide what follows the proof that no attempt so far has taken effect."""
         return self._send_again(now)
 
-    def _may_refresh(self, now: float) -> bool:
+    def _may_refresh(self) -> bool:
         most = max(self._policy.attempts, 2)
-        return (
-            self._operation.authenticated
-            and not self._refreshed
-            and self.attempts < most
-            and now + SHORTEST_ATTEMPT <= self.last_send
-            and self._turn(now) == 0.0
-        )
+        return self._operation.authenticated and not self._refreshed and self.attempts < most
+
+    def _refresh(self, now: float) -> Next:
+        limited = self._turn(now)
+        if now + limited + SHORTEST_ATTEMPT > self.last_send:
+            reason = _NO_TURN if limited else self._no_time()
+            return self._end(f"the token was not accepted, and {reason}")
+        self._refreshed = True
+        return Refresh(limited)
 
     def _send_again(self, now: float) -> Next:
         if self.attempts >= self._policy.attempts:
@@ -140,11 +144,14 @@ class Repetition:
             if asked_to_wait >= pause:
                 return self._end(f"Vipps asks to wait {asked_to_wait:g} s, longer than this call may take")
             if limited >= pause:
-                return self._end("Vipps' limit for this order leaves no further attempt within this call's deadline")
-            return self._end(f"the deadline of {self._policy.deadline:g} s leaves no time for another attempt")
+                return self._end(_NO_TURN)
+            return self._end(self._no_time())
         if not self._budget.spend(throttled=self._throttled):
             return self._end("the session's retry budget is drained: too much has failed of late")
         return Send(pause)
+
+    def _no_time(self) -> str:
+        return f"the deadline of {self._policy.deadline:g} s leaves no time for another attempt"
 
     def _turn(self, now: float) -> float:
         if self._order_id is None or self._operation.per_minute is None:
