@@ -8,8 +8,9 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from vipps_async.sandbox.ledger import Movement, State
 from vipps_async.sandbox.problems import Refusal
-from vipps_async.sandbox.state import Movement, Payment, State
+from vipps_async.sandbox.state import Payment
 
 AMOUNTS = st.one_of(st.none(), st.integers(100, 6000))
 KEYS = st.sampled_from(["key-1", "key-2", "key-3", "key-4"])
