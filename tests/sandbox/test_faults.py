@@ -171,8 +171,9 @@ async def test_a_stall_ends_when_the_client_goes(reserved: SandboxServer, mercha
 
 
 @pytest.mark.parametrize("fault", [Fault.STALL_BEFORE_EFFECT, Fault.STALL_AFTER_EFFECT, Fault.SLOW_DRIP])
-async def test_closing_ends_what_stalls(fault: Fault) -> None:
-    """A sandbox with a stalled or dripping request closes at once."""
+async def test_closing_ends_what_stalls(fault: Fault, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sandbox with a stalled or dripping request closes at once, not only when its patience ends."""
+    monkeypatch.setattr("vipps_async.sandbox.listener._SHUTDOWN_TIMEOUT", 60)
     async with SandboxServer() as sandbox, merchant_at(sandbox.url) as merchant:
         sandbox.faults.stall_seconds = sandbox.faults.drip_seconds = 600
         await merchant.initiate("acme-1")
@@ -181,7 +182,7 @@ async def test_closing_ends_what_stalls(fault: Fault) -> None:
         await until(lambda: bool(sandbox.faults.counts))
         begun = time.monotonic()
         await sandbox.aclose()
-        assert time.monotonic() - begun < 1.5
+        assert time.monotonic() - begun < 30
         with pytest.raises(aiohttp.ClientError):
             await request
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from datetime import UTC, datetime, timedelta
 
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
@@ -119,3 +120,5 @@ class PaymentMachine(RuleBasedStateMachine):
 
 
 TestPayment = PaymentMachine.TestCase
+# A busy machine is slow, not wrong.
+TestPayment.settings = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
