@@ -194,3 +194,17 @@ async def test_one_set_of_keys_needs_no_list() -> None:
         assert (await merchant.log_in()).status == 401
         merchant.headers["Ocp-Apim-Subscription-Key"] = "key"
         assert (await merchant.log_in()).status == 200
+
+
+async def test_closing_while_connections_are_refused() -> None:
+    """The sandbox can be closed, and started again, in the middle of a refusal."""
+    sandbox = SandboxServer()
+    await sandbox.start()
+    async with sandbox.refusing_connections():
+        await sandbox.aclose()
+    async with sandbox, merchant_at(sandbox.url) as merchant:
+        assert (await merchant.details("acme-1")).status == 404
+    listener = sandbox._listener
+    async with listener.refused():
+        assert listener.refusing
+    assert not listener.running

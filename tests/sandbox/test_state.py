@@ -5,11 +5,13 @@ from __future__ import annotations
 import itertools
 from datetime import UTC, datetime, timedelta
 
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from vipps_async.sandbox.ledger import Movement, State
 from vipps_async.sandbox.problems import Refusal
-from vipps_async.sandbox.state import Movement, Payment, State
+from vipps_async.sandbox.state import Payment
 
 AMOUNTS = st.one_of(st.none(), st.integers(100, 6000))
 KEYS = st.sampled_from(["key-1", "key-2", "key-3", "key-4"])
@@ -118,3 +120,5 @@ class PaymentMachine(RuleBasedStateMachine):
 
 
 TestPayment = PaymentMachine.TestCase
+# A busy machine is slow, not wrong.
+TestPayment.settings = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -8,7 +8,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from vipps_async.sandbox.problems import Refusal
@@ -315,6 +315,8 @@ def test_a_content_type_may_name_its_charset() -> None:
     assert read_json(b'{"a": 1}', "Application/JSON; charset=UTF-8") == {"a": 1}
 
 
+# A busy machine is slow, not wrong.
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.floats() | st.text(),

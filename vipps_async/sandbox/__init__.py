@@ -7,10 +7,10 @@ name misspelt on one side fails against the other.
 from vipps_async.sandbox.clock import SandboxClock
 from vipps_async.sandbox.customers import Address, Customer
 from vipps_async.sandbox.faults import Fault, Faults
+from vipps_async.sandbox.ledger import LogEntry, PaymentSnapshot, State
 from vipps_async.sandbox.problems import SandboxError
 from vipps_async.sandbox.recording import CallbackRecord, RequestRecord
 from vipps_async.sandbox.server import SandboxServer
-from vipps_async.sandbox.state import LogEntry, PaymentSnapshot, State
 from vipps_async.sandbox.tokens import SandboxCredentials
 
 __all__ = [

@@ -7,9 +7,9 @@ from typing import Any
 
 from vipps_async.sandbox.clock import iso_utc
 from vipps_async.sandbox.customers import EXPIRED, Customer
+from vipps_async.sandbox.ledger import LogEntry, Movement, Outcome, State, Summary
 from vipps_async.sandbox.orders import Order
 from vipps_async.sandbox.problems import error_text
-from vipps_async.sandbox.state import LogEntry, Movement, Outcome, State, Summary
 
 __all__ = [
     "callback_body",

@@ -6,9 +6,9 @@ from html import escape
 
 from aiohttp import web
 
+from vipps_async.sandbox.ledger import State
 from vipps_async.sandbox.orders import Order, OrderBook
 from vipps_async.sandbox.problems import SandboxError
-from vipps_async.sandbox.state import State
 from vipps_async.sandbox.urls import may_redirect_to
 from vipps_async.sandbox.wallet import Wallet
 

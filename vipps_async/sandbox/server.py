@@ -22,10 +22,11 @@ from vipps_async.sandbox.customers import Customer
 from vipps_async.sandbox.faults import Fault, Faults
 from vipps_async.sandbox.interference import Exchange, Interference, gone
 from vipps_async.sandbox.landing import Landing, landing_url
+from vipps_async.sandbox.ledger import PaymentSnapshot
+from vipps_async.sandbox.listener import Listener, cancelled
 from vipps_async.sandbox.orders import OrderBook
 from vipps_async.sandbox.rate_limits import RateLimits
 from vipps_async.sandbox.recording import CallbackRecord, RequestRecord
-from vipps_async.sandbox.state import PaymentSnapshot
 from vipps_async.sandbox.tokens import SandboxCredentials, TokenIssuer
 from vipps_async.sandbox.wallet import Wallet
 
@@ -33,10 +34,6 @@ __all__ = ["SandboxServer"]
 
 #: How often payments are looked at that run out of time by themselves, in seconds: a customer would not notice.
 _TICK = 1.0
-#: Seconds that closing waits for requests under way.
-_SHUTDOWN_TIMEOUT = 2.0
-#: Seconds until closed connections are closed at both ends: some turns of the loop.
-_SETTLE = 0.01
 #: The largest body that is read, in bytes; the largest honest one has some thousand.
 _MAX_BODY = 256 * 1024
 
@@ -84,17 +81,12 @@ class SandboxServer:
         keep_requests: int = 1_000,
         keep_callbacks: int = 1_000,
     ) -> None:
-        self._host = host
-        self._port = port
         #: The time that everything here goes by.
         self.clock = clock or SandboxClock()
         #: What shall go wrong.
         self.faults = Faults()
-        self._interference = Interference(self.faults, self._refuse_for_a_while)
-        self._reopening: asyncio.Task[None] | None = None
-        self._refusing = False
-        #: Connections with a request under way.
-        self._busy: set[object] = set()
+        self._listener = Listener(host, port, refusal_seconds=lambda: self.faults.refusal_seconds)
+        self._interference = Interference(self.faults, self._listener.refuse_for_a_while)
         self._requests: deque[RequestRecord] = deque(maxlen=keep_requests)
         self._sender = CallbackSender(self.clock, keep=keep_callbacks, copies=lambda job: _copies(self.faults, job))
         self._book = OrderBook()
@@ -122,7 +114,6 @@ class SandboxServer:
                 nin=nin_allowed,
             ),
         )
-        self._runner: web.AppRunner | None = None
         self._ticker: asyncio.Task[None] | None = None
         self._stop_listening: Callable[[], None] | None = None
 
@@ -144,45 +135,34 @@ class SandboxServer:
             RuntimeError: it is running.
             OSError: the port is taken, or the address is not this machine's.
         """
-        if self._runner is not None:
+        if self._listener.running:
             raise RuntimeError("the sandbox is running")
         app = web.Application(middlewares=[self._observe], client_max_size=_MAX_BODY)
         app.add_routes(self._api.routes())
         app.add_routes(Landing(self._book, self._wallet).routes())
         app.add_routes(Control(self.faults).routes())
-        self._interference = Interference(self.faults, self._refuse_for_a_while)
-        self._runner = runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_TIMEOUT)
-        try:
-            await runner.setup()
-            await web.TCPSite(runner, self._host, self._port).start()
-        except BaseException:
-            self._runner = None
-            await runner.cleanup()
-            raise
-        self._port = runner.addresses[0][1]
-        host = f"[{self._host}]" if ":" in self._host else self._host
-        self._api.url = f"http://{host}:{self._port}"
+        self._interference = Interference(self.faults, self._listener.refuse_for_a_while)
+        self._api.url = await self._listener.open(app)
         await self._sender.start()
         self._stop_listening = self.clock.on_advance(self._wallet.settle_due)
         self._ticker = asyncio.create_task(self._tick(), name="vipps sandbox time")
 
     async def aclose(self) -> None:
         """Stop answering, deliver the callbacks that are due, and close. Safe to call twice."""
-        runner, self._runner = self._runner, None
-        ticker, self._ticker = self._ticker, None
-        if runner is None:
+        if not self._listener.running:
             return
+        ticker, self._ticker = self._ticker, None
         self._interference.end()
-        await _cancelled(self._reopening)
-        self._reopening = None
         try:
-            await runner.cleanup()
-            await self._sender.aclose()
+            await self._listener.close()
         finally:
-            if self._stop_listening is not None:
-                self._stop_listening()
-                self._stop_listening = None
-            await _cancelled(ticker)
+            try:
+                await self._sender.aclose()
+            finally:
+                if self._stop_listening is not None:
+                    self._stop_listening()
+                    self._stop_listening = None
+                await cancelled(ticker)
 
     async def _tick(self) -> None:
         while True:
@@ -310,7 +290,7 @@ class SandboxServer:
         operation = OPERATIONS.get(resource.canonical, "") if resource is not None else ""
         exchange = Exchange(request, handler)
         fault, status = None, None
-        self._busy.add(request.protocol)
+        self._listener.busy.add(request.protocol)
         try:
             if operation and self.faults.active:
                 fault = self.faults.pick(
@@ -325,7 +305,7 @@ class SandboxServer:
             # The client hung up before its request was whole.
             response = gone()
         finally:
-            self._busy.discard(request.protocol)
+            self._listener.busy.discard(request.protocol)
             if self._requests.maxlen:
                 self._requests.append(
                     RequestRecord(
@@ -340,7 +320,7 @@ class SandboxServer:
                         at=at,
                     )
                 )
-        if self._refusing and not response.prepared:
+        if self._listener.refusing and not response.prepared:
             response.force_close()
         return response
 
@@ -353,50 +333,10 @@ class SandboxServer:
         Raises:
             RuntimeError: the sandbox is not running.
         """
-        if self._runner is None:
+        if not self._listener.running:
             raise RuntimeError("the sandbox is not running")
-        await self._close_listener(self._runner)
-        try:
+        async with self._listener.refused():
             yield
-        finally:
-            await self._open_listener()
-
-    async def _refuse_for_a_while(self) -> None:
-        if self._runner is None or self._reopening is not None:
-            return
-        await self._close_listener(self._runner)
-        self._reopening = asyncio.create_task(self._reopen_later(), name="vipps sandbox listener")
-
-    async def _reopen_later(self) -> None:
-        await asyncio.sleep(self.faults.refusal_seconds)
-        await self._open_listener()
-        self._reopening = None
-
-    async def _close_listener(self, runner: web.AppRunner) -> None:
-        for site in tuple(runner.sites):
-            await site.stop()
-        self._refusing = True
-        if runner.server is not None:
-            for connection in tuple(runner.server.connections):
-                # A request under way is answered first; its connection is closed with the answer.
-                if connection not in self._busy:
-                    connection.force_close()
-        # So that a client on this very loop has seen the end of its idle connections, and does not write into one.
-        await asyncio.sleep(_SETTLE)
-
-    async def _open_listener(self) -> None:
-        self._refusing = False
-        if self._runner is not None and not self._runner.sites:
-            await web.TCPSite(self._runner, self._host, self._port).start()
-
-
-async def _cancelled(task: asyncio.Task[None] | None) -> None:
-    if task is not None:
-        task.cancel()
-        await asyncio.wait({task})
-        if not task.cancelled():
-            # It ends by itself only by an error, which must not go unseen, or done.
-            task.result()
 
 
 async def _order_id(exchange: Exchange, operation: str) -> str:

@@ -12,15 +12,15 @@ Money is counted in whole øre, and always: released + captured ≤ reserved, re
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import NoReturn
 
+from vipps_async.sandbox.ledger import LogEntry, Movement, Outcome, PaymentSnapshot, State, Summary
 from vipps_async.sandbox.problems import vipps_refusal
 
-__all__ = ["LogEntry", "Movement", "Outcome", "Payment", "PaymentSnapshot", "State", "Summary"]
+__all__ = ["Payment"]
 
 #: The landing page lives this long, and so does the payment in the app once it was opened there.
 LIFETIME = timedelta(minutes=5)
@@ -37,93 +37,6 @@ UNKNOWN_AMOUNT = 201
 REFUSED_AMOUNTS = {151: "42", 182: "42", 183: "42", 184: "42", 186: "44", 187: "41", 197: "45", 202: "45"}
 #: Failed operations that one payment keeps on record; a client in a loop must not fill the memory.
 MAX_FAILURES = 200
-
-
-class State(enum.Enum):
-    """Where a payment stands."""
-
-    #: Waiting for the customer.
-    INITIATE = "INITIATE"
-    #: The customer accepted: money is reserved, and some of it perhaps captured and refunded.
-    RESERVE = "RESERVE"
-    #: Reserved and captured at once.
-    SALE = "SALE"
-    #: Ended before any reservation: declined, cancelled or timed out.
-    CANCEL = "CANCEL"
-    #: What was reserved and not captured has been released by the merchant.
-    VOID = "VOID"
-    #: The bank refused the reservation.
-    FAILED = "FAILED"
-
-
-class Outcome(enum.Enum):
-    """What became of a payment while the customer had it."""
-
-    RESERVED = "RESERVED"
-    SALE = "SALE"
-    FAILED = "FAILED"
-    UNKNOWN = "UNKNOWN"
-    DECLINED = "DECLINED"
-    EXPIRED = "EXPIRED"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LogEntry:
-    """One line of `transactionLogHistory`."""
-
-    operation: str
-    #: Øre.
-    amount: int
-    success: bool
-    time: datetime
-    text: str
-    transaction_id: str
-    #: The idempotency key; empty for operations without one.
-    request_id: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Summary:
-    """The sums of a payment at one moment, in øre."""
-
-    captured: int
-    refunded: int
-    remaining_to_capture: int
-    remaining_to_refund: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Movement:
-    """A done operation: its line in the history, and the sums as they stood then."""
-
-    entry: LogEntry
-    #: None as long as the customer has not acted.
-    summary: Summary | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PaymentSnapshot:
-    """What moved on one payment, for tests to hold their expectations against. All amounts in øre."""
-
-    order_id: str
-    merchant_serial_number: str
-    state: State
-    amount: int
-    reserved: int
-    captured: int
-    refunded: int
-    released: int
-    #: Oldest first; failed operations are in it too.
-    history: tuple[LogEntry, ...]
-
-    @property
-    def request_ids(self) -> tuple[str, ...]:
-        """The idempotency keys of all successful operations, oldest first."""
-        return tuple(entry.request_id for entry in self.history if entry.success and entry.request_id)
-
-    def moved(self, operation: str) -> tuple[LogEntry, ...]:
-        """Return the successful entries of one operation, such as ``"CAPTURE"``."""
-        return tuple(entry for entry in self.history if entry.success and entry.operation == operation)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,17 +4,32 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any, NoReturn
 
+from vipps_async.sandbox.fields import (
+    ORDER_ID,
+    Breaches,
+    Field,
+    amount,
+    amount_or_all,
+    boolean,
+    cost,
+    integer,
+    one_of,
+    read_fields,
+    string,
+    text_of,
+    valid_auth_token,
+    valid_merchant_serial_number,
+    valid_order_id,
+)
 from vipps_async.sandbox.problems import invalid_request, vipps_refusal
 from vipps_async.sandbox.urls import breach_of_fall_back, breach_of_prefix
 
 __all__ = [
     "EXPRESS",
     "SCOPES",
-    "Breaches",
     "breaches_of_shipping_answer",
     "check_headers",
     "check_order_id",
@@ -27,15 +42,11 @@ __all__ = [
 ]
 
 Json = Mapping[str, Any]
-#: Returns what is wrong with a value, or None.
-Check = Callable[[object], str | None]
 
 #: The `paymentType` of express checkout, and of all else.
 EXPRESS, REGULAR = "eComm Express Payment", "eComm Regular Payment"
 #: The words that `scope` may hold.
 SCOPES = frozenset({"name", "address", "email", "phoneNumber", "birthDate", "nin"})
-#: The smallest amount in øre: 1 NOK.
-MINIMUM_AMOUNT = 100
 #: The vendor's limit on `X-Request-Id`, in characters.
 MAX_REQUEST_ID = 40
 #: The vendor's limit on each of the four headers that name the calling system, in characters.
@@ -47,30 +58,7 @@ SYSTEM_HEADERS = (
     "Vipps-System-Plugin-Version",
 )
 
-_ORDER_ID = re.compile(r"[a-zA-Z0-9-]{1,50}")
-_MSN = re.compile(r"[0-9]{5,6}")
 _MOBILE_NUMBER = re.compile(r"[0-9]{8}")
-_HEADER_SAFE = re.compile(r"[!-~]([ -~]*[!-~])?")
-
-
-class Breaches:
-    """Collects what is wrong with a request, so that one answer names it all."""
-
-    def __init__(self) -> None:
-        self.found: list[tuple[str, str]] = []
-
-    def add(self, name: str, message: str) -> None:
-        """Note a breach of the named field."""
-        self.found.append((name, message))
-
-    def settle(self) -> None:
-        """Let the request pass if nothing is wrong with it.
-
-        Raises:
-            Refusal: 400 with one InvalidRequest for each breach.
-        """
-        if self.found:
-            raise invalid_request(self.found)
 
 
 def _refuse(name: str, message: str) -> NoReturn:
@@ -99,7 +87,7 @@ def check_order_id(order_id: str) -> None:
     Raises:
         Refusal: 400.
     """
-    if not _ORDER_ID.fullmatch(order_id):
+    if not ORDER_ID.fullmatch(order_id):
         _refuse("orderId", "must be 1 to 50 letters, digits or hyphens")
 
 
@@ -144,188 +132,83 @@ def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON")
 
 
-# -- values --------------------------------------------------------------------------------------------------------
-
-
-def _is_integer(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _text(least: int, most: int) -> Check:
-    def check(value: object) -> str | None:
-        good = isinstance(value, str) and least <= len(value) <= most and (bool(value.strip()) or not least)
-        return None if good else f"must be text of {least} to {most} characters"
-
-    return check
-
-
-def _boolean(value: object) -> str | None:
-    return None if isinstance(value, bool) else "must be true or false"
-
-
-def _amount(value: object) -> str | None:
-    # Up to a signed 32-bit number of øre, as integer amounts go in the vendor's systems.
-    good = isinstance(value, int) and not isinstance(value, bool) and MINIMUM_AMOUNT <= value < 2**31
-    return None if good else f"must be an integer of at least {MINIMUM_AMOUNT}"
-
-
-def _amount_or_all(value: object) -> str | None:
-    # Left out, null and 0 all mean "everything that remains": that is how the API behaves, whatever its description.
-    return None if value is None or (_is_integer(value) and value == 0) else _amount(value)
-
-
-def _cost(value: object) -> str | None:
-    good = isinstance(value, int | float) and not isinstance(value, bool) and value >= 0
-    return None if good else "must be a number of NOK, not negative"
-
-
-def _integer(value: object) -> str | None:
-    return None if _is_integer(value) else "must be an integer"
-
-
-def _string(value: object) -> str | None:
-    return None if isinstance(value, str) else "must be text"
-
-
-def _one_of(*words: str) -> Check:
-    def check(value: object) -> str | None:
-        return None if isinstance(value, str) and value in words else f"must be one of {', '.join(words)}"
-
-    return check
-
-
-def _order_id(value: object) -> str | None:
-    good = isinstance(value, str) and _ORDER_ID.fullmatch(value)
-    return None if good else "must be 1 to 50 letters, digits or hyphens"
-
-
-def _merchant_serial_number(value: object) -> str | None:
-    if _is_integer(value):
-        # No slip of the sandbox: this is what the API answers to a number that is not a string.
-        raise vipps_refusal("VippsError", "99")
-    return None if isinstance(value, str) and _MSN.fullmatch(value) else "must be a string of 5 or 6 digits"
-
-
-def _auth_token(value: object) -> str | None:
-    good = isinstance(value, str) and len(value) <= 255 and _HEADER_SAFE.fullmatch(value)
-    return None if good else "must be 1 to 255 printable ASCII characters"
-
-
-@dataclass(frozen=True, slots=True)
-class _Field:
-    check: Check | None = None
-    required: bool = False
-    #: The fields of an object, or of each object in a list.
-    fields: Mapping[str, _Field] | None = None
-    many: bool = False
-
-
-def _read(value: Json, fields: Mapping[str, _Field], place: str, breaches: Breaches) -> None:
-    for name in value:
-        if name not in fields:
-            breaches.add(f"{place}{name}", "is not a known field")
-    for name, rule in fields.items():
-        if name not in value:
-            if rule.required:
-                breaches.add(f"{place}{name}", "is required")
-            continue
-        _read_field(value[name], rule, f"{place}{name}", breaches)
-
-
-def _read_field(value: object, rule: _Field, place: str, breaches: Breaches) -> None:
-    if rule.check is not None:
-        message = rule.check(value)
-        if message is not None:
-            breaches.add(place, message)
-    elif rule.many:
-        if not isinstance(value, list) or not value:
-            breaches.add(place, "must be a list that is not empty")
-            return
-        for number, item in enumerate(value):
-            _read_field(item, _Field(fields=rule.fields), f"{place}[{number}]", breaches)
-    elif isinstance(value, dict):
-        _read(value, rule.fields or {}, f"{place}.", breaches)
-    else:
-        breaches.add(place, "must be an object")
-
-
 # -- bodies --------------------------------------------------------------------------------------------------------
 
-_TRANSACTION_TEXT = _Field(_text(1, 100), required=True)
-_MERCHANT = _Field(required=True, fields={"merchantSerialNumber": _Field(_merchant_serial_number, required=True)})
+_TRANSACTION_TEXT = Field(text_of(1, 100), required=True)
+_MERCHANT = Field(required=True, fields={"merchantSerialNumber": Field(valid_merchant_serial_number, required=True)})
 
 SHIPPING_FIELDS = {
-    "isDefault": _Field(_one_of("Y", "N"), required=True),
-    "priority": _Field(_integer),
-    "shippingCost": _Field(_cost, required=True),
-    "shippingMethod": _Field(_text(1, 256), required=True),
-    "shippingMethodId": _Field(_text(1, 100), required=True),
+    "isDefault": Field(one_of("Y", "N"), required=True),
+    "priority": Field(integer),
+    "shippingCost": Field(cost, required=True),
+    "shippingMethod": Field(text_of(1, 256), required=True),
+    "shippingMethodId": Field(text_of(1, 100), required=True),
 }
 
 _SHIPPING_ANSWER = {
-    "addressId": _Field(_integer, required=True),
-    "orderId": _Field(_order_id, required=True),
-    "shippingDetails": _Field(required=True, many=True, fields=SHIPPING_FIELDS),
+    "addressId": Field(integer, required=True),
+    "orderId": Field(valid_order_id, required=True),
+    "shippingDetails": Field(required=True, many=True, fields=SHIPPING_FIELDS),
 }
 
 _INITIATION = {
-    "customerInfo": _Field(required=True, fields={"mobileNumber": _Field(_string)}),
-    "merchantInfo": _Field(
+    "customerInfo": Field(required=True, fields={"mobileNumber": Field(string)}),
+    "merchantInfo": Field(
         required=True,
         fields={
-            "authToken": _Field(_auth_token),
-            "callbackPrefix": _Field(_string, required=True),
-            "consentRemovalPrefix": _Field(_string),
-            "fallBack": _Field(_string, required=True),
-            "isApp": _Field(_boolean),
-            "merchantSerialNumber": _Field(_merchant_serial_number, required=True),
-            "paymentType": _Field(_one_of(REGULAR, EXPRESS)),
-            "shippingDetailsPrefix": _Field(_string),
-            "staticShippingDetails": _Field(many=True, fields=SHIPPING_FIELDS),
+            "authToken": Field(valid_auth_token),
+            "callbackPrefix": Field(string, required=True),
+            "consentRemovalPrefix": Field(string),
+            "fallBack": Field(string, required=True),
+            "isApp": Field(boolean),
+            "merchantSerialNumber": Field(valid_merchant_serial_number, required=True),
+            "paymentType": Field(one_of(REGULAR, EXPRESS)),
+            "shippingDetailsPrefix": Field(string),
+            "staticShippingDetails": Field(many=True, fields=SHIPPING_FIELDS),
         },
     ),
-    "transaction": _Field(
+    "transaction": Field(
         required=True,
         fields={
-            "amount": _Field(_amount, required=True),
-            "orderId": _Field(_order_id, required=True),
+            "amount": Field(amount, required=True),
+            "orderId": Field(valid_order_id, required=True),
             "transactionText": _TRANSACTION_TEXT,
-            "skipLandingPage": _Field(_boolean),
-            "scope": _Field(_string),
-            "additionalData": _Field(
+            "skipLandingPage": Field(boolean),
+            "scope": Field(string),
+            "additionalData": Field(
                 fields={
-                    "passengerName": _Field(_text(1, 49), required=True),
-                    "airlineCode": _Field(_text(3, 3), required=True),
-                    "airlineDesignatorCode": _Field(_text(2, 2), required=True),
-                    "ticketNumber": _Field(_text(1, 150)),
-                    "agencyInvoiceNumber": _Field(_text(1, 6), required=True),
+                    "passengerName": Field(text_of(1, 49), required=True),
+                    "airlineCode": Field(text_of(3, 3), required=True),
+                    "airlineDesignatorCode": Field(text_of(2, 2), required=True),
+                    "ticketNumber": Field(text_of(1, 150)),
+                    "agencyInvoiceNumber": Field(text_of(1, 6), required=True),
                 }
             ),
-            "useExplicitCheckoutFlow": _Field(_boolean),
+            "useExplicitCheckoutFlow": Field(boolean),
         },
     ),
 }
 
 _PAYMENT_ACTION = {
     "merchantInfo": _MERCHANT,
-    "transaction": _Field(
+    "transaction": Field(
         required=True,
-        fields={"amount": _Field(_amount_or_all), "transactionText": _TRANSACTION_TEXT},
+        fields={"amount": Field(amount_or_all), "transactionText": _TRANSACTION_TEXT},
     ),
 }
 
 _CANCELLATION = {
     "merchantInfo": _MERCHANT,
-    "transaction": _Field(required=True, fields={"transactionText": _TRANSACTION_TEXT}),
-    "shouldReleaseRemainingFunds": _Field(_boolean),
+    "transaction": Field(required=True, fields={"transactionText": _TRANSACTION_TEXT}),
+    "shouldReleaseRemainingFunds": Field(boolean),
 }
 
-_APPROVAL = {"customerPhoneNumber": _Field(_string), "token": _Field(_string)}
+_APPROVAL = {"customerPhoneNumber": Field(string), "token": Field(string)}
 
 
-def _checked(body: Json, fields: Mapping[str, _Field]) -> None:
+def _checked(body: Json, fields: Mapping[str, Field]) -> None:
     breaches = Breaches()
-    _read(body, fields, "", breaches)
+    read_fields(body, fields, "", breaches)
     breaches.settle()
 
 
@@ -410,5 +293,5 @@ def read_approval(body: Json) -> str | None:
 def breaches_of_shipping_answer(answer: Json) -> list[tuple[str, str]]:
     """Return what is wrong with a merchant's answer to the question for shipping methods."""
     breaches = Breaches()
-    _read(answer, _SHIPPING_ANSWER, "", breaches)
+    read_fields(answer, _SHIPPING_ANSWER, "", breaches)
     return breaches.found

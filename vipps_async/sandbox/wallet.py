@@ -16,9 +16,9 @@ from vipps_async.sandbox.answers import callback_body, shipping_question
 from vipps_async.sandbox.callbacks import SHIPPING_TIMEOUT, CallbackJob
 from vipps_async.sandbox.clock import SandboxClock
 from vipps_async.sandbox.customers import Customer
+from vipps_async.sandbox.ledger import Outcome, State
 from vipps_async.sandbox.orders import Order, OrderBook, ShippingChoice
 from vipps_async.sandbox.problems import SandboxError
-from vipps_async.sandbox.state import Outcome, State
 from vipps_async.sandbox.validation import breaches_of_shipping_answer
 
 __all__ = ["Wallet"]

@@ -1,0 +1,96 @@
+"""The words for where a payment stands, and the lines and sums that tell what moved on it."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from datetime import datetime
+
+__all__ = ["LogEntry", "Movement", "Outcome", "PaymentSnapshot", "State", "Summary"]
+
+
+class State(enum.Enum):
+    """Where a payment stands."""
+
+    #: Waiting for the customer.
+    INITIATE = "INITIATE"
+    #: The customer accepted: money is reserved, and some of it perhaps captured and refunded.
+    RESERVE = "RESERVE"
+    #: Reserved and captured at once.
+    SALE = "SALE"
+    #: Ended before any reservation: declined, cancelled or timed out.
+    CANCEL = "CANCEL"
+    #: What was reserved and not captured has been released by the merchant.
+    VOID = "VOID"
+    #: The bank refused the reservation.
+    FAILED = "FAILED"
+
+
+class Outcome(enum.Enum):
+    """What became of a payment while the customer had it."""
+
+    RESERVED = "RESERVED"
+    SALE = "SALE"
+    FAILED = "FAILED"
+    UNKNOWN = "UNKNOWN"
+    DECLINED = "DECLINED"
+    EXPIRED = "EXPIRED"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogEntry:
+    """One line of `transactionLogHistory`."""
+
+    operation: str
+    #: Øre.
+    amount: int
+    success: bool
+    time: datetime
+    text: str
+    transaction_id: str
+    #: The idempotency key; empty for operations without one.
+    request_id: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """The sums of a payment at one moment, in øre."""
+
+    captured: int
+    refunded: int
+    remaining_to_capture: int
+    remaining_to_refund: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Movement:
+    """A done operation: its line in the history, and the sums as they stood then."""
+
+    entry: LogEntry
+    #: None as long as the customer has not acted.
+    summary: Summary | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaymentSnapshot:
+    """What moved on one payment, for tests to hold their expectations against. All amounts in øre."""
+
+    order_id: str
+    merchant_serial_number: str
+    state: State
+    amount: int
+    reserved: int
+    captured: int
+    refunded: int
+    released: int
+    #: Oldest first; failed operations are in it too.
+    history: tuple[LogEntry, ...]
+
+    @property
+    def request_ids(self) -> tuple[str, ...]:
+        """The idempotency keys of all successful operations, oldest first."""
+        return tuple(entry.request_id for entry in self.history if entry.success and entry.request_id)
+
+    def moved(self, operation: str) -> tuple[LogEntry, ...]:
+        """Return the successful entries of one operation, such as ``"CAPTURE"``."""
+        return tuple(entry for entry in self.history if entry.success and entry.operation == operation)
