@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 import uuid
 
@@ -36,3 +38,18 @@ def test_keys_sort_by_time() -> None:
     while time.time_ns() // 1_000_000 == moment // 1_000_000:
         pass
     assert first < new_idempotency_key()
+
+
+def test_forked_processes_share_no_keys() -> None:
+    """Parent and child of a fork do not go on with the same random bits."""
+    code = (
+        "import os, sys\n"
+        "from vipps_async.idempotency_keys import new_idempotency_key as key\n"
+        "key()\n"
+        "child = os.fork()\n"
+        "print(*(key()[15:] for _ in range(50)), sep='\\n', flush=True)\n"
+        "child and os.waitpid(child, 0)\n"
+    )
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert len(printed) == 100
+    assert len(set(printed)) == 100

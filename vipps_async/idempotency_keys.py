@@ -5,8 +5,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+import random
 import time
-import uuid
 
 from vipps_async.errors import InvalidInputError
 
@@ -23,19 +23,36 @@ _KEPT = 20
 _SMALLEST, _LARGEST = -(2**63), 2**63 - 1
 
 
+class _Randomness:
+    """Random bits that no other process shares, without a call to the operating system for each key."""
+
+    def __init__(self) -> None:
+        self._process = -1
+        self._random = random.Random()  # noqa: S311 - keys must be unique, not secret
+
+    def bits(self, count: int) -> int:
+        if self._process != os.getpid():
+            # Also after a fork: parent and child must not go on with the same sequence.
+            self._process = os.getpid()
+            self._random.seed(os.urandom(32))
+        return self._random.getrandbits(count)
+
+
+_randomness = _Randomness()
+
+
 def new_idempotency_key() -> str:
     """Make a new idempotency key: a UUID of version 7 (RFC 9562), 36 characters.
 
     It begins with the time in milliseconds, so that keys made one after the other lie side by side in a journal's
-    index, and ends with 74 random bits from the operating system.
+    index, and ends with 74 random bits.
     """
-    milliseconds = time.time_ns() // 1_000_000
-    random = int.from_bytes(os.urandom(10))
     # The layout of RFC 9562, section 5.7: 48 bits of time, version 7, 12 random bits, variant 2, 62 random bits.
-    value = (milliseconds & (2**48 - 1)) << 80
-    value |= 0x7 << 76 | (random >> 62 & 0xFFF) << 64
-    value |= 0x2 << 62 | random & (2**62 - 1)
-    return str(uuid.UUID(int=value))
+    value = (time.time_ns() // 1_000_000 & (2**48 - 1)) << 80
+    value |= 0x7 << 76 | _randomness.bits(12) << 64
+    value |= 0x2 << 62 | _randomness.bits(62)
+    text = f"{value:032x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
 def derive_idempotency_key(*parts: str | int) -> str:
