@@ -13,7 +13,7 @@ import orjson
 import pytest
 from attrs import frozen
 
-from tests.faults.shop import CREDENTIALS, ONE_TRY, TWO_TRIES, Fault, Shop, open_shop
+from tests.faults.shop import TWO_TRIES, Fault, Shop, open_shop
 from vipps_async import (
     ApiError,
     AuthenticationError,
@@ -49,7 +49,6 @@ from vipps_async.journals.memory import MemoryJournal
 from vipps_async.journals.protocol import Entry, Intent, Outcome, Settlement, Standing
 
 KEY = "key-1"
-_DETAILS_LOST = (Fault.LOSE_REQUEST,) * 2
 
 
 @pytest.fixture
@@ -686,9 +685,3 @@ class TestOpeningAndClosing:
         """A session without a journal says so."""
         with pytest.raises(ConfigurationError, match="no journal"):
             await shop.session(journalled=False).unfinished("order-1")
-
-
-def test_the_retry_of_these_tests_makes_one_attempt() -> None:
-    """The faults above are planned for one attempt a call."""
-    assert ONE_TRY.attempts == 1
-    assert CREDENTIALS.merchant_serial_number == "123456"

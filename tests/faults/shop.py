@@ -24,8 +24,12 @@ ONE_TRY = RetryPolicy(attempts=1, deadline=20.0, budget=1_000_000)
 #: Two at once, for the same.
 TWO_TRIES = RetryPolicy(attempts=2, base=0.001, cap=0.001, throttled_base=0.001, deadline=20.0, budget=1_000_000)
 
+#: Words that must not turn up anywhere but in requests.
 CREDENTIALS = Credentials(
-    client_id="client", client_secret="secret", subscription_key="key", merchant_serial_number="123456"
+    client_id="canary-client-id",
+    client_secret="canary-client-secret",
+    subscription_key="canary-subscription-key",
+    merchant_serial_number="123456",
 )
 
 
