@@ -160,9 +160,7 @@ async def bench(*ends: object, journal: MemoryJournal | None = None, deadline: f
     """Put a runner before a script."""
     journal = journal or MemoryJournal()
     pipeline = ScriptedPipeline(*ends, journal=journal)
-    runner = JournalledRunner(
-        cast("Pipeline", pipeline), journal, merchant_serial_number="123456", deadline=deadline
-    )
+    runner = JournalledRunner(cast("Pipeline", pipeline), journal, merchant_serial_number="123456", deadline=deadline)
     yield Bench(runner, pipeline, journal)
     await runner.aclose()
 
@@ -185,7 +183,11 @@ class TestBeforeItLeaves:
             await at.runner.run(capture_call())
             intent = (await at.entry()).intent
             assert (intent.key, intent.operation, intent.order_id) == (KEY, "capture", "order-1")
-            assert (intent.merchant_serial_number, intent.amount, intent.transaction_text) == ("123456", 100_00, "Shipped")
+            assert (intent.merchant_serial_number, intent.amount, intent.transaction_text) == (
+                "123456",
+                100_00,
+                "Shipped",
+            )
             assert intent.body == at.pipeline.bodies[0]
             assert intent.digest == hashlib.sha256(intent.body or b"").hexdigest()
 

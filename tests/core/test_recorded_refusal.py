@@ -40,7 +40,9 @@ def test_every_class_comes_back_as_itself(cls: type[ApiError]) -> None:
 
 def test_without_advice_the_class_gives_its_own() -> None:
     """An error that was recorded without advice still says what to do."""
-    again = read_refusal_record(on_record(write_refusal_record(CaptureError("no", status=400, advice=""))), CaptureError)
+    again = read_refusal_record(
+        on_record(write_refusal_record(CaptureError("no", status=400, advice=""))), CaptureError
+    )
     assert again.advice == CaptureError.default_advice
 
 
@@ -112,7 +114,9 @@ def test_no_record_makes_it_fail(answer: bytes) -> None:
         ("PermissionDeniedError", "", {}, False),
     ],
 )
-def test_only_refusals_of_the_operation_itself_last(name: str, code: str, facts: dict[str, Any], *, lasts: bool) -> None:
+def test_only_refusals_of_the_operation_itself_last(
+    name: str, code: str, facts: dict[str, Any], *, lasts: bool
+) -> None:
     """What can pass by itself, or concerns keys and limits, may be begun again with the same key."""
     group = "VippsError" if code in {"94", "99"} else "Merchant" if code in {"32", "34", "35"} else "Payment"
     error = getattr(errors, name)("no", status=400, errors=(ErrorInfo(group, code, "t"),), **facts)

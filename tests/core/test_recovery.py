@@ -132,9 +132,7 @@ class TestEachFinding:
         assert sums(report) == {"seen": 1, "refused": 1}
         assert await outcome(shop, "order-2") is Outcome.NOT_DONE
         await shop.sandbox.approve("order-2")
-        await shop.session().ecom.capture(
-            "order-2", amount=nok(100), transaction_text="Shipped", idempotency_key=key
-        )
+        await shop.session().ecom.capture("order-2", amount=nok(100), transaction_text="Shipped", idempotency_key=key)
         assert shop.sandbox.payment("order-2").captured == nok(100)
 
     async def test_not_provable_stays_open_with_the_reason(self, shop: Shop) -> None:

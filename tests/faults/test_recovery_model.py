@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from tests.faults.interrupt import AtSuspension
 from tests.faults.shop import ONE_TRY, TWO_TRIES, Fault, Shop, open_shop
-from vipps_async import ApiError, Effect, JournalError, OrderLockedError, VippsError, nok
+from vipps_async import Effect, JournalError, OrderLockedError, VippsError, nok
 from vipps_async.core.recovery import RecoveryReport
 from vipps_async.journals.memory import MemoryJournal
 from vipps_async.journals.protocol import Entry, Intent, Outcome, Settlement, Standing
@@ -148,12 +148,8 @@ class MoneyMovesOnce(RuleBasedStateMachine):
         self.asked[key] = (name, order_id, amount)
         self.repeat_key(key, sends, asks, dies_at, tries)
 
-    @rule(
-        pick=st.integers(0, 100), sends=faults, asks=faults, dies_at=st.integers(0, 25), tries=st.integers(1, 2)
-    )
-    def repeat(
-        self, pick: int, sends: list[Fault | None], asks: list[Fault | None], dies_at: int, tries: int
-    ) -> None:
+    @rule(pick=st.integers(0, 100), sends=faults, asks=faults, dies_at=st.integers(0, 25), tries=st.integers(1, 2))
+    def repeat(self, pick: int, sends: list[Fault | None], asks: list[Fault | None], dies_at: int, tries: int) -> None:
         """The merchant asks for the same again, with the same key."""
         if self.asked:
             self.repeat_key(list(self.asked)[pick % len(self.asked)], sends, asks, dies_at, tries)
@@ -167,11 +163,14 @@ class MoneyMovesOnce(RuleBasedStateMachine):
         arguments = {"order_id": order_id, "amount": amount, "transaction_text": "x", "idempotency_key": key}
         self.told(key, order_id, name, self.do(self.process(name, arguments, dies_at=dies_at, tries=tries)))
 
-    @rule(
-        order_id=st.sampled_from(ORDERS), rest=st.booleans(), sends=faults, asks=faults, dies_at=st.integers(0, 25)
-    )
+    @rule(order_id=st.sampled_from(ORDERS), rest=st.booleans(), sends=faults, asks=faults, dies_at=st.integers(0, 25))
     def cancel(
-        self, order_id: str, rest: bool, sends: list[Fault | None], asks: list[Fault | None], dies_at: int  # noqa: FBT001 - Hypothesis passes by name
+        self,
+        order_id: str,
+        rest: bool,
+        sends: list[Fault | None],
+        asks: list[Fault | None],
+        dies_at: int,  # noqa: FBT001 - Hypothesis passes by name
     ) -> None:
         """The merchant cancels, or releases the rest."""
         self.plan(sends, asks)
@@ -182,9 +181,7 @@ class MoneyMovesOnce(RuleBasedStateMachine):
         assert isinstance(answer, VippsError) or answer is None or released
 
     @rule(sends=faults, asks=faults, dies_at=st.integers(0, 60), concurrency=st.integers(1, 4))
-    def recover(
-        self, sends: list[Fault | None], asks: list[Fault | None], dies_at: int, concurrency: int
-    ) -> None:
+    def recover(self, sends: list[Fault | None], asks: list[Fault | None], dies_at: int, concurrency: int) -> None:
         """A recovery runs, over the same bad line, and may die."""
         self.plan(sends, asks)
         self.do(self.process("recover", {"concurrency": concurrency}, dies_at=dies_at, tries=1))
@@ -248,8 +245,3 @@ MoneyMovesOnce.TestCase.settings = settings(
     max_examples=60, stateful_step_count=12, deadline=None, suppress_health_check=list(HealthCheck), print_blob=True
 )
 TestMoneyMovesOnce = MoneyMovesOnce.TestCase
-
-
-def test_an_api_error_has_an_effect() -> None:
-    """What callers are told is judged above by `effect`, which every error of Vipps has."""
-    assert ApiError("no", status=400).effect is Effect.NONE
