@@ -40,7 +40,7 @@ from vipps_async.core.converter import decode
 from vipps_async.core.events import EventLog
 from vipps_async.core.journalling import JournalledRunner, outcome_of
 from vipps_async.core.operation import Call, Note
-from vipps_async.core.pipeline import Pipeline
+from vipps_async.core.pipeline import Pipeline, render
 from vipps_async.ecom.answers import CaptureResult, InitiatedPayment
 from vipps_async.ecom.operations import CAPTURE, INITIATE
 from vipps_async.ecom.requests import MerchantInfoPayment, PaymentActionsRequest, Transaction
@@ -251,13 +251,12 @@ class TestBeforeItLeaves:
     async def test_the_body_is_rendered_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """The bytes that are noted are the bytes that are sent: rendering happens once a call."""
         rendered: list[bytes | None] = []
-        render = journalling.render
 
         def counting(call: Call[Any]) -> bytes | None:
             rendered.append(render(call))
             return rendered[-1]
 
-        monkeypatch.setattr(journalling, "render", counting)
+        monkeypatch.setattr("vipps_async.core.journalling.render", counting)
         async with bench(DONE) as at:
             await at.runner.run(capture_call())
             assert len(rendered) == 1
@@ -374,7 +373,7 @@ class TestAfterwards:
             async def never(_call: object, _body: object) -> None:
                 await waiting
 
-            at.pipeline.run_rendered = never  # type: ignore[method-assign]  # the script's end is to hang
+            at.pipeline.run_rendered = never  # type: ignore[method-assign, assignment]  # hangs
             coroutine = at.runner.run(capture_call())
             stepped = coroutine.__await__()
             next(stepped)
@@ -471,7 +470,7 @@ class TestTheSameKeyAgain:
         async with bench() as at:
             await at.runner.open()
             call = capture_call()
-            intent = at.runner._intent(call, journalling.render(call))
+            intent = at.runner._intent(call, render(call))
             done = Settlement(outcome=Outcome.DONE, answer=b"[]", settled_at=datetime(2026, 1, 1, tzinfo=UTC))
             await at.journal.settle(intent, done)
             with pytest.raises(JournalError, match="done since 2026-01-01") as caught:

@@ -17,6 +17,7 @@ from vipps_async import (
     InvalidInputError,
     JournalError,
     OutcomeUnknown,
+    RequestNotSent,
     SettledBy,
     VippsError,
     nok,
@@ -283,6 +284,14 @@ class TestBesideOthers:
         assert sums(await vipps.recover()) == {}
         assert shop.sandbox.payment("order-1").captured == nok(100)
 
+    async def test_what_is_not_done_is_not_sent_again(self, shop: Shop) -> None:
+        """A caller who was told that nothing was sent decides what comes next, not recovery."""
+        shop.line.fail("/capture", Fault.NOT_SENT)
+        with pytest.raises(RequestNotSent):
+            await shop.session().ecom.capture("order-1", transaction_text="Shipped")
+        assert sums(await shop.session().recover()) == {}
+        assert shop.sandbox.payment("order-1").captured == 0
+
     async def test_at_the_same_time(self, shop: Shop) -> None:
         """Two sessions on one journal share the work, and each capture takes effect once."""
         orders = [f"many-{number}" for number in range(12)]
@@ -515,12 +524,12 @@ class TestEnding:
 
             armed = False
 
-            async def fail_now(self, *args: object, **kwargs: object) -> None:
+            async def fail_now(self, *args: object, **kwargs: object) -> list[Entry]:
                 raise JournalError("the disk is full")
 
             async def fail_walk(self, *args: object, **kwargs: object) -> AsyncIterator[Entry]:
-                raise JournalError("the disk is full")
-                yield
+                for entry in await self.fail_now():
+                    yield entry
 
         journal = Failing(clock=shop.hands)
         await journal.open()
