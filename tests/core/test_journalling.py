@@ -72,6 +72,7 @@ class BrokenJournal(MemoryJournal):
         self.on = on
 
     async def begin(self, intent: Intent, *, owner: str, lease: float) -> tuple[Standing, Entry]:
+        """See Journal."""
         if "begin" in self.on:
             await self.on["begin"]()
         answer = await super().begin(intent, owner=owner, lease=lease)
@@ -80,11 +81,13 @@ class BrokenJournal(MemoryJournal):
         return answer
 
     async def settle(self, intent: Intent, settlement: Settlement, *, owner: str | None = None) -> None:
+        """See Journal."""
         if "settle" in self.on:
             await self.on["settle"]()
         await super().settle(intent, settlement, owner=owner)
 
     async def release(self, intent: Intent, *, note: str, owner: str | None = None) -> None:
+        """See Journal."""
         if "release" in self.on:
             await self.on["release"]()
         await super().release(intent, note=note, owner=owner)

@@ -1,4 +1,4 @@
-"""What recovery promises: proven is settled, proven absent is sent again, everything else stays open with its reason."""
+"""What recovery promises: proven is settled, proven absent is sent again, all else stays open with its reason."""
 
 from __future__ import annotations
 
