@@ -16,6 +16,7 @@ from vipps_async import (
     ConfigurationError,
     InvalidInputError,
     JournalError,
+    OrderNotFoundError,
     OutcomeUnknown,
     RequestNotSent,
     SettledBy,
@@ -426,10 +427,22 @@ class TestBadEntries:
         assert shop.sandbox.payment("order-1").request_ids == (key,)
 
     async def test_an_order_that_vipps_does_not_know(self, shop: Shop) -> None:
-        """It never had an effect and will not have one: it does not stay open for ever."""
+        """It may have been begun in another environment: it stays open, and the reason asks that question."""
         await self.add(shop)
         report = await shop.session().recover()
-        assert sums(report) == {"seen": 2, "refused": 1, "sent_again": 1}
+        assert sums(report) == {"seen": 2, "stays_open": 1, "sent_again": 1}
+        assert "another environment" in report.left_open[0].reason
+        assert await outcome(shop, "order-0") is None
+
+    async def test_a_caller_who_repeats_it_settles_it(self, shop: Shop) -> None:
+        """Whoever asks for it again with the right keys is told that there is no such order, and then it is settled."""
+        await self.add(shop)
+        await shop.session().recover()
+        intent = (await shop.entry("order-0")).intent
+        with pytest.raises(OrderNotFoundError):
+            await shop.session().ecom.capture(
+                "order-0", amount=nok(100), transaction_text="Shipped", idempotency_key=intent.key
+            )
         assert await outcome(shop, "order-0") is Outcome.NOT_DONE
 
 
@@ -533,6 +546,7 @@ class TestEnding:
 
         journal = Failing(clock=shop.hands)
         await journal.open()
+        await journal.begin(intent, owner="gone", lease=0)
         for number in range(5):
             await journal.begin(evolve(intent, key=f"k{number}", order_id=f"o{number}"), owner="gone", lease=0)
         journal.armed = True

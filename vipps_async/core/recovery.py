@@ -38,7 +38,7 @@ _MOST_NAMED = 1_000
 #: Statuses by which it is not the order that was looked at: keys, limits, a server in trouble.
 _NO_ANSWER = frozenset({401, 403, 408, 425, 429})
 #: Refusals of the operation itself. Others (keys, limits, the sales unit's agreement) say nothing about it.
-_OF_THE_OPERATION = (CaptureError, CancelError, RefundError, OrderNotFoundError)
+_OF_THE_OPERATION = (CaptureError, CancelError, RefundError)
 
 
 @frozen(kw_only=True)
@@ -300,8 +300,11 @@ class _Settling:
             elif outcome_of(error) is Outcome.NOT_DONE and isinstance(error, _OF_THE_OPERATION):
                 # Vipps said no for a reason that can pass. Whether to try another day is for the merchant to say.
                 await self._refused(error, Outcome.NOT_DONE)
+            elif isinstance(error, OrderNotFoundError):
+                # Rather open for ever than settled because somebody recovers with the keys of another environment.
+                await self._leave_open(f"{error.message}; was it begun with other keys, or in another environment?")
             else:
-                # Not sent included: it was asked for, nobody but the next recovery will try again.
+                # Not sent included: it was asked for, and nobody but the next recovery will try again.
                 await self._leave_open(error.message)
         else:
             await self._settle(Outcome.DONE, answer_record(call, result))
