@@ -528,15 +528,26 @@ class TestAfterAnEarlierAttempt:
             await capture(shop.session())
         assert (await shop.entry()).settlement is None
 
-    async def test_proven_absent_and_not_sent_is_not_done(self, shop: Shop) -> None:
-        """If details prove that the first attempt never arrived, nothing happened at all."""
+    async def test_absent_now_and_not_sent_is_still_unknown(self, shop: Shop) -> None:
+        """The first attempt may be on its way still: the caller is told so, and recovery goes on with it."""
         await self.begin_and_lose(shop, Fault.LOSE_REQUEST)
         shop.line.fail("/capture", Fault.NOT_SENT)
-        with pytest.raises(RequestNotSent):
+        with pytest.raises(OutcomeUnknown, match="does not have this idempotency key"):
             await capture(shop.session())
+        assert (await shop.entry()).settlement is None
+        assert (await shop.session().recover()).sent_again == 1
+
+    async def test_refused_now_is_refused(self, shop: Shop) -> None:
+        """Vipps says no to this very key, and the history does not have it as done: that is its outcome."""
+        shop.line.fail("/capture", Fault.LOSE_REQUEST)
+        shop.line.fail("/details", Fault.LOSE_REQUEST)
+        with pytest.raises(OutcomeUnknown):
+            await capture(shop.session(), amount=nok(501))
+        with pytest.raises(CaptureError):
+            await capture(shop.session(), amount=nok(501))
         settlement = (await shop.entry()).settlement
         assert settlement is not None
-        assert settlement.outcome is Outcome.NOT_DONE
+        assert settlement.outcome is Outcome.REFUSED
 
     async def test_what_was_not_done_before_needs_no_question(self, shop: Shop) -> None:
         """An entry that was settled as not done, and is again not sent, is not asked about."""
