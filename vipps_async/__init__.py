@@ -3,7 +3,7 @@
 from vipps_async._version import __version__
 from vipps_async.config import Credentials, Environment, RetryPolicy, SystemInfo, Timeouts
 from vipps_async.core.operation import SettledBy
-from vipps_async.core.recovery import RecoveryReport
+from vipps_async.core.recovery import LeftOpen, RecoveryReport
 from vipps_async.ecom import (
     AirlineData,
     CancelResult,
@@ -73,6 +73,7 @@ __all__ = [
     "InvalidInputError",
     "InvalidRequestError",
     "JournalError",
+    "LeftOpen",
     "MemoryJournal",
     "MerchantError",
     "OrderLockedError",
