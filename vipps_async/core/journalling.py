@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import hashlib
+import itertools
 import uuid
 from collections.abc import AsyncGenerator, Coroutine
 from typing import Any, TypeVar, cast
@@ -70,6 +71,8 @@ class JournalledRunner:
         self._merchant_serial_number = merchant_serial_number
         self._deadline = deadline
         self._lease = deadline * (1 + _LEASE_MARGIN)
+        # A fresh name for this runner and a number for each call, cheaper than a random name for each.
+        self._name, self._numbers = uuid.uuid4().hex, itertools.count(1)
         self._opening = asyncio.Lock()
         self._opened = False
         self._closed = False
@@ -120,7 +123,7 @@ class JournalledRunner:
         body = render(call)
         intent = self._intent(call, body)
         # One owner for each call, not each session: of two tasks with the same key, too, only one goes on.
-        owner = uuid.uuid4().hex
+        owner = self._new_owner()
         standing, entry = await self._begin(call, intent, owner)
         if standing is Standing.MINE:
             return await self._carry_out(call, body, entry, owner)
@@ -156,7 +159,7 @@ class JournalledRunner:
 
     async def claim(self, intent: Intent) -> tuple[Standing, Entry, str]:
         """Take an open entry in hand for recovery; also returns the owner's name to go on with."""
-        owner = uuid.uuid4().hex
+        owner = self._new_owner()
         standing, entry = await self._journal.claim(intent, owner=owner, lease=self._lease * _RECOVERY_LEASES)
         return standing, entry, owner
 
@@ -190,6 +193,9 @@ class JournalledRunner:
             JournalError: the store has failed.
         """
         await self._journal.release(intent, note=note, owner=owner)
+
+    def _new_owner(self) -> str:
+        return f"{self._name}-{next(self._numbers)}"
 
     # --- before it is sent -----------------------------------------------------------------------------------------
 
