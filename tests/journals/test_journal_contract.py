@@ -409,11 +409,14 @@ class TestLife:
         """A second open and a second close do nothing; the same object can be opened again."""
         journal = shelf.make()
         await journal.aclose()
+        assert not journal.is_open
         await journal.open()
         await journal.open()
+        assert journal.is_open
         await journal.begin(intent(), owner="a", lease=LONG)
         await journal.aclose()
         await journal.aclose()
+        assert not journal.is_open
         await journal.open()
         assert len(await all_open(journal)) == 1
         await journal.aclose()

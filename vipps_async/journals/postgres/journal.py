@@ -102,6 +102,11 @@ class PostgresJournal:
     def __repr__(self) -> str:
         return f"<PostgresJournal, schema {self._schema}>"
 
+    @property
+    def is_open(self) -> bool:
+        """See Journal."""
+        return self._run is not None and not self._run.task.done() and not self._is_closing
+
     async def open(self) -> None:
         """Connect, and create or migrate the tables. A second call does nothing.
 

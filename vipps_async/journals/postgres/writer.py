@@ -48,6 +48,7 @@ class Writer:
         self._jobs: deque[Job] = deque()
         self._come = asyncio.Event()
         self._stopping = False
+        self._taken: list[Job] = []
         self._retained: list[Job] = []
 
     def put(self, job: Job) -> None:
@@ -69,7 +70,9 @@ class Writer:
         try:
             while not self._stopping or self._jobs:
                 await self._wait()
-                await self._round(self._take())
+                self._taken = self._take()
+                await self._round(self._taken)
+                self._taken = []
             return len(self._retained)
         finally:
             # Also if something unforeseen ended it: nobody may wait for it for ever.
@@ -97,7 +100,6 @@ class Writer:
 
     async def _round(self, jobs: Sequence[Job]) -> None:
         writing = [*self._retained, *(job for job in jobs if job.works)]
-        self._retained = writing
         failure: JournalError | None = None
         answers: list[list[Answer]] = []
         if writing:
@@ -123,7 +125,7 @@ class Writer:
 
     def _refuse(self) -> None:
         closed = JournalError("the journal is closed")
-        for job in [*self._retained, *self._jobs]:
+        for job in [*self._taken, *self._jobs]:
             if job.future is not None and not job.future.done():
                 job.future.set_exception(own_copy(closed))
         self._jobs.clear()

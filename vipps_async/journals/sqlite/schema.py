@@ -8,7 +8,7 @@ from pathlib import Path
 
 from vipps_async.errors import JournalError
 
-__all__ = ["APPLICATION_ID", "SCHEMA_VERSION", "check_kind", "migrate"]
+__all__ = ["APPLICATION_ID", "MIGRATIONS", "SCHEMA_VERSION", "check_kind", "migrate"]
 
 #: Stands in the header of every journal file: "VPJL", as SQLite's `application_id` foresees.
 APPLICATION_ID = int.from_bytes(b"VPJL", "big")
@@ -18,7 +18,7 @@ APPLICATION_ID = int.from_bytes(b"VPJL", "big")
 #
 # `position` is the order of arrival: what is added last stands last, so that a growing file is written at its end,
 # and walks go by it. Times are microseconds since 1970 (UTC): exact, and sortable. `outcome` is NULL while open.
-_MIGRATIONS: tuple[tuple[str, ...], ...] = (
+MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
         """
         CREATE TABLE entries (
@@ -48,10 +48,10 @@ _MIGRATIONS: tuple[tuple[str, ...], ...] = (
 )
 
 #: The version that this package reads and writes.
-SCHEMA_VERSION = len(_MIGRATIONS)
+SCHEMA_VERSION = len(MIGRATIONS)
 
 
-def check_kind(connection: sqlite3.Connection, path: Path, *, migrations: Sequence[object] = _MIGRATIONS) -> bool:
+def check_kind(connection: sqlite3.Connection, path: Path, *, migrations: Sequence[object] = MIGRATIONS) -> bool:
     """Tell a journal file from any other, only by reading.
 
     Returns:
@@ -80,7 +80,7 @@ def check_kind(connection: sqlite3.Connection, path: Path, *, migrations: Sequen
     return False
 
 
-def migrate(connection: sqlite3.Connection, *, migrations: Sequence[Sequence[str]] = _MIGRATIONS) -> None:
+def migrate(connection: sqlite3.Connection, *, migrations: Sequence[Sequence[str]] = MIGRATIONS) -> None:
     """Bring the file up to date, in one transaction that is committed even if nothing is left to do.
 
     That commit is the proof that the file can be written and that its disk has room.

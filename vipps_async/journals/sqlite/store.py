@@ -213,6 +213,11 @@ def _log_of(path: Path) -> Path:
 
 def _connect(path: Path, stack: contextlib.ExitStack, *, check: bool) -> sqlite3.Connection:
     if path.exists():
+        # Asked beforehand: SQLite would go on reading, and then call it a failure of the disk.
+        if not path.is_file():
+            raise JournalError(f"the journal {path} cannot be opened: it is no file", advice="name a file")
+        if not os.access(path, os.R_OK | os.W_OK):
+            raise JournalError(f"the journal {path} is read-only", advice="make the file writable for its owner")
         # First by a connection that can neither write nor lock nor replay a log: a file of something else, or of a
         # newer version, must stay as it is to the last byte.
         address = f"file:{quote(os.fspath(path))}?mode=ro&immutable=1"

@@ -82,6 +82,7 @@ class Writer:
         self._opened = opened
         self._closed = closed
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._taken: list[Job] = []
         self._retained: list[Job] = []
         self._thread = threading.Thread(target=self._run, name=f"vipps-journal {path.name}", daemon=True)
 
@@ -115,9 +116,10 @@ class Writer:
     def _serve(self, store: SqliteStore) -> None:
         stopping = False
         while not stopping:
-            jobs, stopping = self._take()
-            if jobs or self._retained:
-                self._tell(self._report, self._round(store, jobs))
+            self._taken, stopping = self._take()
+            if self._taken or self._retained:
+                self._tell(self._report, self._round(store, self._taken))
+            self._taken = []
 
     def _take(self) -> tuple[list[Job], bool]:
         jobs: list[Job] = []
@@ -168,14 +170,16 @@ class Writer:
     def _wind_up(self) -> None:
         # On the loop, where the jobs come from: what comes after this sees `closed`, and is not put here any more.
         report = Report(wrote=True, failure=JournalError(f"the journal {self._path} is closed"))
-        lost = len(self._retained)
+        left = [*self._retained, *self._taken]
         with contextlib.suppress(queue.Empty):
             while True:
                 job = self._jobs.get_nowait()
-                if job is not None and job.future is not None:
-                    report.results.append((job.future, JournalError(f"the journal {self._path} is closed")))
-                elif job is not None:
-                    lost += 1
+                if job is not None:
+                    left.append(job)
+        for job in left:
+            if job.future is not None:
+                report.results.append((job.future, JournalError(f"the journal {self._path} is closed")))
+        lost = sum(1 for job in left if job.future is None)
         self._report(report)
         _resolve(self._opened, JournalError(f"the thread of the journal {self._path} ended"))
         _resolve(self._closed, lost)

@@ -1,0 +1,712 @@
+"""A journal file that cannot be used: each a clear error before anything is sent, and nothing is overwritten."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import random
+import re
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.journals.children import output_of, without_override
+from tests.journals.material import LONG, all_open, all_recent, intent, only, settlement
+from vipps_async.errors import InvalidInputError, JournalError
+from vipps_async.journals import Outcome, SqliteJournal, Standing
+from vipps_async.journals.sqlite import journal as journal_module
+from vipps_async.journals.sqlite import schema, store
+from vipps_async.journals.sqlite.store import SqliteStore
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where the journal of a test is."""
+    return tmp_path / "journal.db"
+
+
+@pytest.fixture
+async def journal(path: Path) -> AsyncIterator[SqliteJournal]:
+    """An open journal, closed in the end whatever became of its file."""
+    journal = SqliteJournal(path)
+    await journal.open()
+    yield journal
+    with contextlib.suppress(JournalError):
+        await journal.aclose()
+
+
+async def filled(path: Path, count: int = 2000) -> None:
+    """Make a closed journal with some entries."""
+    journal = SqliteJournal(path)
+    await journal.open()
+    await journal.prepare([intent(number) for number in range(count)], owner="a", lease=LONG)
+    await journal.aclose()
+
+
+async def refusal(path: Path, **settings: Any) -> str:
+    """The text with which a file is refused, after a look that nothing in its directory changed."""
+    before = {file.name: file.read_bytes() for file in path.parent.iterdir() if file.is_file()}
+    with pytest.raises(JournalError) as caught:
+        await SqliteJournal(path, **settings).open()
+    after = {file.name: file.read_bytes() for file in path.parent.iterdir() if file.is_file()}
+    after.pop("journal.db.owner", None)
+    before.pop("journal.db.owner", None)
+    assert after == before
+    return str(caught.value)
+
+
+class TestForeignFiles:
+    """Files that are no journal, or none of ours."""
+
+    async def test_a_database_of_something_else(self, path: Path) -> None:
+        """A SQLite file of another program is refused and left as it is, to the last byte."""
+        with contextlib.closing(sqlite3.connect(path)) as other:
+            other.execute("CREATE TABLE precious (thing)")
+            other.commit()
+        assert "a database of something else" in await refusal(path)
+
+    async def test_a_foreign_database_with_a_log(self, path: Path, tmp_path: Path) -> None:
+        """A foreign file whose write-ahead log was left by a crash keeps that log untouched."""
+        original = tmp_path / "original"
+        original.mkdir()
+        with contextlib.closing(sqlite3.connect(original / "x")) as other:
+            other.execute("PRAGMA journal_mode = WAL")
+            other.execute("CREATE TABLE precious (thing)")
+            other.commit()
+            other.execute("PRAGMA wal_checkpoint")
+            other.execute("INSERT INTO precious VALUES (1)")
+            other.commit()
+            for suffix in ("", "-wal"):
+                path.with_name(path.name + suffix).write_bytes((original / f"x{suffix}").read_bytes())
+        assert "a database of something else" in await refusal(path)
+        assert path.with_name("journal.db-wal").stat().st_size > 0
+
+    async def test_an_application_id_of_something_else(self, path: Path) -> None:
+        """An otherwise empty SQLite file that another program has marked as its own is refused."""
+        with contextlib.closing(sqlite3.connect(path)) as other:
+            other.execute("PRAGMA application_id = 1")
+        assert "a database of something else" in await refusal(path)
+
+    async def test_a_file_that_is_no_database(self, path: Path) -> None:
+        """A text file is refused and left as it is."""
+        path.write_text("My diary. " * 1000)
+        assert "not a database" in await refusal(path)
+
+    async def test_a_directory(self, path: Path) -> None:
+        """A directory in the place of the file is refused."""
+        path.mkdir()
+        with pytest.raises(JournalError, match="cannot be opened"):
+            await SqliteJournal(path).open()
+
+    async def test_a_missing_directory(self, tmp_path: Path) -> None:
+        """A directory that is not there is named."""
+        with pytest.raises(JournalError, match=re.escape(str(tmp_path / "none"))):
+            await SqliteJournal(tmp_path / "none" / "journal.db").open()
+
+    async def test_an_empty_file_becomes_a_journal(self, path: Path) -> None:
+        """An empty file is nobody's, and becomes a journal."""
+        path.touch()
+        await filled(path, 1)
+
+    async def test_a_log_without_its_database(self, path: Path) -> None:
+        """A write-ahead log whose database is missing is not thrown away: it may hold the only copy of intents."""
+        path.with_name("journal.db-wal").write_bytes(b"intents")
+        assert "write-ahead log journal.db-wal is there" in await refusal(path)
+
+    @pytest.mark.parametrize("name", ["", ":memory:", "file:x?mode=memory", "a\0b", b"bytes", 5, None])
+    def test_names_of_no_file(self, name: Any) -> None:
+        """A name that is no file, above all an in-memory one, is refused."""
+        with pytest.raises(InvalidInputError, match="path"):
+            SqliteJournal(name)
+
+    @pytest.mark.parametrize("number", [0, -1, True, 1.5])
+    def test_a_backlog_is_a_positive_number(self, number: Any) -> None:
+        """A limit of queued outcomes that is no positive whole number is refused."""
+        with pytest.raises(InvalidInputError, match="max_queued_outcomes"):
+            SqliteJournal("x", max_queued_outcomes=number)
+
+
+class TestVersions:
+    """Files of other versions."""
+
+    async def test_a_newer_schema(self, path: Path) -> None:
+        """A journal of a newer version is refused by its number and left as it is."""
+        await filled(path, 1)
+        with contextlib.closing(sqlite3.connect(path)) as other:
+            other.execute(f"PRAGMA user_version = {schema.SCHEMA_VERSION + 1}")
+        text = await refusal(path)
+        assert f"newer version of this package (schema {schema.SCHEMA_VERSION + 1}; this one knows" in text
+
+    async def test_a_newer_schema_that_stands_in_the_log(self, path: Path) -> None:
+        """A newer version whose number has only reached the write-ahead log is refused as well, entries intact."""
+        await filled(path, 1)
+        with contextlib.closing(sqlite3.connect(path)) as other:
+            other.execute(f"PRAGMA user_version = {schema.SCHEMA_VERSION + 1}")
+            copies = {suffix: path.with_name(path.name + suffix).read_bytes() for suffix in ("", "-wal")}
+        for suffix, content in copies.items():
+            path.with_name(path.name + suffix).write_bytes(content)
+        with pytest.raises(JournalError, match="newer version"):
+            await SqliteJournal(path).open()
+        with contextlib.closing(sqlite3.connect(path)) as other:
+            assert other.execute("PRAGMA user_version").fetchone() == (schema.SCHEMA_VERSION + 1,)
+            assert other.execute("SELECT count(*) FROM entries").fetchone() == (1,)
+
+    async def test_a_file_of_version_1(self, path: Path) -> None:
+        """A journal as version 1 made it is opened with all its entries, and can be written."""
+        with contextlib.closing(sqlite3.connect(path)) as other:
+            other.executescript((Path(__file__).parent / "schema_1.sql").read_text())
+        journal = SqliteJournal(path)
+        await journal.open()
+        found = await all_recent(journal)
+        assert [entry.intent.key for entry in found] == ["k4", "k3", "k2", "k1"]
+        outcomes = [entry.settlement.outcome if entry.settlement else None for entry in found]
+        assert outcomes == [None, Outcome.NOT_DONE, Outcome.REFUSED, Outcome.DONE]
+        assert found[0].note == "no answer"
+        assert found[3].intent.created_at == datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
+        assert (await journal.begin(found[0].intent, owner="b", lease=LONG))[0] is Standing.MINE
+        assert (await journal.begin(intent(), owner="b", lease=LONG))[0] is Standing.MINE
+        await journal.aclose()
+
+    def test_version_1_is_what_the_first_migration_makes(self) -> None:
+        """The first migration still makes exactly the tables of version 1."""
+        made, kept = sqlite3.connect(":memory:", isolation_level=None), sqlite3.connect(":memory:")
+        with contextlib.closing(made), contextlib.closing(kept):
+            schema.migrate(made, migrations=schema.MIGRATIONS[:1])
+            kept.executescript((Path(__file__).parent / "schema_1.sql").read_text())
+            question = "SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY name"
+
+            def shape(connection: sqlite3.Connection) -> list[tuple[str, ...]]:
+                return [tuple(re.sub(r"\s+", "", part) for part in row) for row in connection.execute(question)]
+
+            assert shape(made) == shape(kept)
+
+    def test_migrations_run_once_each(self) -> None:
+        """A file is brought from its version to the newest one, each step once, all or nothing."""
+        steps: list[Sequence[str]] = [
+            ["CREATE TABLE a (x)"],
+            ["ALTER TABLE a ADD COLUMN y", "INSERT INTO a VALUES (1, 2)"],
+        ]
+        with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+            schema.migrate(connection, migrations=steps[:1])
+            schema.migrate(connection, migrations=steps)
+            schema.migrate(connection, migrations=steps)
+            assert connection.execute("SELECT * FROM a").fetchall() == [(1, 2)]
+            assert connection.execute("PRAGMA user_version").fetchone() == (2,)
+
+    async def test_an_old_sqlite(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A SQLite that lacks what is needed is named before a file is made."""
+        monkeypatch.setattr(store, "_OLDEST_SQLITE", (99, 0, 0))
+        with pytest.raises(JournalError, match=re.escape(f"SQLite {sqlite3.sqlite_version} is too old")):
+            await SqliteJournal(path).open()
+        assert not path.exists()
+
+    async def test_a_place_without_a_log(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Where SQLite cannot keep a write-ahead log, opening is an error."""
+        connect = sqlite3.connect
+
+        class Without(sqlite3.Connection):
+            def execute(self, statement: str, *values: Any) -> sqlite3.Cursor:
+                return super().execute(statement.replace("journal_mode = WAL", "journal_mode = DELETE"), *values)
+
+        monkeypatch.setattr(sqlite3, "connect", lambda *given, **more: connect(*given, factory=Without, **more))
+        with pytest.raises(JournalError, match="cannot have a write-ahead log here"):
+            await SqliteJournal(path).open()
+
+
+class TestDamage:
+    """Files that were written over."""
+
+    async def test_a_damaged_header(self, path: Path) -> None:
+        """Random bytes in the header are named as damage, and the file is left as it is."""
+        await filled(path)
+        with path.open("r+b") as file:
+            file.write(random.Random(1).randbytes(100))
+        assert "is damaged" in await refusal(path)
+
+    @pytest.mark.parametrize("seed", range(3))
+    async def test_damage_in_the_middle(self, path: Path, seed: int) -> None:
+        """Random bytes in the middle are found when the file is opened, which is left as it is."""
+        await filled(path)
+        noise = random.Random(seed)
+        with path.open("r+b") as file:
+            file.seek(path.stat().st_size // 2 // 4096 * 4096)
+            file.write(noise.randbytes(8192))
+        assert "is damaged" in await refusal(path)
+
+    async def test_damage_that_is_met_later(self, path: Path) -> None:
+        """Without the look at opening, damage is an error when it is met, never a wrong answer."""
+        await filled(path)
+        with path.open("r+b") as file:
+            file.seek(8192)
+            file.write(random.Random(3).randbytes(path.stat().st_size - 8192))
+        journal = SqliteJournal(path, check_on_open=False)
+        with pytest.raises(JournalError, match="is damaged"):
+            await journal.open()
+            await journal.begin(intent(1000), owner="b", lease=LONG)
+        await journal.aclose()
+
+    async def test_a_file_cut_short(self, path: Path) -> None:
+        """A file that lost its end is named as damaged."""
+        await filled(path)
+        os.truncate(path, path.stat().st_size // 2)
+        assert "is damaged" in await refusal(path)
+
+
+class TestGone:
+    """Files that are taken away while in use."""
+
+    @pytest.mark.parametrize("suffix", ["", "-wal"])
+    async def test_deleted_while_in_use(self, journal: SqliteJournal, path: Path, suffix: str) -> None:
+        """After the file or its log was deleted no begin is acknowledged, and reading is an error too."""
+        await journal.begin(intent(1), owner="a", lease=LONG)
+        path.with_name(path.name + suffix).unlink()
+        for use in (
+            journal.begin(intent(2), owner="a", lease=LONG),
+            journal.prepare([intent(3)], owner="a", lease=LONG),
+            all_open(journal),
+        ):
+            with pytest.raises(JournalError, match="deleted or replaced while in use"):
+                await use
+
+    async def test_replaced_while_in_use(self, journal: SqliteJournal, path: Path) -> None:
+        """Another file under the same name is noticed."""
+        copy = path.read_bytes()
+        path.unlink()
+        path.write_bytes(copy)
+        with pytest.raises(JournalError, match="deleted or replaced"):
+            await journal.begin(intent(2), owner="a", lease=LONG)
+
+    async def test_deleted_during_the_commit(
+        self, journal: SqliteJournal, path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A file that is deleted just before a commit ends is noticed before the commit is acknowledged."""
+        real = SqliteStore._store
+
+        def delete(this: SqliteStore, slots: Any) -> None:
+            real(this, slots)
+            path.unlink()
+
+        monkeypatch.setattr(SqliteStore, "_store", delete)
+        with pytest.raises(JournalError, match="deleted or replaced"):
+            await journal.begin(intent(2), owner="a", lease=LONG)
+
+    async def test_moved_away_and_back(self, journal: SqliteJournal, path: Path) -> None:
+        """Once the file is back the journal works again, and outcomes that came meanwhile are not lost."""
+        await journal.begin(intent(1), owner="a", lease=LONG)
+        path.rename(path.with_name("elsewhere"))
+        await journal.settle(intent(1), settlement())
+        with pytest.raises(JournalError):
+            await journal.flush()
+        with pytest.raises(JournalError):
+            await all_open(journal)
+        path.with_name("elsewhere").rename(path)
+        await journal.flush()
+        assert (await only(journal, intent(1))).settlement == settlement()
+
+    async def test_closing_without_the_file(self, journal: SqliteJournal, path: Path) -> None:
+        """Closing tells how many outcomes could not be written; a second closing does nothing."""
+        await journal.begin(intent(1), owner="a", lease=LONG)
+        path.unlink()
+        await journal.settle(intent(1), settlement())
+        with pytest.raises(JournalError, match="1 outcomes could not be written"):
+            await journal.aclose()
+        await journal.aclose()
+
+    async def test_outcomes_are_tried_again_by_themselves(
+        self, journal: SqliteJournal, path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """After a failed commit outcomes are written as soon as the store works, though nobody asks."""
+        await journal.begin(intent(1), owner="a", lease=LONG)
+        real, tried, written = SqliteStore.commit, threading.Event(), threading.Event()
+
+        def commit(this: SqliteStore, groups: Any) -> Any:
+            if not tried.is_set():
+                tried.set()
+                raise JournalError("not now")
+            found = real(this, groups)
+            written.set()
+            return found
+
+        monkeypatch.setattr(SqliteStore, "commit", commit)
+        await journal.settle(intent(1), settlement())
+        assert await asyncio.to_thread(written.wait, 10)
+        assert (await only(journal, intent(1))).settlement == settlement()
+
+
+READ_ONLY = """
+import asyncio, sys
+from vipps_async.errors import JournalError
+from vipps_async.journals import SqliteJournal
+
+async def main():
+    try:
+        await SqliteJournal(sys.argv[1]).open()
+    except JournalError as error:
+        print(error)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="permissions are another thing there")
+class TestReadOnly:
+    """Places that cannot be written."""
+
+    async def test_a_read_only_directory(self, tmp_path: Path) -> None:
+        """A directory that cannot be written is an error at opening, whether the journal is new or not."""
+        directory = tmp_path / "sealed"
+        directory.mkdir()
+        await filled(directory / "old.db", 1)
+        directory.chmod(0o500)
+        try:
+            for name in ("new.db", "old.db"):
+                text = output_of(READ_ONLY, str(directory / name), before=without_override)
+                assert re.search("Permission denied|cannot be opened|read-only", text)
+            assert not (directory / "new.db").exists()
+        finally:
+            directory.chmod(0o700)
+
+    async def test_a_read_only_file(self, path: Path) -> None:
+        """A file that cannot be written is an error at opening."""
+        await filled(path, 1)
+        path.chmod(0o400)
+        assert "read-only" in output_of(READ_ONLY, str(path), before=without_override)
+
+    async def test_a_read_only_disk(self, small_disk: Path) -> None:
+        """A disk that was made read-only is an error at opening."""
+        await filled(small_disk / "journal.db", 1)
+        subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+        with pytest.raises(JournalError, match="Read-only file system"):
+            await SqliteJournal(small_disk / "journal.db").open()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of its own with 1 MiB of room."""
+    if sys.platform != "linux" or os.geteuid() != 0:
+        pytest.skip("only root may mount a small disk")
+    place = tmp_path / "disk"
+    place.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(place)], check=False, capture_output=True
+    )
+    if mounted.returncode:
+        pytest.skip("a small disk cannot be mounted here")
+    yield place
+    subprocess.run(["umount", str(place)], check=True)
+
+
+async def until_refused(begin: Callable[[int], Any]) -> tuple[list[int], str]:
+    """Begin until it is refused; the numbers that were acknowledged, and the refusal."""
+    acknowledged: list[int] = []
+    for number in range(10_000):
+        try:
+            standing, _ = await begin(number)
+        except JournalError as error:
+            return acknowledged, str(error)
+        assert standing is Standing.MINE
+        acknowledged.append(number)
+    raise AssertionError("the disk never became full")
+
+
+class TestFullDisk:
+    """Disks without room."""
+
+    async def test_full_while_in_use(self, small_disk: Path) -> None:
+        """On a full disk begin is refused, what was acknowledged is there, and with room again everything goes on."""
+        filler = small_disk / "filler"
+        filler.write_bytes(b"x" * 400_000)
+        journal = SqliteJournal(small_disk / "journal.db")
+        await journal.open()
+
+        def begin(number: int) -> Any:
+            return journal.begin(intent(number, body=bytes(20_000)), owner="a", lease=LONG)
+
+        acknowledged, text = await until_refused(begin)
+        assert re.search("disk is full|disk failed", text)
+        assert acknowledged
+        with pytest.raises(JournalError):
+            await journal.prepare([intent(n, body=bytes(100_000)) for n in range(90_000, 90_009)], owner="a", lease=1)
+        big = settlement(answer=bytes(300_000))
+        await journal.settle(intent(0), big)
+        with pytest.raises(JournalError):
+            await journal.flush()
+        filler.unlink()
+        await journal.flush()
+        assert (await only(journal, intent(0))).settlement == big
+        assert (await begin(99_999))[0] is Standing.MINE
+        found = {entry.intent.key for entry in await all_recent(journal, limit=100_000)}
+        await journal.aclose()
+        assert {intent(number).key for number in acknowledged} <= found
+        assert not {intent(number).key for number in range(90_000, 90_009)} & found
+
+    async def test_full_at_opening(self, small_disk: Path) -> None:
+        """A disk without any room is an error at opening."""
+        (small_disk / "filler").write_bytes(b"x" * 1_000_000)
+        with contextlib.suppress(OSError), (small_disk / "rest").open("wb", buffering=0) as rest:
+            while rest.write(bytes(4096)):
+                pass
+        with pytest.raises(JournalError, match="No space left|disk is full|disk failed"):
+            await SqliteJournal(small_disk / "journal.db").open()
+
+    async def test_a_limit_on_the_size_of_files(self, path: Path) -> None:
+        """Where files may not grow, begin is refused, and what was acknowledged before is there."""
+        lines = output_of(LIMITED, str(path)).splitlines()
+        assert re.search("disk is full|disk failed", lines.pop())
+        assert lines
+        journal = SqliteJournal(path)
+        await journal.open()
+        assert {entry.intent.key for entry in await all_open(journal)} >= set(lines)
+        await journal.aclose()
+
+
+LIMITED = """
+import asyncio, resource, sys
+from vipps_async.errors import JournalError
+from tests.journals.material import intent
+from vipps_async.journals import SqliteJournal
+
+async def main():
+    journal = SqliteJournal(sys.argv[1])
+    await journal.open()
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
+    for number in range(1000):
+        try:
+            await journal.begin(intent(number, body=bytes(10_000)), owner="a", lease=60)
+        except JournalError as error:
+            print(error)
+            break
+        print(intent(number).key)
+    await journal.aclose()
+
+asyncio.run(main())
+"""
+
+
+class TestWriter:
+    """The thread that writes."""
+
+    async def test_commits_are_grouped(self, journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A thousand begins at once take a few commits, and a prepared chunk takes one, however large."""
+        sizes: list[int] = []
+        real = SqliteStore.commit
+
+        def commit(this: SqliteStore, groups: Any) -> Any:
+            sizes.append(sum(len(group) for group in groups))
+            return real(this, groups)
+
+        monkeypatch.setattr(SqliteStore, "commit", commit)
+        await asyncio.gather(*(journal.begin(intent(n), owner="a", lease=LONG) for n in range(1000)))
+        assert sum(sizes) == 1000
+        assert len(sizes) < 100
+        sizes.clear()
+        await journal.prepare([intent(n) for n in range(1000, 2500)], owner="a", lease=LONG)
+        assert sizes == [1500]
+
+    async def test_a_group_stays_below_its_limit(self, journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch) -> None:
+        """However many wait, a commit takes a thousand at most."""
+        sizes: list[int] = []
+        gate = threading.Event()
+        real = SqliteStore.commit
+
+        def commit(this: SqliteStore, groups: Any) -> Any:
+            assert gate.wait(10)
+            sizes.append(sum(len(group) for group in groups))
+            return real(this, groups)
+
+        monkeypatch.setattr(SqliteStore, "commit", commit)
+        tasks = [asyncio.ensure_future(journal.begin(intent(n), owner="a", lease=LONG)) for n in range(2500)]
+        await asyncio.sleep(0)
+        gate.set()
+        await asyncio.gather(*tasks)
+        assert max(sizes) == 1000
+        assert sum(sizes) == 2500
+
+    async def test_a_failed_commit_fails_everybody_in_it(
+        self, journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """After a failed commit each of its begins gets an error of its own, and none of them is in the journal."""
+        with monkeypatch.context() as patch:
+
+            def broken(*_: Any) -> None:
+                raise sqlite3.OperationalError("disk I/O error")
+
+            patch.setattr(SqliteStore, "_store", broken)
+            found = await asyncio.gather(
+                *(journal.begin(intent(n), owner="a", lease=LONG) for n in range(20)), return_exceptions=True
+            )
+        assert all(isinstance(error, JournalError) for error in found)
+        assert len({id(error) for error in found}) == 20
+        assert await all_recent(journal) == []
+        assert (await journal.begin(intent(1), owner="a", lease=LONG))[0] is Standing.MINE
+
+    async def test_outcomes_wait_while_too_many_are_queued(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Settling waits when the queue is full, goes on when there is room, and a cancelled one takes no place."""
+        journal = SqliteJournal(path, max_queued_outcomes=2)
+        await journal.open()
+        await journal.prepare([intent(n) for n in range(5)], owner="a", lease=LONG)
+        gate = threading.Event()
+        real = SqliteStore.commit
+
+        def commit(this: SqliteStore, groups: Any) -> Any:
+            assert gate.wait(10)
+            return real(this, groups)
+
+        monkeypatch.setattr(SqliteStore, "commit", commit)
+        for number in range(2):
+            await journal.settle(intent(number), settlement())
+        waiting = [asyncio.ensure_future(journal.settle(intent(n), settlement())) for n in range(2, 5)]
+        done, _ = await asyncio.wait(waiting, timeout=0.05)
+        assert not done
+        waiting[0].cancel()
+        gate.set()
+        await asyncio.gather(*waiting[1:])
+        await journal.flush()
+        assert [entry.intent for entry in await all_open(journal)] == [intent(2)]
+        await journal.aclose()
+
+    async def test_outcomes_are_refused_when_the_queue_is_full_and_the_store_fails(self, path: Path) -> None:
+        """When the queue is full of outcomes that cannot be written, settling is an error instead of a long wait."""
+        journal = SqliteJournal(path, max_queued_outcomes=2)
+        await journal.open()
+        await journal.prepare([intent(n) for n in range(4)], owner="a", lease=LONG)
+        path.unlink()
+        async with asyncio.timeout(10):
+            with pytest.raises(JournalError, match="deleted"):
+                for number in range(4):
+                    await journal.settle(intent(number), settlement())
+        with pytest.raises(JournalError, match="2 outcomes"):
+            await journal.aclose()
+
+    @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+    async def test_a_thread_that_breaks_leaves_nobody_waiting(
+        self, journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """If the thread ends by a mistake in the program, all who wait get an error, and it can be opened again."""
+        with monkeypatch.context() as patch:
+
+            def broken(*_: Any) -> None:
+                raise ZeroDivisionError
+
+            patch.setattr(SqliteStore, "commit", broken)
+            await journal.settle(intent(3), settlement())
+            async with asyncio.timeout(10):
+                found = await asyncio.gather(
+                    *(journal.begin(intent(n), owner="a", lease=LONG) for n in range(3)), return_exceptions=True
+                )
+        assert all(isinstance(error, JournalError) for error in found)
+        assert not journal.is_open
+        with pytest.raises(JournalError, match="not open"):
+            await journal.flush()
+        await journal.open()
+        assert (await journal.begin(intent(1), owner="a", lease=LONG))[0] is Standing.MINE
+
+    async def test_a_disk_that_does_not_answer(self, journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Closing gives up on a disk that hangs, with an error, and can be tried again."""
+        gate = threading.Event()
+        real = SqliteStore.commit
+
+        def commit(this: SqliteStore, groups: Any) -> Any:
+            assert gate.wait(10)
+            return real(this, groups)
+
+        monkeypatch.setattr(SqliteStore, "commit", commit)
+        await journal.settle(intent(1), settlement())
+        with monkeypatch.context() as patch, pytest.raises(JournalError, match="does not answer"):
+            patch.setattr(journal_module, "_CLOSE_PATIENCE", 0.01)
+            await journal.aclose()
+        assert not journal.is_open
+        gate.set()
+        await journal.open()
+        assert (await only(journal, intent(1))).settlement == settlement()
+
+    async def test_cancelling_open_and_close_anywhere(self, path: Path) -> None:
+        """An open or close that is cancelled after any number of steps can be done again."""
+        journal = SqliteJournal(path)
+        for steps in range(30):
+            for act in (journal.open, journal.aclose):
+                task = asyncio.ensure_future(act())
+                for _ in range(steps):
+                    await asyncio.sleep(0)
+                task.cancel()
+                await asyncio.wait({task})
+                await act()
+            assert not journal.is_open
+
+    async def test_closing_while_others_still_wait(self, journal: SqliteJournal) -> None:
+        """What was asked before closing is answered; what is asked afterwards is refused."""
+        tasks = [asyncio.ensure_future(journal.begin(intent(n), owner="a", lease=LONG)) for n in range(100)]
+        await asyncio.sleep(0)
+        await journal.aclose()
+        assert [standing for standing, _ in await asyncio.gather(*tasks)] == [Standing.MINE] * 100
+        with pytest.raises(JournalError, match="not open"):
+            await journal.begin(intent(101), owner="a", lease=LONG)
+
+    async def test_leases_follow_the_clock(self, path: Path) -> None:
+        """A lease ends when the clock says so, and not before."""
+        now = datetime(2026, 3, 1, tzinfo=UTC)
+        journal = SqliteJournal(path, clock=lambda: now)
+        await journal.open()
+        _, entry = await journal.begin(intent(), owner="a", lease=60)
+        assert entry.lease_until == now + timedelta(seconds=60)
+        now += timedelta(seconds=59.999999)
+        assert (await journal.claim(intent(), owner="b", lease=60))[0] is Standing.TAKEN
+        now += timedelta(microseconds=1)
+        assert (await journal.claim(intent(), owner="b", lease=60))[0] is Standing.MINE
+        # A clock that is set back does not give a released entry to anybody.
+        await journal.release(intent(), note="")
+        now -= timedelta(days=1)
+        assert (await journal.claim(intent(), owner="c", lease=60))[0] is Standing.MINE
+        await journal.aclose()
+
+    async def test_the_settings_that_durability_hangs_on(
+        self, journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The file is in WAL mode, synced at each commit, and locked for others."""
+        found: list[Any] = []
+        real = SqliteStore.newest_position
+
+        def look(this: SqliteStore) -> int:
+            for name in ("journal_mode", "synchronous", "locking_mode", "application_id"):
+                found.append(this._connection.execute(f"PRAGMA {name}").fetchone()[0])
+            return real(this)
+
+        monkeypatch.setattr(SqliteStore, "newest_position", look)
+        await all_open(journal)
+        assert found == ["wal", 2, "exclusive", schema.APPLICATION_ID]
+
+    async def test_large_tables_are_searched_not_read(
+        self, journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Every statement of the journal finds its rows by an index."""
+        plans: list[str] = []
+        real = SqliteStore.newest_position
+
+        def look(this: SqliteStore) -> int:
+            questions = [
+                (store._select(store._COLUMNS, 2), 8),
+                (store._update(2), 14),
+                ("SELECT 1 FROM entries WHERE order_id = ? AND merchant_serial_number = ? ORDER BY position", 2),
+                (
+                    "SELECT key FROM entries WHERE outcome IS NULL AND position > ? AND position <= ? "
+                    "ORDER BY position LIMIT 2",
+                    2,
+                ),
+            ]
+            for question, values in questions:
+                plan = this._connection.execute(f"EXPLAIN QUERY PLAN {question}", [None] * values)
+                plans.extend(row[3] for row in plan)
+            return real(this)
+
+        monkeypatch.setattr(SqliteStore, "newest_position", look)
+        await all_open(journal)
+        assert plans
+        assert not [plan for plan in plans if plan.startswith("SCAN entries") and "entries_open" not in plan]

@@ -1,0 +1,299 @@
+"""One process owns a journal file: the others are told who, and a dead owner's file opens at once."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import signal
+import socket
+import stat
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.journals.children import PATIENCE, child, output_of
+from tests.journals.material import LONG, all_open, intent
+from vipps_async.errors import JournalError
+from vipps_async.journals import SqliteJournal, Standing
+from vipps_async.journals.sqlite.ownership import Ownership
+
+HOLD = """
+import asyncio, sys
+from vipps_async.journals import SqliteJournal
+
+async def main():
+    journal = SqliteJournal(sys.argv[1])
+    await journal.open()
+    print("open", flush=True)
+    sys.stdin.read()
+
+asyncio.run(main())
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where the journal of a test is."""
+    return tmp_path / "journal.db"
+
+
+async def test_a_second_process_is_told_who_owns_it(path: Path) -> None:
+    """A file that another process has open is refused with its pid, host and since when; it stays usable there."""
+    with child(HOLD, str(path)) as owner:
+        assert owner.stdout is not None
+        assert owner.stdout.readline() == "open\n"
+        with pytest.raises(JournalError) as caught:
+            await SqliteJournal(path).open()
+    for part in (f"process {owner.pid}", socket.gethostname(), "since 20", str(path)):
+        assert part in str(caught.value)
+
+
+async def test_a_dead_owners_file_opens_at_once(path: Path) -> None:
+    """After the owner was killed, the next one opens the file without waiting for anything."""
+    with child(HOLD, str(path)) as owner:
+        assert owner.stdout is not None
+        assert owner.stdout.readline() == "open\n"
+        owner.send_signal(signal.SIGKILL)
+        owner.wait(PATIENCE)
+        journal = SqliteJournal(path)
+        async with asyncio.timeout(5):
+            await journal.open()
+        await journal.aclose()
+
+
+async def test_a_stale_note_with_a_living_pid_keeps_nobody_out(path: Path) -> None:
+    """The text in the lock file decides nothing: a reused process id does not keep a file closed."""
+    path.with_name("journal.db.owner").write_text(f'{{"pid": {os.getpid()}, "host": "here", "since": "2020"}}')
+    journal = SqliteJournal(path)
+    await journal.open()
+    await journal.aclose()
+
+
+async def test_a_second_journal_of_this_process_is_refused(path: Path, tmp_path: Path) -> None:
+    """A second object on the same file, also by another name, is refused, and the first goes on undisturbed."""
+    (tmp_path / "link.d").symlink_to(tmp_path)
+    first = SqliteJournal(path)
+    await first.open()
+    for other in (path, tmp_path / "link.d" / "journal.db"):
+        with pytest.raises(JournalError, match=f"another journal object of this process.*{os.getpid()}"):
+            await SqliteJournal(other).open()
+    # A lock that closing a file had dropped would let another process in now.
+    with pytest.raises(AssertionError, match=f"in use by process {os.getpid()}"):
+        output_of(HOLD, str(path))
+    assert (await first.begin(intent(), owner="a", lease=LONG))[0] is Standing.MINE
+    await first.aclose()
+
+
+async def test_a_file_that_was_refused_can_be_opened_later(path: Path) -> None:
+    """The object that was refused opens the file once its owner has closed it."""
+    first, second = SqliteJournal(path), SqliteJournal(path)
+    await first.open()
+    with pytest.raises(JournalError):
+        await second.open()
+    await first.aclose()
+    await second.open()
+    assert await all_open(second) == []
+    await second.aclose()
+
+
+async def test_an_owner_that_cannot_be_named(path: Path) -> None:
+    """A lock file whose text cannot be read still gives a clear refusal."""
+    with child(HOLD, str(path)) as owner:
+        assert owner.stdout is not None
+        assert owner.stdout.readline() == "open\n"
+        path.with_name("journal.db.owner").write_text("{}")
+        with pytest.raises(JournalError, match="another process, which has not written who it is"):
+            await SqliteJournal(path).open()
+
+
+async def test_a_deleted_lock_file_does_not_let_a_second_one_in(path: Path) -> None:
+    """If somebody deletes the lock file, the database's own lock still keeps a second process out."""
+    with child(HOLD, str(path)) as owner:
+        assert owner.stdout is not None
+        assert owner.stdout.readline() == "open\n"
+        path.with_name("journal.db.owner").unlink()
+        with pytest.raises(JournalError, match="another program has it open"):
+            await SqliteJournal(path).open()
+
+
+FORK = """
+import asyncio, os, sys
+from datetime import datetime, UTC
+from vipps_async.errors import JournalError
+from vipps_async.journals import *
+
+def intent(key):
+    return Intent(key=key, operation="capture", order_id="a", merchant_serial_number="123456", amount=None,
+                  transaction_text="", digest="d", created_at=datetime.now(UTC))
+
+async def child(journal):
+    try:
+        await journal.begin(intent("child"), owner="c", lease=1)
+    except JournalError as error:
+        print("begin:", error, flush=True)
+    await journal.aclose()
+    try:
+        await journal.open()
+    except JournalError as error:
+        print("open:", error, flush=True)
+    print("is open:", journal.is_open, flush=True)
+
+async def main(journal):
+    await journal.open()
+    await journal.begin(intent("parent"), owner="p", lease=1)
+    if (pid := os.fork()) == 0:
+        asyncio.set_event_loop(None)
+        asyncio._set_running_loop(None)
+        asyncio.run(child(journal))
+        os._exit(0)
+    assert os.waitpid(pid, 0)[1] == 0
+    await journal.begin(intent("after"), owner="p", lease=1)
+    await journal.aclose()
+    print("parent:", os.getpid(), flush=True)
+
+asyncio.run(main(SqliteJournal(sys.argv[1])))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_a_forked_child_is_refused_and_harms_nothing(path: Path) -> None:
+    """A child by fork can neither use nor open its parent's journal, and the parent goes on."""
+    lines = dict(line.split(": ", 1) for line in output_of(FORK, str(path)).splitlines())
+    assert f"opened by process {lines['parent']}, of which this one is a fork" in lines["begin"]
+    assert f"in use by process {lines['parent']}" in lines["open"]
+    assert lines["is open"] == "False"
+
+
+@pytest.fixture
+def loose_umask() -> Iterator[None]:
+    """Let everybody read what is made without care."""
+    before = os.umask(0)
+    yield
+    os.umask(before)
+
+
+def modes(directory: Path) -> dict[str, int]:
+    """The permissions of all files of a directory."""
+    return {file.name: stat.S_IMODE(file.stat().st_mode) for file in directory.iterdir()}
+
+
+@pytest.mark.usefixtures("loose_umask")
+async def test_only_the_owner_can_read_the_files(tmp_path: Path) -> None:
+    """Under a loose umask, too, the database, its log and its lock are for their owner only."""
+    journal = SqliteJournal(tmp_path / "journal.db")
+    await journal.open()
+    await journal.begin(intent(), owner="a", lease=LONG)
+    assert modes(tmp_path) == {"journal.db": 0o600, "journal.db-wal": 0o600, "journal.db.owner": 0o600}
+    await journal.aclose()
+    (tmp_path / "journal.db").chmod(0o644)
+    await journal.open()
+    assert modes(tmp_path)["journal.db"] == 0o600
+    await journal.aclose()
+
+
+async def test_a_lock_file_that_is_a_link_is_not_followed(path: Path, tmp_path: Path) -> None:
+    """A symbolic link in the place of the lock file is refused, and what it points to is left alone."""
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    path.with_name("journal.db.owner").symlink_to(victim)
+    with pytest.raises(JournalError, match="lock file"):
+        await SqliteJournal(path).open()
+    assert victim.read_text() == "precious"
+
+
+async def test_a_lock_file_that_cannot_be_written(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lock file without room for its text is an error, and the lock is given back."""
+
+    def full(*_: Any) -> int:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch, pytest.raises(JournalError, match="No space left"):
+        patch.setattr(os, "write", full)
+        Ownership.take(path)
+    Ownership.take(path).release()
+
+
+async def test_a_place_without_locks(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file system that has no locks is an error that says so."""
+
+    def unlockable(*_: Any) -> None:
+        raise OSError(37, "No locks available")
+
+    monkeypatch.setattr("fcntl.lockf", unlockable)
+    with pytest.raises(JournalError, match="No locks available"):
+        await SqliteJournal(path).open()
+
+
+def journal_threads() -> list[threading.Thread]:
+    """The writing threads that are alive."""
+    return [thread for thread in threading.enumerate() if thread.name.startswith("vipps-journal")]
+
+
+async def test_closing_ends_the_thread(path: Path) -> None:
+    """After aclose there is no thread and no open file left."""
+    journal = SqliteJournal(path)
+    await journal.open()
+    assert len(journal_threads()) == 1
+    await journal.aclose()
+    assert journal_threads() == []
+
+
+async def test_a_journal_that_was_dropped_ends_its_thread(path: Path) -> None:
+    """A journal that nobody holds any more gives its thread and its file back."""
+    journal = SqliteJournal(path)
+    await journal.open()
+    (thread,) = journal_threads()
+    del journal
+    gc.collect()
+    await asyncio.to_thread(thread.join, 5)
+    assert not thread.is_alive()
+    second = SqliteJournal(path)
+    await second.open()
+    await second.aclose()
+
+
+async def _open_and_begin(journal: SqliteJournal, number: int) -> Standing:
+    await journal.open()
+    return (await journal.begin(intent(number), owner="a", lease=LONG))[0]
+
+
+def test_another_loop_after_the_first_one_ended(path: Path) -> None:
+    """A journal left open by a loop that ended can be opened, and closed, in the next one."""
+    journal = SqliteJournal(path)
+    assert asyncio.run(_open_and_begin(journal, 1)) is Standing.MINE
+    assert asyncio.run(_open_and_begin(journal, 2)) is Standing.MINE
+    asyncio.run(journal.aclose())
+    assert journal_threads() == []
+
+
+async def test_two_loops_at_a_time_are_refused(path: Path) -> None:
+    """While one loop has it, another one is refused with a clear error."""
+    journal = SqliteJournal(path)
+    await journal.open()
+    for use in (lambda: _open_and_begin(journal, 1), journal.flush, journal.aclose):
+        with pytest.raises(JournalError, match="another event loop"):
+            await asyncio.to_thread(asyncio.run, use())
+    assert (await journal.begin(intent(), owner="a", lease=LONG))[0] is Standing.MINE
+    await journal.aclose()
+
+
+LEFT_OPEN = """
+import asyncio, sys
+from vipps_async.journals import SqliteJournal
+
+async def main():
+    journal = SqliteJournal(sys.argv[1])
+    await journal.open()
+    raise SystemExit(0)
+
+asyncio.run(main())
+"""
+
+
+def test_an_unclosed_journal_does_not_keep_the_interpreter_alive(path: Path) -> None:
+    """A program that ends without closing its journal ends."""
+    assert output_of(LEFT_OPEN, str(path)) == ""
