@@ -17,7 +17,7 @@ class Fault(enum.Enum):
     #: The listener is closed for `refusal_seconds`, and so is every connection: who connects then is refused. The
     #: request that meets this fault is itself reset; to have the very next one refused, see `refusing_connections`.
     CONNECTION_REFUSED = "CONNECTION_REFUSED"
-    #: The connection is reset when the head of the request is there and its body is not yet read.
+    #: The connection is reset as soon as it is known which request comes; it has no effect.
     RESET_BEFORE_READ = "RESET_BEFORE_READ"
     #: The connection is reset when the whole request is read; it has no effect.
     RESET_BEFORE_EFFECT = "RESET_BEFORE_EFFECT"
@@ -144,10 +144,12 @@ class Faults:
         for fault in faults:
             if fault is not None and not _fits(fault, operation):
                 raise ValueError(f"{fault.value} does not fit {operation}")
-        script = self._scripts.setdefault((operation, order_id), deque())
+        script = self._scripts.get((operation, order_id), deque())
         if len(script) + len(faults) > _MAX_SCRIPT:
             raise ValueError(f"a script has at most {_MAX_SCRIPT} entries")
-        script.extend(faults)
+        if faults:
+            script.extend(faults)
+            self._scripts[operation, order_id] = script
 
     def randomise(
         self,
@@ -203,16 +205,21 @@ class Faults:
     @property
     def scripts(self) -> Mapping[tuple[str, str | None], tuple[Fault | None, ...]]:
         """What is still to come: (operation, order id or None) → faults."""
-        return {key: tuple(script) for key, script in self._scripts.items() if script}
+        return {key: tuple(script) for key, script in self._scripts.items()}
+
+    @property
+    def active(self) -> bool:
+        """Whether anything may go wrong at all."""
+        return bool(self._scripts) or self._randomness is not None
 
     def pick(self, operation: str, order_id: str, key: str) -> Fault | None:
         """Say what happens to a request, and count it."""
-        if not self._scripts and self._randomness is None:
-            return None
         for whose in (order_id, None):
             script = self._scripts.get((operation, whose))
             if script:
                 fault = script.popleft()
+                if not script:
+                    del self._scripts[operation, whose]
                 break
         else:
             fault = self._by_chance(operation, order_id, key)

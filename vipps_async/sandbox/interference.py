@@ -9,12 +9,13 @@ import struct
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from vipps_async.sandbox.api import refusal_answer, unauthorised
 from vipps_async.sandbox.faults import Fault, Faults
-from vipps_async.sandbox.problems import gateway_refusal, management_refusal, vipps_refusal
+from vipps_async.sandbox.problems import Refusal, gateway_refusal, management_refusal, vipps_refusal
 
-__all__ = ["Interference"]
+__all__ = ["Exchange", "Interference"]
 
 #: How often a stalled request looks whether its client is still there, in seconds.
 _LOOK = 0.05
@@ -47,6 +48,31 @@ _PAGE_AFTER = {Fault.HTML_200_AFTER: 200, Fault.HTML_502_AFTER: 502}
 Answered = tuple[web.StreamResponse, int | None]
 
 
+class Exchange:
+    """A request, and the way to let it take effect."""
+
+    def __init__(self, request: web.Request, handler: Handler) -> None:
+        self.request = request
+        self._handler = handler
+        #: What was read of the body.
+        self.body = b""
+
+    async def read(self) -> bytes:
+        """Read the body."""
+        self.body = await self.request.read()
+        return self.body
+
+    async def proceed(self) -> web.StreamResponse:
+        """Let the request take effect, and return the right answer."""
+        try:
+            await self.read()
+            return await self._handler(self.request)
+        except Refusal as refusal:
+            return refusal_answer(refusal)
+        except web.HTTPException as error:
+            return refusal_answer(gateway_refusal(error.status, error.reason))
+
+
 class Interference:
     """Stands between the connection and the API.
 
@@ -65,17 +91,14 @@ class Interference:
         """End all that stalls or drips."""
         self._closing.set()
 
-    async def exchange(
-        self, request: web.Request, fault: Fault, proceed: Callable[[], Awaitable[web.StreamResponse]]
-    ) -> Answered:
-        """Answer a request as the fault wants it; `proceed` lets it take effect and returns the right answer."""
+    async def answer(self, exchange: Exchange, fault: Fault) -> Answered:
+        """Answer a request as the fault wants it."""
         if fault is not Fault.RESET_BEFORE_READ:
-            await request.read()
-        before = await self._without_effect(request, fault)
+            await exchange.read()
+        before = await self._without_effect(exchange.request, fault)
         if before is not None:
             return before
-        answer = await proceed()
-        return await self._after_effect(request, fault, answer)
+        return await self._after_effect(exchange.request, fault, await exchange.proceed())
 
     async def _without_effect(self, request: web.Request, fault: Fault) -> Answered | None:
         if fault in _RESETS_BEFORE:

@@ -10,19 +10,19 @@ from datetime import timedelta
 from types import TracebackType
 from typing import Self
 
+import orjson
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from vipps_async.sandbox.api import OPERATIONS, Api, Permissions, refusal_answer
+from vipps_async.sandbox.api import OPERATIONS, Api, Permissions
 from vipps_async.sandbox.callbacks import CallbackJob, CallbackSender
 from vipps_async.sandbox.clock import SandboxClock
 from vipps_async.sandbox.control import Control
 from vipps_async.sandbox.customers import Customer
 from vipps_async.sandbox.faults import Fault, Faults
-from vipps_async.sandbox.interference import Interference
+from vipps_async.sandbox.interference import Exchange, Interference
 from vipps_async.sandbox.landing import Landing, landing_url
 from vipps_async.sandbox.orders import OrderBook
-from vipps_async.sandbox.problems import Refusal, gateway_refusal
 from vipps_async.sandbox.rate_limits import RateLimits
 from vipps_async.sandbox.recording import CallbackRecord, RequestRecord
 from vipps_async.sandbox.state import PaymentSnapshot
@@ -37,8 +37,6 @@ _TICK = 1.0
 _SHUTDOWN_TIMEOUT = 2.0
 #: The largest body that is read, in bytes; the largest honest one has some thousand.
 _MAX_BODY = 256 * 1024
-#: Where a request keeps its body for the record.
-_BODY = "vipps_sandbox_body"
 
 
 class SandboxServer:
@@ -305,14 +303,18 @@ class SandboxServer:
         at = self.clock.now()
         resource = request.match_info.route.resource
         operation = OPERATIONS.get(resource.canonical, "") if resource is not None else ""
-        fault = self._pick_fault(request, operation) if operation else None
-        status: int | None = None
+        exchange = Exchange(request, handler)
+        fault, status = None, None
         try:
+            if operation and self.faults.active:
+                fault = self.faults.pick(
+                    operation, await _order_id(exchange, operation), request.headers.get("X-Request-Id", "")
+                )
             if fault is None:
-                response = await _respond(request, handler)
+                response = await exchange.proceed()
                 status = response.status
             else:
-                response, status = await self._interference.exchange(request, fault, lambda: _respond(request, handler))
+                response, status = await self._interference.answer(exchange, fault)
             return response
         finally:
             if self._requests.maxlen:
@@ -323,18 +325,12 @@ class SandboxServer:
                         query=request.rel_url.raw_query_string,
                         operation=operation,
                         headers=request.headers,
-                        body=request.get(_BODY, b""),
+                        body=exchange.body,
                         status=status,
                         fault="" if fault is None else fault.value,
                         at=at,
                     )
                 )
-
-    def _pick_fault(self, request: web.Request, operation: str) -> Fault | None:
-        parts = request.match_info
-        return self.faults.pick(
-            operation, parts.get("order_id", parts.get("sub", "")), request.headers.get("X-Request-Id", "")
-        )
 
     # -- the listener ----------------------------------------------------------------------------------------------
 
@@ -386,14 +382,16 @@ async def _cancelled(task: asyncio.Task[None] | None) -> None:
             task.result()
 
 
-async def _respond(request: web.Request, handler: Handler) -> web.StreamResponse:
+async def _order_id(exchange: Exchange, operation: str) -> str:
+    if operation != "initiate":
+        parts = exchange.request.match_info
+        return parts.get("order_id", parts.get("sub", ""))
+    # Chance goes by the order, which only the body of an initiate names; a body that cannot be read names none.
     try:
-        request[_BODY] = await request.read()
-        return await handler(request)
-    except Refusal as refusal:
-        return refusal_answer(refusal)
-    except web.HTTPException as error:
-        return refusal_answer(gateway_refusal(error.status, error.reason))
+        order_id = orjson.loads(await exchange.read())["transaction"]["orderId"]
+    except (ValueError, LookupError, TypeError, web.HTTPException):
+        return ""
+    return order_id if isinstance(order_id, str) else ""
 
 
 def _copies(faults: Faults, job: CallbackJob) -> int:
