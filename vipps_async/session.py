@@ -10,7 +10,7 @@ from typing import Self
 from vipps_async.config import Credentials, Environment, RetryPolicy, Settings, SystemInfo, Timeouts
 from vipps_async.core.journalling import JournalledRunner
 from vipps_async.core.pipeline import Pipeline
-from vipps_async.core.recovery import Recovery, RecoveryReport
+from vipps_async.core.recovery import LeftOpen, Recovery, RecoveryReport
 from vipps_async.ecom.api import EcomApi
 from vipps_async.ecom.recovery import rebuild_call
 from vipps_async.errors import ConfigurationError, InvalidInputError
@@ -174,6 +174,24 @@ class VippsSession:
             raise InvalidInputError("concurrency", f"a whole number from 1 to {_MOST_AT_ONCE}", value=concurrency)
         recovery = Recovery(self._journalled, rebuild=rebuild_call)
         return await recovery.run(concurrency=concurrency, progress=progress)
+
+    async def unfinished(self, order_id: str) -> list[LeftOpen]:
+        """Return what is open in the journal of one order, oldest first: of a call that was cancelled, for example.
+
+        What was begun is there, with the key that was made for it: `intent.key`. Repeat the call with the same
+        arguments and that `idempotency_key` (capture and refund), or leave it to `recover`.
+
+        Args:
+            order_id: the order.
+
+        Raises:
+            ConfigurationError: the session has no journal, or is closed.
+            JournalError: the journal cannot be read.
+        """
+        if self._journalled is None:
+            raise ConfigurationError("the session has no journal", advice="open it with journal=SqliteJournal(path)")
+        entries = await self._journalled.entries_of(order_id)
+        return [LeftOpen(intent=entry.intent, reason=entry.note) for entry in entries if entry.settlement is None]
 
     async def __aenter__(self) -> Self:
         if self._journalled is not None:

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from vipps_async._version import __version__
-from vipps_async.cli import demo, sandbox
+from vipps_async.cli import demo, journal, sandbox
 from vipps_async.errors import VippsError
 
 __all__ = ["main"]
@@ -25,6 +25,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     demo.add_command(commands)
     sandbox.add_command(commands)
+    journal.add_command(commands)
     return parser
 
 

@@ -3,39 +3,50 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import hashlib
 import uuid
-from collections.abc import AsyncIterator
-from typing import Any, NoReturn, TypeVar, cast
+from collections.abc import AsyncGenerator, Coroutine
+from typing import Any, TypeVar, cast
 
 from attrs import evolve
 
 from vipps_async.core.clock import Clock
-from vipps_async.core.converter import decode, encode
+from vipps_async.core.converter import UnreadableAnswer, decode, encode
+from vipps_async.core.error_codes import operation_error
 from vipps_async.core.events import EventLog
 from vipps_async.core.idempotency import new_idempotency_key
-from vipps_async.core.operation import Call, Finding, SettledBy
+from vipps_async.core.operation import Call, Done, Finding, NotDone, SettledBy
 from vipps_async.core.pipeline import Pipeline, render
 from vipps_async.core.recorded_refusal import is_lasting, read_refusal_record, write_refusal_record
 from vipps_async.errors import (
     ApiError,
+    ConfigurationError,
     Effect,
     IdempotencyMismatchError,
     JournalError,
     OrderLockedError,
+    OutcomeUnknown,
     PaymentUrlLostError,
-    RequestNotSent,
     VippsError,
 )
 from vipps_async.journals.protocol import Entry, Intent, Journal, Outcome, Settlement, Standing
 
-__all__ = ["JournalledRunner", "mark_settled_by"]
+__all__ = ["JournalledRunner", "answer_record", "outcome_of", "refused_for_good"]
 
 R = TypeVar("R")
 
 #: How much longer than a call's deadline its intent belongs to its owner, as a share of it: for writing the outcome
 #: down, and for a machine that was busy.
 _LEASE_MARGIN = 0.5
+#: A recovery asks, sends and asks once more, so it takes an entry for this many times as long as a call does.
+_RECOVERY_LEASES = 3
+#: How long a result waits for its outcome to be written down, in seconds: longer than a disk's pause, but a journal
+#: that hangs must not keep from its caller that money moved.
+_NOTE_PATIENCE = 5.0
+#: How long details may take, in seconds and as a share of the deadline, when a call was refused or not sent whose key
+#: an earlier attempt may have used up.
+_LOOK_BACK_AT_MOST, _LOOK_BACK_SHARE = 5.0, 0.2
 
 
 class JournalledRunner:
@@ -61,6 +72,7 @@ class JournalledRunner:
         self._lease = deadline * (1 + _LEASE_MARGIN)
         self._opening = asyncio.Lock()
         self._opened = False
+        self._closed = False
         self._owns_journal = False
         self._clock: Clock = pipeline.clock
         self._log: EventLog = pipeline.log
@@ -69,8 +81,11 @@ class JournalledRunner:
         """Open the journal, unless its owner has done so already. A second call does nothing.
 
         Raises:
+            ConfigurationError: the session is closed.
             JournalError: it cannot be opened.
         """
+        if self._closed:
+            raise ConfigurationError("the session is closed", advice="open a new VippsSession")
         async with self._opening:
             if self._opened:
                 return
@@ -80,6 +95,7 @@ class JournalledRunner:
 
     async def aclose(self) -> None:
         """Close the journal if it was opened here, else only make durable what has been noted."""
+        self._closed = True
         if not self._opened:
             return
         if self._owns_journal:
@@ -91,29 +107,44 @@ class JournalledRunner:
         """Carry the call out, once for all time under its key.
 
         Raises:
-            JournalError: the intent could not be made durable; nothing was sent.
+            JournalError: the intent could not be made durable, and nothing was sent; or the outcome that is on record
+                for this key cannot be read.
             IdempotencyMismatchError: the journal has this key with another payload; nothing was sent.
             OrderLockedError: another worker has this very operation in hand; nothing was sent.
             VippsError: as the pipeline raises it, or as it was recorded for this key.
         """
         if call.note is None:
             return await self._pipeline.run(call)
-        if not self._opened:
+        if not self._opened or self._closed:
             await self.open()
         body = render(call)
         intent = self._intent(call, body)
         # One owner for each call, not each session: of two tasks with the same key, too, only one goes on.
         owner = uuid.uuid4().hex
-        standing, entry = await self._journal.begin(intent, owner=owner, lease=self._lease)
+        standing, entry = await self._begin(call, intent, owner)
         if standing is Standing.MINE:
-            return await self.send(call, body, entry.intent, owner=owner)
+            return await self._carry_out(call, body, entry, owner)
         return self._on_record(call, standing, entry)
 
-    async def open_entries(self) -> AsyncIterator[Entry]:
+    # --- for recovery ----------------------------------------------------------------------------------------------
+
+    async def open_entries(self) -> AsyncGenerator[Entry, None]:
         """Go through the open entries of this sales unit, oldest first."""
         await self.open()
-        async for entry in self._journal.open_entries(merchant_serial_number=self._merchant_serial_number):
-            yield entry
+        entries = self._journal.open_entries(merchant_serial_number=self._merchant_serial_number)
+        try:
+            async for entry in entries:
+                yield entry
+        finally:
+            # A walk that is left half-way must let go of the store now, not when it is collected.
+            close = getattr(entries, "aclose", None)
+            if close is not None:
+                await close()
+
+    async def entries_of(self, order_id: str) -> list[Entry]:
+        """Return what the journal has of one order, oldest first."""
+        await self.open()
+        return await self._journal.find(order_id=order_id, merchant_serial_number=self._merchant_serial_number)
 
     async def flush(self) -> None:
         """Return when all that was noted is durable."""
@@ -126,36 +157,41 @@ class JournalledRunner:
     async def claim(self, intent: Intent) -> tuple[Standing, Entry, str]:
         """Take an open entry in hand for recovery; also returns the owner's name to go on with."""
         owner = uuid.uuid4().hex
-        standing, entry = await self._journal.claim(intent, owner=owner, lease=self._lease)
+        standing, entry = await self._journal.claim(intent, owner=owner, lease=self._lease * _RECOVERY_LEASES)
         return standing, entry, owner
 
-    def _on_record(self, call: Call[R], standing: Standing, entry: Entry) -> R:
-        intent = entry.intent
-        if standing is Standing.MISMATCH:
-            self._raise(
-                call,
-                IdempotencyMismatchError(
-                    f"the journal has this idempotency key since {intent.created_at:%Y-%m-%d %H:%M:%S} UTC "
-                    "with another payload",
-                    status=0,
-                ),
-            )
-        settlement = entry.settlement
-        if standing is Standing.TAKEN or settlement is None:
-            error = OrderLockedError("another worker has this very operation in hand", status=0, retryable=True)
-            error.effect = Effect.POSSIBLE
-            self._raise(call, error)
-        if settlement.outcome is Outcome.REFUSED:
-            self._raise(call, read_refusal_record(settlement))
-        result = decode(settlement.answer, call.operation.result)
-        return mark_settled_by(result, SettledBy.JOURNAL)
+    async def send_again(self, call: Call[R], body: bytes | None) -> R:
+        """Send a call that may have been sent before, and note nothing.
 
-    @staticmethod
-    def _raise(call: Call[Any], error: VippsError) -> NoReturn:
-        error.operation = call.operation.name
-        error.order_id = call.order_id
-        error.idempotency_key = call.idempotency_key
-        raise error
+        Raises:
+            VippsError: as the pipeline raises it. One that says that nothing happened holds for the earlier attempts
+                as well: the history has been asked.
+        """
+        try:
+            return await self._pipeline.run_rendered(call, body)
+        except VippsError as error:
+            if error.effect is not Effect.NONE:
+                raise
+            return await self._look_back(call, error)
+
+    async def settle(self, intent: Intent, outcome: Outcome, answer: bytes, *, owner: str) -> None:
+        """Note a known outcome.
+
+        Raises:
+            JournalError: the store has failed.
+        """
+        settlement = Settlement(outcome=outcome, answer=answer, settled_at=self._clock.now())
+        await self._journal.settle(intent, settlement, owner=owner)
+
+    async def release(self, intent: Intent, note: str, *, owner: str) -> None:
+        """Leave an entry open, with the reason, for anyone to go on with.
+
+        Raises:
+            JournalError: the store has failed.
+        """
+        await self._journal.release(intent, note=note, owner=owner)
+
+    # --- before it is sent -----------------------------------------------------------------------------------------
 
     def _intent(self, call: Call[Any], body: bytes | None) -> Intent:
         assert call.note is not None  # noqa: S101 - for the type checker; `run` has looked
@@ -171,62 +207,129 @@ class JournalledRunner:
             created_at=self._clock.now(),
         )
 
-    async def send(self, call: Call[R], body: bytes | None, intent: Intent, *, owner: str) -> R:
-        """Send a call whose intent is durable and in our hands, and note what came of it."""
+    async def _begin(self, call: Call[Any], intent: Intent, owner: str) -> tuple[Standing, Entry]:
         try:
-            result = await self._pipeline.run_rendered(call, body)
+            async with asyncio.timeout(self._deadline):
+                return await self._journal.begin(intent, owner=owner, lease=self._lease)
+        except JournalError as error:
+            # A copy: a store may raise the same error for all intents of a failed commit.
+            raise _about(call, copy.copy(error)) from error
+        except TimeoutError as error:
+            await self._quietly(call, self.release(intent, "the journal did not answer in time", owner=owner))
+            text = f"the journal did not answer within {self._deadline:g} s, and nothing was sent"
+            advice = "look at the journal's store; if the intent is in it all the same, recovery will carry it out"
+            raise _about(call, JournalError(text, advice=advice)) from error
+        except asyncio.CancelledError:
+            # It may be in the journal or not. If it is, nobody need wait for the lease to end.
+            await self._quietly(call, self.release(intent, "cancelled before it was sent", owner=owner))
+            raise
+
+    def _on_record(self, call: Call[R], standing: Standing, entry: Entry) -> R:
+        intent = entry.intent
+        if standing is Standing.MISMATCH:
+            text = f"the journal has this idempotency key since {intent.created_at:%Y-%m-%d %H:%M:%S} UTC"
+            text = f"{text} with another payload; nothing was sent"
+            raise _about(call, IdempotencyMismatchError(text, status=0))
+        settlement = entry.settlement
+        if standing is Standing.TAKEN or settlement is None:
+            text = "another worker has this very operation in hand"
+            raise _about(call, OrderLockedError(text, status=0, retryable=True, effect=Effect.POSSIBLE))
+        if settlement.outcome is Outcome.REFUSED:
+            raise _about(call, read_refusal_record(settlement, operation_error(call.operation.name)))
+        try:
+            result = decode(settlement.answer, call.operation.result)
+        except UnreadableAnswer as error:
+            text = f"the journal has it as done since {settlement.settled_at:%Y-%m-%d %H:%M:%S} UTC"
+            text = f"{text}, but the answer on record cannot be read ({error.reason}); nothing was sent now"
+            advice = "do not do it again under a new key; ask details for the payment's sums"
+            raise _about(call, JournalError(text, effect=Effect.PROBABLE, advice=advice)) from error
+        return _mark_settled_by(result, SettledBy.JOURNAL)
+
+    # --- in hand ---------------------------------------------------------------------------------------------------
+
+    async def _carry_out(self, call: Call[R], body: bytes | None, entry: Entry, owner: str) -> R:
+        """Send a call whose intent is durable and in our hands, and note what came of it."""
+        intent = entry.intent
+        try:
+            # A note tells that the entry was open before: an earlier attempt under this key may have taken effect.
+            if entry.note:
+                result = await self.send_again(call, body)
+            else:
+                result = await self._pipeline.run_rendered(call, body)
         except VippsError as error:
             await self._note_failure(call, intent, error, owner)
+            raise
+        except GeneratorExit:
+            # The loop is gone, and nothing can be awaited any more: the lease runs out by itself.
             raise
         except BaseException as error:
             # Cancelled, or a mistake in a program: what it did at Vipps is not known, so the entry stays open. A second
             # cancellation may cut this short; then the lease runs out by itself.
-            await self.release(call, intent, f"ended by {type(error).__name__}", owner=owner)
+            note = f"ended by {type(error).__name__}; what it did at Vipps is not known"
+            await self._quietly(call, self.release(intent, note, owner=owner))
             raise
-        await self.settle(call, intent, Outcome.DONE, self.answer(call, result), owner=owner)
+        await self._quietly(call, self.settle(intent, Outcome.DONE, answer_record(call, result), owner=owner))
         return result
 
-    @staticmethod
-    def answer(call: Call[R], result: R) -> bytes:
-        """Render what the journal keeps of a result."""
-        # The answer of initiate holds a token in its URL; that it was answered is all that recovery needs to know.
-        return encode(result) if call.note is not None and call.note.keep_answer else b"{}"
+    async def _look_back(self, call: Call[R], error: VippsError) -> R:
+        """Find out whether an earlier attempt took effect, after one that did not."""
+        within = min(_LOOK_BACK_AT_MOST, self._deadline * _LOOK_BACK_SHARE)
+        finding = await self._pipeline.ask(call, within=within)
+        if isinstance(finding, Done):
+            return finding.result
+        if isinstance(finding, NotDone):
+            if finding.final and not isinstance(error, ApiError):
+                raise _about(call, refused_for_good(call, finding)) from error
+            raise error
+        text = f"{error.message}; an earlier attempt has no known outcome, and {finding.reason}"
+        raise _about(call, OutcomeUnknown(text)) from error
 
     async def _note_failure(self, call: Call[Any], intent: Intent, error: VippsError, owner: str) -> None:
-        outcome = self.outcome_of(error)
+        outcome = outcome_of(error)
         if outcome is None:
-            await self.release(call, intent, error.message, owner=owner)
+            await self._quietly(call, self.release(intent, error.message, owner=owner))
         else:
             record = write_refusal_record(error) if isinstance(error, ApiError) else b""
-            await self.settle(call, intent, outcome, record, owner=owner)
+            await self._quietly(call, self.settle(intent, outcome, record, owner=owner))
 
-    @staticmethod
-    def outcome_of(error: VippsError) -> Outcome | None:
-        """Tell what an error says about the outcome; None: it is not known, or there is more to do."""
-        if isinstance(error, RequestNotSent):
-            return Outcome.NOT_DONE
-        if isinstance(error, ApiError) and error.effect is Effect.NONE and not isinstance(error, PaymentUrlLostError):
-            return Outcome.REFUSED if is_lasting(error) else Outcome.NOT_DONE
+    async def _quietly(self, call: Call[Any], writing: Coroutine[Any, Any, None]) -> None:
+        """Write to the journal; if it fails or hangs now, the caller must learn what happened at Vipps all the same."""
+        try:
+            async with asyncio.timeout(_NOTE_PATIENCE):
+                await writing
+        except (JournalError, TimeoutError) as error:
+            self._log.journal_failed(call, error)
+
+
+def outcome_of(error: VippsError) -> Outcome | None:
+    """Tell what an error says about the outcome; None: it is not known, or there is more to do.
+
+    A payment whose URL got lost stays open, so that the next recovery lists it for whoever has to look after it.
+    """
+    if error.effect is not Effect.NONE or isinstance(error, PaymentUrlLostError):
         return None
-
-    async def settle(self, call: Call[Any], intent: Intent, outcome: Outcome, answer: bytes, *, owner: str) -> None:
-        """Note a known outcome. A journal that fails now must not hide it from the caller: the entry stays open."""
-        settlement = Settlement(outcome=outcome, answer=answer, settled_at=self._clock.now())
-        try:
-            await self._journal.settle(intent, settlement, owner=owner)
-        except JournalError as error:
-            self._log.journal_failed(call, error)
-
-    async def release(self, call: Call[Any], intent: Intent, note: str, *, owner: str) -> None:
-        """Leave an entry open, with the reason, for anyone to go on with."""
-        try:
-            await self._journal.release(intent, note=note, owner=owner)
-        except JournalError as error:
-            self._log.journal_failed(call, error)
+    return Outcome.REFUSED if isinstance(error, ApiError) and is_lasting(error) else Outcome.NOT_DONE
 
 
-def mark_settled_by(result: R, how: SettledBy) -> R:
-    """Say in a result how it became known, if its class can say so."""
+def refused_for_good(call: Call[Any], finding: NotDone) -> ApiError:
+    """Make the error of an operation that Vipps' history has as failed."""
+    return operation_error(call.operation.name)(f"Vipps has it on record as failed: {finding.reason}", status=200)
+
+
+def answer_record(call: Call[R], result: R) -> bytes:
+    """Render what the journal keeps of a result."""
+    # The answer of initiate holds a token in its URL; that it was answered is all that recovery needs to know.
+    return encode(result) if call.note is not None and call.note.keep_answer else b"{}"
+
+
+def _about(call: Call[Any], error: VippsError) -> VippsError:
+    error.operation = call.operation.name
+    error.order_id = call.order_id
+    error.idempotency_key = call.idempotency_key
+    return error
+
+
+def _mark_settled_by(result: R, how: SettledBy) -> R:
     if not hasattr(result, "settled_by"):
         return result
     return cast("R", evolve(cast("Any", result), settled_by=how))

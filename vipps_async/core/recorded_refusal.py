@@ -57,20 +57,22 @@ def write_refusal_record(error: ApiError) -> bytes:
     )
 
 
-def read_refusal_record(settlement: Settlement) -> ApiError:
-    """Make the error again that a refusal was; one that cannot be read becomes a plain ApiError."""
+def read_refusal_record(settlement: Settlement, plain: type[ApiError]) -> ApiError:
+    """Make the error again that a refusal was: a new one each time, so that nobody shares its state.
+
+    Args:
+        settlement: what the journal has.
+        plain: the class of the error if the record, of another version, cannot be read.
+    """
+    since = f"on record since {settlement.settled_at:%Y-%m-%d %H:%M:%S} UTC, nothing was sent now"
     try:
         record = cast("dict[str, Any]", orjson.loads(settlement.answer))
-        cls = getattr(errors, str(record["class"]))
-        infos = tuple(ErrorInfo(*item) for item in record["errors"])
+        cls = getattr(errors, str(record["class"]), None)
+        infos = tuple(ErrorInfo(str(group), str(code), str(text), ref) for group, code, text, ref in record["errors"])
         message, status, advice = str(record["message"]), int(record["status"]), str(record["advice"])
-    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError):
-        cls, infos, message, status, advice = ApiError, (), "refused", 0, ""
+    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError):
+        return plain(f"Vipps refused it, for a reason that cannot be read; {since}", status=0)
     if not (isinstance(cls, type) and issubclass(cls, ApiError)):
-        cls = ApiError
-    return cls(
-        f"{message}; on record since {settlement.settled_at:%Y-%m-%d %H:%M:%S} UTC, nothing was sent now",
-        status=status,
-        errors=infos,
-        advice=f"{advice}; use a new idempotency key for a new try" if advice else None,
-    )
+        cls = plain
+    advice = f"{advice}; use a new idempotency key for a new try" if advice else ""
+    return cls(f"{message}; {since}", status=status, errors=infos, advice=advice or None)

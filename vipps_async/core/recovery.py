@@ -3,31 +3,59 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
+import zlib
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
-from attrs import field, frozen, mutable
+from attrs import define, evolve, field, frozen, mutable
 
-from vipps_async.core.error_codes import operation_error
-from vipps_async.core.journalling import JournalledRunner, mark_settled_by
-from vipps_async.core.operation import Call, Done, NotDone, SettledBy
+from vipps_async.core.journalling import JournalledRunner, answer_record, outcome_of, refused_for_good
+from vipps_async.core.operation import Call, Done, Finding, NotDone, Repeat
 from vipps_async.core.recorded_refusal import write_refusal_record
-from vipps_async.errors import JournalError, VippsError
+from vipps_async.errors import (
+    ApiError,
+    CancelError,
+    CaptureError,
+    JournalError,
+    OrderNotFoundError,
+    RefundError,
+    VippsError,
+)
 from vipps_async.journals.protocol import Entry, Intent, Outcome, Standing
 
-__all__ = ["LeftOpen", "Recovery", "RecoveryReport"]
+__all__ = ["LeftOpen", "Recovery", "RecoveryReport", "Refused"]
 
-#: How many entries wait between the walk through the journal and those who settle them, for each of these.
-_AHEAD = 2
+#: How many entries wait between the walk through the journal and each of those who settle them.
+_AHEAD = 4
+#: How many questions in a row may get no answer from Vipps before the recovery stops: enough to outlast one bad
+#: moment, few enough that an outage is not met with a question for each of a million entries.
+_UNANSWERED = 20
+#: How many of a kind a report names; beyond that it only counts them, so that it stays small.
+_MOST_NAMED = 1_000
+#: Statuses by which it is not the order that was looked at: keys, limits, a server in trouble.
+_NO_ANSWER = frozenset({401, 403, 408, 425, 429})
+#: Refusals of the operation itself. Others (keys, limits, the sales unit's agreement) say nothing about it.
+_OF_THE_OPERATION = (CaptureError, CancelError, RefundError, OrderNotFoundError)
 
 
 @frozen(kw_only=True)
 class LeftOpen:
-    """An operation whose outcome could not be found out this time."""
+    """An operation whose outcome is not known yet."""
 
     intent: Intent
     #: Why, on one line.
+    reason: str
+
+
+@frozen(kw_only=True)
+class Refused:
+    """An operation that Vipps refused: it had no effect."""
+
+    intent: Intent
+    #: Vipps' reason, on one line.
     reason: str
 
 
@@ -41,28 +69,64 @@ class RecoveryReport:
     proven: int = 0
     #: Details proved that they had not: they were sent again, with the same key and body, and took effect now.
     sent_again: int = 0
-    #: They were refused, now or, as details prove, before.
+    #: Vipps refused them, now or, as details prove, before.
     refused: int = 0
-    #: They never had an effect and need none: an initiate that never arrived, or a request that could not be sent.
+    #: The first thousand of those, with the reason.
+    refusals: list[Refused] = field(factory=list)
+    #: They never had an effect and need none: an initiate that never arrived.
     not_done: int = 0
-    #: Somebody else has them in hand, or has settled them meanwhile.
+    #: Somebody else has settled them meanwhile.
+    settled_meanwhile: int = 0
+    #: A call that is under way, another recovery, or a process that died a moment ago has them in hand ...
     in_other_hands: int = 0
-    #: They stay open, with the reason.
+    #: ... until this time (aware, UTC) at the latest; a recovery after it can settle what nobody has settled by then.
+    in_other_hands_until: datetime | None = None
+    #: They stay open.
+    stays_open: int = 0
+    #: The first thousand of those, with the reason.
     left_open: list[LeftOpen] = field(factory=list)
     #: Payments that exist while the answer with their URL was lost: cancel them if nobody has approved them.
     urls_lost: list[str] = field(factory=list)
+    #: Why the recovery ended before it had seen all entries; empty if it has seen them. The others are as they were.
+    stopped: str = ""
 
     @property
     def settled(self) -> int:
-        """How many of them are settled now."""
+        """How many of them this recovery has settled."""
         return self.proven + self.sent_again + self.refused + self.not_done
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether nothing of what was open at its beginning is open now."""
+        return not (self.stays_open or self.in_other_hands or self.stopped)
+
+
+@define(eq=False)
+class _Lane:
+    """One of those who settle entries, with all entries of the same orders, so that each order keeps its sequence."""
+
+    queue: asyncio.Queue[Entry | None]
+    #: Orders of which an entry is not settled: what came after it must not be sent before it.
+    blocked: set[str] = field(factory=set)
+
+
+@define
+class _Line:
+    """Whether Vipps answers."""
+
+    unanswered: int = 0
+
+    @property
+    def is_dead(self) -> bool:
+        return self.unanswered >= _UNANSWERED
 
 
 class Recovery:
     """Goes through the open entries of one sales unit. Safe to run twice, at once, and beside new work.
 
     An entry belongs to whoever holds its lease, so a call that is under way is left alone, and of two recoveries only
-    one takes an entry in hand.
+    one takes an entry in hand. Entries of one order are settled in the order in which they were begun: a refund must
+    not be refused because the capture before it is still waiting to be sent again.
     """
 
     def __init__(self, runner: JournalledRunner, *, rebuild: Callable[[Intent], Call[Any]]) -> None:
@@ -85,84 +149,176 @@ class Recovery:
             progress: called after each entry, with the report as it is then.
 
         Raises:
+            ConfigurationError: the session is closed.
             JournalError: the journal itself cannot be read or written.
         """
-        report = RecoveryReport()
-        queue: asyncio.Queue[Entry | None] = asyncio.Queue(concurrency * _AHEAD)
-        async with asyncio.TaskGroup() as group:
-            for _ in range(concurrency):
-                group.create_task(self._work(queue, report, progress))
-            async for entry in self._runner.open_entries():
-                await queue.put(entry)
-            for _ in range(concurrency):
-                await queue.put(None)
+        await self._runner.open()
+        report, line = RecoveryReport(), _Line()
+        lanes = [_Lane(asyncio.Queue(_AHEAD)) for _ in range(concurrency)]
+        try:
+            async with asyncio.TaskGroup() as group:
+                for lane in lanes:
+                    group.create_task(self._work(lane, line, report, progress))
+                async with contextlib.aclosing(self._runner.open_entries()) as entries:
+                    async for entry in entries:
+                        if line.is_dead:
+                            break
+                        # By a hash that is the same everywhere, of no matter but that one order has one lane.
+                        await lanes[zlib.crc32(entry.intent.order_id.encode()) % concurrency].queue.put(entry)
+                for lane in lanes:
+                    await lane.queue.put(None)
+        except BaseExceptionGroup as failures:
+            # Whoever calls wants the error itself; those beside it are the same store failing in other lanes.
+            raise failures.exceptions[0] from None
+        if line.is_dead:
+            report.stopped = f"Vipps did not answer {_UNANSWERED} questions in a row; what is not counted here is open"
         await self._runner.flush()
         return report
 
     async def _work(
         self,
-        queue: asyncio.Queue[Entry | None],
+        lane: _Lane,
+        line: _Line,
         report: RecoveryReport,
         progress: Callable[[RecoveryReport], None] | None,
     ) -> None:
-        while (entry := await queue.get()) is not None:
+        while (found := await lane.queue.get()) is not None:
+            if line.is_dead:
+                continue
+            standing, entry, owner = await self._runner.claim(found.intent)
             report.seen += 1
-            await self._settle(entry.intent, report)
+            if standing is Standing.MINE:
+                await self._in_hand(
+                    _Settling(self._runner, self._rebuild, entry.intent, owner, lane, line, report), entry
+                )
+            elif standing is Standing.SETTLED:
+                report.settled_meanwhile += 1
+            else:
+                lane.blocked.add(entry.intent.order_id)
+                report.in_other_hands += 1
+                until = report.in_other_hands_until
+                report.in_other_hands_until = entry.lease_until if until is None else max(until, entry.lease_until)
             if progress is not None:
                 progress(report)
 
-    async def _settle(self, intent: Intent, report: RecoveryReport) -> None:
-        standing, entry, owner = await self._runner.claim(intent)
-        if standing is not Standing.MINE:
-            report.in_other_hands += 1
-            return
-        intent = entry.intent
-        call = self._rebuild(intent)
-        finding = await self._runner.ask(call)
-        if isinstance(finding, Done):
-            if intent.operation == "initiate":
-                report.urls_lost.append(intent.order_id)
-            answer = self._runner.answer(call, mark_settled_by(finding.result, SettledBy.RECOVERY))
-            await self._runner.settle(call, intent, Outcome.DONE, answer, owner=owner)
-            report.proven += 1
-        elif not isinstance(finding, NotDone):
-            await self._leave_open(call, intent, finding.reason, owner, report)
-        elif finding.final:
-            error = operation_error(intent.operation)(f"Vipps has it on record as failed: {finding.reason}", status=200)
-            await self._runner.settle(call, intent, Outcome.REFUSED, write_refusal_record(error), owner=owner)
-            report.refused += 1
-        elif intent.body is None:
-            # Nothing to send again, and nobody to send a customer's URL to any more: a payment that never arrived.
-            await self._runner.settle(call, intent, Outcome.NOT_DONE, b"", owner=owner)
-            report.not_done += 1
-        else:
-            await self._send_again(call, intent, intent.body, owner, report)
-
-    async def _send_again(
-        self, call: Call[Any], intent: Intent, body: bytes, owner: str, report: RecoveryReport
-    ) -> None:
-        if hashlib.sha256(body).hexdigest() != intent.digest:
-            reason = "the journal's entry is damaged: its body does not fit its digest"
-            await self._leave_open(call, intent, reason, owner, report)
-            return
+    async def _in_hand(self, settling: _Settling, entry: Entry) -> None:
         try:
-            await self._runner.send(call, body, intent, owner=owner)
-        except JournalError:
+            await settling.run()
+        except GeneratorExit:
             raise
-        except VippsError as error:
-            # `send` has noted it; here it is only counted.
-            outcome = self._runner.outcome_of(error)
-            if outcome is Outcome.REFUSED:
-                report.refused += 1
-            elif outcome is Outcome.NOT_DONE:
-                report.not_done += 1
-            else:
-                report.left_open.append(LeftOpen(intent=intent, reason=error.message))
-        else:
-            report.sent_again += 1
+        except BaseException:
+            # Cancelled, or the store failed in another lane: nobody need wait for the lease to end.
+            with contextlib.suppress(JournalError):
+                await self._runner.release(entry.intent, entry.note or "a recovery was cut short", owner=settling.owner)
+            raise
 
-    async def _leave_open(
-        self, call: Call[Any], intent: Intent, reason: str, owner: str, report: RecoveryReport
-    ) -> None:
-        await self._runner.release(call, intent, reason, owner=owner)
-        report.left_open.append(LeftOpen(intent=intent, reason=reason))
+
+@define(eq=False)
+class _Settling:
+    """One entry that is in our hands."""
+
+    runner: JournalledRunner
+    rebuild: Callable[[Intent], Call[Any]]
+    intent: Intent
+    owner: str
+    lane: _Lane
+    line: _Line
+    report: RecoveryReport
+
+    async def run(self) -> None:
+        """Settle it, or leave it open with the reason."""
+        try:
+            call = self.rebuild(self.intent)
+        except JournalError as error:
+            await self._leave_open(error.message)
+            return
+        damage = self._damage(call)
+        if damage and call.operation.repeat is Repeat.CONFIRM:
+            # What such a call asked for stands in its body only, and so does what would prove it.
+            await self._leave_open(damage)
+            return
+        finding = await self._ask(call)
+        if isinstance(finding, Done):
+            await self._settle(Outcome.DONE, answer_record(call, finding.result))
+            self.report.proven += 1
+            if call.operation.repeat is Repeat.ONCE:
+                self.report.urls_lost.append(self.intent.order_id)
+        elif not isinstance(finding, NotDone):
+            await self._leave_open(finding.reason)
+        elif finding.final:
+            await self._refused(refused_for_good(call, finding), Outcome.REFUSED)
+        elif call.operation.repeat is Repeat.ONCE:
+            # Nobody waits for its answer any more: a payment that never arrived.
+            await self._settle(Outcome.NOT_DONE, b"")
+            self.report.not_done += 1
+        elif damage:
+            await self._leave_open(damage)
+        elif self.intent.order_id in self.lane.blocked:
+            await self._leave_open("it has not taken effect, and waits for an earlier operation of this order")
+        else:
+            await self._send_again(call)
+
+    def _damage(self, call: Call[Any]) -> str:
+        """Say what is wrong with the body; empty if it can be sent again, or never will be."""
+        body = self.intent.body
+        if call.operation.repeat is Repeat.ONCE:
+            return ""
+        if body is None:
+            return "the journal's entry is damaged: it has no body"
+        if hashlib.sha256(body).hexdigest() != self.intent.digest:
+            return "the journal's entry is damaged: its body does not fit its digest"
+        return ""
+
+    async def _ask(self, call: Call[Any]) -> Finding[Any]:
+        verification = call.verification
+        answered = False
+
+        def judge(answer: Any) -> Finding[Any]:
+            nonlocal answered
+            answered = True
+            assert verification is not None  # noqa: S101 - for the type checker
+            return verification.judge(answer)
+
+        def judge_refusal(error: ApiError) -> Finding[Any]:
+            nonlocal answered
+            answered = error.status not in _NO_ANSWER and error.status < 500
+            assert verification is not None  # noqa: S101 - for the type checker
+            return verification.judge_refusal(error)
+
+        if verification is not None:
+            call = evolve(call, verification=evolve(verification, judge=judge, judge_refusal=judge_refusal))
+        finding = await self.runner.ask(call)
+        self.line.unanswered = 0 if answered else self.line.unanswered + 1
+        return finding
+
+    async def _send_again(self, call: Call[Any]) -> None:
+        try:
+            result = await self.runner.send_again(call, self.intent.body)
+        except VippsError as error:
+            if outcome_of(error) is Outcome.REFUSED and isinstance(error, ApiError):
+                await self._refused(error, Outcome.REFUSED)
+            elif outcome_of(error) is Outcome.NOT_DONE and isinstance(error, _OF_THE_OPERATION):
+                # Vipps said no for a reason that can pass. Whether to try another day is for the merchant to say.
+                await self._refused(error, Outcome.NOT_DONE)
+            else:
+                # Not sent included: it was asked for, nobody but the next recovery will try again.
+                await self._leave_open(error.message)
+        else:
+            await self._settle(Outcome.DONE, answer_record(call, result))
+            self.report.sent_again += 1
+
+    async def _refused(self, error: ApiError, outcome: Outcome) -> None:
+        await self._settle(outcome, write_refusal_record(error))
+        self.report.refused += 1
+        if len(self.report.refusals) < _MOST_NAMED:
+            self.report.refusals.append(Refused(intent=self.intent, reason=error.message))
+
+    async def _settle(self, outcome: Outcome, answer: bytes) -> None:
+        await self.runner.settle(self.intent, outcome, answer, owner=self.owner)
+
+    async def _leave_open(self, reason: str) -> None:
+        await self.runner.release(self.intent, reason, owner=self.owner)
+        self.lane.blocked.add(self.intent.order_id)
+        self.report.stays_open += 1
+        if len(self.report.left_open) < _MOST_NAMED:
+            self.report.left_open.append(LeftOpen(intent=self.intent, reason=reason))

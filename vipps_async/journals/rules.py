@@ -23,6 +23,9 @@ __all__ = [
     "standing_of",
 ]
 
+#: Why an entry is open whose owner has not said so.
+_ABANDONED = "its owner has left it without an outcome"
+
 #: Outcomes that nothing changes any more.
 _FINAL = frozenset({Outcome.DONE, Outcome.REFUSED})
 
@@ -154,7 +157,11 @@ def _standing(entry: Entry, work: Begin | Claim, now: datetime) -> Standing:
 
 
 def _taken(entry: Entry, work: Begin | Claim, now: datetime) -> Entry:
-    return Entry(intent=entry.intent, owner=work.owner, lease_until=now + work.lease, note=entry.note)
+    note = entry.note
+    if not note and entry.settlement is None and entry.owner != work.owner:
+        # Told apart from one that begins anew: the owner before may have sent it.
+        note = _ABANDONED
+    return Entry(intent=entry.intent, owner=work.owner, lease_until=now + work.lease, note=note)
 
 
 def _settle(entry: Entry | None, work: Settle, now: datetime) -> Entry:

@@ -1,0 +1,291 @@
+"""What `vipps-async journal` shows and does, and with which exit status it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from tests.faults.shop import CREDENTIALS, Fault, Shop, open_shop
+from vipps_async import VippsError, nok
+from vipps_async.cli.journal import _age
+from vipps_async.cli.main import main
+from vipps_async.journals.protocol import Intent, Outcome, Settlement
+from vipps_async.journals.sqlite import SqliteJournal
+
+NOW = datetime.now(UTC)
+
+
+def intent(number: int = 1, **changes: Any) -> Intent:
+    """Make an intent."""
+    facts: dict[str, Any] = {
+        "key": f"key-{number}",
+        "operation": "capture",
+        "order_id": f"order-{number}",
+        "merchant_serial_number": "123456",
+        "amount": nok(100),
+        "transaction_text": "a text that a customer reads",
+        "digest": "d",
+        "body": b"{}",
+        "created_at": NOW - timedelta(minutes=number),
+    }
+    return Intent(**facts | changes)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """A journal with one entry open with a reason, one in hand, one done and one refused."""
+    path = tmp_path / "journal.db"
+
+    async def fill() -> None:
+        journal = SqliteJournal(path)
+        await journal.open()
+        await journal.begin(intent(1), owner="a", lease=0)
+        await journal.release(intent(1), note="the line was dead")
+        await journal.begin(intent(2, amount=None, order_id="order-1"), owner="b" * 32, lease=3600)
+        for number, outcome in ((3, Outcome.DONE), (4, Outcome.REFUSED)):
+            await journal.settle(intent(number), Settlement(outcome=outcome, answer=b"{}", settled_at=NOW))
+        await journal.settle(
+            intent(5, merchant_serial_number="654321", operation="cancel", amount=None),
+            Settlement(outcome=Outcome.NOT_DONE, settled_at=NOW),
+        )
+        await journal.aclose()
+
+    asyncio.run(fill())
+    return path
+
+
+def listed(capsys: pytest.CaptureFixture[str], *arguments: object) -> list[dict[str, Any]]:
+    """Run `journal list --json` and return what it printed."""
+    assert main(["journal", "list", "--json", *map(str, arguments)]) == 0
+    return [orjson.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+class TestList:
+    """`journal list` shows what somebody on call wants to know."""
+
+    def test_it_shows_open_ones_first_and_then_what_was_settled(
+        self, path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """Order, operation, amount in NOK, key, age, state, reason, and who has it in hand."""
+        assert main(["journal", "list", "--journal", str(path)]) == 0
+        text = capsys.readouterr().out
+        assert [line.split()[0] for line in text.splitlines() if line[0] != " "][:-1] == [
+            *("open", "open"),
+            *("not_done", "refused", "done"),
+        ]
+        assert "capture  order-1  100.00 NOK  1 min ago  key key-1" in text
+        assert "the line was dead" in text
+        assert "order-1  all that remains  2 min ago" in text
+        assert "in hand of bbbbbbbb until" in text
+        assert text.endswith("2 open, 3 settled are shown.\n")
+        assert "customer" not in text
+
+    def test_for_machines_one_object_a_line(self, path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        """--json gives every fact under a name."""
+        first, second, *_ = listed(capsys, "--journal", path)
+        assert first | {"age_seconds": 0, "created_at": ""} == {
+            "state": "open",
+            "operation": "capture",
+            "order_id": "order-1",
+            "merchant_serial_number": "123456",
+            "amount": 10000,
+            "idempotency_key": "key-1",
+            "created_at": "",
+            "age_seconds": 0,
+            "settled_at": None,
+            "reason": "the line was dead",
+            "in_hand_of": None,
+            "in_hand_until": None,
+        }
+        assert second["in_hand_of"] == "b" * 32
+        assert second["in_hand_until"] is not None
+
+    @pytest.mark.parametrize(
+        ("arguments", "keys"),
+        [
+            (["--open"], ["key-1", "key-2"]),
+            (["--limit", "1"], ["key-1", "key-5"]),
+            (["--order", "order-1", "--msn", "123456"], ["key-1", "key-2"]),
+            (["--order", "order-3", "--msn", "123456"], ["key-3"]),
+            (["--order", "order-3", "--msn", "123456", "--open"], []),
+            (["--msn", "654321"], ["key-5"]),
+        ],
+    )
+    def test_what_is_chosen(
+        self, path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], keys: list[str]
+    ) -> None:
+        """--open, --limit, --order and --msn choose."""
+        assert [found["idempotency_key"] for found in listed(capsys, "--journal", path, *arguments)] == keys
+
+    def test_it_says_that_there_is_more(self, path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        """Of what is open it never shows a part as if it were all."""
+        assert main(["journal", "list", "--journal", str(path), "--limit", "1", "--open"]) == 0
+        assert "1 or more open" in capsys.readouterr().out
+
+    def test_an_order_needs_its_sales_unit(
+        self, path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The sales unit comes from --msn or the environment; without it, nothing is guessed."""
+        monkeypatch.delenv("VIPPS_MERCHANT_SERIAL_NUMBER", raising=False)
+        assert main(["journal", "list", "--journal", str(path), "--order", "order-1"]) == 2
+        assert "--msn" in capsys.readouterr().err
+        monkeypatch.setenv("VIPPS_MERCHANT_SERIAL_NUMBER", "123456")
+        assert len(listed(capsys, "--journal", path, "--order", "order-1")) == 2
+
+    def test_a_file_in_use_is_left_to_its_owner(self, path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        """A live process keeps its file: the list names it and does not wait."""
+        with owned(path):
+            assert main(["journal", "list", "--journal", str(path)]) == 2
+        assert "in use by" in capsys.readouterr().err
+
+    def test_it_makes_no_journal(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        """A mistyped path is an error, not an empty journal."""
+        for command in ("list", "recover"):
+            assert main(["journal", command, "--journal", str(tmp_path / "typo.db")]) == 2
+            assert "there is no journal" in capsys.readouterr().err
+        assert list(tmp_path.iterdir()) == []
+
+    @pytest.mark.parametrize("arguments", [[], ["--journal", "x", "--dsn", "y"], ["--journal", "x", "--limit", "0"]])
+    def test_wrong_usage_ends_with_2(self, arguments: list[str]) -> None:
+        """One store, and a positive limit."""
+        with pytest.raises(SystemExit) as caught:
+            main(["journal", "list", *arguments])
+        assert caught.value.code == 2
+
+    @pytest.mark.parametrize(
+        ("seconds", "text"), [(-5, "0 s"), (59, "59 s"), (60, "1 min"), (7200, "2 h"), (200_000, "2 d")]
+    )
+    def test_ages_are_for_people(self, seconds: float, text: str) -> None:
+        """Rounded down to the largest unit; a clock that went back shows no negative age."""
+        assert _age(seconds) == text
+
+
+@contextmanager
+def owned(path: Path) -> Iterator[None]:
+    """Have a journal file open in another event loop, as a running service has."""
+    ready, done = threading.Event(), threading.Event()
+
+    async def own() -> None:
+        journal = SqliteJournal(path)
+        await journal.open()
+        ready.set()
+        await asyncio.to_thread(done.wait)
+        await journal.aclose()
+
+    thread = threading.Thread(target=lambda: asyncio.run(own()))
+    thread.start()
+    assert ready.wait(10)
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
+class Town:
+    """A shop that runs in a thread of its own, since the command has its own event loop."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.ready, self.done = threading.Event(), threading.Event()
+        self.shop: Shop
+        self.captured = 0
+
+    async def live(self) -> None:
+        """Lose a capture on its way, close the journal, and stay until told to go."""
+        journal = SqliteJournal(self.path)
+        async with open_shop(journal) as shop:
+            self.shop = shop
+            await shop.reserve()
+            shop.line.fail("/capture", Fault.LOSE_REQUEST)
+            shop.line.fail("/details", Fault.LOSE_REQUEST)
+            async with shop.session() as vipps:
+                with pytest.raises(VippsError):
+                    await vipps.ecom.capture("order-1", amount=nok(100), transaction_text="Shipped")
+            self.ready.set()
+            await asyncio.to_thread(self.done.wait)
+            self.captured = shop.sandbox.payment("order-1").captured
+
+
+@pytest.fixture
+def town(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Town]:
+    """A sandbox, a journal with one capture that got lost, and the variables that lead there."""
+    town = Town(tmp_path / "journal.db")
+    thread = threading.Thread(target=lambda: asyncio.run(town.live()))
+    thread.start()
+    assert town.ready.wait(10)
+    for name in ("client_id", "client_secret", "subscription_key", "merchant_serial_number"):
+        monkeypatch.setenv(f"VIPPS_{name.upper()}", getattr(CREDENTIALS, name))
+    monkeypatch.setenv("VIPPS_ENVIRONMENT", "test")
+    monkeypatch.setenv("VIPPS_BASE_URL", town.shop.sandbox.url)
+    try:
+        yield town
+    finally:
+        town.done.set()
+        thread.join()
+
+
+class TestRecover:
+    """`journal recover` settles what is open."""
+
+    def test_all_settled(self, town: Town, capsys: pytest.CaptureFixture[str]) -> None:
+        """Status 0, a report, and the money moved once; a second run finds nothing."""
+        assert main(["journal", "recover", "--journal", str(town.path)]) == 0
+        assert capsys.readouterr().out.startswith("1 looked at: 0 had taken effect, 1 sent again")
+        assert main(["journal", "recover", "--journal", str(town.path)]) == 0
+        assert capsys.readouterr().out.startswith("0 looked at")
+
+    def test_for_machines(self, town: Town, capsys: pytest.CaptureFixture[str]) -> None:
+        """--json prints one object, and nothing else."""
+        assert main(["journal", "recover", "--journal", str(town.path), "--json"]) == 0
+        printed = capsys.readouterr()
+        report = orjson.loads(printed.out)
+        assert (report["complete"], report["sent_again"], report["left_open"]) == (True, 1, [])
+        assert printed.err == ""
+
+    def test_something_stays_open(
+        self, town: Town, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Status 1, and what stays open is named with its reason; with progress if that is due."""
+        monkeypatch.setattr("vipps_async.cli.journal._PROGRESS_EVERY", 0.0)
+        monkeypatch.setenv("VIPPS_BASE_URL", "http://127.0.0.1:1")
+        assert main(["journal", "recover", "--journal", str(town.path)]) == 1
+        printed = capsys.readouterr()
+        assert "stays open: capture of 100.00 NOK, order order-1, key " in printed.out
+        assert "1 seen, 0 settled, 1 stay open" in printed.err
+
+    def test_in_other_hands(self, town: Town, capsys: pytest.CaptureFixture[str]) -> None:
+        """A process that died a moment ago still has it in hand: status 1, and until when."""
+
+        async def take() -> None:
+            journal = SqliteJournal(town.path)
+            await journal.open()
+            (entry,) = [entry async for entry in journal.open_entries()]
+            await journal.begin(entry.intent, owner="dead", lease=600)
+            await journal.aclose()
+
+        asyncio.run(take())
+        assert main(["journal", "recover", "--journal", str(town.path)]) == 1
+        assert "1 are in other hands, until" in capsys.readouterr().out
+
+    def test_without_keys_it_ends_with_2(
+        self, path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Missing variables are named."""
+        monkeypatch.delenv("VIPPS_CLIENT_SECRET", raising=False)
+        assert main(["journal", "recover", "--journal", str(path)]) == 2
+        assert "VIPPS_CLIENT_SECRET" in capsys.readouterr().err
+
+    def test_a_journal_in_use_is_left_to_its_owner(self, town: Town, capsys: pytest.CaptureFixture[str]) -> None:
+        """Status 2: the running process recovers its own file."""
+        with owned(town.path):
+            assert main(["journal", "recover", "--journal", str(town.path)]) == 2
+        assert "in use by" in capsys.readouterr().err

@@ -1,0 +1,689 @@
+"""What JournalledRunner promises: nothing leaves before its intent is durable, nothing is called known that is not."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
+from typing import Any, cast
+
+import orjson
+import pytest
+from attrs import frozen
+
+from tests.faults.shop import TWO_TRIES, Fault, Shop, open_shop
+from vipps_async import (
+    ApiError,
+    AuthenticationError,
+    CaptureError,
+    ConfigurationError,
+    DuplicateOrderError,
+    Effect,
+    IdempotencyMismatchError,
+    JournalError,
+    OrderLockedError,
+    OutcomeUnknown,
+    PaymentUrlLostError,
+    RateLimitedError,
+    RequestNotSent,
+    SettledBy,
+    UnexpectedResponseError,
+    VippsError,
+    VippsSession,
+    nok,
+)
+from vipps_async.core import journalling
+from vipps_async.core.clock import SystemClock
+from vipps_async.core.converter import decode
+from vipps_async.core.events import EventLog
+from vipps_async.core.journalling import JournalledRunner, outcome_of
+from vipps_async.core.operation import Call, Note
+from vipps_async.core.pipeline import Pipeline
+from vipps_async.ecom.answers import CaptureResult, InitiatedPayment
+from vipps_async.ecom.operations import CAPTURE, INITIATE
+from vipps_async.ecom.requests import MerchantInfoPayment, PaymentActionsRequest, Transaction
+from vipps_async.errors import ErrorInfo
+from vipps_async.journals.memory import MemoryJournal
+from vipps_async.journals.protocol import Entry, Intent, Outcome, Settlement, Standing
+
+KEY = "key-1"
+
+
+@pytest.fixture
+async def shop() -> AsyncIterator[Shop]:
+    """A shop with one order over 500 kr that is reserved."""
+    async with open_shop() as shop:
+        await shop.reserve()
+        yield shop
+
+
+async def capture(vipps: VippsSession, *, amount: int = nok(100), key: str = KEY, order_id: str = "order-1") -> Any:
+    """Capture a part of an order."""
+    return await vipps.ecom.capture(order_id, amount=amount, transaction_text="Shipped", idempotency_key=key)
+
+
+class BrokenJournal(MemoryJournal):
+    """Fails, hangs or errs where a test tells it to."""
+
+    def __init__(self, **on: Callable[[], Awaitable[None]]) -> None:
+        super().__init__()
+        self.on = on
+
+    async def begin(self, intent: Intent, *, owner: str, lease: float) -> tuple[Standing, Entry]:
+        if "begin" in self.on:
+            await self.on["begin"]()
+        answer = await super().begin(intent, owner=owner, lease=lease)
+        if "begun" in self.on:
+            await self.on["begun"]()
+        return answer
+
+    async def settle(self, intent: Intent, settlement: Settlement, *, owner: str | None = None) -> None:
+        if "settle" in self.on:
+            await self.on["settle"]()
+        await super().settle(intent, settlement, owner=owner)
+
+    async def release(self, intent: Intent, *, note: str, owner: str | None = None) -> None:
+        if "release" in self.on:
+            await self.on["release"]()
+        await super().release(intent, note=note, owner=owner)
+
+
+async def fail() -> None:
+    """Fail as a store does."""
+    raise JournalError("the disk is full")
+
+
+async def hang() -> None:
+    """Never answer."""
+    await asyncio.Event().wait()
+
+
+class ScriptedPipeline:
+    """Ends each call as told, and looks into the journal while it is on its way."""
+
+    def __init__(self, *ends: object, journal: MemoryJournal) -> None:
+        self.clock = SystemClock()
+        self.log = EventLog()
+        self.ends = list(ends)
+        self.journal = journal
+        self.bodies: list[bytes | None] = []
+        self.open_when_sent: list[int] = []
+
+    async def run_rendered(self, call: Call[Any], body: bytes | None) -> Any:
+        """Note what is sent, and end as the script says."""
+        self.bodies.append(body)
+        self.open_when_sent.append(len([entry async for entry in self.journal.open_entries()]))
+        end = self.ends.pop(0)
+        if isinstance(end, BaseException):
+            raise end
+        return end
+
+    async def run(self, call: Call[Any]) -> Any:
+        """Run a call that is not journalled."""
+        return await self.run_rendered(call, None)
+
+
+def capture_call(key: str = KEY, order_id: str = "order-1") -> Call[CaptureResult]:
+    """Make a capture as the eCom API does, without a way to ask afterwards."""
+    body = PaymentActionsRequest(
+        merchant_info=MerchantInfoPayment(merchant_serial_number="123456"),
+        transaction=Transaction(amount=100_00, transaction_text="Shipped"),
+    )
+    return Call(
+        operation=CAPTURE,
+        path=CAPTURE.path_for(order_id),
+        order_id=order_id,
+        body=body,
+        idempotency_key=key,
+        note=Note(amount=100_00, transaction_text="Shipped"),
+    )
+
+
+@frozen
+class Bench:
+    """A runner over a scripted pipeline."""
+
+    runner: JournalledRunner
+    pipeline: ScriptedPipeline
+    journal: MemoryJournal
+
+    async def entry(self) -> Entry:
+        """Return the one entry."""
+        (entry,) = [entry async for entry in self.journal.recent_entries()]
+        return entry
+
+
+@asynccontextmanager
+async def bench(*ends: object, journal: MemoryJournal | None = None, deadline: float = 20.0) -> AsyncIterator[Bench]:
+    """Put a runner before a script."""
+    journal = journal or MemoryJournal()
+    pipeline = ScriptedPipeline(*ends, journal=journal)
+    runner = JournalledRunner(cast("Pipeline", pipeline), journal, merchant_serial_number="123456", deadline=deadline)
+    yield Bench(runner, pipeline, journal)
+    await runner.aclose()
+
+
+DONE = CaptureResult(order_id="order-1")
+
+
+class TestBeforeItLeaves:
+    """The intent is durable before anything is sent, or nothing is sent."""
+
+    async def test_the_intent_stands_in_the_journal_when_the_request_leaves(self) -> None:
+        """At the moment of sending, the entry is there and open."""
+        async with bench(DONE) as at:
+            await at.runner.run(capture_call())
+            assert at.pipeline.open_when_sent == [1]
+
+    async def test_the_intent_holds_what_recovery_needs(self) -> None:
+        """Key, order, sales unit, amount, text, the exact bytes and their digest are noted."""
+        async with bench(DONE) as at:
+            await at.runner.run(capture_call())
+            intent = (await at.entry()).intent
+            assert (intent.key, intent.operation, intent.order_id) == (KEY, "capture", "order-1")
+            assert (intent.merchant_serial_number, intent.amount, intent.transaction_text) == (
+                "123456",
+                100_00,
+                "Shipped",
+            )
+            assert intent.body == at.pipeline.bodies[0]
+            assert intent.digest == hashlib.sha256(intent.body or b"").hexdigest()
+
+    async def test_a_journal_that_fails_lets_nothing_out(self) -> None:
+        """If the intent cannot be made durable, nothing is sent, and the error says which call it was."""
+        async with bench(DONE, journal=BrokenJournal(begin=fail)) as at:
+            with pytest.raises(JournalError, match="the disk is full") as caught:
+                await at.runner.run(capture_call())
+            assert at.pipeline.bodies == []
+            error = caught.value
+            assert (error.operation, error.order_id, error.idempotency_key) == ("capture", "order-1", KEY)
+            assert error.effect is Effect.NONE
+
+    async def test_one_error_of_the_store_for_many_calls_is_told_to_each_by_itself(self) -> None:
+        """A store may raise one error for a whole group: each call gets a copy with its own order."""
+        shared = JournalError("the disk is full")
+
+        async def fail_all() -> None:
+            raise shared
+
+        async with bench(journal=BrokenJournal(begin=fail_all)) as at:
+            calls = [at.runner.run(capture_call(order_id=f"order-{number}")) for number in range(2)]
+            errors = await asyncio.gather(*calls, return_exceptions=True)
+            assert [getattr(error, "order_id", None) for error in errors] == ["order-0", "order-1"]
+            assert shared.order_id is None
+
+    async def test_a_journal_that_hangs_lets_nothing_out(self) -> None:
+        """A journal that does not answer ends the call within its deadline, with nothing sent."""
+        async with bench(DONE, journal=BrokenJournal(begin=hang), deadline=0.05) as at:
+            with pytest.raises(JournalError, match="did not answer"):
+                await at.runner.run(capture_call())
+            assert at.pipeline.bodies == []
+
+    async def test_an_intent_whose_begin_answered_too_late_is_free_for_recovery(self) -> None:
+        """If it is in the journal all the same, it is open, with the reason and in nobody's hands."""
+        async with bench(DONE, journal=BrokenJournal(begun=hang), deadline=0.05) as at:
+            with pytest.raises(JournalError):
+                await at.runner.run(capture_call())
+            entry = await at.entry()
+            assert (entry.settlement, entry.owner) == (None, "")
+            assert "in time" in entry.note
+
+    async def test_cancelled_while_the_intent_is_written_it_is_free_for_recovery(self) -> None:
+        """A call that is cancelled before it was sent leaves no lease behind."""
+        begun = asyncio.Event()
+
+        async def stall() -> None:
+            begun.set()
+            await hang()
+
+        async with bench(DONE, journal=BrokenJournal(begun=stall)) as at:
+            task = asyncio.create_task(at.runner.run(capture_call()))
+            await begun.wait()
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            entry = await at.entry()
+            assert (entry.settlement, entry.owner, entry.note) == (None, "", "cancelled before it was sent")
+            assert at.pipeline.bodies == []
+
+    async def test_the_body_is_rendered_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The bytes that are noted are the bytes that are sent: rendering happens once a call."""
+        rendered: list[bytes | None] = []
+        render = journalling.render
+
+        def counting(call: Call[Any]) -> bytes | None:
+            rendered.append(render(call))
+            return rendered[-1]
+
+        monkeypatch.setattr(journalling, "render", counting)
+        async with bench(DONE) as at:
+            await at.runner.run(capture_call())
+            assert len(rendered) == 1
+            assert at.pipeline.bodies[0] is rendered[0]
+
+    async def test_a_closed_session_begins_nothing(self, shop: Shop) -> None:
+        """After closing, a call is refused before anything is noted, so that recovery will not carry it out."""
+        vipps = shop.session()
+        async with vipps:
+            pass
+        with pytest.raises(ConfigurationError, match="closed"):
+            await capture(vipps)
+        assert await shop.entries() == []
+
+    async def test_a_read_leaves_no_note(self, shop: Shop) -> None:
+        """Details are not journalled, and do not even open the journal."""
+        journal = MemoryJournal()
+        await shop.session(journal=journal).ecom.details("order-1")
+        assert not journal.is_open
+
+    async def test_an_approval_leaves_no_note(self, shop: Shop) -> None:
+        """Approving in a test moves no money of the merchant's asking, and holds a phone number: it is not noted."""
+        vipps = shop.session()
+        payment = await vipps.ecom.initiate(
+            order_id="order-2",
+            amount=nok(100),
+            transaction_text="Socks",
+            callback_prefix="https://example.com/callbacks",
+            fall_back="https://example.com/back",
+        )
+        await vipps.ecom.approve("order-2", mobile_number="12345678", token=payment.token or "")
+        assert [entry.intent.operation for entry in await shop.entries("order-2")] == ["initiate"]
+
+
+def api_error(cls: type[ApiError], group: str = "", code: str = "", **facts: Any) -> ApiError:
+    """Make an error as Vipps' answer would."""
+    return cls("no", status=400, errors=(ErrorInfo(group, code, "text"),), **facts)
+
+
+#: How a call ends, and what the journal then has: an outcome, or None for an entry that is open with a reason.
+ENDS: dict[str, tuple[BaseException, Outcome | None]] = {
+    "not sent": (RequestNotSent("refused"), Outcome.NOT_DONE),
+    "unknown": (OutcomeUnknown("broken"), None),
+    "unreadable": (UnexpectedResponseError("html", status=200, body="<html>"), None),
+    "unreadable redirect": (UnexpectedResponseError("302", status=302, body="", effect=Effect.POSSIBLE), None),
+    "unreadable token": (UnexpectedResponseError("token", status=200, body="", effect=Effect.NONE), Outcome.NOT_DONE),
+    "session closed": (ConfigurationError("closed"), Outcome.NOT_DONE),
+    "more than is reserved": (api_error(CaptureError, "Payment", "61"), Outcome.REFUSED),
+    "nothing reserved yet": (api_error(CaptureError, "Payment", "62"), Outcome.NOT_DONE),
+    "an unknown code": (api_error(CaptureError, "Payment", "4711"), Outcome.REFUSED),
+    "key with another payload": (api_error(IdempotencyMismatchError, "Payment", "93"), Outcome.REFUSED),
+    "duplicate order": (api_error(DuplicateOrderError, "Merchant", "34"), Outcome.REFUSED),
+    "url lost": (api_error(PaymentUrlLostError), None),
+    "locked": (api_error(OrderLockedError, "VippsError", "94", retryable=True), Outcome.NOT_DONE),
+    "throttled": (api_error(RateLimitedError, retryable=True), Outcome.NOT_DONE),
+    "keys refused": (api_error(AuthenticationError), Outcome.NOT_DONE),
+    "refused, perhaps done": (api_error(CaptureError, "Payment", "61", effect=Effect.POSSIBLE), None),
+    "cancelled": (asyncio.CancelledError(), None),
+    "a mistake in a transport": (TypeError("oops"), None),
+}
+
+
+class TestAfterwards:
+    """What is noted afterwards is what is known, and nothing else."""
+
+    @pytest.mark.parametrize("end", ENDS.values(), ids=ENDS.keys())
+    async def test_what_is_noted_for_each_way_to_end(self, end: tuple[BaseException, Outcome | None]) -> None:
+        """Each kind of error is noted as refused, as not done, or left open with a reason and without an owner."""
+        raised, expected = end
+        async with bench(raised) as at:
+            with pytest.raises(type(raised)) as caught:
+                await at.runner.run(capture_call())
+            assert caught.value is raised
+            entry = await at.entry()
+            assert (entry.settlement and entry.settlement.outcome) == expected
+            if expected is None:
+                assert entry.owner == ""
+                assert entry.note
+
+    async def test_a_result_is_noted_as_done_with_its_answer(self) -> None:
+        """The answer on record reads back as the result."""
+        async with bench(DONE) as at:
+            assert await at.runner.run(capture_call()) is DONE
+            entry = await at.entry()
+            assert entry.settlement is not None
+            assert entry.settlement.outcome is Outcome.DONE
+            assert decode(entry.settlement.answer, CaptureResult) == DONE
+
+    @pytest.mark.parametrize("broken", [fail, hang], ids=["fails", "hangs"])
+    async def test_a_journal_that_fails_after_sending_hides_no_result(
+        self, broken: Callable[[], Awaitable[None]], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The caller learns that money moved though the outcome cannot be noted; the entry stays open."""
+        monkeypatch.setattr(journalling, "_NOTE_PATIENCE", 0.02)
+        async with bench(DONE, journal=BrokenJournal(settle=broken)) as at:
+            assert await at.runner.run(capture_call()) is DONE
+            assert (await at.entry()).settlement is None
+
+    @pytest.mark.parametrize("broken", [fail, hang], ids=["fails", "hangs"])
+    async def test_a_journal_that_fails_after_sending_hides_no_error(
+        self, broken: Callable[[], Awaitable[None]], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The caller gets the error of the call, not the journal's."""
+        monkeypatch.setattr(journalling, "_NOTE_PATIENCE", 0.02)
+        async with bench(OutcomeUnknown("broken"), journal=BrokenJournal(release=broken)) as at:
+            with pytest.raises(OutcomeUnknown):
+                await at.runner.run(capture_call())
+
+    async def test_a_coroutine_that_is_thrown_away_ends_quietly(self) -> None:
+        """If the loop is gone, nothing is awaited any more; the entry stays open until its lease ends."""
+        async with bench(DONE) as at:
+            waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+            async def never(_call: object, _body: object) -> None:
+                await waiting
+
+            at.pipeline.run_rendered = never  # type: ignore[method-assign]  # the script's end is to hang
+            coroutine = at.runner.run(capture_call())
+            stepped = coroutine.__await__()
+            next(stepped)
+            stepped.close()
+            assert (await at.entry()).settlement is None
+
+    def test_outcome_of_never_calls_done_what_it_does_not_know(self) -> None:
+        """No error whose effect is possible or probable becomes an outcome."""
+        for error, _ in ENDS.values():
+            if isinstance(error, VippsError) and error.effect is not Effect.NONE:
+                assert outcome_of(error) is None
+
+
+class TestTheSameKeyAgain:
+    """A key stands for one operation, for all time."""
+
+    async def test_settled_as_done_the_result_comes_from_the_journal(self, shop: Shop) -> None:
+        """Nothing is sent, and the result says what it rests on."""
+        first = await capture(shop.session())
+        sent = len(shop.line.requests)
+        again = await capture(shop.session())
+        assert len(shop.line.requests) == sent
+        assert again.settled_by is SettledBy.JOURNAL
+        assert again.transaction == first.transaction
+        assert again.transaction_summary == first.transaction_summary
+        assert shop.sandbox.payment("order-1").captured == nok(100)
+
+    async def test_another_payload_is_refused_before_anything_is_sent(self, shop: Shop) -> None:
+        """The same key with another amount raises without I/O, whatever became of the first."""
+        vipps = shop.session()
+        await capture(vipps)
+        sent = len(shop.line.requests)
+        with pytest.raises(IdempotencyMismatchError, match="another payload") as caught:
+            await capture(vipps, amount=nok(200))
+        assert len(shop.line.requests) == sent
+        assert caught.value.idempotency_key == KEY
+
+    async def test_the_same_key_on_another_order_or_operation_is_another_operation(self, shop: Shop) -> None:
+        """Vipps keeps keys apart by order and endpoint, and so does the journal."""
+        await shop.reserve("order-2")
+        vipps = shop.session()
+        await capture(vipps)
+        await capture(vipps, order_id="order-2")
+        await vipps.ecom.refund("order-1", amount=nok(100), transaction_text="Shipped", idempotency_key=KEY)
+        assert [shop.sandbox.payment(order).captured for order in ("order-1", "order-2")] == [nok(100), nok(100)]
+        assert shop.sandbox.payment("order-1").refunded == nok(100)
+
+    async def test_a_lasting_refusal_is_raised_again(self, shop: Shop) -> None:
+        """Class, status, codes and advice are those of the first time; nothing is sent; no state is shared."""
+        vipps = shop.session()
+        with pytest.raises(CaptureError) as first:
+            await capture(vipps, amount=nok(501))
+        sent = len(shop.line.requests)
+        with pytest.raises(CaptureError, match="nothing was sent now") as again:
+            await capture(vipps, amount=nok(501))
+        with pytest.raises(CaptureError) as third:
+            await capture(vipps, amount=nok(501))
+        assert len(shop.line.requests) == sent
+        assert (again.value.status, again.value.errors) == (first.value.status, first.value.errors)
+        assert again.value.advice.startswith(first.value.advice)
+        assert (again.value.effect, again.value.operation, again.value.order_id) == (Effect.NONE, "capture", "order-1")
+        assert third.value is not again.value
+        assert str(third.value) == str(again.value)
+
+    async def test_what_was_not_done_may_be_begun_again(self, shop: Shop) -> None:
+        """After a request that was not sent, the same key goes on as if nothing had been."""
+        vipps = shop.session()
+        shop.line.fail("/capture", Fault.NOT_SENT)
+        with pytest.raises(RequestNotSent):
+            await capture(vipps)
+        assert (await capture(vipps)).settled_by is SettledBy.ANSWER
+        settlement = (await shop.entry()).settlement
+        assert settlement is not None
+        assert settlement.outcome is Outcome.DONE
+
+    async def test_of_two_tasks_one_goes_on(self, shop: Shop) -> None:
+        """While one has it in hand, the other is told so, and that money may have moved."""
+        vipps = shop.session()
+        ends = await asyncio.gather(*(capture(vipps) for _ in range(5)), return_exceptions=True)
+        locked = [end for end in ends if isinstance(end, OrderLockedError)]
+        assert len(locked) == 4
+        assert {error.effect for error in locked} == {Effect.POSSIBLE}
+        assert all(error.retryable for error in locked)
+        assert len(shop.line.sent("/capture")) == 1
+
+    async def test_of_two_sessions_one_goes_on(self, shop: Shop) -> None:
+        """Two workers on one journal do not both send the same key."""
+        ends = await asyncio.gather(capture(shop.session()), capture(shop.session()), return_exceptions=True)
+        assert sorted(type(end).__name__ for end in ends) == ["CaptureResult", "OrderLockedError"]
+        assert len(shop.line.sent("/capture")) == 1
+
+    async def test_an_answer_on_record_that_cannot_be_read_says_that_it_is_done(self) -> None:
+        """A record of another version raises a JournalError that says that the operation took effect."""
+        async with bench() as at:
+            await at.runner.open()
+            call = capture_call()
+            intent = at.runner._intent(call, journalling.render(call))
+            done = Settlement(outcome=Outcome.DONE, answer=b"[]", settled_at=datetime(2026, 1, 1, tzinfo=UTC))
+            await at.journal.settle(intent, done)
+            with pytest.raises(JournalError, match="done since 2026-01-01") as caught:
+                await at.runner.run(call)
+            assert caught.value.effect is Effect.PROBABLE
+            assert at.pipeline.bodies == []
+
+
+class TestAfterAnEarlierAttempt:
+    """A key whose entry is open may have taken effect: a later attempt must not call it harmless."""
+
+    async def begin_and_lose(self, shop: Shop, fault: Fault) -> None:
+        """Capture with a line that leaves the outcome unknown."""
+        shop.line.fail("/capture", fault)
+        shop.line.fail("/details", Fault.LOSE_REQUEST)
+        with pytest.raises(OutcomeUnknown):
+            await capture(shop.session())
+        assert (await shop.entry()).settlement is None
+
+    async def test_not_sent_now_is_not_not_done(self, shop: Shop) -> None:
+        """The first attempt took effect unseen, the second one is not sent: details prove the first."""
+        await self.begin_and_lose(shop, Fault.LOSE_ANSWER)
+        shop.line.fail("/capture", Fault.NOT_SENT)
+        result = await capture(shop.session())
+        assert result.settled_by is SettledBy.DETAILS
+        settlement = (await shop.entry()).settlement
+        assert settlement is not None
+        assert settlement.outcome is Outcome.DONE
+
+    async def test_not_sent_now_and_nothing_to_be_found_out_is_unknown(self, shop: Shop) -> None:
+        """With the line dead, the caller is told that money may have moved, and the entry stays open."""
+        await self.begin_and_lose(shop, Fault.LOSE_ANSWER)
+        shop.line.always.update({"/capture": Fault.NOT_SENT, "/details": Fault.NOT_SENT})
+        with pytest.raises(OutcomeUnknown, match="earlier attempt") as caught:
+            await capture(shop.session())
+        assert caught.value.effect is Effect.POSSIBLE
+        assert caught.value.idempotency_key == KEY
+        entry = await shop.entry()
+        assert entry.settlement is None
+        assert "earlier attempt" in entry.note
+
+    async def test_the_same_after_a_crash(self, shop: Shop) -> None:
+        """An owner that died has left no reason, only a lease that ran out: it counts as an earlier attempt."""
+        await self.begin_and_lose(shop, Fault.LOSE_ANSWER)
+        intent = (await shop.entry()).intent
+        await shop.journal.begin(intent, owner="somebody who dies", lease=60)
+        await shop.journal.release(intent, note="")
+        await shop.journal.begin(intent, owner="somebody who dies", lease=60)
+        shop.hands.let_leases_run_out()
+        shop.line.always.update({"/capture": Fault.NOT_SENT, "/details": Fault.NOT_SENT})
+        with pytest.raises(OutcomeUnknown):
+            await capture(shop.session())
+        assert (await shop.entry()).settlement is None
+
+    async def test_proven_absent_and_not_sent_is_not_done(self, shop: Shop) -> None:
+        """If details prove that the first attempt never arrived, nothing happened at all."""
+        await self.begin_and_lose(shop, Fault.LOSE_REQUEST)
+        shop.line.fail("/capture", Fault.NOT_SENT)
+        with pytest.raises(RequestNotSent):
+            await capture(shop.session())
+        settlement = (await shop.entry()).settlement
+        assert settlement is not None
+        assert settlement.outcome is Outcome.NOT_DONE
+
+    async def test_what_was_not_done_before_needs_no_question(self, shop: Shop) -> None:
+        """An entry that was settled as not done, and is again not sent, is not asked about."""
+        shop.line.always["/capture"] = Fault.NOT_SENT
+        for _ in range(2):
+            with pytest.raises(RequestNotSent):
+                await capture(shop.session())
+        assert shop.line.sent("/details") == []
+
+    async def test_the_same_key_and_bytes_are_sent(self, shop: Shop) -> None:
+        """Taken over, it goes out as it went out first."""
+        await self.begin_and_lose(shop, Fault.LOSE_ANSWER)
+        await capture(shop.session())
+        first, second = shop.line.sent("/capture")
+        assert first.body == second.body
+        assert first.headers["X-Request-Id"] == second.headers["X-Request-Id"] == KEY
+        assert shop.sandbox.payment("order-1").captured == nok(100)
+
+    async def test_a_refusal_of_the_earlier_attempt_is_found_out(self, shop: Shop) -> None:
+        """The first attempt was refused unseen, the second is not sent: the refusal is what is raised and noted."""
+        shop.line.fail("/capture", Fault.LOSE_ANSWER)
+        shop.line.fail("/details", Fault.LOSE_REQUEST)
+        with pytest.raises(OutcomeUnknown):
+            await capture(shop.session(), amount=nok(501))
+        shop.line.fail("/capture", Fault.NOT_SENT)
+        with pytest.raises(CaptureError, match="on record as failed"):
+            await capture(shop.session(), amount=nok(501))
+        settlement = (await shop.entry()).settlement
+        assert settlement is not None
+        assert settlement.outcome is Outcome.REFUSED
+
+
+class TestInitiate:
+    """Initiate is noted so that a payment whose URL got lost can be found."""
+
+    SECRETS = ("98765432", "secret-auth-token", "Kari Nordmann")
+
+    async def initiate(self, shop: Shop) -> InitiatedPayment:
+        """Initiate with personal data."""
+        return await shop.session(retry=TWO_TRIES).ecom.initiate(
+            order_id="order-9",
+            amount=nok(100),
+            transaction_text="Socks",
+            callback_prefix="https://example.com/callbacks",
+            fall_back="https://example.com/back",
+            mobile_number=self.SECRETS[0],
+            auth_token=self.SECRETS[1],
+        )
+
+    @pytest.mark.parametrize("fault", [None, *(fault for fault in Fault)])
+    async def test_no_personal_datum_and_no_token_is_in_the_journal(self, shop: Shop, fault: Fault | None) -> None:
+        """However it ends, neither number nor tokens are in the entry; its body is not kept."""
+        if fault is not None:
+            shop.line.fail("/payments", fault)
+        payment = None
+        with suppress(VippsError, TypeError):
+            payment = await self.initiate(shop)
+        entry = await shop.entry("order-9")
+        answer = b"" if entry.settlement is None else entry.settlement.answer
+        text = repr(entry) + repr(entry.intent.body) + answer.decode()
+        assert entry.intent.body is None
+        for secret in (*self.SECRETS, (payment and payment.token) or "-none-"):
+            assert secret not in text
+
+    async def test_a_lost_url_stays_open_until_recovery_tells(self, shop: Shop) -> None:
+        """The payment exists, its URL is gone: the entry stays open so that a recovery lists it."""
+        shop.line.fail("/payments", Fault.LOSE_ANSWER)
+        with pytest.raises(PaymentUrlLostError):
+            await self.initiate(shop)
+        assert (await shop.entry("order-9")).settlement is None
+        report = await shop.session().recover()
+        assert report.urls_lost == ["order-9"]
+
+    async def test_a_duplicate_is_noted_as_refused(self, shop: Shop) -> None:
+        """An order id that was used before is refused for good."""
+        await self.initiate(shop)
+        with pytest.raises(DuplicateOrderError):
+            await self.initiate(shop)
+        outcomes = [entry.settlement and entry.settlement.outcome for entry in await shop.entries("order-9")]
+        assert outcomes == [Outcome.DONE, Outcome.REFUSED]
+
+    async def test_its_result_is_not_on_record(self) -> None:
+        """The answer has a token in its URL: only that it was answered is kept."""
+        call = Call(
+            operation=INITIATE,
+            path=INITIATE.path,
+            order_id="order-9",
+            note=Note(amount=100, transaction_text="x", keep_body=False, keep_answer=False),
+        )
+        async with bench(InitiatedPayment(order_id="order-9", url="https://x?token=t")) as at:
+            await at.runner.run(call)
+            settlement = (await at.entry()).settlement
+            assert settlement is not None
+            assert orjson.loads(settlement.answer) == {}
+
+
+class TestOpeningAndClosing:
+    """Whoever opens a journal closes it."""
+
+    async def test_it_is_opened_by_the_first_call_and_closed_with_the_session(self, shop: Shop) -> None:
+        """A journal that was not open before belongs to the session."""
+        journal = MemoryJournal()
+        vipps = shop.session(journal=journal)
+        await asyncio.gather(*(capture(vipps, key=f"key-{number}") for number in range(3)))
+        assert journal.is_open
+        await vipps.aclose()
+        assert not journal.is_open
+
+    async def test_one_that_was_open_stays_open(self, shop: Shop) -> None:
+        """A journal that its owner opened is only flushed."""
+        vipps = shop.session()
+        await capture(vipps)
+        await vipps.aclose()
+        assert shop.journal.is_open
+
+    async def test_one_that_its_owner_closed_is_left_alone(self, shop: Shop) -> None:
+        """A session that closes after the journal's owner has closed it does not fail over it."""
+        journal = MemoryJournal()
+        await journal.open()
+        vipps = shop.session(journal=journal)
+        await capture(vipps)
+        await journal.aclose()
+        await vipps.aclose()
+
+    async def test_a_journal_that_cannot_be_opened_keeps_the_session_from_opening(self, shop: Shop) -> None:
+        """A broken journal is found out when the session opens, not at the first capture."""
+
+        class Damaged(MemoryJournal):
+            async def open(self) -> None:
+                raise JournalError("damaged")
+
+        with pytest.raises(JournalError, match="damaged"):
+            async with shop.session(journal=Damaged()):
+                pass
+
+    async def test_what_is_unfinished_can_be_asked_for(self, shop: Shop) -> None:
+        """A cancelled caller finds the key that was made for the call, and goes on with it."""
+        vipps = shop.session()
+        shop.line.fail("/capture", Fault.BUG)
+        with pytest.raises(TypeError):
+            await vipps.ecom.capture("order-1", amount=nok(100), transaction_text="Shipped")
+        (left,) = await vipps.unfinished("order-1")
+        assert "TypeError" in left.reason
+        result = await capture(vipps, key=left.intent.key)
+        assert result.transaction is not None
+        assert await vipps.unfinished("order-1") == []
+        assert shop.sandbox.payment("order-1").captured == nok(100)
+
+    async def test_without_a_journal_nothing_can_be_asked_for(self, shop: Shop) -> None:
+        """A session without a journal says so."""
+        with pytest.raises(ConfigurationError, match="no journal"):
+            await shop.session(journalled=False).unfinished("order-1")
