@@ -12,7 +12,7 @@ import aiohttp
 import pytest
 
 from tests.sandbox.driver import Merchant, Shop, merchant_at, until
-from vipps_async.sandbox import Address, Customer, SandboxError, SandboxServer, State
+from vipps_async.sandbox import Address, Customer, SandboxCredentials, SandboxError, SandboxServer, State
 from vipps_async.sandbox import callbacks as callbacks_module
 from vipps_async.sandbox import wallet as wallet_module
 
@@ -427,3 +427,61 @@ async def test_user_agents_are_told_apart(sandbox: SandboxServer, merchant: Merc
     await sandbox.callbacks_delivered()
     assert place.received[0][2]["User-Agent"] == "Vipps-Sandbox"
     assert aiohttp.http.SERVER_SOFTWARE not in place.received[0][2].values()
+
+
+async def test_an_error_in_the_workers_is_seen(
+    sandbox: SandboxServer, merchant: Merchant, place: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that fails makes waiting and closing fail, instead of waiting for ever."""
+    async with SandboxServer() as healthy:
+        sender = healthy._sender
+
+    async def broken(_job: object) -> None:
+        raise LookupError("broken on purpose")
+
+    monkeypatch.setattr(callbacks_module, "_WORKERS", 1)
+    await sender.start()
+    monkeypatch.setattr(sender, "call", broken)
+    for _ in range(2):
+        sender.send(
+            callbacks_module.CallbackJob(kind="payment", order_id="a", method="POST", url=place.url, auth_token=None)
+        )
+    with pytest.raises(ExceptionGroup):
+        await sender.delivered()
+    with pytest.raises(ExceptionGroup):
+        await sender.aclose()
+
+
+async def test_a_large_answer_is_not_read_to_its_end(sandbox: SandboxServer, place: Shop) -> None:
+    """A merchant cannot fill the sandbox's memory."""
+    place.answer = b"x" * (600 * 1024)
+    job = callbacks_module.CallbackJob(kind="payment", order_id="a", method="POST", url=place.url, auth_token=None)
+    answer = await sandbox._sender.call(job)
+    assert answer is not None
+    assert len(answer[1]) == 256 * 1024
+
+
+async def test_user_info_belongs_to_the_sales_unit() -> None:
+    """Keys of another sales unit learn nothing of the customer."""
+    mine, other = (
+        SandboxCredentials(
+            client_id=f"{name}-id",
+            client_secret=f"{name}-secret",
+            subscription_key=f"{name}-key",
+            merchant_serial_numbers={msn},
+        )
+        for name, msn in (("client", "123456"), ("other", "654321"))
+    )
+    async with SandboxServer(credentials=[mine, other], sub_delay=0.0) as sandbox:
+        async with merchant_at(sandbox.url, log_in=False) as merchant:
+            merchant.headers["Ocp-Apim-Subscription-Key"] = "client-key"
+            await merchant.log_in()
+            await merchant.initiate("acme-1", transaction={"scope": "email address"})
+            await sandbox.approve("acme-1")
+            sub = (await merchant.details("acme-1")).json["sub"]
+            claims = (await merchant.call("GET", f"/vipps-userinfo-api/userinfo/{sub}")).json
+            assert set(claims) == {"sub", "email", "email_verified", "address", "other_addresses"}
+        async with merchant_at(sandbox.url, "654321", log_in=False) as stranger:
+            stranger.headers["Ocp-Apim-Subscription-Key"] = "other-key"
+            await stranger.log_in("other")
+            assert (await stranger.call("GET", f"/vipps-userinfo-api/userinfo/{sub}")).status == 404

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import json
 import time
-from collections.abc import AsyncIterator
 from typing import Any
 
 import aiohttp
@@ -35,14 +34,14 @@ REQUEST_FAULTS = [fault for fault in Fault if fault not in CALLBACK]
 
 
 @pytest.fixture
-async def reserved(sandbox: SandboxServer, merchant: Merchant) -> AsyncIterator[SandboxServer]:
+async def reserved(sandbox: SandboxServer, merchant: Merchant) -> SandboxServer:
     """An order acme-1 with 49900 øre reserved, and short waits."""
     sandbox.faults.stall_seconds = 0.1
     sandbox.faults.drip_seconds = 0.1
     sandbox.faults.refusal_seconds = 0.1
     await merchant.initiate("acme-1")
     await sandbox.approve("acme-1")
-    yield sandbox
+    return sandbox
 
 
 @pytest.mark.parametrize("fault", REQUEST_FAULTS, ids=lambda fault: fault.value)
@@ -286,6 +285,14 @@ def test_a_seed_replays_in_any_order() -> None:
     assert len({str(faults) for faults in straight.values()}) > 10
 
 
+def test_each_key_and_each_attempt_has_its_own_fate() -> None:
+    """Neither two keys of one order nor two attempts with one key share their draw."""
+    faults = Faults()
+    faults.randomise(rate=0.5, seed=7)
+    assert len({faults.pick("capture", "acme-1", f"key-{number}") for number in range(50)}) > 5
+    assert len({faults.pick("capture", "acme-1", "key") for _ in range(50)}) > 5
+
+
 def test_the_rate_is_kept() -> None:
     """About the part that was asked for fails, by every kind that fits; 0 and 1 are none and all."""
     faults = Faults()
@@ -345,7 +352,7 @@ def test_counted_attempts_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_a_storm_over_the_wire_replays() -> None:
-    """Two sandboxes with the same seed and the same calls, made at once, end with the same money and the same faults."""
+    """Two sandboxes with the same seed and the same calls, made at once, end with the same money and faults."""
     kinds = [Fault.HTTP_503_BEFORE, Fault.HTTP_503_AFTER, Fault.RESET_AFTER_EFFECT, Fault.RESET_BEFORE_READ]
     results = []
     for _ in range(2):

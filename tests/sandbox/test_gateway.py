@@ -247,3 +247,13 @@ def test_secrets_stay_out_of_reprs() -> None:
     """Neither secret nor subscription key is shown."""
     assert "secret" not in repr(KEYS).replace("client_secret", "")
     assert "subscription-key" not in repr(KEYS)
+
+
+def test_remembered_tokens_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many tokens are used, few are remembered, and all of them work."""
+    monkeypatch.setattr("vipps_async.sandbox.tokens._REMEMBERED", 2)
+    issuer, now = TokenIssuer(60), datetime.now(UTC)
+    for number in range(5):
+        token = issuer.issue(f"client-{number}", now)["access_token"]
+        assert issuer.owner(token, now) == f"client-{number}"
+    assert len(issuer._verified) <= 2

@@ -12,7 +12,7 @@ import pytest
 
 import vipps_async.sandbox
 from tests.sandbox.driver import Merchant, merchant_at, until
-from vipps_async.sandbox import SandboxError, SandboxServer, State
+from vipps_async.sandbox import SandboxCredentials, SandboxError, SandboxServer, State
 from vipps_async.sandbox import server as server_module
 
 FOLDER = Path(vipps_async.sandbox.__file__).parent
@@ -143,3 +143,54 @@ async def test_asking_for_what_is_not_there(sandbox: SandboxServer) -> None:
     """An order id that nobody used is an error of its own, not a KeyError."""
     with pytest.raises(SandboxError, match="no sales unit has an order 'acme-1'"):
         sandbox.payment("acme-1")
+
+
+async def test_a_client_that_hangs_up_halfway_has_no_effect(
+    sandbox: SandboxServer, merchant: Merchant, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Half a request does nothing, and is no error of the server."""
+    await merchant.initiate("acme-1")
+    await sandbox.approve("acme-1")
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(sandbox.url.rpartition(":")[2]))
+    head = (
+        "POST /ecomm/v2/payments/acme-1/capture HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+        f"Authorization: Bearer {merchant.token}\r\nOcp-Apim-Subscription-Key: key\r\nX-Request-Id: key-1\r\n"
+        "Content-Length: 1000\r\n\r\n"
+        '{"merchantInfo":'
+    )
+    writer.write(head.encode())
+    await writer.drain()
+    await asyncio.sleep(0)
+    writer.close()
+    await writer.wait_closed()
+    assert await reader.read() == b""
+    assert (await merchant.details("acme-1")).status == 200
+    await until(lambda: len(sandbox.requests) == 4)
+    assert sandbox.payment("acme-1").captured == 0
+    assert caplog.records == []
+
+
+async def test_an_error_in_the_tick_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A task of the sandbox that fails makes closing fail, instead of being forgotten."""
+    monkeypatch.setattr(server_module, "_TICK", 0.001)
+    sandbox = SandboxServer()
+    await sandbox.start()
+    ticker = sandbox._ticker
+    assert ticker is not None
+
+    def broken() -> None:
+        raise LookupError("broken on purpose")
+
+    monkeypatch.setattr(sandbox._wallet, "settle_due", broken)
+    await until(ticker.done)
+    with pytest.raises(LookupError, match="on purpose"):
+        await sandbox.aclose()
+
+
+async def test_one_set_of_keys_needs_no_list() -> None:
+    """A single SandboxCredentials is as good as a list of one."""
+    keys = SandboxCredentials(client_id="client-id", client_secret="client-secret", subscription_key="key")
+    async with SandboxServer(credentials=keys) as sandbox, merchant_at(sandbox.url, log_in=False) as merchant:
+        assert (await merchant.log_in()).status == 401
+        merchant.headers["Ocp-Apim-Subscription-Key"] = "key"
+        assert (await merchant.log_in()).status == 200

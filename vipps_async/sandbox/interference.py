@@ -15,7 +15,7 @@ from vipps_async.sandbox.api import refusal_answer, unauthorised
 from vipps_async.sandbox.faults import Fault, Faults
 from vipps_async.sandbox.problems import Refusal, gateway_refusal, management_refusal, vipps_refusal
 
-__all__ = ["Exchange", "Interference"]
+__all__ = ["Exchange", "Interference", "gone"]
 
 #: How often a stalled request looks whether its client is still there, in seconds.
 _LOOK = 0.05
@@ -175,7 +175,8 @@ def _connected(request: web.Request) -> bool:
     return request.transport is not None and not request.transport.is_closing()
 
 
-def _gone() -> web.Response:
+def gone() -> web.Response:
+    """Return the answer to a request whose connection is closed: it goes nowhere."""
     # aiohttp wants an answer; on a connection that is closed it finds no way out.
     response = web.Response(status=500)
     response.force_close()
@@ -188,14 +189,14 @@ def _reset(request: web.Request) -> Answered:
         if connection is not None and connection.fileno() != -1:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         request.transport.abort()
-    return _gone(), None
+    return gone(), None
 
 
 def _cut_headers(request: web.Request, answer: web.StreamResponse) -> Answered:
     if _connected(request) and isinstance(request.transport, asyncio.WriteTransport):
         request.transport.write(f"HTTP/1.1 {answer.status} OK\r\nContent-Type: applica".encode())
         request.transport.close()
-    return _gone(), None
+    return gone(), None
 
 
 def _same_head(answer: web.Response, body: bytes) -> web.StreamResponse:

@@ -20,7 +20,7 @@ from vipps_async.sandbox.clock import SandboxClock
 from vipps_async.sandbox.control import Control
 from vipps_async.sandbox.customers import Customer
 from vipps_async.sandbox.faults import Fault, Faults
-from vipps_async.sandbox.interference import Exchange, Interference
+from vipps_async.sandbox.interference import Exchange, Interference, gone
 from vipps_async.sandbox.landing import Landing, landing_url
 from vipps_async.sandbox.orders import OrderBook
 from vipps_async.sandbox.rate_limits import RateLimits
@@ -35,6 +35,8 @@ __all__ = ["SandboxServer"]
 _TICK = 1.0
 #: Seconds that closing waits for requests under way.
 _SHUTDOWN_TIMEOUT = 2.0
+#: Seconds until closed connections are closed at both ends: some turns of the loop.
+_SETTLE = 0.01
 #: The largest body that is read, in bytes; the largest honest one has some thousand.
 _MAX_BODY = 256 * 1024
 
@@ -90,6 +92,9 @@ class SandboxServer:
         self.faults = Faults()
         self._interference = Interference(self.faults, self._refuse_for_a_while)
         self._reopening: asyncio.Task[None] | None = None
+        self._refusing = False
+        #: Connections with a request under way.
+        self._busy: set[object] = set()
         self._requests: deque[RequestRecord] = deque(maxlen=keep_requests)
         self._sender = CallbackSender(self.clock, keep=keep_callbacks, copies=lambda job: _copies(self.faults, job))
         self._book = OrderBook()
@@ -305,6 +310,7 @@ class SandboxServer:
         operation = OPERATIONS.get(resource.canonical, "") if resource is not None else ""
         exchange = Exchange(request, handler)
         fault, status = None, None
+        self._busy.add(request.protocol)
         try:
             if operation and self.faults.active:
                 fault = self.faults.pick(
@@ -315,8 +321,11 @@ class SandboxServer:
                 status = response.status
             else:
                 response, status = await self._interference.answer(exchange, fault)
-            return response
+        except ConnectionError:
+            # The client hung up before its request was whole.
+            response = gone()
         finally:
+            self._busy.discard(request.protocol)
             if self._requests.maxlen:
                 self._requests.append(
                     RequestRecord(
@@ -331,6 +340,9 @@ class SandboxServer:
                         at=at,
                     )
                 )
+        if self._refusing and not response.prepared:
+            response.force_close()
+        return response
 
     # -- the listener ----------------------------------------------------------------------------------------------
 
@@ -363,12 +375,17 @@ class SandboxServer:
     async def _close_listener(self, runner: web.AppRunner) -> None:
         for site in tuple(runner.sites):
             await site.stop()
+        self._refusing = True
         if runner.server is not None:
-            for connection in runner.server.connections:
-                # Lets a request under way finish.
-                connection.close()
+            for connection in tuple(runner.server.connections):
+                # A request under way is answered first; its connection is closed with the answer.
+                if connection not in self._busy:
+                    connection.force_close()
+        # So that a client on this very loop has seen the end of its idle connections, and does not write into one.
+        await asyncio.sleep(_SETTLE)
 
     async def _open_listener(self) -> None:
+        self._refusing = False
         if self._runner is not None and not self._runner.sites:
             await web.TCPSite(self._runner, self._host, self._port).start()
 
