@@ -250,6 +250,8 @@ def _connect(path: Path, stack: contextlib.ExitStack, *, check: bool) -> sqlite3
         if found != "ok":
             raise _damaged(path, str(found).splitlines()[-1])
     migrate(connection)
+    # One process owns the file, so whoever had an entry in hand is gone: recovery need not wait for its lease.
+    connection.execute("UPDATE entries SET owner = '' WHERE outcome IS NULL AND owner <> ''")
     return connection
 
 
