@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from random import SystemRandom
 
+from tests.faults.kill import run_kills
 from tests.faults.storm import run_storm
 from tests.journals.postgres_server import available_dsn
 from vipps_async.journals import Journal, MemoryJournal, PostgresJournal, SqliteJournal
@@ -47,6 +48,21 @@ def _storm(options: argparse.Namespace) -> bool:
     return report.failed
 
 
+def _kill(options: argparse.Namespace) -> bool:
+    with contextlib.ExitStack() as stack:
+        if options.journal == "sqlite":
+            place = f"{stack.enter_context(tempfile.TemporaryDirectory(prefix='vipps-kill-'))}/journal.db"
+        else:
+            place = f"kill_{uuid.uuid4().hex}@{stack.enter_context(available_dsn())}"
+        report = asyncio.run(
+            run_kills(
+                kills=options.kills, seed=options.seed, rate=options.rate, place=place, journal_name=options.journal
+            )
+        )
+    print("\n".join(report.lines()), flush=True)
+    return report.failed
+
+
 def main() -> int:
     """Read the arguments, run, and print."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
@@ -60,6 +76,13 @@ def main() -> int:
     storm.add_argument("--journal", choices=("none", "memory", "sqlite", "postgres"), default="sqlite")
     storm.add_argument("--concurrency", type=int, default=64, help="orders in work at the same time")
     storm.set_defaults(run=_storm)
+
+    kill = commands.add_parser("kill", help="kill workers at any instant and see what is left")
+    kill.add_argument("--kills", type=int, default=500, help="how many workers are killed")
+    kill.add_argument("--seed", type=int, default=seed, help="plans the work, the faults and the instants")
+    kill.add_argument("--rate", type=float, default=0.05, help="which part of the workers' requests fails, 0 to 1")
+    kill.add_argument("--journal", choices=("sqlite", "postgres"), default="sqlite")
+    kill.set_defaults(run=_kill)
 
     options = parser.parse_args()
     return int(options.run(options))

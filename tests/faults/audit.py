@@ -252,7 +252,7 @@ def _check_notes(found: Audit, one: Asked, moved: list[Moved], entries: list[Not
     if one.key is not None and any(entry.key != one.key for entry in (*moved, *entries)):
         found.blame("lost", one, "it moved, or is noted, with a key that nobody asked with")
     if None in outcomes:
-        # Counted as open; nothing is claimed about it.
+        found.unknown += 1
         return
     if moved and entries and Outcome.DONE not in outcomes:
         found.blame("lost", one, f"it moved and is noted as {[entry.outcome for entry in entries]}")
