@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import orjson
@@ -15,8 +17,10 @@ import pytest
 
 from tests.faults.shop import CREDENTIALS, Fault, Shop, open_shop
 from vipps_async import VippsError, nok
-from vipps_async.cli.journal import _age
+from vipps_async.cli.journal import _age, _summary, _text
 from vipps_async.cli.main import main
+from vipps_async.core.recovery import LeftOpen, RecoveryReport, Refused
+from vipps_async.journals.memory import MemoryJournal
 from vipps_async.journals.protocol import Intent, Outcome, Settlement
 from vipps_async.journals.sqlite import SqliteJournal
 
@@ -231,6 +235,46 @@ def town(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Town]:
     finally:
         town.done.set()
         thread.join()
+
+
+def test_a_report_names_all_that_somebody_has_to_look_at() -> None:
+    """Refusals, what stays open (and that there is more), lost URLs, and an early end."""
+    report = RecoveryReport(
+        seen=7,
+        refused=1,
+        refusals=[Refused(intent=intent(1), reason="too much")],
+        stays_open=3,
+        left_open=[LeftOpen(intent=intent(5, operation="cancel", amount=None), reason="no answer")],
+        urls_lost=["order-9"],
+        stopped="Vipps did not answer",
+    )
+    assert _text(report).splitlines()[1:] == [
+        "refused: capture of 100.00 NOK, order order-1, key key-1: too much",
+        "stays open: cancel, order order-5, key key-5: no answer",
+        "... 3 stay open in all.",
+        "URL lost: order order-9 exists; cancel it if details show that nobody has approved it.",
+        "Stopped early: Vipps did not answer.",
+    ]
+    assert _summary(report)["refusals"][0]["reason"] == "too much"
+
+
+def test_a_database_is_another_place_for_the_journal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """--dsn opens a PostgresJournal, and only then is it imported."""
+    given: list[str] = []
+
+    class Elsewhere(MemoryJournal):
+        def __init__(self, dsn: str) -> None:
+            super().__init__()
+            given.append(dsn)
+
+    module = ModuleType("vipps_async.journals.postgres")
+    module.PostgresJournal = Elsewhere  # type: ignore[attr-defined]  # a stand-in
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    assert main(["journal", "list", "--dsn", "postgresql://example"]) == 0
+    assert given == ["postgresql://example"]
+    assert capsys.readouterr().out == "0 open, 0 settled are shown.\n"
 
 
 class TestRecover:

@@ -40,7 +40,7 @@ from vipps_async.core.converter import decode
 from vipps_async.core.events import EventLog
 from vipps_async.core.journalling import JournalledRunner, outcome_of
 from vipps_async.core.operation import Call, Note
-from vipps_async.core.pipeline import Pipeline
+from vipps_async.core.pipeline import Pipeline, render
 from vipps_async.ecom.answers import CaptureResult, InitiatedPayment
 from vipps_async.ecom.operations import CAPTURE, INITIATE
 from vipps_async.ecom.requests import MerchantInfoPayment, PaymentActionsRequest, Transaction
@@ -72,6 +72,7 @@ class BrokenJournal(MemoryJournal):
         self.on = on
 
     async def begin(self, intent: Intent, *, owner: str, lease: float) -> tuple[Standing, Entry]:
+        """See Journal."""
         if "begin" in self.on:
             await self.on["begin"]()
         answer = await super().begin(intent, owner=owner, lease=lease)
@@ -80,11 +81,13 @@ class BrokenJournal(MemoryJournal):
         return answer
 
     async def settle(self, intent: Intent, settlement: Settlement, *, owner: str | None = None) -> None:
+        """See Journal."""
         if "settle" in self.on:
             await self.on["settle"]()
         await super().settle(intent, settlement, owner=owner)
 
     async def release(self, intent: Intent, *, note: str, owner: str | None = None) -> None:
+        """See Journal."""
         if "release" in self.on:
             await self.on["release"]()
         await super().release(intent, note=note, owner=owner)
@@ -251,13 +254,12 @@ class TestBeforeItLeaves:
     async def test_the_body_is_rendered_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """The bytes that are noted are the bytes that are sent: rendering happens once a call."""
         rendered: list[bytes | None] = []
-        render = journalling.render
 
         def counting(call: Call[Any]) -> bytes | None:
             rendered.append(render(call))
             return rendered[-1]
 
-        monkeypatch.setattr(journalling, "render", counting)
+        monkeypatch.setattr("vipps_async.core.journalling.render", counting)
         async with bench(DONE) as at:
             await at.runner.run(capture_call())
             assert len(rendered) == 1
@@ -374,7 +376,7 @@ class TestAfterwards:
             async def never(_call: object, _body: object) -> None:
                 await waiting
 
-            at.pipeline.run_rendered = never  # type: ignore[method-assign]  # the script's end is to hang
+            at.pipeline.run_rendered = never  # type: ignore[method-assign, assignment]  # hangs
             coroutine = at.runner.run(capture_call())
             stepped = coroutine.__await__()
             next(stepped)
@@ -471,7 +473,7 @@ class TestTheSameKeyAgain:
         async with bench() as at:
             await at.runner.open()
             call = capture_call()
-            intent = at.runner._intent(call, journalling.render(call))
+            intent = at.runner._intent(call, render(call))
             done = Settlement(outcome=Outcome.DONE, answer=b"[]", settled_at=datetime(2026, 1, 1, tzinfo=UTC))
             await at.journal.settle(intent, done)
             with pytest.raises(JournalError, match="done since 2026-01-01") as caught:
@@ -526,15 +528,26 @@ class TestAfterAnEarlierAttempt:
             await capture(shop.session())
         assert (await shop.entry()).settlement is None
 
-    async def test_proven_absent_and_not_sent_is_not_done(self, shop: Shop) -> None:
-        """If details prove that the first attempt never arrived, nothing happened at all."""
+    async def test_absent_now_and_not_sent_is_still_unknown(self, shop: Shop) -> None:
+        """The first attempt may be on its way still: the caller is told so, and recovery goes on with it."""
         await self.begin_and_lose(shop, Fault.LOSE_REQUEST)
         shop.line.fail("/capture", Fault.NOT_SENT)
-        with pytest.raises(RequestNotSent):
+        with pytest.raises(OutcomeUnknown, match="does not have this idempotency key"):
             await capture(shop.session())
+        assert (await shop.entry()).settlement is None
+        assert (await shop.session().recover()).sent_again == 1
+
+    async def test_refused_now_is_refused(self, shop: Shop) -> None:
+        """Vipps says no to this very key, and the history does not have it as done: that is its outcome."""
+        shop.line.fail("/capture", Fault.LOSE_REQUEST)
+        shop.line.fail("/details", Fault.LOSE_REQUEST)
+        with pytest.raises(OutcomeUnknown):
+            await capture(shop.session(), amount=nok(501))
+        with pytest.raises(CaptureError):
+            await capture(shop.session(), amount=nok(501))
         settlement = (await shop.entry()).settlement
         assert settlement is not None
-        assert settlement.outcome is Outcome.NOT_DONE
+        assert settlement.outcome is Outcome.REFUSED
 
     async def test_what_was_not_done_before_needs_no_question(self, shop: Shop) -> None:
         """An entry that was settled as not done, and is again not sent, is not asked about."""

@@ -1,4 +1,4 @@
-"""What recovery promises: proven is settled, proven absent is sent again, everything else stays open with its reason."""
+"""What recovery promises: proven is settled, proven absent is sent again, all else stays open with its reason."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ from vipps_async import (
     ConfigurationError,
     InvalidInputError,
     JournalError,
+    OrderNotFoundError,
     OutcomeUnknown,
+    RequestNotSent,
     SettledBy,
     VippsError,
     nok,
@@ -283,6 +285,14 @@ class TestBesideOthers:
         assert sums(await vipps.recover()) == {}
         assert shop.sandbox.payment("order-1").captured == nok(100)
 
+    async def test_what_is_not_done_is_not_sent_again(self, shop: Shop) -> None:
+        """A caller who was told that nothing was sent decides what comes next, not recovery."""
+        shop.line.fail("/capture", Fault.NOT_SENT)
+        with pytest.raises(RequestNotSent):
+            await shop.session().ecom.capture("order-1", transaction_text="Shipped")
+        assert sums(await shop.session().recover()) == {}
+        assert shop.sandbox.payment("order-1").captured == 0
+
     async def test_at_the_same_time(self, shop: Shop) -> None:
         """Two sessions on one journal share the work, and each capture takes effect once."""
         orders = [f"many-{number}" for number in range(12)]
@@ -417,10 +427,22 @@ class TestBadEntries:
         assert shop.sandbox.payment("order-1").request_ids == (key,)
 
     async def test_an_order_that_vipps_does_not_know(self, shop: Shop) -> None:
-        """It never had an effect and will not have one: it does not stay open for ever."""
+        """It may have been begun in another environment: it stays open, and the reason asks that question."""
         await self.add(shop)
         report = await shop.session().recover()
-        assert sums(report) == {"seen": 2, "refused": 1, "sent_again": 1}
+        assert sums(report) == {"seen": 2, "stays_open": 1, "sent_again": 1}
+        assert "another environment" in report.left_open[0].reason
+        assert await outcome(shop, "order-0") is None
+
+    async def test_a_caller_who_repeats_it_settles_it(self, shop: Shop) -> None:
+        """Whoever asks for it again with the right keys is told that there is no such order, and then it is settled."""
+        await self.add(shop)
+        await shop.session().recover()
+        intent = (await shop.entry("order-0")).intent
+        with pytest.raises(OrderNotFoundError):
+            await shop.session().ecom.capture(
+                "order-0", amount=nok(100), transaction_text="Shipped", idempotency_key=intent.key
+            )
         assert await outcome(shop, "order-0") is Outcome.NOT_DONE
 
 
@@ -515,15 +537,16 @@ class TestEnding:
 
             armed = False
 
-            async def fail_now(self, *args: object, **kwargs: object) -> None:
+            async def fail_now(self, *args: object, **kwargs: object) -> list[Entry]:
                 raise JournalError("the disk is full")
 
             async def fail_walk(self, *args: object, **kwargs: object) -> AsyncIterator[Entry]:
-                raise JournalError("the disk is full")
-                yield
+                for entry in await self.fail_now():
+                    yield entry
 
         journal = Failing(clock=shop.hands)
         await journal.open()
+        await journal.begin(intent, owner="gone", lease=0)
         for number in range(5):
             await journal.begin(evolve(intent, key=f"k{number}", order_id=f"o{number}"), owner="gone", lease=0)
         journal.armed = True

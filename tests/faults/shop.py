@@ -52,11 +52,11 @@ class LossyTransport:
     def __init__(self, inner: Transport) -> None:
         self.inner = inner
         self.requests: list[Request] = []
-        self.plan: dict[str, deque[Fault]] = {}
+        self.plan: dict[str, deque[Fault | None]] = {}
         self.always: dict[str, Fault] = {}
 
-    def fail(self, ending: str, *faults: Fault) -> None:
-        """Plan what happens to the next requests whose path ends so."""
+    def fail(self, ending: str, *faults: Fault | None) -> None:
+        """Plan what happens to the next requests whose path ends so; None lets one through."""
         self.plan.setdefault(ending, deque()).extend(faults)
 
     def sent(self, ending: str) -> list[Request]:
@@ -104,6 +104,7 @@ class Hands:
         self.time = datetime(2026, 1, 1, tzinfo=UTC)
 
     def __call__(self) -> datetime:
+        """Tell the time."""
         return self.time
 
     def let_leases_run_out(self) -> None:

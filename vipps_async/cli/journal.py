@@ -202,6 +202,9 @@ def _age(seconds: float) -> str:
 
 async def _recover(options: argparse.Namespace) -> int:
     async with VippsSession.from_env(journal=_store(options, thorough=True)) as vipps:
+        if not options.json:
+            where = f"{vipps.environment.value} environment"
+            print(f"Recovering for sales unit {vipps.merchant_serial_number} in the {where}.", file=sys.stderr)
         progress = None if options.json else _Progress()
         report = await vipps.recover(concurrency=options.concurrency, progress=progress)
     print(orjson.dumps(_summary(report)).decode() if options.json else _text(report))

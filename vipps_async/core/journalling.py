@@ -18,7 +18,7 @@ from vipps_async.core.events import EventLog
 from vipps_async.core.idempotency import new_idempotency_key
 from vipps_async.core.operation import Call, Done, Finding, NotDone, SettledBy
 from vipps_async.core.pipeline import Pipeline, render
-from vipps_async.core.recorded_refusal import is_lasting, read_refusal_record, write_refusal_record
+from vipps_async.core.recorded_refusal import is_about_operation, is_lasting, read_refusal_record, write_refusal_record
 from vipps_async.errors import (
     ApiError,
     ConfigurationError,
@@ -165,7 +165,7 @@ class JournalledRunner:
 
         Raises:
             VippsError: as the pipeline raises it. One that says that nothing happened holds for the earlier attempts
-                as well: the history has been asked.
+                as well: Vipps has refused the operation, and its history does not have it as done.
         """
         try:
             return await self._pipeline.run_rendered(call, body)
@@ -278,9 +278,11 @@ class JournalledRunner:
         if isinstance(finding, Done):
             return finding.result
         if isinstance(finding, NotDone):
-            if finding.final and not isinstance(error, ApiError):
+            if is_about_operation(error):
+                raise error
+            if finding.final:
                 raise _about(call, refused_for_good(call, finding)) from error
-            raise error
+        # Absent now is not absent for ever: the earlier attempt may be on its way still.
         text = f"{error.message}; an earlier attempt has no known outcome, and {finding.reason}"
         raise _about(call, OutcomeUnknown(text)) from error
 

@@ -16,11 +16,13 @@ from vipps_async.errors import (
     ErrorInfo,
     IdempotencyMismatchError,
     InvalidRequestError,
+    OrderNotFoundError,
     RefundError,
+    VippsError,
 )
 from vipps_async.journals.protocol import Settlement
 
-__all__ = ["is_lasting", "read_refusal_record", "write_refusal_record"]
+__all__ = ["is_about_operation", "is_lasting", "read_refusal_record", "write_refusal_record"]
 
 #: Refusals of the operation itself. All others (keys, limits, the merchant's agreement, a server in trouble) can pass,
 #: and then the same key may be sent again.
@@ -42,6 +44,14 @@ def is_lasting(error: ApiError) -> bool:
     if not isinstance(error, _LASTING) or error.retryable:
         return False
     return not any(rule is not None and rule.can_pass for rule in map(rule_for, error.errors))
+
+
+def is_about_operation(error: VippsError) -> bool:
+    """Whether Vipps looked at this very operation and said no, for good or for now.
+
+    Others (keys, limits, a server in trouble) and failures of the line say nothing about an earlier attempt.
+    """
+    return isinstance(error, (*_LASTING, OrderNotFoundError)) and not error.retryable
 
 
 def write_refusal_record(error: ApiError) -> bytes:

@@ -14,16 +14,8 @@ from attrs import define, evolve, field, frozen, mutable
 
 from vipps_async.core.journalling import JournalledRunner, answer_record, outcome_of, refused_for_good
 from vipps_async.core.operation import Call, Done, Finding, NotDone, Repeat
-from vipps_async.core.recorded_refusal import write_refusal_record
-from vipps_async.errors import (
-    ApiError,
-    CancelError,
-    CaptureError,
-    JournalError,
-    OrderNotFoundError,
-    RefundError,
-    VippsError,
-)
+from vipps_async.core.recorded_refusal import is_about_operation, write_refusal_record
+from vipps_async.errors import ApiError, JournalError, OrderNotFoundError, VippsError
 from vipps_async.journals.protocol import Entry, Intent, Outcome, Standing
 
 __all__ = ["LeftOpen", "Recovery", "RecoveryReport", "Refused"]
@@ -37,8 +29,6 @@ _UNANSWERED = 20
 _MOST_NAMED = 1_000
 #: Statuses by which it is not the order that was looked at: keys, limits, a server in trouble.
 _NO_ANSWER = frozenset({401, 403, 408, 425, 429})
-#: Refusals of the operation itself. Others (keys, limits, the sales unit's agreement) say nothing about it.
-_OF_THE_OPERATION = (CaptureError, CancelError, RefundError, OrderNotFoundError)
 
 
 @frozen(kw_only=True)
@@ -295,13 +285,14 @@ class _Settling:
         try:
             result = await self.runner.send_again(call, self.intent.body)
         except VippsError as error:
-            if outcome_of(error) is Outcome.REFUSED and isinstance(error, ApiError):
-                await self._refused(error, Outcome.REFUSED)
-            elif outcome_of(error) is Outcome.NOT_DONE and isinstance(error, _OF_THE_OPERATION):
-                # Vipps said no for a reason that can pass. Whether to try another day is for the merchant to say.
-                await self._refused(error, Outcome.NOT_DONE)
+            if isinstance(error, OrderNotFoundError):
+                # Rather open for ever than settled because somebody recovers with the keys of another environment.
+                await self._leave_open(f"{error.message}; was it begun with other keys, or in another environment?")
+            elif isinstance(error, ApiError) and is_about_operation(error) and (outcome := outcome_of(error)):
+                # NOT_DONE if the reason can pass: whether to try another day is for the merchant to say.
+                await self._refused(error, outcome)
             else:
-                # Not sent included: it was asked for, nobody but the next recovery will try again.
+                # Not sent included: it was asked for, and nobody but the next recovery will try again.
                 await self._leave_open(error.message)
         else:
             await self._settle(Outcome.DONE, answer_record(call, result))
