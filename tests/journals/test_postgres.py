@@ -157,6 +157,32 @@ class TestManyMachines:
         assert others <= {Standing.TAKEN}
         await asyncio.gather(*(journal.aclose() for journal in journals))
 
+    async def test_what_is_free_is_claimed_by_one(self, postgres: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Of machines that claim the same free entries at once each entry goes to exactly one."""
+        real = PostgresStore._store
+
+        async def slowly(this: PostgresStore, connection: Any, slots: Any) -> None:
+            # Long enough for the others to have looked, were they not made to wait.
+            await connection.execute("SELECT pg_sleep(0.05)")
+            await real(this, connection, slots)
+
+        journals = [postgres() for _ in range(3)]
+        await asyncio.gather(*(journal.open() for journal in journals))
+        chunk = [intent(number) for number in range(50)]
+        await journals[0].prepare(chunk, owner="gone", lease=0)
+        monkeypatch.setattr(PostgresStore, "_store", slowly)
+        found = await asyncio.gather(
+            *(
+                journal.claim(one, owner=f"m{at}", lease=LONG)
+                for at, journal in enumerate(journals)
+                for one in (chunk if at % 2 else chunk[::-1])
+            )
+        )
+        mine = {entry.intent.key: entry.owner for standing, entry in found if standing is Standing.MINE}
+        assert [standing for standing, _ in found].count(Standing.MINE) == len(chunk)
+        assert {entry.intent.key: entry.owner for entry in await all_open(journals[0])} == mine
+        await asyncio.gather(*(journal.aclose() for journal in journals))
+
     async def test_one_machine_sees_what_another_settled(self, postgres: Make) -> None:
         """An outcome that one machine flushed is replayed on another."""
         one, other = postgres(), postgres()
