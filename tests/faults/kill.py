@@ -35,6 +35,8 @@ _A_LIFE = 60
 _PARTS, _AMOUNT = 4, 100_000
 #: What fails for a worker. Refused connections would hit the parent's own too.
 _KINDS = tuple(fault for fault in Fault if fault is not Fault.CONNECTION_REFUSED)
+#: How long a worker lives at most, in seconds: from its first instructions to well into its work.
+_PAUSES = (0.005, 0.03, 0.1, 0.25)
 _FAILING = frozenset({"capture", "details", "token"})
 
 
@@ -107,12 +109,13 @@ class _Nursery:
 
     @classmethod
     @contextlib.asynccontextmanager
-    async def open(cls) -> AsyncIterator[_Nursery]:
-        """Start it, and end it with all its workers at the end."""
+    async def open(cls, *broken: str) -> AsyncIterator[_Nursery]:
+        """Start it, with rules broken on purpose, and end it with all its workers at the end."""
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
             "tests.faults.worker",
+            *broken,
             cwd=_ROOT,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
@@ -133,9 +136,9 @@ class _Nursery:
             number, what, *more = orjson.loads(line)
             life = self._lives[number]
             match what, *more:
-                case "open",:
+                case ("open",):
                     life.phase = "in its recovery"
-                case "recovered",:
+                case ("recovered",):
                     life.phase = "at work"
                     life.at_work.set()
                 case "ask", ask:
@@ -216,7 +219,16 @@ class _Work:
         self.waiting.extendleft(reversed(again + untouched))
 
 
-async def run_kills(*, kills: int, seed: int, rate: float, place: str, journal_name: str) -> KillReport:
+async def run_kills(
+    *,
+    kills: int,
+    seed: int,
+    rate: float,
+    place: str,
+    journal_name: str,
+    broken: tuple[str, ...] = (),
+    pauses: tuple[float, ...] = _PAUSES,
+) -> KillReport:
     """Kill so many workers, one after the other, and say what came of it.
 
     Args:
@@ -225,11 +237,16 @@ async def run_kills(*, kills: int, seed: int, rate: float, place: str, journal_n
         rate: which part of the workers' requests fails, from 0 to 1.
         place: where the journal is; see `journal_at`.
         journal_name: what to call it.
+        broken: rules that the workers break; see `broken.py`.
+        pauses: how long a worker lives at most, in seconds, from its birth or from when it sets to work; one is drawn.
     """
     started = time.monotonic()
     random = Random(seed)
     report = KillReport(audit=Audit(), journal=journal_name, seed=seed)
-    async with SandboxServer(rate_limits=False, keep_requests=0, keep_callbacks=0) as sandbox, _Nursery.open() as nursery:
+    async with (
+        SandboxServer(rate_limits=False, keep_requests=0, keep_callbacks=0) as sandbox,
+        _Nursery.open(*broken) as nursery,
+    ):
         short_faults(sandbox)
         sandbox.faults.stall_seconds = 0.5
         sandbox.faults.randomise(rate=rate, seed=seed, operations=_FAILING, kinds=_KINDS)
@@ -238,7 +255,7 @@ async def run_kills(*, kills: int, seed: int, rate: float, place: str, journal_n
             number = 0
             while report.kills.total() < kills:
                 number += 1
-                await _one_life(number, work, nursery, place, report)
+                await _one_life(number, work, nursery, place, report, pauses)
         await _last_recovery(sandbox, place, report)
         report.faults = {fault.value: count for fault, count in sandbox.faults.counts.items()}
         snapshots = [Paid.of(snapshot) for snapshot in sandbox.payments]
@@ -257,10 +274,12 @@ async def run_kills(*, kills: int, seed: int, rate: float, place: str, journal_n
     return report
 
 
-async def _one_life(number: int, work: _Work, nursery: _Nursery, place: str, report: KillReport) -> None:
+async def _one_life(
+    number: int, work: _Work, nursery: _Nursery, place: str, report: KillReport, pauses: tuple[float, ...]
+) -> None:
     asks = await work.for_a_life()
     random = work.random
-    waits_for_work, pause = random.random() < 0.7, random.choice((0.005, 0.03, 0.1, 0.25)) * random.random()
+    waits_for_work, pause = random.random() < 0.7, random.choice(pauses) * random.random()
     life = nursery.start(number, work.sandbox.url, place, asks)
     if waits_for_work:
         async with asyncio.timeout(_PATIENCE):

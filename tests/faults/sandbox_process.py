@@ -96,9 +96,11 @@ class SandboxProcess:
         """Let the customer accept."""
         await self._ask("approve", order_id)
 
-    async def randomise(self, *, rate: float, seed: int, kinds: tuple[str, ...] = ALL_KINDS) -> None:
+    async def randomise(
+        self, *, rate: float, seed: int, kinds: tuple[str, ...] = ALL_KINDS, operations: tuple[str, ...] | None = None
+    ) -> None:
         """See `Faults.randomise`."""
-        await self._ask("randomise", rate, seed, kinds)
+        await self._ask("randomise", rate, seed, kinds, operations)
 
     async def calm(self) -> None:
         """Let nothing fail any more."""
@@ -139,13 +141,13 @@ class _Served:
         match command, *arguments:
             case "approve", order_id:
                 await self._sandbox.approve(order_id)
-            case "randomise", rate, seed, kinds:
-                faults.randomise(rate=rate, seed=seed, kinds=[Fault[kind] for kind in kinds])
-            case "calm",:
+            case "randomise", rate, seed, kinds, operations:
+                faults.randomise(rate=rate, seed=seed, kinds=[Fault[kind] for kind in kinds], operations=operations)
+            case ("calm",):
                 faults.clear()
-            case "counts",:
+            case ("counts",):
                 return {fault.value: count for fault, count in faults.counts.items()}
-            case "settle",:
+            case ("settle",):
                 self._paid = [Paid.of(snapshot) for snapshot in self._sandbox.payments]
                 return len(self._paid)
             case "payment", index:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
@@ -45,8 +45,8 @@ RETRY = RetryPolicy(
 )
 #: How often a lost order is begun anew under another order id.
 _ORDER_IDS = 3
-#: How many recoveries are tried under fire, and how many more once it is calm.
-_RECOVERIES_UNDER_FIRE, _RECOVERIES_IN_CALM = 4, 40
+#: How many recoveries are tried under fire unless told otherwise, and how many more once it is calm.
+_UNDER_FIRE, _IN_CALM = 4, 40
 #: Seconds between two recoveries: the last leases run out in 1.5 deadlines.
 _BETWEEN_RECOVERIES = 0.5
 #: Seconds between two recoveries while the storm goes on.
@@ -241,15 +241,18 @@ async def _told_by(call: Callable[[], Awaitable[Any]], patience: float | None) -
     return Told(Verdict.CANCELLED) if task.cancelled() else task.result()
 
 
-async def recover_all(vipps: VippsSession, settled: Counter[str], *, calm: Callable[[], Awaitable[None]]) -> int:
+async def recover_all(
+    vipps: VippsSession, settled: Counter[str], *, calm: Callable[[], Awaitable[None]], under_fire: int = _UNDER_FIRE
+) -> int:
     """Recover until nothing is open, first under fire, then in calm; returns how many recoveries that took."""
-    for number in range(1, _RECOVERIES_UNDER_FIRE + _RECOVERIES_IN_CALM + 1):
-        if number == _RECOVERIES_UNDER_FIRE + 1:
+    number = 0
+    for number in range(1, under_fire + _IN_CALM + 1):
+        if number == under_fire + 1:
             await calm()
         report = await vipps.recover(concurrency=32)
         count_settled(settled, report)
         if not report.left_open and not report.in_other_hands:
-            return number
+            break
         await asyncio.sleep(_BETWEEN_RECOVERIES)
     return number
 
@@ -289,6 +292,9 @@ async def run_storm(
     journal_name: str,
     concurrency: int = 64,
     kinds: tuple[str, ...] = ALL_KINDS,
+    operations: tuple[str, ...] | None = None,
+    plans: Iterable[OrderPlan] | None = None,
+    under_fire: int = _UNDER_FIRE,
 ) -> StormReport:
     """Let a storm pass and say what came of it.
 
@@ -300,13 +306,16 @@ async def run_storm(
         journal_name: what to call it.
         concurrency: how many orders are in work at the same time.
         kinds: which faults happen.
+        operations: which operations they happen to; None: all.
+        plans: what is asked, in place of what the seed plans.
+        under_fire: how many recoveries are tried before it is calm.
     """
     started = time.monotonic()
     settled: Counter[str] = Counter()
     transport = CountingTransport()
     recoveries = 0
     async with SandboxProcess.running() as sandbox, Merchant.listening() as merchant:
-        await sandbox.randomise(rate=rate, seed=seed, kinds=kinds)
+        await sandbox.randomise(rate=rate, seed=seed, kinds=kinds, operations=operations)
         try:
             async with VippsSession(
                 CREDENTIALS,
@@ -318,9 +327,10 @@ async def run_storm(
             ) as vipps:
                 storm = Storm(vipps=vipps, sandbox=sandbox, seed=seed, callback_prefix=merchant.url)
                 async with _recovering_beside(vipps, settled, active=journal is not None):
-                    await storm.weather(orders(seed, captures), concurrency=concurrency)
+                    weather = iter(orders(seed, captures) if plans is None else plans)
+                    await storm.weather(weather, concurrency=concurrency)
                 if journal is not None:
-                    recoveries = await recover_all(vipps, settled, calm=sandbox.calm)
+                    recoveries = await recover_all(vipps, settled, calm=sandbox.calm, under_fire=under_fire)
         finally:
             await transport.aclose()
         noted = None

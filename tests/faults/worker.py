@@ -18,6 +18,7 @@ from typing import Any
 import orjson
 
 from tests.faults.audit import told_by_error
+from tests.faults.broken import BROKEN
 from vipps_async import Credentials, RetryPolicy, Timeouts, VippsError, VippsSession
 from vipps_async.journals import Journal, PostgresJournal, SqliteJournal
 
@@ -122,6 +123,8 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    for rule in sys.argv[1:]:
+        BROKEN[rule](setattr)
     with contextlib.suppress(KeyboardInterrupt):
         main()
     sys.exit(0)

@@ -293,6 +293,9 @@ class JournalledRunner:
         else:
             record = write_refusal_record(error) if isinstance(error, ApiError) else b""
             await self._quietly(call, self.settle(intent, outcome, record, owner=owner))
+            # Recovery sends again what is open. So before the caller hears that nothing happened, and perhaps asks for
+            # it under a new key, that must be durable: else a process that dies now would leave it to be done twice.
+            await self._quietly(call, self._journal.flush())
 
     async def _quietly(self, call: Call[Any], writing: Coroutine[Any, Any, None]) -> None:
         """Write to the journal; if it fails or hangs now, the caller must learn what happened at Vipps all the same."""
