@@ -49,6 +49,8 @@ class Told:
     verdict: Verdict
     #: Øre that moved, if it was done and the answer says so.
     amount: int | None = None
+    #: The class of the error.
+    error: str = ""
 
 
 _REFUSALS = (CaptureError, RefundError, CancelError, IdempotencyMismatchError)
@@ -56,9 +58,10 @@ _REFUSALS = (CaptureError, RefundError, CancelError, IdempotencyMismatchError)
 
 def told_by_error(error: VippsError) -> Told:
     """Read from an error what it tells of the money: as an application would, by its effect and class alone."""
-    if error.effect is not Effect.NONE:
-        return Told(Verdict.UNKNOWN)
-    return Told(Verdict.REFUSED if isinstance(error, _REFUSALS) else Verdict.NO_EFFECT)
+    verdict = Verdict.UNKNOWN
+    if error.effect is Effect.NONE:
+        verdict = Verdict.REFUSED if isinstance(error, _REFUSALS) else Verdict.NO_EFFECT
+    return Told(verdict, error=type(error).__name__)
 
 
 @mutable(kw_only=True)
@@ -239,7 +242,7 @@ def _check_moves(found: Audit, one: Asked, moved: list[Moved]) -> None:
     if one.verdict is Verdict.DONE and not moved:
         found.blame("lost", one, "it was told done and has not moved")
     if one.verdict in {Verdict.REFUSED, Verdict.NO_EFFECT} and moved:
-        found.blame("lost", one, f"it moved and was told {[told.verdict.value for told in one.told]}")
+        found.blame("lost", one, f"it moved and was told {[(told.verdict.value, told.error) for told in one.told]}")
     told = {told.amount for told in one.told if told.amount is not None}
     if moved and told - {entry.amount for entry in moved}:
         found.blame("wrong_amounts", one, f"{told} øre were told, {[m.amount for m in moved]} moved")
@@ -274,6 +277,9 @@ def _check_sums(found: Audit, paid: Mapping[str, Paid], accounted: Counter[tuple
                 continue
             captured += entry.amount if operation == "capture" else 0
             refunded += entry.amount if operation == "refund" else 0
+            if operation == "cancel" and accounted[payment.order_id, "initiate", entry.text]:
+                # Nobody approved it in time: Vipps ends such a payment by itself.
+                continue
             if not accounted[payment.order_id, operation, entry.text]:
                 unasked = Asked(order_id=payment.order_id, operation=operation, text=entry.text)
                 found.blame("lost", unasked, "it moved and nobody asked for it")

@@ -83,6 +83,7 @@ class StormReport:
     faults: Mapping[str, int]
     attempts: Mapping[str, int]
     told: Mapping[str, int]
+    errors: Mapping[str, int]
     callbacks: Mapping[int, int]
     recoveries: int
     settled: Mapping[str, int]
@@ -106,6 +107,7 @@ class StormReport:
         yield f"  attempts            {_counted(self.attempts)}"
         yield f"  faults              {_counted(self.faults)}"
         yield f"  told                {_counted(self.told)}"
+        yield f"  errors              {_counted(self.errors)}"
         yield f"  callbacks           {_counted({f'{times} times': n for times, n in self.callbacks.items()})}"
         yield f"  recoveries          {self.recoveries}: {_counted(self.settled)}"
         yield f"  captured, refunded  {self.captured} øre, {self.refunded} øre"
@@ -344,6 +346,7 @@ async def run_storm(
             faults=await sandbox.counts(),
             attempts=transport.attempts,
             told=Counter(told.verdict.value for asked in storm.asked for told in asked.told),
+            errors=Counter(told.error for asked in storm.asked for told in asked.told if told.error),
             callbacks=Counter(merchant.callbacks.values()),
             recoveries=recoveries,
             settled=settled,
