@@ -80,6 +80,42 @@ async def test_what_a_dead_process_had_in_hand_is_free_once_its_file_is_open_aga
         await journal.aclose()
 
 
+_FILLS = """
+import asyncio, os, shutil, signal, sys
+from tests.journals.material import LONG, intent
+from vipps_async.journals import SqliteJournal
+
+async def main():
+    journal = SqliteJournal(sys.argv[1])
+    await journal.open()
+    await journal.prepare([intent(number) for number in range(200)], owner="dead", lease=LONG)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+asyncio.run(main())
+"""
+
+
+async def test_a_process_may_die_while_the_log_is_moved_into_the_file(tmp_path: Path) -> None:
+    """The file alone, with its first page new and the others not there yet, is no damage: its log has the rest."""
+    path, log = tmp_path / "journal.db", tmp_path / "journal.db-wal"
+    _dies(_FILLS, str(path))
+    short, full_log = path.read_bytes(), log.read_bytes()
+    journal = SqliteJournal(path)
+    await journal.open()
+    await journal.aclose()
+    whole = path.read_bytes()
+    # The page size stands in the header (SQLite file format, offset 16).
+    page = int.from_bytes(whole[16:18], "big")
+    assert len(whole) > len(short)
+    path.write_bytes(whole[:page] + short[page:])
+    log.write_bytes(full_log)
+    await journal.open()
+    try:
+        assert len(await all_open(journal)) == 200
+    finally:
+        await journal.aclose()
+
+
 _IS_TOLD_NOT_SENT = """
 import asyncio, os, signal, sys
 from vipps_async import Credentials, RequestNotSent, RetryPolicy, VippsSession
