@@ -1,4 +1,4 @@
-"""The command line: `python -m tests.faults storm` and `python -m tests.faults kill`; exit status 1 unless all zeros."""
+"""The command line: `python -m tests.faults storm` and `... kill`; exit status 1 unless all is zero that must be."""
 
 from __future__ import annotations
 

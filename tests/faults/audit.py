@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 from attrs import field, frozen, mutable
 
-from vipps_async import ApiError, Effect, VippsError
+from vipps_async import Effect, VippsError
 from vipps_async.errors import CancelError, CaptureError, IdempotencyMismatchError, RefundError
 from vipps_async.journals import Entry, Journal, Outcome
 
@@ -252,7 +252,8 @@ def _check_notes(found: Audit, one: Asked, moved: list[Moved], entries: list[Not
     outcomes = {entry.outcome for entry in entries}
     if moved and not entries:
         found.blame("lost", one, "it moved without an intent in the journal")
-    if one.key is not None and any(entry.key != one.key for entry in (*moved, *entries)):
+    keys = {entry.key for entry in moved} | {entry.key for entry in entries}
+    if one.key is not None and keys - {one.key}:
         found.blame("lost", one, "it moved, or is noted, with a key that nobody asked with")
     if None in outcomes:
         found.unknown += 1

@@ -11,7 +11,7 @@ from vipps_async.core import journalling
 from vipps_async.core.idempotency import new_idempotency_key
 from vipps_async.core.journalling import JournalledRunner
 from vipps_async.core.operation import Repeat
-from vipps_async.core.pipeline import Pipeline
+from vipps_async.core.pipeline import Pipeline, render
 from vipps_async.errors import Effect, OutcomeUnknown, RequestNotSent
 from vipps_async.journals import Outcome, Standing
 
@@ -49,7 +49,7 @@ def _intent_after_send(set_attribute: SetAttribute) -> None:
         if call.operation.repeat is not Repeat.KEYED:
             return await run(self, call)
         result = await self._pipeline.run(call)
-        intent = self._intent(call, journalling.render(call))
+        intent = self._intent(call, render(call))
         standing, _ = await self._journal.begin(intent, owner="broken", lease=self._lease)
         if standing is Standing.MINE:
             await self.settle(intent, Outcome.DONE, journalling.answer_record(call, result), owner="broken")

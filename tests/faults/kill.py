@@ -255,7 +255,7 @@ async def run_kills(
             number = 0
             while report.kills.total() < kills:
                 number += 1
-                await _one_life(number, work, nursery, place, report, pauses)
+                await _one_life(number, work, nursery, report, place=place, pauses=pauses)
         await _last_recovery(sandbox, place, report)
         report.faults = {fault.value: count for fault, count in sandbox.faults.counts.items()}
         snapshots = [Paid.of(snapshot) for snapshot in sandbox.payments]
@@ -275,7 +275,7 @@ async def run_kills(
 
 
 async def _one_life(
-    number: int, work: _Work, nursery: _Nursery, place: str, report: KillReport, pauses: tuple[float, ...]
+    number: int, work: _Work, nursery: _Nursery, report: KillReport, *, place: str, pauses: tuple[float, ...]
 ) -> None:
     asks = await work.for_a_life()
     random = work.random

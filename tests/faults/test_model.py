@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any, TypeVar
 
@@ -50,6 +50,15 @@ _FAULTS = [
     }
 ]
 _FAULTS_OF_DETAILS = [fault for fault in _FAULTS if fault is not Fault.LOCKED_94]
+_Faults = tuple[Fault | None, ...]
+#: What happens to the attempts of one call, one after the other: nothing, now and then something, or the same until no
+#: attempt is left.
+_ANY = st.sampled_from(_FAULTS)
+_TROUBLE = (
+    st.just(()) | st.lists(st.none() | _ANY, min_size=1, max_size=3).map(tuple) | _ANY.map(lambda one: (one,) * 4)
+)
+#: The same for the question that follows.
+_DOUBT = st.just(()) | st.sampled_from(_FAULTS_OF_DETAILS).map(lambda one: (one,) * 4)
 #: Øre.
 _AMOUNTS = st.sampled_from([100, 400, 1_000, 2_500]) | st.none()
 
@@ -142,7 +151,7 @@ class Merchant(RuleBasedStateMachine):
             self.run(self.stack.aclose())
             self.runner.close()
 
-    @rule(target=orders, amount=st.sampled_from([1_000, 5_000]))
+    @rule(target=orders, amount=st.sampled_from([2_500, 20_000]))
     def initiate_and_approve(self, amount: int) -> _Order:
         """Begin a payment that the customer approves."""
         order = _Order(f"model-{len(self.known) + 1}", amount)
@@ -160,14 +169,30 @@ class Merchant(RuleBasedStateMachine):
         )
         await self.sandbox.approve(order.order_id)
 
-    @rule(target=asks, order=orders, kind=st.sampled_from([Kind.CAPTURE, Kind.CAPTURE, Kind.REFUND]), amount=_AMOUNTS)
-    def ask_for_money(self, order: _Order, kind: Kind, amount: int | None) -> _Ask:
-        """Capture or refund a part, or all that remains."""
+    @rule(
+        target=asks,
+        order=orders,
+        wanted=st.lists(
+            st.tuples(st.sampled_from([Kind.CAPTURE, Kind.CAPTURE, Kind.REFUND]), _AMOUNTS, _TROUBLE, _DOUBT),
+            min_size=2,
+            max_size=4,
+        ),
+    )
+    def ask_for_money(self, order: _Order, wanted: list[tuple[Kind, int | None, _Faults, _Faults]]) -> Any:
+        """Capture and refund parts, or all that remains, while requests and questions fail."""
+        return multiple(*(self._ask_in_trouble(order, *one) for one in wanted))
+
+    def _ask_in_trouble(self, order: _Order, kind: Kind, amount: int | None, trouble: _Faults, doubt: _Faults) -> _Ask:
+        faults = self.sandbox.faults
+        faults.clear()
+        faults.script(kind.operation, *trouble, order_id=order.order_id)
+        faults.script("details", *doubt, order_id=order.order_id)
         return self._new(order, kind, amount)
 
-    @rule(order=orders, kind=st.sampled_from([Kind.CANCEL, Kind.RELEASE]))
-    def end(self, order: _Order, kind: Kind) -> None:
+    @rule(order=orders, kind=st.sampled_from([Kind.CANCEL, Kind.RELEASE]), trouble=_TROUBLE)
+    def end(self, order: _Order, kind: Kind, trouble: tuple[Fault | None, ...]) -> None:
         """Cancel, or release what is left."""
+        self.sandbox.faults.script("cancel", *trouble, order_id=order.order_id)
         # Two cancels cannot be told apart at Vipps: one of unknown outcome is settled before the next.
         if not any(ask.kind in {Kind.CANCEL, Kind.RELEASE} for ask in order.pending):
             self._new(order, kind, None)
@@ -185,19 +210,10 @@ class Merchant(RuleBasedStateMachine):
             self._perform(ask)
         return multiple(ask)
 
-    @rule(
-        operation=st.sampled_from(["capture", "refund", "cancel"]),
-        faults=st.lists(st.none() | st.sampled_from(_FAULTS), min_size=1, max_size=4),
-        lasting=st.booleans(),
-    )
-    def let_the_next_requests_fail(self, operation: str, faults: list[Fault | None], *, lasting: bool) -> None:
-        """Script what happens to the next requests; a lasting trouble outlives all attempts of one call."""
-        self.sandbox.faults.script(operation, *(faults * (4 if lasting else 1))[:6])
-
-    @rule(faults=st.lists(st.sampled_from(_FAULTS_OF_DETAILS), min_size=1, max_size=6))
-    def let_questions_fail(self, faults: list[Fault]) -> None:
-        """Script what happens when details are asked."""
-        self.sandbox.faults.script("details", *faults)
+    @rule()
+    def let_it_be_calm(self) -> None:
+        """Forget what was still to fail."""
+        self.sandbox.faults.clear()
 
     @precondition(lambda self: any(order.pending for order in self.known))
     @rule()
@@ -237,13 +253,16 @@ class Merchant(RuleBasedStateMachine):
 
     async def _told(self, ask: _Ask) -> Verdict:
         order, ecom = ask.order, self.vipps.ecom
+        call: Callable[..., Coroutine[Any, Any, Any]]
         if ask.kind in {Kind.CANCEL, Kind.RELEASE}:
             call = partial(ecom.cancel, should_release_remaining_funds=ask.kind is Kind.RELEASE)
         else:
             key = derive_idempotency_key("model", order.order_id, ask.number)
-            call = partial(ecom.capture if ask.kind is Kind.CAPTURE else ecom.refund, idempotency_key=key)
-            if ask.amount is not None:
-                call = partial(call, amount=ask.amount)
+            method: Callable[..., Coroutine[Any, Any, Any]] = ecom.refund
+            if ask.kind is Kind.CAPTURE:
+                method = ecom.capture
+            more = {} if ask.amount is None else {"amount": ask.amount}
+            call = partial(method, idempotency_key=key, **more)
         try:
             await call(order.order_id, transaction_text=ask.text)
         except VippsError as error:
@@ -269,8 +288,8 @@ def test_a_payment_is_as_the_model_whatever_happens() -> None:
     run_state_machine_as_test(
         Merchant,
         settings=settings(
-            max_examples=30,
-            stateful_step_count=25,
+            max_examples=60,
+            stateful_step_count=15,
             deadline=None,
             derandomize=True,
             suppress_health_check=[HealthCheck.too_slow],

@@ -108,18 +108,21 @@ def main() -> None:
                 return
             *lines, rest = (rest + read).split(b"\n")
             for line in lines:
-                command = orjson.loads(line)
-                if "kill" in command:
-                    # Only those that are not waited for yet: their process ids cannot belong to anybody else.
-                    for child, life in workers.items():
-                        if life == command["kill"]:
-                            os.kill(child, signal.SIGKILL)
-                else:
-                    workers[_forked(command)] = command["life"]
+                _obey(orjson.loads(line), workers)
         for child in list(workers):
             dead, status = os.waitpid(child, os.WNOHANG)
             if dead:
                 _say(workers.pop(child), "dead", os.waitstatus_to_exitcode(status))
+
+
+def _obey(command: dict[str, Any], workers: dict[int, int]) -> None:
+    if "kill" not in command:
+        workers[_forked(command)] = command["life"]
+        return
+    # Only those that are not waited for yet: their process ids cannot belong to anybody else.
+    for child, life in workers.items():
+        if life == command["kill"]:
+            os.kill(child, signal.SIGKILL)
 
 
 if __name__ == "__main__":

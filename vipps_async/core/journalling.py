@@ -225,8 +225,8 @@ class JournalledRunner:
             # It may be in the journal all the same, and recovery then carries it out: not to be asked for anew.
             text = f"the journal did not answer within {self._deadline:g} s, and nothing was sent now"
             advice = (
-                "look at the journal's store, and repeat it with the same idempotency key, never with a new one: if the "
-                "intent is in the journal all the same, recovery will carry it out"
+                "look at the journal's store, and repeat it with the same idempotency key, never with a new one: if "
+                "the intent is in the journal all the same, recovery will carry it out"
             )
             raise _about(call, JournalError(text, effect=Effect.POSSIBLE, advice=advice)) from error
         except asyncio.CancelledError:

@@ -218,17 +218,7 @@ def _connect(path: Path, stack: contextlib.ExitStack, *, check: bool) -> sqlite3
             raise JournalError(f"the journal {path} cannot be opened: it is no file", advice="name a file")
         if not os.access(path, os.R_OK | os.W_OK):
             raise JournalError(f"the journal {path} is read-only", advice="make the file writable for its owner")
-        # First by a connection that can neither write nor lock nor replay a log: a file of something else, or of a
-        # newer version, must stay as it is to the last byte.
-        address = f"file:{quote(os.fspath(path))}?mode=ro&immutable=1"
-        with contextlib.closing(sqlite3.connect(address, uri=True)) as onlooker:
-            try:
-                check_kind(onlooker, path)
-            except sqlite3.DatabaseError:
-                # A process that died while its log was moved into the file leaves a file that is whole only together
-                # with that log: for the connection below to judge, if the file says that it is a journal at all.
-                if not (_has_content(_log_of(path)) and _is_marked(path)):
-                    raise
+        _look_over(path)
     else:
         _create(path)
     _make_private(path)
@@ -259,6 +249,21 @@ def _connect(path: Path, stack: contextlib.ExitStack, *, check: bool) -> sqlite3
     # One process owns the file, so whoever had an entry in hand is gone: recovery need not wait for its lease.
     connection.execute("UPDATE entries SET owner = '' WHERE outcome IS NULL AND owner <> ''")
     return connection
+
+
+def _look_over(path: Path) -> None:
+    """Raise if the file is something else, or of a newer version."""
+    # First by a connection that can neither write nor lock nor replay a log: a file of something else, or of a
+    # newer version, must stay as it is to the last byte.
+    address = f"file:{quote(os.fspath(path))}?mode=ro&immutable=1"
+    with contextlib.closing(sqlite3.connect(address, uri=True)) as onlooker:
+        try:
+            check_kind(onlooker, path)
+        except sqlite3.DatabaseError:
+            # A process that died while its log was moved into the file leaves a file that is whole only together
+            # with that log: for the connection below to judge, if the file says that it is a journal at all.
+            if not (_has_content(_log_of(path)) and _is_marked(path)):
+                raise
 
 
 def _has_content(log: Path) -> bool:
