@@ -51,6 +51,20 @@ def oldest(session: nox.Session) -> None:
 
 
 @nox.session(python=PYTHONS[0])
+def storm(session: nox.Session) -> None:
+    """Let a long storm pass: `nox -s storm -- --captures 100000 --seed 1 [--rate 0.1] [--journal sqlite]`."""
+    session.install(".[postgres]", *_group("test"))
+    session.run("python", "-m", "tests.faults", "storm", *session.posargs)
+
+
+@nox.session(python=PYTHONS[0])
+def kill(session: nox.Session) -> None:
+    """Kill workers at any instant: `nox -s kill -- --kills 500 [--seed 1] [--journal sqlite]`."""
+    session.install(".[postgres]", *_group("test"))
+    session.run("python", "-m", "tests.faults", "kill", *session.posargs)
+
+
+@nox.session(python=PYTHONS[0])
 def lint(session: nox.Session) -> None:
     """Check style and format."""
     session.install(*_group("lint"))
