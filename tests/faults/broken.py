@@ -8,11 +8,12 @@ from typing import Any
 from attrs import evolve
 
 from vipps_async.core import journalling
-from vipps_async.core.idempotency import new_idempotency_key
+from vipps_async.core.ending import Ending
 from vipps_async.core.journalling import JournalledRunner
 from vipps_async.core.operation import Repeat
 from vipps_async.core.pipeline import Pipeline, render
 from vipps_async.errors import Effect, OutcomeUnknown, RequestNotSent
+from vipps_async.idempotency_keys import new_idempotency_key
 from vipps_async.journals import Outcome, Standing
 
 __all__ = ["BROKEN"]
@@ -68,13 +69,13 @@ def _unknown_noted_as_not_done(set_attribute: SetAttribute) -> None:
 
 
 def _unknown_told_as_not_sent(set_attribute: SetAttribute) -> None:
-    final_error = Pipeline._final_error
+    to_raise = Ending.to_raise
 
-    def broken(self: Pipeline, *given: Any) -> Any:
-        error, cause = final_error(self, *given)
+    def broken(self: Ending) -> Any:
+        error, cause = to_raise(self)
         return (RequestNotSent(error.message) if isinstance(error, OutcomeUnknown) else error), cause
 
-    set_attribute(Pipeline, "_final_error", broken)
+    set_attribute(Ending, "to_raise", broken)
 
 
 def _unreadable_answer_is_a_failure(set_attribute: SetAttribute) -> None:
