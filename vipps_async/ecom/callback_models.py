@@ -1,4 +1,4 @@
-"""What Vipps tells the merchant, as typed events: none of them says that a payment is good, only `confirm` finds out."""
+"""What Vipps tells the merchant, as typed events: none says that a payment is good, only `confirm` finds out."""
 
 from __future__ import annotations
 

@@ -192,7 +192,7 @@ def read_payment_update(body: bytes, order_id: str) -> PaymentUpdate:
     payment = _read(body, _Payment, order_id)
     if payment.order_id != order_id:
         raise CallbackError("path and body name different orders", status=400, order_id=order_id)
-    info = payment.transaction_info or _TransactionInfo()
+    info = _TransactionInfo() if payment.transaction_info is None else payment.transaction_info
     return PaymentUpdate(
         order_id=order_id,
         merchant_serial_number=payment.merchant_serial_number,
