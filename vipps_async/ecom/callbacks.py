@@ -123,7 +123,7 @@ class CallbackReader:
     """
 
     def __init__(self, auth_tokens: str | Iterable[str] | AnyoneMayCall, *, largest_body: int = LARGEST_BODY) -> None:
-        if isinstance(largest_body, bool) or not isinstance(largest_body, int) or largest_body < 1:
+        if type(largest_body) is not int or largest_body < 1:
             raise InvalidInputError("largest_body", "a positive whole number of bytes", value=largest_body)
         self._tokens = None if auth_tokens is ANYONE_MAY_CALL else AuthTokens(auth_tokens)
         self.largest_body = largest_body
