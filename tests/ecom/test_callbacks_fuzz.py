@@ -21,7 +21,7 @@ from vipps_async.errors import CallbackError
 REQUESTS = int(os.environ.get("VIPPS_FUZZ_CALLBACKS", "20000"))
 SEED = int(os.environ.get("VIPPS_FUZZ_SEED", "20261122"))
 #: Seconds of work that reading one request may take; others on the machine do not count. A usual one takes 50 µs.
-LONGEST_WORK = 0.1
+LONGEST_WORK = 0.25
 
 CANARY = "Canary Birdsong 98765432"
 ODD: list[Any] = [None, True, False, 0, -1, 1, 2**63, 2**64 - 1, 1e308, 0.1, "", " ", "0", CANARY, "\u0000", "é" * 50]

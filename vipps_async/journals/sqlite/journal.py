@@ -100,6 +100,12 @@ class SqliteJournal:
         """The journal file, as it was given."""
         return self._path
 
+    @property
+    def is_open(self) -> bool:
+        """See Journal."""
+        run = self._run
+        return run is not None and run.process == os.getpid() and run.is_open and not self._is_closing
+
     async def open(self) -> None:
         """Open the file, creating or migrating it if need be. A second call does nothing.
 
