@@ -329,8 +329,20 @@ def test_paths_with_an_order(path: str, kind: Kind) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["", "/", "/v2/payments", "/v2/payments/", "/v2/payments//", "/v2/payments/a/b", "/v2/consents/", "/v2/consents"]
-    + ["/v3/payments/acme-1", "/v2/payments/acme-1/shippingdetails", "/v2/payments//shippingDetails"],
+    [
+        "",
+        "/",
+        "/v2/payments",
+        "/v2/payments/",
+        "/v2/payments//",
+        "/v2/payments/a/b",
+        "/v2/consents/",
+        "/v2/consents",
+        "/v3/payments/acme-1",
+        "/v2/payments/acme-1/shippingdetails",
+        "/v2/payments//shippingDetails",
+        "/" + "a" * 2000 + "/v2/payments/acme-1",
+    ],
 )
 def test_paths_that_vipps_does_not_call(path: str) -> None:
     """Other paths are answered 404."""

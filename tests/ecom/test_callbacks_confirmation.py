@@ -125,8 +125,14 @@ async def test_an_answer_about_another_order() -> None:
 
 @pytest.mark.parametrize(
     ("msn", "own", "agrees"),
-    [("123456", "123456", True), (None, "123456", True), ("", "123456", True), ("12345", "012345", True)]
-    + [("654321", "123456", False), ("12345", "123450", False)],
+    [
+        ("123456", "123456", True),
+        (None, "123456", True),
+        ("", "123456", True),
+        ("12345", "012345", True),
+        ("654321", "123456", False),
+        ("12345", "123450", False),
+    ],
 )
 async def test_the_sales_unit(msn: str | None, own: str, *, agrees: bool) -> None:
     """A callback that names another sales unit is contradicted; one that came as a number has no leading zeros."""

@@ -133,9 +133,9 @@ def test_nothing_but_a_callback_error_comes_out() -> None:
             event = reader.read(method, path, headers, body)
         except CallbackError as error:
             outcomes[error.status] += 1
-            assert CANARY not in str(error), f"request {number} of seed {SEED}"
-            assert error.__cause__ is None
-            assert error.__context__ is None
+            told = (CANARY in str(error), error.__cause__, error.__context__)
+            if told != (False, None, None):
+                pytest.fail(f"request {number} of seed {SEED} gives something away")
         else:
             outcomes[200] += 1
             _use(event)
