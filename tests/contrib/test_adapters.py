@@ -10,7 +10,9 @@ import aiohttp
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
+from starlette.applications import Starlette
 from starlette.requests import Request
+from yarl import URL
 
 from tests.contrib.counter import KEYS
 from tests.contrib.serving import FRAMEWORKS, serve
@@ -71,7 +73,7 @@ async def test_each_kind(framework: str, shop: Shop) -> None:
         assert (status, headers["Content-Type"]) == (200, "application/json;charset=UTF-8")
         assert b'"addressId":3960' in body
         for written in ("%2B%2Fab%3D%3D", "+/ab==", "%252b%252fab%253d%253d"):
-            path = aiohttp.client.URL(f"{url}/vipps/v2/consents/{written}", encoded=True)
+            path = URL(f"{url}/vipps/v2/consents/{written}", encoded=True)
             async with aiohttp.ClientSession() as client, client.delete(path, headers=HEADERS) as answer:
                 assert answer.status == 200
         await until(lambda: len(shop.removals) == 3)
@@ -148,7 +150,7 @@ async def test_a_session_without_callbacks(framework: str) -> None:
         with pytest.raises(StopAsyncIteration):
             await anext(context)
     else:
-        async with starlette.vipps_lifespan(session)(Any) as state:
+        async with starlette.vipps_lifespan(session)(Starlette()) as state:
             assert isinstance(starlette.get_vipps(Request({"type": "http", "state": state})), VippsSession)
 
 

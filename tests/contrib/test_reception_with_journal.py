@@ -94,13 +94,15 @@ async def test_a_note_is_durable_before_the_answer(shop: Shop, journal: MemoryJo
 
 async def test_a_duplicate_is_handled_once_for_all(shop: Shop, journal: MemoryJournal) -> None:
     """News that has been handled is not handled again, in this process or the next; RESERVE is RESERVED here too."""
+    duplicates = []
     for _ in range(2):
         async with at_work(shop, journal=journal) as counter:
             for body in (REGULAR, with_info(status="RESERVE"), EXPRESS):
                 assert (await counter.receive(body)).status == 200
                 await until_settled(journal)
+            duplicates.append(counter.reception.counts.duplicates)
     assert len(shop.payments) == 1
-    assert counter.reception.counts.duplicates == 3
+    assert duplicates == [2, 3]
 
 
 async def test_what_another_machine_has_in_hand(shop: Shop, journal: MemoryJournal) -> None:
