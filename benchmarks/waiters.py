@@ -9,10 +9,11 @@ from __future__ import annotations
 import argparse
 import asyncio
 import gc
-import os
 import time
+import tracemalloc
 from collections import Counter, deque
-from pathlib import Path
+from collections.abc import Coroutine, Iterable
+from typing import Any
 
 from tests.ecom.virtual_time import run_in_virtual_time
 from vipps_async.ecom import PaymentDetails
@@ -21,14 +22,23 @@ from vipps_async.ecom.polling import PaymentPoller
 _INITIATED = PaymentDetails(order_id="order")
 
 
-def _resident() -> int:
-    """Return the memory that this process has, in bytes."""
-    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE")
-
-
-async def _idle(_number: int) -> None:
+async def _idle() -> None:
     await asyncio.get_running_loop().create_future()
+
+
+async def _memory(waits: Iterable[Coroutine[Any, Any, object]]) -> int:
+    """Return how many bytes these take while they wait, and end them."""
+    gc.collect()
+    tracemalloc.start()
+    tasks = [asyncio.create_task(wait) for wait in waits]
+    await asyncio.sleep(0)
+    gc.collect()
+    memory, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
+    return memory
 
 
 async def _measure(waiters: int, minutes: int) -> None:
@@ -40,25 +50,16 @@ async def _measure(waiters: int, minutes: int) -> None:
         return _INITIATED
 
     order_ids = [f"order-{number}" for number in range(waiters)]
-    gc.collect()
-    before = _resident()
-    bare = [asyncio.create_task(_idle(number)) for number in range(waiters)]
-    await asyncio.sleep(0)
-    task_alone = _resident() - before
-    for task in bare:
-        task.cancel()
-    await asyncio.wait(bare)
-    bare.clear()
-    del task
-    gc.collect()
-
     poller = PaymentPoller(ask)
-    before, started = _resident(), time.process_time()
+    memory = await _memory(poller.wait(order_id, timeout=1e6) for order_id in order_ids)
+    task_alone = await _memory(_idle() for _ in order_ids)
+
+    started = time.process_time()
     waits = [asyncio.create_task(poller.wait(order_id, timeout=1e6)) for order_id in order_ids]
     await asyncio.sleep(0)
     beginning = time.process_time() - started
-    memory = _resident() - before
     tasks = len(asyncio.all_tasks()) - waiters - 1
+    asked.clear()
 
     started = time.process_time()
     await asyncio.sleep(60 * minutes)
