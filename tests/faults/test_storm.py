@@ -70,6 +70,7 @@ async def test_the_seed_replays_work_and_faults() -> None:
             kinds=("HTTP_500_BEFORE", "HTTP_502_AFTER", "LOCKED_94", "HTML_200_AFTER", "RESET_AFTER_EFFECT"),
             operations=("initiate", "capture", "refund", "cancel", "details"),
             plans=[_steady(plan) for plan in orders(77, 60)],
+            patient=True,
         )
 
     def facts(report: StormReport) -> Any:
