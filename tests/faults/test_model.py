@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any, TypeVar
 
+import pytest
 from attrs import define, field
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
@@ -31,6 +32,8 @@ from vipps_async.idempotency_keys import derive_idempotency_key
 from vipps_async.journals import MemoryJournal
 from vipps_async.sandbox.faults import Fault
 from vipps_async.testing import Sandbox
+
+pytestmark = pytest.mark.heavy
 
 T = TypeVar("T")
 

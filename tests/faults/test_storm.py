@@ -13,6 +13,8 @@ from tests.faults.sandbox_process import ALL_KINDS
 from tests.faults.storm import StormReport, run_storm
 from vipps_async.journals import Journal, MemoryJournal, PostgresJournal, SqliteJournal
 
+pytestmark = pytest.mark.heavy
+
 
 def _journal(name: str, request: pytest.FixtureRequest, folder: Path) -> Journal | None:
     if name == "none":
