@@ -27,7 +27,7 @@ def _group(name: str) -> list[str]:
 
 
 def _run_tests(session: nox.Session, *install: str, measure: bool = False) -> None:
-    session.install(".[postgres]", *_group("test"), *install)
+    session.install(".[postgres,starlette]", *_group("test"), *install)
     arguments = session.posargs or ["-n", "auto", "--dist", "worksteal"]
     if session.posargs:
         session.run("pytest", *arguments)
@@ -57,14 +57,14 @@ def oldest(session: nox.Session) -> None:
 @nox.session(python=PYTHONS[0])
 def storm(session: nox.Session) -> None:
     """Let a long storm pass: `nox -s storm -- --captures 100000 --seed 1 [--rate 0.1] [--journal sqlite]`."""
-    session.install(".[postgres]", *_group("test"))
+    session.install(".[postgres,starlette]", *_group("test"))
     session.run("python", "-m", "tests.faults", "storm", *session.posargs)
 
 
 @nox.session(python=PYTHONS[0])
 def kill(session: nox.Session) -> None:
     """Kill workers at any instant: `nox -s kill -- --kills 500 [--seed 1] [--journal sqlite]`."""
-    session.install(".[postgres]", *_group("test"))
+    session.install(".[postgres,starlette]", *_group("test"))
     session.run("python", "-m", "tests.faults", "kill", *session.posargs)
 
 
@@ -79,7 +79,7 @@ def lint(session: nox.Session) -> None:
 @nox.session(python=PYTHONS[0])
 def types(session: nox.Session) -> None:
     """Check the types twice: mypy strict and pyright."""
-    session.install(".[postgres]", *_group("types"), *_group("test"), "nox")
+    session.install(".[postgres,starlette]", *_group("types"), *_group("test"), "nox")
     session.run("mypy")
     session.run("pyright")
 
@@ -87,7 +87,7 @@ def types(session: nox.Session) -> None:
 @nox.session(python=PYTHONS[0])
 def docs(session: nox.Session) -> None:
     """Build the documentation; a warning is an error."""
-    session.install(".", *_group("docs"))
+    session.install(".[starlette]", *_group("docs"))
     session.run("sphinx-build", "-q", "-W", "--keep-going", "-b", "html", "docs", "docs/_build")
 
 
