@@ -197,7 +197,11 @@ class VippsSession:
         if self._journalled is None:
             raise ConfigurationError("the session has no journal", advice="open it with journal=SqliteJournal(path)")
         entries = await self._journalled.entries_of(order_id)
-        return [LeftOpen(intent=entry.intent, reason=entry.note) for entry in entries if entry.settlement is None]
+        return [
+            LeftOpen(intent=entry.intent, reason=entry.note)
+            for entry in entries
+            if entry.settlement is None and entry.intent.operation not in NOTES
+        ]
 
     async def __aenter__(self) -> Self:
         if self._journalled is not None:
