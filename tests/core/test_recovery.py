@@ -407,7 +407,7 @@ class TestBadEntries:
 
     @pytest.mark.parametrize("name", ["callback", "consent_removal"])
     async def test_the_note_of_a_callback(self, shop: Shop, name: str) -> None:
-        """It is nobody's payment: it is passed over, counts for nothing, and keeps no operation of its order waiting."""
+        """It is no payment: it is passed over, counts for nothing, and keeps no operation of its order waiting."""
         await self.add(shop, operation=name, order_id="order-1")
         report = await shop.session().recover(concurrency=1)
         assert sums(report) == {"seen": 1, "sent_again": 1}
