@@ -16,7 +16,7 @@ PYTHONS = nox.project.python_versions(PROJECT)
 OLDEST = ["aiohttp==3.12.0", "attrs==23.2.0", "cattrs==24.1.0", "structlog==24.1.0"]
 
 nox.needs_version = ">=2024.10.9"
-nox.options.sessions = ["lint", "types", "tests", "oldest", "docs", "build"]
+nox.options.sessions = ["lint", "types", "tests", "oldest", "browser", "docs", "build"]
 nox.options.default_venv_backend = "virtualenv"
 nox.options.error_on_missing_interpreters = False
 nox.options.reuse_existing_virtualenvs = True
@@ -29,7 +29,16 @@ def _group(name: str) -> list[str]:
 def _run_tests(session: nox.Session, *install: str) -> None:
     session.install(".[postgres]", *_group("test"), *install)
     session.run("coverage", "erase")
-    session.run("coverage", "run", "-m", "pytest", *session.posargs, env={"COVERAGE_FILE": ".coverage"})
+    # The pages have a session of their own.
+    session.run(
+        "coverage",
+        "run",
+        "-m",
+        "pytest",
+        "--ignore=tests/browser",
+        *session.posargs,
+        env={"COVERAGE_FILE": ".coverage"},
+    )
     session.run("coverage", "combine", success_codes=[0, 1], silent=True)
     if not session.posargs:
         session.run("coverage", "report")
@@ -48,6 +57,13 @@ def oldest(session: nox.Session) -> None:
 
 
 @nox.session(python=PYTHONS[0])
+def browser(session: nox.Session) -> None:
+    """Look at the pages in headless Chromium; pictures of them are left in tests/browser/screenshots."""
+    session.install(".", *_group("test"), *_group("browser"))
+    session.run("pytest", "tests/browser", *session.posargs)
+
+
+@nox.session(python=PYTHONS[0])
 def lint(session: nox.Session) -> None:
     """Check style and format."""
     session.install(*_group("lint"))
@@ -58,7 +74,7 @@ def lint(session: nox.Session) -> None:
 @nox.session(python=PYTHONS[0])
 def types(session: nox.Session) -> None:
     """Check the types twice: mypy strict and pyright."""
-    session.install(".[postgres]", *_group("types"), *_group("test"), "nox")
+    session.install(".[postgres]", *_group("types"), *_group("test"), *_group("browser"), "nox")
     session.run("mypy")
     session.run("pyright")
 
