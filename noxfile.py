@@ -16,7 +16,7 @@ PYTHONS = nox.project.python_versions(PROJECT)
 OLDEST = ["aiohttp==3.12.0", "attrs==23.2.0", "cattrs==24.1.0", "structlog==24.1.0"]
 
 nox.needs_version = ">=2024.10.9"
-nox.options.sessions = ["lint", "types", "tests", "oldest", "docs", "build"]
+nox.options.sessions = ["lint", "types", "tests", "oldest", "browser", "docs", "build"]
 nox.options.default_venv_backend = "virtualenv"
 nox.options.error_on_missing_interpreters = False
 nox.options.reuse_existing_virtualenvs = True
@@ -28,7 +28,8 @@ def _group(name: str) -> list[str]:
 
 def _run_tests(session: nox.Session, *install: str, measure: bool = False) -> None:
     session.install(".[postgres,starlette]", *_group("test"), *install)
-    arguments = session.posargs or ["-n", "auto", "--dist", "worksteal"]
+    # The pages have a session of their own.
+    arguments = session.posargs or ["-n", "auto", "--dist", "worksteal", "--ignore=tests/browser"]
     if session.posargs:
         session.run("pytest", *arguments)
         return
@@ -69,6 +70,13 @@ def kill(session: nox.Session) -> None:
 
 
 @nox.session(python=PYTHONS[0])
+def browser(session: nox.Session) -> None:
+    """Look at the pages in headless Chromium; pictures of them are left in tests/browser/screenshots."""
+    session.install(".[postgres,starlette]", *_group("test"), *_group("browser"))
+    session.run("pytest", "tests/browser", *session.posargs)
+
+
+@nox.session(python=PYTHONS[0])
 def lint(session: nox.Session) -> None:
     """Check style and format."""
     session.install(*_group("lint"))
@@ -79,7 +87,7 @@ def lint(session: nox.Session) -> None:
 @nox.session(python=PYTHONS[0])
 def types(session: nox.Session) -> None:
     """Check the types twice: mypy strict and pyright."""
-    session.install(".[postgres,starlette]", *_group("types"), *_group("test"), "nox")
+    session.install(".[postgres,starlette]", *_group("types"), *_group("test"), *_group("browser"), "nox")
     session.run("mypy")
     session.run("pyright")
 
