@@ -72,7 +72,8 @@ async def test_the_clock_over_http(sandbox: SandboxServer, merchant: Merchant) -
     assert await _status(merchant, "POST", "/sandbox/clock", {}, {"advance": 86_400}) == 200
     async with merchant.session.get(f"{merchant.url}/sandbox/clock") as answer:
         assert (await answer.json())["now"][:10] > before[:10]
-    for body in ({}, {"advance": -1}, {"advance": "x"}, {"advance": None}, []):
+    nonsense: tuple[Any, ...] = ({}, {"advance": -1}, {"advance": "x"}, {"advance": None}, [])
+    for body in nonsense:
         assert await _status(merchant, "POST", "/sandbox/clock", {}, body) == 400
 
 
