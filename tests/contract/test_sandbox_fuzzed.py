@@ -1,4 +1,4 @@
-"""The sandbox under requests that the vendor's description allows, and some that it does not: Schemathesis makes them up.
+"""The sandbox under requests that Schemathesis makes up: such as the vendor's description allows, and others.
 
 Whatever comes, it answers as documented, and never breaks.
 """
@@ -120,6 +120,9 @@ def _make_known(body: Any, schema: Schema) -> None:
             merchant |= dict.fromkeys(urls, "https://example.com/shop")
         if body.get("transactionText") == "":
             body["transactionText"] = "One pair of socks."
+        if isinstance(body.get("amount"), int):
+            # Small enough for some of them to be there.
+            body["amount"] = min(body["amount"], 1_000)
         if "customerPhoneNumber" in body:
             body["customerPhoneNumber"] = "91234567"
             body.pop("token", None)
@@ -139,7 +142,9 @@ def test_whatever_comes_is_answered_as_documented(running: Running, path: str, m
         schema[path][method].as_strategy(generation_mode=mode)
         for mode in (schemathesis.GenerationMode.POSITIVE, schemathesis.GenerationMode.NEGATIVE)
     )
-    cases = st.one_of(st.tuples(good, st.just(True)), st.tuples(good | bad, st.just(False)))
+    cases = st.one_of(
+        st.tuples(good, st.sampled_from([True])), st.tuples(st.one_of(good, bad), st.sampled_from([False]))
+    )
     statuses: set[int] = set()
 
     # From a fixed seed: what is found today is found tomorrow, and on the build server.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
@@ -257,3 +259,24 @@ def test_remembered_tokens_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         token = issuer.issue(f"client-{number}", now)["access_token"]
         assert issuer.owner(token, now) == f"client-{number}"
     assert len(issuer._verified) <= 2
+
+
+async def test_text_that_is_none_is_refused(merchant: Merchant) -> None:
+    """Half of a surrogate pair, written as an escape or as bytes, in a body or a header, is 400 and never breaks it."""
+    body = json.dumps(merchant.initiation("acme-1")).encode()
+    for half in (b"\\ud800", b"\xed\xa0\x80", b"\xff"):
+        answer = await merchant.call("POST", "/ecomm/v2/payments", body.replace(b"socks", half))
+        assert answer.codes == [("InvalidRequest", "body")]
+    good = await merchant.call("POST", "/ecomm/v2/payments", body.replace(b"socks", b"\\ud83e\\udde6"))
+    assert good.status == 200
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(merchant.url.rpartition(":")[2]))
+    content = json.dumps(merchant._body(100, "Shipped.")).encode()
+    head = (
+        "POST /ecomm/v2/payments/acme-1/capture HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+        f"Authorization: Bearer {merchant.token}\r\nOcp-Apim-Subscription-Key: k\r\nContent-Length: {len(content)}\r\n"
+        "Connection: close\r\n"
+    )
+    writer.write(head.encode() + b"X-Request-Id: \xff\r\n\r\n" + content)
+    assert b" 400 " in (await reader.read()).partition(b"\r\n")[0]
+    writer.close()
+    assert (await merchant.details("acme-1")).status == 200

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from typing import Any
@@ -9,10 +10,11 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.sandbox.driver import Merchant
+from tests.sandbox.driver import Merchant, Shop, merchant_at, until
 from vipps_async.sandbox import SandboxServer, State
 
 FALL_BACK = "https://example.com/result?order=acme-1&x=%2F"
+METHOD = {"isDefault": "Y", "shippingCost": 49.5, "shippingMethod": "Parcel", "shippingMethodId": "parcel"}
 
 
 @pytest.fixture
@@ -161,3 +163,145 @@ async def test_express_without_shipping_cannot_be_approved(
     assert status == 409
     assert "no shipping methods" in html
     assert sandbox.payment("acme-1").state is State.INITIATE
+
+
+async def test_the_whole_way(sandbox: SandboxServer, merchant: Merchant, browser: aiohttp.ClientSession) -> None:
+    """Number, notification, app, answer, and back to the shop: by plain forms and links."""
+    url = await _initiate(merchant)
+    status, _, headers = await _post(browser, url, answer="number", number="+47 91 23 45 67")
+    assert status == 303
+    waiting = merchant.url + headers["Location"]
+    status, html, _ = await _get(browser, waiting)
+    assert status == 200
+    assert "ends in 567" in html
+    assert "1234567" not in html.replace(url.partition("token=")[2], "")
+    assert sandbox._book.only("acme-1").payment.opened_at is None
+    link = re.search(r'href="([^"]*/app[^"]*)"', html)
+    assert link is not None
+    status, html, _ = await _get(browser, merchant.url + link[1])
+    assert status == 200
+    for text in ("499.00 NOK", "One pair of socks.", "Sales unit 123456", "Pay 499.00 NOK", "Decline"):
+        assert text in html
+    status, _, headers = await _post(browser, url, answer="approve")
+    assert (status, headers["Location"]) == (303, FALL_BACK)
+    status, _, headers = await _get(browser, waiting)
+    assert (status, headers["Location"]) == (303, FALL_BACK)
+
+
+async def test_a_number_that_is_none(merchant: Merchant, browser: aiohttp.ClientSession) -> None:
+    """The page asks again, and keeps what was written."""
+    url = await _initiate(merchant)
+    for number in ("", "1234567", "123456789", "+46 12345678", '"><script>', "９１２３４５６７"):
+        status, html, _ = await _post(browser, url, answer="number", number=number)
+        assert status == 400
+        assert "eight digits" in html
+        assert "<script>" not in html
+
+
+async def test_a_known_number_stands_there(merchant: Merchant, browser: aiohttp.ClientSession) -> None:
+    """The merchant's number is filled in; another one that the customer gives wins."""
+    url = await _initiate(merchant, customerInfo={"mobileNumber": "99887766"}, transaction={"scope": "phoneNumber"})
+    assert 'value="99887766"' in (await _get(browser, url))[1]
+    await _post(browser, url, answer="number", number="91919191")
+    assert 'value="91919191"' in (await _get(browser, url))[1]
+    assert "The shop asks for your phoneNumber." in (await _get(browser, _at(url, "app")))[1]
+    await _post(browser, url, answer="approve")
+    sub = (await merchant.details("acme-1")).json["sub"]
+    claims = (await merchant.call("GET", f"/vipps-userinfo-api/userinfo/{sub}")).json
+    assert claims["phone_number"] == "4791919191"
+
+
+async def test_no_landing_page_where_it_is_skipped(browser: aiohttp.ClientSession) -> None:
+    """The notification is on its way already: the link goes to the page that waits for the app."""
+    async with SandboxServer(skip_landing_page_allowed={"123456"}) as sandbox, merchant_at(sandbox.url) as merchant:
+        url = await _initiate(
+            merchant, transaction={"skipLandingPage": True}, customerInfo={"mobileNumber": "91234567"}
+        )
+        status, _, headers = await _get(browser, url)
+        assert (status, merchant.url + headers["Location"]) == (303, _at(url, "waiting"))
+
+
+async def test_letting_it_time_out(
+    sandbox: SandboxServer, merchant: Merchant, browser: aiohttp.ClientSession, place: Shop
+) -> None:
+    """The customer who does nothing comes back to the shop, too; the shop is told REJECTED."""
+    url = await _initiate(merchant, merchantInfo={"callbackPrefix": place.url})
+    status, _, headers = await _post(browser, url, answer="expire")
+    assert (status, headers["Location"]) == (303, FALL_BACK)
+    await sandbox.callbacks_delivered()
+    assert place.received[0][3]["transactionInfo"]["status"] == "REJECTED"
+
+
+async def test_shipping_is_chosen_in_the_app(
+    sandbox: SandboxServer, merchant: Merchant, browser: aiohttp.ClientSession, place: Shop
+) -> None:
+    """The shop is asked once, its ways stand beside the address, and the chosen one is told to it."""
+    place.answer = {
+        "addressId": 100,
+        "orderId": "acme-1",
+        "shippingDetails": [
+            {"isDefault": "N", "shippingCost": 0, "shippingMethod": "Fetch it", "shippingMethodId": "shop"},
+            {"isDefault": "Y", "shippingCost": 49.5, "shippingMethod": "Parcel", "shippingMethodId": "parcel"},
+        ],
+    }
+    express = {
+        "paymentType": "eComm Express Payment",
+        "callbackPrefix": place.url,
+        "consentRemovalPrefix": place.url,
+        "shippingDetailsPrefix": place.url,
+    }
+    url = await _initiate(merchant, merchantInfo=express)
+    for _ in range(2):
+        _, html, _ = await _get(browser, _at(url, "app"))
+        for text in ("Storgata 1", "0155 Oslo", "Fetch it", "49.50\u00a0NOK"):
+            assert text in html
+        assert re.findall(r'value="(\w+)"[^>]* checked', html) == ["parcel"]
+    status, html, _ = await _post(browser, url, answer="approve", shipping="drone")
+    assert status == 409
+    assert "there is no shipping method" in html
+    assert "Fetch it" in html
+    assert (await _post(browser, url, answer="approve", shipping="shop"))[0] == 303
+    await sandbox.callbacks_delivered()
+    assert [path.rpartition("/")[2] for _, path, _, _ in place.received] == ["shippingDetails", "acme-1"]
+    assert place.received[1][3]["shippingDetails"]["shippingMethodId"] == "shop"
+
+
+async def test_a_shop_that_takes_too_long_to_tell_its_shipping(
+    sandbox: SandboxServer, merchant: Merchant, browser: aiohttp.ClientSession, place: Shop
+) -> None:
+    """A payment that ended while the shop was thinking shows its end."""
+    place.awake.clear()
+    place.answer = {"addressId": 100, "orderId": "acme-1", "shippingDetails": [METHOD]}
+    express = {
+        "paymentType": "eComm Express Payment",
+        "consentRemovalPrefix": place.url,
+        "shippingDetailsPrefix": place.url,
+    }
+    url = await _initiate(merchant, merchantInfo=express)
+    page = asyncio.create_task(_get(browser, _at(url, "app")))
+    await until(lambda: len(place.received) == 1)
+    await sandbox.expire("acme-1")
+    place.awake.set()
+    assert (await page)[0] == 410
+
+
+async def test_every_step_knows_unknown_links_and_ends(
+    sandbox: SandboxServer, merchant: Merchant, browser: aiohttp.ClientSession
+) -> None:
+    """A wrong token is 404 at each step; after the end a number is not taken any more."""
+    url = await _initiate(merchant)
+    for step in ("app", "waiting"):
+        assert (await _get(browser, _at(url, step) + "x"))[0] == 404
+    await sandbox.expire("acme-1")
+    assert (await _get(browser, _at(url, "app")))[0] == 410
+    assert (await _post(browser, url, answer="number", number="91234567"))[0] == 410
+
+
+@pytest.mark.parametrize(("amount", "text"), [(151, "the bank will refuse it"), (201, "not know for an hour")])
+async def test_the_app_warns_of_test_amounts(
+    merchant: Merchant, browser: aiohttp.ClientSession, amount: int, text: str
+) -> None:
+    """So that nobody wonders; and the customer goes back to the shop all the same."""
+    url = await _initiate(merchant, transaction={"amount": amount})
+    assert text in (await _get(browser, _at(url, "app")))[1]
+    assert (await _post(browser, url, answer="approve"))[0] == 303

@@ -8,7 +8,7 @@ from vipps_async.sandbox.clock import SandboxClock
 from vipps_async.sandbox.customers import Address, Customer
 from vipps_async.sandbox.faults import Fault, Faults
 from vipps_async.sandbox.ledger import LogEntry, PaymentSnapshot, State
-from vipps_async.sandbox.problems import SandboxError
+from vipps_async.sandbox.problems import SandboxError, SandboxStateError
 from vipps_async.sandbox.recording import CallbackRecord, RequestRecord
 from vipps_async.sandbox.server import SandboxServer
 from vipps_async.sandbox.tokens import SandboxCredentials
@@ -26,5 +26,6 @@ __all__ = [
     "SandboxCredentials",
     "SandboxError",
     "SandboxServer",
+    "SandboxStateError",
     "State",
 ]

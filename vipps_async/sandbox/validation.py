@@ -58,6 +58,8 @@ SYSTEM_HEADERS = (
     "Vipps-System-Plugin-Version",
 )
 
+#: What stands for a header's bytes that are no UTF-8.
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _MOBILE_NUMBER = re.compile(r"[0-9]{8}")
 
 
@@ -99,7 +101,7 @@ def check_request_id(request_id: str | None, *, required: bool = True) -> str:
     """
     if request_id is None and not required:
         return ""
-    if not request_id or len(request_id) > MAX_REQUEST_ID:
+    if not request_id or len(request_id) > MAX_REQUEST_ID or _SURROGATE.search(request_id):
         _refuse("X-Request-Id", f"is required and must have at most {MAX_REQUEST_ID} characters")
     return request_id
 
@@ -114,6 +116,9 @@ def read_json(body: bytes, content_type: str) -> dict[str, Any]:
         _refuse("Content-Type", "must be application/json")
     try:
         value = json.loads(body, object_pairs_hook=_object, parse_constant=_no_constant)
+        if b"\\u" in body or not body.isascii():
+            # Half of a surrogate pair is no text: nobody could be answered with it.
+            json.dumps(value, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         raise invalid_request([("body", "must be valid JSON, no name given twice")]) from error
     if not isinstance(value, dict):

@@ -169,6 +169,7 @@ class Wallet:
         """
         if order.offered is None:
             order.offered = await self._shipping_methods(order, payer(order, customer))
+            self._changed(order)
         return order.offered
 
     def waits(self, order: Order) -> bool:
