@@ -78,6 +78,7 @@ class VippsSession:
         if transport is None:
             transport = self._own_transport = AiohttpTransport()
         self._pipeline = Pipeline(settings, transport)
+        self._journal = journal
         self._journalled: JournalledRunner | None = None
         if journal is not None:
             self._journalled = JournalledRunner(
@@ -143,6 +144,11 @@ class VippsSession:
     def merchant_serial_number(self) -> str:
         """The sales unit this session acts for."""
         return self._settings.credentials.merchant_serial_number
+
+    @property
+    def journal(self) -> Journal | None:
+        """The journal that the session was given; None: it has none."""
+        return self._journal
 
     def __repr__(self) -> str:
         return f"<VippsSession {self.merchant_serial_number} at {self._settings.base_url}>"
@@ -210,6 +216,7 @@ class VippsSession:
         A call made afterwards raises `ConfigurationError`.
         """
         try:
+            await self.ecom.aclose()
             await self._pipeline.aclose()
         finally:
             try:

@@ -1,8 +1,11 @@
-"""Waiting for the customer."""
+"""Waiting for customers, in a time that a test can let pass."""
 
 from __future__ import annotations
 
+import asyncio
 import math
+from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,9 +13,18 @@ from attrs import define, field
 
 from tests.ecom.payments import details, entry
 from tests.ecom.scripted_runner import ScriptedRunner
-from vipps_async.ecom import EcomApi, PaymentDetails
-from vipps_async.ecom.polling import wait_for_customer
-from vipps_async.errors import ApiError, InvalidInputError, OrderNotFoundError, OutcomeUnknown, RateLimitedError
+from tests.ecom.virtual_time import run_in_virtual_time
+from vipps_async.ecom import EcomApi, PaymentDetails, StillWaiting
+from vipps_async.ecom.polling import PaymentPoller
+from vipps_async.errors import (
+    ApiError,
+    ConfigurationError,
+    InvalidInputError,
+    OrderNotFoundError,
+    OutcomeUnknown,
+    RateLimitedError,
+    UnexpectedResponseError,
+)
 
 INITIATED = details(entry("INITIATE"))
 RESERVED = details(entry("RESERVE"), entry("INITIATE"))
@@ -21,81 +33,375 @@ CANCELLED = details(entry("CANCEL"), entry("INITIATE"))
 
 @define
 class World:
-    """A clock that only pauses move, and answers from a script whose last one repeats."""
+    """A Vipps that answers from a script whose last answer repeats, or by a function of the time."""
 
-    script: list[Any]
-    now: float = 1000.0
-    asked_at: list[float] = field(factory=list)
+    script: list[Any] | Callable[[str, float], Any]
+    #: Seconds that an answer takes.
+    takes: float = 0.0
+    asked: list[tuple[str, float]] = field(factory=list)
+    at_once: int = 0
+    most_at_once: int = 0
+    poller: PaymentPoller = field(init=False)
 
-    async def sleep(self, seconds: float) -> None:
-        """Let time pass."""
-        self.now += seconds
+    def __attrs_post_init__(self) -> None:
+        self.poller = PaymentPoller(self.ask)
 
-    async def ask(self) -> PaymentDetails:
+    async def ask(self, order_id: str) -> PaymentDetails:
         """Give the next answer."""
-        self.asked_at.append(self.now - 1000.0)
-        answer = self.script.pop(0) if len(self.script) > 1 else self.script[0]
-        if isinstance(answer, Exception):
+        now = asyncio.get_running_loop().time()
+        self.asked.append((order_id, round(now, 3)))
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+        try:
+            await asyncio.sleep(self.takes)
+        finally:
+            self.at_once -= 1
+        if callable(self.script):
+            answer = self.script(order_id, now)
+        else:
+            answer = self.script.pop(0) if len(self.script) > 1 else self.script[0]
+        if isinstance(answer, BaseException):
             raise answer
         assert isinstance(answer, PaymentDetails)
         return answer
 
-    async def wait(self, timeout: float = 600) -> PaymentDetails:  # noqa: ASYNC109 - the name under test
-        """Wait for the customer."""
-        return await wait_for_customer(self.ask, timeout=timeout, sleep=self.sleep, clock=lambda: self.now)
+    @property
+    def times(self) -> list[float]:
+        """When it was asked."""
+        return [at for _, at in self.asked]
+
+    def wait(self, timeout: float = 600) -> PaymentDetails:
+        """Wait for one customer."""
+        return run_in_virtual_time(self.poller.wait("acme-1", timeout=timeout))
 
 
-async def test_the_pace() -> None:
+def test_the_pace() -> None:
     """Vipps is asked after 5 seconds and then every 2."""
     world = World([INITIATED, INITIATED, RESERVED])
-    assert await world.wait() is RESERVED
-    assert world.asked_at == [5, 7, 9]
+    assert world.wait() is RESERVED
+    assert world.times == [5, 7, 9]
+    assert world.poller.waiting == 0
 
 
-async def test_a_cancelled_payment_ends_the_wait() -> None:
+def test_a_cancelled_payment_ends_the_wait() -> None:
     """A customer who declines is not waited for."""
-    assert await World([INITIATED, CANCELLED]).wait() is CANCELLED
+    assert World([INITIATED, CANCELLED]).wait() is CANCELLED
 
 
-async def test_time_runs_out() -> None:
-    """The last question is asked when time is up, and then it is over."""
+def test_time_runs_out() -> None:
+    """When time is up, the error names the payment and has what Vipps said last."""
     world = World([INITIATED])
-    with pytest.raises(TimeoutError, match="within 10 seconds"):
-        await world.wait(10)
-    assert world.asked_at == [5, 7, 9, 10]
+    with pytest.raises(StillWaiting, match="within 10 seconds") as raised:
+        world.wait(10)
+    assert world.times == [5, 7, 9]
+    assert (raised.value.order_id, raised.value.details) == ("acme-1", INITIATED)
+    assert isinstance(raised.value, TimeoutError)
 
 
-@pytest.mark.parametrize("error", [OutcomeUnknown("no answer"), RateLimitedError("slowly", status=429, retryable=True)])
-async def test_a_passing_failure_is_sat_out(error: Exception) -> None:
+def test_a_short_wait_asks_too() -> None:
+    """Who waits less than ten seconds has Vipps asked at half time, for the customer may be back already."""
+    world = World([RESERVED])
+    assert world.wait(3) is RESERVED
+    assert world.times == [1.5]
+
+
+def test_the_deadline_is_kept_while_vipps_is_slow() -> None:
+    """An answer that does not come in time is not waited for."""
+    world = World([RESERVED], takes=30)
+
+    async def main() -> float:
+        with pytest.raises(StillWaiting):
+            await world.poller.wait("acme-1", timeout=10)
+        return asyncio.get_running_loop().time()
+
+    assert run_in_virtual_time(main()) == pytest.approx(10)
+    assert world.at_once == 0
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OutcomeUnknown("no answer"),
+        RateLimitedError("slowly", status=429, retryable=True),
+        UnexpectedResponseError("a page of HTML", status=200, body=""),
+    ],
+)
+def test_a_passing_failure_is_sat_out(error: Exception) -> None:
     """A short outage does not lose the customer; one that lasts is what is raised at the end."""
-    assert await World([error, error, RESERVED]).wait() is RESERVED
+    assert World([error, error, RESERVED]).wait() is RESERVED
     with pytest.raises(type(error)):
-        await World([error]).wait(10)
-    with pytest.raises(TimeoutError):
-        await World([error, INITIATED]).wait(10)
+        World([error]).wait(10)
+    with pytest.raises(StillWaiting):
+        World([error, INITIATED]).wait(30)
 
 
-@pytest.mark.parametrize("error", [OrderNotFoundError("no", status=404), ApiError("no", status=400)])
-async def test_a_lasting_failure_ends_the_wait(error: Exception) -> None:
-    """What cannot get better is raised at once."""
+@pytest.mark.parametrize("error", [OrderNotFoundError("no", status=404), ApiError("no", status=400), KeyError("bug")])
+def test_a_lasting_failure_ends_the_wait(error: Exception) -> None:
+    """What cannot get better is raised at once, a mistake in a program included."""
     world = World([error])
     with pytest.raises(type(error)):
-        await world.wait()
-    assert world.asked_at == [5]
+        world.wait()
+    assert world.times == [5]
+
+
+@pytest.mark.parametrize(("asked_for", "quiet"), [(30.0, 30.0), (None, 10.0)])
+def test_vipps_asks_for_quiet(asked_for: float | None, quiet: float) -> None:
+    """After a 429 no order is asked about for as long as Vipps wants, or ten seconds."""
+    error = RateLimitedError("slowly", status=429, retryable=True, retry_after=asked_for)
+    world = World([error, RESERVED])
+
+    async def main() -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(world.poller.wait("acme-1", timeout=600))
+            await asyncio.sleep(1)
+            group.create_task(world.poller.wait("acme-2", timeout=600))
+
+    run_in_virtual_time(main())
+    assert world.times[:2] == [5, 5 + quiet]
 
 
 @pytest.mark.parametrize("timeout", [0, -1, math.nan, math.inf, True, "5"])
-async def test_how_long_has_to_be_said(timeout: Any) -> None:  # noqa: ASYNC109 - the name under test
+def test_how_long_has_to_be_said(timeout: Any) -> None:
     """Only a positive, finite time can be waited for."""
     world = World([INITIATED])
     with pytest.raises(InvalidInputError, match="timeout"):
-        await world.wait(timeout)
-    assert not world.asked_at
+        world.wait(timeout)
+    assert not world.asked
 
 
-async def test_the_api_waits(ecom: EcomApi, runner: ScriptedRunner, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The API's own wait asks details of the order."""
-    monkeypatch.setattr("vipps_async.ecom.polling.FIRST_PAUSE", 0.0)
+def test_news_is_asked_about_at_once() -> None:
+    """A callback wakes those who wait for its order, without the pause; nobody else is asked about."""
+    world = World(lambda order_id, now: RESERVED if now >= 1 else INITIATED)
+
+    async def main() -> list[float]:
+        loop = asyncio.get_running_loop()
+        waits = [asyncio.create_task(world.poller.wait("acme-1", timeout=600)) for _ in range(2)]
+        await asyncio.sleep(1)
+        world.poller.notify("acme-1")
+        world.poller.notify("acme-1")
+        await asyncio.gather(*waits)
+        return [loop.time()]
+
+    assert run_in_virtual_time(main()) == [1]
+    assert world.asked == [("acme-1", 1)]
+
+
+def test_news_that_came_before_the_wait() -> None:
+    """A callback may come before the customer is back and anybody waits: then the wait asks at once."""
+    world = World([RESERVED])
+
+    async def main() -> None:
+        world.poller.notify("acme-1")
+        await world.poller.wait("acme-1", timeout=600)
+        await world.poller.wait("acme-1", timeout=600)
+
+    run_in_virtual_time(main())
+    assert world.times == [0, 5]
+
+
+def test_news_is_remembered_in_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of news that nobody waited for, only the latest is remembered."""
+    monkeypatch.setattr("vipps_async.ecom.polling._MOST_REMEMBERED", 2)
+    world = World([RESERVED])
+
+    async def main() -> None:
+        for order_id in ("acme-1", "acme-2", "acme-1", "acme-3"):
+            world.poller.notify(order_id)
+        for order_id in ("acme-1", "acme-3", "acme-2"):
+            await world.poller.wait(order_id, timeout=600)
+
+    run_in_virtual_time(main())
+    assert world.asked == [("acme-1", 0), ("acme-3", 0), ("acme-2", 5)]
+
+
+def test_news_that_comes_while_vipps_is_being_asked() -> None:
+    """An answer that was on its way when the callback came may be older than it: Vipps is asked again at once."""
+    world = World([INITIATED, RESERVED], takes=1)
+
+    async def main() -> None:
+        wait = asyncio.create_task(world.poller.wait("acme-1", timeout=600))
+        await asyncio.sleep(5.5)
+        world.poller.notify("acme-1")
+        await wait
+
+    run_in_virtual_time(main())
+    assert world.times == [5, 6]
+
+
+def test_one_question_serves_all_who_wait_for_an_order() -> None:
+    """Ten who wait for the same payment cost one question."""
+    world = World([RESERVED])
+
+    async def main() -> None:
+        await asyncio.gather(*(world.poller.wait("acme-1", timeout=600) for _ in range(10)))
+
+    run_in_virtual_time(main())
+    assert world.times == [5]
+
+
+def test_each_waiter_has_a_deadline_of_its_own() -> None:
+    """The one who has less time gives up alone, and has the first question asked earlier."""
+    world = World(lambda order_id, now: RESERVED if now > 8 else INITIATED)
+
+    async def main() -> None:
+        patient = asyncio.create_task(world.poller.wait("acme-1", timeout=600))
+        await asyncio.sleep(0)
+        with pytest.raises(StillWaiting):
+            await world.poller.wait("acme-1", timeout=2)
+        assert await patient is RESERVED
+
+    run_in_virtual_time(main())
+    assert world.times == [1, 3, 5, 7, 9]
+
+
+def test_giving_up_leaves_nothing_behind() -> None:
+    """A cancelled wait asks no more, drops its question, and its order can be waited for anew."""
+    world = World([RESERVED], takes=1)
+
+    async def main() -> None:
+        wait = asyncio.create_task(world.poller.wait("acme-1", timeout=600))
+        await asyncio.sleep(5.5)
+        wait.cancel()
+        await asyncio.wait({wait})
+        assert wait.cancelled()
+        assert world.poller.waiting == 0
+        await asyncio.sleep(100)
+        assert (world.times, world.at_once) == ([5], 0)
+        await world.poller.wait("acme-1", timeout=600)
+
+    run_in_virtual_time(main())
+    assert world.times == [5, 110.5]
+
+
+def test_never_more_than_vipps_takes() -> None:
+    """Whatever is asked, notified or overdue, no minute has more than 120 questions, and there are always some."""
+    world = World([INITIATED])
+
+    async def main() -> None:
+        async with asyncio.TaskGroup() as group:
+            waits = [group.create_task(world.poller.wait(f"acme-{n}", timeout=600)) for n in range(300)]
+            for second in range(300):
+                await asyncio.sleep(1)
+                world.poller.notify(f"acme-{second}")
+            for wait in waits:
+                wait.cancel()
+
+    run_in_virtual_time(main())
+    times = world.times
+    assert all(later - at >= 60 for at, later in zip(times, times[120:], strict=False))
+    assert len(times) >= 100 * 295 / 60
+
+
+def test_thousands_are_asked_about_in_turn() -> None:
+    """With far more waiting than Vipps takes questions, each order has its turn before any has a second one."""
+    world = World([INITIATED])
+    many = 10_000
+
+    async def main() -> None:
+        waits = [asyncio.create_task(world.poller.wait(f"acme-{n}", timeout=1e6)) for n in range(many)]
+        await asyncio.sleep(20 * 60)
+        assert world.poller.waiting == many
+        # One question at a time: no task for each order.
+        assert len(asyncio.all_tasks()) <= many + 2
+        asked_before = len(world.asked)
+        world.poller.notify("acme-9999")
+        await asyncio.sleep(0.001)
+        assert world.asked[asked_before:] == [("acme-9999", world.times[-1])]
+        for wait in waits:
+            wait.cancel()
+        await asyncio.wait(waits)
+
+    run_in_virtual_time(main())
+    assert max(Counter(order_id for order_id, _ in world.asked).values()) == 1
+    assert 1_990 <= len(world.asked) <= 2_025
+    assert [order_id for order_id, _ in world.asked[:3]] == ["acme-0", "acme-1", "acme-2"]
+
+
+def test_the_queue_is_fair_round_after_round() -> None:
+    """More orders than turns: nobody is asked about twice before everybody was asked about once, round by round."""
+    world = World([INITIATED])
+
+    async def main() -> None:
+        waits = [asyncio.create_task(world.poller.wait(f"acme-{n}", timeout=1e6)) for n in range(50)]
+        await asyncio.sleep(600)
+        for wait in waits:
+            wait.cancel()
+        await asyncio.wait(waits)
+
+    run_in_virtual_time(main())
+    counts = Counter(order_id for order_id, _ in world.asked)
+    assert max(counts.values()) - min(counts.values()) <= 1
+
+
+def test_a_slow_vipps_is_not_flooded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only so many questions are under way at the same time, however long the answers take."""
+    monkeypatch.setattr("vipps_async.ecom.polling._MOST_AT_ONCE", 3)
+    world = World([RESERVED], takes=25)
+
+    async def main() -> None:
+        await asyncio.gather(*(world.poller.wait(f"acme-{n}", timeout=600) for n in range(9)))
+
+    run_in_virtual_time(main())
+    assert world.most_at_once == 3
+    assert len(world.asked) == 9
+
+
+def test_closing_ends_all_waits() -> None:
+    """When the session is closed, those who wait are told so, and questions under way end."""
+    world = World([RESERVED], takes=60)
+
+    async def main() -> None:
+        waits = [asyncio.create_task(world.poller.wait(f"acme-{n}", timeout=600)) for n in range(3)]
+        await asyncio.sleep(6)
+        assert world.at_once == 3
+        await world.poller.aclose()
+        await world.poller.aclose()
+        for wait in waits:
+            with pytest.raises(ConfigurationError, match="closed"):
+                await wait
+        assert (world.at_once, world.poller.waiting) == (0, 0)
+        with pytest.raises(ConfigurationError, match="closed"):
+            await world.poller.wait("acme-1", timeout=600)
+        assert len(asyncio.all_tasks()) == 1
+
+    run_in_virtual_time(main())
+
+
+def test_a_question_that_somebody_cancels_is_asked_again() -> None:
+    """A question that was cancelled from outside does not strand the wait."""
+    world = World([asyncio.CancelledError(), RESERVED])
+    assert world.wait() is RESERVED
+    assert world.times == [5, 7]
+
+
+def test_a_waiter_that_is_cancelled_when_the_answer_comes() -> None:
+    """A failure that nobody can see any more is not complained about by the loop."""
+    world = World([OrderNotFoundError("no", status=404)])
+    complaints: list[Any] = []
+
+    async def main() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
+        wait = asyncio.create_task(world.poller.wait("acme-1", timeout=600))
+        await asyncio.sleep(4.999)
+        asyncio.get_running_loop().call_later(0.001, wait.cancel)
+        await asyncio.wait({wait})
+
+    run_in_virtual_time(main())
+    assert complaints == []
+
+
+async def test_the_api_waits(ecom: EcomApi, runner: ScriptedRunner) -> None:
+    """The API's own wait asks details of the order, at once if there is news."""
     runner.results.append(RESERVED)
+    ecom.notify("acme-1")
     assert await ecom.wait_for("acme-1") is RESERVED
     assert runner.only.path == "/ecomm/v2/payments/acme-1/details"
+
+
+async def test_the_api_checks_order_ids(ecom: EcomApi, runner: ScriptedRunner) -> None:
+    """A wait or news about what is no order id is refused."""
+    with pytest.raises(InvalidInputError, match="order_id"):
+        await ecom.wait_for("acme/1")
+    with pytest.raises(InvalidInputError, match="order_id"):
+        ecom.notify("acme 1")
+    assert not runner.calls

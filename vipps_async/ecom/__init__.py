@@ -19,6 +19,7 @@ from vipps_async.ecom.details import (
     UserDetails,
 )
 from vipps_async.ecom.express import AirlineData, ExpressCheckout, ShippingDetails
+from vipps_async.ecom.polling import StillWaiting
 from vipps_async.ecom.words import OperationName, OrderStatus, Scope, TransactionStatus
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "Scope",
     "ShippingDetails",
     "StatusInfo",
+    "StillWaiting",
     "TransactionInfo",
     "TransactionLogEntry",
     "TransactionStatus",

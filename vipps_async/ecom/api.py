@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import partial
 
 from vipps_async.config import Environment
 from vipps_async.core.operation import Call, Note, Runner
@@ -11,7 +10,7 @@ from vipps_async.ecom.answers import CancelResult, CaptureResult, InitiatedPayme
 from vipps_async.ecom.details import PaymentDetails
 from vipps_async.ecom.express import AirlineData, ExpressCheckout
 from vipps_async.ecom.operations import APPROVE, CANCEL, CAPTURE, INITIATE, REFUND, STATUS, ask_details
-from vipps_async.ecom.polling import wait_for_customer
+from vipps_async.ecom.polling import PaymentPoller
 from vipps_async.ecom.requests import (
     CancelPaymentActionRequest,
     CancelTransaction,
@@ -68,6 +67,7 @@ class EcomApi:
             merchant_serial_number=check_merchant_serial_number(merchant_serial_number)
         )
         self._environment = environment
+        self._poller = PaymentPoller(self.details)
 
     async def initiate(
         self,
@@ -342,21 +342,44 @@ class EcomApi:
     async def wait_for(self, order_id: str, *, timeout: float = 600.0) -> PaymentDetails:  # noqa: ASYNC109 - it paces questions, and ends between two of them
         """Wait until the customer has accepted the payment, or it is cancelled.
 
-        Asks details after 5 seconds and then every 2, as Vipps' guidelines say. Look at the result's `is_approved` and
-        `is_cancelled`.
+        Asks details after 5 seconds and then every 2, as Vipps' guidelines say, and at once when `notify` tells of
+        news. All waits of a session together ask at most 120 times a minute, which is what Vipps takes; beyond that
+        the order that has been due for longest comes first. Failures that may pass are sat out.
 
         Args:
             order_id: the payment.
             timeout: how long to wait, in seconds. Vipps gives the customer 5 minutes for the link and 5 in the app.
+                With less than 10 the first question comes at half time.
+
+        Returns:
+            The details that ended the wait: look at their `is_approved` and `is_cancelled`.
 
         Raises:
             InvalidInputError: an argument breaks a rule; nothing was sent.
-            TimeoutError: the customer has done neither in time. The payment may still be accepted later: cancel it.
+            vipps_async.ecom.StillWaiting: a TimeoutError: the customer has done neither in time. The payment may still
+                be accepted later: cancel it. It has the last `details`.
             OrderNotFoundError: there is no such payment in this sales unit.
-            VippsError: see `vipps_async.errors`.
+            ConfigurationError: the session was closed meanwhile.
+            VippsError: details failed for good, or failed last when the time was up; see `vipps_async.errors`.
         """
-        check_order_id(order_id)
-        return await wait_for_customer(partial(self.details, order_id), timeout=timeout)
+        return await self._poller.wait(check_order_id(order_id), timeout=timeout)
+
+    def notify(self, order_id: str) -> None:
+        """Tell that there is news of a payment: whoever waits for it in this session asks at once.
+
+        The adapters in `vipps_async.contrib` do so for every callback. The news may come before the wait begins.
+
+        Args:
+            order_id: the payment.
+
+        Raises:
+            InvalidInputError: the order id breaks its rule.
+        """
+        self._poller.notify(check_order_id(order_id))
+
+    async def aclose(self) -> None:
+        """End all waits with `ConfigurationError`; the session does so when it is closed. Safe to call twice."""
+        await self._poller.aclose()
 
     def _money(
         self, order_id: object, transaction_text: str, amount: int | NotGiven, idempotency_key: str | None

@@ -1,64 +1,296 @@
-"""Waiting for the customer: asks details at the pace that Vipps' guidelines set."""
+"""Waiting for customers: asks details at the pace that Vipps' guidelines set, for any number of orders at once."""
 
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Awaitable, Callable
+import contextvars
+import functools
+import heapq
+import itertools
+from collections import deque
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeGuard
+
+from attrs import define, field
 
 from vipps_async.ecom.details import PaymentDetails
-from vipps_async.errors import ApiError, TransportError
+from vipps_async.ecom.pace import Pace
+from vipps_async.errors import ApiError, ConfigurationError, RateLimitedError, TransportError, UnexpectedResponseError
 from vipps_async.input_rules import check_seconds
 
-__all__ = ["FIRST_PAUSE", "PAUSE", "wait_for_customer"]
+__all__ = ["FIRST_PAUSE", "PAUSE", "PaymentPoller", "StillWaiting"]
 
 #: Seconds before the first question: nobody accepts a payment faster (API guide, polling).
 FIRST_PAUSE = 5.0
-#: Seconds between the further ones: 30 a minute, of the 120 that Vipps takes.
+#: Seconds between the further ones (API guide, polling).
 PAUSE = 2.0
+#: Seconds without questions after a 429 that does not say how long to wait.
+_QUIET = 10.0
+#: Questions under way at a time. By the pace, more are so only while Vipps takes half a minute to answer.
+_MOST_AT_ONCE = 50
+#: Orders whose callback came while nobody waited, so that a wait that begins now asks at once.
+_MOST_REMEMBERED = 10_000
+#: Numbers closer than this are the same moment to a bucket of turns and a clock of floats, in seconds.
+_SLACK = 1e-6
 
 
-async def wait_for_customer(
-    ask: Callable[[], Awaitable[PaymentDetails]],
-    *,
-    timeout: float,  # noqa: ASYNC109 - it paces questions, and ends between two of them
-    sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
-    clock: Callable[[], float] = time.monotonic,
-) -> PaymentDetails:
-    """Ask until the payment is accepted or cancelled.
+class StillWaiting(TimeoutError):  # noqa: N818 - the name states the fact that matters
+    """The customer has neither accepted nor declined in time. The payment may still be accepted later.
 
-    An answer that fails for the moment is asked for again: a customer who is paying should not be lost to a short
-    outage.
-
-    Args:
-        ask: asks details once.
-        timeout: how long to wait in all, in seconds.
-        sleep: pauses for some seconds.
-        clock: tells the time in seconds.
-
-    Raises:
-        InvalidInputError: `timeout` is no positive number.
-        TimeoutError: the customer has done neither in time. The payment may still be accepted later.
-        vipps_async.errors.VippsError: details failed for good, or failed last when the time was up.
+    Attributes:
+        order_id: the payment.
+        details: what Vipps said last; None if it was never asked, or never answered.
     """
-    end = clock() + check_seconds("timeout", timeout)
-    pause = FIRST_PAUSE
-    trouble: TransportError | ApiError | None = None
-    while (left := end - clock()) > 0:
-        await sleep(min(pause, left))
-        pause = PAUSE
+
+    def __init__(self, message: str, *, order_id: str = "", details: PaymentDetails | None = None) -> None:
+        super().__init__(message)
+        self.order_id = order_id
+        self.details = details
+
+
+@define(eq=False)
+class _Watch:
+    """An order that somebody waits for."""
+
+    order_id: str
+    waiters: list[asyncio.Future[PaymentDetails]] = field(factory=list)
+    #: Which entry of the queue counts; those that were made before are stale.
+    turn: int = -1
+    due: float = 0.0
+    question: asyncio.Task[PaymentDetails] | None = None
+    #: Stands among the urgent ones.
+    is_urgent: bool = False
+    #: A callback came while a question was under way, whose answer may be older.
+    ask_again: bool = False
+    details: PaymentDetails | None = None
+    trouble: Exception | None = None
+
+
+class PaymentPoller:
+    """Asks for all orders that are waited for, the one that has been due for longest first.
+
+    There is no task of its own and none for an order: one timer is set for the next question, whichever order that is
+    about, and each waiter has one for its deadline.
+    """
+
+    def __init__(self, ask: Callable[[str], Coroutine[Any, Any, PaymentDetails]]) -> None:
+        """Make a poller.
+
+        Args:
+            ask: asks details of an order, once.
+        """
+        self._ask = ask
+        self._watches: dict[str, _Watch] = {}
+        self._queue: list[tuple[float, int, _Watch]] = []
+        self._urgent: deque[_Watch] = deque()
+        self._turns = itertools.count()
+        self._questions: set[asyncio.Task[PaymentDetails]] = set()
+        self._heard_of: dict[str, None] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._pace: Pace | None = None
+        self._quiet_until = 0.0
+        self._closed = False
+        # Questions serve all who wait, so they run in nobody's context: the log fields of the request that happened
+        # to set the timer have no business there.
+        self._context = contextvars.Context()
+
+    @property
+    def waiting(self) -> int:
+        """How many orders are waited for."""
+        return len(self._watches)
+
+    async def wait(self, order_id: str, *, timeout: float) -> PaymentDetails:  # noqa: ASYNC109 - it is a timer here
+        """Wait until a payment is accepted or cancelled; see `EcomApi.wait_for`.
+
+        An answer that fails for the moment is asked for again: a customer who is paying should not be lost to a short
+        outage.
+
+        Args:
+            order_id: the payment.
+            timeout: how long to wait in all, in seconds.
+        """
+        seconds = check_seconds("timeout", timeout)
+        if self._closed:
+            raise _session_closed()
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        watch = self._watches.get(order_id)
+        if watch is None:
+            watch = self._watches[order_id] = _Watch(order_id)
+        # Who has little time may know that the customer is back already: asked once at least.
+        first = now + min(FIRST_PAUSE, seconds / 2)
+        waiter: asyncio.Future[PaymentDetails] = loop.create_future()
+        watch.waiters.append(waiter)
+        if order_id in self._heard_of:
+            del self._heard_of[order_id]
+            self._hurry(watch)
+        elif watch.question is None and not watch.is_urgent and (watch.turn < 0 or first < watch.due):
+            self._schedule(watch, first)
+        deadline = loop.call_later(seconds, _time_is_up, waiter, watch, seconds)
         try:
-            details = await ask()
-        except TransportError as error:
-            trouble = error
-        except ApiError as error:
-            if not error.retryable:
-                raise
-            trouble = error
+            return await waiter
+        finally:
+            deadline.cancel()
+            if not waiter.cancelled() and waiter.done():
+                # Looked at, for one who is cancelled at this very moment does not.
+                waiter.exception()
+            watch.waiters.remove(waiter)
+            if not watch.waiters:
+                self._forget(watch)
+
+    def notify(self, order_id: str) -> None:
+        """Ask about an order at once, because there is news of it.
+
+        Args:
+            order_id: the payment.
+        """
+        watch = self._watches.get(order_id)
+        if watch is not None:
+            self._hurry(watch)
+            return
+        self._heard_of.pop(order_id, None)
+        self._heard_of[order_id] = None
+        if len(self._heard_of) > _MOST_REMEMBERED:
+            del self._heard_of[next(iter(self._heard_of))]
+
+    async def aclose(self) -> None:
+        """End all questions, and all waits with `ConfigurationError`. Safe to call twice."""
+        self._closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        for watch in self._watches.values():
+            _end(watch, _session_closed())
+        questions = set(self._questions)
+        for question in questions:
+            question.cancel()
+        if questions:
+            await asyncio.wait(questions)
+
+    # -- the queue ---------------------------------------------------------------------------------------------------
+
+    def _schedule(self, watch: _Watch, due: float) -> None:
+        watch.turn, watch.due = next(self._turns), due
+        heapq.heappush(self._queue, (due, watch.turn, watch))
+        self._set_timer()
+
+    def _hurry(self, watch: _Watch) -> None:
+        if watch.question is not None:
+            watch.ask_again = True
+        elif not watch.is_urgent:
+            watch.turn, watch.is_urgent = -1, True
+            self._urgent.append(watch)
+            self._set_timer()
+
+    def _forget(self, watch: _Watch) -> None:
+        watch.turn = -1
+        if self._watches.get(watch.order_id) is watch:
+            del self._watches[watch.order_id]
+        if watch.question is not None:
+            watch.question.cancel()
+        if not self._watches:
+            self._queue.clear()
+            self._urgent.clear()
+        self._set_timer()
+
+    def _drop_stale(self) -> None:
+        while self._urgent and not self._urgent[0].waiters:
+            self._urgent.popleft()
+        while self._queue and self._queue[0][1] != self._queue[0][2].turn:
+            heapq.heappop(self._queue)
+
+    def _set_timer(self) -> None:
+        """Set the one timer for the next question, if there will be one."""
+        at = self._next_at()
+        if self._timer is not None:
+            if at is not None and self._timer.when() <= at:
+                # It comes early enough, and is set anew then: not moved for each of a hundred thousand waiters.
+                return
+            self._timer.cancel()
+            self._timer = None
+        if at is not None:
+            self._timer = asyncio.get_running_loop().call_at(at, self._ask_who_is_due, context=self._context)
+
+    def _next_at(self) -> float | None:
+        if self._closed or len(self._questions) >= _MOST_AT_ONCE or not (self._urgent or self._queue):
+            return None
+        now = asyncio.get_running_loop().time()
+        if self._pace is None:
+            self._pace = Pace(now)
+        urgent = bool(self._urgent)
+        due = now if urgent else self._queue[0][0]
+        return max(due, now + self._pace.wait_for_turn(now, urgent=urgent), self._quiet_until)
+
+    def _ask_who_is_due(self) -> None:
+        self._timer = None
+        now = asyncio.get_running_loop().time()
+        while True:
+            self._drop_stale()
+            at = self._next_at()
+            if at is None or at > now + _SLACK:
+                break
+            watch = self._urgent.popleft() if self._urgent else heapq.heappop(self._queue)[2]
+            watch.turn, watch.is_urgent = -1, False
+            if self._pace is not None:
+                self._pace.take(now)
+            question = asyncio.get_running_loop().create_task(self._ask(watch.order_id), name="vipps details")
+            watch.question = question
+            self._questions.add(question)
+            question.add_done_callback(functools.partial(self._answered, watch))
+        self._set_timer()
+
+    # -- answers -----------------------------------------------------------------------------------------------------
+
+    def _answered(self, watch: _Watch, question: asyncio.Task[PaymentDetails]) -> None:
+        self._questions.discard(question)
+        watch.question = None
+        now = asyncio.get_running_loop().time()
+        error = None if question.cancelled() else question.exception()
+        if error is None and not question.cancelled():
+            watch.details, watch.trouble = question.result(), None
+            if watch.details.is_approved or watch.details.is_cancelled:
+                _end(watch, watch.details)
+        elif error is not None and _may_pass(error):
+            watch.trouble = error
+            if isinstance(error, RateLimitedError):
+                self._quiet_until = now + (_QUIET if error.retry_after is None else error.retry_after)
+        elif error is not None:
+            _end(watch, error)
+        if any(not waiter.done() for waiter in watch.waiters):
+            if watch.ask_again:
+                watch.ask_again = False
+                self._hurry(watch)
+            else:
+                self._schedule(watch, now + PAUSE)
+        self._set_timer()
+
+
+def _may_pass(error: BaseException) -> TypeGuard[Exception]:
+    if isinstance(error, ApiError):
+        return error.retryable
+    # An answer that cannot be read comes from a proxy on the way, mostly.
+    return isinstance(error, TransportError | UnexpectedResponseError)
+
+
+def _end(watch: _Watch, outcome: PaymentDetails | BaseException) -> None:
+    for waiter in watch.waiters:
+        if waiter.done():
+            continue
+        if isinstance(outcome, BaseException):
+            waiter.set_exception(outcome)
         else:
-            if details.is_approved or details.is_cancelled:
-                return details
-            trouble = None
-    if trouble is not None:
-        raise trouble
-    raise TimeoutError(f"the customer has neither accepted nor declined the payment within {timeout:g} seconds")
+            waiter.set_result(outcome)
+
+
+def _time_is_up(waiter: asyncio.Future[PaymentDetails], watch: _Watch, seconds: float) -> None:
+    if waiter.done():
+        return
+    if watch.trouble is not None:
+        waiter.set_exception(watch.trouble)
+        return
+    text = f"the customer has neither accepted nor declined the payment within {seconds:g} seconds"
+    waiter.set_exception(StillWaiting(text, order_id=watch.order_id, details=watch.details))
+
+
+def _session_closed() -> ConfigurationError:
+    return ConfigurationError("the session is closed", advice="open a new VippsSession")

@@ -1,0 +1,213 @@
+"""What Vipps tells the merchant, as typed events: none says that a payment is good, only `confirm` finds out."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from datetime import datetime
+
+import orjson
+from attrs import field, frozen
+
+from vipps_async.core.converter import encode
+from vipps_async.core.open_enum import OpenEnum
+from vipps_async.ecom.confirmation import AsksDetails, Confirmed, Contradicted, confirm
+from vipps_async.ecom.details import PaymentShippingDetails, UserDetails
+from vipps_async.ecom.express import ShippingDetails
+from vipps_async.errors import ErrorInfo, InvalidInputError
+
+__all__ = [
+    "AddressType",
+    "CallbackStatus",
+    "ConsentRemoval",
+    "PaymentUpdate",
+    "ShippingDetailsRequest",
+    "ShippingDetailsResponse",
+]
+
+
+class CallbackStatus(OpenEnum):
+    """The state that a callback claims a payment to be in."""
+
+    #: The customer accepted. Express checkouts write ``RESERVE``, which is read as this same member.
+    RESERVED = "RESERVED"
+    #: The customer accepted, and the amount was captured at once.
+    SALE = "SALE"
+    #: The customer accepted, and the bank refused.
+    RESERVE_FAILED = "RESERVE_FAILED"
+    #: The same, where the amount would have been captured at once.
+    SALE_FAILED = "SALE_FAILED"
+    #: The customer declined.
+    CANCELLED = "CANCELLED"
+    #: Time ran out, or Vipps said no.
+    REJECTED = "REJECTED"
+
+    @classmethod
+    def _missing_(cls, value: object) -> CallbackStatus | None:
+        return cls.RESERVED if value == "RESERVE" else super()._missing_(value)
+
+
+class AddressType(OpenEnum):
+    """What kind of address a customer ships to."""
+
+    HOME = "H"
+    WORK = "W"
+    OTHER = "O"
+
+
+@frozen(kw_only=True)
+class PaymentUpdate:
+    """Something happened to a payment, or so somebody says who knows the auth token.
+
+    It proves nothing: `confirm` asks Vipps.
+    """
+
+    #: The order that it is about.
+    order_id: str
+    #: The sales unit, whether it came as a number or as text.
+    merchant_serial_number: str | None = None
+    #: The state that it claims; None: it claims none.
+    claimed_status: CallbackStatus | None = None
+    #: The amount that it claims, in øre.
+    claimed_amount: int | None = None
+    #: When it happened, in UTC.
+    time_stamp: datetime | None = None
+    #: Vipps' id of the transaction.
+    transaction_id: str | None = None
+    #: Why it failed, if it says so; the text has personal data taken out.
+    error_info: ErrorInfo | None = None
+    #: What an express customer chose. An event that is offered again has none: confirmed details have it.
+    shipping_details: PaymentShippingDetails | None = None
+    #: An express customer, or one who was asked for a scope. An event that is offered again has none.
+    user_details: UserDetails | None = field(default=None, repr=False)
+    #: Whether it was received earlier, and its handler has not succeeded since.
+    is_offered_again: bool = False
+
+    @property
+    def facts(self) -> bytes:
+        """What it says without anything personal, as JSON that reads as a callback; the same for all duplicates."""
+        info = {
+            "amount": self.claimed_amount,
+            "status": None if self.claimed_status is None else self.claimed_status.value,
+            "timeStamp": None if self.time_stamp is None else self.time_stamp.isoformat(),
+            "transactionId": self.transaction_id,
+        }
+        error = self.error_info
+        facts = {
+            "merchantSerialNumber": self.merchant_serial_number,
+            "orderId": self.order_id,
+            "transactionInfo": {name: value for name, value in info.items() if value is not None} or None,
+            "errorInfo": None if error is None else {"errorGroup": error.group, "errorCode": error.code},
+        }
+        # Sorted, because the fingerprint is made of these bytes.
+        return orjson.dumps(
+            {name: value for name, value in facts.items() if value is not None}, option=orjson.OPT_SORT_KEYS
+        )
+
+    @property
+    def fingerprint(self) -> str:
+        """The same for every delivery of the same news, in every process; 40 characters, nothing personal in it."""
+        return hashlib.sha256(self.facts).hexdigest()[:40]
+
+    async def confirm(self, vipps: AsksDetails) -> Confirmed | Contradicted:
+        """Ask Vipps whether it is so.
+
+        Args:
+            vipps: the session of the sales unit.
+
+        Returns:
+            `Confirmed` if details agree with what this event claims, `Contradicted` if not. Either has the details,
+            and only they say what the payment is: look at `details.is_approved` before anything is shipped.
+
+        Raises:
+            VippsError: details could not be asked; see `vipps_async.errors`.
+        """
+        return await confirm(
+            vipps,
+            order_id=self.order_id,
+            merchant_serial_number=self.merchant_serial_number,
+            status=self.claimed_status,
+            amount=self.claimed_amount,
+        )
+
+
+@frozen(kw_only=True)
+class ShippingDetailsRequest:
+    """Vipps asks, while the customer waits, what shipping to this address costs. The repr shows no address."""
+
+    #: The order.
+    order_id: str
+    #: Vipps' id of the address, which goes back in the answer.
+    address_id: int
+    #: Street and number.
+    address_line1: str | None = field(default=None, repr=False)
+    #: The rest of it, such as a c/o.
+    address_line2: str | None = field(default=None, repr=False)
+    #: City.
+    city: str | None = field(default=None, repr=False)
+    #: Country, ``"NO"``.
+    country: str | None = None
+    #: Post code, four digits.
+    post_code: str | None = field(default=None, repr=False)
+    #: Home, work or other.
+    address_type: AddressType | None = None
+
+    def answer(self, methods: Iterable[ShippingDetails]) -> ShippingDetailsResponse:
+        """Make the answer.
+
+        Args:
+            methods: the ways of shipping that the customer can choose; exactly one of them the default.
+
+        Raises:
+            InvalidInputError: there is none, or not exactly one default, or the same id twice.
+        """
+        return ShippingDetailsResponse(order_id=self.order_id, address_id=self.address_id, shipping_details=methods)
+
+
+def _read_methods(value: Iterable[ShippingDetails]) -> tuple[ShippingDetails, ...]:
+    rule = "a list of at least one ShippingDetails"
+    if isinstance(value, ShippingDetails) or not isinstance(value, Iterable):
+        raise InvalidInputError("shipping_details", rule, value=value)
+    methods = tuple(value)
+    if not methods or not all(isinstance(method, ShippingDetails) for method in methods):
+        raise InvalidInputError("shipping_details", rule, value=value)
+    if len({method.shipping_method_id for method in methods}) != len(methods):
+        raise InvalidInputError("shipping_details", "a list without the same shipping_method_id twice")
+    if sum(method.is_default for method in methods) != 1:
+        raise InvalidInputError("shipping_details", "a list with exactly one default")
+    return methods
+
+
+@frozen(kw_only=True)
+class ShippingDetailsResponse:
+    """The ways of shipping to an address.
+
+    Raises:
+        InvalidInputError: there is none, or not exactly one default, or the same id twice.
+    """
+
+    #: The address that was asked about.
+    address_id: int
+    #: The order that was asked about.
+    order_id: str
+    #: The ways of shipping.
+    shipping_details: tuple[ShippingDetails, ...] = field(converter=_read_methods)
+
+    def to_json(self) -> bytes:
+        """Write the body to answer with, as `application/json`."""
+        return encode(self)
+
+
+@frozen(kw_only=True)
+class ConsentRemoval:
+    """A customer of an express checkout takes back the consent: delete for good what you know of this user id."""
+
+    #: The customer's id, as `UserDetails.user_id` gave it.
+    user_id: str = field(repr=False)
+    #: Whether it was received earlier, and its handler has not succeeded since.
+    is_offered_again: bool = False
+
+    @property
+    def fingerprint(self) -> str:
+        """The same for every delivery about the same customer; 40 characters that do not give away the id."""
+        return hashlib.sha256(b"consent removal\n" + self.user_id.encode()).hexdigest()[:40]
