@@ -1,0 +1,72 @@
+"""The one command: `python -m examples.shop` serves the shop, with a Vipps of its own unless VIPPS_… says which."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import uvicorn
+
+from examples.shop.app import make_app
+from examples.shop.settings import Settings
+from vipps_async import SqliteJournal, VippsSession
+from vipps_async.testing import Sandbox
+
+
+class _Server(uvicorn.Server):
+    """Ends when it is told to, and leaves it to `main` to close what is left."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        yield
+
+
+async def _serve(listener: socket.socket, settings: Settings, sandbox: Sandbox | None) -> None:
+    journal = SqliteJournal(settings.data / "journal.db")
+
+    def open_session() -> VippsSession:
+        return VippsSession.from_env(journal=journal) if sandbox is None else sandbox.session(journal=journal)
+
+    app = make_app(settings, open_session)
+    print(f"Shop:          {settings.url}\nMerchant:      {settings.url}/merchant", flush=True)
+    # 3 seconds for the pages that are waiting for news.
+    config = uvicorn.Config(app, log_level="warning", server_header=False, timeout_graceful_shutdown=3)
+    await _Server(config).serve(sockets=[listener])
+
+
+async def _main(listener: socket.socket, settings: Settings, sandbox_port: int | None) -> None:
+    if sandbox_port is None:
+        await _serve(listener, settings, None)
+        return
+    async with Sandbox(port=sandbox_port) as sandbox:
+        print(f"Vipps sandbox: {sandbox.url}", flush=True)
+        await _serve(listener, settings, sandbox)
+
+
+def main() -> None:
+    """Read the command line and serve."""
+    parser = argparse.ArgumentParser(prog="python -m examples.shop", description=__doc__)
+    parser.add_argument("--port", type=int, default=8000, help="where the shop listens; 0 takes a free one")
+    parser.add_argument("--sandbox-port", type=int, default=0, help="where the sandbox listens; 0 takes a free one")
+    options = parser.parse_args()
+    with socket.create_server(("127.0.0.1", options.port)) as listener, tempfile.TemporaryDirectory() as temporary:
+        if "VIPPS_CLIENT_ID" in os.environ:
+            asyncio.run(_main(listener, Settings.from_env(os.environ), None))
+        else:
+            # The sandbox forgets its payments when it ends, and so does the shop.
+            settings = Settings(url=f"http://127.0.0.1:{listener.getsockname()[1]}", data=Path(temporary))
+            asyncio.run(_main(listener, settings, options.sandbox_port))
+
+
+if __name__ == "__main__":
+    main()
