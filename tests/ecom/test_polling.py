@@ -171,7 +171,7 @@ def test_how_long_has_to_be_said(timeout: Any) -> None:
 
 def test_news_is_asked_about_at_once() -> None:
     """A callback wakes those who wait for its order, without the pause; nobody else is asked about."""
-    world = World(lambda order_id, now: RESERVED if now >= 1 else INITIATED)
+    world = World(lambda _order_id, now: RESERVED if now >= 1 else INITIATED)
 
     async def main() -> list[float]:
         loop = asyncio.get_running_loop()
@@ -241,7 +241,7 @@ def test_one_question_serves_all_who_wait_for_an_order() -> None:
 
 def test_each_waiter_has_a_deadline_of_its_own() -> None:
     """The one who has less time gives up alone, and has the first question asked earlier."""
-    world = World(lambda order_id, now: RESERVED if now > 8 else INITIATED)
+    world = World(lambda _order_id, now: RESERVED if now > 8 else INITIATED)
 
     async def main() -> None:
         patient = asyncio.create_task(world.poller.wait("acme-1", timeout=600))

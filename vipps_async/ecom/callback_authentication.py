@@ -50,8 +50,7 @@ class AuthTokens:
         Raises:
             CallbackError: it is missing, or there twice, or none of the tokens (401).
         """
-        pairs = headers.items() if isinstance(headers, Mapping) else headers
-        given = [value for name, value in pairs if name.lower() == "authorization"]
+        given = [value for name, value in _pairs(headers) if name.lower() == "authorization"]
         if len(given) != 1:
             raise CallbackError("there is not exactly one Authorization header", status=401)
         # Half a surrogate pair stands for a byte that is no UTF-8 in headers that aiohttp has read.
@@ -59,3 +58,9 @@ class AuthTokens:
         # All of them are compared, whichever fits, and as bytes, for texts beyond ASCII are refused with an exception.
         if sum(hmac.compare_digest(value, token) for token in self._tokens) == 0:
             raise CallbackError("the Authorization header is not the auth token", status=401)
+
+
+def _pairs(headers: Headers) -> Iterable[tuple[str, str]]:
+    if isinstance(headers, Mapping):
+        return ((str(name), str(value)) for name, value in headers.items())
+    return headers

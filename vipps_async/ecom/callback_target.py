@@ -24,6 +24,11 @@ _USER_ID = re.compile(r"[A-Za-z0-9+/_-]{1,100}={0,2}")
 _ENCODINGS = 3
 
 
+#: The longest path that is looked at, in characters: a prefix has 255 at most, and a user id 900 if each character is
+#: encoded as often as it may be.
+_LONGEST_PATH = 2_000
+
+
 class Kind(enum.Enum):
     """What a request is about."""
 
@@ -86,6 +91,8 @@ def target_of(path: str) -> CallbackTarget:
     Raises:
         CallbackError: it is none that Vipps calls (404).
     """
+    if len(path) > _LONGEST_PATH:
+        raise CallbackError("Vipps calls no such path", status=404)
     path = path.partition("?")[0]
     # All that follows is the user id: it may have slashes in it, if something on the way has decoded them.
     _, found, user_id = path.partition(_CONSENTS)

@@ -1,0 +1,1 @@
+"""Tests of what lives in other people's frameworks."""

@@ -1,0 +1,195 @@
+"""The adapters over real sockets: methods, sizes, slow and broken senders, and the session of the application."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+from urllib.parse import urlsplit
+
+import aiohttp
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import make_mocked_request
+from starlette.applications import Starlette
+from starlette.requests import Request
+from yarl import URL
+
+from tests.contrib.counter import KEYS
+from tests.contrib.serving import FRAMEWORKS, serve
+from tests.contrib.shop import Shop, until
+from tests.ecom.callback_bodies import QUESTION, REGULAR, TOKEN, as_body
+from vipps_async import ConfigurationError, InvalidInputError, VippsSession
+from vipps_async.contrib import aiohttp_web, starlette
+from vipps_async.contrib.reception import Reception
+from vipps_async.testing import ScriptedTransport
+
+PATH = "/vipps/v2/payments/acme-1"
+HEADERS = {"Authorization": TOKEN}
+
+pytestmark = pytest.mark.parametrize("framework", FRAMEWORKS)
+
+
+def session() -> VippsSession:
+    """Return a session that talks to nobody."""
+    return VippsSession(KEYS, transport=ScriptedTransport())
+
+
+def reception(shop: Shop) -> Reception:
+    """Return a reception for all kinds."""
+    return Reception(
+        TOKEN,
+        on_payment=shop.on_payment,
+        on_shipping_details=shop.on_shipping_details,
+        on_consent_removal=shop.on_consent_removal,
+    )
+
+
+async def ask(url: str, method: str, path: str, **options: Any) -> tuple[int, bytes, Any]:
+    """Make a request; return status, body and headers."""
+    async with (
+        aiohttp.ClientSession() as client,
+        client.request(method, url + path, **options) as answer,
+    ):
+        return answer.status, await answer.read(), answer.headers
+
+
+async def test_methods(framework: str, shop: Shop) -> None:
+    """Anything but POST, and DELETE for consents, is answered 405 and told what is allowed."""
+    async with serve(framework, session, reception(shop)) as url:
+        for method in ("GET", "HEAD", "PUT", "DELETE", "PATCH", "OPTIONS"):
+            status, _, headers = await ask(url, method, PATH, headers=HEADERS)
+            assert (method, status, headers.get("Allow")) == (method, 405, "POST")
+        status, _, headers = await ask(url, "POST", "/vipps/v2/consents/abc=", headers=HEADERS)
+        assert (status, headers.get("Allow")) == (405, "DELETE")
+
+
+async def test_each_kind(framework: str, shop: Shop) -> None:
+    """Payments, shipping and consents arrive, with a user id whose slashes are encoded or not."""
+    async with serve(framework, session, reception(shop)) as url:
+        assert (await ask(url, "POST", PATH, data=as_body(REGULAR), headers=HEADERS))[0] == 200
+        status, body, headers = await ask(
+            url, "POST", PATH + "/shippingDetails", data=as_body(QUESTION), headers=HEADERS
+        )
+        assert (status, headers["Content-Type"]) == (200, "application/json;charset=UTF-8")
+        assert b'"addressId":3960' in body
+        for written in ("%2B%2Fab%3D%3D", "+/ab==", "%252b%252fab%253d%253d"):
+            path = URL(f"{url}/vipps/v2/consents/{written}", encoded=True)
+            async with aiohttp.ClientSession() as client, client.delete(path, headers=HEADERS) as answer:
+                assert answer.status == 200
+        await until(lambda: len(shop.removals) == 3)
+        assert {removal.user_id for removal in shop.removals} == {"+/ab=="}
+
+
+async def test_refusals(framework: str, shop: Shop) -> None:
+    """Strangers, malformed and large bodies get their status over the wire, and the handlers hear nothing."""
+    async with serve(framework, session, reception(shop)) as url:
+        assert (await ask(url, "POST", PATH, data=as_body(REGULAR)))[0] == 401
+        assert (await ask(url, "POST", PATH, data=b"{}", headers=HEADERS))[0] == 400
+        assert (await ask(url, "POST", PATH, data=b"x" * 300_000, headers=HEADERS))[0] == 413
+        assert (await ask(url, "POST", "/vipps/v2/payments/a/b", data=b"{}", headers=HEADERS))[0] == 404
+        assert (await ask(url, "POST", "/vipps/other", data=b"{}", headers=HEADERS))[0] == 404
+        two = [("Authorization", TOKEN), ("Authorization", TOKEN)]
+        assert (await ask(url, "POST", PATH, data=as_body(REGULAR), headers=two))[0] == 401
+    assert not shop.payments
+
+
+async def test_a_slow_sender(framework: str, shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who does not send the rest of a body is answered 408."""
+    monkeypatch.setattr("vipps_async.contrib.reception._READ_TIME", 0.05)
+    async with serve(framework, session, reception(shop)) as url:
+        reader, writer = await asyncio.open_connection(urlsplit(url).hostname, urlsplit(url).port)
+        writer.write(
+            f"POST {PATH} HTTP/1.1\r\nHost: shop\r\nAuthorization: {TOKEN}\r\nContent-Length: 10\r\n\r\n{{".encode()
+        )
+        async with asyncio.timeout(5):
+            assert b" 408 " in await reader.readline()
+        writer.close()
+        await writer.wait_closed()
+
+
+async def test_a_sender_that_goes_away(framework: str, shop: Shop, caplog: pytest.LogCaptureFixture) -> None:
+    """Who breaks off in the middle of a body leaves no error behind, and the next one is served."""
+    async with serve(framework, session, reception(shop)) as url:
+        _, writer = await asyncio.open_connection(urlsplit(url).hostname, urlsplit(url).port)
+        writer.write(
+            f"POST {PATH} HTTP/1.1\r\nHost: shop\r\nAuthorization: {TOKEN}\r\nContent-Length: 10\r\n\r\n{{".encode()
+        )
+        await writer.drain()
+        await asyncio.sleep(0.02)
+        writer.transport.abort()
+        assert (await ask(url, "POST", PATH, data=as_body(REGULAR), headers=HEADERS))[0] == 200
+        await until(lambda: shop.payments)
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+async def test_the_session_of_the_application(framework: str, shop: Shop) -> None:
+    """One session lives as long as the application, views get it, and it is closed at the end."""
+    opened: list[VippsSession] = []
+
+    def open_session() -> VippsSession:
+        opened.append(session())
+        return opened[-1]
+
+    async with serve(framework, open_session, reception(shop)) as url:
+        assert (await ask(url, "GET", "/order"))[:2] == (200, b"123456")
+        if framework == "aiohttp":
+            assert (await ask(url, "GET", "/part/order"))[:2] == (200, b"123456")
+    assert len(opened) == 1
+    with pytest.raises(ConfigurationError, match="closed"):
+        await opened[0].ecom.details("acme-1")
+
+
+async def test_a_session_without_callbacks(framework: str) -> None:
+    """An application may have a session and take no callbacks in."""
+    if framework == "aiohttp":
+        app = web.Application()
+        context = aiohttp_web.vipps_context(session)(app)
+        await anext(context)
+        request = make_mocked_request("GET", "/", app=app)
+        assert isinstance(aiohttp_web.get_vipps(request), VippsSession)
+        with pytest.raises(StopAsyncIteration):
+            await anext(context)
+    else:
+        async with starlette.vipps_lifespan(session)(Starlette()) as state:
+            assert isinstance(starlette.get_vipps(Request({"type": "http", "state": state})), VippsSession)
+
+
+async def test_an_application_without_a_session(framework: str) -> None:
+    """A view that asks for a session that nobody opened is told what is missing."""
+    get: Any = aiohttp_web.get_vipps if framework == "aiohttp" else starlette.get_vipps
+    request: Any = make_mocked_request("GET", "/", app=web.Application())
+    with pytest.raises(ConfigurationError, match="no Vipps session"):
+        get(request if framework == "aiohttp" else Request({"type": "http"}))
+
+
+async def test_how_paths_are_given(framework: str, shop: Shop) -> None:
+    """A prefix that could not be one is refused; a server that gives decoded paths only is understood."""
+    if framework == "aiohttp":
+        for prefix in ("vipps", "/vipps/", "/{vipps}"):
+            with pytest.raises(InvalidInputError, match="prefix"):
+                aiohttp_web.callback_routes(reception(shop), prefix=prefix)
+        assert len(aiohttp_web.callback_routes(reception(shop))) == 2
+        return
+    taking_in = reception(shop)
+    app = starlette.callback_app(taking_in)
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope: dict[str, Any] = {
+        "type": "http",
+        "method": "DELETE",
+        "path": "/v2/consents/+/ab==",
+        "headers": [(b"authorization", TOKEN.encode())],
+    }
+    async with session() as vipps, taking_in.serving(vipps):
+        await app({"type": "websocket"}, receive, send)
+        assert sent == []
+        await app(scope, receive, send)
+        await until(lambda: shop.removals)
+    assert sent[0]["status"] == 200
+    assert shop.removals[0].user_id == "+/ab=="
