@@ -9,7 +9,7 @@ import os
 import signal
 import socket
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import uvicorn
@@ -21,7 +21,16 @@ from vipps_async.testing import Sandbox
 
 
 class _Server(uvicorn.Server):
-    """Ends when it is told to, and leaves it to `main` to close what is left."""
+    """Says where it is once it serves, ends when it is told to, and leaves it to others to close what is left."""
+
+    def __init__(self, config: uvicorn.Config, places: Mapping[str, str]) -> None:
+        super().__init__(config)
+        self._places = places
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        for name, url in self._places.items():
+            print(f"{name + ':':15}{url}", flush=True)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -31,25 +40,24 @@ class _Server(uvicorn.Server):
         yield
 
 
-async def _serve(listener: socket.socket, settings: Settings, sandbox: Sandbox | None) -> None:
+async def _serve(listener: socket.socket, settings: Settings, sandbox: Sandbox | None = None) -> None:
     journal = SqliteJournal(settings.data / "journal.db")
 
     def open_session() -> VippsSession:
         return VippsSession.from_env(journal=journal) if sandbox is None else sandbox.session(journal=journal)
 
-    app = make_app(settings, open_session)
-    print(f"Shop:          {settings.url}\nMerchant:      {settings.url}/merchant", flush=True)
+    places = {"Shop": settings.url, "Merchant": f"{settings.url}/merchant"}
+    if sandbox is not None:
+        places["Vipps sandbox"] = sandbox.url
     # 3 seconds for the pages that are waiting for news.
-    config = uvicorn.Config(app, log_level="warning", server_header=False, timeout_graceful_shutdown=3)
-    await _Server(config).serve(sockets=[listener])
+    config = uvicorn.Config(
+        make_app(settings, open_session), log_level="warning", server_header=False, timeout_graceful_shutdown=3
+    )
+    await _Server(config, places).serve(sockets=[listener])
 
 
-async def _main(listener: socket.socket, settings: Settings, sandbox_port: int | None) -> None:
-    if sandbox_port is None:
-        await _serve(listener, settings, None)
-        return
+async def _serve_with_sandbox(listener: socket.socket, settings: Settings, sandbox_port: int) -> None:
     async with Sandbox(port=sandbox_port) as sandbox:
-        print(f"Vipps sandbox: {sandbox.url}", flush=True)
         await _serve(listener, settings, sandbox)
 
 
@@ -61,11 +69,11 @@ def main() -> None:
     options = parser.parse_args()
     with socket.create_server(("127.0.0.1", options.port)) as listener, tempfile.TemporaryDirectory() as temporary:
         if "VIPPS_CLIENT_ID" in os.environ:
-            asyncio.run(_main(listener, Settings.from_env(os.environ), None))
+            asyncio.run(_serve(listener, Settings.from_env(os.environ)))
         else:
             # The sandbox forgets its payments when it ends, and so does the shop.
             settings = Settings(url=f"http://127.0.0.1:{listener.getsockname()[1]}", data=Path(temporary))
-            asyncio.run(_main(listener, settings, options.sandbox_port))
+            asyncio.run(_serve_with_sandbox(listener, settings, options.sandbox_port))
 
 
 if __name__ == "__main__":
