@@ -17,6 +17,7 @@ from vipps_async.sandbox.answers import (
     refund_answer,
     status_answer,
 )
+from vipps_async.sandbox.changes import Changes
 from vipps_async.sandbox.clock import SandboxClock
 from vipps_async.sandbox.landing import landing_url
 from vipps_async.sandbox.orders import Order, OrderBook
@@ -90,6 +91,7 @@ class Api:
     #: None: calls are not limited.
     limits: RateLimits | None
     permissions: Permissions
+    changes: Changes
     #: The sandbox's own URL, once it is known.
     url: str = field(default="")
 
@@ -147,28 +149,37 @@ class Api:
             raise vipps_refusal("Merchant", "51")
         order = self.book.add(body, direct_capture=msn in self.permissions.direct_capture, now=self.clock.now())
         self.wallet.watch(order)
+        self.changes.note(order)
         return json_answer({"orderId": order.payment.order_id, "url": landing_url(self.url, order)})
 
     async def _capture(self, request: web.Request) -> web.Response:
         order, body, key, amount = await self._payment_action(request, "capture")
-        done = order.payment.capture(
-            amount,
-            key=key,
-            fingerprint=_fingerprint(body),
-            text=body["transaction"]["transactionText"],
-            now=self.clock.now(),
-        )
+        try:
+            done = order.payment.capture(
+                amount,
+                key=key,
+                fingerprint=_fingerprint(body),
+                text=body["transaction"]["transactionText"],
+                now=self.clock.now(),
+            )
+        finally:
+            # What is refused stands in the history, too.
+            self.changes.note(order)
         return json_answer(capture_answer(order.payment.order_id, done))
 
     async def _refund(self, request: web.Request) -> web.Response:
         order, body, key, amount = await self._payment_action(request, "refund")
-        done = order.payment.refund(
-            amount,
-            key=key,
-            fingerprint=_fingerprint(body),
-            text=body["transaction"]["transactionText"],
-            now=self.clock.now(),
-        )
+        try:
+            done = order.payment.refund(
+                amount,
+                key=key,
+                fingerprint=_fingerprint(body),
+                text=body["transaction"]["transactionText"],
+                now=self.clock.now(),
+            )
+        finally:
+            # What is refused stands in the history, too.
+            self.changes.note(order)
         return json_answer(refund_answer(order.payment.order_id, done))
 
     async def _payment_action(
@@ -185,11 +196,14 @@ class Api:
         body = read_json(await request.read(), request.headers.get("Content-Type", ""))
         release_remaining = read_cancellation(body)
         order = self._order_of_body(request, keys, body, "cancel")
-        done = order.payment.cancel(
-            release_remaining=release_remaining,
-            text=body["transaction"]["transactionText"],
-            now=self.clock.now(),
-        )
+        try:
+            done = order.payment.cancel(
+                release_remaining=release_remaining,
+                text=body["transaction"]["transactionText"],
+                now=self.clock.now(),
+            )
+        finally:
+            self.changes.note(order)
         return json_answer(cancel_answer(order.payment.order_id, done))
 
     async def _details(self, request: web.Request) -> web.Response:

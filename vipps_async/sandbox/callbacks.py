@@ -39,8 +39,10 @@ class CallbackJob:
 
     kind: str
     order_id: str
+    merchant_serial_number: str
     method: str
-    url: str
+    #: Out of the repr, as in the record.
+    url: str = field(repr=False)
     #: The merchant's `authToken`, which goes back verbatim.
     auth_token: str | None = field(repr=False)
     body: Any = field(default=None, repr=False)
@@ -66,12 +68,21 @@ class CallbackSender:
         clock: the sandbox's clock, for the records.
         keep: how many records are kept; 0: none.
         copies: says, for each callback, how often it is delivered; Vipps may lose one, or send it twice.
+        changed: is called after each record.
     """
 
-    def __init__(self, clock: SandboxClock, *, keep: int, copies: Callable[[CallbackJob], int]) -> None:
+    def __init__(
+        self,
+        clock: SandboxClock,
+        *,
+        keep: int,
+        copies: Callable[[CallbackJob], int],
+        changed: Callable[[], None],
+    ) -> None:
         self.records: deque[CallbackRecord] = deque(maxlen=keep)
         self._clock = clock
         self._copies = copies
+        self._changed = changed
         self._queue: asyncio.Queue[CallbackJob] = asyncio.Queue(_MAX_WAITING)
         self._session: aiohttp.ClientSession | None = None
         self._supervisor: asyncio.Task[None] | None = None
@@ -180,22 +191,32 @@ class CallbackSender:
             # The class alone: texts of network errors repeat URLs.
             failure = f"no answer: {type(error.__cause__ or error).__name__}"
         finally:
-            self._record(job, headers, body, status=status, failure=failure)
+            self._record(job, headers, body, status=status, answer=answer, failure=failure)
         return None if status is None else (status, answer)
 
     def _record(
-        self, job: CallbackJob, headers: Mapping[str, str], body: bytes, *, status: int | None = None, failure: str
+        self,
+        job: CallbackJob,
+        headers: Mapping[str, str],
+        body: bytes,
+        *,
+        status: int | None = None,
+        answer: bytes = b"",
+        failure: str,
     ) -> None:
         self.records.append(
             CallbackRecord(
                 kind=job.kind,
                 order_id=job.order_id,
+                merchant_serial_number=job.merchant_serial_number,
                 method=job.method,
                 url=job.url,
                 headers=headers,
                 body=body,
                 status=status,
+                answer=answer,
                 failure=failure,
                 at=self._clock.now(),
             )
         )
+        self._changed()

@@ -9,6 +9,13 @@ from datetime import UTC, datetime, timedelta
 __all__ = ["SandboxClock", "iso_utc"]
 
 
+#: No further: what happens to a payment a year later must still have a date.
+_LAST = datetime(9000, 12, 31, tzinfo=UTC)
+
+#: More than is left until then, in seconds; what a timedelta can hold is not much longer.
+_LONGEST = 1e12
+
+
 class SandboxClock:
     """A clock that everything in the sandbox reads: token lifetimes, expiry, rate limits, the 180 and 365 days.
 
@@ -34,6 +41,11 @@ class SandboxClock:
         """Return the sandbox's time, aware, in UTC."""
         return datetime.now(UTC) + self._offset if self._running else self._standing
 
+    @property
+    def offset(self) -> timedelta:
+        """How far the sandbox's time is ahead of the machine's, for a clock that runs."""
+        return self._offset
+
     def advance(self, step: float | timedelta) -> None:
         """Move the clock on, and let everything happen that became due.
 
@@ -41,14 +53,18 @@ class SandboxClock:
             step: seconds, or a timedelta.
 
         Raises:
-            ValueError: the step is negative or not finite: time does not run backwards here.
+            ValueError: the step is negative or not finite: time does not run backwards here, nor beyond the year 9000.
         """
         if not isinstance(step, timedelta):
             if not math.isfinite(step):
                 raise ValueError("the clock can only be advanced by a finite time")
+            if abs(step) > _LONGEST:
+                raise ValueError(f"the clock ends with the year {_LAST.year}")
             step = timedelta(seconds=step)
         if step < timedelta(0):
             raise ValueError("the clock can only be advanced")
+        if step > _LAST - self.now():
+            raise ValueError(f"the clock ends with the year {_LAST.year}")
         self._offset += step
         self._standing += step
         for listener in tuple(self._listeners):

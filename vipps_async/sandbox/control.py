@@ -1,51 +1,75 @@
-"""Sets faults over HTTP, for what runs in another process: from this machine only, and never from a web page."""
+"""Sets faults and the clock over HTTP, for what runs in another process, and never for a web page from elsewhere."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
-from urllib.parse import urlsplit
 
 import orjson
 from aiohttp import web
 
 from vipps_async.sandbox.api import json_answer
+from vipps_async.sandbox.changes import Changes
+from vipps_async.sandbox.clock import SandboxClock, iso_utc
 from vipps_async.sandbox.faults import FAULT_OPERATIONS, Fault, Faults
+from vipps_async.sandbox.guard import Guard
 from vipps_async.sandbox.problems import gateway_refusal
-from vipps_async.sandbox.urls import is_loopback_host
 
-__all__ = ["CONTROL_PATH", "Control"]
+__all__ = ["CLOCK_PATH", "CONTROL_PATH", "Control"]
 
 CONTROL_PATH = "/sandbox/faults"
+CLOCK_PATH = "/sandbox/clock"
 
 
 class Control:
-    """The control endpoint of the faults.
+    """The control endpoints of the faults and of the clock.
 
-    `GET` tells the state. `POST` takes a JSON object with any of ``clear`` (true), ``script`` (operation → names of
-    faults, null lets a request pass) and ``randomise`` (rate, seed, operations, kinds), carried out in that order.
+    `GET` tells the state, `POST` takes a JSON object. Faults: any of ``clear`` (true), ``script`` (operation → names
+    of faults, null lets a request pass) and ``randomise`` (rate, seed, operations, kinds), carried out in that order.
+    The clock: ``advance``, in seconds.
     """
 
-    def __init__(self, faults: Faults) -> None:
+    def __init__(self, faults: Faults, clock: SandboxClock, guard: Guard, changes: Changes) -> None:
         self._faults = faults
+        self._clock = clock
+        self._guard = guard
+        self._changes = changes
 
     def routes(self) -> list[web.RouteDef]:
-        """Return the two routes."""
-        return [web.get(CONTROL_PATH, self._read, allow_head=False), web.post(CONTROL_PATH, self._change)]
+        """Return the routes."""
+        return [
+            web.get(CONTROL_PATH, self._read, allow_head=False),
+            web.post(CONTROL_PATH, self._change),
+            web.get(CLOCK_PATH, self._read_clock, allow_head=False),
+            web.post(CLOCK_PATH, self._advance),
+        ]
 
     async def _read(self, request: web.Request) -> web.Response:
-        _from_here(request)
+        self._guard.look(request)
         return json_answer(self._state())
 
     async def _change(self, request: web.Request) -> web.Response:
-        _from_here(request)
+        await self._carry_out(request, self._apply)
+        return json_answer(self._state())
+
+    async def _read_clock(self, request: web.Request) -> web.Response:
+        self._guard.look(request)
+        return json_answer({"now": iso_utc(self._clock.now())})
+
+    async def _advance(self, request: web.Request) -> web.Response:
+        await self._carry_out(request, lambda body: self._clock.advance(float(body["advance"])))
+        return json_answer({"now": iso_utc(self._clock.now())})
+
+    async def _carry_out(self, request: web.Request, change: Callable[[Any], None]) -> None:
+        self._guard.change(request)
         if request.content_type != "application/json":
             # A page elsewhere can make a browser post a form here, but not JSON.
             raise gateway_refusal(400, "The content type must be application/json.")
         try:
-            self._apply(orjson.loads(await request.read()))
+            change(orjson.loads(await request.read()))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise gateway_refusal(400, f"Cannot be read: {type(error).__name__}: {error}") from error
-        return json_answer(self._state())
+        self._changes.note()
 
     def _apply(self, body: Any) -> None:
         unknown = set(body) - {"clear", "script", "randomise"}
@@ -88,17 +112,3 @@ class Control:
                 "kinds": [fault.value for fault in randomness.kinds],
             },
         }
-
-
-def _from_here(request: web.Request) -> None:
-    # Host and Origin tell a page that was brought here by a name of its own from a tool on this machine.
-    places = [f"//{request.host}"]
-    if "Origin" in request.headers:
-        places.append(request.headers["Origin"])
-    for place in places:
-        try:
-            host = urlsplit(place).hostname
-        except ValueError:
-            host = None
-        if not is_loopback_host(host):
-            raise gateway_refusal(403, "The faults are set from this machine only.")

@@ -227,6 +227,11 @@ class Faults:
             self._counts[fault] += 1
         return fault
 
+    def copies(self, order_id: str) -> int:
+        """Say how often a callback about an order is delivered, and count what goes wrong with it."""
+        fault = self.pick("callback", order_id, "")
+        return {Fault.CALLBACK_TWICE: 2, Fault.CALLBACK_LOST: 0}.get(fault, 1) if fault is not None else 1
+
     def _by_chance(self, operation: str, order_id: str, key: str) -> Fault | None:
         randomness = self._randomness
         if randomness is None or operation not in randomness.operations:

@@ -8,6 +8,7 @@ import socket
 import struct
 from collections.abc import Awaitable, Callable
 
+import orjson
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
@@ -56,6 +57,8 @@ class Exchange:
         self._handler = handler
         #: What was read of the body.
         self.body = b""
+        #: What was answered, or would have been but for a fault.
+        self.answer = b""
 
     async def read(self) -> bytes:
         """Read the body."""
@@ -66,11 +69,26 @@ class Exchange:
         """Let the request take effect, and return the right answer."""
         try:
             await self.read()
-            return await self._handler(self.request)
+            response = await self._handler(self.request)
         except Refusal as refusal:
-            return refusal_answer(refusal)
+            response = refusal_answer(refusal)
         except web.HTTPException as error:
-            return refusal_answer(gateway_refusal(error.status, error.reason))
+            response = refusal_answer(gateway_refusal(error.status, error.reason))
+        if isinstance(response, web.Response) and isinstance(response.body, bytes):
+            self.answer = response.body
+        return response
+
+    async def order_id(self, operation: str) -> str:
+        """Return whom the request is about: an order, or for user info a `sub`; empty if that cannot be known."""
+        if operation != "initiate":
+            parts = self.request.match_info
+            return parts.get("order_id", parts.get("sub", ""))
+        # Chance goes by the order, which only the body of an initiate names; a body that cannot be read names none.
+        try:
+            order_id = orjson.loads(await self.read())["transaction"]["orderId"]
+        except (ValueError, LookupError, TypeError, web.HTTPException):
+            return ""
+        return order_id if isinstance(order_id, str) else ""
 
 
 class Interference:

@@ -1,34 +1,32 @@
-"""The landing page: a plain page in the browser where one plays the customer and approves or declines."""
+"""The way of the customer: a number on the landing page, an answer in the app, and back to the shop."""
 
 from __future__ import annotations
 
-from html import escape
+import re
 
 from aiohttp import web
 
+from vipps_async.sandbox.clock import SandboxClock
+from vipps_async.sandbox.landing_pages import (
+    APP_PATH,
+    LANDING_PATH,
+    WAITING_PATH,
+    app_page,
+    ended_page,
+    message_page,
+    number_page,
+    waiting_page,
+)
 from vipps_async.sandbox.ledger import State
 from vipps_async.sandbox.orders import Order, OrderBook
 from vipps_async.sandbox.problems import SandboxError
 from vipps_async.sandbox.urls import may_redirect_to
-from vipps_async.sandbox.wallet import Wallet
+from vipps_async.sandbox.wallet import Wallet, payer
 
-__all__ = ["LANDING_PATH", "Landing", "landing_url"]
+__all__ = ["LANDING_PATH", "Landing", "app_url", "landing_url"]
 
-LANDING_PATH = "/dwo-api-application/v1/deeplink/vippsgateway"
-
-#: No scripts, no frames, nothing from elsewhere. `form-action` stays open: browsers hold it against the redirect to
-#: the merchant's own page, too.
-_HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'",
-    "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-store",
-    "X-Content-Type-Options": "nosniff",
-}
-
-_STYLE = (
-    "body{font:1.1rem/1.5 system-ui,sans-serif;max-width:26rem;margin:3rem auto;padding:0 1rem}"
-    "dt{color:#555}dd{margin:0 0 1rem;font-size:1.3rem}button{font:inherit;padding:.6rem 1.4rem;margin-right:1rem}"
-)
+#: How people write a Norwegian number: blanks anywhere, and perhaps the country code.
+_NUMBER = re.compile(r"(?:\+47|0047)?([0-9]{8})")
 
 
 def landing_url(base: str, order: Order) -> str:
@@ -38,90 +36,129 @@ def landing_url(base: str, order: Order) -> str:
     return f"{base}{LANDING_PATH}?v=2&token={order.token}"
 
 
-class Landing:
-    """Serves the page and takes the customer's answer."""
+def app_url(base: str, order: Order) -> str:
+    """Return where the app is that a notification or a link opens."""
+    return f"{base}{APP_PATH}?token={order.token}"
 
-    def __init__(self, book: OrderBook, wallet: Wallet) -> None:
+
+class Landing:
+    """Serves the pages and takes the customer's answers. The token in the URL is all that it takes to do so."""
+
+    def __init__(self, clock: SandboxClock, book: OrderBook, wallet: Wallet) -> None:
+        self._clock = clock
         self._book = book
         self._wallet = wallet
 
     def routes(self) -> list[web.RouteDef]:
-        """Return the routes of the page and of its form."""
-        return [web.get(LANDING_PATH, self._show, allow_head=False), web.post(LANDING_PATH, self._answer)]
+        """Return the routes of the pages and of their forms."""
+        return [
+            web.get(LANDING_PATH, self._ask_number, allow_head=False),
+            web.get(WAITING_PATH, self._wait, allow_head=False),
+            web.get(APP_PATH, self._app, allow_head=False),
+            web.post(LANDING_PATH, self._answer),
+        ]
 
-    async def _show(self, request: web.Request) -> web.Response:
-        order = self._book.by_token(request.query.get("token", ""))
+    def _order(self, token: object) -> Order:
+        order = self._book.by_token(str(token))
         if order is None:
-            return _message(404, "Unknown link", "There is no payment behind this link.")
+            raise _UnknownLinkError
+        self._wallet.settle(order)
+        return order
+
+    async def _ask_number(self, request: web.Request) -> web.Response:
         try:
-            # The page is the app, too: whoever sees it has opened the payment there.
+            order = self._order(request.query.get("token", ""))
+        except _UnknownLinkError:
+            return _unknown()
+        if not self._wallet.waits(order):
+            return ended_page(order)
+        if order.skip_landing_page:
+            # The notification went to the phone without asking.
+            return _see(f"{WAITING_PATH}?token={order.token}")
+        return number_page(order)
+
+    async def _wait(self, request: web.Request) -> web.Response:
+        try:
+            order = self._order(request.query.get("token", ""))
+        except _UnknownLinkError:
+            return _unknown()
+        return waiting_page(order) if self._wallet.waits(order) else _back_to_merchant(order)
+
+    async def _app(self, request: web.Request) -> web.Response:
+        try:
+            order = self._order(request.query.get("token", ""))
+        except _UnknownLinkError:
+            return _unknown()
+        return await self._in_the_app(order)
+
+    async def _in_the_app(self, order: Order, problem: str = "") -> web.Response:
+        methods = None
+        status = 409 if problem else 200
+        try:
             self._wallet.open(order)
-        except SandboxError:
-            return _ended(order)
-        return _page(200, "Pay with Vipps", _form(order))
+            if order.express and problem:
+                # Not asked again for a page that says what went wrong when it was asked.
+                methods = order.offered
+            elif order.express:
+                methods = await self._wallet.offer(order)
+                # The shop took its time to answer; the payment may have ended meanwhile.
+                self._wallet.open(order)
+        except SandboxError as error:
+            if not self._wallet.waits(order):
+                return ended_page(order)
+            problem = str(error)
+        return app_page(order, self._clock, payer(order), methods, problem, status=status)
 
     async def _answer(self, request: web.Request) -> web.Response:
         form = await request.post()
-        order = self._book.by_token(str(form.get("token", "")))
-        if order is None:
-            return _message(404, "Unknown link", "There is no payment behind this link.")
+        try:
+            order = self._order(form.get("token", ""))
+        except _UnknownLinkError:
+            return _unknown()
         answer = form.get("answer")
         try:
+            if answer == "number":
+                return self._take_number(order, str(form.get("number", "")))
             if answer == "approve":
-                await self._wallet.approve(order)
+                shipping = form.get("shipping")
+                await self._wallet.approve(order, shipping_method_id=None if shipping is None else str(shipping))
             elif answer == "decline":
                 self._wallet.reject(order)
+            elif answer == "expire":
+                self._wallet.expire(order)
             else:
-                return _message(400, "Nothing chosen", "The answer must be approve or decline.")
+                return message_page(400, "Nothing chosen", "The answer must be approve, decline or expire.")
         except SandboxError as error:
-            if order.payment.state is State.INITIATE:
-                return _message(409, "Not possible", str(error))
-            return _ended(order)
+            if order.payment.state is State.INITIATE and self._wallet.waits(order):
+                return await self._in_the_app(order, str(error))
+            return ended_page(order)
         return _back_to_merchant(order)
 
+    def _take_number(self, order: Order, given: str) -> web.Response:
+        if not self._wallet.waits(order):
+            return ended_page(order)
+        number = _NUMBER.fullmatch("".join(given.split()))
+        if number is None:
+            return number_page(order, given=given, wrong=True)
+        self._wallet.notify(order, number[1])
+        return _see(f"{WAITING_PATH}?token={order.token}")
 
-def _kroner(oere: int) -> str:
-    return f"{oere // 100}.{oere % 100:02d} NOK"
+
+class _UnknownLinkError(Exception):
+    """There is no payment behind the link."""
 
 
-def _form(order: Order) -> str:
-    payment = order.payment
-    return (
-        "<dl>"
-        f"<dt>Amount</dt><dd>{escape(_kroner(payment.amount))}</dd>"
-        f"<dt>For</dt><dd>{escape(payment.text)}</dd>"
-        f"<dt>To</dt><dd>Sales unit {escape(payment.merchant_serial_number)}</dd>"
-        "</dl>"
-        f'<form method="post" action="{LANDING_PATH}">'
-        f'<input type="hidden" name="token" value="{escape(order.token)}">'
-        '<button name="answer" value="approve">Approve</button>'
-        '<button name="answer" value="decline">Decline</button>'
-        "</form>"
+def _unknown() -> web.Response:
+    return message_page(404, "Unknown link", "There is no payment behind this link.")
+
+
+def _see(url: str) -> web.Response:
+    return web.Response(
+        status=303, headers={"Location": url, "Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
     )
 
 
 def _back_to_merchant(order: Order) -> web.Response:
     if may_redirect_to(order.fall_back):
-        return web.Response(status=303, headers={**_HEADERS, "Location": order.fall_back})
-    return _message(200, "Done", "You may go back to the app that you came from.")
-
-
-def _ended(order: Order) -> web.Response:
-    back = ""
-    if may_redirect_to(order.fall_back):
-        back = f'<p><a href="{escape(order.fall_back)}">Back to the shop</a></p>'
-    return _page(410, "Payment ended", f"<p>This payment no longer waits for an answer.</p>{back}")
-
-
-def _message(status: int, title: str, text: str) -> web.Response:
-    return _page(status, title, f"<p>{escape(text)}</p>")
-
-
-def _page(status: int, title: str, content: str) -> web.Response:
-    html = (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width">'
-        f"<title>{escape(title)} - sandbox</title><style>{_STYLE}</style></head>"
-        f"<body><h1>{escape(title)}</h1>{content}<p><small>Sandbox: no real money moves here.</small></p></body></html>"
-    )
-    return web.Response(status=status, text=html, content_type="text/html", headers=_HEADERS)
+        return _see(order.fall_back)
+    return message_page(200, "Done", "You may go back to the app that you came from.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -48,6 +47,10 @@ class Order:
     mobile_number: str | None = field(repr=False)
     #: The secret of the landing page's URL.
     token: str = field(repr=False)
+    #: The number that the customer gave on the landing page.
+    entered_number: str | None = field(default=None, repr=False)
+    #: The ways of shipping that the merchant offered when it was asked.
+    offered: list[dict[str, Any]] | None = None
     customer: Customer | None = None
     shipping: ShippingChoice | None = None
     #: When `sub` may first be seen.
@@ -70,14 +73,30 @@ class OrderBook:
     """All orders of a sandbox, each found in one step."""
 
     def __init__(self) -> None:
+        self._in_order: list[Order] = []
         self._by_order_id: dict[str, dict[str, Order]] = {}
         self._by_token: dict[str, Order] = {}
         self._by_sub: dict[str, Order] = {}
         self._by_user_id: dict[str, Order] = {}
-        self._transaction_numbers = itertools.count(5_000_000_001)
+        #: The number of the next transaction.
+        self.next_transaction = 5_000_000_001
 
     def __iter__(self) -> Iterator[Order]:
-        return (order for orders in self._by_order_id.values() for order in orders.values())
+        return iter(self._in_order)
+
+    def __len__(self) -> int:
+        return len(self._in_order)
+
+    def newest(self, skip: int, count: int) -> list[Order]:
+        """Return some orders, the newest first."""
+        end = max(0, len(self._in_order) - skip)
+        return self._in_order[max(0, end - count) : end][::-1]
+
+    def new_transaction_id(self) -> str:
+        """Return a number that no other transaction of this sandbox has."""
+        number = self.next_transaction
+        self.next_transaction += 1
+        return str(number)
 
     def add(self, body: Mapping[str, Any], *, direct_capture: bool, now: datetime) -> Order:
         """Enter the order of a checked initiate body.
@@ -87,8 +106,7 @@ class OrderBook:
         """
         merchant, transaction = body["merchantInfo"], body["transaction"]
         msn, order_id = merchant["merchantSerialNumber"], transaction["orderId"]
-        of_this_id = self._by_order_id.setdefault(order_id, {})
-        if msn in of_this_id:
+        if msn in self._by_order_id.get(order_id, {}):
             raise vipps_refusal("Merchant", "34")
         order = Order(
             payment=Payment(
@@ -97,7 +115,7 @@ class OrderBook:
                 amount=transaction["amount"],
                 text=transaction["transactionText"],
                 initiated_at=now,
-                new_transaction_id=lambda: str(next(self._transaction_numbers)),
+                new_transaction_id=self.new_transaction_id,
                 direct_capture=direct_capture,
             ),
             callback_prefix=merchant["callbackPrefix"],
@@ -113,9 +131,16 @@ class OrderBook:
             mobile_number=body["customerInfo"].get("mobileNumber"),
             token=secrets.token_urlsafe(32),
         )
-        of_this_id[msn] = order
-        self._by_token[order.token] = order
+        self.restore(order)
         return order
+
+    def restore(self, order: Order) -> None:
+        """Enter an order as it is."""
+        payment = order.payment
+        self._in_order.append(order)
+        self._by_order_id.setdefault(payment.order_id, {})[payment.merchant_serial_number] = order
+        self._by_token[order.token] = order
+        self.remember_customer(order)
 
     def find(self, order_id: str, merchant_serial_number: str) -> Order:
         """Return a sales unit's order.

@@ -9,6 +9,7 @@ from datetime import datetime
 __all__ = [
     "Refusal",
     "SandboxError",
+    "SandboxStateError",
     "gateway_refusal",
     "invalid_request",
     "management_refusal",
@@ -20,6 +21,10 @@ __all__ = [
 
 class SandboxError(Exception):
     """The sandbox was asked, from Python or its pages, for something that makes no sense there."""
+
+
+class SandboxStateError(SandboxError):
+    """The file that keeps the sandbox's state cannot be read or written. The text names it; it was not overwritten."""
 
 
 class Refusal(Exception):  # noqa: N818 - an answer of the API, not a failure of the sandbox

@@ -14,8 +14,8 @@ class RequestRecord:
     """A request that the sandbox received."""
 
     method: str
-    #: The path as it was sent, still percent-encoded; the query is left out of the repr.
-    path: str
+    #: The path as it was sent, still percent-encoded. Out of the repr: that of user info holds the customer's `sub`.
+    path: str = field(repr=False)
     query: str = field(default="", repr=False)
     #: The name of the operation, such as ``"capture"``; empty for what is none.
     operation: str
@@ -23,6 +23,8 @@ class RequestRecord:
     body: bytes = field(repr=False)
     #: The status that was answered; None: no answer was given.
     status: int | None
+    #: The body that was answered; after a fault that cut it off, what it would have been.
+    answer: bytes = field(default=b"", repr=False)
     #: The name of the fault that met it; empty if none did.
     fault: str = ""
     #: When it came, by the sandbox's clock.
@@ -36,12 +38,17 @@ class CallbackRecord:
     #: ``"payment"``, ``"shippingDetails"`` or ``"consentRemoval"``.
     kind: str
     order_id: str
+    #: The sales unit.
+    merchant_serial_number: str
     method: str
-    url: str
+    #: Out of the repr: that of a consent removal holds the customer's `userId`.
+    url: str = field(repr=False)
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
     #: The status of the merchant's answer; None: there was none.
     status: int | None
+    #: What the merchant answered.
+    answer: bytes = field(default=b"", repr=False)
     #: Why there was no answer, without anything personal; empty if there was one.
     failure: str
     #: When it was begun, by the sandbox's clock.

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import orjson
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from vipps_async.sandbox.api import OPERATIONS, Api, Permissions
-from vipps_async.sandbox.callbacks import CallbackJob, CallbackSender
+from vipps_async.sandbox.callbacks import CallbackSender
+from vipps_async.sandbox.changes import Changes
 from vipps_async.sandbox.clock import SandboxClock
 from vipps_async.sandbox.control import Control
 from vipps_async.sandbox.customers import Customer
-from vipps_async.sandbox.faults import Fault, Faults
+from vipps_async.sandbox.dashboard import Dashboard
+from vipps_async.sandbox.faults import Faults
+from vipps_async.sandbox.frame import Frame
+from vipps_async.sandbox.guard import Guard
 from vipps_async.sandbox.interference import Exchange, Interference, gone
 from vipps_async.sandbox.landing import Landing, landing_url
 from vipps_async.sandbox.ledger import PaymentSnapshot
@@ -27,6 +32,7 @@ from vipps_async.sandbox.listener import Listener, cancelled
 from vipps_async.sandbox.orders import OrderBook
 from vipps_async.sandbox.rate_limits import RateLimits
 from vipps_async.sandbox.recording import CallbackRecord, RequestRecord
+from vipps_async.sandbox.state_file import StateFile
 from vipps_async.sandbox.tokens import SandboxCredentials, TokenIssuer
 from vipps_async.sandbox.wallet import Wallet
 
@@ -36,6 +42,8 @@ __all__ = ["SandboxServer"]
 _TICK = 1.0
 #: The largest body that is read, in bytes; the largest honest one has some thousand.
 _MAX_BODY = 256 * 1024
+
+_LOG = logging.getLogger("vipps_async.sandbox")
 
 
 class SandboxServer:
@@ -49,7 +57,8 @@ class SandboxServer:
             assert sandbox.payment("acme-shop-123-order123abc").reserved == 49900
 
     Args:
-        host: the address to bind to. Anything but loopback shows the sandbox to others: it guards nothing.
+        host: the address to bind to. Anything but loopback shows the sandbox to others, and is warned of in the log
+            and on every page of the dashboard.
         port: the port; 0 takes a free one.
         rate_limits: whether the vendor's limits for each order apply.
         credentials: the keys to check against; None accepts any that are not empty.
@@ -62,6 +71,7 @@ class SandboxServer:
         clock: the time; None: the machine's, from now on.
         keep_requests: how many requests are kept on record; 0: none.
         keep_callbacks: how many callbacks are kept on record; 0: none.
+        state: a file that keeps payments and clock over restarts; what was answered is in it. None: in memory only.
     """
 
     def __init__(
@@ -80,6 +90,7 @@ class SandboxServer:
         clock: SandboxClock | None = None,
         keep_requests: int = 1_000,
         keep_callbacks: int = 1_000,
+        state: Path | None = None,
     ) -> None:
         #: The time that everything here goes by.
         self.clock = clock or SandboxClock()
@@ -88,7 +99,13 @@ class SandboxServer:
         self._listener = Listener(host, port, refusal_seconds=lambda: self.faults.refusal_seconds)
         self._interference = Interference(self.faults, self._listener.refuse_for_a_while)
         self._requests: deque[RequestRecord] = deque(maxlen=keep_requests)
-        self._sender = CallbackSender(self.clock, keep=keep_callbacks, copies=lambda job: _copies(self.faults, job))
+        self._changes = Changes()
+        self._sender = CallbackSender(
+            self.clock,
+            keep=keep_callbacks,
+            copies=lambda job: self.faults.copies(job.order_id) if job.kind == "payment" else 1,
+            changed=self._changes.wake,
+        )
         self._book = OrderBook()
         self._wallet = Wallet(
             self.clock,
@@ -97,6 +114,7 @@ class SandboxServer:
             call=self._sender.call,
             sub_delay=timedelta(seconds=sub_delay),
             numeric_callback_msn=numeric_callback_msn,
+            changed=self._changes.note,
         )
         if isinstance(credentials, SandboxCredentials):
             credentials = (credentials,)
@@ -105,6 +123,7 @@ class SandboxServer:
             clock=self.clock,
             book=self._book,
             wallet=self._wallet,
+            changes=self._changes,
             tokens=self._tokens,
             limits=RateLimits() if rate_limits else None,
             permissions=Permissions(
@@ -114,6 +133,22 @@ class SandboxServer:
                 nin=nin_allowed,
             ),
         )
+        self._guard = Guard(host)
+        self._dashboard = Dashboard(
+            clock=self.clock,
+            book=self._book,
+            wallet=self._wallet,
+            faults=self.faults,
+            changes=self._changes,
+            guard=self._guard,
+            frame=Frame(self.clock, open_to="" if self._guard.loopback_only else host),
+            requests=self._requests,
+            callbacks=self._sender.records,
+            url=lambda: self.url,
+        )
+        self._state = None if state is None else StateFile(state, self._book, self.clock)
+        if self._state is not None:
+            self._changes.keep_with(self._state.note)
         self._ticker: asyncio.Task[None] | None = None
         self._stop_listening: Callable[[], None] | None = None
 
@@ -134,17 +169,32 @@ class SandboxServer:
         Raises:
             RuntimeError: it is running.
             OSError: the port is taken, or the address is not this machine's.
+            SandboxStateError: the file of the state is damaged, newer, in use, or cannot be written.
         """
         if self._listener.running:
             raise RuntimeError("the sandbox is running")
+        if self._state is not None:
+            for order in await self._state.open():
+                self._wallet.watch(order)
+        try:
+            await self._open()
+        except BaseException:
+            if self._state is not None:
+                await self._state.aclose()
+            raise
+
+    async def _open(self) -> None:
         app = web.Application(middlewares=[self._observe], client_max_size=_MAX_BODY)
         app.add_routes(self._api.routes())
-        app.add_routes(Landing(self._book, self._wallet).routes())
-        app.add_routes(Control(self.faults).routes())
+        app.add_routes(Landing(self.clock, self._book, self._wallet).routes())
+        app.add_routes(Control(self.faults, self.clock, self._guard, self._changes).routes())
+        app.add_routes(self._dashboard.routes())
         self._interference = Interference(self.faults, self._listener.refuse_for_a_while)
         self._api.url = await self._listener.open(app)
+        if not self._guard.loopback_only:
+            _LOG.warning("listening on %s: anyone who reaches this machine can use this sandbox.", self._guard.host)
         await self._sender.start()
-        self._stop_listening = self.clock.on_advance(self._wallet.settle_due)
+        self._stop_listening = self.clock.on_advance(self._time_has_passed)
         self._ticker = asyncio.create_task(self._tick(), name="vipps sandbox time")
 
     async def aclose(self) -> None:
@@ -153,16 +203,20 @@ class SandboxServer:
             return
         ticker, self._ticker = self._ticker, None
         self._interference.end()
-        try:
+        self._changes.end()
+        async with AsyncExitStack() as closing:
+            if self._state is not None:
+                closing.push_async_callback(self._state.aclose)
+            closing.push_async_callback(cancelled, ticker)
+            if self._stop_listening is not None:
+                closing.callback(self._stop_listening)
+                self._stop_listening = None
+            closing.push_async_callback(self._sender.aclose)
             await self._listener.close()
-        finally:
-            try:
-                await self._sender.aclose()
-            finally:
-                if self._stop_listening is not None:
-                    self._stop_listening()
-                    self._stop_listening = None
-                await cancelled(ticker)
+
+    def _time_has_passed(self) -> None:
+        self._wallet.settle_due()
+        self._changes.note()
 
     async def _tick(self) -> None:
         while True:
@@ -294,19 +348,24 @@ class SandboxServer:
         try:
             if operation and self.faults.active:
                 fault = self.faults.pick(
-                    operation, await _order_id(exchange, operation), request.headers.get("X-Request-Id", "")
+                    operation, await exchange.order_id(operation), request.headers.get("X-Request-Id", "")
                 )
             if fault is None:
                 response = await exchange.proceed()
                 status = response.status
             else:
                 response, status = await self._interference.answer(exchange, fault)
+            if status is not None and isinstance(response, web.Response) and isinstance(response.body, bytes):
+                exchange.answer = response.body
+            if self._state is not None:
+                # What is answered must not be forgotten, whenever the process ends.
+                await self._state.settled()
         except ConnectionError:
             # The client hung up before its request was whole.
             response = gone()
         finally:
             self._listener.busy.discard(request.protocol)
-            if self._requests.maxlen:
+            if self._requests.maxlen and not _is_dashboard(request.path):
                 self._requests.append(
                     RequestRecord(
                         method=request.method,
@@ -316,10 +375,12 @@ class SandboxServer:
                         headers=request.headers,
                         body=exchange.body,
                         status=status,
+                        answer=exchange.answer,
                         fault="" if fault is None else fault.value,
                         at=at,
                     )
                 )
+                self._changes.wake()
         if self._listener.refusing and not response.prepared:
             response.force_close()
         return response
@@ -339,18 +400,5 @@ class SandboxServer:
             yield
 
 
-async def _order_id(exchange: Exchange, operation: str) -> str:
-    if operation != "initiate":
-        parts = exchange.request.match_info
-        return parts.get("order_id", parts.get("sub", ""))
-    # Chance goes by the order, which only the body of an initiate names; a body that cannot be read names none.
-    try:
-        order_id = orjson.loads(await exchange.read())["transaction"]["orderId"]
-    except (ValueError, LookupError, TypeError, web.HTTPException):
-        return ""
-    return order_id if isinstance(order_id, str) else ""
-
-
-def _copies(faults: Faults, job: CallbackJob) -> int:
-    fault = faults.pick("callback", job.order_id, "") if job.kind == "payment" else None
-    return {Fault.CALLBACK_TWICE: 2, Fault.CALLBACK_LOST: 0}.get(fault, 1) if fault is not None else 1
+def _is_dashboard(path: str) -> bool:
+    return path == "/" or path.startswith("/sandbox/")

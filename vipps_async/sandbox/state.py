@@ -20,7 +20,7 @@ from typing import NoReturn
 from vipps_async.sandbox.ledger import LogEntry, Movement, Outcome, PaymentSnapshot, State, Summary
 from vipps_async.sandbox.problems import vipps_refusal
 
-__all__ = ["Payment"]
+__all__ = ["Payment", "Seen"]
 
 #: The landing page lives this long, and so does the payment in the app once it was opened there.
 LIFETIME = timedelta(minutes=5)
@@ -40,8 +40,11 @@ MAX_FAILURES = 200
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
+class Seen:
+    """What an idempotency key was used for."""
+
     fingerprint: str
+    #: None: it was refused.
     movement: Movement | None
 
 
@@ -70,18 +73,19 @@ class Payment:
     failure: str | None = None
     #: Oldest first.
     history: list[LogEntry] = field(default_factory=list)
-    _transaction_id: str = ""
-    _seen: dict[tuple[str, str], _Seen] = field(default_factory=dict)
-    _failures: int = 0
+    #: The id of the reservation.
+    transaction_id: str = ""
+    #: Operation and idempotency key → what they were first used for, and what came of it.
+    seen: dict[tuple[str, str], Seen] = field(default_factory=dict)
+    #: Failed operations on record.
+    failures: int = 0
 
     def __post_init__(self) -> None:
-        self._transaction_id = self.new_transaction_id()
-        self._log("INITIATE", self.amount, self.initiated_at, self.text, transaction_id=self._transaction_id)
-
-    @property
-    def transaction_id(self) -> str:
-        """The id of the reservation."""
-        return self._transaction_id
+        if self.history:
+            # Read back from a file: it was initiated long ago.
+            return
+        self.transaction_id = self.new_transaction_id()
+        self._log("INITIATE", self.amount, self.initiated_at, self.text, transaction_id=self.transaction_id)
 
     @property
     def remaining_to_capture(self) -> int:
@@ -162,7 +166,7 @@ class Payment:
         if not force and self.amount in REFUSED_AMOUNTS:
             self.state, self.failure = State.FAILED, REFUSED_AMOUNTS[self.amount]
             operation = "SALE" if self.direct_capture else "RESERVE"
-            self._log(operation, self.amount, now, self.text, success=False, transaction_id=self._transaction_id)
+            self._log(operation, self.amount, now, self.text, success=False, transaction_id=self.transaction_id)
             return Outcome.FAILED
         return self._reserve(now)
 
@@ -170,7 +174,7 @@ class Payment:
         """Let the customer say no; the payment waits for an answer."""
         self.open(now)
         self.state = State.CANCEL
-        self._log("CANCEL", self.amount, now, self.text, transaction_id=self._transaction_id)
+        self._log("CANCEL", self.amount, now, self.text, transaction_id=self.transaction_id)
 
     def _reserve(self, now: datetime) -> Outcome:
         self.known_at = None
@@ -178,7 +182,7 @@ class Payment:
         self.state, operation = (State.SALE, "SALE") if self.direct_capture else (State.RESERVE, "RESERVE")
         if self.direct_capture:
             self.captured = self.amount
-        self._log(operation, self.amount, now, self.text, transaction_id=self._transaction_id)
+        self._log(operation, self.amount, now, self.text, transaction_id=self.transaction_id)
         return Outcome.SALE if self.direct_capture else Outcome.RESERVED
 
     # -- the merchant ----------------------------------------------------------------------------------------------
@@ -274,10 +278,10 @@ class Payment:
         return self.reserved_at is not None and now - self.reserved_at > limit
 
     def _repeated(self, operation: str, key: str, fingerprint: str) -> Movement | None:
-        seen = self._seen.get((operation, key))
+        seen = self.seen.get((operation, key))
         if seen is None:
             # A key belongs to its first payload even if that was refused: 93 knows no second thoughts.
-            self._seen[operation, key] = _Seen(fingerprint, None)
+            self.seen[operation, key] = Seen(fingerprint, None)
             return None
         if seen.fingerprint != fingerprint:
             raise vipps_refusal("Payment", "93")
@@ -286,14 +290,14 @@ class Payment:
     def _done(self, operation: str, amount: int, now: datetime, text: str, *, key: str = "") -> Movement:
         movement = Movement(entry=self._log(operation, amount, now, text, key=key), summary=self.summary())
         if key:
-            self._seen[operation, key] = _Seen(self._seen[operation, key].fingerprint, movement)
+            self.seen[operation, key] = Seen(self.seen[operation, key].fingerprint, movement)
         return movement
 
     def _refuse(
         self, operation: str, refusal: tuple[str, str], amount: int, now: datetime, text: str, *, key: str = ""
     ) -> NoReturn:
-        if self._failures < MAX_FAILURES:
-            self._failures += 1
+        if self.failures < MAX_FAILURES:
+            self.failures += 1
             self._log(operation, amount, now, text, key=key, success=False)
         raise vipps_refusal(*refusal)
 

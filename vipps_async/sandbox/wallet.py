@@ -21,7 +21,7 @@ from vipps_async.sandbox.orders import Order, OrderBook, ShippingChoice
 from vipps_async.sandbox.problems import SandboxError
 from vipps_async.sandbox.validation import breaches_of_shipping_answer
 
-__all__ = ["Wallet"]
+__all__ = ["Wallet", "payer", "state_word"]
 
 #: The smallest id that an address has at Vipps.
 _ADDRESS_ID = 100
@@ -37,6 +37,7 @@ class Wallet:
         call: makes a request at the merchant now.
         sub_delay: how long after approval `sub` appears in details.
         numeric_callback_msn: callbacks give the sales unit as a number, as Vipps sometimes does.
+        changed: is told of each order that changes.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class Wallet:
         call: Callable[[CallbackJob], Awaitable[tuple[int, bytes] | None]],
         sub_delay: timedelta,
         numeric_callback_msn: bool,
+        changed: Callable[[Order], None],
     ) -> None:
         self._clock = clock
         self._book = book
@@ -55,6 +57,7 @@ class Wallet:
         self._call = call
         self._sub_delay = sub_delay
         self._numeric_callback_msn = numeric_callback_msn
+        self._changed = changed
         self._due: list[tuple[datetime, int, Order]] = []
         self._sequence = itertools.count()
 
@@ -70,6 +73,7 @@ class Wallet:
         """Let happen to an order what is due."""
         outcome = order.payment.settle(self._clock.now())
         if outcome is not None:
+            self._changed(order)
             self._announce(order, outcome)
 
     def settle_due(self) -> None:
@@ -89,6 +93,7 @@ class Wallet:
         """
         self._waiting(order)
         order.payment.expire(self._clock.now())
+        self._changed(order)
         self._announce(order, Outcome.EXPIRED)
 
     # -- the customer ------------------------------------------------------------------------------------------------
@@ -100,7 +105,14 @@ class Wallet:
             SandboxError: it does not wait for the customer.
         """
         self._waiting(order)
-        order.payment.open(self._clock.now())
+        if order.payment.opened_at is None:
+            order.payment.open(self._clock.now())
+            self._changed(order)
+
+    def notify(self, order: Order, number: str) -> None:
+        """Let the customer give a phone number, to which the notification goes; it wins over the merchant's."""
+        order.entered_number = number
+        self._changed(order)
 
     def reject(self, order: Order) -> None:
         """Let the customer decline.
@@ -110,6 +122,7 @@ class Wallet:
         """
         self._waiting(order)
         order.payment.decline(self._clock.now())
+        self._changed(order)
         self._announce(order, Outcome.DECLINED)
 
     async def approve(
@@ -126,12 +139,10 @@ class Wallet:
             SandboxError: the payment does not wait for the customer, or there is no (such) shipping method.
         """
         self.open(order)
-        customer = customer or Customer()
-        if order.mobile_number is not None:
-            customer = replace(customer, mobile_number=order.mobile_number)
+        customer = payer(order, customer)
         shipping = None
         if order.express:
-            methods = await self._shipping_methods(order, customer)
+            methods = await self.offer(order, customer)
             # The merchant took its time to answer; the payment may have ended meanwhile.
             self._waiting(order)
             shipping = _choose(methods, shipping_method_id)
@@ -144,17 +155,31 @@ class Wallet:
         else:
             # The bank said no: the merchant learns nothing about the customer.
             order.customer = order.shipping = None
+        self._changed(order)
         if outcome is Outcome.UNKNOWN:
             self.watch(order)
         else:
             self._announce(order, outcome)
 
-    def _waiting(self, order: Order) -> None:
+    async def offer(self, order: Order, customer: Customer | None = None) -> list[dict[str, Any]]:
+        """Return the ways of shipping of an express order; the merchant is asked once, unless it answers wrongly.
+
+        Raises:
+            SandboxError: the merchant gave none.
+        """
+        if order.offered is None:
+            order.offered = await self._shipping_methods(order, payer(order, customer))
+        return order.offered
+
+    def waits(self, order: Order) -> bool:
+        """Whether an order waits for the customer."""
         self.settle(order)
-        payment = order.payment
-        if payment.state is not State.INITIATE or payment.known_at is not None:
-            state = "REGISTER" if payment.known_at is not None else payment.state.value
-            raise SandboxError(f"order {payment.order_id} does not wait for the customer: it is {state}")
+        return order.payment.state is State.INITIATE and order.payment.known_at is None
+
+    def _waiting(self, order: Order) -> None:
+        if not self.waits(order):
+            payment = order.payment
+            raise SandboxError(f"order {payment.order_id} does not wait for the customer: it is {state_word(order)}")
 
     async def _shipping_methods(self, order: Order, customer: Customer) -> list[dict[str, Any]]:
         prefix = order.shipping_details_prefix
@@ -165,6 +190,7 @@ class Wallet:
             CallbackJob(
                 kind="shippingDetails",
                 order_id=order_id,
+                merchant_serial_number=order.payment.merchant_serial_number,
                 method="POST",
                 url=f"{prefix.rstrip('/')}/v2/payments/{order_id}/shippingDetails",
                 auth_token=order.auth_token,
@@ -182,6 +208,7 @@ class Wallet:
             CallbackJob(
                 kind="payment",
                 order_id=payment.order_id,
+                merchant_serial_number=payment.merchant_serial_number,
                 method="POST",
                 url=f"{order.callback_prefix.rstrip('/')}/v2/payments/{payment.order_id}",
                 auth_token=order.auth_token,
@@ -202,11 +229,24 @@ class Wallet:
             CallbackJob(
                 kind="consentRemoval",
                 order_id=order.payment.order_id,
+                merchant_serial_number=order.payment.merchant_serial_number,
                 method="DELETE",
                 url=f"{order.consent_removal_prefix.rstrip('/')}/v2/consents/{quote(user_id, safe='')}",
                 auth_token=order.auth_token,
             )
         )
+
+
+def state_word(order: Order) -> str:
+    """Return the word for where an order stands; REGISTER while the bank does not know."""
+    return "REGISTER" if order.payment.known_at is not None else order.payment.state.value
+
+
+def payer(order: Order, customer: Customer | None = None) -> Customer:
+    """Return who pays an order: a number that was given for it wins over the customer's own."""
+    customer = customer or Customer()
+    number = order.entered_number or order.mobile_number
+    return customer if number is None else replace(customer, mobile_number=number)
 
 
 def _methods_of(answer: tuple[int, bytes] | None, order_id: str) -> list[dict[str, Any]]:

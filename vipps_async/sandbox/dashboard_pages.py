@@ -1,0 +1,152 @@
+"""The pages of the dashboard that show many things at once: all payments, and the last requests."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from vipps_async.sandbox.exchange_lists import request_list
+from vipps_async.sandbox.frame import kroner, moment
+from vipps_async.sandbox.markup import Html, Part, joined, tag
+from vipps_async.sandbox.orders import Order
+from vipps_async.sandbox.recording import RequestRecord
+from vipps_async.sandbox.wallet import state_word
+
+__all__ = ["payment_path", "payments_content", "requests_content", "state_badge"]
+
+#: What each state means, for those who do not know the words by heart.
+_MEANING = {
+    "INITIATE": "waits for the customer",
+    "REGISTER": "the bank does not know yet",
+    "RESERVE": "money is reserved",
+    "SALE": "reserved and captured at once",
+    "CANCEL": "ended before any reservation",
+    "VOID": "the rest was released",
+    "FAILED": "the bank refused",
+}
+
+
+def payment_path(order: Order) -> str:
+    """Return the path of a payment's page."""
+    return f"/sandbox/payments/{order.payment.merchant_serial_number}/{order.payment.order_id}"
+
+
+def state_badge(order: Order) -> Html:
+    """Return where a payment stands, the word and its meaning."""
+    word = state_word(order)
+    return tag("span", word, class_=f"badge state {word.lower()}", title=_MEANING[word])
+
+
+def payments_content(
+    url: str, orders: Sequence[Order], *, total: int, page: int, page_size: int, query: str
+) -> list[Part]:
+    """Return the content of the dashboard's first page.
+
+    Args:
+        url: where the sandbox answers.
+        orders: the payments to show, the newest first.
+        total: how many payments there are in all.
+        page: the number of the page, from 1.
+        page_size: how many payments a page shows.
+        query: the part of the order id that was asked for.
+    """
+    return [
+        tag("h1", "Payments"),
+        _search(query),
+        tag(
+            "div",
+            _table(orders) if orders else None if total else _first_steps(url),
+            tag("p", "No order id has that in it.", class_="help") if total and not orders else None,
+            _pages(total=total, page=page, page_size=page_size, query=query),
+            id="payments",
+            data_live=True,
+        ),
+    ]
+
+
+def _search(query: str) -> Html:
+    return tag(
+        "form",
+        tag("label", "Order id", for_="query"),
+        tag("input", id="query", name="query", type="search", value=query, maxlength=50),
+        tag("button", "Find"),
+        method="get",
+        action="/",
+        role="search",
+        class_="inline",
+    )
+
+
+def _table(orders: Sequence[Order]) -> Html:
+    heads = ("Order", "State", "Amount", "Reserved", "Captured", "Refunded", "Sales unit", "Last change")
+    money = {"Amount", "Reserved", "Captured", "Refunded"}
+    return tag(
+        "div",
+        tag(
+            "table",
+            tag("caption", "The newest first"),
+            tag("thead", tag("tr", [tag("th", h, scope="col", class_="money" if h in money else None) for h in heads])),
+            tag("tbody", [_row(order) for order in orders]),
+        ),
+        class_="scroll",
+        role="region",
+        aria_label="Payments",
+        tabindex=0,
+    )
+
+
+def _row(order: Order) -> Html:
+    payment = order.payment
+    return tag(
+        "tr",
+        tag("th", tag("a", payment.order_id, href=payment_path(order)), scope="row"),
+        tag("td", state_badge(order), data_head="State"),
+        tag("td", kroner(payment.amount), class_="money", data_head="Amount"),
+        *(
+            tag("td", kroner(oere) if oere else tag("span", "–", class_="none"), class_="money", data_head=head)
+            for head, oere in (
+                ("Reserved", payment.reserved),
+                ("Captured", payment.captured),
+                ("Refunded", payment.refunded),
+            )
+        ),
+        tag("td", payment.merchant_serial_number, data_head="Sales unit"),
+        tag("td", moment(payment.history[-1].time), data_head="Last change"),
+        id=f"row-{payment.merchant_serial_number}-{payment.order_id}",
+    )
+
+
+def _pages(*, total: int, page: int, page_size: int, query: str) -> Html | None:
+    if query or total <= page_size:
+        return None
+    last = -(-total // page_size)
+    return tag(
+        "nav",
+        tag("a", "Newer", href=f"/?page={page - 1}") if page > 1 else None,
+        tag("span", f"Page {page} of {last}, {total} payments"),
+        tag("a", "Older", href=f"/?page={page + 1}") if page < last else None,
+        aria_label="Pages",
+        class_="pages",
+    )
+
+
+def _first_steps(url: str) -> Html:
+    exports = (
+        f"export VIPPS_BASE_URL={url} VIPPS_ENVIRONMENT=test VIPPS_MERCHANT_SERIAL_NUMBER=123456\n"
+        "export VIPPS_CLIENT_ID=id VIPPS_CLIENT_SECRET=secret VIPPS_SUBSCRIPTION_KEY=key"
+    )
+    return tag(
+        "div",
+        tag("h2", "No payments yet"),
+        tag("p", "Point your shop at this sandbox, and initiate one. It appears here by itself."),
+        tag("pre", tag("code", exports), tabindex=0),
+        class_="empty",
+    )
+
+
+def requests_content(records: Sequence[RequestRecord]) -> list[Part]:
+    """Return the content of the page of the last requests."""
+    return [
+        tag("h1", "Requests"),
+        tag("p", "The last requests to the API, the newest first.", class_="help"),
+        joined(request_list(records, identity="requests")),
+    ]

@@ -1,0 +1,270 @@
+"""Keeps all orders and the clock in a SQLite file: written off the event loop, whole or not at all."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import sqlite3
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+from vipps_async.sandbox.clock import SandboxClock
+from vipps_async.sandbox.orders import Order, OrderBook
+from vipps_async.sandbox.problems import SandboxStateError
+from vipps_async.sandbox.stored_orders import UnreadableOrderError, read_order, written_order
+
+__all__ = ["StateFile"]
+
+_LOG = logging.getLogger("vipps_async.sandbox")
+T = TypeVar("T")
+
+#: Marks the file as one of ours: "vips" in ASCII.
+APPLICATION_ID = 0x76697073
+#: The layout of the file. A file with a higher one is left alone.
+VERSION = 1
+#: Only the owner may read it: it holds the shops' callback tokens.
+_MODE = 0o600
+_LAYOUT = (
+    # The number keeps the order in which they came.
+    """CREATE TABLE orders (
+        number INTEGER PRIMARY KEY, msn TEXT NOT NULL, order_id TEXT NOT NULL, data BLOB NOT NULL,
+        UNIQUE (msn, order_id)
+    ) STRICT""",
+    "CREATE TABLE settings (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID",
+    f"PRAGMA application_id = {APPLICATION_ID}",
+    f"PRAGMA user_version = {VERSION}",
+)
+_PUT_ORDER = (
+    "INSERT INTO orders (msn, order_id, data) VALUES (?, ?, ?) "
+    "ON CONFLICT (msn, order_id) DO UPDATE SET data = excluded.data"
+)
+_PUT_SETTING = "INSERT INTO settings VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
+
+#: Sales unit, order id, the order.
+Row = tuple[str, str, bytes]
+
+
+class StateFile:
+    """What the sandbox remembers over restarts: orders with their history and idempotency answers, and the clock.
+
+    One transaction holds all that has changed since the last one. What is committed survives the end of the process,
+    however it ends; a power failure may take the last moments, as nobody's money hangs on them.
+
+    Args:
+        path: the file; it is made if there is none.
+        book: the sandbox's orders.
+        clock: its clock.
+    """
+
+    def __init__(self, path: Path, book: OrderBook, clock: SandboxClock) -> None:
+        self._path = path
+        self._book = book
+        self._clock = clock
+        self._thread: ThreadPoolExecutor | None = None
+        self._connection: sqlite3.Connection | None = None
+        self._writer: asyncio.Task[None] | None = None
+        #: By identity, in the order of their first change.
+        self._changed: dict[int, Order] = {}
+        self._settings_changed = False
+        self._waiting: list[asyncio.Future[None]] = []
+        self._wake = asyncio.Event()
+        self._writing = False
+        #: Whether what the file held is in the book.
+        self._read = False
+
+    @property
+    def pending(self) -> bool:
+        """Whether something is not written yet."""
+        return self._writing or self._settings_changed or bool(self._changed)
+
+    def note(self, order: Order | None) -> None:
+        """Remember that an order, or else the clock, has to be written."""
+        if order is None:
+            self._settings_changed = True
+        else:
+            self._changed[id(order)] = order
+        self._wake.set()
+
+    async def open(self) -> list[Order]:
+        """Open the file; return the orders that it gave the book, which it does once.
+
+        Raises:
+            SandboxStateError: it is damaged, newer, another program's, in use, or cannot be written. It stays as it is.
+        """
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="vipps sandbox state")
+        try:
+            orders, settings = await self._off_the_loop(self._open_file)
+        except BaseException:
+            await self._close_file()
+            raise
+        if self._read:
+            # Started again: the book knows better than the file.
+            for order in self._book:
+                self.note(order)
+            orders = []
+        for order in orders:
+            self._book.restore(order)
+        self._read = True
+        self._book.next_transaction = max(self._book.next_transaction, settings.get("next_transaction", 0))
+        ahead = timedelta(microseconds=settings.get("clock_offset", 0)) - self._clock.offset
+        if ahead > timedelta(0):
+            self._clock.advance(ahead)
+        self._writer = asyncio.create_task(self._write(), name="vipps sandbox state")
+        return orders
+
+    async def settled(self) -> None:
+        """Wait until all that has changed so far is written.
+
+        Raises:
+            SandboxStateError: it cannot be written.
+        """
+        if not self.pending or self._writer is None:
+            return
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiting.append(waiter)
+        self._wake.set()
+        await waiter
+
+    async def aclose(self) -> None:
+        """Write what is left, and close the file.
+
+        Raises:
+            SandboxStateError: it cannot be written.
+        """
+        writer = self._writer
+        if writer is None:
+            return
+        try:
+            await self.settled()
+        finally:
+            self._writer = None
+            writer.cancel()
+            await asyncio.wait({writer})
+            await self._close_file()
+
+    # -- writing -----------------------------------------------------------------------------------------------------
+
+    async def _write(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            waiting, self._waiting = self._waiting, []
+            changed, self._changed = self._changed, {}
+            self._settings_changed = False
+            # Made into bytes here and now, so that all that is written together belongs together.
+            rows = [
+                (order.payment.merchant_serial_number, order.payment.order_id, written_order(order))
+                for order in changed.values()
+            ]
+            settings = {
+                "next_transaction": self._book.next_transaction,
+                "clock_offset": self._clock.offset // timedelta(microseconds=1),
+            }
+            self._writing = True
+            try:
+                await self._off_the_loop(partial(self._commit, rows, settings))
+            except SandboxStateError as error:
+                # Kept for the next attempt, which the next change makes.
+                self._changed = changed | self._changed
+                _LOG.error("%s", error)
+                for waiter in waiting:
+                    if not waiter.done():
+                        waiter.set_exception(error)
+            else:
+                for waiter in waiting:
+                    if not waiter.done():
+                        waiter.set_result(None)
+            finally:
+                self._writing = False
+
+    async def _off_the_loop(self, work: Callable[[], T]) -> T:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        except sqlite3.OperationalError as error:
+            reason = str(error)
+            if "locked" in reason:
+                reason = "another process uses it"
+            raise SandboxStateError(f"{self._path}: cannot be used as state: {reason}") from error
+        except sqlite3.DatabaseError as error:
+            raise SandboxStateError(f"{self._path}: damaged, or no state of a sandbox: {error}") from error
+        except OSError as error:
+            reason = os.strerror(error.errno) if error.errno else type(error).__name__
+            raise SandboxStateError(f"{self._path}: cannot be used as state: {reason}") from error
+
+    async def _close_file(self) -> None:
+        thread, self._thread = self._thread, None
+        connection, self._connection = self._connection, None
+        if thread is None:
+            return
+        if connection is not None:
+            await asyncio.get_running_loop().run_in_executor(thread, connection.close)
+        thread.shutdown(wait=False)
+
+    # -- in the thread -----------------------------------------------------------------------------------------------
+
+    def _open_file(self) -> tuple[list[Order], dict[str, int]]:
+        os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _MODE))
+        # Waits for nobody: a file in use is somebody else's sandbox.
+        connection = sqlite3.connect(self._path, timeout=0, isolation_level=None, check_same_thread=False)
+        self._connection = connection
+        self._check(connection)
+        # Exclusive, so that two sandboxes never write one file.
+        connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute("BEGIN IMMEDIATE")
+        if _number(connection, "PRAGMA user_version") == 0:
+            for statement in _LAYOUT:
+                connection.execute(statement)
+        orders = []
+        for msn, order_id, data in connection.execute("SELECT msn, order_id, data FROM orders ORDER BY number"):
+            try:
+                orders.append(read_order(data, self._book.new_transaction_id))
+            except UnreadableOrderError as error:
+                raise SandboxStateError(
+                    f"{self._path}: damaged: order {order_id!r} of sales unit {msn!r} cannot be read ({error})"
+                ) from error
+        settings: dict[str, int] = dict(connection.execute("SELECT name, value FROM settings"))
+        connection.execute("COMMIT")
+        return orders, settings
+
+    def _check(self, connection: sqlite3.Connection) -> None:
+        tables = _number(connection, "SELECT count(*) FROM sqlite_schema")
+        application = _number(connection, "PRAGMA application_id")
+        version = _number(connection, "PRAGMA user_version")
+        if not tables and not application and not version:
+            return
+        if application != APPLICATION_ID:
+            raise SandboxStateError(f"{self._path}: this SQLite file belongs to another program")
+        if version > VERSION:
+            raise SandboxStateError(
+                f"{self._path}: written by a newer sandbox (layout {version}, this one knows {VERSION})"
+            )
+        (health,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+        if health != "ok":
+            raise SandboxStateError(f"{self._path}: damaged: {health}")
+
+    def _commit(self, rows: list[Row], settings: dict[str, int]) -> None:
+        connection = self._connection
+        if connection is None:
+            raise AssertionError("unreachable: the writer runs only while the file is open")
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            connection.executemany(_PUT_ORDER, rows)
+            connection.executemany(_PUT_SETTING, settings.items())
+            connection.execute("COMMIT")
+        finally:
+            if connection.in_transaction:
+                with contextlib.suppress(sqlite3.Error):
+                    connection.execute("ROLLBACK")
+
+
+def _number(connection: sqlite3.Connection, statement: str) -> int:
+    (value,) = connection.execute(statement).fetchone()
+    return int(value)
