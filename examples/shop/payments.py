@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import secrets
+import string
 import time
 from collections.abc import Sequence
 
@@ -53,7 +54,9 @@ class Payments:
 
     async def begin(self, vipps: VippsSession, kind: Kind, mobile_number: str | None = None) -> str:
         """Make an order and return where to send its customer."""
-        order = Order(id=f"socks-{secrets.token_hex(12)}", kind=kind, amount=PRICE)
+        # 16 of 36 characters: 82 bits that nobody guesses.
+        order_id = "socks-" + "".join(secrets.choice(string.ascii_lowercase + string.digits) for _ in range(16))
+        order = Order(id=order_id, kind=kind, amount=PRICE)
         # Kept before Vipps hears of it: a payment that nobody knows of would be worse than an order that nobody pays.
         await self.orders.add(order)
         return await self._initiate(vipps, order, mobile_number)

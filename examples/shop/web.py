@@ -23,7 +23,7 @@ HERE = Path(__file__).parent
 
 
 def _moment(value: datetime | None) -> str:
-    return "" if value is None else f"{value:%d %b %Y, %H:%M:%S} UTC"
+    return "" if value is None else f"{value:%d %b %Y, %H:%M}"
 
 
 # Everything is escaped, whatever a template is called; a name that is missing is a mistake, not an empty place.

@@ -79,7 +79,7 @@ async def test_a_customer_buys_and_the_merchant_captures_in_parts_and_refunds(
     ("button", "choice", "shipped"),
     [
         ("Buy now with Vipps", "Pick up in the shop", "Pick up in the shop (0.00 NOK)"),
-        ("Buy now, shipping priced by address", "By bike, today", "By bike, today (89.00 NOK)"),
+        ("Buy now, shipping by address", "By bike, today", "By bike, today (89.00 NOK)"),
     ],
 )
 async def test_an_express_customer_chooses_the_shipping_at_vipps(
