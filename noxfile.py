@@ -26,25 +26,42 @@ def _group(name: str) -> list[str]:
     return list(nox.project.dependency_groups(PROJECT, name))
 
 
-def _run_tests(session: nox.Session, *install: str) -> None:
+def _run_tests(session: nox.Session, *install: str, measure: bool = False) -> None:
     session.install(".[postgres]", *_group("test"), *install)
+    arguments = session.posargs or ["-n", "auto", "--dist", "worksteal"]
+    if not measure or session.posargs:
+        session.run("pytest", *arguments)
+        return
     session.run("coverage", "erase")
-    session.run("coverage", "run", "-m", "pytest", *session.posargs, env={"COVERAGE_FILE": ".coverage"})
-    session.run("coverage", "combine", success_codes=[0, 1], silent=True)
-    if not session.posargs:
-        session.run("coverage", "report")
+    session.run("coverage", "run", "-m", "pytest", *arguments)
+    session.run("coverage", "combine", "--quiet")
+    session.run("coverage", "report")
 
 
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
-    """Run the tests with branch coverage, on each Python that is present."""
-    _run_tests(session)
+    """Run the tests on each Python that is present; with branch coverage on the oldest of them."""
+    _run_tests(session, measure=session.python == PYTHONS[0])
 
 
 @nox.session(python=PYTHONS[0])
 def oldest(session: nox.Session) -> None:
     """Run the tests with the oldest supported dependencies."""
     _run_tests(session, *OLDEST)
+
+
+@nox.session(python=PYTHONS[0])
+def storm(session: nox.Session) -> None:
+    """Let a long storm pass: `nox -s storm -- --captures 100000 --seed 1 [--rate 0.1] [--journal sqlite]`."""
+    session.install(".[postgres]", *_group("test"))
+    session.run("python", "-m", "tests.faults", "storm", *session.posargs)
+
+
+@nox.session(python=PYTHONS[0])
+def kill(session: nox.Session) -> None:
+    """Kill workers at any instant: `nox -s kill -- --kills 500 [--seed 1] [--journal sqlite]`."""
+    session.install(".[postgres]", *_group("test"))
+    session.run("python", "-m", "tests.faults", "kill", *session.posargs)
 
 
 @nox.session(python=PYTHONS[0])

@@ -33,7 +33,7 @@ Each error says what was tried, whether money may have moved (`effect`) and what
 from __future__ import annotations
 
 import enum
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypedDict, Unpack
 
 from attrs import frozen
 
@@ -105,6 +105,16 @@ def _rebuild(cls: type[VippsError], args: tuple[object, ...], state: dict[str, A
     error.args = args
     error.__dict__.update(state)
     return error
+
+
+class About(TypedDict, total=False):
+    """What every error can be told about the call it ended; see the attributes of `VippsError`."""
+
+    operation: str | None
+    order_id: str | None
+    idempotency_key: str | None
+    effect: Effect | None
+    advice: str | None
 
 
 class VippsError(Exception):
@@ -222,20 +232,9 @@ class OutcomeUnknown(TransportError):  # noqa: N818 - the name states the fact t
         message: str,
         *,
         status: int | None = None,
-        operation: str | None = None,
-        order_id: str | None = None,
-        idempotency_key: str | None = None,
-        effect: Effect | None = None,
-        advice: str | None = None,
+        **about: Unpack[About],
     ) -> None:
-        super().__init__(
-            message,
-            operation=operation,
-            order_id=order_id,
-            idempotency_key=idempotency_key,
-            effect=effect,
-            advice=advice,
-        )
+        super().__init__(message, **about)
         self.status = status
 
 
@@ -259,20 +258,9 @@ class ApiError(VippsError):
         errors: tuple[ErrorInfo, ...] = (),
         retryable: bool = False,
         retry_after: float | None = None,
-        operation: str | None = None,
-        order_id: str | None = None,
-        idempotency_key: str | None = None,
-        effect: Effect | None = None,
-        advice: str | None = None,
+        **about: Unpack[About],
     ) -> None:
-        super().__init__(
-            message,
-            operation=operation,
-            order_id=order_id,
-            idempotency_key=idempotency_key,
-            effect=effect,
-            advice=advice,
-        )
+        super().__init__(message, **about)
         self.status = status
         self.errors = errors
         self.retryable = retryable
@@ -395,20 +383,9 @@ class UnexpectedResponseError(VippsError):
         *,
         status: int,
         body: str,
-        operation: str | None = None,
-        order_id: str | None = None,
-        idempotency_key: str | None = None,
-        effect: Effect | None = None,
-        advice: str | None = None,
+        **about: Unpack[About],
     ) -> None:
-        super().__init__(
-            message,
-            operation=operation,
-            order_id=order_id,
-            idempotency_key=idempotency_key,
-            effect=effect,
-            advice=advice,
-        )
+        super().__init__(message, **about)
         self.status = status
         self.body = body
 

@@ -70,13 +70,13 @@ def decode(body: bytes, cls: type[R]) -> R:
     """
     # The errors are raised outside the except blocks: the exceptions of orjson and cattrs hold on to the body, which
     # may have a token or a name in it, and would travel along as __context__.
-    if cls is NoContent and not body.strip():
+    if issubclass(cls, NoContent) and not body.strip():
         return cls()
     reason = "the body is not JSON"
     try:
         # Some servers put a byte order mark in front; orjson does not take it.
         value = orjson.loads(body.removeprefix(b"\xef\xbb\xbf"))
-        return cls() if cls is NoContent else _structure(value, cls)
+        return cls() if issubclass(cls, NoContent) else _structure(value, cls)
     except orjson.JSONDecodeError:
         pass
     except (_Unfit, BaseValidationError) as error:

@@ -49,6 +49,12 @@ _NOTE_PATIENCE = 5.0
 #: an earlier attempt may have used up.
 _LOOK_BACK_AT_MOST, _LOOK_BACK_SHARE = 5.0, 0.2
 
+#: What to do after an error that the journal could not note.
+_NOT_NOTED = (
+    "it had no effect, but the journal could not note that and recovery will send it again: repeat it with the same "
+    "idempotency key, never with a new one"
+)
+
 
 class JournalledRunner:
     """Runs calls through the pipeline, with a durable note before and after.
@@ -222,9 +228,13 @@ class JournalledRunner:
             raise _about(call, copy.copy(error)) from error
         except TimeoutError as error:
             await self._quietly(call, self.release(intent, "the journal did not answer in time", owner=owner))
-            text = f"the journal did not answer within {self._deadline:g} s, and nothing was sent"
-            advice = "look at the journal's store; if the intent is in it all the same, recovery will carry it out"
-            raise _about(call, JournalError(text, advice=advice)) from error
+            # It may be in the journal all the same, and recovery then carries it out: not to be asked for anew.
+            text = f"the journal did not answer within {self._deadline:g} s, and nothing was sent now"
+            advice = (
+                "look at the journal's store, and repeat it with the same idempotency key, never with a new one: if "
+                "the intent is in the journal all the same, recovery will carry it out"
+            )
+            raise _about(call, JournalError(text, effect=Effect.POSSIBLE, advice=advice)) from error
         except asyncio.CancelledError:
             # It may be in the journal or not. If it is, nobody need wait for the lease to end.
             await self._quietly(call, self.release(intent, "cancelled before it was sent", owner=owner))
@@ -298,15 +308,25 @@ class JournalledRunner:
             await self._quietly(call, self.release(intent, error.message, owner=owner))
         else:
             record = write_refusal_record(error) if isinstance(error, ApiError) else b""
-            await self._quietly(call, self.settle(intent, outcome, record, owner=owner))
+            # Recovery sends again what is open. So before the caller hears that nothing happened, and perhaps asks for
+            # it under a new key, that must be durable: else a process that dies now would leave it to be done twice.
+            noted = await self._quietly(call, self.settle(intent, outcome, record, owner=owner))
+            if not (noted and await self._quietly(call, self._journal.flush())):
+                error.effect, error.advice = Effect.POSSIBLE, _NOT_NOTED
 
-    async def _quietly(self, call: Call[Any], writing: Coroutine[Any, Any, None]) -> None:
-        """Write to the journal; if it fails or hangs now, the caller must learn what happened at Vipps all the same."""
+    async def _quietly(self, call: Call[Any], writing: Coroutine[Any, Any, None]) -> bool:
+        """Write to the journal; if it fails or hangs now, the caller must learn what happened at Vipps all the same.
+
+        Returns:
+            Whether it was written.
+        """
         try:
             async with asyncio.timeout(_NOTE_PATIENCE):
                 await writing
         except (JournalError, TimeoutError) as error:
             self._log.journal_failed(call, error)
+            return False
+        return True
 
 
 def outcome_of(error: VippsError) -> Outcome | None:

@@ -13,7 +13,7 @@ from vipps_async.core.budget import RetryBudget
 from vipps_async.core.clock import Clock, SystemClock
 from vipps_async.core.converter import UnreadableAnswer, decode, encode
 from vipps_async.core.decision import Failure
-from vipps_async.core.error_codes import operation_error
+from vipps_async.core.ending import Ending, exists_already
 from vipps_async.core.events import EventLog
 from vipps_async.core.headers import Headers
 from vipps_async.core.operation import Call, Done, Finding, NotDone, Repeat, SettledBy, Undecided
@@ -25,10 +25,8 @@ from vipps_async.core.token import FETCH_TOKEN, Token, TokenAnswer, TokenSource
 from vipps_async.errors import (
     ApiError,
     ConfigurationError,
-    DuplicateOrderError,
     Effect,
     OutcomeUnknown,
-    PaymentUrlLostError,
     RequestNotSent,
     TransportError,
     UnexpectedResponseError,
@@ -286,7 +284,15 @@ class Pipeline:
                 if step.pause:
                     await self._clock.sleep(step.pause)
             else:
-                error, cause = self._final_error(call, failed, state, finding, step.reason)
+                error, cause = Ending(
+                    operation=call.operation,
+                    error=failed.error,
+                    failure=failed.failure,
+                    was_sent=failed.token is not None,
+                    doubtful=state.doubtful,
+                    finding=finding,
+                    reason=step.reason,
+                ).to_raise()
                 self._raise(call, error, state.attempts, now() - started, cause=cause)
             finding = None
             outcome = await self._attempt(call, body, state.last_send, number=state.attempts + 1)
@@ -319,47 +325,10 @@ class Pipeline:
     def _proven(self, call: Call[R], result: R, failed: _Failed, state: Repetition, started: float) -> R:
         seconds = self._clock.monotonic() - started
         if call.operation.repeat is Repeat.ONCE:
-            error: VippsError
-            if state.doubtful:
-                error = PaymentUrlLostError(_URL_LOST, status=200)
-            else:
-                # This call has not got through at all, so it was somebody else's payment from the start.
-                error = DuplicateOrderError("a payment with this order id exists at Vipps already", status=200)
+            error = exists_already(doubtful=state.doubtful)
             self._raise(call, error, state.attempts, seconds, cause=failed.error)
         self._log.success(call, attempts=state.attempts, seconds=seconds, settled_by=SettledBy.DETAILS.value)
         return result
-
-    def _final_error(
-        self, call: Call[Any], failed: _Failed, state: Repetition, finding: Finding[Any] | None, reason: str
-    ) -> tuple[VippsError, VippsError | None]:
-        """Choose what to raise: the last failure itself if it is harmless, else what is known about the outcome."""
-        error = failed.error
-        operation = call.operation
-        if operation.repeat is Repeat.SAFE:
-            error.effect = Effect.NONE
-            if isinstance(error, OutcomeUnknown):
-                error.advice = "it was only a question: ask again"
-        if failed.failure is Failure.UNREADABLE or operation.repeat is Repeat.SAFE or not state.doubtful:
-            if reason:
-                error.message = f"{error.message}; {reason}"
-            return error, None
-        if isinstance(error, DuplicateOrderError) and operation.repeat is Repeat.ONCE:
-            return PaymentUrlLostError(_URL_LOST, status=error.status, errors=error.errors), error
-        if isinstance(finding, NotDone):
-            if finding.final:
-                refused = operation_error(operation.name)(
-                    f"Vipps has it on record as failed: {finding.reason}", status=200
-                )
-                return refused, error
-            if failed.failure is Failure.REFUSED and failed.token is not None:
-                # Vipps itself said no to this very call, and its history bears that out.
-                return error, None
-        parts = [error.message]
-        if reason:
-            parts.append(reason)
-        parts.append(finding.reason if isinstance(finding, NotDone | Undecided) else "details were not asked")
-        status = error.status if isinstance(error, ApiError | OutcomeUnknown) else None
-        return OutcomeUnknown("; ".join(parts), status=status, advice=_UNKNOWN_ADVICE[operation.repeat]), error
 
     def _raise(
         self,
@@ -377,18 +346,6 @@ class Pipeline:
         if cause is not None:
             raise error from cause
         raise error
-
-
-_URL_LOST = "the payment exists at Vipps, but the answer with its URL got lost"
-_UNKNOWN_ADVICE = {
-    Repeat.SAFE: None,
-    Repeat.KEYED: "ask details for this key, or repeat the call with the same idempotency key: never with a new one",
-    Repeat.CONFIRM: "ask details whether it is cancelled before cancelling again",
-    Repeat.ONCE: (
-        "ask details for this order id: if it is unknown there, initiate again; if it exists, its URL is lost and "
-        "a new order id is needed"
-    ),
-}
 
 
 def _is_about_the_token(error: VippsError) -> bool:

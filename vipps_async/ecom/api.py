@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Protocol, TypeVar
 
 from vipps_async.config import Environment
-from vipps_async.core.operation import Call, Note, Runner
+from vipps_async.core.operation import Call, Note, Operation, Runner, Verification
 from vipps_async.ecom.answers import CancelResult, CaptureResult, InitiatedPayment, PaymentStatus, RefundResult
 from vipps_async.ecom.details import PaymentDetails
 from vipps_async.ecom.express import AirlineData, ExpressCheckout
@@ -43,6 +44,15 @@ from vipps_async.input_rules import (
 from vipps_async.not_given import NOT_GIVEN, NotGiven
 
 __all__ = ["EcomApi"]
+
+R = TypeVar("R")
+
+
+class _Verify(Protocol[R]):
+    def __call__(
+        self, order_id: str, *, idempotency_key: str, amount: int | None
+    ) -> Verification[R, PaymentDetails]: ...
+
 
 #: Vipps' word for an express checkout, its two m's included.
 _EXPRESS = "eComm Express Payment"
@@ -191,19 +201,15 @@ class EcomApi:
             OutcomeUnknown: it could not be found out whether the capture took effect; the error has the key.
             VippsError: see `vipps_async.errors`.
         """
-        key, sum_in_oere, body = self._money(order_id, transaction_text, amount, idempotency_key)
-        verification = verify_capture(order_id, idempotency_key=key, amount=sum_in_oere)
-        return await self._runner.run(
-            Call(
-                operation=CAPTURE,
-                path=CAPTURE.path_for(order_id),
-                order_id=order_id,
-                body=body,
-                idempotency_key=key,
-                verification=verification,
-                note=Note(amount=sum_in_oere, transaction_text=transaction_text),
-            )
+        call = self._money_call(
+            CAPTURE,
+            verify_capture,
+            order_id,
+            transaction_text=transaction_text,
+            amount=amount,
+            idempotency_key=idempotency_key,
         )
+        return await self._runner.run(call)
 
     async def refund(
         self,
@@ -229,19 +235,15 @@ class EcomApi:
             OutcomeUnknown: it could not be found out whether the refund took effect; the error has the key.
             VippsError: see `vipps_async.errors`.
         """
-        key, sum_in_oere, body = self._money(order_id, transaction_text, amount, idempotency_key)
-        verification = verify_refund(order_id, idempotency_key=key, amount=sum_in_oere)
-        return await self._runner.run(
-            Call(
-                operation=REFUND,
-                path=REFUND.path_for(order_id),
-                order_id=order_id,
-                body=body,
-                idempotency_key=key,
-                verification=verification,
-                note=Note(amount=sum_in_oere, transaction_text=transaction_text),
-            )
+        call = self._money_call(
+            REFUND,
+            verify_refund,
+            order_id,
+            transaction_text=transaction_text,
+            amount=amount,
+            idempotency_key=idempotency_key,
         )
+        return await self._runner.run(call)
 
     async def cancel(
         self, order_id: str, *, transaction_text: str, should_release_remaining_funds: bool = False
@@ -381,18 +383,32 @@ class EcomApi:
         """End all waits with `ConfigurationError`; the session does so when it is closed. Safe to call twice."""
         await self._poller.aclose()
 
-    def _money(
-        self, order_id: object, transaction_text: str, amount: int | NotGiven, idempotency_key: str | None
-    ) -> tuple[str, int | None, PaymentActionsRequest]:
+    def _money_call(
+        self,
+        operation: Operation[R],
+        verify: _Verify[R],
+        order_id: str,
+        *,
+        transaction_text: str,
+        amount: int | NotGiven,
+        idempotency_key: str | None,
+    ) -> Call[R]:
         check_order_id(order_id)
         sum_in_oere = None if amount is NOT_GIVEN else check_amount(amount)
         check_transaction_text(transaction_text)
         key = new_idempotency_key() if idempotency_key is None else check_idempotency_key(idempotency_key)
-        body = PaymentActionsRequest(
-            merchant_info=self._merchant,
-            transaction=Transaction(amount=sum_in_oere, transaction_text=transaction_text),
+        return Call(
+            operation=operation,
+            path=operation.path_for(order_id),
+            order_id=order_id,
+            body=PaymentActionsRequest(
+                merchant_info=self._merchant,
+                transaction=Transaction(amount=sum_in_oere, transaction_text=transaction_text),
+            ),
+            idempotency_key=key,
+            verification=verify(order_id, idempotency_key=key, amount=sum_in_oere),
+            note=Note(amount=sum_in_oere, transaction_text=transaction_text),
         )
-        return key, sum_in_oere, body
 
 
 def _check_express(express: object, *, scope: object, loopback: bool) -> None:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import orjson
 
-from vipps_async.core.operation import Call, Note
+from vipps_async.core.operation import Call, Note, Operation, Verification
 from vipps_async.ecom.operations import CANCEL, CAPTURE, INITIATE, REFUND
 from vipps_async.ecom.verification import verify_cancel, verify_capture, verify_initiate, verify_refund
 from vipps_async.errors import JournalError
 from vipps_async.journals.protocol import Intent
 
 __all__ = ["rebuild_call"]
+
+_KEYED: dict[str, tuple[Operation[Any], Callable[..., Verification[Any, Any]]]] = {
+    CAPTURE.name: (CAPTURE, verify_capture),
+    REFUND.name: (REFUND, verify_refund),
+}
 
 
 def rebuild_call(intent: Intent) -> Call[Any]:
@@ -23,22 +29,14 @@ def rebuild_call(intent: Intent) -> Call[Any]:
     """
     order_id, key = intent.order_id, intent.key
     note = Note(amount=intent.amount, transaction_text=intent.transaction_text)
-    if intent.operation == CAPTURE.name:
+    if intent.operation in _KEYED:
+        operation, verify = _KEYED[intent.operation]
         return Call(
-            operation=CAPTURE,
-            path=CAPTURE.path_for(order_id),
+            operation=operation,
+            path=operation.path_for(order_id),
             order_id=order_id,
             idempotency_key=key,
-            verification=verify_capture(order_id, idempotency_key=key, amount=intent.amount),
-            note=note,
-        )
-    if intent.operation == REFUND.name:
-        return Call(
-            operation=REFUND,
-            path=REFUND.path_for(order_id),
-            order_id=order_id,
-            idempotency_key=key,
-            verification=verify_refund(order_id, idempotency_key=key, amount=intent.amount),
+            verification=verify(order_id, idempotency_key=key, amount=intent.amount),
             note=note,
         )
     if intent.operation == CANCEL.name:

@@ -218,11 +218,7 @@ def _connect(path: Path, stack: contextlib.ExitStack, *, check: bool) -> sqlite3
             raise JournalError(f"the journal {path} cannot be opened: it is no file", advice="name a file")
         if not os.access(path, os.R_OK | os.W_OK):
             raise JournalError(f"the journal {path} is read-only", advice="make the file writable for its owner")
-        # First by a connection that can neither write nor lock nor replay a log: a file of something else, or of a
-        # newer version, must stay as it is to the last byte.
-        address = f"file:{quote(os.fspath(path))}?mode=ro&immutable=1"
-        with contextlib.closing(sqlite3.connect(address, uri=True)) as onlooker:
-            check_kind(onlooker, path)
+        _look_over(path)
     else:
         _create(path)
     _make_private(path)
@@ -250,12 +246,40 @@ def _connect(path: Path, stack: contextlib.ExitStack, *, check: bool) -> sqlite3
         if found != "ok":
             raise _damaged(path, str(found).splitlines()[-1])
     migrate(connection)
+    # One process owns the file, so whoever had an entry in hand is gone: recovery need not wait for its lease.
+    connection.execute("UPDATE entries SET owner = '' WHERE outcome IS NULL AND owner <> ''")
     return connection
+
+
+def _look_over(path: Path) -> None:
+    """Raise if the file is something else, or of a newer version."""
+    # First by a connection that can neither write nor lock nor replay a log: a file of something else, or of a
+    # newer version, must stay as it is to the last byte.
+    address = f"file:{quote(os.fspath(path))}?mode=ro&immutable=1"
+    with contextlib.closing(sqlite3.connect(address, uri=True)) as onlooker:
+        try:
+            check_kind(onlooker, path)
+        except sqlite3.DatabaseError:
+            # A process that died while its log was moved into the file leaves a file that is whole only together
+            # with that log: for the connection below to judge, if the file says that it is a journal at all.
+            if not (_has_content(_log_of(path)) and _is_marked(path)):
+                raise
+
+
+def _has_content(log: Path) -> bool:
+    return log.exists() and log.stat().st_size > 0
+
+
+def _is_marked(path: Path) -> bool:
+    """Read from the header itself whether it is a journal file (SQLite file format: offsets 0 and 68)."""
+    with path.open("rb") as file:
+        header = file.read(100)
+    return header.startswith(b"SQLite format 3\0") and header[68:72] == APPLICATION_ID.to_bytes(4, "big")
 
 
 def _create(path: Path) -> None:
     log = _log_of(path)
-    if log.exists() and log.stat().st_size:
+    if _has_content(log):
         # SQLite would throw away a log that it finds beside an empty file: it may hold the only copy of intents.
         raise JournalError(
             f"the journal {path} is missing, but its write-ahead log {log.name} is there",

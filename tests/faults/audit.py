@@ -1,0 +1,289 @@
+"""Holds what was asked, what was told, what the journal says and what moved against each other, to the øre."""
+
+from __future__ import annotations
+
+import enum
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import orjson
+from attrs import field, frozen, mutable
+
+from vipps_async import Effect, VippsError
+from vipps_async.errors import CancelError, CaptureError, IdempotencyMismatchError, RefundError
+from vipps_async.journals import Entry, Journal, Outcome
+
+__all__ = ["Asked", "Audit", "Moved", "Noted", "Paid", "Told", "Verdict", "audit", "noted_in", "told_by_error"]
+
+#: How many violations are told in words; the rest is counted.
+_MOST_WORDS = 20
+#: Any number of entries.
+_ALL = 2**31
+#: Operation → what it leaves in the history of a payment.
+_TRACES = {
+    "capture": frozenset({"CAPTURE"}),
+    "refund": frozenset({"REFUND"}),
+    "cancel": frozenset({"CANCEL", "VOID"}),
+    "initiate": frozenset({"INITIATE"}),
+}
+
+
+class Verdict(enum.Enum):
+    """What a caller is told."""
+
+    DONE = "done"
+    #: Refused for good: neither this call nor an earlier one with its key has done anything.
+    REFUSED = "refused"
+    #: This call has done nothing; it says nothing of an earlier one.
+    NO_EFFECT = "no effect"
+    UNKNOWN = "unknown"
+    #: The caller did not wait for the answer.
+    CANCELLED = "cancelled"
+
+
+@frozen
+class Told:
+    """What a caller was told, once."""
+
+    verdict: Verdict
+    #: Øre that moved, if it was done and the answer says so.
+    amount: int | None = None
+    #: The class of the error.
+    error: str = ""
+
+
+_REFUSALS = (CaptureError, RefundError, CancelError, IdempotencyMismatchError)
+
+
+def told_by_error(error: VippsError) -> Told:
+    """Read from an error what it tells of the money: as an application would, by its effect and class alone."""
+    verdict = Verdict.UNKNOWN
+    if error.effect is Effect.NONE:
+        verdict = Verdict.REFUSED if isinstance(error, _REFUSALS) else Verdict.NO_EFFECT
+    return Told(verdict, error=type(error).__name__)
+
+
+@mutable(kw_only=True)
+class Asked:
+    """One operation that was asked for, and all that its callers were told."""
+
+    order_id: str
+    operation: str
+    #: The transaction text, which no other operation on the order has.
+    text: str
+    #: None: Vipps knows no key for it.
+    key: str | None = None
+    #: Øre; None: all that remains, or no amount at all.
+    amount: int | None = None
+    #: Whether it must not move anything, whatever happens.
+    forbidden: bool = False
+    told: list[Told] = field(factory=list)
+
+    @property
+    def verdict(self) -> Verdict:
+        """What its callers know in the end."""
+        verdicts = [told.verdict for told in self.told]
+        if Verdict.DONE in verdicts:
+            return Verdict.DONE
+        # A cancel has no key: that one was refused says nothing of the one before it.
+        if Verdict.REFUSED in verdicts and (self.key is not None or len(set(verdicts)) == 1):
+            return Verdict.REFUSED
+        return Verdict.NO_EFFECT if not {Verdict.UNKNOWN, Verdict.CANCELLED} & set(verdicts) else Verdict.UNKNOWN
+
+
+@frozen
+class Moved:
+    """A successful entry in the sandbox's history."""
+
+    operation: str
+    #: Øre.
+    amount: int
+    text: str
+    key: str
+
+
+@frozen(kw_only=True)
+class Paid:
+    """A payment as the sandbox has it. Amounts in øre."""
+
+    order_id: str
+    amount: int
+    captured: int
+    refunded: int
+    moved: tuple[Moved, ...]
+
+    @classmethod
+    def of(cls, snapshot: Any) -> Paid:
+        """Take from a snapshot of the sandbox what matters here."""
+        return cls(
+            order_id=snapshot.order_id,
+            amount=snapshot.amount,
+            captured=snapshot.captured,
+            refunded=snapshot.refunded,
+            moved=tuple(
+                Moved(entry.operation, entry.amount, entry.text, entry.request_id)
+                for entry in snapshot.history
+                if entry.success
+            ),
+        )
+
+
+@frozen(kw_only=True)
+class Noted:
+    """What the journal has of one operation."""
+
+    key: str
+    order_id: str
+    operation: str
+    text: str
+    #: None: it is open.
+    outcome: Outcome | None
+    #: Øre that the recorded answer says; None if it has none.
+    amount: int | None
+
+    @classmethod
+    def of(cls, entry: Entry) -> Noted:
+        """Take from an entry what matters here."""
+        intent, settlement = entry.intent, entry.settlement
+        answer: Any = orjson.loads(settlement.answer) if settlement is not None and settlement.answer else {}
+        transaction = answer.get("transactionInfo") or answer.get("transaction") or {}
+        return cls(
+            key=intent.key,
+            order_id=intent.order_id,
+            operation=intent.operation,
+            text=intent.transaction_text,
+            outcome=None if settlement is None else settlement.outcome,
+            amount=transaction.get("amount"),
+        )
+
+
+async def noted_in(journal: Journal) -> list[Noted]:
+    """Read the whole journal."""
+    return [Noted.of(entry) async for entry in journal.recent_entries(limit=_ALL)]
+
+
+@mutable(kw_only=True)
+class Audit:
+    """What came of it: all but the first must be zero, and, with a journal, the last two as well."""
+
+    asked: Counter[str] = field(factory=Counter)
+    #: Operations that moved money more than once.
+    moved_twice: int = 0
+    #: What was told or noted as done and has not moved, what moved though it was told or noted as not done, and what
+    #: moved without being noted.
+    lost: int = 0
+    #: What moved, was told or was noted with another amount than was asked for.
+    wrong_amounts: int = 0
+    #: Operations of which nobody knows what came of them.
+    unknown: int = 0
+    #: Open in the journal.
+    open: int = 0
+    #: The first violations, in words.
+    words: list[str] = field(factory=list)
+
+    @property
+    def violations(self) -> int:
+        """How often money did not do what was asked, told and noted."""
+        return self.moved_twice + self.lost + self.wrong_amounts
+
+    def blame(self, what: str, asked: Asked | Noted, why: str) -> None:
+        """Count a violation."""
+        setattr(self, what, getattr(self, what) + 1)
+        if len(self.words) < _MOST_WORDS:
+            self.words.append(f"{what}: {asked.text} of {asked.order_id} ({asked.operation}): {why}")
+
+
+def audit(asked: Iterable[Asked], payments: Iterable[Paid], noted: Iterable[Noted] | None) -> Audit:
+    """Compare.
+
+    Args:
+        asked: everything that was asked for.
+        payments: everything that the sandbox has.
+        noted: everything in the journal, after recovery; None: there was no journal.
+    """
+    found = Audit()
+    paid = {payment.order_id: payment for payment in payments}
+    entries: defaultdict[tuple[str, str, str], list[Noted]] | None = None
+    if noted is not None:
+        entries = defaultdict(list)
+        for entry in noted:
+            entries[entry.order_id, entry.operation, entry.text].append(entry)
+            found.open += entry.outcome is None
+    accounted: Counter[tuple[str, str, str]] = Counter()
+    for one in asked:
+        found.asked[one.operation] += 1
+        moved = list(_moved(one, paid))
+        accounted[one.order_id, one.operation, one.text] += 1
+        _check_moves(found, one, moved)
+        if entries is None:
+            found.unknown += one.verdict is Verdict.UNKNOWN
+        else:
+            _check_notes(found, one, moved, entries.get((one.order_id, one.operation, one.text), []))
+    _check_sums(found, paid, accounted)
+    return found
+
+
+def _moved(one: Asked, paid: Mapping[str, Paid]) -> Iterator[Moved]:
+    payment = paid.get(one.order_id)
+    if payment is not None:
+        for entry in payment.moved:
+            if entry.operation in _TRACES[one.operation] and entry.text == one.text:
+                yield entry
+
+
+def _check_moves(found: Audit, one: Asked, moved: list[Moved]) -> None:
+    if len(moved) > 1:
+        found.blame("moved_twice", one, f"it moved {len(moved)} times, with the keys {[m.key for m in moved]}")
+    if moved and one.forbidden:
+        found.blame("lost", one, "it moved though its key belongs to another payload")
+    if one.amount is not None and any(entry.amount != one.amount for entry in moved):
+        found.blame("wrong_amounts", one, f"{one.amount} øre were asked for, {[m.amount for m in moved]} moved")
+    if one.verdict is Verdict.DONE and not moved:
+        found.blame("lost", one, "it was told done and has not moved")
+    if one.verdict in {Verdict.REFUSED, Verdict.NO_EFFECT} and moved:
+        found.blame("lost", one, f"it moved and was told {[(told.verdict.value, told.error) for told in one.told]}")
+    told = {told.amount for told in one.told if told.amount is not None}
+    if moved and told - {entry.amount for entry in moved}:
+        found.blame("wrong_amounts", one, f"{told} øre were told, {[m.amount for m in moved]} moved")
+
+
+def _check_notes(found: Audit, one: Asked, moved: list[Moved], entries: list[Noted]) -> None:
+    outcomes = {entry.outcome for entry in entries}
+    if moved and not entries:
+        found.blame("lost", one, "it moved without an intent in the journal")
+    keys = {entry.key for entry in moved} | {entry.key for entry in entries}
+    if one.key is not None and keys - {one.key}:
+        found.blame("lost", one, "it moved, or is noted, with a key that nobody asked with")
+    if None in outcomes:
+        found.unknown += 1
+        return
+    if moved and entries and Outcome.DONE not in outcomes:
+        found.blame("lost", one, f"it moved and is noted as {[entry.outcome for entry in entries]}")
+    if not moved and Outcome.DONE in outcomes:
+        found.blame("lost", one, "it is noted as done and has not moved")
+    if one.verdict is Verdict.DONE and Outcome.DONE not in outcomes and moved:
+        found.blame("lost", one, "it was told done and is not noted as done")
+    noted = {entry.amount for entry in entries if entry.amount is not None}
+    if moved and noted - {entry.amount for entry in moved} and one.operation != "cancel":
+        found.blame("wrong_amounts", one, f"{noted} øre are noted, {[m.amount for m in moved]} moved")
+
+
+def _check_sums(found: Audit, paid: Mapping[str, Paid], accounted: Counter[tuple[str, str, str]]) -> None:
+    for payment in paid.values():
+        captured = refunded = 0
+        for entry in payment.moved:
+            operation = next((name for name, traces in _TRACES.items() if entry.operation in traces), None)
+            if operation is None:
+                continue
+            captured += entry.amount if operation == "capture" else 0
+            refunded += entry.amount if operation == "refund" else 0
+            if operation == "cancel" and accounted[payment.order_id, "initiate", entry.text]:
+                # Nobody approved it in time: Vipps ends such a payment by itself.
+                continue
+            if not accounted[payment.order_id, operation, entry.text]:
+                unasked = Asked(order_id=payment.order_id, operation=operation, text=entry.text)
+                found.blame("lost", unasked, "it moved and nobody asked for it")
+        if (captured, refunded) != (payment.captured, payment.refunded):
+            whole = Asked(order_id=payment.order_id, operation="payment", text="sums")
+            found.blame("wrong_amounts", whole, "the history does not add up to the sums")

@@ -1,0 +1,98 @@
+"""Rules of the client, broken on purpose: storm and kills must notice each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from attrs import evolve
+
+from vipps_async.core import journalling
+from vipps_async.core.ending import Ending
+from vipps_async.core.journalling import JournalledRunner
+from vipps_async.core.operation import Repeat
+from vipps_async.core.pipeline import Pipeline, render
+from vipps_async.errors import Effect, OutcomeUnknown, RequestNotSent
+from vipps_async.idempotency_keys import new_idempotency_key
+from vipps_async.journals import Outcome, Standing
+
+__all__ = ["BROKEN"]
+
+#: Sets an attribute of an object: `monkeypatch.setattr`, or `setattr` in a process that is killed anyway.
+SetAttribute = Callable[[Any, str, Any], None]
+
+
+def _new_key_for_each_attempt(set_attribute: SetAttribute) -> None:
+    attempt = Pipeline._attempt
+
+    async def broken(self: Pipeline, call: Any, body: Any, must_end: float, *, number: int) -> Any:
+        if number > 1 and call.operation.repeat is Repeat.KEYED:
+            call = evolve(call, idempotency_key=new_idempotency_key())
+        return await attempt(self, call, body, must_end, number=number)
+
+    set_attribute(Pipeline, "_attempt", broken)
+
+
+def _settle_before_send(set_attribute: SetAttribute) -> None:
+    carry_out = JournalledRunner._carry_out
+
+    async def broken(self: JournalledRunner, call: Any, body: Any, entry: Any, owner: str) -> Any:
+        await self.settle(entry.intent, Outcome.DONE, b"{}", owner=owner)
+        return await carry_out(self, call, body, entry, owner)
+
+    set_attribute(JournalledRunner, "_carry_out", broken)
+
+
+def _intent_after_send(set_attribute: SetAttribute) -> None:
+    run = JournalledRunner.run
+
+    async def broken(self: JournalledRunner, call: Any) -> Any:
+        if call.operation.repeat is not Repeat.KEYED:
+            return await run(self, call)
+        result = await self._pipeline.run(call)
+        intent = self._intent(call, render(call))
+        standing, _ = await self._journal.begin(intent, owner="broken", lease=self._lease)
+        if standing is Standing.MINE:
+            await self.settle(intent, Outcome.DONE, journalling.answer_record(call, result), owner="broken")
+        return result
+
+    set_attribute(JournalledRunner, "run", broken)
+
+
+def _unknown_noted_as_not_done(set_attribute: SetAttribute) -> None:
+    outcome_of = journalling.outcome_of
+
+    def broken(error: Any) -> Any:
+        return Outcome.NOT_DONE if isinstance(error, OutcomeUnknown) else outcome_of(error)
+
+    set_attribute(journalling, "outcome_of", broken)
+
+
+def _unknown_told_as_not_sent(set_attribute: SetAttribute) -> None:
+    to_raise = Ending.to_raise
+
+    def broken(self: Ending) -> Any:
+        error, cause = to_raise(self)
+        return (RequestNotSent(error.message) if isinstance(error, OutcomeUnknown) else error), cause
+
+    set_attribute(Ending, "to_raise", broken)
+
+
+def _unreadable_answer_is_a_failure(set_attribute: SetAttribute) -> None:
+    unreadable = Pipeline._unreadable
+
+    def broken(self: Pipeline, call: Any, response: Any, token: Any, why: str, _effect: Effect) -> Any:
+        return unreadable(self, call, response, token, why, Effect.NONE)
+
+    set_attribute(Pipeline, "_unreadable", broken)
+
+
+#: Name of a rule → what breaks it.
+BROKEN: dict[str, Callable[[SetAttribute], None]] = {
+    "a new key for each attempt": _new_key_for_each_attempt,
+    "settle before send": _settle_before_send,
+    "intent after send": _intent_after_send,
+    "unknown noted as not done": _unknown_noted_as_not_done,
+    "unknown told as not sent": _unknown_told_as_not_sent,
+    "an unreadable answer is a failure": _unreadable_answer_is_a_failure,
+}

@@ -1,0 +1,307 @@
+"""Kills workers at any instant, starts them again, and holds journal, sandbox and what was asked against each other."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+import time
+from collections import Counter, deque
+from collections.abc import AsyncIterator, Iterator, Mapping
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import orjson
+from attrs import define, evolve, field
+
+from tests.faults.audit import Asked, Audit, Paid, Told, Verdict, audit, noted_in
+from tests.faults.sandbox_process import short_faults
+from tests.faults.storm import recover_all
+from tests.faults.worker import CREDENTIALS, RETRY, TIMEOUTS, journal_at
+from vipps_async import VippsSession
+from vipps_async.idempotency_keys import derive_idempotency_key
+from vipps_async.sandbox import SandboxServer
+from vipps_async.sandbox.faults import Fault
+
+__all__ = ["KillReport", "run_kills"]
+
+_ROOT = Path(__file__).parents[2]
+#: Longer than any life, in seconds.
+_PATIENCE = 60.0
+#: Captures that a worker is given: more than it gets done before it is killed, mostly.
+_A_LIFE = 60
+#: Captures of one order, and its amount in øre.
+_PARTS, _AMOUNT = 4, 100_000
+#: What fails for a worker. Refused connections would hit the parent's own too.
+_KINDS = tuple(fault for fault in Fault if fault is not Fault.CONNECTION_REFUSED)
+#: How long a worker lives at most, in seconds: from its first instructions to well into its work.
+_PAUSES = (0.005, 0.03, 0.1, 0.25)
+_FAILING = frozenset({"capture", "details", "token"})
+
+
+@define(kw_only=True)
+class KillReport:
+    """What a series of kills prints."""
+
+    audit: Audit
+    #: What the workers were doing when they were killed → how many of them.
+    kills: Counter[str] = field(factory=Counter)
+    #: Lives that ended by themselves before the kill came.
+    survived: int = 0
+    told: Counter[str] = field(factory=Counter)
+    faults: Mapping[str, int] = field(factory=dict)
+    settled: Counter[str] = field(factory=Counter)
+    captured: int = 0
+    seconds: float = 0.0
+    journal: str = ""
+    seed: int = 0
+
+    @property
+    def failed(self) -> bool:
+        """Whether money did not do what it should have done."""
+        return bool(self.audit.violations + self.audit.open + self.audit.unknown)
+
+    def lines(self) -> Iterator[str]:
+        """Write it for people."""
+        found = self.audit
+        yield f"kills with seed {self.seed}, journal {self.journal}"
+        yield f"  kills               {_counted(self.kills)}; {self.survived} lives ended before"
+        yield f"  operations          {_counted(found.asked)}"
+        yield f"  faults              {_counted(self.faults)}"
+        yield f"  told                {_counted(self.told)}"
+        yield f"  last recovery       {_counted(self.settled)}"
+        yield f"  captured            {self.captured} øre"
+        yield f"  moved twice         {found.moved_twice}"
+        yield f"  lost                {found.lost}"
+        yield f"  wrong amounts       {found.wrong_amounts}"
+        yield f"  unknown at the end  {found.unknown}"
+        yield f"  open after recovery {found.open}"
+        yield f"  seconds             {self.seconds:.1f}"
+        yield from (f"  ! {words}" for words in found.words)
+
+
+def _counted(counts: Mapping[str, int]) -> str:
+    return f"{sum(counts.values())} ({', '.join(f'{name} {count}' for name, count in sorted(counts.items()))})"
+
+
+@define
+class _Life:
+    """What one worker has said."""
+
+    number: int
+    phase: str = "before its journal was open"
+    begun: list[int] = field(factory=list)
+    told: dict[int, Told] = field(factory=dict)
+    at_work: asyncio.Event = field(factory=asyncio.Event)
+    dead: asyncio.Event = field(factory=asyncio.Event)
+    exit_code: int = 0
+    failure: str = ""
+
+
+class _Nursery:
+    """The process that forks workers."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+        self._lives: dict[int, _Life] = {}
+        self._reader = asyncio.create_task(self._listen())
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def open(cls, *broken: str) -> AsyncIterator[_Nursery]:
+        """Start it, with rules broken on purpose, and end it with all its workers at the end."""
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "tests.faults.worker",
+            *broken,
+            cwd=_ROOT,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+        )
+        nursery = cls(process)
+        try:
+            yield nursery
+        finally:
+            assert process.stdin is not None
+            process.stdin.close()
+            async with asyncio.timeout(_PATIENCE):
+                await process.wait()
+                await nursery._reader
+
+    async def _listen(self) -> None:
+        assert self._process.stdout is not None
+        while line := await self._process.stdout.readline():
+            number, what, *more = orjson.loads(line)
+            life = self._lives[number]
+            match what, *more:
+                case ("open",):
+                    life.phase = "in its recovery"
+                case ("recovered",):
+                    life.phase = "at work"
+                    life.at_work.set()
+                case "ask", ask:
+                    life.begun.append(ask)
+                case "done", ask, amount:
+                    life.told[ask] = Told(Verdict.DONE, amount)
+                case "failed", why:
+                    life.failure = why
+                case "dead", exit_code:
+                    life.exit_code = exit_code
+                    life.at_work.set()
+                    life.dead.set()
+                case verdict, ask:
+                    life.told[ask] = Told(Verdict(verdict))
+
+    def _send(self, command: Mapping[str, object]) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(orjson.dumps(command) + b"\n")
+
+    def start(self, number: int, url: str, place: str, asks: list[tuple[int, str, int, str]]) -> _Life:
+        """Let a worker be born."""
+        life = self._lives[number] = _Life(number)
+        self._send({"life": number, "url": url, "place": place, "asks": asks})
+        return life
+
+    async def kill(self, life: _Life) -> None:
+        """Kill it, and wait until it is dead."""
+        self._send({"kill": life.number})
+        async with asyncio.timeout(_PATIENCE):
+            await life.dead.wait()
+
+
+@define
+class _Work:
+    """What there is to do: orders with captures, made as they are needed."""
+
+    seed: int
+    sandbox: SandboxServer
+    vipps: VippsSession
+    random: Random
+    asked: dict[int, Asked] = field(factory=dict)
+    waiting: deque[int] = field(factory=deque)
+
+    async def for_a_life(self) -> list[tuple[int, str, int, str]]:
+        """Take what the next worker shall do."""
+        while len(self.waiting) < _A_LIFE:
+            await self._add_order()
+        asks = [self.asked[self.waiting.popleft()] for _ in range(_A_LIFE)]
+        return [(int(ask.text.split()[1]), ask.order_id, ask.amount or 0, ask.key or "") for ask in asks]
+
+    async def _add_order(self) -> None:
+        first = len(self.asked) + 1
+        order_id = f"kill-{self.seed}-{first}"
+        await self.vipps.ecom.initiate(
+            order_id=order_id,
+            amount=_AMOUNT,
+            transaction_text="An order.",
+            callback_prefix="http://127.0.0.1:9/callbacks",
+            fall_back="http://127.0.0.1:9/back",
+        )
+        await self.sandbox.approve(order_id)
+        for number in range(first, first + _PARTS):
+            self.asked[number] = Asked(
+                order_id=order_id,
+                operation="capture",
+                text=f"capture {number}",
+                key=derive_idempotency_key("kill", self.seed, number),
+                amount=self.random.randint(100, _AMOUNT // _PARTS),
+            )
+            self.waiting.append(number)
+
+    def take_back(self, asks: list[tuple[int, str, int, str]], life: _Life) -> None:
+        """Note what a dead worker was told; some of what it had begun its successor does again, with the same key."""
+        for number in life.begun:
+            self.asked[number].told.append(life.told.get(number, Told(Verdict.CANCELLED)))
+        again = [number for number in life.begun if number not in life.told and self.random.random() < 0.5]
+        untouched = [ask[0] for ask in asks if ask[0] not in set(life.begun)]
+        self.waiting.extendleft(reversed(again + untouched))
+
+
+async def run_kills(
+    *,
+    kills: int,
+    seed: int,
+    rate: float,
+    place: str,
+    journal_name: str,
+    broken: tuple[str, ...] = (),
+    pauses: tuple[float, ...] = _PAUSES,
+) -> KillReport:
+    """Kill so many workers, one after the other, and say what came of it.
+
+    Args:
+        kills: how many.
+        seed: what is asked for, what fails, and when a worker is killed; what it is doing then is up to the machine.
+        rate: which part of the workers' requests fails, from 0 to 1.
+        place: where the journal is; see `journal_at`.
+        journal_name: what to call it.
+        broken: rules that the workers break; see `broken.py`.
+        pauses: how long a worker lives at most, in seconds, from its birth or from when it sets to work; one is drawn.
+    """
+    started = time.monotonic()
+    random = Random(seed)
+    report = KillReport(audit=Audit(), journal=journal_name, seed=seed)
+    async with (
+        SandboxServer(rate_limits=False, keep_requests=0, keep_callbacks=0) as sandbox,
+        _Nursery.open(*broken) as nursery,
+    ):
+        short_faults(sandbox)
+        sandbox.faults.stall_seconds = 0.5
+        sandbox.faults.randomise(rate=rate, seed=seed, operations=_FAILING, kinds=_KINDS)
+        async with VippsSession(CREDENTIALS, base_url=sandbox.url) as vipps:
+            work = _Work(seed, sandbox, vipps, random)
+            number = 0
+            while report.kills.total() < kills:
+                number += 1
+                await _one_life(number, work, nursery, report, place=place, pauses=pauses)
+        await _last_recovery(sandbox, place, report)
+        report.faults = {fault.value: count for fault, count in sandbox.faults.counts.items()}
+        snapshots = [Paid.of(snapshot) for snapshot in sandbox.payments]
+    payments = [
+        evolve(paid, moved=tuple(entry for entry in paid.moved if entry.operation == "CAPTURE")) for paid in snapshots
+    ]
+    journal = journal_at(place)
+    await journal.open()
+    noted = await noted_in(journal)
+    await journal.aclose()
+    asked = [one for one in work.asked.values() if one.told]
+    report.audit = audit(asked, payments, noted)
+    report.told = Counter(told.verdict.value for one in asked for told in one.told)
+    report.captured = sum(payment.captured for payment in payments)
+    report.seconds = time.monotonic() - started
+    return report
+
+
+async def _one_life(
+    number: int, work: _Work, nursery: _Nursery, report: KillReport, *, place: str, pauses: tuple[float, ...]
+) -> None:
+    asks = await work.for_a_life()
+    random = work.random
+    waits_for_work, pause = random.random() < 0.7, random.choice(pauses) * random.random()
+    life = nursery.start(number, work.sandbox.url, place, asks)
+    if waits_for_work:
+        async with asyncio.timeout(_PATIENCE):
+            await life.at_work.wait()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(pause):
+            await life.dead.wait()
+    await nursery.kill(life)
+    if life.failure:
+        raise RuntimeError(f"worker {number} failed: {life.failure}")
+    if life.exit_code < 0:
+        report.kills[life.phase] += 1
+    else:
+        report.survived += 1
+    work.take_back(asks, life)
+
+
+async def _last_recovery(sandbox: SandboxServer, place: str, report: KillReport) -> None:
+    async def calm() -> Any:
+        sandbox.faults.clear()
+
+    async with VippsSession(
+        CREDENTIALS, base_url=sandbox.url, journal=journal_at(place), retry=RETRY, timeouts=TIMEOUTS
+    ) as vipps:
+        await recover_all(vipps, report.settled, calm=calm)

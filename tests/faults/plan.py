@@ -1,0 +1,189 @@
+"""What merchants will ask for in a storm: orders and what is done to them, all of it from a seed."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterator
+from random import Random
+
+from attrs import field, frozen
+
+from vipps_async.idempotency_keys import derive_idempotency_key
+
+__all__ = ["Ask", "Kind", "OrderPlan", "orders"]
+
+#: How large a payment is, in øre: from 50 to 2,000 kroner.
+_SMALLEST, _LARGEST = 5_000, 200_000
+#: The smallest capture or refund, in øre.
+_LEAST = 100
+#: How long a caller waits before it cancels its own task, at most, in seconds: from before the first byte to after the
+#: last one of most exchanges.
+_LONGEST_PATIENCE = 0.03
+
+
+class Kind(enum.Enum):
+    """What is asked for."""
+
+    CAPTURE = "capture"
+    REFUND = "refund"
+    CANCEL = "cancel"
+    #: A cancel that releases what is left of a partly captured payment.
+    RELEASE = "release"
+
+    @property
+    def operation(self) -> str:
+        """The name of the operation that does it."""
+        return "cancel" if self is Kind.RELEASE else self.value
+
+    @property
+    def keyed(self) -> bool:
+        """Whether Vipps knows an idempotency key for it."""
+        return self in {Kind.CAPTURE, Kind.REFUND}
+
+
+@frozen(kw_only=True)
+class Ask:
+    """One thing that a merchant wants done once."""
+
+    #: Its place among those of its order: it tells them apart.
+    number: int
+    kind: Kind
+    #: Øre; None: all that remains, or no amount at all.
+    amount: int | None = None
+    #: How often its caller comes back with it, and the same key, while its outcome is not known.
+    repeats: int = 0
+    #: After how many seconds the caller cancels its own task, the first time; None: never.
+    cancelled_after: float | None = None
+    #: Whether two tasks ask for it at once, with the same key.
+    by_two: bool = False
+    #: The number of an earlier ask whose key it takes by mistake. It is asked only if that one was done, and must never
+    #: move anything.
+    with_key_of: int | None = None
+
+    @property
+    def text(self) -> str:
+        """The transaction text: unique in its order, it stands in the history whatever key the request had."""
+        return f"{self.kind.value} {self.number}"
+
+    def key(self, seed: int, order_id: str) -> str | None:
+        """Its idempotency key, the same in each run of the same plan."""
+        if not self.kind.keyed:
+            return None
+        number = self.number if self.with_key_of is None else self.with_key_of
+        return derive_idempotency_key("storm", seed, order_id, number)
+
+
+@frozen(kw_only=True)
+class OrderPlan:
+    """One payment and what its merchant will do with it."""
+
+    number: int
+    #: Øre.
+    amount: int
+    #: Done one after the other; the asks of one step at the same time.
+    steps: tuple[tuple[Ask, ...], ...]
+
+    @property
+    def captures(self) -> int:
+        """How many captures it asks for."""
+        return sum(ask.kind is Kind.CAPTURE for step in self.steps for ask in step)
+
+
+@frozen
+class _Draft:
+    """An order that is being planned."""
+
+    random: Random
+    steps: list[tuple[Ask, ...]] = field(factory=list)
+
+    def add(self, kind: Kind, *amounts: int | None, with_key_of: int | None = None) -> None:
+        """Add one step."""
+        first = sum(map(len, self.steps)) + 1
+        draw = self.random.random
+        self.steps.append(
+            tuple(
+                Ask(
+                    number=first + index,
+                    kind=kind,
+                    amount=amount,
+                    repeats=self.random.choice((0, 0, 1, 2)),
+                    cancelled_after=draw() * _LONGEST_PATIENCE if draw() < 0.04 else None,
+                    by_two=kind.keyed and draw() < 0.03,
+                    with_key_of=with_key_of,
+                )
+                for index, amount in enumerate(amounts)
+            )
+        )
+
+
+def _whole(draft: _Draft, amount: int) -> None:
+    draft.add(Kind.CAPTURE, draft.random.choice((None, amount)))
+
+
+def _parts(draft: _Draft, amount: int) -> None:
+    count = draft.random.randint(2, 3)
+    parts = [draft.random.randint(_LEAST, amount // count) for _ in range(count)]
+    if draft.random.random() < 0.3:
+        draft.add(Kind.CAPTURE, *parts)
+    else:
+        for part in parts:
+            draft.add(Kind.CAPTURE, part)
+
+
+def _parts_and_rest(draft: _Draft, amount: int) -> None:
+    _parts(draft, amount)
+    draft.add(Kind.CAPTURE, None)
+
+
+def _refunded(draft: _Draft, amount: int) -> None:
+    draft.random.choice((_whole, _parts))(draft, amount)
+    draft.add(Kind.REFUND, draft.random.randint(_LEAST, amount // 4))
+    if draft.random.random() < 0.5:
+        draft.add(Kind.REFUND, draft.random.choice((None, draft.random.randint(_LEAST, amount // 4))))
+
+
+def _cancelled(draft: _Draft, _amount: int) -> None:
+    draft.add(Kind.CANCEL, None)
+
+
+def _released(draft: _Draft, amount: int) -> None:
+    draft.add(Kind.CAPTURE, draft.random.randint(_LEAST, amount // 2))
+    draft.add(Kind.RELEASE, None)
+
+
+def _too_much(draft: _Draft, amount: int) -> None:
+    draft.add(Kind.CAPTURE, amount + draft.random.randint(1, amount))
+    draft.add(Kind.CAPTURE, amount // 2)
+    draft.add(Kind.REFUND, amount)
+
+
+def _same_key_by_mistake(draft: _Draft, amount: int) -> None:
+    draft.add(Kind.CAPTURE, amount // 4)
+    draft.add(Kind.CAPTURE, amount // 2, with_key_of=1)
+
+
+_SHAPES = {
+    _whole: 3,
+    _parts: 3,
+    _parts_and_rest: 3,
+    _refunded: 5,
+    _cancelled: 1,
+    _released: 2,
+    _too_much: 1,
+    _same_key_by_mistake: 1,
+}
+
+
+def orders(seed: int, captures: int) -> Iterator[OrderPlan]:
+    """Plan orders until so many captures are asked for; the same seed plans the same ones."""
+    planned = number = 0
+    while planned < captures:
+        random = Random(f"{seed} {number}")
+        amount = random.randint(_SMALLEST, _LARGEST)
+        draft = _Draft(random)
+        (shape,) = random.choices(list(_SHAPES), list(_SHAPES.values()))
+        shape(draft, amount)
+        plan = OrderPlan(number=number, amount=amount, steps=tuple(draft.steps))
+        yield plan
+        planned += plan.captures
+        number += 1
