@@ -8,13 +8,15 @@ import re
 import signal
 import socket
 from collections.abc import AsyncIterator
+from pathlib import Path
 
+import aiohttp
 import pytest
 from attrs import define
 
 from tests.cli.processes import command, environment, run
+from tests.sandbox.driver import merchant_at
 from vipps_async import VippsSession, nok
-from vipps_async.cli import sandbox as cli_sandbox
 
 #: Seconds that starting and ending may take: far more than they need.
 _PATIENCE = 20.0
@@ -131,12 +133,6 @@ async def test_loopback_is_nothing_to_warn_of(host: str) -> None:
         assert await sandbox.end(signal.SIGTERM) == (0, "", "")
 
 
-def test_a_name_is_taken_for_an_address_of_others() -> None:
-    """A host name other than localhost may be anybody's: better a warning too many."""
-    assert not cli_sandbox._is_loopback("shop.example")
-    assert cli_sandbox._is_loopback("::1")
-
-
 async def test_a_port_that_is_taken_is_one_clear_line() -> None:
     """A second server on the same port says so and ends with 1."""
     with socket.socket() as taken:
@@ -155,3 +151,79 @@ async def test_an_address_that_is_not_here_is_one_clear_line() -> None:
         assert (finished.status, finished.out) == (1, "")
         (line,) = finished.err.splitlines()
         assert line.startswith(f"vipps-async: cannot listen on {host}:0: ")
+
+
+async def test_flags_reach_the_sandbox() -> None:
+    """Token lifetime, direct capture and faults by chance are those of the flags."""
+    flags = ("--token-lifetime", "77", "--direct-capture", "123456", "--fault-rate", "0.25", "--seed", "7")
+    async with _running(*flags) as sandbox, aiohttp.ClientSession() as browser:
+        url = sandbox.exports["VIPPS_BASE_URL"]
+        async with browser.get(f"{url}/sandbox/faults") as answer:
+            chance = (await answer.json())["randomise"]
+            assert (chance["rate"], chance["seed"]) == (0.25, 7)
+        async with browser.post(f"{url}/sandbox/faults", json={"clear": True}):
+            pass
+        keys = {"client_id": "id", "client_secret": "secret", "Ocp-Apim-Subscription-Key": "key"}
+        async with browser.post(f"{url}/accesstoken/get", headers=keys) as answer:
+            assert (await answer.json())["expires_in"] == "77"
+        async with VippsSession.from_env(sandbox.exports) as vipps:
+            payment = await vipps.ecom.initiate(
+                order_id="acme-shop-1",
+                amount=100,
+                transaction_text="Socks",
+                callback_prefix="https://example.com/callbacks",
+                fall_back="https://example.com/back",
+            )
+            assert payment.token is not None
+            await vipps.ecom.approve("acme-shop-1", mobile_number="91234567", token=payment.token)
+            details = await vipps.ecom.details("acme-shop-1")
+            assert details.transaction_summary is not None
+            assert details.transaction_summary.captured_amount == 100
+        assert await sandbox.end(signal.SIGTERM) == (0, "", "")
+
+
+@pytest.mark.parametrize(
+    ("flag", "value"),
+    [
+        ("--fault-rate", "1.5"),
+        ("--fault-rate", "often"),
+        ("--token-lifetime", "0"),
+        ("--token-lifetime", "1e3"),
+        ("--direct-capture", "12"),
+    ],
+)
+async def test_a_flag_that_makes_no_sense_is_refused(flag: str, value: str) -> None:
+    """The message names the flag, the value and what it should be."""
+    finished = await run("sandbox", flag, value)
+    assert finished.status == 2
+    assert f"argument {flag}: {value} is no " in finished.err
+
+
+async def test_what_was_answered_survives_a_kill(tmp_path: Path) -> None:
+    """With --state, payments that were answered for are there after SIGKILL, and a repeated capture moves nothing."""
+    state = ("--state", str(tmp_path / "state.db"), "--no-rate-limits")
+    async with _running(*state) as sandbox, merchant_at(sandbox.exports["VIPPS_BASE_URL"]) as merchant:
+        for number in range(20):
+            await merchant.initiate(f"acme-{number}")
+            await merchant.force_approve(f"acme-{number}")
+            assert (await merchant.capture(f"acme-{number}", 10_000, key=f"key-{number}")).status == 200
+        sandbox.process.kill()
+        await sandbox.process.wait()
+    async with _running(*state) as sandbox:
+        async with merchant_at(sandbox.exports["VIPPS_BASE_URL"]) as merchant:
+            for number in range(20):
+                assert (await merchant.capture(f"acme-{number}", 10_000, key=f"key-{number}")).status == 200
+                summary = (await merchant.details(f"acme-{number}")).json["transactionSummary"]
+                assert summary["capturedAmount"] == 10_000
+        assert await sandbox.end(signal.SIGTERM) == (0, "", "")
+
+
+async def test_a_state_file_that_cannot_be_used_is_one_clear_line(tmp_path: Path) -> None:
+    """A file that is no state is named, left as it is, and ends the command with 1."""
+    file = tmp_path / "notes.txt"
+    file.write_text("These are my notes, and no payments. " * 100)
+    finished = await run("sandbox", "--port", "0", "--state", str(file))
+    assert (finished.status, finished.out) == (1, "")
+    (line,) = finished.err.splitlines()
+    assert line.startswith(f"vipps-async: {file}: damaged, or no state of a sandbox")
+    assert file.read_text().startswith("These are my notes")

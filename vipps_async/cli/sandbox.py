@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import ipaddress
+import logging
 import os
+import re
 import signal
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vipps_async.sandbox import SandboxServer
+from vipps_async.sandbox import SandboxError, SandboxServer
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse has no public name for it
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
 __all__ = ["add_command"]
 
 _LARGEST_PORT = 65535
+#: Seconds: no token needs to live longer than the 365 days after which nothing can be refunded.
+_LONGEST_LIFETIME = 365 * 86_400
+_MSN = re.compile(r"[0-9]{5,6}")
 
 
 def add_command(commands: Commands) -> None:
@@ -30,6 +35,35 @@ def add_command(commands: Commands) -> None:
     parser.add_argument("--host", default="127.0.0.1", help="where to listen (default: %(default)s)")
     parser.add_argument("--port", type=_port, default=8787, help="where to listen; 0 takes a free one (%(default)s)")
     parser.add_argument("--no-rate-limits", action="store_true", help="switch off the limits per order")
+    parser.add_argument(
+        "--state",
+        type=Path,
+        metavar="FILE",
+        help="keep payments and clock in this file; without it they end with Ctrl-C",
+    )
+    parser.add_argument(
+        "--fault-rate",
+        type=_rate,
+        default=0.0,
+        metavar="RATE",
+        help="the part of requests that fails, 0 to 1 (%(default)s)",
+    )
+    parser.add_argument("--seed", type=int, default=1, help="which ones fail, and how (%(default)s)")
+    parser.add_argument(
+        "--token-lifetime",
+        type=_lifetime,
+        default=3600,
+        metavar="SECONDS",
+        help="how long an access token lives (%(default)s)",
+    )
+    parser.add_argument(
+        "--direct-capture",
+        type=_merchant_serial_number,
+        action="append",
+        default=[],
+        metavar="MSN",
+        help="a sales unit whose payments are captured with the reservation; may be given several times",
+    )
     parser.set_defaults(run=_run)
 
 
@@ -39,13 +73,26 @@ def _port(text: str) -> int:
     return int(text)
 
 
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
+def _rate(text: str) -> float:
     try:
-        return ipaddress.ip_address(host).is_loopback
+        rate = float(text)
     except ValueError:
-        return False
+        rate = -1.0
+    if not 0 <= rate <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is no rate: a number from 0 to 1")
+    return rate
+
+
+def _lifetime(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text[:10]) <= _LONGEST_LIFETIME:
+        raise argparse.ArgumentTypeError(f"{text} is no lifetime: seconds, from 1 to {_LONGEST_LIFETIME}")
+    return int(text)
+
+
+def _merchant_serial_number(text: str) -> str:
+    if not _MSN.fullmatch(text):
+        raise argparse.ArgumentTypeError(f"{text} is no sales unit: 5 or 6 digits")
+    return text
 
 
 async def _run(options: argparse.Namespace) -> int:
@@ -53,20 +100,30 @@ async def _run(options: argparse.Namespace) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    server = SandboxServer(host=options.host, port=options.port, rate_limits=not options.no_rate_limits)
+    # What the sandbox warns of, such as listening to others.
+    logging.basicConfig(format="%(levelname)s: %(message)s")
+    server = SandboxServer(
+        host=options.host,
+        port=options.port,
+        rate_limits=not options.no_rate_limits,
+        direct_capture=frozenset(options.direct_capture),
+        token_lifetime=options.token_lifetime,
+        state=options.state,
+    )
+    if options.fault_rate:
+        server.faults.randomise(rate=options.fault_rate, seed=options.seed)
     try:
         await server.start()
+    except SandboxError as error:
+        print(f"vipps-async: {error}", file=sys.stderr)
+        return 1
     except OSError as error:
         print(f"vipps-async: cannot listen on {options.host}:{options.port}: {_reason(error)}", file=sys.stderr)
         return 1
     try:
-        if not _is_loopback(options.host):
-            print(
-                f"WARNING: listening on {options.host}: anyone who reaches this machine can use this sandbox.",
-                file=sys.stderr,
-            )
         print(
-            f"Vipps sandbox at {server.url} (Ctrl-C ends it). It takes any credentials that are not empty:\n"
+            f"Vipps sandbox at {server.url} (Ctrl-C ends it). Open it in a browser to see the payments.\n"
+            "It takes any credentials that are not empty:\n"
             f"  export VIPPS_BASE_URL={server.url} VIPPS_ENVIRONMENT=test VIPPS_MERCHANT_SERIAL_NUMBER=123456\n"
             "  export VIPPS_CLIENT_ID=id VIPPS_CLIENT_SECRET=secret VIPPS_SUBSCRIPTION_KEY=key",
             flush=True,

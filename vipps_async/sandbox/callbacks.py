@@ -39,7 +39,7 @@ class CallbackJob:
 
     kind: str
     order_id: str
-    merchant_serial_number: str
+    merchant_serial_number: str = ""
     method: str
     #: Out of the repr, as in the record.
     url: str = field(repr=False)

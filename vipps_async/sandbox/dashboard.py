@@ -89,7 +89,7 @@ class Dashboard:
         else:
             orders = self.book.newest((page - 1) * PAGE_SIZE, PAGE_SIZE)
         content = payments_content(
-            self.url(), orders, total=len(self.book), page=page, page_size=PAGE_SIZE, query=query
+            self.url(), orders, total=len(self.book), page=page, page_size=PAGE_SIZE, query=query, now=self.clock.now()
         )
         return self.frame.page("Payments", *content, here="/")
 

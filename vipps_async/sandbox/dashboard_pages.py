@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from vipps_async.sandbox.exchange_lists import request_list
-from vipps_async.sandbox.frame import kroner, moment
+from vipps_async.sandbox.frame import bare_kroner, moment
 from vipps_async.sandbox.markup import Html, Part, joined, tag
 from vipps_async.sandbox.orders import Order
 from vipps_async.sandbox.recording import RequestRecord
@@ -37,7 +38,7 @@ def state_badge(order: Order) -> Html:
 
 
 def payments_content(
-    url: str, orders: Sequence[Order], *, total: int, page: int, page_size: int, query: str
+    url: str, orders: Sequence[Order], *, total: int, page: int, page_size: int, query: str, now: datetime
 ) -> list[Part]:
     """Return the content of the dashboard's first page.
 
@@ -48,13 +49,14 @@ def payments_content(
         page: the number of the page, from 1.
         page_size: how many payments a page shows.
         query: the part of the order id that was asked for.
+        now: the sandbox's time.
     """
     return [
         tag("h1", "Payments"),
         _search(query),
         tag(
             "div",
-            _table(orders) if orders else None if total else _first_steps(url),
+            _table(orders, now) if orders else None if total else _first_steps(url),
             tag("p", "No order id has that in it.", class_="help") if total and not orders else None,
             _pages(total=total, page=page, page_size=page_size, query=query),
             id="payments",
@@ -76,16 +78,16 @@ def _search(query: str) -> Html:
     )
 
 
-def _table(orders: Sequence[Order]) -> Html:
-    heads = ("Order", "State", "Amount", "Reserved", "Captured", "Refunded", "Sales unit", "Last change")
-    money = {"Amount", "Reserved", "Captured", "Refunded"}
+def _table(orders: Sequence[Order], now: datetime) -> Html:
+    money = ("Amount", "Reserved", "Captured", "Refunded")
+    heads = ("Order", "State", *money, "Sales unit", "Last change")
     return tag(
         "div",
         tag(
             "table",
-            tag("caption", "The newest first"),
+            tag("caption", "The newest first. Amounts in NOK, times in UTC."),
             tag("thead", tag("tr", [tag("th", h, scope="col", class_="money" if h in money else None) for h in heads])),
-            tag("tbody", [_row(order) for order in orders]),
+            tag("tbody", [_row(order, now) for order in orders]),
         ),
         class_="scroll",
         role="region",
@@ -94,15 +96,15 @@ def _table(orders: Sequence[Order]) -> Html:
     )
 
 
-def _row(order: Order) -> Html:
+def _row(order: Order, now: datetime) -> Html:
     payment = order.payment
     return tag(
         "tr",
         tag("th", tag("a", payment.order_id, href=payment_path(order)), scope="row"),
         tag("td", state_badge(order), data_head="State"),
-        tag("td", kroner(payment.amount), class_="money", data_head="Amount"),
+        tag("td", bare_kroner(payment.amount), class_="money", data_head="Amount"),
         *(
-            tag("td", kroner(oere) if oere else tag("span", "–", class_="none"), class_="money", data_head=head)
+            tag("td", bare_kroner(oere) if oere else tag("span", "–", class_="none"), class_="money", data_head=head)
             for head, oere in (
                 ("Reserved", payment.reserved),
                 ("Captured", payment.captured),
@@ -110,7 +112,7 @@ def _row(order: Order) -> Html:
             )
         ),
         tag("td", payment.merchant_serial_number, data_head="Sales unit"),
-        tag("td", moment(payment.history[-1].time), data_head="Last change"),
+        tag("td", moment(payment.history[-1].time, today=now), data_head="Last change"),
         id=f"row-{payment.merchant_serial_number}-{payment.order_id}",
     )
 

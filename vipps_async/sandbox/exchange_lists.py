@@ -92,6 +92,7 @@ def _request(record: RequestRecord) -> Html:
                 " ",
                 tag("code", f"{record.method} ", foreign(path)),
                 " ",
+                _about(record),
                 _badge("no answer" if record.status is None else str(record.status), failed=failed),
                 " ",
                 tag("span", f"fault: {record.fault}", class_="fault") if record.fault else None,
@@ -103,6 +104,12 @@ def _request(record: RequestRecord) -> Html:
             _body(record.answer),
         ),
     )
+
+
+def _about(record: RequestRecord) -> Html | None:
+    """Say what the path does not: the order of an initiate, the key of a capture or refund."""
+    about = _whose(record.body)[1] if record.operation == "initiate" else record.headers.get("X-Request-Id")
+    return tag("span", foreign(str(about)[:50]), " ", class_="about") if about else None
 
 
 def _callback(record: CallbackRecord) -> Html:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from functools import cache
 from importlib import resources
 
@@ -11,7 +12,7 @@ from vipps_async.sandbox.clock import SandboxClock
 from vipps_async.sandbox.markup import Html, Part, joined, tag
 from vipps_async.sandbox.problems import gateway_refusal
 
-__all__ = ["ASSETS_PATH", "Frame", "assets_routes", "kroner", "moment", "page_answer"]
+__all__ = ["ASSETS_PATH", "Frame", "assets_routes", "bare_kroner", "kroner", "moment", "page_answer"]
 
 ASSETS_PATH = "/sandbox/pages"
 _ASSETS = {
@@ -48,13 +49,19 @@ _NAVIGATION = {"/": "Payments", "/sandbox/requests": "Requests", "/sandbox/switc
 
 def kroner(oere: int) -> str:
     """Write an amount in øre as NOK."""
-    return f"{oere // 100:,}.{oere % 100:02d} NOK".replace(",", "\u00a0")
+    return f"{bare_kroner(oere)} NOK"
 
 
-def moment(clock_time: object) -> Html:
-    """Write a time of the sandbox's clock, to the second."""
-    text = str(clock_time)
-    return tag("time", text[:19], datetime=text.replace(" ", "T"))
+def bare_kroner(oere: int) -> str:
+    """Write an amount in øre as NOK, where the unit stands elsewhere."""
+    return f"{oere // 100:,}.{oere % 100:02d}".replace(",", "\u00a0")
+
+
+def moment(time: datetime, *, today: datetime | None = None) -> Html:
+    """Write a time of the sandbox's clock, to the second; without the date if it is that of `today`."""
+    text = time.isoformat(sep=" ", timespec="seconds").removesuffix("+00:00")
+    shown = text[11:] if today is not None and today.date() == time.date() else text
+    return tag("time", shown, datetime=f"{text.replace(' ', 'T')}Z", title=f"{text} UTC")
 
 
 def page_answer(

@@ -161,7 +161,7 @@ def app_page(
                 "div",
                 tag(
                     "div",
-                    tag("span", str(clock.now())[11:16]),
+                    tag("span", f"{clock.now():%H:%M}"),
                     tag("span", "", class_="island", aria_hidden="true"),
                     tag("span", "Sandbox"),
                     class_="phone-bar",

@@ -87,12 +87,15 @@ def _sums(order: Order) -> Html:
 def _actions(order: Order, waits: bool) -> Html:  # noqa: FBT001 - two words for it would say no more
     if not waits:
         unknown = order.payment.known_at is not None
-        said = "The bank takes an hour to say what it did. Advance the clock." if unknown else "It waits for nobody."
+        said = (
+            "The bank takes an hour to say what it did. Advance the clock."
+            if unknown
+            else "The customer is done with it. Captures, refunds and cancellations are the shop's to make."
+        )
         return tag("div", tag("p", said, class_="help"), id="actions", data_live=True)
     path = payment_path(order)
     return tag(
         "div",
-        _bank(order.payment.amount),
         tag(
             "form",
             _shipping(order),
@@ -116,6 +119,7 @@ def _actions(order: Order, waits: bool) -> Html:  # noqa: FBT001 - two words for
             class_="help",
         ),
         _deadline(order),
+        _bank(order.payment.amount),
         id="actions",
         data_live=True,
     )
@@ -156,7 +160,7 @@ def _bank(amount: int) -> Html | None:
     if amount == UNKNOWN_AMOUNT:
         return tag("p", "A test amount: the bank will not know for an hour.", class_="help")
     amounts = ", ".join(f"{oere // 100}.{oere % 100:02d}" for oere in sorted(REFUSED_AMOUNTS))
-    return tag("p", f"To have the bank refuse, initiate one of these NOK amounts: {amounts}.", class_="help")
+    return tag("p", f"The bank refuses payments of {amounts} NOK.", class_="help")
 
 
 def _timeline(history: Sequence[LogEntry]) -> Html:

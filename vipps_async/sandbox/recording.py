@@ -39,7 +39,7 @@ class CallbackRecord:
     kind: str
     order_id: str
     #: The sales unit.
-    merchant_serial_number: str
+    merchant_serial_number: str = ""
     method: str
     #: Out of the repr: that of a consent removal holds the customer's `userId`.
     url: str = field(repr=False)
