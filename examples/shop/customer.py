@@ -62,6 +62,7 @@ async def state(order: TheOrder, shop: TheShop, vipps: Vipps) -> dict[str, str]:
 
 
 @router.post("/orders/{order_id}/again")
-async def again(order: TheOrder, shop: TheShop, vipps: Vipps) -> Response:
-    """Begin a new attempt at an order that was not paid."""
-    return RedirectResponse(await shop.payments.begin_again(vipps, order) or f"/orders/{order.id}", 303)
+async def again(order: TheOrder, shop: TheShop, vipps: Vipps, attempt: Annotated[int, Form()]) -> Response:
+    """Begin a new attempt at an order that was not paid, unless the page that asks for it is an old one."""
+    url = await shop.payments.begin_again(vipps, order) if order.attempt == attempt else None
+    return RedirectResponse(url or f"/orders/{order.id}", 303)

@@ -186,6 +186,20 @@ def test_news_is_asked_about_at_once() -> None:
     assert world.asked == [("acme-1", 1)]
 
 
+@pytest.mark.parametrize("tick", [1e-9, 1e-5, 1e-3])
+def test_a_machine_that_is_slow(tick: float) -> None:
+    """Time that goes by while the queue is looked at delays no question."""
+    world = World([INITIATED, INITIATED, RESERVED])
+
+    async def main() -> None:
+        world.poller.notify("acme-1")
+        async with asyncio.timeout(20):
+            await world.poller.wait("acme-1", timeout=600)
+
+    run_in_virtual_time(main(), tick=tick)
+    assert [round(at) for at in world.times] == [0, 2, 4]
+
+
 def test_news_that_came_before_the_wait() -> None:
     """A callback may come before the customer is back and anybody waits: then the wait asks at once."""
     world = World([RESERVED])

@@ -29,16 +29,23 @@ class _Jumping(selectors.DefaultSelector):
 
 
 class _VirtualLoop(asyncio.SelectorEventLoop):
-    def __init__(self) -> None:
+    def __init__(self, tick: float) -> None:
         self._jumping = _Jumping()
+        self._tick = tick
         super().__init__(self._jumping)
 
     def time(self) -> float:
-        """Return the virtual time in seconds."""
+        """Return the virtual time in seconds; looking at it takes a while."""
+        self._jumping.now += self._tick
         return self._jumping.now
 
 
-def run_in_virtual_time(main: Coroutine[Any, Any, R]) -> R:
-    """Run a coroutine in a loop of its own, in which minutes pass in no time. Only for what uses no sockets."""
-    with asyncio.Runner(loop_factory=_VirtualLoop) as runner:
+def run_in_virtual_time(main: Coroutine[Any, Any, R], *, tick: float = 0.0) -> R:
+    """Run a coroutine in a loop of its own, in which minutes pass in no time. Only for what uses no sockets.
+
+    Args:
+        main: the coroutine.
+        tick: how many seconds go by each time that the clock is looked at, as they do on a real machine.
+    """
+    with asyncio.Runner(loop_factory=lambda: _VirtualLoop(tick)) as runner:
         return runner.run(main)

@@ -71,7 +71,7 @@ class RunningShop:
         """Buy: to Vipps, accept, and back."""
         order = await self.begin(**express)
         await self.sandbox.approve(order.payment_id)
-        assert "Thank you" in (await self.result(order)).text
+        await self.told(order, "Thank you")
         return await self.order(order.id)
 
     async def order(self, order_id: str) -> Order:
@@ -83,6 +83,18 @@ class RunningShop:
     async def result(self, order: Order) -> Page:
         """Come back from Vipps."""
         return await self.get(f"/orders/{order.id}")
+
+    async def told(self, order: Order, text: str) -> None:
+        """Come back from Vipps, and load the page again, as browsers do, until it says something."""
+
+        async def is_told() -> bool:
+            return text in (await self.result(order)).text
+
+        await until(is_told)
+
+    async def again(self, order: Order) -> Page:
+        """Press the button for a new attempt on the page of an attempt."""
+        return await self.post(f"/orders/{order.id}/again", attempt=str(order.attempt))
 
     async def settled(self, order: Order, state: State) -> None:
         """Wait until the shop has an order in a state."""

@@ -51,13 +51,13 @@ async def test_a_declined_payment_is_tried_again_under_a_new_suffix(shop: Runnin
     """After a decline nothing is owed, and the next attempt has an order id of its own."""
     first = await shop.begin()
     await shop.sandbox.reject(first.payment_id)
-    assert "Not paid" in (await shop.result(first)).text
-    page = await shop.post(f"/orders/{first.id}/again")
+    await shop.told(first, "Not paid")
+    page = await shop.again(first)
     assert page.location.startswith(shop.sandbox.url)
     second = await shop.order(first.id)
     assert (first.payment_id, second.payment_id) == (f"{first.id}-1", f"{first.id}-2")
     await shop.sandbox.approve(second.payment_id)
-    assert "Thank you" in (await shop.result(second)).text
+    await shop.told(second, "Thank you")
     assert shop.payment(first).reserved == 0
 
 
@@ -65,14 +65,22 @@ async def test_a_second_click_on_try_again_begins_one_attempt(shop: RunningShop)
     """However often the button is pressed at the same moment, one new payment is made."""
     order = await shop.begin()
     await shop.sandbox.reject(order.payment_id)
-    await asyncio.gather(*(shop.post(f"/orders/{order.id}/again") for _ in range(4)))
+    await asyncio.gather(*(shop.again(order) for _ in range(4)))
     assert {payment.order_id for payment in shop.sandbox.payments} == {f"{order.id}-1", f"{order.id}-2"}
+
+
+async def test_an_old_page_begins_nothing(shop: RunningShop) -> None:
+    """The button of a page that shows an earlier attempt leads to the order, and leaves the newer attempt alone."""
+    first = await shop.begin()
+    await shop.again(first)
+    assert (await shop.again(first)).location == f"/orders/{first.id}"
+    assert shop.payment(await shop.order(first.id)).state.value == "INITIATE"
 
 
 async def test_starting_over_takes_the_first_payment_out_of_the_way(shop: RunningShop) -> None:
     """Whoever starts over while the payment still waits can accept the new one only."""
     order = await shop.begin()
-    assert (await shop.post(f"/orders/{order.id}/again")).location.startswith(shop.sandbox.url)
+    assert (await shop.again(order)).location.startswith(shop.sandbox.url)
     assert shop.payment(order).state.value == "CANCEL"
 
 
@@ -80,7 +88,7 @@ async def test_starting_over_does_not_undo_a_payment_that_was_accepted(shop: Run
     """Whoever has paid and presses the button of an old page is thanked, and pays once."""
     order = await shop.begin()
     await shop.sandbox.approve(order.payment_id)
-    page = await shop.post(f"/orders/{order.id}/again")
+    page = await shop.again(order)
     assert page.location == f"/orders/{order.id}"
     assert shop.payment(order).reserved == PRICE
     assert len(shop.sandbox.payments) == 1
@@ -90,7 +98,7 @@ async def test_a_payment_that_timed_out_is_told_as_not_paid(shop: RunningShop) -
     """A customer who did nothing in Vipps reads that nothing was taken."""
     order = await shop.begin()
     shop.sandbox.clock.advance(LIFETIME)
-    assert "Not paid" in (await shop.result(order)).text
+    await shop.told(order, "Not paid")
 
 
 async def test_a_refusal_by_the_bank_is_told_and_can_be_tried_again(
@@ -100,8 +108,8 @@ async def test_a_refusal_by_the_bank_is_told_and_can_be_tried_again(
     monkeypatch.setattr("examples.shop.payments.PRICE", 151)  # the test amount for: insufficient funds
     order = await shop.begin()
     await shop.sandbox.approve(order.payment_id)
-    assert "Your bank said no" in (await shop.result(order)).text
-    assert (await shop.post(f"/orders/{order.id}/again")).location.startswith(shop.sandbox.url)
+    await shop.told(order, "Your bank said no")
+    assert (await shop.again(order)).location.startswith(shop.sandbox.url)
 
 
 @pytest.mark.parametrize(
@@ -253,7 +261,7 @@ async def test_a_forged_fall_back_proves_nothing(shop: RunningShop) -> None:
 async def test_an_order_id_that_was_tampered_with_leads_nowhere(shop: RunningShop, order_id: str) -> None:
     """Ids that were guessed, climb or inject are answered 404, and nothing of them stands in the page."""
     await shop.begin()
-    for page in (await shop.get(f"/orders/{order_id}"), await shop.post(f"/orders/{order_id}/again")):
+    for page in (await shop.get(f"/orders/{order_id}"), await shop.post(f"/orders/{order_id}/again", attempt="1")):
         assert page.status == 404
         assert "<script>" not in page.text
 
@@ -276,9 +284,8 @@ async def test_the_fall_back_says_so_when_vipps_cannot_be_reached(shop: RunningS
     """An outage is not told as a failed payment, and the page goes on asking."""
     order = await shop.begin()
     async with shop.sandbox.refusing_connections():
-        page = await shop.result(order)
-    assert "Your payment is safe" in page.text
-    assert 'http-equiv="refresh"' in page.text
+        await shop.told(order, "Your payment is safe")
+        assert 'http-equiv="refresh"' in (await shop.result(order)).text
 
 
 # -- the merchant's money ---------------------------------------------------------------------------------------------
@@ -318,7 +325,7 @@ async def test_a_payment_is_cancelled(shop: RunningShop) -> None:
     assert (await shop.press(order, "cancel")).status == 303
     assert shop.payment(order).released == PRICE
     await shop.get(f"/merchant/orders/{order.id}")
-    assert "Not paid" in (await shop.result(order)).text
+    await shop.told(order, "Not paid")
 
 
 @pytest.mark.parametrize("operation", ["capture", "refund"])

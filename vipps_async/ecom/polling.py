@@ -201,7 +201,7 @@ class PaymentPoller:
 
     def _set_timer(self) -> None:
         """Set the one timer for the next question, if there will be one."""
-        at = self._next_at()
+        at = self._next_at(asyncio.get_running_loop().time())
         if self._timer is not None:
             if at is not None and self._timer.when() <= at:
                 # It comes early enough, and is set anew then: not moved for each of a hundred thousand waiters.
@@ -211,10 +211,9 @@ class PaymentPoller:
         if at is not None:
             self._timer = asyncio.get_running_loop().call_at(at, self._ask_who_is_due, context=self._context)
 
-    def _next_at(self) -> float | None:
+    def _next_at(self, now: float) -> float | None:
         if self._closed or len(self._questions) >= _MOST_AT_ONCE or not (self._urgent or self._queue):
             return None
-        now = asyncio.get_running_loop().time()
         if self._pace is None:
             self._pace = Pace(now)
         urgent = bool(self._urgent)
@@ -226,7 +225,8 @@ class PaymentPoller:
         now = asyncio.get_running_loop().time()
         while True:
             self._drop_stale()
-            at = self._next_at()
+            # By the same moment throughout: a clock that is read anew has moved on, and nothing would ever be due.
+            at = self._next_at(now)
             if at is None or at > now + _SLACK:
                 break
             watch = self._urgent.popleft() if self._urgent else heapq.heappop(self._queue)[2]

@@ -1,0 +1,35 @@
+"""A shop that takes a callback in and hangs in its handler, to be killed: run with the path of its journal."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import Any
+
+from aiohttp import web
+
+from vipps_async import Credentials, VippsSession
+from vipps_async.contrib.aiohttp_web import callback_routes, vipps_context
+from vipps_async.contrib.reception import Reception
+from vipps_async.journals import SqliteJournal
+
+
+async def _hang(_event: Any, _vipps: VippsSession) -> None:
+    await asyncio.Event().wait()
+
+
+async def _main(journal: str, token: str) -> None:
+    keys = Credentials(client_id="a", client_secret="b", subscription_key="c", merchant_serial_number="123456")
+    reception = Reception(token, on_payment=_hang)
+    app = web.Application()
+    app.cleanup_ctx.append(vipps_context(lambda: VippsSession(keys, journal=SqliteJournal(journal)), reception))
+    app.add_routes(callback_routes(reception))
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    print(runner.addresses[0][1], flush=True)  # noqa: T201 - tells the test where it is
+    await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(_main(*sys.argv[1:]))
