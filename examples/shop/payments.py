@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import secrets
 import string
@@ -30,6 +31,9 @@ PRICE = nok("249.00")
 
 #: Vipps gives the customer 5 minutes for the link and 5 more in the app. A minute later nobody is paying any more.
 LIFETIME = 11 * 60.0
+
+#: Seconds between two orders that are looked after: Vipps answers 120 questions a minute, and customers come first.
+_PAUSE = 1.0
 
 _PICKUP = ShippingDetails(shipping_method_id="pickup", shipping_method="Pick up in the shop", shipping_cost="0")
 _POST = ShippingDetails(
@@ -63,23 +67,25 @@ class Payments:
 
     async def begin_again(self, vipps: VippsSession, order: Order) -> str | None:
         """Begin a new attempt at an order; None: there is nothing to begin, look at the order to see why."""
-        order = await self._end(vipps, order)
-        again = await self.orders.begin_again(order) if order.state is State.ENDED else None
+        ended = await self._end(vipps, order)
+        if ended.state is not State.ENDED or ended.attempt != order.attempt:
+            return None
+        again = await self.orders.begin_again(ended)
         return None if again is None else await self._initiate(vipps, again)
 
     async def _end(self, vipps: VippsSession, order: Order) -> Order:
         """See to it that nobody can accept an attempt any more, unless somebody has; return the order as it stands."""
-        order = await self.look(vipps, order)
-        if order.state > State.REFUSED:
-            return order
+        now = await self.look(vipps, order)
+        if now.state > State.REFUSED or now.attempt != order.attempt:
+            return now
         try:
             await vipps.ecom.cancel(order.payment_id, transaction_text="Not paid.")
         except OrderNotFoundError:
             await self.orders.settle(order, State.ENDED)  # It never reached Vipps.
         except CancelError:
             pass  # Over already, or the bank has not made up its mind. Which of them, the next line tells.
-        order = await self.look(vipps, order)
-        if order.state is State.REFUSED:
+        now = await self.look(vipps, order)
+        if now.state is State.REFUSED:
             await self.orders.settle(order, State.ENDED)
         return await self.orders.get(order.id) or order
 
@@ -180,6 +186,7 @@ class Payments:
             try:
                 over = time.time() - order.begun_at > LIFETIME
                 await (self._end(vipps, order) if over else self.look(vipps, order))
+                await asyncio.sleep(_PAUSE)
             except VippsError as error:
                 _log.warning("order %s is left for the next time: %s", order.payment_id, error)
 
