@@ -67,7 +67,11 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=8000, help="where the shop listens; 0 takes a free one")
     parser.add_argument("--sandbox-port", type=int, default=0, help="where the sandbox listens; 0 takes a free one")
     options = parser.parse_args()
-    with socket.create_server(("127.0.0.1", options.port)) as listener, tempfile.TemporaryDirectory() as temporary:
+    try:
+        listener = socket.create_server(("127.0.0.1", options.port))
+    except OSError as error:
+        raise SystemExit(f"cannot listen on port {options.port}: {error.strerror}; --port 0 takes a free one") from None
+    with listener, tempfile.TemporaryDirectory() as temporary:
         if "VIPPS_CLIENT_ID" in os.environ:
             asyncio.run(_serve(listener, Settings.from_env(os.environ)))
         else:

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import re
 import signal
+import socket
 import sys
 from pathlib import Path
 
@@ -130,6 +131,20 @@ async def test_an_express_customer_may_choose_another_way_of_shipping(shop: Runn
     assert "Pick up in the shop (0.00 NOK)" in ((await shop.order(order.id)).ship_to or "")
 
 
+@pytest.mark.parametrize(("post_code", "costs"), [("0155", [89.0, 0.0]), ("5003", [59.0]), ("9008", [99.0])])
+async def test_shipping_costs_depend_on_the_address(shop: RunningShop, post_code: str, costs: list[float]) -> None:
+    """Vipps, asking while the customer waits, is told what shipping to that address costs, in kroner."""
+    order = await shop.begin(kind="dynamic")
+    async with shop.http.post(
+        f"{shop.url}/vipps/v2/payments/{order.payment_id}/shippingDetails",
+        json={"addressId": 7, "postCode": post_code, "country": "NO"},
+        headers={"Authorization": shop.settings.callback_token},
+    ) as answer:
+        told = await answer.json()
+    assert (told["addressId"], told["orderId"]) == (7, order.payment_id)
+    assert [float(method["shippingCost"]) for method in told["shippingDetails"]] == costs
+
+
 async def test_an_unknown_kind_of_express_checkout_is_refused(shop: RunningShop) -> None:
     """A form that was tampered with is answered by a page that says so."""
     page = await shop.post("/buy-now", kind="free")
@@ -151,6 +166,23 @@ async def test_the_shop_forgets_a_customer_who_takes_back_the_consent(shop: Runn
     await shop.press(order, "cancel")
     assert "Nordmann" not in (await shop.get(f"/merchant/orders/{order.id}")).text
     assert (await shop.order(order.id)).state is State.ENDED
+
+
+async def test_a_payment_over_less_than_the_order_costs_is_not_taken_for_it(shop: RunningShop) -> None:
+    """Socks are not sent for one krone, whoever made a payment under the order's id."""
+    order = Order(id="socks-cheap", kind=Kind.REGULAR, amount=PRICE)
+    await shop.orders.add(order)
+    async with shop.sandbox.session() as vipps:
+        await vipps.ecom.initiate(
+            order_id=order.payment_id,
+            amount=100,
+            transaction_text="Socks",
+            callback_prefix=f"{shop.url}/vipps",
+            fall_back=shop.url,
+        )
+    await shop.sandbox.approve(order.payment_id)
+    assert "Waiting for Vipps" in (await shop.result(order)).text
+    assert (await shop.order(order.id)).state is State.WAITING
 
 
 # -- callbacks, early, late and never ---------------------------------------------------------------------------------
@@ -532,6 +564,15 @@ async def test_with_keys_the_shop_talks_to_that_vipps(tmp_path: Path) -> None:
             await _end(process)
         assert (process.returncode, set(urls), b"sandbox" in out) == (0, {"Shop", "Merchant"}, False)
         assert (tmp_path / "orders.db").exists()
+
+
+async def test_a_port_that_is_taken_is_told_in_one_line() -> None:
+    """Whoever has something else on the port reads so, and what to do."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        process = await _start("--port", str(taken.getsockname()[1]), env=environment())
+        _, err = await asyncio.wait_for(process.communicate(), PATIENCE)
+    assert process.returncode == 1
+    assert re.fullmatch(rb"cannot listen on port [0-9]+: .*; --port 0 takes a free one\n", err)
 
 
 async def _start(*arguments: str, env: object) -> asyncio.subprocess.Process:
