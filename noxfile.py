@@ -16,7 +16,7 @@ PYTHONS = nox.project.python_versions(PROJECT)
 OLDEST = ["aiohttp==3.12.0", "attrs==23.2.0", "cattrs==24.1.0", "structlog==24.1.0"]
 
 nox.needs_version = ">=2024.10.9"
-nox.options.sessions = ["lint", "types", "tests", "oldest", "docs", "build"]
+nox.options.sessions = ["lint", "types", "tests", "oldest", "browser", "docs", "build"]
 nox.options.default_venv_backend = "virtualenv"
 nox.options.error_on_missing_interpreters = False
 nox.options.reuse_existing_virtualenvs = True
@@ -27,10 +27,15 @@ def _group(name: str) -> list[str]:
 
 
 def _run_tests(session: nox.Session, *install: str, measure: bool = False) -> None:
-    session.install(".[postgres]", *_group("test"), *install)
-    arguments = session.posargs or ["-n", "auto", "--dist", "worksteal"]
-    if not measure or session.posargs:
+    session.install(".[postgres,starlette]", *_group("test"), *install)
+    # The pages have a session of their own.
+    arguments = session.posargs or ["-n", "auto", "--dist", "worksteal", "--ignore=tests/browser"]
+    if session.posargs:
         session.run("pytest", *arguments)
+        return
+    if not measure:
+        # What is heavy runs once, where coverage is measured: it tries our rules, not the interpreter.
+        session.run("pytest", "-m", "not heavy", *arguments)
         return
     session.run("coverage", "erase")
     session.run("coverage", "run", "-m", "pytest", *arguments)
@@ -53,15 +58,22 @@ def oldest(session: nox.Session) -> None:
 @nox.session(python=PYTHONS[0])
 def storm(session: nox.Session) -> None:
     """Let a long storm pass: `nox -s storm -- --captures 100000 --seed 1 [--rate 0.1] [--journal sqlite]`."""
-    session.install(".[postgres]", *_group("test"))
+    session.install(".[postgres,starlette]", *_group("test"))
     session.run("python", "-m", "tests.faults", "storm", *session.posargs)
 
 
 @nox.session(python=PYTHONS[0])
 def kill(session: nox.Session) -> None:
     """Kill workers at any instant: `nox -s kill -- --kills 500 [--seed 1] [--journal sqlite]`."""
-    session.install(".[postgres]", *_group("test"))
+    session.install(".[postgres,starlette]", *_group("test"))
     session.run("python", "-m", "tests.faults", "kill", *session.posargs)
+
+
+@nox.session(python=PYTHONS[0])
+def browser(session: nox.Session) -> None:
+    """Look at the pages in headless Chromium; pictures of them are left in tests/browser/screenshots."""
+    session.install(".[postgres,starlette]", *_group("test"), *_group("browser"))
+    session.run("pytest", "tests/browser", *session.posargs)
 
 
 @nox.session(python=PYTHONS[0])
@@ -75,7 +87,7 @@ def lint(session: nox.Session) -> None:
 @nox.session(python=PYTHONS[0])
 def types(session: nox.Session) -> None:
     """Check the types twice: mypy strict and pyright."""
-    session.install(".[postgres]", *_group("types"), *_group("test"), "nox")
+    session.install(".[postgres,starlette]", *_group("types"), *_group("test"), *_group("browser"), "nox")
     session.run("mypy")
     session.run("pyright")
 
@@ -83,7 +95,7 @@ def types(session: nox.Session) -> None:
 @nox.session(python=PYTHONS[0])
 def docs(session: nox.Session) -> None:
     """Build the documentation; a warning is an error."""
-    session.install(".", *_group("docs"))
+    session.install(".[starlette]", *_group("docs"))
     session.run("sphinx-build", "-q", "-W", "--keep-going", "-b", "html", "docs", "docs/_build")
 
 

@@ -12,7 +12,7 @@ from vipps_async.core.journalling import JournalledRunner
 from vipps_async.core.pipeline import Pipeline
 from vipps_async.core.recovery import LeftOpen, Recovery, RecoveryReport
 from vipps_async.ecom.api import EcomApi
-from vipps_async.ecom.recovery import rebuild_call
+from vipps_async.ecom.recovery import NOTES, rebuild_call
 from vipps_async.errors import ConfigurationError, InvalidInputError
 from vipps_async.journals.protocol import Journal
 from vipps_async.transports.aiohttp_transport import AiohttpTransport
@@ -178,7 +178,7 @@ class VippsSession:
             raise ConfigurationError("the session has no journal", advice="open it with journal=SqliteJournal(path)")
         if type(concurrency) is not int or not 1 <= concurrency <= _MOST_AT_ONCE:
             raise InvalidInputError("concurrency", f"a whole number from 1 to {_MOST_AT_ONCE}", value=concurrency)
-        recovery = Recovery(self._journalled, rebuild=rebuild_call)
+        recovery = Recovery(self._journalled, rebuild=rebuild_call, passed_over=NOTES)
         return await recovery.run(concurrency=concurrency, progress=progress)
 
     async def unfinished(self, order_id: str) -> list[LeftOpen]:
@@ -197,7 +197,11 @@ class VippsSession:
         if self._journalled is None:
             raise ConfigurationError("the session has no journal", advice="open it with journal=SqliteJournal(path)")
         entries = await self._journalled.entries_of(order_id)
-        return [LeftOpen(intent=entry.intent, reason=entry.note) for entry in entries if entry.settlement is None]
+        return [
+            LeftOpen(intent=entry.intent, reason=entry.note)
+            for entry in entries
+            if entry.settlement is None and entry.intent.operation not in NOTES
+        ]
 
     async def __aenter__(self) -> Self:
         if self._journalled is not None:

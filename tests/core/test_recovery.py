@@ -394,7 +394,7 @@ class TestBadEntries:
         entry = await shop.entry()
         journal = MemoryJournal(clock=shop.hands)
         await journal.open()
-        await journal.begin(evolve(entry.intent, order_id="order-0", **changes), owner="gone", lease=0)
+        await journal.begin(evolve(entry.intent, **{"order_id": "order-0", **changes}), owner="gone", lease=0)
         await journal.begin(entry.intent, owner="gone", lease=0)
         shop.journal = journal
 
@@ -404,6 +404,16 @@ class TestBadEntries:
         report = await shop.session().recover(concurrency=1)
         assert sums(report) == {"seen": 2, "stays_open": 1, "sent_again": 1}
         assert "'charge'" in (await shop.entry("order-0")).note
+
+    @pytest.mark.parametrize("name", ["callback", "consent_removal"])
+    async def test_the_note_of_a_callback(self, shop: Shop, name: str) -> None:
+        """It is no payment: it is passed over, counts for nothing, and keeps no operation of its order waiting."""
+        await self.add(shop, operation=name, order_id="order-1")
+        report = await shop.session().recover(concurrency=1)
+        assert sums(report) == {"seen": 1, "sent_again": 1}
+        assert report.is_complete
+        assert [found.intent.operation for found in await shop.session().unfinished("order-1")] == []
+        assert any(entry.settlement is None for entry in await shop.entries("order-1"))
 
     @pytest.mark.parametrize("body", [b"{}", None], ids=["changed", "missing"])
     @pytest.mark.parametrize("operation", ["capture", "cancel"])

@@ -214,6 +214,11 @@ def audit(asked: Iterable[Asked], payments: Iterable[Paid], noted: Iterable[Note
     for one in asked:
         found.asked[one.operation] += 1
         moved = list(_moved(one, paid))
+        if not moved and one.operation == "cancel" and _ended_by_vipps(one, paid):
+            # Nobody approved it in time, and it ended before the cancel came: what was wanted is so, and no money is
+            # in it. Whether the cancel is called done or refused, both are true.
+            accounted[one.order_id, one.operation, one.text] += 1
+            continue
         accounted[one.order_id, one.operation, one.text] += 1
         _check_moves(found, one, moved)
         if entries is None:
@@ -230,6 +235,12 @@ def _moved(one: Asked, paid: Mapping[str, Paid]) -> Iterator[Moved]:
         for entry in payment.moved:
             if entry.operation in _TRACES[one.operation] and entry.text == one.text:
                 yield entry
+
+
+def _ended_by_vipps(one: Asked, paid: Mapping[str, Paid]) -> bool:
+    payment = paid.get(one.order_id)
+    texts = {entry.operation: entry.text for entry in payment.moved} if payment is not None else {}
+    return "CANCEL" in texts and texts["CANCEL"] == texts.get("INITIATE")
 
 
 def _check_moves(found: Audit, one: Asked, moved: list[Moved]) -> None:

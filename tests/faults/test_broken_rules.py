@@ -14,6 +14,8 @@ from tests.faults.plan import Ask, Kind, OrderPlan
 from tests.faults.storm import run_storm
 from vipps_async.journals import MemoryJournal
 
+pytestmark = pytest.mark.heavy
+
 #: Øre.
 _AMOUNT = 10_000
 

@@ -121,6 +121,8 @@ import asyncio, os, signal, sys
 from vipps_async import Credentials, RequestNotSent, RetryPolicy, VippsSession
 from vipps_async.journals import SqliteJournal
 
+pytestmark = pytest.mark.heavy
+
 async def main():
     keys = Credentials(client_id="id", client_secret="secret", subscription_key="key", merchant_serial_number="123456")
     retry = RetryPolicy(attempts=1, deadline=5.0)

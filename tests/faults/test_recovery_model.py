@@ -7,6 +7,7 @@ from collections.abc import Coroutine
 from contextlib import AsyncExitStack
 from typing import Any
 
+import pytest
 from attrs import frozen
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -18,6 +19,8 @@ from vipps_async import Effect, JournalError, OrderLockedError, RetryPolicy, Vip
 from vipps_async.core.recovery import RecoveryReport
 from vipps_async.journals.memory import MemoryJournal
 from vipps_async.journals.protocol import Entry, Intent, Outcome, Settlement, Standing
+
+pytestmark = pytest.mark.heavy
 
 ORDERS = ("order-1", "order-2")
 AMOUNTS = (nok(100), nok(200), nok(300))

@@ -13,6 +13,8 @@ from tests.faults.sandbox_process import ALL_KINDS
 from tests.faults.storm import StormReport, run_storm
 from vipps_async.journals import Journal, MemoryJournal, PostgresJournal, SqliteJournal
 
+pytestmark = pytest.mark.heavy
+
 
 def _journal(name: str, request: pytest.FixtureRequest, folder: Path) -> Journal | None:
     if name == "none":
@@ -70,6 +72,7 @@ async def test_the_seed_replays_work_and_faults() -> None:
             kinds=("HTTP_500_BEFORE", "HTTP_502_AFTER", "LOCKED_94", "HTML_200_AFTER", "RESET_AFTER_EFFECT"),
             operations=("initiate", "capture", "refund", "cancel", "details"),
             plans=[_steady(plan) for plan in orders(77, 60)],
+            patient=True,
         )
 
     def facts(report: StormReport) -> Any:

@@ -23,6 +23,8 @@ import asyncio, sys
 from tests.journals.material import intent, settlement
 from vipps_async.journals import PostgresJournal, SqliteJournal
 
+pytestmark = pytest.mark.heavy
+
 async def main(kind, place, schema, first):
     journal = SqliteJournal(place) if kind == "sqlite" else PostgresJournal(place, schema=schema)
     await journal.open()

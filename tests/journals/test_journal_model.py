@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
+import pytest
 from attrs import evolve
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
@@ -28,6 +29,8 @@ from vipps_async.journals import (
     SqliteJournal,
     Standing,
 )
+
+pytestmark = pytest.mark.heavy
 
 T = TypeVar("T")
 

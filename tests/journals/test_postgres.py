@@ -17,7 +17,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from tests.journals.material import LONG, all_open, all_recent, intent, only, settlement
 from tests.journals.postgres_server import DSN_VARIABLE, started_server
-from vipps_async.errors import ConfigurationError, InvalidInputError, JournalError
+from vipps_async.errors import ConfigurationError, Effect, InvalidInputError, JournalError
 from vipps_async.journals import PostgresJournal, Standing
 from vipps_async.journals.postgres import sql as statements
 from vipps_async.journals.postgres import store as store_module
@@ -292,8 +292,11 @@ class TestLostConnections:
         with monkeypatch.context() as patch:
             patch.setattr(PostgresStore, "_store", dying)
             await journal.settle(intent(1), settlement())
-            with pytest.raises(JournalError, match="could not be written"):
+            with pytest.raises(JournalError, match="could not be written") as caught:
                 await journal.begin(intent(2), owner="a", lease=LONG)
+            # For all that begin knows the commit got through, and only its answer is lost.
+            assert caught.value.effect is Effect.POSSIBLE
+            assert "same idempotency key" in caught.value.advice
             with pytest.raises(JournalError, match="could not be written"):
                 await journal.flush()
         await journal.flush()

@@ -8,19 +8,15 @@ from __future__ import annotations
 
 import hashlib
 from datetime import datetime
-from typing import Final
 
 from attrs import evolve
 
 from vipps_async.ecom.callbacks import ConsentRemoval, PaymentUpdate, read_payment_update
+from vipps_async.ecom.recovery import CALLBACK, CONSENT_REMOVAL, NOTES
 from vipps_async.errors import CallbackError, JournalError
 from vipps_async.journals.protocol import Intent
 
 __all__ = ["CALLBACK", "CONSENT_REMOVAL", "event_of", "is_note", "note_of"]
-
-#: The names of these entries' operations in the journal.
-CALLBACK: Final = "callback"
-CONSENT_REMOVAL: Final = "consent_removal"
 
 #: Stands where an entry has an order, and cannot be the id of one.
 _NO_ORDER = "(no order)"
@@ -62,7 +58,7 @@ def note_of(event: PaymentUpdate | ConsentRemoval, *, merchant_serial_number: st
 
 def is_note(intent: Intent) -> bool:
     """Whether an entry of a journal is the note of a callback."""
-    return intent.operation in {CALLBACK, CONSENT_REMOVAL}
+    return intent.operation in NOTES
 
 
 def event_of(intent: Intent) -> PaymentUpdate | ConsentRemoval:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import hashlib
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import datetime
 from typing import Any
 
@@ -119,14 +119,18 @@ class Recovery:
     not be refused because the capture before it is still waiting to be sent again.
     """
 
-    def __init__(self, runner: JournalledRunner, *, rebuild: Callable[[Intent], Call[Any]]) -> None:
+    def __init__(
+        self, runner: JournalledRunner, *, rebuild: Callable[[Intent], Call[Any]], passed_over: Collection[str] = ()
+    ) -> None:
         """Make a recovery for the journal of a runner.
 
         Args:
             runner: holds the journal, and sends again what has to be.
             rebuild: makes the call that an intent was written for; raises JournalError if it does not know how.
+            passed_over: names of entries that are no operations, and that somebody else sees to.
         """
         self._runner = runner
+        self._passed_over = passed_over
         self._rebuild = rebuild
 
     async def run(
@@ -153,6 +157,8 @@ class Recovery:
                     async for entry in entries:
                         if line.is_dead:
                             break
+                        if entry.intent.operation in self._passed_over:
+                            continue
                         # By a hash that is the same everywhere, of no matter but that one order has one lane.
                         await lanes[zlib.crc32(entry.intent.order_id.encode()) % concurrency].queue.put(entry)
                 for lane in lanes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
@@ -13,7 +13,12 @@ from vipps_async.ecom.verification import verify_cancel, verify_capture, verify_
 from vipps_async.errors import JournalError
 from vipps_async.journals.protocol import Intent
 
-__all__ = ["rebuild_call"]
+__all__ = ["CALLBACK", "CONSENT_REMOVAL", "NOTES", "rebuild_call"]
+
+#: Entries that a journal keeps of what Vipps has called: whoever received it sees to them, not recovery.
+CALLBACK: Final = "callback"
+CONSENT_REMOVAL: Final = "consent_removal"
+NOTES: Final = frozenset({CALLBACK, CONSENT_REMOVAL})
 
 _KEYED: dict[str, tuple[Operation[Any], Callable[..., Verification[Any, Any]]]] = {
     CAPTURE.name: (CAPTURE, verify_capture),

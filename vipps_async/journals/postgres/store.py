@@ -15,7 +15,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import TupleRow
 from psycopg_pool import AsyncConnectionPool
 
-from vipps_async.errors import InvalidInputError, JournalError
+from vipps_async.errors import Effect, InvalidInputError, JournalError
 from vipps_async.journals.postgres import sql as statements
 from vipps_async.journals.protocol import Entry, Intent, Outcome, Settlement
 from vipps_async.journals.rules import Answer, Work, apply
@@ -78,6 +78,19 @@ class _ConnectionLostError(psycopg.OperationalError):
     """The connection itself went, not only a statement on it."""
 
 
+_PERHAPS_WRITTEN = (
+    "look after the database, and repeat the operation with the same idempotency key, never with a new one: if its "
+    "intent was written all the same, recovery will carry it out"
+)
+
+
+@define
+class _Reached:
+    """How far a commit got."""
+
+    server: bool = False
+
+
 class PostgresStore:
     """A pool of connections to the database that holds the journal's tables."""
 
@@ -129,17 +142,24 @@ class PostgresStore:
         Raises:
             JournalError: nothing of it may be taken for durable.
         """
-        async with self._translating("written"):
-            # Doing a group over is harmless: nothing of it was done, or, if only the answer to the commit got lost,
-            # whoever began an entry may begin it again.
-            for _ in range(_TRIES):
-                try:
-                    return await self._commit_once(groups)
-                except (_BeatenError, *_IN_THE_WAY):
-                    continue
-                except _ConnectionLostError:
-                    # Only once, on a new connection: a server that is gone must not be hammered.
-                    return await self._commit_once(groups)
+        reached = _Reached()
+        try:
+            async with self._translating("written"):
+                # Doing a group over is harmless: nothing of it was done, or, if only the answer to the commit got lost,
+                # whoever began an entry may begin it again.
+                for _ in range(_TRIES):
+                    try:
+                        return await self._commit_once(groups, reached)
+                    except (_BeatenError, *_IN_THE_WAY):
+                        continue
+                    except _ConnectionLostError:
+                        # Only once, on a new connection: a server that is gone must not be hammered.
+                        return await self._commit_once(groups, reached)
+        except JournalError as error:
+            if reached.server:
+                # The commit may have got through and only its answer be lost: then recovery will find the intents.
+                error.effect, error.advice = Effect.POSSIBLE, _PERHAPS_WRITTEN
+            raise
         raise JournalError("other machines kept getting in the way of the journal", advice="try again")
 
     async def newest_position(self) -> int:
@@ -163,8 +183,9 @@ class PostgresStore:
         async with self._translating("read"), self._pool.connection() as connection:
             return await (await connection.execute(self._sql(statement), values)).fetchall()
 
-    async def _commit_once(self, groups: Sequence[Sequence[Work]]) -> list[list[Answer]]:
+    async def _commit_once(self, groups: Sequence[Sequence[Work]], reached: _Reached) -> list[list[Answer]]:
         async with self._pool.connection() as connection:
+            reached.server = True
             try:
                 return await self._commit_on(connection, groups)
             except psycopg.OperationalError as error:
