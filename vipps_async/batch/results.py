@@ -84,6 +84,16 @@ class RowResult:
         """The error and the remark on one line; empty if all went well."""
         return " ".join(part for part in ("" if self.error is None else str(self.error), self.remark) if part)
 
+    @property
+    def code(self) -> str:
+        """Vipps' error group and code, or the name of the error; empty without one."""
+        error = self.error
+        if error is None:
+            return ""
+        if isinstance(error, ApiError) and error.errors and (error.errors[0].group or error.errors[0].code):
+            return f"{error.errors[0].group} {error.errors[0].code}".strip()
+        return type(error).__name__
+
 
 def done(
     row: BatchRow, key: str, result: CaptureResult | RefundResult | CancelResult, *, before: bool = False
