@@ -237,7 +237,10 @@ class _Command:
             await self._report()
             raise
         except asyncio.CancelledError:
+            # Our own doing, in `_signals`: what is left to do is to say where it stands.
             cut_short = True
+            if (task := asyncio.current_task()) is not None:
+                task.uncancel()
         totals = await asyncio.to_thread(self.worklist.totals)
         await self._report()
         self._say_how_it_ended(totals, failure, stopped=stop.is_set(), cut_short=cut_short)

@@ -1,4 +1,4 @@
-"""How a batch shows itself while it runs: live on a terminal that has rich, in plain lines elsewhere; and at its end."""
+"""How a batch shows itself: live on a terminal if rich is there, in plain lines elsewhere, and in sums at its end."""
 
 from __future__ import annotations
 
