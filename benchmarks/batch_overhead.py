@@ -1,7 +1,7 @@
 """What the batch layer costs: rows a second through `capture_many` and through bare `capture` calls, side by side.
 
-Run it with `python -m benchmarks.batch_overhead`. Both have a journal; the figure to quote is the median of the ratios. On a
-machine that others use, the ratio of the processor's time is the steadier one.
+Run it with `python -m benchmarks.batch_overhead`. Both have a journal; the figure to quote is the median of the
+ratios. On a machine that others use, the ratio of the processor's time is the steadier one.
 `--memory 1000000` captures so many rows instead, and tells the peak of the memory in the first tenth and in the rest.
 """
 
@@ -103,8 +103,8 @@ def main() -> None:
             batch = asyncio.run(_rows_a_second(url, Path(folder) / f"{run}-batch.db", options, batch=True))
             ratios.append((batch[0] / bare[0], batch[1] / bare[1]))
             print(
-                f"{run + 1:3}: {bare[0]:8,.0f} rows a second bare, {batch[0]:8,.0f} in a batch, ratio {ratios[-1][0]:.2f}"
-                f"; of processor time {ratios[-1][1]:.2f}",
+                f"{run + 1:3}: {bare[0]:8,.0f} rows a second bare, {batch[0]:8,.0f} in a batch, "
+                f"ratio {ratios[-1][0]:.2f}; of processor time {ratios[-1][1]:.2f}",
                 flush=True,
             )
     for name, values in zip(("wall", "processor"), zip(*ratios, strict=True), strict=True):

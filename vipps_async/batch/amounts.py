@@ -6,8 +6,7 @@ import enum
 import re
 
 from vipps_async.errors import InvalidInputError
-from vipps_async.input_rules import check_amount
-from vipps_async.money import nok
+from vipps_async.money import LARGEST_AMOUNT, MINIMUM_AMOUNT, format_nok, nok
 from vipps_async.not_given import NOT_GIVEN, NotGiven
 
 __all__ = ["ALL", "Unit", "read_amount", "read_json_amount"]
@@ -47,11 +46,18 @@ def read_amount(text: str, unit: Unit, *, decimal_comma: bool) -> int | NotGiven
         if not _OERE.fullmatch(text):
             rule = f"whole øre, digits only, or the word {ALL} (kroner need --unit nok)"
             raise InvalidInputError("amount", rule, value=text)
-        return check_amount(int(text))
+        return _in_range(int(text))
     if not (_KRONER_WITH_COMMA if decimal_comma else _KRONER).fullmatch(text):
         rule = f'kroner such as "100" or "100.50"{_comma(allowed=decimal_comma)}, or the word {ALL}'
         raise InvalidInputError("amount", rule, value=text)
-    return check_amount(nok(text.replace(",", ".")))
+    return _in_range(nok(text.replace(",", ".")))
+
+
+def _in_range(oere: int) -> int:
+    if not MINIMUM_AMOUNT <= oere <= LARGEST_AMOUNT:
+        rule = f"from {MINIMUM_AMOUNT} to {LARGEST_AMOUNT} øre ({format_nok(MINIMUM_AMOUNT)} at least)"
+        raise InvalidInputError("amount", rule, value=oere)
+    return oere
 
 
 def _comma(*, allowed: bool) -> str:
@@ -70,8 +76,8 @@ def read_json_amount(value: object, unit: Unit) -> int | NotGiven:
         if isinstance(value, str):
             return read_amount(value, unit, decimal_comma=False)
         if isinstance(value, int) and not isinstance(value, bool):
-            return check_amount(nok(value))
+            return _in_range(nok(value))
         raise InvalidInputError("amount", f'whole kroner, a text like "100.50", or "{ALL}" (no float)', value=value)
     if isinstance(value, bool) or not isinstance(value, int):
         raise InvalidInputError("amount", f'a whole number of øre, or "{ALL}" (no float, no other text)', value=value)
-    return check_amount(value)
+    return _in_range(value)

@@ -24,7 +24,8 @@ _WINDOW = 4
 class Engine:
     """One run of a batch. `results` may be called once.
 
-    A feeder reads rows as long as there is room; workers carry them out. Rows of an order that is in work wait for it.
+    A feeder reads rows as long as there is room; workers carry them out. Rows of an order that is in work wait for it,
+    and are not begun if it ends without an outcome: "the rest of it" must not be taken before its first part.
     Room is made by whoever takes the results: a consumer that stops taking them stops the feeder.
     """
 
@@ -32,7 +33,7 @@ class Engine:
         self,
         rows: Rows,
         carry_out: Callable[[BatchRow], Awaitable[RowResult]],
-        pass_over: Callable[[BatchRow], RowResult],
+        pass_over: Callable[[BatchRow, str], RowResult],
         *,
         pace: Pace,
         rate: RateLimit | None,
@@ -44,7 +45,7 @@ class Engine:
         Args:
             rows: what to do.
             carry_out: does one row. An error that it raises ends the batch when what is in work has ended.
-            pass_over: makes the result of a row that is not begun.
+            pass_over: makes the result of a row that is not begun, and of the reason, if there is one to tell.
             pace: how many at once, kept up to date by whoever watches Vipps' answers.
             rate: how many rows are begun a second; None: any number.
             concurrency: the most rows at once.
@@ -64,6 +65,9 @@ class Engine:
         self._results: asyncio.Queue[RowResult | None] = asyncio.Queue(size + 1)
         #: For each order in work: its rows that wait.
         self._orders: dict[str, deque[BatchRow]] = {}
+        #: Orders of which a row ended without an outcome: what comes after it must not be done before it. A text for
+        #: each such order; a batch in which they become many ends by itself.
+        self._held_up: set[str] = set()
         self._unfinished = 0
         self._all_read = False
         self._failure: BaseException | None = None
@@ -164,8 +168,10 @@ class Engine:
                 self._ready.put_nowait(None)
 
     async def _result_of(self, row: BatchRow) -> RowResult:
+        if row.order_id in self._held_up:
+            return self._pass_over(row, "an earlier row of this order has no outcome yet")
         if self._gate.is_closed or not await self._gate.enter():
-            return self._pass_over(row)
+            return self._pass_over(row, "")
         began = self._now()
         try:
             result = await self._carry_out(row)
@@ -173,7 +179,7 @@ class Engine:
             # The journal, the session: no other row would fare better.
             self._failure = self._failure or error
             self._end()
-            return self._pass_over(row)
+            return self._pass_over(row, "")
         finally:
             self._gate.leave()
         self._judge(result, began)
@@ -181,6 +187,8 @@ class Engine:
 
     def _judge(self, result: RowResult, began: float) -> None:
         error = result.error
+        if not result.outcome.is_final:
+            self._held_up.add(result.row.order_id)
         if error is not None and is_outage(error):
             self._pace.row_failed(began, self._now(), keys_refused=isinstance(error, AuthenticationError))
             if self._pace.hopeless and not self._gate.is_closed:

@@ -120,7 +120,7 @@ class BatchJob:
         return await asyncio.to_thread(self._worklist.totals)
 
     async def _again(self) -> None:
-        for outcome in (RowOutcome.UNKNOWN, RowOutcome.NOT_DONE):
+        for outcome in (RowOutcome.UNKNOWN, RowOutcome.NOT_DONE, RowOutcome.NOT_BEGUN):
             del self.progress.outcomes[outcome]
         await self._round()
 

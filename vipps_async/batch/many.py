@@ -49,7 +49,8 @@ def capture_many(
     """Capture many payments; gives one result for each row, in the order in which they end.
 
     Rows are read as they are needed, and no faster than results are taken; memory stays the same for any number of
-    them. Rows of one order never run at the same time, and keep their sequence. It begins slowly, goes as fast as
+    them. Rows of one order never run at the same time, and keep their sequence: if one ends as UNKNOWN or NOT_DONE,
+    those after it end as NOT_BEGUN, until the rows are run again. It begins slowly, goes as fast as
     Vipps' answers allow, and slows down when they get slower or say that it is too much. No error of a row ends the
     batch. The session should have a journal: with it, rows that an earlier run has finished send nothing.
 
@@ -218,7 +219,7 @@ class _Batch:
         engine = Engine(
             rows,
             self._result_of,
-            lambda row: not_begun(row, self._key(row)),
+            lambda row, remark: not_begun(row, self._key(row), remark=remark),
             pace=pace,
             rate=None if rate is None else RateLimit(rate),
             concurrency=concurrency,

@@ -230,7 +230,7 @@ class FileReader:
                 flaw += " (a decimal comma, as in 100,50, is read only in a file separated by semicolons)"
         if not flaw:
             empty = [name for name in heading if not record[name]]
-            flaw = f"{', '.join(empty)} empty" if empty else ""
+            flaw = f"{' and '.join(empty)} must not be empty" if empty else ""
         return self._row(
             number, record, flaw, lambda cell: read_amount(str(cell), self._layout.unit, decimal_comma=comma)
         )

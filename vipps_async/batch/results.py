@@ -51,7 +51,7 @@ class RowOutcome(enum.Enum):
     NOT_DONE = "not done"
     #: It may have taken effect. Run the batch again: the same key finds out, and cannot move money twice.
     UNKNOWN = "unknown"
-    #: The batch ended before it was this row's turn.
+    #: The batch ended before it was this row's turn, or an earlier row of the same order has no outcome yet.
     NOT_BEGUN = "not begun"
 
     @property
@@ -118,9 +118,9 @@ def failed(row: BatchRow, key: str, error: VippsError, *, remark: str = "") -> R
     return RowResult(row=row, outcome=outcome_of(error), idempotency_key=key, error=error, remark=remark)
 
 
-def not_begun(row: BatchRow, key: str) -> RowResult:
+def not_begun(row: BatchRow, key: str, *, remark: str = "") -> RowResult:
     """Make the result of a row whose turn did not come."""
-    return RowResult(row=row, outcome=RowOutcome.NOT_BEGUN, idempotency_key=key)
+    return RowResult(row=row, outcome=RowOutcome.NOT_BEGUN, idempotency_key=key, remark=remark)
 
 
 def outcome_of(error: VippsError) -> RowOutcome:
