@@ -8,6 +8,7 @@ import csv
 import os
 import random
 import signal
+import sys
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -111,7 +112,7 @@ async def test_killed_again_and_again_each_row_ends_once(tmp_path: Path) -> None
         for kill in range(KILLS):
             target = wanted * (kill + 1) // (KILLS + 2)
             async with asyncio.timeout(PATIENCE), _batch(sandbox, file, report) as process:
-                while _captures(sandbox) < target and process.returncode is None:
+                while _captures(sandbox) < target and process.returncode is None:  # noqa: ASYNC110 - another process
                     await asyncio.sleep(0.05)
                 await asyncio.sleep(chance.random() * 0.1)
                 assert process.returncode is None, "it was to be killed while it captures"
@@ -156,8 +157,8 @@ async def test_killed_again_and_again_each_row_ends_once(tmp_path: Path) -> None
     assert len(entries) == len(expected)
     total = sum(payment.captured for payment in payments.values())
     assert total == sum(moved for _, moved in expected.values()) == sum(int(x["moved"] or 0) for x in lines.values())
-    print(
+    sys.stdout.write(
         f"\n{len(expected):,} rows, {KILLS} kills at {killed_at} captures; last runs ended with {statuses} after "
         f"{seconds:.0f} s; {faults:,} faults; {total} øre in report, journal and sandbox; "
-        f"{Counter(line['outcome'] for line in lines.values())}"
+        f"{Counter(line['outcome'] for line in lines.values())}\n"
     )
