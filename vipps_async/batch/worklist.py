@@ -137,7 +137,7 @@ class Worklist:
     def _refuse_repetitions(self) -> None:
         with self._lock:
             self._database.execute("CREATE INDEX by_reference ON rows (reference) WHERE reference IS NOT NULL")
-            self._database.execute("CREATE INDEX by_content ON rows (order_id, amount, text)")
+            self._database.execute("CREATE INDEX by_content ON rows (order_id, amount, text) WHERE reference IS NULL")
             same_reference = self._database.execute(_SAME_REFERENCE).fetchall()
             same_content = self._database.execute(_SAME_CONTENT).fetchall()
         statement = "UPDATE rows SET flaw = ? WHERE number = ?"
