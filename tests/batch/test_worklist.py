@@ -177,7 +177,7 @@ def test_json_lines_have_everything_as_it_is(tmp_path: Path) -> None:
 def test_a_report_is_whole_or_not_there(tmp_path: Path) -> None:
     """If it cannot be finished the older one stays, and no half of a file lies about."""
     path = tmp_path / "report.csv"
-    write_report(path, [_row()], CAPTURE, FileFormat.CSV)
+    write_report(path, [_row(), _row(line=3)], CAPTURE, FileFormat.CSV)
     before = path.read_bytes()
 
     def broken() -> object:
