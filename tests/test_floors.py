@@ -26,6 +26,7 @@ FLOORS = {
     "vipps_async.ecom": 2,
     "vipps_async.userinfo": 2,
     "vipps_async.session": 3,
+    "vipps_async.batch": 4,
     "vipps_async.testing": 4,
     "vipps_async.contrib": 4,
     "vipps_async.cli": 5,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
 from typing import Self
 
 from vipps_async.config import Credentials, Environment, RetryPolicy, Settings, SystemInfo, Timeouts
+from vipps_async.core.events import AttemptListener
 from vipps_async.core.journalling import JournalledRunner
 from vipps_async.core.pipeline import Pipeline
 from vipps_async.core.recovery import LeftOpen, Recovery, RecoveryReport
@@ -149,6 +151,20 @@ class VippsSession:
     def journal(self) -> Journal | None:
         """The journal that the session was given; None: it has none."""
         return self._journal
+
+    @contextlib.contextmanager
+    def listening(self, listener: AttemptListener) -> Iterator[None]:
+        """Let a function hear of each attempt meanwhile, to watch how fast Vipps answers and what.
+
+        Args:
+            listener: called with the operation's name, the seconds that the attempt took, and the HTTP status (None:
+                no answer came). It must return at once and raise nothing.
+        """
+        self._pipeline.log.listeners.append(listener)
+        try:
+            yield
+        finally:
+            self._pipeline.log.listeners.remove(listener)
 
     def __repr__(self) -> str:
         return f"<VippsSession {self.merchant_serial_number} at {self._settings.base_url}>"

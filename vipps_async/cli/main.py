@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 
 from vipps_async._version import __version__
-from vipps_async.cli import demo, journal, sandbox
+from vipps_async.cli import batch, demo, journal, sandbox
 from vipps_async.errors import VippsError
 
 __all__ = ["main"]
@@ -28,6 +28,7 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_command(commands)
     sandbox.add_command(commands)
     journal.add_command(commands)
+    batch.add_command(commands)
     return parser
 
 

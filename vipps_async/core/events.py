@@ -7,6 +7,7 @@ where that configuration sends it. By default nothing is printed.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
 import structlog
@@ -17,7 +18,10 @@ from vipps_async.errors import VippsError
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
-__all__ = ["EventLog"]
+__all__ = ["AttemptListener", "EventLog"]
+
+#: What hears of each attempt: the operation's name, the seconds it took, and the HTTP status (None: no answer came).
+AttemptListener = Callable[[str, float, int | None], None]
 
 _standard = logging.getLogger("vipps_async")
 # Without a handler of its own the root's last resort would print warnings to stderr: a library stays quiet.
@@ -47,6 +51,8 @@ class EventLog:
 
     def __init__(self) -> None:
         self._own = _through_standard_logging()
+        #: Hear of each attempt, whatever is logged.
+        self.listeners: list[AttemptListener] = []
 
     def _wants(self, level: int) -> bool:
         return _standard.isEnabledFor(level) or structlog.is_configured()
@@ -63,6 +69,8 @@ class EventLog:
         self, call: Call[Any], *, number: int, seconds: float, status: int | None = None, failure: str | None = None
     ) -> None:
         """Note one attempt: its number, how long it took, and the HTTP status or what went wrong."""
+        for listener in self.listeners:
+            listener(call.operation.name, seconds, status)
         if self._wants(_ATTEMPT):
             fields = _about(call) | {"attempt": number, "duration_ms": round(seconds * 1000, 3)}
             if status is not None:

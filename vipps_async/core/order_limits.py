@@ -6,9 +6,9 @@ __all__ = ["AttemptLedger"]
 
 #: The vendor's limits are per minute.
 _WINDOW = 60.0
-#: Two generations of at most this many orders are kept, about 30 MB when full. A session that touches more than
-#: 200,000 orders a minute forgets the oldest early; Vipps then answers 429, which has no effect.
-_GENERATION = 100_000
+#: Two generations of at most this many orders are kept, about 6 MB when full. A session that touches more than 40,000
+#: orders a minute forgets the oldest early; Vipps then answers 429, which has no effect.
+_GENERATION = 20_000
 
 
 class AttemptLedger:

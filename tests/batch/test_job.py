@@ -1,0 +1,125 @@
+"""One run over a file: what it settles first, what it tries again, and when it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from tests.batch.shop import MSN, stock
+from vipps_async import MemoryJournal, RetryPolicy, SqliteJournal
+from vipps_async.batch import BatchOperation, RowOutcome
+from vipps_async.batch.job import BatchJob, JobOptions, Progress, take_over
+from vipps_async.batch.reading import Layout
+from vipps_async.batch.worklist import Worklist
+from vipps_async.journals import Intent
+from vipps_async.sandbox import Fault
+from vipps_async.testing import Sandbox
+
+CAPTURE = JobOptions(operation=BatchOperation.CAPTURE)
+
+
+@pytest.fixture
+async def sandbox() -> AsyncIterator[Sandbox]:
+    """A Vipps of its own."""
+    async with Sandbox(rate_limits=False) as running:
+        yield running
+
+
+def worklist_of(count: int) -> Worklist:
+    """Capture 10 kroner of each order."""
+    worklist = Worklist()
+    lines = "".join(f"order-{number},1000,Shipped.,s-{number}\n" for number in range(count))
+    content = "order_id,amount,transaction_text,reference\n" + lines
+    worklist.load(io.BytesIO(content.encode()), Layout(operation=BatchOperation.CAPTURE))
+    return worklist
+
+
+async def test_rows_without_an_outcome_are_tried_again(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Throttled once, an answer lost once: in the next round they are done, and counted once."""
+    monkeypatch.setattr("vipps_async.batch.job._PAUSE", 0.01)
+    stock(sandbox, 20)
+    sandbox.faults.script("capture", Fault.HTTP_429, order_id="order-3")
+    sandbox.faults.script("capture", Fault.HTML_200_AFTER, order_id="order-4")
+    async with sandbox.session(journal=MemoryJournal(), retry=RetryPolicy(attempts=1)) as vipps:
+        job = BatchJob(vipps, worklist_of(20), CAPTURE, stop=asyncio.Event())
+        totals = await job.run()
+    assert totals.outcomes == {RowOutcome.DONE: 20}
+    assert totals.moved == {RowOutcome.DONE: 20_000}
+    assert (job.progress.ended, job.progress.rows) == (20, 20)
+    assert all(payment.captured == 1000 for payment in sandbox.payments)
+
+
+@pytest.mark.parametrize("when", ["before", "in the pause"])
+async def test_a_stopped_run_tries_nothing_again(sandbox: Sandbox, when: str) -> None:
+    """Ctrl-C ends the pause between two rounds, too."""
+    stock(sandbox, 1)
+    sandbox.faults.randomise(rate=1.0, seed=1, operations=("capture",), kinds=(Fault.HTTP_429,))
+    stop = asyncio.Event()
+    async with sandbox.session(journal=MemoryJournal(), retry=RetryPolicy(attempts=1)) as vipps:
+        job = BatchJob(vipps, worklist_of(1), CAPTURE, stop=stop)
+        if when == "before":
+            stop.set()
+        running = asyncio.create_task(job.run())
+        while when != "before" and not job.progress.outcomes[RowOutcome.NOT_DONE]:  # noqa: ASYNC110 - a count
+            await asyncio.sleep(0.005)
+        stop.set()
+        async with asyncio.timeout(4):
+            totals = await running
+    expected = RowOutcome.NOT_BEGUN if when == "before" else RowOutcome.NOT_DONE
+    assert totals.outcomes == {expected: 1}
+
+
+async def test_results_are_kept_when_a_run_is_cancelled(sandbox: Sandbox) -> None:
+    """What had ended by then stands in the report."""
+    stock(sandbox, 40)
+    worklist = worklist_of(40)
+    async with sandbox.session(journal=MemoryJournal()) as vipps:
+        options = JobOptions(operation=BatchOperation.CAPTURE, rate=50)
+        job = BatchJob(vipps, worklist, options, stop=asyncio.Event())
+        running = asyncio.create_task(job.run())
+        while job.progress.ended < 5:  # noqa: ASYNC110 - a count
+            await asyncio.sleep(0.005)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+    assert worklist.totals().outcomes[RowOutcome.DONE] >= 5
+
+
+async def test_leases_of_a_dead_process_are_ended(tmp_path: Path) -> None:
+    """What it had in hand can be taken up at once, with a note that an attempt may have been made."""
+    path = tmp_path / "journal.db"
+    intent = Intent(
+        key="key",
+        operation="capture",
+        order_id="order-1",
+        merchant_serial_number=MSN,
+        amount=1000,
+        transaction_text="x",
+        digest="d",
+        created_at=datetime.now(UTC),
+    )
+    first = SqliteJournal(path)
+    await first.open()
+    await first.begin(intent, owner="dead", lease=3600)
+    await first.aclose()
+    second = SqliteJournal(path)
+    await second.open()
+    assert await take_over(second) == 1
+    assert await take_over(second) == 0
+    (entry,) = [entry async for entry in second.open_entries()]
+    assert (entry.owner, entry.note) == ("", "the process that had it in hand has ended")
+    await second.aclose()
+
+
+def test_progress_knows_its_rate_and_what_is_left() -> None:
+    """Before the first row has ended there is no telling how long it will take."""
+    progress = Progress(rows=100)
+    assert progress.seconds_left is None
+    progress.outcomes[RowOutcome.DONE] = 50
+    assert progress.rate > 0
+    assert progress.seconds_left is not None

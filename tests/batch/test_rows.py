@@ -1,0 +1,83 @@
+"""One row of a batch, and the key that it has in every run."""
+
+from __future__ import annotations
+
+import pytest
+from attrs import evolve
+
+from vipps_async import InvalidInputError, derive_idempotency_key
+from vipps_async.batch import BatchOperation, BatchRow, Origin
+from vipps_async.not_given import NOT_GIVEN
+
+ROW = BatchRow(order_id="acme-1", transaction_text="Shipped.", amount=49900, reference="shipment-7")
+ORIGIN = Origin(digest="ab" * 32, number=3, line=4)
+CAPTURE = BatchOperation.CAPTURE
+
+
+def test_the_key_follows_from_the_reference_by_the_documented_recipe() -> None:
+    """Any program can derive it: batch, operation, sales unit, order, "reference" and the reference."""
+    expected = derive_idempotency_key("batch", "capture", "123456", "acme-1", "reference", "shipment-7")
+    assert expected == ROW.idempotency_key(CAPTURE, "123456")
+
+
+def test_without_a_reference_it_follows_from_the_file_and_the_place_in_it() -> None:
+    """The same bytes and the same row number: the same key, on any machine."""
+    row = evolve(ROW, reference=None, origin=ORIGIN)
+    expected = derive_idempotency_key("batch", "capture", "123456", "acme-1", "file", "ab" * 32, 3)
+    assert expected == row.idempotency_key(CAPTURE, "123456")
+
+
+def test_the_reference_counts_and_not_the_file() -> None:
+    """A row with a reference is the same one in a file that was written anew."""
+    assert ROW.idempotency_key(CAPTURE, "1") == evolve(ROW, origin=ORIGIN).idempotency_key(CAPTURE, "1")
+
+
+def test_neither_amount_nor_text_is_part_of_it() -> None:
+    """The same reference with another amount must be refused as a mismatch, not be another operation."""
+    other = evolve(ROW, amount=100, transaction_text="Else")
+    assert ROW.idempotency_key(CAPTURE, "1") == other.idempotency_key(CAPTURE, "1")
+
+
+def test_everything_that_makes_it_another_operation_is_part_of_it() -> None:
+    """Order, sales unit, operation, reference, file and place each make another key."""
+    unnamed = evolve(ROW, reference=None, origin=ORIGIN)
+    keys = {
+        ROW.idempotency_key(CAPTURE, "123456"),
+        ROW.idempotency_key(CAPTURE, "654321"),
+        ROW.idempotency_key(BatchOperation.REFUND, "123456"),
+        evolve(ROW, order_id="acme-2").idempotency_key(CAPTURE, "123456"),
+        evolve(ROW, reference="shipment-8").idempotency_key(CAPTURE, "123456"),
+        unnamed.idempotency_key(CAPTURE, "123456"),
+        evolve(unnamed, origin=evolve(ORIGIN, number=4)).idempotency_key(CAPTURE, "123456"),
+        evolve(unnamed, origin=evolve(ORIGIN, digest="cd" * 32)).idempotency_key(CAPTURE, "123456"),
+    }
+    assert len(keys) == 8
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"order_id": "no spaces"},
+        {"amount": 99},
+        {"amount": 0},
+        {"amount": None},
+        {"amount": 100.0},
+        {"transaction_text": ""},
+        {"transaction_text": "x" * 101},
+        {"reference": ""},
+        {"reference": "x" * 101},
+        {"reference": "a\0b"},
+        {"reference": None},
+    ],
+    ids=str,
+)
+def test_a_wrong_row_cannot_be_made(wrong: dict[str, object]) -> None:
+    """A row that breaks a rule is refused when it is made, not when its turn comes."""
+    values: dict[str, object] = {"order_id": "acme-1", "transaction_text": "Shipped.", "reference": "r"} | wrong
+    with pytest.raises(InvalidInputError):
+        BatchRow(**values)  # type: ignore[arg-type] # wrong on purpose
+
+
+def test_no_amount_means_all_that_remains() -> None:
+    """Leaving the amount out is the one way to say "everything"."""
+    assert BatchRow(order_id="a", transaction_text="b", reference="c").amount is NOT_GIVEN

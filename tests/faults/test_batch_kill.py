@@ -1,0 +1,164 @@
+"""A batch that is killed again and again: report, journal and Vipps agree on every row in the end, to the øre."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import csv
+import os
+import random
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from tests.batch.shop import MSN, stock_one
+from tests.cli.processes import command, environment
+from vipps_async.journals import Outcome, SqliteJournal
+from vipps_async.sandbox import Fault, State
+from vipps_async.testing import Sandbox
+
+#: How much is done and how often it is killed; the long run has 20,000 rows and 20 kills.
+ROWS, KILLS = int(os.environ.get("BATCH_KILL_ROWS", "1500")), int(os.environ.get("BATCH_KILLS", "6"))
+#: Seconds that one run of the command may take.
+PATIENCE = 60 + ROWS / 20
+#: What goes wrong in one of ten exchanges: everything but what only callbacks can.
+KINDS = tuple(
+    fault for fault in Fault if fault not in {Fault.CALLBACK_LOST, Fault.CALLBACK_TWICE, Fault.CONNECTION_REFUSED}
+)
+
+
+def _orders(sandbox: Sandbox, path: Path) -> dict[str, tuple[str, int]]:
+    """Write the file, enter the orders, and say how each row should end: reference → (outcome, øre that move)."""
+    chance = random.Random(20_000)
+    expected: dict[str, tuple[str, int]] = {}
+    lines = ["order_id,amount,transaction_text,reference"]
+
+    def row(order_id: str, amount: int | str, outcome: str, moved: int) -> None:
+        reference = f"shipment-{len(lines)}"
+        lines.append(f"{order_id},{amount},Shipped.,{reference}")
+        expected[reference] = (outcome, moved)
+
+    number = 0
+    while len(lines) <= ROWS:
+        number += 1
+        order_id, amount = f"acme-{number}", chance.randrange(200, 100_000)
+        match number % 50:
+            case 7:
+                row(order_id, amount, "refused", 0)  # unknown to Vipps
+                continue
+            case 17:
+                row(order_id, amount, "refused", 0)
+                stock_one(sandbox, order_id, amount)
+                payment = sandbox._book.only(order_id).payment
+                payment.cancel(release_remaining=False, text="Out of stock", now=sandbox.clock.now())
+                continue
+            case 27:
+                row(order_id, amount + 1, "refused", 0)  # more than is reserved
+            case 37:
+                # Two parcels of one order: their rows stand apart, and must keep their sequence.
+                row(order_id, 100, "captured", 100)
+                row(order_id, "all", "captured", amount - 100)
+            case 47:
+                row(order_id, "all", "captured", amount)
+            case _:
+                row(order_id, amount, "captured", amount)
+        stock_one(sandbox, order_id, amount)
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return expected
+
+
+@contextlib.asynccontextmanager
+async def _batch(sandbox: Sandbox, file: Path, report: Path) -> AsyncIterator[asyncio.subprocess.Process]:
+    env = environment(
+        VIPPS_CLIENT_ID="id",
+        VIPPS_CLIENT_SECRET="secret",
+        VIPPS_SUBSCRIPTION_KEY="key",
+        VIPPS_MERCHANT_SERIAL_NUMBER=MSN,
+        VIPPS_BASE_URL=sandbox.url,
+    )
+    process = await asyncio.create_subprocess_exec(
+        *command("batch", "capture", str(file), "--report", str(report), "--json"),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+        env=env,
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+
+def _captures(sandbox: Sandbox) -> int:
+    # Not by snapshots: their making would slow down the very sandbox that is looked at.
+    return sum(1 for order in sandbox._book if order.payment.captured)
+
+
+async def test_killed_again_and_again_each_row_ends_once(tmp_path: Path) -> None:
+    """SIGKILL at any moment, under faults: at last each row has moved its money once, and all three books say so."""
+    file, report = tmp_path / "captures.csv", tmp_path / "report.csv"
+    async with Sandbox(rate_limits=False, keep_requests=0, token_lifetime=86_400) as sandbox:
+        expected = _orders(sandbox, file)
+        sandbox.faults.stall_seconds, sandbox.faults.drip_seconds = 0.3, 0.1
+        sandbox.faults.randomise(rate=0.1, seed=11, operations=("capture", "details"), kinds=KINDS)
+        chance = random.Random(7)
+        wanted = sum(1 for outcome, _ in expected.values() if outcome == "captured")
+        killed_at: list[int] = []
+        for kill in range(KILLS):
+            target = wanted * (kill + 1) // (KILLS + 2)
+            async with asyncio.timeout(PATIENCE), _batch(sandbox, file, report) as process:
+                while _captures(sandbox) < target and process.returncode is None:  # noqa: ASYNC110 - another process
+                    await asyncio.sleep(0.05)
+                await asyncio.sleep(chance.random() * 0.1)
+                assert process.returncode is None, "it was to be killed while it captures"
+                process.send_signal(signal.SIGKILL)
+            killed_at.append(_captures(sandbox))
+        statuses: list[int | None] = []
+        started = time.monotonic()
+        while not statuses or statuses[-1] not in {0, 1}:
+            assert len(statuses) < 5
+            async with asyncio.timeout(PATIENCE), _batch(sandbox, file, report) as process:
+                _, errors = await process.communicate()
+                assert process.returncode in {0, 1, 3}, errors.decode()
+                statuses.append(process.returncode)
+        seconds = time.monotonic() - started
+        payments = {payment.order_id: payment for payment in sandbox.payments}
+        faults = sum(sandbox.faults.counts.values())
+
+    with report.open(encoding="utf-8", newline="") as stream:
+        lines = {line["reference"]: line for line in csv.DictReader(stream)}
+    journal = SqliteJournal(file.with_name("captures.csv.test.journal.db"))
+    await journal.open()
+    entries = {entry.intent.key: entry async for entry in journal.recent_entries(limit=10_000_000)}
+    await journal.aclose()
+
+    assert lines.keys() == expected.keys()
+    moved_by_order: Counter[str] = Counter()
+    for reference, (outcome, moved) in expected.items():
+        line = lines[reference]
+        assert line["outcome"].removesuffix(" before") == outcome, line
+        assert int(line["moved"] or 0) == moved, line
+        entry = entries[line["idempotency_key"]]
+        assert entry.settlement is not None, line
+        assert (entry.settlement.outcome is Outcome.DONE) == (outcome == "captured"), line
+        moved_by_order[line["order_id"]] += moved
+        if outcome == "captured":
+            # Its own key stands once in Vipps' history, with this row's amount.
+            done = [e for e in payments[line["order_id"]].moved("CAPTURE") if e.request_id == line["idempotency_key"]]
+            assert [e.amount for e in done] == [moved], line
+    for order_id, payment in payments.items():
+        assert payment.captured == moved_by_order[order_id]
+        assert payment.state in {State.RESERVE, State.VOID}
+    assert len(entries) == len(expected)
+    total = sum(payment.captured for payment in payments.values())
+    assert total == sum(moved for _, moved in expected.values()) == sum(int(x["moved"] or 0) for x in lines.values())
+    sys.stdout.write(
+        f"\n{len(expected):,} rows, {KILLS} kills at {killed_at} captures; last runs ended with {statuses} after "
+        f"{seconds:.0f} s; {faults:,} faults; {total} øre in report, journal and sandbox; "
+        f"{Counter(line['outcome'] for line in lines.values())}\n"
+    )

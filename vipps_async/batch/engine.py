@@ -1,0 +1,201 @@
+"""Carries out the rows of a batch: many at once, each order's in their sequence, in constant memory."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import AsyncGenerator, Awaitable, Callable
+
+from vipps_async.batch.gate import Gate
+from vipps_async.batch.pace import Pace, RateLimit
+from vipps_async.batch.results import RowOutcome, RowResult, is_outage
+from vipps_async.batch.rows import BatchRow
+from vipps_async.batch.sources import Rows, rows_of
+from vipps_async.errors import AuthenticationError, TransportError, VippsError
+
+__all__ = ["Engine"]
+
+#: Rows that are in work, wait for their turn or for the consumer, for each that may run at once: so that nobody waits
+#: for the next one to be read, and memory is bounded.
+_WINDOW = 4
+
+
+class Engine:
+    """One run of a batch. `results` may be called once.
+
+    A feeder reads rows as long as there is room; workers carry them out. Rows of an order that is in work wait for it,
+    and are not begun if it ends without an outcome: "the rest of it" must not be taken before its first part.
+    Room is made by whoever takes the results: a consumer that stops taking them stops the feeder.
+    """
+
+    def __init__(
+        self,
+        rows: Rows,
+        carry_out: Callable[[BatchRow], Awaitable[RowResult]],
+        pass_over: Callable[[BatchRow, str], RowResult],
+        *,
+        pace: Pace,
+        rate: RateLimit | None,
+        concurrency: int,
+        stop: asyncio.Event | None,
+    ) -> None:
+        """Make everything ready; nothing runs before the first result is asked for.
+
+        Args:
+            rows: what to do.
+            carry_out: does one row. An error that it raises ends the batch when what is in work has ended.
+            pass_over: makes the result of a row that is not begun, and of the reason, if there is one to tell.
+            pace: how many at once, kept up to date by whoever watches Vipps' answers.
+            rate: how many rows are begun a second; None: any number.
+            concurrency: the most rows at once.
+            stop: ends the batch once it is set: what is in work is finished, nothing is begun any more.
+        """
+        self._rows = rows
+        self._carry_out = carry_out
+        self._pass_over = pass_over
+        self._pace = pace
+        self._concurrency = concurrency
+        self._stop = stop
+        self._now = asyncio.get_running_loop().time
+        self._gate = Gate(pace, rate, now=self._now)
+        size = concurrency * _WINDOW
+        self._room = asyncio.Semaphore(size)
+        self._ready: asyncio.Queue[BatchRow | None] = asyncio.Queue(size + concurrency)
+        self._results: asyncio.Queue[RowResult | None] = asyncio.Queue(size + 1)
+        #: For each order in work: its rows that wait.
+        self._orders: dict[str, deque[BatchRow]] = {}
+        #: Orders of which a row ended without an outcome: what comes after it must not be done before it. A text for
+        #: each such order; a batch in which they become many ends by itself.
+        self._held_up: set[str] = set()
+        self._unfinished = 0
+        self._all_read = False
+        self._failure: BaseException | None = None
+        self._feeder: asyncio.Task[None] | None = None
+
+    async def results(self) -> AsyncGenerator[RowResult, None]:
+        """Give one result for each row that was read, as they come.
+
+        Ends early when it is stopped. If it is closed, what is in work is finished first; if it is cancelled, that is
+        cancelled too.
+
+        Raises:
+            TransportError: Vipps did not answer for minutes; rows that no result was given for were not begun.
+            VippsError: what `carry_out` raised.
+        """
+        supervisor = asyncio.create_task(self._run(), name="vipps batch")
+        try:
+            while (result := await self._results.get()) is not None:
+                self._room.release()
+                yield result
+            await supervisor
+        except GeneratorExit:
+            self._end()
+            raise
+        except BaseException:
+            supervisor.cancel()
+            raise
+        finally:
+            # Nobody takes results any more: what is in work has room for its own.
+            try:
+                await asyncio.wait({supervisor})
+            finally:
+                supervisor.cancel()
+                with contextlib.suppress(asyncio.CancelledError, VippsError):
+                    await supervisor
+        if self._failure is not None:
+            raise self._failure
+
+    async def _run(self) -> None:
+        watcher = None if self._stop is None else asyncio.create_task(self._watch(self._stop))
+        self._feeder = asyncio.create_task(self._feed(), name="vipps batch: reading")
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(self._concurrency):
+                    group.create_task(self._work())
+                await asyncio.wait({self._feeder})
+                if not self._feeder.cancelled() and (error := self._feeder.exception()) is not None:
+                    # What was read before goes on; whoever iterates is told at the end.
+                    self._failure = self._failure or error
+                self._all_read = True
+                self._end_workers_if_done()
+        except BaseExceptionGroup as failures:
+            self._failure = failures.exceptions[0]
+        finally:
+            for task in (self._feeder, watcher):
+                if task is not None:
+                    task.cancel()
+            # There is room for it: it counts for one more than the window.
+            with contextlib.suppress(asyncio.QueueFull):
+                self._results.put_nowait(None)
+
+    async def _watch(self, stop: asyncio.Event) -> None:
+        await stop.wait()
+        self._end()
+
+    def _end(self) -> None:
+        """Read and begin nothing more."""
+        self._gate.close()
+        if self._feeder is not None:
+            self._feeder.cancel()
+
+    async def _feed(self) -> None:
+        async for row in rows_of(self._rows):
+            await self._room.acquire()
+            self._unfinished += 1
+            waiting = self._orders.get(row.order_id)
+            if waiting is None:
+                self._orders[row.order_id] = deque()
+                self._ready.put_nowait(row)
+            else:
+                waiting.append(row)
+
+    async def _work(self) -> None:
+        while (row := await self._ready.get()) is not None:
+            result = await self._result_of(row)
+            waiting = self._orders[row.order_id]
+            if waiting:
+                self._ready.put_nowait(waiting.popleft())
+            else:
+                del self._orders[row.order_id]
+            self._unfinished -= 1
+            self._results.put_nowait(result)
+            self._end_workers_if_done()
+
+    def _end_workers_if_done(self) -> None:
+        if self._all_read and self._unfinished == 0:
+            for _ in range(self._concurrency):
+                self._ready.put_nowait(None)
+
+    async def _result_of(self, row: BatchRow) -> RowResult:
+        if row.order_id in self._held_up:
+            return self._pass_over(row, "an earlier row of this order has no outcome yet")
+        if self._gate.is_closed or not await self._gate.enter():
+            return self._pass_over(row, "")
+        began = self._now()
+        try:
+            result = await self._carry_out(row)
+        except VippsError as error:
+            # The journal, the session: no other row would fare better.
+            self._failure = self._failure or error
+            self._end()
+            return self._pass_over(row, "")
+        finally:
+            self._gate.leave()
+        self._judge(result, began)
+        return result
+
+    def _judge(self, result: RowResult, began: float) -> None:
+        error = result.error
+        if not result.outcome.is_final:
+            self._held_up.add(result.row.order_id)
+        if error is not None and is_outage(error):
+            self._pace.row_failed(began, self._now(), keys_refused=isinstance(error, AuthenticationError))
+            if self._pace.hopeless and not self._gate.is_closed:
+                text = f"no row gets a usable answer any more ({error.message}); the rest of the batch was not begun"
+                advice = "see what is wrong, then run the same batch again"
+                self._failure = self._failure or TransportError(text, advice=advice)
+                self._end()
+        elif result.outcome is not RowOutcome.DONE_BEFORE:
+            # What the journal has on record says nothing about Vipps.
+            self._pace.row_answered()

@@ -1,0 +1,233 @@
+"""One run of a batch file: settles what an earlier run left open, carries out the rows, and looks after the rest."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+from attrs import field, frozen, mutable
+
+from vipps_async.batch.many import DEFAULT_CONCURRENCY, cancel_many, capture_many, preview_many, refund_many
+from vipps_async.batch.results import RowOutcome, RowResult
+from vipps_async.batch.rows import BatchOperation
+from vipps_async.batch.worklist import Totals, Worklist
+from vipps_async.core.recovery import RecoveryReport
+from vipps_async.errors import ConfigurationError
+from vipps_async.journals.protocol import Journal
+from vipps_async.session import VippsSession
+
+__all__ = ["BatchJob", "JobOptions", "Progress", "check_same_file", "take_over"]
+
+#: How often rows that did not end for good are tried again within one run, and the pause before each time, in seconds.
+#: Vipps takes an order's captures five times a minute, and a row may have had four attempts.
+_ROUNDS, _PAUSE = 2, 5.0
+#: Results that are noted in one go, and how long the first of them may wait, in seconds.
+_SAVE, _SAVE_EVERY = 500, 0.5
+#: Rows without a reference of which the journal is asked whether it knows them from another file.
+_LOOK_BACK = 200
+
+
+@frozen(kw_only=True)
+class JobOptions:
+    """How a batch is run."""
+
+    operation: BatchOperation
+    concurrency: int = DEFAULT_CONCURRENCY
+    rate: float | None = None
+    should_release_remaining_funds: bool = False
+    #: Whether to ask and say only, and change nothing.
+    preview: bool = False
+
+
+@mutable(kw_only=True)
+class Progress:
+    """How far a run has come; it counts up while the run goes on."""
+
+    #: Good rows in all.
+    rows: int = 0
+    #: How many of them have ended each way.
+    outcomes: Counter[RowOutcome] = field(factory=Counter)
+    #: Øre that moved in this run.
+    moved: int = 0
+    #: Refusals by Vipps' code.
+    refusals: Counter[str] = field(factory=Counter)
+    #: Rows that had ended when this round began, and when that was, in monotonic seconds.
+    began_with: int = 0
+    began: float = field(factory=time.monotonic)
+
+    @property
+    def ended(self) -> int:
+        """How many rows have ended."""
+        return sum(self.outcomes.values())
+
+    @property
+    def rate(self) -> float:
+        """Rows a second, so far."""
+        return (self.ended - self.began_with) / max(time.monotonic() - self.began, 1e-3)
+
+    @property
+    def seconds_left(self) -> float | None:
+        """How long it will take at this rate; None: not known yet."""
+        return (self.rows - self.ended) / self.rate if self.ended > self.began_with else None
+
+
+class BatchJob:
+    """One run over a worklist. `run` may be called once."""
+
+    def __init__(self, session: VippsSession, worklist: Worklist, options: JobOptions, *, stop: asyncio.Event) -> None:
+        """Make a run ready.
+
+        Args:
+            session: who carries it out, with the journal of this batch.
+            worklist: the rows, loaded.
+            options: how.
+            stop: ends the run once it is set; what is in work is finished.
+        """
+        self._session = session
+        self._worklist = worklist
+        self._options = options
+        self._stop = stop
+        self.progress = Progress()
+        #: What the recovery before the first row did; None: there was none.
+        self.recovered: RecoveryReport | None = None
+
+    async def run(self) -> Totals:
+        """Carry out what has not ended for good, and return the sums.
+
+        Raises:
+            TransportError: Vipps did not answer for minutes. What is done is noted; run it again.
+            VippsError: the session or the journal cannot be used.
+        """
+        options = self._options
+        if not options.preview:
+            self.recovered = await self._session.recover()
+        totals = await asyncio.to_thread(self._worklist.totals)
+        self.progress.rows = totals.rows - totals.bad
+        await self._round()
+        for _ in range(0 if options.preview else _ROUNDS):
+            totals = await asyncio.to_thread(self._worklist.totals)
+            left = totals.outcomes.get(RowOutcome.UNKNOWN, 0) + totals.outcomes.get(RowOutcome.NOT_DONE, 0)
+            if not left or self._stop.is_set():
+                break
+            await self._pause()
+            if not self._stop.is_set():
+                # Details settle most of them; the others are sent once more, with the same keys.
+                await self._session.recover()
+                await self._again()
+        return await asyncio.to_thread(self._worklist.totals)
+
+    async def _again(self) -> None:
+        for outcome in (RowOutcome.UNKNOWN, RowOutcome.NOT_DONE, RowOutcome.NOT_BEGUN):
+            del self.progress.outcomes[outcome]
+        await self._round()
+
+    async def _pause(self) -> None:
+        try:
+            async with asyncio.timeout(_PAUSE):
+                await self._stop.wait()
+        except TimeoutError:
+            return
+
+    async def _round(self) -> None:
+        progress = self.progress
+        progress.began_with, progress.began = progress.ended, time.monotonic()
+        waiting: list[RowResult] = []
+        saved = time.monotonic()
+        try:
+            async with aclosing(await self._results()) as results:
+                async for result in results:
+                    self._count(result)
+                    waiting.append(result)
+                    if len(waiting) >= _SAVE or time.monotonic() - saved >= _SAVE_EVERY:
+                        ready, waiting = waiting, []
+                        await asyncio.to_thread(self._worklist.save, ready)
+                        saved = time.monotonic()
+        finally:
+            # Also when Vipps or the journal is gone, or this run is cancelled: the report shall have them.
+            self._worklist.save(waiting)
+
+    def _count(self, result: RowResult) -> None:
+        progress = self.progress
+        progress.outcomes[result.outcome] += 1
+        if result.outcome is RowOutcome.DONE:
+            progress.moved += result.amount or 0
+        elif result.outcome is RowOutcome.REFUSED:
+            progress.refusals[result.code] += 1
+
+    async def _results(self) -> AsyncGenerator[RowResult, None]:
+        options, rows = self._options, self._worklist.rows()
+        concurrency, rate, stop = options.concurrency, options.rate, self._stop
+        release = options.should_release_remaining_funds
+        if options.preview:
+            return preview_many(
+                self._session,
+                rows,
+                options.operation,
+                should_release_remaining_funds=release,
+                repeated_orders=await asyncio.to_thread(self._worklist.repeated_orders),
+                concurrency=concurrency,
+                rate=rate,
+                stop=stop,
+            )
+        if options.operation is BatchOperation.CANCEL:
+            return cancel_many(
+                self._session,
+                rows,
+                should_release_remaining_funds=release,
+                concurrency=concurrency,
+                rate=rate,
+                stop=stop,
+            )
+        many = capture_many if options.operation is BatchOperation.CAPTURE else refund_many
+        return many(self._session, rows, concurrency=concurrency, rate=rate, stop=stop)
+
+
+async def take_over(journal: Journal) -> int:
+    """End the leases of a process that is gone, so that nobody waits for them; returns how many there were.
+
+    Only for a journal that one process at a time can open, and that was just opened: whatever is open in it was begun
+    by a process that has ended.
+
+    Raises:
+        JournalError: the store has failed.
+    """
+    count = 0
+    async for entry in journal.open_entries():
+        if entry.owner:
+            await journal.release(entry.intent, note="the process that had it in hand has ended", owner=entry.owner)
+            count += 1
+    await journal.flush()
+    return count
+
+
+async def check_same_file(
+    journal: Journal, worklist: Worklist, session: VippsSession, operation: BatchOperation
+) -> None:
+    """Stop where the journal shows that the file was changed since an earlier run.
+
+    A row without a reference is told by the file's digest and its place: in a changed file every such row is another
+    one, and would be carried out again.
+
+    Raises:
+        ConfigurationError: the journal has such rows under another key.
+    """
+    if operation is BatchOperation.CANCEL:
+        # Has no key at Vipps, and done twice it does no more than once.
+        return
+    msn = session.merchant_serial_number
+    for row in await asyncio.to_thread(worklist.first_without_reference, _LOOK_BACK):
+        key = row.idempotency_key(operation, msn)
+        known = [
+            entry.intent
+            for entry in await journal.find(order_id=row.order_id, merchant_serial_number=msn)
+            if entry.intent.operation == operation.value
+        ]
+        if known and all(intent.key != key for intent in known):
+            raise ConfigurationError(
+                f"the journal has a {operation.value} of order {row.order_id} from another file, or from this one "
+                "before it was changed: rows without a reference would be carried out a second time",
+                advice="give each row a reference, or say --even-if-changed if all of these rows are new",
+            )

@@ -1,0 +1,102 @@
+"""One row of a batch: what is to be done with one order, and the key that makes it the same row in every run."""
+
+from __future__ import annotations
+
+import enum
+from typing import Any
+
+from attrs import Attribute, field, frozen
+
+from vipps_async.errors import InvalidInputError
+from vipps_async.idempotency_keys import derive_idempotency_key
+from vipps_async.input_rules import check_amount, check_order_id, check_text, check_transaction_text
+from vipps_async.not_given import NOT_GIVEN, NotGiven
+
+__all__ = ["LONGEST_REFERENCE", "BatchOperation", "BatchRow", "Origin"]
+
+#: The longest reference, in characters: room for any shop's number of a shipment or a return.
+LONGEST_REFERENCE = 100
+
+
+class BatchOperation(enum.Enum):
+    """What a batch does with each of its rows."""
+
+    CAPTURE = "capture"
+    REFUND = "refund"
+    CANCEL = "cancel"
+
+    @property
+    def done(self) -> str:
+        """What it is called when it is done."""
+        return {"capture": "captured", "refund": "refunded", "cancel": "cancelled"}[self.value]
+
+
+@frozen(kw_only=True)
+class Origin:
+    """Where in a file a row stands."""
+
+    #: SHA-256 of the whole file, in hexadecimal.
+    digest: str
+    #: Which of the file's rows it is; the first one is 1, a heading does not count.
+    number: int
+    #: The line that it begins on; the first line is 1.
+    line: int
+
+
+def _order_id(_instance: object, _attribute: Attribute[Any], value: object) -> None:
+    check_order_id(value)
+
+
+def _amount(_instance: object, _attribute: Attribute[Any], value: object) -> None:
+    if value is not NOT_GIVEN:
+        check_amount(value)
+
+
+def _transaction_text(_instance: object, _attribute: Attribute[Any], value: object) -> None:
+    check_transaction_text(value)
+
+
+def _reference(_instance: object, _attribute: Attribute[Any], value: object) -> None:
+    if value is not None:
+        check_text("reference", value, longest=LONGEST_REFERENCE)
+
+
+@frozen(kw_only=True)
+class BatchRow:
+    """What is to be done with one order.
+
+    Its idempotency key follows from the sales unit, the operation, the order and the `reference`; or, without a
+    reference, from the file that it came from and its place there. Neither amount nor text is part of it: the same
+    reference with another amount is refused, not carried out a second time.
+
+    Raises:
+        InvalidInputError: a part breaks its rule, or there is neither `reference` nor `origin`.
+    """
+
+    #: The payment.
+    order_id: str = field(validator=_order_id)
+    #: What the customer reads in Vipps, 1 to 100 characters.
+    transaction_text: str = field(validator=_transaction_text)
+    #: Øre, at least 100; left out: all that remains. A cancel has none.
+    amount: int | NotGiven = field(default=NOT_GIVEN, validator=_amount)
+    #: Your own name for this very capture, refund or cancel: the number of a shipment, of a return.
+    reference: str | None = field(default=None, validator=_reference)
+    #: The file that it came from, if any.
+    origin: Origin | None = None
+
+    def __attrs_post_init__(self) -> None:
+        if self.reference is None and self.origin is None:
+            raise InvalidInputError("reference", "given for a row that comes from no file")
+
+    def idempotency_key(self, operation: BatchOperation, merchant_serial_number: str) -> str:
+        """Return the key that this row is carried out with, on every machine and in every run.
+
+        Args:
+            operation: what is done.
+            merchant_serial_number: the sales unit.
+        """
+        head = ("batch", operation.value, merchant_serial_number, self.order_id)
+        if self.reference is not None:
+            return derive_idempotency_key(*head, "reference", self.reference)
+        assert self.origin is not None  # noqa: S101 - for the type checker; the row was checked when it was made
+        return derive_idempotency_key(*head, "file", self.origin.digest, self.origin.number)

@@ -1,0 +1,270 @@
+"""The rows of a batch file and what became of them, in a private temporary database: a million rows, little memory."""
+
+from __future__ import annotations
+
+import itertools
+import sqlite3
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any, BinaryIO, Self
+
+from attrs import frozen
+
+from vipps_async.batch.reading import BadRow, FileReader, GoodRow, Layout
+from vipps_async.batch.results import RowOutcome, RowResult
+from vipps_async.batch.rows import BatchRow, Origin
+from vipps_async.not_given import NOT_GIVEN, NotGiven
+
+__all__ = ["ReportRow", "Totals", "Worklist"]
+
+#: Rows in one statement and one page.
+_PAGE = 500
+
+_SCHEMA = """
+CREATE TABLE rows (
+    number INTEGER PRIMARY KEY, line INTEGER NOT NULL, order_id TEXT NOT NULL, amount INTEGER, text TEXT NOT NULL,
+    reference TEXT, flaw TEXT, outcome TEXT, moved INTEGER, time TEXT, key TEXT, code TEXT, reason TEXT
+)
+"""
+#: What a `BatchRow` is made from.
+_ROW = "number, line, order_id, amount, text, reference"
+#: All rows with one reference, but for the first of them.
+_SAME_REFERENCE = """
+SELECT later.number, first.line FROM (
+    SELECT reference, min(number) AS number FROM rows WHERE flaw IS NULL AND reference IS NOT NULL
+    GROUP BY reference HAVING count(*) > 1
+) AS twice JOIN rows AS first ON first.number = twice.number
+JOIN rows AS later ON later.reference = twice.reference AND later.number > first.number AND later.flaw IS NULL
+"""
+#: The same for rows that have none and are alike in everything.
+_SAME_CONTENT = """
+SELECT later.number, first.line FROM (
+    SELECT order_id, amount, text, min(number) AS number FROM rows WHERE flaw IS NULL AND reference IS NULL
+    GROUP BY order_id, amount, text HAVING count(*) > 1
+) AS twice JOIN rows AS first ON first.number = twice.number
+JOIN rows AS later ON later.order_id = twice.order_id AND later.amount IS twice.amount AND later.text = twice.text
+AND later.number > first.number AND later.flaw IS NULL AND later.reference IS NULL
+"""
+
+
+@frozen(kw_only=True)
+class ReportRow:
+    """One row of the file and what became of it."""
+
+    line: int
+    order_id: str
+    #: Øre as asked; None: all that was left, or no amount.
+    amount: int | None
+    transaction_text: str
+    reference: str | None
+    #: What is wrong with the row itself; then it was not sent.
+    flaw: str | None
+    #: None: it was not begun.
+    outcome: RowOutcome | None
+    #: Øre that moved.
+    moved: int | None
+    time: str | None
+    idempotency_key: str | None
+    reason: str
+
+
+@frozen(kw_only=True)
+class Totals:
+    """The sums of a batch."""
+
+    rows: int
+    bad: int
+    #: How many rows ended each way; those that never came up count as NOT_BEGUN.
+    outcomes: dict[RowOutcome, int]
+    #: Øre that moved, by outcome.
+    moved: dict[RowOutcome, int]
+    #: How many rows were refused, by Vipps' code or, where there is none, the name of the error.
+    refusals: dict[str, int]
+
+
+class Worklist:
+    """The rows of one file. Every method blocks for a moment and may be called from any thread."""
+
+    def __init__(self) -> None:
+        # The empty name: a file without a name, which only this connection knows, and which goes when it goes. SQLite
+        # keeps some MB of it in memory and puts the rest on the disk.
+        self._database = sqlite3.connect("", isolation_level=None, check_same_thread=False)
+        self._lock = threading.Lock()
+        for pragma in ("journal_mode = OFF", "synchronous = OFF", "temp_store = FILE"):
+            self._database.execute(f"PRAGMA {pragma}")
+        self._database.execute(_SCHEMA)
+        #: The SHA-256 of the file, once it is loaded.
+        self.digest = ""
+        self._reader: FileReader | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._database.close()
+
+    def load(self, stream: BinaryIO, layout: Layout, *, given_up: Callable[[], bool] = lambda: False) -> None:
+        """Read and check a whole file.
+
+        Args:
+            stream: the file from its beginning.
+            layout: what is known of it.
+            given_up: asked now and then whether nobody waits for it any more.
+
+        Raises:
+            BatchFileError: the file as a whole cannot be read.
+            OSError: it cannot be read from the disk.
+        """
+        reader = FileReader(stream, layout)
+        values: list[tuple[object, ...]] = []
+        for row in reader.rows():
+            values.append(_values(row))
+            if len(values) == _PAGE:
+                self._insert(values)
+                values = []
+                if given_up():
+                    return
+        self._insert(values)
+        self.digest = reader.digest
+        self._refuse_repetitions()
+
+    def _insert(self, values: Sequence[tuple[object, ...]]) -> None:
+        statement = "INSERT INTO rows (number, line, order_id, amount, text, reference, flaw) VALUES (?,?,?,?,?,?,?)"
+        self._many(statement, values)
+
+    def _refuse_repetitions(self) -> None:
+        with self._lock:
+            self._database.execute("CREATE INDEX by_reference ON rows (reference) WHERE reference IS NOT NULL")
+            self._database.execute("CREATE INDEX by_content ON rows (order_id, amount, text) WHERE reference IS NULL")
+            same_reference = self._database.execute(_SAME_REFERENCE).fetchall()
+            same_content = self._database.execute(_SAME_CONTENT).fetchall()
+        statement = "UPDATE rows SET flaw = ? WHERE number = ?"
+        self._many(statement, [(f"the same reference as in line {line}", number) for number, line in same_reference])
+        same = "the same as line {}: if both are meant, give each a reference of its own"
+        self._many(statement, [(same.format(line), number) for number, line in same_content])
+
+    # --- the work --------------------------------------------------------------------------------------------------
+
+    def rows(self) -> Iterator[BatchRow]:
+        """Go through the good rows that have not ended for good, in the file's order."""
+        final = ", ".join(f"'{outcome.value}'" for outcome in RowOutcome if outcome.is_final)
+        where = f"flaw IS NULL AND (outcome IS NULL OR outcome NOT IN ({final}))"
+        return map(self._row, self._pages(_ROW, where))
+
+    def first_without_reference(self, limit: int) -> list[BatchRow]:
+        """Return the first good rows that have no reference."""
+        pages = self._pages(_ROW, "flaw IS NULL AND reference IS NULL")
+        return [self._row(values) for values in itertools.islice(pages, limit)]
+
+    def _row(self, values: tuple[int, int, str, int | None, str, str | None]) -> BatchRow:
+        number, line, order_id, amount, text, reference = values
+        return BatchRow(
+            order_id=order_id,
+            transaction_text=text,
+            amount=NOT_GIVEN if amount is None else amount,
+            reference=reference,
+            origin=Origin(digest=self.digest, number=number, line=line),
+        )
+
+    def save(self, results: Iterable[RowResult]) -> None:
+        """Note what became of rows that `rows` gave."""
+        # What this very run could not finish at once, and found finished later, was done in this run.
+        statement = (
+            "UPDATE rows SET outcome = CASE WHEN ? = 'done before' AND outcome IS NOT NULL THEN 'done' ELSE ? END, "
+            "moved = ?, time = ?, key = ?, code = ?, reason = ? WHERE number = ?"
+        )
+        self._many(statement, [_result_values(result) for result in results])
+
+    def repeated_orders(self) -> frozenset[str]:
+        """Return the orders that several good rows are about."""
+        statement = "SELECT order_id FROM rows WHERE flaw IS NULL GROUP BY order_id HAVING count(*) > 1"
+        return frozenset(order_id for (order_id,) in self._all(statement))
+
+    # --- the outcome -----------------------------------------------------------------------------------------------
+
+    def bad_rows(self, limit: int) -> list[tuple[int, str, str]]:
+        """Return the first bad rows: line, order id as far as it could be read, and reason."""
+        statement = "SELECT line, order_id, flaw FROM rows WHERE flaw IS NOT NULL ORDER BY number LIMIT ?"
+        return self._all(statement, (limit,))
+
+    def totals(self) -> Totals:
+        """Add everything up."""
+        bad, rows = self._all("SELECT count(flaw), count(*) FROM rows")[0]
+        outcomes: dict[RowOutcome, int] = {}
+        moved: dict[RowOutcome, int] = {}
+        statement = (
+            "SELECT coalesce(outcome, 'not begun'), count(*), coalesce(sum(moved), 0) FROM rows WHERE flaw IS NULL "
+            "GROUP BY 1"
+        )
+        for name, count, total in self._all(statement):
+            outcomes[RowOutcome(name)], moved[RowOutcome(name)] = count, total
+        codes = "SELECT code, count(*) FROM rows WHERE outcome = 'refused' GROUP BY code ORDER BY 2 DESC"
+        return Totals(rows=rows, bad=bad, outcomes=outcomes, moved=moved, refusals=dict(self._all(codes)))
+
+    def report(self) -> Iterator[ReportRow]:
+        """Go through all rows, bad ones included, in the file's order."""
+        columns = "number, line, order_id, amount, text, reference, flaw, outcome, moved, time, key, reason"
+        for _, line, order_id, amount, text, reference, flaw, outcome, moved, time, key, reason in self._pages(
+            columns, "TRUE"
+        ):
+            yield ReportRow(
+                line=line,
+                order_id=order_id,
+                amount=amount,
+                transaction_text=text,
+                reference=reference,
+                flaw=flaw,
+                outcome=None if outcome is None else RowOutcome(outcome),
+                moved=moved,
+                time=time,
+                idempotency_key=key,
+                reason=reason or "",
+            )
+
+    # --- the database ----------------------------------------------------------------------------------------------
+
+    def _pages(self, columns: str, where: str) -> Iterator[Any]:
+        statement = f"SELECT {columns} FROM rows WHERE {where} AND number > ? ORDER BY number LIMIT ?"  # noqa: S608 - constants only
+        after = 0
+        while page := self._all(statement, (after, _PAGE)):
+            yield from page
+            after = page[-1][0]
+
+    def _all(self, statement: str, values: Sequence[object] = ()) -> list[Any]:
+        with self._lock:
+            return self._database.execute(statement, values).fetchall()
+
+    def _many(self, statement: str, values: Sequence[Sequence[object]]) -> None:
+        if not values:
+            return
+        with self._lock:
+            self._database.execute("BEGIN")
+            self._database.executemany(statement, values)
+            self._database.execute("COMMIT")
+
+
+def _values(row: GoodRow | BadRow) -> tuple[object, ...]:
+    if isinstance(row, BadRow):
+        return (row.number, row.line, row.order_id, None, "", None, row.reason)
+    amount = None if isinstance(row.amount, NotGiven) else row.amount
+    return (row.number, row.line, row.order_id, amount, row.transaction_text, row.reference, None)
+
+
+def _result_values(result: RowResult) -> tuple[object, ...]:
+    assert result.row.origin is not None  # noqa: S101 - `rows` has given it one
+    return (
+        result.outcome.value,
+        result.outcome.value,
+        result.amount,
+        None if result.time is None else _utc(result.time),
+        result.idempotency_key,
+        result.code or None,
+        result.reason or None,
+        result.row.origin.number,
+    )
+
+
+def _utc(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,308 @@
+"""`vipps-async batch`: captures, refunds or cancels what a file says, and tells the truth about every row."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import hashlib
+import math
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+import orjson
+from attrs import frozen
+
+from vipps_async.batch.amounts import Unit
+from vipps_async.batch.job import BatchJob, JobOptions, check_same_file, take_over
+from vipps_async.batch.many import DEFAULT_CONCURRENCY, MOST_AT_ONCE
+from vipps_async.batch.reading import BatchFileError, FileFormat, Layout
+from vipps_async.batch.report import write_report
+from vipps_async.batch.results import RowOutcome
+from vipps_async.batch.rows import BatchOperation
+from vipps_async.batch.worklist import Totals, Worklist
+from vipps_async.cli.batch_display import shown, summary, summary_json
+from vipps_async.config import Environment, Settings
+from vipps_async.errors import TransportError, VippsError
+from vipps_async.journals import SqliteJournal
+from vipps_async.session import VippsSession
+
+if TYPE_CHECKING:
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse has no public name for it
+
+__all__ = ["add_command"]
+
+#: Exit statuses: everything done, some rows not, usage or input, some rows of unknown outcome, ended by Ctrl-C.
+_ALL, _SOME_REFUSED, _INPUT, _SOME_UNKNOWN, _INTERRUPTED = 0, 1, 2, 3, 130
+#: Bad rows that are shown on the screen; the report has all of them.
+_MOST_SHOWN = 20
+_STDIN = "-"
+
+
+def add_command(commands: Commands) -> None:
+    """Add `batch capture`, `batch refund` and `batch cancel` to the command line."""
+    parser = commands.add_parser(
+        "batch",
+        help="capture, refund or cancel the payments in a file",
+        description="Carries out what a file says, each row once, however often it is interrupted and run again.",
+    )
+    actions = parser.add_subparsers(title="actions", required=True, metavar="ACTION")
+    for operation in BatchOperation:
+        _add_action(actions, operation)
+
+
+def _add_action(actions: Commands, operation: BatchOperation) -> None:
+    parser = actions.add_parser(
+        operation.value,
+        help=f"{operation.value} the payments in a file",
+        description=f"Reads a CSV or JSON Lines file and will {operation.value} each row, for the sales unit of the "
+        f"VIPPS_ variables. Exit status 0: all {operation.done}; 1: some refused or not done; 3: some of unknown "
+        "outcome; 2: usage or input, and nothing was sent; 130: ended by Ctrl-C. Run it again to go on.",
+    )
+    parser.add_argument("file", metavar="FILE", help="the file, or - for standard input")
+    parser.add_argument("--format", type=FileFormat, metavar="csv|jsonl", help="how it is written (found out)")
+    parser.add_argument("--journal", type=Path, metavar="PATH", help="where it is noted (default: beside the file)")
+    parser.add_argument("--report", type=Path, metavar="PATH", help="a line for each row, .csv or .jsonl")
+    parser.add_argument("--transaction-text", metavar="TEXT", help="for all rows of a file without such a column")
+    parser.add_argument("--skip-invalid", action="store_true", help="go on without rows that are invalid")
+    parser.add_argument(
+        "--concurrency", type=_concurrency, default=DEFAULT_CONCURRENCY, metavar="N", help="most at once (%(default)s)"
+    )
+    parser.add_argument("--rate", type=_rate, metavar="N", help="most rows a second (as many as Vipps takes)")
+    parser.add_argument("--dry-run", action="store_true", help="ask details and say what would happen; change nothing")
+    parser.add_argument("--json", action="store_true", help="the sums as one JSON object, and no progress")
+    if operation is BatchOperation.CANCEL:
+        parser.add_argument(
+            "--release-remaining", action="store_true", help="also release the rest of partly captured payments"
+        )
+        parser.set_defaults(unit=Unit.ORE, even_if_changed=True)
+    else:
+        parser.add_argument(
+            "--unit", type=Unit, default=Unit.ORE, metavar="ore|nok", help="what amounts are counted in (ore)"
+        )
+        parser.add_argument(
+            "--even-if-changed",
+            action="store_true",
+            help="go on although the journal shows that the file was another one before",
+        )
+        parser.set_defaults(release_remaining=False)
+    parser.set_defaults(run=_run, operation=operation, refuse_usage=parser.error)
+
+
+def _concurrency(text: str) -> int:
+    number = int(text)
+    if not 1 <= number <= MOST_AT_ONCE:
+        raise argparse.ArgumentTypeError(f"{text} is not from 1 to {MOST_AT_ONCE}")
+    return number
+
+
+def _rate(text: str) -> float:
+    number = float(text)
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is no positive number")
+    return number
+
+
+async def _run(options: argparse.Namespace) -> int:
+    if options.file == _STDIN and options.journal is None and not options.dry_run:
+        options.refuse_usage("standard input has no place beside which to keep the journal: give --journal")
+    try:
+        with Worklist() as worklist:
+            return await _Command(options, worklist).run()
+    except (VippsError, OSError) as error:
+        print(f"vipps-async: {error}", file=sys.stderr)
+        return _INPUT
+
+
+@frozen
+class _Command:
+    options: argparse.Namespace
+    worklist: Worklist
+
+    async def run(self) -> int:
+        """Check the file, run it, write the report, and tell the exit status."""
+        options, operation = self.options, self.options.operation
+        layout = Layout(
+            operation=operation, format=self._format(), unit=options.unit, transaction_text=options.transaction_text
+        )
+        await self._load(layout)
+        totals = await asyncio.to_thread(self.worklist.totals)
+        if totals.bad:
+            self._say_what_is_bad(totals)
+            if not options.skip_invalid:
+                await self._report()
+                print(
+                    "Nothing was sent. Correct the file, or go on without these rows: --skip-invalid", file=sys.stderr
+                )
+                return _INPUT
+        environment = Settings.from_env(os.environ).environment
+        journal = None if options.dry_run else SqliteJournal(self._journal_path(environment))
+        session = VippsSession.from_env(journal=journal)
+        if journal is None:
+            async with session:
+                return await self._carry_out(session)
+        await journal.open()
+        try:
+            # The file has one owner at a time, and that is this process now: whoever had something in hand has ended.
+            await take_over(journal)
+            if not options.even_if_changed:
+                await check_same_file(journal, self.worklist, session, operation)
+            async with session:
+                return await self._carry_out(session)
+        finally:
+            await journal.aclose()
+
+    # --- before ----------------------------------------------------------------------------------------------------
+
+    def _format(self) -> FileFormat | None:
+        if self.options.format is None and self.options.file != _STDIN:
+            suffix = Path(self.options.file).suffix.lower()
+            return {".csv": FileFormat.CSV, ".jsonl": FileFormat.JSONL, ".ndjson": FileFormat.JSONL}.get(suffix)
+        found: FileFormat | None = self.options.format
+        return found
+
+    async def _load(self, layout: Layout) -> None:
+        cancelled = False
+
+        def load() -> None:
+            with self._opened() as stream:
+                self.worklist.load(stream, layout, given_up=lambda: cancelled)
+            # A file that is still being written, or copied here, looks whole at every moment.
+            if self.options.file != _STDIN and not cancelled and _digest(self.options.file) != self.worklist.digest:
+                raise BatchFileError("the file changed while it was read", advice="wait until it is written, then run")
+
+        try:
+            await asyncio.to_thread(load)
+        except asyncio.CancelledError:
+            cancelled = True
+            raise
+
+    @contextlib.contextmanager
+    def _opened(self) -> Iterator[BinaryIO]:
+        if self.options.file == _STDIN:
+            yield sys.stdin.buffer
+            return
+        with Path(self.options.file).open("rb") as stream:
+            yield stream
+
+    def _say_what_is_bad(self, totals: Totals) -> None:
+        for line, order_id, flaw in self.worklist.bad_rows(_MOST_SHOWN):
+            print(f"line {line}: {order_id + ': ' if order_id else ''}{flaw}", file=sys.stderr)
+        if totals.bad > _MOST_SHOWN:
+            more = f"... and {totals.bad - _MOST_SHOWN:,} more"
+            print(f"{more}; --report lists them all." if self.options.report is None else more, file=sys.stderr)
+        print(f"{totals.bad:,} of {totals.rows:,} rows are invalid.", file=sys.stderr)
+
+    def _journal_path(self, environment: Environment) -> Path:
+        if self.options.journal is not None:
+            path: Path = self.options.journal
+            return path
+        # Not the same one for play money and for real money: what is done in one is not done in the other.
+        test = "" if environment is Environment.PRODUCTION else ".test"
+        return Path(f"{self.options.file}{test}.journal.db")
+
+    # --- the run ---------------------------------------------------------------------------------------------------
+
+    async def _carry_out(self, session: VippsSession) -> int:
+        options, operation = self.options, self.options.operation
+        stop = asyncio.Event()
+        job = BatchJob(
+            session,
+            self.worklist,
+            JobOptions(
+                operation=operation,
+                concurrency=options.concurrency,
+                rate=options.rate,
+                should_release_remaining_funds=options.release_remaining,
+                preview=options.dry_run,
+            ),
+            stop=stop,
+        )
+        self._say(
+            f"{'Looking at' if options.dry_run else 'To be ' + operation.done}: {options.file}, for sales unit "
+            f"{session.merchant_serial_number} in the {session.environment.value} environment."
+        )
+        failure, cut_short = "", False
+        try:
+            async with shown(job.progress, operation, quiet=options.json, preview=options.dry_run):
+                with _signals(stop):
+                    await job.run()
+        except TransportError as error:
+            failure = str(error)
+        except VippsError:
+            await self._report()
+            raise
+        except asyncio.CancelledError:
+            # Our own doing, in `_signals`: what is left to do is to say where it stands.
+            cut_short = True
+            if (task := asyncio.current_task()) is not None:
+                task.uncancel()
+        totals = await asyncio.to_thread(self.worklist.totals)
+        await self._report()
+        self._say_how_it_ended(totals, failure, stopped=stop.is_set(), cut_short=cut_short)
+        return _INTERRUPTED if stop.is_set() else _status(totals)
+
+    def _say_how_it_ended(self, totals: Totals, failure: str, *, stopped: bool, cut_short: bool) -> None:
+        options = self.options
+        if options.json:
+            print(orjson.dumps(summary_json(totals, options.operation)).decode())
+        else:
+            print(summary(totals, options.operation, preview=options.dry_run))
+        if failure:
+            print(f"vipps-async: {failure}", file=sys.stderr)
+        if cut_short:
+            print("Ended in the middle of it: what was on its way is noted, and settled next time.", file=sys.stderr)
+        if stopped or failure or not all(outcome.is_final for outcome in totals.outcomes):
+            print("To go on, run the same command again: what is done is not done twice.", file=sys.stderr)
+
+    async def _report(self) -> None:
+        options = self.options
+        if options.report is None:
+            return
+        kind = FileFormat.JSONL if options.report.suffix.lower() in {".jsonl", ".ndjson"} else FileFormat.CSV
+        await asyncio.to_thread(
+            write_report, options.report, self.worklist.report(), options.operation, kind, preview=options.dry_run
+        )
+        self._say(f"Report: {options.report}")
+
+    def _say(self, text: str) -> None:
+        if not self.options.json:
+            print(text, file=sys.stderr)
+
+
+def _digest(path: str) -> str:
+    with Path(path).open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+@contextlib.contextmanager
+def _signals(stop: asyncio.Event) -> Iterator[None]:
+    """End a run in good order at the first Ctrl-C, and at once at the second one."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+
+    def end() -> None:
+        if stop.is_set():
+            if task is not None:
+                task.cancel()
+            return
+        stop.set()
+        print("\nFinishing what is on its way; Ctrl-C once more ends it at once.", file=sys.stderr)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, end)
+    try:
+        yield
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
+
+
+def _status(totals: Totals) -> int:
+    if totals.outcomes.get(RowOutcome.UNKNOWN):
+        return _SOME_UNKNOWN
+    done = totals.outcomes.get(RowOutcome.DONE, 0) + totals.outcomes.get(RowOutcome.DONE_BEFORE, 0)
+    return _ALL if done == totals.rows else _SOME_REFUSED

@@ -1,0 +1,126 @@
+"""How a batch shows itself: live on a terminal if rich is there, in plain lines elsewhere, and in sums at its end."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+from vipps_async.batch.job import Progress
+from vipps_async.batch.report import outcome_word
+from vipps_async.batch.results import RowOutcome
+from vipps_async.batch.rows import BatchOperation
+from vipps_async.batch.worklist import Totals
+from vipps_async.money import format_nok
+
+__all__ = ["progress_line", "shown", "summary", "summary_json"]
+
+#: Seconds between two looks at the progress: of a live display, and of plain lines in a log.
+_LIVE_EVERY, _LINE_EVERY = 0.25, 5.0
+
+
+@asynccontextmanager
+async def shown(progress: Progress, operation: BatchOperation, *, quiet: bool, preview: bool) -> AsyncIterator[None]:
+    """Show the progress on stderr for as long as this lasts; `quiet` shows nothing."""
+    if quiet:
+        yield
+        return
+    with _screen(progress, operation, preview=preview) as (update, every):
+        ticker = asyncio.create_task(_tick(update, every), name="vipps batch display")
+        try:
+            yield
+        finally:
+            ticker.cancel()
+            await asyncio.wait({ticker})
+            update()
+
+
+async def _tick(update: Callable[[], None], every: float) -> None:
+    while True:
+        await asyncio.sleep(every)
+        update()
+
+
+@contextmanager
+def _screen(
+    progress: Progress, operation: BatchOperation, *, preview: bool
+) -> Iterator[tuple[Callable[[], None], float]]:
+    if sys.stderr.isatty():
+        try:
+            from rich.console import Console  # noqa: PLC0415 - an extra
+            from rich.live import Live  # noqa: PLC0415 - as above
+            from rich.text import Text  # noqa: PLC0415 - as above
+        except ImportError:
+            pass
+        else:
+            with Live(console=Console(stderr=True), auto_refresh=False, transient=True) as live:
+
+                def draw() -> None:
+                    # Text, not markup: a refusal's code comes from outside.
+                    live.update(Text("\n".join(_panel(progress, operation, preview=preview))), refresh=True)
+
+                draw()
+                yield draw, _LIVE_EVERY
+            return
+
+    def line() -> None:
+        print(progress_line(progress, operation, preview=preview), file=sys.stderr)
+
+    yield line, _LINE_EVERY
+
+
+def progress_line(progress: Progress, operation: BatchOperation, *, preview: bool) -> str:
+    """Say on one line how far it has come."""
+    parts = [f"{progress.ended:,} of {progress.rows:,}", f"{progress.rate:,.0f} a second", _left(progress)]
+    if not preview:
+        parts.append(f"{format_nok(progress.moved)} {operation.done}")
+    parts += [
+        f"{outcome_word(outcome, operation, preview=preview)} {count:,}"
+        for outcome, count in progress.outcomes.items()
+        if outcome not in {RowOutcome.DONE, RowOutcome.NOT_BEGUN} and count
+    ]
+    return ", ".join(part for part in parts if part)
+
+
+def _left(progress: Progress) -> str:
+    seconds = progress.seconds_left
+    if seconds is None or progress.ended >= progress.rows:
+        return ""
+    return f"{time.strftime('%H:%M:%S', time.gmtime(min(seconds, 86_399)))} left"
+
+
+def _panel(progress: Progress, operation: BatchOperation, *, preview: bool) -> list[str]:
+    width = 40
+    full = width if not progress.rows else width * progress.ended // progress.rows
+    lines = [f"{'█' * full}{'░' * (width - full)}", progress_line(progress, operation, preview=preview)]
+    lines += [f"  refused, {code or 'no code'}: {count:,}" for code, count in progress.refusals.most_common(8)]
+    return lines
+
+
+def summary(totals: Totals, operation: BatchOperation, *, preview: bool) -> str:
+    """Say at the end what became of the rows."""
+    lines = []
+    for outcome in RowOutcome:
+        if count := totals.outcomes.get(outcome, 0):
+            moved = totals.moved.get(outcome, 0)
+            money = f", {format_nok(moved)}" if moved else ""
+            lines.append(f"{count:>9,} {outcome_word(outcome, operation, preview=preview)}{money}")
+    lines += [f"          {code or 'no code'}: {count:,}" for code, count in totals.refusals.items()]
+    if totals.bad:
+        lines.append(f"{totals.bad:>9,} invalid, not sent")
+    return "\n".join(lines)
+
+
+def summary_json(totals: Totals, operation: BatchOperation) -> dict[str, object]:
+    """The same for machines: sums in øre."""
+    return {
+        "operation": operation.value,
+        "rows": totals.rows,
+        "invalid": totals.bad,
+        "outcomes": {outcome.value: totals.outcomes.get(outcome, 0) for outcome in RowOutcome},
+        "moved": totals.moved.get(RowOutcome.DONE, 0),
+        "moved_before": totals.moved.get(RowOutcome.DONE_BEFORE, 0),
+        "refusals": totals.refusals,
+    }
