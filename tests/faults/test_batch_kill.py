@@ -14,11 +14,15 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import pytest
+
 from tests.batch.shop import MSN, stock_one
 from tests.cli.processes import command, environment
 from vipps_async.journals import Outcome, SqliteJournal
 from vipps_async.sandbox import Fault, State
 from vipps_async.testing import Sandbox
+
+pytestmark = pytest.mark.heavy
 
 #: How much is done and how often it is killed; the long run has 20,000 rows and 20 kills.
 ROWS, KILLS = int(os.environ.get("BATCH_KILL_ROWS", "1500")), int(os.environ.get("BATCH_KILLS", "6"))
