@@ -251,6 +251,8 @@ def _model_reader(cls: type[Any]) -> Callable[[object, object], object]:
 
 # ---- writing ----
 
+_PLAIN = frozenset({str, int, bool})
+
 
 def _write_decimal(value: Decimal) -> orjson.Fragment:
     # As text into the JSON, since a float could not hold it; "f" because JSON readers differ about 1E+2.
@@ -270,7 +272,11 @@ def _model_writer(cls: type[Any]) -> Callable[[Any], dict[str, object]]:
             value = getattr(model, attribute)
             if value is None or value is NOT_GIVEN:
                 continue
-            written[name] = ("Y" if value else "N") if yes_no else _converter.unstructure(value)
+            if yes_no:
+                written[name] = "Y" if value else "N"
+            else:
+                # Most fields are of these already: the converter would look them up just to hand them back.
+                written[name] = value if type(value) in _PLAIN else _converter.unstructure(value)
         return written
 
     return write

@@ -284,7 +284,7 @@ class JournalledRunner:
             note = f"ended by {type(error).__name__}; what it did at Vipps is not known"
             await self._quietly(call, self.release(intent, note, owner=owner))
             raise
-        await self._quietly(call, self.settle(intent, Outcome.DONE, answer_record(call, result), owner=owner))
+        await self._note_done(call, intent, answer_record(call, result), owner)
         return result
 
     async def _look_back(self, call: Call[R], error: VippsError) -> R:
@@ -301,6 +301,16 @@ class JournalledRunner:
         # Absent now is not absent for ever: the earlier attempt may be on its way still.
         text = f"{error.message}; an earlier attempt has no known outcome, and {finding.reason}"
         raise _about(call, OutcomeUnknown(text)) from error
+
+    async def _note_done(self, call: Call[Any], intent: Intent, answer: bytes, owner: str) -> None:
+        settlement = Settlement(outcome=Outcome.DONE, answer=answer, settled_at=self._clock.now())
+        try:
+            if self._journal.try_settle(intent, settlement, owner=owner):
+                return
+        except JournalError as error:
+            self._log.journal_failed(call, error)
+            return
+        await self._quietly(call, self._journal.settle(intent, settlement, owner=owner))
 
     async def _note_failure(self, call: Call[Any], intent: Intent, error: VippsError, owner: str) -> None:
         outcome = outcome_of(error)

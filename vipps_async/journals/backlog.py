@@ -37,6 +37,13 @@ class Backlog:
         """How many outcomes are accepted and not durable."""
         return self._count
 
+    def try_enter(self) -> bool:
+        """Take a place if one is free; tell whether it was."""
+        if self._count >= self._limit:
+            return False
+        self._count += 1
+        return True
+
     async def enter(self) -> None:
         """Take a place, waiting for one if need be.
 

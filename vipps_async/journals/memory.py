@@ -67,6 +67,10 @@ class MemoryJournal:
         """Note the outcome; see `Journal.settle`."""
         self._do(Settle(intent, settlement, owner))
 
+    def try_settle(self, intent: Intent, settlement: Settlement, *, owner: str | None = None) -> bool:  # noqa: ARG002 - the protocol's
+        """See `Journal.try_settle`; here `settle` costs no more."""
+        return False
+
     async def release(self, intent: Intent, *, note: str, owner: str | None = None) -> None:
         """Leave the entry open and end its lease; see `Journal.release`."""
         self._do(Release(intent, clean_note(note), owner))

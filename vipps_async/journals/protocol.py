@@ -22,6 +22,8 @@ def is_storable(text: object) -> bool:
     # PostgreSQL holds no NUL in a text, and neither store a lone surrogate: one such text would fail a whole group.
     if not isinstance(text, str) or "\0" in text:
         return False
+    if text.isascii():
+        return True
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -209,6 +211,17 @@ class Journal(Protocol):
 
         Raises:
             JournalError: the store has failed. The operation itself is not undone by that.
+        """
+        ...
+
+    def try_settle(self, intent: Intent, settlement: Settlement, *, owner: str | None = None) -> bool:
+        """Do what `settle` does if that needs no waiting; cheaper, for the many times when there is room.
+
+        Returns:
+            Whether it was accepted. If not, nothing happened: use `settle`.
+
+        Raises:
+            JournalError: as for `settle`.
         """
         ...
 

@@ -141,6 +141,14 @@ class SqliteJournal:
         """Note the outcome; see `Journal.settle`."""
         await self._queue(Settle(intent, settlement, owner))
 
+    def try_settle(self, intent: Intent, settlement: Settlement, *, owner: str | None = None) -> bool:
+        """Note the outcome if there is room; see `Journal.try_settle`."""
+        run = self._open_run()
+        if not run.backlog.try_enter():
+            return False
+        run.writer.put(Job(works=(Settle(intent, settlement, owner),)))
+        return True
+
     async def release(self, intent: Intent, *, note: str, owner: str | None = None) -> None:
         """Leave the entry open and end its lease; see `Journal.release`."""
         await self._queue(Release(intent, clean_note(note), owner))
