@@ -303,7 +303,7 @@ async def test_an_adopted_aiohttp_session_stays_open_and_as_it_was(sandbox: Sand
             await initiate(vipps)
         assert not own.closed
         assert own.headers == {"X-Of-The-Shop": "private"}
-        async with own.get(f"{sandbox.url}/") as response:
+        async with own.get(f"{sandbox.url}/nowhere") as response:
             assert response.status == 404
     assert not any("X-Of-The-Shop" in request.headers for request in sandbox.requests[:-1])
 

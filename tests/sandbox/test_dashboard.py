@@ -13,6 +13,7 @@ from tests.sandbox.driver import MSN, Merchant, Shop, merchant_at, until
 from vipps_async.sandbox import Fault, SandboxServer, State
 from vipps_async.sandbox import changes as changes_module
 from vipps_async.sandbox import dashboard as dashboard_module
+from vipps_async.sandbox.markup import foreign, tag
 
 ORDER = f"/sandbox/payments/{MSN}/acme-1"
 SWITCHES = "/sandbox/switches"
@@ -378,3 +379,22 @@ async def test_the_files_of_the_pages(merchant: Merchant) -> None:
         assert text
         assert headers["Content-Type"].startswith(kind)
         assert headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_markup_is_escaped_by_default() -> None:
+    """Text becomes markup nowhere but through `tag`, and the repr shows none of it."""
+    made = tag("p", "<b>", 1, None, ["&", foreign("\u202e")], title='"', hidden=False, data_live=True)
+    assert made.markup == '<p title="&quot;" data-live>&lt;b&gt;1&amp;<bdi>[U+202E]</bdi></p>'
+    assert repr(made) == f"<Html of {len(made.markup)} characters>"
+    assert tag("br").markup == "<br>"
+
+
+def test_keepers_can_leave() -> None:
+    """Who does not want to be told any more is not told."""
+    told: list[object] = []
+    changes = changes_module.Changes()
+    forget = changes.keep_with(told.append)
+    changes.note()
+    forget()
+    changes.note()
+    assert told == [None]

@@ -280,3 +280,15 @@ async def test_text_that_is_none_is_refused(merchant: Merchant) -> None:
     assert b" 400 " in (await reader.read()).partition(b"\r\n")[0]
     writer.close()
     assert (await merchant.details("acme-1")).status == 200
+
+
+@pytest.mark.parametrize("cost", ["1e999", "100000000000000000000000000", "-1", "NaN"])
+async def test_a_cost_that_no_number_holds(merchant: Merchant, cost: str) -> None:
+    """Infinite, negative and enormous costs are refused: nobody could be answered with them."""
+    body = merchant.initiation("acme-1")
+    method = {"isDefault": "Y", "shippingCost": 4711, "shippingMethod": "Parcel", "shippingMethodId": "parcel"}
+    body["merchantInfo"] |= {"paymentType": "eComm Express Payment", "consentRemovalPrefix": "https://example.com"}
+    body["merchantInfo"]["staticShippingDetails"] = [method]
+    assert (
+        await merchant.call("POST", "/ecomm/v2/payments", json.dumps(body).replace("4711", cost).encode())
+    ).status == 400

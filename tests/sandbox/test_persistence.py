@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from tests.sandbox.driver import merchant_at, shop
-from vipps_async.sandbox import SandboxServer, SandboxStateError, State
+from vipps_async.sandbox import SandboxClock, SandboxServer, SandboxStateError, State
 from vipps_async.sandbox import state_file as state_module
+from vipps_async.sandbox.orders import OrderBook
 from vipps_async.sandbox.state_file import StateFile
 from vipps_async.sandbox.stored_orders import UnreadableOrderError, read_order
 
@@ -257,3 +258,25 @@ async def test_an_order_that_was_offered_shipping(file: Path) -> None:
     async with _server(file) as sandbox:
         await sandbox.approve("acme-1", shipping_method_id="parcel")
         assert sandbox.payment("acme-1").state is State.RESERVE
+
+
+async def test_an_error_in_the_writer_is_seen(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A writer that ends by a mistake of the sandbox's own makes requests and closing fail, instead of hanging."""
+
+    def broken(order: object) -> bytes:
+        raise LookupError("broken on purpose")
+
+    sandbox = _server(file)
+    await sandbox.start()
+    async with merchant_at(sandbox.url) as merchant:
+        monkeypatch.setattr(state_module, "written_order", broken)
+        assert (await merchant.initiate("acme-1")).status == 500
+    with pytest.raises(LookupError, match="on purpose"):
+        await sandbox.aclose()
+
+
+async def test_a_file_that_was_never_opened() -> None:
+    """Closing it is nothing."""
+    state = StateFile(Path("never"), OrderBook(), SandboxClock())
+    await state.settled()
+    await state.aclose()

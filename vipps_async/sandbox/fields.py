@@ -32,6 +32,8 @@ Check = Callable[[object], str | None]
 
 #: The smallest amount in øre: 1 NOK.
 MINIMUM_AMOUNT = 100
+#: Integers go as signed 32-bit numbers in the vendor's systems.
+MAXIMUM = 2**31
 
 ORDER_ID = re.compile(r"[a-zA-Z0-9-]{1,50}")
 _MSN = re.compile(r"[0-9]{5,6}")
@@ -79,8 +81,7 @@ def boolean(value: object) -> str | None:
 
 def amount(value: object) -> str | None:
     """Check for an amount in øre."""
-    # Up to a signed 32-bit number of øre, as integer amounts go in the vendor's systems.
-    good = isinstance(value, int) and not isinstance(value, bool) and MINIMUM_AMOUNT <= value < 2**31
+    good = isinstance(value, int) and not isinstance(value, bool) and MINIMUM_AMOUNT <= value < MAXIMUM
     return None if good else f"must be an integer of at least {MINIMUM_AMOUNT}"
 
 
@@ -92,13 +93,14 @@ def amount_or_all(value: object) -> str | None:
 
 def cost(value: object) -> str | None:
     """Check for a cost in NOK, which may have decimals."""
-    good = isinstance(value, int | float) and not isinstance(value, bool) and value >= 0
+    good = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < MAXIMUM // 100
     return None if good else "must be a number of NOK, not negative"
 
 
 def integer(value: object) -> str | None:
     """Check for a whole number."""
-    return None if _is_integer(value) else "must be an integer"
+    good = isinstance(value, int) and not isinstance(value, bool) and abs(value) < MAXIMUM
+    return None if good else "must be an integer"
 
 
 def string(value: object) -> str | None:

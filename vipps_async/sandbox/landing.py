@@ -23,7 +23,7 @@ from vipps_async.sandbox.problems import SandboxError
 from vipps_async.sandbox.urls import may_redirect_to
 from vipps_async.sandbox.wallet import Wallet, payer
 
-__all__ = ["LANDING_PATH", "Landing", "app_url", "landing_url"]
+__all__ = ["LANDING_PATH", "Landing", "landing_url"]
 
 #: How people write a Norwegian number: blanks anywhere, and perhaps the country code.
 _NUMBER = re.compile(r"(?:\+47|0047)?([0-9]{8})")
@@ -34,11 +34,6 @@ def landing_url(base: str, order: Order) -> str:
     if order.is_app:
         return f"vippsMT://?token={order.token}"
     return f"{base}{LANDING_PATH}?v=2&token={order.token}"
-
-
-def app_url(base: str, order: Order) -> str:
-    """Return where the app is that a notification or a link opens."""
-    return f"{base}{APP_PATH}?token={order.token}"
 
 
 class Landing:

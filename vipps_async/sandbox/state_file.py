@@ -124,11 +124,16 @@ class StateFile:
         Raises:
             SandboxStateError: it cannot be written.
         """
-        if not self.pending or self._writer is None:
+        writer = self._writer
+        if writer is None or not (self.pending or writer.done()):
             return
         waiter = asyncio.get_running_loop().create_future()
         self._waiting.append(waiter)
         self._wake.set()
+        await asyncio.wait({waiter, writer}, return_when=asyncio.FIRST_COMPLETED)
+        if not waiter.done():
+            # The writer ends only by closing, or by an error that must be seen here.
+            writer.result()
         await waiter
 
     async def aclose(self) -> None:
