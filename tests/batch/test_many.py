@@ -368,7 +368,7 @@ async def test_an_error_of_the_source_comes_after_what_was_read(sandbox: Sandbox
     assert outcomes == [RowOutcome.DONE] * 3
 
 
-@pytest.mark.parametrize("rows", [7, ["a row"], iter(["a row"])], ids=str)
+@pytest.mark.parametrize("rows", [7, ["a row"], iter(["a row"])], ids=["a number", "a list", "an iterator"])
 async def test_what_is_no_row_is_refused(sandbox: Sandbox, rows: Any) -> None:
     """Something else than rows is told, and nothing is sent."""
     async with sandbox.session() as vipps:
