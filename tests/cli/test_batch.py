@@ -218,6 +218,17 @@ async def test_wrong_keys_are_told_once(tmp_path: Path) -> None:
     assert "run the same command again" in done.err
 
 
+async def test_a_report_that_cannot_be_written_hides_nothing(sandbox: Sandbox, tmp_path: Path) -> None:
+    """The money has moved: the sums are told, and the status is not that of a file that was never sent."""
+    stock(sandbox, 2)
+    report = tmp_path / "report.csv"
+    report.mkdir()
+    done = await batch(sandbox, "capture", str(orders(tmp_path, 2)), "--report", str(report))
+    assert done.status == 1
+    assert "2 captured, 20.00 NOK" in done.out
+    assert "The report could not be written" in done.err
+
+
 @pytest.mark.parametrize(
     ("content", "arguments", "words"),
     [
@@ -229,6 +240,7 @@ async def test_wrong_keys_are_told_once(tmp_path: Path) -> None:
         (HEADING + "a,100,x,s\n", ("--rate", "-1"), "is no positive number"),
         (HEADING + "a,100,x,s\n", ("--journal", "/nowhere/j.db"), "journal"),
         (HEADING + "a,100,x,s\n", ("--unit", "eur"), "--unit"),
+        (HEADING + "a,100,x,s\n", ("--report", "/nowhere/report.csv"), "no directory /nowhere"),
         (HEADING + "a,99,x,s\n" * 30, (), "and 10 more; --report lists them all"),
     ],
 )
