@@ -13,6 +13,7 @@ from typing import get_type_hints
 import pytest
 
 import vipps_async
+import vipps_async.batch
 import vipps_async.ecom
 import vipps_async.journals
 import vipps_async.sandbox
@@ -22,6 +23,7 @@ from vipps_async import errors
 
 FRONT_DOORS: list[ModuleType] = [
     vipps_async,
+    vipps_async.batch,
     vipps_async.ecom,
     vipps_async.sandbox,
     vipps_async.testing,

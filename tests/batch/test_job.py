@@ -6,12 +6,11 @@ import asyncio
 import io
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 
 from tests.batch.shop import MSN, stock
-from vipps_async import MemoryJournal, RetryPolicy, SqliteJournal
+from vipps_async import MemoryJournal, RetryPolicy
 from vipps_async.batch import BatchOperation, RowOutcome
 from vipps_async.batch.job import BatchJob, JobOptions, Progress, take_over
 from vipps_async.batch.reading import Layout
@@ -90,9 +89,8 @@ async def test_results_are_kept_when_a_run_is_cancelled(sandbox: Sandbox) -> Non
     assert worklist.totals().outcomes[RowOutcome.DONE] >= 5
 
 
-async def test_leases_of_a_dead_process_are_ended(tmp_path: Path) -> None:
+async def test_leases_of_a_dead_process_are_ended() -> None:
     """What it had in hand can be taken up at once, with a note that an attempt may have been made."""
-    path = tmp_path / "journal.db"
     intent = Intent(
         key="key",
         operation="capture",
@@ -103,17 +101,14 @@ async def test_leases_of_a_dead_process_are_ended(tmp_path: Path) -> None:
         digest="d",
         created_at=datetime.now(UTC),
     )
-    first = SqliteJournal(path)
-    await first.open()
-    await first.begin(intent, owner="dead", lease=3600)
-    await first.aclose()
-    second = SqliteJournal(path)
-    await second.open()
-    assert await take_over(second) == 1
-    assert await take_over(second) == 0
-    (entry,) = [entry async for entry in second.open_entries()]
+    journal = MemoryJournal()
+    await journal.open()
+    await journal.begin(intent, owner="dead", lease=3600)
+    assert await take_over(journal) == 1
+    assert await take_over(journal) == 0
+    (entry,) = [entry async for entry in journal.open_entries()]
     assert (entry.owner, entry.note) == ("", "the process that had it in hand has ended")
-    await second.aclose()
+    await journal.aclose()
 
 
 def test_progress_knows_its_rate_and_what_is_left() -> None:

@@ -16,6 +16,8 @@ import pytest
 
 from tests.batch.shop import MSN, stock, stock_one
 from tests.cli.processes import Finished, command, environment, run
+from vipps_async.cli import batch as batch_command
+from vipps_async.cli.main import main
 from vipps_async.sandbox import Fault
 from vipps_async.testing import Sandbox
 
@@ -216,6 +218,17 @@ async def test_wrong_keys_are_told_once(tmp_path: Path) -> None:
     assert "run the same command again" in done.err
 
 
+async def test_a_report_that_cannot_be_written_hides_nothing(sandbox: Sandbox, tmp_path: Path) -> None:
+    """The money has moved: the sums are told, and the status is not that of a file that was never sent."""
+    stock(sandbox, 2)
+    report = tmp_path / "report.csv"
+    report.mkdir()
+    done = await batch(sandbox, "capture", str(orders(tmp_path, 2)), "--report", str(report))
+    assert done.status == 1
+    assert "2 captured, 20.00 NOK" in done.out
+    assert "The report could not be written" in done.err
+
+
 @pytest.mark.parametrize(
     ("content", "arguments", "words"),
     [
@@ -227,6 +240,7 @@ async def test_wrong_keys_are_told_once(tmp_path: Path) -> None:
         (HEADING + "a,100,x,s\n", ("--rate", "-1"), "is no positive number"),
         (HEADING + "a,100,x,s\n", ("--journal", "/nowhere/j.db"), "journal"),
         (HEADING + "a,100,x,s\n", ("--unit", "eur"), "--unit"),
+        (HEADING + "a,100,x,s\n", ("--report", "/nowhere/report.csv"), "no directory /nowhere"),
         (HEADING + "a,99,x,s\n" * 30, (), "and 10 more; --report lists them all"),
     ],
 )
@@ -242,6 +256,24 @@ async def test_wrong_usage_and_input_is_status_2(
     assert words in done.err
     assert "Traceback" not in done.err
     assert not sandbox.requests
+
+
+def test_a_file_that_changes_while_it_is_read_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A file that is still being copied here looks whole at every moment: it is read, and its digest taken again."""
+    file = orders(tmp_path, 1)
+    grown = batch_command._digest
+
+    def while_it_grows(path: str) -> str:
+        with file.open("a") as stream:
+            stream.write("order-1,1000,Shipped.,s-1\n")
+        return grown(path)
+
+    monkeypatch.setattr(batch_command, "_digest", while_it_grows)
+    assert main(["batch", "capture", str(file)]) == 2
+    assert "the file changed while it was read" in capsys.readouterr().err
+    assert set(os.listdir(tmp_path)) == {"captures.csv"}  # noqa: PTH208 - a name is all that counts
 
 
 async def test_a_journal_in_use_is_left_alone(sandbox: Sandbox, tmp_path: Path) -> None:

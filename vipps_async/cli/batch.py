@@ -27,7 +27,7 @@ from vipps_async.batch.rows import BatchOperation
 from vipps_async.batch.worklist import Totals, Worklist
 from vipps_async.cli.batch_display import shown, summary, summary_json
 from vipps_async.config import Environment, Settings
-from vipps_async.errors import TransportError, VippsError
+from vipps_async.errors import VippsError
 from vipps_async.journals import SqliteJournal
 from vipps_async.session import VippsSession
 
@@ -126,6 +126,8 @@ class _Command:
     async def run(self) -> int:
         """Check the file, run it, write the report, and tell the exit status."""
         options, operation = self.options, self.options.operation
+        if options.report is not None and not options.report.parent.is_dir():
+            raise BatchFileError(f"there is no directory {options.report.parent} for the report")
         layout = Layout(
             operation=operation, format=self._format(), unit=options.unit, transaction_text=options.transaction_text
         )
@@ -231,20 +233,23 @@ class _Command:
             async with shown(job.progress, operation, quiet=options.json, preview=options.dry_run):
                 with _signals(stop):
                     await job.run()
-        except TransportError as error:
+        except VippsError as error:
+            # Vipps does not answer, or the journal fails: what was done until then is told like everything else.
             failure = str(error)
-        except VippsError:
-            await self._report()
-            raise
         except asyncio.CancelledError:
             # Our own doing, in `_signals`: what is left to do is to say where it stands.
             cut_short = True
             if (task := asyncio.current_task()) is not None:
                 task.uncancel()
         totals = await asyncio.to_thread(self.worklist.totals)
-        await self._report()
+        status = _INTERRUPTED if stop.is_set() else _status(totals)
+        try:
+            await self._report()
+        except OSError as error:
+            failure = f"{failure} The report could not be written: {error}".lstrip()
+            status = status or _SOME_REFUSED
         self._say_how_it_ended(totals, failure, stopped=stop.is_set(), cut_short=cut_short)
-        return _INTERRUPTED if stop.is_set() else _status(totals)
+        return status
 
     def _say_how_it_ended(self, totals: Totals, failure: str, *, stopped: bool, cut_short: bool) -> None:
         options = self.options
