@@ -15,6 +15,8 @@ from tests.faults.kill import run_kills
 from tests.journals.material import LONG, all_open, all_recent, intent
 from vipps_async.journals import Outcome, SqliteJournal, Standing
 
+pytestmark = pytest.mark.heavy
+
 _ROOT = Path(__file__).parents[2]
 #: Longer than any child takes, in seconds.
 _PATIENCE = 60
@@ -120,9 +122,6 @@ _IS_TOLD_NOT_SENT = """
 import asyncio, os, signal, sys
 from vipps_async import Credentials, RequestNotSent, RetryPolicy, VippsSession
 from vipps_async.journals import SqliteJournal
-
-pytestmark = pytest.mark.heavy
-
 async def main():
     keys = Credentials(client_id="id", client_secret="secret", subscription_key="key", merchant_serial_number="123456")
     retry = RetryPolicy(attempts=1, deadline=5.0)

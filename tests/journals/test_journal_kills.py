@@ -14,6 +14,8 @@ from tests.journals.children import child
 from tests.journals.material import all_recent
 from vipps_async.journals import PostgresJournal, SqliteJournal
 
+pytestmark = pytest.mark.heavy
+
 #: Enough for a crash in each phase to be likely; the long run has a session of its own.
 KILLS = 5
 
@@ -22,9 +24,6 @@ WORKER = """
 import asyncio, sys
 from tests.journals.material import intent, settlement
 from vipps_async.journals import PostgresJournal, SqliteJournal
-
-pytestmark = pytest.mark.heavy
-
 async def main(kind, place, schema, first):
     journal = SqliteJournal(place) if kind == "sqlite" else PostgresJournal(place, schema=schema)
     await journal.open()
