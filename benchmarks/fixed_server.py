@@ -23,8 +23,9 @@ _HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %
 class _FixedAnswer(asyncio.Protocol):
     """Reads just enough HTTP/1.1 to know where a request ends and which order it is about."""
 
-    def __init__(self) -> None:
+    def __init__(self, answer_time: float) -> None:
         self._waiting = b""
+        self._answer_time = answer_time
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport to answer on."""
@@ -46,19 +47,29 @@ class _FixedAnswer(asyncio.Protocol):
             self._waiting = self._waiting[end + 4 + length :]
             parts = head.split(b" ", 2)[1].split(b"/")
             body = _TOKEN if parts[1].lower() == b"accesstoken" else _CAPTURE % parts[4]
-            self._transport.write(_HEAD % (len(body), body))
+            answer = _HEAD % (len(body), body)
+            if self._answer_time:
+                asyncio.get_running_loop().call_later(self._answer_time, self._transport.write, answer)
+            else:
+                self._transport.write(answer)
 
 
-async def _serve() -> None:
-    server = await asyncio.get_running_loop().create_server(_FixedAnswer, "127.0.0.1", 0)
+async def _serve(answer_time: float) -> None:
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: _FixedAnswer(answer_time), "127.0.0.1", 0)
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
 
 
 @contextlib.contextmanager
-def running() -> Iterator[str]:
-    """Run the server in a process of its own; gives its URL."""
-    with subprocess.Popen([sys.executable, __file__], stdout=subprocess.PIPE, text=True) as process:
+def running(answer_time: float = 0.0) -> Iterator[str]:
+    """Run the server in a process of its own; gives its URL.
+
+    Args:
+        answer_time: how long it takes over each answer, in seconds.
+    """
+    command = [sys.executable, __file__, str(answer_time)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:
             yield f"http://127.0.0.1:{int(process.stdout.readline())}"
@@ -68,4 +79,4 @@ def running() -> Iterator[str]:
 
 if __name__ == "__main__":
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(_serve())
+        asyncio.run(_serve(float(sys.argv[1])))
