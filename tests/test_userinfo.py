@@ -8,6 +8,7 @@ import pytest
 from tests.ecom.scripted_runner import ScriptedRunner
 from vipps_async.core.converter import decode
 from vipps_async.core.operation import Repeat
+from vipps_async.ecom.details import PaymentDetails
 from vipps_async.errors import InvalidInputError
 from vipps_async.userinfo import USERINFO, UserAddress, UserInfo, UserinfoApi
 
@@ -85,3 +86,30 @@ async def test_get_refuses(sub: str) -> None:
     with pytest.raises(InvalidInputError, match="sub"):
         await UserinfoApi(runner).get(sub)
     assert not runner.calls
+
+
+async def test_the_customer_of_an_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Details are asked until they have the customer's id, which comes late, and then what was shared."""
+    monkeypatch.setattr("vipps_async.userinfo._PAUSE", 0.001)
+    info = UserInfo(sub="c06c4afe")
+    runner = ScriptedRunner([PaymentDetails(), PaymentDetails(), PaymentDetails(sub="c06c4afe"), info])
+    assert await UserinfoApi(runner).of_order("acme-1") is info
+    assert [call.operation.name for call in runner.calls] == ["details", "details", "details", "userinfo"]
+
+
+async def test_a_customer_who_has_no_id() -> None:
+    """Without an id within the time-out it ends, after at least one question."""
+    runner = ScriptedRunner([PaymentDetails(), PaymentDetails()])
+    with pytest.raises(TimeoutError, match="acme-1 had no sub"):
+        await UserinfoApi(runner).of_order("acme-1", timeout=0.001)
+    assert runner.calls
+
+
+@pytest.mark.parametrize("given", [("acme/1", 10.0), ("acme-1", 0.0), ("acme-1", float("inf"))])
+async def test_wrong_arguments_about_an_order(given: tuple[str, float]) -> None:
+    """A wrong order id or time-out is refused before anything is asked."""
+    order_id, timeout = given
+    runner = ScriptedRunner()
+    with pytest.raises(InvalidInputError):
+        await UserinfoApi(runner).of_order(order_id, timeout=timeout)
+    assert runner.calls == []

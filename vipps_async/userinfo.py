@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Final
 
 from attrs import field, frozen
 
 from vipps_async.core.converter import json_name
 from vipps_async.core.operation import Call, Operation, Repeat, Runner
-from vipps_async.input_rules import check_sub
+from vipps_async.ecom.operations import ask_details
+from vipps_async.input_rules import check_order_id, check_seconds, check_sub
 
 __all__ = ["USERINFO", "UserAddress", "UserInfo", "UserinfoApi"]
+
+#: Seconds between two questions for a customer's id: well within the 120 a minute that Vipps takes.
+_PAUSE = 1.0
 
 
 @frozen(kw_only=True)
@@ -94,3 +99,31 @@ class UserinfoApi:
         """
         path = USERINFO.path_for(check_sub(sub))
         return await self._runner.run(Call(operation=USERINFO, path=path, confidential=(sub,)))
+
+    async def of_order(self, order_id: str, *, timeout: float = 10.0) -> UserInfo:  # noqa: ASYNC109 - ends between two questions
+        """Read what the customer of a payment agreed to share, also right after the approval.
+
+        The customer's id (`sub`) comes into details some moments to seconds after the customer has accepted, so details
+        are asked at once and then every second until it is there.
+
+        Args:
+            order_id: the payment, initiated with a `scope`.
+            timeout: how long to wait for the id, in seconds.
+
+        Raises:
+            InvalidInputError: an argument breaks a rule; nothing was sent.
+            TimeoutError: details have no `sub`: the payment had no scope, or the customer has not accepted it.
+            OrderNotFoundError: there is no such payment in this sales unit.
+            VippsError: see `vipps_async.errors`.
+        """
+        check_order_id(order_id)
+        loop = asyncio.get_running_loop()
+        end = loop.time() + check_seconds("timeout", timeout)
+        while True:
+            sub = (await self._runner.run(ask_details(order_id))).sub
+            if sub is not None:
+                return await self.get(sub)
+            left = end - loop.time()
+            if left <= 0:
+                raise TimeoutError(f"details of order {order_id} had no sub within {timeout:g} seconds")
+            await asyncio.sleep(min(_PAUSE, left))

@@ -200,6 +200,7 @@ async def test_scope_and_user_info(sandbox: Sandbox, vipps: VippsSession) -> Non
     assert sub is not None
 
     user = await vipps.userinfo.get(sub)
+    assert await vipps.userinfo.of_order(ORDER) == user
     assert user.sub == sub
     assert user.name == "Ola Hansen"
     assert (user.given_name, user.family_name) == ("Ola", "Hansen")
