@@ -165,6 +165,9 @@ def test_whatever_comes_is_answered_as_documented(running: Running, path: str, m
             headers = {**running.headers, "X-Request-Id": uuid.uuid4().hex}
         else:
             headers = {}
+        if honest and path.endswith("/refund"):
+            # The one order that has something to refund: by chance alone it might never be met.
+            order_id = "acme-captured"
         if order_id is not None and "orderId" in case.path_parameters:
             case.path_parameters["orderId"] = order_id
         answer = case.call(base_url=running.url, headers=headers)
