@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 import pytest
 
 from tests.batch.shop import MSN, stock
+from tests.batch.worklists import new_worklist
 from vipps_async import MemoryJournal, RetryPolicy
 from vipps_async.batch import BatchOperation, RowOutcome
 from vipps_async.batch.job import BatchJob, JobOptions, Progress, take_over
@@ -31,7 +32,7 @@ async def sandbox() -> AsyncIterator[Sandbox]:
 
 def worklist_of(count: int) -> Worklist:
     """Capture 10 kroner of each order."""
-    worklist = Worklist()
+    worklist = new_worklist()
     lines = "".join(f"order-{number},1000,Shipped.,s-{number}\n" for number in range(count))
     content = "order_id,amount,transaction_text,reference\n" + lines
     worklist.load(io.BytesIO(content.encode()), Layout(operation=BatchOperation.CAPTURE))

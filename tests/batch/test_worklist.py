@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.batch.worklists import new_worklist
 from vipps_async import CaptureError, ErrorInfo
 from vipps_async.batch import BatchOperation, BatchRow, RowOutcome, RowResult
 from vipps_async.batch.reading import BatchFileError, FileFormat, Layout
@@ -23,7 +24,7 @@ HEADING = "order_id,amount,transaction_text,reference\n"
 
 def loaded(content: str) -> Worklist:
     """A worklist of a CSV file."""
-    worklist = Worklist()
+    worklist = new_worklist()
     worklist.load(io.BytesIO(content.encode()), Layout(operation=CAPTURE))
     return worklist
 
@@ -119,7 +120,7 @@ def test_loading_ends_when_nobody_waits_for_it() -> None:
         asked += 1
         return True
 
-    worklist = Worklist()
+    worklist = new_worklist()
     content = HEADING + "".join(f"a-{number},100,x,s-{number}\n" for number in range(5000))
     worklist.load(io.BytesIO(content.encode()), Layout(operation=CAPTURE), given_up=given_up)
     assert asked == 1
