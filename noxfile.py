@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import nox
@@ -26,7 +27,11 @@ def _group(name: str) -> list[str]:
     return list(nox.project.dependency_groups(PROJECT, name))
 
 
-def _run_tests(session: nox.Session, *install: str, measure: bool = False) -> None:
+#: The tests of what stands on the dependencies; the rest stands on these.
+FOUNDATIONS = ["tests/transports", "tests/core", "tests/ecom", "tests/journals", "tests/sandbox", "tests/end_to_end"]
+
+
+def _run_tests(session: nox.Session, *install: str, measure: bool = False, folders: Sequence[str] = ()) -> None:
     session.install(".[batch,postgres,starlette]", *_group("test"), *install)
     # The pages have a session of their own.
     arguments = session.posargs or ["-n", "auto", "--dist", "worksteal", "--ignore=tests/browser"]
@@ -35,7 +40,7 @@ def _run_tests(session: nox.Session, *install: str, measure: bool = False) -> No
         return
     if not measure:
         # What is heavy runs once, where coverage is measured: it tries our rules, not the interpreter.
-        session.run("pytest", "-m", "not heavy", *arguments)
+        session.run("pytest", "-m", "not heavy", *arguments, *folders)
         return
     session.run("coverage", "erase")
     session.run("coverage", "run", "-m", "pytest", *arguments)
@@ -51,8 +56,8 @@ def tests(session: nox.Session) -> None:
 
 @nox.session(python=PYTHONS[0])
 def oldest(session: nox.Session) -> None:
-    """Run the tests with the oldest supported dependencies."""
-    _run_tests(session, *OLDEST)
+    """Run the tests of the foundations with the oldest supported dependencies."""
+    _run_tests(session, *OLDEST, folders=FOUNDATIONS)
 
 
 @nox.session(python=PYTHONS[0])
