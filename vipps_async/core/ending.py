@@ -9,6 +9,7 @@ from attrs import frozen
 from vipps_async.core.decision import Failure
 from vipps_async.core.error_codes import operation_error
 from vipps_async.core.operation import Finding, NotDone, Operation, Repeat, Undecided
+from vipps_async.core.recorded_refusal import is_about_operation
 from vipps_async.errors import (
     ApiError,
     DuplicateOrderError,
@@ -66,8 +67,9 @@ class Ending:
             if self.finding.final:
                 text = f"Vipps has it on record as failed: {self.finding.reason}"
                 return operation_error(self.operation.name)(text, status=200), error
-            if self.failure is Failure.REFUSED and self.was_sent:
-                # Vipps itself said no to this very call, and its history bears that out.
+            if self.failure is Failure.REFUSED and self.was_sent and is_about_operation(error):
+                # Vipps itself said no to this very operation, and its history bears that out. A refusal of keys or
+                # rights says nothing about an earlier attempt, which may be on its way still.
                 return error, None
         return self._unknown(), error
 
