@@ -91,7 +91,7 @@ class Timeouts:
 
     #: Until the connection stands, waiting for a free one and the TLS handshake included.
     connect: float = field(default=5.0, validator=_positive)
-    #: The longest silence while waiting for the answer.
+    #: The longest silence while waiting for the answer; its headers count as one piece.
     read: float = field(default=15.0, validator=_positive)
     #: The whole attempt.
     total: float = field(default=30.0, validator=_positive)

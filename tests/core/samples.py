@@ -86,7 +86,9 @@ DETAILS: Operation[Facts] = Operation(
     name="details", method="GET", path="/pay/{}/details", result=Facts, repeat=Repeat.SAFE
 )
 QUESTION: Call[Facts] = Call(operation=DETAILS, path=DETAILS.path_for(ORDER), order_id=ORDER)
-VERIFICATION: Verification[Receipt, Facts] = Verification(question=QUESTION, judge=_judge, judge_refusal=_judge_refusal)
+VERIFICATION: Verification[Receipt, Facts] = Verification(
+    make_question=lambda: QUESTION, judge=_judge, judge_refusal=_judge_refusal
+)
 
 
 def call_of(repeat: Repeat, *, ask: bool = True, per_minute: int | None = None, **changes: Any) -> Call[Receipt]:

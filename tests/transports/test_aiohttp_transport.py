@@ -129,17 +129,17 @@ async def test_a_mistake_in_the_program_is_no_failure_of_the_network(own_session
     assert server.requests == []
 
 
-async def test_a_request_whose_headers_go_ahead_never_counts_as_not_sent(own_session: MakeTransport) -> None:
-    """With `Expect` the headers leave before the body is asked for; if that never comes, the outcome is unknown."""
-
-    async def script(connection: Connection) -> None:
-        await connection.read_some()
-        await connection.close()
-
-    async with raw_server(script) as server:
-        with pytest.raises(OutcomeUnknown):
-            await own_session().send(_post(server.url, Expect="100-continue"))
-    assert server.bytes_read > 0
+@pytest.mark.parametrize("adopted", [False, True])
+@pytest.mark.parametrize("name", ["Expect", "expect", "Content-Length", "Transfer-Encoding", "Host", "Connection"])
+async def test_headers_that_frame_a_request_are_refused(
+    own_session: MakeTransport, name: str, *, adopted: bool
+) -> None:
+    """What would make a server read the request otherwise than it was meant is an error before any I/O."""
+    async with raw_server(_answer_all) as server, aiohttp.ClientSession() as session:
+        transport = own_session(session=session if adopted else None)
+        with pytest.raises(InvalidInputError, match="headers"):
+            await transport.send(Request(method="POST", url=server.url, headers={name: "1"}, body=b"{}"))
+    assert server.requests == []
 
 
 # --- answers -------------------------------------------------------------------------------------------------------
@@ -603,11 +603,11 @@ async def test_a_private_authority_and_a_client_certificate_are_honoured(own_ses
 # --- time-outs -----------------------------------------------------------------------------------------------------
 
 
-async def test_time_outs_are_exact_and_each_request_has_its_own(own_session: MakeTransport) -> None:
+async def test_time_outs_over_an_adopted_session_are_exact(own_session: MakeTransport) -> None:
     """Time-outs over 5 seconds are not rounded up, and follow the request."""
     received: list[aiohttp.ClientTimeout] = []
-    async with raw_server(_answer_all) as server:
-        transport = own_session()
+    async with raw_server(_answer_all) as server, aiohttp.ClientSession() as session:
+        transport = own_session(session=session)
         for timeouts in (Timeouts(), Timeouts(connect=1.5, read=7.25, total=9.75)):
             await transport.send(Request(method="GET", url=server.url, headers={}, timeouts=timeouts))
             received.append(transport._client_timeout)

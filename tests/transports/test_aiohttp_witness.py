@@ -12,12 +12,12 @@ from aiohttp.http_writer import StreamWriter
 from multidict import CIMultiDict
 
 from vipps_async.transports import Request
+from vipps_async.transports.aiohttp_adopted import WitnessedBody
 from vipps_async.transports.aiohttp_failures import AnsweredTooEarly
-from vipps_async.transports.aiohttp_transport import _Attempt
 
 
-def _attempt() -> _Attempt:
-    return _Attempt(Request(method="PUT", url="http://h", headers={}, body=b"{}"), replace_headers=False)
+def _attempt() -> WitnessedBody:
+    return WitnessedBody(Request(method="PUT", url="http://h", headers={}, body=b"{}"), replace_headers=False)
 
 
 async def _connection(*, closing: bool = False) -> tuple[ResponseHandler, StreamWriter, Mock]:

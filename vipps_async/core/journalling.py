@@ -32,6 +32,7 @@ from vipps_async.errors import (
 )
 from vipps_async.idempotency_keys import new_idempotency_key
 from vipps_async.journals.protocol import Entry, Intent, Journal, Outcome, Settlement, Standing
+from vipps_async.time_limits import TimeLimits
 
 __all__ = ["JournalledRunner", "answer_record", "outcome_of", "refused_for_good"]
 
@@ -83,6 +84,7 @@ class JournalledRunner:
         self._opened = False
         self._closed = False
         self._owns_journal = False
+        self._limits = TimeLimits()
         self._clock: Clock = pipeline.clock
         self._log: EventLog = pipeline.log
 
@@ -221,7 +223,7 @@ class JournalledRunner:
 
     async def _begin(self, call: Call[Any], intent: Intent, owner: str) -> tuple[Standing, Entry]:
         try:
-            async with asyncio.timeout(self._deadline):
+            with self._limits.within(self._deadline):
                 return await self._journal.begin(intent, owner=owner, lease=self._lease)
         except JournalError as error:
             # A copy: a store may raise the same error for all intents of a failed commit.

@@ -118,12 +118,17 @@ Finding = Done[R] | NotDone | Undecided
 class Verification(Generic[R, A]):
     """How to find out afterwards whether a call took effect: a question, and how to read its answer."""
 
-    #: The read to ask; its operation is SAFE.
-    question: Call[A]
+    #: Makes the read to ask; its operation is SAFE. Hardly any call comes to that.
+    make_question: Callable[[], Call[A]]
     #: Reads the answer.
     judge: Callable[[A], Finding[R]]
     #: Reads a refusal of the question itself; an unknown order may prove that an initiate never arrived.
     judge_refusal: Callable[[ApiError], Finding[R]]
+
+    @property
+    def question(self) -> Call[A]:
+        """The read to ask."""
+        return self.make_question()
 
 
 @frozen(kw_only=True)

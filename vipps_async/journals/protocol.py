@@ -5,9 +5,9 @@ from __future__ import annotations
 import enum
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Protocol
 
-from attrs import Attribute, field, frozen
+from attrs import field, frozen
 
 from vipps_async.errors import InvalidInputError
 
@@ -31,37 +31,19 @@ def is_storable(text: object) -> bool:
     return True
 
 
-def _text(_instance: object, attribute: Attribute[Any], value: object) -> None:
-    if not is_storable(value):
-        raise InvalidInputError(attribute.name, "text without NUL characters and lone surrogates", secret=True)
-
-
-def _filled_text(_instance: object, attribute: Attribute[Any], value: object) -> None:
-    if not value or not is_storable(value):
-        rule = "text that is not empty and has no NUL characters and lone surrogates"
-        raise InvalidInputError(attribute.name, rule, secret=True)
-
-
-def _amount(_instance: object, attribute: Attribute[Any], value: object) -> None:
-    if value is None:
-        return
+def _check_amount(value: object) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _LARGEST_INTEGER:
-        raise InvalidInputError(attribute.name, "whole øre or None", value=value)
+        raise InvalidInputError("amount", "whole øre or None", value=value)
 
 
-def _bytes(_instance: object, attribute: Attribute[Any], value: object) -> None:
+def _check_bytes(name: str, value: object) -> None:
     if not isinstance(value, bytes):
-        raise InvalidInputError(attribute.name, "bytes", secret=True)
+        raise InvalidInputError(name, "bytes", secret=True)
 
 
-def _bytes_or_none(_instance: object, attribute: Attribute[Any], value: object) -> None:
-    if value is not None:
-        _bytes(_instance, attribute, value)
-
-
-def _aware(_instance: object, attribute: Attribute[Any], value: object) -> None:
+def _check_aware(name: str, value: object) -> None:
     if not isinstance(value, datetime) or value.utcoffset() is None:
-        raise InvalidInputError(attribute.name, "an aware datetime", value=value)
+        raise InvalidInputError(name, "an aware datetime", value=value)
 
 
 @frozen(kw_only=True)
@@ -76,21 +58,40 @@ class Intent:
     """
 
     #: The idempotency key; for an operation that has none at Vipps (initiate, cancel) a key made for the journal.
-    key: str = field(validator=_filled_text)
+    key: str
     #: The name of the operation: ``"capture"``, ``"refund"``, ``"cancel"`` or ``"initiate"``.
-    operation: str = field(validator=_filled_text)
-    order_id: str = field(validator=_filled_text)
-    merchant_serial_number: str = field(validator=_filled_text)
+    operation: str
+    order_id: str
+    merchant_serial_number: str
     #: Øre; None: all that remains (or, for a cancel, no amount at all).
-    amount: int | None = field(validator=_amount)
-    transaction_text: str = field(validator=_text)
+    amount: int | None
+    transaction_text: str
     #: SHA-256 of the exact request body, in hexadecimal: what "the same payload" means.
-    digest: str = field(validator=_filled_text)
+    digest: str
     #: The exact request body, so that recovery can send the same bytes again. None where it would hold personal data
     #: (initiate), and then the operation is never sent again by recovery.
-    body: bytes | None = field(default=None, repr=False, validator=_bytes_or_none)
+    body: bytes | None = field(default=None, repr=False)
     #: When it was written; aware, UTC.
-    created_at: datetime = field(validator=_aware)
+    created_at: datetime
+
+    def __attrs_post_init__(self) -> None:
+        # In one piece, since every call that moves money makes one of these.
+        filled = (self.key, self.operation, self.order_id, self.merchant_serial_number, self.digest)
+        texts = (*filled, self.transaction_text)
+        if not all(filled) or not all(map(is_storable, texts)):
+            self._refuse_texts()
+        if self.amount is not None:
+            _check_amount(self.amount)
+        if self.body is not None:
+            _check_bytes("body", self.body)
+        _check_aware("created_at", self.created_at)
+
+    def _refuse_texts(self) -> None:
+        for name in ("key", "operation", "order_id", "merchant_serial_number", "digest"):
+            if not getattr(self, name) or not is_storable(getattr(self, name)):
+                rule = "text that is not empty and has no NUL characters and lone surrogates"
+                raise InvalidInputError(name, rule, secret=True)
+        raise InvalidInputError("transaction_text", "text without NUL characters and lone surrogates", secret=True)
 
     @property
     def identity(self) -> tuple[str, str, str, str]:
@@ -115,9 +116,13 @@ class Settlement:
 
     outcome: Outcome
     #: For DONE: the answer's body as JSON. For REFUSED: the error, as JSON. Free of personal data.
-    answer: bytes = field(default=b"", repr=False, validator=_bytes)
+    answer: bytes = field(default=b"", repr=False)
     #: When it became known; aware, UTC.
-    settled_at: datetime = field(validator=_aware)
+    settled_at: datetime
+
+    def __attrs_post_init__(self) -> None:
+        _check_bytes("answer", self.answer)
+        _check_aware("settled_at", self.settled_at)
 
 
 @frozen(kw_only=True)

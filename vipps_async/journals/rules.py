@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from datetime import datetime, timedelta
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 from vipps_async.errors import InvalidInputError, JournalError
 from vipps_async.journals.protocol import Entry, Intent, Outcome, Settlement, Standing, is_storable
@@ -86,6 +87,12 @@ def checked_hold(owner: str, lease: float) -> timedelta:
     """
     if not owner or not is_storable(owner):
         raise InvalidInputError("owner", "text that is not empty, without NUL characters", value=owner)
+    return _checked_lease(lease)
+
+
+# Typed, as True is no number of seconds; and few, as a session has two.
+@functools.lru_cache(maxsize=64, typed=True)
+def _checked_lease(lease: float) -> timedelta:
     if not _is_number(lease) or not 0 <= lease <= _LONGEST_LEASE:
         raise InvalidInputError("lease", "a number of seconds from 0 to ten years", value=lease)
     return timedelta(seconds=lease)
@@ -171,7 +178,9 @@ def _settle(entry: Entry | None, work: Settle, now: datetime) -> Entry:
         return entry
     if work.settlement.outcome is Outcome.NOT_DONE and work.owner not in {None, entry.owner}:
         return entry
-    return evolve(entry, settlement=work.settlement, note="")
+    return Entry(
+        intent=entry.intent, settlement=work.settlement, owner=entry.owner, lease_until=entry.lease_until, note=""
+    )
 
 
 def _release(entry: Entry | None, work: Release, now: datetime) -> Entry | None:

@@ -24,11 +24,19 @@ from vipps_async.config import Timeouts
 from vipps_async.errors import OutcomeUnknown, RequestNotSent
 from vipps_async.transports.content_coding import UnreadableAnswer
 
-__all__ = ["FAILURES", "AnsweredTooEarly", "Circumstances", "translated"]
+__all__ = ["FAILURES", "AnsweredTooEarly", "Circumstances", "NotResent", "translated"]
 
 
 class AnsweredTooEarly(Exception):  # noqa: N818 - the name states the fact
     """Bytes came over a connection before the request was written to it: they answer something else."""
+
+
+class NotResent(Exception):  # noqa: N818 - the name states the fact
+    """Carries an error past aiohttp's resending of idempotent methods, which looks for its own classes only."""
+
+    def __init__(self, error: aiohttp.ClientError) -> None:
+        super().__init__()
+        self.error = error
 
 
 #: All that aiohttp may raise because an exchange failed; anything else is a mistake in a program and passes through.
@@ -41,6 +49,7 @@ FAILURES = (
     UnicodeError,
     UnreadableAnswer,
     AnsweredTooEarly,
+    NotResent,
 )
 
 
@@ -68,7 +77,7 @@ def translated(error: Exception, circumstances: Circumstances) -> RequestNotSent
     """Say what a failure means for the request. The error itself is stripped of all it quotes, as it becomes a cause.
 
     Args:
-        error: one of FAILURES.
+        error: one of FAILURES; of a `NotResent`, what it carries.
         circumstances: what was known when it was raised.
     """
     message = _words(error, circumstances)

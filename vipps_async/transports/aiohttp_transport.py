@@ -5,42 +5,25 @@ from __future__ import annotations
 import asyncio
 import math
 import ssl
-from collections.abc import Iterable
-from http.cookies import SimpleCookie
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
-from aiohttp import hdrs
-from aiohttp.abc import AbstractStreamWriter
-from aiohttp.client_proto import ResponseHandler
-from aiohttp.http_writer import StreamWriter
-from multidict import CIMultiDict
 from yarl import URL
 
 from vipps_async.config import Timeouts
 from vipps_async.errors import ConfigurationError, InvalidInputError
-from vipps_async.transports.aiohttp_failures import FAILURES, AnsweredTooEarly, Circumstances, translated
-from vipps_async.transports.content_coding import UnreadableAnswer, decoded
-from vipps_async.transports.protocol import MAX_RESPONSE_BYTES, Request, Response
+from vipps_async.time_limits import TimeLimits
+from vipps_async.transports import aiohttp_adopted, aiohttp_one_write
+from vipps_async.transports.aiohttp_adopted import AUTO_HEADERS, LeanRequest
+from vipps_async.transports.aiohttp_answer import BOUNDS
+from vipps_async.transports.aiohttp_location import Locations
+from vipps_async.transports.aiohttp_one_write import OneWriteRequest
+from vipps_async.transports.protocol import Request, Response
 
 __all__ = ["AiohttpTransport"]
 
 #: Connections of a session of our own: aiohttp's own default, far more than a shop keeps busy.
 _DEFAULT_LIMIT = 100
-
-#: aiohttp's default buffer, in bytes; an adopted session could have one that outgrows MAX_RESPONSE_BYTES.
-_READ_BUFFER = 64 * 1024
-
-#: aiohttp's default bounds of a status or header line, in bytes, for the same reason.
-_MAX_LINE = 8190
-
-#: Headers that aiohttp adds by itself unless told not to; a request is sent with its own headers only.
-_AUTO_HEADERS = frozenset({hdrs.ACCEPT, hdrs.ACCEPT_ENCODING, hdrs.CONTENT_TYPE, hdrs.USER_AGENT})
-
-_NO_AUTO_HEADERS: CIMultiDict[None] = CIMultiDict((name, None) for name in _AUTO_HEADERS)
-
-#: Methods whose requests say nothing about a length when they have no body (RFC 9110 8.6).
-_WITHOUT_LENGTH = frozenset({hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS, hdrs.METH_TRACE, hdrs.METH_DELETE})
 
 
 class AiohttpTransport:
@@ -96,6 +79,10 @@ class AiohttpTransport:
         self._limit = limit or _DEFAULT_LIMIT
         self._proxy = None if proxy is None else _proxy_url(proxy)
         self._trust_env = trust_env and proxy is None
+        #: Whether nothing stands between a request and its connection: no proxy, and nobody else's session.
+        self._is_plain = session is None and proxy is None and not trust_env
+        self._locations = Locations()
+        self._limits = TimeLimits()
         self._environment_proxies: dict[tuple[str, str, int | None], URL | None] = {}
         self._ssl: ssl.SSLContext | bool = True if ssl_context is None else ssl_context
         # None until the first request. A session knows its loop from the start, but has no public word for it.
@@ -112,51 +99,29 @@ class AiohttpTransport:
             vipps_async.errors.OutcomeUnknown: anything else that kept a whole answer from coming back.
             vipps_async.errors.ConfigurationError: the transport or its session is closed, or was opened in another
                 event loop; before any I/O.
-            vipps_async.errors.InvalidInputError: the URL is no absolute http or https URL; before any I/O.
+            vipps_async.errors.InvalidInputError: the URL is no absolute http or https URL, or a header cannot be sent;
+                before any I/O.
             asyncio.CancelledError: the calling task was cancelled; the transport stays usable.
 
-        A request with `Expect` is sent with its headers first, so its failure always counts as unknown.
+        Headers that frame a request (`Content-Length`, `Expect`, `Host` and the like) are the transport's own, and
+        refused.
         """
         session = self._session_in_this_loop()
-        url = _checked_url(request.url)
-        proxy = self._environment_proxy(url) if self._trust_env else self._proxy
+        location = self._locations.of(request.url)
+        if self._is_plain:
+            return await aiohttp_one_write.exchange(session, request, location, limits=self._limits, verify=self._ssl)
         if request.timeouts is not self._timeouts:
             self._timeouts = request.timeouts
             self._client_timeout = _client_timeout(request.timeouts)
-        attempt = _Attempt(request, replace_headers=self._adopted is not None)
-        response: aiohttp.ClientResponse | None = None
-        try:
-            response = await session.request(
-                request.method,
-                url,
-                data=attempt,
-                # Headers of an adopted session would mix with these; see _Attempt.guard.
-                headers=None if attempt.replace_headers else request.headers,
-                # A session of our own has been told once.
-                skip_auto_headers=_AUTO_HEADERS if attempt.replace_headers else None,
-                allow_redirects=False,
-                raise_for_status=False,
-                # Decompressed here, as aiohttp before 3.13 lets a small body grow without bounds.
-                auto_decompress=False,
-                timeout=self._client_timeout,
-                ssl=self._ssl,
-                proxy=proxy,
-                read_bufsize=_READ_BUFFER,
-                max_line_size=_MAX_LINE,
-                max_field_size=_MAX_LINE,
-                # aiohttp never resends a POST, so the session of our own needs no guard for it.
-                middlewares=(attempt.guard,) if attempt.replace_headers or request.method != "POST" else (),
-            )
-            return await _answer(response, attempt)
-        except _NotResent as held:
-            raise translated(held.error, _circumstances(request, url, proxy, attempt, response)) from held.error
-        except FAILURES as error:
-            raise translated(error, _circumstances(request, url, proxy, attempt, response)) from error
-        finally:
-            # From here on the witness's word is final: nothing may be written any more.
-            attempt.over = True
-            if response is not None and not response.closed:
-                response.close()
+        return await aiohttp_adopted.exchange(
+            session,
+            request,
+            location,
+            is_own=self._adopted is None,
+            proxy=self._environment_proxy(location.url) if self._trust_env else self._proxy,
+            timeout=self._client_timeout,
+            verify=self._ssl,
+        )
 
     async def aclose(self) -> None:
         """Close the connections; an adopted session is left alone. Safe to call twice.
@@ -181,8 +146,11 @@ class AiohttpTransport:
             session = self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=self._limit),
                 cookie_jar=aiohttp.DummyCookieJar(),
-                skip_auto_headers=_AUTO_HEADERS,
-                request_class=_LeanRequest,
+                skip_auto_headers=AUTO_HEADERS,
+                request_class=OneWriteRequest if self._is_plain else LeanRequest,
+                # Decompressed by us, as aiohttp before 3.13 lets a small body grow without bounds.
+                auto_decompress=False,
+                **BOUNDS,
             )
         elif session.closed:
             raise ConfigurationError(
@@ -206,148 +174,6 @@ class AiohttpTransport:
                 found = None
             self._environment_proxies[key] = _proxy_url(found) if found else None
         return self._environment_proxies[key]
-
-
-class _LeanRequest(aiohttp.ClientRequest):
-    """Spares each request the copying of its headers by which aiohttp finds out that it has none to add.
-
-    Where a version of aiohttp does not call this method, `skip_auto_headers` of the session does the same work.
-    """
-
-    def update_auto_headers(self, skip_auto_headers: Iterable[str] | None) -> None:  # noqa: ARG002 - aiohttp's signature
-        """Add nothing."""
-        self._skip_auto_headers = _NO_AUTO_HEADERS
-
-
-class _NotResent(Exception):  # noqa: N818 - the name states the fact
-    """Carries an error past aiohttp's resending of idempotent methods, which looks for its own classes only."""
-
-    def __init__(self, error: aiohttp.ClientError) -> None:
-        super().__init__()
-        self.error = error
-
-
-class _Attempt(aiohttp.BytesPayload):
-    """The body of one request, and the witness of whether it was written.
-
-    aiohttp buffers the headers and writes them together with the first bytes of the body, inside
-    `write_with_length`: before that call nothing is on the wire, and after it something may be. So the body knows.
-    Requests without a body get an empty one, to have the witness too. It is also a latch: it lets itself be written
-    once, on a connection that is open and silent, and never after the request was given up.
-    """
-
-    def __init__(self, request: Request, *, replace_headers: bool) -> None:
-        super().__init__(request.body or b"")
-        self._request = request
-        self.replace_headers = replace_headers
-        #: Whether a byte of the request may have been handed to the connection.
-        self.sent = False
-        #: Whether the request was answered or given up.
-        self.over = False
-        #: Whether aiohttp has looked at this body; a stand-in for a session, in a test, does not.
-        self.framed = False
-        #: The connection's protocol, once written.
-        self.connection: ResponseHandler | None = None
-
-    @property
-    def size(self) -> int | None:
-        """The number of bytes, from which aiohttp makes `Content-Length`."""
-        self.framed = True
-        return self._size
-
-    async def write(self, writer: AbstractStreamWriter) -> None:
-        """Write the body behind the headers, if the latch is open."""
-        await self.write_with_length(writer, None)
-
-    async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
-        """Write the body behind the headers, if the latch is open."""
-        if self.sent or self.over:
-            raise aiohttp.ClientConnectionError
-        if isinstance(writer, StreamWriter):
-            protocol = writer.protocol
-            if writer.transport is None or writer.transport.is_closing():
-                raise aiohttp.ServerDisconnectedError
-            if isinstance(protocol, ResponseHandler):
-                # Bytes that wait here answer no request of ours: an idle connection that the server gave up with a
-                # parting 408, say. Taken for the answer, they could be a capture's success.
-                if protocol.should_close:
-                    raise AnsweredTooEarly
-                self.connection = protocol
-        self.sent = True
-        await super().write_with_length(writer, content_length)
-
-    async def guard(self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
-        """Keep aiohttp, or the session that was adopted, from adding anything to the exchange."""
-        headers = request.headers
-        if self.replace_headers:
-            if hdrs.EXPECT in headers:
-                # aiohttp would send the headers ahead of the body, past the witness.
-                raise ConfigurationError("the aiohttp.ClientSession adds Expect", advice="take it out of its headers")
-            kept = {name: headers[name] for name in (hdrs.HOST, hdrs.CONTENT_LENGTH) if name in headers}
-            headers.clear()
-            headers.update(kept)
-            headers.update(self._request.headers)
-        if self._request.body is None and request.method in _WITHOUT_LENGTH:
-            headers.pop(hdrs.CONTENT_LENGTH, None)
-        try:
-            response = await handler(request)
-        except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
-            raise _NotResent(error) from error
-        # The session would put them into its cookie jar.
-        response.cookies = SimpleCookie()
-        return response
-
-
-async def _answer(response: aiohttp.ClientResponse, attempt: _Attempt) -> Response:
-    if attempt.framed and not attempt.sent:
-        raise AnsweredTooEarly
-    status = response.status
-    if not 200 <= status <= 599:
-        # 101 would leave HTTP, and the others do not exist (RFC 9110 15).
-        raise UnreadableAnswer(f"{status} is no status of an answer")
-    # latin-1 reads every byte; headers that matter are ASCII (RFC 9110 5.5).
-    headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.raw_headers}
-    body = await _body(response.content)
-    if not ("content-length" in headers or "transfer-encoding" in headers) and attempt.connection is not None:
-        # Such a body ends where the connection does, and aiohttp takes a reset for that end as well.
-        lost = attempt.connection.exception()
-        if isinstance(lost, aiohttp.ClientOSError):
-            raise lost
-    if "content-encoding" in headers:
-        body = decoded(body, headers["content-encoding"], limit=MAX_RESPONSE_BYTES)
-    return Response(status=status, headers=headers, body=body)
-
-
-async def _body(content: aiohttp.StreamReader) -> bytes:
-    parts: list[bytes] = []
-    size = 0
-    while part := await content.readany():
-        size += len(part)
-        if size > MAX_RESPONSE_BYTES:
-            raise UnreadableAnswer(f"it is larger than {MAX_RESPONSE_BYTES} bytes")
-        parts.append(part)
-    return b"".join(parts)
-
-
-def _circumstances(
-    request: Request, url: URL, proxy: URL | None, attempt: _Attempt, response: aiohttp.ClientResponse | None
-) -> Circumstances:
-    status = response.status if response is not None and attempt.sent and 200 <= response.status <= 599 else None
-    # With Expect, aiohttp sends the headers ahead of the body: then the body has not seen all.
-    sent = attempt.sent or any(name.lower() == "expect" for name in request.headers)
-    return Circumstances(url=url, proxy=proxy, timeouts=request.timeouts, sent=sent, status=status)
-
-
-def _checked_url(text: str) -> URL:
-    rule = "an absolute http or https URL"
-    try:
-        url = URL(text, encoded=True)
-        usable = url.scheme in {"http", "https"} and bool(url.raw_host) and url.port is not None
-    except ValueError as error:
-        raise InvalidInputError("url", rule, secret=True) from error
-    if not usable:
-        raise InvalidInputError("url", rule, secret=True)  # its path may name a person
-    return url
 
 
 def _client_timeout(timeouts: Timeouts) -> aiohttp.ClientTimeout:

@@ -15,7 +15,17 @@ from attrs import frozen
 from vipps_async.errors import InvalidInputError, JournalError
 from vipps_async.journals.backlog import Backlog, is_count
 from vipps_async.journals.protocol import Entry, Intent, Settlement, Standing
-from vipps_async.journals.rules import Begin, Claim, Release, Settle, Work, checked_hold, clean_note, standing_of
+from vipps_async.journals.rules import (
+    Answer,
+    Begin,
+    Claim,
+    Release,
+    Settle,
+    Work,
+    checked_hold,
+    clean_note,
+    standing_of,
+)
 from vipps_async.journals.sqlite.store import SqliteStore
 from vipps_async.journals.sqlite.writer import Job, Report, Writer
 
@@ -127,8 +137,7 @@ class SqliteJournal:
 
     async def begin(self, intent: Intent, *, owner: str, lease: float) -> tuple[Standing, Entry]:
         """Make the intent durable and take it in hand; see `Journal.begin`."""
-        work = Begin(intent, owner, checked_hold(owner, lease))
-        return standing_of((await self._commit((work,)))[0], intent)
+        return await self._commit_one(Begin(intent, owner, checked_hold(owner, lease)))
 
     async def prepare(self, intents: Sequence[Intent], *, owner: str, lease: float) -> list[tuple[Standing, Entry]]:
         """Do what `begin` does for a whole chunk of intents in one commit; see `Journal.prepare`."""
@@ -155,8 +164,7 @@ class SqliteJournal:
 
     async def claim(self, intent: Intent, *, owner: str, lease: float) -> tuple[Standing, Entry]:
         """Take an open entry in hand; see `Journal.claim`."""
-        work = Claim(intent, owner, checked_hold(owner, lease))
-        return standing_of((await self._commit((work,)))[0], intent)
+        return await self._commit_one(Claim(intent, owner, checked_hold(owner, lease)))
 
     async def open_entries(self, *, merchant_serial_number: str | None = None) -> AsyncIterator[Entry]:
         """Go through all open entries, oldest first, a page at a time; see `Journal.open_entries`."""
@@ -259,6 +267,12 @@ class SqliteJournal:
             raise JournalError(f"the journal {self._path} is not open", advice="open it first")
         self._check_loop(run)
         return run
+
+    async def _commit_one(self, work: Begin | Claim) -> tuple[Standing, Entry]:
+        run = self._open_run()
+        future: asyncio.Future[list[Answer]] = run.loop.create_future()
+        run.writer.put(Job((work,), None, future))
+        return standing_of((await future)[0], work.intent)
 
     async def _commit(self, works: tuple[Work, ...]) -> Any:
         if not works:

@@ -27,7 +27,7 @@ __all__ = ["PAGE", "SqliteStore", "StoreLostError"]
 #: Entries read at a time: the most that a walk holds in memory, and the longest that it keeps the writer waiting.
 PAGE = 250
 
-#: Rows in one statement. More do not go faster, and 50 × 13 values stay below the 999 that every SQLite takes.
+#: Rows in one statement. More do not go faster, and 50 × 16 values stay below the 999 that every SQLite takes.
 _ROWS = 50
 
 #: The oldest SQLite that knows every statement here (UPDATE ... FROM: 3.33) and is still found beside Python 3.11.
@@ -38,6 +38,9 @@ _BUSY_PATIENCE = 2.0
 
 #: To what size SQLite cuts the write-ahead log back after a checkpoint, in bytes; a long walk can make it larger.
 _WAL_SIZE = 64 * 1024 * 1024
+
+#: Entries in hand that are remembered: more than a process has under way, some MB.
+_MOST_IN_HAND = 5000
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -65,6 +68,11 @@ class _Slot:
     entry: Entry
     stored: Entry | None
 
+    @property
+    def is_in_hand(self) -> bool:
+        """Whether the next that is heard of it will be its outcome."""
+        return self.entry.settlement is None and self.entry.owner != ""
+
 
 class SqliteStore:
     """One open journal file. Not safe for threads: the one that opened it uses it."""
@@ -75,6 +83,9 @@ class SqliteStore:
         self._log = _log_of(path)
         self._clock = clock
         self._identities = self._file_identities()
+        #: Entries in hand, as they stand in the file: nobody else writes there, so they need not be looked up again.
+        self._in_hand: dict[_Identity, tuple[int, Entry]] = {}
+        self._newest = self.newest_position()
 
     @classmethod
     @contextlib.contextmanager
@@ -104,22 +115,42 @@ class SqliteStore:
         """
         try:
             self._check_in_place()
-            self._connection.execute("BEGIN IMMEDIATE")
             try:
-                slots = self._loaded([work for group in groups for work in group])
-                answers = [[self._answer(slots, work) for work in group] for group in groups]
-                self._store(slots.values())
-                self._connection.execute("COMMIT")
-            except BaseException:
-                with contextlib.suppress(sqlite3.Error):
-                    if self._connection.in_transaction:
-                        self._connection.execute("ROLLBACK")
-                raise
+                answers = self._committed(groups, presume_new=True)
+            except sqlite3.IntegrityError:
+                # One that was presumed new is there already.
+                answers = self._committed(groups, presume_new=False)
             # A commit into a file that has no name any more is lost with the process: not to be acknowledged.
             self._check_in_place()
         except (sqlite3.Error, OSError) as error:
             raise _translated(error, self._path, "written") from error
         return answers
+
+    def _committed(self, groups: Sequence[Sequence[Work]], *, presume_new: bool) -> list[list[Answer]]:
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            slots = self._loaded([work for group in groups for work in group], presume_new=presume_new)
+            now = self._clock()
+            answers = [[_answer(slots, work, now) for work in group] for group in groups]
+            newest = self._store(slots.values())
+            self._connection.execute("COMMIT")
+        except BaseException:
+            # What stands in the file now is known to the file alone.
+            self._in_hand.clear()
+            with contextlib.suppress(sqlite3.Error):
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+            raise
+        self._newest = newest
+        self._remember(slots)
+        return answers
+
+    def _remember(self, slots: dict[_Identity, _Slot]) -> None:
+        for identity, slot in slots.items():
+            if slot.is_in_hand and slot.position is not None and len(self._in_hand) < _MOST_IN_HAND:
+                self._in_hand[identity] = (slot.position, slot.entry)
+            else:
+                self._in_hand.pop(identity, None)
 
     def newest_position(self) -> int:
         """The position of the newest entry; 0 if there is none."""
@@ -153,26 +184,31 @@ class SqliteStore:
         except (sqlite3.Error, OSError) as error:
             raise _translated(error, self._path, "read") from error
 
-    def _answer(self, slots: dict[_Identity, _Slot], work: Work) -> Answer:
-        identity = work.intent.identity
-        slot = slots.get(identity)
-        standing, entry = apply(slot.entry if slot else None, work, self._clock())
-        if entry is not None:
-            if slot is None:
-                slots[identity] = _Slot(None, entry, None)
-            else:
-                slot.entry = entry
-        return standing, entry
-
-    def _loaded(self, works: Sequence[Work]) -> dict[_Identity, _Slot]:
+    def _loaded(self, works: Sequence[Work], *, presume_new: bool) -> dict[_Identity, _Slot]:
         # Begin and claim answer with the whole entry; to settle or release one, what decides about it is enough.
-        whole = {work.intent.identity: work.intent for work in works if isinstance(work, Begin | Claim)}
-        light = {work.intent.identity: work.intent for work in works if work.intent.identity not in whole}
         slots: dict[_Identity, _Slot] = {}
+        new: set[_Identity] = set()
+        whole: set[_Identity] = set()
+        light: dict[_Identity, Intent] = {}
+        for work in works:
+            identity = work.intent.identity
+            if identity in slots:
+                continue
+            if (held := self._in_hand.get(identity)) is not None:
+                slots[identity] = _Slot(held[0], held[1], held[1])
+            elif isinstance(work, Begin) and presume_new:
+                # A key is made for one call, so hardly any is there already; if one is, adding it fails.
+                new.add(identity)
+            elif isinstance(work, Begin | Claim):
+                whole.add(identity)
+            else:
+                light[identity] = work.intent
+        if light and new:
+            whole |= light.keys() & new
         for row in self._matching(_COLUMNS, list(whole)):
             entry = _entry(row)
             slots[row[1:5]] = _Slot(row[0], entry, entry)
-        for row in self._matching(_LIGHT_COLUMNS, list(light)):
+        for row in self._matching(_LIGHT_COLUMNS, [identity for identity in light if identity not in whole]):
             entry = _light_entry(row, light[row[1:5]])
             slots[row[1:5]] = _Slot(row[0], entry, entry)
         return slots
@@ -182,14 +218,28 @@ class SqliteStore:
             values = [part for identity in block for part in identity]
             yield from self._connection.execute(_select(columns, len(block)), values)
 
-    def _store(self, slots: Iterable[_Slot]) -> None:
-        changed = [slot for slot in slots if slot.entry is not slot.stored]
-        for block in _blocks([slot for slot in changed if slot.position is None]):
-            values = [value for slot in block for value in (*_intent_values(slot.entry), *_state_values(slot.entry))]
+    def _store(self, slots: Iterable[_Slot]) -> int:
+        """Write what has changed; returns the position of the newest entry."""
+        newest = self._newest
+        added: list[_Slot] = []
+        altered: list[_Slot] = []
+        for slot in slots:
+            if slot.position is None:
+                slot.position = newest = newest + 1
+                added.append(slot)
+            elif slot.entry is not slot.stored:
+                altered.append(slot)
+        for block in _blocks(added):
+            values: list[object] = []
+            for slot in block:
+                values += (slot.position, *_intent_values(slot.entry), *_state_values(slot.entry))
             self._connection.execute(_insert(len(block)), values)
-        for block in _blocks([slot for slot in changed if slot.position is not None]):
-            values = [value for slot in block for value in (slot.position, *_state_values(slot.entry))]
+        for block in _blocks(altered):
+            values = []
+            for slot in block:
+                values += (slot.position, *_state_values(slot.entry))
             self._connection.execute(_update(len(block)), values)
+        return newest
 
     def _file_identities(self) -> tuple[tuple[int, int], ...]:
         # The log as well: what has been committed stands in it until the next checkpoint.
@@ -205,6 +255,18 @@ class SqliteStore:
                 f"the journal {self._path} or its write-ahead log was deleted or replaced while in use",
                 advice="put the file back if it was moved, then start again and run recovery",
             )
+
+
+def _answer(slots: dict[_Identity, _Slot], work: Work, now: datetime) -> Answer:
+    identity = work.intent.identity
+    slot = slots.get(identity)
+    standing, entry = apply(None if slot is None else slot.entry, work, now)
+    if entry is not None:
+        if slot is None:
+            slots[identity] = _Slot(None, entry, None)
+        else:
+            slot.entry = entry
+    return standing, entry
 
 
 def _log_of(path: Path) -> Path:
@@ -352,9 +414,8 @@ def _select(columns: str, rows: int) -> str:
 
 @functools.cache
 def _insert(rows: int) -> str:
-    columns = _COLUMNS.removeprefix("position, ")
-    values = ", ".join([f"({', '.join('?' * 15)})"] * rows)
-    return f"INSERT INTO entries ({columns}) VALUES {values}"  # noqa: S608 - constants only
+    values = ", ".join([f"({', '.join('?' * 16)})"] * rows)
+    return f"INSERT INTO entries ({_COLUMNS}) VALUES {values}"  # noqa: S608 - constants only
 
 
 @functools.cache

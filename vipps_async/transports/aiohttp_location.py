@@ -1,0 +1,65 @@
+"""Where a request goes: URLs taken apart, and each server looked at once."""
+
+from __future__ import annotations
+
+from attrs import frozen
+from yarl import URL
+
+from vipps_async.errors import InvalidInputError
+
+__all__ = ["Location", "Locations"]
+
+#: Servers that are remembered: one, as a rule.
+_MOST_SERVERS = 16
+
+
+@frozen(kw_only=True)
+class Location:
+    """A checked URL, and how a request names it."""
+
+    url: URL
+    #: The value of the Host header.
+    host: str
+    #: Path and query, as they stand in the request line.
+    target: str
+
+
+class Locations:
+    """Checks URLs. Calls go to the same server again and again, so what is known of it is kept."""
+
+    def __init__(self) -> None:
+        self._servers: dict[tuple[str, ...], Location] = {}
+
+    def of(self, text: str) -> Location:
+        """Check an absolute, percent-encoded URL and take it apart.
+
+        Raises:
+            InvalidInputError: it is none, or no http or https URL.
+        """
+        *server, path = text.split("/", 3)
+        known = self._servers.get(tuple(server))
+        if known is not None and "?" not in path and "#" not in path:
+            target = f"/{path}"
+            location = Location(url=known.url.with_path(target, encoded=True), host=known.host, target=target)
+        else:
+            url = _checked(text)
+            location = Location(url=url, host=url.host_port_subcomponent or "", target=url.raw_path_qs)
+            # Names and passwords are not kept.
+            if "@" not in server[-1] and len(self._servers) < _MOST_SERVERS:
+                self._servers[tuple(server)] = location
+        # Anything else would end the request line, or be read by some server as if it did.
+        if not (location.target.isascii() and location.target.isprintable()) or " " in location.target:
+            raise InvalidInputError("url", "percent-encoded", secret=True)  # its path may name a person
+        return location
+
+
+def _checked(text: str) -> URL:
+    rule = "an absolute http or https URL"
+    try:
+        url = URL(text, encoded=True)
+        usable = url.scheme in {"http", "https"} and bool(url.raw_host) and url.port is not None
+    except ValueError as error:
+        raise InvalidInputError("url", rule, secret=True) from error
+    if not usable:
+        raise InvalidInputError("url", rule, secret=True)  # its path may name a person
+    return url

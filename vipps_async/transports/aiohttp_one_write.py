@@ -1,0 +1,222 @@
+"""A request that leaves in one write over a connection of aiohttp's pool, and the answer to it.
+
+`aiohttp.ClientSession` takes classes for requests and answers of its user's. These leave to aiohttp what it is there
+for (the pool, names, TLS, parsing) and spare each request what a payment never needs: merged headers, a task that
+writes, three timers, chunks, uploads, cookies, decompression.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from typing import Any, cast
+
+import aiohttp
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.connector import Connection
+from multidict import CIMultiDict, CIMultiDictProxy
+from yarl import URL
+
+from vipps_async.time_limits import TimeLimit, TimeLimits
+from vipps_async.transports.aiohttp_answer import read_answer
+from vipps_async.transports.aiohttp_failures import FAILURES, AnsweredTooEarly, Circumstances, NotResent, translated
+from vipps_async.transports.aiohttp_location import Location
+from vipps_async.transports.protocol import Request, Response
+from vipps_async.transports.written_head import written
+
+__all__ = ["Letter", "OneWriteRequest", "exchange"]
+
+#: aiohttp would set three timers for each request; see `vipps_async.time_limits`.
+_NO_TIMERS = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None)
+
+_NO_HEADERS: CIMultiDictProxy[str] = CIMultiDictProxy(CIMultiDict())
+
+
+async def exchange(
+    session: aiohttp.ClientSession,
+    request: Request,
+    location: Location,
+    *,
+    limits: TimeLimits,
+    verify: ssl.SSLContext | bool,
+) -> Response:
+    """Send a request over a session that was made with `OneWriteRequest`, and read the answer.
+
+    Raises:
+        vipps_async.errors.TransportError: as `Transport.send` says.
+        vipps_async.errors.InvalidInputError: the request cannot be written.
+    """
+    letter = Letter(request, location)
+    answer: aiohttp.ClientResponse | None = None
+    try:
+        with limits.within(request.timeouts.total) as limit:
+            letter.begin(limit)
+            answer = await session.request(
+                request.method, location.url, data=letter, allow_redirects=False, timeout=_NO_TIMERS, ssl=verify
+            )
+            return await read_answer(answer, connection=letter.connection, progress=letter.progress)
+    except FAILURES as error:
+        cause = error.error if isinstance(error, NotResent) else letter.timed_out() or error
+        at = Circumstances(
+            url=location.url,
+            proxy=None,
+            timeouts=request.timeouts,
+            sent=letter.sent,
+            status=answer.status if answer is not None and letter.sent and 200 <= answer.status <= 599 else None,
+        )
+        raise translated(cause, at) from cause
+    finally:
+        # From here on the witness's word is final: nothing may be written any more.
+        letter.over = True
+        if answer is not None and not answer.closed:
+            answer.close()
+
+
+class Letter:
+    """The bytes of one request, how long each step of it may take, and the witness of whether it was written.
+
+    It is also a latch: it lets itself be written once, on a connection that is open and silent, and never after the
+    request was given up.
+    """
+
+    __slots__ = ("_ends", "_limit", "_timeouts", "connection", "data", "over", "sent")
+
+    def __init__(self, request: Request, location: Location) -> None:
+        #: Head and body.
+        self.data = written(request, host=location.host, target=location.target)
+        #: Whether a byte of the request may have been handed to the connection.
+        self.sent = False
+        #: Whether the request was answered or given up.
+        self.over = False
+        #: The connection's protocol, once written.
+        self.connection: ResponseHandler | None = None
+        self._timeouts = request.timeouts
+        self._limit: TimeLimit | None = None
+        self._ends = 0.0
+
+    def begin(self, limit: TimeLimit) -> None:
+        """Keep to a limit: at its end at the latest, each step has its own before."""
+        self._limit, self._ends = limit, limit.ends
+        if self._timeouts.connect < self._timeouts.total:
+            limit.move(limit.ends - self._timeouts.total + self._timeouts.connect)
+
+    def progress(self) -> None:
+        """Note that something came: the silence begins anew."""
+        limit = self._limit
+        if limit is not None:
+            limit.move(min(self._ends, limit.now() + self._timeouts.read))
+
+    def timed_out(self) -> Exception | None:
+        """Say which limit ended it; None: it was none of ours."""
+        limit = self._limit
+        if limit is None or not limit.expired:
+            return None
+        if limit.ends >= self._ends:
+            return TimeoutError()
+        return aiohttp.SocketTimeoutError() if self.sent else aiohttp.ConnectionTimeoutError()
+
+    def post(self, protocol: ResponseHandler) -> None:
+        """Write everything, if the latch is open.
+
+        Raises:
+            NotResent: the connection has closed; nothing was written.
+            aiohttp.ClientConnectionError: it was written, or given up, before; nothing was written now.
+            AnsweredTooEarly: something has come over the connection already; nothing was written.
+        """
+        if self.sent or self.over:
+            raise aiohttp.ClientConnectionError
+        wire = protocol.transport
+        if wire is None or wire.is_closing():
+            raise NotResent(aiohttp.ServerDisconnectedError())
+        # Bytes that wait here answer no request of ours: an idle connection that the server gave up with a parting
+        # 408, say. Taken for the answer, they could be a capture's success.
+        if protocol.should_close:
+            raise AnsweredTooEarly
+        self.connection = protocol
+        self.sent = True
+        wire.write(self.data)
+        self.progress()
+
+
+class OneWriteRequest(aiohttp.ClientRequest):
+    """What the pool has to know of a request to find it a connection; there its letter is posted."""
+
+    def __init__(
+        self,
+        method: str,
+        url: URL,
+        *,
+        data: object,
+        loop: asyncio.AbstractEventLoop,
+        ssl: Any,
+        server_hostname: str | None,
+        **_unused: object,
+    ) -> None:
+        # Not aiohttp's own: it does a dozen things that are left out here on purpose.
+        self.method = method
+        self.url = self.original_url = url
+        self.loop = loop
+        self.server_hostname = server_hostname
+        self.proxy = self.proxy_auth = self.proxy_headers = None
+        self._ssl = ssl
+        self._letter = cast("Letter", data)
+
+    async def send(self, conn: Connection) -> aiohttp.ClientResponse:
+        """Post the letter."""
+        protocol = conn.protocol
+        assert protocol is not None  # noqa: S101 - a connection just taken from the pool has one
+        self._letter.post(protocol)
+        # It is one in all that aiohttp does with it.
+        return cast("aiohttp.ClientResponse", _OneWriteAnswer())
+
+
+class _OneWriteAnswer:
+    """The answer, as far as anybody looks at it; it gives the connection back as soon as it has come to its end."""
+
+    __slots__ = ("_history", "closed", "connection", "content", "headers", "raw_headers", "status")
+
+    # What aiohttp's session asks of an answer, in one version or another. No cookie is kept.
+    _cookies = _raw_cookie_headers = None
+
+    def __init__(self) -> None:
+        #: The connection, until it is given back.
+        self.connection: Connection | None = None
+        self.closed = False
+        self.status = 0
+        self.headers = _NO_HEADERS
+        self.raw_headers: tuple[tuple[bytes, bytes], ...] = ()
+        self.content: aiohttp.StreamReader = aiohttp.EMPTY_PAYLOAD
+
+    async def start(self, connection: Connection) -> None:
+        """Wait for the status and the headers."""
+        self.connection = connection
+        protocol = connection.protocol
+        assert protocol is not None  # noqa: S101 - see OneWriteRequest.send
+        try:
+            while True:
+                message, content = await protocol.read()
+                # What begins with 1 goes before the answer, but for 101, which would be one.
+                if not 100 <= message.code <= 199 or message.code == 101:
+                    break
+        except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+            raise NotResent(error) from error
+        self.status, self.headers, self.raw_headers = message.code, message.headers, message.raw_headers
+        self.content = content
+        content.on_eof(self._ended)
+
+    def _ended(self) -> None:
+        connection = self.connection
+        # A connection that has left HTTP does not go back into the pool.
+        if self.closed or (connection is not None and connection.protocol is not None and connection.protocol.upgraded):
+            return
+        self.closed = True
+        if connection is not None:
+            self.connection = None
+            connection.release()
+
+    def close(self) -> None:
+        """Drop the connection, if it has not been given back."""
+        self.closed = True
+        if self.connection is not None:
+            self.connection.close()
+            self.connection = None
