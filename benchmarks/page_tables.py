@@ -19,9 +19,8 @@ def put_tables(page: str, tables: Mapping[str, str]) -> str:
         ValueError: the page has no such mark, or has it twice.
     """
     for name, table in tables.items():
-        mark = re.escape(f"<!-- {name} -->")
-        filled = f"<!-- {name} -->\n\n{table}\n\n<!-- end -->"
-        page, count = re.subn(rf"{mark}\n.*?<!-- end -->", lambda _, text=filled: text, page, flags=re.DOTALL)
-        if count != 1:
-            raise ValueError(f"the page has the mark {name!r} {count} times")
+        parts = re.split(rf"{re.escape(f'<!-- {name} -->')}\n.*?<!-- end -->", page, flags=re.DOTALL)
+        if len(parts) != 2:
+            raise ValueError(f"the page has the mark {name!r} {len(parts) - 1} times")
+        page = f"<!-- {name} -->\n\n{table}\n\n<!-- end -->".join(parts)
     return page

@@ -39,7 +39,7 @@ _DARK = {
 }
 _STYLES = {"vipps_async": "-", "no_budget": "--", "until_deadline": "-", "no_retry": ":"}
 #: What makes two runs write the same bytes: no date, no random ids; and text that stays text.
-_REPEATABLE = {"svg.hashsalt": "vipps_async", "svg.fonttype": "none", "font.family": "sans-serif", "font.size": 9}
+_REPEATABLE: Any = {"svg.hashsalt": "vipps_async", "svg.fonttype": "none", "font.family": "sans-serif", "font.size": 9}
 
 _Panel = tuple[str, Callable[[Row, float], float]]
 _PANELS: tuple[_Panel, ...] = (

@@ -108,7 +108,7 @@ SHORT = Scenario(
         Phase(begins=0, mode=Mode.WORKING, capacity=10),
         Phase(begins=60, mode=Mode.REFUSING),
         Phase(begins=120, mode=Mode.STALLING),
-        Phase(begins=180, mode=Mode.WORKING, capacity=5),
+        Phase(begins=180, mode=Mode.WORKING, capacity=6),
         Phase(begins=300, mode=Mode.WORKING, capacity=10),
     ),
     duration=600,
