@@ -41,11 +41,11 @@ class Scenario:
     #: When web traffic ends, and with it what is measured.
     duration: float
     #: Captures that customers and clerks cause, a second over all processes; they arrive independently (Poisson).
-    web_rate: float = 20.0
+    web_rate: float = 10.0
     #: Processes that share the web traffic; each has a session, a retry budget and connections of its own.
-    processes: int = 8
+    processes: int = 4
     #: Rows of a batch, which has a process of its own, and when it starts.
-    batch_rows: int = 6_000
+    batch_rows: int = 3_000
     batch_starts: float
     #: How long after it gave up somebody runs the batch again.
     batch_again: float = 300.0
@@ -57,7 +57,7 @@ class Scenario:
     service: tuple[float, float] = (0.2, 0.4)
     #: Requests that wait at the vendor before it answers 429. It works off also what its client has given up on: a
     #: server seldom notices.
-    queue: int = 600
+    queue: int = 300
     #: How long the vendor takes to say 503 or 429.
     refusal: float = 0.05
     #: The share of captures that take effect though they are answered 503, or never.
@@ -92,17 +92,17 @@ class Scenario:
 #: Ten minutes without Vipps, then ten minutes with little more capacity than the traffic needs.
 FULL = Scenario(
     phases=(
-        Phase(begins=0, mode=Mode.WORKING, capacity=50),
+        Phase(begins=0, mode=Mode.WORKING, capacity=25),
         Phase(begins=300, mode=Mode.REFUSING),
         Phase(begins=600, mode=Mode.STALLING),
-        Phase(begins=900, mode=Mode.WORKING, capacity=30),
-        Phase(begins=1500, mode=Mode.WORKING, capacity=50),
+        Phase(begins=900, mode=Mode.WORKING, capacity=15),
+        Phase(begins=1500, mode=Mode.WORKING, capacity=25),
     ),
     duration=2700,
     batch_starts=240,
 )
 
-#: The same in small, for a test: two minutes without Vipps, a fifth of the traffic.
+#: The same in small, for a test: two minutes without Vipps, two fifths of the traffic.
 SHORT = Scenario(
     phases=(
         Phase(begins=0, mode=Mode.WORKING, capacity=10),

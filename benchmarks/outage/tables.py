@@ -69,20 +69,20 @@ def results_table(results: Mapping[tuple[float, str], Summary], capacity: float)
 
 def capacity_table(results: Mapping[tuple[float, str], Summary], web_rate: float) -> str:
     """Make the table of how much capacity it takes until web calls are captured again."""
-    clients = list(dict.fromkeys(client for _, client in results))
     capacities = sorted({capacity for capacity, _ in results})
+    clients = [client for of, client in results if of == capacities[0]]
     rows = [
         [
             f"{capacity / web_rate:.2f} × the web traffic",
-            *(_cell(results.get((capacity, client))) for client in clients),
+            *(_cell(results[capacity, client]) for client in clients),
         ]
         for capacity in capacities
     ]
     return _table(["Vipps comes back with", *(_TITLES[client] for client in clients)], rows)
 
 
-def _cell(summary: Summary | None) -> str:
-    return "–" if summary is None else f"{_after(summary.works_after)}; {_after(summary.well_after)}"
+def _cell(summary: Summary) -> str:
+    return f"{_after(summary.works_after)}; {_after(summary.well_after)}"
 
 
 def _after(seconds: int) -> str:
