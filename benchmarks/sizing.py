@@ -187,7 +187,7 @@ def _process(costs: Costs) -> str:
         processor = next(limit.rate for limit in bounds(costs, full) if limit.what == "processor")
         cells.append(f"{connections_for(processor, latency):,}")
         rows.append(cells)
-    head = ["an answer takes", "100 connections (the default)", "1,000 connections", "connections that fill a core"]
+    head = ["an answer takes", "with 100 connections (the default)", "with 1,000", "connections that fill a core"]
     return _table(head, rows)
 
 

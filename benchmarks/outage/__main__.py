@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 from concurrent.futures import ProcessPoolExecutor
-from pathlib import Path
 
 from benchmarks.outage.clients import CLIENTS
 from benchmarks.outage.scenario import FULL
 from benchmarks.outage.simulation import Result, simulate
 from benchmarks.outage.tables import (
+    COURSE,
+    RESULTS,
     capacity_table,
     course_csv,
     read_course,
@@ -19,8 +20,6 @@ from benchmarks.outage.tables import (
 )
 from benchmarks.page_tables import PAGE, put_tables
 
-_HERE = Path(__file__).parent
-COURSE, RESULTS = _HERE / "course.csv", _HERE / "results.csv"
 _IMAGES = PAGE.parent / "images"
 #: Requests a second with which Vipps comes back; the one in the middle is the one that is drawn.
 _CAPACITIES, _DRAWN = (12.5, 15.0, 20.0), 15.0

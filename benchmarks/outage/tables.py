@@ -5,13 +5,26 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 import attrs
 
 from benchmarks.outage.clients import CLIENTS
 from benchmarks.outage.record import Row, Summary
 
-__all__ = ["capacity_table", "course_csv", "read_course", "read_results", "results_csv", "results_table"]
+__all__ = [
+    "COURSE",
+    "RESULTS",
+    "capacity_table",
+    "course_csv",
+    "read_course",
+    "read_results",
+    "results_csv",
+    "results_table",
+]
+
+#: Where they are committed.
+COURSE, RESULTS = Path(__file__).with_name("course.csv"), Path(__file__).with_name("results.csv")
 
 _TITLES = {client.name: client.title for client in CLIENTS}
 

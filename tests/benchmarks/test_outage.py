@@ -12,12 +12,20 @@ from random import Random
 import pytest
 from attrs import evolve
 
-from benchmarks.outage.__main__ import COURSE, RESULTS
 from benchmarks.outage.clients import CLIENTS, Client, Known, NoRetry
 from benchmarks.outage.line import Line
 from benchmarks.outage.scenario import FULL, SHORT
 from benchmarks.outage.simulation import Result, simulate
-from benchmarks.outage.tables import capacity_table, course_csv, read_course, read_results, results_csv, results_table
+from benchmarks.outage.tables import (
+    COURSE,
+    RESULTS,
+    capacity_table,
+    course_csv,
+    read_course,
+    read_results,
+    results_csv,
+    results_table,
+)
 from benchmarks.page_tables import PAGE, put_tables
 from vipps_async import RetryPolicy
 
