@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from random import Random
 from types import SimpleNamespace
-from typing import Protocol
+from typing import Protocol, TypedDict
 from unittest.mock import patch
 
 from attrs import evolve, frozen
@@ -116,10 +116,18 @@ class _WatchedJournal(MemoryJournal):
         await super().release(intent, note=note, owner=owner)
 
 
+class SideWork(TypedDict, total=False):
+    """What may be asked of a batch or a recovery; what is not given is left to the defaults."""
+
+    concurrency: int
+
+
 class ShippedProcess:
     """`VippsSession` with a journal and `capture_many` as they are shipped: only clock, dice and line are replaced."""
 
-    def __init__(self, line: Line, random: Random, retry: RetryPolicy) -> None:
+    def __init__(self, line: Line, random: Random, retry: RetryPolicy, side_work: int | None) -> None:
+        """Start one; `side_work` is as in `Client`."""
+        self._side_work: SideWork = {} if side_work is None else {"concurrency": side_work}
         clock = _LoopClock()
         self._journal = _WatchedJournal(clock=clock.now)
         with (
@@ -144,7 +152,7 @@ class ShippedProcess:
         """See Process."""
         rows = [BatchRow(order_id=each, transaction_text=TEXT, amount=AMOUNT, reference=each) for each in order_ids]
         try:
-            async for result in capture_many(self.session, rows):
+            async for result in capture_many(self.session, rows, **self._side_work):
                 if result.outcome in {RowOutcome.DONE, RowOutcome.DONE_BEFORE}:
                     yield result.row.order_id, Known.CAPTURED
                 elif result.outcome is not RowOutcome.NOT_BEGUN:
@@ -156,7 +164,7 @@ class ShippedProcess:
 
     async def recover(self) -> None:
         """See Process."""
-        await self.session.recover()
+        await self.session.recover(**self._side_work)
 
     def unknown(self) -> set[str]:
         """See Process."""
@@ -262,14 +270,17 @@ class Client:
     name: str
     #: In the plot and the table.
     title: str
-    #: For the shipped session: its policy; None: it is not the shipped session.
+    #: The policy of the shipped session; None: it is another client.
     retry: RetryPolicy | None = None
+    #: Rows of its batch, and entries of its recoveries, in work at the same time; None: the defaults.
+    side_work: int | None = None
+    #: What it is if it is not the shipped session.
     other: type[NoRetry] | None = None
 
     def start(self, line: Line, random: Random) -> Process:
         """Start a process of it."""
         if self.retry is not None:
-            return ShippedProcess(line, random, self.retry)
+            return ShippedProcess(line, random, self.retry, self.side_work)
         assert self.other is not None
         return self.other(line, random)
 
@@ -279,6 +290,7 @@ _ENDLESS = 10**9
 
 CLIENTS = (
     Client(name="vipps_async", title="vipps_async", retry=RetryPolicy()),
+    Client(name="gentle", title="vipps_async, `concurrency=1`", retry=RetryPolicy(), side_work=1),
     Client(name="no_budget", title="vipps_async without a budget", retry=RetryPolicy(budget=_ENDLESS)),
     Client(name="until_deadline", title="retry until the deadline", other=PatientRetry),
     Client(name="no_retry", title="no retry", other=NoRetry),

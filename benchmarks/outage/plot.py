@@ -23,6 +23,7 @@ _LIGHT = {
     "down": "#f3d9d9",
     "short": "#f6efd5",
     "vipps_async": "#0062a3",
+    "gentle": "#007a4d",
     "no_budget": "#3f9bd6",
     "until_deadline": "#b84a00",
     "no_retry": "#6d6d6d",
@@ -33,11 +34,14 @@ _DARK = {
     "down": "#4a2a2a",
     "short": "#423d22",
     "vipps_async": "#6ec1ff",
+    "gentle": "#4fd6a0",
     "no_budget": "#3987bd",
     "until_deadline": "#ff9a4d",
     "no_retry": "#a8a8a8",
 }
-_STYLES = {"vipps_async": "-", "no_budget": "--", "until_deadline": "-", "no_retry": ":"}
+_STYLES = {"vipps_async": "-", "gentle": "-", "no_budget": "--", "until_deadline": "-", "no_retry": ":"}
+#: These are drawn above the others.
+_OURS = frozenset({"vipps_async", "gentle"})
 #: What makes two runs write the same bytes: no date, no random ids; and text that stays text.
 _REPEATABLE: Any = {"svg.hashsalt": "vipps_async", "svg.fonttype": "none", "font.family": "sans-serif", "font.size": 9}
 
@@ -79,13 +83,15 @@ def _figure(scenario: Scenario, courses: Mapping[str, Sequence[Row]], colours: M
                 [read(row, scenario.bin) for row in rows],
                 color=colours[client.name],
                 linestyle=_STYLES[client.name],
-                linewidth=2.0 if client.name == "vipps_async" else 1.2,
-                zorder=3 if client.name == "vipps_async" else 2,
-                label=client.title,
+                linewidth=2.0 if client.name in _OURS else 1.2,
+                zorder=3 if client.name in _OURS else 2,
+                label=client.title.replace("`", ""),
             )
+        # Room for the words above the lines.
+        axes.set_ylim(0, axes.get_ylim()[1] * 1.15)
     panels[-1].set_xlabel("minutes", color=colours["ink"])
     handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=4, frameon=False, labelcolor=colours["ink"])
+    figure.legend(handles, labels, loc="outside upper center", ncols=3, frameon=False, labelcolor=colours["ink"])
     return figure
 
 
@@ -116,4 +122,3 @@ def _panel(axes: Axes, title: str, scenario: Scenario, colours: Mapping[str, str
             color=colours["ink"],
             fontsize=8,
         )
-    axes.set_ylim(bottom=0)

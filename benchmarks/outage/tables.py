@@ -100,7 +100,7 @@ def _cell(summary: Summary) -> str:
 
 def _after(seconds: int) -> str:
     if seconds < 0:
-        return "never"
+        return "not by the end"
     return "at once" if seconds == 0 else f"{seconds // 60}:{seconds % 60:02} min"
 
 

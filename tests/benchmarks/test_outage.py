@@ -70,6 +70,15 @@ def test_web_calls_work_again_soon_after_the_outage(shipped: Result) -> None:
     assert 0 <= shipped.summary.works_after <= 30 + SHORT.bin
 
 
+@pytest.mark.parametrize(("capacity", "longest"), [(6, SHORT.bin), (5, 60)])
+def test_background_work_that_leaves_room_does_not_keep_customers_waiting(capacity: float, longest: float) -> None:
+    """With one row and one recovery at a time web calls are captured at once, and soon quickly, on little capacity."""
+    summary = simulate(SHORT.returning_with(capacity), CLIENT["gentle"]).summary
+    assert summary.works_after == 0
+    assert 0 <= summary.well_after <= longest
+    assert summary.unknown_at_the_end == 0
+
+
 def test_every_outcome_is_known_in_the_end(shipped: Result) -> None:
     """There were unknown outcomes, all of them told as such, and recovery settled each one; the batch was finished."""
     summary = shipped.summary
@@ -153,6 +162,12 @@ def test_the_committed_course_is_what_the_code_gives() -> None:
     assert read_course(COURSE.read_text())["vipps_async"] == result.rows
     drawn = FULL.phase_at(FULL.outage[1]).capacity
     assert read_results(RESULTS.read_text())[drawn, "vipps_async"] == result.summary
+
+
+def test_no_committed_result_has_an_untruth_or_a_second_key() -> None:
+    """What the page says of all of them is so in the results that it shows."""
+    results = read_results(RESULTS.read_text()).values()
+    assert {(each.untrue, each.two_keys) for each in results} == {(0, 0)}
 
 
 def test_the_page_has_the_results() -> None:
