@@ -77,6 +77,14 @@ def kill(session: nox.Session) -> None:
 
 
 @nox.session(python=PYTHONS[0])
+def outage(session: nox.Session) -> None:
+    """Simulate an outage of Vipps, and renew the CSV files, pictures and tables of "How far it goes"."""
+    session.install(".", *_group("plots"))
+    session.run("python", "-m", "benchmarks.outage", *session.posargs)
+    session.run("python", "-m", "benchmarks.sizing", "--write")
+
+
+@nox.session(python=PYTHONS[0])
 def browser(session: nox.Session) -> None:
     """Look at the pages in headless Chromium; pictures of them are left in tests/browser/screenshots."""
     session.install(".[batch,postgres,starlette]", *_group("test"), *_group("browser"))
