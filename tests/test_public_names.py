@@ -389,7 +389,7 @@ before = state()
 import vipps_async
 assert state() == before, [pair for pair in zip(before, state()) if pair[0] != pair[1]]
 assert set(logging.Logger.manager.loggerDict) == loggers
-import vipps_async.engine, vipps_async.session
+import vipps_async.session_parts, vipps_async.session
 assert state() == before, [pair for pair in zip(before, state()) if pair[0] != pair[1]]
 logger = logging.getLogger("vipps_async")
 assert [type(handler) for handler in logger.handlers] == [logging.NullHandler]

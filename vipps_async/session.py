@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from vipps_async.config import Credentials, Environment, RetryPolicy, Settings, SystemInfo, Timeouts
-from vipps_async.core.events import AttemptListener
+from vipps_async.core.events import AttemptListener, CallListener
 from vipps_async.core.recovery_report import LeftOpen, RecoveryReport
 from vipps_async.errors import ConfigurationError, InvalidInputError
 from vipps_async.journals.protocol import Journal
@@ -71,7 +71,7 @@ class VippsSession:
         )
         # What carries out calls is loaded here: in time for the first of them, and at no cost to a program that imports
         # this package and makes no session.
-        from vipps_async.engine import Engine  # noqa: PLC0415 - see above
+        from vipps_async.session_parts import SessionParts  # noqa: PLC0415 - see above
 
         self._settings = settings
         self._own_transport: Transport | None = None
@@ -80,12 +80,12 @@ class VippsSession:
 
             transport = self._own_transport = AiohttpTransport()
         self._journal = journal
-        engine = Engine.of(settings, transport, journal)
-        self._pipeline = engine.pipeline
-        self._journalled = engine.journalled
-        self._recovery = engine.recovery
-        self.ecom = engine.ecom
-        self.userinfo = engine.userinfo
+        parts = SessionParts.of(settings, transport, journal)
+        self._pipeline = parts.pipeline
+        self._journalled = parts.journalled
+        self._recovery = parts.recovery
+        self.ecom = parts.ecom
+        self.userinfo = parts.userinfo
 
     @classmethod
     def from_env(
@@ -134,6 +134,11 @@ class VippsSession:
         return self._settings.environment
 
     @property
+    def base_url(self) -> str:
+        """Where its requests go: scheme, host and port."""
+        return self._settings.base_url
+
+    @property
     def merchant_serial_number(self) -> str:
         """The sales unit this session acts for."""
         return self._settings.credentials.merchant_serial_number
@@ -156,6 +161,20 @@ class VippsSession:
             yield
         finally:
             self._pipeline.log.listeners.remove(listener)
+
+    @contextlib.contextmanager
+    def listening_to_calls(self, listener: CallListener) -> Iterator[None]:
+        """Let a listener hear of each call and its attempts meanwhile, to trace and measure them.
+
+        Args:
+            listener: told of each attempt and of the end of each call, token requests included, in the task that makes
+                the call. What it raises is logged once and goes no further.
+        """
+        self._pipeline.log.call_listeners.append(listener)
+        try:
+            yield
+        finally:
+            self._pipeline.log.call_listeners.remove(listener)
 
     def __repr__(self) -> str:
         return f"<VippsSession {self.merchant_serial_number} at {self._settings.base_url}>"

@@ -21,12 +21,12 @@ from tests.event_loop import use_chosen_loop
 from tests.faults.audit import told_by_error
 from tests.faults.broken import BROKEN
 from vipps_async import Credentials, RetryPolicy, Timeouts, VippsError, VippsSession
-from vipps_async.engine import Engine
 from vipps_async.journals import Journal, PostgresJournal, SqliteJournal
+from vipps_async.session_parts import SessionParts
 from vipps_async.transports import AiohttpTransport
 
 #: What a session would load when it is made: here it is loaded once, before the forks.
-LOADED = (Engine, AiohttpTransport)
+LOADED = (SessionParts, AiohttpTransport)
 
 __all__ = ["CREDENTIALS", "RETRY", "TIMEOUTS", "journal_at"]
 

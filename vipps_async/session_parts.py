@@ -16,11 +16,11 @@ from vipps_async.journals.protocol import Journal
 from vipps_async.transports.protocol import Transport
 from vipps_async.userinfo import UserinfoApi
 
-__all__ = ["Engine"]
+__all__ = ["SessionParts"]
 
 
 @frozen(kw_only=True)
-class Engine:
+class SessionParts:
     """The parts of one session, each standing on those before it."""
 
     #: Runs calls.
