@@ -164,10 +164,10 @@ class _Observer:
         self._operation_duration.record(seconds, about)
         if attempts is not None:
             self._operation_attempts.record(attempts, about)
-            about["vipps.attempts"] = attempts
         span = self._tracer.start_span(
             f"vipps.{call.operation.name}",
-            attributes=about | _facts_of(call, error),
+            # A new mapping: an SDK may keep the one that it was given for a measurement.
+            attributes=about | _facts_of(call, attempts, error),
             start_time=now - _nanoseconds(seconds),
         )
         if failed:
@@ -198,8 +198,10 @@ class _Observer:
         span.end(attempt.ended)
 
 
-def _facts_of(call: Call[Any], error: VippsError | None) -> Attributes:
+def _facts_of(call: Call[Any], attempts: int | None, error: VippsError | None) -> Attributes:
     facts: Attributes = {}
+    if attempts is not None:
+        facts["vipps.attempts"] = attempts
     if call.order_id is not None:
         facts["vipps.order_id"] = call.order_id
     if call.idempotency_key is not None:
