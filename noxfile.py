@@ -31,8 +31,10 @@ def _group(name: str) -> list[str]:
 FOUNDATIONS = ["tests/transports", "tests/core", "tests/ecom", "tests/journals", "tests/sandbox", "tests/end_to_end"]
 
 
-def _run_tests(session: nox.Session, *install: str, measure: bool = False, folders: Sequence[str] = ()) -> None:
-    session.install(".[batch,postgres,starlette]", *_group("test"), *install)
+def _run_tests(
+    session: nox.Session, *install: str, measure: bool = False, folders: Sequence[str] = (), loop: str = "asyncio"
+) -> None:
+    session.install(".[batch,opentelemetry,postgres,starlette]", *_group("test"), *install)
     # The pages have a session of their own.
     arguments = session.posargs or ["-n", "auto", "--dist", "worksteal", "--ignore=tests/browser"]
     if session.posargs:
@@ -40,7 +42,7 @@ def _run_tests(session: nox.Session, *install: str, measure: bool = False, folde
         return
     if not measure:
         # What is heavy runs once, where coverage is measured: it tries our rules, not the interpreter.
-        session.run("pytest", "-m", "not heavy", *arguments, *folders)
+        session.run("pytest", "-m", "not heavy", *arguments, *folders, env={"VIPPS_TEST_LOOP": loop})
         return
     session.run("coverage", "erase")
     session.run("coverage", "run", "-m", "pytest", *arguments)
@@ -50,10 +52,18 @@ def _run_tests(session: nox.Session, *install: str, measure: bool = False, folde
 
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
-    """Run the tests on each Python that is present; with branch coverage on the oldest of them."""
-    # Between two Pythons that pass everything, one in the middle is asked about the foundations.
-    between = session.python in PYTHONS[1:-1]
-    _run_tests(session, measure=session.python == PYTHONS[0], folders=FOUNDATIONS if between else ())
+    """Run all tests with branch coverage on the oldest Python; the foundations on the others, on the newest in uvloop.
+
+    `VIPPS_TEST_LOOP=uvloop nox -s tests-3.11 -- tests` runs them all in uvloop.
+    """
+    oldest, newest = PYTHONS[0], PYTHONS[-1]
+    _run_tests(
+        session,
+        measure=session.python == oldest,
+        folders=() if session.python == oldest else FOUNDATIONS,
+        # There is no uvloop for Windows.
+        loop="uvloop" if session.python == newest and sys.platform != "win32" else "asyncio",
+    )
 
 
 @nox.session(python=PYTHONS[0])
@@ -102,7 +112,8 @@ def lint(session: nox.Session) -> None:
 @nox.session(python=PYTHONS[0])
 def types(session: nox.Session) -> None:
     """Check the types twice: mypy strict and pyright."""
-    session.install(".[batch,postgres,starlette]", *_group("types"), *_group("test"), *_group("browser"), "nox")
+    groups = [*_group("types"), *_group("test"), *_group("browser")]
+    session.install(".[batch,opentelemetry,postgres,starlette]", *groups, "nox")
     session.run("mypy")
     session.run("pyright")
 
@@ -110,7 +121,7 @@ def types(session: nox.Session) -> None:
 @nox.session(python=PYTHONS[0])
 def docs(session: nox.Session) -> None:
     """Build the documentation; a warning is an error."""
-    session.install(".[starlette]", *_group("docs"))
+    session.install(".[opentelemetry,starlette]", *_group("docs"))
     session.run("sphinx-build", "-q", "-W", "--keep-going", "-b", "html", "docs", "docs/_build")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import pkgutil
 import subprocess
@@ -25,10 +26,14 @@ FRONT_DOORS: list[ModuleType] = [
     vipps_async,
     vipps_async.batch,
     vipps_async.ecom,
+    vipps_async.journals,
     vipps_async.sandbox,
     vipps_async.testing,
     vipps_async.transports,
 ]
+
+#: What front doors are built with; nobody imports these from there.
+TOOLS = {"TYPE_CHECKING", "names_on_demand"}
 
 
 def _module_names(door: ModuleType) -> set[str]:
@@ -47,14 +52,77 @@ def _place(name: str) -> tuple[int, str]:
 
 @pytest.mark.parametrize("door", FRONT_DOORS, ids=lambda door: door.__name__)
 def test_all_is_complete(door: ModuleType) -> None:
-    """Everything public that a front door imports stands in its `__all__`, and everything in it exists."""
+    """Everything public that a front door hands out stands in its `__all__`, and everything in it exists."""
+    values = {name: getattr(door, name) for name in dir(door) if name not in TOOLS}
     public = {
         name
-        for name, value in vars(door).items()
+        for name, value in values.items()
         if not name.startswith("_") and not inspect.ismodule(value) and getattr(value, "__module__", "") != "__future__"
     }
     assert public == {name for name in door.__all__ if not name.startswith("_")}
     assert all(hasattr(door, name) for name in door.__all__)
+
+
+ON_DEMAND = [vipps_async, vipps_async.ecom, vipps_async.journals, vipps_async.transports]
+
+
+@pytest.mark.parametrize("door", ON_DEMAND, ids=lambda door: door.__name__)
+def test_checkers_and_programs_find_the_same_names(door: ModuleType) -> None:
+    """What is loaded at first use comes from the module that type checkers are told."""
+    assert door.__file__ is not None
+    (fork,) = (node for node in ast.parse(Path(door.__file__).read_text()).body if isinstance(node, ast.If))
+    told = {alias.name: node.module for node in fork.body if isinstance(node, ast.ImportFrom) for alias in node.names}
+    (assignment,) = fork.orelse
+    assert isinstance(assignment, ast.Assign)
+    assert isinstance(assignment.value, ast.Call)
+    homes = ast.literal_eval(assignment.value.args[1])
+    modules = {name: home for name, home in homes.items() if home == f"{door.__name__}.{name}"}
+    assert homes == told | modules
+    assert list(homes) == sorted(homes)
+    assert {name for name in modules if not inspect.ismodule(getattr(door, name))} == set()
+
+
+@pytest.mark.parametrize("door", ON_DEMAND, ids=lambda door: door.__name__)
+def test_an_unknown_name_is_an_ordinary_attribute_error(door: ModuleType) -> None:
+    """A name that does not exist is refused as by any module: `hasattr`, `getattr` and `from … import` know how."""
+    with pytest.raises(AttributeError, match=f"module '{door.__name__}' has no attribute 'no_such_name'") as caught:
+        door.no_such_name  # noqa: B018 - it is the look-up that is tried
+    assert (caught.value.name, caught.value.obj) == ("no_such_name", door)
+    assert not hasattr(door, "no_such_name")
+    with pytest.raises(ImportError, match="cannot import name 'no_such_name'"):
+        exec(f"from {door.__name__} import no_such_name")  # noqa: S102 - our own text
+
+
+def test_a_star_import_gives_every_public_name() -> None:
+    """`from vipps_async import *` loads them all, also in a fresh interpreter; `dir` shows them before."""
+    code = """
+import vipps_async
+shown = set(dir(vipps_async))
+from vipps_async import *
+assert set(vipps_async.__all__) <= shown
+assert set(vipps_async.__all__) <= set(globals())
+assert set(dir(vipps_async)) >= shown
+print(VippsSession.__module__, vipps_async.journals.SqliteJournal is SqliteJournal)
+"""
+    assert _run(code) == "vipps_async.session True\n"
+
+
+def test_many_threads_may_ask_for_the_same_name_first() -> None:
+    """Each thread gets the same class, however many ask for it at the same time."""
+    code = """
+import threading, vipps_async
+ready, got = threading.Barrier(8), []
+def ask():
+    ready.wait(10)
+    got.append(vipps_async.VippsSession)
+threads = [threading.Thread(target=ask) for _ in range(8)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join(30)
+print(len(got), len(set(got)))
+"""
+    assert _run(code) == "8 1\n"
 
 
 def test_no_name_hides_a_module() -> None:
@@ -131,34 +199,180 @@ def _run(code: str) -> str:
     return finished.stdout
 
 
-@pytest.mark.parametrize(
-    "unwanted",
-    [
-        "aiohttp.web",
-        "psycopg",
-        "psycopg_pool",
-        "vipps_async.sandbox",
-        "vipps_async.testing",
-        "vipps_async.cli",
-        "argparse",
-        "pytest",
-    ],
-)
-def test_importing_the_package_does_not_import(unwanted: str) -> None:
-    """A shop that takes payments does not pay for the sandbox, the command line, a web server or PostgreSQL."""
-    # Only what the package adds counts: aiohttp itself imports some modules of these names.
-    code = f"""
+#: What only those pay for who use it; each name stands for the module and all below it.
+HEAVY = {
+    "aiohttp",
+    "argparse",
+    "asyncio",
+    "cattrs",
+    "email",
+    "greenlet",
+    "hashlib",
+    "http",
+    "httpx",
+    "logging",
+    "multidict",
+    "opentelemetry",
+    "orjson",
+    "psycopg",
+    "psycopg_pool",
+    "pygments",
+    "pytest",
+    "rich",
+    "sqlite3",
+    "ssl",
+    "starlette",
+    "structlog",
+    "subprocess",
+    "vipps_async.batch",
+    "vipps_async.cli",
+    "vipps_async.contrib",
+    "vipps_async.core",
+    "vipps_async.ecom",
+    "vipps_async.journals",
+    "vipps_async.sandbox",
+    "vipps_async.session",
+    "vipps_async.testing",
+    "vipps_async.transports",
+    "vipps_async.userinfo",
+    "yarl",
+}
+#: What a program has loaded once it can name a session: settings, errors, the words of the signatures.
+OF_A_NAMED_SESSION = {
+    "logging",
+    "vipps_async.core",
+    "vipps_async.core.events",
+    "vipps_async.core.operation",
+    "vipps_async.core.recovery_report",
+    "vipps_async.journals",
+    "vipps_async.journals.protocol",
+    "vipps_async.session",
+    "vipps_async.transports",
+    "vipps_async.transports.protocol",
+}
+#: What no session needs to carry out calls without a journal.
+OF_FEW = {
+    "aiohttp.web",
+    "argparse",
+    "greenlet",
+    "httpx",
+    "opentelemetry",
+    "psycopg",
+    "psycopg_pool",
+    "pygments",
+    "pytest",
+    "rich",
+    "sqlite3",
+    "starlette",
+    "structlog",
+    "vipps_async.batch",
+    "vipps_async.cli",
+    "vipps_async.contrib",
+    "vipps_async.ecom.callbacks",
+    "vipps_async.journals.memory",
+    "vipps_async.journals.postgres",
+    "vipps_async.journals.sqlite",
+    "vipps_async.sandbox",
+    "vipps_async.testing",
+}
+KEYS = """
+from vipps_async import Credentials
+keys = Credentials(client_id="a", client_secret="b", subscription_key="c", merchant_serial_number="123456")
+"""
+
+
+def _loaded(code: str, unwanted: set[str], *, before: str = "pass") -> set[str]:
+    """Which of the unwanted modules a program loads in a fresh interpreter, beyond those that were there before."""
+    program = f"""
 import sys
-import aiohttp, attrs, cattrs, orjson, structlog, yarl
+{before}
+there = set(sys.modules)
+{code}
+for name in set(sys.modules) - there:
+    parts = name.split(".")
+    if any(".".join(parts[:length]) in {unwanted!r} for length in range(1, len(parts) + 1)):
+        print(name)
+"""
+    return set(_run(program).split())
+
+
+def test_importing_the_package_loads_nothing_heavy() -> None:
+    """`import vipps_async` gives settings, errors and amounts; all else waits until it is used."""
+    assert _loaded("import vipps_async", HEAVY) == set()
+
+
+def test_naming_a_session_loads_nothing_heavy() -> None:
+    """What carries out calls waits until a session is made, though all annotations of the session can be read."""
+    code = """
+from typing import get_type_hints
+from vipps_async import Credentials, VippsSession, nok
+get_type_hints(VippsSession.recover)
+"""
+    assert _loaded(code, HEAVY) == OF_A_NAMED_SESSION
+
+
+@pytest.mark.parametrize("run", ["", "asyncio.run(call())"], ids=["made", "used"])
+def test_a_session_loads_only_what_it_needs(run: str) -> None:
+    """A shop that takes payments does not pay for journals, the sandbox, a console in colours or a web server."""
+    # What aiohttp loads is its own affair: some of it has these names.
+    code = f"""
+{KEYS}
+from vipps_async import RequestNotSent, RetryPolicy, VippsSession
+session = VippsSession(keys, base_url="http://127.0.0.1:9", retry=RetryPolicy(attempts=1))
+async def call():
+    async with session as vipps:
+        try:
+            await vipps.ecom.details("acme-shop-1")
+        except RequestNotSent:
+            return
+        raise SystemExit(3)
+{run}
+"""
+    assert _loaded(code, OF_FEW, before="import asyncio, aiohttp") == set()
+
+
+def test_a_made_session_loads_nothing_at_its_calls() -> None:
+    """Whatever a call needs is there before it: none blocks the event loop by loading our modules or a dependency."""
+    code = f"""
+import asyncio, sys
+{KEYS}
+from vipps_async import OutcomeUnknown, RetryPolicy, ServerError, VippsSession, nok
+from vipps_async.transports.protocol import Response
+class Down:
+    async def send(self, request):
+        if request.url.endswith("/get"):
+            token = b'{{"token_type": "Bearer", "access_token": "t", "expires_in": "3600"}}'
+            return Response(status=200, body=token)
+        return Response(status=503)
+    async def aclose(self):
+        pass
+session = VippsSession(keys, transport=Down(), retry=RetryPolicy(attempts=2))
+async def call():
+    async with session as vipps:
+        for operation in (
+            vipps.ecom.capture("acme-shop-1", amount=nok(1), transaction_text="Shipped."),
+            vipps.ecom.cancel("acme-shop-1", transaction_text="Sold out."),
+            vipps.ecom.details("acme-shop-1"),
+            vipps.userinfo.get("sub"),
+        ):
+            try:
+                await operation
+            except (OutcomeUnknown, ServerError):
+                pass
+            else:
+                raise SystemExit(3)
 before = set(sys.modules)
-import vipps_async
-print(*sorted(name for name in set(sys.modules) - before if (name + ".").startswith("{unwanted}.")))
+asyncio.run(call())
+print(*sorted(set(sys.modules) - before))
 """
     assert _run(code).strip() == ""
 
 
 def test_importing_the_package_has_no_side_effects() -> None:
-    """No output, no event loop, no thread, no structlog configuration; one NullHandler and nothing else in logging."""
+    """No output, no event loop, no thread, no structlog configuration; one NullHandler and nothing else in logging.
+
+    Nor does loading what a session needs.
+    """
     code = """
 import asyncio, logging, os, signal, sys, threading, warnings
 import aiohttp, attrs, cattrs, orjson, structlog, yarl
@@ -173,6 +387,9 @@ def refuse(*_):
 asyncio.new_event_loop = asyncio.get_event_loop = refuse
 before = state()
 import vipps_async
+assert state() == before, [pair for pair in zip(before, state()) if pair[0] != pair[1]]
+assert set(logging.Logger.manager.loggerDict) == loggers
+import vipps_async.session_parts, vipps_async.session
 assert state() == before, [pair for pair in zip(before, state()) if pair[0] != pair[1]]
 logger = logging.getLogger("vipps_async")
 assert [type(handler) for handler in logger.handlers] == [logging.NullHandler]

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from vipps_async import session as session_module
 from vipps_async.config import Credentials, Environment, RetryPolicy, SystemInfo, Timeouts
 from vipps_async.errors import ConfigurationError, InvalidInputError
 from vipps_async.session import VippsSession
 from vipps_async.testing import ScriptedTransport, answer
+from vipps_async.transports import aiohttp_transport
 
 CREDENTIALS = Credentials(
     client_id="canary-id",
@@ -50,7 +50,7 @@ CAPTURED = answer(
 def own(monkeypatch: pytest.MonkeyPatch) -> ScriptedTransport:
     """Put a scripted transport where the session would open its own."""
     transport = ScriptedTransport()
-    monkeypatch.setattr(session_module, "AiohttpTransport", lambda: transport)
+    monkeypatch.setattr(aiohttp_transport, "AiohttpTransport", lambda: transport)
     return transport
 
 
@@ -152,7 +152,7 @@ def test_from_the_process_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_bad_settings_open_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """A setting that breaks a rule is refused before a transport is made."""
-    monkeypatch.setattr(session_module, "AiohttpTransport", lambda: pytest.fail("a transport was made"))
+    monkeypatch.setattr(aiohttp_transport, "AiohttpTransport", lambda: pytest.fail("a transport was made"))
     with pytest.raises(InvalidInputError):
         VippsSession(CREDENTIALS, base_url="http://elsewhere.example")
     with pytest.raises(ConfigurationError):

@@ -9,17 +9,11 @@ from types import TracebackType
 from typing import Self
 
 from vipps_async.config import Credentials, Environment, RetryPolicy, Settings, SystemInfo, Timeouts
-from vipps_async.core.events import AttemptListener
-from vipps_async.core.journalling import JournalledRunner
-from vipps_async.core.pipeline import Pipeline
-from vipps_async.core.recovery import LeftOpen, Recovery, RecoveryReport
-from vipps_async.ecom.api import EcomApi
-from vipps_async.ecom.recovery import NOTES, rebuild_call
+from vipps_async.core.events import AttemptListener, CallListener
+from vipps_async.core.recovery_report import LeftOpen, RecoveryReport
 from vipps_async.errors import ConfigurationError, InvalidInputError
 from vipps_async.journals.protocol import Journal
-from vipps_async.transports.aiohttp_transport import AiohttpTransport
 from vipps_async.transports.protocol import Transport
-from vipps_async.userinfo import UserinfoApi
 
 __all__ = ["VippsSession"]
 
@@ -75,26 +69,23 @@ class VippsSession:
         settings = Settings.build(
             credentials, environment=environment, base_url=base_url, timeouts=timeouts, retry=retry, system=system
         )
+        # What carries out calls is loaded here: in time for the first of them, and at no cost to a program that imports
+        # this package and makes no session.
+        from vipps_async.session_parts import SessionParts  # noqa: PLC0415 - see above
+
         self._settings = settings
         self._own_transport: Transport | None = None
         if transport is None:
+            from vipps_async.transports.aiohttp_transport import AiohttpTransport  # noqa: PLC0415 - see above
+
             transport = self._own_transport = AiohttpTransport()
-        self._pipeline = Pipeline(settings, transport)
         self._journal = journal
-        self._journalled: JournalledRunner | None = None
-        if journal is not None:
-            self._journalled = JournalledRunner(
-                self._pipeline,
-                journal,
-                merchant_serial_number=settings.credentials.merchant_serial_number,
-                deadline=settings.retry.deadline,
-            )
-        self.ecom = EcomApi(
-            self._journalled or self._pipeline,
-            merchant_serial_number=settings.credentials.merchant_serial_number,
-            environment=settings.environment,
-        )
-        self.userinfo = UserinfoApi(self._pipeline)
+        parts = SessionParts.of(settings, transport, journal)
+        self._pipeline = parts.pipeline
+        self._journalled = parts.journalled
+        self._recovery = parts.recovery
+        self.ecom = parts.ecom
+        self.userinfo = parts.userinfo
 
     @classmethod
     def from_env(
@@ -143,6 +134,11 @@ class VippsSession:
         return self._settings.environment
 
     @property
+    def base_url(self) -> str:
+        """Where its requests go: scheme, host and port."""
+        return self._settings.base_url
+
+    @property
     def merchant_serial_number(self) -> str:
         """The sales unit this session acts for."""
         return self._settings.credentials.merchant_serial_number
@@ -158,13 +154,27 @@ class VippsSession:
 
         Args:
             listener: called with the operation's name, the seconds that the attempt took, and the HTTP status (None:
-                no answer came). It must return at once and raise nothing.
+                no answer came). It must return at once; what it raises is logged once and goes no further.
         """
         self._pipeline.log.listeners.append(listener)
         try:
             yield
         finally:
             self._pipeline.log.listeners.remove(listener)
+
+    @contextlib.contextmanager
+    def listening_to_calls(self, listener: CallListener) -> Iterator[None]:
+        """Let a listener hear of each call and its attempts meanwhile, to trace and measure them.
+
+        Args:
+            listener: told of each attempt and of the end of each call, token requests included, in the task that makes
+                the call. What it raises is logged once and goes no further.
+        """
+        self._pipeline.log.call_listeners.append(listener)
+        try:
+            yield
+        finally:
+            self._pipeline.log.call_listeners.remove(listener)
 
     def __repr__(self) -> str:
         return f"<VippsSession {self.merchant_serial_number} at {self._settings.base_url}>"
@@ -190,12 +200,11 @@ class VippsSession:
             InvalidInputError: `concurrency` is out of range.
             JournalError: the journal cannot be read or written.
         """
-        if self._journalled is None:
+        if self._recovery is None:
             raise ConfigurationError("the session has no journal", advice="open it with journal=SqliteJournal(path)")
         if type(concurrency) is not int or not 1 <= concurrency <= _MOST_AT_ONCE:
             raise InvalidInputError("concurrency", f"a whole number from 1 to {_MOST_AT_ONCE}", value=concurrency)
-        recovery = Recovery(self._journalled, rebuild=rebuild_call, passed_over=NOTES)
-        return await recovery.run(concurrency=concurrency, progress=progress)
+        return await self._recovery.run(concurrency=concurrency, progress=progress)
 
     async def unfinished(self, order_id: str) -> list[LeftOpen]:
         """Return what is open in the journal of one order, oldest first: of a call that was cancelled, for example.
@@ -210,14 +219,9 @@ class VippsSession:
             ConfigurationError: the session has no journal, or is closed.
             JournalError: the journal cannot be read.
         """
-        if self._journalled is None:
+        if self._recovery is None:
             raise ConfigurationError("the session has no journal", advice="open it with journal=SqliteJournal(path)")
-        entries = await self._journalled.entries_of(order_id)
-        return [
-            LeftOpen(intent=entry.intent, reason=entry.note)
-            for entry in entries
-            if entry.settlement is None and entry.intent.operation not in NOTES
-        ]
+        return await self._recovery.unfinished(order_id)
 
     async def __aenter__(self) -> Self:
         if self._journalled is not None:

@@ -20,7 +20,7 @@ from tests.faults.shop import CREDENTIALS, Fault, Shop, open_shop
 from vipps_async import VippsError, nok
 from vipps_async.cli.journal import _age, _summary, _text
 from vipps_async.cli.main import main
-from vipps_async.core.recovery import LeftOpen, RecoveryReport, Refused
+from vipps_async.core.recovery_report import LeftOpen, RecoveryReport, Refused
 from vipps_async.journals import postgres
 from vipps_async.journals.memory import MemoryJournal
 from vipps_async.journals.protocol import Intent, Outcome, Settlement

@@ -8,6 +8,7 @@ from typing import Any
 
 from aiohttp import web
 
+from tests.event_loop import use_chosen_loop
 from vipps_async import Credentials, VippsSession
 from vipps_async.contrib.aiohttp_web import callback_routes, vipps_context
 from vipps_async.contrib.reception import Reception
@@ -32,4 +33,5 @@ async def _main(journal: str, token: str) -> None:
 
 
 if __name__ == "__main__":
+    use_chosen_loop()
     asyncio.run(_main(*sys.argv[1:]))

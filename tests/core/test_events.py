@@ -9,6 +9,7 @@ import sys
 import textwrap
 import traceback
 from collections.abc import Iterator
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -18,8 +19,8 @@ from structlog.testing import LogCapture
 from tests.core.fake_clock import FakeClock
 from tests.core.samples import KEY, ORDER, SECRETS, Sum, call_of, details, done, pipeline, settings, vipps_error
 from vipps_async.core.events import EventLog
-from vipps_async.core.operation import Repeat
-from vipps_async.errors import OutcomeUnknown, RequestNotSent, VippsError
+from vipps_async.core.operation import Call, Repeat
+from vipps_async.errors import CaptureError, OutcomeUnknown, RequestNotSent, VippsError
 from vipps_async.testing import Reply, ScriptedTransport, answer, token_answer
 
 
@@ -200,6 +201,183 @@ def test_silent_by_default() -> None:
     """)
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
+
+
+# --- listeners -------------------------------------------------------------------------------------------------------
+
+
+class Listener:
+    """Keeps what it is told of calls."""
+
+    def __init__(self) -> None:
+        self.told: list[Any] = []
+
+    def attempted(self, call: Call[Any], **facts: Any) -> None:
+        """Keep it."""
+        assert facts.pop("seconds") >= 0
+        self.told.append((call.operation.name, *facts.values()))
+
+    def ended(self, call: Call[Any], **facts: Any) -> None:
+        """Keep it."""
+        assert facts.pop("seconds") >= 0
+        self.told.append((call.operation.name, facts))
+
+
+async def test_listeners_hear_of_calls_and_attempts() -> None:
+    """Each attempt is told with its number, status or failure; each end with its outcome, attempts and error."""
+    transport = ScriptedTransport().on("/capture", RequestNotSent("refused"), answer(503), done())
+    line, listener = pipeline(transport.on("/status", vipps_error(402, "Payment", "41"))), Listener()
+    heard: list[Any] = []
+    line.log.call_listeners.append(listener)
+    line.log.listeners.append(lambda *facts: heard.append((facts[0], facts[2])))
+    await line.run(call_of(Repeat.KEYED))
+    with pytest.raises(VippsError) as caught:
+        await line.run(call_of(Repeat.SAFE))
+    well: dict[str, Any] = {"outcome": "done", "settled_by": "answer", "error": None}
+    assert listener.told == [
+        ("token", 1, 200, None),
+        ("token", well | {"attempts": 1}),
+        ("capture", 1, None, "not sent"),
+        ("capture", 2, 503, None),
+        ("capture", 3, 200, None),
+        ("capture", well | {"attempts": 3}),
+        ("status", 1, 402, None),
+        ("status", {"outcome": "PaymentRefusedError", "attempts": 1, "settled_by": None, "error": caught.value}),
+    ]
+    assert heard == [("token", 200), ("capture", None), ("capture", 503), ("capture", 200), ("status", 402)]
+
+
+async def test_listeners_hear_of_a_cancelled_call() -> None:
+    """The end of a call whose task was cancelled is told, too."""
+    begun = asyncio.Event()
+
+    async def stall(_request: object) -> Any:
+        begun.set()
+        await asyncio.Event().wait()
+
+    line, listener = pipeline(ScriptedTransport().on("/capture", stall)), Listener()
+    line.log.call_listeners.append(listener)
+    task = asyncio.create_task(line.run(call_of(Repeat.KEYED)))
+    await begun.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert listener.told[-1] == (
+        "capture",
+        {"outcome": "cancelled", "attempts": None, "settled_by": None, "error": None},
+    )
+
+
+class Broken:
+    """A listener that is a mistake."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def attempted(self, *_arguments: Any, **_facts: Any) -> None:
+        """Fail."""
+        self.asked += 1
+        raise RuntimeError("canary of a listener")
+
+    ended = attempted
+
+
+def _raise(*_arguments: Any) -> Any:
+    raise RuntimeError("canary of a listener")
+
+
+TROUBLE = "event=vipps.listening_failed what=a listener error=RuntimeError place=test_events.py:"
+
+
+@pytest.mark.parametrize("kind", ["attempts", "calls"])
+async def test_a_listener_that_raises_changes_nothing(kind: str, caplog: pytest.LogCaptureFixture) -> None:
+    """The call ends as Vipps has answered, the others hear of it, and the log tells once, without the error's text."""
+    transport = ScriptedTransport().on("/capture", answer(503), done(), vipps_error(400, "Payment", "61"))
+    line, listener, broken = pipeline(transport), Listener(), Broken()
+    if kind == "attempts":
+        line.log.listeners.append(broken.attempted)
+    else:
+        line.log.call_listeners.append(broken)
+    line.log.call_listeners.append(listener)
+    assert (await line.run(call_of(Repeat.KEYED))).status == "Captured"
+    with pytest.raises(CaptureError):
+        await line.run(call_of(Repeat.KEYED))
+    assert broken.asked == (4 if kind == "attempts" else 7)
+    assert len(listener.told) == 7
+    (told, _failure) = caplog.records
+    assert (told.name, told.levelno) == ("vipps_async", logging.ERROR)
+    assert told.getMessage().startswith(TROUBLE)
+    assert "canary" not in caplog.text
+
+
+async def test_a_log_processor_that_raises_changes_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    """Nor does the application's own structlog configuration: its first failure is told where it is not used."""
+    structlog.configure(processors=[_raise])
+    try:
+        transport = ScriptedTransport().on("/capture", done(), vipps_error(400, "Payment", "61"))
+        line = pipeline(transport)
+        assert (await line.run(call_of(Repeat.KEYED))).status == "Captured"
+        with pytest.raises(CaptureError):
+            await line.run(call_of(Repeat.KEYED))
+    finally:
+        structlog.reset_defaults()
+    (told,) = caplog.records
+    assert told.getMessage().startswith(TROUBLE.replace("a listener", "logging"))
+
+
+async def test_a_log_filter_that_raises_changes_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    """Nor does a filter of standard logging, though there is nobody left to tell of it."""
+    caplog.set_level(logging.DEBUG, "vipps_async")
+    logger = logging.getLogger("vipps_async")
+    logger.addFilter(_raise)
+    try:
+        line = pipeline(ScriptedTransport().on("/capture", done()))
+        assert (await line.run(call_of(Repeat.KEYED))).status == "Captured"
+    finally:
+        logger.removeFilter(_raise)
+    assert caplog.records == []
+
+
+async def test_a_listener_may_leave_while_it_is_told() -> None:
+    """A listener that takes itself off the list does not keep the next one from hearing."""
+    line, listener = pipeline(ScriptedTransport().on("/status", done())), Listener()
+
+    class Leaving(Listener):
+        def attempted(self, call: Call[Any], **facts: Any) -> None:
+            line.log.call_listeners.remove(self)
+
+    line.log.call_listeners += [Leaving(), listener]
+    await line.run(call_of(Repeat.SAFE))
+    assert [told[0] for told in listener.told] == ["token", "token", "status", "status"]
+
+
+def test_structlog_is_not_loaded_to_see_that_it_is_not_configured() -> None:
+    """An application without structlog gets the same lines, and does not pay for loading it."""
+    program = textwrap.dedent("""
+        import asyncio, logging, sys
+        logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stdout)
+        from tests.core.samples import call_of, done, pipeline
+        from vipps_async.core.operation import Repeat
+        from vipps_async.testing import ScriptedTransport
+        asyncio.run(pipeline(ScriptedTransport().on("", then=done())).run(call_of(Repeat.KEYED)))
+        print("structlog" in sys.modules)
+    """)
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    token, capture, loaded = ended.stdout.splitlines()
+    assert token.startswith("INFO event=vipps.operation operation=token outcome=done attempts=1 duration_ms=")
+    assert capture.startswith(
+        "INFO event=vipps.operation operation=capture order_id=acme-1 idempotency_key=key-1 outcome=done attempts=1 "
+    )
+    assert capture.endswith(" settled_by=answer level=info")
+    assert (loaded, ended.stderr) == ("False", "")
+
+
+def test_an_import_under_way_is_no_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While another thread is halfway through importing structlog, events go to standard logging."""
+    monkeypatch.setitem(sys.modules, "structlog", ModuleType("structlog"))
+    log = EventLog()
+    assert log._wants(logging.WARNING) == logging.getLogger("vipps_async").isEnabledFor(logging.WARNING)
+    log.renewal_failed(OutcomeUnknown("cut"))
 
 
 # --- canaries --------------------------------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ from vipps_async import (
     nok,
 )
 from vipps_async.core import recovery as recovery_module
-from vipps_async.core.recovery import RecoveryReport
+from vipps_async.core.recovery_report import RecoveryReport
 from vipps_async.journals.memory import MemoryJournal
 from vipps_async.journals.protocol import Entry, Intent, Outcome, Settlement, Standing
 from vipps_async.transports.protocol import Request, Response
@@ -614,7 +614,7 @@ class TestReport:
 
     async def test_it_names_no_more_than_a_thousand(self, shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
         """Beyond that, what stays open and what was refused is counted only."""
-        monkeypatch.setattr(recovery_module, "_MOST_NAMED", 1)
+        monkeypatch.setattr(recovery_module, "MOST_NAMED", 1)
         for number in range(2):
             await shop.reserve(f"many-{number}")
             await left_open(shop, Fault.LOSE_ANSWER, order_id=f"many-{number}", amount=nok(501))

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from random import SystemRandom
 
+from tests.event_loop import use_chosen_loop
 from tests.faults.kill import run_kills
 from tests.faults.storm import run_storm
 from tests.journals.postgres_server import available_dsn
@@ -85,6 +86,7 @@ def main() -> int:
     kill.set_defaults(run=_kill)
 
     options = parser.parse_args()
+    use_chosen_loop()
     return int(options.run(options))
 
 

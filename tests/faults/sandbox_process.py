@@ -12,6 +12,7 @@ from typing import Any
 
 import orjson
 
+from tests.event_loop import use_chosen_loop
 from tests.faults.audit import Moved, Paid
 from vipps_async.sandbox import SandboxServer
 from vipps_async.sandbox.faults import Fault
@@ -176,5 +177,6 @@ def _say(what: object) -> None:
 
 
 if __name__ == "__main__":
+    use_chosen_loop()
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(_serve())

@@ -24,7 +24,7 @@ from vipps_async import (
     VippsError,
     VippsSession,
 )
-from vipps_async.core.recovery import RecoveryReport
+from vipps_async.core.recovery_report import RecoveryReport
 from vipps_async.journals import Journal
 from vipps_async.transports.aiohttp_transport import AiohttpTransport
 from vipps_async.transports.protocol import Request, Response

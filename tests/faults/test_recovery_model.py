@@ -16,7 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from tests.faults.interrupt import AtSuspension
 from tests.faults.shop import ONE_TRY, TWO_TRIES, Fault, Shop, open_shop
 from vipps_async import Effect, JournalError, OrderLockedError, RetryPolicy, VippsError, nok
-from vipps_async.core.recovery import RecoveryReport
+from vipps_async.core.recovery_report import RecoveryReport
 from vipps_async.journals.memory import MemoryJournal
 from vipps_async.journals.protocol import Entry, Intent, Outcome, Settlement, Standing
 

@@ -17,10 +17,16 @@ from typing import Any
 
 import orjson
 
+from tests.event_loop import use_chosen_loop
 from tests.faults.audit import told_by_error
 from tests.faults.broken import BROKEN
 from vipps_async import Credentials, RetryPolicy, Timeouts, VippsError, VippsSession
 from vipps_async.journals import Journal, PostgresJournal, SqliteJournal
+from vipps_async.session_parts import SessionParts
+from vipps_async.transports import AiohttpTransport
+
+#: What a session would load when it is made: here it is loaded once, before the forks.
+LOADED = (SessionParts, AiohttpTransport)
 
 __all__ = ["CREDENTIALS", "RETRY", "TIMEOUTS", "journal_at"]
 
@@ -126,6 +132,7 @@ def _obey(command: dict[str, Any], workers: dict[int, int]) -> None:
 
 
 if __name__ == "__main__":
+    use_chosen_loop()
     for rule in sys.argv[1:]:
         BROKEN[rule](setattr)
     with contextlib.suppress(KeyboardInterrupt):

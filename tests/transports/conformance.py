@@ -271,6 +271,11 @@ async def _answer_and_take_in(connection: Connection) -> None:
     await connection.take_in()
 
 
+async def _fin_and_take_in(connection: Connection) -> None:
+    connection.fin_now()
+    await connection.take_in()
+
+
 def through_proxy(script: Script | None) -> Callable[[], AbstractAsyncContextManager[Scene]]:
     """Make a scene of a TLS server behind a proxy that follows the script; None: nobody listens there."""
 
@@ -371,6 +376,8 @@ ROWS = (
     # A connection stands, no answer comes.
     Row(name="RST at accept", scene=serving(at_accept("reset")), verdict=TRUE),
     Row(name="FIN at accept", scene=serving(at_accept("close")), verdict=TRUE),
+    # Whatever leaves is read here, so that "not sent" is held to the truth.
+    Row(name="FIN at accept, by one who reads on", scene=serving(_fin_and_take_in), verdict=TRUE),
     Row(name="RST in the middle of the request", scene=serving(after_first_bytes("reset")), verdict=UNKNOWN),
     Row(name="FIN in the middle of the request", scene=serving(after_first_bytes("close")), verdict=UNKNOWN),
     Row(name="RST after the request", scene=answering(b"", "reset"), verdict=UNKNOWN, read=1),

@@ -69,11 +69,18 @@ class Connection:
 
     def fin_now(self) -> None:
         """Send a FIN at once, without giving the event loop a chance to see it on the other side."""
-        self.writer.get_extra_info("socket").shutdown(socket.SHUT_WR)
+        with self._socket() as twin:
+            twin.shutdown(socket.SHUT_WR)
 
     def send_now(self, data: bytes) -> None:
         """Send bytes at once, without giving the event loop a chance to see them on the other side."""
-        self.writer.transport.write(data)
+        with self._socket() as twin:
+            assert twin.send(data) == len(data)
+
+    def _socket(self) -> socket.socket:
+        # A second descriptor of the same connection: what an event loop hands out is no whole socket (uvloop's cannot
+        # be shut down), and its transport may keep what is written until the loop's next turn.
+        return socket.fromfd(self.writer.get_extra_info("socket").fileno(), socket.AF_INET, socket.SOCK_STREAM)
 
     def reset(self) -> None:
         """Close with a RST."""

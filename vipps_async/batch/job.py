@@ -14,7 +14,7 @@ from vipps_async.batch.many import DEFAULT_CONCURRENCY, cancel_many, capture_man
 from vipps_async.batch.results import RowOutcome, RowResult
 from vipps_async.batch.rows import BatchOperation
 from vipps_async.batch.worklist import Totals, Worklist
-from vipps_async.core.recovery import RecoveryReport
+from vipps_async.core.recovery_report import RecoveryReport
 from vipps_async.errors import ConfigurationError
 from vipps_async.journals.protocol import Journal
 from vipps_async.session import VippsSession

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from vipps_async.core.recovery import RecoveryReport
+from vipps_async.core.recovery_report import RecoveryReport
 from vipps_async.errors import ConfigurationError, VippsError
 from vipps_async.journals.protocol import Entry, Intent, Journal
 from vipps_async.journals.sqlite import SqliteJournal

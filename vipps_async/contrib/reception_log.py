@@ -3,19 +3,11 @@
 from __future__ import annotations
 
 import logging
-import traceback
-from pathlib import Path
 from typing import Any
 
-from vipps_async.core.events import EventLog
+from vipps_async.core.events import EventLog, place_of
 
 __all__ = ["ReceptionLog", "place_of"]
-
-
-def place_of(error: BaseException) -> str:
-    """Return the file and line in which an error was raised: where to look, since its text may be personal."""
-    frames = traceback.extract_tb(error.__traceback__)
-    return f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
 
 
 class ReceptionLog(EventLog):

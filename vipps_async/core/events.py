@@ -1,4 +1,4 @@
-"""The one place that writes log events, and leaves secrets out of them.
+"""The one place that writes log events, leaves secrets out of them, and lets listeners hear of what happens.
 
 Every event goes to the standard logger ``vipps_async``, unless the application has configured structlog: then it goes
 where that configuration sends it. By default nothing is printed.
@@ -6,11 +6,13 @@ where that configuration sends it. By default nothing is printed.
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import sys
+import traceback
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, cast
-
-import structlog
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
 
 from vipps_async.core.operation import Call
 from vipps_async.errors import VippsError
@@ -18,10 +20,54 @@ from vipps_async.errors import VippsError
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
-__all__ = ["AttemptListener", "EventLog"]
+__all__ = ["AttemptListener", "CallListener", "EventLog", "place_of"]
 
 #: What hears of each attempt: the operation's name, the seconds it took, and the HTTP status (None: no answer came).
 AttemptListener = Callable[[str, float, int | None], None]
+
+
+class CallListener(Protocol):
+    """What hears of each call, as it ends, and of each of its attempts before that, in the task that makes the call.
+
+    It must return at once. What it raises is logged once and goes no further.
+    """
+
+    def attempted(
+        self, call: Call[Any], *, number: int, seconds: float, status: int | None, failure: str | None
+    ) -> None:
+        """Hear of an attempt.
+
+        Args:
+            call: the call; the same object for each of its attempts and its end.
+            number: 1 for the first attempt.
+            seconds: how long it took.
+            status: the HTTP status; None: no answer came.
+            failure: what went wrong if no answer came: ``not sent`` or ``unknown``.
+        """
+        ...
+
+    def ended(
+        self,
+        call: Call[Any],
+        *,
+        outcome: str,
+        seconds: float,
+        attempts: int | None,
+        settled_by: str | None,
+        error: VippsError | None,
+    ) -> None:
+        """Hear of the end of a call.
+
+        Args:
+            call: the call.
+            outcome: ``done``, ``cancelled`` (its task was; what it did at Vipps is not known), or the error's class.
+            seconds: how long all of it took.
+            attempts: how many times it was tried; None: not known, for its task was cancelled.
+            settled_by: what the result rests on, ``answer`` or ``details``; None: there is no result.
+            error: what it raises; its text may hold what Vipps wrote.
+        """
+        ...
+
 
 _standard = logging.getLogger("vipps_async")
 # Without a handler of its own the root's last resort would print warnings to stderr: a library stays quiet.
@@ -31,46 +77,84 @@ _standard.addHandler(logging.NullHandler())
 _ATTEMPT, _SUCCESS, _FAILURE = logging.DEBUG, logging.INFO, logging.WARNING
 
 
-def _through_standard_logging() -> FilteringBoundLogger:
-    logger: FilteringBoundLogger = structlog.wrap_logger(
-        _standard,
-        processors=[
-            structlog.stdlib.filter_by_level,
-            structlog.stdlib.add_log_level,
-            structlog.processors.KeyValueRenderer(key_order=["event"], repr_native_str=False),
-        ],
-        wrapper_class=structlog.stdlib.BoundLogger,
-        context_class=dict,
-        cache_logger_on_first_use=True,
-    )
+def place_of(error: BaseException) -> str:
+    """Return the file and line in which an error was raised: where to look, since its text may be personal."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+
+
+def _configured_structlog() -> FilteringBoundLogger | None:
+    # An application that has not imported structlog has not configured it: no need to load it to know that.
+    structlog = sys.modules.get("structlog")
+    # Another thread may be halfway through importing it.
+    is_configured: Callable[[], bool] | None = getattr(structlog, "is_configured", None)
+    if structlog is None or is_configured is None or not is_configured():
+        return None
+    logger: FilteringBoundLogger = structlog.get_logger("vipps_async")
     return logger
 
 
 class EventLog:
-    """Writes one event an attempt and one an operation: names, times and statuses, never a body, header or URL."""
+    """Writes one event an attempt and one an operation: names, times and statuses, never a body, header or URL.
+
+    A call must end as Vipps' answer says. So whatever the application's own code raises while it hears of an event, a
+    listener or a log processor, is logged once and goes no further.
+    """
 
     def __init__(self) -> None:
-        self._own = _through_standard_logging()
         #: Hear of each attempt, whatever is logged.
         self.listeners: list[AttemptListener] = []
+        #: Hear of each call and its attempts, whatever is logged.
+        self.call_listeners: list[CallListener] = []
+        self._told_of_trouble = False
 
     def _wants(self, level: int) -> bool:
-        return _standard.isEnabledFor(level) or structlog.is_configured()
+        return _standard.isEnabledFor(level) or _configured_structlog() is not None
 
     def _write(self, level: int, event: str, fields: dict[str, Any]) -> None:
-        logger = self._own
-        if structlog.is_configured():
-            logger = cast("FilteringBoundLogger", structlog.get_logger("vipps_async"))
-        # By name: every kind of structlog logger has these three, but not every one has `log`.
-        write = {_ATTEMPT: logger.debug, _SUCCESS: logger.info, _FAILURE: logger.warning}[level]
-        write(event, **fields)
+        try:
+            logger = _configured_structlog()
+            if logger is None:
+                pairs = {"event": event, **fields, "level": logging.getLevelName(level).lower()}
+                _standard.log(level, " ".join(f"{name}={value}" for name, value in pairs.items()))
+                return
+            # By name: every kind of structlog logger has these three, but not every one has `log`.
+            write = {_ATTEMPT: logger.debug, _SUCCESS: logger.info, _FAILURE: logger.warning}[level]
+            write(event, **fields)
+        except Exception as error:  # noqa: BLE001 - the application's log processors may raise anything
+            self._trouble("logging", error)
+
+    def _tell(self, tell: Callable[[CallListener], None]) -> None:
+        for listener in tuple(self.call_listeners):
+            try:
+                tell(listener)
+            except Exception as error:  # noqa: BLE001 - it is the application's own code, which may raise anything
+                self._trouble("a listener", error)
+
+    def _trouble(self, what: str, error: Exception) -> None:
+        if self._told_of_trouble:
+            return
+        self._told_of_trouble = True
+        # Where the application's handlers and filters raise, there is nobody left to tell.
+        with contextlib.suppress(Exception):
+            pairs = f"what={what} error={type(error).__name__} place={place_of(error)}"
+            _standard.error("event=vipps.listening_failed %s level=error", pairs)
 
     def attempt(
         self, call: Call[Any], *, number: int, seconds: float, status: int | None = None, failure: str | None = None
     ) -> None:
         """Note one attempt: its number, how long it took, and the HTTP status or what went wrong."""
-        for listener in self.listeners:
-            listener(call.operation.name, seconds, status)
+        for listener in tuple(self.listeners):
+            try:
+                listener(call.operation.name, seconds, status)
+            except Exception as error:  # noqa: BLE001 - it is the application's own code, which may raise anything
+                self._trouble("a listener", error)
+        if self.call_listeners:
+            self._tell(
+                lambda listener: listener.attempted(
+                    call, number=number, seconds=seconds, status=status, failure=failure
+                )
+            )
         if self._wants(_ATTEMPT):
             fields = _about(call) | {"attempt": number, "duration_ms": round(seconds * 1000, 3)}
             if status is not None:
@@ -81,12 +165,25 @@ class EventLog:
 
     def success(self, call: Call[Any], *, attempts: int, seconds: float, settled_by: str = "answer") -> None:
         """Note an operation that took effect."""
+        if self.call_listeners:
+            self._tell(
+                lambda listener: listener.ended(
+                    call, outcome="done", seconds=seconds, attempts=attempts, settled_by=settled_by, error=None
+                )
+            )
         if self._wants(_SUCCESS):
             fields = {"attempts": attempts, "duration_ms": round(seconds * 1000, 3), "settled_by": settled_by}
             self._write(_SUCCESS, "vipps.operation", _about(call) | {"outcome": "done"} | fields)
 
     def failure(self, call: Call[Any], error: VippsError, *, attempts: int, seconds: float) -> None:
         """Note an operation that ended in an error, by the error's class and effect; its text stays out."""
+        if self.call_listeners:
+            name = type(error).__name__
+            self._tell(
+                lambda listener: listener.ended(
+                    call, outcome=name, seconds=seconds, attempts=attempts, settled_by=None, error=error
+                )
+            )
         if self._wants(_FAILURE):
             fields: dict[str, Any] = {"attempts": attempts, "duration_ms": round(seconds * 1000, 3)}
             fields["effect"] = error.effect.value
@@ -97,6 +194,12 @@ class EventLog:
 
     def cancelled(self, call: Call[Any], *, seconds: float) -> None:
         """Note an operation whose caller was cancelled; what it did at Vipps is not known."""
+        if self.call_listeners:
+            self._tell(
+                lambda listener: listener.ended(
+                    call, outcome="cancelled", seconds=seconds, attempts=None, settled_by=None, error=None
+                )
+            )
         if self._wants(_FAILURE):
             fields = {"outcome": "cancelled", "duration_ms": round(seconds * 1000, 3)}
             self._write(_FAILURE, "vipps.operation", _about(call) | fields)

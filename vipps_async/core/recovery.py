@@ -7,88 +7,26 @@ import contextlib
 import hashlib
 import zlib
 from collections.abc import Callable, Collection
-from datetime import datetime
 from typing import Any
 
-from attrs import define, evolve, field, frozen, mutable
+from attrs import define, evolve, field
 
 from vipps_async.core.journalling import JournalledRunner, answer_record, outcome_of, refused_for_good
 from vipps_async.core.operation import Call, Done, Finding, NotDone, Repeat
 from vipps_async.core.recorded_refusal import is_about_operation, write_refusal_record
+from vipps_async.core.recovery_report import MOST_NAMED, LeftOpen, RecoveryReport, Refused
 from vipps_async.errors import ApiError, JournalError, OrderNotFoundError, VippsError
 from vipps_async.journals.protocol import Entry, Intent, Outcome, Standing
 
-__all__ = ["LeftOpen", "Recovery", "RecoveryReport", "Refused"]
+__all__ = ["Recovery"]
 
 #: How many entries wait between the walk through the journal and each of those who settle them.
 _AHEAD = 4
 #: How many questions in a row may get no answer from Vipps before the recovery stops: enough to outlast one bad
 #: moment, few enough that an outage is not met with a question for each of a million entries.
 _UNANSWERED = 20
-#: How many of a kind a report names; beyond that it only counts them, so that it stays small.
-_MOST_NAMED = 1_000
 #: Statuses by which it is not the order that was looked at: keys, limits, a server in trouble.
 _NO_ANSWER = frozenset({401, 403, 408, 425, 429})
-
-
-@frozen(kw_only=True)
-class LeftOpen:
-    """An operation whose outcome is not known yet."""
-
-    intent: Intent
-    #: Why, on one line.
-    reason: str
-
-
-@frozen(kw_only=True)
-class Refused:
-    """An operation that Vipps refused: it had no effect."""
-
-    intent: Intent
-    #: Vipps' reason, on one line.
-    reason: str
-
-
-@mutable(kw_only=True)
-class RecoveryReport:
-    """What a recovery did, in numbers of operations; it counts up while the recovery runs."""
-
-    #: Entries that were looked at.
-    seen: int = 0
-    #: Details proved that they had taken effect.
-    proven: int = 0
-    #: Details proved that they had not: they were sent again, with the same key and body, and took effect now.
-    sent_again: int = 0
-    #: Vipps refused them, now or, as details prove, before.
-    refused: int = 0
-    #: The first thousand of those, with the reason.
-    refusals: list[Refused] = field(factory=list)
-    #: They never had an effect and need none: an initiate that never arrived.
-    not_done: int = 0
-    #: Somebody else has settled them meanwhile.
-    settled_meanwhile: int = 0
-    #: A call that is under way, another recovery, or a process that died a moment ago has them in hand ...
-    in_other_hands: int = 0
-    #: ... until this time (aware, UTC) at the latest; a recovery after it can settle what nobody has settled by then.
-    in_other_hands_until: datetime | None = None
-    #: They stay open.
-    stays_open: int = 0
-    #: The first thousand of those, with the reason.
-    left_open: list[LeftOpen] = field(factory=list)
-    #: Payments that exist while the answer with their URL was lost: cancel them if nobody has approved them.
-    urls_lost: list[str] = field(factory=list)
-    #: Why the recovery ended before it had seen all entries; empty if it has seen them. The others are as they were.
-    stopped: str = ""
-
-    @property
-    def settled(self) -> int:
-        """How many of them this recovery has settled."""
-        return self.proven + self.sent_again + self.refused + self.not_done
-
-    @property
-    def is_complete(self) -> bool:
-        """Whether nothing of what was open at its beginning is open now."""
-        return not (self.stays_open or self.in_other_hands or self.stopped)
 
 
 @define(eq=False)
@@ -170,6 +108,23 @@ class Recovery:
             report.stopped = f"Vipps did not answer {_UNANSWERED} questions in a row; what is not counted here is open"
         await self._runner.flush()
         return report
+
+    async def unfinished(self, order_id: str) -> list[LeftOpen]:
+        """Return the operations of one order that are open, oldest first.
+
+        Args:
+            order_id: the order.
+
+        Raises:
+            ConfigurationError: the session is closed.
+            JournalError: the journal cannot be read.
+        """
+        entries = await self._runner.entries_of(order_id)
+        return [
+            LeftOpen(intent=entry.intent, reason=entry.note)
+            for entry in entries
+            if entry.settlement is None and entry.intent.operation not in self._passed_over
+        ]
 
     async def _work(
         self,
@@ -307,7 +262,7 @@ class _Settling:
     async def _refused(self, error: ApiError, outcome: Outcome) -> None:
         await self._settle(outcome, write_refusal_record(error))
         self.report.refused += 1
-        if len(self.report.refusals) < _MOST_NAMED:
+        if len(self.report.refusals) < MOST_NAMED:
             self.report.refusals.append(Refused(intent=self.intent, reason=error.message))
 
     async def _settle(self, outcome: Outcome, answer: bytes) -> None:
@@ -317,5 +272,5 @@ class _Settling:
         await self.runner.release(self.intent, reason, owner=self.owner)
         self.lane.blocked.add(self.intent.order_id)
         self.report.stays_open += 1
-        if len(self.report.left_open) < _MOST_NAMED:
+        if len(self.report.left_open) < MOST_NAMED:
             self.report.left_open.append(LeftOpen(intent=self.intent, reason=reason))

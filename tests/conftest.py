@@ -1,0 +1,15 @@
+"""What holds for every test: the event loop that it runs in."""
+
+from __future__ import annotations
+
+from tests.event_loop import chosen_loop, use_chosen_loop
+
+
+def pytest_configure() -> None:
+    """Let everything in this process run in the chosen loop: tests, fixtures, `asyncio.run` in a thread."""
+    use_chosen_loop()
+
+
+def pytest_report_header() -> str:
+    """Say which loop it is."""
+    return f"event loop: {chosen_loop()}"

@@ -1,0 +1,337 @@
+"""Spans and measurements of calls to Vipps: what they tell, what they never tell, and that they change nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+from attrs import frozen
+from opentelemetry import trace
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import HistogramDataPoint, InMemoryMetricReader
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
+from opentelemetry.trace import SpanKind, StatusCode
+
+from vipps_async import CaptureError, Credentials, OutcomeUnknown, RequestNotSent, RetryPolicy, VippsError, VippsSession
+from vipps_async.contrib import opentelemetry
+from vipps_async.contrib.opentelemetry import observed
+from vipps_async.testing import ScriptedTransport, answer
+
+ORDER = "acme-shop-1"
+PHONE, NAME, TOKEN, SUB = "48059990", "Canary Nordmann", "canary-token", "canary-sub"
+SECRETS = {"client_id": "canary-id", "client_secret": "canary-secret", "subscription_key": "canary-key"}
+KEYS = Credentials(**SECRETS, merchant_serial_number="123456")
+RETRY = RetryPolicy(base=0.001, throttled_base=0.001, cap=0.002)
+EVERYTHING = f"canary {PHONE} {NAME} {TOKEN} {SUB}"
+
+
+def captured(amount: int = 49900) -> Any:
+    """Make the answer to a capture."""
+    return answer(
+        200,
+        {
+            "orderId": ORDER,
+            "paymentInstrument": "Visa",
+            "transactionInfo": {
+                "amount": amount,
+                "status": "Captured",
+                "timeStamp": "2026-01-02T03:04:05.678Z",
+                "transactionId": "5000000001",
+                "transactionText": EVERYTHING,
+            },
+        },
+    )
+
+
+def refusal(status: int, code: str) -> Any:
+    """Make a refusal by Vipps."""
+    return answer(status, [{"errorGroup": "Payment", "errorCode": code, "errorMessage": EVERYTHING, "contextId": "c"}])
+
+
+@frozen
+class Watch:
+    """A session that is observed, and what comes of it."""
+
+    vipps: VippsSession
+    transport: ScriptedTransport
+    exporter: InMemorySpanExporter
+    reader: InMemoryMetricReader
+    tracers: TracerProvider
+
+    def spans(self, name: str) -> list[ReadableSpan]:
+        """The finished spans of this name, in their order."""
+        return [span for span in self.exporter.get_finished_spans() if span.name == name]
+
+    def points(self, name: str) -> list[HistogramDataPoint]:
+        """The data points of a histogram."""
+        data = self.reader.get_metrics_data()
+        assert data is not None
+        return [
+            point
+            for resource in data.resource_metrics
+            for scope in resource.scope_metrics
+            for metric in scope.metrics
+            if metric.name == name
+            for point in metric.data.data_points
+            if isinstance(point, HistogramDataPoint)
+        ]
+
+    def told(self) -> str:
+        """All that has gone out, as text."""
+        data = self.reader.get_metrics_data()
+        spans = "".join(span.to_json() for span in self.exporter.get_finished_spans())
+        return spans + ("" if data is None else data.to_json())
+
+
+@pytest.fixture
+def exporter() -> InMemorySpanExporter:
+    """Keep spans in memory."""
+    return InMemorySpanExporter()
+
+
+@pytest.fixture
+def tracers(exporter: InMemorySpanExporter) -> Iterator[TracerProvider]:
+    """Make a provider of our own, so that nothing global is set."""
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    yield provider
+    provider.shutdown()
+
+
+@pytest.fixture
+async def watch(exporter: InMemorySpanExporter, tracers: TracerProvider) -> AsyncIterator[Watch]:
+    """Observe a session over a script."""
+    transport, reader = ScriptedTransport(), InMemoryMetricReader()
+    meters = MeterProvider([reader], shutdown_on_exit=False)
+    async with VippsSession(KEYS, transport=transport, retry=RETRY, base_url="http://127.0.0.1:8787") as vipps:
+        with observed(vipps, tracer_provider=tracers, meter_provider=meters):
+            yield Watch(vipps, transport, exporter, reader, tracers)
+    meters.shutdown()
+
+
+def facts(span: ReadableSpan) -> dict[str, Any]:
+    """Return the attributes of a span."""
+    return dict(span.attributes or {})
+
+
+SERVER = {"server.address": "127.0.0.1", "server.port": 8787}
+CAPTURE = {"http.request.method": "POST", "url.template": "/ecomm/v2/payments/{id}/capture", **SERVER}
+
+
+async def test_a_call_is_a_span_with_a_span_for_each_attempt(watch: Watch) -> None:
+    """The call tells its outcome; its attempts are its children, as clients of HTTP, with status or failure."""
+    watch.transport.on("/capture", RequestNotSent("refused"), answer(503), captured())
+    await watch.vipps.ecom.capture(ORDER, amount=49900, transaction_text="Shipped.", idempotency_key="key-1")
+    (call,) = watch.spans("vipps.capture")
+    assert facts(call) == {
+        "vipps.operation": "capture",
+        "vipps.outcome": "done",
+        "vipps.settled_by": "answer",
+        "vipps.attempts": 3,
+        "vipps.order_id": ORDER,
+        "vipps.idempotency_key": "key-1",
+    }
+    assert (call.kind, call.status.status_code, call.parent) == (SpanKind.INTERNAL, StatusCode.UNSET, None)
+    attempts = watch.spans("POST /ecomm/v2/payments/{id}/capture")
+    assert [facts(attempt) for attempt in attempts] == [
+        {**CAPTURE, "error.type": "not sent"},
+        {**CAPTURE, "http.response.status_code": 503, "error.type": "503", "http.request.resend_count": 1},
+        {**CAPTURE, "http.response.status_code": 200, "http.request.resend_count": 2},
+    ]
+    assert [attempt.status.status_code for attempt in attempts] == [
+        StatusCode.ERROR,
+        StatusCode.ERROR,
+        StatusCode.UNSET,
+    ]
+    times = [call.start_time or 0]
+    for attempt in attempts:
+        assert attempt.kind is SpanKind.CLIENT
+        assert attempt.parent is not None
+        assert call.context is not None
+        assert attempt.parent.span_id == call.context.span_id
+        times += [attempt.start_time or 0, attempt.end_time or 0]
+    # The clocks of spans and of calls are two: what they disagree by is far less than this.
+    tolerance = 50_000_000
+    times.append(call.end_time or 0)
+    assert all(earlier <= later + tolerance for earlier, later in itertools.pairwise(times))
+
+
+async def test_a_call_belongs_to_what_was_current(watch: Watch) -> None:
+    """The span of a call is a child of the application's own span, and what is current stays so."""
+    watch.transport.on("/capture", captured())
+    tracer = watch.tracers.get_tracer("shop")
+    with tracer.start_as_current_span("checkout") as checkout:
+        await watch.vipps.ecom.capture(ORDER, transaction_text="Shipped.")
+        assert trace.get_current_span() is checkout
+    (call,) = watch.spans("vipps.capture")
+    assert call.parent is not None
+    assert call.parent.span_id == checkout.get_span_context().span_id
+    assert not {name for name in watch.transport.requests[0].headers if name.lower() in {"traceparent", "tracestate"}}
+
+
+async def test_an_error_is_told_without_its_words(watch: Watch) -> None:
+    """A refused call is an error with its class, effect and status; the text of the refusal stays out."""
+    watch.transport.on("/capture", refusal(400, "61"))
+    with pytest.raises(CaptureError):
+        await watch.vipps.ecom.capture(ORDER, transaction_text="Shipped.", idempotency_key="key-1")
+    (call,) = watch.spans("vipps.capture")
+    assert facts(call) == {
+        "vipps.operation": "capture",
+        "vipps.outcome": "CaptureError",
+        "error.type": "CaptureError",
+        "vipps.attempts": 1,
+        "vipps.effect": "no money moved",
+        "http.response.status_code": 400,
+        "vipps.order_id": ORDER,
+        "vipps.idempotency_key": "key-1",
+    }
+    assert (call.status.status_code, call.status.description, call.events) == (StatusCode.ERROR, None, ())
+
+
+async def test_a_cancelled_call_is_an_error(watch: Watch) -> None:
+    """A call whose task is cancelled ends its span as such; how often it was tried is not told."""
+    begun = asyncio.Event()
+
+    async def stall(_request: object) -> Any:
+        begun.set()
+        await asyncio.Event().wait()
+
+    watch.transport.on("/details", stall)
+    task = asyncio.create_task(watch.vipps.ecom.details(ORDER))
+    await asyncio.wait_for(begun.wait(), 5)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    (call,) = watch.spans("vipps.details")
+    assert facts(call) == {
+        "vipps.operation": "details",
+        "vipps.outcome": "cancelled",
+        "error.type": "cancelled",
+        "vipps.order_id": ORDER,
+    }
+    assert call.status.status_code is StatusCode.ERROR
+
+
+async def test_calls_at_the_same_time_keep_their_attempts_apart(watch: Watch) -> None:
+    """Each attempt is the child of its own call, however many are under way."""
+    orders = [f"acme-shop-{number}" for number in range(20)]
+    for order in orders:
+        watch.transport.on(f"/{order}/details", answer(503), answer(404, b""))
+    calls = [watch.vipps.ecom.details(order) for order in orders]
+    assert all(isinstance(one, VippsError) for one in await asyncio.gather(*calls, return_exceptions=True))
+    spans = {span.context.span_id: facts(span) for span in watch.spans("vipps.details") if span.context is not None}
+    assert sorted(span["vipps.order_id"] for span in spans.values()) == sorted(orders)
+    parents = [span.parent.span_id for span in watch.spans("GET /ecomm/v2/payments/{id}/details") if span.parent]
+    assert sorted(parents) == sorted([*spans, *spans])
+
+
+async def test_metrics_count_calls_attempts_and_outcomes(watch: Watch) -> None:
+    """Histograms of calls and attempts, by operation and outcome, with few attributes and no ids."""
+    watch.transport.on("/capture", answer(503), captured(), refusal(400, "61"))
+    await watch.vipps.ecom.capture(ORDER, transaction_text="Shipped.")
+    with pytest.raises(CaptureError):
+        await watch.vipps.ecom.capture(ORDER, transaction_text="Shipped.")
+    well = {"vipps.operation": "capture", "vipps.outcome": "done", "vipps.settled_by": "answer"}
+    badly = {"vipps.operation": "capture", "vipps.outcome": "CaptureError", "error.type": "CaptureError"}
+    token = {**well, "vipps.operation": "token"}
+    calls = [(dict(point.attributes or {}), point.count) for point in watch.points("vipps.client.operation.duration")]
+    assert calls == [(token, 1), (well, 1), (badly, 1)]
+    tried = [(dict(point.attributes or {}), point.sum) for point in watch.points("vipps.client.operation.attempts")]
+    assert tried == [(token, 1), (well, 2), (badly, 1)]
+    capture = {"vipps.operation": "capture", "http.request.method": "POST", **SERVER}
+    attempts = [(dict(point.attributes or {}), point.count) for point in watch.points("vipps.client.attempt.duration")]
+    assert attempts == [
+        ({**capture, "vipps.operation": "token", "http.response.status_code": 200}, 1),
+        ({**capture, "http.response.status_code": 503, "error.type": "503"}, 1),
+        ({**capture, "http.response.status_code": 200}, 1),
+        ({**capture, "http.response.status_code": 400, "error.type": "400"}, 1),
+    ]
+    assert all(point.sum < 10 for point in watch.points("vipps.client.attempt.duration")), "seconds"
+    assert watch.points("vipps.client.attempt.duration")[0].explicit_bounds[0] == 0.005
+
+
+@pytest.mark.parametrize("reply", [captured(), refusal(400, "61"), answer(200, EVERYTHING.encode()), None])
+async def test_nothing_secret_or_personal_goes_out(reply: Any, watch: Watch) -> None:
+    """Credentials, tokens, texts, customers' ids and what Vipps writes stand in no span and no measurement."""
+    reply = reply or OutcomeUnknown(EVERYTHING)
+    watch.transport.on("", then=reply)
+    calls = [
+        watch.vipps.ecom.capture(ORDER, amount=49900, transaction_text=EVERYTHING),
+        watch.vipps.ecom.initiate(
+            order_id=ORDER,
+            amount=49900,
+            transaction_text=EVERYTHING,
+            callback_prefix="https://example.com/canary",
+            fall_back="https://example.com/canary",
+            mobile_number=PHONE,
+            auth_token=TOKEN,
+        ),
+        watch.vipps.userinfo.get(SUB),
+    ]
+    await asyncio.gather(*calls, return_exceptions=True)
+    told = watch.told()
+    assert {"vipps.capture", "vipps.initiate"} <= {span.name for span in watch.exporter.get_finished_spans()}
+    assert "/vipps-userinfo-api/userinfo/{id}" in told
+    canaries = (*SECRETS.values(), PHONE, NAME, TOKEN, SUB, "canary", "scripted-token", "49900", "example.com")
+    assert [canary for canary in canaries if canary in told] == []
+
+
+async def test_it_ends_with_its_block(watch: Watch, tracers: TracerProvider, exporter: InMemorySpanExporter) -> None:
+    """After the block nothing is told, and the session is as before."""
+    transport = ScriptedTransport().on("/details", then=refusal(404, "35"))
+    async with VippsSession(KEYS, transport=transport, retry=RETRY) as vipps:
+        with observed(vipps, tracer_provider=tracers), pytest.raises(VippsError):
+            await vipps.ecom.details(ORDER)
+        told = len(exporter.get_finished_spans())
+        with pytest.raises(VippsError):
+            await vipps.ecom.details(ORDER)
+        assert len(exporter.get_finished_spans()) == told > 0
+        assert vipps._pipeline.log.call_listeners == []
+    (attempt,) = [span for span in exporter.get_finished_spans() if span.name.startswith("GET")]
+    assert (facts(attempt)["server.address"], facts(attempt)["server.port"]) == ("apitest.vipps.no", 443)
+
+
+async def test_what_is_not_sampled_costs_no_spans() -> None:
+    """Where the sampler says no, no span of an attempt is made, and calls go on as ever."""
+    exporter, provider = InMemorySpanExporter(), TracerProvider(sampler=ALWAYS_OFF, shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    transport = ScriptedTransport().on("/capture", captured())
+    async with VippsSession(KEYS, transport=transport) as vipps:
+        with observed(vipps, tracer_provider=provider):
+            await vipps.ecom.capture(ORDER, transaction_text="Shipped.")
+    provider.shutdown()
+    assert exporter.get_finished_spans() == ()
+
+
+async def test_without_an_sdk_nothing_happens() -> None:
+    """With the API alone, as libraries have it, a call is as it would be."""
+    transport = ScriptedTransport().on("/capture", captured())
+    async with VippsSession(KEYS, transport=transport) as vipps:
+        with observed(vipps):
+            result = await vipps.ecom.capture(ORDER, transaction_text="Shipped.")
+    assert result.order_id == ORDER
+
+
+async def test_calls_whose_end_is_never_told_do_not_pile_up(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A transport that raises what it must not leaves no end of a call; only so many are kept."""
+    monkeypatch.setattr(opentelemetry, "_MOST_UNDER_WAY", 3)
+    (observer,) = watch.vipps._pipeline.log.call_listeners
+
+    def break_down(_request: object) -> Any:
+        raise ZeroDivisionError
+
+    for _ in range(5):
+        watch.transport.on("/details", answer(503), break_down)
+    for number in range(5):
+        with pytest.raises(ZeroDivisionError):
+            await watch.vipps.ecom.details(f"acme-shop-{number}")
+    assert len(observer._under_way) == 3  # type: ignore[attr-defined]  # the one of this module
+    watch.transport.on("/capture", captured())
+    await watch.vipps.ecom.capture(ORDER, transaction_text="Shipped.")
+    assert len(observer._under_way) <= 3  # type: ignore[attr-defined]  # the one of this module

@@ -1,0 +1,74 @@
+"""What a recovery did: how many operations it settled, and which of them stay open."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from attrs import field, frozen, mutable
+
+from vipps_async.journals.protocol import Intent
+
+__all__ = ["MOST_NAMED", "LeftOpen", "RecoveryReport", "Refused"]
+
+#: How many of a kind a report names; beyond that it only counts them, so that it stays small.
+MOST_NAMED = 1_000
+
+
+@frozen(kw_only=True)
+class LeftOpen:
+    """An operation whose outcome is not known yet."""
+
+    intent: Intent
+    #: Why, on one line.
+    reason: str
+
+
+@frozen(kw_only=True)
+class Refused:
+    """An operation that Vipps refused: it had no effect."""
+
+    intent: Intent
+    #: Vipps' reason, on one line.
+    reason: str
+
+
+@mutable(kw_only=True)
+class RecoveryReport:
+    """What a recovery did, in numbers of operations; it counts up while the recovery runs."""
+
+    #: Entries that were looked at.
+    seen: int = 0
+    #: Details proved that they had taken effect.
+    proven: int = 0
+    #: Details proved that they had not: they were sent again, with the same key and body, and took effect now.
+    sent_again: int = 0
+    #: Vipps refused them, now or, as details prove, before.
+    refused: int = 0
+    #: The first thousand of those, with the reason.
+    refusals: list[Refused] = field(factory=list)
+    #: They never had an effect and need none: an initiate that never arrived.
+    not_done: int = 0
+    #: Somebody else has settled them meanwhile.
+    settled_meanwhile: int = 0
+    #: A call that is under way, another recovery, or a process that died a moment ago has them in hand ...
+    in_other_hands: int = 0
+    #: ... until this time (aware, UTC) at the latest; a recovery after it can settle what nobody has settled by then.
+    in_other_hands_until: datetime | None = None
+    #: They stay open.
+    stays_open: int = 0
+    #: The first thousand of those, with the reason.
+    left_open: list[LeftOpen] = field(factory=list)
+    #: Payments that exist while the answer with their URL was lost: cancel them if nobody has approved them.
+    urls_lost: list[str] = field(factory=list)
+    #: Why the recovery ended before it had seen all entries; empty if it has seen them. The others are as they were.
+    stopped: str = ""
+
+    @property
+    def settled(self) -> int:
+        """How many of them this recovery has settled."""
+        return self.proven + self.sent_again + self.refused + self.not_done
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether nothing of what was open at its beginning is open now."""
+        return not (self.stays_open or self.in_other_hands or self.stopped)
