@@ -12,7 +12,6 @@ import orjson
 import pytest
 
 from tests.end_to_end.checkout import FAST, KEYS, PRICE, initiate
-from tests.transports.raw_server import Connection, RawServer, ReceivedRequest, raw_server
 from vipps_async import (
     Credentials,
     Effect,
@@ -24,6 +23,7 @@ from vipps_async import (
 )
 from vipps_async.ecom import CaptureResult
 from vipps_async.testing import Sandbox
+from vipps_async.testing.transport_conformance.raw_server import Connection, RawServer, ReceivedRequest, raw_server
 
 #: Many captures at once share a session here, and all of them fail: its retry budget must not be what ends them.
 RETRY = RetryPolicy(base=0.001, throttled_base=0.001, cap=0.002, deadline=20.0, budget=10**9)
