@@ -48,13 +48,14 @@ def _place(name: str) -> tuple[int, str]:
 @pytest.mark.parametrize("door", FRONT_DOORS, ids=lambda door: door.__name__)
 def test_all_is_complete(door: ModuleType) -> None:
     """Everything public that a front door imports stands in its `__all__`, and everything in it exists."""
+    assert all(hasattr(door, name) for name in door.__all__), "a name in it does not exist"
     public = {
         name
         for name, value in vars(door).items()
         if not name.startswith("_") and not inspect.ismodule(value) and getattr(value, "__module__", "") != "__future__"
     }
-    assert public == {name for name in door.__all__ if not name.startswith("_")}
-    assert all(hasattr(door, name) for name in door.__all__)
+    late = {"HttpxTransport"} if door is vipps_async.transports else set()
+    assert public | late == {name for name in door.__all__ if not name.startswith("_")}
 
 
 def test_no_name_hides_a_module() -> None:
@@ -135,6 +136,7 @@ def _run(code: str) -> str:
     "unwanted",
     [
         "aiohttp.web",
+        "httpx",
         "psycopg",
         "psycopg_pool",
         "vipps_async.sandbox",

@@ -22,10 +22,21 @@ from vipps_async.transports.aiohttp_failures import FAILURES, AnsweredTooEarly, 
 from vipps_async.transports.content_coding import UnreadableAnswer
 
 
-class TestOwnSession(TransportConformance):
-    """The suite over a session that the transport opened."""
-
+class _OverAiohttp(TransportConformance):
     words_are_checked = True
+
+    @pytest.mark.xfail(reason="aiohttp knows of such bytes only when the event loop has read them", strict=True)
+    @pytest.mark.parametrize("early", [b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nearly"])
+    @pytest.mark.parametrize("tls", [False, True], ids=["plain", "TLS"])
+    async def test_what_came_a_moment_before_the_request_is_not_its_answer(
+        self, make_transport: MakeTransport, early: bytes, *, tls: bool
+    ) -> None:
+        """Known not to hold: bytes in the socket itself are not looked for."""
+        await super().test_what_came_a_moment_before_the_request_is_not_its_answer(make_transport, early, tls=tls)
+
+
+class TestOwnSession(_OverAiohttp):
+    """The suite over a session that the transport opened."""
 
     @pytest.fixture
     def make_transport(self, own_session: Callable[..., AiohttpTransport]) -> MakeTransport:
@@ -33,10 +44,8 @@ class TestOwnSession(TransportConformance):
         return own_session
 
 
-class TestAdoptedSession(TransportConformance):
+class TestAdoptedSession(_OverAiohttp):
     """The suite over a session of the caller, with much set in it that must not matter."""
-
-    words_are_checked = True
 
     @pytest_asyncio.fixture
     async def make_transport(self) -> AsyncIterator[MakeTransport]:

@@ -1,11 +1,11 @@
 """The way to the wire: the transport protocol and the transports that come with the package."""
 
-from typing import TYPE_CHECKING
+import typing
 
 from vipps_async.transports.aiohttp_transport import AiohttpTransport
 from vipps_async.transports.protocol import MAX_RESPONSE_BYTES, Request, Response, Transport
 
-if TYPE_CHECKING:
+if typing.TYPE_CHECKING:
     from vipps_async.transports.httpx_transport import HttpxTransport
 
 __all__ = ["MAX_RESPONSE_BYTES", "AiohttpTransport", "HttpxTransport", "Request", "Response", "Transport"]

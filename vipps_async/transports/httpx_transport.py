@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 
 import httpcore
 import httpx
@@ -83,7 +83,6 @@ class HttpxTransport:
         self._proxy = None if proxy is None else proxy_url(proxy)
         self._environment = EnvironmentProxies() if trust_env and proxy is None else None
         self._lines = Lines(most, ssl_context)
-        self._origins: dict[tuple[str, str, int | None], httpx.URL] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
 
@@ -109,11 +108,11 @@ class HttpxTransport:
             # Until the request is written this is the time that connecting may take; see _Attempt.
             async with asyncio.timeout_at(min(now + request.timeouts.connect, attempt.ends)) as attempt.deadline:
                 if self._client is not None:
-                    return await _exchanged(_transport_of(self._client, outgoing.url), outgoing, attempt)
+                    return await _exchanged(_transport_of(self._client, outgoing.url), outgoing, attempt, shared=True)
                 proxy = self._environment.proxy_for(url) if self._environment else self._proxy
                 async with self._lines.lent(_destination(url, proxy)) as line:
                     attempt.kept = line.stream
-                    response = await _exchanged(line.transport, outgoing, attempt)
+                    response = await _exchanged(line.transport, outgoing, attempt, shared=False)
                     line.reusable, line.stream = attempt.left_silent, attempt.kept
                     return response
         except FAILURES as error:
@@ -150,32 +149,31 @@ class HttpxTransport:
                 "the transport was opened in another event loop", advice="open and close one in each event loop"
             )
 
-    def _outgoing(self, url: URL, attempt: _Attempt) -> httpx.Request:
-        key = (url.scheme, url.raw_host or "", url.port)
-        origin = self._origins.get(key)
-        if origin is None:
-            try:
-                origin = httpx.URL(scheme=url.scheme, host=url.raw_host, port=url.port)
-            except httpx.InvalidURL as error:
-                error.args = ()
-                raise InvalidInputError("url", "an absolute http or https URL", secret=True) from error
-            self._origins[key] = origin
+    @staticmethod
+    def _outgoing(url: URL, attempt: _Attempt) -> httpx.Request:
+        try:
+            address = httpx.URL(attempt.request.url)
+        except httpx.InvalidURL as error:
+            error.args = ()
+            raise InvalidInputError("url", "an absolute http or https URL", secret=True) from error
         outgoing = httpx.Request(
             attempt.request.method,
-            origin,
-            headers=_headers(attempt.request, origin),
+            address,
+            headers=_headers(attempt.request, address),
             stream=attempt,
             extensions={"timeout": {"read": attempt.request.timeouts.read}, "trace": attempt.trace},
         )
-        outgoing.url = _ExactUrl(origin, url.raw_path_qs.encode("ascii"))
+        target = url.raw_path_qs.encode("ascii")
+        if address.raw_path != target:
+            outgoing.url = _ExactUrl(address, target)
         return outgoing
 
 
 class _ExactUrl(httpx.URL):
-    """A URL whose path and query reach the wire as they are; httpx would tidy them up."""
+    """A URL whose path and query reach the wire as they are; httpx has tidied them up."""
 
-    def __init__(self, origin: httpx.URL, target: bytes) -> None:
-        super().__init__(origin)
+    def __init__(self, address: httpx.URL, target: bytes) -> None:
+        super().__init__(address)
         self._target = target
 
     @property
@@ -289,7 +287,7 @@ class _Attempt(httpx.AsyncByteStream):
             yield self.request.body
 
 
-def _headers(request: Request, origin: httpx.URL) -> list[tuple[bytes, bytes]]:
+def _headers(request: Request, address: httpx.URL) -> list[tuple[bytes, bytes]]:
     written: list[tuple[bytes, bytes]] = []
     names: set[str] = set()
     for name, value in request.headers.items():
@@ -298,13 +296,15 @@ def _headers(request: Request, origin: httpx.URL) -> list[tuple[bytes, bytes]]:
         names.add(name.lower())
         written.append((name.encode("ascii"), value.encode()))
     if "host" not in names:
-        written.insert(0, (b"Host", origin.netloc))
+        written.insert(0, (b"Host", address.netloc))
     if "content-length" not in names and (request.body is not None or request.method not in WITHOUT_LENGTH):
         written.append((b"Content-Length", str(len(request.body or b"")).encode("ascii")))
     return written
 
 
-async def _exchanged(transport: httpx.AsyncBaseTransport, outgoing: httpx.Request, attempt: _Attempt) -> Response:
+async def _exchanged(
+    transport: httpx.AsyncBaseTransport, outgoing: httpx.Request, attempt: _Attempt, *, shared: bool
+) -> Response:
     if type(transport) is not httpx.AsyncHTTPTransport:
         # Nobody knows what another one does before its trace speaks, or whether it does.
         attempt.sent = True
@@ -318,7 +318,18 @@ async def _exchanged(transport: httpx.AsyncBaseTransport, outgoing: httpx.Reques
     finally:
         # Past httpx.Response, which wants to be read to its end by itself.
         if isinstance(response.stream, httpx.AsyncByteStream):
-            await response.stream.aclose()
+            closing = response.stream.aclose()
+            await (_come_to_its_end(closing) if shared else closing)
+
+
+async def _come_to_its_end(closing: Coroutine[object, object, None]) -> None:
+    # A pool that others share loses a place for ever if the task is cancelled in the turns that this takes.
+    task = asyncio.ensure_future(closing)
+    try:
+        await asyncio.shield(task)
+    finally:
+        if not task.done():
+            await asyncio.wait({task})
 
 
 async def _answer(response: httpx.Response, attempt: _Attempt) -> Response:
