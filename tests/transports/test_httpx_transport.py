@@ -244,7 +244,7 @@ async def test_what_cannot_be_told_to_be_silent_is_not_used_again(
     httpx_transport: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """If another version of httpx hides its buffers, each request gets a connection of its own."""
-    monkeypatch.setattr(httpx_lines.httpx.AsyncHTTPTransport, "handle_async_request", _hiding())
+    monkeypatch.setattr(httpx.AsyncHTTPTransport, "handle_async_request", _hiding())
     async with raw_server(answer_all) as server:
         transport = httpx_transport()
         for _ in range(2):
