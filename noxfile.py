@@ -14,7 +14,7 @@ PROJECT = nox.project.load_toml("pyproject.toml")
 #: The Pythons of the classifiers; those that are not on the machine are passed over.
 PYTHONS = nox.project.python_versions(PROJECT)
 #: The oldest release of each dependency that the package claims to work with.
-OLDEST = ["aiohttp==3.12.0", "attrs==23.2.0", "cattrs==24.1.0", "structlog==24.1.0"]
+OLDEST = ["aiohttp==3.12.0", "attrs==23.2.0", "cattrs==24.1.0", "httpx==0.27.0", "structlog==24.1.0"]
 
 nox.needs_version = ">=2024.10.9"
 nox.options.sessions = ["lint", "types", "tests", "oldest", "browser", "docs", "build"]
@@ -34,7 +34,7 @@ FOUNDATIONS = ["tests/transports", "tests/core", "tests/ecom", "tests/journals",
 def _run_tests(
     session: nox.Session, *install: str, measure: bool = False, folders: Sequence[str] = (), loop: str = "asyncio"
 ) -> None:
-    session.install(".[batch,opentelemetry,postgres,starlette]", *_group("test"), *install)
+    session.install(".[batch,httpx,opentelemetry,postgres,starlette]", *_group("test"), *install)
     # The pages have a session of their own.
     arguments = session.posargs or ["-n", "auto", "--dist", "worksteal", "--ignore=tests/browser"]
     if session.posargs:
@@ -75,14 +75,14 @@ def oldest(session: nox.Session) -> None:
 @nox.session(python=PYTHONS[0])
 def storm(session: nox.Session) -> None:
     """Let a long storm pass: `nox -s storm -- --captures 100000 --seed 1 [--rate 0.1] [--journal sqlite]`."""
-    session.install(".[batch,postgres,starlette]", *_group("test"))
+    session.install(".[batch,httpx,postgres,starlette]", *_group("test"))
     session.run("python", "-m", "tests.faults", "storm", *session.posargs)
 
 
 @nox.session(python=PYTHONS[0])
 def kill(session: nox.Session) -> None:
     """Kill workers at any instant: `nox -s kill -- --kills 500 [--seed 1] [--journal sqlite]`."""
-    session.install(".[batch,postgres,starlette]", *_group("test"))
+    session.install(".[batch,httpx,postgres,starlette]", *_group("test"))
     session.run("python", "-m", "tests.faults", "kill", *session.posargs)
 
 
@@ -97,7 +97,7 @@ def outage(session: nox.Session) -> None:
 @nox.session(python=PYTHONS[0])
 def browser(session: nox.Session) -> None:
     """Look at the pages in headless Chromium; pictures of them are left in tests/browser/screenshots."""
-    session.install(".[batch,postgres,starlette]", *_group("test"), *_group("browser"))
+    session.install(".[batch,httpx,postgres,starlette]", *_group("test"), *_group("browser"))
     session.run("pytest", "tests/browser", *session.posargs)
 
 
@@ -113,7 +113,7 @@ def lint(session: nox.Session) -> None:
 def types(session: nox.Session) -> None:
     """Check the types twice: mypy strict and pyright."""
     groups = [*_group("types"), *_group("test"), *_group("browser")]
-    session.install(".[batch,opentelemetry,postgres,starlette]", *groups, "nox")
+    session.install(".[batch,httpx,opentelemetry,postgres,starlette]", *groups, "nox")
     session.run("mypy")
     session.run("pyright")
 
@@ -121,7 +121,7 @@ def types(session: nox.Session) -> None:
 @nox.session(python=PYTHONS[0])
 def docs(session: nox.Session) -> None:
     """Build the documentation; a warning is an error."""
-    session.install(".[opentelemetry,starlette]", *_group("docs"))
+    session.install(".[httpx,opentelemetry,starlette,testing]", *_group("docs"))
     session.run("sphinx-build", "-q", "-W", "--keep-going", "-b", "html", "docs", "docs/_build")
 
 

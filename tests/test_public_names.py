@@ -60,7 +60,7 @@ def test_all_is_complete(door: ModuleType) -> None:
         if not name.startswith("_") and not inspect.ismodule(value) and getattr(value, "__module__", "") != "__future__"
     }
     assert public == {name for name in door.__all__ if not name.startswith("_")}
-    assert all(hasattr(door, name) for name in door.__all__)
+    assert all(hasattr(door, name) for name in door.__all__), "a name in it does not exist"
 
 
 ON_DEMAND = [vipps_async, vipps_async.ecom, vipps_async.journals, vipps_async.transports]

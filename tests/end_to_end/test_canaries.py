@@ -15,7 +15,6 @@ import structlog
 from attrs import define, field
 
 from tests.end_to_end.checkout import FAST, initiate
-from tests.transports.raw_server import Connection, raw_server
 from vipps_async import (
     AiohttpTransport,
     AirlineData,
@@ -31,6 +30,7 @@ from vipps_async import (
 )
 from vipps_async.sandbox import Address, Customer
 from vipps_async.testing import Sandbox
+from vipps_async.testing.transport_conformance.raw_server import Connection, raw_server
 from vipps_async.transports.protocol import Request, Response
 
 #: Nothing else in a run looks like these.

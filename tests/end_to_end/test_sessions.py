@@ -12,10 +12,10 @@ import pytest
 import pytest_asyncio
 
 from tests.end_to_end.checkout import FAST, KEYS, PRICE, initiate
-from tests.transports.raw_server import Connection, raw_server
 from vipps_async import AiohttpTransport, ConfigurationError, Credentials, RequestNotSent, VippsError, VippsSession
 from vipps_async.ecom import CaptureResult, PaymentDetails
 from vipps_async.testing import Sandbox
+from vipps_async.testing.transport_conformance.raw_server import Connection, raw_server
 from vipps_async.transports.protocol import Request, Response
 
 #: What the promise about tokens is made for.

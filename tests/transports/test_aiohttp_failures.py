@@ -14,16 +14,20 @@ from aiohttp import client_exceptions, http_exceptions, streams
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
-from tests.transports.conformance import FailureRows, MakeTransport
 from vipps_async.config import Timeouts
 from vipps_async.errors import OutcomeUnknown, RequestNotSent
+from vipps_async.testing.transport_conformance import MakeTransport, TransportConformance
 from vipps_async.transports import AiohttpTransport
 from vipps_async.transports.aiohttp_failures import FAILURES, AnsweredTooEarly, Circumstances, translated
 from vipps_async.transports.content_coding import UnreadableAnswer
 
 
-class TestOwnSession(FailureRows):
-    """The rows over a session that the transport opened."""
+class _OverAiohttp(TransportConformance):
+    words_are_checked = True
+
+
+class TestOwnSession(_OverAiohttp):
+    """The suite over a session that the transport opened."""
 
     @pytest.fixture
     def make_transport(self, own_session: Callable[..., AiohttpTransport]) -> MakeTransport:
@@ -31,8 +35,8 @@ class TestOwnSession(FailureRows):
         return own_session
 
 
-class TestAdoptedSession(FailureRows):
-    """The rows over a session of the caller, with much set in it that must not matter."""
+class TestAdoptedSession(_OverAiohttp):
+    """The suite over a session of the caller, with much set in it that must not matter."""
 
     @pytest_asyncio.fixture
     async def make_transport(self) -> AsyncIterator[MakeTransport]:

@@ -13,11 +13,14 @@ from multidict import CIMultiDict
 
 from vipps_async.transports import Request
 from vipps_async.transports.aiohttp_adopted import WitnessedBody
-from vipps_async.transports.aiohttp_failures import AnsweredTooEarly
+from vipps_async.transports.early_answer import AnsweredTooEarly
+from vipps_async.transports.unread_bytes import UnreadBytes
 
 
 def _attempt() -> WitnessedBody:
-    return WitnessedBody(Request(method="PUT", url="http://h", headers={}, body=b"{}"), replace_headers=False)
+    return WitnessedBody(
+        Request(method="PUT", url="http://h", headers={}, body=b"{}"), UnreadBytes(), replace_headers=False
+    )
 
 
 async def _connection(*, closing: bool = False) -> tuple[ResponseHandler, StreamWriter, Mock]:
@@ -25,6 +28,7 @@ async def _connection(*, closing: bool = False) -> tuple[ResponseHandler, Stream
     protocol = ResponseHandler(loop)
     wire = Mock(spec=asyncio.Transport)
     wire.is_closing.return_value = closing
+    wire.get_extra_info.return_value = None
     protocol.connection_made(wire)
     writer = StreamWriter(protocol, loop)
     await writer.write_headers("PUT / HTTP/1.1", CIMultiDict({"Content-Length": "2"}))

@@ -6,12 +6,14 @@ from vipps_async.names_on_demand import names_on_demand
 
 if TYPE_CHECKING:
     from vipps_async.transports.aiohttp_transport import AiohttpTransport
+    from vipps_async.transports.httpx_transport import HttpxTransport
     from vipps_async.transports.protocol import MAX_RESPONSE_BYTES, Request, Response, Transport
 else:
     __getattr__, __dir__ = names_on_demand(
         __name__,
         {
             "AiohttpTransport": "vipps_async.transports.aiohttp_transport",
+            "HttpxTransport": "vipps_async.transports.httpx_transport",
             "MAX_RESPONSE_BYTES": "vipps_async.transports.protocol",
             "Request": "vipps_async.transports.protocol",
             "Response": "vipps_async.transports.protocol",
@@ -19,4 +21,4 @@ else:
         },
     )
 
-__all__ = ["MAX_RESPONSE_BYTES", "AiohttpTransport", "Request", "Response", "Transport"]
+__all__ = ["MAX_RESPONSE_BYTES", "AiohttpTransport", "HttpxTransport", "Request", "Response", "Transport"]

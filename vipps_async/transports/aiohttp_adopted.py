@@ -16,10 +16,13 @@ from yarl import URL
 
 from vipps_async.errors import ConfigurationError
 from vipps_async.transports.aiohttp_answer import BOUNDS, read_answer
-from vipps_async.transports.aiohttp_failures import FAILURES, AnsweredTooEarly, Circumstances, NotResent, translated
+from vipps_async.transports.aiohttp_failures import FAILURES, Circumstances, NotResent, translated
 from vipps_async.transports.aiohttp_location import Location
+from vipps_async.transports.early_answer import AnsweredTooEarly
 from vipps_async.transports.protocol import Request, Response
-from vipps_async.transports.written_head import WITHOUT_LENGTH, refuse_framing
+from vipps_async.transports.request_rules import WITHOUT_LENGTH
+from vipps_async.transports.unread_bytes import UnreadBytes
+from vipps_async.transports.written_head import refuse_framing
 
 __all__ = ["AUTO_HEADERS", "LeanRequest", "WitnessedBody", "exchange"]
 
@@ -35,6 +38,7 @@ async def exchange(
     location: Location,
     *,
     is_own: bool,
+    unread: UnreadBytes,
     proxy: URL | None,
     timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp's, for each of its steps
     verify: ssl.SSLContext | bool,
@@ -46,6 +50,7 @@ async def exchange(
         request: what to send.
         location: its URL, taken apart.
         is_own: whether the session is our own.
+        unread: looks at connections before they are written to.
         proxy: the proxy to go by.
         timeout: the time limits.
         verify: the TLS settings.
@@ -55,7 +60,7 @@ async def exchange(
         vipps_async.errors.InvalidInputError: the request cannot be written.
     """
     refuse_framing(request)
-    body = WitnessedBody(request, replace_headers=not is_own)
+    body = WitnessedBody(request, unread, replace_headers=not is_own)
     answer: aiohttp.ClientResponse | None = None
     try:
         answer = await session.request(
@@ -117,9 +122,10 @@ class WitnessedBody(aiohttp.BytesPayload):
     once, on a connection that is open and silent, and never after the request was given up.
     """
 
-    def __init__(self, request: Request, *, replace_headers: bool) -> None:
+    def __init__(self, request: Request, unread: UnreadBytes, *, replace_headers: bool) -> None:
         super().__init__(request.body or b"")
         self._request = request
+        self._unread = unread
         self.replace_headers = replace_headers
         #: Whether a byte of the request may have been handed to the connection.
         self.sent = False
@@ -151,7 +157,7 @@ class WitnessedBody(aiohttp.BytesPayload):
             if isinstance(protocol, ResponseHandler):
                 # Bytes that wait here answer no request of ours: an idle connection that the server gave up with a
                 # parting 408, say. Taken for the answer, they could be a capture's success.
-                if protocol.should_close:
+                if protocol.should_close or self._unread.wait_at(protocol, writer.transport):
                     raise AnsweredTooEarly
                 self.connection = protocol
         self.sent = True

@@ -7,11 +7,7 @@ name the host, never a path, a header or any part of an answer.
 
 from __future__ import annotations
 
-import errno as errno_names
-import os
-import socket
-import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError
@@ -23,12 +19,10 @@ from yarl import URL
 from vipps_async.config import Timeouts
 from vipps_async.errors import OutcomeUnknown, RequestNotSent
 from vipps_async.transports.content_coding import UnreadableAnswer
+from vipps_async.transports.early_answer import AnsweredTooEarly
+from vipps_async.transports.plain_words import chain, host_and_port, plain_strerror, reason
 
 __all__ = ["FAILURES", "AnsweredTooEarly", "Circumstances", "NotResent", "translated"]
-
-
-class AnsweredTooEarly(Exception):  # noqa: N818 - the name states the fact
-    """Bytes came over a connection before the request was written to it: they answer something else."""
 
 
 class NotResent(Exception):  # noqa: N818 - the name states the fact
@@ -70,7 +64,7 @@ class Circumstances:
     @property
     def peer(self) -> str:
         """Host and port, as people write them."""
-        return _host_and_port(self.url.host, self.url.port)
+        return host_and_port(self.url.host, self.url.port)
 
 
 def translated(error: Exception, circumstances: Circumstances) -> RequestNotSent | OutcomeUnknown:
@@ -91,17 +85,12 @@ def translated(error: Exception, circumstances: Circumstances) -> RequestNotSent
 # --- words ---------------------------------------------------------------------------------------------------------
 
 
-def _host_and_port(host: str | None, port: int | None) -> str:
-    shown = f"[{host}]" if host and ":" in host else host
-    return f"{shown}:{port}"
-
-
 def _connector_words(error: Exception, at: Circumstances) -> str:
     return f"could not connect to {at.peer}: {_reason(error)}"
 
 
 def _proxy_words(error: Exception, at: Circumstances) -> str:
-    proxy = f" {_host_and_port(at.proxy.host, at.proxy.port)}" if at.proxy else ""
+    proxy = f" {host_and_port(at.proxy.host, at.proxy.port)}" if at.proxy else ""
     return f"could not connect to the proxy{proxy} on the way to {at.peer}: {_reason(error)}"
 
 
@@ -163,26 +152,11 @@ def _words(error: Exception, at: Circumstances) -> str:
 
 
 def _reason(error: BaseException) -> str:
-    # The plain words of the operating system or of OpenSSL; their own texts can quote addresses of sockets.
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        return _reason(error.certificate_error)  # aiohttp 3.12 leaves its os_error unset
+        return reason(error.certificate_error)  # aiohttp 3.12 leaves its os_error unset
     if isinstance(error, aiohttp.ClientConnectorError):
-        return _reason(error.os_error)
-    if isinstance(error, ssl.SSLError):
-        # Only errors that come from OpenSSL itself have these attributes.
-        words: str | None = getattr(error, "verify_message", None) or getattr(error, "reason", None)
-        return (words or "TLS error").replace("_", " ").lower()
-    if isinstance(error, socket.gaierror):
-        return (error.strerror or "the name could not be resolved").lower()
-    if isinstance(error, OSError) and (plain := _plain_strerror(error)):
-        return plain.lower()
-    nested = error.__cause__ or error.__context__
-    return _reason(nested) if isinstance(nested, OSError) else "the connection broke"
-
-
-def _plain_strerror(error: OSError) -> str | None:
-    number = error.errno
-    return os.strerror(number) if number is not None and number in errno_names.errorcode else None
+        return reason(error.os_error)
+    return reason(error)
 
 
 # --- facts and secrets in foreign exceptions -----------------------------------------------------------------------
@@ -195,18 +169,10 @@ def _status_of_broken_headers(error: Exception) -> int | None:
     return code if isinstance(code, int) and 200 <= code <= 599 else None
 
 
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    seen: set[int] = set()
-    while error is not None and id(error) not in seen:
-        seen.add(id(error))
-        yield error
-        error = error.__cause__ or error.__context__
-
-
 def _strip(error: Exception, at: Circumstances) -> None:
     # Our error is raised from this one, so tracebacks, loggers and error reporters will show it: aiohttp's carry the
     # request's headers (secrets), its URL (order ids), the proxy's password, and pieces of the answer.
-    for link in _chain(error):
+    for link in chain(error):
         if not type(link).__module__.startswith("aiohttp."):
             continue
         link.args = ()
@@ -218,5 +184,5 @@ def _strip(error: Exception, at: Circumstances) -> None:
             link.headers, link.message = None, ""
         elif isinstance(link, aiohttp.ServerDisconnectedError):
             link.message = ""
-        elif isinstance(link, OSError) and (plain := _plain_strerror(link)):
+        elif isinstance(link, OSError) and (plain := plain_strerror(link)):
             link.strerror = plain

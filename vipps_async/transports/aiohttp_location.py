@@ -6,6 +6,7 @@ from attrs import frozen
 from yarl import URL
 
 from vipps_async.errors import InvalidInputError
+from vipps_async.transports.request_rules import checked_url
 
 __all__ = ["Location", "Locations"]
 
@@ -42,7 +43,7 @@ class Locations:
             target = f"/{path}"
             location = Location(url=known.url.with_path(target, encoded=True), host=known.host, target=target)
         else:
-            url = _checked(text)
+            url = checked_url(text)
             location = Location(url=url, host=url.host_port_subcomponent or "", target=url.raw_path_qs)
             # Names and passwords are not kept.
             if "@" not in server[-1] and len(self._servers) < _MOST_SERVERS:
@@ -51,15 +52,3 @@ class Locations:
         if not (location.target.isascii() and location.target.isprintable()) or " " in location.target:
             raise InvalidInputError("url", "percent-encoded", secret=True)  # its path may name a person
         return location
-
-
-def _checked(text: str) -> URL:
-    rule = "an absolute http or https URL"
-    try:
-        url = URL(text, encoded=True)
-        usable = url.scheme in {"http", "https"} and bool(url.raw_host) and url.port is not None
-    except ValueError as error:
-        raise InvalidInputError("url", rule, secret=True) from error
-    if not usable:
-        raise InvalidInputError("url", rule, secret=True)  # its path may name a person
-    return url

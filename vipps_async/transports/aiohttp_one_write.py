@@ -19,9 +19,11 @@ from yarl import URL
 
 from vipps_async.time_limits import TimeLimit, TimeLimits
 from vipps_async.transports.aiohttp_answer import read_answer
-from vipps_async.transports.aiohttp_failures import FAILURES, AnsweredTooEarly, Circumstances, NotResent, translated
+from vipps_async.transports.aiohttp_failures import FAILURES, Circumstances, NotResent, translated
 from vipps_async.transports.aiohttp_location import Location
+from vipps_async.transports.early_answer import AnsweredTooEarly
 from vipps_async.transports.protocol import Request, Response
+from vipps_async.transports.unread_bytes import UnreadBytes
 from vipps_async.transports.written_head import written
 
 __all__ = ["Letter", "OneWriteRequest", "exchange"]
@@ -38,6 +40,7 @@ async def exchange(
     location: Location,
     *,
     limits: TimeLimits,
+    unread: UnreadBytes,
     verify: ssl.SSLContext | bool,
 ) -> Response:
     """Send a request over a session that was made with `OneWriteRequest`, and read the answer.
@@ -46,7 +49,7 @@ async def exchange(
         vipps_async.errors.TransportError: as `Transport.send` says.
         vipps_async.errors.InvalidInputError: the request cannot be written.
     """
-    letter = Letter(request, location)
+    letter = Letter(request, location, unread)
     answer: aiohttp.ClientResponse | None = None
     try:
         with limits.within(request.timeouts.total) as limit:
@@ -79,9 +82,9 @@ class Letter:
     request was given up.
     """
 
-    __slots__ = ("_ends", "_limit", "_timeouts", "connection", "data", "over", "sent")
+    __slots__ = ("_ends", "_limit", "_timeouts", "_unread", "connection", "data", "over", "sent")
 
-    def __init__(self, request: Request, location: Location) -> None:
+    def __init__(self, request: Request, location: Location, unread: UnreadBytes) -> None:
         #: Head and body.
         self.data = written(request, host=location.host, target=location.target)
         #: Whether a byte of the request may have been handed to the connection.
@@ -90,6 +93,7 @@ class Letter:
         self.over = False
         #: The connection's protocol, once written.
         self.connection: ResponseHandler | None = None
+        self._unread = unread
         self._timeouts = request.timeouts
         self._limit: TimeLimit | None = None
         self._ends = 0.0
@@ -130,7 +134,7 @@ class Letter:
             raise NotResent(aiohttp.ServerDisconnectedError())
         # Bytes that wait here answer no request of ours: an idle connection that the server gave up with a parting
         # 408, say. Taken for the answer, they could be a capture's success.
-        if protocol.should_close:
+        if protocol.should_close or self._unread.wait_at(protocol, wire):
             raise AnsweredTooEarly
         self.connection = protocol
         self.sent = True

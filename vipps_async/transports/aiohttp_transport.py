@@ -5,13 +5,11 @@ from __future__ import annotations
 import asyncio
 import math
 import ssl
-from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
-from yarl import URL
 
 from vipps_async.config import Timeouts
-from vipps_async.errors import ConfigurationError, InvalidInputError
+from vipps_async.errors import ConfigurationError
 from vipps_async.time_limits import TimeLimits
 from vipps_async.transports import aiohttp_adopted, aiohttp_one_write
 from vipps_async.transports.aiohttp_adopted import AUTO_HEADERS, LeanRequest
@@ -19,6 +17,8 @@ from vipps_async.transports.aiohttp_answer import BOUNDS
 from vipps_async.transports.aiohttp_location import Locations
 from vipps_async.transports.aiohttp_one_write import OneWriteRequest
 from vipps_async.transports.protocol import Request, Response
+from vipps_async.transports.request_rules import EnvironmentProxies, checked_limit, proxy_url, refuse_unverified
+from vipps_async.transports.unread_bytes import UnreadBytes
 
 __all__ = ["AiohttpTransport"]
 
@@ -64,26 +64,25 @@ class AiohttpTransport:
         ssl_context: ssl.SSLContext | None = None,
         trust_env: bool = False,
     ) -> None:
-        if limit is not None and not _is_positive_integer(limit):
-            raise InvalidInputError("limit", "a whole number of at least 1", value=limit)
         if session is not None and (limit is not None or trust_env):
             raise ConfigurationError(
                 "limit and trust_env cannot be given together with a session",
                 advice="set them where that session is made",
             )
-        _refuse_unverified(ssl_context)
+        refuse_unverified(ssl_context)
         if session is not None and ssl_context is None:
-            _refuse_unverified(getattr(session.connector, "_ssl", None))
+            refuse_unverified(getattr(session.connector, "_ssl", None))
         self._adopted = session
         self._session = session
-        self._limit = limit or _DEFAULT_LIMIT
-        self._proxy = None if proxy is None else _proxy_url(proxy)
+        self._limit = _DEFAULT_LIMIT if limit is None else checked_limit(limit)
+        self._proxy = None if proxy is None else proxy_url(proxy)
         self._trust_env = trust_env and proxy is None
         #: Whether nothing stands between a request and its connection: no proxy, and nobody else's session.
         self._is_plain = session is None and proxy is None and not trust_env
         self._locations = Locations()
         self._limits = TimeLimits()
-        self._environment_proxies: dict[tuple[str, str, int | None], URL | None] = {}
+        self._unread = UnreadBytes()
+        self._environment_proxies = EnvironmentProxies()
         self._ssl: ssl.SSLContext | bool = True if ssl_context is None else ssl_context
         # None until the first request. A session knows its loop from the start, but has no public word for it.
         self._loop: asyncio.AbstractEventLoop | None = getattr(session, "_loop", None)
@@ -109,7 +108,9 @@ class AiohttpTransport:
         session = self._session_in_this_loop()
         location = self._locations.of(request.url)
         if self._is_plain:
-            return await aiohttp_one_write.exchange(session, request, location, limits=self._limits, verify=self._ssl)
+            return await aiohttp_one_write.exchange(
+                session, request, location, limits=self._limits, unread=self._unread, verify=self._ssl
+            )
         if request.timeouts is not self._timeouts:
             self._timeouts = request.timeouts
             self._client_timeout = _client_timeout(request.timeouts)
@@ -118,7 +119,8 @@ class AiohttpTransport:
             request,
             location,
             is_own=self._adopted is None,
-            proxy=self._environment_proxy(location.url) if self._trust_env else self._proxy,
+            unread=self._unread,
+            proxy=self._environment_proxies.proxy_for(location.url) if self._trust_env else self._proxy,
             timeout=self._client_timeout,
             verify=self._ssl,
         )
@@ -166,15 +168,6 @@ class AiohttpTransport:
                 "the transport was opened in another event loop", advice="open and close one in each event loop"
             )
 
-    def _environment_proxy(self, url: URL) -> URL | None:
-        key = (url.scheme, url.raw_host or "", url.port)
-        if key not in self._environment_proxies:
-            found = getproxies().get(url.scheme)
-            if found and proxy_bypass(f"{url.raw_host}:{url.port}"):
-                found = None
-            self._environment_proxies[key] = _proxy_url(found) if found else None
-        return self._environment_proxies[key]
-
 
 def _client_timeout(timeouts: Timeouts) -> aiohttp.ClientTimeout:
     return aiohttp.ClientTimeout(
@@ -184,32 +177,3 @@ def _client_timeout(timeouts: Timeouts) -> aiohttp.ClientTimeout:
         # aiohttp would round time-outs over 5 s up to whole seconds of the loop's clock.
         ceil_threshold=math.inf,
     )
-
-
-def _is_positive_integer(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
-
-
-def _refuse_unverified(context: object) -> None:
-    # aiohttp takes False for "do not verify"; a context can be told the same.
-    unverified = context is False or (
-        isinstance(context, ssl.SSLContext)
-        and not (context.verify_mode is ssl.CERT_REQUIRED and context.check_hostname)
-    )
-    if unverified:
-        raise ConfigurationError(
-            "the TLS settings do not verify certificates and host names",
-            advice="add a private certificate authority to the context instead",
-        )
-
-
-def _proxy_url(proxy: object) -> URL:
-    rule = "the URL of an http or https proxy"
-    try:
-        url = URL(proxy) if isinstance(proxy, str) else URL()  # a URL without a scheme
-        usable = url.scheme in {"http", "https"} and bool(url.host) and url.port is not None
-    except ValueError as error:
-        raise InvalidInputError("proxy", rule, secret=True) from error
-    if not usable:
-        raise InvalidInputError("proxy", rule, secret=True)  # it may hold a password
-    return url

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from vipps_async.errors import InvalidInputError
 from vipps_async.transports.protocol import Request
+from vipps_async.transports.request_rules import WITHOUT_LENGTH
 
-__all__ = ["WITHOUT_LENGTH", "refuse_framing", "written"]
+__all__ = ["refuse_framing", "written"]
 
 #: Headers that say how a request is framed, or that it leaves in parts.
 _FRAMING = frozenset(
     {"connection", "content-length", "expect", "host", "te", "trailer", "transfer-encoding", "upgrade"}
 )
-
-#: Methods whose requests say nothing about a length when they have no body (RFC 9110 8.6).
-WITHOUT_LENGTH = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "DELETE"})
 
 
 def refuse_framing(request: Request) -> None:

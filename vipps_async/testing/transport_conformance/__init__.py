@@ -1,0 +1,17 @@
+"""Every promise of a transport as tests, for ours and for yours (extra ``testing``).
+
+Usage::
+
+    class TestMyTransport(TransportConformance):
+        @pytest_asyncio.fixture
+        async def make_transport(self) -> AsyncIterator[MakeTransport]:
+            ...
+
+"Bring your own transport" in the documentation has it whole.
+"""
+
+from vipps_async.testing.transport_conformance.make_transport import MakeTransport
+from vipps_async.testing.transport_conformance.rows import ROWS, Row, Verdict
+from vipps_async.testing.transport_conformance.suite import TransportConformance
+
+__all__ = ["ROWS", "MakeTransport", "Row", "TransportConformance", "Verdict"]

@@ -1,0 +1,20 @@
+"""What a suite of transport tests asks its user for."""
+
+from __future__ import annotations
+
+import ssl
+from typing import Protocol
+
+from vipps_async.transports.protocol import Transport
+
+__all__ = ["MakeTransport"]
+
+
+class MakeTransport(Protocol):
+    """What the fixture `make_transport` gives."""
+
+    def __call__(
+        self, *, ssl_context: ssl.SSLContext | None = None, proxy: str | None = None, limit: int | None = None
+    ) -> Transport:
+        """Make a transport; what is not given takes its default."""
+        ...

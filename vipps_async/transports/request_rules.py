@@ -1,0 +1,94 @@
+"""What a transport refuses before any I/O, and which proxy the environment names: the same for every transport."""
+
+from __future__ import annotations
+
+import ssl
+from urllib.request import getproxies, proxy_bypass
+
+from yarl import URL
+
+from vipps_async.errors import ConfigurationError, InvalidInputError
+
+__all__ = ["WITHOUT_LENGTH", "EnvironmentProxies", "checked_limit", "checked_url", "proxy_url", "refuse_unverified"]
+
+#: Methods whose requests say nothing about a length when they have no body (RFC 9110 8.6).
+WITHOUT_LENGTH = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "DELETE"})
+
+
+def checked_url(text: str) -> URL:
+    """Read the URL of a request without changing a byte of it.
+
+    Raises:
+        InvalidInputError: it is no absolute http or https URL. It is not quoted: its path may name a person.
+    """
+    rule = "an absolute http or https URL"
+    try:
+        url = URL(text, encoded=True)
+        usable = url.scheme in {"http", "https"} and bool(url.raw_host) and url.port is not None
+    except ValueError as error:
+        raise InvalidInputError("url", rule, secret=True) from error
+    if not usable:
+        raise InvalidInputError("url", rule, secret=True)
+    return url
+
+
+def proxy_url(proxy: object) -> URL:
+    """Read the URL of a proxy.
+
+    Raises:
+        InvalidInputError: it is none. It is not quoted: it may hold a password.
+    """
+    rule = "the URL of an http or https proxy"
+    try:
+        url = URL(proxy) if isinstance(proxy, str) else URL()  # a URL without a scheme
+        usable = url.scheme in {"http", "https"} and bool(url.host) and url.port is not None
+    except ValueError as error:
+        raise InvalidInputError("proxy", rule, secret=True) from error
+    if not usable:
+        raise InvalidInputError("proxy", rule, secret=True)
+    return url
+
+
+def checked_limit(limit: object) -> int:
+    """Return the most connections at once.
+
+    Raises:
+        InvalidInputError: it is no whole number of at least 1.
+    """
+    if not isinstance(limit, int) or isinstance(limit, bool) or limit < 1:
+        raise InvalidInputError("limit", "a whole number of at least 1", value=limit)
+    return limit
+
+
+def refuse_unverified(context: object) -> None:
+    """Refuse TLS settings that would let anybody pretend to be Vipps.
+
+    Raises:
+        ConfigurationError: the context does not verify certificates and host names, or is False.
+    """
+    unverified = context is False or (
+        isinstance(context, ssl.SSLContext)
+        and not (context.verify_mode is ssl.CERT_REQUIRED and context.check_hostname)
+    )
+    if unverified:
+        raise ConfigurationError(
+            "the TLS settings do not verify certificates and host names",
+            advice="add a private certificate authority to the context instead",
+        )
+
+
+class EnvironmentProxies:
+    """The proxies of `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`, read once for each host."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, str, int | None], URL | None] = {}
+
+    def proxy_for(self, url: URL) -> URL | None:
+        """Return the proxy on the way to this URL, if there is one."""
+        key = (url.scheme, url.raw_host or "", url.port)
+        if key not in self._known:
+            found = getproxies().get(url.scheme)
+            if found and proxy_bypass(f"{url.raw_host}:{url.port}"):
+                found = None
+            self._known[key] = proxy_url(found) if found else None
+        return self._known[key]
