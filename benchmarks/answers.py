@@ -32,4 +32,6 @@ DETAILS = (
     '"operationSuccess":true}]}'
 )
 
-INITIATE = '{"orderId":"@order@","url":"https://example.com/dwo-api-application/v1/deeplink/vippsgateway?v=2&token=abc"}'
+INITIATE = (
+    '{"orderId":"@order@","url":"https://example.com/dwo-api-application/v1/deeplink/vippsgateway?v=2&token=abc"}'
+)

@@ -1,7 +1,7 @@
 """A server in pure Python that answers every call at once with the same bytes: where there is no nginx.
 
 It also counts what it is asked, and can hold its answers back; for both there are paths of its own: `/counts` tells
-the numbers, `/release` sends the answers that are held and holds no more.
+the numbers, `/release` sends the answers that are held.
 """
 
 from __future__ import annotations
@@ -50,7 +50,6 @@ class _Till:
     held: list[tuple[asyncio.Transport, bytes]] = field(factory=list)
 
     def release(self) -> None:
-        self.holds = False
         for transport, answer in self.held:
             transport.write(answer)
         self.held.clear()

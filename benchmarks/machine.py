@@ -9,7 +9,7 @@ import resource
 import sys
 from pathlib import Path
 
-__all__ = ["CLIENT_CORE", "SERVER_CORE", "cpu_seconds", "description", "pin", "raise_file_limit", "resident"]
+__all__ = ["CLIENT_CORE", "SERVER_CORE", "cpu_seconds", "description", "load", "pin", "raise_file_limit", "resident"]
 
 _CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
 #: The core for the side that is measured; None: it cannot be chosen here.
@@ -67,16 +67,21 @@ def _versions() -> str:
     return ", ".join(found)
 
 
+def load() -> str:
+    """Return the load of the last minute, five and fifteen."""
+    return ", ".join(f"{figure:.2f}" for figure in os.getloadavg())
+
+
 def description() -> list[str]:
     """Say on a few lines what was measured on."""
-    load = ", ".join(f"{figure:.2f}" for figure in os.getloadavg())
     if CLIENT_CORE is None:
         pinned = "processes are not pinned: there is one core, or the system does not let choose"
     else:
         pinned = f"client on core {CLIENT_CORE}, server on core {SERVER_CORE}"
+    python = f"Python {platform.python_version()} ({sys.implementation.name})"
+    cores = f"{len(_CORES) or os.cpu_count()} cores of {_processor()}"
     return [
-        f"Python {platform.python_version()} ({sys.implementation.name}), {platform.system()} {platform.machine()}, "
-        f"{len(_CORES) or os.cpu_count()} cores of {_processor()}; {pinned}",
-        f"load average at the start: {load}",
+        f"{python}, {platform.system()} {platform.machine()}, {cores}; {pinned}",
+        f"load average at the start: {load()}",
         _versions(),
     ]

@@ -69,9 +69,11 @@ def main() -> None:
     numbers = itertools.count()
     with asyncio.Runner(loop_factory=_new_loop(options.loop)) as runner:
         print(json.dumps({"ready": True}), flush=True)
-        for line in sys.stdin:
-            print(json.dumps(runner.run(_measure(side, numbers, json.loads(line)))), flush=True)
-        runner.run(side.aclose())
+        try:
+            for line in sys.stdin:
+                print(json.dumps(runner.run(_measure(side, numbers, json.loads(line)))), flush=True)
+        finally:
+            runner.run(side.aclose())
 
 
 if __name__ == "__main__":

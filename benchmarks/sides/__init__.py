@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-
-from attrs import frozen
+from typing import NamedTuple
 
 from benchmarks.sides.protocol import Side
 
 __all__ = ["SIDES", "Kind", "is_available", "open_side"]
 
 
-@frozen(kw_only=True)
-class Kind:
-    """A side, and what it needs."""
+class Kind(NamedTuple):
+    """A side, and what it needs. No attrs class: whatever is imported here, every side pays for."""
 
     module: str
     #: What the tables call it.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-from pathlib import Path
 
 from benchmarks.sides.sdk import Sdk
 
@@ -13,7 +12,7 @@ __all__ = ["open_side"]
 
 def open_side(url: str, limit: int | None) -> Sdk:
     """Make the side, and log everything from now on."""
-    handler = logging.StreamHandler(Path(os.devnull).open("w", encoding="utf-8"))
+    handler = logging.FileHandler(os.devnull)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
     logger = logging.getLogger("vipps_async")
     logger.addHandler(handler)
