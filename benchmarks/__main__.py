@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from attrs import evolve
+from attrs import asdict, evolve
 
 from benchmarks import machine, server_limit, servers, table
 from benchmarks.check import check, counted, update
 from benchmarks.processes import WorkerError
-from benchmarks.results import Row
+from benchmarks.results import Failed, Row
 from benchmarks.sides import SIDES, is_available
 from benchmarks.studies import memory, share, stampede, starting, throughput
 from benchmarks.studies.bench import Bench
@@ -25,7 +26,7 @@ __all__ = ["STUDIES", "main"]
 _INSTRUCTIONS = "instructions"
 
 #: The studies by name, in the order of the table; each with the side it cannot do without, or none.
-STUDIES: Mapping[str, tuple[Callable[[Bench], Iterator[Row]], str | None]] = {
+STUDIES: Mapping[str, tuple[Callable[[Bench], Iterator[Row | Failed]], str | None]] = {
     "noise": (throughput.noise, None),
     "aiohttp": (throughput.against_aiohttp, "aiohttp"),
     "httpx": (throughput.against_httpx, "httpx"),
@@ -77,23 +78,27 @@ def _bench(options: argparse.Namespace, server: servers.Server) -> Bench:
     return bench
 
 
-def _run_study(name: str, bench: Bench) -> tuple[list[Row], str | None]:
-    """Run one study, printing its rows as they come; returns them, and what kept it from the rest."""
+def _run_study(name: str, bench: Bench) -> tuple[list[Row], list[Failed]]:
+    """Run one study, printing its rows as they come; returns those that have figures, and those that have not."""
     study, side = STUDIES[name]
     needs = None if side is None else SIDES[side].needs
     if needs is not None and not is_available(needs):
         print(f"\n## {name}\n\nleft out: {needs} is not installed")
-        return [], None
+        return [], []
     print(f"\n## {name}\n\n{table.HEAD}", flush=True)
     rows: list[Row] = []
+    failed: list[Failed] = []
     try:
         for row in study(bench):
-            rows.append(row)
             print(table.line(row), flush=True)
+            if isinstance(row, Failed):
+                failed.append(row)
+            else:
+                rows.append(row)
     except WorkerError as failure:
-        print(f"\nFAILED: {failure}", flush=True)
-        return rows, str(failure)
-    return rows, None
+        failed.append(Failed(what=name, why=str(failure)))
+        print(table.line(failed[-1]), flush=True)
+    return rows, failed
 
 
 def _measure(names: list[str], options: argparse.Namespace) -> int:
@@ -101,16 +106,15 @@ def _measure(names: list[str], options: argparse.Namespace) -> int:
     about = machine.description()
     print("\n".join(f"- {line}" for line in about), flush=True)
     results: dict[str, list[Row]] = {}
-    failures: dict[str, str] = {}
+    failures: list[Failed] = []
     with servers.running() as server:
         bench = _bench(options, server)
         limit = server_limit.measure(server, seconds=bench.slice_seconds * 2)
         print(f"- server: {server.name}; {limit}", flush=True)
         for name in names:
             if name in STUDIES:
-                results[name], failure = _run_study(name, bench)
-                if failure is not None:
-                    failures[name] = failure
+                results[name], failed = _run_study(name, bench)
+                failures += failed
     counts = None
     if _INSTRUCTIONS in names:
         print("\n## instructions\n")
@@ -127,7 +131,7 @@ def _measure(names: list[str], options: argparse.Namespace) -> int:
             "server": {"name": server.name, "limit": str(limit)},
             "studies": {name: [row.as_json() for row in rows] for name, rows in results.items()},
             "instructions": counts,
-            "failures": failures,
+            "failures": [asdict(failure) for failure in failures],
         }
         options.json.write_text(json.dumps(everything, indent=1) + "\n", encoding="utf-8")
     return int(bool(failures))
@@ -136,6 +140,8 @@ def _measure(names: list[str], options: argparse.Namespace) -> int:
 def main(arguments: list[str] | None = None) -> int:
     """Do what the arguments say, and return the exit status."""
     options = _arguments(arguments)
+    # So that an end from outside, too, leaves no server behind.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended from outside"))
     if options.check:
         return check()
     if options.update_baseline:

@@ -25,7 +25,7 @@ _WARM_UP = 200
 
 
 class WorkerError(Exception):
-    """A side could not be measured; the message is the last line that it left."""
+    """A side could not be measured; the message names it, with the last line that it left."""
 
 
 @frozen(kw_only=True)
@@ -54,11 +54,13 @@ class Slice:
 class Worker:
     """A side in its own process."""
 
+    _name: str
     _process: subprocess.Popen[str]
     _errors: TextIO
     #: The server's process, to watch how busy it is; None: it is not watched.
     _server_pid: int | None
     _calls: dict[tuple[str, int], int] = field(factory=dict)
+    _is_ready: bool = False
 
     @property
     def pid(self) -> int:
@@ -66,7 +68,15 @@ class Worker:
         return self._process.pid
 
     def send(self, task: dict[str, Any]) -> None:
-        """Ask for something; `answer` brings what came of it."""
+        """Ask for something; `answer` brings what came of it.
+
+        Raises:
+            WorkerError: the process did not start.
+        """
+        if not self._is_ready:
+            # Not waited for at the start, so that several can start at a time.
+            self.answer()
+            self._is_ready = True
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(task) + "\n")
         self._process.stdin.flush()
@@ -85,7 +95,7 @@ class Worker:
             left = self._errors.read().strip().splitlines()
             # An exception group's last line says nothing; the deepest exception stands above it.
             told = [text.strip(" |+-") for text in left if text.strip(" |+-")]
-            raise WorkerError(told[-1] if told else f"it ended with {self._process.returncode}")
+            raise WorkerError(f"{self._name}: {told[-1] if told else self._process.returncode}")
         answer: dict[str, Any] = json.loads(line)
         return answer
 
@@ -128,9 +138,6 @@ def working(
         loop: asyncio or uvloop.
         limit: the most connections; None: the side's default.
         server_pid: the server's process, to watch how busy it is.
-
-    Raises:
-        WorkerError: it did not start.
     """
     command = [sys.executable, "-m", "benchmarks.worker", side, "--url", url, "--loop", loop]
     if limit is not None:
@@ -142,9 +149,7 @@ def working(
         ) as process,
     ):
         try:
-            worker = Worker(process, errors, server_pid)
-            worker.answer()
-            yield worker
+            yield Worker(side, process, errors, server_pid)
         finally:
             # The end of its input is what it ends by; killed if it has something else in hand.
             assert process.stdin is not None

@@ -9,7 +9,15 @@ from attrs import asdict, frozen
 
 from benchmarks.pairing import Spread, ratios, spread
 
-__all__ = ["Figure", "Row", "Target"]
+__all__ = ["Failed", "Figure", "Row", "Target"]
+
+
+@frozen(kw_only=True)
+class Failed:
+    """A comparison that brought no figures."""
+
+    what: str
+    why: str
 
 
 class Figure(enum.Enum):

@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Sequence
 
 from benchmarks.pairing import Spread
-from benchmarks.results import Row
+from benchmarks.results import Failed, Row
 
 __all__ = ["HEAD", "line", "render"]
 
@@ -15,6 +15,7 @@ HEAD = (
     "processor ratio | server busy | target |\n"
     "|---|---|---|--:|--:|---|--:|--:|--:|--:|--:|---|"
 )
+_COLUMNS = HEAD.partition("\n")[0].count("|") - 1
 
 
 def _number(value: float) -> str:
@@ -40,8 +41,10 @@ def _target(row: Row) -> str:
     return f"{row.target} {'met' if row.is_met else '**missed**'}"
 
 
-def line(row: Row) -> str:
+def line(row: Row | Failed) -> str:
     """Render one row."""
+    if isinstance(row, Failed):
+        return f"| {row.what} | **FAILED**: {row.why.replace('|', '/')} |" + " |" * (_COLUMNS - 2)
     judged: Spread | None = row.judged
     cpu = row.cpu_ratio
     cells = [
@@ -61,6 +64,6 @@ def line(row: Row) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
-def render(rows: Sequence[Row]) -> str:
+def render(rows: Sequence[Row | Failed]) -> str:
     """Render a whole table."""
     return "\n".join([HEAD, *map(line, rows)])

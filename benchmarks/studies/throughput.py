@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import Iterator, Sequence
 
 from benchmarks.pairing import in_pairs
-from benchmarks.processes import Slice, Worker, working
-from benchmarks.results import Row, Target
+from benchmarks.processes import Slice, Worker, WorkerError, working
+from benchmarks.results import Failed, Row, Target
 from benchmarks.sides import SIDES
 from benchmarks.studies.bench import Bench
 
@@ -87,20 +88,20 @@ def _at_least(bound: float) -> Target:
 
 def _against(
     bench: Bench, other: str, pairs: int, targets: dict[tuple[str, int], float], note: str = ""
-) -> Iterator[Row]:
-    for loop in bench.loops:
-        with _two(bench, "sdk", other, loop) as (left, right):
-            for operation in _OPERATIONS:
+) -> Iterator[Row | Failed]:
+    for loop, operation in itertools.product(bench.loops, _OPERATIONS):
+        what = f"{operation}, {{:,}} at a time, {loop}"
+        concurrent = 0
+        try:
+            with _two(bench, "sdk", other, loop) as (left, right):
                 for concurrent in bench.concurrencies:
                     slices = _compared(left, right, bench, operation=operation, concurrent=concurrent, pairs=pairs)
                     bound = targets.get((operation, concurrent))
-                    yield _row(
-                        f"{operation}, {concurrent:,} at a time, {loop}",
-                        ("sdk", other),
-                        slices,
-                        target=None if bound is None else _at_least(bound),
-                        note=note,
-                    )
+                    target = None if bound is None else _at_least(bound)
+                    yield _row(what.format(concurrent), ("sdk", other), slices, target=target, note=note)
+        except WorkerError as failure:
+            # One that cannot carry so many calls may still carry others.
+            yield Failed(what=what.format(concurrent), why=str(failure))
 
 
 def noise(bench: Bench) -> Iterator[Row]:
@@ -112,17 +113,17 @@ def noise(bench: Bench) -> Iterator[Row]:
                 yield _row(f"A/A: capture, {concurrent:,} at a time, {loop}", ("sdk", "sdk"), slices)
 
 
-def against_aiohttp(bench: Bench) -> Iterator[Row]:
+def against_aiohttp(bench: Bench) -> Iterator[Row | Failed]:
     """Measure against what a careful engineer writes with aiohttp."""
     yield from _against(bench, "aiohttp", bench.pairs, {("capture", _BUSY): 1.0, ("capture", 1000): 1.0})
 
 
-def against_httpx(bench: Bench) -> Iterator[Row]:
+def against_httpx(bench: Bench) -> Iterator[Row | Failed]:
     """Measure against the same with httpx."""
     yield from _against(bench, "httpx", bench.few_pairs, {("capture", _BUSY): 12.0})
 
 
-def against_vipps(bench: Bench) -> Iterator[Row]:
+def against_vipps(bench: Bench) -> Iterator[Row | Failed]:
     """Measure against the client `vipps`."""
     yield from _against(bench, "vipps", bench.few_pairs, {("capture", _BUSY): 10.0}, note="blocks; in threads")
 

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from benchmarks import table
-from benchmarks.results import Figure, Row, Target
+from benchmarks.results import Failed, Figure, Row, Target
 
 
 def _row(**changes: object) -> Row:
@@ -56,7 +56,12 @@ def test_a_row_says_when_its_target_is_missed() -> None:
 
 def test_every_row_of_a_table_has_as_many_cells_as_its_head() -> None:
     """Rows with and without a right side, a processor's time and a server are all as wide as the head."""
-    rows = [_row(), _row(right=(), right_name="", figure=Figure.VALUE), _row(server_busy=0.5, left_cpu=(1.0,))]
+    rows: list[Row | Failed] = [
+        Failed(what="one", why="no | way"),
+        _row(),
+        _row(right=(), right_name="", figure=Figure.VALUE),
+        _row(server_busy=0.5, left_cpu=(1.0,)),
+    ]
 
     assert {one.count("|") for one in table.render(rows).splitlines()} == {table.HEAD.splitlines()[0].count("|")}
 
