@@ -115,11 +115,11 @@ def _measure(names: list[str], options: argparse.Namespace) -> int:
             if name in STUDIES:
                 results[name], failed = _run_study(name, bench)
                 failures += failed
-    counts = None
+    counts: dict[str, int] = {}
     if _INSTRUCTIONS in names:
         print("\n## instructions\n")
-        counts = counted()
-        for path, count in (counts or {}).items():
+        counts, _ = counted() or ({}, "")
+        for path, count in counts.items():
             print(f"- {path}: {count:,} a call")
     busy = [row.server_busy for rows in results.values() for row in rows if row.server_busy is not None]
     if busy:

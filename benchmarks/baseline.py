@@ -57,8 +57,10 @@ def key() -> str:
     return f"{sys.version_info.major}.{sys.version_info.minor}-{platform.machine()}"
 
 
-def _versions() -> dict[str, str]:
-    return {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in _PACKAGES}
+def _versions(counter: str) -> dict[str, str]:
+    return {"counter": counter, "python": platform.python_version()} | {
+        name: importlib.metadata.version(name) for name in _PACKAGES
+    }
 
 
 def read(path: Path = PATH) -> tuple[dict[str, int], dict[str, str]]:
@@ -69,18 +71,18 @@ def read(path: Path = PATH) -> tuple[dict[str, int], dict[str, str]]:
     return entry.get("instructions", {}), entry.get("versions", {})
 
 
-def differing_versions(versions: Mapping[str, str]) -> list[str]:
-    """Say which packages are not those of the baseline: they, too, change counts."""
-    now = _versions()
+def differing_versions(versions: Mapping[str, str], counter: str) -> list[str]:
+    """Say which packages, or which counter, are not those of the baseline: they, too, change counts."""
+    now = _versions(counter)
     return [f"{name} {was} then, {now[name]} now" for name, was in versions.items() if now.get(name, was) != was]
 
 
-def write(counts: Mapping[str, int], path: Path = PATH) -> None:
+def write(counts: Mapping[str, int], counter: str, path: Path = PATH) -> None:
     """Put the counts of this interpreter into the file; those of others, and of paths not counted now, stay."""
     everything: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     entry = everything.setdefault(key(), {})
     entry["instructions"] = {**entry.get("instructions", {}), **counts}
-    entry["versions"] = _versions()
+    entry["versions"] = _versions(counter)
     path.write_text(json.dumps(everything, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 

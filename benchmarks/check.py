@@ -10,14 +10,14 @@ __all__ = ["check", "counted", "update"]
 _NO_COUNTER = "no counter of instructions here: neither perf (with access to the processor's counters) nor valgrind"
 
 
-def counted() -> dict[str, int] | None:
-    """Count all paths; None, said on the output, where nothing counts."""
+def counted() -> tuple[dict[str, int], str] | None:
+    """Count all paths, and tell with what; None, said on the output, where nothing counts."""
     counter = find_counter()
     if counter is None:
         print(_NO_COUNTER)
         return None
     print(f"counting instructions with {counter.name} ...", flush=True)
-    return count_all(counter)
+    return count_all(counter), counter.name
 
 
 def check() -> int:
@@ -26,10 +26,11 @@ def check() -> int:
     if not before:
         print(f"the baseline has nothing for {baseline.key()}; --update-baseline writes it")
         return 1
-    counts = counted()
-    if counts is None:
+    found = counted()
+    if found is None:
         return 1
-    for difference in baseline.differing_versions(versions):
+    counts, counter = found
+    for difference in baseline.differing_versions(versions, counter):
         print(f"note: {difference}")
     verdicts = baseline.compare(counts, before)
     for verdict in verdicts:
@@ -39,10 +40,11 @@ def check() -> int:
 
 def update() -> int:
     """Write the counts into the baseline; returns the exit status."""
-    counts = counted()
-    if counts is None:
+    found = counted()
+    if found is None:
         return 1
-    baseline.write(counts)
+    counts, counter = found
+    baseline.write(counts, counter)
     for name, count in counts.items():
         print(f"{name}: {count:,} instructions a call")
     return 0

@@ -68,8 +68,9 @@ class Counter:
 def find_counter() -> Counter | None:
     """Return what counts here; None: nothing does. Machines in clouds seldom let perf see the processor's counters."""
     for counter in (
-        Counter(name="perf", command=_PERF, pattern=_PERF_COUNT),
+        # First what counts the same on every machine, then what is there on few.
         Counter(name="valgrind", command=_VALGRIND, pattern=_VALGRIND_COUNT),
+        Counter(name="perf", command=_PERF, pattern=_PERF_COUNT),
     ):
         if shutil.which(counter.command[0]) is None:
             continue

@@ -41,7 +41,7 @@ def test_counts_of_other_interpreters_stay(tmp_path: Path) -> None:
     other = {"instructions": {"capture": 7}, "versions": {}}
     path.write_text(json.dumps({"2.7-vax": other, baseline.key(): {"instructions": {"capture": 1, "details": 2}}}))
 
-    baseline.write({"capture": 3}, path)
+    baseline.write({"capture": 3}, "valgrind", path)
 
     assert json.loads(path.read_text())["2.7-vax"] == other
     assert baseline.read(path)[0] == {"capture": 3, "details": 2}
@@ -50,12 +50,13 @@ def test_counts_of_other_interpreters_stay(tmp_path: Path) -> None:
 def test_other_versions_of_the_dependencies_are_told(tmp_path: Path) -> None:
     """A package that is not the one of the baseline is named with both versions."""
     path = tmp_path / "baseline.json"
-    baseline.write({"capture": 3}, path)
+    baseline.write({"capture": 3}, "valgrind", path)
     versions = baseline.read(path)[1]
 
-    assert baseline.differing_versions(versions) == []
-    [told] = baseline.differing_versions(versions | {"aiohttp": "0.1"})
+    assert baseline.differing_versions(versions, "valgrind") == []
+    [told] = baseline.differing_versions(versions | {"aiohttp": "0.1"}, "valgrind")
     assert told.startswith("aiohttp 0.1 then, ")
+    assert baseline.differing_versions(versions, "perf") == ["counter valgrind then, perf now"]
 
 
 @pytest.mark.parametrize(("now", "status"), [(100, 0), (109, 0), (115, 1)])
@@ -64,7 +65,7 @@ def test_the_check_fails_by_its_exit_status(
 ) -> None:
     """The check ends with 0 if every count is within bounds, else with 1."""
     monkeypatch.setattr(baseline, "read", lambda: ({"capture": 100}, {}))
-    monkeypatch.setattr(check, "counted", lambda: {"capture": now})
+    monkeypatch.setattr(check, "counted", lambda: ({"capture": now}, "valgrind"))
 
     assert check.check() == status
     assert f"{now} instructions a call" in capsys.readouterr().out
@@ -73,7 +74,7 @@ def test_the_check_fails_by_its_exit_status(
 def test_a_path_that_the_baseline_lacks_fails_the_check(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is not compared is not passed."""
     monkeypatch.setattr(baseline, "read", lambda: ({"capture": 100}, {}))
-    monkeypatch.setattr(check, "counted", lambda: {"capture": 100, "details": 100})
+    monkeypatch.setattr(check, "counted", lambda: ({"capture": 100, "details": 100}, "valgrind"))
 
     assert check.check() == 1
 
