@@ -36,7 +36,7 @@ STUDIES: Mapping[str, tuple[Callable[[Bench], Iterator[Row | Failed]], str | Non
     "memory": (memory.in_flight, None),
     "journal": (throughput.cost_of_journal, None),
     "logging": (throughput.cost_of_debug, None),
-    "opentelemetry": (throughput.cost_of_opentelemetry, "sdk-opentelemetry"),
+    "opentelemetry": (throughput.cost_of_opentelemetry, None),
     "stampede": (stampede.stampede, None),
     "share": (share.own_share, None),
 }
@@ -81,9 +81,9 @@ def _bench(options: argparse.Namespace, server: servers.Server) -> Bench:
 def _run_study(name: str, bench: Bench) -> tuple[list[Row], list[Failed]]:
     """Run one study, printing its rows as they come; returns those that have figures, and those that have not."""
     study, side = STUDIES[name]
-    needs = None if side is None else SIDES[side].needs
-    if needs is not None and not is_available(needs):
-        print(f"\n## {name}\n\nleft out: {needs} is not installed")
+    missing = "" if side is None else SIDES[side].missing
+    if missing:
+        print(f"\n## {name}\n\nleft out; not installed: {missing}")
         return [], []
     print(f"\n## {name}\n\n{table.HEAD}", flush=True)
     rows: list[Row] = []
@@ -91,10 +91,10 @@ def _run_study(name: str, bench: Bench) -> tuple[list[Row], list[Failed]]:
     try:
         for row in study(bench):
             print(table.line(row), flush=True)
-            if isinstance(row, Failed):
-                failed.append(row)
-            else:
+            if isinstance(row, Row):
                 rows.append(row)
+            elif not row.is_left_out:
+                failed.append(row)
     except WorkerError as failure:
         failed.append(Failed(what=name, why=str(failure)))
         print(table.line(failed[-1]), flush=True)

@@ -18,6 +18,8 @@ class Failed:
 
     what: str
     why: str
+    #: Whether it was not even tried: something optional is not here.
+    is_left_out: bool = False
 
 
 class Figure(enum.Enum):

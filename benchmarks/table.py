@@ -44,7 +44,8 @@ def _target(row: Row) -> str:
 def line(row: Row | Failed) -> str:
     """Render one row."""
     if isinstance(row, Failed):
-        return f"| {row.what} | **FAILED**: {row.why.replace('|', '/')} |" + " |" * (_COLUMNS - 2)
+        said = "left out" if row.is_left_out else "**FAILED**"
+        return f"| {row.what} | {said}: {row.why.replace('|', '/')} |" + " |" * (_COLUMNS - 2)
     judged: Spread | None = row.judged
     cpu = row.cpu_ratio
     cells = [

@@ -17,8 +17,13 @@ class Kind(NamedTuple):
     module: str
     #: What the tables call it.
     title: str
-    #: The package without which it cannot run; None: it needs nothing more.
-    needs: str | None = None
+    #: The modules without which it cannot run.
+    needs: tuple[str, ...] = ()
+
+    @property
+    def missing(self) -> str:
+        """What of that is not installed here; nothing if it can run."""
+        return ", ".join(name for name in self.needs if not is_available(name))
 
 
 #: All sides, by the name that the command line of a worker takes.
@@ -27,18 +32,25 @@ SIDES = {
     "sdk-journal": Kind(module="sdk_journal", title="vipps_async with SqliteJournal"),
     "sdk-debug": Kind(module="sdk_debug", title="vipps_async logging at DEBUG"),
     "sdk-opentelemetry": Kind(
-        module="sdk_opentelemetry", title="vipps_async traced by OpenTelemetry", needs="opentelemetry.sdk"
+        module="sdk_opentelemetry",
+        title="vipps_async, aiohttp's client traced",
+        needs=("opentelemetry.sdk", "opentelemetry.instrumentation.aiohttp_client"),
+    ),
+    "sdk-observed": Kind(
+        module="sdk_observed",
+        title="vipps_async observed by contrib.opentelemetry",
+        needs=("opentelemetry.sdk", "vipps_async.contrib.opentelemetry"),
     ),
     "aiohttp": Kind(module="naive_aiohttp", title="naive aiohttp"),
-    "httpx": Kind(module="naive_httpx", title="naive httpx", needs="httpx"),
-    "vipps": Kind(module="vipps_client", title="the client `vipps`", needs="vipps"),
+    "httpx": Kind(module="naive_httpx", title="naive httpx", needs=("httpx",)),
+    "vipps": Kind(module="vipps_client", title="the client `vipps`", needs=("vipps",)),
 }
 
 
-def is_available(package: str) -> bool:
-    """Say whether a package can be imported here."""
+def is_available(module: str) -> bool:
+    """Say whether a module can be imported here."""
     try:
-        return importlib.util.find_spec(package) is not None
+        return importlib.util.find_spec(module) is not None
     except ModuleNotFoundError:
         return False
 

@@ -10,12 +10,16 @@ __all__ = ["Sdk", "open_side"]
 
 
 class Sdk:
-    """Calls through one session."""
+    """Calls through one session.
+
+    Attributes:
+        session: the session.
+    """
 
     def __init__(self, url: str, limit: int | None, journal: Journal | None = None) -> None:
         # A transport is handed in only where a row of the table says that the number of connections was raised.
         self._transport = None if limit is None else AiohttpTransport(limit=limit)
-        self._vipps = VippsSession(
+        self.session = VippsSession(
             Credentials(**CREDENTIALS),
             base_url=url,
             system=SystemInfo(name=SYSTEM[0], version=SYSTEM[1]),
@@ -25,15 +29,15 @@ class Sdk:
 
     async def capture(self, order_id: str) -> object:
         """Capture `AMOUNT` of an order."""
-        return await self._vipps.ecom.capture(order_id, amount=AMOUNT, transaction_text=TEXT)
+        return await self.session.ecom.capture(order_id, amount=AMOUNT, transaction_text=TEXT)
 
     async def details(self, order_id: str) -> object:
         """Read an order with its history."""
-        return await self._vipps.ecom.details(order_id)
+        return await self.session.ecom.details(order_id)
 
     async def initiate(self, order_id: str) -> object:
         """Ask for a payment of `AMOUNT`."""
-        return await self._vipps.ecom.initiate(
+        return await self.session.ecom.initiate(
             order_id=order_id,
             amount=AMOUNT,
             transaction_text=TEXT,
@@ -43,7 +47,7 @@ class Sdk:
 
     async def aclose(self) -> None:
         """Close the session."""
-        await self._vipps.aclose()
+        await self.session.aclose()
         if self._transport is not None:
             await self._transport.aclose()
 

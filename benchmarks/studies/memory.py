@@ -16,7 +16,7 @@ from benchmarks.results import Figure, Row, Target
 from benchmarks.sides import SIDES
 from benchmarks.studies.bench import Bench
 
-__all__ = ["ask", "in_flight"]
+__all__ = ["ask", "in_flight", "wait_until_held"]
 
 #: How long all calls may take to arrive, in seconds.
 _ARRIVAL_LIMIT = 30.0
@@ -41,19 +41,24 @@ def _per_call(side: str, calls: int) -> float:
         with working(side, url, limit=calls) as worker:
             # One call fetches the token and imports what is imported late; its answer is let go like the others.
             worker.send({"operation": "capture", "calls": 1, "concurrent": 1, "warm_up": 0})
-            _wait_for(url, 1)
+            wait_until_held(url, 1)
             ask(url, "/release")
             worker.answer()
             before = machine.resident(worker.pid)
             worker.send({"operation": "capture", "calls": calls, "concurrent": calls, "warm_up": 0})
-            _wait_for(url, calls)
+            wait_until_held(url, calls)
             held = machine.resident(worker.pid)
             ask(url, "/release")
             worker.answer()
     return (held - before) / calls / 1024
 
 
-def _wait_for(url: str, calls: int) -> None:
+def wait_until_held(url: str, calls: int) -> None:
+    """Return when the server holds so many answers back.
+
+    Raises:
+        RuntimeError: they did not arrive in time.
+    """
     until = time.monotonic() + _ARRIVAL_LIMIT
     while ask(url, "/counts")["held"] < calls:
         if time.monotonic() > until:

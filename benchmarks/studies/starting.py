@@ -16,7 +16,7 @@ from benchmarks import machine
 from benchmarks.fixed_server import ROOT
 from benchmarks.pairing import in_pairs
 from benchmarks.results import Row, Target
-from benchmarks.sides import SIDES, is_available
+from benchmarks.sides import SIDES
 from benchmarks.studies.bench import Bench
 
 __all__ = ["first_answer", "importing"]
@@ -90,8 +90,7 @@ def first_answer(bench: Bench) -> Iterator[Row]:
         pycache = Path(folder)
         url = bench.server.url
         for other in ("aiohttp", "httpx", "vipps"):
-            needs = SIDES[other].needs
-            if needs is not None and not is_available(needs):
+            if SIDES[other].missing:
                 continue
             for side in ("sdk", other):
                 _answer_time(side, url, pycache)

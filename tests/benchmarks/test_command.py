@@ -14,6 +14,7 @@ import pytest
 
 from benchmarks import fixed_server, servers
 from benchmarks.processes import WorkerError, working
+from benchmarks.studies.memory import ask, wait_until_held
 from vipps_async import Credentials, VippsSession
 
 ROOT = Path(__file__).parents[2]
@@ -73,3 +74,23 @@ def test_a_quick_run_of_one_study_measures_prints_and_writes(tmp_path: Path) -> 
     assert len(row["left"]) == len(row["right"]) == 1
     assert row["left"][0] > 0
     assert row["ratio"]["median"] == pytest.approx(row["left"][0] / row["right"][0])
+
+
+def test_a_server_that_holds_its_answers_lets_them_go_when_told() -> None:
+    """No answer comes before `/release`, all come after it, and the token is never held."""
+
+    async def capture_all(url: str) -> int:
+        keys = Credentials(client_id="id", client_secret="s", subscription_key="k", merchant_serial_number="123456")
+        async with VippsSession(keys, base_url=url) as vipps, asyncio.TaskGroup() as group:
+            calls = [
+                group.create_task(vipps.ecom.capture(f"acme-shop-{number}", amount=1000, transaction_text="One sock."))
+                for number in range(3)
+            ]
+            await asyncio.to_thread(wait_until_held, url, len(calls))
+            assert not any(call.done() for call in calls)
+            await asyncio.to_thread(ask, url, "/release")
+        return len([call.result() for call in calls])
+
+    with fixed_server.process(hold=True) as (url, _):
+        assert asyncio.run(capture_all(url)) == 3
+        assert ask(url, "/counts") == {"token": 1, "other": 3, "held": 0}
