@@ -83,9 +83,9 @@ def _run_study(name: str, bench: Bench) -> tuple[list[Row], list[Failed]]:
     study, side = STUDIES[name]
     missing = "" if side is None else SIDES[side].missing
     if missing:
-        print(f"\n## {name}\n\nleft out; not installed: {missing}")
+        print(f"\n### {name}\n\nleft out; not installed: {missing}")
         return [], []
-    print(f"\n## {name}\n\n{table.HEAD}", flush=True)
+    print(f"\n### {name}\n\n{table.HEAD}", flush=True)
     rows: list[Row] = []
     failed: list[Failed] = []
     try:
@@ -117,7 +117,7 @@ def _measure(names: list[str], options: argparse.Namespace) -> int:
                 failures += failed
     counts: dict[str, int] = {}
     if _INSTRUCTIONS in names:
-        print("\n## instructions\n")
+        print("\n### instructions\n")
         counts, _ = counted() or ({}, "")
         for path, count in counts.items():
             print(f"- {path}: {count:,} a call")
