@@ -120,4 +120,9 @@ def count_all(counter: Counter, names: tuple[str, ...] = tuple(PATHS), calls: in
                 capture_output=True,
             )
             runs[name] = [pool.submit(run) for run in _per_call(counter.count, name, calls, server)]
-        return {name: (long.result() - short.result()) // calls for name, (short, long) in runs.items()}
+        try:
+            return {name: (long.result() - short.result()) // calls for name, (short, long) in runs.items()}
+        except BaseException:
+            # Whoever ends this, or the first failure, need not wait for what has not begun.
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
