@@ -95,6 +95,13 @@ def outage(session: nox.Session) -> None:
 
 
 @nox.session(python=PYTHONS[0])
+def bench(session: nox.Session) -> None:
+    """Measure the client beside others; `nox -s bench -- --check` only counts instructions, `--help` tells the rest."""
+    session.install(".", *_group("bench"))
+    session.run("python", "-m", "benchmarks", *session.posargs)
+
+
+@nox.session(python=PYTHONS[0])
 def browser(session: nox.Session) -> None:
     """Look at the pages in headless Chromium; pictures of them are left in tests/browser/screenshots."""
     session.install(".[batch,httpx,postgres,starlette]", *_group("test"), *_group("browser"))
@@ -112,7 +119,7 @@ def lint(session: nox.Session) -> None:
 @nox.session(python=PYTHONS[0])
 def types(session: nox.Session) -> None:
     """Check the types twice: mypy strict and pyright."""
-    groups = [*_group("types"), *_group("test"), *_group("browser")]
+    groups = [*_group("types"), *_group("test"), *_group("browser"), *_group("bench")]
     session.install(".[batch,httpx,opentelemetry,postgres,starlette]", *groups, "nox")
     session.run("mypy")
     session.run("pyright")
