@@ -9,6 +9,7 @@ import random
 import time
 
 from vipps_async.errors import InvalidInputError
+from vipps_async.this_process import this_process
 
 __all__ = ["derive_idempotency_key", "new_idempotency_key"]
 
@@ -23,6 +24,9 @@ _KEPT = 20
 _SMALLEST, _LARGEST = -(2**63), 2**63 - 1
 
 
+_LOW_62 = 2**62 - 1
+
+
 class _Randomness:
     """Random bits that no other process shares, without a call to the operating system for each key."""
 
@@ -31,9 +35,9 @@ class _Randomness:
         self._random = random.Random()  # noqa: S311 - keys must be unique, not secret
 
     def bits(self, count: int) -> int:
-        if self._process != os.getpid():
+        if self._process != (process := this_process()):
             # Also after a fork: parent and child must not go on with the same sequence.
-            self._process = os.getpid()
+            self._process = process
             self._random.seed(os.urandom(32))
         return self._random.getrandbits(count)
 
@@ -49,8 +53,8 @@ def new_idempotency_key() -> str:
     """
     # The layout of RFC 9562, section 5.7: 48 bits of time, version 7, 12 random bits, variant 2, 62 random bits.
     value = (time.time_ns() // 1_000_000 & (2**48 - 1)) << 80
-    value |= 0x7 << 76 | _randomness.bits(12) << 64
-    value |= 0x2 << 62 | _randomness.bits(62)
+    bits = _randomness.bits(74)
+    value |= 0x7 << 76 | (bits >> 62) << 64 | 0x2 << 62 | bits & _LOW_62
     text = f"{value:032x}"
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 

@@ -141,8 +141,8 @@ async def test_every_kind_of_structlog_logger_will_do(configured: LogCapture, wr
     assert len(configured.entries) == 4
 
 
-async def test_when_off_each_event_costs_one_level_check(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With logging off nothing is put together: each event asks once whether it is wanted."""
+async def test_when_off_a_call_costs_one_level_check(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With logging off nothing is put together: each call asks once whether anybody hears of it."""
     asked: list[int] = []
     logger = logging.getLogger("vipps_async")
 
@@ -156,7 +156,7 @@ async def test_when_off_each_event_costs_one_level_check(monkeypatch: pytest.Mon
     monkeypatch.setattr(logger, "isEnabledFor", is_enabled_for)
     monkeypatch.setattr(EventLog, "_write", fail)
     await pipeline(ScriptedTransport().on("", then=done())).run(call_of(Repeat.KEYED))
-    assert asked == [logging.DEBUG, logging.INFO] * 2
+    assert asked == [logging.INFO] * 2
 
 
 async def test_when_off_failures_cost_no_more(monkeypatch: pytest.MonkeyPatch) -> None:

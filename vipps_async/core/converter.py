@@ -15,9 +15,9 @@ import orjson
 from cattrs import AttributeValidationNote, BaseValidationError, Converter, IterableValidationNote
 from cattrs.gen import make_dict_structure_fn, override
 
+from vipps_async.core.compiled_models import FieldPlan, compile_reader, compile_writer
 from vipps_async.core.open_enum import OpenEnum
 from vipps_async.core.operation import NoContent
-from vipps_async.not_given import NOT_GIVEN
 
 __all__ = ["NOT_IN_JSON", "YES_NO", "UnreadableAnswer", "decode", "encode", "json_name"]
 
@@ -86,9 +86,20 @@ def decode(body: bytes, cls: type[R]) -> R:
 
 def _structure(value: object, cls: type[R]) -> R:
     try:
-        return _converter.structure(value, cls)
+        return cast("R", _reader_of(cls)(value, cls))
     except Exception:  # noqa: BLE001 - the other converter meets whatever it is again, and says where
         return _explainer.structure(value, cls)
+
+
+#: How each class is read, once it has come up: the converter would look it up anew each time.
+_readers: dict[type, Callable[[object, object], object]] = {}
+
+
+def _reader_of(cls: type) -> Callable[[object, object], object]:
+    read = _readers.get(cls)
+    if read is None:
+        read = _readers[cls] = _converter.get_structure_hook(cls)
+    return read
 
 
 class _Unfit(Exception):  # noqa: N818 - never leaves this file
@@ -129,6 +140,8 @@ _TIME = re.compile(
 )
 #: Up to here a float holds every whole number exactly.
 _EXACT_FLOAT = 2.0**53
+#: What the JSON parser makes of texts, whole numbers and bools: nothing is left to do.
+_PLAIN_IN_JSON = frozenset({str, int, bool})
 
 
 def _read_int(value: object, _cls: object = int) -> int:
@@ -238,6 +251,30 @@ def _optional_reader(cls: Any, converter: Converter) -> Callable[[object, object
 
 
 def _model_reader(cls: type[Any], converter: Converter) -> Callable[[object, object], object]:
+    # Annotations are texts until somebody asks what they mean.
+    attrs.resolve_types(cls)
+    attributes = [field for field in attrs.fields(cls) if not NOT_IN_JSON.keys() & field.metadata.keys()]
+    return compile_reader(cls, [_plan(attribute, converter) for attribute in attributes], refuse=_Unfit)
+
+
+def _plan(attribute: attrs.Attribute[Any], converter: Converter) -> FieldPlan:
+    wanted: Any = attribute.type
+    if _is_optional(wanted):
+        # What is null counts as missing, and never comes to the reader.
+        (wanted,) = (part for part in get_args(wanted) if part is not NoneType)
+    is_yes_no = bool(YES_NO.keys() & attribute.metadata.keys())
+    written, also_read = _json_names(attribute)
+    return FieldPlan(
+        argument=attribute.alias or attribute.name,
+        names=(written, *also_read),
+        wanted=wanted,
+        plain=None if is_yes_no else wanted if wanted in _PLAIN_IN_JSON else None,
+        read=_read_yes_no if is_yes_no else converter.get_structure_hook(wanted),
+        default=attribute.default,
+    )
+
+
+def _explaining_model_reader(cls: type[Any], converter: Converter) -> Callable[[object, object], object]:
     overrides: dict[str, Any] = {}
     aliases: list[tuple[str, str]] = []
     for attribute in attrs.fields(cls):
@@ -250,22 +287,16 @@ def _model_reader(cls: type[Any], converter: Converter) -> Callable[[object, obj
         else:
             overrides[attribute.name] = override(rename=written)
     read_fields = make_dict_structure_fn(
-        cls,
-        converter,
-        _cattrs_detailed_validation=converter.detailed_validation,
-        _cattrs_forbid_extra_keys=False,
-        **overrides,
+        cls, converter, _cattrs_detailed_validation=True, _cattrs_forbid_extra_keys=False, **overrides
     )
 
     def read(value: object, _cls: object) -> object:
         if type(value) is not dict:
             raise _Unfit("an object")
-        present = value
-        if None in value.values():
-            present = {key: item for key, item in value.items() if item is not None}
+        present = {key: item for key, item in value.items() if item is not None}
         for alias, written in aliases:
-            if alias in present and written not in present:
-                present = {**present, written: present[alias]}
+            if alias in present:
+                present.setdefault(written, present[alias])
         return read_fields(present, cls)
 
     return read
@@ -295,25 +326,14 @@ def _written(value: object) -> object:
 
 
 def _model_writer(cls: type[Any]) -> Callable[[Any], dict[str, object]]:
-    fields = [
-        (attribute.name, _json_names(attribute)[0], bool(YES_NO.keys() & attribute.metadata.keys()))
-        for attribute in attrs.fields(cls)
-        if not NOT_IN_JSON.keys() & attribute.metadata.keys()
-    ]
-
-    def write(model: Any) -> dict[str, object]:
-        written: dict[str, object] = {}
-        for attribute, name, yes_no in fields:
-            value = getattr(model, attribute)
-            if value is None or value is NOT_GIVEN:
-                continue
-            if yes_no:
-                written[name] = "Y" if value else "N"
-            else:
-                written[name] = value if type(value) in _PLAIN else _written(value)
-        return written
-
-    return write
+    fields = [field for field in attrs.fields(cls) if not NOT_IN_JSON.keys() & field.metadata.keys()]
+    return compile_writer(
+        cls,
+        {field.name: _json_names(field)[0] for field in fields},
+        yes_no={field.name for field in fields if YES_NO.keys() & field.metadata.keys()},
+        plain=_PLAIN,
+        write=_written,
+    )
 
 
 def _is_tuple(cls: Any) -> bool:
@@ -330,7 +350,8 @@ def _build(*, explains: bool) -> Converter:
         converter.register_structure_hook(cls, read)
     converter.register_structure_hook_factory(_is_tuple, lambda cls: _tuple_reader(cls, converter))
     converter.register_structure_hook_factory(_is_optional, lambda cls: _optional_reader(cls, converter))
-    converter.register_structure_hook_factory(attrs.has, lambda cls: _model_reader(cls, converter))
+    read_model = _explaining_model_reader if explains else _model_reader
+    converter.register_structure_hook_factory(attrs.has, lambda cls: read_model(cls, converter))
     converter.register_unstructure_hook(Decimal, _write_decimal)
     converter.register_unstructure_hook_factory(attrs.has, _model_writer)
     return converter

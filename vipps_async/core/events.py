@@ -108,6 +108,11 @@ class EventLog:
         self.call_listeners: list[CallListener] = []
         self._told_of_trouble = False
 
+    @property
+    def is_heard(self) -> bool:
+        """Whether anybody hears of a call that goes well; asked once, so that a call of which nobody hears is cheap."""
+        return bool(self.listeners or self.call_listeners) or self._wants(_SUCCESS)
+
     def _wants(self, level: int) -> bool:
         return _standard.isEnabledFor(level) or _configured_structlog() is not None
 

@@ -116,21 +116,25 @@ class Pipeline:
                 "the session is closed", operation=call.operation.name, advice="open a new VippsSession"
             )
         started = self._clock.monotonic()
+        is_heard = self._log.is_heard
         try:
             time = self._time_to_send if call.verification is None else self._time_to_send_before_asking
-            outcome = await self._attempt(call, body, started + time, number=1)
+            outcome = await self._attempt(call, body, started + time, number=1, is_heard=is_heard)
             if isinstance(outcome, _Failed):
                 return await self._go_on(call, body, outcome, started)
         except asyncio.CancelledError:
             self._log.cancelled(call, seconds=self._clock.monotonic() - started)
             raise
         self._budget.refill()
-        self._log.success(call, attempts=1, seconds=self._clock.monotonic() - started)
+        if is_heard:
+            self._log.success(call, attempts=1, seconds=self._clock.monotonic() - started)
         return outcome
 
     # --- one attempt -----------------------------------------------------------------------------------------------
 
-    async def _attempt(self, call: Call[R], body: bytes | None, must_end: float, *, number: int) -> R | _Failed:
+    async def _attempt(
+        self, call: Call[R], body: bytes | None, must_end: float, *, number: int, is_heard: bool = True
+    ) -> R | _Failed:
         operation = call.operation
         token: Token | None = None
         if operation.authenticated:
@@ -158,7 +162,8 @@ class Pipeline:
             response = await self._transport.send(request)
         except VippsError as error:
             return self._unanswered(call, error, token, number, self._clock.monotonic() - sent_at)
-        self._log.attempt(call, number=number, seconds=self._clock.monotonic() - sent_at, status=response.status)
+        if is_heard:
+            self._log.attempt(call, number=number, seconds=self._clock.monotonic() - sent_at, status=response.status)
         if 200 <= response.status < 300:
             return self._read(call, response, token)
         if 300 <= response.status < 400:

@@ -28,6 +28,7 @@ from vipps_async.journals.rules import (
 )
 from vipps_async.journals.sqlite.store import SqliteStore
 from vipps_async.journals.sqlite.writer import Job, Report, Writer
+from vipps_async.this_process import this_process
 
 __all__ = ["SqliteJournal"]
 
@@ -116,7 +117,7 @@ class SqliteJournal:
     def is_open(self) -> bool:
         """See Journal."""
         run = self._run
-        return run is not None and run.process == os.getpid() and run.is_open and not self._is_closing
+        return run is not None and run.process == this_process() and run.is_open and not self._is_closing
 
     async def open(self) -> None:
         """Open the file, creating or migrating it if need be. A second call does nothing.
@@ -129,7 +130,7 @@ class SqliteJournal:
             await self.aclose()
         await self._leave_closed_loop()
         run = self._run
-        if run is None or run.has_ended or run.process != os.getpid():
+        if run is None or run.has_ended or run.process != this_process():
             run = self._run = self._started()
         self._check_loop(run)
         # Shielded: a cancelled caller must not leave a thread behind that nobody knows to be open.
@@ -200,7 +201,7 @@ class SqliteJournal:
         """
         await self._leave_closed_loop()
         run = self._run
-        if run is None or run.process != os.getpid():
+        if run is None or run.process != this_process():
             return
         self._check_loop(run)
         self._is_closing = True
@@ -240,12 +241,12 @@ class SqliteJournal:
         weakref.finalize(self, writer.stop).atexit = False
         self._is_closing = False
         writer.start()
-        return _Run(writer=writer, loop=loop, process=os.getpid(), backlog=backlog, opened=opened, closed=closed)
+        return _Run(writer=writer, loop=loop, process=this_process(), backlog=backlog, opened=opened, closed=closed)
 
     async def _leave_closed_loop(self) -> None:
         # The loop that it was opened in ended without closing it: its thread can tell nobody anything any more.
         run = self._run
-        if run is not None and run.process == os.getpid() and run.loop.is_closed():
+        if run is not None and run.process == this_process() and run.loop.is_closed():
             self._run = None
             self._is_closing = False
             run.writer.stop()
@@ -258,7 +259,7 @@ class SqliteJournal:
 
     def _open_run(self) -> _Run:
         run = self._run
-        if run is not None and run.process != os.getpid():
+        if run is not None and run.process != this_process():
             raise JournalError(
                 f"the journal {self._path} was opened by process {run.process}, of which this one is a fork",
                 advice="open a journal in the process that uses it",
