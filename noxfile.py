@@ -32,7 +32,7 @@ FOUNDATIONS = ["tests/transports", "tests/core", "tests/ecom", "tests/journals",
 
 
 def _run_tests(session: nox.Session, *install: str, measure: bool = False, folders: Sequence[str] = ()) -> None:
-    session.install(".[batch,postgres,starlette]", *_group("test"), *install)
+    session.install(".[batch,distributed,postgres,starlette]", *_group("test"), *install)
     # The pages have a session of their own.
     arguments = session.posargs or ["-n", "auto", "--dist", "worksteal", "--ignore=tests/browser"]
     if session.posargs:
@@ -65,21 +65,21 @@ def oldest(session: nox.Session) -> None:
 @nox.session(python=PYTHONS[0])
 def storm(session: nox.Session) -> None:
     """Let a long storm pass: `nox -s storm -- --captures 100000 --seed 1 [--rate 0.1] [--journal sqlite]`."""
-    session.install(".[batch,postgres,starlette]", *_group("test"))
+    session.install(".[batch,distributed,postgres,starlette]", *_group("test"))
     session.run("python", "-m", "tests.faults", "storm", *session.posargs)
 
 
 @nox.session(python=PYTHONS[0])
 def kill(session: nox.Session) -> None:
     """Kill workers at any instant: `nox -s kill -- --kills 500 [--seed 1] [--journal sqlite]`."""
-    session.install(".[batch,postgres,starlette]", *_group("test"))
+    session.install(".[batch,distributed,postgres,starlette]", *_group("test"))
     session.run("python", "-m", "tests.faults", "kill", *session.posargs)
 
 
 @nox.session(python=PYTHONS[0])
 def browser(session: nox.Session) -> None:
     """Look at the pages in headless Chromium; pictures of them are left in tests/browser/screenshots."""
-    session.install(".[batch,postgres,starlette]", *_group("test"), *_group("browser"))
+    session.install(".[batch,distributed,postgres,starlette]", *_group("test"), *_group("browser"))
     session.run("pytest", "tests/browser", *session.posargs)
 
 
@@ -94,7 +94,7 @@ def lint(session: nox.Session) -> None:
 @nox.session(python=PYTHONS[0])
 def types(session: nox.Session) -> None:
     """Check the types twice: mypy strict and pyright."""
-    session.install(".[batch,postgres,starlette]", *_group("types"), *_group("test"), *_group("browser"), "nox")
+    session.install(".[batch,distributed,postgres,starlette]", *_group("types"), *_group("test"), *_group("browser"), "nox")
     session.run("mypy")
     session.run("pyright")
 

@@ -86,7 +86,7 @@ async def tasks(
     concurrency: int = 8,
     retry: RetryPolicy | None = None,
     msn: str = MSN,
-    secret: str = "secret",
+    secret: str = "secret",  # noqa: S107 - of a sandbox
 ) -> AsyncIterator[BatchTasks]:
     """What one worker has, opened."""
     keys = Credentials(client_id="id", client_secret=secret, subscription_key="key", merchant_serial_number=msn)

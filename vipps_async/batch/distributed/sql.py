@@ -247,7 +247,8 @@ REFUSALS: LiteralString = (
 )
 OPEN_CHUNKS: LiteralString = (
     "SELECT count(*) FROM {schema}.batch_chunks AS chunks "
-    "JOIN {schema}.batches AS batches ON batches.id = chunks.batch WHERE state <> 'ended' AND merchant_serial_number = %s AND environment = %s"
+    "JOIN {schema}.batches AS batches ON batches.id = chunks.batch "
+    "WHERE state <> 'ended' AND merchant_serial_number = %s AND environment = %s"
 )
 REPORT: LiteralString = (
     "SELECT line, order_id, amount, transaction_text, reference, flaw, outcome, moved, time, key, reason "
