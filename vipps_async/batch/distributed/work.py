@@ -184,6 +184,7 @@ class ChunkRunner:
     async def _save(self, run: _Run) -> None:
         run.saved_at = time.monotonic()
         try:
+            await self._flush()
             await self._chunks.save(run.claim, run.unsaved)
         except LostError:
             # Its other rows end by themselves: they can neither be begun nor sent any more.
@@ -193,6 +194,11 @@ class ChunkRunner:
             # Kept, and saved with the next ones.
             return
         run.unsaved.clear()
+
+    async def _flush(self) -> None:
+        """Let the journal know first: a row that has ended is not looked at again, and must not be open there."""
+        assert self._session.journal is not None  # noqa: S101 - a batch has one
+        await self._session.journal.flush()
 
     def _count(self, run: _Run, result: RowResult) -> None:
         self.done.outcomes[result.outcome] += 1
@@ -206,7 +212,7 @@ class ChunkRunner:
     async def _free(self, claim: Claim, rows: list[BatchRow]) -> None:
         """End the leases of whoever had the chunk before: with the epoch it has lost the right to go on with them."""
         journal = self._session.journal
-        assert journal is not None  # noqa: S101 - a batch has one
+        assert journal is not None  # noqa: S101 - as above
         operation, msn = claim.operation, claim.merchant_serial_number
         keys = {row.idempotency_key(operation, msn) for row in rows}
         orders = {row.order_id for row in rows}
@@ -217,7 +223,6 @@ class ChunkRunner:
             ours = intent.order_id in orders if cancels else intent.key in keys
             if ours and intent.operation == operation.value and entry.owner:
                 await journal.release(intent, note=_LEFT, owner=entry.owner)
-        await journal.flush()
 
     def _results(self, run: _Run, rows: list[BatchRow]) -> AsyncGenerator[RowResult, None]:
         claim, session, concurrency, stop = run.claim, self._session, self._concurrency, run.stop
@@ -243,6 +248,7 @@ class ChunkRunner:
         until = time.monotonic() + _PATIENCE
         while True:
             try:
+                await self._flush()
                 await self._chunks.finish(run.claim, run.unsaved, note=note, wait=wait, counts=counts)
             except LostError:
                 raise
