@@ -18,12 +18,13 @@ from vipps_async.journals import PostgresJournal
 async def test_many_machines_may_make_the_tables_at_once(postgres_dsn: str, schema: str) -> None:
     """Six databases and two journals that open at the same moment: one makes each table, the others find it."""
     databases = [BatchDatabase(postgres_dsn, schema=schema) for _ in range(6)]
-    journals = [PostgresJournal(postgres_dsn, schema=schema) for _ in range(2)]
+    stores: list[BatchDatabase | PostgresJournal] = [*databases]
+    stores += [PostgresJournal(postgres_dsn, schema=schema) for _ in range(2)]
     async with asyncio.TaskGroup() as group:
-        for store in (*databases, *journals):
+        for store in stores:
             group.create_task(store.open())
     found = await databases[0].rows("SELECT version, procrastinate FROM {schema}.batch_version")
-    for store in (*databases, *journals):
+    for store in stores:
         await store.aclose()
     assert len(found) == 1
     assert found[0][0] == 1
@@ -55,7 +56,7 @@ async def test_tables_of_a_newer_version_are_left_alone(
     async with opened(postgres_dsn, schema):
         pass
     with psycopg.connect(postgres_dsn) as connection:
-        connection.execute(sql.SQL(statement).format(schema=sql.Identifier(schema)))  # type: ignore[arg-type]  # constants
+        connection.execute(sql.SQL(statement).format(schema=sql.Identifier(schema)))
     with pytest.raises(JournalError, match=f"newer version of {of_what}"):
         await BatchDatabase(postgres_dsn, schema=schema).open()
 
@@ -91,6 +92,21 @@ async def test_each_fetch_of_a_job_is_planned_anew(postgres_dsn: str, schema: st
     """A plan that was made while the queue was empty takes seconds once it is full."""
     async with opened(postgres_dsn, schema) as database:
         assert await database.rows("SHOW plan_cache_mode") == [("force_custom_plan",)]
+
+
+async def test_a_session_that_stands_still_in_a_transaction_is_ended(postgres_dsn: str, schema: str) -> None:
+    """A worker that is stopped there would keep its chunk locked for ever; submitting a file may take its time."""
+    async with opened(postgres_dsn, schema) as database:
+        name = "SHOW idle_in_transaction_session_timeout"
+        assert await database.rows(name) == [("4s",)]
+        async with database.transaction(is_long=True) as connection:
+            assert await (await connection.execute(name)).fetchall() == [("0",)]
+        assert await database.rows(name) == [("4s",)]
+        options = psycopg.conninfo.make_conninfo(postgres_dsn, options="-c work_mem=8MB")
+        given = BatchDatabase(options, schema=schema)
+        assert "work_mem=8MB" in given.conninfo
+        assert "work_mem=8MB" in given.journal_dsn
+        assert "idle_in_transaction" in given.journal_dsn
 
 
 async def test_a_password_is_never_shown(schema: str) -> None:

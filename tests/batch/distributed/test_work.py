@@ -181,7 +181,8 @@ async def test_a_chunk_that_another_took_ends_here(
         async with tasks(postgres_dsn, schema, sandbox) as found, working(found):
             await until(lambda: captured(sandbox) >= 10)
             await database.rows(
-                "UPDATE {schema}.batch_chunks SET epoch = epoch + 1, owner = 'another', seen_at = now() + interval '2 s'"
+                "UPDATE {schema}.batch_chunks "
+                "SET epoch = epoch + 1, owner = 'another', seen_at = now() - interval '2 s'"
             )
             stopped_at = captured(sandbox)
             await until(lambda: not found.runner._runs)
@@ -192,7 +193,7 @@ async def test_a_chunk_that_another_took_ends_here(
             # The other one never shows a sign of life, so it comes back: under a new epoch.
             await until(lambda: captured(sandbox) == 100)
             async with asyncio.timeout(PATIENCE):
-                while not (await status(database, batch.batch)).is_ended:
+                while not (await status(database, batch.batch)).is_ended:  # noqa: ASYNC110 - done elsewhere
                     await asyncio.sleep(0.1)
         assert (await status(database, batch.batch)).totals.outcomes == {RowOutcome.DONE: 100}
     assert all_once(sandbox)

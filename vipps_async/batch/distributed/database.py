@@ -37,7 +37,11 @@ _RECONNECT_PATIENCE = 5.0
 
 # Procrastinate's statement that fetches a job is planned once and for all by an idle worker, while there is no job:
 # with 10,000 jobs that plan takes 10 s, a fresh one 1 ms.
-_OPTIONS = "-c plan_cache_mode=force_custom_plan"
+_PLANS = "-c plan_cache_mode=force_custom_plan"
+
+# A worker may be stopped in the middle of a transaction, and then holds locks on a chunk or a job that all others pass
+# by: the database ends the session. Less than the time after which the worker is missed, in milliseconds.
+_NO_IDLING = "-c idle_in_transaction_session_timeout=4000"
 
 
 class BatchDatabase:
@@ -58,12 +62,14 @@ class BatchDatabase:
         if not _SCHEMA_NAME.fullmatch(schema) or schema.startswith("pg_"):
             raise InvalidInputError("schema", "1 to 63 of a-z, 0-9 and _, not beginning with a digit", value=schema)
         given = conninfo_to_dict(checked_conninfo(dsn, timeout))
-        options = f"{given.get('options') or ''} {_OPTIONS}"
+        options = f"{given.get('options') or ''} {_PLANS} {_NO_IDLING}".strip()
+        #: For connections of the journal.
+        self.journal_dsn = make_conninfo(dsn, options=options)
         if own_jobs:
             options += f" -c search_path={schema}"
         name = given["application_name"] if "application_name" in conninfo_to_dict(dsn) else "vipps_async batch"
         #: For connections that are to find Procrastinate's tables.
-        self.conninfo = make_conninfo(checked_conninfo(dsn, timeout), options=options.strip(), application_name=name)
+        self.conninfo = make_conninfo(checked_conninfo(dsn, timeout), options=options, application_name=name)
         self.schema = schema
         self.own_jobs = own_jobs
         self.timeout = timeout
@@ -123,6 +129,8 @@ class BatchDatabase:
             raise JournalError("the batch's database is not open")
         timeout = None if is_long else self.timeout
         async with self._translating("used", timeout), self._pool.connection() as connection:
+            if is_long:
+                await connection.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
             yield connection
 
     async def rows(self, statement: LiteralString, values: Sequence[object] = ()) -> list[TupleRow]:

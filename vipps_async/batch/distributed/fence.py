@@ -55,7 +55,6 @@ class Fence:
         guard = Guard(statement, (batch, chunk, epoch), _LOST)
         return cls(batch, chunk, epoch, guard, asked_at + _OWN_FOR)
 
-    @property
     def may_send(self) -> bool:
         """Whether the chunk is certainly still in these hands."""
         return not self.is_lost and now() < self.good_until
@@ -96,7 +95,7 @@ class FencedTransport:
         """See `Transport.send`."""
         if urlsplit(request.url).path.rpartition("/")[2] in _MOVES:
             fence = current_fence.get(None)
-            if fence is None or not fence.may_send:
+            if fence is None or not fence.may_send():
                 raise RequestNotSent(
                     "this worker cannot be certain any more that the row is its own",
                     advice="whoever has it now carries it out; nothing is to be done",
