@@ -16,7 +16,7 @@ from procrastinate.jobs import Status
 from vipps_async.batch.distributed.chunks import Chunks
 from vipps_async.batch.distributed.database import DEFAULT_SCHEMA, BatchDatabase
 from vipps_async.batch.distributed.fence import STALE_AFTER, FencedTransport, current_guard
-from vipps_async.batch.distributed.jobs import NAMESPACE, REVIVE, RUN_CHUNK, WATCH_QUEUE, Jobs
+from vipps_async.batch.distributed.jobs import NAMESPACE, REVIVE, RUN_CHUNK, WATCH_QUEUE, Jobs, first_queue, queue
 from vipps_async.batch.distributed.work import ChunkRunner
 from vipps_async.batch.many import DEFAULT_CONCURRENCY
 from vipps_async.errors import ConfigurationError
@@ -99,12 +99,18 @@ class BatchTasks:
             await self._transport.aclose()
             await self.database.aclose()
 
-    def add_to(self, app: App) -> None:
-        """Give an application the tasks; its worker then takes chunks and looks out for lost ones.
+    @property
+    def queues(self) -> list[str]:
+        """What a worker serves, if it is told which queues: chunks, those of lost workers, and the look-out."""
+        msn = self.session.merchant_serial_number
+        return [queue(msn), first_queue(msn), WATCH_QUEUE]
 
-        A worker that is told which queues it serves must serve `vipps_async.batch.distributed.jobs.queue`,
-        `first_queue` and `WATCH_QUEUE`, too.
-        """
+    def drain(self) -> None:
+        """Begin no more rows: what is on its way is finished, and the rest of each chunk given back."""
+        self.runner.drain()
+
+    def add_to(self, app: App) -> None:
+        """Give an application the tasks; its worker then takes chunks and looks out for lost ones."""
         app.add_tasks_from(self.blueprint(), namespace=NAMESPACE)
 
     def blueprint(self) -> Blueprint:
