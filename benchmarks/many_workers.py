@@ -3,7 +3,7 @@
 Run it with `python -m benchmarks.many_workers`; `--dsn` names a PostgreSQL, else one is started from the wheel that the
 tests use. Every worker is a process of its own and keeps `--concurrency` requests on their way to a server that takes
 `--answer-time` over each, so one worker can do `concurrency / answer time` rows a second and no more. With the defaults
-that is 40, far less than the server, the database or two cores can do: what is measured is how well work is shared, not
+that is 16, far less than the server, the database or two cores can do: what is measured is how well work is shared, not
 the machine. The figure to quote is the median of the ratios; each round measures all numbers of workers.
 """
 
@@ -93,10 +93,10 @@ def main() -> None:
     """Run rounds of measurements and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--dsn")
-    parser.add_argument("--rows", type=int, default=900)
-    parser.add_argument("--chunk", type=int, default=45)
+    parser.add_argument("--rows", type=int, default=480)
+    parser.add_argument("--chunk", type=int, default=40)
     parser.add_argument("--concurrency", type=int, default=4)
-    parser.add_argument("--answer-time", type=float, default=0.1, metavar="SECONDS")
+    parser.add_argument("--answer-time", type=float, default=0.25, metavar="SECONDS")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2, 3])
     options = parser.parse_args()

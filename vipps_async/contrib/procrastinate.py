@@ -13,7 +13,7 @@
 Jobs are in the application's own tables of Procrastinate, which must be there; rows, results and the journal are in
 the PostgreSQL schema `vipps_async` of the same database, made when it is opened. `submit` puts a file there.
 
-- The worker's heartbeat should be short, as above. A worker that serves named queues must serve `BatchTasks.queues` too,
+- The worker's heartbeat should be short, as above. A worker that serves named queues must serve `BatchTasks.queues`,
   and at least one job more than it has chunks at a time: the look-out for lost chunks must not wait behind a chunk.
 - One `BatchTasks` has the keys of one sales unit. Its session is made by `session`, by default from the ``VIPPS_…``
   variables, and must take the transport and the journal that it is given: they keep a worker that lost a chunk from
