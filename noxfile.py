@@ -16,6 +16,9 @@ PYTHONS = nox.project.python_versions(PROJECT)
 #: The oldest release of each dependency that the package claims to work with.
 OLDEST = ["aiohttp==3.12.0", "attrs==23.2.0", "cattrs==24.1.0", "structlog==24.1.0"]
 
+#: The package with all of its extras.
+EVERYTHING = ".[batch,distributed,postgres,starlette]"
+
 nox.needs_version = ">=2024.10.9"
 nox.options.sessions = ["lint", "types", "tests", "oldest", "browser", "docs", "build"]
 nox.options.default_venv_backend = "virtualenv"
@@ -32,7 +35,7 @@ FOUNDATIONS = ["tests/transports", "tests/core", "tests/ecom", "tests/journals",
 
 
 def _run_tests(session: nox.Session, *install: str, measure: bool = False, folders: Sequence[str] = ()) -> None:
-    session.install(".[batch,distributed,postgres,starlette]", *_group("test"), *install)
+    session.install(EVERYTHING, *_group("test"), *install)
     # The pages have a session of their own.
     arguments = session.posargs or ["-n", "auto", "--dist", "worksteal", "--ignore=tests/browser"]
     if session.posargs:
@@ -65,21 +68,21 @@ def oldest(session: nox.Session) -> None:
 @nox.session(python=PYTHONS[0])
 def storm(session: nox.Session) -> None:
     """Let a long storm pass: `nox -s storm -- --captures 100000 --seed 1 [--rate 0.1] [--journal sqlite]`."""
-    session.install(".[batch,distributed,postgres,starlette]", *_group("test"))
+    session.install(EVERYTHING, *_group("test"))
     session.run("python", "-m", "tests.faults", "storm", *session.posargs)
 
 
 @nox.session(python=PYTHONS[0])
 def kill(session: nox.Session) -> None:
     """Kill workers at any instant: `nox -s kill -- --kills 500 [--seed 1] [--journal sqlite]`."""
-    session.install(".[batch,distributed,postgres,starlette]", *_group("test"))
+    session.install(EVERYTHING, *_group("test"))
     session.run("python", "-m", "tests.faults", "kill", *session.posargs)
 
 
 @nox.session(python=PYTHONS[0])
 def browser(session: nox.Session) -> None:
     """Look at the pages in headless Chromium; pictures of them are left in tests/browser/screenshots."""
-    session.install(".[batch,distributed,postgres,starlette]", *_group("test"), *_group("browser"))
+    session.install(EVERYTHING, *_group("test"), *_group("browser"))
     session.run("pytest", "tests/browser", *session.posargs)
 
 
@@ -94,7 +97,7 @@ def lint(session: nox.Session) -> None:
 @nox.session(python=PYTHONS[0])
 def types(session: nox.Session) -> None:
     """Check the types twice: mypy strict and pyright."""
-    session.install(".[batch,distributed,postgres,starlette]", *_group("types"), *_group("test"), *_group("browser"), "nox")
+    session.install(EVERYTHING, *_group("types"), *_group("test"), *_group("browser"), "nox")
     session.run("mypy")
     session.run("pyright")
 
@@ -102,7 +105,7 @@ def types(session: nox.Session) -> None:
 @nox.session(python=PYTHONS[0])
 def docs(session: nox.Session) -> None:
     """Build the documentation; a warning is an error."""
-    session.install(".[starlette]", *_group("docs"))
+    session.install(".[distributed,starlette]", *_group("docs"))
     session.run("sphinx-build", "-q", "-W", "--keep-going", "-b", "html", "docs", "docs/_build")
 
 

@@ -48,6 +48,8 @@ class Fence:
     good_until: float
     #: Whether somebody else is known to have taken it.
     is_lost: bool = False
+    #: Whether a row was kept from being sent.
+    has_barred: bool = False
 
     @classmethod
     def around(cls, batch: int, chunk: int, epoch: int, *, statement: bytes, asked_at: float) -> Fence:
@@ -96,6 +98,8 @@ class FencedTransport:
         if urlsplit(request.url).path.rpartition("/")[2] in _MOVES:
             fence = current_fence.get(None)
             if fence is None or not fence.may_send():
+                if fence is not None:
+                    fence.has_barred = True
                 raise RequestNotSent(
                     "this worker cannot be certain any more that the row is its own",
                     advice="whoever has it now carries it out; nothing is to be done",

@@ -242,7 +242,7 @@ class ChunkRunner:
     async def _end(self, run: _Run) -> None:
         """Write the end down; while the database is away, wait for it: the chunk is ours as long as nobody took it."""
         wait, counts = _rest(run)
-        if isinstance(run.failure, TransportError) and not counts:
+        if isinstance(run.failure, TransportError) and run.keys_refused and not run.answered:
             self.hopeless = run.failure.message
         note = "" if run.failure is None else run.failure.message
         until = time.monotonic() + _PATIENCE
@@ -263,7 +263,8 @@ class ChunkRunner:
 def _rest(run: _Run) -> tuple[float, bool]:
     """Tell for how many seconds rows that are left should rest, and whether this was one of their tries."""
     failure = run.failure
-    if isinstance(failure, JournalError):
+    if isinstance(failure, JournalError) or run.claim.fence.has_barred:
+        # The database was away, or this machine stood still: neither is about the rows.
         return _AFTER_DATABASE, False
     if isinstance(failure, TransportError):
         # Keys that are refused are this worker's trouble, not that of the rows: another worker may have better ones.
