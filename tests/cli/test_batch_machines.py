@@ -71,13 +71,14 @@ def batch(
 ) -> Batch:
     """Runs `vipps-async batch ACTION` to its end, in this process: starting one takes longer than most of them do."""
 
-    async def run_here(action: str, *arguments: str, **variables: str) -> Finished:
+    async def run_here(action: str, *arguments: str, command: str = "batch", **variables: str) -> Finished:
         with monkeypatch.context() as patch:
             for name, value in {**env, **variables}.items():
                 if name.startswith("VIPPS_"):
                     patch.setenv(name, value)
             try:
-                options = _parser().parse_args(["batch", action, *arguments, "--schema", schema])
+                dsn = () if command == "batch" else ("--dsn", env["VIPPS_BATCH_DSN"])
+                options = _parser().parse_args([command, action, *arguments, *dsn, "--schema", schema])
                 status = await options.run(options)
             except SystemExit as end:
                 status = int(end.code or 0)
@@ -158,9 +159,7 @@ async def test_a_bad_file_submits_nothing(
     assert outcomes == ["captured", "invalid", "refused"]
 
 
-async def test_what_stays_unknown_is_status_3(
-    sandbox: Sandbox, env: Mapping[str, str], schema: str, batch: Batch, tmp_path: Path
-) -> None:
+async def test_what_stays_unknown_is_status_3(sandbox: Sandbox, batch: Batch, tmp_path: Path) -> None:
     """It says how to go on; the same file again has these rows tried again."""
     stock(sandbox, 1)
     for operation in ("capture", "details"):
@@ -172,6 +171,8 @@ async def test_what_stays_unknown_is_status_3(
     assert status.status == 3
     assert "1 unknown" in status.out
     assert "submit the same file again" in status.out
+    listed = await batch("list", "--open", "--order", "order-0", "--msn", MSN, command="journal")
+    assert "1 open, 0 settled are shown." in listed.out
     sandbox.faults.clear()
     again = await batch("submit", str(file))
     assert "1 chunks of it that ended with rows without an outcome are tried again" in again.err

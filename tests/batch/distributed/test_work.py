@@ -223,6 +223,24 @@ async def test_a_database_that_drops_every_connection_is_outlived(
     assert all_once(sandbox)
 
 
+async def test_rows_that_the_fence_kept_back_lose_no_try(
+    postgres_dsn: str, schema: str, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine that stood still says nothing about the rows: they are sent when it is sure of them again."""
+    stock(sandbox, 2)
+    monkeypatch.setattr("vipps_async.batch.distributed.work._AFTER_DATABASE", 0.1)
+    async with opened(postgres_dsn, schema) as database:
+        batch = await submitted(database, rows_of(2))
+        async with tasks(postgres_dsn, schema, sandbox, retry=ONE_TRY) as found, working(found, once=True):
+            with monkeypatch.context() as patch:
+                patch.setattr("vipps_async.batch.distributed.fence._OWN_FOR", -1.0)
+                await until(lambda: found.runner.done.chunks >= 4)
+            assert captured(sandbox) == 0
+            assert await database.rows("SELECT round FROM {schema}.batch_chunks") == [(0,)]
+        assert (await status(database, batch.batch)).totals.outcomes == {RowOutcome.DONE: 2}
+    assert all_once(sandbox)
+
+
 async def test_keys_that_are_refused_stop_the_worker_and_cost_no_try(postgres_dsn: str, schema: str) -> None:
     """One worker with wrong keys must not use up what others could do."""
     keys = SandboxCredentials(client_id="id", client_secret="right", subscription_key="key")
