@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
+from typing import Any
 
 import pytest
+from procrastinate import App
+from procrastinate.exceptions import ConnectorException
 
 from tests.batch.distributed.machines import HEADING, PATIENCE, opened, rows_of, status, submitted, tasks, working
 from tests.batch.shop import MSN, stock
 from vipps_async import RetryPolicy
 from vipps_async.batch import BatchOperation, RowOutcome
+from vipps_async.batch.distributed.chunks import Chunks
 from vipps_async.batch.distributed.database import BatchDatabase
 from vipps_async.batch.distributed.tasks import BatchTasks
 from vipps_async.batch.distributed.worker import BatchWorker
+from vipps_async.errors import ConfigurationError, JournalError
 from vipps_async.journals import PostgresJournal
 from vipps_async.sandbox import Fault, SandboxCredentials
 from vipps_async.testing import Sandbox
@@ -349,16 +355,12 @@ def _stalls(sandbox: Sandbox) -> bool:
 
 async def test_a_session_must_take_the_journal_it_is_given(postgres_dsn: str, schema: str, sandbox: Sandbox) -> None:
     """With another one, or none, nothing would keep a lost worker out."""
-    from vipps_async.errors import ConfigurationError  # noqa: PLC0415 - needed here only
-
     with pytest.raises(ConfigurationError, match="journal that it was given"):
         BatchTasks(postgres_dsn, schema=schema, session=lambda transport, _: sandbox.session(transport=transport))
 
 
 async def test_what_cannot_be_opened_is_closed(schema: str, sandbox: Sandbox) -> None:
     """A database that is not there: an error, and no connection left behind."""
-    from vipps_async.errors import JournalError  # noqa: PLC0415 - needed here only
-
     with pytest.raises(JournalError):
         async with tasks("postgresql://127.0.0.1:9/shop", schema, sandbox):
             pass
@@ -378,3 +380,127 @@ async def test_a_worker_that_is_told_to_stop_first_does_nothing(
             await found.runner.run(batch.batch, 0)
             assert (await status(database, batch.batch)).waiting == 1
     assert captured(sandbox) == 0
+
+
+async def test_a_dead_workers_job_is_cleared_away(postgres_dsn: str, schema: str, sandbox: Sandbox) -> None:
+    """A worker that died after it was given a job and before it took the chunk: the job goes, the chunk is done."""
+    stock(sandbox, 5)
+    async with opened(postgres_dsn, schema) as database:
+        batch = await submitted(database, rows_of(5))
+        await database.rows(
+            "WITH dead AS (INSERT INTO {schema}.procrastinate_workers (last_heartbeat) "
+            "VALUES (now() - interval '20 s') RETURNING id) "
+            "UPDATE {schema}.procrastinate_jobs SET status = 'doing', worker_id = (SELECT id FROM dead)"
+        )
+        async with tasks(postgres_dsn, schema, sandbox) as found, working(found, once=True):
+            pass
+        assert (await status(database, batch.batch)).totals.outcomes == {RowOutcome.DONE: 5}
+        assert await database.rows(
+            "SELECT count(*) FROM {schema}.procrastinate_jobs WHERE task_name LIKE %s", ("%chunk",)
+        ) == [(0,)]
+
+
+async def test_results_that_cannot_be_saved_now_are_saved_later(
+    postgres_dsn: str, schema: str, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The database is away for a moment, on the way and at the end: nothing is lost, nothing is done over."""
+    stock(sandbox, 30)
+    failures = Counter[str]()
+
+    def failing(name: str, times: int) -> None:
+        real = getattr(Chunks, name)
+
+        async def method(self: Chunks, *arguments: object, **options: object) -> object:
+            if failures[name] < times:
+                failures[name] += 1
+                raise JournalError("made to fail")
+            return await real(self, *arguments, **options)
+
+        monkeypatch.setattr(Chunks, name, method)
+
+    monkeypatch.setattr("vipps_async.batch.distributed.work._SAVE", 5)
+    for name, times in {"save": 2, "finish": 2, "beat": 1}.items():
+        failing(name, times)
+    async with opened(postgres_dsn, schema) as database:
+        batch = await submitted(database, rows_of(30), rate=20)
+        async with tasks(postgres_dsn, schema, sandbox) as found, working(found, once=True):
+            pass
+        assert (await status(database, batch.batch)).totals.outcomes == {RowOutcome.DONE: 30}
+        assert await database.rows("SELECT round FROM {schema}.batch_chunks") == [(1,)]
+    assert failures == {"save": 2, "finish": 2, "beat": 1}
+    assert len([request for request in sandbox.requests if request.operation == "capture"]) == 30
+
+
+async def test_an_end_that_cannot_be_written_for_long_is_left_to_others(
+    postgres_dsn: str, schema: str, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is an error of the job, not an endless wait; the chunk is missed, and taken up again."""
+
+    async def fail(*_: object, **__: object) -> bool:
+        raise JournalError("made to fail")
+
+    stock(sandbox, 3)
+    monkeypatch.setattr("vipps_async.batch.distributed.work._PATIENCE", 0.0)
+    async with opened(postgres_dsn, schema) as database:
+        batch = await submitted(database, rows_of(3))
+        async with tasks(postgres_dsn, schema, sandbox) as found:
+            with monkeypatch.context() as patch:
+                patch.setattr(Chunks, "finish", fail)
+                with pytest.raises(JournalError, match="made to fail"):
+                    await found.runner.run(batch.batch, 0)
+            await found.runner.run(batch.batch, 0)
+            assert (await status(database, batch.batch)).running == 1
+            await database.rows("UPDATE {schema}.batch_chunks SET seen_at = now() - interval '1 minute'")
+            await found.runner.run(batch.batch, 0)
+        assert (await status(database, batch.batch)).totals.outcomes == {RowOutcome.DONE: 3}
+    assert all_once(sandbox)
+
+
+async def test_a_chunk_that_was_lost_before_its_results_were_saved(
+    postgres_dsn: str, schema: str, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Found out while saving, or by the next sign of life: the worker lets go of it without an error."""
+    stock(sandbox, 40)
+    monkeypatch.setattr("vipps_async.batch.distributed.work._SAVE_EVERY", 0.05)
+    async with opened(postgres_dsn, schema) as database:
+        batch = await submitted(database, rows_of(40), rate=20)
+        for beat_every in (60.0, 0.1):
+            monkeypatch.setattr("vipps_async.batch.distributed.work.BEAT_EVERY", beat_every)
+            monkeypatch.setattr("vipps_async.batch.distributed.work._SAVE_EVERY", beat_every / 10)
+            async with tasks(postgres_dsn, schema, sandbox) as found:
+                before = captured(sandbox)
+                run = asyncio.create_task(found.runner.run(batch.batch, 0))
+                await until(lambda before=before: captured(sandbox) > before)  # type: ignore[misc]  # a default binds it
+                await database.rows(
+                    "UPDATE {schema}.batch_chunks SET epoch = epoch + 1, seen_at = now() - interval '1 minute'"
+                )
+                if beat_every == 60.0:
+                    monkeypatch.setattr("vipps_async.batch.distributed.work._SAVE_EVERY", 0.0)
+                async with asyncio.timeout(PATIENCE):
+                    await run
+                assert found.runner.done.chunks == 0
+                assert not found.runner._runs
+        assert captured(sandbox) < 40
+
+
+async def test_a_database_that_is_away_is_tried_again(
+    postgres_dsn: str, schema: str, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Procrastinate gives up at the first error: it is begun anew, as another worker, until it works."""
+    stock(sandbox, 5)
+    monkeypatch.setattr("vipps_async.batch.distributed.worker._AGAIN_IN", 0.1)
+    left = [ConnectorException(), ConnectorException()]
+    real = App.run_worker_async
+
+    async def fail(app: App, **options: Any) -> None:
+        if left:
+            raise left.pop()
+        await real(app, **options)
+
+    monkeypatch.setattr(App, "run_worker_async", fail)
+    async with opened(postgres_dsn, schema) as database:
+        batch = await submitted(database, rows_of(5))
+        async with tasks(postgres_dsn, schema, sandbox) as found, working(found, once=True):
+            pass
+        assert (await status(database, batch.batch)).totals.outcomes == {RowOutcome.DONE: 5}
+    assert not left

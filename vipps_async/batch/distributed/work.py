@@ -130,10 +130,10 @@ class ChunkRunner:
         run = _Run(claim, asyncio.Event())
         before = current_fence.set(claim.fence)
         task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - for the type checker; a coroutine that runs is in one
         keeper = asyncio.create_task(self._keep(run), name="vipps batch: sign of life")
         self._runs.add(run)
-        if task is not None:
-            self._tasks.add(task)
+        self._tasks.add(task)
         if self._draining:
             run.stop.set()
         try:
@@ -144,8 +144,7 @@ class ChunkRunner:
             _log.warning("vipps.batch.chunk_lost", batch=batch, chunk=chunk, worker=self._name)
         finally:
             self._runs.discard(run)
-            if task is not None:
-                self._tasks.discard(task)
+            self._tasks.discard(task)
             keeper.cancel()
             await asyncio.wait({keeper})
             current_fence.reset(before)
