@@ -9,23 +9,18 @@ import logging
 import os
 import signal
 import sys
-import tempfile
-from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import orjson
 
 from vipps_async.batch.amounts import Unit
-from vipps_async.batch.job import Progress, check_same_file
+from vipps_async.batch.job import check_same_file
 from vipps_async.batch.many import DEFAULT_CONCURRENCY
-from vipps_async.batch.reading import BatchFileError, FileFormat, Layout
-from vipps_async.batch.report import write_report
-from vipps_async.batch.results import RowOutcome
+from vipps_async.batch.reading import FileFormat, Layout
 from vipps_async.batch.rows import BatchOperation
 from vipps_async.batch.worklist import Totals, Worklist
-from vipps_async.cli.batch_display import progress_line, shown, summary, summary_json
 from vipps_async.cli.batch_file import (
     ALL_DONE,
     INPUT,
@@ -33,18 +28,15 @@ from vipps_async.cli.batch_file import (
     SOME_REFUSED,
     concurrency,
     format_of,
-    kind_of_report,
     load_file,
     rate,
     say_what_is_bad,
-    status_of_totals,
 )
-from vipps_async.errors import ConfigurationError, JournalError, VippsError
+from vipps_async.cli.batch_overview import opened_database, show_report, show_status
+from vipps_async.errors import ConfigurationError, VippsError
 from vipps_async.session import VippsSession
 
 if TYPE_CHECKING:
-    from vipps_async.batch.distributed.database import BatchDatabase
-    from vipps_async.batch.distributed.overview import BatchStatus
     from vipps_async.batch.distributed.work import WorkDone
 
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse has no public name for it
@@ -53,10 +45,8 @@ __all__ = ["add_actions"]
 
 #: Where the database is, if the command line does not say so: there a password would stand in every list of processes.
 _DSN_VARIABLE = "VIPPS_BATCH_DSN"
-#: The exit status of `status` and `report` while a batch goes on.
-_NOT_ENDED = 4
-#: Seconds between two looks at a batch, and between two lines of a worker; and how many looks may fail in a row.
-_WATCH_EVERY, _LINE_EVERY, _FAILURES = 2.0, 5.0, 15
+#: Seconds between two lines of a worker.
+_LINE_EVERY = 5.0
 
 _STATUSES = (
     "Exit status 0: all done; 1: some refused or not done; 3: some of unknown outcome; 4: it has not ended yet; "
@@ -77,12 +67,12 @@ def add_actions(actions: Commands) -> None:
         "--concurrency", type=concurrency, default=DEFAULT_CONCURRENCY, metavar="N", help="most at once (%(default)s)"
     )
     work.add_argument("--once", action="store_true", help="end when nothing of any batch is left")
-    status = _add(actions, "status", _status, "show how far a batch has come")
+    status = _add(actions, "status", show_status, "show how far a batch has come")
     status.description = f"Shows how far a batch has come. {_STATUSES}"
     status.add_argument("batch", type=int, metavar="ID", help="what `batch submit` printed")
     status.add_argument("--watch", action="store_true", help="until it has ended")
     status.add_argument("--json", action="store_true", help="as one JSON object, and no progress")
-    report = _add(actions, "report", _report, "write what became of each row of a batch")
+    report = _add(actions, "report", show_report, "write what became of each row of a batch")
     report.description = f"Writes a line for each row of a batch, as it is now. {_STATUSES}"
     report.add_argument("batch", type=int, metavar="ID", help="what `batch submit` printed")
     report.add_argument("--report", type=Path, metavar="PATH", help="where to, .csv or .jsonl (standard output)")
@@ -169,18 +159,6 @@ def _check_extra(name: str) -> None:
         logging.getLogger(theirs).addHandler(logging.NullHandler())
 
 
-@contextlib.asynccontextmanager
-async def _database(options: argparse.Namespace) -> AsyncIterator[BatchDatabase]:
-    from vipps_async.batch.distributed.database import BatchDatabase  # noqa: PLC0415 - needs the extra
-
-    database = BatchDatabase(options.dsn, schema=options.schema)
-    await database.open()
-    try:
-        yield database
-    finally:
-        await database.aclose()
-
-
 # --- submit ----------------------------------------------------------------------------------------------------------
 
 
@@ -212,7 +190,7 @@ async def _put(options: argparse.Namespace, worklist: Worklist, layout: Layout, 
 
     # For its sales unit only: nothing is sent.
     session = VippsSession.from_env()
-    async with _database(options) as database:
+    async with opened_database(options) as database:
         if not options.even_if_changed:
             journal = PostgresJournal(options.dsn, schema=options.schema)
             await journal.open()
@@ -318,102 +296,3 @@ def _signals(stop: Callable[[], None], cut: Callable[[], None]) -> Iterator[list
     finally:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.remove_signal_handler(number)
-
-
-# --- status and report -----------------------------------------------------------------------------------------------
-
-
-async def _status(options: argparse.Namespace) -> int:
-    from vipps_async.batch.distributed.overview import status_of  # noqa: PLC0415 - needs the extra
-
-    async with _database(options) as database:
-        status = await status_of(database, options.batch)
-        progress = Progress(rows=status.totals.rows - status.totals.bad)
-        _fill(progress, status)
-        progress.began_with = progress.ended
-        if options.watch and not status.is_ended:
-            async with shown(progress, status.operation, quiet=options.json, preview=False):
-                failures = 0
-                while not status.is_ended:
-                    await asyncio.sleep(_WATCH_EVERY)
-                    try:
-                        status = await status_of(database, options.batch)
-                    except JournalError:
-                        failures += 1
-                        if failures == _FAILURES:
-                            raise
-                        continue
-                    failures = 0
-                    _fill(progress, status)
-    if options.json:
-        print(orjson.dumps(_facts(status)).decode())
-    else:
-        print(_text(status, progress))
-    return status_of_totals(status.totals) if status.is_ended else _NOT_ENDED
-
-
-def _fill(progress: Progress, status: BatchStatus) -> None:
-    totals = status.totals
-    progress.outcomes = Counter({out: n for out, n in totals.outcomes.items() if out is not RowOutcome.NOT_BEGUN})
-    progress.moved = totals.moved.get(RowOutcome.DONE, 0)
-    progress.refusals = Counter(totals.refusals)
-
-
-def _facts(status: BatchStatus) -> dict[str, object]:
-    return {
-        "batch": status.batch,
-        "ended": status.is_ended,
-        **summary_json(status.totals, status.operation),
-        "chunks": {"waiting": status.waiting, "running": status.running, "ended": status.ended},
-        "workers": status.workers,
-        "merchant_serial_number": status.merchant_serial_number,
-        "environment": status.environment,
-        "rate": status.rate,
-        "submitted_at": status.submitted_at,
-        "digest": status.digest,
-        "note": status.note or None,
-    }
-
-
-def _text(status: BatchStatus, progress: Progress) -> str:
-    lines = []
-    if status.is_ended:
-        lines.append(summary(status.totals, status.operation, preview=False))
-        if not all(outcome.is_final for outcome in status.totals.outcomes):
-            lines.append("To try the rest again, submit the same file again: what is done is not done twice.")
-    else:
-        lines.append(progress_line(progress, status.operation, preview=False))
-        chunks = f"{status.ended:,} chunks have ended, {status.running:,} are in work, {status.waiting:,} wait"
-        lines.append(f"{chunks}; {status.workers:,} workers.")
-    if status.note:
-        lines.append(f"Last trouble: {status.note}")
-    return "\n".join(lines)
-
-
-async def _report(options: argparse.Namespace) -> int:
-    from vipps_async.batch.distributed.overview import report_of, status_of  # noqa: PLC0415 - needs the extra
-
-    path: Path | None = options.report
-    if path is not None and not path.parent.is_dir():
-        raise BatchFileError(f"there is no directory {path.parent} for the report")
-    async with _database(options) as database:
-        status = await status_of(database, options.batch)
-
-        def write(to: Path, kind: FileFormat) -> None:
-            write_report(to, report_of(database, options.batch), status.operation, kind)
-
-        if path is not None:
-            await asyncio.to_thread(write, path, kind_of_report(path))
-        else:
-            await asyncio.to_thread(_print_report, write)
-    return status_of_totals(status.totals) if status.is_ended else _NOT_ENDED
-
-
-def _print_report(write: Callable[[Path, FileFormat], None]) -> None:
-    # Whole or not at all, on standard output too.
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "report.csv"
-        write(path, FileFormat.CSV)
-        with path.open(encoding="utf-8", newline="") as stream:
-            for line in stream:
-                sys.stdout.write(line)

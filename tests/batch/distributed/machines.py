@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import io
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from tests.batch.shop import MSN
 from vipps_async import RetryPolicy, VippsSession
@@ -22,7 +22,19 @@ from vipps_async.journals import Journal
 from vipps_async.sandbox import SandboxServer
 from vipps_async.transports import Transport
 
-__all__ = ["PATIENCE", "opened", "rows_of", "status", "submitted", "tasks", "working"]
+__all__ = [
+    "HEADING",
+    "PATIENCE",
+    "all_once",
+    "captured",
+    "opened",
+    "rows_of",
+    "status",
+    "submitted",
+    "tasks",
+    "until",
+    "working",
+]
 
 #: Seconds that anything here may take: far more than it needs.
 PATIENCE = 60.0
@@ -117,3 +129,20 @@ async def working(found: BatchTasks, *, once: bool = False) -> AsyncIterator[Bat
 async def status(database: BatchDatabase, batch: int) -> BatchStatus:
     """How a batch stands."""
     return await status_of(database, batch)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for something that the sandbox or another task does."""
+    async with asyncio.timeout(PATIENCE):
+        while not condition():  # noqa: ASYNC110 - done elsewhere
+            await asyncio.sleep(0.01)
+
+
+def captured(sandbox: SandboxServer) -> int:
+    """How many orders are captured."""
+    return sum(order.payment.captured > 0 for order in sandbox._book)
+
+
+def all_once(sandbox: SandboxServer, amount: int = 1000) -> bool:
+    """Whether each order was captured, in one go."""
+    return all(payment.captured == amount and len(payment.moved("CAPTURE")) == 1 for payment in sandbox.payments)
