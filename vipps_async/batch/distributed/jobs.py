@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from attrs import frozen
-from procrastinate import App, PsycopgConnector
+from procrastinate import PsycopgConnector
 from procrastinate.exceptions import AlreadyEnqueued
 from procrastinate.jobs import Job
 from procrastinate.manager import JobManager
@@ -46,11 +46,6 @@ class Jobs:
     def detached(cls) -> Jobs:
         """Make one without an application, for whoever only submits."""
         return cls(JobManager(PsycopgConnector()))
-
-    @classmethod
-    def of(cls, app: App) -> Jobs:
-        """Make one for an application."""
-        return cls(app.job_manager)
 
     async def defer(
         self,
