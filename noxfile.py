@@ -16,6 +16,9 @@ PYTHONS = nox.project.python_versions(PROJECT)
 #: The oldest release of each dependency that the package claims to work with.
 OLDEST = ["aiohttp==3.12.0", "attrs==23.2.0", "cattrs==24.1.0", "httpx==0.27.0", "structlog==24.1.0"]
 
+#: The package with all of its extras.
+EVERYTHING = ".[batch,distributed,httpx,opentelemetry,postgres,starlette,testing]"
+
 nox.needs_version = ">=2024.10.9"
 nox.options.sessions = ["lint", "types", "tests", "oldest", "browser", "docs", "build"]
 nox.options.default_venv_backend = "virtualenv"
@@ -34,7 +37,7 @@ FOUNDATIONS = ["tests/transports", "tests/core", "tests/ecom", "tests/journals",
 def _run_tests(
     session: nox.Session, *install: str, measure: bool = False, folders: Sequence[str] = (), loop: str = "asyncio"
 ) -> None:
-    session.install(".[batch,httpx,opentelemetry,postgres,starlette]", *_group("test"), *install)
+    session.install(EVERYTHING, *_group("test"), *install)
     # The pages have a session of their own.
     arguments = session.posargs or ["-n", "auto", "--dist", "worksteal", "--ignore=tests/browser"]
     if session.posargs:
@@ -75,14 +78,14 @@ def oldest(session: nox.Session) -> None:
 @nox.session(python=PYTHONS[0])
 def storm(session: nox.Session) -> None:
     """Let a long storm pass: `nox -s storm -- --captures 100000 --seed 1 [--rate 0.1] [--journal sqlite]`."""
-    session.install(".[batch,httpx,postgres,starlette]", *_group("test"))
+    session.install(EVERYTHING, *_group("test"))
     session.run("python", "-m", "tests.faults", "storm", *session.posargs)
 
 
 @nox.session(python=PYTHONS[0])
 def kill(session: nox.Session) -> None:
     """Kill workers at any instant: `nox -s kill -- --kills 500 [--seed 1] [--journal sqlite]`."""
-    session.install(".[batch,httpx,postgres,starlette]", *_group("test"))
+    session.install(EVERYTHING, *_group("test"))
     session.run("python", "-m", "tests.faults", "kill", *session.posargs)
 
 
@@ -104,7 +107,7 @@ def bench(session: nox.Session) -> None:
 @nox.session(python=PYTHONS[0])
 def browser(session: nox.Session) -> None:
     """Look at the pages in headless Chromium; pictures of them are left in tests/browser/screenshots."""
-    session.install(".[batch,httpx,postgres,starlette]", *_group("test"), *_group("browser"))
+    session.install(EVERYTHING, *_group("test"), *_group("browser"))
     session.run("pytest", "tests/browser", *session.posargs)
 
 
@@ -120,7 +123,7 @@ def lint(session: nox.Session) -> None:
 def types(session: nox.Session) -> None:
     """Check the types twice: mypy strict and pyright."""
     groups = [*_group("types"), *_group("test"), *_group("browser"), *_group("bench")]
-    session.install(".[batch,httpx,opentelemetry,postgres,starlette]", *groups, "nox")
+    session.install(EVERYTHING, *groups, "nox")
     session.run("mypy")
     session.run("pyright")
 
@@ -128,7 +131,7 @@ def types(session: nox.Session) -> None:
 @nox.session(python=PYTHONS[0])
 def docs(session: nox.Session) -> None:
     """Build the documentation; a warning is an error."""
-    session.install(".[httpx,opentelemetry,starlette,testing]", *_group("docs"))
+    session.install(EVERYTHING, *_group("docs"))
     session.run("sphinx-build", "-q", "-W", "--keep-going", "-b", "html", "docs", "docs/_build")
 
 

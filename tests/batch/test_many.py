@@ -433,6 +433,24 @@ async def test_it_slows_down_when_vipps_says_too_much_and_speeds_up_again() -> N
     assert most["after"] > most["during"]
 
 
+async def test_turns_may_come_from_elsewhere(sandbox: Sandbox) -> None:
+    """A rate that is shared with others is asked before each row, and waited for."""
+    stock(sandbox, 6)
+
+    class Turns:
+        taken = 0
+
+        async def turn(self, now: float) -> float:
+            self.taken += 1
+            return 0.02
+
+    turns = Turns()
+    async with sandbox.session() as vipps:
+        found = await collect(capture_many(vipps, [row(number) for number in range(6)], rate=turns))
+    assert {result.outcome for result in found.values()} == {RowOutcome.DONE}
+    assert turns.taken == 6
+
+
 async def test_the_rate_is_a_limit() -> None:
     """With twenty rows a second, ten rows take at least almost half a second, however quick Vipps is."""
     async with scripted(captured) as vipps:

@@ -16,7 +16,7 @@ import pytest
 
 from tests.batch.shop import MSN, stock, stock_one
 from tests.cli.processes import Finished, command, environment, run
-from vipps_async.cli import batch as batch_command
+from vipps_async.cli import batch_file
 from vipps_async.cli.main import main
 from vipps_async.sandbox import Fault
 from vipps_async.testing import Sandbox
@@ -263,14 +263,14 @@ def test_a_file_that_changes_while_it_is_read_is_refused(
 ) -> None:
     """A file that is still being copied here looks whole at every moment: it is read, and its digest taken again."""
     file = orders(tmp_path, 1)
-    grown = batch_command._digest
+    grown = batch_file._digest
 
     def while_it_grows(path: str) -> str:
         with file.open("a") as stream:
             stream.write("order-1,1000,Shipped.,s-1\n")
         return grown(path)
 
-    monkeypatch.setattr(batch_command, "_digest", while_it_grows)
+    monkeypatch.setattr(batch_file, "_digest", while_it_grows)
     assert main(["batch", "capture", str(file)]) == 2
     assert "the file changed while it was read" in capsys.readouterr().err
     assert set(os.listdir(tmp_path)) == {"captures.csv"}  # noqa: PTH208 - a name is all that counts

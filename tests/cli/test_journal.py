@@ -265,19 +265,20 @@ def test_a_database_is_another_place_for_the_journal(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """--dsn opens a PostgresJournal, and only then is it imported."""
-    given: list[str] = []
+    given: list[tuple[str, str]] = []
 
     class Elsewhere(MemoryJournal):
-        def __init__(self, dsn: str) -> None:
+        def __init__(self, dsn: str, *, schema: str) -> None:
             super().__init__()
-            given.append(dsn)
+            given.append((dsn, schema))
 
     module = ModuleType("vipps_async.journals.postgres")
     module.PostgresJournal = Elsewhere  # type: ignore[attr-defined]  # a stand-in
     monkeypatch.setitem(sys.modules, module.__name__, module)
     assert main(["journal", "list", "--dsn", "postgresql://example"]) == 0
-    assert given == ["postgresql://example"]
-    assert capsys.readouterr().out == "0 open, 0 settled are shown.\n"
+    assert main(["journal", "list", "--dsn", "postgresql://example", "--schema", "shop"]) == 0
+    assert given == [("postgresql://example", "vipps_async"), ("postgresql://example", "shop")]
+    assert capsys.readouterr().out == "0 open, 0 settled are shown.\n" * 2
 
 
 class TestRecover:
@@ -315,7 +316,7 @@ class TestRecover:
         """In a database that others use, too, they may have it in hand: status 1, and who has it until when."""
 
         class Elsewhere(MemoryJournal):
-            def __init__(self, _dsn: str) -> None:
+            def __init__(self, _dsn: str, *, schema: str) -> None:
                 super().__init__()
 
             async def open(self) -> None:

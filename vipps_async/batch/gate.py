@@ -7,7 +7,7 @@ import contextlib
 from collections import deque
 from collections.abc import Callable
 
-from vipps_async.batch.pace import Pace, RateLimit
+from vipps_async.batch.pace import Pace, Turns
 
 __all__ = ["Gate"]
 
@@ -15,7 +15,7 @@ __all__ = ["Gate"]
 class Gate:
     """What each row passes before it is begun, in the order in which they come."""
 
-    def __init__(self, pace: Pace, rate: RateLimit | None, *, now: Callable[[], float]) -> None:
+    def __init__(self, pace: Pace, rate: Turns | None, *, now: Callable[[], float]) -> None:
         """Make a gate that is open.
 
         Args:
@@ -49,7 +49,7 @@ class Gate:
         try:
             while not self.is_closed and (pause := self._pace.pause(self._now())):
                 await self._wait(pause)
-            if self._rate is not None and not self.is_closed and (turn := self._rate.take(self._now())):
+            if self._rate is not None and not self.is_closed and (turn := await self._rate.turn(self._now())):
                 await self._wait(turn)
         except BaseException:
             self.leave()

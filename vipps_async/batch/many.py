@@ -9,7 +9,7 @@ from contextlib import aclosing
 
 from vipps_async.batch.engine import Engine
 from vipps_async.batch.foresight import foresee, is_released, sums
-from vipps_async.batch.pace import Pace, RateLimit
+from vipps_async.batch.pace import Pace, RateLimit, Turns
 from vipps_async.batch.results import RowOutcome, RowResult, done, failed, not_begun, outcome_of
 from vipps_async.batch.rows import BatchOperation, BatchRow
 from vipps_async.batch.sources import Rows
@@ -43,7 +43,7 @@ def capture_many(
     rows: Rows,
     *,
     concurrency: int = DEFAULT_CONCURRENCY,
-    rate: float | None = None,
+    rate: float | Turns | None = None,
     stop: asyncio.Event | None = None,
 ) -> AsyncGenerator[RowResult, None]:
     """Capture many payments; gives one result for each row, in the order in which they end.
@@ -60,7 +60,8 @@ def capture_many(
         session: who captures; its journal, if it has one, is the batch's.
         rows: what to capture. A blocking iterable, such as one that reads a file, is read in a thread of its own.
         concurrency: the most rows at once, 1 to 100.
-        rate: the most rows begun a second; None: as many as Vipps' answers allow.
+        rate: the most rows begun a second, or what hands out their turns (`vipps_async.batch.pace.Turns`); None: as
+            many as Vipps' answers allow.
         stop: once it is set, nothing is begun any more: what is in work is finished, rows that wait for it end as
             NOT_BEGUN, and those behind them get no result.
 
@@ -87,7 +88,7 @@ def refund_many(
     rows: Rows,
     *,
     concurrency: int = DEFAULT_CONCURRENCY,
-    rate: float | None = None,
+    rate: float | Turns | None = None,
     stop: asyncio.Event | None = None,
 ) -> AsyncGenerator[RowResult, None]:
     """Refund many payments; everything else is as in `capture_many`."""
@@ -108,7 +109,7 @@ def cancel_many(
     *,
     should_release_remaining_funds: bool = False,
     concurrency: int = DEFAULT_CONCURRENCY,
-    rate: float | None = None,
+    rate: float | Turns | None = None,
     stop: asyncio.Event | None = None,
 ) -> AsyncGenerator[RowResult, None]:
     """Cancel many payments; everything else is as in `capture_many`.
@@ -156,7 +157,7 @@ def preview_many(
     should_release_remaining_funds: bool = False,
     repeated_orders: frozenset[str] = frozenset(),
     concurrency: int = DEFAULT_CONCURRENCY,
-    rate: float | None = None,
+    rate: float | Turns | None = None,
     stop: asyncio.Event | None = None,
 ) -> AsyncGenerator[RowResult, None]:
     """Ask details of each order and say what the batch would do. Nothing is changed at Vipps, nor in the journal.
@@ -190,7 +191,9 @@ def preview_many(
 def _check(concurrency: object, rate: object) -> None:
     if isinstance(concurrency, bool) or not isinstance(concurrency, int) or not 1 <= concurrency <= MOST_AT_ONCE:
         raise InvalidInputError("concurrency", f"a whole number from 1 to {MOST_AT_ONCE}", value=concurrency)
-    if rate is not None and (isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 < rate < math.inf):
+    if rate is None or hasattr(rate, "turn"):
+        return
+    if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 < rate < math.inf:
         raise InvalidInputError("rate", "a positive, finite number of rows a second, or None", value=rate)
 
 
@@ -207,7 +210,7 @@ class _Batch:
         self._sends = sends or operation.value
 
     async def run(
-        self, rows: Rows, concurrency: int, rate: float | None, stop: asyncio.Event | None
+        self, rows: Rows, concurrency: int, rate: float | Turns | None, stop: asyncio.Event | None
     ) -> AsyncGenerator[RowResult, None]:
         pace = Pace(most=concurrency)
         now = asyncio.get_running_loop().time
@@ -221,7 +224,7 @@ class _Batch:
             self._result_of,
             lambda row, remark: not_begun(row, self._key(row), remark=remark),
             pace=pace,
-            rate=None if rate is None else RateLimit(rate),
+            rate=RateLimit(rate) if isinstance(rate, int | float) else rate,
             concurrency=concurrency,
             stop=stop,
         )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["Pace", "RateLimit"]
+from typing import Protocol
+
+__all__ = ["Pace", "RateLimit", "Turns"]
 
 #: Answers that say "too much": throttled, unavailable, and a gateway that waited in vain.
 _TOO_MUCH = frozenset({429, 503, 504})
@@ -127,6 +129,14 @@ class Pace:
         return smoothed is not None and smoothed > shortest * _SLOWED_TIMES + _SLOWED_SECONDS
 
 
+class Turns(Protocol):
+    """Says when the next row may be begun: for a rate that several processes share."""
+
+    async def turn(self, now: float) -> float:
+        """Take one turn and return in how many seconds it comes; `now` is in monotonic seconds. Raises nothing."""
+        ...
+
+
 class RateLimit:
     """A token bucket: so many rows a second, with no burst beyond what a late timer has missed."""
 
@@ -148,3 +158,7 @@ class RateLimit:
         turn = max(self._next, now - max(0.0, self._CATCH_UP - self._interval))
         self._next = turn + self._interval
         return max(0.0, turn - now)
+
+    async def turn(self, now: float) -> float:
+        """See `Turns`: the same as `take`."""
+        return self.take(now)

@@ -16,7 +16,7 @@ from vipps_async.batch.results import RowOutcome, RowResult
 from vipps_async.batch.rows import BatchRow, Origin
 from vipps_async.not_given import NOT_GIVEN, NotGiven
 
-__all__ = ["ReportRow", "Totals", "Worklist"]
+__all__ = ["ReportRow", "Totals", "Worklist", "utc_text"]
 
 #: Rows in one statement and one page.
 _PAGE = 500
@@ -258,7 +258,7 @@ def _result_values(result: RowResult) -> tuple[object, ...]:
         result.outcome.value,
         result.outcome.value,
         result.amount,
-        None if result.time is None else _utc(result.time),
+        None if result.time is None else utc_text(result.time),
         result.idempotency_key,
         result.code or None,
         result.reason or None,
@@ -266,5 +266,6 @@ def _result_values(result: RowResult) -> tuple[object, ...]:
     )
 
 
-def _utc(moment: datetime) -> str:
+def utc_text(moment: datetime) -> str:
+    """Write a time as a report does: UTC, to the millisecond."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -5,27 +5,38 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import hashlib
-import math
 import os
 import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 import orjson
 from attrs import frozen
 
 from vipps_async.batch.amounts import Unit
 from vipps_async.batch.job import BatchJob, JobOptions, check_same_file, take_over
-from vipps_async.batch.many import DEFAULT_CONCURRENCY, MOST_AT_ONCE
+from vipps_async.batch.many import DEFAULT_CONCURRENCY
 from vipps_async.batch.reading import BatchFileError, FileFormat, Layout
 from vipps_async.batch.report import write_report
-from vipps_async.batch.results import RowOutcome
 from vipps_async.batch.rows import BatchOperation
 from vipps_async.batch.worklist import Totals, Worklist
+from vipps_async.cli import batch_machines
 from vipps_async.cli.batch_display import shown, summary, summary_json
+from vipps_async.cli.batch_file import (
+    INPUT,
+    INTERRUPTED,
+    SOME_REFUSED,
+    STDIN,
+    concurrency,
+    format_of,
+    kind_of_report,
+    load_file,
+    rate,
+    say_what_is_bad,
+    status_of_totals,
+)
 from vipps_async.config import Environment, Settings
 from vipps_async.errors import VippsError
 from vipps_async.journals import SqliteJournal
@@ -35,12 +46,6 @@ if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse has no public name for it
 
 __all__ = ["add_command"]
-
-#: Exit statuses: everything done, some rows not, usage or input, some rows of unknown outcome, ended by Ctrl-C.
-_ALL, _SOME_REFUSED, _INPUT, _SOME_UNKNOWN, _INTERRUPTED = 0, 1, 2, 3, 130
-#: Bad rows that are shown on the screen; the report has all of them.
-_MOST_SHOWN = 20
-_STDIN = "-"
 
 
 def add_command(commands: Commands) -> None:
@@ -53,6 +58,7 @@ def add_command(commands: Commands) -> None:
     actions = parser.add_subparsers(title="actions", required=True, metavar="ACTION")
     for operation in BatchOperation:
         _add_action(actions, operation)
+    batch_machines.add_actions(actions)
 
 
 def _add_action(actions: Commands, operation: BatchOperation) -> None:
@@ -70,9 +76,9 @@ def _add_action(actions: Commands, operation: BatchOperation) -> None:
     parser.add_argument("--transaction-text", metavar="TEXT", help="for all rows of a file without such a column")
     parser.add_argument("--skip-invalid", action="store_true", help="go on without rows that are invalid")
     parser.add_argument(
-        "--concurrency", type=_concurrency, default=DEFAULT_CONCURRENCY, metavar="N", help="most at once (%(default)s)"
+        "--concurrency", type=concurrency, default=DEFAULT_CONCURRENCY, metavar="N", help="most at once (%(default)s)"
     )
-    parser.add_argument("--rate", type=_rate, metavar="N", help="most rows a second (as many as Vipps takes)")
+    parser.add_argument("--rate", type=rate, metavar="N", help="most rows a second (as many as Vipps takes)")
     parser.add_argument("--dry-run", action="store_true", help="ask details and say what would happen; change nothing")
     parser.add_argument("--json", action="store_true", help="the sums as one JSON object, and no progress")
     if operation is BatchOperation.CANCEL:
@@ -93,29 +99,15 @@ def _add_action(actions: Commands, operation: BatchOperation) -> None:
     parser.set_defaults(run=_run, operation=operation, refuse_usage=parser.error)
 
 
-def _concurrency(text: str) -> int:
-    number = int(text)
-    if not 1 <= number <= MOST_AT_ONCE:
-        raise argparse.ArgumentTypeError(f"{text} is not from 1 to {MOST_AT_ONCE}")
-    return number
-
-
-def _rate(text: str) -> float:
-    number = float(text)
-    if not 0 < number < math.inf:
-        raise argparse.ArgumentTypeError(f"{text} is no positive number")
-    return number
-
-
 async def _run(options: argparse.Namespace) -> int:
-    if options.file == _STDIN and options.journal is None and not options.dry_run:
+    if options.file == STDIN and options.journal is None and not options.dry_run:
         options.refuse_usage("standard input has no place beside which to keep the journal: give --journal")
     try:
         with Worklist() as worklist:
             return await _Command(options, worklist).run()
     except (VippsError, OSError) as error:
         print(f"vipps-async: {error}", file=sys.stderr)
-        return _INPUT
+        return INPUT
 
 
 @frozen
@@ -129,18 +121,21 @@ class _Command:
         if options.report is not None and not options.report.parent.is_dir():
             raise BatchFileError(f"there is no directory {options.report.parent} for the report")
         layout = Layout(
-            operation=operation, format=self._format(), unit=options.unit, transaction_text=options.transaction_text
+            operation=operation,
+            format=format_of(options.file, options.format),
+            unit=options.unit,
+            transaction_text=options.transaction_text,
         )
-        await self._load(layout)
+        await load_file(self.worklist, options.file, layout)
         totals = await asyncio.to_thread(self.worklist.totals)
         if totals.bad:
-            self._say_what_is_bad(totals)
+            say_what_is_bad(self.worklist, totals, reported=options.report is not None)
             if not options.skip_invalid:
                 await self._report()
                 print(
                     "Nothing was sent. Correct the file, or go on without these rows: --skip-invalid", file=sys.stderr
                 )
-                return _INPUT
+                return INPUT
         environment = Settings.from_env(os.environ).environment
         journal = None if options.dry_run else SqliteJournal(self._journal_path(environment))
         session = VippsSession.from_env(journal=journal)
@@ -159,45 +154,6 @@ class _Command:
             await journal.aclose()
 
     # --- before ----------------------------------------------------------------------------------------------------
-
-    def _format(self) -> FileFormat | None:
-        if self.options.format is None and self.options.file != _STDIN:
-            suffix = Path(self.options.file).suffix.lower()
-            return {".csv": FileFormat.CSV, ".jsonl": FileFormat.JSONL, ".ndjson": FileFormat.JSONL}.get(suffix)
-        found: FileFormat | None = self.options.format
-        return found
-
-    async def _load(self, layout: Layout) -> None:
-        cancelled = False
-
-        def load() -> None:
-            with self._opened() as stream:
-                self.worklist.load(stream, layout, given_up=lambda: cancelled)
-            # A file that is still being written, or copied here, looks whole at every moment.
-            if self.options.file != _STDIN and not cancelled and _digest(self.options.file) != self.worklist.digest:
-                raise BatchFileError("the file changed while it was read", advice="wait until it is written, then run")
-
-        try:
-            await asyncio.to_thread(load)
-        except asyncio.CancelledError:
-            cancelled = True
-            raise
-
-    @contextlib.contextmanager
-    def _opened(self) -> Iterator[BinaryIO]:
-        if self.options.file == _STDIN:
-            yield sys.stdin.buffer
-            return
-        with Path(self.options.file).open("rb") as stream:
-            yield stream
-
-    def _say_what_is_bad(self, totals: Totals) -> None:
-        for line, order_id, flaw in self.worklist.bad_rows(_MOST_SHOWN):
-            print(f"line {line}: {order_id + ': ' if order_id else ''}{flaw}", file=sys.stderr)
-        if totals.bad > _MOST_SHOWN:
-            more = f"... and {totals.bad - _MOST_SHOWN:,} more"
-            print(f"{more}; --report lists them all." if self.options.report is None else more, file=sys.stderr)
-        print(f"{totals.bad:,} of {totals.rows:,} rows are invalid.", file=sys.stderr)
 
     def _journal_path(self, environment: Environment) -> Path:
         if self.options.journal is not None:
@@ -242,12 +198,12 @@ class _Command:
             if (task := asyncio.current_task()) is not None:
                 task.uncancel()
         totals = await asyncio.to_thread(self.worklist.totals)
-        status = _INTERRUPTED if stop.is_set() else _status(totals)
+        status = INTERRUPTED if stop.is_set() else status_of_totals(totals)
         try:
             await self._report()
         except OSError as error:
             failure = f"{failure} The report could not be written: {error}".lstrip()
-            status = status or _SOME_REFUSED
+            status = status or SOME_REFUSED
         self._say_how_it_ended(totals, failure, stopped=stop.is_set(), cut_short=cut_short)
         return status
 
@@ -268,7 +224,7 @@ class _Command:
         options = self.options
         if options.report is None:
             return
-        kind = FileFormat.JSONL if options.report.suffix.lower() in {".jsonl", ".ndjson"} else FileFormat.CSV
+        kind = kind_of_report(options.report)
         await asyncio.to_thread(
             write_report, options.report, self.worklist.report(), options.operation, kind, preview=options.dry_run
         )
@@ -277,11 +233,6 @@ class _Command:
     def _say(self, text: str) -> None:
         if not self.options.json:
             print(text, file=sys.stderr)
-
-
-def _digest(path: str) -> str:
-    with Path(path).open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 @contextlib.contextmanager
@@ -304,10 +255,3 @@ def _signals(stop: asyncio.Event) -> Iterator[None]:
     finally:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.remove_signal_handler(number)
-
-
-def _status(totals: Totals) -> int:
-    if totals.outcomes.get(RowOutcome.UNKNOWN):
-        return _SOME_UNKNOWN
-    done = totals.outcomes.get(RowOutcome.DONE, 0) + totals.outcomes.get(RowOutcome.DONE_BEFORE, 0)
-    return _ALL if done == totals.rows else _SOME_REFUSED

@@ -73,6 +73,7 @@ def _add_store(parser: argparse.ArgumentParser) -> None:
     store.add_argument(
         "--dsn", help="a PostgreSQL database (PostgresJournal); leave its password to PGPASSWORD or ~/.pgpass"
     )
+    parser.add_argument("--schema", default="vipps_async", help="with --dsn: its schema (%(default)s)")
 
 
 def _positive(text: str) -> int:
@@ -98,7 +99,7 @@ def _store(options: argparse.Namespace, *, thorough: bool) -> Journal:
     if options.dsn is not None:
         from vipps_async.journals.postgres import PostgresJournal  # noqa: PLC0415 - its extra is needed only here
 
-        return PostgresJournal(options.dsn)
+        return PostgresJournal(options.dsn, schema=options.schema)
     if not options.journal.is_file():
         # Opening would make one: a mistyped name must not look like a journal in which nothing is open.
         raise ConfigurationError(f"there is no journal {options.journal}", advice="check the path")

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import math
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
 from vipps_async.errors import ConfigurationError, InvalidInputError, JournalError
 from vipps_async.journals.backlog import Backlog, is_count
+from vipps_async.journals.postgres.guard import Guard
 from vipps_async.journals.postgres.writer import Job, Writer
 from vipps_async.journals.protocol import Entry, Intent, Settlement, Standing
 from vipps_async.journals.rules import Begin, Claim, Release, Settle, Work, checked_hold, clean_note, standing_of
@@ -56,6 +57,8 @@ class PostgresJournal:
         max_size: the most connections; one writes, the others serve walks and look-ups.
         timeout: how long one commit or read may take, waiting for a connection included, in seconds.
         max_queued_outcomes: how many outcomes may wait to be written before `settle` and `release` wait.
+        guard: asked at each write what must hold for it, if anything; see `Guard`. A write that it keeps out raises
+            JournalError, and an outcome that was queued is dropped. By default nothing must.
 
     Raises:
         ConfigurationError: the extra is not installed.
@@ -71,6 +74,7 @@ class PostgresJournal:
         max_size: int = 4,
         timeout: float = 10.0,
         max_queued_outcomes: int = _LARGEST_BACKLOG,
+        guard: Callable[[], Guard | None] = lambda: None,
     ) -> None:
         try:
             from vipps_async.journals.postgres import store  # noqa: PLC0415 - the extra is needed only here
@@ -95,6 +99,7 @@ class PostgresJournal:
         self._max_size = max_size
         self._timeout = timeout
         self._max_queued_outcomes = max_queued_outcomes
+        self._guard = guard
         self._run: _Run | None = None
         self._is_closing = False
         self._turnstile = asyncio.Lock()
@@ -158,10 +163,10 @@ class PostgresJournal:
 
     def try_settle(self, intent: Intent, settlement: Settlement, *, owner: str | None = None) -> bool:
         """Note the outcome if there is room; see `Journal.try_settle`."""
-        run = self._open_run()
+        run, guard = self._open_run(), self._guard()
         if not run.backlog.try_enter():
             return False
-        run.writer.put(Job(works=(Settle(intent, settlement, owner),)))
+        run.writer.put(Job(works=(Settle(intent, settlement, owner),), guard=guard))
         return True
 
     async def release(self, intent: Intent, *, note: str, owner: str | None = None) -> None:
@@ -255,7 +260,7 @@ class PostgresJournal:
         if not works:
             self._open_run()
             return []
-        return await self._do(Job(works=works))
+        return await self._do(Job(works=works, guard=self._guard()))
 
     async def _do(self, job: Job) -> Any:
         run = self._open_run()
@@ -264,6 +269,7 @@ class PostgresJournal:
         return await job.future
 
     async def _queue(self, work: Settle | Release) -> None:
+        guard = self._guard()
         await self._open_run().backlog.enter()
         # Asked again: it may have been closed while there was no room.
-        self._open_run().writer.put(Job(works=(work,)))
+        self._open_run().writer.put(Job(works=(work,), guard=guard))

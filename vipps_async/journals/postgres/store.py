@@ -17,6 +17,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from vipps_async.errors import Effect, InvalidInputError, JournalError
 from vipps_async.journals.postgres import sql as statements
+from vipps_async.journals.postgres.guard import Guard
 from vipps_async.journals.protocol import Entry, Intent, Outcome, Settlement
 from vipps_async.journals.rules import Answer, Work, apply
 
@@ -136,8 +137,17 @@ class PostgresStore:
         """Close all connections."""
         await self._pool.close()
 
-    async def commit(self, groups: Sequence[Sequence[Work]]) -> list[list[Answer]]:
+    async def commit(
+        self, groups: Sequence[Sequence[Work]], guards: Sequence[Guard | None] = ()
+    ) -> list[list[Answer] | None]:
         """Do all works in their order, in one transaction; returns when it is durable.
+
+        Args:
+            groups: the works.
+            guards: for each group what must hold, if anything; none at all: nothing must.
+
+        Returns:
+            The answers of each group; None for one whose guard did not hold, and of which nothing was done.
 
         Raises:
             JournalError: nothing of it may be taken for durable.
@@ -149,12 +159,12 @@ class PostgresStore:
                 # whoever began an entry may begin it again.
                 for _ in range(_TRIES):
                     try:
-                        return await self._commit_once(groups, reached)
+                        return await self._commit_once(groups, guards, reached)
                     except (_BeatenError, *_IN_THE_WAY):
                         continue
                     except _ConnectionLostError:
                         # Only once, on a new connection: a server that is gone must not be hammered.
-                        return await self._commit_once(groups, reached)
+                        return await self._commit_once(groups, guards, reached)
         except JournalError as error:
             if reached.server:
                 # The commit may have got through and only its answer be lost: then recovery will find the intents.
@@ -183,30 +193,40 @@ class PostgresStore:
         async with self._translating("read"), self._pool.connection() as connection:
             return await (await connection.execute(self._sql(statement), values)).fetchall()
 
-    async def _commit_once(self, groups: Sequence[Sequence[Work]], reached: _Reached) -> list[list[Answer]]:
+    async def _commit_once(
+        self, groups: Sequence[Sequence[Work]], guards: Sequence[Guard | None], reached: _Reached
+    ) -> list[list[Answer] | None]:
         async with self._pool.connection() as connection:
             reached.server = True
             try:
-                return await self._commit_on(connection, groups)
+                return await self._commit_on(connection, groups, guards)
             except psycopg.OperationalError as error:
                 if connection.closed or connection.broken:
                     raise _ConnectionLostError(*error.args) from error
                 raise
 
     async def _commit_on(
-        self, connection: AsyncConnection[TupleRow], groups: Sequence[Sequence[Work]]
-    ) -> list[list[Answer]]:
+        self,
+        connection: AsyncConnection[TupleRow],
+        groups: Sequence[Sequence[Work]],
+        guards: Sequence[Guard | None],
+    ) -> list[list[Answer] | None]:
         async with connection.transaction():
             (now, _) = (await (await connection.execute(statements.START_COMMIT)).fetchall())[0]
-            slots = await self._locked(connection, {work.intent.identity for group in groups for work in group})
-            answers = [[_answer(slots, work, now.astimezone(UTC)) for work in group] for group in groups]
+            refused = {guard for guard in set(guards) if guard is not None and not await _holds(connection, guard)}
+            barred = [guard in refused for guard in guards] if refused else [False] * len(groups)
+            allowed = [() if bar else group for bar, group in zip(barred, groups, strict=True)]
+            slots = await self._locked(connection, {work.intent.identity for group in allowed for work in group})
+            answers = [[_answer(slots, work, now.astimezone(UTC)) for work in group] for group in allowed]
             await self._store(connection, slots.values())
-            return answers
+            return [None if bar else found for bar, found in zip(barred, answers, strict=True)]
 
     async def _locked(
         self, connection: AsyncConnection[TupleRow], identities: Iterable[_Identity]
     ) -> dict[_Identity, _Slot]:
         columns = [list(column) for column in zip(*identities, strict=True)]
+        if not columns:
+            return {}
         rows = await (await connection.execute(self._sql(statements.LOCK_ENTRIES), columns)).fetchall()
         slots: dict[_Identity, _Slot] = {}
         for row in rows:
@@ -260,6 +280,10 @@ class PostgresStore:
         except psycopg.Error as error:
             text = f"the journal's database could not be {doing}: {_reason(error)}"
             raise JournalError(text, advice="look after the database and the way to it") from error
+
+
+async def _holds(connection: AsyncConnection[TupleRow], guard: Guard) -> bool:
+    return await (await connection.execute(guard.statement, guard.values)).fetchone() is not None
 
 
 def _reason(error: psycopg.Error) -> str:

@@ -11,6 +11,7 @@ from attrs import define
 
 from vipps_async.errors import JournalError
 from vipps_async.journals.backlog import Backlog, own_copy
+from vipps_async.journals.postgres.guard import Guard
 from vipps_async.journals.rules import Answer, Work
 
 __all__ = ["GROUP", "Job", "Writer"]
@@ -25,8 +26,10 @@ _RETRY_AFTER = 1.0
 class Committing(Protocol):
     """What the writer needs of a store."""
 
-    async def commit(self, groups: Sequence[Sequence[Work]]) -> list[list[Answer]]:
-        """Do all works in their order, in one transaction."""
+    async def commit(
+        self, groups: Sequence[Sequence[Work]], guards: Sequence[Guard | None] = ()
+    ) -> list[list[Answer] | None]:
+        """Do all works in their order, in one transaction; None for those whose guard does not hold."""
         ...
 
 
@@ -37,6 +40,8 @@ class Job:
     works: Sequence[Work] = ()
     #: Who waits for the result; None: an outcome, for which nobody waits and which is tried again if a commit fails.
     future: asyncio.Future[Any] | None = None
+    #: What must hold for it to be written; outcomes are dropped if it does not.
+    guard: Guard | None = None
 
 
 class Writer:
@@ -101,17 +106,18 @@ class Writer:
     async def _round(self, jobs: Sequence[Job]) -> None:
         writing = [*self._retained, *(job for job in jobs if job.works)]
         failure: JournalError | None = None
-        answers: list[list[Answer]] = []
+        answers: list[list[Answer] | None] = []
         if writing:
+            groups, guards = [job.works for job in writing], [job.guard for job in writing]
             try:
-                answers = await self._store.commit([job.works for job in writing])
+                answers = await (self._store.commit(groups, guards) if any(guards) else self._store.commit(groups))
             except JournalError as error:
                 failure = error
         self._retained = [job for job in writing if job.future is None] if failure is not None else []
         if writing:
             durable = 0 if failure is not None else sum(1 for job in writing if job.future is None)
             self._backlog.left(durable, failure)
-        results: dict[int, list[Answer]] = {}
+        results: dict[int, list[Answer] | None] = {}
         if failure is None:
             results = {id(job): found for job, found in zip(writing, answers, strict=True)}
         for job in [*writing, *(job for job in jobs if not job.works)]:
@@ -120,6 +126,8 @@ class Writer:
             # To wait for a commit is only in vain if outcomes are still without one.
             if failure is not None and (job.works or self._retained):
                 job.future.set_exception(own_copy(failure))
+            elif failure is None and job.guard is not None and job.works and results[id(job)] is None:
+                job.future.set_exception(JournalError(job.guard.refusal))
             else:
                 job.future.set_result(results.get(id(job)))
 

@@ -1,0 +1,35 @@
+"""The capture of a shipment as a job that may run twice: what the workers of this folder have in common."""
+
+from __future__ import annotations
+
+from vipps_async import CaptureError, OrderNotFoundError, VippsSession, derive_idempotency_key
+
+__all__ = ["capture_shipment"]
+
+
+async def capture_shipment(vipps: VippsSession, *, order_id: str, shipment: str, amount: int) -> str:
+    """Capture what was shipped, once, however often this runs, and on whichever machine.
+
+    Every queue runs a job twice sooner or later: a worker dies after the capture and before it could say so. The key
+    follows from what the job is about, not from the job itself, so that a second job for the same shipment has it too.
+    The amount is no part of it: the same shipment with another amount is refused, not captured a second time.
+
+    Args:
+        vipps: an open session.
+        order_id: the payment.
+        shipment: the number of the shipment.
+        amount: øre.
+
+    Returns:
+        What became of it, for the job's result.
+
+    Raises:
+        VippsError: it is not done, or not known to be: let the queue try again. The key stays the same.
+    """
+    key = derive_idempotency_key("capture", vipps.merchant_serial_number, order_id, shipment)
+    try:
+        await vipps.ecom.capture(order_id, amount=amount, transaction_text=f"Shipment {shipment}", idempotency_key=key)
+    except (CaptureError, OrderNotFoundError) as refusal:
+        # Vipps said no, and will again: a person has to look at it.
+        return f"refused: {refusal.message}"
+    return "captured"

@@ -1,0 +1,156 @@
+"""Who may take a chunk, and how a chunk comes back whose worker, or whose job, is gone."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.batch.distributed.machines import opened, rows_of, status, submitted
+from tests.batch.shop import MSN
+from vipps_async.batch.distributed.chunks import Chunks, Claim
+from vipps_async.batch.distributed.database import BatchDatabase
+from vipps_async.batch.distributed.jobs import Jobs, first_queue, queue
+from vipps_async.errors import ConfigurationError
+
+AGES_AGO = "UPDATE {schema}.batch_chunks SET seen_at = now() - interval '1 hour'"
+
+
+@pytest.fixture
+async def database(postgres_dsn: str, schema: str) -> AsyncIterator[BatchDatabase]:
+    """An open database with batch 1 of ten rows, in one chunk."""
+    async with opened(postgres_dsn, schema) as database:
+        assert (await submitted(database, rows_of(10))).batch == 1
+        yield database
+
+
+async def claim(database: BatchDatabase, *, msn: str = MSN, environment: str = "test") -> Claim | None:
+    """Try to take its chunk."""
+    chunks = Chunks(database, Jobs.detached())
+    return await chunks.claim(1, 0, owner="w", merchant_serial_number=msn, environment=environment)
+
+
+async def waiting(database: BatchDatabase) -> list[str]:
+    """The queues of the jobs that wait."""
+    found = await database.rows("SELECT queue_name FROM {schema}.procrastinate_jobs WHERE status = 'todo' ORDER BY id")
+    return [name for (name,) in found]
+
+
+async def set_job(database: BatchDatabase, state: str) -> None:
+    """Say what became of the only job."""
+    await database.rows("UPDATE {schema}.procrastinate_jobs SET status = %s::procrastinate_job_status", (state,))
+
+
+async def test_one_worker_has_a_chunk(database: BatchDatabase) -> None:
+    """While it is alive nobody else gets it; afterwards it goes on under another epoch."""
+    first = await claim(database)
+    assert first is not None
+    assert not first.again
+    assert await claim(database) is None
+    await database.rows(AGES_AGO)
+    second = await claim(database)
+    assert second is not None
+    assert second.again
+    assert second.fence.epoch > first.fence.epoch
+
+
+async def test_a_sign_of_life_keeps_it(database: BatchDatabase) -> None:
+    """However long it takes."""
+    first = await claim(database)
+    assert first is not None
+    await database.rows(AGES_AGO)
+    await Chunks(database, Jobs.detached()).beat(first.fence)
+    assert await claim(database) is None
+
+
+async def test_a_chunk_that_ended_is_not_taken(database: BatchDatabase) -> None:
+    """Nor one that there is not."""
+    first = await claim(database)
+    assert first is not None
+    chunks = Chunks(database, Jobs.detached())
+    for tries in (1, 2, 3):
+        assert await chunks.finish(first, []) is (tries == 3)
+    assert await claim(database) is None
+    assert await chunks.claim(7, 0, owner="w", merchant_serial_number=MSN, environment="test") is None
+    assert (await status(database, 1)).is_ended
+
+
+@pytest.mark.parametrize(("msn", "environment"), [("654321", "test"), (MSN, "production")])
+async def test_keys_of_another_sales_unit_or_environment_are_refused(
+    database: BatchDatabase, msn: str, environment: str
+) -> None:
+    """A worker must have the keys of the batch; they are never in the database."""
+    with pytest.raises(ConfigurationError, match="is of sales unit 123456 in the test environment"):
+        await claim(database, msn=msn, environment=environment)
+
+
+async def test_a_lost_workers_chunk_is_queued_before_the_backlog(database: BatchDatabase) -> None:
+    """In the queue that is served beside it; its old hold is worth nothing from then on, and it is queued once."""
+    first = await claim(database)
+    assert first is not None
+    await set_job(database, "doing")
+    chunks = Chunks(database, Jobs.detached())
+    assert await chunks.revive() == 0
+    await database.rows(AGES_AGO)
+    assert await chunks.revive() == 1
+    assert await chunks.revive() == 0
+    assert await waiting(database) == [first_queue(MSN)]
+    found = await database.rows("SELECT state, epoch FROM {schema}.batch_chunks")
+    assert found == [("waiting", first.fence.epoch + 1)]
+
+
+@pytest.mark.parametrize("state", ["failed", "cancelled", "aborted"])
+async def test_a_chunk_whose_job_ended_without_it_is_queued_again(database: BatchDatabase, state: str) -> None:
+    """A job that failed, or that somebody cancelled by hand, takes no rows with it."""
+    chunks = Chunks(database, Jobs.detached())
+    assert await chunks.revive() == 0
+    await set_job(database, state)
+    assert await chunks.revive() == 1
+    assert await waiting(database) == [first_queue(MSN)]
+
+
+async def test_a_chunk_whose_job_was_deleted_is_queued_again(database: BatchDatabase) -> None:
+    """As after a clearing up that went too far."""
+    await database.rows("DELETE FROM {schema}.procrastinate_jobs")
+    assert await Chunks(database, Jobs.detached()).revive() == 1
+    assert await waiting(database) == [first_queue(MSN)]
+
+
+async def test_a_job_that_nobody_works_on_is_noticed(database: BatchDatabase) -> None:
+    """Handed to a worker that never heard of it, as the line broke: after three looks it is queued again."""
+    await set_job(database, "doing")
+    chunks = Chunks(database, Jobs.detached())
+    assert [await chunks.revive() for _ in range(4)] == [0, 0, 1, 0]
+    assert await waiting(database) == [first_queue(MSN)]
+
+
+async def test_a_dead_workers_job_is_done_with_when_its_chunk_is_seen_to(database: BatchDatabase) -> None:
+    """Not while the chunk is in work; then it is queued again, unless it has ended."""
+    chunks = Chunks(database, Jobs.detached())
+    await set_job(database, "doing")
+    first = await claim(database)
+    assert first is not None
+    assert not await chunks.give_up_job(1, 0)
+    await chunks.finish(first, [], counts=False)
+    assert await chunks.give_up_job(1, 0)
+    assert await waiting(database) == [first_queue(MSN)]
+    await database.rows("UPDATE {schema}.batch_chunks SET state = 'ended'")
+    assert await chunks.give_up_job(1, 0)
+    assert await chunks.give_up_job(9, 9)
+    assert len(await waiting(database)) == 1
+
+
+async def test_a_try_that_counts_rests_in_the_ordinary_queue(database: BatchDatabase) -> None:
+    """Rows that did not end are tried again after a pause, and an interruption is none of their tries."""
+    first = await claim(database)
+    assert first is not None
+    await set_job(database, "succeeded")
+    chunks = Chunks(database, Jobs.detached())
+    assert not await chunks.finish(first, [], wait=60, note="x" * 1000)
+    assert await waiting(database) == [queue(MSN)]
+    found = await database.rows("SELECT round, length(note) FROM {schema}.batch_chunks")
+    assert found == [(1, 500)]
+    scheduled = await database.rows(
+        "SELECT scheduled_at > now() + interval '50 s' FROM {schema}.procrastinate_jobs WHERE status = 'todo'"
+    )
+    assert scheduled == [(True,)]

@@ -1,0 +1,339 @@
+"""`vipps-async batch submit`, `work`, `status` and `report`: what a person types, sees and gets."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import io
+import json
+import signal
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from tests.batch.shop import MSN, stock, stock_one
+from tests.cli.processes import Finished, command, environment, run
+from tests.journals.postgres_server import available_dsn
+from vipps_async.cli.main import _parser, main
+from vipps_async.sandbox import Fault, SandboxCredentials
+from vipps_async.testing import Sandbox
+
+PATIENCE = 60.0
+HEADING = "order_id,amount,transaction_text,reference\n"
+
+
+@pytest.fixture(scope="session")
+def postgres_dsn() -> Iterator[str]:
+    """The DSN of a real PostgreSQL; one server for the session."""
+    with available_dsn() as dsn:
+        yield dsn
+
+
+@pytest.fixture
+def schema(postgres_dsn: str) -> Iterator[str]:
+    """A schema of the command's own making, gone after the test."""
+    name = "test_of_the_command"
+    yield name
+    with psycopg.connect(postgres_dsn, autocommit=True) as connection:
+        connection.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(name)))
+
+
+@pytest.fixture
+async def sandbox() -> AsyncIterator[Sandbox]:
+    """A Vipps of its own."""
+    async with Sandbox(rate_limits=False) as running:
+        yield running
+
+
+@pytest.fixture
+def env(sandbox: Sandbox, postgres_dsn: str) -> Mapping[str, str]:
+    """The environment of a command that talks to the sandbox and finds the database."""
+    return environment(
+        VIPPS_CLIENT_ID="id",
+        VIPPS_CLIENT_SECRET="secret",
+        VIPPS_SUBSCRIPTION_KEY="key",
+        VIPPS_MERCHANT_SERIAL_NUMBER=MSN,
+        VIPPS_BASE_URL=sandbox.url,
+        VIPPS_BATCH_DSN=postgres_dsn,
+    )
+
+
+Batch = Callable[..., Awaitable[Finished]]
+
+
+@pytest.fixture
+def batch(
+    env: Mapping[str, str], schema: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Batch:
+    """Runs `vipps-async batch ACTION` to its end, in this process: starting one takes longer than most of them do."""
+
+    async def run_here(action: str, *arguments: str, command: str = "batch", **variables: str) -> Finished:
+        with monkeypatch.context() as patch:
+            for name, value in {**env, **variables}.items():
+                if name.startswith("VIPPS_"):
+                    patch.setenv(name, value)
+            try:
+                dsn = () if command == "batch" else ("--dsn", env["VIPPS_BATCH_DSN"])
+                options = _parser().parse_args([command, action, *arguments, *dsn, "--schema", schema])
+                status = await options.run(options)
+            except SystemExit as end:
+                status = int(end.code or 0)
+        return Finished(status, *capsys.readouterr())
+
+    return run_here
+
+
+def orders(tmp_path: Path, count: int) -> Path:
+    """A file that captures 10 kroner of each of the first orders."""
+    file = tmp_path / "captures.csv"
+    file.write_text(HEADING + "".join(f"order-{number},1000,Shipped.,s-{number}\n" for number in range(count)))
+    return file
+
+
+async def test_from_a_file_to_its_report(
+    sandbox: Sandbox, env: Mapping[str, str], schema: str, batch: Batch, tmp_path: Path
+) -> None:
+    """Submitted, worked on by two workers, watched, reported; submitted again, nothing happens."""
+    stock(sandbox, 120)
+    file, report = orders(tmp_path, 120), tmp_path / "report.jsonl"
+    submitted = await batch("submit", str(file))
+    assert submitted.status == 0, submitted.err
+    assert submitted.out == "1\n"
+    assert "Batch 1: 120 rows in 3 chunks, to be captured for sales unit 123456 in the test" in submitted.err
+    before = await batch("status", "1")
+    assert before.status == 4
+    assert "0 of 120" in before.out
+    assert "0 chunks have ended, 0 are in work, 3 wait; 0 workers." in before.out
+    one, watch = await asyncio.gather(
+        run("batch", "work", "--once", "--schema", schema, env=env),
+        run("batch", "status", "1", "--watch", "--schema", schema, env=env),
+    )
+    assert one.status == 0, one.err
+    assert "for sales unit 123456 in the test environment." in one.err
+    assert watch.status == 0, watch.err
+    assert "120 captured, 1200.00 NOK" in watch.out.replace(",200", "200")
+    status = await batch("status", "1", "--json")
+    facts = json.loads(status.out)
+    expected = {"batch": 1, "ended": True, "rows": 120, "moved": 120_000, "environment": "test", "note": None}
+    assert expected.items() <= facts.items()
+    assert (await batch("report", "1", "--report", str(report))).status == 0
+    lines = [json.loads(line) for line in report.read_text().splitlines()]
+    assert [line["order_id"] for line in lines] == [f"order-{number}" for number in range(120)]
+    assert {line["outcome"] for line in lines} == {"captured"}
+    again = await batch("submit", str(file))
+    assert (again.status, again.out) == (0, "1\n")
+    assert "This file is batch 1 already; nothing was added." in again.err
+    other = json.loads((await batch("submit", str(file), "--another", "--json")).out)
+    assert other == {"batch": 2, "new": True, "chunks": 3, "rows": 120, "invalid": 0}
+    assert all(payment.captured == 1000 for payment in sandbox.payments)
+
+
+async def test_a_bad_file_submits_nothing(
+    sandbox: Sandbox, env: Mapping[str, str], schema: str, batch: Batch, tmp_path: Path
+) -> None:
+    """Every bad row is named; without them the rest goes through, and the report tells of both."""
+    stock(sandbox, 2)
+    stock_one(sandbox, "waiting", 1000, approve=False)
+    file = tmp_path / "captures.csv"
+    rows = ["order-0,1000,Shipped.,s-0", "order-1,1e3,Shipped.,s-1", "unknown,1000,Shipped.,s-2"]
+    file.write_text(HEADING + "\n".join(rows))
+    refused = await batch("submit", str(file))
+    assert refused.status == 2
+    assert "line 3: order-1: " in refused.err
+    assert "Nothing was submitted" in refused.err
+    assert refused.out == ""
+    assert (await batch("status", "1")).status == 2
+    assert (await batch("submit", str(file), "--skip-invalid")).status == 0
+    assert (await batch("work", "--once")).status == 0
+    status = await batch("status", "1")
+    assert status.status == 1
+    assert "1 refused" in status.out
+    assert "1 invalid, not sent" in status.out
+    report = await batch("report", "1")
+    assert report.status == 1
+    outcomes = [line["outcome"] for line in csv.DictReader(io.StringIO(report.out))]
+    assert outcomes == ["captured", "invalid", "refused"]
+
+
+async def test_what_stays_unknown_is_status_3(sandbox: Sandbox, batch: Batch, tmp_path: Path) -> None:
+    """It says how to go on; the same file again has these rows tried again."""
+    stock(sandbox, 1)
+    for operation in ("capture", "details"):
+        sandbox.faults.script(operation, *[Fault.HTML_200_AFTER] * 60, order_id="order-0")
+    file = orders(tmp_path, 1)
+    assert (await batch("submit", str(file))).status == 0
+    assert (await batch("work", "--once")).status == 0
+    status = await batch("status", "1")
+    assert status.status == 3
+    assert "1 unknown" in status.out
+    assert "submit the same file again" in status.out
+    listed = await batch("list", "--open", "--order", "order-0", "--msn", MSN, command="journal")
+    assert "1 open, 0 settled are shown." in listed.out
+    sandbox.faults.clear()
+    again = await batch("submit", str(file))
+    assert "1 chunks of it that ended with rows without an outcome are tried again" in again.err
+    assert (await batch("work", "--once")).status == 0
+    assert (await batch("status", "1", "--watch", "--json")).status == 0
+    assert sandbox.payment("order-0").captured == 1000
+
+
+async def test_a_stopped_worker_gives_its_chunk_back(
+    sandbox: Sandbox, env: Mapping[str, str], schema: str, batch: Batch, tmp_path: Path
+) -> None:
+    """It finishes what is on its way, says how to go on, and ends with 130; the rest is there for the next one."""
+    stock(sandbox, 60)
+    file = orders(tmp_path, 60)
+    assert (await batch("submit", str(file), "--rate", "30")).status == 0
+    process = await asyncio.create_subprocess_exec(
+        *command("batch", "work", "--schema", schema), stderr=asyncio.subprocess.PIPE, env=env
+    )
+    async with asyncio.timeout(PATIENCE):
+        while not any(payment.captured for payment in sandbox.payments):  # noqa: ASYNC110 - done by the process
+            await asyncio.sleep(0.02)
+        process.send_signal(signal.SIGTERM)
+        _, err = await process.communicate()
+    assert process.returncode == 130, err.decode()
+    assert b"Finishing what is on its way" in err
+    assert b"What is left goes to other workers" in err
+    assert b"Traceback" not in err
+    facts = json.loads((await batch("status", "1", "--json")).out)
+    captured = sum(payment.captured > 0 for payment in sandbox.payments)
+    assert facts["outcomes"]["done"] == captured < 60
+    assert facts["chunks"]["running"] == 0
+    assert (await batch("work", "--once")).status == 0
+    assert (await batch("status", "1")).status == 0
+    assert all(payment.captured == 1000 and len(payment.request_ids) == 1 for payment in sandbox.payments)
+
+
+async def test_a_second_signal_ends_a_worker_at_once(
+    sandbox: Sandbox, env: Mapping[str, str], schema: str, batch: Batch, tmp_path: Path
+) -> None:
+    """Whatever hangs at Vipps: what is on its way is settled by the next worker."""
+    stock(sandbox, 3)
+    sandbox.faults.stall_seconds = 300
+    sandbox.faults.script("capture", Fault.STALL_AFTER_EFFECT, order_id="order-1")
+    assert (await batch("submit", str(orders(tmp_path, 3)))).status == 0
+    process = await asyncio.create_subprocess_exec(
+        *command("batch", "work", "--schema", schema), stderr=asyncio.subprocess.PIPE, env=env
+    )
+    assert process.stderr is not None
+    async with asyncio.timeout(PATIENCE):
+        while sum(payment.captured > 0 for payment in sandbox.payments) < 3:  # noqa: ASYNC110 - done by the process
+            await asyncio.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        while b"Finishing" not in await process.stderr.readline():
+            pass
+        process.send_signal(signal.SIGINT)
+        await process.communicate()
+    assert process.returncode == 130
+    assert (await batch("work", "--once")).status == 0
+    assert (await batch("status", "1")).status == 0
+    assert all(payment.captured == 1000 and len(payment.moved("CAPTURE")) == 1 for payment in sandbox.payments)
+
+
+async def test_refunds_and_cancels_are_named(
+    sandbox: Sandbox, env: Mapping[str, str], schema: str, batch: Batch, tmp_path: Path
+) -> None:
+    """`--operation` says what is done; what belongs to a cancel only is refused for others."""
+    stock(sandbox, 2)
+    file = tmp_path / "cancels.jsonl"
+    file.write_text('{"order_id": "order-0", "transaction_text": "No."}\n')
+    wrong = await batch("submit", str(file), "--operation", "refund", "--release-remaining")
+    assert wrong.status == 2
+    assert "--release-remaining belongs to a cancel" in wrong.err
+    done = await batch("submit", str(file), "--operation", "cancel", "--release-remaining")
+    assert "to be cancelled" in done.err
+    assert (await batch("work", "--once")).status == 0
+    assert "1 cancelled" in (await batch("status", "1")).out
+
+
+async def test_a_file_without_references_that_was_changed_is_noticed(
+    sandbox: Sandbox, env: Mapping[str, str], schema: str, batch: Batch, tmp_path: Path
+) -> None:
+    """A corrected file would be captured a second time: the journal shows it, and nothing is submitted."""
+    stock(sandbox, 2, amount=5000)
+    file = tmp_path / "captures.csv"
+    file.write_text("order_id,amount,transaction_text\norder-0,1000,Shipped.\n")
+    assert (await batch("submit", str(file))).status == 0
+    assert (await batch("work", "--once")).status == 0
+    file.write_text("order_id,amount,transaction_text\norder-0,1000,Shipped.\norder-1,1000,Shipped.\n")
+    changed = await batch("submit", str(file))
+    assert changed.status == 2
+    assert "before it was changed" in changed.err
+    assert (await batch("submit", str(file), "--even-if-changed")).status == 0
+
+
+async def test_keys_that_are_refused_are_told_once(batch: Batch, tmp_path: Path) -> None:
+    """The worker ends by itself, with the reason."""
+    keys = SandboxCredentials(client_id="other", client_secret="other", subscription_key="other")
+    async with Sandbox(credentials=keys) as sandbox:
+        assert (await batch("submit", str(orders(tmp_path, 20)), VIPPS_BASE_URL=sandbox.url)).status == 0
+        done = await batch("work", VIPPS_BASE_URL=sandbox.url)
+    assert done.status == 1
+    assert done.err.count("no row gets a usable answer") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("submit", "nowhere.csv"), "No such file"),
+        (("submit", "{file}", "--chunk-size", "0"), "is no positive number"),
+        (("status", "77"), "there is no batch 77"),
+        (("report", "77"), "there is no batch 77"),
+        (("report", "1", "--report", "/nowhere/report.csv"), "no directory /nowhere"),
+        (("work", "--concurrency", "0"), "is not from 1 to 100"),
+    ],
+)
+async def test_wrong_usage_and_input_is_status_2(
+    batch: Batch, tmp_path: Path, arguments: tuple[str, ...], words: str
+) -> None:
+    """It says what is wrong, in one place."""
+    file = str(orders(tmp_path, 1))
+    done = await batch(*[argument.format(file=file) for argument in arguments])
+    assert done.status == 2
+    assert words in done.err
+
+
+async def test_a_schema_has_a_plain_name(
+    env: Mapping[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is refused before anything is asked of the database."""
+    for name, value in env.items():
+        monkeypatch.setenv(name, value)
+    options = _parser().parse_args(["batch", "submit", str(orders(tmp_path, 1)), "--schema", "Shop"])
+    assert await options.run(options) == 2
+    assert "schema must be" in capsys.readouterr().err
+
+
+async def test_a_password_is_never_printed(batch: Batch, tmp_path: Path) -> None:
+    """Neither that of a database that does not answer, nor that of a DSN that cannot be read; in no command."""
+    file = str(orders(tmp_path, 1))
+    for dsn in ("postgresql://shop:hush-hush@127.0.0.1:9/shop", "postgresql://shop:hush-hush@[oops/shop"):
+        for arguments in (("submit", file), ("status", "1"), ("work",)):
+            done = await batch(*arguments, VIPPS_BATCH_DSN=dsn)
+            assert done.status == 2
+            assert "hush" not in done.out + done.err
+    help_text = await batch("work", "--help", VIPPS_BATCH_DSN="postgresql://a:hush-hush@b/c")
+    assert "hush" not in help_text.out
+
+
+def test_a_database_must_be_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """On the command line or in the environment."""
+    monkeypatch.delenv("VIPPS_BATCH_DSN", raising=False)
+    with pytest.raises(SystemExit) as end:
+        main(["batch", "status", "1"])
+    assert end.value.code == 2
+    assert "give --dsn, or set VIPPS_BATCH_DSN" in capsys.readouterr().err
+
+
+def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """One sentence that says what to install; other commands work without it."""
+    monkeypatch.setitem(sys.modules, "procrastinate", None)
+    assert main(["batch", "status", "1", "--dsn", "postgresql://a:hush-hush@b/c"]) == 2
+    text = capsys.readouterr().err
+    assert "pip install 'vipps-async[distributed]'" in text
+    assert "hush" not in text

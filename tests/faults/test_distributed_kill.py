@@ -1,0 +1,170 @@
+"""Workers that are killed and a database that crashes: report, journal and Vipps agree on every row, to the øre."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import csv
+import json
+import os
+import random
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.batch.shop import MSN, stock_one
+from tests.cli.processes import command, environment, run
+from tests.journals.postgres_server import restart, started_server
+from vipps_async.journals import Outcome, PostgresJournal
+from vipps_async.sandbox import Fault, State
+from vipps_async.testing import Sandbox
+
+pytestmark = pytest.mark.heavy
+
+ROWS = int(os.environ.get("DISTRIBUTED_KILL_ROWS", "500"))
+#: Seconds for the whole of it.
+PATIENCE = 120 + ROWS / 10
+#: What goes wrong in one of twenty exchanges: everything but what only callbacks can.
+KINDS = tuple(
+    fault for fault in Fault if fault not in {Fault.CALLBACK_LOST, Fault.CALLBACK_TWICE, Fault.CONNECTION_REFUSED}
+)
+
+
+def _orders(sandbox: Sandbox, path: Path) -> dict[str, tuple[str, int]]:
+    """Write the file, enter the orders, and say how each row should end: reference → (outcome, øre that move)."""
+    chance = random.Random(4)
+    expected: dict[str, tuple[str, int]] = {}
+    lines = ["order_id,amount,transaction_text,reference"]
+
+    def row(order_id: str, amount: int | str, outcome: str, moved: int) -> None:
+        reference = f"shipment-{len(lines)}"
+        lines.append(f"{order_id},{amount},Shipped.,{reference}")
+        expected[reference] = (outcome, moved)
+
+    number = 0
+    while len(lines) <= ROWS:
+        number += 1
+        order_id, amount = f"acme-{number}", chance.randrange(200, 100_000)
+        match number % 30:
+            case 7:
+                row(order_id, amount, "refused", 0)  # unknown to Vipps
+                continue
+            case 17:
+                row(order_id, amount + 1, "refused", 0)  # more than is reserved
+            case 27:
+                # Two parcels of one order: their rows stand apart, and must keep their sequence.
+                row(order_id, 100, "captured", 100)
+                row(order_id, "all", "captured", amount - 100)
+            case _:
+                row(order_id, amount, "captured", amount)
+        stock_one(sandbox, order_id, amount)
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return expected
+
+
+@contextlib.asynccontextmanager
+async def _worker(env: Mapping[str, str]) -> AsyncIterator[asyncio.subprocess.Process]:
+    process = await asyncio.create_subprocess_exec(
+        *command("batch", "work", "--once", "--concurrency", "4"),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+        env=env,
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+
+def _captures(sandbox: Sandbox) -> int:
+    return sum(1 for order in sandbox._book if order.payment.captured)
+
+
+async def _until(sandbox: Sandbox, share: float, wanted: int) -> None:
+    while _captures(sandbox) < share * wanted:  # noqa: ASYNC110 - other processes
+        await asyncio.sleep(0.02)
+
+
+async def test_workers_killed_and_the_database_restarted_each_row_ends_once(tmp_path: Path) -> None:
+    """Two of three workers, and the database in good order and like a crash: at last all three books say the same."""
+    file, report = tmp_path / "captures.csv", tmp_path / "report.csv"
+    async with Sandbox(rate_limits=False, keep_requests=0, token_lifetime=86_400) as sandbox:
+        with contextlib.ExitStack() as stack:
+            server = await asyncio.to_thread(stack.enter_context, started_server())
+            env = environment(
+                VIPPS_CLIENT_ID="id",
+                VIPPS_CLIENT_SECRET="secret",
+                VIPPS_SUBSCRIPTION_KEY="key",
+                VIPPS_MERCHANT_SERIAL_NUMBER=MSN,
+                VIPPS_BASE_URL=sandbox.url,
+                VIPPS_BATCH_DSN=server.get_uri(),
+            )
+            facts = await _run(sandbox, server, env, file, report)
+            journal = PostgresJournal(server.get_uri())
+            await journal.open()
+            entries = {entry.intent.key: entry async for entry in journal.recent_entries(limit=10_000_000)}
+            await journal.aclose()
+        payments = {payment.order_id: payment for payment in sandbox.payments}
+
+    with report.open(encoding="utf-8", newline="") as stream:
+        lines = {line["reference"]: line for line in csv.DictReader(stream)}
+    expected = facts["expected"]
+    assert lines.keys() == expected.keys()
+    moved_by_order: Counter[str] = Counter()
+    for reference, (outcome, moved) in expected.items():
+        line = lines[reference]
+        assert line["outcome"] == outcome, line
+        assert int(line["moved"] or 0) == moved, line
+        entry = entries[line["idempotency_key"]]
+        assert entry.settlement is not None, line
+        assert (entry.settlement.outcome is Outcome.DONE) == (outcome == "captured"), line
+        moved_by_order[line["order_id"]] += moved
+        if outcome == "captured":
+            # Its own key stands once in Vipps' history, with this row's amount.
+            done = [e for e in payments[line["order_id"]].moved("CAPTURE") if e.request_id == line["idempotency_key"]]
+            assert [e.amount for e in done] == [moved], line
+    for order_id, payment in payments.items():
+        assert payment.captured == moved_by_order[order_id]
+        assert payment.state is State.RESERVE
+    total = sum(payment.captured for payment in payments.values())
+    assert total == sum(moved for _, moved in expected.values()) == sum(int(x["moved"] or 0) for x in lines.values())
+    sys.stdout.write(f"\n{len(expected):,} rows, {facts['faults']:,} faults, {facts['seconds']:.0f} s\n")
+
+
+async def _run(sandbox: Sandbox, server: Any, env: Mapping[str, str], file: Path, report: Path) -> dict[str, Any]:
+    expected = _orders(sandbox, file)
+    wanted = sum(1 for outcome, _ in expected.values() if outcome == "captured")
+    sandbox.faults.stall_seconds, sandbox.faults.drip_seconds = 0.3, 0.1
+    sandbox.faults.randomise(rate=0.05, seed=11, operations=("capture", "details"), kinds=KINDS)
+    started = time.monotonic()
+    submitted = await run("batch", "submit", str(file), "--chunk-size", "50", env=env)
+    assert submitted.status == 0, submitted.err
+    batch = submitted.out.strip()
+    async with asyncio.timeout(PATIENCE), _worker(env) as first, _worker(env) as second, _worker(env) as third:
+        await _until(sandbox, 0.15, wanted)
+        first.send_signal(signal.SIGKILL)
+        await _until(sandbox, 0.3, wanted)
+        await asyncio.to_thread(restart, server, mode="fast")
+        await _until(sandbox, 0.45, wanted)
+        await asyncio.to_thread(restart, server, mode="immediate")
+        await _until(sandbox, 0.6, wanted)
+        assert second.returncode is None
+        second.send_signal(signal.SIGKILL)
+        _, errors = await third.communicate()
+        assert third.returncode == 0, errors.decode()
+    seconds = time.monotonic() - started
+    status = await run("batch", "status", batch, "--json", env=env)
+    facts = json.loads(status.out)
+    # Some are refused, and nothing is left open.
+    assert (status.status, facts["ended"]) == (1, True), (facts, errors.decode())
+    assert (await run("batch", "report", batch, "--report", str(report), env=env)).status == 1
+    return {"expected": expected, "faults": sum(sandbox.faults.counts.values()), "seconds": seconds}

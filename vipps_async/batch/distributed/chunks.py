@@ -1,0 +1,290 @@
+"""What may be done to a chunk: taken, kept alive, its results saved, given back; each only by whoever has it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from attrs import frozen
+from psycopg import AsyncConnection
+from psycopg.rows import TupleRow
+
+from vipps_async.batch.distributed import sql as statements
+from vipps_async.batch.distributed.database import BatchDatabase
+from vipps_async.batch.distributed.fence import STALE_AFTER, Fence, now
+from vipps_async.batch.distributed.jobs import Jobs
+from vipps_async.batch.results import RowOutcome, RowResult
+from vipps_async.batch.rows import BatchOperation, BatchRow, Origin
+from vipps_async.errors import ConfigurationError, JournalError
+from vipps_async.not_given import NOT_GIVEN
+
+__all__ = ["FINAL", "ROUNDS", "Chunks", "Claim", "LostError"]
+
+#: Outcomes after which a row is not tried again.
+FINAL = [outcome.value for outcome in RowOutcome if outcome.is_final]
+
+#: How often rows that did not end for good are tried, the first time included; as in a batch on one machine.
+ROUNDS = 3
+
+#: How many looks in a row may find a job in work and its chunk not: between the two lie some milliseconds.
+_DOUBTS = 3
+
+#: The longest note that is kept, in characters.
+_LONGEST_NOTE = 500
+
+
+class LostError(JournalError):
+    """The chunk went to another worker: nothing more is to be written or sent for it."""
+
+
+@frozen(kw_only=True)
+class Claim:
+    """A chunk that was taken, and what is to be done with it."""
+
+    batch: int
+    chunk: int
+    fence: Fence
+    operation: BatchOperation
+    merchant_serial_number: str
+    digest: str
+    #: Whether the batch releases what is left of partly captured payments (a cancel).
+    release_remaining: bool
+    #: Rows a second over all workers; None: any number.
+    rate: float | None
+    #: When the batch was submitted; aware, UTC.
+    submitted_at: datetime
+    #: Whether somebody has worked on it before.
+    again: bool
+
+
+@frozen
+class Chunks:
+    """The chunks in one database."""
+
+    database: BatchDatabase
+    jobs: Jobs
+
+    async def claim(
+        self, batch: int, chunk: int, *, owner: str, merchant_serial_number: str, environment: str
+    ) -> Claim | None:
+        """Take a chunk, unless it has ended or another worker has it and is alive.
+
+        Args:
+            batch: its batch.
+            chunk: its number.
+            owner: the name of the worker, for people.
+            merchant_serial_number: the sales unit that the worker has the keys of.
+            environment: which Vipps it talks to.
+
+        Raises:
+            ConfigurationError: the batch is of another sales unit, or of another environment.
+            JournalError: the database failed.
+        """
+        asked_at = now()
+        async with self.database.transaction() as connection:
+            statement = self.database.sql(statements.CHUNK)
+            found = await (await connection.execute(statement, (STALE_AFTER, batch, chunk))).fetchone()
+            if found is None:
+                return None
+            state, epoch, stale, operation, digest, msn, place, release, rate, created_at = found
+            if (msn, place) != (merchant_serial_number, environment):
+                raise ConfigurationError(
+                    f"batch {batch} is of sales unit {msn} in the {place} environment, and this worker of "
+                    f"{merchant_serial_number} in the {environment} environment",
+                    advice="run a worker with that sales unit's keys",
+                )
+            if state == "ended" or (state == "running" and not stale):
+                return None
+            await connection.execute(self.database.sql(statements.CLAIM), (owner, batch, chunk))
+        guard = statements.GUARD.replace("{schema}", f'"{self.database.schema}"').encode()
+        return Claim(
+            batch=batch,
+            chunk=chunk,
+            fence=Fence.around(batch, chunk, epoch + 1, statement=guard, asked_at=asked_at),
+            operation=BatchOperation(operation),
+            merchant_serial_number=msn,
+            digest=digest,
+            release_remaining=release,
+            rate=rate,
+            submitted_at=created_at.astimezone(UTC),
+            again=epoch > 0,
+        )
+
+    async def beat(self, fence: Fence) -> None:
+        """Show that the worker is alive, and learn whether the chunk is still its own.
+
+        Raises:
+            LostError: it is not.
+            JournalError: the database failed.
+        """
+        asked_at = now()
+        async with self.database.transaction() as connection:
+            statement = self.database.sql(statements.BEAT)
+            cursor = await connection.execute(statement, (fence.batch, fence.chunk, fence.epoch))
+            if cursor.rowcount != 1:
+                raise _lost(fence)
+        fence.confirmed(asked_at)
+
+    async def rows(self, claim: Claim) -> list[BatchRow]:
+        """Return the rows of a chunk that have not ended for good, in the file's order.
+
+        Raises:
+            JournalError: the database failed.
+        """
+        found = await self.database.rows(statements.CHUNK_ROWS, (claim.batch, claim.chunk, FINAL))
+        return [
+            BatchRow(
+                order_id=order_id,
+                transaction_text=text,
+                amount=NOT_GIVEN if amount is None else amount,
+                reference=reference,
+                origin=Origin(digest=claim.digest, number=number, line=line),
+            )
+            for number, line, order_id, amount, text, reference in found
+        ]
+
+    async def save(self, claim: Claim, results: Sequence[RowResult]) -> None:
+        """Note what became of rows.
+
+        Raises:
+            LostError: the chunk is another worker's now; nothing was noted.
+            JournalError: the database failed.
+        """
+        if not results:
+            return
+        async with self.database.transaction() as connection:
+            guard = claim.fence.guard
+            if await (await connection.execute(guard.statement, guard.values)).fetchone() is None:
+                raise _lost(claim.fence)
+            await self._save(connection, claim, results)
+
+    async def finish(
+        self,
+        claim: Claim,
+        results: Sequence[RowResult],
+        *,
+        note: str = "",
+        wait: float = 0.0,
+        counts: bool = True,
+    ) -> bool:
+        """Note the last results, and end the chunk, or queue it again for the rows that are left.
+
+        Args:
+            claim: the chunk.
+            results: what is not saved yet.
+            note: what kept rows from ending, for people.
+            wait: for how many seconds it should rest if rows are left.
+            counts: whether this was one of the tries that it has; not if it was interrupted.
+
+        Returns:
+            Whether it has ended.
+
+        Raises:
+            LostError: the chunk is another worker's now; nothing was noted.
+            JournalError: the database failed.
+        """
+        batch, chunk, fence = claim.batch, claim.chunk, claim.fence
+        async with self.database.transaction() as connection:
+            statement = self.database.sql(statements.LOCK_CHUNK)
+            found = await (await connection.execute(statement, (batch, chunk, fence.epoch))).fetchone()
+            if found is None:
+                raise _lost(fence)
+            await self._save(connection, claim, results)
+            left = self.database.sql(statements.ROWS_LEFT)
+            ((rows,),) = await (await connection.execute(left, (batch, chunk, FINAL))).fetchall()
+            tries = found[0] + counts
+            ended = not rows or tries >= ROUNDS
+            values = ("ended" if ended else "waiting", tries, note[:_LONGEST_NOTE] if rows else "", batch, chunk)
+            await connection.execute(self.database.sql(statements.PUT_BACK), values)
+            if not ended:
+                await self._queue(connection, batch, chunk, claim.merchant_serial_number, wait=wait, first=not counts)
+        return ended
+
+    async def _save(self, connection: AsyncConnection[TupleRow], claim: Claim, results: Sequence[RowResult]) -> None:
+        if results:
+            columns = [list(column) for column in zip(*(_values(result, claim) for result in results), strict=True)]
+            await connection.execute(self.database.sql(statements.SAVE_RESULTS), (*columns, claim.batch))
+
+    async def _queue(
+        self,
+        connection: AsyncConnection[TupleRow],
+        batch: int,
+        chunk: int,
+        merchant_serial_number: str,
+        *,
+        first: bool = True,
+        wait: float = 0.0,
+    ) -> None:
+        job = await self.jobs.ensure(
+            connection, batch, chunk, merchant_serial_number=merchant_serial_number, first=first, wait=wait
+        )
+        if job is not None:
+            await connection.execute(self.database.sql(statements.NOTE_JOBS), ([chunk], [job], batch))
+
+    # --- chunks whose worker is gone -------------------------------------------------------------------------------
+
+    async def revive(self) -> int:
+        """Queue chunks whose worker has given no sign of life, and such as no job is left for; returns how many.
+
+        Raises:
+            JournalError: the database failed.
+        """
+        count = 0
+        async with self.database.transaction() as connection:
+            statement = self.database.sql(statements.ABANDONED_CHUNKS)
+            for batch, chunk, msn in await (await connection.execute(statement, (STALE_AFTER,))).fetchall():
+                await connection.execute(self.database.sql(statements.GIVE_AWAY), (batch, chunk))
+                await self._queue(connection, batch, chunk, msn)
+                count += 1
+        async with self.database.transaction() as connection:
+            found = await (await connection.execute(self.database.sql(statements.LOST_JOBS))).fetchall()
+            for batch, chunk, msn, in_work, _ in found:
+                if in_work and not await self._is_doubtful(connection, batch, chunk):
+                    continue
+                await self._queue(connection, batch, chunk, msn)
+                count += 1
+        return count
+
+    async def give_up_job(self, batch: int, chunk: int) -> bool:
+        """Queue a chunk whose job has no worker any more, unless it needs none; returns whether that job is done with.
+
+        Raises:
+            JournalError: the database failed.
+        """
+        async with self.database.transaction() as connection:
+            statement = self.database.sql(statements.CHUNK)
+            found = await (await connection.execute(statement, (STALE_AFTER, batch, chunk))).fetchone()
+            if found is None or found[0] == "ended":
+                return True
+            if found[0] == "running":
+                # Its own sign of life decides; if there is none, the next look at it finds it waiting.
+                return False
+            await self._queue(connection, batch, chunk, found[5])
+        return True
+
+    async def _is_doubtful(self, connection: AsyncConnection[TupleRow], batch: int, chunk: int) -> bool:
+        """Tell whether a job has been in work for several looks, while its chunk was not."""
+        statement = self.database.sql(statements.DOUBT)
+        ((doubts,),) = await (await connection.execute(statement, (batch, chunk))).fetchall()
+        return int(doubts) >= _DOUBTS
+
+
+def _lost(fence: Fence) -> LostError:
+    fence.is_lost = True
+    return LostError(f"chunk {fence.chunk} of batch {fence.batch} went to another worker")
+
+
+def _values(result: RowResult, claim: Claim) -> tuple[object, ...]:
+    assert result.row.origin is not None  # noqa: S101 - `rows` has given it one
+    # A chunk that is run again finds done what its first worker did: that was this batch, by Vipps' own time.
+    own = claim.again and result.time is not None and result.time >= claim.submitted_at
+    return (
+        result.row.origin.number,
+        result.outcome.value,
+        own,
+        result.amount,
+        result.time,
+        result.idempotency_key,
+        result.code or None,
+        result.reason or None,
+    )

@@ -1,0 +1,110 @@
+"""What became of a distributed batch so far: its sums, its chunks, and its report row by row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from attrs import frozen
+
+from vipps_async.batch.distributed import sql as statements
+from vipps_async.batch.distributed.database import BatchDatabase
+from vipps_async.batch.results import RowOutcome
+from vipps_async.batch.rows import BatchOperation
+from vipps_async.batch.worklist import ReportRow, Totals, utc_text
+from vipps_async.errors import ConfigurationError
+
+__all__ = ["BatchStatus", "report_of", "status_of"]
+
+
+@frozen(kw_only=True)
+class BatchStatus:
+    """A batch as it is now."""
+
+    batch: int
+    operation: BatchOperation
+    merchant_serial_number: str
+    environment: str
+    #: The SHA-256 of its file, in hexadecimal.
+    digest: str
+    #: Rows a second over all workers; None: as many as Vipps takes.
+    rate: float | None
+    #: Aware, UTC.
+    submitted_at: datetime
+    totals: Totals
+    #: Chunks that wait, are in work, and have ended.
+    waiting: int
+    running: int
+    ended: int
+    #: Workers that have chunks in work.
+    workers: int
+    #: What kept a chunk from ending, if anything did.
+    note: str
+
+    @property
+    def is_ended(self) -> bool:
+        """Whether nothing of it will be tried any more, unless it is submitted again."""
+        return not self.waiting and not self.running
+
+
+async def status_of(database: BatchDatabase, batch: int) -> BatchStatus:
+    """Add everything up; takes about a second for a million rows.
+
+    Raises:
+        ConfigurationError: there is no such batch.
+        JournalError: the database failed.
+    """
+    async with database.transaction(is_long=True) as connection:
+        found = await (await connection.execute(database.sql(statements.BATCHES), (batch,))).fetchone()
+        if found is None:
+            text = f"there is no batch {batch} in the schema {database.schema}"
+            raise ConfigurationError(text, advice="see what `batch submit` said, and which --schema it was given")
+        (counts,) = await (await connection.execute(database.sql(statements.CHUNK_COUNTS), (batch,))).fetchall()
+        sums = await (await connection.execute(database.sql(statements.TOTALS), (batch,))).fetchall()
+        refusals = await (await connection.execute(database.sql(statements.REFUSALS), (batch,))).fetchall()
+    _, operation, msn, environment, digest, rate, created_at = found
+    waiting, running, ended, workers, note = counts
+    return BatchStatus(
+        batch=batch,
+        operation=BatchOperation(operation),
+        merchant_serial_number=msn,
+        environment=environment,
+        digest=digest,
+        rate=rate,
+        submitted_at=created_at.astimezone(UTC),
+        totals=Totals(
+            rows=sum(count for _, _, count, _ in sums),
+            bad=sum(count for bad, _, count, _ in sums if bad),
+            outcomes={RowOutcome(name): count for bad, name, count, _ in sums if not bad},
+            moved={RowOutcome(name): int(moved) for bad, name, _, moved in sums if not bad},
+            refusals=dict(refusals),
+        ),
+        waiting=waiting,
+        running=running,
+        ended=ended,
+        workers=workers,
+        note=note,
+    )
+
+
+def report_of(database: BatchDatabase, batch: int) -> Iterator[ReportRow]:
+    """Go through all rows, invalid ones included, in the file's order. Blocking: for a thread.
+
+    Raises:
+        JournalError: the database failed.
+    """
+    for row in database.stream(statements.REPORT, (batch,)):
+        line, order_id, amount, text, reference, flaw, outcome, moved, time, key, reason = row
+        yield ReportRow(
+            line=line,
+            order_id=order_id,
+            amount=amount,
+            transaction_text=text,
+            reference=reference,
+            flaw=flaw,
+            outcome=None if outcome is None else RowOutcome(outcome),
+            moved=moved,
+            time=None if time is None else utc_text(time),
+            idempotency_key=key,
+            reason=reason or "",
+        )

@@ -1,0 +1,256 @@
+"""Every statement about distributed batches, by name. ``{schema}`` is filled in as a quoted identifier."""
+
+from __future__ import annotations
+
+from typing import LiteralString
+
+__all__ = [
+    "ABANDONED_CHUNKS",
+    "ADD_BATCH",
+    "ADD_CHUNKS",
+    "BATCHES",
+    "BEAT",
+    "CHUNK",
+    "CHUNK_COUNTS",
+    "CHUNK_ROWS",
+    "CLAIM",
+    "COPY_ROWS",
+    "CREATE_VERSION",
+    "DOUBT",
+    "FIND_BATCHES",
+    "GIVE_AWAY",
+    "GUARD",
+    "LOCK_CHUNK",
+    "LOCK_SUBMISSION",
+    "LOST_JOBS",
+    "MIGRATIONS",
+    "NOTE_JOBS",
+    "OPEN_CHUNKS",
+    "OTHER_ENVIRONMENT",
+    "PUT_BACK",
+    "READ_VERSION",
+    "REFUSALS",
+    "REOPEN",
+    "REPORT",
+    "ROWS_LEFT",
+    "SAVE_RESULTS",
+    "STATE",
+    "TAKE_TURNS",
+    "TOTALS",
+    "WRITE_VERSION",
+]
+
+#: Whether our tables and Procrastinate's are there; the latter where the connection looks for them.
+STATE: LiteralString = (
+    "SELECT to_regclass(quote_ident(%(name)s) || '.batch_version') IS NOT NULL, "
+    "to_regclass('procrastinate_jobs') IS NOT NULL"
+)
+CREATE_VERSION: LiteralString = (
+    "CREATE TABLE {schema}.batch_version (version integer NOT NULL, procrastinate text NOT NULL)"
+)
+READ_VERSION: LiteralString = "SELECT version, procrastinate FROM {schema}.batch_version"
+WRITE_VERSION: LiteralString = (
+    "WITH gone AS (DELETE FROM {schema}.batch_version) "
+    "INSERT INTO {schema}.batch_version (version, procrastinate) VALUES (%s, %s)"
+)
+
+# Each migration is the statements that lead from the version before it to its own. One that has been released is
+# never changed: databases made by it exist.
+MIGRATIONS: tuple[tuple[LiteralString, ...], ...] = (
+    (
+        # `edition` tells batches of one file apart that were meant to be several. `next_turn` is when the next row may
+        # be begun, where there is a rate.
+        """
+        CREATE TABLE {schema}.batches (
+            id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+            operation text NOT NULL,
+            digest text NOT NULL,
+            edition integer NOT NULL,
+            merchant_serial_number text NOT NULL,
+            environment text NOT NULL,
+            options text NOT NULL,
+            release_remaining boolean NOT NULL,
+            rate double precision,
+            next_turn timestamptz NOT NULL DEFAULT '-infinity',
+            created_at timestamptz NOT NULL DEFAULT now(),
+            UNIQUE (digest, operation, merchant_serial_number, edition)
+        )
+        """,
+        # `state` is waiting, running or ended. `epoch` goes up whenever a chunk changes hands: whoever has an older one
+        # writes nothing. `seen_at` is when whoever has it was last known to be alive, by the database's clock.
+        # `job_id` is Procrastinate's latest job for it, `round` how often it was tried.
+        """
+        CREATE TABLE {schema}.batch_chunks (
+            batch bigint NOT NULL REFERENCES {schema}.batches ON DELETE CASCADE,
+            number integer NOT NULL,
+            state text NOT NULL DEFAULT 'waiting',
+            epoch bigint NOT NULL DEFAULT 0,
+            owner text NOT NULL DEFAULT '',
+            seen_at timestamptz NOT NULL DEFAULT now(),
+            round integer NOT NULL DEFAULT 0,
+            doubts integer NOT NULL DEFAULT 0,
+            job_id bigint,
+            note text NOT NULL DEFAULT '',
+            PRIMARY KEY (batch, number)
+        )
+        """,
+        "CREATE INDEX batch_chunks_open ON {schema}.batch_chunks (batch) WHERE state <> 'ended'",
+        """
+        CREATE TABLE {schema}.batch_rows (
+            batch bigint NOT NULL REFERENCES {schema}.batches ON DELETE CASCADE,
+            number integer NOT NULL,
+            chunk integer,
+            line integer NOT NULL,
+            order_id text NOT NULL,
+            amount bigint,
+            transaction_text text NOT NULL,
+            reference text,
+            flaw text,
+            outcome text,
+            moved bigint,
+            time timestamptz,
+            key text,
+            code text,
+            reason text,
+            PRIMARY KEY (batch, number)
+        )
+        """,
+        "CREATE INDEX batch_rows_chunk ON {schema}.batch_rows (batch, chunk, number)",
+    ),
+)
+
+# --- submitting -------------------------------------------------------------------------------------------------------
+
+#: Held until the transaction ends: of two that submit the same file at once, the second one finds the first one's.
+LOCK_SUBMISSION: LiteralString = "SELECT pg_advisory_xact_lock(hashtextextended('vipps_async batch ' || %s, 0))"
+OTHER_ENVIRONMENT: LiteralString = "SELECT environment FROM {schema}.batches WHERE environment <> %s LIMIT 1"
+FIND_BATCHES: LiteralString = (
+    "SELECT id, edition, options FROM {schema}.batches "
+    "WHERE digest = %s AND operation = %s AND merchant_serial_number = %s ORDER BY edition DESC"
+)
+ADD_BATCH: LiteralString = (
+    "INSERT INTO {schema}.batches "
+    "(operation, digest, edition, merchant_serial_number, environment, options, release_remaining, rate) "
+    "VALUES (%s, %s, %s, %s, %s, %s, %s, %s) RETURNING id"
+)
+COPY_ROWS: LiteralString = (
+    "COPY {schema}.batch_rows "
+    "(batch, number, chunk, line, order_id, amount, transaction_text, reference, flaw) FROM STDIN"
+)
+ADD_CHUNKS: LiteralString = "INSERT INTO {schema}.batch_chunks (batch, number) SELECT %s, unnest(%s::integer[])"
+NOTE_JOBS: LiteralString = (
+    "UPDATE {schema}.batch_chunks AS chunks SET job_id = given.job "
+    "FROM unnest(%s::integer[], %s::bigint[]) AS given (chunk, job) WHERE batch = %s AND number = given.chunk"
+)
+#: Chunks that ended with rows that another try may settle are to be tried again.
+REOPEN: LiteralString = (
+    "UPDATE {schema}.batch_chunks AS chunks SET state = 'waiting', round = 0, note = '' "
+    "WHERE batch = %s AND state = 'ended' AND EXISTS (SELECT FROM {schema}.batch_rows AS rows "
+    "WHERE rows.batch = chunks.batch AND rows.chunk = chunks.number AND flaw IS NULL "
+    "AND (outcome IS NULL OR outcome <> ALL (%s))) RETURNING number"
+)
+
+# --- chunks -----------------------------------------------------------------------------------------------------------
+
+#: Gives a row as long as an epoch is the current one, and keeps it so until the transaction ends.
+GUARD: LiteralString = "SELECT 1 FROM {schema}.batch_chunks WHERE batch = %s AND number = %s AND epoch = %s FOR SHARE"
+CHUNK: LiteralString = (
+    "SELECT state, epoch, seen_at < clock_timestamp() - make_interval(secs => %s), "
+    "operation, digest, merchant_serial_number, environment, release_remaining, rate, created_at "
+    "FROM {schema}.batch_chunks AS chunks JOIN {schema}.batches AS batches ON batches.id = chunks.batch "
+    "WHERE batch = %s AND number = %s FOR UPDATE OF chunks"
+)
+CLAIM: LiteralString = (
+    "UPDATE {schema}.batch_chunks SET state = 'running', epoch = epoch + 1, owner = %s, "
+    "seen_at = clock_timestamp(), doubts = 0 WHERE batch = %s AND number = %s"
+)
+BEAT: LiteralString = (
+    "UPDATE {schema}.batch_chunks SET seen_at = clock_timestamp() WHERE batch = %s AND number = %s AND epoch = %s"
+)
+#: The one who may end a chunk: nobody else does anything to it until the transaction ends.
+LOCK_CHUNK: LiteralString = (
+    "SELECT round FROM {schema}.batch_chunks WHERE batch = %s AND number = %s AND epoch = %s FOR UPDATE"
+)
+PUT_BACK: LiteralString = (
+    "UPDATE {schema}.batch_chunks SET state = %s, round = %s, note = %s, owner = '', "
+    "seen_at = clock_timestamp() WHERE batch = %s AND number = %s"
+)
+CHUNK_ROWS: LiteralString = (
+    "SELECT number, line, order_id, amount, transaction_text, reference FROM {schema}.batch_rows "
+    "WHERE batch = %s AND chunk = %s AND flaw IS NULL AND (outcome IS NULL OR outcome <> ALL (%s)) ORDER BY number"
+)
+ROWS_LEFT: LiteralString = (
+    "SELECT count(*) FROM {schema}.batch_rows "
+    "WHERE batch = %s AND chunk = %s AND flaw IS NULL AND (outcome IS NULL OR outcome <> ALL (%s))"
+)
+# What this very batch could not finish at once, and found finished later, was done by this batch.
+SAVE_RESULTS: LiteralString = (
+    "UPDATE {schema}.batch_rows AS rows SET outcome = CASE WHEN news.outcome = 'done before' "
+    "AND (news.own OR coalesce(rows.outcome IN ('unknown', 'not done'), false)) THEN 'done' ELSE news.outcome END, "
+    "moved = news.moved, time = news.time, key = news.key, code = news.code, reason = news.reason "
+    "FROM unnest(%s::integer[], %s::text[], %s::boolean[], %s::bigint[], %s::timestamptz[], %s::text[], %s::text[], "
+    "%s::text[]) AS news (number, outcome, own, moved, time, key, code, reason) "
+    "WHERE rows.batch = %s AND rows.number = news.number"
+)
+
+# --- looking after chunks whose worker is gone ------------------------------------------------------------------------
+
+ABANDONED_CHUNKS: LiteralString = (
+    "SELECT batch, number, merchant_serial_number FROM {schema}.batch_chunks AS chunks "
+    "JOIN {schema}.batches AS batches ON batches.id = chunks.batch "
+    "WHERE state = 'running' AND seen_at < clock_timestamp() - make_interval(secs => %s) "
+    "ORDER BY batch, number FOR UPDATE OF chunks SKIP LOCKED"
+)
+#: The epoch goes up here already: from now on whoever had it writes nothing.
+GIVE_AWAY: LiteralString = (
+    "UPDATE {schema}.batch_chunks SET state = 'waiting', epoch = epoch + 1, owner = '', doubts = 0 "
+    "WHERE batch = %s AND number = %s"
+)
+#: Chunks that wait while no job does: it failed, was deleted, or was handed to a worker that never heard of it.
+LOST_JOBS: LiteralString = (
+    "SELECT batch, number, merchant_serial_number, jobs.status = 'doing', jobs.id FROM {schema}.batch_chunks AS chunks "
+    "JOIN {schema}.batches AS batches ON batches.id = chunks.batch "
+    "LEFT JOIN procrastinate_jobs AS jobs ON jobs.id = chunks.job_id "
+    "WHERE state = 'waiting' AND (jobs.id IS NULL OR jobs.status <> 'todo') "
+    "ORDER BY batch, number FOR UPDATE OF chunks SKIP LOCKED"
+)
+DOUBT: LiteralString = (
+    "UPDATE {schema}.batch_chunks SET doubts = doubts + 1 WHERE batch = %s AND number = %s RETURNING doubts"
+)
+
+# --- the rate ---------------------------------------------------------------------------------------------------------
+
+# Turns lie a fixed time apart; those that nobody has taken in time are lost, so that a lull is not made up for.
+TAKE_TURNS: LiteralString = (
+    "UPDATE {schema}.batches SET next_turn = greatest(next_turn, clock_timestamp()) + make_interval(secs => %s) "
+    "WHERE id = %s RETURNING extract(epoch FROM next_turn - clock_timestamp())::float8"
+)
+
+# --- what became of it ------------------------------------------------------------------------------------------------
+
+BATCHES: LiteralString = (
+    "SELECT id, operation, merchant_serial_number, environment, digest, rate, created_at "
+    "FROM {schema}.batches WHERE id = %s"
+)
+CHUNK_COUNTS: LiteralString = (
+    "SELECT count(*) FILTER (WHERE state = 'waiting'), count(*) FILTER (WHERE state = 'running'), "
+    "count(*) FILTER (WHERE state = 'ended'), count(DISTINCT owner) FILTER (WHERE state = 'running'), "
+    "coalesce(max(note) FILTER (WHERE note <> ''), '') FROM {schema}.batch_chunks WHERE batch = %s"
+)
+TOTALS: LiteralString = (
+    "SELECT flaw IS NOT NULL, coalesce(outcome, 'not begun'), count(*), coalesce(sum(moved), 0) "
+    "FROM {schema}.batch_rows WHERE batch = %s GROUP BY 1, 2"
+)
+REFUSALS: LiteralString = (
+    "SELECT coalesce(code, ''), count(*) FROM {schema}.batch_rows WHERE batch = %s AND outcome = 'refused' "
+    "GROUP BY 1 ORDER BY 2 DESC, 1"
+)
+OPEN_CHUNKS: LiteralString = (
+    "SELECT count(*) FROM {schema}.batch_chunks AS chunks "
+    "JOIN {schema}.batches AS batches ON batches.id = chunks.batch "
+    "WHERE state <> 'ended' AND merchant_serial_number = %s AND environment = %s"
+)
+REPORT: LiteralString = (
+    "SELECT line, order_id, amount, transaction_text, reference, flaw, outcome, moved, time, key, reason "
+    "FROM {schema}.batch_rows WHERE batch = %s ORDER BY number"
+)

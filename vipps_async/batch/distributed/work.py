@@ -1,0 +1,272 @@
+"""Carries out one chunk: takes it, runs its rows under a fence, saves what became of them, and gives it back."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+import structlog
+from attrs import Factory, define, field
+
+from vipps_async.batch.distributed.chunks import Chunks, Claim, LostError
+from vipps_async.batch.distributed.database import BatchDatabase
+from vipps_async.batch.distributed.fence import BEAT_EVERY, STALE_AFTER, current_fence
+from vipps_async.batch.distributed.turns import SharedTurns
+from vipps_async.batch.many import cancel_many, capture_many, refund_many
+from vipps_async.batch.results import RowOutcome, RowResult
+from vipps_async.batch.rows import BatchOperation, BatchRow
+from vipps_async.errors import AuthenticationError, JournalError, TransportError, VippsError
+from vipps_async.session import VippsSession
+
+__all__ = ["ChunkRunner", "WorkDone"]
+
+#: Results that are saved in one go, and how long the first of them may wait, in seconds.
+_SAVE, _SAVE_EVERY = 200, 0.5
+#: How long rows rest before they are tried again, in seconds: as within a batch on one machine; after Vipps was out of
+#: reach for minutes; after the database was.
+_PAUSE, _AFTER_OUTAGE, _AFTER_DATABASE = 5.0, 30.0, 2.0
+#: For how long the end of a chunk is tried to be written down while the database is away, and how often, in seconds.
+_PATIENCE, _TRY_EVERY = 60.0, 0.5
+#: What the journal notes of what a worker left open.
+_LEFT = "the worker that had it in hand has lost it"
+
+_log = structlog.stdlib.get_logger("vipps_async")
+
+
+@define
+class WorkDone:
+    """What this worker has done so far."""
+
+    #: Chunks that it has worked on, and given back or ended.
+    chunks: int = 0
+    outcomes: Counter[RowOutcome] = Factory(Counter)
+    #: Øre that moved.
+    moved: int = 0
+
+
+@define(eq=False)
+class _Run:
+    """One chunk in work."""
+
+    claim: Claim
+    stop: asyncio.Event
+    #: Results that are not saved yet.
+    unsaved: list[RowResult] = Factory(list)
+    saved_at: float = field(factory=time.monotonic)
+    #: What ended it before its rows had ended.
+    failure: VippsError | None = None
+    keys_refused: bool = False
+    answered: bool = False
+
+
+class ChunkRunner:
+    """Carries out chunks, any number at a time, with one session whose journal and transport know the fence."""
+
+    def __init__(
+        self,
+        database: BatchDatabase,
+        chunks: Chunks,
+        session: VippsSession,
+        *,
+        name: str,
+        concurrency: int,
+    ) -> None:
+        """Make it ready.
+
+        Args:
+            database: where the batches are.
+            chunks: what may be done to chunks there.
+            session: who carries rows out; its journal asks for `current_guard`, its transport is a `FencedTransport`.
+            name: the worker's, for people.
+            concurrency: the most rows of one chunk at once.
+        """
+        self._database = database
+        self._chunks = chunks
+        self._session = session
+        self._name = name
+        self._concurrency = concurrency
+        self._runs: set[_Run] = set()
+        self._tasks: set[asyncio.Task[object]] = set()
+        self._draining = False
+        self.done = WorkDone()
+        #: Why this worker should take no more chunks; empty as long as it may.
+        self.hopeless = ""
+
+    def drain(self) -> None:
+        """Begin no more rows: what is on its way is finished, and the rest of each chunk given back."""
+        self._draining = True
+        for run in self._runs:
+            run.stop.set()
+
+    def cut(self) -> None:
+        """End at once; what is on its way is open in the journal, and the chunks go to others when they are missed."""
+        self.drain()
+        for task in self._tasks:
+            task.cancel()
+
+    async def run(self, batch: int, chunk: int) -> None:
+        """Carry out a chunk, unless it has ended or another worker is at it.
+
+        Raises:
+            ConfigurationError: the batch is of another sales unit or environment.
+            JournalError: the database failed, for longer than a restart takes.
+        """
+        claim = None
+        if not self._draining:
+            claim = await self._chunks.claim(
+                batch,
+                chunk,
+                owner=self._name,
+                merchant_serial_number=self._session.merchant_serial_number,
+                environment=self._session.environment.value,
+            )
+        elif await self._chunks.give_up_job(batch, chunk):
+            return
+        if claim is None:
+            return
+        run = _Run(claim, asyncio.Event())
+        before = current_fence.set(claim.fence)
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - for the type checker; a coroutine that runs is in one
+        keeper = asyncio.create_task(self._keep(run), name="vipps batch: sign of life")
+        self._runs.add(run)
+        self._tasks.add(task)
+        if self._draining:
+            run.stop.set()
+        try:
+            await self._carry_out(run)
+            await self._end(run)
+            self.done.chunks += 1
+        except LostError:
+            _log.warning("vipps.batch.chunk_lost", batch=batch, chunk=chunk, worker=self._name)
+        finally:
+            self._runs.discard(run)
+            self._tasks.discard(task)
+            keeper.cancel()
+            await asyncio.wait({keeper})
+            current_fence.reset(before)
+
+    async def _keep(self, run: _Run) -> None:
+        """Show that the worker is alive, until the chunk is lost."""
+        while True:
+            await asyncio.sleep(BEAT_EVERY)
+            try:
+                async with asyncio.timeout(STALE_AFTER):
+                    await self._chunks.beat(run.claim.fence)
+            except LostError:
+                run.stop.set()
+                return
+            except (JournalError, TimeoutError):
+                # The fence closes by itself, and opens when the database answers that nobody has taken the chunk.
+                continue
+
+    async def _carry_out(self, run: _Run) -> None:
+        claim = run.claim
+        try:
+            rows = await self._chunks.rows(claim)
+            if claim.again:
+                await self._free(claim, rows)
+            async with aclosing(self._results(run, rows)) as results:
+                async for result in results:
+                    self._count(run, result)
+                    run.unsaved.append(result)
+                    if len(run.unsaved) >= _SAVE or time.monotonic() - run.saved_at >= _SAVE_EVERY:
+                        await self._save(run)
+        except LostError:
+            raise
+        except VippsError as error:
+            run.failure = error
+
+    async def _save(self, run: _Run) -> None:
+        run.saved_at = time.monotonic()
+        try:
+            await self._flush()
+            await self._chunks.save(run.claim, run.unsaved)
+        except LostError:
+            # Its other rows end by themselves: they can neither be begun nor sent any more.
+            run.stop.set()
+            raise
+        except JournalError:
+            # Kept, and saved with the next ones.
+            return
+        run.unsaved.clear()
+
+    async def _flush(self) -> None:
+        """Let the journal know first: a row that has ended is not looked at again, and must not be open there."""
+        assert self._session.journal is not None  # noqa: S101 - a batch has one
+        await self._session.journal.flush()
+
+    def _count(self, run: _Run, result: RowResult) -> None:
+        self.done.outcomes[result.outcome] += 1
+        if result.outcome is RowOutcome.DONE:
+            self.done.moved += result.amount or 0
+        if isinstance(result.error, AuthenticationError):
+            run.keys_refused = True
+        elif result.outcome.is_final:
+            run.answered = True
+
+    async def _free(self, claim: Claim, rows: list[BatchRow]) -> None:
+        """End the leases of whoever had the chunk before: with the epoch it has lost the right to go on with them."""
+        journal = self._session.journal
+        assert journal is not None  # noqa: S101 - as above
+        operation, msn = claim.operation, claim.merchant_serial_number
+        keys = {row.idempotency_key(operation, msn) for row in rows}
+        orders = {row.order_id for row in rows}
+        # A cancel has a key of the journal's own making.
+        cancels = operation is BatchOperation.CANCEL
+        async for entry in journal.open_entries(merchant_serial_number=msn):
+            intent = entry.intent
+            ours = intent.order_id in orders if cancels else intent.key in keys
+            if ours and intent.operation == operation.value and entry.owner:
+                await journal.release(intent, note=_LEFT, owner=entry.owner)
+
+    def _results(self, run: _Run, rows: list[BatchRow]) -> AsyncGenerator[RowResult, None]:
+        claim, session, concurrency, stop = run.claim, self._session, self._concurrency, run.stop
+        rate = None if claim.rate is None else SharedTurns(self._database, claim.batch, claim.rate, stop=stop)
+        if claim.operation is BatchOperation.CANCEL:
+            return cancel_many(
+                session,
+                rows,
+                should_release_remaining_funds=claim.release_remaining,
+                concurrency=concurrency,
+                rate=rate,
+                stop=stop,
+            )
+        many = capture_many if claim.operation is BatchOperation.CAPTURE else refund_many
+        return many(session, rows, concurrency=concurrency, rate=rate, stop=stop)
+
+    async def _end(self, run: _Run) -> None:
+        """Write the end down; while the database is away, wait for it: the chunk is ours as long as nobody took it."""
+        wait, counts = _rest(run)
+        if isinstance(run.failure, TransportError) and run.keys_refused and not run.answered:
+            self.hopeless = run.failure.message
+        note = "" if run.failure is None else run.failure.message
+        until = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                await self._flush()
+                await self._chunks.finish(run.claim, run.unsaved, note=note, wait=wait, counts=counts)
+            except LostError:
+                raise
+            except JournalError:
+                if time.monotonic() >= until:
+                    raise
+                await asyncio.sleep(_TRY_EVERY)
+            else:
+                return
+
+
+def _rest(run: _Run) -> tuple[float, bool]:
+    """Tell for how many seconds rows that are left should rest, and whether this was one of their tries."""
+    failure = run.failure
+    if isinstance(failure, JournalError) or run.claim.fence.has_barred:
+        # The database was away, or this machine stood still: neither is about the rows.
+        return _AFTER_DATABASE, False
+    if isinstance(failure, TransportError):
+        # Keys that are refused are this worker's trouble, not that of the rows: another worker may have better ones.
+        return _AFTER_OUTAGE, run.answered or not run.keys_refused
+    interrupted = failure is None and run.stop.is_set()
+    return (0.0, False) if interrupted else (_PAUSE, True)

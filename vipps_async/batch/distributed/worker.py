@@ -1,0 +1,151 @@
+"""A process that works on batches: it runs Procrastinate's workers, and runs them anew when the database was away."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+import structlog
+from procrastinate import App, PsycopgConnector
+from procrastinate.exceptions import ConnectorException
+from psycopg import OperationalError
+from psycopg_pool import PoolTimeout
+
+from vipps_async.batch.distributed import sql as statements
+from vipps_async.batch.distributed.fence import BEAT_EVERY
+from vipps_async.batch.distributed.jobs import WATCH_QUEUE, first_queue, queue
+from vipps_async.batch.distributed.tasks import BatchTasks
+from vipps_async.errors import JournalError
+
+__all__ = ["BatchWorker"]
+
+#: Seconds until it tries again when the database is away; and between two looks whether there is anything left to do.
+_AGAIN_IN, _LOOK_EVERY = 1.0, 0.5
+#: Seconds between two looks for jobs, beside the database's own notifications.
+_POLL_EVERY = 1.0
+#: After so many seconds without a sign of life a worker's entry is cleared away: long after its chunks were taken over.
+_FORGOTTEN_AFTER = 30.0
+#: Chunks from the backlog at a time, and those of lost workers that are taken up beside it: with 32 rows each they have
+#: a connection to Vipps for each row.
+_AT_A_TIME, _BESIDE = 1, 2
+#: Connections of Procrastinate's own.
+_MOST_CONNECTIONS = 4
+
+_log = structlog.stdlib.get_logger("vipps_async")
+
+
+class BatchWorker:
+    """Works on the batches of one sales unit until it is told to stop. `run` may be called once."""
+
+    def __init__(self, tasks: BatchTasks) -> None:
+        """Make it ready.
+
+        Args:
+            tasks: what it works with, opened; Procrastinate's tables are in its schema.
+        """
+        self._tasks = tasks
+        self._stop = asyncio.Event()
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether it has been told to stop."""
+        return self._stop.is_set()
+
+    def stop(self) -> None:
+        """Finish the rows that are on their way, give the rest of the chunk back, and end."""
+        self._stop.set()
+        self._tasks.runner.drain()
+
+    def cut(self) -> None:
+        """End at once: what is on its way is open in the journal, and settled by whoever takes the chunk."""
+        self._stop.set()
+        self._tasks.runner.cut()
+
+    async def run(self, *, once: bool = False) -> None:
+        """Work.
+
+        Args:
+            once: ends when no chunk of this sales unit is left, of any batch; those of other workers are waited for.
+        """
+        watch = asyncio.create_task(self._watch(once=once), name="vipps batch: anything left?")
+        try:
+            while not self._stop.is_set():
+                try:
+                    await self._serve()
+                except (ConnectorException, OperationalError, PoolTimeout) as error:
+                    _log.warning("vipps.batch.database_away", reason=type(error).__name__)
+                if not self._stop.is_set():
+                    await self._pause()
+        finally:
+            self._stop.set()
+            watch.cancel()
+            await asyncio.wait({watch})
+
+    async def _serve(self) -> None:
+        """Run Procrastinate until it is to stop, or has lost the database: a new run is a new worker to it.
+
+        Being a new one matters: jobs that were handed to the old one while the line broke are then known to be lost.
+        """
+        async with self._application() as app:
+            msn = self._tasks.session.merchant_serial_number
+            workers = [
+                self._procrastinate(app, [queue(msn)], _AT_A_TIME),
+                self._procrastinate(app, [first_queue(msn)], _BESIDE),
+                # Never behind a chunk, and never behind one that was lost.
+                self._procrastinate(app, [WATCH_QUEUE], 1),
+            ]
+            stop = asyncio.create_task(self._stop.wait())
+            try:
+                await asyncio.wait({*workers, stop}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                # Cancelled, a worker takes no more jobs and waits for those that it has.
+                for task in (*workers, stop):
+                    task.cancel()
+                await asyncio.wait({*workers, stop})
+            for task in workers:
+                if not task.cancelled() and (error := task.exception()) is not None:
+                    raise error
+
+    def _procrastinate(self, app: App, queues: list[str], concurrency: int) -> asyncio.Task[None]:
+        work = app.run_worker_async(
+            queues=queues,
+            name=self._tasks.name,
+            concurrency=concurrency,
+            fetch_job_polling_interval=_POLL_EVERY,
+            install_signal_handlers=False,
+            update_heartbeat_interval=BEAT_EVERY,
+            stalled_worker_timeout=_FORGOTTEN_AFTER,
+            delete_jobs="successful",
+        )
+        return asyncio.create_task(work, name=f"vipps batch: {queues[0]}")
+
+    @contextlib.asynccontextmanager
+    async def _application(self) -> AsyncIterator[App]:
+        database = self._tasks.database
+        connector = PsycopgConnector(
+            conninfo=database.conninfo, min_size=1, max_size=_MOST_CONNECTIONS, timeout=database.timeout
+        )
+        app = App(connector=connector)
+        self._tasks.add_to(app)
+        async with app.open_async():
+            yield app
+
+    async def _pause(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_AGAIN_IN):
+                await self._stop.wait()
+
+    async def _watch(self, *, once: bool) -> None:
+        """Stop when there is nothing left to do, or this worker cannot do it."""
+        session = self._tasks.session
+        values = (session.merchant_serial_number, session.environment.value)
+        while not self._stop.is_set():
+            if self._tasks.runner.hopeless:
+                self.stop()
+            elif once:
+                with contextlib.suppress(JournalError):
+                    ((left,),) = await self._tasks.database.rows(statements.OPEN_CHUNKS, values)
+                    if not left:
+                        self.stop()
+            await asyncio.sleep(_LOOK_EVERY)

@@ -1,0 +1,124 @@
+"""What every `vipps-async batch` command does with a file: reads it whole, says what is wrong, knows the statuses."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import hashlib
+import math
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from vipps_async.batch.many import MOST_AT_ONCE
+from vipps_async.batch.reading import BatchFileError, FileFormat, Layout
+from vipps_async.batch.results import RowOutcome
+from vipps_async.batch.worklist import Totals, Worklist
+
+__all__ = [
+    "ALL_DONE",
+    "INPUT",
+    "INTERRUPTED",
+    "SOME_REFUSED",
+    "SOME_UNKNOWN",
+    "STDIN",
+    "concurrency",
+    "format_of",
+    "kind_of_report",
+    "load_file",
+    "rate",
+    "say_what_is_bad",
+    "status_of_totals",
+]
+
+#: Exit statuses: everything done, some rows not, usage or input, some rows of unknown outcome, ended by Ctrl-C.
+ALL_DONE, SOME_REFUSED, INPUT, SOME_UNKNOWN, INTERRUPTED = 0, 1, 2, 3, 130
+#: Bad rows that are shown on the screen; the report has all of them.
+_MOST_SHOWN = 20
+STDIN = "-"
+
+
+def concurrency(text: str) -> int:
+    """Read how many rows at once."""
+    number = int(text)
+    if not 1 <= number <= MOST_AT_ONCE:
+        raise argparse.ArgumentTypeError(f"{text} is not from 1 to {MOST_AT_ONCE}")
+    return number
+
+
+def rate(text: str) -> float:
+    """Read how many rows a second."""
+    number = float(text)
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is no positive number")
+    return number
+
+
+def format_of(file: str, given: FileFormat | None) -> FileFormat | None:
+    """Tell how a file is written, by its name unless it is said; None: not known."""
+    if given is None and file != STDIN:
+        suffix = Path(file).suffix.lower()
+        return {".csv": FileFormat.CSV, ".jsonl": FileFormat.JSONL, ".ndjson": FileFormat.JSONL}.get(suffix)
+    return given
+
+
+def kind_of_report(path: Path) -> FileFormat:
+    """Tell how a report is to be written, by its name."""
+    return FileFormat.JSONL if path.suffix.lower() in {".jsonl", ".ndjson"} else FileFormat.CSV
+
+
+async def load_file(worklist: Worklist, file: str, layout: Layout) -> None:
+    """Read and check a whole file, or standard input.
+
+    Raises:
+        BatchFileError: it cannot be read as a whole, or changed meanwhile.
+        OSError: it cannot be read from the disk.
+    """
+    cancelled = False
+
+    def load() -> None:
+        with _opened(file) as stream:
+            worklist.load(stream, layout, given_up=lambda: cancelled)
+        # A file that is still being written, or copied here, looks whole at every moment.
+        if file != STDIN and not cancelled and _digest(file) != worklist.digest:
+            raise BatchFileError("the file changed while it was read", advice="wait until it is written, then run")
+
+    try:
+        await asyncio.to_thread(load)
+    except asyncio.CancelledError:
+        cancelled = True
+        raise
+
+
+@contextlib.contextmanager
+def _opened(file: str) -> Iterator[BinaryIO]:
+    if file == STDIN:
+        yield sys.stdin.buffer
+        return
+    with Path(file).open("rb") as stream:
+        yield stream
+
+
+def _digest(path: str) -> str:
+    with Path(path).open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def say_what_is_bad(worklist: Worklist, totals: Totals, *, reported: bool) -> None:
+    """Show the first rows that are invalid, and how many there are; `reported`: whether a report has them all."""
+    for line, order_id, flaw in worklist.bad_rows(_MOST_SHOWN):
+        print(f"line {line}: {order_id + ': ' if order_id else ''}{flaw}", file=sys.stderr)
+    if totals.bad > _MOST_SHOWN:
+        more = f"... and {totals.bad - _MOST_SHOWN:,} more"
+        print(f"{more}; --report lists them all." if not reported else more, file=sys.stderr)
+    print(f"{totals.bad:,} of {totals.rows:,} rows are invalid.", file=sys.stderr)
+
+
+def status_of_totals(totals: Totals) -> int:
+    """Tell the exit status of a batch."""
+    if totals.outcomes.get(RowOutcome.UNKNOWN):
+        return SOME_UNKNOWN
+    done = totals.outcomes.get(RowOutcome.DONE, 0) + totals.outcomes.get(RowOutcome.DONE_BEFORE, 0)
+    return ALL_DONE if done == totals.rows else SOME_REFUSED

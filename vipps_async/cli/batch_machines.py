@@ -1,0 +1,298 @@
+"""`vipps-async batch submit`, `work`, `status` and `report`: one batch on many machines."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import orjson
+
+from vipps_async.batch.amounts import Unit
+from vipps_async.batch.job import check_same_file
+from vipps_async.batch.many import DEFAULT_CONCURRENCY
+from vipps_async.batch.reading import FileFormat, Layout
+from vipps_async.batch.rows import BatchOperation
+from vipps_async.batch.worklist import Totals, Worklist
+from vipps_async.cli.batch_file import (
+    ALL_DONE,
+    INPUT,
+    INTERRUPTED,
+    SOME_REFUSED,
+    concurrency,
+    format_of,
+    load_file,
+    rate,
+    say_what_is_bad,
+)
+from vipps_async.cli.batch_overview import opened_database, show_report, show_status
+from vipps_async.errors import ConfigurationError, VippsError
+from vipps_async.session import VippsSession
+
+if TYPE_CHECKING:
+    from vipps_async.batch.distributed.work import WorkDone
+
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse has no public name for it
+
+__all__ = ["add_actions"]
+
+#: Where the database is, if the command line does not say so: there a password would stand in every list of processes.
+_DSN_VARIABLE = "VIPPS_BATCH_DSN"
+#: Seconds between two lines of a worker.
+_LINE_EVERY = 5.0
+
+_STATUSES = (
+    "Exit status 0: all done; 1: some refused or not done; 3: some of unknown outcome; 4: it has not ended yet; "
+    "2: usage or input."
+)
+
+
+def add_actions(actions: Commands) -> None:
+    """Add what a batch on many machines needs to `vipps-async batch`."""
+    _add_submit(actions)
+    work = _add(actions, "work", _work, "work on the batches of a database, beside any number of other workers")
+    work.description = (
+        "Takes chunks of the batches of the sales unit of the VIPPS_ variables until it is stopped. Ctrl-C or SIGTERM "
+        "lets it finish what is on its way and give the rest back. Exit status 0: it came to its end; 130: stopped; "
+        "1: it cannot work, such as with keys that are not accepted; 2: usage or input."
+    )
+    work.add_argument(
+        "--concurrency", type=concurrency, default=DEFAULT_CONCURRENCY, metavar="N", help="most at once (%(default)s)"
+    )
+    work.add_argument("--once", action="store_true", help="end when nothing of any batch is left")
+    status = _add(actions, "status", show_status, "show how far a batch has come")
+    status.description = f"Shows how far a batch has come. {_STATUSES}"
+    status.add_argument("batch", type=int, metavar="ID", help="what `batch submit` printed")
+    status.add_argument("--watch", action="store_true", help="until it has ended")
+    status.add_argument("--json", action="store_true", help="as one JSON object, and no progress")
+    report = _add(actions, "report", show_report, "write what became of each row of a batch")
+    report.description = f"Writes a line for each row of a batch, as it is now. {_STATUSES}"
+    report.add_argument("batch", type=int, metavar="ID", help="what `batch submit` printed")
+    report.add_argument("--report", type=Path, metavar="PATH", help="where to, .csv or .jsonl (standard output)")
+
+
+def _add_submit(actions: Commands) -> None:
+    parser = _add(actions, "submit", _submit, "put a file where workers on many machines take it up")
+    parser.description = (
+        "Checks a whole file, puts it into a PostgreSQL database in one transaction, and prints the batch's number. A "
+        "file that is there already is found, not put there twice; rows of it that ended without an outcome are tried "
+        "again. Exit status 0: it is there; 2: usage or input, and nothing was submitted."
+    )
+    parser.add_argument("file", metavar="FILE", help="the file, or - for standard input")
+    parser.add_argument(
+        "--operation",
+        type=BatchOperation,
+        default=BatchOperation.CAPTURE,
+        metavar="capture|refund|cancel",
+        help="what is done with each row (capture)",
+    )
+    parser.add_argument("--format", type=FileFormat, metavar="csv|jsonl", help="how it is written (found out)")
+    parser.add_argument(
+        "--unit", type=Unit, default=Unit.ORE, metavar="ore|nok", help="what amounts are counted in (ore)"
+    )
+    parser.add_argument("--transaction-text", metavar="TEXT", help="for all rows of a file without such a column")
+    parser.add_argument("--skip-invalid", action="store_true", help="go on without rows that are invalid")
+    parser.add_argument("--rate", type=rate, metavar="N", help="most rows a second, over all workers")
+    parser.add_argument("--chunk-size", type=_positive, metavar="N", help="rows of a chunk, about (by the file's size)")
+    parser.add_argument("--another", action="store_true", help="make another batch although this file is one already")
+    parser.add_argument(
+        "--even-if-changed",
+        action="store_true",
+        help="go on although the journal shows that the file was another one before",
+    )
+    parser.add_argument(
+        "--release-remaining", action="store_true", help="cancel: also release the rest of partly captured payments"
+    )
+    parser.add_argument("--json", action="store_true", help="as one JSON object")
+
+
+def _add(
+    actions: Commands, name: str, run: Callable[[argparse.Namespace], Awaitable[int]], text: str
+) -> argparse.ArgumentParser:
+    parser = actions.add_parser(name, help=text)
+    parser.add_argument(
+        "--dsn",
+        default=os.environ.get(_DSN_VARIABLE),
+        help=f"the PostgreSQL database (or {_DSN_VARIABLE}); leave its password to PGPASSWORD or ~/.pgpass",
+    )
+    parser.add_argument("--schema", default="vipps_async", help="its schema (%(default)s)")
+
+    async def guarded(options: argparse.Namespace) -> int:
+        if not options.dsn:
+            parser.error(f"which database? give --dsn, or set {_DSN_VARIABLE}")
+        try:
+            _check_extra(name)
+            return await run(options)
+        except (VippsError, OSError) as error:
+            print(f"vipps-async: {error}", file=sys.stderr)
+            return INPUT
+
+    parser.set_defaults(run=guarded, refuse_usage=parser.error)
+    return parser
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is no positive number")
+    return number
+
+
+def _check_extra(name: str) -> None:
+    try:
+        import procrastinate  # noqa: F401, PLC0415 - an extra
+        import psycopg_pool  # noqa: F401, PLC0415 - as above
+    except ImportError as error:
+        raise ConfigurationError(
+            f"`batch {name}` needs Procrastinate and psycopg ({error})",
+            advice="pip install 'vipps-async[distributed]'",
+        ) from error
+    # What they have to say of a database that is away is said in our own words.
+    for theirs in ("procrastinate", "psycopg"):
+        logging.getLogger(theirs).addHandler(logging.NullHandler())
+
+
+# --- submit ----------------------------------------------------------------------------------------------------------
+
+
+async def _submit(options: argparse.Namespace) -> int:
+    operation = options.operation
+    if operation is not BatchOperation.CANCEL and options.release_remaining:
+        options.refuse_usage("--release-remaining belongs to a cancel")
+    layout = Layout(
+        operation=operation,
+        format=format_of(options.file, options.format),
+        unit=options.unit,
+        transaction_text=options.transaction_text,
+    )
+    with Worklist() as worklist:
+        await load_file(worklist, options.file, layout)
+        totals = await asyncio.to_thread(worklist.totals)
+        if totals.bad:
+            say_what_is_bad(worklist, totals, reported=True)
+            if not options.skip_invalid:
+                text = "Nothing was submitted. Correct the file, or go on without these rows: --skip-invalid"
+                print(text, file=sys.stderr)
+                return INPUT
+        return await _put(options, worklist, layout, totals)
+
+
+async def _put(options: argparse.Namespace, worklist: Worklist, layout: Layout, totals: Totals) -> int:
+    from vipps_async.batch.distributed.submit import Submission, submit  # noqa: PLC0415 - needs the extra
+    from vipps_async.journals.postgres import PostgresJournal  # noqa: PLC0415 - as above
+
+    # For its sales unit only: nothing is sent.
+    session = VippsSession.from_env()
+    async with opened_database(options) as database:
+        if not options.even_if_changed:
+            journal = PostgresJournal(options.dsn, schema=options.schema)
+            await journal.open()
+            try:
+                await check_same_file(journal, worklist, session, layout.operation)
+            finally:
+                await journal.aclose()
+        found = await submit(
+            database,
+            worklist,
+            Submission(
+                layout=layout,
+                merchant_serial_number=session.merchant_serial_number,
+                environment=session.environment,
+                rate=options.rate,
+                release_remaining=options.release_remaining,
+                another=options.another,
+                chunk_size=options.chunk_size,
+            ),
+        )
+    if options.json:
+        facts = {"batch": found.batch, "new": found.is_new, "chunks": found.chunks}
+        print(orjson.dumps(facts | {"rows": totals.rows, "invalid": totals.bad}).decode())
+        return ALL_DONE
+    if found.is_new:
+        text = f"Batch {found.batch}: {totals.rows - totals.bad:,} rows in {found.chunks:,} chunks, to be "
+        text += f"{layout.operation.done} for sales unit {session.merchant_serial_number} in the "
+        text += f"{session.environment.value} environment by `vipps-async batch work`."
+    else:
+        text = f"This file is batch {found.batch} already; nothing was added."
+        if found.chunks:
+            text += f" {found.chunks:,} chunks of it that ended with rows without an outcome are tried again."
+    print(text, file=sys.stderr)
+    print(found.batch)
+    return ALL_DONE
+
+
+# --- work ------------------------------------------------------------------------------------------------------------
+
+
+async def _work(options: argparse.Namespace) -> int:
+    from vipps_async.batch.distributed.tasks import BatchTasks  # noqa: PLC0415 - needs the extra
+    from vipps_async.batch.distributed.worker import BatchWorker  # noqa: PLC0415 - as above
+
+    found = BatchTasks(options.dsn, schema=options.schema, own_jobs=True, concurrency=options.concurrency)
+    async with found:
+        worker, session, done = BatchWorker(found), found.session, found.runner.done
+        print(
+            f"Worker {found.name}, for sales unit {session.merchant_serial_number} in the "
+            f"{session.environment.value} environment.",
+            file=sys.stderr,
+        )
+        ticker = asyncio.create_task(_tell(done), name="vipps batch: lines")
+        try:
+            with _signals(worker.stop, worker.cut) as stopped:
+                await worker.run(once=options.once)
+        finally:
+            ticker.cancel()
+            await asyncio.wait({ticker})
+    print(_line(done), file=sys.stderr)
+    if found.runner.hopeless:
+        print(f"vipps-async: {found.runner.hopeless}", file=sys.stderr)
+        return SOME_REFUSED
+    if stopped:
+        print("Stopped. What is left goes to other workers, or to this one: `vipps-async batch work`.", file=sys.stderr)
+        return INTERRUPTED
+    return ALL_DONE
+
+
+async def _tell(done: WorkDone) -> None:
+    before = ""
+    while True:
+        await asyncio.sleep(_LINE_EVERY)
+        if (line := _line(done)) != before:
+            before = line
+            print(line, file=sys.stderr)
+
+
+def _line(done: WorkDone) -> str:
+    parts = [f"{done.chunks:,} chunks"]
+    parts += [f"{outcome.value} {count:,}" for outcome, count in done.outcomes.items() if count]
+    return ", ".join(parts)
+
+
+@contextlib.contextmanager
+def _signals(stop: Callable[[], None], cut: Callable[[], None]) -> Iterator[list[int]]:
+    """End in good order at the first Ctrl-C, and at once at the second one; gives the signals that came."""
+    loop = asyncio.get_running_loop()
+    came: list[int] = []
+
+    def end(number: int) -> None:
+        came.append(number)
+        if len(came) > 1:
+            cut()
+            return
+        stop()
+        print("\nFinishing what is on its way; Ctrl-C once more ends it at once.", file=sys.stderr)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, end, number)
+    try:
+        yield came
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)

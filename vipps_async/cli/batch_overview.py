@@ -1,0 +1,145 @@
+"""`vipps-async batch status` and `report`: what became of a batch on many machines."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import orjson
+
+from vipps_async.batch.job import Progress
+from vipps_async.batch.reading import BatchFileError, FileFormat
+from vipps_async.batch.report import write_report
+from vipps_async.batch.results import RowOutcome
+from vipps_async.cli.batch_display import progress_line, shown, summary, summary_json
+from vipps_async.cli.batch_file import kind_of_report, status_of_totals
+from vipps_async.errors import JournalError
+
+if TYPE_CHECKING:
+    from vipps_async.batch.distributed.database import BatchDatabase
+    from vipps_async.batch.distributed.overview import BatchStatus
+
+__all__ = ["opened_database", "show_report", "show_status"]
+
+#: The exit status while a batch goes on.
+_NOT_ENDED = 4
+#: Seconds between two looks at a batch, and how many of them may fail in a row.
+_WATCH_EVERY, _FAILURES = 2.0, 15
+
+
+@contextlib.asynccontextmanager
+async def opened_database(options: argparse.Namespace) -> AsyncIterator[BatchDatabase]:
+    """Open the database that the command line names."""
+    from vipps_async.batch.distributed.database import BatchDatabase  # noqa: PLC0415 - needs the extra
+
+    database = BatchDatabase(options.dsn, schema=options.schema)
+    await database.open()
+    try:
+        yield database
+    finally:
+        await database.aclose()
+
+
+async def show_status(options: argparse.Namespace) -> int:
+    """Show how far a batch has come, once or until it has ended; returns the exit status."""
+    from vipps_async.batch.distributed.overview import status_of  # noqa: PLC0415 - needs the extra
+
+    async with opened_database(options) as database:
+        status = await status_of(database, options.batch)
+        progress = Progress(rows=status.totals.rows - status.totals.bad)
+        _fill(progress, status)
+        progress.began_with = progress.ended
+        if options.watch and not status.is_ended:
+            async with shown(progress, status.operation, quiet=options.json, preview=False):
+                failures = 0
+                while not status.is_ended:
+                    await asyncio.sleep(_WATCH_EVERY)
+                    try:
+                        status = await status_of(database, options.batch)
+                    except JournalError:
+                        failures += 1
+                        if failures == _FAILURES:
+                            raise
+                        continue
+                    failures = 0
+                    _fill(progress, status)
+    if options.json:
+        print(orjson.dumps(_facts(status)).decode())
+    else:
+        print(_text(status, progress))
+    return status_of_totals(status.totals) if status.is_ended else _NOT_ENDED
+
+
+def _fill(progress: Progress, status: BatchStatus) -> None:
+    totals = status.totals
+    progress.outcomes = Counter({out: n for out, n in totals.outcomes.items() if out is not RowOutcome.NOT_BEGUN})
+    progress.moved = totals.moved.get(RowOutcome.DONE, 0)
+    progress.refusals = Counter(totals.refusals)
+
+
+def _facts(status: BatchStatus) -> dict[str, object]:
+    return {
+        "batch": status.batch,
+        "ended": status.is_ended,
+        **summary_json(status.totals, status.operation),
+        "chunks": {"waiting": status.waiting, "running": status.running, "ended": status.ended},
+        "workers": status.workers,
+        "merchant_serial_number": status.merchant_serial_number,
+        "environment": status.environment,
+        "rate": status.rate,
+        "submitted_at": status.submitted_at,
+        "digest": status.digest,
+        "note": status.note or None,
+    }
+
+
+def _text(status: BatchStatus, progress: Progress) -> str:
+    lines = []
+    if status.is_ended:
+        lines.append(summary(status.totals, status.operation, preview=False))
+        if not all(outcome.is_final for outcome in status.totals.outcomes):
+            lines.append("To try the rest again, submit the same file again: what is done is not done twice.")
+    else:
+        lines.append(progress_line(progress, status.operation, preview=False))
+        chunks = f"{status.ended:,} chunks have ended, {status.running:,} are in work, {status.waiting:,} wait"
+        lines.append(f"{chunks}; {status.workers:,} workers.")
+    if status.note:
+        lines.append(f"Last trouble: {status.note}")
+    return "\n".join(lines)
+
+
+async def show_report(options: argparse.Namespace) -> int:
+    """Write what became of each row; returns the exit status."""
+    from vipps_async.batch.distributed.overview import report_of, status_of  # noqa: PLC0415 - needs the extra
+
+    path: Path | None = options.report
+    if path is not None and not path.parent.is_dir():
+        raise BatchFileError(f"there is no directory {path.parent} for the report")
+    async with opened_database(options) as database:
+        status = await status_of(database, options.batch)
+
+        def write(to: Path, kind: FileFormat) -> None:
+            write_report(to, report_of(database, options.batch), status.operation, kind)
+
+        if path is not None:
+            await asyncio.to_thread(write, path, kind_of_report(path))
+        else:
+            await asyncio.to_thread(_print_report, write)
+    return status_of_totals(status.totals) if status.is_ended else _NOT_ENDED
+
+
+def _print_report(write: Callable[[Path, FileFormat], None]) -> None:
+    # Whole or not at all, on standard output too.
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "report.csv"
+        write(path, FileFormat.CSV)
+        with path.open(encoding="utf-8", newline="") as stream:
+            for line in stream:
+                sys.stdout.write(line)
