@@ -18,7 +18,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from vipps_async.time_limits import TimeLimit, TimeLimits
-from vipps_async.transports.aiohttp_answer import read_answer
+from vipps_async.transports.aiohttp_answer import Answer, read_answer
 from vipps_async.transports.aiohttp_failures import FAILURES, Circumstances, NotResent, translated
 from vipps_async.transports.aiohttp_location import Location
 from vipps_async.transports.early_answer import AnsweredTooEarly
@@ -57,7 +57,7 @@ async def exchange(
             answer = await session.request(
                 request.method, location.url, data=letter, allow_redirects=False, timeout=_NO_TIMERS, ssl=verify
             )
-            return await read_answer(answer, connection=letter.connection, progress=letter.progress)
+            return await read_answer(cast("Answer", answer), connection=letter.connection, progress=letter.progress)
     except FAILURES as error:
         cause = error.error if isinstance(error, NotResent) else letter.timed_out() or error
         at = Circumstances(
