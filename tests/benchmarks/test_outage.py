@@ -155,7 +155,7 @@ def test_what_is_written_can_be_read(shipped: Result) -> None:
     assert read_results(results_csv(results)) == results
 
 
-@pytest.mark.heavy
+@pytest.mark.long
 def test_the_committed_course_is_what_the_code_gives() -> None:
     """The long outage of the documentation, once more: the shipped client's rows and results are those committed."""
     result = simulate(FULL, CLIENT["vipps_async"])

@@ -25,7 +25,9 @@ SetAttribute = Callable[[Any, str, Any], None]
 def _new_key_for_each_attempt(set_attribute: SetAttribute) -> None:
     attempt = Pipeline._attempt
 
-    async def broken(self: Pipeline, call: Any, body: Any, must_end: float, *, number: int) -> Any:
+    async def broken(
+        self: Pipeline, call: Any, body: Any, must_end: float, *, number: int, is_heard: bool = True
+    ) -> Any:
         if number > 1 and call.operation.repeat is Repeat.KEYED:
             call = evolve(call, idempotency_key=new_idempotency_key())
         return await attempt(self, call, body, must_end, number=number)

@@ -6,7 +6,7 @@ import functools
 import math
 from datetime import datetime, timedelta
 
-from attrs import frozen
+from attrs import define
 
 from vipps_async.errors import InvalidInputError, JournalError
 from vipps_async.journals.protocol import Entry, Intent, Outcome, Settlement, Standing, is_storable
@@ -37,7 +37,10 @@ _LONGEST_NOTE = 1000
 _LONGEST_LEASE = 10 * 365 * 86_400
 
 
-@frozen
+# Nobody changes these. They are not frozen, as that makes them twice as dear, and each call has two.
+
+
+@define
 class Begin:
     """Take an entry in hand, creating or reopening it if need be."""
 
@@ -46,7 +49,7 @@ class Begin:
     lease: timedelta
 
 
-@frozen
+@define
 class Claim:
     """Take an open entry in hand."""
 
@@ -55,7 +58,7 @@ class Claim:
     lease: timedelta
 
 
-@frozen
+@define
 class Settle:
     """Note an outcome."""
 
@@ -64,7 +67,7 @@ class Settle:
     owner: str | None
 
 
-@frozen
+@define
 class Release:
     """Leave an entry open and end its lease."""
 
