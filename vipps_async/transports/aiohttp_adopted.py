@@ -19,7 +19,7 @@ from vipps_async.transports.aiohttp_answer import BOUNDS, read_answer
 from vipps_async.transports.aiohttp_failures import FAILURES, AnsweredTooEarly, Circumstances, NotResent, translated
 from vipps_async.transports.aiohttp_location import Location
 from vipps_async.transports.protocol import Request, Response
-from vipps_async.transports.written_head import WITHOUT_LENGTH, refuse_framing
+from vipps_async.transports.written_head import WITHOUT_LENGTH, refuse_unsendable
 
 __all__ = ["AUTO_HEADERS", "LeanRequest", "WitnessedBody", "exchange"]
 
@@ -54,7 +54,7 @@ async def exchange(
         vipps_async.errors.TransportError: as `Transport.send` says.
         vipps_async.errors.InvalidInputError: the request cannot be written.
     """
-    refuse_framing(request)
+    refuse_unsendable(request)
     body = WitnessedBody(request, replace_headers=not is_own)
     answer: aiohttp.ClientResponse | None = None
     try:
