@@ -1,5 +1,7 @@
 """Limits of waits: what `asyncio.timeout` does, over one timer."""
 
+# ruff: noqa: PT012 - what is limited is a block
+
 from __future__ import annotations
 
 import asyncio

@@ -38,7 +38,12 @@ def test_a_server_is_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """The second URL of a server is taken apart without looking at the server again."""
     looked_at: list[str] = []
     real = aiohttp_location._checked
-    monkeypatch.setattr(aiohttp_location, "_checked", lambda text: looked_at.append(text) or real(text))
+
+    def checked(text: str) -> URL:
+        looked_at.append(text)
+        return real(text)
+
+    monkeypatch.setattr(aiohttp_location, "_checked", checked)
     locations = Locations()
     for path in ("/a", "/b%2Fc", "/", "/a//b/../c"):
         location = locations.of(f"https://h:8{path}")
@@ -140,14 +145,25 @@ def test_what_is_not_percent_encoded_is_refused(text: str, *, known: bool) -> No
     assert caught.value.value is None
 
 
-parts = st.sampled_from(
-    ["http", "https", "HTTP", "ftp", ":", "://", "/", "//", "?", "#", "@", "h", "H", "h2", "[::1]", "%", "%2F", "%zz"]
-    + ["user", ":8", ":80", ":443", ":99999", ":x", "a", "b", "..", ".", "=", "&", " ", "\\", "\n", "æ", ";", "[", "]"]
+parts = st.one_of(
+    st.sampled_from(["http", "https", "HTTP", "ftp", ":", "://", "/", "//", "?", "#", "@", "user"]),
+    st.sampled_from(["h", "H", "h2", "[::1]", "[", "]", ":8", ":80", ":443", ":99999", ":x"]),
+    st.sampled_from(["%", "%2F", "%zz", "a", "b", "..", ".", "=", "&", ";", "\\", "æ", " ", "\n", "\t"]),
 )
 made_up = st.builds(
     lambda server, rest: server + "".join(rest),
     st.sampled_from(
-        ["http://h", "http://h/", "https://h/a", "http://h2:80/", "http://h?", "http://h#", "http://u:p@h/", "http://", ""]
+        [
+            "http://h",
+            "http://h/",
+            "https://h/a",
+            "http://h2:80/",
+            "http://h?",
+            "http://h#",
+            "http://u:p@h/",
+            "http://",
+            "",
+        ]
     ),
     st.lists(parts, max_size=6),
 )

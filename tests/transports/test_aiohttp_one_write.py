@@ -83,7 +83,11 @@ def _play(stage: Stage, timeouts: Timeouts = TIMEOUTS) -> tuple[Response | Trans
 
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n"
-NO_CONNECTION, SILENT, NOT_WHOLE = "no connection to h:80 within", "h:80 was silent for", "no whole answer of h:80 within"
+NO_CONNECTION, SILENT, NOT_WHOLE = (
+    "no connection to h:80 within",
+    "h:80 was silent for",
+    "no whole answer of h:80 within",
+)
 
 
 @pytest.mark.parametrize(
