@@ -539,6 +539,8 @@ def _verdict(by: Any, value: object, cls: type[Any]) -> object:
     | st.dictionaries(names, nearly_models, max_size=8).map(lambda rest: {**rest, "whole": 1, "needed": 1}),
     st.sampled_from([CaptureResult, RefundResult, PaymentDetails, UserInfo, ShippingDetails, Sample, Shelf, Part]),
 )
+@example({"zipCode": "1"}, Part)
+@example({"whole": 1, "parts": [{"zipCode": "1"}, {"zipCode": None}]}, Sample)
 def test_both_converters_give_the_same_verdict(value: object, cls: type[Any]) -> None:
     """Any JSON is read by the quick converter if and only if it is by the explaining one, and as the same."""
     value = orjson.loads(orjson.dumps(value))

@@ -58,6 +58,8 @@ def test_a_server_is_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
         ("http://h", "h", "/"),
         ("http://h/p?q=/%20&r=?#f/g", "h", "/p?q=/%20&r=?"),
         ("http://h/p#f?q", "h", "/p"),
+        ("http://h/p#f", "h", "/p"),
+        ("http://h/#", "h", "/"),
         ("http://h/?", "h", "/"),
         ("http://h?q/r", "h", "/?q/r"),
         ("http://h#f/g", "h", "/"),
@@ -174,6 +176,7 @@ made_up = st.builds(
 @example(["http://h", "http://h2"])
 @example(["http://h?a/b", "http://h?a/c"])
 @example(["http://h/a?", "http://h/a?"])
+@example(["http://h/a#", "http://h/a#f"])
 def test_it_says_what_yarl_says(texts: list[str]) -> None:
     """Whatever came before: any URL is taken apart as yarl does it afresh, or is refused."""
     locations = Locations()

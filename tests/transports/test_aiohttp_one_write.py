@@ -22,7 +22,7 @@ from vipps_async.errors import OutcomeUnknown, RequestNotSent, TransportError
 from vipps_async.time_limits import TimeLimits
 from vipps_async.transports import AiohttpTransport, Request, Response
 from vipps_async.transports.aiohttp_location import Locations
-from vipps_async.transports.aiohttp_one_write import OneWriteRequest, exchange
+from vipps_async.transports.aiohttp_one_write import Letter, OneWriteRequest, exchange
 
 MakeTransport = Callable[..., AiohttpTransport]
 
@@ -141,6 +141,30 @@ def test_what_comes_in_time_is_read(interim: tuple[tuple[float, bytes], ...]) ->
     assert isinstance(found, Response)
     assert (found.status, found.body) == (200, b"123456789")
     assert moment == 4.5 + sum(seconds for seconds, _ in interim) + 15
+
+
+class Dawdling(Stage):
+    """A session that does not hear that it was given up, and goes on."""
+
+    letter: Letter | None = None
+
+    async def request(self, method: str, url: URL, *, data: object, ssl: object, **_: object) -> aiohttp.ClientResponse:
+        """Keep the letter, and fail."""
+        assert isinstance(data, Letter)
+        self.letter = data
+        raise aiohttp.ClientConnectionError
+
+
+def test_what_was_given_up_is_not_sent_later() -> None:
+    """When a request has failed its letter is closed: whoever still holds it cannot send it behind the verdict."""
+    session = Dawdling(0)
+    found, _ = _play(session)
+    assert type(found) is RequestNotSent
+    assert session.letter is not None
+    assert session.letter.over
+    with pytest.raises(aiohttp.ClientConnectionError):
+        session.letter.post(Mock(spec=ResponseHandler))
+    assert not session.letter.sent
 
 
 # --- over real sockets ---------------------------------------------------------------------------------------------

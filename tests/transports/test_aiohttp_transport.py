@@ -177,6 +177,7 @@ async def test_the_answer_comes_whole(own_session: MakeTransport) -> None:
         response = await own_session().send(_post(server.url))
     assert response.status == 402
     assert dict(response.headers) == {"x-a": "2", "x-b": "\xe6", "content-length": "4"}
+    assert len(response.headers) == 3
     assert response.body == b"\x00\xff{}"
 
 

@@ -207,11 +207,8 @@ class _OneWriteAnswer:
         content.on_eof(self._ended)
 
     def _ended(self) -> None:
-        connection = self.connection
-        # A connection that has left HTTP does not go back into the pool.
-        if self.closed or (connection is not None and connection.protocol is not None and connection.protocol.upgraded):
-            return
         self.closed = True
+        connection = self.connection
         if connection is not None:
             self.connection = None
             wire = connection.transport
