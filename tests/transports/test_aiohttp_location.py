@@ -20,7 +20,7 @@ def fresh(text: str) -> Location | None:
         url = URL(text, encoded=True)
         if url.scheme not in {"http", "https"} or not url.raw_host or url.port is None:
             return None
-    except ValueError:
+    except (ValueError, IndexError):
         return None
     return Location(url=url, host=url.host_port_subcomponent or "", target=url.raw_path_qs)
 
@@ -177,6 +177,7 @@ made_up = st.builds(
 @example(["http://h?a/b", "http://h?a/c"])
 @example(["http://h/a?", "http://h/a?"])
 @example(["http://h/a#", "http://h/a#f"])
+@example(["http://[]@", "http://[]@/p"])
 def test_it_says_what_yarl_says(texts: list[str]) -> None:
     """Whatever came before: any URL is taken apart as yarl does it afresh, or is refused."""
     locations = Locations()

@@ -116,7 +116,9 @@ async def test_no_more_connections_than_the_limit(own_session: MakeTransport) ->
     assert len(server.connections) <= 2
 
 
-@pytest.mark.parametrize("url", ["/relative", "ftp://host/x", "http://", "http://[::1/x", "http://host:99999/x", ""])
+@pytest.mark.parametrize(
+    "url", ["/relative", "ftp://host/x", "http://", "http://[::1/x", "http://host:99999/x", "http://[]@/x", ""]
+)
 async def test_a_url_that_cannot_be_used_is_refused_before_any_io(own_session: MakeTransport, url: str) -> None:
     """A URL that is no absolute http or https URL is an error of the caller's, and is not quoted."""
     with pytest.raises(InvalidInputError, match="absolute http or https URL") as caught:

@@ -61,7 +61,8 @@ def _checked(text: str) -> URL:
     try:
         url = URL(text, encoded=True)
         usable = url.scheme in {"http", "https"} and bool(url.raw_host) and url.port is not None
-    except ValueError as error:
+    # yarl up to 1.25 looks for a host behind brackets that stand in a name ("http://[]@") and finds no letter there.
+    except (ValueError, IndexError) as error:
         raise InvalidInputError("url", rule, secret=True) from error
     if not usable:
         raise InvalidInputError("url", rule, secret=True)  # its path may name a person
