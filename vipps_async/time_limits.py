@@ -96,7 +96,7 @@ class _Watch:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
         self._kept: set[TimeLimit] = set()
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
         #: When the timer fires, in the loop's seconds.
         self._fires = math.inf
 
@@ -114,7 +114,12 @@ class _Watch:
     def _set_timer(self, moment: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer, self._fires = self.loop.call_at(moment, self._fire), moment
+        if moment <= self.loop.time():
+            # Before whatever becomes ready from now on: a timer would come behind it.
+            self._timer = self.loop.call_soon(self._fire)
+        else:
+            self._timer = self.loop.call_at(moment, self._fire)
+        self._fires = moment
 
     def _fire(self) -> None:
         self._timer, self._fires = None, math.inf

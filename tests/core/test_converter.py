@@ -6,7 +6,7 @@ import copy
 import pickle
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
-from typing import Any
+from typing import Any, Optional
 
 import orjson
 import pytest
@@ -14,6 +14,7 @@ from attrs import field, frozen
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from vipps_async.core import converter
 from vipps_async.core.converter import NOT_IN_JSON, YES_NO, UnreadableAnswer, decode, encode, json_name
 from vipps_async.core.open_enum import OpenEnum
 from vipps_async.core.operation import NoContent
@@ -406,3 +407,203 @@ def test_any_bytes_are_read_or_refused(body: bytes) -> None:
         assert isinstance(decode(body, UserInfo), UserInfo)
     except UnreadableAnswer as error:
         assert error.reason  # noqa: PT017 - both ends are fine
+
+
+# --- two converters, one verdict -----------------------------------------------------------------------------------
+
+
+@frozen(kw_only=True)
+class Shelf:
+    """A model with optional fields of every kind, and in every spelling."""
+
+    whole: int | None = None
+    old_style: Optional[int] = None  # noqa: UP045 - what the test is about
+    words: tuple[str, ...] | None = None
+    gaps: tuple[int | None, ...] = ()
+    colour: Colour | None = None
+    part: Part | None = None
+    parts: tuple[Part | None, ...] | None = None
+    is_default: bool | None = field(default=None, metadata=YES_NO)
+    needed: int | None
+
+
+def test_optional_fields() -> None:
+    """An optional field is read as what it is when it is there, and as None when it is null."""
+    shelf = {
+        "whole": "5",
+        "oldStyle": 6.0,
+        "words": ["a", 1],
+        "gaps": [1, None, "2"],
+        "colour": "Red",
+        "part": {"zipCode": 154},
+        "parts": [None, {"postCode": "1"}],
+        "isDefault": "Y",
+        "needed": 1,
+    }
+    assert decode(orjson.dumps(shelf), Shelf) == Shelf(
+        whole=5,
+        old_style=6,
+        words=("a", "1"),
+        gaps=(1, None, 2),
+        colour=Colour.DARK,
+        part=Part(post_code="154"),
+        parts=(None, Part(post_code="1")),
+        is_default=True,
+        needed=1,
+    )
+    assert decode(b'{"needed":1,"whole":null,"part":null,"words":null,"isDefault":null}', Shelf) == Shelf(needed=1)
+
+
+@pytest.mark.parametrize(
+    ("shelf", "reason"),
+    [
+        ({}, "needed is missing"),
+        ({"needed": None}, "needed is missing"),
+        ({"needed": "x"}, "needed is not a whole number"),
+        ({"needed": 1, "oldStyle": []}, "oldStyle is not a whole number"),
+        ({"needed": 1, "gaps": [1, None, "x"]}, "gaps[2] is not a whole number"),
+        ({"needed": 1, "words": "ab"}, "words is not a list"),
+        ({"needed": 1, "part": []}, "part is not an object"),
+        ({"needed": 1, "parts": [None, {}]}, "parts[1].postCode is missing"),
+        ({"needed": 1, "isDefault": "maybe"}, "isDefault is not true or false"),
+    ],
+)
+def test_optional_fields_that_do_not_fit(shelf: dict[str, object], reason: str) -> None:
+    """Optional does not mean that anything goes; the reason says where and why."""
+    assert refusal(shelf, Shelf) == reason
+
+
+def test_an_alias_does_not_change_what_was_read() -> None:
+    """The name that is written wins over its aliases, and a null gives way to an alias."""
+    assert decode(b'{"postCode":null,"zipCode":"1"}', Part) == Part(post_code="1")
+    assert decode(b'{"postCode":"2","zipCode":null}', Part) == Part(post_code="2")
+    assert refusal({"postCode": None, "zipCode": None}, Part) == "postCode is missing"
+
+
+class _Asked:
+    """A converter that notes how often it is asked."""
+
+    def __init__(self, real: Any) -> None:
+        self.real, self.times = real, 0
+
+    def structure(self, value: object, cls: type[Any]) -> Any:
+        """Read."""
+        self.times += 1
+        return self.real.structure(value, cls)
+
+
+def test_only_a_failure_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What can be read is read once; only what cannot is read again to say why."""
+    asked = _Asked(converter._explainer)
+    monkeypatch.setattr(converter, "_explainer", asked)
+    read(part={"zipCode": "1"}, parts=[{"postCode": "1"}], timeStamp="2018-12-12T11:18:38Z")
+    assert asked.times == 0
+    assert refusal({"whole": 1, "parts": [{}]}) == "parts[0].postCode is missing"
+    assert asked.times == 1
+    refusal(b"no json")
+    assert asked.times == 1, "there is nothing to explain"
+
+
+names = st.sampled_from(
+    [
+        name
+        for each in ("whole", "some_text", "flag", "price", "time_stamp", "colour", "part", "parts", "words", "gaps")
+        for name in (each, "".join(part.title() if at else part for at, part in enumerate(each.split("_"))))
+    ]
+    + ["isDefault", "oldStyle", "needed", "postCode", "zipCode", "line1", "local"]
+)
+nearly_right = st.one_of(
+    st.none() | st.booleans() | st.integers(-5, 5) | st.floats(allow_nan=False, allow_infinity=False),
+    st.sampled_from(
+        ["5", "x", "Red", "Y", "true", "2018-12-12T11:18:38Z", "2018-12-12 11:18:38 Z", "2018-12-12T25:00:00Z"]
+    ),
+)
+nearly_models = st.recursive(
+    nearly_right,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(names, inner, max_size=6),
+    max_leaves=20,
+)
+
+
+def _verdict(by: Any, value: object, cls: type[Any]) -> object:
+    try:
+        return by.structure(value, cls)
+    except Exception:  # noqa: BLE001 - whichever it is, it is refused
+        return "refused"
+
+
+@settings(deadline=None, max_examples=400)  # a busy machine is no failure
+@given(
+    json_values
+    | st.dictionaries(names, nearly_models, max_size=8)
+    | st.dictionaries(names, nearly_models, max_size=8).map(lambda rest: {**rest, "whole": 1, "needed": 1}),
+    st.sampled_from([CaptureResult, RefundResult, PaymentDetails, UserInfo, ShippingDetails, Sample, Shelf, Part]),
+)
+@example({"zipCode": "1"}, Part)
+@example({"whole": 1, "parts": [{"zipCode": "1"}, {"zipCode": None}]}, Sample)
+def test_both_converters_give_the_same_verdict(value: object, cls: type[Any]) -> None:
+    """Any JSON is read by the quick converter if and only if it is by the explaining one, and as the same."""
+    value = orjson.loads(orjson.dumps(value))
+    before = copy.deepcopy(value)
+    assert _verdict(converter._converter, value, cls) == _verdict(converter._explainer, value, cls)
+    assert value == before, "reading changes nothing of what was read"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "2018-12-12T11:18:38Z",
+        "2018-12-12 11:18:38Z",
+        "2018-12-12T11:18:38 Z",
+        "2018-12-12 11:18:38 Z",
+        "2018-12-12 11:18:38",
+        "2018-12-12T11:18:38.000000 Z",
+        "2018-12-12T11:18:38.0000009Z",
+        "2018-12-12 11:18:38.0 +00:00",
+        "2018-12-12T13:18:38 +0200",
+        "2018-12-12T09:18:38 -02:00",
+    ],
+)
+def test_times_however_they_are_spaced(value: str) -> None:
+    """A T or a space in the middle, a space before the zone, a Z, an offset or nothing: the same moment in UTC."""
+    time = read(timeStamp=value).time_stamp
+    assert time == datetime(2018, 12, 12, 11, 18, 38, tzinfo=UTC)
+    assert time is not None
+    assert time.tzinfo is UTC
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        " 2018-12-12T11:18:38Z",
+        "2018-12-12T11:18:38Z ",
+        "2018-12-12T11:18:38Z\n",
+        "2018-12-12T11:18:38  Z",
+        "2018-12-12  11:18:38Z",
+        "2018-12-12T 11:18:38Z",
+        "2018-12-12T11:18:38\tZ",
+        "2018-12-12t11:18:38z",
+        "2018-02-30T11:18:38Z",
+        "2018-12-12T11:60:38Z",
+        "2018-12-12T11:18:38.Z",
+        "٢018-12-12T11:18:38Z",
+    ],
+)
+def test_times_that_are_spaced_otherwise_are_refused(value: str) -> None:
+    """Spaces in other places, small letters and moments that do not exist are no times."""
+    assert refusal({"whole": 1, "timeStamp": value}) == "timeStamp is not a time"
+
+
+@settings(deadline=None)  # a busy machine is no failure
+@given(
+    st.datetimes(datetime.fromisoformat("0001-01-01"), datetime.fromisoformat("9999-12-31")),
+    st.integers(0, 9),
+    st.sampled_from("T "),
+    st.sampled_from(["", "Z", " Z", "+00:00", " +0000"]),
+)
+def test_any_time_in_utc(moment: datetime, digits: int, between: str, zone: str) -> None:
+    """However a moment in UTC is written, it is read to the microsecond, and what is finer is cut off."""
+    fraction = f"{moment.microsecond:06d}999"[:digits]
+    text = f"{moment:%Y-%m-%d}".zfill(10) + between + f"{moment:%H:%M:%S}" + (f".{fraction}" if fraction else "") + zone
+    exact = moment.replace(microsecond=int(fraction[:6].ljust(6, "0") or 0), tzinfo=UTC)
+    assert read(timeStamp=text).time_stamp == exact

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import inspect
 import ssl
 import zlib
 from collections.abc import Callable, Coroutine
 from typing import Any
+from unittest.mock import Mock
 
 import aiohttp
 import pytest
+from aioresponses import aioresponses
 
 from vipps_async.config import Timeouts
 from vipps_async.errors import ConfigurationError, InvalidInputError, OutcomeUnknown, RequestNotSent
@@ -114,7 +117,9 @@ async def test_no_more_connections_than_the_limit(own_session: MakeTransport) ->
     assert len(server.connections) <= 2
 
 
-@pytest.mark.parametrize("url", ["/relative", "ftp://host/x", "http://", "http://[::1/x", "http://host:99999/x", ""])
+@pytest.mark.parametrize(
+    "url", ["/relative", "ftp://host/x", "http://", "http://[::1/x", "http://host:99999/x", "http://[]@/x", ""]
+)
 async def test_a_url_that_cannot_be_used_is_refused_before_any_io(own_session: MakeTransport, url: str) -> None:
     """A URL that is no absolute http or https URL is an error of the caller's, and is not quoted."""
     with pytest.raises(InvalidInputError, match="absolute http or https URL") as caught:
@@ -143,6 +148,28 @@ async def test_headers_that_frame_a_request_are_refused(
     assert server.requests == []
 
 
+@pytest.mark.parametrize("adopted", [False, True])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"headers": {"X A": "1"}},
+        {"headers": {"X-A": "1\r\nX-B: 2"}},
+        {"headers": {"X-A": "\ud800"}},
+        {"method": "CONNECT"},
+        {"method": "post"},
+    ],
+)
+async def test_what_would_be_read_otherwise_is_refused(
+    own_session: MakeTransport, wrong: dict[str, Any], *, adopted: bool
+) -> None:
+    """A header or method that a server would read as something else is an error before any I/O."""
+    async with raw_server(_answer_all) as server, aiohttp.ClientSession() as session:
+        transport = own_session(session=session if adopted else None)
+        with pytest.raises(InvalidInputError):
+            await transport.send(Request(**{"method": "POST", "url": server.url, "headers": {}, "body": b"{}"} | wrong))
+    assert server.connections == []
+
+
 # --- answers -------------------------------------------------------------------------------------------------------
 
 
@@ -153,6 +180,7 @@ async def test_the_answer_comes_whole(own_session: MakeTransport) -> None:
         response = await own_session().send(_post(server.url))
     assert response.status == 402
     assert dict(response.headers) == {"x-a": "2", "x-b": "\xe6", "content-length": "4"}
+    assert len(response.headers) == 3
     assert response.body == b"\x00\xff{}"
 
 
@@ -258,6 +286,29 @@ async def test_a_stand_in_for_a_session_is_believed(
             aiohttp.ClientSession, "_request", lambda _self, *args, **keywords: faked(*args, **keywords)
         )
         assert (await own_session().send(_post("https://apitest.vipps.no/x"))).body == b"{}"
+
+
+class _Answer(aiohttp.ClientResponse):
+    """An answer as aioresponses makes it, which does not know what newer versions of aiohttp ask for."""
+
+    def __init__(self, *given: Any, **more: Any) -> None:
+        if "stream_writer" in inspect.signature(aiohttp.ClientResponse.__init__).parameters:
+            more.setdefault("stream_writer", Mock(output_size=0))
+        super().__init__(*given, **more)
+
+
+async def test_aioresponses_stands_in_for_the_default_transport(own_session: MakeTransport) -> None:
+    """Tests that fake answers with aioresponses get them, and see what would have been sent to whom."""
+    url = "https://apitest.vipps.no/ecomm/v2/payments/acme-1/capture"
+    with aioresponses() as faked:
+        faked.post(url, status=402, body=b'[{"errorCode":"61"}]', headers={"X-A": "1"}, response_class=_Answer)
+        faked.post(url, exception=aiohttp.ServerDisconnectedError())
+        response = await own_session().send(_post(url))
+        # The stand-in has written nothing, and that is what is said.
+        with pytest.raises(RequestNotSent):
+            await own_session().send(_post(url))
+    assert (response.status, response.body, response.headers["x-a"]) == (402, b'[{"errorCode":"61"}]', "1")
+    assert [str(key[1]) for key in faked.requests] == [url]
 
 
 # --- adopting a session --------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 from unittest.mock import Mock
 
 import aiohttp
@@ -11,8 +12,12 @@ from aiohttp.client_proto import ResponseHandler
 from aiohttp.http_writer import StreamWriter
 from multidict import CIMultiDict
 
+from vipps_async.errors import InvalidInputError
 from vipps_async.transports import Request
 from vipps_async.transports.aiohttp_adopted import WitnessedBody
+from vipps_async.transports.aiohttp_failures import NotResent
+from vipps_async.transports.aiohttp_location import Locations
+from vipps_async.transports.aiohttp_one_write import Letter
 from vipps_async.transports.early_answer import AnsweredTooEarly
 from vipps_async.transports.unread_bytes import UnreadBytes
 
@@ -87,3 +92,99 @@ async def test_nothing_is_sent_where_bytes_are_waiting() -> None:
         await attempt.write(writer)
     assert not wire.write.called
     assert not attempt.sent
+
+
+# --- the letter: a request that leaves in one write ----------------------------------------------------------------
+
+
+def _letter(**changes: Any) -> Letter:
+    request = Request(method="PUT", url="http://h/p", headers={"X-A": "1"}, body=b"{}", **changes)
+    return Letter(request, Locations().of(request.url), UnreadBytes())
+
+
+async def test_head_and_body_leave_in_one_write() -> None:
+    """Nothing is written before the letter is posted, and then all of it in one call, with the witness set by then."""
+    letter = _letter()
+    protocol, _, wire = await _connection()
+    wire.write.side_effect = lambda _data: seen.append(letter.sent)
+    seen: list[bool] = []
+    assert (wire.write.called, letter.sent, letter.connection) == (False, False, None)
+    letter.post(protocol)
+    wire.write.assert_called_once_with(b"PUT /p HTTP/1.1\r\nHost: h\r\nX-A: 1\r\nContent-Length: 2\r\n\r\n{}")
+    assert not wire.writelines.called
+    assert seen == [True], "from the first byte on it counts as sent"
+    assert letter.connection is protocol
+
+
+async def test_a_write_that_fails_counts_as_sent() -> None:
+    """If the write itself breaks, nobody can say how much of it went out."""
+    letter = _letter()
+    protocol, _, wire = await _connection()
+    wire.write.side_effect = OSError
+    with pytest.raises(OSError):  # noqa: PT011 - this very one
+        letter.post(protocol)
+    assert letter.sent
+
+
+async def test_a_letter_is_written_once_only() -> None:
+    """A second post, by any way of resending, puts not one byte on its connection."""
+    letter = _letter()
+    letter.post((await _connection())[0])
+    protocol, _, wire = await _connection()
+    with pytest.raises(aiohttp.ClientConnectionError):
+        letter.post(protocol)
+    assert not wire.write.called
+
+
+async def test_a_letter_is_not_written_after_it_was_given_up() -> None:
+    """Once a letter is over its verdict stands: nothing is written afterwards."""
+    letter = _letter()
+    letter.over = True
+    protocol, _, wire = await _connection()
+    with pytest.raises(aiohttp.ClientConnectionError):
+        letter.post(protocol)
+    assert not wire.write.called
+    assert not letter.sent
+
+
+@pytest.mark.parametrize("how", ["closing", "lost", "closed"])
+async def test_no_letter_goes_to_a_connection_that_is_closing(how: str) -> None:
+    """A connection that closed while the request waited for its turn has not been written to, and counts so."""
+    letter = _letter()
+    protocol, _, wire = await _connection(closing=how == "closing")
+    if how == "lost":
+        protocol.connection_lost(None)
+    if how == "closed":
+        protocol.close()
+    with pytest.raises(NotResent) as caught:
+        letter.post(protocol)
+    assert isinstance(caught.value.error, aiohttp.ServerDisconnectedError)
+    assert not wire.write.called
+    assert not letter.sent
+
+
+@pytest.mark.parametrize("parsed", [False, True])
+async def test_no_letter_goes_where_bytes_are_waiting(*, parsed: bool) -> None:
+    """A connection over which something has come unasked is not written to, whether aiohttp has read it or not."""
+    letter = _letter()
+    protocol, _, wire = await _connection()
+    if parsed:
+        protocol.set_response_params()
+    protocol.data_received(b"HTTP/1.1 408 Time-out\r\nContent-Length: 0\r\n\r\n")
+    with pytest.raises(AnsweredTooEarly):
+        letter.post(protocol)
+    assert not wire.write.called
+    assert not letter.sent
+
+
+def test_a_letter_is_refused_before_it_exists() -> None:
+    """What cannot be written is an error while nothing is open yet."""
+    with pytest.raises(InvalidInputError):
+        Letter(Request(method="PUT", url="http://h", headers={"A B": "1"}), Locations().of("http://h"), UnreadBytes())
+
+
+def test_without_a_limit_no_letter_times_out() -> None:
+    """A letter that was given no limit notes progress, and names none."""
+    letter = _letter()
+    letter.progress()
+    assert letter.timed_out() is None

@@ -23,7 +23,7 @@ from vipps_async.transports.early_answer import AnsweredTooEarly
 from vipps_async.transports.protocol import Request, Response
 from vipps_async.transports.request_rules import WITHOUT_LENGTH
 from vipps_async.transports.unread_bytes import UnreadBytes
-from vipps_async.transports.written_head import refuse_framing
+from vipps_async.transports.written_head import refuse_unsendable
 
 __all__ = ["AUTO_HEADERS", "LeanRequest", "WitnessedBody", "exchange"]
 
@@ -60,7 +60,7 @@ async def exchange(
         vipps_async.errors.TransportError: as `Transport.send` says.
         vipps_async.errors.InvalidInputError: the request cannot be written.
     """
-    refuse_framing(request)
+    refuse_unsendable(request)
     body = WitnessedBody(request, unread, replace_headers=not is_own)
     answer: aiohttp.ClientResponse | None = None
     try:

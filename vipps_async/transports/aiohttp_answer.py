@@ -76,7 +76,10 @@ class _Headers(Mapping[str, str]):
 
 
 async def read_answer(
-    answer: Answer, *, connection: ResponseHandler | None, progress: Callable[[], None] | None = None
+    answer: Answer | aiohttp.ClientResponse,
+    *,
+    connection: ResponseHandler | None,
+    progress: Callable[[], None] | None = None,
 ) -> Response:
     """Read an answer to its end.
 

@@ -13,6 +13,9 @@ __all__ = ["Location", "Locations"]
 #: Servers that are remembered: one, as a rule.
 _MOST_SERVERS = 16
 
+#: What stands behind a name and a password, and before a query or a fragment that follows the host at once.
+_NOT_ONLY_SERVER = frozenset("@?#")
+
 
 @frozen(kw_only=True)
 class Location:
@@ -37,18 +40,18 @@ class Locations:
         Raises:
             InvalidInputError: it is none, or no http or https URL.
         """
+        # Anything else would end the request line or the Host header, be read by some server as if it did, or be tidied
+        # away on the quiet.
+        if not (text.isascii() and text.isprintable()) or " " in text:
+            raise InvalidInputError("url", "percent-encoded", secret=True)  # its path may name a person
         *server, path = text.split("/", 3)
         known = self._servers.get(tuple(server))
         if known is not None and "?" not in path and "#" not in path:
             target = f"/{path}"
-            location = Location(url=known.url.with_path(target, encoded=True), host=known.host, target=target)
-        else:
-            url = checked_url(text)
-            location = Location(url=url, host=url.host_port_subcomponent or "", target=url.raw_path_qs)
-            # Names and passwords are not kept.
-            if "@" not in server[-1] and len(self._servers) < _MOST_SERVERS:
-                self._servers[tuple(server)] = location
-        # Anything else would end the request line, or be read by some server as if it did.
-        if not (location.target.isascii() and location.target.isprintable()) or " " in location.target:
-            raise InvalidInputError("url", "percent-encoded", secret=True)  # its path may name a person
+            return Location(url=known.url.with_path(target, encoded=True), host=known.host, target=target)
+        url = checked_url(text)
+        location = Location(url=url, host=url.host_port_subcomponent or "", target=url.raw_path_qs)
+        # Only where nothing but the server stands before the path, and never names and passwords.
+        if len(server) == 3 and not _NOT_ONLY_SERVER.intersection(server[2]) and len(self._servers) < _MOST_SERVERS:
+            self._servers[tuple(server)] = location
         return location

@@ -171,18 +171,19 @@ class OneWriteRequest(aiohttp.ClientRequest):
         assert protocol is not None  # noqa: S101 - a connection just taken from the pool has one
         self._letter.post(protocol)
         # It is one in all that aiohttp does with it.
-        return cast("aiohttp.ClientResponse", _OneWriteAnswer())
+        return cast("aiohttp.ClientResponse", _OneWriteAnswer(self._letter))
 
 
 class _OneWriteAnswer:
     """The answer, as far as anybody looks at it; it gives the connection back as soon as it has come to its end."""
 
-    __slots__ = ("_history", "closed", "connection", "content", "headers", "raw_headers", "status")
+    __slots__ = ("_history", "_letter", "closed", "connection", "content", "headers", "raw_headers", "status")
 
     # What aiohttp's session asks of an answer, in one version or another. No cookie is kept.
     _cookies = _raw_cookie_headers = None
 
-    def __init__(self) -> None:
+    def __init__(self, letter: Letter) -> None:
+        self._letter = letter
         #: The connection, until it is given back.
         self.connection: Connection | None = None
         self.closed = False
@@ -202,6 +203,7 @@ class _OneWriteAnswer:
                 # What begins with 1 goes before the answer, but for 101, which would be one.
                 if not 100 <= message.code <= 199 or message.code == 101:
                     break
+                self._letter.progress()
         except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
             raise NotResent(error) from error
         self.status, self.headers, self.raw_headers = message.code, message.headers, message.raw_headers
@@ -209,14 +211,16 @@ class _OneWriteAnswer:
         content.on_eof(self._ended)
 
     def _ended(self) -> None:
-        connection = self.connection
-        # A connection that has left HTTP does not go back into the pool.
-        if self.closed or (connection is not None and connection.protocol is not None and connection.protocol.upgraded):
-            return
         self.closed = True
+        connection = self.connection
         if connection is not None:
             self.connection = None
-            connection.release()
+            wire = connection.transport
+            if wire is not None and wire.get_write_buffer_size():
+                # Answered before the request was whole: its rest would stand in the way of the next one.
+                connection.close()
+            else:
+                connection.release()
 
     def close(self) -> None:
         """Drop the connection, if it has not been given back."""

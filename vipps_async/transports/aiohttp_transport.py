@@ -98,8 +98,8 @@ class AiohttpTransport:
             vipps_async.errors.OutcomeUnknown: anything else that kept a whole answer from coming back.
             vipps_async.errors.ConfigurationError: the transport or its session is closed, or was opened in another
                 event loop; before any I/O.
-            vipps_async.errors.InvalidInputError: the URL is no absolute http or https URL, or a header cannot be sent;
-                before any I/O.
+            vipps_async.errors.InvalidInputError: the URL is no absolute http or https URL, or the method or a header
+                cannot be sent; before any I/O.
             asyncio.CancelledError: the calling task was cancelled; the transport stays usable.
 
         Headers that frame a request (`Content-Length`, `Expect`, `Host` and the like) are the transport's own, and

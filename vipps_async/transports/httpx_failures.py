@@ -101,8 +101,9 @@ def _tunnel_words(error: Exception, at: Circumstances) -> str:
 
 
 def _no_connection_words(_error: Exception, at: Circumstances) -> str:
-    patience = min(at.timeouts.connect, at.timeouts.total)
-    return f"no connection to {at.peer} within {patience:g} s (waiting for a free one included)"
+    if at.timeouts.total <= at.timeouts.connect:
+        return f"no whole answer of {at.peer} within {at.timeouts.total:g} s"
+    return f"no connection to {at.peer} within {at.timeouts.connect:g} s (waiting for a free one included)"
 
 
 def _broken_answer_words(_error: Exception, at: Circumstances) -> str:

@@ -25,7 +25,8 @@ def checked_url(text: str) -> URL:
     try:
         url = URL(text, encoded=True)
         usable = url.scheme in {"http", "https"} and bool(url.raw_host) and url.port is not None
-    except ValueError as error:
+    # yarl up to 1.25 looks for a host behind brackets that stand in a name ("http://[]@") and finds no letter there.
+    except (ValueError, IndexError) as error:
         raise InvalidInputError("url", rule, secret=True) from error
     if not usable:
         raise InvalidInputError("url", rule, secret=True)

@@ -67,6 +67,8 @@ class _Slot:
     position: int | None
     entry: Entry
     stored: Entry | None
+    #: Whether the entry is all that the file has of it, and not only what decides about it.
+    is_whole: bool = True
 
     @property
     def is_in_hand(self) -> bool:
@@ -147,7 +149,7 @@ class SqliteStore:
 
     def _remember(self, slots: dict[_Identity, _Slot]) -> None:
         for identity, slot in slots.items():
-            if slot.is_in_hand and slot.position is not None and len(self._in_hand) < _MOST_IN_HAND:
+            if slot.is_whole and slot.is_in_hand and slot.position is not None and len(self._in_hand) < _MOST_IN_HAND:
                 self._in_hand[identity] = (slot.position, slot.entry)
             else:
                 self._in_hand.pop(identity, None)
@@ -210,7 +212,7 @@ class SqliteStore:
             slots[row[1:5]] = _Slot(row[0], entry, entry)
         for row in self._matching(_LIGHT_COLUMNS, [identity for identity in light if identity not in whole]):
             entry = _light_entry(row, light[row[1:5]])
-            slots[row[1:5]] = _Slot(row[0], entry, entry)
+            slots[row[1:5]] = _Slot(row[0], entry, entry, is_whole=False)
         return slots
 
     def _matching(self, columns: str, identities: Sequence[_Identity]) -> Iterator[Any]:

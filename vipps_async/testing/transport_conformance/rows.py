@@ -86,6 +86,10 @@ class Row:
 BY_CONNECT = Timeouts(connect=SHORT, read=LONG, total=LONG)
 BY_READ = Timeouts(connect=LONG, read=SHORT, total=LONG)
 BY_TOTAL = Timeouts(connect=LONG, read=LONG, total=SHORT)
+#: Which of the three limits ended it, in the words of the message.
+NO_CONNECTION = r"no connection to 127\.0\.0\.1:\d+ within 0\.4 s"
+SILENT = r"127\.0\.0\.1:\d+ was silent for 0\.4 s"
+NOT_WHOLE = r"no whole answer of 127\.0\.0\.1:\d+ within 0\.4 s"
 ONE_SHAPE = ("POST",)
 TWO_SHAPES = ("POST", "GET")
 RESENT_BY_SOME = ("PUT", "empty PUT", "GET", "DELETE", "HEAD")
@@ -97,18 +101,18 @@ ROWS = (
     # Before a connection stands.
     Row(name="connection refused", scene=refused, verdict=NOT_SENT, says="connection refused"),
     Row(name="name not found", scene=unresolvable, verdict=NOT_SENT, says="vipps.invalid:80"),
-    Row(name="connect time-out", scene=backlog, verdict=NOT_SENT, timeouts=BY_CONNECT, shapes=TWO_SHAPES),
-    Row(name="connecting, total time-out", scene=backlog, verdict=NOT_SENT, timeouts=BY_TOTAL, shapes=TWO_SHAPES),
-    Row(name="waiting for the pool, connect", scene=pool_taken, verdict=NOT_SENT, timeouts=BY_CONNECT, shapes=TWO_SHAPES),  # noqa: E501 - a row
-    Row(name="waiting for the pool, total", scene=pool_taken, verdict=NOT_SENT, timeouts=BY_TOTAL, shapes=TWO_SHAPES),
+    Row(name="connect time-out", scene=backlog, verdict=NOT_SENT, timeouts=BY_CONNECT, says=NO_CONNECTION, shapes=TWO_SHAPES),  # noqa: E501 - a row
+    Row(name="connecting, total time-out", scene=backlog, verdict=NOT_SENT, timeouts=BY_TOTAL, says=NOT_WHOLE, shapes=TWO_SHAPES),  # noqa: E501 - a row
+    Row(name="waiting for the pool, connect", scene=pool_taken, verdict=NOT_SENT, timeouts=BY_CONNECT, says=NO_CONNECTION, shapes=TWO_SHAPES),  # noqa: E501 - a row
+    Row(name="waiting for the pool, total", scene=pool_taken, verdict=NOT_SENT, timeouts=BY_TOTAL, says=NOT_WHOLE, shapes=TWO_SHAPES),  # noqa: E501 - a row
     # TLS.
     Row(name="untrusted certificate", scene=tls(trusted=False), verdict=NOT_SENT, says="certificate"),
     Row(name="certificate of another host", scene=tls(name="example.org"), verdict=NOT_SENT, says="certificate"),
     Row(name="plaintext on a TLS port", scene=tls_to_plain(plaintext), verdict=NOT_SENT),
     Row(name="RST in the handshake", scene=tls_to_plain(after_first_bytes("reset")), verdict=NOT_SENT),
     Row(name="FIN in the handshake", scene=tls_to_plain(after_first_bytes("close")), verdict=NOT_SENT),
-    Row(name="handshake stalls, connect", scene=tls_to_plain(after_first_bytes("stall")), verdict=NOT_SENT, timeouts=BY_CONNECT, shapes=TWO_SHAPES),  # noqa: E501 - a row
-    Row(name="handshake stalls, total", scene=tls_to_plain(after_first_bytes("stall")), verdict=NOT_SENT, timeouts=BY_TOTAL, shapes=TWO_SHAPES),  # noqa: E501 - a row
+    Row(name="handshake stalls, connect", scene=tls_to_plain(after_first_bytes("stall")), verdict=NOT_SENT, timeouts=BY_CONNECT, says=NO_CONNECTION, shapes=TWO_SHAPES),  # noqa: E501 - a row
+    Row(name="handshake stalls, total", scene=tls_to_plain(after_first_bytes("stall")), verdict=NOT_SENT, timeouts=BY_TOTAL, says=NOT_WHOLE, shapes=TWO_SHAPES),  # noqa: E501 - a row
     # TLS 1.3: the client may write as soon as it has sent its own last message, before the server has judged it.
     Row(name="client certificate refused", scene=client_certificate_wanted, verdict=TRUE),
     # A proxy: what it reads is not the request.
@@ -116,7 +120,7 @@ ROWS = (
     Row(name="proxy refuses CONNECT", scene=through_proxy(refused_tunnel(b"HTTP/1.1 407 No\r\nContent-Length: 0\r\n\r\n")), verdict=NOT_SENT, says="proxy.*407"),  # noqa: E501 - a row
     Row(name="proxy closes on CONNECT", scene=through_proxy(refused_tunnel(b"")), verdict=NOT_SENT, says="proxy"),
     Row(name="proxy answers CONNECT with garbage", scene=through_proxy(refused_tunnel(b"hello?\r\n\r\n")), verdict=NOT_SENT),  # noqa: E501 - a row
-    Row(name="proxy stalls on CONNECT", scene=through_proxy(after_first_bytes("stall")), verdict=NOT_SENT, timeouts=BY_CONNECT, shapes=TWO_SHAPES),  # noqa: E501 - a row
+    Row(name="proxy stalls on CONNECT", scene=through_proxy(after_first_bytes("stall")), verdict=NOT_SENT, timeouts=BY_CONNECT, says=NO_CONNECTION, shapes=TWO_SHAPES),  # noqa: E501 - a row
     # A connection stands, no answer comes.
     Row(name="RST at accept", scene=serving(at_accept("reset")), verdict=TRUE),
     Row(name="FIN at accept", scene=serving(at_accept("close")), verdict=TRUE),
@@ -126,8 +130,8 @@ ROWS = (
     Row(name="FIN in the middle of the request", scene=serving(after_first_bytes("close")), verdict=UNKNOWN),
     Row(name="RST after the request", scene=answering(b"", "reset"), verdict=UNKNOWN, read=1),
     Row(name="FIN after the request", scene=answering(b""), verdict=UNKNOWN, read=1),
-    Row(name="no answer, read time-out", scene=answering(b"", "stall"), verdict=UNKNOWN, read=1, timeouts=BY_READ, shapes=TWO_SHAPES, says="silent"),  # noqa: E501 - a row
-    Row(name="no answer, total time-out", scene=answering(b"", "stall"), verdict=UNKNOWN, read=1, timeouts=BY_TOTAL, shapes=TWO_SHAPES),  # noqa: E501 - a row
+    Row(name="no answer, read time-out", scene=answering(b"", "stall"), verdict=UNKNOWN, read=1, timeouts=BY_READ, shapes=TWO_SHAPES, says=SILENT),  # noqa: E501 - a row
+    Row(name="no answer, total time-out", scene=answering(b"", "stall"), verdict=UNKNOWN, read=1, timeouts=BY_TOTAL, says=NOT_WHOLE, shapes=TWO_SHAPES),  # noqa: E501 - a row
     # An answer that is none.
     Row(name="garbage", scene=answering(b"hello?\r\n\r\n"), verdict=UNKNOWN, read=1),
     Row(name="garbage, held open", scene=answering(b"hello?\r\n\r\n", "stall"), verdict=UNKNOWN, read=1),
@@ -144,9 +148,9 @@ ROWS = (
     Row(name="chunked body cut short", scene=answering(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n"), verdict=UNKNOWN, read=1, status=200),  # noqa: E501 - a row
     Row(name="chunks damaged", scene=answering(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n"), verdict=UNKNOWN, read=1, status=200, status_may_be_lost=True),  # noqa: E501 - a row
     Row(name="body without length, reset", scene=answering(b"HTTP/1.1 200 OK\r\n\r\n{", "reset"), verdict=UNKNOWN, read=1, status=200),  # noqa: E501 - a row
-    Row(name="body stalls, read", scene=answering(HALF, "stall"), verdict=UNKNOWN, read=1, status=200, timeouts=BY_READ, shapes=TWO_SHAPES),  # noqa: E501 - a row
-    Row(name="body stalls, total", scene=answering(HALF, "stall"), verdict=UNKNOWN, read=1, status=200, timeouts=BY_TOTAL, shapes=TWO_SHAPES),  # noqa: E501 - a row
-    Row(name="body drips, total", scene=serving(drip), verdict=UNKNOWN, read=1, status=200, timeouts=BY_TOTAL, shapes=TWO_SHAPES),  # noqa: E501 - a row
+    Row(name="body stalls, read", scene=answering(HALF, "stall"), verdict=UNKNOWN, read=1, status=200, timeouts=BY_READ, says=SILENT, shapes=TWO_SHAPES),  # noqa: E501 - a row
+    Row(name="body stalls, total", scene=answering(HALF, "stall"), verdict=UNKNOWN, read=1, status=200, timeouts=BY_TOTAL, says=NOT_WHOLE, shapes=TWO_SHAPES),  # noqa: E501 - a row
+    Row(name="body drips, total", scene=serving(drip), verdict=UNKNOWN, read=1, status=200, timeouts=BY_TOTAL, says=NOT_WHOLE, shapes=TWO_SHAPES),  # noqa: E501 - a row
     # An answer that would fill the memory, or whose body cannot be read.
     Row(name="too large", scene=answering(framed(b"x" * (MAX_RESPONSE_BYTES + 1))), verdict=UNKNOWN, read=1, status=200, says="larger", shapes=TWO_SHAPES),  # noqa: E501 - a row
     Row(name="too large, no length", scene=answering(b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * (MAX_RESPONSE_BYTES + 1)), verdict=UNKNOWN, read=1, status=200, says="larger", shapes=TWO_SHAPES),  # noqa: E501 - a row

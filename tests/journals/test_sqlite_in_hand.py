@@ -1,0 +1,340 @@
+"""The journal file against a plain model: what is in hand is not looked up, and a fresh key is presumed to be new."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import tempfile
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from attrs import frozen
+from hypothesis import event, example, given, settings
+from hypothesis import strategies as st
+
+from tests.journals.material import intent, settlement
+from vipps_async.errors import JournalError
+from vipps_async.journals import Entry, Outcome, Standing
+from vipps_async.journals.rules import Answer, Begin, Claim, Release, Settle, Work, apply
+from vipps_async.journals.sqlite import store as store_module
+from vipps_async.journals.sqlite.store import SqliteStore
+
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[SqliteStore]:
+    """An open journal file."""
+    with opened(tmp_path) as store:
+        yield store
+
+
+@contextlib.contextmanager
+def opened(directory: Path) -> Iterator[SqliteStore]:
+    """Open the journal file of a directory."""
+    with SqliteStore.opened(directory / "journal.db", clock=lambda: NOW, check=False) as store:
+        yield store
+
+
+def begin(number: int, owner: str = "a", **changes: Any) -> Begin:
+    """Begin an intent."""
+    return Begin(intent(number, **changes), owner, HOUR)
+
+
+def settle(number: int, outcome: Outcome = Outcome.DONE, owner: str | None = None, **changes: Any) -> Settle:
+    """Settle an intent."""
+    return Settle(intent(number, **changes), settlement(outcome), owner)
+
+
+def standings(answers: Sequence[Sequence[Answer]]) -> list[Standing | None]:
+    """What the works of a commit found."""
+    return [standing for group in answers for standing, _ in group]
+
+
+def in_file(store: SqliteStore) -> list[tuple[int, Entry]]:
+    """All that stands in the file, by its positions."""
+    return sorted(store.recent_page(1_000_000, 1000), key=lambda row: row[0])
+
+
+@contextlib.contextmanager
+def statements(store: SqliteStore) -> Iterator[list[str]]:
+    """Note the statements that are carried out."""
+    seen: list[str] = []
+    store._connection.set_trace_callback(seen.append)
+    yield seen
+    store._connection.set_trace_callback(None)
+
+
+def lookups(seen: Sequence[str]) -> int:
+    """How often entries were looked up."""
+    return sum("SELECT position" in statement for statement in seen)
+
+
+class _Failing:
+    """A connection one of whose statements fails."""
+
+    def __init__(self, real: sqlite3.Connection, word: str) -> None:
+        self._real, self._word = real, word
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+    def execute(self, statement: str, *given: Any) -> sqlite3.Cursor:
+        if statement.startswith(self._word) or f" {self._word} " in statement:
+            raise sqlite3.OperationalError("disk I/O error")
+        return self._real.execute(statement, *given)
+
+
+@contextlib.contextmanager
+def failing(store: SqliteStore, word: str) -> Iterator[None]:
+    """Let statements with this word fail."""
+    real = store._connection
+    store._connection = _Failing(real, word)  # type: ignore[assignment]  # stands in for it
+    try:
+        yield
+    finally:
+        store._connection = real
+
+
+# --- each way by itself --------------------------------------------------------------------------------------------
+
+
+def test_a_fresh_key_and_what_is_in_hand_are_not_looked_up(store: SqliteStore) -> None:
+    """The way of nearly every call, begin and settle, reads nothing from the file."""
+    with statements(store) as seen:
+        assert standings(store.commit([[begin(1)], [begin(2)]])) == [Standing.MINE] * 2
+        store.commit([[settle(1)]])
+        assert standings(store.commit([[begin(2)]])) == [Standing.MINE]
+    assert lookups(seen) == 0
+    assert [(at, entry.settlement) for at, entry in in_file(store)] == [(1, settlement()), (2, None)]
+
+
+@pytest.mark.parametrize("at", [0, 1, 2])
+def test_a_key_that_is_there_already_among_others(store: SqliteStore, at: int) -> None:
+    """A begin of a settled key replays its answer, and the others in its commit are none the worse."""
+    store.commit([[begin(5), settle(5)]])
+    works = [begin(6), begin(7)]
+    works.insert(at, begin(5, "b"))
+    answers = store.commit([works[:2], works[2:]])
+    expected = [Standing.MINE, Standing.MINE]
+    expected.insert(at, Standing.SETTLED)
+    assert standings(answers) == expected
+    replayed = [answer for group in answers for answer in group][at][1]
+    assert replayed is not None
+    assert (replayed.settlement, replayed.intent) == (settlement(), intent(5))
+    assert [(place, entry.intent.order_id) for place, entry in in_file(store)] == [
+        (1, "acme-5"),
+        (2, "acme-6"),
+        (3, "acme-7"),
+    ]
+
+
+def test_a_key_that_is_there_with_another_payload(store: SqliteStore) -> None:
+    """The same key with another payload is found out, whether the first is in hand, settled or forgotten."""
+    other = begin(1, digest="other", body=b"[]", amount=7)
+    store.commit([[begin(1)]])
+    assert standings(store.commit([[other]])) == [Standing.MISMATCH]
+    store._in_hand.clear()
+    assert standings(store.commit([[other]])) == [Standing.MISMATCH]
+    store.commit([[settle(1)]])
+    answers = store.commit([[other]])
+    assert standings(answers) == [Standing.MISMATCH]
+    assert answers[0][0][1] == in_file(store)[0][1]
+
+
+def test_a_key_that_another_owner_has(store: SqliteStore) -> None:
+    """What somebody has in hand is not given to another, also after it was forgotten that it is in hand."""
+    store.commit([[begin(1)]])
+    assert standings(store.commit([[begin(1, "b")]])) == [Standing.TAKEN]
+    store._in_hand.clear()
+    assert standings(store.commit([[begin(1, "b"), begin(2, "b")]])) == [Standing.TAKEN, Standing.MINE]
+
+
+def test_settled_and_begun_in_one_commit(store: SqliteStore) -> None:
+    """Works of one entry in one commit see each other in their order, whatever stood there before."""
+    assert standings(store.commit([[begin(1)], [settle(1)], [begin(1, "b")]])) == [
+        Standing.MINE,
+        None,
+        Standing.SETTLED,
+    ]
+    assert standings(store.commit([[settle(1, Outcome.REFUSED)], [begin(1, "c")]])) == [None, Standing.SETTLED]
+    assert standings(store.commit([[settle(2)], [begin(2)]])) == [None, Standing.SETTLED]
+    assert [entry.settlement for _, entry in in_file(store)] == [settlement(), settlement()]
+
+
+def test_more_in_hand_than_is_remembered(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond what is remembered entries are looked up again, memory does not grow, and every answer is the same."""
+    monkeypatch.setattr(store_module, "_MOST_IN_HAND", 3)
+    store.commit([[begin(number)] for number in range(10)])
+    assert len(store._in_hand) == 3
+    assert standings(store.commit([[begin(number, "b")] for number in range(10)])) == [Standing.TAKEN] * 10
+    assert len(store._in_hand) <= 3
+    store.commit([[settle(number)] for number in range(10)])
+    assert [entry.settlement for _, entry in in_file(store)] == [settlement()] * 10
+    assert store._in_hand == {}
+
+
+def test_what_is_remembered_is_what_stands_in_the_file(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An entry that changes hands while memory is full is not remembered as it was before."""
+    monkeypatch.setattr(store_module, "_MOST_IN_HAND", 2)
+    store.commit([[begin(1)], [begin(2)], [begin(3)]])
+    store.commit([[Release(intent(1), "why", "a")], [begin(1, "b")]])
+    assert standings(store.commit([[begin(1, "a")]])) == [Standing.TAKEN]
+    file = dict(in_file(store))
+    assert all(file[position] == entry for position, entry in store._in_hand.values())
+
+
+@pytest.mark.parametrize(
+    "late",
+    [
+        settle(1, digest="other", body=b"[]", amount=7),
+        settle(1, Outcome.NOT_DONE, "b", body=b"[]", amount=7),
+        Release(intent(1, body=b"[]", amount=7), "mine", "b"),
+    ],
+    ids=["another payload", "not done, by another", "released by another"],
+)
+def test_what_was_only_glanced_at_is_not_remembered(store: SqliteStore, late: Work) -> None:
+    """An outcome that changes nothing leaves the entry as it stands: its own payload and note are what comes back."""
+    store.commit([[begin(1)], [Release(intent(1), "why", "a")], [begin(1, "c")]])
+    before = in_file(store)
+    assert before[0][1].note == "why"
+    store._in_hand.clear()
+    store.commit([[late]])
+    (answer,) = store.commit([[begin(1, "c")]])[0]
+    assert answer == (Standing.MINE, before[0][1])
+    assert in_file(store) == before
+
+
+@pytest.mark.parametrize("word", ["BEGIN", "INSERT", "UPDATE", "COMMIT"])
+def test_a_failed_commit_forgets_what_it_knew(store: SqliteStore, word: str) -> None:
+    """After a failure of any statement the file decides: nothing of the commit is in it, and nothing is presumed."""
+    store.commit([[begin(1)], [begin(2)]])
+    before = in_file(store)
+    with failing(store, word), pytest.raises(JournalError):
+        store.commit([[begin(3), settle(1), begin(2)]])
+    assert in_file(store) == before
+    if word != "BEGIN":
+        assert store._in_hand == {}
+    with statements(store) as seen:
+        assert standings(store.commit([[begin(1, "b")], [begin(4)]])) == [Standing.TAKEN, Standing.MINE]
+    if word != "BEGIN":
+        assert lookups(seen) > 0
+    store.commit([[settle(1)]])
+    assert standings(store.commit([[begin(3)]])) == [Standing.MINE]
+    assert [(at, entry.intent.order_id) for at, entry in in_file(store)] == [
+        (1, "acme-1"),
+        (2, "acme-2"),
+        (3, "acme-4"),
+        (4, "acme-3"),
+    ]
+
+
+def test_positions_go_on_where_the_file_ends(tmp_path: Path) -> None:
+    """In a file that was there before, new entries come after all others."""
+    with opened(tmp_path) as store:
+        store.commit([[begin(2), begin(1)]])
+    with opened(tmp_path) as store:
+        assert store._in_hand == {}
+        store.commit([[begin(0)], [begin(1)]])
+        assert [entry.intent.order_id for _, entry in in_file(store)] == ["acme-2", "acme-1", "acme-0"]
+        assert store.newest_position() == 3
+
+
+# --- all ways in any order -----------------------------------------------------------------------------------------
+
+
+@frozen
+class Commit:
+    """Some groups of works, and the statement that fails, if one does."""
+
+    groups: tuple[tuple[Work, ...], ...]
+    fails: str | None
+
+
+class Model:
+    """Entries by their identity, in order of arrival."""
+
+    def __init__(self) -> None:
+        self.entries: dict[object, Entry] = {}
+
+    def commit(self, groups: Sequence[Sequence[Work]]) -> list[list[Answer]]:
+        """Do all works in their order."""
+        return [[self._one(work) for work in group] for group in groups]
+
+    def _one(self, work: Work) -> Answer:
+        standing, entry = apply(self.entries.get(work.intent.identity), work, NOW)
+        if entry is not None:
+            self.entries[work.intent.identity] = entry
+        return standing, entry
+
+
+_INTENTS = st.builds(
+    lambda number, other: intent(number, **({"digest": "other", "body": b"[]", "amount": 7} if other else {})),
+    st.integers(0, 5),
+    st.integers(0, 4).map(lambda draw: draw == 0),
+)
+_OWNERS = st.sampled_from(["a", "b"])
+_LEASES = st.sampled_from([timedelta(0), HOUR])
+_WORKS = st.one_of(
+    st.builds(Begin, _INTENTS, _OWNERS, _LEASES),
+    st.builds(Begin, _INTENTS, _OWNERS, _LEASES),
+    st.builds(Claim, _INTENTS, _OWNERS, _LEASES),
+    st.builds(Settle, _INTENTS, st.builds(settlement, st.sampled_from(Outcome)), st.none() | _OWNERS),
+    st.builds(Release, _INTENTS, st.sampled_from(["", "why"]), st.none() | _OWNERS),
+)
+_COMMITS = st.builds(
+    Commit,
+    st.lists(st.lists(_WORKS, min_size=1, max_size=3).map(tuple), min_size=1, max_size=3).map(tuple),
+    st.sampled_from([None, None, None, None, None, "INSERT", "UPDATE", "COMMIT"]),
+)
+
+
+@settings(deadline=None, max_examples=150)  # a busy machine is no failure
+@given(st.lists(_COMMITS, max_size=12), st.sampled_from([0, 1, 2, 5000]))
+@example(
+    [
+        Commit(((begin(1),),), None),
+        Commit(((begin(2),),), "COMMIT"),
+        Commit(((settle(1, digest="other", body=b"[]"),),), None),
+        Commit(((begin(1),),), None),
+    ],
+    5000,
+)
+def test_the_file_is_as_the_model(commits: list[Commit], most: int) -> None:
+    """Whatever is committed, and whichever commits fail: answers and file are those of a plain table."""
+    model = Model()
+    with (
+        tempfile.TemporaryDirectory() as directory,
+        pytest.MonkeyPatch.context() as patch,
+        opened(Path(directory)) as store,
+    ):
+        patch.setattr(store_module, "_MOST_IN_HAND", most)
+        for commit in commits:
+            kept = dict(model.entries)
+            expected = model.commit(commit.groups)
+            try:
+                with failing(store, commit.fails) if commit.fails else contextlib.nullcontext():
+                    answers = store.commit(commit.groups)
+            except JournalError:
+                event("a commit failed")
+                assert commit.fails
+                model.entries = kept
+            else:
+                assert _to_callers(commit.groups, answers) == _to_callers(commit.groups, expected)
+            # In the order in which they came, and numbered without a gap.
+            assert in_file(store) == list(enumerate(model.entries.values(), start=1))
+            file = dict(in_file(store))
+            assert all(file[position] == entry for position, entry in store._in_hand.values())
+            assert len(store._in_hand) <= most
+
+
+def _to_callers(groups: Sequence[Sequence[Work]], answers: Sequence[Sequence[Answer]]) -> list[Answer]:
+    """What somebody gets to see: who settles or releases is told nothing."""
+    pairs = zip(
+        (work for group in groups for work in group), (answer for group in answers for answer in group), strict=True
+    )
+    return [answer for work, answer in pairs if isinstance(work, Begin | Claim)]
