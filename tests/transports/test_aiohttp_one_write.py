@@ -53,6 +53,7 @@ class Stage:
         await asyncio.sleep(self.connects_after)
         protocol = ResponseHandler(loop)
         wire = Mock(spec=asyncio.Transport)
+        wire.get_extra_info.return_value = None
         wire.is_closing.return_value = False
         wire.get_write_buffer_size.return_value = 0
         protocol.connection_made(wire)

@@ -86,16 +86,17 @@ def decode(body: bytes, cls: type[R]) -> R:
 
 def _structure(value: object, cls: type[R]) -> R:
     try:
-        return cast("R", _reader_of(cls)(value, cls))
+        model: R = _reader_of(cls)(value, cls)
     except Exception:  # noqa: BLE001 - the other converter meets whatever it is again, and says where
         return _explainer.structure(value, cls)
+    return model
 
 
 #: How each class is read, once it has come up: the converter would look it up anew each time.
-_readers: dict[type, Callable[[object, object], object]] = {}
+_readers: dict[type, Callable[[object, object], Any]] = {}
 
 
-def _reader_of(cls: type) -> Callable[[object, object], object]:
+def _reader_of(cls: type) -> Callable[[object, object], Any]:
     read = _readers.get(cls)
     if read is None:
         read = _readers[cls] = _converter.get_structure_hook(cls)
@@ -195,14 +196,13 @@ def _read_decimal(value: object, _cls: object = Decimal) -> Decimal:
 
 
 def _read_datetime(value: object, _cls: object = datetime) -> datetime:
-    match = _TIME.fullmatch(value) if type(value) is str else None
-    if match is None:
+    if type(value) is not str or (match := _TIME.fullmatch(value)) is None:
         raise _Unfit("a time")
     day, clock, fraction, zone = match.groups()
     try:
-        if zone == "Z" and cast("str", value)[10] == "T":
+        if zone == "Z" and value[10] == "T":
             # Nearly every time that Vipps sends. Microseconds are the finest there is: fromisoformat drops the rest.
-            return datetime.fromisoformat(cast("str", value).replace(" ", ""))
+            return datetime.fromisoformat(value.replace(" ", ""))
         # No zone means UTC at Vipps.
         time = datetime.fromisoformat(f"{day}T{clock}{fraction or ''}{zone or 'Z'}")
         return time.astimezone(UTC)

@@ -29,8 +29,9 @@ class AttemptLedger:
             self._current = {}
             self._rotate_at = now + _WINDOW
         key = (operation, order_id)
+        made = self._current.get(key)
         # Only so many are kept, or polling one order in a tight loop would copy an ever longer tuple each time.
-        self._current[key] = (*self._current.get(key, ()), now)[-per_minute:]
+        self._current[key] = (now,) if made is None else (*made, now)[-per_minute:]
 
     def wait_for_turn(self, operation: str, order_id: str, per_minute: int, now: float) -> float:
         """Return how many seconds must pass before one more attempt stays within `per_minute`; 0 if none."""

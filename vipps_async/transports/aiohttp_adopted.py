@@ -5,7 +5,6 @@ from __future__ import annotations
 import ssl
 from collections.abc import Iterable
 from http.cookies import SimpleCookie
-from typing import cast
 
 import aiohttp
 from aiohttp import hdrs
@@ -16,7 +15,7 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from vipps_async.errors import ConfigurationError
-from vipps_async.transports.aiohttp_answer import BOUNDS, Answer, read_answer
+from vipps_async.transports.aiohttp_answer import BOUNDS, read_answer
 from vipps_async.transports.aiohttp_failures import FAILURES, Circumstances, NotResent, translated
 from vipps_async.transports.aiohttp_location import Location
 from vipps_async.transports.early_answer import AnsweredTooEarly
@@ -85,7 +84,7 @@ async def exchange(
         )
         if body.framed and not body.sent:
             raise AnsweredTooEarly
-        return await read_answer(cast("Answer", answer), connection=body.connection)
+        return await read_answer(answer, connection=body.connection)
     except FAILURES as error:
         cause = error.error if isinstance(error, NotResent) else error
         at = Circumstances(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from typing import Any, cast
+from typing import Any
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
@@ -18,7 +18,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from vipps_async.time_limits import TimeLimit, TimeLimits
-from vipps_async.transports.aiohttp_answer import Answer, read_answer
+from vipps_async.transports.aiohttp_answer import read_answer
 from vipps_async.transports.aiohttp_failures import FAILURES, Circumstances, NotResent, translated
 from vipps_async.transports.aiohttp_location import Location
 from vipps_async.transports.early_answer import AnsweredTooEarly
@@ -57,7 +57,7 @@ async def exchange(
             answer = await session.request(
                 request.method, location.url, data=letter, allow_redirects=False, timeout=_NO_TIMERS, ssl=verify
             )
-            return await read_answer(cast("Answer", answer), connection=letter.connection, progress=letter.progress)
+            return await read_answer(answer, connection=letter.connection, progress=letter.progress)
     except FAILURES as error:
         cause = error.error if isinstance(error, NotResent) else letter.timed_out() or error
         at = Circumstances(
@@ -150,7 +150,7 @@ class OneWriteRequest(aiohttp.ClientRequest):
         method: str,
         url: URL,
         *,
-        data: object,
+        data: Any,
         loop: asyncio.AbstractEventLoop,
         ssl: Any,
         server_hostname: str | None,
@@ -163,7 +163,7 @@ class OneWriteRequest(aiohttp.ClientRequest):
         self.server_hostname = server_hostname
         self.proxy = self.proxy_auth = self.proxy_headers = None
         self._ssl = ssl
-        self._letter = cast("Letter", data)
+        self._letter: Letter = data
 
     async def send(self, conn: Connection) -> aiohttp.ClientResponse:
         """Post the letter."""
@@ -171,7 +171,9 @@ class OneWriteRequest(aiohttp.ClientRequest):
         assert protocol is not None  # noqa: S101 - a connection just taken from the pool has one
         self._letter.post(protocol)
         # It is one in all that aiohttp does with it.
-        return cast("aiohttp.ClientResponse", _OneWriteAnswer(self._letter))
+        answer: Any = _OneWriteAnswer(self._letter)
+        response: aiohttp.ClientResponse = answer
+        return response
 
 
 class _OneWriteAnswer:

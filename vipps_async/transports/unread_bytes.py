@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import select
+import socket
 import weakref
+from collections.abc import Callable
 
 __all__ = ["UnreadBytes"]
 
@@ -18,24 +20,27 @@ class UnreadBytes:
     """Looks at connections before they are written to."""
 
     def __init__(self) -> None:
-        self._used: weakref.WeakSet[asyncio.BaseProtocol] = weakref.WeakSet()
+        #: How to ask, for each connection that was used before.
+        self._used: weakref.WeakKeyDictionary[asyncio.BaseProtocol, Callable[[], bool]] = weakref.WeakKeyDictionary()
 
     def wait_at(self, protocol: asyncio.BaseProtocol, transport: asyncio.BaseTransport) -> bool:
         """Tell whether there are any; from now on the connection counts as used."""
-        if protocol not in self._used:
-            self._used.add(protocol)
-            # A server sends its TLS tickets unasked (RFC 8446 4.6.1), as soon as the connection stands.
-            if transport.get_extra_info("ssl_object") is not None:
-                return False
-        connection = transport.get_extra_info("socket")
-        return connection is not None and _is_readable(connection.fileno())
+        ask = self._used.get(protocol)
+        if ask is not None:
+            return ask()
+        ask = self._used[protocol] = _question(transport.get_extra_info("socket"))
+        # A server sends its TLS tickets unasked (RFC 8446 4.6.1), as soon as the connection stands.
+        return transport.get_extra_info("ssl_object") is None and ask()
 
 
-def _is_readable(descriptor: int) -> bool:
+def _question(connection: socket.socket | None) -> Callable[[], bool]:
+    if connection is None:
+        return lambda: False
+    descriptor = connection.fileno()
     if descriptor < 0:
-        return True  # closed: there is nothing to write to either
+        return lambda: True  # closed: nothing can be written to it either
     if not hasattr(select, "poll"):  # Windows
-        return bool(select.select([descriptor], [], [], 0)[0])
+        return lambda: bool(select.select([descriptor], [], [], 0)[0])
     poll = select.poll()
     poll.register(descriptor, select.POLLIN)
-    return bool(poll.poll(0))
+    return lambda: bool(poll.poll(0))
