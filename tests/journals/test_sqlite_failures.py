@@ -25,7 +25,7 @@ from tests.journals.material import LONG, all_open, all_recent, intent, only, se
 from vipps_async.errors import InvalidInputError, JournalError
 from vipps_async.journals import Outcome, SqliteJournal, Standing
 from vipps_async.journals.sqlite import journal as journal_module
-from vipps_async.journals.sqlite import schema, store
+from vipps_async.journals.sqlite import rows, schema, store
 from vipps_async.journals.sqlite.store import SqliteStore
 
 
@@ -731,8 +731,8 @@ class TestWriter:
 
         def look(this: SqliteStore) -> int:
             questions = [
-                (store._select(store._COLUMNS, 2), 8),
-                (store._update(2), 14),
+                (rows.select_matching(rows.COLUMNS, 2), 8),
+                (rows.update_states(2), 14),
                 ("SELECT 1 FROM entries WHERE order_id = ? AND merchant_serial_number = ? ORDER BY position", 2),
                 ("SELECT key FROM entries WHERE outcome IS NULL AND position > ? ORDER BY position LIMIT 2", 1),
             ]

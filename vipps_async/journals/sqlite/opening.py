@@ -1,0 +1,162 @@
+"""How a journal file is opened: looked over, made private, checked and migrated; and what its failures mean."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import stat
+import sys
+from pathlib import Path
+from urllib.parse import quote
+
+from vipps_async.errors import JournalError
+from vipps_async.journals.sqlite.schema import APPLICATION_ID, check_kind, migrate
+
+__all__ = ["StoreLostError", "connect", "log_of", "translated"]
+
+#: How long to wait for another program that has the file open just now, in seconds: a backup's shortest steps.
+_BUSY_PATIENCE = 2.0
+
+#: To what size SQLite cuts the write-ahead log back after a checkpoint, in bytes; a long walk can make it larger.
+_WAL_SIZE = 64 * 1024 * 1024
+
+
+class StoreLostError(JournalError):
+    """The file cannot be used any more: gone, replaced or damaged. Only opening it anew can help."""
+
+
+def log_of(path: Path) -> Path:
+    """Name the write-ahead log that SQLite keeps beside a file."""
+    return path.with_name(f"{path.name}-wal")
+
+
+def connect(path: Path, stack: contextlib.ExitStack, *, check: bool) -> sqlite3.Connection:
+    """Open a journal file, creating or migrating it; the stack closes it.
+
+    Raises:
+        JournalError: it is something else, newer, damaged or read-only; it was left as it is.
+        sqlite3.Error: SQLite says no; see `translated`.
+    """
+    if path.exists():
+        # Asked beforehand: SQLite would go on reading, and then call it a failure of the disk.
+        if not path.is_file():
+            raise JournalError(f"the journal {path} cannot be opened: it is no file", advice="name a file")
+        if not os.access(path, os.R_OK | os.W_OK):
+            raise JournalError(f"the journal {path} is read-only", advice="make the file writable for its owner")
+        _look_over(path)
+    else:
+        _create(path)
+    _make_private(path)
+    connection = sqlite3.connect(path, timeout=_BUSY_PATIENCE, isolation_level=None, cached_statements=256)
+    stack.callback(connection.close)
+    # Before anything is read: it keeps the log's index in memory (a second process then cannot come in by mistake),
+    # and so avoids the rare corruption of a log that several connections share (SQLite 3.7.0 to 3.51.2).
+    connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+    for pragma in ("trusted_schema = OFF", "cell_size_check = ON", f"journal_size_limit = {_WAL_SIZE}"):
+        connection.execute(f"PRAGMA {pragma}")
+    if check_kind(connection, path):
+        # Still in rollback mode, so that it stands in the file itself and not only in the log.
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID:d}")
+    mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+    if mode != "wal":
+        text = f"the journal {path} cannot have a write-ahead log here (SQLite answered {mode})"
+        raise JournalError(text, advice="keep the journal on a local disk")
+    connection.execute("PRAGMA synchronous = FULL")
+    if sys.platform == "darwin":  # pragma: no cover - only there does fsync stop at the disk's own cache
+        connection.execute("PRAGMA fullfsync = ON")
+        connection.execute("PRAGMA checkpoint_fullfsync = ON")
+    if check:
+        found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+        if found != "ok":
+            raise _damaged(path, str(found).splitlines()[-1])
+    migrate(connection)
+    # One process owns the file, so whoever had an entry in hand is gone: recovery need not wait for its lease.
+    connection.execute("UPDATE entries SET owner = '' WHERE outcome IS NULL AND owner <> ''")
+    return connection
+
+
+def _look_over(path: Path) -> None:
+    """Raise if the file is something else, or of a newer version."""
+    # First by a connection that can neither write nor lock nor replay a log: a file of something else, or of a
+    # newer version, must stay as it is to the last byte.
+    address = f"file:{quote(os.fspath(path))}?mode=ro&immutable=1"
+    with contextlib.closing(sqlite3.connect(address, uri=True)) as onlooker:
+        try:
+            check_kind(onlooker, path)
+        except sqlite3.DatabaseError:
+            # A process that died while its log was moved into the file leaves a file that is whole only together
+            # with that log: for the connection below to judge, if the file says that it is a journal at all.
+            if not (_has_content(log_of(path)) and _is_marked(path)):
+                raise
+
+
+def _has_content(log: Path) -> bool:
+    return log.exists() and log.stat().st_size > 0
+
+
+def _is_marked(path: Path) -> bool:
+    """Read from the header itself whether it is a journal file (SQLite file format: offsets 0 and 68)."""
+    with path.open("rb") as file:
+        header = file.read(100)
+    return header.startswith(b"SQLite format 3\0") and header[68:72] == APPLICATION_ID.to_bytes(4, "big")
+
+
+def _create(path: Path) -> None:
+    log = log_of(path)
+    if _has_content(log):
+        # SQLite would throw away a log that it finds beside an empty file: it may hold the only copy of intents.
+        raise JournalError(
+            f"the journal {path} is missing, but its write-ahead log {log.name} is there",
+            advice="put both files back together, or move the log away if it is of no use",
+        )
+    # Made here, not by SQLite: 0600 whatever the umask says. SQLite gives its log the same mode.
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    if sys.platform != "win32":
+        # The name itself must survive a power cut.
+        directory = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+
+
+def _make_private(path: Path) -> None:
+    if sys.platform == "win32":  # pragma: no cover - access lists of the directory decide there
+        return
+    for file in (path, log_of(path)):
+        if file.exists() and stat.S_IMODE(file.stat().st_mode) & 0o077:
+            file.chmod(0o600)
+
+
+def _damaged(path: Path, finding: str) -> StoreLostError:
+    return StoreLostError(
+        f"the journal {path} is damaged ({finding}); it was left as it is",
+        advice="keep the file, restore a copy of it, and compare what is open in it with details at Vipps",
+    )
+
+
+#: What SQLite's primary result codes mean to somebody who runs a shop, and what to do.
+_MEANINGS = {
+    sqlite3.SQLITE_BUSY: ("another program has it open", "close that program"),
+    sqlite3.SQLITE_LOCKED: ("another program has it open", "close that program"),
+    sqlite3.SQLITE_FULL: ("the disk is full", "make room on the disk"),
+    sqlite3.SQLITE_READONLY: ("it is read-only", "make the file, its directory and its disk writable"),
+    sqlite3.SQLITE_CANTOPEN: ("it cannot be opened", "make the file and its directory exist and be writable"),
+    sqlite3.SQLITE_PERM: ("access is denied", "make the file and its directory writable"),
+    sqlite3.SQLITE_IOERR: ("the disk failed", "look into the system's log, and into the room left on the disk"),
+}
+
+
+def translated(error: sqlite3.Error | OSError, path: Path, doing: str) -> JournalError:
+    """Say what a failure of SQLite or of the disk means to somebody who runs a shop, and what to do."""
+    if isinstance(error, OSError):
+        text = f"the journal {path} could not be {doing}: {error.strerror or error}"
+        return JournalError(text, advice="make the file, its directory and its disk writable")
+    # The lowest byte is the primary code; the others only refine it.
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
+        return _damaged(path, str(error))
+    meaning, advice = _MEANINGS.get(code, (str(error), None))
+    return JournalError(f"the journal {path} could not be {doing}: {meaning}", advice=advice)
