@@ -24,6 +24,7 @@ class TestOwnConnections(TransportConformance):
         return httpx_transport
 
 
+@pytest.mark.heavy
 class TestAdoptedClient(TransportConformance):
     """The suite over a client of the caller, with much set in it that must not matter."""
 
