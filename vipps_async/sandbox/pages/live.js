@@ -119,9 +119,8 @@ let lost = false;
 events.addEventListener("open", () => {
   document.body.classList.add("connected");
   say(lost ? "Live again." : "Live: this page follows every change.");
-  if (lost) {
-    refresh();
-  }
+  // The first time, too: something may have happened between the page and the stream.
+  refresh();
   lost = false;
   clock ||= setInterval(tick, 1000);
 });
