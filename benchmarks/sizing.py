@@ -46,9 +46,9 @@ class Costs:
 #: The one place for measured figures: change them here, then run `python -m benchmarks.sizing --write`.
 MEASURED = Costs(
     date=dt.date(2026, 11, 22),
-    machine="2 shared cores (AMD EPYC), ext4, loopback, Python 3.12, aiohttp 3.14.5, SQLite 3.40, PostgreSQL 18.4",
-    cpu_plain=161,
-    cpu_sqlite=336,
+    machine="2 shared cores (AMD EPYC), ext4, loopback, Python 3.11, aiohttp 3.14.5, SQLite 3.40, PostgreSQL 18.4",
+    cpu_plain=220,
+    cpu_sqlite=338,
     # What SQLite costs, and the way over a socket.
     cpu_postgres=400,
     sqlite_rows=(80_000, 122_000, 139_000),
