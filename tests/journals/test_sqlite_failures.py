@@ -294,15 +294,30 @@ class TestGone:
         self, journal: SqliteJournal, path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """A file that is deleted just before a commit ends is noticed before the commit is acknowledged."""
+        real = store.plain_commit
+
+        def delete(*given: Any) -> Any:
+            path.unlink()
+            return real(*given)
+
+        monkeypatch.setattr(store, "plain_commit", delete)
+        with pytest.raises(JournalError, match="deleted or replaced"):
+            await journal.begin(intent(2), owner="a", lease=LONG)
+
+    async def test_deleted_during_a_commit_that_looks_things_up(
+        self, journal: SqliteJournal, path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """So is one that is deleted while an entry is claimed."""
+        await journal.begin(intent(2), owner="a", lease=0)
         real = SqliteStore._store
 
-        def delete(this: SqliteStore, slots: Any) -> None:
-            real(this, slots)
+        def delete(this: SqliteStore, slots: Any) -> int:
             path.unlink()
+            return real(this, slots)
 
         monkeypatch.setattr(SqliteStore, "_store", delete)
         with pytest.raises(JournalError, match="deleted or replaced"):
-            await journal.begin(intent(2), owner="a", lease=LONG)
+            await journal.claim(intent(2), owner="b", lease=LONG)
 
     async def test_moved_away_and_back(self, journal: SqliteJournal, path: Path) -> None:
         """Once the file is back the journal works again, and outcomes that came meanwhile are not lost."""
@@ -733,6 +748,7 @@ class TestWriter:
             questions = [
                 (rows.select_matching(rows.COLUMNS, 2), 8),
                 (rows.update_states(2), 14),
+                (rows.update_ended(2), 8),
                 ("SELECT 1 FROM entries WHERE order_id = ? AND merchant_serial_number = ? ORDER BY position", 2),
                 ("SELECT key FROM entries WHERE outcome IS NULL AND position > ? ORDER BY position LIMIT 2", 1),
             ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
@@ -16,16 +17,19 @@ from vipps_async.journals.protocol import Entry, Intent
 from vipps_async.journals.rules import Answer, Begin, Claim, Work, apply
 from vipps_async.journals.sqlite.opening import StoreLostError, connect, log_of, translated
 from vipps_async.journals.sqlite.ownership import Ownership
+from vipps_async.journals.sqlite.plain_commit import Held, Identity, PlainCommit, plain_commit
 from vipps_async.journals.sqlite.rows import (
     COLUMNS,
     LIGHT_COLUMNS,
     blocks,
     entry_of,
+    insert_begun,
     insert_rows,
     intent_values,
     light_entry_of,
     select_matching,
     state_values,
+    update_ended,
     update_states,
 )
 
@@ -39,9 +43,6 @@ _OLDEST_SQLITE = (3, 33, 0)
 
 #: Entries in hand that are remembered: more than a process has under way, some MB.
 _MOST_IN_HAND = 5000
-
-_Identity = tuple[str, str, str, str]
-
 
 @define
 class _Slot:
@@ -69,7 +70,7 @@ class SqliteStore:
         self._clock = clock
         self._identities = self._file_identities()
         #: Entries in hand, as they stand in the file: nobody else writes there, so they need not be looked up again.
-        self._in_hand: dict[_Identity, tuple[int, Entry]] = {}
+        self._in_hand: dict[Identity, Held] = {}
         self._newest = self.newest_position()
 
     @classmethod
@@ -100,8 +101,9 @@ class SqliteStore:
         """
         try:
             self._check_in_place()
+            plain = plain_commit(groups, self._in_hand, self._newest, self._clock())
             try:
-                answers = self._committed(groups, presume_new=True)
+                answers = self._committed(groups, presume_new=True) if plain is None else self._written(plain)
             except sqlite3.IntegrityError:
                 # One that was presumed new is there already.
                 answers = self._committed(groups, presume_new=False)
@@ -111,14 +113,40 @@ class SqliteStore:
             raise translated(error, self._path, "written") from error
         return answers
 
+    def _written(self, plain: PlainCommit) -> list[list[Answer]]:
+        writing = [(insert_begun(len(rows)), rows) for rows in blocks(plain.begun_rows)]
+        writing += [(update_ended(len(rows)), rows) for rows in blocks(plain.ended_rows)]
+        # One statement is a transaction by itself. Each statement hands the interpreter to other threads, and getting
+        # it back from a busy event loop takes longer than the statement.
+        with self._transaction(is_one_statement=len(writing) == 1):
+            for statement, rows in writing:
+                self._connection.execute(statement, list(itertools.chain.from_iterable(rows)))
+        for identity in plain.ended:
+            del self._in_hand[identity]
+        for identity, held in plain.begun.items():
+            if len(self._in_hand) < _MOST_IN_HAND:
+                self._in_hand[identity] = held
+        self._newest = plain.newest
+        return plain.answers
+
     def _committed(self, groups: Sequence[Sequence[Work]], *, presume_new: bool) -> list[list[Answer]]:
-        self._connection.execute("BEGIN IMMEDIATE")
-        try:
+        with self._transaction():
             slots = self._loaded([work for group in groups for work in group], presume_new=presume_new)
             now = self._clock()
             answers = [[_answer(slots, work, now) for work in group] for group in groups]
             newest = self._store(slots.values())
-            self._connection.execute("COMMIT")
+        self._newest = newest
+        self._remember(slots)
+        return answers
+
+    @contextlib.contextmanager
+    def _transaction(self, *, is_one_statement: bool = False) -> Iterator[None]:
+        try:
+            if not is_one_statement:
+                self._connection.execute("BEGIN IMMEDIATE")
+            yield
+            if not is_one_statement:
+                self._connection.execute("COMMIT")
         except BaseException:
             # What stands in the file now is known to the file alone.
             self._in_hand.clear()
@@ -126,11 +154,8 @@ class SqliteStore:
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
             raise
-        self._newest = newest
-        self._remember(slots)
-        return answers
 
-    def _remember(self, slots: dict[_Identity, _Slot]) -> None:
+    def _remember(self, slots: dict[Identity, _Slot]) -> None:
         for identity, slot in slots.items():
             if slot.is_whole and slot.is_in_hand and slot.position is not None and len(self._in_hand) < _MOST_IN_HAND:
                 self._in_hand[identity] = (slot.position, slot.entry)
@@ -169,12 +194,12 @@ class SqliteStore:
         except (sqlite3.Error, OSError) as error:
             raise translated(error, self._path, "read") from error
 
-    def _loaded(self, works: Sequence[Work], *, presume_new: bool) -> dict[_Identity, _Slot]:
+    def _loaded(self, works: Sequence[Work], *, presume_new: bool) -> dict[Identity, _Slot]:
         # Begin and claim answer with the whole entry; to settle or release one, what decides about it is enough.
-        slots: dict[_Identity, _Slot] = {}
-        new: set[_Identity] = set()
-        whole: set[_Identity] = set()
-        light: dict[_Identity, Intent] = {}
+        slots: dict[Identity, _Slot] = {}
+        new: set[Identity] = set()
+        whole: set[Identity] = set()
+        light: dict[Identity, Intent] = {}
         for work in works:
             identity = work.intent.identity
             if identity in slots:
@@ -198,7 +223,7 @@ class SqliteStore:
             slots[row[1:5]] = _Slot(row[0], entry, entry, is_whole=False)
         return slots
 
-    def _matching(self, columns: str, identities: Sequence[_Identity]) -> Iterator[Any]:
+    def _matching(self, columns: str, identities: Sequence[Identity]) -> Iterator[Any]:
         for block in blocks(identities):
             values = [part for identity in block for part in identity]
             yield from self._connection.execute(select_matching(columns, len(block)), values)
@@ -242,7 +267,7 @@ class SqliteStore:
             )
 
 
-def _answer(slots: dict[_Identity, _Slot], work: Work, now: datetime) -> Answer:
+def _answer(slots: dict[Identity, _Slot], work: Work, now: datetime) -> Answer:
     identity = work.intent.identity
     slot = slots.get(identity)
     standing, entry = apply(None if slot is None else slot.entry, work, now)
