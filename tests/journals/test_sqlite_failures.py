@@ -26,6 +26,7 @@ from vipps_async.errors import InvalidInputError, JournalError
 from vipps_async.journals import Outcome, SqliteJournal, Standing
 from vipps_async.journals.sqlite import journal as journal_module
 from vipps_async.journals.sqlite import rows, schema, store
+from vipps_async.journals.sqlite.plain_commit import plain_commit
 from vipps_async.journals.sqlite.store import SqliteStore
 
 
@@ -294,11 +295,10 @@ class TestGone:
         self, journal: SqliteJournal, path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """A file that is deleted just before a commit ends is noticed before the commit is acknowledged."""
-        real = store.plain_commit
 
         def delete(*given: Any) -> Any:
             path.unlink()
-            return real(*given)
+            return plain_commit(*given)
 
         monkeypatch.setattr(store, "plain_commit", delete)
         with pytest.raises(JournalError, match="deleted or replaced"):
@@ -376,11 +376,11 @@ class TestGone:
         await journal.begin(intent(1), owner="a", lease=LONG)
         real, tried, written = SqliteStore.commit, threading.Event(), threading.Event()
 
-        def commit(this: SqliteStore, groups: Any) -> Any:
+        def commit(this: SqliteStore, works: Any) -> Any:
             if not tried.is_set():
                 tried.set()
                 raise JournalError("not now")
-            found = real(this, groups)
+            found = real(this, works)
             written.set()
             return found
 
@@ -548,9 +548,9 @@ class TestWriter:
         sizes: list[int] = []
         real = SqliteStore.commit
 
-        def commit(this: SqliteStore, groups: Any) -> Any:
-            sizes.append(sum(len(group) for group in groups))
-            return real(this, groups)
+        def commit(this: SqliteStore, works: Any) -> Any:
+            sizes.append(len(works))
+            return real(this, works)
 
         monkeypatch.setattr(SqliteStore, "commit", commit)
         await asyncio.gather(*(journal.begin(intent(n), owner="a", lease=LONG) for n in range(1000)))
@@ -566,10 +566,10 @@ class TestWriter:
         gate = threading.Event()
         real = SqliteStore.commit
 
-        def commit(this: SqliteStore, groups: Any) -> Any:
+        def commit(this: SqliteStore, works: Any) -> Any:
             assert gate.wait(10)
-            sizes.append(sum(len(group) for group in groups))
-            return real(this, groups)
+            sizes.append(len(works))
+            return real(this, works)
 
         monkeypatch.setattr(SqliteStore, "commit", commit)
         tasks = [asyncio.ensure_future(journal.begin(intent(n), owner="a", lease=LONG)) for n in range(2500)]
@@ -588,7 +588,7 @@ class TestWriter:
             def broken(*_: Any) -> None:
                 raise sqlite3.OperationalError("disk I/O error")
 
-            patch.setattr(SqliteStore, "_store", broken)
+            patch.setattr(SqliteStore, "_written", broken)
             found = await asyncio.gather(
                 *(journal.begin(intent(n), owner="a", lease=LONG) for n in range(20)), return_exceptions=True
             )
@@ -605,9 +605,9 @@ class TestWriter:
         gate = threading.Event()
         real = SqliteStore.commit
 
-        def commit(this: SqliteStore, groups: Any) -> Any:
+        def commit(this: SqliteStore, works: Any) -> Any:
             assert gate.wait(10)
-            return real(this, groups)
+            return real(this, works)
 
         monkeypatch.setattr(SqliteStore, "commit", commit)
         for number in range(2):
@@ -667,9 +667,9 @@ class TestWriter:
         gate = threading.Event()
         real = SqliteStore.commit
 
-        def commit(this: SqliteStore, groups: Any) -> Any:
+        def commit(this: SqliteStore, works: Any) -> Any:
             assert gate.wait(10)
-            return real(this, groups)
+            return real(this, works)
 
         monkeypatch.setattr(SqliteStore, "commit", commit)
         await journal.settle(intent(1), settlement())

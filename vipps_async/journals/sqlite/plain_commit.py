@@ -23,6 +23,9 @@ Identity = tuple[str, str, str, str]
 #: An entry in hand: its position, and how it stands in the file.
 Held = tuple[int, Entry]
 
+#: There is nothing to tell whoever notes an outcome.
+_NOTED: Answer = (None, None)
+
 
 @define(eq=False)
 class PlainCommit:
@@ -30,62 +33,62 @@ class PlainCommit:
 
     #: The position of the newest entry.
     newest: int
-    answers: list[list[Answer]] = field(factory=list)
+    answers: list[Answer] = field(factory=list)
     begun: dict[Identity, Held] = field(factory=dict)
     ended: set[Identity] = field(factory=set)
-    begun_rows: list[tuple[object, ...]] = field(factory=list)
-    ended_rows: list[tuple[object, ...]] = field(factory=list)
+    #: For each that begins its `begun_values`, one behind the other: a list for each would keep the collector busy.
+    begun_values: list[object] = field(factory=list)
+    #: For each that ends its `ended_values`.
+    ended_values: list[object] = field(factory=list)
 
 
 def plain_commit(
-    groups: Sequence[Sequence[Work]], in_hand: Mapping[Identity, Held], newest: int, now: datetime
+    works: Sequence[Work], in_hand: Mapping[Identity, Held], newest: int, now: datetime
 ) -> PlainCommit | None:
     """Work out what a commit writes; None: something in it has to go the long way, and so has all of it.
 
     Fresh keys are presumed to be new: if one is not, adding its row fails, and with it the whole commit.
 
     Args:
-        groups: the works.
+        works: what to do.
         in_hand: entries that are open in the file and have an owner.
         newest: the position of the newest entry in the file.
         now: from when leases run.
     """
     commit = PlainCommit(newest)
-    for group in groups:
-        answers: list[Answer] = []
-        for work in group:
-            if type(work) is Begin:
-                answer = _begin(commit, work, in_hand, now)
-            elif type(work) is Settle:
-                answer = _settle(commit, work, in_hand)
-            else:
-                return None
-            if answer is None:
-                return None
-            answers.append(answer)
-        commit.answers.append(answers)
+    for work in works:
+        if type(work) is Begin:
+            is_plain = _begin(commit, work, in_hand, now)
+        elif type(work) is Settle:
+            is_plain = _settle(commit, work, in_hand)
+        else:
+            is_plain = False
+        if not is_plain:
+            return None
     return commit
 
 
-def _begin(commit: PlainCommit, work: Begin, in_hand: Mapping[Identity, Held], now: datetime) -> Answer | None:
+def _begin(commit: PlainCommit, work: Begin, in_hand: Mapping[Identity, Held], now: datetime) -> bool:
     identity = work.intent.identity
     if identity in in_hand or identity in commit.begun:
-        return None
+        return False
     commit.newest = position = commit.newest + 1
     entry = Entry(intent=work.intent, owner=work.owner, lease_until=now + work.lease)
     commit.begun[identity] = position, entry
-    commit.begun_rows.append(begun_values(position, entry))
-    return Standing.MINE, entry
+    commit.begun_values += begun_values(position, entry)
+    commit.answers.append((Standing.MINE, entry))
+    return True
 
 
-def _settle(commit: PlainCommit, work: Settle, in_hand: Mapping[Identity, Held]) -> Answer | None:
+def _settle(commit: PlainCommit, work: Settle, in_hand: Mapping[Identity, Held]) -> bool:
     identity = work.intent.identity
     held = in_hand.get(identity)
     if held is None or identity in commit.ended or work.settlement.outcome not in FINAL:
-        return None
+        return False
     position, entry = held
     if entry.intent.digest != work.intent.digest:
-        return None
+        return False
     commit.ended.add(identity)
-    commit.ended_rows.append(ended_values(position, work.settlement))
-    return None, None
+    commit.ended_values += ended_values(position, work.settlement)
+    commit.answers.append(_NOTED)
+    return True

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
@@ -19,8 +18,12 @@ from vipps_async.journals.sqlite.opening import StoreLostError, connect, log_of,
 from vipps_async.journals.sqlite.ownership import Ownership
 from vipps_async.journals.sqlite.plain_commit import Held, Identity, PlainCommit, plain_commit
 from vipps_async.journals.sqlite.rows import (
+    BEGUN,
     COLUMNS,
+    ENDED,
     LIGHT_COLUMNS,
+    ROW,
+    STATE,
     blocks,
     entry_of,
     insert_begun,
@@ -29,6 +32,7 @@ from vipps_async.journals.sqlite.rows import (
     light_entry_of,
     select_matching,
     state_values,
+    statements,
     update_ended,
     update_states,
 )
@@ -43,6 +47,7 @@ _OLDEST_SQLITE = (3, 33, 0)
 
 #: Entries in hand that are remembered: more than a process has under way, some MB.
 _MOST_IN_HAND = 5000
+
 
 @define
 class _Slot:
@@ -93,7 +98,7 @@ class SqliteStore:
                 raise translated(error, path, "opened") from error
             yield store
 
-    def commit(self, groups: Sequence[Sequence[Work]]) -> list[list[Answer]]:
+    def commit(self, works: Sequence[Work]) -> list[Answer]:
         """Do all works in their order, in one transaction; returns when it is durable.
 
         Raises:
@@ -101,26 +106,28 @@ class SqliteStore:
         """
         try:
             self._check_in_place()
-            plain = plain_commit(groups, self._in_hand, self._newest, self._clock())
+            plain = plain_commit(works, self._in_hand, self._newest, self._clock())
             try:
-                answers = self._committed(groups, presume_new=True) if plain is None else self._written(plain)
+                answers = self._committed(works, presume_new=True) if plain is None else self._written(plain)
             except sqlite3.IntegrityError:
                 # One that was presumed new is there already.
-                answers = self._committed(groups, presume_new=False)
+                answers = self._committed(works, presume_new=False)
             # A commit into a file that has no name any more is lost with the process: not to be acknowledged.
             self._check_in_place()
         except (sqlite3.Error, OSError) as error:
             raise translated(error, self._path, "written") from error
         return answers
 
-    def _written(self, plain: PlainCommit) -> list[list[Answer]]:
-        writing = [(insert_begun(len(rows)), rows) for rows in blocks(plain.begun_rows)]
-        writing += [(update_ended(len(rows)), rows) for rows in blocks(plain.ended_rows)]
+    def _written(self, plain: PlainCommit) -> list[Answer]:
+        writing = [
+            *statements(insert_begun, plain.begun_values, BEGUN),
+            *statements(update_ended, plain.ended_values, ENDED),
+        ]
         # One statement is a transaction by itself. Each statement hands the interpreter to other threads, and getting
         # it back from a busy event loop takes longer than the statement.
         with self._transaction(is_one_statement=len(writing) == 1):
-            for statement, rows in writing:
-                self._connection.execute(statement, list(itertools.chain.from_iterable(rows)))
+            for statement, values in writing:
+                self._connection.execute(statement, values)
         for identity in plain.ended:
             del self._in_hand[identity]
         for identity, held in plain.begun.items():
@@ -129,11 +136,11 @@ class SqliteStore:
         self._newest = plain.newest
         return plain.answers
 
-    def _committed(self, groups: Sequence[Sequence[Work]], *, presume_new: bool) -> list[list[Answer]]:
+    def _committed(self, works: Sequence[Work], *, presume_new: bool) -> list[Answer]:
         with self._transaction():
-            slots = self._loaded([work for group in groups for work in group], presume_new=presume_new)
+            slots = self._loaded(works, presume_new=presume_new)
             now = self._clock()
-            answers = [[_answer(slots, work, now) for work in group] for group in groups]
+            answers = [_answer(slots, work, now) for work in works]
             newest = self._store(slots.values())
         self._newest = newest
         self._remember(slots)
@@ -239,16 +246,14 @@ class SqliteStore:
                 added.append(slot)
             elif slot.entry is not slot.stored:
                 altered.append(slot)
-        for block in blocks(added):
-            values: list[object] = []
-            for slot in block:
-                values += (slot.position, *intent_values(slot.entry), *state_values(slot.entry))
-            self._connection.execute(insert_rows(len(block)), values)
-        for block in blocks(altered):
-            values = []
-            for slot in block:
-                values += (slot.position, *state_values(slot.entry))
-            self._connection.execute(update_states(len(block)), values)
+        rows: list[object] = []
+        for slot in added:
+            rows += (slot.position, *intent_values(slot.entry), *state_values(slot.entry))
+        states: list[object] = []
+        for slot in altered:
+            states += (slot.position, *state_values(slot.entry))
+        for statement, values in (*statements(insert_rows, rows, ROW), *statements(update_states, states, STATE)):
+            self._connection.execute(statement, values)
         return newest
 
     def _file_identities(self) -> tuple[tuple[int, int], ...]:
