@@ -26,6 +26,7 @@ from vipps_async.errors import InvalidInputError, JournalError
 from vipps_async.journals import Outcome, SqliteJournal, Standing
 from vipps_async.journals.sqlite import journal as journal_module
 from vipps_async.journals.sqlite import rows, schema, store
+from vipps_async.journals.sqlite.plain_commit import plain_commit
 from vipps_async.journals.sqlite.store import SqliteStore
 
 
@@ -294,15 +295,29 @@ class TestGone:
         self, journal: SqliteJournal, path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """A file that is deleted just before a commit ends is noticed before the commit is acknowledged."""
+
+        def delete(*given: Any) -> Any:
+            path.unlink()
+            return plain_commit(*given)
+
+        monkeypatch.setattr(store, "plain_commit", delete)
+        with pytest.raises(JournalError, match="deleted or replaced"):
+            await journal.begin(intent(2), owner="a", lease=LONG)
+
+    async def test_deleted_during_a_commit_that_looks_things_up(
+        self, journal: SqliteJournal, path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """So is one that is deleted while an entry is claimed."""
+        await journal.begin(intent(2), owner="a", lease=0)
         real = SqliteStore._store
 
-        def delete(this: SqliteStore, slots: Any) -> None:
-            real(this, slots)
+        def delete(this: SqliteStore, slots: Any) -> int:
             path.unlink()
+            return real(this, slots)
 
         monkeypatch.setattr(SqliteStore, "_store", delete)
         with pytest.raises(JournalError, match="deleted or replaced"):
-            await journal.begin(intent(2), owner="a", lease=LONG)
+            await journal.claim(intent(2), owner="b", lease=LONG)
 
     async def test_moved_away_and_back(self, journal: SqliteJournal, path: Path) -> None:
         """Once the file is back the journal works again, and outcomes that came meanwhile are not lost."""
@@ -361,11 +376,11 @@ class TestGone:
         await journal.begin(intent(1), owner="a", lease=LONG)
         real, tried, written = SqliteStore.commit, threading.Event(), threading.Event()
 
-        def commit(this: SqliteStore, groups: Any) -> Any:
+        def commit(this: SqliteStore, works: Any) -> Any:
             if not tried.is_set():
                 tried.set()
                 raise JournalError("not now")
-            found = real(this, groups)
+            found = real(this, works)
             written.set()
             return found
 
@@ -533,9 +548,9 @@ class TestWriter:
         sizes: list[int] = []
         real = SqliteStore.commit
 
-        def commit(this: SqliteStore, groups: Any) -> Any:
-            sizes.append(sum(len(group) for group in groups))
-            return real(this, groups)
+        def commit(this: SqliteStore, works: Any) -> Any:
+            sizes.append(len(works))
+            return real(this, works)
 
         monkeypatch.setattr(SqliteStore, "commit", commit)
         await asyncio.gather(*(journal.begin(intent(n), owner="a", lease=LONG) for n in range(1000)))
@@ -551,10 +566,10 @@ class TestWriter:
         gate = threading.Event()
         real = SqliteStore.commit
 
-        def commit(this: SqliteStore, groups: Any) -> Any:
+        def commit(this: SqliteStore, works: Any) -> Any:
             assert gate.wait(10)
-            sizes.append(sum(len(group) for group in groups))
-            return real(this, groups)
+            sizes.append(len(works))
+            return real(this, works)
 
         monkeypatch.setattr(SqliteStore, "commit", commit)
         tasks = [asyncio.ensure_future(journal.begin(intent(n), owner="a", lease=LONG)) for n in range(2500)]
@@ -573,7 +588,7 @@ class TestWriter:
             def broken(*_: Any) -> None:
                 raise sqlite3.OperationalError("disk I/O error")
 
-            patch.setattr(SqliteStore, "_store", broken)
+            patch.setattr(SqliteStore, "_written", broken)
             found = await asyncio.gather(
                 *(journal.begin(intent(n), owner="a", lease=LONG) for n in range(20)), return_exceptions=True
             )
@@ -590,9 +605,9 @@ class TestWriter:
         gate = threading.Event()
         real = SqliteStore.commit
 
-        def commit(this: SqliteStore, groups: Any) -> Any:
+        def commit(this: SqliteStore, works: Any) -> Any:
             assert gate.wait(10)
-            return real(this, groups)
+            return real(this, works)
 
         monkeypatch.setattr(SqliteStore, "commit", commit)
         for number in range(2):
@@ -652,9 +667,9 @@ class TestWriter:
         gate = threading.Event()
         real = SqliteStore.commit
 
-        def commit(this: SqliteStore, groups: Any) -> Any:
+        def commit(this: SqliteStore, works: Any) -> Any:
             assert gate.wait(10)
-            return real(this, groups)
+            return real(this, works)
 
         monkeypatch.setattr(SqliteStore, "commit", commit)
         await journal.settle(intent(1), settlement())
@@ -733,6 +748,7 @@ class TestWriter:
             questions = [
                 (rows.select_matching(rows.COLUMNS, 2), 8),
                 (rows.update_states(2), 14),
+                (rows.update_ended(2), 8),
                 ("SELECT 1 FROM entries WHERE order_id = ? AND merchant_serial_number = ? ORDER BY position", 2),
                 ("SELECT key FROM entries WHERE outcome IS NULL AND position > ? ORDER BY position LIMIT 2", 1),
             ]

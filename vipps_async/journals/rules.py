@@ -12,6 +12,7 @@ from vipps_async.errors import InvalidInputError, JournalError
 from vipps_async.journals.protocol import Entry, Intent, Outcome, Settlement, Standing, is_storable
 
 __all__ = [
+    "FINAL",
     "Answer",
     "Begin",
     "Claim",
@@ -28,7 +29,7 @@ __all__ = [
 _ABANDONED = "its owner has left it without an outcome"
 
 #: Outcomes that nothing changes any more.
-_FINAL = frozenset({Outcome.DONE, Outcome.REFUSED})
+FINAL = frozenset({Outcome.DONE, Outcome.REFUSED})
 
 #: The longest note, in characters: enough for an error's text, too little to fill a disk with.
 _LONGEST_NOTE = 1000
@@ -195,4 +196,4 @@ def _release(entry: Entry | None, work: Release, now: datetime) -> Entry | None:
 
 
 def _is_final(entry: Entry) -> bool:
-    return entry.settlement is not None and entry.settlement.outcome in _FINAL
+    return entry.settlement is not None and entry.settlement.outcome in FINAL

@@ -27,7 +27,7 @@ from vipps_async.journals.rules import (
     standing_of,
 )
 from vipps_async.journals.sqlite.store import SqliteStore
-from vipps_async.journals.sqlite.writer import Job, Report, Writer
+from vipps_async.journals.sqlite.writer import Asked, Job, Report, Writer
 from vipps_async.this_process import this_process
 
 __all__ = ["SqliteJournal"]
@@ -156,7 +156,7 @@ class SqliteJournal:
         run = self._open_run()
         if not run.backlog.try_enter():
             return False
-        run.writer.put(Job(works=(Settle(intent, settlement, owner),)))
+        run.writer.put(Settle(intent, settlement, owner))
         return True
 
     async def release(self, intent: Intent, *, note: str, owner: str | None = None) -> None:
@@ -190,7 +190,7 @@ class SqliteJournal:
 
     async def flush(self) -> None:
         """Return when all that was accepted is durable; see `Journal.flush`."""
-        await self._do(Job())
+        await self._do()
 
     async def aclose(self) -> None:
         """Flush, close the file and end the thread. Safe to call twice, and to cancel: it then goes on by itself.
@@ -271,29 +271,29 @@ class SqliteJournal:
 
     async def _commit_one(self, work: Begin | Claim) -> tuple[Standing, Entry]:
         run = self._open_run()
-        future: asyncio.Future[list[Answer]] = run.loop.create_future()
-        run.writer.put(Job((work,), None, future))
-        return standing_of((await future)[0], work.intent)
+        future: asyncio.Future[Answer] = run.loop.create_future()
+        run.writer.put(Asked(work, future))
+        return standing_of(await future, work.intent)
 
     async def _commit(self, works: tuple[Work, ...]) -> Any:
         if not works:
             self._open_run()
             return []
-        return await self._do(Job(works=works))
+        return await self._do(works=works)
 
     async def _read(self, read: Callable[[SqliteStore], Any]) -> Any:
-        return await self._do(Job(read=read))
+        return await self._do(read=read)
 
-    async def _do(self, job: Job) -> Any:
+    async def _do(self, *, works: Sequence[Work] = (), read: Callable[[SqliteStore], Any] | None = None) -> Any:
         run = self._open_run()
-        job.future = run.loop.create_future()
-        run.writer.put(job)
-        return await job.future
+        future: asyncio.Future[Any] = run.loop.create_future()
+        run.writer.put(Job(future, works, read))
+        return await future
 
     async def _queue(self, work: Settle | Release) -> None:
         await self._open_run().backlog.enter()
         # Asked again: it may have been closed while there was no room.
-        self._open_run().writer.put(Job(works=(work,)))
+        self._open_run().writer.put(work)
 
 
 def _checked_name(path: object) -> str:
@@ -307,7 +307,7 @@ def _checked_name(path: object) -> str:
 def _hand_out(report: Report, backlog: Backlog) -> None:
     if report.wrote:
         backlog.left(report.durable, report.failure)
-    for future, result in report.results:
+    for future, result in zip(report.futures, report.results, strict=True):
         if future.done():
             continue
         if isinstance(result, JournalError):

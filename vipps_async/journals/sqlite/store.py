@@ -16,16 +16,24 @@ from vipps_async.journals.protocol import Entry, Intent
 from vipps_async.journals.rules import Answer, Begin, Claim, Work, apply
 from vipps_async.journals.sqlite.opening import StoreLostError, connect, log_of, translated
 from vipps_async.journals.sqlite.ownership import Ownership
+from vipps_async.journals.sqlite.plain_commit import Held, Identity, PlainCommit, plain_commit
 from vipps_async.journals.sqlite.rows import (
+    BEGUN,
     COLUMNS,
+    ENDED,
     LIGHT_COLUMNS,
+    ROW,
+    STATE,
     blocks,
     entry_of,
+    insert_begun,
     insert_rows,
     intent_values,
     light_entry_of,
     select_matching,
     state_values,
+    statements,
+    update_ended,
     update_states,
 )
 
@@ -39,8 +47,6 @@ _OLDEST_SQLITE = (3, 33, 0)
 
 #: Entries in hand that are remembered: more than a process has under way, some MB.
 _MOST_IN_HAND = 5000
-
-_Identity = tuple[str, str, str, str]
 
 
 @define
@@ -69,7 +75,7 @@ class SqliteStore:
         self._clock = clock
         self._identities = self._file_identities()
         #: Entries in hand, as they stand in the file: nobody else writes there, so they need not be looked up again.
-        self._in_hand: dict[_Identity, tuple[int, Entry]] = {}
+        self._in_hand: dict[Identity, Held] = {}
         self._newest = self.newest_position()
 
     @classmethod
@@ -92,7 +98,7 @@ class SqliteStore:
                 raise translated(error, path, "opened") from error
             yield store
 
-    def commit(self, groups: Sequence[Sequence[Work]]) -> list[list[Answer]]:
+    def commit(self, works: Sequence[Work]) -> list[Answer]:
         """Do all works in their order, in one transaction; returns when it is durable.
 
         Raises:
@@ -100,25 +106,54 @@ class SqliteStore:
         """
         try:
             self._check_in_place()
+            plain = plain_commit(works, self._in_hand, self._newest, self._clock())
             try:
-                answers = self._committed(groups, presume_new=True)
+                answers = self._committed(works, presume_new=True) if plain is None else self._written(plain)
             except sqlite3.IntegrityError:
                 # One that was presumed new is there already.
-                answers = self._committed(groups, presume_new=False)
+                answers = self._committed(works, presume_new=False)
             # A commit into a file that has no name any more is lost with the process: not to be acknowledged.
             self._check_in_place()
         except (sqlite3.Error, OSError) as error:
             raise translated(error, self._path, "written") from error
         return answers
 
-    def _committed(self, groups: Sequence[Sequence[Work]], *, presume_new: bool) -> list[list[Answer]]:
-        self._connection.execute("BEGIN IMMEDIATE")
-        try:
-            slots = self._loaded([work for group in groups for work in group], presume_new=presume_new)
+    def _written(self, plain: PlainCommit) -> list[Answer]:
+        writing = [
+            *statements(insert_begun, plain.begun_values, BEGUN),
+            *statements(update_ended, plain.ended_values, ENDED),
+        ]
+        # One statement is a transaction by itself. Each statement hands the interpreter to other threads, and getting
+        # it back from a busy event loop takes longer than the statement.
+        with self._transaction(is_one_statement=len(writing) == 1):
+            for statement, values in writing:
+                self._connection.execute(statement, values)
+        for identity in plain.ended:
+            del self._in_hand[identity]
+        for identity, held in plain.begun.items():
+            if len(self._in_hand) < _MOST_IN_HAND:
+                self._in_hand[identity] = held
+        self._newest = plain.newest
+        return plain.answers
+
+    def _committed(self, works: Sequence[Work], *, presume_new: bool) -> list[Answer]:
+        with self._transaction():
+            slots = self._loaded(works, presume_new=presume_new)
             now = self._clock()
-            answers = [[_answer(slots, work, now) for work in group] for group in groups]
+            answers = [_answer(slots, work, now) for work in works]
             newest = self._store(slots.values())
-            self._connection.execute("COMMIT")
+        self._newest = newest
+        self._remember(slots)
+        return answers
+
+    @contextlib.contextmanager
+    def _transaction(self, *, is_one_statement: bool = False) -> Iterator[None]:
+        try:
+            if not is_one_statement:
+                self._connection.execute("BEGIN IMMEDIATE")
+            yield
+            if not is_one_statement:
+                self._connection.execute("COMMIT")
         except BaseException:
             # What stands in the file now is known to the file alone.
             self._in_hand.clear()
@@ -126,11 +161,8 @@ class SqliteStore:
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
             raise
-        self._newest = newest
-        self._remember(slots)
-        return answers
 
-    def _remember(self, slots: dict[_Identity, _Slot]) -> None:
+    def _remember(self, slots: dict[Identity, _Slot]) -> None:
         for identity, slot in slots.items():
             if slot.is_whole and slot.is_in_hand and slot.position is not None and len(self._in_hand) < _MOST_IN_HAND:
                 self._in_hand[identity] = (slot.position, slot.entry)
@@ -169,12 +201,12 @@ class SqliteStore:
         except (sqlite3.Error, OSError) as error:
             raise translated(error, self._path, "read") from error
 
-    def _loaded(self, works: Sequence[Work], *, presume_new: bool) -> dict[_Identity, _Slot]:
+    def _loaded(self, works: Sequence[Work], *, presume_new: bool) -> dict[Identity, _Slot]:
         # Begin and claim answer with the whole entry; to settle or release one, what decides about it is enough.
-        slots: dict[_Identity, _Slot] = {}
-        new: set[_Identity] = set()
-        whole: set[_Identity] = set()
-        light: dict[_Identity, Intent] = {}
+        slots: dict[Identity, _Slot] = {}
+        new: set[Identity] = set()
+        whole: set[Identity] = set()
+        light: dict[Identity, Intent] = {}
         for work in works:
             identity = work.intent.identity
             if identity in slots:
@@ -198,7 +230,7 @@ class SqliteStore:
             slots[row[1:5]] = _Slot(row[0], entry, entry, is_whole=False)
         return slots
 
-    def _matching(self, columns: str, identities: Sequence[_Identity]) -> Iterator[Any]:
+    def _matching(self, columns: str, identities: Sequence[Identity]) -> Iterator[Any]:
         for block in blocks(identities):
             values = [part for identity in block for part in identity]
             yield from self._connection.execute(select_matching(columns, len(block)), values)
@@ -214,16 +246,14 @@ class SqliteStore:
                 added.append(slot)
             elif slot.entry is not slot.stored:
                 altered.append(slot)
-        for block in blocks(added):
-            values: list[object] = []
-            for slot in block:
-                values += (slot.position, *intent_values(slot.entry), *state_values(slot.entry))
-            self._connection.execute(insert_rows(len(block)), values)
-        for block in blocks(altered):
-            values = []
-            for slot in block:
-                values += (slot.position, *state_values(slot.entry))
-            self._connection.execute(update_states(len(block)), values)
+        rows: list[object] = []
+        for slot in added:
+            rows += (slot.position, *intent_values(slot.entry), *state_values(slot.entry))
+        states: list[object] = []
+        for slot in altered:
+            states += (slot.position, *state_values(slot.entry))
+        for statement, values in (*statements(insert_rows, rows, ROW), *statements(update_states, states, STATE)):
+            self._connection.execute(statement, values)
         return newest
 
     def _file_identities(self) -> tuple[tuple[int, int], ...]:
@@ -242,7 +272,7 @@ class SqliteStore:
             )
 
 
-def _answer(slots: dict[_Identity, _Slot], work: Work, now: datetime) -> Answer:
+def _answer(slots: dict[Identity, _Slot], work: Work, now: datetime) -> Answer:
     identity = work.intent.identity
     slot = slots.get(identity)
     standing, entry = apply(None if slot is None else slot.entry, work, now)

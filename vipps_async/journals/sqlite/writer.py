@@ -15,10 +15,10 @@ from attrs import define, field
 
 from vipps_async.errors import JournalError
 from vipps_async.journals.backlog import own_copy
-from vipps_async.journals.rules import Work
+from vipps_async.journals.rules import Answer, Work
 from vipps_async.journals.sqlite.store import SqliteStore
 
-__all__ = ["GROUP", "Job", "Report", "Writer"]
+__all__ = ["GROUP", "Asked", "Item", "Job", "Report", "Writer"]
 
 #: The most works in one commit, unless a single chunk is larger: beyond it, commits get longer and no cheaper each.
 GROUP = 1000
@@ -28,18 +28,26 @@ _RETRY_AFTER = 1.0
 
 
 @define(eq=False)
-class Job:
-    """One thing for the thread to do: works to commit, something to read, or (neither) a commit to wait for."""
+class Asked:
+    """One work, and who waits for its answer."""
 
+    work: Work
+    future: asyncio.Future[Answer]
+
+
+@define(eq=False)
+class Job:
+    """What is rarer: works to commit together, something to read, or (neither) a commit to wait for."""
+
+    #: Who waits for the result: the answers to the works, or what was read.
+    future: asyncio.Future[Any]
     works: Sequence[Work] = ()
     read: Callable[[SqliteStore], Any] | None = None
-    #: Who waits for the result; None: an outcome, for which nobody waits and which is tried again if a commit fails.
-    future: asyncio.Future[Any] | None = None
 
-    @property
-    def given_up(self) -> bool:
-        """Whether whoever waited for it was cancelled."""
-        return self.future is not None and self.future.cancelled()
+
+#: What tasks hand to the thread. A work by itself is an outcome, for which nobody waits, and which is tried again if a
+#: commit fails. Every call that moves money has one of the first and one of the last, so there is nothing around them.
+Item = Asked | Job | Work
 
 
 @define(eq=False)
@@ -47,13 +55,53 @@ class Report:
     """What a round of the thread brought: handed to the loop in one go."""
 
     #: Who gets what.
-    results: list[tuple[asyncio.Future[Any], Any]] = field(factory=list)
+    futures: list[asyncio.Future[Any]] = field(factory=list)
+    results: list[Any] = field(factory=list)
     #: Whether there was anything to commit.
     wrote: bool = False
     #: How many outcomes became durable.
     durable: int = 0
     #: Why the commit failed, if it did.
     failure: JournalError | None = None
+
+    def tell(self, future: asyncio.Future[Any], result: Any) -> None:
+        """Note that somebody gets a result or an error."""
+        self.futures.append(future)
+        self.results.append(result)
+
+
+@define(eq=False)
+class _Round:
+    """What one round of the thread does, sorted."""
+
+    #: All that is committed, in the order in which it was asked for.
+    works: list[Work]
+    #: Those of them that are kept if that fails.
+    outcomes: list[Work]
+    #: Who waits for answers, and where in `works` each of them finds its own.
+    asking: list[asyncio.Future[Any]] = field(factory=list)
+    places: list[int | slice] = field(factory=list)
+    reading: list[Job] = field(factory=list)
+
+    def add(self, item: Item) -> None:
+        """Take something in, unless whoever waited for it was cancelled."""
+        if not isinstance(item, Asked | Job):
+            self.works.append(item)
+            self.outcomes.append(item)
+        elif item.future.cancelled():
+            return
+        elif isinstance(item, Asked):
+            self._ask(item.future, len(self.works))
+            self.works.append(item.work)
+        elif item.works:
+            self._ask(item.future, slice(len(self.works), len(self.works) + len(item.works)))
+            self.works.extend(item.works)
+        else:
+            self.reading.append(item)
+
+    def _ask(self, future: asyncio.Future[Any], place: int | slice) -> None:
+        self.asking.append(future)
+        self.places.append(place)
 
 
 class Writer:
@@ -81,22 +129,23 @@ class Writer:
         self._report = report
         self._opened = opened
         self._closed = closed
-        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
-        self._taken: list[Job] = []
-        self._retained: list[Job] = []
+        self._items: queue.SimpleQueue[Item | None] = queue.SimpleQueue()
+        self._taken: list[Item] = []
+        #: Outcomes that no commit has carried yet.
+        self._retained: list[Work] = []
         self._thread = threading.Thread(target=self._run, name=f"vipps-journal {path.name}", daemon=True)
 
     def start(self) -> None:
         """Start the thread; `opened` then tells whether it could open the file."""
         self._thread.start()
 
-    def put(self, job: Job) -> None:
-        """Add a job; never waits."""
-        self._jobs.put(job)
+    def put(self, item: Item) -> None:
+        """Add something to do; never waits."""
+        self._items.put(item)
 
     def stop(self) -> None:
         """Ask the thread to finish what waits and to end; `closed` then tells how many outcomes it could not write."""
-        self._jobs.put(None)
+        self._items.put(None)
 
     def join(self) -> None:
         """Wait for the end of the thread, which is at most some instructions away once `closed` is done."""
@@ -121,41 +170,41 @@ class Writer:
                 self._tell(self._report, self._round(store, self._taken))
             self._taken = []
 
-    def _take(self) -> tuple[list[Job], bool]:
-        jobs: list[Job] = []
+    def _take(self) -> tuple[list[Item], bool]:
+        items: list[Item] = []
         works = 0
         try:
-            job = self._jobs.get(timeout=_RETRY_AFTER if self._retained else None)
-            while job is not None:
-                jobs.append(job)
-                works += len(job.works)
+            item = self._items.get(timeout=_RETRY_AFTER if self._retained else None)
+            while item is not None:
+                items.append(item)
+                works += len(item.works) if isinstance(item, Job) else 1
                 if works >= GROUP:
-                    return jobs, False
-                job = self._jobs.get_nowait()
+                    return items, False
+                item = self._items.get_nowait()
         except queue.Empty:
-            return jobs, False
-        return jobs, True
+            return items, False
+        return items, True
 
-    def _round(self, store: SqliteStore, jobs: Sequence[Job]) -> Report:
+    def _round(self, store: SqliteStore, items: Sequence[Item]) -> Report:
         report = Report()
-        waiting = [job for job in jobs if not job.given_up]
-        writing = [*self._retained, *(job for job in waiting if job.works)]
-        if writing:
+        round_ = _Round([*self._retained], [*self._retained])
+        for item in items:
+            round_.add(item)
+        if round_.works:
             report.wrote = True
             try:
-                answers = store.commit([job.works for job in writing])
+                answers = store.commit(round_.works)
             except JournalError as error:
                 report.failure = error
-                self._retained = [job for job in writing if job.future is None]
-                report.results.extend((job.future, own_copy(error)) for job in writing if job.future is not None)
+                self._retained = round_.outcomes
+                report.results = [own_copy(error) for _ in round_.asking]
             else:
                 self._retained = []
-                report.durable = sum(1 for job in writing if job.future is None)
-                results = zip(writing, answers, strict=True)
-                report.results.extend((job.future, found) for job, found in results if job.future is not None)
-        for job in waiting:
-            if not job.works and job.future is not None:
-                report.results.append((job.future, self._reading(store, job, report.failure)))
+                report.durable = len(round_.outcomes)
+                report.results = [answers[place] for place in round_.places]
+            report.futures = round_.asking
+        for job in round_.reading:
+            report.tell(job.future, self._reading(store, job, report.failure))
         return report
 
     def _reading(self, store: SqliteStore, job: Job, failure: JournalError | None) -> Any:
@@ -173,13 +222,15 @@ class Writer:
         left = [*self._retained, *self._taken]
         with contextlib.suppress(queue.Empty):
             while True:
-                job = self._jobs.get_nowait()
-                if job is not None:
-                    left.append(job)
-        for job in left:
-            if job.future is not None:
-                report.results.append((job.future, JournalError(f"the journal {self._path} is closed")))
-        lost = sum(1 for job in left if job.future is None)
+                item = self._items.get_nowait()
+                if item is not None:
+                    left.append(item)
+        lost = 0
+        for item in left:
+            if isinstance(item, Asked | Job):
+                report.tell(item.future, JournalError(f"the journal {self._path} is closed"))
+            else:
+                lost += 1
         self._report(report)
         _resolve(self._opened, JournalError(f"the thread of the journal {self._path} ended"))
         _resolve(self._closed, lost)
