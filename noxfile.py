@@ -40,10 +40,15 @@ ENDS = ["tests/end_to_end"]
 AT_A_TIME = str((os.cpu_count() or 1) + 1)
 
 
+def _install(session: nox.Session, *packages: str) -> None:
+    # Of what is installed hardly anything is imported: it is compiled when it is, and the installation takes half.
+    session.install("--no-compile", *packages)
+
+
 def _run_tests(
     session: nox.Session, *install: str, measure: bool = False, folders: Sequence[str] = (), loop: str = "asyncio"
 ) -> None:
-    session.install(EVERYTHING, *_group("test"), *install)
+    _install(session, EVERYTHING, *_group("test"), *install)
     # The pages have a session of their own.
     arguments = session.posargs or ["-n", AT_A_TIME, "--dist", "worksteal", "--ignore=tests/browser"]
     if session.posargs:
@@ -113,7 +118,7 @@ def bench(session: nox.Session) -> None:
 @nox.session(python=PYTHONS[0])
 def browser(session: nox.Session) -> None:
     """Look at the pages in headless Chromium; pictures of them are left in tests/browser/screenshots."""
-    session.install(EVERYTHING, *_group("test"), *_group("browser"))
+    _install(session, EVERYTHING, *_group("test"), *_group("browser"))
     session.run("pytest", "tests/browser", *session.posargs)
 
 
@@ -129,7 +134,7 @@ def lint(session: nox.Session) -> None:
 def types(session: nox.Session) -> None:
     """Check the types twice: mypy strict and pyright."""
     groups = [*_group("types"), *_group("test"), *_group("browser"), *_group("bench")]
-    session.install(EVERYTHING, *groups, "nox")
+    _install(session, EVERYTHING, *groups, "nox")
     session.run("mypy")
     session.run("pyright")
 
@@ -137,7 +142,7 @@ def types(session: nox.Session) -> None:
 @nox.session(python=PYTHONS[0])
 def docs(session: nox.Session) -> None:
     """Build the documentation; a warning is an error."""
-    session.install(EVERYTHING, *_group("docs"))
+    _install(session, EVERYTHING, *_group("docs"))
     session.run("sphinx-build", "-q", "-W", "--keep-going", "-b", "html", "docs", "docs/_build")
 
 
