@@ -76,8 +76,8 @@ def check_amount(value: object) -> int:
     None and 0 are refused like any other wrong sum: they mean "everything" to Vipps, and a sum that was computed
     wrongly must never take everything.
     """
-    rule = f"whole øre as int, {MINIMUM_AMOUNT} to {LARGEST_AMOUNT} (leave it out where all that remains is meant)"
     if isinstance(value, bool) or not isinstance(value, int) or not MINIMUM_AMOUNT <= value <= LARGEST_AMOUNT:
+        rule = f"whole øre as int, {MINIMUM_AMOUNT} to {LARGEST_AMOUNT} (leave it out where all that remains is meant)"
         raise InvalidInputError("amount", rule, value=value)
     return value
 

@@ -86,9 +86,7 @@ DETAILS: Operation[Facts] = Operation(
     name="details", method="GET", path="/pay/{}/details", result=Facts, repeat=Repeat.SAFE
 )
 QUESTION: Call[Facts] = Call(operation=DETAILS, path=DETAILS.path_for(ORDER), order_id=ORDER)
-VERIFICATION: Verification[Receipt, Facts] = Verification(
-    make_question=lambda: QUESTION, judge=_judge, judge_refusal=_judge_refusal
-)
+VERIFICATION: Verification[Receipt, Facts] = Verification(question=QUESTION, judge=_judge, judge_refusal=_judge_refusal)
 
 
 def call_of(repeat: Repeat, *, ask: bool = True, per_minute: int | None = None, **changes: Any) -> Call[Receipt]:
@@ -100,7 +98,7 @@ def call_of(repeat: Repeat, *, ask: bool = True, per_minute: int | None = None, 
         order_id=ORDER,
         body=None if repeat is Repeat.SAFE else Sum(amount=49900),
         idempotency_key=KEY if repeat is Repeat.KEYED else None,
-        verification=VERIFICATION if ask and repeat is not Repeat.SAFE else None,
+        make_verification=(lambda: VERIFICATION) if ask and repeat is not Repeat.SAFE else None,
     )
     return evolve(call, **changes)
 

@@ -124,17 +124,12 @@ Finding = Done[R] | NotDone | Undecided
 class Verification(Generic[R, A]):
     """How to find out afterwards whether a call took effect: a question, and how to read its answer."""
 
-    #: Makes the read to ask; its operation is SAFE. Hardly any call comes to that.
-    make_question: Callable[[], Call[A]]
+    #: The read to ask; its operation is SAFE.
+    question: Call[A]
     #: Reads the answer.
     judge: Callable[[A], Finding[R]]
     #: Reads a refusal of the question itself; an unknown order may prove that an initiate never arrived.
     judge_refusal: Callable[[ApiError], Finding[R]]
-
-    @property
-    def question(self) -> Call[A]:
-        """The read to ask."""
-        return self.make_question()
 
 
 @frozen(kw_only=True)
@@ -163,12 +158,17 @@ class Call(Generic[R]):
     body: object = field(default=None, repr=False)
     #: The idempotency key, made once and kept over every attempt.
     idempotency_key: str | None = None
-    #: How to find out afterwards; None: there is no way.
-    verification: Verification[R, Any] | None = field(default=None, repr=False)
+    #: Makes what is needed to find out afterwards, to which hardly any call comes; None: there is no way.
+    make_verification: Callable[[], Verification[R, Any]] | None = field(default=None, repr=False)
     #: What a journal notes of it; None: it is not journalled.
     note: Note | None = field(default=None, repr=False)
     #: Values that must never appear in an error's text: phone numbers, tokens.
     confidential: tuple[str, ...] = field(default=(), repr=False)
+
+    @property
+    def verification(self) -> Verification[R, Any] | None:
+        """How to find out afterwards; None: there is no way."""
+        return None if self.make_verification is None else self.make_verification()
 
 
 class Runner(Protocol):

@@ -118,7 +118,7 @@ class Pipeline:
         started = self._clock.monotonic()
         is_heard = self._log.is_heard
         try:
-            time = self._time_to_send if call.verification is None else self._time_to_send_before_asking
+            time = self._time_to_send if call.make_verification is None else self._time_to_send_before_asking
             outcome = await self._attempt(call, body, started + time, number=1, is_heard=is_heard)
             if isinstance(outcome, _Failed):
                 return await self._go_on(call, body, outcome, started)
@@ -266,7 +266,7 @@ class Pipeline:
             ledger=self._ledger,
             random=self._random,
             started=started,
-            can_ask=call.verification is not None,
+            can_ask=call.make_verification is not None,
         )
         state.sent()
         now = self._clock.monotonic

@@ -237,7 +237,8 @@ class _Settling:
             return verification.judge_refusal(error)
 
         if verification is not None:
-            call = evolve(call, verification=evolve(verification, judge=judge, judge_refusal=judge_refusal))
+            looking = evolve(verification, judge=judge, judge_refusal=judge_refusal)
+            call = evolve(call, make_verification=lambda: looking)
         finding = await self.runner.ask(call)
         self.line.unanswered = 0 if answered else self.line.unanswered + 1
         return finding

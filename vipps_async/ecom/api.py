@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Protocol, TypeVar
 
 from vipps_async.config import Environment
@@ -169,7 +170,7 @@ class EcomApi:
                 path=INITIATE.path,
                 order_id=order_id,
                 body=body,
-                verification=verify_initiate(order_id),
+                make_verification=partial(verify_initiate, order_id),
                 note=Note(amount=amount, transaction_text=transaction_text, keep_body=False, keep_answer=False),
                 confidential=_given(mobile_number, auth_token, passenger, ticket),
             )
@@ -276,7 +277,9 @@ class EcomApi:
                 path=CANCEL.path_for(order_id),
                 order_id=order_id,
                 body=body,
-                verification=verify_cancel(order_id, should_release_remaining_funds=should_release_remaining_funds),
+                make_verification=partial(
+                    verify_cancel, order_id, should_release_remaining_funds=should_release_remaining_funds
+                ),
                 note=Note(amount=None, transaction_text=transaction_text),
             )
         )
@@ -406,7 +409,7 @@ class EcomApi:
                 transaction=Transaction(amount=sum_in_oere, transaction_text=transaction_text),
             ),
             idempotency_key=key,
-            verification=verify(order_id, idempotency_key=key, amount=sum_in_oere),
+            make_verification=partial(verify, order_id, idempotency_key=key, amount=sum_in_oere),
             note=Note(amount=sum_in_oere, transaction_text=transaction_text),
         )
 

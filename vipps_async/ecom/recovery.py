@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 import orjson
@@ -41,7 +42,7 @@ def rebuild_call(intent: Intent) -> Call[Any]:
             path=operation.path_for(order_id),
             order_id=order_id,
             idempotency_key=key,
-            verification=verify(order_id, idempotency_key=key, amount=intent.amount),
+            make_verification=partial(verify, order_id, idempotency_key=key, amount=intent.amount),
             note=note,
         )
     if intent.operation == CANCEL.name:
@@ -49,7 +50,9 @@ def rebuild_call(intent: Intent) -> Call[Any]:
             operation=CANCEL,
             path=CANCEL.path_for(order_id),
             order_id=order_id,
-            verification=verify_cancel(order_id, should_release_remaining_funds=_releases_rest(intent.body)),
+            make_verification=partial(
+                verify_cancel, order_id, should_release_remaining_funds=_releases_rest(intent.body)
+            ),
             note=note,
         )
     if intent.operation == INITIATE.name:
@@ -57,7 +60,7 @@ def rebuild_call(intent: Intent) -> Call[Any]:
             operation=INITIATE,
             path=INITIATE.path,
             order_id=order_id,
-            verification=verify_initiate(order_id),
+            make_verification=partial(verify_initiate, order_id),
             note=Note(
                 amount=intent.amount, transaction_text=intent.transaction_text, keep_body=False, keep_answer=False
             ),

@@ -27,7 +27,7 @@ _CANCELS = frozenset({OperationName.CANCEL, OperationName.VOID})
 def verify_initiate(order_id: str) -> Verification[InitiatedPayment, PaymentDetails]:
     """Return how to find out whether a payment exists. Its URL cannot be found again: the result's is empty."""
     return Verification(
-        make_question=partial(ask_details, order_id),
+        question=ask_details(order_id),
         judge=partial(_judge_initiate, order_id=order_id),
         judge_refusal=_judge_refusal,
     )
@@ -44,7 +44,7 @@ def verify_capture(
         amount: its amount in øre; None if it asked for all that remained.
     """
     return Verification(
-        make_question=partial(ask_details, order_id),
+        question=ask_details(order_id),
         judge=partial(
             _judge_by_key,
             order_id=order_id,
@@ -62,7 +62,7 @@ def verify_refund(
 ) -> Verification[RefundResult, PaymentDetails]:
     """Return how to find out whether a refund took effect; the arguments are those of `verify_capture`."""
     return Verification(
-        make_question=partial(ask_details, order_id),
+        question=ask_details(order_id),
         judge=partial(
             _judge_by_key,
             order_id=order_id,
@@ -78,7 +78,7 @@ def verify_refund(
 def verify_cancel(order_id: str, *, should_release_remaining_funds: bool) -> Verification[CancelResult, PaymentDetails]:
     """Return how to find out whether a payment is cancelled, or the rest of it released."""
     return Verification(
-        make_question=partial(ask_details, order_id),
+        question=ask_details(order_id),
         judge=partial(_judge_cancel, order_id=order_id, should_release_remaining_funds=should_release_remaining_funds),
         judge_refusal=_judge_refusal,
     )
