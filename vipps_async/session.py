@@ -156,11 +156,8 @@ class VippsSession:
             listener: called with the operation's name, the seconds that the attempt took, and the HTTP status (None:
                 no answer came). It must return at once; what it raises is logged once and goes no further.
         """
-        self._pipeline.log.listeners.append(listener)
-        try:
+        with self._pipeline.log.listening(listener):
             yield
-        finally:
-            self._pipeline.log.listeners.remove(listener)
 
     @contextlib.contextmanager
     def listening_to_calls(self, listener: CallListener) -> Iterator[None]:

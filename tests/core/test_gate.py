@@ -1,4 +1,4 @@
-"""What each row passes before it is begun."""
+"""What each piece of work passes before it is begun."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from vipps_async.batch.gate import Gate
 from vipps_async.batch.pace import Pace, RateLimit
+from vipps_async.core.gate import Gate
 
 
 def gate_for(most: int, *, rate: float | None = None) -> Gate:
