@@ -49,10 +49,10 @@ class _Run:
     report: RecoveryReport
     progress: Callable[[RecoveryReport], None] | None
 
-    def attempted(self, _operation: str, _seconds: float, status: int | None) -> None:
+    def attempted(self, _operation: str, seconds: float, status: int | None) -> None:
         """Hear of an attempt of the session: those of live calls, which run beside it, are not ours to judge."""
         if _RUN.get() is self:
-            self.pace.attempted(self.now(), status)
+            self.pace.attempted(self.now(), seconds, status)
 
 
 #: The recovery on whose behalf something is asked or sent.

@@ -7,8 +7,11 @@ from vipps_async.errors import ApiError, VippsError
 
 __all__ = ["RecoveryPace"]
 
-#: How long nothing is begun after a question without an answer, in seconds: at first, and at most. So an outage in which
-#: Vipps refuses at once is met with a question every four seconds, whatever the concurrency.
+#: An answer that takes so many seconds is a sign of trouble too. Vipps answers within a second when it is well, and asks
+#: its callers to wait for 5: from then on they give up, and what they ask again makes the queue at Vipps longer.
+_SLOW = 5.0
+#: How long nothing is begun after a question without an answer, in seconds: at first, and at most. So an outage in
+#: which Vipps refuses at once is met with a question every four seconds, whatever the concurrency.
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 4.0
 #: How many questions in a row may get no answer before the recovery stops: enough to outlast one bad moment, few enough
 #: that an outage is not met with a question for each of a million entries.
@@ -22,8 +25,8 @@ _LONGEST_SILENCE = 180.0
 #: How many failures, one after the other, that takes at least: time-outs may be set to minutes, and a single order at
 #: which Vipps fails must not keep the others from being settled.
 _FEWEST_FAILURES = 3
-#: The longest `Retry-After` that is waited for, in seconds. Vipps' limits are per minute; whoever asks for more a second
-#: time in a row will not answer for longer than anybody wants to wait for a recovery.
+#: The longest `Retry-After` that is waited for, in seconds. Vipps' limits are per minute; whoever asks for more a
+#: second time in a row will not answer for longer than anybody wants to wait for a recovery.
 _LONGEST_WAIT = 60.0
 #: Statuses by which the keys were refused: no load is too much then, and waiting does not help.
 _KEYS_REFUSED = frozenset({401, 403})
@@ -51,14 +54,15 @@ class RecoveryPace(AdaptivePace):
         """See `AdaptivePace`; Vipps' own wish to wait counts too."""
         return max(super().pause(now), self._wait_until - now)
 
-    def attempted(self, now: float, status: int | None) -> None:
+    def attempted(self, now: float, seconds: float, status: int | None) -> None:
         """Note one attempt of the recovery, to ask or to send again.
 
         Args:
             now: monotonic seconds.
+            seconds: how long it took.
             status: the HTTP status; None: no answer came.
         """
-        if status is None or status == 429 or status >= 500:
+        if status is None or status == 429 or status >= 500 or seconds >= _SLOW:
             self.slow_down(now)
         else:
             self.speed_up()
