@@ -7,11 +7,13 @@ from vipps_async.errors import ApiError, VippsError
 
 __all__ = ["RecoveryPace"]
 
-#: An answer that takes so many seconds is a sign of trouble too. Vipps answers within a second when it is well, and asks
-#: its callers to wait for 5: from then on they give up, and what they ask again makes the queue at Vipps longer.
+#: An answer that takes so many seconds is a sign of trouble too. When Vipps is well it answers within a second, and it
+#: advises its callers to wait for at least 5: from then on they give up, and what they ask again makes a queue longer.
 _SLOW = 5.0
-#: How long nothing is begun after a question without an answer, in seconds: at first, and at most. So an outage in
-#: which Vipps refuses at once is met with a question every four seconds, whatever the concurrency.
+#: Questions without an answer, one after the other, until nothing is begun for a while: a single one is no outage.
+_PAUSE_AFTER = 2
+#: How long that is, in seconds: at first, and at most. So an outage in which Vipps refuses at once is soon met with a
+#: question every four seconds, whatever the concurrency.
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 4.0
 #: How many questions in a row may get no answer before the recovery stops: enough to outlast one bad moment, few enough
 #: that an outage is not met with a question for each of a million entries.
@@ -44,7 +46,9 @@ class RecoveryPace(AdaptivePace):
         Args:
             most: the highest limit there may be; at least 1.
         """
-        super().__init__(most=most, start=most, pause_after=1, first_pause=_FIRST_PAUSE, longest_pause=_LONGEST_PAUSE)
+        super().__init__(
+            most=most, start=most, pause_after=_PAUSE_AFTER, first_pause=_FIRST_PAUSE, longest_pause=_LONGEST_PAUSE
+        )
         self._unanswered = 0
         self._silent_since = self._answered_at = self._wait_until = float("-inf")
         #: Why the recovery should stop; empty: it should not.
@@ -69,7 +73,7 @@ class RecoveryPace(AdaptivePace):
 
     def asked_to_wait(self, now: float, error: VippsError | None) -> float:
         """Note the `Retry-After` of an error, and return it in seconds; 0: it has none."""
-        seconds = (error.retry_after if isinstance(error, ApiError) else None) or 0.0
+        seconds = _retry_after(error)
         if seconds:
             self._wait_until = max(self._wait_until, now + min(seconds, _LONGEST_WAIT))
         return seconds
@@ -95,9 +99,7 @@ class RecoveryPace(AdaptivePace):
         if isinstance(error, ApiError) and error.status in _KEYS_REFUSED:
             self._stop_if(self._unanswered >= _UNANSWERED)
             return
-        if began >= self._answered_at:
-            # Else Vipps has answered another one meanwhile: fewer at once will do.
-            self.failed(began, now)
+        self.failed(began, now)
         silence, failures = now - self._silent_since, self.failures_in_a_row
         self._stop_if(self._unanswered >= _UNANSWERED and silence >= _SHORTEST_SILENCE)
         self._stop_if(failures >= _FEWEST_FAILURES and silence >= _LONGEST_SILENCE)
@@ -107,3 +109,12 @@ class RecoveryPace(AdaptivePace):
     def _stop_if(self, hopeless: bool) -> None:  # noqa: FBT001 - it reads as a sentence
         if hopeless:
             self.stopped = f"Vipps did not answer {self._unanswered} questions in a row"
+
+
+def _retry_after(error: BaseException | None) -> float:
+    # Of a capture whose outcome stays unknown, the answer that Vipps gave is the cause.
+    while error is not None:
+        if isinstance(error, ApiError) and error.retry_after:
+            return error.retry_after
+        error = error.__cause__
+    return 0.0
