@@ -156,11 +156,8 @@ class VippsSession:
             listener: called with the operation's name, the seconds that the attempt took, and the HTTP status (None:
                 no answer came). It must return at once; what it raises is logged once and goes no further.
         """
-        self._pipeline.log.listeners.append(listener)
-        try:
+        with self._pipeline.log.listening(listener):
             yield
-        finally:
-            self._pipeline.log.listeners.remove(listener)
 
     @contextlib.contextmanager
     def listening_to_calls(self, listener: CallListener) -> Iterator[None]:
@@ -188,8 +185,18 @@ class VippsSession:
         again, with the same key and the same bytes. Neither: it stays open, with the reason. Safe to run twice, at the
         same time, on several machines, and while new work runs: what a live call has in hand is left alone.
 
+        It begins with `concurrency` operations at once. When Vipps answers 429 or 5xx, takes longer than five seconds
+        or does not answer, fewer are in work, down to one; with each round of good answers one more. While nothing is
+        answered, it pauses between questions, up to four seconds, and a `Retry-After` is waited for, up to a minute.
+
+        It outlasts half a minute without any answer, then it stops if twenty questions in a row have got none: after a
+        minute or so if Vipps refuses at once, after four minutes at the latest if it says nothing at all (`stopped`
+        says so; with time-outs or deadlines longer than the defaults it can be longer). Nothing is lost: what is not
+        settled is open for the next one. So run it every few minutes, beside your service; if a start must wait for
+        it, put `asyncio.timeout` around it: cancelled, it leaves everything as true as it was.
+
         Args:
-            concurrency: how many operations are in work at the same time, 1 to 100.
+            concurrency: how many operations are in work at the same time, at most: 1 to 100.
             progress: called after each operation with the report so far.
 
         Returns:

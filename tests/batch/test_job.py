@@ -11,7 +11,7 @@ import pytest
 
 from tests.batch.shop import MSN, stock
 from tests.batch.worklists import new_worklist
-from vipps_async import MemoryJournal, RetryPolicy
+from vipps_async import MemoryJournal, RetryPolicy, VippsSession
 from vipps_async.batch import BatchOperation, RowOutcome
 from vipps_async.batch.job import BatchJob, JobOptions, Progress, take_over
 from vipps_async.batch.reading import Layout
@@ -72,6 +72,38 @@ async def test_a_stopped_run_tries_nothing_again(sandbox: Sandbox, when: str) ->
             totals = await running
     expected = RowOutcome.NOT_BEGUN if when == "before" else RowOutcome.NOT_DONE
     assert totals.outcomes == {expected: 1}
+
+
+@pytest.mark.parametrize("how", ["told to stop", "cancelled"])
+async def test_the_recovery_before_the_first_row_ends_with_the_run(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """Ctrl-C does not wait for a recovery that waits for Vipps, and the recovery gives back what it has in hand."""
+    begun, given_back = asyncio.Event(), []
+
+    async def endless(_session: VippsSession) -> None:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            given_back.append(True)
+
+    monkeypatch.setattr(VippsSession, "recover", endless)
+    stop = asyncio.Event()
+    async with sandbox.session(journal=MemoryJournal()) as vipps:
+        job = BatchJob(vipps, worklist_of(1), CAPTURE, stop=stop)
+        running = asyncio.create_task(job.run())
+        async with asyncio.timeout(5):
+            await begun.wait()
+            if how == "cancelled":
+                running.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await running
+            else:
+                stop.set()
+                assert (await running).outcomes == {RowOutcome.NOT_BEGUN: 1}
+    assert given_back == [True]
+    assert job.recovered is None
 
 
 async def test_results_are_kept_when_a_run_is_cancelled(sandbox: Sandbox) -> None:

@@ -478,7 +478,7 @@ async def test_an_outage_pauses_it(monkeypatch: pytest.MonkeyPatch) -> None:
         waits.append(seconds)
         await asyncio.sleep(0)
 
-    monkeypatch.setattr("vipps_async.batch.gate.Gate._wait", wait)
+    monkeypatch.setattr("vipps_async.core.gate.Gate._wait", wait)
     monkeypatch.setattr("vipps_async.batch.pace._FIRST_PAUSE", 0.01)
     monkeypatch.setattr("vipps_async.batch.pace._LONGEST_PAUSE", 0.01)
     outcomes: list[RowOutcome] = []

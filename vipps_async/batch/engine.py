@@ -7,11 +7,11 @@ import contextlib
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable
 
-from vipps_async.batch.gate import Gate
 from vipps_async.batch.pace import Pace, Turns
 from vipps_async.batch.results import RowOutcome, RowResult, is_outage
 from vipps_async.batch.rows import BatchRow
 from vipps_async.batch.sources import Rows, rows_of
+from vipps_async.core.gate import Gate
 from vipps_async.errors import AuthenticationError, TransportError, VippsError
 
 __all__ = ["Engine"]

@@ -103,7 +103,7 @@ class BatchJob:
         """
         options = self._options
         if not options.preview:
-            self.recovered = await self._session.recover()
+            self.recovered = await self._recover()
         totals = await asyncio.to_thread(self._worklist.totals)
         self.progress.rows = totals.rows - totals.bad
         await self._round()
@@ -115,9 +115,22 @@ class BatchJob:
             await self._pause()
             if not self._stop.is_set():
                 # Details settle most of them; the others are sent once more, with the same keys.
-                await self._session.recover()
+                await self._recover()
                 await self._again()
         return await asyncio.to_thread(self._worklist.totals)
+
+    async def _recover(self) -> RecoveryReport | None:
+        """Settle what is open; None: told to stop before that was done. It can take minutes if Vipps is in trouble."""
+        recovering = asyncio.ensure_future(self._session.recover())
+        stopping = asyncio.ensure_future(self._stop.wait())
+        try:
+            await asyncio.wait({recovering, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            return await recovering if recovering.done() else None
+        finally:
+            for task in (recovering, stopping):
+                task.cancel()
+            # What it had in hand is given back before the run goes on.
+            await asyncio.gather(recovering, stopping, return_exceptions=True)
 
     async def _again(self) -> None:
         for outcome in (RowOutcome.UNKNOWN, RowOutcome.NOT_DONE, RowOutcome.NOT_BEGUN):

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from vipps_async.core.adaptive_pace import AFTER_REFUSAL, AdaptivePace
+from vipps_async.core.gate import Turns
 
 __all__ = ["Pace", "RateLimit", "Turns"]
 
 #: Answers that say "too much": throttled, unavailable, and a gateway that waited in vain.
 _TOO_MUCH = frozenset({429, 503, 504})
-#: What is left of the limit after such an answer, and after answers that take ever longer.
-_AFTER_REFUSAL, _AFTER_SLOWING = 0.5, 0.8
-#: Several signals within so many seconds are one: they come from requests that were on their way together.
-_ONE_SIGNAL = 1.0
+#: What is left of the limit after answers that take ever longer.
+_AFTER_SLOWING = 0.8
 #: Answers have slowed if their smoothed time is more than this many times the shortest of late, and by more seconds
 #: than a busy machine, here or there, needs to explain it.
 _SLOWED_TIMES, _SLOWED_SECONDS = 2.0, 0.1
@@ -28,11 +27,10 @@ _PAUSE_AFTER, _GIVE_UP_AFTER = 3, 12
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0
 
 
-class Pace:
+class Pace(AdaptivePace):
     """How many rows may run at the same time: more with every good answer, far fewer when Vipps asks for less.
 
-    Additive increase and multiplicative decrease, as in the network's own congestion control: in the beginning the
-    limit doubles with each round of answers, after the first signal it grows by one a round.
+    It begins slowly. Answers that take ever longer slow it down too: they come before refusals.
     """
 
     def __init__(self, *, most: int) -> None:
@@ -41,22 +39,18 @@ class Pace:
         Args:
             most: the highest limit there may be; at least 1.
         """
-        self._most = float(most)
-        self._limit = min(_START, self._most)
-        self._signalled_at: float | None = None
+        super().__init__(
+            most=most,
+            start=_START,
+            pause_after=_PAUSE_AFTER,
+            first_pause=_FIRST_PAUSE,
+            longest_pause=_LONGEST_PAUSE,
+        )
         self._smoothed: float | None = None
         self._shortest = self._shortest_before = float("inf")
         self._span_ends = 0.0
-        self._in_a_row = 0
-        self._failed_at = float("-inf")
-        self._paused_until = float("-inf")
         self._answered = False
         self._hopeless = False
-
-    @property
-    def limit(self) -> int:
-        """How many rows may run at the same time now; at least 1."""
-        return int(self._limit)
 
     @property
     def hopeless(self) -> bool:
@@ -72,17 +66,25 @@ class Pace:
             status: the HTTP status; None: no answer came.
         """
         if status in _TOO_MUCH:
-            self._slow_down(now, _AFTER_REFUSAL)
+            self.slow_down(now)
             return
         self._note_time(now, seconds)
         if self._has_slowed():
-            self._slow_down(now, _AFTER_SLOWING)
+            self.slow_down(now, _AFTER_SLOWING)
         elif status is not None:
-            self._limit = min(self._most, self._limit + (1.0 if self._signalled_at is None else 1.0 / self._limit))
+            self.speed_up()
+
+    def slow_down(self, now: float, factor: float = AFTER_REFUSAL) -> bool:
+        """See `AdaptivePace`."""
+        fell = super().slow_down(now, factor)
+        if fell:
+            # What is on its way was sent at the old pace: only what comes after it tells about the new one.
+            self._smoothed = None
+        return fell
 
     def row_answered(self) -> None:
         """Note a row of which Vipps said what became of it."""
-        self._in_a_row = 0
+        self.succeeded()
         self._answered = True
 
     def row_failed(self, began: float, now: float, *, keys_refused: bool = False) -> None:
@@ -93,26 +95,9 @@ class Pace:
             now: monotonic seconds.
             keys_refused: whether the keys were not accepted; if that is the very first answer, no other will follow.
         """
-        if keys_refused and not self._answered:
-            self._hopeless = True
-        if began < self._failed_at:
-            return
-        self._in_a_row += 1
-        self._failed_at = now
-        self._hopeless = self._hopeless or self._in_a_row >= _GIVE_UP_AFTER
-        if self._in_a_row >= _PAUSE_AFTER:
-            self._paused_until = now + min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** (self._in_a_row - _PAUSE_AFTER))
-
-    def pause(self, now: float) -> float:
-        """Return for how many seconds no row should be begun."""
-        return max(0.0, self._paused_until - now)
-
-    def _slow_down(self, now: float, factor: float) -> None:
-        if self._signalled_at is None or now - self._signalled_at >= _ONE_SIGNAL:
-            self._signalled_at = now
-            self._limit = max(1.0, self._limit * factor)
-            # What is on its way was sent at the old pace: only what comes after it tells about the new one.
-            self._smoothed = None
+        self.failed(began, now)
+        refused_at_once = keys_refused and not self._answered
+        self._hopeless = self._hopeless or refused_at_once or self.failures_in_a_row >= _GIVE_UP_AFTER
 
     def _note_time(self, now: float, seconds: float) -> None:
         if now >= self._span_ends:
@@ -127,14 +112,6 @@ class Pace:
         shortest = min(self._shortest, self._shortest_before)
         smoothed = self._smoothed
         return smoothed is not None and smoothed > shortest * _SLOWED_TIMES + _SLOWED_SECONDS
-
-
-class Turns(Protocol):
-    """Says when the next row may be begun: for a rate that several processes share."""
-
-    async def turn(self, now: float) -> float:
-        """Take one turn and return in how many seconds it comes; `now` is in monotonic seconds. Raises nothing."""
-        ...
 
 
 class RateLimit:

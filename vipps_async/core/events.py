@@ -10,7 +10,7 @@ import contextlib
 import logging
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -107,6 +107,15 @@ class EventLog:
         #: Hear of each call and its attempts, whatever is logged.
         self.call_listeners: list[CallListener] = []
         self._told_of_trouble = False
+
+    @contextlib.contextmanager
+    def listening(self, listener: AttemptListener) -> Iterator[None]:
+        """Let a function hear of each attempt meanwhile."""
+        self.listeners.append(listener)
+        try:
+            yield
+        finally:
+            self.listeners.remove(listener)
 
     @property
     def is_heard(self) -> bool:

@@ -15,7 +15,6 @@ from attrs import evolve
 from vipps_async.core.clock import Clock
 from vipps_async.core.converter import UnreadableAnswer, decode, encode
 from vipps_async.core.error_codes import operation_error
-from vipps_async.core.events import EventLog
 from vipps_async.core.operation import Call, Done, Finding, NotDone, SettledBy
 from vipps_async.core.pipeline import Pipeline, render
 from vipps_async.core.recorded_refusal import is_about_operation, is_lasting, read_refusal_record, write_refusal_record
@@ -86,7 +85,8 @@ class JournalledRunner:
         self._owns_journal = False
         self._limits = TimeLimits()
         self._clock: Clock = pipeline.clock
-        self._log: EventLog = pipeline.log
+        #: Where log events go, for those who stand on the runner.
+        self.log = self._log = pipeline.log
 
     async def open(self) -> None:
         """Open the journal, unless its owner has done so already. A second call does nothing.

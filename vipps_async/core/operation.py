@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from attrs import field, frozen
 
-from vipps_async.errors import ApiError
+from vipps_async.errors import ApiError, VippsError
 
 __all__ = [
     "Call",
@@ -115,6 +115,8 @@ class Undecided:
     """The answer proves neither."""
 
     reason: str
+    #: Why there was no answer to read; None: there was one, or it did not come in time.
+    error: VippsError | None = field(default=None, eq=False, repr=False)
 
 
 Finding = Done[R] | NotDone | Undecided

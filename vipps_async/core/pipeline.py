@@ -322,7 +322,7 @@ class Pipeline:
             # A refused token says nothing about the order: only a refusal of the question itself is one to judge.
             if isinstance(error, ApiError) and not _is_about_the_token(error):
                 return verification.judge_refusal(error)
-            return Undecided(f"details could not be asked ({error.message})")
+            return Undecided(f"details could not be asked ({error.message})", error)
         except TimeoutError:
             return Undecided("details did not answer within this call's deadline")
         return verification.judge(answer)

@@ -7,13 +7,16 @@ import contextlib
 import hashlib
 import zlib
 from collections.abc import Callable, Collection
+from contextvars import ContextVar
 from typing import Any
 
 from attrs import define, evolve, field
 
+from vipps_async.core.gate import Gate
 from vipps_async.core.journalling import JournalledRunner, answer_record, outcome_of, refused_for_good
-from vipps_async.core.operation import Call, Done, Finding, NotDone, Repeat
+from vipps_async.core.operation import Call, Done, Finding, NotDone, Repeat, Undecided
 from vipps_async.core.recorded_refusal import is_about_operation, write_refusal_record
+from vipps_async.core.recovery_pace import RecoveryPace
 from vipps_async.core.recovery_report import MOST_NAMED, LeftOpen, RecoveryReport, Refused
 from vipps_async.errors import ApiError, JournalError, OrderNotFoundError, VippsError
 from vipps_async.journals.protocol import Entry, Intent, Outcome, Standing
@@ -22,9 +25,6 @@ __all__ = ["Recovery"]
 
 #: How many entries wait between the walk through the journal and each of those who settle them.
 _AHEAD = 4
-#: How many questions in a row may get no answer from Vipps before the recovery stops: enough to outlast one bad
-#: moment, few enough that an outage is not met with a question for each of a million entries.
-_UNANSWERED = 20
 #: Statuses by which it is not the order that was looked at: keys, limits, a server in trouble.
 _NO_ANSWER = frozenset({401, 403, 408, 425, 429})
 
@@ -38,15 +38,25 @@ class _Lane:
     blocked: set[str] = field(factory=set)
 
 
-@define
-class _Line:
-    """Whether Vipps answers."""
+@define(eq=False)
+class _Run:
+    """What all lanes of one recovery share."""
 
-    unanswered: int = 0
+    pace: RecoveryPace
+    gate: Gate
+    #: Tells the time in monotonic seconds.
+    now: Callable[[], float]
+    report: RecoveryReport
+    progress: Callable[[RecoveryReport], None] | None
 
-    @property
-    def is_dead(self) -> bool:
-        return self.unanswered >= _UNANSWERED
+    def attempted(self, _operation: str, seconds: float, status: int | None) -> None:
+        """Hear of an attempt of the session: those of live calls, which run beside it, are not ours to judge."""
+        if _RUN.get() is self:
+            self.pace.attempted(self.now(), seconds, status)
+
+
+#: The recovery on whose behalf something is asked or sent.
+_RUN: ContextVar[_Run | None] = ContextVar("_RUN", default=None)
 
 
 class Recovery:
@@ -55,6 +65,8 @@ class Recovery:
     An entry belongs to whoever holds its lease, so a call that is under way is left alone, and of two recoveries only
     one takes an entry in hand. Entries of one order are settled in the order in which they were begun: a refund must
     not be refused because the capture before it is still waiting to be sent again.
+
+    How many are in work follows from how Vipps answers; see `RecoveryPace`.
     """
 
     def __init__(
@@ -77,7 +89,7 @@ class Recovery:
         """Settle what can be settled, and return what was done.
 
         Args:
-            concurrency: how many entries are in work at the same time.
+            concurrency: how many entries are in work at the same time, at most.
             progress: called after each entry, with the report as it is then.
 
         Raises:
@@ -85,27 +97,18 @@ class Recovery:
             JournalError: the journal itself cannot be read or written.
         """
         await self._runner.open()
-        report, line = RecoveryReport(), _Line()
+        pace, now = RecoveryPace(most=concurrency), asyncio.get_running_loop().time
+        gate, report = Gate(pace, None, now=now), RecoveryReport()
+        run = _Run(pace, gate, now, report, progress)
         lanes = [_Lane(asyncio.Queue(_AHEAD)) for _ in range(concurrency)]
         try:
-            async with asyncio.TaskGroup() as group:
-                for lane in lanes:
-                    group.create_task(self._work(lane, line, report, progress))
-                async with contextlib.aclosing(self._runner.open_entries()) as entries:
-                    async for entry in entries:
-                        if line.is_dead:
-                            break
-                        if entry.intent.operation in self._passed_over:
-                            continue
-                        # By a hash that is the same everywhere, of no matter but that one order has one lane.
-                        await lanes[zlib.crc32(entry.intent.order_id.encode()) % concurrency].queue.put(entry)
-                for lane in lanes:
-                    await lane.queue.put(None)
+            with self._runner.log.listening(run.attempted):
+                await self._settle_all(run, lanes)
         except BaseExceptionGroup as failures:
             # Whoever calls wants the error itself; those beside it are the same store failing in other lanes.
             raise failures.exceptions[0] from None
-        if line.is_dead:
-            report.stopped = f"Vipps did not answer {_UNANSWERED} questions in a row; what is not counted here is open"
+        if pace.stopped:
+            report.stopped = f"{pace.stopped}; what is not counted here is open"
         await self._runner.flush()
         return report
 
@@ -126,31 +129,47 @@ class Recovery:
             if entry.settlement is None and entry.intent.operation not in self._passed_over
         ]
 
-    async def _work(
-        self,
-        lane: _Lane,
-        line: _Line,
-        report: RecoveryReport,
-        progress: Callable[[RecoveryReport], None] | None,
-    ) -> None:
+    async def _settle_all(self, run: _Run, lanes: list[_Lane]) -> None:
+        async with asyncio.TaskGroup() as group:
+            for lane in lanes:
+                group.create_task(self._work(lane, run))
+            async with contextlib.aclosing(self._runner.open_entries()) as entries:
+                async for entry in entries:
+                    if run.gate.is_closed:
+                        break
+                    if entry.intent.operation in self._passed_over:
+                        continue
+                    # By a hash that is the same everywhere, of no matter but that one order has one lane.
+                    await lanes[zlib.crc32(entry.intent.order_id.encode()) % len(lanes)].queue.put(entry)
+            for lane in lanes:
+                await lane.queue.put(None)
+
+    async def _work(self, lane: _Lane, run: _Run) -> None:
+        _RUN.set(run)
         while (found := await lane.queue.get()) is not None:
-            if line.is_dead:
+            # Nothing is in hand while it waits: what is not begun is free for others.
+            if run.gate.is_closed or not await run.gate.enter():
                 continue
-            standing, entry, owner = await self._runner.claim(found.intent)
-            report.seen += 1
-            if standing is Standing.MINE:
-                await self._in_hand(
-                    _Settling(self._runner, self._rebuild, entry.intent, owner, lane, line, report), entry
-                )
-            elif standing is Standing.SETTLED:
-                report.settled_meanwhile += 1
-            else:
-                lane.blocked.add(entry.intent.order_id)
-                report.in_other_hands += 1
-                until = report.in_other_hands_until
-                report.in_other_hands_until = entry.lease_until if until is None else max(until, entry.lease_until)
-            if progress is not None:
-                progress(report)
+            try:
+                await self._look_at(found, lane, run)
+            finally:
+                run.gate.leave()
+
+    async def _look_at(self, found: Entry, lane: _Lane, run: _Run) -> None:
+        report = run.report
+        standing, entry, owner = await self._runner.claim(found.intent)
+        report.seen += 1
+        if standing is Standing.MINE:
+            await self._in_hand(_Settling(self._runner, self._rebuild, entry.intent, owner, lane, run), entry)
+        elif standing is Standing.SETTLED:
+            report.settled_meanwhile += 1
+        else:
+            lane.blocked.add(entry.intent.order_id)
+            report.in_other_hands += 1
+            until = report.in_other_hands_until
+            report.in_other_hands_until = entry.lease_until if until is None else max(until, entry.lease_until)
+        if run.progress is not None:
+            run.progress(report)
 
     async def _in_hand(self, settling: _Settling, entry: Entry) -> None:
         try:
@@ -173,8 +192,11 @@ class _Settling:
     intent: Intent
     owner: str
     lane: _Lane
-    line: _Line
-    report: RecoveryReport
+    shared: _Run
+
+    @property
+    def report(self) -> RecoveryReport:
+        return self.shared.report
 
     async def run(self) -> None:
         """Settle it, or leave it open with the reason."""
@@ -223,6 +245,7 @@ class _Settling:
     async def _ask(self, call: Call[Any]) -> Finding[Any]:
         verification = call.verification
         answered = False
+        refusal: ApiError | None = None
 
         def judge(answer: Any) -> Finding[Any]:
             nonlocal answered
@@ -231,7 +254,8 @@ class _Settling:
             return verification.judge(answer)
 
         def judge_refusal(error: ApiError) -> Finding[Any]:
-            nonlocal answered
+            nonlocal answered, refusal
+            refusal = error
             answered = error.status not in _NO_ANSWER and error.status < 500
             assert verification is not None  # noqa: S101 - for the type checker
             return verification.judge_refusal(error)
@@ -239,14 +263,22 @@ class _Settling:
         if verification is not None:
             looking = evolve(verification, judge=judge, judge_refusal=judge_refusal)
             call = evolve(call, make_verification=lambda: looking)
+        pace, began = self.shared.pace, self.shared.now()
         finding = await self.runner.ask(call)
-        self.line.unanswered = 0 if answered else self.line.unanswered + 1
+        if answered:
+            pace.question_answered(self.shared.now())
+        else:
+            error = finding.error if isinstance(finding, Undecided) and refusal is None else refusal
+            pace.question_unanswered(began, self.shared.now(), error)
+            if pace.stopped:
+                self.shared.gate.close()
         return finding
 
     async def _send_again(self, call: Call[Any]) -> None:
         try:
             result = await self.runner.send_again(call, self.intent.body)
         except VippsError as error:
+            self.shared.pace.asked_to_wait(self.shared.now(), error)
             if isinstance(error, OrderNotFoundError):
                 # Rather open for ever than settled because somebody recovers with the keys of another environment.
                 await self._leave_open(f"{error.message}; was it begun with other keys, or in another environment?")

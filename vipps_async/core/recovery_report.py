@@ -60,7 +60,8 @@ class RecoveryReport:
     left_open: list[LeftOpen] = field(factory=list)
     #: Payments that exist while the answer with their URL was lost: cancel them if nobody has approved them.
     urls_lost: list[str] = field(factory=list)
-    #: Why the recovery ended before it had seen all entries; empty if it has seen them. The others are as they were.
+    #: Why the recovery ended before it had seen all entries (Vipps does not answer, or asks to wait for longer than a
+    #: minute); empty if it has seen them. The others are as they were.
     stopped: str = ""
 
     @property

@@ -1,4 +1,4 @@
-"""What each row passes before it is begun."""
+"""What each piece of work passes before it is begun."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from vipps_async.batch.gate import Gate
 from vipps_async.batch.pace import Pace, RateLimit
+from vipps_async.core.gate import Gate
 
 
 def gate_for(most: int, *, rate: float | None = None) -> Gate:
@@ -68,3 +68,20 @@ async def test_a_closed_gate_tells_everybody_at_once() -> None:
     async with asyncio.timeout(5):
         assert [await task for task in waiting] == [False] * 4
         assert not await gate.enter()
+
+
+async def test_whoever_is_cancelled_while_it_pauses_gives_its_place_back() -> None:
+    """A pause holds a place only as long as somebody waits in it: then the next one comes."""
+    pace, time = Pace(most=1), 0.0
+    for moment in (1.0, 2.0, 3.0):
+        pace.row_failed(moment, moment)
+    time = 3.0
+    gate = Gate(pace, None, now=lambda: time)
+    pausing, next_one = asyncio.create_task(gate.enter()), asyncio.create_task(gate.enter())
+    await asyncio.sleep(0)
+    time = 10.0
+    pausing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await pausing
+    async with asyncio.timeout(5):
+        assert await next_one

@@ -1,4 +1,4 @@
-"""Lets rows through: as many at once as the pace allows, as many a second as was asked, and none while it pauses."""
+"""Lets work through: as many at once as the pace allows, as many a second as was asked, and none while it pauses."""
 
 from __future__ import annotations
 
@@ -6,16 +6,25 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Callable
+from typing import Protocol
 
-from vipps_async.batch.pace import Pace, Turns
+from vipps_async.core.adaptive_pace import AdaptivePace
 
-__all__ = ["Gate"]
+__all__ = ["Gate", "Turns"]
+
+
+class Turns(Protocol):
+    """Says when the next piece of work may be begun: for a rate that several processes share."""
+
+    async def turn(self, now: float) -> float:
+        """Take one turn and return in how many seconds it comes; `now` is in monotonic seconds. Raises nothing."""
+        ...
 
 
 class Gate:
-    """What each row passes before it is begun, in the order in which they come."""
+    """What each piece of work passes before it is begun, in the order in which they come."""
 
-    def __init__(self, pace: Pace, rate: Turns | None, *, now: Callable[[], float]) -> None:
+    def __init__(self, pace: AdaptivePace, rate: Turns | None, *, now: Callable[[], float]) -> None:
         """Make a gate that is open.
 
         Args:
