@@ -52,6 +52,19 @@ def test_too_much_halves_it(status: int) -> None:
     assert pace.limit == 32
 
 
+def test_answers_that_take_seconds_are_too_much_however_long_they_have_done_so() -> None:
+    """An overloaded Vipps answers slowly for minutes: nothing gets used to that, and one row at a time is left."""
+    pace, now = _fast()
+    for _ in range(60):
+        now = _round(pace, now, seconds=5.0)
+    assert pace.limit == 1
+    now = _round(pace, now, seconds=5.0, status=None)
+    assert _round(pace, now) > now
+    for _ in range(5):
+        now = _round(pace, now)
+    assert pace.limit > 1
+
+
 def test_signals_of_one_moment_count_once() -> None:
     """All that were on their way together get the same answer: that is one sign, not thirty."""
     pace, now = _fast()

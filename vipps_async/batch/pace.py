@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vipps_async.core.adaptive_pace import AFTER_REFUSAL, AdaptivePace
+from vipps_async.core.adaptive_pace import AFTER_REFUSAL, SLOW, AdaptivePace
 from vipps_async.core.gate import Turns
 
 __all__ = ["Pace", "RateLimit", "Turns"]
@@ -65,7 +65,8 @@ class Pace(AdaptivePace):
             seconds: how long it took.
             status: the HTTP status; None: no answer came.
         """
-        if status in _TOO_MUCH:
+        # However used one gets to slow answers: those who wait for theirs have begun to give up.
+        if status in _TOO_MUCH or seconds >= SLOW:
             self.slow_down(now)
             return
         self._note_time(now, seconds)

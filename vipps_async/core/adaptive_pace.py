@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-__all__ = ["AFTER_REFUSAL", "AdaptivePace"]
+__all__ = ["AFTER_REFUSAL", "SLOW", "AdaptivePace"]
 
 #: Several signals within so many seconds are one: they come from requests that were on their way together.
 _ONE_SIGNAL = 1.0
 #: What is left of the limit after an answer that says "too much".
 AFTER_REFUSAL = 0.5
+#: An answer that takes so many seconds says so too. When Vipps is well it answers within a second, and it advises its
+#: callers to wait for at least 5: from then on they give up, and what they ask again makes a queue longer.
+SLOW = 5.0
 
 
 class AdaptivePace:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from vipps_async.core.adaptive_pace import AdaptivePace
+from vipps_async.core.adaptive_pace import SLOW, AdaptivePace
 from vipps_async.errors import ApiError, VippsError
 
 __all__ = ["RecoveryPace"]
 
-#: An answer that takes so many seconds is a sign of trouble too. When Vipps is well it answers within a second, and it
-#: advises its callers to wait for at least 5: from then on they give up, and what they ask again makes a queue longer.
-_SLOW = 5.0
 #: Questions without an answer, one after the other, until nothing is begun for a while: a single one is no outage.
 _PAUSE_AFTER = 2
 #: How long that is, in seconds: at first, and at most. So an outage in which Vipps refuses at once is soon met with a
@@ -66,7 +63,7 @@ class RecoveryPace(AdaptivePace):
             seconds: how long it took.
             status: the HTTP status; None: no answer came.
         """
-        if status is None or status == 429 or status >= 500 or seconds >= _SLOW:
+        if status is None or status == 429 or status >= 500 or seconds >= SLOW:
             self.slow_down(now)
         else:
             self.speed_up()
