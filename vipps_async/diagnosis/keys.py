@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import uuid
 
+from attrs import evolve
+
 from vipps_async.config import Settings
 from vipps_async.core.clock import Clock
 from vipps_async.core.pipeline import Pipeline
 from vipps_async.core.token import FETCH_TOKEN
 from vipps_async.diagnosis.finding import Finding, State
 from vipps_async.ecom.operations import ask_details
-from vipps_async.errors import OrderNotFoundError, VippsError
+from vipps_async.errors import ApiError, AuthenticationError, OrderNotFoundError, VippsError
 from vipps_async.transports.protocol import Transport
 
 __all__ = ["look_at_keys"]
 
 #: Seconds: a token that lives no longer is renewed all the time.
 _SHORT_LIFE = 60
+#: The token request has no fields but the keys: an unknown client id is answered with 400.
+_KEYS_REFUSED = frozenset({400, 401, 403})
 _PROOF = "that the serial number is yours is proven by an order of yours: vipps-async payment details ORDER"
 
 
@@ -46,7 +50,10 @@ async def _look_at_token(pipeline: Pipeline, clock: Clock) -> Finding:
     try:
         answer = await pipeline.run(FETCH_TOKEN)
     except VippsError as error:
-        return Finding.of_error("token", error, text="no token was given: ")
+        finding = Finding.of_error("token", error, text="no token was given: ")
+        if isinstance(error, ApiError) and error.status in _KEYS_REFUSED:
+            return evolve(finding, advice=AuthenticationError.default_advice)
+        return finding
     seconds = answer.expires_in
     if seconds is None and answer.expires_on is not None:
         seconds = round(answer.expires_on - clock.now().timestamp())
