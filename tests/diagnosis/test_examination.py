@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -14,15 +15,17 @@ import orjson
 import pytest
 
 from tests.journals.material import intent
-from vipps_async.config import Settings
+from vipps_async.config import Settings, Timeouts
 from vipps_async.core.clock import SystemClock
 from vipps_async.diagnosis import Finding, State, examine
-from vipps_async.diagnosis.settings import KNOWN
+from vipps_async.diagnosis.host import look_at_host
+from vipps_async.diagnosis.settings import KNOWN, look_at_place
 from vipps_async.journals.sqlite import SqliteJournal
 from vipps_async.sandbox import Fault, SandboxCredentials
 from vipps_async.testing import Sandbox
 from vipps_async.testing.transport_conformance.certificates import authority, server_context
 from vipps_async.testing.transport_conformance.raw_server import Connection, dead_port, raw_server
+from vipps_async.transports.protocol import Request, Response
 
 CHECKS = ["settings", "environment", "host", "clock", "token", "sales unit", "versions"]
 KEYS = {
@@ -54,9 +57,11 @@ async def sandbox() -> AsyncIterator[Sandbox]:
         yield running
 
 
-async def found(url: str, *, ahead: float = 0, journal: Path | None = None, **further: str) -> dict[str, Finding]:
+async def found(
+    url: str, further: Mapping[str, str] | None = None, *, ahead: float = 0, journal: Path | None = None
+) -> dict[str, Finding]:
     """Examine, and return the findings by the name of their check; none of them shows a key."""
-    env = {**KEYS, "VIPPS_BASE_URL": url} | further
+    env = {**KEYS, "VIPPS_BASE_URL": url, **(further or {})}
     findings = [finding async for finding in examine(env, journal=journal, clock=OtherClock(ahead))]
     everything = "".join(f"{finding.text}{finding.advice}{finding.facts}" for finding in findings)
     assert "canary" not in everything
@@ -101,7 +106,7 @@ async def test_it_only_asks(sandbox: Sandbox) -> None:
 @pytest.mark.parametrize("name", KEYS)
 async def test_a_key_that_is_missing(sandbox: Sandbox, name: str) -> None:
     """It is named; the host is looked at all the same, what needs the keys is not."""
-    findings = await found(sandbox.url, **{name: ""})
+    findings = await found(sandbox.url, {name: ""})
     assert findings["settings"].state is State.FAILED
     assert f"{name} is not set" in findings["settings"].text
     assert findings["settings"].facts["missing"] == [name]
@@ -122,7 +127,7 @@ async def test_a_key_that_is_missing(sandbox: Sandbox, name: str) -> None:
 )
 async def test_a_malformed_setting(sandbox: Sandbox, name: str, value: str, rule: str) -> None:
     """Its name and its rule are told, never its value."""
-    findings = await found(sandbox.url, **{name: value})
+    findings = await found(sandbox.url, {name: value})
     assert findings["settings"].state is State.FAILED
     assert f"{name} must be {rule}" in findings["settings"].text
 
@@ -136,7 +141,7 @@ async def test_a_malformed_setting(sandbox: Sandbox, name: str, value: str, rule
 )
 async def test_a_setting_that_looks_like_a_slip(sandbox: Sandbox, name: str, value: str, words: str) -> None:
     """A warning; names that resemble none of ours are somebody else's."""
-    findings = await found(sandbox.url, **{name: value}, VIPPS_OF_ANOTHER_PROGRAM="1")
+    findings = await found(sandbox.url, {name: value, "VIPPS_OF_ANOTHER_PROGRAM": "1"})
     assert findings["settings"].state is State.WARNING
     assert findings["settings"].text == words
     assert findings["token"].state is State.OK
@@ -172,7 +177,7 @@ def test_no_variable_is_forgotten() -> None:
 )
 async def test_it_is_not_clear_where_to_ask(further: dict[str, str], words: str) -> None:
     """Environment and host that cannot be used, or contradict each other: nothing is asked anywhere."""
-    findings = await found("", **further)
+    findings = await found("", further)
     assert findings["environment"].state is State.FAILED
     assert words in findings["environment"].text
     assert findings["environment"].advice
@@ -181,7 +186,7 @@ async def test_it_is_not_clear_where_to_ask(further: dict[str, str], words: str)
 
 async def test_production_at_a_sandbox_is_a_warning(sandbox: Sandbox) -> None:
     """Somebody would wait for money that never comes."""
-    findings = await found(sandbox.url, VIPPS_ENVIRONMENT="production")
+    findings = await found(sandbox.url, {"VIPPS_ENVIRONMENT": "production"})
     assert "production, with real money" in findings["environment"].text
     assert findings["host"].state is State.WARNING
     assert "it is the embedded sandbox, not Vipps, though the environment is production" in findings["host"].text
@@ -219,6 +224,29 @@ async def host(
 
     async with raw_server(script, tls=tls) as server:
         yield server.url if tls is None else f"https://localhost:{server.port}"
+
+
+async def test_vipps_itself() -> None:
+    """At Vipps' own host nothing is said of another one, and it is not asked whether it is a sandbox."""
+    finding, place = look_at_place({})
+    assert place is not None
+    assert finding.text == "test, with play money, at https://apitest.vipps.no"
+    asked: list[str] = []
+
+    class Vipps:
+        async def send(self, request: Request) -> Response:
+            asked.append(request.url)
+            assert not request.headers
+            return Response(status=404)
+
+        async def aclose(self) -> None:
+            """Nothing is open."""
+
+    there, answer = await look_at_host(place, Vipps(), SystemClock(), timeouts=Timeouts())
+    assert answer is not None
+    assert there.state is State.OK
+    assert re.fullmatch(r"https://apitest\.vipps\.no answers in \d+ ms, and its certificate is accepted", there.text)
+    assert asked == ["https://apitest.vipps.no/"]
 
 
 async def test_a_certificate_that_is_not_accepted() -> None:
@@ -303,7 +331,7 @@ async def test_a_date_without_a_zone_is_utc() -> None:
 @pytest.mark.parametrize("name", ["VIPPS_CLIENT_ID", "VIPPS_CLIENT_SECRET", "VIPPS_SUBSCRIPTION_KEY"])
 async def test_a_wrong_key(sandbox: Sandbox, name: str) -> None:
     """No token is given: Vipps' reason and what to do; the sales unit cannot be asked about then."""
-    findings = await found(sandbox.url, **{name: "canary-of-another-shop"})
+    findings = await found(sandbox.url, {name: "canary-of-another-shop"})
     assert findings["settings"].state is State.OK
     assert findings["token"].state is State.FAILED
     assert findings["token"].text.startswith("no token was given: ")
@@ -371,10 +399,10 @@ async def test_a_journal_in_which_nothing_is_open(sandbox: Sandbox, tmp_path: Pa
     """It can be opened, and is let go again."""
     path = tmp_path / "pay.db"
     await (await _journal(path)).aclose()
-    for _ in range(2):
-        findings = await found(sandbox.url, journal=path)
-        assert findings["journal"].state is State.OK
-        assert findings["journal"].facts["open"] == 0
+    findings = await found(sandbox.url, journal=path)
+    assert findings["journal"].state is State.OK
+    assert findings["journal"].facts["open"] == 0
+    await (await _journal(path)).aclose()
     assert list(findings) == [*CHECKS[:-1], "journal", "versions"]
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from vipps_async.core.clock import Clock
 from vipps_async.diagnosis.finding import Finding, State
-from vipps_async.errors import JournalError, VippsError
+from vipps_async.errors import VippsError
 from vipps_async.journals.sqlite.journal import SqliteJournal
 from vipps_async.journals.sqlite.ownership import JournalInUseError
 
@@ -68,10 +68,8 @@ async def _open_entries(path: Path) -> tuple[int, datetime | None]:
             count += 1
             begun = entry.intent.created_at
             oldest = begun if oldest is None else min(oldest, begun)
-    except JournalError:
+    finally:
         await journal.aclose()
-        raise
-    await journal.aclose()
     return count, oldest
 
 
