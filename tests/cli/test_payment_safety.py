@@ -134,6 +134,17 @@ async def test_what_the_journal_has_open_is_settled_by_recovery(sandbox: Sandbox
     assert len(sandbox.payment("order-1").moved("CAPTURE")) == 1
 
 
+async def test_recovery_only_tells_of_an_initiate(sandbox: Sandbox, tmp_path: Path) -> None:
+    """It is not said that recovery would initiate again, for it never does."""
+    path = tmp_path / "pay.db"
+    sandbox.faults.script("initiate", Fault.HTML_200_AFTER)
+    lost = await shell(sandbox, *INITIATE, "--journal", str(path))
+    assert lost.status == 3
+    assert f"To settle it: vipps-async journal recover --journal {path}" in lost.err
+    settled = await shell(sandbox, "journal", "recover", "--journal", str(path))
+    assert "URL lost: order order-2 exists" in settled.out
+
+
 async def test_a_journal_in_use_stops_it_before_anything_is_sent(sandbox: Sandbox, tmp_path: Path) -> None:
     """The process that owns it is named, and no money moves."""
     path = tmp_path / "pay.db"
@@ -243,7 +254,10 @@ async def test_ctrl_c_with_a_journal_tells_that_recovery_would_go_on(sandbox: Sa
         sandbox, "token", Fault.STALL_BEFORE_EFFECT, *CAPTURE, "--all", "--journal", str(path)
     )
     assert status == 130
-    assert "Nothing was sent: no money moved.\nThe journal may have it as open, and would carry it out: " in screen
+    assert (
+        "Nothing was sent: no money moved.\nThe journal may have it as open. To settle it, which carries it out"
+        in screen
+    )
     assert (await shell(sandbox, "journal", "recover", "--journal", str(path))).status == 0
     assert sandbox.payment("order-1").captured == 49_900
 

@@ -6,68 +6,24 @@ import re
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from email.utils import format_datetime
-from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
 
-from tests.journals.material import intent
+from tests.diagnosis.examined import CHECKS, KEYS, found
 from vipps_async.config import Settings, Timeouts
 from vipps_async.core.clock import SystemClock
-from vipps_async.diagnosis import Finding, State, examine
+from vipps_async.diagnosis import Finding, State
 from vipps_async.diagnosis.host import look_at_host
 from vipps_async.diagnosis.settings import KNOWN, look_at_place
-from vipps_async.journals.sqlite import SqliteJournal
-from vipps_async.sandbox import Fault, SandboxCredentials
+from vipps_async.sandbox import Fault
 from vipps_async.testing import Sandbox
 from vipps_async.testing.transport_conformance.certificates import authority, server_context
 from vipps_async.testing.transport_conformance.raw_server import Connection, dead_port, raw_server
 from vipps_async.transports.protocol import Request, Response
-
-CHECKS = ["settings", "environment", "host", "clock", "token", "sales unit", "versions"]
-KEYS = {
-    "VIPPS_CLIENT_ID": "canary-client-id",
-    "VIPPS_CLIENT_SECRET": "canary-client-secret",
-    "VIPPS_SUBSCRIPTION_KEY": "canary-subscription-key",
-    "VIPPS_MERCHANT_SERIAL_NUMBER": "123456",
-}
-ACCEPTED = SandboxCredentials(
-    client_id="canary-client-id", client_secret="canary-client-secret", subscription_key="canary-subscription-key"
-)
-
-
-class OtherClock(SystemClock):
-    """A clock that is ahead of the machine's, or behind it."""
-
-    def __init__(self, ahead: float) -> None:
-        self._ahead = timedelta(seconds=ahead)
-
-    def now(self) -> datetime:
-        """See Clock."""
-        return super().now() + self._ahead
-
-
-@pytest.fixture
-async def sandbox() -> AsyncIterator[Sandbox]:
-    """A Vipps of its own that takes these keys only."""
-    async with Sandbox(credentials=ACCEPTED) as running:
-        yield running
-
-
-async def found(
-    url: str, further: Mapping[str, str] | None = None, *, ahead: float = 0, journal: Path | None = None
-) -> dict[str, Finding]:
-    """Examine, and return the findings by the name of their check; none of them shows a key."""
-    env = {**KEYS, "VIPPS_BASE_URL": url, **(further or {})}
-    findings = [finding async for finding in examine(env, journal=journal, clock=OtherClock(ahead))]
-    everything = "".join(f"{finding.text}{finding.advice}{finding.facts}" for finding in findings)
-    assert "canary" not in everything
-    by_check = {finding.check: finding for finding in findings}
-    assert len(by_check) == len(findings)
-    return by_check
 
 
 def states(findings: Mapping[str, Finding], *checks: str) -> list[State]:
@@ -381,74 +337,6 @@ async def test_somebody_who_knows_every_order() -> None:
         finding = (await found(url))["sales unit"]
     assert finding.state is State.WARNING
     assert "it is not Vipps that answers so" in finding.advice
-
-
-# --- the journal ------------------------------------------------------------------------------------------------------
-
-
-async def _journal(path: Path, *, entries: int = 0) -> SqliteJournal:
-    journal = SqliteJournal(path)
-    await journal.open()
-    for number in range(entries):
-        when = datetime.now(UTC) - timedelta(hours=3, minutes=number)
-        await journal.begin(intent(number, created_at=when), owner="a", lease=0)
-    return journal
-
-
-async def test_a_journal_in_which_nothing_is_open(sandbox: Sandbox, tmp_path: Path) -> None:
-    """It can be opened, and is let go again."""
-    path = tmp_path / "pay.db"
-    await (await _journal(path)).aclose()
-    findings = await found(sandbox.url, journal=path)
-    assert findings["journal"].state is State.OK
-    assert findings["journal"].facts["open"] == 0
-    await (await _journal(path)).aclose()
-    assert list(findings) == [*CHECKS[:-1], "journal", "versions"]
-
-
-async def test_a_journal_with_something_open(sandbox: Sandbox, tmp_path: Path) -> None:
-    """How many, since when, and the command that settles them."""
-    path = tmp_path / "pay day.db"
-    await (await _journal(path, entries=3)).aclose()
-    finding = (await found(sandbox.url, journal=path))["journal"]
-    assert finding.state is State.WARNING
-    assert finding.text.startswith(f"3 open in the journal {path}, the oldest for 3 h;")
-    assert finding.advice == f"settle it: vipps-async journal recover --journal '{path}'"
-    assert finding.facts["open"] == 3
-
-
-@pytest.mark.parametrize(("ahead", "age"), [(-86_400, "0 s"), (-10_600, "3 min"), (172_800, "2 d")])
-async def test_ages_are_for_people(sandbox: Sandbox, tmp_path: Path, ahead: float, age: str) -> None:
-    """In the largest unit; never negative."""
-    path = tmp_path / "pay.db"
-    await (await _journal(path, entries=1)).aclose()
-    assert f"the oldest for {age};" in (await found(sandbox.url, journal=path, ahead=ahead))["journal"].text
-
-
-async def test_a_journal_that_a_live_process_owns(sandbox: Sandbox, tmp_path: Path) -> None:
-    """As it should be while a service runs: a warning, since it cannot be looked into; the owner is named."""
-    path = tmp_path / "pay.db"
-    journal = await _journal(path, entries=1)
-    try:
-        finding = (await found(sandbox.url, journal=path))["journal"]
-    finally:
-        await journal.aclose()
-    assert finding.state is State.WARNING
-    assert "is in use by" in finding.text
-    assert finding.facts == {"in_use": True, "open": None}
-
-
-@pytest.mark.parametrize("content", [None, b"no journal at all, but a text that is long enough to be looked at" * 20])
-async def test_a_journal_that_is_none(sandbox: Sandbox, tmp_path: Path, content: bytes | None) -> None:
-    """A file that is missing, or something else: a failure, and it is left as it is."""
-    path = tmp_path / "pay.db"
-    if content is not None:
-        path.write_bytes(content)
-    finding = (await found(sandbox.url, journal=path))["journal"]
-    assert finding.state is State.FAILED
-    assert str(path) in finding.text
-    assert finding.advice
-    assert (path.read_bytes() if path.exists() else None) == content
 
 
 def test_the_authority_of_these_tests_is_known_here_only() -> None:

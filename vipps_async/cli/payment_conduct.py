@@ -174,19 +174,24 @@ class _Conduct:
         else:
             _say("\nEnded by Ctrl-C. Nothing was sent: no money moved.")
             if self.journal is not None:
-                _say(f"The journal may have it as open, and would carry it out: {self._recover}")
+                _say(f"The journal may have it as open. To settle it{self._carrying_out}: {self._recover}")
 
     def _say_what_to_do(self) -> None:
         _say(f"To find out: vipps-async payment details {self.plan.order_id}")
         if self.plan.key is not None:
             _say(f"To repeat it: the same command with {self._same_key}, never with a new key; it is not done twice.")
         if self.journal is not None:
-            _say(f"To settle it, which carries it out if it never arrived: {self._recover}")
+            _say(f"To settle it{self._carrying_out}: {self._recover}")
 
     @property
     def _same_key(self) -> str:
         # With "=" because a key may begin with "-".
         return f"--idempotency-key={shlex.quote(self.plan.key or '')}"
+
+    @property
+    def _carrying_out(self) -> str:
+        # The journal keeps no body of an initiate, for it may hold a phone number: recovery only tells of it.
+        return "" if self.plan.operation == "initiate" else ", which carries it out if it never arrived"
 
     @property
     def _recover(self) -> str:
