@@ -50,6 +50,10 @@ async def test_all_is_well(sandbox: Sandbox) -> None:
 async def test_it_only_asks(sandbox: Sandbox) -> None:
     """A token and one question about an order that cannot exist: nothing is made, and no money moves."""
     await found(sandbox.url)
+    await found(sandbox.url)
+    orders = [request.path for request in sandbox.requests if request.operation == "details"]
+    assert all(re.fullmatch(r"/ecomm/v2/payments/doctor-[0-9a-f]{32}/details", path) for path in orders)
+    assert len(set(orders)) == 2
     asked = [request.operation for request in sandbox.requests if request.operation]
     assert sorted(set(asked)) == ["details", "token"]
     assert {request.method for request in sandbox.requests if request.operation != "token"} == {"GET"}

@@ -25,7 +25,7 @@ def look_at_versions() -> Finding:
     loop = f"{kind.__module__}.{kind.__qualname__}"
     text = f"{', '.join(f'{name} {version}' for name, version in versions.items())}; event loop {loop}"
     facts: dict[str, object] = {"versions": versions, "event_loop": loop}
-    if sys.version_info < (3, 14):  # from then on asking for it is deprecated
+    if sys.version_info < (3, 14):  # pragma: no branch - from then on asking for it is deprecated
         policy = type(asyncio.get_event_loop_policy())
         facts["event_loop_policy"] = f"{policy.__module__}.{policy.__qualname__}"
         text += f" by {policy.__qualname__}"
