@@ -231,7 +231,7 @@ async def test_ctrl_c_while_a_capture_is_under_way(sandbox: Sandbox) -> None:
     """Money may have moved: the key, and how to find out; repeating with that key does nothing twice. Status 130."""
     status, screen = await _interrupted(sandbox, "capture", Fault.STALL_AFTER_EFFECT, *CAPTURE, "--all")
     assert status == 130
-    assert "Ended by Ctrl-C while it was under way. Money may have moved.\n" in screen
+    assert "Cut off while it was under way. Money may have moved.\n" in screen
     key = key_in(screen)
     assert screen.count(key) == 3
     again = await shell(sandbox, *CAPTURE, "--all", "--idempotency-key", key)
@@ -239,11 +239,23 @@ async def test_ctrl_c_while_a_capture_is_under_way(sandbox: Sandbox) -> None:
     assert len(sandbox.payment("order-1").moved("CAPTURE")) == 1
 
 
+async def test_sigterm_is_answered_like_ctrl_c(sandbox: Sandbox) -> None:
+    """`timeout` or a service manager ends it: what is known is said all the same."""
+    sandbox.faults.script("capture", Fault.STALL_BEFORE_EFFECT)
+    async with at_terminal(sandbox, *CAPTURE, "--all") as terminal:
+        await until(lambda: bool(sandbox.faults.counts))
+        terminal.process.terminate()
+        finished = await terminal.end()
+    assert finished.status == 130
+    assert "Cut off while it was under way. Money may have moved." in finished.err
+    assert key_in(finished.err.replace("\r\n", "\n"))
+
+
 async def test_ctrl_c_before_the_capture_could_leave(sandbox: Sandbox) -> None:
     """As long as no token has come nothing can have been sent, and that is what is said."""
     status, screen = await _interrupted(sandbox, "token", Fault.STALL_BEFORE_EFFECT, *CAPTURE, "--all")
     assert status == 130
-    assert screen.endswith("Ended by Ctrl-C. Nothing was sent: no money moved.\n")
+    assert screen.endswith("Cut off. Nothing was sent: no money moved.\n")
     assert sandbox.payment("order-1").captured == 0
 
 
@@ -266,7 +278,7 @@ async def test_ctrl_c_during_a_question(sandbox: Sandbox) -> None:
     """Details move nothing."""
     status, screen = await _interrupted(sandbox, "details", Fault.STALL_BEFORE_EFFECT, "payment", "details", "order-1")
     assert status == 130
-    assert "Ended by Ctrl-C. It was only a question: no money moved." in screen
+    assert "Cut off. It was only a question: no money moved." in screen
 
 
 async def test_ctrl_c_while_an_answer_is_awaited(sandbox: Sandbox) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import shlex
+import signal
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -23,12 +24,12 @@ from vipps_async.session import VippsSession
 
 __all__ = ["EXIT_STATUS", "Plan", "conduct"]
 
-#: Exit statuses: done, nothing moved, wrong use, the outcome is not known, ended by Ctrl-C. As those of `batch`.
+#: Exit statuses: done, nothing moved, wrong use, the outcome is not known, cut off. As those of `batch`.
 _DONE, _REFUSED, _USAGE, _UNKNOWN, _INTERRUPTED = 0, 1, 2, 3, 130
 #: The same for people.
 EXIT_STATUS = (
     "Exit status 0: done; 1: Vipps refused, or was not reached, and no money moved; 2: wrong use or settings, and "
-    "nothing was sent; 3: the outcome is not known; 130: ended by Ctrl-C, see what it says."
+    "nothing was sent; 3: the outcome is not known; 130: cut off by Ctrl-C or SIGTERM, see what it says."
 )
 _PERHAPS = {
     "capture": "Money may have moved.",
@@ -65,7 +66,13 @@ async def conduct(options: argparse.Namespace, plan: Plan) -> int:
         The exit status.
     """
     journal: Path | None = getattr(options, "journal", None)
-    return await _Conduct(plan, journal, as_json=options.json, agreed=getattr(options, "yes", False)).run()
+    loop = asyncio.get_running_loop()
+    # `timeout`, systemd and container runtimes end a command so: it is answered like Ctrl-C.
+    loop.add_signal_handler(signal.SIGTERM, signal.raise_signal, signal.SIGINT)
+    try:
+        return await _Conduct(plan, journal, as_json=options.json, agreed=getattr(options, "yes", False)).run()
+    finally:
+        loop.remove_signal_handler(signal.SIGTERM)
 
 
 class _TokenHeard:
@@ -110,7 +117,7 @@ class _Conduct:
             _say(f"vipps-async: {error}\nWhat is said above holds all the same.")
         except asyncio.CancelledError:
             if not self.has_begun:
-                _say("\nEnded by Ctrl-C. Nothing was sent: no money moved.")
+                _say("\nCut off. Nothing was sent: no money moved.")
             raise
         assert self.status is not None  # noqa: S101 - for the type checker; `_call` has set it
         return self.status
@@ -167,12 +174,12 @@ class _Conduct:
     def _tell_of_interruption(self, *, may_have_left: bool) -> None:
         perhaps = _PERHAPS.get(self.plan.operation)
         if perhaps is None:
-            _say("\nEnded by Ctrl-C. It was only a question: no money moved.")
+            _say("\nCut off. It was only a question: no money moved.")
         elif may_have_left:
-            _say(f"\nEnded by Ctrl-C while it was under way. {perhaps}")
+            _say(f"\nCut off while it was under way. {perhaps}")
             self._say_what_to_do()
         else:
-            _say("\nEnded by Ctrl-C. Nothing was sent: no money moved.")
+            _say("\nCut off. Nothing was sent: no money moved.")
             if self.journal is not None:
                 _say(f"The journal may have it as open. To settle it{self._carrying_out}: {self._recover}")
 
