@@ -33,6 +33,7 @@ FLOORS = {
     "vipps_async.batch": 4,
     "vipps_async.testing": 4,
     "vipps_async.contrib": 4,
+    "vipps_async.diagnosis": 4,
     "vipps_async.cli": 5,
     "vipps_async.__main__": 5,
 }

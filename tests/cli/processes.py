@@ -37,17 +37,17 @@ def environment(**further: str) -> Mapping[str, str]:
     return own | {"PYTHONPATH": str(_PROJECT), "PYTHONIOENCODING": "utf-8"} | further
 
 
-async def run(*arguments: str, env: Mapping[str, str] | None = None) -> Finished:
-    """Run a command to its end."""
+async def run(*arguments: str, env: Mapping[str, str] | None = None, said: str | None = None) -> Finished:
+    """Run a command to its end; `said` is what it can read from a pipe."""
     process = await asyncio.create_subprocess_exec(
         *command(*arguments),
-        stdin=asyncio.subprocess.DEVNULL,
+        stdin=asyncio.subprocess.DEVNULL if said is None else asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         env=environment() if env is None else env,
     )
     try:
-        out, err = await asyncio.wait_for(process.communicate(), _PATIENCE)
+        out, err = await asyncio.wait_for(process.communicate(None if said is None else said.encode()), _PATIENCE)
     finally:
         if process.returncode is None:
             process.kill()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import re
+import shlex
 from pathlib import Path
 from typing import NoReturn
 
@@ -13,7 +15,7 @@ import pytest
 import vipps_async
 from tests.cli.processes import command, environment, run
 from vipps_async.cli import demo
-from vipps_async.cli.main import main
+from vipps_async.cli.main import _parser, main
 from vipps_async.errors import ConfigurationError
 
 
@@ -106,3 +108,21 @@ def test_the_installed_command_is_this_one() -> None:
     """The package's metadata name the function that these tests call."""
     project = (Path(vipps_async.__file__).parents[1] / "pyproject.toml").read_text()
     assert 'vipps-async = "vipps_async.cli.main:main"' in project
+
+
+def _commands_of(page: str) -> list[str]:
+    text = (Path(vipps_async.__file__).parents[1] / "docs" / page).read_text(encoding="utf-8")
+    blocks = re.findall(r"^```sh\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    lines = "\n".join(blocks).replace("\\\n", " ").replace("|", "\n").splitlines()
+    return [line.strip() for line in lines if line.strip().startswith("vipps-async ")]
+
+
+@pytest.mark.parametrize("line", _commands_of("command-line.md"))
+def test_the_command_lines_of_the_documentation_can_be_typed(line: str) -> None:
+    """Each command line that the page shows is understood as it stands."""
+    assert callable(_parser().parse_args(shlex.split(line)[1:]).run)
+
+
+def test_the_documentation_shows_command_lines() -> None:
+    """If none were found any more, the test before would pass on nothing."""
+    assert len(_commands_of("command-line.md")) >= 7

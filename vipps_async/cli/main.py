@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 
 from vipps_async._version import __version__
-from vipps_async.cli import batch, demo, journal, sandbox
+from vipps_async.cli import batch, demo, doctor, journal, payment, sandbox
 from vipps_async.errors import VippsError
 
 __all__ = ["main"]
@@ -27,6 +27,8 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     demo.add_command(commands)
     sandbox.add_command(commands)
+    doctor.add_command(commands)
+    payment.add_command(commands)
     journal.add_command(commands)
     batch.add_command(commands)
     return parser

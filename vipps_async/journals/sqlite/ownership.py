@@ -19,7 +19,7 @@ if sys.platform == "win32":  # pragma: no cover - the other branch runs where th
 else:
     import fcntl
 
-__all__ = ["OWNER_SUFFIX", "Ownership"]
+__all__ = ["OWNER_SUFFIX", "JournalInUseError", "Ownership"]
 
 #: What is added to the name of a journal file to name its lock file.
 OWNER_SUFFIX = ".owner"
@@ -38,6 +38,10 @@ _REGISTRY_PATIENCE = 5.0
 # id, because a forked child inherits the dictionary but none of the locks.
 _owned_here: dict[str, int] = {}
 _owned_here_lock = threading.Lock()
+
+
+class JournalInUseError(JournalError):
+    """The journal file has an owner that lives; its message names it."""
 
 
 class Ownership:
@@ -64,7 +68,7 @@ class Ownership:
         with _registry():
             if _owned_here.get(real_path) == os.getpid():
                 # Not opened: see above.
-                raise JournalError(
+                raise JournalInUseError(
                     f"the journal {database} is in use by another journal object of this process (pid {os.getpid()})",
                     advice="share one journal, or give each session a file of its own",
                 )
@@ -118,7 +122,7 @@ def _locked(path: Path, database: Path) -> int:
         owner = _owner_named_in(descriptor)
         os.close(descriptor)
         text = f"the journal {database} is in use by {owner}"
-        raise JournalError(text, advice="stop that process, or give this one a journal file of its own") from error
+        raise JournalInUseError(text, advice="stop that process, or give this one a journal file of its own") from error
     except OSError as error:
         os.close(descriptor)
         text = f"the lock file {path} cannot be locked: {error.strerror or error}"

@@ -1,0 +1,125 @@
+"""`vipps-async doctor`: what a person reads at three in the morning, and with which exit status it ends."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import orjson
+import pytest
+
+from tests.cli.processes import environment, run
+from tests.cli.shell import KEYS, shell
+from vipps_async.cli.main import main
+from vipps_async.sandbox import SandboxCredentials
+from vipps_async.testing import Sandbox
+from vipps_async.testing.transport_conformance.certificates import authority, server_context
+from vipps_async.testing.transport_conformance.raw_server import OK, Connection, raw_server
+
+ACCEPTED = SandboxCredentials(
+    client_id=KEYS["VIPPS_CLIENT_ID"],
+    client_secret=KEYS["VIPPS_CLIENT_SECRET"],
+    subscription_key=KEYS["VIPPS_SUBSCRIPTION_KEY"],
+)
+
+
+@pytest.fixture
+async def sandbox() -> AsyncIterator[Sandbox]:
+    """A Vipps of its own that takes these keys only."""
+    async with Sandbox(credentials=ACCEPTED) as running:
+        yield running
+
+
+async def test_all_is_well(sandbox: Sandbox) -> None:
+    """One line for each check, status 0, and that it was the sandbox."""
+    finished = await shell(sandbox, "doctor")
+    assert (finished.status, finished.err) == (0, "")
+    lines = finished.out.splitlines()
+    checks = [line[13:26].strip() for line in lines[:-1] if not line.startswith(" ")]
+    assert checks == ["settings", "environment", "host", "clock", "token", "sales unit", "versions"]
+    assert all(line.startswith(("ok  ", "    ")) for line in lines[:-1])
+    assert lines[-1] == "All is well. This was the embedded sandbox, not Vipps."
+
+
+async def test_for_machines(sandbox: Sandbox) -> None:
+    """--json is one object with every finding and its facts."""
+    finished = await shell(sandbox, "doctor", "--json")
+    assert finished.status == 0
+    told = orjson.loads(finished.out)
+    assert (told["ok"], told["sandbox"]) == (True, True)
+    by_check = {check["check"]: check for check in told["checks"]}
+    assert by_check["token"]["state"] == "ok"
+    assert by_check["token"]["seconds_valid"] == 3600
+    assert by_check["settings"]["missing"] == []
+    assert set(by_check["versions"]["versions"]) >= {"python", "vipps_async", "aiohttp", "cattrs", "orjson"}
+    assert "event_loop" in by_check["versions"]
+
+
+async def test_wrong_keys(sandbox: Sandbox) -> None:
+    """Status 1, and below the finding what to do."""
+    finished = await shell(sandbox, "doctor", VIPPS_CLIENT_SECRET="another")
+    assert finished.status == 1
+    assert "\nfailed       token        no token was given: " in finished.out
+    assert "\n                          -> check the keys" in finished.out
+    assert "\nnot checked  sales unit   without a token nothing can be asked\n" in finished.out
+    assert finished.out.endswith("1 failed, 0 to look at. This was the embedded sandbox, not Vipps.\n")
+    told = orjson.loads((await shell(sandbox, "doctor", "--json", VIPPS_CLIENT_SECRET="another")).out)
+    assert told["ok"] is False
+    assert [check["state"] for check in told["checks"]][4:6] == ["failed", "not_checked"]
+
+
+async def test_without_any_settings() -> None:
+    """All four keys are named; nothing is asked without them but whether the host is there, and here it is not."""
+    finished = await run("doctor", env=environment(VIPPS_BASE_URL="http://127.0.0.1:1"))
+    assert finished.status == 1
+    assert all(f"{name} is not set" in finished.out for name in KEYS)
+    assert "connection refused" in finished.out
+    assert finished.out.endswith("2 failed, 0 to look at.\n")
+
+
+async def test_a_warning_is_status_0(sandbox: Sandbox) -> None:
+    """Payments work, so that nothing failed."""
+    finished = await shell(sandbox, "doctor", VIPPS_SYSTEM_NAME="'acme'")
+    assert finished.status == 0
+    assert finished.out.startswith("warning      settings     VIPPS_SYSTEM_NAME stands in quotation marks\n")
+    assert "0 failed, 1 to look at." in finished.out
+
+
+async def test_a_journal(sandbox: Sandbox, tmp_path: Path) -> None:
+    """--journal adds a line; a mistyped path is a failure."""
+    finished = await shell(sandbox, "doctor", "--journal", str(tmp_path / "typo.db"))
+    assert finished.status == 1
+    assert "failed       journal      there is no journal" in finished.out
+    assert not await asyncio.to_thread((tmp_path / "typo.db").exists)
+
+
+async def test_a_certificate_is_accepted_when_its_authority_is_trusted(tmp_path: Path) -> None:
+    """The same host fails without SSL_CERT_FILE, and is reached with it."""
+
+    async def answer(connection: Connection) -> None:
+        while True:
+            await connection.answer(OK)
+
+    trusted = tmp_path / "authority.pem"
+    trusted.write_bytes(authority().cert_pem.bytes())
+    async with raw_server(answer, tls=server_context("localhost")) as server:
+        env = environment(**KEYS, VIPPS_BASE_URL=f"https://localhost:{server.port}")
+        refused = await run("doctor", env=env)
+        assert server.requests == []
+        accepted = await run("doctor", env={**env, "SSL_CERT_FILE": str(trusted)})
+    assert refused.status == 1
+    assert "failed       host         the TLS certificate of localhost" in refused.out
+    assert "and its certificate is accepted" in accepted.out
+    assert "neither Vipps nor the embedded sandbox" in accepted.out
+
+
+def test_wrong_usage_is_status_2(capsys: pytest.CaptureFixture[str]) -> None:
+    """An option that does not exist; the help tells the statuses."""
+    with pytest.raises(SystemExit) as caught:
+        main(["doctor", "--nonsense"])
+    assert caught.value.code == 2
+    with pytest.raises(SystemExit) as caught:
+        main(["doctor", "--help"])
+    assert caught.value.code == 0
+    assert "Exit status 0: nothing failed" in " ".join(capsys.readouterr().out.split())

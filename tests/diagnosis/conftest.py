@@ -1,0 +1,17 @@
+"""A Vipps for each test of the diagnosis."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.diagnosis.examined import ACCEPTED
+from vipps_async.testing import Sandbox
+
+
+@pytest.fixture
+async def sandbox() -> AsyncIterator[Sandbox]:
+    """A Vipps of its own that takes these keys only."""
+    async with Sandbox(credentials=ACCEPTED) as running:
+        yield running

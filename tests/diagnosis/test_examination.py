@@ -1,0 +1,349 @@
+"""The diagnosis finds what is wrong, says what to do, moves nothing, and shows no value of a secret setting."""
+
+from __future__ import annotations
+
+import re
+import ssl
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from typing import Any
+
+import orjson
+import pytest
+
+from tests.diagnosis.examined import CHECKS, KEYS, found
+from vipps_async.config import Settings, Timeouts
+from vipps_async.core.clock import SystemClock
+from vipps_async.diagnosis import Finding, State
+from vipps_async.diagnosis.host import look_at_host
+from vipps_async.diagnosis.settings import KNOWN, look_at_place
+from vipps_async.sandbox import Fault
+from vipps_async.testing import Sandbox
+from vipps_async.testing.transport_conformance.certificates import authority, server_context
+from vipps_async.testing.transport_conformance.raw_server import Connection, dead_port, raw_server
+from vipps_async.transports.protocol import Request, Response
+
+
+def states(findings: Mapping[str, Finding], *checks: str) -> list[State]:
+    """The states of some checks."""
+    return [findings[check].state for check in checks]
+
+
+# --- all is well ------------------------------------------------------------------------------------------------------
+
+
+async def test_all_is_well(sandbox: Sandbox) -> None:
+    """Against the sandbox everything is ok, in order, and it says that it is the sandbox."""
+    findings = await found(sandbox.url)
+    assert list(findings) == CHECKS
+    assert set(states(findings, *CHECKS)) == {State.OK}
+    assert "it is the embedded sandbox, not Vipps" in findings["host"].text
+    assert "test, with play money" in findings["environment"].text
+    assert findings["token"].facts["seconds_valid"] == 3600
+    assert "valid for 1 h" in findings["token"].text
+    assert "python 3." in findings["versions"].text
+    assert "event loop" in findings["versions"].text
+
+
+async def test_it_only_asks(sandbox: Sandbox) -> None:
+    """A token and one question about an order that cannot exist: nothing is made, and no money moves."""
+    await found(sandbox.url)
+    await found(sandbox.url)
+    orders = [request.path for request in sandbox.requests if request.operation == "details"]
+    assert all(re.fullmatch(r"/ecomm/v2/payments/doctor-[0-9a-f]{32}/details", path) for path in orders)
+    assert len(set(orders)) == 2
+    asked = [request.operation for request in sandbox.requests if request.operation]
+    assert sorted(set(asked)) == ["details", "token"]
+    assert {request.method for request in sandbox.requests if request.operation != "token"} == {"GET"}
+    assert sandbox.payments == ()
+
+
+# --- settings ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", KEYS)
+async def test_a_key_that_is_missing(sandbox: Sandbox, name: str) -> None:
+    """It is named; the host is looked at all the same, what needs the keys is not."""
+    findings = await found(sandbox.url, {name: ""})
+    assert findings["settings"].state is State.FAILED
+    assert f"{name} is not set" in findings["settings"].text
+    assert findings["settings"].facts["missing"] == [name]
+    assert states(findings, "host", "clock") == [State.OK, State.OK]
+    assert states(findings, "token", "sales unit") == [State.NOT_CHECKED, State.NOT_CHECKED]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "rule"),
+    [
+        ("VIPPS_CLIENT_ID", "canary ", "printable ASCII text without line breaks"),
+        ("VIPPS_CLIENT_SECRET", "canary\nx", "printable ASCII text without line breaks"),
+        ("VIPPS_SUBSCRIPTION_KEY", "canæry-canary", "printable ASCII text without line breaks"),
+        ("VIPPS_MERCHANT_SERIAL_NUMBER", "canary", "a string of 5 or 6 digits"),
+        ("VIPPS_SYSTEM_NAME", "canary" * 6, "1 to 30 printable ASCII characters"),
+        ("VIPPS_SYSTEM_PLUGIN_VERSION", "canary" * 6, "1 to 30 printable ASCII characters"),
+    ],
+)
+async def test_a_malformed_setting(sandbox: Sandbox, name: str, value: str, rule: str) -> None:
+    """Its name and its rule are told, never its value."""
+    findings = await found(sandbox.url, {name: value})
+    assert findings["settings"].state is State.FAILED
+    assert f"{name} must be {rule}" in findings["settings"].text
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("VIPPS_SUBSCRIPTON_KEY", "x", "VIPPS_SUBSCRIPTON_KEY is not read: is VIPPS_SUBSCRIPTION_KEY meant?"),
+        ("VIPPS_SYSTEM_NAME", '"acme"', "VIPPS_SYSTEM_NAME stands in quotation marks"),
+    ],
+)
+async def test_a_setting_that_looks_like_a_slip(sandbox: Sandbox, name: str, value: str, words: str) -> None:
+    """A warning; names that resemble none of ours are somebody else's."""
+    findings = await found(sandbox.url, {name: value, "VIPPS_OF_ANOTHER_PROGRAM": "1"})
+    assert findings["settings"].state is State.WARNING
+    assert findings["settings"].text == words
+    assert findings["token"].state is State.OK
+
+
+def test_no_variable_is_forgotten() -> None:
+    """What is looked at is exactly what a session reads."""
+
+    class Watched(dict[str, str]):
+        asked: set[str] = set()  # noqa: RUF012 - of this one test
+
+        def get(self, key: str, default: Any = None) -> Any:
+            self.asked.add(key)
+            return super().get(key, default)
+
+        def __getitem__(self, key: str) -> str:
+            self.asked.add(key)
+            return super().__getitem__(key)
+
+    watched = Watched(KEYS)
+    Settings.from_env(watched)
+    assert set(KNOWN) == watched.asked
+
+
+@pytest.mark.parametrize(
+    ("further", "words"),
+    [
+        ({"VIPPS_ENVIRONMENT": "prod"}, "VIPPS_ENVIRONMENT is neither test nor production"),
+        ({"VIPPS_BASE_URL": "http://example.com"}, "VIPPS_BASE_URL must be an https URL"),
+        ({"VIPPS_BASE_URL": "https://u:canary@example.com"}, "VIPPS_BASE_URL must be an https URL"),
+        ({"VIPPS_BASE_URL": "https://api.vipps.no"}, "environment is test, but base_url is the host of production"),
+    ],
+)
+async def test_it_is_not_clear_where_to_ask(further: dict[str, str], words: str) -> None:
+    """Environment and host that cannot be used, or contradict each other: nothing is asked anywhere."""
+    findings = await found("", further)
+    assert findings["environment"].state is State.FAILED
+    assert words in findings["environment"].text
+    assert findings["environment"].advice
+    assert set(states(findings, "host", "clock", "token", "sales unit")) == {State.NOT_CHECKED}
+
+
+async def test_production_at_a_sandbox_is_a_warning(sandbox: Sandbox) -> None:
+    """Somebody would wait for money that never comes."""
+    findings = await found(sandbox.url, {"VIPPS_ENVIRONMENT": "production"})
+    assert "production, with real money" in findings["environment"].text
+    assert findings["host"].state is State.WARNING
+    assert "it is the embedded sandbox, not Vipps, though the environment is production" in findings["host"].text
+
+
+# --- host, certificate, clock -----------------------------------------------------------------------------------------
+
+
+async def test_no_host() -> None:
+    """Nobody listens: what was tried, what to do; and what needs the host is not looked at."""
+    findings = await found(f"http://127.0.0.1:{dead_port()}")
+    assert findings["host"].state is State.FAILED
+    assert "connection refused" in findings["host"].text
+    assert "firewall" in findings["host"].advice
+    assert set(states(findings, "clock", "token", "sales unit")) == {State.NOT_CHECKED}
+    assert states(findings, "settings", "environment", "versions") == [State.OK] * 3
+
+
+@asynccontextmanager
+async def host(
+    answers: dict[str, tuple[int, bytes]] | None = None, *, date: str | None = "now", tls: ssl.SSLContext | None = None
+) -> AsyncIterator[str]:
+    """Something that answers as told: by the beginning of a path, 404 to everything else."""
+
+    async def script(connection: Connection) -> None:
+        while True:
+            request = await connection.read_request()
+            path = request.line.split()[1]
+            fitting = [answer for start, answer in (answers or {}).items() if path.startswith(start)]
+            status, body = fitting[0] if fitting else (404, b"{}")
+            lines = [f"HTTP/1.1 {status} X", f"Content-Length: {len(body)}", "Content-Type: application/json"]
+            if date is not None:
+                lines.append(f"Date: {format_datetime(datetime.now(UTC), usegmt=True) if date == 'now' else date}")
+            await connection.send("\r\n".join([*lines, "", ""]).encode() + body)
+
+    async with raw_server(script, tls=tls) as server:
+        yield server.url if tls is None else f"https://localhost:{server.port}"
+
+
+async def test_vipps_itself() -> None:
+    """At Vipps' own host nothing is said of another one, and it is not asked whether it is a sandbox."""
+    finding, place = look_at_place({})
+    assert place is not None
+    assert finding.text == "test, with play money, at https://apitest.vipps.no"
+    asked: list[str] = []
+
+    class Vipps:
+        async def send(self, request: Request) -> Response:
+            asked.append(request.url)
+            assert not request.headers
+            return Response(status=404)
+
+        async def aclose(self) -> None:
+            """Nothing is open."""
+
+    there, answer = await look_at_host(place, Vipps(), SystemClock(), timeouts=Timeouts())
+    assert answer is not None
+    assert there.state is State.OK
+    assert re.fullmatch(r"https://apitest\.vipps\.no answers in \d+ ms, and its certificate is accepted", there.text)
+    assert asked == ["https://apitest.vipps.no/"]
+
+
+async def test_a_certificate_that_is_not_accepted() -> None:
+    """Nothing is asked behind it: no key leaves for a host that cannot prove who it is."""
+    async with host(tls=server_context("localhost")) as url:
+        findings = await found(url)
+    assert findings["host"].state is State.FAILED
+    assert "the TLS certificate of localhost" in findings["host"].text
+    assert "was not accepted" in findings["host"].text
+    assert "SSL_CERT_FILE" in findings["host"].advice
+    assert findings["token"].state is State.NOT_CHECKED
+
+
+async def test_a_host_that_breaks_off() -> None:
+    """A connection was made, and that is told; no usable answer came."""
+
+    async def hang_up(connection: Connection) -> None:
+        await connection.read_request()
+
+    async with raw_server(hang_up) as server:
+        findings = await found(server.url)
+    assert findings["host"].state is State.FAILED
+    assert findings["host"].text.startswith("a connection was made, but ")
+
+
+async def test_a_host_in_trouble() -> None:
+    """HTTP 503 on its front page is a warning, with the advice to wait."""
+    async with host({"/": (503, b"")}) as url:
+        findings = await found(url)
+    assert findings["host"].state is State.WARNING
+    assert "HTTP 503: it is in trouble" in findings["host"].text
+
+
+@pytest.mark.parametrize("told", [b"<html>", b"[]", b'{"now": 1, "and": 2}'])
+async def test_a_host_that_is_neither_vipps_nor_a_sandbox(told: bytes) -> None:
+    """A warning: VIPPS_BASE_URL leads somewhere else."""
+    async with host({"/sandbox/clock": (200, told)}) as url:
+        findings = await found(url)
+    assert findings["host"].state is State.WARNING
+    assert "it is neither Vipps nor the embedded sandbox" in findings["host"].text
+    assert findings["host"].facts["sandbox"] is False
+
+
+@pytest.mark.parametrize(
+    ("ahead", "state", "words"),
+    [
+        (0, State.OK, "agrees with the host's within 1 s"),
+        (3, State.OK, "agrees"),
+        (20, State.WARNING, "s ahead of the host's"),
+        (-20, State.WARNING, "s behind the host's"),
+        (3600, State.FAILED, "s ahead of the host's"),
+        (-3600, State.FAILED, "s behind the host's"),
+    ],
+)
+async def test_the_local_clock(sandbox: Sandbox, ahead: float, state: State, words: str) -> None:
+    """Some seconds are nothing, more is a warning, more than a minute a failure."""
+    finding = (await found(sandbox.url, ahead=ahead))["clock"]
+    assert finding.state is state
+    assert words in finding.text
+    assert bool(finding.advice) == (state is not State.OK)
+    seconds = finding.facts["seconds_ahead"]
+    assert isinstance(seconds, float)
+    assert abs(seconds - ahead) < 3
+
+
+@pytest.mark.parametrize("date", [None, "yesterday"])
+async def test_a_host_that_tells_no_time(date: str | None) -> None:
+    """Without a Date that can be read the clock is in doubt, and nothing breaks."""
+    async with host(date=date) as url:
+        assert (await found(url))["clock"].state is State.WARNING
+
+
+async def test_a_date_without_a_zone_is_utc() -> None:
+    """HTTP knows GMT only."""
+    async with host(date=f"{datetime.now(UTC):%a, %d %b %Y %H:%M:%S} -0000") as url:
+        assert (await found(url))["clock"].state is State.OK
+
+
+# --- keys -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["VIPPS_CLIENT_ID", "VIPPS_CLIENT_SECRET", "VIPPS_SUBSCRIPTION_KEY"])
+async def test_a_wrong_key(sandbox: Sandbox, name: str) -> None:
+    """No token is given: Vipps' reason and what to do; the sales unit cannot be asked about then."""
+    findings = await found(sandbox.url, {name: "canary-of-another-shop"})
+    assert findings["settings"].state is State.OK
+    assert findings["token"].state is State.FAILED
+    assert findings["token"].text.startswith("no token was given: ")
+    assert "check the keys" in findings["token"].advice
+    assert findings["sales unit"].state is State.NOT_CHECKED
+
+
+async def test_a_token_that_is_not_accepted(sandbox: Sandbox) -> None:
+    """A token is given, and refused with the question: the sales unit fails."""
+    sandbox.faults.script("details", *[Fault.TOKEN_EXPIRED_401] * 4)
+    findings = await found(sandbox.url)
+    assert states(findings, "token", "sales unit") == [State.OK, State.FAILED]
+    assert "asking for merchant serial number 123456" in findings["sales unit"].text
+    assert findings["sales unit"].advice
+
+
+@pytest.mark.parametrize(("lifetime", "state"), [(30, State.WARNING), (86_400 + 1_800, State.OK)])
+async def test_how_long_a_token_is_valid(lifetime: int, state: State) -> None:
+    """It is told; one that ends at once is a warning."""
+    async with Sandbox(token_lifetime=lifetime) as sandbox:
+        finding = (await found(sandbox.url))["token"]
+    assert finding.state is state
+    assert finding.facts["seconds_valid"] == lifetime
+    assert ("valid for 30 s only" if state is State.WARNING else "valid for 24 h 30 min") in finding.text
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        ({"access_token": "t"}, "but not for how long it is valid"),
+        ({"access_token": "t", "expires_on": "1"}, "but valid for -"),
+    ],
+)
+async def test_a_token_of_which_little_is_told(answer: dict[str, str], words: str) -> None:
+    """Without a lifetime, or with one that is over by the local clock: a warning."""
+    async with host({"/accesstoken": (200, orjson.dumps(answer))}) as url:
+        finding = (await found(url))["token"]
+    assert finding.state is State.WARNING
+    assert words in finding.text
+
+
+async def test_somebody_who_knows_every_order() -> None:
+    """An order that cannot exist is answered as if it did: that is not Vipps."""
+    token = orjson.dumps({"access_token": "t", "expires_in": "3600"})
+    details = orjson.dumps({"transactionLogHistory": []})
+    async with host({"/accesstoken": (200, token), "/ecomm": (200, details)}) as url:
+        finding = (await found(url))["sales unit"]
+    assert finding.state is State.WARNING
+    assert "it is not Vipps that answers so" in finding.advice
+
+
+def test_the_authority_of_these_tests_is_known_here_only() -> None:
+    """What the certificate test rests on: the machine does not trust our own authority."""
+    ours = ssl.PEM_cert_to_DER_cert(authority().cert_pem.bytes().decode())
+    assert ours not in ssl.create_default_context().get_ca_certs(binary_form=True)

@@ -1,0 +1,32 @@
+"""Asks a person at a terminal, so that Ctrl-C is still heard while the answer is awaited."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+__all__ = ["is_terminal", "plain", "typed_line"]
+
+
+def is_terminal() -> bool:
+    """Tell whether there is somebody who can read a question and answer it."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+async def typed_line(question: str) -> str:
+    """Ask on stderr, and return the line that is typed; empty at the end of the input."""
+    print(question, end="", file=sys.stderr, flush=True)
+    # Not input(): it would go on waiting after Ctrl-C, which asyncio turns into a cancellation of this task.
+    loop, ready = asyncio.get_running_loop(), asyncio.Event()
+    number = sys.stdin.fileno()
+    loop.add_reader(number, ready.set)
+    try:
+        await ready.wait()
+    finally:
+        loop.remove_reader(number)
+    return sys.stdin.readline().strip()
+
+
+def plain(text: object) -> str:
+    """Make a text from outside fit to be shown: on one line, and without what steers a terminal."""
+    return " ".join("".join(char if char.isprintable() else " " for char in str(text)).split())

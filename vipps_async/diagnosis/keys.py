@@ -1,0 +1,89 @@
+"""Looks at the keys: whether a token is given for them, and whether they open the sales unit. It only reads."""
+
+from __future__ import annotations
+
+import uuid
+
+from attrs import evolve
+
+from vipps_async.config import Settings
+from vipps_async.core.clock import Clock
+from vipps_async.core.pipeline import Pipeline
+from vipps_async.core.token import FETCH_TOKEN
+from vipps_async.diagnosis.finding import Finding, State
+from vipps_async.ecom.operations import ask_details
+from vipps_async.errors import ApiError, AuthenticationError, OrderNotFoundError, VippsError
+from vipps_async.transports.protocol import Transport
+
+__all__ = ["look_at_keys"]
+
+#: Seconds: a token that lives no longer is renewed all the time.
+_SHORT_LIFE = 60
+#: The token request has no fields but the keys: an unknown client id is answered with 400.
+_KEYS_REFUSED = frozenset({400, 401, 403})
+_PROOF = "that the serial number is yours is proven by an order of yours: vipps-async payment details ORDER"
+
+
+async def look_at_keys(settings: Settings, transport: Transport, clock: Clock) -> tuple[Finding, Finding]:
+    """Fetch a token, and ask about an order that cannot exist: no money moves, and nothing is made.
+
+    Args:
+        settings: the keys and where to take them.
+        transport: how.
+        clock: the local time.
+
+    Returns:
+        What was found of the token, and of the sales unit.
+    """
+    pipeline = Pipeline(settings, transport, clock=clock)
+    try:
+        token = await _look_at_token(pipeline, clock)
+        if token.state is State.FAILED:
+            text = "without a token nothing can be asked"
+            return token, Finding(check="sales unit", state=State.NOT_CHECKED, text=text)
+        return token, await _look_at_sales_unit(pipeline, settings)
+    finally:
+        await pipeline.aclose()
+
+
+async def _look_at_token(pipeline: Pipeline, clock: Clock) -> Finding:
+    try:
+        answer = await pipeline.run(FETCH_TOKEN)
+    except VippsError as error:
+        finding = Finding.of_error("token", error, text="no token was given: ")
+        if isinstance(error, ApiError) and error.status in _KEYS_REFUSED:
+            return evolve(finding, advice=AuthenticationError.default_advice)
+        return finding
+    seconds = answer.expires_in
+    if seconds is None and answer.expires_on is not None:
+        seconds = round(answer.expires_on - clock.now().timestamp())
+    facts = {"seconds_valid": seconds}
+    if seconds is None or seconds < _SHORT_LIFE:
+        how_long = "but not for how long it is valid" if seconds is None else f"but valid for {seconds} s only"
+        text, advice = f"a token was given, {how_long}", "tell Vipps; look at the local clock"
+        return Finding(check="token", state=State.WARNING, text=text, advice=advice, facts=facts)
+    text = f"client id and client secret are accepted: a token was given, valid for {_span(seconds)}"
+    return Finding(check="token", state=State.OK, text=text, facts=facts)
+
+
+def _span(seconds: int) -> str:
+    hours, minutes = divmod(seconds // 60, 60)
+    return " ".join(part for part in (f"{hours} h" if hours else "", f"{minutes} min" if minutes else "") if part)
+
+
+async def _look_at_sales_unit(pipeline: Pipeline, settings: Settings) -> Finding:
+    check = "sales unit"
+    serial_number = settings.credentials.merchant_serial_number
+    text = f"subscription key and merchant serial number {serial_number} are accepted"
+    try:
+        await pipeline.run(ask_details(f"doctor-{uuid.uuid4().hex}"))
+    except OrderNotFoundError:
+        # A serial number that is another's can be answered in the same way: only an order of one's own proves more.
+        text += ": an order that does not exist is answered as unknown"
+        return Finding(check=check, state=State.OK, text=text, advice=_PROOF)
+    except VippsError as error:
+        what = f"asking for merchant serial number {serial_number} about an order that does not exist: "
+        return Finding.of_error(check, error, text=what)
+    text += ", but an order that does not exist was answered as if it did"
+    advice = "look at what stands between here and Vipps: it is not Vipps that answers so"
+    return Finding(check=check, state=State.WARNING, text=text, advice=advice)

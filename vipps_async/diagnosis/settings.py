@@ -1,0 +1,136 @@
+"""Looks at the `VIPPS_…` variables one by one: names each that is missing, malformed or misspelt, never its value."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+
+from attrs import frozen
+
+from vipps_async.config import Credentials, Environment, Settings, SystemInfo
+from vipps_async.diagnosis.finding import Finding, State
+from vipps_async.errors import ConfigurationError, InvalidInputError
+
+__all__ = ["KNOWN", "Place", "look_at_place", "look_at_variables"]
+
+#: The fields of `Credentials` by variable: all of them must be set.
+_KEYS = {
+    f"VIPPS_{name.upper()}": name
+    for name in ("client_id", "client_secret", "subscription_key", "merchant_serial_number")
+}
+#: The fields of `SystemInfo` by variable: any of them may be set.
+_SYSTEM = {f"VIPPS_SYSTEM_{name.upper()}": name for name in ("name", "version", "plugin_name", "plugin_version")}
+_ENVIRONMENT, _BASE_URL = "VIPPS_ENVIRONMENT", "VIPPS_BASE_URL"
+#: Every variable that a session reads.
+KNOWN = (*_KEYS, _ENVIRONMENT, _BASE_URL, *_SYSTEM)
+#: Stand in for what is not looked at just now; they keep every rule and open nothing.
+_STAND_INS = {"client_id": "-", "client_secret": "-", "subscription_key": "-", "merchant_serial_number": "000000"}
+#: How alike two names are that are taken for one name and its misspelling: one letter in twelve may be wrong.
+_ALIKE = 0.9
+_QUOTES = ("'", '"')
+
+
+@frozen
+class Place:
+    """Where a session would go."""
+
+    environment: Environment
+    base_url: str
+
+    @property
+    def is_vipps(self) -> bool:
+        """Whether it is Vipps' own host."""
+        return self.base_url == self.environment.base_url
+
+
+def look_at_variables(env: Mapping[str, str]) -> tuple[Finding, Settings | None]:
+    """Check that what must be set is, and that what is set keeps its rule.
+
+    Args:
+        env: the environment variables.
+
+    Returns:
+        The finding, and the settings if they can be used.
+    """
+    missing = [name for name in _KEYS if not env.get(name)]
+    flaws = [f"{name} is not set" for name in missing]
+    flaws += [flaw for name in (*_KEYS, *_SYSTEM) if env.get(name) and (flaw := _flaw_of(name, env[name]))]
+    doubts = [
+        f"{name} stands in quotation marks"
+        for name in KNOWN
+        if (value := env.get(name, ""))[:1] in _QUOTES and value[-1:] == value[:1]
+    ]
+    doubts += [f"{name} is not read: is {known} meant?" for name, known in _misspelt(env)]
+    facts = {"set": [name for name in KNOWN if env.get(name)], "missing": missing, "flaws": flaws, "doubts": doubts}
+    if flaws:
+        advice = "set them to what the Vipps portal shows for the sales unit (section Developer)"
+        return _finding(State.FAILED, "; ".join([*flaws, *doubts]), facts, advice), None
+    if doubts:
+        finding = _finding(State.WARNING, "; ".join(doubts), facts, "correct it where the variables are set")
+    else:
+        finding = _finding(State.OK, f"{', '.join(name for name in KNOWN if env.get(name))}: well-formed", facts)
+    try:
+        return finding, Settings.from_env(env)
+    except (ConfigurationError, InvalidInputError):
+        # Environment and host, which `look_at_place` tells about.
+        return finding, None
+
+
+def _finding(state: State, text: str, facts: Mapping[str, object], advice: str = "") -> Finding:
+    return Finding(check="settings", state=state, text=text, advice=advice, facts=facts)
+
+
+def _flaw_of(name: str, value: str) -> str:
+    try:
+        if name in _KEYS:
+            Credentials(**_STAND_INS | {_KEYS[name]: value})
+        else:
+            SystemInfo(**{_SYSTEM[name]: value})
+    except InvalidInputError as error:
+        # The rule alone: the error's own text may quote the value.
+        return f"{name} must be {error.rule}"
+    return ""
+
+
+def _misspelt(env: Mapping[str, str]) -> list[tuple[str, str]]:
+    strange = sorted(name for name in env if name.startswith("VIPP") and name not in KNOWN)
+    alike = [(name, difflib.get_close_matches(name, KNOWN, n=1, cutoff=_ALIKE)) for name in strange]
+    return [(name, found[0]) for name, found in alike if found]
+
+
+def look_at_place(env: Mapping[str, str]) -> tuple[Finding, Place | None]:
+    """Check that environment and base URL fit together.
+
+    Args:
+        env: the environment variables.
+
+    Returns:
+        The finding, and where a session would go if that is clear.
+    """
+    check = "environment"
+    try:
+        environment = Environment(env.get(_ENVIRONMENT) or Environment.TEST.value)
+    except ValueError:
+        text = f"{_ENVIRONMENT} is neither test nor production"
+        return Finding(check=check, state=State.FAILED, text=text, advice="set it to test or production"), None
+    try:
+        settings = Settings.build(
+            Credentials(**_STAND_INS),
+            environment=environment,
+            base_url=env.get(_BASE_URL) or None,
+            timeouts=None,
+            retry=None,
+            system=None,
+        )
+    except InvalidInputError as error:
+        text, advice = f"{_BASE_URL} must be {error.rule}", "correct it, or leave it out to talk to Vipps"
+        return Finding(check=check, state=State.FAILED, text=text, advice=advice), None
+    except ConfigurationError as error:
+        return Finding.of_error(check, error), None
+    place = Place(environment, settings.base_url)
+    money = "real money" if environment is Environment.PRODUCTION else "play money"
+    text = f"{environment.value}, with {money}, at {place.base_url}"
+    if not place.is_vipps:
+        text += f" (by {_BASE_URL}; Vipps is at {environment.base_url})"
+    facts = {"environment": environment.value, "base_url": place.base_url, "is_vipps": place.is_vipps}
+    return Finding(check=check, state=State.OK, text=text, facts=facts), place
