@@ -278,6 +278,17 @@ def test_retry_after_is_kept() -> None:
     assert read(503, **{"retry-after": "soon"}).error.retry_after is None
 
 
+@pytest.mark.parametrize("status", [400, 401])
+@pytest.mark.parametrize("code", ["invalid_client", "unauthorized_client"])
+def test_keys_that_the_token_endpoint_does_not_take(status: int, code: str) -> None:
+    """A wrong client id is refused with 400 and no field is named: it is the keys that have to be looked at."""
+    error = read_refusal(
+        answer(status, {"error": code, "error_description": "AADSTS700016"}), "token", FakeClock(), ()
+    ).error
+    assert type(error) is AuthenticationError
+    assert "check the keys" in str(error)
+
+
 def test_the_class_of_an_operation() -> None:
     """An error that belongs to an operation has that operation's class."""
     assert [CaptureError, RefundError, CancelError, ApiError] == [

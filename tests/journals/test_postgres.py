@@ -337,8 +337,9 @@ class TestLostConnections:
         with psycopg.connect(postgres_dsn) as other:
             other.execute(f"LOCK TABLE {postgres_schema}.journal_entries IN ACCESS EXCLUSIVE MODE".encode())
             await journal.settle(intent(1), settlement())
-            with pytest.raises(JournalError, match="1 outcomes could not be written"):
+            with pytest.raises(JournalError, match="1 outcomes could not be written") as caught:
                 await journal.aclose()
+            assert caught.value.effect is Effect.POSSIBLE
         await journal.aclose()
 
     @pytest.mark.skipif(bool(os.environ.get(DSN_VARIABLE)), reason="a server that is not ours is not restarted")

@@ -22,7 +22,7 @@ import pytest
 
 from tests.journals.children import output_of, without_override
 from tests.journals.material import LONG, all_open, all_recent, intent, only, settlement
-from vipps_async.errors import InvalidInputError, JournalError
+from vipps_async.errors import Effect, InvalidInputError, JournalError
 from vipps_async.journals import Outcome, SqliteJournal, Standing
 from vipps_async.journals.sqlite import journal as journal_module
 from vipps_async.journals.sqlite import rows, schema, store
@@ -365,8 +365,10 @@ class TestGone:
         await journal.begin(intent(1), owner="a", lease=LONG)
         path.unlink()
         await journal.settle(intent(1), settlement())
-        with pytest.raises(JournalError, match="1 outcomes could not be written"):
+        with pytest.raises(JournalError, match="1 outcomes could not be written") as caught:
             await journal.aclose()
+        # Of an operation that was carried out: nobody must read here that nothing has happened.
+        assert caught.value.effect is Effect.POSSIBLE
         await journal.aclose()
 
     async def test_outcomes_are_tried_again_by_themselves(

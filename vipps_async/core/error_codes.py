@@ -108,7 +108,13 @@ _MERCHANT: dict[str, Rule] = {
     "51": Rule(PermissionDeniedError, "leave nin out of scope, or ask Vipps to allow it"),
     "97": Rule(MerchantError, "the sales unit may not take payments yet; see the Vipps portal"),
 }
-_CODES = {"payment": _PAYMENT, "vippserror": _VIPPS, "user": _USER, "merchant": _MERCHANT}
+#: The token endpoint's answers have no group: keys that it does not take, with 400 as well as 401 (RFC 6749, section
+#: 5.2).
+_TOKEN: dict[str, Rule] = {
+    "invalid_client": Rule(AuthenticationError),
+    "unauthorized_client": Rule(AuthenticationError),
+}
+_CODES = {"": _TOKEN, "payment": _PAYMENT, "vippserror": _VIPPS, "user": _USER, "merchant": _MERCHANT}
 
 _OPERATION_CLASSES: dict[str, type[ApiError]] = {
     "capture": CaptureError,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
-from vipps_async.errors import ConfigurationError, InvalidInputError, JournalError
+from vipps_async.errors import ConfigurationError, Effect, InvalidInputError, JournalError
 from vipps_async.journals.backlog import Backlog, is_count
 from vipps_async.journals.postgres.guard import Guard
 from vipps_async.journals.postgres.writer import Job, Writer
@@ -234,7 +234,8 @@ class PostgresJournal:
         if lost:
             raise JournalError(
                 f"{lost} outcomes could not be written to the journal; what they belong to is open in it",
-                advice="mend the database, then run recovery",
+                effect=Effect.POSSIBLE,
+                advice="what the calls themselves said holds; mend the database, then run recovery",
             )
 
     def _check_loop(self, run: _Run) -> None:

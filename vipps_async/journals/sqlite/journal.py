@@ -12,7 +12,7 @@ from typing import Any
 
 from attrs import frozen
 
-from vipps_async.errors import InvalidInputError, JournalError
+from vipps_async.errors import Effect, InvalidInputError, JournalError
 from vipps_async.journals.backlog import Backlog, is_count
 from vipps_async.journals.protocol import Entry, Intent, Settlement, Standing
 from vipps_async.journals.rules import (
@@ -209,7 +209,7 @@ class SqliteJournal:
         done, _ = await asyncio.wait({run.closed}, timeout=_CLOSE_PATIENCE)
         if not done:
             text = f"the journal {self._path} was not closed within {_CLOSE_PATIENCE:.0f} s: its disk does not answer"
-            raise JournalError(text)
+            raise JournalError(text, effect=Effect.POSSIBLE)
         run.writer.join()
         if self._run is not run:
             return
@@ -218,7 +218,8 @@ class SqliteJournal:
         if lost := run.closed.result():
             raise JournalError(
                 f"{lost} outcomes could not be written to the journal {self._path}; what they belong to is open in it",
-                advice="mend the journal's disk, then run recovery",
+                effect=Effect.POSSIBLE,
+                advice="what the calls themselves said holds; mend the journal's disk, then run recovery",
             )
 
     def _started(self) -> _Run:
