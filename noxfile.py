@@ -20,7 +20,7 @@ OLDEST = ["aiohttp==3.12.0", "attrs==23.2.0", "cattrs==24.1.0", "httpx==0.27.0",
 EVERYTHING = ".[batch,distributed,httpx,opentelemetry,postgres,starlette,testing]"
 
 nox.needs_version = ">=2024.10.9"
-nox.options.sessions = ["lint", "types", "tests", "oldest", "browser", "docs", "build"]
+nox.options.sessions = ["lint", "types", "tests", "browser", "docs", "build"]
 nox.options.default_venv_backend = "virtualenv"
 nox.options.error_on_missing_interpreters = False
 nox.options.reuse_existing_virtualenvs = True
@@ -34,8 +34,6 @@ def _group(name: str) -> list[str]:
 FOUNDATIONS = ["tests/transports", "tests/core", "tests/ecom", "tests/end_to_end"]
 #: What another Python and another event loop could break. httpx is held to its rows elsewhere.
 LOOP = [*FOUNDATIONS, "tests/journals", "--ignore-glob=*/test_httpx_*"]
-#: For a Python between two that pass more: every operation, once through the whole house.
-ENDS = ["tests/end_to_end"]
 #: Many tests wait for a moment: one more at a time than there are processors.
 AT_A_TIME = str((os.cpu_count() or 1) + 1)
 
@@ -66,23 +64,23 @@ def _run_tests(
 
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
-    """Run all tests with branch coverage on the oldest Python; the foundations on the others, on the newest in uvloop.
+    """Run all tests with branch coverage on the oldest Python, and on the others the foundations.
 
+    On the newest Python they run in uvloop, on those between with the oldest supported dependencies.
     `VIPPS_TEST_LOOP=uvloop nox -s tests-3.11 -- tests` runs them all in uvloop.
     """
-    oldest, newest = PYTHONS[0], PYTHONS[-1]
-    _run_tests(
-        session,
-        measure=session.python == oldest,
-        folders={oldest: [], newest: LOOP}.get(str(session.python), ENDS),
+    if session.python == PYTHONS[0]:
+        _run_tests(session, measure=True)
+    elif session.python == PYTHONS[-1]:
         # There is no uvloop for Windows.
-        loop="uvloop" if session.python == newest and sys.platform != "win32" else "asyncio",
-    )
+        _run_tests(session, folders=LOOP, loop="asyncio" if sys.platform == "win32" else "uvloop")
+    else:
+        _run_tests(session, *OLDEST, folders=FOUNDATIONS)
 
 
 @nox.session(python=PYTHONS[0])
 def oldest(session: nox.Session) -> None:
-    """Run the tests of the foundations with the oldest supported dependencies."""
+    """Run the tests of the foundations with the oldest supported dependencies, where 3.12 is missing."""
     _run_tests(session, *OLDEST, folders=FOUNDATIONS)
 
 
