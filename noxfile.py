@@ -30,8 +30,8 @@ def _group(name: str) -> list[str]:
     return list(nox.project.dependency_groups(PROJECT, name))
 
 
-#: What older dependencies could break; all else stands on these.
-FOUNDATIONS = ["tests/transports", "tests/core", "tests/ecom", "tests/end_to_end"]
+#: What older dependencies could break; all else stands on these. The models are in what goes from end to end.
+FOUNDATIONS = ["tests/transports", "tests/core", "tests/end_to_end"]
 #: What another Python and another event loop could break. httpx is held to its rows elsewhere.
 LOOP = [*FOUNDATIONS, "tests/journals", "--ignore-glob=*/test_httpx_*"]
 #: Many tests wait for a moment: one more at a time than there are processors.
