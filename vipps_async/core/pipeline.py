@@ -21,7 +21,7 @@ from vipps_async.core.order_limits import AttemptLedger
 from vipps_async.core.redaction import redact
 from vipps_async.core.refusal import read_refusal
 from vipps_async.core.repetition import SHORTEST_ATTEMPT, Ask, Next, Refresh, Repetition, Send, Stop, time_to_send
-from vipps_async.core.token import FETCH_TOKEN, Token, TokenAnswer, TokenSource
+from vipps_async.core.token import FETCH_TOKEN, Token, TokenAnswer, TokenSource, is_about_token
 from vipps_async.errors import (
     ApiError,
     ConfigurationError,
@@ -320,7 +320,7 @@ class Pipeline:
                 answer = await self.run(verification.question)
         except VippsError as error:
             # A refused token says nothing about the order: only a refusal of the question itself is one to judge.
-            if isinstance(error, ApiError) and not _is_about_the_token(error):
+            if isinstance(error, ApiError) and not is_about_token(error):
                 return verification.judge_refusal(error)
             return Undecided(f"details could not be asked ({error.message})", error)
         except TimeoutError:
@@ -351,11 +351,6 @@ class Pipeline:
         if cause is not None:
             raise error from cause
         raise error
-
-
-def _is_about_the_token(error: VippsError) -> bool:
-    cause = error.__cause__
-    return isinstance(cause, VippsError) and cause.operation == FETCH_TOKEN.operation.name
 
 
 def _within(timeouts: Timeouts, seconds: float) -> Timeouts:

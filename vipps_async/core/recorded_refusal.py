@@ -8,6 +8,7 @@ import orjson
 
 from vipps_async import errors
 from vipps_async.core.error_codes import rule_for
+from vipps_async.core.token import is_about_token
 from vipps_async.errors import (
     ApiError,
     CancelError,
@@ -41,7 +42,7 @@ def is_lasting(error: ApiError) -> bool:
 
     Not so where the reason can pass: nothing is reserved yet, or the merchant's account could not pay just then.
     """
-    if not isinstance(error, _LASTING) or error.retryable:
+    if not isinstance(error, _LASTING) or error.retryable or is_about_token(error):
         return False
     return not any(rule is not None and rule.can_pass for rule in map(rule_for, error.errors))
 
@@ -51,7 +52,7 @@ def is_about_operation(error: VippsError) -> bool:
 
     Others (keys, limits, a server in trouble) and failures of the line say nothing about an earlier attempt.
     """
-    return isinstance(error, (*_LASTING, OrderNotFoundError)) and not error.retryable
+    return isinstance(error, (*_LASTING, OrderNotFoundError)) and not error.retryable and not is_about_token(error)
 
 
 def write_refusal_record(error: ApiError) -> bytes:

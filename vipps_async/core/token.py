@@ -15,7 +15,7 @@ from vipps_async.core.events import EventLog
 from vipps_async.core.operation import Call, Operation, Repeat
 from vipps_async.errors import ConfigurationError, Effect, UnexpectedResponseError, VippsError
 
-__all__ = ["FETCH_TOKEN", "Token", "TokenAnswer", "TokenSource"]
+__all__ = ["FETCH_TOKEN", "Token", "TokenAnswer", "TokenSource", "is_about_token"]
 
 #: The lifetime that is assumed, in seconds, if an answer tells none: short, so that a wrong guess costs little.
 _ASSUMED_LIFETIME = 300.0
@@ -181,3 +181,9 @@ class TokenSource:
         if answer.expires_on is not None:
             return max(0.0, answer.expires_on - self._clock.now().timestamp())
         return _ASSUMED_LIFETIME
+
+
+def is_about_token(error: VippsError) -> bool:
+    """Tell whether a call failed because no token was given: whatever Vipps said then, it said nothing of the call."""
+    cause = error.__cause__
+    return isinstance(cause, VippsError) and cause.operation == FETCH_TOKEN.operation.name
