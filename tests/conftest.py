@@ -1,8 +1,10 @@
-"""What holds for every test: the event loop that it runs in."""
+"""What holds for every test: the event loop that it runs in, and what is said of those that do not run."""
 
 from __future__ import annotations
 
 from tests.event_loop import chosen_loop, use_chosen_loop
+
+pytest_plugins = ["tests.run_report"]
 
 
 def pytest_configure() -> None:

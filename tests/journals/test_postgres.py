@@ -18,6 +18,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from tests.journals.material import LONG, all_open, all_recent, intent, only, settlement
 from tests.journals.postgres_server import DSN_VARIABLE, started_server
+from tests.missing import MUST_VARIABLE
 from vipps_async.errors import ConfigurationError, Effect, InvalidInputError, JournalError
 from vipps_async.journals import PostgresJournal, Standing
 from vipps_async.journals.postgres import sql as statements
@@ -484,11 +485,12 @@ def no_server(monkeypatch: pytest.MonkeyPatch) -> None:
 class TestWithoutPostgres:
     """How this suite behaves where there is no PostgreSQL."""
 
-    @pytest.mark.parametrize(("ci", "ending"), [("", pytest.skip.Exception), ("true", pytest.fail.Exception)])
-    def test_it_skips_or_fails(self, monkeypatch: pytest.MonkeyPatch, ci: str, ending: type[BaseException]) -> None:
-        """Without a server database tests are skipped with a reason, but fail on a build server."""
+    @pytest.mark.parametrize(("must", "ending"), [("", pytest.skip.Exception), ("postgres", pytest.fail.Exception)])
+    def test_it_skips_or_fails(self, monkeypatch: pytest.MonkeyPatch, must: str, ending: type[BaseException]) -> None:
+        """Without a server database tests are skipped with a reason, and fail where there must be one."""
         from tests.journals.postgres_server import available_dsn  # noqa: PLC0415 - what is tried here
 
-        monkeypatch.setenv("CI", ci)
+        monkeypatch.setenv("CI", "true")
+        monkeypatch.setenv(MUST_VARIABLE, must)
         with pytest.raises(ending, match="no PostgreSQL"), available_dsn():
             pass
