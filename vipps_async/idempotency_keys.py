@@ -37,8 +37,9 @@ class _Randomness:
     def bits(self, count: int) -> int:
         if self._process != (process := this_process()):
             # Also after a fork: parent and child must not go on with the same sequence.
+            # By a number: for bytes, Python 3.15 loads a module first, here, in the event loop.
             self._process = process
-            self._random.seed(os.urandom(32))
+            self._random.seed(int.from_bytes(os.urandom(32)))
         return self._random.getrandbits(count)
 
 

@@ -73,6 +73,8 @@ USERINFO: Final = Operation(
     path="/vipps-userinfo-api/userinfo/{}",
     result=UserInfo,
     repeat=Repeat.SAFE,
+    # The vendor's page shows Authorization alone; with the key, user info has answered 401 for a time.
+    subscription_key=False,
 )
 
 

@@ -10,7 +10,7 @@ import attrs
 import orjson
 import pytest
 
-from tests.contract.openapi import Specification, conform, specification
+from tests.contract.schema import CONTRACT, Contract, conform
 from tests.ecom.scripted_runner import ScriptedRunner
 from vipps_async.config import Environment
 from vipps_async.core.converter import encode
@@ -32,9 +32,9 @@ URL = "https://example.com/vipps"
 
 
 @pytest.fixture(scope="module")
-def spec() -> Specification:
+def spec() -> Contract:
     """Return the vendor's description of the eCom API."""
-    return specification("ecom-v2.yaml")
+    return CONTRACT
 
 
 def shipping(number: int) -> ShippingDetails:
@@ -118,7 +118,7 @@ async def sent(send: Send) -> Call[Any]:
 
 
 @pytest.mark.parametrize("name", list(REQUESTS))
-async def test_requests_keep_the_description(spec: Specification, name: str) -> None:
+async def test_requests_keep_the_description(spec: Contract, name: str) -> None:
     """Path, method and every body of an operation are what the description says, and no field is misspelt."""
     for send in REQUESTS[name]:
         call = await sent(send)
@@ -136,7 +136,7 @@ async def test_requests_keep_the_description(spec: Specification, name: str) -> 
             conform(orjson.loads(encode(call.body)), spec.request_body_schema(template, method))
 
 
-def test_every_operation_is_declared(spec: Specification) -> None:
+def test_every_operation_is_declared(spec: Contract) -> None:
     """The client has each operation of the description, merchant endpoints aside, and no other."""
     described = {pair for pair in spec.paths() if "/payments" in pair[0] and pair[0].startswith("/ecomm/")}
     declared = {
@@ -146,7 +146,7 @@ def test_every_operation_is_declared(spec: Specification) -> None:
     assert set(REQUESTS) == set(OPERATIONS)
 
 
-async def test_every_field_is_sent(spec: Specification) -> None:
+async def test_every_field_is_sent(spec: Contract) -> None:
     """Each field that the description has for initiate can be sent by the client."""
     seen: set[str] = set()
     for send in REQUESTS["initiate"]:
@@ -171,7 +171,7 @@ def _declared(schema: Any, place: str = "") -> Iterator[str]:
 
 
 @pytest.mark.parametrize("model", [getattr(requests, name) for name in requests.__all__])
-def test_a_misspelt_field_is_noticed(spec: Specification, model: type[Any]) -> None:
+def test_a_misspelt_field_is_noticed(spec: Contract, model: type[Any]) -> None:
     """The check works: a field that the description does not name fails it, in each model."""
     schema = spec.schema(model.__name__)
     for attribute in attrs.fields(model):
@@ -179,7 +179,7 @@ def test_a_misspelt_field_is_noticed(spec: Specification, model: type[Any]) -> N
             conform({f"{attribute.name}x": 1}, {**schema, "required": []})
 
 
-def test_words_are_the_vendors(spec: Specification) -> None:
+def test_words_are_the_vendors(spec: Contract) -> None:
     """The known operations and states are those of the description."""
     log = spec.schema("TransactionLogHistory")["properties"]["operation"]["enum"]
     assert set(log) == set(OperationName)

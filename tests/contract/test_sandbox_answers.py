@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.contract.openapi import Specification, conform, specification, undeclared_properties
+from tests.contract.schema import CONTRACT, Contract, conform, undeclared_properties
 from tests.sandbox.driver import MSN, Answer, Merchant, Shop, merchant_at, shop
 from vipps_async.sandbox import SandboxServer
 
@@ -22,9 +22,9 @@ METHODS = [{"isDefault": "Y", "shippingCost": 49.5, "shippingMethod": "Parcel", 
 
 
 @pytest.fixture
-def spec() -> Specification:
+def spec() -> Contract:
     """The vendor's description of eCom."""
-    return specification("ecom-v2.yaml")
+    return CONTRACT
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ async def sandbox() -> AsyncIterator[SandboxServer]:
 
 
 @pytest.fixture
-async def merchant(sandbox: SandboxServer, spec: Specification) -> AsyncIterator[Merchant]:
+async def merchant(sandbox: SandboxServer, spec: Contract) -> AsyncIterator[Merchant]:
     """Holds each answer that it gets against the description."""
 
     def check(method: str, path: str, answer: Answer) -> None:
@@ -133,7 +133,7 @@ async def test_a_wrong_token_in_the_gateways_long_shape(merchant: Merchant) -> N
         assert answer.status == 401
 
 
-async def test_the_gateways_short_shape_is_an_exception(sandbox: SandboxServer, spec: Specification) -> None:
+async def test_the_gateways_short_shape_is_an_exception(sandbox: SandboxServer, spec: Contract) -> None:
     """A wrong subscription key answers {statusCode, message}, in reality; the description does not have that shape."""
     async with merchant_at(sandbox.url) as bare:
         path = "/ecomm/v2/payments/acme-1/details"
@@ -147,7 +147,7 @@ def _prefixes(place: Shop) -> dict[str, Any]:
     return {"callbackPrefix": place.url, "fallBack": place.url}
 
 
-async def test_regular_callbacks(sandbox: SandboxServer, merchant: Merchant, place: Shop, spec: Specification) -> None:
+async def test_regular_callbacks(sandbox: SandboxServer, merchant: Merchant, place: Shop, spec: Contract) -> None:
     """RESERVED, CANCELLED and REJECTED conform, but for two exceptions in what they say of an error."""
     for order_id in ("acme-1", "acme-2", "acme-3"):
         await merchant.initiate(order_id, merchantInfo=_prefixes(place))
@@ -166,7 +166,7 @@ async def test_regular_callbacks(sandbox: SandboxServer, merchant: Merchant, pla
 
 
 async def test_callbacks_of_failed_reservations(
-    sandbox: SandboxServer, merchant: Merchant, place: Shop, spec: Specification
+    sandbox: SandboxServer, merchant: Merchant, place: Shop, spec: Contract
 ) -> None:
     """RESERVE_FAILED is real, though the description does not list it; all else conforms."""
     await merchant.initiate("acme-1", 151, merchantInfo=_prefixes(place))
@@ -179,7 +179,7 @@ async def test_callbacks_of_failed_reservations(
     conform(body, spec.schema("RegularCheckOutPaymentRequest"))
 
 
-async def test_express_checkout(sandbox: SandboxServer, merchant: Merchant, place: Shop, spec: Specification) -> None:
+async def test_express_checkout(sandbox: SandboxServer, merchant: Merchant, place: Shop, spec: Contract) -> None:
     """The question for shipping, the callback and details of express checkout conform."""
     place.answer = {"addressId": 100, "orderId": "acme-1", "shippingDetails": METHODS}
     conform(place.answer, spec.response_schema(SHIPPING, "post", 200))
@@ -199,7 +199,7 @@ async def test_express_checkout(sandbox: SandboxServer, merchant: Merchant, plac
     assert "shippingDetails" in (await merchant.details("acme-1")).json
 
 
-async def test_scope(sandbox: SandboxServer, merchant: Merchant, place: Shop, spec: Specification) -> None:
+async def test_scope(sandbox: SandboxServer, merchant: Merchant, place: Shop, spec: Contract) -> None:
     """Details with `sub` conform; the callback has the shape of express but for the shipping that there is not."""
     await merchant.initiate("acme-1", merchantInfo=_prefixes(place), transaction={"scope": "name email"})
     await sandbox.approve("acme-1")
@@ -213,7 +213,7 @@ async def test_scope(sandbox: SandboxServer, merchant: Merchant, place: Shop, sp
 
 
 async def test_the_sandbox_takes_what_the_description_takes(
-    sandbox: SandboxServer, merchant: Merchant, place: Shop, spec: Specification
+    sandbox: SandboxServer, merchant: Merchant, place: Shop, spec: Contract
 ) -> None:
     """The driver's own requests conform, so that the sandbox is not tested with bodies of its own invention."""
     await merchant.initiate("acme-1")
@@ -235,7 +235,7 @@ def _json(body: bytes) -> Any:
 
 
 async def test_a_field_that_the_sandbox_takes_is_in_the_description_and_the_other_way_round(
-    sandbox: SandboxServer, spec: Specification
+    sandbox: SandboxServer, spec: Contract
 ) -> None:
     """The sandbox knows every field of an initiate that the description has, and no other."""
     schema = spec.request_body_schema("/ecomm/v2/payments", "post")

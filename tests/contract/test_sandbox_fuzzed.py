@@ -17,7 +17,8 @@ from attrs import define, field
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
-from tests.contract.openapi import Schema, conform, specification
+from tests.contract.schema import Schema, conform
+from tests.contract.vendor import specification
 from tests.sandbox.driver import MSN, merchant_at
 from vipps_async.sandbox import SandboxServer
 

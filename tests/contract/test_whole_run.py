@@ -9,7 +9,7 @@ import attrs
 import orjson
 import pytest
 
-from tests.contract.openapi import Specification, conform, specification, validate
+from tests.contract.schema import CONTRACT, Contract, conform, validate
 from tests.end_to_end.checkout import FAST, PRICE, initiate
 from tests.end_to_end.test_refusals import CASES, Case
 from vipps_async import (
@@ -49,7 +49,7 @@ class Recorder:
         await self.inner.aclose()
 
 
-def _check_request(request: Request, spec: Specification, template: str, method: str) -> None:
+def _check_request(request: Request, spec: Contract, template: str, method: str) -> None:
     rules = {name.lower(): (name, *rule) for name, rule in spec.header_rules(template, method).items()}
     sent = {name.lower(): value for name, value in request.headers.items()}
     missing = [name for key, (name, required, _) in rules.items() if required and key not in sent]
@@ -65,7 +65,7 @@ def _check_request(request: Request, spec: Specification, template: str, method:
 
 def _check(recorder: Recorder) -> set[tuple[str, str, bool]]:
     """Hold all exchanges against the description; return what was seen: template, method, whether it succeeded."""
-    spec = specification()
+    spec = CONTRACT
     seen = set()
     for request, response in recorder.exchanges:
         path = urlsplit(request.url).path
@@ -149,7 +149,7 @@ async def _everything(sandbox: Sandbox, vipps: VippsSession) -> None:
 
 async def test_a_whole_run_keeps_the_contract() -> None:
     """Every operation, with all that it takes: requests and answers conform, and none of the API was left out."""
-    spec = specification()
+    spec = CONTRACT
     recorder = Recorder()
     sandbox = Sandbox(rate_limits=False, skip_landing_page_allowed={"123456"}, nin_allowed={"123456"})
     async with sandbox, sandbox.session(transport=recorder, retry=FAST) as vipps:
@@ -164,7 +164,6 @@ async def test_a_whole_run_keeps_the_contract() -> None:
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.step.__name__.strip("_"))
 async def test_refusals_keep_the_contract(case: Case) -> None:
     """Each way to be refused: the requests conform, and so do the errors that the sandbox answers."""
-    specification()
     recorder = Recorder()
     async with Sandbox(rate_limits=False) as sandbox, sandbox.session(transport=recorder, retry=FAST) as vipps:
         with pytest.raises(ApiError):
@@ -175,7 +174,6 @@ async def test_refusals_keep_the_contract(case: Case) -> None:
 
 async def test_gateway_errors_keep_the_contract() -> None:
     """A revoked token and an unknown order: their answers conform, too."""
-    specification()
     recorder = Recorder()
     async with Sandbox() as sandbox, sandbox.session(transport=recorder, retry=FAST) as vipps:
         await initiate(vipps)
@@ -201,7 +199,6 @@ async def test_gateway_errors_keep_the_contract() -> None:
 )
 async def test_the_check_itself_finds_what_is_wrong(spoil: Callable[[Request], Request]) -> None:
     """A misspelt, missing or overlong piece of a recorded request does not pass."""
-    specification()
     recorder = Recorder()
     async with Sandbox() as sandbox, sandbox.session(transport=recorder, retry=FAST) as vipps:
         await initiate(vipps)

@@ -12,7 +12,7 @@ from urllib.parse import quote
 import orjson
 import pytest
 
-from tests.contract.openapi import conform, specification
+from tests.contract.schema import CONTRACT, conform
 from tests.ecom.callback_bodies import EXPRESS, NO_INFO, PERSONAL, QUESTION, REGULAR, TOKEN, as_body, with_info
 from vipps_async.ecom import ShippingDetails
 from vipps_async.ecom.callbacks import (
@@ -430,7 +430,7 @@ def test_a_question_about_shipping() -> None:
 
 def test_a_question_that_conforms_is_read() -> None:
     """What the vendor describes as a question can be read."""
-    schema = specification("ms_import.yaml").schema("ShippingCostAndMethod")
+    schema = CONTRACT.request_body_schema("/shippingDetailsPrefix/v2/payments/{orderId}/shippingDetails", "post")
     body = {name: value for name, value in QUESTION.items() if value is not None}
     conform(body, schema)
     assert READER.read("POST", PATH + "/shippingDetails", HEADERS, as_body(body)) == question()
@@ -440,7 +440,7 @@ def test_a_question_that_conforms_is_read() -> None:
 def test_bodies_here_are_what_the_vendor_describes(body: Any) -> None:
     """The bodies of these tests keep to the vendor's description, but for the sales unit as a number."""
     name = "ExpressCheckOutPaymentRequest" if "userDetails" in body else "RegularCheckOutPaymentRequest"
-    conform(body | {"merchantSerialNumber": "123456"}, specification("ms_import.yaml").schema(name))
+    conform(body | {"merchantSerialNumber": "123456"}, CONTRACT.schema(name))
 
 
 def test_the_answer_conforms() -> None:
@@ -448,9 +448,7 @@ def test_the_answer_conforms() -> None:
     answer = question().answer([method_of(is_default=True, priority=1), method_of("pickup", shipping_cost=1)]).to_json()
     conform(
         orjson.loads(answer),
-        specification("ms_import.yaml").response_schema(
-            "/shippingDetailsPrefix/v2/payments/{orderId}/shippingDetails", "post", 200
-        ),
+        CONTRACT.response_schema("/shippingDetailsPrefix/v2/payments/{orderId}/shippingDetails", "post", 200),
     )
     assert b'"shippingCost":109.50' in answer
     assert orjson.loads(answer)["shippingDetails"][1] == {

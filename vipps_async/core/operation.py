@@ -85,6 +85,8 @@ class Operation(Generic[R]):
     flaw: Callable[[R], str | None] | None = None
     #: Whether it is sent with a token; fetching the token itself is not.
     authenticated: bool = True
+    #: Whether the subscription key is sent; not every API wants it.
+    subscription_key: bool = True
 
     def path_for(self, segment: str) -> str:
         """Fill the placeholder with one path segment, percent-encoded so that it stays one segment."""

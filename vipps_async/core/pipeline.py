@@ -144,7 +144,12 @@ class Pipeline:
                 if isinstance(got, _Failed):
                     return got
                 token = got
-            headers = Headers.for_call(token.headers, has_body=body is not None, idempotency_key=call.idempotency_key)
+            headers = Headers.for_call(
+                token.headers,
+                has_body=body is not None,
+                idempotency_key=call.idempotency_key,
+                subscription_key=operation.subscription_key,
+            )
         else:
             headers = self._headers.for_token()
         sent_at = self._clock.monotonic()

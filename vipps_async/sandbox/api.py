@@ -19,6 +19,7 @@ from vipps_async.sandbox.answers import (
 )
 from vipps_async.sandbox.changes import Changes
 from vipps_async.sandbox.clock import SandboxClock
+from vipps_async.sandbox.json_body import read_json
 from vipps_async.sandbox.landing import landing_url
 from vipps_async.sandbox.orders import Order, OrderBook
 from vipps_async.sandbox.problems import (
@@ -40,7 +41,6 @@ from vipps_async.sandbox.validation import (
     read_approval,
     read_cancellation,
     read_initiation,
-    read_json,
     read_payment_action,
 )
 from vipps_async.sandbox.wallet import Wallet
@@ -64,6 +64,9 @@ OPERATIONS = {
     "/ecomm/v2/integration-test/payments/{order_id}/approve": "approve",
     "/vipps-userinfo-api/userinfo/{sub}": "userinfo",
 }
+# The vendor's quick start initiates with a slash at the end.
+OPERATIONS |= {f"{path}/": operation for path, operation in OPERATIONS.items()}
+_SUBSCRIPTION_KEY = "Ocp-Apim-Subscription-Key"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -228,7 +231,8 @@ class Api:
         return web.Response(status=200)
 
     async def _userinfo(self, request: web.Request) -> web.Response:
-        keys = self._authorised(request.headers)
+        # The one operation that Vipps answers without a subscription key.
+        keys = self._authorised(request.headers, key_needed=False)
         sub, now = request.match_info["sub"], self.clock.now()
         order = self.book.by_sub(sub)
         known = order is not None and order.sub_at is not None and now >= order.sub_at
@@ -241,7 +245,7 @@ class Api:
     # -- who calls, and about which order --------------------------------------------------------------------------
 
     def _subscriber(self, headers: Mapping[str, str]) -> SandboxCredentials | None:
-        key = headers.get("Ocp-Apim-Subscription-Key")
+        key = headers.get(_SUBSCRIPTION_KEY)
         if not key:
             raise gateway_refusal(401, "Access denied due to missing subscription key.")
         if self.permissions.credentials is None:
@@ -251,12 +255,15 @@ class Api:
                 return keys
         raise gateway_refusal(401, "Access denied due to invalid subscription key.")
 
-    def _authorised(self, headers: Mapping[str, str]) -> SandboxCredentials | None:
-        keys = self._subscriber(headers)
+    def _authorised(self, headers: Mapping[str, str], *, key_needed: bool = True) -> SandboxCredentials | None:
+        with_key = key_needed or _SUBSCRIPTION_KEY in headers
+        keys = self._subscriber(headers) if with_key else None
         scheme, _, token = headers.get("Authorization", "").partition(" ")
         owner = self.tokens.owner(token, self.clock.now()) if scheme == "Bearer" else None
         if owner is None or (keys is not None and owner != keys.client_id):
             raise unauthorised()
+        if not with_key:
+            keys = next((keys for keys in self.permissions.credentials or () if keys.client_id == owner), None)
         check_headers(headers)
         msn = headers.get("Merchant-Serial-Number")
         if msn is not None and not _MSN.fullmatch(msn):
@@ -287,7 +294,7 @@ class Api:
         keys = self._authorised(headers)
         check_order_id(order_id)
         msn = headers.get("Merchant-Serial-Number")
-        self._count(operation, headers["Ocp-Apim-Subscription-Key"], msn or "", order_id)
+        self._count(operation, headers[_SUBSCRIPTION_KEY], msn or "", order_id)
         # Without the header the keys tell whose order it is; here, where any keys will do, the order itself.
         found = [
             order

@@ -71,10 +71,10 @@ def _error(group: str, code: str, message: str) -> dict[str, str]:
     return {"errorGroup": group, "errorCode": code, "errorMessage": message, "contextId": str(uuid.uuid4())}
 
 
-def vipps_refusal(group: str, code: str) -> Refusal:
-    """Return a refusal of the API itself: an array with one error."""
+def vipps_refusal(group: str, code: str, reason: str = "") -> Refusal:
+    """Return a refusal of the API itself: an array with one error, and a reason behind what the code says."""
     status, message = _CODES[group, code]
-    return Refusal(status, [_error(group, code, message)])
+    return Refusal(status, [_error(group, code, f"{message}: {reason}" if reason else message)])
 
 
 def error_text(group: str, code: str) -> str:

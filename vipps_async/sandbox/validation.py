@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from typing import Any, NoReturn
@@ -37,7 +36,6 @@ __all__ = [
     "read_approval",
     "read_cancellation",
     "read_initiation",
-    "read_json",
     "read_payment_action",
 ]
 
@@ -104,37 +102,6 @@ def check_request_id(request_id: str | None, *, required: bool = True) -> str:
     if not request_id or len(request_id) > MAX_REQUEST_ID or _SURROGATE.search(request_id):
         _refuse("X-Request-Id", f"is required and must have at most {MAX_REQUEST_ID} characters")
     return request_id
-
-
-def read_json(body: bytes, content_type: str) -> dict[str, Any]:
-    """Read a body as one JSON object.
-
-    Raises:
-        Refusal: 400, for another content type, text that is no JSON (NaN included), a name given twice, or no object.
-    """
-    if content_type.partition(";")[0].strip().lower() != "application/json":
-        _refuse("Content-Type", "must be application/json")
-    try:
-        value = json.loads(body, object_pairs_hook=_object, parse_constant=_no_constant)
-        if b"\\u" in body or not body.isascii():
-            # Half of a surrogate pair is no text: nobody could be answered with it.
-            json.dumps(value, ensure_ascii=False).encode()
-    except (ValueError, RecursionError) as error:
-        raise invalid_request([("body", "must be valid JSON, no name given twice")]) from error
-    if not isinstance(value, dict):
-        _refuse("body", "must be a JSON object")
-    return value
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    value = dict(pairs)
-    if len(value) != len(pairs):
-        raise ValueError("a name is given twice")
-    return value
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON")
 
 
 # -- bodies --------------------------------------------------------------------------------------------------------

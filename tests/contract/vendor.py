@@ -1,14 +1,8 @@
-"""Loads the vendor's OpenAPI descriptions and holds JSON against them.
+"""Loads the vendor's OpenAPI descriptions.
 
 The descriptions belong to the vendor and are no part of this project: the environment variable `VIPPS_OPENAPI_DIR`
 names a folder that holds `ecom-v2.yaml`, `ms_import.yaml` and so on. Without it the tests that need it are skipped;
 those that go by `tests/contract/facts.py` run everywhere.
-
-Usage::
-
-    spec = specification("ecom-v2.yaml")
-    conform(body, spec.request_body_schema("/ecomm/v2/payments", "post"))
-    conform(answer, spec.response_schema("/ecomm/v2/payments/{orderId}/capture", "post", 200))
 """
 
 from __future__ import annotations
@@ -16,20 +10,16 @@ from __future__ import annotations
 import copy
 import functools
 import os
-import re
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 from attrs import field, frozen
-from openapi_schema_validator import OAS30Validator, oas30_format_checker
 
+from tests.contract.schema import Schema, template_for
 from tests.missing import skip_without
 
-__all__ = ["Schema", "Specification", "conform", "specification", "undeclared_properties", "validate"]
-
-Schema = Mapping[str, Any]
+__all__ = ["Specification", "specification"]
 
 _FOLDER_VARIABLE = "VIPPS_OPENAPI_DIR"
 
@@ -68,11 +58,8 @@ class Specification:
         )
 
     def template_for(self, path: str) -> str:
-        """Return the path template that a path of a request belongs to: the one with the fewest placeholders."""
-        found = [template for template in self._document(self.name)["paths"] if _template_matches(template, path)]
-        assert found, f"{self.name} has no path for {path}"
-        best: str = min(found, key=lambda template: template.count("{"))
-        return best
+        """Return the path template that a path of a request belongs to."""
+        return template_for(path, self._document(self.name)["paths"])
 
     def request_body_schema(self, path: str, method: str) -> Schema:
         """Return the JSON schema of an operation's request body, all references resolved."""
@@ -149,62 +136,6 @@ def _loaded(folder: str, name: str) -> Specification:
 def specification(name: str = "ecom-v2.yaml") -> Specification:
     """Return a description by its file name; skip the test if there is none here."""
     folder = os.environ.get(_FOLDER_VARIABLE)
-    if folder and (Path(folder) / name).is_file():
-        return _loaded(folder, name)
-    skip_without("openapi", f"{_FOLDER_VARIABLE} does not name a folder with the vendor's {name}")
-
-
-def validate(instance: Any, schema: Schema) -> None:
-    """Hold JSON against a schema by the rules of OpenAPI 3.0; undeclared properties pass.
-
-    Raises:
-        AssertionError: one line for each breach, with the place it stands.
-    """
-    breaches = [
-        f"{'/'.join(map(str, error.absolute_path)) or '(root)'}: {error.message}"
-        for error in OAS30Validator(schema, format_checker=oas30_format_checker).iter_errors(instance)
-    ]
-    assert not breaches, "\n".join(breaches)
-
-
-def undeclared_properties(instance: Any, schema: Schema) -> list[str]:
-    """Return the places of all properties that the schema does not name: how a misspelt field shows.
-
-    The vendor's schemas forbid no further properties, so `validate` alone lets a misspelt optional field pass. Where
-    a schema offers alternatives, the one that declares most of the instance counts.
-    """
-    return sorted(_undeclared(instance, schema, ""))
-
-
-def _undeclared(instance: Any, schema: Schema, place: str) -> Iterator[str]:
-    alternatives = schema.get("oneOf") or schema.get("anyOf")
-    if alternatives:
-        yield from min((list(_undeclared(instance, one, place)) for one in alternatives), key=len)
-    elif isinstance(instance, list):
-        for number, item in enumerate(instance):
-            yield from _undeclared(item, schema.get("items", {}), f"{place}/{number}")
-    elif isinstance(instance, dict):
-        declared = schema.get("properties", {})
-        for name, value in instance.items():
-            if name in declared:
-                yield from _undeclared(value, declared[name], f"{place}/{name}")
-            else:
-                yield f"{place}/{name}"
-
-
-def conform(instance: Any, schema: Schema) -> None:
-    """Hold JSON against a schema, and refuse every property that the schema does not name.
-
-    Raises:
-        AssertionError: one line for each breach.
-    """
-    validate(instance, schema)
-    strange = undeclared_properties(instance, schema)
-    assert not strange, f"not in the description: {', '.join(strange)}"
-
-
-def _template_matches(template: str, path: str) -> bool:
-    pattern = "".join(
-        "[^/]+" if part.startswith("{") else re.escape(part) for part in re.split(r"(\{[^}]*\})", template)
-    )
-    return re.fullmatch(pattern, path) is not None
+    if not folder or not (Path(folder) / name).is_file():
+        skip_without("openapi", f"{_FOLDER_VARIABLE} does not name a folder with the vendor's {name}")
+    return _loaded(folder, name)

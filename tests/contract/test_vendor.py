@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.contract.openapi import conform, specification, undeclared_properties, validate
+from tests.contract.schema import conform, undeclared_properties, validate
+from tests.contract.vendor import specification
 from tests.missing import MUST_VARIABLE
 
 CAPTURE = "/ecomm/v2/payments/{orderId}/capture"
