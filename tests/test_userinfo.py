@@ -6,10 +6,12 @@ import orjson
 import pytest
 
 from tests.ecom.scripted_runner import ScriptedRunner
+from vipps_async import Credentials, VippsSession
 from vipps_async.core.converter import decode
 from vipps_async.core.operation import Repeat
 from vipps_async.ecom.details import PaymentDetails
 from vipps_async.errors import InvalidInputError
+from vipps_async.testing import ScriptedTransport, answer
 from vipps_async.userinfo import USERINFO, UserAddress, UserInfo, UserinfoApi
 
 FULL = {
@@ -77,6 +79,21 @@ async def test_get() -> None:
     assert call.confidential == ("uiJskNQ6/qNN1+iwN891uuob==",)
     assert (call.operation, call.order_id, call.body) == (USERINFO, None, None)
     assert call.operation.repeat is Repeat.SAFE
+
+
+async def test_the_subscription_key_stays_at_home() -> None:
+    """User info is asked with the token alone; every other call goes with the subscription key, before and after."""
+    transport = ScriptedTransport()
+    transport.on("/x", answer(200, {"sub": "x"}))
+    transport.on("/details", answer(200, {"orderId": "acme-1"}))
+    credentials = Credentials(
+        client_id="id", client_secret="secret", subscription_key="key", merchant_serial_number="123456"
+    )
+    async with VippsSession(credentials, transport=transport) as vipps:
+        await vipps.userinfo.get("x")
+        await vipps.ecom.details("acme-1")
+    sent = [*transport.token_requests, *transport.requests]
+    assert [request.headers.get("Ocp-Apim-Subscription-Key") for request in sent] == ["key", None, "key"]
 
 
 @pytest.mark.parametrize("sub", ["", "..", "a/../b", "a b", None])

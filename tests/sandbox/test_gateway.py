@@ -47,6 +47,22 @@ async def test_the_other_spelling_of_the_token_path(merchant: Merchant) -> None:
     assert (await merchant.call("POST", "/accessToken/get", headers=headers)).status == 200
 
 
+async def test_a_slash_at_the_end_of_a_path_changes_nothing(sandbox: SandboxServer, merchant: Merchant) -> None:
+    """Each path is taken with and without it: the vendor's quick start initiates with one."""
+    headers = {"client_id": "a", "client_secret": "b"}
+    assert (await merchant.call("POST", "/accesstoken/get/", headers=headers)).status == 200
+    assert (await merchant.call("POST", "/ecomm/v2/payments/", merchant.initiation("acme-1"))).status == 200
+    await sandbox.approve("acme-1")
+    body = merchant._body(100, "Socks.")
+    for method, action in (("POST", "capture"), ("POST", "refund"), ("GET", "details"), ("GET", "status")):
+        given = body if method == "POST" else None
+        path = f"/ecomm/v2/payments/acme-1/{action}/"
+        assert (await merchant.call(method, path, given, headers={"X-Request-Id": action})).status == 200
+    assert [record.operation for record in sandbox.requests][-5:] == [
+        *("initiate", "capture", "refund", "details", "status")
+    ]
+
+
 @pytest.mark.parametrize(
     ("headers", "body", "status", "error"),
     [
