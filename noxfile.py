@@ -85,22 +85,15 @@ def coverage(session: nox.Session) -> None:
 
 
 @nox.session(python=PYTHONS)
-def foundations(session: nox.Session) -> None:
-    """Run the tests of what all else stands on, on each Python that is present."""
-    _install(session, EVERYTHING, *_group("test"))
-    _test(session, *AT_A_TIME, *(session.posargs or FOUNDATIONS))
-
-
-@nox.session(python=PYTHONS)
 def uvloop(session: nox.Session) -> None:
     """Run the tests of what depends on the event loop in uvloop."""
     _install(session, EVERYTHING, *_group("test"))
     _test(session, *AT_A_TIME, *(session.posargs or LOOP), loop="uvloop")
 
 
-@nox.session(python=PYTHONS)
+@nox.session(python=PYTHONS[:2])
 def oldest(session: nox.Session) -> None:
-    """Run the tests of the foundations with the oldest supported dependencies: 3.11 and 3.12 have wheels of them."""
+    """Run the tests of the foundations with the oldest supported dependencies, where they have wheels."""
     _install(session, EVERYTHING, *_group("test"), *OLDEST)
     _test(session, *AT_A_TIME, *FOUNDATIONS)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 from tests.event_loop import chosen_loop, use_chosen_loop
 
 pytest_plugins = ["tests.run_report"]
@@ -10,6 +12,9 @@ pytest_plugins = ["tests.run_report"]
 def pytest_configure() -> None:
     """Let everything in this process run in the chosen loop: tests, fixtures, `asyncio.run` in a thread."""
     use_chosen_loop()
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # So a shell starts what runs in its background; commands that tests start would not take Ctrl-C either.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_report_header() -> str:
