@@ -99,6 +99,14 @@ def test_the_readme_has_the_code_that_is_tested_here() -> None:
     assert len(PROGRAMS) >= 1
 
 
+def test_the_first_two_commands_show_it_and_test_it() -> None:
+    """The README's first two blocks for a shell are one command each, and CI runs the second one as it stands."""
+    shown, tested, *_ = [block.code for block in BLOCKS if (block.page, block.language) == ("README.md", "sh")]
+    assert shown == "python -m pip install . && vipps-async demo\n"
+    assert tested == "python -m pip install nox && nox\n"
+    assert tested.strip() in (PROJECT / ".ci" / "run").read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block.name)
 def test_code_that_is_python_says_so(block: Block) -> None:
     """No block of Python hides from these tests behind another language, or none."""
