@@ -11,7 +11,19 @@ from attrs import evolve
 
 from tests.journals.material import LONG, MOMENT, MSN, Shelf, all_open, all_recent, intent, only, settlement
 from vipps_async.errors import InvalidInputError, JournalError
-from vipps_async.journals import Entry, Journal, MemoryJournal, Outcome, PostgresJournal, SqliteJournal, Standing
+from vipps_async.journals import (
+    Attempts,
+    Entry,
+    Intent,
+    Journal,
+    KeyOrigin,
+    MemoryJournal,
+    Outcome,
+    PostgresJournal,
+    SqliteJournal,
+    Standing,
+    World,
+)
 
 
 def typed(memory: MemoryJournal, sqlite: SqliteJournal, postgres: PostgresJournal) -> list[Journal]:
@@ -172,19 +184,199 @@ class TestPrepare:
         assert await journal.prepare([], owner="a", lease=LONG) == []
 
 
+class TestAttempts:
+    """Attempts are counted before they leave."""
+
+    async def test_the_intent_counts_the_first(self, journal: Journal) -> None:
+        """A new entry has one attempt, in doubt, begun when the intent was made."""
+        _, entry = await journal.begin(intent(), owner="a", lease=LONG)
+        assert entry.attempts == Attempts(begun=1, ended=0, last_at=intent().created_at)
+        assert (await only(journal, intent())).attempts == entry.attempts
+
+    async def test_each_further_attempt_counts(self, journal: Journal) -> None:
+        """Counted attempts are kept, and the last one's time."""
+        await journal.begin(intent(), owner="a", lease=LONG)
+        at = MOMENT + timedelta(seconds=7)
+        assert await journal.attempt(intent(), owner="a", at=at) is Standing.MINE
+        assert await journal.attempt(intent(), owner="a", at=at + timedelta(seconds=1)) is Standing.MINE
+        expected = Attempts(begun=3, ended=0, last_at=at + timedelta(seconds=1))
+        assert (await only(journal, intent())).attempts == expected
+
+    async def test_only_the_owner_counts(self, journal: Journal) -> None:
+        """Who has it in hand no longer must not send: nothing is counted."""
+        await journal.begin(intent(), owner="a", lease=0)
+        await journal.begin(intent(), owner="b", lease=LONG)
+        before = await only(journal, intent())
+        assert await journal.attempt(intent(), owner="a", at=MOMENT) is Standing.TAKEN
+        await journal.settle(intent(), settlement(Outcome.DONE))
+        assert await journal.attempt(intent(), owner="b", at=MOMENT) is Standing.SETTLED
+        assert (await only(journal, intent())).attempts == before.attempts
+
+    async def test_an_attempt_of_nothing_is_an_error(self, journal: Journal) -> None:
+        """What was never begun cannot be attempted."""
+        with pytest.raises(JournalError):
+            await journal.attempt(intent(), owner="a", at=MOMENT)
+
+    async def test_what_is_known_of_attempts_is_kept(self, journal: Journal) -> None:
+        """A release keeps how many attempts ended, the last refusal and the last look; `begun` never becomes less."""
+        await journal.begin(intent(), owner="a", lease=LONG)
+        await journal.attempt(intent(), owner="a", at=MOMENT)
+        looked = MOMENT + timedelta(days=2)
+        known = Attempts(begun=1, ended=1, last_at=MOMENT, refusal=b'{"class":"CaptureError"}', looked_at=looked)
+        await journal.release(intent(), note="in doubt", owner="a", attempts=known)
+        assert (await only(journal, intent())).attempts == evolve(known, begun=2)
+        _, claimed = await journal.claim(intent(), owner="b", lease=LONG)
+        assert claimed.attempts == evolve(known, begun=2)
+
+    async def test_beginning_again_counts_and_forgets_the_refusal(self, journal: Journal) -> None:
+        """A begun-again entry has one attempt more, since the new call, and no refusal of its last attempt."""
+        await journal.begin(intent(), owner="a", lease=LONG)
+        known = Attempts(begun=1, ended=1, last_at=MOMENT, refusal=b"{}", looked_at=MOMENT)
+        await journal.release(intent(), note="", owner="a", attempts=known)
+        later = intent(created_at=MOMENT + timedelta(hours=1))
+        _, entry = await journal.begin(later, owner="b", lease=LONG)
+        assert entry.attempts == Attempts(begun=2, ended=1, last_at=later.created_at)
+        assert entry.intent == intent()
+
+    @pytest.mark.parametrize("outcome", [Outcome.REFUSED, Outcome.NOT_DONE])
+    async def test_what_had_no_effect_has_no_attempt_in_doubt(self, journal: Journal, outcome: Outcome) -> None:
+        """Settled without effect, all attempts are over."""
+        await journal.begin(intent(), owner="a", lease=LONG)
+        await journal.attempt(intent(), owner="a", at=MOMENT)
+        await journal.settle(intent(), settlement(outcome), owner="a")
+        assert (await only(journal, intent())).attempts.in_doubt == 0
+
+
+class TestAdoption:
+    """A wish uttered again, without a key of its own, is not carried out twice."""
+
+    @staticmethod
+    def made(number: int = 1, **changes: Any) -> Intent:
+        """An intent with a made key, of an order that all of them share."""
+        return intent(number, origin=KeyOrigin.MADE, order_id="acme", **changes)
+
+    def again(self, **changes: Any) -> Intent:
+        """The wish of the first intent under another key."""
+        first = self.made()
+        return evolve(first, key="key-of-another-call", created_at=MOMENT + timedelta(minutes=5), **changes)
+
+    async def test_an_open_one_stands_for_its_equal(self, journal: Journal) -> None:
+        """An equal wish takes the open entry in hand, with its key and body, and counts one attempt more."""
+        await journal.begin(self.made(), owner="a", lease=0, adopt=True)
+        standing, entry = await journal.begin(self.again(), owner="b", lease=LONG, adopt=True)
+        assert (standing, entry.intent, entry.owner) == (Standing.MINE, self.made(), "b")
+        assert entry.attempts == Attempts(begun=2, last_at=self.again().created_at)
+        assert len(await all_open(journal)) == 1
+
+    async def test_one_in_flight_is_in_other_hands(self, journal: Journal) -> None:
+        """While its owner has it in hand, an equal wish is told of that entry and writes nothing."""
+        await journal.begin(self.made(), owner="a", lease=LONG, adopt=True)
+        standing, entry = await journal.begin(self.again(), owner="b", lease=LONG, adopt=True)
+        assert (standing, entry.intent) == (Standing.TAKEN, self.made())
+        assert len(await all_open(journal)) == 1
+
+    async def test_two_equal_ones_at_once(self, journal: Journal) -> None:
+        """Of two equal wishes begun in the same moment, one is written."""
+        found = await asyncio.gather(
+            journal.begin(self.made(), owner="a", lease=LONG, adopt=True),
+            journal.begin(self.again(), owner="b", lease=LONG, adopt=True),
+        )
+        assert sorted(standing.value for standing, _ in found) == ["mine", "taken"]
+        assert found[0][1].intent.key == found[1][1].intent.key
+        assert len(await all_open(journal)) == 1
+
+    async def test_another_text_of_the_same_amount_is_a_mismatch(self, journal: Journal) -> None:
+        """The same amount under another text is neither the same wish nor surely another one."""
+        await journal.begin(self.made(), owner="a", lease=0, adopt=True)
+        standing, entry = await journal.begin(self.again(digest="0" * 64), owner="b", lease=LONG, adopt=True)
+        assert (standing, entry.intent.key) == (Standing.MISMATCH, self.made().key)
+        assert len(await all_open(journal)) == 1
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"digest": "0" * 64, "amount": 99_900},
+            {"order_id": "acme-9"},
+            {"operation": "refund"},
+            {"merchant_serial_number": "654321"},
+        ],
+    )
+    async def test_another_wish_is_begun_beside_it(self, journal: Journal, change: dict[str, Any]) -> None:
+        """Another amount, order, operation or sales unit is another wish."""
+        await journal.begin(self.made(), owner="a", lease=0, adopt=True)
+        standing, entry = await journal.begin(self.again(**change), owner="b", lease=LONG, adopt=True)
+        assert (standing, entry.intent) == (Standing.MINE, self.again(**change))
+        assert len(await all_open(journal)) == 2
+
+    @pytest.mark.parametrize("outcome", list(Outcome))
+    async def test_after_it_is_settled_an_equal_one_is_a_new_wish(self, journal: Journal, outcome: Outcome) -> None:
+        """What is settled is no open wish any more."""
+        await journal.begin(self.made(), owner="a", lease=LONG, adopt=True)
+        await journal.settle(self.made(), settlement(outcome), owner="a")
+        standing, entry = await journal.begin(self.again(), owner="b", lease=LONG, adopt=True)
+        assert (standing, entry.intent) == (Standing.MINE, self.again())
+
+    @pytest.mark.parametrize("origin", [KeyOrigin.GIVEN, KeyOrigin.ROW])
+    async def test_given_keys_are_wishes_of_their_own(self, journal: Journal, origin: KeyOrigin) -> None:
+        """A given key neither adopts nor is adopted."""
+        await journal.begin(self.made(origin=origin), owner="a", lease=0)
+        standing, entry = await journal.begin(self.again(), owner="b", lease=LONG, adopt=True)
+        assert (standing, entry.intent) == (Standing.MINE, self.again())
+        third = self.again(key="third", origin=origin)
+        assert (await journal.begin(third, owner="c", lease=LONG))[1].intent == third
+
+
+class TestWorld:
+    """A journal knows which Vipps its facts are about."""
+
+    HERE = World(environment="test", host="vipps")
+
+    async def test_first_use_binds_it(self, journal: Journal) -> None:
+        """Bound once, it stays bound to the same world."""
+        assert await journal.world() is None
+        await journal.bind(self.HERE)
+        await journal.bind(World(environment="test", host="vipps"))
+        assert await journal.world() == self.HERE
+
+    @pytest.mark.parametrize(
+        "other",
+        [
+            World(environment="production", host="vipps"),
+            World(environment="test", host="127.0.0.1:8080"),
+            World(environment="test", host="vipps", instance="abc"),
+        ],
+    )
+    async def test_another_world_is_refused(self, journal: Journal, other: World) -> None:
+        """A journal of another world is refused by both names, and stays as it is."""
+        await journal.bind(self.HERE)
+        with pytest.raises(JournalError, match="another Vipps"):
+            await journal.bind(other)
+        assert await journal.world() == self.HERE
+
+    async def test_it_can_be_bound_anew(self, journal: Journal) -> None:
+        """An operator may bind it to another world."""
+        other = World(environment="test", host="127.0.0.1:8080", instance="abc")
+        await journal.bind(self.HERE)
+        await journal.rebind(other)
+        await journal.bind(other)
+        assert await journal.world() == other
+
+
 class TestSettle:
     """Noting outcomes."""
 
     @pytest.mark.parametrize("first", [Outcome.DONE, Outcome.REFUSED])
     @pytest.mark.parametrize("second", list(Outcome))
     async def test_the_first_truth_wins(self, journal: Journal, first: Outcome, second: Outcome) -> None:
-        """An outcome that is final stays, whatever is said later."""
+        """An outcome that is final stays, whatever is said later; but what took effect outranks a refusal."""
         await journal.begin(intent(), owner="a", lease=LONG)
         await journal.settle(intent(), settlement(first, b"first"), owner="a")
         await journal.settle(intent(), settlement(second, b"second"), owner="a")
         await journal.release(intent(), note="late", owner="a")
         entry = await only(journal, intent())
-        assert (entry.settlement, entry.note) == (settlement(first, b"first"), "")
+        overruled = (first, second) == (Outcome.REFUSED, Outcome.DONE)
+        expected = settlement(second, b"second") if overruled else settlement(first, b"first")
+        assert (entry.settlement, entry.note) == (expected, "")
 
     async def test_not_done_gives_way_to_the_truth(self, journal: Journal) -> None:
         """NOT_DONE is replaced by an outcome that is final."""

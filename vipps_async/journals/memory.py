@@ -5,18 +5,23 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime
 
+from attrs import evolve
+
 from vipps_async.errors import JournalError
-from vipps_async.journals.protocol import Entry, Intent, Settlement, Standing
+from vipps_async.journals.protocol import Attempts, Entry, Intent, Settlement, Standing, World
 from vipps_async.journals.rules import (
     Answer,
+    Attempt,
     Begin,
     Claim,
     Release,
     Settle,
     Work,
     apply,
+    check_world,
     checked_hold,
     clean_note,
+    same_wish,
     standing_of,
 )
 
@@ -40,6 +45,7 @@ class MemoryJournal:
         self._clock = clock
         self._entries: dict[tuple[str, str, str, str], Entry] = {}
         self._is_open = False
+        self._world: World | None = None
 
     def __repr__(self) -> str:
         return f"<MemoryJournal, {len(self._entries)} entries>"
@@ -53,9 +59,35 @@ class MemoryJournal:
         """Make it usable. What it held before it was closed is still there."""
         self._is_open = True
 
-    async def begin(self, intent: Intent, *, owner: str, lease: float) -> tuple[Standing, Entry]:
+    async def bind(self, world: World) -> None:
+        """Hold the journal to its world; see `Journal.bind`."""
+        self._check_open()
+        check_world(self._world, world, "this journal")
+        self._world = world
+
+    async def rebind(self, world: World) -> None:
+        """Bind it to another world; see `Journal.rebind`."""
+        self._check_open()
+        self._world = world
+
+    async def world(self) -> World | None:
+        """Return the world that it is bound to; see `Journal.world`."""
+        self._check_open()
+        return self._world
+
+    async def begin(self, intent: Intent, *, owner: str, lease: float, adopt: bool = False) -> tuple[Standing, Entry]:
         """Note the intent and take it in hand; see `Journal.begin`."""
-        return standing_of(self._do(Begin(intent, owner, checked_hold(owner, lease))), intent)
+        work = Begin(intent, owner, checked_hold(owner, lease), adopt)
+        self._check_open()
+        if adopt and (met := same_wish(self._open_entries_like(intent), intent)) is not None:
+            if met.intent.digest != intent.digest:
+                return Standing.MISMATCH, met
+            work = evolve(work, intent=evolve(met.intent, created_at=intent.created_at))
+        return standing_of(self._do(work), work.intent)
+
+    async def attempt(self, intent: Intent, *, owner: str, at: datetime) -> Standing:
+        """Count one more attempt; see `Journal.attempt`."""
+        return standing_of(self._do(Attempt(intent, owner, at)), intent)[0]
 
     async def prepare(self, intents: Sequence[Intent], *, owner: str, lease: float) -> list[tuple[Standing, Entry]]:
         """Do what `begin` does for many intents; see `Journal.prepare`."""
@@ -71,9 +103,11 @@ class MemoryJournal:
         """See `Journal.try_settle`; here `settle` costs no more."""
         return False
 
-    async def release(self, intent: Intent, *, note: str, owner: str | None = None) -> None:
+    async def release(
+        self, intent: Intent, *, note: str, owner: str | None = None, attempts: Attempts | None = None
+    ) -> None:
         """Leave the entry open and end its lease; see `Journal.release`."""
-        self._do(Release(intent, clean_note(note), owner))
+        self._do(Release(intent, clean_note(note), owner, attempts))
 
     async def claim(self, intent: Intent, *, owner: str, lease: float) -> tuple[Standing, Entry]:
         """Take an open entry in hand; see `Journal.claim`."""
@@ -111,6 +145,10 @@ class MemoryJournal:
     async def aclose(self) -> None:
         """Refuse further use until it is opened again. What it holds stays."""
         self._is_open = False
+
+    def _open_entries_like(self, intent: Intent) -> list[Entry]:
+        wanted = (intent.operation, intent.order_id, intent.merchant_serial_number)
+        return [e for e in self._entries.values() if e.settlement is None and e.intent.identity[1:] == wanted]
 
     def _do(self, work: Work) -> Answer:
         self._check_open()

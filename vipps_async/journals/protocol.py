@@ -11,7 +11,18 @@ from attrs import field, frozen
 
 from vipps_async.errors import InvalidInputError
 
-__all__ = ["Entry", "Intent", "Journal", "Outcome", "Settlement", "Standing", "is_storable"]
+__all__ = [
+    "Attempts",
+    "Entry",
+    "Intent",
+    "Journal",
+    "KeyOrigin",
+    "Outcome",
+    "Settlement",
+    "Standing",
+    "World",
+    "is_storable",
+]
 
 #: The largest whole number that every store can hold: a signed 64-bit one.
 _LARGEST_INTEGER = 2**63 - 1
@@ -57,6 +68,34 @@ def _check_aware(name: str, value: object) -> None:
         raise InvalidInputError(name, "an aware datetime", value=value)
 
 
+class KeyOrigin(enum.Enum):
+    """Who chose an idempotency key: that tells whether an equal call later is the same wish or another one."""
+
+    #: The library, for one call: an equal call while that one is open repeats the same wish.
+    MADE = "made"
+    #: The caller: another key is another wish.
+    GIVEN = "given"
+    #: A row of a batch, whose key follows from the row.
+    ROW = "row"
+
+
+@frozen(kw_only=True)
+class World:
+    """Which Vipps the facts of a journal are about: two worlds never share a journal."""
+
+    #: ``"test"`` or ``"production"``.
+    environment: str
+    #: Who answers: ``"vipps"`` for Vipps' own hosts, else host and port.
+    host: str
+    #: What a sandbox calls itself, so that one restarted at the same port is another world; empty for Vipps.
+    instance: str = ""
+
+    def __str__(self) -> str:
+        """Return the world as a person reads it."""
+        sandbox = f" (sandbox {self.instance})" if self.instance else ""
+        return f"{self.environment} at {self.host}{sandbox}"
+
+
 @frozen(kw_only=True)
 class Intent:
     """One operation that is about to be sent.
@@ -84,11 +123,15 @@ class Intent:
     body: bytes | None = field(default=None, repr=False)
     #: When it was written; aware, UTC.
     created_at: datetime
+    #: Who chose the key.
+    origin: KeyOrigin = KeyOrigin.GIVEN
+    #: What a row of a batch calls itself; empty: nothing.
+    reference: str = ""
 
     def __attrs_post_init__(self) -> None:
         # In one piece and at one look where nothing is wrong: every call that moves money makes one of these.
         filled = (self.key, self.operation, self.order_id, self.merchant_serial_number, self.digest)
-        if not (all(filled) and _are_storable(*filled, self.transaction_text)):
+        if not (all(filled) and _are_storable(*filled, self.transaction_text, self.reference)):
             self._refuse_texts()
         if self.amount is not None:
             _check_amount(self.amount)
@@ -101,7 +144,8 @@ class Intent:
             if not getattr(self, name) or not is_storable(getattr(self, name)):
                 rule = "text that is not empty and has no NUL characters and lone surrogates"
                 raise InvalidInputError(name, rule, secret=True)
-        raise InvalidInputError("transaction_text", "text without NUL characters and lone surrogates", secret=True)
+        name = "reference" if is_storable(self.transaction_text) else "transaction_text"
+        raise InvalidInputError(name, "text without NUL characters and lone surrogates", secret=True)
 
     @property
     def identity(self) -> tuple[str, str, str, str]:
@@ -136,10 +180,32 @@ class Settlement:
 
 
 @frozen(kw_only=True)
+class Attempts:
+    """What is known of the attempts to carry out one operation."""
+
+    #: How many were ever begun, each counted durably before its first byte leaves; the intent counts the first.
+    begun: int = 1
+    #: How many of them are known to have ended without effect: refused in their own right, or never sent.
+    ended: int = 0
+    #: When the last one began; aware, UTC. The horizon (`settle_after`) counts from here.
+    last_at: datetime
+    #: What the last one was refused with, as a settlement's answer would have it; empty: it was not refused.
+    refusal: bytes = field(default=b"", repr=False)
+    #: When details showed first, beyond the horizon, that it has not taken effect; None: they have not.
+    looked_at: datetime | None = None
+
+    @property
+    def in_doubt(self) -> int:
+        """How many attempts may have taken effect, or may still."""
+        return self.begun - self.ended
+
+
+@frozen(kw_only=True)
 class Entry:
     """What a journal holds of one operation."""
 
     intent: Intent
+    attempts: Attempts
     #: None while the entry is open.
     settlement: Settlement | None = None
     #: Who has it in hand, or had it last; a fresh random text for each session. Empty after a release.
@@ -159,7 +225,8 @@ class Standing(enum.Enum):
     SETTLED = "settled"
     #: Another owner has it in hand, and its lease has not run out.
     TAKEN = "taken"
-    #: The same identity stands there with another digest: it must not be sent.
+    #: The same identity stands there with another digest: it must not be sent. With another key in the entry (see
+    #: `begin`'s `adopt`): an open operation of the same amount, with another text.
     MISMATCH = "mismatch"
 
 
@@ -183,7 +250,31 @@ class Journal(Protocol):
         """
         ...
 
-    async def begin(self, intent: Intent, *, owner: str, lease: float) -> tuple[Standing, Entry]:
+    async def bind(self, world: World) -> None:
+        """Bind the journal to its world at first use, and hold it to that ever after.
+
+        Raises:
+            JournalError: it is bound to another world; nothing was changed.
+        """
+        ...
+
+    async def rebind(self, world: World) -> None:
+        """Bind the journal to another world: only for an operator who has seen that it is the same Vipps.
+
+        Raises:
+            JournalError: the store has failed.
+        """
+        ...
+
+    async def world(self) -> World | None:
+        """Return the world that the journal is bound to; None: it has not been used yet.
+
+        Raises:
+            JournalError: the store has failed.
+        """
+        ...
+
+    async def begin(self, intent: Intent, *, owner: str, lease: float, adopt: bool = False) -> tuple[Standing, Entry]:
         """Make the intent durable and take it in hand, unless it stands there already.
 
         New, or settled as NOT_DONE, or open with a lease that has run out or that `owner` itself holds: it is taken
@@ -191,10 +282,17 @@ class Journal(Protocol):
         An entry taken over keeps its original intent, `created_at` included. A different digest is a MISMATCH whatever
         became of the entry. A cancelled `begin` may or may not have left the intent in the journal.
 
+        Taking an entry that stands there already counts one attempt more, begun at the new intent's `created_at`.
+
+        With `adopt`, an open entry with a made key of the same sales unit, order and operation is the same wish. If
+        its digest is the same, it stands for the intent: MINE or TAKEN is returned with *that* entry, whose key differs
+        from the intent's, and the intent is not written. If only its amount is the same: MISMATCH with that entry.
+
         Args:
             intent: what is about to be sent.
             owner: who asks; not empty.
             lease: for how many seconds nobody else may take it; 0 or more.
+            adopt: whether the intent's key was made for this call alone, so that an equal open one is the same wish.
 
         Raises:
             JournalError: it could not be made durable; the caller must not send.
@@ -240,7 +338,26 @@ class Journal(Protocol):
         """
         ...
 
-    async def release(self, intent: Intent, *, note: str, owner: str | None = None) -> None:
+    async def attempt(self, intent: Intent, *, owner: str, at: datetime) -> Standing:
+        """Count one more attempt of an entry that the owner has in hand; returns when that is durable.
+
+        Args:
+            intent: what was begun or claimed.
+            owner: who has it in hand.
+            at: when the attempt begins; aware, UTC.
+
+        Returns:
+            MINE: it is counted and may be sent. TAKEN or SETTLED: the owner has it in hand no longer, nothing was
+            counted, and it must not be sent.
+
+        Raises:
+            JournalError: it could not be made durable, or there is no such entry; the caller must not send.
+        """
+        ...
+
+    async def release(
+        self, intent: Intent, *, note: str, owner: str | None = None, attempts: Attempts | None = None
+    ) -> None:
         """Leave the entry open, with the reason, and end its lease: anyone may go on with it. Queued like `settle`.
 
         Does nothing to an entry that is settled, is not there, or has another digest.
@@ -249,6 +366,7 @@ class Journal(Protocol):
             intent: what was begun or claimed.
             note: why it stays open, without personal data; cut to 1,000 characters.
             owner: who releases it. If given, it is released only while that owner is the last one to have had it.
+            attempts: what is known of its attempts now; None: what was known. `begun` never becomes less.
 
         Raises:
             JournalError: the store has failed.

@@ -4,24 +4,38 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from attrs import define
+from attrs import define, evolve
 
 from vipps_async.errors import InvalidInputError, JournalError
-from vipps_async.journals.protocol import Entry, Intent, Outcome, Settlement, Standing, is_storable
+from vipps_async.journals.protocol import (
+    Attempts,
+    Entry,
+    Intent,
+    KeyOrigin,
+    Outcome,
+    Settlement,
+    Standing,
+    World,
+    is_storable,
+)
 
 __all__ = [
     "FINAL",
     "Answer",
+    "Attempt",
     "Begin",
     "Claim",
     "Release",
     "Settle",
     "Work",
     "apply",
+    "check_world",
     "checked_hold",
     "clean_note",
+    "same_wish",
     "standing_of",
 ]
 
@@ -48,6 +62,17 @@ class Begin:
     intent: Intent
     owner: str
     lease: timedelta
+    #: Whether an equal open entry with a made key is the same wish; see `same_wish`.
+    adopt: bool = False
+
+
+@define
+class Attempt:
+    """Count one more attempt."""
+
+    intent: Intent
+    owner: str
+    at: datetime
 
 
 @define
@@ -75,9 +100,10 @@ class Release:
     intent: Intent
     note: str
     owner: str | None
+    attempts: Attempts | None = None
 
 
-Work = Begin | Claim | Settle | Release
+Work = Begin | Claim | Attempt | Settle | Release
 
 #: What a work found (None: nothing to report) and the entry as it is now (None: there is none).
 Answer = tuple[Standing | None, Entry | None]
@@ -124,6 +150,47 @@ def standing_of(answer: Answer, intent: Intent) -> tuple[Standing, Entry]:
     return standing, entry
 
 
+def check_world(bound: World | None, world: World, place: str) -> None:
+    """Hold a journal to its world.
+
+    Args:
+        bound: the world that it is bound to; None: none yet.
+        world: the world that it is to be used for.
+        place: what the journal is called in the error.
+
+    Raises:
+        JournalError: they differ.
+    """
+    if bound is None or bound == world:
+        return
+    raise JournalError(
+        f"{place} has the facts of another Vipps ({bound}) than this session talks to ({world}); nothing was sent",
+        advice="use the journal of this environment and host, or look at both by `vipps-async journal rebind`",
+    )
+
+
+def same_wish(open_entries: Iterable[Entry], intent: Intent) -> Entry | None:
+    """Find the open entry that a call without a key of its own meets; the same for every store.
+
+    Args:
+        open_entries: the open entries of the same sales unit, order and operation, oldest first.
+        intent: what the call is about to begin.
+
+    Returns:
+        The entry with a made key and the same digest, else one with a made key and the same amount, else None.
+    """
+    similar: Entry | None = None
+    for entry in open_entries:
+        other = entry.intent
+        if other.origin is not KeyOrigin.MADE or entry.settlement is not None or other.key == intent.key:
+            continue
+        if other.digest == intent.digest:
+            return entry
+        if other.amount == intent.amount and similar is None:
+            similar = entry
+    return similar
+
+
 def apply(entry: Entry | None, work: Work, now: datetime) -> Answer:
     """Do one work to the entry of its identity, if there is one.
 
@@ -134,6 +201,8 @@ def apply(entry: Entry | None, work: Work, now: datetime) -> Answer:
             return _begin(entry, work, now)
         case Claim():
             return _claim(entry, work, now)
+        case Attempt():
+            return _attempt(entry, work)
         case Settle():
             return None, _settle(entry, work, now)
         case Release():
@@ -142,11 +211,28 @@ def apply(entry: Entry | None, work: Work, now: datetime) -> Answer:
 
 def _begin(entry: Entry | None, work: Begin, now: datetime) -> tuple[Standing, Entry]:
     if entry is None:
-        return Standing.MINE, Entry(intent=work.intent, owner=work.owner, lease_until=now + work.lease)
+        attempts = Attempts(last_at=work.intent.created_at)
+        return Standing.MINE, Entry(
+            intent=work.intent, attempts=attempts, owner=work.owner, lease_until=now + work.lease
+        )
     standing = _standing(entry, work, now)
     if standing is Standing.SETTLED and not _is_final(entry):
         standing = Standing.MINE
-    return (standing, _taken(entry, work, now)) if standing is Standing.MINE else (standing, entry)
+    if standing is not Standing.MINE:
+        return standing, entry
+    attempts = Attempts(begun=entry.attempts.begun + 1, ended=entry.attempts.ended, last_at=work.intent.created_at)
+    return standing, evolve(_taken(entry, work, now), attempts=attempts)
+
+
+def _attempt(entry: Entry | None, work: Attempt) -> Answer:
+    if entry is None:
+        return None, None
+    if entry.settlement is not None or entry.intent.digest != work.intent.digest:
+        return Standing.SETTLED if entry.settlement is not None else Standing.MISMATCH, entry
+    if entry.owner != work.owner:
+        return Standing.TAKEN, entry
+    attempts = Attempts(begun=entry.attempts.begun + 1, ended=entry.attempts.ended, last_at=work.at)
+    return Standing.MINE, evolve(entry, attempts=attempts)
 
 
 def _claim(entry: Entry | None, work: Claim, now: datetime) -> Answer:
@@ -172,19 +258,44 @@ def _taken(entry: Entry, work: Begin | Claim, now: datetime) -> Entry:
     if not note and entry.settlement is None and entry.owner != work.owner:
         # Told apart from one that begins anew: the owner before may have sent it.
         note = _ABANDONED
-    return Entry(intent=entry.intent, owner=work.owner, lease_until=now + work.lease, note=note)
+    return Entry(
+        intent=entry.intent, attempts=entry.attempts, owner=work.owner, lease_until=now + work.lease, note=note
+    )
 
 
 def _settle(entry: Entry | None, work: Settle, now: datetime) -> Entry:
     if entry is None:
-        return Entry(intent=work.intent, settlement=work.settlement, owner=work.owner or "", lease_until=now)
-    if entry.intent.digest != work.intent.digest or _is_final(entry):
+        attempts = Attempts(last_at=work.intent.created_at)
+        return Entry(
+            intent=work.intent,
+            attempts=attempts if work.settlement.outcome is Outcome.DONE else _all_ended(attempts),
+            settlement=work.settlement,
+            owner=work.owner or "",
+            lease_until=now,
+        )
+    if entry.intent.digest != work.intent.digest or not _may_settle(entry, work.settlement):
         return entry
     if work.settlement.outcome is Outcome.NOT_DONE and work.owner not in {None, entry.owner}:
         return entry
     return Entry(
-        intent=entry.intent, settlement=work.settlement, owner=entry.owner, lease_until=entry.lease_until, note=""
+        intent=entry.intent,
+        attempts=entry.attempts if work.settlement.outcome is Outcome.DONE else _all_ended(entry.attempts),
+        settlement=work.settlement,
+        owner=entry.owner,
+        lease_until=entry.lease_until,
+        note="",
     )
+
+
+def _may_settle(entry: Entry, settlement: Settlement) -> bool:
+    """Whether the outcome may be noted: the first one stays, but what Vipps has done outranks every refusal."""
+    if entry.settlement is None or not _is_final(entry):
+        return True
+    return settlement.outcome is Outcome.DONE and entry.settlement.outcome is Outcome.REFUSED
+
+
+def _all_ended(attempts: Attempts) -> Attempts:
+    return attempts if attempts.ended == attempts.begun else evolve(attempts, ended=attempts.begun)
 
 
 def _release(entry: Entry | None, work: Release, now: datetime) -> Entry | None:
@@ -192,7 +303,10 @@ def _release(entry: Entry | None, work: Release, now: datetime) -> Entry | None:
         return entry
     if work.owner not in {None, entry.owner}:
         return entry
-    return Entry(intent=entry.intent, owner="", lease_until=now, note=work.note)
+    attempts = entry.attempts
+    if work.attempts is not None:
+        attempts = evolve(work.attempts, begun=max(attempts.begun, work.attempts.begun))
+    return Entry(intent=entry.intent, attempts=attempts, owner="", lease_until=now, note=work.note)
 
 
 def _is_final(entry: Entry) -> bool:
