@@ -322,7 +322,7 @@ class TestAdoption:
         await journal.begin(self.made(origin=origin), owner="a", lease=0)
         standing, entry = await journal.begin(self.again(), owner="b", lease=LONG, adopt=True)
         assert (standing, entry.intent) == (Standing.MINE, self.again())
-        third = self.again(key="third", origin=origin)
+        third = evolve(self.again(), key="third", origin=origin)
         assert (await journal.begin(third, owner="c", lease=LONG))[1].intent == third
 
 
