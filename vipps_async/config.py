@@ -184,6 +184,8 @@ class Settings:
     timeouts: Timeouts = Timeouts()
     retry: RetryPolicy = RetryPolicy()
     system: SystemInfo = SystemInfo()
+    #: How long after an attempt began its request may still arrive, and its entry still appear, in seconds.
+    settle_after: float = 86_400.0
 
     @classmethod
     def build(
@@ -195,15 +197,19 @@ class Settings:
         timeouts: Timeouts | None,
         retry: RetryPolicy | None,
         system: SystemInfo | None,
+        settle_after: float = 86_400.0,
     ) -> Settings:
         """Check the parts against each other and fill in the defaults.
 
         Raises:
-            InvalidInputError: `base_url` is no https URL (nor http on loopback).
+            InvalidInputError: `base_url` is no https URL (nor http on loopback), or `settle_after` no number of
+                seconds above 0.
             ConfigurationError: the host belongs to the other environment.
         """
         if not isinstance(environment, Environment):
             raise InvalidInputError("environment", "an Environment", value=environment)
+        if isinstance(settle_after, bool) or not isinstance(settle_after, int | float) or not 0 < settle_after <= 1e9:
+            raise InvalidInputError("settle_after", "a number of seconds above 0", value=settle_after)
         return cls(
             credentials=credentials,
             environment=environment,
@@ -211,6 +217,7 @@ class Settings:
             timeouts=timeouts or Timeouts(),
             retry=retry or RetryPolicy(),
             system=system or SystemInfo(),
+            settle_after=settle_after,
         )
 
     @classmethod

@@ -49,6 +49,7 @@ class VippsSession:
         retry: RetryPolicy | None = None,
         timeouts: Timeouts | None = None,
         system: SystemInfo | None = None,
+        settle_after: float = 86_400.0,
     ) -> None:
         """Check the settings; nothing is opened or sent before the first call.
 
@@ -61,13 +62,21 @@ class VippsSession:
             retry: how failed attempts are repeated.
             timeouts: how long one attempt may take, in seconds.
             system: what the `Vipps-System-…` headers say.
+            settle_after: how long an operation whose outcome is not known stays open after its last attempt began, in
+                seconds; a day by default. Until then a request may still arrive, and the history may still change.
 
         Raises:
             InvalidInputError: a value breaks a rule; the error names it.
             ConfigurationError: the values contradict each other.
         """
         settings = Settings.build(
-            credentials, environment=environment, base_url=base_url, timeouts=timeouts, retry=retry, system=system
+            credentials,
+            environment=environment,
+            base_url=base_url,
+            timeouts=timeouts,
+            retry=retry,
+            system=system,
+            settle_after=settle_after,
         )
         # What carries out calls is loaded here: in time for the first of them, and at no cost to a program that imports
         # this package and makes no session.
@@ -97,6 +106,7 @@ class VippsSession:
         retry: RetryPolicy | None = None,
         timeouts: Timeouts | None = None,
         system: SystemInfo | None = None,
+        settle_after: float = 86_400.0,
     ) -> Self:
         """Make a session from environment variables.
 
@@ -111,6 +121,7 @@ class VippsSession:
             retry: as for the class.
             timeouts: as for the class.
             system: as for the class; takes precedence over the variables.
+            settle_after: as for the class.
 
         Raises:
             ConfigurationError: a variable is missing or contradicts another one.
@@ -126,6 +137,7 @@ class VippsSession:
             retry=settings.retry,
             timeouts=settings.timeouts,
             system=settings.system,
+            settle_after=settle_after,
         )
 
     @property

@@ -47,7 +47,12 @@ class SessionParts:
         recovery: Recovery | None = None
         if journal is not None:
             journalled = JournalledRunner(
-                pipeline, journal, merchant_serial_number=serial_number, deadline=settings.retry.deadline
+                pipeline,
+                journal,
+                rebuild=rebuild_call,
+                merchant_serial_number=serial_number,
+                deadline=settings.retry.deadline,
+                settle_after=settings.settle_after,
             )
             recovery = Recovery(journalled, rebuild=rebuild_call, passed_over=NOTES)
         return cls(

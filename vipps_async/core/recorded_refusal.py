@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, cast
 
 import orjson
@@ -21,9 +22,9 @@ from vipps_async.errors import (
     RefundError,
     VippsError,
 )
-from vipps_async.journals.protocol import Settlement
+from vipps_async.journals.protocol import Outcome, Settlement
 
-__all__ = ["is_about_operation", "is_lasting", "read_refusal_record", "write_refusal_record"]
+__all__ = ["is_about_operation", "is_lasting", "read_refusal_record", "stored_refusal", "write_refusal_record"]
 
 #: Refusals of the operation itself. All others (keys, limits, the merchant's agreement, a server in trouble) can pass,
 #: and then the same key may be sent again.
@@ -66,6 +67,13 @@ def write_refusal_record(error: ApiError) -> bytes:
             "errors": [[info.group, info.code, info.message, info.context_id] for info in error.errors],
         }
     )
+
+
+def stored_refusal(answer: bytes, since: datetime) -> ApiError | None:
+    """Make the error again that an entry's last attempt was refused with; None: it was not refused."""
+    if not answer:
+        return None
+    return read_refusal_record(Settlement(outcome=Outcome.NOT_DONE, answer=answer, settled_at=since), ApiError)
 
 
 def read_refusal_record(settlement: Settlement, plain: type[ApiError]) -> ApiError:

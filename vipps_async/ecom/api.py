@@ -42,6 +42,7 @@ from vipps_async.input_rules import (
     check_token,
     check_transaction_text,
 )
+from vipps_async.journals.protocol import KeyOrigin
 from vipps_async.not_given import NOT_GIVEN, NotGiven
 
 __all__ = ["EcomApi"]
@@ -399,7 +400,10 @@ class EcomApi:
         check_order_id(order_id)
         sum_in_oere = None if amount is NOT_GIVEN else check_amount(amount)
         check_transaction_text(transaction_text)
-        key = new_idempotency_key() if idempotency_key is None else check_idempotency_key(idempotency_key)
+        if idempotency_key is None:
+            key, origin = new_idempotency_key(), KeyOrigin.MADE
+        else:
+            key, origin = check_idempotency_key(idempotency_key), KeyOrigin.GIVEN
         return Call(
             operation=operation,
             path=operation.path_for(order_id),
@@ -410,7 +414,7 @@ class EcomApi:
             ),
             idempotency_key=key,
             make_verification=partial(verify, order_id, idempotency_key=key, amount=sum_in_oere),
-            note=Note(amount=sum_in_oere, transaction_text=transaction_text),
+            note=Note(amount=sum_in_oere, transaction_text=transaction_text, origin=origin),
         )
 
 
