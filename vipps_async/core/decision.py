@@ -8,6 +8,7 @@
     locked        retry     retry     retry     ask       another operation holds the order
     unknown       retry     retry     ask       ask       no usable answer, or one of a server in trouble
     conflict      retry     ask       ask       ask       409: something stands there already, perhaps our own attempt
+    unsettled     retry     ask       ask       ask       Vipps answered, but its answer says neither done nor refused
     unauthorized  refresh   refresh   refresh   refresh   once a call, then it counts as refused
     unreadable    retry     raise     raise     raise     2xx or 3xx that cannot be read: it probably took effect
     foreign       raise     raise     raise     raise     a refusal, but not in Vipps' words
@@ -34,6 +35,7 @@ class Failure(enum.Enum):
     LOCKED = "locked"
     UNKNOWN = "unknown"
     CONFLICT = "conflict"
+    UNSETTLED = "unsettled"
     UNAUTHORIZED = "unauthorized"
     UNREADABLE = "unreadable"
     FOREIGN = "foreign"
@@ -54,7 +56,7 @@ class Step(enum.Enum):
     RAISE = "raise"
 
 
-_DOUBTFUL = frozenset({Failure.UNKNOWN, Failure.CONFLICT, Failure.FOREIGN})
+_DOUBTFUL = frozenset({Failure.UNKNOWN, Failure.CONFLICT, Failure.UNSETTLED, Failure.FOREIGN})
 
 _ROWS: dict[Failure, tuple[Step, Step, Step, Step]] = {
     Failure.NOT_SENT: (Step.RETRY, Step.RETRY, Step.RETRY, Step.RETRY),
@@ -62,6 +64,7 @@ _ROWS: dict[Failure, tuple[Step, Step, Step, Step]] = {
     Failure.LOCKED: (Step.RETRY, Step.RETRY, Step.RETRY, Step.ASK),
     Failure.UNKNOWN: (Step.RETRY, Step.RETRY, Step.ASK, Step.ASK),
     Failure.CONFLICT: (Step.RETRY, Step.ASK, Step.ASK, Step.ASK),
+    Failure.UNSETTLED: (Step.RETRY, Step.ASK, Step.ASK, Step.ASK),
     Failure.UNAUTHORIZED: (Step.REFRESH, Step.REFRESH, Step.REFRESH, Step.REFRESH),
     Failure.UNREADABLE: (Step.RETRY, Step.RAISE, Step.RAISE, Step.RAISE),
     Failure.FOREIGN: (Step.RAISE, Step.RAISE, Step.RAISE, Step.RAISE),
