@@ -32,6 +32,10 @@ EXPECTED = {
     (Failure.CONFLICT, Repeat.KEYED): Step.ASK,
     (Failure.CONFLICT, Repeat.CONFIRM): Step.ASK,
     (Failure.CONFLICT, Repeat.ONCE): Step.ASK,
+    (Failure.UNSETTLED, Repeat.SAFE): Step.RETRY,
+    (Failure.UNSETTLED, Repeat.KEYED): Step.ASK,
+    (Failure.UNSETTLED, Repeat.CONFIRM): Step.ASK,
+    (Failure.UNSETTLED, Repeat.ONCE): Step.ASK,
     (Failure.UNAUTHORIZED, Repeat.SAFE): Step.REFRESH,
     (Failure.UNAUTHORIZED, Repeat.KEYED): Step.REFRESH,
     (Failure.UNAUTHORIZED, Repeat.CONFIRM): Step.REFRESH,
@@ -76,4 +80,5 @@ def test_the_docstring_draws_the_same_table() -> None:
 
 def test_which_failures_leave_a_doubt() -> None:
     """Only a failure that Vipps may have acted upon counts as doubtful."""
-    assert {Failure.UNKNOWN, Failure.CONFLICT, Failure.FOREIGN} == {each for each in Failure if each.doubtful}
+    doubtful = {Failure.UNKNOWN, Failure.CONFLICT, Failure.UNSETTLED, Failure.FOREIGN}
+    assert doubtful == {each for each in Failure if each.doubtful}

@@ -18,7 +18,7 @@ from vipps_async.config import Settings, Timeouts
 from vipps_async.core.clock import SystemClock
 from vipps_async.diagnosis import Finding, State
 from vipps_async.diagnosis.host import look_at_host
-from vipps_async.diagnosis.settings import KNOWN, look_at_place
+from vipps_async.diagnosis.settings import KNOWN, look_at_place, look_at_variables
 from vipps_async.sandbox import Fault
 from vipps_async.testing import Sandbox
 from vipps_async.testing.transport_conformance.certificates import authority, server_context
@@ -105,6 +105,16 @@ async def test_a_setting_that_looks_like_a_slip(sandbox: Sandbox, name: str, val
     assert findings["settings"].state is State.WARNING
     assert findings["settings"].text == words
     assert findings["token"].state is State.OK
+
+
+@pytest.mark.parametrize("name", ["VIPPS_CLIENT_ID", "VIPPS_CLIENT_SECRET", "VIPPS_SUBSCRIPTION_KEY"])
+def test_a_key_too_short_to_be_taken_out_of_texts(name: str) -> None:
+    """A key of a few characters stands in codes and words by chance, so errors cannot be freed of it: a warning."""
+    finding, settings = look_at_variables(KEYS | {name: "seven7"[:5]})
+    assert finding.state is State.WARNING
+    assert f"{name} has fewer than 6 characters" in finding.text
+    assert settings is not None
+    assert look_at_variables(KEYS | {name: "seven7"})[0].state is State.OK
 
 
 def test_no_variable_is_forgotten() -> None:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from attrs import frozen
 
 from vipps_async.config import Credentials, Environment, Settings, SystemInfo
+from vipps_async.core.redaction import SHORTEST_SECRET
 from vipps_async.diagnosis.finding import Finding, State
 from vipps_async.errors import ConfigurationError, InvalidInputError
 
@@ -18,6 +19,7 @@ _KEYS = {
     f"VIPPS_{name.upper()}": name
     for name in ("client_id", "client_secret", "subscription_key", "merchant_serial_number")
 }
+_SECRETS = ("VIPPS_CLIENT_ID", "VIPPS_CLIENT_SECRET", "VIPPS_SUBSCRIPTION_KEY")
 #: The fields of `SystemInfo` by variable: any of them may be set.
 _SYSTEM = {f"VIPPS_SYSTEM_{name.upper()}": name for name in ("name", "version", "plugin_name", "plugin_version")}
 _ENVIRONMENT, _BASE_URL = "VIPPS_ENVIRONMENT", "VIPPS_BASE_URL"
@@ -59,6 +61,11 @@ def look_at_variables(env: Mapping[str, str]) -> tuple[Finding, Settings | None]
         f"{name} stands in quotation marks"
         for name in KNOWN
         if (value := env.get(name, ""))[:1] in _QUOTES and value[-1:] == value[:1]
+    ]
+    doubts += [
+        f"{name} has fewer than {SHORTEST_SECRET} characters: it cannot be taken out of what errors and logs quote"
+        for name in _SECRETS
+        if 0 < len(env.get(name, "")) < SHORTEST_SECRET
     ]
     doubts += [f"{name} is not read: is {known} meant?" for name, known in _misspelt(env)]
     facts = {"set": [name for name in KNOWN if env.get(name)], "missing": missing, "flaws": flaws, "doubts": doubts}
