@@ -13,7 +13,7 @@ import pytest
 from tests.ecom.scripted_runner import ScriptedRunner
 from vipps_async.config import Environment
 from vipps_async.core.converter import decode, encode
-from vipps_async.core.operation import Done, NoContent
+from vipps_async.core.operation import Applied, NoContent
 from vipps_async.ecom import (
     AirlineData,
     CaptureResult,
@@ -217,9 +217,11 @@ async def test_a_sum_is_moved(ecom: EcomApi, runner: ScriptedRunner, name: str) 
     entry = {"operation": name.upper(), "operationSuccess": True, "requestId": "k"}
     assert call.verification is not None
     judge = call.verification.judge
-    assert isinstance(judge(_details({**entry, "amount": 10000})), Done)
-    assert not isinstance(judge(_details({**entry, "amount": 10001})), Done)
-    assert not isinstance(judge(_details({**entry, "amount": 10000, "requestId": "K"})), Done)
+    proven, otherwise = (judge(_details({**entry, "amount": amount})) for amount in (10000, 10001))
+    assert isinstance(proven, Applied)
+    assert isinstance(otherwise, Applied)
+    assert (proven.misfit, bool(otherwise.misfit)) == ("", True)
+    assert not isinstance(judge(_details({**entry, "amount": 10000, "requestId": "K"})), Applied)
 
 
 def _details(entry: object) -> PaymentDetails:
@@ -276,7 +278,7 @@ async def test_cancel(ecom: EcomApi, runner: ScriptedRunner) -> None:
     assert body_of(runner) == {"merchantInfo": MERCHANT, "transaction": {"transactionText": "No socks."}}
     assert call.verification is not None
     assert not isinstance(
-        call.verification.judge(_details({"operation": "SALE", "operationSuccess": True, "amount": 5})), Done
+        call.verification.judge(_details({"operation": "SALE", "operationSuccess": True, "amount": 5})), Applied
     )
 
 
