@@ -253,7 +253,7 @@ class TestAdoption:
     @staticmethod
     def made(number: int = 1, **changes: Any) -> Intent:
         """An intent with a made key, of an order that all of them share."""
-        return intent(number, origin=KeyOrigin.MADE, order_id="acme", **changes)
+        return intent(number, **{"origin": KeyOrigin.MADE, "order_id": "acme", **changes})
 
     def again(self, **changes: Any) -> Intent:
         """The wish of the first intent under another key."""

@@ -14,9 +14,11 @@ from attrs import frozen
 
 from vipps_async.errors import Effect, InvalidInputError, JournalError
 from vipps_async.journals.backlog import Backlog, is_count
-from vipps_async.journals.protocol import Entry, Intent, Settlement, Standing
+from vipps_async.journals.checksum import DamagedEntry
+from vipps_async.journals.protocol import Attempts, Entry, Intent, Settlement, Standing, World
 from vipps_async.journals.rules import (
     Answer,
+    Attempt,
     Begin,
     Claim,
     Release,
@@ -120,10 +122,10 @@ class SqliteJournal:
         return run is not None and run.process == this_process() and run.is_open and not self._is_closing
 
     async def open(self) -> None:
-        """Open the file, creating or migrating it if need be. A second call does nothing.
+        """Open the file, creating it if need be. A second call does nothing.
 
         Raises:
-            JournalError: it is in use (the owner is named), damaged, of something else, of a newer version, or cannot
+            JournalError: it is in use (the owner is named), damaged, of something else, of another version, or cannot
                 be written; nothing in it has been overwritten.
         """
         if self._is_closing:
@@ -136,9 +138,26 @@ class SqliteJournal:
         # Shielded: a cancelled caller must not leave a thread behind that nobody knows to be open.
         await asyncio.shield(run.opened)
 
-    async def begin(self, intent: Intent, *, owner: str, lease: float) -> tuple[Standing, Entry]:
+    async def bind(self, world: World) -> None:
+        """Hold the journal to its world; see `Journal.bind`."""
+        await self._read(lambda store: store.bind(world, anew=False))
+
+    async def rebind(self, world: World) -> None:
+        """Bind it to another world; see `Journal.rebind`."""
+        await self._read(lambda store: store.bind(world, anew=True))
+
+    async def world(self) -> World | None:
+        """Return the world that it is bound to; see `Journal.world`."""
+        bound: World | None = await self._read(SqliteStore.world)
+        return bound
+
+    async def begin(self, intent: Intent, *, owner: str, lease: float, adopt: bool = False) -> tuple[Standing, Entry]:
         """Make the intent durable and take it in hand; see `Journal.begin`."""
-        return await self._commit_one(Begin(intent, owner, checked_hold(owner, lease)))
+        return await self._commit_one(Begin(intent, owner, checked_hold(owner, lease), adopt))
+
+    async def attempt(self, intent: Intent, *, owner: str, at: datetime) -> Standing:
+        """Count one more attempt; see `Journal.attempt`."""
+        return (await self._commit_one(Attempt(intent, owner, at)))[0]
 
     async def prepare(self, intents: Sequence[Intent], *, owner: str, lease: float) -> list[tuple[Standing, Entry]]:
         """Do what `begin` does for a whole chunk of intents in one commit; see `Journal.prepare`."""
@@ -159,9 +178,11 @@ class SqliteJournal:
         run.writer.put(Settle(intent, settlement, owner))
         return True
 
-    async def release(self, intent: Intent, *, note: str, owner: str | None = None) -> None:
+    async def release(
+        self, intent: Intent, *, note: str, owner: str | None = None, attempts: Attempts | None = None
+    ) -> None:
         """Leave the entry open and end its lease; see `Journal.release`."""
-        await self._queue(Release(intent, clean_note(note), owner))
+        await self._queue(Release(intent, clean_note(note), owner, attempts))
 
     async def claim(self, intent: Intent, *, owner: str, lease: float) -> tuple[Standing, Entry]:
         """Take an open entry in hand; see `Journal.claim`."""
@@ -169,19 +190,41 @@ class SqliteJournal:
 
     async def open_entries(self, *, merchant_serial_number: str | None = None) -> AsyncIterator[Entry]:
         """Go through all open entries, oldest first, a page at a time; see `Journal.open_entries`."""
-        upto: int = await self._read(SqliteStore.newest_position)
-        after = 0
-        while page := await self._read(_open_page(after, upto, merchant_serial_number)):
-            for after, entry in page:  # noqa: B007 - the last one is where the next page begins
+        async for entry in self._open_rows():
+            if isinstance(entry, Entry) and merchant_serial_number in {None, entry.intent.merchant_serial_number}:
                 yield entry
 
     async def recent_entries(self, *, limit: int = 50) -> AsyncIterator[Entry]:
         """Go through the newest entries, newest first, a page at a time; see `Journal.recent_entries`."""
-        before: int = await self._read(SqliteStore.newest_position) + 1
-        while limit > 0 and (page := await self._read(_recent_page(before, limit))):
-            limit -= len(page)
-            for before, entry in page:  # noqa: B007 - the last one is where the next page begins
+        async for entry in self._newest_rows():
+            if limit <= 0:
+                return
+            if isinstance(entry, Entry):
+                limit -= 1
                 yield entry
+
+    async def damaged(self) -> list[DamagedEntry]:
+        """Look through the whole journal for rows that cannot be read; oldest first.
+
+        `open_entries`, `recent_entries` and `find` leave them out, and nothing is ever sent for them.
+
+        Raises:
+            JournalError: the store has failed.
+        """
+        return [row async for row in self._newest_rows() if isinstance(row, DamagedEntry)][::-1]
+
+    async def _open_rows(self) -> AsyncIterator[Entry | DamagedEntry]:
+        upto: int = await self._read(SqliteStore.newest_position)
+        after = 0
+        while page := await self._read(_open_page(after, upto)):
+            for after, row in page:  # noqa: B007 - the last one is where the next page begins
+                yield row
+
+    async def _newest_rows(self) -> AsyncIterator[Entry | DamagedEntry]:
+        before: int = await self._read(SqliteStore.newest_position) + 1
+        while page := await self._read(_recent_page(before)):
+            for before, row in page:  # noqa: B007 - the last one is where the next page begins
+                yield row
 
     async def find(self, *, order_id: str, merchant_serial_number: str) -> list[Entry]:
         """Return all entries of one order, oldest first."""
@@ -270,7 +313,7 @@ class SqliteJournal:
         self._check_loop(run)
         return run
 
-    async def _commit_one(self, work: Begin | Claim) -> tuple[Standing, Entry]:
+    async def _commit_one(self, work: Begin | Attempt | Claim) -> tuple[Standing, Entry]:
         run = self._open_run()
         future: asyncio.Future[Answer] = run.loop.create_future()
         run.writer.put(Asked(work, future))
@@ -317,9 +360,9 @@ def _hand_out(report: Report, backlog: Backlog) -> None:
             future.set_result(result)
 
 
-def _open_page(after: int, upto: int, merchant_serial_number: str | None) -> Callable[[SqliteStore], Any]:
-    return lambda store: store.open_page(after, upto, merchant_serial_number)
+def _open_page(after: int, upto: int) -> Callable[[SqliteStore], Any]:
+    return lambda store: store.open_page(after, upto)
 
 
-def _recent_page(before: int, limit: int) -> Callable[[SqliteStore], Any]:
-    return lambda store: store.recent_page(before, limit)
+def _recent_page(before: int) -> Callable[[SqliteStore], Any]:
+    return lambda store: store.recent_page(before)
