@@ -94,10 +94,18 @@ def checksum(facts: tuple[object, ...]) -> int:
     return zlib.crc32(ascii(facts).encode())
 
 
-def read_entry(
-    position: int, facts: tuple[Any, ...], stored_checksum: object, owner: Any, lease_until: datetime, note: Any
+def read_entry(  # noqa: PLR0917 - the parts of a row, in their order
+    position: int, facts: tuple[Any, ...], stored_checksum: object, owner: object, lease_until: object, note: object
 ) -> Entry:
     """Make the entry of what stands in a row.
+
+    Args:
+        position: its place in the order of arrival.
+        facts: as `facts_of` lists them.
+        stored_checksum: the checksum that stands beside them.
+        owner: who has it in hand. This and what follows may be damaged: nothing hangs on it but who waits for whom.
+        lease_until: until when.
+        note: why it is open.
 
     Raises:
         DamagedEntryError: the checksum does not fit.
@@ -132,10 +140,17 @@ def read_entry(
             looked_at=None if looked_at is None else moment(looked_at),
         ),
         settlement=settlement,
-        owner=owner,
-        lease_until=lease_until,
-        note=note,
+        owner=owner if isinstance(owner, str) else "",
+        lease_until=_any_moment(lease_until),
+        note=str(note),
     )
+
+
+def _any_moment(stored: object) -> datetime:
+    try:
+        return moment(stored) if isinstance(stored, int) else _EPOCH
+    except OverflowError:
+        return _EPOCH
 
 
 def _shown(order_id: object) -> str:

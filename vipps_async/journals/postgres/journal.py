@@ -17,7 +17,17 @@ from vipps_async.journals.checksum import DamagedEntry
 from vipps_async.journals.postgres.guard import Guard
 from vipps_async.journals.postgres.writer import Job, Writer
 from vipps_async.journals.protocol import Attempts, Entry, Intent, Settlement, Standing, World
-from vipps_async.journals.rules import Attempt, Begin, Claim, Release, Settle, Work, checked_hold, clean_note, standing_of
+from vipps_async.journals.rules import (
+    Attempt,
+    Begin,
+    Claim,
+    Release,
+    Settle,
+    Work,
+    checked_hold,
+    clean_note,
+    standing_of,
+)
 
 if TYPE_CHECKING:
     from vipps_async.journals.postgres.store import PostgresStore
@@ -118,7 +128,8 @@ class PostgresJournal:
         """Connect, and create the tables if they are missing. A second call does nothing.
 
         Raises:
-            JournalError: the database is unreachable or refuses, its journal is of another version, or its encoding is not UTF-8.
+            JournalError: the database is unreachable or refuses, its journal is of another version, or its encoding is
+                not UTF-8.
         """
         async with self._turnstile:
             run = self._run

@@ -56,7 +56,8 @@ CREATE_SCHEMA: LiteralString = "CREATE SCHEMA {schema}"
 READ_VERSION: LiteralString = "SELECT coalesce(max(version), 0) FROM {schema}.journal_version"
 WRITE_VERSION: LiteralString = "INSERT INTO {schema}.journal_version (version) VALUES (%s)"
 
-# `position` is the order of arrival; `outcome` is NULL while open.
+# `position` is the order of arrival; `outcome` is NULL while open. Times are microseconds since 1970 (UTC), as in
+# SQLite: a damaged one is a number that the checksum refuses, where a timestamp would fail all that is read with it.
 CREATE_TABLES: tuple[LiteralString, ...] = (
     "CREATE TABLE {schema}.journal_version (version integer NOT NULL)",
     "CREATE SEQUENCE {schema}.journal_positions",
@@ -71,28 +72,30 @@ CREATE_TABLES: tuple[LiteralString, ...] = (
         transaction_text text NOT NULL,
         digest text NOT NULL,
         body bytea,
-        created_at timestamptz NOT NULL,
+        created_at bigint NOT NULL,
         origin text NOT NULL,
         reference text NOT NULL,
         begun integer NOT NULL,
         ended integer NOT NULL,
-        last_at timestamptz NOT NULL,
+        last_at bigint NOT NULL,
         refusal bytea NOT NULL,
-        looked_at timestamptz,
+        looked_at bigint,
         outcome text,
         answer bytea,
-        settled_at timestamptz,
+        settled_at bigint,
         checksum bigint NOT NULL,
         owner text NOT NULL,
-        lease_until timestamptz NOT NULL,
+        lease_until bigint NOT NULL,
         note text NOT NULL,
         CONSTRAINT journal_entries_identity UNIQUE (key, operation, order_id, merchant_serial_number)
     )
     """,
     "CREATE INDEX journal_entries_order ON {schema}.journal_entries (order_id, merchant_serial_number)",
     "CREATE INDEX journal_entries_open ON {schema}.journal_entries (position) WHERE outcome IS NULL",
-    "CREATE TABLE {schema}.journal_world (only_one boolean PRIMARY KEY DEFAULT true CHECK (only_one), "
-    "environment text NOT NULL, host text NOT NULL, instance text NOT NULL)",
+    (
+        "CREATE TABLE {schema}.journal_world (only_one boolean PRIMARY KEY DEFAULT true CHECK (only_one), "
+        "environment text NOT NULL, host text NOT NULL, instance text NOT NULL)"
+    ),
 )
 
 WORLD: LiteralString = "SELECT environment, host, instance FROM {schema}.journal_world"
@@ -150,8 +153,8 @@ INSERT_ENTRIES: LiteralString = (
     "WITH news AS MATERIALIZED ("
     "SELECT nextval('{schema}.journal_positions') AS position, given.* "
     "FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::bigint[], %s::text[], %s::text[], %s::bytea[], "
-    "%s::timestamptz[], %s::text[], %s::text[], %s::int[], %s::int[], %s::timestamptz[], %s::bytea[], "
-    "%s::timestamptz[], %s::text[], %s::bytea[], %s::timestamptz[], %s::bigint[], %s::text[], %s::timestamptz[], "
+    "%s::bigint[], %s::text[], %s::text[], %s::int[], %s::int[], %s::bigint[], %s::bytea[], "
+    "%s::bigint[], %s::text[], %s::bytea[], %s::bigint[], %s::bigint[], %s::text[], %s::bigint[], "
     "%s::text[]) AS given (" + _INTENT + ", " + _STATE + ")) "
     "INSERT INTO {schema}.journal_entries (" + COLUMNS + ") SELECT " + COLUMNS + " FROM news "
     "ORDER BY key, operation, order_id, merchant_serial_number "
@@ -162,8 +165,8 @@ UPDATE_ENTRIES: LiteralString = (
     "UPDATE {schema}.journal_entries AS entries SET begun = news.begun, ended = news.ended, last_at = news.last_at, "
     "refusal = news.refusal, looked_at = news.looked_at, outcome = news.outcome, answer = news.answer, "
     "settled_at = news.settled_at, checksum = news.checksum, owner = news.owner, lease_until = news.lease_until, "
-    "note = news.note FROM unnest(%s::bigint[], %s::int[], %s::int[], %s::timestamptz[], %s::bytea[], "
-    "%s::timestamptz[], %s::text[], %s::bytea[], %s::timestamptz[], %s::bigint[], %s::text[], %s::timestamptz[], "
+    "note = news.note FROM unnest(%s::bigint[], %s::int[], %s::int[], %s::bigint[], %s::bytea[], "
+    "%s::bigint[], %s::text[], %s::bytea[], %s::bigint[], %s::bigint[], %s::text[], %s::bigint[], "
     "%s::text[]) AS news (position, " + _STATE + ") WHERE entries.position = news.position"
 )
 

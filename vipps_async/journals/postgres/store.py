@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC
 from typing import Any, LiteralString
 
 import psycopg
@@ -16,12 +16,20 @@ from psycopg.rows import TupleRow
 from psycopg_pool import AsyncConnectionPool
 
 from vipps_async.errors import Effect, InvalidInputError, JournalError
+from vipps_async.journals.checksum import (
+    DamagedEntry,
+    DamagedEntryError,
+    UnfitError,
+    checksum,
+    facts_of,
+    micros,
+    read_entry,
+)
 from vipps_async.journals.postgres import sql as statements
 from vipps_async.journals.postgres.guard import Guard
-from vipps_async.journals.checksum import DamagedEntry, DamagedEntryError, UnfitError, checksum, facts_of, micros, read_entry
 from vipps_async.journals.protocol import Entry, World
 from vipps_async.journals.rules import Answer, Begin, Work, check_world
-from vipps_async.journals.slots import Identity, Slot, Slots, Wish, wish_of
+from vipps_async.journals.slots import Slot, Slots, Wish, wish_of
 
 __all__ = ["PAGE", "PostgresStore", "checked_conninfo"]
 
@@ -309,16 +317,24 @@ class PostgresStore:
         except TimeoutError as error:
             text = f"the journal's database could not be {doing}: no answer within {self._timeout:g} s"
             raise JournalError(text, advice="look after the database and the way to it") from error
-        except (psycopg.DataError, psycopg.ProgrammingError, TypeError, ValueError, OverflowError) as error:
-            reason = _reason(error) if isinstance(error, psycopg.Error) else type(error).__name__
-            raise UnfitError(f"the journal's database could not be {doing}: {reason}") from error
         except psycopg.Error as error:
             text = f"the journal's database could not be {doing}: {_reason(error)}"
+            if _is_about_a_value(error):
+                raise UnfitError(text) from error
             raise JournalError(text, advice="look after the database and the way to it") from error
+        except (TypeError, ValueError, OverflowError) as error:
+            # Of a value that stands in one of the works: psycopg raises its own errors otherwise.
+            raise UnfitError(f"this cannot be written to a journal ({type(error).__name__})") from error
 
 
 async def _holds(connection: AsyncConnection[TupleRow], guard: Guard) -> bool:
     return await (await connection.execute(guard.statement, guard.values)).fetchone() is not None
+
+
+def _is_about_a_value(error: psycopg.Error) -> bool:
+    # Or that psycopg cannot hand it over: then no server has said so.
+    unknown = isinstance(error, psycopg.ProgrammingError) and error.sqlstate is None
+    return unknown or isinstance(error, psycopg.DataError | psycopg.IntegrityError)
 
 
 def _reason(error: psycopg.Error) -> str:
@@ -336,35 +352,12 @@ _INTENT_COLUMNS, _FACTS = 11, 19
 
 
 def _values(entry: Entry) -> tuple[object, ...]:
-    intent, attempts, settled = entry.intent, entry.attempts, entry.settlement
-    return (
-        *intent.identity,
-        intent.amount,
-        intent.transaction_text,
-        intent.digest,
-        intent.body,
-        intent.created_at,
-        intent.origin.value,
-        intent.reference,
-        attempts.begun,
-        attempts.ended,
-        attempts.last_at,
-        attempts.refusal,
-        attempts.looked_at,
-        None if settled is None else settled.outcome.value,
-        None if settled is None else settled.answer,
-        None if settled is None else settled.settled_at,
-        checksum(facts_of(intent, attempts, settled)),
-        entry.owner,
-        entry.lease_until,
-        entry.note,
-    )
+    facts = facts_of(entry.intent, entry.attempts, entry.settlement)
+    return (*facts, checksum(facts), entry.owner, micros(entry.lease_until), entry.note)
 
 
 def _read(row: Any) -> Entry | DamagedEntry:
-    facts = tuple(micros(value) if isinstance(value, datetime) else value for value in row[1 : _FACTS + 1])
-    stored, owner, lease_until, note = row[_FACTS + 1 :]
     try:
-        return read_entry(row[0], facts, stored, owner, lease_until.astimezone(UTC), note)
+        return read_entry(row[0], row[1 : _FACTS + 1], *row[_FACTS + 1 :])
     except DamagedEntryError as error:
         return error.damaged

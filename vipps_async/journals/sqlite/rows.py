@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from vipps_async.journals.checksum import checksum, facts_of, micros, moment, read_entry
+from vipps_async.journals.checksum import checksum, facts_of, micros, read_entry
 from vipps_async.journals.protocol import Attempts, Entry, Intent, Settlement
 
 __all__ = [
@@ -158,14 +158,4 @@ def entry_of(row: Any) -> Entry:
     Raises:
         DamagedEntryError: it cannot be read.
     """
-    owner, lease_until, note = row[_FACTS + 2 :]
-    # Of these nothing depends on a flipped bit but who waits for whom: any time will do where it is none.
-    owner = owner if isinstance(owner, str) else ""
-    return read_entry(row[0], row[1 : _FACTS + 1], row[_FACTS + 1], owner, _lease(lease_until), str(note))
-
-
-def _lease(stored: object) -> Any:
-    try:
-        return moment(stored)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    except (TypeError, OverflowError):
-        return moment(0)
+    return read_entry(row[0], row[1 : _FACTS + 1], *row[_FACTS + 1 :])

@@ -178,7 +178,9 @@ class SqliteStore:
 
     def open_page(self, after: int, upto: int) -> list[tuple[int, Entry | DamagedEntry]]:
         """The next open entries behind `after`, oldest first."""
-        return self._page("outcome IS NULL AND position > ? AND position <= ? ORDER BY position LIMIT ?", (after, upto, PAGE))
+        return self._page(
+            "outcome IS NULL AND position > ? AND position <= ? ORDER BY position LIMIT ?", (after, upto, PAGE)
+        )
 
     def recent_page(self, before: int) -> list[tuple[int, Entry | DamagedEntry]]:
         """The next entries below `before`, newest first."""
@@ -209,7 +211,9 @@ class SqliteStore:
         try:
             with self._transaction():
                 self._connection.execute("DELETE FROM world")
-                self._connection.execute("INSERT INTO world VALUES (?, ?, ?)", (world.environment, world.host, world.instance))
+                self._connection.execute(
+                    "INSERT INTO world VALUES (?, ?, ?)", (world.environment, world.host, world.instance)
+                )
         except (sqlite3.Error, OSError) as error:
             raise translated(error, self._path, "written") from error
 
