@@ -65,6 +65,8 @@ def facts_of(intent: Intent, attempts: Attempts, settlement: Settlement | None) 
 
     Those may be lost without harm: whoever takes an entry up again does so with the same key and body.
     """
+    created_at, last_at = intent.created_at, attempts.last_at
+    created = micros(created_at)
     return (
         intent.key,
         intent.operation,
@@ -74,12 +76,12 @@ def facts_of(intent: Intent, attempts: Attempts, settlement: Settlement | None) 
         intent.transaction_text,
         intent.digest,
         intent.body,
-        micros(intent.created_at),
+        created,
         intent.origin.value,
         intent.reference,
         attempts.begun,
         attempts.ended,
-        micros(attempts.last_at),
+        created if last_at is created_at else micros(last_at),
         attempts.refusal,
         None if attempts.looked_at is None else micros(attempts.looked_at),
         None if settlement is None else settlement.outcome.value,
@@ -88,10 +90,20 @@ def facts_of(intent: Intent, attempts: Attempts, settlement: Settlement | None) 
     )
 
 
-def checksum(facts: tuple[object, ...]) -> int:
-    """Compute the CRC-32 of an entry's facts: it tells each flipped bit, and all but one in 4 billion larger faults."""
-    # Not repr: what it escapes depends on the Unicode version of the Python that runs.
-    return zlib.crc32(ascii(facts).encode())
+def checksum(facts: tuple[Any, ...]) -> int:
+    """Compute the CRC-32 of an entry's facts: it tells each flipped bit, and all but one in 4 billion larger faults.
+
+    Raises:
+        TypeError: a text is none.
+        UnicodeEncodeError: a text cannot be encoded.
+    """
+    (key, operation, order_id, msn, amount, text, digest, body, created_at, origin, reference, *state) = facts
+    begun, ended, last_at, refusal, looked_at, outcome, answer, settled_at = state
+    # No text has a NUL in it, so none can pass for two.
+    texts = "\0".join((key, operation, order_id, msn, text, digest, origin, reference, outcome or ""))
+    rest = f"{texts}\0{amount}\0{created_at}\0{begun}\0{ended}\0{last_at}\0{looked_at}\0{settled_at}"
+    crc = zlib.crc32(refusal, zlib.crc32(rest.encode()))
+    return zlib.crc32(answer or b"", zlib.crc32(body or b"", crc))
 
 
 def read_entry(  # noqa: PLR0917 - the parts of a row, in their order
@@ -110,7 +122,7 @@ def read_entry(  # noqa: PLR0917 - the parts of a row, in their order
     Raises:
         DamagedEntryError: the checksum does not fit.
     """
-    if checksum(facts) != stored_checksum:
+    if not _fits(facts, stored_checksum):
         reason = "what it holds does not fit its checksum"
         raise DamagedEntryError.of(DamagedEntry(position=position, order_id=_shown(facts[2]), reason=reason))
     key, operation, order_id, msn, amount, text, digest, body, created, origin, reference, *state = facts
@@ -144,6 +156,14 @@ def read_entry(  # noqa: PLR0917 - the parts of a row, in their order
         lease_until=_any_moment(lease_until),
         note=str(note),
     )
+
+
+def _fits(facts: tuple[Any, ...], stored_checksum: object) -> bool:
+    try:
+        return checksum(facts) == stored_checksum
+    except (TypeError, ValueError):
+        # A damaged text that is none any more.
+        return False
 
 
 def _any_moment(stored: object) -> datetime:
