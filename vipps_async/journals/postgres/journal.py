@@ -28,6 +28,7 @@ from vipps_async.journals.rules import (
     clean_note,
     standing_of,
 )
+from vipps_async.this_process import this_process
 
 if TYPE_CHECKING:
     from vipps_async.journals.postgres.store import PostgresStore
@@ -49,6 +50,7 @@ class _Run:
     writer: Writer
     backlog: Backlog
     loop: asyncio.AbstractEventLoop
+    process: int
     task: asyncio.Task[int]
 
 
@@ -113,6 +115,10 @@ class PostgresJournal:
         self._max_queued_outcomes = max_queued_outcomes
         self._guard = guard
         self._run: _Run | None = None
+        #: What this process inherited by a fork: its connections are the parent's, and must not be touched here.
+        self._inherited: list[_Run] = []
+        #: How many have opened it and not closed it.
+        self._users = 0
         self._is_closing = False
         self._turnstile = asyncio.Lock()
 
@@ -122,15 +128,22 @@ class PostgresJournal:
     @property
     def is_open(self) -> bool:
         """See Journal."""
-        return self._run is not None and not self._run.task.done() and not self._is_closing
+        run = self._run
+        return run is not None and run.process == this_process() and not run.task.done() and not self._is_closing
 
     async def open(self) -> None:
-        """Connect, and create the tables if they are missing. A second call does nothing.
+        """Connect, and create the tables if they are missing.
+
+        Of several that open it, the last one to close it closes the connections.
 
         Raises:
             JournalError: the database is unreachable or refuses, its journal is of another version, or its encoding is
                 not UTF-8.
         """
+        if self._run is not None and self._run.process != this_process():
+            self._inherited.append(self._run)
+            self._run = None
+            self._turnstile = asyncio.Lock()
         async with self._turnstile:
             run = self._run
             if run is not None and run.loop.is_closed():
@@ -142,6 +155,7 @@ class PostgresJournal:
                 run = None
             if run is not None:
                 self._check_loop(run)
+                self._users += 1
                 return
             store = self._store_class(
                 self._conninfo,
@@ -156,7 +170,8 @@ class PostgresJournal:
             task = asyncio.create_task(writer.run(), name=f"vipps journal {self._schema}")
             loop = asyncio.get_running_loop()
             self._is_closing = False
-            self._run = _Run(store=store, writer=writer, backlog=backlog, loop=loop, task=task)
+            self._users = 1
+            self._run = _Run(store=store, writer=writer, backlog=backlog, loop=loop, process=this_process(), task=task)
 
     async def bind(self, world: World) -> None:
         """Hold the journal to its world; see `Journal.bind`."""
@@ -259,16 +274,26 @@ class PostgresJournal:
         await self._do(Job())
 
     async def aclose(self) -> None:
-        """Flush, end the writing task and close the connections. Safe to call twice, and to cancel.
+        """Flush; end the writing task and close the connections if nobody else has it open.
+
+        Safe to call once more when it is closed, and to cancel.
 
         Raises:
             JournalError: outcomes could not be written; what they belong to is open in the journal.
         """
         async with self._turnstile:
             run = self._run
-            if run is None or run.loop.is_closed():
+            if run is None or run.process != this_process():
+                return
+            if run.loop.is_closed():
                 self._run = None
                 return
+            if not self._is_closing:
+                self._check_loop(run)
+                self._users = max(0, self._users - 1)
+                if self._users:
+                    await self.flush()
+                    return
             await self._close(run)
 
     async def _close(self, run: _Run) -> None:
@@ -298,6 +323,11 @@ class PostgresJournal:
 
     def _open_run(self) -> _Run:
         run = self._run
+        if run is not None and run.process != this_process():
+            raise JournalError(
+                f"the journal was opened by process {run.process}, of which this one is a fork",
+                advice="open a journal in the process that uses it",
+            )
         if run is None or self._is_closing or run.task.done():
             raise JournalError("the journal is not open", advice="open it first")
         self._check_loop(run)

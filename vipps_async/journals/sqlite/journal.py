@@ -75,14 +75,16 @@ class SqliteJournal:
     (``-wal``) and its lock (``.owner``); all of them can be read by their owner only. Keep the file on a local disk.
     What a process had in hand when it died is in nobody's hands once the file is open again, whatever its lease said.
 
-    After a fork the child must open a journal of its own. The object may be made anywhere, and is used from one event
-    loop at a time.
+    After a fork the child must open a journal of its own. The object may be made anywhere, may be shared by several
+    sessions of one event loop, and is used from one event loop at a time.
 
     Args:
         path: the file; made if it is not there. Its directory must exist.
         clock: gives the time that leases are measured by; aware. Tests set it by hand.
         check_on_open: look through the whole file for damage when it is opened: some seconds for a GB.
         max_queued_outcomes: how many outcomes may wait to be written before `settle` and `release` wait.
+        trusted_owner: a user (UID) whose files are opened, too; by default only files of the user that runs this
+            process are. Ignored on Windows.
 
     Raises:
         InvalidInputError: `path` names no file (such as ``":memory:"``), or `max_queued_outcomes` is not positive.
@@ -95,6 +97,7 @@ class SqliteJournal:
         clock: Callable[[], datetime] = _utc_now,
         check_on_open: bool = True,
         max_queued_outcomes: int = _LARGEST_BACKLOG,
+        trusted_owner: int | None = None,
     ) -> None:
         name = _checked_name(path)
         if not is_count(max_queued_outcomes):
@@ -104,7 +107,10 @@ class SqliteJournal:
         self._clock = clock
         self._check_on_open = check_on_open
         self._max_queued_outcomes = max_queued_outcomes
+        self._trusted_owner = trusted_owner
         self._run: _Run | None = None
+        #: How many have opened it and not closed it.
+        self._users = 0
         self._is_closing = False
 
     def __repr__(self) -> str:
@@ -122,21 +128,32 @@ class SqliteJournal:
         return run is not None and run.process == this_process() and run.is_open and not self._is_closing
 
     async def open(self) -> None:
-        """Open the file, creating it if need be. A second call does nothing.
+        """Open the file, creating it if need be. Of several that open it, the last one to close it closes the file.
+
+        An opening that is cancelled lets go of the file by itself.
 
         Raises:
-            JournalError: it is in use (the owner is named), damaged, of something else, of another version, or cannot
-                be written; nothing in it has been overwritten.
+            JournalError: it is in use (the owner is named), damaged, of something else, of another version, another
+                user's, or cannot be written; nothing in it has been overwritten.
         """
-        if self._is_closing:
-            await self.aclose()
+        run = self._run
+        if run is not None and self._is_closing and run.process == this_process():
+            await self._close(run)
         await self._leave_closed_loop()
         run = self._run
         if run is None or run.has_ended or run.process != this_process():
             run = self._run = self._started()
         self._check_loop(run)
-        # Shielded: a cancelled caller must not leave a thread behind that nobody knows to be open.
-        await asyncio.shield(run.opened)
+        self._users += 1
+        try:
+            # Shielded: others may wait for the same opening.
+            await asyncio.shield(run.opened)
+        except BaseException:
+            self._users -= 1
+            if self._users == 0 and self._run is run and not run.has_ended:
+                self._is_closing = True
+                run.writer.stop()
+            raise
 
     async def bind(self, world: World) -> None:
         """Hold the journal to its world; see `Journal.bind`."""
@@ -236,7 +253,9 @@ class SqliteJournal:
         await self._do()
 
     async def aclose(self) -> None:
-        """Flush, close the file and end the thread. Safe to call twice, and to cancel: it then goes on by itself.
+        """Flush; close the file and end the thread if nobody else has it open.
+
+        Safe to call once more when it is closed, and to cancel: it then goes on by itself.
 
         Raises:
             JournalError: outcomes could not be written (what they belong to is open in the journal), or the disk does
@@ -246,6 +265,15 @@ class SqliteJournal:
         run = self._run
         if run is None or run.process != this_process():
             return
+        self._check_loop(run)
+        if not self._is_closing:
+            self._users = max(0, self._users - 1)
+            if self._users:
+                await self.flush()
+                return
+        await self._close(run)
+
+    async def _close(self, run: _Run) -> None:
         self._check_loop(run)
         self._is_closing = True
         run.writer.stop()
@@ -277,12 +305,14 @@ class SqliteJournal:
             self._path,
             clock=self._clock,
             check=self._check_on_open,
+            trusted_owner=self._trusted_owner,
             loop=loop,
             report=lambda report: _hand_out(report, backlog),
             opened=opened,
             closed=closed,
         )
         weakref.finalize(self, writer.stop).atexit = False
+        self._users = 0
         self._is_closing = False
         writer.start()
         return _Run(writer=writer, loop=loop, process=this_process(), backlog=backlog, opened=opened, closed=closed)

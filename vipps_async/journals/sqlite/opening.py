@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from vipps_async.errors import JournalError
 from vipps_async.journals.checksum import UnfitError
+from vipps_async.journals.sqlite.ownership import check_user
 from vipps_async.journals.sqlite.schema import APPLICATION_ID, check_kind, create
 
 __all__ = ["StoreLostError", "connect", "is_corrupt", "log_of", "translated"]
@@ -36,7 +37,7 @@ def log_of(path: Path) -> Path:
     return path.with_name(f"{path.name}-wal")
 
 
-def connect(path: Path, stack: contextlib.ExitStack, *, check: bool) -> sqlite3.Connection:
+def connect(path: Path, stack: contextlib.ExitStack, *, check: bool, trusted_owner: int | None) -> sqlite3.Connection:
     """Open a journal file, creating it if need be; the stack closes it.
 
     Raises:
@@ -44,11 +45,7 @@ def connect(path: Path, stack: contextlib.ExitStack, *, check: bool) -> sqlite3.
         sqlite3.Error: SQLite says no; see `translated`.
     """
     if path.exists():
-        # Asked beforehand: SQLite would go on reading, and then call it a failure of the disk.
-        if not path.is_file():
-            raise JournalError(f"the journal {path} cannot be opened: it is no file", advice="name a file")
-        if not os.access(path, os.R_OK | os.W_OK):
-            raise JournalError(f"the journal {path} is read-only", advice="make the file writable for its owner")
+        _check_file(path, trusted_owner)
         _look_over(path)
     else:
         _create(path)
@@ -80,6 +77,17 @@ def connect(path: Path, stack: contextlib.ExitStack, *, check: bool) -> sqlite3.
     create(connection)
     _free_all(connection)
     return connection
+
+
+def _check_file(path: Path, trusted_owner: int | None) -> None:
+    # Asked beforehand: SQLite would go on reading, and then call it a failure of the disk.
+    if not path.is_file():
+        raise JournalError(f"the journal {path} cannot be opened: it is no file", advice="name a file")
+    for file in (path, log_of(path)):
+        if file.exists():
+            check_user(file, file.stat(), trusted_owner)
+    if not os.access(path, os.R_OK | os.W_OK):
+        raise JournalError(f"the journal {path} is read-only", advice="make the file writable for its owner")
 
 
 def _free_all(connection: sqlite3.Connection) -> None:
@@ -157,7 +165,9 @@ def _make_private(path: Path) -> None:
         return
     for file in (path, log_of(path)):
         if file.exists() and stat.S_IMODE(file.stat().st_mode) & 0o077:
-            file.chmod(0o600)
+            with contextlib.suppress(PermissionError):
+                # Of a trusted user's file only that user may change it.
+                file.chmod(0o600)
 
 
 def _damaged(path: Path, finding: str) -> DamagedStoreError:

@@ -66,7 +66,9 @@ class SqliteStore:
 
     @classmethod
     @contextlib.contextmanager
-    def opened(cls, path: Path, *, clock: Callable[[], datetime], check: bool) -> Iterator[SqliteStore]:
+    def opened(
+        cls, path: Path, *, clock: Callable[[], datetime], check: bool, trusted_owner: int | None = None
+    ) -> Iterator[SqliteStore]:
         """Open the file, creating it if need be, and close it at the end.
 
         Raises:
@@ -76,9 +78,9 @@ class SqliteStore:
             text = f"SQLite {sqlite3.sqlite_version} is too old for a journal"
             raise JournalError(text, advice="use a Python with SQLite 3.33 or newer")
         with contextlib.ExitStack() as stack:
-            stack.callback(Ownership.take(path).release)
+            stack.callback(Ownership.take(path, trusted_owner=trusted_owner).release)
             try:
-                connection = connect(path, stack, check=check)
+                connection = connect(path, stack, check=check, trusted_owner=trusted_owner)
                 store = cls(path, connection, clock)
             except (sqlite3.Error, OSError) as error:
                 raise translated(error, path, "opened") from error

@@ -118,6 +118,7 @@ class Writer:
         *,
         clock: Callable[[], datetime],
         check: bool,
+        trusted_owner: int | None,
         loop: asyncio.AbstractEventLoop,
         report: Callable[[Report], None],
         opened: asyncio.Future[None],
@@ -126,6 +127,7 @@ class Writer:
         self._path = path
         self._clock = clock
         self._check = check
+        self._trusted_owner = trusted_owner
         self._loop = loop
         self._report = report
         self._opened = opened
@@ -156,7 +158,9 @@ class Writer:
 
     def _run(self) -> None:
         try:
-            with SqliteStore.opened(self._path, clock=self._clock, check=self._check) as store:
+            with SqliteStore.opened(
+                self._path, clock=self._clock, check=self._check, trusted_owner=self._trusted_owner
+            ) as store:
                 self._tell(_resolve, self._opened, None)
                 self._serve(store)
         except JournalError as error:
