@@ -253,7 +253,7 @@ class TestAdoption:
     @staticmethod
     def made(number: int = 1, **changes: Any) -> Intent:
         """An intent with a made key, of an order that all of them share."""
-        return intent(number, origin=KeyOrigin.MADE, order_id="acme", **changes)
+        return intent(number, **{"origin": KeyOrigin.MADE, "order_id": "acme", **changes})
 
     def again(self, **changes: Any) -> Intent:
         """The wish of the first intent under another key."""
@@ -597,12 +597,24 @@ class TestLife:
         assert [entry.note for entry in found] == ["", "why", ""]
         assert [entry.settlement for entry in found] == [None, None, settlement()]
 
-    async def test_opening_and_closing_twice(self, shelf: Shelf) -> None:
-        """A second open and a second close do nothing; the same object can be opened again."""
+    async def test_the_last_to_close_it_closes_it(self, shelf: Shelf) -> None:
+        """Two that share a journal object each open and close it: it is open until the second one closes it."""
+        journal = shelf.make()
+        await journal.open()
+        await journal.open()
+        await journal.begin(intent(), owner="a", lease=LONG)
+        await journal.settle(intent(), settlement(), owner="a")
+        await journal.aclose()
+        assert journal.is_open
+        assert (await only(journal, intent())).settlement == settlement()
+        await journal.aclose()
+        assert not journal.is_open
+
+    async def test_opening_again(self, shelf: Shelf) -> None:
+        """Closing what is closed does nothing; the same object can be opened again."""
         journal = shelf.make()
         await journal.aclose()
         assert not journal.is_open
-        await journal.open()
         await journal.open()
         assert journal.is_open
         await journal.begin(intent(), owner="a", lease=LONG)
@@ -708,5 +720,7 @@ class TestIntent:
 
     def test_an_entry_does_not_show_bodies(self) -> None:
         """The repr of an entry leaves out request and answer."""
-        entry = Entry(intent=intent(body=b"canary"), settlement=settlement(answer=b"canary"), lease_until=MOMENT)
+        attempts = Attempts(last_at=MOMENT, refusal=b"canary")
+        given = {"attempts": attempts, "settlement": settlement(answer=b"canary"), "lease_until": MOMENT}
+        entry = Entry(intent=intent(body=b"canary"), **given)
         assert "canary" not in repr(entry)

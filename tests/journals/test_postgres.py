@@ -9,6 +9,7 @@ import contextlib
 import gc
 import os
 import sys
+import uuid
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -105,13 +106,13 @@ class TestTables:
         journal = postgres()
         await journal.open()
         await journal.aclose()
-        newer = len(statements.MIGRATIONS) + 1
+        newer = statements.SCHEMA_VERSION + 1
         with psycopg.connect(postgres_dsn, autocommit=True) as other:
             other.execute(f"INSERT INTO {postgres_schema}.journal_version VALUES ({newer})".encode())
             with pytest.raises(JournalError, match=f"newer version of this package .schema version {newer}; this one"):
                 await journal.open()
             found = other.execute(f"SELECT version FROM {postgres_schema}.journal_version".encode()).fetchall()
-        assert [row[0] for row in found] == [*range(1, newer), newer]
+        assert [row[0] for row in found] == [newer - 1, newer]
 
     async def test_tables_of_something_else(self, postgres: Make, postgres_dsn: str, postgres_schema: str) -> None:
         """A table of something else under the journal's name is refused and left as it is."""
@@ -122,21 +123,28 @@ class TestTables:
                 await postgres().open()
             assert other.execute(f"SELECT precious FROM {postgres_schema}.journal_entries".encode()).fetchall() == []
 
-    async def test_a_migration_starts_where_the_last_one_ended(
-        self, postgres: Make, monkeypatch: pytest.MonkeyPatch, postgres_dsn: str, postgres_schema: str
-    ) -> None:
-        """A later version's migration is run once, on what is there."""
-        journal = postgres()
-        await journal.open()
-        await journal.begin(intent(), owner="a", lease=LONG)
-        await journal.aclose()
-        more = (*statements.MIGRATIONS, ("ALTER TABLE {schema}.journal_entries ADD COLUMN extra int DEFAULT 7",))
-        monkeypatch.setattr(statements, "MIGRATIONS", more)
-        for _ in range(2):
-            await journal.open()
-            await journal.aclose()
-        with psycopg.connect(postgres_dsn) as other:
-            assert other.execute(f"SELECT extra FROM {postgres_schema}.journal_entries".encode()).fetchall() == [(7,)]
+    async def test_an_older_version(self, postgres: Make, postgres_dsn: str, postgres_schema: str) -> None:
+        """Tables of an older shape are refused by their number, and no new ones are made beside them."""
+        with psycopg.connect(postgres_dsn, autocommit=True) as other:
+            other.execute(f"CREATE SCHEMA {postgres_schema}".encode())
+            other.execute(f"CREATE TABLE {postgres_schema}.journal_version (version int)".encode())
+            other.execute(f"INSERT INTO {postgres_schema}.journal_version VALUES (1)".encode())
+            with pytest.raises(JournalError, match=r"older version of this package .schema version 1; this one"):
+                await postgres().open()
+            tables = "SELECT count(*) FROM pg_tables WHERE schemaname = %s"
+            assert other.execute(tables, (postgres_schema,)).fetchone() == (1,)
+
+    async def test_a_database_that_cannot_hold_every_text(self, postgres_dsn: str) -> None:
+        """A database whose encoding is not UTF-8 is refused when it is opened, by the name of its encoding."""
+        name = f"latin_{uuid.uuid4().hex}"
+        with psycopg.connect(postgres_dsn, autocommit=True) as other:
+            made = f"CREATE DATABASE {name} ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0"
+            other.execute(made.encode())
+            try:
+                with pytest.raises(JournalError, match="encoding is LATIN1"):
+                    await PostgresJournal(make_conninfo(postgres_dsn, dbname=name)).open()
+            finally:
+                other.execute(f"DROP DATABASE {name}".encode())
 
 
 class TestManyMachines:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import shutil
 import signal
 import socket
 import stat
@@ -224,7 +225,7 @@ async def test_a_place_without_locks(path: Path, monkeypatch: pytest.MonkeyPatch
     def unlockable(*_: Any) -> None:
         raise OSError(37, "No locks available")
 
-    monkeypatch.setattr("fcntl.lockf", unlockable)
+    monkeypatch.setattr("fcntl.flock", unlockable)
     with pytest.raises(JournalError, match="No locks available"):
         await SqliteJournal(path).open()
 
@@ -298,3 +299,113 @@ asyncio.run(main())
 def test_an_unclosed_journal_does_not_keep_the_interpreter_alive(path: Path) -> None:
     """A program that ends without closing its journal ends."""
     assert output_of(LEFT_OPEN, str(path)) == ""
+
+
+async def test_copying_the_files_lets_nobody_in(path: Path, tmp_path: Path) -> None:
+    """A program that copies its journal's files while it is in use, lock file included, keeps its lock."""
+    journal = SqliteJournal(path)
+    await journal.open()
+    for name in ("journal.db", "journal.db-wal", "journal.db.owner"):
+        shutil.copy(tmp_path / name, tmp_path / f"copy of {name}")
+    with pytest.raises(AssertionError, match=f"in use by process {os.getpid()}"):
+        output_of(HOLD, str(path))
+    assert (await journal.begin(intent(), owner="a", lease=LONG))[0] is Standing.MINE
+    await journal.aclose()
+
+
+LEFT_BEHIND = """
+import asyncio, os, subprocess, sys
+from vipps_async.journals import SqliteJournal
+
+async def main():
+    journal = SqliteJournal(sys.argv[1])
+    await journal.open()
+    if sys.argv[2] == "fork":
+        if os.fork() == 0:
+            print("ready", flush=True)
+            os.read(0, 1)
+            os._exit(0)
+    else:
+        subprocess.Popen([sys.executable, "-c", "print('ready', flush=True); input()"], close_fds=False)
+    await asyncio.sleep(3600)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+@pytest.mark.parametrize("how", ["fork", "exec"])
+async def test_a_child_that_outlives_the_owner_does_not_keep_the_file(path: Path, how: str) -> None:
+    """After the owner was killed its file opens, also while a child that it forked or started lives on."""
+    with child(LEFT_BEHIND, str(path), how) as owner:
+        assert owner.stdout is not None
+        assert owner.stdout.readline() == "ready\n"
+        with pytest.raises(JournalError, match=f"in use by process {owner.pid}"):
+            await SqliteJournal(path).open()
+        owner.send_signal(signal.SIGKILL)
+        owner.wait(PATIENCE)
+        journal = SqliteJournal(path)
+        await journal.open()
+        await journal.aclose()
+
+
+async def test_a_cancelled_opening_lets_go_of_the_file(path: Path) -> None:
+    """Whoever gives up while the file is being opened leaves it free for another object."""
+    for steps in range(8):
+        task = asyncio.ensure_future(SqliteJournal(path).open())
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait({task})
+        if not task.cancelled():
+            continue
+        for thread in journal_threads():
+            await asyncio.to_thread(thread.join, PATIENCE)
+        other = SqliteJournal(path)
+        await other.open()
+        await other.aclose()
+
+
+async def test_one_of_two_that_open_may_give_up(path: Path) -> None:
+    """Of two that open the same object, one may be cancelled, and the other one has it open."""
+    journal = SqliteJournal(path)
+    first, second = asyncio.ensure_future(journal.open()), asyncio.ensure_future(journal.open())
+    await asyncio.sleep(0)
+    first.cancel()
+    await second
+    assert (await journal.begin(intent(), owner="a", lease=LONG))[0] is Standing.MINE
+    await journal.aclose()
+    assert not journal.is_open
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can give a file away")
+@pytest.mark.parametrize("suffix", ["", ".owner", "-wal"])
+async def test_a_file_of_another_user_is_refused(path: Path, suffix: str) -> None:
+    """A journal, its log or its lock file of another user is left alone, unless that user is trusted by number."""
+    await closed(path)
+    before = given_away(path.with_name(path.name + suffix))
+    with pytest.raises(JournalError, match=r"belongs to another user \(UID 12345.*--trust-owner 12345"):
+        await SqliteJournal(path).open()
+    assert content(path.with_name(path.name + suffix)) == before
+    trusting = SqliteJournal(path, trusted_owner=12345)
+    await trusting.open()
+    await trusting.aclose()
+
+
+async def closed(path: Path) -> None:
+    """Make a journal and close it."""
+    journal = SqliteJournal(path)
+    await journal.open()
+    await journal.aclose()
+
+
+def given_away(file: Path) -> bytes:
+    """Give a file to another user; returns what is in it."""
+    file.touch()
+    os.chown(file, 12345, -1)
+    return content(file)
+
+
+def content(file: Path) -> bytes:
+    """What is in a file."""
+    return file.read_bytes()

@@ -106,7 +106,6 @@ class JournalledRunner:
         self._opening = asyncio.Lock()
         self._opened = False
         self._closed = False
-        self._owns_journal = False
         self._limits = TimeLimits()
         self._clock: Clock = pipeline.clock
         #: Where log events go, for those who stand on the runner.
@@ -124,19 +123,14 @@ class JournalledRunner:
         async with self._opening:
             if self._opened:
                 return
-            owns = not self._journal.is_open
             await self._journal.open()
-            self._owns_journal, self._opened = owns, True
+            self._opened = True
 
     async def aclose(self) -> None:
-        """Close the journal if it was opened here, else only make durable what has been noted."""
+        """Make durable what has been noted, and close the journal unless somebody else has it open, too."""
         self._closed = True
-        if not self._opened:
-            return
-        if self._owns_journal:
+        if self._opened:
             await self._journal.aclose()
-        elif self._journal.is_open:
-            await self._journal.flush()
 
     async def run(self, call: Call[R]) -> R:
         """Carry the call out, once for all time under its key.

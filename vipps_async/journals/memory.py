@@ -44,7 +44,8 @@ class MemoryJournal:
     def __init__(self, *, clock: Callable[[], datetime] = _utc_now) -> None:
         self._clock = clock
         self._entries: dict[tuple[str, str, str, str], Entry] = {}
-        self._is_open = False
+        #: How many have opened it and not closed it.
+        self._users = 0
         self._world: World | None = None
 
     def __repr__(self) -> str:
@@ -53,11 +54,11 @@ class MemoryJournal:
     @property
     def is_open(self) -> bool:
         """See Journal."""
-        return self._is_open
+        return self._users > 0
 
     async def open(self) -> None:
         """Make it usable. What it held before it was closed is still there."""
-        self._is_open = True
+        self._users += 1
 
     async def bind(self, world: World) -> None:
         """Hold the journal to its world; see `Journal.bind`."""
@@ -143,8 +144,8 @@ class MemoryJournal:
         self._check_open()
 
     async def aclose(self) -> None:
-        """Refuse further use until it is opened again. What it holds stays."""
-        self._is_open = False
+        """Refuse further use until it is opened again, unless somebody else has it open. What it holds stays."""
+        self._users = max(0, self._users - 1)
 
     def _open_entries_like(self, intent: Intent) -> list[Entry]:
         wanted = (intent.operation, intent.order_id, intent.merchant_serial_number)
@@ -158,5 +159,5 @@ class MemoryJournal:
         return answer
 
     def _check_open(self) -> None:
-        if not self._is_open:
+        if not self._users:
             raise JournalError("the journal is not open", advice="open it first")

@@ -238,15 +238,15 @@ class Journal(Protocol):
 
     @property
     def is_open(self) -> bool:
-        """Whether `open` has been called and `aclose` has not: whoever opens a journal closes it."""
+        """Whether `open` has been called more often than `aclose`: whoever opens a journal closes it."""
         ...
 
     async def open(self) -> None:
-        """Open the store, creating or migrating it if need be. Called once by the session; a second call does nothing.
+        """Open the store, creating it if need be. Called by each session that uses it; the last to close it closes it.
 
         Raises:
-            JournalError: it cannot be opened: in use by another process (which is named), damaged, written by a newer
-                version, read-only, or unreachable. Nothing has been overwritten.
+            JournalError: it cannot be opened: in use by another process (which is named), damaged, written by another
+                version, another user's, read-only, or unreachable. Nothing has been overwritten.
         """
         ...
 
@@ -413,7 +413,7 @@ class Journal(Protocol):
         ...
 
     async def aclose(self) -> None:
-        """Flush and close. Safe to call twice.
+        """Flush, and close if nobody else has it open. Safe to call once more when it is closed.
 
         Raises:
             JournalError: outcomes could not be made durable, or the store does not answer. It is closed all the same,

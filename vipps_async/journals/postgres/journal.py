@@ -6,16 +6,29 @@ import asyncio
 import math
 import re
 from collections.abc import AsyncIterator, Callable, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
 from vipps_async.errors import ConfigurationError, Effect, InvalidInputError, JournalError
 from vipps_async.journals.backlog import Backlog, is_count
+from vipps_async.journals.checksum import DamagedEntry
 from vipps_async.journals.postgres.guard import Guard
 from vipps_async.journals.postgres.writer import Job, Writer
-from vipps_async.journals.protocol import Entry, Intent, Settlement, Standing
-from vipps_async.journals.rules import Begin, Claim, Release, Settle, Work, checked_hold, clean_note, standing_of
+from vipps_async.journals.protocol import Attempts, Entry, Intent, Settlement, Standing, World
+from vipps_async.journals.rules import (
+    Attempt,
+    Begin,
+    Claim,
+    Release,
+    Settle,
+    Work,
+    checked_hold,
+    clean_note,
+    standing_of,
+)
+from vipps_async.this_process import this_process
 
 if TYPE_CHECKING:
     from vipps_async.journals.postgres.store import PostgresStore
@@ -37,6 +50,7 @@ class _Run:
     writer: Writer
     backlog: Backlog
     loop: asyncio.AbstractEventLoop
+    process: int
     task: asyncio.Task[int]
 
 
@@ -101,6 +115,10 @@ class PostgresJournal:
         self._max_queued_outcomes = max_queued_outcomes
         self._guard = guard
         self._run: _Run | None = None
+        #: What this process inherited by a fork: its connections are the parent's, and must not be touched here.
+        self._inherited: list[_Run] = []
+        #: How many have opened it and not closed it.
+        self._users = 0
         self._is_closing = False
         self._turnstile = asyncio.Lock()
 
@@ -110,14 +128,22 @@ class PostgresJournal:
     @property
     def is_open(self) -> bool:
         """See Journal."""
-        return self._run is not None and not self._run.task.done() and not self._is_closing
+        run = self._run
+        return run is not None and run.process == this_process() and not run.task.done() and not self._is_closing
 
     async def open(self) -> None:
-        """Connect, and create or migrate the tables. A second call does nothing.
+        """Connect, and create the tables if they are missing.
+
+        Of several that open it, the last one to close it closes the connections.
 
         Raises:
-            JournalError: the database is unreachable or refuses, or its journal is of a newer version.
+            JournalError: the database is unreachable or refuses, its journal is of another version, or its encoding is
+                not UTF-8.
         """
+        if self._run is not None and self._run.process != this_process():
+            self._inherited.append(self._run)
+            self._run = None
+            self._turnstile = asyncio.Lock()
         async with self._turnstile:
             run = self._run
             if run is not None and run.loop.is_closed():
@@ -129,6 +155,7 @@ class PostgresJournal:
                 run = None
             if run is not None:
                 self._check_loop(run)
+                self._users += 1
                 return
             store = self._store_class(
                 self._conninfo,
@@ -143,12 +170,29 @@ class PostgresJournal:
             task = asyncio.create_task(writer.run(), name=f"vipps journal {self._schema}")
             loop = asyncio.get_running_loop()
             self._is_closing = False
-            self._run = _Run(store=store, writer=writer, backlog=backlog, loop=loop, task=task)
+            self._users = 1
+            self._run = _Run(store=store, writer=writer, backlog=backlog, loop=loop, process=this_process(), task=task)
 
-    async def begin(self, intent: Intent, *, owner: str, lease: float) -> tuple[Standing, Entry]:
+    async def bind(self, world: World) -> None:
+        """Hold the journal to its world; see `Journal.bind`."""
+        await self._open_run().store.bind(world, anew=False)
+
+    async def rebind(self, world: World) -> None:
+        """Bind it to another world; see `Journal.rebind`."""
+        await self._open_run().store.bind(world, anew=True)
+
+    async def world(self) -> World | None:
+        """Return the world that it is bound to; see `Journal.world`."""
+        return await self._open_run().store.world()
+
+    async def begin(self, intent: Intent, *, owner: str, lease: float, adopt: bool = False) -> tuple[Standing, Entry]:
         """Make the intent durable and take it in hand; see `Journal.begin`."""
-        work = Begin(intent, owner, checked_hold(owner, lease))
+        work = Begin(intent, owner, checked_hold(owner, lease), adopt)
         return standing_of((await self._commit((work,)))[0], intent)
+
+    async def attempt(self, intent: Intent, *, owner: str, at: datetime) -> Standing:
+        """Count one more attempt; see `Journal.attempt`."""
+        return standing_of((await self._commit((Attempt(intent, owner, at),)))[0], intent)[0]
 
     async def prepare(self, intents: Sequence[Intent], *, owner: str, lease: float) -> list[tuple[Standing, Entry]]:
         """Do what `begin` does for a whole chunk of intents in one commit; see `Journal.prepare`."""
@@ -169,9 +213,11 @@ class PostgresJournal:
         run.writer.put(Job(works=(Settle(intent, settlement, owner),), guard=guard))
         return True
 
-    async def release(self, intent: Intent, *, note: str, owner: str | None = None) -> None:
+    async def release(
+        self, intent: Intent, *, note: str, owner: str | None = None, attempts: Attempts | None = None
+    ) -> None:
         """Leave the entry open and end its lease; see `Journal.release`."""
-        await self._queue(Release(intent, clean_note(note), owner))
+        await self._queue(Release(intent, clean_note(note), owner, attempts))
 
     async def claim(self, intent: Intent, *, owner: str, lease: float) -> tuple[Standing, Entry]:
         """Take an open entry in hand; see `Journal.claim`."""
@@ -180,22 +226,44 @@ class PostgresJournal:
 
     async def open_entries(self, *, merchant_serial_number: str | None = None) -> AsyncIterator[Entry]:
         """Go through all open entries, oldest first, a page at a time; see `Journal.open_entries`."""
-        store = await self._settled_store()
-        upto = await store.newest_position()
-        after = 0
-        while page := await store.open_page(after, upto, merchant_serial_number):
-            for after, entry in page:  # noqa: B007 - the last one is where the next page begins
-                yield entry
+        async for row in self._open_rows():
+            if isinstance(row, Entry) and merchant_serial_number in {None, row.intent.merchant_serial_number}:
+                yield row
 
     async def recent_entries(self, *, limit: int = 50) -> AsyncIterator[Entry]:
         """Go through the newest entries, newest first, a page at a time; see `Journal.recent_entries`."""
+        async for row in self._newest_rows():
+            if limit <= 0:
+                return
+            if isinstance(row, Entry):
+                limit -= 1
+                yield row
+
+    async def damaged(self) -> list[DamagedEntry]:
+        """Look through the whole journal for rows that cannot be read; oldest first.
+
+        `open_entries`, `recent_entries` and `find` leave them out, and nothing is ever sent for them.
+
+        Raises:
+            JournalError: the store has failed.
+        """
+        return [row async for row in self._newest_rows() if isinstance(row, DamagedEntry)][::-1]
+
+    async def _open_rows(self) -> AsyncIterator[Entry | DamagedEntry]:
         store = await self._settled_store()
         upto = await store.newest_position()
-        while limit > 0 and (page := await store.recent_page(upto, limit)):
-            limit -= len(page)
-            for position, entry in page:
+        after = 0
+        while page := await store.open_page(after, upto):
+            for after, row in page:  # noqa: B007 - the last one is where the next page begins
+                yield row
+
+    async def _newest_rows(self) -> AsyncIterator[Entry | DamagedEntry]:
+        store = await self._settled_store()
+        upto = await store.newest_position()
+        while page := await store.recent_page(upto):
+            for position, row in page:
                 upto = position - 1
-                yield entry
+                yield row
 
     async def find(self, *, order_id: str, merchant_serial_number: str) -> list[Entry]:
         """Return all entries of one order, oldest first."""
@@ -206,16 +274,26 @@ class PostgresJournal:
         await self._do(Job())
 
     async def aclose(self) -> None:
-        """Flush, end the writing task and close the connections. Safe to call twice, and to cancel.
+        """Flush; end the writing task and close the connections if nobody else has it open.
+
+        Safe to call once more when it is closed, and to cancel.
 
         Raises:
             JournalError: outcomes could not be written; what they belong to is open in the journal.
         """
         async with self._turnstile:
             run = self._run
-            if run is None or run.loop.is_closed():
+            if run is None or run.process != this_process():
+                return
+            if run.loop.is_closed():
                 self._run = None
                 return
+            if not self._is_closing:
+                self._check_loop(run)
+                self._users = max(0, self._users - 1)
+                if self._users:
+                    await self.flush()
+                    return
             await self._close(run)
 
     async def _close(self, run: _Run) -> None:
@@ -245,6 +323,11 @@ class PostgresJournal:
 
     def _open_run(self) -> _Run:
         run = self._run
+        if run is not None and run.process != this_process():
+            raise JournalError(
+                f"the journal was opened by process {run.process}, of which this one is a fork",
+                advice="open a journal in the process that uses it",
+            )
         if run is None or self._is_closing or run.task.done():
             raise JournalError("the journal is not open", advice="open it first")
         self._check_loop(run)

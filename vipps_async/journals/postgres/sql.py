@@ -7,71 +7,107 @@ from __future__ import annotations
 from typing import LiteralString
 
 __all__ = [
+    "BIND",
     "COLUMNS",
     "CREATE_SCHEMA",
-    "CREATE_VERSION",
+    "CREATE_TABLES",
     "INSERT_ENTRIES",
+    "LOCK_ALL_WISHES",
+    "LOCK_CREATION",
     "LOCK_ENTRIES",
-    "LOCK_MIGRATION",
-    "MIGRATIONS",
+    "LOCK_ENTRIES_AND_ALIKE",
+    "LOCK_WISHES",
     "NEWEST_POSITION",
     "OPEN_PAGE",
     "ORDER_ENTRIES",
     "READ_VERSION",
+    "REBIND",
     "RECENT_PAGE",
     "SCHEMA_STATE",
+    "SCHEMA_VERSION",
     "START_COMMIT",
     "UPDATE_ENTRIES",
+    "WORLD",
     "WRITE_VERSION",
 ]
 
-COLUMNS: LiteralString = (
-    "position, key, operation, order_id, merchant_serial_number, amount, transaction_text, digest, body, created_at, "
-    "outcome, answer, settled_at, owner, lease_until, note"
+#: The version that this package reads and writes: a new number for each change of `CREATE_TABLES`.
+SCHEMA_VERSION = 2
+
+_INTENT: LiteralString = (
+    "key, operation, order_id, merchant_serial_number, amount, transaction_text, digest, body, created_at, origin, "
+    "reference"
 )
+_STATE: LiteralString = (
+    "begun, ended, last_at, refusal, looked_at, outcome, answer, settled_at, checksum, owner, lease_until, note"
+)
+COLUMNS: LiteralString = "position, " + _INTENT + ", " + _STATE
 
-#: Held until the transaction ends, so that of several machines that start at once one creates or migrates.
-LOCK_MIGRATION: LiteralString = "SELECT pg_advisory_xact_lock(hashtextextended('vipps_async journal ' || %s, 0))"
+#: Held until the transaction ends, so that of several machines that start at once one creates.
+LOCK_CREATION: LiteralString = "SELECT pg_advisory_xact_lock(hashtextextended('vipps_async journal ' || %s, 0))"
 
-#: Whether the schema and the version table are there: asked first, because creating needs rights that using does not.
+#: The database's encoding; and whether the schema and the version table are there, asked first, because creating needs
+#: rights that using does not.
 SCHEMA_STATE: LiteralString = (
-    "SELECT to_regnamespace(quote_ident(%(name)s)) IS NOT NULL, "
+    "SELECT current_setting('server_encoding'), to_regnamespace(quote_ident(%(name)s)) IS NOT NULL, "
     "to_regclass(quote_ident(%(name)s) || '.journal_version') IS NOT NULL"
 )
 CREATE_SCHEMA: LiteralString = "CREATE SCHEMA {schema}"
-CREATE_VERSION: LiteralString = "CREATE TABLE {schema}.journal_version (version integer NOT NULL)"
 READ_VERSION: LiteralString = "SELECT coalesce(max(version), 0) FROM {schema}.journal_version"
 WRITE_VERSION: LiteralString = "INSERT INTO {schema}.journal_version (version) VALUES (%s)"
 
-# Each migration is the statements that lead from the version before it to its own. One that has been released is
-# never changed: databases made by it exist. `position` is the order of arrival; `outcome` is NULL while open.
-MIGRATIONS: tuple[tuple[LiteralString, ...], ...] = (
+# `position` is the order of arrival; `outcome` is NULL while open. Times are microseconds since 1970 (UTC), as in
+# SQLite: a damaged one is a number that the checksum refuses, where a timestamp would fail all that is read with it.
+CREATE_TABLES: tuple[LiteralString, ...] = (
+    "CREATE TABLE {schema}.journal_version (version integer NOT NULL)",
+    "CREATE SEQUENCE {schema}.journal_positions",
+    """
+    CREATE TABLE {schema}.journal_entries (
+        position bigint PRIMARY KEY,
+        key text NOT NULL,
+        operation text NOT NULL,
+        order_id text NOT NULL,
+        merchant_serial_number text NOT NULL,
+        amount bigint,
+        transaction_text text NOT NULL,
+        digest text NOT NULL,
+        body bytea,
+        created_at bigint NOT NULL,
+        origin text NOT NULL,
+        reference text NOT NULL,
+        begun integer NOT NULL,
+        ended integer NOT NULL,
+        last_at bigint NOT NULL,
+        refusal bytea NOT NULL,
+        looked_at bigint,
+        outcome text,
+        answer bytea,
+        settled_at bigint,
+        checksum bigint NOT NULL,
+        owner text NOT NULL,
+        lease_until bigint NOT NULL,
+        note text NOT NULL,
+        CONSTRAINT journal_entries_identity UNIQUE (key, operation, order_id, merchant_serial_number)
+    )
+    """,
+    "CREATE INDEX journal_entries_order ON {schema}.journal_entries (order_id, merchant_serial_number)",
+    "CREATE INDEX journal_entries_open ON {schema}.journal_entries (position) WHERE outcome IS NULL",
     (
-        "CREATE SEQUENCE {schema}.journal_positions",
-        """
-        CREATE TABLE {schema}.journal_entries (
-            position bigint PRIMARY KEY,
-            key text NOT NULL,
-            operation text NOT NULL,
-            order_id text NOT NULL,
-            merchant_serial_number text NOT NULL,
-            amount bigint,
-            transaction_text text NOT NULL,
-            digest text NOT NULL,
-            body bytea,
-            created_at timestamptz NOT NULL,
-            outcome text,
-            answer bytea,
-            settled_at timestamptz,
-            owner text NOT NULL,
-            lease_until timestamptz NOT NULL,
-            note text NOT NULL,
-            CONSTRAINT journal_entries_identity UNIQUE (key, operation, order_id, merchant_serial_number)
-        )
-        """,
-        "CREATE INDEX journal_entries_order ON {schema}.journal_entries (order_id, merchant_serial_number)",
-        "CREATE INDEX journal_entries_open ON {schema}.journal_entries (position) WHERE outcome IS NULL",
+        "CREATE TABLE {schema}.journal_world (only_one boolean PRIMARY KEY DEFAULT true CHECK (only_one), "
+        "environment text NOT NULL, host text NOT NULL, instance text NOT NULL)"
     ),
+)
+
+WORLD: LiteralString = "SELECT environment, host, instance FROM {schema}.journal_world"
+
+BIND: LiteralString = (
+    "INSERT INTO {schema}.journal_world (environment, host, instance) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING"
+)
+
+REBIND: LiteralString = (
+    "INSERT INTO {schema}.journal_world (environment, host, instance) VALUES (%s, %s, %s) "
+    "ON CONFLICT (only_one) DO UPDATE SET environment = excluded.environment, host = excluded.host, "
+    "instance = excluded.instance"
 )
 
 #: The first statement of every commit: the database's own time, by which all leases are measured. A database set to
@@ -79,6 +115,18 @@ MIGRATIONS: tuple[tuple[LiteralString, ...], ...] = (
 START_COMMIT: LiteralString = (
     "SELECT now(), CASE WHEN current_setting('synchronous_commit') = 'off' "
     "THEN set_config('synchronous_commit', 'on', true) END"
+)
+
+# Of two machines that begin the same wish at once under different keys, one waits for the other's commit: no row of
+# theirs is the same. A group of many wishes locks them all together, as the server has room for some thousand locks.
+LOCK_WISHES: LiteralString = (
+    "SELECT pg_advisory_xact_lock_shared(hashtextextended('vipps_async wishes ' || %(schema)s, 0)), "
+    "(SELECT count(pg_advisory_xact_lock(wish)) FROM (SELECT DISTINCT hashtextextended('vipps_async wish ' || "
+    "concat_ws(chr(1), %(schema)s, m, i, o), 0) AS wish FROM unnest(%(units)s::text[], %(orders)s::text[], "
+    "%(operations)s::text[]) AS given (m, i, o) ORDER BY wish) AS wishes)"
+)
+LOCK_ALL_WISHES: LiteralString = (
+    "SELECT pg_advisory_xact_lock(hashtextextended('vipps_async wishes ' || %(schema)s, 0))"
 )
 
 # Rows are locked and put there in the order of their identities: two groups that want the same ones then wait for each
@@ -90,31 +138,43 @@ LOCK_ENTRIES: LiteralString = (
     "ORDER BY key, operation, order_id, merchant_serial_number FOR UPDATE OF journal_entries"
 )
 
+#: The same, and the open entries with made keys of some wishes: sales units, orders and operations.
+LOCK_ENTRIES_AND_ALIKE: LiteralString = (
+    "SELECT " + COLUMNS + " FROM {schema}.journal_entries JOIN ("
+    "SELECT * FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[]) AS given (k, o, i, m) UNION "
+    "SELECT key, operation, order_id, merchant_serial_number FROM {schema}.journal_entries "
+    "JOIN unnest(%s::text[], %s::text[], %s::text[]) AS alike (m, i, o) "
+    "ON order_id = i AND merchant_serial_number = m AND operation = o WHERE outcome IS NULL AND origin = 'made'"
+    ") AS wanted (k, o, i, m) ON key = k AND operation = o AND order_id = i AND merchant_serial_number = m "
+    "ORDER BY key, operation, order_id, merchant_serial_number FOR UPDATE OF journal_entries"
+)
+
 INSERT_ENTRIES: LiteralString = (
     "WITH news AS MATERIALIZED ("
     "SELECT nextval('{schema}.journal_positions') AS position, given.* "
     "FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::bigint[], %s::text[], %s::text[], %s::bytea[], "
-    "%s::timestamptz[], %s::text[], %s::bytea[], %s::timestamptz[], %s::text[], %s::timestamptz[], %s::text[]) "
-    "AS given (key, operation, order_id, merchant_serial_number, amount, transaction_text, digest, body, created_at, "
-    "outcome, answer, settled_at, owner, lease_until, note)) "
+    "%s::bigint[], %s::text[], %s::text[], %s::int[], %s::int[], %s::bigint[], %s::bytea[], "
+    "%s::bigint[], %s::text[], %s::bytea[], %s::bigint[], %s::bigint[], %s::text[], %s::bigint[], "
+    "%s::text[]) AS given (" + _INTENT + ", " + _STATE + ")) "
     "INSERT INTO {schema}.journal_entries (" + COLUMNS + ") SELECT " + COLUMNS + " FROM news "
     "ORDER BY key, operation, order_id, merchant_serial_number "
     "ON CONFLICT ON CONSTRAINT journal_entries_identity DO NOTHING"
 )
 
 UPDATE_ENTRIES: LiteralString = (
-    "UPDATE {schema}.journal_entries AS entries SET outcome = news.outcome, answer = news.answer, "
-    "settled_at = news.settled_at, owner = news.owner, lease_until = news.lease_until, note = news.note "
-    "FROM unnest(%s::bigint[], %s::text[], %s::bytea[], %s::timestamptz[], %s::text[], %s::timestamptz[], %s::text[]) "
-    "AS news (position, outcome, answer, settled_at, owner, lease_until, note) "
-    "WHERE entries.position = news.position"
+    "UPDATE {schema}.journal_entries AS entries SET begun = news.begun, ended = news.ended, last_at = news.last_at, "
+    "refusal = news.refusal, looked_at = news.looked_at, outcome = news.outcome, answer = news.answer, "
+    "settled_at = news.settled_at, checksum = news.checksum, owner = news.owner, lease_until = news.lease_until, "
+    "note = news.note FROM unnest(%s::bigint[], %s::int[], %s::int[], %s::bigint[], %s::bytea[], "
+    "%s::bigint[], %s::text[], %s::bytea[], %s::bigint[], %s::bigint[], %s::text[], %s::bigint[], "
+    "%s::text[]) AS news (position, " + _STATE + ") WHERE entries.position = news.position"
 )
 
 NEWEST_POSITION: LiteralString = "SELECT coalesce(max(position), 0) FROM {schema}.journal_entries"
 
 OPEN_PAGE: LiteralString = (
     "SELECT " + COLUMNS + " FROM {schema}.journal_entries WHERE outcome IS NULL AND position > %s AND position <= %s "
-    "AND (%s::text IS NULL OR merchant_serial_number = %s) ORDER BY position LIMIT %s"
+    "ORDER BY position LIMIT %s"
 )
 
 RECENT_PAGE: LiteralString = (

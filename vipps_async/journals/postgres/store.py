@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC
 from typing import Any, LiteralString
 
 import psycopg
@@ -16,10 +16,20 @@ from psycopg.rows import TupleRow
 from psycopg_pool import AsyncConnectionPool
 
 from vipps_async.errors import Effect, InvalidInputError, JournalError
+from vipps_async.journals.checksum import (
+    DamagedEntry,
+    DamagedEntryError,
+    UnfitError,
+    checksum,
+    facts_of,
+    micros,
+    read_entry,
+)
 from vipps_async.journals.postgres import sql as statements
 from vipps_async.journals.postgres.guard import Guard
-from vipps_async.journals.protocol import Entry, Intent, Outcome, Settlement
-from vipps_async.journals.rules import Answer, Work, apply
+from vipps_async.journals.protocol import Entry, World
+from vipps_async.journals.rules import Answer, Begin, Work, check_world
+from vipps_async.journals.slots import Slot, Slots, Wish, wish_of
 
 __all__ = ["PAGE", "PostgresStore", "checked_conninfo"]
 
@@ -34,19 +44,11 @@ _TRIES = 10
 #: which tries at once, where the pool's own pauses would have doubled into minutes.
 _RECONNECT_PATIENCE = 5.0
 
-_Identity = tuple[str, str, str, str]
+#: The most wishes that are locked one by one: the server has room for at least 6,400 locks by default.
+_MOST_LOCKS = 64
 
 #: What PostgreSQL says when two transactions got in each other's way: nothing was done, so it may be done over.
 _IN_THE_WAY = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)
-
-
-@define
-class _Slot:
-    """One entry while a group is worked on."""
-
-    position: int | None
-    entry: Entry
-    stored: Entry | None
 
 
 class _BeatenError(Exception):
@@ -116,16 +118,16 @@ class PostgresStore:
         )
 
     async def open(self) -> None:
-        """Connect, and create or migrate the tables.
+        """Connect, and create the tables if they are missing.
 
         Raises:
-            JournalError: it is unreachable, of a newer version, or the rights are missing.
+            JournalError: it is unreachable, of another version, no UTF-8 database, or the rights are missing.
         """
         async with self._translating("opened"):
             # First without the pool, which would only say that it took too long, not why.
             connection = await AsyncConnection.connect(self._conninfo, prepare_threshold=None)
             async with connection:
-                await self._migrate(connection)
+                await self._create(connection)
         try:
             async with self._translating("opened"):
                 await self._pool.open(wait=True, timeout=self._timeout)
@@ -176,18 +178,34 @@ class PostgresStore:
         """The position of the newest entry; 0 if there is none."""
         return int((await self._rows(statements.NEWEST_POSITION))[0][0])
 
-    async def open_page(self, after: int, upto: int, merchant_serial_number: str | None) -> list[tuple[int, Entry]]:
+    async def open_page(self, after: int, upto: int) -> list[tuple[int, Entry | DamagedEntry]]:
         """The next open entries behind `after`, oldest first."""
-        values = (after, upto, merchant_serial_number, merchant_serial_number, PAGE)
-        return [(row[0], _entry(row)) for row in await self._rows(statements.OPEN_PAGE, values)]
+        return [(row[0], _read(row)) for row in await self._rows(statements.OPEN_PAGE, (after, upto, PAGE))]
 
-    async def recent_page(self, upto: int, limit: int) -> list[tuple[int, Entry]]:
+    async def recent_page(self, upto: int) -> list[tuple[int, Entry | DamagedEntry]]:
         """The next entries from `upto` downwards, newest first."""
-        return [(row[0], _entry(row)) for row in await self._rows(statements.RECENT_PAGE, (upto, min(limit, PAGE)))]
+        return [(row[0], _read(row)) for row in await self._rows(statements.RECENT_PAGE, (upto, PAGE))]
 
     async def of_order(self, order_id: str, merchant_serial_number: str) -> list[Entry]:
-        """All entries of one order, oldest first."""
-        return [_entry(row) for row in await self._rows(statements.ORDER_ENTRIES, (order_id, merchant_serial_number))]
+        """All entries of one order that can be read, oldest first."""
+        rows = await self._rows(statements.ORDER_ENTRIES, (order_id, merchant_serial_number))
+        return [entry for row in rows if isinstance(entry := _read(row), Entry)]
+
+    async def world(self) -> World | None:
+        """The world that the journal is bound to."""
+        rows = await self._rows(statements.WORLD)
+        return World(environment=rows[0][0], host=rows[0][1], instance=rows[0][2]) if rows else None
+
+    async def bind(self, world: World, *, anew: bool) -> None:
+        """Bind the journal to a world; unless anew, only if it is bound to none yet.
+
+        Raises:
+            JournalError: it is bound to another one, or the store has failed.
+        """
+        statement = statements.REBIND if anew else statements.BIND
+        async with self._translating("written"), self._pool.connection() as connection:
+            await connection.execute(self._sql(statement), (world.environment, world.host, world.instance))
+        check_world(await self.world(), world, f"the journal in the schema {self._schema}")
 
     async def _rows(self, statement: LiteralString, values: Sequence[object] = ()) -> list[TupleRow]:
         async with self._translating("read"), self._pool.connection() as connection:
@@ -216,55 +234,77 @@ class PostgresStore:
             refused = {guard for guard in set(guards) if guard is not None and not await _holds(connection, guard)}
             barred = [guard in refused for guard in guards] if refused else [False] * len(groups)
             allowed = [() if bar else group for bar, group in zip(barred, groups, strict=True)]
-            slots = await self._locked(connection, {work.intent.identity for group in allowed for work in group})
-            answers = [[_answer(slots, work, now.astimezone(UTC)) for work in group] for group in allowed]
-            await self._store(connection, slots.values())
+            slots = await self._locked(connection, [work for group in allowed for work in group])
+            answers = [[slots.answer(work, now.astimezone(UTC)) for work in group] for group in allowed]
+            await self._store(connection, slots)
             return [None if bar else found for bar, found in zip(barred, answers, strict=True)]
 
-    async def _locked(
-        self, connection: AsyncConnection[TupleRow], identities: Iterable[_Identity]
-    ) -> dict[_Identity, _Slot]:
-        columns = [list(column) for column in zip(*identities, strict=True)]
-        if not columns:
-            return {}
-        rows = await (await connection.execute(self._sql(statements.LOCK_ENTRIES), columns)).fetchall()
-        slots: dict[_Identity, _Slot] = {}
+    async def _locked(self, connection: AsyncConnection[TupleRow], works: Sequence[Work]) -> Slots:
+        identities = {work.intent.identity for work in works}
+        wishes = {wish_of(work.intent) for work in works if isinstance(work, Begin) and work.adopt}
+        slots = Slots(wishes)
+        if not identities:
+            return slots
+        columns = _columns(list(identities))
+        statement = statements.LOCK_ENTRIES
+        if wishes:
+            await self._lock_wishes(connection, wishes)
+            columns += _columns(list(wishes))
+            statement = statements.LOCK_ENTRIES_AND_ALIKE
+        rows = await (await connection.execute(self._sql(statement), columns)).fetchall()
         for row in rows:
-            entry = _entry(row)
-            slots[entry.intent.identity] = _Slot(row[0], entry, entry)
+            found = _read(row)
+            if isinstance(found, Entry):
+                slots.add(row[0], found, found)
+            elif row[1:5] in identities:
+                # Any other one was only asked for to be adopted: it keeps no new wish from being carried out.
+                raise DamagedEntryError.of(found)
         return slots
 
-    async def _store(self, connection: AsyncConnection[TupleRow], slots: Iterable[_Slot]) -> None:
+    async def _lock_wishes(self, connection: AsyncConnection[TupleRow], wishes: Iterable[Wish]) -> None:
+        units, orders, operations = _columns(list(wishes))
+        values = {"schema": self._schema, "units": units, "orders": orders, "operations": operations}
+        statement = statements.LOCK_WISHES if len(units) <= _MOST_LOCKS else statements.LOCK_ALL_WISHES
+        await connection.execute(statement, values)
+
+    async def _store(self, connection: AsyncConnection[TupleRow], slots: Iterable[Slot]) -> None:
         changed = [slot for slot in slots if slot.entry is not slot.stored]
         if new := [slot.entry for slot in changed if slot.position is None]:
-            rows = [(*_intent_values(entry), *_state_values(entry)) for entry in new]
+            rows = [_values(entry) for entry in new]
             cursor = await connection.execute(self._sql(statements.INSERT_ENTRIES), _columns(rows))
             if cursor.rowcount != len(new):
                 raise _BeatenError
         if old := [slot for slot in changed if slot.position is not None]:
-            rows = [(slot.position, *_state_values(slot.entry)) for slot in old]
+            rows = [(slot.position, *_values(slot.entry)[_INTENT_COLUMNS:]) for slot in old]
             await connection.execute(self._sql(statements.UPDATE_ENTRIES), _columns(rows))
 
-    async def _migrate(self, connection: AsyncConnection[TupleRow]) -> None:
-        await connection.execute(statements.LOCK_MIGRATION, (self._schema,))
+    async def _create(self, connection: AsyncConnection[TupleRow]) -> None:
+        await connection.execute(statements.LOCK_CREATION, (self._schema,))
         state = await connection.execute(statements.SCHEMA_STATE, {"name": self._schema})
-        has_schema, has_version = (await state.fetchall())[0]
+        encoding, has_schema, has_version = (await state.fetchall())[0]
+        if encoding != "UTF8":
+            raise JournalError(
+                f"the database's encoding is {encoding}: a journal needs one that can hold every text",
+                advice="use a database made with ENCODING 'UTF8'",
+            )
         if not has_schema:
             await connection.execute(self._sql(statements.CREATE_SCHEMA))
         if not has_version:
-            await connection.execute(self._sql(statements.CREATE_VERSION))
-        version = int((await (await connection.execute(self._sql(statements.READ_VERSION))).fetchall())[0][0])
-        newest = len(statements.MIGRATIONS)
-        if version > newest:
-            raise JournalError(
-                f"the journal in the schema {self._schema} was written by a newer version of this package "
-                f"(schema version {version}; this one knows {newest}); it was left as it is",
-                advice="upgrade vipps-async, or use another schema",
-            )
-        for number, migration in enumerate(statements.MIGRATIONS[version:], start=version + 1):
-            for statement in migration:
+            for statement in statements.CREATE_TABLES:
                 await connection.execute(self._sql(statement))
-            await connection.execute(self._sql(statements.WRITE_VERSION), (number,))
+            await connection.execute(self._sql(statements.WRITE_VERSION), (statements.SCHEMA_VERSION,))
+            return
+        version = int((await (await connection.execute(self._sql(statements.READ_VERSION))).fetchall())[0][0])
+        if version != statements.SCHEMA_VERSION:
+            is_newer = version > statements.SCHEMA_VERSION
+            raise JournalError(
+                f"the journal in the schema {self._schema} was written by {'a newer' if is_newer else 'an older'} "
+                f"version of this package (schema version {version}; this one knows {statements.SCHEMA_VERSION}); "
+                "it was left as it is",
+                advice="upgrade vipps-async, or use another schema"
+                if is_newer
+                else "settle what is open in it with the version that wrote it, and start with another schema",
+            )
 
     def _sql(self, statement: LiteralString) -> sql.Composed:
         return sql.SQL(statement).format(schema=sql.Identifier(self._schema))
@@ -279,11 +319,22 @@ class PostgresStore:
             raise JournalError(text, advice="look after the database and the way to it") from error
         except psycopg.Error as error:
             text = f"the journal's database could not be {doing}: {_reason(error)}"
+            if _is_about_a_value(error):
+                raise UnfitError(text) from error
             raise JournalError(text, advice="look after the database and the way to it") from error
+        except (TypeError, ValueError, OverflowError) as error:
+            # Of a value that stands in one of the works: psycopg raises its own errors otherwise.
+            raise UnfitError(f"this cannot be written to a journal ({type(error).__name__})") from error
 
 
 async def _holds(connection: AsyncConnection[TupleRow], guard: Guard) -> bool:
     return await (await connection.execute(guard.statement, guard.values)).fetchone() is not None
+
+
+def _is_about_a_value(error: psycopg.Error) -> bool:
+    # Or that psycopg cannot hand it over: then no server has said so.
+    unknown = isinstance(error, psycopg.ProgrammingError) and error.sqlstate is None
+    return unknown or isinstance(error, psycopg.DataError | psycopg.IntegrityError)
 
 
 def _reason(error: psycopg.Error) -> str:
@@ -292,50 +343,21 @@ def _reason(error: psycopg.Error) -> str:
     return lines[0] if lines else type(error).__name__
 
 
-def _answer(slots: dict[_Identity, _Slot], work: Work, now: datetime) -> Answer:
-    identity = work.intent.identity
-    slot = slots.get(identity)
-    standing, entry = apply(slot.entry if slot else None, work, now)
-    if entry is not None:
-        if slot is None:
-            slots[identity] = _Slot(None, entry, None)
-        else:
-            slot.entry = entry
-    return standing, entry
-
-
 def _columns(rows: Sequence[Sequence[object]]) -> list[list[object]]:
     return [list(column) for column in zip(*rows, strict=True)]
 
 
-def _intent_values(entry: Entry) -> tuple[object, ...]:
-    intent = entry.intent
-    head = (*intent.identity, intent.amount, intent.transaction_text)
-    return (*head, intent.digest, intent.body, intent.created_at)
+#: How many columns stand of an entry from its beginning, behind its position, and how many facts there are of it.
+_INTENT_COLUMNS, _FACTS = 11, 19
 
 
-def _state_values(entry: Entry) -> tuple[object, ...]:
-    hold = (entry.owner, entry.lease_until, entry.note)
-    if (settled := entry.settlement) is None:
-        return (None, None, None, *hold)
-    return (settled.outcome.value, settled.answer, settled.settled_at, *hold)
+def _values(entry: Entry) -> tuple[object, ...]:
+    facts = facts_of(entry.intent, entry.attempts, entry.settlement)
+    return (*facts, checksum(facts), entry.owner, micros(entry.lease_until), entry.note)
 
 
-def _entry(row: Any) -> Entry:
-    (_, key, operation, order_id, msn, amount, text, digest, body, created, outcome, answer, settled, *hold) = row
-    owner, lease_until, note = hold
-    intent = Intent(
-        key=key,
-        operation=operation,
-        order_id=order_id,
-        merchant_serial_number=msn,
-        amount=amount,
-        transaction_text=text,
-        digest=digest,
-        body=body,
-        created_at=created.astimezone(UTC),
-    )
-    settlement = None
-    if outcome is not None:
-        settlement = Settlement(outcome=Outcome(outcome), answer=answer, settled_at=settled.astimezone(UTC))
-    return Entry(intent=intent, settlement=settlement, owner=owner, lease_until=lease_until.astimezone(UTC), note=note)
+def _read(row: Any) -> Entry | DamagedEntry:
+    try:
+        return read_entry(row[0], row[1 : _FACTS + 1], *row[_FACTS + 1 :])
+    except DamagedEntryError as error:
+        return error.damaged

@@ -11,6 +11,7 @@ from attrs import define
 
 from vipps_async.errors import JournalError
 from vipps_async.journals.backlog import Backlog, own_copy
+from vipps_async.journals.checksum import UnfitError
 from vipps_async.journals.postgres.guard import Guard
 from vipps_async.journals.rules import Answer, Work
 
@@ -55,6 +56,8 @@ class Writer:
         self._stopping = False
         self._taken: list[Job] = []
         self._retained: list[Job] = []
+        #: How many outcomes no commit will ever carry.
+        self._lost = 0
 
     def put(self, job: Job) -> None:
         """Add a job; never waits."""
@@ -78,7 +81,7 @@ class Writer:
                 self._taken = self._take()
                 await self._round(self._taken)
                 self._taken = []
-            return len(self._retained)
+            return len(self._retained) + self._lost
         finally:
             # Also if something unforeseen ended it: nobody may wait for it for ever.
             self._refuse()
@@ -105,31 +108,49 @@ class Writer:
 
     async def _round(self, jobs: Sequence[Job]) -> None:
         writing = [*self._retained, *(job for job in jobs if job.works)]
+        self._retained = []
+        failure = await self._commit(writing) if writing else None
+        for job in jobs:
+            if not job.works:
+                # To wait for a commit is only in vain if outcomes are still without one.
+                _tell(job, failure if self._retained else None)
+
+    async def _commit(self, jobs: Sequence[Job]) -> JournalError | None:
+        """Commit all jobs together; one that does not fit fails alone. Returns the store's failure, if it failed."""
+        waiting = [jobs]
         failure: JournalError | None = None
-        answers: list[list[Answer] | None] = []
-        if writing:
-            groups, guards = [job.works for job in writing], [job.guard for job in writing]
+        while waiting:
+            group = waiting.pop()
             try:
-                answers = await (self._store.commit(groups, guards) if any(guards) else self._store.commit(groups))
+                if failure is not None:
+                    # The store fails: what comes later must not get there before what came earlier.
+                    raise own_copy(failure)
+                answers = await self._committed(group)
+            except UnfitError as error:
+                if len(group) > 1:
+                    middle = len(group) // 2
+                    waiting += (group[middle:], group[:middle])
+                    continue
+                # Trying again would not help. What an outcome belongs to stays as it is in the database.
+                self._lost += _outcomes(group)
+                self._backlog.left(_outcomes(group), None)
+                _tell(group[0], error)
             except JournalError as error:
                 failure = error
-        self._retained = [job for job in writing if job.future is None] if failure is not None else []
-        if writing:
-            durable = 0 if failure is not None else sum(1 for job in writing if job.future is None)
-            self._backlog.left(durable, failure)
-        results: dict[int, list[Answer] | None] = {}
-        if failure is None:
-            results = {id(job): found for job, found in zip(writing, answers, strict=True)}
-        for job in [*writing, *(job for job in jobs if not job.works)]:
-            if job.future is None or job.future.done():
-                continue
-            # To wait for a commit is only in vain if outcomes are still without one.
-            if failure is not None and (job.works or self._retained):
-                job.future.set_exception(own_copy(failure))
-            elif failure is None and job.guard is not None and job.works and results[id(job)] is None:
-                job.future.set_exception(JournalError(job.guard.refusal))
+                self._retained += [job for job in group if job.future is None]
+                self._backlog.left(0, error)
+                for job in group:
+                    _tell(job, error)
             else:
-                job.future.set_result(results.get(id(job)))
+                self._backlog.left(_outcomes(group), None)
+                for job, found in zip(group, answers, strict=True):
+                    barred = job.guard if found is None else None
+                    _tell(job, found if barred is None else JournalError(barred.refusal))
+        return failure
+
+    async def _committed(self, jobs: Sequence[Job]) -> list[list[Answer] | None]:
+        groups, guards = [job.works for job in jobs], [job.guard for job in jobs]
+        return await (self._store.commit(groups, guards) if any(guards) else self._store.commit(groups))
 
     def _refuse(self) -> None:
         closed = JournalError("the journal is closed")
@@ -138,3 +159,16 @@ class Writer:
                 job.future.set_exception(own_copy(closed))
         self._jobs.clear()
         self._backlog.left(0, closed)
+
+
+def _outcomes(jobs: Sequence[Job]) -> int:
+    return sum(1 for job in jobs if job.future is None)
+
+
+def _tell(job: Job, result: object) -> None:
+    if job.future is None or job.future.done():
+        return
+    if isinstance(result, JournalError):
+        job.future.set_exception(own_copy(result))
+    else:
+        job.future.set_result(result)

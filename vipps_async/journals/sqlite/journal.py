@@ -14,9 +14,11 @@ from attrs import frozen
 
 from vipps_async.errors import Effect, InvalidInputError, JournalError
 from vipps_async.journals.backlog import Backlog, is_count
-from vipps_async.journals.protocol import Entry, Intent, Settlement, Standing
+from vipps_async.journals.checksum import DamagedEntry
+from vipps_async.journals.protocol import Attempts, Entry, Intent, Settlement, Standing, World
 from vipps_async.journals.rules import (
     Answer,
+    Attempt,
     Begin,
     Claim,
     Release,
@@ -73,14 +75,16 @@ class SqliteJournal:
     (``-wal``) and its lock (``.owner``); all of them can be read by their owner only. Keep the file on a local disk.
     What a process had in hand when it died is in nobody's hands once the file is open again, whatever its lease said.
 
-    After a fork the child must open a journal of its own. The object may be made anywhere, and is used from one event
-    loop at a time.
+    After a fork the child must open a journal of its own. The object may be made anywhere, may be shared by several
+    sessions of one event loop, and is used from one event loop at a time.
 
     Args:
         path: the file; made if it is not there. Its directory must exist.
         clock: gives the time that leases are measured by; aware. Tests set it by hand.
         check_on_open: look through the whole file for damage when it is opened: some seconds for a GB.
         max_queued_outcomes: how many outcomes may wait to be written before `settle` and `release` wait.
+        trusted_owner: a user (UID) whose files are opened, too; by default only files of the user that runs this
+            process are. Ignored on Windows.
 
     Raises:
         InvalidInputError: `path` names no file (such as ``":memory:"``), or `max_queued_outcomes` is not positive.
@@ -93,6 +97,7 @@ class SqliteJournal:
         clock: Callable[[], datetime] = _utc_now,
         check_on_open: bool = True,
         max_queued_outcomes: int = _LARGEST_BACKLOG,
+        trusted_owner: int | None = None,
     ) -> None:
         name = _checked_name(path)
         if not is_count(max_queued_outcomes):
@@ -102,7 +107,10 @@ class SqliteJournal:
         self._clock = clock
         self._check_on_open = check_on_open
         self._max_queued_outcomes = max_queued_outcomes
+        self._trusted_owner = trusted_owner
         self._run: _Run | None = None
+        #: How many have opened it and not closed it.
+        self._users = 0
         self._is_closing = False
 
     def __repr__(self) -> str:
@@ -120,25 +128,53 @@ class SqliteJournal:
         return run is not None and run.process == this_process() and run.is_open and not self._is_closing
 
     async def open(self) -> None:
-        """Open the file, creating or migrating it if need be. A second call does nothing.
+        """Open the file, creating it if need be. Of several that open it, the last one to close it closes the file.
+
+        An opening that is cancelled lets go of the file by itself.
 
         Raises:
-            JournalError: it is in use (the owner is named), damaged, of something else, of a newer version, or cannot
-                be written; nothing in it has been overwritten.
+            JournalError: it is in use (the owner is named), damaged, of something else, of another version, another
+                user's, or cannot be written; nothing in it has been overwritten.
         """
-        if self._is_closing:
-            await self.aclose()
+        run = self._run
+        if run is not None and self._is_closing and run.process == this_process():
+            await self._close(run)
         await self._leave_closed_loop()
         run = self._run
         if run is None or run.has_ended or run.process != this_process():
             run = self._run = self._started()
         self._check_loop(run)
-        # Shielded: a cancelled caller must not leave a thread behind that nobody knows to be open.
-        await asyncio.shield(run.opened)
+        self._users += 1
+        try:
+            # Shielded: others may wait for the same opening.
+            await asyncio.shield(run.opened)
+        except BaseException:
+            self._users -= 1
+            if self._users == 0 and self._run is run and not run.has_ended:
+                self._is_closing = True
+                run.writer.stop()
+            raise
 
-    async def begin(self, intent: Intent, *, owner: str, lease: float) -> tuple[Standing, Entry]:
+    async def bind(self, world: World) -> None:
+        """Hold the journal to its world; see `Journal.bind`."""
+        await self._read(lambda store: store.bind(world, anew=False))
+
+    async def rebind(self, world: World) -> None:
+        """Bind it to another world; see `Journal.rebind`."""
+        await self._read(lambda store: store.bind(world, anew=True))
+
+    async def world(self) -> World | None:
+        """Return the world that it is bound to; see `Journal.world`."""
+        bound: World | None = await self._read(SqliteStore.world)
+        return bound
+
+    async def begin(self, intent: Intent, *, owner: str, lease: float, adopt: bool = False) -> tuple[Standing, Entry]:
         """Make the intent durable and take it in hand; see `Journal.begin`."""
-        return await self._commit_one(Begin(intent, owner, checked_hold(owner, lease)))
+        return await self._commit_one(Begin(intent, owner, checked_hold(owner, lease), adopt))
+
+    async def attempt(self, intent: Intent, *, owner: str, at: datetime) -> Standing:
+        """Count one more attempt; see `Journal.attempt`."""
+        return (await self._commit_one(Attempt(intent, owner, at)))[0]
 
     async def prepare(self, intents: Sequence[Intent], *, owner: str, lease: float) -> list[tuple[Standing, Entry]]:
         """Do what `begin` does for a whole chunk of intents in one commit; see `Journal.prepare`."""
@@ -159,9 +195,11 @@ class SqliteJournal:
         run.writer.put(Settle(intent, settlement, owner))
         return True
 
-    async def release(self, intent: Intent, *, note: str, owner: str | None = None) -> None:
+    async def release(
+        self, intent: Intent, *, note: str, owner: str | None = None, attempts: Attempts | None = None
+    ) -> None:
         """Leave the entry open and end its lease; see `Journal.release`."""
-        await self._queue(Release(intent, clean_note(note), owner))
+        await self._queue(Release(intent, clean_note(note), owner, attempts))
 
     async def claim(self, intent: Intent, *, owner: str, lease: float) -> tuple[Standing, Entry]:
         """Take an open entry in hand; see `Journal.claim`."""
@@ -169,19 +207,41 @@ class SqliteJournal:
 
     async def open_entries(self, *, merchant_serial_number: str | None = None) -> AsyncIterator[Entry]:
         """Go through all open entries, oldest first, a page at a time; see `Journal.open_entries`."""
-        upto: int = await self._read(SqliteStore.newest_position)
-        after = 0
-        while page := await self._read(_open_page(after, upto, merchant_serial_number)):
-            for after, entry in page:  # noqa: B007 - the last one is where the next page begins
+        async for entry in self._open_rows():
+            if isinstance(entry, Entry) and merchant_serial_number in {None, entry.intent.merchant_serial_number}:
                 yield entry
 
     async def recent_entries(self, *, limit: int = 50) -> AsyncIterator[Entry]:
         """Go through the newest entries, newest first, a page at a time; see `Journal.recent_entries`."""
-        before: int = await self._read(SqliteStore.newest_position) + 1
-        while limit > 0 and (page := await self._read(_recent_page(before, limit))):
-            limit -= len(page)
-            for before, entry in page:  # noqa: B007 - the last one is where the next page begins
+        async for entry in self._newest_rows():
+            if limit <= 0:
+                return
+            if isinstance(entry, Entry):
+                limit -= 1
                 yield entry
+
+    async def damaged(self) -> list[DamagedEntry]:
+        """Look through the whole journal for rows that cannot be read; oldest first.
+
+        `open_entries`, `recent_entries` and `find` leave them out, and nothing is ever sent for them.
+
+        Raises:
+            JournalError: the store has failed.
+        """
+        return [row async for row in self._newest_rows() if isinstance(row, DamagedEntry)][::-1]
+
+    async def _open_rows(self) -> AsyncIterator[Entry | DamagedEntry]:
+        upto: int = await self._read(SqliteStore.newest_position)
+        after = 0
+        while page := await self._read(_open_page(after, upto)):
+            for after, row in page:  # noqa: B007 - the last one is where the next page begins
+                yield row
+
+    async def _newest_rows(self) -> AsyncIterator[Entry | DamagedEntry]:
+        before: int = await self._read(SqliteStore.newest_position) + 1
+        while page := await self._read(_recent_page(before)):
+            for before, row in page:  # noqa: B007 - the last one is where the next page begins
+                yield row
 
     async def find(self, *, order_id: str, merchant_serial_number: str) -> list[Entry]:
         """Return all entries of one order, oldest first."""
@@ -193,7 +253,9 @@ class SqliteJournal:
         await self._do()
 
     async def aclose(self) -> None:
-        """Flush, close the file and end the thread. Safe to call twice, and to cancel: it then goes on by itself.
+        """Flush; close the file and end the thread if nobody else has it open.
+
+        Safe to call once more when it is closed, and to cancel: it then goes on by itself.
 
         Raises:
             JournalError: outcomes could not be written (what they belong to is open in the journal), or the disk does
@@ -203,6 +265,15 @@ class SqliteJournal:
         run = self._run
         if run is None or run.process != this_process():
             return
+        self._check_loop(run)
+        if not self._is_closing:
+            self._users = max(0, self._users - 1)
+            if self._users:
+                await self.flush()
+                return
+        await self._close(run)
+
+    async def _close(self, run: _Run) -> None:
         self._check_loop(run)
         self._is_closing = True
         run.writer.stop()
@@ -234,12 +305,14 @@ class SqliteJournal:
             self._path,
             clock=self._clock,
             check=self._check_on_open,
+            trusted_owner=self._trusted_owner,
             loop=loop,
             report=lambda report: _hand_out(report, backlog),
             opened=opened,
             closed=closed,
         )
         weakref.finalize(self, writer.stop).atexit = False
+        self._users = 0
         self._is_closing = False
         writer.start()
         return _Run(writer=writer, loop=loop, process=this_process(), backlog=backlog, opened=opened, closed=closed)
@@ -270,7 +343,7 @@ class SqliteJournal:
         self._check_loop(run)
         return run
 
-    async def _commit_one(self, work: Begin | Claim) -> tuple[Standing, Entry]:
+    async def _commit_one(self, work: Begin | Attempt | Claim) -> tuple[Standing, Entry]:
         run = self._open_run()
         future: asyncio.Future[Answer] = run.loop.create_future()
         run.writer.put(Asked(work, future))
@@ -317,9 +390,9 @@ def _hand_out(report: Report, backlog: Backlog) -> None:
             future.set_result(result)
 
 
-def _open_page(after: int, upto: int, merchant_serial_number: str | None) -> Callable[[SqliteStore], Any]:
-    return lambda store: store.open_page(after, upto, merchant_serial_number)
+def _open_page(after: int, upto: int) -> Callable[[SqliteStore], Any]:
+    return lambda store: store.open_page(after, upto)
 
 
-def _recent_page(before: int, limit: int) -> Callable[[SqliteStore], Any]:
-    return lambda store: store.recent_page(before, limit)
+def _recent_page(before: int) -> Callable[[SqliteStore], Any]:
+    return lambda store: store.recent_page(before)

@@ -1,4 +1,4 @@
-"""How a journal file is opened: looked over, made private, checked and migrated; and what its failures mean."""
+"""How a journal file is opened: looked over, made private and checked; and what its failures mean."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from pathlib import Path
 from urllib.parse import quote
 
 from vipps_async.errors import JournalError
-from vipps_async.journals.sqlite.schema import APPLICATION_ID, check_kind, migrate
+from vipps_async.journals.checksum import UnfitError
+from vipps_async.journals.sqlite.ownership import check_user
+from vipps_async.journals.sqlite.schema import APPLICATION_ID, check_kind, create
 
-__all__ = ["StoreLostError", "connect", "log_of", "translated"]
+__all__ = ["StoreLostError", "connect", "is_corrupt", "log_of", "translated"]
 
 #: How long to wait for another program that has the file open just now, in seconds: a backup's shortest steps.
 _BUSY_PATIENCE = 2.0
@@ -26,30 +28,31 @@ class StoreLostError(JournalError):
     """The file cannot be used any more: gone, replaced or damaged. Only opening it anew can help."""
 
 
+class DamagedStoreError(StoreLostError, UnfitError):
+    """Something in the file is malformed; what does not touch it may still be read and written."""
+
+
 def log_of(path: Path) -> Path:
     """Name the write-ahead log that SQLite keeps beside a file."""
     return path.with_name(f"{path.name}-wal")
 
 
-def connect(path: Path, stack: contextlib.ExitStack, *, check: bool) -> sqlite3.Connection:
-    """Open a journal file, creating or migrating it; the stack closes it.
+def connect(path: Path, stack: contextlib.ExitStack, *, check: bool, trusted_owner: int | None) -> sqlite3.Connection:
+    """Open a journal file, creating it if need be; the stack closes it.
 
     Raises:
-        JournalError: it is something else, newer, damaged or read-only; it was left as it is.
+        JournalError: it is something else, of another version, damaged or read-only; it was left as it is.
         sqlite3.Error: SQLite says no; see `translated`.
     """
     if path.exists():
-        # Asked beforehand: SQLite would go on reading, and then call it a failure of the disk.
-        if not path.is_file():
-            raise JournalError(f"the journal {path} cannot be opened: it is no file", advice="name a file")
-        if not os.access(path, os.R_OK | os.W_OK):
-            raise JournalError(f"the journal {path} is read-only", advice="make the file writable for its owner")
+        _check_file(path, trusted_owner)
         _look_over(path)
     else:
         _create(path)
     _make_private(path)
     connection = sqlite3.connect(path, timeout=_BUSY_PATIENCE, isolation_level=None, cached_statements=256)
     stack.callback(connection.close)
+    connection.text_factory = text_of
     # Before anything is read: it keeps the log's index in memory (a second process then cannot come in by mistake),
     # and so avoids the rare corruption of a log that several connections share (SQLite 3.7.0 to 3.51.2).
     connection.execute("PRAGMA locking_mode = EXCLUSIVE")
@@ -71,10 +74,45 @@ def connect(path: Path, stack: contextlib.ExitStack, *, check: bool) -> sqlite3.
         found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
         if found != "ok":
             raise _damaged(path, str(found).splitlines()[-1])
-    migrate(connection)
-    # One process owns the file, so whoever had an entry in hand is gone: recovery need not wait for its lease.
-    connection.execute("UPDATE entries SET owner = '' WHERE outcome IS NULL AND owner <> ''")
+    create(connection)
+    _free_all(connection)
     return connection
+
+
+def _check_file(path: Path, trusted_owner: int | None) -> None:
+    # Asked beforehand: SQLite would go on reading, and then call it a failure of the disk.
+    if not path.is_file():
+        raise JournalError(f"the journal {path} cannot be opened: it is no file", advice="name a file")
+    for file in (path, log_of(path)):
+        if file.exists():
+            check_user(file, file.stat(), trusted_owner)
+    if not os.access(path, os.R_OK | os.W_OK):
+        raise JournalError(f"the journal {path} is read-only", advice="make the file writable for its owner")
+
+
+def _free_all(connection: sqlite3.Connection) -> None:
+    # One process owns the file, so whoever had an entry in hand is gone: recovery need not wait for its lease.
+    free = "UPDATE entries SET owner = '' WHERE outcome IS NULL AND owner <> ''"
+    try:
+        connection.execute(free)
+    except sqlite3.DatabaseError as error:
+        if not is_corrupt(error):
+            raise
+        # A row that cannot be read: it alone is left as it is.
+        for (position,) in connection.execute("SELECT position FROM entries WHERE outcome IS NULL").fetchall():
+            with contextlib.suppress(sqlite3.DatabaseError):
+                connection.execute(f"{free} AND position = ?", (position,))
+
+
+def text_of(stored: bytes) -> str:
+    """Read a text as it stands, also a damaged one: the entry's checksum tells, and not SQLite, which fails a walk."""
+    return str(stored, "utf-8", "surrogateescape")
+
+
+def is_corrupt(error: BaseException) -> bool:
+    """Whether SQLite says that what it read is malformed."""
+    # The lowest byte is the primary code; the others only refine it.
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_CORRUPT
 
 
 def _look_over(path: Path) -> None:
@@ -127,11 +165,13 @@ def _make_private(path: Path) -> None:
         return
     for file in (path, log_of(path)):
         if file.exists() and stat.S_IMODE(file.stat().st_mode) & 0o077:
-            file.chmod(0o600)
+            with contextlib.suppress(PermissionError):
+                # Of a trusted user's file only that user may change it.
+                file.chmod(0o600)
 
 
-def _damaged(path: Path, finding: str) -> StoreLostError:
-    return StoreLostError(
+def _damaged(path: Path, finding: str) -> DamagedStoreError:
+    return DamagedStoreError(
         f"the journal {path} is damaged ({finding}); it was left as it is",
         advice="keep the file, restore a copy of it, and compare what is open in it with details at Vipps",
     )

@@ -1,25 +1,25 @@
-"""Who owns a journal file: one process and one journal object at a time, told by a lock that dies with its process."""
+"""Who owns a journal file: one journal object of one process at a time, told by a lock that dies with its process."""
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import socket
 import sys
-import threading
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 from vipps_async.errors import JournalError
+from vipps_async.this_process import this_process
 
 if sys.platform == "win32":  # pragma: no cover - the other branch runs where there is fcntl
     import msvcrt
 else:
     import fcntl
 
-__all__ = ["OWNER_SUFFIX", "JournalInUseError", "Ownership"]
+__all__ = ["OWNER_SUFFIX", "JournalInUseError", "Ownership", "check_user"]
 
 #: What is added to the name of a journal file to name its lock file.
 OWNER_SUFFIX = ".owner"
@@ -30,14 +30,9 @@ _LONGEST_NOTE = 1024
 #: Which byte is locked on Windows, where a locked byte cannot be read: one far behind the note.
 _LOCKED_BYTE = 1 << 20
 
-#: How long to wait for another thread that opens or closes a journal file, in seconds.
-_REGISTRY_PATIENCE = 5.0
-
-# POSIX record locks belong to the process: a second object in this process would be given the same lock, and closing
-# its file would then drop it for both. So what this process owns is kept here as well, by real path, with the process
-# id, because a forked child inherits the dictionary but none of the locks.
-_owned_here: dict[str, int] = {}
-_owned_here_lock = threading.Lock()
+#: The lock files that this process has open: a child by fork inherits them, and closes its copies at once, so that it
+#: neither holds its parent's lock nor keeps it when the parent dies.
+_descriptors: set[int] = set()
 
 
 class JournalInUseError(JournalError):
@@ -48,33 +43,33 @@ class Ownership:
     """The lock on one journal file.
 
     The lock, not the text in the lock file, says whether there is an owner: the system drops it when the process
-    dies, however it dies, so neither a stale text nor a reused process id can keep a file closed.
+    dies, however it dies, so neither a stale text nor a reused process id can keep a file closed. It belongs to this
+    opening of the lock file (`flock`; on Windows a locked byte of the handle): a second object of this process is
+    refused like another process, and whoever opens and closes these files, to copy them for example, drops nothing.
     """
 
-    def __init__(self, path: Path, descriptor: int, real_path: str) -> None:
+    def __init__(self, path: Path, descriptor: int) -> None:
         self._path = path
         self._descriptor = descriptor
-        self._real_path = real_path
+        self._process = this_process()
 
     @classmethod
-    def take(cls, database: Path) -> Ownership:
+    def take(cls, database: Path, *, trusted_owner: int | None = None) -> Ownership:
         """Become the owner of a journal file, whether that file exists yet or not.
 
+        Args:
+            database: the journal file.
+            trusted_owner: a user whose lock file is taken as well as one's own.
+
         Raises:
-            JournalError: it has an owner, which is named; or the lock file can be neither made nor locked.
+            JournalError: it has an owner, which is named; or the lock file is another user's, or can be neither made
+                nor locked.
         """
         path = database.with_name(database.name + OWNER_SUFFIX)
-        real_path = os.path.realpath(path)
-        with _registry():
-            if _owned_here.get(real_path) == os.getpid():
-                # Not opened: see above.
-                raise JournalInUseError(
-                    f"the journal {database} is in use by another journal object of this process (pid {os.getpid()})",
-                    advice="share one journal, or give each session a file of its own",
-                )
-            descriptor = _locked(path, database)
-            _owned_here[real_path] = os.getpid()
-        ownership = cls(path, descriptor, real_path)
+        _watch_forks()
+        descriptor = _locked(path, database, trusted_owner)
+        _descriptors.add(descriptor)
+        ownership = cls(path, descriptor)
         try:
             ownership._sign()
         except OSError as error:
@@ -85,11 +80,13 @@ class Ownership:
 
     def release(self) -> None:
         """Let go. The lock file stays: removing it could take it from under the next owner."""
+        if self._process != this_process():
+            # A child by fork has closed its copy already; the number may be another file's by now.
+            return
         with contextlib.suppress(OSError):
             os.ftruncate(self._descriptor, 0)
-        with _registry():
-            os.close(self._descriptor)
-            _owned_here.pop(self._real_path, None)
+        _descriptors.discard(self._descriptor)
+        os.close(self._descriptor)
 
     def _sign(self) -> None:
         note = {"pid": os.getpid(), "host": socket.gethostname(), "since": datetime.now(UTC).isoformat("T", "seconds")}
@@ -97,19 +94,20 @@ class Ownership:
         os.write(self._descriptor, json.dumps(note).encode())
 
 
-@contextlib.contextmanager
-def _registry() -> Iterator[None]:
-    # A child forked while another thread was in here inherits the lock held, for ever: it must not wait for it.
-    # Nobody stays in here for longer than it takes to open and lock a file.
-    held = _owned_here_lock.acquire(timeout=_REGISTRY_PATIENCE)
-    try:
-        yield
-    finally:
-        if held:
-            _owned_here_lock.release()
+@functools.cache
+def _watch_forks() -> None:
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=_close_inherited)
 
 
-def _locked(path: Path, database: Path) -> int:
+def _close_inherited() -> None:
+    for descriptor in _descriptors:
+        with contextlib.suppress(OSError):
+            os.close(descriptor)
+    _descriptors.clear()
+
+
+def _locked(path: Path, database: Path, trusted_owner: int | None) -> int:
     flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
     try:
         descriptor = os.open(path, flags, 0o600)
@@ -117,12 +115,18 @@ def _locked(path: Path, database: Path) -> int:
         text = f"the lock file {path} cannot be opened: {error.strerror or error}"
         raise JournalError(text, advice="make the journal's directory exist and be writable") from error
     try:
+        check_user(path, os.fstat(descriptor), trusted_owner)
         _lock(descriptor)
+    except JournalError:
+        os.close(descriptor)
+        raise
     except (BlockingIOError, PermissionError) as error:
         owner = _owner_named_in(descriptor)
         os.close(descriptor)
         text = f"the journal {database} is in use by {owner}"
-        raise JournalInUseError(text, advice="stop that process, or give this one a journal file of its own") from error
+        raise JournalInUseError(
+            text, advice="stop that process, or share one journal object, or use another file"
+        ) from error
     except OSError as error:
         os.close(descriptor)
         text = f"the lock file {path} cannot be locked: {error.strerror or error}"
@@ -130,11 +134,34 @@ def _locked(path: Path, database: Path) -> int:
     return descriptor
 
 
+def check_user(path: Path, found: os.stat_result, trusted_owner: int | None) -> None:
+    """Refuse a file of another user: it may say whatever that user likes, and money is sent by it.
+
+    Args:
+        path: what it is called.
+        found: what the system says of it.
+        trusted_owner: a user whose files are taken as well as one's own.
+
+    Raises:
+        JournalError: it belongs to another one.
+    """
+    if sys.platform == "win32" or found.st_uid in {os.geteuid(), trusted_owner}:
+        return
+    raise JournalError(
+        f"{path} belongs to another user (UID {found.st_uid}; this process runs as {os.geteuid()}); it was left as it "
+        "is",
+        advice=f"run as its owner; or, if you trust that user, say so: --trust-owner {found.st_uid} "
+        "(SqliteJournal(trusted_owner=...))",
+    )
+
+
 def _owner_named_in(descriptor: int) -> str:
     unnamed = "another process, which has not written who it is"
     try:
         os.lseek(descriptor, 0, os.SEEK_SET)
         note = json.loads(os.read(descriptor, _LONGEST_NOTE))
+        if note["pid"] == os.getpid() and note["host"] == socket.gethostname():
+            return f"another journal object of this process (pid {os.getpid()})"
         return f"process {int(note['pid'])} on {note['host']!s}, since {note['since']!s}"
     except (OSError, ValueError, KeyError, TypeError):
         return unnamed
@@ -150,4 +177,4 @@ if sys.platform == "win32":  # pragma: no cover - the other branch runs where th
 else:
 
     def _lock(descriptor: int) -> None:
-        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -10,15 +10,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from attrs import define, field
+from attrs import define, evolve, field
 
-from vipps_async.journals.protocol import Entry, Standing
+from vipps_async.journals.protocol import Attempts, Entry, KeyOrigin, Outcome, Standing
 from vipps_async.journals.rules import FINAL, Answer, Begin, Settle, Work
+from vipps_async.journals.slots import Identity, Wish, wish_of
+from vipps_async.journals.sqlite.open_wishes import OpenWishes
 from vipps_async.journals.sqlite.rows import begun_values, ended_values
 
-__all__ = ["Held", "Identity", "PlainCommit", "plain_commit"]
-
-Identity = tuple[str, str, str, str]
+__all__ = ["Held", "PlainCommit", "plain_commit"]
 
 #: An entry in hand: its position, and how it stands in the file.
 Held = tuple[int, Entry]
@@ -36,6 +36,8 @@ class PlainCommit:
     answers: list[Answer] = field(factory=list)
     begun: dict[Identity, Held] = field(factory=dict)
     ended: set[Identity] = field(factory=set)
+    #: What those that begin with a made key are about: the next one of the same may be the same wish.
+    wishes: set[Wish] = field(factory=set)
     #: For each that begins its `begun_values`, one behind the other: a list for each would keep the collector busy.
     begun_values: list[object] = field(factory=list)
     #: For each that ends its `ended_values`.
@@ -43,7 +45,7 @@ class PlainCommit:
 
 
 def plain_commit(
-    works: Sequence[Work], in_hand: Mapping[Identity, Held], newest: int, now: datetime
+    works: Sequence[Work], in_hand: Mapping[Identity, Held], open_wishes: OpenWishes, newest: int, now: datetime
 ) -> PlainCommit | None:
     """Work out what a commit writes; None: something in it has to go the long way, and so has all of it.
 
@@ -52,13 +54,14 @@ def plain_commit(
     Args:
         works: what to do.
         in_hand: entries that are open in the file and have an owner.
+        open_wishes: what is open in the file with a made key.
         newest: the position of the newest entry in the file.
         now: from when leases run.
     """
     commit = PlainCommit(newest)
     for work in works:
         if type(work) is Begin:
-            is_plain = _begin(commit, work, in_hand, now)
+            is_plain = _begin(commit, work, in_hand, open_wishes, now)
         elif type(work) is Settle:
             is_plain = _settle(commit, work, in_hand)
         else:
@@ -68,12 +71,23 @@ def plain_commit(
     return commit
 
 
-def _begin(commit: PlainCommit, work: Begin, in_hand: Mapping[Identity, Held], now: datetime) -> bool:
-    identity = work.intent.identity
+def _begin(
+    commit: PlainCommit, work: Begin, in_hand: Mapping[Identity, Held], open_wishes: OpenWishes, now: datetime
+) -> bool:
+    intent = work.intent
+    identity = intent.identity
     if identity in in_hand or identity in commit.begun:
         return False
+    if intent.origin is KeyOrigin.MADE:
+        wish = wish_of(intent)
+        if work.adopt and (wish in commit.wishes or open_wishes.may_have(wish)):
+            return False
+        commit.wishes.add(wish)
+    elif work.adopt:
+        return False
     commit.newest = position = commit.newest + 1
-    entry = Entry(intent=work.intent, owner=work.owner, lease_until=now + work.lease)
+    attempts = Attempts(last_at=intent.created_at)
+    entry = Entry(intent=intent, attempts=attempts, owner=work.owner, lease_until=now + work.lease)
     commit.begun[identity] = position, entry
     commit.begun_values += begun_values(position, entry)
     commit.answers.append((Standing.MINE, entry))
@@ -88,7 +102,10 @@ def _settle(commit: PlainCommit, work: Settle, in_hand: Mapping[Identity, Held])
     position, entry = held
     if entry.intent.digest != work.intent.digest:
         return False
+    attempts = entry.attempts
+    if work.settlement.outcome is not Outcome.DONE and attempts.in_doubt:
+        attempts = evolve(attempts, ended=attempts.begun)
     commit.ended.add(identity)
-    commit.ended_values += ended_values(position, work.settlement)
+    commit.ended_values += ended_values(position, entry.intent, attempts, work.settlement)
     commit.answers.append(_NOTED)
     return True

@@ -9,27 +9,27 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from attrs import define
-
 from vipps_async.errors import JournalError
-from vipps_async.journals.protocol import Entry, Intent
-from vipps_async.journals.rules import Answer, Begin, Claim, Work, apply
-from vipps_async.journals.sqlite.opening import StoreLostError, connect, log_of, translated
+from vipps_async.journals.checksum import DamagedEntry, DamagedEntryError, UnfitError
+from vipps_async.journals.protocol import Entry, KeyOrigin, World
+from vipps_async.journals.rules import Answer, Begin, Work, check_world
+from vipps_async.journals.slots import Identity, Slot, Slots, Wish, wish_of
+from vipps_async.journals.sqlite.open_wishes import MOST, OpenWishes
+from vipps_async.journals.sqlite.opening import StoreLostError, connect, is_corrupt, log_of, translated
 from vipps_async.journals.sqlite.ownership import Ownership
-from vipps_async.journals.sqlite.plain_commit import Held, Identity, PlainCommit, plain_commit
+from vipps_async.journals.sqlite.plain_commit import Held, PlainCommit, plain_commit
 from vipps_async.journals.sqlite.rows import (
     BEGUN,
     COLUMNS,
     ENDED,
-    LIGHT_COLUMNS,
     ROW,
     STATE,
     blocks,
     entry_of,
     insert_begun,
     insert_rows,
-    intent_values,
-    light_entry_of,
+    row_values,
+    select_alike,
     select_matching,
     state_values,
     statements,
@@ -49,22 +49,6 @@ _OLDEST_SQLITE = (3, 33, 0)
 _MOST_IN_HAND = 5000
 
 
-@define
-class _Slot:
-    """One entry while a group is worked on."""
-
-    position: int | None
-    entry: Entry
-    stored: Entry | None
-    #: Whether the entry is all that the file has of it, and not only what decides about it.
-    is_whole: bool = True
-
-    @property
-    def is_in_hand(self) -> bool:
-        """Whether the next that is heard of it will be its outcome."""
-        return self.entry.settlement is None and self.entry.owner != ""
-
-
 class SqliteStore:
     """One open journal file. Not safe for threads: the one that opened it uses it."""
 
@@ -77,11 +61,15 @@ class SqliteStore:
         #: Entries in hand, as they stand in the file: nobody else writes there, so they need not be looked up again.
         self._in_hand: dict[Identity, Held] = {}
         self._newest = self.newest_position()
+        #: What is open with a made key; None: to be looked up anew, as a commit failed halfway.
+        self._open_wishes: OpenWishes | None = None
 
     @classmethod
     @contextlib.contextmanager
-    def opened(cls, path: Path, *, clock: Callable[[], datetime], check: bool) -> Iterator[SqliteStore]:
-        """Open the file, creating or migrating it, and close it at the end.
+    def opened(
+        cls, path: Path, *, clock: Callable[[], datetime], check: bool, trusted_owner: int | None = None
+    ) -> Iterator[SqliteStore]:
+        """Open the file, creating it if need be, and close it at the end.
 
         Raises:
             JournalError: as `Journal.open` says.
@@ -90,9 +78,9 @@ class SqliteStore:
             text = f"SQLite {sqlite3.sqlite_version} is too old for a journal"
             raise JournalError(text, advice="use a Python with SQLite 3.33 or newer")
         with contextlib.ExitStack() as stack:
-            stack.callback(Ownership.take(path).release)
+            stack.callback(Ownership.take(path, trusted_owner=trusted_owner).release)
             try:
-                connection = connect(path, stack, check=check)
+                connection = connect(path, stack, check=check, trusted_owner=trusted_owner)
                 store = cls(path, connection, clock)
             except (sqlite3.Error, OSError) as error:
                 raise translated(error, path, "opened") from error
@@ -102,23 +90,30 @@ class SqliteStore:
         """Do all works in their order, in one transaction; returns when it is durable.
 
         Raises:
+            UnfitError: one of them cannot be written, or needs an entry that cannot be read; the others may fit.
             JournalError: nothing of it may be taken for durable.
         """
         try:
             self._check_in_place()
-            plain = plain_commit(works, self._in_hand, self._newest, self._clock())
+            wishes = self._open_wishes = self._open_wishes or OpenWishes(self._wishes_of_file())
+            plain = plain_commit(works, self._in_hand, wishes, self._newest, self._clock())
             try:
-                answers = self._committed(works, presume_new=True) if plain is None else self._written(plain)
+                if plain is not None:
+                    answers = self._written(plain, wishes)
+                else:
+                    answers = self._committed(works, wishes, presume_new=True)
             except sqlite3.IntegrityError:
                 # One that was presumed new is there already.
-                answers = self._committed(works, presume_new=False)
+                answers = self._committed(works, wishes, presume_new=False)
             # A commit into a file that has no name any more is lost with the process: not to be acknowledged.
             self._check_in_place()
+        except (sqlite3.ProgrammingError, sqlite3.InterfaceError, TypeError, ValueError, OverflowError) as error:
+            raise UnfitError(f"this cannot be written to a journal ({type(error).__name__})") from error
         except (sqlite3.Error, OSError) as error:
             raise translated(error, self._path, "written") from error
         return answers
 
-    def _written(self, plain: PlainCommit) -> list[Answer]:
+    def _written(self, plain: PlainCommit, wishes: OpenWishes) -> list[Answer]:
         writing = [
             *statements(insert_begun, plain.begun_values, BEGUN),
             *statements(update_ended, plain.ended_values, ENDED),
@@ -129,21 +124,23 @@ class SqliteStore:
             for statement, values in writing:
                 self._connection.execute(statement, values)
         for identity in plain.ended:
-            del self._in_hand[identity]
+            wishes.ended(self._in_hand.pop(identity)[1].intent)
         for identity, held in plain.begun.items():
+            wishes.began(held[1].intent)
             if len(self._in_hand) < _MOST_IN_HAND:
                 self._in_hand[identity] = held
         self._newest = plain.newest
         return plain.answers
 
-    def _committed(self, works: Sequence[Work], *, presume_new: bool) -> list[Answer]:
+    def _committed(self, works: Sequence[Work], wishes: OpenWishes, *, presume_new: bool) -> list[Answer]:
         with self._transaction():
-            slots = self._loaded(works, presume_new=presume_new)
+            slots = self._loaded(works, wishes, presume_new=presume_new)
             now = self._clock()
-            answers = [_answer(slots, work, now) for work in works]
-            newest = self._store(slots.values())
+            answers = [slots.answer(work, now) for work in works]
+            newest = self._store(slots)
         self._newest = newest
-        self._remember(slots)
+        for slot in slots:
+            self._remember(slot, wishes)
         return answers
 
     @contextlib.contextmanager
@@ -154,104 +151,175 @@ class SqliteStore:
             yield
             if not is_one_statement:
                 self._connection.execute("COMMIT")
-        except BaseException:
+        except BaseException as error:
             # What stands in the file now is known to the file alone.
             self._in_hand.clear()
+            if not isinstance(error, sqlite3.IntegrityError):
+                self._open_wishes = None
             with contextlib.suppress(sqlite3.Error):
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
             raise
 
-    def _remember(self, slots: dict[Identity, _Slot]) -> None:
-        for identity, slot in slots.items():
-            if slot.is_whole and slot.is_in_hand and slot.position is not None and len(self._in_hand) < _MOST_IN_HAND:
-                self._in_hand[identity] = (slot.position, slot.entry)
-            else:
-                self._in_hand.pop(identity, None)
+    def _remember(self, slot: Slot, wishes: OpenWishes) -> None:
+        entry, stored = slot.entry, slot.stored
+        was_open = stored is not None and stored.settlement is None
+        if was_open and entry.settlement is not None:
+            wishes.ended(entry.intent)
+        elif entry.settlement is None and not was_open:
+            wishes.began(entry.intent)
+        in_hand = entry.settlement is None and entry.owner != ""
+        if in_hand and slot.position is not None and len(self._in_hand) < _MOST_IN_HAND:
+            self._in_hand[entry.intent.identity] = (slot.position, entry)
+        else:
+            self._in_hand.pop(entry.intent.identity, None)
 
     def newest_position(self) -> int:
         """The position of the newest entry; 0 if there is none."""
         return int(self._read("SELECT coalesce(max(position), 0) FROM entries")[0][0])
 
-    def open_page(self, after: int, upto: int, merchant_serial_number: str | None) -> list[tuple[int, Entry]]:
+    def open_page(self, after: int, upto: int) -> list[tuple[int, Entry | DamagedEntry]]:
         """The next open entries behind `after`, oldest first."""
         return self._page(
-            "outcome IS NULL AND position > ? AND position <= ? AND merchant_serial_number = coalesce(?, "
-            "merchant_serial_number) ORDER BY position LIMIT ?",
-            (after, upto, merchant_serial_number, PAGE),
+            "outcome IS NULL AND position > ? AND position <= ? ORDER BY position LIMIT ?", (after, upto, PAGE)
         )
 
-    def recent_page(self, before: int, limit: int) -> list[tuple[int, Entry]]:
+    def recent_page(self, before: int) -> list[tuple[int, Entry | DamagedEntry]]:
         """The next entries below `before`, newest first."""
-        return self._page("position < ? ORDER BY position DESC LIMIT ?", (before, min(limit, PAGE)))
+        return self._page("position < ? ORDER BY position DESC LIMIT ?", (before, PAGE))
 
     def of_order(self, order_id: str, merchant_serial_number: str) -> list[Entry]:
-        """All entries of one order, oldest first."""
+        """All entries of one order that can be read, oldest first."""
         where = "order_id = ? AND merchant_serial_number = ? ORDER BY position"
-        return [entry for _, entry in self._page(where, (order_id, merchant_serial_number))]
+        found = self._page(where, (order_id, merchant_serial_number))
+        return [entry for _, entry in found if isinstance(entry, Entry)]
 
-    def _page(self, where: str, values: Sequence[object]) -> list[tuple[int, Entry]]:
-        rows = self._read(f"SELECT {COLUMNS} FROM entries WHERE {where}", values)  # noqa: S608 - constants only
-        return [(row[0], entry_of(row)) for row in rows]
+    def world(self) -> World | None:
+        """The world that the file is bound to."""
+        rows = self._read("SELECT environment, host, instance FROM world")
+        return World(environment=rows[0][0], host=rows[0][1], instance=rows[0][2]) if rows else None
+
+    def bind(self, world: World, *, anew: bool) -> None:
+        """Bind the file to a world; unless anew, only if it is bound to none yet.
+
+        Raises:
+            JournalError: it is bound to another one, or the store has failed.
+        """
+        bound = self.world()
+        if bound == world:
+            return
+        if not anew:
+            check_world(bound, world, f"the journal {self._path}")
+        try:
+            with self._transaction():
+                self._connection.execute("DELETE FROM world")
+                self._connection.execute(
+                    "INSERT INTO world VALUES (?, ?, ?)", (world.environment, world.host, world.instance)
+                )
+        except (sqlite3.Error, OSError) as error:
+            raise translated(error, self._path, "written") from error
+
+    def _page(self, where: str, values: Sequence[object]) -> list[tuple[int, Entry | DamagedEntry]]:
+        try:
+            self._check_in_place()
+            try:
+                rows: list[Any] = self._fetched(f"SELECT {COLUMNS} FROM entries WHERE {where}", values)  # noqa: S608
+            except sqlite3.DatabaseError as error:
+                if not is_corrupt(error):
+                    raise
+                # One row of these is malformed. Their positions stand in an index, or before the rows themselves.
+                positions = self._fetched(f"SELECT position FROM entries WHERE {where}", values)  # noqa: S608
+                return [(position, self._single(position)) for (position,) in positions]
+        except (sqlite3.Error, OSError) as error:
+            raise translated(error, self._path, "read") from error
+        return [(row[0], _read_entry(row)) for row in rows]
+
+    def _single(self, position: int) -> Entry | DamagedEntry:
+        try:
+            rows = self._fetched(f"SELECT {COLUMNS} FROM entries WHERE position = ?", (position,))  # noqa: S608
+        except sqlite3.DatabaseError as error:
+            if not is_corrupt(error):
+                raise
+            return DamagedEntry(position=position, order_id="unknown", reason="its row is malformed")
+        return _read_entry(rows[0])
+
+    def _fetched(self, statement: str, values: Sequence[object] = ()) -> list[Any]:
+        return self._connection.execute(statement, values).fetchall()
 
     def _read(self, statement: str, values: Sequence[object] = ()) -> list[Any]:
         try:
             self._check_in_place()
-            return self._connection.execute(statement, values).fetchall()
+            return self._fetched(statement, values)
         except (sqlite3.Error, OSError) as error:
             raise translated(error, self._path, "read") from error
 
-    def _loaded(self, works: Sequence[Work], *, presume_new: bool) -> dict[Identity, _Slot]:
-        # Begin and claim answer with the whole entry; to settle or release one, what decides about it is enough.
-        slots: dict[Identity, _Slot] = {}
+    def _wishes_of_file(self) -> list[Wish]:
+        where = "outcome IS NULL AND origin = 'made' LIMIT ?"
+        columns = "merchant_serial_number, order_id, operation"
+        try:
+            return self._fetched(f"SELECT {columns} FROM entries WHERE {where}", (MOST + 1,))  # noqa: S608
+        except sqlite3.DatabaseError as error:
+            if not is_corrupt(error):
+                raise
+        positions = self._fetched("SELECT position FROM entries WHERE outcome IS NULL")
+        entries = (self._single(position) for (position,) in positions)
+        return [wish_of(entry.intent) for entry in entries if isinstance(entry, Entry) and _is_made(entry)]
+
+    def _loaded(self, works: Sequence[Work], wishes: OpenWishes, *, presume_new: bool) -> Slots:
         new: set[Identity] = set()
-        whole: set[Identity] = set()
-        light: dict[Identity, Intent] = {}
+        wanted: dict[Identity, None] = {}
+        adopted: dict[Wish, None] = {}
         for work in works:
             identity = work.intent.identity
+            if isinstance(work, Begin) and work.adopt:
+                adopted[wish_of(work.intent)] = None
+            if isinstance(work, Begin) and presume_new and identity not in self._in_hand:
+                # A key is made for one call, so hardly any is there already; if one is, adding it fails.
+                new.add(identity)
+            else:
+                wanted[identity] = None
+        slots = Slots(adopted)
+        for row in self._alike([wish for wish in adopted if wishes.may_have(wish)]):
+            # One that cannot be read keeps no new wish from being carried out.
+            if isinstance(entry := _read_entry(row), Entry):
+                self._add(slots, row[0], entry)
+        unknown: list[Identity] = []
+        for identity in wanted:
             if identity in slots:
                 continue
             if (held := self._in_hand.get(identity)) is not None:
-                slots[identity] = _Slot(held[0], held[1], held[1])
-            elif isinstance(work, Begin) and presume_new:
-                # A key is made for one call, so hardly any is there already; if one is, adding it fails.
-                new.add(identity)
-            elif isinstance(work, Begin | Claim):
-                whole.add(identity)
+                slots.add(*held, held[1])
             else:
-                light[identity] = work.intent
-        if light and new:
-            whole |= light.keys() & new
-        for row in self._matching(COLUMNS, list(whole)):
-            entry = entry_of(row)
-            slots[row[1:5]] = _Slot(row[0], entry, entry)
-        for row in self._matching(LIGHT_COLUMNS, [identity for identity in light if identity not in whole]):
-            entry = light_entry_of(row, light[row[1:5]])
-            slots[row[1:5]] = _Slot(row[0], entry, entry, is_whole=False)
+                unknown.append(identity)
+        for row in self._matching(unknown):
+            slots.add(row[0], entry := entry_of(row), entry)
         return slots
 
-    def _matching(self, columns: str, identities: Sequence[Identity]) -> Iterator[Any]:
-        for block in blocks(identities):
-            values = [part for identity in block for part in identity]
-            yield from self._connection.execute(select_matching(columns, len(block)), values)
+    def _add(self, slots: Slots, position: int, entry: Entry) -> None:
+        # What is in hand is remembered as it stands in the file: one object for it, so that it is written once.
+        held = self._in_hand.get(entry.intent.identity)
+        entry = entry if held is None else held[1]
+        slots.add(position, entry, entry)
 
-    def _store(self, slots: Iterable[_Slot]) -> int:
+    def _matching(self, identities: Sequence[Identity]) -> Iterator[Any]:
+        for block in blocks(identities):
+            yield from self._connection.execute(select_matching(len(block)), [part for one in block for part in one])
+
+    def _alike(self, wishes: Sequence[Wish]) -> Iterator[Any]:
+        for block in blocks(wishes):
+            yield from self._connection.execute(select_alike(len(block)), [part for one in block for part in one])
+
+    def _store(self, slots: Iterable[Slot]) -> int:
         """Write what has changed; returns the position of the newest entry."""
         newest = self._newest
-        added: list[_Slot] = []
-        altered: list[_Slot] = []
+        rows: list[object] = []
+        states: list[object] = []
         for slot in slots:
             if slot.position is None:
                 slot.position = newest = newest + 1
-                added.append(slot)
+                rows += (slot.position, *row_values(slot.entry))
             elif slot.entry is not slot.stored:
-                altered.append(slot)
-        rows: list[object] = []
-        for slot in added:
-            rows += (slot.position, *intent_values(slot.entry), *state_values(slot.entry))
-        states: list[object] = []
-        for slot in altered:
-            states += (slot.position, *state_values(slot.entry))
+                states += (slot.position, *state_values(slot.entry))
         for statement, values in (*statements(insert_rows, rows, ROW), *statements(update_states, states, STATE)):
             self._connection.execute(statement, values)
         return newest
@@ -272,13 +340,12 @@ class SqliteStore:
             )
 
 
-def _answer(slots: dict[Identity, _Slot], work: Work, now: datetime) -> Answer:
-    identity = work.intent.identity
-    slot = slots.get(identity)
-    standing, entry = apply(None if slot is None else slot.entry, work, now)
-    if entry is not None:
-        if slot is None:
-            slots[identity] = _Slot(None, entry, None)
-        else:
-            slot.entry = entry
-    return standing, entry
+def _read_entry(row: Any) -> Entry | DamagedEntry:
+    try:
+        return entry_of(row)
+    except DamagedEntryError as error:
+        return error.damaged
+
+
+def _is_made(entry: Entry) -> bool:
+    return entry.intent.origin is KeyOrigin.MADE

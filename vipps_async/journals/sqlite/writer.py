@@ -15,6 +15,7 @@ from attrs import define, field
 
 from vipps_async.errors import JournalError
 from vipps_async.journals.backlog import own_copy
+from vipps_async.journals.checksum import UnfitError
 from vipps_async.journals.rules import Answer, Work
 from vipps_async.journals.sqlite.store import SqliteStore
 
@@ -117,6 +118,7 @@ class Writer:
         *,
         clock: Callable[[], datetime],
         check: bool,
+        trusted_owner: int | None,
         loop: asyncio.AbstractEventLoop,
         report: Callable[[Report], None],
         opened: asyncio.Future[None],
@@ -125,6 +127,7 @@ class Writer:
         self._path = path
         self._clock = clock
         self._check = check
+        self._trusted_owner = trusted_owner
         self._loop = loop
         self._report = report
         self._opened = opened
@@ -133,6 +136,8 @@ class Writer:
         self._taken: list[Item] = []
         #: Outcomes that no commit has carried yet.
         self._retained: list[Work] = []
+        #: How many outcomes no commit will ever carry.
+        self._lost = 0
         self._thread = threading.Thread(target=self._run, name=f"vipps-journal {path.name}", daemon=True)
 
     def start(self) -> None:
@@ -153,7 +158,9 @@ class Writer:
 
     def _run(self) -> None:
         try:
-            with SqliteStore.opened(self._path, clock=self._clock, check=self._check) as store:
+            with SqliteStore.opened(
+                self._path, clock=self._clock, check=self._check, trusted_owner=self._trusted_owner
+            ) as store:
                 self._tell(_resolve, self._opened, None)
                 self._serve(store)
         except JournalError as error:
@@ -194,18 +201,54 @@ class Writer:
             report.wrote = True
             try:
                 answers = store.commit(round_.works)
+            except UnfitError:
+                self._commit_apart(store, [*self._retained, *items], report)
             except JournalError as error:
                 report.failure = error
                 self._retained = round_.outcomes
                 report.results = [own_copy(error) for _ in round_.asking]
+                report.futures = round_.asking
             else:
                 self._retained = []
                 report.durable = len(round_.outcomes)
                 report.results = [answers[place] for place in round_.places]
-            report.futures = round_.asking
+                report.futures = round_.asking
         for job in round_.reading:
             report.tell(job.future, self._reading(store, job, report.failure))
         return report
+
+    def _commit_apart(self, store: SqliteStore, items: Sequence[Item], report: Report) -> None:
+        """Halve a group in which one does not fit until that one fails alone, and the others are committed."""
+        self._retained = []
+        waiting = [[item for item in items if not isinstance(item, Job) or item.works]]
+        while waiting:
+            group = waiting.pop()
+            round_ = _Round([], [])
+            for item in group:
+                round_.add(item)
+            try:
+                if report.failure is not None:
+                    # The store fails: what comes later must not get there before what came earlier.
+                    raise own_copy(report.failure)
+                answers = store.commit(round_.works) if round_.works else []
+            except UnfitError as error:
+                if len(group) > 1:
+                    middle = len(group) // 2
+                    waiting += (group[middle:], group[:middle])
+                    continue
+                # Trying again would not help. What the outcome belongs to stays as it is in the file.
+                self._lost += len(round_.outcomes)
+                report.durable += len(round_.outcomes)
+                results: list[Any] = [own_copy(error) for _ in round_.asking]
+            except JournalError as error:
+                report.failure = error
+                self._retained += round_.outcomes
+                results = [own_copy(error) for _ in round_.asking]
+            else:
+                report.durable += len(round_.outcomes)
+                results = [answers[place] for place in round_.places]
+            report.futures += round_.asking
+            report.results += results
 
     def _reading(self, store: SqliteStore, job: Job, failure: JournalError | None) -> Any:
         # Reading on past outcomes that could not be written would show as open what is known to be settled.
@@ -225,7 +268,7 @@ class Writer:
                 item = self._items.get_nowait()
                 if item is not None:
                     left.append(item)
-        lost = 0
+        lost = self._lost
         for item in left:
             if isinstance(item, Asked | Job):
                 report.tell(item.future, JournalError(f"the journal {self._path} is closed"))

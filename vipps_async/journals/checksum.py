@@ -1,0 +1,178 @@
+"""What stands of an entry in a store, in values that any store can hold, and the checksum over it."""
+
+from __future__ import annotations
+
+import zlib
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from attrs import frozen
+
+from vipps_async.errors import JournalError
+from vipps_async.journals.protocol import Attempts, Entry, Intent, KeyOrigin, Outcome, Settlement
+
+__all__ = ["DamagedEntry", "DamagedEntryError", "UnfitError", "checksum", "facts_of", "micros", "moment", "read_entry"]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+@frozen(kw_only=True)
+class DamagedEntry:
+    """A row that cannot be read: nothing is sent for it, and nothing is told of it but where it stands."""
+
+    #: Its place in the order of arrival.
+    position: int
+    #: The order, as far as it can be read; perhaps damaged itself.
+    order_id: str
+    #: What is wrong with it.
+    reason: str
+
+
+class UnfitError(JournalError):
+    """One operation cannot be written; others may."""
+
+
+class DamagedEntryError(UnfitError):
+    """An entry that is needed cannot be read."""
+
+    damaged: DamagedEntry
+
+    @classmethod
+    def of(cls, damaged: DamagedEntry) -> DamagedEntryError:
+        """Make the error of a row."""
+        error = cls(
+            f"entry {damaged.position} of the journal (order {damaged.order_id}) cannot be read: {damaged.reason}; "
+            "it is never sent",
+            advice="compare the order's details at Vipps with your books, and settle it by hand",
+        )
+        error.damaged = damaged
+        return error
+
+
+def micros(moment: datetime) -> int:
+    """Turn an aware time into microseconds since 1970 (UTC): exact, and sortable."""
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def moment(micros: int) -> datetime:
+    """Turn microseconds since 1970 into a time in UTC."""
+    return _EPOCH + timedelta(microseconds=micros)
+
+
+def facts_of(intent: Intent, attempts: Attempts, settlement: Settlement | None) -> tuple[object, ...]:
+    """List what an entry's checksum covers: all of it but who has it in hand and the note.
+
+    Those may be lost without harm: whoever takes an entry up again does so with the same key and body.
+    """
+    created_at, last_at = intent.created_at, attempts.last_at
+    created = micros(created_at)
+    return (
+        intent.key,
+        intent.operation,
+        intent.order_id,
+        intent.merchant_serial_number,
+        intent.amount,
+        intent.transaction_text,
+        intent.digest,
+        intent.body,
+        created,
+        intent.origin.value,
+        intent.reference,
+        attempts.begun,
+        attempts.ended,
+        created if last_at is created_at else micros(last_at),
+        attempts.refusal,
+        None if attempts.looked_at is None else micros(attempts.looked_at),
+        None if settlement is None else settlement.outcome.value,
+        None if settlement is None else settlement.answer,
+        None if settlement is None else micros(settlement.settled_at),
+    )
+
+
+def checksum(facts: tuple[Any, ...]) -> int:
+    """Compute the CRC-32 of an entry's facts: it tells each flipped bit, and all but one in 4 billion larger faults.
+
+    Raises:
+        TypeError: a text is none.
+        UnicodeEncodeError: a text cannot be encoded.
+    """
+    (key, operation, order_id, msn, amount, text, digest, body, created_at, origin, reference, *state) = facts
+    begun, ended, last_at, refusal, looked_at, outcome, answer, settled_at = state
+    # No text has a NUL in it, so none can pass for two.
+    texts = "\0".join((key, operation, order_id, msn, text, digest, origin, reference, outcome or ""))
+    rest = f"{texts}\0{amount}\0{created_at}\0{begun}\0{ended}\0{last_at}\0{looked_at}\0{settled_at}"
+    crc = zlib.crc32(refusal, zlib.crc32(rest.encode()))
+    return zlib.crc32(answer or b"", zlib.crc32(body or b"", crc))
+
+
+def read_entry(  # noqa: PLR0917 - the parts of a row, in their order
+    position: int, facts: tuple[Any, ...], stored_checksum: object, owner: object, lease_until: object, note: object
+) -> Entry:
+    """Make the entry of what stands in a row.
+
+    Args:
+        position: its place in the order of arrival.
+        facts: as `facts_of` lists them.
+        stored_checksum: the checksum that stands beside them.
+        owner: who has it in hand. This and what follows may be damaged: nothing hangs on it but who waits for whom.
+        lease_until: until when.
+        note: why it is open.
+
+    Raises:
+        DamagedEntryError: the checksum does not fit.
+    """
+    if not _fits(facts, stored_checksum):
+        reason = "what it holds does not fit its checksum"
+        raise DamagedEntryError.of(DamagedEntry(position=position, order_id=_shown(facts[2]), reason=reason))
+    key, operation, order_id, msn, amount, text, digest, body, created, origin, reference, *state = facts
+    begun, ended, last_at, refusal, looked_at, outcome, answer, settled_at = state
+    settlement = None
+    if outcome is not None:
+        settlement = Settlement(outcome=Outcome(outcome), answer=answer, settled_at=moment(settled_at))
+    return Entry(
+        intent=Intent(
+            key=key,
+            operation=operation,
+            order_id=order_id,
+            merchant_serial_number=msn,
+            amount=amount,
+            transaction_text=text,
+            digest=digest,
+            body=body,
+            created_at=moment(created),
+            origin=KeyOrigin(origin),
+            reference=reference,
+        ),
+        attempts=Attempts(
+            begun=begun,
+            ended=ended,
+            last_at=moment(last_at),
+            refusal=refusal,
+            looked_at=None if looked_at is None else moment(looked_at),
+        ),
+        settlement=settlement,
+        owner=owner if isinstance(owner, str) else "",
+        lease_until=_any_moment(lease_until),
+        note=str(note),
+    )
+
+
+def _fits(facts: tuple[Any, ...], stored_checksum: object) -> bool:
+    try:
+        return checksum(facts) == stored_checksum
+    except (TypeError, ValueError):
+        # A damaged text that is none any more.
+        return False
+
+
+def _any_moment(stored: object) -> datetime:
+    try:
+        return moment(stored) if isinstance(stored, int) else _EPOCH
+    except OverflowError:
+        return _EPOCH
+
+
+def _shown(order_id: object) -> str:
+    """Make a text that may be damaged fit to be shown."""
+    return ascii(order_id)[1:-1][:100] if isinstance(order_id, str) else "unknown"
