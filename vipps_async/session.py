@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from vipps_async.config import Credentials, Environment, RetryPolicy, Settings, SystemInfo, Timeouts
+from vipps_async.core.clock import Clock
 from vipps_async.core.events import AttemptListener, CallListener
 from vipps_async.core.recovery_report import LeftOpen, RecoveryReport
 from vipps_async.errors import ConfigurationError, InvalidInputError
@@ -50,6 +51,7 @@ class VippsSession:
         timeouts: Timeouts | None = None,
         system: SystemInfo | None = None,
         settle_after: float = 86_400.0,
+        clock: Clock | None = None,
     ) -> None:
         """Check the settings; nothing is opened or sent before the first call.
 
@@ -64,6 +66,7 @@ class VippsSession:
             system: what the `Vipps-System-…` headers say.
             settle_after: how long an operation whose outcome is not known stays open after its last attempt began, in
                 seconds; a day by default. Until then a request may still arrive, and the history may still change.
+            clock: tells the time and waits; the machine's own by default. For tests that must not wait a day.
 
         Raises:
             InvalidInputError: a value breaks a rule; the error names it.
@@ -89,7 +92,7 @@ class VippsSession:
 
             transport = self._own_transport = AiohttpTransport()
         self._journal = journal
-        parts = SessionParts.of(settings, transport, journal)
+        parts = SessionParts.of(settings, transport, journal, clock)
         self._pipeline = parts.pipeline
         self._journalled = parts.journalled
         self._recovery = parts.recovery

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from attrs import define, field
 
 from vipps_async import Credentials, RetryPolicy, VippsSession, nok
+from vipps_async.core.clock import SystemClock
 from vipps_async.errors import OutcomeUnknown, RequestNotSent
 from vipps_async.journals.memory import MemoryJournal
 from vipps_async.journals.protocol import Entry, Journal
@@ -112,6 +113,17 @@ class Hands:
         self.time += timedelta(hours=1)
 
 
+class MovedClock(SystemClock):
+    """The machine's clock, with a time of day that the test moves on."""
+
+    def __init__(self) -> None:
+        self.ahead = timedelta()
+
+    def now(self) -> datetime:
+        """Tell the time of day."""
+        return super().now() + self.ahead
+
+
 @define
 class Shop:
     """All that one test needs."""
@@ -120,6 +132,7 @@ class Shop:
     line: LossyTransport
     hands: Hands
     journal: Journal
+    clock: MovedClock = field(factory=MovedClock)
     sessions: list[VippsSession] = field(factory=list)
 
     def session(
@@ -129,6 +142,7 @@ class Shop:
         retry: RetryPolicy = ONE_TRY,
         credentials: Credentials = CREDENTIALS,
         journalled: bool = True,
+        settle_after: float = 86_400.0,
     ) -> VippsSession:
         """Make a session; it is closed with the shop."""
         session = VippsSession(
@@ -137,6 +151,8 @@ class Shop:
             transport=self.line,
             journal=(journal or self.journal) if journalled else None,
             retry=retry,
+            settle_after=settle_after,
+            clock=self.clock,
         )
         self.sessions.append(session)
         return session

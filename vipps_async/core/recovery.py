@@ -20,7 +20,7 @@ from vipps_async.core.recorded_refusal import is_lasting, stored_refusal
 from vipps_async.core.recovery_pace import RecoveryPace
 from vipps_async.core.recovery_report import MOST_NAMED, LeftOpen, RecoveryReport, Refused
 from vipps_async.core.verdict import LOOKS_APART, Facts, Verdict, decide
-from vipps_async.errors import ApiError, JournalError, VippsError
+from vipps_async.errors import ApiError, JournalError, OrderNotFoundError, VippsError
 from vipps_async.journals.protocol import Attempts, Entry, Intent, KeyOrigin, Outcome, Standing
 
 __all__ = ["Recovery"]
@@ -368,7 +368,10 @@ class _Settling:
             self.shared.pace.asked_to_wait(self.shared.now(), error)
             verdict = await self.runner.note_failure(call, self.entry, record, error, self.owner)
             if verdict is Verdict.OPEN:
-                self._count_open(error.message, blocks=record.refusal is None)
+                question = ""
+                if isinstance(record.refusal, OrderNotFoundError):
+                    question = "; was it begun with other keys, or in another environment?"
+                self._count_open(error.message + question, blocks=record.refusal is None)
             elif verdict is Verdict.APPLIED:
                 self.report.proven += 1
                 self.report.moved_otherwise.append(LeftOpen(intent=self.intent, reason=error.message))
