@@ -49,6 +49,8 @@ class VippsSession:
         retry: RetryPolicy | None = None,
         timeouts: Timeouts | None = None,
         system: SystemInfo | None = None,
+        proxy: str | None = None,
+        trust_env: bool = False,
     ) -> None:
         """Check the settings; nothing is opened or sent before the first call.
 
@@ -61,14 +63,27 @@ class VippsSession:
             retry: how failed attempts are repeated.
             timeouts: how long one attempt may take, in seconds.
             system: what the `Vipps-System-…` headers say.
+            proxy: the URL of an http or https proxy on the way to Vipps, with user and password if it wants them.
+            trust_env: take the proxy from `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`, if `proxy` names none.
 
         Raises:
             InvalidInputError: a value breaks a rule; the error names it.
-            ConfigurationError: the values contradict each other.
+            ConfigurationError: the values contradict each other: a transport that is given has a proxy of its own.
         """
         settings = Settings.build(
-            credentials, environment=environment, base_url=base_url, timeouts=timeouts, retry=retry, system=system
+            credentials,
+            environment=environment,
+            base_url=base_url,
+            timeouts=timeouts,
+            retry=retry,
+            system=system,
+            proxy=proxy,
         )
+        if transport is not None and (proxy is not None or trust_env):
+            raise ConfigurationError(
+                "proxy and trust_env cannot be given together with a transport",
+                advice="set them where that transport is made",
+            )
         # What carries out calls is loaded here: in time for the first of them, and at no cost to a program that imports
         # this package and makes no session.
         from vipps_async.session_parts import SessionParts  # noqa: PLC0415 - see above
@@ -78,7 +93,7 @@ class VippsSession:
         if transport is None:
             from vipps_async.transports.aiohttp_transport import AiohttpTransport  # noqa: PLC0415 - see above
 
-            transport = self._own_transport = AiohttpTransport()
+            transport = self._own_transport = AiohttpTransport(proxy=settings.proxy, trust_env=trust_env)
         self._journal = journal
         parts = SessionParts.of(settings, transport, journal)
         self._pipeline = parts.pipeline
@@ -97,12 +112,14 @@ class VippsSession:
         retry: RetryPolicy | None = None,
         timeouts: Timeouts | None = None,
         system: SystemInfo | None = None,
+        trust_env: bool = False,
     ) -> Self:
         """Make a session from environment variables.
 
         `VIPPS_CLIENT_ID`, `VIPPS_CLIENT_SECRET`, `VIPPS_SUBSCRIPTION_KEY` and `VIPPS_MERCHANT_SERIAL_NUMBER` must be
-        set; `VIPPS_ENVIRONMENT` (``test``, the default, or ``production``), `VIPPS_BASE_URL`, `VIPPS_SYSTEM_NAME`,
-        `VIPPS_SYSTEM_VERSION`, `VIPPS_SYSTEM_PLUGIN_NAME` and `VIPPS_SYSTEM_PLUGIN_VERSION` may be.
+        set; `VIPPS_ENVIRONMENT` (``test``, the default, or ``production``), `VIPPS_BASE_URL`, `VIPPS_PROXY`,
+        `VIPPS_SYSTEM_NAME`, `VIPPS_SYSTEM_VERSION`, `VIPPS_SYSTEM_PLUGIN_NAME` and `VIPPS_SYSTEM_PLUGIN_VERSION` may
+        be. `VIPPS_PROXY` is for the session's own transport: one that is given has its own.
 
         Args:
             env: where to read them from; the process's own environment by default.
@@ -111,6 +128,7 @@ class VippsSession:
             retry: as for the class.
             timeouts: as for the class.
             system: as for the class; takes precedence over the variables.
+            trust_env: as for the class; `VIPPS_PROXY` takes precedence.
 
         Raises:
             ConfigurationError: a variable is missing or contradicts another one.
@@ -126,6 +144,8 @@ class VippsSession:
             retry=settings.retry,
             timeouts=settings.timeouts,
             system=settings.system,
+            proxy=settings.proxy if transport is None else None,
+            trust_env=trust_env,
         )
 
     @property
@@ -147,6 +167,16 @@ class VippsSession:
     def journal(self) -> Journal | None:
         """The journal that the session was given; None: it has none."""
         return self._journal
+
+    @property
+    def unread_fields(self) -> Mapping[str, int]:
+        """How often which optional field of an answer could not be read, in this process.
+
+        By class and name in JSON, such as ``"PaymentDetails.sub"``. Each was None, and the rest of its answer was read.
+        """
+        from vipps_async.core.unread_fields import unread_fields  # noqa: PLC0415 - as the parts above
+
+        return unread_fields()
 
     @contextlib.contextmanager
     def listening(self, listener: AttemptListener) -> Iterator[None]:
