@@ -62,7 +62,10 @@ class SessionParts:
             journalled=journalled,
             recovery=recovery,
             ecom=EcomApi(
-                journalled or pipeline, merchant_serial_number=serial_number, environment=settings.environment
+                journalled or pipeline,
+                merchant_serial_number=serial_number,
+                environment=settings.environment,
+                is_vipps=settings.is_vipps,
             ),
             userinfo=UserinfoApi(pipeline),
         )

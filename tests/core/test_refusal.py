@@ -348,10 +348,10 @@ def test_several_errors_are_all_kept() -> None:
 
 def test_a_huge_answer_is_cut() -> None:
     """Only so many errors of an answer are kept, and only so much text of each."""
-    many = read(400, [item("Payment", "61", "x" * 5000)] * 5000).error
+    many = read(400, [item("Payment", "61", "x" * 5000)] * 1000).error
     assert len(many.errors) == 20
     assert all(len(info.message) <= 500 for info in many.errors)
-    nested = read_error_body(orjson.dumps([{"title": "t", "extraDetails": [{"name": "n"}] * 50}] * 50))
+    nested = read_error_body(orjson.dumps([{"title": "t", "extraDetails": [{"name": "n"}] * 50}] * 30))
     assert len(nested.errors) == 20
     fields = read_error_body(orjson.dumps({"errors": {f"field-{number}": ["x"] * 50 for number in range(50)}}))
     assert len(fields.errors) == 20
@@ -418,7 +418,7 @@ NAMES = "Kari Nordmann, 48 05 95 28, kari@example.com"
         ("name=Kari+Nordmann&phone=48059528", "a form of 33 bytes"),
         (NAMES, "text of 44 bytes"),
         (f'"{NAMES}"', "text of 46 bytes"),
-        (f'{{"name": "{NAMES}', "JSON that is cut short or broken, of 54 bytes"),
+        (f'{{"name": "{NAMES}', "JSON that is cut short, broken or endless, of 54 bytes"),
         (f"<!DOCTYPE html><html><head><title>\n Access\tDenied &amp; more</title></head>{NAMES}", "titled"),
         (f"<html><body>{NAMES}</body></html>", "an HTML page of 70 bytes"),
         (f"\x00\x01{NAMES}", "46 bytes that are no text"),

@@ -149,6 +149,22 @@ async def test_express_with_dynamic_shipping(ecom: EcomApi, runner: ScriptedRunn
     assert "useExplicitCheckoutFlow" not in body_of(runner)["transaction"]
 
 
+async def test_express_with_both_kinds_of_shipping(ecom: EcomApi, runner: ScriptedRunner) -> None:
+    """Both are sent where both are given, each prefix without the slash at its end."""
+    post = ShippingDetails(shipping_cost=0, shipping_method="Post", shipping_method_id="post")
+    express = ExpressCheckout(
+        consent_removal_prefix=CONSENT + "/",
+        shipping_details_prefix="https://example.com/shipping/",
+        static_shipping_details=[post],
+    )
+    await ecom.initiate(**{**LEAST, "callback_prefix": "https://example.com/vipps/"}, express=express)
+    merchant = body_of(runner)["merchantInfo"]
+    assert merchant["callbackPrefix"] == "https://example.com/vipps"
+    assert merchant["consentRemovalPrefix"] == CONSENT
+    assert merchant["shippingDetailsPrefix"] == "https://example.com/shipping"
+    assert [method["shippingMethodId"] for method in merchant["staticShippingDetails"]] == ["post"]
+
+
 DYNAMIC = ExpressCheckout(consent_removal_prefix=CONSENT, shipping_details_prefix="https://example.com/shipping")
 
 
@@ -198,6 +214,24 @@ async def test_loopback_is_for_tests(runner: ScriptedRunner) -> None:
     assert (await refusal(runner, production.initiate(**local))).parameter == "callback_prefix"
     await EcomApi(runner, merchant_serial_number="123456", environment=Environment.TEST).initiate(**local)
     assert body_of(runner)["merchantInfo"]["callbackPrefix"] == "http://127.0.0.1:8000/x"
+
+
+async def test_urls_for_vipps_itself(runner: ScriptedRunner) -> None:
+    """Where calls go to Vipps' own hosts, URLs that it cannot call are refused, and nothing is sent."""
+    vipps = EcomApi(runner, merchant_serial_number="123456", environment=Environment.TEST, is_vipps=True)
+    for parameter, url in (("callback_prefix", "http://127.0.0.1:8000/x"), ("fall_back", "http://localhost:8000/")):
+        assert (await refusal(runner, vipps.initiate(**{**LEAST, parameter: url}))).parameter == parameter
+    both: list[dict[str, Any]] = [
+        {"consent_removal_prefix": "https://localhost"},
+        {"shipping_details_prefix": "https://shop"},
+    ]
+    for prefixes in both:
+        express = ExpressCheckout(**{"consent_removal_prefix": CONSENT, "shipping_details_prefix": CONSENT} | prefixes)
+        (parameter,) = prefixes
+        assert (await refusal(runner, vipps.initiate(**LEAST, express=express))).parameter == parameter
+    with pytest.warns(UserWarning, match="no callback will come") as warned:
+        await vipps.initiate(**{**LEAST, "callback_prefix": "https://10.0.0.1/x"})
+    assert warned[0].filename == __file__
 
 
 @pytest.mark.parametrize("name", ["capture", "refund"])
@@ -329,6 +363,14 @@ async def test_approve(ecom: EcomApi, runner: ScriptedRunner) -> None:
     assert body_of(runner) == {"customerPhoneNumber": "91234567", "token": "eyJ.x"}
     assert call.confidential == ("91234567", "eyJ.x")
     assert call.idempotency_key
+
+
+async def test_approve_without_number_and_token(ecom: EcomApi, runner: ScriptedRunner) -> None:
+    """Vipps wants neither: what is left out is not sent."""
+    runner.results.append(NoContent())
+    await ecom.approve(ORDER)
+    assert body_of(runner) == {}
+    assert runner.only.confidential == ()
 
 
 async def test_approve_never_in_production(runner: ScriptedRunner) -> None:

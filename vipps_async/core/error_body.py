@@ -2,31 +2,22 @@
 
 from __future__ import annotations
 
-import codecs
 import html
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import orjson
 from attrs import frozen
 
+from vipps_async.core.converter import UnreadableAnswer, as_utf8, load_json
 from vipps_async.errors import ErrorInfo
 
-__all__ = ["ErrorBody", "as_utf8", "read_error_body"]
+__all__ = ["ErrorBody", "read_error_body"]
 
 #: How many errors of one answer are kept.
 _MOST_ERRORS = 20
 #: How many bytes are looked at to tell what a body is that is not JSON.
 _WINDOW = 16_384
-#: Longest first: the mark of UTF-32 begins with that of UTF-16.
-_BYTE_ORDER_MARKS = (
-    (codecs.BOM_UTF32_LE, "utf-32-le"),
-    (codecs.BOM_UTF32_BE, "utf-32-be"),
-    (codecs.BOM_UTF8, "utf-8"),
-    (codecs.BOM_UTF16_LE, "utf-16-le"),
-    (codecs.BOM_UTF16_BE, "utf-16-be"),
-)
 _TITLE = re.compile(r"<title[^>]{0,200}>([^<]{0,500})", re.IGNORECASE)
 _HTML = re.compile(r"<(?:!doctype\s+html|html|head|body)\b", re.IGNORECASE)
 _FORM = re.compile(r"[^\s=&<>{}\[\]\"]+=[^\s=&<>{}\[\]\"]*(?:&[^\s=&<>{}\[\]\"]+=[^\s=&<>{}\[\]\"]*)*")
@@ -53,15 +44,6 @@ class ErrorBody:
     is_html: bool = False
 
 
-def as_utf8(body: bytes) -> bytes:
-    """Return a text's bytes in UTF-8 without the byte order mark that they began with, if they did with one."""
-    for mark, encoding in _BYTE_ORDER_MARKS:
-        if body.startswith(mark):
-            rest = body[len(mark) :]
-            return rest if encoding == "utf-8" else rest.decode(encoding, "replace").encode("utf-8", "replace")
-    return body
-
-
 def read_error_body(body: bytes) -> ErrorBody:
     """Read all errors of a body, in any of the shapes that Vipps, its gateway and what stands before it use.
 
@@ -71,8 +53,8 @@ def read_error_body(body: bytes) -> ErrorBody:
     """
     plain = as_utf8(body)
     try:
-        data = orjson.loads(plain)
-    except orjson.JSONDecodeError:
+        data = load_json(plain)
+    except UnreadableAnswer:
         kind, is_html = _kind_of(plain, len(body))
         return ErrorBody((), in_vipps_words=False, json=None, kind=kind, is_html=is_html)
     if isinstance(data, str):
@@ -106,7 +88,7 @@ def _kind_of(body: bytes, length: int) -> tuple[str, bool]:
     if text.startswith("<"):
         return f"XML {size}", False
     if text[0] in "{[":
-        return f"JSON that is cut short or broken, {size}", False
+        return f"JSON that is cut short, broken or endless, {size}", False
     if any(ord(char) < 32 and char not in "\t\n\r\f" for char in text):
         return f"{length:,} bytes that are no text", False
     return (f"a form {size}" if _FORM.fullmatch(text) else f"text {size}"), False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import sqlite3
 import stat
 import sys
@@ -15,13 +16,17 @@ from vipps_async.journals.checksum import UnfitError
 from vipps_async.journals.sqlite.ownership import check_user
 from vipps_async.journals.sqlite.schema import APPLICATION_ID, check_kind, create
 
-__all__ = ["StoreLostError", "connect", "is_corrupt", "log_of", "translated"]
+__all__ = ["StoreLostError", "check_structure", "connect", "is_corrupt", "log_of", "translated"]
 
 #: How long to wait for another program that has the file open just now, in seconds: a backup's shortest steps.
 _BUSY_PATIENCE = 2.0
 
 #: To what size SQLite cuts the write-ahead log back after a checkpoint, in bytes; a long walk can make it larger.
 _WAL_SIZE = 64 * 1024 * 1024
+
+
+#: What SQLite's check says of a row that is malformed or has a value of the wrong kind.
+_ABOUT_A_ROW = re.compile(r"database disk image is malformed|[\w-]+ value in entries\.\w+")
 
 
 class StoreLostError(JournalError):
@@ -71,9 +76,7 @@ def connect(path: Path, stack: contextlib.ExitStack, *, check: bool, trusted_own
         connection.execute("PRAGMA fullfsync = ON")
         connection.execute("PRAGMA checkpoint_fullfsync = ON")
     if check:
-        found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-        if found != "ok":
-            raise _damaged(path, str(found).splitlines()[-1])
+        check_structure(connection, path)
     create(connection)
     _free_all(connection)
     return connection
@@ -102,6 +105,18 @@ def _free_all(connection: sqlite3.Connection) -> None:
         for (position,) in connection.execute("SELECT position FROM entries WHERE outcome IS NULL").fetchall():
             with contextlib.suppress(sqlite3.DatabaseError):
                 connection.execute(f"{free} AND position = ?", (position,))
+
+
+def check_structure(connection: sqlite3.Connection, path: Path) -> None:
+    """Look through the whole file for damage to what holds its rows together.
+
+    Raises:
+        JournalError: it is damaged. A row by itself that cannot be read is none: it alone is lost.
+    """
+    # The structure is looked at first, so that a finding about a row says that the structure is whole.
+    found = str(connection.execute("PRAGMA quick_check(1)").fetchone()[0])
+    if found != "ok" and not _ABOUT_A_ROW.fullmatch(found):
+        raise _damaged(path, found.splitlines()[-1])
 
 
 def text_of(stored: bytes) -> str:
