@@ -135,6 +135,10 @@ def _system_value(_instance: object, attribute: Attribute[Any], value: object) -
         raise InvalidInputError(f"system {attribute.name}", rule, value=value)
 
 
+#: Beyond some thousand years the end of a time is no date any more, in seconds.
+_LONGEST_TIME = 10 * 365 * 86_400.0
+
+
 @frozen(kw_only=True)
 class SystemInfo:
     """What calls Vipps: sent as the four `Vipps-System-…` headers, at most 30 characters each."""
@@ -147,6 +151,12 @@ class SystemInfo:
     plugin_name: str | None = field(default=None, validator=_system_value)
     #: `Vipps-System-Plugin-Version`.
     plugin_version: str | None = field(default=None, validator=_system_value)
+
+
+def _checked_seconds(name: str, value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= _LONGEST_TIME:
+        raise InvalidInputError(name, "a number of seconds above 0, at most ten years", value=value)
+    return float(value)
 
 
 def _checked_base_url(url: object, environment: Environment) -> str:
@@ -230,8 +240,6 @@ class Settings:
         """
         if not isinstance(environment, Environment):
             raise InvalidInputError("environment", "an Environment", value=environment)
-        if isinstance(settle_after, bool) or not isinstance(settle_after, int | float) or not 0 < settle_after <= 1e9:
-            raise InvalidInputError("settle_after", "a number of seconds above 0", value=settle_after)
         return cls(
             credentials=credentials,
             environment=environment,
@@ -239,7 +247,7 @@ class Settings:
             timeouts=timeouts or Timeouts(),
             retry=retry or RetryPolicy(),
             system=system or SystemInfo(),
-            settle_after=settle_after,
+            settle_after=_checked_seconds("settle_after", settle_after),
             proxy=None if proxy is None else _checked_proxy(proxy),
         )
 

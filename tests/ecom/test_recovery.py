@@ -38,6 +38,7 @@ def intent_of(call: Call[Any], **changes: Any) -> Intent:
         "digest": "d",
         "body": render(call) if call.note.keep_body else None,
         "created_at": SystemClock().now(),
+        "origin": call.note.origin,
     }
     return Intent(**facts | changes)
 

@@ -376,16 +376,15 @@ class Pipeline:
         """Look at the history until it has the operation as done, as far as the deadline allows: details lag."""
         looks = 0 if evidence is None else 1
         now = self._clock.monotonic
-        while not isinstance(evidence, Applied):
-            if evidence is not None:
-                # Whether a payment exists that nobody can pay matters to nobody for seconds.
-                pause = None if call.operation.repeat is Repeat.ONCE else state.pause_before_look(looks, now())
-                if pause is None:
-                    break
+        while (pause := state.pause_before_look(looks, now())) is not None:
+            if pause:
                 await self._clock.sleep(pause)
             evidence = await self.ask(call, within=state.deadline - now())
             looks += 1
-        return evidence
+            # Whether a payment exists that nobody can pay matters to nobody for seconds: its history is read once.
+            if isinstance(evidence, Applied) or call.operation.repeat is Repeat.ONCE:
+                break
+        return evidence or Inconclusive("no time was left to ask details")
 
     async def ask(self, call: Call[R], *, within: float) -> Evidence[R]:
         """Ask whether a call took effect, for at most so many seconds. Raises nothing of its own."""

@@ -365,7 +365,9 @@ class _Settling:
                 return
             raise
         except VippsError as error:
-            self.shared.pace.asked_to_wait(self.shared.now(), error)
+            # What leaves the operation in doubt is told as such, with the refusal as its cause.
+            refused = error.__cause__ if isinstance(error.__cause__, ApiError) else error
+            self.shared.pace.asked_to_wait(self.shared.now(), refused)
             verdict = await self.runner.note_failure(call, self.entry, record, error, self.owner)
             if verdict is Verdict.OPEN:
                 question = ""

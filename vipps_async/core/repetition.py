@@ -126,16 +126,17 @@ class Repetition:
         """Return how long to wait before the history is looked at once more, in seconds.
 
         Args:
-            looks: how often it was looked at since the last attempt.
+            looks: how often it was looked at since the last attempt. The first look needs no pause and no budget.
             now: the time, in monotonic seconds.
 
         Returns:
-            None if there is no time for it, or the session's retry budget is drained.
+            None if there is no time for it (Vipps may have asked to wait), or the session's retry budget is drained.
         """
-        pause: float = min(_LONGEST_LOOK_PAUSE, _FIRST_LOOK_PAUSE * 2.0 ** (looks - 1))
-        if now + pause + SHORTEST_ATTEMPT > self.deadline or not self._budget.spend(throttled=False):
+        pause: float = min(_LONGEST_LOOK_PAUSE, _FIRST_LOOK_PAUSE * 2.0 ** (looks - 1)) if looks else 0.0
+        pause, self._retry_after = max(pause, self._retry_after or 0.0), None
+        if now + pause + SHORTEST_ATTEMPT > self.deadline:
             return None
-        return pause
+        return pause if looks == 0 or self._budget.spend(throttled=False) else None
 
     def _may_refresh(self) -> bool:
         most = max(self._policy.attempts, 2)
