@@ -346,7 +346,7 @@ class Down:
         return Response(status=503)
     async def aclose(self):
         pass
-session = VippsSession(keys, transport=Down(), retry=RetryPolicy(attempts=2))
+session = VippsSession(keys, transport=Down(), retry=RetryPolicy(attempts=2, deadline=3.0))
 async def call():
     async with session as vipps:
         for operation in (

@@ -210,7 +210,8 @@ def test_a_transport_that_is_given_has_its_own_proxy() -> None:
 
 async def test_what_could_not_be_read_can_be_asked_for() -> None:
     """A field of another shape than expected sinks no capture, and the session tells how often that was."""
-    odd = answer(200, {"orderId": "acme-1", "paymentInstrument": ["Visa"]})
+    captured = {"amount": 100, "status": "Captured"}
+    odd = answer(200, {"orderId": "acme-1", "paymentInstrument": ["Visa"], "transactionInfo": captured})
     before = VippsSession(CREDENTIALS, transport=ScriptedTransport()).unread_fields.get(
         "CaptureResult.paymentInstrument", 0
     )

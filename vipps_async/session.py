@@ -6,15 +6,18 @@ import contextlib
 import os
 from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from vipps_async.config import Credentials, Environment, RetryPolicy, Settings, SystemInfo, Timeouts
-from vipps_async.core.clock import Clock
 from vipps_async.core.events import AttemptListener, CallListener
 from vipps_async.core.recovery_report import LeftOpen, RecoveryReport
 from vipps_async.errors import ConfigurationError, InvalidInputError
 from vipps_async.journals.protocol import Journal
 from vipps_async.transports.protocol import Transport
+
+if TYPE_CHECKING:
+    # Loads the event loop, which a program that makes no session does without.
+    from vipps_async.core.clock import Clock
 
 __all__ = ["VippsSession"]
 

@@ -26,6 +26,8 @@ class AttemptRecord:
     #: Counts one more attempt durably before its first byte leaves; raises JournalError if it must not leave. None:
     #: there is no journal. The first attempt of a call is counted by whoever begins it.
     count: Callable[[], Awaitable[None]] | None = None
+    #: Whether one look at the history without a pause is enough at the end: a recovery looks again another time.
+    one_look: bool = False
     #: When the last attempt was counted; None: the record's call has counted none itself.
     last_at: datetime | None = None
     #: Attempts of this call.

@@ -201,7 +201,9 @@ class JournalledRunner:
         """Make the record of a call that goes on with a claimed entry, none of whose attempts is its own."""
         attempts = entry.attempts
         return self._with_count(
-            AttemptRecord(earlier=attempts.begun, earlier_in_doubt=attempts.in_doubt), entry.intent, owner
+            AttemptRecord(earlier=attempts.begun, earlier_in_doubt=attempts.in_doubt, one_look=True),
+            entry.intent,
+            owner,
         )
 
     async def send_again(self, call: Call[R], body: bytes | None, record: AttemptRecord) -> R:

@@ -130,11 +130,12 @@ class Repetition:
             now: the time, in monotonic seconds.
 
         Returns:
-            None if there is no time for it (Vipps may have asked to wait), or the session's retry budget is drained.
+            None if there is no time for it (Vipps may have asked to wait), one look is enough, or the session's retry
+            budget is drained.
         """
         pause: float = min(_LONGEST_LOOK_PAUSE, _FIRST_LOOK_PAUSE * 2.0 ** (looks - 1)) if looks else 0.0
         pause, self._retry_after = max(pause, self._retry_after or 0.0), None
-        if now + pause + SHORTEST_ATTEMPT > self.deadline:
+        if now + pause + SHORTEST_ATTEMPT > self.deadline or (pause and self.record.one_look):
             return None
         return pause if looks == 0 or self._budget.spend(throttled=False) else None
 
