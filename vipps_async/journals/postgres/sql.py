@@ -11,6 +11,7 @@ __all__ = [
     "COLUMNS",
     "CREATE_SCHEMA",
     "CREATE_TABLES",
+    "DELETE_ENTRIES",
     "INSERT_ENTRIES",
     "LOCK_ALL_WISHES",
     "LOCK_CREATION",
@@ -184,4 +185,8 @@ RECENT_PAGE: LiteralString = (
 ORDER_ENTRIES: LiteralString = (
     "SELECT " + COLUMNS + " FROM {schema}.journal_entries "
     "WHERE order_id = %s AND merchant_serial_number = %s ORDER BY position"
+)
+
+DELETE_ENTRIES: LiteralString = (
+    "DELETE FROM {schema}.journal_entries WHERE position = ANY(%s::bigint[]) AND outcome IS NOT NULL"
 )
