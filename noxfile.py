@@ -39,13 +39,13 @@ def _group(name: str) -> list[str]:
     return list(nox.project.dependency_groups(PROJECT, name))
 
 
-#: What other dependencies could break; all else stands on these. The models are in what goes from end to end.
-FOUNDATIONS = ["tests/transports", "tests/core", "tests/end_to_end"]
-#: What another Python and another event loop could break. httpx is held to its rows elsewhere.
-LOOP = [*FOUNDATIONS, "tests/journals", "--ignore-glob=*/test_httpx_*"]
+#: What other dependencies could break: bytes, JSON and models.
+FOUNDATIONS = ["tests/transports", "tests/core", "tests/ecom"]
+#: What another event loop could break. httpx is held to its rows elsewhere.
+LOOP = ["tests/transports", "tests/end_to_end", "tests/journals", "--ignore-glob=*/test_httpx_*"]
 #: Many tests wait for a moment: one more at a time than there are processors.
 AT_A_TIME = ["-n", str((os.cpu_count() or 1) + 1), "--dist", "worksteal"]
-#: Set where the tests are to leave behind which lines they ran, for the session `coverage`.
+#: Set where the tests are to leave behind which branches they ran, for the session `coverage`.
 MEASURE = "VIPPS_TEST_COVERAGE"
 
 
@@ -66,20 +66,26 @@ def tests(session: nox.Session) -> None:
     `nox -s tests -- tests/core -k money` runs what pytest is told to.
     """
     _install(session, EVERYTHING, *_group("test"))
+    measure = bool(os.environ.get(MEASURE))
+    if measure:
+        session.run("coverage", "erase")
     if session.posargs:
         _test(session, *session.posargs, loop=os.environ.get("VIPPS_TEST_LOOP", "asyncio"))
     else:
-        _test(session, "--enough", *AT_A_TIME, measure=bool(os.environ.get(MEASURE)))
+        _test(session, "--enough", *AT_A_TIME, measure=measure)
+
+
+@nox.session
+def heavy(session: nox.Session) -> None:
+    """Run storms, kills and state machines: they try our rules, not the interpreter."""
+    _install(session, EVERYTHING, *_group("test"))
+    _test(session, "-m", "heavy", *AT_A_TIME)
 
 
 @nox.session
 def coverage(session: nox.Session) -> None:
-    """Run what is heavy, and hold the branches that it and `tests` ran to their least share.
-
-    `VIPPS_TEST_COVERAGE=1 nox -s tests coverage` does both.
-    """
-    _install(session, EVERYTHING, *_group("test"))
-    _test(session, "-m", "heavy", *AT_A_TIME, measure=True)
+    """Hold the branches that the tests ran to their least share: `VIPPS_TEST_COVERAGE=1 nox -s tests coverage`."""
+    session.install("coverage[toml]")
     session.run("coverage", "combine", "--quiet")
     session.run("coverage", "report")
 

@@ -15,7 +15,7 @@ ENOUGH = 3_000
 #: The share of all tests that such a run passes at least.
 SHARE = 0.85
 #: Marks whose tests run only where ``-m`` names the mark, and what runs them.
-_ON_DEMAND = {"heavy": "heavy: `nox -s coverage` runs it", "long": "long: `nox -s tests -- -m long` runs it"}
+_ON_DEMAND = {"heavy": "heavy: `nox -s heavy` runs it", "long": "long: `nox -s tests -- -m long` runs it"}
 
 #: Why tests were left out → in which folders or files, and how many in each.
 LeftOut = dict[str, Counter[str]]

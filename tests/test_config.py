@@ -282,3 +282,40 @@ def test_arguments_take_precedence() -> None:
 def test_everything_public_is_listed() -> None:
     """What the module offers is what its __all__ names."""
     assert set(config.__all__) == {"Credentials", "Environment", "RetryPolicy", "Settings", "SystemInfo", "Timeouts"}
+
+
+# --- proxy
+
+
+@pytest.mark.parametrize("url", ["http://proxy:3128", "https://user:canary@proxy.example.com", "http://[::1]:8080"])
+def test_a_proxy(url: str) -> None:
+    """VIPPS_PROXY names an http or https proxy; no repr shows it, for it may hold a password."""
+    settings = Settings.from_env({**ENV, "VIPPS_PROXY": url})
+    assert settings.proxy == url
+    assert url not in repr(settings)
+    assert Settings.from_env({**ENV, "VIPPS_PROXY": ""}).proxy is None
+
+
+@pytest.mark.parametrize(
+    "url", ["canary", "canary:3128", "socks5://canary", "http://", "http://canary:0", "http://canary:x"]
+)
+def test_no_proxy(url: str) -> None:
+    """Anything else is refused, and not shown."""
+    with pytest.raises(InvalidInputError, match=r"^proxy must be the URL of an http or https proxy") as caught:
+        Settings.from_env({**ENV, "VIPPS_PROXY": url})
+    assert "canary" not in f"{caught.value!r}"
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        (None, True),
+        ("https://apitest.vipps.no:443", True),
+        ("https://APITEST.vipps.no.", True),
+        ("http://127.0.0.1:8787", False),
+        ("https://example.com", False),
+    ],
+)
+def test_whether_it_is_vipps_itself(url: str | None, expected: object) -> None:
+    """Vipps' own host is that however it is written."""
+    assert build(url).is_vipps is expected

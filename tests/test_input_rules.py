@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable
 from decimal import Decimal
 from urllib.parse import unquote
@@ -251,7 +252,7 @@ HTTPS = [
     "https://example.com/vipps",
     "https://example.com",
     "https://[::1]:8443/x",
-    "https://a.no/x?y=z&a=%20",
+    "https://a.no/x_y/%20",
     "HTTPS://A.no",
 ]
 NO_URLS: list[object] = [
@@ -306,7 +307,7 @@ def test_no_urls(value: object) -> None:
     assert "canary" not in f"{error} {error!r} {error.value}"
 
 
-@pytest.mark.parametrize("value", ["http://127.0.0.1:8000/x", "http://localhost/x", "http://[::1]:8000/"])
+@pytest.mark.parametrize("value", ["http://127.0.0.1:8000/x", "http://localhost/x", "http://[::1]:8000/x"])
 def test_loopback(value: str) -> None:
     """Plain http leads to this very machine only, and only where that is allowed."""
     assert value == rules.check_callback_url("callback_prefix", value, loopback=True)
@@ -315,10 +316,86 @@ def test_loopback(value: str) -> None:
     refused(lambda one: rules.check_fall_back(one, loopback=False), value)
 
 
-@pytest.mark.parametrize("value", ["https://example.com/#x", "https://example.com/#", "INTENT", "myapp://x"])
+@pytest.mark.parametrize(
+    "value",
+    ["https://example.com/#x", "https://example.com/#", "INTENT", "myapp://x", "https://a.no/x?y=z", "https://a.no?"],
+)
 def test_what_vipps_cannot_call(value: str) -> None:
-    """Vipps appends a path to a callback prefix, so that it can have no fragment, nor be an app."""
+    """Vipps appends a path to a callback prefix, so that it can have no query or fragment, nor be an app."""
     refused(lambda one: rules.check_callback_url("callback_prefix", one, loopback=True), value)
+
+
+@pytest.mark.parametrize("value", ["https://a.no/vipps/", "https://a.no/vipps//"])
+def test_a_slash_at_the_end_of_a_prefix_is_taken_off(value: str) -> None:
+    """Vipps puts its path behind the prefix as it is: a slash at its end would be there twice."""
+    assert rules.check_callback_url("callback_prefix", value, loopback=False) == "https://a.no/vipps"
+
+
+PUBLIC = [
+    "https://example.com/vipps",
+    "https://shop.example.com.:443/a.b/..c",
+    "https://xn--blbr-roah.no:8080/x",
+    "https://93.184.216.34/x",
+    "https://[2606:2800:220:1::1]/x",
+]
+NOT_FOR_VIPPS = [
+    "https://localhost/x",
+    "https://shop/x",
+    "https://shop.local/x",
+    "https://shop.internal/x",
+    "https://shop_1.example.com/x",
+    "https://shop..example.com/x",
+    "https://example.com//x",
+    "https://example.com/a/../b",
+    "https://example.com/%zz",
+    "https://example.com/%1",
+]
+
+
+@pytest.mark.parametrize("value", PUBLIC)
+def test_public_urls_are_for_vipps(value: str) -> None:
+    """A public host passes Vipps' own check, and nothing is warned of."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert value == rules.check_callback_url("callback_prefix", value, loopback=True, is_vipps=True)
+        assert value == rules.check_fall_back(value, loopback=True, is_vipps=True)
+
+
+@pytest.mark.parametrize("value", NOT_FOR_VIPPS)
+def test_what_vipps_itself_refuses(value: str) -> None:
+    """Vipps' own hosts refuse it, so it is refused before it is sent; another Vipps, on this machine, takes it."""
+    error = refused(lambda one: rules.check_callback_url("callback_prefix", one, loopback=True, is_vipps=True), value)
+    assert "Vipps refuses others" in str(error)
+    refused(lambda one: rules.check_fall_back(one, loopback=True, is_vipps=True), value)
+    assert value == rules.check_callback_url("callback_prefix", value, loopback=True)
+    assert value == rules.check_fall_back(value, loopback=True)
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["http://127.0.0.1:8000/x", "https://127.0.0.1/x", "https://127.1.2.3/", "https://[::1]/", "https://0.0.0.0/"],
+)
+def test_vipps_calls_no_loopback(value: str) -> None:
+    """Vipps cannot call back to this machine; the customer's browser can come back to it."""
+    refused(lambda one: rules.check_callback_url("callback_prefix", one, loopback=True, is_vipps=True), value)
+    assert value == rules.check_fall_back(value, loopback=True, is_vipps=True)
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ("https://192.168.1.5/x", "on 192.168.1.5"),
+        ("https://10.0.0.1/x", "on 10.0.0.1"),
+        ("https://[fd00::1]/x", "on fd00::1"),
+        ("https://example.com:8443/x", "port 8443; Vipps calls 80, 443, 8080 only"),
+    ],
+)
+def test_what_vipps_takes_but_does_not_reach(value: str, words: str) -> None:
+    """Vipps takes the payment and never calls: that is warned of."""
+    with pytest.warns(UserWarning, match="no callback will come") as caught:
+        assert value == rules.check_callback_url("callback_prefix", value, loopback=True, is_vipps=True)
+    assert words in str(caught[0].message)
+    assert value == rules.check_callback_url("callback_prefix", value, loopback=True)
 
 
 @pytest.mark.parametrize(

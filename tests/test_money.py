@@ -90,6 +90,13 @@ def test_what_is_no_exact_amount(kroner: Any) -> None:
     assert caught.value.parameter == "amount"
 
 
+@pytest.mark.parametrize("kroner", ["477,80", "1,000.00", "5,"])
+def test_a_comma_is_answered_with_the_point(kroner: str) -> None:
+    """Whoever writes kroner as in Norway is told how they are written here."""
+    with pytest.raises(InvalidInputError, match=r"with a point before the decimals, such as '477\.80'"):
+        nok(kroner)
+
+
 def test_the_applications_own_precision_does_not_matter() -> None:
     """An application that reckons with three digits still gets every øre."""
     with decimal.localcontext() as context:

@@ -56,5 +56,5 @@ def test_what_was_skipped_is_said_by_name_and_count() -> None:
     assert status == 0
     number = int(lines[-1].split()[0])
     assert "skipped" in lines[-1]
-    assert f"{number:5,}  heavy: `nox -s coverage` runs it" in lines
+    assert f"{number:5,}  heavy: `nox -s heavy` runs it" in lines
     assert f"       tests/faults {number}" in lines

@@ -50,7 +50,7 @@ CAPTURED = answer(
 def own(monkeypatch: pytest.MonkeyPatch) -> ScriptedTransport:
     """Put a scripted transport where the session would open its own."""
     transport = ScriptedTransport()
-    monkeypatch.setattr(aiohttp_transport, "AiohttpTransport", lambda: transport)
+    monkeypatch.setattr(aiohttp_transport, "AiohttpTransport", lambda **_: transport)
     return transport
 
 
@@ -163,3 +163,58 @@ def test_the_repr_has_no_secret() -> None:
     """The repr shows sales unit and host, and no key."""
     vipps = VippsSession(CREDENTIALS, transport=ScriptedTransport())
     assert repr(vipps) == "<VippsSession 123456 at https://apitest.vipps.no>"
+
+
+# --- proxies
+
+
+@pytest.mark.parametrize(
+    ("env", "trust_env", "expected"),
+    [
+        ({}, False, {"proxy": None, "trust_env": False}),
+        ({}, True, {"proxy": None, "trust_env": True}),
+        (
+            {"VIPPS_PROXY": "http://u:canary@p:1"},
+            False,
+            {"proxy": "http://u:canary@p:1", "trust_env": False},
+        ),
+        ({"VIPPS_PROXY": "http://proxy:3128"}, True, {"proxy": "http://proxy:3128", "trust_env": True}),
+    ],
+)
+def test_its_own_transport_goes_through_the_proxy(
+    monkeypatch: pytest.MonkeyPatch, env: dict[str, str], expected: dict[str, object], *, trust_env: bool
+) -> None:
+    """VIPPS_PROXY names the proxy; with trust_env the environment's own variables do, where it names none."""
+    made: list[dict[str, object]] = []
+
+    def make(**arguments: object) -> ScriptedTransport:
+        made.append(arguments)
+        return ScriptedTransport()
+
+    monkeypatch.setattr(aiohttp_transport, "AiohttpTransport", make)
+    session = VippsSession.from_env({**ENV, **env}, trust_env=trust_env)
+    assert made == [expected]
+    assert "canary" not in repr(session)
+
+
+def test_a_transport_that_is_given_has_its_own_proxy() -> None:
+    """What would have no effect is refused; VIPPS_PROXY is for the session's own transport."""
+    transport = ScriptedTransport()
+    for more in ({"proxy": "http://proxy:3128"}, {"trust_env": True}):
+        with pytest.raises(ConfigurationError, match="together with a transport"):
+            VippsSession(CREDENTIALS, transport=transport, **more)
+    VippsSession.from_env({**ENV, "VIPPS_PROXY": "http://proxy:3128"}, transport=transport)
+    with pytest.raises(InvalidInputError, match="proxy must be"):
+        VippsSession(CREDENTIALS, proxy="socks5://proxy")
+
+
+async def test_what_could_not_be_read_can_be_asked_for() -> None:
+    """A field of another shape than expected sinks no capture, and the session tells how often that was."""
+    odd = answer(200, {"orderId": "acme-1", "paymentInstrument": ["Visa"]})
+    before = VippsSession(CREDENTIALS, transport=ScriptedTransport()).unread_fields.get(
+        "CaptureResult.paymentInstrument", 0
+    )
+    async with VippsSession(CREDENTIALS, transport=ScriptedTransport().on("/capture", odd)) as vipps:
+        result = await vipps.ecom.capture("acme-1", transaction_text="Shipped.")
+        assert result.payment_instrument is None
+        assert vipps.unread_fields["CaptureResult.paymentInstrument"] == before + 1

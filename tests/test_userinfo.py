@@ -12,7 +12,7 @@ from vipps_async.core.operation import Repeat
 from vipps_async.ecom.details import PaymentDetails
 from vipps_async.errors import InvalidInputError
 from vipps_async.testing import ScriptedTransport, answer
-from vipps_async.userinfo import USERINFO, UserAddress, UserInfo, UserinfoApi
+from vipps_async.userinfo import USERINFO, UserAccount, UserAddress, UserInfo, UserinfoApi
 
 FULL = {
     "sub": "c06c4afe",
@@ -34,6 +34,8 @@ FULL = {
         "street_address": "Gate 5",
     },
     "other_addresses": [{"address_type": "work", "region": "Bergen"}],
+    "phone_number_verified": True,
+    "accounts": [{"account_name": "Savings", "account_number": 86011117947, "bank_name": "ACME Bank"}],
 }
 
 
@@ -61,7 +63,17 @@ def test_everything_is_read() -> None:
         sid="7d78a726",
         address=home,
         other_addresses=(UserAddress(address_type="work", region="Bergen"),),
+        phone_number_verified=True,
+        accounts=(UserAccount(account_name="Savings", account_number="86011117947", bank_name="ACME Bank"),),
     )
+
+
+@pytest.mark.parametrize("name", [name for name in FULL if name != "sub"])
+def test_what_cannot_be_read_is_as_if_it_were_not_shared(name: str) -> None:
+    """One field of another shape than expected takes nothing else with it."""
+    info = decode(orjson.dumps(FULL | {name: [[1.5]]}), UserInfo)
+    assert getattr(info, name) in (None, ())
+    assert info.sub == "c06c4afe"
 
 
 def test_what_is_not_shared_is_missing() -> None:

@@ -173,6 +173,19 @@ def _checked_base_url(url: object, environment: Environment) -> str:
     return f"{parts.scheme}://{parts.netloc}"
 
 
+def _checked_proxy(url: object) -> str:
+    """Return the URL of a proxy. It may hold a password: the error does not show it."""
+    if isinstance(url, str) and _URL_TEXT.fullmatch(url):
+        try:
+            parts = urlsplit(url)
+            usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            usable = False
+        if usable:
+            return url
+    raise InvalidInputError("proxy", "the URL of an http or https proxy", secret=True)
+
+
 @frozen(kw_only=True)
 class Settings:
     """Everything that a session is opened with, checked."""
@@ -184,6 +197,16 @@ class Settings:
     timeouts: Timeouts = Timeouts()
     retry: RetryPolicy = RetryPolicy()
     system: SystemInfo = SystemInfo()
+    #: How long after an attempt began its request may still arrive, and its entry still appear, in seconds.
+    settle_after: float = 86_400.0
+    #: The proxy on the way there; None: none. It may hold a password, so that the repr leaves it out.
+    proxy: str | None = field(default=None, repr=False)
+
+    @property
+    def is_vipps(self) -> bool:
+        """Whether the host is Vipps' own, however it is written."""
+        host = urlsplit(self.base_url).hostname or ""
+        return host.rstrip(".") in {urlsplit(url).hostname for url in _HOSTS.values()}
 
     @classmethod
     def build(
@@ -195,15 +218,20 @@ class Settings:
         timeouts: Timeouts | None,
         retry: RetryPolicy | None,
         system: SystemInfo | None,
+        settle_after: float = 86_400.0,
+        proxy: str | None = None,
     ) -> Settings:
         """Check the parts against each other and fill in the defaults.
 
         Raises:
-            InvalidInputError: `base_url` is no https URL (nor http on loopback).
+            InvalidInputError: `base_url` is no https URL (nor http on loopback), `proxy` no URL of a proxy, or
+                `settle_after` no number of seconds above 0.
             ConfigurationError: the host belongs to the other environment.
         """
         if not isinstance(environment, Environment):
             raise InvalidInputError("environment", "an Environment", value=environment)
+        if isinstance(settle_after, bool) or not isinstance(settle_after, int | float) or not 0 < settle_after <= 1e9:
+            raise InvalidInputError("settle_after", "a number of seconds above 0", value=settle_after)
         return cls(
             credentials=credentials,
             environment=environment,
@@ -211,6 +239,8 @@ class Settings:
             timeouts=timeouts or Timeouts(),
             retry=retry or RetryPolicy(),
             system=system or SystemInfo(),
+            settle_after=settle_after,
+            proxy=None if proxy is None else _checked_proxy(proxy),
         )
 
     @classmethod
@@ -247,6 +277,7 @@ class Settings:
             timeouts=timeouts,
             retry=retry,
             system=system or _system_from_env(env),
+            proxy=env.get("VIPPS_PROXY") or None,
         )
 
 

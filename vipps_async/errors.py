@@ -246,6 +246,8 @@ class ApiError(VippsError):
         errors: all errors of the answer, in its order; empty if the body had none that can be read.
         retryable: whether the same request may be sent again later, with the same idempotency key.
         retry_after: seconds that Vipps asked to wait, if it did.
+        body: the answer's JSON as text, secrets and personal data taken out, at most 2,000 characters; empty if the
+            answer was no JSON.
     """
 
     default_advice = "see what Vipps answered, and ask details before doing it again"
@@ -258,6 +260,7 @@ class ApiError(VippsError):
         errors: tuple[ErrorInfo, ...] = (),
         retryable: bool = False,
         retry_after: float | None = None,
+        body: str = "",
         **about: Unpack[About],
     ) -> None:
         super().__init__(message, **about)
@@ -265,6 +268,7 @@ class ApiError(VippsError):
         self.errors = errors
         self.retryable = retryable
         self.retry_after = retry_after
+        self.body = body
 
 
 class AuthenticationError(ApiError):

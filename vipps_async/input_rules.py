@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import re
+import warnings
 from collections.abc import Iterable
 from decimal import Decimal
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from urllib.parse import SplitResult, urlsplit
 
 from vipps_async.errors import InvalidInputError
@@ -51,6 +53,11 @@ _URL_LENGTH = 255
 #: What may stand in a URL (RFC 3986): visible ASCII without the characters that must be percent-encoded.
 _URL = re.compile(r"[!#$%&'()*+,\-./0-9:;=?@A-Z\[\]_a-z~]+")
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?\.?|\[[0-9A-Fa-f.]*:[0-9A-Fa-f:.]+\]")
+_BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
+#: The ports that Vipps calls.
+_PORTS = frozenset({80, 443, 8080})
+#: Ends of host names that are no public ones.
+_LOCAL_NAMES = frozenset({"internal", "lan", "local", "localdomain", "localhost"})
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://.*")
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 #: Schemes that a browser or a server acts upon by itself: they lead to no app.
@@ -196,34 +203,95 @@ def check_scope(value: object) -> str:
     return " ".join(words)
 
 
-def check_callback_url(parameter: str, value: object, *, loopback: bool) -> str:
-    """Return a URL that Vipps' servers call.
+def check_callback_url(parameter: str, value: object, *, loopback: bool, is_vipps: bool = False) -> str:
+    """Return a prefix of URLs that Vipps' servers call, without slashes at its end: Vipps puts its path behind it.
 
     Args:
         parameter: its name in an error.
         value: the URL.
         loopback: whether http is allowed for this very machine, for a Vipps that runs here.
+        is_vipps: whether it goes to Vipps' own host, which takes and reaches public hosts only.
+
+    Warns:
+        UserWarning: Vipps takes it, but does not reach it: a private address, or a port of no web server.
     """
-    rule = f"an https URL of at most {_URL_LENGTH} characters, with a host and without user, password or fragment"
+    rule = (
+        f"an https URL of at most {_URL_LENGTH} characters, with a host and without user, password, query or fragment"
+    )
     parts = _split(parameter, value, rule)
-    if not _is_web(parts, loopback=loopback) or "#" in str(value):
+    if not _is_web(parts, loopback=loopback) or {"#", "?"} & set(str(value)):
         raise _url_error(parameter, rule, value)
-    return str(value)
+    if is_vipps:
+        flaw = _flaw_at_vipps(parts) or ("with https" if parts.scheme != "https" else "")
+        if flaw or _is_loopback(parts.hostname):
+            raise _url_error(parameter, f"a URL {flaw or 'of a public host'}: Vipps refuses others", value)
+        _warn_of_unreachable(parameter, parts)
+    return str(value).rstrip("/")
 
 
-def check_fall_back(value: object, *, loopback: bool) -> str:
-    """Return what leads the customer back: an https URL, an app's scheme such as ``myapp://``, or ``INTENT``."""
+def check_fall_back(value: object, *, loopback: bool, is_vipps: bool = False) -> str:
+    """Return what leads the customer back: an https URL, an app's scheme such as ``myapp://``, or ``INTENT``.
+
+    Args:
+        value: the URL.
+        loopback: whether http is allowed for this very machine.
+        is_vipps: whether it goes to Vipps' own host, which takes no ``localhost`` (but ``http://127.0.0.1``).
+    """
     rule = f"an https URL or an app's scheme (myapp://...) of at most {_URL_LENGTH} characters, or INTENT"
     if isinstance(value, str) and value == "INTENT":
         return value
     parts = _split("fall_back", value, rule)
     if parts.scheme in {"http", "https"}:
         fits = _is_web(parts, loopback=loopback)
+        flaw = _flaw_at_vipps(parts) if fits and is_vipps else ""
+        if flaw:
+            raise _url_error("fall_back", f"a URL {flaw}: Vipps refuses others", value)
     else:
         fits = parts.scheme not in _NO_APP and "@" not in parts.netloc
     if not fits:
         raise _url_error("fall_back", rule, value)
     return str(value)
+
+
+def _flaw_at_vipps(parts: SplitResult) -> str:
+    """Say what Vipps wants of a URL that this one has not; Vipps checks by the rules of Apache Commons' validator."""
+    host = (parts.hostname or "").removesuffix(".")
+    labels = host.split(".")
+    if _address(host) is None:
+        if len(labels) < 2 or labels[-1] in _LOCAL_NAMES:
+            return "of a public host, not localhost nor a bare name (on this machine use http://127.0.0.1)"
+        if "_" in host or not all(labels):
+            return "of a host without '_' and empty parts"
+    if "//" in parts.path or ".." in parts.path.split("/"):
+        return "without '//' and '..' in its path"
+    if _BROKEN_ESCAPE.search(parts.path + parts.query):
+        return "with two hexadecimal digits behind each '%'"
+    return ""
+
+
+def _address(host: str) -> IPv4Address | IPv6Address | None:
+    try:
+        return ip_address(host)
+    except ValueError:
+        return None
+
+
+def _is_loopback(host: str | None) -> bool:
+    address = _address(host or "")
+    return host in _LOOPBACK or (address is not None and (address.is_loopback or address.is_unspecified))
+
+
+def _warn_of_unreachable(parameter: str, parts: SplitResult) -> None:
+    address = _address(parts.hostname or "")
+    doubt = ""
+    if address is not None and not address.is_global:
+        doubt = f"is on {address}, an address that Vipps does not reach"
+    elif (parts.port or 443) not in _PORTS:
+        doubt = f"has port {parts.port}; Vipps calls {', '.join(map(str, sorted(_PORTS)))} only"
+    if doubt:
+        text = f"{parameter} {doubt}: no callback will come, so ask details for the outcome"
+        # The application's line is three calls up: this, its caller, and the method of the API, which is a coroutine.
+        warnings.warn(text, UserWarning, stacklevel=4)
 
 
 def _split(parameter: str, value: object, rule: str) -> SplitResult:

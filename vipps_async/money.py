@@ -22,7 +22,8 @@ def nok(amount: str | int | Decimal) -> int:
     """Turn an amount in kroner into whole øre.
 
     Args:
-        amount: kroner as text (``"499.00"``, ``"499,50"`` is refused), as a whole number, or as a Decimal.
+        amount: kroner as text (``"499.00"``; ``"499,50"`` is refused: the decimals follow a point), as a whole number,
+            or as a Decimal.
 
     Returns:
         The amount in øre: ``nok("499.00") == 49900``.
@@ -34,6 +35,8 @@ def nok(amount: str | int | Decimal) -> int:
     if isinstance(amount, bool) or not isinstance(amount, str | int | Decimal):
         raise InvalidInputError("amount", rule, value=amount)
     if isinstance(amount, str) and not _is_plain_number(amount):
+        if "," in amount:
+            rule += ", with a point before the decimals, such as '477.80'"
         raise InvalidInputError("amount", rule, value=amount)
     try:
         kroner = Decimal(amount)

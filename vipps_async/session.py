@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from vipps_async.config import Credentials, Environment, RetryPolicy, Settings, SystemInfo, Timeouts
+from vipps_async.core.clock import Clock
 from vipps_async.core.events import AttemptListener, CallListener
 from vipps_async.core.recovery_report import LeftOpen, RecoveryReport
 from vipps_async.errors import ConfigurationError, InvalidInputError
@@ -49,6 +50,10 @@ class VippsSession:
         retry: RetryPolicy | None = None,
         timeouts: Timeouts | None = None,
         system: SystemInfo | None = None,
+        settle_after: float = 86_400.0,
+        clock: Clock | None = None,
+        proxy: str | None = None,
+        trust_env: bool = False,
     ) -> None:
         """Check the settings; nothing is opened or sent before the first call.
 
@@ -61,14 +66,31 @@ class VippsSession:
             retry: how failed attempts are repeated.
             timeouts: how long one attempt may take, in seconds.
             system: what the `Vipps-System-…` headers say.
+            settle_after: how long an operation whose outcome is not known stays open after its last attempt began, in
+                seconds; a day by default. Until then a request may still arrive, and the history may still change.
+            clock: tells the time and waits; the machine's own by default. For tests that must not wait a day.
+            proxy: the URL of an http or https proxy on the way to Vipps, with user and password if it wants them.
+            trust_env: take the proxy from `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`, if `proxy` names none.
 
         Raises:
             InvalidInputError: a value breaks a rule; the error names it.
-            ConfigurationError: the values contradict each other.
+            ConfigurationError: the values contradict each other: a transport that is given has a proxy of its own.
         """
         settings = Settings.build(
-            credentials, environment=environment, base_url=base_url, timeouts=timeouts, retry=retry, system=system
+            credentials,
+            environment=environment,
+            base_url=base_url,
+            timeouts=timeouts,
+            retry=retry,
+            system=system,
+            settle_after=settle_after,
+            proxy=proxy,
         )
+        if transport is not None and (proxy is not None or trust_env):
+            raise ConfigurationError(
+                "proxy and trust_env cannot be given together with a transport",
+                advice="set them where that transport is made",
+            )
         # What carries out calls is loaded here: in time for the first of them, and at no cost to a program that imports
         # this package and makes no session.
         from vipps_async.session_parts import SessionParts  # noqa: PLC0415 - see above
@@ -78,9 +100,9 @@ class VippsSession:
         if transport is None:
             from vipps_async.transports.aiohttp_transport import AiohttpTransport  # noqa: PLC0415 - see above
 
-            transport = self._own_transport = AiohttpTransport()
+            transport = self._own_transport = AiohttpTransport(proxy=settings.proxy, trust_env=trust_env)
         self._journal = journal
-        parts = SessionParts.of(settings, transport, journal)
+        parts = SessionParts.of(settings, transport, journal, clock)
         self._pipeline = parts.pipeline
         self._journalled = parts.journalled
         self._recovery = parts.recovery
@@ -97,12 +119,15 @@ class VippsSession:
         retry: RetryPolicy | None = None,
         timeouts: Timeouts | None = None,
         system: SystemInfo | None = None,
+        settle_after: float = 86_400.0,
+        trust_env: bool = False,
     ) -> Self:
         """Make a session from environment variables.
 
         `VIPPS_CLIENT_ID`, `VIPPS_CLIENT_SECRET`, `VIPPS_SUBSCRIPTION_KEY` and `VIPPS_MERCHANT_SERIAL_NUMBER` must be
-        set; `VIPPS_ENVIRONMENT` (``test``, the default, or ``production``), `VIPPS_BASE_URL`, `VIPPS_SYSTEM_NAME`,
-        `VIPPS_SYSTEM_VERSION`, `VIPPS_SYSTEM_PLUGIN_NAME` and `VIPPS_SYSTEM_PLUGIN_VERSION` may be.
+        set; `VIPPS_ENVIRONMENT` (``test``, the default, or ``production``), `VIPPS_BASE_URL`, `VIPPS_PROXY`,
+        `VIPPS_SYSTEM_NAME`, `VIPPS_SYSTEM_VERSION`, `VIPPS_SYSTEM_PLUGIN_NAME` and `VIPPS_SYSTEM_PLUGIN_VERSION` may
+        be. `VIPPS_PROXY` is for the session's own transport: one that is given has its own.
 
         Args:
             env: where to read them from; the process's own environment by default.
@@ -111,6 +136,8 @@ class VippsSession:
             retry: as for the class.
             timeouts: as for the class.
             system: as for the class; takes precedence over the variables.
+            settle_after: as for the class.
+            trust_env: as for the class; `VIPPS_PROXY` takes precedence.
 
         Raises:
             ConfigurationError: a variable is missing or contradicts another one.
@@ -126,6 +153,9 @@ class VippsSession:
             retry=settings.retry,
             timeouts=settings.timeouts,
             system=settings.system,
+            settle_after=settle_after,
+            proxy=settings.proxy if transport is None else None,
+            trust_env=trust_env,
         )
 
     @property
@@ -147,6 +177,16 @@ class VippsSession:
     def journal(self) -> Journal | None:
         """The journal that the session was given; None: it has none."""
         return self._journal
+
+    @property
+    def unread_fields(self) -> Mapping[str, int]:
+        """How often which optional field of an answer could not be read, in this process.
+
+        By class and name in JSON, such as ``"PaymentDetails.sub"``. Each was None, and the rest of its answer was read.
+        """
+        from vipps_async.core.unread_fields import unread_fields  # noqa: PLC0415 - as the parts above
+
+        return unread_fields()
 
     @contextlib.contextmanager
     def listening(self, listener: AttemptListener) -> Iterator[None]:

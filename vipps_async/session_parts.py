@@ -7,6 +7,7 @@ from typing import Self
 from attrs import frozen
 
 from vipps_async.config import Settings
+from vipps_async.core.clock import Clock
 from vipps_async.core.journalling import JournalledRunner
 from vipps_async.core.pipeline import Pipeline
 from vipps_async.core.recovery import Recovery
@@ -33,21 +34,27 @@ class SessionParts:
     userinfo: UserinfoApi
 
     @classmethod
-    def of(cls, settings: Settings, transport: Transport, journal: Journal | None) -> Self:
+    def of(cls, settings: Settings, transport: Transport, journal: Journal | None, clock: Clock | None = None) -> Self:
         """Put the parts together; nothing is opened or sent.
 
         Args:
             settings: the session's, checked.
             transport: how requests travel.
             journal: where operations are noted; None: nowhere.
+            clock: tells the time and waits; None: the machine's own.
         """
         serial_number = settings.credentials.merchant_serial_number
-        pipeline = Pipeline(settings, transport)
+        pipeline = Pipeline(settings, transport, clock=clock)
         journalled: JournalledRunner | None = None
         recovery: Recovery | None = None
         if journal is not None:
             journalled = JournalledRunner(
-                pipeline, journal, merchant_serial_number=serial_number, deadline=settings.retry.deadline
+                pipeline,
+                journal,
+                rebuild=rebuild_call,
+                merchant_serial_number=serial_number,
+                deadline=settings.retry.deadline,
+                settle_after=settings.settle_after,
             )
             recovery = Recovery(journalled, rebuild=rebuild_call, passed_over=NOTES)
         return cls(
@@ -55,7 +62,10 @@ class SessionParts:
             journalled=journalled,
             recovery=recovery,
             ecom=EcomApi(
-                journalled or pipeline, merchant_serial_number=serial_number, environment=settings.environment
+                journalled or pipeline,
+                merchant_serial_number=serial_number,
+                environment=settings.environment,
+                is_vipps=settings.is_vipps,
             ),
             userinfo=UserinfoApi(pipeline),
         )

@@ -12,7 +12,7 @@ from vipps_async.core.operation import Call, Operation, Repeat, Runner
 from vipps_async.ecom.operations import ask_details
 from vipps_async.input_rules import check_order_id, check_seconds, check_sub
 
-__all__ = ["USERINFO", "UserAddress", "UserInfo", "UserinfoApi"]
+__all__ = ["USERINFO", "UserAccount", "UserAddress", "UserInfo", "UserinfoApi"]
 
 #: Seconds between two questions for a customer's id: well within the 120 a minute that Vipps takes.
 _PAUSE = 1.0
@@ -29,11 +29,23 @@ class UserAddress:
     #: The whole address, lines separated by line breaks.
     formatted: str | None = field(default=None, repr=False)
     #: Post code.
-    postal_code: str | None = field(default=None, repr=False, metadata=json_name("postal_code"))
+    postal_code: str | None = field(default=None, repr=False, metadata=json_name("postal_code", "postalCode"))
     #: City.
     region: str | None = field(default=None, repr=False)
     #: Street and number.
     street_address: str | None = field(default=None, repr=False, metadata=json_name("street_address"))
+
+
+@frozen(kw_only=True)
+class UserAccount:
+    """A bank account of a customer. All of it is personal: the repr shows nothing."""
+
+    #: What the customer calls it.
+    account_name: str | None = field(default=None, repr=False, metadata=json_name("account_name"))
+    #: Its number.
+    account_number: str | None = field(default=None, repr=False, metadata=json_name("account_number"))
+    #: The bank.
+    bank_name: str | None = field(default=None, repr=False, metadata=json_name("bank_name"))
 
 
 @frozen(kw_only=True)
@@ -54,6 +66,8 @@ class UserInfo:
     email_verified: bool | None = field(default=None, repr=False, metadata=json_name("email_verified"))
     #: Phone number with country code, without plus sign.
     phone_number: str | None = field(default=None, repr=False, metadata=json_name("phone_number"))
+    #: Whether Vipps has verified the phone number.
+    phone_number_verified: bool | None = field(default=None, repr=False, metadata=json_name("phone_number_verified"))
     #: The main address.
     address: UserAddress | None = field(default=None, repr=False)
     #: Further addresses.
@@ -62,6 +76,8 @@ class UserInfo:
     birthdate: str | None = field(default=None, repr=False)
     #: National identity number.
     nin: str | None = field(default=None, repr=False)
+    #: Bank accounts, if the sales unit may ask for them.
+    accounts: tuple[UserAccount, ...] = field(default=(), repr=False)
     #: The session's id.
     sid: str | None = field(default=None, repr=False)
 

@@ -52,6 +52,35 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == f"vipps-async {vipps_async.__version__}\n"
 
 
+@pytest.mark.parametrize(
+    ("env", "seen"),
+    [
+        ({"HTTPS_PROXY": "http://proxy:3128"}, "http://proxy:3128"),
+        ({"HTTPS_PROXY": "http://proxy:3128", "VIPPS_PROXY": "http://own:1"}, "http://own:1"),
+        ({"HTTPS_PROXY": "http://proxy:3128", "NO_PROXY": "apitest.vipps.no"}, None),
+        ({"HTTPS_PROXY": "http://proxy:3128", "VIPPS_BASE_URL": "http://127.0.0.1:1"}, None),
+        ({}, None),
+    ],
+)
+def test_the_proxy_of_the_environment(monkeypatch: pytest.MonkeyPatch, env: dict[str, str], seen: str | None) -> None:
+    """With --trust-env a command reaches Vipps as other programs do; without it, and afterwards, all is as before."""
+    for name in ("http_proxy", "https_proxy", "no_proxy", "VIPPS_PROXY", "VIPPS_BASE_URL", "VIPPS_ENVIRONMENT"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    for name, value in env.items():
+        monkeypatch.setenv(name, value)
+    proxies: list[str | None] = []
+
+    async def look(_options: argparse.Namespace) -> int:
+        proxies.append(os.environ.get("VIPPS_PROXY"))
+        return 0
+
+    monkeypatch.setattr(demo, "_run", look)
+    assert main(["--trust-env", "demo"]) == main(["demo"]) == 0
+    assert proxies == [seen, env.get("VIPPS_PROXY")]
+    assert os.environ.get("VIPPS_PROXY") == env.get("VIPPS_PROXY")
+
+
 async def test_as_a_module() -> None:
     """`python -m vipps_async` is the command."""
     finished = await run("--version")

@@ -63,6 +63,23 @@ async def test_methods(framework: str, shop: Shop) -> None:
         assert (status, headers.get("Allow")) == (405, "DELETE")
 
 
+@pytest.mark.parametrize("between", ["//", "///"])
+async def test_a_prefix_that_ends_in_a_slash(framework: str, shop: Shop, between: str) -> None:
+    """Vipps puts its path behind the prefix as it is, so that a slash at the prefix's end is there twice."""
+    async with serve(framework, session, reception(shop)) as url:
+        for path, method, data in (
+            ("v2/payments/acme-1", "POST", as_body(REGULAR)),
+            ("v2/payments/acme-1/shippingDetails", "POST", as_body(QUESTION)),
+            ("v2/consents/ab==", "DELETE", None),
+        ):
+            target = URL(f"{url}/vipps{between}{path}", encoded=True)
+            async with (
+                aiohttp.ClientSession() as client,
+                client.request(method, target, data=data, headers=HEADERS) as it,
+            ):
+                assert (path, it.status) == (path, 200)
+
+
 async def test_each_kind(framework: str, shop: Shop) -> None:
     """Payments, shipping and consents arrive, with a user id whose slashes are encoded or not."""
     async with serve(framework, session, reception(shop)) as url:

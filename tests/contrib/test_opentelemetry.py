@@ -284,7 +284,7 @@ async def test_nothing_secret_or_personal_goes_out(reply: Any, watch: Watch) -> 
 
 async def test_it_ends_with_its_block(watch: Watch, tracers: TracerProvider, exporter: InMemorySpanExporter) -> None:
     """After the block nothing is told, and the session is as before."""
-    transport = ScriptedTransport().on("/details", then=refusal(404, "35"))
+    transport = ScriptedTransport().on("/details", then=refusal(404, "61"))
     async with VippsSession(KEYS, transport=transport, retry=RETRY) as vipps:
         with observed(vipps, tracer_provider=tracers), pytest.raises(VippsError):
             await vipps.ecom.details(ORDER)

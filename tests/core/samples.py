@@ -11,14 +11,14 @@ from tests.core.fake_clock import FakeClock
 from vipps_async.config import Credentials, Environment, RetryPolicy, Settings, SystemInfo, Timeouts
 from vipps_async.core.error_codes import UNKNOWN_ORDER, has_code
 from vipps_async.core.operation import (
+    Applied,
     Call,
-    Done,
-    Finding,
-    NotDone,
+    Evidence,
+    Inconclusive,
+    NotApplied,
     Operation,
     Repeat,
     SettledBy,
-    Undecided,
     Verification,
 )
 from vipps_async.core.pipeline import Pipeline
@@ -56,21 +56,23 @@ class Facts:
     happened: str
 
 
-def _judge(facts: Facts) -> Finding[Receipt]:
+def _judge(facts: Facts) -> Evidence[Receipt]:
     if facts.happened == "yes":
-        return Done(Receipt(order_id=ORDER, status="Proven", settled_by=SettledBy.DETAILS))
+        return Applied(Receipt(order_id=ORDER, status="Proven", settled_by=SettledBy.DETAILS))
     if facts.happened == "no":
-        return NotDone("the history does not have it")
+        return NotApplied("the history does not have it")
     if facts.happened == "failed":
-        return NotDone("the bank said no", final=True)
-    return Undecided("the history is torn")
+        return NotApplied("the bank said no", failed=1)
+    if facts.happened == "otherwise":
+        return Applied(Receipt(order_id=ORDER, status="Proven"), "49900 øre were asked for, and 100 øre were moved")
+    return Inconclusive("the history is torn")
 
 
-def _judge_refusal(error: ApiError) -> Finding[Receipt]:
+def _judge_refusal(error: ApiError) -> Evidence[Receipt]:
     # Vipps' own word that the order is unknown; a bare 404 may come from a gateway that has never asked.
     if has_code(error.errors, UNKNOWN_ORDER):
-        return NotDone("the order is unknown")
-    return Undecided(f"details answered {error.status}")
+        return NotApplied("the order is unknown")
+    return Inconclusive(f"details answered {error.status}")
 
 
 def operation(repeat: Repeat, name: str, *, per_minute: int | None = None) -> Operation[Receipt]:

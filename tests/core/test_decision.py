@@ -32,14 +32,22 @@ EXPECTED = {
     (Failure.CONFLICT, Repeat.KEYED): Step.ASK,
     (Failure.CONFLICT, Repeat.CONFIRM): Step.ASK,
     (Failure.CONFLICT, Repeat.ONCE): Step.ASK,
+    (Failure.UNSETTLED, Repeat.SAFE): Step.RETRY,
+    (Failure.UNSETTLED, Repeat.KEYED): Step.ASK,
+    (Failure.UNSETTLED, Repeat.CONFIRM): Step.ASK,
+    (Failure.UNSETTLED, Repeat.ONCE): Step.ASK,
     (Failure.UNAUTHORIZED, Repeat.SAFE): Step.REFRESH,
     (Failure.UNAUTHORIZED, Repeat.KEYED): Step.REFRESH,
     (Failure.UNAUTHORIZED, Repeat.CONFIRM): Step.REFRESH,
     (Failure.UNAUTHORIZED, Repeat.ONCE): Step.REFRESH,
     (Failure.UNREADABLE, Repeat.SAFE): Step.RETRY,
-    (Failure.UNREADABLE, Repeat.KEYED): Step.RAISE,
-    (Failure.UNREADABLE, Repeat.CONFIRM): Step.RAISE,
-    (Failure.UNREADABLE, Repeat.ONCE): Step.RAISE,
+    (Failure.UNREADABLE, Repeat.KEYED): Step.ASK,
+    (Failure.UNREADABLE, Repeat.CONFIRM): Step.ASK,
+    (Failure.UNREADABLE, Repeat.ONCE): Step.LOOK,
+    (Failure.MISFIT, Repeat.SAFE): Step.RETRY,
+    (Failure.MISFIT, Repeat.KEYED): Step.LOOK,
+    (Failure.MISFIT, Repeat.CONFIRM): Step.LOOK,
+    (Failure.MISFIT, Repeat.ONCE): Step.RAISE,
     (Failure.FOREIGN, Repeat.SAFE): Step.RAISE,
     (Failure.FOREIGN, Repeat.KEYED): Step.RAISE,
     (Failure.FOREIGN, Repeat.CONFIRM): Step.RAISE,
@@ -76,4 +84,12 @@ def test_the_docstring_draws_the_same_table() -> None:
 
 def test_which_failures_leave_a_doubt() -> None:
     """Only a failure that Vipps may have acted upon counts as doubtful."""
-    assert {Failure.UNKNOWN, Failure.CONFLICT, Failure.FOREIGN} == {each for each in Failure if each.doubtful}
+    doubtful = {
+        Failure.UNKNOWN,
+        Failure.CONFLICT,
+        Failure.UNSETTLED,
+        Failure.FOREIGN,
+        Failure.UNREADABLE,
+        Failure.MISFIT,
+    }
+    assert doubtful == {each for each in Failure if each.doubtful}

@@ -5,30 +5,59 @@ from __future__ import annotations
 import pytest
 
 from tests.core.samples import call_of
+from vipps_async.core.attempts import AttemptRecord
 from vipps_async.core.decision import Failure
 from vipps_async.core.ending import Ending
-from vipps_async.core.operation import NotDone, Repeat
+from vipps_async.core.operation import NotApplied, Repeat
+from vipps_async.core.verdict import Verdict
 from vipps_async.errors import ApiError, CaptureError, Effect, MerchantError, OutcomeUnknown, PermissionDeniedError
 
+REFUSALS = [
+    CaptureError("no", status=400),
+    PermissionDeniedError("no", status=403),
+    MerchantError("no", status=400),
+]
 
-@pytest.mark.parametrize(
-    ("refusal", "raised"),
-    [
-        (CaptureError("no", status=400), CaptureError),
-        (PermissionDeniedError("no", status=403), OutcomeUnknown),
-        (MerchantError("no", status=400), OutcomeUnknown),
-    ],
-)
-def test_only_a_refusal_of_the_operation_itself_ends_a_doubt(refusal: ApiError, raised: type[Exception]) -> None:
-    """After an attempt in doubt, absent now is not absent for ever, unless Vipps has refused the operation as such."""
+
+def ending(refusal: ApiError, verdict: Verdict, record: AttemptRecord) -> Exception:
+    """The error of a keyed call that was refused last."""
     error, _ = Ending(
         operation=call_of(Repeat.KEYED).operation,
         error=refusal,
         failure=Failure.REFUSED,
-        was_sent=True,
-        doubtful=True,
-        finding=NotDone("absent"),
+        record=record,
+        verdict=verdict,
+        evidence=NotApplied("absent"),
         reason="",
     ).to_raise()
-    assert type(error) is raised
-    assert (error.effect is Effect.NONE) is (raised is CaptureError)
+    return error
+
+
+@pytest.mark.parametrize("refusal", REFUSALS)
+def test_no_refusal_ends_a_doubt(refusal: ApiError) -> None:
+    """A refusal of the last attempt says nothing about one before it, whatever it refuses."""
+    error = ending(refusal, Verdict.OPEN, AttemptRecord(begun=2, ended=1))
+    assert isinstance(error, OutcomeUnknown)
+    assert error.effect is Effect.POSSIBLE
+
+
+@pytest.mark.parametrize("refusal", REFUSALS)
+@pytest.mark.parametrize("verdict", [Verdict.REFUSED, Verdict.NOT_APPLIED])
+def test_a_refusal_without_doubt_is_told_as_it_came(refusal: ApiError, verdict: Verdict) -> None:
+    """Where every attempt ended without effect, the refusal itself is raised: no money moved."""
+    error = ending(refusal, verdict, AttemptRecord(begun=1, ended=1))
+    assert error is refusal
+    assert refusal.effect is Effect.NONE
+
+
+def test_what_speaks_for_an_effect_is_said() -> None:
+    """An answer that spoke for an effect without proving it makes it probable."""
+    error = ending(REFUSALS[0], Verdict.OPEN, AttemptRecord(begun=2, ended=1, probable=True))
+    assert isinstance(error, OutcomeUnknown)
+    assert error.effect is Effect.PROBABLE
+
+
+def test_an_attempt_of_an_earlier_call_is_named() -> None:
+    """Who repeats a call learns that it is an earlier attempt that has no known outcome."""
+    error = ending(REFUSALS[0], Verdict.OPEN, AttemptRecord(earlier=1, earlier_in_doubt=1, begun=1, ended=1))
+    assert "an earlier attempt" in str(error)

@@ -226,7 +226,7 @@ class Listener:
 async def test_listeners_hear_of_calls_and_attempts() -> None:
     """Each attempt is told with its number, status or failure; each end with its outcome, attempts and error."""
     transport = ScriptedTransport().on("/capture", RequestNotSent("refused"), answer(503), done())
-    line, listener = pipeline(transport.on("/status", vipps_error(402, "Payment", "41"))), Listener()
+    line, listener = pipeline(transport.on("/status", vipps_error(403, "Payment", "41"))), Listener()
     heard: list[Any] = []
     line.log.call_listeners.append(listener)
     line.log.listeners.append(lambda *facts: heard.append((facts[0], facts[2])))
@@ -241,10 +241,10 @@ async def test_listeners_hear_of_calls_and_attempts() -> None:
         ("capture", 2, 503, None),
         ("capture", 3, 200, None),
         ("capture", well | {"attempts": 3}),
-        ("status", 1, 402, None),
+        ("status", 1, 403, None),
         ("status", {"outcome": "PaymentRefusedError", "attempts": 1, "settled_by": None, "error": caught.value}),
     ]
-    assert heard == [("token", 200), ("capture", None), ("capture", 503), ("capture", 200), ("status", 402)]
+    assert heard == [("token", 200), ("capture", None), ("capture", 503), ("capture", 200), ("status", 403)]
 
 
 async def test_listeners_hear_of_a_cancelled_call() -> None:

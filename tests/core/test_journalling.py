@@ -16,7 +16,6 @@ from attrs import frozen
 from tests.faults.shop import TWO_TRIES, Fault, Shop, open_shop
 from vipps_async import (
     ApiError,
-    AuthenticationError,
     CaptureError,
     ConfigurationError,
     DuplicateOrderError,
@@ -26,7 +25,6 @@ from vipps_async import (
     OrderLockedError,
     OutcomeUnknown,
     PaymentUrlLostError,
-    RateLimitedError,
     RequestNotSent,
     SettledBy,
     UnexpectedResponseError,
@@ -35,18 +33,23 @@ from vipps_async import (
     nok,
 )
 from vipps_async.core import journalling
+from vipps_async.core.attempts import AttemptRecord
 from vipps_async.core.clock import SystemClock
 from vipps_async.core.converter import decode
 from vipps_async.core.events import EventLog
-from vipps_async.core.journalling import JournalledRunner, outcome_of
+from vipps_async.core.journalling import JournalledRunner
 from vipps_async.core.operation import Call, Note
 from vipps_async.core.pipeline import Pipeline, render
-from vipps_async.ecom.answers import CaptureResult, InitiatedPayment
+from vipps_async.core.verdict import Verdict
+from vipps_async.ecom.answers import CaptureResult, InitiatedPayment, TransactionInfo
 from vipps_async.ecom.operations import CAPTURE, INITIATE
+from vipps_async.ecom.recovery import rebuild_call
 from vipps_async.ecom.requests import MerchantInfoPayment, PaymentActionsRequest, Transaction
+from vipps_async.ecom.words import TransactionStatus
 from vipps_async.errors import ErrorInfo
 from vipps_async.journals.memory import MemoryJournal
-from vipps_async.journals.protocol import Entry, Intent, Outcome, Settlement, Standing
+from vipps_async.journals.protocol import Attempts, Entry, Intent, KeyOrigin, Outcome, Settlement, Standing
+from vipps_async.transports.protocol import Request, Response
 
 KEY = "key-1"
 
@@ -71,11 +74,11 @@ class BrokenJournal(MemoryJournal):
         super().__init__()
         self.on = on
 
-    async def begin(self, intent: Intent, *, owner: str, lease: float) -> tuple[Standing, Entry]:
+    async def begin(self, intent: Intent, *, owner: str, lease: float, adopt: bool = False) -> tuple[Standing, Entry]:
         """See Journal."""
         if "begin" in self.on:
             await self.on["begin"]()
-        answer = await super().begin(intent, owner=owner, lease=lease)
+        answer = await super().begin(intent, owner=owner, lease=lease, adopt=adopt)
         if "begun" in self.on:
             await self.on["begun"]()
         return answer
@@ -86,11 +89,13 @@ class BrokenJournal(MemoryJournal):
             await self.on["settle"]()
         await super().settle(intent, settlement, owner=owner)
 
-    async def release(self, intent: Intent, *, note: str, owner: str | None = None) -> None:
+    async def release(
+        self, intent: Intent, *, note: str, owner: str | None = None, attempts: Attempts | None = None
+    ) -> None:
         """See Journal."""
         if "release" in self.on:
             await self.on["release"]()
-        await super().release(intent, note=note, owner=owner)
+        await super().release(intent, note=note, owner=owner, attempts=attempts)
 
 
 async def fail() -> None:
@@ -101,6 +106,19 @@ async def fail() -> None:
 async def hang() -> None:
     """Never answer."""
     await asyncio.Event().wait()
+
+
+@frozen
+class Ends:
+    """How a call ends in an error: what the pipeline notes of its attempts, and what it says of the operation."""
+
+    error: BaseException
+    #: None: it was raised before anything was tried.
+    verdict: Verdict | None = None
+    begun: int = 1
+    ended: int = 0
+    refusal: ApiError | None = None
+    moved_otherwise: object = None
 
 
 class ScriptedPipeline:
@@ -114,11 +132,17 @@ class ScriptedPipeline:
         self.bodies: list[bytes | None] = []
         self.open_when_sent: list[int] = []
 
-    async def run_rendered(self, call: Call[Any], body: bytes | None) -> Any:
+    async def run_rendered(self, call: Call[Any], body: bytes | None, record: AttemptRecord | None = None) -> Any:
         """Note what is sent, and end as the script says."""
         self.bodies.append(body)
         self.open_when_sent.append(len([entry async for entry in self.journal.open_entries()]))
         end = self.ends.pop(0)
+        if isinstance(end, Ends):
+            assert record is not None
+            if end.verdict is not None:
+                record.begun, record.ended, record.refusal = end.begun, end.ended, end.refusal
+            record.verdict, record.moved_otherwise = end.verdict, end.moved_otherwise
+            raise end.error
         if isinstance(end, BaseException):
             raise end
         return end
@@ -128,7 +152,7 @@ class ScriptedPipeline:
         return await self.run_rendered(call, None)
 
 
-def capture_call(key: str = KEY, order_id: str = "order-1") -> Call[CaptureResult]:
+def capture_call(key: str = KEY, order_id: str = "order-1", origin: KeyOrigin = KeyOrigin.GIVEN) -> Call[CaptureResult]:
     """Make a capture as the eCom API does, without a way to ask afterwards."""
     body = PaymentActionsRequest(
         merchant_info=MerchantInfoPayment(merchant_serial_number="123456"),
@@ -140,7 +164,7 @@ def capture_call(key: str = KEY, order_id: str = "order-1") -> Call[CaptureResul
         order_id=order_id,
         body=body,
         idempotency_key=key,
-        note=Note(amount=100_00, transaction_text="Shipped"),
+        note=Note(amount=100_00, transaction_text="Shipped", origin=origin),
     )
 
 
@@ -163,12 +187,19 @@ async def bench(*ends: object, journal: MemoryJournal | None = None, deadline: f
     """Put a runner before a script."""
     journal = journal or MemoryJournal()
     pipeline = ScriptedPipeline(*ends, journal=journal)
-    runner = JournalledRunner(cast("Pipeline", pipeline), journal, merchant_serial_number="123456", deadline=deadline)
+    runner = JournalledRunner(
+        cast("Pipeline", pipeline),
+        journal,
+        rebuild=rebuild_call,
+        merchant_serial_number="123456",
+        deadline=deadline,
+        settle_after=86_400,
+    )
     yield Bench(runner, pipeline, journal)
     await runner.aclose()
 
 
-DONE = CaptureResult(order_id="order-1")
+DONE = CaptureResult(order_id="order-1", transaction=TransactionInfo(amount=100_00, status=TransactionStatus.CAPTURED))
 
 
 class TestBeforeItLeaves:
@@ -299,26 +330,25 @@ def api_error(cls: type[ApiError], group: str = "", code: str = "", **facts: Any
     return cls("no", status=400, errors=(ErrorInfo(group, code, "text"),), **facts)
 
 
+OPEN, REFUSED, NOT_APPLIED = Verdict.OPEN, Verdict.REFUSED, Verdict.NOT_APPLIED
+MORE = api_error(CaptureError, "Payment", "61")
+
 #: How a call ends, and what the journal then has: an outcome, or None for an entry that is open with a reason.
-ENDS: dict[str, tuple[BaseException, Outcome | None]] = {
-    "not sent": (RequestNotSent("refused"), Outcome.NOT_DONE),
-    "unknown": (OutcomeUnknown("broken"), None),
-    "unreadable": (UnexpectedResponseError("html", status=200, body="<html>"), None),
-    "unreadable redirect": (UnexpectedResponseError("302", status=302, body="", effect=Effect.POSSIBLE), None),
-    "unreadable token": (UnexpectedResponseError("token", status=200, body="", effect=Effect.NONE), Outcome.NOT_DONE),
-    "session closed": (ConfigurationError("closed"), Outcome.NOT_DONE),
-    "more than is reserved": (api_error(CaptureError, "Payment", "61"), Outcome.REFUSED),
-    "nothing reserved yet": (api_error(CaptureError, "Payment", "62"), Outcome.NOT_DONE),
-    "an unknown code": (api_error(CaptureError, "Payment", "4711"), Outcome.REFUSED),
-    "key with another payload": (api_error(IdempotencyMismatchError, "Payment", "93"), Outcome.REFUSED),
-    "duplicate order": (api_error(DuplicateOrderError, "Merchant", "34"), Outcome.REFUSED),
-    "url lost": (api_error(PaymentUrlLostError), None),
-    "locked": (api_error(OrderLockedError, "VippsError", "94", retryable=True), Outcome.NOT_DONE),
-    "throttled": (api_error(RateLimitedError, retryable=True), Outcome.NOT_DONE),
-    "keys refused": (api_error(AuthenticationError), Outcome.NOT_DONE),
-    "refused, perhaps done": (api_error(CaptureError, "Payment", "61", effect=Effect.POSSIBLE), None),
-    "cancelled": (asyncio.CancelledError(), None),
-    "a mistake in a transport": (TypeError("oops"), None),
+ENDS: dict[str, tuple[Ends, Outcome | None]] = {
+    "not sent": (Ends(RequestNotSent("refused"), NOT_APPLIED, ended=1), Outcome.NOT_DONE),
+    "unknown": (Ends(OutcomeUnknown("broken"), OPEN), None),
+    "unreadable": (Ends(UnexpectedResponseError("html", status=200, body="<html>"), OPEN), None),
+    "session closed": (Ends(ConfigurationError("closed")), Outcome.NOT_DONE),
+    "refused": (Ends(MORE, NOT_APPLIED, ended=1, refusal=MORE), Outcome.NOT_DONE),
+    "refused for good": (Ends(api_error(CaptureError, "Payment", "98"), REFUSED, ended=1), Outcome.REFUSED),
+    "url lost": (Ends(api_error(PaymentUrlLostError, effect=Effect.NONE), OPEN), None),
+    "refused, perhaps done": (Ends(OutcomeUnknown("refused"), OPEN, begun=2, ended=1, refusal=MORE), None),
+    "moved otherwise": (
+        Ends(UnexpectedResponseError("1 and 2", status=200, body=""), Verdict.APPLIED, moved_otherwise=DONE),
+        Outcome.DONE,
+    ),
+    "cancelled": (Ends(asyncio.CancelledError()), None),
+    "a mistake in a transport": (Ends(TypeError("oops")), None),
 }
 
 
@@ -326,18 +356,45 @@ class TestAfterwards:
     """What is noted afterwards is what is known, and nothing else."""
 
     @pytest.mark.parametrize("end", ENDS.values(), ids=ENDS.keys())
-    async def test_what_is_noted_for_each_way_to_end(self, end: tuple[BaseException, Outcome | None]) -> None:
-        """Each kind of error is noted as refused, as not done, or left open with a reason and without an owner."""
-        raised, expected = end
-        async with bench(raised) as at:
-            with pytest.raises(type(raised)) as caught:
+    async def test_what_is_noted_for_each_way_to_end(self, end: tuple[Ends, Outcome | None]) -> None:
+        """Each verdict is noted as refused, as not done, or left open with a reason and without an owner."""
+        ends, expected = end
+        async with bench(ends) as at:
+            with pytest.raises(type(ends.error)) as caught:
                 await at.runner.run(capture_call())
-            assert caught.value is raised
+            assert caught.value is ends.error
             entry = await at.entry()
             assert (entry.settlement and entry.settlement.outcome) == expected
             if expected is None:
                 assert entry.owner == ""
                 assert entry.note
+                assert entry.attempts.ended == ends.ended
+                assert bool(entry.attempts.refusal) is (ends.refusal is not None)
+
+    async def test_an_error_before_anything_was_tried_ends_no_earlier_doubt(self) -> None:
+        """A session that is closed now says nothing about the attempt before: money may have moved."""
+        closed = ConfigurationError("closed")
+        async with bench(Ends(OutcomeUnknown("broken"), OPEN), Ends(closed)) as at:
+            with pytest.raises(OutcomeUnknown):
+                await at.runner.run(capture_call())
+            with pytest.raises(ConfigurationError) as caught:
+                await at.runner.run(capture_call())
+            assert caught.value.effect is Effect.POSSIBLE
+            entry = await at.entry()
+            assert (entry.settlement, entry.attempts.begun, entry.attempts.ended) == (None, 2, 1)
+
+    async def test_what_was_moved_otherwise_is_never_told_as_a_success(self) -> None:
+        """On record as done with another amount, the same key raises both amounts again, and nothing is sent."""
+        less = CaptureResult(
+            order_id="order-1", transaction=TransactionInfo(amount=50_00, status=TransactionStatus.CAPTURED)
+        )
+        error = UnexpectedResponseError("otherwise", status=200, body="")
+        async with bench(Ends(error, Verdict.APPLIED, moved_otherwise=less)) as at:
+            with pytest.raises(UnexpectedResponseError):
+                await at.runner.run(capture_call())
+            with pytest.raises(UnexpectedResponseError, match="10000 øre were asked for, and it says 5000"):
+                await at.runner.run(capture_call())
+            assert len(at.pipeline.bodies) == 1
 
     async def test_a_result_is_noted_as_done_with_its_answer(self) -> None:
         """The answer on record reads back as the result."""
@@ -390,7 +447,7 @@ class TestAfterwards:
     ) -> None:
         """The caller gets the error of the call, not the journal's."""
         monkeypatch.setattr(journalling, "_NOTE_PATIENCE", 0.02)
-        async with bench(OutcomeUnknown("broken"), journal=BrokenJournal(release=broken)) as at:
+        async with bench(Ends(OutcomeUnknown("broken"), Verdict.OPEN), journal=BrokenJournal(release=broken)) as at:
             with pytest.raises(OutcomeUnknown):
                 await at.runner.run(capture_call())
 
@@ -399,7 +456,7 @@ class TestAfterwards:
         async with bench(DONE) as at:
             waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-            async def never(_call: object, _body: object) -> None:
+            async def never(_call: object, _body: object, _record: object) -> None:
                 await waiting
 
             at.pipeline.run_rendered = never  # type: ignore[method-assign, assignment]  # hangs
@@ -408,12 +465,6 @@ class TestAfterwards:
             next(stepped)
             stepped.close()
             assert (await at.entry()).settlement is None
-
-    def test_outcome_of_never_calls_done_what_it_does_not_know(self) -> None:
-        """No error whose effect is possible or probable becomes an outcome."""
-        for error, _ in ENDS.values():
-            if isinstance(error, VippsError) and error.effect is not Effect.NONE:
-                assert outcome_of(error) is None
 
 
 class TestTheSameKeyAgain:
@@ -453,19 +504,29 @@ class TestTheSameKeyAgain:
     async def test_a_lasting_refusal_is_raised_again(self, shop: Shop) -> None:
         """Class, status, codes and advice are those of the first time; nothing is sent; no state is shared."""
         vipps = shop.session()
+        shop.sandbox.clock.advance(181 * 86_400)
         with pytest.raises(CaptureError) as first:
-            await capture(vipps, amount=nok(501))
+            await capture(vipps)
         sent = len(shop.line.requests)
         with pytest.raises(CaptureError, match="nothing was sent now") as again:
-            await capture(vipps, amount=nok(501))
+            await capture(vipps)
         with pytest.raises(CaptureError) as third:
-            await capture(vipps, amount=nok(501))
+            await capture(vipps)
         assert len(shop.line.requests) == sent
         assert (again.value.status, again.value.errors) == (first.value.status, first.value.errors)
         assert again.value.advice.startswith(first.value.advice)
         assert (again.value.effect, again.value.operation, again.value.order_id) == (Effect.NONE, "capture", "order-1")
         assert third.value is not again.value
         assert str(third.value) == str(again.value)
+
+    async def test_a_refusal_that_can_pass_may_be_begun_again(self, shop: Shop) -> None:
+        """More than is reserved is refused now; the key stays good, as more may be reserved later."""
+        vipps = shop.session()
+        for _ in range(2):
+            with pytest.raises(CaptureError) as caught:
+                await capture(vipps, amount=nok(501))
+            assert caught.value.effect is Effect.NONE
+        assert len(shop.line.sent("/capture")) == 2
 
     async def test_what_was_not_done_may_be_begun_again(self, shop: Shop) -> None:
         """After a request that was not sent, the same key goes on as if nothing had been."""
@@ -563,17 +624,18 @@ class TestAfterAnEarlierAttempt:
         assert (await shop.entry()).settlement is None
         assert (await shop.session().recover()).sent_again == 1
 
-    async def test_refused_now_is_refused(self, shop: Shop) -> None:
-        """Vipps says no to this very key, and the history does not have it as done: that is its outcome."""
+    async def test_refused_now_settles_nothing(self, shop: Shop) -> None:
+        """Vipps says no to this attempt, but the first may be on its way still: it stays open with the refusal."""
         shop.line.fail("/capture", Fault.LOSE_REQUEST)
         shop.line.fail("/details", Fault.LOSE_REQUEST)
         with pytest.raises(OutcomeUnknown):
             await capture(shop.session(), amount=nok(501))
-        with pytest.raises(CaptureError):
+        with pytest.raises(OutcomeUnknown, match="an earlier attempt"):
             await capture(shop.session(), amount=nok(501))
-        settlement = (await shop.entry()).settlement
-        assert settlement is not None
-        assert settlement.outcome is Outcome.REFUSED
+        entry = await shop.entry()
+        assert entry.settlement is None
+        assert (entry.attempts.begun, entry.attempts.ended) == (2, 1)
+        assert b'"61"' in entry.attempts.refusal
 
     async def test_what_was_not_done_before_needs_no_question(self, shop: Shop) -> None:
         """An entry that was settled as not done, and is again not sent, is not asked about."""
@@ -592,18 +654,112 @@ class TestAfterAnEarlierAttempt:
         assert first.headers["X-Request-Id"] == second.headers["X-Request-Id"] == KEY
         assert shop.sandbox.payment("order-1").captured == nok(100)
 
-    async def test_a_refusal_of_the_earlier_attempt_is_found_out(self, shop: Shop) -> None:
-        """The first attempt was refused unseen, the second is not sent: the refusal is what is raised and noted."""
+    async def test_a_failed_entry_of_the_earlier_attempt_settles_nothing(self, shop: Shop) -> None:
+        """The first attempt was refused unseen, the second is not sent: it stays open, and says what was found."""
         shop.line.fail("/capture", Fault.LOSE_ANSWER)
         shop.line.fail("/details", Fault.LOSE_REQUEST)
         with pytest.raises(OutcomeUnknown):
             await capture(shop.session(), amount=nok(501))
         shop.line.fail("/capture", Fault.NOT_SENT)
-        with pytest.raises(CaptureError, match="on record as failed"):
+        with pytest.raises(OutcomeUnknown, match="failed operation only"):
             await capture(shop.session(), amount=nok(501))
-        settlement = (await shop.entry()).settlement
-        assert settlement is not None
-        assert settlement.outcome is Outcome.REFUSED
+        assert (await shop.entry()).settlement is None
+
+    async def test_each_attempt_is_counted_before_it_leaves(self, shop: Shop) -> None:
+        """When the second attempt reaches the line, two stand in the journal."""
+        counted: list[int] = []
+        send = shop.line.send
+
+        async def looking(request: Request) -> Response:
+            if request.url.endswith("/capture"):
+                counted.append((await shop.entry()).attempts.begun)
+            return await send(request)
+
+        shop.line.send = looking  # type: ignore[method-assign]
+        shop.line.fail("/capture", Fault.ERROR_BEFORE)
+        await capture(shop.session(retry=TWO_TRIES))
+        assert counted == [1, 2]
+
+    async def test_an_attempt_that_cannot_be_counted_is_not_sent(self, shop: Shop) -> None:
+        """A journal that fails between two attempts keeps the second one in: the first one's outcome is unknown."""
+
+        class Full(MemoryJournal):
+            async def attempt(self, intent: Intent, *, owner: str, at: datetime) -> Standing:
+                raise JournalError("the disk is full")
+
+        shop.line.fail("/capture", Fault.ERROR_BEFORE)
+        journal = Full()
+        with pytest.raises(OutcomeUnknown, match="the disk is full"):
+            await capture(shop.session(retry=TWO_TRIES, journal=journal))
+        assert len(shop.line.sent("/capture")) == 1
+
+
+class TestTheSameWishAgain:
+    """A wish that is uttered again without a key is not carried out twice while the first one is open."""
+
+    async def wish(self, vipps: VippsSession, text: str = "Shipped", amount: int = nok(100)) -> Any:
+        """Capture without a key."""
+        return await vipps.ecom.capture("order-1", amount=amount, transaction_text=text)
+
+    async def test_one_in_flight_is_waited_for(self, shop: Shop) -> None:
+        """Who clicks twice gets the result of the first call, marked so; money moves once."""
+        ends = await asyncio.gather(*(self.wish(shop.session()) for _ in range(3)))
+        assert sorted(end.settled_by.value for end in ends) == ["answer", "earlier call", "earlier call"]
+        assert len({end.transaction.transaction_id for end in ends}) == 1
+        assert shop.sandbox.payment("order-1").captured == nok(100)
+
+    async def test_one_in_doubt_is_gone_on_with(self, shop: Shop) -> None:
+        """After a lost request an equal call takes the same key and the same bytes."""
+        shop.line.fail("/capture", Fault.LOSE_ANSWER)
+        shop.line.fail("/details", *[Fault.LOSE_REQUEST] * 9)
+        with pytest.raises(OutcomeUnknown) as caught:
+            await self.wish(shop.session())
+        shop.line.plan.clear()
+        await self.wish(shop.session())
+        first, second = shop.line.sent("/capture")
+        assert first.headers["X-Request-Id"] == second.headers["X-Request-Id"] == caught.value.idempotency_key
+        assert first.body == second.body
+        assert shop.sandbox.payment("order-1").captured == nok(100)
+        assert len(await shop.entries()) == 1
+
+    async def test_after_it_is_done_an_equal_call_is_a_new_wish(self, shop: Shop) -> None:
+        """Two parts of the same amount, one after the other, are two parts."""
+        await self.wish(shop.session())
+        await self.wish(shop.session())
+        assert shop.sandbox.payment("order-1").captured == nok(200)
+
+    async def test_another_text_of_the_same_amount_is_refused_with_the_key(self, shop: Shop) -> None:
+        """Whether it is the same wish cannot be known: nothing is sent, and the open key is named."""
+        shop.line.always.update({"/capture": Fault.LOSE_REQUEST, "/details": Fault.LOSE_REQUEST})
+        with pytest.raises(OutcomeUnknown) as first:
+            await self.wish(shop.session())
+        shop.line.always.clear()
+        sent = len(shop.line.requests)
+        with pytest.raises(OrderLockedError, match=first.value.idempotency_key) as caught:
+            await self.wish(shop.session(), text="Shipped again")
+        assert caught.value.effect is Effect.POSSIBLE
+        assert len(shop.line.requests) == sent
+
+    async def test_keys_of_ones_own_are_wishes_of_their_own(self, shop: Shop) -> None:
+        """Two parts of the same amount under two given keys are two wishes, also while the first one is open."""
+        shop.line.fail("/capture", Fault.LOSE_REQUEST)
+        shop.line.fail("/details", *[Fault.LOSE_REQUEST] * 9)
+        with pytest.raises(OutcomeUnknown):
+            await capture(shop.session(), key="part-1")
+        shop.line.plan.clear()
+        await capture(shop.session(), key="part-2")
+        assert [entry.settlement is None for entry in await shop.entries()] == [True, False]
+
+    async def test_one_that_does_not_end_in_time_is_told(self) -> None:
+        """A call that waits for an equal one longer than its deadline says whose key it waited for."""
+        async with bench(deadline=0.1) as at:
+            await at.runner.open()
+            first = capture_call("key-of-the-first", origin=KeyOrigin.MADE)
+            await at.journal.begin(at.runner._intent(first, render(first)), owner="another", lease=60)
+            with pytest.raises(OrderLockedError, match="has not ended in time") as caught:
+                await at.runner.run(capture_call("key-of-the-second", origin=KeyOrigin.MADE))
+            assert caught.value.idempotency_key == "key-of-the-first"
+            assert at.pipeline.bodies == []
 
 
 class TestInitiate:

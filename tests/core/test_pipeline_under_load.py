@@ -162,7 +162,7 @@ async def test_each_attempt_ends_within_the_deadline() -> None:
         clock.advance(request.timeouts.total)
         raise OutcomeUnknown("silence")
 
-    transport = ScriptedTransport().on("/details", details("no")).on("", then=stall)
+    transport = ScriptedTransport().on("/details", then=details("no")).on("", then=stall)
     with pytest.raises(OutcomeUnknown):
         await pipeline(transport, clock=clock).run(call_of(Repeat.KEYED))
     totals = [request.timeouts.total for request in transport.requests if not request.url.endswith("details")]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -27,7 +27,7 @@ from vipps_async.core import recovery as recovery_module
 from vipps_async.core import recovery_pace
 from vipps_async.core.recovery_report import RecoveryReport
 from vipps_async.journals.memory import MemoryJournal
-from vipps_async.journals.protocol import Entry, Intent, Outcome, Settlement, Standing
+from vipps_async.journals.protocol import Attempts, Entry, Intent, Outcome, Settlement, Standing
 from vipps_async.transports.protocol import Request, Response
 
 LOST = Fault.LOSE_REQUEST
@@ -112,23 +112,43 @@ class TestEachFinding:
         assert await outcome(shop) is Outcome.DONE
         assert shop.sandbox.payment("order-1").request_ids == (key,)
 
-    async def test_what_vipps_has_as_failed_is_refused(self, shop: Shop) -> None:
-        """A capture that Vipps refused while the answer got lost is settled as refused, and named."""
-        await left_open(shop, Fault.LOSE_ANSWER, amount=nok(501))
+    @pytest.mark.parametrize(
+        "fault", [Fault.LOSE_ANSWER, LOST], ids=["failed in the history", "refused when sent again"]
+    )
+    async def test_a_failure_in_doubt_is_settled_beyond_the_horizon_by_two_looks(
+        self, shop: Shop, fault: Fault
+    ) -> None:
+        """A failed entry, or a refusal now, settles nothing; a day later two looks a minute apart do."""
+        await left_open(shop, fault, amount=nok(501))
+        attempts = 1 if fault is Fault.LOSE_ANSWER else 2
+        report = await shop.session().recover()
+        assert sums(report) == {"seen": 1, "stays_open": 1}
+        for day, stays in ((0.0, True), (0.99, True), (1.01, True), (1.01, True)):
+            shop.clock.ahead = timedelta(days=day)
+            report = await shop.session().recover()
+            assert (sums(report) == {"seen": 1, "stays_open": 1}) is stays
+            decidable = report.left_open[0].decidable_at
+            assert decidable is not None
+            assert decidable > shop.clock.now()
+        shop.clock.ahead += timedelta(seconds=61)
         report = await shop.session().recover()
         assert sums(report) == {"seen": 1, "refused": 1}
-        assert "on record as failed" in report.refusals[0].reason
-        assert await outcome(shop) is Outcome.REFUSED
+        assert await outcome(shop) is Outcome.NOT_DONE
+        assert len(shop.line.sent("/capture")) == attempts
 
-    async def test_what_is_refused_when_sent_again_is_refused(self, shop: Shop) -> None:
-        """A capture that never arrived and is refused now is settled as refused."""
-        await left_open(shop, LOST, amount=nok(501))
-        report = await shop.session().recover()
-        assert sums(report) == {"seen": 1, "refused": 1}
-        assert await outcome(shop) is Outcome.REFUSED
+    async def test_what_takes_effect_late_is_done_and_not_refused(self, shop: Shop) -> None:
+        """A request that arrives after its operation was refused when sent again is found, however late."""
+        await self.initiate(shop)
+        await left_open(shop, LOST, order_id="order-2")
+        (held,) = shop.line.sent("/capture")
+        assert sums(await shop.session().recover()) == {"seen": 1, "stays_open": 1}
+        await shop.sandbox.approve("order-2")
+        assert (await shop.line.inner.send(held)).status == 200
+        assert sums(await shop.session().recover()) == {"seen": 1, "proven": 1}
+        assert shop.sandbox.payment("order-2").captured == nok(100)
 
-    async def test_a_refusal_that_can_pass_may_be_begun_again(self, shop: Shop) -> None:
-        """Nothing was reserved yet: it is reported as refused, and the key may be used again."""
+    async def initiate(self, shop: Shop) -> None:
+        """Initiate a payment that its customer has not accepted yet."""
         async with shop.sandbox.session(CREDENTIALS) as vipps:
             await vipps.ecom.initiate(
                 order_id="order-2",
@@ -137,13 +157,43 @@ class TestEachFinding:
                 callback_prefix="https://example.com/callbacks",
                 fall_back="https://example.com/back",
             )
-        key = await left_open(shop, LOST, order_id="order-2")
-        report = await shop.session().recover()
-        assert sums(report) == {"seen": 1, "refused": 1}
-        assert await outcome(shop, "order-2") is Outcome.NOT_DONE
+
+    async def test_begun_again_after_a_failed_entry_it_is_sent(self, shop: Shop) -> None:
+        """If a key was begun once more than it has failed entries, recovery carries it out with that key and body."""
+        await self.initiate(shop)
+        key = await left_open(shop, Fault.LOSE_ANSWER, order_id="order-2")
         await shop.sandbox.approve("order-2")
-        await shop.session().ecom.capture("order-2", amount=nok(100), transaction_text="Shipped", idempotency_key=key)
+        shop.line.fail("/capture", LOST)
+        with pytest.raises(OutcomeUnknown):
+            await shop.session().ecom.capture(
+                "order-2", amount=nok(100), transaction_text="Shipped", idempotency_key=key
+            )
+        assert sums(await shop.session().recover()) == {"seen": 1, "sent_again": 1}
         assert shop.sandbox.payment("order-2").captured == nok(100)
+
+    async def test_a_wish_overtaken_by_a_later_one_is_not_sent(self, shop: Shop) -> None:
+        """An open operation with a made key whose equal was carried out since is listed, and blocks nothing."""
+        await left_open(shop, LOST)
+        first = (await shop.entry()).intent
+        later = evolve(first, key="later", digest="0" * 64, created_at=first.created_at + timedelta(seconds=1))
+        await shop.journal.begin(later, owner="x", lease=9)
+        await shop.journal.settle(later, Settlement(outcome=Outcome.DONE, answer=b"{}", settled_at=shop.clock.now()))
+        await left_open(shop, LOST, name="refund", idempotency_key="refund-1")
+        async with shop.sandbox.session(CREDENTIALS) as vipps:
+            await vipps.ecom.capture("order-1", amount=nok(100), transaction_text="Shipped")
+        report = await shop.session().recover()
+        assert sums(report) == {"seen": 2, "sent_again": 1, "stays_open": 1}
+        assert "a later operation of the same amount was carried out" in report.left_open[0].reason
+        assert len(shop.line.sent("/capture")) == 1
+
+    async def test_a_given_key_is_never_overtaken(self, shop: Shop) -> None:
+        """Two parts of the same amount with keys of their own are two wishes, also when the first was lost."""
+        await left_open(shop, LOST, idempotency_key="part-1")
+        await shop.session().ecom.capture(
+            "order-1", amount=nok(100), transaction_text="Shipped", idempotency_key="part-2"
+        )
+        assert sums(await shop.session().recover()) == {"seen": 1, "sent_again": 1}
+        assert shop.sandbox.payment("order-1").captured == nok(200)
 
     async def test_not_provable_stays_open_with_the_reason(self, shop: Shop) -> None:
         """While details cannot be asked, nothing is sent, and report and journal have the reason."""
@@ -232,6 +282,15 @@ class TestEachOperation:
                 fall_back="https://example.com/back",
             )
         report = await shop.session().recover()
+        if not exists:
+            # It may still arrive, and the customer has ten minutes to accept it.
+            for ahead in (timedelta(minutes=10), timedelta(minutes=12)):
+                assert sums(report) == {"seen": 1, "stays_open": 1}
+                shop.clock.ahead = ahead
+                report = await shop.session(settle_after=1.0).recover()
+            assert sums(report) == {"seen": 1, "stays_open": 1}
+            shop.clock.ahead += timedelta(minutes=1, seconds=1)
+            report = await shop.session(settle_after=1.0).recover()
         assert report.urls_lost == (["order-2"] if exists else [])
         assert sums(report) == {"seen": 1, "proven" if exists else "not_done": 1}
         assert len(shop.line.sent("/payments")) == 1
@@ -452,16 +511,17 @@ class TestBadEntries:
         assert "another environment" in report.left_open[0].reason
         assert await outcome(shop, "order-0") is None
 
-    async def test_a_caller_who_repeats_it_settles_it(self, shop: Shop) -> None:
-        """Whoever asks for it again with the right keys is told that there is no such order, and then it is settled."""
+    async def test_a_caller_who_repeats_it_learns_why(self, shop: Shop) -> None:
+        """Whoever asks for it again is told that there is no such order, and that an earlier attempt is in doubt."""
         await self.add(shop)
         await shop.session().recover()
         intent = (await shop.entry("order-0")).intent
-        with pytest.raises(OrderNotFoundError):
+        with pytest.raises(OutcomeUnknown, match="Merchant 35") as caught:
             await shop.session().ecom.capture(
                 "order-0", amount=nok(100), transaction_text="Shipped", idempotency_key=intent.key
             )
-        assert await outcome(shop, "order-0") is Outcome.NOT_DONE
+        assert isinstance(caught.value.__cause__, OrderNotFoundError)
+        assert await outcome(shop, "order-0") is None
 
 
 class TestWhenVippsIsDown:
@@ -596,7 +656,9 @@ class TestEnding:
             async def open_entries(self, *, merchant_serial_number: str | None = None) -> AsyncIterator[Entry]:
                 try:
                     while True:
-                        yield Entry(intent=intent, lease_until=shop.hands())
+                        yield Entry(
+                            intent=intent, attempts=Attempts(last_at=intent.created_at), lease_until=shop.hands()
+                        )
                 finally:
                     closed.set()
 
@@ -630,6 +692,10 @@ class TestReport:
             await left_open(shop, LOST, order_id=f"open-{number}")
         shop.line.always["/capture"] = Fault.NOT_SENT
         report = await shop.session().recover()
+        assert (report.stays_open, len(report.left_open)) == (4, 1)
+        for ahead in (timedelta(days=2), timedelta(days=2, minutes=2)):
+            shop.clock.ahead = ahead
+            report = await shop.session().recover()
         assert (report.refused, len(report.refusals)) == (2, 1)
         assert (report.stays_open, len(report.left_open)) == (2, 1)
 
@@ -645,14 +711,19 @@ class TestReport:
                 for number in range(500):
                     given += 1
                     ahead = max(ahead, given - settled)
-                    yield Entry(intent=evolve(intent, order_id=f"o{number}"), lease_until=shop.hands())
+                    other = evolve(intent, order_id=f"o{number}")
+                    attempts = Attempts(last_at=intent.created_at)
+                    yield Entry(intent=other, attempts=attempts, lease_until=shop.hands())
 
             async def claim(self, intent: Intent, *, owner: str, lease: float) -> tuple[Standing, Entry]:
                 nonlocal settled
                 await asyncio.sleep(0)
                 settled += 1
                 done = Settlement(outcome=Outcome.DONE, settled_at=shop.hands())
-                return Standing.SETTLED, Entry(intent=intent, settlement=done, lease_until=shop.hands())
+                attempts = Attempts(last_at=intent.created_at)
+                return Standing.SETTLED, Entry(
+                    intent=intent, attempts=attempts, settlement=done, lease_until=shop.hands()
+                )
 
         report = await shop.session(journal=Endless()).recover(concurrency=4)
         assert report.settled_meanwhile == 500

@@ -93,7 +93,9 @@ class Vipps:
         order_id = order_id.rpartition("/")[2]
         if name != "details":
             self.sent.append((name, order_id))
-            return answer(200, {"orderId": order_id})
+            words = {"capture": ("transactionInfo", "Captured"), "refund": ("transaction", "Refund")}
+            where, status = words[name]
+            return answer(200, {"orderId": order_id, where: {"amount": 100, "status": status}})
         return answer(
             200, {"orderId": order_id, "transactionLogHistory": [_logged("RESERVE", "r"), *self._done(order_id)]}
         )

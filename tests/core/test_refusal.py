@@ -12,14 +12,16 @@ from hypothesis import strategies as st
 from tests.core.fake_clock import FakeClock
 from vipps_async import errors
 from vipps_async.core.decision import Failure
+from vipps_async.core.error_body import read_error_body
 from vipps_async.core.error_codes import LOCKED, UNKNOWN_ORDER, has_code, operation_error
-from vipps_async.core.refusal import Refusal, parse_errors, read_refusal
+from vipps_async.core.refusal import Refusal, read_refusal, shown_body
 from vipps_async.errors import (
     ApiError,
     AuthenticationError,
     CancelError,
     CaptureError,
     DuplicateOrderError,
+    Effect,
     ErrorInfo,
     IdempotencyMismatchError,
     InvalidRequestError,
@@ -48,6 +50,7 @@ CODES: dict[tuple[str, str], type[ApiError] | None] = {
     ("Payment", "45"): PaymentRefusedError,
     ("Payment", "51"): CancelError,
     ("Payment", "52"): CancelError,
+    ("Payment", "53"): OWN,
     ("Payment", "61"): CaptureError,
     ("Payment", "62"): CaptureError,
     ("Payment", "63"): CaptureError,
@@ -57,8 +60,11 @@ CODES: dict[tuple[str, str], type[ApiError] | None] = {
     ("Payment", "74"): RefundError,
     ("Payment", "93"): IdempotencyMismatchError,
     ("Payment", "95"): OWN,
+    ("Payment", "96"): OWN,
     ("Payment", "98"): OWN,
+    ("Payment", "99"): ServerError,
     ("Payment", "1082"): PaymentRefusedError,
+    ("Payment", "1501"): PaymentRefusedError,
     ("VippsError", "91"): OWN,
     ("VippsError", "92"): OWN,
     ("VippsError", "93"): IdempotencyMismatchError,
@@ -67,6 +73,11 @@ CODES: dict[tuple[str, str], type[ApiError] | None] = {
     ("VippsError", "99"): ServerError,
     ("User", "81"): UserError,
     ("User", "82"): UserError,
+    ("User", "99"): ServerError,
+    ("Customer", "81"): UserError,
+    ("Customer", "82"): UserError,
+    ("Merchant", "21"): InvalidRequestError,
+    ("Merchant", "22"): InvalidRequestError,
     ("Merchant", "31"): MerchantError,
     ("Merchant", "32"): MerchantError,
     ("Merchant", "33"): MerchantError,
@@ -78,8 +89,12 @@ CODES: dict[tuple[str, str], type[ApiError] | None] = {
     ("Merchant", "39"): MerchantError,
     ("Merchant", "51"): PermissionDeniedError,
     ("Merchant", "97"): MerchantError,
+    ("Merchant", "99"): ServerError,
+    ("Merchant", "merchantInfo.fallBack.invalid"): InvalidRequestError,
 }
 REPEATED = {("VippsError", "94"): Failure.LOCKED, ("VippsError", "98"): Failure.THROTTLED}
+#: What the vendor's own pages tell to ask details about and to repeat.
+SETTLES_NOTHING = {("Payment", "52"), ("Payment", "63"), ("Payment", "74"), ("VippsError", "92")}
 
 
 def read(status: int, body: object = b"", operation: str = "capture", **headers: str) -> Refusal:
@@ -106,13 +121,69 @@ def test_every_code_for_every_operation(group: str, code: str, operation: str) -
     assert f"{group} {code}: Some text. (context id ctx-7)" in shown
 
 
+def expected_failure(group: str, code: str) -> Failure:
+    """Say what kind of failure a known code is."""
+    if code == "99" or (group, code) in SETTLES_NOTHING:
+        return Failure.UNSETTLED
+    return REPEATED.get((group, code), Failure.REFUSED)
+
+
 @pytest.mark.parametrize(("group", "code"), CODES)
 def test_what_each_code_means_for_repeating(group: str, code: str) -> None:
-    """A code is a refusal, but for a locked order, too many at once, and an internal error, which proves nothing."""
+    """A code is a refusal, but for a locked order, too many at once, and what settles nothing."""
     refusal = read(400, [item(group, code)])
-    wanted = REPEATED.get((group, code), Failure.UNKNOWN if (group, code) == ("VippsError", "99") else Failure.REFUSED)
+    wanted = expected_failure(group, code)
     assert wanted is refusal.failure
     assert refusal.error.retryable is (wanted is not Failure.REFUSED)
+    effect = Effect.NONE if wanted is not Failure.UNSETTLED else Effect.POSSIBLE
+    assert refusal.error.effect is (Effect.PROBABLE if (group, code) == ("VippsError", "92") else effect)
+    assert refusal.suggests_effect is ((group, code) in {("VippsError", "92"), ("VippsError", "93"), ("Payment", "93")})
+
+
+@pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 408, 409, 422, 423, 429, 500, 502, 503])
+@pytest.mark.parametrize(
+    "body",
+    [
+        *([item(group, code)] for group, code in sorted(SETTLES_NOTHING)),
+        *([item(group, "99")] for group in ("Payment", "VippsError", "User", "Merchant", "Brand-new", "")),
+        {"responseInfo": {"responseCode": "1000", "responseMessage": "Failed"}, "result": {"message": "Failed"}},
+        {"ResponseInfo": {"ResponseCode": 1000, "ResponseMessage": "Failed"}},
+        [item("Payment", "61"), item("Payment", "63")],
+        {"errorInfo": item("Payment", "74")},
+    ],
+    ids=lambda body: orjson.dumps(body).decode()[:60],
+)
+def test_what_settles_nothing_does_so_with_any_status(status: int, body: object) -> None:
+    """The operation may have taken effect: the error says so, and to ask details before anything else."""
+    refusal = read(status, body)
+    assert refusal.failure is Failure.UNSETTLED
+    assert refusal.error.effect is not Effect.NONE
+    assert refusal.error.retryable
+    assert "ask details" in refusal.error.advice
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", [item("Payment", "61")], [item("Merchant", "34")]])
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_a_402_settles_nothing(operation: str, body: object) -> None:
+    """Any 402 leaves open what happened, and asks for details; a read's own 402 is no customer's card."""
+    refusal = read(402, body, operation)
+    assert refusal.failure is Failure.UNSETTLED
+    assert "ask details" in refusal.error.advice
+    if body in (b"", b"<html>"):
+        assert type(refusal.error) is (
+            PaymentRefusedError if operation == "initiate" else OWN_CLASS.get(operation, ApiError)
+        )
+
+
+@pytest.mark.parametrize("group", ["Payment", "PAYMENTS", "VippsError"])
+@pytest.mark.parametrize("status", [400, 403, 409, 422, 429, 500])
+def test_an_unknown_code_of_the_groups_of_money_settles_nothing(group: str, status: int) -> None:
+    """Whether a code that Vipps adds later is a refusal cannot be known; of the other groups it is one."""
+    refusal = read(status, [item(group, "7777")])
+    assert refusal.failure is Failure.UNSETTLED
+    assert "ask details" in refusal.error.advice
+    assert read(401, [item(group, "7777")]).failure is Failure.UNAUTHORIZED
+    assert read(400, [item("Merchant", "7777")]).failure is Failure.REFUSED
 
 
 def test_groups_are_read_in_any_case() -> None:
@@ -139,7 +210,9 @@ def test_groups_are_read_in_any_case() -> None:
         (403, "Merchant", "capture", PermissionDeniedError),
         (423, "Merchant", "capture", OrderLockedError),
         (429, "Merchant", "capture", RateLimitedError),
-        (402, "Brand-new", "capture", PaymentRefusedError),
+        (402, "Brand-new", "capture", CaptureError),
+        (402, "Brand-new", "initiate", PaymentRefusedError),
+        (402, "Brand-new", "details", ApiError),
         (422, "Brand-new", "capture", InvalidRequestError),
         (404, "Brand-new", "capture", ApiError),
         (500, "Payment", "capture", ServerError),
@@ -158,7 +231,7 @@ def test_codes_that_vipps_adds_later(status: int, group: str, operation: str, ex
     [
         (400, Failure.FOREIGN, InvalidRequestError),
         (401, Failure.UNAUTHORIZED, AuthenticationError),
-        (402, Failure.FOREIGN, PaymentRefusedError),
+        (402, Failure.UNSETTLED, CaptureError),
         (403, Failure.REFUSED, PermissionDeniedError),
         (404, Failure.FOREIGN, ApiError),
         (405, Failure.REFUSED, ApiError),
@@ -184,13 +257,15 @@ def test_a_status_without_a_readable_body(status: int, failure: Failure, error: 
     assert failure is refusal.failure
     assert error is type(refusal.error)
     assert refusal.error.errors == ()
-    assert "no readable error text" in str(refusal.error)
+    shown = str(refusal.error)
+    assert "no readable error text" in shown or "refused by something before Vipps" in shown
+    assert refusal.error.effect is (Effect.POSSIBLE if failure.doubtful else Effect.NONE)
 
 
 def test_a_conflict_that_explains_itself_is_a_refusal() -> None:
     """A 409 with a known code says what stands in the way; any other 409 may be our own earlier attempt."""
     assert read(409, [item("Merchant", "34")], "initiate").failure is Failure.REFUSED
-    assert read(409, [item("Payment", "7777")]).failure is Failure.CONFLICT
+    assert read(409, [item("Merchant", "7777")]).failure is Failure.CONFLICT
 
 
 @pytest.mark.parametrize(
@@ -224,19 +299,42 @@ def test_a_conflict_that_explains_itself_is_a_refusal() -> None:
             },
             [("", "urn:problem:bad", "Bad: Very bad", "t-2"), ("", "amount", "Too small", None)],
         ),
-        ({"title": "Bad", "status": 400, "errors": {"amount": ["x"]}}, [("", "400", "Bad", None)]),
+        (
+            {"title": "Bad", "status": 400, "errors": {"amount": ["x", "y"], "msn": "z"}},
+            [("", "400", "Bad", None), ("", "amount", "x y", None), ("", "msn", "z", None)],
+        ),
+        ({"errors": {"amount": ["x"]}}, [("", "amount", "x", None)]),
+        (
+            {"errors": [{"errorGroup": "Payment", "errorCode": "61", "errorMessage": "t"}]},
+            [("Payment", "61", "t", None)],
+        ),
+        ({"errorInfo": item("Payment", "61", contextId="c")}, [("Payment", "61", "Some text.", "c")]),
+        ({"errorInfo": [item("Payment", "61")]}, [("Payment", "61", "Some text.", None)]),
+        ({"orderId": "a", "errorInfo": "text", "message": "alone"}, [("", "", "alone", None)]),
+        ({"error": item("Payment", "61")}, [("Payment", "61", "Some text.", None)]),
+        ({"error": {"code": "BadThing", "message": "Very bad"}}, [("", "BadThing", "Very bad", None)]),
+        ({"message": "alone"}, [("", "", "alone", None)]),
+        ({"Message": "alone"}, [("", "", "alone", None)]),
+        ({"StatusCode": 404, "Message": "Not found"}, [("", "404", "Not found", None)]),
+        (
+            {"ResponseInfo": {"ResponseCode": "5", "ResponseMessage": "Broken"}, "Result": {"Message": "m"}},
+            [("", "5", "m", None)],
+        ),
+        ([{"ErrorGroup": "Payment", "ErrorCode": "61", "ErrorMessage": "t"}], [("Payment", "61", "t", None)]),
         ([item("Payment", "61"), "noise", None, item("User", "81")], [("Payment", "61"), ("User", "81")]),
         ({}, []),
         ([], []),
         ("text", []),
         (7, []),
         (None, []),
-        ({"error": {"code": 5}}, []),
+        ({"error": {"code": 5}}, [("", "5", "", None)]),
+        ({"error": {}}, []),
+        ({"responseInfo": "x", "errors": "y"}, []),
     ],
 )
 def test_every_shape(body: object, expected: list[tuple[str, ...]]) -> None:
     """Each shape of an error body is read, with its code, text and context id, whatever types they come in."""
-    found = parse_errors(orjson.dumps(body))
+    found = read_error_body(orjson.dumps(body)).errors
     assert [ErrorInfo(*(parts if len(parts) > 2 else (*parts, "Some text."))) for parts in expected] == list(found)
 
 
@@ -250,11 +348,14 @@ def test_several_errors_are_all_kept() -> None:
 
 def test_a_huge_answer_is_cut() -> None:
     """Only so many errors of an answer are kept, and only so much text of each."""
-    many = read(400, [item("Payment", "61", "x" * 5000)] * 5000).error
+    many = read(400, [item("Payment", "61", "x" * 5000)] * 1000).error
     assert len(many.errors) == 20
     assert all(len(info.message) <= 500 for info in many.errors)
-    nested = parse_errors(orjson.dumps([{"title": "t", "extraDetails": [{"name": "n"}] * 50}] * 50))
-    assert len(nested) == 20
+    nested = read_error_body(orjson.dumps([{"title": "t", "extraDetails": [{"name": "n"}] * 50}] * 30))
+    assert len(nested.errors) == 20
+    fields = read_error_body(orjson.dumps({"errors": {f"field-{number}": ["x"] * 50 for number in range(50)}}))
+    assert len(fields.errors) == 20
+    assert len(many.body) == 2000
 
 
 def test_the_text_is_one_line() -> None:
@@ -270,6 +371,117 @@ def test_confidential_values_are_taken_out() -> None:
     body = [item(canary, canary, f"number {canary} is bad", contextId=f"ctx {canary}")]
     error = read_refusal(answer(400, body), "initiate", FakeClock(), (canary,)).error
     assert canary not in f"{error!s} {error!r} {error.errors!r} {error.args!r}"
+
+
+@pytest.mark.parametrize("secret", ["3", "9", "M", "P", "Pay", "Payme", "Payment", "Merchant", "VippsError"])
+def test_what_is_decided_is_decided_on_what_was_received(secret: str) -> None:
+    """A key that happens to stand in a code or a group turns no unknown order, and no doubt, into something else."""
+    unknown = read_refusal(answer(404, [item("Merchant", "35")]), "details", FakeClock(), (secret,)).error
+    assert has_code(unknown.errors, UNKNOWN_ORDER)
+    assert type(unknown) is OrderNotFoundError
+    for group, code in (("VippsError", "99"), ("Payment", "63")):
+        doubt = read_refusal(answer(400, [item(group, code)]), "capture", FakeClock(), (secret,))
+        assert doubt.failure is Failure.UNSETTLED
+        assert doubt.error.errors[0].code == code
+
+
+@pytest.mark.parametrize(
+    "mark_and_encoding",
+    [
+        ("utf-8-sig", ""),
+        ("utf-16-le", "\ufeff"),
+        ("utf-16-be", "\ufeff"),
+        ("utf-32-le", "\ufeff"),
+        ("utf-32-be", "\ufeff"),
+    ],
+)
+def test_a_refusal_behind_a_byte_order_mark(mark_and_encoding: tuple[str, str]) -> None:
+    """In whichever Unicode form a refusal comes, it is read."""
+    encoding, mark = mark_and_encoding
+    text = mark + orjson.dumps([item("Payment", "61", "For mye på én gang")]).decode()
+    refusal = read(400, text.encode(encoding))
+    assert type(refusal.error) is CaptureError
+    assert refusal.failure is Failure.REFUSED
+    assert refusal.error.errors[0].message == "For mye på én gang"
+    assert refusal.error.body.startswith('[{"errorGroup":"Payment"')
+    broken = read(400, text.encode(encoding)[:-3])
+    assert broken.error.errors == ()
+
+
+NAMES = "Kari Nordmann, 48 05 95 28, kari@example.com"
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        (f"<?xml version='1.0'?><fault><name>{NAMES}</name></fault>", "XML of 93 bytes"),
+        ("name=Kari+Nordmann&phone=48059528", "a form of 33 bytes"),
+        (NAMES, "text of 44 bytes"),
+        (f'"{NAMES}"', "text of 46 bytes"),
+        (f'{{"name": "{NAMES}', "JSON that is cut short, broken or endless, of 54 bytes"),
+        (f"<!DOCTYPE html><html><head><title>\n Access\tDenied &amp; more</title></head>{NAMES}", "titled"),
+        (f"<html><body>{NAMES}</body></html>", "an HTML page of 70 bytes"),
+        (f"\x00\x01{NAMES}", "46 bytes that are no text"),
+        ("Blåbærsyltetøy til Kari".encode("latin-1"), "text of 23 bytes"),
+        (" \n", "an empty body"),
+        (b"\xef\xbb\xbf", "an empty body"),
+    ],
+)
+def test_what_is_no_json_is_told_by_its_kind(body: str | bytes, kind: str) -> None:
+    """Names stand in XML, forms and free text where no key tells what they are: nothing of them is quoted."""
+    raw = body if isinstance(body, bytes) else body.encode()
+    error = read(400, raw).error
+    assert kind in str(error)
+    assert kind in shown_body(raw, ())
+    assert error.body == ""
+    everything = f"{error!s} {error!r} {error.errors!r} {shown_body(raw, ())}"
+    assert not [word for word in ("Kari", "Nordmann", "example.com", "95 28", "48059528") if word in everything]
+
+
+def test_a_page_tells_its_title_redacted() -> None:
+    """Of an HTML page the title is quoted, on one line, cut, and without secrets."""
+    page = f"<html><head><title> Hello\n canary-key &amp; kari@example.com {'x' * 400}</title></head></html>"
+    error = read_refusal(answer(502, page.encode()), "capture", FakeClock(), ("canary-key",)).error
+    assert 'titled "Hello [redacted] & [redacted] xxx' in str(error)
+    assert len(str(error)) < 600
+
+
+def test_a_page_of_a_firewall() -> None:
+    """A 403 with a page comes from something before Vipps: the keys are not the reason."""
+    error = read(403, b"<html><head><title>Request Rejected</title></head><body>Support ID 1</body></html>").error
+    assert 'refused by something before Vipps (an HTML page of 82 bytes, titled "Request Rejected")' in str(error)
+    assert "firewall" in error.advice
+    assert "firewall" not in read(403, [item("Merchant", "51")]).error.advice
+
+
+def test_the_body_is_kept_redacted() -> None:
+    """The error has the answer's JSON, without the values that were declared confidential and without personal data."""
+    body = {"errorCode": "61", "errorMessage": "x", "customer": {"email": "kari@example.com"}, "echo": "canary-key"}
+    error = read_refusal(answer(400, body), "capture", FakeClock(), ("canary-key",)).error
+    assert error.body == ('{"errorCode":"61","errorMessage":"x","customer":{"email":[redacted]},"echo":"[redacted]"}')
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "-5",
+        "9" * 5000,
+        "1e999",
+        "inf",
+        "nan",
+        "",
+        ",",
+        "Fri, 31 Dec 9999 23:59:59 GMT",
+        "-",
+        "Mon, 99 Foo 20x6",
+        "1" * 70 + "." + "1" * 20,
+        "\x00",
+    ],
+)
+def test_absurd_waits_are_survived(header: str) -> None:
+    """Whatever `Retry-After` says, it is seconds between nothing and a year, or nothing at all."""
+    wait = read(429, **{"retry-after": header}).error.retry_after
+    assert wait is None or 0.0 <= wait <= 365 * 86_400.0
 
 
 def test_retry_after_is_kept() -> None:

@@ -11,11 +11,13 @@ from hypothesis import strategies as st
 
 from tests.core.samples import ORDER, operation
 from vipps_async.config import RetryPolicy
+from vipps_async.core.attempts import AttemptRecord
 from vipps_async.core.budget import RetryBudget
 from vipps_async.core.decision import Failure
-from vipps_async.core.operation import Repeat
+from vipps_async.core.operation import NotApplied, Repeat
 from vipps_async.core.order_limits import AttemptLedger
 from vipps_async.core.repetition import Ask, Next, Refresh, Repetition, Send, Stop, time_to_send
+from vipps_async.errors import RequestNotSent
 
 START = 1000.0
 
@@ -45,16 +47,18 @@ class Run:
             random=random.Random(3),
             started=START,
             can_ask=self.can_ask,
+            record=AttemptRecord(),
         )
 
     def send(self, seconds: float = 0.1) -> None:
         """Make an attempt that takes so long."""
         self.ledger.note("op", ORDER, 5, self.now)
-        self.state.sent()
         self.now += seconds
 
     def fail(self, failure: Failure, retry_after: float | None = None) -> Next:
         """Say how the attempt failed."""
+        error = RequestNotSent("it failed")
+        failure = self.state.record.failed(failure, error, was_sent=True, suggests_effect=False)
         return self.step(self.state.after_failure(failure, retry_after=retry_after, now=self.now))
 
     def step(self, step: Next) -> Next:
@@ -74,7 +78,7 @@ def play(run: Run, failures: tuple[Failure, ...], *, absent: bool) -> Next:
         if isinstance(step, Ask):
             if not (step.then_send and absent):
                 return step
-            step = run.step(run.state.after_absence(run.now))
+            step = run.step(run.state.after_looking(NotApplied("absent"), run.now))
             assert not isinstance(step, Ask), "asked twice without an attempt in between"
         if isinstance(step, Stop):
             return step
@@ -93,18 +97,16 @@ def test_every_sequence_of_failures(repeat: Repeat, can_ask: bool, absent: bool)
         last = play(run, failures, absent=absent)
         if isinstance(last, Send | Refresh) and len(failures) < 5:
             stories.extend((*failures, failure) for failure in Failure)
-        made = failures[: run.state.attempts]
+        made = failures[: run.state.record.begun]
         sends = [step for step in run.steps if isinstance(step, Send | Refresh)]
-        assert run.state.attempts <= 4
+        assert run.state.record.begun <= 4
         assert sum(isinstance(step, Refresh) for step in run.steps) <= 1
-        assert len(sends) + 1 >= run.state.attempts
+        assert len(sends) + 1 >= run.state.record.begun
         assert run.now <= run.state.last_send
         assert run.budget.tokens >= 0
         if repeat in {Repeat.CONFIRM, Repeat.ONCE}:
             assert not _sent_again_in_doubt(run, made), failures
-        if isinstance(last, Stop) and can_ask and any(failure.doubtful for failure in made):
-            assert run.state.doubtful
-            assert _asked_after_the_last_attempt(run), failures
+        assert (run.state.record.in_doubt > 0) is any(failure.doubtful for failure in made)
         if not can_ask:
             assert not any(isinstance(step, Ask) for step in run.steps)
 
@@ -121,24 +123,11 @@ def _sent_again_in_doubt(run: Run, failures: tuple[Failure, ...]) -> bool:
     return False
 
 
-def _asked_after_the_last_attempt(run: Run) -> bool:
-    sent = max((at for at, step in enumerate(run.steps) if isinstance(step, Send | Refresh)), default=-1)
-    return any(isinstance(step, Ask) for step in run.steps[sent + 1 :])
-
-
-@pytest.mark.parametrize("repeat", [Repeat.KEYED, Repeat.CONFIRM, Repeat.ONCE])
-def test_a_call_that_stays_in_doubt_ends_with_a_question(repeat: Repeat) -> None:
-    """When attempts are used up and one of them may have taken effect, the last thing done is to ask."""
-    run = Run(repeat)
-    last = play(run, (Failure.UNKNOWN, Failure.NOT_SENT, Failure.NOT_SENT, Failure.NOT_SENT), absent=True)
-    assert last == Ask(then_send=False)
-
-
 def test_four_attempts_are_the_most() -> None:
     """The fourth failure ends the call and says that the attempts are used up."""
     run = Run(Repeat.SAFE, can_ask=False)
     assert play(run, (Failure.UNKNOWN,) * 5, absent=True) == Stop("all 4 attempts are used up")
-    assert run.state.attempts == 4
+    assert run.state.record.begun == 4
 
 
 def test_a_single_attempt_may_still_refresh_its_token() -> None:
@@ -206,13 +195,26 @@ def test_the_deadline_ends_it() -> None:
 
 
 def test_a_drained_budget_ends_it() -> None:
-    """Without budget there is no retry, but a question at the end if there is a doubt."""
+    """Without budget there is no retry, and no second look at the history."""
     run = Run(Repeat.KEYED, policy=RetryPolicy(budget=13))
     run.send()
     assert run.fail(Failure.NOT_SENT) == Stop("the session's retry budget is drained: too much has failed of late")
     doubtful = Run(Repeat.KEYED, policy=RetryPolicy(budget=13))
     doubtful.send()
-    assert doubtful.fail(Failure.UNKNOWN) == Ask(then_send=False)
+    assert isinstance(doubtful.fail(Failure.UNKNOWN), Stop)
+    assert doubtful.state.pause_before_look(1, doubtful.now) is None
+
+
+def test_looks_at_the_history_are_repeated_with_growing_pauses_until_the_deadline() -> None:
+    """Details lag, so they are asked again: after half a second, then after twice as long each time, eight at most."""
+    run = Run(Repeat.KEYED)
+    run.send()
+    pauses = []
+    while (pause := run.state.pause_before_look(len(pauses) + 1, run.now)) is not None:
+        pauses.append(pause)
+        run.now += pause
+    assert pauses[:6] == [0.5, 1.0, 2.0, 4.0, 8.0, 8.0]
+    assert run.state.deadline - 8.0 < run.now <= run.state.deadline
 
 
 def test_a_throttled_retry_costs_less() -> None:
@@ -243,11 +245,11 @@ def test_nothing_is_sent_past_the_deadline(
         run.send(seconds)
         step = run.fail(failure, retry_after)
         if isinstance(step, Ask) and step.then_send:
-            step = run.step(run.state.after_absence(run.now))
+            step = run.step(run.state.after_looking(NotApplied("absent"), run.now))
         if not isinstance(step, Send | Refresh):
             break
         assert run.now + 0.049 <= run.state.last_send
-    assert run.state.attempts <= max(attempts, 2)
+    assert run.state.record.begun <= max(attempts, 2)
 
 
 def test_time_is_kept_back_for_asking() -> None:

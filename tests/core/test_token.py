@@ -244,6 +244,8 @@ async def test_a_thousand_refusals_make_one_more_fetch(source: TokenSource, endp
         ({"expires_on": 1767225900, "expires_in": "50"}, 50),
         ({}, 300),
         ({"expires_in": None}, 300),
+        ({"expires_in": "soon"}, 300),
+        ({"expires_in": {"seconds": 50}, "expires_on": "tomorrow"}, 300),
         ({"expires_in": "0"}, 0),
         ({"expires_in": "-5"}, 0),
         ({"expires_on": "12"}, 0),

@@ -17,8 +17,8 @@ from tests.diagnosis.examined import CHECKS, KEYS, found
 from vipps_async.config import Settings, Timeouts
 from vipps_async.core.clock import SystemClock
 from vipps_async.diagnosis import Finding, State
-from vipps_async.diagnosis.host import look_at_host
-from vipps_async.diagnosis.settings import KNOWN, look_at_place
+from vipps_async.diagnosis.host import _advice, look_at_host
+from vipps_async.diagnosis.settings import KNOWN, look_at_place, look_at_variables
 from vipps_async.sandbox import Fault
 from vipps_async.testing import Sandbox
 from vipps_async.testing.transport_conformance.certificates import authority, server_context
@@ -105,6 +105,16 @@ async def test_a_setting_that_looks_like_a_slip(sandbox: Sandbox, name: str, val
     assert findings["settings"].state is State.WARNING
     assert findings["settings"].text == words
     assert findings["token"].state is State.OK
+
+
+@pytest.mark.parametrize("name", ["VIPPS_CLIENT_ID", "VIPPS_CLIENT_SECRET", "VIPPS_SUBSCRIPTION_KEY"])
+def test_a_key_too_short_to_be_taken_out_of_texts(name: str) -> None:
+    """A key of a few characters stands in codes and words by chance, so errors cannot be freed of it: a warning."""
+    finding, settings = look_at_variables(KEYS | {name: "seven7"[:5]})
+    assert finding.state is State.WARNING
+    assert f"{name} has fewer than 6 characters" in finding.text
+    assert settings is not None
+    assert look_at_variables(KEYS | {name: "seven7"})[0].state is State.OK
 
 
 def test_no_variable_is_forgotten() -> None:
@@ -218,6 +228,59 @@ async def test_a_certificate_that_is_not_accepted() -> None:
     assert "was not accepted" in findings["host"].text
     assert "SSL_CERT_FILE" in findings["host"].advice
     assert findings["token"].state is State.NOT_CHECKED
+
+
+@pytest.mark.parametrize(
+    ("message", "words"),
+    [
+        ("the proxy refused a tunnel to h:443 (it said 407)", "wants a user and a password"),
+        ("the proxy refused a tunnel to h:443 (it said 403)", "allow this host on port 443"),
+        ("could not connect to the proxy p:3128 on the way to h:443: connection refused", "VIPPS_PROXY, and whether"),
+        ("the TLS certificate of h:443 was not accepted: certificate has expired", "the local clock first"),
+        ("the TLS certificate of h:443 was not accepted: Hostname mismatch, certificate is not", "is not this host"),
+        ("the TLS certificate of h:443 was not accepted: self-signed certificate in chain", "SSL_CERT_FILE"),
+        ("the TLS certificate of h:443 was not accepted: unable to get local issuer certificate", "SSL_CERT_FILE"),
+        ("no TLS connection to h:443: wrong version number", "does not speak TLS"),
+        ("no TLS connection to h:443: tlsv1 alert protocol version", "do not agree on TLS"),
+        ("could not look up h:443: name or service not known", "name server"),
+        ("no connection to h:443 within 5 s", "firewall"),
+    ],
+)
+def test_advice_by_cause(message: str, words: str) -> None:
+    """What to do follows from what went wrong."""
+    assert words in _advice(message)
+
+
+async def test_a_proxy_that_is_not_there(sandbox: Sandbox) -> None:
+    """The doctor goes through VIPPS_PROXY, and neither its password nor its user is shown."""
+    port = dead_port()
+    findings = await found(sandbox.url, {"VIPPS_PROXY": f"http://canary:canary@127.0.0.1:{port}"})
+    assert "through the proxy of VIPPS_PROXY" in findings["environment"].text
+    assert findings["host"].state is State.FAILED
+    assert f"could not connect to the proxy 127.0.0.1:{port}" in findings["host"].text
+    assert "VIPPS_PROXY" in findings["host"].advice
+
+
+@pytest.mark.parametrize("name", ["HTTPS_PROXY", "https_proxy"])
+def test_a_proxy_that_is_set_and_not_used(name: str) -> None:
+    """What other programs go by is no secret rule: the doctor says that a session does not, and how it would."""
+    proxy = {name: "http://canary:canary@proxy:3128"}
+    finding, place = look_at_place(proxy)
+    assert place is not None
+    assert finding.state is State.WARNING
+    assert f"{name} is set, but a session does not go by it" in finding.text
+    assert "trust_env=True" in finding.advice
+    assert "canary" not in f"{finding}"
+    for quiet in ({"VIPPS_PROXY": "http://proxy:1"}, {"NO_PROXY": "apitest.vipps.no"}, {"no_proxy": "*"}):
+        assert look_at_place(proxy | quiet)[0].state is State.OK
+    assert look_at_place(proxy | {"VIPPS_BASE_URL": "http://127.0.0.1:1"})[0].state is State.OK
+
+
+async def test_a_proxy_that_is_none(sandbox: Sandbox) -> None:
+    """A malformed VIPPS_PROXY is named, and not shown."""
+    findings = await found(sandbox.url, {"VIPPS_PROXY": "socks5://canary"})
+    assert findings["settings"].state is State.FAILED
+    assert "VIPPS_PROXY must be the URL of an http or https proxy" in findings["settings"].text
 
 
 async def test_a_host_that_breaks_off() -> None:

@@ -71,6 +71,47 @@ def test_an_answer_about_nothing(cls: type[Any]) -> None:
 
 
 @pytest.mark.parametrize("cls", RESULTS)
+@pytest.mark.parametrize("name", ["timeStamp", "transactionId", "transactionText"])
+def test_what_decides_nothing_never_sinks_a_result(cls: type[Any], name: str) -> None:
+    """One optional field that cannot be read is None; the money that moved is told all the same."""
+    body = {"orderId": "acme-1", "transactionInfo": INFO | {name: [1.5]}, "paymentInstrument": ["Visa"]}
+    body["transactionSummary"] = SUMMARY | {"bankIdentificationNumber": {"a": 1}}
+    result = decode(orjson.dumps(body), cls)
+    assert result.transaction.amount == 49900
+    assert result.transaction_summary.captured_amount == 49900
+    assert result.transaction_summary.bank_identification_number is None
+    assert getattr(result, "payment_instrument", None) is None
+    attribute = {"timeStamp": "time_stamp", "transactionId": "transaction_id", "transactionText": "transaction_text"}
+    assert getattr(result.transaction, attribute[name]) is None
+
+
+@pytest.mark.parametrize("cls", RESULTS)
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"orderId": ["acme-1"]}, "orderId is not a text"),
+        ({"transactionInfo": INFO | {"amount": "all"}}, "amount is not a whole number"),
+        ({"transactionInfo": "done"}, "is not an object"),
+        ({"transactionSummary": SUMMARY | {"capturedAmount": None}}, "capturedAmount is missing"),
+    ],
+)
+def test_what_tells_of_money_must_be_readable(cls: type[Any], changes: dict[str, object], reason: str) -> None:
+    """Order and sums are not guessed: an answer in which they cannot be read is unreadable."""
+    with pytest.raises(UnreadableAnswer, match=reason):
+        decode(orjson.dumps({"orderId": "acme-1", "transactionInfo": INFO} | changes), cls)
+
+
+@pytest.mark.parametrize("word", ["CANCEL", "REJECTED"])
+def test_the_status_after_a_time_out(word: str) -> None:
+    """Sources differ in what the status says when the customer did not act: either word is read."""
+    body = {"orderId": "acme-1", "transactionInfo": {"amount": 100, "status": word}}
+    found = decode(orjson.dumps(body), PaymentStatus).transaction
+    assert found is not None
+    assert found.status is OrderStatus(word)
+    assert found.status.known
+
+
+@pytest.mark.parametrize("cls", RESULTS)
 def test_what_a_result_rests_on_is_not_read(cls: type[Any]) -> None:
     """Only this package says what a result rests on, never the JSON."""
     for name in ("settledBy", "settled_by"):

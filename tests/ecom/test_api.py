@@ -13,7 +13,7 @@ import pytest
 from tests.ecom.scripted_runner import ScriptedRunner
 from vipps_async.config import Environment
 from vipps_async.core.converter import decode, encode
-from vipps_async.core.operation import Done, NoContent
+from vipps_async.core.operation import Applied, NoContent
 from vipps_async.ecom import (
     AirlineData,
     CaptureResult,
@@ -149,6 +149,22 @@ async def test_express_with_dynamic_shipping(ecom: EcomApi, runner: ScriptedRunn
     assert "useExplicitCheckoutFlow" not in body_of(runner)["transaction"]
 
 
+async def test_express_with_both_kinds_of_shipping(ecom: EcomApi, runner: ScriptedRunner) -> None:
+    """Both are sent where both are given, each prefix without the slash at its end."""
+    post = ShippingDetails(shipping_cost=0, shipping_method="Post", shipping_method_id="post")
+    express = ExpressCheckout(
+        consent_removal_prefix=CONSENT + "/",
+        shipping_details_prefix="https://example.com/shipping/",
+        static_shipping_details=[post],
+    )
+    await ecom.initiate(**{**LEAST, "callback_prefix": "https://example.com/vipps/"}, express=express)
+    merchant = body_of(runner)["merchantInfo"]
+    assert merchant["callbackPrefix"] == "https://example.com/vipps"
+    assert merchant["consentRemovalPrefix"] == CONSENT
+    assert merchant["shippingDetailsPrefix"] == "https://example.com/shipping"
+    assert [method["shippingMethodId"] for method in merchant["staticShippingDetails"]] == ["post"]
+
+
 DYNAMIC = ExpressCheckout(consent_removal_prefix=CONSENT, shipping_details_prefix="https://example.com/shipping")
 
 
@@ -200,6 +216,24 @@ async def test_loopback_is_for_tests(runner: ScriptedRunner) -> None:
     assert body_of(runner)["merchantInfo"]["callbackPrefix"] == "http://127.0.0.1:8000/x"
 
 
+async def test_urls_for_vipps_itself(runner: ScriptedRunner) -> None:
+    """Where calls go to Vipps' own hosts, URLs that it cannot call are refused, and nothing is sent."""
+    vipps = EcomApi(runner, merchant_serial_number="123456", environment=Environment.TEST, is_vipps=True)
+    for parameter, url in (("callback_prefix", "http://127.0.0.1:8000/x"), ("fall_back", "http://localhost:8000/")):
+        assert (await refusal(runner, vipps.initiate(**{**LEAST, parameter: url}))).parameter == parameter
+    both: list[dict[str, Any]] = [
+        {"consent_removal_prefix": "https://localhost"},
+        {"shipping_details_prefix": "https://shop"},
+    ]
+    for prefixes in both:
+        express = ExpressCheckout(**{"consent_removal_prefix": CONSENT, "shipping_details_prefix": CONSENT} | prefixes)
+        (parameter,) = prefixes
+        assert (await refusal(runner, vipps.initiate(**LEAST, express=express))).parameter == parameter
+    with pytest.warns(UserWarning, match="no callback will come") as warned:
+        await vipps.initiate(**{**LEAST, "callback_prefix": "https://10.0.0.1/x"})
+    assert warned[0].filename == __file__
+
+
 @pytest.mark.parametrize("name", ["capture", "refund"])
 async def test_a_sum_is_moved(ecom: EcomApi, runner: ScriptedRunner, name: str) -> None:
     """Capture and refund send sum, text and serial number, and their answer comes back."""
@@ -217,9 +251,11 @@ async def test_a_sum_is_moved(ecom: EcomApi, runner: ScriptedRunner, name: str) 
     entry = {"operation": name.upper(), "operationSuccess": True, "requestId": "k"}
     assert call.verification is not None
     judge = call.verification.judge
-    assert isinstance(judge(_details({**entry, "amount": 10000})), Done)
-    assert not isinstance(judge(_details({**entry, "amount": 10001})), Done)
-    assert not isinstance(judge(_details({**entry, "amount": 10000, "requestId": "K"})), Done)
+    proven, otherwise = (judge(_details({**entry, "amount": amount})) for amount in (10000, 10001))
+    assert isinstance(proven, Applied)
+    assert isinstance(otherwise, Applied)
+    assert (proven.misfit, bool(otherwise.misfit)) == ("", True)
+    assert not isinstance(judge(_details({**entry, "amount": 10000, "requestId": "K"})), Applied)
 
 
 def _details(entry: object) -> PaymentDetails:
@@ -276,7 +312,7 @@ async def test_cancel(ecom: EcomApi, runner: ScriptedRunner) -> None:
     assert body_of(runner) == {"merchantInfo": MERCHANT, "transaction": {"transactionText": "No socks."}}
     assert call.verification is not None
     assert not isinstance(
-        call.verification.judge(_details({"operation": "SALE", "operationSuccess": True, "amount": 5})), Done
+        call.verification.judge(_details({"operation": "SALE", "operationSuccess": True, "amount": 5})), Applied
     )
 
 
@@ -327,6 +363,14 @@ async def test_approve(ecom: EcomApi, runner: ScriptedRunner) -> None:
     assert body_of(runner) == {"customerPhoneNumber": "91234567", "token": "eyJ.x"}
     assert call.confidential == ("91234567", "eyJ.x")
     assert call.idempotency_key
+
+
+async def test_approve_without_number_and_token(ecom: EcomApi, runner: ScriptedRunner) -> None:
+    """Vipps wants neither: what is left out is not sent."""
+    runner.results.append(NoContent())
+    await ecom.approve(ORDER)
+    assert body_of(runner) == {}
+    assert runner.only.confidential == ()
 
 
 async def test_approve_never_in_production(runner: ScriptedRunner) -> None:

@@ -187,16 +187,13 @@ def test_an_error_text_is_cleaned() -> None:
         (b"", "not JSON"),
         (b"{", "not JSON"),
         (b"\xff\xfe", "not JSON"),
-        (b"[" * 100_00, "not JSON"),
+        (b"[" * 1_500, "not JSON"),
         (b"[]", "not an object"),
         (b"null", "not an object"),
         (b"{}", "orderId is missing"),
         ({"orderId": None}, "orderId is missing"),
         ({"orderId": ["acme-1"]}, "orderId is not a text"),
         (with_info(amount="Ada Lovelace"), "transactionInfo.amount is not a whole number"),
-        (with_info(status=91234567), "transactionInfo.status is not a text"),
-        (with_info(timeStamp="91234567"), "transactionInfo.timeStamp is not a time"),
-        (REGULAR | {"userDetails": "Ada Lovelace"}, "userDetails is not an object"),
     ],
 )
 def test_malformed_bodies(body: Any, reason: str) -> None:
@@ -206,6 +203,43 @@ def test_malformed_bodies(body: Any, reason: str) -> None:
     assert reason in str(error)
     told = "".join(traceback.format_exception(error))
     assert not [value for value in PERSONAL if value in told]
+
+
+@pytest.mark.parametrize(
+    ("body", "missing"),
+    [
+        (with_info(status=91234567), "claimed_status"),
+        (with_info(timeStamp="91234567"), "time_stamp"),
+        (with_info(transactionId=["x"]), "transaction_id"),
+        (REGULAR | {"userDetails": "Ada Lovelace"}, "user_details"),
+        (REGULAR | {"shippingDetails": [1]}, "shipping_details"),
+        (REGULAR | {"errorInfo": "Ada Lovelace"}, "error_info"),
+        (REGULAR | {"merchantSerialNumber": {"a": 1}}, "merchant_serial_number"),
+    ],
+)
+def test_one_optional_part_that_cannot_be_read_loses_no_news(body: Any, missing: str) -> None:
+    """That the order has changed is the news; the rest is asked of details anyway."""
+    event = read(body)
+    assert getattr(event, missing) is None
+    assert event.order_id == "acme-1"
+    assert event.claimed_amount == read(REGULAR).claimed_amount
+
+
+@pytest.mark.parametrize("name", ["postCode", "zipCode", "postalCode"])
+def test_a_post_code_by_any_name(name: str) -> None:
+    """Vipps writes the post code in three ways, with digits as text or number."""
+    question = {key: value for key, value in QUESTION.items() if key not in {"postCode", "zipCode"}}
+    assert read(question | {name: "0154"}, path=PATH + "/shippingDetails").post_code == "0154"
+    body = EXPRESS | {"shippingDetails": {"address": {name: 7011}, "ShippingMethodId": "post"}}
+    details = read(body).shipping_details
+    assert (details.address.post_code, details.shipping_method_id) == ("7011", "post")
+
+
+@pytest.mark.parametrize(("told", "read_as"), [("Y", True), ("N", False), (True, True), ("?", None), (None, None)])
+def test_whether_the_customer_is_verified(told: object, read_as: object) -> None:
+    """Old callbacks tell whether the customer is verified by BankID."""
+    body = EXPRESS | {"userDetails": EXPRESS["userDetails"] | {"bankIdVerified": told}}
+    assert read(body).user_details.bank_id_verified is read_as
 
 
 @pytest.mark.parametrize("other", ["acme-2", "ACME-1", "acme-1 ", "", 1])

@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 from tests.ecom.payments import details, entry, summary
-from vipps_async.core.converter import decode
+from vipps_async.core.converter import UnreadableAnswer, decode
 from vipps_async.ecom import Address, OperationName, PaymentDetails, UserDetails
 
 INITIATE = entry("INITIATE", key="")
@@ -158,3 +158,51 @@ def test_everything_is_read() -> None:
 def test_nearly_nothing_is_read() -> None:
     """Details of which everything optional is missing can still be read."""
     assert PaymentDetails() == decode(orjson.dumps({}), PaymentDetails)
+
+
+ENTRY = {"amount": 100, "operation": "CAPTURE", "operationSuccess": True, "requestId": "key-1"}
+SUMS = {
+    "capturedAmount": 100,
+    "refundedAmount": 0,
+    "remainingAmountToCapture": 0,
+    "remainingAmountToRefund": 100,
+}
+
+
+@pytest.mark.parametrize("name", ["timeStamp", "transactionId", "transactionText", "requestId"])
+def test_what_decides_nothing_never_sinks_details(name: str) -> None:
+    """One optional field of an entry, or of the customer, that cannot be read is None; the rest is there."""
+    body = {
+        "orderId": "acme-1",
+        "transactionLogHistory": [ENTRY | {name: {"x": 1.5}}],
+        "transactionSummary": SUMS,
+        "userDetails": {"email": ["x"], "firstName": "Ada"},
+        "shippingDetails": {"shippingCost": "free", "address": "Gate 5"},
+        "sub": 1.5,
+    }
+    found = decode(orjson.dumps(body), PaymentDetails)
+    assert (found.captured_amount, found.sub) == (100, None)
+    assert found.user_details == UserDetails(first_name="Ada")
+    assert found.shipping_details is not None
+    assert (found.shipping_details.address, found.shipping_details.shipping_cost) == (None, None)
+    (only,) = found.transaction_log_history
+    assert only.amount == 100
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"orderId": ["acme-1"]},
+        {"transactionLogHistory": {}},
+        {"transactionLogHistory": [ENTRY | {"amount": "all"}]},
+        {"transactionLogHistory": [ENTRY | {"operation": 7}]},
+        {"transactionLogHistory": [ENTRY | {"operationSuccess": "perhaps"}]},
+        {"transactionLogHistory": [ENTRY | {"operationSuccess": None}]},
+        {"transactionSummary": []},
+        {"transactionSummary": SUMS | {"refundedAmount": 1.5}},
+    ],
+)
+def test_what_tells_of_money_must_be_readable(changes: dict[str, object]) -> None:
+    """Order, sums, operations and their success are not guessed."""
+    with pytest.raises(UnreadableAnswer):
+        decode(orjson.dumps({"orderId": "acme-1", "transactionLogHistory": [ENTRY]} | changes), PaymentDetails)

@@ -59,7 +59,6 @@ def test_shipping_refuses(parameter: str, fields: dict[str, Any]) -> None:
     ("parameter", "fields"),
     [
         ("express", {}),
-        ("express", {"shipping_details_prefix": URL, "static_shipping_details": [shipping()]}),
         ("static_shipping_details", {"static_shipping_details": []}),
         ("static_shipping_details", {"static_shipping_details": shipping()}),
         ("static_shipping_details", {"static_shipping_details": 5}),
@@ -78,10 +77,18 @@ def test_shipping_refuses(parameter: str, fields: dict[str, Any]) -> None:
     ],
 )
 def test_express_refuses(parameter: str, fields: dict[str, Any]) -> None:
-    """Exactly one kind of shipping has to be given, and it must make sense."""
+    """Shipping has to be given, and it must make sense."""
     with pytest.raises(InvalidInputError) as caught:
         ExpressCheckout(consent_removal_prefix=URL, **fields)
     assert parameter == caught.value.parameter
+
+
+def test_express_takes_both_kinds_of_shipping() -> None:
+    """Vipps takes a prefix and static ways of shipping together, and goes by the static ones."""
+    made = ExpressCheckout(
+        consent_removal_prefix=URL, shipping_details_prefix=URL, static_shipping_details=[shipping()]
+    )
+    assert (made.shipping_details_prefix, made.static_shipping_details) == (URL, (shipping(),))
 
 
 def test_express_takes_any_iterable() -> None:

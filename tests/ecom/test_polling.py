@@ -144,9 +144,9 @@ def test_a_lasting_failure_ends_the_wait(error: Exception) -> None:
     assert world.times == [5]
 
 
-@pytest.mark.parametrize(("asked_for", "quiet"), [(30.0, 30.0), (None, 10.0)])
+@pytest.mark.parametrize(("asked_for", "quiet"), [(30.0, 30.0), (None, 10.0), (365 * 86_400.0, 60.0)])
 def test_vipps_asks_for_quiet(asked_for: float | None, quiet: float) -> None:
-    """After a 429 no order is asked about for as long as Vipps wants, or ten seconds."""
+    """After a 429 no order is asked about for as long as Vipps wants, a minute at most, or ten seconds."""
     error = RateLimitedError("slowly", status=429, retryable=True, retry_after=asked_for)
     world = World([error, RESERVED])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 from collections.abc import Awaitable, Callable
@@ -137,7 +138,7 @@ async def _run(options: argparse.Namespace) -> int:
     if options.mobile_number is not None and not options.live:
         options.refuse_usage("--mobile-number goes with --live")
     output: Output = JsonOutput() if options.json else TextOutput()
-    transport = RecordingTransport(AiohttpTransport(), output)
+    transport = RecordingTransport(AiohttpTransport(proxy=os.environ.get("VIPPS_PROXY") or None), output)
     shop = f"demo-{int(time.time())}"
     try:
         if options.live:

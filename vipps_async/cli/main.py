@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import io
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from vipps_async._version import __version__
 from vipps_async.cli import batch, demo, doctor, journal, payment, sandbox
+from vipps_async.config import Environment
 from vipps_async.errors import VippsError
+from vipps_async.transports.request_rules import EnvironmentProxies, checked_url
 
 __all__ = ["main"]
 
@@ -24,6 +27,11 @@ def _parser() -> argparse.ArgumentParser:
         prog="vipps-async", description="Vipps eCom payments from the command line, and a Vipps sandbox of your own."
     )
     parser.add_argument("--version", action="version", version=f"vipps-async {__version__}")
+    parser.add_argument(
+        "--trust-env",
+        action="store_true",
+        help="reach Vipps through the proxy that HTTPS_PROXY names, unless NO_PROXY or VIPPS_PROXY say otherwise",
+    )
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     demo.add_command(commands)
     sandbox.add_command(commands)
@@ -39,7 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     _print_at_once()
     try:
-        status: int = asyncio.run(options.run(options))
+        with _proxy_of_environment() if options.trust_env else contextlib.nullcontext():
+            status: int = asyncio.run(options.run(options))
         sys.stdout.flush()
     except VippsError as error:
         print(f"vipps-async: {error}", file=sys.stderr)
@@ -50,6 +59,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _stop_printing()
         return _NOBODY_READS
     return status
+
+
+@contextlib.contextmanager
+def _proxy_of_environment() -> Iterator[None]:
+    """Let `VIPPS_PROXY` name the proxy of the environment meanwhile: sessions, workers and the doctor go by it."""
+    environment = os.environ.get("VIPPS_ENVIRONMENT") or Environment.TEST.value
+    known = {each.value: each.base_url for each in Environment}
+    url = os.environ.get("VIPPS_BASE_URL") or known.get(environment, Environment.TEST.base_url)
+    proxy = None if os.environ.get("VIPPS_PROXY") else EnvironmentProxies().proxy_for(checked_url(url))
+    if proxy is None:
+        yield
+        return
+    os.environ["VIPPS_PROXY"] = str(proxy)
+    try:
+        yield
+    finally:
+        del os.environ["VIPPS_PROXY"]
 
 
 def _print_at_once() -> None:

@@ -227,10 +227,14 @@ def _add_approve(actions: Commands) -> None:
         actions,
         "approve",
         "accept a payment as the customer would, in the test environment only",
-        "The payment's URL, as initiate prints it, is read from standard input: it holds a token. ",
+        "The payment's URL, as initiate prints it, is read from standard input: it holds a token. An empty line sends "
+        "none, which Vipps takes, too. ",
     )
     parser.add_argument(
-        "--mobile-number", type=mobile_number, required=True, metavar="NUMBER", help="the test user's, 8 digits"
+        "--mobile-number",
+        type=mobile_number,
+        metavar="NUMBER",
+        help="the test user's, 8 digits; left out, none is sent",
     )
     parser.set_defaults(run=_approve)
 
@@ -238,7 +242,7 @@ def _add_approve(actions: Commands) -> None:
 async def _approve(options: argparse.Namespace) -> int:
     async def approve(vipps: VippsSession) -> Shown:
         line = await typed_line("The payment's URL: ") if is_terminal() else sys.stdin.readline().strip()
-        token = token_in(options.order, line)
+        token = token_in(options.order, line) if line else None
         await vipps.ecom.approve(options.order, mobile_number=options.mobile_number, token=token)
         return Shown(f"approved, order {options.order}", {"order_id": options.order, "approved": True})
 

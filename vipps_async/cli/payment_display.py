@@ -24,7 +24,7 @@ _HOW = {
     SettledBy.ANSWER: "",
     SettledBy.DETAILS: "Vipps' answer got lost; the payment's history proves it.",
     SettledBy.JOURNAL: "It was done before under this key, as the journal has it; nothing was sent now.",
-    SettledBy.RECOVERY: "A recovery found out.",
+    SettledBy.EARLIER_CALL: "An equal command that was under way brought it.",
 }
 
 

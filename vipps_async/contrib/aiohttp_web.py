@@ -98,7 +98,8 @@ def callback_routes(reception: Reception, *, prefix: str = "") -> list[web.Route
             return web.Response(status=400)
         return web.Response(body=answered.body, status=answered.status, headers=answered.headers)
 
+    # More slashes than one: a prefix that ends in one gives such paths, for Vipps puts its own part behind it as it is.
     return [
-        web.route("*", f"{prefix}/v2/payments/{{vipps:.*}}", answer),
-        web.route("*", f"{prefix}/v2/consents/{{vipps:.*}}", answer),
+        web.route("*", f"{prefix}/{{slashes:/*}}v2/payments/{{vipps:.*}}", answer),
+        web.route("*", f"{prefix}/{{slashes:/*}}v2/consents/{{vipps:.*}}", answer),
     ]

@@ -13,6 +13,8 @@ __all__ = ["pause_before", "read_retry_after"]
 #: The longest wait that is understood, in seconds: a year. Whoever asks for more is heard as asking for this, which is
 #: longer than any call may take; taking it for unreadable would mean coming back at once.
 _LONGEST_WAIT = 365 * 86_400.0
+#: The longest text that is looked at as a date, in characters; one of HTTP has 29.
+_LONGEST_DATE = 100
 
 
 def pause_before(retry: int, policy: RetryPolicy, random: Random, *, throttled: bool) -> float:
@@ -44,6 +46,8 @@ def read_retry_after(value: str | None, now: datetime) -> float | None:
     text = value.strip()
     if text.isascii() and text.replace(".", "", 1).isdigit():
         return min(float(text), _LONGEST_WAIT)
+    if len(text) > _LONGEST_DATE:
+        return None
     try:
         moment = parsedate_to_datetime(text)
         if moment.tzinfo is None:

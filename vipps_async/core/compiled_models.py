@@ -12,7 +12,27 @@ from attrs import NOTHING, frozen
 
 from vipps_async.not_given import NOT_GIVEN
 
-__all__ = ["FieldPlan", "compile_reader", "compile_writer"]
+__all__ = ["FieldPlan", "Unfit", "compile_reader", "compile_writer"]
+
+
+class Unfit(Exception):  # noqa: N818 - never leaves the converter
+    """A value is not what the field wants; says what it wants and where, and does not hold the value."""
+
+    def __init__(self, wanted: str) -> None:
+        super().__init__(wanted)
+        self._wanted = wanted
+        self._path: list[str] = []
+
+    def within(self, name: str) -> Unfit:
+        """Add the field, or the place in a list such as ``[3]``, that the value stands in; returns itself."""
+        self._path.append(name)
+        return self
+
+    def __str__(self) -> str:
+        path = ""
+        for name in reversed(self._path):
+            path += f".{name}" if path and not name.startswith("[") else name
+        return f"{path} is missing" if self._wanted == "missing" else f"{path or 'the answer'} is not {self._wanted}"
 
 
 @frozen(kw_only=True)
@@ -31,19 +51,22 @@ class FieldPlan:
     read: Callable[[Any, Any], object]
     #: What stands for a field that is missing or null; NOTHING: it must be there.
     default: object
+    #: Whether that stands, too, for a value that cannot be read.
+    is_lenient: bool = False
 
 
 def compile_reader(
-    cls: type[Any], plans: Sequence[FieldPlan], *, refuse: Callable[[str], Exception]
+    cls: type[Any], plans: Sequence[FieldPlan], *, refuse: type[Unfit], unread: Callable[[str], None]
 ) -> Callable[[object, object], object]:
     """Write the function that makes a model from the dictionary that a JSON object became.
 
     Args:
         cls: the model.
         plans: its fields.
-        refuse: makes the error for a value that is no object, or lacks a field.
+        refuse: the error for a value that is no object, or lacks a field, or that a field refuses.
+        unread: called with class and name in JSON of each lenient field whose value could not be read.
     """
-    known: dict[str, object] = {"cls": cls, "refuse": refuse}
+    known: dict[str, object] = {"cls": cls, "refuse": refuse, "unread": unread}
     lines = ["def read(value, _):", "    if type(value) is not dict: raise refuse('an object')", "    get = value.get"]
     for number, plan in enumerate(plans):
         known |= {f"plain{number}": plan.plain, f"read{number}": plan.read, f"wanted{number}": plan.wanted}
@@ -53,14 +76,23 @@ def compile_reader(
         lines.append(f"    {field} = get({plan.names[0]!r})")
         lines += [f"    if {field} is None: {field} = get({name!r})" for name in plan.names[1:]]
         lines.append(f"    if {field} is None:")
+        default = f"default{number}{'()' if factory else ''}"
+        name = plan.names[0]
         if plan.default is NOTHING:
-            lines.append("        raise refuse('complete')")
+            lines.append(f"        raise refuse('missing').within({name!r})")
         else:
-            lines.append(f"        {field} = default{number}{'()' if factory else ''}")
+            lines.append(f"        {field} = {default}")
         otherwise = "else" if plan.plain is None else f"elif type({field}) is not plain{number}"
-        lines.append(f"    {otherwise}: {field} = read{number}({field}, wanted{number})")
+        lines += [f"    {otherwise}:", f"        try: {field} = read{number}({field}, wanted{number})"]
+        if plan.is_lenient:
+            label = f"{cls.__name__}.{name}"
+            lines += ["        except refuse:", f"            {field} = {default}; unread({label!r})"]
+        else:
+            # A try costs nothing while nothing is raised.
+            lines.append(f"        except refuse as fault: fault.within({name!r}); raise")
     arguments = ", ".join(f"{plan.argument}=field{number}" for number, plan in enumerate(plans))
-    lines.append(f"    return cls({arguments})")
+    # A model's own rules raise InvalidInputError, which is a ValueError.
+    lines += [f"    try: return cls({arguments})", "    except ValueError: raise refuse('readable') from None"]
     return _compiled(f"reader of {cls.__qualname__}", lines, known, "read")
 
 

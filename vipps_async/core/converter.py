@@ -2,28 +2,51 @@
 
 from __future__ import annotations
 
+import codecs
+import contextlib
 import math
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
-from types import GenericAlias, NoneType, UnionType
+from types import NoneType, UnionType
 from typing import Any, Final, TypeVar, Union, cast, get_args, get_origin
 
 import attrs
 import orjson
-from cattrs import AttributeValidationNote, BaseValidationError, Converter, IterableValidationNote
-from cattrs.gen import make_dict_structure_fn, override
+from cattrs import Converter
 
-from vipps_async.core.compiled_models import FieldPlan, compile_reader, compile_writer
+from vipps_async.core.compiled_models import FieldPlan, Unfit, compile_reader, compile_writer
 from vipps_async.core.open_enum import OpenEnum
 from vipps_async.core.operation import NoContent
+from vipps_async.core.unread_fields import note_unread
 
-__all__ = ["NOT_IN_JSON", "YES_NO", "UnreadableAnswer", "decode", "encode", "json_name"]
+__all__ = [
+    "NOT_IN_JSON",
+    "STRICT",
+    "YES_NO",
+    "UnreadableAnswer",
+    "as_utf8",
+    "decode",
+    "encode",
+    "json_name",
+    "load_json",
+]
 
 R = TypeVar("R")
 
 _NAMES = "vipps_async.json_names"
+#: How many lists and objects an answer may have. A payment's history has an entry for each thing that was done to it, a
+#: handful; a body of a mebibyte with hundreds of thousands of them would hold the event loop for a tenth of a second.
+_MOST_PARTS = 2_000
+#: Longest first: the mark of UTF-32 begins with that of UTF-16.
+_BYTE_ORDER_MARKS = (
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
 
 #: Metadata of a field that JSON never holds: it keeps its default when decoding and is left out when encoding.
 NOT_IN_JSON: Final[Mapping[str, object]] = {"vipps_async.not_in_json": True}
@@ -31,15 +54,20 @@ NOT_IN_JSON: Final[Mapping[str, object]] = {"vipps_async.not_in_json": True}
 #: Metadata of a bool that Vipps writes as ``"Y"`` or ``"N"``.
 YES_NO: Final[Mapping[str, object]] = {"vipps_async.yes_no": True}
 
+#: Metadata of a field that may be missing, but must be readable if it is there: of what tells whose money moved and how
+#: much. Any other that may be None, or an empty list, is that if it cannot be read: an address never sinks a capture.
+STRICT: Final[Mapping[str, object]] = {"vipps_async.strict": True}
 
-def json_name(written: str, *also_read: str) -> Mapping[str, object]:
+
+def json_name(written: str, *also_read: str, strict: bool = False) -> Mapping[str, object]:
     """Return field metadata for a name in JSON that does not follow from the name in Python.
 
     Args:
         written: the name to write, and to read first.
         also_read: other names under which Vipps sends the same thing.
+        strict: whether it is `STRICT` as well.
     """
-    return {_NAMES: (written, also_read)}
+    return {_NAMES: (written, also_read), **(STRICT if strict else {})}
 
 
 class UnreadableAnswer(Exception):  # noqa: N818 - internal: the pipeline turns it into an UnexpectedResponseError
@@ -59,37 +87,51 @@ def encode(model: object) -> bytes:
     return orjson.dumps(_written(model))
 
 
-def decode(body: bytes, cls: type[R]) -> R:
-    """Read JSON into a model.
-
-    Unknown fields are ignored, and a null is the same as a missing field. `NoContent` is read from any JSON or none.
+def load_json(body: bytes) -> Any:
+    """Parse JSON in any Unicode form that begins with a byte order mark, else in UTF-8.
 
     Raises:
-        UnreadableAnswer: the body is not JSON, or lacks a required field, or a field cannot be read. No other exception
-            comes out of here, whatever the bytes.
+        UnreadableAnswer: it is none, or has more lists and objects than any honest answer.
     """
-    # The errors are raised outside the except blocks: the exceptions of orjson and cattrs hold on to the body, which
-    # may have a token or a name in it, and would travel along as __context__.
-    if issubclass(cls, NoContent) and not body.strip():
-        return cls()
+    plain = as_utf8(body)
     reason = "the body is not JSON"
-    try:
-        # Some servers put a byte order mark in front; orjson does not take it.
-        value = orjson.loads(body.removeprefix(b"\xef\xbb\xbf"))
-        return cls() if issubclass(cls, NoContent) else _structure(value, cls)
-    except orjson.JSONDecodeError:
-        pass
-    except (_Unfit, BaseValidationError) as error:
-        reason = _explain(error)
+    if plain.count(b"{") + plain.count(b"[") > _MOST_PARTS:
+        reason = f"the body has more than {_MOST_PARTS:,} lists and objects"
+    else:
+        with contextlib.suppress(orjson.JSONDecodeError):
+            return orjson.loads(plain)
+    # Raised out here: orjson's exception holds on to the body, which may have a token or a name in it.
     raise UnreadableAnswer(reason)
 
 
-def _structure(value: object, cls: type[R]) -> R:
+def as_utf8(body: bytes) -> bytes:
+    """Return a text's bytes in UTF-8 without the byte order mark that they began with, if they did with one."""
+    for mark, encoding in _BYTE_ORDER_MARKS:
+        if body.startswith(mark):
+            rest = body[len(mark) :]
+            return rest if encoding == "utf-8" else rest.decode(encoding, "replace").encode("utf-8", "replace")
+    return body
+
+
+def decode(body: bytes, cls: type[R]) -> R:
+    """Read JSON into a model.
+
+    Unknown fields are ignored, and a null is the same as a missing field. A field that may be None and cannot be read
+    is None, and counted, unless it is `STRICT`. `NoContent` is read from any JSON or none.
+
+    Raises:
+        UnreadableAnswer: the body is not JSON, or lacks a required field, or a required or strict field cannot be read;
+            it names the first such field. No other exception comes out of here, whatever the bytes.
+    """
+    if issubclass(cls, NoContent) and not body.strip():
+        return cls()
+    value = load_json(body)
     try:
-        model: R = _reader_of(cls)(value, cls)
-    except Exception:  # noqa: BLE001 - the other converter meets whatever it is again, and says where
-        return _explainer.structure(value, cls)
-    return model
+        return cls() if issubclass(cls, NoContent) else cast("R", _reader_of(cls)(value, cls))
+    except Unfit as fault:
+        reason = str(fault)
+    # Out here for the same reason.
+    raise UnreadableAnswer(reason)
 
 
 #: How each class is read, once it has come up: the converter would look it up anew each time.
@@ -101,27 +143,6 @@ def _reader_of(cls: type) -> Callable[[object, object], Any]:
     if read is None:
         read = _readers[cls] = _converter.get_structure_hook(cls)
     return read
-
-
-class _Unfit(Exception):  # noqa: N818 - never leaves this file
-    """A value is not what the field wants; says what it wants, and does not hold the value."""
-
-
-def _explain(error: BaseException, path: str = "") -> str:
-    """Name the first thing that is wrong, by its path in the JSON."""
-    if isinstance(error, BaseValidationError):
-        inner = error.exceptions[0]
-        for note in getattr(inner, "__notes__", ()):
-            if isinstance(note, AttributeValidationNote):
-                name = _json_names(attrs.fields_dict(error.cl)[note.name])[0]
-                return _explain(inner, f"{path}.{name}" if path else name)
-            if isinstance(note, IterableValidationNote):
-                return _explain(inner, f"{path}[{note.index}]")
-        return _explain(inner, path)
-    if isinstance(error, KeyError):
-        return f"{path} is missing"
-    wanted = str(error) if isinstance(error, _Unfit) else "readable"
-    return f"{path or 'the answer'} is not {wanted}"
 
 
 def _json_names(attribute: attrs.Attribute[Any]) -> tuple[str, tuple[str, ...]]:
@@ -139,6 +160,8 @@ _DECIMAL = re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,18})?")
 _TIME = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2})[T ]([0-9]{2}:[0-9]{2}:[0-9]{2})(\.[0-9]+)? ?(Z|[+-][0-9]{2}:?[0-9]{2})?"
 )
+#: Defaults of fields that need not be there.
+_NOTHING = (None, ())
 #: Up to here a float holds every whole number exactly.
 _EXACT_FLOAT = 2.0**53
 #: What the JSON parser makes of texts, whole numbers and bools: nothing is left to do.
@@ -154,7 +177,7 @@ def _read_int(value: object, _cls: object = int) -> int:
     # 49900.0 is the same number in JSON as 49900, and some servers write it so.
     if kind is float and cast("float", value).is_integer() and abs(cast("float", value)) <= _EXACT_FLOAT:
         return int(cast("float", value))
-    raise _Unfit("a whole number")
+    raise Unfit("a whole number")
 
 
 def _read_str(value: object, _cls: object = str) -> str:
@@ -163,7 +186,7 @@ def _read_str(value: object, _cls: object = str) -> str:
     # No floats: an id of 20 digits becomes one on its way through a JSON parser, and loses its last digits.
     if type(value) is int:
         return str(value)
-    raise _Unfit("a text")
+    raise Unfit("a text")
 
 
 _BOOLS: Final[Mapping[object, bool]] = {"true": True, "false": False}
@@ -175,7 +198,7 @@ def _read_bool(value: object, _cls: object = bool) -> bool:
         return value
     if type(value) is str and value.lower() in _BOOLS:
         return _BOOLS[value.lower()]
-    raise _Unfit("true or false")
+    raise Unfit("true or false")
 
 
 def _read_yes_no(value: object, _cls: object = bool) -> bool:
@@ -192,12 +215,12 @@ def _read_decimal(value: object, _cls: object = Decimal) -> Decimal:
     if type(value) is float and math.isfinite(value):
         # The shortest text that means this float: 12.1, not 12.0999999999999996447.
         return Decimal(repr(value))
-    raise _Unfit("a decimal number")
+    raise Unfit("a decimal number")
 
 
 def _read_datetime(value: object, _cls: object = datetime) -> datetime:
     if type(value) is not str or (match := _TIME.fullmatch(value)) is None:
-        raise _Unfit("a time")
+        raise Unfit("a time")
     day, clock, fraction, zone = match.groups()
     try:
         if zone == "Z" and value[10] == "T":
@@ -207,12 +230,12 @@ def _read_datetime(value: object, _cls: object = datetime) -> datetime:
         time = datetime.fromisoformat(f"{day}T{clock}{fraction or ''}{zone or 'Z'}")
         return time.astimezone(UTC)
     except (ValueError, OverflowError):
-        raise _Unfit("a time") from None
+        raise Unfit("a time") from None
 
 
 def _read_enum(value: object, cls: type[OpenEnum]) -> OpenEnum:
     if type(value) is not str:
-        raise _Unfit("a text")
+        raise Unfit("a text")
     return cls(value)
 
 
@@ -228,14 +251,21 @@ _READERS: Final[Mapping[type, Callable[[Any, Any], object]]] = {
 
 
 def _tuple_reader(cls: Any, converter: Converter) -> Callable[[object, object], object]:
-    items = GenericAlias(list, (get_args(cls)[0],))
-    read_items = converter.get_structure_hook(items)
+    wanted = get_args(cls)[0]
+    read_item = converter.get_structure_hook(wanted)
 
     def read(value: object, _cls: object) -> object:
         # Otherwise an object would be read as the list of its keys, a text as the list of its letters.
         if type(value) is not list:
-            raise _Unfit("a list")
-        return tuple(read_items(value, items))
+            raise Unfit("a list")
+        items: list[object] = []
+        try:
+            for item in value:
+                items.append(read_item(item, wanted))  # noqa: PERF401 - its length tells which one was refused
+        except Unfit as fault:
+            fault.within(f"[{len(items)}]")
+            raise
+        return tuple(items)
 
     return read
 
@@ -254,7 +284,8 @@ def _model_reader(cls: type[Any], converter: Converter) -> Callable[[object, obj
     # Annotations are texts until somebody asks what they mean.
     attrs.resolve_types(cls)
     attributes = [field for field in attrs.fields(cls) if not NOT_IN_JSON.keys() & field.metadata.keys()]
-    return compile_reader(cls, [_plan(attribute, converter) for attribute in attributes], refuse=_Unfit)
+    plans = [_plan(attribute, converter) for attribute in attributes]
+    return compile_reader(cls, plans, refuse=Unfit, unread=note_unread)
 
 
 def _plan(attribute: attrs.Attribute[Any], converter: Converter) -> FieldPlan:
@@ -271,35 +302,8 @@ def _plan(attribute: attrs.Attribute[Any], converter: Converter) -> FieldPlan:
         plain=None if is_yes_no else wanted if wanted in _PLAIN_IN_JSON else None,
         read=_read_yes_no if is_yes_no else converter.get_structure_hook(wanted),
         default=attribute.default,
+        is_lenient=attribute.default in _NOTHING and not STRICT.keys() & attribute.metadata.keys(),
     )
-
-
-def _explaining_model_reader(cls: type[Any], converter: Converter) -> Callable[[object, object], object]:
-    overrides: dict[str, Any] = {}
-    aliases: list[tuple[str, str]] = []
-    for attribute in attrs.fields(cls):
-        written, also_read = _json_names(attribute)
-        aliases += [(alias, written) for alias in also_read]
-        if NOT_IN_JSON.keys() & attribute.metadata.keys():
-            overrides[attribute.name] = override(omit=True)
-        elif YES_NO.keys() & attribute.metadata.keys():
-            overrides[attribute.name] = override(rename=written, struct_hook=_read_yes_no)
-        else:
-            overrides[attribute.name] = override(rename=written)
-    read_fields = make_dict_structure_fn(
-        cls, converter, _cattrs_detailed_validation=True, _cattrs_forbid_extra_keys=False, **overrides
-    )
-
-    def read(value: object, _cls: object) -> object:
-        if type(value) is not dict:
-            raise _Unfit("an object")
-        present = {key: item for key, item in value.items() if item is not None}
-        for alias, written in aliases:
-            if alias in present:
-                present.setdefault(written, present[alias])
-        return read_fields(present, cls)
-
-    return read
 
 
 # ---- writing ----
@@ -344,19 +348,16 @@ def _is_optional(cls: Any) -> bool:
     return get_origin(cls) in {Union, UnionType} and len(get_args(cls)) == 2 and NoneType in get_args(cls)
 
 
-def _build(*, explains: bool) -> Converter:
-    converter = Converter(detailed_validation=explains, unstruct_collection_overrides={tuple: list})
+def _build() -> Converter:
+    converter = Converter(detailed_validation=False, unstruct_collection_overrides={tuple: list})
     for cls, read in _READERS.items():
         converter.register_structure_hook(cls, read)
     converter.register_structure_hook_factory(_is_tuple, lambda cls: _tuple_reader(cls, converter))
     converter.register_structure_hook_factory(_is_optional, lambda cls: _optional_reader(cls, converter))
-    read_model = _explaining_model_reader if explains else _model_reader
-    converter.register_structure_hook_factory(attrs.has, lambda cls: read_model(cls, converter))
+    converter.register_structure_hook_factory(attrs.has, lambda cls: _model_reader(cls, converter))
     converter.register_unstructure_hook(Decimal, _write_decimal)
     converter.register_unstructure_hook_factory(attrs.has, _model_writer)
     return converter
 
 
-_converter = _build(explains=False)
-#: Reads the same, and says where what is wrong stands; half as fast.
-_explainer = _build(explains=True)
+_converter = _build()

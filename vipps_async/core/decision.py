@@ -8,13 +8,16 @@
     locked        retry     retry     retry     ask       another operation holds the order
     unknown       retry     retry     ask       ask       no usable answer, or one of a server in trouble
     conflict      retry     ask       ask       ask       409: something stands there already, perhaps our own attempt
+    unsettled     retry     ask       ask       ask       an answer that settles nothing, whatever its status
     unauthorized  refresh   refresh   refresh   refresh   once a call, then it counts as refused
-    unreadable    retry     raise     raise     raise     2xx or 3xx that cannot be read: it probably took effect
+    unreadable    retry     ask       ask       look      2xx or 3xx that cannot be read: it probably took effect
+    misfit        retry     look      look      raise     2xx that says something else than what was asked for
     foreign       raise     raise     raise     raise     a refusal, but not in Vipps' words
     refused       raise     raise     raise     raise     Vipps said no
 
-A KEYED operation is repeated with the same key and the same bytes. "Ask" means details: proven done ends the call,
-proven absent allows another attempt, anything else ends it as unknown.
+A KEYED operation is repeated with the same key and the same bytes. "Ask" means details: proven done ends the call; else
+a KEYED operation is sent again, which its key makes safe, and another one only if it is proven absent. "Look" means
+details without another attempt.
 """
 
 from __future__ import annotations
@@ -35,7 +38,9 @@ class Failure(enum.Enum):
     UNKNOWN = "unknown"
     CONFLICT = "conflict"
     UNAUTHORIZED = "unauthorized"
+    UNSETTLED = "unsettled"
     UNREADABLE = "unreadable"
+    MISFIT = "misfit"
     FOREIGN = "foreign"
     REFUSED = "refused"
 
@@ -50,11 +55,21 @@ class Step(enum.Enum):
 
     RETRY = "retry"
     ASK = "ask"
+    LOOK = "look"
     REFRESH = "refresh"
     RAISE = "raise"
 
 
-_DOUBTFUL = frozenset({Failure.UNKNOWN, Failure.CONFLICT, Failure.FOREIGN})
+_DOUBTFUL = frozenset(
+    {
+        Failure.UNKNOWN,
+        Failure.CONFLICT,
+        Failure.UNSETTLED,
+        Failure.FOREIGN,
+        Failure.UNREADABLE,
+        Failure.MISFIT,
+    }
+)
 
 _ROWS: dict[Failure, tuple[Step, Step, Step, Step]] = {
     Failure.NOT_SENT: (Step.RETRY, Step.RETRY, Step.RETRY, Step.RETRY),
@@ -63,7 +78,9 @@ _ROWS: dict[Failure, tuple[Step, Step, Step, Step]] = {
     Failure.UNKNOWN: (Step.RETRY, Step.RETRY, Step.ASK, Step.ASK),
     Failure.CONFLICT: (Step.RETRY, Step.ASK, Step.ASK, Step.ASK),
     Failure.UNAUTHORIZED: (Step.REFRESH, Step.REFRESH, Step.REFRESH, Step.REFRESH),
-    Failure.UNREADABLE: (Step.RETRY, Step.RAISE, Step.RAISE, Step.RAISE),
+    Failure.UNSETTLED: (Step.RETRY, Step.ASK, Step.ASK, Step.ASK),
+    Failure.UNREADABLE: (Step.RETRY, Step.ASK, Step.ASK, Step.LOOK),
+    Failure.MISFIT: (Step.RETRY, Step.LOOK, Step.LOOK, Step.RAISE),
     Failure.FOREIGN: (Step.RAISE, Step.RAISE, Step.RAISE, Step.RAISE),
     Failure.REFUSED: (Step.RAISE, Step.RAISE, Step.RAISE, Step.RAISE),
 }

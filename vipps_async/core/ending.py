@@ -1,4 +1,4 @@
-"""How a call ends that brought no result: which error tells the truth about it."""
+"""Chooses the exception to raise when a call is given up."""
 
 from __future__ import annotations
 
@@ -6,20 +6,21 @@ from typing import Any
 
 from attrs import frozen
 
+from vipps_async.core.attempts import AttemptRecord
 from vipps_async.core.decision import Failure
-from vipps_async.core.error_codes import operation_error
-from vipps_async.core.operation import Finding, NotDone, Operation, Repeat, Undecided
-from vipps_async.core.recorded_refusal import is_about_operation
+from vipps_async.core.operation import Applied, Evidence, Inconclusive, NotApplied, Operation, Repeat
+from vipps_async.core.verdict import Verdict, effect_of
 from vipps_async.errors import (
     ApiError,
     DuplicateOrderError,
     Effect,
     OutcomeUnknown,
     PaymentUrlLostError,
+    UnexpectedResponseError,
     VippsError,
 )
 
-__all__ = ["Ending", "exists_already"]
+__all__ = ["Ending", "exists_already", "moved_otherwise"]
 
 _URL_LOST = "the payment exists at Vipps, but the answer with its URL got lost"
 _UNKNOWN_ADVICE = {
@@ -31,6 +32,8 @@ _UNKNOWN_ADVICE = {
         "a new order id is needed"
     ),
 }
+#: An answer of success that cannot be used: its own error says more than "unknown".
+_UNUSABLE = frozenset({Failure.UNREADABLE, Failure.MISFIT})
 
 
 @frozen(kw_only=True)
@@ -41,48 +44,71 @@ class Ending:
     #: The last failure, and what kind it was.
     error: VippsError
     failure: Failure
-    #: Whether that failure is about this very call, not about the token that it never got.
-    was_sent: bool
-    #: Whether any attempt may have taken effect.
-    doubtful: bool
+    record: AttemptRecord
+    verdict: Verdict
     #: What details said after the last attempt; None: they were not asked.
-    finding: Finding[Any] | None
+    evidence: Evidence[Any] | None
     #: Why it is not repeated once more; empty if a failure of that kind never is.
     reason: str
 
     def to_raise(self) -> tuple[VippsError, VippsError | None]:
-        """Return the error to raise and its cause: the last failure itself if it is harmless, else what is known."""
-        error, repeat = self.error, self.operation.repeat
-        if repeat is Repeat.SAFE:
+        """Return the error to raise and its cause: the last failure itself if it had no effect, else what is known."""
+        error = self.error
+        if self.operation.repeat is Repeat.SAFE:
             error.effect = Effect.NONE
             if isinstance(error, OutcomeUnknown):
                 error.advice = "it was only a question: ask again"
-        if self.failure is Failure.UNREADABLE or repeat is Repeat.SAFE or not self.doubtful:
-            if self.reason:
-                error.message = f"{error.message}; {self.reason}"
-            return error, None
-        if isinstance(error, DuplicateOrderError) and repeat is Repeat.ONCE:
-            return PaymentUrlLostError(_URL_LOST, status=error.status, errors=error.errors), error
-        if isinstance(self.finding, NotDone):
-            if self.finding.final:
-                text = f"Vipps has it on record as failed: {self.finding.reason}"
-                return operation_error(self.operation.name)(text, status=200), error
-            if self.failure is Failure.REFUSED and self.was_sent and is_about_operation(error):
-                # Vipps itself said no to this very operation, and its history bears that out. A refusal of keys or
-                # rights says nothing about an earlier attempt, which may be on its way still.
-                return error, None
+            return self._with_reason(error), None
+        if self.verdict is not Verdict.OPEN:
+            error.effect = effect_of(self.verdict)
+            return self._with_reason(error), None
+        if isinstance(error, DuplicateOrderError) and self.operation.repeat is Repeat.ONCE:
+            return _url_lost(error.status, error.errors), error
+        if self.failure in _UNUSABLE:
+            return self._with_reason(error), None
         return self._unknown(), error
 
+    def _with_reason(self, error: VippsError) -> VippsError:
+        if self.reason:
+            error.message = f"{error.message}; {self.reason}"
+        return error
+
     def _unknown(self) -> OutcomeUnknown:
-        found = self.finding.reason if isinstance(self.finding, NotDone | Undecided) else "details were not asked"
-        text = "; ".join(part for part in (self.error.message, self.reason, found) if part)
+        known = isinstance(self.evidence, NotApplied | Inconclusive)
+        found = self.evidence.reason if known and not isinstance(self.evidence, Applied | None) else ""
+        doubt = ""
+        if self.record.earlier_in_doubt:
+            doubt = "an earlier attempt under this key has no known outcome"
+        text = "; ".join(
+            part for part in (self.error.message, self.reason, doubt, found or "details were not asked") if part
+        )
         status = self.error.status if isinstance(self.error, ApiError | OutcomeUnknown) else None
-        return OutcomeUnknown(text, status=status, advice=_UNKNOWN_ADVICE[self.operation.repeat])
+        return OutcomeUnknown(
+            text,
+            status=status,
+            effect=effect_of(self.verdict, probable=self.record.probable),
+            advice=_UNKNOWN_ADVICE[self.operation.repeat],
+        )
+
+
+def _url_lost(status: int, errors: Any) -> PaymentUrlLostError:
+    return PaymentUrlLostError(_URL_LOST, status=status, errors=errors, effect=Effect.NONE)
 
 
 def exists_already(*, doubtful: bool) -> DuplicateOrderError:
     """Make the error of an initiate whose payment details show, though no answer to the call itself told so."""
     if doubtful:
-        return PaymentUrlLostError(_URL_LOST, status=200)
+        return _url_lost(200, ())
     # This call has not got through at all, so it was somebody else's payment from the start.
-    return DuplicateOrderError("a payment with this order id exists at Vipps already", status=200)
+    return DuplicateOrderError("a payment with this order id exists at Vipps already", status=200, effect=Effect.NONE)
+
+
+def moved_otherwise(misfit: str) -> UnexpectedResponseError:
+    """Make the error of an operation that the history proves, but not as it was asked for."""
+    return UnexpectedResponseError(
+        f"Vipps has carried it out otherwise than asked: {misfit}",
+        status=200,
+        body="",
+        effect=Effect.PROBABLE,
+        advice="it is settled with what was moved: compare both amounts, and refund or capture the difference by hand",
+    )

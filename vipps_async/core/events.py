@@ -224,6 +224,11 @@ class EventLog:
             fields = _about(call) | {"error": type(error).__name__}
             self._write(_FAILURE, "vipps.journal_failed", fields)
 
+    def field_unread(self, field: str, *, count: int) -> None:
+        """Note that an optional field of an answer could not be read, by its name; its value stays out."""
+        if self._wants(_FAILURE):
+            self._write(_FAILURE, "vipps.field_unread", {"field": field, "count": count})
+
     def renewal_failed(self, error: BaseException) -> None:
         """Note that a token could not be renewed in the background, while the old one is still good."""
         if self._wants(_FAILURE):

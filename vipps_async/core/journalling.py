@@ -7,17 +7,21 @@ import copy
 import hashlib
 import itertools
 import uuid
-from collections.abc import AsyncGenerator, Coroutine
-from typing import Any, TypeVar, cast
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from datetime import datetime, timedelta
+from typing import Any, Final, TypeVar, cast
 
 from attrs import evolve
 
+from vipps_async.core.attempts import AttemptRecord
 from vipps_async.core.clock import Clock
 from vipps_async.core.converter import UnreadableAnswer, decode, encode
+from vipps_async.core.ending import moved_otherwise
 from vipps_async.core.error_codes import operation_error
-from vipps_async.core.operation import Call, Done, Finding, NotDone, SettledBy
+from vipps_async.core.operation import Call, Evidence, Repeat, SettledBy
 from vipps_async.core.pipeline import Pipeline, render
-from vipps_async.core.recorded_refusal import is_about_operation, is_lasting, read_refusal_record, write_refusal_record
+from vipps_async.core.recorded_refusal import read_refusal_record, write_refusal_record
+from vipps_async.core.verdict import Verdict, effect_of
 from vipps_async.errors import (
     ApiError,
     ConfigurationError,
@@ -25,15 +29,22 @@ from vipps_async.errors import (
     IdempotencyMismatchError,
     JournalError,
     OrderLockedError,
-    OutcomeUnknown,
-    PaymentUrlLostError,
     VippsError,
 )
 from vipps_async.idempotency_keys import new_idempotency_key
-from vipps_async.journals.protocol import Entry, Intent, Journal, Outcome, Settlement, Standing
+from vipps_async.journals.protocol import (
+    Attempts,
+    Entry,
+    Intent,
+    Journal,
+    KeyOrigin,
+    Outcome,
+    Settlement,
+    Standing,
+)
 from vipps_async.time_limits import TimeLimits
 
-__all__ = ["JournalledRunner", "answer_record", "outcome_of", "refused_for_good"]
+__all__ = ["OUTCOMES", "JournalledRunner", "answer_record"]
 
 R = TypeVar("R")
 
@@ -45,9 +56,8 @@ _RECOVERY_LEASES = 3
 #: How long a result waits for its outcome to be written down, in seconds: longer than a disk's pause, but a journal
 #: that hangs must not keep from its caller that money moved.
 _NOTE_PATIENCE = 5.0
-#: How long details may take, in seconds and as a share of the deadline, when a call was refused or not sent whose key
-#: an earlier attempt may have used up.
-_LOOK_BACK_AT_MOST, _LOOK_BACK_SHARE = 5.0, 0.2
+#: How long to wait before a call that is under way elsewhere is looked at again, in seconds: longer each time.
+_FIRST_WAIT, _LONGEST_WAIT = 0.02, 1.0
 
 #: What to do after an error that the journal could not note.
 _NOT_NOTED = (
@@ -63,19 +73,33 @@ class JournalledRunner:
     until its outcome is known.
     """
 
-    def __init__(self, pipeline: Pipeline, journal: Journal, *, merchant_serial_number: str, deadline: float) -> None:
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        journal: Journal,
+        *,
+        rebuild: Callable[[Intent], Call[Any]],
+        merchant_serial_number: str,
+        deadline: float,
+        settle_after: float,
+    ) -> None:
         """Put a journal before a pipeline.
 
         Args:
             pipeline: carries the calls out.
             journal: keeps the notes; it is opened before the first one.
+            rebuild: makes the call that an intent was written for; raises JournalError if it does not know how.
             merchant_serial_number: the sales unit.
             deadline: the longest that one call can take, in seconds: so long an intent belongs to its owner.
+            settle_after: how long after an attempt began its request may still arrive, in seconds.
         """
         self._pipeline = pipeline
         self._journal = journal
+        self._rebuild = rebuild
         self._merchant_serial_number = merchant_serial_number
         self._deadline = deadline
+        #: How long after an attempt began its request may still arrive, and its entry still appear.
+        self.settle_after = timedelta(seconds=settle_after)
         self._lease = deadline * (1 + _LEASE_MARGIN)
         # A fresh name for this runner and a number for each call, cheaper than a random name for each.
         self._name, self._numbers = uuid.uuid4().hex, itertools.count(1)
@@ -126,7 +150,11 @@ class JournalledRunner:
         intent = self._intent(call, body)
         # One owner for each call, not each session: of two tasks with the same key, too, only one goes on.
         owner = self._new_owner()
-        standing, entry = await self._begin(call, intent, owner)
+        # A key made for this call alone says nothing about the wish: an equal one that is open is the same.
+        adopt = call.note.origin is KeyOrigin.MADE and call.operation.repeat is Repeat.KEYED
+        standing, entry = await self._begin(call, intent, owner, adopt=adopt)
+        if adopt and entry.intent.key != intent.key:
+            return await self._join(call, standing, entry, owner)
         if standing is Standing.MINE:
             return await self._carry_out(call, body, entry, owner)
         return self._on_record(call, standing, entry)
@@ -155,7 +183,7 @@ class JournalledRunner:
         """Return when all that was noted is durable."""
         await self._journal.flush()
 
-    async def ask(self, call: Call[R]) -> Finding[R]:
+    async def ask(self, call: Call[R]) -> Evidence[R]:
         """Ask whether a call took effect; see `Pipeline.ask`."""
         return await self._pipeline.ask(call, within=self._deadline)
 
@@ -165,19 +193,27 @@ class JournalledRunner:
         standing, entry = await self._journal.claim(intent, owner=owner, lease=self._lease * _RECOVERY_LEASES)
         return standing, entry, owner
 
-    async def send_again(self, call: Call[R], body: bytes | None) -> R:
-        """Send a call that may have been sent before, and note nothing.
+    def now(self) -> datetime:
+        """Return the time of day that attempts and looks are measured by; aware, UTC."""
+        return self._clock.now()
+
+    def record_of(self, entry: Entry, owner: str) -> AttemptRecord:
+        """Make the record of a call that goes on with a claimed entry, none of whose attempts is its own."""
+        attempts = entry.attempts
+        return self._with_count(
+            AttemptRecord(earlier=attempts.begun, earlier_in_doubt=attempts.in_doubt), entry.intent, owner
+        )
+
+    async def send_again(self, call: Call[R], body: bytes | None, record: AttemptRecord) -> R:
+        """Send a call that may have been sent before, counted first; its outcome is noted by whoever asks.
 
         Raises:
-            VippsError: as the pipeline raises it. One that says that nothing happened holds for the earlier attempts
-                as well: Vipps has refused the operation, and its history does not have it as done.
+            JournalError: it could not be counted, so nothing was sent.
+            VippsError: as the pipeline raises it. Its effect holds for the earlier attempts as well.
         """
-        try:
-            return await self._pipeline.run_rendered(call, body)
-        except VippsError as error:
-            if error.effect is not Effect.NONE:
-                raise
-            return await self._look_back(call, error)
+        assert record.count is not None  # noqa: S101 - for the type checker: `record_of` has set it
+        await record.count()
+        return await self._pipeline.run_rendered(call, body, record)
 
     async def settle(self, intent: Intent, outcome: Outcome, answer: bytes, *, owner: str) -> None:
         """Note a known outcome.
@@ -188,13 +224,13 @@ class JournalledRunner:
         settlement = Settlement(outcome=outcome, answer=answer, settled_at=self._clock.now())
         await self._journal.settle(intent, settlement, owner=owner)
 
-    async def release(self, intent: Intent, note: str, *, owner: str) -> None:
-        """Leave an entry open, with the reason, for anyone to go on with.
+    async def release(self, intent: Intent, note: str, *, owner: str, attempts: Attempts | None = None) -> None:
+        """Leave an entry open, with the reason and what is known of its attempts, for anyone to go on with.
 
         Raises:
             JournalError: the store has failed.
         """
-        await self._journal.release(intent, note=note, owner=owner)
+        await self._journal.release(intent, note=note, owner=owner, attempts=attempts)
 
     def _new_owner(self) -> str:
         return f"{self._name}-{next(self._numbers)}"
@@ -213,12 +249,27 @@ class JournalledRunner:
             digest=hashlib.sha256(body or b"").hexdigest(),
             body=body if call.note.keep_body else None,
             created_at=self._clock.now(),
+            origin=call.note.origin,
+            reference=call.note.reference,
         )
 
-    async def _begin(self, call: Call[Any], intent: Intent, owner: str) -> tuple[Standing, Entry]:
+    def _with_count(self, record: AttemptRecord, intent: Intent, owner: str) -> AttemptRecord:
+        async def count() -> None:
+            at = self._clock.now()
+            standing = await self._journal.attempt(intent, owner=owner, at=at)
+            if standing is not Standing.MINE:
+                raise JournalError("another worker has this operation in hand by now: it was not sent again")
+            record.last_at = at
+
+        record.count = count
+        return record
+
+    async def _begin(
+        self, call: Call[Any], intent: Intent, owner: str, *, adopt: bool = False
+    ) -> tuple[Standing, Entry]:
         try:
             with self._limits.within(self._deadline):
-                return await self._journal.begin(intent, owner=owner, lease=self._lease)
+                return await self._journal.begin(intent, owner=owner, lease=self._lease, adopt=adopt)
         except JournalError as error:
             # A copy: a store may raise the same error for all intents of a failed commit.
             raise _about(call, copy.copy(error)) from error
@@ -236,7 +287,40 @@ class JournalledRunner:
             await self._quietly(call, self.release(intent, "cancelled before it was sent", owner=owner))
             raise
 
-    def _on_record(self, call: Call[R], standing: Standing, entry: Entry) -> R:
+    async def _join(self, call: Call[R], standing: Standing, entry: Entry, owner: str) -> R:
+        """Go on with the open entry of an equal call: carry it out with its key and bytes, or wait for its result."""
+        intent = entry.intent
+        since = f"since {intent.created_at:%Y-%m-%d %H:%M:%S} UTC under the key {intent.key}"
+        if standing is Standing.MISMATCH:
+            raise _about(
+                call,
+                OrderLockedError(
+                    f"an operation of the same amount with another text is open {since}; nothing was sent now",
+                    status=0,
+                    effect=Effect.POSSIBLE,
+                    advice=(
+                        "if it is the same wish, repeat it with that key and that text, or let recovery settle it; if "
+                        "it is another one, give it an idempotency key of its own"
+                    ),
+                ),
+            )
+        earlier: Call[R] = self._rebuild(intent)
+        until, pause = self._clock.monotonic() + self._deadline, _FIRST_WAIT
+        while standing is Standing.TAKEN:
+            if self._clock.monotonic() + pause > until:
+                text = f"an equal call is under way {since}, and has not ended in time"
+                raise _about(earlier, OrderLockedError(text, status=0, retryable=True, effect=Effect.POSSIBLE))
+            await self._clock.sleep(pause)
+            pause = min(2 * pause, _LONGEST_WAIT)
+            # By its own key: once it is done, an equal call would be a new wish, and this one is not.
+            standing, entry = await self._begin(earlier, evolve(intent, created_at=self._clock.now()), owner)
+        if standing is Standing.MINE:
+            return await self._carry_out(earlier, intent.body, entry, owner)
+        return self._on_record(earlier, standing, entry, settled_by=SettledBy.EARLIER_CALL)
+
+    def _on_record(
+        self, call: Call[R], standing: Standing, entry: Entry, *, settled_by: SettledBy = SettledBy.JOURNAL
+    ) -> R:
         intent = entry.intent
         if standing is Standing.MISMATCH:
             text = f"the journal has this idempotency key since {intent.created_at:%Y-%m-%d %H:%M:%S} UTC"
@@ -255,21 +339,27 @@ class JournalledRunner:
             text = f"{text}, but the answer on record cannot be read ({error.reason}); nothing was sent now"
             advice = "do not do it again under a new key; ask details for the payment's sums"
             raise _about(call, JournalError(text, effect=Effect.PROBABLE, advice=advice)) from error
-        return _mark_settled_by(result, SettledBy.JOURNAL)
+        misfit = None if call.operation.misfit is None else call.operation.misfit(call, result)
+        if misfit is not None:
+            raise _about(
+                call, moved_otherwise(f"{misfit}, on record since {settlement.settled_at:%Y-%m-%d %H:%M:%S} UTC")
+            )
+        return _mark_settled_by(result, settled_by)
 
     # --- in hand ---------------------------------------------------------------------------------------------------
 
     async def _carry_out(self, call: Call[R], body: bytes | None, entry: Entry, owner: str) -> R:
         """Send a call whose intent is durable and in our hands, and note what came of it."""
-        intent = entry.intent
+        intent, attempts = entry.intent, entry.attempts
+        # The attempt that is about to leave is counted already: it is none of the earlier ones.
+        record = AttemptRecord(earlier=attempts.begun - 1, earlier_in_doubt=attempts.in_doubt - 1)
         try:
-            # A note tells that the entry was open before: an earlier attempt under this key may have taken effect.
-            if entry.note:
-                result = await self.send_again(call, body)
-            else:
-                result = await self._pipeline.run_rendered(call, body)
+            result = await self._pipeline.run_rendered(call, body, self._with_count(record, intent, owner))
         except VippsError as error:
-            await self._note_failure(call, intent, error, owner)
+            if record.verdict is None:
+                # Raised before anything was tried: the attempt that the intent counts has not left.
+                record.begun = record.ended = 1
+            await self.note_failure(call, entry, record, error, owner)
             raise
         except GeneratorExit:
             # The loop is gone, and nothing can be awaited any more: the lease runs out by itself.
@@ -278,25 +368,11 @@ class JournalledRunner:
             # Cancelled, or a mistake in a program: what it did at Vipps is not known, so the entry stays open. A second
             # cancellation may cut this short; then the lease runs out by itself.
             note = f"ended by {type(error).__name__}; what it did at Vipps is not known"
-            await self._quietly(call, self.release(intent, note, owner=owner))
+            known = _attempts_after(entry, record)
+            await self._quietly(call, self.release(intent, note, owner=owner, attempts=known))
             raise
         await self._note_done(call, intent, answer_record(call, result), owner)
         return result
-
-    async def _look_back(self, call: Call[R], error: VippsError) -> R:
-        """Find out whether an earlier attempt took effect, after one that did not."""
-        within = min(_LOOK_BACK_AT_MOST, self._deadline * _LOOK_BACK_SHARE)
-        finding = await self._pipeline.ask(call, within=within)
-        if isinstance(finding, Done):
-            return finding.result
-        if isinstance(finding, NotDone):
-            if is_about_operation(error):
-                raise error
-            if finding.final:
-                raise _about(call, refused_for_good(call, finding)) from error
-        # Absent now is not absent for ever: the earlier attempt may be on its way still.
-        text = f"{error.message}; an earlier attempt has no known outcome, and {finding.reason}"
-        raise _about(call, OutcomeUnknown(text)) from error
 
     async def _note_done(self, call: Call[Any], intent: Intent, answer: bytes, owner: str) -> None:
         settlement = Settlement(outcome=Outcome.DONE, answer=answer, settled_at=self._clock.now())
@@ -308,17 +384,33 @@ class JournalledRunner:
             return
         await self._quietly(call, self._journal.settle(intent, settlement, owner=owner))
 
-    async def _note_failure(self, call: Call[Any], intent: Intent, error: VippsError, owner: str) -> None:
-        outcome = outcome_of(error)
-        if outcome is None:
-            await self._quietly(call, self.release(intent, error.message, owner=owner))
-        else:
-            record = write_refusal_record(error) if isinstance(error, ApiError) else b""
-            # Recovery sends again what is open. So before the caller hears that nothing happened, and perhaps asks for
-            # it under a new key, that must be durable: else a process that dies now would leave it to be done twice.
-            noted = await self._quietly(call, self.settle(intent, outcome, record, owner=owner))
-            if not (noted and await self._quietly(call, self._journal.flush())):
-                error.effect, error.advice = Effect.POSSIBLE, _NOT_NOTED
+    async def note_failure(
+        self, call: Call[Any], entry: Entry, record: AttemptRecord, error: VippsError, owner: str
+    ) -> Verdict:
+        """Note how a call ended that raised an error: settled by its verdict, or left open with what is known.
+
+        Returns:
+            The verdict, which the error's effect agrees with.
+        """
+        intent = entry.intent
+        if record.moved_otherwise is not None:
+            await self._note_done(call, intent, answer_record(call, record.moved_otherwise), owner)
+            return Verdict.APPLIED
+        verdict = record.verdict
+        if verdict is None:
+            verdict = Verdict.OPEN if record.in_doubt else Verdict.NOT_APPLIED
+            error.effect = effect_of(verdict)
+        if verdict is Verdict.OPEN:
+            known = _attempts_after(entry, record)
+            await self._quietly(call, self.release(intent, error.message, owner=owner, attempts=known))
+            return verdict
+        answer = write_refusal_record(error) if isinstance(error, ApiError) else b""
+        # Recovery sends again what is open. So before the caller hears that nothing happened, and perhaps asks for
+        # it under a new key, that must be durable: else a process that dies now would leave it to be done twice.
+        noted = await self._quietly(call, self.settle(intent, OUTCOMES[verdict], answer, owner=owner))
+        if not (noted and await self._quietly(call, self._journal.flush())):
+            error.effect, error.advice = Effect.POSSIBLE, _NOT_NOTED
+        return verdict
 
     async def _quietly(self, call: Call[Any], writing: Coroutine[Any, Any, None]) -> bool:
         """Write to the journal; if it fails or hangs now, the caller must learn what happened at Vipps all the same.
@@ -335,19 +427,23 @@ class JournalledRunner:
         return True
 
 
-def outcome_of(error: VippsError) -> Outcome | None:
-    """Tell what an error says about the outcome; None: it is not known, or there is more to do.
-
-    A payment whose URL got lost stays open, so that the next recovery lists it for whoever has to look after it.
-    """
-    if error.effect is not Effect.NONE or isinstance(error, PaymentUrlLostError):
-        return None
-    return Outcome.REFUSED if isinstance(error, ApiError) and is_lasting(error) else Outcome.NOT_DONE
+#: What the journal notes of each verdict but OPEN.
+OUTCOMES: Final = {
+    Verdict.APPLIED: Outcome.DONE,
+    Verdict.REFUSED: Outcome.REFUSED,
+    Verdict.NOT_APPLIED: Outcome.NOT_DONE,
+}
 
 
-def refused_for_good(call: Call[Any], finding: NotDone) -> ApiError:
-    """Make the error of an operation that Vipps' history has as failed."""
-    return operation_error(call.operation.name)(f"Vipps has it on record as failed: {finding.reason}", status=200)
+def _attempts_after(entry: Entry, record: AttemptRecord) -> Attempts:
+    """What is known of an entry's attempts after a call; the journal itself has counted those that it began."""
+    attempts = entry.attempts
+    return Attempts(
+        begun=attempts.begun,
+        ended=attempts.ended + record.ended,
+        last_at=record.last_at or attempts.last_at,
+        refusal=write_refusal_record(record.refusal) if record.refusal is not None else b"",
+    )
 
 
 def answer_record(call: Call[R], result: R) -> bytes:

@@ -11,19 +11,20 @@ from urllib.parse import quote
 from attrs import field, frozen
 
 from vipps_async.errors import ApiError, VippsError
+from vipps_async.journals.protocol import KeyOrigin
 
 __all__ = [
+    "Applied",
     "Call",
-    "Done",
-    "Finding",
+    "Evidence",
+    "Inconclusive",
     "NoContent",
-    "NotDone",
+    "NotApplied",
     "Note",
     "Operation",
     "Repeat",
     "Runner",
     "SettledBy",
-    "Undecided",
     "Verification",
 ]
 
@@ -56,8 +57,8 @@ class SettledBy(enum.Enum):
     DETAILS = "details"
     #: The outcome was on record in the journal; nothing was sent.
     JOURNAL = "journal"
-    #: A later recovery found out.
-    RECOVERY = "recovery"
+    #: An equal call that was under way brought it.
+    EARLIER_CALL = "earlier call"
 
 
 @frozen
@@ -81,8 +82,9 @@ class Operation(Generic[R]):
     repeat: Repeat
     #: How many attempts a minute Vipps takes for one order; None: no published limit.
     per_minute: int | None = None
-    #: Says what is wrong with an answer that can be read but cannot be right; None: whatever can be read is right.
-    flaw: Callable[[R], str | None] | None = None
+    #: Says in what a result differs from what the call asked for; None: whatever can be read is right. Its own result
+    #: None means that it fits.
+    misfit: Callable[[Call[R], R], str | None] | None = None
     #: Whether it is sent with a token; fetching the token itself is not.
     authenticated: bool = True
     #: Whether the subscription key is sent; not every API wants it.
@@ -96,24 +98,26 @@ class Operation(Generic[R]):
 
 
 @frozen
-class Done(Generic[R]):
-    """Vipps' history proves that the operation took effect."""
+class Applied(Generic[R]):
+    """The history proves that the operation took effect."""
 
     result: R
+    #: In what it differs from what was asked for, with both amounts; empty: in nothing.
+    misfit: str = ""
 
 
 @frozen
-class NotDone:
-    """Vipps' history proves that the operation has not taken effect, at the time of asking."""
+class NotApplied:
+    """The history does not have the operation as successful, at the time of asking. It may have it later."""
 
     #: Why, on one line.
     reason: str
-    #: Whether Vipps has it on record as failed: it will not take effect later either.
-    final: bool = False
+    #: How many attempts the history has as failed. Each is the end of that attempt, not of its key.
+    failed: int = 0
 
 
 @frozen
-class Undecided:
+class Inconclusive:
     """The answer proves neither."""
 
     reason: str
@@ -121,7 +125,7 @@ class Undecided:
     error: VippsError | None = field(default=None, eq=False, repr=False)
 
 
-Finding = Done[R] | NotDone | Undecided
+Evidence = Applied[R] | NotApplied | Inconclusive
 
 
 @frozen(kw_only=True)
@@ -131,9 +135,9 @@ class Verification(Generic[R, A]):
     #: The read to ask; its operation is SAFE.
     question: Call[A]
     #: Reads the answer.
-    judge: Callable[[A], Finding[R]]
+    judge: Callable[[A], Evidence[R]]
     #: Reads a refusal of the question itself; an unknown order may prove that an initiate never arrived.
-    judge_refusal: Callable[[ApiError], Finding[R]]
+    judge_refusal: Callable[[ApiError], Evidence[R]]
 
 
 @frozen(kw_only=True)
@@ -147,6 +151,10 @@ class Note:
     keep_body: bool = True
     #: Whether the answer may be kept: not if it holds a token.
     keep_answer: bool = True
+    #: Who chose the idempotency key.
+    origin: KeyOrigin = KeyOrigin.MADE
+    #: What a row of a batch calls itself; empty: nothing.
+    reference: str = ""
 
 
 @frozen(kw_only=True)

@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import random
+from datetime import timedelta
 from typing import Any, NoReturn, TypeVar
 
 from attrs import evolve, frozen
 
 from vipps_async.config import Settings, Timeouts
+from vipps_async.core.attempts import AttemptRecord
 from vipps_async.core.budget import RetryBudget
 from vipps_async.core.clock import Clock, SystemClock
 from vipps_async.core.converter import UnreadableAnswer, decode, encode
 from vipps_async.core.decision import Failure
-from vipps_async.core.ending import Ending, exists_already
+from vipps_async.core.ending import Ending, exists_already, moved_otherwise
 from vipps_async.core.events import EventLog
 from vipps_async.core.headers import Headers
-from vipps_async.core.operation import Call, Done, Finding, NotDone, Repeat, SettledBy, Undecided
+from vipps_async.core.operation import Applied, Call, Evidence, Inconclusive, Repeat, SettledBy
 from vipps_async.core.order_limits import AttemptLedger
+from vipps_async.core.recorded_refusal import is_lasting
 from vipps_async.core.redaction import redact
 from vipps_async.core.refusal import read_refusal
 from vipps_async.core.repetition import SHORTEST_ATTEMPT, Ask, Next, Refresh, Repetition, Send, Stop, time_to_send
 from vipps_async.core.token import FETCH_TOKEN, Token, TokenAnswer, TokenSource, is_about_token
+from vipps_async.core.verdict import Facts, Verdict, decide
 from vipps_async.errors import (
     ApiError,
     ConfigurationError,
@@ -32,6 +36,7 @@ from vipps_async.errors import (
     UnexpectedResponseError,
     VippsError,
 )
+from vipps_async.journals.protocol import KeyOrigin
 from vipps_async.transports.protocol import Request, Response, Transport
 
 __all__ = ["Pipeline", "render"]
@@ -50,8 +55,10 @@ class _Failed:
 
     failure: Failure
     error: VippsError
-    #: The token it was sent with.
+    #: The token it was sent with; None: it was not sent.
     token: Token | None = None
+    #: Whether the refusal says that the key, or the operation, was used before.
+    suggests_effect: bool = False
 
     @property
     def retry_after(self) -> float | None:
@@ -94,6 +101,7 @@ class Pipeline:
             settings.credentials.subscription_key,
             settings.credentials.client_id,
         )
+        self._settle_after = timedelta(seconds=settings.settle_after)
         self._closed = False
 
     async def aclose(self) -> None:
@@ -109,8 +117,15 @@ class Pipeline:
         """
         return await self.run_rendered(call, render(call))
 
-    async def run_rendered(self, call: Call[R], body: bytes | None) -> R:
-        """Do what `run` does, with the body's exact bytes given."""
+    async def run_rendered(self, call: Call[R], body: bytes | None, record: AttemptRecord | None = None) -> R:
+        """Do what `run` does, with the body's exact bytes given.
+
+        Args:
+            call: the call.
+            body: its body.
+            record: what is known of earlier attempts under its key, and where those of this call are noted; None:
+                nothing is known of earlier ones.
+        """
         if self._closed:
             raise ConfigurationError(
                 "the session is closed", operation=call.operation.name, advice="open a new VippsSession"
@@ -121,9 +136,14 @@ class Pipeline:
             time = self._time_to_send if call.make_verification is None else self._time_to_send_before_asking
             outcome = await self._attempt(call, body, started + time, number=1, is_heard=is_heard)
             if isinstance(outcome, _Failed):
-                return await self._go_on(call, body, outcome, started)
-        except asyncio.CancelledError:
+                return await self._go_on(call, body, outcome, started, record or AttemptRecord())
+        except asyncio.CancelledError as cancelled:
             self._log.cancelled(call, seconds=self._clock.monotonic() - started)
+            if call.note is not None and call.idempotency_key is not None:
+                cancelled.add_note(
+                    f"{call.operation.name} of order {call.order_id} was cancelled with the idempotency key "
+                    f"{call.idempotency_key}: money may have moved; repeat it with this key, never with a new one"
+                )
             raise
         self._budget.refill()
         if is_heard:
@@ -174,7 +194,7 @@ class Pipeline:
         if 300 <= response.status < 400:
             return self._unreadable(call, response, token, "a redirect, which is never followed", Effect.POSSIBLE)
         refusal = read_refusal(response, operation.name, self._clock, self._confidential(call, token))
-        return _Failed(refusal.failure, refusal.error, token)
+        return _Failed(refusal.failure, refusal.error, token, refusal.suggests_effect)
 
     def _unanswered(
         self, call: Call[Any], error: VippsError, token: Token | None, number: int, seconds: float
@@ -211,9 +231,11 @@ class Pipeline:
         answered: object = getattr(result, "order_id", None)
         if call.order_id is not None and answered not in {None, call.order_id}:
             return self._unreadable(call, response, token, "it is about another order", Effect.PROBABLE)
-        flaw = None if call.operation.flaw is None else call.operation.flaw(result)
-        if flaw is not None:
-            return self._unreadable(call, response, token, flaw, Effect.PROBABLE)
+        misfit = None if call.operation.misfit is None else call.operation.misfit(call, result)
+        if misfit is not None:
+            failed = self._unreadable(call, response, token, misfit, Effect.PROBABLE)
+            failed.error.message = f"Vipps answered HTTP {response.status}, but not what was asked for: {misfit}"
+            return evolve(failed, failure=Failure.MISFIT)
         return result
 
     def _unreadable(
@@ -262,7 +284,9 @@ class Pipeline:
 
     # --- after a failure -------------------------------------------------------------------------------------------
 
-    async def _go_on(self, call: Call[R], body: bytes | None, failed: _Failed, started: float) -> R:
+    async def _go_on(
+        self, call: Call[R], body: bytes | None, failed: _Failed, started: float, record: AttemptRecord
+    ) -> R:
         state = Repetition(
             call.operation,
             call.order_id,
@@ -272,54 +296,104 @@ class Pipeline:
             random=self._random,
             started=started,
             can_ask=call.make_verification is not None,
+            record=record,
         )
-        state.sent()
         now = self._clock.monotonic
-        finding: Finding[R] | None = None
+        failed = _noted(failed, record)
+        evidence: Evidence[R] | None = None
         step: Next = state.after_failure(failed.failure, retry_after=failed.retry_after, now=now())
         while True:
             if isinstance(step, Ask):
-                finding = await self.ask(call, within=state.deadline - now())
-                if isinstance(finding, Done):
-                    return self._proven(call, finding.result, failed, state, started)
-                if step.then_send and isinstance(finding, NotDone) and not finding.final:
-                    step = state.after_absence(now())
-                    continue
-                step = Stop("")
-            if isinstance(step, Send):
-                await self._clock.sleep(step.pause)
-            elif isinstance(step, Refresh):
+                evidence = await self.ask(call, within=state.deadline - now())
+                if isinstance(evidence, Applied):
+                    return self._proven(call, evidence, failed, state)
+                step = state.after_looking(evidence, now()) if step.then_send else Stop("")
+            if isinstance(step, Stop):
+                return await self._give_up(call, failed, evidence, step.reason, state)
+            if isinstance(step, Refresh):
                 # Forgetting the refused token is enough: the attempt fetches the next one.
                 self._tokens.forget(failed.token)
-                if step.pause:
-                    await self._clock.sleep(step.pause)
-            else:
-                error, cause = Ending(
-                    operation=call.operation,
-                    error=failed.error,
-                    failure=failed.failure,
-                    was_sent=failed.token is not None,
-                    doubtful=state.doubtful,
-                    finding=finding,
-                    reason=step.reason,
-                ).to_raise()
-                self._raise(call, error, state.attempts, now() - started, cause=cause)
-            finding = None
-            outcome = await self._attempt(call, body, state.last_send, number=state.attempts + 1)
-            state.sent()
+            assert isinstance(step, Send | Refresh)  # noqa: S101 - for the type checker
+            if step.pause:
+                await self._clock.sleep(step.pause)
+            evidence = None
+            outcome = await self._attempt_again(call, body, state)
             if not isinstance(outcome, _Failed):
-                self._log.success(call, attempts=state.attempts, seconds=now() - started)
+                self._log.success(call, attempts=record.begun + 1, seconds=now() - started)
                 return outcome
-            failed = outcome
+            failed = _noted(outcome, record)
             step = state.after_failure(failed.failure, retry_after=failed.retry_after, now=now())
 
-    async def ask(self, call: Call[R], *, within: float) -> Finding[R]:
+    async def _attempt_again(self, call: Call[R], body: bytes | None, state: Repetition) -> R | _Failed:
+        record = state.record
+        if record.count is not None:
+            try:
+                await record.count()
+            except VippsError as error:
+                # Not counted, so not sent.
+                return _Failed(Failure.REFUSED, error)
+        return await self._attempt(call, body, state.last_send, number=record.begun + 1)
+
+    async def _give_up(
+        self, call: Call[R], failed: _Failed, evidence: Evidence[R] | None, reason: str, state: Repetition
+    ) -> R:
+        """End the call: by the history if it proves the operation done after all, else by what is known."""
+        record = state.record
+        if call.make_verification is not None:
+            if record.in_doubt:
+                evidence = await self._look_until_decided(call, state, evidence)
+            elif failed.failure is Failure.REFUSED and failed.token is not None and _may_be_done_before(call, failed):
+                evidence = await self.ask(call, within=state.deadline - self._clock.monotonic())
+                if isinstance(evidence, Applied) and evidence.misfit:
+                    reason, evidence = (
+                        f"this call moved nothing, but the key has been used before: {evidence.misfit}",
+                        None,
+                    )
+            if isinstance(evidence, Applied):
+                return self._proven(call, evidence, failed, state)
+        record.verdict = decide(
+            Facts(
+                in_doubt=record.in_doubt,
+                refused_for_good=record.refusal is not None and is_lasting(record.refusal),
+                evidence=evidence,
+            ),
+            now=self._clock.now(),
+            settle_after=self._settle_after,
+        )
+        error, cause = Ending(
+            operation=call.operation,
+            error=failed.error,
+            failure=failed.failure,
+            record=record,
+            verdict=record.verdict,
+            evidence=evidence,
+            reason=reason,
+        ).to_raise()
+        seconds = self._clock.monotonic() - state.started
+        return self._raise(call, error, record.begun, seconds, cause=cause)
+
+    async def _look_until_decided(self, call: Call[R], state: Repetition, evidence: Evidence[R] | None) -> Evidence[R]:
+        """Look at the history until it has the operation as done, as far as the deadline allows: details lag."""
+        looks = 0 if evidence is None else 1
+        now = self._clock.monotonic
+        while not isinstance(evidence, Applied):
+            if evidence is not None:
+                # Whether a payment exists that nobody can pay matters to nobody for seconds.
+                pause = None if call.operation.repeat is Repeat.ONCE else state.pause_before_look(looks, now())
+                if pause is None:
+                    break
+                await self._clock.sleep(pause)
+            evidence = await self.ask(call, within=state.deadline - now())
+            looks += 1
+        return evidence
+
+    async def ask(self, call: Call[R], *, within: float) -> Evidence[R]:
         """Ask whether a call took effect, for at most so many seconds. Raises nothing of its own."""
         verification = call.verification
         if verification is None:
-            return Undecided("there is no way to ask")
+            return Inconclusive("there is no way to ask")
         if within <= 0:
-            return Undecided("no time was left to ask details")
+            return Inconclusive("no time was left to ask details")
         try:
             async with asyncio.timeout(within):
                 answer = await self.run(verification.question)
@@ -327,18 +401,23 @@ class Pipeline:
             # A refused token says nothing about the order: only a refusal of the question itself is one to judge.
             if isinstance(error, ApiError) and not is_about_token(error):
                 return verification.judge_refusal(error)
-            return Undecided(f"details could not be asked ({error.message})", error)
+            return Inconclusive(f"details could not be asked ({error.message})", error)
         except TimeoutError:
-            return Undecided("details did not answer within this call's deadline")
+            return Inconclusive("details did not answer within this call's deadline")
         return verification.judge(answer)
 
-    def _proven(self, call: Call[R], result: R, failed: _Failed, state: Repetition, started: float) -> R:
-        seconds = self._clock.monotonic() - started
+    def _proven(self, call: Call[R], evidence: Applied[R], failed: _Failed, state: Repetition) -> R:
+        record, seconds = state.record, self._clock.monotonic() - state.started
+        record.verdict = Verdict.APPLIED
         if call.operation.repeat is Repeat.ONCE:
-            error = exists_already(doubtful=state.doubtful)
-            self._raise(call, error, state.attempts, seconds, cause=failed.error)
-        self._log.success(call, attempts=state.attempts, seconds=seconds, settled_by=SettledBy.DETAILS.value)
-        return result
+            error = exists_already(doubtful=record.in_doubt > 0)
+            record.verdict = Verdict.OPEN if record.in_doubt else Verdict.REFUSED
+            self._raise(call, error, record.begun, seconds, cause=failed.error)
+        if evidence.misfit:
+            record.moved_otherwise = evidence.result
+            self._raise(call, moved_otherwise(evidence.misfit), record.begun, seconds, cause=failed.error)
+        self._log.success(call, attempts=record.begun, seconds=seconds, settled_by=SettledBy.DETAILS.value)
+        return evidence.result
 
     def _raise(
         self,
@@ -356,6 +435,23 @@ class Pipeline:
         if cause is not None:
             raise error from cause
         raise error
+
+
+def _noted(failed: _Failed, record: AttemptRecord) -> _Failed:
+    failure = record.failed(
+        failed.failure, failed.error, was_sent=failed.token is not None, suggests_effect=failed.suggests_effect
+    )
+    return failed if failure is failed.failure else evolve(failed, failure=failure)
+
+
+def _may_be_done_before(call: Call[Any], failed: _Failed) -> bool:
+    """Whether another call may have carried out a refused operation before: under a given key, or as a cancel."""
+    if call.note is None or failed.suggests_effect:
+        # A key that was used with another payload is no sign of this one.
+        return False
+    return call.operation.repeat is Repeat.CONFIRM or (
+        call.operation.repeat is Repeat.KEYED and call.note.origin is not KeyOrigin.MADE
+    )
 
 
 def _within(timeouts: Timeouts, seconds: float) -> Timeouts:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, cast
 
 import orjson
@@ -21,13 +22,12 @@ from vipps_async.errors import (
     RefundError,
     VippsError,
 )
-from vipps_async.journals.protocol import Settlement
+from vipps_async.journals.protocol import Outcome, Settlement
 
-__all__ = ["is_about_operation", "is_lasting", "read_refusal_record", "write_refusal_record"]
+__all__ = ["is_about_operation", "is_lasting", "read_refusal_record", "stored_refusal", "write_refusal_record"]
 
-#: Refusals of the operation itself. All others (keys, limits, the merchant's agreement, a server in trouble) can pass,
-#: and then the same key may be sent again.
-_LASTING = (
+#: Refusals of the operation itself. All others concern keys, limits, the merchant's agreement, a server in trouble.
+_OF_OPERATION = (
     CaptureError,
     CancelError,
     RefundError,
@@ -38,13 +38,14 @@ _LASTING = (
 
 
 def is_lasting(error: ApiError) -> bool:
-    """Whether the same operation would be refused again for ever.
+    """Whether the same operation would be refused again for ever, by the table of codes.
 
-    Not so where the reason can pass: nothing is reserved yet, or the merchant's account could not pay just then.
+    Not so where the reason can pass: more may be reserved or captured later, and a field that Vipps calls wrong today
+    may be mended at Vipps.
     """
-    if not isinstance(error, _LASTING) or error.retryable or is_about_token(error):
+    if error.retryable or is_about_token(error):
         return False
-    return not any(rule is not None and rule.can_pass for rule in map(rule_for, error.errors))
+    return any(rule is not None and rule.permanent for rule in map(rule_for, error.errors))
 
 
 def is_about_operation(error: VippsError) -> bool:
@@ -52,7 +53,7 @@ def is_about_operation(error: VippsError) -> bool:
 
     Others (keys, limits, a server in trouble) and failures of the line say nothing about an earlier attempt.
     """
-    return isinstance(error, (*_LASTING, OrderNotFoundError)) and not error.retryable and not is_about_token(error)
+    return isinstance(error, (*_OF_OPERATION, OrderNotFoundError)) and not error.retryable and not is_about_token(error)
 
 
 def write_refusal_record(error: ApiError) -> bytes:
@@ -66,6 +67,13 @@ def write_refusal_record(error: ApiError) -> bytes:
             "errors": [[info.group, info.code, info.message, info.context_id] for info in error.errors],
         }
     )
+
+
+def stored_refusal(answer: bytes, since: datetime) -> ApiError | None:
+    """Make the error again that an entry's last attempt was refused with; None: it was not refused."""
+    if not answer:
+        return None
+    return read_refusal_record(Settlement(outcome=Outcome.NOT_DONE, answer=answer, settled_at=since), ApiError)
 
 
 def read_refusal_record(settlement: Settlement, plain: type[ApiError]) -> ApiError:

@@ -8,23 +8,28 @@ import hashlib
 import zlib
 from collections.abc import Callable, Collection
 from contextvars import ContextVar
+from datetime import datetime, timedelta
 from typing import Any
 
 from attrs import define, evolve, field
 
 from vipps_async.core.gate import Gate
-from vipps_async.core.journalling import JournalledRunner, answer_record, outcome_of, refused_for_good
-from vipps_async.core.operation import Call, Done, Finding, NotDone, Repeat, Undecided
-from vipps_async.core.recorded_refusal import is_about_operation, write_refusal_record
+from vipps_async.core.journalling import OUTCOMES, JournalledRunner, answer_record
+from vipps_async.core.operation import Applied, Call, Evidence, Inconclusive, NotApplied, Repeat
+from vipps_async.core.recorded_refusal import is_lasting, stored_refusal
 from vipps_async.core.recovery_pace import RecoveryPace
 from vipps_async.core.recovery_report import MOST_NAMED, LeftOpen, RecoveryReport, Refused
+from vipps_async.core.verdict import LOOKS_APART, Facts, Verdict, decide
 from vipps_async.errors import ApiError, JournalError, OrderNotFoundError, VippsError
-from vipps_async.journals.protocol import Entry, Intent, Outcome, Standing
+from vipps_async.journals.protocol import Attempts, Entry, Intent, KeyOrigin, Outcome, Standing
 
 __all__ = ["Recovery"]
 
 #: How many entries wait between the walk through the journal and each of those who settle them.
 _AHEAD = 4
+#: How long a payment can be accepted by its customer (five minutes for the link, five in the app), and a margin: an
+#: initiate that may still arrive within it is not settled as never arrived.
+_PAYMENT_LIVES = timedelta(minutes=11)
 #: Statuses by which it is not the order that was looked at: keys, limits, a server in trouble.
 _NO_ANSWER = frozenset({401, 403, 408, 425, 429})
 
@@ -160,7 +165,7 @@ class Recovery:
         standing, entry, owner = await self._runner.claim(found.intent)
         report.seen += 1
         if standing is Standing.MINE:
-            await self._in_hand(_Settling(self._runner, self._rebuild, entry.intent, owner, lane, run), entry)
+            await self._in_hand(_Settling(self._runner, self._rebuild, entry, owner, lane, run), entry)
         elif standing is Standing.SETTLED:
             report.settled_meanwhile += 1
         else:
@@ -189,10 +194,14 @@ class _Settling:
 
     runner: JournalledRunner
     rebuild: Callable[[Intent], Call[Any]]
-    intent: Intent
+    entry: Entry
     owner: str
     lane: _Lane
     shared: _Run
+
+    @property
+    def intent(self) -> Intent:
+        return self.entry.intent
 
     @property
     def report(self) -> RecoveryReport:
@@ -210,26 +219,98 @@ class _Settling:
             # What such a call asked for stands in its body only, and so does what would prove it.
             await self._leave_open(damage)
             return
-        finding = await self._ask(call)
-        if isinstance(finding, Done):
-            await self._settle(Outcome.DONE, answer_record(call, finding.result))
-            self.report.proven += 1
-            if call.operation.repeat is Repeat.ONCE:
-                self.report.urls_lost.append(self.intent.order_id)
-        elif not isinstance(finding, NotDone):
-            await self._leave_open(finding.reason)
-        elif finding.final:
-            await self._refused(refused_for_good(call, finding), Outcome.REFUSED)
-        elif call.operation.repeat is Repeat.ONCE:
-            # Nobody waits for its answer any more: a payment that never arrived.
-            await self._settle(Outcome.NOT_DONE, b"")
-            self.report.not_done += 1
+        evidence = await self._ask(call)
+        if isinstance(evidence, Applied):
+            await self._proven(call, evidence)
+        elif isinstance(evidence, Inconclusive):
+            await self._leave_open(evidence.reason)
+        elif await self._is_decided(call, evidence):
+            return
         elif damage:
             await self._leave_open(damage)
         elif self.intent.order_id in self.lane.blocked:
             await self._leave_open("it has not taken effect, and waits for an earlier operation of this order")
         else:
             await self._send_again(call)
+
+    async def _proven(self, call: Call[Any], evidence: Applied[Any]) -> None:
+        await self._settle(Outcome.DONE, answer_record(call, evidence.result))
+        self.report.proven += 1
+        if call.operation.repeat is Repeat.ONCE and len(self.report.urls_lost) < MOST_NAMED:
+            self.report.urls_lost.append(self.intent.order_id)
+        if evidence.misfit:
+            self.report.moved_otherwise.append(LeftOpen(intent=self.intent, reason=evidence.misfit))
+
+    async def _is_decided(self, call: Call[Any], evidence: NotApplied) -> bool:
+        """Settle or leave open what is not to be sent again; False: it is to be sent again."""
+        attempts, now = self.entry.attempts, self.runner.now()
+        reason = await self._reason_not_to_send(call, evidence)
+        if not reason:
+            return False
+        settle_after = self.runner.settle_after
+        if call.operation.repeat is Repeat.ONCE:
+            settle_after = max(settle_after, _PAYMENT_LIVES)
+        refusal = stored_refusal(attempts.refusal, self.runner.now())
+        verdict = decide(
+            Facts(
+                in_doubt=max(attempts.in_doubt, 1),
+                refused_for_good=refusal is not None and is_lasting(refusal),
+                evidence=evidence,
+                last_attempt_at=attempts.last_at,
+                first_look_at=attempts.looked_at,
+            ),
+            now=now,
+            settle_after=settle_after,
+        )
+        if verdict is not Verdict.OPEN:
+            await self._settle(OUTCOMES[verdict], attempts.refusal)
+            self._count_refused(f"{reason}; {evidence.reason}", call)
+            return True
+        horizon = attempts.last_at + settle_after
+        decidable = max(horizon, now) if attempts.looked_at is None else max(horizon, attempts.looked_at)
+        if now >= horizon:
+            first = attempts.looked_at if attempts.looked_at is not None and attempts.looked_at >= horizon else now
+            attempts, decidable = evolve(attempts, looked_at=first), first + LOOKS_APART
+        else:
+            decidable = horizon
+        text = f"{reason}; {evidence.reason}; it can be decided after {decidable:%Y-%m-%d %H:%M:%S} UTC"
+        # It is not to be sent, so what was begun after it need not wait for it.
+        await self._leave_open(text, attempts=attempts, decidable_at=decidable, blocks=False)
+        return True
+
+    async def _reason_not_to_send(self, call: Call[Any], evidence: NotApplied) -> str:
+        """Say why an operation that has not taken effect is not sent again; empty: it is."""
+        attempts = self.entry.attempts
+        if call.operation.repeat is Repeat.ONCE:
+            return "nobody waits for its answer any more"
+        if attempts.refusal:
+            return "its last attempt was refused, and an earlier one has no known outcome"
+        if evidence.failed >= attempts.begun:
+            return "each of its attempts stands in the history as failed"
+        if self.intent.origin is KeyOrigin.MADE and await self._is_overtaken():
+            return "a later operation of the same amount was carried out: send or drop it by its key"
+        return ""
+
+    async def _is_overtaken(self) -> bool:
+        mine = self.intent
+        return any(
+            entry.settlement is not None
+            and entry.settlement.outcome is Outcome.DONE
+            and other.origin is KeyOrigin.MADE
+            and other.operation == mine.operation
+            and other.amount == mine.amount
+            and other.created_at > mine.created_at
+            for entry in await self.runner.entries_of(mine.order_id)
+            for other in (entry.intent,)
+        )
+
+    def _count_refused(self, reason: str, call: Call[Any]) -> None:
+        if call.operation.repeat is Repeat.ONCE:
+            self.report.not_done += 1
+            return
+        self.report.refused += 1
+        if len(self.report.refusals) < MOST_NAMED:
+            self.report.refusals.append(Refused(intent=self.intent, reason=reason))
 
     def _damage(self, call: Call[Any]) -> str:
         """Say what is wrong with the body; empty if it can be sent again, or never will be."""
@@ -242,18 +323,18 @@ class _Settling:
             return "the journal's entry is damaged: its body does not fit its digest"
         return ""
 
-    async def _ask(self, call: Call[Any]) -> Finding[Any]:
+    async def _ask(self, call: Call[Any]) -> Evidence[Any]:
         verification = call.verification
         answered = False
         refusal: ApiError | None = None
 
-        def judge(answer: Any) -> Finding[Any]:
+        def judge(answer: Any) -> Evidence[Any]:
             nonlocal answered
             answered = True
             assert verification is not None  # noqa: S101 - for the type checker
             return verification.judge(answer)
 
-        def judge_refusal(error: ApiError) -> Finding[Any]:
+        def judge_refusal(error: ApiError) -> Evidence[Any]:
             nonlocal answered, refusal
             refusal = error
             answered = error.status not in _NO_ANSWER and error.status < 500
@@ -264,46 +345,59 @@ class _Settling:
             looking = evolve(verification, judge=judge, judge_refusal=judge_refusal)
             call = evolve(call, make_verification=lambda: looking)
         pace, began = self.shared.pace, self.shared.now()
-        finding = await self.runner.ask(call)
+        evidence = await self.runner.ask(call)
         if answered:
             pace.question_answered(self.shared.now())
         else:
-            error = finding.error if isinstance(finding, Undecided) and refusal is None else refusal
+            error = evidence.error if isinstance(evidence, Inconclusive) and refusal is None else refusal
             pace.question_unanswered(began, self.shared.now(), error)
             if pace.stopped:
                 self.shared.gate.close()
-        return finding
+        return evidence
 
     async def _send_again(self, call: Call[Any]) -> None:
+        record = self.runner.record_of(self.entry, self.owner)
         try:
-            result = await self.runner.send_again(call, self.intent.body)
+            result = await self.runner.send_again(call, self.intent.body, record)
+        except JournalError as error:
+            if record.begun == 0:
+                await self._leave_open(error.message)
+                return
+            raise
         except VippsError as error:
             self.shared.pace.asked_to_wait(self.shared.now(), error)
-            if isinstance(error, OrderNotFoundError):
-                # Rather open for ever than settled because somebody recovers with the keys of another environment.
-                await self._leave_open(f"{error.message}; was it begun with other keys, or in another environment?")
-            elif isinstance(error, ApiError) and is_about_operation(error) and (outcome := outcome_of(error)):
-                # NOT_DONE if the reason can pass: whether to try another day is for the merchant to say.
-                await self._refused(error, outcome)
+            verdict = await self.runner.note_failure(call, self.entry, record, error, self.owner)
+            if verdict is Verdict.OPEN:
+                question = ""
+                if isinstance(record.refusal, OrderNotFoundError):
+                    question = "; was it begun with other keys, or in another environment?"
+                self._count_open(error.message + question, blocks=record.refusal is None)
+            elif verdict is Verdict.APPLIED:
+                self.report.proven += 1
+                self.report.moved_otherwise.append(LeftOpen(intent=self.intent, reason=error.message))
             else:
-                # Not sent included: it was asked for, and nobody but the next recovery will try again.
-                await self._leave_open(error.message)
+                self._count_refused(error.message, call)
         else:
             await self._settle(Outcome.DONE, answer_record(call, result))
             self.report.sent_again += 1
 
-    async def _refused(self, error: ApiError, outcome: Outcome) -> None:
-        await self._settle(outcome, write_refusal_record(error))
-        self.report.refused += 1
-        if len(self.report.refusals) < MOST_NAMED:
-            self.report.refusals.append(Refused(intent=self.intent, reason=error.message))
-
     async def _settle(self, outcome: Outcome, answer: bytes) -> None:
         await self.runner.settle(self.intent, outcome, answer, owner=self.owner)
 
-    async def _leave_open(self, reason: str) -> None:
-        await self.runner.release(self.intent, reason, owner=self.owner)
-        self.lane.blocked.add(self.intent.order_id)
+    async def _leave_open(
+        self,
+        reason: str,
+        *,
+        attempts: Attempts | None = None,
+        decidable_at: datetime | None = None,
+        blocks: bool = True,
+    ) -> None:
+        await self.runner.release(self.intent, reason, owner=self.owner, attempts=attempts)
+        self._count_open(reason, decidable_at=decidable_at, blocks=blocks)
+
+    def _count_open(self, reason: str, *, decidable_at: datetime | None = None, blocks: bool = True) -> None:
+        if blocks:
+            self.lane.blocked.add(self.intent.order_id)
         self.report.stays_open += 1
         if len(self.report.left_open) < MOST_NAMED:
-            self.report.left_open.append(LeftOpen(intent=self.intent, reason=reason))
+            self.report.left_open.append(LeftOpen(intent=self.intent, reason=reason, decidable_at=decidable_at))

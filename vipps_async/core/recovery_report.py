@@ -21,6 +21,9 @@ class LeftOpen:
     intent: Intent
     #: Why, on one line.
     reason: str
+    #: When it can be decided that it has not taken effect (aware, UTC): a recovery after that settles it. None: not by
+    #: time alone, or it will be sent again.
+    decidable_at: datetime | None = None
 
 
 @frozen(kw_only=True)
@@ -42,7 +45,9 @@ class RecoveryReport:
     proven: int = 0
     #: Details proved that they had not: they were sent again, with the same key and body, and took effect now.
     sent_again: int = 0
-    #: Vipps refused them, now or, as details prove, before.
+    #: Those of `proven` that moved another amount than was asked for, with both amounts: look at each.
+    moved_otherwise: list[LeftOpen] = field(factory=list)
+    #: They have not taken effect: Vipps refused them, and beyond the horizon the history lacked them twice.
     refused: int = 0
     #: The first thousand of those, with the reason.
     refusals: list[Refused] = field(factory=list)

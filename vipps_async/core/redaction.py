@@ -11,12 +11,15 @@ from urllib.parse import quote, quote_plus
 
 import orjson
 
-__all__ = ["LONGEST", "REDACTED", "redact"]
+__all__ = ["LONGEST", "REDACTED", "SHORTEST_SECRET", "redact"]
 
 #: What stands in place of what was taken out.
 REDACTED: Final = "[redacted]"
 #: The longest text that comes back, in characters: enough for every honest error body.
 LONGEST: Final = 2_000
+#: The shortest confidential value that is cut out of texts, in characters: a shorter one stands by chance in words,
+#: codes and amounts everywhere, and cutting it out there would hide what happened.
+SHORTEST_SECRET: Final = 6
 
 #: How much of a text is looked at, in characters; the rest is cut off. Redacting shrinks a text, so look further than
 #: comes back, yet bound the work on a hostile megabyte.
@@ -70,15 +73,15 @@ _MAIL_PART = re.compile(r"[^\s@\"'<>()\[\]{},;:\\|=&]+")
 def redact(text: str, *, confidential: Iterable[str] = ()) -> str:
     """Return a text without its secrets and personal data, at most 2,000 characters of it.
 
-    Taken out are the values given as confidential (also percent-encoded, or escaped as in JSON or HTML), the values of
-    sensitive keys of JSON at any depth, broken JSON included, tokens, e-mail addresses, Norwegian phone numbers and
-    national identity numbers. Takes time in proportion to the text, whatever it holds.
+    Taken out are the confidential values of 6 characters and more (also percent-encoded, or escaped as in JSON or
+    HTML), the values of sensitive keys of JSON at any depth, broken JSON included, tokens, e-mail addresses, Norwegian
+    phone numbers and national identity numbers. Takes time in proportion to the text, whatever it holds.
 
     Args:
         text: what came from outside.
         confidential: values that must not stand in the result, such as the phone number that was sent.
     """
-    secrets = sorted({form for value in confidential if value for form in _forms_of(value)})
+    secrets = sorted({form for value in confidential if len(value) >= SHORTEST_SECRET for form in _forms_of(value)})
     text = _without_escapes(text)
     window = text[:_WINDOW]
     end = len(window)

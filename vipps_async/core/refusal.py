@@ -1,29 +1,48 @@
-"""Reads an answer that is no success: its errors, in whichever shape they came, and what kind of failure it is."""
+"""Turns an answer that is no success into an error, and says what kind of failure it is.
+
+The kind is decided on what was received: by the codes first, then by the status. Only what is shown is redacted.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
-import orjson
 from attrs import frozen
 
 from vipps_async.core.backoff import read_retry_after
 from vipps_async.core.clock import Clock
 from vipps_async.core.decision import Failure
-from vipps_async.core.error_codes import INTERNAL, LOCKED, TOO_MANY_CONCURRENT, error_class, has_code, rule_for
+from vipps_async.core.error_body import ErrorBody, read_error_body
+from vipps_async.core.error_codes import (
+    LOCKED,
+    TOO_MANY_CONCURRENT,
+    Rule,
+    error_class,
+    has_code,
+    is_known_group,
+    may_tell_of_money,
+    rule_for,
+)
 from vipps_async.core.redaction import redact
-from vipps_async.errors import ApiError, ErrorInfo
+from vipps_async.errors import ApiError, Effect, ErrorInfo
 from vipps_async.transports.protocol import Response
 
-__all__ = ["Refusal", "parse_errors", "read_refusal"]
+__all__ = ["Refusal", "read_refusal", "shown_body"]
 
 #: The longest error text that is kept of one error, in characters.
 _LONGEST_TEXT = 500
-#: How many errors of one answer are kept.
-_MOST_ERRORS = 20
+#: The longest description of a body that is no JSON, in characters.
+_LONGEST_KIND = 200
 #: 4xx statuses that mean "not processed" whoever says so, Vipps, its gateway or a proxy before it.
 _PLAIN_REFUSALS = frozenset({401, 403, 405, 406, 411, 413, 414, 415, 429, 431})
+_RETRYABLE = frozenset({Failure.THROTTLED, Failure.LOCKED, Failure.UNKNOWN, Failure.CONFLICT, Failure.UNSETTLED})
+_SETTLES_NOTHING = (
+    "the answer settles nothing: ask details, then repeat it with the same idempotency key, never with a new one"
+)
+_FIREWALL = (
+    "look at the firewall or proxy between here and Vipps, and at what in the request looks like an attack to it: this "
+    "page is not Vipps' answer, and the keys are not the reason"
+)
 
 
 @frozen
@@ -32,118 +51,116 @@ class Refusal:
 
     failure: Failure
     error: ApiError
+    #: Whether it is evidence that an attempt under this key took effect: such a key has been processed before.
+    suggests_effect: bool = False
 
 
 def read_refusal(response: Response, operation: str, clock: Clock, confidential: Iterable[str]) -> Refusal:
-    """Turn an answer outside 2xx into an error and say what kind of failure it is."""
-    errors = parse_errors(response.body, confidential)
-    retry_after = read_retry_after(response.headers.get("retry-after"), clock.now())
-    failure = _failure(response.status, errors)
-    cls = error_class(response.status, errors, operation)
-    rule = next((rule for rule in map(rule_for, errors) if rule is not None), None)
-    text = "; ".join(str(info) for info in errors) or "no readable error text"
+    """Turn an answer outside 2xx into an error and say what kind of failure it is.
+
+    Args:
+        response: the answer.
+        operation: the operation's name.
+        clock: the local time, for a date in `Retry-After`.
+        confidential: values that must not stand in the error.
+    """
+    status, known = response.status, tuple(confidential)
+    body = read_error_body(response.body)
+    rules = [rule for rule in map(rule_for, body.errors) if rule is not None]
+    failure = _failure(status, body, rules)
+    suggests_effect = any(rule.suggests_effect for rule in rules)
+    # What settles nothing outranks what is refused beside it.
+    rule = next((rule for rule in rules if rule.unsettled), next(iter(rules), None))
+    shown = tuple(_redacted(info, known) for info in body.errors)
     return Refusal(
         failure,
-        cls(
-            f"Vipps answered HTTP {response.status}: {text}",
-            status=response.status,
-            errors=errors,
+        error_class(status, body.errors, operation, rule)(
+            _message(status, body, shown, known),
+            status=status,
+            errors=shown,
             retryable=failure in _RETRYABLE or (rule is not None and rule.retryable),
-            retry_after=retry_after,
-            advice=(rule.advice or None) if rule is not None else None,
+            retry_after=read_retry_after(response.headers.get("retry-after"), clock.now()),
+            body=_shown(body, known) if body.json is not None else "",
+            effect=_effect(failure, suggests_effect=suggests_effect),
+            advice=_advice(failure, status, body, rule),
         ),
+        suggests_effect,
     )
 
 
-_RETRYABLE = frozenset({Failure.THROTTLED, Failure.LOCKED, Failure.UNKNOWN, Failure.CONFLICT})
+def shown_body(body: bytes, confidential: Iterable[str]) -> str:
+    """Return of an answer's body what may be shown: JSON redacted, of all else its kind and its length.
+
+    Names and phone numbers stand in XML, forms and free text where no key tells what they are.
+    """
+    return _shown(read_error_body(body), tuple(confidential))
 
 
-def _failure(status: int, errors: tuple[ErrorInfo, ...]) -> Failure:
+def _failure(status: int, body: ErrorBody, rules: list[Rule]) -> Failure:
     for known, failure in (
-        (has_code(errors, LOCKED), Failure.LOCKED),
-        (has_code(errors, TOO_MANY_CONCURRENT), Failure.THROTTLED),
+        # Any 402 is answered like this by the vendor's rule, whatever stands in it.
+        (status == 402 or any(rule.unsettled for rule in rules), Failure.UNSETTLED),
+        (has_code(body.errors, LOCKED), Failure.LOCKED),
+        (has_code(body.errors, TOO_MANY_CONCURRENT), Failure.THROTTLED),
+        # Before anything of the request is looked at.
         (status == 401, Failure.UNAUTHORIZED),
+        # A code that Vipps has added later: whether it is a refusal cannot be known.
+        (any(may_tell_of_money(info) and rule_for(info) is None for info in body.errors), Failure.UNSETTLED),
         (status == 429, Failure.THROTTLED),
         (status in {423, 425}, Failure.LOCKED),
-        (status == 409 and not any(map(rule_for, errors)), Failure.CONFLICT),
-        # An internal error is no refusal, whatever status it came with: how far Vipps got is not known.
-        (status == 408 or status >= 500 or has_code(errors, INTERNAL), Failure.UNKNOWN),
-        (bool(errors) or status in _PLAIN_REFUSALS, Failure.REFUSED),
+        (status == 409 and not rules, Failure.CONFLICT),
+        (status == 408 or status >= 500, Failure.UNKNOWN),
+        (body.in_vipps_words or status in _PLAIN_REFUSALS, Failure.REFUSED),
     ):
         if known:
             return failure
     return Failure.FOREIGN
 
 
-def parse_errors(body: bytes, confidential: Iterable[str] = ()) -> tuple[ErrorInfo, ...]:
-    """Read all errors of a body, in any of the shapes that Vipps and its gateway use.
+def _effect(failure: Failure, *, suggests_effect: bool) -> Effect:
+    if not failure.doubtful:
+        return Effect.NONE
+    return Effect.PROBABLE if suggests_effect else Effect.POSSIBLE
 
-    The shapes: a list of ``errorGroup``/``errorCode``/``errorMessage``; one such object; the gateway's
-    ``statusCode``/``message`` and ``responseInfo``/``result``; OAuth's ``error``/``error_description``; RFC 7807.
 
-    Returns:
-        The errors, in order; none if the body is in no such shape (HTML of a proxy, nothing, cut short).
-    """
-    try:
-        data = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return ()
-    items = data if isinstance(data, list) else [data]
-    found = [info for item in items[:_MOST_ERRORS] if isinstance(item, dict) for info in _read_item(item)][
-        :_MOST_ERRORS
-    ]
-    known = tuple(confidential)
-    return tuple(
-        ErrorInfo(
-            redact(info.group, confidential=known)[:_LONGEST_TEXT],
-            redact(info.code, confidential=known)[:_LONGEST_TEXT],
-            redact(info.message, confidential=known)[:_LONGEST_TEXT],
-            redact(info.context_id, confidential=known)[:_LONGEST_TEXT] if info.context_id else None,
-        )
-        for info in found
+def _advice(failure: Failure, status: int, body: ErrorBody, rule: Rule | None) -> str | None:
+    if failure is Failure.UNSETTLED and not (rule is not None and rule.unsettled):
+        return _SETTLES_NOTHING
+    if _is_firewall(status, body):
+        return _FIREWALL
+    return (rule.advice or None) if rule is not None else None
+
+
+def _is_firewall(status: int, body: ErrorBody) -> bool:
+    return status == 403 and body.is_html
+
+
+def _message(status: int, body: ErrorBody, shown: tuple[ErrorInfo, ...], confidential: tuple[str, ...]) -> str:
+    if _is_firewall(status, body):
+        return f"HTTP 403: refused by something before Vipps ({_shown(body, confidential)})"
+    text = "; ".join(filter(None, map(str, shown)))
+    if not text:
+        text = "no readable error text"
+        text += f" ({_shown(body, confidential)})" if body.json is None else ""
+    return f"Vipps answered HTTP {status}: {text}"
+
+
+def _shown(body: ErrorBody, confidential: tuple[str, ...]) -> str:
+    if body.json is not None:
+        return redact(body.json.decode("utf-8", "replace"), confidential=confidential)
+    return redact(body.kind, confidential=confidential)[:_LONGEST_KIND]
+
+
+def _redacted(info: ErrorInfo, confidential: tuple[str, ...]) -> ErrorInfo:
+    def clean(text: str) -> str:
+        return redact(text, confidential=confidential)[:_LONGEST_TEXT]
+
+    # Groups and codes that stand in the tables are words of the API, and a program goes by them.
+    is_known = is_known_group(info)
+    has_rule = is_known and rule_for(info) is not None and "." not in info.code
+    return ErrorInfo(
+        info.group if is_known else clean(info.group),
+        info.code if has_rule else clean(info.code),
+        clean(info.message),
+        clean(info.context_id) if info.context_id else None,
     )
-
-
-def _read_item(item: dict[str, Any]) -> list[ErrorInfo]:
-    if "errorCode" in item or "errorGroup" in item or "errorMessage" in item:
-        context = _text(item.get("contextId"))
-        return [
-            ErrorInfo(
-                _text(item.get("errorGroup")),
-                _text(item.get("errorCode")),
-                _text(item.get("errorMessage")),
-                context or None,
-            )
-        ]
-    if isinstance(item.get("responseInfo"), dict):
-        result = item.get("result")
-        info = item["responseInfo"]
-        message = _text(result.get("message")) if isinstance(result, dict) else ""
-        return [ErrorInfo("", _text(info.get("responseCode")), message or _text(info.get("responseMessage")))]
-    if "statusCode" in item and "message" in item:
-        return [ErrorInfo("", _text(item["statusCode"]), _text(item["message"]))]
-    if isinstance(item.get("error"), str):
-        trace = _text(item.get("trace_id")) or _text(item.get("correlation_id"))
-        return [ErrorInfo("", item["error"], _text(item.get("error_description")), trace or None)]
-    if "title" in item or "detail" in item:
-        return _read_problem(item)
-    return []
-
-
-def _read_problem(item: dict[str, Any]) -> list[ErrorInfo]:
-    message = ": ".join(part for part in (_text(item.get("title")), _text(item.get("detail"))) if part)
-    trace = _text(item.get("traceId")) or _text(item.get("contextId"))
-    head = ErrorInfo("", _text(item.get("type")) or _text(item.get("status")), message, trace or None)
-    details = item.get("extraDetails") or item.get("invalidParams") or item.get("errors")
-    rest = [
-        ErrorInfo("", _text(detail.get("name")), _text(detail.get("reason")))
-        for detail in (details if isinstance(details, list) else [])[:_MOST_ERRORS]
-        if isinstance(detail, dict)
-    ]
-    return [head, *rest]
-
-
-def _text(value: object) -> str:
-    if isinstance(value, str):
-        return value
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else ""

@@ -8,10 +8,11 @@ from typing import Any
 from attrs import frozen
 
 from vipps_async.config import RetryPolicy
+from vipps_async.core.attempts import AttemptRecord
 from vipps_async.core.backoff import pause_before
 from vipps_async.core.budget import RetryBudget
 from vipps_async.core.decision import Failure, Step, step_after
-from vipps_async.core.operation import Operation
+from vipps_async.core.operation import Evidence, NotApplied, Operation, Repeat
 from vipps_async.core.order_limits import AttemptLedger
 
 __all__ = ["SHORTEST_ATTEMPT", "Ask", "Next", "Refresh", "Repetition", "Send", "Stop", "time_to_send"]
@@ -20,6 +21,9 @@ __all__ = ["SHORTEST_ATTEMPT", "Ask", "Next", "Refresh", "Repetition", "Send", "
 _ASKING_SHARE, _ASKING_AT_MOST = 0.2, 5.0
 #: An attempt that had less time than this, in seconds, would only add one more unknown.
 SHORTEST_ATTEMPT = 0.05
+#: The pause before the history is looked at again, in seconds: it doubles each time, as an entry can appear seconds
+#: after the answer that reports it.
+_FIRST_LOOK_PAUSE, _LONGEST_LOOK_PAUSE = 0.5, 8.0
 _NO_TURN = "Vipps' limit for this order leaves no further attempt within this call's deadline"
 
 
@@ -44,7 +48,7 @@ class Refresh:
 
 @frozen
 class Ask:
-    """Ask whether it took effect; if it is proven absent, another attempt may follow only if `then_send`."""
+    """Ask whether it took effect; unless it did, another attempt may follow only if `then_send`."""
 
     then_send: bool
 
@@ -74,6 +78,7 @@ class Repetition:
         random: Random,
         started: float,
         can_ask: bool,
+        record: AttemptRecord,
     ) -> None:
         self._operation = operation
         self._order_id = order_id
@@ -84,57 +89,69 @@ class Repetition:
         self._can_ask = can_ask
         self._retries = 0
         self._refreshed = False
-        self._asked_since_sent = False
         self._throttled = False
         self._retry_after: float | None = None
-        #: How many attempts have been made.
-        self.attempts = 0
-        #: Whether any attempt so far may have taken effect.
-        self.doubtful = False
+        #: The attempts of the call.
+        self.record = record
+        #: When the call began, in monotonic seconds.
+        self.started = started
         #: When the whole call must have ended, in monotonic seconds.
         self.deadline = started + policy.deadline
         #: When the last attempt must have ended, in monotonic seconds.
         self.last_send = started + time_to_send(policy, can_ask=can_ask)
 
-    def sent(self) -> None:
-        """Note that one more attempt was made (the ledger of the order is kept by whoever sends)."""
-        self.attempts += 1
-        self._asked_since_sent = False
-
     def after_failure(self, failure: Failure, *, retry_after: float | None, now: float) -> Next:
-        """Decide what follows a failed attempt."""
-        self.doubtful = self.doubtful or failure.doubtful
+        """Decide what follows a failed attempt, which the record has noted."""
         self._throttled = failure is Failure.THROTTLED
         self._retry_after = retry_after
         step = step_after(failure, self._operation.repeat)
         if step is Step.REFRESH and self._may_refresh():
             return self._refresh(now)
-        if step is Step.ASK and self._can_ask:
-            self._asked_since_sent = True
-            return Ask(then_send=True)
+        if step in {Step.ASK, Step.LOOK} and self._can_ask:
+            return Ask(then_send=step is Step.ASK)
         if step is Step.RETRY:
             return self._send_again(now)
-        return self._end("")
+        return Stop("")
 
-    def after_absence(self, now: float) -> Next:
-        """Decide what follows the proof that no attempt so far has taken effect."""
-        return self._send_again(now)
+    def after_looking(self, evidence: Evidence[Any], now: float) -> Next:
+        """Decide what follows when the history does not show the operation as successful.
+
+        A key makes another attempt safe whatever the history lacks; without a key it must be proven absent.
+        """
+        if self._operation.repeat is Repeat.KEYED or isinstance(evidence, NotApplied):
+            return self._send_again(now)
+        return Stop("")
+
+    def pause_before_look(self, looks: int, now: float) -> float | None:
+        """Return how long to wait before the history is looked at once more, in seconds.
+
+        Args:
+            looks: how often it was looked at since the last attempt.
+            now: the time, in monotonic seconds.
+
+        Returns:
+            None if there is no time for it, or the session's retry budget is drained.
+        """
+        pause: float = min(_LONGEST_LOOK_PAUSE, _FIRST_LOOK_PAUSE * 2.0 ** (looks - 1))
+        if now + pause + SHORTEST_ATTEMPT > self.deadline or not self._budget.spend(throttled=False):
+            return None
+        return pause
 
     def _may_refresh(self) -> bool:
         most = max(self._policy.attempts, 2)
-        return self._operation.authenticated and not self._refreshed and self.attempts < most
+        return self._operation.authenticated and not self._refreshed and self.record.begun < most
 
     def _refresh(self, now: float) -> Next:
         limited = self._turn(now)
         if now + limited + SHORTEST_ATTEMPT > self.last_send:
             reason = _NO_TURN if limited else self._no_time()
-            return self._end(f"the token was not accepted, and {reason}")
+            return Stop(f"the token was not accepted, and {reason}")
         self._refreshed = True
         return Refresh(limited)
 
     def _send_again(self, now: float) -> Next:
-        if self.attempts >= self._policy.attempts:
-            return self._end(f"all {self.attempts} attempts are used up")
+        if self.record.begun >= self._policy.attempts:
+            return Stop(f"all {self.record.begun} attempts are used up")
         self._retries += 1
         pause = pause_before(self._retries, self._policy, self._random, throttled=self._throttled)
         asked_to_wait = self._retry_after or 0.0
@@ -142,12 +159,12 @@ class Repetition:
         pause = max(pause, asked_to_wait, limited)
         if now + pause + SHORTEST_ATTEMPT > self.last_send:
             if asked_to_wait >= pause:
-                return self._end(f"Vipps asks to wait {asked_to_wait:g} s, longer than this call may take")
+                return Stop(f"Vipps asks to wait {asked_to_wait:g} s, longer than this call may take")
             if limited >= pause:
-                return self._end(_NO_TURN)
-            return self._end(self._no_time())
+                return Stop(_NO_TURN)
+            return Stop(self._no_time())
         if not self._budget.spend(throttled=self._throttled):
-            return self._end("the session's retry budget is drained: too much has failed of late")
+            return Stop("the session's retry budget is drained: too much has failed of late")
         return Send(pause)
 
     def _no_time(self) -> str:
@@ -157,9 +174,3 @@ class Repetition:
         if self._order_id is None or self._operation.per_minute is None:
             return 0.0
         return self._ledger.wait_for_turn(self._operation.name, self._order_id, self._operation.per_minute, now)
-
-    def _end(self, reason: str) -> Next:
-        if self.doubtful and self._can_ask and not self._asked_since_sent:
-            self._asked_since_sent = True
-            return Ask(then_send=False)
-        return Stop(reason)

@@ -13,7 +13,7 @@ from vipps_async.diagnosis.finding import Finding, State
 from vipps_async.diagnosis.host import look_at_clock, look_at_host
 from vipps_async.diagnosis.journal_file import look_at_journal
 from vipps_async.diagnosis.keys import look_at_keys
-from vipps_async.diagnosis.settings import Place, look_at_place, look_at_variables
+from vipps_async.diagnosis.settings import Place, look_at_place, look_at_variables, proxy_of
 from vipps_async.diagnosis.versions import look_at_versions
 from vipps_async.transports.aiohttp_transport import AiohttpTransport
 from vipps_async.transports.protocol import Transport
@@ -32,7 +32,7 @@ async def examine(
     """Go through all checks. No money moves, and nothing is made at Vipps.
 
     Args:
-        env: the environment variables, of which those that begin with `VIPPS_` count.
+        env: the environment variables, of which those that begin with `VIPPS_` count, and those that name a proxy.
         journal: a journal file to look at as well.
         clock: the local time; the machine's by default.
 
@@ -44,7 +44,7 @@ async def examine(
     yield variables
     whereabouts, place = look_at_place(env)
     yield whereabouts
-    transport = AiohttpTransport()
+    transport = AiohttpTransport(proxy=proxy_of(env))
     try:
         async for finding in _over_the_line(place, settings, transport, clock):
             yield finding

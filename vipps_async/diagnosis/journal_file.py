@@ -40,7 +40,10 @@ async def look_at_journal(path: Path, clock: Clock) -> Finding:
     except JournalInUseError as error:
         # As it should be while the service runs.
         text = f"{error.message}, so that it cannot be looked into"
-        advice = "nothing, if that is your service: ask it what is open; else end that process"
+        advice = (
+            "nothing, if that is your service: ask it what is open; else end that process. A journal file belongs to "
+            "one process; several share a PostgresJournal"
+        )
         facts = {"in_use": True, "open": None}
         return Finding(check=_CHECK, state=State.WARNING, text=text, advice=advice, facts=facts)
     except VippsError as error:

@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
+from urllib.parse import urlsplit
 
 from attrs import frozen
 
 from vipps_async.config import Credentials, Environment, Settings, SystemInfo
+from vipps_async.core.redaction import SHORTEST_SECRET
 from vipps_async.diagnosis.finding import Finding, State
 from vipps_async.errors import ConfigurationError, InvalidInputError
 
-__all__ = ["KNOWN", "Place", "look_at_place", "look_at_variables"]
+__all__ = ["KNOWN", "Place", "look_at_place", "look_at_variables", "proxy_of"]
 
 #: The fields of `Credentials` by variable: all of them must be set.
 _KEYS = {
     f"VIPPS_{name.upper()}": name
     for name in ("client_id", "client_secret", "subscription_key", "merchant_serial_number")
 }
+_SECRETS = ("VIPPS_CLIENT_ID", "VIPPS_CLIENT_SECRET", "VIPPS_SUBSCRIPTION_KEY")
 #: The fields of `SystemInfo` by variable: any of them may be set.
 _SYSTEM = {f"VIPPS_SYSTEM_{name.upper()}": name for name in ("name", "version", "plugin_name", "plugin_version")}
-_ENVIRONMENT, _BASE_URL = "VIPPS_ENVIRONMENT", "VIPPS_BASE_URL"
+_ENVIRONMENT, _BASE_URL, PROXY = "VIPPS_ENVIRONMENT", "VIPPS_BASE_URL", "VIPPS_PROXY"
 #: Every variable that a session reads.
-KNOWN = (*_KEYS, _ENVIRONMENT, _BASE_URL, *_SYSTEM)
+KNOWN = (*_KEYS, _ENVIRONMENT, _BASE_URL, PROXY, *_SYSTEM)
 #: Stand in for what is not looked at just now; they keep every rule and open nothing.
 _STAND_INS = {"client_id": "-", "client_secret": "-", "subscription_key": "-", "merchant_serial_number": "000000"}
 #: How alike two names are that are taken for one name and its misspelling: one letter in twelve may be wrong.
@@ -55,10 +58,16 @@ def look_at_variables(env: Mapping[str, str]) -> tuple[Finding, Settings | None]
     missing = [name for name in _KEYS if not env.get(name)]
     flaws = [f"{name} is not set" for name in missing]
     flaws += [flaw for name in (*_KEYS, *_SYSTEM) if env.get(name) and (flaw := _flaw_of(name, env[name]))]
+    flaws += [f"{PROXY} must be the URL of an http or https proxy"] if env.get(PROXY) and proxy_of(env) is None else []
     doubts = [
         f"{name} stands in quotation marks"
         for name in KNOWN
         if (value := env.get(name, ""))[:1] in _QUOTES and value[-1:] == value[:1]
+    ]
+    doubts += [
+        f"{name} has fewer than {SHORTEST_SECRET} characters: it cannot be taken out of what errors and logs quote"
+        for name in _SECRETS
+        if 0 < len(env.get(name, "")) < SHORTEST_SECRET
     ]
     doubts += [f"{name} is not read: is {known} meant?" for name, known in _misspelt(env)]
     facts = {"set": [name for name in KNOWN if env.get(name)], "missing": missing, "flaws": flaws, "doubts": doubts}
@@ -98,6 +107,35 @@ def _misspelt(env: Mapping[str, str]) -> list[tuple[str, str]]:
     return [(name, found[0]) for name, found in alike if found]
 
 
+def proxy_of(env: Mapping[str, str]) -> str | None:
+    """Return the proxy that a session would go through; None: there is none, or what is set names none."""
+    if not env.get(PROXY):
+        return None
+    try:
+        return Settings.build(
+            Credentials(**_STAND_INS),
+            environment=Environment.TEST,
+            base_url=None,
+            timeouts=None,
+            retry=None,
+            system=None,
+            proxy=env[PROXY],
+        ).proxy
+    except InvalidInputError:
+        return None
+
+
+def _unused_proxy(env: Mapping[str, str], base_url: str) -> str:
+    """Name the variable of a proxy that other programs would go through to this host, and a session does not."""
+    parts = urlsplit(base_url)
+    names = [f"{parts.scheme}_proxy", f"{parts.scheme}_proxy".upper()]
+    found = next((name for name in names if env.get(name)), "")
+    host = parts.hostname or ""
+    names = [name.strip().lstrip(".") for name in (env.get("no_proxy") or env.get("NO_PROXY") or "").split(",")]
+    is_excepted = any(name == "*" or (name and f".{host}".endswith(f".{name}")) for name in names)
+    return "" if env.get(PROXY) or is_excepted else found
+
+
 def look_at_place(env: Mapping[str, str]) -> tuple[Finding, Place | None]:
     """Check that environment and base URL fit together.
 
@@ -132,5 +170,17 @@ def look_at_place(env: Mapping[str, str]) -> tuple[Finding, Place | None]:
     text = f"{environment.value}, with {money}, at {place.base_url}"
     if not place.is_vipps:
         text += f" (by {_BASE_URL}; Vipps is at {environment.base_url})"
-    facts = {"environment": environment.value, "base_url": place.base_url, "is_vipps": place.is_vipps}
+    unused = _unused_proxy(env, place.base_url)
+    facts: dict[str, object] = {
+        "environment": environment.value,
+        "base_url": place.base_url,
+        "is_vipps": place.is_vipps,
+    }
+    facts |= {"by_proxy": proxy_of(env) is not None, "unused_proxy": unused or None}
+    if proxy_of(env) is not None:
+        text += f", through the proxy of {PROXY}"
+    if unused:
+        text += f"; {unused} is set, but a session does not go by it"
+        advice = f"if Vipps is reached through that proxy only: set {PROXY}, or give trust_env=True (--trust-env here)"
+        return Finding(check=check, state=State.WARNING, text=text, advice=advice, facts=facts), place
     return Finding(check=check, state=State.OK, text=text, facts=facts), place

@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from attrs import field, frozen
 
-from vipps_async.core.converter import NOT_IN_JSON, json_name
+from vipps_async.core.converter import NOT_IN_JSON, STRICT, json_name
 from vipps_async.core.operation import SettledBy
 from vipps_async.ecom.words import OrderStatus, TransactionStatus
 
@@ -83,9 +83,11 @@ class CaptureResult:
     #: The kind of card or account that paid, such as ``"Mastercard"``.
     payment_instrument: str | None = None
     #: The capture itself (`transactionInfo`).
-    transaction: TransactionInfo | None = field(default=None, metadata=json_name("transactionInfo", "transaction"))
+    transaction: TransactionInfo | None = field(
+        default=None, metadata=json_name("transactionInfo", "transaction", strict=True)
+    )
     #: The payment's sums after it.
-    transaction_summary: TransactionSummary | None = None
+    transaction_summary: TransactionSummary | None = field(default=None, metadata=STRICT)
     #: What this result rests on.
     settled_by: SettledBy = field(default=SettledBy.ANSWER, metadata=NOT_IN_JSON)
 
@@ -99,9 +101,11 @@ class CancelResult:
     #: The kind of card or account that would have paid.
     payment_instrument: str | None = None
     #: The cancel itself (`transactionInfo`).
-    transaction: TransactionInfo | None = field(default=None, metadata=json_name("transactionInfo", "transaction"))
+    transaction: TransactionInfo | None = field(
+        default=None, metadata=json_name("transactionInfo", "transaction", strict=True)
+    )
     #: The payment's sums after it.
-    transaction_summary: TransactionSummary | None = None
+    transaction_summary: TransactionSummary | None = field(default=None, metadata=STRICT)
     #: What this result rests on.
     settled_by: SettledBy = field(default=SettledBy.ANSWER, metadata=NOT_IN_JSON)
 
@@ -113,9 +117,11 @@ class RefundResult:
     #: The order id.
     order_id: str
     #: The refund itself. Vipps names it `transaction` here and `transactionInfo` elsewhere; both are read.
-    transaction: TransactionInfo | None = field(default=None, metadata=json_name("transaction", "transactionInfo"))
+    transaction: TransactionInfo | None = field(
+        default=None, metadata=json_name("transaction", "transactionInfo", strict=True)
+    )
     #: The payment's sums after it.
-    transaction_summary: TransactionSummary | None = None
+    transaction_summary: TransactionSummary | None = field(default=None, metadata=STRICT)
     #: What this result rests on.
     settled_by: SettledBy = field(default=SettledBy.ANSWER, metadata=NOT_IN_JSON)
 
@@ -139,6 +145,8 @@ class PaymentStatus:
     """What the deprecated status call answers; details says more."""
 
     #: The order id.
-    order_id: str | None = None
+    order_id: str | None = field(default=None, metadata=STRICT)
     #: The last transaction (`transactionInfo`).
-    transaction: StatusInfo | None = field(default=None, metadata=json_name("transactionInfo", "transaction"))
+    transaction: StatusInfo | None = field(
+        default=None, metadata=json_name("transactionInfo", "transaction", strict=True)
+    )

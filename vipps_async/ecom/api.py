@@ -42,6 +42,7 @@ from vipps_async.input_rules import (
     check_token,
     check_transaction_text,
 )
+from vipps_async.journals.protocol import KeyOrigin
 from vipps_async.not_given import NOT_GIVEN, NotGiven
 
 __all__ = ["EcomApi"]
@@ -62,13 +63,16 @@ _EXPRESS = "eComm Express Payment"
 class EcomApi:
     """Payments through the Vipps eCom API v2. All amounts are whole øre."""
 
-    def __init__(self, runner: Runner, *, merchant_serial_number: str, environment: Environment) -> None:
+    def __init__(
+        self, runner: Runner, *, merchant_serial_number: str, environment: Environment, is_vipps: bool = False
+    ) -> None:
         """Make the API ready for one sales unit.
 
         Args:
             runner: runs the calls.
             merchant_serial_number: the sales unit, 5 or 6 digits.
             environment: which Vipps; production refuses `approve` and URLs on loopback.
+            is_vipps: whether calls go to Vipps' own host, which takes and reaches public URLs only.
 
         Raises:
             InvalidInputError: the serial number is not 5 or 6 digits.
@@ -78,6 +82,7 @@ class EcomApi:
             merchant_serial_number=check_merchant_serial_number(merchant_serial_number)
         )
         self._environment = environment
+        self._is_vipps = is_vipps
         self._poller = PaymentPoller(self.details)
 
     async def initiate(
@@ -105,9 +110,11 @@ class EcomApi:
                 discourages short ones and ones of digits only. A new attempt takes a suffix, such as "-1".
             amount: in øre, at least 100; `nok("499.00")` gives 49900.
             transaction_text: what the customer reads in Vipps, 1 to 100 characters. Nothing sensitive.
-            callback_prefix: https URL; Vipps posts the outcome to ``{callback_prefix}/v2/payments/{order_id}``.
+            callback_prefix: https URL without a query; Vipps posts the outcome to
+                ``{callback_prefix}/v2/payments/{order_id}``. Slashes at its end are taken off. Vipps' own hosts reach
+                public hosts only, on the ports 80, 443 and 8080.
             fall_back: where the customer comes back to, paid or not: an https URL, an app's ``myapp://...``, or
-                ``INTENT``.
+                ``INTENT``. Vipps' own hosts refuse ``localhost``; in tests ``http://127.0.0.1`` can be used.
             mobile_number: the customer's number, 8 digits; only if you know it already.
             is_app: whether the payment starts in an app; the URL is then a deep link into Vipps.
             skip_landing_page: sends a push message at once; only for sales units that Vipps allows it to, and only
@@ -127,8 +134,10 @@ class EcomApi:
         check_order_id(order_id)
         check_amount(amount)
         check_transaction_text(transaction_text)
-        check_callback_url("callback_prefix", callback_prefix, loopback=loopback)
-        check_fall_back(fall_back, loopback=loopback)
+        callback_prefix = check_callback_url(
+            "callback_prefix", callback_prefix, loopback=loopback, is_vipps=self._is_vipps
+        )
+        check_fall_back(fall_back, loopback=loopback, is_vipps=self._is_vipps)
         if mobile_number is not None:
             check_mobile_number(mobile_number)
         check_flag("is_app", is_app)
@@ -138,7 +147,9 @@ class EcomApi:
             check_auth_token(auth_token)
         if airline_data is not None and not isinstance(airline_data, AirlineData):
             raise InvalidInputError("airline_data", "an AirlineData", secret=True)
-        _check_express(express, scope=scope, loopback=loopback)
+        consent_prefix, shipping_prefix = _check_express(
+            express, scope=scope, loopback=loopback, is_vipps=self._is_vipps
+        )
         body = InitiatePaymentCommand(
             customer_info=CustomerInfo(mobile_number=mobile_number),
             merchant_info=MerchantInfo(
@@ -148,8 +159,8 @@ class EcomApi:
                 auth_token=auth_token,
                 is_app=is_app or None,
                 payment_type=None if express is None else _EXPRESS,
-                consent_removal_prefix=None if express is None else express.consent_removal_prefix,
-                shipping_details_prefix=None if express is None else express.shipping_details_prefix,
+                consent_removal_prefix=consent_prefix,
+                shipping_details_prefix=shipping_prefix,
                 static_shipping_details=None if express is None else express.static_shipping_details,
             ),
             transaction=TransactionInfoInitiate(
@@ -184,7 +195,7 @@ class EcomApi:
         amount: int | NotGiven = NOT_GIVEN,
         idempotency_key: str | None = None,
     ) -> CaptureResult:
-        """Capture a reserved payment or a part of it.
+        """Capture a reserved payment or a part of it, up to 180 days after the reservation.
 
         Takes effect at most once for one call: the same key goes with every attempt.
 
@@ -220,7 +231,7 @@ class EcomApi:
         amount: int | NotGiven = NOT_GIVEN,
         idempotency_key: str | None = None,
     ) -> RefundResult:
-        """Pay back what was captured or a part of it, up to 365 days after the capture.
+        """Pay back what was captured or a part of it, up to 365 days after the reservation.
 
         Takes effect at most once for one call: the same key goes with every attempt.
 
@@ -250,6 +261,8 @@ class EcomApi:
         self, order_id: str, *, transaction_text: str, should_release_remaining_funds: bool = False
     ) -> CancelResult:
         """Cancel a payment that is not captured, or release the rest of one that is captured in part.
+
+        Up to 180 days after the reservation.
 
         Args:
             order_id: the payment.
@@ -311,7 +324,7 @@ class EcomApi:
         check_order_id(order_id)
         return await self._runner.run(Call(operation=STATUS, path=STATUS.path_for(order_id), order_id=order_id))
 
-    async def approve(self, order_id: str, *, mobile_number: str, token: str) -> None:
+    async def approve(self, order_id: str, *, mobile_number: str | None = None, token: str | None = None) -> None:
         """Do in a test what the customer would do in the app: accept the payment.
 
         Not for express checkouts and payments with `skip_landing_page`. Vipps wants the test user to have accepted one
@@ -319,8 +332,8 @@ class EcomApi:
 
         Args:
             order_id: the payment.
-            mobile_number: the test user's number, 8 digits.
-            token: the token in the payment's URL: `InitiatedPayment.token`.
+            mobile_number: the test user's number, 8 digits; left out, it is not sent.
+            token: the token in the payment's URL: `InitiatedPayment.token`; left out, it is not sent.
 
         Raises:
             ConfigurationError: the environment is production; nothing was sent.
@@ -332,7 +345,10 @@ class EcomApi:
                 "approve exists in the test environment only", advice="let the customer accept the payment in Vipps"
             )
         check_order_id(order_id)
-        body = ForceApproveRequest(customer_phone_number=check_mobile_number(mobile_number), token=check_token(token))
+        body = ForceApproveRequest(
+            customer_phone_number=None if mobile_number is None else check_mobile_number(mobile_number),
+            token=None if token is None else check_token(token),
+        )
         await self._runner.run(
             Call(
                 operation=APPROVE,
@@ -340,7 +356,7 @@ class EcomApi:
                 order_id=order_id,
                 body=body,
                 idempotency_key=new_idempotency_key(),
-                confidential=(mobile_number, token),
+                confidential=_given(mobile_number, token),
             )
         )
 
@@ -399,7 +415,10 @@ class EcomApi:
         check_order_id(order_id)
         sum_in_oere = None if amount is NOT_GIVEN else check_amount(amount)
         check_transaction_text(transaction_text)
-        key = new_idempotency_key() if idempotency_key is None else check_idempotency_key(idempotency_key)
+        if idempotency_key is None:
+            key, origin = new_idempotency_key(), KeyOrigin.MADE
+        else:
+            key, origin = check_idempotency_key(idempotency_key), KeyOrigin.GIVEN
         return Call(
             operation=operation,
             path=operation.path_for(order_id),
@@ -410,21 +429,24 @@ class EcomApi:
             ),
             idempotency_key=key,
             make_verification=partial(verify, order_id, idempotency_key=key, amount=sum_in_oere),
-            note=Note(amount=sum_in_oere, transaction_text=transaction_text),
+            note=Note(amount=sum_in_oere, transaction_text=transaction_text, origin=origin),
         )
 
 
-def _check_express(express: object, *, scope: object, loopback: bool) -> None:
+def _check_express(express: object, *, scope: object, loopback: bool, is_vipps: bool) -> tuple[str | None, str | None]:
+    """Return the prefixes for the removal of consents and for shipping, as they are sent."""
     if express is None:
-        return
+        return None, None
     if not isinstance(express, ExpressCheckout):
         raise InvalidInputError("express", "an ExpressCheckout", value=express)
     if scope is not None:
         # Vipps refuses the two together: an express checkout gives name, address and e-mail anyway.
         raise InvalidInputError("scope", "left out of an express checkout", value=scope)
-    check_callback_url("consent_removal_prefix", express.consent_removal_prefix, loopback=loopback)
-    if express.shipping_details_prefix is not None:
-        check_callback_url("shipping_details_prefix", express.shipping_details_prefix, loopback=loopback)
+    consent, shipping = express.consent_removal_prefix, express.shipping_details_prefix
+    consent = check_callback_url("consent_removal_prefix", consent, loopback=loopback, is_vipps=is_vipps)
+    if shipping is not None:
+        shipping = check_callback_url("shipping_details_prefix", shipping, loopback=loopback, is_vipps=is_vipps)
+    return consent, shipping
 
 
 def _given(*values: str | None) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from typing import TypeVar
 
 from attrs import field, frozen
 
-from vipps_async.core.converter import UnreadableAnswer, decode, json_name
+from vipps_async.core.converter import STRICT, UnreadableAnswer, decode, json_name
 from vipps_async.core.redaction import redact
 from vipps_async.ecom.callback_authentication import ANYONE_MAY_CALL, AnyoneMayCall, AuthTokens, Headers
 from vipps_async.ecom.callback_models import (
@@ -73,7 +73,7 @@ _GROUPS = {"PAYMENTS": "Payment"}
 
 @frozen(kw_only=True)
 class _TransactionInfo:
-    amount: int | None = None
+    amount: int | None = field(default=None, metadata=STRICT)
     status: CallbackStatus | None = None
     time_stamp: datetime | None = None
     transaction_id: str | None = None
@@ -91,7 +91,7 @@ class _ErrorInfo:
 class _Payment:
     order_id: str
     merchant_serial_number: str | None = None
-    transaction_info: _TransactionInfo | None = None
+    transaction_info: _TransactionInfo | None = field(default=None, metadata=STRICT)
     error_info: _ErrorInfo | None = None
     shipping_details: PaymentShippingDetails | None = None
     user_details: UserDetails | None = field(default=None, repr=False)
@@ -104,7 +104,7 @@ class _ShippingQuestion:
     address_line2: str | None = field(default=None, repr=False)
     city: str | None = field(default=None, repr=False)
     country: str | None = None
-    post_code: str | None = field(default=None, repr=False, metadata=json_name("postCode", "zipCode"))
+    post_code: str | None = field(default=None, repr=False, metadata=json_name("postCode", "zipCode", "postalCode"))
     address_type: AddressType | None = None
 
 

@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from attrs import field, frozen
 
-from vipps_async.core.converter import json_name
+from vipps_async.core.converter import STRICT, YES_NO, json_name
 from vipps_async.ecom.answers import TransactionSummary
 from vipps_async.ecom.words import OperationName
 
@@ -49,8 +49,8 @@ class Address:
     city: str | None = field(default=None, repr=False)
     #: Country.
     country: str | None = field(default=None, repr=False)
-    #: Post code; express answers call it `zipCode`.
-    post_code: str | None = field(default=None, repr=False, metadata=json_name("postCode", "zipCode"))
+    #: Post code; express answers call it `zipCode` or `postalCode`.
+    post_code: str | None = field(default=None, repr=False, metadata=json_name("postCode", "zipCode", "postalCode"))
 
 
 @frozen(kw_only=True)
@@ -64,7 +64,7 @@ class PaymentShippingDetails:
     #: The name of the way of shipping.
     shipping_method: str | None = None
     #: Your own id of it.
-    shipping_method_id: str | None = None
+    shipping_method_id: str | None = field(default=None, metadata=json_name("shippingMethodId", "ShippingMethodId"))
 
 
 @frozen(kw_only=True)
@@ -81,6 +81,8 @@ class UserDetails:
     mobile_number: str | None = field(default=None, repr=False)
     #: The customer's id, which a consent removal names.
     user_id: str | None = field(default=None, repr=False)
+    #: Whether the customer is verified by BankID, where Vipps tells so (`bankIdVerified`, ``"Y"`` or ``"N"``).
+    bank_id_verified: bool | None = field(default=None, repr=False, metadata={**json_name("bankIdVerified"), **YES_NO})
 
 
 @frozen(kw_only=True)
@@ -88,13 +90,13 @@ class PaymentDetails:
     """A payment with its whole history. All sums are in øre."""
 
     #: The order id.
-    order_id: str | None = None
+    order_id: str | None = field(default=None, metadata=STRICT)
     #: What an express customer chose.
     shipping_details: PaymentShippingDetails | None = None
     #: What happened, the newest first.
-    transaction_log_history: tuple[TransactionLogEntry, ...] = ()
+    transaction_log_history: tuple[TransactionLogEntry, ...] = field(default=(), metadata=STRICT)
     #: The sums; missing until the customer has acted.
-    transaction_summary: TransactionSummary | None = None
+    transaction_summary: TransactionSummary | None = field(default=None, metadata=STRICT)
     #: An express customer.
     user_details: UserDetails | None = field(default=None, repr=False)
     #: The customer's id for `userinfo.get`, if the payment had a scope. It comes some moments after the customer's

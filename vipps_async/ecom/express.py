@@ -62,7 +62,7 @@ def _read_methods(value: Iterable[ShippingDetails] | None) -> tuple[ShippingDeta
 class ExpressCheckout:
     """Makes a payment an express checkout: Vipps asks the customer for address and way of shipping.
 
-    Give exactly one of `shipping_details_prefix` and `static_shipping_details`.
+    Give `shipping_details_prefix` or `static_shipping_details`. Where both are given, Vipps goes by the static ones.
 
     Raises:
         InvalidInputError: a value breaks a rule. The URLs are checked when the payment is initiated.
@@ -79,8 +79,8 @@ class ExpressCheckout:
     use_explicit_checkout_flow: bool = False
 
     def __attrs_post_init__(self) -> None:
-        if (self.shipping_details_prefix is None) == (self.static_shipping_details is None):
-            rule = "given with exactly one of shipping_details_prefix and static_shipping_details"
+        if self.shipping_details_prefix is None and self.static_shipping_details is None:
+            rule = "given with shipping_details_prefix or static_shipping_details"
             raise InvalidInputError("express", rule, secret=True)
         check_flag("use_explicit_checkout_flow", self.use_explicit_checkout_flow)
         methods = self.static_shipping_details or ()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final
 
 from vipps_async.core.operation import Call, NoContent, Operation, Repeat
 from vipps_async.ecom.answers import CancelResult, CaptureResult, InitiatedPayment, PaymentStatus, RefundResult
@@ -15,8 +16,38 @@ _PAYMENTS = "/ecomm/v2/payments"
 # The limits are Vipps' own, for one order and merchant serial number (API guide, rate limiting).
 
 
-def _without_url(payment: InitiatedPayment) -> str | None:
+def _without_url(_call: Call[InitiatedPayment], payment: InitiatedPayment) -> str | None:
     return None if payment.url else "it has no URL to send the customer to"
+
+
+#: What the answers to capture, refund and cancel say, in their own words and in those of the history. Any other word
+#: that is known names another state than was asked for; one that is not known may be a new word for the same.
+_CAPTURED = frozenset({"captured", "capture", "sale"})
+_REFUNDED = frozenset({"refund", "refunded"})
+_CANCELLED = frozenset({"cancelled", "canceled", "cancel", "void", "voided"})
+_OTHER_WORDS = frozenset(
+    {"failed", "failure", "fail", "rejected", "reject", "declined", "denied", "error", "expired", "pending"}
+    | {"initiate", "initiated", "register", "registered", "reserve", "reserved", "reserve_failed", "sale_failed"}
+)
+_WORDS = _CAPTURED | _REFUNDED | _CANCELLED | _OTHER_WORDS
+
+
+def _misfit(wanted: frozenset[str], *, must_have_transaction: bool) -> Callable[[Call[Any], Any], str | None]:
+    """Return what holds an answer against its call: transaction, amount and status."""
+
+    def misfit(call: Call[Any], result: CaptureResult | RefundResult | CancelResult) -> str | None:
+        transaction = result.transaction
+        if transaction is None:
+            return "it has no transaction" if must_have_transaction else None
+        status = transaction.status.value.casefold()
+        if status in _WORDS and status not in wanted:
+            return f"it says {transaction.status.value!r}"
+        asked = None if call.note is None else call.note.amount
+        if asked is not None and transaction.amount != asked:
+            return f"{asked} øre were asked for, and it says {transaction.amount}"
+        return None
+
+    return misfit
 
 
 #: Not idempotent: a second one with the same order id answers error 34.
@@ -27,7 +58,7 @@ INITIATE: Final = Operation(
     result=InitiatedPayment,
     repeat=Repeat.ONCE,
     per_minute=2,
-    flaw=_without_url,
+    misfit=_without_url,
 )
 
 #: Idempotent by its key.
@@ -38,6 +69,7 @@ CAPTURE: Final = Operation(
     result=CaptureResult,
     repeat=Repeat.KEYED,
     per_minute=5,
+    misfit=_misfit(_CAPTURED, must_have_transaction=True),
 )
 
 #: Takes no key; a second one is refused, and the history tells whether the first took effect.
@@ -48,6 +80,7 @@ CANCEL: Final = Operation(
     result=CancelResult,
     repeat=Repeat.CONFIRM,
     per_minute=5,
+    misfit=_misfit(_CANCELLED, must_have_transaction=False),
 )
 
 #: Idempotent by its key.
@@ -58,6 +91,7 @@ REFUND: Final = Operation(
     result=RefundResult,
     repeat=Repeat.KEYED,
     per_minute=5,
+    misfit=_misfit(_REFUNDED, must_have_transaction=True),
 )
 
 #: A read.

@@ -26,6 +26,8 @@ FIRST_PAUSE = 5.0
 PAUSE = 2.0
 #: Seconds without questions after a 429 that does not say how long to wait.
 _QUIET = 10.0
+#: The longest that a `Retry-After` keeps a session from asking, in seconds: one absurd header must not end all waits.
+_LONGEST_QUIET = 60.0
 #: Questions under way at a time. By the pace, more are so only while Vipps takes half a minute to answer.
 _MOST_AT_ONCE = 50
 #: Orders whose callback came while nobody waited, so that a wait that begins now asks at once.
@@ -253,7 +255,9 @@ class PaymentPoller:
         elif error is not None and _may_pass(error):
             watch.trouble = error
             if isinstance(error, RateLimitedError):
-                self._quiet_until = now + (_QUIET if error.retry_after is None else error.retry_after)
+                self._quiet_until = now + min(
+                    _QUIET if error.retry_after is None else error.retry_after, _LONGEST_QUIET
+                )
         elif error is not None:
             _end(watch, error)
         if any(not waiter.done() for waiter in watch.waiters):

@@ -34,7 +34,12 @@ def rebuild_call(intent: Intent) -> Call[Any]:
         JournalError: the intent is of an operation that this version does not know.
     """
     order_id, key = intent.order_id, intent.key
-    note = Note(amount=intent.amount, transaction_text=intent.transaction_text)
+    note = Note(
+        amount=intent.amount,
+        transaction_text=intent.transaction_text,
+        origin=intent.origin,
+        reference=intent.reference,
+    )
     if intent.operation in _KEYED:
         operation, verify = _KEYED[intent.operation]
         return Call(

@@ -137,6 +137,6 @@ class ForceApproveRequest:
     """The body of approve."""
 
     #: 8 digits without country code.
-    customer_phone_number: str = field(repr=False)
+    customer_phone_number: str | None = field(default=None, repr=False)
     #: The token out of the payment's URL.
-    token: str = field(repr=False)
+    token: str | None = field(default=None, repr=False)

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TypeVar
 
 from vipps_async.core.error_codes import UNKNOWN_ORDER, has_code
-from vipps_async.core.operation import Done, Finding, NotDone, SettledBy, Undecided, Verification
+from vipps_async.core.operation import Applied, Evidence, Inconclusive, NotApplied, SettledBy, Verification
 from vipps_async.ecom.answers import CancelResult, CaptureResult, InitiatedPayment, RefundResult, TransactionInfo
 from vipps_async.ecom.details import PaymentDetails, TransactionLogEntry
 from vipps_async.ecom.operations import ask_details
@@ -84,28 +84,28 @@ def verify_cancel(order_id: str, *, should_release_remaining_funds: bool) -> Ver
     )
 
 
-def _judge_refusal(error: ApiError) -> NotDone | Undecided:
+def _judge_refusal(error: ApiError) -> NotApplied | Inconclusive:
     """Read a refusal of details: only Vipps' own word that the order is unknown proves anything.
 
     A bare 404 may come from a gateway that has never asked.
     """
     if isinstance(error, OrderNotFoundError) and has_code(error.errors, UNKNOWN_ORDER):
-        return NotDone("Vipps does not know the order")
-    return Undecided(f"details was refused with HTTP status {error.status}")
+        return NotApplied("Vipps does not know the order")
+    return Inconclusive(f"details was refused with HTTP status {error.status}")
 
 
-def _unusable(details: PaymentDetails, order_id: str) -> Undecided | None:
+def _unusable(details: PaymentDetails, order_id: str) -> Inconclusive | None:
     if details.order_id is not None and details.order_id != order_id:
-        return Undecided("details answered about another order")
+        return Inconclusive("details answered about another order")
     if not details.transaction_log_history:
-        return Undecided("details answered without a history")
+        return Inconclusive("details answered without a history")
     return None
 
 
-def _judge_initiate(details: PaymentDetails, *, order_id: str) -> Finding[InitiatedPayment]:
+def _judge_initiate(details: PaymentDetails, *, order_id: str) -> Evidence[InitiatedPayment]:
     if details.order_id is not None and details.order_id != order_id:
-        return Undecided("details answered about another order")
-    return Done(InitiatedPayment(order_id=order_id, url=""))
+        return Inconclusive("details answered about another order")
+    return Applied(InitiatedPayment(order_id=order_id, url=""))
 
 
 def _judge_by_key(
@@ -116,42 +116,52 @@ def _judge_by_key(
     amount: int | None,
     operations: frozenset[OperationName],
     build: Callable[[str, PaymentDetails, TransactionLogEntry], R],
-) -> Finding[R]:
+) -> Evidence[R]:
     found = _unusable(details, order_id) or _look_for(details, idempotency_key, amount, operations)
-    return Done(build(order_id, details, found)) if isinstance(found, TransactionLogEntry) else found
+    if not isinstance(found, TransactionLogEntry):
+        return found
+    moved = found.amount
+    misfit = "" if amount in {None, moved} else f"{amount} øre were asked for, and {moved} øre were moved"
+    return Applied(build(order_id, details, found), misfit)
 
 
 def _look_for(
     details: PaymentDetails, idempotency_key: str, amount: int | None, operations: frozenset[OperationName]
-) -> TransactionLogEntry | NotDone | Undecided:
+) -> TransactionLogEntry | NotApplied | Inconclusive:
     with_key = details.entries(idempotency_key)
     # Vipps keeps keys apart by operation, so an entry of a capture says nothing about a refund with the same key.
     found = [entry for entry in with_key if entry.operation in operations]
-    if any(amount not in {None, entry.amount} for entry in found):
-        return Undecided("the history has this idempotency key with another amount")
+    succeeded = next((entry for entry in found if entry.operation_success), None)
+    if succeeded is not None:
+        return succeeded
+    if any(entry.operation_success and not entry.operation.known for entry in with_key):
+        return Inconclusive("the history has this idempotency key with an operation of a kind that is not known here")
+    if any(
+        entry.operation_success
+        and entry.operation in operations
+        and not entry.request_id
+        and amount in {None, entry.amount}
+        for entry in details.transaction_log_history
+    ):
+        return Inconclusive("the history has such an operation without an idempotency key, which may be this one")
     if found:
-        failed = NotDone("the history has this idempotency key with a failed operation", final=True)
-        return next((entry for entry in found if entry.operation_success), failed)
-    if any(not entry.operation.known for entry in with_key):
-        return Undecided("the history has this idempotency key with an operation of a kind that is not known here")
-    if any(entry.operation in operations and not entry.request_id for entry in details.transaction_log_history):
-        return Undecided("the history has such an operation without an idempotency key, which may be this one")
-    return NotDone("the history does not have this idempotency key")
+        return NotApplied("the history has this idempotency key with a failed operation only", failed=len(found))
+    return NotApplied("the history does not have this idempotency key")
 
 
 def _judge_cancel(
     details: PaymentDetails, *, order_id: str, should_release_remaining_funds: bool
-) -> Finding[CancelResult]:
+) -> Evidence[CancelResult]:
     unusable = _unusable(details, order_id)
     if unusable is not None:
         return unusable
     history = details.transaction_log_history
     if details.is_captured and not should_release_remaining_funds:
         # Such a cancel is refused (error 51). If the rest has been released all the same, it was by another request.
-        return NotDone("something is captured, and this cancel did not ask to release the rest")
+        return NotApplied("something is captured, and this cancel did not ask to release the rest")
     for entry in history:
         if entry.operation_success and entry.operation in _CANCELS:
-            return Done(_cancelled(order_id, details, _transaction(entry, TransactionStatus.CANCELLED)))
+            return Applied(_cancelled(order_id, details, _transaction(entry, TransactionStatus.CANCELLED)))
     summary = details.transaction_summary
     if (
         summary is not None
@@ -159,10 +169,10 @@ def _judge_cancel(
         and 0 < summary.captured_amount < details.reserved_amount
     ):
         # Less was captured than reserved, and nothing is left: the rest has been released.
-        return Done(_cancelled(order_id, details, None))
+        return Applied(_cancelled(order_id, details, None))
     if any(entry.operation_success and not entry.operation.known for entry in history):
-        return Undecided("the history has an operation of a kind that is not known here")
-    return NotDone("the history has no successful cancel")
+        return Inconclusive("the history has an operation of a kind that is not known here")
+    return NotApplied("the history has no successful cancel")
 
 
 def _captured(order_id: str, details: PaymentDetails, entry: TransactionLogEntry) -> CaptureResult:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from vipps_async.config import Credentials, Environment, RetryPolicy, SystemInfo, Timeouts
+from vipps_async.core.clock import Clock
 from vipps_async.journals.protocol import Journal
 from vipps_async.sandbox import SandboxServer
 from vipps_async.session import VippsSession
@@ -39,6 +40,8 @@ class Sandbox(SandboxServer):
         retry: RetryPolicy | None = None,
         timeouts: Timeouts | None = None,
         system: SystemInfo | None = None,
+        settle_after: float = 86_400.0,
+        clock: Clock | None = None,
     ) -> VippsSession:
         """Make a session that talks to this sandbox; the arguments are those of `VippsSession`.
 
@@ -54,4 +57,6 @@ class Sandbox(SandboxServer):
             retry=retry,
             timeouts=timeouts,
             system=system,
+            settle_after=settle_after,
+            clock=clock,
         )

@@ -1,0 +1,67 @@
+"""What is known of the attempts of one call: how many were begun, which ended without effect, and what refused them."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import Any
+
+from attrs import define
+
+from vipps_async.core.decision import Failure
+from vipps_async.core.verdict import Verdict
+from vipps_async.errors import ApiError, VippsError
+
+__all__ = ["AttemptRecord"]
+
+
+@define(kw_only=True)
+class AttemptRecord:
+    """The attempts of one call, and of the calls under the same key before it."""
+
+    #: Attempts of earlier calls, in every process: how many were ever begun ...
+    earlier: int = 0
+    #: ... and how many of them are not known to have ended without effect.
+    earlier_in_doubt: int = 0
+    #: Counts one more attempt durably before its first byte leaves; raises JournalError if it must not leave. None:
+    #: there is no journal. The first attempt of a call is counted by whoever begins it.
+    count: Callable[[], Awaitable[None]] | None = None
+    #: When the last attempt was counted; None: the record's call has counted none itself.
+    last_at: datetime | None = None
+    #: Attempts of this call.
+    begun: int = 0
+    #: Those of them that ended without effect: refused in their own right, or never sent.
+    ended: int = 0
+    #: What the last attempt was refused with; None: it was not refused.
+    refusal: ApiError | None = None
+    #: Whether an answer spoke for an effect without proving one.
+    probable: bool = False
+    #: The verdict on the operation, once the call is given up.
+    verdict: Verdict | None = None
+    #: The result that the history proves though it is not what was asked for; None: there is none.
+    moved_otherwise: Any = None
+
+    @property
+    def in_doubt(self) -> int:
+        """How many attempts may have taken effect, or may still."""
+        return self.earlier_in_doubt + self.begun - self.ended
+
+    def failed(self, failure: Failure, error: VippsError, *, was_sent: bool, suggests_effect: bool) -> Failure:
+        """Note how one attempt failed.
+
+        Returns:
+            The kind of failure; "the key was used before" is no refusal if it was used before by these very attempts.
+        """
+        if suggests_effect and failure is Failure.REFUSED and self.earlier + self.begun > 0:
+            failure = Failure.UNSETTLED
+        self.begun += 1
+        self.probable = self.probable or failure in _PROBABLE or (suggests_effect and failure.doubtful)
+        if not failure.doubtful:
+            self.ended += 1
+        refused = failure is Failure.REFUSED and was_sent and isinstance(error, ApiError)
+        self.refusal = error if refused and isinstance(error, ApiError) else None
+        return failure
+
+
+#: Vipps said that it succeeded, but the answer cannot be used.
+_PROBABLE = frozenset({Failure.UNREADABLE, Failure.MISFIT})

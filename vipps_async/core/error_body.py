@@ -1,0 +1,165 @@
+"""Reads the body of an answer that is no success: its errors, in whichever shape they came, or what else it is."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from attrs import frozen
+
+from vipps_async.core.converter import UnreadableAnswer, as_utf8, load_json
+from vipps_async.errors import ErrorInfo
+
+__all__ = ["ErrorBody", "read_error_body"]
+
+#: How many errors of one answer are kept.
+_MOST_ERRORS = 20
+#: How many bytes are looked at to tell what a body is that is not JSON.
+_WINDOW = 16_384
+_TITLE = re.compile(r"<title[^>]{0,200}>([^<]{0,500})", re.IGNORECASE)
+_HTML = re.compile(r"<(?:!doctype\s+html|html|head|body)\b", re.IGNORECASE)
+_FORM = re.compile(r"[^\s=&<>{}\[\]\"]+=[^\s=&<>{}\[\]\"]*(?:&[^\s=&<>{}\[\]\"]+=[^\s=&<>{}\[\]\"]*)*")
+
+#: The names of the API's own shape, folded.
+_API_KEYS = frozenset({"errorgroup", "errorcode", "errormessage"})
+
+Item = Mapping[str, Any]
+
+
+@frozen
+class ErrorBody:
+    """What an answer says, as it was received: nothing of it may be shown before it is redacted."""
+
+    #: All errors, in order; none if the body is in no known shape.
+    errors: tuple[ErrorInfo, ...]
+    #: Whether it is written as Vipps and its gateway write; else anybody on the way may have said it.
+    in_vipps_words: bool
+    #: The JSON in UTF-8; None: it is none.
+    json: bytes | None
+    #: What it is, with its length; of a page that is no JSON also the title, which is not redacted yet.
+    kind: str
+    #: Whether it is a page for people.
+    is_html: bool = False
+
+
+def read_error_body(body: bytes) -> ErrorBody:
+    """Read all errors of a body, in any of the shapes that Vipps, its gateway and what stands before it use.
+
+    The shapes: ``errorGroup``/``errorCode``/``errorMessage``, one, a list, or under ``errorInfo``; the gateway's
+    ``statusCode``/``message`` and ``responseInfo``/``result``; OAuth's ``error``/``error_description``; RFC 7807 and
+    ASP.NET's ``errors`` by field; ``error`` as an object, and ``message`` alone. Names count in upper and lower case.
+    """
+    plain = as_utf8(body)
+    try:
+        data = load_json(plain)
+    except UnreadableAnswer:
+        kind, is_html = _kind_of(plain, len(body))
+        return ErrorBody((), in_vipps_words=False, json=None, kind=kind, is_html=is_html)
+    if isinstance(data, str):
+        # Free text in quotes is free text.
+        return ErrorBody((), in_vipps_words=False, json=None, kind=f"text of {len(body):,} bytes")
+    items = data if isinstance(data, list) else [data]
+    found, in_vipps_words = [], False
+    for item in items[:_MOST_ERRORS]:
+        if isinstance(item, dict):
+            errors, is_theirs = _read_item(item)
+            found += errors
+            in_vipps_words = in_vipps_words or (is_theirs and bool(errors))
+    return ErrorBody(tuple(found[:_MOST_ERRORS]), in_vipps_words, plain, f"JSON of {len(body):,} bytes")
+
+
+def _kind_of(body: bytes, length: int) -> tuple[str, bool]:
+    """Say what a body is that is no JSON, and whether it is HTML. Nothing of it is quoted but an HTML page's title."""
+    size = f"of {length:,} bytes"
+    window = body[:_WINDOW]
+    try:
+        text = window.decode("utf-8").strip()
+    except UnicodeDecodeError:
+        # A window may end within a character, and old servers write Latin-1; binary has control characters.
+        text = window.decode("latin-1").strip()
+    if not text:
+        return "an empty body", False
+    if _HTML.search(text) and text.startswith("<"):
+        title = _TITLE.search(text)
+        words = " ".join(html.unescape(title[1]).split()) if title is not None else ""
+        return f'an HTML page {size}, titled "{words}"' if words else f"an HTML page {size}", True
+    if text.startswith("<"):
+        return f"XML {size}", False
+    if text[0] in "{[":
+        return f"JSON that is cut short, broken or endless, {size}", False
+    if any(ord(char) < 32 and char not in "\t\n\r\f" for char in text):
+        return f"{length:,} bytes that are no text", False
+    return (f"a form {size}" if _FORM.fullmatch(text) else f"text {size}"), False
+
+
+def _read_item(item: Item) -> tuple[list[ErrorInfo], bool]:
+    """Return the errors of one object, and whether Vipps or its gateway writes so."""
+    named = _by_folded_name(item)
+    if named.keys() & _API_KEYS:
+        group, code, message = (_text(named.get(name)) for name in ("errorgroup", "errorcode", "errormessage"))
+        return [ErrorInfo(group, code, message, _reference(named))], True
+    inner = [part for name in ("errorinfo", "error", "errors") for part in _objects(named.get(name))]
+    found = [info for part in inner if _by_folded_name(part).keys() & _API_KEYS for info in _read_item(part)[0]]
+    if not found:
+        found = _read_gateway(named) or _read_oauth(named) or list(_read_problem(named))
+    if found:
+        return found, True
+    if isinstance(named.get("error"), dict):
+        named = _by_folded_name(named["error"])
+    code, message = _text(named.get("code")), _text(named.get("message"))
+    return ([ErrorInfo("", code, message, _reference(named))] if message or code else []), False
+
+
+def _by_folded_name(item: Item) -> Item:
+    return {key.casefold(): value for key, value in item.items()}
+
+
+def _objects(value: object) -> list[dict[str, Any]]:
+    parts = value if isinstance(value, list) else [value]
+    return [part for part in parts[:_MOST_ERRORS] if isinstance(part, dict)]
+
+
+def _read_gateway(named: Item) -> list[ErrorInfo]:
+    if isinstance(named.get("responseinfo"), dict):
+        info, result = _by_folded_name(named["responseinfo"]), named.get("result")
+        message = _text(_by_folded_name(result).get("message")) if isinstance(result, dict) else ""
+        return [ErrorInfo("", _text(info.get("responsecode")), message or _text(info.get("responsemessage")))]
+    if "statuscode" in named and "message" in named:
+        return [ErrorInfo("", _text(named["statuscode"]), _text(named["message"]), _reference(named))]
+    return []
+
+
+def _read_oauth(named: Item) -> list[ErrorInfo]:
+    if not isinstance(named.get("error"), str):
+        return []
+    return [ErrorInfo("", _text(named["error"]), _text(named.get("error_description")), _reference(named))]
+
+
+def _read_problem(named: Item) -> Iterator[ErrorInfo]:
+    if not ("title" in named or "detail" in named or isinstance(named.get("errors"), dict)):
+        return
+    message = ": ".join(part for part in (_text(named.get("title")), _text(named.get("detail"))) if part)
+    code = _text(named.get("type")) or _text(named.get("status"))
+    if message or code:
+        yield ErrorInfo("", code, message, _reference(named))
+    details = named.get("extradetails") or named.get("invalidparams") or named.get("errors")
+    if isinstance(details, dict):
+        # ASP.NET: the name of a field, and all that is wrong with it.
+        for name, reasons in list(details.items())[:_MOST_ERRORS]:
+            texts = map(_text, reasons[:_MOST_ERRORS] if isinstance(reasons, list) else [reasons])
+            yield ErrorInfo("", name, " ".join(filter(None, texts)))
+    for detail in _objects(details) if isinstance(details, list) else ():
+        yield ErrorInfo("", _text(detail.get("name")), _text(detail.get("reason")))
+
+
+def _reference(named: Item) -> str | None:
+    names = ("contextid", "traceid", "trace_id", "correlation_id")
+    return next((text for name in names if (text := _text(named.get(name)))), None)
+
+
+def _text(value: object) -> str:
+    if isinstance(value, str):
+        return value.strip()
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else ""
