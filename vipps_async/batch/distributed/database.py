@@ -18,7 +18,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from vipps_async.batch.distributed import sql as statements
 from vipps_async.errors import ConfigurationError, InvalidInputError, JournalError
-from vipps_async.journals.postgres.sql import CREATE_SCHEMA, LOCK_MIGRATION, SCHEMA_STATE
+from vipps_async.journals.postgres.sql import CREATE_SCHEMA, LOCK_CREATION, SCHEMA_STATE
 from vipps_async.journals.postgres.store import checked_conninfo
 
 __all__ = ["DEFAULT_SCHEMA", "BatchDatabase"]
@@ -168,7 +168,7 @@ class BatchDatabase:
 
     async def _migrate(self, connection: AsyncConnection[TupleRow]) -> None:
         # The journal's own lock: it may be creating the same schema at this moment.
-        await connection.execute(LOCK_MIGRATION, (self.schema,))
+        await connection.execute(LOCK_CREATION, (self.schema,))
         has_schema = (await (await connection.execute(SCHEMA_STATE, {"name": self.schema})).fetchall())[0][0]
         if not has_schema:
             await connection.execute(self.sql(CREATE_SCHEMA))

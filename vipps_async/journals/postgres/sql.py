@@ -47,11 +47,11 @@ COLUMNS: LiteralString = "position, " + _INTENT + ", " + _STATE
 #: Held until the transaction ends, so that of several machines that start at once one creates.
 LOCK_CREATION: LiteralString = "SELECT pg_advisory_xact_lock(hashtextextended('vipps_async journal ' || %s, 0))"
 
-#: The database's encoding; and whether the schema and the version table are there, asked first, because creating needs
-#: rights that using does not.
+#: Whether the schema and the version table are there, asked first, because creating needs rights that using does not;
+#: and the database's encoding.
 SCHEMA_STATE: LiteralString = (
-    "SELECT current_setting('server_encoding'), to_regnamespace(quote_ident(%(name)s)) IS NOT NULL, "
-    "to_regclass(quote_ident(%(name)s) || '.journal_version') IS NOT NULL"
+    "SELECT to_regnamespace(quote_ident(%(name)s)) IS NOT NULL, "
+    "to_regclass(quote_ident(%(name)s) || '.journal_version') IS NOT NULL, current_setting('server_encoding')"
 )
 CREATE_SCHEMA: LiteralString = "CREATE SCHEMA {schema}"
 READ_VERSION: LiteralString = "SELECT coalesce(max(version), 0) FROM {schema}.journal_version"

@@ -286,7 +286,7 @@ class PostgresStore:
     async def _create(self, connection: AsyncConnection[TupleRow]) -> None:
         await connection.execute(statements.LOCK_CREATION, (self._schema,))
         state = await connection.execute(statements.SCHEMA_STATE, {"name": self._schema})
-        encoding, has_schema, has_version = (await state.fetchall())[0]
+        has_schema, has_version, encoding = (await state.fetchall())[0]
         if encoding != "UTF8":
             raise JournalError(
                 f"the database's encoding is {encoding}: a journal needs one that can hold every text",
