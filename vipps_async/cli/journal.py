@@ -6,17 +6,17 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from vipps_async.cli.journal_store import add_store, guarded, positive, store_of
+from vipps_async.cli.journal_upkeep import add_upkeep
 from vipps_async.core.recovery_report import RecoveryReport
-from vipps_async.errors import ConfigurationError, VippsError
+from vipps_async.errors import ConfigurationError
 from vipps_async.journals.protocol import Entry, Intent, Journal
-from vipps_async.journals.sqlite import SqliteJournal
 from vipps_async.money import format_nok
 from vipps_async.session import VippsSession
 
@@ -25,19 +25,20 @@ if TYPE_CHECKING:
 
 __all__ = ["add_command"]
 
-#: Exit statuses: nothing is open any more, something is, it could not be done at all.
-_ALL_SETTLED, _SOMETHING_OPEN, _NOT_POSSIBLE = 0, 1, 2
+#: Exit statuses: nothing is open any more, something is.
+_ALL_SETTLED, _SOMETHING_OPEN = 0, 1
 #: Seconds between two lines of progress: often enough to see that it goes on.
 _PROGRESS_EVERY = 1.0
 _MSN_VARIABLE = "VIPPS_MERCHANT_SERIAL_NUMBER"
 
 
 def add_command(commands: Commands) -> None:
-    """Add `journal list` and `journal recover` to the command line."""
+    """Add `journal` and its actions to the command line."""
     parser = commands.add_parser(
         "journal",
-        help="show what a journal has open, and settle it",
-        description="Shows what a journal has open, and settles it. Exit status 2: it could not be done at all.",
+        help="show what a journal has open, settle it, and look after the journal",
+        description="Shows what a journal has open, settles it, and looks after the journal. Exit status 2: it could "
+        "not be done at all.",
     )
     actions = parser.add_subparsers(title="actions", required=True, metavar="ACTION")
 
@@ -47,13 +48,13 @@ def add_command(commands: Commands) -> None:
         description="Shows what is open, oldest first, and then what was settled, newest first. A journal file that a "
         "running process owns cannot be read beside it: the message names that process, which is left alone.",
     )
-    _add_store(listing)
+    add_store(listing)
     listing.add_argument("--open", action="store_true", dest="only_open", help="only what is open")
     listing.add_argument("--order", metavar="ORDER_ID", help=f"only this order (of --msn, or of {_MSN_VARIABLE})")
     listing.add_argument("--msn", metavar="MSN", help="only this sales unit")
-    listing.add_argument("--limit", type=_positive, default=50, help="how many of each kind (default: %(default)s)")
+    listing.add_argument("--limit", type=positive, default=50, help="how many of each kind (default: %(default)s)")
     listing.add_argument("--json", action="store_true", help="one JSON object for each operation, one a line")
-    listing.set_defaults(run=_guarded(_list))
+    listing.set_defaults(run=guarded(_list))
 
     recover = actions.add_parser(
         "recover",
@@ -61,49 +62,11 @@ def add_command(commands: Commands) -> None:
         description="Settles what is open for the sales unit of the VIPPS_ variables: details decide; what is proven "
         "absent is sent again with the same key. Exit status 0: nothing is open any more; 1: something is.",
     )
-    _add_store(recover)
-    recover.add_argument("--concurrency", type=_positive, default=8, help="how many at once (default: %(default)s)")
+    add_store(recover)
+    recover.add_argument("--concurrency", type=positive, default=8, help="how many at once (default: %(default)s)")
     recover.add_argument("--json", action="store_true", help="the report as one JSON object, and no progress")
-    recover.set_defaults(run=_guarded(_recover))
-
-
-def _add_store(parser: argparse.ArgumentParser) -> None:
-    store = parser.add_mutually_exclusive_group(required=True)
-    store.add_argument("--journal", type=Path, metavar="PATH", help="a journal file (SqliteJournal)")
-    store.add_argument(
-        "--dsn", help="a PostgreSQL database (PostgresJournal); leave its password to PGPASSWORD or ~/.pgpass"
-    )
-    parser.add_argument("--schema", default="vipps_async", help="with --dsn: its schema (%(default)s)")
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise ValueError
-    return number
-
-
-def _guarded(run: Callable[[argparse.Namespace], Any]) -> Callable[[argparse.Namespace], Any]:
-    async def guarded(options: argparse.Namespace) -> int:
-        try:
-            status: int = await run(options)
-        except VippsError as error:
-            print(f"vipps-async: {error}", file=sys.stderr)
-            return _NOT_POSSIBLE
-        return status
-
-    return guarded
-
-
-def _store(options: argparse.Namespace, *, thorough: bool) -> Journal:
-    if options.dsn is not None:
-        from vipps_async.journals.postgres import PostgresJournal  # noqa: PLC0415 - its extra is needed only here
-
-        return PostgresJournal(options.dsn, schema=options.schema)
-    if not options.journal.is_file():
-        # Opening would make one: a mistyped name must not look like a journal in which nothing is open.
-        raise ConfigurationError(f"there is no journal {options.journal}", advice="check the path")
-    return SqliteJournal(options.journal, check_on_open=thorough)
+    recover.set_defaults(run=guarded(_recover))
+    add_upkeep(actions)
 
 
 # --- list ------------------------------------------------------------------------------------------------------------
@@ -112,7 +75,7 @@ def _store(options: argparse.Namespace, *, thorough: bool) -> Journal:
 async def _list(options: argparse.Namespace) -> int:
     # Held for as short as possible, since a process that wants to start finds the file in use meanwhile: damage is not
     # looked for, and nothing is printed before it is closed again.
-    journal = _store(options, thorough=False)
+    journal = store_of(options, thorough=False)
     await journal.open()
     try:
         unsettled, settled, more = await _chosen(journal, options)
@@ -202,7 +165,7 @@ def _age(seconds: float) -> str:
 
 
 async def _recover(options: argparse.Namespace) -> int:
-    async with VippsSession.from_env(journal=_store(options, thorough=True)) as vipps:
+    async with VippsSession.from_env(journal=store_of(options, thorough=True)) as vipps:
         if not options.json:
             where = f"{vipps.environment.value} environment"
             print(f"Recovering for sales unit {vipps.merchant_serial_number} in the {where}.", file=sys.stderr)

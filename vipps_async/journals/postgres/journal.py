@@ -28,6 +28,7 @@ from vipps_async.journals.rules import (
     clean_note,
     standing_of,
 )
+from vipps_async.journals.upkeep import Upkeep
 from vipps_async.this_process import this_process
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class _Run:
     task: asyncio.Task[int]
 
 
-class PostgresJournal:
+class PostgresJournal(Upkeep):
     """A `Journal` in PostgreSQL, for work that several processes or machines share.
 
     Intents of different workers for the same key meet in the database, and only one goes on. Leases are measured by
@@ -232,22 +233,12 @@ class PostgresJournal:
 
     async def recent_entries(self, *, limit: int = 50) -> AsyncIterator[Entry]:
         """Go through the newest entries, newest first, a page at a time; see `Journal.recent_entries`."""
-        async for row in self._newest_rows():
+        async for _, row in self._newest_rows():
             if limit <= 0:
                 return
             if isinstance(row, Entry):
                 limit -= 1
                 yield row
-
-    async def damaged(self) -> list[DamagedEntry]:
-        """Look through the whole journal for rows that cannot be read; oldest first.
-
-        `open_entries`, `recent_entries` and `find` leave them out, and nothing is ever sent for them.
-
-        Raises:
-            JournalError: the store has failed.
-        """
-        return [row async for row in self._newest_rows() if isinstance(row, DamagedEntry)][::-1]
 
     async def _open_rows(self) -> AsyncIterator[Entry | DamagedEntry]:
         store = await self._settled_store()
@@ -257,17 +248,26 @@ class PostgresJournal:
             for after, row in page:  # noqa: B007 - the last one is where the next page begins
                 yield row
 
-    async def _newest_rows(self) -> AsyncIterator[Entry | DamagedEntry]:
+    async def _newest_rows(self) -> AsyncIterator[tuple[int, Entry | DamagedEntry]]:
         store = await self._settled_store()
         upto = await store.newest_position()
         while page := await store.recent_page(upto):
             for position, row in page:
                 upto = position - 1
-                yield row
+                yield position, row
+
+    async def _rows_of_order(
+        self, order_id: str, merchant_serial_number: str
+    ) -> Sequence[tuple[int, Entry | DamagedEntry]]:
+        return await (await self._settled_store()).of_order(order_id, merchant_serial_number)
+
+    async def _delete(self, positions: Sequence[int]) -> int:
+        return await self._open_run().store.delete(positions)
 
     async def find(self, *, order_id: str, merchant_serial_number: str) -> list[Entry]:
-        """Return all entries of one order, oldest first."""
-        return await (await self._settled_store()).of_order(order_id, merchant_serial_number)
+        """Return all entries of one order that can be read, oldest first."""
+        rows = await self._rows_of_order(order_id, merchant_serial_number)
+        return [row for _, row in rows if isinstance(row, Entry)]
 
     async def flush(self) -> None:
         """Return when all that was accepted is durable; see `Journal.flush`."""

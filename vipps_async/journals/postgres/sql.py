@@ -11,6 +11,7 @@ __all__ = [
     "COLUMNS",
     "CREATE_SCHEMA",
     "CREATE_TABLES",
+    "DELETE_ENTRIES",
     "INSERT_ENTRIES",
     "LOCK_ALL_WISHES",
     "LOCK_CREATION",
@@ -46,11 +47,11 @@ COLUMNS: LiteralString = "position, " + _INTENT + ", " + _STATE
 #: Held until the transaction ends, so that of several machines that start at once one creates.
 LOCK_CREATION: LiteralString = "SELECT pg_advisory_xact_lock(hashtextextended('vipps_async journal ' || %s, 0))"
 
-#: The database's encoding; and whether the schema and the version table are there, asked first, because creating needs
-#: rights that using does not.
+#: Whether the schema and the version table are there, asked first, because creating needs rights that using does not;
+#: and the database's encoding.
 SCHEMA_STATE: LiteralString = (
-    "SELECT current_setting('server_encoding'), to_regnamespace(quote_ident(%(name)s)) IS NOT NULL, "
-    "to_regclass(quote_ident(%(name)s) || '.journal_version') IS NOT NULL"
+    "SELECT to_regnamespace(quote_ident(%(name)s)) IS NOT NULL, "
+    "to_regclass(quote_ident(%(name)s) || '.journal_version') IS NOT NULL, current_setting('server_encoding')"
 )
 CREATE_SCHEMA: LiteralString = "CREATE SCHEMA {schema}"
 READ_VERSION: LiteralString = "SELECT coalesce(max(version), 0) FROM {schema}.journal_version"
@@ -184,4 +185,8 @@ RECENT_PAGE: LiteralString = (
 ORDER_ENTRIES: LiteralString = (
     "SELECT " + COLUMNS + " FROM {schema}.journal_entries "
     "WHERE order_id = %s AND merchant_serial_number = %s ORDER BY position"
+)
+
+DELETE_ENTRIES: LiteralString = (
+    "DELETE FROM {schema}.journal_entries WHERE position = ANY(%s::bigint[]) AND outcome IS NOT NULL"
 )

@@ -186,10 +186,15 @@ class PostgresStore:
         """The next entries from `upto` downwards, newest first."""
         return [(row[0], _read(row)) for row in await self._rows(statements.RECENT_PAGE, (upto, PAGE))]
 
-    async def of_order(self, order_id: str, merchant_serial_number: str) -> list[Entry]:
-        """All entries of one order that can be read, oldest first."""
+    async def of_order(self, order_id: str, merchant_serial_number: str) -> list[tuple[int, Entry | DamagedEntry]]:
+        """All entries of one order, oldest first."""
         rows = await self._rows(statements.ORDER_ENTRIES, (order_id, merchant_serial_number))
-        return [entry for row in rows if isinstance(entry := _read(row), Entry)]
+        return [(row[0], _read(row)) for row in rows]
+
+    async def delete(self, positions: Sequence[int]) -> int:
+        """Delete these entries unless they are open; returns how many were."""
+        async with self._translating("written"), self._pool.connection() as connection:
+            return (await connection.execute(self._sql(statements.DELETE_ENTRIES), (list(positions),))).rowcount
 
     async def world(self) -> World | None:
         """The world that the journal is bound to."""
@@ -281,7 +286,7 @@ class PostgresStore:
     async def _create(self, connection: AsyncConnection[TupleRow]) -> None:
         await connection.execute(statements.LOCK_CREATION, (self._schema,))
         state = await connection.execute(statements.SCHEMA_STATE, {"name": self._schema})
-        encoding, has_schema, has_version = (await state.fetchall())[0]
+        has_schema, has_version, encoding = (await state.fetchall())[0]
         if encoding != "UTF8":
             raise JournalError(
                 f"the database's encoding is {encoding}: a journal needs one that can hold every text",

@@ -30,6 +30,7 @@ from vipps_async.journals.rules import (
 )
 from vipps_async.journals.sqlite.store import SqliteStore
 from vipps_async.journals.sqlite.writer import Asked, Job, Report, Writer
+from vipps_async.journals.upkeep import Upkeep
 from vipps_async.this_process import this_process
 
 __all__ = ["SqliteJournal"]
@@ -67,7 +68,7 @@ class _Run:
         return self.opened.done() and not self.has_ended
 
 
-class SqliteJournal:
+class SqliteJournal(Upkeep):
     """A `Journal` in one file, owned by one process; the choice unless several machines share the work.
 
     An intent is on the disk (fsync included) before `begin` returns. All that tasks ask for at the same time goes to
@@ -213,22 +214,12 @@ class SqliteJournal:
 
     async def recent_entries(self, *, limit: int = 50) -> AsyncIterator[Entry]:
         """Go through the newest entries, newest first, a page at a time; see `Journal.recent_entries`."""
-        async for entry in self._newest_rows():
+        async for _, entry in self._newest_rows():
             if limit <= 0:
                 return
             if isinstance(entry, Entry):
                 limit -= 1
                 yield entry
-
-    async def damaged(self) -> list[DamagedEntry]:
-        """Look through the whole journal for rows that cannot be read; oldest first.
-
-        `open_entries`, `recent_entries` and `find` leave them out, and nothing is ever sent for them.
-
-        Raises:
-            JournalError: the store has failed.
-        """
-        return [row async for row in self._newest_rows() if isinstance(row, DamagedEntry)][::-1]
 
     async def _open_rows(self) -> AsyncIterator[Entry | DamagedEntry]:
         upto: int = await self._read(SqliteStore.newest_position)
@@ -237,16 +228,43 @@ class SqliteJournal:
             for after, row in page:  # noqa: B007 - the last one is where the next page begins
                 yield row
 
-    async def _newest_rows(self) -> AsyncIterator[Entry | DamagedEntry]:
+    async def _newest_rows(self) -> AsyncIterator[tuple[int, Entry | DamagedEntry]]:
         before: int = await self._read(SqliteStore.newest_position) + 1
         while page := await self._read(_recent_page(before)):
-            for before, row in page:  # noqa: B007 - the last one is where the next page begins
-                yield row
+            for before, row in page:
+                yield before, row
+
+    async def _rows_of_order(
+        self, order_id: str, merchant_serial_number: str
+    ) -> Sequence[tuple[int, Entry | DamagedEntry]]:
+        found: list[tuple[int, Entry | DamagedEntry]] = await self._read(
+            lambda store: store.of_order(order_id, merchant_serial_number)
+        )
+        return found
+
+    async def _delete(self, positions: Sequence[int]) -> int:
+        deleted: int = await self._read(lambda store: store.delete(positions))
+        return deleted
 
     async def find(self, *, order_id: str, merchant_serial_number: str) -> list[Entry]:
-        """Return all entries of one order, oldest first."""
-        found: list[Entry] = await self._read(lambda store: store.of_order(order_id, merchant_serial_number))
-        return found
+        """Return all entries of one order that can be read, oldest first."""
+        rows = await self._rows_of_order(order_id, merchant_serial_number)
+        return [row for _, row in rows if isinstance(row, Entry)]
+
+    async def backup(self, target: str | os.PathLike[str]) -> None:
+        """Copy the journal as it is now, while it is in use, into a file that only its owner can read.
+
+        What is asked for meanwhile waits: some seconds for a GB. A copy does not know of attempts that were begun after
+        it was made: one that is put back proves nothing about what happened later, and recovery asks Vipps.
+
+        Args:
+            target: the copy's name; nothing may be there yet.
+
+        Raises:
+            JournalError: it is there already, or cannot be written; or the journal cannot be read.
+        """
+        path = Path(_checked_name(target))
+        await self._read(lambda store: store.back_up(path))
 
     async def flush(self) -> None:
         """Return when all that was accepted is durable; see `Journal.flush`."""

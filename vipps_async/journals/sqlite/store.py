@@ -14,6 +14,7 @@ from vipps_async.journals.checksum import DamagedEntry, DamagedEntryError, Unfit
 from vipps_async.journals.protocol import Entry, KeyOrigin, World
 from vipps_async.journals.rules import Answer, Begin, Work, check_world
 from vipps_async.journals.slots import Identity, Slot, Slots, Wish, wish_of
+from vipps_async.journals.sqlite.backup import copy_file
 from vipps_async.journals.sqlite.open_wishes import MOST, OpenWishes
 from vipps_async.journals.sqlite.opening import StoreLostError, connect, is_corrupt, log_of, translated
 from vipps_async.journals.sqlite.ownership import Ownership
@@ -133,10 +134,11 @@ class SqliteStore:
         return plain.answers
 
     def _committed(self, works: Sequence[Work], wishes: OpenWishes, *, presume_new: bool) -> list[Answer]:
+        # Read before the transaction: nobody else writes, and one that met a malformed row can write nothing more.
+        slots = self._loaded(works, wishes, presume_new=presume_new)
+        now = self._clock()
+        answers = [slots.answer(work, now) for work in works]
         with self._transaction():
-            slots = self._loaded(works, wishes, presume_new=presume_new)
-            now = self._clock()
-            answers = [slots.answer(work, now) for work in works]
             newest = self._store(slots)
         self._newest = newest
         for slot in slots:
@@ -188,11 +190,38 @@ class SqliteStore:
         """The next entries below `before`, newest first."""
         return self._page("position < ? ORDER BY position DESC LIMIT ?", (before, PAGE))
 
-    def of_order(self, order_id: str, merchant_serial_number: str) -> list[Entry]:
-        """All entries of one order that can be read, oldest first."""
+    def of_order(self, order_id: str, merchant_serial_number: str) -> list[tuple[int, Entry | DamagedEntry]]:
+        """All entries of one order, oldest first."""
         where = "order_id = ? AND merchant_serial_number = ? ORDER BY position"
-        found = self._page(where, (order_id, merchant_serial_number))
-        return [entry for _, entry in found if isinstance(entry, Entry)]
+        return self._page(where, (order_id, merchant_serial_number))
+
+    def delete(self, positions: Sequence[int]) -> int:
+        """Delete these entries unless they are open, so that nothing of them is left in the file or its log."""
+        if not positions:
+            return 0
+        deleted = 0
+        try:
+            self._connection.execute("PRAGMA secure_delete = ON")
+            try:
+                with self._transaction():
+                    for position in positions:
+                        statement = "DELETE FROM entries WHERE position = ? AND outcome IS NOT NULL"
+                        deleted += self._connection.execute(statement, (position,)).rowcount
+            finally:
+                self._connection.execute("PRAGMA secure_delete = OFF")
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        except (sqlite3.Error, OSError) as error:
+            raise translated(error, self._path, "written") from error
+        return deleted
+
+    def back_up(self, target: Path) -> None:
+        """Copy the file as it is now into a new one.
+
+        Raises:
+            JournalError: there is something of that name, or it cannot be written; or the store has failed.
+        """
+        self._check_in_place()
+        copy_file(self._connection, self._path, target)
 
     def world(self) -> World | None:
         """The world that the file is bound to."""
@@ -279,10 +308,10 @@ class SqliteStore:
             else:
                 wanted[identity] = None
         slots = Slots(adopted)
-        for row in self._alike([wish for wish in adopted if wishes.may_have(wish)]):
+        for position, found in self._alike([wish for wish in adopted if wishes.may_have(wish)]):
             # One that cannot be read keeps no new wish from being carried out.
-            if isinstance(entry := _read_entry(row), Entry):
-                self._add(slots, row[0], entry)
+            if isinstance(found, Entry):
+                self._add(slots, position, found)
         unknown: list[Identity] = []
         for identity in wanted:
             if identity in slots:
@@ -305,9 +334,19 @@ class SqliteStore:
         for block in blocks(identities):
             yield from self._connection.execute(select_matching(len(block)), [part for one in block for part in one])
 
-    def _alike(self, wishes: Sequence[Wish]) -> Iterator[Any]:
-        for block in blocks(wishes):
-            yield from self._connection.execute(select_alike(len(block)), [part for one in block for part in one])
+    def _alike(self, wishes: Sequence[Wish]) -> list[tuple[int, Entry | DamagedEntry]]:
+        found: list[tuple[int, Entry | DamagedEntry]] = []
+        try:
+            for block in blocks(wishes):
+                rows = self._fetched(select_alike(len(block)), [part for one in block for part in one])
+                found += [(row[0], _read_entry(row)) for row in rows]
+        except sqlite3.DatabaseError as error:
+            if not is_corrupt(error):
+                raise
+            # One row of these orders is malformed: the others are found by their orders. The rules pick those that
+            # are open and have made keys.
+            return list({row[0]: row for unit, order, _ in wishes for row in self.of_order(order, unit)}.values())
+        return found
 
     def _store(self, slots: Iterable[Slot]) -> int:
         """Write what has changed; returns the position of the newest entry."""
