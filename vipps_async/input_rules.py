@@ -99,6 +99,8 @@ def check_shipping_cost(value: object) -> Decimal:
     except InvalidInputError:
         oere = -1
     if oere < 0:
+        if isinstance(value, str) and "," in value:
+            rule += ", with a point before the decimals, such as '49.90'"
         raise InvalidInputError("shipping_cost", rule, value=value)
     return Decimal(oere).scaleb(-2)
 

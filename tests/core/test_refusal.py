@@ -538,6 +538,10 @@ json_values: st.SearchStrategy[Any] = st.recursive(
                     "extraDetails",
                     "invalidParams",
                     "errors",
+                    "errorInfo",
+                    "ResponseInfo",
+                    "Message",
+                    "code",
                     "name",
                     "reason",
                 ]
@@ -564,6 +568,7 @@ def test_hostile_bodies_are_survived(body: bytes, status: int, operation: str) -
     assert isinstance(refusal.error, ApiError)
     assert refusal.error.status == status
     assert len(refusal.error.errors) <= 20
+    assert len(refusal.error.body) <= 2000
     assert len(str(refusal.error).splitlines()) == 1
 
 
