@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 import orjson
@@ -20,6 +21,7 @@ from vipps_async.sandbox.answers import (
 from vipps_async.sandbox.changes import Changes
 from vipps_async.sandbox.clock import SandboxClock
 from vipps_async.sandbox.landing import landing_url
+from vipps_async.sandbox.ledger import UNDISTURBED
 from vipps_async.sandbox.orders import Order, OrderBook
 from vipps_async.sandbox.problems import (
     Refusal,
@@ -45,7 +47,21 @@ from vipps_async.sandbox.validation import (
 )
 from vipps_async.sandbox.wallet import Wallet
 
-__all__ = ["OPERATIONS", "Api", "Permissions", "json_answer", "refusal_answer", "unauthorised"]
+__all__ = [
+    "DISTURBANCE",
+    "OPERATIONS",
+    "RECEIVED_AT",
+    "STALE_BY",
+    "Api",
+    "Permissions",
+    "json_answer",
+    "refusal_answer",
+    "unauthorised",
+]
+
+#: What faults note on a request: the `Disturbance` of its operation, how old its view of details is (a timedelta), and
+#: when it came, if it takes effect later (its token is judged then).
+DISTURBANCE, STALE_BY, RECEIVED_AT = "disturbance", "stale_by", "received_at"
 
 _PAYMENTS = "/ecomm/v2/payments"
 _ORDER = f"{_PAYMENTS}/{{order_id}}"
@@ -135,7 +151,7 @@ class Api:
     # -- payments --------------------------------------------------------------------------------------------------
 
     async def _initiate(self, request: web.Request) -> web.Response:
-        keys = self._authorised(request.headers)
+        keys = self._authorised(request)
         body = read_json(await request.read(), request.headers.get("Content-Type", ""))
         read_initiation(body)
         transaction = body["transaction"]
@@ -161,6 +177,7 @@ class Api:
                 fingerprint=_fingerprint(body),
                 text=body["transaction"]["transactionText"],
                 now=self.clock.now(),
+                disturbance=request.get(DISTURBANCE, UNDISTURBED),
             )
         finally:
             # What is refused stands in the history, too.
@@ -176,6 +193,7 @@ class Api:
                 fingerprint=_fingerprint(body),
                 text=body["transaction"]["transactionText"],
                 now=self.clock.now(),
+                disturbance=request.get(DISTURBANCE, UNDISTURBED),
             )
         finally:
             # What is refused stands in the history, too.
@@ -185,14 +203,14 @@ class Api:
     async def _payment_action(
         self, request: web.Request, operation: str
     ) -> tuple[Order, dict[str, Any], str, int | None]:
-        keys = self._authorised(request.headers)
+        keys = self._authorised(request)
         body = read_json(await request.read(), request.headers.get("Content-Type", ""))
         key = check_request_id(request.headers.get("X-Request-Id"))
         amount = read_payment_action(body)
         return self._order_of_body(request, keys, body, operation), body, key, amount
 
     async def _cancel(self, request: web.Request) -> web.Response:
-        keys = self._authorised(request.headers)
+        keys = self._authorised(request)
         body = read_json(await request.read(), request.headers.get("Content-Type", ""))
         release_remaining = read_cancellation(body)
         order = self._order_of_body(request, keys, body, "cancel")
@@ -201,13 +219,15 @@ class Api:
                 release_remaining=release_remaining,
                 text=body["transaction"]["transactionText"],
                 now=self.clock.now(),
+                disturbance=request.get(DISTURBANCE, UNDISTURBED),
             )
         finally:
             self.changes.note(order)
         return json_answer(cancel_answer(order.payment.order_id, done))
 
     async def _details(self, request: web.Request) -> web.Response:
-        return json_answer(details_answer(self._order_of_path(request, "details"), self.clock.now()))
+        order, now = self._order_of_path(request, "details"), self.clock.now()
+        return json_answer(details_answer(order, now, as_of=now - request.get(STALE_BY, timedelta(0))))
 
     async def _status(self, request: web.Request) -> web.Response:
         return json_answer(status_answer(self._order_of_path(request, "status")))
@@ -228,7 +248,7 @@ class Api:
         return web.Response(status=200)
 
     async def _userinfo(self, request: web.Request) -> web.Response:
-        keys = self._authorised(request.headers)
+        keys = self._authorised(request)
         sub, now = request.match_info["sub"], self.clock.now()
         order = self.book.by_sub(sub)
         known = order is not None and order.sub_at is not None and now >= order.sub_at
@@ -251,10 +271,11 @@ class Api:
                 return keys
         raise gateway_refusal(401, "Access denied due to invalid subscription key.")
 
-    def _authorised(self, headers: Mapping[str, str]) -> SandboxCredentials | None:
+    def _authorised(self, request: web.Request) -> SandboxCredentials | None:
+        headers = request.headers
         keys = self._subscriber(headers)
         scheme, _, token = headers.get("Authorization", "").partition(" ")
-        owner = self.tokens.owner(token, self.clock.now()) if scheme == "Bearer" else None
+        owner = self.tokens.owner(token, request.get(RECEIVED_AT) or self.clock.now()) if scheme == "Bearer" else None
         if owner is None or (keys is not None and owner != keys.client_id):
             raise unauthorised()
         check_headers(headers)
@@ -284,7 +305,7 @@ class Api:
 
     def _order_of_path(self, request: web.Request, operation: str) -> Order:
         headers, order_id = request.headers, request.match_info["order_id"]
-        keys = self._authorised(headers)
+        keys = self._authorised(request)
         check_order_id(order_id)
         msn = headers.get("Merchant-Serial-Number")
         self._count(operation, headers["Ocp-Apim-Subscription-Key"], msn or "", order_id)
