@@ -43,6 +43,7 @@ def _storm(options: argparse.Namespace) -> bool:
                 journal=journal,
                 journal_name=options.journal,
                 concurrency=options.concurrency,
+                below_horizon=options.below_horizon,
             )
         )
     print("\n".join(report.lines()), flush=True)
@@ -76,6 +77,7 @@ def main() -> int:
     storm.add_argument("--rate", type=float, default=0.1, help="which part of all requests fails, from 0 to 1")
     storm.add_argument("--journal", choices=("none", "memory", "sqlite", "postgres"), default="sqlite")
     storm.add_argument("--concurrency", type=int, default=64, help="orders in work at the same time")
+    storm.add_argument("--below-horizon", action="store_true", help="held requests take effect just below the horizon")
     storm.set_defaults(run=_storm)
 
     kill = commands.add_parser("kill", help="kill workers at any instant and see what is left")

@@ -51,6 +51,12 @@ class Told:
     amount: int | None = None
     #: The class of the error.
     error: str = ""
+    #: The name of its effect.
+    effect: str = ""
+    #: The number of the call, as the attempts have it; calls of one operation are numbered in their order.
+    call: int = 0
+    #: Whether an attempt of the call was neither refused in its own right nor kept from leaving.
+    doubtful: bool = True
 
 
 _REFUSALS = (CaptureError, RefundError, CancelError, IdempotencyMismatchError)
@@ -61,7 +67,7 @@ def told_by_error(error: VippsError) -> Told:
     verdict = Verdict.UNKNOWN
     if error.effect is Effect.NONE:
         verdict = Verdict.REFUSED if isinstance(error, _REFUSALS) else Verdict.NO_EFFECT
-    return Told(verdict, error=type(error).__name__)
+    return Told(verdict, error=type(error).__name__, effect=error.effect.name)
 
 
 @mutable(kw_only=True)
@@ -101,6 +107,8 @@ class Moved:
     amount: int
     text: str
     key: str
+    #: The number of the call whose request moved it; 0: a recovery's; None: not known.
+    call: int | None = None
 
 
 @frozen(kw_only=True)
@@ -114,15 +122,16 @@ class Paid:
     moved: tuple[Moved, ...]
 
     @classmethod
-    def of(cls, snapshot: Any) -> Paid:
-        """Take from a snapshot of the sandbox what matters here."""
+    def of(cls, snapshot: Any, moved_by: Mapping[str, int] | None = None) -> Paid:
+        """Take from a snapshot of the sandbox what matters here; `moved_by` is what `attributing` noted."""
+        moved_by = moved_by or {}
         return cls(
             order_id=snapshot.order_id,
             amount=snapshot.amount,
             captured=snapshot.captured,
             refunded=snapshot.refunded,
             moved=tuple(
-                Moved(entry.operation, entry.amount, entry.text, entry.request_id)
+                Moved(entry.operation, entry.amount, entry.text, entry.request_id, moved_by.get(entry.transaction_id))
                 for entry in snapshot.history
                 if entry.success
             ),
@@ -170,22 +179,25 @@ class Audit:
     asked: Counter[str] = field(factory=Counter)
     #: Operations that moved money more than once.
     moved_twice: int = 0
-    #: What was told or noted as done and has not moved, what moved though it was told or noted as not done, and what
-    #: moved without being noted.
+    #: What was told or noted as done and has not moved, and what moved without being noted.
     lost: int = 0
+    #: What moved though it was told or noted as not done.
+    told_untruly: int = 0
     #: What moved, was told or was noted with another amount than was asked for.
     wrong_amounts: int = 0
     #: Operations of which nobody knows what came of them.
     unknown: int = 0
     #: Open in the journal.
     open: int = 0
+    #: Operations called unknown of which no attempt was in doubt.
+    needless_doubt: int = 0
     #: The first violations, in words.
     words: list[str] = field(factory=list)
 
     @property
     def violations(self) -> int:
         """How often money did not do what was asked, told and noted."""
-        return self.moved_twice + self.lost + self.wrong_amounts
+        return self.moved_twice + self.lost + self.told_untruly + self.wrong_amounts + self.needless_doubt
 
     def blame(self, what: str, asked: Asked | Noted, why: str) -> None:
         """Count a violation."""
@@ -220,7 +232,8 @@ def audit(asked: Iterable[Asked], payments: Iterable[Paid], noted: Iterable[Note
             accounted[one.order_id, one.operation, one.text] += 1
             continue
         accounted[one.order_id, one.operation, one.text] += 1
-        _check_moves(found, one, moved)
+        _check_moves(found, one, moved, journalled=entries is not None)
+        _check_doubt(found, one)
         if entries is None:
             found.unknown += one.verdict is Verdict.UNKNOWN
         else:
@@ -243,7 +256,7 @@ def _ended_by_vipps(one: Asked, paid: Mapping[str, Paid]) -> bool:
     return "CANCEL" in texts and texts["CANCEL"] == texts.get("INITIATE")
 
 
-def _check_moves(found: Audit, one: Asked, moved: list[Moved]) -> None:
+def _check_moves(found: Audit, one: Asked, moved: list[Moved], *, journalled: bool) -> None:
     if len(moved) > 1:
         found.blame("moved_twice", one, f"it moved {len(moved)} times, with the keys {[m.key for m in moved]}")
     if moved and one.forbidden:
@@ -252,11 +265,40 @@ def _check_moves(found: Audit, one: Asked, moved: list[Moved]) -> None:
         found.blame("wrong_amounts", one, f"{one.amount} øre were asked for, {[m.amount for m in moved]} moved")
     if one.verdict is Verdict.DONE and not moved:
         found.blame("lost", one, "it was told done and has not moved")
-    if one.verdict in {Verdict.REFUSED, Verdict.NO_EFFECT} and moved:
-        found.blame("lost", one, f"it moved and was told {[(told.verdict.value, told.error) for told in one.told]}")
+    if moved and _told_untruly(one, moved, journalled=journalled):
+        told_so = [(told.verdict.value, told.error, told.call) for told in one.told]
+        found.blame("told_untruly", one, f"it moved by {[entry.call for entry in moved]} and was told {told_so}")
     told = {told.amount for told in one.told if told.amount is not None}
     if moved and told - {entry.amount for entry in moved}:
         found.blame("wrong_amounts", one, f"{told} øre were told, {[m.amount for m in moved]} moved")
+
+
+def _told_untruly(one: Asked, moved: list[Moved], *, journalled: bool) -> bool:
+    """Whether a "no money moved" was untrue.
+
+    It speaks of the call that says it. A refusal for good of an operation with a key and a journal speaks of earlier
+    calls, too; and with a journal nothing that all its callers were told not to have happened may happen later.
+    """
+    if one.verdict in {Verdict.REFUSED, Verdict.NO_EFFECT} and (
+        journalled or any(entry.call is None for entry in moved)
+    ):
+        return True
+    return any(
+        entry.call == told.call
+        or (
+            journalled and one.key is not None and told.verdict is Verdict.REFUSED and 0 < (entry.call or 0) < told.call
+        )
+        for told in one.told
+        if told.verdict in {Verdict.REFUSED, Verdict.NO_EFFECT}
+        for entry in moved
+    )
+
+
+def _check_doubt(found: Audit, one: Asked) -> None:
+    if one.told and not any(told.doubtful for told in one.told):
+        unknown = [told.error for told in one.told if told.verdict is Verdict.UNKNOWN]
+        if unknown:
+            found.blame("needless_doubt", one, f"no attempt was in doubt, and it was told {unknown}")
 
 
 def _check_notes(found: Audit, one: Asked, moved: list[Moved], entries: list[Noted]) -> None:
@@ -270,7 +312,7 @@ def _check_notes(found: Audit, one: Asked, moved: list[Moved], entries: list[Not
         found.unknown += 1
         return
     if moved and entries and Outcome.DONE not in outcomes:
-        found.blame("lost", one, f"it moved and is noted as {[entry.outcome for entry in entries]}")
+        found.blame("told_untruly", one, f"it moved and is noted as {[entry.outcome for entry in entries]}")
     if not moved and Outcome.DONE in outcomes:
         found.blame("lost", one, "it is noted as done and has not moved")
     if one.verdict is Verdict.DONE and Outcome.DONE not in outcomes and moved:

@@ -13,11 +13,12 @@ from typing import Any
 import orjson
 
 from tests.event_loop import use_chosen_loop
+from tests.faults.attempts import attributing
 from tests.faults.audit import Moved, Paid
 from vipps_async.sandbox import SandboxServer
 from vipps_async.sandbox.faults import Fault
 
-__all__ = ["ALL_KINDS", "SandboxProcess", "short_faults"]
+__all__ = ["ALL_KINDS", "NEW_KINDS", "SandboxProcess", "short_faults"]
 
 _ROOT = Path(__file__).parents[2]
 #: Longer than any command takes, in seconds.
@@ -25,8 +26,12 @@ _PATIENCE = 120.0
 #: The longest line, in bytes: a payment with its history has some thousand.
 _LONGEST_LINE = 1024 * 1024
 
-#: All kinds of faults, the one that hits its neighbours included.
-ALL_KINDS = tuple(fault.value for fault in Fault)
+#: All kinds of faults, the one that hits its neighbours included; not the one that no client can prevent.
+ALL_KINDS = tuple(fault.value for fault in Fault if fault is not Fault.OTHER_AMOUNT_MOVED)
+#: Those that make Vipps contradict itself, lag or deliver late.
+NEW_KINDS = ALL_KINDS[
+    ALL_KINDS.index(Fault.UNSETTLED_FAILED_BEFORE.value) : ALL_KINDS.index(Fault.CALLBACK_TWICE.value)
+]
 
 
 def short_faults(sandbox: SandboxServer) -> None:
@@ -103,6 +108,19 @@ class SandboxProcess:
         """See `Faults.randomise`."""
         await self._ask("randomise", rate, seed, kinds, operations)
 
+    async def advance(self, seconds: float) -> None:
+        """Move its clock on; requests that are held until then take effect."""
+        await self._ask("advance", seconds)
+
+    async def deliver_held(self) -> int:
+        """Deliver all requests that are held; return how many those were."""
+        held: int = await self._ask("deliver")
+        return held
+
+    async def hold_for(self, seconds: float) -> None:
+        """Let requests that are held be held for so long."""
+        await self._ask("hold_for", seconds)
+
     async def calm(self) -> None:
         """Let nothing fail any more."""
         await self._ask("calm")
@@ -132,8 +150,9 @@ class SandboxProcess:
 class _Served:
     """The child's end."""
 
-    def __init__(self, sandbox: SandboxServer) -> None:
+    def __init__(self, sandbox: SandboxServer, moved_by: Mapping[str, int]) -> None:
         self._sandbox = sandbox
+        self._moved_by = moved_by
         self._paid: list[Paid] = []
 
     async def answer(self, command: str, *arguments: Any) -> object:
@@ -144,16 +163,22 @@ class _Served:
                 await self._sandbox.approve(order_id)
             case "randomise", rate, seed, kinds, operations:
                 faults.randomise(rate=rate, seed=seed, kinds=[Fault[kind] for kind in kinds], operations=operations)
+            case "advance", seconds:
+                self._sandbox.clock.advance(seconds)
+            case ("deliver",):
+                return self._sandbox.deliver_held()
+            case "hold_for", seconds:
+                faults.held_seconds = seconds
             case ("calm",):
                 faults.clear()
             case ("counts",):
                 return {fault.value: count for fault, count in faults.counts.items()}
             case ("settle",):
-                self._paid = [Paid.of(snapshot) for snapshot in self._sandbox.payments]
+                self._paid = [Paid.of(snapshot, self._moved_by) for snapshot in self._sandbox.payments]
                 return len(self._paid)
             case "payment", index:
                 paid = self._paid[index]
-                moved = [(entry.operation, entry.amount, entry.text, entry.key) for entry in paid.moved]
+                moved = [(entry.operation, entry.amount, entry.text, entry.key, entry.call) for entry in paid.moved]
                 return paid.order_id, paid.amount, paid.captured, paid.refunded, moved
         return None
 
@@ -163,12 +188,17 @@ async def _serve() -> None:
     commands = asyncio.StreamReader(limit=_LONGEST_LINE)
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(commands), sys.stdin)
     async with SandboxServer(rate_limits=False, keep_requests=0, keep_callbacks=0) as sandbox:
-        short_faults(sandbox)
-        _say(sandbox.url)
-        served = _Served(sandbox)
-        # Ends with the parent: its end of the pipe then closes.
-        while line := await commands.readline():
-            _say(await served.answer(*orjson.loads(line)))
+        with attributing(sandbox) as moved_by:
+            await _obey(sandbox, moved_by, commands)
+
+
+async def _obey(sandbox: SandboxServer, moved_by: Mapping[str, int], commands: asyncio.StreamReader) -> None:
+    short_faults(sandbox)
+    _say(sandbox.url)
+    served = _Served(sandbox, moved_by)
+    # Ends with the parent: its end of the pipe then closes.
+    while line := await commands.readline():
+        _say(await served.answer(*orjson.loads(line)))
 
 
 def _say(what: object) -> None:

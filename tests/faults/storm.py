@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
@@ -12,10 +13,12 @@ from typing import Any
 
 from attrs import define, evolve, field, frozen
 
+from tests.faults.attempts import CALL, CountingTransport
 from tests.faults.audit import Asked, Audit, Told, Verdict, audit, noted_in, told_by_error
+from tests.faults.horizon import SETTLE_AFTER, MovableClock, horizon_settings
 from tests.faults.merchant import Merchant
 from tests.faults.plan import Ask, Kind, OrderPlan, orders
-from tests.faults.sandbox_process import ALL_KINDS, SandboxProcess
+from tests.faults.sandbox_process import ALL_KINDS, NEW_KINDS, SandboxProcess
 from vipps_async import (
     Credentials,
     PaymentUrlLostError,
@@ -26,8 +29,6 @@ from vipps_async import (
 )
 from vipps_async.core.recovery_report import RecoveryReport
 from vipps_async.journals import Journal
-from vipps_async.transports.aiohttp_transport import AiohttpTransport
-from vipps_async.transports.protocol import Request, Response
 
 __all__ = [
     "CREDENTIALS",
@@ -35,7 +36,6 @@ __all__ = [
     "PATIENT_TIMEOUTS",
     "RETRY",
     "TIMEOUTS",
-    "CountingTransport",
     "Storm",
     "StormReport",
     "recover_all",
@@ -63,30 +63,13 @@ _ORDER_IDS = 3
 _UNDER_FIRE, _IN_CALM = 4, 40
 #: Seconds between two recoveries: the last leases run out in 1.5 deadlines.
 _BETWEEN_RECOVERIES = 0.5
+#: Seconds of the client's clock between two recoveries in calm: two looks count only a minute apart.
+_BETWEEN_LOOKS = 90.0
+#: Seconds before and after the horizon: longer than a storm and its recoveries take; and how long before it a request
+#: that is held until then takes effect.
+_BEFORE_HORIZON, _AFTER_HORIZON, JUST_BELOW = 3600.0, 3600.0, SETTLE_AFTER - 60.0
 #: Seconds between two recoveries while the storm goes on.
 _RECOVERY_BESIDE = 3.0
-
-#: The last part of a path, where it is not the operation's own name.
-_OPERATIONS = {"get": "token", "payments": "initiate"}
-
-
-class CountingTransport:
-    """The real transport, which counts how often each operation is sent."""
-
-    def __init__(self) -> None:
-        self._inner = AiohttpTransport()
-        #: Operation → attempts.
-        self.attempts: Counter[str] = Counter()
-
-    async def send(self, request: Request) -> Response:
-        """Send it."""
-        last = request.url.rpartition("/")[2]
-        self.attempts[_OPERATIONS.get(last, last)] += 1
-        return await self._inner.send(request)
-
-    async def aclose(self) -> None:
-        """Close the inner one."""
-        await self._inner.aclose()
 
 
 @define(kw_only=True)
@@ -106,6 +89,13 @@ class StormReport:
     seconds: float
     journal: str
     seed: int
+    #: Requests that were still held when all was over.
+    delivered: int
+
+    @property
+    def new_kinds(self) -> int:
+        """How many faults were of the kinds that make Vipps contradict itself, lag or deliver late."""
+        return sum(self.faults.get(kind, 0) for kind in NEW_KINDS)
 
     @property
     def failed(self) -> bool:
@@ -115,18 +105,24 @@ class StormReport:
 
     def lines(self) -> Iterator[str]:
         """Write it for people."""
-        found = self.audit
+        found, operations = self.audit, max(1, self.audit.asked.total())
         yield f"storm with seed {self.seed}, journal {self.journal}"
         yield f"  operations          {_counted(found.asked)}"
         yield f"  attempts            {_counted(self.attempts)}"
         yield f"  faults              {_counted(self.faults)}"
         yield f"  told                {_counted(self.told)}"
         yield f"  errors              {_counted(self.errors)}"
+        yield f"  new kinds           {self.new_kinds} = {100 * self.new_kinds / operations:.1f} % of the operations"
+        rarest = min(NEW_KINDS, key=lambda kind: self.faults.get(kind, 0))
+        yield f"  rarest new kind     {rarest}, {100 * self.faults.get(rarest, 0) / operations:.2f} %"
+        yield f"  delivered at end    {self.delivered}"
         yield f"  callbacks           {_counted({f'{times} times': n for times, n in self.callbacks.items()})}"
         yield f"  recoveries          {self.recoveries}: {_counted(self.settled)}"
         yield f"  captured, refunded  {self.captured} øre, {self.refunded} øre"
         yield f"  moved twice         {found.moved_twice}"
         yield f"  lost                {found.lost}"
+        yield f"  told untruly        {found.told_untruly}"
+        yield f"  needless doubt      {found.needless_doubt}"
         yield f"  wrong amounts       {found.wrong_amounts}"
         yield f"  unknown at the end  {found.unknown}"
         yield f"  open after recovery {'no journal' if self.journal == 'none' else found.open}"
@@ -145,10 +141,12 @@ class Storm:
 
     vipps: VippsSession
     sandbox: SandboxProcess
+    transport: CountingTransport
     seed: int
     callback_prefix: str
     #: Everything that was asked for, in no order.
     asked: list[Asked] = field(factory=list)
+    calls: Iterator[int] = field(factory=lambda: itertools.count(1))
 
     async def weather(self, plans: Iterator[OrderPlan], *, concurrency: int) -> None:
         """Carry out all plans, so many at a time."""
@@ -179,6 +177,7 @@ class Storm:
             order_id = f"storm-{self.seed}-{plan.number}-{number}"
             asked = Asked(order_id=order_id, operation="initiate", text=f"order {plan.number}", amount=plan.amount)
             self.asked.append(asked)
+            call = self._begin_call()
             try:
                 await self.vipps.ecom.initiate(
                     order_id=order_id,
@@ -189,15 +188,15 @@ class Storm:
                 )
             except PaymentUrlLostError:
                 # It exists: what the error advises is to cancel it and to take another order id.
-                asked.told.append(Told(Verdict.DONE))
+                self._note(asked, call, Told(Verdict.DONE))
                 ask = Ask(number=0, kind=Kind.CANCEL)
                 cancel = self._asked(order_id, ask, {})
                 assert cancel is not None
                 await self._insist(ask, cancel)
             except VippsError as error:
-                asked.told.append(told_by_error(error))
+                self._note(asked, call, told_by_error(error))
             else:
-                asked.told.append(Told(Verdict.DONE))
+                self._note(asked, call, Told(Verdict.DONE))
                 return order_id
         return None
 
@@ -221,8 +220,7 @@ class Storm:
         for time_number in range(1 + ask.repeats):
             patience = ask.cancelled_after if time_number == 0 else None
             callers = 2 if ask.by_two and time_number == 0 else 1
-            told = await asyncio.gather(*(_told_by(call, patience) for _ in range(callers)))
-            asked.told.extend(told)
+            told = await asyncio.gather(*(self._told_by(asked, call, patience) for _ in range(callers)))
             if all(one.verdict in {Verdict.DONE, Verdict.REFUSED} for one in told):
                 return
 
@@ -238,6 +236,21 @@ class Storm:
         method = ecom.capture if ask.kind is Kind.CAPTURE else ecom.refund
         call = partial(method, asked.order_id, transaction_text=asked.text, idempotency_key=asked.key)
         return call if asked.amount is None else partial(call, amount=asked.amount)
+
+    def _begin_call(self) -> int:
+        number = next(self.calls)
+        CALL.set(number)
+        return number
+
+    def _note(self, asked: Asked, call: int, told: Told) -> None:
+        asked.told.append(evolve(told, call=call, doubtful=call in self.transport.doubtful))
+
+    async def _told_by(self, asked: Asked, call: Callable[[], Awaitable[Any]], patience: float | None) -> Told:
+        # Runs in a task of its own, so that its number is no other's.
+        number = self._begin_call()
+        told = await _told_by(call, patience)
+        self._note(asked, number, told)
+        return told
 
 
 async def _told_by(call: Callable[[], Awaitable[Any]], patience: float | None) -> Told:
@@ -258,19 +271,60 @@ async def _told_by(call: Callable[[], Awaitable[Any]], patience: float | None) -
 
 
 async def recover_all(
-    vipps: VippsSession, settled: Counter[str], *, calm: Callable[[], Awaitable[None]], under_fire: int = _UNDER_FIRE
+    vipps: VippsSession,
+    settled: Counter[str],
+    *,
+    calm: Callable[[], Awaitable[None]],
+    pass_horizon: Callable[[], Awaitable[None]],
+    clock: MovableClock,
+    under_fire: int = _UNDER_FIRE,
 ) -> int:
-    """Recover until nothing is open, first under fire, then in calm; returns how many recoveries that took."""
+    """Recover under fire, then in calm and past the horizon until nothing is open; return how often that was."""
     number = 0
-    for number in range(1, under_fire + _IN_CALM + 1):
-        if number == under_fire + 1:
-            await calm()
-        report = await vipps.recover(concurrency=32)
-        count_settled(settled, report)
-        if not report.left_open and not report.in_other_hands:
+    for _ in range(under_fire):
+        number += 1
+        if await _recovered(vipps, settled):
             break
         await asyncio.sleep(_BETWEEN_RECOVERIES)
+    await calm()
+    await pass_horizon()
+    for number_in_calm in range(1, _IN_CALM + 1):
+        number += 1
+        # What was never done takes two looks.
+        if await _recovered(vipps, settled) and number_in_calm > 1:
+            break
+        clock.move(_BETWEEN_LOOKS)
+        await asyncio.sleep(_BETWEEN_RECOVERIES)
     return number
+
+
+async def _recovered(vipps: VippsSession, settled: Counter[str]) -> bool:
+    report = await vipps.recover(concurrency=32)
+    count_settled(settled, report)
+    return not report.left_open and not report.in_other_hands
+
+
+async def _pass_horizon(
+    sandbox: SandboxProcess, clock: MovableClock, below: Callable[[], Awaitable[None]] | None = None
+) -> int:
+    """Move both clocks past the horizon; return how many requests were still held then.
+
+    Args:
+        sandbox: delivers what it holds.
+        clock: the client's.
+        below: what to do when both clocks stand just below the horizon; None: they do not stop there.
+    """
+    rest = SETTLE_AFTER + _AFTER_HORIZON
+    if below is not None:
+        step = SETTLE_AFTER - _BEFORE_HORIZON
+        await sandbox.advance(step)
+        clock.move(step)
+        await below()
+        rest -= step
+    await sandbox.advance(rest)
+    delivered = await sandbox.deliver_held()
+    clock.move(rest)
+    return delivered
 
 
 def count_settled(settled: Counter[str], report: RecoveryReport) -> None:
@@ -312,6 +366,7 @@ async def run_storm(
     plans: Iterable[OrderPlan] | None = None,
     under_fire: int = _UNDER_FIRE,
     patient: bool = False,
+    below_horizon: bool = False,
 ) -> StormReport:
     """Let a storm pass and say what came of it.
 
@@ -327,12 +382,16 @@ async def run_storm(
         plans: what is asked, in place of what the seed plans.
         under_fire: how many recoveries are tried before it is calm.
         patient: with long time-outs, for kinds of faults that do not stall.
+        below_horizon: requests that are held take effect just below the horizon, and recoveries look before that, too.
     """
     started = time.monotonic()
     settled: Counter[str] = Counter()
     transport = CountingTransport()
-    recoveries = 0
+    recoveries = delivered = 0
+    clock = MovableClock()
     async with SandboxProcess.running() as sandbox, Merchant.listening() as merchant:
+        if below_horizon:
+            await sandbox.hold_for(JUST_BELOW)
         await sandbox.randomise(rate=rate, seed=seed, kinds=kinds, operations=operations)
         try:
             async with VippsSession(
@@ -342,13 +401,37 @@ async def run_storm(
                 journal=journal,
                 retry=PATIENT_RETRY if patient else RETRY,
                 timeouts=PATIENT_TIMEOUTS if patient else TIMEOUTS,
+                **horizon_settings(clock),
             ) as vipps:
-                storm = Storm(vipps=vipps, sandbox=sandbox, seed=seed, callback_prefix=merchant.url)
+                storm = Storm(
+                    vipps=vipps, sandbox=sandbox, transport=transport, seed=seed, callback_prefix=merchant.url
+                )
                 async with _recovering_beside(vipps, settled, active=journal is not None):
                     weather = iter(orders(seed, captures) if plans is None else plans)
                     await storm.weather(weather, concurrency=concurrency)
-                if journal is not None:
-                    recoveries = await recover_all(vipps, settled, calm=sandbox.calm, under_fire=under_fire)
+
+                async def look_below() -> None:
+                    if journal is not None:
+                        for _ in range(2):
+                            await _recovered(vipps, settled)
+                            clock.move(_BETWEEN_LOOKS)
+
+                async def pass_horizon() -> None:
+                    nonlocal delivered
+                    delivered = await _pass_horizon(sandbox, clock, look_below if below_horizon else None)
+
+                if journal is None:
+                    await sandbox.calm()
+                    await pass_horizon()
+                else:
+                    recoveries = await recover_all(
+                        vipps,
+                        settled,
+                        calm=sandbox.calm,
+                        pass_horizon=pass_horizon,
+                        clock=clock,
+                        under_fire=under_fire,
+                    )
         finally:
             await transport.aclose()
         noted = None
@@ -362,7 +445,7 @@ async def run_storm(
             faults=await sandbox.counts(),
             attempts=transport.attempts,
             told=Counter(told.verdict.value for asked in storm.asked for told in asked.told),
-            errors=Counter(told.error for asked in storm.asked for told in asked.told if told.error),
+            errors=Counter(f"{told.effect} {told.error}" for asked in storm.asked for told in asked.told if told.error),
             callbacks=Counter(merchant.callbacks.values()),
             recoveries=recoveries,
             settled=settled,
@@ -371,4 +454,5 @@ async def run_storm(
             seconds=time.monotonic() - started,
             journal=journal_name,
             seed=seed,
+            delivered=delivered,
         )

@@ -39,8 +39,9 @@ def test_a_cancel_that_is_called_done_while_nothing_ended_is_lost() -> None:
     ("told", "moved", "outcome", "figure"),
     [
         (Told(Verdict.DONE), [], Outcome.DONE, "lost"),
-        (Told(Verdict.NO_EFFECT), [100], Outcome.DONE, "lost"),
-        (Told(Verdict.UNKNOWN), [100], Outcome.NOT_DONE, "lost"),
+        (Told(Verdict.NO_EFFECT), [100], Outcome.DONE, "told_untruly"),
+        (Told(Verdict.UNKNOWN, doubtful=False), [], Outcome.REFUSED, "needless_doubt"),
+        (Told(Verdict.UNKNOWN), [100], Outcome.NOT_DONE, "told_untruly"),
         (Told(Verdict.DONE), [100, 100], Outcome.DONE, "moved_twice"),
         (Told(Verdict.DONE), [200], Outcome.DONE, "wrong_amounts"),
         (Told(Verdict.DONE, 300), [100], Outcome.DONE, "wrong_amounts"),

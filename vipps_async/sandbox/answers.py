@@ -86,8 +86,8 @@ def cancel_answer(order_id: str, done: Movement) -> Json:
     return _with_summary({"paymentInstrument": _PAYMENT_INSTRUMENT, **answer}, done.summary)
 
 
-def details_answer(order: Order, now: datetime) -> Json:
-    """Return the answer of details: the whole history, newest first."""
+def details_answer(order: Order, now: datetime, *, as_of: datetime | None = None) -> Json:
+    """Return the answer of details: the history, newest first; a stale one shows how it stood at `as_of`."""
     payment = order.payment
     answer: Json = {"orderId": payment.order_id}
     expired = order.personal_data_expired(now)
@@ -97,10 +97,11 @@ def details_answer(order: Order, now: datetime) -> Json:
         answer["shippingDetails"] = _shipping(order, order.customer, "postCode", expired=expired)
     if order.sub is not None and order.sub_at is not None and now >= order.sub_at:
         answer["sub"] = order.sub
-    _with_summary(answer, payment.summary())
-    if payment.reserved_at is not None:
+    history, summary = payment.view(now, as_of or now)
+    _with_summary(answer, summary)
+    if summary is not None and payment.reserved_at is not None:
         answer["transactionSummary"]["bankIdentificationNumber"] = _BANK_IDENTIFICATION_NUMBER
-    answer["transactionLogHistory"] = [_history_line(entry) for entry in reversed(payment.history)]
+    answer["transactionLogHistory"] = [_history_line(entry) for entry in reversed(history)]
     return answer
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 import orjson
@@ -21,6 +22,7 @@ from vipps_async.sandbox.changes import Changes
 from vipps_async.sandbox.clock import SandboxClock
 from vipps_async.sandbox.json_body import read_json
 from vipps_async.sandbox.landing import landing_url
+from vipps_async.sandbox.ledger import UNDISTURBED
 from vipps_async.sandbox.orders import Order, OrderBook
 from vipps_async.sandbox.problems import (
     Refusal,
@@ -45,7 +47,21 @@ from vipps_async.sandbox.validation import (
 )
 from vipps_async.sandbox.wallet import Wallet
 
-__all__ = ["OPERATIONS", "Api", "Permissions", "json_answer", "refusal_answer", "unauthorised"]
+__all__ = [
+    "DISTURBANCE",
+    "OPERATIONS",
+    "RECEIVED_AT",
+    "STALE_BY",
+    "Api",
+    "Permissions",
+    "json_answer",
+    "refusal_answer",
+    "unauthorised",
+]
+
+#: What faults note on a request: the `Disturbance` of its operation, how old its view of details is (a timedelta), and
+#: when it came, if it takes effect later (its token is judged then).
+DISTURBANCE, STALE_BY, RECEIVED_AT = "disturbance", "stale_by", "received_at"
 
 _PAYMENTS = "/ecomm/v2/payments"
 _ORDER = f"{_PAYMENTS}/{{order_id}}"
@@ -138,7 +154,7 @@ class Api:
     # -- payments --------------------------------------------------------------------------------------------------
 
     async def _initiate(self, request: web.Request) -> web.Response:
-        keys = self._authorised(request.headers)
+        keys = self._authorised(request)
         body = read_json(await request.read(), request.headers.get("Content-Type", ""))
         read_initiation(body)
         transaction = body["transaction"]
@@ -164,6 +180,7 @@ class Api:
                 fingerprint=_fingerprint(body),
                 text=body["transaction"]["transactionText"],
                 now=self.clock.now(),
+                disturbance=request.get(DISTURBANCE, UNDISTURBED),
             )
         finally:
             # What is refused stands in the history, too.
@@ -179,6 +196,7 @@ class Api:
                 fingerprint=_fingerprint(body),
                 text=body["transaction"]["transactionText"],
                 now=self.clock.now(),
+                disturbance=request.get(DISTURBANCE, UNDISTURBED),
             )
         finally:
             # What is refused stands in the history, too.
@@ -188,14 +206,14 @@ class Api:
     async def _payment_action(
         self, request: web.Request, operation: str
     ) -> tuple[Order, dict[str, Any], str, int | None]:
-        keys = self._authorised(request.headers)
+        keys = self._authorised(request)
         body = read_json(await request.read(), request.headers.get("Content-Type", ""))
         key = check_request_id(request.headers.get("X-Request-Id"))
         amount = read_payment_action(body)
         return self._order_of_body(request, keys, body, operation), body, key, amount
 
     async def _cancel(self, request: web.Request) -> web.Response:
-        keys = self._authorised(request.headers)
+        keys = self._authorised(request)
         body = read_json(await request.read(), request.headers.get("Content-Type", ""))
         release_remaining = read_cancellation(body)
         order = self._order_of_body(request, keys, body, "cancel")
@@ -204,13 +222,15 @@ class Api:
                 release_remaining=release_remaining,
                 text=body["transaction"]["transactionText"],
                 now=self.clock.now(),
+                disturbance=request.get(DISTURBANCE, UNDISTURBED),
             )
         finally:
             self.changes.note(order)
         return json_answer(cancel_answer(order.payment.order_id, done))
 
     async def _details(self, request: web.Request) -> web.Response:
-        return json_answer(details_answer(self._order_of_path(request, "details"), self.clock.now()))
+        order, now = self._order_of_path(request, "details"), self.clock.now()
+        return json_answer(details_answer(order, now, as_of=now - request.get(STALE_BY, timedelta(0))))
 
     async def _status(self, request: web.Request) -> web.Response:
         return json_answer(status_answer(self._order_of_path(request, "status")))
@@ -232,7 +252,7 @@ class Api:
 
     async def _userinfo(self, request: web.Request) -> web.Response:
         # The one operation that Vipps answers without a subscription key.
-        keys = self._authorised(request.headers, key_needed=False)
+        keys = self._authorised(request, key_needed=False)
         sub, now = request.match_info["sub"], self.clock.now()
         order = self.book.by_sub(sub)
         known = order is not None and order.sub_at is not None and now >= order.sub_at
@@ -255,11 +275,12 @@ class Api:
                 return keys
         raise gateway_refusal(401, "Access denied due to invalid subscription key.")
 
-    def _authorised(self, headers: Mapping[str, str], *, key_needed: bool = True) -> SandboxCredentials | None:
+    def _authorised(self, request: web.Request, *, key_needed: bool = True) -> SandboxCredentials | None:
+        headers = request.headers
         with_key = key_needed or _SUBSCRIPTION_KEY in headers
         keys = self._subscriber(headers) if with_key else None
         scheme, _, token = headers.get("Authorization", "").partition(" ")
-        owner = self.tokens.owner(token, self.clock.now()) if scheme == "Bearer" else None
+        owner = self.tokens.owner(token, request.get(RECEIVED_AT) or self.clock.now()) if scheme == "Bearer" else None
         if owner is None or (keys is not None and owner != keys.client_id):
             raise unauthorised()
         if not with_key:
@@ -291,7 +312,7 @@ class Api:
 
     def _order_of_path(self, request: web.Request, operation: str) -> Order:
         headers, order_id = request.headers, request.match_info["order_id"]
-        keys = self._authorised(headers)
+        keys = self._authorised(request)
         check_order_id(order_id)
         msn = headers.get("Merchant-Serial-Number")
         self._count(operation, headers[_SUBSCRIPTION_KEY], msn or "", order_id)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import heapq
+import itertools
 import math
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -36,6 +38,9 @@ class SandboxClock:
         self._offset = begin - now
         self._standing = begin
         self._listeners: list[Callable[[], None]] = []
+        #: When, the number that keeps the order, what: a heap.
+        self._due: list[tuple[datetime, int, Callable[[], None]]] = []
+        self._numbers = itertools.count()
 
     def now(self) -> datetime:
         """Return the sandbox's time, aware, in UTC."""
@@ -65,10 +70,25 @@ class SandboxClock:
             raise ValueError("the clock can only be advanced")
         if step > _LAST - self.now():
             raise ValueError(f"the clock ends with the year {_LAST.year}")
-        self._offset += step
-        self._standing += step
+        offset, standing = self._offset + step, self._standing + step
+        end = datetime.now(UTC) + offset if self._running else standing
+        while self._due and self._due[0][0] <= end:
+            # Each at its own time.
+            wait = max(self._due[0][0] - self.now(), timedelta(0))
+            self._offset, self._standing = self._offset + wait, self._standing + wait
+            heapq.heappop(self._due)[2]()
+        self._offset, self._standing = offset, standing
         for listener in tuple(self._listeners):
             listener()
+
+    def call_at(self, moment: datetime, call: Callable[[], None]) -> None:
+        """Call once the clock has reached a moment: by `advance`, which then shows that moment, or by `run_due`."""
+        heapq.heappush(self._due, (moment, next(self._numbers), call))
+
+    def run_due(self) -> None:
+        """Call what is due by now, in order."""
+        while self._due and self._due[0][0] <= self.now():
+            heapq.heappop(self._due)[2]()
 
     def on_advance(self, listener: Callable[[], None]) -> Callable[[], None]:
         """Call the listener after each `advance`; the callable that is returned ends that."""

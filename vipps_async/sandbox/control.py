@@ -13,6 +13,7 @@ from vipps_async.sandbox.changes import Changes
 from vipps_async.sandbox.clock import SandboxClock, iso_utc
 from vipps_async.sandbox.faults import FAULT_OPERATIONS, Fault, Faults
 from vipps_async.sandbox.guard import Guard
+from vipps_async.sandbox.held import HeldRequests
 from vipps_async.sandbox.problems import gateway_refusal
 
 __all__ = ["CLOCK_PATH", "CONTROL_PATH", "Control"]
@@ -25,15 +26,17 @@ class Control:
     """The control endpoints of the faults and of the clock.
 
     `GET` tells the state, `POST` takes a JSON object. Faults: any of ``clear`` (true), ``script`` (operation → names
-    of faults, null lets a request pass) and ``randomise`` (rate, seed, operations, kinds), carried out in that order.
+    of faults, null lets a request pass), ``randomise`` (rate, seed, operations, kinds) and ``deliver`` (true: the
+    requests that are held), carried out in that order.
     The clock: ``advance``, in seconds.
     """
 
-    def __init__(self, faults: Faults, clock: SandboxClock, guard: Guard, changes: Changes) -> None:
+    def __init__(self, faults: Faults, clock: SandboxClock, guard: Guard, changes: Changes, held: HeldRequests) -> None:
         self._faults = faults
         self._clock = clock
         self._guard = guard
         self._changes = changes
+        self._held = held
 
     def routes(self) -> list[web.RouteDef]:
         """Return the routes."""
@@ -72,7 +75,7 @@ class Control:
         self._changes.note()
 
     def _apply(self, body: Any) -> None:
-        unknown = set(body) - {"clear", "script", "randomise"}
+        unknown = set(body) - {"clear", "script", "randomise", "deliver"}
         if unknown:
             raise ValueError(f"unknown: {', '.join(sorted(unknown))}")
         scripts = {
@@ -88,12 +91,15 @@ class Control:
             self._faults.script(operation, *faults)
         if randomise:
             self._faults.randomise(**randomise)
+        if body.get("deliver"):
+            self._held.deliver_all()
 
     def _state(self) -> dict[str, Any]:
         randomness = self._faults.randomness
         return {
             "operations": list(FAULT_OPERATIONS),
             "kinds": [fault.value for fault in Fault],
+            "held": len(self._held),
             "counts": {fault.value: count for fault, count in self._faults.counts.items()},
             "script": [
                 {

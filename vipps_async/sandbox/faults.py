@@ -5,10 +5,14 @@ from __future__ import annotations
 import enum
 import hashlib
 from collections import Counter, OrderedDict, deque
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
+from typing import TypeVar
 
-__all__ = ["FAULT_OPERATIONS", "Fault", "Faults", "Randomness"]
+__all__ = ["FAULT_OPERATIONS", "Decided", "Fault", "Faults", "Randomness"]
+
+T = TypeVar("T")
 
 
 class Fault(enum.Enum):
@@ -57,6 +61,74 @@ class Fault(enum.Enum):
     HTML_502_AFTER = "HTML_502_AFTER"
     #: The request takes effect; the right answer comes as text/plain.
     WRONG_CONTENT_TYPE = "WRONG_CONTENT_TYPE"
+    #: Payment 63 (capture), 52 (cancel) or 74 (refund): such an answer settles nothing. No effect.
+    UNSETTLED_FAILED_BEFORE = "UNSETTLED_FAILED_BEFORE"
+    #: The request takes effect and is answered with 63, 52 or 74 all the same.
+    UNSETTLED_FAILED_AFTER = "UNSETTLED_FAILED_AFTER"
+    #: VippsError 92, "already processed".
+    UNSETTLED_92_BEFORE = "UNSETTLED_92_BEFORE"
+    UNSETTLED_92_AFTER = "UNSETTLED_92_AFTER"
+    #: 99 in the group Payment, VippsError or Merchant.
+    UNSETTLED_99_BEFORE = "UNSETTLED_99_BEFORE"
+    UNSETTLED_99_AFTER = "UNSETTLED_99_AFTER"
+    #: HTTP 402, by the API or the gateway.
+    UNSETTLED_402_BEFORE = "UNSETTLED_402_BEFORE"
+    UNSETTLED_402_AFTER = "UNSETTLED_402_AFTER"
+    #: The gateway's `responseInfo` with the code 1000.
+    UNSETTLED_1000_BEFORE = "UNSETTLED_1000_BEFORE"
+    UNSETTLED_1000_AFTER = "UNSETTLED_1000_AFTER"
+    #: The operation fails: a failed entry in the history, and 63, 52 or 74. The same key succeeds later.
+    FAILED_ENTRY = "FAILED_ENTRY"
+    #: The same, and the connection is reset instead of an answer.
+    FAILED_ENTRY_RESET = "FAILED_ENTRY_RESET"
+    #: The request takes effect and is answered rightly; details show it only `lag_seconds` later.
+    LATE_ENTRY = "LATE_ENTRY"
+    #: The same, and the connection is reset instead of an answer.
+    LATE_ENTRY_RESET = "LATE_ENTRY_RESET"
+    #: The request is held and takes effect `held_seconds` later, by the rules of then. The client sees a stall.
+    HELD_STALL = "HELD_STALL"
+    #: The same; the connection is reset.
+    HELD_RESET = "HELD_RESET"
+    #: The same; the gateway answers 504.
+    HELD_504 = "HELD_504"
+    #: Details as they were `stale_seconds` ago.
+    STALE_DETAILS = "STALE_DETAILS"
+    #: The entries of details in no order.
+    UNORDERED_DETAILS = "UNORDERED_DETAILS"
+    #: The entries of details without `requestId` and `transactionId`.
+    DETAILS_WITHOUT_KEYS = "DETAILS_WITHOUT_KEYS"
+    #: Details without `orderId`, with sums as text, times with an offset, and `requestId` as a number where it is one.
+    DETAILS_ODD_TYPES = "DETAILS_ODD_TYPES"
+    #: The request takes effect; the answer names another amount.
+    OTHER_AMOUNT_AFTER = "OTHER_AMOUNT_AFTER"
+    #: Half of the amount moves, and answer and details say so. Chance does not choose it: no client can prevent it.
+    OTHER_AMOUNT_MOVED = "OTHER_AMOUNT_MOVED"
+    #: Nothing moves; status 200 with a word of failure, and a failed entry in the history.
+    FAILURE_STATUS_BEFORE = "FAILURE_STATUS_BEFORE"
+    #: The request takes effect; the answer has a word of failure.
+    FAILURE_STATUS_AFTER = "FAILURE_STATUS_AFTER"
+    #: The request takes effect; the answer has a word that no client knows.
+    UNKNOWN_STATUS_AFTER = "UNKNOWN_STATUS_AFTER"
+    #: The request takes effect; the answer lacks the transaction.
+    NO_TRANSACTION_AFTER = "NO_TRANSACTION_AFTER"
+    #: Status 200 with nothing in it. No effect.
+    EMPTY_200_BEFORE = "EMPTY_200_BEFORE"
+    EMPTY_200_AFTER = "EMPTY_200_AFTER"
+    #: The request takes effect; status 200 with half of the JSON, and a length that fits.
+    CUT_200_AFTER = "CUT_200_AFTER"
+    #: A redirect to a page. No effect.
+    REDIRECT_302_BEFORE = "REDIRECT_302_BEFORE"
+    REDIRECT_302_AFTER = "REDIRECT_302_AFTER"
+    #: The request's own refusal behind a byte order mark; what would be done is refused with 94. No effect.
+    REFUSAL_WITH_BOM = "REFUSAL_WITH_BOM"
+    #: The same, as XML.
+    REFUSAL_AS_XML = "REFUSAL_AS_XML"
+    #: The same, as a form.
+    REFUSAL_AS_FORM = "REFUSAL_AS_FORM"
+    #: The same, as plain text.
+    REFUSAL_AS_TEXT = "REFUSAL_AS_TEXT"
+    #: Throttled, with a `Retry-After` that makes no sense. No effect.
+    ABSURD_RETRY_AFTER = "ABSURD_RETRY_AFTER"
     #: A callback is delivered twice.
     CALLBACK_TWICE = "CALLBACK_TWICE"
     #: A callback is never sent.
@@ -65,6 +137,50 @@ class Fault(enum.Enum):
 
 _CALLBACK_FAULTS = frozenset({Fault.CALLBACK_TWICE, Fault.CALLBACK_LOST})
 _MOVES_MONEY = frozenset({"capture", "cancel", "refund"})
+_DETAILS = frozenset({"details"})
+_CHANGES = _MOVES_MONEY | {"initiate"}
+#: What chance does not choose unless told: the first also hits requests beside the one it is chosen for.
+_ONLY_IF_ASKED = frozenset({Fault.CONNECTION_REFUSED, Fault.OTHER_AMOUNT_MOVED})
+
+#: Fault → the operations that it fits; those that are not here fit all requests.
+_FITTING = {
+    Fault.LOCKED_94: _MOVES_MONEY,
+    Fault.UNSETTLED_FAILED_BEFORE: _MOVES_MONEY,
+    Fault.UNSETTLED_FAILED_AFTER: _MOVES_MONEY,
+    Fault.UNSETTLED_92_BEFORE: _MOVES_MONEY,
+    Fault.UNSETTLED_92_AFTER: _MOVES_MONEY,
+    Fault.UNSETTLED_99_BEFORE: _CHANGES | _DETAILS,
+    Fault.UNSETTLED_99_AFTER: _CHANGES,
+    Fault.UNSETTLED_402_BEFORE: _CHANGES | _DETAILS,
+    Fault.UNSETTLED_402_AFTER: _CHANGES,
+    Fault.UNSETTLED_1000_BEFORE: _CHANGES | _DETAILS,
+    Fault.UNSETTLED_1000_AFTER: _CHANGES,
+    Fault.FAILED_ENTRY: _MOVES_MONEY,
+    Fault.FAILED_ENTRY_RESET: _MOVES_MONEY,
+    Fault.LATE_ENTRY: _MOVES_MONEY,
+    Fault.LATE_ENTRY_RESET: _MOVES_MONEY,
+    Fault.HELD_STALL: _CHANGES,
+    Fault.HELD_RESET: _CHANGES,
+    Fault.HELD_504: _CHANGES,
+    Fault.STALE_DETAILS: _DETAILS,
+    Fault.UNORDERED_DETAILS: _DETAILS,
+    Fault.DETAILS_WITHOUT_KEYS: _DETAILS,
+    Fault.DETAILS_ODD_TYPES: _DETAILS,
+    Fault.OTHER_AMOUNT_AFTER: _MOVES_MONEY,
+    Fault.OTHER_AMOUNT_MOVED: frozenset({"capture", "refund"}),
+    Fault.FAILURE_STATUS_BEFORE: _MOVES_MONEY,
+    Fault.FAILURE_STATUS_AFTER: _MOVES_MONEY,
+    Fault.UNKNOWN_STATUS_AFTER: _MOVES_MONEY,
+    Fault.NO_TRANSACTION_AFTER: _MOVES_MONEY,
+    Fault.REFUSAL_WITH_BOM: _MOVES_MONEY,
+    Fault.REFUSAL_AS_XML: _MOVES_MONEY,
+    Fault.REFUSAL_AS_FORM: _MOVES_MONEY,
+    Fault.REFUSAL_AS_TEXT: _MOVES_MONEY,
+}
+#: How often each kind that fits details alone stands among those that chance draws from: details are asked seldom.
+_DETAILS_WEIGHT = 8
+#: Seconds that chance draws from for a request that is held (to two hours), an entry that shows late, a stale view.
+_HELD, _LAG, _STALE = (1.0, 10.0, 60.0, 600.0, 7200.0), (0.5, 2.0, 10.0, 30.0), (0.5, 2.0, 10.0, 60.0)
 
 #: The operations that faults can be given to; "callback" is what Vipps sends to the merchant.
 FAULT_OPERATIONS = (
@@ -97,11 +213,25 @@ class Randomness:
     kinds: tuple[Fault, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """A fault that happens to one request."""
+
+    fault: Fault
+    operation: str
+    #: Chooses among the variants of the fault.
+    number: int
+
+    def one_of(self, variants: Sequence[T], *, skip: int = 1) -> T:
+        """Choose a variant; `skip` is the number of variants that were chosen from before, by the same number."""
+        return variants[self.number // skip % len(variants)]
+
+
 def _fits(fault: Fault, operation: str) -> bool:
     if operation == "callback":
         return fault in _CALLBACK_FAULTS
-    if fault is Fault.LOCKED_94:
-        return operation in _MOVES_MONEY
+    if fault in _FITTING:
+        return operation in _FITTING[fault]
     if fault is Fault.TOKEN_EXPIRED_401:
         return operation != "token"
     return fault not in _CALLBACK_FAULTS
@@ -124,6 +254,16 @@ class Faults:
         self.retry_after = 1
         #: Seconds that the listener stays closed.
         self.refusal_seconds = 0.2
+        #: HTTP status of the answers that settle nothing; None: one of several.
+        self.unsettled_status: int | None = None
+        #: Group of the 99 that settles nothing; None: one of several.
+        self.unsettled_group: str | None = None
+        #: Seconds of the sandbox's clock until a held request takes effect; None: from one to 7,200.
+        self.held_seconds: float | None = None
+        #: Seconds of the sandbox's clock until a late entry shows; None: up to 30.
+        self.lag_seconds: float | None = None
+        #: How many seconds a stale view is old; None: up to 60.
+        self.stale_seconds: float | None = None
         self._scripts: dict[tuple[str, str | None], deque[Fault | None]] = {}
         self._randomness: Randomness | None = None
         self._attempts: OrderedDict[tuple[str, str, str], int] = OrderedDict()
@@ -168,7 +308,8 @@ class Faults:
             rate: the part that fails, from 0 to 1.
             seed: any integer.
             operations: where; None: everywhere.
-            kinds: what; None: all but CONNECTION_REFUSED, which also hits requests beside the one it is chosen for.
+            kinds: what; None: all but CONNECTION_REFUSED, which also hits requests beside the one it is chosen for, and
+                OTHER_AMOUNT_MOVED, which moves another amount than was asked for.
 
         Raises:
             ValueError: the rate is out of range, there is no such operation, or no kind fits any of the operations.
@@ -178,7 +319,7 @@ class Faults:
         chosen = frozenset(FAULT_OPERATIONS if operations is None else operations)
         for operation in chosen:
             _known(operation)
-        wanted = set(Fault) - {Fault.CONNECTION_REFUSED} if kinds is None else set(kinds)
+        wanted = set(Fault) - _ONLY_IF_ASKED if kinds is None else set(kinds)
         # In the order of the enumeration: a set's own order differs from process to process.
         in_order = tuple(fault for fault in Fault if fault in wanted)
         if not any(_fits(fault, operation) for fault in in_order for operation in chosen):
@@ -214,25 +355,44 @@ class Faults:
 
     def pick(self, operation: str, order_id: str, key: str) -> Fault | None:
         """Say what happens to a request, and count it."""
+        decided = self.decide(operation, order_id, key)
+        return None if decided is None else decided.fault
+
+    def decide(self, operation: str, order_id: str, key: str) -> Decided | None:
+        """Say what happens to a request, and in which variant; count it."""
         for whose in (order_id, None):
             script = self._scripts.get((operation, whose))
             if script:
                 fault = script.popleft()
                 if not script:
                     del self._scripts[operation, whose]
+                # Scripted, the variants come one after the other.
+                decided = None if fault is None else Decided(fault, operation, self._counts[fault])
                 break
         else:
-            fault = self._by_chance(operation, order_id, key)
-        if fault is not None:
-            self._counts[fault] += 1
-        return fault
+            decided = self._by_chance(operation, order_id, key)
+        if decided is not None:
+            self._counts[decided.fault] += 1
+        return decided
+
+    def held_for(self, decided: Decided) -> timedelta:
+        """Return how long a request is held."""
+        return timedelta(seconds=decided.one_of(_HELD) if self.held_seconds is None else self.held_seconds)
+
+    def lag_of(self, decided: Decided) -> timedelta:
+        """Return how long details do not show an entry."""
+        return timedelta(seconds=decided.one_of(_LAG) if self.lag_seconds is None else self.lag_seconds)
+
+    def stale_by(self, decided: Decided) -> timedelta:
+        """Return how old a view of details is."""
+        return timedelta(seconds=decided.one_of(_STALE) if self.stale_seconds is None else self.stale_seconds)
 
     def copies(self, order_id: str) -> int:
         """Say how often a callback about an order is delivered, and count what goes wrong with it."""
         fault = self.pick("callback", order_id, "")
         return {Fault.CALLBACK_TWICE: 2, Fault.CALLBACK_LOST: 0}.get(fault, 1) if fault is not None else 1
 
-    def _by_chance(self, operation: str, order_id: str, key: str) -> Fault | None:
+    def _by_chance(self, operation: str, order_id: str, key: str) -> Decided | None:
         randomness = self._randomness
         if randomness is None or operation not in randomness.operations:
             return None
@@ -242,10 +402,16 @@ class Faults:
         self._attempts.move_to_end(whose)
         if len(self._attempts) > _MAX_COUNTED:
             self._attempts.popitem(last=False)
-        fitting = [fault for fault in randomness.kinds if _fits(fault, operation)]
+        fitting = [
+            fault
+            for fault in randomness.kinds
+            if _fits(fault, operation)
+            for _ in range(_DETAILS_WEIGHT if _FITTING.get(fault) == _DETAILS else 1)
+        ]
         drawn = repr((randomness.seed, operation, order_id, key, attempt)).encode("utf-8", "surrogatepass")
-        digest = hashlib.blake2b(drawn, digest_size=16).digest()
-        # Two independent numbers: whether, and which.
+        digest = hashlib.blake2b(drawn, digest_size=24).digest()
+        # Three independent numbers: whether, which, and in which variant.
         if not fitting or int.from_bytes(digest[:8], "big") / 2**64 >= randomness.rate:
             return None
-        return fitting[int.from_bytes(digest[8:], "big") % len(fitting)]
+        fault = fitting[int.from_bytes(digest[8:16], "big") % len(fitting)]
+        return Decided(fault, operation, int.from_bytes(digest[16:], "big"))

@@ -13,8 +13,23 @@ import orjson
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from vipps_async.sandbox.api import refusal_answer, unauthorised
-from vipps_async.sandbox.faults import Fault, Faults
+from vipps_async.sandbox.api import DISTURBANCE, STALE_BY, refusal_answer, unauthorised
+from vipps_async.sandbox.clock import SandboxClock, iso_utc
+from vipps_async.sandbox.distortion import (
+    DRESSED,
+    FAILED_CODES,
+    UNSETTLED,
+    absurd_retry_after,
+    distorted,
+    dressed,
+    empty,
+    failure,
+    redirect,
+    unsettled,
+)
+from vipps_async.sandbox.faults import Decided, Fault, Faults
+from vipps_async.sandbox.held import HeldRequests
+from vipps_async.sandbox.ledger import Disturbance
 from vipps_async.sandbox.problems import Refusal, gateway_refusal, management_refusal, vipps_refusal
 
 __all__ = ["Exchange", "Interference", "gone"]
@@ -29,13 +44,16 @@ _RESET = struct.pack("ii", 1, 0)
 _PAGE = b"<html><head><title>Please wait</title></head><body><h1>Please wait</h1></body></html>"
 _REASONS = {500: "Internal Server Error", 502: "Bad Gateway", 503: "Service Unavailable", 504: "Gateway Timeout"}
 
-_RESETS_BEFORE = frozenset({Fault.CONNECTION_REFUSED, Fault.RESET_BEFORE_READ, Fault.RESET_BEFORE_EFFECT})
+_RESETS_BEFORE = frozenset(
+    {Fault.CONNECTION_REFUSED, Fault.RESET_BEFORE_READ, Fault.RESET_BEFORE_EFFECT, Fault.HELD_RESET}
+)
 #: Fault → the status that is answered in the place of the right one.
 _STATUS_BEFORE = {
     Fault.HTTP_500_BEFORE: 500,
     Fault.HTTP_502_BEFORE: 502,
     Fault.HTTP_503_BEFORE: 503,
     Fault.HTTP_504_BEFORE: 504,
+    Fault.HELD_504: 504,
 }
 _STATUS_AFTER = {
     Fault.HTTP_500_AFTER: 500,
@@ -43,6 +61,22 @@ _STATUS_AFTER = {
     Fault.HTTP_503_AFTER: 503,
     Fault.HTTP_504_AFTER: 504,
 }
+_HELD = frozenset({Fault.HELD_STALL, Fault.HELD_RESET, Fault.HELD_504})
+_RESETS_AFTER = frozenset({Fault.RESET_AFTER_EFFECT, Fault.FAILED_ENTRY_RESET, Fault.LATE_ENTRY_RESET})
+_DISTORTED = frozenset(
+    {
+        Fault.OTHER_AMOUNT_AFTER,
+        Fault.FAILURE_STATUS_AFTER,
+        Fault.UNKNOWN_STATUS_AFTER,
+        Fault.NO_TRANSACTION_AFTER,
+        Fault.EMPTY_200_AFTER,
+        Fault.CUT_200_AFTER,
+        Fault.REDIRECT_302_AFTER,
+        Fault.UNORDERED_DETAILS,
+        Fault.DETAILS_WITHOUT_KEYS,
+        Fault.DETAILS_ODD_TYPES,
+    }
+)
 _PAGE_BEFORE = {Fault.HTML_200_BEFORE: 200, Fault.HTML_502_BEFORE: 502}
 _PAGE_AFTER = {Fault.HTML_200_AFTER: 200, Fault.HTML_502_AFTER: 502}
 
@@ -98,11 +132,27 @@ class Interference:
     Args:
         faults: how long things last.
         refuse: closes the listener for a while.
+        held: takes requests that are delivered later.
+        clock: the sandbox's clock.
     """
 
-    def __init__(self, faults: Faults, refuse: Callable[[], Awaitable[None]]) -> None:
+    def __init__(
+        self, faults: Faults, refuse: Callable[[], Awaitable[None]], held: HeldRequests, clock: SandboxClock
+    ) -> None:
         self._faults = faults
+        self._held = held
+        self._clock = clock
         self._refuse = refuse
+        #: Fault → what makes the answer that comes in the place of any effect.
+        self._instead: dict[Fault, Callable[[Decided], web.Response]] = {
+            Fault.LOCKED_94: lambda _: refusal_answer(vipps_refusal("VippsError", "94")),
+            Fault.TOKEN_EXPIRED_401: lambda _: refusal_answer(unauthorised()),
+            Fault.HTTP_429: self._throttled,
+            Fault.HTTP_429_RETRY_AFTER: self._throttled,
+            Fault.ABSURD_RETRY_AFTER: absurd_retry_after,
+            Fault.EMPTY_200_BEFORE: lambda _: empty(),
+            Fault.REDIRECT_302_BEFORE: lambda _: redirect(),
+        }
         #: Set when the sandbox closes: whatever stalls or drips must end.
         self._closing = asyncio.Event()
 
@@ -110,42 +160,76 @@ class Interference:
         """End all that stalls or drips."""
         self._closing.set()
 
-    async def answer(self, exchange: Exchange, fault: Fault) -> Answered:
+    async def answer(self, exchange: Exchange, decided: Decided) -> Answered:
         """Answer a request as the fault wants it."""
+        fault = decided.fault
         if fault is not Fault.RESET_BEFORE_READ:
             await exchange.read()
-        before = await self._without_effect(exchange.request, fault)
+        if fault in _HELD:
+            self._held.hold(exchange, self._faults.held_for(decided))
+        before = await self._without_effect(exchange.request, decided)
         if before is not None:
             return before
-        return await self._after_effect(exchange.request, fault, await exchange.proceed())
+        self._disturb(exchange.request, decided)
+        answer = await exchange.proceed()
+        if isinstance(answer, web.Response):
+            answer = self._another_answer(exchange, decided, answer)
+        return await self._after_effect(exchange.request, fault, answer)
 
-    async def _without_effect(self, request: web.Request, fault: Fault) -> Answered | None:
+    def _disturb(self, request: web.Request, decided: Decided) -> None:
+        """Note on the request what shall happen to it inside Vipps."""
+        fault = decided.fault
+        if fault in {Fault.FAILED_ENTRY, Fault.FAILED_ENTRY_RESET, Fault.FAILURE_STATUS_BEFORE}:
+            request[DISTURBANCE] = Disturbance(refusal=("Payment", FAILED_CODES[decided.operation]))
+        elif fault in DRESSED:
+            request[DISTURBANCE] = Disturbance(refusal=("VippsError", "94"), in_history=False)
+        elif fault in {Fault.LATE_ENTRY, Fault.LATE_ENTRY_RESET}:
+            request[DISTURBANCE] = Disturbance(shown_after=self._faults.lag_of(decided))
+        elif fault is Fault.OTHER_AMOUNT_MOVED:
+            request[DISTURBANCE] = Disturbance(half=True)
+        elif fault is Fault.STALE_DETAILS:
+            request[STALE_BY] = self._faults.stale_by(decided)
+
+    def _another_answer(self, exchange: Exchange, decided: Decided, answer: web.Response) -> web.Response:
+        """Return what is answered in the place of the right answer, or that."""
+        fault = decided.fault
+        if fault in UNSETTLED:
+            return unsettled(decided, self._faults.unsettled_status, self._faults.unsettled_group)
+        if fault is Fault.FAILURE_STATUS_BEFORE:
+            return failure(decided, answer, exchange.body, iso_utc(self._clock.now()))
+        if fault in DRESSED:
+            return dressed(fault, answer)
+        return distorted(decided, answer) if fault in _DISTORTED else answer
+
+    async def _without_effect(self, request: web.Request, decided: Decided) -> Answered | None:
+        fault = decided.fault
         if fault in _RESETS_BEFORE:
             if fault is Fault.CONNECTION_REFUSED:
                 await self._refuse()
             return _reset(request)
-        if fault is Fault.STALL_BEFORE_EFFECT:
+        if fault in {Fault.STALL_BEFORE_EFFECT, Fault.HELD_STALL}:
             return await self._stall(request)
-        response = self._answer_instead(fault)
+        response = self._answer_instead(decided)
         return None if response is None else (response, response.status)
 
-    def _answer_instead(self, fault: Fault) -> web.Response | None:
+    def _answer_instead(self, decided: Decided) -> web.Response | None:
+        fault = decided.fault
+        if UNSETTLED.get(fault) is False:
+            return unsettled(decided, self._faults.unsettled_status, self._faults.unsettled_group)
         if fault in _STATUS_BEFORE:
             return _failure(_STATUS_BEFORE[fault])
         if fault in _PAGE_BEFORE:
             return _page(_PAGE_BEFORE[fault])
-        if fault is Fault.LOCKED_94:
-            return refusal_answer(vipps_refusal("VippsError", "94"))
-        if fault is Fault.TOKEN_EXPIRED_401:
-            return refusal_answer(unauthorised())
-        if fault in {Fault.HTTP_429, Fault.HTTP_429_RETRY_AFTER}:
-            told = fault is Fault.HTTP_429_RETRY_AFTER
-            headers = {"Retry-After": str(self._faults.retry_after)} if told else {}
-            return refusal_answer(gateway_refusal(429, "Rate limit is exceeded.", headers=headers))
-        return None
+        make = self._instead.get(fault)
+        return None if make is None else make(decided)
+
+    def _throttled(self, decided: Decided) -> web.Response:
+        told = decided.fault is Fault.HTTP_429_RETRY_AFTER
+        headers = {"Retry-After": str(self._faults.retry_after)} if told else {}
+        return refusal_answer(gateway_refusal(429, "Rate limit is exceeded.", headers=headers))
 
     async def _after_effect(self, request: web.Request, fault: Fault, answer: web.StreamResponse) -> Answered:
-        if fault is Fault.RESET_AFTER_EFFECT:
+        if fault in _RESETS_AFTER:
             return _reset(request)
         if fault is Fault.STALL_AFTER_EFFECT:
             return await self._stall(request)
@@ -160,7 +244,7 @@ class Interference:
                 answer.headers["Content-Type"] = "text/plain; charset=utf-8"
             elif fault is Fault.ANSWER_CUT_IN_HALF:
                 return await _cut_body(request, answer, answer.body), answer.status
-            else:
+            elif fault is Fault.SLOW_DRIP:
                 return await self._drip(request, answer, answer.body), answer.status
         return answer, answer.status
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
-__all__ = ["LogEntry", "Movement", "Outcome", "PaymentSnapshot", "State", "Summary"]
+__all__ = ["UNDISTURBED", "Disturbance", "LogEntry", "Movement", "Outcome", "PaymentSnapshot", "State", "Summary"]
 
 
 class State(enum.Enum):
@@ -50,6 +50,30 @@ class LogEntry:
     transaction_id: str
     #: The idempotency key; empty for operations without one.
     request_id: str = ""
+    #: When details begin to show it; None: at once.
+    shown_at: datetime | None = None
+
+    def visible(self, now: datetime, as_of: datetime) -> bool:
+        """Whether a view of details shows it that is asked for now and tells how things stood at `as_of`."""
+        return (self.shown_at or self.time) <= now and self.time <= as_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Disturbance:
+    """What a fault does to an operation that the rules allow."""
+
+    #: Group and code with which it fails all the same.
+    refusal: tuple[str, str] | None = None
+    #: Whether that failure stands in the history.
+    in_history: bool = True
+    #: How long details do not show the entry.
+    shown_after: timedelta = timedelta(0)
+    #: Whether only half of the amount moves.
+    half: bool = False
+
+
+#: Nothing goes wrong.
+UNDISTURBED = Disturbance()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -48,12 +48,15 @@ _CODES: dict[tuple[str, str], tuple[int, str]] = {
     ("Payment", "52"): (400, "The cancellation failed"),
     ("Payment", "61"): (400, "The capture exceeds what is reserved"),
     ("Payment", "62"): (400, "The amount is not reserved"),
+    ("Payment", "63"): (400, "The capture failed"),
     ("Payment", "71"): (400, "The refund exceeds what is captured"),
     ("Payment", "72"): (400, "A reservation cannot be refunded; cancel it"),
     ("Payment", "73"): (400, "A cancelled order cannot be refunded"),
+    ("Payment", "74"): (400, "The refund failed at the account of the merchant"),
     ("Payment", "93"): (400, "The idempotency key was used before with another payload"),
     ("Payment", "95"): (400, "Too old to refund, or a direct capture that cannot be captured again"),
     ("Payment", "98"): (400, "Too old: captures and cancellations end 180 days after the reservation"),
+    ("Payment", "99"): (500, "Internal error"),
     ("VippsError", "91"): (400, "This transaction is not allowed"),
     ("VippsError", "92"): (400, "The transaction was processed before"),
     ("VippsError", "94"): (409, "The order is locked by another operation"),
@@ -64,6 +67,7 @@ _CODES: dict[tuple[str, str], tuple[int, str]] = {
     ("Merchant", "37"): (400, "The sales unit is not available with these keys"),
     ("Merchant", "38"): (400, "The sales unit may not skip the landing page"),
     ("Merchant", "51"): (403, "The sales unit may not ask for the national identity number"),
+    ("Merchant", "99"): (500, "Internal error"),
 }
 
 
@@ -71,10 +75,13 @@ def _error(group: str, code: str, message: str) -> dict[str, str]:
     return {"errorGroup": group, "errorCode": code, "errorMessage": message, "contextId": str(uuid.uuid4())}
 
 
-def vipps_refusal(group: str, code: str, reason: str = "") -> Refusal:
-    """Return a refusal of the API itself: an array with one error, and a reason behind what the code says."""
-    status, message = _CODES[group, code]
-    return Refusal(status, [_error(group, code, f"{message}: {reason}" if reason else message)])
+def vipps_refusal(group: str, code: str, reason: str = "", *, status: int | None = None) -> Refusal:
+    """Return a refusal of the API itself: an array with one error, and a reason behind what the code says.
+
+    With the status that the code comes with, unless one is given.
+    """
+    usual, message = _CODES[group, code]
+    return Refusal(status or usual, [_error(group, code, f"{message}: {reason}" if reason else message)])
 
 
 def error_text(group: str, code: str) -> str:
@@ -92,11 +99,11 @@ def gateway_refusal(status: int, message: str, *, headers: Mapping[str, str] | N
     return Refusal(status, {"statusCode": status, "message": message}, headers=headers)
 
 
-def management_refusal(status: int, reason: str, message: str) -> Refusal:
-    """Return a refusal of the gateway in its long shape, as for a token that is not valid."""
+def management_refusal(status: int, reason: str, message: str, *, code: int | None = None) -> Refusal:
+    """Return a refusal of the gateway in its long shape, as for a token that is not valid; `code` is the status."""
     return Refusal(
         status,
-        {"responseInfo": {"responseCode": status, "responseMessage": reason}, "result": {"message": message}},
+        {"responseInfo": {"responseCode": code or status, "responseMessage": reason}, "result": {"message": message}},
     )
 
 

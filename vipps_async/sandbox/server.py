@@ -25,6 +25,7 @@ from vipps_async.sandbox.dashboard import Dashboard
 from vipps_async.sandbox.faults import Faults
 from vipps_async.sandbox.frame import Frame
 from vipps_async.sandbox.guard import Guard
+from vipps_async.sandbox.held import HeldRequests
 from vipps_async.sandbox.interference import Exchange, Interference, gone
 from vipps_async.sandbox.landing import Landing, landing_url
 from vipps_async.sandbox.ledger import PaymentSnapshot
@@ -97,7 +98,8 @@ class SandboxServer:
         #: What shall go wrong.
         self.faults = Faults()
         self._listener = Listener(host, port, refusal_seconds=lambda: self.faults.refusal_seconds)
-        self._interference = Interference(self.faults, self._listener.refuse_for_a_while)
+        self._held = HeldRequests(self.clock)
+        self._interference = self._new_interference()
         self._requests: deque[RequestRecord] = deque(maxlen=keep_requests)
         self._changes = Changes()
         self._sender = CallbackSender(
@@ -183,13 +185,16 @@ class SandboxServer:
                 await self._state.aclose()
             raise
 
+    def _new_interference(self) -> Interference:
+        return Interference(self.faults, self._listener.refuse_for_a_while, self._held, self.clock)
+
     async def _open(self) -> None:
         app = web.Application(middlewares=[self._observe], client_max_size=_MAX_BODY)
         app.add_routes(self._api.routes())
         app.add_routes(Landing(self.clock, self._book, self._wallet).routes())
-        app.add_routes(Control(self.faults, self.clock, self._guard, self._changes).routes())
+        app.add_routes(Control(self.faults, self.clock, self._guard, self._changes, self._held).routes())
         app.add_routes(self._dashboard.routes())
-        self._interference = Interference(self.faults, self._listener.refuse_for_a_while)
+        self._interference = self._new_interference()
         self._api.url = await self._listener.open(app)
         if not self._guard.loopback_only:
             _LOG.warning("listening on %s: anyone who reaches this machine can use this sandbox.", self._guard.host)
@@ -221,6 +226,7 @@ class SandboxServer:
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(_TICK)
+            self.clock.run_due()
             self._wallet.settle_due()
 
     @property
@@ -318,6 +324,15 @@ class SandboxServer:
         return landing_url(self.url, self._book.only(order_id, msn))
 
     @property
+    def held(self) -> int:
+        """How many requests are held, to be delivered later."""
+        return len(self._held)
+
+    def deliver_held(self) -> int:
+        """Deliver now all requests that are held, oldest first; return how many those were."""
+        return self._held.deliver_all()
+
+    @property
     def requests(self) -> tuple[RequestRecord, ...]:
         """The last requests that were received, oldest first."""
         return tuple(self._requests)
@@ -339,22 +354,23 @@ class SandboxServer:
 
     @web.middleware
     async def _observe(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        self.clock.run_due()
         at = self.clock.now()
         resource = request.match_info.route.resource
         operation = OPERATIONS.get(resource.canonical, "") if resource is not None else ""
         exchange = Exchange(request, handler)
-        fault, status = None, None
+        decided, status = None, None
         self._listener.busy.add(request.protocol)
         try:
             if operation and self.faults.active:
-                fault = self.faults.pick(
+                decided = self.faults.decide(
                     operation, await exchange.order_id(operation), request.headers.get("X-Request-Id", "")
                 )
-            if fault is None:
+            if decided is None:
                 response = await exchange.proceed()
                 status = response.status
             else:
-                response, status = await self._interference.answer(exchange, fault)
+                response, status = await self._interference.answer(exchange, decided)
             if status is not None and isinstance(response, web.Response) and isinstance(response.body, bytes):
                 exchange.answer = response.body
             if self._state is not None:
@@ -376,7 +392,7 @@ class SandboxServer:
                         body=exchange.body,
                         status=status,
                         answer=exchange.answer,
-                        fault="" if fault is None else fault.value,
+                        fault="" if decided is None else decided.fault.value,
                         at=at,
                     )
                 )

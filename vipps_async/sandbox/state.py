@@ -12,12 +12,22 @@ Money is counted in whole øre, and always: released + captured ≤ reserved, re
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import NoReturn
 
-from vipps_async.sandbox.ledger import LogEntry, Movement, Outcome, PaymentSnapshot, State, Summary
+from vipps_async.sandbox.ledger import (
+    UNDISTURBED,
+    Disturbance,
+    LogEntry,
+    Movement,
+    Outcome,
+    PaymentSnapshot,
+    State,
+    Summary,
+)
 from vipps_async.sandbox.problems import vipps_refusal
 
 __all__ = ["Payment", "Seen"]
@@ -120,6 +130,25 @@ class Payment:
             remaining_to_refund=self.remaining_to_refund,
         )
 
+    def view(self, now: datetime, as_of: datetime) -> tuple[list[LogEntry], Summary | None]:
+        """Return the history, oldest first, and the sums as details show them now, with entries up to `as_of`."""
+        shown = [self.history[0], *(entry for entry in self.history[1:] if entry.visible(now, as_of))]
+        if len(shown) == len(self.history):
+            return shown, self.summary()
+        if not any(entry.operation in {"RESERVE", "SALE"} for entry in shown):
+            return shown, None
+        moved: Counter[str] = Counter()
+        for entry in shown:
+            moved[entry.operation] += entry.amount if entry.success else 0
+        captured = moved["CAPTURE"] + moved["SALE"]
+        summary = Summary(
+            captured=captured,
+            refunded=moved["REFUND"],
+            remaining_to_capture=moved["RESERVE"] + moved["SALE"] - captured - moved["VOID"],
+            remaining_to_refund=captured - moved["REFUND"],
+        )
+        return shown, summary
+
     def snapshot(self) -> PaymentSnapshot:
         """Return what moved so far."""
         return PaymentSnapshot(
@@ -187,7 +216,16 @@ class Payment:
 
     # -- the merchant ----------------------------------------------------------------------------------------------
 
-    def capture(self, amount: int | None, *, key: str, fingerprint: str, text: str, now: datetime) -> Movement:
+    def capture(
+        self,
+        amount: int | None,
+        *,
+        key: str,
+        fingerprint: str,
+        text: str,
+        now: datetime,
+        disturbance: Disturbance = UNDISTURBED,
+    ) -> Movement:
         """Take what is reserved, or a part of it.
 
         Args:
@@ -196,6 +234,7 @@ class Payment:
             fingerprint: the same for the same payload.
             text: the transaction text.
             now: the time.
+            disturbance: what a fault does to it.
 
         Raises:
             Refusal: 62, 91, 95, 98, 61, or 93 for a key that came with another payload.
@@ -207,8 +246,9 @@ class Payment:
         refusal = self._why_no_capture(wanted, now)
         if refusal is not None:
             self._refuse("CAPTURE", refusal, wanted, now, text, key=key)
+        wanted = self._disturbed("CAPTURE", disturbance, wanted, now, text, key=key)
         self.captured += wanted
-        return self._done("CAPTURE", wanted, now, text, key=key)
+        return self._done("CAPTURE", wanted, now, text, key=key, shown_after=disturbance.shown_after)
 
     def _why_no_capture(self, wanted: int, now: datetime) -> tuple[str, str] | None:
         if self.state in {State.INITIATE, State.FAILED}:
@@ -221,7 +261,16 @@ class Payment:
             return "Payment", "98"
         return ("Payment", "61") if wanted > self.remaining_to_capture or wanted <= 0 else None
 
-    def refund(self, amount: int | None, *, key: str, fingerprint: str, text: str, now: datetime) -> Movement:
+    def refund(
+        self,
+        amount: int | None,
+        *,
+        key: str,
+        fingerprint: str,
+        text: str,
+        now: datetime,
+        disturbance: Disturbance = UNDISTURBED,
+    ) -> Movement:
         """Give back what was captured, or a part of it; arguments as for `capture`.
 
         Raises:
@@ -234,8 +283,9 @@ class Payment:
         refusal = self._why_no_refund(wanted, now)
         if refusal is not None:
             self._refuse("REFUND", refusal, wanted, now, text, key=key)
+        wanted = self._disturbed("REFUND", disturbance, wanted, now, text, key=key)
         self.refunded += wanted
-        return self._done("REFUND", wanted, now, text, key=key)
+        return self._done("REFUND", wanted, now, text, key=key, shown_after=disturbance.shown_after)
 
     def _why_no_refund(self, wanted: int, now: datetime) -> tuple[str, str] | None:
         if not self.captured:
@@ -246,7 +296,9 @@ class Payment:
             return "Payment", "95"
         return ("Payment", "71") if wanted > self.remaining_to_refund or wanted <= 0 else None
 
-    def cancel(self, *, release_remaining: bool, text: str, now: datetime) -> Movement:
+    def cancel(
+        self, *, release_remaining: bool, text: str, now: datetime, disturbance: Disturbance = UNDISTURBED
+    ) -> Movement:
         """End a payment that waits, or release what is reserved; after a partial capture only if told to.
 
         Raises:
@@ -255,13 +307,14 @@ class Payment:
         refusal = self._why_no_cancel(release_remaining=release_remaining, now=now)
         if refusal is not None:
             self._refuse("CANCEL", refusal, self.remaining_to_capture or self.amount, now, text)
+        amount = self.remaining_to_capture or self.amount
+        self._disturbed("CANCEL", disturbance, amount, now, text)
         if self.state is State.INITIATE:
             self.state = State.CANCEL
-            return self._done("CANCEL", self.amount, now, text)
-        amount = self.remaining_to_capture
+            return self._done("CANCEL", amount, now, text, shown_after=disturbance.shown_after)
         self.released += amount
         self.state = State.VOID
-        return self._done("VOID", amount, now, text)
+        return self._done("VOID", amount, now, text, shown_after=disturbance.shown_after)
 
     def _why_no_cancel(self, *, release_remaining: bool, now: datetime) -> tuple[str, str] | None:
         if self.state in {State.CANCEL, State.VOID, State.FAILED}:
@@ -287,8 +340,29 @@ class Payment:
             raise vipps_refusal("Payment", "93")
         return seen.movement
 
-    def _done(self, operation: str, amount: int, now: datetime, text: str, *, key: str = "") -> Movement:
-        movement = Movement(entry=self._log(operation, amount, now, text, key=key), summary=self.summary())
+    def _disturbed(
+        self, operation: str, disturbance: Disturbance, amount: int, now: datetime, text: str, *, key: str = ""
+    ) -> int:
+        """Fail if the disturbance wants it; else return the amount that moves."""
+        if disturbance.refusal is not None:
+            if disturbance.in_history:
+                self._refuse(operation, disturbance.refusal, amount, now, text, key=key)
+            raise vipps_refusal(*disturbance.refusal)
+        return max(1, amount // 2) if disturbance.half else amount
+
+    def _done(
+        self,
+        operation: str,
+        amount: int,
+        now: datetime,
+        text: str,
+        *,
+        key: str = "",
+        shown_after: timedelta = timedelta(0),
+    ) -> Movement:
+        shown_at = now + shown_after if shown_after else None
+        entry = self._log(operation, amount, now, text, key=key, shown_at=shown_at)
+        movement = Movement(entry=entry, summary=self.summary())
         if key:
             self.seen[operation, key] = Seen(self.seen[operation, key].fingerprint, movement)
         return movement
@@ -311,6 +385,7 @@ class Payment:
         key: str = "",
         success: bool = True,
         transaction_id: str = "",
+        shown_at: datetime | None = None,
     ) -> LogEntry:
         entry = LogEntry(
             operation=operation,
@@ -320,6 +395,7 @@ class Payment:
             text=text,
             transaction_id=transaction_id or self.new_transaction_id(),
             request_id=key,
+            shown_at=shown_at,
         )
         self.history.append(entry)
         return entry

@@ -169,7 +169,7 @@ class BatchDatabase:
     async def _migrate(self, connection: AsyncConnection[TupleRow]) -> None:
         # The journal's own lock: it may be creating the same schema at this moment.
         await connection.execute(LOCK_CREATION, (self.schema,))
-        _, has_schema, _ = (await (await connection.execute(SCHEMA_STATE, {"name": self.schema})).fetchall())[0]
+        has_schema, *_ = (await (await connection.execute(SCHEMA_STATE, {"name": self.schema})).fetchall())[0]
         if not has_schema:
             await connection.execute(self.sql(CREATE_SCHEMA))
         has_version, has_jobs = (await (await connection.execute(statements.STATE, {"name": self.schema})).fetchall())[

@@ -1,0 +1,110 @@
+"""Which call made which attempt, how it was answered, and which attempt moved the money in the end."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import Counter
+from collections.abc import Iterator
+from contextvars import ContextVar
+from typing import Any
+
+import orjson
+from aiohttp import web
+from attrs import evolve
+
+from vipps_async import RequestNotSent
+from vipps_async.sandbox import SandboxServer
+from vipps_async.sandbox.interference import Exchange
+from vipps_async.transports.aiohttp_transport import AiohttpTransport
+from vipps_async.transports.protocol import Request, Response
+
+__all__ = ["CALL", "CALL_HEADER", "CountingTransport", "attributing", "refused_in_its_own_right"]
+
+#: The number of the call that is being made; 0: a recovery.
+CALL: ContextVar[int] = ContextVar("CALL", default=0)
+CALL_HEADER = "X-Storm-Call"
+
+#: The last part of a path, where it is not the operation's own name.
+_OPERATIONS = {"get": "token", "payments": "initiate"}
+_CHANGES = frozenset({"initiate", "capture", "cancel", "refund"})
+#: Refusals that settle nothing, whatever their group; and 93, which depends on whether the bytes are others.
+_SETTLE_NOTHING = frozenset({"63", "52", "74", "92", "99", "93"})
+
+
+class CountingTransport:
+    """The real transport. It counts attempts, notes whose they are, and which calls have one that is in doubt."""
+
+    def __init__(self) -> None:
+        self._inner = AiohttpTransport()
+        #: Operation → attempts.
+        self.attempts: Counter[str] = Counter()
+        #: Calls of which an attempt was neither refused in its own right nor kept from leaving.
+        self.doubtful: set[int] = set()
+
+    async def send(self, request: Request) -> Response:
+        """Send it."""
+        last = request.url.rpartition("/")[2]
+        operation = _OPERATIONS.get(last, last)
+        self.attempts[operation] += 1
+        call = CALL.get()
+        if operation not in _CHANGES:
+            return await self._inner.send(request)
+        request = evolve(request, headers={**request.headers, CALL_HEADER: str(call)})
+        clear = False
+        try:
+            response = await self._inner.send(request)
+            clear = refused_in_its_own_right(response)
+        except RequestNotSent:
+            clear = True
+            raise
+        finally:
+            if not clear:
+                self.doubtful.add(call)
+        return response
+
+    async def aclose(self) -> None:
+        """Close the inner one."""
+        await self._inner.aclose()
+
+
+def refused_in_its_own_right(response: Response) -> bool:
+    """Whether an answer says in Vipps' own words that this attempt did nothing."""
+    if response.status not in {400, 401, 403, 404, 409, 422, 429}:
+        return False
+    try:
+        body = orjson.loads(response.body.removeprefix(b"\xef\xbb\xbf"))
+    except ValueError:
+        return False
+    if isinstance(body, list):
+        return bool(body) and all(error.get("errorCode") not in _SETTLE_NOTHING for error in body)
+    code = body.get("statusCode") or body.get("responseInfo", {}).get("responseCode")
+    return code in {401, 429}
+
+
+@contextlib.contextmanager
+def attributing(sandbox: SandboxServer) -> Iterator[dict[str, int]]:
+    """Note for each transaction which call moved it, also when its request is delivered much later.
+
+    Yields:
+        Transaction id → number of the call.
+    """
+    moved_by: dict[str, int] = {}
+    proceed = Exchange.proceed
+
+    async def attributed(self: Exchange) -> Any:
+        with contextlib.suppress(web.HTTPException):
+            await self.read()
+        orders = sandbox._book.all_of(self.request.match_info.get("order_id", ""))
+        before = [(order.payment.history, len(order.payment.history)) for order in orders]
+        # Nothing waits in here once the body is read, so what is new in the history is this request's.
+        answer = await proceed(self)
+        for history, length in before:
+            for entry in history[length:]:
+                moved_by[entry.transaction_id] = int(self.request.headers.get(CALL_HEADER, "0"))
+        return answer
+
+    Exchange.proceed = attributed  # type: ignore[method-assign]
+    try:
+        yield moved_by
+    finally:
+        Exchange.proceed = proceed  # type: ignore[method-assign]
