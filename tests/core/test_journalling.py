@@ -119,6 +119,7 @@ class Ends:
     ended: int = 0
     refusal: ApiError | None = None
     moved_otherwise: object = None
+    left: bool = True
 
 
 class ScriptedPipeline:
@@ -139,6 +140,7 @@ class ScriptedPipeline:
         end = self.ends.pop(0)
         if isinstance(end, Ends):
             assert record is not None
+            record.left = end.left
             if end.verdict is not None:
                 record.begun, record.ended, record.refusal = end.begun, end.ended, end.refusal
             record.verdict, record.moved_otherwise = end.verdict, end.moved_otherwise
@@ -348,6 +350,7 @@ ENDS: dict[str, tuple[Ends, Outcome | None]] = {
         Outcome.DONE,
     ),
     "cancelled": (Ends(asyncio.CancelledError()), None),
+    "cancelled before it was sent": (Ends(asyncio.CancelledError(), ended=1, left=False), None),
     "a mistake in a transport": (Ends(TypeError("oops")), None),
 }
 

@@ -30,6 +30,8 @@ class AttemptRecord:
     one_look: bool = False
     #: When the last attempt was counted; None: the record's call has counted none itself.
     last_at: datetime | None = None
+    #: Whether the transport was given an attempt of this call: until then a call that is cancelled has done nothing.
+    left: bool = False
     #: Attempts of this call.
     begun: int = 0
     #: Those of them that ended without effect: refused in their own right, or never sent.

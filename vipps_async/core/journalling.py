@@ -370,6 +370,9 @@ class JournalledRunner:
             # Cancelled, or a mistake in a program: what it did at Vipps is not known, so the entry stays open. A second
             # cancellation may cut this short; then the lease runs out by itself.
             note = f"ended by {type(error).__name__}; what it did at Vipps is not known"
+            if not record.left:
+                note = f"ended by {type(error).__name__} before it was sent"
+                record.begun = record.ended = 1
             known = _attempts_after(entry, record)
             await self._quietly(call, self.release(intent, note, owner=owner, attempts=known))
             raise

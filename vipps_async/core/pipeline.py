@@ -134,7 +134,7 @@ class Pipeline:
         is_heard = self._log.is_heard
         try:
             time = self._time_to_send if call.make_verification is None else self._time_to_send_before_asking
-            outcome = await self._attempt(call, body, started + time, number=1, is_heard=is_heard)
+            outcome = await self._attempt(call, body, started + time, number=1, is_heard=is_heard, record=record)
             if isinstance(outcome, _Failed):
                 return await self._go_on(call, body, outcome, started, record or AttemptRecord())
         except asyncio.CancelledError as cancelled:
@@ -153,7 +153,14 @@ class Pipeline:
     # --- one attempt -----------------------------------------------------------------------------------------------
 
     async def _attempt(
-        self, call: Call[R], body: bytes | None, must_end: float, *, number: int, is_heard: bool = True
+        self,
+        call: Call[R],
+        body: bytes | None,
+        must_end: float,
+        *,
+        number: int,
+        is_heard: bool = True,
+        record: AttemptRecord | None = None,
     ) -> R | _Failed:
         operation = call.operation
         token: Token | None = None
@@ -183,6 +190,8 @@ class Pipeline:
             body=body,
             timeouts=_within(self._timeouts, must_end - sent_at),
         )
+        if record is not None:
+            record.left = True
         try:
             response = await self._transport.send(request)
         except VippsError as error:

@@ -6,7 +6,14 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from vipps_async.core.operation import Call, NoContent, Operation, Repeat
-from vipps_async.ecom.answers import CancelResult, CaptureResult, InitiatedPayment, PaymentStatus, RefundResult
+from vipps_async.ecom.answers import (
+    CancelResult,
+    CaptureResult,
+    InitiatedPayment,
+    PaymentStatus,
+    RefundResult,
+    TransactionSummary,
+)
 from vipps_async.ecom.details import PaymentDetails
 
 __all__ = ["APPROVE", "CANCEL", "CAPTURE", "DETAILS", "INITIATE", "OPERATIONS", "REFUND", "STATUS", "ask_details"]
@@ -32,19 +39,32 @@ _OTHER_WORDS = frozenset(
 _WORDS = _CAPTURED | _REFUNDED | _CANCELLED | _OTHER_WORDS
 
 
-def _misfit(wanted: frozenset[str], *, must_have_transaction: bool) -> Callable[[Call[Any], Any], str | None]:
-    """Return what holds an answer against its call: transaction, amount and status."""
+def _misfit(
+    wanted: frozenset[str], moved: Callable[[TransactionSummary], int] | None
+) -> Callable[[Call[Any], Any], str | None]:
+    """Return what holds an answer against its call: transaction, amount and status.
+
+    Args:
+        wanted: the words for the state that was asked for.
+        moved: what the operation has moved in all, by the payment's sums; None: it moves nothing, and its answer may
+            lack the transaction.
+    """
 
     def misfit(call: Call[Any], result: CaptureResult | RefundResult | CancelResult) -> str | None:
         transaction = result.transaction
         if transaction is None:
-            return "it has no transaction" if must_have_transaction else None
+            return None if moved is None else "it has no transaction"
         status = transaction.status.value.casefold()
         if status in _WORDS and status not in wanted:
             return f"it says {transaction.status.value!r}"
         asked = None if call.note is None else call.note.amount
         if asked is not None and transaction.amount != asked:
             return f"{asked} øre were asked for, and it says {transaction.amount}"
+        if moved is None or result.transaction_summary is None:
+            return None
+        # Where all that remains was asked for, the sums bound what this can have been.
+        if not 0 < transaction.amount <= moved(result.transaction_summary):
+            return f"it says {transaction.amount} øre, and {moved(result.transaction_summary)} in all"
         return None
 
     return misfit
@@ -69,7 +89,7 @@ CAPTURE: Final = Operation(
     result=CaptureResult,
     repeat=Repeat.KEYED,
     per_minute=5,
-    misfit=_misfit(_CAPTURED, must_have_transaction=True),
+    misfit=_misfit(_CAPTURED, lambda sums: sums.captured_amount),
 )
 
 #: Takes no key; a second one is refused, and the history tells whether the first took effect.
@@ -80,7 +100,7 @@ CANCEL: Final = Operation(
     result=CancelResult,
     repeat=Repeat.CONFIRM,
     per_minute=5,
-    misfit=_misfit(_CANCELLED, must_have_transaction=False),
+    misfit=_misfit(_CANCELLED, None),
 )
 
 #: Idempotent by its key.
@@ -91,7 +111,7 @@ REFUND: Final = Operation(
     result=RefundResult,
     repeat=Repeat.KEYED,
     per_minute=5,
-    misfit=_misfit(_REFUNDED, must_have_transaction=True),
+    misfit=_misfit(_REFUNDED, lambda sums: sums.refunded_amount),
 )
 
 #: A read.
