@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Self
 
 from attrs import frozen
@@ -11,6 +12,7 @@ from vipps_async.core.clock import Clock
 from vipps_async.core.journalling import JournalledRunner
 from vipps_async.core.pipeline import Pipeline
 from vipps_async.core.recovery import Recovery
+from vipps_async.core.world import find_world
 from vipps_async.ecom.api import EcomApi
 from vipps_async.ecom.recovery import NOTES, rebuild_call
 from vipps_async.journals.protocol import Journal
@@ -55,6 +57,7 @@ class SessionParts:
                 merchant_serial_number=serial_number,
                 deadline=settings.retry.deadline,
                 settle_after=settings.settle_after,
+                find_world=partial(find_world, settings, transport, pipeline.clock),
             )
             recovery = Recovery(journalled, rebuild=rebuild_call, passed_over=NOTES)
         return cls(

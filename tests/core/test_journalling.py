@@ -48,7 +48,7 @@ from vipps_async.ecom.requests import MerchantInfoPayment, PaymentActionsRequest
 from vipps_async.ecom.words import TransactionStatus
 from vipps_async.errors import ErrorInfo
 from vipps_async.journals.memory import MemoryJournal
-from vipps_async.journals.protocol import Attempts, Entry, Intent, KeyOrigin, Outcome, Settlement, Standing
+from vipps_async.journals.protocol import Attempts, Entry, Intent, KeyOrigin, Outcome, Settlement, Standing, World
 from vipps_async.transports.protocol import Request, Response
 
 KEY = "key-1"
@@ -184,6 +184,10 @@ class Bench:
         return entry
 
 
+async def _vipps() -> World:
+    return World(environment="test", host="vipps")
+
+
 @asynccontextmanager
 async def bench(*ends: object, journal: MemoryJournal | None = None, deadline: float = 20.0) -> AsyncIterator[Bench]:
     """Put a runner before a script."""
@@ -196,6 +200,7 @@ async def bench(*ends: object, journal: MemoryJournal | None = None, deadline: f
         merchant_serial_number="123456",
         deadline=deadline,
         settle_after=86_400,
+        find_world=_vipps,
     )
     yield Bench(runner, pipeline, journal)
     await runner.aclose()

@@ -7,7 +7,7 @@ import copy
 import hashlib
 import itertools
 import uuid
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar, cast
 
@@ -41,6 +41,7 @@ from vipps_async.journals.protocol import (
     Outcome,
     Settlement,
     Standing,
+    World,
 )
 from vipps_async.time_limits import TimeLimits
 
@@ -82,6 +83,7 @@ class JournalledRunner:
         merchant_serial_number: str,
         deadline: float,
         settle_after: float,
+        find_world: Callable[[], Awaitable[World]],
     ) -> None:
         """Put a journal before a pipeline.
 
@@ -92,7 +94,9 @@ class JournalledRunner:
             merchant_serial_number: the sales unit.
             deadline: the longest that one call can take, in seconds: so long an intent belongs to its owner.
             settle_after: how long after an attempt began its request may still arrive, in seconds.
+            find_world: finds out which Vipps the calls go to.
         """
+        self._find_world = find_world
         self._pipeline = pipeline
         self._journal = journal
         self._rebuild = rebuild
@@ -116,7 +120,7 @@ class JournalledRunner:
 
         Raises:
             ConfigurationError: the session is closed.
-            JournalError: it cannot be opened.
+            JournalError: it cannot be opened, or has the facts of another world.
         """
         if self._closed:
             raise ConfigurationError("the session is closed", advice="open a new VippsSession")
@@ -124,6 +128,11 @@ class JournalledRunner:
             if self._opened:
                 return
             await self._journal.open()
+            try:
+                await self._journal.bind(await self._find_world())
+            except BaseException:
+                await self._journal.aclose()
+                raise
             self._opened = True
 
     async def aclose(self) -> None:

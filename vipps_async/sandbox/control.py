@@ -14,12 +14,14 @@ from vipps_async.sandbox.clock import SandboxClock, iso_utc
 from vipps_async.sandbox.faults import FAULT_OPERATIONS, Fault, Faults
 from vipps_async.sandbox.guard import Guard
 from vipps_async.sandbox.held import HeldRequests
+from vipps_async.sandbox.orders import OrderBook
 from vipps_async.sandbox.problems import gateway_refusal
 
 __all__ = ["CLOCK_PATH", "CONTROL_PATH", "Control"]
 
 CONTROL_PATH = "/sandbox/faults"
 CLOCK_PATH = "/sandbox/clock"
+INSTANCE_PATH = "/sandbox/instance"
 
 
 class Control:
@@ -31,18 +33,29 @@ class Control:
     The clock: ``advance``, in seconds.
     """
 
-    def __init__(self, faults: Faults, clock: SandboxClock, guard: Guard, changes: Changes, held: HeldRequests) -> None:
+    def __init__(
+        self,
+        faults: Faults,
+        clock: SandboxClock,
+        guard: Guard,
+        changes: Changes,
+        *,
+        held: HeldRequests,
+        book: OrderBook,
+    ) -> None:
         self._faults = faults
         self._clock = clock
         self._guard = guard
         self._changes = changes
         self._held = held
+        self._book = book
 
     def routes(self) -> list[web.RouteDef]:
         """Return the routes."""
         return [
             web.get(CONTROL_PATH, self._read, allow_head=False),
             web.post(CONTROL_PATH, self._change),
+            web.get(INSTANCE_PATH, self._read_instance, allow_head=False),
             web.get(CLOCK_PATH, self._read_clock, allow_head=False),
             web.post(CLOCK_PATH, self._advance),
         ]
@@ -54,6 +67,11 @@ class Control:
     async def _change(self, request: web.Request) -> web.Response:
         await self._carry_out(request, self._apply)
         return json_answer(self._state())
+
+    async def _read_instance(self, request: web.Request) -> web.Response:
+        # Which sandbox this is: one that forgets its payments when it ends is another one the next time.
+        self._guard.look(request)
+        return json_answer({"instance": f"{self._book.instance:016x}"})
 
     async def _read_clock(self, request: web.Request) -> web.Response:
         self._guard.look(request)

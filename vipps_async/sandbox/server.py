@@ -192,7 +192,9 @@ class SandboxServer:
         app = web.Application(middlewares=[self._observe], client_max_size=_MAX_BODY)
         app.add_routes(self._api.routes())
         app.add_routes(Landing(self.clock, self._book, self._wallet).routes())
-        app.add_routes(Control(self.faults, self.clock, self._guard, self._changes, self._held).routes())
+        app.add_routes(
+            Control(self.faults, self.clock, self._guard, self._changes, held=self._held, book=self._book).routes()
+        )
         app.add_routes(self._dashboard.routes())
         self._interference = self._new_interference()
         self._api.url = await self._listener.open(app)

@@ -112,6 +112,7 @@ class StateFile:
             self._book.restore(order)
         self._read = True
         self._book.next_transaction = max(self._book.next_transaction, settings.get("next_transaction", 0))
+        self._book.instance = settings.get("instance", self._book.instance)
         ahead = timedelta(microseconds=settings.get("clock_offset", 0)) - self._clock.offset
         if ahead > timedelta(0):
             self._clock.advance(ahead)
@@ -168,6 +169,7 @@ class StateFile:
                 for order in changed.values()
             ]
             settings = {
+                "instance": self._book.instance,
                 "next_transaction": self._book.next_transaction,
                 "clock_offset": self._clock.offset // timedelta(microseconds=1),
             }
