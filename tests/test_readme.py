@@ -239,6 +239,7 @@ _EXAMPLES = {
     "VIPPS_MERCHANT_SERIAL_NUMBER": "654321",
     "VIPPS_ENVIRONMENT": "production",
     "VIPPS_BASE_URL": "http://127.0.0.1:8787",
+    "VIPPS_PROXY": "http://proxy.example.com:3128",
     "VIPPS_SYSTEM_NAME": "acme",
     "VIPPS_SYSTEM_VERSION": "1.2",
     "VIPPS_SYSTEM_PLUGIN_NAME": "acme-plugin",

@@ -234,16 +234,8 @@ async def test_a_certificate_that_is_not_accepted() -> None:
     ("message", "words"),
     [
         ("the proxy refused a tunnel to h:443 (it said 407)", "wants a user and a password"),
-        ("the proxy refused a tunnel to h:443 (it said 403)", "allow this host on port 443"),
-        ("could not connect to the proxy p:3128 on the way to h:443: connection refused", "VIPPS_PROXY, and whether"),
-        ("the TLS certificate of h:443 was not accepted: certificate has expired", "the local clock first"),
-        ("the TLS certificate of h:443 was not accepted: Hostname mismatch, certificate is not", "is not this host"),
-        ("the TLS certificate of h:443 was not accepted: self-signed certificate in chain", "SSL_CERT_FILE"),
-        ("the TLS certificate of h:443 was not accepted: unable to get local issuer certificate", "SSL_CERT_FILE"),
-        ("no TLS connection to h:443: wrong version number", "does not speak TLS"),
-        ("no TLS connection to h:443: tlsv1 alert protocol version", "do not agree on TLS"),
         ("could not look up h:443: name or service not known", "name server"),
-        ("no connection to h:443 within 5 s", "firewall"),
+        ("no connection to h:40700 within 5 s", "firewall"),
     ],
 )
 def test_advice_by_cause(message: str, words: str) -> None:

@@ -13,6 +13,7 @@ from vipps_async.core.clock import Clock
 from vipps_async.diagnosis.finding import Finding, State
 from vipps_async.diagnosis.settings import Place
 from vipps_async.errors import RequestNotSent, TransportError
+from vipps_async.transports.connection_advice import connection_advice
 from vipps_async.transports.protocol import Request, Response, Transport
 
 __all__ = ["look_at_clock", "look_at_host"]
@@ -37,45 +38,8 @@ class Answer:
     seconds: float
 
 
-#: What to do by what the transport says, the first that fits. Its words are the system's and OpenSSL's.
-_ADVICE = (
-    (
-        ("407",),
-        "the proxy wants a user and a password: set them in VIPPS_PROXY, as http://user:password@host:port",
-    ),
-    (
-        ("refused a tunnel",),
-        "the proxy does not let this machine through: ask whoever runs it to allow this host on port 443",
-    ),
-    (("the proxy",), "look at host and port of the proxy in VIPPS_PROXY, and whether it runs"),
-    (
-        ("has expired", "not yet valid"),
-        "look at the local clock first; if it is right, whoever answers has a certificate that nobody renewed",
-    ),
-    (
-        ("hostname mismatch", "ip address mismatch", "doesn't match"),
-        "whoever answers is not this host: look at VIPPS_BASE_URL, the name server, and what stands on the way",
-    ),
-    (
-        ("was not accepted", "self-signed", "self signed", "local issuer"),
-        (
-            "if a firewall of yours opens TLS on the way, let this machine trust its authority (SSL_CERT_FILE), or "
-            "have it leave this host alone; if not, the machine's own list of authorities is missing or old"
-        ),
-    ),
-    (
-        ("wrong version number", "record layer failure", "http request"),
-        "whoever answers does not speak TLS: look at the port in VIPPS_BASE_URL; perhaps VIPPS_PROXY is needed",
-    ),
-    (
-        ("tls",),
-        "whoever answers and this machine do not agree on TLS: look at what stands on the way, and how old OpenSSL is",
-    ),
-    (
-        ("could not look up",),
-        "look at the name server; if this machine reaches the internet through a proxy only, set VIPPS_PROXY",
-    ),
-)
+#: What to do where the transport's words give no cause away.
+_LOOK_UP_ADVICE = "look at the name server; if this machine reaches the internet through a proxy only, set VIPPS_PROXY"
 _ANY_ADVICE = (
     "look at the network from here to there: firewall, and proxy; if this machine reaches the internet through a proxy "
     "only, set VIPPS_PROXY"
@@ -83,8 +47,10 @@ _ANY_ADVICE = (
 
 
 def _advice(message: str) -> str:
-    words = message.casefold()
-    return next((advice for signs, advice in _ADVICE if any(sign in words for sign in signs)), _ANY_ADVICE)
+    found = connection_advice(message)
+    if found is not None:
+        return found
+    return _LOOK_UP_ADVICE if "could not look up" in message else _ANY_ADVICE
 
 
 async def look_at_host(

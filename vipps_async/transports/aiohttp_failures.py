@@ -18,6 +18,7 @@ from yarl import URL
 
 from vipps_async.config import Timeouts
 from vipps_async.errors import OutcomeUnknown, RequestNotSent
+from vipps_async.transports.connection_advice import connection_advice
 from vipps_async.transports.content_coding import UnreadableAnswer
 from vipps_async.transports.early_answer import AnsweredTooEarly
 from vipps_async.transports.plain_words import chain, host_and_port, plain_strerror, reason
@@ -79,7 +80,8 @@ def translated(error: Exception, circumstances: Circumstances) -> RequestNotSent
     _strip(error, circumstances)
     if circumstances.sent:
         return OutcomeUnknown(message, status=status)
-    return RequestNotSent(message)
+    advice = connection_advice(message)
+    return RequestNotSent(message, advice=advice and f"nothing was sent; {advice}")
 
 
 # --- words ---------------------------------------------------------------------------------------------------------

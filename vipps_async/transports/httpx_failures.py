@@ -18,6 +18,7 @@ from attrs import frozen
 
 from vipps_async.config import Timeouts
 from vipps_async.errors import OutcomeUnknown, RequestNotSent
+from vipps_async.transports.connection_advice import connection_advice
 from vipps_async.transports.content_coding import UnreadableAnswer
 from vipps_async.transports.early_answer import AnsweredTooEarly
 from vipps_async.transports.plain_words import chain, plain_strerror, reason
@@ -86,7 +87,8 @@ def translated(error: Exception, circumstances: Circumstances) -> RequestNotSent
             link.strerror = plain
     if circumstances.sent:
         return OutcomeUnknown(message, status=circumstances.status)
-    return RequestNotSent(message)
+    advice = connection_advice(message)
+    return RequestNotSent(message, advice=advice and f"nothing was sent; {advice}")
 
 
 def _connection_words(error: Exception, at: Circumstances) -> str:
