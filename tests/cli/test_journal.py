@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
+import sqlite3
 import sys
 import threading
 from collections.abc import Iterator
@@ -18,12 +20,12 @@ import pytest
 
 from tests.faults.shop import CREDENTIALS, Fault, Shop, open_shop
 from vipps_async import VippsError, nok
-from vipps_async.cli.journal import _age, _summary, _text
+from vipps_async.cli.journal import _age, _decidable_at, _summary, _text
 from vipps_async.cli.main import main
 from vipps_async.core.recovery_report import LeftOpen, RecoveryReport, Refused
 from vipps_async.journals import postgres
 from vipps_async.journals.memory import MemoryJournal
-from vipps_async.journals.protocol import Intent, Outcome, Settlement
+from vipps_async.journals.protocol import Attempts, Entry, Intent, Outcome, Settlement
 from vipps_async.journals.sqlite import SqliteJournal
 
 NOW = datetime.now(UTC)
@@ -110,10 +112,44 @@ class TestList:
             "age_seconds": 0,
             "settled_at": None,
             "reason": "the line was dead",
+            "key_origin": "given",
+            "reference": None,
+            "attempts": 1,
+            "attempts_in_doubt": 1,
+            "decidable_at": (intent(1).created_at + timedelta(days=1)).isoformat(),
             "in_hand_of": None,
             "in_hand_until": None,
         }
         assert second["in_hand_of"] is None
+
+    def test_when_an_entry_can_be_decided(self, path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        """A day after its last attempt, or as long after it as one's sessions wait; a minute after the first look."""
+        hour = (intent(1).created_at + timedelta(hours=1)).isoformat()
+        assert listed(capsys, "--journal", path, "--settle-after", 3600)[0]["decidable_at"] == hour
+        looked = NOW + timedelta(days=2)
+        attempts = Attempts(last_at=intent(1).created_at, looked_at=looked)
+        entry = Entry(intent=intent(1), attempts=attempts, lease_until=NOW)
+        assert _decidable_at(entry, timedelta(days=1)) == looked + timedelta(minutes=1)
+        assert main(["journal", "list", "--journal", str(path)]) == 0
+        day = intent(1).created_at + timedelta(days=1)
+        assert f"can be decided after {day:%Y-%m-%d %H:%M} UTC" in capsys.readouterr().out
+
+    def test_what_cannot_be_read_is_named(self, path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        """A damaged open row comes first, with its order as far as that can be read; the others are shown."""
+        with contextlib.closing(sqlite3.connect(path)) as other, other:
+            other.execute("UPDATE entries SET amount = 1 WHERE key = 'key-1'")
+        assert main(["journal", "list", "--journal", str(path)]) == 0
+        out = capsys.readouterr().out
+        assert out.startswith(
+            "damaged   entry 1, order order-1: what it holds does not fit its checksum; it is never sent"
+        )
+        assert out.endswith("1 open, 3 settled are shown.\n")
+        assert listed(capsys, "--journal", path)[0] == {
+            "state": "damaged",
+            "position": 1,
+            "order_id": "order-1",
+            "reason": "what it holds does not fit its checksum",
+        }
 
     @pytest.mark.parametrize(
         ("arguments", "keys"),
@@ -261,13 +297,22 @@ def test_a_report_names_all_that_somebody_has_to_look_at() -> None:
     assert _summary(report)["refusals"][0]["reason"] == "too much"
 
 
+class Database(MemoryJournal):
+    """Stands in for one: nothing in it is damaged."""
+
+    async def damaged(self, *, only_open: bool) -> list[object]:
+        """Find nothing."""
+        assert only_open
+        return []
+
+
 def test_a_database_is_another_place_for_the_journal(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """--dsn opens a PostgresJournal, and only then is it imported."""
     given: list[tuple[str, str]] = []
 
-    class Elsewhere(MemoryJournal):
+    class Elsewhere(Database):
         def __init__(self, dsn: str, *, schema: str) -> None:
             super().__init__()
             given.append((dsn, schema))
@@ -315,7 +360,7 @@ class TestRecover:
     ) -> None:
         """In a database that others use, too, they may have it in hand: status 1, and who has it until when."""
 
-        class Elsewhere(MemoryJournal):
+        class Elsewhere(Database):
             def __init__(self, _dsn: str, *, schema: str) -> None:
                 super().__init__()
 

@@ -10,6 +10,7 @@ import gc
 import os
 import sys
 import uuid
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -17,11 +18,12 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from tests.journals.children import output_of
 from tests.journals.material import LONG, all_open, all_recent, intent, only, settlement
 from tests.journals.postgres_server import DSN_VARIABLE, started_server
 from tests.missing import MUST_VARIABLE
 from vipps_async.errors import ConfigurationError, Effect, InvalidInputError, JournalError
-from vipps_async.journals import PostgresJournal, Standing
+from vipps_async.journals import Intent, KeyOrigin, PostgresJournal, Standing
 from vipps_async.journals.postgres import sql as statements
 from vipps_async.journals.postgres import store as store_module
 from vipps_async.journals.postgres.store import PostgresStore
@@ -248,6 +250,74 @@ def drop_connections(dsn: str) -> None:
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
             "WHERE application_name = 'vipps_async journal' AND pid <> pg_backend_pid()"
         )
+
+
+class TestWishesOnManyMachines:
+    """Calls without keys of their own, on several machines."""
+
+    @pytest.mark.parametrize("wishes", [1, 20, 200])
+    async def test_equal_ones_at_once(self, postgres: Make, wishes: int) -> None:
+        """Of equal wishes begun on three machines in the same moment one is written each, and the others meet it."""
+        journals = [postgres() for _ in range(3)]
+        for journal in journals:
+            await journal.open()
+
+        def wish(machine: int, number: int) -> Intent:
+            return intent(number, key=f"machine {machine}, {number}", origin=KeyOrigin.MADE)
+
+        found = await asyncio.gather(
+            *(
+                journal.begin(wish(machine, number), owner=f"m{machine}", lease=LONG, adopt=True)
+                for number in range(wishes)
+                for machine, journal in enumerate(journals)
+            )
+        )
+        standings = Counter(standing for standing, _ in found)
+        assert standings == {Standing.MINE: wishes, Standing.TAKEN: 2 * wishes}
+        assert len(await all_open(journals[0])) == wishes
+        for journal in journals:
+            await journal.aclose()
+
+
+FORK = """
+import asyncio, os, sys
+from vipps_async.errors import JournalError
+from vipps_async.journals import PostgresJournal
+
+async def child(journal):
+    try:
+        await journal.flush()
+    except JournalError as error:
+        print("flush:", error, flush=True)
+    print("is open:", journal.is_open, flush=True)
+    await journal.aclose()
+    await journal.open()
+    await journal.flush()
+    await journal.aclose()
+    print("its own: works", flush=True)
+
+async def main(journal):
+    await journal.open()
+    if (pid := os.fork()) == 0:
+        asyncio.set_event_loop(None)
+        asyncio._set_running_loop(None)
+        asyncio.run(child(journal))
+        os._exit(0)
+    assert os.waitpid(pid, 0)[1] == 0
+    assert [entry async for entry in journal.open_entries()] == []
+    await journal.aclose()
+    print("parent:", os.getpid(), flush=True)
+
+asyncio.run(main(PostgresJournal(sys.argv[1], schema=sys.argv[2])))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_a_forked_child_leaves_its_parents_connections_alone(postgres_dsn: str, postgres_schema: str) -> None:
+    """A child by fork is refused until it opens connections of its own, and the parent's go on."""
+    lines = dict(line.split(": ", 1) for line in output_of(FORK, postgres_dsn, postgres_schema).splitlines())
+    assert f"opened by process {lines['parent']}, of which this one is a fork" in lines["flush"]
+    assert (lines["is open"], lines["its own"]) == ("False", "works")
 
 
 class TestLostConnections:

@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -15,6 +15,7 @@ import orjson
 from vipps_async.cli.journal_store import add_store, guarded, positive, store_of
 from vipps_async.cli.journal_upkeep import add_upkeep
 from vipps_async.core.recovery_report import RecoveryReport
+from vipps_async.core.verdict import LOOKS_APART
 from vipps_async.errors import ConfigurationError
 from vipps_async.journals.protocol import Entry, Intent, Journal
 from vipps_async.money import format_nok
@@ -29,6 +30,8 @@ __all__ = ["add_command"]
 _ALL_SETTLED, _SOMETHING_OPEN = 0, 1
 #: Seconds between two lines of progress: often enough to see that it goes on.
 _PROGRESS_EVERY = 1.0
+#: A session's `settle_after` unless it is given another one, in seconds.
+_SETTLE_AFTER = 86_400
 _MSN_VARIABLE = "VIPPS_MERCHANT_SERIAL_NUMBER"
 
 
@@ -53,6 +56,13 @@ def add_command(commands: Commands) -> None:
     listing.add_argument("--order", metavar="ORDER_ID", help=f"only this order (of --msn, or of {_MSN_VARIABLE})")
     listing.add_argument("--msn", metavar="MSN", help="only this sales unit")
     listing.add_argument("--limit", type=positive, default=50, help="how many of each kind (default: %(default)s)")
+    listing.add_argument(
+        "--settle-after",
+        type=positive,
+        default=_SETTLE_AFTER,
+        metavar="SECONDS",
+        help="your sessions' settle_after, by which is told when an entry can be decided (%(default)s)",
+    )
     listing.add_argument("--json", action="store_true", help="one JSON object for each operation, one a line")
     listing.set_defaults(run=guarded(_list))
 
@@ -79,11 +89,18 @@ async def _list(options: argparse.Namespace) -> int:
     await journal.open()
     try:
         unsettled, settled, more = await _chosen(journal, options)
+        damaged = await journal.damaged(only_open=True)
     finally:
         await journal.aclose()
     now = datetime.now(UTC)
+    settle_after = timedelta(seconds=options.settle_after)
+    for row in damaged:
+        facts = {"state": "damaged", "position": row.position, "order_id": row.order_id, "reason": row.reason}
+        text = f"damaged   entry {row.position}, order {row.order_id}: {row.reason}; it is never sent"
+        print(orjson.dumps(facts).decode() if options.json else text)
     for entry in (*unsettled, *settled):
-        print(orjson.dumps(_facts(entry, now)).decode() if options.json else _line(entry, now))
+        facts = _facts(entry, now, settle_after)
+        print(orjson.dumps(facts).decode() if options.json else _line(entry, now, settle_after))
     if not options.json:
         print(f"{len(unsettled)}{' or more' if more else ''} open, {len(settled)} settled are shown.")
     return 0
@@ -116,7 +133,7 @@ async def _first(number: int, entries: AsyncIterator[Entry]) -> list[Entry]:
     return found
 
 
-def _facts(entry: Entry, now: datetime) -> dict[str, Any]:
+def _facts(entry: Entry, now: datetime, settle_after: timedelta) -> dict[str, Any]:
     intent, settlement = entry.intent, entry.settlement
     return {
         "state": _state(entry),
@@ -129,12 +146,17 @@ def _facts(entry: Entry, now: datetime) -> dict[str, Any]:
         "age_seconds": max(0, round((now - intent.created_at).total_seconds())),
         "settled_at": None if settlement is None else settlement.settled_at,
         "reason": entry.note or None,
+        "key_origin": intent.origin.value,
+        "reference": intent.reference or None,
+        "attempts": entry.attempts.begun,
+        "attempts_in_doubt": entry.attempts.in_doubt,
+        "decidable_at": _decidable_at(entry, settle_after) if settlement is None else None,
         "in_hand_of": entry.owner if _is_in_hand(entry, now) else None,
         "in_hand_until": entry.lease_until if _is_in_hand(entry, now) else None,
     }
 
 
-def _line(entry: Entry, now: datetime) -> str:
+def _line(entry: Entry, now: datetime, settle_after: timedelta) -> str:
     intent = entry.intent
     # Leaving the amount out asks for all that remains; a cancel has none.
     nothing = "" if intent.operation == "cancel" else "all that remains"
@@ -143,7 +165,19 @@ def _line(entry: Entry, now: datetime) -> str:
     head = f"{_state(entry):<9} {intent.operation:<8} {intent.order_id}  {amount}  {age} ago  key {intent.key}"
     if _is_in_hand(entry, now):
         head += f"\n          in hand of {entry.owner[:8]} until {entry.lease_until:%H:%M:%S} UTC"
-    return f"{head}\n          {entry.note}" if entry.note else head
+    if entry.note:
+        head += f"\n          {entry.note}"
+    if entry.settlement is None:
+        # Before that only proof that it took effect settles it, or sending it.
+        decidable = f"{_decidable_at(entry, settle_after):%Y-%m-%d %H:%M} UTC"
+        head += f"\n          if details do not show it: can be decided after {decidable}"
+    return head
+
+
+def _decidable_at(entry: Entry, settle_after: timedelta) -> datetime:
+    """Tell from when on it can be settled as never having happened; see `vipps_async.core.verdict`."""
+    horizon, looked_at = entry.attempts.last_at + settle_after, entry.attempts.looked_at
+    return horizon if looked_at is None or looked_at < horizon else looked_at + LOOKS_APART
 
 
 def _state(entry: Entry) -> str:

@@ -25,14 +25,19 @@ _AT_ONCE = 500
 class Upkeep(abc.ABC):
     """A journal that can be looked after while it is in use."""
 
-    async def damaged(self) -> list[DamagedEntry]:
-        """Look through the whole journal for rows that cannot be read; oldest first.
+    async def damaged(self, *, only_open: bool = False) -> list[DamagedEntry]:
+        """Look through the journal for rows that cannot be read; oldest first.
 
         `open_entries`, `recent_entries` and `find` leave them out, and nothing is ever sent for them.
+
+        Args:
+            only_open: whether only what stands there as open is looked through, which is quickly done.
 
         Raises:
             JournalError: the store has failed.
         """
+        if only_open:
+            return [row async for row in self._open_rows() if isinstance(row, DamagedEntry)]
         return [row async for _, row in self._newest_rows() if isinstance(row, DamagedEntry)][::-1]
 
     async def prune(self, *, older_than: timedelta = DEFAULT_AGE, force: bool = False) -> int:
@@ -79,6 +84,10 @@ class Upkeep(abc.ABC):
                 raise JournalError(text, effect=Effect.POSSIBLE, advice="settle it by recovery, then erase again")
             found.append(position)
         return await self._delete(found)
+
+    @abc.abstractmethod
+    def _open_rows(self) -> AsyncIterator[Entry | DamagedEntry]:
+        """Go through all open rows, oldest first."""
 
     @abc.abstractmethod
     def _newest_rows(self) -> AsyncIterator[tuple[int, Entry | DamagedEntry]]:
