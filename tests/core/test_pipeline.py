@@ -212,11 +212,15 @@ async def test_an_operation_without_content() -> None:
 
 async def test_an_unreadable_answer_is_kept_without_secrets() -> None:
     """The beginning of an answer that cannot be read stays for the reader, without tokens and confidential values."""
-    body = b"<p>scripted-token canary-secret 99887766 Service down</p>"
+    body = b'["scripted-token canary-secret 99887766 Service down"]'
     transport = ScriptedTransport().on("/capture", answer(200, body))
     with pytest.raises(UnexpectedResponseError) as caught:
         await pipeline(transport).run(call_of(Repeat.KEYED, ask=False, confidential=("99887766",)))
     assert "Service down" in caught.value.body
+    page = ScriptedTransport().on("/capture", answer(200, b"<p>Kari Nordmann, 99887766</p>"))
+    with pytest.raises(UnexpectedResponseError) as told:
+        await pipeline(page).run(call_of(Repeat.KEYED, ask=False))
+    assert "Kari" not in told.value.body
     assert not any(canary in caught.value.body for canary in ("scripted-token", "canary", "99887766"))
 
 

@@ -269,7 +269,8 @@ def _check_moves(found: Audit, one: Asked, moved: list[Moved], *, journalled: bo
         told_so = [(told.verdict.value, told.error, told.call) for told in one.told]
         found.blame("told_untruly", one, f"it moved by {[entry.call for entry in moved]} and was told {told_so}")
     told = {told.amount for told in one.told if told.amount is not None}
-    if moved and told - {entry.amount for entry in moved}:
+    # Where all that remains was asked for, an answer that lies about the amount has nothing to be held against.
+    if moved and one.amount is not None and told - {entry.amount for entry in moved}:
         found.blame("wrong_amounts", one, f"{told} øre were told, {[m.amount for m in moved]} moved")
 
 
@@ -296,7 +297,10 @@ def _told_untruly(one: Asked, moved: list[Moved], *, journalled: bool) -> bool:
 
 def _check_doubt(found: Audit, one: Asked) -> None:
     if one.told and not any(told.doubtful for told in one.told):
-        unknown = [told.error for told in one.told if told.verdict is Verdict.UNKNOWN]
+        # Whoever meets an operation that another caller has in hand is told so: it may be in doubt at that moment.
+        unknown = [
+            told.error for told in one.told if told.verdict is Verdict.UNKNOWN and told.error != "OrderLockedError"
+        ]
         if unknown:
             found.blame("needless_doubt", one, f"no attempt was in doubt, and it was told {unknown}")
 

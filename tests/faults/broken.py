@@ -12,6 +12,7 @@ from vipps_async.core.ending import Ending
 from vipps_async.core.journalling import JournalledRunner
 from vipps_async.core.operation import Repeat
 from vipps_async.core.pipeline import Pipeline, render
+from vipps_async.core.verdict import Verdict
 from vipps_async.errors import Effect, OutcomeUnknown, RequestNotSent
 from vipps_async.idempotency_keys import new_idempotency_key
 from vipps_async.journals import Outcome, Standing
@@ -62,12 +63,14 @@ def _intent_after_send(set_attribute: SetAttribute) -> None:
 
 
 def _unknown_noted_as_not_done(set_attribute: SetAttribute) -> None:
-    outcome_of = journalling.outcome_of
+    note_failure = JournalledRunner.note_failure
 
-    def broken(error: Any) -> Any:
-        return Outcome.NOT_DONE if isinstance(error, OutcomeUnknown) else outcome_of(error)
+    async def broken(self: JournalledRunner, call: Any, entry: Any, record: Any, error: Any, owner: str) -> Any:
+        if record.verdict is Verdict.OPEN:
+            record.verdict = Verdict.NOT_APPLIED
+        return await note_failure(self, call, entry, record, error, owner)
 
-    set_attribute(journalling, "outcome_of", broken)
+    set_attribute(JournalledRunner, "note_failure", broken)
 
 
 def _unknown_told_as_not_sent(set_attribute: SetAttribute) -> None:

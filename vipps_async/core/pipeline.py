@@ -21,8 +21,7 @@ from vipps_async.core.headers import Headers
 from vipps_async.core.operation import Applied, Call, Evidence, Inconclusive, Repeat, SettledBy
 from vipps_async.core.order_limits import AttemptLedger
 from vipps_async.core.recorded_refusal import is_lasting
-from vipps_async.core.redaction import redact
-from vipps_async.core.refusal import read_refusal
+from vipps_async.core.refusal import read_refusal, shown_body
 from vipps_async.core.repetition import SHORTEST_ATTEMPT, Ask, Next, Refresh, Repetition, Send, Stop, time_to_send
 from vipps_async.core.token import FETCH_TOKEN, Token, TokenAnswer, TokenSource, is_about_token
 from vipps_async.core.verdict import Facts, Verdict, decide
@@ -253,7 +252,7 @@ class Pipeline:
         # An unreadable answer to the token request may hold the token all the same: nothing of it is kept.
         text = ""
         if call.operation.authenticated:
-            text = redact(response.body.decode("utf-8", "replace"), confidential=self._confidential(call, token))
+            text = shown_body(response.body, self._confidential(call, token))
         changes = call.operation.repeat is not Repeat.SAFE
         error = UnexpectedResponseError(
             f"Vipps answered HTTP {response.status} with something that cannot be read: {why}",
