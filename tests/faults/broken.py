@@ -65,10 +65,10 @@ def _intent_after_send(set_attribute: SetAttribute) -> None:
 def _unknown_noted_as_not_done(set_attribute: SetAttribute) -> None:
     note_failure = JournalledRunner.note_failure
 
-    async def broken(self: JournalledRunner, call: Any, entry: Any, record: Any, error: Any, owner: str) -> Any:
+    async def broken(self: JournalledRunner, call: Any, entry: Any, record: Any, error: Any, *, owner: str) -> Any:
         if record.verdict is Verdict.OPEN:
             record.verdict = Verdict.NOT_APPLIED
-        return await note_failure(self, call, entry, record, error, owner)
+        return await note_failure(self, call, entry, record, error, owner=owner)
 
     set_attribute(JournalledRunner, "note_failure", broken)
 

@@ -370,7 +370,7 @@ class JournalledRunner:
             if record.verdict is None:
                 # Raised before anything was tried: the attempt that the intent counts has not left.
                 record.begun = record.ended = 1
-            await self.note_failure(call, entry, record, error, owner)
+            await self.note_failure(call, entry, record, error, owner=owner)
             raise
         except GeneratorExit:
             # The loop is gone, and nothing can be awaited any more: the lease runs out by itself.
@@ -399,7 +399,7 @@ class JournalledRunner:
         await self._quietly(call, self._journal.settle(intent, settlement, owner=owner))
 
     async def note_failure(
-        self, call: Call[Any], entry: Entry, record: AttemptRecord, error: VippsError, owner: str
+        self, call: Call[Any], entry: Entry, record: AttemptRecord, error: VippsError, *, owner: str
     ) -> Verdict:
         """Note how a call ended that raised an error: settled by its verdict, or left open with what is known.
 

@@ -368,7 +368,7 @@ class _Settling:
             # What leaves the operation in doubt is told as such, with the refusal as its cause.
             refused = error.__cause__ if isinstance(error.__cause__, ApiError) else error
             self.shared.pace.asked_to_wait(self.shared.now(), refused)
-            verdict = await self.runner.note_failure(call, self.entry, record, error, self.owner)
+            verdict = await self.runner.note_failure(call, self.entry, record, error, owner=self.owner)
             if verdict is Verdict.OPEN:
                 question = ""
                 if isinstance(record.refusal, OrderNotFoundError):
