@@ -34,8 +34,8 @@ class VippsSession:
             details = await vipps.ecom.details("acme-shop-123-order123abc")
 
     It may be made outside an event loop, but belongs to the loop it is first used in. `async with` and `aclose` close
-    what the session itself has opened: a transport that was handed in stays open, and so does a journal that was open
-    already.
+    what the session itself has opened: a transport that was handed in stays open, and so does a journal that somebody
+    else has open, too.
 
     Attributes:
         ecom: the eCom API v2.

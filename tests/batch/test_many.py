@@ -612,6 +612,8 @@ async def test_a_journal_that_fails_ends_the_batch(sandbox: Sandbox, tmp_path: P
     async def rows() -> AsyncIterator[BatchRow]:
         for number in range(50):
             if number == 20:
+                # The session's part in it as well as our own: it is closed under the session's hands.
+                await journal.aclose()
                 await journal.aclose()
             yield row(number)
 

@@ -854,13 +854,27 @@ class TestOpeningAndClosing:
         assert shop.journal.is_open
 
     async def test_one_that_its_owner_closed_is_left_alone(self, shop: Shop) -> None:
-        """A session that closes after the journal's owner has closed it does not fail over it."""
+        """A session goes on with its journal after the journal's owner has closed it, and then closes it."""
         journal = MemoryJournal()
         await journal.open()
         vipps = shop.session(journal=journal)
         await capture(vipps)
         await journal.aclose()
+        await capture(vipps, key="after")
         await vipps.aclose()
+        assert not journal.is_open
+
+    @pytest.mark.parametrize("first_out", [0, 1])
+    async def test_of_two_sessions_the_last_one_closes_it(self, shop: Shop, first_out: int) -> None:
+        """Two sessions on one journal object: whichever closes first, the other one can go on."""
+        journal = MemoryJournal()
+        sessions = [shop.session(journal=journal), shop.session(journal=journal)]
+        for number, vipps in enumerate(sessions):
+            await capture(vipps, key=f"key-{number}")
+        await sessions[first_out].aclose()
+        await capture(sessions[1 - first_out], key="still open")
+        await sessions[1 - first_out].aclose()
+        assert not journal.is_open
 
     async def test_a_journal_that_cannot_be_opened_keeps_the_session_from_opening(self, shop: Shop) -> None:
         """A broken journal is found out when the session opens, not at the first capture."""
