@@ -345,11 +345,12 @@ class EcomApi:
         )
 
     async def wait_for(self, order_id: str, *, timeout: float = 600.0) -> PaymentDetails:  # noqa: ASYNC109 - it paces questions, and ends between two of them
-        """Wait until the customer has accepted the payment, or it is cancelled.
+        """Wait until the customer has accepted the payment, the bank has refused it, or it is cancelled.
 
         Asks details after 5 seconds and then every 2, as Vipps' guidelines say, and at once when `notify` tells of
         news. All waits of a session together ask at most 120 times a minute, which is what Vipps takes; beyond that
-        the order that has been due for longest comes first. Failures that may pass are sat out.
+        the order that has been due for longest comes first. Failures that may pass are sat out; what a `Retry-After`
+        asks for, only the order that it came for keeps to, and for a minute at most.
 
         Args:
             order_id: the payment.
@@ -357,7 +358,7 @@ class EcomApi:
                 With less than 10 the first question comes at half time.
 
         Returns:
-            The details that ended the wait: look at their `is_approved` and `is_cancelled`.
+            The details that ended the wait: look at their `is_approved`, `is_refused` and `is_cancelled`.
 
         Raises:
             InvalidInputError: an argument breaks a rule; nothing was sent.
