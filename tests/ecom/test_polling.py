@@ -27,6 +27,7 @@ from vipps_async.errors import (
     ServerError,
     UnexpectedResponseError,
 )
+from vipps_async.one_loop import OneLoop
 
 INITIATED = details(entry("INITIATE"))
 RESERVED = details(entry("RESERVE"), entry("INITIATE"))
@@ -46,7 +47,7 @@ class World:
     poller: PaymentPoller = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.poller = PaymentPoller(self.ask)
+        self.poller = PaymentPoller(self.ask, OneLoop())
 
     async def ask(self, order_id: str) -> PaymentDetails:
         """Give the next answer."""

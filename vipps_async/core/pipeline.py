@@ -157,6 +157,7 @@ class Pipeline:
             headers=headers,
             body=body,
             timeouts=_within(self._timeouts, must_end - sent_at),
+            deadline=must_end - sent_at,
         )
         try:
             response = await self._transport.send(request)

@@ -43,6 +43,7 @@ from vipps_async.input_rules import (
     check_transaction_text,
 )
 from vipps_async.not_given import NOT_GIVEN, NotGiven
+from vipps_async.one_loop import OneLoop
 
 __all__ = ["EcomApi"]
 
@@ -62,13 +63,21 @@ _EXPRESS = "eComm Express Payment"
 class EcomApi:
     """Payments through the Vipps eCom API v2. All amounts are whole øre."""
 
-    def __init__(self, runner: Runner, *, merchant_serial_number: str, environment: Environment) -> None:
+    def __init__(
+        self,
+        runner: Runner,
+        *,
+        merchant_serial_number: str,
+        environment: Environment,
+        one_loop: OneLoop | None = None,
+    ) -> None:
         """Make the API ready for one sales unit.
 
         Args:
             runner: runs the calls.
             merchant_serial_number: the sales unit, 5 or 6 digits.
             environment: which Vipps; production refuses `approve` and URLs on loopback.
+            one_loop: the event loop of the session that it is a part of; None: one of its own.
 
         Raises:
             InvalidInputError: the serial number is not 5 or 6 digits.
@@ -78,7 +87,7 @@ class EcomApi:
             merchant_serial_number=check_merchant_serial_number(merchant_serial_number)
         )
         self._environment = environment
-        self._poller = PaymentPoller(self.details)
+        self._poller = PaymentPoller(self.details, one_loop or OneLoop())
 
     async def initiate(
         self,
@@ -380,6 +389,8 @@ class EcomApi:
 
         Raises:
             InvalidInputError: the order id breaks its rule.
+            ConfigurationError: called in another event loop or thread than the session belongs to; from there use
+                ``loop.call_soon_threadsafe(vipps.ecom.notify, order_id)``.
         """
         self._poller.notify(check_order_id(order_id))
 

@@ -17,6 +17,7 @@ from vipps_async.ecom.details import PaymentDetails
 from vipps_async.ecom.pace import Pace
 from vipps_async.errors import ApiError, ConfigurationError, RateLimitedError, TransportError, UnexpectedResponseError
 from vipps_async.input_rules import check_seconds
+from vipps_async.one_loop import OneLoop
 
 __all__ = ["FIRST_PAUSE", "PAUSE", "PaymentPoller", "StillWaiting"]
 
@@ -77,13 +78,15 @@ class PaymentPoller:
     about, and each waiter has one for its deadline.
     """
 
-    def __init__(self, ask: Callable[[str], Coroutine[Any, Any, PaymentDetails]]) -> None:
+    def __init__(self, ask: Callable[[str], Coroutine[Any, Any, PaymentDetails]], one_loop: OneLoop) -> None:
         """Make a poller.
 
         Args:
             ask: asks details of an order, once.
+            one_loop: the event loop that all waits belong to.
         """
         self._ask = ask
+        self._one_loop = one_loop
         self._watches: dict[str, _Watch] = {}
         self._queue: list[tuple[float, int, _Watch]] = []
         self._urgent: deque[_Watch] = deque()
@@ -113,6 +116,7 @@ class PaymentPoller:
             timeout: how long to wait in all, in seconds.
         """
         seconds = check_seconds("timeout", timeout)
+        self._one_loop.check()
         if self._closed:
             raise _session_closed()
         loop = asyncio.get_running_loop()
@@ -147,6 +151,7 @@ class PaymentPoller:
         Args:
             order_id: the payment.
         """
+        self._one_loop.check()
         watch = self._watches.get(order_id)
         if watch is not None:
             self._hurry(watch)

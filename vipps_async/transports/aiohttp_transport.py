@@ -14,8 +14,10 @@ from vipps_async.time_limits import TimeLimits
 from vipps_async.transports import aiohttp_adopted, aiohttp_one_write
 from vipps_async.transports.aiohttp_adopted import AUTO_HEADERS, LeanRequest
 from vipps_async.transports.aiohttp_answer import BOUNDS
-from vipps_async.transports.aiohttp_location import Locations
+from vipps_async.transports.aiohttp_location import Location, Locations
 from vipps_async.transports.aiohttp_one_write import OneWriteRequest
+from vipps_async.transports.places import Places
+from vipps_async.transports.plain_words import host_and_port
 from vipps_async.transports.protocol import Request, Response
 from vipps_async.transports.request_rules import EnvironmentProxies, checked_limit, proxy_url, refuse_unverified
 from vipps_async.transports.unread_bytes import UnreadBytes
@@ -43,7 +45,8 @@ class AiohttpTransport:
 
     Args:
         session: a session to adopt. It is neither closed nor changed; the caller closes it after this transport.
-        limit: the most connections at once, at least 1; 100 by default. An adopted session has its own.
+        limit: the most connections at once, at least 1; 100 by default. Further requests wait for a free one, in the
+            order in which they came. An adopted session has its own.
         proxy: the URL of an http or https proxy, with user and password if it wants them.
         ssl_context: certificates to trust, or a client certificate to show; by default those of the system. It must
             verify.
@@ -79,6 +82,7 @@ class AiohttpTransport:
         self._trust_env = trust_env and proxy is None
         #: Whether nothing stands between a request and its connection: no proxy, and nobody else's session.
         self._is_plain = session is None and proxy is None and not trust_env
+        self._places = Places(self._limit)
         self._locations = Locations()
         self._limits = TimeLimits()
         self._unread = UnreadBytes()
@@ -107,10 +111,23 @@ class AiohttpTransport:
         """
         session = self._session_in_this_loop()
         location = self._locations.of(request.url)
-        if self._is_plain:
-            return await aiohttp_one_write.exchange(
-                session, request, location, limits=self._limits, unread=self._unread, verify=self._ssl
-            )
+        if self._adopted is not None:
+            return await self._exchange(session, request, location)
+        if not self._places.take():
+            request = await self._places.wait(request, host_and_port(location.url.host, location.url.port))
+        try:
+            if self._closed:
+                # Meanwhile, while it waited.
+                session = self._session_in_this_loop()
+            if self._is_plain:
+                return await aiohttp_one_write.exchange(
+                    session, request, location, limits=self._limits, unread=self._unread, verify=self._ssl
+                )
+            return await self._exchange(session, request, location)
+        finally:
+            self._places.give_back()
+
+    async def _exchange(self, session: aiohttp.ClientSession, request: Request, location: Location) -> Response:
         if request.timeouts is not self._timeouts:
             self._timeouts = request.timeouts
             self._client_timeout = _client_timeout(request.timeouts)
