@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vipps_async.cli.terminal import plain, say
 from vipps_async.sandbox import SandboxError, SandboxServer
 
 if TYPE_CHECKING:
@@ -152,13 +153,13 @@ async def _run(options: argparse.Namespace) -> int:
     try:
         await server.start()
     except SandboxError as error:
-        print(f"vipps-async: {error}", file=sys.stderr)
+        say(f"vipps-async: {plain(error)}", file=sys.stderr)
         return 1
     except OSError as error:
-        print(f"vipps-async: cannot listen on {options.host}:{options.port}: {_reason(error)}", file=sys.stderr)
+        say(f"vipps-async: cannot listen on {options.host}:{options.port}: {_reason(error)}", file=sys.stderr)
         return 1
     try:
-        print(
+        say(
             f"Vipps sandbox at {server.url} (Ctrl-C ends it). Open it in a browser to see the payments.\n"
             "It takes any credentials that are not empty:\n"
             f"  export VIPPS_BASE_URL={server.url} VIPPS_ENVIRONMENT=test VIPPS_MERCHANT_SERIAL_NUMBER=123456\n"

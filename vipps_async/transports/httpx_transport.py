@@ -58,12 +58,13 @@ class HttpxTransport:
             order in which they came.
         proxy: the URL of an http or https proxy, with user and password if it wants them.
         ssl_context: certificates to trust, or a client certificate to show; by default those of the system. It must
-            verify.
+            verify, and take TLS 1.2 or newer only.
         trust_env: take the proxy from `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`, read once for each host. Passwords of
             a netrc file are never used.
 
     Raises:
-        ConfigurationError: an argument contradicts another one, or TLS certificates would not be verified.
+        ConfigurationError: an argument contradicts another one, TLS certificates would not be verified, or TLS be older
+            than 1.2.
         InvalidInputError: `limit` is no whole number of at least 1, or `proxy` is no URL of a proxy.
     """
 
