@@ -114,8 +114,8 @@ def _aiohttp(open_session: OpenSession, reception: Reception) -> web.Application
 @contextlib.asynccontextmanager
 async def _aiohttp_server(app: web.Application) -> AsyncIterator[str]:
     # Before 3.14 aiohttp unpacks the first packet of a body before any handler runs; the docs say what to do there.
-    options = {} if aiohttp.__version__ >= "3.14" else {"auto_decompress": False}
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=5, **options)
+    unpacks = aiohttp.__version__ >= "3.14"
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=5, auto_decompress=unpacks)
     await runner.setup()
     try:
         site = web.TCPSite(runner, "127.0.0.1", 0)
