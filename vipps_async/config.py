@@ -89,7 +89,8 @@ class Timeouts:
     Vipps advises at least 1 s to connect and at least 5 s to read (API guide, time-outs).
     """
 
-    #: Until the connection stands, waiting for a free one and the TLS handshake included.
+    #: Until the connection stands, the TLS handshake included. Waiting for a free one of our own pool is not: that may
+    #: last until the call's deadline.
     connect: float = field(default=5.0, validator=_positive)
     #: The longest silence while waiting for the answer; its headers count as one piece.
     read: float = field(default=15.0, validator=_positive)

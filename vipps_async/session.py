@@ -33,9 +33,9 @@ class VippsSession:
         async with VippsSession.from_env() as vipps:
             details = await vipps.ecom.details("acme-shop-123-order123abc")
 
-    It may be made outside an event loop, but belongs to the loop it is first used in. `async with` and `aclose` close
-    what the session itself has opened: a transport that was handed in stays open, and so does a journal that somebody
-    else has open, too.
+    It may be made outside an event loop, but belongs to the loop it is first used in: in another loop or thread each
+    use raises `ConfigurationError` before anything is noted or sent. `async with` and `aclose` close what the session
+    itself has opened: a transport that was handed in stays open, and so does a journal that somebody else has open.
 
     Attributes:
         ecom: the eCom API v2.
@@ -109,6 +109,7 @@ class VippsSession:
         self._pipeline = parts.pipeline
         self._journalled = parts.journalled
         self._recovery = parts.recovery
+        self._one_loop = parts.one_loop
         self.ecom = parts.ecom
         self.userinfo = parts.userinfo
 
@@ -246,7 +247,7 @@ class VippsSession:
             What was done, and what stays open.
 
         Raises:
-            ConfigurationError: the session has no journal, or is closed.
+            ConfigurationError: the session has no journal, is closed, or belongs to another event loop.
             InvalidInputError: `concurrency` is out of range.
             JournalError: the journal cannot be read or written.
         """
@@ -254,6 +255,7 @@ class VippsSession:
             raise ConfigurationError("the session has no journal", advice="open it with journal=SqliteJournal(path)")
         if type(concurrency) is not int or not 1 <= concurrency <= _MOST_AT_ONCE:
             raise InvalidInputError("concurrency", f"a whole number from 1 to {_MOST_AT_ONCE}", value=concurrency)
+        self._one_loop.check()
         return await self._recovery.run(concurrency=concurrency, progress=progress)
 
     async def unfinished(self, order_id: str) -> list[LeftOpen]:
@@ -266,14 +268,16 @@ class VippsSession:
             order_id: the order.
 
         Raises:
-            ConfigurationError: the session has no journal, or is closed.
+            ConfigurationError: the session has no journal, is closed, or belongs to another event loop.
             JournalError: the journal cannot be read.
         """
         if self._recovery is None:
             raise ConfigurationError("the session has no journal", advice="open it with journal=SqliteJournal(path)")
+        self._one_loop.check()
         return await self._recovery.unfinished(order_id)
 
     async def __aenter__(self) -> Self:
+        self._one_loop.check()
         if self._journalled is not None:
             # Rather here than at the first capture: a journal that is in use or damaged is found out at once.
             await self._journalled.open()
@@ -288,7 +292,11 @@ class VippsSession:
         """End what runs in the background and close what the session has opened. Safe to call twice.
 
         A call made afterwards raises `ConfigurationError`.
+
+        Raises:
+            ConfigurationError: called in another event loop, while the session's own has not ended.
         """
+        self._one_loop.check(closing=True)
         try:
             await self.ecom.aclose()
             await self._pipeline.aclose()

@@ -2,24 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Coroutine
 from functools import partial
-from typing import Self
+from typing import Any, Self, TypeVar
 
 from attrs import frozen
 
 from vipps_async.config import Settings
 from vipps_async.core.clock import Clock
 from vipps_async.core.journalling import JournalledRunner
+from vipps_async.core.operation import Call, Runner
 from vipps_async.core.pipeline import Pipeline
 from vipps_async.core.recovery import Recovery
 from vipps_async.core.world import find_world
 from vipps_async.ecom.api import EcomApi
 from vipps_async.ecom.recovery import NOTES, rebuild_call
 from vipps_async.journals.protocol import Journal
+from vipps_async.one_loop import OneLoop
 from vipps_async.transports.protocol import Transport
 from vipps_async.userinfo import UserinfoApi
 
 __all__ = ["SessionParts"]
+
+R = TypeVar("R")
+
+
+@frozen
+class _RunnerInOneLoop:
+    """Runs calls in the session's event loop, and refuses them in any other before anything is noted or sent."""
+
+    runner: Runner
+    one_loop: OneLoop
+
+    # Not `async`: that would be one coroutine more for each call.
+    def run(self, call: Call[R]) -> Coroutine[Any, Any, R]:
+        """See `Runner`."""
+        self.one_loop.check()
+        return self.runner.run(call)
 
 
 @frozen(kw_only=True)
@@ -32,6 +51,8 @@ class SessionParts:
     journalled: JournalledRunner | None
     #: Settles what the journal has open; None: there is no journal.
     recovery: Recovery | None
+    #: The event loop that all of them belong to.
+    one_loop: OneLoop
     ecom: EcomApi
     userinfo: UserinfoApi
 
@@ -47,6 +68,7 @@ class SessionParts:
         """
         serial_number = settings.credentials.merchant_serial_number
         pipeline = Pipeline(settings, transport, clock=clock)
+        one_loop = OneLoop()
         journalled: JournalledRunner | None = None
         recovery: Recovery | None = None
         if journal is not None:
@@ -64,11 +86,13 @@ class SessionParts:
             pipeline=pipeline,
             journalled=journalled,
             recovery=recovery,
+            one_loop=one_loop,
             ecom=EcomApi(
-                journalled or pipeline,
+                _RunnerInOneLoop(journalled or pipeline, one_loop),
                 merchant_serial_number=serial_number,
                 environment=settings.environment,
                 is_vipps=settings.is_vipps,
+                one_loop=one_loop,
             ),
-            userinfo=UserinfoApi(pipeline),
+            userinfo=UserinfoApi(_RunnerInOneLoop(pipeline, one_loop)),
         )

@@ -23,7 +23,7 @@ from vipps_async import (
     VippsSession,
     nok,
 )
-from vipps_async.ecom import OperationName, StillWaiting
+from vipps_async.ecom import StillWaiting
 from vipps_async.ecom.callbacks import ConsentRemoval, PaymentUpdate, ShippingDetailsRequest
 
 PRODUCT = "Wool socks, one pair"
@@ -196,10 +196,7 @@ def _state(details: PaymentDetails) -> State:
         return State.ENDED
     if details.is_approved:
         return State.ACCEPTED
-    # Not yet approved, so what failed of these is the bank's refusal.
-    accepting = {OperationName.RESERVE, OperationName.SALE}
-    refused = any(entry.operation in accepting for entry in details.transaction_log_history)
-    return State.REFUSED if refused else State.WAITING
+    return State.REFUSED if details.is_refused else State.WAITING
 
 
 def _ship_to(details: PaymentDetails) -> str | None:

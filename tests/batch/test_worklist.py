@@ -166,6 +166,44 @@ def test_no_cell_of_a_report_is_a_formula(tmp_path: Path, text: str) -> None:
     assert line["order_id"] == "'-1"
 
 
+@pytest.mark.parametrize("separator", [",", ";"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a;=1+1",
+        ";=1",
+        "a; +1",
+        'a;"=1"',
+        "a,b;@cmd",
+        'x";-2',
+        "a;\t=1",
+        "a;\r1",
+        "a\n=1",
+        "a\r\n=1;=2;\uff1d3",
+        'a,"b\n=1',
+        "-1;-2",
+    ],
+)
+def test_no_semicolon_begins_a_formula(tmp_path: Path, text: str, separator: str) -> None:
+    """A spreadsheet that separates by semicolons, as it does in Norway, finds no formula inside a cell of ours."""
+    path = tmp_path / "report.csv"
+    write_report(path, [_row(transaction_text=text, reference=text, reason=text)], CAPTURE, FileFormat.CSV)
+    with path.open(encoding="utf-8", newline="") as stream:
+        cells = [cell for line in csv.reader(stream, delimiter=separator) for cell in line]
+    starts = {cell.lstrip(' "\n')[:1] for cell in cells}
+    assert not starts & set("=+-@\t\r\uff1d\uff0b\uff0d\uff20")
+
+
+def test_a_report_does_not_steer_a_terminal(tmp_path: Path) -> None:
+    """Escape sequences, bells and what turns the direction of a text are written as escapes; other text stays."""
+    path = tmp_path / "report.csv"
+    text = "Sk\u00f8\u00a0\u20ac \x1b[2J\x07\x9b1m\u202e\U000e0001; a;b"
+    write_report(path, [_row(transaction_text=text)], CAPTURE, FileFormat.CSV)
+    with path.open(encoding="utf-8", newline="") as stream:
+        (line,) = csv.DictReader(stream)
+    assert line["transaction_text"] == ("Sk\u00f8\u00a0\u20ac \\u001b[2J\\u0007\\u009b1m\\u202e\\udb40\\udc01; a;b")
+
+
 def test_json_lines_have_everything_as_it_is(tmp_path: Path) -> None:
     """For programs: no apostrophes, numbers as numbers."""
     path = tmp_path / "report.jsonl"

@@ -16,7 +16,7 @@ from attrs import define
 
 from tests.cli.processes import command, environment, run
 from tests.sandbox.driver import merchant_at
-from vipps_async import VippsSession, nok
+from vipps_async import OrderNotFoundError, VippsSession, nok
 
 #: Seconds that starting and ending may take: far more than they need.
 _PATIENCE = 20.0
@@ -59,6 +59,32 @@ async def _running(*arguments: str) -> AsyncIterator[Running]:
         if process.returncode is None:
             process.kill()
             await process.communicate()
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::"])  # noqa: S104 - what is tested
+async def test_listening_everywhere_the_exports_work(host: str) -> None:
+    """Listening on all addresses, it prints a base URL that the client takes."""
+    try:
+        with socket.create_server((host, 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET):
+            pass
+    except OSError:
+        pytest.skip("this machine has no such address")
+    async with _running("--host", host) as sandbox, VippsSession.from_env(sandbox.exports) as vipps:
+        with pytest.raises(OrderNotFoundError):
+            await vipps.ecom.details("acme-shop-1")
+
+
+async def test_hosts_are_given_by_flags() -> None:
+    """Names that requests may come to, and hosts that are called, each as a list or several times."""
+    flags = ("--allowed-hosts", "sandbox,vipps.local", "--allowed-hosts", "box_1", "--callback-hosts", "shop,::1")
+    async with _running(*flags) as sandbox, merchant_at(sandbox.exports["VIPPS_BASE_URL"]) as merchant:
+        for host, status in (("vipps.local:1", 200), ("BOX_1", 200), ("evil.example", 403)):
+            assert (await merchant.call("GET", "/", headers={"Host": host})).status == status
+        assert (await merchant.initiate("acme-1", merchantInfo={"callbackPrefix": "http://shop/x"})).status == 200
+    for wrong in ("http://shop", "shop:8000", "abc:80", "", "a b", "[::1]"):
+        ended = await run("sandbox", "--callback-hosts", wrong)
+        assert ended.status == 2
+        assert "is no host name or address: give it without scheme and port" in ended.err
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -8,6 +8,7 @@ import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Annotated, Any
 
+import aiohttp
 import fastapi
 import uvicorn
 from aiohttp import web
@@ -112,7 +113,9 @@ def _aiohttp(open_session: OpenSession, reception: Reception) -> web.Application
 
 @contextlib.asynccontextmanager
 async def _aiohttp_server(app: web.Application) -> AsyncIterator[str]:
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=5)
+    # Before 3.14 aiohttp unpacks the first packet of a body before any handler runs; the docs say what to do there.
+    unpacks = aiohttp.__version__ >= "3.14"
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=5, auto_decompress=unpacks)
     await runner.setup()
     try:
         site = web.TCPSite(runner, "127.0.0.1", 0)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
+import time
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -108,6 +110,23 @@ async def test_refusals(framework: str, shop: Shop) -> None:
         two = [("Authorization", TOKEN), ("Authorization", TOKEN)]
         assert (await ask(url, "POST", PATH, data=as_body(REGULAR), headers=two))[0] == 401
     assert not shop.payments
+
+
+@pytest.mark.parametrize(("token", "status"), [("a guess", 401), (TOKEN, 415)])
+async def test_a_compressed_body(framework: str, shop: Shop, token: str, status: int) -> None:
+    """A body that would grow a thousandfold is answered before it does, whoever sends it, and costs next to nothing."""
+    bomb = gzip.compress(bytes(200 * 2**20), mtime=0)
+    head = f"POST {PATH} HTTP/1.1\r\nHost: shop\r\nAuthorization: {token}\r\nContent-Encoding: gzip\r\n"
+    async with serve(framework, session, reception(shop)) as url:
+        reader, writer = await asyncio.open_connection(urlsplit(url).hostname, urlsplit(url).port)
+        used = time.thread_time()
+        writer.write(f"{head}Content-Length: {len(bomb)}\r\n\r\n".encode() + bomb)
+        async with asyncio.timeout(5):
+            assert f" {status} ".encode() in await reader.readline()
+            assert (await ask(url, "POST", PATH, data=as_body(REGULAR), headers=HEADERS))[0] == 200
+        assert time.thread_time() - used < 0.3
+        writer.transport.abort()
+    assert len(shop.payments) == 1
 
 
 async def test_a_slow_sender(framework: str, shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,11 +16,13 @@ from attrs import evolve
 from tests.contrib.counter import at_work
 from tests.contrib.shop import Shop, until
 from tests.ecom.callback_bodies import EXPRESS, NO_INFO, PERSONAL, REGULAR, as_body, with_info
+from tests.ecom.payments import entry as history_entry
 from vipps_async import JournalError
 from vipps_async.contrib.callback_notes import CALLBACK, CONSENT_REMOVAL, is_note
 from vipps_async.ecom.callbacks import ConsentRemoval
 from vipps_async.journals.memory import MemoryJournal
 from vipps_async.journals.protocol import Entry, Intent, Outcome, Settlement, Standing
+from vipps_async.testing.scripted import answer
 
 USER_ID = "+/uiJskNQ6qNN1iwN891uuob=="
 CONSENT = f"/v2/consents/{quote(USER_ID, safe='')}"
@@ -340,3 +342,21 @@ async def test_a_thread_that_cannot_be_stopped_keeps_its_note(shop: Shop, journa
     assert entry.lease_until > datetime.now(UTC)
     assert counter.reception.counts.failed == 1
     release.set()
+
+
+@pytest.mark.parametrize("body", [NO_INFO, with_info(status="ON_HOLD"), REGULAR], ids=["nothing", "tomorrow", "lag"])
+async def test_what_details_do_not_know_yet_is_offered_again(
+    shop: Shop, journal: MemoryJournal, body: dict[str, Any]
+) -> None:
+    """A callback is no news before details show an acceptance or an end, even if its handler leaves it at that."""
+    shop.confirms = True
+    begun = history_entry("INITIATE")
+    histories = [[begun], [begun], [history_entry("RESERVE", success=False), begun]]
+    async with at_work(shop, journal=journal, offer_again_every=0.01) as counter:
+        answers = [answer(200, {"orderId": "acme-1", "transactionLogHistory": history}) for history in histories]
+        counter.transport.on("/details", *answers)
+        await counter.receive(body)
+        await until(lambda: counter.reception.counts.handled)
+        await until_settled(journal)
+    assert len(shop.payments) == 3
+    assert [outcome.details.has_outcome for outcome in shop.outcomes] == [False, False, True]

@@ -64,8 +64,10 @@ def claim(status: str | None = "RESERVED", amount: int | None = 49900, msn: str 
         ("RESERVE_FAILED", REFUSED),
         ("RESERVE_FAILED", SECOND_CARD),
         ("SALE_FAILED", CANCELLED),
-        ("ON_HOLD", INITIATED),
-        (None, INITIATED),
+        ("ON_HOLD", RESERVED),
+        ("ON_HOLD", CANCELLED),
+        (None, REFUSED),
+        (None, CAPTURED),
     ],
 )
 async def test_details_agree(status: str | None, found: PaymentDetails) -> None:
@@ -92,6 +94,30 @@ async def test_details_disagree_about_the_state(status: str, found: PaymentDetai
     outcome = await claim(status).confirm(Session(found))
     assert outcome == Contradicted(details=found, disagreements=(Disagreement.STATE,))
     assert str(outcome) == "the callback disagrees with details in: state"
+
+
+@pytest.mark.parametrize("status", [None, "ON_HOLD", "reserved"])
+async def test_a_callback_that_claims_nothing_confirms_nothing(status: str | None) -> None:
+    """No claim, or a status of tomorrow, is no news while details show neither acceptance nor end."""
+    event = claim(status)
+    outcome = await event.confirm(Session(INITIATED))
+    assert outcome == Contradicted(details=INITIATED, disagreements=(Disagreement.NO_OUTCOME,))
+    assert str(outcome) == ("the callback confirms nothing: details show neither acceptance nor end of the payment yet")
+
+
+@pytest.mark.parametrize(
+    ("answer", "lacks"),
+    [(INITIATED, True), (RESERVED, False), (REFUSED, False), (OrderNotFoundError("no", status=404), False)],
+)
+async def test_whether_there_is_an_outcome(answer: Any, *, lacks: bool) -> None:
+    """An event knows whether its last confirmation found one; that is none of what two events have in common."""
+    event = claim()
+    assert not event.lacks_outcome
+    await event.confirm(Session(answer))
+    assert event.lacks_outcome is lacks
+    assert event == claim()
+    await event.confirm(Session(RESERVED))
+    assert not event.lacks_outcome
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,25 @@ def test_the_state_of_a_payment(history: list[Any], expected: tuple[bool, bool, 
     assert expected == facts(details(*history))
 
 
+@pytest.mark.parametrize(
+    ("history", "is_refused", "has_outcome"),
+    [
+        ([INITIATE], False, False),
+        ([entry("RESERVE", success=False), INITIATE], True, True),
+        ([entry("SALE", success=False), INITIATE], True, True),
+        ([entry("CANCEL", 0), entry("RESERVE", success=False), INITIATE], True, True),
+        ([RESERVE, entry("RESERVE", success=False), INITIATE], False, True),
+        ([entry("CAPTURE", success=False), RESERVE, INITIATE], False, True),
+        ([entry("CANCEL", 0, success=False), INITIATE], False, False),
+        ([entry("CANCEL", 0), INITIATE], False, True),
+    ],
+)
+def test_a_payment_that_the_bank_refused(history: list[Any], *, is_refused: bool, has_outcome: bool) -> None:
+    """A reservation that failed is a refusal by the bank until one succeeds, and an outcome as much as a success."""
+    found = details(*history)
+    assert (found.is_refused, found.has_outcome) == (is_refused, has_outcome)
+
+
 def test_the_sums_by_the_history() -> None:
     """Without a summary the sums follow from the operations that succeeded."""
     found = details(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 from collections import Counter
 from collections.abc import Callable
@@ -23,8 +24,10 @@ from vipps_async.errors import (
     OrderNotFoundError,
     OutcomeUnknown,
     RateLimitedError,
+    ServerError,
     UnexpectedResponseError,
 )
+from vipps_async.one_loop import OneLoop
 
 INITIATED = details(entry("INITIATE"))
 RESERVED = details(entry("RESERVE"), entry("INITIATE"))
@@ -44,7 +47,7 @@ class World:
     poller: PaymentPoller = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.poller = PaymentPoller(self.ask)
+        self.poller = PaymentPoller(self.ask, OneLoop())
 
     async def ask(self, order_id: str) -> PaymentDetails:
         """Give the next answer."""
@@ -144,20 +147,58 @@ def test_a_lasting_failure_ends_the_wait(error: Exception) -> None:
     assert world.times == [5]
 
 
-@pytest.mark.parametrize(("asked_for", "quiet"), [(30.0, 30.0), (None, 10.0), (365 * 86_400.0, 60.0)])
-def test_vipps_asks_for_quiet(asked_for: float | None, quiet: float) -> None:
-    """After a 429 no order is asked about for as long as Vipps wants, a minute at most, or ten seconds."""
-    error = RateLimitedError("slowly", status=429, retryable=True, retry_after=asked_for)
-    world = World([error, RESERVED])
+@pytest.mark.parametrize("kind", [RateLimitedError, ServerError])
+@pytest.mark.parametrize(("asked_for", "quiet"), [(30.0, 30.0), (3600.0, 60.0), (0.5, 0.5)])
+def test_vipps_asks_for_quiet(kind: type[ApiError], asked_for: float, quiet: float) -> None:
+    """An order is not asked about for as long as Vipps wants, but for a minute at most, news of it or not."""
+    world = World([kind("slowly", status=429, retryable=True, retry_after=asked_for), RESERVED])
 
     async def main() -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(world.poller.wait("acme-1", timeout=600))
-            await asyncio.sleep(1)
-            group.create_task(world.poller.wait("acme-2", timeout=600))
+            await asyncio.sleep(5.25)
+            world.poller.notify("acme-1")
+            with contextlib.suppress(ApiError):
+                await world.poller.wait("acme-1", timeout=0.1)
 
     run_in_virtual_time(main())
-    assert world.times[:2] == [5, 5 + quiet]
+    assert world.times == [5, 5 + quiet]
+
+
+def test_a_429_without_a_time() -> None:
+    """Where Vipps does not say how long, an order is left alone for ten seconds."""
+    world = World([RateLimitedError("slowly", status=429, retryable=True), RESERVED])
+    assert world.wait() is RESERVED
+    assert world.times == [5, 15]
+
+
+def test_quiet_is_for_one_order_alone() -> None:
+    """A `Retry-After` for one order keeps nobody from hearing of another one."""
+
+    def answer(order_id: str, _: float) -> Any:
+        slowly = RateLimitedError("slowly", status=429, retryable=True, retry_after=3600.0)
+        return slowly if order_id == "acme-1" else RESERVED
+
+    world = World(answer)
+
+    async def main() -> None:
+        async with asyncio.timeout(30), asyncio.TaskGroup() as group:
+            waiting = group.create_task(world.poller.wait("acme-1", timeout=600))
+            await asyncio.sleep(1)
+            assert await world.poller.wait("acme-2", timeout=600) is RESERVED
+            assert await world.poller.wait("acme-3", timeout=600) is RESERVED
+            waiting.cancel()
+
+    run_in_virtual_time(main())
+    assert world.asked == [("acme-1", 5), ("acme-2", 6), ("acme-3", 11)]
+
+
+def test_a_payment_that_the_bank_refused_ends_the_wait() -> None:
+    """A customer whose bank said no is told so, and not left to wait for what may never come."""
+    refused = details(entry("RESERVE", success=False), entry("INITIATE"))
+    world = World([INITIATED, refused])
+    assert world.wait() is refused
+    assert world.times == [5, 7]
 
 
 @pytest.mark.parametrize("timeout", [0, -1, math.nan, math.inf, True, "5"])

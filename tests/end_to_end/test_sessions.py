@@ -5,17 +5,27 @@ from __future__ import annotations
 import asyncio
 import gc
 import warnings
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import aiohttp
 import pytest
 import pytest_asyncio
 
 from tests.end_to_end.checkout import FAST, KEYS, PRICE, initiate
-from vipps_async import AiohttpTransport, ConfigurationError, Credentials, RequestNotSent, VippsError, VippsSession
+from vipps_async import (
+    AiohttpTransport,
+    ConfigurationError,
+    Credentials,
+    RequestNotSent,
+    RetryPolicy,
+    Timeouts,
+    VippsError,
+    VippsSession,
+)
 from vipps_async.ecom import CaptureResult, PaymentDetails
 from vipps_async.testing import Sandbox
 from vipps_async.testing.transport_conformance.raw_server import Connection, raw_server
+from vipps_async.transports import HttpxTransport, Transport
 from vipps_async.transports.protocol import Request, Response
 
 #: What the promise about tokens is made for.
@@ -137,6 +147,24 @@ async def test_many_payments_at_once(busy: Sandbox) -> None:
         truth = busy.payment(f"acme-shop-{number}")
         assert (truth.captured, truth.refunded) == (10_000 + number, 100 + number)
     assert _count(busy, "token") == 1
+
+
+@pytest.mark.parametrize("made", [AiohttpTransport, HttpxTransport])
+async def test_more_captures_at_once_than_connections(busy: Sandbox, made: Callable[..., Transport]) -> None:
+    """Captures that wait for a free connection longer than connecting may take succeed, at the first attempt each."""
+    orders = [f"acme-shop-{number}" for number in range(200)]
+    transport = made(limit=1)
+    async with busy.session(transport=transport, timeouts=Timeouts(connect=0.1), retry=RetryPolicy(budget=1)) as vipps:
+        for order_id in orders:
+            await initiate(vipps, order_id)
+            await busy.approve(order_id)
+        captures = (vipps.ecom.capture(order_id, transaction_text="Shipped.") for order_id in orders)
+        began = asyncio.get_running_loop().time()
+        await asyncio.gather(*captures)
+        assert asyncio.get_running_loop().time() - began > 0.1, "too few to have to wait"
+    await transport.aclose()
+    assert all(busy.payment(order_id).captured == PRICE for order_id in orders)
+    assert _count(busy, "capture") == len(orders)
 
 
 # -- cancelling --------------------------------------------------------------------------------------------------------

@@ -309,6 +309,50 @@ async def test_only_https_and_loopback_are_called(
     assert (record.status, record.failure) == (None, failure)
 
 
+@pytest.mark.parametrize("host", ["10.0.0.1", "metadata.internal", "shop.no", "127.0.0.1.nip.io"])
+async def test_strangers_are_registered_and_not_called(sandbox: SandboxServer, merchant: Merchant, host: str) -> None:
+    """A payment may name any https URL, but only hosts that the sandbox was allowed to call are called."""
+    assert (await merchant.initiate("acme-1", merchantInfo={"callbackPrefix": f"https://{host}/x"})).status == 200
+    await sandbox.approve("acme-1")
+    await sandbox.callbacks_delivered()
+    (record,) = sandbox.callbacks
+    assert record.status is None
+    assert record.failure == f"not called: {host} is none of the hosts that may be called (--callback-hosts)"
+
+
+async def test_hosts_that_may_be_called() -> None:
+    """They pass the URL rules, with http and as bare names, and are called."""
+    async with SandboxServer(callback_hosts=["shop", "No.Such.Host.Invalid"]) as sandbox:
+        async with merchant_at(sandbox.url) as merchant:
+            urls = {"callbackPrefix": "http://shop:1/vipps", "fallBack": "http://SHOP:1/thanks"}
+            assert (await merchant.initiate("acme-1", merchantInfo=urls)).status == 200
+            assert (await merchant.initiate("acme-2", merchantInfo={"callbackPrefix": "http://bag/x"})).status == 400
+            async with merchant.session.post(
+                sandbox.landing_url("acme-1"),
+                data={"token": sandbox.landing_url("acme-1").partition("token=")[2], "answer": "approve"},
+                allow_redirects=False,
+            ) as back:
+                assert back.headers["Location"] == "http://SHOP:1/thanks"
+        await sandbox.callbacks_delivered()
+        (record,) = sandbox.callbacks
+        assert record.failure.startswith("no answer: ")
+
+
+async def test_beyond_loopback_nobody_is_called_unless_named(place: Shop) -> None:
+    """Whoever reaches a sandbox on the network must not make it call what listens on its machine alone."""
+    async with SandboxServer(host="0.0.0.0") as sandbox, merchant_at(sandbox.url) as merchant:  # noqa: S104
+        await merchant.initiate("acme-1", merchantInfo={"callbackPrefix": place.url})
+        await sandbox.approve("acme-1")
+        await sandbox.callbacks_delivered()
+        assert sandbox.callbacks[0].failure.startswith("not called: 127.0.0.1 is none of the hosts")
+    named = SandboxServer(host="0.0.0.0", callback_hosts=["127.0.0.1"])  # noqa: S104
+    async with named as sandbox, merchant_at(sandbox.url) as merchant:
+        await merchant.initiate("acme-1", merchantInfo={"callbackPrefix": place.url})
+        await sandbox.approve("acme-1")
+        await sandbox.callbacks_delivered()
+        assert sandbox.callbacks[0].status == 200
+
+
 async def test_closing_delivers_what_waits(place: Shop) -> None:
     """Callbacks that wait when the sandbox is closed are still attempted."""
     async with SandboxServer(rate_limits=False) as sandbox, merchant_at(sandbox.url) as merchant:

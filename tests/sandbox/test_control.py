@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import make_mocked_request
 
 from tests.sandbox.driver import MSN, Merchant, merchant_at
+from vipps_async import OrderNotFoundError
 from vipps_async.sandbox import SandboxServer, State
+from vipps_async.sandbox.guard import Guard
+from vipps_async.testing import Sandbox
 
 ORDER = f"/sandbox/payments/{MSN}/acme-1"
 LOOKS = ("/", "/sandbox/requests", "/sandbox/switches", ORDER, "/sandbox/events", "/sandbox/faults", "/sandbox/clock")
@@ -83,13 +90,84 @@ async def test_open_to_others_it_says_so_loudly(caplog: pytest.LogCaptureFixture
         async with SandboxServer(host="0.0.0.0") as sandbox:  # noqa: S104 - what is warned of
             (record,) = caplog.records
             assert record.getMessage().startswith("listening on 0.0.0.0: anyone who reaches this machine")
-            url = sandbox.url.replace("0.0.0.0", "127.0.0.1")  # noqa: S104
-            async with merchant_at(url, log_in=False) as merchant:
-                async with merchant.session.get(url) as page:
+            async with merchant_at(sandbox.url, log_in=False) as merchant:
+                async with merchant.session.get(sandbox.url) as page:
                     assert "anyone who reaches this machine can use it" in await page.text()
                 assert await _status(merchant, "GET", "/", {"Host": "192.0.2.7:8787"}) == 200
                 assert await _status(merchant, "GET", "/", {"Host": "evil.example"}) == 403
                 assert await _status(merchant, "GET", "/", {"Host": ""}) in {400, 403}
+
+
+EVERY_ROUTE = (
+    ("POST", "/accesstoken/get"),
+    ("POST", "/ecomm/v2/payments"),
+    ("GET", "/ecomm/v2/payments/acme-1/details"),
+    ("POST", "/ecomm/v2/payments/acme-1/capture"),
+    ("PUT", "/ecomm/v2/payments/acme-1/cancel"),
+    ("GET", "/vipps-userinfo-api/userinfo/x"),
+    ("GET", "/dwo-api-application/v1/deeplink/vippsgateway?v=2&token=x"),
+    ("POST", "/dwo-api-application/v1/deeplink/vippsgateway"),
+    ("GET", "/sandbox/pages/style.css"),
+    ("GET", "/nothing"),
+)
+
+
+@pytest.mark.parametrize(("method", "path"), EVERY_ROUTE)
+async def test_no_route_is_to_be_had_under_a_foreign_name(merchant: Merchant, method: str, path: str) -> None:
+    """A web page that has brought its own name to this address reaches no route, be it the API's or a page's."""
+    for foreign in ("evil.example", "127.0.0.1.evil.example", "10.0.0.1", "[::1", ""):
+        assert await _status(merchant, method, path, {"Host": foreign}) == 403
+    for good in ("localhost:1", "127.0.0.1", "[::1]:9000"):
+        assert await _status(merchant, method, path, {"Host": good}) != 403
+
+
+async def test_names_that_the_sandbox_was_given() -> None:
+    """A container's name is good once it was allowed; beyond loopback only the address it listens on is besides."""
+    async with (
+        SandboxServer(allowed_hosts=["Sandbox", "vipps.local"]) as sandbox,
+        merchant_at(sandbox.url) as merchant,
+    ):
+        for host, status in (("sandbox:8787", 200), ("VIPPS.local", 200), ("other", 403)):
+            assert await _status(merchant, "GET", "/", {"Host": host}) == status
+    guard = Guard("192.0.2.7")
+    for host, is_ours in (("192.0.2.7:1", True), ("localhost", True), ("192.0.2.8", False), ("sandbox", False)):
+        request = make_mocked_request("GET", "/", headers={"Host": host})
+        answer = await guard.middleware(request, _passed)
+        assert (answer.status == 200) is is_ours
+
+
+async def _passed(_request: web.Request) -> web.Response:
+    return web.Response()
+
+
+@pytest.mark.parametrize(("host", "url"), [("0.0.0.0", "http://127.0.0.1:"), ("::", "http://[::1]:")])  # noqa: S104
+async def test_the_url_is_one_that_the_client_takes(host: str, url: str) -> None:
+    """Listening on all addresses, the sandbox names the one on which this machine reaches it."""
+    try:
+        async with Sandbox(host=host) as sandbox, sandbox.session() as vipps:
+            assert sandbox.url.startswith(url)
+            with pytest.raises(OrderNotFoundError):
+                await vipps.ecom.details("acme-1")
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+
+
+@pytest.mark.parametrize("path", ["/ecomm/v2/payments", "/sandbox/clock", "/nothing"])
+async def test_a_body_that_does_not_come(
+    sandbox: SandboxServer, monkeypatch: pytest.MonkeyPatch, path: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Who sends the head of a request and no more is answered 408, and hung up on."""
+    monkeypatch.setattr("vipps_async.sandbox.guard._BODY_TIME", 0.1)
+    where = urlsplit(sandbox.url)
+    reader, writer = await asyncio.open_connection(where.hostname, where.port)
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{{"
+    writer.write(head.encode())
+    async with asyncio.timeout(5):
+        answer = await reader.read()
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    writer.close()
+    await writer.wait_closed()
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
 async def test_on_loopback_there_is_nothing_to_say(sandbox: SandboxServer, merchant: Merchant) -> None:

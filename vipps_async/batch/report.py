@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,6 +16,7 @@ from vipps_async.batch.reading import FileFormat
 from vipps_async.batch.results import RowOutcome
 from vipps_async.batch.rows import BatchOperation
 from vipps_async.batch.worklist import ReportRow
+from vipps_async.printable import escaped
 
 __all__ = ["COLUMNS", "outcome_word", "write_report"]
 
@@ -34,6 +36,8 @@ COLUMNS = (
 
 #: What makes a spreadsheet take a cell for a formula (OWASP, CSV injection); the wide forms are read like the others.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+#: Where a spreadsheet that separates by semicolons, as it does in Norway, would see a formula begin inside a cell.
+_FORMULA_INSIDE = re.compile(r'(;|(?<=.)[\r\n])(?=["\s]*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r])', re.DOTALL)
 
 
 def outcome_word(outcome: RowOutcome | None, operation: BatchOperation, *, preview: bool = False) -> str:
@@ -51,10 +55,11 @@ def outcome_word(outcome: RowOutcome | None, operation: BatchOperation, *, previ
 def write_report(
     path: Path, rows: Iterable[ReportRow], operation: BatchOperation, kind: FileFormat, *, preview: bool = False
 ) -> None:
-    """Write a report in place of an older one; until it is complete, the older one stays. Blocking: for a thread.
+    r"""Write a report in place of an older one; until it is complete, the older one stays. Blocking: for a thread.
 
-    In CSV a cell that a spreadsheet would take for a formula gets an apostrophe in front; JSON Lines has everything as
-    it is. Only its owner can read the file.
+    In CSV what a spreadsheet would take for a formula gets an apostrophe in front, behind a semicolon too, and what
+    steers a terminal is written as an escape (``\u001b``); JSON Lines has everything as it is. Only its owner can read
+    the file.
 
     Args:
         path: where to.
@@ -89,9 +94,10 @@ def _write(file: TextIO, records: Iterable[dict[str, object]], kind: FileFormat)
 
 
 def _cell(value: object) -> object:
-    if isinstance(value, str) and value.startswith(_FORMULA):
-        return f"'{value}"
-    return value
+    if not isinstance(value, str):
+        return value
+    text = _FORMULA_INSIDE.sub(r"\1'", escaped(value, keep="\t\r\n"))
+    return f"'{text}" if text.startswith(_FORMULA) else text
 
 
 def _facts(row: ReportRow, operation: BatchOperation, *, preview: bool) -> dict[str, object]:

@@ -37,6 +37,7 @@ from vipps_async.cli.batch_file import (
     say_what_is_bad,
     status_of_totals,
 )
+from vipps_async.cli.terminal import plain, say
 from vipps_async.config import Environment, Settings
 from vipps_async.errors import VippsError
 from vipps_async.journals import SqliteJournal
@@ -106,7 +107,7 @@ async def _run(options: argparse.Namespace) -> int:
         with Worklist() as worklist:
             return await _Command(options, worklist).run()
     except (VippsError, OSError) as error:
-        print(f"vipps-async: {error}", file=sys.stderr)
+        say(f"vipps-async: {plain(error)}", file=sys.stderr)
         return INPUT
 
 
@@ -132,9 +133,7 @@ class _Command:
             say_what_is_bad(self.worklist, totals, reported=options.report is not None)
             if not options.skip_invalid:
                 await self._report()
-                print(
-                    "Nothing was sent. Correct the file, or go on without these rows: --skip-invalid", file=sys.stderr
-                )
+                say("Nothing was sent. Correct the file, or go on without these rows: --skip-invalid", file=sys.stderr)
                 return INPUT
         environment = Settings.from_env(os.environ).environment
         journal = None if options.dry_run else SqliteJournal(self._journal_path(environment))
@@ -210,15 +209,15 @@ class _Command:
     def _say_how_it_ended(self, totals: Totals, failure: str, *, stopped: bool, cut_short: bool) -> None:
         options = self.options
         if options.json:
-            print(orjson.dumps(summary_json(totals, options.operation)).decode())
+            say(orjson.dumps(summary_json(totals, options.operation)).decode())
         else:
-            print(summary(totals, options.operation, preview=options.dry_run))
+            say(summary(totals, options.operation, preview=options.dry_run))
         if failure:
-            print(f"vipps-async: {failure}", file=sys.stderr)
+            say(f"vipps-async: {plain(failure)}", file=sys.stderr)
         if cut_short:
-            print("Ended in the middle of it: what was on its way is noted, and settled next time.", file=sys.stderr)
+            say("Ended in the middle of it: what was on its way is noted, and settled next time.", file=sys.stderr)
         if stopped or failure or not all(outcome.is_final for outcome in totals.outcomes):
-            print("To go on, run the same command again: what is done is not done twice.", file=sys.stderr)
+            say("To go on, run the same command again: what is done is not done twice.", file=sys.stderr)
 
     async def _report(self) -> None:
         options = self.options
@@ -232,7 +231,7 @@ class _Command:
 
     def _say(self, text: str) -> None:
         if not self.options.json:
-            print(text, file=sys.stderr)
+            say(text, file=sys.stderr)
 
 
 @contextlib.contextmanager
@@ -246,7 +245,7 @@ def _signals(stop: asyncio.Event) -> Iterator[None]:
                 task.cancel()
             return
         stop.set()
-        print("\nFinishing what is on its way; Ctrl-C once more ends it at once.", file=sys.stderr)
+        say("\nFinishing what is on its way; Ctrl-C once more ends it at once.", file=sys.stderr)
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, end)

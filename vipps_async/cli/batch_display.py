@@ -13,6 +13,7 @@ from vipps_async.batch.report import outcome_word
 from vipps_async.batch.results import RowOutcome
 from vipps_async.batch.rows import BatchOperation
 from vipps_async.batch.worklist import Totals
+from vipps_async.cli.terminal import plain, say
 from vipps_async.money import format_nok
 
 __all__ = ["progress_line", "shown", "summary", "summary_json"]
@@ -66,7 +67,7 @@ def _screen(
             return
 
     def line() -> None:
-        print(progress_line(progress, operation, preview=preview), file=sys.stderr)
+        say(progress_line(progress, operation, preview=preview), file=sys.stderr)
 
     yield line, _LINE_EVERY
 
@@ -95,7 +96,7 @@ def _panel(progress: Progress, operation: BatchOperation, *, preview: bool) -> l
     width = 40
     full = width if not progress.rows else width * progress.ended // progress.rows
     lines = [f"{'█' * full}{'░' * (width - full)}", progress_line(progress, operation, preview=preview)]
-    lines += [f"  refused, {code or 'no code'}: {count:,}" for code, count in progress.refusals.most_common(8)]
+    lines += [f"  refused, {plain(code) or 'no code'}: {count:,}" for code, count in progress.refusals.most_common(8)]
     return lines
 
 
@@ -107,7 +108,7 @@ def summary(totals: Totals, operation: BatchOperation, *, preview: bool) -> str:
             moved = totals.moved.get(outcome, 0)
             money = f", {format_nok(moved)}" if moved else ""
             lines.append(f"{count:>9,} {outcome_word(outcome, operation, preview=preview)}{money}")
-    lines += [f"          {code or 'no code'}: {count:,}" for code, count in totals.refusals.items()]
+    lines += [f"          {plain(code) or 'no code'}: {count:,}" for code, count in totals.refusals.items()]
     if totals.bad:
         lines.append(f"{totals.bad:>9,} invalid, not sent")
     return "\n".join(lines)

@@ -16,6 +16,7 @@ from vipps_async.batch.many import MOST_AT_ONCE
 from vipps_async.batch.reading import BatchFileError, FileFormat, Layout
 from vipps_async.batch.results import RowOutcome
 from vipps_async.batch.worklist import Totals, Worklist
+from vipps_async.cli.terminal import plain, say
 
 __all__ = [
     "ALL_DONE",
@@ -109,11 +110,11 @@ def _digest(path: str) -> str:
 def say_what_is_bad(worklist: Worklist, totals: Totals, *, reported: bool) -> None:
     """Show the first rows that are invalid, and how many there are; `reported`: whether a report has them all."""
     for line, order_id, flaw in worklist.bad_rows(_MOST_SHOWN):
-        print(f"line {line}: {order_id + ': ' if order_id else ''}{flaw}", file=sys.stderr)
+        say(f"line {line}: {plain(order_id) + ': ' if order_id else ''}{plain(flaw)}", file=sys.stderr)
     if totals.bad > _MOST_SHOWN:
         more = f"... and {totals.bad - _MOST_SHOWN:,} more"
-        print(f"{more}; --report lists them all." if not reported else more, file=sys.stderr)
-    print(f"{totals.bad:,} of {totals.rows:,} rows are invalid.", file=sys.stderr)
+        say(f"{more}; --report lists them all." if not reported else more, file=sys.stderr)
+    say(f"{totals.bad:,} of {totals.rows:,} rows are invalid.", file=sys.stderr)
 
 
 def status_of_totals(totals: Totals) -> int:

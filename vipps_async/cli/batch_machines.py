@@ -33,6 +33,7 @@ from vipps_async.cli.batch_file import (
     say_what_is_bad,
 )
 from vipps_async.cli.batch_overview import opened_database, show_report, show_status
+from vipps_async.cli.terminal import plain, say
 from vipps_async.errors import ConfigurationError, VippsError
 from vipps_async.session import VippsSession
 
@@ -131,7 +132,7 @@ def _add(
             _check_extra(name)
             return await run(options)
         except (VippsError, OSError) as error:
-            print(f"vipps-async: {error}", file=sys.stderr)
+            say(f"vipps-async: {plain(error)}", file=sys.stderr)
             return INPUT
 
     parser.set_defaults(run=guarded, refuse_usage=parser.error)
@@ -179,7 +180,7 @@ async def _submit(options: argparse.Namespace) -> int:
             say_what_is_bad(worklist, totals, reported=True)
             if not options.skip_invalid:
                 text = "Nothing was submitted. Correct the file, or go on without these rows: --skip-invalid"
-                print(text, file=sys.stderr)
+                say(text, file=sys.stderr)
                 return INPUT
         return await _put(options, worklist, layout, totals)
 
@@ -213,7 +214,7 @@ async def _put(options: argparse.Namespace, worklist: Worklist, layout: Layout, 
         )
     if options.json:
         facts = {"batch": found.batch, "new": found.is_new, "chunks": found.chunks}
-        print(orjson.dumps(facts | {"rows": totals.rows, "invalid": totals.bad}).decode())
+        say(orjson.dumps(facts | {"rows": totals.rows, "invalid": totals.bad}).decode())
         return ALL_DONE
     if found.is_new:
         text = f"Batch {found.batch}: {totals.rows - totals.bad:,} rows in {found.chunks:,} chunks, to be "
@@ -223,8 +224,8 @@ async def _put(options: argparse.Namespace, worklist: Worklist, layout: Layout, 
         text = f"This file is batch {found.batch} already; nothing was added."
         if found.chunks:
             text += f" {found.chunks:,} chunks of it that ended with rows without an outcome are tried again."
-    print(text, file=sys.stderr)
-    print(found.batch)
+    say(text, file=sys.stderr)
+    say(found.batch)
     return ALL_DONE
 
 
@@ -238,7 +239,7 @@ async def _work(options: argparse.Namespace) -> int:
     found = BatchTasks(options.dsn, schema=options.schema, own_jobs=True, concurrency=options.concurrency)
     async with found:
         worker, session, done = BatchWorker(found), found.session, found.runner.done
-        print(
+        say(
             f"Worker {found.name}, for sales unit {session.merchant_serial_number} in the "
             f"{session.environment.value} environment.",
             file=sys.stderr,
@@ -250,12 +251,12 @@ async def _work(options: argparse.Namespace) -> int:
         finally:
             ticker.cancel()
             await asyncio.wait({ticker})
-    print(_line(done), file=sys.stderr)
+    say(_line(done), file=sys.stderr)
     if found.runner.hopeless:
-        print(f"vipps-async: {found.runner.hopeless}", file=sys.stderr)
+        say(f"vipps-async: {plain(found.runner.hopeless)}", file=sys.stderr)
         return SOME_REFUSED
     if stopped:
-        print("Stopped. What is left goes to other workers, or to this one: `vipps-async batch work`.", file=sys.stderr)
+        say("Stopped. What is left goes to other workers, or to this one: `vipps-async batch work`.", file=sys.stderr)
         return INTERRUPTED
     return ALL_DONE
 
@@ -266,7 +267,7 @@ async def _tell(done: WorkDone) -> None:
         await asyncio.sleep(_LINE_EVERY)
         if (line := _line(done)) != before:
             before = line
-            print(line, file=sys.stderr)
+            say(line, file=sys.stderr)
 
 
 def _line(done: WorkDone) -> str:
@@ -287,7 +288,7 @@ def _signals(stop: Callable[[], None], cut: Callable[[], None]) -> Iterator[list
             cut()
             return
         stop()
-        print("\nFinishing what is on its way; Ctrl-C once more ends it at once.", file=sys.stderr)
+        say("\nFinishing what is on its way; Ctrl-C once more ends it at once.", file=sys.stderr)
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, end, number)

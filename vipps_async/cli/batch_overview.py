@@ -20,6 +20,7 @@ from vipps_async.batch.report import write_report
 from vipps_async.batch.results import RowOutcome
 from vipps_async.cli.batch_display import progress_line, shown, summary, summary_json
 from vipps_async.cli.batch_file import kind_of_report, status_of_totals
+from vipps_async.cli.terminal import plain, say
 from vipps_async.errors import JournalError
 
 if TYPE_CHECKING:
@@ -71,9 +72,9 @@ async def show_status(options: argparse.Namespace) -> int:
                     failures = 0
                     _fill(progress, status)
     if options.json:
-        print(orjson.dumps(_facts(status)).decode())
+        say(orjson.dumps(_facts(status)).decode())
     else:
-        print(_text(status, progress))
+        say(_text(status, progress))
     return status_of_totals(status.totals) if status.is_ended else _NOT_ENDED
 
 
@@ -111,7 +112,7 @@ def _text(status: BatchStatus, progress: Progress) -> str:
         chunks = f"{status.ended:,} chunks have ended, {status.running:,} are in work, {status.waiting:,} wait"
         lines.append(f"{chunks}; {status.workers:,} workers.")
     if status.note:
-        lines.append(f"Last trouble: {status.note}")
+        lines.append(f"Last trouble: {plain(status.note)}")
     return "\n".join(lines)
 
 

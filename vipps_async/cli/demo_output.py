@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import orjson
 from attrs import asdict, field, frozen, mutable
 
+from vipps_async.cli.terminal import plain, say
 from vipps_async.core.redaction import redact
 from vipps_async.errors import VippsError
 from vipps_async.money import format_nok
@@ -122,22 +123,22 @@ class TextOutput:
     def step(self, title: str) -> None:
         """See Output."""
         self._steps += 1
-        print(f"\n{self._steps:2}. {title}")
+        say(f"\n{self._steps:2}. {title}")
 
     def exchange(self, exchange: Exchange) -> None:
         """See Output."""
         status = "no answer" if exchange.status is None else exchange.status
         note = "  (a token first; it is kept for all calls to come)" if exchange.token else ""
-        print(f"    → {exchange.method} {exchange.path}{note}")
+        say(f"    → {exchange.method} {exchange.path}{note}")
         if exchange.sent:
-            print(f"      {_shortened(exchange.sent)}")
-        print(f"    ← {status} in {exchange.milliseconds} ms")
+            say(f"      {_shortened(exchange.sent)}")
+        say(f"    ← {status} in {exchange.milliseconds} ms")
         if exchange.answered and not exchange.token:
-            print(f"      {_shortened(exchange.answered)}")
+            say(f"      {_shortened(exchange.answered)}")
 
     def check(self, what: str, *, holds: bool) -> None:
         """See Output."""
-        print(f"    {'✓' if holds else '✗'} {what}")
+        say(f"    {'✓' if holds else '✗'} {what}")
 
     def money(self, row: MoneyRow) -> None:
         """See Output."""
@@ -145,17 +146,17 @@ class TextOutput:
 
     def failed(self, why: str) -> None:
         """See Output."""
-        print(f"\nThe demo stopped: {why}", file=sys.stderr)
+        say(f"\nThe demo stopped: {plain(why)}", file=sys.stderr)
 
     def done(self) -> None:
         """See Output."""
         columns = ("reserved", "captured", "refunded", "left")
         width = max(len(row.order_id) for row in self._rows)
-        print(f"\nMoney moved\n    {'order':<{width}}" + "".join(f"{name:>14}" for name in columns))
+        say(f"\nMoney moved\n    {'order':<{width}}" + "".join(f"{name:>14}" for name in columns))
         for row in self._rows:
             sums = "".join(f"{format_nok(getattr(row, name)):>14}" for name in columns)
-            print(f"    {row.order_id:<{width}}{sums}")
-        print("\nEvery step did what it should.")
+            say(f"    {row.order_id:<{width}}{sums}")
+        say("\nEvery step did what it should.")
 
 
 @mutable
@@ -203,7 +204,7 @@ class JsonOutput:
             "steps": [asdict(step) for step in self._steps],
             "money": [asdict(row) for row in self._rows],
         }
-        print(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode())
+        say(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode())
 
 
 def _shortened(text: str) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import orjson
 
+from vipps_async.cli.terminal import plain, say
 from vipps_async.diagnosis import Finding, State, examine
 
 if TYPE_CHECKING:
@@ -42,11 +43,11 @@ async def _run(options: argparse.Namespace) -> int:
         async for finding in checks:
             findings.append(finding)
             if not options.json:
-                print(_lines(finding))
+                say(_lines(finding))
     if options.json:
-        print(orjson.dumps(_object(findings)).decode())
+        say(orjson.dumps(_object(findings)).decode())
     else:
-        print(_summary(findings))
+        say(_summary(findings))
     return _NOT_WELL if _count(findings, State.FAILED) else _WELL
 
 
@@ -59,8 +60,8 @@ def _is_sandbox(findings: list[Finding]) -> bool:
 
 
 def _lines(finding: Finding) -> str:
-    head = f"{finding.state.value:<11}  {finding.check:<11}  {finding.text}"
-    return f"{head}\n{'':<11}  {'':<11}  -> {finding.advice}" if finding.advice else head
+    head = f"{finding.state.value:<11}  {finding.check:<11}  {plain(finding.text)}"
+    return f"{head}\n{'':<11}  {'':<11}  -> {plain(finding.advice)}" if finding.advice else head
 
 
 def _summary(findings: list[Finding]) -> str:

@@ -14,6 +14,7 @@ import orjson
 
 from vipps_async.cli.journal_store import add_store, guarded, positive, store_of
 from vipps_async.cli.journal_upkeep import add_upkeep
+from vipps_async.cli.terminal import plain, say
 from vipps_async.core.recovery_report import RecoveryReport
 from vipps_async.core.verdict import LOOKS_APART
 from vipps_async.errors import ConfigurationError
@@ -97,12 +98,12 @@ async def _list(options: argparse.Namespace) -> int:
     for row in damaged:
         facts = {"state": "damaged", "position": row.position, "order_id": row.order_id, "reason": row.reason}
         text = f"damaged   entry {row.position}, order {row.order_id}: {row.reason}; it is never sent"
-        print(orjson.dumps(facts).decode() if options.json else text)
+        say(orjson.dumps(facts).decode() if options.json else text)
     for entry in (*unsettled, *settled):
         facts = _facts(entry, now, settle_after)
-        print(orjson.dumps(facts).decode() if options.json else _line(entry, now, settle_after))
+        say(orjson.dumps(facts).decode() if options.json else _line(entry, now, settle_after))
     if not options.json:
-        print(f"{len(unsettled)}{' or more' if more else ''} open, {len(settled)} settled are shown.")
+        say(f"{len(unsettled)}{' or more' if more else ''} open, {len(settled)} settled are shown.")
     return 0
 
 
@@ -162,11 +163,12 @@ def _line(entry: Entry, now: datetime, settle_after: timedelta) -> str:
     nothing = "" if intent.operation == "cancel" else "all that remains"
     amount = nothing if intent.amount is None else format_nok(intent.amount)
     age = _age((now - intent.created_at).total_seconds())
-    head = f"{_state(entry):<9} {intent.operation:<8} {intent.order_id}  {amount}  {age} ago  key {intent.key}"
+    operation, order_id, key = plain(intent.operation), plain(intent.order_id), plain(intent.key)
+    head = f"{_state(entry):<9} {operation:<8} {order_id}  {amount}  {age} ago  key {key}"
     if _is_in_hand(entry, now):
-        head += f"\n          in hand of {entry.owner[:8]} until {entry.lease_until:%H:%M:%S} UTC"
+        head += f"\n          in hand of {plain(entry.owner[:8])} until {entry.lease_until:%H:%M:%S} UTC"
     if entry.note:
-        head += f"\n          {entry.note}"
+        head += f"\n          {plain(entry.note)}"
     if entry.settlement is None:
         # Before that only proof that it took effect settles it, or sending it.
         decidable = f"{_decidable_at(entry, settle_after):%Y-%m-%d %H:%M} UTC"
@@ -202,10 +204,10 @@ async def _recover(options: argparse.Namespace) -> int:
     async with VippsSession.from_env(journal=store_of(options, thorough=True)) as vipps:
         if not options.json:
             where = f"{vipps.environment.value} environment"
-            print(f"Recovering for sales unit {vipps.merchant_serial_number} in the {where}.", file=sys.stderr)
+            say(f"Recovering for sales unit {vipps.merchant_serial_number} in the {where}.", file=sys.stderr)
         progress = None if options.json else _Progress()
         report = await vipps.recover(concurrency=options.concurrency, progress=progress)
-    print(orjson.dumps(_summary(report)).decode() if options.json else _text(report))
+    say(orjson.dumps(_summary(report)).decode() if options.json else _text(report))
     return _ALL_SETTLED if report.is_complete else _SOMETHING_OPEN
 
 
@@ -216,7 +218,7 @@ class _Progress:
     def __call__(self, report: RecoveryReport) -> None:
         if time.monotonic() >= self._next:
             self._next = time.monotonic() + _PROGRESS_EVERY
-            print(f"{report.seen} seen, {report.settled} settled, {report.stays_open} stay open ...", file=sys.stderr)
+            say(f"{report.seen} seen, {report.settled} settled, {report.stays_open} stay open ...", file=sys.stderr)
 
 
 def _summary(report: RecoveryReport) -> dict[str, Any]:
@@ -255,19 +257,19 @@ def _text(report: RecoveryReport) -> str:
     if report.in_other_hands and report.in_other_hands_until is not None:
         until = f"{report.in_other_hands_until:%H:%M:%S} UTC"
         lines.append(f"{report.in_other_hands} are in other hands, until {until} at the latest: recover again then.")
-    lines += [f"refused: {_about(refused.intent)}: {refused.reason}" for refused in report.refusals]
-    lines += [f"stays open: {_about(left.intent)}: {left.reason}" for left in report.left_open]
+    lines += [f"refused: {_about(refused.intent)}: {plain(refused.reason)}" for refused in report.refusals]
+    lines += [f"stays open: {_about(left.intent)}: {plain(left.reason)}" for left in report.left_open]
     if report.stays_open > len(report.left_open):
         lines.append(f"... {report.stays_open} stay open in all.")
     lines += [
-        f"URL lost: order {order_id} exists; cancel it if details show that nobody has approved it."
+        f"URL lost: order {plain(order_id)} exists; cancel it if details show that nobody has approved it."
         for order_id in report.urls_lost
     ]
     if report.stopped:
-        lines.append(f"Stopped early: {report.stopped}.")
+        lines.append(f"Stopped early: {plain(report.stopped)}.")
     return "\n".join(lines)
 
 
 def _about(intent: Intent) -> str:
     amount = "" if intent.amount is None else f" of {format_nok(intent.amount)}"
-    return f"{intent.operation}{amount}, order {intent.order_id}, key {intent.key}"
+    return f"{plain(intent.operation)}{amount}, order {plain(intent.order_id)}, key {plain(intent.key)}"

@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vipps_async.cli.terminal import plain, say
 from vipps_async.errors import ConfigurationError, VippsError
 from vipps_async.journals.sqlite import SqliteJournal
 
@@ -60,7 +61,7 @@ def guarded(
         try:
             return await run(options)
         except VippsError as error:
-            print(f"vipps-async: {error}", file=sys.stderr)
+            say(f"vipps-async: {plain(error)}", file=sys.stderr)
             return NOT_POSSIBLE
 
     return guarded_run

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vipps_async.cli.journal_store import add_store, guarded, positive, store_of
+from vipps_async.cli.terminal import plain, say
 from vipps_async.errors import ConfigurationError
 from vipps_async.journals.sqlite import SqliteJournal
 from vipps_async.journals.upkeep import DEFAULT_AGE, LEAST_AGE
@@ -95,7 +96,7 @@ async def _backup(options: argparse.Namespace) -> int:
         await journal.backup(options.target)
     finally:
         await journal.aclose()
-    print(f"copied to {options.target}")
+    say(f"copied to {options.target}")
     return 0
 
 
@@ -103,11 +104,11 @@ async def _check(options: argparse.Namespace) -> int:
     async with _opened(options, thorough=True) as journal:
         damaged = await journal.damaged()
     for row in damaged:
-        print(f"entry {row.position}, order {row.order_id}: {row.reason}")
+        say(f"entry {row.position}, order {plain(row.order_id)}: {plain(row.reason)}")
     if not damaged:
-        print("no damage found")
+        say("no damage found")
         return 0
-    print(
+    say(
         f"{len(damaged)} cannot be read; nothing is ever sent for them. Compare the details of their orders at Vipps "
         "with your books, and keep a copy of the journal."
     )
@@ -117,7 +118,7 @@ async def _check(options: argparse.Namespace) -> int:
 async def _prune(options: argparse.Namespace) -> int:
     async with _opened(options) as journal:
         deleted = await journal.prune(older_than=timedelta(days=options.older_than), force=options.force)
-    print(f"{deleted} deleted that were settled at least {options.older_than} days ago")
+    say(f"{deleted} deleted that were settled at least {options.older_than} days ago")
     return 0
 
 
@@ -127,5 +128,5 @@ async def _erase(options: argparse.Namespace) -> int:
         raise ConfigurationError("erase needs a sales unit", advice=f"give --msn, or set {_MSN_VARIABLE}")
     async with _opened(options) as journal:
         deleted = await journal.erase(order_id=options.order, merchant_serial_number=msn)
-    print(f"{deleted} deleted of order {options.order}")
+    say(f"{deleted} deleted of order {options.order}")
     return 0

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 
 from vipps_async._version import __version__
 from vipps_async.cli import batch, demo, doctor, journal, payment, sandbox
+from vipps_async.cli.terminal import plain, say
 from vipps_async.config import Environment
 from vipps_async.errors import VippsError
 from vipps_async.transports.request_rules import EnvironmentProxies, checked_url
@@ -51,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             status: int = asyncio.run(options.run(options))
         sys.stdout.flush()
     except VippsError as error:
-        print(f"vipps-async: {error}", file=sys.stderr)
+        say(f"vipps-async: {plain(error)}", file=sys.stderr)
         return _NOT_WELL
     except KeyboardInterrupt:
         return _INTERRUPTED

@@ -14,7 +14,7 @@ from typing import Any
 from attrs import define, field, frozen
 
 from vipps_async.cli.payment_display import Shown, json_line
-from vipps_async.cli.terminal import is_terminal, typed_line
+from vipps_async.cli.terminal import is_terminal, plain, say, typed_line
 from vipps_async.config import Environment
 from vipps_async.core.operation import Call
 from vipps_async.core.token import FETCH_TOKEN
@@ -114,7 +114,7 @@ class _Conduct:
             if self.status is None:
                 return self._tell(error)
             # The session could not be closed in good order: the journal could not write what is known by now.
-            _say(f"vipps-async: {error}\nWhat is said above holds all the same.")
+            _say(f"vipps-async: {plain(error)}\nWhat is said above holds all the same.")
         except asyncio.CancelledError:
             if not self.has_begun:
                 _say("\nCut off. Nothing was sent: no money moved.")
@@ -154,13 +154,13 @@ class _Conduct:
                     raise
                 else:
                     self.status = _DONE
-                    print(json_line(shown.facts) if self.as_json else shown.text)
+                    say(json_line(shown.facts) if self.as_json else shown.text)
 
     # --- after -----------------------------------------------------------------------------------------------------
 
     def _tell(self, error: VippsError) -> int:
         status = _status_of(error)
-        _say(f"vipps-async: {error}")
+        _say(f"vipps-async: {plain(error)}")
         perhaps = _PERHAPS.get(self.plan.operation, "")
         if error.effect is Effect.NONE:
             _say("No money moved by this command.")
@@ -168,7 +168,7 @@ class _Conduct:
             _say(f"It probably took effect. {perhaps}" if error.effect is Effect.PROBABLE else perhaps)
             self._say_what_to_do()
         if self.as_json:
-            print(json_line({"error": self._facts(error)}))
+            say(json_line({"error": self._facts(error)}))
         return status
 
     def _tell_of_interruption(self, *, may_have_left: bool) -> None:
@@ -225,4 +225,4 @@ def _status_of(error: VippsError) -> int:
 
 
 def _say(text: str) -> None:
-    print(text, file=sys.stderr)
+    say(text, file=sys.stderr)

@@ -94,13 +94,20 @@ def shown_details(order_id: str, details: PaymentDetails, *, personal: bool) -> 
         "left to capture": details.remaining_to_capture,
         "left to refund": details.remaining_to_refund,
     }
-    state = " (cancelled)" if details.is_cancelled else "" if details.is_approved else " (not accepted so far)"
-    lines = [f"Order {order_id}{state}"]
+    lines = [f"Order {order_id}{_state(details)}"]
     lines += [f"  {name:<16}{format_nok(amount):>20}" for name, amount in sums.items()]
     lines += ["", *_history(details.transaction_log_history)]
     if personal:
         lines += ["", *_customer(details)]
     return Shown("\n".join(lines), _details_facts(order_id, details, personal=personal))
+
+
+def _state(details: PaymentDetails) -> str:
+    if details.is_cancelled:
+        return " (cancelled)"
+    if details.is_refused:
+        return " (refused by the bank)"
+    return "" if details.is_approved else " (not accepted so far)"
 
 
 def _history(entries: tuple[TransactionLogEntry, ...]) -> list[str]:
@@ -152,6 +159,7 @@ def _details_facts(order_id: str, details: PaymentDetails, *, personal: bool) ->
         _leave_out_card(facts)
     return facts | {
         "is_approved": details.is_approved,
+        "is_refused": details.is_refused,
         "is_cancelled": details.is_cancelled,
         "reserved_amount": details.reserved_amount,
         "captured_amount": details.captured_amount,

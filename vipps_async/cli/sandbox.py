@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import ipaddress
 import logging
 import os
 import re
@@ -12,6 +13,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vipps_async.cli.terminal import plain, say
 from vipps_async.sandbox import SandboxError, SandboxServer
 
 if TYPE_CHECKING:
@@ -23,6 +25,8 @@ _LARGEST_PORT = 65535
 #: Seconds: no token needs to live longer than the 365 days after which nothing can be refunded.
 _LONGEST_LIFETIME = 365 * 86_400
 _MSN = re.compile(r"[0-9]{5,6}")
+#: `_` occurs in the names of containers.
+_HOST = re.compile(r"[0-9A-Za-z]([0-9A-Za-z._-]*[0-9A-Za-z])?")
 
 
 def add_command(commands: Commands) -> None:
@@ -34,6 +38,22 @@ def add_command(commands: Commands) -> None:
     )
     parser.add_argument("--host", default="127.0.0.1", help="where to listen (default: %(default)s)")
     parser.add_argument("--port", type=_port, default=8787, help="where to listen; 0 takes a free one (%(default)s)")
+    parser.add_argument(
+        "--allowed-hosts",
+        type=_hosts,
+        action="extend",
+        default=[],
+        metavar="NAME[,NAME]",
+        help="further names that requests may come to, such as this container's; loopback and --host are good anyway",
+    )
+    parser.add_argument(
+        "--callback-hosts",
+        type=_hosts,
+        action="extend",
+        default=[],
+        metavar="NAME[,NAME]",
+        help="the hosts that callbacks are sent to, http included; on loopback, loopback is good anyway",
+    )
     parser.add_argument("--no-rate-limits", action="store_true", help="switch off the limits per order")
     parser.add_argument(
         "--state",
@@ -95,6 +115,22 @@ def _merchant_serial_number(text: str) -> str:
     return text
 
 
+def _hosts(text: str) -> list[str]:
+    names = [name.strip() for name in text.split(",")]
+    for name in names:
+        if not (_HOST.fullmatch(name) or _is_address(name)):
+            raise argparse.ArgumentTypeError(f"{name!r} is no host name or address: give it without scheme and port")
+    return names
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
 async def _run(options: argparse.Namespace) -> int:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -108,6 +144,8 @@ async def _run(options: argparse.Namespace) -> int:
         rate_limits=not options.no_rate_limits,
         direct_capture=frozenset(options.direct_capture),
         token_lifetime=options.token_lifetime,
+        allowed_hosts=options.allowed_hosts,
+        callback_hosts=options.callback_hosts,
         state=options.state,
     )
     if options.fault_rate:
@@ -115,13 +153,13 @@ async def _run(options: argparse.Namespace) -> int:
     try:
         await server.start()
     except SandboxError as error:
-        print(f"vipps-async: {error}", file=sys.stderr)
+        say(f"vipps-async: {plain(error)}", file=sys.stderr)
         return 1
     except OSError as error:
-        print(f"vipps-async: cannot listen on {options.host}:{options.port}: {_reason(error)}", file=sys.stderr)
+        say(f"vipps-async: cannot listen on {options.host}:{options.port}: {_reason(error)}", file=sys.stderr)
         return 1
     try:
-        print(
+        say(
             f"Vipps sandbox at {server.url} (Ctrl-C ends it). Open it in a browser to see the payments.\n"
             "It takes any credentials that are not empty:\n"
             f"  export VIPPS_BASE_URL={server.url} VIPPS_ENVIRONMENT=test VIPPS_MERCHANT_SERIAL_NUMBER=123456\n"

@@ -17,7 +17,7 @@ import contextlib
 from collections.abc import AsyncIterator, Callable
 from typing import Final
 
-from aiohttp import ClientError, web
+from aiohttp import ClientError, hdrs, web
 
 from vipps_async.contrib.reception import Reception
 from vipps_async.errors import ConfigurationError, InvalidInputError
@@ -96,10 +96,22 @@ def callback_routes(reception: Reception, *, prefix: str = "") -> list[web.Route
         except (ClientError, web.RequestPayloadError, ConnectionError):
             # The caller is gone, so nobody reads this.
             return web.Response(status=400)
-        return web.Response(body=answered.body, status=answered.status, headers=answered.headers)
+        response = web.Response(body=answered.body, status=answered.status, headers=answered.headers)
+        if hdrs.CONTENT_ENCODING in request.headers:
+            await _answer_and_close(request, response)
+        return response
 
     # More slashes than one: a prefix that ends in one gives such paths, for Vipps puts its own part behind it as it is.
     return [
         web.route("*", f"{prefix}/{{slashes:/*}}v2/payments/{{vipps:.*}}", answer),
         web.route("*", f"{prefix}/{{slashes:/*}}v2/consents/{{vipps:.*}}", answer),
     ]
+
+
+async def _answer_and_close(request: web.Request, response: web.Response) -> None:
+    # aiohttp would read the rest of the body and undo its compression as it comes, without ever giving way to the loop:
+    # a few hundred kilobytes, from anybody at all, would hold it for seconds.
+    response.force_close()
+    await response.prepare(request)
+    await response.write_eof()
+    request.protocol.force_close()

@@ -46,7 +46,7 @@ class Counts:
     not_noted: int = 0
     #: Handlers that succeeded.
     handled: int = 0
-    #: Handlers that raised, ran out of time or were cut short.
+    #: Handlers that raised, ran out of time, were cut short, or were told by `confirm` that there is no outcome yet.
     failed: int = 0
     #: Callbacks of an earlier time that were handed over again.
     offered_again: int = 0
@@ -218,6 +218,9 @@ class Supervision:
                 self._log.failed(work.kind.value, work.order_id, "abandoned", offered_again=work.is_journalled)
         elif (error := task.exception()) is not None:
             await self._failed(work, type(error).__name__, place_of(error))
+        elif isinstance(work.event, PaymentUpdate) and work.event.lacks_outcome:
+            # Whatever the handler made of that: a callback may come before details know what it tells of.
+            await self._failed(work, "NoOutcomeYet", "")
         else:
             await self._succeeded(work)
 

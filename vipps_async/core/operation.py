@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any, Generic, Protocol, TypeVar
 from urllib.parse import quote
 
@@ -186,7 +186,8 @@ class Call(Generic[R]):
 class Runner(Protocol):
     """Whatever runs calls: the pipeline, or a script in a test."""
 
-    async def run(self, call: Call[R]) -> R:
+    # Not `async`: what passes calls on need not be a coroutine of its own.
+    def run(self, call: Call[R]) -> Coroutine[Any, Any, R]:
         """Run a call to its end and return its result.
 
         Raises:

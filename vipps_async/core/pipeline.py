@@ -188,6 +188,7 @@ class Pipeline:
             headers=headers,
             body=body,
             timeouts=_within(self._timeouts, must_end - sent_at),
+            deadline=must_end - sent_at,
         )
         if record is not None:
             record.left = True

@@ -44,6 +44,7 @@ from vipps_async.input_rules import (
 )
 from vipps_async.journals.protocol import KeyOrigin
 from vipps_async.not_given import NOT_GIVEN, NotGiven
+from vipps_async.one_loop import OneLoop
 
 __all__ = ["EcomApi"]
 
@@ -64,7 +65,13 @@ class EcomApi:
     """Payments through the Vipps eCom API v2. All amounts are whole øre."""
 
     def __init__(
-        self, runner: Runner, *, merchant_serial_number: str, environment: Environment, is_vipps: bool = False
+        self,
+        runner: Runner,
+        *,
+        merchant_serial_number: str,
+        environment: Environment,
+        is_vipps: bool = False,
+        one_loop: OneLoop | None = None,
     ) -> None:
         """Make the API ready for one sales unit.
 
@@ -73,6 +80,7 @@ class EcomApi:
             merchant_serial_number: the sales unit, 5 or 6 digits.
             environment: which Vipps; production refuses `approve` and URLs on loopback.
             is_vipps: whether calls go to Vipps' own host, which takes and reaches public URLs only.
+            one_loop: the event loop of the session that it is a part of; None: one of its own.
 
         Raises:
             InvalidInputError: the serial number is not 5 or 6 digits.
@@ -83,7 +91,7 @@ class EcomApi:
         )
         self._environment = environment
         self._is_vipps = is_vipps
-        self._poller = PaymentPoller(self.details)
+        self._poller = PaymentPoller(self.details, one_loop or OneLoop())
 
     async def initiate(
         self,
@@ -361,11 +369,12 @@ class EcomApi:
         )
 
     async def wait_for(self, order_id: str, *, timeout: float = 600.0) -> PaymentDetails:  # noqa: ASYNC109 - it paces questions, and ends between two of them
-        """Wait until the customer has accepted the payment, or it is cancelled.
+        """Wait until the customer has accepted the payment, the bank has refused it, or it is cancelled.
 
         Asks details after 5 seconds and then every 2, as Vipps' guidelines say, and at once when `notify` tells of
         news. All waits of a session together ask at most 120 times a minute, which is what Vipps takes; beyond that
-        the order that has been due for longest comes first. Failures that may pass are sat out.
+        the order that has been due for longest comes first. Failures that may pass are sat out; what a `Retry-After`
+        asks for, only the order that it came for keeps to, and for a minute at most.
 
         Args:
             order_id: the payment.
@@ -373,7 +382,7 @@ class EcomApi:
                 With less than 10 the first question comes at half time.
 
         Returns:
-            The details that ended the wait: look at their `is_approved` and `is_cancelled`.
+            The details that ended the wait: look at their `is_approved`, `is_refused` and `is_cancelled`.
 
         Raises:
             InvalidInputError: an argument breaks a rule; nothing was sent.
@@ -395,6 +404,8 @@ class EcomApi:
 
         Raises:
             InvalidInputError: the order id breaks its rule.
+            ConfigurationError: called in another event loop or thread than the session belongs to; from there use
+                ``loop.call_soon_threadsafe(vipps.ecom.notify, order_id)``.
         """
         self._poller.notify(check_order_id(order_id))
 

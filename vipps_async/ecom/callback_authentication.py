@@ -10,7 +10,7 @@ from typing import Final
 from vipps_async.errors import CallbackError, InvalidInputError
 from vipps_async.input_rules import check_auth_token
 
-__all__ = ["ANYONE_MAY_CALL", "AnyoneMayCall", "AuthTokens", "Headers"]
+__all__ = ["ANYONE_MAY_CALL", "AnyoneMayCall", "AuthTokens", "Headers", "refuse_coded"]
 
 #: A request's headers: a mapping, or pairs of name and value as they came.
 Headers = Mapping[str, str] | Iterable[tuple[str, str]]
@@ -58,6 +58,17 @@ class AuthTokens:
         # All of them are compared, whichever fits, and as bytes, for texts beyond ASCII are refused with an exception.
         if sum(hmac.compare_digest(value, token) for token in self._tokens) == 0:
             raise CallbackError("the Authorization header is not the auth token", status=401)
+
+
+def refuse_coded(headers: Headers) -> None:
+    """Refuse a compressed body: Vipps sends none, and one could grow beyond bounds in memory.
+
+    Raises:
+        CallbackError: the header `Content-Encoding` names a coding (415).
+    """
+    codings = (value.strip().lower() for name, value in _pairs(headers) if name.lower() == "content-encoding")
+    if any(coding != "identity" for coding in codings):
+        raise CallbackError("a compressed body is not taken", status=415)
 
 
 def _pairs(headers: Headers) -> Iterable[tuple[str, str]]:

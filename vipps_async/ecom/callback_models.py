@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 import orjson
-from attrs import field, frozen
+from attrs import define, field, frozen
 
 from vipps_async.core.converter import encode
 from vipps_async.core.open_enum import OpenEnum
@@ -55,6 +55,13 @@ class AddressType(OpenEnum):
     OTHER = "O"
 
 
+@define
+class _Confirmation:
+    """What `confirm` found last; apart from the event, which is frozen."""
+
+    lacks_outcome: bool = False
+
+
 @frozen(kw_only=True)
 class PaymentUpdate:
     """Something happened to a payment, or so somebody says who knows the auth token.
@@ -82,6 +89,12 @@ class PaymentUpdate:
     user_details: UserDetails | None = field(default=None, repr=False)
     #: Whether it was received earlier, and its handler has not succeeded since.
     is_offered_again: bool = False
+    _confirmation: _Confirmation = field(init=False, factory=_Confirmation, eq=False, repr=False)
+
+    @property
+    def lacks_outcome(self) -> bool:
+        """Whether the last `confirm` found neither acceptance nor end: whoever was told it, it is not news yet."""
+        return self._confirmation.lacks_outcome
 
     @property
     def facts(self) -> bytes:
@@ -116,19 +129,22 @@ class PaymentUpdate:
             vipps: the session of the sales unit.
 
         Returns:
-            `Confirmed` if details agree with what this event claims, `Contradicted` if not. Either has the details,
+            `Confirmed` if details agree with what this event claims, `Contradicted` if not. An event that claims no
+            state, or one that is not known, is confirmed by any outcome, and by nothing else. Either has the details,
             and only they say what the payment is: look at `details.is_approved` before anything is shipped.
 
         Raises:
             VippsError: details could not be asked; see `vipps_async.errors`.
         """
-        return await confirm(
+        found = await confirm(
             vipps,
             order_id=self.order_id,
             merchant_serial_number=self.merchant_serial_number,
             status=self.claimed_status,
             amount=self.claimed_amount,
         )
+        self._confirmation.lacks_outcome = found.details is not None and not found.details.has_outcome
+        return found
 
 
 @frozen(kw_only=True)

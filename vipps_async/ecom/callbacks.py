@@ -19,7 +19,13 @@ from attrs import field, frozen
 
 from vipps_async.core.converter import STRICT, UnreadableAnswer, decode, json_name
 from vipps_async.core.redaction import redact
-from vipps_async.ecom.callback_authentication import ANYONE_MAY_CALL, AnyoneMayCall, AuthTokens, Headers
+from vipps_async.ecom.callback_authentication import (
+    ANYONE_MAY_CALL,
+    AnyoneMayCall,
+    AuthTokens,
+    Headers,
+    refuse_coded,
+)
 from vipps_async.ecom.callback_models import (
     AddressType,
     CallbackStatus,
@@ -132,16 +138,17 @@ class CallbackReader:
         return "<CallbackReader that anyone may call>" if self._tokens is None else "<CallbackReader>"
 
     def authenticate(self, headers: Headers) -> None:
-        """Check the header `Authorization`; in constant time, so that no token can be guessed bit by bit.
+        """Check the headers before the body is read: `Authorization` in constant time, so that no token can be guessed.
 
         Args:
             headers: the request's headers.
 
         Raises:
-            CallbackError: it is missing, or there twice, or not one of the tokens (401).
+            CallbackError: it is missing, or there twice, or not one of the tokens (401); the body is compressed (415).
         """
         if self._tokens is not None:
             self._tokens.check(headers)
+        refuse_coded(headers)
 
     def read(self, method: str, path: str, headers: Headers, body: bytes) -> Event:
         """Read a request of any of the three kinds.
@@ -155,7 +162,7 @@ class CallbackReader:
 
         Raises:
             CallbackError: with the status to answer: 404 no path of Vipps', 405 another method, 401 not authentic,
-                413 too large, 400 malformed.
+                415 compressed, 413 too large, 400 malformed.
         """
         target = target_of(path)
         if method != target.kind.method:

@@ -16,6 +16,7 @@ __all__ = ["AsksDetails", "Confirmed", "Contradicted", "Disagreement", "confirm"
 _ACCEPTED = frozenset({"RESERVED", "SALE"})
 _ENDED = frozenset({"CANCELLED", "REJECTED"})
 _FAILED = frozenset({"RESERVE_FAILED", "SALE_FAILED"})
+_KNOWN = _ACCEPTED | _ENDED | _FAILED
 _ACCEPTING = frozenset({OperationName.RESERVE, OperationName.SALE})
 
 
@@ -48,6 +49,8 @@ class Disagreement(enum.Enum):
     SALES_UNIT = "sales unit"
     #: It claims something that has not happened to the payment.
     STATE = "state"
+    #: It claims no state, or one that is not known, and details show neither acceptance nor end: nothing is confirmed.
+    NO_OUTCOME = "no outcome yet"
     #: It claims another amount than was accepted.
     AMOUNT = "amount"
 
@@ -65,7 +68,11 @@ class Confirmed:
 
 @frozen(kw_only=True)
 class Contradicted:
-    """Vipps' details disagree with what the callback claims: do not act on it. They count, it does not."""
+    """Vipps' details disagree with what the callback claims: do not act on it. They count, it does not.
+
+    Details can lag behind a callback by some seconds. So a callback whose payment `has_outcome` not yet is offered to
+    its handler again if the session has a journal, whether the handler raises or not.
+    """
 
     #: The payment as Vipps has it; None: Vipps knows no such order.
     details: PaymentDetails | None
@@ -74,6 +81,8 @@ class Contradicted:
 
     def __str__(self) -> str:
         """Return in what they disagree, on one line."""
+        if self.disagreements == (Disagreement.NO_OUTCOME,):
+            return "the callback confirms nothing: details show neither acceptance nor end of the payment yet"
         return f"the callback disagrees with details in: {', '.join(one.value for one in self.disagreements)}"
 
 
@@ -97,7 +106,11 @@ async def confirm(
         vipps.merchant_serial_number
     ):
         found.append(Disagreement.SALES_UNIT)
-    if not _has_happened(status, details):
+    if status not in _KNOWN:
+        # Nothing is claimed that could be true or false, so only an outcome is news.
+        if not details.has_outcome:
+            found.append(Disagreement.NO_OUTCOME)
+    elif not _has_happened(status, details):
         found.append(Disagreement.STATE)
     elif status in _ACCEPTED and amount not in {None, details.reserved_amount}:
         found.append(Disagreement.AMOUNT)
@@ -114,8 +127,6 @@ def _has_happened(status: str | None, details: PaymentDetails) -> bool:
     if status in _ENDED:
         # Strictly: whoever believes a forged one would stop expecting a payment that can still be accepted.
         return details.is_cancelled
-    if status in _FAILED:
-        # The customer may have tried another card since: the refusal is true all the same.
-        failed = (entry for entry in details.transaction_log_history if not entry.operation_success)
-        return details.is_cancelled or any(entry.operation in _ACCEPTING for entry in failed)
-    return True
+    # The customer may have tried another card since: the refusal is true all the same.
+    failed = (entry for entry in details.transaction_log_history if not entry.operation_success)
+    return details.is_cancelled or any(entry.operation in _ACCEPTING for entry in failed)

@@ -15,6 +15,7 @@ from vipps_async.ecom.words import OperationName
 __all__ = ["Address", "PaymentDetails", "PaymentShippingDetails", "TransactionLogEntry", "UserDetails"]
 
 _CANCELS = frozenset({OperationName.CANCEL, OperationName.VOID})
+_RESERVES = frozenset({OperationName.RESERVE, OperationName.SALE})
 
 
 @frozen(kw_only=True)
@@ -124,9 +125,24 @@ class PaymentDetails:
         return not self.is_captured and any(True for _ in self._successes(*_CANCELS))
 
     @property
+    def is_refused(self) -> bool:
+        """Whether the customer accepted and the bank refused, and no reservation has succeeded since.
+
+        The customer may mend it in the same payment, with another card: then it is approved after all. So cancel it
+        before you begin another payment for the same goods. If it was cancelled since, `is_cancelled` holds as well.
+        """
+        failed = (entry for entry in self.transaction_log_history if not entry.operation_success)
+        return not self.is_approved and any(entry.operation in _RESERVES for entry in failed)
+
+    @property
+    def has_outcome(self) -> bool:
+        """Whether there is an acceptance or an end: approved, refused by the bank, or cancelled."""
+        return self.is_approved or self.is_refused or self.is_cancelled
+
+    @property
     def reserved_amount(self) -> int:
         """What the customer accepted, captured since or not; 0 if nothing was."""
-        return self._sum(OperationName.RESERVE, OperationName.SALE)
+        return self._sum(*_RESERVES)
 
     @property
     def captured_amount(self) -> int:

@@ -17,6 +17,7 @@ from vipps_async.ecom.details import PaymentDetails
 from vipps_async.ecom.pace import Pace
 from vipps_async.errors import ApiError, ConfigurationError, RateLimitedError, TransportError, UnexpectedResponseError
 from vipps_async.input_rules import check_seconds
+from vipps_async.one_loop import OneLoop
 
 __all__ = ["FIRST_PAUSE", "PAUSE", "PaymentPoller", "StillWaiting"]
 
@@ -24,9 +25,9 @@ __all__ = ["FIRST_PAUSE", "PAUSE", "PaymentPoller", "StillWaiting"]
 FIRST_PAUSE = 5.0
 #: Seconds between the further ones (API guide, polling).
 PAUSE = 2.0
-#: Seconds without questions after a 429 that does not say how long to wait.
+#: Seconds without questions about an order after a 429 that does not say how long to wait.
 _QUIET = 10.0
-#: The longest that a `Retry-After` keeps a session from asking, in seconds: one absurd header must not end all waits.
+#: The longest such time, in seconds, whatever a `Retry-After` asks for: a customer is waiting.
 _LONGEST_QUIET = 60.0
 #: Questions under way at a time. By the pace, more are so only while Vipps takes half a minute to answer.
 _MOST_AT_ONCE = 50
@@ -64,6 +65,8 @@ class _Watch:
     is_urgent: bool = False
     #: A callback came while a question was under way, whose answer may be older.
     ask_again: bool = False
+    #: Until when Vipps wants not to be asked about it, by the loop's clock.
+    quiet_until: float = 0.0
     details: PaymentDetails | None = None
     trouble: Exception | None = None
 
@@ -75,13 +78,15 @@ class PaymentPoller:
     about, and each waiter has one for its deadline.
     """
 
-    def __init__(self, ask: Callable[[str], Coroutine[Any, Any, PaymentDetails]]) -> None:
+    def __init__(self, ask: Callable[[str], Coroutine[Any, Any, PaymentDetails]], one_loop: OneLoop) -> None:
         """Make a poller.
 
         Args:
             ask: asks details of an order, once.
+            one_loop: the event loop that all waits belong to.
         """
         self._ask = ask
+        self._one_loop = one_loop
         self._watches: dict[str, _Watch] = {}
         self._queue: list[tuple[float, int, _Watch]] = []
         self._urgent: deque[_Watch] = deque()
@@ -90,7 +95,6 @@ class PaymentPoller:
         self._heard_of: dict[str, None] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._pace: Pace | None = None
-        self._quiet_until = 0.0
         self._closed = False
         # Questions serve all who wait, so they run in nobody's context: the log fields of the request that happened
         # to set the timer have no business there.
@@ -102,7 +106,7 @@ class PaymentPoller:
         return len(self._watches)
 
     async def wait(self, order_id: str, *, timeout: float) -> PaymentDetails:  # noqa: ASYNC109 - it is a timer here
-        """Wait until a payment is accepted or cancelled; see `EcomApi.wait_for`.
+        """Wait until a payment is accepted, refused or cancelled; see `EcomApi.wait_for`.
 
         An answer that fails for the moment is asked for again: a customer who is paying should not be lost to a short
         outage.
@@ -112,6 +116,7 @@ class PaymentPoller:
             timeout: how long to wait in all, in seconds.
         """
         seconds = check_seconds("timeout", timeout)
+        self._one_loop.check()
         if self._closed:
             raise _session_closed()
         loop = asyncio.get_running_loop()
@@ -120,7 +125,7 @@ class PaymentPoller:
         if watch is None:
             watch = self._watches[order_id] = _Watch(order_id)
         # Who has little time may know that the customer is back already: asked once at least.
-        first = now + min(FIRST_PAUSE, seconds / 2)
+        first = max(now + min(FIRST_PAUSE, seconds / 2), watch.quiet_until)
         waiter: asyncio.Future[PaymentDetails] = loop.create_future()
         watch.waiters.append(waiter)
         if order_id in self._heard_of:
@@ -146,6 +151,7 @@ class PaymentPoller:
         Args:
             order_id: the payment.
         """
+        self._one_loop.check()
         watch = self._watches.get(order_id)
         if watch is not None:
             self._hurry(watch)
@@ -179,6 +185,8 @@ class PaymentPoller:
     def _hurry(self, watch: _Watch) -> None:
         if watch.question is not None:
             watch.ask_again = True
+        elif watch.quiet_until > asyncio.get_running_loop().time():
+            self._schedule(watch, watch.quiet_until)
         elif not watch.is_urgent:
             watch.turn, watch.is_urgent = -1, True
             self._urgent.append(watch)
@@ -220,7 +228,7 @@ class PaymentPoller:
             self._pace = Pace(now)
         urgent = bool(self._urgent)
         due = now if urgent else self._queue[0][0]
-        return max(due, now + self._pace.wait_for_turn(now, urgent=urgent), self._quiet_until)
+        return max(due, now + self._pace.wait_for_turn(now, urgent=urgent))
 
     def _ask_who_is_due(self) -> None:
         self._timer = None
@@ -250,14 +258,11 @@ class PaymentPoller:
         error = None if question.cancelled() else question.exception()
         if error is None and not question.cancelled():
             watch.details, watch.trouble = question.result(), None
-            if watch.details.is_approved or watch.details.is_cancelled:
+            if watch.details.has_outcome:
                 _end(watch, watch.details)
         elif error is not None and _may_pass(error):
             watch.trouble = error
-            if isinstance(error, RateLimitedError):
-                self._quiet_until = now + min(
-                    _QUIET if error.retry_after is None else error.retry_after, _LONGEST_QUIET
-                )
+            watch.quiet_until = now + _quiet_after(error)
         elif error is not None:
             _end(watch, error)
         if any(not waiter.done() for waiter in watch.waiters):
@@ -265,8 +270,16 @@ class PaymentPoller:
                 watch.ask_again = False
                 self._hurry(watch)
             else:
-                self._schedule(watch, now + PAUSE)
+                self._schedule(watch, max(now + PAUSE, watch.quiet_until))
         self._set_timer()
+
+
+def _quiet_after(error: Exception) -> float:
+    # Of this one order: the limits are kept for each order, and the pace of all of them is the poller's own.
+    asked_for = error.retry_after if isinstance(error, ApiError) else None
+    if asked_for is None:
+        return _QUIET if isinstance(error, RateLimitedError) else 0.0
+    return min(asked_for, _LONGEST_QUIET)
 
 
 def _may_pass(error: BaseException) -> TypeGuard[Exception]:

@@ -111,6 +111,8 @@ class Api:
     limits: RateLimits | None
     permissions: Permissions
     changes: Changes
+    #: Hosts whose URLs pass with http, too: they may be called.
+    callback_hosts: Collection[str] = frozenset()
     #: The sandbox's own URL, once it is known.
     url: str = field(default="")
 
@@ -156,7 +158,7 @@ class Api:
     async def _initiate(self, request: web.Request) -> web.Response:
         keys = self._authorised(request)
         body = read_json(await request.read(), request.headers.get("Content-Type", ""))
-        read_initiation(body)
+        read_initiation(body, self.callback_hosts)
         transaction = body["transaction"]
         msn = _agreed_msn(request.headers, body)
         if keys is not None and not keys.covers(msn):

@@ -15,7 +15,7 @@ from yarl import URL
 
 from vipps_async.sandbox.clock import SandboxClock
 from vipps_async.sandbox.recording import CallbackRecord
-from vipps_async.sandbox.urls import why_not_called
+from vipps_async.sandbox.urls import CallbackHosts
 
 __all__ = ["CALLBACK_TIMEOUT", "SHIPPING_TIMEOUT", "CallbackJob", "CallbackSender"]
 
@@ -67,6 +67,7 @@ class CallbackSender:
     Args:
         clock: the sandbox's clock, for the records.
         keep: how many records are kept; 0: none.
+        hosts: which hosts are called.
         copies: says, for each callback, how often it is delivered; Vipps may lose one, or send it twice.
         changed: is called after each record.
     """
@@ -76,11 +77,13 @@ class CallbackSender:
         clock: SandboxClock,
         *,
         keep: int,
+        hosts: CallbackHosts,
         copies: Callable[[CallbackJob], int],
         changed: Callable[[], None],
     ) -> None:
         self.records: deque[CallbackRecord] = deque(maxlen=keep)
         self._clock = clock
+        self._hosts = hosts
         self._copies = copies
         self._changed = changed
         self._queue: asyncio.Queue[CallbackJob] = asyncio.Queue(_MAX_WAITING)
@@ -160,7 +163,7 @@ class CallbackSender:
         headers = {"Content-Type": "application/json;charset=UTF-8"} if body else {}
         if job.auth_token is not None:
             headers["Authorization"] = job.auth_token
-        failure = why_not_called(job.url)
+        failure = self._hosts.why_not_called(job.url)
         if failure is None and self._session is None:
             failure = "not attempted: the sandbox is not running"
         if failure is not None or self._session is None:

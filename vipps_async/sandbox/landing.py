@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 
 from aiohttp import web
 
@@ -39,8 +40,11 @@ def landing_url(base: str, order: Order) -> str:
 class Landing:
     """Serves the pages and takes the customer's answers. The token in the URL is all that it takes to do so."""
 
-    def __init__(self, clock: SandboxClock, book: OrderBook, wallet: Wallet) -> None:
+    def __init__(
+        self, clock: SandboxClock, book: OrderBook, wallet: Wallet, callback_hosts: Collection[str] = ()
+    ) -> None:
         self._clock = clock
+        self._callback_hosts = callback_hosts
         self._book = book
         self._wallet = wallet
 
@@ -66,7 +70,7 @@ class Landing:
         except _UnknownLinkError:
             return _unknown()
         if not self._wallet.waits(order):
-            return ended_page(order)
+            return ended_page(order, self._callback_hosts)
         if order.skip_landing_page:
             # The notification went to the phone without asking.
             return _see(f"{WAITING_PATH}?token={order.token}")
@@ -77,7 +81,7 @@ class Landing:
             order = self._order(request.query.get("token", ""))
         except _UnknownLinkError:
             return _unknown()
-        return waiting_page(order) if self._wallet.waits(order) else _back_to_merchant(order)
+        return waiting_page(order) if self._wallet.waits(order) else _back_to_merchant(order, self._callback_hosts)
 
     async def _app(self, request: web.Request) -> web.Response:
         try:
@@ -100,7 +104,7 @@ class Landing:
                 self._wallet.open(order)
         except SandboxError as error:
             if not self._wallet.waits(order):
-                return ended_page(order)
+                return ended_page(order, self._callback_hosts)
             problem = str(error)
         return app_page(order, self._clock, payer(order), methods, problem, status=status)
 
@@ -126,12 +130,12 @@ class Landing:
         except SandboxError as error:
             if order.payment.state is State.INITIATE and self._wallet.waits(order):
                 return await self._in_the_app(order, str(error))
-            return ended_page(order)
-        return _back_to_merchant(order)
+            return ended_page(order, self._callback_hosts)
+        return _back_to_merchant(order, self._callback_hosts)
 
     def _take_number(self, order: Order, given: str) -> web.Response:
         if not self._wallet.waits(order):
-            return ended_page(order)
+            return ended_page(order, self._callback_hosts)
         number = _NUMBER.fullmatch("".join(given.split()))
         if number is None:
             return number_page(order, given=given, wrong=True)
@@ -153,7 +157,7 @@ def _see(url: str) -> web.Response:
     )
 
 
-def _back_to_merchant(order: Order) -> web.Response:
-    if may_redirect_to(order.fall_back):
+def _back_to_merchant(order: Order, callback_hosts: Collection[str]) -> web.Response:
+    if may_redirect_to(order.fall_back, callback_hosts):
         return _see(order.fall_back)
     return message_page(200, "Done", "You may go back to the app that you came from.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from aiohttp import web
@@ -51,10 +51,10 @@ def message_page(status: int, title: str, text: str) -> web.Response:
     return _card(title, tag("p", text), status=status)
 
 
-def ended_page(order: Order) -> web.Response:
+def ended_page(order: Order, callback_hosts: Collection[str]) -> web.Response:
     """Return the page of a payment that waits for nobody any more."""
     back = None
-    if may_redirect_to(order.fall_back):
+    if may_redirect_to(order.fall_back, callback_hosts):
         back = tag("p", tag("a", "Back to the shop", href=order.fall_back, class_="button primary"))
     return _card("Payment ended", tag("p", "This payment no longer waits for an answer."), back, status=410)
 

@@ -14,6 +14,8 @@ __all__ = ["Listener", "cancelled"]
 _SHUTDOWN_TIMEOUT = 2.0
 #: Seconds until closed connections are closed at both ends: some turns of the loop.
 _SETTLE = 0.01
+#: Where this machine reaches a listener on all its addresses: they themselves are no address to connect to.
+_REACHED_AT = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104 - nothing is bound here
 
 
 class Listener:
@@ -47,12 +49,13 @@ class Listener:
         return self._refusals > 0
 
     async def open(self, app: web.Application) -> str:
-        """Open the socket and return its URL.
+        """Open the socket and return its URL, as this machine reaches it.
 
         Raises:
             OSError: the port is taken, or the address is not this machine's.
         """
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_TIMEOUT)
+        # Bodies stay packed: no merchant of Vipps compresses, and a small one could grow beyond bounds in memory.
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_TIMEOUT, auto_decompress=False)
         try:
             await runner.setup()
             await web.TCPSite(runner, self._host, self._port).start()
@@ -61,7 +64,8 @@ class Listener:
             raise
         self._runner = runner
         self._port = runner.addresses[0][1]
-        host = f"[{self._host}]" if ":" in self._host else self._host
+        reached = _REACHED_AT.get(self._host, self._host)
+        host = f"[{reached}]" if ":" in reached else reached
         return f"http://{host}:{self._port}"
 
     async def close(self) -> None:

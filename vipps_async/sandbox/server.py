@@ -35,6 +35,7 @@ from vipps_async.sandbox.rate_limits import RateLimits
 from vipps_async.sandbox.recording import CallbackRecord, RequestRecord
 from vipps_async.sandbox.state_file import StateFile
 from vipps_async.sandbox.tokens import SandboxCredentials, TokenIssuer
+from vipps_async.sandbox.urls import CallbackHosts
 from vipps_async.sandbox.wallet import Wallet
 
 __all__ = ["SandboxServer"]
@@ -72,6 +73,9 @@ class SandboxServer:
         clock: the time; None: the machine's, from now on.
         keep_requests: how many requests are kept on record; 0: none.
         keep_callbacks: how many callbacks are kept on record; 0: none.
+        allowed_hosts: further host names that requests may come to; see `Guard`.
+        callback_hosts: hosts that may be called at the merchant, and whose URLs pass with http, too. Loopback may be
+            called without being named where the sandbox listens on loopback alone, and no other host.
         state: a file that keeps payments and clock over restarts; what was answered is in it. None: in memory only.
     """
 
@@ -91,6 +95,8 @@ class SandboxServer:
         clock: SandboxClock | None = None,
         keep_requests: int = 1_000,
         keep_callbacks: int = 1_000,
+        allowed_hosts: Collection[str] = frozenset(),
+        callback_hosts: Collection[str] = frozenset(),
         state: Path | None = None,
     ) -> None:
         #: The time that everything here goes by.
@@ -102,9 +108,14 @@ class SandboxServer:
         self._interference = self._new_interference()
         self._requests: deque[RequestRecord] = deque(maxlen=keep_requests)
         self._changes = Changes()
+        self._guard = Guard(host, allowed_hosts)
+        self._callback_hosts = CallbackHosts(
+            named=frozenset(name.lower() for name in callback_hosts), loopback=self._guard.loopback_only
+        )
         self._sender = CallbackSender(
             self.clock,
             keep=keep_callbacks,
+            hosts=self._callback_hosts,
             copies=lambda job: self.faults.copies(job.order_id) if job.kind == "payment" else 1,
             changed=self._changes.wake,
         )
@@ -134,8 +145,8 @@ class SandboxServer:
                 skip_landing_page=skip_landing_page_allowed,
                 nin=nin_allowed,
             ),
+            callback_hosts=self._callback_hosts.named,
         )
-        self._guard = Guard(host)
         self._dashboard = Dashboard(
             clock=self.clock,
             book=self._book,
@@ -189,9 +200,9 @@ class SandboxServer:
         return Interference(self.faults, self._listener.refuse_for_a_while, self._held, self.clock)
 
     async def _open(self) -> None:
-        app = web.Application(middlewares=[self._observe], client_max_size=_MAX_BODY)
+        app = web.Application(middlewares=[self._guard.middleware, self._observe], client_max_size=_MAX_BODY)
         app.add_routes(self._api.routes())
-        app.add_routes(Landing(self.clock, self._book, self._wallet).routes())
+        app.add_routes(Landing(self.clock, self._book, self._wallet, self._callback_hosts.named).routes())
         app.add_routes(
             Control(self.faults, self.clock, self._guard, self._changes, held=self._held, book=self._book).routes()
         )

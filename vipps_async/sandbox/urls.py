@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Collection
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 __all__ = [
     "MAX_URL",
+    "CallbackHosts",
     "breach_of_fall_back",
     "breach_of_prefix",
     "is_loopback_host",
     "may_redirect_to",
-    "why_not_called",
 ]
 
 #: The vendor's limit on every URL of a request, in characters.
@@ -50,39 +52,58 @@ def _scheme_and_host(url: str) -> tuple[str, str | None]:
         return "", None
 
 
-def _is_web_url(url: str) -> bool:
+def _is_web_url(url: str, hosts: Collection[str] = ()) -> bool:
     scheme, host = _scheme_and_host(url)
-    return bool(host) and (scheme == "https" or (scheme == "http" and is_loopback_host(host)))
+    return bool(host) and (scheme == "https" or (scheme == "http" and (is_loopback_host(host) or host in hosts)))
 
 
 def _is_app_url(url: str) -> bool:
     return _APP_SCHEME.fullmatch(url) is not None and url.partition(":")[0].lower() not in _NOT_AN_APP
 
 
-def breach_of_prefix(url: str, *, is_app: bool) -> str | None:
-    """Return what is wrong with the prefix of a callback, or None. With `is_app` only its length counts."""
+def breach_of_prefix(url: str, *, is_app: bool, hosts: Collection[str] = ()) -> str | None:
+    """Return what is wrong with the prefix of a callback, or None. With `is_app` only its length counts.
+
+    Args:
+        url: the prefix.
+        is_app: whether the payment is begun by an app.
+        hosts: hosts to which http is good enough.
+    """
     if not url or len(url) > MAX_URL:
         return f"must have 1 to {MAX_URL} characters"
-    return None if is_app or _is_web_url(url) else "must be a valid https URL"
+    return None if is_app or _is_web_url(url, hosts) else "must be a valid https URL"
 
 
-def breach_of_fall_back(url: str, *, is_app: bool) -> str | None:
+def breach_of_fall_back(url: str, *, is_app: bool, hosts: Collection[str] = ()) -> str | None:
     """Return what is wrong with a `fallBack`, or None: https, an app's scheme, or the bare word INTENT."""
     if not url or len(url) > MAX_URL:
         return f"must have 1 to {MAX_URL} characters"
-    if is_app or url == "INTENT" or _is_web_url(url) or _is_app_url(url):
+    if is_app or url == "INTENT" or _is_web_url(url, hosts) or _is_app_url(url):
         return None
     return "must be a valid https URL, or a URL of an app's own scheme"
 
 
-def may_redirect_to(url: str) -> bool:
+def may_redirect_to(url: str, hosts: Collection[str] = ()) -> bool:
     """Whether the landing page may send a browser there."""
-    return _is_web_url(url) or _is_app_url(url)
+    return _is_web_url(url, hosts) or _is_app_url(url)
 
 
-def why_not_called(url: str) -> str | None:
-    """Return why the sandbox does not call a URL, or None if it does: https, or http on loopback."""
-    if not _is_web_url(url):
-        return "not called: neither https nor http on loopback"
-    host = _scheme_and_host(url)[1] or ""
-    return "not called: a name reserved for examples" if _RESERVED.fullmatch(host) else None
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallbackHosts:
+    """Which hosts the sandbox calls: whoever can initiate a payment here must not make it call just any host."""
+
+    #: Host names and addresses, in lower case, that were allowed by name; http is good enough for them.
+    named: frozenset[str] = frozenset()
+    #: Whether this machine's loopback is called as well.
+    loopback: bool = True
+
+    def why_not_called(self, url: str) -> str | None:
+        """Return why the sandbox does not call a URL, or None if it does."""
+        if not _is_web_url(url, self.named):
+            return "not called: neither https nor http on loopback"
+        host = _scheme_and_host(url)[1] or ""
+        if host in self.named or (self.loopback and is_loopback_host(host)):
+            return None
+        if _RESERVED.fullmatch(host):
+            return "not called: a name reserved for examples"
+        return f"not called: {host} is none of the hosts that may be called (--callback-hosts)"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, NoReturn
 
 from vipps_async.sandbox.fields import (
@@ -184,8 +184,12 @@ def _checked(body: Json, fields: Mapping[str, Field]) -> None:
     breaches.settle()
 
 
-def read_initiation(body: Json) -> None:
+def read_initiation(body: Json, hosts: Collection[str] = ()) -> None:
     """Check the body of an initiate, each field and how they go together.
+
+    Args:
+        body: the body.
+        hosts: hosts whose URLs pass with http, too.
 
     Raises:
         Refusal: InvalidRequest with the fields' names; 81 for a bad number; HTTP 500 for an MSN that is no string.
@@ -193,7 +197,7 @@ def read_initiation(body: Json) -> None:
     _checked(body, _INITIATION)
     merchant, transaction = body["merchantInfo"], body["transaction"]
     breaches = Breaches()
-    _check_urls(merchant, breaches)
+    _check_urls(merchant, hosts, breaches)
     _check_express(merchant, transaction, breaches)
     words = transaction.get("scope", "name").split()
     if not words or len(set(words)) != len(words) or not SCOPES.issuperset(words):
@@ -206,13 +210,13 @@ def read_initiation(body: Json) -> None:
         raise vipps_refusal("User", "81")
 
 
-def _check_urls(merchant: Json, breaches: Breaches) -> None:
+def _check_urls(merchant: Json, hosts: Collection[str], breaches: Breaches) -> None:
     is_app = merchant.get("isApp", False)
     for name in ("callbackPrefix", "consentRemovalPrefix", "shippingDetailsPrefix"):
-        message = breach_of_prefix(merchant[name], is_app=is_app) if name in merchant else None
+        message = breach_of_prefix(merchant[name], is_app=is_app, hosts=hosts) if name in merchant else None
         if message is not None:
             breaches.add(f"merchantInfo.{name}", message)
-    message = breach_of_fall_back(merchant["fallBack"], is_app=is_app)
+    message = breach_of_fall_back(merchant["fallBack"], is_app=is_app, hosts=hosts)
     if message is not None:
         breaches.add("merchantInfo.fallBack", message)
 

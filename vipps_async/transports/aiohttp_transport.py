@@ -14,8 +14,10 @@ from vipps_async.time_limits import TimeLimits
 from vipps_async.transports import aiohttp_adopted, aiohttp_one_write
 from vipps_async.transports.aiohttp_adopted import AUTO_HEADERS, LeanRequest
 from vipps_async.transports.aiohttp_answer import BOUNDS
-from vipps_async.transports.aiohttp_location import Locations
+from vipps_async.transports.aiohttp_location import Location, Locations
 from vipps_async.transports.aiohttp_one_write import OneWriteRequest
+from vipps_async.transports.places import Places
+from vipps_async.transports.plain_words import host_and_port
 from vipps_async.transports.protocol import Request, Response
 from vipps_async.transports.request_rules import EnvironmentProxies, checked_limit, proxy_url, refuse_unverified
 from vipps_async.transports.unread_bytes import UnreadBytes
@@ -43,15 +45,17 @@ class AiohttpTransport:
 
     Args:
         session: a session to adopt. It is neither closed nor changed; the caller closes it after this transport.
-        limit: the most connections at once, at least 1; 100 by default. An adopted session has its own.
+        limit: the most connections at once, at least 1; 100 by default. Further requests wait for a free one, in the
+            order in which they came. An adopted session has its own.
         proxy: the URL of an http or https proxy, with user and password if it wants them.
         ssl_context: certificates to trust, or a client certificate to show; by default those of the system. It must
-            verify.
+            verify, and take TLS 1.2 or newer only.
         trust_env: take the proxy from `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`, read once for each host. Passwords of
             a netrc file are never used. An adopted session has its own.
 
     Raises:
-        ConfigurationError: an argument contradicts another one, or TLS certificates would not be verified.
+        ConfigurationError: an argument contradicts another one, TLS certificates would not be verified, or TLS be older
+            than 1.2.
         InvalidInputError: `limit` is no whole number of at least 1, or `proxy` is no URL of a proxy.
     """
 
@@ -79,6 +83,7 @@ class AiohttpTransport:
         self._trust_env = trust_env and proxy is None
         #: Whether nothing stands between a request and its connection: no proxy, and nobody else's session.
         self._is_plain = session is None and proxy is None and not trust_env
+        self._places = Places(self._limit)
         self._locations = Locations()
         self._limits = TimeLimits()
         self._unread = UnreadBytes()
@@ -107,10 +112,23 @@ class AiohttpTransport:
         """
         session = self._session_in_this_loop()
         location = self._locations.of(request.url)
-        if self._is_plain:
-            return await aiohttp_one_write.exchange(
-                session, request, location, limits=self._limits, unread=self._unread, verify=self._ssl
-            )
+        if self._adopted is not None:
+            return await self._exchange(session, request, location)
+        if not self._places.take():
+            request = await self._places.wait(request, host_and_port(location.url.host, location.url.port))
+        try:
+            if self._closed:
+                # Meanwhile, while it waited.
+                session = self._session_in_this_loop()
+            if self._is_plain:
+                return await aiohttp_one_write.exchange(
+                    session, request, location, limits=self._limits, unread=self._unread, verify=self._ssl
+                )
+            return await self._exchange(session, request, location)
+        finally:
+            self._places.give_back()
+
+    async def _exchange(self, session: aiohttp.ClientSession, request: Request, location: Location) -> Response:
         if request.timeouts is not self._timeouts:
             self._timeouts = request.timeouts
             self._client_timeout = _client_timeout(request.timeouts)

@@ -10,6 +10,9 @@ __all__ = ["UnreadableAnswer", "decoded"]
 #: a negative number reads deflate without any header, which some servers send for "deflate".
 _GZIP_OR_ZLIB = 15 + 32
 _BARE_DEFLATE = -15
+#: The most gzip members of one body. Servers send one, block compressors one for each 64 KiB, so 16 for the largest
+#: answer. Each has a cost of its own, however little is in it: a body of empty ones would hold the loop for seconds.
+_MOST_MEMBERS = 32
 
 
 class UnreadableAnswer(Exception):  # noqa: N818 - the name states the fact
@@ -26,7 +29,7 @@ def decoded(body: bytes, coding: str, *, limit: int) -> bytes:
 
     Raises:
         UnreadableAnswer: more than `limit` bytes would come out, the body is damaged or cut short, or the coding is
-            neither gzip, deflate nor identity.
+            neither gzip, deflate nor identity, or it has more gzip members than any server sends.
     """
     name = coding.strip().lower()
     if name in {"", "identity"} or not body:
@@ -43,6 +46,8 @@ def _inflated(body: bytes, window_bits: int, limit: int) -> bytes:
     parts: list[bytes] = []
     room = limit
     while body:  # a gzip body may be several members, one after the other (RFC 1952 2.2)
+        if len(parts) == _MOST_MEMBERS:
+            raise UnreadableAnswer(f"its compressed body has more than {_MOST_MEMBERS} parts")
         member = zlib.decompressobj(window_bits)
         try:
             # One byte more than there is room for tells "just full" from "too much".

@@ -55,14 +55,13 @@ class Lines:
     """Lends connections, and keeps those that are still good.
 
     Args:
-        limit: the most connections at once.
+        limit: the most connections at once; whoever borrows one has a place of so many.
         ssl_context: what to trust; None: the certificates of the system.
     """
 
     def __init__(self, limit: int, ssl_context: ssl.SSLContext | None) -> None:
         self._limit = limit
         self._ssl_context = ssl_context
-        self._places = asyncio.Semaphore(limit)
         self._unused: deque[Line] = deque()
         self._lent: set[Line] = set()
         self._in_use = 0
@@ -70,21 +69,20 @@ class Lines:
 
     @contextlib.asynccontextmanager
     async def lent(self, destination: Destination) -> AsyncIterator[Line]:
-        """Wait for a place and lend a connection; it is kept afterwards only if the caller calls it reusable."""
-        async with self._places:
-            line = self._kept(destination)
-            self._in_use += 1
-            try:
-                await self._close_surplus()
-                if line is None:
-                    line = Line(destination, await self._opened(destination))
-                line.reusable = False
-                self._lent.add(line)
-                yield line
-            finally:
-                self._in_use -= 1
-                if line is not None:
-                    await self._taken_back(line)
+        """Lend a connection; it is kept afterwards only if the caller calls it reusable."""
+        line = self._kept(destination)
+        self._in_use += 1
+        try:
+            await self._close_surplus()
+            if line is None:
+                line = Line(destination, await self._opened(destination))
+            line.reusable = False
+            self._lent.add(line)
+            yield line
+        finally:
+            self._in_use -= 1
+            if line is not None:
+                await self._taken_back(line)
 
     async def aclose(self) -> None:
         """Close all connections, those in use included."""

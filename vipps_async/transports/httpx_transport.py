@@ -20,6 +20,7 @@ from vipps_async.transports.early_answer import AnsweredTooEarly
 from vipps_async.transports.httpx_failures import FAILURES, Circumstances, NotWritten, translated
 from vipps_async.transports.httpx_lines import Destination, Lines
 from vipps_async.transports.httpx_silence import spoil, was_silent
+from vipps_async.transports.places import Places
 from vipps_async.transports.plain_words import host_and_port
 from vipps_async.transports.protocol import MAX_RESPONSE_BYTES, Request, Response
 from vipps_async.transports.request_rules import (
@@ -53,15 +54,17 @@ class HttpxTransport:
 
     Args:
         client: a client to adopt. It is neither closed nor changed; the caller closes it after this transport.
-        limit: the most connections at once, at least 1; 100 by default.
+        limit: the most connections at once, at least 1; 100 by default. Further requests wait for a free one, in the
+            order in which they came.
         proxy: the URL of an http or https proxy, with user and password if it wants them.
         ssl_context: certificates to trust, or a client certificate to show; by default those of the system. It must
-            verify.
+            verify, and take TLS 1.2 or newer only.
         trust_env: take the proxy from `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`, read once for each host. Passwords of
             a netrc file are never used.
 
     Raises:
-        ConfigurationError: an argument contradicts another one, or TLS certificates would not be verified.
+        ConfigurationError: an argument contradicts another one, TLS certificates would not be verified, or TLS be older
+            than 1.2.
         InvalidInputError: `limit` is no whole number of at least 1, or `proxy` is no URL of a proxy.
     """
 
@@ -86,6 +89,7 @@ class HttpxTransport:
         self._client = client
         self._proxy = None if proxy is None else proxy_url(proxy)
         self._environment = EnvironmentProxies() if trust_env and proxy is None else None
+        self._places = Places(most)
         self._lines = Lines(most, ssl_context)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
@@ -104,6 +108,17 @@ class HttpxTransport:
         """
         self._check_usable()
         url = checked_url(request.url)
+        if self._client is not None:
+            return await self._exchange(request, url)
+        if not self._places.take():
+            request = await self._places.wait(request, host_and_port(url.raw_host, url.port))
+        try:
+            self._check_usable()
+            return await self._exchange(request, url)
+        finally:
+            self._places.give_back()
+
+    async def _exchange(self, request: Request, url: URL) -> Response:
         attempt = _Attempt(request, url)
         outgoing = self._outgoing(url, attempt)
         now = asyncio.get_running_loop().time()

@@ -30,6 +30,9 @@ class Request:
     body: bytes | None = None
     #: How long connecting, a silence while reading, and the whole exchange may take, in seconds.
     timeouts: Timeouts = Timeouts()
+    #: Seconds within which the exchange must have ended, waiting for a free connection of the transport's own pool
+    #: included, which the time-outs then leave out; None: such waiting counts as connecting.
+    deadline: float | None = None
 
     def __repr__(self) -> str:
         return f"<Request {self.method} {urlsplit(self.url).netloc}>"

@@ -62,10 +62,11 @@ def checked_limit(limit: object) -> int:
 
 
 def refuse_unverified(context: object) -> None:
-    """Refuse TLS settings that would let anybody pretend to be Vipps.
+    """Refuse TLS settings that would let anybody pretend to be Vipps, or read along.
 
     Raises:
-        ConfigurationError: the context does not verify certificates and host names, or is False.
+        ConfigurationError: the context does not verify certificates and host names, or is False, or it would speak a
+            TLS before 1.2 (RFC 8996).
     """
     unverified = context is False or (
         isinstance(context, ssl.SSLContext)
@@ -76,6 +77,23 @@ def refuse_unverified(context: object) -> None:
             "the TLS settings do not verify certificates and host names",
             advice="add a private certificate authority to the context instead",
         )
+    if isinstance(context, ssl.SSLContext) and _takes_old_versions(context):
+        raise ConfigurationError(
+            "the TLS settings would take a version before TLS 1.2",
+            advice="set minimum_version = ssl.TLSVersion.TLSv1_2 on the context",
+        )
+
+
+def _takes_old_versions(context: ssl.SSLContext) -> bool:
+    # MAXIMUM_SUPPORTED, which is the newest alone, is a negative number as MINIMUM_SUPPORTED is.
+    newest, least = ssl.TLSVersion.MAXIMUM_SUPPORTED, context.minimum_version
+    return least != newest and least < ssl.TLSVersion.TLSv1_2 and not _old_ones_are_off(context)
+
+
+def _old_ones_are_off(context: ssl.SSLContext) -> bool:
+    # The older way of saying so, bit by bit; SSL 2 is in no OpenSSL that Python takes.
+    off = ssl.OP_NO_SSLv3 | ssl.OP_NO_TLSv1 | ssl.OP_NO_TLSv1_1
+    return context.options & off == off
 
 
 class EnvironmentProxies:

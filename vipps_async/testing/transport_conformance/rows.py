@@ -104,7 +104,7 @@ ROWS = (
     Row(name="connect time-out", scene=backlog, verdict=NOT_SENT, timeouts=BY_CONNECT, says=NO_CONNECTION, shapes=TWO_SHAPES),  # noqa: E501 - a row
     Row(name="connecting, total time-out", scene=backlog, verdict=NOT_SENT, timeouts=BY_TOTAL, says=NOT_WHOLE, shapes=TWO_SHAPES),  # noqa: E501 - a row
     Row(name="waiting for the pool, connect", scene=pool_taken, verdict=NOT_SENT, timeouts=BY_CONNECT, says=NO_CONNECTION, shapes=TWO_SHAPES),  # noqa: E501 - a row
-    Row(name="waiting for the pool, total", scene=pool_taken, verdict=NOT_SENT, timeouts=BY_TOTAL, says=NOT_WHOLE, shapes=TWO_SHAPES),  # noqa: E501 - a row
+    Row(name="waiting for the pool, total", scene=pool_taken, verdict=NOT_SENT, timeouts=BY_TOTAL, says=f"{NO_CONNECTION}|{NOT_WHOLE}", shapes=TWO_SHAPES),  # noqa: E501 - a row
     # TLS.
     Row(name="untrusted certificate", scene=tls(trusted=False), verdict=NOT_SENT, says="certificate"),
     Row(name="certificate of another host", scene=tls(name="example.org"), verdict=NOT_SENT, says="certificate"),

@@ -1,0 +1,121 @@
+"""What commands print cannot steer a terminal, wherever it comes from."""
+
+from __future__ import annotations
+
+import ast
+import io
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from tests.cli.processes import run
+from vipps_async.cli import terminal
+from vipps_async.errors import VippsError
+from vipps_async.journals import SqliteJournal
+from vipps_async.journals.protocol import Intent
+from vipps_async.printable import escaped
+
+CLI = Path(terminal.__file__).parent
+#: Clears the screen, rings, sets the title, the same in one byte each, and turns the direction of what follows.
+EVIL = "\x1b[2J\x07\x1b]0;owned\x07\x9b2J\u202e\u2066\r\x08\x7f"
+
+
+def _is_harmless(text: str) -> bool:
+    return all(char.isprintable() or char == "\n" for char in text)
+
+
+@pytest.mark.parametrize("path", sorted(CLI.glob("*.py")), ids=lambda path: path.name)
+def test_every_command_prints_by_one_function(path: Path) -> None:
+    """No command calls `print` or writes to a stream but by `say`; only a report, harmless by itself, is copied out."""
+    calls = [node.func for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+    prints = [call for call in calls if isinstance(call, ast.Name) and call.id == "print"]
+    writes = [
+        call
+        for call in calls
+        if isinstance(call, ast.Attribute) and call.attr == "write" and ast.unparse(call.value).startswith("sys.std")
+    ]
+    assert len(prints) == (path.name == "terminal.py")
+    assert len(writes) == (path.name == "batch_overview.py")
+
+
+def test_what_is_said() -> None:
+    """Line breaks and letters stay, what steers is written as an escape."""
+    out = io.StringIO()
+    terminal.say(f"Sk\u00f8\u00a0\u20ac {EVIL}\nsecond line", file=out)
+    assert _is_harmless(out.getvalue().replace("\u00a0", " "))
+    assert out.getvalue().startswith("Sk\u00f8\u00a0\u20ac \\u001b[2J\\u0007")
+    assert out.getvalue().endswith("\nsecond line\n")
+
+
+@pytest.mark.parametrize("text", [EVIL, "\U000e0001", "\ud800", "plain", "\u00a0"])
+def test_json_stays_the_same_json(text: str) -> None:
+    """What is escaped inside a JSON string reads as what it was."""
+    written = escaped(json.dumps(text, ensure_ascii=False))
+    assert json.loads(written) == text
+    assert _is_harmless(written.replace("\u00a0", " "))
+
+
+async def test_a_file_says_nothing_to_the_terminal(tmp_path: Path) -> None:
+    """A row that is invalid is shown on one line, whatever stands in it."""
+    file = tmp_path / "captures.csv"
+    file.write_text(f'order_id,amount,transaction_text\n"acme{EVIL}\nforged line","{EVIL}",Socks\n', encoding="utf-8")
+    ended = await run("batch", "capture", str(file), "--dry-run", env=_environment())
+    assert ended.status != 0
+    assert _is_harmless(ended.out + ended.err), (ended.out + ended.err).encode("unicode_escape")
+    assert "\nforged line" not in ended.err
+
+
+async def test_a_journal_says_nothing_to_the_terminal(tmp_path: Path) -> None:
+    """Entries and their notes, which quote Vipps, are listed on lines of their own, as text and as JSON."""
+    path = tmp_path / "journal.db"
+    journal = SqliteJournal(path)
+    await journal.open()
+    intent = Intent(
+        key="key",
+        operation="capture",
+        order_id="acme-1",
+        merchant_serial_number="123456",
+        amount=100,
+        transaction_text="Socks",
+        digest="0" * 64,
+        body=b"{}",
+        created_at=datetime.now(UTC),
+    )
+    await journal.begin(intent, owner="me", lease=0.0)
+    await journal.release(intent, note=f"Vipps said {EVIL}\nsettled   forged", owner="me")
+    await journal.aclose()
+    for further in ((), ("--json",)):
+        ended = await run("journal", "list", "--journal", str(path), *further)
+        assert ended.status == 0, ended.err
+        assert "Vipps said" in ended.out
+        assert _is_harmless(ended.out), ended.out.encode("unicode_escape")
+        assert "\nsettled   forged" not in ended.out
+
+
+def test_an_error_is_shown_on_one_line(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """What Vipps says in an error stays on the line of the error."""
+    from vipps_async.cli import main  # noqa: PLC0415 - the module, of which a part is replaced
+
+    async def fail(_options: object) -> int:
+        raise VippsError(f"Vipps said {EVIL}\nforged")
+
+    monkeypatch.setattr("vipps_async.cli.doctor._run", fail)
+    assert main.main(["doctor"]) == 1
+    said = capsys.readouterr().err
+    assert _is_harmless(said)
+    assert said.count("\n") == 1
+
+
+def _environment() -> dict[str, str]:
+    from tests.cli.processes import environment  # noqa: PLC0415 - beside its one use
+
+    return dict(
+        environment(
+            VIPPS_CLIENT_ID="id",
+            VIPPS_CLIENT_SECRET="secret",
+            VIPPS_SUBSCRIPTION_KEY="key",
+            VIPPS_MERCHANT_SERIAL_NUMBER="123456",
+        )
+    )

@@ -1,0 +1,59 @@
+"""What is refused before any I/O, whichever transport it is given to."""
+
+from __future__ import annotations
+
+import ssl
+import warnings
+
+import aiohttp
+import httpx
+import pytest
+
+from vipps_async import AiohttpTransport, ConfigurationError
+from vipps_async.transports import HttpxTransport
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
+OLD = (ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1, ssl.TLSVersion.MINIMUM_SUPPORTED)
+NEW = (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3, ssl.TLSVersion.MAXIMUM_SUPPORTED)
+
+
+def _context(least: ssl.TLSVersion) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    context.minimum_version = least
+    return context
+
+
+@pytest.mark.parametrize("least", OLD)
+async def test_an_old_tls_is_refused(least: ssl.TLSVersion) -> None:
+    """A context that would take TLS 1.0 or 1.1 is refused, handed in by itself or with what is adopted."""
+    context = _context(least)
+    with pytest.raises(ConfigurationError, match=r"before TLS 1\.2.*minimum_version = ssl\.TLSVersion\.TLSv1_2"):
+        AiohttpTransport(ssl_context=context)
+    with pytest.raises(ConfigurationError, match=r"before TLS 1\.2"):
+        HttpxTransport(ssl_context=context)
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context)) as session:
+        with pytest.raises(ConfigurationError, match=r"before TLS 1\.2"):
+            AiohttpTransport(session)
+    async with httpx.AsyncClient(verify=context) as client:
+        with pytest.raises(ConfigurationError, match=r"before TLS 1\.2"):
+            HttpxTransport(client)
+
+
+@pytest.mark.parametrize("least", NEW)
+async def test_a_new_tls_is_taken(least: ssl.TLSVersion) -> None:
+    """TLS 1.2 and newer are what Vipps speaks."""
+    AiohttpTransport(ssl_context=_context(least))
+    HttpxTransport(ssl_context=_context(least))
+
+
+async def test_old_versions_that_are_off_bit_by_bit() -> None:
+    """A context that is told of each old version not to take it is as good."""
+    context = _context(ssl.TLSVersion.MINIMUM_SUPPORTED)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        context.options |= ssl.OP_NO_SSLv3 | ssl.OP_NO_TLSv1
+        with pytest.raises(ConfigurationError):
+            AiohttpTransport(ssl_context=context)
+        context.options |= ssl.OP_NO_TLSv1_1
+    AiohttpTransport(ssl_context=context)

@@ -1,0 +1,81 @@
+"""The places of a transport's own pool: so many requests at once; the others wait in the order they came."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+
+from attrs import evolve
+
+from vipps_async.errors import RequestNotSent
+from vipps_async.transports.protocol import Request
+
+__all__ = ["Places"]
+
+#: Seconds that a request must have left when its turn comes: one that had less would only add one more unknown.
+_SHORTEST = 0.05
+
+
+class Places:
+    """Counts the requests that are under way in one event loop.
+
+    A request takes a place with `take`, or else with `wait`, and gives it back with `give_back`.
+
+    Args:
+        limit: how many may be under way.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._free = limit
+        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    def take(self) -> bool:
+        """Take a place if there is a free one."""
+        # Nobody waits while one is free: whoever gives one back hands it on.
+        if self._free:
+            self._free -= 1
+            return True
+        return False
+
+    async def wait(self, request: Request, peer: str) -> Request:
+        """Wait for a place, for as long as the request may wait, and return the request with the time that it has left.
+
+        Args:
+            request: what is to be sent.
+            peer: the server, as people write it.
+
+        Raises:
+            vipps_async.errors.RequestNotSent: there was none in time.
+        """
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        timeouts = request.timeouts
+        left = min(timeouts.connect, timeouts.total) if request.deadline is None else request.deadline
+        place: asyncio.Future[None] = loop.create_future()
+        self._waiting.append(place)
+        timer = loop.call_later(max(0.0, left - _SHORTEST), place.cancel)
+        try:
+            await asyncio.wait((place,))
+        except asyncio.CancelledError:
+            if place.done() and not place.cancelled():
+                # It was given a place in the very moment in which it was cancelled.
+                self.give_back()
+            place.cancel()
+            raise
+        finally:
+            timer.cancel()
+        if place.cancelled():
+            raise RequestNotSent(f"no connection to {peer} within {left:g} s: all {self._limit} of the pool are in use")
+        waited = loop.time() - began
+        ends = timeouts.total if request.deadline is None else request.deadline
+        return evolve(request, timeouts=evolve(timeouts, total=max(_SHORTEST, min(timeouts.total, ends - waited))))
+
+    def give_back(self) -> None:
+        """Give a place back: to the request that has waited longest, if one waits."""
+        while self._waiting:
+            place = self._waiting.popleft()
+            if not place.done():
+                place.set_result(None)
+                return
+        self._free += 1
