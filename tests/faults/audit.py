@@ -85,11 +85,21 @@ class Asked:
     #: Whether it must not move anything, whatever happens.
     forbidden: bool = False
     told: list[Told] = field(factory=list)
+    #: Keys that it was asked for with before its caller, told that no money moved, took another one.
+    earlier_keys: list[str | None] = field(factory=list)
+    #: How many of the calls were made with those.
+    told_before: int = 0
+
+    def ask_anew(self, key: str | None) -> None:
+        """Take another key."""
+        self.earlier_keys.append(self.key)
+        self.key = key
+        self.told_before = len(self.told)
 
     @property
     def verdict(self) -> Verdict:
         """What its callers know in the end."""
-        verdicts = [told.verdict for told in self.told]
+        verdicts = [told.verdict for told in self.told[self.told_before :]]
         if Verdict.DONE in verdicts:
             return Verdict.DONE
         # A cancel has no key: that one was refused says nothing of the one before it.
@@ -310,13 +320,17 @@ def _check_notes(found: Audit, one: Asked, moved: list[Moved], entries: list[Not
     if moved and not entries:
         found.blame("lost", one, "it moved without an intent in the journal")
     keys = {entry.key for entry in moved} | {entry.key for entry in entries}
-    if one.key is not None and keys - {one.key}:
+    if one.key is not None and keys - {one.key, *one.earlier_keys}:
         found.blame("lost", one, "it moved, or is noted, with a key that nobody asked with")
     if None in outcomes:
         found.unknown += 1
         return
     if moved and entries and Outcome.DONE not in outcomes:
         found.blame("told_untruly", one, f"it moved and is noted as {[entry.outcome for entry in entries]}")
+    elif one.earlier_keys:
+        done = {entry.key for entry in entries if entry.outcome is Outcome.DONE}
+        if {entry.key for entry in moved} - done:
+            found.blame("told_untruly", one, "it moved with a key that is not noted as done")
     if not moved and Outcome.DONE in outcomes:
         found.blame("lost", one, "it is noted as done and has not moved")
     if one.verdict is Verdict.DONE and Outcome.DONE not in outcomes and moved:

@@ -56,6 +56,8 @@ class Ask:
     cancelled_after: float | None = None
     #: Whether two tasks ask for it at once, with the same key.
     by_two: bool = False
+    #: Whether its caller, told that no money moved, asks for it anew, with another key.
+    anew: bool = False
     #: The number of an earlier ask whose key it takes by mistake. It is asked only if that one was done, and must never
     #: move anything.
     with_key_of: int | None = None
@@ -65,12 +67,12 @@ class Ask:
         """The transaction text: unique in its order, it stands in the history whatever key the request had."""
         return f"{self.kind.value} {self.number}"
 
-    def key(self, seed: int, order_id: str) -> str | None:
-        """Its idempotency key, the same in each run of the same plan."""
+    def key(self, seed: int, order_id: str, *, anew: bool = False) -> str | None:
+        """Its idempotency key, the same in each run of the same plan; `anew`: the one that it is asked for anew with."""
         if not self.kind.keyed:
             return None
         number = self.number if self.with_key_of is None else self.with_key_of
-        return derive_idempotency_key("storm", seed, order_id, number)
+        return derive_idempotency_key("storm", seed, order_id, number, *(["anew"] if anew else []))
 
 
 @frozen(kw_only=True)
@@ -108,6 +110,7 @@ class _Draft:
                     amount=amount,
                     repeats=self.random.choice((0, 0, 1, 2)),
                     cancelled_after=draw() * _LONGEST_PATIENCE if draw() < 0.04 else None,
+                    anew=kind.keyed and with_key_of is None and draw() < 0.5,
                     by_two=kind.keyed and draw() < 0.03,
                     with_key_of=with_key_of,
                 )

@@ -216,6 +216,13 @@ class Storm:
         return asked
 
     async def _insist(self, ask: Ask, asked: Asked) -> None:
+        await self._repeat(ask, asked)
+        if ask.anew and asked.verdict in {Verdict.REFUSED, Verdict.NO_EFFECT}:
+            # No money moved, it was told: so it may be asked for anew.
+            asked.ask_anew(ask.key(self.seed, asked.order_id, anew=True))
+            await self._repeat(ask, asked)
+
+    async def _repeat(self, ask: Ask, asked: Asked) -> None:
         call = self._call(ask, asked)
         for time_number in range(1 + ask.repeats):
             patience = ask.cancelled_after if time_number == 0 else None
