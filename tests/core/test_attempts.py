@@ -1,0 +1,94 @@
+"""What a record of attempts counts: in doubt is whatever is not known to have ended without effect."""
+
+from __future__ import annotations
+
+import pytest
+
+from vipps_async.core.attempts import AttemptRecord
+from vipps_async.core.decision import Failure
+from vipps_async.errors import ApiError, OutcomeUnknown, VippsError
+
+REFUSAL = ApiError("no", status=400)
+#: Written down a second time: after which kinds of failure money may have moved.
+MAY_HAVE_MOVED = {
+    Failure.UNKNOWN,
+    Failure.CONFLICT,
+    Failure.UNSETTLED,
+    Failure.FOREIGN,
+    Failure.UNREADABLE,
+    Failure.MISFIT,
+}
+
+
+def failed(
+    record: AttemptRecord,
+    failure: Failure,
+    error: VippsError = REFUSAL,
+    *,
+    was_sent: bool = True,
+    suggests_effect: bool = False,
+) -> Failure:
+    return record.failed(failure, error, was_sent=was_sent, suggests_effect=suggests_effect)
+
+
+@pytest.mark.parametrize("failure", Failure)
+def test_what_may_have_moved_money_is_in_doubt(failure: Failure) -> None:
+    """An attempt ends only where nothing left, or it was refused in its own right."""
+    record = AttemptRecord()
+    assert failed(record, failure) is failure
+    assert record.begun == 1
+    assert record.in_doubt == (failure in MAY_HAVE_MOVED)
+    assert failure.doubtful == (failure in MAY_HAVE_MOVED)
+
+
+@pytest.mark.parametrize("earlier_in_doubt", [0, 1, 2])
+def test_attempts_of_earlier_calls_stay_in_doubt(earlier_in_doubt: int) -> None:
+    """What this call learns of its own attempts says nothing about those of another."""
+    record = AttemptRecord(earlier=2, earlier_in_doubt=earlier_in_doubt)
+    failed(record, Failure.REFUSED)
+    assert record.in_doubt == earlier_in_doubt
+    failed(record, Failure.UNKNOWN)
+    assert record.in_doubt == earlier_in_doubt + 1
+    failed(record, Failure.NOT_SENT)
+    assert record.in_doubt == earlier_in_doubt + 1
+
+
+def test_a_key_that_was_used_before_by_nobody_of_ours_is_a_refusal() -> None:
+    """The first attempt of all cannot be what used the key before."""
+    assert failed(AttemptRecord(), Failure.REFUSED, suggests_effect=True) is Failure.REFUSED
+
+
+@pytest.mark.parametrize("earlier", [0, 1])
+def test_a_key_that_was_used_before_by_ourselves_is_in_doubt(earlier: int) -> None:
+    """After an attempt of this call or of an earlier one, such a refusal may tell of that one's success."""
+    record = AttemptRecord(earlier=earlier, earlier_in_doubt=earlier)
+    if not earlier:
+        failed(record, Failure.UNKNOWN)
+    assert failed(record, Failure.REFUSED, suggests_effect=True) is Failure.UNSETTLED
+    assert record.probable
+    assert record.in_doubt == 2
+    assert record.refusal is None
+
+
+@pytest.mark.parametrize("failure", Failure)
+@pytest.mark.parametrize("suggests_effect", [False, True])
+def test_what_speaks_for_an_effect(failure: Failure, suggests_effect: bool) -> None:
+    """An answer of success that cannot be used does, and so does a doubtful one that says it was done before."""
+    record = AttemptRecord()
+    failed(record, failure, suggests_effect=suggests_effect)
+    told = failure in {Failure.UNREADABLE, Failure.MISFIT}
+    assert record.probable == (told or (suggests_effect and failure in MAY_HAVE_MOVED))
+    # Nothing later takes it back.
+    failed(record, Failure.REFUSED)
+    assert record.probable == (told or (suggests_effect and failure in MAY_HAVE_MOVED))
+
+
+def test_only_a_refusal_that_was_sent_for_is_one() -> None:
+    """A refused token, or an answer that settles nothing, is no refusal of the operation; the last attempt counts."""
+    record = AttemptRecord()
+    failed(record, Failure.REFUSED, was_sent=False)
+    assert record.refusal is None
+    failed(record, Failure.REFUSED)
+    assert record.refusal is REFUSAL
+    failed(record, Failure.UNKNOWN, OutcomeUnknown("cut"))
+    assert record.refusal is None

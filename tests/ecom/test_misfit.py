@@ -1,0 +1,85 @@
+"""An answer of success is held against what was asked for: transaction, amount and status."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from vipps_async.core.operation import Call, Note
+from vipps_async.ecom.answers import CancelResult, CaptureResult, InitiatedPayment, RefundResult, TransactionInfo
+from vipps_async.ecom.operations import CANCEL, CAPTURE, INITIATE, REFUND
+from vipps_async.ecom.words import TransactionStatus
+
+NAMED = {"capture": CAPTURE, "refund": REFUND, "cancel": CANCEL}
+
+
+def misfit(name: str, status: str | None, *, moved: int = 100, asked: int | None = 100) -> str | None:
+    """What is wrong with an answer to this operation; no status: it has no transaction."""
+    operation: Any = NAMED[name]
+    transaction = None if status is None else TransactionInfo(amount=moved, status=TransactionStatus(status))
+    call: Call[Any] = Call(operation=operation, path="/", order_id="a", note=Note(amount=asked, transaction_text="x"))
+    found: str | None = operation.misfit(
+        call, {"capture": CaptureResult, "refund": RefundResult, "cancel": CancelResult}[name](
+            order_id="a", transaction=transaction
+        )
+    )
+    return found
+
+
+@pytest.mark.parametrize(
+    ("name", "status"),
+    [("capture", "Captured"), ("capture", "SALE"), ("refund", "Refund"), ("cancel", "Cancelled"), ("cancel", "VOID")],
+)
+@pytest.mark.parametrize("asked", [100, None])
+def test_what_was_asked_for_fits(name: str, status: str, asked: int | None) -> None:
+    """The operation's own words with its amount, or any amount where all was asked for."""
+    assert misfit(name, status, asked=asked) is None
+
+
+@pytest.mark.parametrize("name", NAMED)
+@pytest.mark.parametrize("status", ["Failed", "Rejected", "Declined", "RESERVE", "Pending", "Expired"])
+def test_a_word_of_failure_or_of_another_state(name: str, status: str) -> None:
+    """A known word for something else does not fit."""
+    assert misfit(name, status) is not None
+
+
+@pytest.mark.parametrize(
+    ("name", "status"),
+    [("capture", "Refund"), ("capture", "Cancelled"), ("refund", "Captured"), ("cancel", "Captured")],
+)
+def test_the_word_of_another_operation(name: str, status: str) -> None:
+    """One operation's word does not fit another."""
+    assert misfit(name, status) is not None
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_an_unknown_word_with_the_right_amount_fits(name: str) -> None:
+    """Vipps may add a word for the same."""
+    assert misfit(name, "Settled Elsewhere") is None
+
+
+@pytest.mark.parametrize("name", NAMED)
+@pytest.mark.parametrize("moved", [99, 101, 0])
+def test_another_amount(name: str, moved: int) -> None:
+    """More or less than was asked for does not fit, and both amounts are named."""
+    status = {"capture": "Captured", "refund": "Refund", "cancel": "Cancelled"}[name]
+    found = misfit(name, status, moved=moved)
+    assert found is not None
+    assert "100" in found
+    assert str(moved) in found
+
+
+def test_no_transaction() -> None:
+    """A capture or a refund without one does not fit; the cancel of what nobody accepted may have none."""
+    assert misfit("capture", None) is not None
+    assert misfit("refund", None) is not None
+    assert misfit("cancel", None) is None
+
+
+@pytest.mark.parametrize("url", ["", "https://vipps.example/pay"])
+def test_a_payment_without_its_url(url: str) -> None:
+    """Nobody can pay it."""
+    assert INITIATE.misfit is not None
+    call: Call[Any] = Call(operation=INITIATE, path="/", order_id="a")
+    assert (INITIATE.misfit(call, InitiatedPayment(order_id="a", url=url)) is None) == bool(url)

@@ -1,0 +1,209 @@
+"""What each work does to one entry: the rules that every store shares, tried without a store."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from attrs import evolve
+
+from tests.journals.material import MOMENT, intent, settlement
+from vipps_async.journals.protocol import Attempts, Entry, Intent, KeyOrigin, Outcome, Standing
+from vipps_async.journals.rules import Attempt, Begin, Claim, Release, Settle, Work, apply, same_wish
+
+LEASE = timedelta(seconds=60)
+NOW = MOMENT + timedelta(seconds=10)
+LATER = NOW + timedelta(hours=1)
+
+
+def entry(**changes: Any) -> Entry:
+    """An open entry of one attempt, which "first" holds."""
+    whole = Entry(intent=intent(), attempts=Attempts(last_at=MOMENT), owner="first", lease_until=NOW + LEASE)
+    return evolve(whole, **changes)
+
+
+def after(before: Entry | None, work: Work, *, now: Any = NOW) -> Entry:
+    _, found = apply(before, work, now)
+    assert found is not None
+    return found
+
+
+def standing(before: Entry | None, work: Work, *, now: Any = NOW) -> Standing | None:
+    found, _ = apply(before, work, now)
+    return found
+
+
+def again(owner: str = "second", at: Any = LATER) -> Begin:
+    return Begin(intent(created_at=at), owner, LEASE)
+
+
+def test_the_intent_counts_the_first_attempt() -> None:
+    """Begun, in doubt, and with the horizon counted from it."""
+    found = after(None, Begin(intent(), "first", LEASE))
+    assert found.attempts == Attempts(begun=1, ended=0, last_at=intent().created_at)
+    assert found.lease_until == NOW + LEASE
+
+
+@pytest.mark.parametrize("ended", [0, 1])
+def test_to_begin_again_is_an_attempt_more(ended: int) -> None:
+    """It is counted, no earlier one is forgotten, and the horizon counts from the new one."""
+    before = entry(owner="", attempts=Attempts(begun=1, ended=ended, last_at=MOMENT))
+    assert after(before, again()).attempts == Attempts(begun=2, ended=ended, last_at=LATER)
+
+
+def test_to_begin_what_was_not_done_is_an_attempt_more() -> None:
+    """Not done may be begun again; done and refused may not."""
+    before = entry(settlement=settlement(Outcome.NOT_DONE), attempts=Attempts(begun=2, ended=2, last_at=MOMENT))
+    found = after(before, again())
+    assert standing(before, again()) is Standing.MINE
+    assert found.settlement is None
+    assert found.attempts == Attempts(begun=3, ended=2, last_at=LATER)
+    for outcome in (Outcome.DONE, Outcome.REFUSED):
+        final = entry(settlement=settlement(outcome))
+        assert apply(final, again(), NOW) == (Standing.SETTLED, final)
+
+
+def test_an_attempt_is_counted() -> None:
+    """One more, for the owner alone, and the horizon counts from it."""
+    before = entry(attempts=Attempts(begun=2, ended=1, last_at=MOMENT))
+    assert standing(before, Attempt(intent(), "first", LATER)) is Standing.MINE
+    assert after(before, Attempt(intent(), "first", LATER)).attempts == Attempts(begun=3, ended=1, last_at=LATER)
+
+
+def test_no_attempt_without_the_entry() -> None:
+    """Another owner's, settled, of another payload, or gone: it must not leave, and is not counted."""
+    others = Attempt(intent(), "second", LATER)
+    assert apply(entry(), others, NOW) == (Standing.TAKEN, entry())
+    done = entry(settlement=settlement())
+    assert apply(done, Attempt(intent(), "first", LATER), NOW) == (Standing.SETTLED, done)
+    other = Attempt(intent(digest="0" * 64), "first", LATER)
+    assert apply(entry(), other, NOW) == (Standing.MISMATCH, entry())
+    assert apply(None, others, NOW) == (None, None)
+
+
+@pytest.mark.parametrize("work", [again(), Claim(intent(), "second", LEASE)])
+def test_a_lease_keeps_others_away(work: Begin | Claim) -> None:
+    """Until its end nobody else goes on; after it, or a release, anybody."""
+    assert standing(entry(), work) is Standing.TAKEN
+    assert standing(entry(), work, now=NOW + LEASE) is Standing.MINE
+    assert standing(entry(owner=""), work) is Standing.MINE
+    assert standing(entry(owner="second"), work) is Standing.MINE
+
+
+@pytest.mark.parametrize("work", [Begin, Claim])
+def test_another_payload_is_a_mismatch(work: type[Begin] | type[Claim]) -> None:
+    """Whoever holds it, and settled or not."""
+    other = work(intent(digest="0" * 64), "first", LEASE)
+    for before in (entry(), entry(owner=""), entry(settlement=settlement())):
+        assert apply(before, other, NOW) == (Standing.MISMATCH, before)
+
+
+def test_a_claim_counts_no_attempt() -> None:
+    """To take it in hand sends nothing yet."""
+    assert after(entry(owner=""), Claim(intent(), "second", LEASE)).attempts == entry().attempts
+
+
+#: Of a settled entry, which outcomes may follow which.
+MAY_FOLLOW = {
+    (Outcome.REFUSED, Outcome.DONE),
+    (Outcome.NOT_DONE, Outcome.DONE),
+    (Outcome.NOT_DONE, Outcome.REFUSED),
+    (Outcome.NOT_DONE, Outcome.NOT_DONE),
+}
+
+
+@pytest.mark.parametrize("first", Outcome)
+@pytest.mark.parametrize("second", Outcome)
+def test_the_first_final_outcome_stays(first: Outcome, second: Outcome) -> None:
+    """But for what Vipps has done, which outranks a refusal."""
+    before = entry(settlement=settlement(first))
+    new = settlement(second, b'"new"')
+    found = after(before, Settle(intent(), new, "first"))
+    assert found.settlement == (new if (first, second) in MAY_FOLLOW else before.settlement)
+
+
+@pytest.mark.parametrize("outcome", Outcome)
+@pytest.mark.parametrize("exists", [True, False])
+def test_what_had_no_effect_leaves_no_doubt(outcome: Outcome, exists: bool) -> None:
+    """Refused or not done ends every attempt; done ends none of them without effect."""
+    before = entry(attempts=Attempts(begun=3, ended=1, last_at=MOMENT)) if exists else None
+    found = after(before, Settle(intent(), settlement(outcome), "first"))
+    begun, ended = (3, 1) if exists else (1, 0)
+    assert found.attempts.begun == begun
+    assert found.attempts.ended == (ended if outcome is Outcome.DONE else begun)
+
+
+def test_not_done_is_for_the_owner_to_say() -> None:
+    """Somebody else may have sent it since; what is done or refused for good is so for everybody."""
+    late = Settle(intent(), settlement(Outcome.NOT_DONE), "second")
+    assert after(entry(), late) == entry()
+    assert after(entry(), evolve_owner(late, None)).settlement is not None
+    for outcome in (Outcome.DONE, Outcome.REFUSED):
+        assert after(entry(), Settle(intent(), settlement(outcome), "second")).settlement is not None
+
+
+def evolve_owner(work: Settle, owner: str | None) -> Settle:
+    return Settle(work.intent, work.settlement, owner)
+
+
+def test_a_settlement_of_another_payload_changes_nothing() -> None:
+    """It is about something else."""
+    assert after(entry(), Settle(intent(digest="0" * 64), settlement(), "first")) == entry()
+
+
+def test_a_release_never_lowers_the_count() -> None:
+    """Attempts that others have counted meanwhile are kept."""
+    before = entry(attempts=Attempts(begun=5, last_at=MOMENT))
+    known = Attempts(begun=2, ended=2, last_at=LATER, refusal=b"no")
+    found = after(before, Release(intent(), "why", "first", known))
+    assert (found.attempts.begun, found.attempts.ended, found.attempts.refusal) == (5, 2, b"no")
+    more = after(before, Release(intent(), "why", "first", evolve(known, begun=7)))
+    assert more.attempts.begun == 7
+    assert (found.owner, found.note, found.lease_until) == ("", "why", NOW)
+
+
+def test_only_the_owner_releases_what_is_open() -> None:
+    """Not another, and nothing that is settled or of another payload."""
+    assert after(entry(), Release(intent(), "why", "second")) == entry()
+    assert after(entry(), Release(intent(), "why", None)).owner == ""
+    done = entry(settlement=settlement())
+    assert after(done, Release(intent(), "why", "first")) == done
+    assert after(entry(), Release(intent(digest="0" * 64), "why", "first")) == entry()
+
+
+# --- the same wish ------------------------------------------------------------------------------------------------------
+
+
+def made(number: int = 1, **changes: Any) -> Intent:
+    return intent(1, key=f"key-{number}", origin=KeyOrigin.MADE, **changes)
+
+
+def test_an_equal_open_intent_with_a_made_key_is_the_same_wish() -> None:
+    """Found by its payload, also behind one of the same amount alone."""
+    text = entry(intent=made(1, digest="0" * 64))
+    equal = entry(intent=made(2))
+    assert same_wish([equal], made(3)) is equal
+    assert same_wish([text, equal], made(3)) is equal
+    assert same_wish([text], made(3)) is text
+    assert same_wish([text, entry(intent=made(2, digest="1" * 64))], made(3)) is text
+
+
+@pytest.mark.parametrize("origin", [each for each in KeyOrigin if each is not KeyOrigin.MADE])
+def test_a_key_that_was_given_is_a_wish_of_its_own(origin: KeyOrigin) -> None:
+    """Two parts of the same amount with keys of their own are two wishes."""
+    assert same_wish([entry(intent=evolve(made(1), origin=origin))], made(2)) is None
+
+
+def test_what_is_no_wish_of_the_same() -> None:
+    """What is settled, what is the call itself, and another amount with another payload."""
+    assert same_wish([entry(intent=made(1), settlement=settlement())], made(2)) is None
+    assert same_wish([entry(intent=made(1))], made(1)) is None
+    assert same_wish([entry(intent=made(1, digest="0" * 64, amount=7))], made(2)) is None
+    assert same_wish([], made(1)) is None
+
+
+def test_the_same_amount_is_not_the_same_payload() -> None:
+    """One with an equal amount and another text must not stand in for the equal one that comes after it."""
+    text = entry(intent=made(1, digest="0" * 64))
+    assert same_wish([text, entry(intent=made(2))], made(3)) is not text
