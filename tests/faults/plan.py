@@ -68,7 +68,7 @@ class Ask:
         return f"{self.kind.value} {self.number}"
 
     def key(self, seed: int, order_id: str, *, anew: bool = False) -> str | None:
-        """Its idempotency key, the same in each run of the same plan; `anew`: the one that it is asked for anew with."""
+        """Its idempotency key, the same in each run of the same plan; `anew`: the one to ask anew with."""
         if not self.kind.keyed:
             return None
         number = self.number if self.with_key_of is None else self.with_key_of

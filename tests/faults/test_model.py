@@ -26,6 +26,7 @@ from hypothesis.stateful import (
 
 from tests.faults.audit import Verdict, told_by_error
 from tests.faults.plan import Kind
+from tests.faults.sandbox_process import NEW_KINDS
 from tests.faults.storm import PATIENT_RETRY, PATIENT_TIMEOUTS
 from vipps_async import VippsError
 from vipps_async.idempotency_keys import derive_idempotency_key
@@ -37,11 +38,13 @@ pytestmark = pytest.mark.heavy
 
 T = TypeVar("T")
 
-#: What is scripted: every kind that costs no time. Those that stall are left to the storm.
+#: What is scripted: every kind that costs no time. Those that stall are left to the storm, and so are those with which
+#: Vipps contradicts itself, lags or delivers late: the model does not know them yet.
 _FAULTS = [
     fault
     for fault in Fault
-    if fault
+    if fault.value not in NEW_KINDS
+    and fault
     not in {
         Fault.CONNECTION_REFUSED,
         Fault.STALL_BEFORE_EFFECT,
