@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -12,7 +12,7 @@ from vipps_async.config import Credentials, Environment, RetryPolicy, Settings, 
 from vipps_async.core.events import AttemptListener, CallListener
 from vipps_async.core.recovery_report import LeftOpen, RecoveryReport
 from vipps_async.errors import ConfigurationError, InvalidInputError
-from vipps_async.journals.protocol import Journal
+from vipps_async.journals.protocol import Journal, World
 from vipps_async.transports.protocol import Transport
 
 if TYPE_CHECKING:
@@ -109,6 +109,7 @@ class VippsSession:
         self._pipeline = parts.pipeline
         self._journalled = parts.journalled
         self._recovery = parts.recovery
+        self._find_world = parts.find_world
         self._one_loop = parts.one_loop
         self.ecom = parts.ecom
         self.userinfo = parts.userinfo
@@ -221,7 +222,11 @@ class VippsSession:
         return f"<VippsSession {self.merchant_serial_number} at {self._settings.base_url}>"
 
     async def recover(
-        self, *, concurrency: int = 8, progress: Callable[[RecoveryReport], None] | None = None
+        self,
+        *,
+        concurrency: int = 8,
+        progress: Callable[[RecoveryReport], None] | None = None,
+        send: Collection[str] = (),
     ) -> RecoveryReport:
         """Settle what the journal has open: operations whose outcome is not known, of this process or of a dead one.
 
@@ -242,6 +247,8 @@ class VippsSession:
         Args:
             concurrency: how many operations are in work at the same time, at most: 1 to 100.
             progress: called after each operation with the report so far.
+            send: idempotency keys of open operations that are to be sent again, with their recorded bytes, though a
+                later one overtook them, they were refused, or dropped.
 
         Returns:
             What was done, and what stays open.
@@ -256,7 +263,7 @@ class VippsSession:
         if type(concurrency) is not int or not 1 <= concurrency <= _MOST_AT_ONCE:
             raise InvalidInputError("concurrency", f"a whole number from 1 to {_MOST_AT_ONCE}", value=concurrency)
         self._one_loop.check()
-        return await self._recovery.run(concurrency=concurrency, progress=progress)
+        return await self._recovery.run(concurrency=concurrency, progress=progress, send=send)
 
     async def unfinished(self, order_id: str) -> list[LeftOpen]:
         """Return what is open in the journal of one order, oldest first: of a call that was cancelled, for example.
@@ -275,6 +282,37 @@ class VippsSession:
             raise ConfigurationError("the session has no journal", advice="open it with journal=SqliteJournal(path)")
         self._one_loop.check()
         return await self._recovery.unfinished(order_id)
+
+    async def drop(self, order_id: str, idempotency_key: str) -> bool:
+        """Decide that an open operation is never sent again.
+
+        What was sent before may still take effect, so it stays open until the horizon (`settle_after`): a recovery then
+        settles it by what details show.
+
+        Args:
+            order_id: the order.
+            idempotency_key: the operation's key, as `unfinished` or `RecoveryReport.left_open` tells it.
+
+        Returns:
+            Whether there was such an open operation that nobody has in hand.
+
+        Raises:
+            ConfigurationError: the session has no journal, or is closed.
+            JournalError: the journal cannot be read or written.
+        """
+        if self._recovery is None:
+            raise ConfigurationError("the session has no journal", advice="open it with journal=SqliteJournal(path)")
+        self._one_loop.check()
+        return await self._recovery.drop(order_id, idempotency_key)
+
+    async def world(self) -> World:
+        """Return which Vipps the session talks to, as a journal is bound to it; a host on loopback is asked.
+
+        Raises:
+            JournalError: a host on loopback does not answer.
+        """
+        self._one_loop.check()
+        return await self._find_world()
 
     async def __aenter__(self) -> Self:
         self._one_loop.check()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 from typing import Any, Self, TypeVar
 
@@ -17,7 +17,7 @@ from vipps_async.core.recovery import Recovery
 from vipps_async.core.world import find_world
 from vipps_async.ecom.api import EcomApi
 from vipps_async.ecom.recovery import NOTES, rebuild_call
-from vipps_async.journals.protocol import Journal
+from vipps_async.journals.protocol import Journal, World
 from vipps_async.one_loop import OneLoop
 from vipps_async.transports.protocol import Transport
 from vipps_async.userinfo import UserinfoApi
@@ -53,6 +53,8 @@ class SessionParts:
     recovery: Recovery | None
     #: The event loop that all of them belong to.
     one_loop: OneLoop
+    #: Finds out which Vipps the calls go to.
+    find_world: Callable[[], Awaitable[World]]
     ecom: EcomApi
     userinfo: UserinfoApi
 
@@ -69,6 +71,7 @@ class SessionParts:
         serial_number = settings.credentials.merchant_serial_number
         pipeline = Pipeline(settings, transport, clock=clock)
         one_loop = OneLoop()
+        finding = partial(find_world, settings, transport, pipeline.clock)
         journalled: JournalledRunner | None = None
         recovery: Recovery | None = None
         if journal is not None:
@@ -79,7 +82,7 @@ class SessionParts:
                 merchant_serial_number=serial_number,
                 deadline=settings.retry.deadline,
                 settle_after=settings.settle_after,
-                find_world=partial(find_world, settings, transport, pipeline.clock),
+                find_world=finding,
             )
             recovery = Recovery(journalled, rebuild=rebuild_call, passed_over=NOTES)
         return cls(
@@ -87,6 +90,7 @@ class SessionParts:
             journalled=journalled,
             recovery=recovery,
             one_loop=one_loop,
+            find_world=finding,
             ecom=EcomApi(
                 _RunnerInOneLoop(journalled or pipeline, one_loop),
                 merchant_serial_number=serial_number,

@@ -174,10 +174,7 @@ class TestEachFinding:
     async def test_a_wish_overtaken_by_a_later_one_is_not_sent(self, shop: Shop) -> None:
         """An open operation with a made key whose equal was carried out since is listed, and blocks nothing."""
         await left_open(shop, LOST)
-        first = (await shop.entry()).intent
-        later = evolve(first, key="later", digest="0" * 64, created_at=first.created_at + timedelta(seconds=1))
-        await shop.journal.begin(later, owner="x", lease=9)
-        await shop.journal.settle(later, Settlement(outcome=Outcome.DONE, answer=b"{}", settled_at=shop.clock.now()))
+        await self.overtake(shop)
         await left_open(shop, LOST, name="refund", idempotency_key="refund-1")
         async with shop.sandbox.session(CREDENTIALS) as vipps:
             await vipps.ecom.capture("order-1", amount=nok(100), transaction_text="Shipped")
@@ -185,6 +182,52 @@ class TestEachFinding:
         assert sums(report) == {"seen": 2, "sent_again": 1, "stays_open": 1}
         assert "a later operation of the same amount was carried out" in report.left_open[0].reason
         assert len(shop.line.sent("/capture")) == 1
+
+    async def test_an_overtaken_wish_is_sent_if_somebody_decides_so(self, shop: Shop) -> None:
+        """Named by its key, it is carried out after all: it was another part."""
+        key = await left_open(shop, LOST)
+        await self.overtake(shop)
+        assert sums(await shop.session().recover()) == {"seen": 1, "stays_open": 1}
+        assert sums(await shop.session().recover(send=[key])) == {"seen": 1, "sent_again": 1}
+        assert shop.sandbox.payment("order-1").captured == nok(100)
+
+    async def test_a_dropped_operation_is_never_sent_and_settled_beyond_the_horizon(self, shop: Shop) -> None:
+        """Dropped, it is only looked at; two looks beyond the horizon settle it as not done."""
+        key = await left_open(shop, LOST)
+        assert await shop.session().drop("order-1", key)
+        assert sums(await shop.session().recover()) == {"seen": 1, "stays_open": 1}
+        for ahead in (timedelta(days=2), timedelta(days=2, minutes=2)):
+            shop.clock.ahead = ahead
+            report = await shop.session().recover()
+        assert sums(report) == {"seen": 1, "refused": 1}
+        assert await outcome(shop) is Outcome.NOT_DONE
+        assert len(shop.line.sent("/capture")) == 1
+
+    async def test_a_dropped_operation_that_took_effect_is_done(self, shop: Shop) -> None:
+        """Dropping undoes nothing: what had arrived all the same is found and noted."""
+        key = await left_open(shop, Fault.LOSE_ANSWER)
+        assert await shop.session().drop("order-1", key)
+        assert sums(await shop.session().recover()) == {"seen": 1, "proven": 1}
+
+    async def test_only_what_is_open_and_in_nobodys_hands_is_dropped(self, shop: Shop) -> None:
+        """An unknown key, another order, what is in hand and what is settled stay as they are."""
+        key = await left_open(shop, LOST)
+        vipps = shop.session()
+        assert not await vipps.drop("order-1", "another key")
+        assert not await vipps.drop("order-2", key)
+        intent = (await shop.entry()).intent
+        await shop.journal.claim(intent, owner="somebody", lease=60)
+        assert not await vipps.drop("order-1", key)
+        await shop.journal.release(intent, note="")
+        await vipps.recover()
+        assert not await vipps.drop("order-1", key)
+
+    async def overtake(self, shop: Shop) -> None:
+        """Note that a later call without a key carried out the same amount."""
+        first = (await shop.entry()).intent
+        later = evolve(first, key="later", digest="0" * 64, created_at=first.created_at + timedelta(seconds=1))
+        await shop.journal.begin(later, owner="x", lease=9)
+        await shop.journal.settle(later, Settlement(outcome=Outcome.DONE, answer=b"{}", settled_at=shop.clock.now()))
 
     async def test_a_given_key_is_never_overtaken(self, shop: Shop) -> None:
         """Two parts of the same amount with keys of their own are two wishes, also when the first was lost."""
@@ -738,6 +781,8 @@ class TestRefusedBeforeItBegins:
         """A session without a journal has nothing to recover."""
         with pytest.raises(ConfigurationError, match="no journal"):
             await shop.session(journalled=False).recover()
+        with pytest.raises(ConfigurationError, match="no journal"):
+            await shop.session(journalled=False).drop("order-1", "key")
 
     async def test_after_closing(self, shop: Shop) -> None:
         """A closed session does not recover."""

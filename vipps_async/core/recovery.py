@@ -16,7 +16,7 @@ from attrs import define, evolve, field
 from vipps_async.core.gate import Gate
 from vipps_async.core.journalling import OUTCOMES, JournalledRunner, answer_record
 from vipps_async.core.operation import Applied, Call, Evidence, Inconclusive, NotApplied, Repeat
-from vipps_async.core.recorded_refusal import is_lasting, stored_refusal
+from vipps_async.core.recorded_refusal import is_lasting, stored_refusal, write_refusal_record
 from vipps_async.core.recovery_pace import RecoveryPace
 from vipps_async.core.recovery_report import MOST_NAMED, LeftOpen, RecoveryReport, Refused
 from vipps_async.core.verdict import LOOKS_APART, Facts, Verdict, decide
@@ -53,6 +53,8 @@ class _Run:
     now: Callable[[], float]
     report: RecoveryReport
     progress: Callable[[RecoveryReport], None] | None
+    #: Keys of entries that somebody has decided to send again.
+    send: frozenset[str]
 
     def attempted(self, _operation: str, seconds: float, status: int | None) -> None:
         """Hear of an attempt of the session: those of live calls, which run beside it, are not ours to judge."""
@@ -89,12 +91,17 @@ class Recovery:
         self._rebuild = rebuild
 
     async def run(
-        self, *, concurrency: int, progress: Callable[[RecoveryReport], None] | None = None
+        self,
+        *,
+        concurrency: int,
+        progress: Callable[[RecoveryReport], None] | None = None,
+        send: Collection[str] = (),
     ) -> RecoveryReport:
         """Settle what can be settled, and return what was done.
 
         Args:
             concurrency: how many entries are in work at the same time, at most.
+            send: the keys of entries that are to be sent again though they were refused, overtaken or dropped.
             progress: called after each entry, with the report as it is then.
 
         Raises:
@@ -104,7 +111,7 @@ class Recovery:
         await self._runner.open()
         pace, now = RecoveryPace(most=concurrency), asyncio.get_running_loop().time
         gate, report = Gate(pace, None, now=now), RecoveryReport()
-        run = _Run(pace, gate, now, report, progress)
+        run = _Run(pace, gate, now, report, progress, frozenset(send))
         lanes = [_Lane(asyncio.Queue(_AHEAD)) for _ in range(concurrency)]
         try:
             with self._runner.log.listening(run.attempted):
@@ -133,6 +140,35 @@ class Recovery:
             for entry in entries
             if entry.settlement is None and entry.intent.operation not in self._passed_over
         ]
+
+    async def drop(self, order_id: str, key: str) -> bool:
+        """Decide that an open entry is never sent again; it is settled beyond the horizon, by what details show.
+
+        Args:
+            order_id: the order.
+            key: the entry's key.
+
+        Returns:
+            Whether there was such an open entry, in nobody's hands.
+
+        Raises:
+            ConfigurationError: the session is closed.
+            JournalError: the journal cannot be read or written.
+        """
+        for entry in await self._runner.entries_of(order_id):
+            if entry.intent.key != key or entry.settlement is not None or entry.intent.operation in self._passed_over:
+                continue
+            standing, mine, owner = await self._runner.claim(entry.intent)
+            if standing is not Standing.MINE:
+                continue
+            dropped = write_refusal_record(
+                ApiError("it was dropped before it was known to have taken effect", status=0)
+            )
+            attempts = evolve(mine.attempts, refusal=dropped)
+            await self._runner.release(entry.intent, "dropped: it is not sent again", owner=owner, attempts=attempts)
+            await self._runner.flush()
+            return True
+        return False
 
     async def _settle_all(self, run: _Run, lanes: list[_Lane]) -> None:
         async with asyncio.TaskGroup() as group:
@@ -283,6 +319,8 @@ class _Settling:
         attempts = self.entry.attempts
         if call.operation.repeat is Repeat.ONCE:
             return "nobody waits for its answer any more"
+        if self.intent.key in self.shared.send:
+            return ""
         if attempts.refusal:
             return "its last attempt was refused, and an earlier one has no known outcome"
         if evidence.failed >= attempts.begun:
