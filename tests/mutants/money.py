@@ -192,7 +192,7 @@ _HEADERS = of(
 )
 _REPETITION = of(
     "core/repetition.py",
-    ("tests/core/test_repetition.py",),
+    ("tests/core/test_repetition.py", "tests/core/test_given_up.py", "tests/core/test_pipeline.py"),
     ("self._operation.repeat is Repeat.KEYED or isinstance(evidence, NotApplied)", "True"),
     ("self._operation.repeat is Repeat.KEYED or isinstance(evidence, NotApplied)", "isinstance(evidence, NotApplied)"),
     ("self.record.begun >= self._policy.attempts", "self.record.begun > self._policy.attempts"),
