@@ -64,9 +64,7 @@ async def test_what_an_earlier_call_did_is_found() -> None:
     transport = ScriptedTransport().on("/details", then=details("yes"))
     transport.on("/capture", vipps_error(400, "Payment", "61"))
     call = call_of(Repeat.KEYED)
-    receipt = await pipeline(transport).run_rendered(
-        call, render(call), AttemptRecord(earlier=1, earlier_in_doubt=1)
-    )
+    receipt = await pipeline(transport).run_rendered(call, render(call), AttemptRecord(earlier=1, earlier_in_doubt=1))
     assert receipt.status == "Proven"
 
 

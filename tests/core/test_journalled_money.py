@@ -37,8 +37,9 @@ class Leases(MemoryJournal):
 
 async def test_leases_outlast_what_they_are_taken_for() -> None:
     """A call's is longer than its deadline and the writing after it; a recovery asks, sends and asks once more."""
-    journal, call = Leases(), call_of(
-        Repeat.KEYED, note=Note(amount=49900, transaction_text="Two socks.", origin=KeyOrigin.GIVEN)
+    journal, call = (
+        Leases(),
+        call_of(Repeat.KEYED, note=Note(amount=49900, transaction_text="Two socks.", origin=KeyOrigin.GIVEN)),
     )
     runner = JournalledRunner(
         pipeline(ScriptedTransport().on("/capture", done())),
