@@ -126,6 +126,13 @@ def kill(session: nox.Session) -> None:
 
 
 @nox.session
+def mutants(session: nox.Session) -> None:
+    """Break the rules of money one by one, and report which the tests do not notice: `nox -s mutants -- --only rules`."""
+    _install(session, EVERYTHING, *_group("test"))
+    session.run("python", "-m", "tests.mutants", *session.posargs)
+
+
+@nox.session
 def outage(session: nox.Session) -> None:
     """Simulate an outage of Vipps, and renew the CSV files, pictures and tables of "How far it goes"."""
     session.install(".", *_group("plots"))

@@ -20,9 +20,10 @@ def misfit(name: str, status: str | None, *, moved: int = 100, asked: int | None
     transaction = None if status is None else TransactionInfo(amount=moved, status=TransactionStatus(status))
     call: Call[Any] = Call(operation=operation, path="/", order_id="a", note=Note(amount=asked, transaction_text="x"))
     found: str | None = operation.misfit(
-        call, {"capture": CaptureResult, "refund": RefundResult, "cancel": CancelResult}[name](
+        call,
+        {"capture": CaptureResult, "refund": RefundResult, "cancel": CancelResult}[name](
             order_id="a", transaction=transaction
-        )
+        ),
     )
     return found
 

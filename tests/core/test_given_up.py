@@ -1,0 +1,83 @@
+"""What holds for every further attempt of a call: the same bytes and key, counted first, and no doubt forgotten."""
+
+from __future__ import annotations
+
+import pytest
+from attrs import define
+
+from tests.core.samples import KEY, call_of, details, done, pipeline, vipps_error
+from vipps_async.core.attempts import AttemptRecord
+from vipps_async.core.operation import Repeat
+from vipps_async.core.pipeline import render
+from vipps_async.errors import CaptureError, Effect, JournalError, OutcomeUnknown, RequestNotSent
+from vipps_async.testing import ScriptedTransport
+from vipps_async.transports.protocol import Request, Response
+
+
+@define(kw_only=True)
+class Basket:
+    """A body that somebody changes while the call is under way."""
+
+    amount: int
+
+
+class Changing(ScriptedTransport):
+    """Changes the body after each request."""
+
+    def __init__(self, body: Basket) -> None:
+        super().__init__()
+        self.body = body
+
+    async def send(self, request: Request) -> Response:
+        """See Transport."""
+        try:
+            return await super().send(request)
+        finally:
+            self.body.amount += 1
+
+
+async def test_the_body_is_rendered_once() -> None:
+    """A key means one payload: every attempt sends the bytes of the first, whatever becomes of the object."""
+    body = Basket(amount=49900)
+    transport = Changing(body).on("/capture", OutcomeUnknown("cut"), RequestNotSent("refused"), done())
+    await pipeline(transport).run(call_of(Repeat.KEYED, body=body))
+    sent = [request.body for request in transport.requests]
+    assert len(sent) == 3
+    assert len(set(sent)) == 1
+    assert {request.headers["X-Request-Id"] for request in transport.requests} == {KEY}
+
+
+@pytest.mark.parametrize("in_doubt", [0, 1])
+async def test_a_refusal_ends_no_doubt_of_an_earlier_call(in_doubt: int) -> None:
+    """*No money moved* only if no attempt of an earlier call under the key is in doubt."""
+    transport = ScriptedTransport().on("/details", then=details("no"))
+    transport.on("/capture", vipps_error(400, "Payment", "61"))
+    call = call_of(Repeat.KEYED)
+    record = AttemptRecord(earlier=1, earlier_in_doubt=in_doubt)
+    with pytest.raises(OutcomeUnknown if in_doubt else CaptureError) as caught:
+        await pipeline(transport).run_rendered(call, render(call), record)
+    assert caught.value.effect is (Effect.POSSIBLE if in_doubt else Effect.NONE)
+
+
+async def test_what_an_earlier_call_did_is_found() -> None:
+    """A refused call whose earlier attempt is in doubt is done if details show it."""
+    transport = ScriptedTransport().on("/details", then=details("yes"))
+    transport.on("/capture", vipps_error(400, "Payment", "61"))
+    call = call_of(Repeat.KEYED)
+    receipt = await pipeline(transport).run_rendered(call, render(call), AttemptRecord(earlier=1, earlier_in_doubt=1))
+    assert receipt.status == "Proven"
+
+
+async def test_what_cannot_be_counted_is_not_sent() -> None:
+    """A further attempt is counted durably before it leaves; if it cannot be, the one before stays in doubt."""
+
+    async def count() -> None:
+        raise JournalError("the disk is full")
+
+    transport = ScriptedTransport().on("/details", then=details("no"))
+    transport.on("/capture", OutcomeUnknown("cut"), then=done())
+    call = call_of(Repeat.KEYED)
+    with pytest.raises(OutcomeUnknown) as caught:
+        await pipeline(transport).run_rendered(call, render(call), AttemptRecord(count=count))
+    assert caught.value.effect is Effect.POSSIBLE
+    assert len([request for request in transport.requests if request.url.endswith("/capture")]) == 1
