@@ -28,6 +28,7 @@ def failed(
     was_sent: bool = True,
     suggests_effect: bool = False,
 ) -> Failure:
+    """Note a failure in the record, as the pipeline does."""
     return record.failed(failure, error, was_sent=was_sent, suggests_effect=suggests_effect)
 
 
@@ -72,7 +73,7 @@ def test_a_key_that_was_used_before_by_ourselves_is_in_doubt(earlier: int) -> No
 
 @pytest.mark.parametrize("failure", Failure)
 @pytest.mark.parametrize("suggests_effect", [False, True])
-def test_what_speaks_for_an_effect(failure: Failure, suggests_effect: bool) -> None:
+def test_what_speaks_for_an_effect(failure: Failure, suggests_effect: bool) -> None:  # noqa: FBT001 - a parameter
     """An answer of success that cannot be used does, and so does a doubtful one that says it was done before."""
     record = AttemptRecord()
     failed(record, failure, suggests_effect=suggests_effect)

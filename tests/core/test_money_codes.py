@@ -72,8 +72,16 @@ def test_what_an_answer_decides(status: int, group: str, code: str, failure: Fai
 
 @pytest.mark.parametrize(
     ("status", "failure"),
-    [(400, Failure.FOREIGN), (404, Failure.FOREIGN), (422, Failure.FOREIGN), (403, Failure.REFUSED)]
-    + [(408, Failure.UNKNOWN), (500, Failure.UNKNOWN), (402, Failure.UNSETTLED), (409, Failure.CONFLICT)],
+    [
+        (400, Failure.FOREIGN),
+        (404, Failure.FOREIGN),
+        (422, Failure.FOREIGN),
+        (403, Failure.REFUSED),
+        (408, Failure.UNKNOWN),
+        (500, Failure.UNKNOWN),
+        (402, Failure.UNSETTLED),
+        (409, Failure.CONFLICT),
+    ],
 )
 def test_what_is_not_in_vipps_words(status: int, failure: Failure) -> None:
     """A refusal by somebody else is none, unless its status says that nothing was processed."""

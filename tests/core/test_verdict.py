@@ -44,6 +44,7 @@ Seen = tuple[Kind, tuple[float, ...], tuple[Told, ...], tuple[tuple[float, bool,
 
 
 def at(seconds: float) -> datetime:
+    """The time so many seconds after the first attempt began."""
     return BEGAN + timedelta(seconds=seconds)
 
 
@@ -168,7 +169,7 @@ def test_no_money_moves_twice_under_one_key() -> None:
     assert all(len(course.moved_at) <= 1 for courses in all_courses().values() for *_, course in courses)
 
 
-# --- the table, row by row ---------------------------------------------------------------------------------------------
+# --- the table, row by row ------------------------------------------------------------
 
 ABSENT, FAILED, UNKNOWN = NotApplied("absent"), NotApplied("failed", failed=3), Inconclusive("503")
 HORIZON = BEGAN + SETTLE_AFTER
@@ -184,6 +185,7 @@ def decided(
     first: datetime | None = None,
     now: datetime = LATE,
 ) -> Verdict:
+    """The verdict on these facts."""
     facts = Facts(
         in_doubt=in_doubt, refused_for_good=for_good, evidence=evidence, last_attempt_at=began, first_look_at=first
     )
@@ -194,7 +196,7 @@ def decided(
 @pytest.mark.parametrize("for_good", [False, True])
 @pytest.mark.parametrize("first", [None, HORIZON])
 @pytest.mark.parametrize("now", [BEGAN, LATE])
-def test_success_outranks_everything(in_doubt: int, for_good: bool, first: datetime | None, now: datetime) -> None:
+def test_success_outranks_everything(in_doubt: int, for_good: bool, first: datetime | None, now: datetime) -> None:  # noqa: FBT001 - a parameter
     """A success in the history is the verdict, whatever else is known."""
     assert decided(Applied("it"), in_doubt=in_doubt, for_good=for_good, first=first, now=now) is Verdict.APPLIED
 
@@ -211,7 +213,7 @@ def test_without_doubt_nothing_is_waited_for(evidence: Evidence[Any] | None, in_
 
 @pytest.mark.parametrize("evidence", [None, UNKNOWN])
 @pytest.mark.parametrize("for_good", [False, True])
-def test_doubt_without_evidence_stays(evidence: Evidence[Any] | None, for_good: bool) -> None:
+def test_doubt_without_evidence_stays(evidence: Evidence[Any] | None, for_good: bool) -> None:  # noqa: FBT001 - a parameter
     """Not having looked, or having seen nothing, decides nothing, however late."""
     assert decided(evidence, for_good=for_good, first=HORIZON) is Verdict.OPEN
 
@@ -233,7 +235,11 @@ def test_doubt_without_evidence_stays(evidence: Evidence[Any] | None, for_good: 
     ],
 )
 def test_absence_proves_nothing_too_early(
-    evidence: Evidence[Any], for_good: bool, began: datetime | None, first: datetime | None, now: datetime
+    evidence: Evidence[Any],
+    for_good: bool,  # noqa: FBT001 - a parameter
+    began: datetime | None,
+    first: datetime | None,
+    now: datetime,
 ) -> None:
     """Before the horizon, or with fewer than two looks beyond it a minute apart, absence and failures stay open."""
     assert decided(evidence, for_good=for_good, began=began, first=first, now=now) is Verdict.OPEN
@@ -308,6 +314,6 @@ def _rows() -> list[list[str]]:
         (Verdict.APPLIED, True, Effect.PROBABLE),
     ],
 )
-def test_the_effect_follows_from_the_verdict(verdict: Verdict, probable: bool, effect: Effect) -> None:
+def test_the_effect_follows_from_the_verdict(verdict: Verdict, probable: bool, effect: Effect) -> None:  # noqa: FBT001 - a parameter
     """*No money moved* is said only of what certainly had no effect."""
     assert effect_of(verdict, probable=probable) is effect

@@ -110,7 +110,7 @@ class _Payment:
         return True
 
 
-def let_pass(kind: Kind, world: World, attempts: tuple[Attempt, ...]) -> Course:
+def let_pass(kind: Kind, world: World, attempts: tuple[Attempt, ...]) -> Course:  # noqa: C901 - a story told in its order
     """Let everything happen in its order."""
     payment, told, entries, moved = _Payment(kind), [Told.NOTHING] * len(attempts), list[tuple[float, bool]](), []
     for at, what in _in_order(world, attempts):

@@ -24,17 +24,20 @@ def entry(**changes: Any) -> Entry:
 
 
 def after(before: Entry | None, work: Work, *, now: Any = NOW) -> Entry:
+    """The entry after one work."""
     _, found = apply(before, work, now)
     assert found is not None
     return found
 
 
 def standing(before: Entry | None, work: Work, *, now: Any = NOW) -> Standing | None:
+    """What a work is told."""
     found, _ = apply(before, work, now)
     return found
 
 
 def again(owner: str = "second", at: Any = LATER) -> Begin:
+    """Begin the same intent again."""
     return Begin(intent(created_at=at), owner, LEASE)
 
 
@@ -92,7 +95,7 @@ def test_a_lease_keeps_others_away(work: Begin | Claim) -> None:
 
 
 @pytest.mark.parametrize("work", [Begin, Claim])
-def test_another_payload_is_a_mismatch(work: type[Begin] | type[Claim]) -> None:
+def test_another_payload_is_a_mismatch(work: type[Begin | Claim]) -> None:
     """Whoever holds it, and settled or not."""
     other = work(intent(digest="0" * 64), "first", LEASE)
     for before in (entry(), entry(owner=""), entry(settlement=settlement())):
@@ -125,7 +128,7 @@ def test_the_first_final_outcome_stays(first: Outcome, second: Outcome) -> None:
 
 @pytest.mark.parametrize("outcome", Outcome)
 @pytest.mark.parametrize("exists", [True, False])
-def test_what_had_no_effect_leaves_no_doubt(outcome: Outcome, exists: bool) -> None:
+def test_what_had_no_effect_leaves_no_doubt(outcome: Outcome, exists: bool) -> None:  # noqa: FBT001 - a parameter
     """Refused or not done ends every attempt; done ends none of them without effect."""
     before = entry(attempts=Attempts(begun=3, ended=1, last_at=MOMENT)) if exists else None
     found = after(before, Settle(intent(), settlement(outcome), "first"))
@@ -144,6 +147,7 @@ def test_not_done_is_for_the_owner_to_say() -> None:
 
 
 def evolve_owner(work: Settle, owner: str | None) -> Settle:
+    """The same outcome, told by another owner."""
     return Settle(work.intent, work.settlement, owner)
 
 
@@ -172,10 +176,11 @@ def test_only_the_owner_releases_what_is_open() -> None:
     assert after(entry(), Release(intent(digest="0" * 64), "why", "first")) == entry()
 
 
-# --- the same wish ------------------------------------------------------------------------------------------------------
+# --- the same wish ------------------------------------------------------------
 
 
 def made(number: int = 1, **changes: Any) -> Intent:
+    """An intent with a made key."""
     return intent(1, key=f"key-{number}", origin=KeyOrigin.MADE, **changes)
 
 
