@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import orjson
 from aiohttp import web
@@ -21,7 +22,7 @@ from vipps_async.sandbox.answers import (
 from vipps_async.sandbox.changes import Changes
 from vipps_async.sandbox.clock import SandboxClock
 from vipps_async.sandbox.landing import landing_url
-from vipps_async.sandbox.ledger import UNDISTURBED
+from vipps_async.sandbox.ledger import UNDISTURBED, Disturbance
 from vipps_async.sandbox.orders import Order, OrderBook
 from vipps_async.sandbox.problems import (
     Refusal,
@@ -48,20 +49,39 @@ from vipps_async.sandbox.validation import (
 from vipps_async.sandbox.wallet import Wallet
 
 __all__ = [
-    "DISTURBANCE",
     "OPERATIONS",
-    "RECEIVED_AT",
-    "STALE_BY",
     "Api",
+    "FaultNotes",
     "Permissions",
+    "fault_notes",
     "json_answer",
     "refusal_answer",
     "unauthorised",
 ]
 
-#: What faults note on a request: the `Disturbance` of its operation, how old its view of details is (a timedelta), and
-#: when it came, if it takes effect later (its token is judged then).
-DISTURBANCE, STALE_BY, RECEIVED_AT = "disturbance", "stale_by", "received_at"
+
+@dataclass(slots=True)
+class FaultNotes:
+    """What faults note on a request."""
+
+    disturbance: Disturbance = UNDISTURBED
+    #: How old its view of details is.
+    stale_by: timedelta = timedelta(0)
+    #: When it came, if it takes effect later: its token is judged then.
+    received_at: datetime | None = None
+
+
+#: Beside the request, whose own store takes other keys in each version of aiohttp.
+_NOTES: WeakKeyDictionary[web.Request, FaultNotes] = WeakKeyDictionary()
+
+
+def fault_notes(request: web.Request) -> FaultNotes:
+    """Return what faults note on a request, to be read and changed."""
+    notes = _NOTES.get(request)
+    if notes is None:
+        notes = _NOTES[request] = FaultNotes()
+    return notes
+
 
 _PAYMENTS = "/ecomm/v2/payments"
 _ORDER = f"{_PAYMENTS}/{{order_id}}"
@@ -177,7 +197,7 @@ class Api:
                 fingerprint=_fingerprint(body),
                 text=body["transaction"]["transactionText"],
                 now=self.clock.now(),
-                disturbance=request.get(DISTURBANCE, UNDISTURBED),
+                disturbance=fault_notes(request).disturbance,
             )
         finally:
             # What is refused stands in the history, too.
@@ -193,7 +213,7 @@ class Api:
                 fingerprint=_fingerprint(body),
                 text=body["transaction"]["transactionText"],
                 now=self.clock.now(),
-                disturbance=request.get(DISTURBANCE, UNDISTURBED),
+                disturbance=fault_notes(request).disturbance,
             )
         finally:
             # What is refused stands in the history, too.
@@ -219,7 +239,7 @@ class Api:
                 release_remaining=release_remaining,
                 text=body["transaction"]["transactionText"],
                 now=self.clock.now(),
-                disturbance=request.get(DISTURBANCE, UNDISTURBED),
+                disturbance=fault_notes(request).disturbance,
             )
         finally:
             self.changes.note(order)
@@ -227,7 +247,7 @@ class Api:
 
     async def _details(self, request: web.Request) -> web.Response:
         order, now = self._order_of_path(request, "details"), self.clock.now()
-        return json_answer(details_answer(order, now, as_of=now - request.get(STALE_BY, timedelta(0))))
+        return json_answer(details_answer(order, now, as_of=now - fault_notes(request).stale_by))
 
     async def _status(self, request: web.Request) -> web.Response:
         return json_answer(status_answer(self._order_of_path(request, "status")))
@@ -275,7 +295,11 @@ class Api:
         headers = request.headers
         keys = self._subscriber(headers)
         scheme, _, token = headers.get("Authorization", "").partition(" ")
-        owner = self.tokens.owner(token, request.get(RECEIVED_AT) or self.clock.now()) if scheme == "Bearer" else None
+        owner = (
+            self.tokens.owner(token, fault_notes(request).received_at or self.clock.now())
+            if scheme == "Bearer"
+            else None
+        )
         if owner is None or (keys is not None and owner != keys.client_id):
             raise unauthorised()
         check_headers(headers)
