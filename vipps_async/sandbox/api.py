@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
+import weakref
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import orjson
 from aiohttp import web
@@ -71,15 +71,16 @@ class FaultNotes:
     received_at: datetime | None = None
 
 
-#: Beside the request, whose own store takes other keys in each version of aiohttp.
-_NOTES: WeakKeyDictionary[web.Request, FaultNotes] = WeakKeyDictionary()
+#: By the identity of the request, which cannot be hashed, and whose own store takes other keys in each aiohttp.
+_NOTES: dict[int, FaultNotes] = {}
 
 
 def fault_notes(request: web.Request) -> FaultNotes:
     """Return what faults note on a request, to be read and changed."""
-    notes = _NOTES.get(request)
+    notes = _NOTES.get(id(request))
     if notes is None:
-        notes = _NOTES[request] = FaultNotes()
+        notes = _NOTES[id(request)] = FaultNotes()
+        weakref.finalize(request, _NOTES.pop, id(request), None)
     return notes
 
 
