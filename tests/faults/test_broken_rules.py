@@ -51,9 +51,23 @@ _SCENES = [
     _Scene(rule="settle before send", plans=_refused(2)),
     # Its caller gives up when the money has moved and no answer has come: as if the process had died.
     _Scene(rule="intent after send", plans=_captures(2, cancelled_after=0.3), fault="STALL_AFTER_EFFECT"),
-    _Scene(rule="unknown noted as not done", plans=_captures(2), operations=("capture", "details")),
-    _Scene(rule="unknown told as not sent", plans=_captures(2), operations=("capture", "details"), journal=False),
-    _Scene(rule="an unreadable answer is a failure", plans=_captures(2), fault="HTML_200_AFTER", journal=False),
+    _Scene(
+        rule="unknown noted as not done", plans=_captures(2), operations=("capture", "details"), shows_in="told_untruly"
+    ),
+    _Scene(
+        rule="unknown told as not sent",
+        plans=_captures(2),
+        operations=("capture", "details"),
+        journal=False,
+        shows_in="told_untruly",
+    ),
+    _Scene(
+        rule="an unreadable answer is a failure",
+        plans=_captures(2),
+        fault="HTML_200_AFTER",
+        journal=False,
+        shows_in="told_untruly",
+    ),
 ]
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+import weakref
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
@@ -22,7 +23,7 @@ from vipps_async.sandbox.changes import Changes
 from vipps_async.sandbox.clock import SandboxClock
 from vipps_async.sandbox.json_body import read_json
 from vipps_async.sandbox.landing import landing_url
-from vipps_async.sandbox.ledger import UNDISTURBED
+from vipps_async.sandbox.ledger import UNDISTURBED, Disturbance
 from vipps_async.sandbox.orders import Order, OrderBook
 from vipps_async.sandbox.problems import (
     Refusal,
@@ -48,20 +49,40 @@ from vipps_async.sandbox.validation import (
 from vipps_async.sandbox.wallet import Wallet
 
 __all__ = [
-    "DISTURBANCE",
     "OPERATIONS",
-    "RECEIVED_AT",
-    "STALE_BY",
     "Api",
+    "FaultNotes",
     "Permissions",
+    "fault_notes",
     "json_answer",
     "refusal_answer",
     "unauthorised",
 ]
 
-#: What faults note on a request: the `Disturbance` of its operation, how old its view of details is (a timedelta), and
-#: when it came, if it takes effect later (its token is judged then).
-DISTURBANCE, STALE_BY, RECEIVED_AT = "disturbance", "stale_by", "received_at"
+
+@dataclass(slots=True)
+class FaultNotes:
+    """What faults note on a request."""
+
+    disturbance: Disturbance = UNDISTURBED
+    #: How old its view of details is.
+    stale_by: timedelta = timedelta(0)
+    #: When it came, if it takes effect later: its token is judged then.
+    received_at: datetime | None = None
+
+
+#: By the identity of the request, which cannot be hashed, and whose own store takes other keys in each aiohttp.
+_NOTES: dict[int, FaultNotes] = {}
+
+
+def fault_notes(request: web.Request) -> FaultNotes:
+    """Return what faults note on a request, to be read and changed."""
+    notes = _NOTES.get(id(request))
+    if notes is None:
+        notes = _NOTES[id(request)] = FaultNotes()
+        weakref.finalize(request, _NOTES.pop, id(request), None)
+    return notes
+
 
 _PAYMENTS = "/ecomm/v2/payments"
 _ORDER = f"{_PAYMENTS}/{{order_id}}"
@@ -182,7 +203,7 @@ class Api:
                 fingerprint=_fingerprint(body),
                 text=body["transaction"]["transactionText"],
                 now=self.clock.now(),
-                disturbance=request.get(DISTURBANCE, UNDISTURBED),
+                disturbance=fault_notes(request).disturbance,
             )
         finally:
             # What is refused stands in the history, too.
@@ -198,7 +219,7 @@ class Api:
                 fingerprint=_fingerprint(body),
                 text=body["transaction"]["transactionText"],
                 now=self.clock.now(),
-                disturbance=request.get(DISTURBANCE, UNDISTURBED),
+                disturbance=fault_notes(request).disturbance,
             )
         finally:
             # What is refused stands in the history, too.
@@ -224,7 +245,7 @@ class Api:
                 release_remaining=release_remaining,
                 text=body["transaction"]["transactionText"],
                 now=self.clock.now(),
-                disturbance=request.get(DISTURBANCE, UNDISTURBED),
+                disturbance=fault_notes(request).disturbance,
             )
         finally:
             self.changes.note(order)
@@ -232,7 +253,7 @@ class Api:
 
     async def _details(self, request: web.Request) -> web.Response:
         order, now = self._order_of_path(request, "details"), self.clock.now()
-        return json_answer(details_answer(order, now, as_of=now - request.get(STALE_BY, timedelta(0))))
+        return json_answer(details_answer(order, now, as_of=now - fault_notes(request).stale_by))
 
     async def _status(self, request: web.Request) -> web.Response:
         return json_answer(status_answer(self._order_of_path(request, "status")))
@@ -282,7 +303,11 @@ class Api:
         with_key = key_needed or _SUBSCRIPTION_KEY in headers
         keys = self._subscriber(headers) if with_key else None
         scheme, _, token = headers.get("Authorization", "").partition(" ")
-        owner = self.tokens.owner(token, request.get(RECEIVED_AT) or self.clock.now()) if scheme == "Bearer" else None
+        owner = (
+            self.tokens.owner(token, fault_notes(request).received_at or self.clock.now())
+            if scheme == "Bearer"
+            else None
+        )
         if owner is None or (keys is not None and owner != keys.client_id):
             raise unauthorised()
         if not with_key:

@@ -6,7 +6,7 @@ from collections.abc import Coroutine
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from vipps_async.sandbox.api import RECEIVED_AT
+from vipps_async.sandbox.api import fault_notes
 
 if TYPE_CHECKING:
     from vipps_async.sandbox.clock import SandboxClock
@@ -43,7 +43,7 @@ class HeldRequests:
             return
         self._number += 1
         number, now = self._number, self._clock.now()
-        exchange.request[RECEIVED_AT] = now
+        fault_notes(exchange.request).received_at = now
         self._held[number] = exchange
         self._clock.call_at(now + wait, lambda: self._deliver(number))
 

@@ -13,7 +13,7 @@ import orjson
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from vipps_async.sandbox.api import DISTURBANCE, STALE_BY, refusal_answer, unauthorised
+from vipps_async.sandbox.api import fault_notes, refusal_answer, unauthorised
 from vipps_async.sandbox.clock import SandboxClock, iso_utc
 from vipps_async.sandbox.distortion import (
     DRESSED,
@@ -180,15 +180,15 @@ class Interference:
         """Note on the request what shall happen to it inside Vipps."""
         fault = decided.fault
         if fault in {Fault.FAILED_ENTRY, Fault.FAILED_ENTRY_RESET, Fault.FAILURE_STATUS_BEFORE}:
-            request[DISTURBANCE] = Disturbance(refusal=("Payment", FAILED_CODES[decided.operation]))
+            fault_notes(request).disturbance = Disturbance(refusal=("Payment", FAILED_CODES[decided.operation]))
         elif fault in DRESSED:
-            request[DISTURBANCE] = Disturbance(refusal=("VippsError", "94"), in_history=False)
+            fault_notes(request).disturbance = Disturbance(refusal=("VippsError", "94"), in_history=False)
         elif fault in {Fault.LATE_ENTRY, Fault.LATE_ENTRY_RESET}:
-            request[DISTURBANCE] = Disturbance(shown_after=self._faults.lag_of(decided))
+            fault_notes(request).disturbance = Disturbance(shown_after=self._faults.lag_of(decided))
         elif fault is Fault.OTHER_AMOUNT_MOVED:
-            request[DISTURBANCE] = Disturbance(half=True)
+            fault_notes(request).disturbance = Disturbance(half=True)
         elif fault is Fault.STALE_DETAILS:
-            request[STALE_BY] = self._faults.stale_by(decided)
+            fault_notes(request).stale_by = self._faults.stale_by(decided)
 
     def _another_answer(self, exchange: Exchange, decided: Decided, answer: web.Response) -> web.Response:
         """Return what is answered in the place of the right answer, or that."""
