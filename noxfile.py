@@ -127,7 +127,7 @@ def kill(session: nox.Session) -> None:
 
 @nox.session
 def mutants(session: nox.Session) -> None:
-    """Break the rules of money one by one, and report which the tests do not notice: `nox -s mutants -- --only rules`."""
+    """Break the rules of money one by one; report what no test notices: `nox -s mutants -- --only rules`."""
     _install(session, EVERYTHING, *_group("test"))
     session.run("python", "-m", "tests.mutants", *session.posargs)
 

@@ -18,6 +18,7 @@ from typing import Any
 from tests.ecom.virtual_time import run_in_virtual_time
 from vipps_async.ecom import PaymentDetails
 from vipps_async.ecom.polling import PaymentPoller
+from vipps_async.one_loop import OneLoop
 
 _INITIATED = PaymentDetails(order_id="order")
 
@@ -50,7 +51,7 @@ async def _measure(waiters: int, minutes: int) -> None:
         return _INITIATED
 
     order_ids = [f"order-{number}" for number in range(waiters)]
-    poller = PaymentPoller(ask)
+    poller = PaymentPoller(ask, OneLoop())
     memory = await _memory(poller.wait(order_id, timeout=1e6) for order_id in order_ids)
     task_alone = await _memory(_idle() for _ in order_ids)
 

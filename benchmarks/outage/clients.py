@@ -21,7 +21,7 @@ from vipps_async.batch.results import outcome_of
 from vipps_async.config import Timeouts
 from vipps_async.core.backoff import pause_before
 from vipps_async.errors import OutcomeUnknown, RequestNotSent, TransportError
-from vipps_async.journals import Entry, Intent, MemoryJournal, Settlement, Standing
+from vipps_async.journals import Attempts, Entry, Intent, MemoryJournal, Settlement, Standing
 from vipps_async.transports.protocol import Request
 
 __all__ = ["CLIENTS", "Client", "Known", "NoRetry", "PatientRetry", "Process", "ShippedProcess"]
@@ -95,10 +95,10 @@ class _WatchedJournal(MemoryJournal):
         super().__init__(clock=clock)
         self.loose: set[str] = set()
 
-    async def begin(self, intent: Intent, *, owner: str, lease: float) -> tuple[Standing, Entry]:
+    async def begin(self, intent: Intent, *, owner: str, lease: float, adopt: bool = False) -> tuple[Standing, Entry]:
         """See Journal."""
         self.loose.discard(intent.order_id)
-        return await super().begin(intent, owner=owner, lease=lease)
+        return await super().begin(intent, owner=owner, lease=lease, adopt=adopt)
 
     async def claim(self, intent: Intent, *, owner: str, lease: float) -> tuple[Standing, Entry]:
         """See Journal."""
@@ -110,10 +110,12 @@ class _WatchedJournal(MemoryJournal):
         self.loose.discard(intent.order_id)
         await super().settle(intent, settlement, owner=owner)
 
-    async def release(self, intent: Intent, *, note: str, owner: str | None = None) -> None:
+    async def release(
+        self, intent: Intent, *, note: str, owner: str | None = None, attempts: Attempts | None = None
+    ) -> None:
         """See Journal."""
         self.loose.add(intent.order_id)
-        await super().release(intent, note=note, owner=owner)
+        await super().release(intent, note=note, owner=owner, attempts=attempts)
 
 
 class SideWork(TypedDict, total=False):

@@ -216,7 +216,7 @@ async def test_a_vipps_that_cannot_be_reached_is_status_1() -> None:
         (SettledBy.ANSWER, ""),
         (SettledBy.DETAILS, "the payment's history proves it"),
         (SettledBy.JOURNAL, "nothing was sent now"),
-        (SettledBy.RECOVERY, "A recovery found out"),
+        (SettledBy.EARLIER_CALL, "An equal command that was under way brought it"),
     ],
 )
 def test_a_result_says_what_it_rests_on(how: SettledBy, words: str) -> None:

@@ -21,7 +21,7 @@ from vipps_async import JournalError
 from vipps_async.contrib.callback_notes import CALLBACK, CONSENT_REMOVAL, is_note
 from vipps_async.ecom.callbacks import ConsentRemoval
 from vipps_async.journals.memory import MemoryJournal
-from vipps_async.journals.protocol import Entry, Intent, Outcome, Settlement, Standing
+from vipps_async.journals.protocol import Attempts, Entry, Intent, Outcome, Settlement, Standing
 from vipps_async.testing.scripted import answer
 
 USER_ID = "+/uiJskNQ6qNN1iwN891uuob=="
@@ -54,20 +54,22 @@ class Failing(MemoryJournal):
         if trouble is not None:
             await trouble()
 
-    async def begin(self, intent: Intent, *, owner: str, lease: float) -> tuple[Standing, Entry]:
+    async def begin(self, intent: Intent, *, owner: str, lease: float, adopt: bool = False) -> tuple[Standing, Entry]:
         """Begin, unless there is trouble."""
         await self._meet("begin")
-        return await super().begin(intent, owner=owner, lease=lease)
+        return await super().begin(intent, owner=owner, lease=lease, adopt=adopt)
 
     async def settle(self, intent: Intent, settlement: Settlement, *, owner: str | None = None) -> None:
         """Settle, unless there is trouble."""
         await self._meet("settle")
         await super().settle(intent, settlement, owner=owner)
 
-    async def release(self, intent: Intent, *, note: str, owner: str | None = None) -> None:
+    async def release(
+        self, intent: Intent, *, note: str, owner: str | None = None, attempts: Attempts | None = None
+    ) -> None:
         """Release, unless there is trouble."""
         await self._meet("release")
-        await super().release(intent, note=note, owner=owner)
+        await super().release(intent, note=note, owner=owner, attempts=attempts)
 
     async def open_entries(self, *, merchant_serial_number: str | None = None) -> AsyncIterator[Entry]:
         """Walk, unless there is trouble."""

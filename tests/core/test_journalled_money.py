@@ -8,7 +8,7 @@ from tests.core.samples import call_of, done, pipeline
 from vipps_async.core.journalling import JournalledRunner
 from vipps_async.core.operation import Note, Repeat
 from vipps_async.journals.memory import MemoryJournal
-from vipps_async.journals.protocol import Entry, Intent, KeyOrigin, Standing
+from vipps_async.journals.protocol import Entry, Intent, KeyOrigin, Standing, World
 from vipps_async.testing import ScriptedTransport
 
 DEADLINE = 30.0
@@ -35,6 +35,10 @@ class Leases(MemoryJournal):
         return await super().claim(intent, owner=owner, lease=lease)
 
 
+async def _vipps() -> World:
+    return World(environment="test", host="vipps")
+
+
 async def test_leases_outlast_what_they_are_taken_for() -> None:
     """A call's is longer than its deadline and the writing after it; a recovery asks, sends and asks once more."""
     journal, call = (
@@ -48,6 +52,7 @@ async def test_leases_outlast_what_they_are_taken_for() -> None:
         merchant_serial_number="123456",
         deadline=DEADLINE,
         settle_after=86_400,
+        find_world=_vipps,
     )
     await runner.run(call)
     await runner.claim(journal.intents[0])

@@ -8,7 +8,7 @@ import re
 from typing import Any
 
 import pytest
-from attrs import frozen
+from attrs import evolve, frozen
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -283,6 +283,35 @@ async def test_what_was_moved_otherwise_is_no_success() -> None:
     with pytest.raises(UnexpectedResponseError, match="49900 øre were asked for, and 100 øre were moved") as caught:
         await pipeline(transport, retry=RetryPolicy(attempts=2)).run(call_of(Repeat.KEYED))
     assert caught.value.effect is Effect.PROBABLE
+
+
+async def test_an_answer_that_does_not_fit_is_looked_up_before_anything_is_raised() -> None:
+    """A 2xx that says something else than was asked for counts only if details have the operation as it was asked."""
+    odd = evolve(call_of(Repeat.KEYED).operation, misfit=lambda _call, receipt: f"it says {receipt.status!r}")
+    call = call_of(Repeat.KEYED, operation=odd)
+    transport = ScriptedTransport().on("/details", details("no"), details("yes")).on("/capture", done())
+    assert (await pipeline(transport).run(call)).settled_by is SettledBy.DETAILS
+    assert letters(transport) == "mdd"
+    never = ScriptedTransport().on("/details", then=details("no")).on("/capture", done())
+    with pytest.raises(UnexpectedResponseError, match="not what was asked for: it says 'Captured'") as caught:
+        await pipeline(never).run(call)
+    assert caught.value.effect is Effect.PROBABLE
+    assert len(mains(never)) == 1
+
+
+async def test_a_refused_cancel_of_what_is_cancelled_is_done() -> None:
+    """Cancelling again what is cancelled is no error: one look at details tells."""
+    transport = ScriptedTransport().on("/details", details("yes"))
+    transport.on("/cancel", vipps_error(400, "Payment", "51"))
+    call = call_of(Repeat.CONFIRM, note=Note(amount=None, transaction_text="Two socks."))
+    assert (await pipeline(transport).run(call)).settled_by is SettledBy.DETAILS
+
+
+async def test_a_key_makes_another_attempt_safe_whatever_the_history_lacks() -> None:
+    """After an answer that settles nothing and a history that cannot be relied on, the same key is sent again."""
+    transport = ScriptedTransport().on("/details", details("perhaps"))
+    transport.on("/capture", vipps_error(400, "Payment", "63"), done())
+    assert (await pipeline(transport).run(call_of(Repeat.KEYED))).settled_by is SettledBy.ANSWER
 
 
 def _with(origin: KeyOrigin) -> Call[Receipt]:

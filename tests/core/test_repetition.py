@@ -209,7 +209,7 @@ def test_looks_at_the_history_are_repeated_with_growing_pauses_until_the_deadlin
     """Details lag, so they are asked again: after half a second, then after twice as long each time, eight at most."""
     run = Run(Repeat.KEYED)
     run.send()
-    pauses = []
+    pauses: list[float] = []
     while (pause := run.state.pause_before_look(len(pauses) + 1, run.now)) is not None:
         pauses.append(pause)
         run.now += pause

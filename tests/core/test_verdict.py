@@ -278,7 +278,7 @@ def test_the_table_in_the_docstring_says_what_the_code_does() -> None:
         "two, a minute apart or more": [HORIZON, LATE - timedelta(minutes=1)],
     }
     for evidence, in_doubt, horizon, consistent, wanted in rows:
-        cells = (words[evidence], counts[in_doubt], nows[horizon], looks[consistent])
+        cells: tuple[Any, ...] = (words[evidence], counts[in_doubt], nows[horizon], looks[consistent])
         for found, count, now, first in itertools.product(*cells):
             for for_good in (False, True):
                 last_word = wanted.split()[-1] if not for_good else wanted.split()[0]

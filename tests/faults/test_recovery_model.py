@@ -45,11 +45,11 @@ class Mortal(MemoryJournal):
         async for entry in self.store.open_entries(merchant_serial_number=merchant_serial_number):
             yield entry
 
-    async def begin(self, intent: Intent, *, owner: str, lease: float) -> tuple[Standing, Entry]:
+    async def begin(self, intent: Intent, *, owner: str, lease: float, adopt: bool = False) -> tuple[Standing, Entry]:
         """See Journal."""
         # A real store suspends before and after the commit: a process can die at either.
         await asyncio.sleep(0)
-        answer = await super().begin(intent, owner=owner, lease=lease)
+        answer = await super().begin(intent, owner=owner, lease=lease, adopt=adopt)
         await asyncio.sleep(0)
         return answer
 

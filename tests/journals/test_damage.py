@@ -202,7 +202,7 @@ async def damaged(request: pytest.FixtureRequest, path: Path) -> Any:
 
 async def test_what_needs_a_damaged_row_fails_alone(damaged: Any) -> None:
     """In one group: who asks for the damaged entry is told so, and all others get theirs."""
-    results = await asyncio.gather(
+    results: list[Any] = await asyncio.gather(
         *(damaged.begin(intent(number), owner="b", lease=LONG) for number in range(6)), return_exceptions=True
     )
     assert isinstance(results[2], JournalError)
@@ -243,7 +243,7 @@ def unfit(number: int) -> Any:
 async def test_what_cannot_be_encoded_fails_alone(journal: Any) -> None:
     """Of many in one group the one whose text cannot be encoded fails, and the others are written."""
     wanted = [unfit(number) if number == 7 else intent(number) for number in range(20)]
-    results = await asyncio.gather(
+    results: list[Any] = await asyncio.gather(
         *(journal.begin(one, owner="a", lease=LONG) for one in wanted), return_exceptions=True
     )
     assert isinstance(results[7], JournalError)
@@ -271,7 +271,7 @@ async def test_times_that_are_none_fail_alone(journal: Any) -> None:
 async def test_a_store_that_fails_while_one_is_found_out(journal: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """If the store itself fails while a group is halved, what comes later does not overtake what came earlier."""
     await journal.prepare([intent(1), intent(2), intent(3)], owner="a", lease=LONG)
-    store_class = type(journal._run.store) if isinstance(journal, PostgresJournal) else None
+    store_class: Any = type(journal._run.store) if isinstance(journal, PostgresJournal) and journal._run else None
     if store_class is None:
         from vipps_async.journals.sqlite.store import SqliteStore as store_class  # noqa: PLC0415, N813
     real, calls = store_class.commit, 0

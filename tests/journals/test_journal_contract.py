@@ -721,6 +721,10 @@ class TestIntent:
     def test_an_entry_does_not_show_bodies(self) -> None:
         """The repr of an entry leaves out request and answer."""
         attempts = Attempts(last_at=MOMENT, refusal=b"canary")
-        given = {"attempts": attempts, "settlement": settlement(answer=b"canary"), "lease_until": MOMENT}
+        given: dict[str, Any] = {
+            "attempts": attempts,
+            "settlement": settlement(answer=b"canary"),
+            "lease_until": MOMENT,
+        }
         entry = Entry(intent=intent(body=b"canary"), **given)
         assert "canary" not in repr(entry)
