@@ -688,6 +688,34 @@ class TestAfterAnEarlierAttempt:
         await capture(shop.session(retry=TWO_TRIES))
         assert counted == [1, 2]
 
+    async def test_a_used_key_after_an_attempt_of_an_earlier_call_speaks_for_an_effect(self, shop: Shop) -> None:
+        """The key was used before by these very bytes, in another call: "used" is no refusal then."""
+        shop.line.fail("/capture", Fault.NOT_SENT)
+        with pytest.raises(RequestNotSent):
+            await capture(shop.session())
+        used = Response(status=400, body=b'[{"errorGroup":"Payment","errorCode":"93","errorMessage":"Other payload."}]')
+        send = shop.line.send
+
+        async def refusing(request: Request) -> Response:
+            return used if request.url.endswith("/capture") else await send(request)
+
+        shop.line.send = refusing  # type: ignore[method-assign]
+        with pytest.raises(OutcomeUnknown) as caught:
+            await capture(shop.session())
+        assert caught.value.effect is Effect.PROBABLE
+
+    async def test_an_attempt_that_another_worker_has_in_hand_is_not_sent(self, shop: Shop) -> None:
+        """Whoever lost the entry between two attempts sends no second one."""
+
+        class Lost(MemoryJournal):
+            async def attempt(self, intent: Intent, *, owner: str, at: datetime) -> Standing:
+                return Standing.TAKEN
+
+        shop.line.fail("/capture", Fault.ERROR_BEFORE)
+        with pytest.raises(OutcomeUnknown, match="another worker has this operation in hand"):
+            await capture(shop.session(retry=TWO_TRIES, journal=Lost()))
+        assert len(shop.line.sent("/capture")) == 1
+
     async def test_an_attempt_that_cannot_be_counted_is_not_sent(self, shop: Shop) -> None:
         """A journal that fails between two attempts keeps the second one in: the first one's outcome is unknown."""
 
@@ -757,6 +785,16 @@ class TestTheSameWishAgain:
         shop.line.plan.clear()
         await capture(shop.session(), key="part-2")
         assert [entry.settlement is None for entry in await shop.entries()] == [True, False]
+
+    async def test_a_given_key_goes_on_with_nobody_elses_wish(self, shop: Shop) -> None:
+        """A call with a key of its own is a wish of its own, also while an equal one without a key is open."""
+        shop.line.always.update({"/capture": Fault.LOSE_REQUEST, "/details": Fault.LOSE_REQUEST})
+        with pytest.raises(OutcomeUnknown):
+            await self.wish(shop.session())
+        shop.line.always.clear()
+        await capture(shop.session(), key="part-2")
+        assert [entry.settlement is None for entry in await shop.entries()] == [True, False]
+        assert (await shop.entries())[1].intent.key == "part-2"
 
     async def test_one_that_does_not_end_in_time_is_told(self) -> None:
         """A call that waits for an equal one longer than its deadline says whose key it waited for."""

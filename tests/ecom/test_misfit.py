@@ -7,14 +7,28 @@ from typing import Any
 import pytest
 
 from vipps_async.core.operation import Call, Note
-from vipps_async.ecom.answers import CancelResult, CaptureResult, InitiatedPayment, RefundResult, TransactionInfo
+from vipps_async.ecom.answers import (
+    CancelResult,
+    CaptureResult,
+    InitiatedPayment,
+    RefundResult,
+    TransactionInfo,
+    TransactionSummary,
+)
 from vipps_async.ecom.operations import CANCEL, CAPTURE, INITIATE, REFUND
 from vipps_async.ecom.words import TransactionStatus
 
 NAMED = {"capture": CAPTURE, "refund": REFUND, "cancel": CANCEL}
 
 
-def misfit(name: str, status: str | None, *, moved: int = 100, asked: int | None = 100) -> str | None:
+def misfit(
+    name: str,
+    status: str | None,
+    *,
+    moved: int = 100,
+    asked: int | None = 100,
+    sums: TransactionSummary | None = None,
+) -> str | None:
     """What is wrong with an answer to this operation; no status: it has no transaction."""
     operation: Any = NAMED[name]
     transaction = None if status is None else TransactionInfo(amount=moved, status=TransactionStatus(status))
@@ -22,7 +36,7 @@ def misfit(name: str, status: str | None, *, moved: int = 100, asked: int | None
     found: str | None = operation.misfit(
         call,
         {"capture": CaptureResult, "refund": RefundResult, "cancel": CancelResult}[name](
-            order_id="a", transaction=transaction
+            order_id="a", transaction=transaction, transaction_summary=sums
         ),
     )
     return found
@@ -79,6 +93,17 @@ def test_no_transaction() -> None:
 
 
 @pytest.mark.parametrize("url", ["", "https://vipps.example/pay"])
+@pytest.mark.parametrize("name", ["capture", "refund"])
+@pytest.mark.parametrize(("moved", "fits"), [(0, False), (1, True), (500, True), (501, False)])
+def test_where_all_that_remains_was_asked_for_the_sums_bound_it(name: str, moved: int, *, fits: bool) -> None:
+    """Without an amount to hold it against, it is more than nothing and no more than was moved in all."""
+    sums = TransactionSummary(
+        captured_amount=500, refunded_amount=500, remaining_amount_to_capture=0, remaining_amount_to_refund=0
+    )
+    word = {"capture": "Captured", "refund": "Refund"}[name]
+    assert (misfit(name, word, moved=moved, asked=None, sums=sums) is None) is fits
+
+
 def test_a_payment_without_its_url(url: str) -> None:
     """Nobody can pay it."""
     assert INITIATE.misfit is not None

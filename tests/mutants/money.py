@@ -169,7 +169,7 @@ _ENDING = of(
 )
 _PIPELINE = of(
     "core/pipeline.py",
-    ("tests/core/test_given_up.py", "tests/core/test_pipeline.py", "tests/core/test_pipeline_truth.py"),
+    ("tests/core/test_given_up.py", "tests/core/test_pipeline.py", "tests/core/test_journalling.py"),
     ("            if record.in_doubt:\n", "            if record.in_doubt > 1:\n"),
     ("failed.token is not None and _may_be_done_before(call, failed):", "False:"),
     ("if isinstance(evidence, Applied) and evidence.misfit:", "if False:"),
@@ -283,7 +283,12 @@ _OPERATIONS = of(
 )
 _JOURNALLING = of(
     "core/journalling.py",
-    ("tests/core/test_journalled_money.py", "tests/core/test_journalling.py"),
+    (
+        "tests/core/test_journalled_money.py",
+        "tests/core/test_journalling.py",
+        "tests/faults/test_failing_journal.py",
+        "tests/core/test_recovery.py",
+    ),
     ("_LEASE_MARGIN = 0.5", "_LEASE_MARGIN = -0.5"),
     ("_LEASE_MARGIN = 0.5", "_LEASE_MARGIN = 0.0"),
     ("_RECOVERY_LEASES = 3", "_RECOVERY_LEASES = 1"),
@@ -297,7 +302,7 @@ _JOURNALLING = of(
     ("ended=attempts.ended + record.ended", "ended=attempts.ended + record.begun"),
     ("Verdict.NOT_APPLIED: Outcome.NOT_DONE", "Verdict.NOT_APPLIED: Outcome.REFUSED"),
     ("not left.\n                record.begun = record.ended = 1", "not left.\n                pass"),
-    ("before it was sent\"\n                record.begun = record.ended = 1", "before it was sent\""),
+    ('before it was sent"\n                record.begun = record.ended = 1', 'before it was sent"'),
     (
         "            if standing is not Standing.MINE:\n                raise",
         "            if False:\n                raise",

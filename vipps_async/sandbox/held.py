@@ -4,18 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Coroutine
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
+
+from aiohttp import web
 
 from vipps_async.sandbox.api import fault_notes
-
-if TYPE_CHECKING:
-    from vipps_async.sandbox.clock import SandboxClock
-    from vipps_async.sandbox.interference import Exchange
+from vipps_async.sandbox.clock import SandboxClock
 
 __all__ = ["HeldRequests"]
 
 #: Beyond that a request that would be held is lost instead: its body stays in memory as long.
 _MAX_HELD = 100_000
+
+
+class HeldExchange(Protocol):
+    """A request whose body is read, and what carries it out."""
+
+    request: web.Request
+
+    def proceed(self) -> Coroutine[Any, Any, object]:
+        """Carry it out."""
+        ...
 
 
 class HeldRequests:
@@ -31,13 +40,13 @@ class HeldRequests:
     def __init__(self, clock: SandboxClock) -> None:
         self._clock = clock
         #: Oldest first, by number.
-        self._held: dict[int, Exchange] = {}
+        self._held: dict[int, HeldExchange] = {}
         self._number = 0
 
     def __len__(self) -> int:
         return len(self._held)
 
-    def hold(self, exchange: Exchange, wait: timedelta) -> None:
+    def hold(self, exchange: HeldExchange, wait: timedelta) -> None:
         """Hold a request whose body is read for that long."""
         if len(self._held) >= _MAX_HELD:
             return
