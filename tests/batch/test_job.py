@@ -34,7 +34,7 @@ def worklist_of(count: int) -> Worklist:
     """Capture 10 kroner of each order."""
     worklist = new_worklist()
     lines = "".join(f"order-{number},1000,Shipped.,s-{number}\n" for number in range(count))
-    content = "order_id,amount,transaction_text,reference\n" + lines
+    content = "order_id,amount_ore,transaction_text,reference\n" + lines
     worklist.load(io.BytesIO(content.encode()), Layout(operation=BatchOperation.CAPTURE))
     return worklist
 

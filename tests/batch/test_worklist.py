@@ -19,7 +19,7 @@ from vipps_async.batch.worklist import ReportRow, Worklist
 from vipps_async.not_given import NOT_GIVEN
 
 CAPTURE = BatchOperation.CAPTURE
-HEADING = "order_id,amount,transaction_text,reference\n"
+HEADING = "order_id,amount_ore,transaction_text,reference\n"
 
 
 def loaded(content: str) -> Worklist:
@@ -73,7 +73,7 @@ def test_a_bad_row_takes_no_reference_from_a_good_one() -> None:
 
 def test_rows_that_are_alike_in_everything_need_references() -> None:
     """The same line twice is more often a mistake than two captures; another amount is another capture."""
-    content = "order_id,amount,transaction_text\na,100,x\na,all,x\na,100,x\na,all,x\na,200,x\na,100,y\n"
+    content = "order_id,amount_ore,transaction_text\na,100,x\na,all,x\na,100,x\na,all,x\na,200,x\na,100,y\n"
     with loaded(content) as worklist:
         assert [(row.amount, row.transaction_text) for row in worklist.rows()] == [
             (100, "x"),

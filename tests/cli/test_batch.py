@@ -22,7 +22,7 @@ from vipps_async.sandbox import Fault
 from vipps_async.testing import Sandbox
 
 PATIENCE = 30.0
-HEADING = "order_id,amount,transaction_text,reference\n"
+HEADING = "order_id,amount_ore,transaction_text,reference\n"
 
 
 @pytest.fixture
@@ -295,10 +295,10 @@ async def test_a_file_without_references_that_was_changed_is_noticed(sandbox: Sa
     """A corrected file would be captured a second time: the journal shows it, and nothing is sent."""
     stock(sandbox, 2, amount=5000)
     file = tmp_path / "captures.csv"
-    file.write_text("order_id,amount,transaction_text\norder-0,1000,Shipped.\n")
+    file.write_text("order_id,amount_ore,transaction_text\norder-0,1000,Shipped.\n")
     assert (await batch(sandbox, "capture", str(file))).status == 0
     assert (await batch(sandbox, "capture", str(file))).status == 0
-    file.write_text("order_id,amount,transaction_text\norder-0,1000,Shipped.\norder-1,1000,Shipped.\n")
+    file.write_text("order_id,amount_ore,transaction_text\norder-0,1000,Shipped.\norder-1,1000,Shipped.\n")
     changed = await batch(sandbox, "capture", str(file))
     assert changed.status == 2
     assert "before it was changed" in changed.err

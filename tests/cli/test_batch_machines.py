@@ -23,7 +23,7 @@ from vipps_async.sandbox import Fault, SandboxCredentials
 from vipps_async.testing import Sandbox
 
 PATIENCE = 60.0
-HEADING = "order_id,amount,transaction_text,reference\n"
+HEADING = "order_id,amount_ore,transaction_text,reference\n"
 
 
 @pytest.fixture(scope="session")
@@ -257,10 +257,10 @@ async def test_a_file_without_references_that_was_changed_is_noticed(
     """A corrected file would be captured a second time: the journal shows it, and nothing is submitted."""
     stock(sandbox, 2, amount=5000)
     file = tmp_path / "captures.csv"
-    file.write_text("order_id,amount,transaction_text\norder-0,1000,Shipped.\n")
+    file.write_text("order_id,amount_ore,transaction_text\norder-0,1000,Shipped.\n")
     assert (await batch("submit", str(file))).status == 0
     assert (await batch("work", "--once")).status == 0
-    file.write_text("order_id,amount,transaction_text\norder-0,1000,Shipped.\norder-1,1000,Shipped.\n")
+    file.write_text("order_id,amount_ore,transaction_text\norder-0,1000,Shipped.\norder-1,1000,Shipped.\n")
     changed = await batch("submit", str(file))
     assert changed.status == 2
     assert "before it was changed" in changed.err

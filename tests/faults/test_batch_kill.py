@@ -38,7 +38,7 @@ def _orders(sandbox: Sandbox, path: Path) -> dict[str, tuple[str, int]]:
     """Write the file, enter the orders, and say how each row should end: reference → (outcome, øre that move)."""
     chance = random.Random(20_000)
     expected: dict[str, tuple[str, int]] = {}
-    lines = ["order_id,amount,transaction_text,reference"]
+    lines = ["order_id,amount_ore,transaction_text,reference"]
 
     def row(order_id: str, amount: int | str, outcome: str, moved: int) -> None:
         reference = f"shipment-{len(lines)}"

@@ -11,6 +11,7 @@ from typing import Any, BinaryIO, Self
 
 from attrs import frozen
 
+from vipps_async.batch.amounts import Unit
 from vipps_async.batch.reading import BadRow, FileReader, GoodRow, Layout
 from vipps_async.batch.results import RowOutcome, RowResult
 from vipps_async.batch.rows import BatchRow, Origin
@@ -96,7 +97,8 @@ class Worklist:
         self._database.execute(_SCHEMA)
         #: The SHA-256 of the file, once it is loaded.
         self.digest = ""
-        self._reader: FileReader | None = None
+        #: What its amounts are counted in; None: it has none.
+        self.unit: Unit | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -127,7 +129,7 @@ class Worklist:
                 if given_up():
                     return
         self._insert(values)
-        self.digest = reader.digest
+        self.digest, self.unit = reader.digest, reader.unit
         self._refuse_repetitions()
 
     def _insert(self, values: Sequence[tuple[object, ...]]) -> None:

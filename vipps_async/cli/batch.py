@@ -85,10 +85,13 @@ def _add_action(actions: Commands, operation: BatchOperation) -> None:
         parser.add_argument(
             "--release-remaining", action="store_true", help="also release the rest of partly captured payments"
         )
-        parser.set_defaults(unit=Unit.ORE, even_if_changed=True)
+        parser.set_defaults(unit=None, even_if_changed=True)
     else:
         parser.add_argument(
-            "--unit", type=Unit, default=Unit.ORE, metavar="ore|nok", help="what amounts are counted in (ore)"
+            "--unit",
+            type=Unit,
+            metavar="ore|nok",
+            help="what a column `amount` is counted in",
         )
         parser.add_argument(
             "--even-if-changed",

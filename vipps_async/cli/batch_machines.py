@@ -95,7 +95,10 @@ def _add_submit(actions: Commands) -> None:
     )
     parser.add_argument("--format", type=FileFormat, metavar="csv|jsonl", help="how it is written (found out)")
     parser.add_argument(
-        "--unit", type=Unit, default=Unit.ORE, metavar="ore|nok", help="what amounts are counted in (ore)"
+        "--unit",
+        type=Unit,
+        metavar="ore|nok",
+        help="what a column `amount` is counted in",
     )
     parser.add_argument("--transaction-text", metavar="TEXT", help="for all rows of a file without such a column")
     parser.add_argument("--skip-invalid", action="store_true", help="go on without rows that are invalid")

@@ -13,30 +13,31 @@ from vipps_async._version import __version__
 from vipps_async.cli import batch, demo, doctor, journal, payment, sandbox
 from vipps_async.errors import VippsError
 
-__all__ = ["main"]
+__all__ = ["main", "parser"]
 
 #: Exit statuses: something did not go well, Ctrl-C, and nobody reads what is printed (128 + SIGINT, 128 + SIGPIPE).
 _NOT_WELL, _INTERRUPTED, _NOBODY_READS = 1, 130, 141
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    """Return what reads a command line; `run` of its answer carries the command out and gives the exit status."""
+    whole = argparse.ArgumentParser(
         prog="vipps-async", description="Vipps eCom payments from the command line, and a Vipps sandbox of your own."
     )
-    parser.add_argument("--version", action="version", version=f"vipps-async {__version__}")
-    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    whole.add_argument("--version", action="version", version=f"vipps-async {__version__}")
+    commands = whole.add_subparsers(title="commands", required=True, metavar="COMMAND")
     demo.add_command(commands)
     sandbox.add_command(commands)
     doctor.add_command(commands)
     payment.add_command(commands)
     journal.add_command(commands)
     batch.add_command(commands)
-    return parser
+    return whole
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status: 0, 1 if something did not go well; ends with 2 for wrong usage."""
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     _print_at_once()
     try:
         status: int = asyncio.run(options.run(options))

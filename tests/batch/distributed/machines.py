@@ -38,7 +38,7 @@ __all__ = [
 
 #: Seconds that anything here may take: far more than it needs.
 PATIENCE = 60.0
-HEADING = "order_id,amount,transaction_text,reference\n"
+HEADING = "order_id,amount_ore,transaction_text,reference\n"
 
 
 @contextlib.asynccontextmanager

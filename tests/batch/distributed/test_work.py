@@ -66,7 +66,7 @@ async def test_refunds_and_cancels(postgres_dsn: str, schema: str, sandbox: Sand
             database,
             "order-2,No.,c-2\norder-3,No.,c-3\n",
             operation=BatchOperation.CANCEL,
-            heading=HEADING.replace("amount,", ""),
+            heading=HEADING.replace("amount_ore,", ""),
             release_remaining=True,
         )
         async with tasks(postgres_dsn, schema, sandbox) as found, working(found, once=True):

@@ -13,6 +13,7 @@ from attrs import frozen
 from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
 
+from vipps_async.batch.amounts import Unit
 from vipps_async.batch.distributed import sql as statements
 from vipps_async.batch.distributed.chunks import FINAL
 from vipps_async.batch.distributed.database import BatchDatabase
@@ -52,12 +53,11 @@ class Submission:
     #: Rows of a chunk, about; None: by the size of the file.
     chunk_size: int | None = None
 
-    @property
-    def options(self) -> str:
-        """What, beside its bytes, says what the file means."""
+    def options(self, unit: Unit | None) -> str:
+        """Return what, beside its bytes, says what the file means; `unit`: what its amounts are counted in."""
         text = self.layout.transaction_text
         facts = {
-            "unit": self.layout.unit.value,
+            "unit": None if unit is None else unit.value,
             "text": None if text is None else hashlib.sha256(text.encode()).hexdigest(),
             "release_remaining": self.release_remaining,
         }
@@ -92,6 +92,7 @@ async def submit(database: BatchDatabase, worklist: Worklist, submission: Submis
     """
     operation, msn = submission.layout.operation, submission.merchant_serial_number
     identity = (worklist.digest, operation.value, msn)
+    meaning = submission.options(worklist.unit)
     async with database.transaction(is_long=True) as connection:
         # One at a time, in any environment: the first batch of a schema says which one it is for.
         await connection.execute(statements.LOCK_SUBMISSION, (database.schema,))
@@ -99,7 +100,7 @@ async def submit(database: BatchDatabase, worklist: Worklist, submission: Submis
         known = await (await connection.execute(database.sql(statements.FIND_BATCHES), identity)).fetchall()
         if known and not submission.another:
             batch, _, options = known[0]
-            if options != submission.options:
+            if options != meaning:
                 raise ConfigurationError(
                     f"this very file is batch {batch}, but there its amounts or texts were read in another way",
                     advice="submit it with the same options; --another makes a second batch, whose rows that were "
@@ -113,7 +114,7 @@ async def submit(database: BatchDatabase, worklist: Worklist, submission: Submis
             edition,
             msn,
             submission.environment.value,
-            submission.options,
+            meaning,
             submission.release_remaining,
             submission.rate,
         )
