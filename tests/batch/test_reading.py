@@ -253,7 +253,7 @@ def test_the_heading_says_what_amounts_are_counted_in(column: str, expected: int
     "content",
     [
         "order_id,amount,transaction_text\nacme-1,499,Socks\nacme-2,101,Socks\nacme-3,all,Socks\n",
-        '{"order_id": "a", "amount": 499, "transaction_text": "x"}\n{"order_id": "b", "amount": 101, "transaction_text": "x"}',
+        '{"order_id":"a","amount":499,"transaction_text":"x"}\n{"order_id":"b","amount":101,"transaction_text":"x"}',
     ],
     ids=["csv", "jsonl"],
 )

@@ -6,6 +6,7 @@ import contextlib
 import io
 import os
 from collections.abc import Mapping
+from typing import TextIO
 from unittest import mock
 
 from tests.cli.processes import Finished
@@ -14,15 +15,21 @@ from vipps_async.cli.main import parser
 __all__ = ["inline"]
 
 
-async def inline(*arguments: str, env: Mapping[str, str], said: bytes = b"") -> Finished:
+async def inline(
+    *arguments: str,
+    env: Mapping[str, str],
+    said: bytes = b"",
+    stdout: TextIO | None = None,
+    stderr: TextIO | None = None,
+) -> Finished:
     """Run a command to its end; `said` is what it can read, and there is no terminal."""
     out, err = io.StringIO(), io.StringIO()
     stdin = io.TextIOWrapper(io.BytesIO(said))
     with (
         mock.patch.dict(os.environ, env, clear=True),
         mock.patch("sys.stdin", stdin),
-        contextlib.redirect_stdout(out),
-        contextlib.redirect_stderr(err),
+        contextlib.redirect_stdout(stdout or out),
+        contextlib.redirect_stderr(stderr or err),
     ):
         try:
             options = parser().parse_args(arguments)

@@ -18,7 +18,7 @@ from psycopg import sql
 from tests.batch.shop import MSN, stock, stock_one
 from tests.cli.processes import Finished, command, environment, run
 from tests.journals.postgres_server import available_dsn
-from vipps_async.cli.main import _parser, main
+from vipps_async.cli.main import main, parser
 from vipps_async.sandbox import Fault, SandboxCredentials
 from vipps_async.testing import Sandbox
 
@@ -78,7 +78,7 @@ def batch(
                     patch.setenv(name, value)
             try:
                 dsn = () if command == "batch" else ("--dsn", env["VIPPS_BATCH_DSN"])
-                options = _parser().parse_args([command, action, *arguments, *dsn, "--schema", schema])
+                options = parser().parse_args([command, action, *arguments, *dsn, "--schema", schema])
                 status = await options.run(options)
             except SystemExit as end:
                 status = int(end.code or 0)
@@ -304,7 +304,7 @@ async def test_a_schema_has_a_plain_name(
     """It is refused before anything is asked of the database."""
     for name, value in env.items():
         monkeypatch.setenv(name, value)
-    options = _parser().parse_args(["batch", "submit", str(orders(tmp_path, 1)), "--schema", "Shop"])
+    options = parser().parse_args(["batch", "submit", str(orders(tmp_path, 1)), "--schema", "Shop"])
     assert await options.run(options) == 2
     assert "schema must be" in capsys.readouterr().err
 

@@ -17,7 +17,7 @@ from vipps_async.batch.results import RowOutcome, RowResult
 from vipps_async.batch.rows import BatchRow, Origin
 from vipps_async.not_given import NOT_GIVEN, NotGiven
 
-__all__ = ["ReportRow", "Totals", "Worklist", "utc_text"]
+__all__ = ["Asked", "ReportRow", "Totals", "Worklist", "utc_text"]
 
 #: Rows in one statement and one page.
 _PAGE = 500
@@ -82,6 +82,17 @@ class Totals:
     moved: dict[RowOutcome, int]
     #: How many rows were refused, by Vipps' code or, where there is none, the name of the error.
     refusals: dict[str, int]
+
+
+@frozen(kw_only=True)
+class Asked:
+    """What the good rows of a file ask for."""
+
+    rows: int
+    #: Øre, of those rows that name an amount.
+    amount: int
+    #: How many rows take all that remains.
+    takes_all: int
 
 
 class Worklist:
@@ -190,6 +201,12 @@ class Worklist:
         """Return the first bad rows: line, order id as far as it could be read, and reason."""
         statement = "SELECT line, order_id, flaw FROM rows WHERE flaw IS NOT NULL ORDER BY number LIMIT ?"
         return self._all(statement, (limit,))
+
+    def asked(self) -> Asked:
+        """Add up what the good rows ask for."""
+        statement = "SELECT count(*), coalesce(sum(amount), 0), count(*) - count(amount) FROM rows WHERE flaw IS NULL"
+        rows, amount, takes_all = self._all(statement)[0]
+        return Asked(rows=rows, amount=amount, takes_all=takes_all)
 
     def totals(self) -> Totals:
         """Add everything up."""

@@ -15,26 +15,23 @@ from typing import BinaryIO
 from vipps_async.batch.many import MOST_AT_ONCE
 from vipps_async.batch.reading import BatchFileError, FileFormat, Layout
 from vipps_async.batch.results import RowOutcome
+from vipps_async.batch.rows import BatchOperation
 from vipps_async.batch.worklist import Totals, Worklist
+from vipps_async.cli.output import say
+from vipps_async.cli.statuses import DONE, HELD, REFUSED, UNKNOWN
+from vipps_async.money import format_nok
 
 __all__ = [
-    "ALL_DONE",
-    "INPUT",
-    "INTERRUPTED",
-    "SOME_REFUSED",
-    "SOME_UNKNOWN",
     "STDIN",
+    "asked_text",
     "concurrency",
     "format_of",
-    "kind_of_report",
     "load_file",
     "rate",
     "say_what_is_bad",
     "status_of_totals",
 ]
 
-#: Exit statuses: everything done, some rows not, usage or input, some rows of unknown outcome, ended by Ctrl-C.
-ALL_DONE, SOME_REFUSED, INPUT, SOME_UNKNOWN, INTERRUPTED = 0, 1, 2, 3, 130
 #: Bad rows that are shown on the screen; the report has all of them.
 _MOST_SHOWN = 20
 STDIN = "-"
@@ -62,11 +59,6 @@ def format_of(file: str, given: FileFormat | None) -> FileFormat | None:
         suffix = Path(file).suffix.lower()
         return {".csv": FileFormat.CSV, ".jsonl": FileFormat.JSONL, ".ndjson": FileFormat.JSONL}.get(suffix)
     return given
-
-
-def kind_of_report(path: Path) -> FileFormat:
-    """Tell how a report is to be written, by its name."""
-    return FileFormat.JSONL if path.suffix.lower() in {".jsonl", ".ndjson"} else FileFormat.CSV
 
 
 async def load_file(worklist: Worklist, file: str, layout: Layout) -> None:
@@ -109,16 +101,29 @@ def _digest(path: str) -> str:
 def say_what_is_bad(worklist: Worklist, totals: Totals, *, reported: bool) -> None:
     """Show the first rows that are invalid, and how many there are; `reported`: whether a report has them all."""
     for line, order_id, flaw in worklist.bad_rows(_MOST_SHOWN):
-        print(f"line {line}: {order_id + ': ' if order_id else ''}{flaw}", file=sys.stderr)
+        say(f"line {line}: {order_id + ': ' if order_id else ''}{flaw}")
     if totals.bad > _MOST_SHOWN:
         more = f"... and {totals.bad - _MOST_SHOWN:,} more"
-        print(f"{more}; --report lists them all." if not reported else more, file=sys.stderr)
-    print(f"{totals.bad:,} of {totals.rows:,} rows are invalid.", file=sys.stderr)
+        say(f"{more}; --report lists them all." if not reported else more)
+    say(f"{totals.bad:,} of {totals.rows:,} rows are invalid.")
+
+
+def asked_text(worklist: Worklist, operation: BatchOperation) -> str:
+    """Say on one line what a file asks for: how many rows, and for how much. Blocking for a moment."""
+    asked = worklist.asked()
+    what = f"{operation.value.capitalize()} {asked.rows:,} payment{'' if asked.rows == 1 else 's'}"
+    if operation is BatchOperation.CANCEL:
+        return what
+    parts = [f"{format_nok(asked.amount)} in all"] if asked.rows > asked.takes_all else []
+    parts += [f"all that remains of {asked.takes_all:,}"] if asked.takes_all else []
+    return f"{what}, {' and '.join(parts)}"
 
 
 def status_of_totals(totals: Totals) -> int:
     """Tell the exit status of a batch."""
     if totals.outcomes.get(RowOutcome.UNKNOWN):
-        return SOME_UNKNOWN
+        return UNKNOWN
+    if totals.outcomes.get(RowOutcome.HELD):
+        return HELD
     done = totals.outcomes.get(RowOutcome.DONE, 0) + totals.outcomes.get(RowOutcome.DONE_BEFORE, 0)
-    return ALL_DONE if done == totals.rows else SOME_REFUSED
+    return DONE if done == totals.rows else REFUSED

@@ -8,9 +8,7 @@ import contextlib
 import logging
 import os
 import signal
-import sys
 from collections.abc import Awaitable, Callable, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import orjson
@@ -22,10 +20,6 @@ from vipps_async.batch.reading import FileFormat, Layout
 from vipps_async.batch.rows import BatchOperation
 from vipps_async.batch.worklist import Totals, Worklist
 from vipps_async.cli.batch_file import (
-    ALL_DONE,
-    INPUT,
-    INTERRUPTED,
-    SOME_REFUSED,
     concurrency,
     format_of,
     load_file,
@@ -33,6 +27,9 @@ from vipps_async.cli.batch_file import (
     say_what_is_bad,
 )
 from vipps_async.cli.batch_overview import opened_database, show_report, show_status
+from vipps_async.cli.output import say, tell
+from vipps_async.cli.report_file import STDOUT, add_report
+from vipps_async.cli.statuses import DONE, INTERRUPTED, REFUSED, UNTOLD, USAGE
 from vipps_async.errors import ConfigurationError, VippsError
 from vipps_async.session import VippsSession
 
@@ -75,7 +72,8 @@ def add_actions(actions: Commands) -> None:
     report = _add(actions, "report", show_report, "write what became of each row of a batch")
     report.description = f"Writes a line for each row of a batch, as it is now. {_STATUSES}"
     report.add_argument("batch", type=int, metavar="ID", help="what `batch submit` printed")
-    report.add_argument("--report", type=Path, metavar="PATH", help="where to, .csv or .jsonl (standard output)")
+    add_report(report, default="standard output")
+    report.set_defaults(report=STDOUT)
 
 
 def _add_submit(actions: Commands) -> None:
@@ -134,8 +132,8 @@ def _add(
             _check_extra(name)
             return await run(options)
         except (VippsError, OSError) as error:
-            print(f"vipps-async: {error}", file=sys.stderr)
-            return INPUT
+            say(f"vipps-async: {error}")
+            return USAGE
 
     parser.set_defaults(run=guarded, refuse_usage=parser.error)
     return parser
@@ -182,8 +180,8 @@ async def _submit(options: argparse.Namespace) -> int:
             say_what_is_bad(worklist, totals, reported=True)
             if not options.skip_invalid:
                 text = "Nothing was submitted. Correct the file, or go on without these rows: --skip-invalid"
-                print(text, file=sys.stderr)
-                return INPUT
+                say(text)
+                return USAGE
         return await _put(options, worklist, layout, totals)
 
 
@@ -216,8 +214,8 @@ async def _put(options: argparse.Namespace, worklist: Worklist, layout: Layout, 
         )
     if options.json:
         facts = {"batch": found.batch, "new": found.is_new, "chunks": found.chunks}
-        print(orjson.dumps(facts | {"rows": totals.rows, "invalid": totals.bad}).decode())
-        return ALL_DONE
+        is_told = tell(orjson.dumps(facts | {"rows": totals.rows, "invalid": totals.bad}).decode())
+        return DONE if is_told else UNTOLD
     if found.is_new:
         text = f"Batch {found.batch}: {totals.rows - totals.bad:,} rows in {found.chunks:,} chunks, to be "
         text += f"{layout.operation.done} for sales unit {session.merchant_serial_number} in the "
@@ -226,9 +224,8 @@ async def _put(options: argparse.Namespace, worklist: Worklist, layout: Layout, 
         text = f"This file is batch {found.batch} already; nothing was added."
         if found.chunks:
             text += f" {found.chunks:,} chunks of it that ended with rows without an outcome are tried again."
-    print(text, file=sys.stderr)
-    print(found.batch)
-    return ALL_DONE
+    say(text)
+    return DONE if tell(str(found.batch)) else UNTOLD
 
 
 # --- work ------------------------------------------------------------------------------------------------------------
@@ -241,10 +238,9 @@ async def _work(options: argparse.Namespace) -> int:
     found = BatchTasks(options.dsn, schema=options.schema, own_jobs=True, concurrency=options.concurrency)
     async with found:
         worker, session, done = BatchWorker(found), found.session, found.runner.done
-        print(
+        say(
             f"Worker {found.name}, for sales unit {session.merchant_serial_number} in the "
-            f"{session.environment.value} environment.",
-            file=sys.stderr,
+            f"{session.environment.value} environment."
         )
         ticker = asyncio.create_task(_tell(done), name="vipps batch: lines")
         try:
@@ -253,14 +249,14 @@ async def _work(options: argparse.Namespace) -> int:
         finally:
             ticker.cancel()
             await asyncio.wait({ticker})
-    print(_line(done), file=sys.stderr)
+    say(_line(done))
     if found.runner.hopeless:
-        print(f"vipps-async: {found.runner.hopeless}", file=sys.stderr)
-        return SOME_REFUSED
+        say(f"vipps-async: {found.runner.hopeless}")
+        return REFUSED
     if stopped:
-        print("Stopped. What is left goes to other workers, or to this one: `vipps-async batch work`.", file=sys.stderr)
+        say("Stopped. What is left goes to other workers, or to this one: `vipps-async batch work`.")
         return INTERRUPTED
-    return ALL_DONE
+    return DONE
 
 
 async def _tell(done: WorkDone) -> None:
@@ -269,7 +265,7 @@ async def _tell(done: WorkDone) -> None:
         await asyncio.sleep(_LINE_EVERY)
         if (line := _line(done)) != before:
             before = line
-            print(line, file=sys.stderr)
+            say(line)
 
 
 def _line(done: WorkDone) -> str:
@@ -290,7 +286,7 @@ def _signals(stop: Callable[[], None], cut: Callable[[], None]) -> Iterator[list
             cut()
             return
         stop()
-        print("\nFinishing what is on its way; Ctrl-C once more ends it at once.", file=sys.stderr)
+        say("\nFinishing what is on its way; Ctrl-C once more ends it at once.")
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, end, number)

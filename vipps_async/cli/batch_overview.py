@@ -5,21 +5,22 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import sys
-import tempfile
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import orjson
 
 from vipps_async.batch.job import Progress
-from vipps_async.batch.reading import BatchFileError, FileFormat
+from vipps_async.batch.reading import FileFormat
 from vipps_async.batch.report import write_report
 from vipps_async.batch.results import RowOutcome
 from vipps_async.cli.batch_display import progress_line, shown, summary, summary_json
-from vipps_async.cli.batch_file import kind_of_report, status_of_totals
+from vipps_async.cli.batch_file import status_of_totals
+from vipps_async.cli.output import tell
+from vipps_async.cli.report_file import report_file
+from vipps_async.cli.statuses import NOT_ENDED, UNTOLD
 from vipps_async.errors import JournalError
 
 if TYPE_CHECKING:
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
 
 __all__ = ["opened_database", "show_report", "show_status"]
 
-#: The exit status while a batch goes on.
-_NOT_ENDED = 4
 #: Seconds between two looks at a batch, and how many of them may fail in a row.
 _WATCH_EVERY, _FAILURES = 2.0, 15
 
@@ -70,11 +69,10 @@ async def show_status(options: argparse.Namespace) -> int:
                         continue
                     failures = 0
                     _fill(progress, status)
-    if options.json:
-        print(orjson.dumps(_facts(status)).decode())
-    else:
-        print(_text(status, progress))
-    return status_of_totals(status.totals) if status.is_ended else _NOT_ENDED
+    ending = status_of_totals(status.totals) if status.is_ended else NOT_ENDED
+    return (
+        ending if tell(orjson.dumps(_facts(status)).decode() if options.json else _text(status, progress)) else UNTOLD
+    )
 
 
 def _fill(progress: Progress, status: BatchStatus) -> None:
@@ -119,27 +117,13 @@ async def show_report(options: argparse.Namespace) -> int:
     """Write what became of each row; returns the exit status."""
     from vipps_async.batch.distributed.overview import report_of, status_of  # noqa: PLC0415 - needs the extra
 
-    path: Path | None = options.report
-    if path is not None and not path.parent.is_dir():
-        raise BatchFileError(f"there is no directory {path.parent} for the report")
+    report = report_file(options.report, others=())
     async with opened_database(options) as database:
         status = await status_of(database, options.batch)
 
         def write(to: Path, kind: FileFormat) -> None:
             write_report(to, report_of(database, options.batch), status.operation, kind)
 
-        if path is not None:
-            await asyncio.to_thread(write, path, kind_of_report(path))
-        else:
-            await asyncio.to_thread(_print_report, write)
-    return status_of_totals(status.totals) if status.is_ended else _NOT_ENDED
-
-
-def _print_report(write: Callable[[Path, FileFormat], None]) -> None:
-    # Whole or not at all, on standard output too.
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "report.csv"
-        write(path, FileFormat.CSV)
-        with path.open(encoding="utf-8", newline="") as stream:
-            for line in stream:
-                sys.stdout.write(line)
+        is_told = await report.write(write)
+    ending = status_of_totals(status.totals) if status.is_ended else NOT_ENDED
+    return ending if is_told else UNTOLD

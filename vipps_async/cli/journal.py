@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
-import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
@@ -13,10 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from vipps_async.cli.journal_file import add_journal, journal_path, open_journal
+from vipps_async.cli.output import say, tell, tell_lines
+from vipps_async.cli.statuses import BUSY, UNTOLD
 from vipps_async.core.recovery_report import RecoveryReport
 from vipps_async.errors import ConfigurationError, VippsError
 from vipps_async.journals.protocol import Entry, Intent, Journal
-from vipps_async.journals.sqlite import SqliteJournal
+from vipps_async.journals.sqlite.ownership import JournalInUseError
 from vipps_async.money import format_nok
 from vipps_async.session import VippsSession
 
@@ -37,7 +40,8 @@ def add_command(commands: Commands) -> None:
     parser = commands.add_parser(
         "journal",
         help="show what a journal has open, and settle it",
-        description="Shows what a journal has open, and settles it. Exit status 2: it could not be done at all.",
+        description="Shows what a journal has open, and settles it. Exit status 2: it could not be done at all; "
+        "6: another process has the journal.",
     )
     actions = parser.add_subparsers(title="actions", required=True, metavar="ACTION")
 
@@ -53,7 +57,7 @@ def add_command(commands: Commands) -> None:
     listing.add_argument("--msn", metavar="MSN", help="only this sales unit")
     listing.add_argument("--limit", type=_positive, default=50, help="how many of each kind (default: %(default)s)")
     listing.add_argument("--json", action="store_true", help="one JSON object for each operation, one a line")
-    listing.set_defaults(run=_guarded(_list))
+    listing.set_defaults(run=_guarded(_list), refuse_usage=listing.error)
 
     recover = actions.add_parser(
         "recover",
@@ -64,14 +68,13 @@ def add_command(commands: Commands) -> None:
     _add_store(recover)
     recover.add_argument("--concurrency", type=_positive, default=8, help="how many at once (default: %(default)s)")
     recover.add_argument("--json", action="store_true", help="the report as one JSON object, and no progress")
-    recover.set_defaults(run=_guarded(_recover))
+    recover.set_defaults(run=_guarded(_recover), refuse_usage=recover.error)
 
 
 def _add_store(parser: argparse.ArgumentParser) -> None:
-    store = parser.add_mutually_exclusive_group(required=True)
-    store.add_argument("--journal", type=Path, metavar="PATH", help="a journal file (SqliteJournal)")
-    store.add_argument(
-        "--dsn", help="a PostgreSQL database (PostgresJournal); leave its password to PGPASSWORD or ~/.pgpass"
+    add_journal(parser)
+    parser.add_argument(
+        "--dsn", help="instead a PostgreSQL database (PostgresJournal); leave its password to PGPASSWORD or ~/.pgpass"
     )
     parser.add_argument("--schema", default="vipps_async", help="with --dsn: its schema (%(default)s)")
 
@@ -85,25 +88,47 @@ def _positive(text: str) -> int:
 
 def _guarded(run: Callable[[argparse.Namespace], Any]) -> Callable[[argparse.Namespace], Any]:
     async def guarded(options: argparse.Namespace) -> int:
+        if options.dsn is not None and options.journal is not None:
+            options.refuse_usage("--journal and --dsn: which one is meant?")
         try:
             status: int = await run(options)
+        except JournalInUseError as error:
+            say(f"vipps-async: {error}")
+            return BUSY
         except VippsError as error:
-            print(f"vipps-async: {error}", file=sys.stderr)
+            say(f"vipps-async: {error}")
             return _NOT_POSSIBLE
         return status
 
     return guarded
 
 
-def _store(options: argparse.Namespace, *, thorough: bool) -> Journal:
+def _file(options: argparse.Namespace) -> Path:
+    """Return the journal file that is meant, which must be there."""
+    path = journal_path(options.journal, os.environ)
+    if not path.is_file():
+        # Opening would make one: a mistyped name must not look like a journal in which nothing is open.
+        raise ConfigurationError(f"there is no journal {path}", advice="check the path")
+    return path
+
+
+@contextlib.asynccontextmanager
+async def _opened(options: argparse.Namespace, *, thorough: bool) -> AsyncIterator[Journal]:
+    """Open the journal that is meant."""
     if options.dsn is not None:
         from vipps_async.journals.postgres import PostgresJournal  # noqa: PLC0415 - its extra is needed only here
 
-        return PostgresJournal(options.dsn, schema=options.schema)
-    if not options.journal.is_file():
-        # Opening would make one: a mistyped name must not look like a journal in which nothing is open.
-        raise ConfigurationError(f"there is no journal {options.journal}", advice="check the path")
-    return SqliteJournal(options.journal, check_on_open=thorough)
+        journal: Journal = PostgresJournal(options.dsn, schema=options.schema)
+        await journal.open()
+    else:
+        path = _file(options)
+        if not options.json:
+            say(f"Journal: {path}")
+        journal = await open_journal(path, wait=options.wait, check=thorough)
+    try:
+        yield journal
+    finally:
+        await journal.aclose()
 
 
 # --- list ------------------------------------------------------------------------------------------------------------
@@ -112,18 +137,16 @@ def _store(options: argparse.Namespace, *, thorough: bool) -> Journal:
 async def _list(options: argparse.Namespace) -> int:
     # Held for as short as possible, since a process that wants to start finds the file in use meanwhile: damage is not
     # looked for, and nothing is printed before it is closed again.
-    journal = _store(options, thorough=False)
-    await journal.open()
-    try:
+    async with _opened(options, thorough=False) as journal:
         unsettled, settled, more = await _chosen(journal, options)
-    finally:
-        await journal.aclose()
     now = datetime.now(UTC)
-    for entry in (*unsettled, *settled):
-        print(orjson.dumps(_facts(entry, now)).decode() if options.json else _line(entry, now))
+    shown = [
+        orjson.dumps(_facts(entry, now)).decode() if options.json else _line(entry, now)
+        for entry in (*unsettled, *settled)
+    ]
     if not options.json:
-        print(f"{len(unsettled)}{' or more' if more else ''} open, {len(settled)} settled are shown.")
-    return 0
+        shown.append(f"{len(unsettled)}{' or more' if more else ''} open, {len(settled)} settled are shown.")
+    return _ALL_SETTLED if tell_lines(f"{line}\n" for line in shown) else UNTOLD
 
 
 async def _chosen(journal: Journal, options: argparse.Namespace) -> tuple[list[Entry], list[Entry], bool]:
@@ -202,14 +225,18 @@ def _age(seconds: float) -> str:
 
 
 async def _recover(options: argparse.Namespace) -> int:
-    async with VippsSession.from_env(journal=_store(options, thorough=True)) as vipps:
+    if options.dsn is None:
+        _file(options)
+    # Before the journal is opened: what is wrong with the settings must not keep others from it.
+    VippsSession.from_env()
+    async with _opened(options, thorough=True) as journal, VippsSession.from_env(journal=journal) as vipps:
         if not options.json:
             where = f"{vipps.environment.value} environment"
-            print(f"Recovering for sales unit {vipps.merchant_serial_number} in the {where}.", file=sys.stderr)
+            say(f"Recovering for sales unit {vipps.merchant_serial_number} in the {where}.")
         progress = None if options.json else _Progress()
         report = await vipps.recover(concurrency=options.concurrency, progress=progress)
-    print(orjson.dumps(_summary(report)).decode() if options.json else _text(report))
-    return _ALL_SETTLED if report.is_complete else _SOMETHING_OPEN
+    ending = _ALL_SETTLED if report.is_complete else _SOMETHING_OPEN
+    return ending if tell(orjson.dumps(_summary(report)).decode() if options.json else _text(report)) else UNTOLD
 
 
 class _Progress:
@@ -219,7 +246,7 @@ class _Progress:
     def __call__(self, report: RecoveryReport) -> None:
         if time.monotonic() >= self._next:
             self._next = time.monotonic() + _PROGRESS_EVERY
-            print(f"{report.seen} seen, {report.settled} settled, {report.stays_open} stay open ...", file=sys.stderr)
+            say(f"{report.seen} seen, {report.settled} settled, {report.stays_open} stay open ...")
 
 
 def _summary(report: RecoveryReport) -> dict[str, Any]:

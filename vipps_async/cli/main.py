@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 import asyncio
 import io
-import os
 import sys
 from collections.abc import Sequence
 
 from vipps_async._version import __version__
 from vipps_async.cli import batch, demo, doctor, journal, payment, sandbox
+from vipps_async.cli.output import say, silenced
 from vipps_async.errors import VippsError
 
 __all__ = ["main", "parser"]
@@ -41,15 +41,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _print_at_once()
     try:
         status: int = asyncio.run(options.run(options))
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except VippsError as error:
-        print(f"vipps-async: {error}", file=sys.stderr)
+        say(f"vipps-async: {error}")
         return _NOT_WELL
     except KeyboardInterrupt:
         return _INTERRUPTED
     except BrokenPipeError:
-        _stop_printing()
+        silenced(sys.stdout)
         return _NOBODY_READS
+    except OSError as error:
+        # Commands that move money have answered for it themselves.
+        silenced(sys.stdout)
+        say(f"vipps-async: {error}")
+        return _NOT_WELL
     return status
 
 
@@ -59,10 +65,3 @@ def _print_at_once() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(line_buffering=True, errors="replace")
-
-
-def _stop_printing() -> None:
-    # What is left in the buffer would raise once more when Python flushes it at exit (documentation of SIGPIPE).
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
-    os.close(nowhere)

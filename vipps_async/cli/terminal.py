@@ -10,7 +10,8 @@ __all__ = ["is_terminal", "plain", "typed_line"]
 
 def is_terminal() -> bool:
     """Tell whether there is somebody who can read a question and answer it."""
-    return sys.stdin.isatty() and sys.stderr.isatty()
+    # A stream is None where whoever started the process has closed it.
+    return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stderr))
 
 
 async def typed_line(question: str) -> str:
