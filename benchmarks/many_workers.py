@@ -70,6 +70,7 @@ async def _measure(dsn: str, url: str, count: int, options: argparse.Namespace) 
             layout=layout,
             merchant_serial_number=_MSN,
             environment=Environment.TEST,
+            base_url=url,
             chunk_size=options.chunk,
         )
         started = time.perf_counter()

@@ -282,23 +282,6 @@ async def test_a_journal_in_use_is_left_alone(sandbox: Sandbox, tmp_path: Path) 
     assert "in use" in done.err
 
 
-async def test_a_file_without_references_that_was_changed_is_noticed(sandbox: Sandbox, tmp_path: Path) -> None:
-    """A corrected file would be captured a second time: the journal shows it, and nothing is sent."""
-    stock(sandbox, 2, amount=5000)
-    file = tmp_path / "captures.csv"
-    file.write_text("order_id,amount_ore,transaction_text\norder-0,1000,Shipped.\n")
-    assert (await batch(sandbox, "capture", str(file))).status == 0
-    assert (await batch(sandbox, "capture", str(file))).status == 0
-    file.write_text("order_id,amount_ore,transaction_text\norder-0,1000,Shipped.\norder-1,1000,Shipped.\n")
-    changed = await batch(sandbox, "capture", str(file))
-    assert changed.status == 2
-    assert "before it was changed" in changed.err
-    assert sandbox.payment("order-1").captured == 0
-    meant = await batch(sandbox, "capture", str(file), "--even-if-changed")
-    assert meant.status == 0
-    assert sandbox.payment("order-0").captured == 2000
-
-
 # --- interrupted ------------------------------------------------------------------------------------------------------
 
 

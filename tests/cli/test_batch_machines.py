@@ -127,7 +127,7 @@ async def test_from_a_file_to_its_report(
     again = await batch("submit", str(file))
     assert (again.status, again.out) == (0, "1\n")
     assert "This file is batch 1 already; nothing was added." in again.err
-    other = json.loads((await batch("submit", str(file), "--another", "--json")).out)
+    other = json.loads((await batch("submit", str(file), "--new-batch", "--json")).out)
     assert other == {"batch": 2, "new": True, "chunks": 3, "rows": 120, "invalid": 0}
     assert all(payment.captured == 1000 for payment in sandbox.payments)
 

@@ -10,24 +10,22 @@ from contextlib import aclosing
 
 from attrs import field, frozen, mutable
 
+from vipps_async.batch.holding import hold_rows
 from vipps_async.batch.many import DEFAULT_CONCURRENCY, cancel_many, capture_many, preview_many, refund_many
 from vipps_async.batch.results import RowOutcome, RowResult
 from vipps_async.batch.rows import BatchOperation
 from vipps_async.batch.worklist import Totals, Worklist
 from vipps_async.core.recovery_report import RecoveryReport
-from vipps_async.errors import ConfigurationError
 from vipps_async.journals.protocol import Journal
 from vipps_async.session import VippsSession
 
-__all__ = ["BatchJob", "JobOptions", "Progress", "check_same_file", "take_over"]
+__all__ = ["BatchJob", "JobOptions", "Progress", "take_over"]
 
 #: How often rows that did not end for good are tried again within one run, and the pause before each time, in seconds.
 #: Vipps takes an order's captures five times a minute, and a row may have had four attempts.
 _ROUNDS, _PAUSE = 2, 5.0
 #: Results that are noted in one go, and how long the first of them may wait, in seconds.
 _SAVE, _SAVE_EVERY = 500, 0.5
-#: Rows without a reference of which the journal is asked whether it knows them from another file.
-_LOOK_BACK = 200
 
 
 @frozen(kw_only=True)
@@ -104,8 +102,11 @@ class BatchJob:
         options = self._options
         if not options.preview:
             self.recovered = await self._recover()
+        # After recovery: what turns out to have had no effect holds nothing.
+        session = self._session
+        await hold_rows(self._worklist, options.operation, session.merchant_serial_number, session.journal)
         totals = await asyncio.to_thread(self._worklist.totals)
-        self.progress.rows = totals.rows - totals.bad
+        self.progress.rows = totals.rows - totals.bad - totals.outcomes.get(RowOutcome.HELD, 0)
         await self._round()
         for _ in range(0 if options.preview else _ROUNDS):
             totals = await asyncio.to_thread(self._worklist.totals)
@@ -214,33 +215,3 @@ async def take_over(journal: Journal) -> int:
             count += 1
     await journal.flush()
     return count
-
-
-async def check_same_file(
-    journal: Journal, worklist: Worklist, session: VippsSession, operation: BatchOperation
-) -> None:
-    """Stop where the journal shows that the file was changed since an earlier run.
-
-    A row without a reference is told by the file's digest and its place: in a changed file every such row is another
-    one, and would be carried out again.
-
-    Raises:
-        ConfigurationError: the journal has such rows under another key.
-    """
-    if operation is BatchOperation.CANCEL:
-        # Has no key at Vipps, and done twice it does no more than once.
-        return
-    msn = session.merchant_serial_number
-    for row in await asyncio.to_thread(worklist.first_without_reference, _LOOK_BACK):
-        key = row.idempotency_key(operation, msn)
-        known = [
-            entry.intent
-            for entry in await journal.find(order_id=row.order_id, merchant_serial_number=msn)
-            if entry.intent.operation == operation.value
-        ]
-        if known and all(intent.key != key for intent in known):
-            raise ConfigurationError(
-                f"the journal has a {operation.value} of order {row.order_id} from another file, or from this one "
-                "before it was changed: rows without a reference would be carried out a second time",
-                advice="give each row a reference, or say --even-if-changed if all of these rows are new",
-            )

@@ -13,9 +13,9 @@ from typing import Any, BinaryIO, NoReturn
 from attrs import frozen
 
 from vipps_async.batch.amounts import BothSums, Unit, read_amount, read_json_amount
-from vipps_async.batch.rows import LONGEST_REFERENCE, BatchOperation
+from vipps_async.batch.rows import BatchOperation, check_reference
 from vipps_async.errors import InvalidInputError, VippsError
-from vipps_async.input_rules import check_order_id, check_text, check_transaction_text
+from vipps_async.input_rules import check_order_id, check_transaction_text
 from vipps_async.not_given import NOT_GIVEN, NotGiven
 
 __all__ = ["BadRow", "BatchFileError", "FileFormat", "FileReader", "GoodRow", "Layout"]
@@ -27,6 +27,9 @@ _LONGEST_LINE, _MOST_LINES = 65_536, 100
 _SHOWN = 80
 
 _ORDER_ID, _AMOUNT, _TEXT, _REFERENCE = "order_id", "amount", "transaction_text", "reference"
+#: Says of a row that another capture or refund of the same amount is meant.
+_ANOTHER = "another"
+_ANOTHER_WORDS: dict[object, bool] = {"yes": True, "no": False, "": False, True: True, False: False}
 #: Columns of amounts that say what they are counted in.
 _AMOUNT_IN = {f"{_AMOUNT}_{unit.value}": unit for unit in Unit}
 _OTHER_ENCODINGS = {
@@ -73,7 +76,7 @@ class Layout:
     def fields(self) -> tuple[str, ...]:
         """Return the fields that a row may have."""
         money = () if self.operation is BatchOperation.CANCEL else (_AMOUNT, *_AMOUNT_IN)
-        return (_ORDER_ID, *money, _TEXT, _REFERENCE)
+        return (_ORDER_ID, *money, _TEXT, _REFERENCE, *(() if self.operation is BatchOperation.CANCEL else (_ANOTHER,)))
 
     def amount_of(self, fields: Iterable[str]) -> tuple[str, Unit | None] | None:
         """Return the name of the field that has the amounts and what they are counted in; None: there is no such field.
@@ -123,6 +126,8 @@ class GoodRow:
     amount: int | NotGiven
     transaction_text: str
     reference: str | None
+    #: Whether another operation of the same amount is meant, for an order that had one.
+    another: bool = False
 
 
 @frozen(kw_only=True)
@@ -260,7 +265,7 @@ class FileReader:
             if len(cells) == len(heading) + 1 and not comma:
                 flaw += " (a decimal comma, as in 100,50, is read only in a file separated by semicolons)"
         if not flaw:
-            empty = [name for name in heading if not record[name]]
+            empty = [name for name in heading if not record[name] and name != _ANOTHER]
             flaw = f"{' and '.join(empty)} must not be empty" if empty else ""
         return self._row(number, record, flaw, lambda cell, unit: read_amount(str(cell), unit, decimal_comma=comma))
 
@@ -301,9 +306,8 @@ class FileReader:
                     order_id=check_order_id(record[_ORDER_ID]),
                     amount=self._amount(record, read),
                     transaction_text=check_transaction_text(text),
-                    reference=None
-                    if _REFERENCE not in record
-                    else check_text(_REFERENCE, reference, longest=LONGEST_REFERENCE),
+                    reference=None if _REFERENCE not in record else check_reference(reference),
+                    another=_another(record.get(_ANOTHER, False)),
                 )
             except InvalidInputError as error:
                 flaw = error.message
@@ -321,6 +325,12 @@ class FileReader:
         # Read in both units to the end of the file, so that whoever has to choose sees what would move.
         self._sums = self._sums or BothSums()
         return self._sums.add(record[name], read)
+
+
+def _another(value: object) -> bool:
+    if isinstance(value, str | bool) and value in _ANOTHER_WORDS:
+        return _ANOTHER_WORDS[value]
+    raise InvalidInputError(_ANOTHER, "yes or no (in JSON Lines true or false)", value=value)
 
 
 def _shown(text: str, longest: int = _SHOWN) -> str:

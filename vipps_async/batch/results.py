@@ -14,6 +14,7 @@ from vipps_async.errors import (
     ApiError,
     AuthenticationError,
     Effect,
+    InvalidInputError,
     MerchantError,
     OrderLockedError,
     PermissionDeniedError,
@@ -129,6 +130,9 @@ def outcome_of(error: VippsError) -> RowOutcome:
     """Tell what an error means for its row."""
     if error.effect is not Effect.NONE:
         return RowOutcome.UNKNOWN
+    if isinstance(error, InvalidInputError):
+        # A rule of our own refused it, before Vipps could: the same row will never go through.
+        return RowOutcome.REFUSED
     if isinstance(error, ApiError) and not error.retryable and not isinstance(error, _NOT_ABOUT_THE_ROW):
         return RowOutcome.REFUSED
     return RowOutcome.NOT_DONE

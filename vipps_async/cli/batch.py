@@ -16,21 +16,26 @@ import orjson
 from attrs import define, field
 
 from vipps_async.batch.amounts import Unit
+from vipps_async.batch.holding import hold_rows
 from vipps_async.batch.job import BatchJob, JobOptions, take_over
 from vipps_async.batch.many import DEFAULT_CONCURRENCY
 from vipps_async.batch.reading import FileFormat, Layout
 from vipps_async.batch.report import write_report
+from vipps_async.batch.results import RowOutcome
 from vipps_async.batch.rows import BatchOperation
 from vipps_async.batch.worklist import Totals, Worklist
 from vipps_async.cli import batch_machines
 from vipps_async.cli.batch_display import shown, summary, summary_json
 from vipps_async.cli.batch_file import (
+    add_another,
     asked_text,
     concurrency,
     format_of,
     load_file,
     rate,
+    release,
     say_what_is_bad,
+    say_what_is_held,
     status_of_totals,
 )
 from vipps_async.cli.confirmation import Agreement, add_yes, ask
@@ -89,7 +94,7 @@ def _add_action(actions: Commands, operation: BatchOperation) -> None:
         parser.add_argument(
             "--release-remaining", action="store_true", help="also release the rest of partly captured payments"
         )
-        parser.set_defaults(unit=None, even_if_changed=True)
+        parser.set_defaults(unit=None, another=[])
     else:
         parser.add_argument(
             "--unit",
@@ -97,11 +102,7 @@ def _add_action(actions: Commands, operation: BatchOperation) -> None:
             metavar="ore|nok",
             help="what a column `amount` is counted in",
         )
-        parser.add_argument(
-            "--even-if-changed",
-            action="store_true",
-            help="go on although the journal shows that the file was another one before",
-        )
+        add_another(parser)
         parser.set_defaults(release_remaining=False)
     parser.set_defaults(run=_run, operation=operation, refuse_usage=parser.error)
 
@@ -141,6 +142,7 @@ class _Command:
             transaction_text=options.transaction_text,
         )
         await load_file(self.worklist, options.file, layout)
+        release(self.worklist, options.another)
         totals = await asyncio.to_thread(self.worklist.totals)
         if totals.bad:
             say_what_is_bad(self.worklist, totals, reported=report is not None)
@@ -148,10 +150,19 @@ class _Command:
                 await self._report(report)
                 say("Nothing was sent. Correct the file, or go on without these rows: --skip-invalid")
                 return USAGE
-        if journal is None:
-            async with VippsSession.from_env() as session:
-                return await self._carry_out(session, report)
-        return await self._with_journal(journal, report)
+        return await (self._preview(report) if journal is None else self._with_journal(journal, report))
+
+    async def _preview(self, report: ReportFile | None) -> int:
+        path = journal_path(self.options.journal, os.environ)
+        async with VippsSession.from_env() as session:
+            if path.is_file():
+                journal = await open_journal(path, wait=self.options.wait)
+                try:
+                    msn = session.merchant_serial_number
+                    await hold_rows(self.worklist, self.options.operation, msn, journal)
+                finally:
+                    await journal.aclose()
+            return await self._carry_out(session, report)
 
     async def _with_journal(self, path: Path, report: ReportFile | None) -> int:
         options, settings = self.options, Settings.from_env(os.environ)
@@ -220,6 +231,8 @@ class _Command:
                 task.uncancel()
         totals = await asyncio.to_thread(self.worklist.totals)
         status = INTERRUPTED if stop.is_set() else status_of_totals(totals)
+        held = await asyncio.to_thread(self.worklist.held_rows)
+        say_what_is_held(held, totals.outcomes.get(RowOutcome.HELD, 0), reported=report is not None)
         is_told = self._tell_how_it_ended(totals, failure, stopped=stop.is_set(), cut_short=cut_short)
         if not await self._report(report):
             say("To write it, run the same command again: what is done is not done twice.")

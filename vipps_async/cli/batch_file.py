@@ -8,7 +8,7 @@ import contextlib
 import hashlib
 import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -23,12 +23,15 @@ from vipps_async.money import format_nok
 
 __all__ = [
     "STDIN",
+    "add_another",
     "asked_text",
     "concurrency",
     "format_of",
     "load_file",
     "rate",
+    "release",
     "say_what_is_bad",
+    "say_what_is_held",
     "status_of_totals",
 ]
 
@@ -96,6 +99,48 @@ def _opened(file: str) -> Iterator[BinaryIO]:
 def _digest(path: str) -> str:
     with Path(path).open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def add_another(parser: argparse.ArgumentParser) -> None:
+    """Give a command the option `--another`."""
+    parser.add_argument(
+        "--another",
+        action="append",
+        default=[],
+        metavar="ORDER",
+        help="this order's rows are other ones than what was done before, though they look the same; once for each",
+    )
+
+
+def release(worklist: Worklist, orders: Sequence[str]) -> None:
+    """Release the rows of the orders that the command line names.
+
+    Raises:
+        BatchFileError: the file has no row of one of them.
+    """
+    if missing := worklist.release(orders):
+        advice = "correct what stands after --another"
+        raise BatchFileError(f"the file has no row of the order {', '.join(missing)}", advice=advice)
+
+
+def say_what_is_held(held: Sequence[tuple[int, str, int, str]], count: int, *, reported: bool) -> None:
+    """Show rows that are held, with what they meet, and how to go on.
+
+    Args:
+        held: the first of them: line, order id, amount in øre, and what it meets.
+        count: how many there are.
+        reported: whether a report has them all.
+    """
+    if not count:
+        return
+    for line, order_id, amount, reason in held[:_MOST_SHOWN]:
+        say(f"line {line}: {order_id}: {format_nok(amount)} is held: it {reason}")
+    if count > _MOST_SHOWN:
+        say(f"... and {count - _MOST_SHOWN:,} more{'' if reported else '; --report lists them all'}.")
+    say(
+        f"{count:,} rows are held: not sent, as they may be what was done before. Adding a reference changes nothing.\n"
+        f"Where another one is meant, name its order: --another {held[0][1]}"
+    )
 
 
 def say_what_is_bad(worklist: Worklist, totals: Totals, *, reported: bool) -> None:

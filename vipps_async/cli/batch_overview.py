@@ -20,7 +20,7 @@ from vipps_async.cli.batch_display import progress_line, shown, summary, summary
 from vipps_async.cli.batch_file import status_of_totals
 from vipps_async.cli.output import tell
 from vipps_async.cli.report_file import report_file
-from vipps_async.cli.statuses import NOT_ENDED, UNTOLD
+from vipps_async.cli.statuses import DONE, NOT_ENDED, UNTOLD
 from vipps_async.errors import JournalError
 
 if TYPE_CHECKING:
@@ -34,12 +34,12 @@ _WATCH_EVERY, _FAILURES = 2.0, 15
 
 
 @contextlib.asynccontextmanager
-async def opened_database(options: argparse.Namespace) -> AsyncIterator[BatchDatabase]:
-    """Open the database that the command line names."""
+async def opened_database(options: argparse.Namespace, *, only_read: bool = False) -> AsyncIterator[BatchDatabase]:
+    """Open the database that the command line names; `only_read` needs no rights to write, and makes nothing."""
     from vipps_async.batch.distributed.database import BatchDatabase  # noqa: PLC0415 - needs the extra
 
     database = BatchDatabase(options.dsn, schema=options.schema)
-    await database.open()
+    await database.open(only_read=only_read)
     try:
         yield database
     finally:
@@ -50,7 +50,7 @@ async def show_status(options: argparse.Namespace) -> int:
     """Show how far a batch has come, once or until it has ended; returns the exit status."""
     from vipps_async.batch.distributed.overview import status_of  # noqa: PLC0415 - needs the extra
 
-    async with opened_database(options) as database:
+    async with opened_database(options, only_read=True) as database:
         status = await status_of(database, options.batch)
         progress = Progress(rows=status.totals.rows - status.totals.bad)
         _fill(progress, status)
@@ -94,6 +94,7 @@ def _facts(status: BatchStatus) -> dict[str, object]:
         "rate": status.rate,
         "submitted_at": status.submitted_at,
         "digest": status.digest,
+        "withdrawn_at": status.withdrawn_at,
         "note": status.note or None,
     }
 
@@ -108,9 +109,23 @@ def _text(status: BatchStatus, progress: Progress) -> str:
         lines.append(progress_line(progress, status.operation, preview=False))
         chunks = f"{status.ended:,} chunks have ended, {status.running:,} are in work, {status.waiting:,} wait"
         lines.append(f"{chunks}; {status.workers:,} workers.")
-    if status.note:
+    if status.withdrawn_at is not None:
+        lines.append(f"Withdrawn {status.withdrawn_at:%Y-%m-%d %H:%M:%S} UTC: nothing more of it is begun.")
+    if status.note and status.withdrawn_at is None:
         lines.append(f"Last trouble: {status.note}")
     return "\n".join(lines)
+
+
+async def withdraw_batch(options: argparse.Namespace) -> int:
+    """Begin nothing more of a batch; returns the exit status."""
+    from vipps_async.batch.distributed.overview import withdraw  # noqa: PLC0415 - needs the extra
+
+    async with opened_database(options) as database:
+        status = await withdraw(database, options.batch)
+    text = f"Batch {options.batch} is withdrawn: nothing more of it is begun."
+    if status.running:
+        text += f" {status.running:,} chunks are in work, and end within some seconds: see `batch status`."
+    return DONE if tell(text) else UNTOLD
 
 
 async def show_report(options: argparse.Namespace) -> int:
@@ -118,7 +133,7 @@ async def show_report(options: argparse.Namespace) -> int:
     from vipps_async.batch.distributed.overview import report_of, status_of  # noqa: PLC0415 - needs the extra
 
     report = report_file(options.report, others=())
-    async with opened_database(options) as database:
+    async with opened_database(options, only_read=True) as database:
         status = await status_of(database, options.batch)
 
         def write(to: Path, kind: FileFormat) -> None:

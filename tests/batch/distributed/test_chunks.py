@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.batch.distributed.machines import opened, rows_of, status, submitted
+from tests.batch.distributed.machines import opened, rows_of, status, submitted, world
 from tests.batch.shop import MSN
 from vipps_async.batch.distributed.chunks import Chunks, Claim
 from vipps_async.batch.distributed.database import BatchDatabase
@@ -24,10 +24,13 @@ async def database(postgres_dsn: str, schema: str) -> AsyncIterator[BatchDatabas
         yield database
 
 
-async def claim(database: BatchDatabase, *, msn: str = MSN, environment: str = "test") -> Claim | None:
+async def claim(
+    database: BatchDatabase, *, msn: str = MSN, environment: str = "test", base_url: str = ""
+) -> Claim | None:
     """Try to take its chunk."""
     chunks = Chunks(database, Jobs.detached())
-    return await chunks.claim(1, 0, owner="w", merchant_serial_number=msn, environment=environment)
+    place = {"merchant_serial_number": msn, "environment": environment, "base_url": base_url or world.base_url}
+    return await chunks.claim(1, 0, owner="w", **place)
 
 
 async def waiting(database: BatchDatabase) -> list[str]:

@@ -59,7 +59,7 @@ async def test_another_batch_of_a_file_moves_nothing_twice(postgres_dsn: str, sc
     stock(sandbox, 10)
     async with opened(postgres_dsn, schema) as database:
         first = await submitted(database, rows_of(10))
-        second = await submitted(database, rows_of(10), another=True)
+        second = await submitted(database, rows_of(10), new_batch=True)
         assert second.is_new
         assert second.batch != first.batch
         async with tasks(postgres_dsn, schema, sandbox) as found, working(found, once=True):
