@@ -16,6 +16,7 @@ from vipps_async.batch.results import RowOutcome, RowResult
 from vipps_async.batch.rows import BatchOperation
 from vipps_async.batch.worklist import Totals, Worklist
 from vipps_async.core.recovery_report import RecoveryReport
+from vipps_async.errors import RateLimitedError
 from vipps_async.journals.protocol import Journal
 from vipps_async.session import VippsSession
 
@@ -24,6 +25,8 @@ __all__ = ["BatchJob", "JobOptions", "Progress", "take_over"]
 #: How often rows that did not end for good are tried again within one run, and the pause before each time, in seconds.
 #: Vipps takes an order's captures five times a minute, and a row may have had four attempts.
 _ROUNDS, _PAUSE = 2, 5.0
+#: For how long Vipps counts what it limits, in seconds.
+_LIMIT_PASSES = 60.0
 #: Results that are noted in one go, and how long the first of them may wait, in seconds.
 _SAVE, _SAVE_EVERY = 500, 0.5
 
@@ -89,6 +92,8 @@ class BatchJob:
         self._options = options
         self._stop = stop
         self.progress = Progress()
+        #: Whether a row of this round was not done because Vipps takes only so many of its kind a minute.
+        self._throttled = False
         #: What the recovery before the first row did; None: there was none.
         self.recovered: RecoveryReport | None = None
 
@@ -108,12 +113,15 @@ class BatchJob:
         totals = await asyncio.to_thread(self._worklist.totals)
         self.progress.rows = totals.rows - totals.bad - totals.outcomes.get(RowOutcome.HELD, 0)
         await self._round()
-        for _ in range(0 if options.preview else _ROUNDS):
+        tries = 0
+        while not options.preview and tries < _ROUNDS:
             totals = await asyncio.to_thread(self._worklist.totals)
             left = totals.outcomes.get(RowOutcome.UNKNOWN, 0) + totals.outcomes.get(RowOutcome.NOT_DONE, 0)
             if not left or self._stop.is_set():
                 break
-            await self._pause()
+            # A limit that passes is waited for, and is none of the tries.
+            tries += not self._throttled
+            await self._pause(_LIMIT_PASSES if self._throttled else _PAUSE)
             if not self._stop.is_set():
                 # Details settle most of them; the others are sent once more, with the same keys.
                 await self._recover()
@@ -138,9 +146,9 @@ class BatchJob:
             del self.progress.outcomes[outcome]
         await self._round()
 
-    async def _pause(self) -> None:
+    async def _pause(self, seconds: float) -> None:
         try:
-            async with asyncio.timeout(_PAUSE):
+            async with asyncio.timeout(seconds):
                 await self._stop.wait()
         except TimeoutError:
             return
@@ -148,6 +156,7 @@ class BatchJob:
     async def _round(self) -> None:
         progress = self.progress
         progress.began_with, progress.began = progress.ended, time.monotonic()
+        self._throttled = False
         waiting: list[RowResult] = []
         saved = time.monotonic()
         try:
@@ -165,6 +174,7 @@ class BatchJob:
 
     def _count(self, result: RowResult) -> None:
         progress = self.progress
+        self._throttled = self._throttled or isinstance(result.error, RateLimitedError)
         progress.outcomes[result.outcome] += 1
         if result.outcome is RowOutcome.DONE:
             progress.moved += result.amount or 0

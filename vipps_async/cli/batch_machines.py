@@ -9,13 +9,13 @@ import logging
 import os
 import signal
 import sqlite3
-import sys
 from collections.abc import Awaitable, Callable, Iterator
 from typing import TYPE_CHECKING
 
 import orjson
 
 from vipps_async.batch.amounts import Unit
+from vipps_async.batch.distributed.failures import OtherSettingsError, SubmissionUnknownError
 from vipps_async.batch.holding import hold_rows
 from vipps_async.batch.many import DEFAULT_CONCURRENCY
 from vipps_async.batch.reading import FileFormat, Layout
@@ -156,18 +156,9 @@ def _add(
 
 
 def _status_of(error: Exception) -> int:
-    if not isinstance(error, VippsError) or _is_missing("procrastinate"):
-        return USAGE
-    from vipps_async.batch.distributed.submit import SubmissionUnknownError  # noqa: PLC0415 - needs the extra
-    from vipps_async.batch.distributed.worlds import OtherSettingsError  # noqa: PLC0415 - as above
-
     if isinstance(error, SubmissionUnknownError):
         return UNKNOWN
     return OTHER_SETTINGS if isinstance(error, OtherSettingsError) else USAGE
-
-
-def _is_missing(package: str) -> bool:
-    return sys.modules.get(package) is None
 
 
 def _positive(text: str) -> int:
@@ -275,7 +266,8 @@ async def _put(
 
 
 async def _work(options: argparse.Namespace) -> int:
-    from vipps_async.batch.distributed.tasks import BatchTasks  # noqa: PLC0415 - needs the extra
+    from vipps_async.batch.distributed.overview import open_elsewhere  # noqa: PLC0415 - needs the extra
+    from vipps_async.batch.distributed.tasks import BatchTasks  # noqa: PLC0415 - as above
     from vipps_async.batch.distributed.worker import BatchWorker  # noqa: PLC0415 - as above
 
     if not os.environ.get("VIPPS_ENVIRONMENT"):
@@ -289,6 +281,9 @@ async def _work(options: argparse.Namespace) -> int:
             f"Worker {found.name}, for sales unit {session.merchant_serial_number} in the "
             f"{session.environment.value} environment."
         )
+        others = await open_elsewhere(found.database, session.merchant_serial_number)
+        for msn, count in others.items():
+            say(f"{count:,} batches of sales unit {msn} have not ended: this worker takes none of them.")
         ticker = asyncio.create_task(_tell(done), name="vipps batch: lines")
         try:
             with _signals(worker.stop, worker.cut) as stopped:
@@ -303,7 +298,8 @@ async def _work(options: argparse.Namespace) -> int:
     if stopped:
         say("Stopped. What is left goes to other workers, or to this one: `vipps-async batch work`.")
         return INTERRUPTED
-    return DONE
+    # It had nothing to do, and what there is it may not do: whoever started it has meant something else.
+    return OTHER_SETTINGS if others and not done.chunks else DONE
 
 
 async def _tell(done: WorkDone) -> None:

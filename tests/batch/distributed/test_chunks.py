@@ -74,7 +74,8 @@ async def test_a_chunk_that_ended_is_not_taken(database: BatchDatabase) -> None:
     for tries in (1, 2, 3):
         assert await chunks.finish(first, []) is (tries == 3)
     assert await claim(database) is None
-    assert await chunks.claim(7, 0, owner="w", merchant_serial_number=MSN, environment="test") is None
+    place = {"merchant_serial_number": MSN, "environment": "test", "base_url": world.base_url}
+    assert await chunks.claim(7, 0, owner="w", **place) is None
     assert (await status(database, 1)).is_ended
 
 

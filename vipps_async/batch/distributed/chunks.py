@@ -11,9 +11,9 @@ from psycopg.rows import TupleRow
 
 from vipps_async.batch.distributed import sql as statements
 from vipps_async.batch.distributed.database import BatchDatabase
+from vipps_async.batch.distributed.failures import OtherSettingsError
 from vipps_async.batch.distributed.fence import STALE_AFTER, Fence, now
 from vipps_async.batch.distributed.jobs import Jobs
-from vipps_async.batch.distributed.worlds import OtherSettingsError
 from vipps_async.batch.results import RowOutcome, RowResult
 from vipps_async.batch.rows import BatchOperation, BatchRow, Origin
 from vipps_async.errors import InvalidInputError, JournalError

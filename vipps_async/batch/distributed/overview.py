@@ -14,7 +14,7 @@ from vipps_async.batch.rows import BatchOperation
 from vipps_async.batch.worklist import ReportRow, Totals, utc_text
 from vipps_async.errors import ConfigurationError
 
-__all__ = ["BatchStatus", "report_of", "status_of", "withdraw"]
+__all__ = ["BatchStatus", "open_elsewhere", "report_of", "status_of", "withdraw"]
 
 
 @frozen(kw_only=True)
@@ -88,6 +88,16 @@ async def status_of(database: BatchDatabase, batch: int) -> BatchStatus:
         workers=workers,
         note=note,
     )
+
+
+async def open_elsewhere(database: BatchDatabase, merchant_serial_number: str) -> dict[str, int]:
+    """Return how many batches of other sales units have not ended, by sales unit.
+
+    Raises:
+        JournalError: the database failed.
+    """
+    found = await database.rows(statements.OPEN_ELSEWHERE, (merchant_serial_number,))
+    return {msn: count for msn, count in found}
 
 
 async def withdraw(database: BatchDatabase, batch: int) -> BatchStatus:

@@ -31,6 +31,7 @@ __all__ = [
     "MIGRATIONS",
     "NOTE_JOBS",
     "OPEN_CHUNKS",
+    "OPEN_ELSEWHERE",
     "OTHER_WORLD",
     "PUT_BACK",
     "READ_VERSION",
@@ -312,6 +313,11 @@ OPEN_CHUNKS: LiteralString = (
     "SELECT count(*) FROM {schema}.batch_chunks AS chunks "
     "JOIN {schema}.batches AS batches ON batches.id = chunks.batch "
     "WHERE state <> 'ended' AND merchant_serial_number = %s AND environment = %s"
+)
+OPEN_ELSEWHERE: LiteralString = (
+    "SELECT merchant_serial_number, count(DISTINCT batch) FROM {schema}.batch_chunks AS chunks "
+    "JOIN {schema}.batches AS batches ON batches.id = chunks.batch "
+    "WHERE state <> 'ended' AND merchant_serial_number <> %s GROUP BY 1 ORDER BY 1"
 )
 REPORT: LiteralString = (
     "SELECT line, order_id, amount, transaction_text, reference, flaw, outcome, moved, time, key, reason "

@@ -18,8 +18,8 @@ from vipps_async.batch.amounts import Unit
 from vipps_async.batch.distributed import sql as statements
 from vipps_async.batch.distributed.chunks import FINAL
 from vipps_async.batch.distributed.database import BatchDatabase
+from vipps_async.batch.distributed.failures import OtherSettingsError, SubmissionUnknownError
 from vipps_async.batch.distributed.jobs import Jobs
-from vipps_async.batch.distributed.worlds import OtherSettingsError
 from vipps_async.batch.reading import Layout
 from vipps_async.batch.results import RowOutcome
 from vipps_async.batch.rows import BatchOperation
@@ -27,7 +27,7 @@ from vipps_async.batch.worklist import ReportRow, Worklist
 from vipps_async.config import Environment
 from vipps_async.errors import ConfigurationError, JournalError
 
-__all__ = ["LARGEST_CHUNK", "Submission", "SubmissionUnknownError", "Submitted", "check_world", "chunk_size", "submit"]
+__all__ = ["LARGEST_CHUNK", "Submission", "Submitted", "check_world", "chunk_size", "submit"]
 
 #: Rows of a chunk: what a worker does in some seconds, and what is looked up again when it dies. Less in a small batch,
 #: so that there is something for each of many workers; but never so few that taking a chunk costs more than its rows.
@@ -38,10 +38,6 @@ _PAGE = 1000
 
 #: For how long the database is asked whether a batch is there, and how often, in seconds.
 _PATIENCE, _TRY_EVERY = 30.0, 0.5
-
-
-class SubmissionUnknownError(JournalError):
-    """It is not known whether the batch is there. Submitting the same file again finds it, or puts it there."""
 
 
 def chunk_size(rows: int) -> int:

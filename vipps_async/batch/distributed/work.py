@@ -13,9 +13,9 @@ from attrs import Factory, define, field
 
 from vipps_async.batch.distributed.chunks import Chunks, Claim, LostError
 from vipps_async.batch.distributed.database import BatchDatabase
+from vipps_async.batch.distributed.failures import OtherSettingsError
 from vipps_async.batch.distributed.fence import BEAT_EVERY, STALE_AFTER, current_fence
 from vipps_async.batch.distributed.turns import SharedTurns
-from vipps_async.batch.distributed.worlds import OtherSettingsError
 from vipps_async.batch.many import cancel_many, capture_many, refund_many
 from vipps_async.batch.results import RowOutcome, RowResult
 from vipps_async.batch.rows import BatchOperation, BatchRow
