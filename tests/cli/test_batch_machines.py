@@ -132,7 +132,7 @@ async def test_from_a_file_to_its_report(
     assert (again.status, again.out) == (0, "1\n")
     assert "This file is batch 1 already; nothing was added." in again.err
     other = json.loads((await batch("submit", str(file), "--new-batch", "--json")).out)
-    assert other == {"batch": 2, "new": True, "chunks": 3, "rows": 120, "invalid": 0}
+    assert other == {"batch": 2, "new": True, "chunks": 3, "held": 0, "rows": 120, "invalid": 0}
     assert all(payment.captured == 1000 for payment in sandbox.payments)
 
 
@@ -278,10 +278,10 @@ async def test_rows_are_held_against_the_journal_and_all_batches(
     assert (await batch("status", "3")).status == 5
     released = await batch("submit", str(file), "--another", "order-0")
     assert (released.status, released.out) == (0, "3\n")
-    for _ in range(2):
-        assert (await batch("work", "--once")).status == 0
-        assert [payment.captured for payment in sandbox.payments] == [2000, 1000]
-        assert (await batch("submit", str(file), "--another", "order-0")).status == 0
+    assert (await batch("work", "--once")).status == 0
+    assert [payment.captured for payment in sandbox.payments] == [2000, 1000]
+    again = await batch("submit", str(file), "--another", "order-0", "--json")
+    assert (again.status, json.loads(again.out)["chunks"]) == (0, 0)
 
 
 async def test_production_is_confirmed_and_at_vipps_own_host(batch: Batch, tmp_path: Path) -> None:
@@ -327,7 +327,8 @@ async def test_a_batch_is_withdrawn(sandbox: Sandbox, batch: Batch, tmp_path: Pa
     assert (await batch("work", "--once")).status == 0
     status = await batch("status", "1")
     assert (status.status, "Withdrawn " in status.out, sandbox.requests) == (1, True, ())
-    assert (await batch("withdraw", "7")).status == 2
+    unknown = await batch("withdraw", "7")
+    assert (unknown.status, "there is no batch 7 in the schema" in unknown.err) == (2, True)
 
 
 @pytest.mark.parametrize("takes_effect", [True, False])
@@ -364,15 +365,14 @@ def _break_at_commit(monkeypatch: pytest.MonkeyPatch, *, takes_effect: bool) -> 
     ready, commit = submit._submitted, psycopg.AsyncConnection.commit
 
     async def arm(*arguments: Any, **named: Any) -> Any:
-        armed.append(True)
+        armed.append(not armed)
         return await ready(*arguments, **named)
 
     async def break_off(self: psycopg.AsyncConnection[Any]) -> None:
-        if not armed:
+        if not armed or not armed[-1]:
             return await commit(self)
-        armed.clear()
+        armed.append(False)
         await (commit(self) if takes_effect else self.rollback())
-        monkeypatch.undo()
         raise psycopg.OperationalError("the connection is lost")
 
     monkeypatch.setattr(submit, "_submitted", arm)
@@ -425,8 +425,8 @@ async def test_keys_that_are_refused_are_told_once(batch: Batch, tmp_path: Path)
     [
         (("submit", "nowhere.csv"), "No such file"),
         (("submit", "{file}", "--chunk-size", "0"), "is no positive number"),
-        (("status", "77"), "there is no batch 77"),
-        (("report", "77"), "there is no batch 77"),
+        (("status", "77"), "there are no batches in the schema"),
+        (("report", "77"), "there are no batches in the schema"),
         (("report", "1", "--report", "/nowhere/report.csv"), "no directory /nowhere"),
         (("work", "--concurrency", "0"), "is not from 1 to 100"),
     ],

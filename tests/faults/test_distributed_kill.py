@@ -106,6 +106,7 @@ async def test_workers_killed_and_the_database_restarted_each_row_ends_once(tmp_
                 VIPPS_SUBSCRIPTION_KEY="key",
                 VIPPS_MERCHANT_SERIAL_NUMBER=MSN,
                 VIPPS_BASE_URL=sandbox.url,
+                VIPPS_ENVIRONMENT="test",
                 VIPPS_BATCH_DSN=server.get_uri(),
             )
             facts = await _run(sandbox, server, env, file, report)

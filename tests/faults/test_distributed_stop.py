@@ -86,6 +86,7 @@ async def test_a_worker_that_comes_back_too_late_writes_and_sends_nothing(tmp_pa
             VIPPS_SUBSCRIPTION_KEY="key",
             VIPPS_MERCHANT_SERIAL_NUMBER=MSN,
             VIPPS_BASE_URL=sandbox.url,
+            VIPPS_ENVIRONMENT="test",
             VIPPS_BATCH_DSN=own_postgres,
         )
         submitted = await run("batch", "submit", str(file), "--rate", "20", "--chunk-size", str(ROWS), env=env)

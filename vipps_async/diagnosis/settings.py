@@ -133,4 +133,8 @@ def look_at_place(env: Mapping[str, str]) -> tuple[Finding, Place | None]:
     if not place.is_vipps:
         text += f" (by {_BASE_URL}; Vipps is at {environment.base_url})"
     facts = {"environment": environment.value, "base_url": place.base_url, "is_vipps": place.is_vipps}
+    if environment is Environment.PRODUCTION and not place.is_vipps:
+        # Real keys for another host: a batch there asks for --allow-host.
+        advice = f"unset {_BASE_URL}; a host of yours that leads to Vipps is named to a batch by --allow-host"
+        return Finding(check=check, state=State.FAILED, text=text, advice=advice, facts=facts), place
     return Finding(check=check, state=State.OK, text=text, facts=facts), place

@@ -97,7 +97,7 @@ async def open_elsewhere(database: BatchDatabase, merchant_serial_number: str) -
         JournalError: the database failed.
     """
     found = await database.rows(statements.OPEN_ELSEWHERE, (merchant_serial_number,))
-    return {msn: count for msn, count in found}
+    return dict(found)
 
 
 async def withdraw(database: BatchDatabase, batch: int) -> BatchStatus:
