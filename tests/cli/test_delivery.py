@@ -247,9 +247,13 @@ async def test_a_report_on_standard_output(sandbox: Sandbox, day: Path) -> None:
 
 
 async def test_a_production_batch_asks(sandbox: Sandbox, day: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Count, sum and sales unit, on a terminal or by --yes; otherwise status 2, and nothing was sent."""
+    """Count, sum and sales unit, on a terminal or by --yes; otherwise, or elsewhere than at Vipps, status 2."""
     production = {**env(sandbox), "VIPPS_ENVIRONMENT": "production"}
-    nobody = await inline("batch", "capture", str(day), env=production)
+    elsewhere = await inline("batch", "capture", str(day), "--yes", env=production)
+    assert elsewhere.status == 2
+    assert "127.0.0.1, which is not Vipps' own host" in elsewhere.err
+    capture = ("batch", "capture", str(day), "--allow-host", "127.0.0.1")
+    nobody = await inline(*capture, env=production)
     assert nobody.status == 2
     assert "give --yes. Nothing was sent." in nobody.err
     asked: list[str] = []
@@ -260,10 +264,10 @@ async def test_a_production_batch_asks(sandbox: Sandbox, day: Path, monkeypatch:
 
     monkeypatch.setattr(confirmation, "is_terminal", lambda: True)
     monkeypatch.setattr(confirmation, "typed_line", answer)
-    assert (await inline("batch", "capture", str(day), env=production)).status == 2
+    assert (await inline(*capture, env=production)).status == 2
     what = "Capture 2 payments, 10.00 NOK in all and all that remains of 1, sales unit 123456, in PRODUCTION?"
     assert asked == [f'{what} Type "yes": ']
     assert not sandbox.requests
-    done = await inline("batch", "capture", str(day), "--yes", "--json", env=production)
+    done = await inline(*capture, "--yes", "--json", env=production)
     assert (done.status, orjson.loads(done.out)["moved"]) == (0, 2000)
     assert len(asked) == 1

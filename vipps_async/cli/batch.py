@@ -39,6 +39,7 @@ from vipps_async.cli.batch_file import (
     status_of_totals,
 )
 from vipps_async.cli.confirmation import Agreement, add_yes, ask
+from vipps_async.cli.hosts import add_allow_host, check_host
 from vipps_async.cli.journal_file import add_journal, files_of, journal_path, open_journal
 from vipps_async.cli.output import say, tell
 from vipps_async.cli.report_file import STDOUT, ReportFile, add_report, report_file
@@ -82,6 +83,7 @@ def _add_action(actions: Commands, operation: BatchOperation) -> None:
     add_journal(parser)
     add_report(parser, default="none")
     add_yes(parser)
+    add_allow_host(parser)
     parser.add_argument("--transaction-text", metavar="TEXT", help="for all rows of a file without such a column")
     parser.add_argument("--skip-invalid", action="store_true", help="go on without rows that are invalid")
     parser.add_argument(
@@ -132,6 +134,8 @@ class _Command:
     async def run(self) -> int:
         """Check the file, ask, run it, write the report, and return the exit status."""
         options, operation = self.options, self.options.operation
+        settings = Settings.from_env(os.environ)
+        check_host(settings, options.allow_host)
         journal = None if options.dry_run else journal_path(options.journal, os.environ)
         others = [options.file, *([] if journal is None else files_of(journal))]
         report = None if options.report is None else report_file(options.report, others=others)
@@ -150,7 +154,7 @@ class _Command:
                 await self._report(report)
                 say("Nothing was sent. Correct the file, or go on without these rows: --skip-invalid")
                 return USAGE
-        return await (self._preview(report) if journal is None else self._with_journal(journal, report))
+        return await (self._preview(report) if journal is None else self._with_journal(journal, settings, report))
 
     async def _preview(self, report: ReportFile | None) -> int:
         path = journal_path(self.options.journal, os.environ)
@@ -164,8 +168,8 @@ class _Command:
                     await journal.aclose()
             return await self._carry_out(session, report)
 
-    async def _with_journal(self, path: Path, report: ReportFile | None) -> int:
-        options, settings = self.options, Settings.from_env(os.environ)
+    async def _with_journal(self, path: Path, settings: Settings, report: ReportFile | None) -> int:
+        options = self.options
 
         async def what() -> str:
             return await asyncio.to_thread(asked_text, self.worklist, options.operation)
