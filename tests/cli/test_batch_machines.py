@@ -347,6 +347,26 @@ async def test_a_commit_without_an_answer_is_looked_up(
     assert (await batch("status", "3")).status == 2
 
 
+async def test_a_commit_that_opens_a_batch_again_is_done_again(
+    batch: Batch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Opening it twice does no more than once."""
+    file = str(orders(tmp_path, 20))
+    assert (await batch("submit", file)).status == 0
+    _break_at_commit(monkeypatch, takes_effect=False)
+    done = await batch("submit", file)
+    assert (done.status, done.out) == (0, "1\n")
+
+
+async def test_a_number_that_cannot_be_printed(batch: Batch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The batch is there: a status of its own, and the number on standard error."""
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", None)
+        done = await batch("submit", str(orders(tmp_path, 20)))
+    assert done.status == 8
+    assert done.err.endswith("\n1\n")
+
+
 async def test_a_commit_that_nobody_can_tell_about(
     batch: Batch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
