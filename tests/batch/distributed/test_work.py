@@ -135,7 +135,7 @@ async def test_a_withdrawn_batch_is_begun_no_more(postgres_dsn: str, schema: str
         async with tasks(postgres_dsn, schema, sandbox) as found, working(found, once=True):
             pass
         assert sandbox.requests == ()
-        batch = await submitted(database, rows_of(200), rate=20.0)
+        batch = await submitted(database, rows_of(200), rate=20.0, chunk_size=200)
         async with tasks(postgres_dsn, schema, sandbox) as found, working(found, once=True):
             await until(lambda: any(payment.captured for payment in sandbox.payments))
             stands = await withdraw(database, batch.batch)
