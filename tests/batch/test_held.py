@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
-from attrs import evolve, frozen
+from attrs import evolve
 
 from vipps_async.batch.held import met_by, met_text
 from vipps_async.batch.rows import BatchOperation, BatchRow, Origin
-from vipps_async.journals.protocol import Entry, Intent, Outcome, Settlement
+from vipps_async.journals.protocol import Attempts, Entry, Intent, Outcome, Settlement
 from vipps_async.not_given import NOT_GIVEN
 
 CAPTURE = BatchOperation.CAPTURE
@@ -18,13 +18,6 @@ UNNAMED = BatchRow(
     order_id="order-1", transaction_text="x", amount=1000, origin=Origin(digest="ab" * 32, number=1, line=2)
 )
 NAMED = evolve(UNNAMED, reference="s-1")
-
-
-@frozen(kw_only=True)
-class Named(Intent):
-    """An intent that knows its reference."""
-
-    reference: str = ""
 
 
 def entry(
@@ -36,7 +29,7 @@ def entry(
     key: str = "k",
 ) -> Entry:
     """What the journal has of the order."""
-    intent = Named(
+    intent = Intent(
         key=key,
         operation=operation,
         order_id="order-1",
@@ -48,7 +41,7 @@ def entry(
         reference=reference,
     )
     settlement = None if outcome is None else Settlement(outcome=outcome, settled_at=NOW)
-    return Entry(intent=intent, settlement=settlement, lease_until=NOW)
+    return Entry(intent=intent, settlement=settlement, lease_until=NOW, attempts=Attempts(last_at=NOW))
 
 
 @pytest.mark.parametrize(
