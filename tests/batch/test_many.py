@@ -271,7 +271,7 @@ async def test_what_comes_after_a_row_without_an_outcome_waits_for_it(sandbox: S
         row(2),
     ]
     sandbox.faults.script("capture", fault, order_id="order-1")
-    async with sandbox.session(journal=MemoryJournal(), retry=RetryPolicy(attempts=1)) as vipps:
+    async with sandbox.session(journal=MemoryJournal(), retry=RetryPolicy(attempts=1, deadline=2.0)) as vipps:
         results = await collect(capture_many(vipps, rows))
         assert results["first"].outcome in {RowOutcome.UNKNOWN, RowOutcome.NOT_DONE}
         assert results["rest"].outcome is RowOutcome.NOT_BEGUN
