@@ -65,11 +65,12 @@ async def _measure(dsn: str, url: str, count: int, options: argparse.Namespace) 
     lines = "".join(f"order-{number},1000,Benchmark,{number}\n" for number in range(options.rows))
     with Worklist() as worklist, _workers(dsn, database.schema, url, count, options):
         layout = Layout(operation=BatchOperation.CAPTURE)
-        worklist.load(io.BytesIO(f"order_id,amount,transaction_text,reference\n{lines}".encode()), layout)
+        worklist.load(io.BytesIO(f"order_id,amount_ore,transaction_text,reference\n{lines}".encode()), layout)
         submission = Submission(
             layout=layout,
             merchant_serial_number=_MSN,
             environment=Environment.TEST,
+            base_url=url,
             chunk_size=options.chunk,
         )
         started = time.perf_counter()

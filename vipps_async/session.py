@@ -318,7 +318,13 @@ class VippsSession:
         self._one_loop.check()
         if self._journalled is not None:
             # Rather here than at the first capture: a journal that is in use or damaged is found out at once.
-            await self._journalled.open()
+            try:
+                await self._journalled.open()
+            except BaseException:
+                # Nobody closes a session that could not be entered, and asking which Vipps it is has opened this.
+                if self._own_transport is not None:
+                    await self._own_transport.aclose()
+                raise
         return self
 
     async def __aexit__(

@@ -14,7 +14,7 @@ from vipps_async.batch.reading import BadRow, BatchFileError, FileFormat, FileRe
 from vipps_async.batch.rows import BatchOperation
 from vipps_async.not_given import NOT_GIVEN
 
-CAPTURE = Layout(operation=BatchOperation.CAPTURE)
+CAPTURE = Layout(operation=BatchOperation.CAPTURE, unit=Unit.ORE)
 KRONER = Layout(operation=BatchOperation.CAPTURE, unit=Unit.NOK)
 HEADING = "order_id,amount,transaction_text,reference\n"
 
@@ -193,7 +193,7 @@ def test_a_formula_like_text_is_a_text() -> None:
 
 def test_a_text_for_all_rows_may_be_given() -> None:
     """A file that has no column for it."""
-    layout = Layout(operation=BatchOperation.REFUND, transaction_text="Returned.")
+    layout = Layout(operation=BatchOperation.REFUND, unit=Unit.ORE, transaction_text="Returned.")
     assert good("order_id\nacme-1\n", layout)[0].transaction_text == "Returned."
 
 
@@ -236,6 +236,54 @@ def test_a_text_for_all_rows_beside_a_column_of_texts_is_refused() -> None:
     """Which one should the customer read?"""
     with pytest.raises(BatchFileError, match="give no text for all rows"):
         read(HEADING, Layout(operation=BatchOperation.CAPTURE, transaction_text="Shipped."))
+
+
+# --- what amounts are counted in --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("column", "expected"), [("amount_ore", 499), ("amount_nok", 49_900)])
+def test_the_heading_says_what_amounts_are_counted_in(column: str, expected: int) -> None:
+    """499 is 4.99 kroner in one column and 499 kroner in the other, in CSV and in JSON Lines."""
+    unsaid = Layout(operation=BatchOperation.CAPTURE)
+    assert good(f"order_id,{column},transaction_text\nacme-1,499,Socks\n", unsaid)[0].amount == expected
+    assert good(_line(**{column: 499}), unsaid)[0].amount == expected
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "order_id,amount,transaction_text\nacme-1,499,Socks\nacme-2,101,Socks\nacme-3,all,Socks\n",
+        '{"order_id":"a","amount":499,"transaction_text":"x"}\n{"order_id":"b","amount":101,"transaction_text":"x"}',
+    ],
+    ids=["csv", "jsonl"],
+)
+def test_a_bare_amount_is_refused_with_both_sums(content: str) -> None:
+    """Nobody should find out by the money what the file was counted in."""
+    with pytest.raises(BatchFileError) as caught:
+        read(content, Layout(operation=BatchOperation.CAPTURE))
+    assert "6.00 NOK in all if they are øre, 600.00 NOK in all if they are kroner" in str(caught.value)
+    assert "--unit ore or --unit nok" in str(caught.value)
+
+
+def test_both_sums_say_which_amounts_would_be_invalid() -> None:
+    """Decimals are no øre, and 99 øre are too little."""
+    with pytest.raises(BatchFileError, match=r"2.00 NOK in all \(2 amounts would be invalid\) if they are øre, 303.50"):
+        read("order_id,amount,transaction_text\na,200,x\nb,99,x\nc,4.50,x\n", Layout(operation=BatchOperation.CAPTURE))
+
+
+@pytest.mark.parametrize(
+    ("heading", "unit", "words"),
+    [
+        ("order_id,amount_ore,transaction_text", Unit.NOK, "the column amount_ore is not counted in nok"),
+        ("order_id,amount_nok,transaction_text", Unit.ORE, "the column amount_nok is not counted in ore"),
+        ("order_id,amount_nok,amount_ore,transaction_text", None, "stand in amount_nok and in amount_ore"),
+        ("order_id,amount_nok,amount,transaction_text", None, "stand in amount_nok and in amount"),
+    ],
+)
+def test_two_units_are_one_too_many(heading: str, unit: Unit | None, words: str) -> None:
+    """What contradicts itself is refused as a whole."""
+    with pytest.raises(BatchFileError, match=words):
+        read(f"{heading}\n", Layout(operation=BatchOperation.CAPTURE, unit=unit))
 
 
 # --- JSON Lines -------------------------------------------------------------------------------------------------------

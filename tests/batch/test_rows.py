@@ -27,6 +27,26 @@ def test_without_a_reference_it_follows_from_the_file_and_the_place_in_it() -> N
     assert expected == row.idempotency_key(CAPTURE, "123456")
 
 
+@pytest.mark.parametrize(
+    ("operation", "reference", "key"),
+    [
+        (BatchOperation.CAPTURE, "shipment-7", "d1-dxsti6rxnwqnrke5faevm7r77vv6y4xa"),
+        (BatchOperation.CAPTURE, "Bl\xe5b\xe6r 7", "d1-kgsyp5na4syqere3iy57rvlwez4cl5jg"),
+        (BatchOperation.CAPTURE, None, "d1-s2ob6sylromf5gsy6i3wtfyrxofsnufd"),
+        (BatchOperation.REFUND, "shipment-7", "d1-rzuxd72nubss62ns5ek5rrrg3mgh2bty"),
+        (BatchOperation.REFUND, "Bl\xe5b\xe6r 7", "d1-lwtgonnochg35w5o3is5yngs4vi3qffk"),
+        (BatchOperation.REFUND, None, "d1-7rsmj6fgemnz2t7iforbxosqfaa5twhg"),
+        (BatchOperation.CANCEL, "shipment-7", "d1-cibvmwpt4wwgtmi44qm6avjo7rpmzvsi"),
+        (BatchOperation.CANCEL, "Bl\xe5b\xe6r 7", "d1-6osctycau25j45pdqatesl75voprokur"),
+        (BatchOperation.CANCEL, None, "d1-ljgriejcs4srjm2kr5p5h2f3jvy672g3"),
+    ],
+)
+def test_the_keys_of_rows_never_change(operation: BatchOperation, reference: str | None, key: str) -> None:
+    """A row that was captured yesterday must have the same key today: a change of these moves money twice."""
+    row = BatchRow(order_id="acme-1", transaction_text="x", reference=reference, origin=ORIGIN)
+    assert key == row.idempotency_key(operation, "123456")
+
+
 def test_the_reference_counts_and_not_the_file() -> None:
     """A row with a reference is the same one in a file that was written anew."""
     assert ROW.idempotency_key(CAPTURE, "1") == evolve(ROW, origin=ORIGIN).idempotency_key(CAPTURE, "1")

@@ -19,7 +19,7 @@ from vipps_async.batch.worklist import ReportRow, Worklist
 from vipps_async.not_given import NOT_GIVEN
 
 CAPTURE = BatchOperation.CAPTURE
-HEADING = "order_id,amount,transaction_text,reference\n"
+HEADING = "order_id,amount_ore,transaction_text,reference\n"
 
 
 def loaded(content: str) -> Worklist:
@@ -73,7 +73,7 @@ def test_a_bad_row_takes_no_reference_from_a_good_one() -> None:
 
 def test_rows_that_are_alike_in_everything_need_references() -> None:
     """The same line twice is more often a mistake than two captures; another amount is another capture."""
-    content = "order_id,amount,transaction_text\na,100,x\na,all,x\na,100,x\na,all,x\na,200,x\na,100,y\n"
+    content = "order_id,amount_ore,transaction_text\na,100,x\na,all,x\na,100,x\na,all,x\na,200,x\na,100,y\n"
     with loaded(content) as worklist:
         assert [(row.amount, row.transaction_text) for row in worklist.rows()] == [
             (100, "x"),
@@ -84,12 +84,14 @@ def test_rows_that_are_alike_in_everything_need_references() -> None:
         assert [line for line, _, _ in worklist.bad_rows(9)] == [4, 5]
         assert "the same as line 2" in worklist.bad_rows(9)[0][2]
         assert worklist.repeated_orders() == {"a"}
-        assert len(worklist.first_without_reference(2)) == 2
+        worklist.hold_repetitions()
+        assert worklist.held_rows() == [(7, "a", 100, "meets line 2 of this file, and one of the two has no reference")]
+        assert len(list(worklist.rows())) == 3
 
 
 def test_what_ended_for_good_does_not_come_out_again() -> None:
     """Another round gets the rows that are unknown, not done or not begun; sums are added up by outcome."""
-    with loaded(HEADING + "".join(f"a-{number},100,x,s-{number}\n" for number in range(6))) as worklist:
+    with loaded(HEADING + "".join(f"a-{number},100,x,s-{number}\n" for number in range(7))) as worklist:
         rows = list(worklist.rows())
         error = CaptureError("no", status=400, errors=(ErrorInfo("Payment", "61", "too much"),))
         worklist.save(
@@ -101,6 +103,7 @@ def test_what_ended_for_good_does_not_come_out_again() -> None:
                 result(rows[4], RowOutcome.NOT_DONE),
             ]
         )
+        worklist.hold([(rows[6], "meets another")])
         assert [row.order_id for row in worklist.rows()] == ["a-3", "a-4", "a-5"]
         totals = worklist.totals()
         assert totals.outcomes == dict.fromkeys(RowOutcome, 1)
@@ -239,7 +242,7 @@ def test_a_report_is_its_owners(tmp_path: Path) -> None:
 def test_outcomes_have_words() -> None:
     """Words that a person in the shop understands."""
     words = [outcome_word(outcome, CAPTURE) for outcome in RowOutcome]
-    assert words == ["captured", "captured before", "refused", "not done", "unknown", "not begun"]
+    assert words == ["captured", "captured before", "refused", "not done", "unknown", "held", "not begun"]
     assert outcome_word(None, CAPTURE) == "not begun"
     assert outcome_word(RowOutcome.DONE, BatchOperation.REFUND, preview=True) == "would be refunded"
     assert outcome_word(RowOutcome.REFUSED, BatchOperation.REFUND, preview=True) == "would be refused"

@@ -10,20 +10,23 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
 from psycopg import sql
+from psycopg.conninfo import make_conninfo
 
 from tests.batch.shop import MSN, stock, stock_one
 from tests.cli.processes import Finished, command, environment, run
 from tests.journals.postgres_server import available_dsn
-from vipps_async.cli.main import _parser, main
+from vipps_async.batch.distributed import submit
+from vipps_async.cli.main import main, parser
 from vipps_async.sandbox import Fault, SandboxCredentials
 from vipps_async.testing import Sandbox
 
 PATIENCE = 60.0
-HEADING = "order_id,amount,transaction_text,reference\n"
+HEADING = "order_id,amount_ore,transaction_text,reference\n"
 
 
 @pytest.fixture(scope="session")
@@ -58,6 +61,7 @@ def env(sandbox: Sandbox, postgres_dsn: str) -> Mapping[str, str]:
         VIPPS_SUBSCRIPTION_KEY="key",
         VIPPS_MERCHANT_SERIAL_NUMBER=MSN,
         VIPPS_BASE_URL=sandbox.url,
+        VIPPS_ENVIRONMENT="test",
         VIPPS_BATCH_DSN=postgres_dsn,
     )
 
@@ -78,7 +82,7 @@ def batch(
                     patch.setenv(name, value)
             try:
                 dsn = () if command == "batch" else ("--dsn", env["VIPPS_BATCH_DSN"])
-                options = _parser().parse_args([command, action, *arguments, *dsn, "--schema", schema])
+                options = parser().parse_args([command, action, *arguments, *dsn, "--schema", schema])
                 status = await options.run(options)
             except SystemExit as end:
                 status = int(end.code or 0)
@@ -127,8 +131,8 @@ async def test_from_a_file_to_its_report(
     again = await batch("submit", str(file))
     assert (again.status, again.out) == (0, "1\n")
     assert "This file is batch 1 already; nothing was added." in again.err
-    other = json.loads((await batch("submit", str(file), "--another", "--json")).out)
-    assert other == {"batch": 2, "new": True, "chunks": 3, "rows": 120, "invalid": 0}
+    other = json.loads((await batch("submit", str(file), "--new-batch", "--json")).out)
+    assert other == {"batch": 2, "new": True, "chunks": 3, "held": 0, "rows": 120, "invalid": 0}
     assert all(payment.captured == 1000 for payment in sandbox.payments)
 
 
@@ -251,20 +255,179 @@ async def test_refunds_and_cancels_are_named(
     assert "1 cancelled" in (await batch("status", "1")).out
 
 
-async def test_a_file_without_references_that_was_changed_is_noticed(
-    sandbox: Sandbox, env: Mapping[str, str], schema: str, batch: Batch, tmp_path: Path
+async def test_rows_are_held_against_the_journal_and_all_batches(
+    sandbox: Sandbox, batch: Batch, tmp_path: Path
 ) -> None:
-    """A corrected file would be captured a second time: the journal shows it, and nothing is submitted."""
+    """A changed file, before and after it was worked on: each order once; a wanted second part when it is named."""
     stock(sandbox, 2, amount=5000)
     file = tmp_path / "captures.csv"
-    file.write_text("order_id,amount,transaction_text\norder-0,1000,Shipped.\n")
+    unnamed = "order_id,amount_ore,transaction_text\norder-0,1000,Shipped.\n"
+    _write(file, unnamed)
     assert (await batch("submit", str(file))).status == 0
+    _write(file, unnamed + "order-1,1000,Shipped.\n")
+    waiting = await batch("submit", str(file))
+    assert (waiting.status, waiting.out) == (5, "2\n")
+    assert "line 2: order-0: 10.00 NOK is held: it meets line 2 of batch 1" in waiting.err
     assert (await batch("work", "--once")).status == 0
-    file.write_text("order_id,amount,transaction_text\norder-0,1000,Shipped.\norder-1,1000,Shipped.\n")
-    changed = await batch("submit", str(file))
-    assert changed.status == 2
-    assert "before it was changed" in changed.err
-    assert (await batch("submit", str(file), "--even-if-changed")).status == 0
+    assert [payment.captured for payment in sandbox.payments] == [1000, 1000]
+    _write(file, unnamed.replace("_text", "_text,reference").replace("Shipped.", "Shipped.,s-1"))
+    named = await batch("submit", str(file), "--json")
+    assert (named.status, json.loads(named.out)["held"]) == (5, 1)
+    assert "is held: it meets a capture of 10.00 NOK, done" in named.err
+    assert (await batch("work", "--once")).status == 0
+    assert (await batch("status", "3")).status == 5
+    released = await batch("submit", str(file), "--another", "order-0")
+    assert (released.status, released.out) == (0, "3\n")
+    assert (await batch("work", "--once")).status == 0
+    assert [payment.captured for payment in sandbox.payments] == [2000, 1000]
+    again = await batch("submit", str(file), "--another", "order-0", "--json")
+    assert (again.status, json.loads(again.out)["chunks"]) == (0, 0)
+
+
+async def test_production_is_confirmed_and_at_vipps_own_host(batch: Batch, tmp_path: Path) -> None:
+    """Count, sum and sales unit before anything is submitted; another host than Vipps' own is named, or refused."""
+    file = str(orders(tmp_path, 2))
+    other = await batch("submit", file, VIPPS_ENVIRONMENT="production")
+    assert other.status == 2
+    assert "127.0.0.1, which is not Vipps' own host" in other.err
+    asked = await batch("submit", file, "--allow-host", "127.0.0.1", VIPPS_ENVIRONMENT="production")
+    assert asked.status == 2
+    assert "give --yes. Nothing was sent." in asked.err
+    done = await batch("submit", file, "--allow-host", "127.0.0.1", "--yes", VIPPS_ENVIRONMENT="production")
+    assert done.status == 0
+    worker = await batch("work", "--once", VIPPS_ENVIRONMENT="production")
+    assert worker.status == 2
+    assert "say --allow-host 127.0.0.1" in worker.err
+
+
+async def test_a_worker_of_other_settings_refuses_loudly(sandbox: Sandbox, batch: Batch, tmp_path: Path) -> None:
+    """Another host, environment or sales unit: a status of its own, and nothing is sent; none at all is wrong usage."""
+    stock(sandbox, 20)
+    assert (await batch("submit", str(orders(tmp_path, 20)))).status == 0
+    host = await batch("work", "--once", VIPPS_BASE_URL="http://127.0.0.1:9")
+    assert (host.status, "and this is the test environment at http://127.0.0.1:9" in host.err) == (7, True)
+    place = await batch("work", "--once", "--allow-host", "127.0.0.1", VIPPS_ENVIRONMENT="production")
+    assert place.status == 7
+    unit = await batch("work", "--once", VIPPS_MERCHANT_SERIAL_NUMBER="654321")
+    assert unit.status == 7
+    assert "1 batches of sales unit 123456 have not ended: this worker takes none of them." in unit.err
+    untold = await batch("work", "--once", VIPPS_ENVIRONMENT="")
+    assert (untold.status, "which environment?" in untold.err) == (2, True)
+    submitted = await batch("submit", str(orders(tmp_path, 21)), VIPPS_BASE_URL="http://127.0.0.1:9")
+    assert submitted.status == 7
+    assert not sandbox.requests
+
+
+async def test_a_batch_is_withdrawn(sandbox: Sandbox, batch: Batch, tmp_path: Path) -> None:
+    """Nothing more of it is begun, and status says so."""
+    stock(sandbox, 20)
+    assert (await batch("submit", str(orders(tmp_path, 20)))).status == 0
+    done = await batch("withdraw", "1")
+    assert (done.status, done.out) == (0, "Batch 1 is withdrawn: nothing more of it is begun.\n")
+    assert (await batch("work", "--once")).status == 0
+    status = await batch("status", "1")
+    assert (status.status, "Withdrawn " in status.out, sandbox.requests) == (1, True, ())
+    unknown = await batch("withdraw", "7")
+    assert (unknown.status, "there is no batch 7 in the schema" in unknown.err) == (2, True)
+
+
+@pytest.mark.parametrize("takes_effect", [True, False])
+async def test_a_commit_without_an_answer_is_looked_up(
+    batch: Batch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, takes_effect: bool
+) -> None:
+    """The line breaks while the database commits: it is said whether the batch is there, not guessed."""
+    _break_at_commit(monkeypatch, takes_effect=takes_effect)
+    done = await batch("submit", str(orders(tmp_path, 20)))
+    if takes_effect:
+        assert (done.status, done.out) == (0, "1\n")
+    else:
+        assert done.status == 2
+        assert "nothing was submitted" in done.err
+    assert (await batch("submit", str(orders(tmp_path, 20)))).status == 0
+    assert (await batch("status", "3")).status == 2
+
+
+async def test_a_commit_that_opens_a_batch_again_is_done_again(
+    batch: Batch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Opening it twice does no more than once."""
+    file = str(orders(tmp_path, 20))
+    assert (await batch("submit", file)).status == 0
+    _break_at_commit(monkeypatch, takes_effect=False)
+    done = await batch("submit", file)
+    assert (done.status, done.out) == (0, "1\n")
+
+
+async def test_a_number_that_cannot_be_printed(batch: Batch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The batch is there: a status of its own, and the number on standard error."""
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", None)
+        done = await batch("submit", str(orders(tmp_path, 20)))
+    assert done.status == 8
+    assert done.err.endswith("\n1\n")
+
+
+async def test_a_commit_that_nobody_can_tell_about(
+    batch: Batch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The database stays away: status 3, and what to do."""
+    _break_at_commit(monkeypatch, takes_effect=True)
+    monkeypatch.setattr(submit, "_PATIENCE", 0.0)
+    done = await batch("submit", str(orders(tmp_path, 20)))
+    assert done.status == 3
+    assert "does not say whether batch 1 is there" in done.err
+    assert "submit the same file again" in done.err
+
+
+def _break_at_commit(monkeypatch: pytest.MonkeyPatch, *, takes_effect: bool) -> None:
+    """Break the line at the COMMIT of a submission, once."""
+    armed: list[bool] = []
+    ready, commit = submit._submitted, psycopg.AsyncConnection.commit
+
+    async def arm(*arguments: Any, **named: Any) -> Any:
+        armed.append(not armed)
+        return await ready(*arguments, **named)
+
+    async def break_off(self: psycopg.AsyncConnection[Any]) -> None:
+        if not armed or not armed[-1]:
+            return await commit(self)
+        armed.append(False)
+        await (commit(self) if takes_effect else self.rollback())
+        raise psycopg.OperationalError("the connection is lost")
+
+    monkeypatch.setattr(submit, "_submitted", arm)
+    monkeypatch.setattr(psycopg.AsyncConnection, "commit", break_off)
+
+
+async def test_status_and_report_need_no_rights_to_write(
+    env: Mapping[str, str], schema: str, batch: Batch, tmp_path: Path
+) -> None:
+    """A role that may only read sees a batch; where there is none, nothing is made."""
+    nowhere = await batch("status", "1")
+    assert (nowhere.status, "there are no batches in the schema" in nowhere.err) == (2, True)
+    with psycopg.connect(env["VIPPS_BATCH_DSN"], autocommit=True) as connection:
+        found = connection.execute("SELECT to_regnamespace(%s) IS NULL", (schema,)).fetchone()
+        assert found == (True,)
+    assert (await batch("submit", str(orders(tmp_path, 3)))).status == 0
+    role = "vipps_reader"
+    with psycopg.connect(env["VIPPS_BATCH_DSN"], autocommit=True) as connection:
+        connection.execute(f"CREATE ROLE {role}")
+        connection.execute(f"GRANT USAGE ON SCHEMA {schema} TO {role}")
+        connection.execute(f"GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO {role}")
+    reader = make_conninfo(env["VIPPS_BATCH_DSN"], options=f"-c role={role}")
+    try:
+        assert (await batch("status", "1", VIPPS_BATCH_DSN=reader)).status == 4
+        report = await batch("report", "1", VIPPS_BATCH_DSN=reader)
+        assert (report.status, report.out.count("not begun")) == (4, 3)
+        assert (await batch("submit", str(orders(tmp_path, 4)), VIPPS_BATCH_DSN=reader)).status == 2
+    finally:
+        with psycopg.connect(env["VIPPS_BATCH_DSN"], autocommit=True) as connection:
+            connection.execute(f"DROP OWNED BY {role}")
+            connection.execute(f"DROP ROLE {role}")
+
+
+def _write(file: Path, content: str) -> None:
+    file.write_text(content)
 
 
 async def test_keys_that_are_refused_are_told_once(batch: Batch, tmp_path: Path) -> None:
@@ -282,8 +445,8 @@ async def test_keys_that_are_refused_are_told_once(batch: Batch, tmp_path: Path)
     [
         (("submit", "nowhere.csv"), "No such file"),
         (("submit", "{file}", "--chunk-size", "0"), "is no positive number"),
-        (("status", "77"), "there is no batch 77"),
-        (("report", "77"), "there is no batch 77"),
+        (("status", "77"), "there are no batches in the schema"),
+        (("report", "77"), "there are no batches in the schema"),
         (("report", "1", "--report", "/nowhere/report.csv"), "no directory /nowhere"),
         (("work", "--concurrency", "0"), "is not from 1 to 100"),
     ],
@@ -304,7 +467,7 @@ async def test_a_schema_has_a_plain_name(
     """It is refused before anything is asked of the database."""
     for name, value in env.items():
         monkeypatch.setenv(name, value)
-    options = _parser().parse_args(["batch", "submit", str(orders(tmp_path, 1)), "--schema", "Shop"])
+    options = parser().parse_args(["batch", "submit", str(orders(tmp_path, 1)), "--schema", "Shop"])
     assert await options.run(options) == 2
     assert "schema must be" in capsys.readouterr().err
 

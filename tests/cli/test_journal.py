@@ -184,9 +184,9 @@ class TestList:
         assert len(listed(capsys, "--journal", path, "--order", "order-1")) == 2
 
     def test_a_file_in_use_is_left_to_its_owner(self, path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        """A live process keeps its file: the list names it and does not wait."""
+        """A live process keeps its file: the list names it, and waits no longer than it is told."""
         with owned(path):
-            assert main(["journal", "list", "--journal", str(path)]) == 2
+            assert main(["journal", "list", "--journal", str(path), "--wait", "0"]) == 6
         assert "in use by" in capsys.readouterr().err
 
     def test_it_makes_no_journal(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -196,7 +196,9 @@ class TestList:
             assert "there is no journal" in capsys.readouterr().err
         assert list(tmp_path.iterdir()) == []
 
-    @pytest.mark.parametrize("arguments", [[], ["--journal", "x", "--dsn", "y"], ["--journal", "x", "--limit", "0"]])
+    @pytest.mark.parametrize(
+        "arguments", [["--journal", "x", "--dsn", "y"], ["--wait", "-1"], ["--journal", "x", "--limit", "0"]]
+    )
     def test_wrong_usage_ends_with_2(self, arguments: list[str]) -> None:
         """One store, and a positive limit."""
         with pytest.raises(SystemExit) as caught:
@@ -383,7 +385,7 @@ class TestRecover:
         assert "VIPPS_CLIENT_SECRET" in capsys.readouterr().err
 
     def test_a_journal_in_use_is_left_to_its_owner(self, town: Town, capsys: pytest.CaptureFixture[str]) -> None:
-        """Status 2: the running process recovers its own file."""
+        """Status 6: the running process recovers its own file."""
         with owned(town.path):
-            assert main(["journal", "recover", "--journal", str(town.path)]) == 2
+            assert main(["journal", "recover", "--journal", str(town.path), "--wait", "0"]) == 6
         assert "in use by" in capsys.readouterr().err

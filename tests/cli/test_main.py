@@ -15,7 +15,7 @@ import pytest
 import vipps_async
 from tests.cli.processes import command, environment, run
 from vipps_async.cli import demo
-from vipps_async.cli.main import _parser, main
+from vipps_async.cli.main import main, parser
 from vipps_async.errors import ConfigurationError
 
 
@@ -149,7 +149,7 @@ def _commands_of(page: str) -> list[str]:
 @pytest.mark.parametrize("line", _commands_of("command-line.md"))
 def test_the_command_lines_of_the_documentation_can_be_typed(line: str) -> None:
     """Each command line that the page shows is understood as it stands."""
-    assert callable(_parser().parse_args(shlex.split(line)[1:]).run)
+    assert callable(parser().parse_args(shlex.split(line)[1:]).run)
 
 
 def test_the_documentation_shows_command_lines() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 
 import orjson
@@ -167,9 +168,10 @@ async def test_a_part_then_all_that_remains_then_a_refund(sandbox: Sandbox) -> N
 
 
 async def test_cancel(sandbox: Sandbox) -> None:
-    """A payment that is not captured is cancelled; it has no key, so none is printed."""
+    """A payment that is not captured is cancelled; it has no key, so only the journal is named."""
     finished = await shell(sandbox, *CANCEL)
-    assert (finished.status, finished.err) == (0, "")
+    assert finished.status == 0
+    assert re.fullmatch(r"journal \S+\.journal\.db\n", finished.err)
     assert finished.out.startswith("499.00 NOK cancelled, order order-1")
     assert sandbox.payment("order-1").released == 49_900
     assert "Order order-1 (cancelled)" in (await shell(sandbox, "payment", "details", "order-1")).out

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import ast
-import io
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from tests.cli.processes import run
-from vipps_async.cli import terminal
+from vipps_async.cli import output
 from vipps_async.errors import VippsError
 from vipps_async.journals import SqliteJournal
 from vipps_async.journals.protocol import Intent
 from vipps_async.printable import escaped
 
-CLI = Path(terminal.__file__).parent
+CLI = Path(output.__file__).parent
 #: Clears the screen, rings, sets the title, the same in one byte each, and turns the direction of what follows.
 EVIL = "\x1b[2J\x07\x1b]0;owned\x07\x9b2J\u202e\u2066\r\x08\x7f"
 
@@ -28,7 +28,7 @@ def _is_harmless(text: str) -> bool:
 
 @pytest.mark.parametrize("path", sorted(CLI.glob("*.py")), ids=lambda path: path.name)
 def test_every_command_prints_by_one_function(path: Path) -> None:
-    """No command calls `print` or writes to a stream but by `say`; only a report, harmless by itself, is copied out."""
+    """No command calls `print` or writes to a stream but by the functions of `output.py`."""
     calls = [node.func for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
     prints = [call for call in calls if isinstance(call, ast.Name) and call.id == "print"]
     writes = [
@@ -36,17 +36,18 @@ def test_every_command_prints_by_one_function(path: Path) -> None:
         for call in calls
         if isinstance(call, ast.Attribute) and call.attr == "write" and ast.unparse(call.value).startswith("sys.std")
     ]
-    assert len(prints) == (path.name == "terminal.py")
-    assert len(writes) == (path.name == "batch_overview.py")
+    assert len(prints) == (path.name == "output.py")
+    assert len(writes) == (path.name == "output.py")
 
 
-def test_what_is_said() -> None:
+@pytest.mark.parametrize("write", [output.say, output.tell, lambda text: output.tell_lines([text, "\n"])])
+def test_what_is_said(capsys: pytest.CaptureFixture[str], write: Callable[[str], object]) -> None:
     """Line breaks and letters stay, what steers is written as an escape."""
-    out = io.StringIO()
-    terminal.say(f"Sk\u00f8\u00a0\u20ac {EVIL}\nsecond line", file=out)
-    assert _is_harmless(out.getvalue().replace("\u00a0", " "))
-    assert out.getvalue().startswith("Sk\u00f8\u00a0\u20ac \\u001b[2J\\u0007")
-    assert out.getvalue().endswith("\nsecond line\n")
+    write(f"Sk\u00f8\u00a0\u20ac {EVIL}\nsecond line")
+    said = "".join(capsys.readouterr())
+    assert _is_harmless(said.replace("\u00a0", " "))
+    assert said.startswith("Sk\u00f8\u00a0\u20ac \\u001b[2J\\u0007")
+    assert said.endswith("\nsecond line\n")
 
 
 @pytest.mark.parametrize("text", [EVIL, "\U000e0001", "\ud800", "plain", "\u00a0"])

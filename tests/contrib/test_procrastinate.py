@@ -59,9 +59,13 @@ async def test_an_applications_worker_does_batches_beside_its_own_jobs(dsn: str)
         layout = Layout(operation=BatchOperation.CAPTURE)
         lines = "".join(f"order-{number},1000,Shipped.,s-{number}\n" for number in range(60))
         with Worklist() as worklist:
-            worklist.load(io.BytesIO(f"order_id,amount,transaction_text,reference\n{lines}".encode()), layout)
+            worklist.load(io.BytesIO(f"order_id,amount_ore,transaction_text,reference\n{lines}".encode()), layout)
             submission = Submission(
-                layout=layout, merchant_serial_number=MSN, environment=Environment.TEST, chunk_size=20
+                layout=layout,
+                merchant_serial_number=MSN,
+                environment=Environment.TEST,
+                base_url=sandbox.url,
+                chunk_size=20,
             )
             batch = (await submit(tasks.database, worklist, submission)).batch
         await greet.defer_async()

@@ -154,10 +154,12 @@ async def test_it_is_not_clear_where_to_ask(further: dict[str, str], words: str)
     assert set(states(findings, "host", "clock", "token", "sales unit")) == {State.NOT_CHECKED}
 
 
-async def test_production_at_a_sandbox_is_a_warning(sandbox: Sandbox) -> None:
-    """Somebody would wait for money that never comes."""
+async def test_production_at_another_host_than_vipps_own_fails(sandbox: Sandbox) -> None:
+    """Somebody would wait for money that never comes, or hand real keys to a stranger."""
     findings = await found(sandbox.url, {"VIPPS_ENVIRONMENT": "production"})
     assert "production, with real money" in findings["environment"].text
+    assert findings["environment"].state is State.FAILED
+    assert "--allow-host" in (findings["environment"].advice or "")
     assert findings["host"].state is State.WARNING
     assert "it is the embedded sandbox, not Vipps, though the environment is production" in findings["host"].text
 

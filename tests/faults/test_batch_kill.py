@@ -38,7 +38,7 @@ def _orders(sandbox: Sandbox, path: Path) -> dict[str, tuple[str, int]]:
     """Write the file, enter the orders, and say how each row should end: reference → (outcome, øre that move)."""
     chance = random.Random(20_000)
     expected: dict[str, tuple[str, int]] = {}
-    lines = ["order_id,amount,transaction_text,reference"]
+    lines = ["order_id,amount_ore,transaction_text,reference"]
 
     def row(order_id: str, amount: int | str, outcome: str, moved: int) -> None:
         reference = f"shipment-{len(lines)}"
@@ -74,6 +74,11 @@ def _orders(sandbox: Sandbox, path: Path) -> dict[str, tuple[str, int]]:
     return expected
 
 
+def journal_of(file: Path) -> Path:
+    """Where the journal of this test is."""
+    return file.with_name("journal.db")
+
+
 @contextlib.asynccontextmanager
 async def _batch(sandbox: Sandbox, file: Path, report: Path) -> AsyncIterator[asyncio.subprocess.Process]:
     env = environment(
@@ -84,7 +89,7 @@ async def _batch(sandbox: Sandbox, file: Path, report: Path) -> AsyncIterator[as
         VIPPS_BASE_URL=sandbox.url,
     )
     process = await asyncio.create_subprocess_exec(
-        *command("batch", "capture", str(file), "--report", str(report), "--json"),
+        *command("batch", "capture", str(file), "--report", str(report), "--json", "--journal", str(journal_of(file))),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,
@@ -136,7 +141,7 @@ async def test_killed_again_and_again_each_row_ends_once(tmp_path: Path) -> None
 
     with report.open(encoding="utf-8", newline="") as stream:
         lines = {line["reference"]: line for line in csv.DictReader(stream)}
-    journal = SqliteJournal(file.with_name("captures.csv.test.journal.db"))
+    journal = SqliteJournal(journal_of(file))
     await journal.open()
     entries = {entry.intent.key: entry async for entry in journal.recent_entries(limit=10_000_000)}
     await journal.aclose()

@@ -40,7 +40,7 @@ def _orders(sandbox: Sandbox, path: Path) -> dict[str, tuple[str, int]]:
     """Write the file, enter the orders, and say how each row should end: reference → (outcome, øre that move)."""
     chance = random.Random(4)
     expected: dict[str, tuple[str, int]] = {}
-    lines = ["order_id,amount,transaction_text,reference"]
+    lines = ["order_id,amount_ore,transaction_text,reference"]
 
     def row(order_id: str, amount: int | str, outcome: str, moved: int) -> None:
         reference = f"shipment-{len(lines)}"
@@ -106,6 +106,7 @@ async def test_workers_killed_and_the_database_restarted_each_row_ends_once(tmp_
                 VIPPS_SUBSCRIPTION_KEY="key",
                 VIPPS_MERCHANT_SERIAL_NUMBER=MSN,
                 VIPPS_BASE_URL=sandbox.url,
+                VIPPS_ENVIRONMENT="test",
                 VIPPS_BATCH_DSN=server.get_uri(),
             )
             facts = await _run(sandbox, server, env, file, report)

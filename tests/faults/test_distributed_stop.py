@@ -73,7 +73,7 @@ async def test_a_worker_that_comes_back_too_late_writes_and_sends_nothing(tmp_pa
     """With requests on their way, rows that wait and outcomes that are not written yet: all of it is another's now."""
     file = tmp_path / "captures.csv"
     lines = "".join(f"order-{number},1000,Shipped.,s-{number}\n" for number in range(ROWS))
-    file.write_text(f"order_id,amount,transaction_text,reference\n{lines}")
+    file.write_text(f"order_id,amount_ore,transaction_text,reference\n{lines}")
     async with Sandbox(rate_limits=False) as sandbox, asyncio.timeout(PATIENCE):
         stock(sandbox, ROWS)
         # Two requests of the first worker hang, before and after their effect, for longer than it is stopped.
@@ -86,6 +86,7 @@ async def test_a_worker_that_comes_back_too_late_writes_and_sends_nothing(tmp_pa
             VIPPS_SUBSCRIPTION_KEY="key",
             VIPPS_MERCHANT_SERIAL_NUMBER=MSN,
             VIPPS_BASE_URL=sandbox.url,
+            VIPPS_ENVIRONMENT="test",
             VIPPS_BATCH_DSN=own_postgres,
         )
         submitted = await run("batch", "submit", str(file), "--rate", "20", "--chunk-size", str(ROWS), env=env)

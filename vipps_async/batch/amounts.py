@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import enum
 import re
+from collections.abc import Callable
+
+from attrs import Factory, define
 
 from vipps_async.errors import InvalidInputError
 from vipps_async.money import LARGEST_AMOUNT, MINIMUM_AMOUNT, format_nok, nok
 from vipps_async.not_given import NOT_GIVEN, NotGiven
 
-__all__ = ["ALL", "Unit", "read_amount", "read_json_amount"]
+__all__ = ["ALL", "BothSums", "Unit", "read_amount", "read_json_amount"]
 
 #: Takes all that is left.
 ALL = "all"
@@ -81,3 +84,40 @@ def read_json_amount(value: object, unit: Unit) -> int | NotGiven:
     if isinstance(value, bool) or not isinstance(value, int):
         raise InvalidInputError("amount", f'a whole number of øre, or "{ALL}" (no float, no other text)', value=value)
     return _in_range(value)
+
+
+@define
+class BothSums:
+    """What the amounts of a file add up to in either unit, while nothing says which one is meant."""
+
+    #: Øre, by unit.
+    sums: dict[Unit, int] = Factory(lambda: dict.fromkeys(Unit, 0))
+    #: How many amounts are none in that unit.
+    unreadable: dict[Unit, int] = Factory(lambda: dict.fromkeys(Unit, 0))
+
+    def add(self, value: object, read: Callable[[object, Unit], int | NotGiven]) -> NotGiven:
+        """Count one amount in; `read` reads it in a unit."""
+        for unit in Unit:
+            try:
+                amount = read(value, unit)
+            except InvalidInputError:
+                self.unreadable[unit] += 1
+            else:
+                self.sums[unit] += 0 if isinstance(amount, NotGiven) else amount
+        return NOT_GIVEN
+
+    def question(self) -> str:
+        """Say what would move in each unit."""
+        return (
+            f"nothing says what the amounts are counted in: {self._told(Unit.ORE)} if they are øre, "
+            f"{self._told(Unit.NOK)} if they are kroner"
+        )
+
+    def _told(self, unit: Unit) -> str:
+        bad = self.unreadable[unit]
+        return f"{format_nok(self.sums[unit])} in all{f' ({bad:,} amounts would be invalid)' if bad else ''}"
+
+    @property
+    def advice(self) -> str:
+        """How to say it."""
+        return "say --unit ore or --unit nok, or call the column amount_ore or amount_nok"

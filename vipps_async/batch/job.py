@@ -10,24 +10,25 @@ from contextlib import aclosing
 
 from attrs import field, frozen, mutable
 
+from vipps_async.batch.holding import hold_rows
 from vipps_async.batch.many import DEFAULT_CONCURRENCY, cancel_many, capture_many, preview_many, refund_many
 from vipps_async.batch.results import RowOutcome, RowResult
 from vipps_async.batch.rows import BatchOperation
 from vipps_async.batch.worklist import Totals, Worklist
 from vipps_async.core.recovery_report import RecoveryReport
-from vipps_async.errors import ConfigurationError
+from vipps_async.errors import RateLimitedError
 from vipps_async.journals.protocol import Journal
 from vipps_async.session import VippsSession
 
-__all__ = ["BatchJob", "JobOptions", "Progress", "check_same_file", "take_over"]
+__all__ = ["BatchJob", "JobOptions", "Progress", "take_over"]
 
 #: How often rows that did not end for good are tried again within one run, and the pause before each time, in seconds.
 #: Vipps takes an order's captures five times a minute, and a row may have had four attempts.
 _ROUNDS, _PAUSE = 2, 5.0
+#: For how long Vipps counts what it limits, in seconds.
+_LIMIT_PASSES = 60.0
 #: Results that are noted in one go, and how long the first of them may wait, in seconds.
 _SAVE, _SAVE_EVERY = 500, 0.5
-#: Rows without a reference of which the journal is asked whether it knows them from another file.
-_LOOK_BACK = 200
 
 
 @frozen(kw_only=True)
@@ -91,6 +92,8 @@ class BatchJob:
         self._options = options
         self._stop = stop
         self.progress = Progress()
+        #: Whether a row of this round was not done because Vipps takes only so many of its kind a minute.
+        self._throttled = False
         #: What the recovery before the first row did; None: there was none.
         self.recovered: RecoveryReport | None = None
 
@@ -104,15 +107,21 @@ class BatchJob:
         options = self._options
         if not options.preview:
             self.recovered = await self._recover()
+        # After recovery: what turns out to have had no effect holds nothing.
+        session = self._session
+        await hold_rows(self._worklist, options.operation, session.merchant_serial_number, session.journal)
         totals = await asyncio.to_thread(self._worklist.totals)
-        self.progress.rows = totals.rows - totals.bad
+        self.progress.rows = totals.rows - totals.bad - totals.outcomes.get(RowOutcome.HELD, 0)
         await self._round()
-        for _ in range(0 if options.preview else _ROUNDS):
+        tries = 0
+        while not options.preview and tries < _ROUNDS:
             totals = await asyncio.to_thread(self._worklist.totals)
             left = totals.outcomes.get(RowOutcome.UNKNOWN, 0) + totals.outcomes.get(RowOutcome.NOT_DONE, 0)
             if not left or self._stop.is_set():
                 break
-            await self._pause()
+            # A limit that passes is waited for, and is none of the tries.
+            tries += not self._throttled
+            await self._pause(_LIMIT_PASSES if self._throttled else _PAUSE)
             if not self._stop.is_set():
                 # Details settle most of them; the others are sent once more, with the same keys.
                 await self._recover()
@@ -137,9 +146,9 @@ class BatchJob:
             del self.progress.outcomes[outcome]
         await self._round()
 
-    async def _pause(self) -> None:
+    async def _pause(self, seconds: float) -> None:
         try:
-            async with asyncio.timeout(_PAUSE):
+            async with asyncio.timeout(seconds):
                 await self._stop.wait()
         except TimeoutError:
             return
@@ -147,6 +156,7 @@ class BatchJob:
     async def _round(self) -> None:
         progress = self.progress
         progress.began_with, progress.began = progress.ended, time.monotonic()
+        self._throttled = False
         waiting: list[RowResult] = []
         saved = time.monotonic()
         try:
@@ -164,6 +174,7 @@ class BatchJob:
 
     def _count(self, result: RowResult) -> None:
         progress = self.progress
+        self._throttled = self._throttled or isinstance(result.error, RateLimitedError)
         progress.outcomes[result.outcome] += 1
         if result.outcome is RowOutcome.DONE:
             progress.moved += result.amount or 0
@@ -214,33 +225,3 @@ async def take_over(journal: Journal) -> int:
             count += 1
     await journal.flush()
     return count
-
-
-async def check_same_file(
-    journal: Journal, worklist: Worklist, session: VippsSession, operation: BatchOperation
-) -> None:
-    """Stop where the journal shows that the file was changed since an earlier run.
-
-    A row without a reference is told by the file's digest and its place: in a changed file every such row is another
-    one, and would be carried out again.
-
-    Raises:
-        ConfigurationError: the journal has such rows under another key.
-    """
-    if operation is BatchOperation.CANCEL:
-        # Has no key at Vipps, and done twice it does no more than once.
-        return
-    msn = session.merchant_serial_number
-    for row in await asyncio.to_thread(worklist.first_without_reference, _LOOK_BACK):
-        key = row.idempotency_key(operation, msn)
-        known = [
-            entry.intent
-            for entry in await journal.find(order_id=row.order_id, merchant_serial_number=msn)
-            if entry.intent.operation == operation.value
-        ]
-        if known and all(intent.key != key for intent in known):
-            raise ConfigurationError(
-                f"the journal has a {operation.value} of order {row.order_id} from another file, or from this one "
-                "before it was changed: rows without a reference would be carried out a second time",
-                advice="give each row a reference, or say --even-if-changed if all of these rows are new",
-            )

@@ -7,15 +7,15 @@ import csv
 import enum
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, BinaryIO, NoReturn
 
 from attrs import frozen
 
-from vipps_async.batch.amounts import Unit, read_amount, read_json_amount
-from vipps_async.batch.rows import LONGEST_REFERENCE, BatchOperation
+from vipps_async.batch.amounts import BothSums, Unit, read_amount, read_json_amount
+from vipps_async.batch.rows import BatchOperation, check_reference
 from vipps_async.errors import InvalidInputError, VippsError
-from vipps_async.input_rules import check_order_id, check_text, check_transaction_text
+from vipps_async.input_rules import check_order_id, check_transaction_text
 from vipps_async.not_given import NOT_GIVEN, NotGiven
 
 __all__ = ["BadRow", "BatchFileError", "FileFormat", "FileReader", "GoodRow", "Layout"]
@@ -27,6 +27,11 @@ _LONGEST_LINE, _MOST_LINES = 65_536, 100
 _SHOWN = 80
 
 _ORDER_ID, _AMOUNT, _TEXT, _REFERENCE = "order_id", "amount", "transaction_text", "reference"
+#: Says of a row that another capture or refund of the same amount is meant.
+_ANOTHER = "another"
+_ANOTHER_WORDS: dict[object, bool] = {"yes": True, "no": False, "": False, True: True, False: False}
+#: Columns of amounts that say what they are counted in.
+_AMOUNT_IN = {f"{_AMOUNT}_{unit.value}": unit for unit in Unit}
 _OTHER_ENCODINGS = {
     codecs.BOM_UTF32_LE: "UTF-32",
     codecs.BOM_UTF32_BE: "UTF-32",
@@ -63,22 +68,33 @@ class Layout:
     operation: BatchOperation
     #: None: JSON Lines if the file begins with ``{``, else CSV.
     format: FileFormat | None = None
-    unit: Unit = Unit.ORE
+    #: What a column `amount` is counted in; None: the heading has to say so, `amount_ore` or `amount_nok`.
+    unit: Unit | None = None
     #: The text of every row, for a file that has none of its own.
     transaction_text: str | None = None
 
     def fields(self) -> tuple[str, ...]:
         """Return the fields that a row may have."""
-        money = () if self.operation is BatchOperation.CANCEL else (_AMOUNT,)
-        return (_ORDER_ID, *money, _TEXT, _REFERENCE)
+        money = () if self.operation is BatchOperation.CANCEL else (_AMOUNT, *_AMOUNT_IN)
+        return (_ORDER_ID, *money, _TEXT, _REFERENCE, *(() if self.operation is BatchOperation.CANCEL else (_ANOTHER,)))
+
+    def amount_of(self, fields: Iterable[str]) -> tuple[str, Unit | None] | None:
+        """Return the name of the field that has the amounts and what they are counted in; None: there is no such field.
+
+        The unit is None where neither the heading nor the layout says it.
+        """
+        for name in fields:
+            if name == _AMOUNT:
+                return name, self.unit
+            if name in _AMOUNT_IN:
+                return name, _AMOUNT_IN[name]
+        return None
 
     def flaw_of(self, fields: list[str]) -> str | None:
         """Say what is wrong with the fields that a file has."""
         known = ", ".join(self.fields())
         for name in fields:
-            if name == _AMOUNT and name not in self.fields():
-                return "a cancel has no amount: leave that column out"
-            if name not in self.fields():
+            if name not in (*self.fields(), _AMOUNT, *_AMOUNT_IN):
                 return f"{_shown(name)} is no column of a batch file; there are {known}"
             if fields.count(name) > 1:
                 return f"the column {name} stands there {fields.count(name)} times"
@@ -87,6 +103,15 @@ class Layout:
             return f"there is no column {' and no column '.join(missing)}"
         if self.transaction_text is not None and _TEXT in fields:
             return f"the file has a column {_TEXT}: give no text for all rows beside it"
+        return self._flaw_of_amounts([name for name in fields if name == _AMOUNT or name in _AMOUNT_IN])
+
+    def _flaw_of_amounts(self, names: list[str]) -> str | None:
+        if names and self.operation is BatchOperation.CANCEL:
+            return "a cancel has no amount: leave that column out"
+        if len(names) > 1:
+            return f"the amounts stand in {' and in '.join(names)}: which ones are meant?"
+        if names and self.unit is not None and self.unit is not _AMOUNT_IN.get(names[0], self.unit):
+            return f"the column {names[0]} is not counted in {self.unit.value}: give no other unit beside it"
         return None
 
 
@@ -101,6 +126,8 @@ class GoodRow:
     amount: int | NotGiven
     transaction_text: str
     reference: str | None
+    #: Whether another operation of the same amount is meant, for an order that had one.
+    another: bool = False
 
 
 @frozen(kw_only=True)
@@ -120,6 +147,7 @@ class FileReader:
 
     Attributes:
         digest: the SHA-256 of all bytes read so far, in hexadecimal: after the last row, of the file.
+        unit: what its amounts are counted in, once the first row is read; None: it has none.
     """
 
     def __init__(self, stream: BinaryIO, layout: Layout) -> None:
@@ -135,6 +163,8 @@ class FileReader:
         self._line = 0
         self._row_began = 1
         self._flaw = ""
+        self.unit: Unit | None = None
+        self._sums: BothSums | None = None
 
     @property
     def digest(self) -> str:
@@ -145,9 +175,15 @@ class FileReader:
         """Go through the rows in their order; may be called once.
 
         Raises:
-            BatchFileError: the file as a whole cannot be read: its heading, its quotes, its encoding.
+            BatchFileError: the file as a whole cannot be read: its heading, its quotes, its encoding; or, after its
+                last row, nothing says what its amounts are counted in.
             OSError: it cannot be read from the disk.
         """
+        yield from self._rows()
+        if self._sums is not None:
+            raise BatchFileError(self._sums.question(), advice=self._sums.advice)
+
+    def _rows(self) -> Iterator[GoodRow | BadRow]:
         first = self._next_line()
         if first is None:
             raise BatchFileError("the file is empty")
@@ -229,11 +265,9 @@ class FileReader:
             if len(cells) == len(heading) + 1 and not comma:
                 flaw += " (a decimal comma, as in 100,50, is read only in a file separated by semicolons)"
         if not flaw:
-            empty = [name for name in heading if not record[name]]
+            empty = [name for name in heading if not record[name] and name != _ANOTHER]
             flaw = f"{' and '.join(empty)} must not be empty" if empty else ""
-        return self._row(
-            number, record, flaw, lambda cell: read_amount(str(cell), self._layout.unit, decimal_comma=comma)
-        )
+        return self._row(number, record, flaw, lambda cell, unit: read_amount(str(cell), unit, decimal_comma=comma))
 
     # --- JSON Lines ------------------------------------------------------------------------------------------------
 
@@ -253,14 +287,14 @@ class FileReader:
                 elif not flaw and fields is not None and fields != record.keys():
                     # A field that is missing in one line alone is a mistake: no amount would mean all that is left.
                     flaw = f"its fields are not those of the rows before it: {', '.join(sorted(fields))}"
-                yield self._row(number, record, flaw, lambda value: read_json_amount(value, self._layout.unit))
+                yield self._row(number, record, flaw, read_json_amount)
             self._flaw = ""
             line = self._next_line()
 
     # --- both ------------------------------------------------------------------------------------------------------
 
     def _row(
-        self, number: int, record: Mapping[str, object], flaw: str, amount_of: Callable[[object], int | NotGiven]
+        self, number: int, record: Mapping[str, object], flaw: str, read: Callable[[object, Unit], int | NotGiven]
     ) -> GoodRow | BadRow:
         if not flaw:
             try:
@@ -270,17 +304,33 @@ class FileReader:
                     number=number,
                     line=self._row_began,
                     order_id=check_order_id(record[_ORDER_ID]),
-                    amount=amount_of(record[_AMOUNT]) if _AMOUNT in record else NOT_GIVEN,
+                    amount=self._amount(record, read),
                     transaction_text=check_transaction_text(text),
-                    reference=None
-                    if _REFERENCE not in record
-                    else check_text(_REFERENCE, reference, longest=LONGEST_REFERENCE),
+                    reference=None if _REFERENCE not in record else check_reference(reference),
+                    another=_another(record.get(_ANOTHER, False)),
                 )
             except InvalidInputError as error:
                 flaw = error.message
         order_id = record.get(_ORDER_ID, "")
         shown = order_id if isinstance(order_id, str) else repr(order_id)
         return BadRow(number=number, line=self._row_began, order_id=_shown(shown), reason=_shown(flaw, 300))
+
+    def _amount(self, record: Mapping[str, object], read: Callable[[object, Unit], int | NotGiven]) -> int | NotGiven:
+        found = self._layout.amount_of(record)
+        if found is None:
+            return NOT_GIVEN
+        name, self.unit = found
+        if self.unit is not None:
+            return read(record[name], self.unit)
+        # Read in both units to the end of the file, so that whoever has to choose sees what would move.
+        self._sums = self._sums or BothSums()
+        return self._sums.add(record[name], read)
+
+
+def _another(value: object) -> bool:
+    if isinstance(value, str | bool) and value in _ANOTHER_WORDS:
+        return _ANOTHER_WORDS[value]
+    raise InvalidInputError(_ANOTHER, "yes or no (in JSON Lines true or false)", value=value)
 
 
 def _shown(text: str, longest: int = _SHOWN) -> str:

@@ -14,6 +14,7 @@ from vipps_async.errors import (
     ApiError,
     AuthenticationError,
     Effect,
+    InvalidInputError,
     MerchantError,
     OrderLockedError,
     PermissionDeniedError,
@@ -51,13 +52,15 @@ class RowOutcome(enum.Enum):
     NOT_DONE = "not done"
     #: It may have taken effect. Run the batch again: the same key finds out, and cannot move money twice.
     UNKNOWN = "unknown"
+    #: It was not sent, as it may be what was done before: name the order to say that another one is meant.
+    HELD = "held"
     #: The batch ended before it was this row's turn, or an earlier row of the same order has no outcome yet.
     NOT_BEGUN = "not begun"
 
     @property
     def is_final(self) -> bool:
         """Whether another run of the same batch would bring nothing new."""
-        return self in {RowOutcome.DONE, RowOutcome.DONE_BEFORE, RowOutcome.REFUSED}
+        return self in {RowOutcome.DONE, RowOutcome.DONE_BEFORE, RowOutcome.REFUSED, RowOutcome.HELD}
 
 
 @frozen(kw_only=True)
@@ -127,6 +130,9 @@ def outcome_of(error: VippsError) -> RowOutcome:
     """Tell what an error means for its row."""
     if error.effect is not Effect.NONE:
         return RowOutcome.UNKNOWN
+    if isinstance(error, InvalidInputError):
+        # A rule of our own refused it, before Vipps could: the same row will never go through.
+        return RowOutcome.REFUSED
     if isinstance(error, ApiError) and not error.retryable and not isinstance(error, _NOT_ABOUT_THE_ROW):
         return RowOutcome.REFUSED
     return RowOutcome.NOT_DONE

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import enum
+import re
+import unicodedata
 from typing import Any
 
 from attrs import Attribute, field, frozen
@@ -12,7 +14,7 @@ from vipps_async.idempotency_keys import derive_idempotency_key
 from vipps_async.input_rules import check_amount, check_order_id, check_text, check_transaction_text
 from vipps_async.not_given import NOT_GIVEN, NotGiven
 
-__all__ = ["LONGEST_REFERENCE", "BatchOperation", "BatchRow", "Origin"]
+__all__ = ["LONGEST_REFERENCE", "BatchOperation", "BatchRow", "Origin", "check_reference"]
 
 #: The longest reference, in characters: room for any shop's number of a shipment or a return.
 LONGEST_REFERENCE = 100
@@ -58,7 +60,35 @@ def _transaction_text(_instance: object, _attribute: Attribute[Any], value: obje
 
 def _reference(_instance: object, _attribute: Attribute[Any], value: object) -> None:
     if value is not None:
-        check_text("reference", value, longest=LONGEST_REFERENCE)
+        check_reference(value)
+
+
+#: Characters that show nothing though their category says otherwise (Unicode, Default_Ignorable_Code_Point).
+_INVISIBLE = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]")
+#: Format, control, private and separating characters: what looks like nothing, or like another character.
+_INVISIBLE_CATEGORIES = frozenset({"Cc", "Cf", "Co", "Cs", "Zl", "Zp"})
+
+
+def check_reference(value: object) -> str:
+    """Return a reference that no other one looks like.
+
+    Raises:
+        InvalidInputError: it is no text of 1 to 100 characters, has white space around it or other spaces than the
+            usual one, is not in Unicode's NFC, or has invisible characters.
+    """
+    text = check_text("reference", value, longest=LONGEST_REFERENCE)
+    if text.isascii() and text.isprintable() and text == text.strip():
+        return text
+    if text != text.strip():
+        raise InvalidInputError("reference", "text without white space around it", value=text)
+    if not unicodedata.is_normalized("NFC", text):
+        raise InvalidInputError("reference", "text in Unicode's form NFC (composed letters)", value=text)
+    for char in text:
+        category = unicodedata.category(char)
+        if category in _INVISIBLE_CATEGORIES or (category == "Zs" and char != " ") or _INVISIBLE.match(char):
+            rule = f"text without invisible characters and other spaces than the usual one (U+{ord(char):04X})"
+            raise InvalidInputError("reference", rule, value=text)
+    return text
 
 
 @frozen(kw_only=True)

@@ -11,12 +11,13 @@ from typing import Any, BinaryIO, Self
 
 from attrs import frozen
 
+from vipps_async.batch.amounts import Unit
 from vipps_async.batch.reading import BadRow, FileReader, GoodRow, Layout
 from vipps_async.batch.results import RowOutcome, RowResult
 from vipps_async.batch.rows import BatchRow, Origin
 from vipps_async.not_given import NOT_GIVEN, NotGiven
 
-__all__ = ["ReportRow", "Totals", "Worklist", "utc_text"]
+__all__ = ["Asked", "ReportRow", "Totals", "Worklist", "utc_text"]
 
 #: Rows in one statement and one page.
 _PAGE = 500
@@ -24,7 +25,8 @@ _PAGE = 500
 _SCHEMA = """
 CREATE TABLE rows (
     number INTEGER PRIMARY KEY, line INTEGER NOT NULL, order_id TEXT NOT NULL, amount INTEGER, text TEXT NOT NULL,
-    reference TEXT, flaw TEXT, outcome TEXT, moved INTEGER, time TEXT, key TEXT, code TEXT, reason TEXT
+    reference TEXT, another INTEGER NOT NULL, flaw TEXT, outcome TEXT, moved INTEGER, time TEXT, key TEXT, code TEXT,
+    reason TEXT
 )
 """
 #: What a `BatchRow` is made from.
@@ -46,6 +48,15 @@ SELECT later.number, first.line FROM (
 JOIN rows AS later ON later.order_id = twice.order_id AND later.amount IS twice.amount AND later.text = twice.text
 AND later.number > first.number AND later.flaw IS NULL AND later.reference IS NULL
 """
+#: Rows that may repeat an earlier one of the file: the same order and amount, and one of the two has no reference.
+#: Lines go up with the rows, so the lowest one is the first row's.
+_REPETITIONS = """
+SELECT number, first FROM (
+    SELECT number, line, another, outcome, CASE WHEN reference IS NULL THEN min(line) OVER same
+    ELSE min(CASE WHEN reference IS NULL THEN line END) OVER same END AS first
+    FROM rows WHERE flaw IS NULL AND amount IS NOT NULL WINDOW same AS (PARTITION BY order_id, amount)
+) WHERE line > first AND NOT another AND outcome IS NULL
+"""
 
 
 @frozen(kw_only=True)
@@ -58,6 +69,8 @@ class ReportRow:
     amount: int | None
     transaction_text: str
     reference: str | None
+    #: Whether another operation of the same amount is meant.
+    another: bool = False
     #: What is wrong with the row itself; then it was not sent.
     flaw: str | None
     #: None: it was not begun.
@@ -83,6 +96,17 @@ class Totals:
     refusals: dict[str, int]
 
 
+@frozen(kw_only=True)
+class Asked:
+    """What the good rows of a file ask for."""
+
+    rows: int
+    #: Øre, of those rows that name an amount.
+    amount: int
+    #: How many rows take all that remains.
+    takes_all: int
+
+
 class Worklist:
     """The rows of one file. Every method blocks for a moment and may be called from any thread."""
 
@@ -96,7 +120,8 @@ class Worklist:
         self._database.execute(_SCHEMA)
         #: The SHA-256 of the file, once it is loaded.
         self.digest = ""
-        self._reader: FileReader | None = None
+        #: What its amounts are counted in; None: it has none.
+        self.unit: Unit | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -127,11 +152,12 @@ class Worklist:
                 if given_up():
                     return
         self._insert(values)
-        self.digest = reader.digest
+        self.digest, self.unit = reader.digest, reader.unit
         self._refuse_repetitions()
 
     def _insert(self, values: Sequence[tuple[object, ...]]) -> None:
-        statement = "INSERT INTO rows (number, line, order_id, amount, text, reference, flaw) VALUES (?,?,?,?,?,?,?)"
+        columns = "number, line, order_id, amount, text, reference, another, flaw"
+        statement = f"INSERT INTO rows ({columns}) VALUES (?,?,?,?,?,?,?,?)"  # noqa: S608 - constants only
         self._many(statement, values)
 
     def _refuse_repetitions(self) -> None:
@@ -153,10 +179,45 @@ class Worklist:
         where = f"flaw IS NULL AND (outcome IS NULL OR outcome NOT IN ({final}))"
         return map(self._row, self._pages(_ROW, where))
 
-    def first_without_reference(self, limit: int) -> list[BatchRow]:
-        """Return the first good rows that have no reference."""
-        pages = self._pages(_ROW, "flaw IS NULL AND reference IS NULL")
-        return [self._row(values) for values in itertools.islice(pages, limit)]
+    # --- rows that are held ----------------------------------------------------------------------------------------
+
+    def release(self, orders: Iterable[str]) -> list[str]:
+        """Take the rows of these orders for other ones than what was done before; returns orders that have none."""
+        missing = []
+        for order_id in orders:
+            with self._lock:
+                statement = "UPDATE rows SET another = TRUE WHERE order_id = ? AND flaw IS NULL"
+                if not self._database.execute(statement, (order_id,)).rowcount:
+                    missing.append(order_id)
+        return missing
+
+    def hold_repetitions(self) -> None:
+        """Hold rows that may repeat an earlier one of the same file."""
+        found = self._all(_REPETITIONS)
+        self._hold([(f"meets line {line} of this file, and one of the two has no reference", n) for n, line in found])
+
+    def rows_to_hold(self) -> Iterator[BatchRow]:
+        """Go through the rows that name an amount and are neither held, released nor ended."""
+        return map(
+            self._row, self._pages(_ROW, "flaw IS NULL AND amount IS NOT NULL AND NOT another AND outcome IS NULL")
+        )
+
+    @staticmethod
+    def page_of(rows: Iterator[BatchRow]) -> list[BatchRow]:
+        """Take some rows."""
+        return list(itertools.islice(rows, _PAGE))
+
+    def hold(self, rows: Iterable[tuple[BatchRow, str]]) -> None:
+        """Note that rows are not to be sent, and what each of them meets."""
+        self._hold([(reason, row.origin.number) for row, reason in rows if row.origin is not None])
+
+    def _hold(self, values: Sequence[tuple[str, int]]) -> None:
+        self._many("UPDATE rows SET outcome = 'held', reason = ? WHERE number = ?", values)
+
+    def held_rows(self, limit: int = 20) -> list[tuple[int, str, int, str]]:
+        """Return the first rows that are held: line, order id, amount in øre, and what it meets."""
+        statement = "SELECT line, order_id, amount, reason FROM rows WHERE outcome = 'held' ORDER BY number LIMIT ?"
+        return self._all(statement, (limit,))
 
     def _row(self, values: tuple[int, int, str, int | None, str, str | None]) -> BatchRow:
         number, line, order_id, amount, text, reference = values
@@ -189,6 +250,12 @@ class Worklist:
         statement = "SELECT line, order_id, flaw FROM rows WHERE flaw IS NOT NULL ORDER BY number LIMIT ?"
         return self._all(statement, (limit,))
 
+    def asked(self) -> Asked:
+        """Add up what the good rows ask for."""
+        statement = "SELECT count(*), coalesce(sum(amount), 0), count(*) - count(amount) FROM rows WHERE flaw IS NULL"
+        rows, amount, takes_all = self._all(statement)[0]
+        return Asked(rows=rows, amount=amount, takes_all=takes_all)
+
     def totals(self) -> Totals:
         """Add everything up."""
         bad, rows = self._all("SELECT count(flaw), count(*) FROM rows")[0]
@@ -205,8 +272,8 @@ class Worklist:
 
     def report(self) -> Iterator[ReportRow]:
         """Go through all rows, bad ones included, in the file's order."""
-        columns = "number, line, order_id, amount, text, reference, flaw, outcome, moved, time, key, reason"
-        for _, line, order_id, amount, text, reference, flaw, outcome, moved, time, key, reason in self._pages(
+        columns = "number, line, order_id, amount, text, reference, another, flaw, outcome, moved, time, key, reason"
+        for _, line, order_id, amount, text, reference, another, flaw, outcome, moved, time, key, reason in self._pages(
             columns, "TRUE"
         ):
             yield ReportRow(
@@ -215,6 +282,7 @@ class Worklist:
                 amount=amount,
                 transaction_text=text,
                 reference=reference,
+                another=bool(another),
                 flaw=flaw,
                 outcome=None if outcome is None else RowOutcome(outcome),
                 moved=moved,
@@ -247,9 +315,9 @@ class Worklist:
 
 def _values(row: GoodRow | BadRow) -> tuple[object, ...]:
     if isinstance(row, BadRow):
-        return (row.number, row.line, row.order_id, None, "", None, row.reason)
+        return (row.number, row.line, row.order_id, None, "", None, False, row.reason)
     amount = None if isinstance(row.amount, NotGiven) else row.amount
-    return (row.number, row.line, row.order_id, amount, row.transaction_text, row.reference, None)
+    return (row.number, row.line, row.order_id, amount, row.transaction_text, row.reference, row.another, None)
 
 
 def _result_values(result: RowResult) -> tuple[object, ...]:

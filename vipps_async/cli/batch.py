@@ -7,40 +7,46 @@ import asyncio
 import contextlib
 import os
 import signal
-import sys
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import orjson
-from attrs import frozen
+from attrs import define, field
 
 from vipps_async.batch.amounts import Unit
-from vipps_async.batch.job import BatchJob, JobOptions, check_same_file, take_over
+from vipps_async.batch.holding import hold_rows
+from vipps_async.batch.job import BatchJob, JobOptions, take_over
 from vipps_async.batch.many import DEFAULT_CONCURRENCY
-from vipps_async.batch.reading import BatchFileError, FileFormat, Layout
+from vipps_async.batch.reading import FileFormat, Layout
 from vipps_async.batch.report import write_report
+from vipps_async.batch.results import RowOutcome
 from vipps_async.batch.rows import BatchOperation
 from vipps_async.batch.worklist import Totals, Worklist
 from vipps_async.cli import batch_machines
 from vipps_async.cli.batch_display import shown, summary, summary_json
 from vipps_async.cli.batch_file import (
-    INPUT,
-    INTERRUPTED,
-    SOME_REFUSED,
-    STDIN,
+    add_another,
+    asked_text,
     concurrency,
     format_of,
-    kind_of_report,
     load_file,
     rate,
+    release,
     say_what_is_bad,
+    say_what_is_held,
     status_of_totals,
 )
-from vipps_async.cli.terminal import plain, say
-from vipps_async.config import Environment, Settings
+from vipps_async.cli.confirmation import Agreement, add_yes, ask
+from vipps_async.cli.hosts import add_allow_host, check_host
+from vipps_async.cli.journal_file import add_journal, files_of, journal_path, open_journal
+from vipps_async.cli.output import plain, say, tell
+from vipps_async.cli.report_file import STDOUT, ReportFile, add_report, report_file
+from vipps_async.cli.statuses import BUSY, INTERRUPTED, UNKNOWN, USAGE, untold
+from vipps_async.config import Settings
 from vipps_async.errors import VippsError
-from vipps_async.journals import SqliteJournal
+from vipps_async.journals.sqlite.ownership import JournalInUseError
 from vipps_async.session import VippsSession
 
 if TYPE_CHECKING:
@@ -68,12 +74,16 @@ def _add_action(actions: Commands, operation: BatchOperation) -> None:
         help=f"{operation.value} the payments in a file",
         description=f"Reads a CSV or JSON Lines file and will {operation.value} each row, for the sales unit of the "
         f"VIPPS_ variables. Exit status 0: all {operation.done}; 1: some refused or not done; 3: some of unknown "
-        "outcome; 2: usage or input, and nothing was sent; 130: ended by Ctrl-C. Run it again to go on.",
+        "outcome; 5: some held; 2: usage or input, and nothing was sent; 6: another process has the journal, and "
+        "nothing was sent; 8: carried out, but the result or the report could not be written; 130: ended by Ctrl-C. "
+        "Run it again to go on.",
     )
     parser.add_argument("file", metavar="FILE", help="the file, or - for standard input")
     parser.add_argument("--format", type=FileFormat, metavar="csv|jsonl", help="how it is written (found out)")
-    parser.add_argument("--journal", type=Path, metavar="PATH", help="where it is noted (default: beside the file)")
-    parser.add_argument("--report", type=Path, metavar="PATH", help="a line for each row, .csv or .jsonl")
+    add_journal(parser)
+    add_report(parser, default="none")
+    add_yes(parser)
+    add_allow_host(parser)
     parser.add_argument("--transaction-text", metavar="TEXT", help="for all rows of a file without such a column")
     parser.add_argument("--skip-invalid", action="store_true", help="go on without rows that are invalid")
     parser.add_argument(
@@ -86,41 +96,49 @@ def _add_action(actions: Commands, operation: BatchOperation) -> None:
         parser.add_argument(
             "--release-remaining", action="store_true", help="also release the rest of partly captured payments"
         )
-        parser.set_defaults(unit=Unit.ORE, even_if_changed=True)
+        parser.set_defaults(unit=None, another=[])
     else:
         parser.add_argument(
-            "--unit", type=Unit, default=Unit.ORE, metavar="ore|nok", help="what amounts are counted in (ore)"
+            "--unit",
+            type=Unit,
+            metavar="ore|nok",
+            help="what a column `amount` is counted in",
         )
-        parser.add_argument(
-            "--even-if-changed",
-            action="store_true",
-            help="go on although the journal shows that the file was another one before",
-        )
+        add_another(parser)
         parser.set_defaults(release_remaining=False)
     parser.set_defaults(run=_run, operation=operation, refuse_usage=parser.error)
 
 
 async def _run(options: argparse.Namespace) -> int:
-    if options.file == STDIN and options.journal is None and not options.dry_run:
-        options.refuse_usage("standard input has no place beside which to keep the journal: give --journal")
-    try:
-        with Worklist() as worklist:
-            return await _Command(options, worklist).run()
-    except (VippsError, OSError) as error:
-        say(f"vipps-async: {plain(error)}", file=sys.stderr)
-        return INPUT
+    with Worklist() as worklist:
+        command = _Command(options, worklist)
+        try:
+            return await command.run()
+        except JournalInUseError as error:
+            say(f"vipps-async: {plain(error)}\nNothing was sent. Wait longer with --wait, or try again.")
+            return BUSY
+        except (VippsError, OSError, sqlite3.Error) as error:
+            say(f"vipps-async: {plain(error)}")
+            return command.status_after_failure()
 
 
-@frozen
+@define
 class _Command:
     options: argparse.Namespace
     worklist: Worklist
+    #: Whether anything may have been sent that moves money.
+    has_begun: bool = field(default=False, init=False)
+    #: None until it is told how it ended.
+    status: int | None = field(default=None, init=False)
 
     async def run(self) -> int:
-        """Check the file, run it, write the report, and tell the exit status."""
+        """Check the file, ask, run it, write the report, and return the exit status."""
         options, operation = self.options, self.options.operation
-        if options.report is not None and not options.report.parent.is_dir():
-            raise BatchFileError(f"there is no directory {options.report.parent} for the report")
+        settings = Settings.from_env(os.environ)
+        check_host(settings, options.allow_host)
+        journal = None if options.dry_run else journal_path(options.journal, os.environ)
+        others = [options.file, *([] if journal is None else files_of(journal))]
+        report = None if options.report is None else report_file(options.report, others=others)
         layout = Layout(
             operation=operation,
             format=format_of(options.file, options.format),
@@ -128,43 +146,61 @@ class _Command:
             transaction_text=options.transaction_text,
         )
         await load_file(self.worklist, options.file, layout)
+        release(self.worklist, options.another)
         totals = await asyncio.to_thread(self.worklist.totals)
         if totals.bad:
-            say_what_is_bad(self.worklist, totals, reported=options.report is not None)
+            say_what_is_bad(self.worklist, totals, reported=report is not None)
             if not options.skip_invalid:
-                await self._report()
-                say("Nothing was sent. Correct the file, or go on without these rows: --skip-invalid", file=sys.stderr)
-                return INPUT
-        environment = Settings.from_env(os.environ).environment
-        journal = None if options.dry_run else SqliteJournal(self._journal_path(environment))
-        session = VippsSession.from_env(journal=journal)
-        if journal is None:
-            async with session:
-                return await self._carry_out(session)
-        await journal.open()
+                await self._report(report)
+                say("Nothing was sent. Correct the file, or go on without these rows: --skip-invalid")
+                return USAGE
+        return await (self._preview(report) if journal is None else self._with_journal(journal, settings, report))
+
+    async def _preview(self, report: ReportFile | None) -> int:
+        path = journal_path(self.options.journal, os.environ)
+        async with VippsSession.from_env() as session:
+            if path.is_file():
+                journal = await open_journal(path, wait=self.options.wait)
+                try:
+                    msn = session.merchant_serial_number
+                    await hold_rows(self.worklist, self.options.operation, msn, journal)
+                finally:
+                    await journal.aclose()
+            return await self._carry_out(session, report)
+
+    async def _with_journal(self, path: Path, settings: Settings, report: ReportFile | None) -> int:
+        options = self.options
+
+        async def what() -> str:
+            return await asyncio.to_thread(asked_text, self.worklist, options.operation)
+
+        if await ask(what, settings, yes=options.yes) is not Agreement.GIVEN:
+            return USAGE
+        self._say(f"Journal: {path}")
+        journal = await open_journal(path, wait=options.wait)
         try:
-            # The file has one owner at a time, and that is this process now: whoever had something in hand has ended.
+            # It has one owner at a time, and that is this process now: whoever had something in hand has ended.
             await take_over(journal)
-            if not options.even_if_changed:
-                await check_same_file(journal, self.worklist, session, operation)
-            async with session:
-                return await self._carry_out(session)
+            async with VippsSession.from_env(journal=journal) as session:
+                return await self._carry_out(session, report)
         finally:
             await journal.aclose()
 
-    # --- before ----------------------------------------------------------------------------------------------------
-
-    def _journal_path(self, environment: Environment) -> Path:
-        if self.options.journal is not None:
-            path: Path = self.options.journal
-            return path
-        # Not the same one for play money and for real money: what is done in one is not done in the other.
-        test = "" if environment is Environment.PRODUCTION else ".test"
-        return Path(f"{self.options.file}{test}.journal.db")
+    def status_after_failure(self) -> int:
+        """Return the exit status after a failure that has been told, and say what it means for the money."""
+        if self.status is not None:
+            say("What is said above holds all the same.")
+            return self.status
+        if not self.has_begun:
+            say("Nothing was sent.")
+            return USAGE
+        say("Money may have moved: what was sent stands in the journal.\nTo find out, run the same command again: ")
+        say("what is done is not done twice.")
+        return UNKNOWN
 
     # --- the run ---------------------------------------------------------------------------------------------------
 
-    async def _carry_out(self, session: VippsSession) -> int:
+    async def _carry_out(self, session: VippsSession, report: ReportFile | None) -> int:
         options, operation = self.options, self.options.operation
         stop = asyncio.Event()
         job = BatchJob(
@@ -184,6 +220,7 @@ class _Command:
             f"{session.merchant_serial_number} in the {session.environment.value} environment."
         )
         failure, cut_short = "", False
+        self.has_begun = not options.dry_run
         try:
             async with shown(job.progress, operation, quiet=options.json, preview=options.dry_run):
                 with _signals(stop):
@@ -198,40 +235,48 @@ class _Command:
                 task.uncancel()
         totals = await asyncio.to_thread(self.worklist.totals)
         status = INTERRUPTED if stop.is_set() else status_of_totals(totals)
-        try:
-            await self._report()
-        except OSError as error:
-            failure = f"{failure} The report could not be written: {error}".lstrip()
-            status = status or SOME_REFUSED
-        self._say_how_it_ended(totals, failure, stopped=stop.is_set(), cut_short=cut_short)
-        return status
+        held = await asyncio.to_thread(self.worklist.held_rows)
+        say_what_is_held(held, totals.outcomes.get(RowOutcome.HELD, 0), reported=report is not None)
+        is_told = self._tell_how_it_ended(totals, failure, stopped=stop.is_set(), cut_short=cut_short)
+        if not await self._report(report):
+            say("To write it, run the same command again: what is done is not done twice.")
+            is_told = False
+        self.status = status if is_told else untold(status)
+        return self.status
 
-    def _say_how_it_ended(self, totals: Totals, failure: str, *, stopped: bool, cut_short: bool) -> None:
+    def _tell_how_it_ended(self, totals: Totals, failure: str, *, stopped: bool, cut_short: bool) -> bool:
+        """Tell the sums; returns whether they could be written where they belong."""
         options = self.options
         if options.json:
-            say(orjson.dumps(summary_json(totals, options.operation)).decode())
+            text = orjson.dumps(summary_json(totals, options.operation)).decode()
         else:
-            say(summary(totals, options.operation, preview=options.dry_run))
+            text = summary(totals, options.operation, preview=options.dry_run)
+        is_told = True
+        if options.report == STDOUT:
+            say(text)
+        else:
+            is_told = tell(text)
         if failure:
-            say(f"vipps-async: {plain(failure)}", file=sys.stderr)
+            say(f"vipps-async: {plain(failure)}")
         if cut_short:
-            say("Ended in the middle of it: what was on its way is noted, and settled next time.", file=sys.stderr)
+            say("Ended in the middle of it: what was on its way is noted, and settled next time.")
         if stopped or failure or not all(outcome.is_final for outcome in totals.outcomes):
-            say("To go on, run the same command again: what is done is not done twice.", file=sys.stderr)
+            say("To go on, run the same command again: what is done is not done twice.")
+        return is_told
 
-    async def _report(self) -> None:
+    async def _report(self, report: ReportFile | None) -> bool:
         options = self.options
-        if options.report is None:
-            return
-        kind = kind_of_report(options.report)
-        await asyncio.to_thread(
-            write_report, options.report, self.worklist.report(), options.operation, kind, preview=options.dry_run
-        )
-        self._say(f"Report: {options.report}")
+        if report is None:
+            return True
+
+        def write(path: Path, kind: FileFormat) -> None:
+            write_report(path, self.worklist.report(), options.operation, kind, preview=options.dry_run)
+
+        return await report.write(write, quiet=options.json)
 
     def _say(self, text: str) -> None:
         if not self.options.json:
-            say(text, file=sys.stderr)
+            say(text)
 
 
 @contextlib.contextmanager
@@ -245,7 +290,7 @@ def _signals(stop: asyncio.Event) -> Iterator[None]:
                 task.cancel()
             return
         stop.set()
-        say("\nFinishing what is on its way; Ctrl-C once more ends it at once.", file=sys.stderr)
+        say("\nFinishing what is on its way; Ctrl-C once more ends it at once.")
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, end)

@@ -13,7 +13,7 @@ from vipps_async.batch.report import outcome_word
 from vipps_async.batch.results import RowOutcome
 from vipps_async.batch.rows import BatchOperation
 from vipps_async.batch.worklist import Totals
-from vipps_async.cli.terminal import plain, say
+from vipps_async.cli.output import plain, say, silenced
 from vipps_async.money import format_nok
 
 __all__ = ["progress_line", "shown", "summary", "summary_json"]
@@ -48,7 +48,7 @@ async def _tick(update: Callable[[], None], every: float) -> None:
 def _screen(
     progress: Progress, operation: BatchOperation, *, preview: bool
 ) -> Iterator[tuple[Callable[[], None], float]]:
-    if sys.stderr.isatty():
+    if sys.stderr is not None and sys.stderr.isatty():
         try:
             from rich.console import Console  # noqa: PLC0415 - an extra
             from rich.live import Live  # noqa: PLC0415 - as above
@@ -56,20 +56,34 @@ def _screen(
         except ImportError:
             pass
         else:
-            with Live(console=Console(stderr=True), auto_refresh=False, transient=True) as live:
+            live = Live(console=Console(stderr=True), auto_refresh=False, transient=True)
 
-                def draw() -> None:
-                    # Text, not markup: a refusal's code comes from outside.
-                    live.update(Text("\n".join(_panel(progress, operation, preview=preview))), refresh=True)
+            def draw() -> None:
+                # Text, not markup: a refusal's code comes from outside.
+                _unless_closed(
+                    lambda: live.update(Text("\n".join(_panel(progress, operation, preview=preview))), refresh=True)
+                )
 
-                draw()
+            _unless_closed(live.start)
+            draw()
+            try:
                 yield draw, _LIVE_EVERY
+            finally:
+                _unless_closed(live.stop)
             return
 
     def line() -> None:
-        say(progress_line(progress, operation, preview=preview), file=sys.stderr)
+        say(progress_line(progress, operation, preview=preview))
 
     yield line, _LINE_EVERY
+
+
+def _unless_closed(draw: Callable[[], object]) -> None:
+    # A terminal may go away in the middle of it: what is shown must not end what is done.
+    try:
+        draw()
+    except (OSError, ValueError):
+        silenced(sys.stderr)
 
 
 def progress_line(progress: Progress, operation: BatchOperation, *, preview: bool) -> str:

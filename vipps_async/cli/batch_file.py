@@ -8,34 +8,33 @@ import contextlib
 import hashlib
 import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
 from vipps_async.batch.many import MOST_AT_ONCE
 from vipps_async.batch.reading import BatchFileError, FileFormat, Layout
 from vipps_async.batch.results import RowOutcome
+from vipps_async.batch.rows import BatchOperation
 from vipps_async.batch.worklist import Totals, Worklist
-from vipps_async.cli.terminal import plain, say
+from vipps_async.cli.output import plain, say
+from vipps_async.cli.statuses import DONE, HELD, REFUSED, UNKNOWN
+from vipps_async.money import format_nok
 
 __all__ = [
-    "ALL_DONE",
-    "INPUT",
-    "INTERRUPTED",
-    "SOME_REFUSED",
-    "SOME_UNKNOWN",
     "STDIN",
+    "add_another",
+    "asked_text",
     "concurrency",
     "format_of",
-    "kind_of_report",
     "load_file",
     "rate",
+    "release",
     "say_what_is_bad",
+    "say_what_is_held",
     "status_of_totals",
 ]
 
-#: Exit statuses: everything done, some rows not, usage or input, some rows of unknown outcome, ended by Ctrl-C.
-ALL_DONE, SOME_REFUSED, INPUT, SOME_UNKNOWN, INTERRUPTED = 0, 1, 2, 3, 130
 #: Bad rows that are shown on the screen; the report has all of them.
 _MOST_SHOWN = 20
 STDIN = "-"
@@ -63,11 +62,6 @@ def format_of(file: str, given: FileFormat | None) -> FileFormat | None:
         suffix = Path(file).suffix.lower()
         return {".csv": FileFormat.CSV, ".jsonl": FileFormat.JSONL, ".ndjson": FileFormat.JSONL}.get(suffix)
     return given
-
-
-def kind_of_report(path: Path) -> FileFormat:
-    """Tell how a report is to be written, by its name."""
-    return FileFormat.JSONL if path.suffix.lower() in {".jsonl", ".ndjson"} else FileFormat.CSV
 
 
 async def load_file(worklist: Worklist, file: str, layout: Layout) -> None:
@@ -107,19 +101,74 @@ def _digest(path: str) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def add_another(parser: argparse.ArgumentParser) -> None:
+    """Give a command the option `--another`."""
+    parser.add_argument(
+        "--another",
+        action="append",
+        default=[],
+        metavar="ORDER",
+        help="this order's rows are other ones than what was done before, though they look the same; once for each",
+    )
+
+
+def release(worklist: Worklist, orders: Sequence[str]) -> None:
+    """Release the rows of the orders that the command line names.
+
+    Raises:
+        BatchFileError: the file has no row of one of them.
+    """
+    if missing := worklist.release(orders):
+        advice = "correct what stands after --another"
+        raise BatchFileError(f"the file has no row of the order {', '.join(missing)}", advice=advice)
+
+
+def say_what_is_held(held: Sequence[tuple[int, str, int, str]], count: int, *, reported: bool) -> None:
+    """Show rows that are held, with what they meet, and how to go on.
+
+    Args:
+        held: the first of them: line, order id, amount in øre, and what it meets.
+        count: how many there are.
+        reported: whether a report has them all.
+    """
+    if not count:
+        return
+    for line, order_id, amount, reason in held[:_MOST_SHOWN]:
+        say(f"line {line}: {plain(order_id)}: {format_nok(amount)} is held: it {plain(reason)}")
+    if count > _MOST_SHOWN:
+        say(f"... and {count - _MOST_SHOWN:,} more{'' if reported else '; --report lists them all'}.")
+    say(
+        f"{count:,} rows are held: not sent, as they may be what was done before. Adding a reference changes nothing.\n"
+        f"Where another one is meant, name its order: --another {held[0][1]}"
+    )
+
+
 def say_what_is_bad(worklist: Worklist, totals: Totals, *, reported: bool) -> None:
     """Show the first rows that are invalid, and how many there are; `reported`: whether a report has them all."""
     for line, order_id, flaw in worklist.bad_rows(_MOST_SHOWN):
-        say(f"line {line}: {plain(order_id) + ': ' if order_id else ''}{plain(flaw)}", file=sys.stderr)
+        say(f"line {line}: {plain(order_id) + ': ' if order_id else ''}{plain(flaw)}")
     if totals.bad > _MOST_SHOWN:
         more = f"... and {totals.bad - _MOST_SHOWN:,} more"
-        say(f"{more}; --report lists them all." if not reported else more, file=sys.stderr)
-    say(f"{totals.bad:,} of {totals.rows:,} rows are invalid.", file=sys.stderr)
+        say(f"{more}; --report lists them all." if not reported else more)
+    say(f"{totals.bad:,} of {totals.rows:,} rows are invalid.")
+
+
+def asked_text(worklist: Worklist, operation: BatchOperation) -> str:
+    """Say on one line what a file asks for: how many rows, and for how much. Blocking for a moment."""
+    asked = worklist.asked()
+    what = f"{operation.value.capitalize()} {asked.rows:,} payment{'' if asked.rows == 1 else 's'}"
+    if operation is BatchOperation.CANCEL:
+        return what
+    parts = [f"{format_nok(asked.amount)} in all"] if asked.rows > asked.takes_all else []
+    parts += [f"all that remains of {asked.takes_all:,}"] if asked.takes_all else []
+    return f"{what}, {' and '.join(parts)}"
 
 
 def status_of_totals(totals: Totals) -> int:
     """Tell the exit status of a batch."""
     if totals.outcomes.get(RowOutcome.UNKNOWN):
-        return SOME_UNKNOWN
+        return UNKNOWN
+    if totals.outcomes.get(RowOutcome.HELD):
+        return HELD
     done = totals.outcomes.get(RowOutcome.DONE, 0) + totals.outcomes.get(RowOutcome.DONE_BEFORE, 0)
-    return ALL_DONE if done == totals.rows else SOME_REFUSED
+    return DONE if done == totals.rows else REFUSED

@@ -1,4 +1,4 @@
-"""`vipps-async batch submit`, `work`, `status` and `report`: one batch on many machines."""
+"""`vipps-async batch submit`, `work`, `status`, `report` and `withdraw`: one batch on many machines."""
 
 from __future__ import annotations
 
@@ -8,34 +8,38 @@ import contextlib
 import logging
 import os
 import signal
-import sys
+import sqlite3
 from collections.abc import Awaitable, Callable, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import orjson
 
 from vipps_async.batch.amounts import Unit
-from vipps_async.batch.job import check_same_file
+from vipps_async.batch.distributed.failures import OtherSettingsError, SubmissionUnknownError
+from vipps_async.batch.holding import hold_rows
 from vipps_async.batch.many import DEFAULT_CONCURRENCY
 from vipps_async.batch.reading import FileFormat, Layout
 from vipps_async.batch.rows import BatchOperation
 from vipps_async.batch.worklist import Totals, Worklist
 from vipps_async.cli.batch_file import (
-    ALL_DONE,
-    INPUT,
-    INTERRUPTED,
-    SOME_REFUSED,
+    add_another,
+    asked_text,
     concurrency,
     format_of,
     load_file,
     rate,
+    release,
     say_what_is_bad,
+    say_what_is_held,
 )
-from vipps_async.cli.batch_overview import opened_database, show_report, show_status
-from vipps_async.cli.terminal import plain, say
+from vipps_async.cli.batch_overview import opened_database, show_report, show_status, withdraw_batch
+from vipps_async.cli.confirmation import Agreement, add_yes, ask
+from vipps_async.cli.hosts import add_allow_host, check_host
+from vipps_async.cli.output import plain, say, tell
+from vipps_async.cli.report_file import STDOUT, add_report
+from vipps_async.cli.statuses import DONE, HELD, INTERRUPTED, OTHER_SETTINGS, REFUSED, UNKNOWN, UNTOLD, USAGE
+from vipps_async.config import Settings
 from vipps_async.errors import ConfigurationError, VippsError
-from vipps_async.session import VippsSession
 
 if TYPE_CHECKING:
     from vipps_async.batch.distributed.work import WorkDone
@@ -62,12 +66,20 @@ def add_actions(actions: Commands) -> None:
     work.description = (
         "Takes chunks of the batches of the sales unit of the VIPPS_ variables until it is stopped. Ctrl-C or SIGTERM "
         "lets it finish what is on its way and give the rest back. Exit status 0: it came to its end; 130: stopped; "
-        "1: it cannot work, such as with keys that are not accepted; 2: usage or input."
+        "1: it cannot work, such as with keys that are not accepted; 2: usage or input; 7: the batches are of another "
+        "sales unit, environment or host."
     )
     work.add_argument(
         "--concurrency", type=concurrency, default=DEFAULT_CONCURRENCY, metavar="N", help="most at once (%(default)s)"
     )
     work.add_argument("--once", action="store_true", help="end when nothing of any batch is left")
+    add_allow_host(work)
+    withdraw = _add(actions, "withdraw", withdraw_batch, "begin nothing more of a batch")
+    withdraw.description = (
+        "Withdraws a batch: nothing more of it is begun, what is on its way is finished, and what is done stays done. "
+        "Exit status 0: it is withdrawn; 2: usage or input; 8: it is withdrawn, but that could not be printed."
+    )
+    withdraw.add_argument("batch", type=int, metavar="ID", help="what `batch submit` printed")
     status = _add(actions, "status", show_status, "show how far a batch has come")
     status.description = f"Shows how far a batch has come. {_STATUSES}"
     status.add_argument("batch", type=int, metavar="ID", help="what `batch submit` printed")
@@ -76,7 +88,8 @@ def add_actions(actions: Commands) -> None:
     report = _add(actions, "report", show_report, "write what became of each row of a batch")
     report.description = f"Writes a line for each row of a batch, as it is now. {_STATUSES}"
     report.add_argument("batch", type=int, metavar="ID", help="what `batch submit` printed")
-    report.add_argument("--report", type=Path, metavar="PATH", help="where to, .csv or .jsonl (standard output)")
+    add_report(report, default="standard output")
+    report.set_defaults(report=STDOUT)
 
 
 def _add_submit(actions: Commands) -> None:
@@ -84,7 +97,9 @@ def _add_submit(actions: Commands) -> None:
     parser.description = (
         "Checks a whole file, puts it into a PostgreSQL database in one transaction, and prints the batch's number. A "
         "file that is there already is found, not put there twice; rows of it that ended without an outcome are tried "
-        "again. Exit status 0: it is there; 2: usage or input, and nothing was submitted."
+        "again. Exit status 0: it is there; 5: it is there, and some rows are held; 2: usage or input, and nothing was "
+        "submitted; 3: the database has not said whether it is there; 7: the schema is of other settings; 8: it is "
+        "there, but its number could not be printed."
     )
     parser.add_argument("file", metavar="FILE", help="the file, or - for standard input")
     parser.add_argument(
@@ -96,18 +111,19 @@ def _add_submit(actions: Commands) -> None:
     )
     parser.add_argument("--format", type=FileFormat, metavar="csv|jsonl", help="how it is written (found out)")
     parser.add_argument(
-        "--unit", type=Unit, default=Unit.ORE, metavar="ore|nok", help="what amounts are counted in (ore)"
+        "--unit",
+        type=Unit,
+        metavar="ore|nok",
+        help="what a column `amount` is counted in",
     )
     parser.add_argument("--transaction-text", metavar="TEXT", help="for all rows of a file without such a column")
     parser.add_argument("--skip-invalid", action="store_true", help="go on without rows that are invalid")
     parser.add_argument("--rate", type=rate, metavar="N", help="most rows a second, over all workers")
     parser.add_argument("--chunk-size", type=_positive, metavar="N", help="rows of a chunk, about (by the file's size)")
-    parser.add_argument("--another", action="store_true", help="make another batch although this file is one already")
-    parser.add_argument(
-        "--even-if-changed",
-        action="store_true",
-        help="go on although the journal shows that the file was another one before",
-    )
+    parser.add_argument("--new-batch", action="store_true", help="make another batch although this file is one already")
+    add_another(parser)
+    add_yes(parser)
+    add_allow_host(parser)
     parser.add_argument(
         "--release-remaining", action="store_true", help="cancel: also release the rest of partly captured payments"
     )
@@ -131,12 +147,18 @@ def _add(
         try:
             _check_extra(name)
             return await run(options)
-        except (VippsError, OSError) as error:
-            say(f"vipps-async: {plain(error)}", file=sys.stderr)
-            return INPUT
+        except (VippsError, OSError, sqlite3.Error) as error:
+            say(f"vipps-async: {plain(error)}")
+            return _status_of(error)
 
     parser.set_defaults(run=guarded, refuse_usage=parser.error)
     return parser
+
+
+def _status_of(error: Exception) -> int:
+    if isinstance(error, SubmissionUnknownError):
+        return UNKNOWN
+    return OTHER_SETTINGS if isinstance(error, OtherSettingsError) else USAGE
 
 
 def _positive(text: str) -> int:
@@ -173,77 +195,95 @@ async def _submit(options: argparse.Namespace) -> int:
         unit=options.unit,
         transaction_text=options.transaction_text,
     )
+    settings = Settings.from_env(os.environ)
+    check_host(settings, options.allow_host)
     with Worklist() as worklist:
         await load_file(worklist, options.file, layout)
+        release(worklist, options.another)
         totals = await asyncio.to_thread(worklist.totals)
         if totals.bad:
             say_what_is_bad(worklist, totals, reported=True)
             if not options.skip_invalid:
-                text = "Nothing was submitted. Correct the file, or go on without these rows: --skip-invalid"
-                say(text, file=sys.stderr)
-                return INPUT
-        return await _put(options, worklist, layout, totals)
+                say("Nothing was submitted. Correct the file, or go on without these rows: --skip-invalid")
+                return USAGE
+
+        async def what() -> str:
+            return f"Submit: {await asyncio.to_thread(asked_text, worklist, operation)}"
+
+        if await ask(what, settings, yes=options.yes) is not Agreement.GIVEN:
+            return USAGE
+        return await _put(options, worklist, layout, settings, totals)
 
 
-async def _put(options: argparse.Namespace, worklist: Worklist, layout: Layout, totals: Totals) -> int:
+async def _put(
+    options: argparse.Namespace, worklist: Worklist, layout: Layout, settings: Settings, totals: Totals
+) -> int:
     from vipps_async.batch.distributed.submit import Submission, submit  # noqa: PLC0415 - needs the extra
     from vipps_async.journals.postgres import PostgresJournal  # noqa: PLC0415 - as above
 
-    # For its sales unit only: nothing is sent.
-    session = VippsSession.from_env()
+    msn = settings.credentials.merchant_serial_number
     async with opened_database(options) as database:
-        if not options.even_if_changed:
-            journal = PostgresJournal(options.dsn, schema=options.schema)
-            await journal.open()
-            try:
-                await check_same_file(journal, worklist, session, layout.operation)
-            finally:
-                await journal.aclose()
+        journal = PostgresJournal(options.dsn, schema=options.schema)
+        await journal.open()
+        try:
+            await hold_rows(worklist, layout.operation, msn, journal)
+        finally:
+            await journal.aclose()
         found = await submit(
             database,
             worklist,
             Submission(
                 layout=layout,
-                merchant_serial_number=session.merchant_serial_number,
-                environment=session.environment,
+                merchant_serial_number=msn,
+                environment=settings.environment,
+                base_url=settings.base_url,
+                released=options.another,
                 rate=options.rate,
                 release_remaining=options.release_remaining,
-                another=options.another,
+                new_batch=options.new_batch,
                 chunk_size=options.chunk_size,
             ),
         )
+    say_what_is_held(found.held, found.held_count, reported=True)
+    ending = HELD if found.held_count else DONE
     if options.json:
-        facts = {"batch": found.batch, "new": found.is_new, "chunks": found.chunks}
-        say(orjson.dumps(facts | {"rows": totals.rows, "invalid": totals.bad}).decode())
-        return ALL_DONE
+        facts = {"batch": found.batch, "new": found.is_new, "chunks": found.chunks, "held": found.held_count}
+        is_told = tell(orjson.dumps(facts | {"rows": totals.rows, "invalid": totals.bad}).decode())
+        return ending if is_told else UNTOLD
     if found.is_new:
-        text = f"Batch {found.batch}: {totals.rows - totals.bad:,} rows in {found.chunks:,} chunks, to be "
-        text += f"{layout.operation.done} for sales unit {session.merchant_serial_number} in the "
-        text += f"{session.environment.value} environment by `vipps-async batch work`."
+        text = f"Batch {found.batch}: {totals.rows - totals.bad - found.held_count:,} rows in {found.chunks:,} chunks, "
+        text += f"to be {layout.operation.done} for sales unit {msn} in the {settings.environment.value} environment "
+        text += "by `vipps-async batch work`."
     else:
         text = f"This file is batch {found.batch} already; nothing was added."
         if found.chunks:
             text += f" {found.chunks:,} chunks of it that ended with rows without an outcome are tried again."
-    say(text, file=sys.stderr)
-    say(found.batch)
-    return ALL_DONE
+    say(text)
+    return ending if tell(str(found.batch)) else UNTOLD
 
 
 # --- work ------------------------------------------------------------------------------------------------------------
 
 
 async def _work(options: argparse.Namespace) -> int:
-    from vipps_async.batch.distributed.tasks import BatchTasks  # noqa: PLC0415 - needs the extra
+    from vipps_async.batch.distributed.overview import open_elsewhere  # noqa: PLC0415 - needs the extra
+    from vipps_async.batch.distributed.tasks import BatchTasks  # noqa: PLC0415 - as above
     from vipps_async.batch.distributed.worker import BatchWorker  # noqa: PLC0415 - as above
 
+    if not os.environ.get("VIPPS_ENVIRONMENT"):
+        # A worker that guesses would take real money for play money, or stall a batch.
+        options.refuse_usage("which environment? set VIPPS_ENVIRONMENT to test or production")
+    check_host(Settings.from_env(os.environ), options.allow_host)
     found = BatchTasks(options.dsn, schema=options.schema, own_jobs=True, concurrency=options.concurrency)
     async with found:
         worker, session, done = BatchWorker(found), found.session, found.runner.done
         say(
             f"Worker {found.name}, for sales unit {session.merchant_serial_number} in the "
-            f"{session.environment.value} environment.",
-            file=sys.stderr,
+            f"{session.environment.value} environment."
         )
+        others = await open_elsewhere(found.database, session.merchant_serial_number)
+        for msn, count in others.items():
+            say(f"{count:,} batches of sales unit {msn} have not ended: this worker takes none of them.")
         ticker = asyncio.create_task(_tell(done), name="vipps batch: lines")
         try:
             with _signals(worker.stop, worker.cut) as stopped:
@@ -251,14 +291,15 @@ async def _work(options: argparse.Namespace) -> int:
         finally:
             ticker.cancel()
             await asyncio.wait({ticker})
-    say(_line(done), file=sys.stderr)
+    say(_line(done))
     if found.runner.hopeless:
-        say(f"vipps-async: {plain(found.runner.hopeless)}", file=sys.stderr)
-        return SOME_REFUSED
+        say(f"vipps-async: {plain(found.runner.hopeless)}")
+        return OTHER_SETTINGS if found.runner.has_other_settings else REFUSED
     if stopped:
-        say("Stopped. What is left goes to other workers, or to this one: `vipps-async batch work`.", file=sys.stderr)
+        say("Stopped. What is left goes to other workers, or to this one: `vipps-async batch work`.")
         return INTERRUPTED
-    return ALL_DONE
+    # It had nothing to do, and what there is it may not do: whoever started it has meant something else.
+    return OTHER_SETTINGS if others and not done.chunks else DONE
 
 
 async def _tell(done: WorkDone) -> None:
@@ -267,7 +308,7 @@ async def _tell(done: WorkDone) -> None:
         await asyncio.sleep(_LINE_EVERY)
         if (line := _line(done)) != before:
             before = line
-            say(line, file=sys.stderr)
+            say(line)
 
 
 def _line(done: WorkDone) -> str:
@@ -288,7 +329,7 @@ def _signals(stop: Callable[[], None], cut: Callable[[], None]) -> Iterator[list
             cut()
             return
         stop()
-        say("\nFinishing what is on its way; Ctrl-C once more ends it at once.", file=sys.stderr)
+        say("\nFinishing what is on its way; Ctrl-C once more ends it at once.")
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, end, number)

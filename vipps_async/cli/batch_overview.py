@@ -5,22 +5,22 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import sys
-import tempfile
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import orjson
 
 from vipps_async.batch.job import Progress
-from vipps_async.batch.reading import BatchFileError, FileFormat
+from vipps_async.batch.reading import FileFormat
 from vipps_async.batch.report import write_report
 from vipps_async.batch.results import RowOutcome
 from vipps_async.cli.batch_display import progress_line, shown, summary, summary_json
-from vipps_async.cli.batch_file import kind_of_report, status_of_totals
-from vipps_async.cli.terminal import plain, say
+from vipps_async.cli.batch_file import status_of_totals
+from vipps_async.cli.output import plain, tell
+from vipps_async.cli.report_file import report_file
+from vipps_async.cli.statuses import DONE, NOT_ENDED, UNTOLD
 from vipps_async.errors import JournalError
 
 if TYPE_CHECKING:
@@ -29,19 +29,17 @@ if TYPE_CHECKING:
 
 __all__ = ["opened_database", "show_report", "show_status"]
 
-#: The exit status while a batch goes on.
-_NOT_ENDED = 4
 #: Seconds between two looks at a batch, and how many of them may fail in a row.
 _WATCH_EVERY, _FAILURES = 2.0, 15
 
 
 @contextlib.asynccontextmanager
-async def opened_database(options: argparse.Namespace) -> AsyncIterator[BatchDatabase]:
-    """Open the database that the command line names."""
+async def opened_database(options: argparse.Namespace, *, only_read: bool = False) -> AsyncIterator[BatchDatabase]:
+    """Open the database that the command line names; `only_read` needs no rights to write, and makes nothing."""
     from vipps_async.batch.distributed.database import BatchDatabase  # noqa: PLC0415 - needs the extra
 
     database = BatchDatabase(options.dsn, schema=options.schema)
-    await database.open()
+    await database.open(only_read=only_read)
     try:
         yield database
     finally:
@@ -52,7 +50,7 @@ async def show_status(options: argparse.Namespace) -> int:
     """Show how far a batch has come, once or until it has ended; returns the exit status."""
     from vipps_async.batch.distributed.overview import status_of  # noqa: PLC0415 - needs the extra
 
-    async with opened_database(options) as database:
+    async with opened_database(options, only_read=True) as database:
         status = await status_of(database, options.batch)
         progress = Progress(rows=status.totals.rows - status.totals.bad)
         _fill(progress, status)
@@ -71,11 +69,10 @@ async def show_status(options: argparse.Namespace) -> int:
                         continue
                     failures = 0
                     _fill(progress, status)
-    if options.json:
-        say(orjson.dumps(_facts(status)).decode())
-    else:
-        say(_text(status, progress))
-    return status_of_totals(status.totals) if status.is_ended else _NOT_ENDED
+    ending = status_of_totals(status.totals) if status.is_ended else NOT_ENDED
+    return (
+        ending if tell(orjson.dumps(_facts(status)).decode() if options.json else _text(status, progress)) else UNTOLD
+    )
 
 
 def _fill(progress: Progress, status: BatchStatus) -> None:
@@ -97,6 +94,7 @@ def _facts(status: BatchStatus) -> dict[str, object]:
         "rate": status.rate,
         "submitted_at": status.submitted_at,
         "digest": status.digest,
+        "withdrawn_at": status.withdrawn_at,
         "note": status.note or None,
     }
 
@@ -111,36 +109,36 @@ def _text(status: BatchStatus, progress: Progress) -> str:
         lines.append(progress_line(progress, status.operation, preview=False))
         chunks = f"{status.ended:,} chunks have ended, {status.running:,} are in work, {status.waiting:,} wait"
         lines.append(f"{chunks}; {status.workers:,} workers.")
-    if status.note:
+    if status.withdrawn_at is not None:
+        lines.append(f"Withdrawn {status.withdrawn_at:%Y-%m-%d %H:%M:%S} UTC: nothing more of it is begun.")
+    if status.note and status.withdrawn_at is None:
         lines.append(f"Last trouble: {plain(status.note)}")
     return "\n".join(lines)
+
+
+async def withdraw_batch(options: argparse.Namespace) -> int:
+    """Begin nothing more of a batch; returns the exit status."""
+    from vipps_async.batch.distributed.overview import withdraw  # noqa: PLC0415 - needs the extra
+
+    async with opened_database(options) as database:
+        status = await withdraw(database, options.batch)
+    text = f"Batch {options.batch} is withdrawn: nothing more of it is begun."
+    if status.running:
+        text += f" {status.running:,} chunks are in work, and end within some seconds: see `batch status`."
+    return DONE if tell(text) else UNTOLD
 
 
 async def show_report(options: argparse.Namespace) -> int:
     """Write what became of each row; returns the exit status."""
     from vipps_async.batch.distributed.overview import report_of, status_of  # noqa: PLC0415 - needs the extra
 
-    path: Path | None = options.report
-    if path is not None and not path.parent.is_dir():
-        raise BatchFileError(f"there is no directory {path.parent} for the report")
-    async with opened_database(options) as database:
+    report = report_file(options.report, others=())
+    async with opened_database(options, only_read=True) as database:
         status = await status_of(database, options.batch)
 
         def write(to: Path, kind: FileFormat) -> None:
             write_report(to, report_of(database, options.batch), status.operation, kind)
 
-        if path is not None:
-            await asyncio.to_thread(write, path, kind_of_report(path))
-        else:
-            await asyncio.to_thread(_print_report, write)
-    return status_of_totals(status.totals) if status.is_ended else _NOT_ENDED
-
-
-def _print_report(write: Callable[[Path, FileFormat], None]) -> None:
-    # Whole or not at all, on standard output too.
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "report.csv"
-        write(path, FileFormat.CSV)
-        with path.open(encoding="utf-8", newline="") as stream:
-            for line in stream:
-                sys.stdout.write(line)
+        is_told = await report.write(write)
+    ending = status_of_totals(status.totals) if status.is_ended else NOT_ENDED
+    return ending if is_told else UNTOLD

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from vipps_async.cli.demo_output import JsonOutput, MoneyRow, Output, RecordingTransport, TextOutput
-from vipps_async.cli.terminal import say
+from vipps_async.cli.output import say
 from vipps_async.config import Environment
 from vipps_async.ecom.answers import InitiatedPayment
 from vipps_async.ecom.details import PaymentDetails
@@ -175,7 +174,7 @@ async def _walk_live(transport: RecordingTransport, output: Output, shop: str, m
                 await vipps.ecom.approve(payment.order_id, mobile_number=mobile_number, token=payment.token or "")
                 return
             # To stderr, so that the JSON on stdout stays whole; the person at the keyboard needs the link.
-            say(f"\nOpen this link and approve with a test user:\n{payment.url}\n", file=sys.stderr)
+            say(f"\nOpen this link and approve with a test user:\n{payment.url}\n")
             await vipps.ecom.wait_for(payment.order_id)
 
         await Walk(vipps, output, approve, shop).run()

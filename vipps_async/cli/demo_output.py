@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -10,7 +9,7 @@ from urllib.parse import urlsplit
 import orjson
 from attrs import asdict, field, frozen, mutable
 
-from vipps_async.cli.terminal import plain, say
+from vipps_async.cli.output import plain, say, tell
 from vipps_async.core.redaction import redact
 from vipps_async.errors import VippsError
 from vipps_async.money import format_nok
@@ -123,22 +122,22 @@ class TextOutput:
     def step(self, title: str) -> None:
         """See Output."""
         self._steps += 1
-        say(f"\n{self._steps:2}. {title}")
+        tell(f"\n{self._steps:2}. {title}")
 
     def exchange(self, exchange: Exchange) -> None:
         """See Output."""
         status = "no answer" if exchange.status is None else exchange.status
         note = "  (a token first; it is kept for all calls to come)" if exchange.token else ""
-        say(f"    → {exchange.method} {exchange.path}{note}")
+        tell(f"    → {exchange.method} {exchange.path}{note}")
         if exchange.sent:
-            say(f"      {_shortened(exchange.sent)}")
-        say(f"    ← {status} in {exchange.milliseconds} ms")
+            tell(f"      {_shortened(exchange.sent)}")
+        tell(f"    ← {status} in {exchange.milliseconds} ms")
         if exchange.answered and not exchange.token:
-            say(f"      {_shortened(exchange.answered)}")
+            tell(f"      {_shortened(exchange.answered)}")
 
     def check(self, what: str, *, holds: bool) -> None:
         """See Output."""
-        say(f"    {'✓' if holds else '✗'} {what}")
+        tell(f"    {'✓' if holds else '✗'} {what}")
 
     def money(self, row: MoneyRow) -> None:
         """See Output."""
@@ -146,17 +145,17 @@ class TextOutput:
 
     def failed(self, why: str) -> None:
         """See Output."""
-        say(f"\nThe demo stopped: {plain(why)}", file=sys.stderr)
+        say(f"\nThe demo stopped: {plain(why)}")
 
     def done(self) -> None:
         """See Output."""
         columns = ("reserved", "captured", "refunded", "left")
         width = max(len(row.order_id) for row in self._rows)
-        say(f"\nMoney moved\n    {'order':<{width}}" + "".join(f"{name:>14}" for name in columns))
+        tell(f"\nMoney moved\n    {'order':<{width}}" + "".join(f"{name:>14}" for name in columns))
         for row in self._rows:
             sums = "".join(f"{format_nok(getattr(row, name)):>14}" for name in columns)
-            say(f"    {row.order_id:<{width}}{sums}")
-        say("\nEvery step did what it should.")
+            tell(f"    {row.order_id:<{width}}{sums}")
+        tell("\nEvery step did what it should.")
 
 
 @mutable
@@ -204,7 +203,7 @@ class JsonOutput:
             "steps": [asdict(step) for step in self._steps],
             "money": [asdict(row) for row in self._rows],
         }
-        say(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode())
+        tell(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode())
 
 
 def _shortened(text: str) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from vipps_async.cli.terminal import plain, say
+from vipps_async.cli.output import plain, tell
 from vipps_async.diagnosis import Finding, State, examine
 
 if TYPE_CHECKING:
@@ -43,11 +43,11 @@ async def _run(options: argparse.Namespace) -> int:
         async for finding in checks:
             findings.append(finding)
             if not options.json:
-                say(_lines(finding))
+                tell(_lines(finding))
     if options.json:
-        say(orjson.dumps(_object(findings)).decode())
+        tell(orjson.dumps(_object(findings)).decode())
     else:
-        say(_summary(findings))
+        tell(_summary(findings))
     return _NOT_WELL if _count(findings, State.FAILED) else _WELL
 
 

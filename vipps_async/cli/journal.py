@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -12,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from vipps_async.cli.journal_store import add_store, guarded, positive, store_of
+from vipps_async.cli.journal_store import add_store, existing_file, guarded, opened, positive
 from vipps_async.cli.journal_upkeep import add_upkeep
-from vipps_async.cli.terminal import plain, say
+from vipps_async.cli.output import plain, say, tell, tell_lines
+from vipps_async.cli.statuses import UNTOLD
 from vipps_async.core.recovery_report import RecoveryReport
 from vipps_async.core.verdict import LOOKS_APART
 from vipps_async.errors import ConfigurationError
@@ -42,7 +42,7 @@ def add_command(commands: Commands) -> None:
         "journal",
         help="show what a journal has open, settle it, and look after the journal",
         description="Shows what a journal has open, settles it, and looks after the journal. Exit status 2: it could "
-        "not be done at all.",
+        "not be done at all; 6: another process has the journal; 8: it was done, but could not be printed.",
     )
     actions = parser.add_subparsers(title="actions", required=True, metavar="ACTION")
 
@@ -86,25 +86,22 @@ def add_command(commands: Commands) -> None:
 async def _list(options: argparse.Namespace) -> int:
     # Held for as short as possible, since a process that wants to start finds the file in use meanwhile: damage is not
     # looked for, and nothing is printed before it is closed again.
-    journal = store_of(options, thorough=False)
-    await journal.open()
-    try:
+    async with opened(options, thorough=False) as journal:
         unsettled, settled, more = await _chosen(journal, options)
         damaged = await journal.damaged(only_open=True)
-    finally:
-        await journal.aclose()
     now = datetime.now(UTC)
     settle_after = timedelta(seconds=options.settle_after)
+    shown = []
     for row in damaged:
         facts = {"state": "damaged", "position": row.position, "order_id": row.order_id, "reason": row.reason}
-        text = f"damaged   entry {row.position}, order {row.order_id}: {row.reason}; it is never sent"
-        say(orjson.dumps(facts).decode() if options.json else text)
+        text = f"damaged   entry {row.position}, order {plain(row.order_id)}: {plain(row.reason)}; it is never sent"
+        shown.append(orjson.dumps(facts).decode() if options.json else text)
     for entry in (*unsettled, *settled):
         facts = _facts(entry, now, settle_after)
-        say(orjson.dumps(facts).decode() if options.json else _line(entry, now, settle_after))
+        shown.append(orjson.dumps(facts).decode() if options.json else _line(entry, now, settle_after))
     if not options.json:
-        say(f"{len(unsettled)}{' or more' if more else ''} open, {len(settled)} settled are shown.")
-    return 0
+        shown.append(f"{len(unsettled)}{' or more' if more else ''} open, {len(settled)} settled are shown.")
+    return _ALL_SETTLED if tell_lines(f"{line}\n" for line in shown) else UNTOLD
 
 
 async def _chosen(journal: Journal, options: argparse.Namespace) -> tuple[list[Entry], list[Entry], bool]:
@@ -201,14 +198,18 @@ def _age(seconds: float) -> str:
 
 
 async def _recover(options: argparse.Namespace) -> int:
-    async with VippsSession.from_env(journal=store_of(options, thorough=True)) as vipps:
+    if options.dsn is None:
+        existing_file(options)
+    # Before the journal is opened: what is wrong with the settings must not keep others from it.
+    VippsSession.from_env()
+    async with opened(options, thorough=True) as journal, VippsSession.from_env(journal=journal) as vipps:
         if not options.json:
             where = f"{vipps.environment.value} environment"
-            say(f"Recovering for sales unit {vipps.merchant_serial_number} in the {where}.", file=sys.stderr)
+            say(f"Recovering for sales unit {vipps.merchant_serial_number} in the {where}.")
         progress = None if options.json else _Progress()
         report = await vipps.recover(concurrency=options.concurrency, progress=progress)
-    say(orjson.dumps(_summary(report)).decode() if options.json else _text(report))
-    return _ALL_SETTLED if report.is_complete else _SOMETHING_OPEN
+    ending = _ALL_SETTLED if report.is_complete else _SOMETHING_OPEN
+    return ending if tell(orjson.dumps(_summary(report)).decode() if options.json else _text(report)) else UNTOLD
 
 
 class _Progress:
@@ -218,7 +219,7 @@ class _Progress:
     def __call__(self, report: RecoveryReport) -> None:
         if time.monotonic() >= self._next:
             self._next = time.monotonic() + _PROGRESS_EVERY
-            say(f"{report.seen} seen, {report.settled} settled, {report.stays_open} stay open ...", file=sys.stderr)
+            say(f"{report.seen} seen, {report.settled} settled, {report.stays_open} stay open ...")
 
 
 def _summary(report: RecoveryReport) -> dict[str, Any]:

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import os
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vipps_async.cli.journal_store import add_store, guarded, positive, store_of
-from vipps_async.cli.terminal import plain, say
+from vipps_async.cli.journal_store import add_store, guarded, opened, positive
+from vipps_async.cli.output import plain, tell
+from vipps_async.cli.statuses import UNTOLD
 from vipps_async.errors import ConfigurationError
 from vipps_async.journals.sqlite import SqliteJournal
 from vipps_async.journals.upkeep import DEFAULT_AGE, LEAST_AGE
 
 if TYPE_CHECKING:
-    from vipps_async.cli.journal_store import StoredJournal
-
     Actions = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse has no public name for it
 
 __all__ = ["add_upkeep"]
@@ -76,57 +73,41 @@ def add_upkeep(actions: Actions) -> None:
     erase.set_defaults(run=guarded(_erase))
 
 
-@contextlib.asynccontextmanager
-async def _opened(options: argparse.Namespace, *, thorough: bool = False) -> AsyncIterator[StoredJournal]:
-    journal = store_of(options, thorough=thorough)
-    await journal.open()
-    try:
-        yield journal
-    finally:
-        await journal.aclose()
-
-
 async def _backup(options: argparse.Namespace) -> int:
-    journal = store_of(options, thorough=True)
-    if not isinstance(journal, SqliteJournal):
+    if options.dsn is not None:
         advice = f"pg_dump --schema {options.schema}"
         raise ConfigurationError("a PostgreSQL journal is copied by its database's own tools", advice=advice)
-    await journal.open()
-    try:
+    async with opened(options, thorough=True) as journal:
+        assert isinstance(journal, SqliteJournal)  # noqa: S101 - for the type checker
         await journal.backup(options.target)
-    finally:
-        await journal.aclose()
-    say(f"copied to {options.target}")
-    return 0
+    return 0 if tell(f"copied to {options.target}") else UNTOLD
 
 
 async def _check(options: argparse.Namespace) -> int:
-    async with _opened(options, thorough=True) as journal:
+    async with opened(options, thorough=True) as journal:
         damaged = await journal.damaged()
-    for row in damaged:
-        say(f"entry {row.position}, order {plain(row.order_id)}: {plain(row.reason)}")
-    if not damaged:
-        say("no damage found")
-        return 0
-    say(
+    lines = [f"entry {row.position}, order {plain(row.order_id)}: {plain(row.reason)}" for row in damaged]
+    lines.append(
         f"{len(damaged)} cannot be read; nothing is ever sent for them. Compare the details of their orders at Vipps "
         "with your books, and keep a copy of the journal."
+        if damaged
+        else "no damage found"
     )
-    return _DAMAGED
+    if not tell("\n".join(lines)):
+        return UNTOLD
+    return _DAMAGED if damaged else 0
 
 
 async def _prune(options: argparse.Namespace) -> int:
-    async with _opened(options) as journal:
+    async with opened(options, thorough=False) as journal:
         deleted = await journal.prune(older_than=timedelta(days=options.older_than), force=options.force)
-    say(f"{deleted} deleted that were settled at least {options.older_than} days ago")
-    return 0
+    return 0 if tell(f"{deleted} deleted that were settled at least {options.older_than} days ago") else UNTOLD
 
 
 async def _erase(options: argparse.Namespace) -> int:
     msn = options.msn or os.environ.get(_MSN_VARIABLE)
     if not msn:
         raise ConfigurationError("erase needs a sales unit", advice=f"give --msn, or set {_MSN_VARIABLE}")
-    async with _opened(options) as journal:
+    async with opened(options, thorough=False) as journal:
         deleted = await journal.erase(order_id=options.order, merchant_serial_number=msn)
-    say(f"{deleted} deleted of order {options.order}")
-    return 0
+    return 0 if tell(f"{deleted} deleted of order {options.order}") else UNTOLD

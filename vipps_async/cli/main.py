@@ -12,53 +12,60 @@ from collections.abc import Iterator, Sequence
 
 from vipps_async._version import __version__
 from vipps_async.cli import batch, demo, doctor, journal, payment, sandbox
-from vipps_async.cli.terminal import plain, say
+from vipps_async.cli.output import plain, say, silenced
 from vipps_async.config import Environment
 from vipps_async.errors import VippsError
 from vipps_async.transports.request_rules import EnvironmentProxies, checked_url
 
-__all__ = ["main"]
+__all__ = ["main", "parser"]
 
 #: Exit statuses: something did not go well, Ctrl-C, and nobody reads what is printed (128 + SIGINT, 128 + SIGPIPE).
 _NOT_WELL, _INTERRUPTED, _NOBODY_READS = 1, 130, 141
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    """Return what reads a command line; `run` of its answer carries the command out and gives the exit status."""
+    whole = argparse.ArgumentParser(
         prog="vipps-async", description="Vipps eCom payments from the command line, and a Vipps sandbox of your own."
     )
-    parser.add_argument("--version", action="version", version=f"vipps-async {__version__}")
-    parser.add_argument(
+    whole.add_argument("--version", action="version", version=f"vipps-async {__version__}")
+    whole.add_argument(
         "--trust-env",
         action="store_true",
         help="reach Vipps through the proxy that HTTPS_PROXY names, unless NO_PROXY or VIPPS_PROXY say otherwise",
     )
-    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    commands = whole.add_subparsers(title="commands", required=True, metavar="COMMAND")
     demo.add_command(commands)
     sandbox.add_command(commands)
     doctor.add_command(commands)
     payment.add_command(commands)
     journal.add_command(commands)
     batch.add_command(commands)
-    return parser
+    return whole
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status: 0, 1 if something did not go well; ends with 2 for wrong usage."""
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     _print_at_once()
     try:
         with _proxy_of_environment() if options.trust_env else contextlib.nullcontext():
             status: int = asyncio.run(options.run(options))
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except VippsError as error:
-        say(f"vipps-async: {plain(error)}", file=sys.stderr)
+        say(f"vipps-async: {plain(error)}")
         return _NOT_WELL
     except KeyboardInterrupt:
         return _INTERRUPTED
     except BrokenPipeError:
-        _stop_printing()
+        silenced(sys.stdout)
         return _NOBODY_READS
+    except OSError as error:
+        # Commands that move money have answered for it themselves.
+        silenced(sys.stdout)
+        say(f"vipps-async: {plain(error)}")
+        return _NOT_WELL
     return status
 
 
@@ -85,10 +92,3 @@ def _print_at_once() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(line_buffering=True, errors="replace")
-
-
-def _stop_printing() -> None:
-    # What is left in the buffer would raise once more when Python flushes it at exit (documentation of SIGPIPE).
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
-    os.close(nowhere)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vipps_async.cli.confirmation import add_yes
+from vipps_async.cli.journal_file import add_journal
 from vipps_async.cli.payment_arguments import (
     amount,
     idempotency_key,
@@ -67,21 +68,6 @@ def _add_text(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_journal(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--journal",
-        type=Path,
-        metavar="FILE",
-        help="note it in this journal file first, made if it is not there; `vipps-async journal recover` settles it",
-    )
-
-
-def _add_yes(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--yes", action="store_true", help="do not ask in production; needed where there is no terminal"
-    )
-
-
 # --- details ---------------------------------------------------------------------------------------------------------
 
 
@@ -96,7 +82,7 @@ async def _details(options: argparse.Namespace) -> int:
         details = await vipps.ecom.details(options.order)
         return shown_details(options.order, details, personal=options.personal)
 
-    return await conduct(options, Plan(operation="details", order_id=options.order, do=ask))
+    return await conduct(options, Plan(operation="details", order_id=options.order, do=ask, noted=False))
 
 
 # --- capture and refund ----------------------------------------------------------------------------------------------
@@ -115,8 +101,8 @@ def _add_money(actions: Commands, name: str, purpose: str) -> None:
         metavar="KEY",
         help="of an earlier try of the very same thing, which then is not done twice (default: a new one)",
     )
-    _add_journal(parser)
-    _add_yes(parser)
+    add_journal(parser)
+    add_yes(parser)
     parser.set_defaults(run=_money, operation=name)
 
 
@@ -161,8 +147,8 @@ def _add_cancel(actions: Commands) -> None:
         action="store_true",
         help="release what is left of a partly captured payment, which Vipps otherwise refuses to cancel",
     )
-    _add_journal(parser)
-    _add_yes(parser)
+    add_journal(parser)
+    add_yes(parser)
     parser.set_defaults(run=_cancel)
 
 
@@ -203,7 +189,7 @@ def _add_initiate(actions: Commands) -> None:
     parser.add_argument(
         "--mobile-number", type=mobile_number, metavar="NUMBER", help="the customer's, 8 digits, if you know it already"
     )
-    _add_journal(parser)
+    add_journal(parser)
     parser.set_defaults(run=_initiate)
 
 
@@ -246,4 +232,4 @@ async def _approve(options: argparse.Namespace) -> int:
         await vipps.ecom.approve(options.order, mobile_number=options.mobile_number, token=token)
         return Shown(f"approved, order {options.order}", {"order_id": options.order, "approved": True})
 
-    return await conduct(options, Plan(operation="approve", order_id=options.order, do=approve))
+    return await conduct(options, Plan(operation="approve", order_id=options.order, do=approve, noted=False))

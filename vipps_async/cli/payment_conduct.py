@@ -1,35 +1,39 @@
-"""How a payment command goes about its call: the key first, then the question, and the truth about the end."""
+"""Carries out one payment command: prints the key, asks, opens the journal, calls, and tells how it ended."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import shlex
 import signal
-import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 from attrs import define, field, frozen
 
+from vipps_async.cli.confirmation import Agreement, ask
+from vipps_async.cli.journal_file import journal_path, open_journal
+from vipps_async.cli.output import plain, say, tell
 from vipps_async.cli.payment_display import Shown, json_line
-from vipps_async.cli.terminal import is_terminal, plain, say, typed_line
-from vipps_async.config import Environment
+from vipps_async.cli.statuses import BUSY, DONE, INTERRUPTED, REFUSED, UNKNOWN, USAGE, untold
+from vipps_async.config import Settings
 from vipps_async.core.operation import Call
 from vipps_async.core.token import FETCH_TOKEN
 from vipps_async.errors import ApiError, ConfigurationError, Effect, InvalidInputError, VippsError
-from vipps_async.journals.sqlite.journal import SqliteJournal
+from vipps_async.journals.sqlite import SqliteJournal
+from vipps_async.journals.sqlite.ownership import JournalInUseError
 from vipps_async.session import VippsSession
 
 __all__ = ["EXIT_STATUS", "Plan", "conduct"]
 
-#: Exit statuses: done, nothing moved, wrong use, the outcome is not known, cut off. As those of `batch`.
-_DONE, _REFUSED, _USAGE, _UNKNOWN, _INTERRUPTED = 0, 1, 2, 3, 130
-#: The same for people.
+#: The exit statuses for people.
 EXIT_STATUS = (
     "Exit status 0: done; 1: Vipps refused, or was not reached, and no money moved; 2: wrong use or settings, and "
-    "nothing was sent; 3: the outcome is not known; 130: cut off by Ctrl-C or SIGTERM, see what it says."
+    "nothing was sent; 3: the outcome is not known; 6: another process has the journal, and nothing was sent; 8: it "
+    "was carried out, but the result could not be printed where it belongs; 130: cut off by Ctrl-C or SIGTERM, see "
+    "what it says."
 )
 _PERHAPS = {
     "capture": "Money may have moved.",
@@ -53,24 +57,25 @@ class Plan:
     key: str | None = None
     #: What a person is asked in production; None: it moves no money.
     question: Callable[[], Awaitable[str]] | None = None
+    #: Whether it is noted in the journal.
+    noted: bool = True
 
 
 async def conduct(options: argparse.Namespace, plan: Plan) -> int:
     """Carry out a plan, and say how it ended.
 
     Args:
-        options: `json`, and where the command has them `journal` and `yes`.
+        options: `json`, and where the command has them `journal`, `wait` and `yes`.
         plan: what to do.
 
     Returns:
         The exit status.
     """
-    journal: Path | None = getattr(options, "journal", None)
     loop = asyncio.get_running_loop()
     # `timeout`, systemd and container runtimes end a command so: it is answered like Ctrl-C.
     loop.add_signal_handler(signal.SIGTERM, signal.raise_signal, signal.SIGINT)
     try:
-        return await _Conduct(plan, journal, as_json=options.json, agreed=getattr(options, "yes", False)).run()
+        return await _Conduct(plan, options).run()
     finally:
         loop.remove_signal_handler(signal.SIGTERM)
 
@@ -92,9 +97,9 @@ class _TokenHeard:
 @define
 class _Conduct:
     plan: Plan
-    journal: Path | None
-    as_json: bool = field(kw_only=True)
-    agreed: bool = field(kw_only=True)
+    options: argparse.Namespace
+    #: Where the journal is; None: none is used.
+    journal: Path | None = field(default=None, init=False)
     #: None until the call has ended.
     status: int | None = field(default=None, init=False)
     has_begun: bool = field(default=False, init=False)
@@ -102,46 +107,60 @@ class _Conduct:
     async def run(self) -> int:
         """Go from the key to the exit status."""
         try:
-            journal = None if self.journal is None else SqliteJournal(self.journal)
-            session = VippsSession.from_env(journal=journal)
-            if self.plan.key is not None:
-                _say(f"key {self.plan.key}: repeat with {self._same_key} if this is cut off")
-            declined = await self._confirm(session)
-            if declined is not None:
-                return declined
-            await self._call(session)
+            return await self._from_key_to_end()
+        except JournalInUseError as error:
+            say(
+                f"vipps-async: {plain(error)}\nNothing was sent: no money moved. Wait longer with --wait, or try again."
+            )
+            return BUSY
         except VippsError as error:
             if self.status is None:
                 return self._tell(error)
-            # The session could not be closed in good order: the journal could not write what is known by now.
-            _say(f"vipps-async: {plain(error)}\nWhat is said above holds all the same.")
+            # It could not be closed in good order: the journal could not write what is known by now.
+            say(f"vipps-async: {plain(error)}\nWhat is said above holds all the same.")
+            return self.status
         except asyncio.CancelledError:
             if not self.has_begun:
-                _say("\nCut off. Nothing was sent: no money moved.")
+                say("\nCut off. Nothing was sent: no money moved.")
             raise
+        except Exception as error:
+            # Not a failure that was foreseen: all the more it must not end in the status of "no money moved".
+            if not self.has_begun:
+                raise
+            say(f"vipps-async: {type(error).__name__}: {plain(error)}")
+            return self.status or self._tell_of_unknown()
+
+    async def _from_key_to_end(self) -> int:
+        # Whatever is wrong with the settings is told before anything else.
+        settings = Settings.from_env(os.environ)
+        if self.plan.noted:
+            self.journal = journal_path(self.options.journal, os.environ)
+        if self.plan.key is not None:
+            say(f"key {self.plan.key}: repeat with {self._same_key} if this is cut off")
+        if self.plan.question is not None:
+            agreement = await ask(self.plan.question, settings, yes=self.options.yes)
+            if agreement is not Agreement.GIVEN:
+                return USAGE if agreement is Agreement.MISSING else REFUSED
+            say(f"journal {self.journal}")
+        await self._with_journal()
         assert self.status is not None  # noqa: S101 - for the type checker; `_call` has set it
         return self.status
 
-    # --- before ----------------------------------------------------------------------------------------------------
-
-    async def _confirm(self, session: VippsSession) -> int | None:
-        """Return None if it may go on."""
-        if self.plan.question is None or self.agreed or session.environment is not Environment.PRODUCTION:
-            return None
-        if not is_terminal():
-            _say("vipps-async: this moves real money: confirm it on a terminal, or give --yes. Nothing was sent.")
-            return _USAGE
-        question = f"{await self.plan.question()}, sales unit {session.merchant_serial_number}, in PRODUCTION?"
-        if await typed_line(f'{question} Type "yes": ') != "yes":
-            _say("Nothing was sent: no money moved.")
-            return _REFUSED
-        return None
-
     # --- the call --------------------------------------------------------------------------------------------------
 
-    async def _call(self, session: VippsSession) -> None:
+    async def _with_journal(self) -> None:
+        if self.journal is None:
+            await self._call(None)
+            return
+        journal = await open_journal(self.journal, wait=self.options.wait)
+        try:
+            await self._call(journal)
+        finally:
+            await journal.aclose()
+
+    async def _call(self, journal: SqliteJournal | None) -> None:
         token = _TokenHeard()
-        async with session:
+        async with VippsSession.from_env(journal=journal) as session:
             with session.listening_to_calls(token):
                 self.has_begun = True
                 try:
@@ -149,46 +168,52 @@ class _Conduct:
                 except VippsError as error:
                     self.status = self._tell(error)
                 except asyncio.CancelledError:
-                    self.status = _INTERRUPTED
+                    self.status = INTERRUPTED
                     self._tell_of_interruption(may_have_left=token.has_come)
                     raise
                 else:
-                    self.status = _DONE
-                    say(json_line(shown.facts) if self.as_json else shown.text)
+                    self.status = DONE
+                    if not tell(json_line(shown.facts) if self.options.json else shown.text):
+                        self.status = untold(DONE)
 
     # --- after -----------------------------------------------------------------------------------------------------
 
     def _tell(self, error: VippsError) -> int:
         status = _status_of(error)
-        _say(f"vipps-async: {plain(error)}")
+        say(f"vipps-async: {plain(error)}")
         perhaps = _PERHAPS.get(self.plan.operation, "")
         if error.effect is Effect.NONE:
-            _say("No money moved by this command.")
+            say("No money moved by this command.")
         else:
-            _say(f"It probably took effect. {perhaps}" if error.effect is Effect.PROBABLE else perhaps)
+            say(f"It probably took effect. {perhaps}" if error.effect is Effect.PROBABLE else perhaps)
             self._say_what_to_do()
-        if self.as_json:
-            say(json_line({"error": self._facts(error)}))
+        if self.options.json and not tell(json_line({"error": self._facts(error)})) and self.has_begun:
+            return untold(status)
         return status
+
+    def _tell_of_unknown(self) -> int:
+        say(_PERHAPS.get(self.plan.operation, ""))
+        self._say_what_to_do()
+        return UNKNOWN
 
     def _tell_of_interruption(self, *, may_have_left: bool) -> None:
         perhaps = _PERHAPS.get(self.plan.operation)
         if perhaps is None:
-            _say("\nCut off. It was only a question: no money moved.")
+            say("\nCut off. It was only a question: no money moved.")
         elif may_have_left:
-            _say(f"\nCut off while it was under way. {perhaps}")
+            say(f"\nCut off while it was under way. {perhaps}")
             self._say_what_to_do()
         else:
-            _say("\nCut off. Nothing was sent: no money moved.")
+            say("\nCut off. Nothing was sent: no money moved.")
             if self.journal is not None:
-                _say(f"The journal may have it as open. To settle it{self._carrying_out}: {self._recover}")
+                say(f"The journal may have it as open. To settle it{self._carrying_out}: {self._recover}")
 
     def _say_what_to_do(self) -> None:
-        _say(f"To find out: vipps-async payment details {self.plan.order_id}")
+        say(f"To find out: vipps-async payment details {self.plan.order_id}")
         if self.plan.key is not None:
-            _say(f"To repeat it: the same command with {self._same_key}, never with a new key; it is not done twice.")
+            say(f"To repeat it: the same command with {self._same_key}, never with a new key; it is not done twice.")
         if self.journal is not None:
-            _say(f"To settle it{self._carrying_out}: {self._recover}")
+            say(f"To settle it{self._carrying_out}: {self._recover}")
 
     @property
     def _same_key(self) -> str:
@@ -220,9 +245,5 @@ class _Conduct:
 
 def _status_of(error: VippsError) -> int:
     if error.effect is not Effect.NONE:
-        return _UNKNOWN
-    return _USAGE if isinstance(error, ConfigurationError | InvalidInputError) else _REFUSED
-
-
-def _say(text: str) -> None:
-    say(text, file=sys.stderr)
+        return UNKNOWN
+    return USAGE if isinstance(error, ConfigurationError | InvalidInputError) else REFUSED

@@ -8,7 +8,7 @@ import attrs
 import orjson
 from attrs import frozen
 
-from vipps_async.cli.terminal import plain
+from vipps_async.cli.output import plain
 from vipps_async.core.operation import SettledBy
 from vipps_async.ecom.answers import CancelResult, CaptureResult, RefundResult
 from vipps_async.ecom.details import PaymentDetails, TransactionLogEntry

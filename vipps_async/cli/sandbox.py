@@ -9,11 +9,10 @@ import logging
 import os
 import re
 import signal
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vipps_async.cli.terminal import plain, say
+from vipps_async.cli.output import plain, say, tell
 from vipps_async.sandbox import SandboxError, SandboxServer
 
 if TYPE_CHECKING:
@@ -153,18 +152,17 @@ async def _run(options: argparse.Namespace) -> int:
     try:
         await server.start()
     except SandboxError as error:
-        say(f"vipps-async: {plain(error)}", file=sys.stderr)
+        say(f"vipps-async: {plain(error)}")
         return 1
     except OSError as error:
-        say(f"vipps-async: cannot listen on {options.host}:{options.port}: {_reason(error)}", file=sys.stderr)
+        say(f"vipps-async: cannot listen on {options.host}:{options.port}: {_reason(error)}")
         return 1
     try:
-        say(
+        tell(
             f"Vipps sandbox at {server.url} (Ctrl-C ends it). Open it in a browser to see the payments.\n"
             "It takes any credentials that are not empty:\n"
             f"  export VIPPS_BASE_URL={server.url} VIPPS_ENVIRONMENT=test VIPPS_MERCHANT_SERIAL_NUMBER=123456\n"
             "  export VIPPS_CLIENT_ID=id VIPPS_CLIENT_SECRET=secret VIPPS_SUBSCRIPTION_KEY=key",
-            flush=True,
         )
         await stop.wait()
     finally:

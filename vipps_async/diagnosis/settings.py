@@ -179,6 +179,10 @@ def look_at_place(env: Mapping[str, str]) -> tuple[Finding, Place | None]:
     facts |= {"by_proxy": proxy_of(env) is not None, "unused_proxy": unused or None}
     if proxy_of(env) is not None:
         text += f", through the proxy of {PROXY}"
+    if environment is Environment.PRODUCTION and not place.is_vipps:
+        # Real keys for another host: a batch there asks for --allow-host.
+        advice = f"unset {_BASE_URL}; a host of yours that leads to Vipps is named to a batch by --allow-host"
+        return Finding(check=check, state=State.FAILED, text=text, advice=advice, facts=facts), place
     if unused:
         text += f"; {unused} is set, but a session does not go by it"
         advice = f"if Vipps is reached through that proxy only: set {PROXY}, or give trust_env=True (--trust-env here)"

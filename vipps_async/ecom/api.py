@@ -413,6 +413,48 @@ class EcomApi:
         """End all waits with `ConfigurationError`; the session does so when it is closed. Safe to call twice."""
         await self._poller.aclose()
 
+    async def _capture_row(
+        self,
+        order_id: str,
+        *,
+        transaction_text: str,
+        amount: int | NotGiven,
+        idempotency_key: str,
+        reference: str,
+    ) -> CaptureResult:
+        """Capture for a row of a batch: the journal notes that the key is the row's, and its reference."""
+        call = self._money_call(
+            CAPTURE,
+            verify_capture,
+            order_id,
+            transaction_text=transaction_text,
+            amount=amount,
+            idempotency_key=idempotency_key,
+            row_reference=reference,
+        )
+        return await self._runner.run(call)
+
+    async def _refund_row(
+        self,
+        order_id: str,
+        *,
+        transaction_text: str,
+        amount: int | NotGiven,
+        idempotency_key: str,
+        reference: str,
+    ) -> RefundResult:
+        """Refund for a row of a batch: the journal notes that the key is the row's, and its reference."""
+        call = self._money_call(
+            REFUND,
+            verify_refund,
+            order_id,
+            transaction_text=transaction_text,
+            amount=amount,
+            idempotency_key=idempotency_key,
+            row_reference=reference,
+        )
+        return await self._runner.run(call)
+
     def _money_call(
         self,
         operation: Operation[R],
@@ -422,6 +464,7 @@ class EcomApi:
         transaction_text: str,
         amount: int | NotGiven,
         idempotency_key: str | None,
+        row_reference: str | None = None,
     ) -> Call[R]:
         check_order_id(order_id)
         sum_in_oere = None if amount is NOT_GIVEN else check_amount(amount)
@@ -429,7 +472,8 @@ class EcomApi:
         if idempotency_key is None:
             key, origin = new_idempotency_key(), KeyOrigin.MADE
         else:
-            key, origin = check_idempotency_key(idempotency_key), KeyOrigin.GIVEN
+            key = check_idempotency_key(idempotency_key)
+            origin = KeyOrigin.GIVEN if row_reference is None else KeyOrigin.ROW
         return Call(
             operation=operation,
             path=operation.path_for(order_id),
@@ -440,7 +484,9 @@ class EcomApi:
             ),
             idempotency_key=key,
             make_verification=partial(verify, order_id, idempotency_key=key, amount=sum_in_oere),
-            note=Note(amount=sum_in_oere, transaction_text=transaction_text, origin=origin),
+            note=Note(
+                amount=sum_in_oere, transaction_text=transaction_text, origin=origin, reference=row_reference or ""
+            ),
         )
 
 

@@ -163,9 +163,13 @@ def check_world(bound: World | None, world: World, place: str) -> None:
     """
     if bound is None or bound == world:
         return
+    advice = "use the journal of this environment and host: --journal or VIPPS_JOURNAL names it to a command"
+    if bound.instance != world.instance and bound.host == world.host:
+        advice = "a sandbox that was started anew is another one: name another file by --journal, or, if what it holds "
+        advice += "is of no use any more, remove the sandbox's journal"
     raise JournalError(
         f"{place} has the facts of another Vipps ({bound}) than this session talks to ({world}); nothing was sent",
-        advice="use the journal of this environment and host, or look at both by `vipps-async journal rebind`",
+        advice=advice,
     )
 
 

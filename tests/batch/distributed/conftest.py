@@ -9,6 +9,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from tests.batch.distributed.machines import world
 from tests.journals.postgres_server import available_dsn
 from vipps_async.testing import Sandbox
 
@@ -30,7 +31,8 @@ def schema(postgres_dsn: str) -> Iterator[str]:
 
 
 @pytest.fixture
-async def sandbox() -> AsyncIterator[Sandbox]:
+async def sandbox(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Sandbox]:
     """A Vipps of its own."""
     async with Sandbox(rate_limits=False) as running:
+        monkeypatch.setattr(world, "base_url", running.url)
         yield running

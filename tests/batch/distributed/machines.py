@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import io
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
+
+from attrs import define
 
 from tests.batch.shop import MSN
 from vipps_async import RetryPolicy, VippsSession
@@ -38,7 +40,18 @@ __all__ = [
 
 #: Seconds that anything here may take: far more than it needs.
 PATIENCE = 60.0
-HEADING = "order_id,amount,transaction_text,reference\n"
+HEADING = "order_id,amount_ore,transaction_text,reference\n"
+
+
+@define
+class World:
+    """Where the batches of a test are carried out."""
+
+    base_url: str = "https://apitest.vipps.no"
+
+
+#: The sandbox of the running test, if it has one.
+world = World()
 
 
 @contextlib.asynccontextmanager
@@ -65,10 +78,12 @@ async def submitted(
     heading: str = HEADING,
     rate: float | None = None,
     chunk_size: int | None = None,
-    another: bool = False,
+    new_batch: bool = False,
     layout: Layout | None = None,
     environment: Environment = Environment.TEST,
     release_remaining: bool = False,
+    base_url: str | None = None,
+    released: Sequence[str] = (),
 ) -> Submitted:
     """Submit a file of these lines."""
     layout = layout or Layout(operation=operation)
@@ -81,9 +96,11 @@ async def submitted(
                 layout=layout,
                 merchant_serial_number=MSN,
                 environment=environment,
+                base_url=base_url or world.base_url,
+                released=released,
                 rate=rate,
                 chunk_size=chunk_size,
-                another=another,
+                new_batch=new_batch,
                 release_remaining=release_remaining,
             ),
         )

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
-from tests.batch.distributed.machines import opened, rows_of, status, submitted
+from tests.batch.distributed.machines import opened, rows_of, status, submitted, world
 from tests.batch.shop import MSN
+from vipps_async.batch.distributed import chunks as chunks_module
 from vipps_async.batch.distributed.chunks import Chunks, Claim
 from vipps_async.batch.distributed.database import BatchDatabase
 from vipps_async.batch.distributed.jobs import Jobs, first_queue, queue
@@ -24,10 +27,13 @@ async def database(postgres_dsn: str, schema: str) -> AsyncIterator[BatchDatabas
         yield database
 
 
-async def claim(database: BatchDatabase, *, msn: str = MSN, environment: str = "test") -> Claim | None:
+async def claim(
+    database: BatchDatabase, *, msn: str = MSN, environment: str = "test", base_url: str = ""
+) -> Claim | None:
     """Try to take its chunk."""
     chunks = Chunks(database, Jobs.detached())
-    return await chunks.claim(1, 0, owner="w", merchant_serial_number=msn, environment=environment)
+    place = {"merchant_serial_number": msn, "environment": environment, "base_url": base_url or world.base_url}
+    return await chunks.claim(1, 0, owner="w", **place)
 
 
 async def waiting(database: BatchDatabase) -> list[str]:
@@ -71,7 +77,8 @@ async def test_a_chunk_that_ended_is_not_taken(database: BatchDatabase) -> None:
     for tries in (1, 2, 3):
         assert await chunks.finish(first, []) is (tries == 3)
     assert await claim(database) is None
-    assert await chunks.claim(7, 0, owner="w", merchant_serial_number=MSN, environment="test") is None
+    place = {"merchant_serial_number": MSN, "environment": "test", "base_url": world.base_url}
+    assert await chunks.claim(7, 0, owner="w", **place) is None
     assert (await status(database, 1)).is_ended
 
 
@@ -154,3 +161,31 @@ async def test_a_try_that_counts_rests_in_the_ordinary_queue(database: BatchData
         "SELECT scheduled_at > now() + interval '50 s' FROM {schema}.procrastinate_jobs WHERE status = 'todo'"
     )
     assert scheduled == [(True,)]
+
+
+async def test_many_lost_chunks_are_queued_in_small_transactions(
+    postgres_dsn: str, schema: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After an outage all of them are, a page at a time; and those whose jobs are gone, too."""
+    monkeypatch.setattr(chunks_module, "PAGE", 3)
+    async with opened(postgres_dsn, schema) as database:
+        batch = await submitted(database, rows_of(20), chunk_size=1)
+        assert batch.chunks > 3 * 2
+        chunks, transactions = Chunks(database, Jobs.detached()), 0
+        begin = database.transaction
+
+        def counted(*, is_long: bool = False) -> contextlib.AbstractAsyncContextManager[Any]:
+            nonlocal transactions
+            transactions += 1
+            return begin(is_long=is_long)
+
+        monkeypatch.setattr(database, "transaction", counted)
+        await database.rows("UPDATE {schema}.batch_chunks SET state = 'running', seen_at = '-infinity'")
+        await database.rows("DELETE FROM {schema}.procrastinate_jobs")
+        transactions = 0
+        assert await chunks.revive() == batch.chunks
+        assert transactions >= batch.chunks / 3
+        await database.rows("DELETE FROM {schema}.procrastinate_jobs")
+        assert await chunks.revive() == batch.chunks
+        assert await chunks.revive() == 0
+        assert len(await waiting(database)) == batch.chunks

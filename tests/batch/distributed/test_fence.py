@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from tests.batch.distributed.machines import opened, rows_of, status, submitted
+from tests.batch.distributed.machines import opened, rows_of, status, submitted, world
 from tests.batch.shop import MSN
 from vipps_async.batch import RowOutcome, RowResult
 from vipps_async.batch.distributed import fence as fence_module
@@ -49,7 +49,8 @@ def a_fence(asked_at: float | None = None) -> Fence:
 
 async def claimed(chunks: Chunks, batch: int, *, chunk: int = 0) -> Claim:
     """Take a chunk that can be taken."""
-    claim = await chunks.claim(batch, chunk, owner="w", merchant_serial_number=MSN, environment="test")
+    place = {"merchant_serial_number": MSN, "environment": "test", "base_url": world.base_url}
+    claim = await chunks.claim(batch, chunk, owner="w", **place)
     assert claim is not None
     return claim
 

@@ -59,7 +59,7 @@ async def test_another_batch_of_a_file_moves_nothing_twice(postgres_dsn: str, sc
     stock(sandbox, 10)
     async with opened(postgres_dsn, schema) as database:
         first = await submitted(database, rows_of(10))
-        second = await submitted(database, rows_of(10), another=True)
+        second = await submitted(database, rows_of(10), new_batch=True)
         assert second.is_new
         assert second.batch != first.batch
         async with tasks(postgres_dsn, schema, sandbox) as found, working(found, once=True):
@@ -75,10 +75,12 @@ async def test_another_batch_of_a_file_moves_nothing_twice(postgres_dsn: str, sc
 async def test_the_same_bytes_read_in_another_way_are_refused(postgres_dsn: str, schema: str) -> None:
     """Submitted in øre and then in kroner: whoever does that has made a mistake in one of the two."""
     async with opened(postgres_dsn, schema) as database:
-        await submitted(database, rows_of(10))
+        heading = "order_id,amount,transaction_text,reference\n"
+        units = [Layout(operation=BatchOperation.CAPTURE, unit=unit) for unit in Unit]
+        await submitted(database, rows_of(10), heading=heading, layout=units[0])
         with pytest.raises(ConfigurationError, match="read in another way"):
-            await submitted(database, rows_of(10), layout=Layout(operation=BatchOperation.CAPTURE, unit=Unit.NOK))
-        heading = "order_id,amount\n"
+            await submitted(database, rows_of(10), heading=heading, layout=units[1])
+        heading = "order_id,amount_ore\n"
         texts = [Layout(operation=BatchOperation.CAPTURE, transaction_text=text) for text in ("Shipped.", "Sent.")]
         await submitted(database, "order-1,1000\n", heading=heading, layout=texts[0])
         with pytest.raises(ConfigurationError, match="read in another way"):

@@ -135,7 +135,12 @@ async def test_what_a_lost_worker_had_in_hand_need_not_be_waited_for(
         batch = await submitted(database, rows_of(5))
         async with tasks(postgres_dsn, schema, sandbox) as found:
             claim = await found.chunks.claim(
-                batch.batch, 0, owner="lost", merchant_serial_number=MSN, environment="test"
+                batch.batch,
+                0,
+                owner="lost",
+                merchant_serial_number=MSN,
+                environment="test",
+                base_url=sandbox.url,
             )
             assert claim is not None
             sandbox.faults.stall_seconds = 30

@@ -19,6 +19,8 @@ from tests.batch.distributed.machines import (
 from tests.batch.shop import stock
 from vipps_async import RetryPolicy
 from vipps_async.batch import BatchOperation, RowOutcome
+from vipps_async.batch.distributed.chunks import ROUNDS
+from vipps_async.batch.distributed.overview import withdraw
 from vipps_async.batch.distributed.tasks import BatchTasks
 from vipps_async.batch.distributed.worker import BatchWorker
 from vipps_async.errors import ConfigurationError, JournalError
@@ -66,7 +68,7 @@ async def test_refunds_and_cancels(postgres_dsn: str, schema: str, sandbox: Sand
             database,
             "order-2,No.,c-2\norder-3,No.,c-3\n",
             operation=BatchOperation.CANCEL,
-            heading=HEADING.replace("amount,", ""),
+            heading=HEADING.replace("amount_ore,", ""),
             release_remaining=True,
         )
         async with tasks(postgres_dsn, schema, sandbox) as found, working(found, once=True):
@@ -80,10 +82,9 @@ async def test_refunds_and_cancels(postgres_dsn: str, schema: str, sandbox: Sand
 async def test_rows_without_an_outcome_are_tried_again_later(
     postgres_dsn: str, schema: str, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Throttled once, an answer lost once: a later job finds out, and the row counts as captured by this batch."""
+    """An answer lost once: a later job finds out, and the row counts as captured by this batch."""
     monkeypatch.setattr(SHORT, 0.1)
     stock(sandbox, 20)
-    sandbox.faults.script("capture", Fault.HTTP_429, order_id="order-3")
     sandbox.faults.script("capture", Fault.HTML_200_AFTER, order_id="order-4")
     sandbox.faults.script("details", Fault.HTML_200_AFTER, order_id="order-4")
     async with opened(postgres_dsn, schema) as database:
@@ -93,6 +94,60 @@ async def test_rows_without_an_outcome_are_tried_again_later(
         stands = await status(database, batch.batch)
     assert stands.totals.outcomes == {RowOutcome.DONE: 20}
     assert found.runner.done.chunks == 2
+    assert all_once(sandbox)
+
+
+async def test_a_limit_is_waited_for_and_is_no_outcome(
+    postgres_dsn: str, schema: str, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Vipps takes five captures a minute of one order: however often it says so, the row is captured in the end."""
+    monkeypatch.setattr("vipps_async.batch.distributed.work._LIMIT_PASSES", 0.1)
+    stock(sandbox, 5)
+    sandbox.faults.script("capture", *[Fault.HTTP_429] * (2 * ROUNDS), order_id="order-3")
+    async with opened(postgres_dsn, schema) as database:
+        batch = await submitted(database, rows_of(5))
+        async with tasks(postgres_dsn, schema, sandbox, retry=ONE_TRY) as found, working(found, once=True):
+            pass
+        stands = await status(database, batch.batch)
+    assert stands.totals.outcomes == {RowOutcome.DONE: 5}
+    assert all_once(sandbox)
+
+
+async def test_a_bad_row_does_not_end_its_chunk(postgres_dsn: str, schema: str, sandbox: Sandbox) -> None:
+    """A row that cannot be read, put there by whatever: the others are captured, and it is refused with the reason."""
+    stock(sandbox, 5)
+    async with opened(postgres_dsn, schema) as database:
+        batch = await submitted(database, rows_of(5))
+        await database.rows("UPDATE {schema}.batch_rows SET order_id = 'no order', amount = 5 WHERE number = 2")
+        async with tasks(postgres_dsn, schema, sandbox) as found, working(found, once=True):
+            pass
+        stands = await status(database, batch.batch)
+    assert stands.totals.outcomes == {RowOutcome.DONE: 4, RowOutcome.REFUSED: 1}
+    assert stands.totals.refusals == {"InvalidInputError": 1}
+
+
+async def test_a_withdrawn_batch_is_begun_no_more(postgres_dsn: str, schema: str, sandbox: Sandbox) -> None:
+    """What waits is not begun, what is in work is finished within seconds; the same file then is another batch."""
+    stock(sandbox, 200)
+    async with opened(postgres_dsn, schema) as database:
+        waiting = await submitted(database, rows_of(100))
+        assert (await withdraw(database, waiting.batch)).is_ended
+        async with tasks(postgres_dsn, schema, sandbox) as found, working(found, once=True):
+            pass
+        assert sandbox.requests == ()
+        batch = await submitted(database, rows_of(200), rate=20.0, chunk_size=200)
+        async with tasks(postgres_dsn, schema, sandbox) as found, working(found, once=True):
+            await until(lambda: any(payment.captured for payment in sandbox.payments))
+            stands = await withdraw(database, batch.batch)
+            assert stands.withdrawn_at is not None
+        stands = await withdraw(database, batch.batch)
+        captured = sum(payment.captured > 0 for payment in sandbox.payments)
+        assert stands.is_ended
+        assert stands.totals.outcomes[RowOutcome.DONE] == captured < 200
+        again = await submitted(database, rows_of(200))
+        assert (again.is_new, again.held_count) == (True, 0)
+        async with tasks(postgres_dsn, schema, sandbox) as found, working(found, once=True):
+            pass
     assert all_once(sandbox)
 
 
@@ -146,7 +201,7 @@ async def test_keys_that_are_refused_stop_the_worker_and_cost_no_try(postgres_ds
     keys = SandboxCredentials(client_id="id", client_secret="right", subscription_key="key")
     async with Sandbox(rate_limits=False, credentials=keys) as sandbox, opened(postgres_dsn, schema) as database:
         stock(sandbox, 30)
-        batch = await submitted(database, rows_of(30))
+        batch = await submitted(database, rows_of(30), base_url=sandbox.url)
         async with (
             tasks(postgres_dsn, schema, sandbox, secret="wrong") as found,
             working(found, once=True) as worker,

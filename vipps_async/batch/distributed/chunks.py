@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 
 from attrs import frozen
@@ -11,14 +11,15 @@ from psycopg.rows import TupleRow
 
 from vipps_async.batch.distributed import sql as statements
 from vipps_async.batch.distributed.database import BatchDatabase
+from vipps_async.batch.distributed.failures import OtherSettingsError
 from vipps_async.batch.distributed.fence import STALE_AFTER, Fence, now
 from vipps_async.batch.distributed.jobs import Jobs
 from vipps_async.batch.results import RowOutcome, RowResult
 from vipps_async.batch.rows import BatchOperation, BatchRow, Origin
-from vipps_async.errors import ConfigurationError, JournalError
+from vipps_async.errors import InvalidInputError, JournalError
 from vipps_async.not_given import NOT_GIVEN
 
-__all__ = ["FINAL", "ROUNDS", "Chunks", "Claim", "LostError"]
+__all__ = ["FINAL", "PAGE", "ROUNDS", "Chunks", "Claim", "LostError"]
 
 #: Outcomes after which a row is not tried again.
 FINAL = [outcome.value for outcome in RowOutcome if outcome.is_final]
@@ -28,6 +29,13 @@ ROUNDS = 3
 
 #: How many looks in a row may find a job in work and its chunk not: between the two lie some milliseconds.
 _DOUBTS = 3
+
+#: A batch and a chunk.
+_Place = tuple[int, int]
+_BEFORE_ALL: _Place = (0, -1)
+
+#: Chunks that are queued anew in one transaction.
+PAGE = 100
 
 #: The longest note that is kept, in characters.
 _LONGEST_NOTE = 500
@@ -65,7 +73,7 @@ class Chunks:
     jobs: Jobs
 
     async def claim(
-        self, batch: int, chunk: int, *, owner: str, merchant_serial_number: str, environment: str
+        self, batch: int, chunk: int, *, owner: str, merchant_serial_number: str, environment: str, base_url: str
     ) -> Claim | None:
         """Take a chunk, unless it has ended or another worker has it and is alive.
 
@@ -75,9 +83,10 @@ class Chunks:
             owner: the name of the worker, for people.
             merchant_serial_number: the sales unit that the worker has the keys of.
             environment: which Vipps it talks to.
+            base_url: the host that it talks to.
 
         Raises:
-            ConfigurationError: the batch is of another sales unit, or of another environment.
+            OtherSettingsError: the batch is of another sales unit, environment or host.
             JournalError: the database failed.
         """
         asked_at = now()
@@ -86,14 +95,14 @@ class Chunks:
             found = await (await connection.execute(statement, (STALE_AFTER, batch, chunk))).fetchone()
             if found is None:
                 return None
-            state, epoch, stale, operation, digest, msn, place, release, rate, created_at = found
-            if (msn, place) != (merchant_serial_number, environment):
-                raise ConfigurationError(
-                    f"batch {batch} is of sales unit {msn} in the {place} environment, and this worker of "
-                    f"{merchant_serial_number} in the {environment} environment",
-                    advice="run a worker with that sales unit's keys",
+            state, epoch, stale, operation, digest, msn, place, host, release, rate, created_at, withdrawn = found
+            if (msn, place, host) != (merchant_serial_number, environment, base_url):
+                raise OtherSettingsError(
+                    f"batch {batch} is of sales unit {msn} in the {place} environment at {host}, and this worker of "
+                    f"{merchant_serial_number} in the {environment} environment at {base_url}",
+                    advice="run a worker with the settings that the batch was submitted with",
                 )
-            if state == "ended" or (state == "running" and not stale):
+            if withdrawn or state == "ended" or (state == "running" and not stale):
                 return None
             await connection.execute(self.database.sql(statements.CLAIM), (owner, batch, chunk))
         guard = statements.GUARD.replace("{schema}", f'"{self.database.schema}"').encode()
@@ -110,8 +119,11 @@ class Chunks:
             again=epoch > 0,
         )
 
-    async def beat(self, fence: Fence) -> None:
+    async def beat(self, fence: Fence) -> bool:
         """Show that the worker is alive, and learn whether the chunk is still its own.
+
+        Returns:
+            Whether its batch was withdrawn: nothing more of it is to be begun.
 
         Raises:
             LostError: it is not.
@@ -121,9 +133,11 @@ class Chunks:
         async with self.database.transaction() as connection:
             statement = self.database.sql(statements.BEAT)
             cursor = await connection.execute(statement, (fence.batch, fence.chunk, fence.epoch))
-            if cursor.rowcount != 1:
+            found = await cursor.fetchone()
+            if found is None:
                 raise _lost(fence)
         fence.confirmed(asked_at)
+        return bool(found[0])
 
     async def rows(self, claim: Claim) -> list[BatchRow]:
         """Return the rows of a chunk that have not ended for good, in the file's order.
@@ -132,16 +146,23 @@ class Chunks:
             JournalError: the database failed.
         """
         found = await self.database.rows(statements.CHUNK_ROWS, (claim.batch, claim.chunk, FINAL))
-        return [
-            BatchRow(
-                order_id=order_id,
-                transaction_text=text,
-                amount=NOT_GIVEN if amount is None else amount,
-                reference=reference,
-                origin=Origin(digest=claim.digest, number=number, line=line),
-            )
-            for number, line, order_id, amount, text, reference in found
-        ]
+        rows = []
+        for number, line, order_id, amount, text, reference in found:
+            try:
+                row = BatchRow(
+                    order_id=order_id,
+                    transaction_text=text,
+                    amount=NOT_GIVEN if amount is None else amount,
+                    reference=reference,
+                    origin=Origin(digest=claim.digest, number=number, line=line),
+                )
+            except InvalidInputError as error:
+                # It was put there by somebody else, or by a version with other rules: it must not keep the others.
+                values = (error.message, claim.batch, number, claim.chunk)
+                await self.database.rows(statements.SPOIL_ROW, values)
+            else:
+                rows.append(row)
+        return rows
 
     async def save(self, claim: Claim, results: Sequence[RowResult]) -> None:
         """Note what became of rows.
@@ -193,7 +214,7 @@ class Chunks:
             left = self.database.sql(statements.ROWS_LEFT)
             ((rows,),) = await (await connection.execute(left, (batch, chunk, FINAL))).fetchall()
             tries = found[0] + counts
-            ended = not rows or tries >= ROUNDS
+            ended = not rows or tries >= ROUNDS or found[1]
             values = ("ended" if ended else "waiting", tries, note[:_LONGEST_NOTE] if rows else "", batch, chunk)
             await connection.execute(self.database.sql(statements.PUT_BACK), values)
             if not ended:
@@ -229,21 +250,40 @@ class Chunks:
         Raises:
             JournalError: the database failed.
         """
-        count = 0
+        return await self._page_by_page(self._revive_abandoned) + await self._page_by_page(self._revive_lost)
+
+    async def _page_by_page(
+        self, revive: Callable[[tuple[int, int]], Awaitable[tuple[int, tuple[int, int] | None]]]
+    ) -> int:
+        # In small transactions: after an outage there may be thousands, and each one locks its chunk.
+        count, after = 0, _BEFORE_ALL
+        while True:
+            revived, last = await revive(after)
+            count += revived
+            if last is None:
+                return count
+            after = last
+
+    async def _revive_abandoned(self, after: _Place) -> tuple[int, _Place | None]:
         async with self.database.transaction() as connection:
             statement = self.database.sql(statements.ABANDONED_CHUNKS)
-            for batch, chunk, msn in await (await connection.execute(statement, (STALE_AFTER,))).fetchall():
+            found = await (await connection.execute(statement, (STALE_AFTER, *after, PAGE))).fetchall()
+            for batch, chunk, msn in found:
                 await connection.execute(self.database.sql(statements.GIVE_AWAY), (batch, chunk))
                 await self._queue(connection, batch, chunk, msn)
-                count += 1
+        return len(found), (found[-1][0], found[-1][1]) if len(found) == PAGE else None
+
+    async def _revive_lost(self, after: _Place) -> tuple[int, _Place | None]:
+        count = 0
         async with self.database.transaction() as connection:
-            found = await (await connection.execute(self.database.sql(statements.LOST_JOBS))).fetchall()
+            statement = self.database.sql(statements.LOST_JOBS)
+            found = await (await connection.execute(statement, (*after, PAGE))).fetchall()
             for batch, chunk, msn, in_work, _ in found:
                 if in_work and not await self._is_doubtful(connection, batch, chunk):
                     continue
                 await self._queue(connection, batch, chunk, msn)
                 count += 1
-        return count
+        return count, (found[-1][0], found[-1][1]) if len(found) == PAGE else None
 
     async def give_up_job(self, batch: int, chunk: int) -> bool:
         """Queue a chunk whose job has no worker any more, unless it needs none; returns whether that job is done with.

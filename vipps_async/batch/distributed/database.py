@@ -78,17 +78,21 @@ class BatchDatabase:
     def __repr__(self) -> str:
         return f"<BatchDatabase, schema {self.schema}>"
 
-    async def open(self) -> None:
+    async def open(self, *, only_read: bool = False) -> None:
         """Connect, and create or migrate the tables; any number of machines may do so at once.
+
+        Args:
+            only_read: makes and changes nothing, for whoever has no rights to.
 
         Raises:
             JournalError: it is unreachable, of a newer version, or the rights are missing.
-            ConfigurationError: Procrastinate's tables are the application's, and are not there.
+            ConfigurationError: Procrastinate's tables are the application's, and are not there; or only reading was
+                asked for, and there are no batches.
         """
         async with self._translating("opened", self.timeout):
             connection = await AsyncConnection.connect(self.conninfo)
             async with connection:
-                await self._migrate(connection)
+                await (self._look(connection) if only_read else self._migrate(connection))
         pool: AsyncConnectionPool[AsyncConnection[TupleRow]] = AsyncConnectionPool(
             self.conninfo,
             connection_class=AsyncConnection[TupleRow],
@@ -165,6 +169,16 @@ class BatchDatabase:
         return sql.SQL(statement).format(schema=sql.Identifier(self.schema))
 
     # --- tables ----------------------------------------------------------------------------------------------------
+
+    async def _look(self, connection: AsyncConnection[TupleRow]) -> None:
+        ((has_version, _),) = await (await connection.execute(statements.STATE, {"name": self.schema})).fetchall()
+        if not has_version:
+            text = f"there are no batches in the schema {self.schema}"
+            raise ConfigurationError(text, advice="see which --schema and database `batch submit` was given")
+        found = await (await connection.execute(self.sql(statements.READ_VERSION))).fetchone()
+        newest = len(statements.MIGRATIONS)
+        if found is not None and found[0] > newest:
+            raise self._too_new("this package", found[0], newest)
 
     async def _migrate(self, connection: AsyncConnection[TupleRow]) -> None:
         # The journal's own lock: it may be creating the same schema at this moment.

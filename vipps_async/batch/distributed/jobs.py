@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
 
 from attrs import frozen
 from procrastinate import PsycopgConnector
@@ -12,6 +11,8 @@ from procrastinate.jobs import Job
 from procrastinate.manager import JobManager
 from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
+
+from vipps_async.batch.distributed.sql import DATABASE_TIME
 
 __all__ = ["NAMESPACE", "REVIVE", "RUN_CHUNK", "WATCH_QUEUE", "Jobs", "first_queue", "queue"]
 
@@ -68,7 +69,10 @@ class Jobs:
             wait: for how many seconds it should not begin.
         """
         name = first_queue(merchant_serial_number) if first else queue(merchant_serial_number)
-        at = datetime.now(UTC) + timedelta(seconds=wait) if wait else None
+        at = None
+        if wait:
+            # By the database's clock, as everything else that workers agree about.
+            ((at,),) = await (await connection.execute(DATABASE_TIME, (wait,))).fetchall()
         jobs = [
             Job(
                 queue=name,

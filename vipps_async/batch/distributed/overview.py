@@ -14,7 +14,7 @@ from vipps_async.batch.rows import BatchOperation
 from vipps_async.batch.worklist import ReportRow, Totals, utc_text
 from vipps_async.errors import ConfigurationError
 
-__all__ = ["BatchStatus", "report_of", "status_of"]
+__all__ = ["BatchStatus", "open_elsewhere", "report_of", "status_of", "withdraw"]
 
 
 @frozen(kw_only=True)
@@ -31,6 +31,8 @@ class BatchStatus:
     rate: float | None
     #: Aware, UTC.
     submitted_at: datetime
+    #: Aware, UTC; None: it was not withdrawn.
+    withdrawn_at: datetime | None
     totals: Totals
     #: Chunks that wait, are in work, and have ended.
     waiting: int
@@ -62,7 +64,7 @@ async def status_of(database: BatchDatabase, batch: int) -> BatchStatus:
         (counts,) = await (await connection.execute(database.sql(statements.CHUNK_COUNTS), (batch,))).fetchall()
         sums = await (await connection.execute(database.sql(statements.TOTALS), (batch,))).fetchall()
         refusals = await (await connection.execute(database.sql(statements.REFUSALS), (batch,))).fetchall()
-    _, operation, msn, environment, digest, rate, created_at = found
+    _, operation, msn, environment, digest, rate, created_at, withdrawn_at = found
     waiting, running, ended, workers, note = counts
     return BatchStatus(
         batch=batch,
@@ -72,6 +74,7 @@ async def status_of(database: BatchDatabase, batch: int) -> BatchStatus:
         digest=digest,
         rate=rate,
         submitted_at=created_at.astimezone(UTC),
+        withdrawn_at=None if withdrawn_at is None else withdrawn_at.astimezone(UTC),
         totals=Totals(
             rows=sum(count for _, _, count, _ in sums),
             bad=sum(count for bad, _, count, _ in sums if bad),
@@ -85,6 +88,32 @@ async def status_of(database: BatchDatabase, batch: int) -> BatchStatus:
         workers=workers,
         note=note,
     )
+
+
+async def open_elsewhere(database: BatchDatabase, merchant_serial_number: str) -> dict[str, int]:
+    """Return how many batches of other sales units have not ended, by sales unit.
+
+    Raises:
+        JournalError: the database failed.
+    """
+    found = await database.rows(statements.OPEN_ELSEWHERE, (merchant_serial_number,))
+    return dict(found)
+
+
+async def withdraw(database: BatchDatabase, batch: int) -> BatchStatus:
+    """Begin nothing more of a batch; what is on its way is finished. Safe to do twice.
+
+    Returns:
+        The batch as it is then: chunks may be in work for some seconds more.
+
+    Raises:
+        ConfigurationError: there is no such batch.
+        JournalError: the database failed; do it again.
+    """
+    async with database.transaction() as connection:
+        if await (await connection.execute(database.sql(statements.WITHDRAW), (batch,))).fetchone():
+            await connection.execute(database.sql(statements.END_WAITING), (batch,))
+    return await status_of(database, batch)
 
 
 def report_of(database: BatchDatabase, batch: int) -> Iterator[ReportRow]:

@@ -16,27 +16,36 @@ __all__ = [
     "CLAIM",
     "COPY_ROWS",
     "CREATE_VERSION",
+    "DATABASE_TIME",
     "DOUBT",
+    "END_WAITING",
+    "FIND_BATCH",
     "FIND_BATCHES",
     "GIVE_AWAY",
     "GUARD",
+    "HELD_ROWS",
+    "HOLD_ROWS",
     "LOCK_CHUNK",
     "LOCK_SUBMISSION",
     "LOST_JOBS",
     "MIGRATIONS",
     "NOTE_JOBS",
     "OPEN_CHUNKS",
-    "OTHER_ENVIRONMENT",
+    "OPEN_ELSEWHERE",
+    "OTHER_WORLD",
     "PUT_BACK",
     "READ_VERSION",
     "REFUSALS",
+    "RELEASE_ROWS",
     "REOPEN",
     "REPORT",
     "ROWS_LEFT",
     "SAVE_RESULTS",
+    "SPOIL_ROW",
     "STATE",
     "TAKE_TURNS",
     "TOTALS",
+    "WITHDRAW",
     "WRITE_VERSION",
 ]
 
@@ -68,11 +77,13 @@ MIGRATIONS: tuple[tuple[LiteralString, ...], ...] = (
             edition integer NOT NULL,
             merchant_serial_number text NOT NULL,
             environment text NOT NULL,
+            base_url text NOT NULL,
             options text NOT NULL,
             release_remaining boolean NOT NULL,
             rate double precision,
             next_turn timestamptz NOT NULL DEFAULT '-infinity',
             created_at timestamptz NOT NULL DEFAULT now(),
+            withdrawn_at timestamptz,
             UNIQUE (digest, operation, merchant_serial_number, edition)
         )
         """,
@@ -105,6 +116,7 @@ MIGRATIONS: tuple[tuple[LiteralString, ...], ...] = (
             amount bigint,
             transaction_text text NOT NULL,
             reference text,
+            another boolean NOT NULL DEFAULT false,
             flaw text,
             outcome text,
             moved bigint,
@@ -116,6 +128,7 @@ MIGRATIONS: tuple[tuple[LiteralString, ...], ...] = (
         )
         """,
         "CREATE INDEX batch_rows_chunk ON {schema}.batch_rows (batch, chunk, number)",
+        "CREATE INDEX batch_rows_order ON {schema}.batch_rows (order_id, amount) WHERE amount IS NOT NULL",
     ),
 )
 
@@ -123,19 +136,49 @@ MIGRATIONS: tuple[tuple[LiteralString, ...], ...] = (
 
 #: Held until the transaction ends: of two that submit the same file at once, the second one finds the first one's.
 LOCK_SUBMISSION: LiteralString = "SELECT pg_advisory_xact_lock(hashtextextended('vipps_async batch ' || %s, 0))"
-OTHER_ENVIRONMENT: LiteralString = "SELECT environment FROM {schema}.batches WHERE environment <> %s LIMIT 1"
+OTHER_WORLD: LiteralString = (
+    "SELECT environment, base_url FROM {schema}.batches WHERE environment <> %s OR base_url <> %s LIMIT 1"
+)
 FIND_BATCHES: LiteralString = (
     "SELECT id, edition, options FROM {schema}.batches "
-    "WHERE digest = %s AND operation = %s AND merchant_serial_number = %s ORDER BY edition DESC"
+    "WHERE digest = %s AND operation = %s AND merchant_serial_number = %s AND (%s OR withdrawn_at IS NULL) "
+    "ORDER BY edition DESC"
 )
 ADD_BATCH: LiteralString = (
     "INSERT INTO {schema}.batches "
-    "(operation, digest, edition, merchant_serial_number, environment, options, release_remaining, rate) "
-    "VALUES (%s, %s, %s, %s, %s, %s, %s, %s) RETURNING id"
+    "(operation, digest, edition, merchant_serial_number, environment, base_url, options, release_remaining, rate) "
+    "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s) RETURNING id"
 )
 COPY_ROWS: LiteralString = (
     "COPY {schema}.batch_rows "
-    "(batch, number, chunk, line, order_id, amount, transaction_text, reference, flaw) FROM STDIN"
+    "(batch, number, chunk, line, order_id, amount, transaction_text, reference, another, flaw, outcome, reason) "
+    "FROM STDIN"
+)
+#: Holds rows that may repeat a row of another batch, begun or not: the same sales unit, operation, order and amount,
+#: and one of the two has no reference. A row under the same key is the same row.
+HOLD_ROWS: LiteralString = (
+    "UPDATE {schema}.batch_rows AS rows SET outcome = 'held', reason = format('meets line %%s of batch %%s, and one of "
+    "the two has no reference', met.line, met.batch) FROM (SELECT DISTINCT ON (mine.number) mine.number, others.batch, "
+    "others.line FROM {schema}.batch_rows AS mine JOIN {schema}.batches AS batch ON batch.id = mine.batch "
+    "JOIN {schema}.batch_rows AS others ON others.order_id = mine.order_id AND others.amount = mine.amount "
+    "AND others.batch <> mine.batch JOIN {schema}.batches AS theirs ON theirs.id = others.batch "
+    "AND theirs.operation = batch.operation AND theirs.merchant_serial_number = batch.merchant_serial_number "
+    "WHERE mine.batch = %s AND mine.flaw IS NULL AND mine.outcome IS NULL AND NOT mine.another AND others.flaw IS NULL "
+    "AND (others.outcome IN ('done', 'done before', 'unknown') OR (theirs.withdrawn_at IS NULL "
+    "AND coalesce(others.outcome, '') NOT IN ('refused', 'held'))) "
+    "AND (mine.reference IS NULL OR others.reference IS NULL) "
+    "AND NOT (mine.reference IS NULL AND others.reference IS NULL AND theirs.digest = batch.digest "
+    "AND others.number = mine.number) ORDER BY mine.number, others.batch) AS met "
+    "WHERE rows.batch = %s AND rows.number = met.number"
+)
+#: Rows that were held are other ones than what they meet.
+RELEASE_ROWS: LiteralString = (
+    "UPDATE {schema}.batch_rows SET outcome = NULL, reason = NULL, another = true "
+    "WHERE batch = %s AND outcome = 'held' AND order_id = ANY (%s)"
+)
+HELD_ROWS: LiteralString = (
+    "SELECT line, order_id, amount, reason, count(*) OVER () FROM {schema}.batch_rows "
+    "WHERE batch = %s AND outcome = 'held' ORDER BY number LIMIT 20"
 )
 ADD_CHUNKS: LiteralString = "INSERT INTO {schema}.batch_chunks (batch, number) SELECT %s, unnest(%s::integer[])"
 NOTE_JOBS: LiteralString = (
@@ -156,7 +199,8 @@ REOPEN: LiteralString = (
 GUARD: LiteralString = "SELECT 1 FROM {schema}.batch_chunks WHERE batch = %s AND number = %s AND epoch = %s FOR SHARE"
 CHUNK: LiteralString = (
     "SELECT state, epoch, seen_at < clock_timestamp() - make_interval(secs => %s), "
-    "operation, digest, merchant_serial_number, environment, release_remaining, rate, created_at "
+    "operation, digest, merchant_serial_number, environment, base_url, release_remaining, rate, created_at, "
+    "withdrawn_at IS NOT NULL "
     "FROM {schema}.batch_chunks AS chunks JOIN {schema}.batches AS batches ON batches.id = chunks.batch "
     "WHERE batch = %s AND number = %s FOR UPDATE OF chunks"
 )
@@ -165,11 +209,14 @@ CLAIM: LiteralString = (
     "seen_at = clock_timestamp(), doubts = 0 WHERE batch = %s AND number = %s"
 )
 BEAT: LiteralString = (
-    "UPDATE {schema}.batch_chunks SET seen_at = clock_timestamp() WHERE batch = %s AND number = %s AND epoch = %s"
+    "UPDATE {schema}.batch_chunks SET seen_at = clock_timestamp() FROM {schema}.batches AS batches "
+    "WHERE batches.id = batch AND batch = %s AND number = %s AND epoch = %s RETURNING withdrawn_at IS NOT NULL"
 )
 #: The one who may end a chunk: nobody else does anything to it until the transaction ends.
 LOCK_CHUNK: LiteralString = (
-    "SELECT round FROM {schema}.batch_chunks WHERE batch = %s AND number = %s AND epoch = %s FOR UPDATE"
+    "SELECT round, withdrawn_at IS NOT NULL FROM {schema}.batch_chunks AS chunks "
+    "JOIN {schema}.batches AS batches ON batches.id = chunks.batch "
+    "WHERE batch = %s AND number = %s AND epoch = %s FOR UPDATE OF chunks"
 )
 PUT_BACK: LiteralString = (
     "UPDATE {schema}.batch_chunks SET state = %s, round = %s, note = %s, owner = '', "
@@ -182,6 +229,11 @@ CHUNK_ROWS: LiteralString = (
 ROWS_LEFT: LiteralString = (
     "SELECT count(*) FROM {schema}.batch_rows "
     "WHERE batch = %s AND chunk = %s AND flaw IS NULL AND (outcome IS NULL OR outcome <> ALL (%s))"
+)
+#: A row that cannot be read is none that can be sent.
+SPOIL_ROW: LiteralString = (
+    "UPDATE {schema}.batch_rows SET outcome = 'refused', code = 'InvalidInputError', reason = %s "
+    "WHERE batch = %s AND number = %s AND chunk = %s AND (outcome IS NULL OR outcome = 'not done')"
 )
 # What this very batch could not finish at once, and found finished later, was done by this batch.
 SAVE_RESULTS: LiteralString = (
@@ -199,7 +251,7 @@ ABANDONED_CHUNKS: LiteralString = (
     "SELECT batch, number, merchant_serial_number FROM {schema}.batch_chunks AS chunks "
     "JOIN {schema}.batches AS batches ON batches.id = chunks.batch "
     "WHERE state = 'running' AND seen_at < clock_timestamp() - make_interval(secs => %s) "
-    "ORDER BY batch, number FOR UPDATE OF chunks SKIP LOCKED"
+    "AND (batch, number) > (%s, %s) ORDER BY batch, number LIMIT %s FOR UPDATE OF chunks SKIP LOCKED"
 )
 #: The epoch goes up here already: from now on whoever had it writes nothing.
 GIVE_AWAY: LiteralString = (
@@ -212,11 +264,23 @@ LOST_JOBS: LiteralString = (
     "JOIN {schema}.batches AS batches ON batches.id = chunks.batch "
     "LEFT JOIN procrastinate_jobs AS jobs ON jobs.id = chunks.job_id "
     "WHERE state = 'waiting' AND (jobs.id IS NULL OR jobs.status <> 'todo') "
-    "ORDER BY batch, number FOR UPDATE OF chunks SKIP LOCKED"
+    "AND (batch, number) > (%s, %s) ORDER BY batch, number LIMIT %s FOR UPDATE OF chunks SKIP LOCKED"
 )
 DOUBT: LiteralString = (
     "UPDATE {schema}.batch_chunks SET doubts = doubts + 1 WHERE batch = %s AND number = %s RETURNING doubts"
 )
+
+# --- withdrawing ------------------------------------------------------------------------------------------------------
+
+WITHDRAW: LiteralString = (
+    "UPDATE {schema}.batches SET withdrawn_at = coalesce(withdrawn_at, clock_timestamp()) WHERE id = %s RETURNING id"
+)
+#: Chunks in work end by themselves: their workers are told at their next sign of life.
+END_WAITING: LiteralString = (
+    "UPDATE {schema}.batch_chunks SET state = 'ended', note = 'withdrawn' WHERE batch = %s AND state = 'waiting'"
+)
+FIND_BATCH: LiteralString = "SELECT 1 FROM {schema}.batches WHERE id = %s AND digest = %s"
+DATABASE_TIME: LiteralString = "SELECT clock_timestamp() + make_interval(secs => %s)"
 
 # --- the rate ---------------------------------------------------------------------------------------------------------
 
@@ -229,7 +293,7 @@ TAKE_TURNS: LiteralString = (
 # --- what became of it ------------------------------------------------------------------------------------------------
 
 BATCHES: LiteralString = (
-    "SELECT id, operation, merchant_serial_number, environment, digest, rate, created_at "
+    "SELECT id, operation, merchant_serial_number, environment, digest, rate, created_at, withdrawn_at "
     "FROM {schema}.batches WHERE id = %s"
 )
 CHUNK_COUNTS: LiteralString = (
@@ -249,6 +313,11 @@ OPEN_CHUNKS: LiteralString = (
     "SELECT count(*) FROM {schema}.batch_chunks AS chunks "
     "JOIN {schema}.batches AS batches ON batches.id = chunks.batch "
     "WHERE state <> 'ended' AND merchant_serial_number = %s AND environment = %s"
+)
+OPEN_ELSEWHERE: LiteralString = (
+    "SELECT merchant_serial_number, count(DISTINCT batch) FROM {schema}.batch_chunks AS chunks "
+    "JOIN {schema}.batches AS batches ON batches.id = chunks.batch "
+    "WHERE state <> 'ended' AND merchant_serial_number <> %s GROUP BY 1 ORDER BY 1"
 )
 REPORT: LiteralString = (
     "SELECT line, order_id, amount, transaction_text, reference, flaw, outcome, moved, time, key, reason "

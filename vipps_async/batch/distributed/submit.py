@@ -5,30 +5,39 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import itertools
+import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import orjson
 from attrs import frozen
 from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
 
+from vipps_async.batch.amounts import Unit
 from vipps_async.batch.distributed import sql as statements
 from vipps_async.batch.distributed.chunks import FINAL
 from vipps_async.batch.distributed.database import BatchDatabase
+from vipps_async.batch.distributed.failures import OtherSettingsError, SubmissionUnknownError
 from vipps_async.batch.distributed.jobs import Jobs
 from vipps_async.batch.reading import Layout
+from vipps_async.batch.results import RowOutcome
+from vipps_async.batch.rows import BatchOperation
 from vipps_async.batch.worklist import ReportRow, Worklist
 from vipps_async.config import Environment
-from vipps_async.errors import ConfigurationError
+from vipps_async.errors import ConfigurationError, JournalError
 
-__all__ = ["LARGEST_CHUNK", "Submission", "Submitted", "chunk_size", "submit"]
+__all__ = ["LARGEST_CHUNK", "Submission", "Submitted", "check_world", "chunk_size", "submit"]
 
 #: Rows of a chunk: what a worker does in some seconds, and what is looked up again when it dies. Less in a small batch,
 #: so that there is something for each of many workers; but never so few that taking a chunk costs more than its rows.
 LARGEST_CHUNK, _SMALLEST_CHUNK, _CHUNKS_AT_LEAST = 1000, 50, 32
 #: Rows read from the file's database at a time, and jobs queued in one statement.
 _PAGE = 1000
+
+
+#: For how long the database is asked whether a batch is there, and how often, in seconds.
+_PATIENCE, _TRY_EVERY = 30.0, 0.5
 
 
 def chunk_size(rows: int) -> int:
@@ -43,21 +52,24 @@ class Submission:
     layout: Layout
     merchant_serial_number: str
     environment: Environment
+    #: The host that the batch is carried out at.
+    base_url: str
+    #: Orders whose rows are other ones than what they meet.
+    released: Sequence[str] = ()
     #: Rows a second over all workers; None: as many as Vipps takes.
     rate: float | None = None
     #: Releases what is left of partly captured payments (a cancel).
     release_remaining: bool = False
     #: Makes another batch although there is one of this file.
-    another: bool = False
+    new_batch: bool = False
     #: Rows of a chunk, about; None: by the size of the file.
     chunk_size: int | None = None
 
-    @property
-    def options(self) -> str:
-        """What, beside its bytes, says what the file means."""
+    def options(self, unit: Unit | None) -> str:
+        """Return what, beside its bytes, says what the file means; `unit`: what its amounts are counted in."""
         text = self.layout.transaction_text
         facts = {
-            "unit": self.layout.unit.value,
+            "unit": None if unit is None else unit.value,
             "text": None if text is None else hashlib.sha256(text.encode()).hexdigest(),
             "release_remaining": self.release_remaining,
         }
@@ -73,6 +85,9 @@ class Submitted:
     is_new: bool
     #: How many chunks were queued now: all, or of an older batch those with rows that another try may settle.
     chunks: int
+    #: Rows that are held, the first of them: line, order id, amount in øre, and what it meets; and how many there are.
+    held: list[tuple[int, str, int, str]]
+    held_count: int
 
 
 async def submit(database: BatchDatabase, worklist: Worklist, submission: Submission) -> Submitted:
@@ -86,63 +101,151 @@ async def submit(database: BatchDatabase, worklist: Worklist, submission: Submis
         submission: how.
 
     Raises:
-        ConfigurationError: the file was submitted to mean something else, or the schema has batches of the other
-            environment.
+        ConfigurationError: the file was submitted to mean something else.
         JournalError: the database failed; nothing was put there.
+        SubmissionUnknownError: the database failed in the last moment, and does not say whether the batch is there.
+        OtherSettingsError: the schema has batches of another environment or host.
     """
+    made: list[Submitted] = []
+    try:
+        await _put(database, worklist, submission, made)
+    except JournalError as error:
+        # Before COMMIT was sent nothing can be there. After that the database has to say.
+        if not made:
+            raise
+        await _make_sure(database, worklist, submission, made[0], error)
+    return made[0]
+
+
+async def _put(database: BatchDatabase, worklist: Worklist, submission: Submission, made: list[Submitted]) -> None:
+    """Do all of it in one transaction; `made` gets the result before that is committed."""
     operation, msn = submission.layout.operation, submission.merchant_serial_number
     identity = (worklist.digest, operation.value, msn)
+    meaning = submission.options(worklist.unit)
     async with database.transaction(is_long=True) as connection:
         # One at a time, in any environment: the first batch of a schema says which one it is for.
         await connection.execute(statements.LOCK_SUBMISSION, (database.schema,))
-        await _check_environment(connection, database, submission.environment)
-        known = await (await connection.execute(database.sql(statements.FIND_BATCHES), identity)).fetchall()
-        if known and not submission.another:
+        await check_world(connection, database, submission.environment, submission.base_url)
+        find = database.sql(statements.FIND_BATCHES)
+        known = await (await connection.execute(find, (*identity, False))).fetchall()
+        if known and not submission.new_batch:
             batch, _, options = known[0]
-            if options != submission.options:
+            if options != meaning:
                 raise ConfigurationError(
                     f"this very file is batch {batch}, but there its amounts or texts were read in another way",
-                    advice="submit it with the same options; --another makes a second batch, whose rows that were "
+                    advice="submit it with the same options; --new-batch makes a second one, whose rows that were "
                     "done before are refused or found done",
                 )
-            return await _reopen(connection, database, batch, msn)
-        edition = known[0][1] + 1 if known else 0
-        values = (
-            operation.value,
-            worklist.digest,
-            edition,
-            msn,
-            submission.environment.value,
-            submission.options,
-            submission.release_remaining,
-            submission.rate,
-        )
-        ((batch,),) = await (await connection.execute(database.sql(statements.ADD_BATCH), values)).fetchall()
-        chunks = await _copy(connection, database, batch, worklist, submission.chunk_size)
-        await connection.execute(database.sql(statements.ADD_CHUNKS), (batch, chunks))
-        await _queue(connection, database, batch, chunks, msn)
-    return Submitted(batch=batch, is_new=True, chunks=len(chunks))
+            made.append(await _reopen(connection, database, batch, submission))
+            return
+        earlier = await (await connection.execute(find, (*identity, True))).fetchall()
+        made.append(await _add(connection, database, worklist, submission, earlier[0][1] + 1 if earlier else 0))
 
 
-async def _check_environment(
-    connection: AsyncConnection[TupleRow], database: BatchDatabase, environment: Environment
+async def _add(
+    connection: AsyncConnection[TupleRow],
+    database: BatchDatabase,
+    worklist: Worklist,
+    submission: Submission,
+    edition: int,
+) -> Submitted:
+    operation, msn = submission.layout.operation, submission.merchant_serial_number
+    values = (
+        operation.value,
+        worklist.digest,
+        edition,
+        msn,
+        submission.environment.value,
+        submission.base_url,
+        submission.options(worklist.unit),
+        submission.release_remaining,
+        submission.rate,
+    )
+    ((batch,),) = await (await connection.execute(database.sql(statements.ADD_BATCH), values)).fetchall()
+    chunks = await _copy(connection, database, batch, worklist, submission.chunk_size)
+    await connection.execute(database.sql(statements.ADD_CHUNKS), (batch, chunks))
+    await _queue(connection, database, batch, chunks, msn)
+    if operation is not BatchOperation.CANCEL:
+        await connection.execute(database.sql(statements.HOLD_ROWS), (batch, batch))
+    return await _submitted(connection, database, batch, chunks, is_new=True)
+
+
+async def _make_sure(
+    database: BatchDatabase, worklist: Worklist, submission: Submission, made: Submitted, error: JournalError
 ) -> None:
-    statement = database.sql(statements.OTHER_ENVIRONMENT)
-    other = await (await connection.execute(statement, (environment.value,))).fetchone()
+    """Find out whether a COMMIT that was not answered took effect.
+
+    Raises:
+        JournalError: it did not: nothing was submitted.
+        SubmissionUnknownError: the database does not say.
+    """
+    until = time.monotonic() + _PATIENCE
+    while time.monotonic() < until:
+        await asyncio.sleep(_TRY_EVERY)
+        try:
+            if not made.is_new:
+                # Nothing is lost by doing it twice.
+                await _put(database, worklist, submission, [])
+                return
+            async with database.transaction() as connection:
+                # Held by the first transaction until it has ended, one way or the other.
+                await connection.execute(statements.LOCK_SUBMISSION, (database.schema,))
+                values = (made.batch, worklist.digest)
+                found = await (await connection.execute(database.sql(statements.FIND_BATCH), values)).fetchone()
+        except JournalError:
+            continue
+        if found is None:
+            raise JournalError(f"{error.message}; nothing was submitted", advice="submit it again") from error
+        return
+    raise SubmissionUnknownError(
+        f"the database does not say whether batch {made.batch} is there ({error.message})",
+        advice=f"look with `vipps-async batch status {made.batch}`, or submit the same file again without --new-batch: "
+        "if it is there it is found, and not put there twice",
+    ) from error
+
+
+async def check_world(
+    connection: AsyncConnection[TupleRow], database: BatchDatabase, environment: Environment, base_url: str
+) -> None:
+    """Make sure that the batches of a schema belong to one environment and host.
+
+    Raises:
+        OtherSettingsError: it has batches of another one.
+    """
+    statement = database.sql(statements.OTHER_WORLD)
+    other = await (await connection.execute(statement, (environment.value, base_url))).fetchone()
     if other is not None:
         # What is done in one is not done in the other, and their journal would be the same.
-        raise ConfigurationError(
-            f"the schema {database.schema} has batches of the {other[0]} environment, and this is the "
-            f"{environment.value} environment",
-            advice="name another one with --schema",
+        raise OtherSettingsError(
+            f"the schema {database.schema} has batches of the {other[0]} environment at {other[1]}, and this is the "
+            f"{environment.value} environment at {base_url}",
+            advice="name another schema with --schema, or correct VIPPS_ENVIRONMENT and VIPPS_BASE_URL",
         )
 
 
-async def _reopen(connection: AsyncConnection[TupleRow], database: BatchDatabase, batch: int, msn: str) -> Submitted:
+async def _reopen(
+    connection: AsyncConnection[TupleRow], database: BatchDatabase, batch: int, submission: Submission
+) -> Submitted:
+    if submission.released:
+        values = (batch, list(submission.released))
+        await connection.execute(database.sql(statements.RELEASE_ROWS), values)
     found = await (await connection.execute(database.sql(statements.REOPEN), (batch, FINAL))).fetchall()
     chunks = sorted(number for (number,) in found)
-    await _queue(connection, database, batch, chunks, msn)
-    return Submitted(batch=batch, is_new=False, chunks=len(chunks))
+    await _queue(connection, database, batch, chunks, submission.merchant_serial_number)
+    return await _submitted(connection, database, batch, chunks, is_new=False)
+
+
+async def _submitted(
+    connection: AsyncConnection[TupleRow], database: BatchDatabase, batch: int, chunks: list[int], *, is_new: bool
+) -> Submitted:
+    held = await (await connection.execute(database.sql(statements.HELD_ROWS), (batch,))).fetchall()
+    return Submitted(
+        batch=batch,
+        is_new=is_new,
+        chunks=len(chunks),
+        held=[(line, order_id, amount, reason) for line, order_id, amount, reason, _ in held],
+        held_count=held[0][4] if held else 0,
+    )
 
 
 async def _queue(
@@ -182,4 +285,5 @@ def _page(rows: Iterator[tuple[int, ReportRow]]) -> list[tuple[int, ReportRow]]:
 
 
 def _facts(row: ReportRow) -> tuple[object, ...]:
-    return (row.order_id, row.amount, row.transaction_text, row.reference, row.flaw)
+    held = (row.outcome.value, row.reason) if row.outcome is RowOutcome.HELD else (None, None)
+    return (row.order_id, row.amount, row.transaction_text, row.reference, row.another, row.flaw, *held)

@@ -17,6 +17,7 @@ from vipps_async.batch.distributed.chunks import Chunks
 from vipps_async.batch.distributed.database import DEFAULT_SCHEMA, BatchDatabase
 from vipps_async.batch.distributed.fence import STALE_AFTER, FencedTransport, current_guard
 from vipps_async.batch.distributed.jobs import NAMESPACE, REVIVE, RUN_CHUNK, WATCH_QUEUE, Jobs, first_queue, queue
+from vipps_async.batch.distributed.submit import check_world
 from vipps_async.batch.distributed.work import ChunkRunner
 from vipps_async.batch.many import DEFAULT_CONCURRENCY
 from vipps_async.errors import ConfigurationError
@@ -81,6 +82,8 @@ class BatchTasks:
     async def __aenter__(self) -> Self:
         try:
             await self.database.open()
+            async with self.database.transaction() as connection:
+                await check_world(connection, self.database, self.session.environment, self.session.base_url)
             await self.session.__aenter__()
         except BaseException:
             await self._close()

@@ -13,12 +13,13 @@ from attrs import Factory, define, field
 
 from vipps_async.batch.distributed.chunks import Chunks, Claim, LostError
 from vipps_async.batch.distributed.database import BatchDatabase
+from vipps_async.batch.distributed.failures import OtherSettingsError
 from vipps_async.batch.distributed.fence import BEAT_EVERY, STALE_AFTER, current_fence
 from vipps_async.batch.distributed.turns import SharedTurns
 from vipps_async.batch.many import cancel_many, capture_many, refund_many
 from vipps_async.batch.results import RowOutcome, RowResult
 from vipps_async.batch.rows import BatchOperation, BatchRow
-from vipps_async.errors import AuthenticationError, JournalError, TransportError, VippsError
+from vipps_async.errors import AuthenticationError, JournalError, RateLimitedError, TransportError, VippsError
 from vipps_async.session import VippsSession
 
 __all__ = ["ChunkRunner", "WorkDone"]
@@ -28,6 +29,8 @@ _SAVE, _SAVE_EVERY = 200, 0.5
 #: How long rows rest before they are tried again, in seconds: as within a batch on one machine; after Vipps was out of
 #: reach for minutes; after the database was.
 _PAUSE, _AFTER_OUTAGE, _AFTER_DATABASE = 5.0, 30.0, 2.0
+#: For how long Vipps counts what it limits: five captures a minute of one order.
+_LIMIT_PASSES = 60.0
 #: For how long the end of a chunk is tried to be written down while the database is away, and how often, in seconds.
 _PATIENCE, _TRY_EVERY = 60.0, 0.5
 #: What the journal notes of what a worker left open.
@@ -59,6 +62,8 @@ class _Run:
     #: What ended it before its rows had ended.
     failure: VippsError | None = None
     keys_refused: bool = False
+    #: Whether a row was not done because Vipps takes only so many of its kind a minute.
+    throttled: bool = False
     answered: bool = False
 
 
@@ -94,6 +99,8 @@ class ChunkRunner:
         self.done = WorkDone()
         #: Why this worker should take no more chunks; empty as long as it may.
         self.hopeless = ""
+        #: Whether that is because a batch is of other settings.
+        self.has_other_settings = False
 
     def drain(self) -> None:
         """Begin no more rows: what is on its way is finished, and the rest of each chunk given back."""
@@ -111,18 +118,12 @@ class ChunkRunner:
         """Carry out a chunk, unless it has ended or another worker is at it.
 
         Raises:
-            ConfigurationError: the batch is of another sales unit or environment.
+            OtherSettingsError: the batch is of another sales unit, environment or host.
             JournalError: the database failed, for longer than a restart takes.
         """
         claim = None
         if not self._draining:
-            claim = await self._chunks.claim(
-                batch,
-                chunk,
-                owner=self._name,
-                merchant_serial_number=self._session.merchant_serial_number,
-                environment=self._session.environment.value,
-            )
+            claim = await self._claim(batch, chunk)
         elif await self._chunks.give_up_job(batch, chunk):
             return
         if claim is None:
@@ -149,13 +150,30 @@ class ChunkRunner:
             await asyncio.wait({keeper})
             current_fence.reset(before)
 
+    async def _claim(self, batch: int, chunk: int) -> Claim | None:
+        try:
+            return await self._chunks.claim(
+                batch,
+                chunk,
+                owner=self._name,
+                merchant_serial_number=self._session.merchant_serial_number,
+                environment=self._session.environment.value,
+                base_url=self._session.base_url,
+            )
+        except OtherSettingsError as error:
+            # Its job goes to another worker. This one ends: trying again and again would only stall the batch.
+            self.hopeless, self.has_other_settings = str(error), True
+            raise
+
     async def _keep(self, run: _Run) -> None:
         """Show that the worker is alive, until the chunk is lost."""
         while True:
             await asyncio.sleep(BEAT_EVERY)
             try:
                 async with asyncio.timeout(STALE_AFTER):
-                    await self._chunks.beat(run.claim.fence)
+                    is_withdrawn = await self._chunks.beat(run.claim.fence)
+                if is_withdrawn:
+                    run.stop.set()
             except LostError:
                 run.stop.set()
                 return
@@ -203,6 +221,7 @@ class ChunkRunner:
         self.done.outcomes[result.outcome] += 1
         if result.outcome is RowOutcome.DONE:
             self.done.moved += result.amount or 0
+        run.throttled = run.throttled or isinstance(result.error, RateLimitedError)
         if isinstance(result.error, AuthenticationError):
             run.keys_refused = True
         elif result.outcome.is_final:
@@ -268,5 +287,8 @@ def _rest(run: _Run) -> tuple[float, bool]:
     if isinstance(failure, TransportError):
         # Keys that are refused are this worker's trouble, not that of the rows: another worker may have better ones.
         return _AFTER_OUTAGE, run.answered or not run.keys_refused
+    if run.throttled:
+        # A limit that passes is waited for, and is none of the tries.
+        return _LIMIT_PASSES, False
     interrupted = failure is None and run.stop.is_set()
     return (0.0, False) if interrupted else (_PAUSE, True)

@@ -1,0 +1,104 @@
+"""Which rows are held: the same order, operation and amount, where one side has no reference."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from attrs import evolve
+
+from vipps_async.batch.held import met_by, met_text
+from vipps_async.batch.rows import BatchOperation, BatchRow, Origin
+from vipps_async.journals.protocol import Attempts, Entry, Intent, Outcome, Settlement
+from vipps_async.not_given import NOT_GIVEN
+
+CAPTURE = BatchOperation.CAPTURE
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+UNNAMED = BatchRow(
+    order_id="order-1", transaction_text="x", amount=1000, origin=Origin(digest="ab" * 32, number=1, line=2)
+)
+NAMED = evolve(UNNAMED, reference="s-1")
+
+
+def entry(
+    outcome: Outcome | None = Outcome.DONE,
+    *,
+    reference: str = "",
+    operation: str = "capture",
+    amount: int | None = 1000,
+    key: str = "k",
+) -> Entry:
+    """What the journal has of the order."""
+    intent = Intent(
+        key=key,
+        operation=operation,
+        order_id="order-1",
+        merchant_serial_number="123456",
+        amount=amount,
+        transaction_text="other",
+        digest="d",
+        created_at=NOW,
+        reference=reference,
+    )
+    settlement = None if outcome is None else Settlement(outcome=outcome, settled_at=NOW)
+    return Entry(intent=intent, settlement=settlement, lease_until=NOW, attempts=Attempts(last_at=NOW))
+
+
+@pytest.mark.parametrize(
+    ("row", "reference"),
+    [(UNNAMED, ""), (UNNAMED, "s-1"), (NAMED, "")],
+    ids=["neither is named", "the entry is", "the row is"],
+)
+@pytest.mark.parametrize("outcome", [None, Outcome.DONE], ids=["open", "done"])
+@pytest.mark.parametrize("operation", ["capture", "ecom.capture", "epayment.capture"])
+def test_a_row_is_held_unless_both_sides_have_a_reference(
+    row: BatchRow, reference: str, outcome: Outcome | None, operation: str
+) -> None:
+    """Whatever the text, and whichever API did it."""
+    found = entry(outcome, reference=reference, operation=operation)
+    assert met_by(row, CAPTURE, "mine", [found]) is found
+
+
+@pytest.mark.parametrize(
+    ("row", "entries"),
+    [
+        (NAMED, [entry(reference="s-2")]),
+        (UNNAMED, []),
+        (UNNAMED, [entry(amount=1001)]),
+        (UNNAMED, [entry(amount=None)]),
+        (UNNAMED, [entry(operation="refund")]),
+        (UNNAMED, [entry(Outcome.REFUSED)]),
+        (UNNAMED, [entry(Outcome.NOT_DONE)]),
+        (evolve(UNNAMED, amount=NOT_GIVEN), [entry(amount=None), entry()]),
+    ],
+    ids=["two names", "nothing", "another amount", "all", "refund", "refused", "not done", "a row that takes all"],
+)
+def test_what_holds_no_row(row: BatchRow, entries: list[Entry]) -> None:
+    """Another wish, or one without effect."""
+    assert met_by(row, CAPTURE, "mine", entries) is None
+
+
+@pytest.mark.parametrize("outcome", [None, Outcome.DONE])
+def test_a_row_does_not_meet_itself(outcome: Outcome | None) -> None:
+    """An entry under its own key is an earlier run of this very row, also where it was released from another entry."""
+    assert met_by(UNNAMED, CAPTURE, "mine", [entry(), entry(outcome, key="mine")]) is None
+
+
+def test_a_refused_entry_of_its_own_releases_nothing() -> None:
+    """It had no effect: what it met before still counts."""
+    other = entry()
+    assert met_by(UNNAMED, CAPTURE, "mine", [other, entry(Outcome.REFUSED, key="mine")]) is other
+
+
+def test_a_cancel_is_never_held() -> None:
+    """Twice it does no more than once."""
+    row = evolve(UNNAMED, amount=NOT_GIVEN)
+    assert met_by(row, BatchOperation.CANCEL, "mine", [entry(operation="cancel", amount=None)]) is None
+
+
+def test_what_is_met_is_told() -> None:
+    """Amount, state, reference and key."""
+    assert met_text(entry(reference="s-7")) == (
+        "meets a capture of 10.00 NOK, done 2026-01-02 03:04:05 UTC, with reference s-7 and the key k"
+    )
+    assert met_text(entry(None)) == "meets a capture of 10.00 NOK, which is open, with no reference and the key k"

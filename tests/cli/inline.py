@@ -1,0 +1,39 @@
+"""Runs the command line in this very process and loop: for tests that need no process of its own, which takes long."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+from collections.abc import Mapping
+from typing import TextIO
+from unittest import mock
+
+from tests.cli.processes import Finished
+from vipps_async.cli.main import parser
+
+__all__ = ["inline"]
+
+
+async def inline(
+    *arguments: str,
+    env: Mapping[str, str],
+    said: bytes = b"",
+    stdout: TextIO | None = None,
+    stderr: TextIO | None = None,
+) -> Finished:
+    """Run a command to its end; `said` is what it can read, and there is no terminal."""
+    out, err = io.StringIO(), io.StringIO()
+    stdin = io.TextIOWrapper(io.BytesIO(said))
+    with (
+        mock.patch.dict(os.environ, env, clear=True),
+        mock.patch("sys.stdin", stdin),
+        contextlib.redirect_stdout(stdout or out),
+        contextlib.redirect_stderr(stderr or err),
+    ):
+        try:
+            options = parser().parse_args(arguments)
+            status: int = await options.run(options)
+        except SystemExit as ending:
+            status = int(str(ending.code))
+    return Finished(status, out.getvalue(), err.getvalue())

@@ -1,0 +1,195 @@
+"""`vipps-async batch`: the same capture asked for in many ways moves money once, and a wanted second one is named."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import orjson
+import pytest
+
+from tests.batch.shop import stock, stock_one
+from tests.cli.inline import inline
+from tests.cli.processes import Finished
+from tests.cli.shell import env
+from vipps_async.testing import Sandbox
+
+UNNAMED = "order_id,amount_ore,transaction_text\norder-0,1000,Shipped.\norder-1,1000,Shipped.\n"
+
+
+@pytest.fixture
+async def sandbox() -> AsyncIterator[Sandbox]:
+    """A Vipps of its own, with five payments of 50 kroner."""
+    async with Sandbox(rate_limits=False) as running:
+        stock(running, 5, amount=5000)
+        yield running
+
+
+@pytest.fixture
+async def captured(sandbox: Sandbox, tmp_path: Path) -> Path:
+    """A file without references whose two rows are captured."""
+    file = tmp_path / "day.csv"
+    write(file, UNNAMED)
+    assert (await batch(sandbox, file)).status == 0
+    return file
+
+
+def write(file: Path, content: str) -> None:
+    """Make a file."""
+    file.write_text(content)
+
+
+async def batch(sandbox: Sandbox, file: Path, *arguments: str) -> Finished:
+    """Capture a file."""
+    return await inline("batch", "capture", str(file), *arguments, env=env(sandbox))
+
+
+def sums(sandbox: Sandbox) -> list[int]:
+    """What is captured of each order, in øre."""
+    return [sandbox.payment(f"order-{number}").captured for number in range(5)]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("another-name.csv", UNNAMED + "\n"),
+        ("rows-on-top.csv", UNNAMED.replace("order-0", "order-2,1000,Shipped.\norder-0", 1)),
+        (
+            "references.csv",
+            UNNAMED.replace("_text", "_text,reference")
+            .replace("Shipped.", "Shipped.,s-1", 1)
+            .replace("order-1,1000,Shipped.", "order-1,1000,Shipped.,s-2"),
+        ),
+        ("other-text.csv", UNNAMED.replace("Shipped.", "Sent.")),
+        ("kroner.csv", UNNAMED.replace("amount_ore", "amount_nok").replace("1000", "10.00")),
+        (
+            "lines.jsonl",
+            "".join(
+                orjson.dumps({"order_id": f"order-{n}", "amount_ore": 1000, "transaction_text": "Shipped."}).decode()
+                + "\n"
+                for n in range(2)
+            ),
+        ),
+    ],
+)
+async def test_the_same_captures_in_another_file(sandbox: Sandbox, captured: Path, name: str, content: str) -> None:
+    """Each order is captured once; the rows are listed with what they meet, with a status of their own."""
+    other = captured.with_name(name)
+    write(other, content)
+    done = await batch(sandbox, other, "--report", str(captured.with_name("report.jsonl")))
+    assert done.status == 5
+    assert sums(sandbox)[:2] == [1000, 1000]
+    assert "order-0: 10.00 NOK is held: it meets a capture of 10.00 NOK, done" in done.err
+    assert "2 rows are held" in done.err
+    assert "2 held" in done.out
+    assert sums(sandbox)[2] == (1000 if name == "rows-on-top.csv" else 0)
+    report = [orjson.loads(line) for line in captured.with_name("report.jsonl").read_bytes().splitlines()]
+    assert [line["outcome"] for line in report if line["order_id"] in {"order-0", "order-1"}] == ["held", "held"]
+    assert (await batch(sandbox, other)).status == 5
+    assert sums(sandbox)[:2] == [1000, 1000]
+
+
+async def test_a_wanted_second_part_is_captured_when_its_order_is_named(sandbox: Sandbox, captured: Path) -> None:
+    """One order at a time; and the same command again finds it done."""
+    write(captured, UNNAMED + "order-2,1000,Shipped.\n")
+    done = await batch(sandbox, captured, "--another", "order-0")
+    assert (done.status, sums(sandbox)[:3]) == (5, [2000, 1000, 1000])
+    assert (await batch(sandbox, captured, "--another", "order-0")).status == 5
+    assert (await batch(sandbox, captured)).status == 5
+    assert sums(sandbox)[:3] == [2000, 1000, 1000]
+    assert (await batch(sandbox, captured, "--another", "order-0", "--another", "order-1")).status == 0
+    assert sums(sandbox)[:3] == [2000, 2000, 1000]
+
+
+async def test_a_column_releases_its_rows(sandbox: Sandbox, captured: Path) -> None:
+    """`another`: yes or no, in each row."""
+    write(captured, "order_id,amount_ore,transaction_text,another\norder-0,1000,Shipped.,yes\norder-1,1000,Shipped.,\n")
+    assert (await batch(sandbox, captured)).status == 5
+    assert sums(sandbox)[:2] == [2000, 1000]
+
+
+async def test_an_order_that_is_not_there_releases_nothing(sandbox: Sandbox, captured: Path) -> None:
+    """A slip behind --another is wrong usage."""
+    sent = len(sandbox.requests)
+    done = await batch(sandbox, captured, "--another", "order-9")
+    assert (done.status, len(sandbox.requests)) == (2, sent)
+    assert "no row of the order order-9" in done.err
+
+
+async def test_a_payment_by_hand_holds_the_row(sandbox: Sandbox, captured: Path) -> None:
+    """`payment capture` has the same journal."""
+    by_hand = ("payment", "capture", "order-3", "--amount", "10.00", "--text", "By hand.")
+    assert (await inline(*by_hand, env=env(sandbox))).status == 0
+    write(captured, "order_id,amount_ore,transaction_text,reference\norder-3,1000,Shipped.,s-3\n")
+    assert (await batch(sandbox, captured)).status == 5
+    assert sums(sandbox)[3] == 1000
+
+
+async def test_rows_that_take_all_go_on(sandbox: Sandbox, captured: Path) -> None:
+    """Twice they take no more than once."""
+    write(captured, "order_id,transaction_text\norder-0,Shipped.\n")
+    assert (await batch(sandbox, captured)).status == 0
+    assert sums(sandbox)[0] == 5000
+
+
+async def test_every_row_is_held_not_a_sample(sandbox: Sandbox, tmp_path: Path) -> None:
+    """The last of many rows as well as the first."""
+    for number in range(5, 700):
+        stock_one(sandbox, f"order-{number}", 1000)
+    file = tmp_path / "many.csv"
+    write(file, "order_id,amount_ore,transaction_text\norder-699,1000,x\n")
+    assert (await batch(sandbox, file)).status == 0
+    heading = "order_id,amount_ore,transaction_text\n"
+    write(file, heading + "".join(f"order-{number},1000,x\n" for number in range(5, 700)))
+    done = await batch(sandbox, file)
+    assert done.status == 5
+    assert "1 rows are held" in done.err
+    assert sandbox.payment("order-699").captured == 1000
+
+
+async def test_rows_of_one_file_are_held_against_each_other(sandbox: Sandbox, tmp_path: Path) -> None:
+    """Another text, or a reference on one side only, makes no other wish; two references and two amounts do."""
+    file = tmp_path / "day.csv"
+    write(
+        file, "order_id,amount_ore,transaction_text\norder-0,1000,Shipped.\norder-0,1000,Sent.\norder-0,1001,Shipped.\n"
+    )
+    done = await batch(sandbox, file)
+    assert done.status == 5
+    assert "line 3: order-0: 10.00 NOK is held: it meets line 2 of this file" in done.err
+    assert sums(sandbox)[0] == 2001
+    write(
+        file, "order_id,amount_ore,transaction_text,reference\norder-1,1000,Shipped.,s-1\norder-1,1000,Shipped.,s-2\n"
+    )
+    assert (await batch(sandbox, file)).status == 0
+    assert sums(sandbox)[1] == 2000
+
+
+async def test_two_references_in_two_files_are_two_wishes(sandbox: Sandbox, tmp_path: Path) -> None:
+    """The second part of an order, of the same amount and with a reference of its own, is captured."""
+    file = tmp_path / "day.csv"
+    for reference in ("s-1", "s-2"):
+        write(file, f"order_id,amount_ore,transaction_text,reference\norder-0,1000,Shipped.,{reference}\n")
+        assert (await batch(sandbox, file)).status == 0
+    assert sums(sandbox)[0] == 2000
+
+
+async def test_a_dry_run_says_what_would_be_held(sandbox: Sandbox, captured: Path) -> None:
+    """It looks into the journal, too."""
+    write(captured, UNNAMED + "order-2,1000,Shipped.\n")
+    done = await batch(sandbox, captured, "--dry-run")
+    assert done.status == 5
+    assert "1 would be captured, 10.00 NOK" in done.out
+    assert "2 held" in done.out
+
+
+@pytest.mark.parametrize(
+    "reference", [" s-1", "s-1 ", "s\u00a01", "s\u200b1", "a\u030a", "s\u00ad1", "\u3164", "s\u2028x"], ids=ascii
+)
+async def test_references_that_look_like_others_are_refused(sandbox: Sandbox, tmp_path: Path, reference: str) -> None:
+    """White space around them, other forms of Unicode than NFC, invisible characters: status 2, nothing sent."""
+    file = tmp_path / "day.jsonl"
+    row = {"order_id": "order-0", "amount_ore": 1000, "transaction_text": "x", "reference": reference}
+    write(file, orjson.dumps(row).decode())
+    done = await batch(sandbox, file)
+    assert (done.status, sandbox.requests) == (2, ())
+    assert "reference must be text" in done.err

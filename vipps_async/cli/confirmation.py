@@ -1,0 +1,50 @@
+"""Asks before real money moves: on a terminal, or by `--yes`."""
+
+from __future__ import annotations
+
+import argparse
+import enum
+from collections.abc import Awaitable, Callable
+
+from vipps_async.cli.output import say
+from vipps_async.cli.terminal import is_terminal, typed_line
+from vipps_async.config import Environment, Settings
+
+__all__ = ["Agreement", "add_yes", "ask"]
+
+
+class Agreement(enum.Enum):
+    """What was answered."""
+
+    GIVEN = "given"
+    #: Somebody was asked and said no.
+    DECLINED = "declined"
+    #: There is nobody to ask.
+    MISSING = "missing"
+
+
+def add_yes(parser: argparse.ArgumentParser) -> None:
+    """Give a command the option `--yes`."""
+    parser.add_argument(
+        "--yes", action="store_true", help="do not ask in production; needed where there is no terminal"
+    )
+
+
+async def ask(what: Callable[[], Awaitable[str]], settings: Settings, *, yes: bool) -> Agreement:
+    """Ask in production whether to go on, unless that was said before; says what follows from any other answer.
+
+    Args:
+        what: what is about to be done; called only if somebody is asked.
+        settings: the environment and the sales unit.
+        yes: whether the command line has agreed.
+    """
+    if yes or settings.environment is not Environment.PRODUCTION:
+        return Agreement.GIVEN
+    if not is_terminal():
+        say("vipps-async: this moves real money: confirm it on a terminal, or give --yes. Nothing was sent.")
+        return Agreement.MISSING
+    question = f"{await what()}, sales unit {settings.credentials.merchant_serial_number}, in PRODUCTION?"
+    if await typed_line(f'{question} Type "yes": ') != "yes":
+        say("Nothing was sent: no money moved.")
+        return Agreement.DECLINED
+    return Agreement.GIVEN
