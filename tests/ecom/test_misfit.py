@@ -92,7 +92,6 @@ def test_no_transaction() -> None:
     assert misfit("cancel", None) is None
 
 
-@pytest.mark.parametrize("url", ["", "https://vipps.example/pay"])
 @pytest.mark.parametrize("name", ["capture", "refund"])
 @pytest.mark.parametrize(("moved", "fits"), [(0, False), (1, True), (500, True), (501, False)])
 def test_where_all_that_remains_was_asked_for_the_sums_bound_it(name: str, moved: int, *, fits: bool) -> None:
@@ -104,6 +103,7 @@ def test_where_all_that_remains_was_asked_for_the_sums_bound_it(name: str, moved
     assert (misfit(name, word, moved=moved, asked=None, sums=sums) is None) is fits
 
 
+@pytest.mark.parametrize("url", ["", "https://vipps.example/pay"])
 def test_a_payment_without_its_url(url: str) -> None:
     """Nobody can pay it."""
     assert INITIATE.misfit is not None
