@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import signal
 
+import pytest
+
 from tests.event_loop import chosen_loop, use_chosen_loop
 
 pytest_plugins = ["tests.run_report"]
@@ -20,3 +22,10 @@ def pytest_configure() -> None:
 def pytest_report_header() -> str:
     """Say which loop it is."""
     return f"event loop: {chosen_loop()}"
+
+
+@pytest.fixture(autouse=True)
+def look_again_at_once(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    """Let no test wait for details that lag; how long a call does is tested where the pauses are."""
+    if request.path.name != "test_repetition.py":
+        monkeypatch.setattr("vipps_async.core.repetition._FIRST_LOOK_PAUSE", 0.01)

@@ -179,6 +179,7 @@ async def test_cancels_and_cancels_again(sandbox: Sandbox) -> None:
         again = await collect(cancel_many(vipps, rows))
         released = await collect(cancel_many(vipps, rows, should_release_remaining_funds=True))
         released_again = await collect(cancel_many(vipps, rows, should_release_remaining_funds=True))
+    async with sandbox.session(retry=RetryPolicy(attempts=1, deadline=1.0)) as vipps:
         still = await collect(cancel_many(vipps, rows))
     done, refused = RowOutcome.DONE, RowOutcome.REFUSED
     assert [first[key].outcome for key in "012"] == [done, refused, refused]
@@ -186,7 +187,8 @@ async def test_cancels_and_cancels_again(sandbox: Sandbox) -> None:
     assert [again[key].outcome for key in "012"] == [done, refused, refused]
     assert [released[key].outcome for key in "012"] == [done, refused, done]
     assert [released_again[key].outcome for key in "012"] == [done, refused, done]
-    assert still["2"].outcome is refused
+    # What was released already is answered by a code that settles nothing, and it is captured: nobody knows.
+    assert still["2"].outcome is RowOutcome.UNKNOWN
     assert sandbox.payment("order-2").state is State.VOID
 
 

@@ -351,7 +351,8 @@ class TestRecover:
     ) -> None:
         """Status 1, and what stays open is named with its reason; with progress if that is due."""
         monkeypatch.setattr("vipps_async.cli.journal._PROGRESS_EVERY", 0.0)
-        monkeypatch.setenv("VIPPS_BASE_URL", "http://127.0.0.1:1")
+        # Refused at once, and not asked which sandbox it is.
+        monkeypatch.setenv("VIPPS_BASE_URL", "https://127.0.0.2:1")
         assert main(["journal", "recover", "--journal", str(town.path)]) == 1
         printed = capsys.readouterr()
         assert "stays open: capture of 100.00 NOK, order order-1, key " in printed.out

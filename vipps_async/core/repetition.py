@@ -23,7 +23,9 @@ _ASKING_SHARE, _ASKING_AT_MOST = 0.2, 5.0
 SHORTEST_ATTEMPT = 0.05
 #: The pause before the history is looked at again, in seconds: it doubles each time, as an entry can appear seconds
 #: after the answer that reports it.
-_FIRST_LOOK_PAUSE, _LONGEST_LOOK_PAUSE = 0.5, 8.0
+_FIRST_LOOK_PAUSE = 0.5
+#: How often it is looked at in all: over seven and a half seconds. What lags for longer is for recovery.
+_MOST_LOOKS = 5
 _NO_TURN = "Vipps' limit for this order leaves no further attempt within this call's deadline"
 
 
@@ -130,12 +132,12 @@ class Repetition:
             now: the time, in monotonic seconds.
 
         Returns:
-            None if there is no time for it (Vipps may have asked to wait), one look is enough, or the session's retry
-            budget is drained.
+            None if it was looked at often enough, there is no time for it (Vipps may have asked to wait), or the
+            session's retry budget is drained.
         """
-        pause: float = min(_LONGEST_LOOK_PAUSE, _FIRST_LOOK_PAUSE * 2.0 ** (looks - 1)) if looks else 0.0
+        pause: float = _FIRST_LOOK_PAUSE * 2.0 ** (looks - 1) if looks else 0.0
         pause, self._retry_after = max(pause, self._retry_after or 0.0), None
-        if now + pause + SHORTEST_ATTEMPT > self.deadline or (pause and self.record.one_look):
+        if looks >= _MOST_LOOKS or now + pause + SHORTEST_ATTEMPT > self.deadline or (pause and self.record.one_look):
             return None
         return pause if looks == 0 or self._budget.spend(throttled=False) else None
 
