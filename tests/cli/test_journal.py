@@ -27,6 +27,7 @@ from vipps_async.journals import postgres
 from vipps_async.journals.memory import MemoryJournal
 from vipps_async.journals.protocol import Attempts, Entry, Intent, Outcome, Settlement
 from vipps_async.journals.sqlite import SqliteJournal
+from vipps_async.sandbox import Fault as SandboxFault
 
 NOW = datetime.now(UTC)
 
@@ -351,8 +352,7 @@ class TestRecover:
     ) -> None:
         """Status 1, and what stays open is named with its reason; with progress if that is due."""
         monkeypatch.setattr("vipps_async.cli.journal._PROGRESS_EVERY", 0.0)
-        # Refused at once, and not asked which sandbox it is.
-        monkeypatch.setenv("VIPPS_BASE_URL", "https://127.0.0.2:1")
+        town.shop.sandbox.faults.script("details", *[SandboxFault.HTTP_500_BEFORE] * 20)
         assert main(["journal", "recover", "--journal", str(town.path)]) == 1
         printed = capsys.readouterr()
         assert "stays open: capture of 100.00 NOK, order order-1, key " in printed.out

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import orjson
 from attrs import asdict, field, frozen, mutable
 
-from vipps_async.cli.output import plain, say, tell
+from vipps_async.cli.output import plain, say, show
 from vipps_async.core.redaction import redact
 from vipps_async.errors import VippsError
 from vipps_async.money import format_nok
@@ -122,22 +122,22 @@ class TextOutput:
     def step(self, title: str) -> None:
         """See Output."""
         self._steps += 1
-        tell(f"\n{self._steps:2}. {title}")
+        show(f"\n{self._steps:2}. {title}")
 
     def exchange(self, exchange: Exchange) -> None:
         """See Output."""
         status = "no answer" if exchange.status is None else exchange.status
         note = "  (a token first; it is kept for all calls to come)" if exchange.token else ""
-        tell(f"    → {exchange.method} {exchange.path}{note}")
+        show(f"    → {exchange.method} {exchange.path}{note}")
         if exchange.sent:
-            tell(f"      {_shortened(exchange.sent)}")
-        tell(f"    ← {status} in {exchange.milliseconds} ms")
+            show(f"      {_shortened(exchange.sent)}")
+        show(f"    ← {status} in {exchange.milliseconds} ms")
         if exchange.answered and not exchange.token:
-            tell(f"      {_shortened(exchange.answered)}")
+            show(f"      {_shortened(exchange.answered)}")
 
     def check(self, what: str, *, holds: bool) -> None:
         """See Output."""
-        tell(f"    {'✓' if holds else '✗'} {what}")
+        show(f"    {'✓' if holds else '✗'} {what}")
 
     def money(self, row: MoneyRow) -> None:
         """See Output."""
@@ -151,11 +151,11 @@ class TextOutput:
         """See Output."""
         columns = ("reserved", "captured", "refunded", "left")
         width = max(len(row.order_id) for row in self._rows)
-        tell(f"\nMoney moved\n    {'order':<{width}}" + "".join(f"{name:>14}" for name in columns))
+        show(f"\nMoney moved\n    {'order':<{width}}" + "".join(f"{name:>14}" for name in columns))
         for row in self._rows:
             sums = "".join(f"{format_nok(getattr(row, name)):>14}" for name in columns)
-            tell(f"    {row.order_id:<{width}}{sums}")
-        tell("\nEvery step did what it should.")
+            show(f"    {row.order_id:<{width}}{sums}")
+        show("\nEvery step did what it should.")
 
 
 @mutable
@@ -203,7 +203,7 @@ class JsonOutput:
             "steps": [asdict(step) for step in self._steps],
             "money": [asdict(row) for row in self._rows],
         }
-        tell(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode())
+        show(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode())
 
 
 def _shortened(text: str) -> str:

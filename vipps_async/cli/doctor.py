@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from vipps_async.cli.output import plain, tell
+from vipps_async.cli.output import plain, show
 from vipps_async.diagnosis import Finding, State, examine
 
 if TYPE_CHECKING:
@@ -43,11 +43,11 @@ async def _run(options: argparse.Namespace) -> int:
         async for finding in checks:
             findings.append(finding)
             if not options.json:
-                tell(_lines(finding))
+                show(_lines(finding))
     if options.json:
-        tell(orjson.dumps(_object(findings)).decode())
+        show(orjson.dumps(_object(findings)).decode())
     else:
-        tell(_summary(findings))
+        show(_summary(findings))
     return _NOT_WELL if _count(findings, State.FAILED) else _WELL
 
 

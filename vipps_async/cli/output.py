@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from vipps_async.printable import escaped
 
-__all__ = ["plain", "say", "silenced", "tell", "tell_lines"]
+__all__ = ["plain", "say", "show", "silenced", "tell", "tell_lines"]
 
 
 def say(text: str, *, end: str = "\n") -> None:
@@ -31,6 +31,22 @@ def say(text: str, *, end: str = "\n") -> None:
         silenced(sys.stderr)
 
 
+def show(text: str) -> None:
+    """Write a line to standard output, for commands that move no money.
+
+    Raises:
+        OSError: it cannot be written; where nobody reads, that ends the command, and nothing is lost by it.
+    """
+    _write((text, "\n"))
+
+
+def _write(pieces: Iterable[str], *, keep: str = "\n") -> None:
+    if sys.stdout is not None:
+        for piece in pieces:
+            sys.stdout.write(escaped(piece, keep=keep))
+        sys.stdout.flush()
+
+
 def tell(text: str) -> bool:
     """Write a result to standard output, or else to standard error; returns whether it went where it belongs."""
     if tell_lines((text, "\n")):
@@ -49,9 +65,7 @@ def tell_lines(pieces: Iterable[str], *, keep: str = "\n") -> bool:
     if sys.stdout is None:
         return False
     try:
-        for piece in pieces:
-            sys.stdout.write(escaped(piece, keep=keep))
-        sys.stdout.flush()
+        _write(pieces, keep=keep)
     except (OSError, ValueError) as error:
         silenced(sys.stdout)
         say(f"vipps-async: the result could not be written to standard output: {plain(error)}")

@@ -86,7 +86,7 @@ async def test_rows_without_an_outcome_are_tried_again_later(
     monkeypatch.setattr(SHORT, 0.1)
     stock(sandbox, 20)
     sandbox.faults.script("capture", Fault.HTML_200_AFTER, order_id="order-4")
-    sandbox.faults.script("details", Fault.HTML_200_AFTER, order_id="order-4")
+    sandbox.faults.script("details", *[Fault.HTML_200_AFTER] * 5, order_id="order-4")
     async with opened(postgres_dsn, schema) as database:
         batch = await submitted(database, rows_of(20))
         async with tasks(postgres_dsn, schema, sandbox, retry=ONE_TRY) as found, working(found, once=True):
