@@ -59,8 +59,9 @@ async def test_repeating_with_the_key_that_was_told_moves_no_money_twice(
     """The answer is a proxy's page: status 3 and the key; the same command with that key tells what happened."""
     if word == "refunded":
         await shell(sandbox, *CAPTURE, "--all")
-    sandbox.faults.script(command[1], Fault.HTML_200_AFTER)
+    unreadable(sandbox, command[1])
     lost = await shell(sandbox, *command, "--amount", "100.00")
+    sandbox.faults.clear()
     assert (lost.status, lost.out) == (3, "")
     key = key_in(lost.err)
     assert "It probably took effect. Money may have moved." in lost.err
@@ -71,6 +72,13 @@ async def test_repeating_with_the_key_that_was_told_moves_no_money_twice(
     assert again.out.startswith(f"100.00 NOK {word}")
     assert len(sandbox.payment("order-1").moved(command[1].upper())) == 1
     assert getattr(sandbox.payment("order-1"), word) == 10_000
+
+
+def unreadable(sandbox: Sandbox, operation: str) -> None:
+    """Let an operation take effect behind a proxy's pages, and details be put off: nobody can tell what happened."""
+    sandbox.faults.retry_after = "3600"
+    sandbox.faults.script(operation, *[Fault.HTML_200_AFTER] * 4)
+    sandbox.faults.script("details", *[Fault.HTTP_429_RETRY_AFTER] * 20)
 
 
 async def test_all_attempts_get_lost(sandbox: Sandbox) -> None:
@@ -89,7 +97,7 @@ async def test_all_attempts_get_lost(sandbox: Sandbox) -> None:
 
 async def test_a_cancel_of_unknown_outcome(sandbox: Sandbox) -> None:
     """A cancel has no key: status 3, what may have happened, and where to look."""
-    sandbox.faults.script("cancel", Fault.HTML_200_AFTER)
+    unreadable(sandbox, "cancel")
     lost = await shell(sandbox, *CANCEL)
     assert lost.status == 3
     assert "It probably took effect. The reservation may have been released." in lost.err
@@ -120,8 +128,9 @@ async def test_a_key_that_looks_like_an_option_can_be_repeated(sandbox: Sandbox)
 async def test_what_the_journal_has_open_is_settled_by_recovery(sandbox: Sandbox, tmp_path: Path) -> None:
     """Status 3 names the command that settles it; that command does, and nothing is done twice."""
     path = tmp_path / "pay.db"
-    sandbox.faults.script("capture", Fault.HTML_200_AFTER)
+    unreadable(sandbox, "capture")
     lost = await shell(sandbox, *CAPTURE, "--all", "--journal", str(path))
+    sandbox.faults.clear()
     assert lost.status == 3
     recover = f"vipps-async journal recover --journal {path}"
     assert f"To settle it, which carries it out if it never arrived: {recover}" in lost.err

@@ -61,6 +61,7 @@ async def _instance(settings: Settings, transport: Transport, clock: Clock) -> s
         except (orjson.JSONDecodeError, KeyError, TypeError):
             return ""
     raise JournalError(
-        f"{settings.base_url} does not answer, so it is not known which sandbox it is; nothing was sent",
+        f"{settings.base_url} does not answer ({failure.message if failure else ''}), so it is not known which sandbox "
+        "it is; nothing was sent",
         advice="start it, or look at VIPPS_BASE_URL",
     ) from failure
