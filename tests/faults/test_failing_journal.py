@@ -13,7 +13,7 @@ from vipps_async.journals import MemoryJournal
 from vipps_async.testing import ScriptedTransport, answer
 
 #: Vipps' own words for "more than is reserved".
-_REFUSAL = answer(402, [{"errorGroup": "Payment", "errorCode": "61", "errorMessage": "Too much."}])
+_REFUSAL = answer(400, [{"errorGroup": "Payment", "errorCode": "61", "errorMessage": "Too much."}])
 _KEY = "acme-1-capture"
 
 
@@ -49,7 +49,11 @@ class _Journal(MemoryJournal):
 
 
 async def _error(journal: _Journal, reply: Any) -> VippsError:
-    transport = ScriptedTransport().on("/capture", then=reply)
+    # A refused call with a given key looks once whether the key was used before.
+    absent = answer(
+        200, {"transactionLogHistory": [{"amount": 1_000, "operation": "RESERVE", "operationSuccess": True}]}
+    )
+    transport = ScriptedTransport().on("/capture", then=reply).on("/details", then=absent)
     retry = RetryPolicy(attempts=1, deadline=0.3)
     session = VippsSession(CREDENTIALS, transport=transport, journal=journal, retry=retry)
     with pytest.raises(VippsError) as caught:
