@@ -26,12 +26,10 @@ SetAttribute = Callable[[Any, str, Any], None]
 def _new_key_for_each_attempt(set_attribute: SetAttribute) -> None:
     attempt = Pipeline._attempt
 
-    async def broken(
-        self: Pipeline, call: Any, body: Any, must_end: float, *, number: int, is_heard: bool = True
-    ) -> Any:
+    async def broken(self: Pipeline, call: Any, body: Any, must_end: float, *, number: int, **more: Any) -> Any:
         if number > 1 and call.operation.repeat is Repeat.KEYED:
             call = evolve(call, idempotency_key=new_idempotency_key())
-        return await attempt(self, call, body, must_end, number=number)
+        return await attempt(self, call, body, must_end, number=number, **more)
 
     set_attribute(Pipeline, "_attempt", broken)
 

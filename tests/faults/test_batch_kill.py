@@ -129,8 +129,8 @@ async def test_killed_again_and_again_each_row_ends_once(tmp_path: Path) -> None
             killed_at.append(_captures(sandbox))
         statuses: list[int | None] = []
         started = time.monotonic()
-        while not statuses or statuses[-1] not in {0, 1}:
-            assert len(statuses) < 5
+        # What was refused after an attempt in doubt stays open for a day: two runs settle what can be settled.
+        while len(statuses) < 2:
             async with asyncio.timeout(PATIENCE), _batch(sandbox, file, report) as process:
                 _, errors = await process.communicate()
                 assert process.returncode in {0, 1, 3}, errors.decode()
@@ -150,9 +150,13 @@ async def test_killed_again_and_again_each_row_ends_once(tmp_path: Path) -> None
     moved_by_order: Counter[str] = Counter()
     for reference, (outcome, moved) in expected.items():
         line = lines[reference]
+        entry = entries[line["idempotency_key"]]
+        if outcome == "refused" and line["outcome"] == "unknown":
+            assert entry.settlement is None, line
+            assert entry.attempts.in_doubt > 0, line
+            continue
         assert line["outcome"].removesuffix(" before") == outcome, line
         assert int(line["moved"] or 0) == moved, line
-        entry = entries[line["idempotency_key"]]
         assert entry.settlement is not None, line
         assert (entry.settlement.outcome is Outcome.DONE) == (outcome == "captured"), line
         moved_by_order[line["order_id"]] += moved

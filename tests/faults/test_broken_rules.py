@@ -65,6 +65,7 @@ _SCENES = [
         rule="an unreadable answer is a failure",
         plans=_captures(2),
         fault="HTML_200_AFTER",
+        operations=("capture", "details"),
         journal=False,
         shows_in="told_untruly",
     ),

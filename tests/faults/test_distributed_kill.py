@@ -123,9 +123,14 @@ async def test_workers_killed_and_the_database_restarted_each_row_ends_once(tmp_
     moved_by_order: Counter[str] = Counter()
     for reference, (outcome, moved) in expected.items():
         line = lines[reference]
+        entry = entries[line["idempotency_key"]]
+        if outcome == "refused" and line["outcome"] == "unknown":
+            # Refused after an attempt in doubt: open for a day.
+            assert entry.settlement is None, line
+            assert entry.attempts.in_doubt > 0, line
+            continue
         assert line["outcome"] == outcome, line
         assert int(line["moved"] or 0) == moved, line
-        entry = entries[line["idempotency_key"]]
         assert entry.settlement is not None, line
         assert (entry.settlement.outcome is Outcome.DONE) == (outcome == "captured"), line
         moved_by_order[line["order_id"]] += moved
@@ -161,11 +166,12 @@ async def _run(sandbox: Sandbox, server: Any, env: Mapping[str, str], file: Path
         assert second.returncode is None
         second.send_signal(signal.SIGKILL)
         _, errors = await third.communicate()
-        assert third.returncode == 0, errors.decode()
+        assert third.returncode in {0, 3}, errors.decode()
     seconds = time.monotonic() - started
     status = await run("batch", "status", batch, "--json", env=env)
     facts = json.loads(status.out)
-    # Some are refused, and nothing is left open.
-    assert (status.status, facts["ended"]) == (1, True), (facts, errors.decode())
-    assert (await run("batch", "report", batch, "--report", str(report), env=env)).status == 1
+    # Some are refused; what was refused after an attempt in doubt is unknown (status 3).
+    assert status.status in {1, 3}, (facts, errors.decode())
+    assert facts["ended"] is True, (facts, errors.decode())
+    assert (await run("batch", "report", batch, "--report", str(report), env=env)).status == status.status
     return {"expected": expected, "faults": sum(sandbox.faults.counts.values()), "seconds": seconds}

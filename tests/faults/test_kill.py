@@ -140,7 +140,7 @@ async def test_what_a_caller_was_told_not_to_have_happened_is_never_done_later(t
     path = tmp_path / "journal.db"
     with socket.create_server(("127.0.0.1", 0)) as closed_soon:
         port = closed_soon.getsockname()[1]
-    _dies(_IS_TOLD_NOT_SENT, str(path), f"http://127.0.0.1:{port}")
+    _dies(_IS_TOLD_NOT_SENT, str(path), f"https://127.0.0.2:{port}")
     journal = SqliteJournal(path)
     await journal.open()
     try:

@@ -25,6 +25,7 @@ from hypothesis.stateful import (
 )
 
 from tests.faults.audit import Verdict, told_by_error
+from tests.faults.horizon import SETTLE_AFTER, MovableClock, horizon_settings
 from tests.faults.plan import Kind
 from tests.faults.sandbox_process import NEW_KINDS
 from tests.faults.storm import PATIENT_RETRY, PATIENT_TIMEOUTS
@@ -142,7 +143,10 @@ class Merchant(RuleBasedStateMachine):
 
     async def _open(self) -> None:
         await self.stack.enter_async_context(self.sandbox)
-        session = self.sandbox.session(journal=MemoryJournal(), retry=PATIENT_RETRY, timeouts=PATIENT_TIMEOUTS)
+        self.clock = MovableClock()
+        session = self.sandbox.session(
+            journal=MemoryJournal(), retry=PATIENT_RETRY, timeouts=PATIENT_TIMEOUTS, **horizon_settings(self.clock)
+        )
         self.vipps = await self.stack.enter_async_context(session)
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
@@ -229,6 +233,11 @@ class Merchant(RuleBasedStateMachine):
         """Settle everything: what could be done is done now, once; what could not is refused."""
         self.sandbox.faults.clear()
         report = self.run(self.vipps.recover())
+        for seconds in (SETTLE_AFTER, 90.0):
+            if report.left_open:
+                # What is in doubt and was not done takes two looks beyond the horizon.
+                self.clock.move(seconds)
+                report = self.run(self.vipps.recover())
         assert report.left_open == []
         assert report.in_other_hands == 0
         for order in self.known:
