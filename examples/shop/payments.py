@@ -15,8 +15,10 @@ from examples.shop.orders import Kind, Order, Orders, State
 from examples.shop.settings import Settings
 from vipps_async import (
     CancelError,
+    Effect,
     ExpressCheckout,
     OrderNotFoundError,
+    OutcomeUnknown,
     PaymentDetails,
     ShippingDetails,
     VippsError,
@@ -84,6 +86,11 @@ class Payments:
             await self.orders.settle(order, State.ENDED)  # It never reached Vipps.
         except CancelError:
             pass  # Over already, or the bank has not made up its mind. Which of them, the next line tells.
+        except OutcomeUnknown as doubt:
+            # "Already processed" is what Vipps says to this after the bank has refused: nothing was reserved, so no
+            # history will ever show a cancellation. Any other doubt is the customer's to hear of.
+            if now.state is not State.REFUSED or doubt.effect is not Effect.PROBABLE:
+                raise
         now = await self.look(vipps, order)
         if now.state is State.REFUSED:
             await self.orders.settle(order, State.ENDED)

@@ -194,7 +194,10 @@ async def test_unknown_rows_are_settled_before_it_ends(sandbox: Sandbox, tmp_pat
 async def test_what_stays_unknown_is_status_3(sandbox: Sandbox, tmp_path: Path) -> None:
     """If details cannot be had either, it says so, and how to go on."""
     stock(sandbox, 1)
-    sandbox.faults.randomise(rate=1.0, seed=1, operations=("capture", "details"), kinds=(Fault.HTML_200_AFTER,))
+    # Details are put off, so that nobody can tell.
+    sandbox.faults.retry_after = 3600
+    sandbox.faults.script("capture", *[Fault.HTML_200_AFTER] * 40)
+    sandbox.faults.script("details", *[Fault.HTTP_429_RETRY_AFTER] * 200)
     file = orders(tmp_path, 1)
     done = await batch(sandbox, "capture", str(file))
     assert done.status == 3, done.err
@@ -259,6 +262,9 @@ def test_a_file_that_changes_while_it_is_read_is_refused(
             stream.write("order-1,1000,Shipped.,s-1\n")
         return grown(path)
 
+    for name in ("CLIENT_ID", "CLIENT_SECRET", "SUBSCRIPTION_KEY"):
+        monkeypatch.setenv(f"VIPPS_{name}", "any")
+    monkeypatch.setenv("VIPPS_MERCHANT_SERIAL_NUMBER", "123456")
     monkeypatch.setattr(batch_file, "_digest", while_it_grows)
     assert main(["batch", "capture", str(file)]) == 2
     assert "the file changed while it was read" in capsys.readouterr().err

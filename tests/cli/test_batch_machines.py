@@ -166,8 +166,10 @@ async def test_a_bad_file_submits_nothing(
 async def test_what_stays_unknown_is_status_3(sandbox: Sandbox, batch: Batch, tmp_path: Path) -> None:
     """It says how to go on; the same file again has these rows tried again."""
     stock(sandbox, 1)
-    for operation in ("capture", "details"):
-        sandbox.faults.script(operation, *[Fault.HTML_200_AFTER] * 60, order_id="order-0")
+    # Details are put off, so that nobody can tell.
+    sandbox.faults.retry_after = 3600
+    sandbox.faults.script("capture", *[Fault.HTML_200_AFTER] * 60, order_id="order-0")
+    sandbox.faults.script("details", *[Fault.HTTP_429_RETRY_AFTER] * 200, order_id="order-0")
     file = orders(tmp_path, 1)
     assert (await batch("submit", str(file))).status == 0
     assert (await batch("work", "--once")).status == 0

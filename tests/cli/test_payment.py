@@ -392,7 +392,7 @@ async def test_a_lost_answer_to_initiate_is_told_as_it_is(sandbox: Sandbox) -> N
     assert lost.status == 1
     assert "its URL is lost" in lost.err
     sandbox.faults.script("initiate", Fault.HTML_200_AFTER)
-    sandbox.faults.retry_after = "3600"
+    sandbox.faults.retry_after = 3600
     sandbox.faults.script("details", Fault.HTTP_429_RETRY_AFTER)
     unread = await shell(sandbox, *(text.replace("order-2", "order-4") for text in INITIATE))
     assert unread.status == 3

@@ -76,7 +76,7 @@ async def test_repeating_with_the_key_that_was_told_moves_no_money_twice(
 
 def unreadable(sandbox: Sandbox, operation: str) -> None:
     """Let an operation take effect behind a proxy's pages, and details be put off: nobody can tell what happened."""
-    sandbox.faults.retry_after = "3600"
+    sandbox.faults.retry_after = 3600
     sandbox.faults.script(operation, *[Fault.HTML_200_AFTER] * 4)
     sandbox.faults.script("details", *[Fault.HTTP_429_RETRY_AFTER] * 20)
 
@@ -146,8 +146,9 @@ async def test_what_the_journal_has_open_is_settled_by_recovery(sandbox: Sandbox
 async def test_recovery_only_tells_of_an_initiate(sandbox: Sandbox, tmp_path: Path) -> None:
     """It is not said that recovery would initiate again, for it never does."""
     path = tmp_path / "pay.db"
-    sandbox.faults.script("initiate", Fault.HTML_200_AFTER)
+    unreadable(sandbox, "initiate")
     lost = await shell(sandbox, *INITIATE, "--journal", str(path))
+    sandbox.faults.clear()
     assert lost.status == 3
     assert f"To settle it: vipps-async journal recover --journal {path}" in lost.err
     settled = await shell(sandbox, "journal", "recover", "--journal", str(path))
@@ -172,7 +173,7 @@ async def test_a_journal_in_use_stops_it_before_anything_is_sent(sandbox: Sandbo
 class _Unwritable(MemoryJournal):
     """A journal that fails when it is closed."""
 
-    def __init__(self, _path: Path, *, check_on_open: bool) -> None:
+    def __init__(self, _path: Path, **_more: object) -> None:
         super().__init__()
 
     async def aclose(self) -> None:

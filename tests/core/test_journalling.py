@@ -690,8 +690,8 @@ class TestAfterAnEarlierAttempt:
 
     async def test_a_used_key_after_an_attempt_of_an_earlier_call_speaks_for_an_effect(self, shop: Shop) -> None:
         """The key was used before by these very bytes, in another call: "used" is no refusal then."""
-        shop.line.fail("/capture", Fault.NOT_SENT)
-        with pytest.raises(RequestNotSent):
+        shop.line.fail("/capture", Fault.LOSE_REQUEST)
+        with pytest.raises(OutcomeUnknown):
             await capture(shop.session())
         used = Response(status=400, body=b'[{"errorGroup":"Payment","errorCode":"93","errorMessage":"Other payload."}]')
         send = shop.line.send

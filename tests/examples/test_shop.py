@@ -105,12 +105,14 @@ async def test_a_payment_that_timed_out_is_told_as_not_paid(shop: RunningShop) -
 async def test_a_refusal_by_the_bank_is_told_and_can_be_tried_again(
     shop: RunningShop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A customer whose bank refuses reads so, and may try again."""
+    """A customer whose bank refuses reads so, and may try again: nothing was reserved, and the order id is new."""
     monkeypatch.setattr("examples.shop.payments.PRICE", 151)  # the test amount for: insufficient funds
     order = await shop.begin()
     await shop.sandbox.approve(order.payment_id)
     await shop.told(order, "Your bank said no")
     assert (await shop.again(order)).location.startswith(shop.sandbox.url)
+    assert (await shop.order(order.id)).payment_id == f"{order.id}-2"
+    assert shop.payment(order).reserved == 0
 
 
 @pytest.mark.parametrize(
@@ -489,6 +491,7 @@ async def test_what_comes_from_outside_is_escaped(shop: RunningShop) -> None:
 
 async def test_a_failing_vipps_is_told_in_words(shop: RunningShop) -> None:
     """When a payment cannot be begun, the customer reads that no money moved."""
+    await shop.get("/")  # Open: while it starts, it asks which sandbox this is.
     async with shop.sandbox.refusing_connections():
         page = await shop.post("/pay")
     assert page.status == 502

@@ -54,9 +54,9 @@ class AttemptRecord:
         """Note how one attempt failed.
 
         Returns:
-            The kind of failure; "the key was used before" is no refusal if it was used before by these very attempts.
+            The kind of failure; a key told as used is no refusal while an attempt with the same bytes is in doubt.
         """
-        if suggests_effect and failure is Failure.REFUSED and self.earlier + self.begun > 0:
+        if suggests_effect and failure is Failure.REFUSED and self.in_doubt > 0:
             failure = Failure.UNSETTLED
         self.begun += 1
         self.probable = self.probable or failure in _PROBABLE or (suggests_effect and failure.doubtful)
