@@ -71,7 +71,7 @@ async def test_an_arq_job_that_runs_twice_captures_once(sandbox: Sandbox) -> Non
         assert captures(sandbox) == [600]
         assert (await arq_worker.capture(context, "order-0", "s-2", 401)).startswith("refused: ")
         for operation in ("capture", "details"):
-            sandbox.faults.script(operation, *[Fault.HTML_200_AFTER] * 4)
+            sandbox.faults.script(operation, *[Fault.HTML_200_AFTER] * 40)  # More than a call ever asks.
         with pytest.raises(Retry) as again:
             await arq_worker.capture({**context, "job_try": 2}, "order-0", "s-3", 400)
         assert again.value.defer_score == 40_000

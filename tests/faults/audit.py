@@ -306,7 +306,8 @@ def _told_untruly(one: Asked, moved: list[Moved], *, journalled: bool) -> bool:
 
 
 def _check_doubt(found: Audit, one: Asked) -> None:
-    if one.told and not any(told.doubtful for told in one.told):
+    # A call that was cancelled while its intent was written is in the journal as begun, whether it left or not.
+    if one.told and not any(told.doubtful or told.verdict is Verdict.CANCELLED for told in one.told):
         # Whoever meets an operation that another caller has in hand is told so: it may be in doubt at that moment.
         unknown = [
             told.error for told in one.told if told.verdict is Verdict.UNKNOWN and told.error != "OrderLockedError"

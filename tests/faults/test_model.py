@@ -54,6 +54,7 @@ _FAULTS = [
         Fault.HTTP_429_RETRY_AFTER,
         Fault.CALLBACK_TWICE,
         Fault.CALLBACK_LOST,
+        Fault.OTHER_AMOUNT_MOVED,
     }
 ]
 _FAULTS_OF_DETAILS = [fault for fault in _FAULTS if fault is not Fault.LOCKED_94]
