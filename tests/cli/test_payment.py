@@ -393,7 +393,7 @@ async def test_a_lost_answer_to_initiate_is_told_as_it_is(sandbox: Sandbox) -> N
     assert "its URL is lost" in lost.err
     sandbox.faults.script("initiate", Fault.HTML_200_AFTER)
     sandbox.faults.retry_after = 3600
-    sandbox.faults.script("details", Fault.HTTP_429_RETRY_AFTER)
+    sandbox.faults.script("details", *[Fault.HTTP_429_RETRY_AFTER] * 5)
     unread = await shell(sandbox, *(text.replace("order-2", "order-4") for text in INITIATE))
     assert unread.status == 3
     assert "It probably took effect. The payment may exist; no money moves before the customer accepts" in unread.err
