@@ -301,7 +301,6 @@ class Merchant(RuleBasedStateMachine):
             assert (paid.captured, paid.refunded, paid.released) == (order.captured, order.refunded, order.released)
 
 
-@pytest.mark.xfail(reason="its faults and its model do not know yet what stays open until the horizon", strict=False)
 def test_a_payment_is_as_the_model_whatever_happens() -> None:
     """Sums agree after every step; what was done, refused or unknown was rightly called so; recovery leaves nothing."""
     run_state_machine_as_test(
