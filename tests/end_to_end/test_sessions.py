@@ -152,7 +152,7 @@ async def test_many_payments_at_once(busy: Sandbox) -> None:
 @pytest.mark.parametrize("made", [AiohttpTransport, HttpxTransport])
 async def test_more_captures_at_once_than_connections(busy: Sandbox, made: Callable[..., Transport]) -> None:
     """Captures that wait for a free connection longer than connecting may take succeed, at the first attempt each."""
-    orders = [f"acme-shop-{number}" for number in range(200)]
+    orders = [f"acme-shop-{number}" for number in range(600)]
     transport = made(limit=1)
     async with busy.session(transport=transport, timeouts=Timeouts(connect=0.1), retry=RetryPolicy(budget=1)) as vipps:
         for order_id in orders:
