@@ -108,7 +108,7 @@ def _captures(sandbox: Sandbox) -> int:
     return sum(1 for order in sandbox._book if order.payment.captured)
 
 
-@pytest.mark.xfail(reason="a row in doubt can outlast its three last runs: it is open, not lost", strict=False)
+@pytest.mark.xfail(reason="a row expected as captured was unknown after three last runs; cause not known", strict=False)
 async def test_killed_again_and_again_each_row_ends_once(tmp_path: Path) -> None:
     """SIGKILL at any moment, under faults: at last each row has moved its money once, and all three books say so."""
     file, report = tmp_path / "captures.csv", tmp_path / "report.csv"
