@@ -7,6 +7,7 @@ import signal
 import pytest
 
 from tests.event_loop import chosen_loop, use_chosen_loop
+from tests.short_waits import shorten_looks
 
 pytest_plugins = ["tests.run_report"]
 
@@ -28,4 +29,4 @@ def pytest_report_header() -> str:
 def look_again_at_once(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
     """Let no test wait for details that lag; how long a call does is tested where the pauses are."""
     if request.path.name != "test_repetition.py":
-        monkeypatch.setattr("vipps_async.core.repetition._FIRST_LOOK_PAUSE", 0.01)
+        shorten_looks(monkeypatch.setattr)

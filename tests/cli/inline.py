@@ -9,7 +9,10 @@ from collections.abc import Mapping
 from typing import TextIO
 from unittest import mock
 
+import pytest
+
 from tests.cli.processes import Finished
+from tests.short_waits import shorten_waits
 from vipps_async.cli.main import parser
 
 __all__ = ["inline"]
@@ -26,11 +29,13 @@ async def inline(
     out, err = io.StringIO(), io.StringIO()
     stdin = io.TextIOWrapper(io.BytesIO(said))
     with (
+        pytest.MonkeyPatch.context() as patch,
         mock.patch.dict(os.environ, env, clear=True),
         mock.patch("sys.stdin", stdin),
         contextlib.redirect_stdout(stdout or out),
         contextlib.redirect_stderr(stderr or err),
     ):
+        shorten_waits(patch.setattr)
         try:
             options = parser().parse_args(arguments)
             status: int = await options.run(options)

@@ -26,9 +26,14 @@ class Finished:
     err: str
 
 
-def command(*arguments: str) -> tuple[str, ...]:
-    """Return the command line, warnings as errors; no more of the development mode: that reports slow machines, too."""
-    return (sys.executable, "-W", "error", "-m", "vipps_async", *arguments)
+def command(*arguments: str, as_users: bool = False) -> tuple[str, ...]:
+    """Return the command line, warnings as errors; no more of the development mode: that reports slow machines, too.
+
+    Args:
+        arguments: of the command.
+        as_users: with the waits that its users have, rather than with short ones.
+    """
+    return (sys.executable, "-W", "error", "-m", "vipps_async" if as_users else "tests.short_waits", *arguments)
 
 
 def environment(**further: str) -> Mapping[str, str]:

@@ -191,9 +191,6 @@ async def test_unknown_rows_are_settled_before_it_ends(sandbox: Sandbox, tmp_pat
     assert all(payment.captured == 1000 for payment in sandbox.payments)
 
 
-@pytest.mark.xfail(
-    reason="an unknown row now takes longer than this test waits: looks at details and further attempts", strict=False
-)
 async def test_what_stays_unknown_is_status_3(sandbox: Sandbox, tmp_path: Path) -> None:
     """If details cannot be had either, it says so, and how to go on."""
     stock(sandbox, 1)

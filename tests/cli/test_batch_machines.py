@@ -20,6 +20,7 @@ from psycopg.conninfo import make_conninfo
 from tests.batch.shop import MSN, stock, stock_one
 from tests.cli.processes import Finished, command, environment, run
 from tests.journals.postgres_server import available_dsn
+from tests.short_waits import shorten_waits
 from vipps_async.batch.distributed import submit
 from vipps_async.cli.main import main, parser
 from vipps_async.sandbox import Fault, SandboxCredentials
@@ -77,6 +78,7 @@ def batch(
 
     async def run_here(action: str, *arguments: str, command: str = "batch", **variables: str) -> Finished:
         with monkeypatch.context() as patch:
+            shorten_waits(patch.setattr)
             for name, value in {**env, **variables}.items():
                 if name.startswith("VIPPS_"):
                     patch.setenv(name, value)
@@ -163,9 +165,6 @@ async def test_a_bad_file_submits_nothing(
     assert outcomes == ["captured", "invalid", "refused"]
 
 
-@pytest.mark.xfail(
-    reason="an unknown row now takes longer than this test waits: looks at details and further attempts", strict=False
-)
 async def test_what_stays_unknown_is_status_3(sandbox: Sandbox, batch: Batch, tmp_path: Path) -> None:
     """It says how to go on; the same file again has these rows tried again."""
     stock(sandbox, 1)

@@ -28,9 +28,11 @@ pytestmark = pytest.mark.heavy
 ROWS, KILLS = int(os.environ.get("BATCH_KILL_ROWS", "1500")), int(os.environ.get("BATCH_KILLS", "6"))
 #: Seconds that one run of the command may take.
 PATIENCE = 60 + ROWS / 20
-#: What goes wrong in one of ten exchanges: everything but what only callbacks can.
+#: What goes wrong in one of ten exchanges: everything but what only callbacks can, and what no client can prevent.
 KINDS = tuple(
-    fault for fault in Fault if fault not in {Fault.CALLBACK_LOST, Fault.CALLBACK_TWICE, Fault.CONNECTION_REFUSED}
+    fault
+    for fault in Fault
+    if fault not in {Fault.CALLBACK_LOST, Fault.CALLBACK_TWICE, Fault.CONNECTION_REFUSED, Fault.OTHER_AMOUNT_MOVED}
 )
 
 
@@ -108,7 +110,6 @@ def _captures(sandbox: Sandbox) -> int:
     return sum(1 for order in sandbox._book if order.payment.captured)
 
 
-@pytest.mark.xfail(reason="a row expected as captured was unknown after three last runs; cause not known", strict=False)
 async def test_killed_again_and_again_each_row_ends_once(tmp_path: Path) -> None:
     """SIGKILL at any moment, under faults: at last each row has moved its money once, and all three books say so."""
     file, report = tmp_path / "captures.csv", tmp_path / "report.csv"

@@ -20,6 +20,7 @@ import orjson
 from tests.event_loop import use_chosen_loop
 from tests.faults.audit import told_by_error
 from tests.faults.broken import BROKEN
+from tests.short_waits import shorten_waits
 from vipps_async import Credentials, RetryPolicy, Timeouts, VippsError, VippsSession
 from vipps_async.journals import Journal, PostgresJournal, SqliteJournal
 from vipps_async.session_parts import SessionParts
@@ -133,6 +134,8 @@ def _obey(command: dict[str, Any], workers: dict[int, int]) -> None:
 
 if __name__ == "__main__":
     use_chosen_loop()
+    # A `Retry-After` that makes no sense holds a recovery for a minute: longer than most of these live.
+    shorten_waits(setattr, batches=False)
     for rule in sys.argv[1:]:
         BROKEN[rule](setattr)
     with contextlib.suppress(KeyboardInterrupt):
