@@ -25,7 +25,7 @@ from vipps_async.testing import Sandbox
 pytestmark = pytest.mark.heavy
 
 #: How much is done and how often it is killed; the long run has 20,000 rows and 20 kills.
-ROWS, KILLS = int(os.environ.get("BATCH_KILL_ROWS", "1500")), int(os.environ.get("BATCH_KILLS", "6"))
+ROWS, KILLS = int(os.environ.get("BATCH_KILL_ROWS", "900")), int(os.environ.get("BATCH_KILLS", "6"))
 #: Seconds that one run of the command may take.
 PATIENCE = 60 + ROWS / 20
 #: What goes wrong in one of ten exchanges: everything but what only callbacks can, and what no client can prevent.
