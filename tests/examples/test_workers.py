@@ -10,6 +10,7 @@ from arq import Retry
 
 from examples import arq_worker, taskiq_worker
 from tests.batch.shop import MSN, stock
+from tests.short_waits import shorten_waits
 from vipps_async.sandbox import Fault
 from vipps_async.testing import Sandbox
 
@@ -17,6 +18,7 @@ from vipps_async.testing import Sandbox
 @pytest.fixture
 async def sandbox(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Sandbox]:
     """A Vipps that the ``VIPPS_…`` variables lead to, with an order of 10 kroner."""
+    shorten_waits(monkeypatch.setattr, batches=False)
     async with Sandbox(rate_limits=False) as running:
         stock(running, 1)
         values = {"CLIENT_ID": "id", "CLIENT_SECRET": "secret", "SUBSCRIPTION_KEY": "key", "BASE_URL": running.url}
