@@ -276,8 +276,10 @@ _OPERATIONS = of(
     ("misfit=_misfit(_REFUNDED, lambda", "misfit=_misfit(_CAPTURED, lambda"),
     ("misfit=_misfit(_CANCELLED, None)", "misfit=_misfit(_CANCELLED, lambda sums: sums.captured_amount)"),
     ("0 < transaction.amount <= moved", "0 <= transaction.amount <= moved"),
-    ("<= moved(result.transaction_summary):", "<= 10**9:"),
+    ("<= moved(sums):", "<= 10**9:"),
     ('{"failed", "failure",', '{"failure",'),
+    ("        if status not in _WORDS:\n", "        if status in _WORDS:\n"),
+    ("        if status not in _WORDS:\n", "        if False:\n"),
 )
 _JOURNALLING = of(
     "core/journalling.py",

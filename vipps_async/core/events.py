@@ -229,6 +229,12 @@ class EventLog:
         if self._wants(_FAILURE):
             self._write(_FAILURE, "vipps.field_unread", {"field": field, "count": count})
 
+    def word_unknown(self, call: Call[Any], field: str, *, word: str, count: int) -> None:
+        """Note that an operation was taken as done though its answer says so in a word that is not known."""
+        if self._wants(_FAILURE):
+            fields = _about(call) | {"field": field, "word": word, "count": count}
+            self._write(_FAILURE, "vipps.word_unknown", fields)
+
     def renewal_failed(self, error: BaseException) -> None:
         """Note that a token could not be renewed in the background, while the old one is still good."""
         if self._wants(_FAILURE):
