@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
@@ -11,9 +12,9 @@ from typing import Any, cast
 
 import orjson
 import pytest
-from attrs import frozen
+from attrs import evolve, frozen
 
-from tests.faults.shop import TWO_TRIES, Fault, Shop, open_shop
+from tests.faults.shop import CREDENTIALS, TWO_TRIES, Fault, Shop, open_shop
 from vipps_async import (
     ApiError,
     CaptureError,
@@ -49,6 +50,7 @@ from vipps_async.ecom.words import TransactionStatus
 from vipps_async.errors import ErrorInfo
 from vipps_async.journals.memory import MemoryJournal
 from vipps_async.journals.protocol import Attempts, Entry, Intent, KeyOrigin, Outcome, Settlement, Standing, World
+from vipps_async.transports import AiohttpTransport
 from vipps_async.transports.protocol import Request, Response
 
 KEY = "key-1"
@@ -473,6 +475,57 @@ class TestAfterwards:
             next(stepped)
             stepped.close()
             assert (await at.entry()).settlement is None
+
+
+class TestOverruled:
+    """What Vipps answers outranks what was concluded without it, and is told loudly."""
+
+    @pytest.mark.parametrize("noted", [Outcome.REFUSED, Outcome.NOT_DONE])
+    async def test_an_answer_outranks_a_refusal_that_was_noted_meanwhile(
+        self, shop: Shop, noted: Outcome, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """The call returns its result, the journal says done and what it had, and a line of level error tells it."""
+        inner, journal = shop.line.inner, shop.journal
+        refused = Settlement(outcome=noted, answer=b"", settled_at=datetime(2026, 1, 1, tzinfo=UTC))
+
+        class Meanwhile(AiohttpTransport):
+            async def send(self, request: Request) -> Response:
+                if request.url.endswith("/capture"):
+                    await journal.settle((await shop.entry()).intent, refused)
+                return await inner.send(request)
+
+        caplog.set_level(logging.ERROR, "vipps_async")
+        shop.line.inner = Meanwhile()
+        try:
+            result = await capture(shop.session())
+        finally:
+            await shop.line.inner.aclose()
+            shop.line.inner = inner
+        assert result.settled_by is SettledBy.ANSWER
+        entry = await shop.entry()
+        assert entry.settlement is not None
+        assert entry.settlement.outcome is Outcome.DONE
+        assert entry.note == f"Vipps carried it out, though it was settled as {noted.value} at 2026-01-01 00:00:00 UTC"
+        about = f"operation=capture order_id=order-1 idempotency_key={KEY} amount=10000"
+        assert [record.getMessage() for record in caplog.records] == [
+            f"event=vipps.refusal_overruled {about} level=error"
+        ]
+
+    async def test_of_two_sales_units_each_tells_of_its_own(self, shop: Shop, caplog: pytest.LogCaptureFixture) -> None:
+        """Sessions of several sales units share a journal; one line for one entry, and none when it is closed."""
+        caplog.set_level(logging.ERROR, "vipps_async")
+        other = evolve(CREDENTIALS, merchant_serial_number="654321")
+        mine, theirs = shop.session(), shop.session(credentials=other)
+        await capture(mine)
+        with suppress(VippsError):
+            await capture(theirs)
+        intent = evolve((await shop.entry()).intent, key="another")
+        for outcome in (Outcome.REFUSED, Outcome.DONE):
+            await shop.journal.settle(intent, Settlement(outcome=outcome, settled_at=datetime.now(UTC)))
+        assert len(caplog.records) == 1
+        await mine.aclose()
+        await theirs.aclose()
+        assert shop.journal.on_overruled == []
 
 
 class TestTheSameKeyAgain:

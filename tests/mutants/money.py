@@ -208,7 +208,7 @@ _REPETITION = of(
 )
 _RULES = of(
     "journals/rules.py",
-    ("tests/journals/test_rules.py",),
+    ("tests/journals/test_rules.py", "tests/journals/test_journal_contract.py"),
     (
         "begun=entry.attempts.begun + 1, ended=entry.attempts.ended, last_at=work.intent.created_at",
         "begun=entry.attempts.begun, ended=entry.attempts.ended, last_at=work.intent.created_at",
@@ -245,7 +245,10 @@ _RULES = of(
     ("max(attempts.begun, work.attempts.begun)", "work.attempts.begun"),
     ("work.settlement.outcome is Outcome.NOT_DONE and work.owner not in {None, entry.owner}", "False"),
     ("frozenset({Outcome.DONE, Outcome.REFUSED})", "frozenset({Outcome.DONE})"),
-    ("entry.attempts if work.settlement.outcome is Outcome.DONE else _all_ended", "_all_ended"),
+    ("entry.attempts if is_done else _all_ended", "_all_ended"),
+    ("Standing.SETTLED if _is_overruled(entry, settled) else None", "None"),
+    ("now is not was and now.outcome is Outcome.DONE", "now is not was"),
+    ("now is not was and now.outcome is Outcome.DONE", "now.outcome is Outcome.DONE"),
 )
 _VERIFICATION = of(
     "ecom/verification.py",
@@ -303,6 +306,8 @@ _JOURNALLING = of(
     ("Verdict.NOT_APPLIED: Outcome.NOT_DONE", "Verdict.NOT_APPLIED: Outcome.REFUSED"),
     ("not left.\n                record.begun = record.ended = 1", "not left.\n                pass"),
     ('before it was sent"\n                record.begun = record.ended = 1', 'before it was sent"'),
+    ("            self._log.refusal_overruled(entry.intent)\n", ""),
+    ("self._journal.on_overruled.append(self._tell_overruled)", "pass"),
     (
         "            if standing is not Standing.MINE:\n                raise",
         "            if False:\n                raise",
@@ -321,6 +326,8 @@ _RECOVERY = of(
     ("elif self.intent.order_id in self.lane.blocked:", "elif False:"),
     ("elif isinstance(evidence, Inconclusive):", "elif False:"),
     ("first_look_at=attempts.looked_at,", "first_look_at=now,"),
+    ("report.damaged += (await self._runner.damaged())[:MOST_NAMED]", "pass"),
+    ("                self._runner.listening_for_overruled(report.add_overruled),\n", ""),
 )
 _TRANSPORTS = [
     *of(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import copy
 import hashlib
 import itertools
 import uuid
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterator
 from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar, cast
 
@@ -34,6 +35,7 @@ from vipps_async.errors import (
 from vipps_async.idempotency_keys import new_idempotency_key
 from vipps_async.journals.protocol import (
     Attempts,
+    DamagedEntry,
     Entry,
     Intent,
     Journal,
@@ -111,6 +113,7 @@ class JournalledRunner:
         self._opened = False
         self._closed = False
         self._limits = TimeLimits()
+        self._overruled_listeners: list[Callable[[Entry], None]] = []
         self._clock: Clock = pipeline.clock
         #: Where log events go, for those who stand on the runner.
         self.log = self._log = pipeline.log
@@ -133,13 +136,40 @@ class JournalledRunner:
             except BaseException:
                 await self._journal.aclose()
                 raise
+            self._journal.on_overruled.append(self._tell_overruled)
             self._opened = True
 
     async def aclose(self) -> None:
         """Make durable what has been noted, and close the journal unless somebody else has it open, too."""
         self._closed = True
         if self._opened:
-            await self._journal.aclose()
+            try:
+                # Before its listener goes: what is still queued may overrule something.
+                await self._journal.aclose()
+            finally:
+                self._opened = False
+                self._journal.on_overruled.remove(self._tell_overruled)
+
+    def _tell_overruled(self, entry: Entry) -> None:
+        # Of several sessions that share a journal, the one that brought the outcome tells of it.
+        is_mine = entry.owner.startswith(f"{self._name}-") if entry.owner else True
+        if is_mine and entry.intent.merchant_serial_number == self._merchant_serial_number:
+            self._log.refusal_overruled(entry.intent)
+            for listener in tuple(self._overruled_listeners):
+                listener(entry)
+
+    @contextlib.contextmanager
+    def listening_for_overruled(self, listener: Callable[[Entry], None]) -> Iterator[None]:
+        """Let a function hear meanwhile of each entry of this sales unit that is done though it was settled as refused.
+
+        Args:
+            listener: called with the entry; it must not raise.
+        """
+        self._overruled_listeners.append(listener)
+        try:
+            yield
+        finally:
+            self._overruled_listeners.remove(listener)
 
     async def run(self, call: Call[R]) -> R:
         """Carry the call out, once for all time under its key.
@@ -182,6 +212,10 @@ class JournalledRunner:
             close = getattr(entries, "aclose", None)
             if close is not None:
                 await close()
+
+    async def damaged(self) -> list[DamagedEntry]:
+        """Return the open rows of the journal that cannot be read, of whatever sales unit."""
+        return await self._journal.damaged(only_open=True)
 
     async def entries_of(self, order_id: str) -> list[Entry]:
         """Return what the journal has of one order, oldest first."""

@@ -114,14 +114,18 @@ class Recovery:
         run = _Run(pace, gate, now, report, progress, frozenset(send))
         lanes = [_Lane(asyncio.Queue(_AHEAD)) for _ in range(concurrency)]
         try:
-            with self._runner.log.listening(run.attempted):
+            with (
+                self._runner.log.listening(run.attempted),
+                self._runner.listening_for_overruled(report.add_overruled),
+            ):
+                report.damaged += (await self._runner.damaged())[:MOST_NAMED]
                 await self._settle_all(run, lanes)
+                await self._runner.flush()
         except BaseExceptionGroup as failures:
             # Whoever calls wants the error itself; those beside it are the same store failing in other lanes.
             raise failures.exceptions[0] from None
         if pace.stopped:
             report.stopped = f"{pace.stopped}; what is not counted here is open"
-        await self._runner.flush()
         return report
 
     async def unfinished(self, order_id: str) -> list[LeftOpen]:
