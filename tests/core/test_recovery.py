@@ -140,6 +140,16 @@ class TestEachFinding:
         assert await outcome(shop) is Outcome.NOT_DONE
         assert len(shop.line.sent("/capture")) == attempts
 
+    async def test_a_plain_cancel_of_what_was_captured_meanwhile_is_not_sent(self, shop: Shop) -> None:
+        """It can take effect no more, whatever arrives late: settled at once, before any horizon."""
+        await left_open(shop, LOST, name="cancel")
+        await shop.session(journalled=False).ecom.capture("order-1", amount=nok(100), transaction_text="Shipped")
+        report = await shop.session().recover()
+        assert sums(report) == {"seen": 1, "refused": 1}
+        assert "take effect no more" in report.refusals[0].reason
+        assert await outcome(shop) is Outcome.NOT_DONE
+        assert len(shop.line.sent("/cancel")) == 1
+
     async def test_what_takes_effect_late_is_done_and_not_refused(self, shop: Shop) -> None:
         """A request that arrives after its operation was refused when sent again is found, however late."""
         await self.initiate(shop)

@@ -15,6 +15,8 @@ _VERDICT = of(
     ("facts.in_doubt <= 0", "facts.in_doubt < 0"),
     ("facts.in_doubt <= 0", "facts.in_doubt <= 1"),
     ("not isinstance(facts.evidence, NotApplied) or", ""),
+    ("isinstance(facts.evidence, NotApplied) and facts.evidence.excluded", "False"),
+    ("isinstance(facts.evidence, NotApplied) and facts.evidence.excluded", "isinstance(facts.evidence, NotApplied)"),
     ("facts.last_attempt_at + settle_after", "facts.last_attempt_at + settle_after / 2"),
     ("facts.last_attempt_at + settle_after", "facts.last_attempt_at + 2 * settle_after"),
     ("first < horizon or", "first <= horizon or"),
@@ -167,7 +169,12 @@ _ENDING = of(
 )
 _PIPELINE = of(
     "core/pipeline.py",
-    ("tests/core/test_given_up.py", "tests/core/test_pipeline.py", "tests/core/test_journalling.py"),
+    (
+        "tests/core/test_given_up.py",
+        "tests/core/test_pipeline.py",
+        "tests/core/test_journalling.py",
+        "tests/ecom/test_cancel_again.py",
+    ),
     ("            if record.in_doubt:\n", "            if record.in_doubt > 1:\n"),
     ("failed.token is not None and _may_be_done_before(call, failed):", "False:"),
     ("if isinstance(evidence, Applied) and evidence.misfit:", "if False:"),
@@ -184,6 +191,9 @@ _PIPELINE = of(
     ("                await record.count()\n", "                pass\n"),
     ("idempotency_key=call.idempotency_key,\n                sub", "idempotency_key=None,\n                sub"),
     ("in_doubt=record.in_doubt,\n", "in_doubt=0,\n"),
+    ("call.operation.repeat is Repeat.ONCE or (isinstance", "(isinstance"),
+    ("call.operation.repeat is Repeat.ONCE or (isinstance", "True or (isinstance"),
+    ("isinstance(evidence, NotApplied) and evidence.excluded", "False"),
     ("in_doubt=record.in_doubt,\n", "in_doubt=record.begun - record.ended,\n"),
     ("Verdict.OPEN if record.in_doubt else Verdict.REFUSED", "Verdict.REFUSED"),
     (
@@ -263,6 +273,8 @@ _VERIFICATION = of(
     ("entry.operation_success and entry.operation in _CANCELS", "entry.operation in _CANCELS"),
     ("has_code(error.errors, UNKNOWN_ORDER)", "True"),
     ("if not details.transaction_log_history:", "if False:"),
+    ('release the rest", excluded=True)', 'release the rest")'),
+    ('no successful cancel")', 'no successful cancel", excluded=True)'),
     ("frozenset({OperationName.CAPTURE, OperationName.SALE})", "frozenset({OperationName.CAPTURE})"),
     ("frozenset({OperationName.CANCEL, OperationName.VOID})", "frozenset({OperationName.CANCEL})"),
 )
@@ -321,7 +333,8 @@ _RECOVERY = of(
     ("if evidence.failed >= attempts.begun:", "if evidence.failed:"),
     ("self.intent.origin is KeyOrigin.MADE and await self._is_overtaken()", "False"),
     ("in_doubt=max(attempts.in_doubt, 1)", "in_doubt=attempts.in_doubt - 1"),
-    ('            return "nobody waits', '            return "" and "nobody waits'),
+    ("if evidence.excluded or call.operation.repeat is Repeat.ONCE:", "if evidence.excluded:"),
+    ("if evidence.excluded or call.operation.repeat is Repeat.ONCE:", "if call.operation.repeat is Repeat.ONCE:"),
     ("settle_after = max(settle_after, _PAYMENT_LIVES)", "settle_after = _PAYMENT_LIVES"),
     ("elif self.intent.order_id in self.lane.blocked:", "elif False:"),
     ("elif isinstance(evidence, Inconclusive):", "elif False:"),

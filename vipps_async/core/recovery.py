@@ -321,8 +321,8 @@ class _Settling:
     async def _reason_not_to_send(self, call: Call[Any], evidence: NotApplied) -> str:
         """Say why an operation that has not taken effect is not sent again; empty: it is."""
         attempts = self.entry.attempts
-        if call.operation.repeat is Repeat.ONCE:
-            return "nobody waits for its answer any more"
+        if evidence.excluded or call.operation.repeat is Repeat.ONCE:
+            return "it can take effect no more" if evidence.excluded else "nobody waits for its answer any more"
         if self.intent.key in self.shared.send:
             return ""
         if attempts.refusal:
