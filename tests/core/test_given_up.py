@@ -53,7 +53,7 @@ async def test_a_refusal_ends_no_doubt_of_an_earlier_call(in_doubt: int) -> None
     transport = ScriptedTransport().on("/details", then=details("no"))
     transport.on("/capture", vipps_error(400, "Payment", "61"))
     call = call_of(Repeat.KEYED)
-    record = AttemptRecord(earlier=1, earlier_in_doubt=in_doubt)
+    record = AttemptRecord(earlier_in_doubt=in_doubt)
     with pytest.raises(OutcomeUnknown if in_doubt else CaptureError) as caught:
         await pipeline(transport).run_rendered(call, render(call), record)
     assert caught.value.effect is (Effect.POSSIBLE if in_doubt else Effect.NONE)
@@ -64,7 +64,7 @@ async def test_what_an_earlier_call_did_is_found() -> None:
     transport = ScriptedTransport().on("/details", then=details("yes"))
     transport.on("/capture", vipps_error(400, "Payment", "61"))
     call = call_of(Repeat.KEYED)
-    receipt = await pipeline(transport).run_rendered(call, render(call), AttemptRecord(earlier=1, earlier_in_doubt=1))
+    receipt = await pipeline(transport).run_rendered(call, render(call), AttemptRecord(earlier_in_doubt=1))
     assert receipt.status == "Proven"
 
 

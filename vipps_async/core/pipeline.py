@@ -340,6 +340,7 @@ class Pipeline:
                 await record.count()
             except VippsError as error:
                 # Not counted, so not sent.
+                record.uncounted += 1
                 return _Failed(Failure.REFUSED, error)
         return await self._attempt(call, body, state.last_send, number=record.begun + 1)
 

@@ -382,7 +382,13 @@ class Journal(Protocol):
         ...
 
     async def release(
-        self, intent: Intent, *, note: str, owner: str | None = None, attempts: Attempts | None = None
+        self,
+        intent: Intent,
+        *,
+        note: str,
+        owner: str | None = None,
+        attempts: Attempts | None = None,
+        unsent: bool = False,
     ) -> None:
         """Leave the entry open, with the reason, and end its lease: anyone may go on with it. Queued like `settle`.
 
@@ -393,6 +399,8 @@ class Journal(Protocol):
             note: why it stays open, without personal data; cut to 1,000 characters.
             owner: who releases it. If given, it is released only while that owner is the last one to have had it.
             attempts: what is known of its attempts now; None: what was known. `begun` never becomes less.
+            unsent: whether the attempt that was being counted last never left, and so ended without effect: the one
+                that the owner's `begin` counted or, with `attempts`, one that stands in the journal beyond them.
 
         Raises:
             JournalError: the store has failed.

@@ -101,6 +101,8 @@ class Release:
     note: str
     owner: str | None
     attempts: Attempts | None = None
+    #: Whether the attempt that was being counted last never left.
+    unsent: bool = False
 
 
 Work = Begin | Claim | Attempt | Settle | Release
@@ -325,9 +327,11 @@ def _release(entry: Entry | None, work: Release, now: datetime) -> Entry | None:
         return entry
     if work.owner not in {None, entry.owner}:
         return entry
-    attempts = entry.attempts
+    attempts = known = entry.attempts
     if work.attempts is not None:
-        attempts = evolve(work.attempts, begun=max(attempts.begun, work.attempts.begun))
+        attempts = evolve(work.attempts, begun=max(known.begun, work.attempts.begun))
+    if work.unsent and (work.attempts is None or known.begun > work.attempts.begun):
+        attempts = evolve(attempts, ended=min(attempts.ended + 1, attempts.begun))
     return Entry(intent=entry.intent, attempts=attempts, owner="", lease_until=now, note=work.note)
 
 

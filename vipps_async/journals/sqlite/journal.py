@@ -198,10 +198,16 @@ class SqliteJournal(Upkeep):
         return True
 
     async def release(
-        self, intent: Intent, *, note: str, owner: str | None = None, attempts: Attempts | None = None
+        self,
+        intent: Intent,
+        *,
+        note: str,
+        owner: str | None = None,
+        attempts: Attempts | None = None,
+        unsent: bool = False,
     ) -> None:
         """Leave the entry open and end its lease; see `Journal.release`."""
-        await self._queue(Release(intent, clean_note(note), owner, attempts))
+        await self._queue(Release(intent, clean_note(note), owner, attempts, unsent))
 
     async def claim(self, intent: Intent, *, owner: str, lease: float) -> tuple[Standing, Entry]:
         """Take an open entry in hand; see `Journal.claim`."""
