@@ -219,3 +219,14 @@ async def test_what_could_not_be_read_can_be_asked_for() -> None:
         result = await vipps.ecom.capture("acme-1", transaction_text="Shipped.")
         assert result.payment_instrument is None
         assert vipps.unread_fields["CaptureResult.paymentInstrument"] == before + 1
+
+
+async def test_a_success_in_an_unknown_word_is_the_result_and_can_be_asked_for() -> None:
+    """The right amount and a transaction are a capture, and the session tells how often its word was not known."""
+    odd = answer(200, {"orderId": "acme-1", "transactionInfo": {"amount": 100, "status": "Settled"}})
+    async with VippsSession(CREDENTIALS, transport=ScriptedTransport().on("/capture", odd)) as vipps:
+        before = vipps.unknown_words.get("CaptureResult.status", 0)
+        result = await vipps.ecom.capture("acme-1", amount=100, transaction_text="Shipped.")
+        assert result.transaction is not None
+        assert result.transaction.status.value == "Settled"
+        assert vipps.unknown_words["CaptureResult.status"] == before + 1

@@ -193,6 +193,17 @@ class VippsSession:
 
         return unread_fields()
 
+    @property
+    def unknown_words(self) -> Mapping[str, int]:
+        """How often an answer of success said so in a word that is not known, in this process.
+
+        By class and name in JSON, such as ``"CaptureResult.status"``. Amount and transaction were as asked for, so each
+        was taken as done; the event ``vipps.word_unknown`` names its order, key and word.
+        """
+        from vipps_async.core.unread_fields import unknown_words  # noqa: PLC0415 - as the parts above
+
+        return unknown_words()
+
     @contextlib.contextmanager
     def listening(self, listener: AttemptListener) -> Iterator[None]:
         """Let a function hear of each attempt meanwhile, to watch how fast Vipps answers and what.

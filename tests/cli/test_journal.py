@@ -25,7 +25,7 @@ from vipps_async.cli.main import main
 from vipps_async.core.recovery_report import LeftOpen, RecoveryReport, Refused
 from vipps_async.journals import postgres
 from vipps_async.journals.memory import MemoryJournal
-from vipps_async.journals.protocol import Attempts, Entry, Intent, Outcome, Settlement
+from vipps_async.journals.protocol import Attempts, DamagedEntry, Entry, Intent, Outcome, Settlement
 from vipps_async.journals.sqlite import SqliteJournal
 from vipps_async.sandbox import Fault as SandboxFault
 
@@ -288,22 +288,28 @@ def test_a_report_names_all_that_somebody_has_to_look_at() -> None:
         stays_open=3,
         left_open=[LeftOpen(intent=intent(5, operation="cancel", amount=None), reason="no answer")],
         urls_lost=["order-9"],
+        overruled=[Refused(intent=intent(6), reason="Vipps carried it out")],
+        damaged=[DamagedEntry(position=8, order_id="order-8", reason="no checksum")],
         stopped="Vipps did not answer",
     )
     assert _text(report).splitlines()[1:] == [
         "refused: capture of 100.00 NOK, order order-1, key key-1: too much",
         "stays open: cancel, order order-5, key key-5: no answer",
+        "done after all: capture of 100.00 NOK, order order-6, key key-6: Vipps carried it out",
+        "cannot be read: entry 8, order order-8: no checksum; it is never sent, compare details with your books",
         "... 3 stay open in all.",
         "URL lost: order order-9 exists; cancel it if details show that nobody has approved it.",
         "Stopped early: Vipps did not answer.",
     ]
     assert _summary(report)["refusals"][0]["reason"] == "too much"
+    assert _summary(report)["overruled"][0]["order_id"] == "order-6"
+    assert _summary(report)["damaged"] == [{"position": 8, "order_id": "order-8", "reason": "no checksum"}]
 
 
 class Database(MemoryJournal):
     """Stands in for one: nothing in it is damaged."""
 
-    async def damaged(self, *, only_open: bool) -> list[object]:
+    async def damaged(self, *, only_open: bool = False) -> list[DamagedEntry]:
         """Find nothing."""
         assert only_open
         return []

@@ -21,7 +21,7 @@ from vipps_async import JournalError
 from vipps_async.contrib.callback_notes import CALLBACK, CONSENT_REMOVAL, is_note
 from vipps_async.ecom.callbacks import ConsentRemoval
 from vipps_async.journals.memory import MemoryJournal
-from vipps_async.journals.protocol import Attempts, Entry, Intent, Outcome, Settlement, Standing
+from vipps_async.journals.protocol import Entry, Intent, Outcome, Settlement, Standing
 from vipps_async.testing.scripted import answer
 
 USER_ID = "+/uiJskNQ6qNN1iwN891uuob=="
@@ -64,12 +64,10 @@ class Failing(MemoryJournal):
         await self._meet("settle")
         await super().settle(intent, settlement, owner=owner)
 
-    async def release(
-        self, intent: Intent, *, note: str, owner: str | None = None, attempts: Attempts | None = None
-    ) -> None:
+    async def release(self, intent: Intent, **how: Any) -> None:
         """Release, unless there is trouble."""
         await self._meet("release")
-        await super().release(intent, note=note, owner=owner, attempts=attempts)
+        await super().release(intent, **how)
 
     async def open_entries(self, *, merchant_serial_number: str | None = None) -> AsyncIterator[Entry]:
         """Walk, unless there is trouble."""

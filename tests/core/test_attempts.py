@@ -45,7 +45,7 @@ def test_what_may_have_moved_money_is_in_doubt(failure: Failure) -> None:
 @pytest.mark.parametrize("earlier_in_doubt", [0, 1, 2])
 def test_attempts_of_earlier_calls_stay_in_doubt(earlier_in_doubt: int) -> None:
     """What this call learns of its own attempts says nothing about those of another."""
-    record = AttemptRecord(earlier=2, earlier_in_doubt=earlier_in_doubt)
+    record = AttemptRecord(earlier_in_doubt=earlier_in_doubt)
     failed(record, Failure.REFUSED)
     assert record.in_doubt == earlier_in_doubt
     failed(record, Failure.UNKNOWN)
@@ -62,7 +62,7 @@ def test_a_key_that_was_used_before_by_nobody_of_ours_is_a_refusal() -> None:
 @pytest.mark.parametrize("earlier", [0, 1])
 def test_a_key_that_was_used_before_by_ourselves_is_in_doubt(earlier: int) -> None:
     """After an attempt of this call or of an earlier one, such a refusal may tell of that one's success."""
-    record = AttemptRecord(earlier=earlier, earlier_in_doubt=earlier)
+    record = AttemptRecord(earlier_in_doubt=earlier)
     if not earlier:
         failed(record, Failure.UNKNOWN)
     assert failed(record, Failure.REFUSED, suggests_effect=True) is Failure.UNSETTLED

@@ -59,5 +59,5 @@ def test_what_speaks_for_an_effect_is_said() -> None:
 
 def test_an_attempt_of_an_earlier_call_is_named() -> None:
     """Who repeats a call learns that it is an earlier attempt that has no known outcome."""
-    error = ending(REFUSALS[0], Verdict.OPEN, AttemptRecord(earlier=1, earlier_in_doubt=1, begun=1, ended=1))
+    error = ending(REFUSALS[0], Verdict.OPEN, AttemptRecord(earlier_in_doubt=1, begun=1, ended=1))
     assert "an earlier attempt" in str(error)

@@ -9,8 +9,8 @@ from tests.core.samples import KEY, call_of, details, done, pipeline, vipps_erro
 from vipps_async.core.attempts import AttemptRecord
 from vipps_async.core.operation import Repeat
 from vipps_async.core.pipeline import render
-from vipps_async.errors import CaptureError, Effect, JournalError, OutcomeUnknown, RequestNotSent
-from vipps_async.testing import ScriptedTransport
+from vipps_async.errors import CaptureError, Effect, JournalError, OutcomeUnknown, RequestNotSent, VippsError
+from vipps_async.testing import Reply, ScriptedTransport, answer
 from vipps_async.transports.protocol import Request, Response
 
 
@@ -53,7 +53,7 @@ async def test_a_refusal_ends_no_doubt_of_an_earlier_call(in_doubt: int) -> None
     transport = ScriptedTransport().on("/details", then=details("no"))
     transport.on("/capture", vipps_error(400, "Payment", "61"))
     call = call_of(Repeat.KEYED)
-    record = AttemptRecord(earlier=1, earlier_in_doubt=in_doubt)
+    record = AttemptRecord(earlier_in_doubt=in_doubt)
     with pytest.raises(OutcomeUnknown if in_doubt else CaptureError) as caught:
         await pipeline(transport).run_rendered(call, render(call), record)
     assert caught.value.effect is (Effect.POSSIBLE if in_doubt else Effect.NONE)
@@ -64,8 +64,22 @@ async def test_what_an_earlier_call_did_is_found() -> None:
     transport = ScriptedTransport().on("/details", then=details("yes"))
     transport.on("/capture", vipps_error(400, "Payment", "61"))
     call = call_of(Repeat.KEYED)
-    receipt = await pipeline(transport).run_rendered(call, render(call), AttemptRecord(earlier=1, earlier_in_doubt=1))
+    receipt = await pipeline(transport).run_rendered(call, render(call), AttemptRecord(earlier_in_doubt=1))
     assert receipt.status == "Proven"
+
+
+@pytest.mark.parametrize(
+    "first",
+    [OutcomeUnknown("cut"), answer(200, b"<html>"), vipps_error(409, "X", "1")],
+    ids=["cut", "unreadable", "conflict"],
+)
+@pytest.mark.parametrize("found", ["unclear", "yes"])
+async def test_the_history_of_an_initiate_is_read_once(first: Reply, found: str) -> None:
+    """Whichever failure asked for it: nobody waits for a payment whose URL is lost."""
+    transport = ScriptedTransport().on("/details", then=details(found)).on("/initiate", then=first)
+    with pytest.raises(VippsError):
+        await pipeline(transport).run(call_of(Repeat.ONCE))
+    assert len([request for request in transport.requests if request.url.endswith("/details")]) == 1
 
 
 async def test_what_cannot_be_counted_is_not_sent() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
@@ -11,9 +12,9 @@ from typing import Any, cast
 
 import orjson
 import pytest
-from attrs import frozen
+from attrs import evolve, frozen
 
-from tests.faults.shop import TWO_TRIES, Fault, Shop, open_shop
+from tests.faults.shop import CREDENTIALS, TWO_TRIES, Fault, Shop, open_shop
 from vipps_async import (
     ApiError,
     CaptureError,
@@ -48,7 +49,8 @@ from vipps_async.ecom.requests import MerchantInfoPayment, PaymentActionsRequest
 from vipps_async.ecom.words import TransactionStatus
 from vipps_async.errors import ErrorInfo
 from vipps_async.journals.memory import MemoryJournal
-from vipps_async.journals.protocol import Attempts, Entry, Intent, KeyOrigin, Outcome, Settlement, Standing, World
+from vipps_async.journals.protocol import Entry, Intent, KeyOrigin, Outcome, Settlement, Standing, World
+from vipps_async.transports import AiohttpTransport
 from vipps_async.transports.protocol import Request, Response
 
 KEY = "key-1"
@@ -89,13 +91,20 @@ class BrokenJournal(MemoryJournal):
             await self.on["settle"]()
         await super().settle(intent, settlement, owner=owner)
 
-    async def release(
-        self, intent: Intent, *, note: str, owner: str | None = None, attempts: Attempts | None = None
-    ) -> None:
+    async def attempt(self, intent: Intent, *, owner: str, at: datetime) -> Standing:
+        """See Journal."""
+        if "attempt" in self.on:
+            await self.on["attempt"]()
+        standing = await super().attempt(intent, owner=owner, at=at)
+        if "attempted" in self.on:
+            await self.on["attempted"]()
+        return standing
+
+    async def release(self, intent: Intent, **how: Any) -> None:
         """See Journal."""
         if "release" in self.on:
             await self.on["release"]()
-        await super().release(intent, note=note, owner=owner, attempts=attempts)
+        await super().release(intent, **how)
 
 
 async def fail() -> None:
@@ -288,6 +297,73 @@ class TestBeforeItLeaves:
             entry = await at.entry()
             assert (entry.settlement, entry.owner, entry.note) == (None, "", "cancelled before it was sent")
             assert at.pipeline.bodies == []
+            assert (entry.attempts.begun, entry.attempts.ended) == (1, 1)
+
+    async def test_cancelled_while_it_takes_up_an_equal_call_no_doubt_is_added(self) -> None:
+        """Whichever key it was begun under: the attempt that was only counted has ended, the earlier one stays."""
+        begun = asyncio.Event()
+
+        async def stall() -> None:
+            begun.set()
+            await hang()
+
+        journal = BrokenJournal()
+        async with bench(Ends(OutcomeUnknown("cut"), OPEN), journal=journal) as at:
+            with pytest.raises(OutcomeUnknown):
+                await at.runner.run(capture_call("first", origin=KeyOrigin.MADE))
+            journal.on["begun"] = stall
+            task = asyncio.create_task(at.runner.run(capture_call("second", origin=KeyOrigin.MADE)))
+            await begun.wait()
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            entry = await at.entry()
+            assert (entry.intent.key, entry.owner, entry.note) == ("first", "", "cancelled before it was sent")
+            assert (entry.attempts.begun, entry.attempts.in_doubt) == (2, 1)
+
+    @pytest.mark.parametrize("counted", [True, False], ids=["counted all the same", "not counted"])
+    @pytest.mark.parametrize("fault", [Fault.LOSE_REQUEST, Fault.NOT_SENT])
+    @pytest.mark.parametrize("cancelled", [True, False])
+    async def test_an_attempt_that_could_not_be_counted_changes_no_doubt(
+        self, shop: Shop, fault: Fault, *, counted: bool, cancelled: bool
+    ) -> None:
+        """It never left, whether the journal has it or not: what was sent before stays in doubt, and nothing else."""
+        counting = asyncio.Event()
+
+        async def trouble() -> None:
+            counting.set()
+            await (hang() if cancelled else fail())
+
+        journal = BrokenJournal(**{"attempted" if counted else "attempt": trouble})
+        vipps = shop.session(journal=journal, retry=TWO_TRIES)
+        shop.line.fail("/capture", fault)
+        shop.line.always["/details"] = Fault.LOSE_REQUEST
+        task = asyncio.create_task(capture(vipps))
+        await counting.wait()
+        if cancelled:
+            task.cancel()
+        with pytest.raises(asyncio.CancelledError if cancelled else VippsError):
+            await task
+        journal.on.clear()
+        (entry,) = await journal.find(order_id="order-1", merchant_serial_number="123456")
+        assert entry.attempts.begun == (2 if counted else 1)
+        assert entry.attempts.in_doubt == (1 if fault is Fault.LOSE_REQUEST else 0)
+        assert len(shop.line.sent("/capture")) == 1
+
+    @pytest.mark.parametrize(("effect", "owner", "in_doubt"), [(Effect.POSSIBLE, "", 0), (Effect.NONE, "held", 1)])
+    async def test_an_intent_that_a_failing_journal_has_all_the_same_is_let_go(
+        self, effect: Effect, owner: str, in_doubt: int
+    ) -> None:
+        """Where the answer to the commit may have got lost, nothing is in doubt; where it was not written, none is."""
+
+        async def lose_answer() -> None:
+            raise JournalError("the answer got lost", effect=effect)
+
+        async with bench(journal=BrokenJournal(begun=lose_answer)) as at:
+            with pytest.raises(JournalError):
+                await at.runner.run(capture_call())
+            entry = await at.entry()
+            assert (entry.owner and "held", entry.attempts.in_doubt) == (owner, in_doubt)
 
     async def test_the_body_is_rendered_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """The bytes that are noted are the bytes that are sent: rendering happens once a call."""
@@ -473,6 +549,57 @@ class TestAfterwards:
             next(stepped)
             stepped.close()
             assert (await at.entry()).settlement is None
+
+
+class TestOverruled:
+    """What Vipps answers outranks what was concluded without it, and is told loudly."""
+
+    @pytest.mark.parametrize("noted", [Outcome.REFUSED, Outcome.NOT_DONE])
+    async def test_an_answer_outranks_a_refusal_that_was_noted_meanwhile(
+        self, shop: Shop, noted: Outcome, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """The call returns its result, the journal says done and what it had, and a line of level error tells it."""
+        inner, journal = shop.line.inner, shop.journal
+        refused = Settlement(outcome=noted, answer=b"", settled_at=datetime(2026, 1, 1, tzinfo=UTC))
+
+        class Meanwhile(AiohttpTransport):
+            async def send(self, request: Request) -> Response:
+                if request.url.endswith("/capture"):
+                    await journal.settle((await shop.entry()).intent, refused)
+                return await inner.send(request)
+
+        caplog.set_level(logging.ERROR, "vipps_async")
+        shop.line.inner = Meanwhile()
+        try:
+            result = await capture(shop.session())
+        finally:
+            await shop.line.inner.aclose()
+            shop.line.inner = inner
+        assert result.settled_by is SettledBy.ANSWER
+        entry = await shop.entry()
+        assert entry.settlement is not None
+        assert entry.settlement.outcome is Outcome.DONE
+        assert entry.note == f"Vipps carried it out, though it was settled as {noted.value} at 2026-01-01 00:00:00 UTC"
+        about = f"operation=capture order_id=order-1 idempotency_key={KEY} amount=10000"
+        assert [record.getMessage() for record in caplog.records] == [
+            f"event=vipps.refusal_overruled {about} level=error"
+        ]
+
+    async def test_of_two_sales_units_each_tells_of_its_own(self, shop: Shop, caplog: pytest.LogCaptureFixture) -> None:
+        """Sessions of several sales units share a journal; one line for one entry, and none when it is closed."""
+        caplog.set_level(logging.ERROR, "vipps_async")
+        other = evolve(CREDENTIALS, merchant_serial_number="654321")
+        mine, theirs = shop.session(), shop.session(credentials=other)
+        await capture(mine)
+        with suppress(VippsError):
+            await capture(theirs)
+        intent = evolve((await shop.entry()).intent, key="another")
+        for outcome in (Outcome.REFUSED, Outcome.DONE):
+            await shop.journal.settle(intent, Settlement(outcome=outcome, settled_at=datetime.now(UTC)))
+        assert len(caplog.records) == 1
+        await mine.aclose()
+        await theirs.aclose()
+        assert shop.journal.on_overruled == []
 
 
 class TestTheSameKeyAgain:

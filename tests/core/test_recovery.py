@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import sqlite3
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,6 +29,7 @@ from vipps_async import (
 from vipps_async.core import recovery as recovery_module
 from vipps_async.core import recovery_pace
 from vipps_async.core.recovery_report import RecoveryReport
+from vipps_async.journals import SqliteJournal
 from vipps_async.journals.memory import MemoryJournal
 from vipps_async.journals.protocol import Attempts, Entry, Intent, Outcome, Settlement, Standing
 from vipps_async.transports.protocol import Request, Response
@@ -135,6 +139,16 @@ class TestEachFinding:
         assert sums(report) == {"seen": 1, "refused": 1}
         assert await outcome(shop) is Outcome.NOT_DONE
         assert len(shop.line.sent("/capture")) == attempts
+
+    async def test_a_plain_cancel_of_what_was_captured_meanwhile_is_not_sent(self, shop: Shop) -> None:
+        """It can take effect no more, whatever arrives late: settled at once, before any horizon."""
+        await left_open(shop, LOST, name="cancel")
+        await shop.session(journalled=False).ecom.capture("order-1", amount=nok(100), transaction_text="Shipped")
+        report = await shop.session().recover()
+        assert sums(report) == {"seen": 1, "refused": 1}
+        assert "take effect no more" in report.refusals[0].reason
+        assert await outcome(shop) is Outcome.NOT_DONE
+        assert len(shop.line.sent("/cancel")) == 1
 
     async def test_what_takes_effect_late_is_done_and_not_refused(self, shop: Shop) -> None:
         """A request that arrives after its operation was refused when sent again is found, however late."""
@@ -460,6 +474,55 @@ class TestBesideOthers:
         report = await shop.session(journal=journal).recover()
         assert sums(report) == {"seen": 1, "settled_meanwhile": 1}
         assert report.is_complete
+
+    @pytest.mark.parametrize("told", [Outcome.REFUSED, Outcome.NOT_DONE])
+    async def test_a_proof_outranks_a_refusal_that_somebody_noted_meanwhile(
+        self, shop: Shop, told: Outcome, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """It is done; the report names it and a line of level error tells it, so that nobody believes the refusal."""
+        key = await left_open(shop, Fault.LOSE_ANSWER)
+        refused = Settlement(outcome=told, answer=b"", settled_at=datetime(2026, 1, 1, tzinfo=UTC))
+        entry, line = await shop.entry(), shop.line
+
+        class Meanwhile(LossyTransport):
+            async def send(self, request: Request) -> Response:
+                if request.url.endswith("/details"):
+                    await shop.journal.settle(entry.intent, refused)
+                return await line.send(request)
+
+        caplog.set_level(logging.ERROR, "vipps_async")
+        caplog.clear()
+        shop.line = Meanwhile(line)
+        report = await shop.session().recover()
+        assert sums(report) == {"seen": 1, "proven": 1}
+        assert [(each.intent.key, each.reason) for each in report.overruled] == [
+            (key, f"Vipps carried it out, though it was settled as {told.value} at 2026-01-01 00:00:00 UTC")
+        ]
+        assert await outcome(shop) is Outcome.DONE
+        about = f"operation=capture order_id=order-1 idempotency_key={key} amount=10000"
+        assert [record.getMessage() for record in caplog.records] == [
+            f"event=vipps.refusal_overruled {about} level=error"
+        ]
+
+    async def test_a_damaged_row_is_named_and_the_others_go_on(self, shop: Shop, tmp_path: Path) -> None:
+        """What cannot be read is never sent: the report names its order, and is not complete."""
+        journal = SqliteJournal(tmp_path / "journal.sqlite")
+        await journal.open()
+        intent = evolve((await self._open_intent(shop)), created_at=shop.clock.now())
+        for number in (1, 2):
+            await journal.begin(evolve(intent, key=f"key-{number}"), owner="gone", lease=0)
+        await journal.aclose()
+        with contextlib.closing(sqlite3.connect(tmp_path / "journal.sqlite", isolation_level=None)) as file:
+            file.execute("UPDATE entries SET amount = amount + 1 WHERE key = 'key-1'")
+        report = await shop.session(journal=journal).recover()
+        assert sums(report) == {"seen": 1, "sent_again": 1}
+        assert [(row.position, row.order_id) for row in report.damaged] == [(1, "order-1")]
+        assert not report.is_complete
+        assert [request.headers["X-Request-Id"] for request in shop.line.sent("/capture")][1:] == ["key-2"]
+
+    async def _open_intent(self, shop: Shop) -> Intent:
+        await left_open(shop, LOST)
+        return (await shop.entry()).intent
 
     async def test_a_dead_owner_is_waited_for_until_its_lease_ends(self, shop: Shop) -> None:
         """A process that died leaves a lease; once that ran out, recovery goes on."""

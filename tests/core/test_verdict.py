@@ -40,7 +40,7 @@ WORLDS = [
 ]
 
 #: What the sender knows: of which operation, begun when, told what, and what each look at the history showed.
-Seen = tuple[Kind, tuple[float, ...], tuple[Told, ...], tuple[tuple[float, bool, int], ...]]
+Seen = tuple[Kind, tuple[float, ...], tuple[Told, ...], tuple[tuple[float, bool, int, bool], ...]]
 
 
 def at(seconds: float) -> datetime:
@@ -91,8 +91,8 @@ def verdict_on(seen: Seen) -> Verdict:
     _, begun, told, looks = seen
     evidence: Evidence[Any] | None = None
     if looks:
-        _, succeeded, failed = looks[-1]
-        evidence = Applied("result") if succeeded else NotApplied("absent", failed=failed)
+        _, succeeded, failed, is_captured = looks[-1]
+        evidence = Applied("result") if succeeded else NotApplied("absent", failed=failed, excluded=is_captured)
     # The earlier look counts, wherever it was: it is the verdict that knows which ones prove something.
     first = looks[0][0] if len(looks) > 1 and not looks[0][1] else None
     now = looks[-1][0] if looks else begun[-1] + 2 * HELD_BELOW
@@ -149,6 +149,15 @@ def test_nothing_stays_open_whose_attempts_all_ended() -> None:
     ended = [seen for seen in all_courses() if set(seen[2]) <= ENDED]
     assert len(ended) > 100
     assert all(verdict_on(seen) is not Verdict.OPEN for seen in ended)
+
+
+def test_nothing_stays_open_that_is_excluded() -> None:
+    """A plain cancel of what is captured ends at once, however many of its attempts are in doubt."""
+    excluded = [seen for seen in all_courses() if seen[-1] and seen[-1][-1][3]]
+    assert len(excluded) > 100
+    assert {seen[0] for seen in excluded} == {Kind.CANCEL}
+    assert any(set(seen[2]) == {Told.NOTHING} for seen in excluded)
+    assert all(verdict_on(seen) in WITHOUT_EFFECT for seen in excluded)
 
 
 def test_nothing_stays_open_beyond_the_horizon() -> None:
@@ -263,9 +272,10 @@ def test_two_looks_lie_a_minute_apart() -> None:
 def test_the_table_in_the_docstring_says_what_the_code_does() -> None:
     """Each row of the docstring's table is read, tried with all that fits it, and held against the code."""
     rows = _rows()
-    assert len(rows) == 6
+    assert len(rows) == 7
     words: dict[str, list[Any]] = {
         "the operation succeeded": [Applied("it")],
+        "it is excluded for good": [NotApplied("captured", excluded=True)],
         "anything else, or none": [None, ABSENT, FAILED, UNKNOWN],
         "inconclusive, or none": [None, UNKNOWN],
         "no success": [ABSENT, FAILED],

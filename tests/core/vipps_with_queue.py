@@ -29,6 +29,8 @@ class Kind(enum.Enum):
 
     CAPTURE = "capture"
     REFUND = "refund"
+    #: A cancel that does not ask to release the rest: what is captured excludes it, and it excludes what is captured.
+    CANCEL = "cancel"
 
 
 class Told(enum.Enum):
@@ -75,13 +77,16 @@ class Course:
     told: tuple[Told, ...]
     #: When each entry under the key can be seen, and whether it is a success.
     entries: tuple[tuple[float, bool], ...]
-    #: When money moved, each time.
+    #: When money moved, or the payment was cancelled, each time.
     moved_at: tuple[float, ...]
+    #: When the history shows a capture, which excludes a plain cancel; None: never.
+    captured_seen_at: float | None = None
 
-    def seen(self, now: float) -> tuple[bool, int]:
-        """What the history shows of the key: whether it succeeded, and how many failures."""
+    def seen(self, now: float) -> tuple[bool, int, bool]:
+        """What the history shows of the key: whether it succeeded, how many failures, whether something is captured."""
         shown = [success for visible_at, success in self.entries if visible_at <= now]
-        return any(shown), shown.count(False)
+        is_captured = self.captured_seen_at is not None and self.captured_seen_at <= now
+        return any(shown), shown.count(False), is_captured
 
 
 @define
@@ -90,6 +95,7 @@ class _Payment:
     reserved: int = 0
     captured: int = 0
     refunded: int = 0
+    cancelled: bool = False
     done: set[str] = field(factory=set)
 
     def fund(self) -> None:
@@ -98,7 +104,14 @@ class _Payment:
             self.captured = RESERVED
 
     def move(self, key: str) -> bool:
-        if self.kind is Kind.CAPTURE:
+        if self.kind is Kind.CANCEL:
+            if not self.reserved or self.cancelled or self.captured:
+                return False
+            if key == "key":
+                self.cancelled = True
+            else:
+                self.captured = AMOUNT
+        elif self.kind is Kind.CAPTURE:
             if self.captured + AMOUNT > self.reserved:
                 return False
             self.captured += AMOUNT
@@ -110,19 +123,22 @@ class _Payment:
         return True
 
 
-def let_pass(kind: Kind, world: World, attempts: tuple[Attempt, ...]) -> Course:  # noqa: C901 - a story told in its order
+def let_pass(kind: Kind, world: World, attempts: tuple[Attempt, ...]) -> Course:  # noqa: C901, PLR0912 - told in order
     """Let everything happen in its order."""
     payment, told, entries, moved = _Payment(kind), [Told.NOTHING] * len(attempts), list[tuple[float, bool]](), []
+    captured_seen_at = None
     for at, what in _in_order(world, attempts):
         if what == "fund":
             payment.fund()
         elif what == "rival":
-            payment.move("another key")
+            if payment.move("another key") and kind is Kind.CANCEL:
+                captured_seen_at = at + world.lag
         else:
             attempt = attempts[int(what)]
             outcome = Told.NOTHING
             if "key" in payment.done:
-                outcome = Told.SUCCESS  # The stored answer.
+                # The stored answer; a cancel has no key, and is told that it was processed before.
+                outcome = Told.NOTHING if kind is Kind.CANCEL else Told.SUCCESS
             elif attempt.fails:
                 entries.append((at + world.lag, False))
             elif world.closes_at is not None and at >= world.closes_at:
@@ -138,7 +154,7 @@ def let_pass(kind: Kind, world: World, attempts: tuple[Attempt, ...]) -> Course:
     for number, attempt in enumerate(attempts):
         if not attempt.leaves:
             told[number] = Told.NEVER_LEFT
-    return Course(tuple(told), tuple(entries), tuple(moved))
+    return Course(tuple(told), tuple(entries), tuple(moved), captured_seen_at)
 
 
 def _in_order(world: World, attempts: tuple[Attempt, ...]) -> Iterator[tuple[float, str]]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import pytest
 
 from vipps_async.core.operation import Call, Note
+from vipps_async.core.unread_fields import unknown_words
 from vipps_async.ecom.answers import (
     CancelResult,
     CaptureResult,
@@ -69,9 +71,32 @@ def test_the_word_of_another_operation(name: str, status: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMED)
-def test_an_unknown_word_with_the_right_amount_fits(name: str) -> None:
-    """Vipps may add a word for the same."""
-    assert misfit(name, "Settled Elsewhere") is None
+def test_an_unknown_word_with_the_right_amount_fits(name: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Vipps may add a word for the same: each is counted, and logged with its order; nothing but letters is shown."""
+    caplog.set_level(logging.WARNING, "vipps_async")
+    field = {"capture": "CaptureResult", "refund": "RefundResult", "cancel": "CancelResult"}[name] + ".status"
+    before = unknown_words().get(field, 0)
+    for word in ("Settled Elsewhere", "By +47 99999999\n" + "x" * 50):
+        assert misfit(name, word) is None
+    assert unknown_words()[field] == before + 2
+    about = f"event=vipps.word_unknown operation={name} order_id=a field={field}"
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{about} word=Settled_Elsewhere count={before + 1} level=warning",
+        f"{about} word=By_{'x' * 37} count={before + 2} level=warning",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("status", "moved"), [("Captured", 100), ("SALE", 100), ("Settled Elsewhere", 99), ("Failed", 100)]
+)
+def test_a_known_word_and_what_does_not_fit_are_not_counted(
+    status: str, moved: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Only what is taken as done on an unknown word's account is to be looked at."""
+    before = dict(unknown_words())
+    misfit("capture", status, moved=moved)
+    assert dict(unknown_words()) == before
+    assert not caplog.records
 
 
 @pytest.mark.parametrize("name", NAMED)

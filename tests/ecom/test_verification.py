@@ -235,12 +235,40 @@ def test_the_rest_that_is_still_there(sums: Any) -> None:
     assert isinstance(cancel(CAPTURED, RESERVE, release=True, transactionSummary=sums), NotApplied)
 
 
-def test_a_plain_cancel_cannot_have_released_the_rest() -> None:
-    """Vipps refuses to cancel a captured payment unless asked to release the rest: another request did that."""
-    for history in ([CAPTURED, RESERVE], [entry("VOID", 39900), CAPTURED, RESERVE], [entry("SALE")]):
-        found = cancel(*history)
-        assert isinstance(found, NotApplied)
-        assert found.failed == 0
+@pytest.mark.parametrize(
+    ("history", "sums"),
+    [
+        ([CAPTURED, RESERVE], None),
+        ([entry("VOID", success=False), CAPTURED, RESERVE], None),
+        ([CAPTURED, RESERVE], summary(captured=10000, to_capture=39900)),
+        ([CAPTURED, RESERVE], summary(captured=49900)),
+        ([entry("SALE")], None),
+    ],
+)
+def test_what_is_captured_excludes_a_plain_cancel(history: list[Any], sums: Any) -> None:
+    """Vipps refuses to cancel a captured payment unless asked to release the rest: it never takes effect."""
+    found = cancel(*history, transactionSummary=sums)
+    assert isinstance(found, NotApplied)
+    assert (found.failed, found.excluded) == (0, True)
+    asked_to_release = cancel(*history, release=True, transactionSummary=sums)
+    assert isinstance(asked_to_release, NotApplied)
+    assert not asked_to_release.excluded
+
+
+def test_a_plain_cancel_of_what_was_released_already_is_done() -> None:
+    """Where another request has released the rest nothing remains to cancel: doing it again is no error."""
+    found = cancel(entry("VOID", 39900), CAPTURED, RESERVE)
+    assert isinstance(found, Applied)
+    assert found.result.transaction is not None
+    assert found.result.transaction.amount == 39900
+    gone = cancel(CAPTURED, RESERVE, transactionSummary=summary(captured=10000))
+    assert isinstance(gone, Applied)
+    assert gone.result.transaction is None
+
+
+def test_an_unknown_kind_of_operation_excludes_nothing() -> None:
+    """It may be what released the rest."""
+    assert isinstance(cancel(entry("RELEASE"), CAPTURED, RESERVE), Inconclusive)
 
 
 def test_an_unknown_kind_of_operation_leaves_a_cancel_undecided() -> None:

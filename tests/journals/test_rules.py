@@ -167,9 +167,23 @@ def test_a_release_never_lowers_the_count() -> None:
     assert (found.owner, found.note, found.lease_until) == ("", "why", NOW)
 
 
+@pytest.mark.parametrize("unsent", [True, False])
+def test_an_attempt_that_was_only_counted_has_ended(unsent: bool) -> None:  # noqa: FBT001 - a parameter
+    """The one that was counted last, by whoever lets go of it; of those that it knows of, only a further one."""
+    doubtful = Attempts(begun=2, ended=0, last_at=MOMENT)
+    before = entry(attempts=doubtful)
+    assert after(before, Release(intent(), "why", "first", None, unsent)).attempts.ended == unsent
+    known = Release(intent(), "why", "first", doubtful, unsent)
+    assert after(before, known).attempts == doubtful
+    counted = after(entry(attempts=evolve(doubtful, begun=3)), known).attempts
+    assert counted == evolve(doubtful, begun=3, ended=int(unsent))
+    all_ended = evolve(doubtful, ended=2)
+    assert after(entry(attempts=all_ended), Release(intent(), "why", "first", None, unsent)).attempts == all_ended
+
+
 def test_only_the_owner_releases_what_is_open() -> None:
     """Not another, and nothing that is settled or of another payload."""
-    assert after(entry(), Release(intent(), "why", "second")) == entry()
+    assert after(entry(), Release(intent(), "why", "second", unsent=True)) == entry()
     assert after(entry(), Release(intent(), "why", None)).owner == ""
     done = entry(settlement=settlement())
     assert after(done, Release(intent(), "why", "first")) == done

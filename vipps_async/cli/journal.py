@@ -234,6 +234,10 @@ def _summary(report: RecoveryReport) -> dict[str, Any]:
         "in_other_hands": report.in_other_hands,
         "in_other_hands_until": report.in_other_hands_until,
         "stays_open": report.stays_open,
+        "damaged": [
+            {"position": row.position, "order_id": row.order_id, "reason": row.reason} for row in report.damaged
+        ],
+        "overruled": [_named(done.intent, done.reason) for done in report.overruled],
         "stopped": report.stopped or None,
         "urls_lost": report.urls_lost,
         "left_open": [_named(left.intent, left.reason) for left in report.left_open],
@@ -260,6 +264,12 @@ def _text(report: RecoveryReport) -> str:
         lines.append(f"{report.in_other_hands} are in other hands, until {until} at the latest: recover again then.")
     lines += [f"refused: {_about(refused.intent)}: {plain(refused.reason)}" for refused in report.refusals]
     lines += [f"stays open: {_about(left.intent)}: {plain(left.reason)}" for left in report.left_open]
+    lines += [f"done after all: {_about(done.intent)}: {plain(done.reason)}" for done in report.overruled]
+    lines += [
+        f"cannot be read: entry {row.position}, order {plain(row.order_id)}: {plain(row.reason)}; it is never sent, "
+        "compare details with your books"
+        for row in report.damaged
+    ]
     if report.stays_open > len(report.left_open):
         lines.append(f"... {report.stays_open} stay open in all.")
     lines += [

@@ -19,13 +19,17 @@ __all__ = ["AttemptRecord"]
 class AttemptRecord:
     """The attempts of one call, and of the calls under the same key before it."""
 
-    #: Attempts of earlier calls, in every process: how many were ever begun ...
-    earlier: int = 0
-    #: ... and how many of them are not known to have ended without effect.
+    #: How many attempts of earlier calls, in every process, are not known to have ended without effect.
     earlier_in_doubt: int = 0
     #: Counts one more attempt durably before its first byte leaves; raises JournalError if it must not leave. None:
     #: there is no journal. The first attempt of a call is counted by whoever begins it.
     count: Callable[[], Awaitable[None]] | None = None
+    #: How many attempts `count` has counted.
+    counted: int = 0
+    #: How many attempts of this call ended because they could not be counted: the journal has none of them.
+    uncounted: int = 0
+    #: Whether the last counting was begun and has not ended well: the journal may have that attempt, which never left.
+    is_counting: bool = False
     #: Whether one look at the history without a pause is enough at the end: a recovery looks again another time.
     one_look: bool = False
     #: When the last attempt was counted; None: the record's call has counted none itself.

@@ -61,6 +61,9 @@ class Ending:
             return self._with_reason(error), None
         if self.verdict is not Verdict.OPEN:
             error.effect = effect_of(self.verdict)
+            if self.record.in_doubt > 0 and isinstance(self.evidence, NotApplied):
+                # Without the history it would be in doubt, and its own advice still says so.
+                error.message, error.advice = f"{error.message}; {self.evidence.reason}", ""
             return self._with_reason(error), None
         if isinstance(error, DuplicateOrderError) and self.operation.repeat is Repeat.ONCE:
             return _url_lost(error.status, error.errors), error

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from vipps_async.core.operation import Call
 from vipps_async.errors import VippsError
+from vipps_async.journals.protocol import Intent
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -73,8 +74,8 @@ _standard = logging.getLogger("vipps_async")
 # Without a handler of its own the root's last resort would print warnings to stderr: a library stays quiet.
 _standard.addHandler(logging.NullHandler())
 
-#: The log level of an attempt, of an operation that went well and of one that did not.
-_ATTEMPT, _SUCCESS, _FAILURE = logging.DEBUG, logging.INFO, logging.WARNING
+#: The log level of an attempt, of an operation that went well, of one that did not, and of what was told untruly.
+_ATTEMPT, _SUCCESS, _FAILURE, _ALARM = logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR
 
 
 def place_of(error: BaseException) -> str:
@@ -132,8 +133,13 @@ class EventLog:
                 pairs = {"event": event, **fields, "level": logging.getLevelName(level).lower()}
                 _standard.log(level, " ".join(f"{name}={value}" for name, value in pairs.items()))
                 return
-            # By name: every kind of structlog logger has these three, but not every one has `log`.
-            write = {_ATTEMPT: logger.debug, _SUCCESS: logger.info, _FAILURE: logger.warning}[level]
+            # By name: every kind of structlog logger has these four, but not every one has `log`.
+            write = {
+                _ATTEMPT: logger.debug,
+                _SUCCESS: logger.info,
+                _FAILURE: logger.warning,
+                _ALARM: logger.error,
+            }[level]
             write(event, **fields)
         except Exception as error:  # noqa: BLE001 - the application's log processors may raise anything
             self._trouble("logging", error)
@@ -224,10 +230,23 @@ class EventLog:
             fields = _about(call) | {"error": type(error).__name__}
             self._write(_FAILURE, "vipps.journal_failed", fields)
 
+    def refusal_overruled(self, intent: Intent) -> None:
+        """Note that Vipps has carried out what the journal had as refused or not done, so that somebody believes it."""
+        if self._wants(_ALARM):
+            fields: dict[str, Any] = {"operation": intent.operation, "order_id": intent.order_id}
+            fields |= {"idempotency_key": intent.key, "amount": intent.amount}
+            self._write(_ALARM, "vipps.refusal_overruled", fields)
+
     def field_unread(self, field: str, *, count: int) -> None:
         """Note that an optional field of an answer could not be read, by its name; its value stays out."""
         if self._wants(_FAILURE):
             self._write(_FAILURE, "vipps.field_unread", {"field": field, "count": count})
+
+    def word_unknown(self, call: Call[Any], field: str, *, word: str, count: int) -> None:
+        """Note that an operation was taken as done though its answer says so in a word that is not known."""
+        if self._wants(_FAILURE):
+            fields = _about(call) | {"field": field, "word": word, "count": count}
+            self._write(_FAILURE, "vipps.word_unknown", fields)
 
     def renewal_failed(self, error: BaseException) -> None:
         """Note that a token could not be renewed in the background, while the old one is still good."""

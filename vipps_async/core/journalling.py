@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import copy
 import hashlib
 import itertools
 import uuid
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterator
 from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar, cast
 
@@ -34,6 +35,7 @@ from vipps_async.errors import (
 from vipps_async.idempotency_keys import new_idempotency_key
 from vipps_async.journals.protocol import (
     Attempts,
+    DamagedEntry,
     Entry,
     Intent,
     Journal,
@@ -111,6 +113,7 @@ class JournalledRunner:
         self._opened = False
         self._closed = False
         self._limits = TimeLimits()
+        self._overruled_listeners: list[Callable[[Entry], None]] = []
         self._clock: Clock = pipeline.clock
         #: Where log events go, for those who stand on the runner.
         self.log = self._log = pipeline.log
@@ -133,13 +136,40 @@ class JournalledRunner:
             except BaseException:
                 await self._journal.aclose()
                 raise
+            self._journal.on_overruled.append(self._tell_overruled)
             self._opened = True
 
     async def aclose(self) -> None:
         """Make durable what has been noted, and close the journal unless somebody else has it open, too."""
         self._closed = True
         if self._opened:
-            await self._journal.aclose()
+            try:
+                # Before its listener goes: what is still queued may overrule something.
+                await self._journal.aclose()
+            finally:
+                self._opened = False
+                self._journal.on_overruled.remove(self._tell_overruled)
+
+    def _tell_overruled(self, entry: Entry) -> None:
+        # Of several sessions that share a journal, the one that brought the outcome tells of it.
+        is_mine = entry.owner.startswith(f"{self._name}-") if entry.owner else True
+        if is_mine and entry.intent.merchant_serial_number == self._merchant_serial_number:
+            self._log.refusal_overruled(entry.intent)
+            for listener in tuple(self._overruled_listeners):
+                listener(entry)
+
+    @contextlib.contextmanager
+    def listening_for_overruled(self, listener: Callable[[Entry], None]) -> Iterator[None]:
+        """Let a function hear meanwhile of each entry of this sales unit that is done though it was settled as refused.
+
+        Args:
+            listener: called with the entry; it must not raise.
+        """
+        self._overruled_listeners.append(listener)
+        try:
+            yield
+        finally:
+            self._overruled_listeners.remove(listener)
 
     async def run(self, call: Call[R]) -> R:
         """Carry the call out, once for all time under its key.
@@ -183,6 +213,10 @@ class JournalledRunner:
             if close is not None:
                 await close()
 
+    async def damaged(self) -> list[DamagedEntry]:
+        """Return the open rows of the journal that cannot be read, of whatever sales unit."""
+        return await self._journal.damaged(only_open=True)
+
     async def entries_of(self, order_id: str) -> list[Entry]:
         """Return what the journal has of one order, oldest first."""
         await self.open()
@@ -210,7 +244,7 @@ class JournalledRunner:
         """Make the record of a call that goes on with a claimed entry, none of whose attempts is its own."""
         attempts = entry.attempts
         return self._with_count(
-            AttemptRecord(earlier=attempts.begun, earlier_in_doubt=attempts.in_doubt, one_look=True),
+            AttemptRecord(earlier_in_doubt=attempts.in_doubt, one_look=True),
             entry.intent,
             owner,
         )
@@ -235,13 +269,22 @@ class JournalledRunner:
         settlement = Settlement(outcome=outcome, answer=answer, settled_at=self._clock.now())
         await self._journal.settle(intent, settlement, owner=owner)
 
-    async def release(self, intent: Intent, note: str, *, owner: str, attempts: Attempts | None = None) -> None:
+    async def release(
+        self, intent: Intent, note: str, *, owner: str, attempts: Attempts | None = None, unsent: bool = False
+    ) -> None:
         """Leave an entry open, with the reason and what is known of its attempts, for anyone to go on with.
+
+        Args:
+            intent: what was begun or claimed.
+            note: why it stays open.
+            owner: who has it in hand.
+            attempts: what is known of its attempts; None: what was known.
+            unsent: whether the attempt that was being counted last never left; see `Journal.release`.
 
         Raises:
             JournalError: the store has failed.
         """
-        await self._journal.release(intent, note=note, owner=owner, attempts=attempts)
+        await self._journal.release(intent, note=note, owner=owner, attempts=attempts, unsent=unsent)
 
     def _new_owner(self) -> str:
         return f"{self._name}-{next(self._numbers)}"
@@ -267,10 +310,13 @@ class JournalledRunner:
     def _with_count(self, record: AttemptRecord, intent: Intent, owner: str) -> AttemptRecord:
         async def count() -> None:
             at = self._clock.now()
+            record.is_counting = True
             standing = await self._journal.attempt(intent, owner=owner, at=at)
+            record.is_counting = False
             if standing is not Standing.MINE:
                 raise JournalError("another worker has this operation in hand by now: it was not sent again")
             record.last_at = at
+            record.counted += 1
 
         record.count = count
         return record
@@ -282,10 +328,13 @@ class JournalledRunner:
             with self._limits.within(self._deadline):
                 return await self._journal.begin(intent, owner=owner, lease=self._lease, adopt=adopt)
         except JournalError as error:
+            if error.effect is not Effect.NONE:
+                # It may be in the journal all the same.
+                await self._let_go(call, intent, "the journal failed before it was sent", owner, adopt=adopt)
             # A copy: a store may raise the same error for all intents of a failed commit.
             raise _about(call, copy.copy(error)) from error
         except TimeoutError as error:
-            await self._quietly(call, self.release(intent, "the journal did not answer in time", owner=owner))
+            await self._let_go(call, intent, "the journal did not answer in time", owner, adopt=adopt)
             # It may be in the journal all the same, and recovery then carries it out: not to be asked for anew.
             text = f"the journal did not answer within {self._deadline:g} s, and nothing was sent now"
             advice = (
@@ -295,8 +344,22 @@ class JournalledRunner:
             raise _about(call, JournalError(text, effect=Effect.POSSIBLE, advice=advice)) from error
         except asyncio.CancelledError:
             # It may be in the journal or not. If it is, nobody need wait for the lease to end.
-            await self._quietly(call, self.release(intent, "cancelled before it was sent", owner=owner))
+            await self._let_go(call, intent, "cancelled before it was sent", owner, adopt=adopt)
             raise
+
+    async def _let_go(self, call: Call[Any], intent: Intent, note: str, owner: str, *, adopt: bool) -> None:
+        """End the lease of an entry that was perhaps begun and certainly not sent: its attempt ended without effect."""
+        await self._quietly(call, self.release(intent, note, owner=owner, unsent=True))
+        if adopt:
+            await self._quietly(call, self._let_go_of_adopted(intent, note, owner))
+
+    async def _let_go_of_adopted(self, intent: Intent, note: str, owner: str) -> None:
+        # Under which key it was begun only the journal knows.
+        for entry in await self._journal.find(
+            order_id=intent.order_id, merchant_serial_number=intent.merchant_serial_number
+        ):
+            if entry.owner == owner and entry.settlement is None:
+                await self.release(entry.intent, note, owner=owner, unsent=True)
 
     async def _join(self, call: Call[R], standing: Standing, entry: Entry, owner: str) -> R:
         """Go on with the open entry of an equal call: carry it out with its key and bytes, or wait for its result."""
@@ -363,7 +426,7 @@ class JournalledRunner:
         """Send a call whose intent is durable and in our hands, and note what came of it."""
         intent, attempts = entry.intent, entry.attempts
         # The attempt that is about to leave is counted already: it is none of the earlier ones.
-        record = AttemptRecord(earlier=attempts.begun - 1, earlier_in_doubt=attempts.in_doubt - 1)
+        record = AttemptRecord(earlier_in_doubt=attempts.in_doubt - 1)
         try:
             result = await self._pipeline.run_rendered(call, body, self._with_count(record, intent, owner))
         except VippsError as error:
@@ -383,7 +446,9 @@ class JournalledRunner:
                 note = f"ended by {type(error).__name__} before it was sent"
                 record.begun = record.ended = 1
             known = _attempts_after(entry, record)
-            await self._quietly(call, self.release(intent, note, owner=owner, attempts=known))
+            await self._quietly(
+                call, self.release(intent, note, owner=owner, attempts=known, unsent=record.is_counting)
+            )
             raise
         await self._note_done(call, intent, answer_record(call, result), owner)
         return result
@@ -416,7 +481,9 @@ class JournalledRunner:
             error.effect = effect_of(verdict)
         if verdict is Verdict.OPEN:
             known = _attempts_after(entry, record)
-            await self._quietly(call, self.release(intent, error.message, owner=owner, attempts=known))
+            await self._quietly(
+                call, self.release(intent, error.message, owner=owner, attempts=known, unsent=record.is_counting)
+            )
             return verdict
         answer = write_refusal_record(error) if isinstance(error, ApiError) else b""
         # Recovery sends again what is open. So before the caller hears that nothing happened, and perhaps asks for
@@ -453,8 +520,9 @@ def _attempts_after(entry: Entry, record: AttemptRecord) -> Attempts:
     """What is known of an entry's attempts after a call; the journal itself has counted those that it began."""
     attempts = entry.attempts
     return Attempts(
-        begun=attempts.begun,
-        ended=attempts.ended + record.ended,
+        begun=attempts.begun + record.counted,
+        # What could not be counted is none of the journal's attempts, so its end is none, either.
+        ended=attempts.ended + record.ended - record.uncounted,
         last_at=record.last_at or attempts.last_at,
         refusal=write_refusal_record(record.refusal) if record.refusal is not None else b"",
     )

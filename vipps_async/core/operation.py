@@ -114,6 +114,9 @@ class NotApplied:
     reason: str
     #: How many attempts the history has as failed. Each is the end of that attempt, not of its key.
     failed: int = 0
+    #: Whether the history shows what excludes it for good: it has not taken effect, and no request that arrives later
+    #: can, since what excludes it never goes away.
+    excluded: bool = False
 
 
 @frozen

@@ -18,7 +18,7 @@ from vipps_async.core.decision import Failure
 from vipps_async.core.ending import Ending, exists_already, moved_otherwise
 from vipps_async.core.events import EventLog
 from vipps_async.core.headers import Headers
-from vipps_async.core.operation import Applied, Call, Evidence, Inconclusive, Repeat, SettledBy
+from vipps_async.core.operation import Applied, Call, Evidence, Inconclusive, NotApplied, Repeat, SettledBy
 from vipps_async.core.order_limits import AttemptLedger
 from vipps_async.core.recorded_refusal import is_lasting
 from vipps_async.core.refusal import read_refusal, shown_body
@@ -340,6 +340,7 @@ class Pipeline:
                 await record.count()
             except VippsError as error:
                 # Not counted, so not sent.
+                record.uncounted += 1
                 return _Failed(Failure.REFUSED, error)
         return await self._attempt(call, body, state.last_send, number=record.begun + 1)
 
@@ -385,14 +386,11 @@ class Pipeline:
         """Look at the history until it has the operation as done, as far as the deadline allows: details lag."""
         looks = 0 if evidence is None else 1
         now = self._clock.monotonic
-        while (pause := state.pause_before_look(looks, now())) is not None:
+        while not _is_enough(call, evidence) and (pause := state.pause_before_look(looks, now())) is not None:
             if pause:
                 await self._clock.sleep(pause)
             evidence = await self.ask(call, within=state.deadline - now())
             looks += 1
-            # Whether a payment exists that nobody can pay matters to nobody for seconds: its history is read once.
-            if isinstance(evidence, Applied) or call.operation.repeat is Repeat.ONCE:
-                break
         return evidence or Inconclusive("no time was left to ask details")
 
     async def ask(self, call: Call[R], *, within: float) -> Evidence[R]:
@@ -450,6 +448,14 @@ def _noted(failed: _Failed, record: AttemptRecord) -> _Failed:
         failed.failure, failed.error, was_sent=failed.token is not None, suggests_effect=failed.suggests_effect
     )
     return failed if failure is failed.failure else evolve(failed, failure=failure)
+
+
+def _is_enough(call: Call[Any], evidence: Evidence[Any] | None) -> bool:
+    """Whether no further look at the history is of use."""
+    if evidence is None or isinstance(evidence, Applied):
+        return evidence is not None
+    # Whether a payment exists that nobody can pay matters to nobody for seconds: its history is read once.
+    return call.operation.repeat is Repeat.ONCE or (isinstance(evidence, NotApplied) and evidence.excluded)
 
 
 def _may_be_done_before(call: Call[Any], failed: _Failed) -> bool:

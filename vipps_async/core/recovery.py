@@ -114,14 +114,18 @@ class Recovery:
         run = _Run(pace, gate, now, report, progress, frozenset(send))
         lanes = [_Lane(asyncio.Queue(_AHEAD)) for _ in range(concurrency)]
         try:
-            with self._runner.log.listening(run.attempted):
+            with (
+                self._runner.log.listening(run.attempted),
+                self._runner.listening_for_overruled(report.add_overruled),
+            ):
+                report.damaged += (await self._runner.damaged())[:MOST_NAMED]
                 await self._settle_all(run, lanes)
+                await self._runner.flush()
         except BaseExceptionGroup as failures:
             # Whoever calls wants the error itself; those beside it are the same store failing in other lanes.
             raise failures.exceptions[0] from None
         if pace.stopped:
             report.stopped = f"{pace.stopped}; what is not counted here is open"
-        await self._runner.flush()
         return report
 
     async def unfinished(self, order_id: str) -> list[LeftOpen]:
@@ -317,8 +321,8 @@ class _Settling:
     async def _reason_not_to_send(self, call: Call[Any], evidence: NotApplied) -> str:
         """Say why an operation that has not taken effect is not sent again; empty: it is."""
         attempts = self.entry.attempts
-        if call.operation.repeat is Repeat.ONCE:
-            return "nobody waits for its answer any more"
+        if evidence.excluded or call.operation.repeat is Repeat.ONCE:
+            return "it can take effect no more" if evidence.excluded else "nobody waits for its answer any more"
         if self.intent.key in self.shared.send:
             return ""
         if attempts.refusal:

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from attrs import field, frozen, mutable
 
-from vipps_async.journals.protocol import Intent
+from vipps_async.journals.protocol import DamagedEntry, Entry, Intent
 
 __all__ = ["MOST_NAMED", "LeftOpen", "RecoveryReport", "Refused"]
 
@@ -51,6 +51,10 @@ class RecoveryReport:
     refused: int = 0
     #: The first thousand of those, with the reason.
     refusals: list[Refused] = field(factory=list)
+    #: Meanwhile Vipps carried them out though they were settled as refused or not done: they are done now. Somebody was
+    #: told that no money moved, and may have asked for the same under another key: compare details with your books. The
+    #: first thousand, with the reason.
+    overruled: list[Refused] = field(factory=list)
     #: They never had an effect and need none: an initiate that never arrived.
     not_done: int = 0
     #: Somebody else has settled them meanwhile.
@@ -63,11 +67,19 @@ class RecoveryReport:
     stays_open: int = 0
     #: The first thousand of those, with the reason.
     left_open: list[LeftOpen] = field(factory=list)
+    #: Open rows of the journal that cannot be read, of whatever sales unit: nothing is sent for them. Compare the
+    #: details of their orders at Vipps with your books. The first thousand.
+    damaged: list[DamagedEntry] = field(factory=list)
     #: Payments that exist while the answer with their URL was lost: cancel them if nobody has approved them.
     urls_lost: list[str] = field(factory=list)
     #: Why the recovery ended before it had seen all entries (Vipps does not answer, or asks to wait for longer than a
     #: minute); empty if it has seen them. The others are as they were.
     stopped: str = ""
+
+    def add_overruled(self, entry: Entry) -> None:
+        """Name an entry that is done though it was settled as refused or not done."""
+        if len(self.overruled) < MOST_NAMED:
+            self.overruled.append(Refused(intent=entry.intent, reason=entry.note))
 
     @property
     def settled(self) -> int:
@@ -77,4 +89,4 @@ class RecoveryReport:
     @property
     def is_complete(self) -> bool:
         """Whether nothing of what was open at its beginning is open now."""
-        return not (self.stays_open or self.in_other_hands or self.stopped)
+        return not (self.stays_open or self.in_other_hands or self.damaged or self.stopped)

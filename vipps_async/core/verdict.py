@@ -11,6 +11,8 @@ The rows are read from the top; the first that fits decides.
 evidence (the history)      in doubt   horizon      consistent looks beyond it      verdict
 ==========================  =========  ===========  ==============================  ===============================
 the operation succeeded     any        any          any                             APPLIED
+it is excluded for good     any        any          any                             REFUSED if the last refusal can
+                                                                                    never change, else NOT_APPLIED
 anything else, or none      none       any          any                             REFUSED if the last refusal can
                                                                                     never change, else NOT_APPLIED
 inconclusive, or none       some       any          any                             OPEN
@@ -19,6 +21,11 @@ no success                  some       passed       fewer than two              
 no success                  some       passed       two, a minute apart or more     REFUSED if the last refusal can
                                                                                     never change, else NOT_APPLIED
 ==========================  =========  ===========  ==============================  ===============================
+
+"Excluded for good" is what no request that arrives later can undo: a cancel that does not ask to release the rest, of a
+payment of which something is captured. An answer that cannot be used settles nothing: one of success that cannot be
+read, or that is about another operation than was asked for, leaves its attempt in doubt, and the history is looked at
+before anything is sent again.
 
 "In doubt" counts the attempts ever begun under the key, in every process, that are not known to have ended without
 effect: refused in their own right, or never sent. The count is never used to shorten the horizon, since it may be too
@@ -82,7 +89,7 @@ def decide(facts: Facts, *, now: datetime, settle_after: timedelta) -> Verdict:
     if isinstance(facts.evidence, Applied):
         return Verdict.APPLIED
     without_effect = Verdict.REFUSED if facts.refused_for_good else Verdict.NOT_APPLIED
-    if facts.in_doubt <= 0:
+    if facts.in_doubt <= 0 or (isinstance(facts.evidence, NotApplied) and facts.evidence.excluded):
         return without_effect
     if not isinstance(facts.evidence, NotApplied) or facts.last_attempt_at is None:
         return Verdict.OPEN

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from vipps_async.core.operation import Call, NoContent, Operation, Repeat
+from vipps_async.core.unread_fields import note_unknown_word
 from vipps_async.ecom.answers import (
     CancelResult,
     CaptureResult,
@@ -44,6 +45,8 @@ def _misfit(
 ) -> Callable[[Call[Any], Any], str | None]:
     """Return what holds an answer against its call: transaction, amount and status.
 
+    An unknown word for the status fits where the rest does; it is counted and logged.
+
     Args:
         wanted: the words for the state that was asked for.
         moved: what the operation has moved in all, by the payment's sums; None: it moves nothing, and its answer may
@@ -60,11 +63,12 @@ def _misfit(
         asked = None if call.note is None else call.note.amount
         if asked is not None and transaction.amount != asked:
             return f"{asked} øre were asked for, and it says {transaction.amount}"
-        if moved is None or result.transaction_summary is None:
-            return None
         # Where all that remains was asked for, the sums bound what this can have been.
-        if not 0 < transaction.amount <= moved(result.transaction_summary):
-            return f"it says {transaction.amount} øre, and {moved(result.transaction_summary)} in all"
+        sums = result.transaction_summary
+        if moved is not None and sums is not None and not 0 < transaction.amount <= moved(sums):
+            return f"it says {transaction.amount} øre, and {moved(sums)} in all"
+        if status not in _WORDS:
+            note_unknown_word(call, f"{type(result).__name__}.status", transaction.status.value)
         return None
 
     return misfit

@@ -156,9 +156,7 @@ def _judge_cancel(
     if unusable is not None:
         return unusable
     history = details.transaction_log_history
-    if details.is_captured and not should_release_remaining_funds:
-        # Such a cancel is refused (error 51). If the rest has been released all the same, it was by another request.
-        return NotApplied("something is captured, and this cancel did not ask to release the rest")
+    # Whoever did it: cancelling again what is cancelled, or the rest of which is released, is no error.
     for entry in history:
         if entry.operation_success and entry.operation in _CANCELS:
             return Applied(_cancelled(order_id, details, _transaction(entry, TransactionStatus.CANCELLED)))
@@ -172,6 +170,9 @@ def _judge_cancel(
         return Applied(_cancelled(order_id, details, None))
     if any(entry.operation_success and not entry.operation.known for entry in history):
         return Inconclusive("the history has an operation of a kind that is not known here")
+    if details.is_captured and not should_release_remaining_funds:
+        # Such a cancel is refused (error 51), and what is captured stays so; after a cancel nothing can be captured.
+        return NotApplied("something is captured, and this cancel did not ask to release the rest", excluded=True)
     return NotApplied("the history has no successful cancel")
 
 

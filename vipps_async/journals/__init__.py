@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from vipps_async.journals.postgres.journal import PostgresJournal
     from vipps_async.journals.protocol import (
         Attempts,
+        DamagedEntry,
         Entry,
         Intent,
         Journal,
@@ -24,6 +25,7 @@ else:
         __name__,
         {
             "Attempts": "vipps_async.journals.protocol",
+            "DamagedEntry": "vipps_async.journals.protocol",
             "Entry": "vipps_async.journals.protocol",
             "Intent": "vipps_async.journals.protocol",
             "Journal": "vipps_async.journals.protocol",
@@ -40,6 +42,7 @@ else:
 
 __all__ = [
     "Attempts",
+    "DamagedEntry",
     "Entry",
     "Intent",
     "Journal",

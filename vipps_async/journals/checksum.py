@@ -6,27 +6,13 @@ import zlib
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from attrs import frozen
-
 from vipps_async.errors import JournalError
-from vipps_async.journals.protocol import Attempts, Entry, Intent, KeyOrigin, Outcome, Settlement
+from vipps_async.journals.protocol import Attempts, DamagedEntry, Entry, Intent, KeyOrigin, Outcome, Settlement
 
-__all__ = ["DamagedEntry", "DamagedEntryError", "UnfitError", "checksum", "facts_of", "micros", "moment", "read_entry"]
+__all__ = ["DamagedEntryError", "UnfitError", "checksum", "facts_of", "micros", "moment", "read_entry"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-
-
-@frozen(kw_only=True)
-class DamagedEntry:
-    """A row that cannot be read: nothing is sent for it, and nothing is told of it but where it stands."""
-
-    #: Its place in the order of arrival.
-    position: int
-    #: The order, as far as it can be read; perhaps damaged itself.
-    order_id: str
-    #: What is wrong with it.
-    reason: str
 
 
 class UnfitError(JournalError):

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from attrs import evolve
 
 from vipps_async.errors import JournalError
-from vipps_async.journals.protocol import Attempts, Entry, Intent, Settlement, Standing, World
+from vipps_async.journals.protocol import Attempts, DamagedEntry, Entry, Intent, Settlement, Standing, World
 from vipps_async.journals.rules import (
     Answer,
     Attempt,
@@ -47,6 +47,8 @@ class MemoryJournal:
         #: How many have opened it and not closed it.
         self._users = 0
         self._world: World | None = None
+        #: See Journal.
+        self.on_overruled: list[Callable[[Entry], None]] = []
 
     def __repr__(self) -> str:
         return f"<MemoryJournal, {len(self._entries)} entries>"
@@ -105,10 +107,16 @@ class MemoryJournal:
         return False
 
     async def release(
-        self, intent: Intent, *, note: str, owner: str | None = None, attempts: Attempts | None = None
+        self,
+        intent: Intent,
+        *,
+        note: str,
+        owner: str | None = None,
+        attempts: Attempts | None = None,
+        unsent: bool = False,
     ) -> None:
         """Leave the entry open and end its lease; see `Journal.release`."""
-        self._do(Release(intent, clean_note(note), owner, attempts))
+        self._do(Release(intent, clean_note(note), owner, attempts, unsent))
 
     async def claim(self, intent: Intent, *, owner: str, lease: float) -> tuple[Standing, Entry]:
         """Take an open entry in hand; see `Journal.claim`."""
@@ -122,6 +130,11 @@ class MemoryJournal:
             wanted = merchant_serial_number in {None, entry.intent.merchant_serial_number}
             if entry.settlement is None and wanted:
                 yield entry
+
+    async def damaged(self, *, only_open: bool = False) -> list[DamagedEntry]:  # noqa: ARG002 - the protocol's
+        """Return nothing: what it holds are values, which take no damage."""
+        self._check_open()
+        return []
 
     async def recent_entries(self, *, limit: int = 50) -> AsyncIterator[Entry]:
         """Go through the newest entries, newest first; see `Journal.recent_entries`."""
@@ -156,6 +169,9 @@ class MemoryJournal:
         answer = apply(self._entries.get(work.intent.identity), work, self._clock())
         if answer[1] is not None:
             self._entries[work.intent.identity] = answer[1]
+            if answer[0] is not None and isinstance(work, Settle):
+                for listener in tuple(self.on_overruled):
+                    listener(answer[1])
         return answer
 
     def _check_open(self) -> None:

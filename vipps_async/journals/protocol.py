@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -13,6 +13,7 @@ from vipps_async.errors import InvalidInputError
 
 __all__ = [
     "Attempts",
+    "DamagedEntry",
     "Entry",
     "Intent",
     "Journal",
@@ -212,8 +213,21 @@ class Entry:
     owner: str = ""
     #: Until when the owner has it to itself; aware, UTC. Later, anyone may take it over.
     lease_until: datetime
-    #: Why it is still open, if that is known. Stays until the next release or the settlement.
+    #: Why it is still open, if that is known. Stays until the next release or the settlement. Of a settled one: what it
+    #: was settled as before Vipps' own answer overruled that.
     note: str = ""
+
+
+@frozen(kw_only=True)
+class DamagedEntry:
+    """A row that cannot be read: nothing is sent for it, and nothing is told of it but where it stands."""
+
+    #: Its place in the order of arrival.
+    position: int
+    #: The order, as far as it can be read; perhaps damaged itself.
+    order_id: str
+    #: What is wrong with it.
+    reason: str
 
 
 class Standing(enum.Enum):
@@ -239,6 +253,16 @@ class Journal(Protocol):
     @property
     def is_open(self) -> bool:
         """Whether `open` has been called more often than `aclose`: whoever opens a journal closes it."""
+        ...
+
+    @property
+    def on_overruled(self) -> list[Callable[[Entry], None]]:
+        """What is called, in the loop, with each entry that is DONE though it was settled as without effect.
+
+        The entry's owner is who settled it as DONE; empty: that is not known.
+        Called once that is durable, and before a `flush` that was asked for later returns. It must not raise. Anyone
+        who has the journal open may add to the list, and takes out again what it has added.
+        """
         ...
 
     async def open(self) -> None:
@@ -312,8 +336,10 @@ class Journal(Protocol):
     async def settle(self, intent: Intent, settlement: Settlement, *, owner: str | None = None) -> None:
         """Note the outcome. Returns when it is accepted; it becomes durable soon after, in a group with others.
 
-        An entry that is settled as DONE or REFUSED stays as it is: the first truth wins. So does one with another
-        digest. An entry that is not there (a file restored from an older copy) is put there, settled.
+        An entry that is settled as DONE stays as it is, and so does one that is settled as REFUSED, except that DONE
+        outranks it: what Vipps has carried out is done, whatever was concluded before. The entry's note then tells what
+        it was settled as, and `on_overruled` is called. One with another digest stays as it is. An entry that is not
+        there (a file restored from an older copy) is put there, settled.
         Waits only while too many outcomes are queued. Whatever is asked of this journal afterwards knows of it.
 
         Args:
@@ -356,7 +382,13 @@ class Journal(Protocol):
         ...
 
     async def release(
-        self, intent: Intent, *, note: str, owner: str | None = None, attempts: Attempts | None = None
+        self,
+        intent: Intent,
+        *,
+        note: str,
+        owner: str | None = None,
+        attempts: Attempts | None = None,
+        unsent: bool = False,
     ) -> None:
         """Leave the entry open, with the reason, and end its lease: anyone may go on with it. Queued like `settle`.
 
@@ -367,6 +399,8 @@ class Journal(Protocol):
             note: why it stays open, without personal data; cut to 1,000 characters.
             owner: who releases it. If given, it is released only while that owner is the last one to have had it.
             attempts: what is known of its attempts now; None: what was known. `begun` never becomes less.
+            unsent: whether the attempt that was being counted last never left, and so ended without effect: the one
+                that the owner's `begin` counted or, with `attempts`, one that stands in the journal beyond them.
 
         Raises:
             JournalError: the store has failed.
@@ -390,6 +424,17 @@ class Journal(Protocol):
 
         Oldest first means: in the order in which the journal first noted them. Those that are noted after the walk
         began are left out, so that it ends; those that are settled meanwhile may be left out.
+
+        Raises:
+            JournalError: the store has failed.
+        """
+        ...
+
+    async def damaged(self, *, only_open: bool = False) -> list[DamagedEntry]:
+        """Look for rows that cannot be read, oldest first: the walks leave them out, and nothing is ever sent for them.
+
+        Args:
+            only_open: whether only what stands there as open is looked through, which is quickly done.
 
         Raises:
             JournalError: the store has failed.

@@ -101,11 +101,14 @@ class Release:
     note: str
     owner: str | None
     attempts: Attempts | None = None
+    #: Whether the attempt that was being counted last never left.
+    unsent: bool = False
 
 
 Work = Begin | Claim | Attempt | Settle | Release
 
-#: What a work found (None: nothing to report) and the entry as it is now (None: there is none).
+#: What a work found (None: nothing to report) and the entry as it is now (None: there is none). A settle reports
+#: SETTLED if it overruled an entry that was settled as without effect.
 Answer = tuple[Standing | None, Entry | None]
 
 
@@ -208,7 +211,8 @@ def apply(entry: Entry | None, work: Work, now: datetime) -> Answer:
         case Attempt():
             return _attempt(entry, work)
         case Settle():
-            return None, _settle(entry, work, now)
+            settled = _settle(entry, work, now)
+            return Standing.SETTLED if _is_overruled(entry, settled) else None, settled
         case Release():
             return None, _release(entry, work, now)
 
@@ -281,14 +285,30 @@ def _settle(entry: Entry | None, work: Settle, now: datetime) -> Entry:
         return entry
     if work.settlement.outcome is Outcome.NOT_DONE and work.owner not in {None, entry.owner}:
         return entry
+    is_done = work.settlement.outcome is Outcome.DONE
+    overrules = is_done and entry.settlement is not None
     return Entry(
         intent=entry.intent,
-        attempts=entry.attempts if work.settlement.outcome is Outcome.DONE else _all_ended(entry.attempts),
+        attempts=entry.attempts if is_done else _all_ended(entry.attempts),
         settlement=work.settlement,
-        owner=entry.owner,
+        # Whoever brings the truth tells of it.
+        owner=(work.owner or "") if overrules else entry.owner,
         lease_until=entry.lease_until,
-        note="",
+        note=_overruled_note(entry.settlement) if overrules else "",
     )
+
+
+def _is_overruled(before: Entry | None, after: Entry) -> bool:
+    """Whether what was settled as without effect is done all the same, and nobody had begun it again."""
+    was, now = (None if before is None else before.settlement), after.settlement
+    return was is not None and now is not None and now is not was and now.outcome is Outcome.DONE
+
+
+def _overruled_note(settlement: Settlement | None) -> str:
+    if settlement is None:
+        return ""
+    was, at = settlement.outcome.value, settlement.settled_at
+    return f"Vipps carried it out, though it was settled as {was} at {at:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _may_settle(entry: Entry, settlement: Settlement) -> bool:
@@ -307,9 +327,11 @@ def _release(entry: Entry | None, work: Release, now: datetime) -> Entry | None:
         return entry
     if work.owner not in {None, entry.owner}:
         return entry
-    attempts = entry.attempts
+    attempts = known = entry.attempts
     if work.attempts is not None:
-        attempts = evolve(work.attempts, begun=max(attempts.begun, work.attempts.begun))
+        attempts = evolve(work.attempts, begun=max(known.begun, work.attempts.begun))
+    if work.unsent and (work.attempts is None or known.begun > work.attempts.begun):
+        attempts = evolve(attempts, ended=min(attempts.ended + 1, attempts.begun))
     return Entry(intent=entry.intent, attempts=attempts, owner="", lease_until=now, note=work.note)
 
 

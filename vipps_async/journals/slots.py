@@ -8,7 +8,7 @@ from datetime import datetime
 from attrs import define, evolve
 
 from vipps_async.journals.protocol import Entry, Intent, Standing
-from vipps_async.journals.rules import Answer, Begin, Work, apply, same_wish
+from vipps_async.journals.rules import Answer, Begin, Settle, Work, apply, same_wish
 
 __all__ = ["Identity", "Slot", "Slots", "Wish", "wish_of"]
 
@@ -44,6 +44,8 @@ class Slots:
     def __init__(self, adopted: Iterable[Wish] = ()) -> None:
         self._slots: dict[Identity, Slot] = {}
         self._by_wish: dict[Wish, list[Slot]] = {wish: [] for wish in adopted}
+        #: Entries that were settled as without effect, and are done all the same.
+        self.overruled: list[Entry] = []
 
     def __contains__(self, identity: Identity) -> bool:
         """Whether there is an entry of this identity."""
@@ -72,6 +74,8 @@ class Slots:
                 self.add(None, entry, None)
             else:
                 slot.entry = entry
+            if standing is not None and isinstance(work, Settle):
+                self.overruled.append(entry)
         return standing, entry
 
     def _met(self, intent: Intent) -> Entry | None:

@@ -7,8 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 
 from vipps_async.errors import Effect, InvalidInputError, JournalError
-from vipps_async.journals.checksum import DamagedEntry
-from vipps_async.journals.protocol import Entry
+from vipps_async.journals.protocol import DamagedEntry, Entry
 
 __all__ = ["DEFAULT_AGE", "LEAST_AGE", "Upkeep"]
 

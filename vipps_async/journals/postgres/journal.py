@@ -13,10 +13,9 @@ from attrs import frozen
 
 from vipps_async.errors import ConfigurationError, Effect, InvalidInputError, JournalError
 from vipps_async.journals.backlog import Backlog, is_count
-from vipps_async.journals.checksum import DamagedEntry
 from vipps_async.journals.postgres.guard import Guard
 from vipps_async.journals.postgres.writer import Job, Writer
-from vipps_async.journals.protocol import Attempts, Entry, Intent, Settlement, Standing, World
+from vipps_async.journals.protocol import Attempts, DamagedEntry, Entry, Intent, Settlement, Standing, World
 from vipps_async.journals.rules import (
     Attempt,
     Begin,
@@ -115,6 +114,8 @@ class PostgresJournal(Upkeep):
         self._timeout = timeout
         self._max_queued_outcomes = max_queued_outcomes
         self._guard = guard
+        #: See Journal.
+        self.on_overruled: list[Callable[[Entry], None]] = []
         self._run: _Run | None = None
         #: What this process inherited by a fork: its connections are the parent's, and must not be touched here.
         self._inherited: list[_Run] = []
@@ -165,6 +166,7 @@ class PostgresJournal(Upkeep):
                 max_size=self._max_size,
                 timeout=self._timeout,
             )
+            store.on_overruled = self.on_overruled
             await store.open()
             backlog = Backlog(self._max_queued_outcomes)
             writer = Writer(store, backlog)
@@ -215,10 +217,16 @@ class PostgresJournal(Upkeep):
         return True
 
     async def release(
-        self, intent: Intent, *, note: str, owner: str | None = None, attempts: Attempts | None = None
+        self,
+        intent: Intent,
+        *,
+        note: str,
+        owner: str | None = None,
+        attempts: Attempts | None = None,
+        unsent: bool = False,
     ) -> None:
         """Leave the entry open and end its lease; see `Journal.release`."""
-        await self._queue(Release(intent, clean_note(note), owner, attempts))
+        await self._queue(Release(intent, clean_note(note), owner, attempts, unsent))
 
     async def claim(self, intent: Intent, *, owner: str, lease: float) -> tuple[Standing, Entry]:
         """Take an open entry in hand; see `Journal.claim`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from datetime import UTC
 from typing import Any, LiteralString
 
@@ -17,7 +17,6 @@ from psycopg_pool import AsyncConnectionPool
 
 from vipps_async.errors import Effect, InvalidInputError, JournalError
 from vipps_async.journals.checksum import (
-    DamagedEntry,
     DamagedEntryError,
     UnfitError,
     checksum,
@@ -27,7 +26,7 @@ from vipps_async.journals.checksum import (
 )
 from vipps_async.journals.postgres import sql as statements
 from vipps_async.journals.postgres.guard import Guard
-from vipps_async.journals.protocol import Entry, World
+from vipps_async.journals.protocol import DamagedEntry, Entry, World
 from vipps_async.journals.rules import Answer, Begin, Work, check_world
 from vipps_async.journals.slots import Slot, Slots, Wish, wish_of
 
@@ -101,6 +100,8 @@ class PostgresStore:
         self._conninfo = conninfo
         self._schema = schema
         self._timeout = timeout
+        #: Called with each entry that became DONE though it was settled as without effect, once that is durable.
+        self.on_overruled: Sequence[Callable[[Entry], None]] = ()
         self._pool: AsyncConnectionPool[AsyncConnection[TupleRow]] = AsyncConnectionPool(
             conninfo,
             connection_class=AsyncConnection[TupleRow],
@@ -242,7 +243,10 @@ class PostgresStore:
             slots = await self._locked(connection, [work for group in allowed for work in group])
             answers = [[slots.answer(work, now.astimezone(UTC)) for work in group] for group in allowed]
             await self._store(connection, slots)
-            return [None if bar else found for bar, found in zip(barred, answers, strict=True)]
+        for entry in slots.overruled:
+            for listener in tuple(self.on_overruled):
+                listener(entry)
+        return [None if bar else found for bar, found in zip(barred, answers, strict=True)]
 
     async def _locked(self, connection: AsyncConnection[TupleRow], works: Sequence[Work]) -> Slots:
         identities = {work.intent.identity for work in works}

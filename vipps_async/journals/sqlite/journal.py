@@ -14,8 +14,7 @@ from attrs import frozen
 
 from vipps_async.errors import Effect, InvalidInputError, JournalError
 from vipps_async.journals.backlog import Backlog, is_count
-from vipps_async.journals.checksum import DamagedEntry
-from vipps_async.journals.protocol import Attempts, Entry, Intent, Settlement, Standing, World
+from vipps_async.journals.protocol import Attempts, DamagedEntry, Entry, Intent, Settlement, Standing, World
 from vipps_async.journals.rules import (
     Answer,
     Attempt,
@@ -109,6 +108,8 @@ class SqliteJournal(Upkeep):
         self._check_on_open = check_on_open
         self._max_queued_outcomes = max_queued_outcomes
         self._trusted_owner = trusted_owner
+        #: See Journal.
+        self.on_overruled: list[Callable[[Entry], None]] = []
         self._run: _Run | None = None
         #: How many have opened it and not closed it.
         self._users = 0
@@ -197,10 +198,16 @@ class SqliteJournal(Upkeep):
         return True
 
     async def release(
-        self, intent: Intent, *, note: str, owner: str | None = None, attempts: Attempts | None = None
+        self,
+        intent: Intent,
+        *,
+        note: str,
+        owner: str | None = None,
+        attempts: Attempts | None = None,
+        unsent: bool = False,
     ) -> None:
         """Leave the entry open and end its lease; see `Journal.release`."""
-        await self._queue(Release(intent, clean_note(note), owner, attempts))
+        await self._queue(Release(intent, clean_note(note), owner, attempts, unsent))
 
     async def claim(self, intent: Intent, *, owner: str, lease: float) -> tuple[Standing, Entry]:
         """Take an open entry in hand; see `Journal.claim`."""
@@ -319,13 +326,19 @@ class SqliteJournal(Upkeep):
         closed: asyncio.Future[int] = loop.create_future()
         backlog = Backlog(self._max_queued_outcomes)
         # The thread must not keep the journal alive: a journal that was dropped unclosed tells its thread to end.
+        listened_to = weakref.ref(self)
+
+        def report(done: Report) -> None:
+            journal = listened_to()
+            _hand_out(done, backlog, () if journal is None else tuple(journal.on_overruled))
+
         writer = Writer(
             self._path,
             clock=self._clock,
             check=self._check_on_open,
             trusted_owner=self._trusted_owner,
             loop=loop,
-            report=lambda report: _hand_out(report, backlog),
+            report=report,
             opened=opened,
             closed=closed,
         )
@@ -396,7 +409,10 @@ def _checked_name(path: object) -> str:
     return name
 
 
-def _hand_out(report: Report, backlog: Backlog) -> None:
+def _hand_out(report: Report, backlog: Backlog, on_overruled: Sequence[Callable[[Entry], None]]) -> None:
+    for entry in report.overruled:
+        for listener in on_overruled:
+            listener(entry)
     if report.wrote:
         backlog.left(report.durable, report.failure)
     for future, result in zip(report.futures, report.results, strict=True):

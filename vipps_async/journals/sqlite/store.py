@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from vipps_async.errors import JournalError
-from vipps_async.journals.checksum import DamagedEntry, DamagedEntryError, UnfitError
-from vipps_async.journals.protocol import Entry, KeyOrigin, World
+from vipps_async.journals.checksum import DamagedEntryError, UnfitError
+from vipps_async.journals.protocol import DamagedEntry, Entry, KeyOrigin, World
 from vipps_async.journals.rules import Answer, Begin, Work, check_world
 from vipps_async.journals.slots import Identity, Slot, Slots, Wish, wish_of
 from vipps_async.journals.sqlite.backup import copy_file
@@ -62,6 +62,8 @@ class SqliteStore:
         #: Entries in hand, as they stand in the file: nobody else writes there, so they need not be looked up again.
         self._in_hand: dict[Identity, Held] = {}
         self._newest = self.newest_position()
+        #: Entries that became DONE though they were settled as without effect; whoever tells of them takes them out.
+        self.overruled: list[Entry] = []
         #: What is open with a made key; None: to be looked up anew, as a commit failed halfway.
         self._open_wishes: OpenWishes | None = None
 
@@ -141,6 +143,7 @@ class SqliteStore:
         with self._transaction():
             newest = self._store(slots)
         self._newest = newest
+        self.overruled += slots.overruled
         for slot in slots:
             self._remember(slot, wishes)
         return answers

@@ -16,6 +16,7 @@ from attrs import define, field
 from vipps_async.errors import JournalError
 from vipps_async.journals.backlog import own_copy
 from vipps_async.journals.checksum import UnfitError
+from vipps_async.journals.protocol import Entry
 from vipps_async.journals.rules import Answer, Work
 from vipps_async.journals.sqlite.store import SqliteStore
 
@@ -64,6 +65,8 @@ class Report:
     durable: int = 0
     #: Why the commit failed, if it did.
     failure: JournalError | None = None
+    #: Entries that became DONE though they were settled as without effect.
+    overruled: list[Entry] = field(factory=list)
 
     def tell(self, future: asyncio.Future[Any], result: Any) -> None:
         """Note that somebody gets a result or an error."""
@@ -213,6 +216,8 @@ class Writer:
                 report.durable = len(round_.outcomes)
                 report.results = [answers[place] for place in round_.places]
                 report.futures = round_.asking
+        if store.overruled:
+            report.overruled, store.overruled = store.overruled, []
         for job in round_.reading:
             report.tell(job.future, self._reading(store, job, report.failure))
         return report
