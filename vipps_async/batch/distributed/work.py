@@ -219,7 +219,7 @@ class ChunkRunner:
 
     def _count(self, run: _Run, result: RowResult) -> None:
         self.done.outcomes[result.outcome] += 1
-        if result.outcome is RowOutcome.DONE:
+        if result.outcome in {RowOutcome.DONE, RowOutcome.OTHERWISE}:
             self.done.moved += result.amount or 0
         run.throttled = run.throttled or isinstance(result.error, RateLimitedError)
         if isinstance(result.error, AuthenticationError):
