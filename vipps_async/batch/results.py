@@ -26,7 +26,7 @@ from vipps_async.errors import (
 )
 from vipps_async.not_given import NotGiven
 
-__all__ = ["RowOutcome", "RowResult", "done", "failed", "is_outage", "not_begun", "outcome_of"]
+__all__ = ["RowOutcome", "RowResult", "done", "failed", "held", "is_outage", "not_begun", "outcome_of"]
 
 #: Refusals that are not about the row: the same row may go through when the reason is gone.
 _NOT_ABOUT_THE_ROW = (
@@ -138,6 +138,11 @@ def failed(row: BatchRow, key: str, error: VippsError, *, remark: str = "") -> R
 def not_begun(row: BatchRow, key: str, *, remark: str = "") -> RowResult:
     """Make the result of a row whose turn did not come."""
     return RowResult(row=row, outcome=RowOutcome.NOT_BEGUN, idempotency_key=key, remark=remark)
+
+
+def held(row: BatchRow, key: str, *, remark: str) -> RowResult:
+    """Make the result of a row that is not sent; `remark` says what it meets."""
+    return RowResult(row=row, outcome=RowOutcome.HELD, idempotency_key=key, remark=remark)
 
 
 def outcome_of(error: VippsError) -> RowOutcome:

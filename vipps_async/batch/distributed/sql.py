@@ -28,6 +28,7 @@ __all__ = [
     "LOCK_CHUNK",
     "LOCK_SUBMISSION",
     "LOST_JOBS",
+    "MET_ORDERS",
     "MIGRATIONS",
     "NOTE_JOBS",
     "OPEN_CHUNKS",
@@ -223,8 +224,14 @@ PUT_BACK: LiteralString = (
     "seen_at = clock_timestamp() WHERE batch = %s AND number = %s"
 )
 CHUNK_ROWS: LiteralString = (
-    "SELECT number, line, order_id, amount, transaction_text, reference FROM {schema}.batch_rows "
+    "SELECT number, line, order_id, amount, transaction_text, reference, another FROM {schema}.batch_rows "
     "WHERE batch = %s AND chunk = %s AND flaw IS NULL AND (outcome IS NULL OR outcome <> ALL (%s)) ORDER BY number"
+)
+#: Orders of which the journal has something of the same amount that is not the row itself.
+MET_ORDERS: LiteralString = (
+    "SELECT DISTINCT given.order_id FROM unnest(%s::text[], %s::bigint[], %s::text[]) AS given (order_id, amount, key) "
+    "JOIN {schema}.journal_entries AS entries ON entries.order_id = given.order_id "
+    "AND entries.merchant_serial_number = %s AND entries.amount = given.amount AND entries.key <> given.key"
 )
 ROWS_LEFT: LiteralString = (
     "SELECT count(*) FROM {schema}.batch_rows "
