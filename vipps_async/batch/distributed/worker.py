@@ -137,7 +137,12 @@ class BatchWorker:
     async def _application(self) -> AsyncIterator[App]:
         database = self._tasks.database
         connector = PsycopgConnector(
-            conninfo=database.conninfo, min_size=1, max_size=_MOST_CONNECTIONS, timeout=database.timeout
+            conninfo=database.conninfo,
+            min_size=1,
+            max_size=_MOST_CONNECTIONS,
+            timeout=database.timeout,
+            configure=database.set_up_session,
+            kwargs={"prepare_threshold": None},
         )
         app = App(connector=connector)
         self._tasks.add_to(app)
