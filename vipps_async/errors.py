@@ -376,6 +376,7 @@ class UnexpectedResponseError(VippsError):
     Attributes:
         status: the HTTP status.
         body: the beginning of the answer as text, secrets and personal data taken out.
+        carried_out: what Vipps did, where its history proves that it did otherwise than asked; None: that is not known.
     """
 
     default_effect = Effect.PROBABLE
@@ -392,6 +393,7 @@ class UnexpectedResponseError(VippsError):
         super().__init__(message, **about)
         self.status = status
         self.body = body
+        self.carried_out: object | None = None
 
 
 class JournalError(VippsError):

@@ -91,7 +91,7 @@ def test_rows_that_are_alike_in_everything_need_references() -> None:
 
 def test_what_ended_for_good_does_not_come_out_again() -> None:
     """Another round gets the rows that are unknown, not done or not begun; sums are added up by outcome."""
-    with loaded(HEADING + "".join(f"a-{number},100,x,s-{number}\n" for number in range(7))) as worklist:
+    with loaded(HEADING + "".join(f"a-{number},100,x,s-{number}\n" for number in range(8))) as worklist:
         rows = list(worklist.rows())
         error = CaptureError("no", status=400, errors=(ErrorInfo("Payment", "61", "too much"),))
         worklist.save(
@@ -101,6 +101,7 @@ def test_what_ended_for_good_does_not_come_out_again() -> None:
                 result(rows[2], RowOutcome.REFUSED, error=error),
                 result(rows[3], RowOutcome.UNKNOWN),
                 result(rows[4], RowOutcome.NOT_DONE),
+                result(rows[7], RowOutcome.OTHERWISE, amount=50),
             ]
         )
         worklist.hold([(rows[6], "meets another")])
@@ -108,6 +109,7 @@ def test_what_ended_for_good_does_not_come_out_again() -> None:
         totals = worklist.totals()
         assert totals.outcomes == dict.fromkeys(RowOutcome, 1)
         assert totals.moved[RowOutcome.DONE] == totals.moved[RowOutcome.DONE_BEFORE] == 100
+        assert totals.moved[RowOutcome.OTHERWISE] == 50
         assert totals.refusals == {"Payment 61": 1}
         # What was unknown a moment ago and is found on record now was done by this run.
         worklist.save([result(rows[3], RowOutcome.DONE_BEFORE, amount=100)])
@@ -242,7 +244,8 @@ def test_a_report_is_its_owners(tmp_path: Path) -> None:
 def test_outcomes_have_words() -> None:
     """Words that a person in the shop understands."""
     words = [outcome_word(outcome, CAPTURE) for outcome in RowOutcome]
-    assert words == ["captured", "captured before", "refused", "not done", "unknown", "held", "not begun"]
+    first = ["captured", "captured before", "captured otherwise", "refused", "not done"]
+    assert words == [*first, "unknown", "held", "not begun"]
     assert outcome_word(None, CAPTURE) == "not begun"
     assert outcome_word(RowOutcome.DONE, BatchOperation.REFUND, preview=True) == "would be refunded"
     assert outcome_word(RowOutcome.REFUSED, BatchOperation.REFUND, preview=True) == "would be refused"

@@ -8,6 +8,7 @@ import os
 import pty
 import signal
 from collections.abc import AsyncIterator, Mapping
+from typing import TypedDict
 
 from attrs import define
 
@@ -15,9 +16,17 @@ from tests.cli.processes import Finished, command, environment, run
 from vipps_async.sandbox import Address as SandboxAddress
 from vipps_async.sandbox import Customer, SandboxServer
 
-__all__ = ["CUSTOMER", "MSN", "PERSONAL", "SECRETS", "Terminal", "at_terminal", "env", "shell"]
+__all__ = ["CUSTOMER", "HERE", "MSN", "PERSONAL", "PRODUCTION", "SECRETS", "Terminal", "at_terminal", "env", "shell"]
+
+
+class _Production(TypedDict):
+    VIPPS_ENVIRONMENT: str
+
 
 MSN = "123456"
+#: Makes a command take its sandbox for the production environment, and lets it do so.
+PRODUCTION: _Production = {"VIPPS_ENVIRONMENT": "production"}
+HERE = ("--allow-host", "127.0.0.1")
 KEYS = {
     "VIPPS_CLIENT_ID": "canary-client-id-5b1f",
     "VIPPS_CLIENT_SECRET": "canary-client-secret-9c2e",

@@ -189,6 +189,28 @@ async def test_what_stays_unknown_is_status_3(sandbox: Sandbox, batch: Batch, tm
     assert sandbox.payment("order-0").captured == 1000
 
 
+async def test_another_amount_than_was_asked_for(sandbox: Sandbox, batch: Batch, tmp_path: Path) -> None:
+    """An outcome of its own with what moved: status 3, counted, never tried again; it holds what may be the same."""
+    stock(sandbox, 3)
+    sandbox.faults.script("capture", Fault.OTHER_AMOUNT_MOVED, order_id="order-0")
+    file = orders(tmp_path, 3)
+    assert (await batch("submit", str(file))).status == 0
+    assert (await batch("work", "--once")).status == 0
+    status = await batch("status", "1")
+    assert (status.status, "1 captured otherwise, 5.00 NOK" in status.out) == (3, True)
+    assert "submit the same file again" not in status.out
+    facts = json.loads((await batch("status", "1", "--json")).out)
+    assert (facts["outcomes"]["otherwise"], facts["moved"], facts["moved_otherwise"]) == (1, 2000, 500)
+    line = next(csv.DictReader(io.StringIO((await batch("report", "1")).out)))
+    assert (line["outcome"], line["amount"], line["moved"]) == ("captured otherwise", "1000", "500")
+    assert "1000 øre were asked for, and " in line["reason"]
+    assert json.loads((await batch("submit", str(file), "--json")).out)["chunks"] == 0
+    unnamed = tmp_path / "unnamed.csv"
+    _write(unnamed, "order_id,amount_ore,transaction_text\norder-0,1000,Shipped.\n")
+    assert (await batch("submit", str(unnamed))).status == 5
+    assert sandbox.payment("order-0").captured == 500
+
+
 async def test_a_stopped_worker_gives_its_chunk_back(
     sandbox: Sandbox, env: Mapping[str, str], schema: str, batch: Batch, tmp_path: Path
 ) -> None:

@@ -20,7 +20,8 @@ import pytest
 
 from tests.faults.shop import CREDENTIALS, Fault, Shop, open_shop
 from vipps_async import VippsError, nok
-from vipps_async.cli.journal import _age, _decidable_at, _summary, _text
+from vipps_async.cli.journal import _age, _decidable_at
+from vipps_async.cli.journal_text import recovery_facts, recovery_text
 from vipps_async.cli.main import main
 from vipps_async.core.recovery_report import LeftOpen, RecoveryReport, Refused
 from vipps_async.journals import postgres
@@ -292,7 +293,7 @@ def test_a_report_names_all_that_somebody_has_to_look_at() -> None:
         damaged=[DamagedEntry(position=8, order_id="order-8", reason="no checksum")],
         stopped="Vipps did not answer",
     )
-    assert _text(report).splitlines()[1:] == [
+    assert recovery_text(report).splitlines()[1:] == [
         "refused: capture of 100.00 NOK, order order-1, key key-1: too much",
         "stays open: cancel, order order-5, key key-5: no answer",
         "done after all: capture of 100.00 NOK, order order-6, key key-6: Vipps carried it out",
@@ -301,9 +302,9 @@ def test_a_report_names_all_that_somebody_has_to_look_at() -> None:
         "URL lost: order order-9 exists; cancel it if details show that nobody has approved it.",
         "Stopped early: Vipps did not answer.",
     ]
-    assert _summary(report)["refusals"][0]["reason"] == "too much"
-    assert _summary(report)["overruled"][0]["order_id"] == "order-6"
-    assert _summary(report)["damaged"] == [{"position": 8, "order_id": "order-8", "reason": "no checksum"}]
+    assert recovery_facts(report)["refusals"][0]["reason"] == "too much"
+    assert recovery_facts(report)["overruled"][0]["order_id"] == "order-6"
+    assert recovery_facts(report)["damaged"] == [{"position": 8, "order_id": "order-8", "reason": "no checksum"}]
 
 
 class Database(MemoryJournal):

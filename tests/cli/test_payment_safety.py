@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -12,7 +13,8 @@ import orjson
 import pytest
 
 from tests.batch.shop import stock_one
-from tests.cli.shell import KEYS, MSN, Terminal, at_terminal, shell
+from tests.cli.inline import inline
+from tests.cli.shell import HERE, KEYS, MSN, PRODUCTION, Terminal, at_terminal, env, shell
 from tests.cli.test_payment import APPROVE, CANCEL, CAPTURE, INITIATE, REFUND
 from vipps_async import JournalError, VippsSession, nok
 from vipps_async.cli import journal_file
@@ -187,7 +189,9 @@ async def _conducted(
     monkeypatch.setattr(journal_file, "SqliteJournal", _Unwritable)
     for name, value in {**KEYS, "VIPPS_MERCHANT_SERIAL_NUMBER": MSN, "VIPPS_BASE_URL": sandbox.url}.items():
         monkeypatch.setenv(name, value)
-    options = argparse.Namespace(json=False, journal=Path("pay.db"), wait=0.0, yes=False)
+    options = argparse.Namespace(
+        json=False, journal=Path("pay.db"), wait=0.0, yes=False, allow_host=[], trust_owner=None
+    )
     return await conduct(options, Plan(operation="capture", order_id="order-1", do=do, key="cap-1"))
 
 
@@ -293,7 +297,7 @@ async def test_ctrl_c_during_a_question(sandbox: Sandbox) -> None:
 
 async def test_ctrl_c_while_an_answer_is_awaited(sandbox: Sandbox) -> None:
     """At a prompt nothing has been sent, of whichever command."""
-    async with at_terminal(sandbox, *CAPTURE, "--amount", "5", VIPPS_ENVIRONMENT="production") as terminal:
+    async with at_terminal(sandbox, *CAPTURE, "--amount", "5", *HERE, **PRODUCTION) as terminal:
         await terminal.until('Type "yes": ')
         terminal.interrupt()
         finished = await terminal.end()
@@ -314,19 +318,46 @@ async def test_ctrl_c_while_an_answer_is_awaited(sandbox: Sandbox) -> None:
 )
 async def test_production_without_a_terminal_needs_yes(sandbox: Sandbox, command: tuple[str, ...]) -> None:
     """Where nobody can be asked it is refused with status 2 and nothing is sent; --yes answers beforehand."""
-    refused = await shell(sandbox, *command, VIPPS_ENVIRONMENT="production")
+    refused = await shell(sandbox, *command, *HERE, **PRODUCTION)
     assert (refused.status, refused.out) == (2, "")
     assert "give --yes. Nothing was sent." in refused.err
     assert not sandbox.requests
     if command[1] == "refund":
         await shell(sandbox, *CAPTURE, "--all")
-    assert (await shell(sandbox, *command, "--yes", VIPPS_ENVIRONMENT="production")).status == 0
+    assert (await shell(sandbox, *command, "--yes", *HERE, **PRODUCTION)).status == 0
+
+
+async def test_production_at_another_host_is_named(sandbox: Sandbox) -> None:
+    """Real money goes to Vipps' own host: status 2, nothing is asked and nothing sent, unless the host is named."""
+    for command in ((*CAPTURE, "--all", "--yes"), CANCEL, ("payment", "details", "order-1"), INITIATE):
+        for host in ((), ("--allow-host", "example.com")):
+            refused = await inline(*command, *host, env=env(sandbox, **PRODUCTION))
+            assert (refused.status, refused.out) == (2, "")
+            assert "127.0.0.1, which is not Vipps' own host" in refused.err
+    assert not sandbox.requests
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can give a file away")
+async def test_a_journal_of_another_user_is_named_by_number(sandbox: Sandbox, tmp_path: Path) -> None:
+    """`--trust-owner` opens it, for a payment and for a batch."""
+    path, file = tmp_path / "pay.db", tmp_path / "day.csv"
+    options = ("--journal", str(path))
+    file.write_text("order_id,amount_ore,transaction_text,reference\norder-1,1000,Shipped.,s-1\n")
+    commands = ((*CAPTURE, "--amount", "5", *options), ("batch", "capture", str(file), *options))
+    assert (await inline(*commands[0], env=env(sandbox))).status == 0
+    os.chown(path, 12345, -1)
+    for command in commands:
+        refused = await inline(*command, env=env(sandbox))
+        assert refused.status in {1, 2}
+        assert "--trust-owner 12345" in refused.err
+        assert (await inline(*command, "--trust-owner", "12345", env=env(sandbox))).status == 0
+    assert sandbox.payment("order-1").captured == 2_000
 
 
 async def test_production_does_not_ask_where_no_money_moves(sandbox: Sandbox) -> None:
     """Details, and a payment that the customer has yet to accept, go without a question."""
-    assert (await shell(sandbox, "payment", "details", "order-1", VIPPS_ENVIRONMENT="production")).status == 0
-    assert (await shell(sandbox, *INITIATE, VIPPS_ENVIRONMENT="production")).status == 0
+    assert (await shell(sandbox, "payment", "details", "order-1", *HERE, **PRODUCTION)).status == 0
+    assert (await shell(sandbox, *INITIATE, *HERE, **PRODUCTION)).status == 0
 
 
 async def _asked(terminal: Terminal, answer: str) -> tuple[int, str]:
@@ -339,7 +370,7 @@ async def _asked(terminal: Terminal, answer: str) -> tuple[int, str]:
 @pytest.mark.parametrize("answer", ["no", "y", "", "YES"])
 async def test_only_yes_is_a_yes(sandbox: Sandbox, answer: str) -> None:
     """Anything else ends it with status 1, and no money moves."""
-    async with at_terminal(sandbox, *CAPTURE, "--amount", "5", VIPPS_ENVIRONMENT="production") as terminal:
+    async with at_terminal(sandbox, *CAPTURE, "--amount", "5", *HERE, **PRODUCTION) as terminal:
         status, screen = await _asked(terminal, answer)
     assert status == 1
     assert "Capture 5.00 NOK of order order-1, sales unit 123456, in PRODUCTION?" in screen
@@ -359,7 +390,7 @@ async def test_only_yes_is_a_yes(sandbox: Sandbox, answer: str) -> None:
 async def test_whoever_confirms_knows_how_much_it_is(sandbox: Sandbox, command: tuple[str, ...], question: str) -> None:
     """The question names the sum that "all" stands for; yes carries it out."""
     await shell(sandbox, *CAPTURE, "--amount", "100.00")
-    async with at_terminal(sandbox, *command, VIPPS_ENVIRONMENT="production") as terminal:
+    async with at_terminal(sandbox, *command, *HERE, **PRODUCTION) as terminal:
         status, screen = await _asked(terminal, "yes")
     assert status == 0
     assert question in screen
@@ -368,7 +399,7 @@ async def test_whoever_confirms_knows_how_much_it_is(sandbox: Sandbox, command: 
 async def test_a_question_that_cannot_be_put_moves_nothing(sandbox: Sandbox) -> None:
     """The sum cannot be asked for: status 1, and it ends there."""
     command = [text.replace("order-1", "order-9") for text in CAPTURE]
-    async with at_terminal(sandbox, *command, "--all", VIPPS_ENVIRONMENT="production") as terminal:
+    async with at_terminal(sandbox, *command, "--all", *HERE, **PRODUCTION) as terminal:
         finished = await terminal.end()
     assert finished.status == 1
     assert "details of order order-9" in finished.err
@@ -377,7 +408,7 @@ async def test_a_question_that_cannot_be_put_moves_nothing(sandbox: Sandbox) -> 
 
 async def test_cancel_asks_as_well(sandbox: Sandbox) -> None:
     """A cancel cannot be undone either."""
-    async with at_terminal(sandbox, *CANCEL, VIPPS_ENVIRONMENT="production") as terminal:
+    async with at_terminal(sandbox, *CANCEL, *HERE, **PRODUCTION) as terminal:
         status, screen = await _asked(terminal, "no")
     assert status == 1
     assert "Cancel order order-1, sales unit 123456, in PRODUCTION?" in screen

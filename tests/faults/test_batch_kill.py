@@ -28,11 +28,9 @@ pytestmark = pytest.mark.heavy
 ROWS, KILLS = int(os.environ.get("BATCH_KILL_ROWS", "900")), int(os.environ.get("BATCH_KILLS", "6"))
 #: Seconds that one run of the command may take.
 PATIENCE = 60 + ROWS / 20
-#: What goes wrong in one of ten exchanges: everything but what only callbacks can, and what no client can prevent.
+#: What goes wrong in one of ten exchanges: everything but what only callbacks can, and a port that nobody listens at.
 KINDS = tuple(
-    fault
-    for fault in Fault
-    if fault not in {Fault.CALLBACK_LOST, Fault.CALLBACK_TWICE, Fault.CONNECTION_REFUSED, Fault.OTHER_AMOUNT_MOVED}
+    fault for fault in Fault if fault not in {Fault.CALLBACK_LOST, Fault.CALLBACK_TWICE, Fault.CONNECTION_REFUSED}
 )
 
 
@@ -111,7 +109,7 @@ def _captures(sandbox: Sandbox) -> int:
 
 
 async def test_killed_again_and_again_each_row_ends_once(tmp_path: Path) -> None:
-    """SIGKILL at any moment, under faults: at last each row has moved its money once, and all three books say so."""
+    """SIGKILL at any moment, under faults: each row moves money once at most, and all three books agree."""
     file, report = tmp_path / "captures.csv", tmp_path / "report.csv"
     async with Sandbox(rate_limits=False, keep_requests=0, token_lifetime=86_400) as sandbox:
         expected = _orders(sandbox, file)
@@ -153,25 +151,32 @@ async def test_killed_again_and_again_each_row_ends_once(tmp_path: Path) -> None
     for reference, (outcome, moved) in expected.items():
         line = lines[reference]
         entry = entries[line["idempotency_key"]]
+        payment = payments.get(line["order_id"])
+        done = [] if payment is None else payment.moved("CAPTURE")
+        # Its own key stands at most once in Vipps' history, and what the report says is what that moved.
+        mine = [e.amount for e in done if e.request_id == line["idempotency_key"]]
         if outcome == "refused" and line["outcome"] == "unknown":
             assert entry.settlement is None, line
             assert entry.attempts.in_doubt > 0, line
+            assert mine == [], line
             continue
-        assert line["outcome"].removesuffix(" before") == outcome, line
-        assert int(line["moved"] or 0) == moved, line
         assert entry.settlement is not None, line
-        assert (entry.settlement.outcome is Outcome.DONE) == (outcome == "captured"), line
-        moved_by_order[line["order_id"]] += moved
-        if outcome == "captured":
-            # Its own key stands once in Vipps' history, with this row's amount.
-            done = [e for e in payments[line["order_id"]].moved("CAPTURE") if e.request_id == line["idempotency_key"]]
-            assert [e.amount for e in done] == [moved], line
+        assert (entry.settlement.outcome is Outcome.DONE) == bool(mine), line
+        assert ([int(line["moved"])] if line["moved"] else []) == mine, line
+        if mine and line["amount"] not in {"all", str(mine[0])}:
+            assert line["outcome"] == "captured otherwise", line
+            assert f"{line['amount']} øre were asked for, and " in line["reason"], line
+        else:
+            assert line["outcome"].removesuffix(" before") == outcome, line
+        others = {x["outcome"] for x in lines.values() if x["order_id"] == line["order_id"]}
+        assert line["amount"] == "all" or "captured otherwise" in others or [moved] * len(mine) == mine, line
+        moved_by_order[line["order_id"]] += sum(mine)
     for order_id, payment in payments.items():
         assert payment.captured == moved_by_order[order_id]
         assert payment.state in {State.RESERVE, State.VOID}
     assert len(entries) == len(expected)
     total = sum(payment.captured for payment in payments.values())
-    assert total == sum(moved for _, moved in expected.values()) == sum(int(x["moved"] or 0) for x in lines.values())
+    assert total == sum(int(x["moved"] or 0) for x in lines.values())
     sys.stdout.write(
         f"\n{len(expected):,} rows, {KILLS} kills at {killed_at} captures; last runs ended with {statuses} after "
         f"{seconds:.0f} s; {faults:,} faults; {total} øre in report, journal and sandbox; "

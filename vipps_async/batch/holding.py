@@ -9,7 +9,7 @@ from vipps_async.batch.rows import BatchOperation, BatchRow
 from vipps_async.batch.worklist import Worklist
 from vipps_async.journals.protocol import Journal
 
-__all__ = ["hold_rows"]
+__all__ = ["hold_rows", "reason_to_hold"]
 
 #: Orders that the journal is asked about at once.
 _AT_ONCE = 64
@@ -39,12 +39,21 @@ async def hold_rows(
     while page := await asyncio.to_thread(worklist.page_of, rows):
         for begin in range(0, len(page), _AT_ONCE):
             part = page[begin : begin + _AT_ONCE]
-            reasons = await asyncio.gather(*(_reason(row, operation, merchant_serial_number, journal) for row in part))
+            reasons = await asyncio.gather(
+                *(reason_to_hold(row, operation, merchant_serial_number, journal) for row in part)
+            )
             held = [(row, reason) for row, reason in zip(part, reasons, strict=True) if reason]
             await asyncio.to_thread(worklist.hold, held)
 
 
-async def _reason(row: BatchRow, operation: BatchOperation, merchant_serial_number: str, journal: Journal) -> str:
+async def reason_to_hold(
+    row: BatchRow, operation: BatchOperation, merchant_serial_number: str, journal: Journal
+) -> str:
+    """Say what a row meets in the journal; empty: it may be sent.
+
+    Raises:
+        JournalError: the journal failed.
+    """
     entries = await journal.find(order_id=row.order_id, merchant_serial_number=merchant_serial_number)
     found = met_by(row, operation, row.idempotency_key(operation, merchant_serial_number), entries)
     return "" if found is None else met_text(found)

@@ -176,7 +176,7 @@ class BatchJob:
         progress = self.progress
         self._throttled = self._throttled or isinstance(result.error, RateLimitedError)
         progress.outcomes[result.outcome] += 1
-        if result.outcome is RowOutcome.DONE:
+        if result.outcome in {RowOutcome.DONE, RowOutcome.OTHERWISE}:
             progress.moved += result.amount or 0
         elif result.outcome is RowOutcome.REFUSED:
             progress.refusals[result.code] += 1

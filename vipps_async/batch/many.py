@@ -136,10 +136,11 @@ def cancel_many(
         if not isinstance(row.amount, NotGiven):
             raise InvalidInputError("amount", "left out of the rows of a cancel", value=row.amount)
         try:
-            result = await session.ecom.cancel(
+            result = await session.ecom._cancel_row(  # noqa: SLF001 - for a batch alone
                 row.order_id,
                 transaction_text=row.transaction_text,
                 should_release_remaining_funds=should_release_remaining_funds,
+                reference=row.reference or "",
             )
         except CancelError as error:
             details = await _details(session, row.order_id)

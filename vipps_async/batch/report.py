@@ -46,6 +46,8 @@ def outcome_word(outcome: RowOutcome | None, operation: BatchOperation, *, previ
         return f"would be {operation.done}" if preview else operation.done
     if outcome is RowOutcome.DONE_BEFORE:
         return f"{operation.done} before"
+    if outcome is RowOutcome.OTHERWISE:
+        return f"{operation.done} otherwise"
     if outcome is RowOutcome.REFUSED and preview:
         return "would be refused"
     word: str = (outcome or RowOutcome.NOT_BEGUN).value

@@ -21,11 +21,12 @@ from vipps_async.errors import (
     RateLimitedError,
     RequestNotSent,
     ServerError,
+    UnexpectedResponseError,
     VippsError,
 )
 from vipps_async.not_given import NotGiven
 
-__all__ = ["RowOutcome", "RowResult", "done", "failed", "is_outage", "not_begun", "outcome_of"]
+__all__ = ["RowOutcome", "RowResult", "done", "failed", "held", "is_outage", "not_begun", "outcome_of"]
 
 #: Refusals that are not about the row: the same row may go through when the reason is gone.
 _NOT_ABOUT_THE_ROW = (
@@ -46,6 +47,8 @@ class RowOutcome(enum.Enum):
     DONE = "done"
     #: It had taken effect before: the journal, or for a cancel Vipps' history, says so. Nothing was done now.
     DONE_BEFORE = "done before"
+    #: It took effect, but Vipps moved another amount than was asked for, as details confirm. It is not tried again.
+    OTHERWISE = "otherwise"
     #: Vipps refused it; no money moved.
     REFUSED = "refused"
     #: No money moved, for a reason that can pass: not sent, throttled, keys not accepted. Run the batch again.
@@ -60,7 +63,7 @@ class RowOutcome(enum.Enum):
     @property
     def is_final(self) -> bool:
         """Whether another run of the same batch would bring nothing new."""
-        return self in {RowOutcome.DONE, RowOutcome.DONE_BEFORE, RowOutcome.REFUSED, RowOutcome.HELD}
+        return self not in {RowOutcome.NOT_DONE, RowOutcome.UNKNOWN, RowOutcome.NOT_BEGUN}
 
 
 @frozen(kw_only=True)
@@ -118,7 +121,18 @@ def done(
 
 def failed(row: BatchRow, key: str, error: VippsError, *, remark: str = "") -> RowResult:
     """Make the result of a row that ended in an error."""
-    return RowResult(row=row, outcome=outcome_of(error), idempotency_key=key, error=error, remark=remark)
+    moved = _carried_out(error)
+    transaction = None if moved is None else moved.transaction
+    return RowResult(
+        row=row,
+        outcome=outcome_of(error),
+        idempotency_key=key,
+        amount=None if transaction is None else transaction.amount,
+        time=None if transaction is None else transaction.time_stamp,
+        error=error,
+        remark=remark,
+        result=moved,
+    )
 
 
 def not_begun(row: BatchRow, key: str, *, remark: str = "") -> RowResult:
@@ -126,8 +140,15 @@ def not_begun(row: BatchRow, key: str, *, remark: str = "") -> RowResult:
     return RowResult(row=row, outcome=RowOutcome.NOT_BEGUN, idempotency_key=key, remark=remark)
 
 
+def held(row: BatchRow, key: str, *, remark: str) -> RowResult:
+    """Make the result of a row that is not sent; `remark` says what it meets."""
+    return RowResult(row=row, outcome=RowOutcome.HELD, idempotency_key=key, remark=remark)
+
+
 def outcome_of(error: VippsError) -> RowOutcome:
     """Tell what an error means for its row."""
+    if _carried_out(error) is not None:
+        return RowOutcome.OTHERWISE
     if error.effect is not Effect.NONE:
         return RowOutcome.UNKNOWN
     if isinstance(error, InvalidInputError):
@@ -136,6 +157,12 @@ def outcome_of(error: VippsError) -> RowOutcome:
     if isinstance(error, ApiError) and not error.retryable and not isinstance(error, _NOT_ABOUT_THE_ROW):
         return RowOutcome.REFUSED
     return RowOutcome.NOT_DONE
+
+
+def _carried_out(error: VippsError) -> CaptureResult | RefundResult | None:
+    """Return what Vipps did otherwise than asked, if it is known to have done so."""
+    result = error.carried_out if isinstance(error, UnexpectedResponseError) else None
+    return result if isinstance(result, CaptureResult | RefundResult) else None
 
 
 def is_outage(error: VippsError) -> bool:

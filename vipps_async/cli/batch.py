@@ -74,8 +74,9 @@ def _add_action(actions: Commands, operation: BatchOperation) -> None:
         help=f"{operation.value} the payments in a file",
         description=f"Reads a CSV or JSON Lines file and will {operation.value} each row, for the sales unit of the "
         f"VIPPS_ variables. Exit status 0: all {operation.done}; 1: some refused or not done; 3: some of unknown "
-        "outcome; 5: some held; 2: usage or input, and nothing was sent; 6: another process has the journal, and "
-        "nothing was sent; 8: carried out, but the result or the report could not be written; 130: ended by Ctrl-C. "
+        "outcome, or carried out otherwise than asked; 5: some held; 2: usage or input, and nothing was sent; 6: "
+        "another process has the journal, and nothing was sent; 8: carried out, but the result or the report could not "
+        "be written; 130: ended by Ctrl-C. "
         "Run it again to go on.",
     )
     parser.add_argument("file", metavar="FILE", help="the file, or - for standard input")
@@ -160,7 +161,7 @@ class _Command:
         path = journal_path(self.options.journal, os.environ)
         async with VippsSession.from_env() as session:
             if path.is_file():
-                journal = await open_journal(path, wait=self.options.wait)
+                journal = await open_journal(path, wait=self.options.wait, trusted_owner=self.options.trust_owner)
                 try:
                     msn = session.merchant_serial_number
                     await hold_rows(self.worklist, self.options.operation, msn, journal)
@@ -177,7 +178,7 @@ class _Command:
         if await ask(what, settings, yes=options.yes) is not Agreement.GIVEN:
             return USAGE
         self._say(f"Journal: {path}")
-        journal = await open_journal(path, wait=options.wait)
+        journal = await open_journal(path, wait=options.wait, trusted_owner=options.trust_owner)
         try:
             # It has one owner at a time, and that is this process now: whoever had something in hand has ended.
             await take_over(journal)

@@ -137,5 +137,6 @@ def summary_json(totals: Totals, operation: BatchOperation) -> dict[str, object]
         "outcomes": {outcome.value: totals.outcomes.get(outcome, 0) for outcome in RowOutcome},
         "moved": totals.moved.get(RowOutcome.DONE, 0),
         "moved_before": totals.moved.get(RowOutcome.DONE_BEFORE, 0),
+        "moved_otherwise": totals.moved.get(RowOutcome.OTHERWISE, 0),
         "refusals": totals.refusals,
     }

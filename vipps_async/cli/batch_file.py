@@ -166,7 +166,7 @@ def asked_text(worklist: Worklist, operation: BatchOperation) -> str:
 
 def status_of_totals(totals: Totals) -> int:
     """Tell the exit status of a batch."""
-    if totals.outcomes.get(RowOutcome.UNKNOWN):
+    if totals.outcomes.get(RowOutcome.UNKNOWN) or totals.outcomes.get(RowOutcome.OTHERWISE):
         return UNKNOWN
     if totals.outcomes.get(RowOutcome.HELD):
         return HELD

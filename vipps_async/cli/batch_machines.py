@@ -54,7 +54,8 @@ _DSN_VARIABLE = "VIPPS_BATCH_DSN"
 _LINE_EVERY = 5.0
 
 _STATUSES = (
-    "Exit status 0: all done; 1: some refused or not done; 3: some of unknown outcome; 4: it has not ended yet; "
+    "Exit status 0: all done; 1: some refused or not done; 3: some of unknown outcome, or carried out otherwise "
+    "than asked; 4: it has not ended yet; "
     "2: usage or input."
 )
 

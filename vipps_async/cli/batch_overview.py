@@ -78,7 +78,7 @@ async def show_status(options: argparse.Namespace) -> int:
 def _fill(progress: Progress, status: BatchStatus) -> None:
     totals = status.totals
     progress.outcomes = Counter({out: n for out, n in totals.outcomes.items() if out is not RowOutcome.NOT_BEGUN})
-    progress.moved = totals.moved.get(RowOutcome.DONE, 0)
+    progress.moved = totals.moved.get(RowOutcome.DONE, 0) + totals.moved.get(RowOutcome.OTHERWISE, 0)
     progress.refusals = Counter(totals.refusals)
 
 

@@ -10,7 +10,7 @@ from vipps_async.cli.output import say
 from vipps_async.cli.terminal import is_terminal, typed_line
 from vipps_async.config import Environment, Settings
 
-__all__ = ["Agreement", "add_yes", "ask"]
+__all__ = ["Agreement", "add_yes", "ask", "ask_anywhere"]
 
 
 class Agreement(enum.Enum):
@@ -38,13 +38,39 @@ async def ask(what: Callable[[], Awaitable[str]], settings: Settings, *, yes: bo
         settings: the environment and the sales unit.
         yes: whether the command line has agreed.
     """
-    if yes or settings.environment is not Environment.PRODUCTION:
+    if settings.environment is not Environment.PRODUCTION:
+        return Agreement.GIVEN
+
+    async def question() -> str:
+        return f"{await what()}, sales unit {settings.credentials.merchant_serial_number}, in PRODUCTION?"
+
+    missing = "this moves real money: confirm it on a terminal, or give --yes. Nothing was sent."
+    return await _ask(question, missing, "Nothing was sent: no money moved.", yes=yes)
+
+
+async def ask_anywhere(question: str, *, yes: bool) -> Agreement:
+    """Ask in any environment whether something that sends nothing is to be done; see `ask`.
+
+    Args:
+        question: what is about to be done.
+        yes: whether the command line has agreed.
+    """
+
+    async def asked() -> str:
+        return question
+
+    return await _ask(
+        asked, "confirm it on a terminal, or give --yes. Nothing was changed.", "Nothing was changed.", yes=yes
+    )
+
+
+async def _ask(question: Callable[[], Awaitable[str]], missing: str, declined: str, *, yes: bool) -> Agreement:
+    if yes:
         return Agreement.GIVEN
     if not is_terminal():
-        say("vipps-async: this moves real money: confirm it on a terminal, or give --yes. Nothing was sent.")
+        say(f"vipps-async: {missing}")
         return Agreement.MISSING
-    question = f"{await what()}, sales unit {settings.credentials.merchant_serial_number}, in PRODUCTION?"
-    if await typed_line(f'{question} Type "yes": ') != "yes":
-        say("Nothing was sent: no money moved.")
+    if await typed_line(f'{await question()} Type "yes": ') != "yes":
+        say(declined)
         return Agreement.DECLINED
     return Agreement.GIVEN

@@ -11,14 +11,19 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from vipps_async.cli.hosts import add_allow_host, check_host
+from vipps_async.cli.journal_decisions import add_decisions
+from vipps_async.cli.journal_rebind import add_rebind
 from vipps_async.cli.journal_store import add_store, existing_file, guarded, opened, positive
+from vipps_async.cli.journal_text import recovery_facts, recovery_text
 from vipps_async.cli.journal_upkeep import add_upkeep
 from vipps_async.cli.output import plain, say, tell, tell_lines
 from vipps_async.cli.statuses import UNTOLD
+from vipps_async.config import Settings
 from vipps_async.core.recovery_report import RecoveryReport
 from vipps_async.core.verdict import LOOKS_APART
 from vipps_async.errors import ConfigurationError
-from vipps_async.journals.protocol import Entry, Intent, Journal
+from vipps_async.journals.protocol import Entry, Journal
 from vipps_async.money import format_nok
 from vipps_async.session import VippsSession
 
@@ -77,6 +82,9 @@ def add_command(commands: Commands) -> None:
     recover.add_argument("--concurrency", type=positive, default=8, help="how many at once (default: %(default)s)")
     recover.add_argument("--json", action="store_true", help="the report as one JSON object, and no progress")
     recover.set_defaults(run=guarded(_recover))
+    add_allow_host(recover)
+    add_decisions(actions)
+    add_rebind(actions)
     add_upkeep(actions)
 
 
@@ -201,6 +209,7 @@ async def _recover(options: argparse.Namespace) -> int:
     if options.dsn is None:
         existing_file(options)
     # Before the journal is opened: what is wrong with the settings must not keep others from it.
+    check_host(Settings.from_env(os.environ), options.allow_host)
     VippsSession.from_env()
     async with opened(options, thorough=True) as journal, VippsSession.from_env(journal=journal) as vipps:
         if not options.json:
@@ -209,7 +218,11 @@ async def _recover(options: argparse.Namespace) -> int:
         progress = None if options.json else _Progress()
         report = await vipps.recover(concurrency=options.concurrency, progress=progress)
     ending = _ALL_SETTLED if report.is_complete else _SOMETHING_OPEN
-    return ending if tell(orjson.dumps(_summary(report)).decode() if options.json else _text(report)) else UNTOLD
+    return (
+        ending
+        if tell(orjson.dumps(recovery_facts(report)).decode() if options.json else recovery_text(report))
+        else UNTOLD
+    )
 
 
 class _Progress:
@@ -220,67 +233,3 @@ class _Progress:
         if time.monotonic() >= self._next:
             self._next = time.monotonic() + _PROGRESS_EVERY
             say(f"{report.seen} seen, {report.settled} settled, {report.stays_open} stay open ...")
-
-
-def _summary(report: RecoveryReport) -> dict[str, Any]:
-    return {
-        "complete": report.is_complete,
-        "seen": report.seen,
-        "proven": report.proven,
-        "sent_again": report.sent_again,
-        "refused": report.refused,
-        "not_done": report.not_done,
-        "settled_meanwhile": report.settled_meanwhile,
-        "in_other_hands": report.in_other_hands,
-        "in_other_hands_until": report.in_other_hands_until,
-        "stays_open": report.stays_open,
-        "damaged": [
-            {"position": row.position, "order_id": row.order_id, "reason": row.reason} for row in report.damaged
-        ],
-        "overruled": [_named(done.intent, done.reason) for done in report.overruled],
-        "stopped": report.stopped or None,
-        "urls_lost": report.urls_lost,
-        "left_open": [_named(left.intent, left.reason) for left in report.left_open],
-        "refusals": [_named(refused.intent, refused.reason) for refused in report.refusals],
-    }
-
-
-def _named(intent: Intent, reason: str) -> dict[str, Any]:
-    return {
-        "operation": intent.operation,
-        "order_id": intent.order_id,
-        "amount": intent.amount,
-        "idempotency_key": intent.key,
-        "reason": reason,
-    }
-
-
-def _text(report: RecoveryReport) -> str:
-    how = f"{report.proven} had taken effect, {report.sent_again} sent again, {report.refused} refused"
-    how += f", {report.not_done} had never arrived, {report.settled_meanwhile} settled meanwhile"
-    lines = [f"{report.seen} looked at: {how}."]
-    if report.in_other_hands and report.in_other_hands_until is not None:
-        until = f"{report.in_other_hands_until:%H:%M:%S} UTC"
-        lines.append(f"{report.in_other_hands} are in other hands, until {until} at the latest: recover again then.")
-    lines += [f"refused: {_about(refused.intent)}: {plain(refused.reason)}" for refused in report.refusals]
-    lines += [f"stays open: {_about(left.intent)}: {plain(left.reason)}" for left in report.left_open]
-    lines += [f"done after all: {_about(done.intent)}: {plain(done.reason)}" for done in report.overruled]
-    lines += [
-        f"cannot be read: entry {row.position}, order {plain(row.order_id)}: {plain(row.reason)}; it is never sent, "
-        "compare details with your books"
-        for row in report.damaged
-    ]
-    if report.stays_open > len(report.left_open):
-        lines.append(f"... {report.stays_open} stay open in all.")
-    lines += [
-        f"URL lost: order {plain(order_id)} exists; cancel it if details show that nobody has approved it."
-        for order_id in report.urls_lost
-    ]
-    if report.stopped:
-        lines.append(f"Stopped early: {plain(report.stopped)}.")
-    return "\n".join(lines)
-
-
-def _about(intent: Intent) -> str:
-    amount = "" if intent.amount is None else f" of {format_nok(intent.amount)}"
-    return f"{plain(intent.operation)}{amount}, order {plain(intent.order_id)}, key {plain(intent.key)}"

@@ -26,7 +26,7 @@ _WAIT, _TRY_EVERY = 10.0, 0.1
 
 
 def add_journal(parser: argparse.ArgumentParser) -> None:
-    """Give a command the options `--journal` and `--wait`."""
+    """Give a command the options `--journal`, `--wait` and `--trust-owner`."""
     parser.add_argument(
         "--journal", type=Path, metavar="PATH", help=f"the journal file (default: {VARIABLE}, or in the state folder)"
     )
@@ -36,6 +36,12 @@ def add_journal(parser: argparse.ArgumentParser) -> None:
         default=_WAIT,
         metavar="SECONDS",
         help="how long to wait while another process has the journal (%(default)g)",
+    )
+    parser.add_argument(
+        "--trust-owner",
+        type=int,
+        metavar="UID",
+        help="open a journal file although it belongs to this other user; rather run as its owner",
     )
 
 

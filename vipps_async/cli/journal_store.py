@@ -7,7 +7,7 @@ import contextlib
 import os
 from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from vipps_async.cli.journal_file import add_journal, journal_path, open_journal
 from vipps_async.cli.output import plain, say
@@ -19,10 +19,10 @@ from vipps_async.journals.sqlite.ownership import JournalInUseError
 if TYPE_CHECKING:
     from vipps_async.journals.postgres import PostgresJournal
 
-    #: A journal on a disk.
-    StoredJournal = SqliteJournal | PostgresJournal
+__all__ = ["StoredJournal", "add_store", "existing_file", "guarded", "opened", "positive"]
 
-__all__ = ["add_store", "existing_file", "guarded", "opened", "positive"]
+#: A journal on a disk.
+StoredJournal: TypeAlias = "SqliteJournal | PostgresJournal"
 
 
 def add_store(parser: argparse.ArgumentParser) -> None:
@@ -32,12 +32,6 @@ def add_store(parser: argparse.ArgumentParser) -> None:
         "--dsn", help="instead a PostgreSQL database (PostgresJournal); leave its password to PGPASSWORD or ~/.pgpass"
     )
     parser.add_argument("--schema", default="vipps_async", help="with --dsn: its schema (%(default)s)")
-    parser.add_argument(
-        "--trust-owner",
-        type=int,
-        metavar="UID",
-        help="open a journal file although it belongs to this other user; rather run as its owner",
-    )
     parser.set_defaults(refuse_usage=parser.error)
 
 

@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from vipps_async.cli.confirmation import add_yes
+from vipps_async.cli.hosts import add_allow_host
 from vipps_async.cli.journal_file import add_journal
 from vipps_async.cli.payment_arguments import (
     amount,
@@ -55,6 +56,7 @@ def _add(actions: Commands, name: str, purpose: str, more: str = "") -> argparse
     parser = actions.add_parser(name, help=purpose, description=description, allow_abbrev=False)
     parser.add_argument("order", type=order_id, metavar="ORDER", help="the order id")
     parser.add_argument("--json", action="store_true", help="one JSON object, sums in øre; an error, too, is one")
+    add_allow_host(parser)
     return parser
 
 

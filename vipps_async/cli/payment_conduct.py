@@ -14,6 +14,7 @@ from typing import Any
 from attrs import define, field, frozen
 
 from vipps_async.cli.confirmation import Agreement, ask
+from vipps_async.cli.hosts import check_host
 from vipps_async.cli.journal_file import journal_path, open_journal
 from vipps_async.cli.output import plain, say, tell
 from vipps_async.cli.payment_display import Shown, json_line
@@ -65,7 +66,7 @@ async def conduct(options: argparse.Namespace, plan: Plan) -> int:
     """Carry out a plan, and say how it ended.
 
     Args:
-        options: `json`, and where the command has them `journal`, `wait` and `yes`.
+        options: `json`, `allow_host`, and where the command has them `journal`, `wait`, `trust_owner` and `yes`.
         plan: what to do.
 
     Returns:
@@ -133,6 +134,7 @@ class _Conduct:
     async def _from_key_to_end(self) -> int:
         # Whatever is wrong with the settings is told before anything else.
         settings = Settings.from_env(os.environ)
+        check_host(settings, self.options.allow_host)
         if self.plan.noted:
             self.journal = journal_path(self.options.journal, os.environ)
         if self.plan.key is not None:
@@ -152,7 +154,7 @@ class _Conduct:
         if self.journal is None:
             await self._call(None)
             return
-        journal = await open_journal(self.journal, wait=self.options.wait)
+        journal = await open_journal(self.journal, wait=self.options.wait, trusted_owner=self.options.trust_owner)
         try:
             await self._call(journal)
         finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = [
     "BUSY",
+    "DECISIONS",
     "DONE",
     "HELD",
     "INTERRUPTED",
@@ -22,7 +23,7 @@ DONE = 0
 REFUSED = 1
 #: Wrong use, input or settings: nothing was sent.
 USAGE = 2
-#: The outcome is not known: money may have moved.
+#: The outcome is not known: money may have moved. In a batch also: another amount moved than was asked for.
 UNKNOWN = 3
 #: A batch on many machines goes on.
 NOT_ENDED = 4
@@ -36,6 +37,14 @@ OTHER_SETTINGS = 7
 UNTOLD = 8
 #: Ended by Ctrl-C or SIGTERM (128 + SIGINT).
 INTERRUPTED = 130
+
+#: The statuses of `journal send` and `journal drop` for people.
+DECISIONS = (
+    "Exit status 0: it took effect, or is dropped; 1: Vipps refused it, or somebody was asked and said no: no money "
+    "moved by this command; 2: wrong use or settings, or no open operation has this key, and nothing was sent; 3: it "
+    "stays open, or was carried out otherwise than asked; 6: another process has the journal or the operation, and "
+    "nothing was sent; 8: it was done, but could not be printed; 130: ended by Ctrl-C."
+)
 
 
 def untold(status: int) -> int:

@@ -106,12 +106,14 @@ def exists_already(*, doubtful: bool) -> DuplicateOrderError:
     return DuplicateOrderError("a payment with this order id exists at Vipps already", status=200, effect=Effect.NONE)
 
 
-def moved_otherwise(misfit: str) -> UnexpectedResponseError:
-    """Make the error of an operation that the history proves, but not as it was asked for."""
-    return UnexpectedResponseError(
+def moved_otherwise(misfit: str, result: object) -> UnexpectedResponseError:
+    """Make the error of an operation that the history proves, with that result, but not as it was asked for."""
+    error = UnexpectedResponseError(
         f"Vipps has carried it out otherwise than asked: {misfit}",
         status=200,
         body="",
         effect=Effect.PROBABLE,
         advice="it is settled with what was moved: compare both amounts, and refund or capture the difference by hand",
     )
+    error.carried_out = result
+    return error

@@ -416,7 +416,8 @@ class JournalledRunner:
         misfit = None if call.operation.misfit is None else call.operation.misfit(call, result)
         if misfit is not None:
             raise _about(
-                call, moved_otherwise(f"{misfit}, on record since {settlement.settled_at:%Y-%m-%d %H:%M:%S} UTC")
+                call,
+                moved_otherwise(f"{misfit}, on record since {settlement.settled_at:%Y-%m-%d %H:%M:%S} UTC", result),
             )
         return _mark_settled_by(result, settled_by)
 

@@ -421,7 +421,9 @@ class Pipeline:
             self._raise(call, error, record.begun, seconds, cause=failed.error)
         if evidence.misfit:
             record.moved_otherwise = evidence.result
-            self._raise(call, moved_otherwise(evidence.misfit), record.begun, seconds, cause=failed.error)
+            self._raise(
+                call, moved_otherwise(evidence.misfit, evidence.result), record.begun, seconds, cause=failed.error
+            )
         self._log.success(call, attempts=record.begun, seconds=seconds, settled_by=SettledBy.DETAILS.value)
         return evidence.result
 

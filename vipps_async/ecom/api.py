@@ -284,6 +284,21 @@ class EcomApi:
             OutcomeUnknown: it could not be found out whether the cancel took effect.
             VippsError: see `vipps_async.errors`.
         """
+        call = self._cancel_call(
+            order_id,
+            transaction_text=transaction_text,
+            should_release_remaining_funds=should_release_remaining_funds,
+        )
+        return await self._runner.run(call)
+
+    def _cancel_call(
+        self,
+        order_id: str,
+        *,
+        transaction_text: str,
+        should_release_remaining_funds: bool,
+        row_reference: str | None = None,
+    ) -> Call[CancelResult]:
         check_order_id(order_id)
         check_transaction_text(transaction_text)
         check_flag("should_release_remaining_funds", should_release_remaining_funds)
@@ -292,17 +307,21 @@ class EcomApi:
             transaction=CancelTransaction(transaction_text=transaction_text),
             should_release_remaining_funds=should_release_remaining_funds or None,
         )
-        return await self._runner.run(
-            Call(
-                operation=CANCEL,
-                path=CANCEL.path_for(order_id),
-                order_id=order_id,
-                body=body,
-                make_verification=partial(
-                    verify_cancel, order_id, should_release_remaining_funds=should_release_remaining_funds
-                ),
-                note=Note(amount=None, transaction_text=transaction_text),
-            )
+        return Call(
+            operation=CANCEL,
+            path=CANCEL.path_for(order_id),
+            order_id=order_id,
+            body=body,
+            make_verification=partial(
+                verify_cancel, order_id, should_release_remaining_funds=should_release_remaining_funds
+            ),
+            note=Note(
+                amount=None,
+                transaction_text=transaction_text,
+                # Vipps takes no key for a cancel: it is made by the journal, or stands for a row.
+                origin=KeyOrigin.MADE if row_reference is None else KeyOrigin.ROW,
+                reference=row_reference or "",
+            ),
         )
 
     async def details(self, order_id: str) -> PaymentDetails:
@@ -451,6 +470,18 @@ class EcomApi:
             transaction_text=transaction_text,
             amount=amount,
             idempotency_key=idempotency_key,
+            row_reference=reference,
+        )
+        return await self._runner.run(call)
+
+    async def _cancel_row(
+        self, order_id: str, *, transaction_text: str, should_release_remaining_funds: bool, reference: str
+    ) -> CancelResult:
+        """Cancel for a row of a batch: the journal notes that it is a row's, and its reference."""
+        call = self._cancel_call(
+            order_id,
+            transaction_text=transaction_text,
+            should_release_remaining_funds=should_release_remaining_funds,
             row_reference=reference,
         )
         return await self._runner.run(call)

@@ -8,8 +8,9 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from tests.batch.distributed.machines import opened
+from tests.batch.distributed.machines import opened, rows_of, submitted
 from vipps_async.batch.distributed import database as database_module
+from vipps_async.batch.distributed import sql as statements
 from vipps_async.batch.distributed.database import BatchDatabase
 from vipps_async.errors import ConfigurationError, InvalidInputError, JournalError
 from vipps_async.journals import PostgresJournal
@@ -91,7 +92,15 @@ async def test_an_applications_own_procrastinate_is_not_made_here(postgres_dsn: 
 async def test_each_fetch_of_a_job_is_planned_anew(postgres_dsn: str, schema: str) -> None:
     """A plan that was made while the queue was empty takes seconds once it is full."""
     async with opened(postgres_dsn, schema) as database:
-        assert await database.rows("SHOW plan_cache_mode") == [("force_custom_plan",)]
+        connection = await psycopg.AsyncConnection.connect(database.conninfo)
+        async with connection:
+            await database.set_up_session(connection)
+            for name, value in {
+                "plan_cache_mode": "force_custom_plan",
+                "search_path": schema,
+                "idle_in_transaction_session_timeout": "4s",
+            }.items():
+                assert await (await connection.execute(f"SHOW {name}")).fetchall() == [(value,)]
 
 
 async def test_a_session_that_stands_still_in_a_transaction_is_ended(postgres_dsn: str, schema: str) -> None:
@@ -102,11 +111,12 @@ async def test_a_session_that_stands_still_in_a_transaction_is_ended(postgres_ds
         async with database.transaction(is_long=True) as connection:
             assert await (await connection.execute(name)).fetchall() == [("0",)]
         assert await database.rows(name) == [("4s",)]
-        options = psycopg.conninfo.make_conninfo(postgres_dsn, options="-c work_mem=8MB")
-        given = BatchDatabase(options, schema=schema)
-        assert "work_mem=8MB" in given.conninfo
-        assert "work_mem=8MB" in given.journal_dsn
-        assert "idle_in_transaction" in given.journal_dsn
+        # The journal's transactions ask for the guard.
+        batch = (await submitted(database, rows_of(1))).batch
+        async with database.transaction(is_long=True) as connection:
+            guard = database.sql(statements.GUARD)
+            assert len(await (await connection.execute(guard, (batch, 0, 0))).fetchall()) == 1
+            assert await (await connection.execute(name)).fetchall() == [("4s",)]
 
 
 async def test_a_password_is_never_shown(schema: str) -> None:

@@ -174,7 +174,8 @@ async def test_results_are_not_written_by_whoever_lost_the_chunk(postgres_dsn: s
         chunks = Chunks(database, Jobs.detached())
         claim = await claimed(chunks, batch)
         results = [
-            RowResult(row=row, outcome=RowOutcome.REFUSED, idempotency_key="k") for row in await chunks.rows(claim)
+            RowResult(row=each.row, outcome=RowOutcome.REFUSED, idempotency_key="k")
+            for each in await chunks.rows(claim)
         ]
         await chunks.save(claim, results[:2])
         await chunks.beat(claim.fence)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import Counter
 from typing import Any
 
 import pytest
 from procrastinate import App
 from procrastinate.exceptions import ConnectorException
+from procrastinate.manager import JobManager
 
 from tests.batch.distributed.machines import (
     PATIENCE,
@@ -145,7 +147,7 @@ async def test_what_a_lost_worker_had_in_hand_need_not_be_waited_for(
             assert claim is not None
             sandbox.faults.stall_seconds = 30
             sandbox.faults.script("capture", Fault.STALL_BEFORE_EFFECT, order_id="order-2")
-            row = (await found.chunks.rows(claim))[2]
+            row = (await found.chunks.rows(claim))[2].row
             await found.chunks.finish(claim, [], counts=False)
             await _leave_behind(postgres_dsn, schema, sandbox, row.idempotency_key(claim.operation, MSN))
         async with tasks(postgres_dsn, schema, sandbox) as other, working(other, once=True):
@@ -300,3 +302,23 @@ async def test_a_database_that_is_away_is_tried_again(
             pass
         assert (await status(database, batch.batch)).totals.outcomes == {RowOutcome.DONE: 5}
     assert not left
+
+
+async def test_a_cancellation_that_gets_lost_keeps_no_worker(
+    postgres_dsn: str, schema: str, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Told to end while it registers itself, a worker may not hear of it: then it is told once more."""
+    monkeypatch.setattr("vipps_async.batch.distributed.worker._CANCEL_AGAIN", 0.1)
+    register = JobManager.register_worker
+    waiting: list[bool] = []
+
+    async def deaf(self: JobManager) -> int:
+        # As `asyncio.wait_for` does when what it waits for comes at that moment.
+        waiting.append(True)
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(PATIENCE)
+        return await register(self)
+
+    monkeypatch.setattr(JobManager, "register_worker", deaf)
+    async with tasks(postgres_dsn, schema, sandbox) as found, working(found):
+        await until(lambda: len(waiting) == 3)

@@ -19,7 +19,7 @@ from vipps_async.batch.rows import BatchOperation, BatchRow, Origin
 from vipps_async.errors import InvalidInputError, JournalError
 from vipps_async.not_given import NOT_GIVEN
 
-__all__ = ["FINAL", "PAGE", "ROUNDS", "Chunks", "Claim", "LostError"]
+__all__ = ["FINAL", "PAGE", "ROUNDS", "ChunkRow", "Chunks", "Claim", "LostError"]
 
 #: Outcomes after which a row is not tried again.
 FINAL = [outcome.value for outcome in RowOutcome if outcome.is_final]
@@ -63,6 +63,15 @@ class Claim:
     submitted_at: datetime
     #: Whether somebody has worked on it before.
     again: bool
+
+
+@frozen
+class ChunkRow:
+    """A row of a chunk."""
+
+    row: BatchRow
+    #: Whether it was said to be another one than what it looks like.
+    another: bool
 
 
 @frozen
@@ -139,7 +148,7 @@ class Chunks:
         fence.confirmed(asked_at)
         return bool(found[0])
 
-    async def rows(self, claim: Claim) -> list[BatchRow]:
+    async def rows(self, claim: Claim) -> list[ChunkRow]:
         """Return the rows of a chunk that have not ended for good, in the file's order.
 
         Raises:
@@ -147,7 +156,7 @@ class Chunks:
         """
         found = await self.database.rows(statements.CHUNK_ROWS, (claim.batch, claim.chunk, FINAL))
         rows = []
-        for number, line, order_id, amount, text, reference in found:
+        for number, line, order_id, amount, text, reference, another in found:
             try:
                 row = BatchRow(
                     order_id=order_id,
@@ -161,8 +170,19 @@ class Chunks:
                 values = (error.message, claim.batch, number, claim.chunk)
                 await self.database.rows(statements.SPOIL_ROW, values)
             else:
-                rows.append(row)
+                rows.append(ChunkRow(row, another))
         return rows
+
+    async def met_orders(self, claim: Claim, rows: Sequence[BatchRow]) -> frozenset[str]:
+        """Return the orders of rows of which the journal has something of the same amount under another key.
+
+        Raises:
+            JournalError: the database failed.
+        """
+        operation, msn = claim.operation, claim.merchant_serial_number
+        named = [(row.order_id, row.amount, row.idempotency_key(operation, msn)) for row in rows]
+        columns = [list(column) for column in zip(*named, strict=True)] if named else [[], [], []]
+        return frozenset(order for (order,) in await self.database.rows(statements.MET_ORDERS, (*columns, msn)))
 
     async def save(self, claim: Claim, results: Sequence[RowResult]) -> None:
         """Note what became of rows.

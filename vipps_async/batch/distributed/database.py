@@ -7,7 +7,7 @@ import contextlib
 import re
 from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
-from typing import LiteralString
+from typing import Any, LiteralString
 
 import psycopg
 from procrastinate.schema import SchemaManager
@@ -35,14 +35,6 @@ _LEAST, _MOST = 1, 4
 #: For how long the pool goes on trying to reconnect by itself, in seconds; see the journal's.
 _RECONNECT_PATIENCE = 5.0
 
-# Procrastinate's statement that fetches a job is planned once and for all by an idle worker, while there is no job:
-# with 10,000 jobs that plan takes 10 s, a fresh one 1 ms.
-_PLANS = "-c plan_cache_mode=force_custom_plan"
-
-# A worker may be stopped in the middle of a transaction, and then holds locks on a chunk or a job that all others pass
-# by: the database ends the session. Less than the time after which the worker is missed, in milliseconds.
-_NO_IDLING = "-c idle_in_transaction_session_timeout=4000"
-
 
 class BatchDatabase:
     """A pool of connections to the database that holds batches, their journal and their jobs.
@@ -62,14 +54,10 @@ class BatchDatabase:
         if not _SCHEMA_NAME.fullmatch(schema) or schema.startswith("pg_"):
             raise InvalidInputError("schema", "1 to 63 of a-z, 0-9 and _, not beginning with a digit", value=schema)
         given = conninfo_to_dict(checked_conninfo(dsn, timeout))
-        options = f"{given.get('options') or ''} {_PLANS} {_NO_IDLING}".strip()
-        #: For connections of the journal.
-        self.journal_dsn = make_conninfo(dsn, options=options)
-        if own_jobs:
-            options += f" -c search_path={schema}"
         name = given["application_name"] if "application_name" in conninfo_to_dict(dsn) else "vipps_async batch"
-        #: For connections that are to find Procrastinate's tables.
-        self.conninfo = make_conninfo(checked_conninfo(dsn, timeout), options=options, application_name=name)
+        # No setting goes along when a connection is made: a pooler may refuse that, and may hand each transaction to
+        # another session.
+        self.conninfo = make_conninfo(checked_conninfo(dsn, timeout), application_name=name)
         self.schema = schema
         self.own_jobs = own_jobs
         self.timeout = timeout
@@ -90,8 +78,9 @@ class BatchDatabase:
                 asked for, and there are no batches.
         """
         async with self._translating("opened", self.timeout):
-            connection = await AsyncConnection.connect(self.conninfo)
+            connection = await AsyncConnection.connect(self.conninfo, prepare_threshold=None)
             async with connection:
+                await self._set_up(connection)
                 await (self._look(connection) if only_read else self._migrate(connection))
         pool: AsyncConnectionPool[AsyncConnection[TupleRow]] = AsyncConnectionPool(
             self.conninfo,
@@ -133,9 +122,24 @@ class BatchDatabase:
             raise JournalError("the batch's database is not open")
         timeout = None if is_long else self.timeout
         async with self._translating("used", timeout), self._pool.connection() as connection:
-            if is_long:
-                await connection.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+            await self._set_up(connection, is_long=is_long)
             yield connection
+
+    async def _set_up(self, connection: AsyncConnection[TupleRow], *, is_long: bool = False) -> None:
+        """Set what a transaction of ours needs, for that transaction alone."""
+        idle = "0" if is_long else statements.LONGEST_IDLE
+        await connection.execute(statements.SET_FOR_TRANSACTION, {"idle": idle, "path": self._search_path})
+
+    async def set_up_session(self, connection: AsyncConnection[Any]) -> None:
+        """Set what Procrastinate's own connections need, for the whole session: its names are not qualified."""
+        values = {"idle": statements.LONGEST_IDLE, "path": self._search_path}
+        await connection.execute(statements.SET_FOR_SESSION, values)
+        await connection.commit()
+
+    @property
+    def _search_path(self) -> str | None:
+        """Where Procrastinate's tables are found; None: where the connection looks by itself."""
+        return self.schema if self.own_jobs else None
 
     async def rows(self, statement: LiteralString, values: Sequence[object] = ()) -> list[TupleRow]:
         """Run one statement in a transaction of its own and return its rows.

@@ -72,7 +72,7 @@ class BatchTasks:
         self.database = BatchDatabase(dsn, schema=schema, own_jobs=own_jobs)
         self.chunks = Chunks(self.database, Jobs.detached())
         self._transport = FencedTransport(AiohttpTransport(proxy=os.environ.get("VIPPS_PROXY") or None))
-        journal = PostgresJournal(self.database.journal_dsn, schema=schema, guard=current_guard)
+        journal = PostgresJournal(dsn, schema=schema, guard=current_guard)
         self.session = session(self._transport, journal)
         if self.session.journal is not journal:
             raise ConfigurationError("the session must be made with the journal that it was given")

@@ -5,27 +5,31 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
 import structlog
 from attrs import Factory, define, field
 
-from vipps_async.batch.distributed.chunks import Chunks, Claim, LostError
+from vipps_async.batch.distributed.chunks import ChunkRow, Chunks, Claim, LostError
 from vipps_async.batch.distributed.database import BatchDatabase
 from vipps_async.batch.distributed.failures import OtherSettingsError
 from vipps_async.batch.distributed.fence import BEAT_EVERY, STALE_AFTER, current_fence
 from vipps_async.batch.distributed.turns import SharedTurns
+from vipps_async.batch.holding import reason_to_hold
 from vipps_async.batch.many import cancel_many, capture_many, refund_many
-from vipps_async.batch.results import RowOutcome, RowResult
+from vipps_async.batch.results import RowOutcome, RowResult, held
 from vipps_async.batch.rows import BatchOperation, BatchRow
 from vipps_async.errors import AuthenticationError, JournalError, RateLimitedError, TransportError, VippsError
+from vipps_async.not_given import NotGiven
 from vipps_async.session import VippsSession
 
 __all__ = ["ChunkRunner", "WorkDone"]
 
 #: Results that are saved in one go, and how long the first of them may wait, in seconds.
 _SAVE, _SAVE_EVERY = 200, 0.5
+#: Rows that are held against the journal in one question: few, so that it is asked shortly before they are begun.
+_HOLD = 50
 #: How long rows rest before they are tried again, in seconds: as within a batch on one machine; after Vipps was out of
 #: reach for minutes; after the database was.
 _PAUSE, _AFTER_OUTAGE, _AFTER_DATABASE = 5.0, 30.0, 2.0
@@ -102,6 +106,11 @@ class ChunkRunner:
         #: Whether that is because a batch is of other settings.
         self.has_other_settings = False
 
+    @property
+    def is_at_work(self) -> bool:
+        """Whether it has a chunk."""
+        return bool(self._tasks)
+
     def drain(self) -> None:
         """Begin no more rows: what is on its way is finished, and the rest of each chunk given back."""
         self._draining = True
@@ -166,8 +175,8 @@ class ChunkRunner:
             raise
 
     async def _keep(self, run: _Run) -> None:
-        """Show that the worker is alive, until the chunk is lost."""
-        while True:
+        """Show that the worker is alive, until the chunk is lost or given back: a cancellation may get lost."""
+        while run in self._runs:
             await asyncio.sleep(BEAT_EVERY)
             try:
                 async with asyncio.timeout(STALE_AFTER):
@@ -184,10 +193,10 @@ class ChunkRunner:
     async def _carry_out(self, run: _Run) -> None:
         claim = run.claim
         try:
-            rows = await self._chunks.rows(claim)
+            found = await self._chunks.rows(claim)
             if claim.again:
-                await self._free(claim, rows)
-            async with aclosing(self._results(run, rows)) as results:
+                await self._free(claim, [each.row for each in found])
+            async with aclosing(self._results(run, self._not_held(run, found))) as results:
                 async for result in results:
                     self._count(run, result)
                     run.unsaved.append(result)
@@ -197,6 +206,29 @@ class ChunkRunner:
             raise
         except VippsError as error:
             run.failure = error
+
+    async def _not_held(self, run: _Run, found: Sequence[ChunkRow]) -> AsyncGenerator[BatchRow, None]:
+        """Give rows on as they are about to be begun, but for those that meet what was begun or done since `submit`.
+
+        By the rules of `vipps_async.batch.holding`, as on one machine.
+        """
+        claim, journal = run.claim, self._session.journal
+        assert journal is not None  # noqa: S101 - as above
+        operation, msn = claim.operation, claim.merchant_serial_number
+        for begin in range(0, len(found), _HOLD):
+            page = found[begin : begin + _HOLD]
+            asked = [each.row for each in page if _may_repeat(each, operation)]
+            met = await self._chunks.met_orders(claim, asked) if asked else frozenset()
+            for each in page:
+                row, reason = each.row, ""
+                if row.order_id in met and _may_repeat(each, operation):
+                    reason = await reason_to_hold(row, operation, msn, journal)
+                if not reason:
+                    yield row
+                    continue
+                result = held(row, row.idempotency_key(operation, msn), remark=reason)
+                self._count(run, result)
+                run.unsaved.append(result)
 
     async def _save(self, run: _Run) -> None:
         run.saved_at = time.monotonic()
@@ -219,7 +251,7 @@ class ChunkRunner:
 
     def _count(self, run: _Run, result: RowResult) -> None:
         self.done.outcomes[result.outcome] += 1
-        if result.outcome is RowOutcome.DONE:
+        if result.outcome in {RowOutcome.DONE, RowOutcome.OTHERWISE}:
             self.done.moved += result.amount or 0
         run.throttled = run.throttled or isinstance(result.error, RateLimitedError)
         if isinstance(result.error, AuthenticationError):
@@ -242,7 +274,7 @@ class ChunkRunner:
             if ours and intent.operation == operation.value and entry.owner:
                 await journal.release(intent, note=_LEFT, owner=entry.owner)
 
-    def _results(self, run: _Run, rows: list[BatchRow]) -> AsyncGenerator[RowResult, None]:
+    def _results(self, run: _Run, rows: AsyncGenerator[BatchRow, None]) -> AsyncGenerator[RowResult, None]:
         claim, session, concurrency, stop = run.claim, self._session, self._concurrency, run.stop
         rate = None if claim.rate is None else SharedTurns(self._database, claim.batch, claim.rate, stop=stop)
         if claim.operation is BatchOperation.CANCEL:
@@ -276,6 +308,10 @@ class ChunkRunner:
                 await asyncio.sleep(_TRY_EVERY)
             else:
                 return
+
+
+def _may_repeat(found: ChunkRow, operation: BatchOperation) -> bool:
+    return operation is not BatchOperation.CANCEL and not found.another and not isinstance(found.row.amount, NotGiven)
 
 
 def _rest(run: _Run) -> tuple[float, bool]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 
 import structlog
 from procrastinate import App, PsycopgConnector
@@ -22,6 +22,8 @@ __all__ = ["BatchWorker"]
 
 #: Seconds until it tries again when the database is away; and between two looks whether there is anything left to do.
 _AGAIN_IN, _LOOK_EVERY = 1.0, 0.5
+#: Seconds after which a worker that has not ended is told to once more: far more than ending takes.
+_CANCEL_AGAIN = 5.0
 #: Seconds between two looks for jobs, beside the database's own notifications.
 _POLL_EVERY = 1.0
 #: After so many seconds without a sign of life a worker's entry is cleared away: long after its chunks were taken over.
@@ -99,13 +101,24 @@ class BatchWorker:
             try:
                 await asyncio.wait({*workers, stop}, return_when=asyncio.FIRST_COMPLETED)
             finally:
-                # Cancelled, a worker takes no more jobs and waits for those that it has.
-                for task in (*workers, stop):
-                    task.cancel()
-                await asyncio.wait({*workers, stop})
+                stop.cancel()
+                await self._end(workers)
             for task in workers:
                 if not task.cancelled() and (error := task.exception()) is not None:
                     raise error
+
+    async def _end(self, workers: Collection[asyncio.Task[None]]) -> None:
+        """Let the workers take no more jobs and wait for those that they have."""
+        pending = set(workers)
+        while pending:
+            for task in pending:
+                task.cancel()
+            _, pending = await asyncio.wait(pending, timeout=_CANCEL_AGAIN)
+            # A cancellation gets lost where it meets the moment in which what was waited for comes, such as a pool's
+            # connection (`asyncio.wait_for` before Python 3.12). It is repeated only while no chunk is in work, which a
+            # second one would not wait for.
+            while pending and self._tasks.runner.is_at_work:
+                _, pending = await asyncio.wait(pending, timeout=_CANCEL_AGAIN)
 
     def _procrastinate(self, app: App, queues: list[str], concurrency: int) -> asyncio.Task[None]:
         work = app.run_worker_async(
@@ -124,7 +137,12 @@ class BatchWorker:
     async def _application(self) -> AsyncIterator[App]:
         database = self._tasks.database
         connector = PsycopgConnector(
-            conninfo=database.conninfo, min_size=1, max_size=_MOST_CONNECTIONS, timeout=database.timeout
+            conninfo=database.conninfo,
+            min_size=1,
+            max_size=_MOST_CONNECTIONS,
+            timeout=database.timeout,
+            configure=database.set_up_session,
+            kwargs={"prepare_threshold": None},
         )
         app = App(connector=connector)
         self._tasks.add_to(app)

@@ -1,0 +1,105 @@
+"""Rows are held once more by the worker that is about to begin them, against what happened since."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from tests.batch.distributed.machines import HEADING, opened, status, submitted, tasks, until, working
+from tests.batch.shop import stock
+from vipps_async.batch import BatchOperation, RowOutcome
+from vipps_async.journals import PostgresJournal
+from vipps_async.journals.protocol import KeyOrigin
+from vipps_async.sandbox import Fault
+from vipps_async.testing import Sandbox
+
+UNNAMED = "order_id,amount_ore,transaction_text\n"
+
+
+async def capture_by_hand(dsn: str, schema: str, sandbox: Sandbox, order_id: str) -> None:
+    """What a service with the same journal does meanwhile: 10 kroner, without a reference."""
+    async with sandbox.session(journal=PostgresJournal(dsn, schema=schema)) as vipps:
+        await vipps.ecom.capture(order_id, amount=1000, transaction_text="By hand.")
+
+
+async def test_what_was_done_since_submit_holds_a_row(postgres_dsn: str, schema: str, sandbox: Sandbox) -> None:
+    """The worker sends nothing for it, and says what it meets; the other rows go on."""
+    stock(sandbox, 4, amount=5000)
+    lines = "".join(f"order-{number},1000,Shipped.,s-{number}\n" for number in range(3))
+    async with opened(postgres_dsn, schema) as database:
+        batch = (await submitted(database, lines + "order-3,2000,Shipped.,s-3\n")).batch
+        for order_id in ("order-0", "order-3"):
+            await capture_by_hand(postgres_dsn, schema, sandbox, order_id)
+        async with tasks(postgres_dsn, schema, sandbox) as found, working(found, once=True):
+            pass
+        stands = await status(database, batch)
+        rows = await database.rows("SELECT order_id, outcome, reason FROM {schema}.batch_rows ORDER BY number")
+    assert stands.totals.outcomes == {RowOutcome.DONE: 3, RowOutcome.HELD: 1}
+    assert found.runner.done.outcomes == {RowOutcome.DONE: 3, RowOutcome.HELD: 1}
+    # Another amount is another wish.
+    assert [sandbox.payment(f"order-{number}").captured for number in range(4)] == [1000, 1000, 1000, 3000]
+    assert rows[0][:2] == ("order-0", "held")
+    assert rows[0][2].startswith("meets a capture of 10.00 NOK, done ")
+
+
+async def test_what_is_open_since_submit_holds_a_row(postgres_dsn: str, schema: str, sandbox: Sandbox) -> None:
+    """It may still take effect."""
+    stock(sandbox, 1, amount=5000)
+    async with opened(postgres_dsn, schema) as database:
+        batch = (await submitted(database, "order-0,1000,Shipped.,s-0\n")).batch
+        sandbox.faults.stall_seconds = 60
+        sandbox.faults.script("capture", Fault.STALL_BEFORE_EFFECT)
+        by_hand = asyncio.create_task(capture_by_hand(postgres_dsn, schema, sandbox, "order-0"))
+        await until(lambda: bool(sandbox.faults.counts))
+        async with tasks(postgres_dsn, schema, sandbox) as found, working(found, once=True):
+            pass
+        by_hand.cancel()
+        await asyncio.wait({by_hand})
+        assert (await status(database, batch)).totals.outcomes == {RowOutcome.HELD: 1}
+    assert sandbox.payment("order-0").captured == 0
+
+
+@pytest.mark.parametrize("line", ["order-0,all,Shipped.,s-0,no", "order-0,1000,Shipped.,s-0,yes"])
+async def test_rows_that_are_never_held(postgres_dsn: str, schema: str, sandbox: Sandbox, line: str) -> None:
+    """One that takes all that is left takes no more by that, and one that was said to be another is another."""
+    stock(sandbox, 1, amount=5000)
+    async with opened(postgres_dsn, schema) as database:
+        heading = HEADING.replace("\n", ",another\n")
+        batch = (await submitted(database, f"{line}\n", heading=heading)).batch
+        await capture_by_hand(postgres_dsn, schema, sandbox, "order-0")
+        async with tasks(postgres_dsn, schema, sandbox) as found, working(found, once=True):
+            pass
+        assert (await status(database, batch)).totals.outcomes == {RowOutcome.DONE: 1}
+    assert sandbox.payment("order-0").captured == (5000 if "all" in line else 2000)
+
+
+async def test_a_row_that_was_begun_before_is_itself(postgres_dsn: str, schema: str, sandbox: Sandbox) -> None:
+    """Its own entry, which an earlier worker left open, does not hold it."""
+    stock(sandbox, 1, amount=5000)
+    async with opened(postgres_dsn, schema) as database:
+        batch = (await submitted(database, "order-0,1000,Shipped.\n", heading=UNNAMED)).batch
+        sandbox.faults.stall_seconds = 60
+        sandbox.faults.script("capture", Fault.STALL_AFTER_EFFECT)
+        async with tasks(postgres_dsn, schema, sandbox) as one, working(one) as worker:
+            await until(lambda: sandbox.payment("order-0").captured == 1000)
+            worker.cut()
+        async with tasks(postgres_dsn, schema, sandbox) as two, working(two, once=True):
+            pass
+        assert (await status(database, batch)).totals.outcomes == {RowOutcome.DONE: 1}
+    assert sandbox.payment("order-0").captured == 1000
+
+
+async def test_a_cancel_is_noted_as_a_row(postgres_dsn: str, schema: str, sandbox: Sandbox) -> None:
+    """With its reference, as captures and refunds are."""
+    stock(sandbox, 1)
+    async with opened(postgres_dsn, schema) as database:
+        heading = HEADING.replace("amount_ore,", "")
+        await submitted(database, "order-0,No.,c-0\n", operation=BatchOperation.CANCEL, heading=heading)
+        async with tasks(postgres_dsn, schema, sandbox) as found, working(found, once=True):
+            pass
+        journal = PostgresJournal(postgres_dsn, schema=schema)
+        await journal.open()
+        (entry,) = await journal.find(order_id="order-0", merchant_serial_number="123456")
+        await journal.aclose()
+    assert (entry.intent.origin, entry.intent.reference) == (KeyOrigin.ROW, "c-0")
