@@ -80,9 +80,9 @@ def main() -> int:
     storm.add_argument("--below-horizon", action="store_true", help="held requests take effect just below the horizon")
     storm.set_defaults(run=_storm)
 
-    kill = commands.add_parser("kill", help="kill workers at any instant and see what is left")
+    kill = commands.add_parser("kill", help="kill workers in ten phases and see what is left")
     kill.add_argument("--kills", type=int, default=500, help="how many workers are killed")
-    kill.add_argument("--seed", type=int, default=seed, help="plans the work, the faults and the instants")
+    kill.add_argument("--seed", type=int, default=seed, help="plans the work, the faults and the phases")
     kill.add_argument("--rate", type=float, default=0.05, help="which part of the workers' requests fails, 0 to 1")
     kill.add_argument("--journal", choices=("sqlite", "postgres"), default="sqlite")
     kill.set_defaults(run=_kill)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypeVar
 
-__all__ = ["FAULT_OPERATIONS", "Decided", "Fault", "Faults", "Randomness"]
+__all__ = ["FAULT_OPERATIONS", "HELD", "Decided", "Fault", "Faults", "Randomness"]
 
 T = TypeVar("T")
 
@@ -135,6 +135,8 @@ class Fault(enum.Enum):
     CALLBACK_LOST = "CALLBACK_LOST"
 
 
+#: The request is held, and takes effect later.
+HELD = frozenset({Fault.HELD_STALL, Fault.HELD_RESET, Fault.HELD_504})
 _CALLBACK_FAULTS = frozenset({Fault.CALLBACK_TWICE, Fault.CALLBACK_LOST})
 _MOVES_MONEY = frozenset({"capture", "cancel", "refund"})
 _DETAILS = frozenset({"details"})
@@ -180,7 +182,7 @@ _FITTING = {
 #: How often each kind that fits details alone stands among those that chance draws from: details are asked seldom.
 _DETAILS_WEIGHT = 8
 #: Seconds that chance draws from for a request that is held (to two hours), an entry that shows late, a stale view.
-_HELD, _LAG, _STALE = (1.0, 10.0, 60.0, 600.0, 7200.0), (0.5, 2.0, 10.0, 30.0), (0.5, 2.0, 10.0, 60.0)
+_HELD_FOR, _LAG, _STALE = (1.0, 10.0, 60.0, 600.0, 7200.0), (0.5, 2.0, 10.0, 30.0), (0.5, 2.0, 10.0, 60.0)
 
 #: The operations that faults can be given to; "callback" is what Vipps sends to the merchant.
 FAULT_OPERATIONS = (
@@ -377,7 +379,7 @@ class Faults:
 
     def held_for(self, decided: Decided) -> timedelta:
         """Return how long a request is held."""
-        return timedelta(seconds=decided.one_of(_HELD) if self.held_seconds is None else self.held_seconds)
+        return timedelta(seconds=decided.one_of(_HELD_FOR) if self.held_seconds is None else self.held_seconds)
 
     def lag_of(self, decided: Decided) -> timedelta:
         """Return how long details do not show an entry."""

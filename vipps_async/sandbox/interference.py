@@ -27,7 +27,7 @@ from vipps_async.sandbox.distortion import (
     redirect,
     unsettled,
 )
-from vipps_async.sandbox.faults import Decided, Fault, Faults
+from vipps_async.sandbox.faults import HELD, Decided, Fault, Faults
 from vipps_async.sandbox.held import HeldRequests
 from vipps_async.sandbox.ledger import Disturbance
 from vipps_async.sandbox.problems import Refusal, gateway_refusal, management_refusal, vipps_refusal
@@ -61,7 +61,6 @@ _STATUS_AFTER = {
     Fault.HTTP_503_AFTER: 503,
     Fault.HTTP_504_AFTER: 504,
 }
-_HELD = frozenset({Fault.HELD_STALL, Fault.HELD_RESET, Fault.HELD_504})
 _RESETS_AFTER = frozenset({Fault.RESET_AFTER_EFFECT, Fault.FAILED_ENTRY_RESET, Fault.LATE_ENTRY_RESET})
 _DISTORTED = frozenset(
     {
@@ -165,7 +164,7 @@ class Interference:
         fault = decided.fault
         if fault is not Fault.RESET_BEFORE_READ:
             await exchange.read()
-        if fault in _HELD:
+        if fault in HELD:
             self._held.hold(exchange, self._faults.held_for(decided))
         before = await self._without_effect(exchange.request, decided)
         if before is not None:
