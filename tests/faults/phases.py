@@ -12,7 +12,7 @@ from attrs import define
 
 from vipps_async.journals import Journal, Standing
 
-__all__ = ["Phase", "PhaseWatch", "PhasedTransport", "watch_journal"]
+__all__ = ["RECOVERY", "Phase", "PhaseWatch", "PhasedTransport", "watch_journal"]
 
 T = TypeVar("T")
 
@@ -35,8 +35,9 @@ class Phase(enum.Enum):
     TOLD = "outcome noted, caller not told"
 
 
+RECOVERY = frozenset({Phase.RECOVERY_ASKING, Phase.RECOVERY_SENDING})
 #: Phases that exchange something with Vipps: also held before it leaves, or (in recovery) after the answer.
-_EXCHANGES = frozenset({Phase.RECOVERY_ASKING, Phase.RECOVERY_SENDING, Phase.SENDING, Phase.LOOKING})
+_EXCHANGES = RECOVERY | {Phase.SENDING, Phase.LOOKING}
 
 
 @define

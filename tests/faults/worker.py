@@ -22,7 +22,7 @@ import orjson
 from tests.event_loop import use_chosen_loop
 from tests.faults.audit import told_by_error
 from tests.faults.broken import BROKEN
-from tests.faults.phases import Phase, PhasedTransport, PhaseWatch, watch_journal
+from tests.faults.phases import RECOVERY, Phase, PhasedTransport, PhaseWatch, watch_journal
 from tests.short_waits import shorten_waits
 from vipps_async import Credentials, RetryPolicy, Timeouts, VippsError, VippsSession
 from vipps_async.journals import Journal, PostgresJournal, SqliteJournal
@@ -47,6 +47,8 @@ RETRY = RetryPolicy(
 TIMEOUTS = Timeouts(connect=0.3, read=0.3, total=0.5)
 #: Captures in work at the same time.
 _CONCURRENT = 16
+#: Seconds between two recoveries of a worker that is to be killed in one.
+_BETWEEN_RECOVERIES = 0.1
 #: How often the forking process looks for dead workers while one lives, in seconds.
 _LOOK = 0.003
 
@@ -77,7 +79,11 @@ async def _live(
     ) as vipps:
         if opening:
             _say(life, "out")
-        await vipps.recover(concurrency=_CONCURRENT)
+        report = await vipps.recover(concurrency=_CONCURRENT)
+        while report.in_other_hands and not watch.entered and watch.phase in RECOVERY:
+            # What the dead ones before had in hand is free when their leases run out.
+            await asyncio.sleep(_BETWEEN_RECOVERIES)
+            report = await vipps.recover(concurrency=_CONCURRENT)
         watch.recovering = False
         _say(life, "recovered")
         waiting = iter(asks)
