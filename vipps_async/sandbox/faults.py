@@ -179,8 +179,9 @@ _FITTING = {
     Fault.REFUSAL_AS_FORM: _MOVES_MONEY,
     Fault.REFUSAL_AS_TEXT: _MOVES_MONEY,
 }
-#: How often each kind that fits details alone stands among those that chance draws from: details are asked seldom.
-_DETAILS_WEIGHT = 8
+#: How often each kind stands among those that chance draws from, by what it fits: what has fewer requests to happen to
+#: more often. All others: once.
+_WEIGHTS = {_DETAILS: 5, _MOVES_MONEY: 3, _CHANGES: 2, _CHANGES | _DETAILS: 2}
 #: Seconds that chance draws from for a request that is held (to two hours), an entry that shows late, a stale view.
 _HELD_FOR, _LAG, _STALE = (1.0, 10.0, 60.0, 600.0, 7200.0), (0.5, 2.0, 10.0, 30.0), (0.5, 2.0, 10.0, 60.0)
 
@@ -408,7 +409,7 @@ class Faults:
             fault
             for fault in randomness.kinds
             if _fits(fault, operation)
-            for _ in range(_DETAILS_WEIGHT if _FITTING.get(fault) == _DETAILS else 1)
+            for _ in range(_WEIGHTS.get(_FITTING.get(fault, frozenset()), 1))
         ]
         drawn = repr((randomness.seed, operation, order_id, key, attempt)).encode("utf-8", "surrogatepass")
         digest = hashlib.blake2b(drawn, digest_size=24).digest()
