@@ -16,6 +16,7 @@ from tests.event_loop import use_chosen_loop
 from tests.faults.kill import run_kills
 from tests.faults.storm import run_storm
 from tests.journals.postgres_server import available_dsn
+from tests.short_waits import shorten_waits
 from vipps_async.journals import Journal, MemoryJournal, PostgresJournal, SqliteJournal
 
 
@@ -44,6 +45,7 @@ def _storm(options: argparse.Namespace) -> bool:
                 journal_name=options.journal,
                 concurrency=options.concurrency,
                 below_horizon=options.below_horizon,
+                shares=options.shares,
             )
         )
     print("\n".join(report.lines()), flush=True)
@@ -74,21 +76,24 @@ def main() -> int:
     storm = commands.add_parser("storm", help="drive the client through the sandbox while everything fails")
     storm.add_argument("--captures", type=int, default=10_000, help="captures to ask for; the rest comes on top")
     storm.add_argument("--seed", type=int, default=seed, help="plans the work and the faults; drawn if left out")
-    storm.add_argument("--rate", type=float, default=0.1, help="which part of all requests fails, from 0 to 1")
+    storm.add_argument("--rate", type=float, default=0.3, help="which part of all requests fails, from 0 to 1")
     storm.add_argument("--journal", choices=("none", "memory", "sqlite", "postgres"), default="sqlite")
-    storm.add_argument("--concurrency", type=int, default=64, help="orders in work at the same time")
+    storm.add_argument("--concurrency", type=int, default=128, help="orders in work at the same time")
     storm.add_argument("--below-horizon", action="store_true", help="held requests take effect just below the horizon")
+    storm.add_argument("--shares", action="store_true", help="fail if a new kind is too rare; 10,000 always do")
     storm.set_defaults(run=_storm)
 
-    kill = commands.add_parser("kill", help="kill workers at any instant and see what is left")
+    kill = commands.add_parser("kill", help="kill workers in ten phases and see what is left")
     kill.add_argument("--kills", type=int, default=500, help="how many workers are killed")
-    kill.add_argument("--seed", type=int, default=seed, help="plans the work, the faults and the instants")
+    kill.add_argument("--seed", type=int, default=seed, help="plans the work, the faults and the phases")
     kill.add_argument("--rate", type=float, default=0.05, help="which part of the workers' requests fails, 0 to 1")
     kill.add_argument("--journal", choices=("sqlite", "postgres"), default="sqlite")
     kill.set_defaults(run=_kill)
 
     options = parser.parse_args()
     use_chosen_loop()
+    # A `Retry-After` that makes no sense holds a recovery for a minute.
+    shorten_waits(setattr, batches=False)
     return int(options.run(options))
 
 

@@ -10,15 +10,16 @@ from typing import Any
 
 import orjson
 from aiohttp import web
-from attrs import evolve
+from attrs import evolve, field, frozen
 
 from vipps_async import RequestNotSent
 from vipps_async.sandbox import SandboxServer
+from vipps_async.sandbox.faults import Decided, Fault
 from vipps_async.sandbox.interference import Exchange
 from vipps_async.transports.aiohttp_transport import AiohttpTransport
 from vipps_async.transports.protocol import Request, Response
 
-__all__ = ["CALL", "CALL_HEADER", "CountingTransport", "attributing", "refused_in_its_own_right"]
+__all__ = ["CALL", "CALL_HEADER", "Attribution", "CountingTransport", "attributing", "refused_in_its_own_right"]
 
 #: The number of the call that is being made; 0: a recovery.
 CALL: ContextVar[int] = ContextVar("CALL", default=0)
@@ -81,14 +82,30 @@ def refused_in_its_own_right(response: Response) -> bool:
     return code in {401, 429}
 
 
-@contextlib.contextmanager
-def attributing(sandbox: SandboxServer) -> Iterator[dict[str, int]]:
-    """Note for each transaction which call moved it, also when its request is delivered much later.
+@frozen
+class Attribution:
+    """What a sandbox knows of who moved what, and whom it lied to."""
 
-    Yields:
-        Transaction id → number of the call.
-    """
-    moved_by: dict[str, int] = {}
+    #: Transaction id → number of the call.
+    moved_by: dict[str, int] = field(factory=dict)
+    #: Operation, order id and key of what was answered with another amount than moved.
+    lies: set[tuple[str, str, str]] = field(factory=set)
+
+
+@contextlib.contextmanager
+def attributing(sandbox: SandboxServer) -> Iterator[Attribution]:
+    """Note for each transaction which call moved it, also when its request is delivered much later."""
+    found = Attribution()
+    moved_by = found.moved_by
+    decide = sandbox.faults.decide
+
+    def decided(operation: str, order_id: str, key: str) -> Decided | None:
+        answer = decide(operation, order_id, key)
+        if answer is not None and answer.fault is Fault.OTHER_AMOUNT_AFTER:
+            found.lies.add((operation, order_id, key))
+        return answer
+
+    sandbox.faults.decide = decided  # type: ignore[method-assign]
     proceed = Exchange.proceed
 
     async def attributed(self: Exchange) -> Any:
@@ -105,6 +122,7 @@ def attributing(sandbox: SandboxServer) -> Iterator[dict[str, int]]:
 
     Exchange.proceed = attributed  # type: ignore[method-assign]
     try:
-        yield moved_by
+        yield found
     finally:
+        sandbox.faults.decide = decide  # type: ignore[method-assign]
         Exchange.proceed = proceed  # type: ignore[method-assign]

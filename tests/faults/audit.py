@@ -10,8 +10,9 @@ from typing import Any
 import orjson
 from attrs import field, frozen, mutable
 
+from tests.faults.attempts import Attribution
 from vipps_async import Effect, VippsError
-from vipps_async.errors import CancelError, CaptureError, IdempotencyMismatchError, RefundError
+from vipps_async.errors import CancelError, CaptureError, IdempotencyMismatchError, OrderLockedError, RefundError
 from vipps_async.journals import Entry, Journal, Outcome
 
 __all__ = ["Asked", "Audit", "Moved", "Noted", "Paid", "Told", "Verdict", "audit", "noted_in", "told_by_error"]
@@ -27,6 +28,8 @@ _TRACES = {
     "cancel": frozenset({"CANCEL", "VOID"}),
     "initiate": frozenset({"INITIATE"}),
 }
+#: The other way round.
+_NAMES = {trace: operation for operation, traces in _TRACES.items() for trace in traces}
 
 
 class Verdict(enum.Enum):
@@ -57,6 +60,8 @@ class Told:
     call: int = 0
     #: Whether an attempt of the call was neither refused in its own right nor kept from leaving.
     doubtful: bool = True
+    #: Whether somebody else had the operation in hand, who may have been in doubt at that moment.
+    in_other_hands: bool = False
 
 
 _REFUSALS = (CaptureError, RefundError, CancelError, IdempotencyMismatchError)
@@ -67,7 +72,9 @@ def told_by_error(error: VippsError) -> Told:
     verdict = Verdict.UNKNOWN
     if error.effect is Effect.NONE:
         verdict = Verdict.REFUSED if isinstance(error, _REFUSALS) else Verdict.NO_EFFECT
-    return Told(verdict, error=type(error).__name__, effect=error.effect.name)
+    # Vipps' own lock has a status.
+    in_other_hands = isinstance(error, OrderLockedError) and error.status == 0
+    return Told(verdict, error=type(error).__name__, effect=error.effect.name, in_other_hands=in_other_hands)
 
 
 @mutable(kw_only=True)
@@ -119,6 +126,8 @@ class Moved:
     key: str
     #: The number of the call whose request moved it; 0: a recovery's; None: not known.
     call: int | None = None
+    #: Whether an answer to it named another amount.
+    lied: bool = False
 
 
 @frozen(kw_only=True)
@@ -132,16 +141,23 @@ class Paid:
     moved: tuple[Moved, ...]
 
     @classmethod
-    def of(cls, snapshot: Any, moved_by: Mapping[str, int] | None = None) -> Paid:
-        """Take from a snapshot of the sandbox what matters here; `moved_by` is what `attributing` noted."""
-        moved_by = moved_by or {}
+    def of(cls, snapshot: Any, known: Attribution | None = None) -> Paid:
+        """Take from a snapshot of the sandbox what matters here, and what `attributing` noted."""
+        known = known or Attribution()
         return cls(
             order_id=snapshot.order_id,
             amount=snapshot.amount,
             captured=snapshot.captured,
             refunded=snapshot.refunded,
             moved=tuple(
-                Moved(entry.operation, entry.amount, entry.text, entry.request_id, moved_by.get(entry.transaction_id))
+                Moved(
+                    entry.operation,
+                    entry.amount,
+                    entry.text,
+                    entry.request_id,
+                    known.moved_by.get(entry.transaction_id),
+                    (_NAMES.get(entry.operation, ""), snapshot.order_id, entry.request_id) in known.lies,
+                )
                 for entry in snapshot.history
                 if entry.success
             ),
@@ -201,6 +217,11 @@ class Audit:
     open: int = 0
     #: Operations called unknown of which no attempt was in doubt.
     needless_doubt: int = 0
+    #: The same, of which a caller was cancelled before anything left: no violation, since its intent may be open.
+    doubt_by_cancelling: int = 0
+    #: Wrong amounts that were told or noted because Vipps answered so, where none was asked for: no violation, since
+    #: there is nothing to hold such an answer against.
+    lies_believed: int = 0
     #: The first violations, in words.
     words: list[str] = field(factory=list)
 
@@ -243,7 +264,7 @@ def audit(asked: Iterable[Asked], payments: Iterable[Paid], noted: Iterable[Note
             continue
         accounted[one.order_id, one.operation, one.text] += 1
         _check_moves(found, one, moved, journalled=entries is not None)
-        _check_doubt(found, one)
+        _check_doubt(found, one, journalled=entries is not None)
         if entries is None:
             found.unknown += one.verdict is Verdict.UNKNOWN
         else:
@@ -278,10 +299,17 @@ def _check_moves(found: Audit, one: Asked, moved: list[Moved], *, journalled: bo
     if moved and _told_untruly(one, moved, journalled=journalled):
         told_so = [(told.verdict.value, told.error, told.call) for told in one.told]
         found.blame("told_untruly", one, f"it moved by {[entry.call for entry in moved]} and was told {told_so}")
-    told = {told.amount for told in one.told if told.amount is not None}
-    # Where all that remains was asked for, an answer that lies about the amount has nothing to be held against.
-    if moved and one.amount is not None and told - {entry.amount for entry in moved}:
-        found.blame("wrong_amounts", one, f"{told} øre were told, {[m.amount for m in moved]} moved")
+    _check_amounts(found, one, moved, {told.amount for told in one.told}, "told")
+
+
+def _check_amounts(found: Audit, one: Asked, moved: list[Moved], said: set[int | None], how: str) -> None:
+    wrong = said - {None} - {entry.amount for entry in moved}
+    if not moved or not wrong:
+        return
+    if one.amount is None and any(entry.lied for entry in moved):
+        found.lies_believed += 1
+    else:
+        found.blame("wrong_amounts", one, f"{wrong} øre were {how}, {[m.amount for m in moved]} moved")
 
 
 def _told_untruly(one: Asked, moved: list[Moved], *, journalled: bool) -> bool:
@@ -305,24 +333,27 @@ def _told_untruly(one: Asked, moved: list[Moved], *, journalled: bool) -> bool:
     )
 
 
-def _check_doubt(found: Audit, one: Asked) -> None:
-    # A call that was cancelled while its intent was written is in the journal as begun, whether it left or not.
-    if one.told and not any(told.doubtful or told.verdict is Verdict.CANCELLED for told in one.told):
-        # Whoever meets an operation that another caller has in hand is told so: it may be in doubt at that moment.
-        unknown = [
-            told.error for told in one.told if told.verdict is Verdict.UNKNOWN and told.error != "OrderLockedError"
-        ]
-        if unknown:
-            found.blame("needless_doubt", one, f"no attempt was in doubt, and it was told {unknown}")
+def _check_doubt(found: Audit, one: Asked, *, journalled: bool) -> None:
+    for told in one.told:
+        if told.verdict is not Verdict.UNKNOWN or told.doubtful:
+            continue
+        # Without a journal a call knows of itself alone. With one it knows of those before it, and of its twin, which
+        # has the number before or after its own.
+        known = [other for other in one.told if other is not told and other.call <= told.call + 1] if journalled else []
+        if any(other.doubtful for other in known) or (told.in_other_hands and known):
+            continue
+        if any(other.verdict is Verdict.CANCELLED for other in known):
+            # It was cancelled while its intent was written: in the journal that is begun, whether it left or not.
+            found.doubt_by_cancelling += 1
+            continue
+        found.blame("needless_doubt", one, f"no attempt was in doubt, and it was told {told.effect} {told.error}")
 
 
 def _check_notes(found: Audit, one: Asked, moved: list[Moved], entries: list[Noted]) -> None:
     outcomes = {entry.outcome for entry in entries}
     if moved and not entries:
         found.blame("lost", one, "it moved without an intent in the journal")
-    keys = {entry.key for entry in moved} | {entry.key for entry in entries}
-    if one.key is not None and keys - {one.key, *one.earlier_keys}:
-        found.blame("lost", one, "it moved, or is noted, with a key that nobody asked with")
+    _check_keys(found, one, {entry.key for entry in moved} | {entry.key for entry in entries})
     if None in outcomes:
         found.unknown += 1
         return
@@ -336,9 +367,15 @@ def _check_notes(found: Audit, one: Asked, moved: list[Moved], entries: list[Not
         found.blame("lost", one, "it is noted as done and has not moved")
     if one.verdict is Verdict.DONE and Outcome.DONE not in outcomes and moved:
         found.blame("lost", one, "it was told done and is not noted as done")
-    noted = {entry.amount for entry in entries if entry.amount is not None}
-    if moved and noted - {entry.amount for entry in moved} and one.operation != "cancel":
-        found.blame("wrong_amounts", one, f"{noted} øre are noted, {[m.amount for m in moved]} moved")
+    if one.operation != "cancel":
+        _check_amounts(found, one, moved, {entry.amount for entry in entries}, "noted")
+
+
+def _check_keys(found: Audit, one: Asked, keys: set[str]) -> None:
+    if one.key is not None and keys - {one.key, *one.earlier_keys}:
+        found.blame("lost", one, "it moved, or is noted, with a key that nobody asked with")
+    if one.key is None and one.operation in {"capture", "refund"} and len(keys) > 1:
+        found.blame("lost", one, f"it moved, or is noted, with more than the one key that was made: {sorted(keys)}")
 
 
 def _check_sums(found: Audit, paid: Mapping[str, Paid], accounted: Counter[tuple[str, str, str]]) -> None:

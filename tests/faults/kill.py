@@ -1,4 +1,4 @@
-"""Kills workers at any instant, starts them again, and holds journal, sandbox and what was asked against each other."""
+"""Kills workers in each phase of their work, and holds journal, sandbox and what was asked against each other."""
 
 from __future__ import annotations
 
@@ -17,15 +17,16 @@ from attrs import define, evolve, field
 
 from tests.faults.audit import Asked, Audit, Paid, Told, Verdict, audit, noted_in
 from tests.faults.horizon import SETTLE_AFTER, MovableClock, horizon_settings
+from tests.faults.phases import Phase
 from tests.faults.sandbox_process import short_faults
 from tests.faults.storm import recover_all
 from tests.faults.worker import CREDENTIALS, RETRY, TIMEOUTS, journal_at
 from vipps_async import VippsSession
 from vipps_async.idempotency_keys import derive_idempotency_key
 from vipps_async.sandbox import SandboxServer
-from vipps_async.sandbox.faults import Fault
+from vipps_async.sandbox.faults import HELD, Fault
 
-__all__ = ["KillReport", "run_kills"]
+__all__ = ["ELSEWHERE", "KillReport", "run_kills"]
 
 _ROOT = Path(__file__).parents[2]
 #: Longer than any life, in seconds.
@@ -36,9 +37,22 @@ _A_LIFE = 60
 _PARTS, _AMOUNT = 4, 100_000
 #: What fails for a worker. Refused connections would hit the parent's own too.
 _KINDS = tuple(fault for fault in Fault if fault not in {Fault.CONNECTION_REFUSED, Fault.OTHER_AMOUNT_MOVED})
-#: How long a worker lives at most, in seconds: from its first instructions to well into its work.
-_PAUSES = (0.005, 0.03, 0.1, 0.25)
+#: How long after an operation enters its phase its worker is killed at most, in seconds.
+_PAUSES = (0.0, 0.002, 0.01)
+#: How long a worker may take until an operation enters the phase, in seconds; then it is killed where it is.
+_LONGEST_LIFE = 3.0
+#: How many operations pass a phase before one is killed in it, at most: in those that few operations pass, and else.
+_SKIPS_OF_FEW, _SKIPS = 2, 40
+_FEW = frozenset({Phase.OPENING, Phase.RECOVERY_ASKING, Phase.RECOVERY_SENDING, Phase.LOOKING})
+#: Seconds by which the sandbox's clock is moved on between two lives and in them: what is held is delivered meanwhile.
+_ADVANCES = (0.0, 0.0, 2.0, 30.0, 700.0)
+#: Where a kill is counted that came when the operation had left its phase, or never entered it.
+ELSEWHERE = "elsewhere"
+#: In one life of so many, all that fails is held and delivered late.
+_LATE = 3
 _FAILING = frozenset({"capture", "details", "token"})
+#: Lives for each kill, at most: some end by themselves.
+_MOST_LIVES = 10
 
 
 @define(kw_only=True)
@@ -46,13 +60,16 @@ class KillReport:
     """What a series of kills prints."""
 
     audit: Audit
-    #: What the workers were doing when they were killed → how many of them.
+    #: The phase that an operation was in when its worker was killed, or `ELSEWHERE` → how many workers.
     kills: Counter[str] = field(factory=Counter)
     #: Lives that ended by themselves before the kill came.
     survived: int = 0
     told: Counter[str] = field(factory=Counter)
     faults: Mapping[str, int] = field(factory=dict)
     settled: Counter[str] = field(factory=Counter)
+    #: Requests that were held, and how many of them still were when the last worker was dead.
+    held: int = 0
+    held_at_end: int = 0
     captured: int = 0
     seconds: float = 0.0
     journal: str = ""
@@ -67,9 +84,11 @@ class KillReport:
         """Write it for people."""
         found = self.audit
         yield f"kills with seed {self.seed}, journal {self.journal}"
-        yield f"  kills               {_counted(self.kills)}; {self.survived} lives ended before"
+        yield f"  kills               {self.kills.total()}; {self.survived} lives ended before"
+        yield from (f"    {self.kills[where]:5} {where}" for where in (*(phase.value for phase in Phase), ELSEWHERE))
         yield f"  operations          {_counted(found.asked)}"
         yield f"  faults              {_counted(self.faults)}"
+        yield f"  delivered late      {self.held}, {self.held_at_end} of them after the last kill"
         yield f"  told                {_counted(self.told)}"
         yield f"  last recovery       {_counted(self.settled)}"
         yield f"  captured            {self.captured} øre"
@@ -92,10 +111,12 @@ class _Life:
     """What one worker has said."""
 
     number: int
-    phase: str = "before its journal was open"
+    #: Whether the operation that it is killed for is in its phase.
+    inside: bool = False
     begun: list[int] = field(factory=list)
     told: dict[int, Told] = field(factory=dict)
-    at_work: asyncio.Event = field(factory=asyncio.Event)
+    #: The operation has entered the phase, or never will.
+    reached: asyncio.Event = field(factory=asyncio.Event)
     dead: asyncio.Event = field(factory=asyncio.Event)
     exit_code: int = 0
     failure: str = ""
@@ -138,11 +159,13 @@ class _Nursery:
             number, what, *more = orjson.loads(line)
             life = self._lives[number]
             match what, *more:
-                case ("open",):
-                    life.phase = "in its recovery"
+                case ("in",):
+                    life.inside = True
+                    life.reached.set()
+                case ("out",):
+                    life.inside = False
                 case ("recovered",):
-                    life.phase = "at work"
-                    life.at_work.set()
+                    pass
                 case "ask", ask:
                     life.begun.append(ask)
                 case "done", ask, amount:
@@ -151,7 +174,7 @@ class _Nursery:
                     life.failure = why
                 case "dead", exit_code:
                     life.exit_code = exit_code
-                    life.at_work.set()
+                    life.reached.set()
                     life.dead.set()
                 case verdict, ask:
                     life.told[ask] = Told(Verdict(verdict))
@@ -160,10 +183,12 @@ class _Nursery:
         assert self._process.stdin is not None
         self._process.stdin.write(orjson.dumps(command) + b"\n")
 
-    def start(self, number: int, url: str, place: str, asks: list[tuple[int, str, int, str]]) -> _Life:
-        """Let a worker be born."""
+    def start(
+        self, number: int, url: str, place: str, asks: list[tuple[int, str, int, str]], **phase: str | int
+    ) -> _Life:
+        """Let a worker be born; `phase`, `skip` and `held` say where it is to be killed, see `PhaseWatch`."""
         life = self._lives[number] = _Life(number)
-        self._send({"life": number, "url": url, "place": place, "asks": asks})
+        self._send({"life": number, "url": url, "place": place, "asks": asks, **phase})
         return life
 
     async def kill(self, life: _Life) -> None:
@@ -183,6 +208,19 @@ class _Work:
     random: Random
     asked: dict[int, Asked] = field(factory=dict)
     waiting: deque[int] = field(factory=deque)
+    #: What this round of kills still has to come to, of these.
+    phases: tuple[Phase, ...] = tuple(Phase)
+    turns: deque[Phase] = field(factory=deque)
+
+    def next_phase(self) -> Phase:
+        """Take the phase to kill in next: each of them, in any order, before the next round begins."""
+        if not self.turns:
+            self.turns.extend(self.random.sample(self.phases, len(self.phases)))
+        return self.turns.popleft()
+
+    def let_time_pass(self) -> None:
+        """Move the sandbox's clock on, or not."""
+        self.sandbox.clock.advance(self.random.choice(_ADVANCES))
 
     async def for_a_life(self) -> list[tuple[int, str, int, str]]:
         """Take what the next worker shall do."""
@@ -229,18 +267,22 @@ async def run_kills(
     place: str,
     journal_name: str,
     broken: tuple[str, ...] = (),
-    pauses: tuple[float, ...] = _PAUSES,
+    phases: tuple[Phase, ...] = tuple(Phase),
 ) -> KillReport:
     """Kill so many workers, one after the other, and say what came of it.
 
     Args:
         kills: how many.
-        seed: what is asked for, what fails, and when a worker is killed; what it is doing then is up to the machine.
+        seed: what is asked for, what fails, and in which phase of which operation a worker is killed; what its other
+            operations are doing then is up to the machine.
         rate: which part of the workers' requests fails, from 0 to 1.
         place: where the journal is; see `journal_at`.
         journal_name: what to call it.
         broken: rules that the workers break; see `broken.py`.
-        pauses: how long a worker lives at most, in seconds, from its birth or from when it sets to work; one is drawn.
+        phases: where they are killed.
+
+    Raises:
+        RuntimeError: a worker failed by itself, or hardly one is ever killed.
     """
     started = time.monotonic()
     random = Random(seed)
@@ -251,15 +293,19 @@ async def run_kills(
     ):
         short_faults(sandbox)
         sandbox.faults.stall_seconds = 0.5
-        sandbox.faults.randomise(rate=rate, seed=seed, operations=_FAILING, kinds=_KINDS)
         async with VippsSession(CREDENTIALS, base_url=sandbox.url) as vipps:
-            work = _Work(seed, sandbox, vipps, random)
+            work = _Work(seed, sandbox, vipps, random, phases=phases)
             number = 0
             while report.kills.total() < kills:
                 number += 1
-                await _one_life(number, work, nursery, report, place=place, pauses=pauses)
+                if number > _MOST_LIVES * kills:
+                    raise RuntimeError(f"of {number} workers {report.kills.total()} were killed: {report.kills}")
+                kinds = HELD if number % _LATE == 0 else _KINDS
+                sandbox.faults.randomise(rate=rate, seed=seed + number, operations=_FAILING, kinds=kinds)
+                await _one_life(number, work, nursery, report, place=place)
         await _last_recovery(sandbox, place, report)
         report.faults = {fault.value: count for fault, count in sandbox.faults.counts.items()}
+        report.held = sum(report.faults.get(fault.value, 0) for fault in HELD)
         snapshots = [Paid.of(snapshot) for snapshot in sandbox.payments]
     payments = [
         evolve(paid, moved=tuple(entry for entry in paid.moved if entry.operation == "CAPTURE")) for paid in snapshots
@@ -276,26 +322,29 @@ async def run_kills(
     return report
 
 
-async def _one_life(
-    number: int, work: _Work, nursery: _Nursery, report: KillReport, *, place: str, pauses: tuple[float, ...]
-) -> None:
+async def _one_life(number: int, work: _Work, nursery: _Nursery, report: KillReport, *, place: str) -> None:
     asks = await work.for_a_life()
-    random = work.random
-    waits_for_work, pause = random.random() < 0.7, random.choice(pauses) * random.random()
-    life = nursery.start(number, work.sandbox.url, place, asks)
-    if waits_for_work:
-        async with asyncio.timeout(_PATIENCE):
-            await life.at_work.wait()
+    random, phase = work.random, work.next_phase()
+    work.let_time_pass()
+    skip = 0 if phase is Phase.OPENING else random.randrange(_SKIPS_OF_FEW if phase in _FEW else _SKIPS)
+    held = random.choice(("before", "after", "nowhere"))
+    life = nursery.start(number, work.sandbox.url, place, asks, phase=phase.name, skip=skip, held=held)
     with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(pause):
-            await life.dead.wait()
+        async with asyncio.timeout(_LONGEST_LIFE):
+            await life.reached.wait()
+    await asyncio.sleep(random.choice(_PAUSES) * random.random())
+    if random.random() < 0.5:
+        work.let_time_pass()
     await nursery.kill(life)
     if life.failure:
         raise RuntimeError(f"worker {number} failed: {life.failure}")
-    if life.exit_code < 0:
-        report.kills[life.phase] += 1
+    killed, inside = life.exit_code < 0, life.inside
+    if killed:
+        report.kills[phase.value if inside else ELSEWHERE] += 1
     else:
         report.survived += 1
+    if not (killed and inside):
+        work.turns.append(phase)
     work.take_back(asks, life)
 
 
@@ -306,6 +355,7 @@ async def _last_recovery(sandbox: SandboxServer, place: str, report: KillReport)
     clock = MovableClock()
 
     async def pass_horizon() -> None:
+        report.held_at_end = sandbox.held
         sandbox.clock.advance(SETTLE_AFTER + 3600.0)
         sandbox.deliver_held()
         clock.move(SETTLE_AFTER + 3600.0)

@@ -6,7 +6,7 @@ import enum
 from collections.abc import Iterator
 from random import Random
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from vipps_async.idempotency_keys import derive_idempotency_key
 
@@ -19,6 +19,8 @@ _LEAST = 100
 #: How long a caller waits before it cancels its own task, at most, in seconds: from before the first byte to after the
 #: last one of most exchanges.
 _LONGEST_PATIENCE = 0.03
+#: Which part of the captures and refunds is asked for without a key.
+_MADE_KEYS = 0.2
 
 
 class Kind(enum.Enum):
@@ -58,6 +60,8 @@ class Ask:
     by_two: bool = False
     #: Whether its caller, told that no money moved, asks for it anew, with another key.
     anew: bool = False
+    #: Whether it is asked for without a key, so that the library makes one; then nobody comes back with it.
+    made_key: bool = False
     #: The number of an earlier ask whose key it takes by mistake. It is asked only if that one was done, and must never
     #: move anything.
     with_key_of: int | None = None
@@ -69,7 +73,7 @@ class Ask:
 
     def key(self, seed: int, order_id: str, *, anew: bool = False) -> str | None:
         """Its idempotency key, the same in each run of the same plan; `anew`: the one to ask anew with."""
-        if not self.kind.keyed:
+        if not self.kind.keyed or self.made_key:
             return None
         number = self.number if self.with_key_of is None else self.with_key_of
         return derive_idempotency_key("storm", seed, order_id, number, *(["anew"] if anew else []))
@@ -98,24 +102,31 @@ class _Draft:
     random: Random
     steps: list[tuple[Ask, ...]] = field(factory=list)
 
-    def add(self, kind: Kind, *amounts: int | None, with_key_of: int | None = None) -> None:
-        """Add one step."""
+    def add(self, kind: Kind, *amounts: int | None, given_key: bool = False, with_key_of: int | None = None) -> None:
+        """Add one step; `given_key`: always with the one key, neither made by the library nor another one later."""
         first = sum(map(len, self.steps)) + 1
-        draw = self.random.random
         self.steps.append(
             tuple(
-                Ask(
-                    number=first + index,
-                    kind=kind,
-                    amount=amount,
-                    repeats=self.random.choice((0, 0, 1, 2)),
-                    cancelled_after=draw() * _LONGEST_PATIENCE if draw() < 0.04 else None,
-                    anew=kind.keyed and with_key_of is None and draw() < 0.5,
-                    by_two=kind.keyed and draw() < 0.03,
-                    with_key_of=with_key_of,
+                self._ask(
+                    Ask(number=first + index, kind=kind, amount=amount, with_key_of=with_key_of),
+                    given_key=given_key or with_key_of is not None,
                 )
                 for index, amount in enumerate(amounts)
             )
+        )
+
+    def _ask(self, ask: Ask, *, given_key: bool) -> Ask:
+        draw, keyed = self.random.random, ask.kind.keyed
+        ask = evolve(ask, cancelled_after=draw() * _LONGEST_PATIENCE if draw() < 0.04 else None)
+        if keyed and not given_key and draw() < _MADE_KEYS:
+            # Asked for a second time without a key, it would be another wish once the first is settled.
+            return evolve(ask, made_key=True)
+        return evolve(
+            ask,
+            repeats=self.random.choice((0, 0, 1, 2)),
+            # The key of what is asked anew may be one that Vipps has never seen: it belongs to no payload then.
+            anew=keyed and not given_key and draw() < 0.5,
+            by_two=keyed and draw() < 0.03,
         )
 
 
@@ -161,7 +172,7 @@ def _too_much(draft: _Draft, amount: int) -> None:
 
 
 def _same_key_by_mistake(draft: _Draft, amount: int) -> None:
-    draft.add(Kind.CAPTURE, amount // 4)
+    draft.add(Kind.CAPTURE, amount // 4, given_key=True)
     draft.add(Kind.CAPTURE, amount // 2, with_key_of=1)
 
 

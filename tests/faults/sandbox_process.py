@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+from attrs import astuple
 
 from tests.event_loop import use_chosen_loop
-from tests.faults.attempts import attributing
+from tests.faults.attempts import Attribution, attributing
 from tests.faults.audit import Moved, Paid
 from vipps_async.sandbox import SandboxServer
 from vipps_async.sandbox.faults import Fault
@@ -150,9 +151,9 @@ class SandboxProcess:
 class _Served:
     """The child's end."""
 
-    def __init__(self, sandbox: SandboxServer, moved_by: Mapping[str, int]) -> None:
+    def __init__(self, sandbox: SandboxServer, known: Attribution) -> None:
         self._sandbox = sandbox
-        self._moved_by = moved_by
+        self._known = known
         self._paid: list[Paid] = []
 
     async def answer(self, command: str, *arguments: Any) -> object:
@@ -174,12 +175,17 @@ class _Served:
             case ("counts",):
                 return {fault.value: count for fault, count in faults.counts.items()}
             case ("settle",):
-                self._paid = [Paid.of(snapshot, self._moved_by) for snapshot in self._sandbox.payments]
+                self._paid = [Paid.of(snapshot, self._known) for snapshot in self._sandbox.payments]
                 return len(self._paid)
             case "payment", index:
                 paid = self._paid[index]
-                moved = [(entry.operation, entry.amount, entry.text, entry.key, entry.call) for entry in paid.moved]
-                return paid.order_id, paid.amount, paid.captured, paid.refunded, moved
+                return (
+                    paid.order_id,
+                    paid.amount,
+                    paid.captured,
+                    paid.refunded,
+                    [astuple(entry) for entry in paid.moved],
+                )
         return None
 
 
@@ -188,14 +194,14 @@ async def _serve() -> None:
     commands = asyncio.StreamReader(limit=_LONGEST_LINE)
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(commands), sys.stdin)
     async with SandboxServer(rate_limits=False, keep_requests=0, keep_callbacks=0) as sandbox:
-        with attributing(sandbox) as moved_by:
-            await _obey(sandbox, moved_by, commands)
+        with attributing(sandbox) as known:
+            await _obey(sandbox, known, commands)
 
 
-async def _obey(sandbox: SandboxServer, moved_by: Mapping[str, int], commands: asyncio.StreamReader) -> None:
+async def _obey(sandbox: SandboxServer, known: Attribution, commands: asyncio.StreamReader) -> None:
     short_faults(sandbox)
     _say(sandbox.url)
-    served = _Served(sandbox, moved_by)
+    served = _Served(sandbox, known)
     # Ends with the parent: its end of the pipe then closes.
     while line := await commands.readline():
         _say(await served.answer(*orjson.loads(line)))

@@ -68,6 +68,10 @@ _BETWEEN_LOOKS = 90.0
 #: Seconds before and after the horizon: longer than a storm and its recoveries take; and how long before it a request
 #: that is held until then takes effect.
 _BEFORE_HORIZON, _AFTER_HORIZON, JUST_BELOW = 3600.0, 3600.0, SETTLE_AFTER - 60.0
+#: Which part of the operations each new kind of fault must happen to, and all of them together.
+_SHARE_OF_EACH, _SHARE_OF_ALL = 0.005, 0.15
+#: So many captures are a storm that has room for all kinds.
+_LARGE = 10_000
 #: Seconds between two recoveries while the storm goes on.
 _RECOVERY_BESIDE = 3.0
 
@@ -91,6 +95,8 @@ class StormReport:
     seed: int
     #: Requests that were still held when all was over.
     delivered: int
+    #: Whether each new kind must have its share.
+    shares_wanted: bool = False
 
     @property
     def new_kinds(self) -> int:
@@ -98,10 +104,19 @@ class StormReport:
         return sum(self.faults.get(kind, 0) for kind in NEW_KINDS)
 
     @property
+    def too_rare(self) -> list[str]:
+        """The new kinds that happened to too few operations, if that matters."""
+        if not self.shares_wanted:
+            return []
+        operations = self.audit.asked.total()
+        rare = [kind for kind in NEW_KINDS if self.faults.get(kind, 0) < _SHARE_OF_EACH * operations]
+        return rare + (["all together"] if self.new_kinds < _SHARE_OF_ALL * operations else [])
+
+    @property
     def failed(self) -> bool:
-        """Whether money did not do what it should have done."""
+        """Whether money did not do what it should have done, or too little was tried to tell."""
         left = 0 if self.journal == "none" else self.audit.open + self.audit.unknown
-        return bool(self.audit.violations + left)
+        return bool(self.audit.violations + left + len(self.too_rare))
 
     def lines(self) -> Iterator[str]:
         """Write it for people."""
@@ -112,9 +127,13 @@ class StormReport:
         yield f"  faults              {_counted(self.faults)}"
         yield f"  told                {_counted(self.told)}"
         yield f"  errors              {_counted(self.errors)}"
+        by_effect: Counter[str] = Counter()
+        for error, count in self.errors.items():
+            by_effect[error.partition(" ")[0]] += count
+        yield f"  errors by effect    {_counted(by_effect)}"
         yield f"  new kinds           {self.new_kinds} = {100 * self.new_kinds / operations:.1f} % of the operations"
-        rarest = min(NEW_KINDS, key=lambda kind: self.faults.get(kind, 0))
-        yield f"  rarest new kind     {rarest}, {100 * self.faults.get(rarest, 0) / operations:.2f} %"
+        for kind in sorted(NEW_KINDS, key=lambda kind: self.faults.get(kind, 0)):
+            yield f"    {100 * self.faults.get(kind, 0) / operations:5.2f} % {kind}"
         yield f"  delivered at end    {self.delivered}"
         yield f"  callbacks           {_counted({f'{times} times': n for times, n in self.callbacks.items()})}"
         yield f"  recoveries          {self.recoveries}: {_counted(self.settled)}"
@@ -123,10 +142,13 @@ class StormReport:
         yield f"  lost                {found.lost}"
         yield f"  told untruly        {found.told_untruly}"
         yield f"  needless doubt      {found.needless_doubt}"
+        yield f"  doubt by cancelling {found.doubt_by_cancelling}"
         yield f"  wrong amounts       {found.wrong_amounts}"
+        yield f"  lies believed       {found.lies_believed}"
         yield f"  unknown at the end  {found.unknown}"
         yield f"  open after recovery {'no journal' if self.journal == 'none' else found.open}"
         yield f"  seconds             {self.seconds:.1f}"
+        yield from (f"  ! too rare: {kind}" for kind in self.too_rare)
         yield from (f"  ! {words}" for words in found.words)
 
 
@@ -241,7 +263,9 @@ class Storm:
                 should_release_remaining_funds=ask.kind is Kind.RELEASE,
             )
         method = ecom.capture if ask.kind is Kind.CAPTURE else ecom.refund
-        call = partial(method, asked.order_id, transaction_text=asked.text, idempotency_key=asked.key)
+        call = partial(method, asked.order_id, transaction_text=asked.text)
+        if asked.key is not None:
+            call = partial(call, idempotency_key=asked.key)
         return call if asked.amount is None else partial(call, amount=asked.amount)
 
     def _begin_call(self) -> int:
@@ -374,6 +398,7 @@ async def run_storm(
     under_fire: int = _UNDER_FIRE,
     patient: bool = False,
     below_horizon: bool = False,
+    shares: bool = False,
 ) -> StormReport:
     """Let a storm pass and say what came of it.
 
@@ -390,6 +415,7 @@ async def run_storm(
         under_fire: how many recoveries are tried before it is calm.
         patient: with long time-outs, for kinds of faults that do not stall.
         below_horizon: requests that are held take effect just below the horizon, and recoveries look before that, too.
+        shares: each new kind of fault must have its share, as in a large storm.
     """
     started = time.monotonic()
     settled: Counter[str] = Counter()
@@ -462,4 +488,5 @@ async def run_storm(
             journal=journal_name,
             seed=seed,
             delivered=delivered,
+            shares_wanted=shares or captures >= _LARGE,
         )

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from attrs import evolve
 
-from tests.faults.audit import Asked, Moved, Noted, Paid, Told, Verdict, audit
+from tests.faults.audit import Asked, Moved, Noted, Paid, Told, Verdict, audit, told_by_error
+from vipps_async.errors import Effect, OrderLockedError
 from vipps_async.journals import Outcome
 
 _ORDER = Asked(order_id="a-1", operation="initiate", text="order 1", amount=1_000, told=[Told(Verdict.DONE)])
@@ -55,3 +57,66 @@ def test_what_does_not_agree_is_blamed(told: Told, moved: list[int], outcome: Ou
     paid = _paid(*entries, captured=sum(moved))
     found = audit([_ORDER, capture], [paid], [_ORDER_NOTED, _noted("capture", "capture 1", outcome)])
     assert getattr(found, figure) > 0
+
+
+_UNDOUBTED = Told(Verdict.UNKNOWN, error="OutcomeUnknown", effect="POSSIBLE", call=3, doubtful=False)
+
+
+@pytest.mark.parametrize(
+    ("before", "told", "journalled", "figure"),
+    [
+        # No attempt was in doubt, in this call or before it.
+        ([], _UNDOUBTED, True, "needless_doubt"),
+        ([Told(Verdict.NO_EFFECT, call=1, doubtful=False)], _UNDOUBTED, True, "needless_doubt"),
+        # A call without a journal knows nothing of the one before it, and one with a journal nothing of a later one.
+        ([Told(Verdict.UNKNOWN, call=1)], _UNDOUBTED, False, "needless_doubt"),
+        ([Told(Verdict.UNKNOWN, call=9)], _UNDOUBTED, True, "needless_doubt"),
+        # With a journal it knows of the one before it, and of its twin.
+        ([Told(Verdict.UNKNOWN, call=1)], _UNDOUBTED, True, ""),
+        ([Told(Verdict.UNKNOWN, call=4)], _UNDOUBTED, True, ""),
+        # Only where somebody else was there can it have been in somebody else's hands.
+        ([], evolve(_UNDOUBTED, in_other_hands=True), True, "needless_doubt"),
+        ([Told(Verdict.DONE, call=1, doubtful=False)], evolve(_UNDOUBTED, in_other_hands=True), True, ""),
+        ([Told(Verdict.CANCELLED, call=1, doubtful=False)], _UNDOUBTED, True, "doubt_by_cancelling"),
+        ([Told(Verdict.CANCELLED, call=1, doubtful=False)], _UNDOUBTED, False, "needless_doubt"),
+    ],
+)
+def test_doubt_needs_an_attempt_in_doubt(before: list[Told], told: Told, *, journalled: bool, figure: str) -> None:
+    """Who is told "perhaps" must have had an attempt in doubt, or one before it that the journal knows of."""
+    capture = Asked(order_id="a-1", operation="capture", text="capture 1", key="k", told=[*before, told])
+    notes = [_ORDER_NOTED, _noted("capture", "capture 1", Outcome.NOT_DONE)] if journalled else None
+    found = audit([_ORDER, capture], [_paid()], notes)
+    assert [found.needless_doubt, found.doubt_by_cancelling] == [
+        figure == "needless_doubt",
+        figure == "doubt_by_cancelling",
+    ]
+
+
+def test_vipps_own_lock_is_in_nobodys_hands() -> None:
+    """An order that Vipps has locked is no excuse for doubt; that another worker has it in hand may be one."""
+    assert not told_by_error(OrderLockedError("locked", status=409, effect=Effect.POSSIBLE)).in_other_hands
+    assert told_by_error(OrderLockedError("in hand", status=0, effect=Effect.POSSIBLE)).in_other_hands
+
+
+@pytest.mark.parametrize(
+    ("asked_for", "lied", "figure"),
+    [(None, True, "lies_believed"), (None, False, "wrong_amounts"), (100, True, "wrong_amounts")],
+)
+def test_a_wrong_amount_is_excused_where_vipps_lied_and_none_was_asked_for(
+    asked_for: int | None, *, lied: bool, figure: str
+) -> None:
+    """All that remains has no amount to hold an answer against; whatever else is told of the amount must be so."""
+    capture = Asked(order_id="a-1", operation="capture", text="capture 1", key="k", amount=asked_for)
+    capture.told.append(Told(Verdict.DONE, 200))
+    paid = _paid(Moved("CAPTURE", 100, "capture 1", "k", lied=lied), captured=100)
+    found = audit([_ORDER, capture], [paid], [_ORDER_NOTED, _noted("capture", "capture 1", Outcome.DONE)])
+    assert [found.wrong_amounts, found.lies_believed] == [figure == "wrong_amounts", figure == "lies_believed"]
+
+
+def test_what_is_asked_for_without_a_key_has_one_key() -> None:
+    """The key that the library makes is one, in the journal and at Vipps."""
+    capture = Asked(order_id="a-1", operation="capture", text="capture 1", amount=100, told=[Told(Verdict.DONE, 100)])
+    notes = [_ORDER_NOTED, _noted("capture", "capture 1", Outcome.DONE)]
+    for key, lost in (("k", 0), ("another", 1)):
+        paid = _paid(Moved("CAPTURE", 100, "capture 1", key), captured=100)
+        assert audit([_ORDER, capture], [paid], notes).lost == lost

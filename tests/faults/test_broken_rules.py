@@ -10,6 +10,7 @@ from attrs import frozen
 
 from tests.faults.broken import BROKEN
 from tests.faults.kill import run_kills
+from tests.faults.phases import Phase
 from tests.faults.plan import Ask, Kind, OrderPlan
 from tests.faults.storm import run_storm
 from vipps_async.journals import MemoryJournal
@@ -119,7 +120,7 @@ async def test_kills_notice_a_broken_rule(rule: str, tmp_path: Path) -> None:
         place=str(tmp_path / "journal.db"),
         journal_name="sqlite",
         broken=(rule,),
-        pauses=(0.2, 0.4),
+        phases=(Phase.ANSWERED, Phase.SENDING),
     )
     assert report.failed
     assert report.audit.lost > 0, list(report.lines())

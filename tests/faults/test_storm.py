@@ -93,4 +93,6 @@ def test_plans_follow_from_their_seed() -> None:
     assert any(ask.by_two for ask in asks)
     assert any(ask.cancelled_after is not None for ask in asks)
     assert any(ask.with_key_of is not None for ask in asks)
+    assert {ask.made_key for ask in asks if ask.kind.keyed} == {False, True}
+    assert all(ask.repeats == 0 and not ask.by_two and not ask.anew for ask in asks if ask.made_key)
     assert any(len(step) > 1 for plan in plans for step in plan.steps)

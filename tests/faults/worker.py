@@ -1,7 +1,8 @@
 """A worker that recovers and then captures, until it is killed; and the process that forks workers, to have them soon.
 
-Whatever a worker does it says first: "ask 7" before it asks for capture 7, "done 7" after. One line is one write to
-the pipe, so a kill cuts none in half.
+Whatever a worker does it says first: "ask 7" before it asks for capture 7, "done 7" after; "in" and "out" when the
+operation that it is killed for enters and leaves its phase. One line is one write to the pipe, so a kill cuts none in
+half.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import select
 import signal
 import sys
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import orjson
@@ -20,6 +22,7 @@ import orjson
 from tests.event_loop import use_chosen_loop
 from tests.faults.audit import told_by_error
 from tests.faults.broken import BROKEN
+from tests.faults.phases import RECOVERY, Phase, PhasedTransport, PhaseWatch, watch_journal
 from tests.short_waits import shorten_waits
 from vipps_async import Credentials, RetryPolicy, Timeouts, VippsError, VippsSession
 from vipps_async.journals import Journal, PostgresJournal, SqliteJournal
@@ -44,6 +47,8 @@ RETRY = RetryPolicy(
 TIMEOUTS = Timeouts(connect=0.3, read=0.3, total=0.5)
 #: Captures in work at the same time.
 _CONCURRENT = 16
+#: Seconds between two recoveries of a worker that is to be killed in one.
+_BETWEEN_RECOVERIES = 0.1
 #: How often the forking process looks for dead workers while one lives, in seconds.
 _LOOK = 0.003
 
@@ -61,20 +66,40 @@ def _say(*what: object) -> None:
     os.write(1, orjson.dumps(what) + b"\n")
 
 
-async def _live(life: int, url: str, place: str, asks: list[tuple[int, str, int, str]]) -> None:
+async def _live(
+    *, life: int, url: str, place: str, asks: list[tuple[int, str, int, str]], phase: str, skip: int, held: str
+) -> None:
+    watch = PhaseWatch(Phase[phase], skip, held, partial(_say, life))
+    journal = journal_at(place)
+    watch_journal(journal, watch)
+    transport = PhasedTransport(AiohttpTransport(), watch)
+    opening = watch.enter(Phase.OPENING)
     async with VippsSession(
-        CREDENTIALS, base_url=url, journal=journal_at(place), retry=RETRY, timeouts=TIMEOUTS
+        CREDENTIALS, base_url=url, journal=journal, transport=transport, retry=RETRY, timeouts=TIMEOUTS
     ) as vipps:
-        _say(life, "open")
-        await vipps.recover(concurrency=_CONCURRENT)
+        if opening:
+            _say(life, "out")
+        report = await vipps.recover(concurrency=_CONCURRENT)
+        while report.in_other_hands and not watch.entered and watch.phase in RECOVERY:
+            # What the dead ones before had in hand is free when their leases run out.
+            await asyncio.sleep(_BETWEEN_RECOVERIES)
+            report = await vipps.recover(concurrency=_CONCURRENT)
+        watch.recovering = False
         _say(life, "recovered")
         waiting = iter(asks)
         async with asyncio.TaskGroup() as group:
             for _ in range(_CONCURRENT):
-                group.create_task(_capture(life, vipps, waiting))
+                group.create_task(_capture(life, vipps, waiting, journal, watch))
+    await transport.aclose()
 
 
-async def _capture(life: int, vipps: VippsSession, waiting: Iterator[tuple[int, str, int, str]]) -> None:
+async def _capture(
+    life: int,
+    vipps: VippsSession,
+    waiting: Iterator[tuple[int, str, int, str]],
+    journal: Journal,
+    watch: PhaseWatch,
+) -> None:
     for number, order_id, amount, key in waiting:
         _say(life, "ask", number)
         try:
@@ -84,6 +109,9 @@ async def _capture(life: int, vipps: VippsSession, waiting: Iterator[tuple[int, 
         except VippsError as error:
             _say(life, told_by_error(error).verdict.value, number)
         else:
+            if watch.phase is Phase.TOLD and not watch.entered:
+                await journal.flush()
+                await watch.point(Phase.TOLD)
             _say(life, "done", number, result.transaction.amount if result.transaction is not None else None)
 
 

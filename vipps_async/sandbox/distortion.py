@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 from urllib.parse import urlencode
-from uuid import uuid4
 
 import orjson
 from aiohttp import web
 
+from vipps_async.sandbox.answers import cancel_answer, capture_answer, refund_answer
 from vipps_async.sandbox.api import json_answer, refusal_answer
 from vipps_async.sandbox.faults import Decided, Fault
+from vipps_async.sandbox.ledger import Movement
+from vipps_async.sandbox.orders import OrderBook
 from vipps_async.sandbox.problems import Refusal, gateway_refusal, management_refusal, vipps_refusal
 
 __all__ = [
@@ -45,6 +47,7 @@ UNSETTLED = {
     Fault.UNSETTLED_1000_AFTER: True,
 }
 DRESSED = frozenset({Fault.REFUSAL_WITH_BOM, Fault.REFUSAL_AS_XML, Fault.REFUSAL_AS_FORM, Fault.REFUSAL_AS_TEXT})
+_ANSWERS = {"capture": capture_answer, "cancel": cancel_answer, "refund": refund_answer}
 #: Words of failure that occur in answers, and words that no client knows.
 _FAILURE_WORDS, _UNKNOWN_WORDS = ("Failed", "FAILED", "Rejected", "Cancelled"), ("Processed", "CAPTURE_PENDING", "Ok")
 #: The last year that a date has, more seconds than a timer takes, and no time at all.
@@ -80,20 +83,24 @@ def _unsettled(decided: Decided, status: int, group: str) -> Refusal:
             return decided.one_of((of_gateway, vipps_refusal("Payment", "42", status=402)))
 
 
-def failure(decided: Decided, answer: web.Response, body: bytes, now: str) -> web.Response:
-    """Return status 200 with a word of failure in the place of the refusal of a request with that body."""
+def failure(decided: Decided, answer: web.Response, order_id: str, body: bytes, book: OrderBook) -> web.Response:
+    """Return a success with a word of failure in the place of the refusal with which an operation just failed.
+
+    Args:
+        decided: for which operation, and in which variant.
+        answer: the refusal.
+        order_id: the order.
+        body: what the request said.
+        book: has the order, whose last entry is the failed one.
+    """
     if _code(answer) != ("Payment", FAILED_CODES[decided.operation]):
         # It was refused in its own right.
         return answer
-    asked = orjson.loads(body)["transaction"]
-    info = {
-        "amount": asked.get("amount") or 0,
-        "timeStamp": now,
-        "transactionText": asked["transactionText"],
-        "status": decided.one_of(_FAILURE_WORDS),
-        "transactionId": str(uuid4().int)[:10],
-    }
-    return json_answer({"transaction" if decided.operation == "refund" else "transactionInfo": info})
+    payment = book.find(order_id, orjson.loads(body)["merchantInfo"]["merchantSerialNumber"]).payment
+    entry = payment.history[-1]
+    said = _ANSWERS[decided.operation](payment.order_id, Movement(entry=entry, summary=payment.summary()))
+    said[_where(decided)]["status"] = decided.one_of(_FAILURE_WORDS)
+    return json_answer(said)
 
 
 def _code(answer: web.Response) -> tuple[str, str] | None:
@@ -159,8 +166,12 @@ def _type_of(answer: web.Response) -> dict[str, str]:
     return {"Content-Type": answer.headers["Content-Type"]}
 
 
+def _where(decided: Decided) -> str:
+    return "transaction" if decided.operation == "refund" else "transactionInfo"
+
+
 def _distort_result(decided: Decided, said: dict[str, Any]) -> None:
-    where = "transaction" if decided.operation == "refund" else "transactionInfo"
+    where = _where(decided)
     match decided.fault:
         case Fault.OTHER_AMOUNT_AFTER:
             amount = said[where]["amount"]

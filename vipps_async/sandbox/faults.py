@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypeVar
 
-__all__ = ["FAULT_OPERATIONS", "Decided", "Fault", "Faults", "Randomness"]
+__all__ = ["FAULT_OPERATIONS", "HELD", "Decided", "Fault", "Faults", "Randomness"]
 
 T = TypeVar("T")
 
@@ -135,6 +135,8 @@ class Fault(enum.Enum):
     CALLBACK_LOST = "CALLBACK_LOST"
 
 
+#: The request is held, and takes effect later.
+HELD = frozenset({Fault.HELD_STALL, Fault.HELD_RESET, Fault.HELD_504})
 _CALLBACK_FAULTS = frozenset({Fault.CALLBACK_TWICE, Fault.CALLBACK_LOST})
 _MOVES_MONEY = frozenset({"capture", "cancel", "refund"})
 _DETAILS = frozenset({"details"})
@@ -177,10 +179,11 @@ _FITTING = {
     Fault.REFUSAL_AS_FORM: _MOVES_MONEY,
     Fault.REFUSAL_AS_TEXT: _MOVES_MONEY,
 }
-#: How often each kind that fits details alone stands among those that chance draws from: details are asked seldom.
-_DETAILS_WEIGHT = 8
+#: How often each kind stands among those that chance draws from, by what it fits: what has fewer requests to happen to
+#: more often. All others: once.
+_WEIGHTS = {_DETAILS: 5, _MOVES_MONEY: 3, _CHANGES: 2, _CHANGES | _DETAILS: 2}
 #: Seconds that chance draws from for a request that is held (to two hours), an entry that shows late, a stale view.
-_HELD, _LAG, _STALE = (1.0, 10.0, 60.0, 600.0, 7200.0), (0.5, 2.0, 10.0, 30.0), (0.5, 2.0, 10.0, 60.0)
+_HELD_FOR, _LAG, _STALE = (1.0, 10.0, 60.0, 600.0, 7200.0), (0.5, 2.0, 10.0, 30.0), (0.5, 2.0, 10.0, 60.0)
 
 #: The operations that faults can be given to; "callback" is what Vipps sends to the merchant.
 FAULT_OPERATIONS = (
@@ -377,7 +380,7 @@ class Faults:
 
     def held_for(self, decided: Decided) -> timedelta:
         """Return how long a request is held."""
-        return timedelta(seconds=decided.one_of(_HELD) if self.held_seconds is None else self.held_seconds)
+        return timedelta(seconds=decided.one_of(_HELD_FOR) if self.held_seconds is None else self.held_seconds)
 
     def lag_of(self, decided: Decided) -> timedelta:
         """Return how long details do not show an entry."""
@@ -406,7 +409,7 @@ class Faults:
             fault
             for fault in randomness.kinds
             if _fits(fault, operation)
-            for _ in range(_DETAILS_WEIGHT if _FITTING.get(fault) == _DETAILS else 1)
+            for _ in range(_WEIGHTS.get(_FITTING.get(fault, frozenset()), 1))
         ]
         drawn = repr((randomness.seed, operation, order_id, key, attempt)).encode("utf-8", "surrogatepass")
         digest = hashlib.blake2b(drawn, digest_size=24).digest()

@@ -14,7 +14,6 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from vipps_async.sandbox.api import fault_notes, refusal_answer, unauthorised
-from vipps_async.sandbox.clock import SandboxClock, iso_utc
 from vipps_async.sandbox.distortion import (
     DRESSED,
     FAILED_CODES,
@@ -27,9 +26,10 @@ from vipps_async.sandbox.distortion import (
     redirect,
     unsettled,
 )
-from vipps_async.sandbox.faults import Decided, Fault, Faults
+from vipps_async.sandbox.faults import HELD, Decided, Fault, Faults
 from vipps_async.sandbox.held import HeldRequests
 from vipps_async.sandbox.ledger import Disturbance
+from vipps_async.sandbox.orders import OrderBook
 from vipps_async.sandbox.problems import Refusal, gateway_refusal, management_refusal, vipps_refusal
 
 __all__ = ["Exchange", "Interference", "gone"]
@@ -61,7 +61,6 @@ _STATUS_AFTER = {
     Fault.HTTP_503_AFTER: 503,
     Fault.HTTP_504_AFTER: 504,
 }
-_HELD = frozenset({Fault.HELD_STALL, Fault.HELD_RESET, Fault.HELD_504})
 _RESETS_AFTER = frozenset({Fault.RESET_AFTER_EFFECT, Fault.FAILED_ENTRY_RESET, Fault.LATE_ENTRY_RESET})
 _DISTORTED = frozenset(
     {
@@ -133,15 +132,15 @@ class Interference:
         faults: how long things last.
         refuse: closes the listener for a while.
         held: takes requests that are delivered later.
-        clock: the sandbox's clock.
+        book: has the orders.
     """
 
     def __init__(
-        self, faults: Faults, refuse: Callable[[], Awaitable[None]], held: HeldRequests, clock: SandboxClock
+        self, faults: Faults, refuse: Callable[[], Awaitable[None]], held: HeldRequests, book: OrderBook
     ) -> None:
         self._faults = faults
         self._held = held
-        self._clock = clock
+        self._book = book
         self._refuse = refuse
         #: Fault → what makes the answer that comes in the place of any effect.
         self._instead: dict[Fault, Callable[[Decided], web.Response]] = {
@@ -165,7 +164,7 @@ class Interference:
         fault = decided.fault
         if fault is not Fault.RESET_BEFORE_READ:
             await exchange.read()
-        if fault in _HELD:
+        if fault in HELD:
             self._held.hold(exchange, self._faults.held_for(decided))
         before = await self._without_effect(exchange.request, decided)
         if before is not None:
@@ -196,7 +195,7 @@ class Interference:
         if fault in UNSETTLED:
             return unsettled(decided, self._faults.unsettled_status, self._faults.unsettled_group)
         if fault is Fault.FAILURE_STATUS_BEFORE:
-            return failure(decided, answer, exchange.body, iso_utc(self._clock.now()))
+            return failure(decided, answer, exchange.request.match_info["order_id"], exchange.body, self._book)
         if fault in DRESSED:
             return dressed(fault, answer)
         return distorted(decided, answer) if fault in _DISTORTED else answer
@@ -225,8 +224,10 @@ class Interference:
 
     def _throttled(self, decided: Decided) -> web.Response:
         told = decided.fault is Fault.HTTP_429_RETRY_AFTER
-        headers = {"Retry-After": str(self._faults.retry_after)} if told else {}
-        return refusal_answer(gateway_refusal(429, "Rate limit is exceeded.", headers=headers))
+        wait = self._faults.retry_after
+        headers = {"Retry-After": str(wait)} if told else {}
+        text = f"Rate limit is exceeded. Try again in {wait} seconds." if told else "Rate limit is exceeded."
+        return refusal_answer(gateway_refusal(429, text, headers=headers))
 
     async def _after_effect(self, request: web.Request, fault: Fault, answer: web.StreamResponse) -> Answered:
         if fault in _RESETS_AFTER:

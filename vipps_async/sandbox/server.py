@@ -105,7 +105,6 @@ class SandboxServer:
         self.faults = Faults()
         self._listener = Listener(host, port, refusal_seconds=lambda: self.faults.refusal_seconds)
         self._held = HeldRequests(self.clock)
-        self._interference = self._new_interference()
         self._requests: deque[RequestRecord] = deque(maxlen=keep_requests)
         self._changes = Changes()
         self._guard = Guard(host, allowed_hosts)
@@ -120,6 +119,7 @@ class SandboxServer:
             changed=self._changes.wake,
         )
         self._book = OrderBook()
+        self._interference = self._new_interference()
         self._wallet = Wallet(
             self.clock,
             self._book,
@@ -197,7 +197,7 @@ class SandboxServer:
             raise
 
     def _new_interference(self) -> Interference:
-        return Interference(self.faults, self._listener.refuse_for_a_while, self._held, self.clock)
+        return Interference(self.faults, self._listener.refuse_for_a_while, self._held, self._book)
 
     async def _open(self) -> None:
         app = web.Application(middlewares=[self._guard.middleware, self._observe], client_max_size=_MAX_BODY)
@@ -318,6 +318,7 @@ class SandboxServer:
         Raises:
             SandboxError: there is no such order, or several sales units have one.
         """
+        self.clock.run_due()
         order = self._book.only(order_id, msn)
         self._wallet.settle(order)
         return order.payment.snapshot()
@@ -325,6 +326,7 @@ class SandboxServer:
     @property
     def payments(self) -> tuple[PaymentSnapshot, ...]:
         """What moved on all orders so far."""
+        self.clock.run_due()
         self._wallet.settle_due()
         return tuple(order.payment.snapshot() for order in self._book)
 
@@ -339,6 +341,7 @@ class SandboxServer:
     @property
     def held(self) -> int:
         """How many requests are held, to be delivered later."""
+        self.clock.run_due()
         return len(self._held)
 
     def deliver_held(self) -> int:
