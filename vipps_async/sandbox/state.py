@@ -244,7 +244,7 @@ class Payment:
 
         Args:
             amount: øre; None takes all that remains.
-            key: the idempotency key.
+            key: the idempotency key; empty if it came without one.
             fingerprint: the same for the same payload.
             text: the transaction text.
             now: the time.
@@ -345,6 +345,9 @@ class Payment:
         return self.reserved_at is not None and now - self.reserved_at > limit
 
     def _repeated(self, operation: str, key: str, fingerprint: str) -> Movement | None:
+        if not key:
+            # Nothing tells it from a new operation.
+            return None
         seen = self.seen.get((operation, key))
         if seen is None:
             # A key belongs to its first payload even if that was refused: 93 knows no second thoughts.
