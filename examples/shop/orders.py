@@ -15,7 +15,7 @@ from attrs import asdict, evolve, field, frozen
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS orders (
     id TEXT PRIMARY KEY, kind TEXT NOT NULL, amount INTEGER NOT NULL, attempt INTEGER NOT NULL,
-    begun_at REAL NOT NULL, state INTEGER NOT NULL, ship_to TEXT, customer_id TEXT
+    begun_at REAL NOT NULL, state INTEGER NOT NULL, reserved INTEGER, ship_to TEXT, customer_id TEXT
 )
 """
 
@@ -55,6 +55,8 @@ class Order:
     #: When this attempt was begun, in seconds since 1970.
     begun_at: float = field(factory=time.time)
     state: State = field(default=State.WAITING, converter=State)
+    #: What the customer accepted, in øre: in express checkout Vipps has added the shipping. None: nothing yet.
+    reserved: int | None = None
     #: Name, address and way of shipping of an express customer.
     ship_to: str | None = field(default=None, repr=False)
     #: Who that is to Vipps, who may ask to have it forgotten.
@@ -100,12 +102,18 @@ class Orders:
         return await self._read("WHERE state < :state ORDER BY begun_at", {"state": State.ACCEPTED})
 
     async def settle(
-        self, order: Order, state: State, *, ship_to: str | None = None, customer_id: str | None = None
+        self,
+        order: Order,
+        state: State,
+        *,
+        reserved: int | None = None,
+        ship_to: str | None = None,
+        customer_id: str | None = None,
     ) -> None:
         """Note how an attempt stands, unless something more final is known, or a newer attempt has begun."""
         await self._execute(
             # Personal data is written once, with the acceptance: what was forgotten since must not come back.
-            "UPDATE orders SET state = :state,"
+            "UPDATE orders SET state = :state, reserved = :reserved,"
             " ship_to = CASE :state WHEN :accepted THEN :ship_to ELSE ship_to END,"
             " customer_id = CASE :state WHEN :accepted THEN :customer_id ELSE customer_id END"
             " WHERE id = :id AND attempt = :attempt AND state < :state",
@@ -114,6 +122,7 @@ class Orders:
                 "attempt": order.attempt,
                 "state": state,
                 "accepted": State.ACCEPTED,
+                "reserved": reserved,
                 "ship_to": ship_to,
                 "customer_id": customer_id,
             },

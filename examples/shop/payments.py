@@ -147,12 +147,18 @@ class Payments:
     async def settle(self, order: Order, details: PaymentDetails) -> Order:
         """Note what details say of an order, and return it as it stands."""
         state = _state(details)
-        if state is State.ACCEPTED and details.reserved_amount < order.amount:
+        if state is State.ACCEPTED and details.reserved_amount < _costs(order, details):
             _log.error("order %s is accepted over less than it costs: not delivered", order.payment_id)
         elif state is not State.WAITING:
             user = details.user_details
             customer_id = None if user is None else user.user_id
-            await self.orders.settle(order, state, ship_to=_ship_to(details), customer_id=customer_id)
+            await self.orders.settle(
+                order,
+                state,
+                reserved=details.reserved_amount or None,
+                ship_to=_ship_to(details),
+                customer_id=customer_id,
+            )
         return await self.orders.get(order.id) or order
 
     # -- what Vipps calls --------------------------------------------------------------------------------------------
@@ -204,6 +210,14 @@ def _state(details: PaymentDetails) -> State:
     if details.is_approved:
         return State.ACCEPTED
     return State.REFUSED if details.is_refused else State.WAITING
+
+
+def _costs(order: Order, details: PaymentDetails) -> int:
+    """Return what a customer has to accept, in øre: the goods, and the shipping that Vipps adds in express checkout."""
+    shipping = details.shipping_details
+    if shipping is None or shipping.shipping_cost is None:
+        return order.amount
+    return order.amount + nok(shipping.shipping_cost)
 
 
 def _ship_to(details: PaymentDetails) -> str | None:

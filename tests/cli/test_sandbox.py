@@ -253,3 +253,13 @@ async def test_a_state_file_that_cannot_be_used_is_one_clear_line(tmp_path: Path
     (line,) = finished.err.splitlines()
     assert line.startswith(f"vipps-async: {file}: damaged, or no state of a sandbox")
     assert file.read_text().startswith("These are my notes")
+
+
+async def test_captures_without_a_request_id_are_taken_when_told_to() -> None:
+    """With --request-id-optional a client that sends no `X-Request-Id` can capture; without the flag it is refused."""
+    for flags, status in (((), 400), (("--request-id-optional",), 200)):
+        async with _running(*flags) as sandbox, merchant_at(sandbox.exports["VIPPS_BASE_URL"]) as merchant:
+            await merchant.initiate("acme-1")
+            assert (await merchant.force_approve("acme-1", customerPhoneNumber="91234567")).status == 200
+            body = {"merchantInfo": {"merchantSerialNumber": "123456"}, "transaction": {"transactionText": "Socks."}}
+            assert (await merchant.call("POST", "/ecomm/v2/payments/acme-1/capture", body)).status == status

@@ -107,11 +107,12 @@ async def test_express_with_dynamic_shipping(framework: str) -> None:
         await the.handled(2)
         ((question,), (event,), (outcome,)) = the.shop.questions, the.shop.payments, the.shop.outcomes
         assert (question.order_id, question.post_code) == ("acme-1", "0155")
-        assert event.claimed_status is CallbackStatus.RESERVED
+        assert (event.claimed_status, event.claimed_amount) == (CallbackStatus.RESERVED, PRICE + 100)
         assert event.shipping_details is not None
         assert event.shipping_details.shipping_method_id == "pickup"
         assert event.shipping_details.shipping_cost == Decimal(1)
         assert isinstance(outcome, Confirmed)
+        assert outcome.details.reserved_amount == PRICE + 100
         assert event.user_details is not None
         user_id = event.user_details.user_id
         assert user_id is not None

@@ -174,7 +174,7 @@ async def test_express_data_expire_and_consent_can_be_withdrawn(
     details = await vipps.ecom.details(ORDER)
     assert details.user_details is not None
     assert details.user_details.email == "[Expired]"
-    assert details.remaining_to_capture == PRICE
+    assert details.remaining_to_capture == PRICE + 7_900
 
 
 async def test_a_late_callback_changes_nothing_that_details_say(

@@ -17,9 +17,16 @@ from examples.shop.orders import Kind, Order, Orders, State
 from examples.shop.payments import LIFETIME, PRICE
 from tests.cli.processes import environment
 from tests.examples.running_shop import PATIENCE, RunningShop, opened, running_shop, until
-from vipps_async import JournalError, RecoveryReport, VippsSession
+from vipps_async import ExpressCheckout, JournalError, RecoveryReport, ShippingDetails, VippsSession
 from vipps_async.sandbox import Fault
 from vipps_async.testing import Sandbox
+
+BY_POST = ExpressCheckout(
+    consent_removal_prefix="https://example.com/vipps",
+    static_shipping_details=(
+        ShippingDetails(shipping_method_id="post", shipping_method="By post", shipping_cost="59.00", is_default=True),
+    ),
+)
 
 # -- buying -----------------------------------------------------------------------------------------------------------
 
@@ -125,11 +132,25 @@ async def test_an_express_customer_brings_address_and_shipping(shop: RunningShop
     assert f"Kari Nordmann\nStorgata 1\n0155 Oslo\n{shipping}" in page.text
 
 
+@pytest.mark.parametrize(("kind", "total", "told"), [("static", 30_800, "308.00"), ("dynamic", 33_800, "338.00")])
+async def test_goods_and_shipping_are_told_and_captured(shop: RunningShop, kind: str, total: int, told: str) -> None:
+    """The shop asks for the goods, Vipps adds the shipping: the sum of both is told to both sides, and taken."""
+    order = await shop.bought(kind=kind)
+    assert (order.amount, order.reserved, shop.payment(order).amount) == (PRICE, total, PRICE)
+    assert f"Your payment of {told} NOK is reserved." in (await shop.result(order)).text
+    assert (await shop.form(order, "capture"))["amount"] == told
+    assert (await shop.press(order, "capture")).status == 303
+    assert shop.payment(order).captured == total
+    assert (await shop.press(order, "refund")).status == 303
+    assert shop.payment(order).refunded == total
+
+
 async def test_an_express_customer_may_choose_another_way_of_shipping(shop: RunningShop) -> None:
     """What the customer chose stands on the order, not the default."""
     order = await shop.begin(kind="dynamic")
     await shop.sandbox.approve(order.payment_id, shipping_method_id="pickup")
     await shop.settled(order, State.ACCEPTED)
+    assert (await shop.order(order.id)).reserved == PRICE
     assert "Pick up in the shop (0.00 NOK)" in ((await shop.order(order.id)).ship_to or "")
 
 
@@ -170,17 +191,21 @@ async def test_the_shop_forgets_a_customer_who_takes_back_the_consent(shop: Runn
     assert (await shop.order(order.id)).state is State.ENDED
 
 
-async def test_a_payment_over_less_than_the_order_costs_is_not_taken_for_it(shop: RunningShop) -> None:
-    """Socks are not sent for one krone, whoever made a payment under the order's id."""
+@pytest.mark.parametrize(("amount", "express"), [(100, None), (PRICE - 100, BY_POST)])
+async def test_a_payment_over_less_than_the_order_costs_is_not_taken_for_it(
+    shop: RunningShop, amount: int, express: ExpressCheckout | None
+) -> None:
+    """Socks are not sent for one krone, nor for a price that their shipping makes up for, whoever made the payment."""
     order = Order(id="socks-cheap", kind=Kind.REGULAR, amount=PRICE)
     await shop.orders.add(order)
     async with shop.sandbox.session() as vipps:
         await vipps.ecom.initiate(
             order_id=order.payment_id,
-            amount=100,
+            amount=amount,
             transaction_text="Socks",
             callback_prefix=f"{shop.url}/vipps",
             fall_back=shop.url,
+            express=express,
         )
     await shop.sandbox.approve(order.payment_id)
     assert "Waiting for Vipps" in (await shop.result(order)).text

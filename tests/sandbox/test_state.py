@@ -47,11 +47,11 @@ class PaymentMachine(RuleBasedStateMachine):
         self.payment.settle(self.now)
 
     @precondition(_waits)
-    @rule(yes=st.booleans())
-    def customer_answers(self, yes: bool) -> None:  # noqa: FBT001 - Hypothesis passes by keyword
-        """The customer accepts or declines."""
+    @rule(yes=st.booleans(), shipping=st.sampled_from([0, 4_950]))
+    def customer_answers(self, yes: bool, shipping: int) -> None:  # noqa: FBT001 - Hypothesis passes by keyword
+        """The customer accepts, with shipping or without, or declines."""
         if yes:
-            self.payment.approve(self.now)
+            self.payment.approve(self.now, shipping_cost=shipping)
         else:
             self.payment.decline(self.now)
 
@@ -102,7 +102,7 @@ class PaymentMachine(RuleBasedStateMachine):
     def sums_hold(self) -> None:
         """Never more captured than reserved, never more refunded than captured, nothing from nowhere."""
         payment = self.payment
-        assert 0 <= payment.refunded <= payment.captured <= payment.reserved <= payment.amount
+        assert 0 <= payment.refunded <= payment.captured <= payment.reserved <= payment.amount + payment.shipping_cost
         assert payment.captured + payment.released <= payment.reserved
         assert payment.remaining_to_capture >= 0
         assert (payment.reserved > 0) == (payment.reserved_at is not None)

@@ -96,6 +96,20 @@ def test_right_bodies_pass() -> None:
     read_initiation(_express())
     for name in ("customerInfo.mobileNumber", "transaction.scope", "merchantInfo.authToken"):
         read_initiation(_with(_initiation(), name, MISSING))
+    # Of older descriptions, which the vendor's Python example was made after.
+    for name in ("timeStamp", "refOrderId"):
+        read_initiation(_with(_initiation(), f"transaction.{name}", "2018-12-12T11:18:38.246"))
+
+
+def test_a_phone_number_may_be_a_number() -> None:
+    """So the vendor's Python example sends it; what is written afterwards is text, and a bad one is 81 all the same."""
+    body = _with(_initiation(), "customerInfo.mobileNumber", 91234567)
+    read_initiation(body)
+    assert body["customerInfo"]["mobileNumber"] == "91234567"
+    with pytest.raises(Refusal) as caught:
+        read_initiation(_with(_initiation(), "customerInfo.mobileNumber", 9123456))
+    assert _codes(caught.value) == [("User", "81")]
+    assert read_approval({"customerPhoneNumber": 91234567}) is None
 
 
 @pytest.mark.parametrize(
@@ -103,7 +117,8 @@ def test_right_bodies_pass() -> None:
     [
         ("customerInfo", MISSING),
         ("customerInfo", []),
-        ("customerInfo.mobileNumber", 91234567),
+        ("customerInfo.mobileNumber", 91234567.0),
+        ("customerInfo.mobileNumber", True),
         ("customerInfo.phone", "91234567"),
         ("merchantInfo", MISSING),
         ("merchantInfo.merchantSerialNumber", MISSING),
@@ -155,7 +170,6 @@ def test_right_bodies_pass() -> None:
         ("transaction.scope", "name shoeSize"),
         ("transaction.scope", "name name"),
         ("transaction.scope", 1),
-        ("transaction.timeStamp", "2018-12-12T11:18:38.246Z"),
         ("transaction.additionalData.airlineCode", "74"),
         ("transaction.additionalData.passengerName", MISSING),
         ("transaction.additionalData.seat", "1A"),

@@ -83,6 +83,11 @@ def add_command(commands: Commands) -> None:
         metavar="MSN",
         help="a sales unit whose payments are captured with the reservation; may be given several times",
     )
+    parser.add_argument(
+        "--request-id-optional",
+        action="store_true",
+        help="take captures and refunds without X-Request-Id, which Vipps requires; each moves money anew",
+    )
     parser.set_defaults(run=_run)
 
 
@@ -143,6 +148,7 @@ async def _run(options: argparse.Namespace) -> int:
         rate_limits=not options.no_rate_limits,
         direct_capture=frozenset(options.direct_capture),
         token_lifetime=options.token_lifetime,
+        request_id_required=not options.request_id_optional,
         allowed_hosts=options.allowed_hosts,
         callback_hosts=options.callback_hosts,
         state=options.state,

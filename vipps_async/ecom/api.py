@@ -116,7 +116,8 @@ class EcomApi:
         Args:
             order_id: unique for ever in this sales unit: 1 to 50 characters of a-z, A-Z, 0-9 and "-". Vipps
                 discourages short ones and ones of digits only. A new attempt takes a suffix, such as "-1".
-            amount: in øre, at least 100; `nok("499.00")` gives 49900.
+            amount: in øre, at least 100; `nok("499.00")` gives 49900. In express checkout without shipping: Vipps adds
+                what the customer chooses.
             transaction_text: what the customer reads in Vipps, 1 to 100 characters. Nothing sensitive.
             callback_prefix: https URL without a query; Vipps posts the outcome to
                 ``{callback_prefix}/v2/payments/{order_id}``. Slashes at its end are taken off. Vipps' own hosts reach

@@ -60,7 +60,7 @@ class PaymentShippingDetails:
 
     #: Where to ship.
     address: Address | None = field(default=None, repr=False)
-    #: The cost in **NOK with decimals**, not øre.
+    #: The cost in **NOK with decimals**, not øre; a part of what was reserved.
     shipping_cost: Decimal | None = None
     #: The name of the way of shipping.
     shipping_method: str | None = None
@@ -141,7 +141,7 @@ class PaymentDetails:
 
     @property
     def reserved_amount(self) -> int:
-        """What the customer accepted, captured since or not; 0 if nothing was."""
+        """What the customer accepted, captured since or not; 0 if nothing was. In express checkout with shipping."""
         return self._sum(*_RESERVES)
 
     @property

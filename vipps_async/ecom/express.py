@@ -62,6 +62,10 @@ def _read_methods(value: Iterable[ShippingDetails] | None) -> tuple[ShippingDeta
 class ExpressCheckout:
     """Makes a payment an express checkout: Vipps asks the customer for address and way of shipping.
 
+    Vipps adds the cost of the chosen way of shipping to the payment's `amount`: ask for the goods alone. What is
+    reserved, told in callbacks and captured by a capture without an amount is goods and shipping; a shop that adds
+    shipping itself charges it twice (API guide, express checkout).
+
     Give `shipping_details_prefix` or `static_shipping_details`. Where both are given, Vipps goes by the static ones.
 
     Raises:

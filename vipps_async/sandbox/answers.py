@@ -164,7 +164,7 @@ def callback_body(order: Order, outcome: Outcome, now: datetime, *, number_as_in
     """
     payment = order.payment
     rich = order.express or bool(order.scope)
-    info: Json = {"amount": payment.amount, "status": _callback_status(order, outcome, rich=rich)}
+    info: Json = {"amount": payment.total, "status": _callback_status(order, outcome, rich=rich)}
     info["timeStamp"] = iso_utc(now)
     if payment.opened_at is not None:
         # A payment that nobody opened in the app never became a transaction.

@@ -36,6 +36,7 @@ from vipps_async.sandbox.problems import (
     vipps_refusal,
 )
 from vipps_async.sandbox.rate_limits import RateLimits
+from vipps_async.sandbox.settings import Settings
 from vipps_async.sandbox.tokens import SandboxCredentials, TokenIssuer
 from vipps_async.sandbox.validation import (
     check_headers,
@@ -131,6 +132,7 @@ class Api:
     #: None: calls are not limited.
     limits: RateLimits | None
     permissions: Permissions
+    settings: Settings
     changes: Changes
     #: Hosts whose URLs pass with http, too: they may be called.
     callback_hosts: Collection[str] = frozenset()
@@ -231,7 +233,7 @@ class Api:
     ) -> tuple[Order, dict[str, Any], str, int | None]:
         keys = self._authorised(request)
         body = read_json(await request.read(), request.headers.get("Content-Type", ""))
-        key = check_request_id(request.headers.get("X-Request-Id"))
+        key = check_request_id(request.headers.get("X-Request-Id"), required=self.settings.request_id_required)
         amount = read_payment_action(body)
         return self._order_of_body(request, keys, body, operation), body, key, amount
 

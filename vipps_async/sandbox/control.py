@@ -1,4 +1,4 @@
-"""Sets faults and the clock over HTTP, for what runs in another process, and never for a web page from elsewhere."""
+"""Sets faults, clock and settings over HTTP, for what runs in another process, and never for a page from elsewhere."""
 
 from __future__ import annotations
 
@@ -16,21 +16,23 @@ from vipps_async.sandbox.guard import Guard
 from vipps_async.sandbox.held import HeldRequests
 from vipps_async.sandbox.orders import OrderBook
 from vipps_async.sandbox.problems import gateway_refusal
+from vipps_async.sandbox.settings import Settings
 
-__all__ = ["CLOCK_PATH", "CONTROL_PATH", "Control"]
+__all__ = ["CLOCK_PATH", "CONTROL_PATH", "SETTINGS_PATH", "Control"]
 
 CONTROL_PATH = "/sandbox/faults"
 CLOCK_PATH = "/sandbox/clock"
+SETTINGS_PATH = "/sandbox/settings"
 INSTANCE_PATH = "/sandbox/instance"
 
 
 class Control:
-    """The control endpoints of the faults and of the clock.
+    """The control endpoints of the faults, of the clock and of the settings.
 
     `GET` tells the state, `POST` takes a JSON object. Faults: any of ``clear`` (true), ``script`` (operation → names
     of faults, null lets a request pass), ``randomise`` (rate, seed, operations, kinds) and ``deliver`` (true: the
     requests that are held), carried out in that order.
-    The clock: ``advance``, in seconds.
+    The clock: ``advance``, in seconds. The settings: ``requestIdRequired`` (true or false).
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class Control:
         *,
         held: HeldRequests,
         book: OrderBook,
+        settings: Settings,
     ) -> None:
         self._faults = faults
         self._clock = clock
@@ -49,6 +52,7 @@ class Control:
         self._changes = changes
         self._held = held
         self._book = book
+        self._settings = settings
 
     def routes(self) -> list[web.RouteDef]:
         """Return the routes."""
@@ -58,6 +62,8 @@ class Control:
             web.get(INSTANCE_PATH, self._read_instance, allow_head=False),
             web.get(CLOCK_PATH, self._read_clock, allow_head=False),
             web.post(CLOCK_PATH, self._advance),
+            web.get(SETTINGS_PATH, self._read_settings, allow_head=False),
+            web.post(SETTINGS_PATH, self._change_settings),
         ]
 
     async def _read(self, request: web.Request) -> web.Response:
@@ -80,6 +86,14 @@ class Control:
     async def _advance(self, request: web.Request) -> web.Response:
         await self._carry_out(request, lambda body: self._clock.advance(float(body["advance"])))
         return json_answer({"now": iso_utc(self._clock.now())})
+
+    async def _read_settings(self, request: web.Request) -> web.Response:
+        self._guard.look(request)
+        return json_answer(self._settings.as_json())
+
+    async def _change_settings(self, request: web.Request) -> web.Response:
+        await self._carry_out(request, self._settings.change)
+        return json_answer(self._settings.as_json())
 
     async def _carry_out(self, request: web.Request, change: Callable[[Any], None]) -> None:
         self._guard.change(request)

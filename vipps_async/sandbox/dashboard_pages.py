@@ -102,7 +102,7 @@ def _row(order: Order, now: datetime) -> Html:
         "tr",
         tag("th", tag("a", payment.order_id, href=payment_path(order)), scope="row"),
         tag("td", state_badge(order), data_head="State"),
-        tag("td", bare_kroner(payment.amount), class_="money", data_head="Amount"),
+        tag("td", bare_kroner(payment.total), class_="money", data_head="Amount"),
         *(
             tag("td", bare_kroner(oere) if oere else tag("span", "–", class_="none"), class_="money", data_head=head)
             for head, oere in (

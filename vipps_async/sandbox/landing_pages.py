@@ -11,7 +11,7 @@ from vipps_async.sandbox.clock import SandboxClock
 from vipps_async.sandbox.customers import Customer
 from vipps_async.sandbox.frame import kroner, moment, page_answer
 from vipps_async.sandbox.markup import Html, Part, foreign, joined, tag
-from vipps_async.sandbox.orders import Order
+from vipps_async.sandbox.orders import Order, oere_of
 from vipps_async.sandbox.state import REFUSED_AMOUNTS, UNKNOWN_AMOUNT
 from vipps_async.sandbox.urls import may_redirect_to
 
@@ -63,7 +63,10 @@ def _what(order: Order) -> Html:
     payment = order.payment
     return tag(
         "dl",
-        tag("div", tag("dt", "Amount"), tag("dd", kroner(payment.amount), class_="amount")),
+        tag(
+            "div", tag("dt", "Goods" if order.express else "Amount"), tag("dd", kroner(payment.amount), class_="amount")
+        ),
+        tag("div", tag("dt", "Shipping"), tag("dd", "Comes on top, as you choose.")) if order.express else None,
         tag("div", tag("dt", "For"), tag("dd", foreign(payment.text))),
         tag("div", tag("dt", "To"), tag("dd", "Sales unit ", payment.merchant_serial_number)),
         class_="what",
@@ -174,7 +177,7 @@ def app_page(
                     _secret(order),
                     _shared(order),
                     _delivery(order, customer, methods) if order.express else None,
-                    _answers(order, can_approve=not order.express or bool(methods)),
+                    _answers(order, methods),
                     method="post",
                     action=LANDING_PATH,
                 ),
@@ -208,7 +211,10 @@ def _delivery(order: Order, customer: Customer, methods: Sequence[Mapping[str, A
             tag(
                 "fieldset",
                 tag("legend", "Shipping"),
-                [_method(number, method, _default(methods)) for number, method in enumerate(methods)],
+                [
+                    _method(number, method, _default(methods), goods=order.payment.amount)
+                    for number, method in enumerate(methods)
+                ],
                 class_="choices",
             )
         )
@@ -222,7 +228,7 @@ def _default(methods: Sequence[Mapping[str, Any]]) -> int:
     return next((number for number, method in enumerate(methods) if method.get("isDefault") == "Y"), 0)
 
 
-def _method(number: int, method: Mapping[str, Any], default: int) -> Html:
+def _method(number: int, method: Mapping[str, Any], default: int, *, goods: int) -> Html:
     return tag(
         "label",
         tag(
@@ -234,16 +240,27 @@ def _method(number: int, method: Mapping[str, Any], default: int) -> Html:
             required=True,
         ),
         tag("span", foreign(str(method["shippingMethod"]))),
-        tag("span", f"{method['shippingCost']:.2f}\u00a0NOK", class_="cost"),
+        tag(
+            "span",
+            f"{method['shippingCost']:.2f}\u00a0NOK",
+            tag("br"),
+            tag("span", f"{kroner(goods + oere_of(method['shippingCost']))} in all", class_="help"),
+            class_="cost",
+        ),
     )
 
 
-def _answers(order: Order, *, can_approve: bool) -> Html:
+def _answers(order: Order, methods: Sequence[Mapping[str, Any]] | None) -> Html:
+    can_approve = not order.express or bool(methods)
+    # What Vipps adds for shipping is part of what is paid; where the choice decides it, each choice says it.
+    totals = {order.payment.amount + oere_of(method["shippingCost"]) for method in methods or ()}
+    if not order.express:
+        totals = {order.payment.amount}
     return tag(
         "div",
         tag(
             "button",
-            f"Pay {kroner(order.payment.amount)}",
+            f"Pay {kroner(totals.pop())}" if len(totals) == 1 else "Pay",
             class_="primary",
             name="answer",
             value="approve",

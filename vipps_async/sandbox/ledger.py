@@ -102,7 +102,9 @@ class PaymentSnapshot:
     order_id: str
     merchant_serial_number: str
     state: State
+    #: What the merchant asked for, without shipping.
     amount: int
+    #: What the customer accepted; in express checkout with the chosen shipping.
     reserved: int
     captured: int
     refunded: int

@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 from vipps_async.sandbox.customers import Customer
@@ -13,7 +14,7 @@ from vipps_async.sandbox.problems import SandboxError, vipps_refusal
 from vipps_async.sandbox.state import Payment
 from vipps_async.sandbox.validation import EXPRESS
 
-__all__ = ["Order", "OrderBook", "ShippingChoice"]
+__all__ = ["Order", "OrderBook", "ShippingChoice", "oere_of"]
 
 #: The merchant may read personal data this long after the reservation.
 PERSONAL_DATA_LIFETIME = timedelta(days=7)
@@ -27,6 +28,17 @@ class ShippingChoice:
     method: str
     #: NOK with decimals, as the API has it.
     cost: float
+
+    @property
+    def oere(self) -> int:
+        """What it adds to the payment, in øre."""
+        return oere_of(self.cost)
+
+
+def oere_of(cost: float) -> int:
+    """Return a cost in NOK with decimals as whole øre: the unit of every other sum of the API."""
+    # By its shortest decimals, as it came: 1.15 * 100 is a little less than 115.
+    return round(Decimal(str(cost)) * 100)
 
 
 @dataclass(slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from vipps_async.sandbox.frame import kroner, moment
 from vipps_async.sandbox.landing_pages import APP_PATH, LANDING_PATH
 from vipps_async.sandbox.ledger import LogEntry
 from vipps_async.sandbox.markup import Html, Part, foreign, tag
-from vipps_async.sandbox.orders import Order
+from vipps_async.sandbox.orders import Order, oere_of
 from vipps_async.sandbox.recording import CallbackRecord, RequestRecord
 from vipps_async.sandbox.state import REFUSED_AMOUNTS, UNKNOWN_AMOUNT
 from vipps_async.sandbox.urls import may_redirect_to
@@ -71,6 +71,7 @@ def _sums(order: Order) -> Html:
     return _pairs(
         [
             ("Amount", kroner(payment.amount)),
+            *([("Shipping, added by Vipps", kroner(order.shipping.oere))] if order.shipping is not None else []),
             ("Reserved", kroner(payment.reserved)),
             ("Captured", kroner(payment.captured)),
             ("Refunded", kroner(payment.refunded)),
@@ -139,7 +140,8 @@ def _shipping(order: Order) -> Html | None:
     options = [
         tag(
             "option",
-            f"{method['shippingMethod']}, {method['shippingCost']:.2f} NOK",
+            f"{method['shippingMethod']}, {method['shippingCost']:.2f} NOK: "
+            f"{kroner(order.payment.amount + oere_of(method['shippingCost']))} in all",
             value=str(method["shippingMethodId"]),
             selected=method["isDefault"] == "Y",
         )

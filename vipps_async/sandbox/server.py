@@ -33,6 +33,7 @@ from vipps_async.sandbox.listener import Listener, cancelled
 from vipps_async.sandbox.orders import OrderBook
 from vipps_async.sandbox.rate_limits import RateLimits
 from vipps_async.sandbox.recording import CallbackRecord, RequestRecord
+from vipps_async.sandbox.settings import Settings
 from vipps_async.sandbox.state_file import StateFile
 from vipps_async.sandbox.tokens import SandboxCredentials, TokenIssuer
 from vipps_async.sandbox.urls import CallbackHosts
@@ -70,6 +71,8 @@ class SandboxServer:
         token_lifetime: seconds that an access token lives: one hour, as on the vendor's test host.
         sub_delay: seconds after approval until `sub` appears in details.
         numeric_callback_msn: callbacks give the sales unit as a number, as Vipps sometimes does.
+        request_id_required: whether a capture or refund without `X-Request-Id` is refused, as Vipps' description has
+            it; if not, each one that comes without moves money anew.
         clock: the time; None: the machine's, from now on.
         keep_requests: how many requests are kept on record; 0: none.
         keep_callbacks: how many callbacks are kept on record; 0: none.
@@ -92,6 +95,7 @@ class SandboxServer:
         token_lifetime: int = 3600,
         sub_delay: float = 0.5,
         numeric_callback_msn: bool = False,
+        request_id_required: bool = True,
         clock: SandboxClock | None = None,
         keep_requests: int = 1_000,
         keep_callbacks: int = 1_000,
@@ -103,6 +107,8 @@ class SandboxServer:
         self.clock = clock or SandboxClock()
         #: What shall go wrong.
         self.faults = Faults()
+        #: What it is told to be; it may be changed while it runs.
+        self.settings = Settings(request_id_required=request_id_required)
         self._listener = Listener(host, port, refusal_seconds=lambda: self.faults.refusal_seconds)
         self._held = HeldRequests(self.clock)
         self._requests: deque[RequestRecord] = deque(maxlen=keep_requests)
@@ -145,6 +151,7 @@ class SandboxServer:
                 skip_landing_page=skip_landing_page_allowed,
                 nin=nin_allowed,
             ),
+            settings=self.settings,
             callback_hosts=self._callback_hosts.named,
         )
         self._dashboard = Dashboard(
@@ -204,7 +211,15 @@ class SandboxServer:
         app.add_routes(self._api.routes())
         app.add_routes(Landing(self.clock, self._book, self._wallet, self._callback_hosts.named).routes())
         app.add_routes(
-            Control(self.faults, self.clock, self._guard, self._changes, held=self._held, book=self._book).routes()
+            Control(
+                self.faults,
+                self.clock,
+                self._guard,
+                self._changes,
+                held=self._held,
+                book=self._book,
+                settings=self.settings,
+            ).routes()
         )
         app.add_routes(self._dashboard.routes())
         self._interference = self._new_interference()

@@ -70,6 +70,8 @@ class Payment:
     #: Gives a number that no other transaction of this sandbox has.
     new_transaction_id: Callable[[], str]
     direct_capture: bool = False
+    #: Øre that the way of shipping adds which the customer chose in express checkout; 0 until then.
+    shipping_cost: int = 0
     state: State = State.INITIATE
     reserved: int = 0
     captured: int = 0
@@ -96,6 +98,11 @@ class Payment:
             return
         self.transaction_id = self.new_transaction_id()
         self._log("INITIATE", self.amount, self.initiated_at, self.text, transaction_id=self.transaction_id)
+
+    @property
+    def total(self) -> int:
+        """Øre that the customer is to pay: the merchant's amount, and in express checkout the chosen shipping."""
+        return self.amount + self.shipping_cost
 
     @property
     def remaining_to_capture(self) -> int:
@@ -186,16 +193,23 @@ class Payment:
         if self.opened_at is None:
             self.opened_at = now
 
-    def approve(self, now: datetime, *, force: bool = False) -> Outcome:
-        """Let the customer accept; the payment waits for that. `force` ignores the test amounts."""
+    def approve(self, now: datetime, *, shipping_cost: int = 0, force: bool = False) -> Outcome:
+        """Let the customer accept; the payment waits for that.
+
+        Args:
+            now: the time.
+            shipping_cost: øre that the chosen way of shipping adds to the amount.
+            force: ignores the test amounts.
+        """
         self.open(now)
+        self.shipping_cost = shipping_cost
         if not force and self.amount == UNKNOWN_AMOUNT:
             self.known_at = now + UNKNOWN_FOR
             return Outcome.UNKNOWN
         if not force and self.amount in REFUSED_AMOUNTS:
             self.state, self.failure = State.FAILED, REFUSED_AMOUNTS[self.amount]
             operation = "SALE" if self.direct_capture else "RESERVE"
-            self._log(operation, self.amount, now, self.text, success=False, transaction_id=self.transaction_id)
+            self._log(operation, self.total, now, self.text, success=False, transaction_id=self.transaction_id)
             return Outcome.FAILED
         return self._reserve(now)
 
@@ -207,11 +221,11 @@ class Payment:
 
     def _reserve(self, now: datetime) -> Outcome:
         self.known_at = None
-        self.reserved, self.reserved_at = self.amount, now
+        self.reserved, self.reserved_at = self.total, now
         self.state, operation = (State.SALE, "SALE") if self.direct_capture else (State.RESERVE, "RESERVE")
         if self.direct_capture:
-            self.captured = self.amount
-        self._log(operation, self.amount, now, self.text, transaction_id=self.transaction_id)
+            self.captured = self.total
+        self._log(operation, self.total, now, self.text, transaction_id=self.transaction_id)
         return Outcome.SALE if self.direct_capture else Outcome.RESERVED
 
     # -- the merchant ----------------------------------------------------------------------------------------------
@@ -230,7 +244,7 @@ class Payment:
 
         Args:
             amount: øre; None takes all that remains.
-            key: the idempotency key.
+            key: the idempotency key; empty if it came without one.
             fingerprint: the same for the same payload.
             text: the transaction text.
             now: the time.
@@ -306,8 +320,8 @@ class Payment:
         """
         refusal = self._why_no_cancel(release_remaining=release_remaining, now=now)
         if refusal is not None:
-            self._refuse("CANCEL", refusal, self.remaining_to_capture or self.amount, now, text)
-        amount = self.remaining_to_capture or self.amount
+            self._refuse("CANCEL", refusal, self.remaining_to_capture or self.total, now, text)
+        amount = self.remaining_to_capture or self.total
         self._disturbed("CANCEL", disturbance, amount, now, text)
         if self.state is State.INITIATE:
             self.state = State.CANCEL
@@ -331,6 +345,9 @@ class Payment:
         return self.reserved_at is not None and now - self.reserved_at > limit
 
     def _repeated(self, operation: str, key: str, fingerprint: str) -> Movement | None:
+        if not key:
+            # Nothing tells it from a new operation.
+            return None
         seen = self.seen.get((operation, key))
         if seen is None:
             # A key belongs to its first payload even if that was refused: 93 knows no second thoughts.

@@ -19,6 +19,7 @@ from vipps_async.sandbox.fields import (
     read_fields,
     string,
     text_of,
+    text_or_number,
     valid_auth_token,
     valid_merchant_serial_number,
     valid_order_id,
@@ -108,6 +109,8 @@ def check_request_id(request_id: str | None, *, required: bool = True) -> str:
 
 _TRANSACTION_TEXT = Field(text_of(1, 100), required=True)
 _MERCHANT = Field(required=True, fields={"merchantSerialNumber": Field(valid_merchant_serial_number, required=True)})
+#: Taken and ignored.
+_IGNORED = Field(lambda _: None)
 
 SHIPPING_FIELDS = {
     "isDefault": Field(one_of("Y", "N"), required=True),
@@ -124,7 +127,7 @@ _SHIPPING_ANSWER = {
 }
 
 _INITIATION = {
-    "customerInfo": Field(required=True, fields={"mobileNumber": Field(string)}),
+    "customerInfo": Field(required=True, fields={"mobileNumber": Field(text_or_number)}),
     "merchantInfo": Field(
         required=True,
         fields={
@@ -157,12 +160,28 @@ _INITIATION = {
                 }
             ),
             "useExplicitCheckoutFlow": Field(boolean),
+            # Of older descriptions; the vendor's Python example sends the time.
+            "timeStamp": _IGNORED,
+            "refOrderId": _IGNORED,
         },
     ),
 }
 
+#: The vendor's Python example sends all of initiate's `merchantInfo` with captures and refunds.
+_MERCHANT_OF_INITIATION = (
+    "authToken",
+    "callbackPrefix",
+    "consentRemovalPrefix",
+    "fallBack",
+    "isApp",
+    "paymentType",
+    "shippingDetailsPrefix",
+    "staticShippingDetails",
+)
 _PAYMENT_ACTION = {
-    "merchantInfo": _MERCHANT,
+    "merchantInfo": Field(
+        required=True, fields={**dict.fromkeys(_MERCHANT_OF_INITIATION, _IGNORED), **(_MERCHANT.fields or {})}
+    ),
     "transaction": Field(
         required=True,
         fields={"amount": Field(amount_or_all), "transactionText": _TRANSACTION_TEXT},
@@ -175,7 +194,7 @@ _CANCELLATION = {
     "shouldReleaseRemainingFunds": Field(boolean),
 }
 
-_APPROVAL = {"customerPhoneNumber": Field(string), "token": Field(string)}
+_APPROVAL = {"customerPhoneNumber": Field(text_or_number), "token": Field(string)}
 
 
 def _checked(body: Json, fields: Mapping[str, Field]) -> None:
@@ -203,6 +222,8 @@ def read_initiation(body: Json, hosts: Collection[str] = ()) -> None:
     if not words or len(set(words)) != len(words) or not SCOPES.issuperset(words):
         breaches.add("transaction.scope", f"must be some of {' '.join(sorted(SCOPES))}, separated by spaces")
     number = body["customerInfo"].get("mobileNumber")
+    if number is not None:
+        body["customerInfo"]["mobileNumber"] = number = str(number)
     if transaction.get("skipLandingPage") and number is None:
         breaches.add("customerInfo.mobileNumber", "is required to skip the landing page")
     breaches.settle()
@@ -260,7 +281,7 @@ def read_approval(body: Json) -> str | None:
     """
     _checked(body, _APPROVAL)
     number = body.get("customerPhoneNumber")
-    if number is not None and not _MOBILE_NUMBER.fullmatch(number):
+    if number is not None and not _MOBILE_NUMBER.fullmatch(str(number)):
         raise vipps_refusal("User", "81")
     token: str | None = body.get("token")
     return token

@@ -147,7 +147,7 @@ class Wallet:
             self._waiting(order)
             shipping = _choose(methods, shipping_method_id)
         now = self._clock.now()
-        outcome = order.payment.approve(now, force=force)
+        outcome = order.payment.approve(now, shipping_cost=0 if shipping is None else shipping.oere, force=force)
         order.customer, order.shipping = customer, shipping
         if order.payment.state in {State.RESERVE, State.SALE} or outcome is Outcome.UNKNOWN:
             order.sub_at = now + self._sub_delay
