@@ -13,7 +13,8 @@ import orjson
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from vipps_async.sandbox.api import fault_notes, refusal_answer, unauthorised
+from vipps_async.sandbox.api import refusal_answer
+from vipps_async.sandbox.callers import unauthorised
 from vipps_async.sandbox.clock import SandboxClock, iso_utc
 from vipps_async.sandbox.distortion import (
     DRESSED,
@@ -27,6 +28,7 @@ from vipps_async.sandbox.distortion import (
     redirect,
     unsettled,
 )
+from vipps_async.sandbox.fault_notes import fault_notes
 from vipps_async.sandbox.faults import Decided, Fault, Faults
 from vipps_async.sandbox.held import HeldRequests
 from vipps_async.sandbox.ledger import Disturbance
