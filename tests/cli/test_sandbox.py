@@ -53,7 +53,9 @@ async def _running(*arguments: str) -> AsyncIterator[Running]:
     )
     assert process.stdout is not None
     try:
-        said = await asyncio.wait_for(process.stdout.readuntil(b"VIPPS_SUBSCRIPTION_KEY=key\n"), _PATIENCE)
+        # With keys of its own it has none to tell.
+        last = b"SERIAL_NUMBER=123456\n" if "--keys" in arguments else b"VIPPS_SUBSCRIPTION_KEY=key\n"
+        said = await asyncio.wait_for(process.stdout.readuntil(last), _PATIENCE)
         yield Running(process, said.decode())
     finally:
         if process.returncode is None:
@@ -253,3 +255,52 @@ async def test_a_state_file_that_cannot_be_used_is_one_clear_line(tmp_path: Path
     (line,) = finished.err.splitlines()
     assert line.startswith(f"vipps-async: {file}: damaged, or no state of a sandbox")
     assert file.read_text().startswith("These are my notes")
+
+
+async def test_flags_of_what_vipps_does() -> None:
+    """What sales units may do, whose keys are taken, how callbacks write: each flag is a setting to be read."""
+    flags = (
+        *("--strict", "--numeric-callback-msn", "--sub-delay", "3", "--unknown-for", "60"),
+        *("--skip-landing-page", "123456", "--nin", "123456", "--nin", "654321", "--refuse", "100031=31"),
+        *("--keys", "id:secret:key", "--partner-keys", "partner:secret:key-2:123456,654321"),
+    )
+    async with _running(*flags) as sandbox, aiohttp.ClientSession() as browser:
+        url = sandbox.exports["VIPPS_BASE_URL"]
+        async with browser.get(f"{url}/sandbox/settings") as answer:
+            assert await answer.json() == {
+                "keys": [
+                    {"clientId": "id", "merchantSerialNumbers": None, "partner": False},
+                    {"clientId": "partner", "merchantSerialNumbers": ["123456", "654321"], "partner": True},
+                ],
+                "directCapture": [],
+                "skipLandingPage": ["123456"],
+                "nin": ["123456", "654321"],
+                "refuse": {"100031": "31"},
+                "subDelay": 3,
+                "unknownFor": 60,
+                "numericCallbackMsn": True,
+                "strict": True,
+            }
+        wrong = {"client_id": "id", "client_secret": "wrong", "Ocp-Apim-Subscription-Key": "key"}
+        async with browser.post(f"{url}/accesstoken/get", headers=wrong) as answer:
+            assert (answer.status, (await answer.json())["error"]) == (401, "invalid_client")
+
+
+@pytest.mark.parametrize(
+    ("flag", "value", "said"),
+    [
+        ("--refuse", "123456", "has no code that can be chosen: 21, 22, 31"),
+        ("--refuse", "12=31", "12 is no sales unit"),
+        ("--keys", "id:hunter2", "keys are client id, client secret and subscription key"),
+        ("--keys", "id::key", "keys are client id, client secret and subscription key"),
+        ("--partner-keys", "id:hunter2:key:12", "12 is no sales unit"),
+        ("--sub-delay", "-1", "is no time: seconds, from 0 to"),
+        ("--unknown-for", "nan", "is no time: seconds, from 0 to"),
+    ],
+)
+async def test_flags_that_make_no_sense(flag: str, value: str, said: str) -> None:
+    """They are refused with what they must be, and a secret in them is not repeated."""
+    ended = await run("sandbox", flag, value)
+    assert ended.status == 2
+    assert said in ended.err
+    assert "hunter2" not in ended.err

@@ -31,6 +31,7 @@ from vipps_async.sandbox.interference import Exchange, Interference, gone
 from vipps_async.sandbox.landing import Landing, landing_url
 from vipps_async.sandbox.ledger import PaymentSnapshot
 from vipps_async.sandbox.listener import Listener, cancelled
+from vipps_async.sandbox.lists import Lists
 from vipps_async.sandbox.orders import OrderBook
 from vipps_async.sandbox.paths import OPERATIONS
 from vipps_async.sandbox.rate_limits import RateLimits
@@ -168,6 +169,7 @@ class SandboxServer:
             frame=Frame(self.clock, open_to="" if self._guard.loopback_only else host),
             requests=self._requests,
             callbacks=self._sender.records,
+            ignored=self._ignored,
             url=lambda: self.url,
         )
         self._state = None if state is None else StateFile(state, self._book, self.clock)
@@ -215,7 +217,24 @@ class SandboxServer:
         app.add_routes(self._api.routes())
         app.add_routes(Landing(self.clock, self._book, self._wallet, self._callback_hosts.named).routes())
         app.add_routes(
-            Control(self.faults, self.clock, self._guard, self._changes, held=self._held, book=self._book).routes()
+            Control(
+                self.faults,
+                self.clock,
+                self._guard,
+                self._changes,
+                held=self._held,
+                book=self._book,
+                settings=self.settings,
+            ).routes()
+        )
+        app.add_routes(
+            Lists(
+                book=self._book,
+                wallet=self._wallet,
+                guard=self._guard,
+                callbacks=self._sender.records,
+                ignored=self._ignored,
+            ).routes()
         )
         app.add_routes(self._dashboard.routes())
         self._interference = self._new_interference()
