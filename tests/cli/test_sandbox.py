@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import re
+import shutil
 import signal
 import socket
 from collections.abc import AsyncIterator
@@ -304,3 +306,24 @@ async def test_flags_that_make_no_sense(flag: str, value: str, said: str) -> Non
     assert ended.status == 2
     assert said in ended.err
     assert "hunter2" not in ended.err
+
+
+async def test_the_commands_of_the_page_for_other_languages() -> None:
+    """Each curl command of docs/sandbox.md succeeds, and the payments end as the page says."""
+    if shutil.which("curl") is None:
+        pytest.skip("there is no curl")
+    page = (Path(__file__).parents[2] / "docs" / "sandbox.md").read_text(encoding="utf-8")
+    (script,) = re.findall(r"^```sh\n(base=.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    async with _running() as sandbox, aiohttp.ClientSession() as browser:
+        url = sandbox.exports["VIPPS_BASE_URL"]
+        process = await asyncio.create_subprocess_exec(
+            *("bash", "-euo", "pipefail", "-c", script.replace("http://127.0.0.1:8787", url)),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env={"PATH": os.environ["PATH"], "no_proxy": "*"},
+        )
+        _, err = await asyncio.wait_for(process.communicate(), 3 * _PATIENCE)
+        assert (process.returncode, err) == (0, b"")
+        async with browser.get(f"{url}/sandbox/payments") as answer:
+            states = {payment["orderId"]: payment["state"] for payment in (await answer.json())["payments"]}
+        assert states == {"acme-1": "RESERVE", "acme-2": "CANCEL"}

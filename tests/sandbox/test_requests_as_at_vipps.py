@@ -116,6 +116,7 @@ TAKEN: list[tuple[str, dict[str, Any]]] = [
     ("API guide: express with a prefix", {"merchantInfo": EXPRESS}),
     ("API guide: express with both ways of shipping", {"merchantInfo": {**EXPRESS, "staticShippingDetails": [METHOD]}}),
     ("API description: an empty list of shipping", {"merchantInfo": {**EXPRESS, "staticShippingDetails": []}}),
+    ("vendor's Python example: a phone number as a number", {"customerInfo": {"mobileNumber": 91234567}}),
     ("API guide: null where express takes none", {"merchantInfo": EXPRESS, "transaction": {"scope": None}}),
 ]
 
@@ -183,6 +184,17 @@ async def test_a_null_amount_takes_all_that_remains(sandbox: SandboxServer, merc
         answer = await merchant.call("POST", "/ecomm/v2/payments/acme-1/capture", sent, headers={"X-Request-Id": "k"})
         assert (answer.status, answer.json["transactionInfo"]["amount"]) == (200, 49_900)
     assert sandbox.payment("acme-1").captured == 49_900
+
+
+async def test_captures_with_all_of_an_initiates_merchant(sandbox: SandboxServer, merchant: Merchant) -> None:
+    """Vendor's Python example: captures and refunds repeat the merchantInfo and customerInfo of the initiate."""
+    await merchant.initiate("acme-1")
+    await sandbox.approve("acme-1")
+    body = merchant.initiation("acme-1", 10_000)
+    for operation in ("capture", "refund"):
+        path = f"/ecomm/v2/payments/acme-1/{operation}"
+        assert (await merchant.call("POST", path, body, headers={"X-Request-Id": "k"})).status == 200
+    assert sandbox.payment("acme-1").refunded == 10_000
 
 
 @pytest.mark.parametrize("number", ["+47 480 59 528", "4748059528", "004748059528", "48 05 95 28", "(+47) 480-59-528"])

@@ -105,7 +105,8 @@ def test_right_bodies_pass() -> None:
     [
         ("customerInfo", MISSING),
         ("customerInfo", []),
-        ("customerInfo.mobileNumber", 91234567),
+        ("customerInfo.mobileNumber", 91234567.0),
+        ("customerInfo.mobileNumber", True),
         ("merchantInfo", MISSING),
         ("merchantInfo.merchantSerialNumber", MISSING),
         ("merchantInfo.merchantSerialNumber", "1234"),

@@ -25,6 +25,7 @@ __all__ = [
     "read_fields",
     "string",
     "text_of",
+    "text_or_number",
     "valid_auth_token",
     "valid_merchant_serial_number",
     "valid_order_id",
@@ -137,6 +138,11 @@ def integer(value: object) -> str | None:
 def string(value: object) -> str | None:
     """Check for text."""
     return None if isinstance(value, str) else "must be text"
+
+
+def text_or_number(value: object) -> str | None:
+    """Check for text, or for a whole number that stands for it: so the vendor's Python example sends phone numbers."""
+    return None if isinstance(value, str) or _is_integer(value) else "must be text"
 
 
 def one_of(*words: str) -> Check:

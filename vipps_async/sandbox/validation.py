@@ -20,6 +20,7 @@ from vipps_async.sandbox.fields import (
     read_fields,
     string,
     text_of,
+    text_or_number,
     valid_auth_token,
     valid_merchant_serial_number,
     valid_order_id,
@@ -125,7 +126,7 @@ _SHIPPING_ANSWER = {
 }
 
 _INITIATION = {
-    "customerInfo": Field(required=True, fields={"mobileNumber": Field(string)}),
+    "customerInfo": Field(required=True, fields={"mobileNumber": Field(text_or_number)}),
     "merchantInfo": Field(
         required=True,
         fields={
@@ -176,7 +177,7 @@ _CANCELLATION = {
     "shouldReleaseRemainingFunds": Field(boolean),
 }
 
-_APPROVAL = {"customerPhoneNumber": Field(string), "token": Field(string)}
+_APPROVAL = {"customerPhoneNumber": Field(text_or_number), "token": Field(string)}
 
 
 def _check(body: Json, fields: Mapping[str, Field], breaches: Breaches) -> None:
@@ -211,8 +212,8 @@ def read_initiation(body: Json, hosts: Collection[str] = (), *, breaches: Breach
         body["customerInfo"]["mobileNumber"] = _read_number(number)
 
 
-def _read_number(given: str) -> str:
-    number = corrected_number(given)
+def _read_number(given: str | int) -> str:
+    number = corrected_number(str(given))
     if number is None:
         raise vipps_refusal("User", "81")
     return number
