@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import re
+import shutil
 import signal
 import socket
 from collections.abc import AsyncIterator
@@ -53,7 +55,9 @@ async def _running(*arguments: str) -> AsyncIterator[Running]:
     )
     assert process.stdout is not None
     try:
-        said = await asyncio.wait_for(process.stdout.readuntil(b"VIPPS_SUBSCRIPTION_KEY=key\n"), _PATIENCE)
+        # With keys of its own it has none to tell.
+        last = b"SERIAL_NUMBER=123456\n" if "--keys" in arguments else b"VIPPS_SUBSCRIPTION_KEY=key\n"
+        said = await asyncio.wait_for(process.stdout.readuntil(last), _PATIENCE)
         yield Running(process, said.decode())
     finally:
         if process.returncode is None:
@@ -263,3 +267,74 @@ async def test_captures_without_a_request_id_are_taken_when_told_to() -> None:
             assert (await merchant.force_approve("acme-1", customerPhoneNumber="91234567")).status == 200
             body = {"merchantInfo": {"merchantSerialNumber": "123456"}, "transaction": {"transactionText": "Socks."}}
             assert (await merchant.call("POST", "/ecomm/v2/payments/acme-1/capture", body)).status == status
+
+
+async def test_flags_of_what_vipps_does() -> None:
+    """What sales units may do, whose keys are taken, how callbacks write: each flag is a setting to be read."""
+    flags = (
+        *("--strict", "--numeric-callback-msn", "--sub-delay", "3", "--unknown-for", "60"),
+        *("--skip-landing-page", "123456", "--nin", "123456", "--nin", "654321", "--refuse", "100031=31"),
+        *("--keys", "id:secret:key", "--partner-keys", "partner:secret:key-2:123456,654321"),
+    )
+    async with _running(*flags) as sandbox, aiohttp.ClientSession() as browser:
+        url = sandbox.exports["VIPPS_BASE_URL"]
+        async with browser.get(f"{url}/sandbox/settings") as answer:
+            assert await answer.json() == {
+                "keys": [
+                    {"clientId": "id", "merchantSerialNumbers": None, "partner": False},
+                    {"clientId": "partner", "merchantSerialNumbers": ["123456", "654321"], "partner": True},
+                ],
+                "directCapture": [],
+                "skipLandingPage": ["123456"],
+                "nin": ["123456", "654321"],
+                "refuse": {"100031": "31"},
+                "subDelay": 3,
+                "unknownFor": 60,
+                "numericCallbackMsn": True,
+                "strict": True,
+                "requestIdRequired": True,
+            }
+        wrong = {"client_id": "id", "client_secret": "wrong", "Ocp-Apim-Subscription-Key": "key"}
+        async with browser.post(f"{url}/accesstoken/get", headers=wrong) as answer:
+            assert (answer.status, (await answer.json())["error"]) == (401, "invalid_client")
+
+
+@pytest.mark.parametrize(
+    ("flag", "value", "said"),
+    [
+        ("--refuse", "123456", "has no code that can be chosen: 21, 22, 31"),
+        ("--refuse", "12=31", "12 is no sales unit"),
+        ("--keys", "id:hunter2", "keys are client id, client secret and subscription key"),
+        ("--keys", "id::key", "keys are client id, client secret and subscription key"),
+        ("--partner-keys", "id:hunter2:key:12", "12 is no sales unit"),
+        ("--sub-delay", "-1", "is no time: seconds, from 0 to"),
+        ("--unknown-for", "nan", "is no time: seconds, from 0 to"),
+    ],
+)
+async def test_flags_that_make_no_sense(flag: str, value: str, said: str) -> None:
+    """They are refused with what they must be, and a secret in them is not repeated."""
+    ended = await run("sandbox", flag, value)
+    assert ended.status == 2
+    assert said in ended.err
+    assert "hunter2" not in ended.err
+
+
+async def test_the_commands_of_the_page_for_other_languages() -> None:
+    """Each curl command of docs/sandbox.md succeeds, and the payments end as the page says."""
+    if shutil.which("curl") is None:
+        pytest.skip("there is no curl")
+    page = (Path(__file__).parents[2] / "docs" / "sandbox.md").read_text(encoding="utf-8")
+    (script,) = re.findall(r"^```sh\n(base=.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    async with _running() as sandbox, aiohttp.ClientSession() as browser:
+        url = sandbox.exports["VIPPS_BASE_URL"]
+        process = await asyncio.create_subprocess_exec(
+            *("bash", "-euo", "pipefail", "-c", script.replace("http://127.0.0.1:8787", url)),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env={"PATH": os.environ["PATH"], "no_proxy": "*"},
+        )
+        _, err = await asyncio.wait_for(process.communicate(), 3 * _PATIENCE)
+        assert (process.returncode, err) == (0, b"")
+        async with browser.get(f"{url}/sandbox/payments") as answer:
+            states = {payment["orderId"]: payment["state"] for payment in (await answer.json())["payments"]}
+        assert states == {"acme-1": "RESERVE", "acme-2": "CANCEL"}

@@ -52,6 +52,9 @@ class Contract:
         return {name.rstrip("!"): (name.endswith("!"), rule) for name, rule in rules.items()}
 
 
+#: What the vendor's description lacks, though the API sends it: the guide has it for payments with a scope.
+UNDECLARED = frozenset({"/userDetails/bankIdVerified"})
+
 #: The contract that tests go by, on every machine.
 CONTRACT = Contract()
 
@@ -102,13 +105,13 @@ def _undeclared(instance: Any, schema: Schema, place: str) -> Iterator[str]:
 
 
 def conform(instance: Any, schema: Schema) -> None:
-    """Hold JSON against a schema, and refuse every property that the schema does not name.
+    """Hold JSON against a schema, and refuse every property that neither schema nor `UNDECLARED` names.
 
     Raises:
         AssertionError: one line for each breach.
     """
     validate(instance, schema)
-    strange = undeclared_properties(instance, schema)
+    strange = [place for place in undeclared_properties(instance, schema) if place not in UNDECLARED]
     assert not strange, f"not in the description: {', '.join(strange)}"
 
 

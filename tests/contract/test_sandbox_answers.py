@@ -269,6 +269,8 @@ async def test_a_field_that_the_sandbox_takes_is_in_the_description_and_the_othe
         # The scope cannot be combined with express checkout: it stands in a body of its own.
         assert known - sent == {"/transaction/scope"}
         assert (await bare.initiate("acme-2", transaction={"scope": "name"})).status == 200
+        assert sandbox.ignored == {}
+        sandbox.settings.strict = True
         misspelt = await bare.initiate("acme-3", transaction={"skiplandingpage": False})
         assert misspelt.codes == [("InvalidRequest", "transaction.skiplandingpage")]
     assert bare.msn == MSN

@@ -151,7 +151,7 @@ async def test_a_whole_run_keeps_the_contract() -> None:
     """Every operation, with all that it takes: requests and answers conform, and none of the API was left out."""
     spec = CONTRACT
     recorder = Recorder()
-    sandbox = Sandbox(rate_limits=False, skip_landing_page_allowed={"123456"}, nin_allowed={"123456"})
+    sandbox = Sandbox(rate_limits=False, strict=True, skip_landing_page_allowed={"123456"}, nin_allowed={"123456"})
     async with sandbox, sandbox.session(transport=recorder, retry=FAST) as vipps:
         await _everything(sandbox, vipps)
     await recorder.aclose()
@@ -165,7 +165,10 @@ async def test_a_whole_run_keeps_the_contract() -> None:
 async def test_refusals_keep_the_contract(case: Case) -> None:
     """Each way to be refused: the requests conform, and so do the errors that the sandbox answers."""
     recorder = Recorder()
-    async with Sandbox(rate_limits=False) as sandbox, sandbox.session(transport=recorder, retry=FAST) as vipps:
+    async with (
+        Sandbox(rate_limits=False, strict=True) as sandbox,
+        sandbox.session(transport=recorder, retry=FAST) as vipps,
+    ):
         with pytest.raises(ApiError):
             await case.step(sandbox, vipps)
     await recorder.aclose()

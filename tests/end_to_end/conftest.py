@@ -26,8 +26,8 @@ async def nothing_is_left_behind() -> AsyncIterator[None]:
 
 @pytest_asyncio.fixture
 async def sandbox(nothing_is_left_behind: None) -> AsyncIterator[Sandbox]:
-    """A sandbox that does not count calls; tests of its limits make their own."""
-    async with Sandbox(rate_limits=False) as started:
+    """A strict sandbox that does not count calls; tests of its limits make their own."""
+    async with Sandbox(rate_limits=False, strict=True) as started:
         yield started
 
 

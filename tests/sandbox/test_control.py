@@ -20,14 +20,8 @@ from vipps_async.testing import Sandbox
 
 ORDER = f"/sandbox/payments/{MSN}/acme-1"
 LOOKS = (
-    "/",
-    "/sandbox/requests",
-    "/sandbox/switches",
-    ORDER,
-    "/sandbox/events",
-    "/sandbox/faults",
-    "/sandbox/clock",
-    "/sandbox/settings",
+    *("/", "/sandbox/requests", "/sandbox/switches", ORDER, "/sandbox/events", "/sandbox/faults", "/sandbox/clock"),
+    *("/sandbox/settings", "/sandbox/payments", "/sandbox/callbacks", "/sandbox/ignored"),
 )
 CHANGES = (f"{ORDER}/approve", "/sandbox/switches/clear", "/sandbox/faults", "/sandbox/clock", "/sandbox/settings")
 
@@ -57,8 +51,8 @@ async def test_nobody_changes_anything_from_elsewhere(sandbox: SandboxServer, me
     """Not by a foreign name or origin, not even from another port of this machine; nothing happens."""
     await merchant.initiate("acme-1")
     now = sandbox.clock.now()
-    bodies: dict[str, dict[str, Any]] = {"faults": {"clear": True}, "settings": {"requestIdRequired": False}}
-    body = bodies.get(path.rpartition("/")[2], {"advance": 86_400})
+    bodies = {"/sandbox/faults": {"clear": True}, "/sandbox/settings": {"strict": True}}
+    body = bodies.get(path, {"advance": 86_400})
     for headers in (
         {"Host": "evil.example"},
         {"Origin": "https://evil.example"},
@@ -70,7 +64,7 @@ async def test_nobody_changes_anything_from_elsewhere(sandbox: SandboxServer, me
         assert await _status(merchant, "POST", path, headers, body) == 403
     assert sandbox.payment("acme-1").state is State.INITIATE
     assert (sandbox.clock.now() - now).total_seconds() < 3_600
-    assert sandbox.settings.request_id_required
+    assert not sandbox.settings.strict
     own = {"Origin": merchant.url, "Sec-Fetch-Site": "same-origin"}
     assert await _status(merchant, "POST", path, own, body) in {200, 303}
 

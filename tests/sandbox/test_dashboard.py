@@ -189,7 +189,7 @@ async def test_everything_that_the_shop_said(sandbox: SandboxServer, merchant: M
 async def test_hostile_texts_stay_texts(sandbox: SandboxServer, merchant: Merchant, place: Shop) -> None:
     """On no page do they become an element or an attribute; what turns text around is shown as its number."""
     place.answer = HOSTILE.encode("utf-8", "replace")
-    prefixes = {"callbackPrefix": place.url, "fallBack": "https://example.com/?a=\"'><script>alert(1)</script>"}
+    prefixes = {"callbackPrefix": place.url, "fallBack": "myapp://?a=\"'><script>alert(1)</script>"}
     url = (await merchant.initiate("acme-1", merchantInfo=prefixes, transaction={"transactionText": HOSTILE})).json[
         "url"
     ]

@@ -74,20 +74,20 @@ async def test_text_is_escaped(merchant: Merchant, browser: aiohttp.ClientSessio
 async def test_approving_reserves_and_goes_back(
     sandbox: SandboxServer, merchant: Merchant, browser: aiohttp.ClientSession
 ) -> None:
-    """Approve reserves the money and redirects to fallBack, byte by byte as it was given."""
+    """Approve reserves the money and redirects to fallBack, with the status that the vendor still sends behind it."""
     url = await _initiate(merchant)
     status, _, headers = await _post(browser, url, answer="approve")
-    assert (status, headers["Location"]) == (303, FALL_BACK)
+    assert (status, headers["Location"]) == (303, f"{FALL_BACK}&status=100")
     assert sandbox.payment("acme-1").state is State.RESERVE
 
 
 async def test_declining_cancels_and_goes_back(
     sandbox: SandboxServer, merchant: Merchant, browser: aiohttp.ClientSession
 ) -> None:
-    """Decline goes to the same fallBack: the shop must ask details to know."""
+    """Decline goes to the same fallBack, with another status: the shop must ask details to know."""
     url = await _initiate(merchant)
     status, _, headers = await _post(browser, url, answer="decline")
-    assert (status, headers["Location"]) == (303, FALL_BACK)
+    assert (status, headers["Location"]) == (303, f"{FALL_BACK}&status=301")
     assert sandbox.payment("acme-1").state is State.CANCEL
 
 
@@ -146,7 +146,7 @@ async def test_an_app_gets_a_deep_link(sandbox: SandboxServer, merchant: Merchan
 async def test_the_page_goes_back_into_an_app(merchant: Merchant, browser: aiohttp.ClientSession) -> None:
     """A fallBack with an app's scheme is redirected to as it is."""
     url = await _initiate(merchant, merchantInfo={"fallBack": "myapp://result"})
-    assert (await _post(browser, url, answer="approve"))[2]["Location"] == "myapp://result"
+    assert (await _post(browser, url, answer="approve"))[2]["Location"] == "myapp://result?status=100"
 
 
 async def test_express_without_shipping_cannot_be_approved(
@@ -183,9 +183,9 @@ async def test_the_whole_way(sandbox: SandboxServer, merchant: Merchant, browser
     for text in ("499.00 NOK", "One pair of socks.", "Sales unit 123456", "Pay 499.00 NOK", "Decline"):
         assert text in html
     status, _, headers = await _post(browser, url, answer="approve")
-    assert (status, headers["Location"]) == (303, FALL_BACK)
+    assert (status, headers["Location"]) == (303, f"{FALL_BACK}&status=100")
     status, _, headers = await _get(browser, waiting)
-    assert (status, headers["Location"]) == (303, FALL_BACK)
+    assert (status, headers["Location"]) == (303, f"{FALL_BACK}&status=100")
 
 
 async def test_a_number_that_is_none(merchant: Merchant, browser: aiohttp.ClientSession) -> None:

@@ -339,7 +339,7 @@ async def test_force_approve_wants_the_right_token_and_number(merchant: Merchant
     """Another payment's token, or a malformed number, is refused."""
     await merchant.initiate("acme-1")
     assert (await merchant.force_approve("acme-1", token="other")).codes == [("InvalidRequest", "token")]
-    assert (await merchant.force_approve("acme-1", customerPhoneNumber="+4791234567")).codes == [("User", "81")]
+    assert (await merchant.force_approve("acme-1", customerPhoneNumber="+4612345678")).codes == [("User", "81")]
 
 
 async def test_force_approve_is_not_for_express_nor_pushed_payments() -> None:

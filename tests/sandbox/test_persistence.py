@@ -280,3 +280,17 @@ async def test_a_file_that_was_never_opened() -> None:
     state = StateFile(Path("never"), OrderBook(), SandboxClock())
     await state.settled()
     await state.aclose()
+
+
+async def test_how_a_payment_ended_and_who_forced_it_are_kept(file: Path) -> None:
+    """Status after a time-out, the way back of who declined, and the key of a force approve are the same as before."""
+    path = "/ecomm/v2/integration-test/payments/acme-2/approve"
+    async with _server(file) as sandbox, merchant_at(sandbox.url) as merchant:
+        for order_id in ("acme-1", "acme-2"):
+            await merchant.initiate(order_id)
+        await sandbox.expire("acme-1")
+        assert (await merchant.call("POST", path, {}, headers={"X-Request-Id": "k"})).status == 200
+    async with _server(file) as sandbox, merchant_at(sandbox.url) as merchant:
+        assert (await merchant.status("acme-1")).json["transactionInfo"]["status"] == "REJECTED"
+        assert (await merchant.call("POST", path, {}, headers={"X-Request-Id": "k"})).status == 200
+        assert (await merchant.call("POST", path, {}, headers={"X-Request-Id": "k2"})).codes == [("VippsError", "92")]

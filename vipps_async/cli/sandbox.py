@@ -9,11 +9,13 @@ import logging
 import os
 import re
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vipps_async.cli.output import plain, say, tell
-from vipps_async.sandbox import SandboxError, SandboxServer
+from vipps_async.sandbox import SandboxCredentials, SandboxError, SandboxServer
+from vipps_async.sandbox.settings import UNIT_CODES
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse has no public name for it
@@ -88,7 +90,47 @@ def add_command(commands: Commands) -> None:
         action="store_true",
         help="take captures and refunds without X-Request-Id, which Vipps requires; each moves money anew",
     )
+    _add_settings(parser)
     parser.set_defaults(run=_run)
+
+
+def _add_settings(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--strict", action="store_true", help="refuse fields that Vipps ignores, and nulls")
+    for flag, what in (
+        ("--skip-landing-page", "a sales unit that may skip the landing page; may be given several times"),
+        ("--nin", "a sales unit that may ask for the national identity number; may be given several times"),
+    ):
+        parser.add_argument(flag, type=_merchant_serial_number, action="append", default=[], metavar="MSN", help=what)
+    parser.add_argument(
+        "--refuse",
+        type=_refused,
+        action="append",
+        default=[],
+        metavar="MSN=CODE",
+        help=f"a sales unit whose payments are refused with a code of the group Merchant: {', '.join(UNIT_CODES)}",
+    )
+    for flag, what in (
+        ("--keys", "invented keys to take, instead of any that are not empty; may be given several times"),
+        ("--partner-keys", "the same for a partner, who must name a sales unit of these on every call"),
+    ):
+        parser.add_argument(flag, type=_keys, action="append", default=[], metavar="ID:SECRET:KEY[:MSN,MSN]", help=what)
+    parser.add_argument(
+        "--sub-delay",
+        type=_seconds,
+        default=0.5,
+        metavar="SECONDS",
+        help="seconds after approval until `sub` appears in details (%(default)s)",
+    )
+    parser.add_argument(
+        "--unknown-for",
+        type=_seconds,
+        default=3600.0,
+        metavar="SECONDS",
+        help="how long a payment of 2.01 NOK stays unknown after approval (%(default)s)",
+    )
+    parser.add_argument(
+        "--numeric-callback-msn", action="store_true", help="callbacks give the sales unit as a number, not as text"
+    )
 
 
 def _port(text: str) -> int:
@@ -119,6 +161,36 @@ def _merchant_serial_number(text: str) -> str:
     return text
 
 
+def _refused(text: str) -> tuple[str, str]:
+    unit, _, code = text.partition("=")
+    if code not in UNIT_CODES:
+        raise argparse.ArgumentTypeError(f"{text} has no code that can be chosen: {', '.join(UNIT_CODES)}")
+    return _merchant_serial_number(unit), code
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= _LONGEST_LIFETIME:
+        raise argparse.ArgumentTypeError(f"{text} is no time: seconds, from 0 to {_LONGEST_LIFETIME}")
+    return seconds
+
+
+def _keys(text: str) -> SandboxCredentials:
+    names, units = text.split(":")[:3], text.split(":")[3:]
+    if len(names) < 3 or not all(names) or len(units) > 1:
+        # Not the text: somebody may have given real keys.
+        raise argparse.ArgumentTypeError("keys are client id, client secret and subscription key, with : between them")
+    return SandboxCredentials(
+        client_id=names[0],
+        client_secret=names[1],
+        subscription_key=names[2],
+        merchant_serial_numbers=frozenset(map(_merchant_serial_number, units[0].split(","))) if units else None,
+    )
+
+
 def _hosts(text: str) -> list[str]:
     names = [name.strip() for name in text.split(",")]
     for name in names:
@@ -142,6 +214,7 @@ async def _run(options: argparse.Namespace) -> int:
         loop.add_signal_handler(number, stop.set)
     # What the sandbox warns of, such as listening to others.
     logging.basicConfig(format="%(levelname)s: %(message)s")
+    keys = [*options.keys, *(replace(keys, partner=True) for keys in options.partner_keys)]
     server = SandboxServer(
         host=options.host,
         port=options.port,
@@ -149,10 +222,18 @@ async def _run(options: argparse.Namespace) -> int:
         direct_capture=frozenset(options.direct_capture),
         token_lifetime=options.token_lifetime,
         request_id_required=not options.request_id_optional,
+        credentials=keys or None,
+        skip_landing_page_allowed=frozenset(options.skip_landing_page),
+        nin_allowed=frozenset(options.nin),
+        sub_delay=options.sub_delay,
+        numeric_callback_msn=options.numeric_callback_msn,
+        strict=options.strict,
         allowed_hosts=options.allowed_hosts,
         callback_hosts=options.callback_hosts,
         state=options.state,
     )
+    server.settings.refused_units = dict(options.refuse)
+    server.settings.unknown_for = options.unknown_for
     if options.fault_rate:
         server.faults.randomise(rate=options.fault_rate, seed=options.seed)
     try:
@@ -164,11 +245,13 @@ async def _run(options: argparse.Namespace) -> int:
         say(f"vipps-async: cannot listen on {options.host}:{options.port}: {_reason(error)}")
         return 1
     try:
+        taken = "the keys that it was given" if keys else "any credentials that are not empty"
+        exports = [f"VIPPS_BASE_URL={server.url} VIPPS_ENVIRONMENT=test VIPPS_MERCHANT_SERIAL_NUMBER=123456"]
+        if not keys:
+            exports.append("VIPPS_CLIENT_ID=id VIPPS_CLIENT_SECRET=secret VIPPS_SUBSCRIPTION_KEY=key")
         tell(
             f"Vipps sandbox at {server.url} (Ctrl-C ends it). Open it in a browser to see the payments.\n"
-            "It takes any credentials that are not empty:\n"
-            f"  export VIPPS_BASE_URL={server.url} VIPPS_ENVIRONMENT=test VIPPS_MERCHANT_SERIAL_NUMBER=123456\n"
-            "  export VIPPS_CLIENT_ID=id VIPPS_CLIENT_SECRET=secret VIPPS_SUBSCRIPTION_KEY=key",
+            f"It takes {taken}:\n" + "\n".join(f"  export {line}" for line in exports)
         )
         await stop.wait()
     finally:

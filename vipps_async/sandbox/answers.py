@@ -92,7 +92,7 @@ def details_answer(order: Order, now: datetime, *, as_of: datetime | None = None
     answer: Json = {"orderId": payment.order_id}
     expired = order.personal_data_expired(now)
     if order.customer is not None and (order.express or order.scope):
-        answer["userDetails"] = order.customer.user_details(payment.merchant_serial_number, expired=expired)
+        answer["userDetails"] = _user_details(order, order.customer, expired=expired)
     if order.customer is not None and order.shipping is not None:
         answer["shippingDetails"] = _shipping(order, order.customer, "postCode", expired=expired)
     if order.sub is not None and order.sub_at is not None and now >= order.sub_at:
@@ -118,12 +118,14 @@ def _history_line(entry: LogEntry) -> Json:
 
 
 def status_answer(order: Order) -> Json:
-    """Return the answer of the deprecated status: the last thing that succeeded, or FAILED."""
+    """Return the answer of the deprecated status: the last success, FAILED, or REJECTED after a time-out."""
     payment = order.payment
     entry = next(entry for entry in reversed(payment.history) if entry.success)
     status = entry.operation
     if payment.state is State.FAILED:
         status = "FAILED"
+    elif payment.ending is Outcome.EXPIRED:
+        status = "REJECTED"
     elif payment.known_at is not None:
         status = "REGISTER"
     return {
@@ -135,6 +137,12 @@ def status_answer(order: Order) -> Json:
             "transactionId": entry.transaction_id,
         },
     }
+
+
+def _user_details(order: Order, customer: Customer, *, expired: bool = False) -> Json:
+    details: Json = customer.user_details(order.payment.merchant_serial_number, expired=expired)
+    # Not in the description; the vendor's guide has it for payments with a scope.
+    return {"bankIdVerified": "Y", **details} if order.scope else details
 
 
 def _shipping(order: Order, customer: Customer, postal_code_name: str, *, expired: bool = False) -> Json:
@@ -176,7 +184,7 @@ def callback_body(order: Order, outcome: Outcome, now: datetime, *, number_as_in
         "transactionInfo": info,
     }
     if rich and order.customer is not None and outcome in {Outcome.RESERVED, Outcome.SALE}:
-        body["userDetails"] = order.customer.user_details(payment.merchant_serial_number)
+        body["userDetails"] = _user_details(order, order.customer)
         if order.shipping is not None:
             body["shippingDetails"] = _shipping(order, order.customer, "zipCode")
     code = payment.failure if outcome is Outcome.FAILED else "45" if outcome is Outcome.EXPIRED else None

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import re
-import weakref
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
@@ -19,27 +16,27 @@ from vipps_async.sandbox.answers import (
     refund_answer,
     status_answer,
 )
+from vipps_async.sandbox.callers import MSN_HEADER, SUBSCRIPTION_KEY, Callers, agreed_msn
 from vipps_async.sandbox.changes import Changes
 from vipps_async.sandbox.clock import SandboxClock
+from vipps_async.sandbox.fault_notes import fault_notes
+from vipps_async.sandbox.fields import Breaches
+from vipps_async.sandbox.ignored import Ignored
 from vipps_async.sandbox.json_body import read_json
 from vipps_async.sandbox.landing import landing_url
-from vipps_async.sandbox.ledger import UNDISTURBED, Disturbance
 from vipps_async.sandbox.orders import Order, OrderBook
+from vipps_async.sandbox.paths import OPERATIONS, route_path
 from vipps_async.sandbox.problems import (
     Refusal,
     SandboxError,
-    gateway_refusal,
     invalid_request,
-    management_refusal,
-    oauth_refusal,
     problem_refusal,
     vipps_refusal,
 )
 from vipps_async.sandbox.rate_limits import RateLimits
-from vipps_async.sandbox.settings import Settings
-from vipps_async.sandbox.tokens import SandboxCredentials, TokenIssuer
+from vipps_async.sandbox.settings import NUMBERS, Settings
+from vipps_async.sandbox.tokens import SandboxCredentials
 from vipps_async.sandbox.validation import (
-    check_headers,
     check_order_id,
     check_request_id,
     read_approval,
@@ -49,76 +46,7 @@ from vipps_async.sandbox.validation import (
 )
 from vipps_async.sandbox.wallet import Wallet
 
-__all__ = [
-    "OPERATIONS",
-    "Api",
-    "FaultNotes",
-    "Permissions",
-    "fault_notes",
-    "json_answer",
-    "refusal_answer",
-    "unauthorised",
-]
-
-
-@dataclass(slots=True)
-class FaultNotes:
-    """What faults note on a request."""
-
-    disturbance: Disturbance = UNDISTURBED
-    #: How old its view of details is.
-    stale_by: timedelta = timedelta(0)
-    #: When it came, if it takes effect later: its token is judged then.
-    received_at: datetime | None = None
-
-
-#: By the identity of the request, which cannot be hashed, and whose own store takes other keys in each aiohttp.
-_NOTES: dict[int, FaultNotes] = {}
-
-
-def fault_notes(request: web.Request) -> FaultNotes:
-    """Return what faults note on a request, to be read and changed."""
-    notes = _NOTES.get(id(request))
-    if notes is None:
-        notes = _NOTES[id(request)] = FaultNotes()
-        weakref.finalize(request, _NOTES.pop, id(request), None)
-    return notes
-
-
-_PAYMENTS = "/ecomm/v2/payments"
-_ORDER = f"{_PAYMENTS}/{{order_id}}"
-_MSN = re.compile(r"[0-9]{5,6}")
-
-#: Path template → name of the operation.
-OPERATIONS = {
-    "/accesstoken/get": "token",
-    "/accessToken/get": "token",
-    _PAYMENTS: "initiate",
-    f"{_ORDER}/capture": "capture",
-    f"{_ORDER}/cancel": "cancel",
-    f"{_ORDER}/refund": "refund",
-    f"{_ORDER}/details": "details",
-    f"{_ORDER}/status": "status",
-    "/ecomm/v2/integration-test/payments/{order_id}/approve": "approve",
-    "/vipps-userinfo-api/userinfo/{sub}": "userinfo",
-}
-# The vendor's quick start initiates with a slash at the end.
-OPERATIONS |= {f"{path}/": operation for path, operation in OPERATIONS.items()}
-_SUBSCRIPTION_KEY = "Ocp-Apim-Subscription-Key"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Permissions:
-    """What sales units may do, and whose keys are accepted."""
-
-    #: The keys to check against; None accepts any that are not empty.
-    credentials: Sequence[SandboxCredentials] | None = None
-    #: Sales units whose payments are captured with the reservation.
-    direct_capture: Collection[str] = frozenset()
-    #: Sales units that may skip the landing page.
-    skip_landing_page: Collection[str] = frozenset()
-    #: Sales units that may ask for the national identity number.
-    nin: Collection[str] = frozenset()
+__all__ = ["Api", "json_answer", "refusal_answer"]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -128,11 +56,11 @@ class Api:
     clock: SandboxClock
     book: OrderBook
     wallet: Wallet
-    tokens: TokenIssuer
+    callers: Callers
     #: None: calls are not limited.
     limits: RateLimits | None
-    permissions: Permissions
     settings: Settings
+    ignored: Ignored
     changes: Changes
     #: Hosts whose URLs pass with http, too: they may be called.
     callback_hosts: Collection[str] = frozenset()
@@ -142,59 +70,54 @@ class Api:
     def routes(self) -> list[web.RouteDef]:
         """Return the routes of all endpoints."""
         handlers = {
-            "token": ("POST", self._token),
-            "initiate": ("POST", self._initiate),
-            "capture": ("POST", self._capture),
-            "cancel": ("PUT", self._cancel),
-            "refund": ("POST", self._refund),
-            "details": ("GET", self._details),
-            "status": ("GET", self._status),
-            "approve": ("POST", self._approve),
-            "userinfo": ("GET", self._userinfo),
+            "token": self._token,
+            "initiate": self._initiate,
+            "capture": self._capture,
+            "cancel": self._cancel,
+            "refund": self._refund,
+            "details": self._details,
+            "status": self._status,
+            "approve": self._approve,
+            "userinfo": self._userinfo,
         }
-        routes = []
-        for path, operation in OPERATIONS.items():
-            method, handler = handlers[operation]
-            routes.append(web.route(method, path, handler))
-        return routes
-
-    # -- token -----------------------------------------------------------------------------------------------------
+        return [
+            web.route(method, route_path(path), handlers[operation], name=operation)
+            for operation, (method, path) in OPERATIONS.items()
+        ]
 
     async def _token(self, request: web.Request) -> web.Response:
-        headers, now = request.headers, self.clock.now()
-        self._subscriber(headers)
-        client_id, client_secret = headers.get("client_id"), headers.get("client_secret")
-        if not client_id or not client_secret:
-            raise oauth_refusal(400, "invalid_request", 900144, "client_id and client_secret are required.", now)
-        if await request.read():
-            raise oauth_refusal(400, "invalid_request", 900144, "The body must be empty.", now)
-        if self.permissions.credentials is not None:
-            keys = next((keys for keys in self.permissions.credentials if keys.client_id == client_id), None)
-            if keys is None:
-                raise oauth_refusal(400, "unauthorized_client", 700016, "There is no such client_id.", now)
-            if keys.client_secret != client_secret:
-                raise oauth_refusal(401, "invalid_client", 7000215, "The client_secret is wrong.", now)
-        return json_answer(self.tokens.issue(client_id, now))
+        with_body = bool(await request.read())
+        return json_answer(self.callers.log_in(request.headers, with_body=with_body))
+
+    def _breaches(self, operation: str) -> Breaches:
+        return Breaches(operation, self.ignored, strict=self.settings.strict)
 
     # -- payments --------------------------------------------------------------------------------------------------
 
     async def _initiate(self, request: web.Request) -> web.Response:
-        keys = self._authorised(request)
-        body = read_json(await request.read(), request.headers.get("Content-Type", ""))
-        read_initiation(body, self.callback_hosts)
+        keys = self.callers.authorised(request)
+        body = await _json(request)
+        read_initiation(body, self.callback_hosts, breaches=self._breaches("initiate"))
         transaction = body["transaction"]
-        msn = _agreed_msn(request.headers, body)
+        order_id, msn = transaction["orderId"], agreed_msn(request.headers, body)
         if keys is not None and not keys.covers(msn):
-            raise vipps_refusal("Merchant", "37")
-        self._count("initiate", msn, transaction["orderId"])
-        if transaction.get("skipLandingPage") and msn not in self.permissions.skip_landing_page:
-            raise vipps_refusal("Merchant", "38")
-        if "nin" in transaction.get("scope", "").split() and msn not in self.permissions.nin:
-            raise vipps_refusal("Merchant", "51")
-        order = self.book.add(body, direct_capture=msn in self.permissions.direct_capture, now=self.clock.now())
+            raise vipps_refusal("Merchant", "37", msn=msn)
+        self._count("initiate", msn, order_id)
+        self._permit(msn, body)
+        order = self.book.add(body, direct_capture=msn in self.settings.direct_capture, now=self.clock.now())
         self.wallet.watch(order)
         self.changes.note(order)
-        return json_answer({"orderId": order.payment.order_id, "url": landing_url(self.url, order)})
+        return json_answer({"orderId": order_id, "url": landing_url(self.url, order)})
+
+    def _permit(self, msn: str, body: Mapping[str, Any]) -> None:
+        settings, transaction = self.settings, body["transaction"]
+        if msn in settings.refused_units:
+            raise vipps_refusal("Merchant", settings.refused_units[msn], msn=msn)
+        if transaction.get("skipLandingPage") and msn not in settings.skip_landing_page:
+            raise vipps_refusal("Merchant", "38", msn=msn)
+        if "nin" in transaction.get("scope", "").split() and msn not in settings.nin:
+            raise vipps_refusal("Merchant", "51", msn=msn)
+        _check_number(body["customerInfo"].get("mobileNumber"))
 
     async def _capture(self, request: web.Request) -> web.Response:
         order, body, key, amount = await self._payment_action(request, "capture")
@@ -231,16 +154,16 @@ class Api:
     async def _payment_action(
         self, request: web.Request, operation: str
     ) -> tuple[Order, dict[str, Any], str, int | None]:
-        keys = self._authorised(request)
-        body = read_json(await request.read(), request.headers.get("Content-Type", ""))
+        keys = self.callers.authorised(request)
+        body = await _json(request)
+        amount = read_payment_action(body, breaches=self._breaches(operation))
         key = check_request_id(request.headers.get("X-Request-Id"), required=self.settings.request_id_required)
-        amount = read_payment_action(body)
         return self._order_of_body(request, keys, body, operation), body, key, amount
 
     async def _cancel(self, request: web.Request) -> web.Response:
-        keys = self._authorised(request)
-        body = read_json(await request.read(), request.headers.get("Content-Type", ""))
-        release_remaining = read_cancellation(body)
+        keys = self.callers.authorised(request)
+        body = await _json(request)
+        release_remaining = read_cancellation(body, breaches=self._breaches("cancel"))
         order = self._order_of_body(request, keys, body, "cancel")
         try:
             done = order.payment.cancel(
@@ -262,22 +185,29 @@ class Api:
 
     async def _approve(self, request: web.Request) -> web.Response:
         order = self._order_of_path(request, "approve")
-        body = read_json(await request.read(), request.headers.get("Content-Type", ""))
-        check_request_id(request.headers.get("X-Request-Id"), required=False)
-        token = read_approval(body)
+        key = check_request_id(request.headers.get("X-Request-Id"), required=False)
+        # Neither of its fields is needed, nor any body.
+        body = await _json(request) if await request.read() else {}
+        number, token = read_approval(body, breaches=self._breaches("approve"))
         if token is not None and token != order.token:
             raise invalid_request([("token", "is not the one of the payment's url")])
+        _check_number(number)
+        if key and order.payment.approved_by(key, _fingerprint(body)):
+            return web.Response(status=200)
         if order.express or order.skip_landing_page:
             raise vipps_refusal("VippsError", "91")
         try:
             await self.wallet.approve(order, force=True)
         except SandboxError as error:
             raise vipps_refusal("VippsError", "92") from error
+        if key:
+            order.payment.note_approval(key)
+            self.changes.note(order)
         return web.Response(status=200)
 
     async def _userinfo(self, request: web.Request) -> web.Response:
         # The one operation that Vipps answers without a subscription key.
-        keys = self._authorised(request, key_needed=False)
+        keys = self.callers.authorised(request, key_needed=False)
         sub, now = request.match_info["sub"], self.clock.now()
         order = self.book.by_sub(sub)
         known = order is not None and order.sub_at is not None and now >= order.sub_at
@@ -289,39 +219,6 @@ class Api:
 
     # -- who calls, and about which order --------------------------------------------------------------------------
 
-    def _subscriber(self, headers: Mapping[str, str]) -> SandboxCredentials | None:
-        key = headers.get(_SUBSCRIPTION_KEY)
-        if not key:
-            raise gateway_refusal(401, "Access denied due to missing subscription key.")
-        if self.permissions.credentials is None:
-            return None
-        for keys in self.permissions.credentials:
-            if keys.subscription_key == key:
-                return keys
-        raise gateway_refusal(401, "Access denied due to invalid subscription key.")
-
-    def _authorised(self, request: web.Request, *, key_needed: bool = True) -> SandboxCredentials | None:
-        headers = request.headers
-        with_key = key_needed or _SUBSCRIPTION_KEY in headers
-        keys = self._subscriber(headers) if with_key else None
-        scheme, _, token = headers.get("Authorization", "").partition(" ")
-        owner = (
-            self.tokens.owner(token, fault_notes(request).received_at or self.clock.now())
-            if scheme == "Bearer"
-            else None
-        )
-        if owner is None or (keys is not None and owner != keys.client_id):
-            raise unauthorised()
-        if not with_key:
-            keys = next((keys for keys in self.permissions.credentials or () if keys.client_id == owner), None)
-        check_headers(headers)
-        msn = headers.get("Merchant-Serial-Number")
-        if msn is not None and not _MSN.fullmatch(msn):
-            raise invalid_request([("Merchant-Serial-Number", "must have 5 or 6 digits")])
-        if msn is None and keys is not None and keys.partner:
-            raise invalid_request([("Merchant-Serial-Number", "is required with partner keys")])
-        return keys
-
     def _count(self, operation: str, *whose: str) -> None:
         if self.limits is not None:
             self.limits.count(operation, whose, self.clock.now())
@@ -331,20 +228,20 @@ class Api:
     ) -> Order:
         order_id = request.match_info["order_id"]
         check_order_id(order_id)
-        msn = _agreed_msn(request.headers, body)
+        msn = agreed_msn(request.headers, body)
         self._count(operation, msn, order_id)
         if keys is not None and not keys.covers(msn):
-            raise vipps_refusal("Merchant", "35")
+            raise vipps_refusal("Merchant", "35", order_id=order_id, msn=msn)
         order = self.book.find(order_id, msn)
         self.wallet.settle(order)
         return order
 
     def _order_of_path(self, request: web.Request, operation: str) -> Order:
         headers, order_id = request.headers, request.match_info["order_id"]
-        keys = self._authorised(request)
+        keys = self.callers.authorised(request)
         check_order_id(order_id)
-        msn = headers.get("Merchant-Serial-Number")
-        self._count(operation, headers[_SUBSCRIPTION_KEY], msn or "", order_id)
+        msn = headers.get(MSN_HEADER)
+        self._count(operation, headers[SUBSCRIPTION_KEY], msn or "", order_id)
         # Without the header the keys tell whose order it is; here, where any keys will do, the order itself.
         found = [
             order
@@ -353,21 +250,18 @@ class Api:
             and (keys is None or keys.covers(order.payment.merchant_serial_number))
         ]
         if len(found) != 1:
-            raise vipps_refusal("Merchant", "35")
+            raise vipps_refusal("Merchant", "35", order_id=order_id, msn=msn or "")
         self.wallet.settle(found[0])
         return found[0]
 
 
-def unauthorised() -> Refusal:
-    """Return the answer to a token that is missing, malformed, forged or expired."""
-    return management_refusal(401, "Unauthorized", "The access token is missing, not valid or expired.")
+async def _json(request: web.Request) -> dict[str, Any]:
+    return read_json(await request.read(), request.headers.get("Content-Type", ""))
 
 
-def _agreed_msn(headers: Mapping[str, str], body: Mapping[str, Any]) -> str:
-    msn: str = body["merchantInfo"]["merchantSerialNumber"]
-    if headers.get("Merchant-Serial-Number", msn) != msn:
-        raise invalid_request([("Merchant-Serial-Number", "must be the same in header and body")])
-    return msn
+def _check_number(number: str | None) -> None:
+    if number in NUMBERS:
+        raise vipps_refusal(*NUMBERS[number])
 
 
 def _fingerprint(body: Mapping[str, Any]) -> str:

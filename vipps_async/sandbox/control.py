@@ -1,4 +1,4 @@
-"""Sets faults, clock and settings over HTTP, for what runs in another process, and never for a page from elsewhere."""
+"""Changes faults, settings and the clock over HTTP for other processes, and never for a web page from elsewhere."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ INSTANCE_PATH = "/sandbox/instance"
 
 
 class Control:
-    """The control endpoints of the faults, of the clock and of the settings.
+    """The control endpoints of the faults, of the settings and of the clock.
 
     `GET` tells the state, `POST` takes a JSON object. Faults: any of ``clear`` (true), ``script`` (operation → names
-    of faults, null lets a request pass), ``randomise`` (rate, seed, operations, kinds) and ``deliver`` (true: the
-    requests that are held), carried out in that order.
-    The clock: ``advance``, in seconds. The settings: ``requestIdRequired`` (true or false).
+    of faults, null lets a request pass) for the order ``orderId`` or for all, ``randomise`` (rate, seed, operations,
+    kinds) and ``deliver`` (true: the requests that are held), carried out in that order.
+    The settings: those of `Settings.as_json`. The clock: ``advance``, in seconds.
     """
 
     def __init__(
@@ -59,11 +59,11 @@ class Control:
         return [
             web.get(CONTROL_PATH, self._read, allow_head=False),
             web.post(CONTROL_PATH, self._change),
+            web.get(SETTINGS_PATH, self._read_settings, allow_head=False),
+            web.post(SETTINGS_PATH, self._change_settings),
             web.get(INSTANCE_PATH, self._read_instance, allow_head=False),
             web.get(CLOCK_PATH, self._read_clock, allow_head=False),
             web.post(CLOCK_PATH, self._advance),
-            web.get(SETTINGS_PATH, self._read_settings, allow_head=False),
-            web.post(SETTINGS_PATH, self._change_settings),
         ]
 
     async def _read(self, request: web.Request) -> web.Response:
@@ -73,6 +73,14 @@ class Control:
     async def _change(self, request: web.Request) -> web.Response:
         await self._carry_out(request, self._apply)
         return json_answer(self._state())
+
+    async def _read_settings(self, request: web.Request) -> web.Response:
+        self._guard.look(request)
+        return json_answer(self._settings.as_json())
+
+    async def _change_settings(self, request: web.Request) -> web.Response:
+        await self._carry_out(request, self._settings.change)
+        return json_answer(self._settings.as_json())
 
     async def _read_instance(self, request: web.Request) -> web.Response:
         # Which sandbox this is: one that forgets its payments when it ends is another one the next time.
@@ -87,14 +95,6 @@ class Control:
         await self._carry_out(request, lambda body: self._clock.advance(float(body["advance"])))
         return json_answer({"now": iso_utc(self._clock.now())})
 
-    async def _read_settings(self, request: web.Request) -> web.Response:
-        self._guard.look(request)
-        return json_answer(self._settings.as_json())
-
-    async def _change_settings(self, request: web.Request) -> web.Response:
-        await self._carry_out(request, self._settings.change)
-        return json_answer(self._settings.as_json())
-
     async def _carry_out(self, request: web.Request, change: Callable[[Any], None]) -> None:
         self._guard.change(request)
         if request.content_type != "application/json":
@@ -107,9 +107,12 @@ class Control:
         self._changes.note()
 
     def _apply(self, body: Any) -> None:
-        unknown = set(body) - {"clear", "script", "randomise", "deliver"}
+        unknown = set(body) - {"clear", "script", "orderId", "randomise", "deliver"}
         if unknown:
             raise ValueError(f"unknown: {', '.join(sorted(unknown))}")
+        order_id = body.get("orderId")
+        if order_id is not None and not isinstance(order_id, str):
+            raise TypeError("orderId must be text")
         scripts = {
             operation: [None if name is None else Fault[name] for name in names]
             for operation, names in body.get("script", {}).items()
@@ -120,7 +123,7 @@ class Control:
         if body.get("clear"):
             self._faults.clear()
         for operation, faults in scripts.items():
-            self._faults.script(operation, *faults)
+            self._faults.script(operation, *faults, order_id=order_id)
         if randomise:
             self._faults.randomise(**randomise)
         if body.get("deliver"):

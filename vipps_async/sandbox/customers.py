@@ -84,14 +84,16 @@ class Customer:
             claims = {name: _expired(value) for name, value in claims.items()}
         if "email" in scope:
             claims["email_verified"] = True
-        return {"sub": sub, **claims}
+        if "phoneNumber" in scope:
+            claims["phone_number_verified"] = True
+        return {"sid": str(uuid.uuid5(uuid.UUID(sub), "sid")), "sub": sub, **claims}
 
     def _address_claim(self) -> dict[str, str]:
         street = "\n".join(line for line in (self.address.line1, self.address.line2) if line)
         return {
             "address_type": "home",
             "country": "NO",
-            "formatted": f"{street}\n{self.address.postal_code}\n{self.address.city}\nNO",
+            "formatted": f"{street}\n{self.address.postal_code} {self.address.city.upper()}\nNORWAY",
             "postal_code": self.address.postal_code,
             "region": self.address.city,
             "street_address": street,

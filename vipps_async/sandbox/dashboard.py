@@ -19,6 +19,7 @@ from vipps_async.sandbox.exchange_lists import requests_of
 from vipps_async.sandbox.faults import Fault, Faults
 from vipps_async.sandbox.frame import Frame, assets_routes
 from vipps_async.sandbox.guard import Guard
+from vipps_async.sandbox.ignored import Ignored
 from vipps_async.sandbox.markup import tag
 from vipps_async.sandbox.orders import Order, OrderBook
 from vipps_async.sandbox.payment_page import payment_content
@@ -59,6 +60,7 @@ class Dashboard:
     frame: Frame
     requests: deque[RequestRecord]
     callbacks: deque[CallbackRecord]
+    ignored: Ignored
     #: The sandbox's own URL.
     url: Callable[[], str]
 
@@ -96,7 +98,7 @@ class Dashboard:
     async def _last_requests(self, request: web.Request) -> web.Response:
         self.guard.look(request)
         records = [record for record in tuple(self.requests) if record.operation][-_REQUESTS:]
-        return self.frame.page("Requests", *requests_content(records), here="/sandbox/requests")
+        return self.frame.page("Requests", *requests_content(records, self.ignored.counts), here="/sandbox/requests")
 
     async def _payment(self, request: web.Request) -> web.Response:
         self.guard.look(request)

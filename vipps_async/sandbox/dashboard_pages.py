@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from vipps_async.sandbox.exchange_lists import request_list
 from vipps_async.sandbox.frame import bare_kroner, moment
-from vipps_async.sandbox.markup import Html, Part, joined, tag
+from vipps_async.sandbox.markup import Html, Part, foreign, joined, tag
 from vipps_async.sandbox.orders import Order
 from vipps_async.sandbox.recording import RequestRecord
 from vipps_async.sandbox.wallet import state_word
@@ -24,6 +24,9 @@ _MEANING = {
     "VOID": "the rest was released",
     "FAILED": "the bank refused",
 }
+
+#: Lines of the list of what was ignored.
+_MAX_IGNORED = 100
 
 
 def payment_path(order: Order) -> str:
@@ -145,10 +148,28 @@ def _first_steps(url: str) -> Html:
     )
 
 
-def requests_content(records: Sequence[RequestRecord]) -> list[Part]:
-    """Return the content of the page of the last requests."""
+def requests_content(records: Sequence[RequestRecord], ignored: Mapping[tuple[str, str, str], int]) -> list[Part]:
+    """Return the content of the page of the last requests, and of what was taken and ignored in all of them."""
     return [
         tag("h1", "Requests"),
+        tag("section", tag("h2", "Taken and ignored"), _ignored(ignored), aria_label="Taken and ignored"),
         tag("p", "The last requests to the API, the newest first.", class_="help"),
         joined(request_list(records, identity="requests")),
     ]
+
+
+def _ignored(ignored: Mapping[tuple[str, str, str], int]) -> Html:
+    if not ignored:
+        said = "Nothing yet. Fields that Vipps does not know, and nulls, are counted here; --strict refuses them."
+        return tag("div", tag("p", said, class_="help"), id="ignored", data_live=True)
+    lines = [
+        tag("li", tag("strong", operation), " ", tag("code", foreign(place)), f" {kind}, {count} times")
+        for (operation, place, kind), count in sorted(ignored.items())[:_MAX_IGNORED]
+    ]
+    return tag(
+        "div",
+        tag("p", "Vipps takes these and does nothing with them. Is one of them misspelt?", class_="help"),
+        tag("ul", lines),
+        id="ignored",
+        data_live=True,
+    )

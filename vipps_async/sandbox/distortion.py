@@ -56,24 +56,29 @@ _ABSURD = ("999999999999", "-5", "Fri, 31 Dec 9999 23:59:59 GMT", "soon", "1e400
 _PERSON = "Kari Nordmann, 48059528"
 
 
-def unsettled(decided: Decided, status: int | None, group: str | None) -> web.Response:
+def unsettled(
+    decided: Decided, status: int | None, group: str | None, *, order_id: str = "", msn: str = ""
+) -> web.Response:
     """Return an answer that settles nothing.
 
     Args:
         decided: which, for which operation, and in which variant.
         status: its HTTP status; None: one of several.
         group: the group of a 99; None: one of several.
+        order_id: the order that it names.
+        msn: the sales unit that it names.
     """
     status = status or decided.one_of(_STATUSES)
-    return refusal_answer(_unsettled(decided, status, group or decided.one_of(_GROUPS, skip=len(_STATUSES))))
+    group = group or decided.one_of(_GROUPS, skip=len(_STATUSES))
+    return refusal_answer(_unsettled(decided, status, group, order_id, msn))
 
 
-def _unsettled(decided: Decided, status: int, group: str) -> Refusal:
+def _unsettled(decided: Decided, status: int, group: str, order_id: str, msn: str) -> Refusal:
     match decided.fault:
         case Fault.UNSETTLED_FAILED_BEFORE | Fault.UNSETTLED_FAILED_AFTER:
-            return vipps_refusal("Payment", FAILED_CODES[decided.operation], status=status)
+            return vipps_refusal("Payment", FAILED_CODES[decided.operation], order_id=order_id, msn=msn, status=status)
         case Fault.UNSETTLED_92_BEFORE | Fault.UNSETTLED_92_AFTER:
-            return vipps_refusal("VippsError", "92", status=status)
+            return vipps_refusal("VippsError", "92", order_id=order_id, msn=msn, status=status)
         case Fault.UNSETTLED_99_BEFORE | Fault.UNSETTLED_99_AFTER:
             return vipps_refusal(group, "99", status=status)
         case Fault.UNSETTLED_1000_BEFORE | Fault.UNSETTLED_1000_AFTER:

@@ -36,7 +36,7 @@ def requests_of(records: Iterable[RequestRecord], msn: str, order_id: str) -> It
             about = _whose(record.body)
             if about == (msn, order_id):
                 yield record
-        elif record.operation and f"/payments/{order_id}/" in record.path:
+        elif record.operation and record.path.rstrip("/").split("/")[-2] == order_id:
             named = record.headers.get("Merchant-Serial-Number") or _whose(record.body)[0]
             if named in {None, msn}:
                 yield record

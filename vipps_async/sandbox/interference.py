@@ -13,7 +13,8 @@ import orjson
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from vipps_async.sandbox.api import fault_notes, refusal_answer, unauthorised
+from vipps_async.sandbox.api import refusal_answer
+from vipps_async.sandbox.callers import unauthorised
 from vipps_async.sandbox.distortion import (
     DRESSED,
     FAILED_CODES,
@@ -26,6 +27,7 @@ from vipps_async.sandbox.distortion import (
     redirect,
     unsettled,
 )
+from vipps_async.sandbox.fault_notes import fault_notes
 from vipps_async.sandbox.faults import HELD, Decided, Fault, Faults
 from vipps_async.sandbox.held import HeldRequests
 from vipps_async.sandbox.ledger import Disturbance
@@ -124,6 +126,13 @@ class Exchange:
             return ""
         return order_id if isinstance(order_id, str) else ""
 
+    def named(self) -> dict[str, str]:
+        """Return order and sales unit, as far as the request names them: refusals do so, too."""
+        msn = self.request.headers.get("Merchant-Serial-Number", "")
+        with contextlib.suppress(ValueError, LookupError, TypeError):
+            msn = orjson.loads(self.body)["merchantInfo"]["merchantSerialNumber"]
+        return {"order_id": self.request.match_info.get("order_id", ""), "msn": str(msn)}
+
 
 class Interference:
     """Stands between the connection and the API.
@@ -166,7 +175,7 @@ class Interference:
             await exchange.read()
         if fault in HELD:
             self._held.hold(exchange, self._faults.held_for(decided))
-        before = await self._without_effect(exchange.request, decided)
+        before = await self._without_effect(exchange, decided)
         if before is not None:
             return before
         self._disturb(exchange.request, decided)
@@ -193,28 +202,31 @@ class Interference:
         """Return what is answered in the place of the right answer, or that."""
         fault = decided.fault
         if fault in UNSETTLED:
-            return unsettled(decided, self._faults.unsettled_status, self._faults.unsettled_group)
+            return self._unsettled(exchange, decided)
         if fault is Fault.FAILURE_STATUS_BEFORE:
             return failure(decided, answer, exchange.request.match_info["order_id"], exchange.body, self._book)
         if fault in DRESSED:
             return dressed(fault, answer)
         return distorted(decided, answer) if fault in _DISTORTED else answer
 
-    async def _without_effect(self, request: web.Request, decided: Decided) -> Answered | None:
-        fault = decided.fault
+    def _unsettled(self, exchange: Exchange, decided: Decided) -> web.Response:
+        return unsettled(decided, self._faults.unsettled_status, self._faults.unsettled_group, **exchange.named())
+
+    async def _without_effect(self, exchange: Exchange, decided: Decided) -> Answered | None:
+        request, fault = exchange.request, decided.fault
         if fault in _RESETS_BEFORE:
             if fault is Fault.CONNECTION_REFUSED:
                 await self._refuse()
             return _reset(request)
         if fault in {Fault.STALL_BEFORE_EFFECT, Fault.HELD_STALL}:
             return await self._stall(request)
-        response = self._answer_instead(decided)
+        response = self._answer_instead(exchange, decided)
         return None if response is None else (response, response.status)
 
-    def _answer_instead(self, decided: Decided) -> web.Response | None:
+    def _answer_instead(self, exchange: Exchange, decided: Decided) -> web.Response | None:
         fault = decided.fault
         if UNSETTLED.get(fault) is False:
-            return unsettled(decided, self._faults.unsettled_status, self._faults.unsettled_group)
+            return self._unsettled(exchange, decided)
         if fault in _STATUS_BEFORE:
             return _failure(_STATUS_BEFORE[fault])
         if fault in _PAGE_BEFORE:

@@ -19,10 +19,11 @@ def read_json(body: bytes, content_type: str) -> dict[str, Any]:
 
     Raises:
         Refusal: 500, for a body that does not parse (NaN included): Vipps validates after parsing, and so answers its
-            internal error. 400, for another content type, no body, a name given twice, half a surrogate, or no object.
+            internal error. 415, for another content type or none. 400, for no body, a name given twice, half a
+            surrogate, or no object.
     """
     if content_type.partition(";")[0].strip().lower() != "application/json":
-        raise invalid_request([("Content-Type", "must be application/json")])
+        raise invalid_request([("Content-Type", "must be application/json")], status=415)
     if not body:
         raise invalid_request([("body", "must be a JSON object, and is empty")])
     value = _parsed(body)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection
 
 from aiohttp import web
@@ -18,16 +17,15 @@ from vipps_async.sandbox.landing_pages import (
     number_page,
     waiting_page,
 )
-from vipps_async.sandbox.ledger import State
+from vipps_async.sandbox.ledger import Outcome, State
 from vipps_async.sandbox.orders import Order, OrderBook
+from vipps_async.sandbox.phone_numbers import corrected_number
 from vipps_async.sandbox.problems import SandboxError
+from vipps_async.sandbox.settings import NUMBERS
 from vipps_async.sandbox.urls import may_redirect_to
 from vipps_async.sandbox.wallet import Wallet, payer
 
 __all__ = ["LANDING_PATH", "Landing", "landing_url"]
-
-#: How people write a Norwegian number: blanks anywhere, and perhaps the country code.
-_NUMBER = re.compile(r"(?:\+47|0047)?([0-9]{8})")
 
 
 def landing_url(base: str, order: Order) -> str:
@@ -136,10 +134,10 @@ class Landing:
     def _take_number(self, order: Order, given: str) -> web.Response:
         if not self._wallet.waits(order):
             return ended_page(order, self._callback_hosts)
-        number = _NUMBER.fullmatch("".join(given.split()))
-        if number is None:
+        number = corrected_number(given)
+        if number is None or number in NUMBERS:
             return number_page(order, given=given, wrong=True)
-        self._wallet.notify(order, number[1])
+        self._wallet.notify(order, number)
         return _see(f"{WAITING_PATH}?token={order.token}")
 
 
@@ -159,5 +157,15 @@ def _see(url: str) -> web.Response:
 
 def _back_to_merchant(order: Order, callback_hosts: Collection[str]) -> web.Response:
     if may_redirect_to(order.fall_back, callback_hosts):
-        return _see(order.fall_back)
+        return _see(_with_status(order))
     return message_page(200, "Done", "You may go back to the app that you came from.")
+
+
+def _with_status(order: Order) -> str:
+    """Return `fallBack` with the parameter that the vendor calls phased out, and still sends."""
+    payment = order.payment
+    status = "100" if payment.reserved_at is not None else "301" if payment.ending is Outcome.DECLINED else ""
+    if not status:
+        return order.fall_back
+    url, mark, fragment = order.fall_back.partition("#")
+    return f"{url}{'&' if '?' in url else '?'}status={status}{mark}{fragment}"

@@ -121,7 +121,7 @@ class OrderBook:
         merchant, transaction = body["merchantInfo"], body["transaction"]
         msn, order_id = merchant["merchantSerialNumber"], transaction["orderId"]
         if msn in self._by_order_id.get(order_id, {}):
-            raise vipps_refusal("Merchant", "34")
+            raise vipps_refusal("Merchant", "34", order_id=order_id, msn=msn)
         order = Order(
             payment=Payment(
                 order_id=order_id,
@@ -134,7 +134,7 @@ class OrderBook:
             ),
             callback_prefix=merchant["callbackPrefix"],
             fall_back=merchant["fallBack"],
-            auth_token=merchant.get("authToken"),
+            auth_token=merchant.get("authToken") or None,
             is_app=merchant.get("isApp", False),
             express=merchant.get("paymentType") == EXPRESS,
             consent_removal_prefix=merchant.get("consentRemovalPrefix"),
@@ -164,7 +164,7 @@ class OrderBook:
         """
         order = self._by_order_id.get(order_id, {}).get(merchant_serial_number)
         if order is None:
-            raise vipps_refusal("Merchant", "35")
+            raise vipps_refusal("Merchant", "35", order_id=order_id, msn=merchant_serial_number)
         return order
 
     def all_of(self, order_id: str) -> tuple[Order, ...]:

@@ -208,14 +208,14 @@ def _facts(order: Order, now: datetime) -> Html:
         ("Sales unit", payment.merchant_serial_number),
         ("Kind", ", ".join([kind, *flags])),
         ("Initiated", moment(payment.initiated_at)),
-        ("Callbacks to", tag("code", foreign(order.callback_prefix))),
+        ("Callbacks to", _prefix(order.callback_prefix)),
         ("Callback token", "yes, hidden" if order.auth_token else "none"),
         ("Back to", _link(order.fall_back)),
     ]
     if order.shipping_details_prefix:
-        pairs.append(("Shipping from", tag("code", foreign(order.shipping_details_prefix))))
+        pairs.append(("Shipping from", _prefix(order.shipping_details_prefix)))
     if order.consent_removal_prefix:
-        pairs.append(("Consent removal", tag("code", foreign(order.consent_removal_prefix))))
+        pairs.append(("Consent removal", _prefix(order.consent_removal_prefix)))
     if order.scope:
         pairs.append(("Asks for", ", ".join(sorted(order.scope))))
     if order.shipping is not None:
@@ -224,6 +224,11 @@ def _facts(order: Order, now: datetime) -> Html:
     if order.personal_data_expired(now):
         pairs.append(("Personal data", "expired: older than 7 days"))
     return _pairs(pairs, class_="facts", id="facts", data_live=True)
+
+
+def _prefix(url: str) -> list[Part]:
+    said = " (Vipps itself refuses http)" if url.lower().startswith("http:") else None
+    return [tag("code", foreign(url)), said]
 
 
 def _link(url: str) -> Html:

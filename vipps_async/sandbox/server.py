@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -15,8 +14,9 @@ from typing import Self
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from vipps_async.sandbox.api import OPERATIONS, Api, Permissions
+from vipps_async.sandbox.api import Api
 from vipps_async.sandbox.callbacks import CallbackSender
+from vipps_async.sandbox.callers import Callers
 from vipps_async.sandbox.changes import Changes
 from vipps_async.sandbox.clock import SandboxClock
 from vipps_async.sandbox.control import Control
@@ -26,11 +26,14 @@ from vipps_async.sandbox.faults import Faults
 from vipps_async.sandbox.frame import Frame
 from vipps_async.sandbox.guard import Guard
 from vipps_async.sandbox.held import HeldRequests
+from vipps_async.sandbox.ignored import Ignored
 from vipps_async.sandbox.interference import Exchange, Interference, gone
 from vipps_async.sandbox.landing import Landing, landing_url
 from vipps_async.sandbox.ledger import PaymentSnapshot
 from vipps_async.sandbox.listener import Listener, cancelled
+from vipps_async.sandbox.lists import Lists
 from vipps_async.sandbox.orders import OrderBook
+from vipps_async.sandbox.paths import OPERATIONS
 from vipps_async.sandbox.rate_limits import RateLimits
 from vipps_async.sandbox.recording import CallbackRecord, RequestRecord
 from vipps_async.sandbox.settings import Settings
@@ -73,6 +76,7 @@ class SandboxServer:
         numeric_callback_msn: callbacks give the sales unit as a number, as Vipps sometimes does.
         request_id_required: whether a capture or refund without `X-Request-Id` is refused, as Vipps' description has
             it; if not, each one that comes without moves money anew.
+        strict: refuse what Vipps takes and ignores: fields that it does not know, and nulls.
         clock: the time; None: the machine's, from now on.
         keep_requests: how many requests are kept on record; 0: none.
         keep_callbacks: how many callbacks are kept on record; 0: none.
@@ -96,6 +100,7 @@ class SandboxServer:
         sub_delay: float = 0.5,
         numeric_callback_msn: bool = False,
         request_id_required: bool = True,
+        strict: bool = False,
         clock: SandboxClock | None = None,
         keep_requests: int = 1_000,
         keep_callbacks: int = 1_000,
@@ -124,6 +129,20 @@ class SandboxServer:
             copies=lambda job: self.faults.copies(job.order_id) if job.kind == "payment" else 1,
             changed=self._changes.wake,
         )
+        if isinstance(credentials, SandboxCredentials):
+            credentials = (credentials,)
+        #: What it is told to be; it may be changed while it runs.
+        self.settings = Settings(
+            credentials=credentials,
+            direct_capture=direct_capture,
+            skip_landing_page=skip_landing_page_allowed,
+            nin=nin_allowed,
+            sub_delay=sub_delay,
+            numeric_callback_msn=numeric_callback_msn,
+            strict=strict,
+            request_id_required=request_id_required,
+        )
+        self._ignored = Ignored()
         self._book = OrderBook()
         self._interference = self._new_interference()
         self._wallet = Wallet(
@@ -131,27 +150,19 @@ class SandboxServer:
             self._book,
             send=self._sender.send,
             call=self._sender.call,
-            sub_delay=timedelta(seconds=sub_delay),
-            numeric_callback_msn=numeric_callback_msn,
+            settings=self.settings,
             changed=self._changes.note,
         )
-        if isinstance(credentials, SandboxCredentials):
-            credentials = (credentials,)
         self._tokens = TokenIssuer(token_lifetime)
         self._api = Api(
             clock=self.clock,
             book=self._book,
             wallet=self._wallet,
             changes=self._changes,
-            tokens=self._tokens,
+            callers=Callers(settings=self.settings, tokens=self._tokens, clock=self.clock),
             limits=RateLimits() if rate_limits else None,
-            permissions=Permissions(
-                credentials=credentials,
-                direct_capture=direct_capture,
-                skip_landing_page=skip_landing_page_allowed,
-                nin=nin_allowed,
-            ),
             settings=self.settings,
+            ignored=self._ignored,
             callback_hosts=self._callback_hosts.named,
         )
         self._dashboard = Dashboard(
@@ -164,6 +175,7 @@ class SandboxServer:
             frame=Frame(self.clock, open_to="" if self._guard.loopback_only else host),
             requests=self._requests,
             callbacks=self._sender.records,
+            ignored=self._ignored,
             url=lambda: self.url,
         )
         self._state = None if state is None else StateFile(state, self._book, self.clock)
@@ -219,6 +231,15 @@ class SandboxServer:
                 held=self._held,
                 book=self._book,
                 settings=self.settings,
+            ).routes()
+        )
+        app.add_routes(
+            Lists(
+                book=self._book,
+                wallet=self._wallet,
+                guard=self._guard,
+                callbacks=self._sender.records,
+                ignored=self._ignored,
             ).routes()
         )
         app.add_routes(self._dashboard.routes())
@@ -373,6 +394,11 @@ class SandboxServer:
         """The last calls at merchants, oldest first."""
         return tuple(self._sender.records)
 
+    @property
+    def ignored(self) -> Mapping[tuple[str, str, str], int]:
+        """What Vipps takes and ignores: (operation, place, ``"unknown"`` or ``"null"``) → how often it came."""
+        return dict(self._ignored.counts)
+
     async def callbacks_delivered(self) -> None:
         """Wait until every callback so far has been attempted."""
         await self._sender.delivered()
@@ -388,7 +414,7 @@ class SandboxServer:
         self.clock.run_due()
         at = self.clock.now()
         resource = request.match_info.route.resource
-        operation = OPERATIONS.get(resource.canonical, "") if resource is not None else ""
+        operation = resource.name if resource is not None and resource.name in OPERATIONS else ""
         exchange = Exchange(request, handler)
         decided, status = None, None
         self._listener.busy.add(request.protocol)

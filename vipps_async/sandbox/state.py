@@ -28,7 +28,7 @@ from vipps_async.sandbox.ledger import (
     State,
     Summary,
 )
-from vipps_async.sandbox.problems import vipps_refusal
+from vipps_async.sandbox.problems import Refusal, vipps_refusal
 
 __all__ = ["Payment", "Seen"]
 
@@ -91,6 +91,8 @@ class Payment:
     seen: dict[tuple[str, str], Seen] = field(default_factory=dict)
     #: Failed operations on record.
     failures: int = 0
+    #: DECLINED or EXPIRED, if the customer ended it so.
+    ending: Outcome | None = None
 
     def __post_init__(self) -> None:
         if self.history:
@@ -179,13 +181,12 @@ class Payment:
             return None
         if self.known_at is not None:
             return self._reserve(due_at)
-        self.state = State.CANCEL
-        self._log("CANCEL", self.amount, due_at, self.text)
+        self.expire(due_at)
         return Outcome.EXPIRED
 
     def expire(self, now: datetime) -> None:
         """Time out now. The payment waits for the customer."""
-        self.state = State.CANCEL
+        self.state, self.ending = State.CANCEL, Outcome.EXPIRED
         self._log("CANCEL", self.amount, now, self.text)
 
     def open(self, now: datetime) -> None:
@@ -193,18 +194,21 @@ class Payment:
         if self.opened_at is None:
             self.opened_at = now
 
-    def approve(self, now: datetime, *, shipping_cost: int = 0, force: bool = False) -> Outcome:
+    def approve(
+        self, now: datetime, *, shipping_cost: int = 0, force: bool = False, unknown_for: timedelta = UNKNOWN_FOR
+    ) -> Outcome:
         """Let the customer accept; the payment waits for that.
 
         Args:
             now: the time.
             shipping_cost: øre that the chosen way of shipping adds to the amount.
             force: ignores the test amounts.
+            unknown_for: how long the test amount 201 leaves the reservation unknown.
         """
         self.open(now)
         self.shipping_cost = shipping_cost
         if not force and self.amount == UNKNOWN_AMOUNT:
-            self.known_at = now + UNKNOWN_FOR
+            self.known_at = now + unknown_for
             return Outcome.UNKNOWN
         if not force and self.amount in REFUSED_AMOUNTS:
             self.state, self.failure = State.FAILED, REFUSED_AMOUNTS[self.amount]
@@ -213,10 +217,24 @@ class Payment:
             return Outcome.FAILED
         return self._reserve(now)
 
+    def approved_by(self, key: str, fingerprint: str) -> bool:
+        """Whether a force approve by this idempotency key has been done; if not, the key belongs to it from now on.
+
+        Raises:
+            Refusal: 93, if the key came with another payload.
+        """
+        return self._repeated("APPROVE", key, fingerprint) is not None
+
+    def note_approval(self, key: str) -> None:
+        """Remember that the force approve by this key has been done."""
+        self.seen["APPROVE", key] = Seen(
+            self.seen["APPROVE", key].fingerprint, Movement(entry=self.history[-1], summary=self.summary())
+        )
+
     def decline(self, now: datetime) -> None:
         """Let the customer say no; the payment waits for an answer."""
         self.open(now)
-        self.state = State.CANCEL
+        self.state, self.ending = State.CANCEL, Outcome.DECLINED
         self._log("CANCEL", self.amount, now, self.text, transaction_id=self.transaction_id)
 
     def _reserve(self, now: datetime) -> Outcome:
@@ -354,7 +372,7 @@ class Payment:
             self.seen[operation, key] = Seen(fingerprint, None)
             return None
         if seen.fingerprint != fingerprint:
-            raise vipps_refusal("Payment", "93")
+            raise self._refusal("Payment", "93")
         return seen.movement
 
     def _disturbed(
@@ -364,7 +382,7 @@ class Payment:
         if disturbance.refusal is not None:
             if disturbance.in_history:
                 self._refuse(operation, disturbance.refusal, amount, now, text, key=key)
-            raise vipps_refusal(*disturbance.refusal)
+            raise self._refusal(*disturbance.refusal)
         return max(1, amount // 2) if disturbance.half else amount
 
     def _done(
@@ -390,7 +408,10 @@ class Payment:
         if self.failures < MAX_FAILURES:
             self.failures += 1
             self._log(operation, amount, now, text, key=key, success=False)
-        raise vipps_refusal(*refusal)
+        raise self._refusal(*refusal)
+
+    def _refusal(self, group: str, code: str) -> Refusal:
+        return vipps_refusal(group, code, order_id=self.order_id, msn=self.merchant_serial_number)
 
     def _log(
         self,

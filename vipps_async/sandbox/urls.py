@@ -19,9 +19,20 @@ __all__ = [
 
 #: The vendor's limit on every URL of a request, in characters.
 MAX_URL = 255
-#: Visible ASCII: a URL with blanks, line breaks or other control characters is never right.
-_VISIBLE = re.compile(r"[!-~]+")
+#: Visible characters: a URL with blanks, line breaks or other control characters is never right.
+_VISIBLE = re.compile(r"[!-~\u00a1-\U0010ffff]+")
+#: A host name as DNS has it, of two labels at least, the last beginning with a letter; a dot may end it.
+_DOMAIN = re.compile(
+    r"(?:[0-9a-z](?:[0-9a-z-]{0,61}[0-9a-z])?\.)+[a-z](?:[0-9a-z-]{0,61}[0-9a-z])?", re.ASCII | re.IGNORECASE
+)
+_LONGEST_DOMAIN = 253
+#: What the path of a URL may be made of.
+_PATH = re.compile(r"(?:/(?:[\w:@&?=+,.!/~*'$;()-]|%[0-9a-fA-F]{2})*)?", re.ASCII)
+#: What must not be in a URL anywhere: the characters that want escaping, and percent signs that escape nothing.
+_REST = re.compile(r"(?:[^\"<>\\^`{|}%]|%[0-9a-fA-F]{2})*")
 _APP_SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://[!-~]*")
+#: The ports that Vipps' own network lets callbacks out to.
+PORTS = (80, 443, 8080)
 #: Schemes that a browser acts upon itself: they are no merchant's app.
 _NOT_AN_APP = frozenset(
     {"http", "https", "javascript", "data", "file", "blob", "about", "vbscript", "ftp", "ws", "wss"}
@@ -57,6 +68,41 @@ def _is_web_url(url: str, hosts: Collection[str] = ()) -> bool:
     return bool(host) and (scheme == "https" or (scheme == "http" and (is_loopback_host(host) or host in hosts)))
 
 
+def _breach_of_web_url(url: str, hosts: Collection[str]) -> str | None:
+    """Return what the validator of Apache Commons, which Vipps uses, has against a URL; hosts are excepted from it."""
+    scheme, host = _scheme_and_host(url)
+    if not host or scheme not in {"http", "https"}:
+        return "must be a valid https URL"
+    if host not in hosts and not _is_address(host) and not _is_domain(host):
+        return (
+            f"must be of a public host, which {host!r} is not by its name "
+            "(on this machine use http://127.0.0.1, or name the host by --callback-hosts)"
+        )
+    if scheme == "http" and not (is_loopback_host(host) or host in hosts):
+        return "must be a valid https URL"
+    path = urlsplit(url).path
+    if not _PATH.fullmatch(path) or "//" in path or ".." in path.split("/"):
+        return "must have a path without //, .. and characters that want escaping"
+    return None if _REST.fullmatch(url) else "must have its characters and percent signs escaped"
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_domain(host: str) -> bool:
+    try:
+        name = host.removesuffix(".").encode("idna").decode()
+    except UnicodeError:
+        # An empty label, or one that is too long.
+        return False
+    return len(name) <= _LONGEST_DOMAIN and _DOMAIN.fullmatch(name) is not None
+
+
 def _is_app_url(url: str) -> bool:
     return _APP_SCHEME.fullmatch(url) is not None and url.partition(":")[0].lower() not in _NOT_AN_APP
 
@@ -64,23 +110,26 @@ def _is_app_url(url: str) -> bool:
 def breach_of_prefix(url: str, *, is_app: bool, hosts: Collection[str] = ()) -> str | None:
     """Return what is wrong with the prefix of a callback, or None. With `is_app` only its length counts.
 
+    Http on loopback, which Vipps refuses, is good enough here: that is where a shop under development listens.
+
     Args:
         url: the prefix.
         is_app: whether the payment is begun by an app.
-        hosts: hosts to which http is good enough.
+        hosts: hosts to which http is good enough, and whose names need not be public.
     """
     if not url or len(url) > MAX_URL:
         return f"must have 1 to {MAX_URL} characters"
-    return None if is_app or _is_web_url(url, hosts) else "must be a valid https URL"
+    return None if is_app else _breach_of_web_url(url, hosts)
 
 
 def breach_of_fall_back(url: str, *, is_app: bool, hosts: Collection[str] = ()) -> str | None:
     """Return what is wrong with a `fallBack`, or None: https, an app's scheme, or the bare word INTENT."""
     if not url or len(url) > MAX_URL:
         return f"must have 1 to {MAX_URL} characters"
-    if is_app or url == "INTENT" or _is_web_url(url, hosts) or _is_app_url(url):
+    if is_app or url == "INTENT" or _is_app_url(url):
         return None
-    return "must be a valid https URL, or a URL of an app's own scheme"
+    breach = _breach_of_web_url(url, hosts)
+    return None if breach is None else f"{breach}, or a URL of an app's own scheme"
 
 
 def may_redirect_to(url: str, hosts: Collection[str] = ()) -> bool:
@@ -106,4 +155,6 @@ class CallbackHosts:
             return None
         if _RESERVED.fullmatch(host):
             return "not called: a name reserved for examples"
-        return f"not called: {host} is none of the hosts that may be called (--callback-hosts)"
+        port = urlsplit(url).port
+        odd = "" if port in {None, *PORTS} else f"; and Vipps calls no port but {', '.join(map(str, PORTS))}"
+        return f"not called: {host} is none of the hosts that may be called (--callback-hosts){odd}"

@@ -1,4 +1,4 @@
-"""Reads request bodies field by field and refuses what the API would not take, or would silently ignore."""
+"""Reads request bodies field by field: corrects what the API corrects, and refuses what it would not take."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from vipps_async.sandbox.fields import (
     amount_or_all,
     boolean,
     cost,
+    drop_nulls,
     integer,
     one_of,
     read_fields,
@@ -24,6 +25,7 @@ from vipps_async.sandbox.fields import (
     valid_merchant_serial_number,
     valid_order_id,
 )
+from vipps_async.sandbox.phone_numbers import corrected_number
 from vipps_async.sandbox.problems import invalid_request, vipps_refusal
 from vipps_async.sandbox.urls import breach_of_fall_back, breach_of_prefix
 
@@ -40,7 +42,7 @@ __all__ = [
     "read_payment_action",
 ]
 
-Json = Mapping[str, Any]
+Json = dict[str, Any]
 
 #: The `paymentType` of express checkout, and of all else.
 EXPRESS, REGULAR = "eComm Express Payment", "eComm Regular Payment"
@@ -59,7 +61,6 @@ SYSTEM_HEADERS = (
 
 #: What stands for a header's bytes that are no UTF-8.
 _SURROGATE = re.compile("[\ud800-\udfff]")
-_MOBILE_NUMBER = re.compile(r"[0-9]{8}")
 
 
 def _refuse(name: str, message: str) -> NoReturn:
@@ -109,8 +110,6 @@ def check_request_id(request_id: str | None, *, required: bool = True) -> str:
 
 _TRANSACTION_TEXT = Field(text_of(1, 100), required=True)
 _MERCHANT = Field(required=True, fields={"merchantSerialNumber": Field(valid_merchant_serial_number, required=True)})
-#: Taken and ignored.
-_IGNORED = Field(lambda _: None)
 
 SHIPPING_FIELDS = {
     "isDefault": Field(one_of("Y", "N"), required=True),
@@ -160,28 +159,12 @@ _INITIATION = {
                 }
             ),
             "useExplicitCheckoutFlow": Field(boolean),
-            # Of older descriptions; the vendor's Python example sends the time.
-            "timeStamp": _IGNORED,
-            "refOrderId": _IGNORED,
         },
     ),
 }
 
-#: The vendor's Python example sends all of initiate's `merchantInfo` with captures and refunds.
-_MERCHANT_OF_INITIATION = (
-    "authToken",
-    "callbackPrefix",
-    "consentRemovalPrefix",
-    "fallBack",
-    "isApp",
-    "paymentType",
-    "shippingDetailsPrefix",
-    "staticShippingDetails",
-)
 _PAYMENT_ACTION = {
-    "merchantInfo": Field(
-        required=True, fields={**dict.fromkeys(_MERCHANT_OF_INITIATION, _IGNORED), **(_MERCHANT.fields or {})}
-    ),
+    "merchantInfo": _MERCHANT,
     "transaction": Field(
         required=True,
         fields={"amount": Field(amount_or_all), "transactionText": _TRANSACTION_TEXT},
@@ -197,38 +180,43 @@ _CANCELLATION = {
 _APPROVAL = {"customerPhoneNumber": Field(text_or_number), "token": Field(string)}
 
 
-def _checked(body: Json, fields: Mapping[str, Field]) -> None:
-    breaches = Breaches()
+def _check(body: Json, fields: Mapping[str, Field], breaches: Breaches) -> None:
+    drop_nulls(body, breaches)
     read_fields(body, fields, "", breaches)
     breaches.settle()
 
 
-def read_initiation(body: Json, hosts: Collection[str] = ()) -> None:
-    """Check the body of an initiate, each field and how they go together.
+def read_initiation(body: Json, hosts: Collection[str] = (), *, breaches: Breaches | None = None) -> None:
+    """Check the body of an initiate, each field and how they go together; correct its phone number, drop its nulls.
 
     Args:
-        body: the body.
+        body: the body, which is changed.
         hosts: hosts whose URLs pass with http, too.
+        breaches: collects what is wrong; None: one that ignores what Vipps ignores.
 
     Raises:
-        Refusal: InvalidRequest with the fields' names; 81 for a bad number; HTTP 500 for an MSN that is no string.
+        Refusal: InvalidRequest with the fields' names; 81 for a bad number; HTTP 500 for what Vipps breaks at.
     """
-    _checked(body, _INITIATION)
+    breaches = breaches or Breaches()
+    _check(body, _INITIATION, breaches)
     merchant, transaction = body["merchantInfo"], body["transaction"]
-    breaches = Breaches()
     _check_urls(merchant, hosts, breaches)
     _check_express(merchant, transaction, breaches)
-    words = transaction.get("scope", "name").split()
-    if not words or len(set(words)) != len(words) or not SCOPES.issuperset(words):
+    if not SCOPES.issuperset(transaction.get("scope", "").split()):
         breaches.add("transaction.scope", f"must be some of {' '.join(sorted(SCOPES))}, separated by spaces")
     number = body["customerInfo"].get("mobileNumber")
-    if number is not None:
-        body["customerInfo"]["mobileNumber"] = number = str(number)
     if transaction.get("skipLandingPage") and number is None:
         breaches.add("customerInfo.mobileNumber", "is required to skip the landing page")
     breaches.settle()
-    if number is not None and not _MOBILE_NUMBER.fullmatch(number):
+    if number is not None:
+        body["customerInfo"]["mobileNumber"] = _read_number(number)
+
+
+def _read_number(given: str | int) -> str:
+    number = corrected_number(str(given))
+    if number is None:
         raise vipps_refusal("User", "81")
+    return number
 
 
 def _check_urls(merchant: Json, hosts: Collection[str], breaches: Breaches) -> None:
@@ -247,48 +235,46 @@ def _check_express(merchant: Json, transaction: Json, breaches: Breaches) -> Non
         return
     if "consentRemovalPrefix" not in merchant:
         breaches.add("merchantInfo.consentRemovalPrefix", "is required for express checkout")
-    if "shippingDetailsPrefix" not in merchant and "staticShippingDetails" not in merchant:
+    if "shippingDetailsPrefix" not in merchant and not merchant.get("staticShippingDetails"):
         breaches.add("merchantInfo.shippingDetailsPrefix", "or staticShippingDetails is required for express checkout")
-    if "scope" in transaction:
+    if transaction.get("scope", "").split():
         breaches.add("transaction.scope", "cannot be combined with express checkout")
 
 
-def read_payment_action(body: Json) -> int | None:
+def read_payment_action(body: Json, *, breaches: Breaches | None = None) -> int | None:
     """Check the body of a capture or refund, and return its amount in øre; None takes all that remains.
 
     Raises:
         Refusal: as for `read_initiation`.
     """
-    _checked(body, _PAYMENT_ACTION)
+    _check(body, _PAYMENT_ACTION, breaches or Breaches())
     return body["transaction"].get("amount") or None
 
 
-def read_cancellation(body: Json) -> bool:
+def read_cancellation(body: Json, *, breaches: Breaches | None = None) -> bool:
     """Check the body of a cancel, and return whether the rest is to be released.
 
     Raises:
         Refusal: as for `read_initiation`.
     """
-    _checked(body, _CANCELLATION)
+    _check(body, _CANCELLATION, breaches or Breaches())
     return bool(body.get("shouldReleaseRemainingFunds", False))
 
 
-def read_approval(body: Json) -> str | None:
-    """Check the body of a force approve, and return the token of the payment's URL, if given.
+def read_approval(body: Json, *, breaches: Breaches | None = None) -> tuple[str | None, str | None]:
+    """Check the body of a force approve, and return number and token of the payment's URL, each None if not given.
 
     Raises:
         Refusal: as for `read_initiation`.
     """
-    _checked(body, _APPROVAL)
+    _check(body, _APPROVAL, breaches or Breaches())
     number = body.get("customerPhoneNumber")
-    if number is not None and not _MOBILE_NUMBER.fullmatch(str(number)):
-        raise vipps_refusal("User", "81")
-    token: str | None = body.get("token")
-    return token
+    return None if number is None else _read_number(number), body.get("token")
 
 
 def breaches_of_shipping_answer(answer: Json) -> list[tuple[str, str]]:
-    """Return what is wrong with a merchant's answer to the question for shipping methods."""
+    """Return what is wrong with a merchant's answer to the question for shipping methods; its nulls are dropped."""
     breaches = Breaches()
+    drop_nulls(answer, breaches)
     read_fields(answer, _SHIPPING_ANSWER, "", breaches)
     return breaches.found

@@ -19,6 +19,7 @@ from vipps_async.sandbox.customers import Customer
 from vipps_async.sandbox.ledger import Outcome, State
 from vipps_async.sandbox.orders import Order, OrderBook, ShippingChoice
 from vipps_async.sandbox.problems import SandboxError
+from vipps_async.sandbox.settings import Settings
 from vipps_async.sandbox.validation import breaches_of_shipping_answer
 
 __all__ = ["Wallet", "payer", "state_word"]
@@ -35,8 +36,7 @@ class Wallet:
         book: its orders.
         send: queues a callback.
         call: makes a request at the merchant now.
-        sub_delay: how long after approval `sub` appears in details.
-        numeric_callback_msn: callbacks give the sales unit as a number, as Vipps sometimes does.
+        settings: how long things take, and how callbacks write.
         changed: is told of each order that changes.
     """
 
@@ -47,16 +47,14 @@ class Wallet:
         *,
         send: Callable[[CallbackJob], None],
         call: Callable[[CallbackJob], Awaitable[tuple[int, bytes] | None]],
-        sub_delay: timedelta,
-        numeric_callback_msn: bool,
+        settings: Settings,
         changed: Callable[[Order], None],
     ) -> None:
         self._clock = clock
         self._book = book
         self._send = send
         self._call = call
-        self._sub_delay = sub_delay
-        self._numeric_callback_msn = numeric_callback_msn
+        self._settings = settings
         self._changed = changed
         self._due: list[tuple[datetime, int, Order]] = []
         self._sequence = itertools.count()
@@ -147,10 +145,15 @@ class Wallet:
             self._waiting(order)
             shipping = _choose(methods, shipping_method_id)
         now = self._clock.now()
-        outcome = order.payment.approve(now, shipping_cost=0 if shipping is None else shipping.oere, force=force)
+        outcome = order.payment.approve(
+            now,
+            shipping_cost=0 if shipping is None else shipping.oere,
+            force=force,
+            unknown_for=timedelta(seconds=self._settings.unknown_for),
+        )
         order.customer, order.shipping = customer, shipping
         if order.payment.state in {State.RESERVE, State.SALE} or outcome is Outcome.UNKNOWN:
-            order.sub_at = now + self._sub_delay
+            order.sub_at = now + timedelta(seconds=self._settings.sub_delay)
             self._book.remember_customer(order)
         else:
             # The bank said no: the merchant learns nothing about the customer.
@@ -193,7 +196,7 @@ class Wallet:
                 order_id=order_id,
                 merchant_serial_number=order.payment.merchant_serial_number,
                 method="POST",
-                url=f"{prefix.rstrip('/')}/v2/payments/{order_id}/shippingDetails",
+                url=f"{prefix}/v2/payments/{order_id}/shippingDetails",
                 auth_token=order.auth_token,
                 body=shipping_question(_ADDRESS_ID, customer),
                 timeout=SHIPPING_TIMEOUT,
@@ -211,9 +214,11 @@ class Wallet:
                 order_id=payment.order_id,
                 merchant_serial_number=payment.merchant_serial_number,
                 method="POST",
-                url=f"{order.callback_prefix.rstrip('/')}/v2/payments/{payment.order_id}",
+                url=f"{order.callback_prefix}/v2/payments/{payment.order_id}",
                 auth_token=order.auth_token,
-                body=callback_body(order, outcome, self._clock.now(), number_as_integer=self._numeric_callback_msn),
+                body=callback_body(
+                    order, outcome, self._clock.now(), number_as_integer=self._settings.numeric_callback_msn
+                ),
             )
         )
 
@@ -232,7 +237,7 @@ class Wallet:
                 order_id=order.payment.order_id,
                 merchant_serial_number=order.payment.merchant_serial_number,
                 method="DELETE",
-                url=f"{order.consent_removal_prefix.rstrip('/')}/v2/consents/{quote(user_id, safe='')}",
+                url=f"{order.consent_removal_prefix}/v2/consents/{quote(user_id, safe='')}",
                 auth_token=order.auth_token,
             )
         )
