@@ -11,6 +11,7 @@ from vipps_async.sandbox.ledger import LogEntry, PaymentSnapshot, State
 from vipps_async.sandbox.problems import SandboxError, SandboxStateError
 from vipps_async.sandbox.recording import CallbackRecord, RequestRecord
 from vipps_async.sandbox.server import SandboxServer
+from vipps_async.sandbox.settings import Settings, SettingsError
 from vipps_async.sandbox.tokens import SandboxCredentials
 
 __all__ = [
@@ -27,5 +28,7 @@ __all__ = [
     "SandboxError",
     "SandboxServer",
     "SandboxStateError",
+    "Settings",
+    "SettingsError",
     "State",
 ]

@@ -9,6 +9,7 @@ import orjson
 
 from vipps_async.sandbox.frame import moment
 from vipps_async.sandbox.markup import Html, foreign, tag
+from vipps_async.sandbox.paths import OPERATIONS
 from vipps_async.sandbox.recording import CallbackRecord, RequestRecord
 
 __all__ = ["callback_list", "request_list", "requests_of"]
@@ -25,6 +26,8 @@ _SHOWN_HEADERS = (
     "Vipps-System-Plugin-Name",
     "Vipps-System-Plugin-Version",
 )
+#: The operations whose paths name an order, before their last part.
+_OF_AN_ORDER = frozenset(operation for operation, (_, path) in OPERATIONS.items() if "{order_id}/" in path)
 _SECRETS = frozenset({"authToken", "access_token", "token"})
 _HIDDEN = "(hidden)"
 
@@ -36,7 +39,7 @@ def requests_of(records: Iterable[RequestRecord], msn: str, order_id: str) -> It
             about = _whose(record.body)
             if about == (msn, order_id):
                 yield record
-        elif record.operation and record.path.rstrip("/").split("/")[-2] == order_id:
+        elif record.operation in _OF_AN_ORDER and record.path.rstrip("/").split("/")[-2] == order_id:
             named = record.headers.get("Merchant-Serial-Number") or _whose(record.body)[0]
             if named in {None, msn}:
                 yield record

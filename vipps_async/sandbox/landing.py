@@ -20,7 +20,7 @@ from vipps_async.sandbox.landing_pages import (
 from vipps_async.sandbox.ledger import Outcome, State
 from vipps_async.sandbox.orders import Order, OrderBook
 from vipps_async.sandbox.phone_numbers import corrected_number
-from vipps_async.sandbox.problems import SandboxError
+from vipps_async.sandbox.problems import SandboxError, error_text
 from vipps_async.sandbox.settings import NUMBERS
 from vipps_async.sandbox.urls import may_redirect_to
 from vipps_async.sandbox.wallet import Wallet, payer
@@ -135,8 +135,13 @@ class Landing:
         if not self._wallet.waits(order):
             return ended_page(order, self._callback_hosts)
         number = corrected_number(given)
-        if number is None or number in NUMBERS:
-            return number_page(order, given=given, wrong=True)
+        if number is None:
+            wrong = "That is no Norwegian phone number: it has eight digits."
+            return number_page(order, given=given, wrong=wrong)
+        if number in NUMBERS:
+            group, code = NUMBERS[number]
+            wrong = f"This number stands for a customer who cannot pay ({code}): {error_text(group, code)}."
+            return number_page(order, given=given, wrong=wrong)
         self._wallet.notify(order, number)
         return _see(f"{WAITING_PATH}?token={order.token}")
 

@@ -77,7 +77,7 @@ def _secret(order: Order) -> Html:
     return tag("input", type="hidden", name="token", value=order.token)
 
 
-def number_page(order: Order, *, given: str | None = None, wrong: bool = False) -> web.Response:
+def number_page(order: Order, *, given: str | None = None, wrong: str = "") -> web.Response:
     """Return the landing page: what is to be paid, and the question for the phone number."""
     number = given if given is not None else order.entered_number or order.mobile_number or ""
     return _card(
@@ -101,9 +101,7 @@ def number_page(order: Order, *, given: str | None = None, wrong: bool = False) 
                 aria_invalid="true" if wrong else None,
             ),
             tag("p", "Eight digits, Norwegian. Any will do here.", id="number-help", class_="help"),
-            tag("p", "That is no Norwegian phone number: it has eight digits.", id="number-wrong", class_="wrong")
-            if wrong
-            else None,
+            tag("p", wrong, id="number-wrong", class_="wrong") if wrong else None,
             tag("button", "Next", class_="primary", name="answer", value="number"),
             tag("button", "Cancel", name="answer", value="decline", formnovalidate=True),
             method="post",
