@@ -216,6 +216,10 @@ _REPETITION = of(
     ("self.record.begun >= self._policy.attempts", "self.record.begun > self._policy.attempts"),
     ("Ask(then_send=step is Step.ASK)", "Ask(then_send=True)"),
     ("now + pause + SHORTEST_ATTEMPT > self.deadline", "now > self.deadline"),
+    ("math.inf, 5\n", "5, 5\n"),
+    ("_MOST_LOOKS_OF_ROW if is_row else _MOST_LOOKS", "_MOST_LOOKS"),
+    ("min(_LONGEST_LOOK_PAUSE, _FIRST", "max(0.0, _FIRST"),
+    ("return pause if looks == 0 or self._budget.spend(throttled=False) else None", "return pause"),
 )
 _RULES = of(
     "journals/rules.py",
@@ -313,15 +317,8 @@ _JOURNALLING = of(
     ("_RECOVERY_LEASES = 3", "_RECOVERY_LEASES = 1"),
     ("call.note.origin is KeyOrigin.MADE and call.operation", "call.operation"),
     ("            record.counted += 1\n", ""),
-    ("            record.is_counting = False\n", ""),
-    (
-        "attempts=known, unsent=record.is_counting)\n            )\n            raise",
-        "attempts=known)\n            )\n            raise",
-    ),
-    (
-        "attempts=known, unsent=record.is_counting)\n            )\n            return",
-        "attempts=known)\n            )\n            return",
-    ),
+    ("attempts=known, unsent=True))\n            raise", "attempts=known))\n            raise"),
+    ("attempts=known, unsent=True))\n            return", "attempts=known))\n            return"),
     ("record.ended - record.uncounted", "record.ended"),
     ("self.release(intent, note, owner=owner, unsent=True)", "self.release(intent, note, owner=owner)"),
     ("self.release(entry.intent, note, owner=owner, unsent=True)", "self.release(entry.intent, note, owner=owner)"),
