@@ -23,7 +23,6 @@ from vipps_async.errors import (
     UnexpectedResponseError,
     VippsError,
 )
-from vipps_async.journals.protocol import KeyOrigin
 from vipps_async.testing import Reply, ScriptedTransport, answer
 from vipps_async.transports.protocol import Request, Response
 
@@ -132,19 +131,20 @@ async def test_an_answer_about_another_order_stays_in_doubt() -> None:
     assert caught.value.effect is Effect.PROBABLE
 
 
-@pytest.mark.parametrize(("origin", "looks"), [(None, 11), (KeyOrigin.GIVEN, 11), (KeyOrigin.ROW, 5)])
+@pytest.mark.parametrize(("is_row", "looks"), [(False, 11), (True, 5)])
+@pytest.mark.parametrize("note", [None, Note(amount=49900, transaction_text="Two socks.")])
 async def test_looks_go_on_until_the_deadline(
-    monkeypatch: pytest.MonkeyPatch, origin: KeyOrigin | None, looks: int
+    monkeypatch: pytest.MonkeyPatch, note: Note | None, looks: int, *, is_row: bool
 ) -> None:
     """A call in doubt looks until nearly a minute is over; a row of a batch for seven and a half seconds."""
     monkeypatch.setattr(repetition, "_FIRST_LOOK_PAUSE", 0.5)
     monkeypatch.setattr(repetition, "_MOST_LOOKS", math.inf)
     clock = FakeClock()
     transport = ScriptedTransport().on("/details", then=details("no")).on("/capture", then=OutcomeUnknown("cut"))
-    note = None if origin is None else Note(amount=49900, transaction_text="Two socks.", origin=origin)
+    call = call_of(Repeat.KEYED, note=note, is_row=is_row)
     began = clock.monotonic()
     with pytest.raises(OutcomeUnknown):
-        await pipeline(transport, clock=clock, retry=RetryPolicy(attempts=1)).run(call_of(Repeat.KEYED, note=note))
+        await pipeline(transport, clock=clock, retry=RetryPolicy(attempts=1)).run(call)
     asked = [request for request in transport.requests if request.url.endswith("/details")]
     assert len(asked) == looks
     assert clock.monotonic() - began < 60.0

@@ -136,17 +136,18 @@ def cancel_many(
         if not isinstance(row.amount, NotGiven):
             raise InvalidInputError("amount", "left out of the rows of a cancel", value=row.amount)
         try:
-            result = await session.ecom.cancel(
+            result = await session.ecom._cancel(  # noqa: SLF001 - for a batch alone
                 row.order_id,
                 transaction_text=row.transaction_text,
                 should_release_remaining_funds=should_release_remaining_funds,
+                is_row=True,
             )
         except CancelError as error:
             details = await _details(session, row.order_id)
             if details is None:
                 # Vipps refuses the second cancel of an order: this one may be the second, after one that was cut off.
                 return evolve(failed(row, key, error), outcome=RowOutcome.UNKNOWN)
-            if not is_released(details) or (details.is_captured and not should_release_remaining_funds):
+            if not is_released(details):
                 return failed(row, key, error, remark=sums(details))
             result = CancelResult(order_id=row.order_id, transaction_summary=details.transaction_summary)
             return done(row, key, result, before=True)

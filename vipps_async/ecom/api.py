@@ -284,6 +284,14 @@ class EcomApi:
             OutcomeUnknown: it could not be found out whether the cancel took effect.
             VippsError: see `vipps_async.errors`.
         """
+        return await self._cancel(
+            order_id, transaction_text=transaction_text, should_release_remaining_funds=should_release_remaining_funds
+        )
+
+    async def _cancel(
+        self, order_id: str, *, transaction_text: str, should_release_remaining_funds: bool, is_row: bool = False
+    ) -> CancelResult:
+        """Cancel, for a row of a batch or by itself."""
         check_order_id(order_id)
         check_transaction_text(transaction_text)
         check_flag("should_release_remaining_funds", should_release_remaining_funds)
@@ -302,6 +310,7 @@ class EcomApi:
                     verify_cancel, order_id, should_release_remaining_funds=should_release_remaining_funds
                 ),
                 note=Note(amount=None, transaction_text=transaction_text),
+                is_row=is_row,
             )
         )
 
@@ -487,6 +496,7 @@ class EcomApi:
             note=Note(
                 amount=sum_in_oere, transaction_text=transaction_text, origin=origin, reference=row_reference or ""
             ),
+            is_row=row_reference is not None,
         )
 
 
