@@ -223,7 +223,7 @@ _REPETITION = of(
 )
 _RULES = of(
     "journals/rules.py",
-    ("tests/journals/test_rules.py", "tests/journals/test_journal_contract.py"),
+    ("tests/journals/test_rules.py",),
     (
         "begun=entry.attempts.begun + 1, ended=entry.attempts.ended, last_at=work.intent.created_at",
         "begun=entry.attempts.begun, ended=entry.attempts.ended, last_at=work.intent.created_at",
@@ -267,6 +267,8 @@ _RULES = of(
     ("Standing.SETTLED if _is_overruled(entry, settled) else None", "None"),
     ("now is not was and now.outcome is Outcome.DONE", "now is not was"),
     ("now is not was and now.outcome is Outcome.DONE", "now.outcome is Outcome.DONE"),
+    ('owner=(work.owner or "") if overrules else entry.owner', "owner=entry.owner"),
+    ("overrules = is_done and entry.settlement is not None", "overrules = is_done"),
 )
 _VERIFICATION = of(
     "ecom/verification.py",
