@@ -31,8 +31,10 @@ _FACTOR = 20.0
 
 
 def shorten_looks(set_name: Set) -> None:
-    """Let nobody wait for details that lag."""
-    set_name(import_module("vipps_async.core.repetition"), "_FIRST_LOOK_PAUSE", 0.01)
+    """Let nobody wait for details that lag, nor look for them until a deadline."""
+    repetition = import_module("vipps_async.core.repetition")
+    for name, value in {"_FIRST_LOOK_PAUSE": 0.01, "_MOST_LOOKS": 5}.items():
+        set_name(repetition, name, value)
 
 
 def shorten_waits(set_name: Set, *, batches: bool = True) -> None:

@@ -33,6 +33,8 @@ from vipps_async.batch import (
     preview_many,
     refund_many,
 )
+from vipps_async.core.operation import Call
+from vipps_async.core.pipeline import Pipeline
 from vipps_async.sandbox import Fault, State
 from vipps_async.testing import Sandbox, ScriptedTransport, answer
 from vipps_async.transports.protocol import Request, Response
@@ -187,9 +189,28 @@ async def test_cancels_and_cancels_again(sandbox: Sandbox) -> None:
     assert [again[key].outcome for key in "012"] == [done, refused, refused]
     assert [released[key].outcome for key in "012"] == [done, refused, done]
     assert [released_again[key].outcome for key in "012"] == [done, refused, done]
-    # What was released already is answered by a code that settles nothing, and it is captured: nobody knows.
-    assert still["2"].outcome is RowOutcome.UNKNOWN
+    # Nothing remains to release, whoever did it: no error, though this one did not ask for it.
+    assert still["2"].outcome is RowOutcome.DONE
     assert sandbox.payment("order-2").state is State.VOID
+
+
+@pytest.mark.parametrize("many", [capture_many, refund_many, cancel_many])
+async def test_rows_look_at_details_for_seconds_only(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, many: Any
+) -> None:
+    """A row in doubt must not hold its place until its call's deadline: its call says that it is a row."""
+    run, calls = Pipeline.run, list[Call[Any]]()
+
+    async def noting(self: Pipeline, call: Call[Any]) -> Any:
+        calls.append(call)
+        return await run(self, call)
+
+    stock(sandbox, 1)
+    monkeypatch.setattr(Pipeline, "run", noting)
+    rows = [BatchRow(order_id="order-0", transaction_text="No.", reference="r")]
+    async with sandbox.session() as vipps:
+        await collect(many(vipps, rows))
+    assert [call.is_row for call in calls if call.note is not None] == [True]
 
 
 async def test_a_cancel_has_no_amount(sandbox: Sandbox) -> None:

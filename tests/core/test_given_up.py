@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 from attrs import define
 
-from tests.core.samples import KEY, call_of, details, done, pipeline, vipps_error
+from tests.core.fake_clock import FakeClock
+from tests.core.samples import KEY, ORDER, call_of, details, done, pipeline, vipps_error
+from vipps_async.config import RetryPolicy
+from vipps_async.core import repetition
 from vipps_async.core.attempts import AttemptRecord
-from vipps_async.core.operation import Repeat
+from vipps_async.core.operation import Note, Repeat
 from vipps_async.core.pipeline import render
-from vipps_async.errors import CaptureError, Effect, JournalError, OutcomeUnknown, RequestNotSent, VippsError
+from vipps_async.errors import (
+    CaptureError,
+    Effect,
+    JournalError,
+    OutcomeUnknown,
+    RequestNotSent,
+    UnexpectedResponseError,
+    VippsError,
+)
 from vipps_async.testing import Reply, ScriptedTransport, answer
 from vipps_async.transports.protocol import Request, Response
 
@@ -95,3 +108,53 @@ async def test_what_cannot_be_counted_is_not_sent() -> None:
         await pipeline(transport).run_rendered(call, render(call), AttemptRecord(count=count))
     assert caught.value.effect is Effect.POSSIBLE
     assert len([request for request in transport.requests if request.url.endswith("/capture")]) == 1
+
+
+@pytest.mark.parametrize("found", ["yes", "no"])
+async def test_an_answer_about_another_order_is_no_success(found: str) -> None:
+    """Details are looked at first; only what they do not have is sent again, with the same key and bytes."""
+    transport = ScriptedTransport().on("/details", then=details(found)).on("/capture", done("acme-2"), done())
+    receipt = await pipeline(transport).run(call_of(Repeat.KEYED))
+    asked = [request.url.rpartition("/")[2] for request in transport.requests if "/pay/" in request.url]
+    assert receipt.order_id == ORDER
+    assert receipt.status == ("Proven" if found == "yes" else "Captured")
+    assert asked == (["capture", "details"] if found == "yes" else ["capture", "details", "capture"])
+    sent = [request for request in transport.requests if request.url.endswith("/capture")]
+    assert {(request.headers["X-Request-Id"], request.body) for request in sent} == {(KEY, sent[0].body)}
+
+
+async def test_an_answer_about_another_order_stays_in_doubt() -> None:
+    """Where details never show it, money may have moved, and the error is no success either."""
+    transport = ScriptedTransport().on("/details", then=details("no")).on("/capture", then=done("acme-2"))
+    with pytest.raises(UnexpectedResponseError, match="about another order") as caught:
+        await pipeline(transport).run(call_of(Repeat.KEYED))
+    assert caught.value.effect is Effect.PROBABLE
+
+
+@pytest.mark.parametrize(("is_row", "looks"), [(False, 11), (True, 5)])
+@pytest.mark.parametrize("note", [None, Note(amount=49900, transaction_text="Two socks.")])
+async def test_looks_go_on_until_the_deadline(
+    monkeypatch: pytest.MonkeyPatch, note: Note | None, looks: int, *, is_row: bool
+) -> None:
+    """A call in doubt looks until nearly a minute is over; a row of a batch for seven and a half seconds."""
+    monkeypatch.setattr(repetition, "_FIRST_LOOK_PAUSE", 0.5)
+    monkeypatch.setattr(repetition, "_MOST_LOOKS", math.inf)
+    clock = FakeClock()
+    transport = ScriptedTransport().on("/details", then=details("no")).on("/capture", then=OutcomeUnknown("cut"))
+    call = call_of(Repeat.KEYED, note=note, is_row=is_row)
+    began = clock.monotonic()
+    with pytest.raises(OutcomeUnknown):
+        await pipeline(transport, clock=clock, retry=RetryPolicy(attempts=1)).run(call)
+    asked = [request for request in transport.requests if request.url.endswith("/details")]
+    assert len(asked) == looks
+    assert clock.monotonic() - began < 60.0
+
+
+async def test_what_details_show_late_is_the_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An entry that appears half a minute after the answer got lost is found by the call itself."""
+    monkeypatch.setattr(repetition, "_FIRST_LOOK_PAUSE", 0.5)
+    monkeypatch.setattr(repetition, "_MOST_LOOKS", math.inf)
+    transport = ScriptedTransport().on("/details", *[details("no")] * 8, then=details("yes"))
+    transport.on("/capture", then=OutcomeUnknown("cut"))
+    receipt = await pipeline(transport, retry=RetryPolicy(attempts=1)).run(call_of(Repeat.KEYED))
+    assert receipt.status == "Proven"

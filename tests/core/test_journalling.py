@@ -324,19 +324,24 @@ class TestBeforeItLeaves:
     @pytest.mark.parametrize("counted", [True, False], ids=["counted all the same", "not counted"])
     @pytest.mark.parametrize("fault", [Fault.LOSE_REQUEST, Fault.NOT_SENT])
     @pytest.mark.parametrize("cancelled", [True, False])
+    @pytest.mark.parametrize("attempts", [2, 3])
     async def test_an_attempt_that_could_not_be_counted_changes_no_doubt(
-        self, shop: Shop, fault: Fault, *, counted: bool, cancelled: bool
+        self, shop: Shop, fault: Fault, *, counted: bool, cancelled: bool, attempts: int
     ) -> None:
         """It never left, whether the journal has it or not: what was sent before stays in doubt, and nothing else."""
         counting = asyncio.Event()
+        left = attempts - 1
 
         async def trouble() -> None:
-            counting.set()
-            await (hang() if cancelled else fail())
+            nonlocal left
+            left -= 1
+            if not left:
+                counting.set()
+                await (hang() if cancelled else fail())
 
         journal = BrokenJournal(**{"attempted" if counted else "attempt": trouble})
-        vipps = shop.session(journal=journal, retry=TWO_TRIES)
-        shop.line.fail("/capture", fault)
+        vipps = shop.session(journal=journal, retry=evolve(TWO_TRIES, attempts=attempts))
+        shop.line.fail("/capture", *[fault] * attempts)
         shop.line.always["/details"] = Fault.LOSE_REQUEST
         task = asyncio.create_task(capture(vipps))
         await counting.wait()
@@ -346,9 +351,9 @@ class TestBeforeItLeaves:
             await task
         journal.on.clear()
         (entry,) = await journal.find(order_id="order-1", merchant_serial_number="123456")
-        assert entry.attempts.begun == (2 if counted else 1)
-        assert entry.attempts.in_doubt == (1 if fault is Fault.LOSE_REQUEST else 0)
-        assert len(shop.line.sent("/capture")) == 1
+        assert entry.attempts.begun == (attempts if counted else attempts - 1)
+        assert entry.attempts.in_doubt == (attempts - 1 if fault is Fault.LOSE_REQUEST else 0)
+        assert len(shop.line.sent("/capture")) == attempts - 1
 
     @pytest.mark.parametrize(("effect", "owner", "in_doubt"), [(Effect.POSSIBLE, "", 0), (Effect.NONE, "held", 1)])
     async def test_an_intent_that_a_failing_journal_has_all_the_same_is_let_go(

@@ -30,6 +30,7 @@ class Run:
     can_ask: bool = True
     policy: RetryPolicy = field(factory=RetryPolicy)
     per_minute: int | None = 5
+    is_row: bool = False
     budget: RetryBudget = field(init=False)
     ledger: AttemptLedger = field(factory=AttemptLedger)
     state: Repetition = field(init=False)
@@ -48,6 +49,7 @@ class Run:
             started=START,
             can_ask=self.can_ask,
             record=AttemptRecord(),
+            is_row=self.is_row,
         )
 
     def send(self, seconds: float = 0.1) -> None:
@@ -206,18 +208,40 @@ def test_a_drained_budget_ends_it() -> None:
 
 
 def test_looks_at_the_history_are_repeated_with_growing_pauses_within_the_deadline() -> None:
-    """Details lag, so they are asked again: after half a second, then after twice as long each time, four times."""
+    """Details lag: asked again after half a second, then after twice as long each time, eight seconds at most."""
     run = Run(Repeat.KEYED)
     run.send()
-    pauses: list[float] = []
-    while (pause := run.state.pause_before_look(len(pauses) + 1, run.now)) is not None:
-        pauses.append(pause)
-        run.now += pause
-    assert pauses == [0.5, 1.0, 2.0, 4.0]
+    assert looked(run) == [0.5, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0, 8.0, 8.0, 8.0]
+    assert run.now < run.state.deadline < run.now + 8.0
+    long = Run(Repeat.KEYED, policy=RetryPolicy(deadline=10**5, budget=10**9))
+    assert len(looked(long)) > 10_000
     hasty = Run(Repeat.KEYED, policy=RetryPolicy(deadline=2.0))
     hasty.send()
     assert hasty.state.pause_before_look(2, hasty.now) == 1.0
     assert hasty.state.pause_before_look(3, hasty.now) is None
+
+
+def test_a_row_of_a_batch_holds_its_place_for_seconds_only() -> None:
+    """Others wait for it, and what stays open is looked at again later: four further looks, whatever the deadline."""
+    run = Run(Repeat.KEYED, is_row=True)
+    run.send()
+    assert looked(run) == [0.5, 1.0, 2.0, 4.0]
+
+
+def test_looks_end_with_the_budget() -> None:
+    """Each further look costs as much as an attempt, so that a session in trouble asks for less."""
+    run = Run(Repeat.KEYED, policy=RetryPolicy(budget=3 * 14 + 13))
+    run.send()
+    assert looked(run) == [0.5, 1.0, 2.0]
+
+
+def looked(run: Run) -> list[float]:
+    """Look until no further look is allowed; the pauses before each but the first."""
+    pauses: list[float] = []
+    while (pause := run.state.pause_before_look(len(pauses) + 1, run.now)) is not None:
+        pauses.append(pause)
+        run.now += pause
+    return pauses
 
 
 def test_a_throttled_retry_costs_less() -> None:

@@ -122,8 +122,19 @@ def test_the_first_final_outcome_stays(first: Outcome, second: Outcome) -> None:
     """But for what Vipps has done, which outranks a refusal."""
     before = entry(settlement=settlement(first))
     new = settlement(second, b'"new"')
-    found = after(before, Settle(intent(), new, "first"))
-    assert found.settlement == (new if (first, second) in MAY_FOLLOW else before.settlement)
+    found = after(before, Settle(intent(), new, "second"))
+    follows = (first, second) in MAY_FOLLOW and (second is not Outcome.NOT_DONE)
+    assert found.settlement == (new if follows else before.settlement)
+    # Whoever brings what Vipps has done is told that it was settled otherwise, so that it can tell others.
+    overrules = second is Outcome.DONE and first is not Outcome.DONE
+    assert standing(before, Settle(intent(), new, "second")) is (Standing.SETTLED if overrules else None)
+    assert (found.owner, bool(found.note)) == (("second", True) if overrules else ("first", False))
+
+
+def test_an_outcome_of_what_is_open_overrules_nothing() -> None:
+    """Nor does one that the journal never heard of: nobody was told anything."""
+    for before in (None, entry()):
+        assert standing(before, Settle(intent(), settlement(), "second")) is None
 
 
 @pytest.mark.parametrize("outcome", Outcome)

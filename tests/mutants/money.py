@@ -216,10 +216,14 @@ _REPETITION = of(
     ("self.record.begun >= self._policy.attempts", "self.record.begun > self._policy.attempts"),
     ("Ask(then_send=step is Step.ASK)", "Ask(then_send=True)"),
     ("now + pause + SHORTEST_ATTEMPT > self.deadline", "now > self.deadline"),
+    ("math.inf, 5\n", "5, 5\n"),
+    ("_MOST_LOOKS_OF_ROW if is_row else _MOST_LOOKS", "_MOST_LOOKS"),
+    ("min(_LONGEST_LOOK_PAUSE, _FIRST", "max(0.0, _FIRST"),
+    ("return pause if looks == 0 or self._budget.spend(throttled=False) else None", "return pause"),
 )
 _RULES = of(
     "journals/rules.py",
-    ("tests/journals/test_rules.py", "tests/journals/test_journal_contract.py"),
+    ("tests/journals/test_rules.py",),
     (
         "begun=entry.attempts.begun + 1, ended=entry.attempts.ended, last_at=work.intent.created_at",
         "begun=entry.attempts.begun, ended=entry.attempts.ended, last_at=work.intent.created_at",
@@ -263,6 +267,8 @@ _RULES = of(
     ("Standing.SETTLED if _is_overruled(entry, settled) else None", "None"),
     ("now is not was and now.outcome is Outcome.DONE", "now is not was"),
     ("now is not was and now.outcome is Outcome.DONE", "now.outcome is Outcome.DONE"),
+    ('owner=(work.owner or "") if overrules else entry.owner', "owner=entry.owner"),
+    ("overrules = is_done and entry.settlement is not None", "overrules = is_done"),
 )
 _VERIFICATION = of(
     "ecom/verification.py",
@@ -313,15 +319,8 @@ _JOURNALLING = of(
     ("_RECOVERY_LEASES = 3", "_RECOVERY_LEASES = 1"),
     ("call.note.origin is KeyOrigin.MADE and call.operation", "call.operation"),
     ("            record.counted += 1\n", ""),
-    ("            record.is_counting = False\n", ""),
-    (
-        "attempts=known, unsent=record.is_counting)\n            )\n            raise",
-        "attempts=known)\n            )\n            raise",
-    ),
-    (
-        "attempts=known, unsent=record.is_counting)\n            )\n            return",
-        "attempts=known)\n            )\n            return",
-    ),
+    ("attempts=known, unsent=True))\n            raise", "attempts=known))\n            raise"),
+    ("attempts=known, unsent=True))\n            return", "attempts=known))\n            return"),
     ("record.ended - record.uncounted", "record.ended"),
     ("self.release(intent, note, owner=owner, unsent=True)", "self.release(intent, note, owner=owner)"),
     ("self.release(entry.intent, note, owner=owner, unsent=True)", "self.release(entry.intent, note, owner=owner)"),

@@ -147,7 +147,7 @@ def cancel_many(
             if details is None:
                 # Vipps refuses the second cancel of an order: this one may be the second, after one that was cut off.
                 return evolve(failed(row, key, error), outcome=RowOutcome.UNKNOWN)
-            if not is_released(details) or (details.is_captured and not should_release_remaining_funds):
+            if not is_released(details):
                 return failed(row, key, error, remark=sums(details))
             result = CancelResult(order_id=row.order_id, transaction_summary=details.transaction_summary)
             return done(row, key, result, before=True)

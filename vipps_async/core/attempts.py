@@ -28,8 +28,6 @@ class AttemptRecord:
     counted: int = 0
     #: How many attempts of this call ended because they could not be counted: the journal has none of them.
     uncounted: int = 0
-    #: Whether the last counting was begun and has not ended well: the journal may have that attempt, which never left.
-    is_counting: bool = False
     #: Whether one look at the history without a pause is enough at the end: a recovery looks again another time.
     one_look: bool = False
     #: When the last attempt was counted; None: the record's call has counted none itself.

@@ -1,4 +1,8 @@
-"""Chooses the exception to raise when a call is given up."""
+"""Chooses the exception to raise when a call is given up.
+
+An answer of success that is about another order, or that cannot be read, is never taken for a success: the operation
+may have taken effect, so details are looked at first, and only then a keyed call is sent again, with its key and bytes.
+"""
 
 from __future__ import annotations
 

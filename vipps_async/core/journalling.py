@@ -310,9 +310,7 @@ class JournalledRunner:
     def _with_count(self, record: AttemptRecord, intent: Intent, owner: str) -> AttemptRecord:
         async def count() -> None:
             at = self._clock.now()
-            record.is_counting = True
             standing = await self._journal.attempt(intent, owner=owner, at=at)
-            record.is_counting = False
             if standing is not Standing.MINE:
                 raise JournalError("another worker has this operation in hand by now: it was not sent again")
             record.last_at = at
@@ -447,9 +445,7 @@ class JournalledRunner:
                 note = f"ended by {type(error).__name__} before it was sent"
                 record.begun = record.ended = 1
             known = _attempts_after(entry, record)
-            await self._quietly(
-                call, self.release(intent, note, owner=owner, attempts=known, unsent=record.is_counting)
-            )
+            await self._quietly(call, self.release(intent, note, owner=owner, attempts=known, unsent=True))
             raise
         await self._note_done(call, intent, answer_record(call, result), owner)
         return result
@@ -482,9 +478,7 @@ class JournalledRunner:
             error.effect = effect_of(verdict)
         if verdict is Verdict.OPEN:
             known = _attempts_after(entry, record)
-            await self._quietly(
-                call, self.release(intent, error.message, owner=owner, attempts=known, unsent=record.is_counting)
-            )
+            await self._quietly(call, self.release(intent, error.message, owner=owner, attempts=known, unsent=True))
             return verdict
         answer = write_refusal_record(error) if isinstance(error, ApiError) else b""
         # Recovery sends again what is open. So before the caller hears that nothing happened, and perhaps asks for

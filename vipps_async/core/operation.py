@@ -177,6 +177,8 @@ class Call(Generic[R]):
     make_verification: Callable[[], Verification[R, Any]] | None = field(default=None, repr=False)
     #: What a journal notes of it; None: it is not journalled.
     note: Note | None = field(default=None, repr=False)
+    #: Whether it is a row of a batch, which holds a place that others wait for.
+    is_row: bool = False
     #: Values that must never appear in an error's text: phone numbers, tokens.
     confidential: tuple[str, ...] = field(default=(), repr=False)
 

@@ -306,6 +306,7 @@ class Pipeline:
             started=started,
             can_ask=call.make_verification is not None,
             record=record,
+            is_row=call.is_row,
         )
         now = self._clock.monotonic
         failed = _noted(failed, record)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from random import Random
 from typing import Any
 
@@ -21,11 +22,12 @@ __all__ = ["SHORTEST_ATTEMPT", "Ask", "Next", "Refresh", "Repetition", "Send", "
 _ASKING_SHARE, _ASKING_AT_MOST = 0.2, 5.0
 #: An attempt that had less time than this, in seconds, would only add one more unknown.
 SHORTEST_ATTEMPT = 0.05
-#: The pause before the history is looked at again, in seconds: it doubles each time, as an entry can appear seconds
-#: after the answer that reports it.
-_FIRST_LOOK_PAUSE = 0.5
-#: How often it is looked at in all: over seven and a half seconds. What lags for longer is for recovery.
-_MOST_LOOKS = 5
+#: The pause before the history is looked at again, in seconds: it doubles each time up to the longest, as an entry can
+#: appear seconds after the answer that reports it.
+_FIRST_LOOK_PAUSE, _LONGEST_LOOK_PAUSE = 0.5, 8.0
+#: How often it is looked at in all: as often as the deadline allows, but for a row of a batch, which holds a place that
+#: others wait for, over seven and a half seconds. What lags for longer is for recovery.
+_MOST_LOOKS, _MOST_LOOKS_OF_ROW = math.inf, 5
 _NO_TURN = "Vipps' limit for this order leaves no further attempt within this call's deadline"
 
 
@@ -81,6 +83,7 @@ class Repetition:
         started: float,
         can_ask: bool,
         record: AttemptRecord,
+        is_row: bool = False,
     ) -> None:
         self._operation = operation
         self._order_id = order_id
@@ -89,6 +92,7 @@ class Repetition:
         self._ledger = ledger
         self._random = random
         self._can_ask = can_ask
+        self._most_looks = _MOST_LOOKS_OF_ROW if is_row else _MOST_LOOKS
         self._retries = 0
         self._refreshed = False
         self._throttled = False
@@ -132,12 +136,17 @@ class Repetition:
             now: the time, in monotonic seconds.
 
         Returns:
-            None if it was looked at often enough, there is no time for it (Vipps may have asked to wait), or the
-            session's retry budget is drained.
+            None if the deadline leaves no time for it (Vipps may have asked to wait), the session's retry budget is
+            drained, or it was looked at often enough for a row of a batch.
         """
-        pause: float = _FIRST_LOOK_PAUSE * 2.0 ** (looks - 1) if looks else 0.0
+        # Once it is the longest it stays so, however often it is doubled.
+        pause = min(_LONGEST_LOOK_PAUSE, _FIRST_LOOK_PAUSE * 2.0 ** min(looks - 1, 16)) if looks else 0.0
         pause, self._retry_after = max(pause, self._retry_after or 0.0), None
-        if looks >= _MOST_LOOKS or now + pause + SHORTEST_ATTEMPT > self.deadline or (pause and self.record.one_look):
+        if (
+            looks >= self._most_looks
+            or now + pause + SHORTEST_ATTEMPT > self.deadline
+            or (pause and self.record.one_look)
+        ):
             return None
         return pause if looks == 0 or self._budget.spend(throttled=False) else None
 

@@ -323,6 +323,7 @@ class EcomApi:
                 origin=KeyOrigin.MADE if row_reference is None else KeyOrigin.ROW,
                 reference=row_reference or "",
             ),
+            is_row=row_reference is not None,
         )
 
     async def details(self, order_id: str) -> PaymentDetails:
@@ -519,6 +520,7 @@ class EcomApi:
             note=Note(
                 amount=sum_in_oere, transaction_text=transaction_text, origin=origin, reference=row_reference or ""
             ),
+            is_row=row_reference is not None,
         )
 
 
