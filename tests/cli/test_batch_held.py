@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import orjson
@@ -11,7 +12,10 @@ import pytest
 from tests.batch.shop import stock, stock_one
 from tests.cli.inline import inline
 from tests.cli.processes import Finished
-from tests.cli.shell import env
+from tests.cli.shell import MSN, env
+from vipps_async.journals.protocol import Intent, Outcome, Settlement
+from vipps_async.journals.sqlite import SqliteJournal
+from vipps_async.sandbox import Fault
 from vipps_async.testing import Sandbox
 
 UNNAMED = "order_id,amount_ore,transaction_text\norder-0,1000,Shipped.\norder-1,1000,Shipped.\n"
@@ -123,6 +127,54 @@ async def test_a_payment_by_hand_holds_the_row(sandbox: Sandbox, captured: Path)
     write(captured, "order_id,amount_ore,transaction_text,reference\norder-3,1000,Shipped.,s-3\n")
     assert (await batch(sandbox, captured)).status == 5
     assert sums(sandbox)[3] == 1000
+
+
+@pytest.mark.parametrize("name", ["capture", "ecom.capture", "epayment.capture"])
+@pytest.mark.parametrize("is_done", [True, False])
+async def test_a_capture_by_either_apis_name_holds_the_row(
+    sandbox: Sandbox, tmp_path: Path, name: str, *, is_done: bool
+) -> None:
+    """It moves the same payment's money, whichever API it was asked of; done or open."""
+    path, file, now = tmp_path / "journal.db", tmp_path / "day.csv", datetime.now(UTC)
+    journal = SqliteJournal(path)
+    await journal.open()
+    intent = Intent(
+        key="k-1",
+        operation=name,
+        order_id="order-0",
+        merchant_serial_number=MSN,
+        amount=1000,
+        transaction_text="By a service.",
+        digest="d",
+        body=b"{}",
+        created_at=now,
+    )
+    if is_done:
+        await journal.settle(intent, Settlement(outcome=Outcome.DONE, answer=b"{}", settled_at=now))
+    else:
+        # In the hands of nobody; its body does not fit its digest, so that recovery leaves it as it is.
+        await journal.begin(intent, owner="a", lease=0)
+    await journal.aclose()
+    write(
+        file, "order_id,amount_ore,transaction_text,reference\norder-0,1000,Shipped.,s-0\norder-1,1000,Shipped.,s-1\n"
+    )
+    done = await batch(sandbox, file, "--journal", str(path))
+    assert (done.status, sums(sandbox)[:2]) == (5, [0, 1000])
+    assert "order-0: 10.00 NOK is held: it meets a capture of 10.00 NOK, " in done.err
+
+
+async def test_a_cancel_that_took_effect_is_never_refused(sandbox: Sandbox, tmp_path: Path) -> None:
+    """Its answer was lost and the process died: the same command finds it done, with its journal or without."""
+    file = tmp_path / "day.csv"
+    write(file, "order_id,transaction_text\norder-0,Sold out.\n")
+    sandbox.faults.script("cancel", *[Fault.RESET_AFTER_EFFECT] * 4)
+    sandbox.faults.script("details", *[Fault.HTTP_500_BEFORE] * 60)
+    lost = await inline("batch", "cancel", str(file), env=env(sandbox))
+    assert lost.status == 3
+    sandbox.faults.clear()
+    for journal in ((), ("--journal", str(tmp_path / "other.db"))):
+        done = await inline("batch", "cancel", str(file), *journal, env=env(sandbox))
+        assert (done.status, "1 cancelled" in done.out) == (0, True), done.err
 
 
 async def test_rows_that_take_all_go_on(sandbox: Sandbox, captured: Path) -> None:

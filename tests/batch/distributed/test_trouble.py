@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import Counter
+from datetime import timedelta
 from typing import Any
 
 import pytest
-from procrastinate import App
+from procrastinate import App, utils
 from procrastinate.exceptions import ConnectorException
 from procrastinate.manager import JobManager
 
@@ -322,3 +323,28 @@ async def test_a_cancellation_that_gets_lost_keeps_no_worker(
     monkeypatch.setattr(JobManager, "register_worker", deaf)
     async with tasks(postgres_dsn, schema, sandbox) as found, working(found):
         await until(lambda: len(waiting) == 3)
+
+
+async def test_a_job_that_failed_is_queued_again_whatever_the_workers_clock_says(
+    postgres_dsn: str, schema: str, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its clock is an hour ahead: the chunk rests for seconds, not for an hour."""
+    stock(sandbox, 5)
+    now, claim = utils.utcnow, Chunks.claim
+    monkeypatch.setattr(utils, "utcnow", lambda: now() + timedelta(hours=1))
+    failed: list[bool] = []
+
+    async def fails_once(self: Chunks, batch: int, chunk: int, **named: Any) -> Any:
+        if not failed:
+            failed.append(True)
+            raise JournalError("the database is away")
+        return await claim(self, batch, chunk, **named)
+
+    monkeypatch.setattr(Chunks, "claim", fails_once)
+    async with opened(postgres_dsn, schema) as database:
+        batch = await submitted(database, rows_of(5))
+        async with tasks(postgres_dsn, schema, sandbox) as found, working(found, once=True):
+            pass
+        assert (await status(database, batch.batch)).totals.outcomes == {RowOutcome.DONE: 5}
+    assert failed
+    assert all_once(sandbox)

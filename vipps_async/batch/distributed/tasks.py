@@ -9,7 +9,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-from procrastinate import App, Blueprint, JobContext, RetryStrategy
+from procrastinate import App, Blueprint, JobContext
 from procrastinate.exceptions import ConnectorException
 from procrastinate.jobs import Status
 
@@ -36,8 +36,6 @@ OpenSession = Callable[[Transport, Journal], VippsSession]
 _LOOK_OUT = "* * * * * */2"
 #: The look-out goes before everything else.
 _URGENT = 100
-#: Seconds until a job is tried again that ended in an error of its own, such as a database that was away for long.
-_AGAIN_IN = 5
 
 
 def session_from_env(transport: Transport, journal: Journal) -> VippsSession:
@@ -120,8 +118,9 @@ class BatchTasks:
         """Make the tasks; a blueprint can be added to one application."""
         blueprint = Blueprint()
 
-        # A job that ends in an error is only queued again: chunks know themselves how far they have come.
-        @blueprint.task(name=RUN_CHUNK, retry=RetryStrategy(wait=_AGAIN_IN))
+        # A job that ends in an error, such as a database that was away for long, is not tried again by Procrastinate:
+        # it would be when this worker's clock says so. The look-out queues its chunk within seconds.
+        @blueprint.task(name=RUN_CHUNK)
         async def run_chunk(batch: int, chunk: int) -> None:
             await self.runner.run(batch, chunk)
 
