@@ -27,9 +27,10 @@ INSTANCE_PATH = "/sandbox/instance"
 class Control:
     """The control endpoints of the faults and of the clock.
 
-    `GET` tells the state, `POST` takes a JSON object. Faults: any of ``clear`` (true), ``script`` (operation → names
-    of faults, null lets a request pass), ``randomise`` (rate, seed, operations, kinds) and ``deliver`` (true: the
-    requests that are held), carried out in that order.
+    `GET` tells the state, `POST` takes a JSON object. Faults: any of ``set`` (how long things last, and which variants
+    occur: see `Faults.settings`), ``clear`` (true), ``script`` (operation → names of faults, null lets a request
+    pass), ``randomise`` (rate, seed, operations, kinds) and ``deliver`` (true: the requests that are held), carried
+    out in that order.
     The clock: ``advance``, in seconds.
     """
 
@@ -93,7 +94,7 @@ class Control:
         self._changes.note()
 
     def _apply(self, body: Any) -> None:
-        unknown = set(body) - {"clear", "script", "randomise", "deliver"}
+        unknown = set(body) - {"clear", "set", "script", "randomise", "deliver"}
         if unknown:
             raise ValueError(f"unknown: {', '.join(sorted(unknown))}")
         scripts = {
@@ -103,6 +104,7 @@ class Control:
         randomise = dict(body.get("randomise") or {})
         if randomise.get("kinds") is not None:
             randomise["kinds"] = [Fault[name] for name in randomise["kinds"]]
+        self._faults.configure(body.get("set", {}))
         if body.get("clear"):
             self._faults.clear()
         for operation, faults in scripts.items():
@@ -117,6 +119,7 @@ class Control:
         return {
             "operations": list(FAULT_OPERATIONS),
             "kinds": [fault.value for fault in Fault],
+            "set": self._faults.settings,
             "held": len(self._held),
             "counts": {fault.value: count for fault, count in self._faults.counts.items()},
             "script": [
