@@ -181,7 +181,7 @@ _FITTING = {
 }
 #: How often each kind stands among those that chance draws from, by what it fits: what has fewer requests to happen to
 #: more often. All others: once.
-_WEIGHTS = {_DETAILS: 5, _MOVES_MONEY: 3, _CHANGES: 2, _CHANGES | _DETAILS: 2}
+_WEIGHTS = {_DETAILS: 5, _MOVES_MONEY: 4, _CHANGES: 2, _CHANGES | _DETAILS: 2}
 #: Seconds that chance draws from for a request that is held (to two hours), an entry that shows late, a stale view.
 _HELD_FOR, _LAG, _STALE = (1.0, 10.0, 60.0, 600.0, 7200.0), (0.5, 2.0, 10.0, 30.0), (0.5, 2.0, 10.0, 60.0)
 
