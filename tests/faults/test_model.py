@@ -25,6 +25,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from tests.faults.attempts import refused_in_its_own_right
 from tests.faults.audit import Verdict, told_by_error
 from tests.faults.horizon import SETTLE_AFTER, MovableClock, horizon_settings
 from tests.faults.plan import Kind
@@ -34,6 +35,7 @@ from vipps_async.idempotency_keys import derive_idempotency_key
 from vipps_async.journals import MemoryJournal
 from vipps_async.sandbox.faults import Fault, Faults
 from vipps_async.testing import Sandbox
+from vipps_async.transports.protocol import Response
 
 pytestmark = pytest.mark.heavy
 
@@ -70,6 +72,8 @@ _TROUBLE = (
 )
 #: The same for the questions that follow.
 _DOUBT = st.just(()) | st.sampled_from(_FAULTS_OF_DETAILS).map(lambda one: (one,) * 4)
+#: Refusals that are none of JSON.
+_DRESSED = {fault.value for fault in Fault if fault.value.startswith("REFUSAL")}
 #: Øre.
 _AMOUNTS = st.sampled_from([100, 400, 1_000, 2_500]) | st.none()
 
@@ -310,8 +314,13 @@ class Merchant(RuleBasedStateMachine):
         """
         order_id, text = ask.order.order_id, f'"{ask.text}"'.encode()
         refused = any(
-            (record.status or 0) >= 400 and text in record.body and f"/{order_id}/" in record.path
+            text in record.body
+            and f"/{order_id}/" in record.path
+            and (
+                record.fault in _DRESSED or refused_in_its_own_right(Response(status=record.status, body=record.answer))
+            )
             for record in self.sandbox.requests
+            if record.status is not None
         )
         failed = any(not entry.success and entry.text == ask.text for entry in self.sandbox.payment(order_id).history)
         ask.order.give_back(ask)
