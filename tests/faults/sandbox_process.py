@@ -113,6 +113,11 @@ class SandboxProcess:
         """Move its clock on; requests that are held until then take effect."""
         await self._ask("advance", seconds)
 
+    async def held(self) -> int:
+        """How many requests are held."""
+        held: int = await self._ask("held")
+        return held
+
     async def deliver_held(self) -> int:
         """Deliver all requests that are held; return how many those were."""
         held: int = await self._ask("deliver")
@@ -166,8 +171,8 @@ class _Served:
                 faults.randomise(rate=rate, seed=seed, kinds=[Fault[kind] for kind in kinds], operations=operations)
             case "advance", seconds:
                 self._sandbox.clock.advance(seconds)
-            case ("deliver",):
-                return self._sandbox.deliver_held()
+            case ("held",) | ("deliver",):
+                return self._sandbox.held if command == "held" else self._sandbox.deliver_held()
             case "hold_for", seconds:
                 faults.held_seconds = seconds
             case ("calm",):

@@ -93,7 +93,7 @@ class StormReport:
     seconds: float
     journal: str
     seed: int
-    #: Requests that were still held when all was over.
+    #: Requests that were still held when the storm was over.
     delivered: int
     #: Whether each new kind must have its share.
     shares_wanted: bool = False
@@ -134,7 +134,7 @@ class StormReport:
         yield f"  new kinds           {self.new_kinds} = {100 * self.new_kinds / operations:.1f} % of the operations"
         for kind in sorted(NEW_KINDS, key=lambda kind: self.faults.get(kind, 0)):
             yield f"    {100 * self.faults.get(kind, 0) / operations:5.2f} % {kind}"
-        yield f"  delivered at end    {self.delivered}"
+        yield f"  delivered at end    {self.delivered} that were held when the storm was over"
         yield f"  callbacks           {_counted({f'{times} times': n for times, n in self.callbacks.items()})}"
         yield f"  recoveries          {self.recoveries}: {_counted(self.settled)}"
         yield f"  captured, refunded  {self.captured} øre, {self.refunded} øre"
@@ -338,7 +338,7 @@ async def _recovered(vipps: VippsSession, settled: Counter[str]) -> bool:
 async def _pass_horizon(
     sandbox: SandboxProcess, clock: MovableClock, below: Callable[[], Awaitable[None]] | None = None
 ) -> int:
-    """Move both clocks past the horizon; return how many requests were still held then.
+    """Move both clocks past the horizon; return how many requests were still held before.
 
     Args:
         sandbox: delivers what it holds.
@@ -346,6 +346,7 @@ async def _pass_horizon(
         below: what to do when both clocks stand just below the horizon; None: they do not stop there.
     """
     rest = SETTLE_AFTER + _AFTER_HORIZON
+    held = await sandbox.held()
     if below is not None:
         step = SETTLE_AFTER - _BEFORE_HORIZON
         await sandbox.advance(step)
@@ -353,9 +354,9 @@ async def _pass_horizon(
         await below()
         rest -= step
     await sandbox.advance(rest)
-    delivered = await sandbox.deliver_held()
+    await sandbox.deliver_held()
     clock.move(rest)
-    return delivered
+    return held
 
 
 def count_settled(settled: Counter[str], report: RecoveryReport) -> None:

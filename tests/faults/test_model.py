@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any, TypeVar
@@ -24,40 +25,44 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from tests.faults.attempts import refused_in_its_own_right
 from tests.faults.audit import Verdict, told_by_error
 from tests.faults.horizon import SETTLE_AFTER, MovableClock, horizon_settings
 from tests.faults.plan import Kind
-from tests.faults.sandbox_process import NEW_KINDS
 from tests.faults.storm import PATIENT_RETRY, PATIENT_TIMEOUTS
 from vipps_async import VippsError
 from vipps_async.idempotency_keys import derive_idempotency_key
 from vipps_async.journals import MemoryJournal
-from vipps_async.sandbox.faults import Fault
+from vipps_async.sandbox.faults import Fault, Faults
 from vipps_async.testing import Sandbox
+from vipps_async.transports.protocol import Response
 
 pytestmark = pytest.mark.heavy
 
 T = TypeVar("T")
 
-#: What is scripted: every kind that costs no time. Those that stall are left to the storm, and so are those with which
-#: Vipps contradicts itself, lags or delivers late: the model does not know them yet.
-_FAULTS = [
-    fault
-    for fault in Fault
-    if fault.value not in NEW_KINDS
-    and fault
-    not in {
-        Fault.CONNECTION_REFUSED,
-        Fault.STALL_BEFORE_EFFECT,
-        Fault.STALL_AFTER_EFFECT,
-        Fault.SLOW_DRIP,
-        Fault.HTTP_429_RETRY_AFTER,
-        Fault.CALLBACK_TWICE,
-        Fault.CALLBACK_LOST,
-        Fault.OTHER_AMOUNT_MOVED,
-    }
-]
-_FAULTS_OF_DETAILS = [fault for fault in _FAULTS if fault is not Fault.LOCKED_94]
+#: Kinds that are left to the storm: they cost time, or happen to callbacks. And the one that no client can prevent.
+_LEFT_OUT = {
+    Fault.CONNECTION_REFUSED,
+    Fault.STALL_BEFORE_EFFECT,
+    Fault.STALL_AFTER_EFFECT,
+    Fault.SLOW_DRIP,
+    Fault.HTTP_429_RETRY_AFTER,
+    Fault.OTHER_AMOUNT_MOVED,
+}
+
+
+def _fitting(operation: str) -> list[Fault]:
+    found = []
+    for fault in Fault:
+        with contextlib.suppress(ValueError):
+            Faults().script(operation, fault)
+            found.append(fault)
+    return [fault for fault in found if fault not in _LEFT_OUT]
+
+
+#: What fits captures fits refunds and cancels, too.
+_FAULTS, _FAULTS_OF_DETAILS = _fitting("capture"), _fitting("details")
 _Faults = tuple[Fault | None, ...]
 #: What happens to the attempts of one call, one after the other: nothing, now and then something, or the same until no
 #: attempt is left.
@@ -65,8 +70,10 @@ _ANY = st.sampled_from(_FAULTS)
 _TROUBLE = (
     st.just(()) | st.lists(st.none() | _ANY, min_size=1, max_size=3).map(tuple) | _ANY.map(lambda one: (one,) * 4)
 )
-#: The same for the question that follows.
+#: The same for the questions that follow.
 _DOUBT = st.just(()) | st.sampled_from(_FAULTS_OF_DETAILS).map(lambda one: (one,) * 4)
+#: Refusals that are none of JSON.
+_DRESSED = {fault.value for fault in Fault if fault.value.startswith("REFUSAL")}
 #: Øre.
 _AMOUNTS = st.sampled_from([100, 400, 1_000, 2_500]) | st.none()
 
@@ -84,6 +91,10 @@ class _Order:
     asks: int = 0
     #: Asks whose outcome is not known, oldest first.
     pending: list[_Ask] = field(factory=list)
+    #: The sums before the last ask took effect.
+    before: tuple[int, int, int] = (0, 0, 0)
+    #: Transaction text → ask.
+    known: dict[str, _Ask] = field(factory=dict)
 
     @property
     def left(self) -> int:
@@ -92,6 +103,7 @@ class _Order:
 
     def take(self, ask: _Ask) -> bool:
         """Let an ask take effect; False if it cannot."""
+        self.before = (self.captured, self.refunded, self.released)
         if ask.kind is Kind.CAPTURE:
             wanted = self.left if ask.amount is None else ask.amount
             if self.released or not 0 < wanted <= self.left:
@@ -108,6 +120,11 @@ class _Order:
             self.released = self.left
         ask.moved = True
         return True
+
+    def give_back(self, ask: _Ask) -> None:
+        """Undo what `take` did last."""
+        self.captured, self.refunded, self.released = self.before
+        ask.moved = False
 
 
 @define(eq=False)
@@ -138,7 +155,8 @@ class Merchant(RuleBasedStateMachine):
         """Open everything."""
         self.runner = asyncio.Runner()
         self.stack = contextlib.AsyncExitStack()
-        self.sandbox = Sandbox(rate_limits=False, keep_requests=0, keep_callbacks=0)
+        self.sandbox = Sandbox(rate_limits=False, keep_requests=10_000, keep_callbacks=0)
+        self.sandbox.faults.stall_seconds = 0.01
         self.known: list[_Order] = []
         self.run(self._open())
 
@@ -213,6 +231,7 @@ class Merchant(RuleBasedStateMachine):
     def _new(self, order: _Order, kind: Kind, amount: int | None) -> _Ask:
         order.asks += 1
         ask = _Ask(order, order.asks, kind, amount)
+        order.known[ask.text] = ask
         self._perform(ask)
         return ask
 
@@ -237,24 +256,34 @@ class Merchant(RuleBasedStateMachine):
         for seconds in (SETTLE_AFTER, 90.0):
             if report.left_open:
                 # What is in doubt and was not done takes two looks beyond the horizon.
-                self.clock.move(seconds)
+                self._move_clocks(seconds)
                 report = self.run(self.vipps.recover())
         assert report.left_open == []
         assert report.in_other_hands == 0
         for order in self.known:
+            self._notice(order)
             for ask in order.pending:
-                assert ask.moved or self._has_moved(ask) == order.take(ask), ask
+                assert ask.moved or not order.take(ask) or self._was_refused(ask), f"{ask} could have been done"
             order.pending.clear()
+
+    @rule(seconds=st.sampled_from([1.0, 60.0, 7200.0]))
+    def time_passes(self, seconds: float) -> None:
+        """Held requests arrive, and what details did not show yet they show."""
+        self._move_clocks(seconds)
+
+    def _move_clocks(self, seconds: float) -> None:
+        self.sandbox.clock.advance(seconds)
+        self.clock.move(seconds)
 
     def _perform(self, ask: _Ask) -> None:
         verdict = self.run(self._told(ask))
         order = ask.order
-        moved = self._has_moved(ask)
+        before = ask.moved
+        self._notice(order, ask)
+        moved = ask.moved
         ends = ask.kind in {Kind.CANCEL, Kind.RELEASE}
-        if moved and not ask.moved:
-            # It happened now, or just then: it must have been possible.
+        if moved and not before:
             assert verdict in {Verdict.DONE, Verdict.UNKNOWN}, ask
-            assert order.take(ask), ask
         if verdict is Verdict.DONE:
             # A cancel that finds everything ended has what it wants.
             assert moved or (ends and order.released), ask
@@ -268,6 +297,34 @@ class Merchant(RuleBasedStateMachine):
             order.pending.append(ask)
         elif verdict is not Verdict.UNKNOWN and ask in order.pending:
             order.pending.remove(ask)
+
+    def _notice(self, order: _Order, current: _Ask | None = None) -> None:
+        """Let the model take what moved since, in its order: only what may move, and was possible then."""
+        for entry in self.sandbox.payment(order.order_id).history:
+            ask = order.known.get(entry.text)
+            if ask is None or not entry.success or ask.moved:
+                continue
+            assert ask is current or ask in order.pending, f"{ask} moved though nobody was told that it may"
+            assert order.take(ask), ask
+
+    def _was_refused(self, ask: _Ask) -> bool:
+        """Whether an attempt was refused or failed: what nobody asks for again is not sent again then.
+
+        The model has taken it by now, and gives it back.
+        """
+        order_id, text = ask.order.order_id, f'"{ask.text}"'.encode()
+        refused = any(
+            text in record.body
+            and f"/{order_id}/" in record.path
+            and (
+                record.fault in _DRESSED or refused_in_its_own_right(Response(status=record.status, body=record.answer))
+            )
+            for record in self.sandbox.requests
+            if record.status is not None
+        )
+        failed = any(not entry.success and entry.text == ask.text for entry in self.sandbox.payment(order_id).history)
+        ask.order.give_back(ask)
+        return refused or failed
 
     async def _told(self, ask: _Ask) -> Verdict:
         order, ecom = ask.order, self.vipps.ecom
@@ -287,16 +344,14 @@ class Merchant(RuleBasedStateMachine):
             return told_by_error(error).verdict
         return Verdict.DONE
 
-    def _has_moved(self, ask: _Ask) -> bool:
-        history = self.sandbox.payment(ask.order.order_id).history
-        entries = [entry for entry in history if entry.success and entry.text == ask.text]
-        assert len(entries) <= 1, f"{ask} moved {len(entries)} times"
-        return bool(entries)
-
     @invariant()
     def money_is_where_the_model_says(self) -> None:
         """The sandbox has captured, refunded and released what the model says, to the øre."""
         for order in getattr(self, "known", ()):
+            self._notice(order)
+            history = self.sandbox.payment(order.order_id).history
+            texts = Counter(entry.text for entry in history if entry.success and entry.text in order.known)
+            assert set(texts.values()) <= {1}, f"moved more than once: {texts}"
             paid = self.sandbox.payment(order.order_id)
             assert (paid.captured, paid.refunded, paid.released) == (order.captured, order.refunded, order.released)
 

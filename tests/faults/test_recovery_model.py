@@ -15,11 +15,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from tests.faults.interrupt import AtSuspension
+from tests.faults.sandbox_process import NEW_KINDS
 from tests.faults.shop import ONE_TRY, TWO_TRIES, Fault, Shop, open_shop
 from vipps_async import Effect, JournalError, OrderLockedError, RetryPolicy, VippsError, nok
 from vipps_async.core.recovery_report import RecoveryReport
 from vipps_async.journals.memory import MemoryJournal
 from vipps_async.journals.protocol import Entry, Intent, Outcome, Settlement, Standing
+from vipps_async.sandbox.faults import Fault as VippsFault
 
 pytestmark = pytest.mark.heavy
 
@@ -68,6 +70,9 @@ class Day:
     sends: list[Fault | None]
     #: The same for the next questions.
     asks: list[Fault | None]
+    #: What Vipps itself does to the next requests that move money, and to the next questions, that arrive.
+    at_vipps: list[VippsFault | None]
+    views: list[VippsFault | None]
     #: At which suspension the task is cancelled; 0: at none.
     ends_at: int
     #: Whether its process dies with it.
@@ -82,10 +87,24 @@ _lines: st.SearchStrategy[list[Fault | None]] = st.one_of(
     st.sampled_from(_DEAD).map(lambda fault: [fault] * 8),
     st.lists(st.sampled_from([None, *(fault for fault in Fault if fault is not Fault.BUG)]), min_size=1, max_size=3),
 )
+#: Vipps contradicts itself, lags, or takes a request only later.
+_NEW = [VippsFault[kind] for kind in NEW_KINDS]
+_VIEWS = [
+    *(VippsFault.STALE_DETAILS, VippsFault.UNORDERED_DETAILS, VippsFault.DETAILS_WITHOUT_KEYS),
+    *(VippsFault.DETAILS_ODD_TYPES, VippsFault.UNSETTLED_99_BEFORE, VippsFault.EMPTY_200_BEFORE),
+]
+
+
+def _some(faults: list[VippsFault]) -> st.SearchStrategy[list[VippsFault | None]]:
+    return st.just([]) | st.lists(st.none() | st.sampled_from(faults), min_size=1, max_size=3)
+
+
 days = st.builds(
     Day,
     sends=_lines,
     asks=_lines,
+    at_vipps=_some([fault for fault in _NEW if fault not in _VIEWS[:4]]),
+    views=_some(_VIEWS),
     ends_at=st.just(0) | st.integers(1, 8),
     dies=st.booleans(),
     retry=st.sampled_from([ONE_TRY, TWO_TRIES]),
@@ -116,6 +135,7 @@ class MoneyMovesOnce(RuleBasedStateMachine):
 
         async def opened() -> None:
             self.shop = await self.stack.enter_async_context(open_shop())
+            self.shop.sandbox.faults.stall_seconds = 0.01
             for order_id in ORDERS:
                 await self.shop.reserve(order_id)
 
@@ -166,6 +186,11 @@ class MoneyMovesOnce(RuleBasedStateMachine):
         for ending in ("/capture", "/refund", "/cancel"):
             self.shop.line.fail(ending, *day.sends)
         self.shop.line.fail("/details", *day.asks)
+        faults = self.shop.sandbox.faults
+        faults.clear()
+        for operation in ("capture", "refund", "cancel"):
+            faults.script(operation, *day.at_vipps)
+        faults.script("details", *day.views)
 
     @rule(
         name=st.sampled_from(["capture", "refund"]),
@@ -217,10 +242,16 @@ class MoneyMovesOnce(RuleBasedStateMachine):
 
         self.do(both())
 
-    @rule()
-    def time_passes(self) -> None:
-        """All leases run out."""
+    @rule(seconds=st.sampled_from([1.0, 60.0, 7200.0]))
+    def time_passes(self, seconds: float) -> None:
+        """All leases run out; held requests arrive, and details show what they did not show yet."""
         self.shop.hands.let_leases_run_out()
+        self.move_clocks(timedelta(seconds=seconds))
+
+    def move_clocks(self, step: timedelta) -> None:
+        """Let time pass for the merchant and for Vipps."""
+        self.shop.clock.ahead += step
+        self.shop.sandbox.clock.advance(step)
 
     def teardown(self) -> None:
         """With the line mended, one or two recoveries settle everything, and all agree."""
@@ -234,12 +265,13 @@ class MoneyMovesOnce(RuleBasedStateMachine):
     async def settle_and_compare(self) -> None:
         """Hold journal against sandbox."""
         self.shop.line.plan.clear()
+        self.shop.sandbox.faults.clear()
         self.shop.hands.let_leases_run_out()
         report: RecoveryReport = await self.shop.session().recover()
-        for ahead in (timedelta(days=2), timedelta(days=2, minutes=2)):
+        for step in (timedelta(days=2), timedelta(minutes=2)):
+            # What is in doubt and was not done takes two looks beyond the horizon. What is held arrives before it.
+            self.move_clocks(step)
             if not report.is_complete:
-                # What is in doubt and was not done takes two looks beyond the horizon.
-                self.shop.clock.ahead = ahead
                 self.shop.hands.let_leases_run_out()
                 report = await self.shop.session().recover()
         assert report.is_complete, report

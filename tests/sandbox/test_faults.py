@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import re
 import time
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -416,6 +418,13 @@ async def test_a_storm_over_the_wire_replays() -> None:
     assert 0 < sum(results[0][1].values()) < 2000
 
 
+def test_the_documentation_has_each_fault() -> None:
+    """The table names every kind, those with two sides by what comes before it."""
+    text = (Path(__file__).parents[2] / "docs" / "sandbox.md").read_text()
+    names = [(fault.value, re.sub("_(BEFORE|AFTER)$", "_…", fault.value)) for fault in Fault]
+    assert [name for name, short in names if f"`{name}`" not in text and f"`{short}`" not in text] == []
+
+
 # -- the control endpoint ------------------------------------------------------------------------------------------
 
 CONTROL = "/sandbox/faults"
@@ -450,6 +459,21 @@ async def test_faults_over_http(sandbox: SandboxServer, merchant: Merchant) -> N
     assert sandbox.faults.randomness is None
 
 
+async def test_what_is_held_over_http(sandbox: SandboxServer, merchant: Merchant) -> None:
+    """Another process says how long requests are held, sees how many are, and has them delivered."""
+    wanted = {"held_seconds": 7200, "lag_seconds": 0.5, "unsettled_status": 402, "unsettled_group": "Merchant"}
+    _, state = await _control(merchant, {"set": wanted, "script": {"initiate": ["HELD_504", "UNSETTLED_99_BEFORE"]}})
+    assert {name: state["set"][name] for name in wanted} == wanted
+    assert (sandbox.faults.held_seconds, sandbox.faults.lag_seconds) == (7200, 0.5)
+    assert (await merchant.initiate("acme-1")).status == 504
+    refused = await merchant.initiate("acme-2")
+    assert (refused.status, refused.codes) == (402, [("Merchant", "99")])
+    assert (await _control(merchant))[1]["held"] == 1
+    assert (await _control(merchant, {"deliver": True}))[1]["held"] == 0
+    assert (await merchant.details("acme-1")).status == 200
+    assert (await _control(merchant, {"set": {"held_seconds": None}}))[1]["set"]["held_seconds"] is None
+
+
 @pytest.mark.parametrize(
     "body",
     [
@@ -463,6 +487,16 @@ async def test_faults_over_http(sandbox: SandboxServer, merchant: Merchant) -> N
         {"randomise": {"rate": "much", "seed": 1}},
         {"randomise": {"rate": 0.1, "seed": 1, "kinds": ["X"]}},
         {"clear": True, "script": {"details": ["LOCKED_94"]}},
+        {"set": {"held_minutes": 1}},
+        {"set": {"held_seconds": "long"}},
+        {"set": {"held_seconds": -1}},
+        {"set": {"lag_seconds": True}},
+        {"set": {"stall_seconds": None}},
+        {"set": {"retry_after": 1.5}},
+        {"set": {"unsettled_status": 200}},
+        {"set": {"unsettled_group": []}},
+        {"set": {"unsettled_group": "User"}},
+        {"set": []},
     ],
 )
 async def test_what_the_endpoint_cannot_read_is_400(merchant: Merchant, body: Any) -> None:

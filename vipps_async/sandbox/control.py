@@ -29,9 +29,10 @@ INSTANCE_PATH = "/sandbox/instance"
 class Control:
     """The control endpoints of the faults, of the settings and of the clock.
 
-    `GET` tells the state, `POST` takes a JSON object. Faults: any of ``clear`` (true), ``script`` (operation → names
-    of faults, null lets a request pass) for the order ``orderId`` or for all, ``randomise`` (rate, seed, operations,
-    kinds) and ``deliver`` (true: the requests that are held), carried out in that order.
+    `GET` tells the state, `POST` takes a JSON object. Faults: any of ``set`` (how long things last, and which variants
+    occur: see `Faults.settings`), ``clear`` (true), ``script`` (operation → names of faults, null lets a request
+    pass) for the order ``orderId`` or for all, ``randomise`` (rate, seed, operations, kinds) and ``deliver`` (true:
+    the requests that are held), carried out in that order.
     The settings: those of `Settings.as_json`. The clock: ``advance``, in seconds.
     """
 
@@ -107,7 +108,7 @@ class Control:
         self._changes.note()
 
     def _apply(self, body: Any) -> None:
-        unknown = set(body) - {"clear", "script", "orderId", "randomise", "deliver"}
+        unknown = set(body) - {"clear", "set", "script", "orderId", "randomise", "deliver"}
         if unknown:
             raise ValueError(f"unknown: {', '.join(sorted(unknown))}")
         order_id = body.get("orderId")
@@ -120,6 +121,7 @@ class Control:
         randomise = dict(body.get("randomise") or {})
         if randomise.get("kinds") is not None:
             randomise["kinds"] = [Fault[name] for name in randomise["kinds"]]
+        self._faults.configure(body.get("set", {}))
         if body.get("clear"):
             self._faults.clear()
         for operation, faults in scripts.items():
@@ -134,6 +136,7 @@ class Control:
         return {
             "operations": list(FAULT_OPERATIONS),
             "kinds": [fault.value for fault in Fault],
+            "set": self._faults.settings,
             "held": len(self._held),
             "counts": {fault.value: count for fault, count in self._faults.counts.items()},
             "script": [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import hashlib
 from collections import Counter, OrderedDict, deque
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypeVar
@@ -181,7 +181,7 @@ _FITTING = {
 }
 #: How often each kind stands among those that chance draws from, by what it fits: what has fewer requests to happen to
 #: more often. All others: once.
-_WEIGHTS = {_DETAILS: 5, _MOVES_MONEY: 3, _CHANGES: 2, _CHANGES | _DETAILS: 2}
+_WEIGHTS = {_DETAILS: 5, _MOVES_MONEY: 4, _CHANGES: 2, _CHANGES | _DETAILS: 2}
 #: Seconds that chance draws from for a request that is held (to two hours), an entry that shows late, a stale view.
 _HELD_FOR, _LAG, _STALE = (1.0, 10.0, 60.0, 600.0, 7200.0), (0.5, 2.0, 10.0, 30.0), (0.5, 2.0, 10.0, 60.0)
 
@@ -199,6 +199,8 @@ FAULT_OPERATIONS = (
     "callback",
 )
 
+#: The longest that anything lasts, in seconds: a year.
+_LONGEST = 365 * 86_400
 #: Attempts that are counted apart; the longest unused are forgotten beyond that, so that memory stays bounded.
 _MAX_COUNTED = 200_000
 #: Entries of one script; a script is written by hand.
@@ -245,6 +247,28 @@ def _known(operation: str) -> None:
         raise ValueError(f"{operation!r} is no operation; there are {', '.join(FAULT_OPERATIONS)}")
 
 
+def _is_duration(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= _LONGEST
+
+
+def _is_duration_or_none(value: object) -> bool:
+    return value is None or _is_duration(value)
+
+
+#: Name of a setting → whether it can have a value.
+_SETTINGS: dict[str, Callable[[object], bool]] = {
+    "stall_seconds": _is_duration,
+    "drip_seconds": _is_duration,
+    "retry_after": lambda value: _is_duration(value) and isinstance(value, int),
+    "refusal_seconds": _is_duration,
+    "held_seconds": _is_duration_or_none,
+    "lag_seconds": _is_duration_or_none,
+    "stale_seconds": _is_duration_or_none,
+    "unsettled_status": lambda value: value is None or (isinstance(value, int) and 400 <= value <= 599),
+    "unsettled_group": lambda value: value in (None, "Payment", "VippsError", "Merchant"),
+}
+
+
 class Faults:
     """Scripts and randomises faults. A script goes before chance, one for an order before one for all."""
 
@@ -271,6 +295,23 @@ class Faults:
         self._randomness: Randomness | None = None
         self._attempts: OrderedDict[tuple[str, str, str], int] = OrderedDict()
         self._counts: Counter[Fault] = Counter()
+
+    @property
+    def settings(self) -> Mapping[str, float | str | None]:
+        """How long things last, and which variants occur, by name."""
+        return {name: getattr(self, name) for name in _SETTINGS}
+
+    def configure(self, settings: Mapping[str, object]) -> None:
+        """Set some of the `settings`.
+
+        Raises:
+            ValueError: there is no such setting, or it cannot have such a value; nothing was set.
+        """
+        for name, value in settings.items():
+            if name not in _SETTINGS or not _SETTINGS[name](value):
+                raise ValueError(f"no setting {name!r} with the value {value!r}")
+        for name, value in settings.items():
+            setattr(self, name, value)
 
     def script(self, operation: str, *faults: Fault | None, order_id: str | None = None) -> None:
         """Let the next requests of an operation fail one after the other; None lets one pass.
