@@ -361,6 +361,36 @@ def test_chance_keeps_to_operations_and_kinds() -> None:
     assert faults.randomness is None
 
 
+def test_names_do_for_faults() -> None:
+    """A fault may be given by its name, in scripts and to chance."""
+    faults = Faults()
+    faults.script("capture", "HTTP_429", None, Fault.LOCKED_94)
+    assert faults.scripts == {("capture", None): (Fault.HTTP_429, None, Fault.LOCKED_94)}
+    faults.randomise(rate=1, seed=1, kinds=["HTTP_429"])
+    assert faults.randomness is not None
+    assert faults.randomness.kinds == (Fault.HTTP_429,)
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "words"),
+    [
+        ([Fault.HTTP_429], TypeError, "a fault is one of Fault or its name, each an argument of its own"),
+        (429, TypeError, "not 429"),
+        ("HTTP_418", ValueError, "'HTTP_418' is no fault; there are CONNECTION_REFUSED, "),
+    ],
+)
+def test_what_is_no_fault_is_refused(given: Any, error: type[Exception], words: str) -> None:
+    """With what it must be; nothing of the script is taken."""
+    faults = Faults()
+    with pytest.raises(error, match=words):
+        faults.script("capture", Fault.HTTP_429, given)
+    with pytest.raises(error, match=words):
+        faults.randomise(rate=1, seed=1, kinds=[given])
+    with pytest.raises(TypeError, match="order_id is text, not 7"):
+        faults.script("capture", Fault.HTTP_429, order_id=7)  # type: ignore[arg-type]
+    assert not faults.active
+
+
 def test_what_makes_no_sense_is_refused() -> None:
     """Unknown operations, rates out of range, kinds that fit nowhere, endless scripts."""
     faults = Faults()

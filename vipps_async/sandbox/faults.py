@@ -269,6 +269,17 @@ _SETTINGS: dict[str, Callable[[object], bool]] = {
 }
 
 
+def _fault(given: object) -> Fault:
+    if isinstance(given, Fault):
+        return given
+    if not isinstance(given, str):
+        raise TypeError(f"a fault is one of Fault or its name, each an argument of its own, not {given!r}")
+    try:
+        return Fault[given]
+    except KeyError:
+        raise ValueError(f"{given!r} is no fault; there are {', '.join(Fault.__members__)}") from None
+
+
 class Faults:
     """Scripts and randomises faults. A script goes before chance, one for an order before one for all."""
 
@@ -313,26 +324,30 @@ class Faults:
         for name, value in settings.items():
             setattr(self, name, value)
 
-    def script(self, operation: str, *faults: Fault | None, order_id: str | None = None) -> None:
+    def script(self, operation: str, *faults: Fault | str | None, order_id: str | None = None) -> None:
         """Let the next requests of an operation fail one after the other; None lets one pass.
 
         Args:
             operation: one of `FAULT_OPERATIONS`.
-            faults: what happens to the next request, the one after it ...
+            faults: what happens to the next request, the one after it ...; faults or their names.
             order_id: counts only the requests for this order.
 
         Raises:
-            ValueError: there is no such operation, the fault does not fit it, or the script is too long.
+            TypeError: something is no fault, no name of one and not None, or the order id is no text.
+            ValueError: there is no such operation or fault, the fault does not fit it, or the script is too long.
         """
         _known(operation)
-        for fault in faults:
+        if order_id is not None and not isinstance(order_id, str):
+            raise TypeError(f"order_id is text, not {order_id!r}")
+        chosen = [None if fault is None else _fault(fault) for fault in faults]
+        for fault in chosen:
             if fault is not None and not _fits(fault, operation):
                 raise ValueError(f"{fault.value} does not fit {operation}")
         script = self._scripts.get((operation, order_id), deque())
-        if len(script) + len(faults) > _MAX_SCRIPT:
+        if len(script) + len(chosen) > _MAX_SCRIPT:
             raise ValueError(f"a script has at most {_MAX_SCRIPT} entries")
-        if faults:
-            script.extend(faults)
+        if chosen:
+            script.extend(chosen)
             self._scripts[operation, order_id] = script
 
     def randomise(
@@ -341,7 +356,7 @@ class Faults:
         rate: float,
         seed: int,
         operations: Collection[str] | None = None,
-        kinds: Collection[Fault] | None = None,
+        kinds: Collection[Fault | str] | None = None,
     ) -> None:
         """Let a part of all requests fail by chance.
 
@@ -352,10 +367,11 @@ class Faults:
             rate: the part that fails, from 0 to 1.
             seed: any integer.
             operations: where; None: everywhere.
-            kinds: what; None: all but CONNECTION_REFUSED, which also hits requests beside the one it is chosen for, and
-                OTHER_AMOUNT_MOVED, which moves another amount than was asked for.
+            kinds: what, faults or their names; None: all but CONNECTION_REFUSED, which also hits requests beside the one
+                it is chosen for, and OTHER_AMOUNT_MOVED, which moves another amount than was asked for.
 
         Raises:
+            TypeError: something is no fault and no name of one.
             ValueError: the rate is out of range, there is no such operation, or no kind fits any of the operations.
         """
         if not 0 <= rate <= 1:
@@ -363,7 +379,7 @@ class Faults:
         chosen = frozenset(FAULT_OPERATIONS if operations is None else operations)
         for operation in chosen:
             _known(operation)
-        wanted = set(Fault) - _ONLY_IF_ASKED if kinds is None else set(kinds)
+        wanted = set(Fault) - _ONLY_IF_ASKED if kinds is None else {_fault(kind) for kind in kinds}
         # In the order of the enumeration: a set's own order differs from process to process.
         in_order = tuple(fault for fault in Fault if fault in wanted)
         if not any(_fits(fault, operation) for fault in in_order for operation in chosen):

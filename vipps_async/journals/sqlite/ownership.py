@@ -125,7 +125,9 @@ def _locked(path: Path, database: Path, trusted_owner: int | None) -> int:
         os.close(descriptor)
         text = f"the journal {database} is in use by {owner}"
         raise JournalInUseError(
-            text, advice="stop that process, or share one journal object, or use another file"
+            text,
+            advice="a SqliteJournal serves one process: stop the other one, share one journal object within a process, "
+            "or let several processes use PostgresJournal",
         ) from error
     except OSError as error:
         os.close(descriptor)
