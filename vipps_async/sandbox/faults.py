@@ -367,8 +367,8 @@ class Faults:
             rate: the part that fails, from 0 to 1.
             seed: any integer.
             operations: where; None: everywhere.
-            kinds: what, faults or their names; None: all but CONNECTION_REFUSED, which also hits requests beside the one
-                it is chosen for, and OTHER_AMOUNT_MOVED, which moves another amount than was asked for.
+            kinds: what, faults or their names; None: all but CONNECTION_REFUSED, which also hits requests beside the
+                one it is chosen for, and OTHER_AMOUNT_MOVED, which moves another amount than was asked for.
 
         Raises:
             TypeError: something is no fault and no name of one.
