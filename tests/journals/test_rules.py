@@ -135,6 +135,7 @@ def test_an_outcome_of_what_is_open_overrules_nothing() -> None:
     """Nor does one that the journal never heard of: nobody was told anything."""
     for before in (None, entry()):
         assert standing(before, Settle(intent(), settlement(), "second")) is None
+    assert after(entry(), Settle(intent(), settlement(), "second")).owner == "first"
 
 
 @pytest.mark.parametrize("outcome", Outcome)

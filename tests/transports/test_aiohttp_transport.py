@@ -187,9 +187,41 @@ async def test_the_answer_comes_whole(own_session: MakeTransport) -> None:
 @pytest.mark.parametrize("status", [200, 204, 301, 304, 404, 500, 599])
 async def test_any_status_is_an_answer(own_session: MakeTransport, status: int) -> None:
     """No status raises, and no redirect is followed."""
+    await _answers_as_told(own_session(), status)
+
+
+@pytest.mark.parametrize("status", [200, 301, 302, 303, 307, 308])
+@pytest.mark.parametrize("method", ["POST", "PUT", "GET"])
+async def test_an_adopted_session_follows_no_redirect(status: int, method: str) -> None:
+    """It would send a capture to wherever the answer says, with all its headers."""
+    async with aiohttp.ClientSession() as session:
+        await _answers_as_told(AiohttpTransport(session), status, method)
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "GET", "DELETE"])
+@pytest.mark.parametrize("adopted", [True, False])
+async def test_a_request_that_was_read_and_not_answered_is_not_sent_again(
+    own_session: MakeTransport, method: str, *, adopted: bool
+) -> None:
+    """Not by aiohttp either, which resends all but POST: over an adopted session, and through a proxy."""
+
+    async def read_and_close(connection: Connection) -> None:
+        await connection.read_request()
+        await connection.close()
+
+    async with raw_server(read_and_close) as server, aiohttp.ClientSession() as session:
+        transport = AiohttpTransport(session) if adopted else own_session(proxy=server.url)
+        url = server.url if adopted else "http://vipps.example/"
+        with pytest.raises(OutcomeUnknown):
+            await transport.send(Request(method=method, url=url, headers={}, body=b"{}"))
+        assert len(server.requests) == 1
+
+
+async def _answers_as_told(transport: AiohttpTransport, status: int, method: str = "POST") -> None:
     answer = f"HTTP/1.1 {status} X\r\nLocation: /elsewhere\r\nContent-Length: 0\r\n\r\n".encode()
     async with raw_server(_answering(answer)) as server:
-        assert (await own_session().send(_post(server.url))).status == status
+        request = Request(method=method, url=server.url, headers={}, body=b"{}")
+        assert (await transport.send(request)).status == status
     assert len(server.requests) == 1
 
 
