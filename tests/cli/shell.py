@@ -8,7 +8,6 @@ import os
 import pty
 import signal
 from collections.abc import AsyncIterator, Mapping
-from typing import TypedDict
 
 from attrs import define
 
@@ -16,16 +15,11 @@ from tests.cli.processes import Finished, command, environment, run
 from vipps_async.sandbox import Address as SandboxAddress
 from vipps_async.sandbox import Customer, SandboxServer
 
-__all__ = ["CUSTOMER", "HERE", "MSN", "PERSONAL", "PRODUCTION", "SECRETS", "Terminal", "at_terminal", "env", "shell"]
-
-
-class _Production(TypedDict):
-    VIPPS_ENVIRONMENT: str
+__all__ = ["CUSTOMER", "HERE", "MSN", "PERSONAL", "SECRETS", "Terminal", "at_terminal", "env", "shell"]
 
 
 MSN = "123456"
-#: Makes a command take its sandbox for the production environment, and lets it do so.
-PRODUCTION: _Production = {"VIPPS_ENVIRONMENT": "production"}
+#: Lets a command take its sandbox for the production environment.
 HERE = ("--allow-host", "127.0.0.1")
 KEYS = {
     "VIPPS_CLIENT_ID": "canary-client-id-5b1f",

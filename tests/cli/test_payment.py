@@ -10,7 +10,7 @@ import pytest
 
 from tests.batch.shop import stock_one
 from tests.cli.processes import environment, run
-from tests.cli.shell import CUSTOMER, HERE, PERSONAL, PRODUCTION, at_terminal, shell
+from tests.cli.shell import CUSTOMER, HERE, PERSONAL, at_terminal, shell
 from vipps_async import ExpressCheckout, ShippingDetails, nok
 from vipps_async.cli.main import main
 from vipps_async.cli.payment_display import json_line, shown_details, shown_result
@@ -369,7 +369,7 @@ async def test_approve_without_number_and_url(sandbox: Sandbox) -> None:
 
 async def test_approve_is_for_the_test_environment_only(sandbox: Sandbox) -> None:
     """In production it is refused before anything is sent."""
-    finished = await shell(sandbox, *APPROVE, *HERE, said="token", **PRODUCTION)
+    finished = await shell(sandbox, *APPROVE, *HERE, said="token", VIPPS_ENVIRONMENT="production")
     assert finished.status == 2
     assert "test environment only" in finished.err
     assert not sandbox.requests

@@ -14,7 +14,7 @@ import pytest
 
 from tests.batch.shop import stock_one
 from tests.cli.inline import inline
-from tests.cli.shell import HERE, KEYS, MSN, PRODUCTION, Terminal, at_terminal, env, shell
+from tests.cli.shell import HERE, KEYS, MSN, Terminal, at_terminal, env, shell
 from tests.cli.test_payment import APPROVE, CANCEL, CAPTURE, INITIATE, REFUND
 from vipps_async import JournalError, VippsSession, nok
 from vipps_async.cli import journal_file
@@ -297,7 +297,7 @@ async def test_ctrl_c_during_a_question(sandbox: Sandbox) -> None:
 
 async def test_ctrl_c_while_an_answer_is_awaited(sandbox: Sandbox) -> None:
     """At a prompt nothing has been sent, of whichever command."""
-    async with at_terminal(sandbox, *CAPTURE, "--amount", "5", *HERE, **PRODUCTION) as terminal:
+    async with at_terminal(sandbox, *CAPTURE, "--amount", "5", *HERE, VIPPS_ENVIRONMENT="production") as terminal:
         await terminal.until('Type "yes": ')
         terminal.interrupt()
         finished = await terminal.end()
@@ -318,20 +318,20 @@ async def test_ctrl_c_while_an_answer_is_awaited(sandbox: Sandbox) -> None:
 )
 async def test_production_without_a_terminal_needs_yes(sandbox: Sandbox, command: tuple[str, ...]) -> None:
     """Where nobody can be asked it is refused with status 2 and nothing is sent; --yes answers beforehand."""
-    refused = await shell(sandbox, *command, *HERE, **PRODUCTION)
+    refused = await shell(sandbox, *command, *HERE, VIPPS_ENVIRONMENT="production")
     assert (refused.status, refused.out) == (2, "")
     assert "give --yes. Nothing was sent." in refused.err
     assert not sandbox.requests
     if command[1] == "refund":
         await shell(sandbox, *CAPTURE, "--all")
-    assert (await shell(sandbox, *command, "--yes", *HERE, **PRODUCTION)).status == 0
+    assert (await shell(sandbox, *command, "--yes", *HERE, VIPPS_ENVIRONMENT="production")).status == 0
 
 
 async def test_production_at_another_host_is_named(sandbox: Sandbox) -> None:
     """Real money goes to Vipps' own host: status 2, nothing is asked and nothing sent, unless the host is named."""
     for command in ((*CAPTURE, "--all", "--yes"), CANCEL, ("payment", "details", "order-1"), INITIATE):
         for host in ((), ("--allow-host", "example.com")):
-            refused = await inline(*command, *host, env=env(sandbox, **PRODUCTION))
+            refused = await inline(*command, *host, env=env(sandbox, VIPPS_ENVIRONMENT="production"))
             assert (refused.status, refused.out) == (2, "")
             assert "127.0.0.1, which is not Vipps' own host" in refused.err
     assert not sandbox.requests
@@ -356,8 +356,8 @@ async def test_a_journal_of_another_user_is_named_by_number(sandbox: Sandbox, tm
 
 async def test_production_does_not_ask_where_no_money_moves(sandbox: Sandbox) -> None:
     """Details, and a payment that the customer has yet to accept, go without a question."""
-    assert (await shell(sandbox, "payment", "details", "order-1", *HERE, **PRODUCTION)).status == 0
-    assert (await shell(sandbox, *INITIATE, *HERE, **PRODUCTION)).status == 0
+    assert (await shell(sandbox, "payment", "details", "order-1", *HERE, VIPPS_ENVIRONMENT="production")).status == 0
+    assert (await shell(sandbox, *INITIATE, *HERE, VIPPS_ENVIRONMENT="production")).status == 0
 
 
 async def _asked(terminal: Terminal, answer: str) -> tuple[int, str]:
@@ -370,7 +370,7 @@ async def _asked(terminal: Terminal, answer: str) -> tuple[int, str]:
 @pytest.mark.parametrize("answer", ["no", "y", "", "YES"])
 async def test_only_yes_is_a_yes(sandbox: Sandbox, answer: str) -> None:
     """Anything else ends it with status 1, and no money moves."""
-    async with at_terminal(sandbox, *CAPTURE, "--amount", "5", *HERE, **PRODUCTION) as terminal:
+    async with at_terminal(sandbox, *CAPTURE, "--amount", "5", *HERE, VIPPS_ENVIRONMENT="production") as terminal:
         status, screen = await _asked(terminal, answer)
     assert status == 1
     assert "Capture 5.00 NOK of order order-1, sales unit 123456, in PRODUCTION?" in screen
@@ -390,7 +390,7 @@ async def test_only_yes_is_a_yes(sandbox: Sandbox, answer: str) -> None:
 async def test_whoever_confirms_knows_how_much_it_is(sandbox: Sandbox, command: tuple[str, ...], question: str) -> None:
     """The question names the sum that "all" stands for; yes carries it out."""
     await shell(sandbox, *CAPTURE, "--amount", "100.00")
-    async with at_terminal(sandbox, *command, *HERE, **PRODUCTION) as terminal:
+    async with at_terminal(sandbox, *command, *HERE, VIPPS_ENVIRONMENT="production") as terminal:
         status, screen = await _asked(terminal, "yes")
     assert status == 0
     assert question in screen
@@ -399,7 +399,7 @@ async def test_whoever_confirms_knows_how_much_it_is(sandbox: Sandbox, command: 
 async def test_a_question_that_cannot_be_put_moves_nothing(sandbox: Sandbox) -> None:
     """The sum cannot be asked for: status 1, and it ends there."""
     command = [text.replace("order-1", "order-9") for text in CAPTURE]
-    async with at_terminal(sandbox, *command, "--all", *HERE, **PRODUCTION) as terminal:
+    async with at_terminal(sandbox, *command, "--all", *HERE, VIPPS_ENVIRONMENT="production") as terminal:
         finished = await terminal.end()
     assert finished.status == 1
     assert "details of order order-9" in finished.err
@@ -408,7 +408,7 @@ async def test_a_question_that_cannot_be_put_moves_nothing(sandbox: Sandbox) -> 
 
 async def test_cancel_asks_as_well(sandbox: Sandbox) -> None:
     """A cancel cannot be undone either."""
-    async with at_terminal(sandbox, *CANCEL, *HERE, **PRODUCTION) as terminal:
+    async with at_terminal(sandbox, *CANCEL, *HERE, VIPPS_ENVIRONMENT="production") as terminal:
         status, screen = await _asked(terminal, "no")
     assert status == 1
     assert "Cancel order order-1, sales unit 123456, in PRODUCTION?" in screen

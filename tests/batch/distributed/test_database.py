@@ -100,7 +100,7 @@ async def test_each_fetch_of_a_job_is_planned_anew(postgres_dsn: str, schema: st
                 "search_path": schema,
                 "idle_in_transaction_session_timeout": "4s",
             }.items():
-                assert await (await connection.execute(f"SHOW {name}")).fetchall() == [(value,)]
+                assert await (await connection.execute("SELECT current_setting(%s)", (name,))).fetchall() == [(value,)]
 
 
 async def test_a_session_that_stands_still_in_a_transaction_is_ended(postgres_dsn: str, schema: str) -> None:
