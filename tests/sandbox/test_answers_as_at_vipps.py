@@ -298,6 +298,18 @@ async def test_merchants_that_are_refused(sandbox: SandboxServer, merchant: Merc
     assert (await merchant.initiate("acme-2")).status == 200
 
 
+@pytest.mark.parametrize("amount", [151, 182, 183, 184, 186, 187, 197, 202])
+async def test_test_amounts_are_refused(sandbox: SandboxServer, merchant: Merchant, amount: int) -> None:
+    """Test-environment page: the bank refuses these amounts in the app; force approve ignores that."""
+    for order_id in ("acme-1", "acme-2"):
+        await merchant.initiate(order_id, amount)
+    await sandbox.approve("acme-1")
+    newest = (await merchant.details("acme-1")).json["transactionLogHistory"][0]
+    assert (newest["operation"], newest["operationSuccess"]) == ("RESERVE", False)
+    assert (await merchant.force_approve("acme-2")).status == 200
+    assert sandbox.payment("acme-2").reserved == amount
+
+
 async def test_the_test_amount_201_by_switch(sandbox: SandboxServer, merchant: Merchant) -> None:
     """Test-environment page: 201 is unknown for one hour; here for as long as wanted."""
     await _set(merchant, unknownFor=60, subDelay=0)
