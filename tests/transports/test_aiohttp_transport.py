@@ -217,6 +217,14 @@ async def test_a_request_that_was_read_and_not_answered_is_not_sent_again(
         assert len(server.requests) == 1
 
 
+async def test_a_read_through_a_proxy_names_no_length(own_session: MakeTransport) -> None:
+    """A request without a body gets no length of aiohttp's own."""
+    async with raw_server(_answer_all) as server:
+        request = Request(method="GET", url="http://vipps.example/", headers={})
+        await own_session(proxy=server.url).send(request)
+    assert "content-length" not in str(server.requests[0]).casefold()
+
+
 async def _answers_as_told(transport: AiohttpTransport, status: int, method: str = "POST") -> None:
     answer = f"HTTP/1.1 {status} X\r\nLocation: /elsewhere\r\nContent-Length: 0\r\n\r\n".encode()
     async with raw_server(_answering(answer)) as server:
