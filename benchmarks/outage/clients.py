@@ -111,11 +111,17 @@ class _WatchedJournal(MemoryJournal):
         await super().settle(intent, settlement, owner=owner)
 
     async def release(
-        self, intent: Intent, *, note: str, owner: str | None = None, attempts: Attempts | None = None
+        self,
+        intent: Intent,
+        *,
+        note: str,
+        owner: str | None = None,
+        attempts: Attempts | None = None,
+        unsent: bool = False,
     ) -> None:
         """See Journal."""
         self.loose.add(intent.order_id)
-        await super().release(intent, note=note, owner=owner, attempts=attempts)
+        await super().release(intent, note=note, owner=owner, attempts=attempts, unsent=unsent)
 
 
 class SideWork(TypedDict, total=False):
