@@ -63,7 +63,7 @@ async def test_a_payment_is_approved(world: World, *, script: bool) -> None:
         await page.get_by_role("button", name="Next").click()
         await page.get_by_role("link", name="Open the app").click()
         await page.get_by_role("button", name="Pay 499.00 NOK").click()
-        await page.wait_for_url(f"{world.place.url}/result")
+        await page.wait_for_url(f"{world.place.url}/result?status=100")
     assert world.sandbox.payment("acme-1").state is State.RESERVE
 
 
@@ -76,19 +76,19 @@ async def test_express_is_approved_by_keyboard(world: World) -> None:
         await page.keyboard.press("ArrowDown")
         await page.keyboard.press("Tab")
         await page.keyboard.press("Enter")
-        await page.wait_for_url(f"{world.place.url}/result")
+        await page.wait_for_url(f"{world.place.url}/result?status=100")
     details = (await world.merchant.details("acme-1")).json
     assert details["shippingDetails"]["shippingMethodId"] == "shop"
 
 
-@pytest.mark.parametrize("button", ["Decline", "Let it time out"])
-async def test_a_payment_is_not_approved(world: World, button: str) -> None:
+@pytest.mark.parametrize(("button", "status"), [("Decline", "?status=301"), ("Let it time out", "")])
+async def test_a_payment_is_not_approved(world: World, button: str, status: str) -> None:
     """Declined or timed out, the customer comes back to the shop and no money moves."""
     url = await world.initiate()
     async with chromium() as browser, opened(browser) as page:
         await page.goto(url.replace("vippsgateway?v=2&", "vippsgateway/app?"))
         await page.get_by_role("button", name=button).click()
-        await page.wait_for_url(f"{world.place.url}/result")
+        await page.wait_for_url(f"{world.place.url}/result{status}")
     assert world.sandbox.payment("acme-1").state is State.CANCEL
 
 
@@ -98,7 +98,7 @@ async def test_the_landing_page_goes_on_by_itself(world: World) -> None:
     async with chromium() as browser, opened(browser) as page:
         await page.goto(url.replace("vippsgateway?v=2&", "vippsgateway/waiting?"))
         await world.sandbox.approve("acme-1")
-        await page.wait_for_url(f"{world.place.url}/result")
+        await page.wait_for_url(f"{world.place.url}/result?status=100")
 
 
 async def test_the_dashboard_is_live(world: World) -> None:

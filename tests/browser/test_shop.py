@@ -6,6 +6,7 @@ import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import pytest
 import pytest_asyncio
@@ -193,4 +194,4 @@ async def _look(page: Page, name: str) -> None:
 
 async def _order(page: Page, shop: RunningShop) -> Order:
     """Return the order whose page is open."""
-    return await shop.order(page.url.rpartition("/")[2])
+    return await shop.order(urlsplit(page.url).path.rpartition("/")[2])
