@@ -18,9 +18,10 @@ OLD = (ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1, ssl.TLSVersion.MINIMUM_SUPP
 NEW = (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3, ssl.TLSVersion.MAXIMUM_SUPPORTED)
 
 
-def _context(least: ssl.TLSVersion) -> ssl.SSLContext:
+def _context(least: ssl.TLSVersion, *, level: int = 0) -> ssl.SSLContext:
     context = ssl.create_default_context()
     context.minimum_version = least
+    context.set_ciphers(f"DEFAULT:@SECLEVEL={level}")
     return context
 
 
@@ -45,6 +46,15 @@ async def test_a_new_tls_is_taken(least: ssl.TLSVersion) -> None:
     """TLS 1.2 and newer are what Vipps speaks."""
     AiohttpTransport(ssl_context=_context(least))
     HttpxTransport(ssl_context=_context(least))
+
+
+@pytest.mark.skipif(ssl.OPENSSL_VERSION_INFO < (3, 0), reason="before OpenSSL 3 a security level allows old versions")
+async def test_what_openssl_allows_no_old_version_is_taken() -> None:
+    """A default context names no version where Python leaves that to OpenSSL; its security level keeps old ones out."""
+    AiohttpTransport(ssl_context=_context(ssl.TLSVersion.MINIMUM_SUPPORTED, level=1))
+    HttpxTransport(ssl_context=_context(ssl.TLSVersion.MINIMUM_SUPPORTED, level=1))
+    with pytest.raises(ConfigurationError, match=r"before TLS 1\.2"):
+        AiohttpTransport(ssl_context=_context(ssl.TLSVersion.TLSv1_1, level=1))
 
 
 async def test_old_versions_that_are_off_bit_by_bit() -> None:

@@ -87,7 +87,12 @@ def refuse_unverified(context: object) -> None:
 def _takes_old_versions(context: ssl.SSLContext) -> bool:
     # MAXIMUM_SUPPORTED, which is the newest alone, is a negative number as MINIMUM_SUPPORTED is.
     newest, least = ssl.TLSVersion.MAXIMUM_SUPPORTED, context.minimum_version
-    return least != newest and least < ssl.TLSVersion.TLSv1_2 and not _old_ones_are_off(context)
+    if least == newest or least >= ssl.TLSVersion.TLSv1_2 or _old_ones_are_off(context):
+        return False
+    # Where Python leaves it to OpenSSL, as Debian's own Python does, an untouched context names no version.
+    # OpenSSL 3 speaks the old ones at security level 0 alone (its `ssl_security_default_callback`).
+    untouched = least == ssl.TLSVersion.MINIMUM_SUPPORTED
+    return not (untouched and ssl.OPENSSL_VERSION_INFO >= (3, 0) and context.security_level > 0)
 
 
 def _old_ones_are_off(context: ssl.SSLContext) -> bool:
