@@ -42,7 +42,10 @@ def _group(name: str) -> list[str]:
 #: What other dependencies could break: bytes, JSON and models.
 FOUNDATIONS = ["tests/transports", "tests/core", "tests/ecom"]
 #: What another event loop could break. httpx is held to its rows elsewhere.
-LOOP = ["tests/transports", "tests/end_to_end", "tests/journals", "--ignore-glob=*/test_httpx_*"]
+LOOP = [
+    *("tests/transports", "tests/journals", "--ignore-glob=*/test_httpx_*"),
+    *(f"tests/end_to_end/test_{name}.py" for name in ("under_fire", "sessions", "payments", "callbacks_from_sandbox")),
+]
 #: What a release of aiohttp, cattrs or attrs to come would break first.
 FIRST_TO_BREAK = ["tests/transports", "tests/ecom"]
 #: Many tests wait for a moment: one more at a time than there are processors.
