@@ -84,7 +84,7 @@ async def test_a_note_is_durable_before_the_answer(shop: Shop, journal: MemoryJo
         assert (await counter.receive(EXPRESS)).status == 200
         ((entry),) = await entries(journal)
         intent = entry.intent
-        assert (intent.operation, intent.order_id, intent.amount) == (CALLBACK, "acme-1", 49900)
+        assert (intent.operation, intent.payment, intent.amount) == (CALLBACK, "acme-1", 49900)
         assert entry.settlement is None
         assert not [value for value in PERSONAL if value.encode() in (intent.body or b"")]
         release.set()
@@ -299,25 +299,26 @@ async def test_a_damaged_note(
         await counter.receive_order(1)
         await counter.receive_order(2)
     for entry in await entries(other):
-        damaged = evolve(entry.intent, **change) if entry.intent.order_id == "acme-1" else entry.intent
+        damaged = evolve(entry.intent, **change) if entry.intent.payment == "acme-1" else entry.intent
         await journal.begin(damaged, owner="x", lease=0)
     again = Shop()
     async with at_work(again, journal=journal) as counter:
         await until(lambda: counter.reception.counts.handled)
     assert [event.order_id for event in again.payments] == ["acme-2"]
     assert "JournalError" in caplog.text
-    assert [entry.intent.order_id async for entry in journal.open_entries()] == ["acme-1"]
+    assert [entry.intent.payment async for entry in journal.open_entries()] == ["acme-1"]
 
 
 async def test_what_is_no_note_is_left_alone(shop: Shop, journal: MemoryJournal) -> None:
     """Captures and refunds in the same journal are nobody's business here."""
     capture = Intent(
         key="k",
+        api="ecom",
         operation="capture",
-        order_id="acme-1",
+        payment="acme-1",
         merchant_serial_number="123456",
         amount=100,
-        transaction_text="Socks",
+        currency="NOK",
         digest="d",
         created_at=datetime.now(UTC),
     )

@@ -12,6 +12,7 @@ from datetime import datetime
 from attrs import evolve
 
 from vipps_async.ecom.callbacks import ConsentRemoval, PaymentUpdate, read_payment_update
+from vipps_async.ecom.dialect import ECOM
 from vipps_async.ecom.recovery import CALLBACK, CONSENT_REMOVAL, NOTES
 from vipps_async.errors import CallbackError, JournalError
 from vipps_async.journals.protocol import Intent
@@ -45,11 +46,12 @@ def note_of(event: PaymentUpdate | ConsentRemoval, *, merchant_serial_number: st
         key = f"{key[:_SHORT]}-{int(now.timestamp() * 1_000_000):x}"
     return Intent(
         key=key,
+        api=ECOM.name,
         operation=operation,
-        order_id=order_id,
+        payment=order_id,
         merchant_serial_number=merchant_serial_number,
         amount=amount if amount is not None and 0 <= amount <= _LARGEST else None,
-        transaction_text="",
+        currency="NOK",
         digest=hashlib.sha256(body).hexdigest(),
         body=body,
         created_at=now,
@@ -73,6 +75,6 @@ def event_of(intent: Intent) -> PaymentUpdate | ConsentRemoval:
             raise JournalError("the note of a callback is damaged: its body does not fit its digest")
         if intent.operation == CONSENT_REMOVAL:
             return ConsentRemoval(user_id=body.decode("ascii"), is_offered_again=True)
-        return evolve(read_payment_update(body, intent.order_id), is_offered_again=True)
+        return evolve(read_payment_update(body, intent.payment), is_offered_again=True)
     except (CallbackError, UnicodeDecodeError) as error:
         raise JournalError(f"the note of a callback is damaged: {type(error).__name__}") from None

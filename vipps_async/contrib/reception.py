@@ -191,7 +191,7 @@ class Reception:
             event = await self._read(method, path, headers, read_body)
         except CallbackError as error:
             self.counts.refused += 1
-            self._log.refused(error.status, error.message, error.order_id)
+            self._log.refused(error.status, error.message, error.payment)
             allow = {"Allow": target_of(path).kind.method} if error.status == 405 else {}
             return Answer(status=error.status, body=error.message.encode(), headers={**_TEXT, **allow})
         if self._session is None or self._supervision is None:

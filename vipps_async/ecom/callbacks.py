@@ -37,6 +37,7 @@ from vipps_async.ecom.callback_models import (
 from vipps_async.ecom.callback_target import CallbackTarget, Kind, target_of
 from vipps_async.ecom.confirmation import AsksDetails, Confirmed, Contradicted, Disagreement
 from vipps_async.ecom.details import PaymentShippingDetails, UserDetails
+from vipps_async.ecom.dialect import ECOM
 from vipps_async.errors import CallbackError, ErrorInfo, InvalidInputError
 
 __all__ = [
@@ -198,7 +199,7 @@ def read_payment_update(body: bytes, order_id: str) -> PaymentUpdate:
     """
     payment = _read(body, _Payment, order_id)
     if payment.order_id != order_id:
-        raise CallbackError("path and body name different orders", status=400, order_id=order_id)
+        raise CallbackError("path and body name different orders", status=400, payment=order_id)
     info = _TransactionInfo() if payment.transaction_info is None else payment.transaction_info
     return PaymentUpdate(
         order_id=order_id,
@@ -231,7 +232,7 @@ def _error_info(error: _ErrorInfo) -> ErrorInfo:
     return ErrorInfo(
         group=_GROUPS.get(error.error_group, error.error_group),
         code=error.error_code,
-        message=redact(error.error_message),
+        message=redact(error.error_message, personal_keys=ECOM.personal_keys),
         context_id=error.context_id,
     )
 
@@ -242,4 +243,4 @@ def _read(body: bytes, cls: type[R], order_id: str) -> R:
         return decode(body, cls)
     except UnreadableAnswer as error:
         reason = error.reason.replace("the answer", "the body")
-    raise CallbackError(f"the request cannot be read: {reason}", status=400, order_id=order_id)
+    raise CallbackError(f"the request cannot be read: {reason}", status=400, payment=order_id)
