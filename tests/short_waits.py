@@ -32,7 +32,7 @@ _FACTOR = 20.0
 
 def shorten_looks(set_name: Set) -> None:
     """Let nobody wait for details that lag, nor look for them until a deadline."""
-    repetition = import_module("vipps_async.core.repetition")
+    repetition = import_module("vipps_async.core.retry")
     for name, value in {"_FIRST_LOOK_PAUSE": 0.01, "_MOST_LOOKS": 5}.items():
         set_name(repetition, name, value)
 
@@ -40,7 +40,7 @@ def shorten_looks(set_name: Set) -> None:
 def shorten_waits(set_name: Set, *, batches: bool = True) -> None:
     """Let a process that is ours wait only a little for Vipps: what it decides stays, what it takes is less."""
     shorten_looks(set_name)
-    repetition = import_module("vipps_async.core.repetition")
+    repetition = import_module("vipps_async.core.retry")
     pause_before = repetition.pause_before
 
     def shorter(retry: int, policy: Any, random: Random, *, throttled: bool) -> float:

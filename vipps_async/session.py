@@ -198,7 +198,7 @@ class VippsSession:
         """How often an answer of success said so in a word that is not known, in this process.
 
         By class and name in JSON, such as ``"CaptureResult.status"``. Amount and transaction were as asked for, so each
-        was taken as done; the event ``vipps.word_unknown`` names its order, key and word.
+        was taken as done; the event ``vipps.word_unknown`` names its payment, key and word.
         """
         from vipps_async.core.unread_fields import unknown_words  # noqa: PLC0415 - as the parts above
 
@@ -277,13 +277,13 @@ class VippsSession:
         return await self._recovery.run(concurrency=concurrency, progress=progress, send=send)
 
     async def unfinished(self, payment: str) -> list[LeftOpen]:
-        """Return what is open in the journal of one order, oldest first: of a call that was cancelled, for example.
+        """Return what is open in the journal of one payment, oldest first: of a call that was cancelled, for example.
 
         What was begun is there, with the key that was made for it: `intent.key`. Repeat the call with the same
         arguments and that `idempotency_key` (capture and refund), or leave it to `recover`.
 
         Args:
-            payment: the order.
+            payment: its order id or reference.
 
         Raises:
             ConfigurationError: the session has no journal, is closed, or belongs to another event loop.
@@ -301,7 +301,7 @@ class VippsSession:
         settles it by what details show.
 
         Args:
-            payment: the order.
+            payment: its order id or reference.
             idempotency_key: the operation's key, as `unfinished` or `RecoveryReport.left_open` tells it.
 
         Returns:

@@ -19,7 +19,7 @@ from vipps_async import Credentials, RetryPolicy, VippsError, VippsSession
 from vipps_async.batch import BatchRow, RowOutcome, capture_many
 from vipps_async.batch.results import outcome_of
 from vipps_async.config import Timeouts
-from vipps_async.core.backoff import pause_before
+from vipps_async.core.retry import pause_before
 from vipps_async.errors import OutcomeUnknown, RequestNotSent, TransportError
 from vipps_async.journals import Attempts, Entry, Intent, MemoryJournal, Settlement, Standing
 from vipps_async.transports.protocol import Request

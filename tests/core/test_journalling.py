@@ -726,7 +726,7 @@ class TestAfterAnEarlierAttempt:
         await self.begin_and_lose(shop, Fault.LOSE_ANSWER)
         shop.line.fail("/capture", Fault.NOT_SENT)
         result = await capture(shop.session())
-        assert result.settled_by is SettledBy.DETAILS
+        assert result.settled_by is SettledBy.HISTORY
         settlement = (await shop.entry()).settlement
         assert settlement is not None
         assert settlement.outcome is Outcome.DONE

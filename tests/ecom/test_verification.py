@@ -52,7 +52,7 @@ def test_a_capture_that_is_in_the_history() -> None:
     found = capture(entry("CAPTURE", 10000, "k", at="2026-01-01T10:00:00Z"), RESERVE, transactionSummary=summary(10000))
     assert isinstance(found, Applied)
     result = found.result
-    assert (result.order_id, result.settled_by) == ("acme-1", SettledBy.DETAILS)
+    assert (result.order_id, result.settled_by) == ("acme-1", SettledBy.HISTORY)
     assert result.transaction is not None
     assert (
         result.transaction.amount,
@@ -78,7 +78,7 @@ def test_a_refund_that_is_in_the_history() -> None:
     found = refund(entry("REFUND", 10000, "k"), entry("CAPTURE", 49900, "k"), RESERVE)
     assert isinstance(found, Applied)
     assert found.result.transaction is not None
-    assert (found.result.settled_by, found.result.transaction.status) == (SettledBy.DETAILS, "Refund")
+    assert (found.result.settled_by, found.result.transaction.status) == (SettledBy.HISTORY, "Refund")
 
 
 def test_a_key_proves_nothing_about_another_operation() -> None:
@@ -202,7 +202,7 @@ def test_a_cancelled_payment(operation: str, history: list[Any], *, release: boo
     found = cancel(entry(operation), *history, release=release)
     assert isinstance(found, Applied)
     assert found.result.transaction is not None
-    assert (found.result.settled_by, found.result.transaction.status) == (SettledBy.DETAILS, "Cancelled")
+    assert (found.result.settled_by, found.result.transaction.status) == (SettledBy.HISTORY, "Cancelled")
 
 
 @pytest.mark.parametrize(

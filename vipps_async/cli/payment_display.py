@@ -22,7 +22,7 @@ _PERSONAL_IN_SUMMARY = "bank_identification_number"
 _DONE = {"capture": "captured", "refund": "refunded", "cancel": "cancelled"}
 _HOW = {
     SettledBy.ANSWER: "",
-    SettledBy.DETAILS: "Vipps' answer got lost; the payment's history proves it.",
+    SettledBy.HISTORY: "Vipps' answer got lost; the payment's history proves it.",
     SettledBy.JOURNAL: "It was done before under this key, as the journal has it; nothing was sent now.",
     SettledBy.EARLIER_CALL: "An equal command that was under way brought it.",
 }

@@ -64,7 +64,7 @@ class CallListener(Protocol):
             outcome: ``done``, ``cancelled`` (its task was; what it did at Vipps is not known), or the error's class.
             seconds: how long all of it took.
             attempts: how many times it was tried; None: not known, for its task was cancelled.
-            settled_by: what the result rests on, ``answer`` or ``details``; None: there is no result.
+            settled_by: what the result rests on, ``answer`` or ``history``; None: there is no result.
             error: what it raises; its text may hold what Vipps wrote.
         """
         ...

@@ -181,7 +181,7 @@ def _captured(order_id: str, details: PaymentDetails, entry: TransactionLogEntry
         order_id=order_id,
         transaction=_transaction(entry, TransactionStatus.CAPTURED),
         transaction_summary=details.transaction_summary,
-        settled_by=SettledBy.DETAILS,
+        settled_by=SettledBy.HISTORY,
     )
 
 
@@ -190,7 +190,7 @@ def _refunded(order_id: str, details: PaymentDetails, entry: TransactionLogEntry
         order_id=order_id,
         transaction=_transaction(entry, TransactionStatus.REFUND),
         transaction_summary=details.transaction_summary,
-        settled_by=SettledBy.DETAILS,
+        settled_by=SettledBy.HISTORY,
     )
 
 
@@ -199,7 +199,7 @@ def _cancelled(order_id: str, details: PaymentDetails, transaction: TransactionI
         order_id=order_id,
         transaction=transaction,
         transaction_summary=details.transaction_summary,
-        settled_by=SettledBy.DETAILS,
+        settled_by=SettledBy.HISTORY,
     )
 
 
