@@ -136,8 +136,8 @@ async def test_looks_go_on_until_the_deadline(
     monkeypatch: pytest.MonkeyPatch, note: Note | None, looks: int, *, is_row: bool
 ) -> None:
     """A call in doubt looks until nearly a minute is over; a row of a batch for seven and a half seconds."""
-    monkeypatch.setattr(repetition, "_FIRST_LOOK_PAUSE", 0.5)
-    monkeypatch.setattr(repetition, "_MOST_LOOKS", math.inf)
+    monkeypatch.setattr(retry, "_FIRST_LOOK_PAUSE", 0.5)
+    monkeypatch.setattr(retry, "_MOST_LOOKS", math.inf)
     clock = FakeClock()
     transport = ScriptedTransport().on("/details", then=details("no")).on("/capture", then=OutcomeUnknown("cut"))
     call = call_of(Repeat.KEYED, note=note, is_row=is_row)
@@ -151,8 +151,8 @@ async def test_looks_go_on_until_the_deadline(
 
 async def test_what_details_show_late_is_the_result(monkeypatch: pytest.MonkeyPatch) -> None:
     """An entry that appears half a minute after the answer got lost is found by the call itself."""
-    monkeypatch.setattr(repetition, "_FIRST_LOOK_PAUSE", 0.5)
-    monkeypatch.setattr(repetition, "_MOST_LOOKS", math.inf)
+    monkeypatch.setattr(retry, "_FIRST_LOOK_PAUSE", 0.5)
+    monkeypatch.setattr(retry, "_MOST_LOOKS", math.inf)
     transport = ScriptedTransport().on("/details", *[details("no")] * 8, then=details("yes"))
     transport.on("/capture", then=OutcomeUnknown("cut"))
     receipt = await pipeline(transport, retry=RetryPolicy(attempts=1)).run(call_of(Repeat.KEYED))
