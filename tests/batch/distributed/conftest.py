@@ -10,7 +10,7 @@ import pytest
 from psycopg import sql
 
 from tests.batch.distributed.machines import world
-from tests.journals.postgres_server import available_dsn
+from tests.support.postgres import available_dsn
 from vipps_async.testing import Sandbox
 
 
