@@ -9,7 +9,6 @@ from pathlib import Path
 import orjson
 import pytest
 
-from tests.cli.inline import inline
 from tests.cli.processes import environment, run
 from tests.cli.shell import KEYS, shell
 from vipps_async.cli.main import main
@@ -96,7 +95,7 @@ async def test_a_journal(sandbox: Sandbox, tmp_path: Path) -> None:
 
 
 async def test_a_certificate_is_accepted_when_its_authority_is_trusted(tmp_path: Path) -> None:
-    """The same host fails without SSL_CERT_FILE, and is reached with it."""
+    """The same host fails without SSL_CERT_FILE, and is reached with it: read once by a process, so two of them."""
 
     async def answer(connection: Connection) -> None:
         while True:
@@ -106,9 +105,9 @@ async def test_a_certificate_is_accepted_when_its_authority_is_trusted(tmp_path:
     trusted.write_bytes(authority().cert_pem.bytes())
     async with raw_server(answer, tls=server_context("localhost")) as server:
         env = environment(**KEYS, VIPPS_BASE_URL=f"https://localhost:{server.port}")
-        refused = await inline("doctor", env=env)
+        refused = await run("doctor", env=env)
         assert server.requests == []
-        accepted = await inline("doctor", env={**env, "SSL_CERT_FILE": str(trusted)})
+        accepted = await run("doctor", env={**env, "SSL_CERT_FILE": str(trusted)})
     assert refused.status == 1
     assert "failed       host         the TLS certificate of localhost" in refused.out
     assert "and its certificate is accepted" in accepted.out
