@@ -25,6 +25,7 @@ _PAUSES_OF_BATCHES = {
         "_AFTER_DATABASE": 0.2,
         "_LIMIT_PASSES": 0.2,
     },
+    "vipps_async.batch.distributed.worker": {"_LOOK_EVERY": 0.05, "_POLL_EVERY": 0.1},
 }
 #: A pause between two attempts is this many times shorter.
 _FACTOR = 20.0

@@ -30,6 +30,13 @@ def schema(postgres_dsn: str) -> Iterator[str]:
         connection.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(name)))
 
 
+@pytest.fixture(autouse=True)
+def _look_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    # A worker that is to end when nothing is left looks for that, and for jobs, more often than it does for its users.
+    monkeypatch.setattr("vipps_async.batch.distributed.worker._LOOK_EVERY", 0.05)
+    monkeypatch.setattr("vipps_async.batch.distributed.worker._POLL_EVERY", 0.1)
+
+
 @pytest.fixture
 async def sandbox(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Sandbox]:
     """A Vipps of its own."""
