@@ -23,7 +23,7 @@ def test_each_run_has_a_seed_of_its_own_unless_it_is_given(monkeypatch: pytest.M
     assert len(drawn) > 10
     monkeypatch.setenv(SEED_VARIABLE, "77")
     pytest_configure()
-    assert "kills: 77 " in pytest_report_header()
+    assert "storms: 77 " in pytest_report_header()
 
 
 def test_one_server_is_started_for_all() -> None:
