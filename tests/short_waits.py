@@ -18,13 +18,14 @@ _PAUSES = {
 }
 #: What only a batch waits for.
 _PAUSES_OF_BATCHES = {
-    "vipps_async.batch.job": {"_PAUSE": 0.2, "_LIMIT_PASSES": 1.0},
+    "vipps_async.batch.job": {"_PAUSE": 0.2, "_LIMIT_PASSES": 0.2},
     "vipps_async.batch.distributed.work": {
         "_PAUSE": 0.2,
         "_AFTER_OUTAGE": 1.0,
         "_AFTER_DATABASE": 0.2,
-        "_LIMIT_PASSES": 1.0,
+        "_LIMIT_PASSES": 0.2,
     },
+    "vipps_async.batch.distributed.worker": {"_LOOK_EVERY": 0.05, "_POLL_EVERY": 0.1},
 }
 #: A pause between two attempts is this many times shorter.
 _FACTOR = 20.0

@@ -9,7 +9,8 @@ import orjson
 import pytest
 
 from tests.batch.shop import stock_one
-from tests.cli.processes import environment, run
+from tests.cli.inline import inline
+from tests.cli.processes import environment
 from tests.cli.shell import CUSTOMER, HERE, PERSONAL, at_terminal, shell
 from vipps_async import ExpressCheckout, ShippingDetails, nok
 from vipps_async.cli.main import main
@@ -292,7 +293,7 @@ def test_wrong_usage_is_status_2(arguments: tuple[str, ...], words: str, capsys:
 
 async def test_missing_settings_are_status_2(sandbox: Sandbox) -> None:
     """The variables are named, and nothing is sent."""
-    finished = await run(*CAPTURE, "--all", env=environment(VIPPS_CLIENT_ID="id"))
+    finished = await inline(*CAPTURE, "--all", env=environment(VIPPS_CLIENT_ID="id"))
     assert (finished.status, finished.out) == (2, "")
     assert "not set in the environment: VIPPS_CLIENT_SECRET, VIPPS_SUBSCRIPTION_KEY" in finished.err
     assert finished.err.endswith("No money moved by this command.\n")

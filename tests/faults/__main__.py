@@ -15,8 +15,8 @@ from random import SystemRandom
 from tests.event_loop import use_chosen_loop
 from tests.faults.kill import run_kills
 from tests.faults.storm import run_storm
-from tests.journals.postgres_server import available_dsn
 from tests.short_waits import shorten_waits
+from tests.support.postgres import available_dsn
 from vipps_async.journals import Journal, MemoryJournal, PostgresJournal, SqliteJournal
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.journals.material import Shelf
-from tests.journals.postgres_server import available_dsn
+from tests.support.postgres import available_dsn
 from vipps_async.journals import MemoryJournal, PostgresJournal, SqliteJournal
 
 
