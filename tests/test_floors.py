@@ -22,7 +22,6 @@ FLOORS = {
     "vipps_async.input_rules": 0,
     "vipps_async.idempotency_keys": 0,
     "vipps_async.time_limits": 0,
-    "vipps_async.this_process": 0,
     "vipps_async.one_loop": 0,
     "vipps_async.printable": 0,
     "vipps_async.transports": 0,
