@@ -174,6 +174,8 @@ _TIME = re.compile(
 )
 #: Defaults of fields that need not be there.
 _NOTHING = (None, ())
+#: What the JSON parser makes of texts, whole numbers and bools: nothing is left to do.
+_PLAIN_IN_JSON = frozenset({str, int, bool})
 #: Up to here a float holds every whole number exactly.
 _EXACT_FLOAT = 2.0**53
 
@@ -280,6 +282,13 @@ def _tuple_reader(cls: Any, converter: Converter) -> Callable[[object, object], 
     return read
 
 
+def _without_none(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields that have a value: in JSON a null is the same as a missing field."""
+    if None in fields.values():
+        return {name: value for name, value in fields.items() if value is not None}
+    return fields
+
+
 def _model_reader(cls: type[Any], converter: Converter) -> Callable[[object, object], object]:
     # Annotations are texts until somebody asks what they mean.
     attrs.resolve_types(cls)
@@ -291,11 +300,10 @@ def _model_reader(cls: type[Any], converter: Converter) -> Callable[[object, obj
     def read(value: object, _cls: object) -> object:
         if type(value) is not dict:
             raise _MisfitError("an object")
-        # A null is the same as a missing field.
-        given = {name: item for name, item in value.items() if item is not None}
+        given = _without_none(value)
         for name, alias in aliases:
             if alias in given:
-                given.setdefault(name, given[alias])
+                given = {name: given[alias], **given}
         try:
             return read_fields(given, cls)
         except KeyError as missing:
@@ -312,13 +320,16 @@ def _read_override(cls: type[Any], attribute: attrs.Attribute[Any], converter: C
         return override(omit=True)
     wanted: Any = attribute.type
     if NoneType in get_args(wanted):
-        # A null never comes to the reader.
         (wanted,) = (part for part in get_args(wanted) if part is not NoneType)
-    read_value = _read_yes_no if YES_NO.keys() & attribute.metadata.keys() else converter.get_structure_hook(wanted)
+    is_yes_no = bool(YES_NO.keys() & attribute.metadata.keys())
+    read_value = _read_yes_no if is_yes_no else converter.get_structure_hook(wanted)
+    plain = wanted if wanted in _PLAIN_IN_JSON and not is_yes_no else None
     is_lenient = attribute.default in _NOTHING and not STRICT.keys() & attribute.metadata.keys()
     name = _json_names(attribute)[0]
 
     def read(value: object, _cls: object) -> object:
+        if type(value) is plain:
+            return value
         try:
             return read_value(value, wanted)
         except _MisfitError as fault:
@@ -346,7 +357,7 @@ def _write_yes_no(value: bool | None) -> str | None:  # noqa: FBT001 - called by
 def _model_writer(cls: type[Any], converter: Converter) -> Callable[[Any], dict[str, object]]:
     overrides = {field.name: _write_override(field) for field in attrs.fields(cls)}
     write_fields = make_dict_unstructure_fn(cls, converter, **overrides)
-    return lambda model: {name: value for name, value in write_fields(model).items() if value is not None}
+    return lambda model: _without_none(write_fields(model))
 
 
 def _write_override(attribute: attrs.Attribute[Any]) -> Any:
