@@ -17,7 +17,6 @@ FLOORS = {
     "vipps_async.errors": 0,
     "vipps_async.config": 0,
     "vipps_async.money": 0,
-    "vipps_async.names_on_demand": 0,
     "vipps_async.not_given": 0,
     "vipps_async.input_rules": 0,
     "vipps_async.idempotency_keys": 0,

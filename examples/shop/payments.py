@@ -21,11 +21,11 @@ from vipps_async import (
     OutcomeUnknown,
     PaymentDetails,
     ShippingDetails,
+    StillWaiting,
     VippsError,
     VippsSession,
     nok,
 )
-from vipps_async.ecom import StillWaiting
 from vipps_async.ecom.callbacks import ConsentRemoval, PaymentUpdate, ShippingDetailsRequest
 
 PRODUCT = "Wool socks, one pair"

@@ -16,6 +16,7 @@ from attrs import evolve, frozen
 
 from tests.faults.shop import CREDENTIALS, TWO_TRIES, Fault, Shop, open_shop
 from vipps_async import (
+    AiohttpTransport,
     ApiError,
     CaptureError,
     ConfigurationError,
@@ -50,7 +51,6 @@ from vipps_async.ecom.words import TransactionStatus
 from vipps_async.errors import ErrorInfo
 from vipps_async.journals.memory import MemoryJournal
 from vipps_async.journals.protocol import Entry, Intent, KeyOrigin, Outcome, Settlement, Standing, World
-from vipps_async.transports import AiohttpTransport
 from vipps_async.transports.protocol import Request, Response
 
 KEY = "key-1"

@@ -8,9 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
-from vipps_async.core.converter import UnreadableAnswer, decode
-from vipps_async.core.operation import SettledBy
-from vipps_async.ecom import (
+from vipps_async import (
     CancelResult,
     CaptureResult,
     InitiatedPayment,
@@ -21,6 +19,8 @@ from vipps_async.ecom import (
     TransactionStatus,
     TransactionSummary,
 )
+from vipps_async.core.converter import UnreadableAnswer, decode
+from vipps_async.core.operation import SettledBy
 
 INFO = {
     "amount": 49900,

@@ -11,10 +11,7 @@ import orjson
 import pytest
 
 from tests.ecom.scripted_runner import ScriptedRunner
-from vipps_async.config import Environment
-from vipps_async.core.converter import decode, encode
-from vipps_async.core.operation import Applied, NoContent
-from vipps_async.ecom import (
+from vipps_async import (
     AirlineData,
     CaptureResult,
     EcomApi,
@@ -24,6 +21,9 @@ from vipps_async.ecom import (
     Scope,
     ShippingDetails,
 )
+from vipps_async.config import Environment
+from vipps_async.core.converter import decode, encode
+from vipps_async.core.operation import Applied, NoContent
 from vipps_async.ecom.operations import APPROVE, CANCEL, CAPTURE, DETAILS, INITIATE, REFUND, STATUS
 from vipps_async.errors import ConfigurationError, InvalidInputError, OutcomeUnknown
 from vipps_async.not_given import NOT_GIVEN

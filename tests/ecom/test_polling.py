@@ -15,7 +15,7 @@ from attrs import define, field
 from tests.ecom.payments import details, entry
 from tests.ecom.scripted_runner import ScriptedRunner
 from tests.ecom.virtual_time import run_in_virtual_time
-from vipps_async.ecom import EcomApi, PaymentDetails, StillWaiting
+from vipps_async import EcomApi, PaymentDetails, StillWaiting
 from vipps_async.ecom.polling import PaymentPoller
 from vipps_async.errors import (
     ApiError,

@@ -13,7 +13,7 @@ import vipps_async.ecom.express
 import vipps_async.ecom.requests
 import vipps_async.userinfo
 from tests.ecom.scripted_runner import ScriptedRunner
-from vipps_async.ecom import AirlineData, EcomApi
+from vipps_async import AirlineData, EcomApi
 from vipps_async.errors import InvalidInputError
 
 CANARY = "canary"

@@ -8,8 +8,8 @@ import pytest
 from attrs import evolve
 
 from tests.ecom.payments import details, entry, summary
+from vipps_async import CancelResult, CaptureResult, InitiatedPayment, PaymentDetails, RefundResult
 from vipps_async.core.operation import Applied, Evidence, Inconclusive, NotApplied, Repeat, SettledBy, Verification
-from vipps_async.ecom import CancelResult, CaptureResult, InitiatedPayment, PaymentDetails, RefundResult
 from vipps_async.ecom.verification import verify_cancel, verify_capture, verify_initiate, verify_refund
 from vipps_async.errors import ApiError, ErrorInfo, OrderNotFoundError
 

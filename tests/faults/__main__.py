@@ -17,7 +17,7 @@ from tests.faults.kill import run_kills
 from tests.faults.storm import run_storm
 from tests.journals.postgres_server import available_dsn
 from tests.short_waits import shorten_waits
-from vipps_async.journals import Journal, MemoryJournal, PostgresJournal, SqliteJournal
+from vipps_async import Journal, MemoryJournal, PostgresJournal, SqliteJournal
 
 
 @contextlib.contextmanager

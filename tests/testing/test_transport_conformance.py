@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from tests.testing.broken_transports import Following, Forgetful, Optimistic, Pessimistic, Resending, Talkative
+from vipps_async import AiohttpTransport
 from vipps_async.testing.transport_conformance import ROWS, TransportConformance
 from vipps_async.testing.transport_conformance.failures import check
-from vipps_async.transports import AiohttpTransport
 
 _BY_NAME = {row.name: row for row in ROWS}
 _DOCS = Path(__file__).parents[2] / "docs" / "transports.md"
