@@ -7,7 +7,12 @@ from vipps_async._version import __version__
 from vipps_async.config import Credentials, Environment, RetryPolicy, SystemInfo, Timeouts
 from vipps_async.core.operation import SettledBy
 from vipps_async.core.recovery_report import LeftOpen, RecoveryReport
-from vipps_async.ecom.answers import (
+from vipps_async.ecom.api import EcomApi
+from vipps_async.ecom.details import Address, PaymentDetails, PaymentShippingDetails, TransactionLogEntry, UserDetails
+from vipps_async.ecom.enums import OperationName, OrderStatus, Scope, TransactionStatus
+from vipps_async.ecom.express import AirlineData, ExpressCheckout, ShippingDetails
+from vipps_async.ecom.polling import PaymentPending
+from vipps_async.ecom.responses import (
     CancelResult,
     CaptureResult,
     InitiatedPayment,
@@ -17,11 +22,6 @@ from vipps_async.ecom.answers import (
     TransactionInfo,
     TransactionSummary,
 )
-from vipps_async.ecom.api import EcomApi
-from vipps_async.ecom.details import Address, PaymentDetails, PaymentShippingDetails, TransactionLogEntry, UserDetails
-from vipps_async.ecom.express import AirlineData, ExpressCheckout, ShippingDetails
-from vipps_async.ecom.polling import StillWaiting
-from vipps_async.ecom.words import OperationName, OrderStatus, Scope, TransactionStatus
 from vipps_async.errors import (
     ApiError,
     AuthenticationError,
@@ -136,6 +136,7 @@ __all__ = [
     "Outcome",
     "OutcomeUnknown",
     "PaymentDetails",
+    "PaymentPending",
     "PaymentRefusedError",
     "PaymentShippingDetails",
     "PaymentStatus",
@@ -158,7 +159,6 @@ __all__ = [
     "SqliteJournal",
     "Standing",
     "StatusInfo",
-    "StillWaiting",
     "SystemInfo",
     "Timeouts",
     "TransactionInfo",

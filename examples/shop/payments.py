@@ -20,8 +20,8 @@ from vipps_async import (
     OrderNotFoundError,
     OutcomeUnknown,
     PaymentDetails,
+    PaymentPending,
     ShippingDetails,
-    StillWaiting,
     VippsError,
     VippsSession,
     nok,
@@ -136,7 +136,7 @@ class Payments:
             return order
         try:
             details = await vipps.ecom.wait_for(order.payment_id, timeout=patience)
-        except StillWaiting as waiting:
+        except PaymentPending as waiting:
             if waiting.details is None:
                 return await self.orders.get(order.id) or order
             details = waiting.details

@@ -15,9 +15,9 @@ from vipps_async import ExpressCheckout, ShippingDetails, nok
 from vipps_async.cli.main import main
 from vipps_async.cli.payment_display import json_line, shown_details, shown_result
 from vipps_async.core.operation import SettledBy
-from vipps_async.ecom.answers import CaptureResult
 from vipps_async.ecom.details import PaymentDetails, TransactionLogEntry
-from vipps_async.ecom.words import OperationName
+from vipps_async.ecom.enums import OperationName
+from vipps_async.ecom.responses import CaptureResult
 from vipps_async.sandbox import Fault, State
 from vipps_async.testing import Sandbox
 

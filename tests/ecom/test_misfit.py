@@ -9,7 +9,9 @@ import pytest
 
 from vipps_async.core.operation import Call, Note
 from vipps_async.core.unread_fields import unknown_words
-from vipps_async.ecom.answers import (
+from vipps_async.ecom.enums import TransactionStatus
+from vipps_async.ecom.operations import CANCEL, CAPTURE, INITIATE, REFUND
+from vipps_async.ecom.responses import (
     CancelResult,
     CaptureResult,
     InitiatedPayment,
@@ -17,8 +19,6 @@ from vipps_async.ecom.answers import (
     TransactionInfo,
     TransactionSummary,
 )
-from vipps_async.ecom.operations import CANCEL, CAPTURE, INITIATE, REFUND
-from vipps_async.ecom.words import TransactionStatus
 
 NAMED = {"capture": CAPTURE, "refund": REFUND, "cancel": CANCEL}
 

@@ -15,8 +15,8 @@ from vipps_async.batch.pace import Pace, RateLimit, Turns
 from vipps_async.batch.results import RowOutcome, RowResult, done, failed, not_begun, outcome_of
 from vipps_async.batch.rows import BatchOperation, BatchRow
 from vipps_async.batch.sources import Rows
-from vipps_async.ecom.answers import CancelResult, CaptureResult, RefundResult
 from vipps_async.ecom.details import PaymentDetails
+from vipps_async.ecom.responses import CancelResult, CaptureResult, RefundResult
 from vipps_async.errors import (
     ApiError,
     CancelError,

@@ -9,8 +9,8 @@ from decimal import Decimal
 from attrs import field, frozen
 
 from vipps_async.core.converter import STRICT, YES_NO, json_name
-from vipps_async.ecom.answers import TransactionSummary
-from vipps_async.ecom.words import OperationName
+from vipps_async.ecom.enums import OperationName
+from vipps_async.ecom.responses import TransactionSummary
 
 __all__ = ["Address", "PaymentDetails", "PaymentShippingDetails", "TransactionLogEntry", "UserDetails"]
 

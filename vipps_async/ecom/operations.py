@@ -7,7 +7,8 @@ from typing import Any, Final
 
 from vipps_async.core.operation import Call, NoContent, Operation, Repeat
 from vipps_async.core.unread_fields import note_unknown_word
-from vipps_async.ecom.answers import (
+from vipps_async.ecom.details import PaymentDetails
+from vipps_async.ecom.responses import (
     CancelResult,
     CaptureResult,
     InitiatedPayment,
@@ -15,7 +16,6 @@ from vipps_async.ecom.answers import (
     RefundResult,
     TransactionSummary,
 )
-from vipps_async.ecom.details import PaymentDetails
 
 __all__ = ["APPROVE", "CANCEL", "CAPTURE", "DETAILS", "INITIATE", "OPERATIONS", "REFUND", "STATUS", "ask_details"]
 

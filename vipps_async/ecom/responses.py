@@ -9,7 +9,7 @@ from attrs import field, frozen
 
 from vipps_async.core.converter import NOT_IN_JSON, STRICT, json_name
 from vipps_async.core.operation import SettledBy
-from vipps_async.ecom.words import OrderStatus, TransactionStatus
+from vipps_async.ecom.enums import OrderStatus, TransactionStatus
 
 __all__ = [
     "CancelResult",
