@@ -20,6 +20,8 @@ from vipps_async import (
     PaymentDetails,
     Scope,
     ShippingDetails,
+    TransactionInfo,
+    TransactionStatus,
 )
 from vipps_async.config import Environment
 from vipps_async.core.converter import decode, encode
@@ -237,7 +239,7 @@ async def test_urls_for_vipps_itself(runner: ScriptedRunner) -> None:
 @pytest.mark.parametrize("name", ["capture", "refund"])
 async def test_a_sum_is_moved(ecom: EcomApi, runner: ScriptedRunner, name: str) -> None:
     """Capture and refund send sum, text and serial number, and their answer comes back."""
-    result = CaptureResult(order_id=ORDER)
+    result = CaptureResult(order_id=ORDER, transaction=TransactionInfo(amount=10000, status=TransactionStatus.CAPTURED))
     runner.results.append(result)
     assert await getattr(ecom, name)(ORDER, amount=10000, transaction_text="Shipped.", idempotency_key="k") is result
     call = runner.only

@@ -120,7 +120,7 @@ async def _capture(
             if watch.phase is Phase.TOLD and not watch.entered:
                 await journal.flush()
                 await watch.point(Phase.TOLD)
-            _say(life, "done", number, result.transaction.amount if result.transaction is not None else None)
+            _say(life, "done", number, result.amount)
 
 
 def _forked(command: dict[str, Any]) -> int:

@@ -29,18 +29,18 @@ __all__ = [
 class CallbackStatus(OpenEnum):
     """The state that a callback claims a payment to be in."""
 
-    #: The customer accepted. Express checkouts write ``RESERVE``, which is read as this same member.
     RESERVED = "RESERVED"
-    #: The customer accepted, and the amount was captured at once.
+    """The customer accepted. Express checkouts write ``RESERVE``, which is read as this same member."""
     SALE = "SALE"
-    #: The customer accepted, and the bank refused.
+    """The customer accepted, and the amount was captured at once."""
     RESERVE_FAILED = "RESERVE_FAILED"
-    #: The same, where the amount would have been captured at once.
+    """The customer accepted, and the bank refused."""
     SALE_FAILED = "SALE_FAILED"
-    #: The customer declined.
+    """The same, where the amount would have been captured at once."""
     CANCELLED = "CANCELLED"
-    #: Time ran out, or Vipps said no.
+    """The customer declined."""
     REJECTED = "REJECTED"
+    """Time ran out, or Vipps said no."""
 
     @classmethod
     def _missing_(cls, value: object) -> CallbackStatus | None:
@@ -69,26 +69,26 @@ class PaymentUpdate:
     It proves nothing: `confirm` asks Vipps.
     """
 
-    #: The order that it is about.
     order_id: str
-    #: The sales unit, whether it came as a number or as text.
+    """The order that it is about."""
     merchant_serial_number: str | None = None
-    #: The state that it claims; None: it claims none.
+    """The sales unit, whether it came as a number or as text."""
     claimed_status: CallbackStatus | None = None
-    #: The amount that it claims, in øre.
+    """The state that it claims; None: it claims none."""
     claimed_amount: int | None = None
-    #: When it happened, in UTC.
+    """The amount that it claims, in øre."""
     time_stamp: datetime | None = None
-    #: Vipps' id of the transaction.
+    """When it happened, in UTC."""
     transaction_id: str | None = None
-    #: Why it failed, if it says so; the text has personal data taken out.
+    """Vipps' id of the transaction."""
     error_info: ErrorInfo | None = None
-    #: What an express customer chose. An event that is offered again has none: confirmed details have it.
+    """Why it failed, if it says so; the text has personal data taken out."""
     shipping_details: PaymentShippingDetails | None = None
-    #: An express customer, or one who was asked for a scope. An event that is offered again has none.
+    """What an express customer chose. An event that is offered again has none: confirmed details have it."""
     user_details: UserDetails | None = field(default=None, repr=False)
-    #: Whether it was received earlier, and its handler has not succeeded since.
+    """An express customer, or one who was asked for a scope. An event that is offered again has none."""
     is_offered_again: bool = False
+    """Whether it was received earlier, and its handler has not succeeded since."""
     _confirmation: _Confirmation = field(init=False, factory=_Confirmation, eq=False, repr=False)
 
     @property
@@ -151,22 +151,22 @@ class PaymentUpdate:
 class ShippingDetailsRequest:
     """Vipps asks, while the customer waits, what shipping to this address costs. The repr shows no address."""
 
-    #: The order.
     order_id: str
-    #: Vipps' id of the address, which goes back in the answer.
+    """The order."""
     address_id: int
-    #: Street and number.
+    """Vipps' id of the address, which goes back in the answer."""
     address_line1: str | None = field(default=None, repr=False)
-    #: The rest of it, such as a c/o.
+    """Street and number."""
     address_line2: str | None = field(default=None, repr=False)
-    #: City.
+    """The rest of it, such as a c/o."""
     city: str | None = field(default=None, repr=False)
-    #: Country, ``"NO"``.
+    """City."""
     country: str | None = None
-    #: Post code, four digits.
+    """Country, ``"NO"``."""
     post_code: str | None = field(default=None, repr=False)
-    #: Home, work or other.
+    """Post code, four digits."""
     address_type: AddressType | None = None
+    """Home, work or other."""
 
     def answer(self, methods: Iterable[ShippingDetails]) -> ShippingDetailsResponse:
         """Make the answer.
@@ -202,12 +202,12 @@ class ShippingDetailsResponse:
         InvalidInputError: there is none, or not exactly one default, or the same id twice.
     """
 
-    #: The address that was asked about.
     address_id: int
-    #: The order that was asked about.
+    """The address that was asked about."""
     order_id: str
-    #: The ways of shipping.
+    """The order that was asked about."""
     shipping_details: tuple[ShippingDetails, ...] = field(converter=_read_methods)
+    """The ways of shipping."""
 
     def to_json(self) -> bytes:
         """Write the body to answer with, as `application/json`."""
@@ -218,10 +218,10 @@ class ShippingDetailsResponse:
 class ConsentRemoval:
     """A customer of an express checkout takes back the consent: delete for good what you know of this user id."""
 
-    #: The customer's id, as `UserDetails.user_id` gave it.
     user_id: str = field(repr=False)
-    #: Whether it was received earlier, and its handler has not succeeded since.
+    """The customer's id, as `UserDetails.user_id` gave it."""
     is_offered_again: bool = False
+    """Whether it was received earlier, and its handler has not succeeded since."""
 
     @property
     def fingerprint(self) -> str:

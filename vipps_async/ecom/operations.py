@@ -49,14 +49,13 @@ def _misfit(
 
     Args:
         wanted: the words for the state that was asked for.
-        moved: what the operation has moved in all, by the payment's sums; None: it moves nothing, and its answer may
-            lack the transaction.
+        moved: what the operation has moved in all, by the payment's sums; None: it moves nothing.
     """
 
     def misfit(call: Call[Any], result: CaptureResult | RefundResult | CancelResult) -> str | None:
         transaction = result.transaction
         if transaction is None:
-            return None if moved is None else "it has no transaction"
+            return None
         status = transaction.status.value.casefold()
         if status in _WORDS and status not in wanted:
             return f"it says {transaction.status.value!r}"

@@ -167,7 +167,9 @@ def _judge_cancel(
         and 0 < summary.captured_amount < details.reserved_amount
     ):
         # Less was captured than reserved, and nothing is left: the rest has been released.
-        return Applied(_cancelled(order_id, details, None))
+        released = details.reserved_amount - summary.captured_amount
+        transaction = TransactionInfo(amount=released, status=TransactionStatus.CANCELLED)
+        return Applied(_cancelled(order_id, details, transaction))
     if any(entry.operation_success and not entry.operation.known for entry in history):
         return Inconclusive("the history has an operation of a kind that is not known here")
     if details.is_captured and not should_release_remaining_funds:
