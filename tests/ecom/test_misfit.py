@@ -126,6 +126,15 @@ def test_where_all_that_remains_was_asked_for_the_sums_bound_it(name: str, moved
     assert (misfit(name, word, moved=moved, asked=None, sums=sums) is None) is fits
 
 
+@pytest.mark.parametrize("captured", [0, 99])
+def test_a_cancel_is_not_bound_by_the_sums(captured: int) -> None:
+    """It moves nothing: what it released may be more than what was captured."""
+    sums = TransactionSummary(
+        captured_amount=captured, refunded_amount=0, remaining_amount_to_capture=0, remaining_amount_to_refund=captured
+    )
+    assert misfit("cancel", "Cancelled", sums=sums) is None
+
+
 @pytest.mark.parametrize("url", ["", "https://vipps.example/pay"])
 def test_a_payment_without_its_url(url: str) -> None:
     """Nobody can pay it."""
