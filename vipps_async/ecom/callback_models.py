@@ -29,18 +29,18 @@ __all__ = [
 class CallbackStatus(OpenEnum):
     """The state that a callback claims a payment to be in."""
 
+    #: The customer accepted. Express checkouts write ``RESERVE``, which is read as this same member.
     RESERVED = "RESERVED"
-    """The customer accepted. Express checkouts write ``RESERVE``, which is read as this same member."""
+    #: The customer accepted, and the amount was captured at once.
     SALE = "SALE"
-    """The customer accepted, and the amount was captured at once."""
+    #: The customer accepted, and the bank refused.
     RESERVE_FAILED = "RESERVE_FAILED"
-    """The customer accepted, and the bank refused."""
+    #: The same, where the amount would have been captured at once.
     SALE_FAILED = "SALE_FAILED"
-    """The same, where the amount would have been captured at once."""
+    #: The customer declined.
     CANCELLED = "CANCELLED"
-    """The customer declined."""
+    #: Time ran out, or Vipps said no.
     REJECTED = "REJECTED"
-    """Time ran out, or Vipps said no."""
 
     @classmethod
     def _missing_(cls, value: object) -> CallbackStatus | None:
@@ -69,26 +69,26 @@ class PaymentUpdate:
     It proves nothing: `confirm` asks Vipps.
     """
 
+    #: The order that it is about.
     order_id: str
-    """The order that it is about."""
+    #: The sales unit, whether it came as a number or as text.
     merchant_serial_number: str | None = None
-    """The sales unit, whether it came as a number or as text."""
+    #: The state that it claims; None: it claims none.
     claimed_status: CallbackStatus | None = None
-    """The state that it claims; None: it claims none."""
+    #: The amount that it claims, in øre.
     claimed_amount: int | None = None
-    """The amount that it claims, in øre."""
+    #: When it happened, in UTC.
     time_stamp: datetime | None = None
-    """When it happened, in UTC."""
+    #: Vipps' id of the transaction.
     transaction_id: str | None = None
-    """Vipps' id of the transaction."""
+    #: Why it failed, if it says so; the text has personal data taken out.
     error_info: ErrorInfo | None = None
-    """Why it failed, if it says so; the text has personal data taken out."""
+    #: What an express customer chose. An event that is offered again has none: confirmed details have it.
     shipping_details: PaymentShippingDetails | None = None
-    """What an express customer chose. An event that is offered again has none: confirmed details have it."""
+    #: An express customer, or one who was asked for a scope. An event that is offered again has none.
     user_details: UserDetails | None = field(default=None, repr=False)
-    """An express customer, or one who was asked for a scope. An event that is offered again has none."""
+    #: Whether it was received earlier, and its handler has not succeeded since.
     is_offered_again: bool = False
-    """Whether it was received earlier, and its handler has not succeeded since."""
     _confirmation: _Confirmation = field(init=False, factory=_Confirmation, eq=False, repr=False)
 
     @property
@@ -151,22 +151,22 @@ class PaymentUpdate:
 class ShippingDetailsRequest:
     """Vipps asks, while the customer waits, what shipping to this address costs. The repr shows no address."""
 
+    #: The order.
     order_id: str
-    """The order."""
+    #: Vipps' id of the address, which goes back in the answer.
     address_id: int
-    """Vipps' id of the address, which goes back in the answer."""
+    #: Street and number.
     address_line1: str | None = field(default=None, repr=False)
-    """Street and number."""
+    #: The rest of it, such as a c/o.
     address_line2: str | None = field(default=None, repr=False)
-    """The rest of it, such as a c/o."""
+    #: City.
     city: str | None = field(default=None, repr=False)
-    """City."""
+    #: Country, ``"NO"``.
     country: str | None = None
-    """Country, ``"NO"``."""
+    #: Post code, four digits.
     post_code: str | None = field(default=None, repr=False)
-    """Post code, four digits."""
+    #: Home, work or other.
     address_type: AddressType | None = None
-    """Home, work or other."""
 
     def answer(self, methods: Iterable[ShippingDetails]) -> ShippingDetailsResponse:
         """Make the answer.
@@ -202,12 +202,12 @@ class ShippingDetailsResponse:
         InvalidInputError: there is none, or not exactly one default, or the same id twice.
     """
 
+    #: The address that was asked about.
     address_id: int
-    """The address that was asked about."""
+    #: The order that was asked about.
     order_id: str
-    """The order that was asked about."""
+    #: The ways of shipping.
     shipping_details: tuple[ShippingDetails, ...] = field(converter=_read_methods)
-    """The ways of shipping."""
 
     def to_json(self) -> bytes:
         """Write the body to answer with, as `application/json`."""
@@ -218,10 +218,10 @@ class ShippingDetailsResponse:
 class ConsentRemoval:
     """A customer of an express checkout takes back the consent: delete for good what you know of this user id."""
 
+    #: The customer's id, as `UserDetails.user_id` gave it.
     user_id: str = field(repr=False)
-    """The customer's id, as `UserDetails.user_id` gave it."""
+    #: Whether it was received earlier, and its handler has not succeeded since.
     is_offered_again: bool = False
-    """Whether it was received earlier, and its handler has not succeeded since."""
 
     @property
     def fingerprint(self) -> str:
