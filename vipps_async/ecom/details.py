@@ -122,7 +122,7 @@ class PaymentDetails:
     @property
     def is_cancelled(self) -> bool:
         """Whether the payment ended without a capture: declined, timed out, or cancelled by the merchant."""
-        return not self.is_captured and any(True for _ in self._successes(*_CANCELS))
+        return not self.is_captured and any(self._successes(*_CANCELS))
 
     @property
     def is_refused(self) -> bool:
@@ -163,7 +163,7 @@ class PaymentDetails:
         """What can still be captured: by the summary if there is one, else by the history."""
         if self.transaction_summary is not None:
             return self.transaction_summary.remaining_amount_to_capture
-        if any(True for _ in self._successes(*_CANCELS)):
+        if any(self._successes(*_CANCELS)):
             return 0
         return max(0, self._sum(OperationName.RESERVE) - self._sum(OperationName.CAPTURE))
 
