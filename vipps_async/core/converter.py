@@ -85,7 +85,7 @@ class UnreadableAnswer(Exception):  # noqa: N818 - internal: the pipeline turns 
         self.reason = reason
 
 
-class _MisfitError(Exception):
+class _UnfitError(Exception):
     """A value is not what its field wants: says what that is and where, and does not hold the value."""
 
     def __init__(self, wanted: str) -> None:
@@ -93,7 +93,7 @@ class _MisfitError(Exception):
         self._wanted = wanted
         self._path: list[str] = []
 
-    def within(self, name: str) -> _MisfitError:
+    def within(self, name: str) -> _UnfitError:
         """Add the field, or the place in a list such as ``[3]``, that the value stands in; returns itself."""
         self._path.append(name)
         return self
@@ -151,7 +151,7 @@ def decode(body: bytes, cls: type[R]) -> R:
     value = load_json(body)
     try:
         return cls() if issubclass(cls, NoContent) else _converter.structure(value, cls)
-    except _MisfitError as fault:
+    except _UnfitError as fault:
         reason = str(fault)
     # Out here for the same reason.
     raise UnreadableAnswer(reason)
@@ -189,7 +189,7 @@ def _read_int(value: object, _cls: object = int) -> int:
     # 49900.0 is the same number in JSON as 49900, and some servers write it so.
     if kind is float and cast("float", value).is_integer() and abs(cast("float", value)) <= _EXACT_FLOAT:
         return int(cast("float", value))
-    raise _MisfitError("a whole number")
+    raise _UnfitError("a whole number")
 
 
 def _read_str(value: object, _cls: object = str) -> str:
@@ -198,7 +198,7 @@ def _read_str(value: object, _cls: object = str) -> str:
     # No floats: an id of 20 digits becomes one on its way through a JSON parser, and loses its last digits.
     if type(value) is int:
         return str(value)
-    raise _MisfitError("a text")
+    raise _UnfitError("a text")
 
 
 _BOOLS: Final[Mapping[object, bool]] = {"true": True, "false": False}
@@ -210,7 +210,7 @@ def _read_bool(value: object, _cls: object = bool) -> bool:
         return value
     if type(value) is str and value.lower() in _BOOLS:
         return _BOOLS[value.lower()]
-    raise _MisfitError("true or false")
+    raise _UnfitError("true or false")
 
 
 def _read_yes_no(value: object, _cls: object = bool) -> bool:
@@ -227,12 +227,12 @@ def _read_decimal(value: object, _cls: object = Decimal) -> Decimal:
     if type(value) is float and math.isfinite(value):
         # The shortest text that means this float: 12.1, not 12.0999999999999996447.
         return Decimal(repr(value))
-    raise _MisfitError("a decimal number")
+    raise _UnfitError("a decimal number")
 
 
 def _read_datetime(value: object, _cls: object = datetime) -> datetime:
     if type(value) is not str or (match := _TIME.fullmatch(value)) is None:
-        raise _MisfitError("a time")
+        raise _UnfitError("a time")
     day, clock, fraction, zone = match.groups()
     try:
         if zone == "Z" and value[10] == "T":
@@ -242,12 +242,12 @@ def _read_datetime(value: object, _cls: object = datetime) -> datetime:
         time = datetime.fromisoformat(f"{day}T{clock}{fraction or ''}{zone or 'Z'}")
         return time.astimezone(UTC)
     except (ValueError, OverflowError):
-        raise _MisfitError("a time") from None
+        raise _UnfitError("a time") from None
 
 
 def _read_enum(value: object, cls: type[OpenEnum]) -> OpenEnum:
     if type(value) is not str:
-        raise _MisfitError("a text")
+        raise _UnfitError("a text")
     return cls(value)
 
 
@@ -269,12 +269,12 @@ def _tuple_reader(cls: Any, converter: Converter) -> Callable[[object, object], 
     def read(value: object, _cls: object) -> object:
         # Otherwise an object would be read as the list of its keys, a text as the list of its letters.
         if type(value) is not list:
-            raise _MisfitError("a list")
+            raise _UnfitError("a list")
         items: list[object] = []
         try:
             for item in value:
                 items.append(read_item(item, wanted))  # noqa: PERF401 - its length tells which one was refused
-        except _MisfitError as fault:
+        except _UnfitError as fault:
             fault.within(f"[{len(items)}]")
             raise
         return tuple(items)
@@ -299,7 +299,7 @@ def _model_reader(cls: type[Any], converter: Converter) -> Callable[[object, obj
 
     def read(value: object, _cls: object) -> object:
         if type(value) is not dict:
-            raise _MisfitError("an object")
+            raise _UnfitError("an object")
         given = _without_none(value)
         for name, alias in aliases:
             if alias in given:
@@ -307,10 +307,10 @@ def _model_reader(cls: type[Any], converter: Converter) -> Callable[[object, obj
         try:
             return read_fields(given, cls)
         except KeyError as missing:
-            raise _MisfitError("missing").within(missing.args[0]) from None
+            raise _UnfitError("missing").within(missing.args[0]) from None
         except ValueError:
             # A model's own rules raise InvalidInputError, which is a ValueError.
-            raise _MisfitError("readable") from None
+            raise _UnfitError("readable") from None
 
     return read
 
@@ -329,10 +329,11 @@ def _read_override(cls: type[Any], attribute: attrs.Attribute[Any], converter: C
 
     def read(value: object, _cls: object) -> object:
         if type(value) is plain:
+            # Most fields: a call less for each.
             return value
         try:
             return read_value(value, wanted)
-        except _MisfitError as fault:
+        except _UnfitError as fault:
             if not is_lenient:
                 fault.within(name)
                 raise
@@ -374,7 +375,7 @@ def _is_tuple(cls: Any) -> bool:
 
 
 def _build() -> Converter:
-    # What is wrong is told by _MisfitError: it stops at the first fault, and holds no value.
+    # What is wrong is told by _UnfitError: it stops at the first fault, and holds no value.
     converter = Converter(detailed_validation=False)
     for cls, read in _READERS.items():
         converter.register_structure_hook(cls, read)
