@@ -16,9 +16,9 @@ from vipps_async import ExpressCheckout, ShippingDetails, nok
 from vipps_async.cli.main import main
 from vipps_async.cli.payment_display import json_line, shown_details, shown_result
 from vipps_async.core.operation import SettledBy
-from vipps_async.ecom.answers import CaptureResult
 from vipps_async.ecom.details import PaymentDetails, TransactionLogEntry
-from vipps_async.ecom.words import OperationName
+from vipps_async.ecom.enums import OperationName, TransactionStatus
+from vipps_async.ecom.responses import CaptureResult, TransactionInfo
 from vipps_async.sandbox import Fault, State
 from vipps_async.testing import Sandbox
 
@@ -224,8 +224,10 @@ async def test_a_vipps_that_cannot_be_reached_is_status_1() -> None:
 )
 def test_a_result_says_what_it_rests_on(how: SettledBy, words: str) -> None:
     """Anything but Vipps' own answer is told; an answer without sums is shown all the same."""
-    shown = shown_result("capture", CaptureResult(order_id="order-1", settled_by=how), idempotency_key="k")
-    assert shown.text.splitlines()[0] == "captured, order order-1"
+    transaction = TransactionInfo(amount=49900, status=TransactionStatus.CAPTURED)
+    result = CaptureResult(order_id="order-1", transaction=transaction, settled_by=how)
+    shown = shown_result("capture", result, idempotency_key="k")
+    assert shown.text.splitlines()[0] == "499.00 NOK captured, order order-1"
     assert words in shown.text
     assert len(shown.text.splitlines()) == (2 if words else 1)
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from tests.cli.inline import inline
+from vipps_async import SqliteJournal
 from vipps_async.cli import output
 from vipps_async.errors import VippsError
-from vipps_async.journals import SqliteJournal
 from vipps_async.journals.protocol import Intent
 from vipps_async.printable import escaped
 

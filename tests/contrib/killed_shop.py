@@ -9,10 +9,9 @@ from typing import Any
 from aiohttp import web
 
 from tests.event_loop import use_chosen_loop
-from vipps_async import Credentials, VippsSession
+from vipps_async import Credentials, SqliteJournal, VippsSession
 from vipps_async.contrib.aiohttp_web import callback_routes, vipps_context
 from vipps_async.contrib.reception import Reception
-from vipps_async.journals import SqliteJournal
 
 
 async def _hang(_event: Any, _vipps: VippsSession) -> None:

@@ -12,7 +12,7 @@ import aiohttp
 from tests.contrib.counter import at_work
 from tests.contrib.shop import Shop, until
 from tests.ecom.callback_bodies import REGULAR, TOKEN, as_body
-from vipps_async.journals import SqliteJournal
+from vipps_async import SqliteJournal
 
 #: Seconds for a Python to start on a busy machine.
 PATIENCE = 60

@@ -160,9 +160,10 @@ async def test_when_off_a_call_costs_one_level_check(monkeypatch: pytest.MonkeyP
 
 
 async def test_when_off_failures_cost_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With logging off a failed, a cancelled and a renewing call put no event together either."""
-    monkeypatch.setattr(logging.getLogger("vipps_async"), "isEnabledFor", lambda _level: False)
-    monkeypatch.setattr(EventLog, "_write", lambda *_arguments: pytest.fail("an event that nobody wants"))
+    """With logging off a failed, a cancelled and a renewing call write no line either."""
+    logger = logging.getLogger("vipps_async")
+    monkeypatch.setattr(logger, "isEnabledFor", lambda _level: False)
+    monkeypatch.setattr(logger, "log", lambda *_arguments: pytest.fail("an event that nobody wants"))
     clock = FakeClock()
     transport = ScriptedTransport().on("/get", token_answer(), then=answer(403)).on("", answer(403), then=done())
     line = pipeline(transport, clock=clock)

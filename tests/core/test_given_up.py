@@ -10,6 +10,7 @@ from attrs import define
 from tests.core.fake_clock import FakeClock
 from tests.core.samples import KEY, ORDER, call_of, details, done, pipeline, vipps_error
 from vipps_async.config import RetryPolicy
+from vipps_async.core import retry
 from vipps_async.core.attempts import AttemptRecord
 from vipps_async.core.operation import Note, Repeat
 from vipps_async.core.pipeline import render

@@ -14,7 +14,7 @@ import pytest
 
 from tests.contract.schema import CONTRACT, conform
 from tests.ecom.callback_bodies import EXPRESS, NO_INFO, PERSONAL, QUESTION, REGULAR, TOKEN, as_body, with_info
-from vipps_async.ecom import ShippingDetails
+from vipps_async import ShippingDetails
 from vipps_async.ecom.callbacks import (
     ANYONE_MAY_CALL,
     LARGEST_BODY,

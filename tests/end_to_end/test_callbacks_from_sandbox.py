@@ -17,11 +17,10 @@ from attrs import define
 
 from tests.contrib.serving import FRAMEWORKS, serve
 from tests.contrib.shop import Shop, until
-from vipps_async import ExpressCheckout, RetryPolicy, VippsSession
+from vipps_async import ExpressCheckout, RetryPolicy, SqliteJournal, VippsSession
 from vipps_async.contrib.callback_notes import is_note
 from vipps_async.contrib.reception import Reception
 from vipps_async.ecom.callbacks import CallbackStatus, Confirmed, Contradicted
-from vipps_async.journals import SqliteJournal
 from vipps_async.testing import Sandbox
 
 TOKEN = "token-of-a-test"

@@ -14,6 +14,7 @@ from aiohttp.client_proto import ResponseHandler
 
 from tests.end_to_end.checkout import FAST, KEYS, PRICE, initiate
 from vipps_async import (
+    CaptureResult,
     Credentials,
     Effect,
     RetryPolicy,
@@ -23,7 +24,6 @@ from vipps_async import (
     VippsError,
     VippsSession,
 )
-from vipps_async.ecom import CaptureResult
 from vipps_async.testing import Sandbox
 from vipps_async.testing.transport_conformance.raw_server import Connection, RawServer, ReceivedRequest, raw_server
 from vipps_async.transports.aiohttp_one_write import Letter

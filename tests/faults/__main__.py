@@ -17,7 +17,7 @@ from tests.faults.kill import run_kills
 from tests.faults.storm import run_storm
 from tests.short_waits import shorten_waits
 from tests.support.postgres import available_dsn
-from vipps_async.journals import Journal, MemoryJournal, PostgresJournal, SqliteJournal
+from vipps_async import Journal, MemoryJournal, PostgresJournal, SqliteJournal
 
 
 @contextlib.contextmanager

@@ -21,7 +21,7 @@ import pytest
 from tests.batch.shop import MSN, stock_one
 from tests.cli.processes import command, environment, run
 from tests.support.postgres import restart, started_server
-from vipps_async.journals import Outcome, PostgresJournal
+from vipps_async import Outcome, PostgresJournal
 from vipps_async.sandbox import Fault, State
 from vipps_async.testing import Sandbox
 

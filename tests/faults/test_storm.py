@@ -11,7 +11,7 @@ from attrs import evolve
 from tests.faults.plan import Kind, OrderPlan, orders
 from tests.faults.sandbox_process import ALL_KINDS
 from tests.faults.storm import StormReport, run_storm
-from vipps_async.journals import Journal, MemoryJournal, PostgresJournal, SqliteJournal
+from vipps_async import Journal, MemoryJournal, PostgresJournal, SqliteJournal
 
 pytestmark = pytest.mark.heavy
 

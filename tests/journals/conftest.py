@@ -11,7 +11,7 @@ import pytest
 
 from tests.journals.material import Shelf
 from tests.support.postgres import available_dsn
-from vipps_async.journals import MemoryJournal, PostgresJournal, SqliteJournal
+from vipps_async import MemoryJournal, PostgresJournal, SqliteJournal
 
 
 @pytest.fixture(scope="session")

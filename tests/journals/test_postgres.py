@@ -22,8 +22,8 @@ from tests.journals.children import output_of
 from tests.journals.material import LONG, all_open, all_recent, intent, only, settlement
 from tests.missing import MUST_VARIABLE
 from tests.support.postgres import DSN_VARIABLE, started_server
+from vipps_async import Intent, KeyOrigin, PostgresJournal, Standing
 from vipps_async.errors import ConfigurationError, Effect, InvalidInputError, JournalError
-from vipps_async.journals import Intent, KeyOrigin, PostgresJournal, Standing
 from vipps_async.journals.postgres import sql as statements
 from vipps_async.journals.postgres import store as store_module
 from vipps_async.journals.postgres.store import PostgresStore
@@ -282,7 +282,7 @@ class TestWishesOnManyMachines:
 FORK = """
 import asyncio, os, sys
 from vipps_async.errors import JournalError
-from vipps_async.journals import PostgresJournal
+from vipps_async import PostgresJournal
 
 async def child(journal):
     try:

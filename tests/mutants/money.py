@@ -313,7 +313,6 @@ _OPERATIONS = of(
     ("transaction.amount != asked", "transaction.amount > asked"),
     ("if status in _WORDS and status not in wanted:", "if False:"),
     ("if status in _WORDS and status not in wanted:", "if status not in wanted:"),
-    ('return None if moved is None else "it has no transaction"', "return None"),
     ("None if payment.url else", "None if True else"),
     ("misfit=_misfit(_REFUNDED, lambda", "misfit=_misfit(_CAPTURED, lambda"),
     ("misfit=_misfit(_CANCELLED, None)", "misfit=_misfit(_CANCELLED, lambda sums: sums.captured_amount)"),
@@ -322,6 +321,18 @@ _OPERATIONS = of(
     ('{"failed", "failure",', '{"failure",'),
     ("        if status not in _WORDS:\n", "        if status in _WORDS:\n"),
     ("        if status not in _WORDS:\n", "        if False:\n"),
+)
+_RESPONSES = of(
+    "ecom/responses.py",
+    ("tests/ecom/test_responses.py",),
+    (
+        'TransactionInfo = field(metadata=json_name("transactionInfo", "transaction"))',
+        'TransactionInfo = field(default=None, metadata=json_name("transactionInfo", "transaction"))',
+    ),
+    (
+        'TransactionInfo = field(metadata=json_name("transaction", "transactionInfo"))',
+        'TransactionInfo = field(default=None, metadata=json_name("transaction", "transactionInfo"))',
+    ),
 )
 _JOURNALLING = of(
     "core/journalling.py",
@@ -412,6 +423,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *_RULES,
     *_VERIFICATION,
     *_OPERATIONS,
+    *_RESPONSES,
     *_JOURNALLING,
     *_RECOVERY,
     *_TRANSPORTS,

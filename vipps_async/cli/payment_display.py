@@ -10,8 +10,8 @@ from attrs import frozen
 
 from vipps_async.cli.output import plain
 from vipps_async.core.operation import SettledBy
-from vipps_async.ecom.answers import CancelResult, CaptureResult, RefundResult
 from vipps_async.ecom.details import PaymentDetails, TransactionLogEntry
+from vipps_async.ecom.responses import CancelResult, CaptureResult, RefundResult
 from vipps_async.money import format_nok
 
 __all__ = ["Shown", "json_line", "shown_details", "shown_result"]

@@ -8,7 +8,7 @@ from typing import Protocol
 from attrs import frozen
 
 from vipps_async.ecom.details import PaymentDetails
-from vipps_async.ecom.words import OperationName
+from vipps_async.ecom.enums import OperationName
 from vipps_async.errors import OrderNotFoundError
 
 __all__ = ["AsksDetails", "Confirmed", "Contradicted", "Disagreement", "confirm"]
