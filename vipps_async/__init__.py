@@ -49,13 +49,13 @@ if TYPE_CHECKING:
     from vipps_async.journals.postgres.journal import PostgresJournal
     from vipps_async.journals.sqlite.journal import SqliteJournal
     from vipps_async.session import VippsSession
-    from vipps_async.transports.aiohttp_transport import AiohttpTransport
+    from vipps_async.transports.aiohttp import AiohttpTransport
 else:
     # What sends requests or keeps a journal takes far longer to load than what only names things.
     __getattr__, __dir__ = names_on_demand(
         __name__,
         {
-            "AiohttpTransport": "vipps_async.transports.aiohttp_transport",
+            "AiohttpTransport": "vipps_async.transports.aiohttp",
             "AirlineData": "vipps_async.ecom.express",
             "CancelResult": "vipps_async.ecom.answers",
             "CaptureResult": "vipps_async.ecom.answers",

@@ -101,7 +101,7 @@ class VippsSession:
         self._settings = settings
         self._own_transport: Transport | None = None
         if transport is None:
-            from vipps_async.transports.aiohttp_transport import AiohttpTransport  # noqa: PLC0415 - see above
+            from vipps_async.transports.aiohttp import AiohttpTransport  # noqa: PLC0415 - see above
 
             transport = self._own_transport = AiohttpTransport(proxy=settings.proxy, trust_env=trust_env)
         self._journal = journal
