@@ -25,17 +25,16 @@ class TimeLimit:
         seconds: from now on; with 0 or less it ends at the next await.
     """
 
-    __slots__ = ("_cancelling", "_fires", "_loop", "_task", "_timer", "ends", "expired")
+    __slots__ = ("_cancelling", "_fires", "_task", "_timer", "ends", "expired")
 
     def __init__(self, seconds: float) -> None:
-        self._loop = asyncio.get_running_loop()
         self._task: asyncio.Task[object] | None = None
         self._timer: asyncio.Handle | None = None
         #: When the timer fires, in the loop's seconds.
         self._fires = 0.0
         self._cancelling = 0
         #: When it ends, in the loop's seconds.
-        self.ends = self._loop.time() + seconds
+        self.ends = self.now() + seconds
         #: Whether it has ended the wait.
         self.expired = False
 
@@ -49,7 +48,7 @@ class TimeLimit:
 
     def now(self) -> float:
         """The time on the clock that `ends` is read on, in seconds."""
-        return self._loop.time()
+        return asyncio.get_running_loop().time()
 
     def move(self, ends: float) -> None:
         """Set another end, unless it has come already."""
@@ -62,15 +61,15 @@ class TimeLimit:
     def _set_timer(self, moment: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._fires = moment
-        if moment <= self._loop.time():
+        self._fires, loop = moment, asyncio.get_running_loop()
+        if moment <= loop.time():
             # Before whatever becomes ready from now on: a timer would come behind it.
-            self._timer = self._loop.call_soon(self._fire)
+            self._timer = loop.call_soon(self._fire)
         else:
-            self._timer = self._loop.call_at(moment, self._fire)
+            self._timer = loop.call_at(moment, self._fire)
 
     def _fire(self) -> None:
-        if self.ends > self._loop.time() + _CLOCK_STEP:
+        if self.ends > self.now() + _CLOCK_STEP:
             self._set_timer(self.ends)
         elif self._task is not None:
             self.expired = True

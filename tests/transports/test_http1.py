@@ -266,6 +266,61 @@ def test_what_is_not_percent_encoded_is_refused(text: str) -> None:
     assert caught.value.value is None
 
 
+def fresh(text: str) -> Target | None:
+    """What yarl says of a URL; None: it is none that can be used."""
+    if " " in text or any(not "!" <= char <= "~" for char in text):
+        return None
+    try:
+        url = URL(text, encoded=True)
+        if url.scheme not in {"http", "https"} or not url.raw_host or url.port is None:
+            return None
+    except (ValueError, IndexError):
+        return None
+    return Target(url=url, host=url.host_port_subcomponent or "", path=url.raw_path_qs)
+
+
+parts = st.one_of(
+    st.sampled_from(["http", "https", "HTTP", "ftp", ":", "://", "/", "//", "?", "#", "@", "user"]),
+    st.sampled_from(["h", "H", "h2", "[::1]", "[", "]", ":8", ":80", ":443", ":99999", ":x"]),
+    st.sampled_from(["%", "%2F", "%zz", "a", "b", "..", ".", "=", "&", ";", "\\", "æ", " ", "\n", "\t"]),
+)
+made_up = st.builds(
+    lambda server, rest: server + "".join(rest),
+    st.sampled_from(
+        [
+            "http://h",
+            "http://h/",
+            "https://h/a",
+            "http://h2:80/",
+            "http://h?",
+            "http://h#",
+            "http://u:p@h/",
+            "http://",
+            "",
+        ]
+    ),
+    st.lists(parts, max_size=6),
+)
+
+
+@settings(deadline=None, max_examples=500)  # a busy machine is no failure
+@given(st.lists(made_up | st.text(max_size=12), min_size=1, max_size=8))
+@example(["http://h", "http://h2"])
+@example(["http://h?a/b", "http://h?a/c"])
+@example(["http://h/a?", "http://h/a?"])
+@example(["http://h/a#", "http://h/a#f"])
+@example(["http://[]@", "http://[]@/p"])
+def test_it_says_what_yarl_says(texts: list[str]) -> None:
+    """Whatever came before: any URL is taken apart as yarl does it afresh, or is refused and not quoted."""
+    for text in texts:
+        try:
+            found = parse_target(text)
+        except InvalidInputError as error:
+            assert error.value is None  # noqa: PT017 - both ends are fine
+            found = None
+        assert found == fresh(text)
+
+
 # --- content codings -----------------------------------------------------------------------------------------------
 
 TEXT = b'{"orderId":"acme-1"}'

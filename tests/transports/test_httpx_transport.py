@@ -24,6 +24,7 @@ from vipps_async.testing.transport_conformance.exchanges import answer_all, post
 from vipps_async.testing.transport_conformance.raw_server import OK, Connection, dead_port, raw_server
 from vipps_async.transports import HttpxTransport, Request
 from vipps_async.transports.failures import FailureContext
+from vipps_async.transports.httpx import pool
 from vipps_async.transports.httpx.failures import TRANSPORT_EXCEPTIONS, map_exception
 
 Make = Callable[..., HttpxTransport]

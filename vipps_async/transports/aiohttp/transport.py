@@ -80,7 +80,10 @@ class AiohttpTransport:
             )
         refuse_unverified(ssl_context)
         if session is not None and ssl_context is None:
-            refuse_unverified(getattr(session.connector, "_ssl", None))
+            settings = getattr(session.connector, "_ssl", None)
+            refuse_unverified(settings)
+            # Where a session does not show how it verifies, the certificates of the system decide.
+            ssl_context = ssl.create_default_context() if settings is None else None
         self._adopted = session
         self._session = session
         #: Sessions of our own: one, or one more where the way of sending had to be changed.
@@ -175,10 +178,11 @@ class AiohttpTransport:
                 self._session = self._make_session()
 
     async def _choose_way(self, *, one_write: bool) -> None:
-        wanted = self._one_write
-        self._one_write = one_write and await rehearse(_send_in_one_write, OneWriteRequest)
-        self._witnessed = self._one_write or await rehearse(_send_by_session)
-        if self._one_write is not wanted or not self._witnessed:
+        in_one = one_write and await rehearse(_send_in_one_write, OneWriteRequest)
+        witnessed = in_one or await rehearse(_send_by_session)
+        is_as_wanted = in_one is self._one_write and witnessed
+        self._one_write, self._witnessed = in_one, witnessed
+        if not is_as_wanted:
             _log.warning(
                 "aiohttp %s is not known to this package: requests are written by aiohttp itself%s",
                 aiohttp.__version__,

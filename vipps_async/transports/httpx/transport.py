@@ -98,6 +98,9 @@ class HttpxTransport:
         #: Whether it can be told that nothing came behind an answer, so that its connection may be used again.
         self._reuses = True
         self._warned = False
+        if client is not None and not hasattr(client, "_transport_for_url"):
+            self._reuses = False
+            self._warn("the client sends by its public method, and no failure proves that nothing was sent")
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
 
@@ -149,8 +152,7 @@ class HttpxTransport:
         # The client's own `send` would keep cookies, call hooks and write the URL into a log.
         choose = getattr(client, "_transport_for_url", None)
         if choose is None:
-            self._warn("the client sends by its public method, and no failure proves that nothing was sent")
-            self._reuses, attempt.sent = False, True
+            attempt.sent = True
             return await self._read(
                 await client.send(outgoing, stream=True, auth=None, follow_redirects=False), attempt
             )
