@@ -35,6 +35,7 @@ class TestOwnSession(_OverAiohttp):
         return own_session
 
 
+@pytest.mark.heavy
 class TestAdoptedSession(_OverAiohttp):
     """The suite over a session of the caller, with much set in it that must not matter."""
 

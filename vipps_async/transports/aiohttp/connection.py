@@ -7,19 +7,18 @@ import select
 import socket
 import weakref
 from collections.abc import Callable
-from typing import Final, Protocol, TypedDict
+from typing import Final, TypedDict
 
 import aiohttp
 from aiohttp import hdrs
 from aiohttp.client_proto import ResponseHandler
-from multidict import CIMultiDictProxy
 
 from vipps_async.transports.aiohttp.failures import NotResent
 from vipps_async.transports.failures import UnreadableAnswer, UnsolicitedData
 from vipps_async.transports.http1 import decode_content
 from vipps_async.transports.protocol import MAX_RESPONSE_BYTES, Response
 
-__all__ = ["BOUNDS", "Answer", "check_writable", "read_answer"]
+__all__ = ["BOUNDS", "check_writable", "read_answer"]
 
 
 #: How to ask whether something waits at it, for each connection that was written to before.
@@ -77,32 +76,8 @@ class _Bounds(TypedDict):
 BOUNDS: Final[_Bounds] = {"read_bufsize": 64 * 1024, "max_line_size": 8190, "max_field_size": 8190}
 
 
-class Answer(Protocol):
-    """What there is of an answer once its headers have come."""
-
-    @property
-    def status(self) -> int:
-        """The HTTP status."""
-        ...
-
-    @property
-    def headers(self) -> CIMultiDictProxy[str]:
-        """The headers, as aiohttp reads them."""
-        ...
-
-    @property
-    def raw_headers(self) -> tuple[tuple[bytes, bytes], ...]:
-        """The headers, byte for byte."""
-        ...
-
-    @property
-    def content(self) -> aiohttp.StreamReader:
-        """The body."""
-        ...
-
-
 async def read_answer(
-    answer: Answer | aiohttp.ClientResponse,
+    answer: aiohttp.ClientResponse,
     *,
     lost: Callable[[], BaseException | None] | None = None,
     progress: Callable[[], None] | None = None,
