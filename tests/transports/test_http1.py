@@ -91,7 +91,7 @@ values = st.one_of(
 bodies = st.none() | st.binary(max_size=30)
 
 
-@settings(deadline=None, max_examples=500)  # a busy machine is no failure
+@settings(deadline=None, max_examples=150)  # a busy machine is no failure
 @given(st.dictionaries(names, values, max_size=4), st.sampled_from(METHODS), bodies)
 @example({"A": "1\n\tfolded"}, "POST", b"")
 @example({"A": " \ta "}, "GET", None)
@@ -303,7 +303,7 @@ made_up = st.builds(
 )
 
 
-@settings(deadline=None, max_examples=500)  # a busy machine is no failure
+@settings(deadline=None, max_examples=150)  # a busy machine is no failure
 @given(st.lists(made_up | st.text(max_size=12), min_size=1, max_size=8))
 @example(["http://h", "http://h2"])
 @example(["http://h?a/b", "http://h?a/c"])

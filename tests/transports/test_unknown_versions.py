@@ -247,3 +247,13 @@ async def test_httpx_that_hides_its_buffers(
             assert (await transport.send(request)).body == b"{}"
     assert len(server.connections) == 3
     assert len(_warnings(caplog)) == 1
+
+
+async def test_an_httpx_client_that_hides_its_tls_settings_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client of which nobody can say whether it verifies certificates is not adopted."""
+    async with httpx.AsyncClient() as client:
+        transport = client._transport
+        monkeypatch.delattr(client, "_transport")
+        with pytest.raises(ConfigurationError, match="does not show whether a client verifies"):
+            HttpxTransport(client)
+        monkeypatch.setattr(client, "_transport", transport, raising=False)

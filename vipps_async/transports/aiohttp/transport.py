@@ -175,6 +175,7 @@ class AiohttpTransport:
         async with self._opening:
             if self._session is broken:
                 await self._choose_way(one_write=False)
+                self._check_usable()
                 self._session = self._make_session()
 
     async def _choose_way(self, *, one_write: bool) -> None:

@@ -301,6 +301,13 @@ def _is_silent(response: httpx.Response) -> bool | None:
 
 def _refuse_unverified_client(client: httpx.AsyncClient) -> None:
     # Private, as is the way of AiohttpTransport: no client says in public how it verifies.
-    mounts = getattr(client, "_mounts", {})
-    for transport in (getattr(client, "_transport", None), *mounts.values()):
-        refuse_unverified(getattr(getattr(transport, "_pool", None), "_ssl_context", None))
+    try:
+        transports = [client._transport, *client._mounts.values()]  # noqa: SLF001 - see above
+        contexts = [each._pool._ssl_context for each in transports if isinstance(each, httpx.AsyncHTTPTransport)]  # noqa: SLF001
+    except AttributeError as error:
+        raise ConfigurationError(
+            f"httpx {httpx.__version__} does not show whether a client verifies TLS certificates",
+            advice="give the transport no client, or install an older httpx",
+        ) from error
+    for context in contexts:
+        refuse_unverified(context)
