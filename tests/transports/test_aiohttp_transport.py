@@ -155,10 +155,11 @@ async def test_what_would_be_read_otherwise_is_refused(
 
 @pytest.mark.parametrize("status", [200, 301, 302, 303, 307, 308])
 @pytest.mark.parametrize("method", ["POST", "PUT", "GET"])
-async def test_an_adopted_session_follows_no_redirect(status: int, method: str) -> None:
-    """It would send a capture to wherever the answer says, with all its headers."""
+@pytest.mark.parametrize("adopted", [False, True])
+async def test_no_redirect_is_followed(own_session: MakeTransport, status: int, method: str, *, adopted: bool) -> None:
+    """Neither way sends a capture to wherever the answer says, with all its headers."""
     async with aiohttp.ClientSession() as session:
-        await _answers_as_told(AiohttpTransport(session), status, method)
+        await _answers_as_told(own_session(session=session if adopted else None), status, method)
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "GET", "DELETE"])
