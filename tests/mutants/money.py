@@ -378,7 +378,11 @@ _TRANSPORTS = [
     ),
     *of(
         "transports/aiohttp/session_request.py",
-        ("tests/transports/test_aiohttp_witness.py", "tests/transports/test_aiohttp_transport.py"),
+        (
+            "tests/transports/test_unknown_versions.py",
+            "tests/transports/test_aiohttp_witness.py",
+            "tests/transports/test_aiohttp_transport.py",
+        ),
         ("allow_redirects=False", "allow_redirects=True"),
         ("middlewares=(body.guard,)", "middlewares=()"),
         ("if self.sent or self.over:", "if self.over:"),
