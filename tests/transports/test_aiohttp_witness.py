@@ -100,7 +100,7 @@ def _prepared(**changes: Any) -> PreparedRequest:
 
 
 async def test_head_and_body_leave_in_one_write() -> None:
-    """Nothing is written before it is written, and then all of it in one call, with the witness set by then."""
+    """Nothing leaves before `write`, and then all of it in one call, with the witness set by then."""
     prepared = _prepared()
     protocol, _, wire = await _connection()
     wire.write.side_effect = lambda _data: seen.append(prepared.sent)
@@ -123,7 +123,7 @@ async def test_a_write_that_fails_counts_as_sent() -> None:
     assert prepared.sent
 
 
-async def test_a_prepared_is_written_once_only() -> None:
+async def test_a_prepared_request_is_written_once_only() -> None:
     """A second write, by any way of resending, puts not one byte on its connection."""
     prepared = _prepared()
     prepared.write((await _connection())[0])
@@ -133,8 +133,8 @@ async def test_a_prepared_is_written_once_only() -> None:
     assert not wire.write.called
 
 
-async def test_a_prepared_is_not_written_after_it_was_given_up() -> None:
-    """Once a prepared is over its verdict stands: nothing is written afterwards."""
+async def test_a_prepared_request_is_not_written_after_it_was_given_up() -> None:
+    """Once a prepared request is over its verdict stands: nothing is written afterwards."""
     prepared = _prepared()
     prepared.over = True
     protocol, _, wire = await _connection()
@@ -145,7 +145,7 @@ async def test_a_prepared_is_not_written_after_it_was_given_up() -> None:
 
 
 @pytest.mark.parametrize("how", ["closing", "lost", "closed"])
-async def test_no_prepared_goes_to_a_connection_that_is_closing(how: str) -> None:
+async def test_no_prepared_request_goes_to_a_connection_that_is_closing(how: str) -> None:
     """A connection that closed while the request waited for its turn has not been written to, and counts so."""
     prepared = _prepared()
     protocol, _, wire = await _connection(closing=how == "closing")
@@ -161,7 +161,7 @@ async def test_no_prepared_goes_to_a_connection_that_is_closing(how: str) -> Non
 
 
 @pytest.mark.parametrize("parsed", [False, True])
-async def test_no_prepared_goes_where_bytes_are_waiting(*, parsed: bool) -> None:
+async def test_no_prepared_request_goes_where_bytes_are_waiting(*, parsed: bool) -> None:
     """A connection over which something has come unasked is not written to, whether aiohttp has read it or not."""
     prepared = _prepared()
     protocol, _, wire = await _connection()
@@ -174,14 +174,14 @@ async def test_no_prepared_goes_where_bytes_are_waiting(*, parsed: bool) -> None
     assert not prepared.sent
 
 
-def test_a_prepared_is_refused_before_it_exists() -> None:
+def test_a_prepared_request_is_refused_before_it_exists() -> None:
     """What cannot be written is an error while nothing is open yet."""
     with pytest.raises(InvalidInputError):
         PreparedRequest(Request(method="PUT", url="http://h", headers={"A B": "1"}), parse_target("http://h"))
 
 
-def test_without_a_limit_no_prepared_times_out() -> None:
-    """A prepared that was given no limit notes progress, and names none."""
+def test_without_a_limit_no_request_times_out() -> None:
+    """A prepared request that was given no limit notes progress, and names none."""
     prepared = _prepared()
     prepared.progress()
     assert prepared.timed_out() is None

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from yarl import URL
 
 from vipps_async.errors import InvalidInputError
-from vipps_async.transports import Request
+from vipps_async.transports import Request, http1
 from vipps_async.transports.failures import UnreadableAnswer
 from vipps_async.transports.http1 import Target, check_request, decode_content, parse_target, serialize_request
 
@@ -264,6 +264,19 @@ def test_what_is_not_percent_encoded_is_refused(text: str) -> None:
     with pytest.raises(InvalidInputError, match="url must be percent-encoded") as caught:
         parse_target(text)
     assert caught.value.value is None
+
+
+def test_names_and_passwords_are_not_kept() -> None:
+    """Only servers are remembered, a few of them: never a name or a password that stands before one."""
+    http1._server.cache_clear()
+    for text in ("http://user:canary@h/p", "http://canary@h/p"):
+        assert parse_target(text).host == "h"
+    assert http1._server.cache_info().currsize == 0
+    for number in range(100):
+        for path in ("/a", "/b"):
+            target = parse_target(f"http://h{number}{path}")
+            assert (target.host, target.path, target.url.user) == (f"h{number}", path, None)
+    assert http1._server.cache_info().currsize == 16
 
 
 def fresh(text: str) -> Target | None:
