@@ -11,7 +11,7 @@ from vipps_async.config import Credentials, Environment, RetryPolicy, SystemInfo
 from vipps_async.errors import ConfigurationError, InvalidInputError
 from vipps_async.session import VippsSession
 from vipps_async.testing import ScriptedTransport, answer
-from vipps_async.transports import aiohttp_transport
+from vipps_async.transports import aiohttp as aiohttp_transports
 
 CREDENTIALS = Credentials(
     client_id="canary-id",
@@ -50,7 +50,7 @@ CAPTURED = answer(
 def own(monkeypatch: pytest.MonkeyPatch) -> ScriptedTransport:
     """Put a scripted transport where the session would open its own."""
     transport = ScriptedTransport()
-    monkeypatch.setattr(aiohttp_transport, "AiohttpTransport", lambda **_: transport)
+    monkeypatch.setattr(aiohttp_transports, "AiohttpTransport", lambda **_: transport)
     return transport
 
 
@@ -152,7 +152,7 @@ def test_from_the_process_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_bad_settings_open_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """A setting that breaks a rule is refused before a transport is made."""
-    monkeypatch.setattr(aiohttp_transport, "AiohttpTransport", lambda: pytest.fail("a transport was made"))
+    monkeypatch.setattr(aiohttp_transports, "AiohttpTransport", lambda: pytest.fail("a transport was made"))
     with pytest.raises(InvalidInputError):
         VippsSession(CREDENTIALS, base_url="http://elsewhere.example")
     with pytest.raises(ConfigurationError):
@@ -191,7 +191,7 @@ def test_its_own_transport_goes_through_the_proxy(
         made.append(arguments)
         return ScriptedTransport()
 
-    monkeypatch.setattr(aiohttp_transport, "AiohttpTransport", make)
+    monkeypatch.setattr(aiohttp_transports, "AiohttpTransport", make)
     session = VippsSession.from_env({**ENV, **env}, trust_env=trust_env)
     assert made == [expected]
     assert "canary" not in repr(session)

@@ -1,4 +1,4 @@
-"""Limits of waits: what `asyncio.timeout` does, over one timer."""
+"""Limits of waits: what `asyncio.timeout` does, with one timer however often a limit is moved."""
 
 # ruff: noqa: PT012 - what is limited is a block
 
@@ -17,7 +17,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.ecom.virtual_time import run_in_virtual_time
-from vipps_async.time_limits import TimeLimits
+from vipps_async.time_limits import TimeLimit
 
 R = TypeVar("R")
 
@@ -43,7 +43,7 @@ def virtually(test: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], Non
 @virtually
 async def test_a_wait_that_takes_too_long_is_ended() -> None:
     """At its end, and neither before nor later, the wait is cancelled and TimeoutError is raised."""
-    with pytest.raises(TimeoutError) as caught, TimeLimits().within(5.25) as limit:
+    with pytest.raises(TimeoutError) as caught, TimeLimit(5.25) as limit:
         await asyncio.sleep(10)
     assert now() == 5.25
     assert limit.expired
@@ -54,7 +54,7 @@ async def test_a_wait_that_takes_too_long_is_ended() -> None:
 @virtually
 async def test_a_wait_that_ends_in_time_is_left_alone() -> None:
     """What ends within its limit notices nothing of it, then or later."""
-    with TimeLimits().within(5) as limit:
+    with TimeLimit(5) as limit:
         await asyncio.sleep(4)
     assert not limit.expired
     await asyncio.sleep(4)
@@ -64,9 +64,8 @@ async def test_a_wait_that_ends_in_time_is_left_alone() -> None:
 @virtually
 async def test_leaving_without_waiting_is_fine() -> None:
     """A limit that is entered and left at once does nothing, even one of 0 seconds."""
-    limits = TimeLimits()
     for seconds in (5, 0, -1):
-        with limits.within(seconds):
+        with TimeLimit(seconds):
             pass
     await asyncio.sleep(10)
     task = asyncio.current_task()
@@ -79,7 +78,7 @@ def test_without_any_time_it_ends_at_the_next_await(seconds: float) -> None:
     """With 0 seconds or less, not even a single turn of the loop is waited."""
 
     async def main() -> None:
-        with pytest.raises(TimeoutError), TimeLimits().within(seconds):
+        with pytest.raises(TimeoutError), TimeLimit(seconds):
             await asyncio.sleep(0)
         assert now() == 0
 
@@ -89,7 +88,7 @@ def test_without_any_time_it_ends_at_the_next_await(seconds: float) -> None:
 @virtually
 async def test_a_limit_that_has_passed_is_moved() -> None:
     """Moved to a moment that has passed, it ends at the next await."""
-    with pytest.raises(TimeoutError), TimeLimits().within(60) as limit:
+    with pytest.raises(TimeoutError), TimeLimit(60) as limit:
         await asyncio.sleep(5)
         limit.move(3)
         await asyncio.sleep(0)
@@ -102,7 +101,7 @@ def test_other_errors_come_through(error: type[BaseException]) -> None:
 
     async def main() -> None:
         raised = error()
-        with pytest.raises(error) as caught, TimeLimits().within(5):
+        with pytest.raises(error) as caught, TimeLimit(5):
             raise raised
         assert caught.value is raised
 
@@ -112,7 +111,7 @@ def test_other_errors_come_through(error: type[BaseException]) -> None:
 @virtually
 async def test_an_error_that_follows_the_end_comes_through() -> None:
     """If the work makes another error of the cancellation, that is what its caller sees, and the task goes on."""
-    with pytest.raises(ValueError, match="mine"), TimeLimits().within(5) as limit:
+    with pytest.raises(ValueError, match="mine"), TimeLimit(5) as limit:
         try:
             await asyncio.sleep(10)
         except asyncio.CancelledError:
@@ -126,7 +125,7 @@ async def test_a_cancellation_from_outside_wins() -> None:
     """If somebody cancels the task in the very turn in which the limit ends, it is cancelled and not timed out."""
     task = asyncio.current_task()
     assert task is not None
-    with pytest.raises(asyncio.CancelledError), TimeLimits().within(0):
+    with pytest.raises(asyncio.CancelledError), TimeLimit(0):
         asyncio.get_running_loop().call_soon(task.cancel)
         await asyncio.sleep(10)
     assert task.uncancel() == 0
@@ -137,11 +136,11 @@ def test_of_nested_limits_the_first_counts(outer: float, inner: float, ends_it: 
     """The limit that ends first is the one that raises; of two at the same moment it is the outer one."""
 
     async def main() -> None:
-        limits, seen = TimeLimits(), []
+        seen: list[str] = []
         try:
-            with limits.within(outer):
+            with TimeLimit(outer):
                 try:
-                    with limits.within(inner):
+                    with TimeLimit(inner):
                         await asyncio.sleep(20)
                 except TimeoutError:
                     seen.append("inner")
@@ -158,7 +157,7 @@ def test_an_end_can_be_moved(seconds: float, moved_to: float, ended: float | Non
     """Moved later it ends later, moved earlier it ends earlier, to the moment."""
 
     async def main() -> None:
-        with contextlib.suppress(TimeoutError), TimeLimits().within(seconds) as limit:
+        with contextlib.suppress(TimeoutError), TimeLimit(seconds) as limit:
             await asyncio.sleep(2)
             assert limit.now() == 2
             limit.move(moved_to)
@@ -172,7 +171,7 @@ def test_an_end_can_be_moved(seconds: float, moved_to: float, ended: float | Non
 @virtually
 async def test_an_end_that_has_come_cannot_be_moved() -> None:
     """Once it has ended the wait, a limit stays at its end."""
-    with pytest.raises(TimeoutError), TimeLimits().within(5) as limit:
+    with pytest.raises(TimeoutError), TimeLimit(5) as limit:
         try:
             await asyncio.sleep(10)
         finally:
@@ -186,7 +185,7 @@ async def test_an_end_in_the_turn_in_which_the_answer_came() -> None:
     loop = asyncio.get_running_loop()
     future: asyncio.Future[None] = loop.create_future()
     loop.call_soon(future.set_result, None)
-    with pytest.raises(TimeoutError), TimeLimits().within(0):
+    with pytest.raises(TimeoutError), TimeLimit(0):
         await future
     assert future.done()
     await asyncio.sleep(1)
@@ -195,11 +194,11 @@ async def test_an_end_in_the_turn_in_which_the_answer_came() -> None:
 @virtually
 async def test_only_a_task_has_limits() -> None:
     """What runs in no task cannot be cancelled, so it cannot be limited: it is told so."""
-    limits, found = TimeLimits(), asyncio.get_running_loop().create_future()
+    found = asyncio.get_running_loop().create_future()
 
     def enter() -> None:
         try:
-            with limits.within(5):
+            with TimeLimit(5):
                 found.set_result(None)
         except RuntimeError as error:
             found.set_result(str(error))
@@ -211,34 +210,13 @@ async def test_only_a_task_has_limits() -> None:
 def test_outside_a_loop_there_are_none() -> None:
     """Without a running loop there is no time to measure."""
     with pytest.raises(RuntimeError, match="no running event loop"):
-        TimeLimits().within(5)
-
-
-def test_another_loop_starts_afresh() -> None:
-    """What was left in a loop that is gone neither ends anything in the next one nor keeps its timer from it."""
-    limits = TimeLimits()
-
-    async def first() -> None:
-        abandoned = limits.within(1)
-        abandoned.__enter__()
-        with limits.within(2):
-            await asyncio.sleep(0)
-
-    async def second() -> None:
-        with limits.within(5):
-            await asyncio.sleep(3)
-        with pytest.raises(TimeoutError), limits.within(5):
-            await asyncio.sleep(10)
-        assert now() == 8
-
-    run_in_virtual_time(first())
-    run_in_virtual_time(second())
+        TimeLimit(5)
 
 
 async def test_on_a_clock_that_really_runs() -> None:
     """On an ordinary loop it ends when it should, not a moment before."""
     before = now()
-    with pytest.raises(TimeoutError), TimeLimits().within(0.02):
+    with pytest.raises(TimeoutError), TimeLimit(0.02):
         await asyncio.Event().wait()
     assert 0.0199 <= now() - before < 5
 
@@ -258,60 +236,24 @@ def _count_timers(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return set_timers
 
 
-def test_thousands_at_once_share_one_timer(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Five thousand waits take one timer of the loop, and each of them is ended at its own limit."""
-
-    async def wait(limits: TimeLimits, seconds: float) -> float:
-        with pytest.raises(TimeoutError), limits.within(seconds):
-            await asyncio.get_running_loop().create_future()
-        return now()
+def test_a_limit_takes_one_timer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However often its end is moved later, a limit takes one timer at a time, and leaves none behind."""
 
     async def main() -> None:
-        set_timers, limits = _count_timers(monkeypatch), TimeLimits()
-        found = await asyncio.gather(*(wait(limits, 30) for _ in range(5000)))
-        assert set(found) == {30.0}
-        assert set_timers == [30.0]
-        wanted = [10.0 + number % 7 for number in range(700)]
-        assert await asyncio.gather(*(wait(limits, seconds) for seconds in wanted)) == [30 + each for each in wanted]
-        # One for each end that there is.
-        assert set_timers[1:] == [40.0, 41.0, 42.0, 43.0, 44.0, 45.0, 46.0]
-
-    run_in_virtual_time(main())
-
-
-def test_nothing_grows(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ten thousand uses leave nothing behind: no limit that is kept, and one timer at the most, which then ends."""
-
-    async def main() -> None:
-        limits, loop = TimeLimits(), asyncio.get_running_loop()
+        loop = asyncio.get_running_loop()
         set_timers = _count_timers(monkeypatch)
-        for number in range(10_000):
-            with limits.within(30) as limit:
-                limit.move(limit.now() + 5)
-                if number % 100 == 0:
-                    await asyncio.sleep(0)
-        watch = limits._watch
-        assert watch is not None
-        assert watch._kept == set()
-        assert len(set_timers) == 2, "the limit, and its earlier end"
+        with TimeLimit(5) as limit:
+            for _ in range(1000):
+                limit.move(limit.now() + 8)
+            assert set_timers == [5.0]
+            await asyncio.sleep(6)
+            assert set_timers == [5.0, 6.0, 8.0], (
+                "of the limit, of sleep(), and of the limit again when it fired too early"
+            )
         scheduled = loop._scheduled  # type: ignore[attr-defined]  # it has no public word for it
-        assert len([timer for timer in scheduled if not timer.cancelled()]) == 1
-        await asyncio.sleep(60)
-        assert scheduled == []
-        assert watch._timer is None
+        assert [timer for timer in scheduled if not timer.cancelled()] == []
 
     run_in_virtual_time(main())
-
-
-@virtually
-async def test_a_timer_that_comes_too_early_is_set_again() -> None:
-    """The timer of a wait that is over wakes nobody else up, and is set to whoever is next."""
-    limits = TimeLimits()
-    with limits.within(1):
-        await asyncio.sleep(0)
-    with pytest.raises(TimeoutError), limits.within(8):
-        await asyncio.sleep(20)
-    assert now() == 8
 
 
 # --- held against asyncio.timeout ----------------------------------------------------------------------------------
@@ -367,13 +309,10 @@ async def _asyncio(seconds: float) -> AsyncIterator[Mover]:
         yield move
 
 
-def _ours(limits: TimeLimits) -> Limiter:
-    @contextlib.asynccontextmanager
-    async def limited(seconds: float) -> AsyncIterator[Mover]:
-        with limits.within(seconds) as limit:
-            yield lambda until: limit.move(limit.now() + until)
-
-    return limited
+@contextlib.asynccontextmanager
+async def _ours(seconds: float) -> AsyncIterator[Mover]:
+    with TimeLimit(seconds) as limit:
+        yield lambda until: limit.move(limit.now() + until)
 
 
 async def _do(steps: Sequence[Step], limiter: Limiter, move: Mover, seen: list[tuple[str, float]]) -> None:
@@ -460,4 +399,4 @@ def _limits_in(steps: Sequence[Step]) -> int:
 def test_it_does_what_asyncio_does(steps: tuple[Step, ...], cancel_at: float | None) -> None:
     """Whatever is nested, moved, cancelled or swallowed, the same happens at the same times as with asyncio.timeout."""
     story = _told_apart(steps, [])
-    assert _story(story, _ours(TimeLimits()), cancel_at) == _story(story, _asyncio, cancel_at)
+    assert _story(story, _ours, cancel_at) == _story(story, _asyncio, cancel_at)

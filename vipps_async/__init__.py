@@ -74,13 +74,13 @@ from vipps_async.userinfo import UserInfo
 if TYPE_CHECKING:
     from vipps_async.journals.postgres.journal import PostgresJournal
     from vipps_async.journals.sqlite.journal import SqliteJournal
-    from vipps_async.transports.aiohttp_transport import AiohttpTransport
-    from vipps_async.transports.httpx_transport import HttpxTransport
+    from vipps_async.transports.aiohttp import AiohttpTransport
+    from vipps_async.transports.httpx import HttpxTransport
 else:
     # Each needs a library that takes long to load, or that not everybody has.
     _LOADED_AT_FIRST_USE = {
-        "AiohttpTransport": "vipps_async.transports.aiohttp_transport",
-        "HttpxTransport": "vipps_async.transports.httpx_transport",
+        "AiohttpTransport": "vipps_async.transports.aiohttp",
+        "HttpxTransport": "vipps_async.transports.httpx",
         "PostgresJournal": "vipps_async.journals.postgres.journal",
         "SqliteJournal": "vipps_async.journals.sqlite.journal",
     }

@@ -97,7 +97,7 @@ class VippsSession:
         self._own_transport: Transport | None = None
         if transport is None:
             # In time for the first call: aiohttp takes longer to load than all the rest.
-            from vipps_async.transports.aiohttp_transport import AiohttpTransport  # noqa: PLC0415 - see above
+            from vipps_async.transports.aiohttp import AiohttpTransport  # noqa: PLC0415 - see above
 
             transport = self._own_transport = AiohttpTransport(proxy=settings.proxy, trust_env=trust_env)
         self._journal = journal

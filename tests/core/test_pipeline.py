@@ -393,7 +393,7 @@ async def test_a_cancelled_call_names_its_key() -> None:
     [
         (details("perhaps"), "the history is torn"),
         (answer(403), "details answered 403"),
-        (answer(200, HTML), "details could not be asked"),
+        (answer(200, HTML), "the payment could not be looked up"),
         (RequestNotSent("unplugged"), "the payment could not be looked up (unplugged"),
         (OutcomeUnknown("silence"), "the payment could not be looked up (silence"),
         (answer(500), "details answered 500"),
@@ -431,7 +431,7 @@ async def test_an_initiate_that_never_arrived_is_sent_again() -> None:
 async def test_an_initiate_whose_answer_got_lost() -> None:
     """If the payment is there after an unknown outcome, the error says that its URL is lost."""
     transport = ScriptedTransport().on("/details", details("yes")).on("/initiate", OutcomeUnknown("cut"))
-    with pytest.raises(errors.PaymentUrlLostError, match="new order id") as caught:
+    with pytest.raises(errors.PaymentUrlLostError, match="new id") as caught:
         await pipeline(transport).run(call_of(Repeat.ONCE))
     assert type(caught.value.__cause__) is OutcomeUnknown
 
@@ -503,7 +503,7 @@ async def test_a_refused_token_is_no_answer_about_the_order(repeat: Repeat) -> N
     """If details cannot be asked because the token is refused, even as not found, nothing is proven or sent again."""
     transport = ScriptedTransport().on("/get", token_answer(lifetime=0), then=vipps_error(404, "Merchant", "35"))
     transport.on("", OutcomeUnknown("cut"))
-    with pytest.raises(OutcomeUnknown, match=r"details could not be asked \(fetching a token failed"):
+    with pytest.raises(OutcomeUnknown, match=r"the payment could not be looked up \(fetching a token failed"):
         await pipeline(transport).run(call_of(repeat))
     assert letters(transport) == "m"
 

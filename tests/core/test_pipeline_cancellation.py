@@ -175,7 +175,7 @@ def closed(_request: Request) -> Response:
 async def test_a_transport_that_was_closed_meanwhile_hides_no_doubt() -> None:
     """If the transport is closed between two attempts, a doubt about the first one stays a doubt."""
     transport = ScriptedTransport().on("/details", then=closed).on("/capture", OutcomeUnknown("cut"), closed)
-    with pytest.raises(OutcomeUnknown, match="the transport is closed; details could not be asked") as caught:
+    with pytest.raises(OutcomeUnknown, match="the transport is closed; the payment could not be looked up") as caught:
         await pipeline(transport).run(call_of(Repeat.KEYED))
     assert caught.value.idempotency_key == KEY
     assert isinstance(caught.value.__cause__, ConfigurationError)

@@ -176,7 +176,7 @@ async def test_details_that_stall_end_with_the_deadline() -> None:
     gate = Gate(details("yes"))
     transport = ScriptedTransport().on("/details", gate).on("", then=OutcomeUnknown("cut"))
     line = Pipeline(settings(retry=RetryPolicy(deadline=0.5, attempts=1)), transport)
-    with pytest.raises(OutcomeUnknown, match="did not answer within this call's deadline"):
+    with pytest.raises(OutcomeUnknown, match="did not end within this call's deadline"):
         await line.run(call_of(Repeat.KEYED))
 
 

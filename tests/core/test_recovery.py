@@ -260,7 +260,7 @@ class TestEachFinding:
         report = await shop.session().recover()
         assert sums(report) == {"seen": 1, "stays_open": 1}
         assert not report.is_complete
-        assert "details could not be asked" in report.left_open[0].reason
+        assert "the payment could not be looked up" in report.left_open[0].reason
         entry = await shop.entry()
         assert (entry.settlement, entry.owner, entry.note) == (None, "", report.left_open[0].reason)
         assert len(shop.line.sent("/capture")) == 1

@@ -26,7 +26,7 @@ from vipps_async import (
 )
 from vipps_async.testing import Sandbox
 from vipps_async.testing.transport_conformance.raw_server import Connection, RawServer, ReceivedRequest, raw_server
-from vipps_async.transports.aiohttp_one_write import Letter
+from vipps_async.transports.aiohttp.one_write import PreparedRequest
 
 #: Many captures at once share a session here, and all of them fail: its retry budget must not be what ends them.
 RETRY = RetryPolicy(base=0.001, throttled_base=0.001, cap=0.002, deadline=20.0, budget=10**9)
@@ -305,14 +305,14 @@ async def test_a_connection_that_ends_before_the_request_was_read(how: str, monk
     """
     keys: list[str] = []
     written: list[bytes] = []
-    post = Letter.post
+    write = PreparedRequest.write
 
-    def noted(letter: Letter, protocol: ResponseHandler) -> None:
-        post(letter, protocol)
-        if b"/capture HTTP/1.1" in letter.data:
-            written.append(letter.data)
+    def noted(prepared: PreparedRequest, protocol: ResponseHandler) -> None:
+        write(prepared, protocol)
+        if b"/capture HTTP/1.1" in prepared.data:
+            written.append(prepared.data)
 
-    monkeypatch.setattr(Letter, "post", noted)
+    monkeypatch.setattr(PreparedRequest, "write", noted)
 
     async def script(connection: Connection) -> None:
         if connection.number == 0:

@@ -16,7 +16,7 @@ from vipps_async import RequestNotSent
 from vipps_async.sandbox import SandboxServer
 from vipps_async.sandbox.faults import Decided, Fault
 from vipps_async.sandbox.interference import Exchange
-from vipps_async.transports.aiohttp_transport import AiohttpTransport
+from vipps_async.transports.aiohttp import AiohttpTransport
 from vipps_async.transports.protocol import Request, Response
 
 __all__ = ["CALL", "CALL_HEADER", "Attribution", "CountingTransport", "attributing", "refused_in_its_own_right"]

@@ -388,7 +388,7 @@ _RECOVERY = of(
 )
 _TRANSPORTS = [
     *of(
-        "transports/aiohttp_one_write.py",
+        "transports/aiohttp/one_write.py",
         (
             "tests/transports/test_aiohttp_witness.py",
             "tests/transports/test_aiohttp_transport.py",
@@ -398,14 +398,24 @@ _TRANSPORTS = [
         ("if self.sent or self.over:", "if self.over:"),
         ("if self.sent or self.over:", "if self.sent:"),
         ("        self.sent = True\n", ""),
-        ("protocol.should_close or self._unread.wait_at(protocol, wire)", "False"),
     ),
     *of(
-        "transports/aiohttp_adopted.py",
+        "transports/aiohttp/connection.py",
         ("tests/transports/test_aiohttp_witness.py", "tests/transports/test_aiohttp_transport.py"),
+        ("protocol.should_close or _has_pending_data(protocol, wire)", "False"),
+    ),
+    *of(
+        "transports/aiohttp/session_request.py",
+        (
+            "tests/transports/test_unknown_versions.py",
+            "tests/transports/test_aiohttp_witness.py",
+            "tests/transports/test_aiohttp_transport.py",
+        ),
         ("allow_redirects=False", "allow_redirects=True"),
-        ('() if is_own and request.method == "POST" else (body.guard,)', "()"),
-        ('is_own and request.method == "POST"', "is_own"),
+        ("middlewares=(body.guard,)", "middlewares=()"),
+        ("if self.sent or self.over:", "if self.over:"),
+        ("if body.framed and not body.sent:", "if False:"),
+        ("sent = body.sent if witnessed else not isinstance(cause, NEVER_CONNECTED)", "sent = body.sent"),
     ),
 ]
 MUTANTS: tuple[Mutant, ...] = (

@@ -18,8 +18,8 @@ from vipps_async import AiohttpTransport
 from vipps_async.config import Timeouts
 from vipps_async.errors import OutcomeUnknown, RequestNotSent
 from vipps_async.testing.transport_conformance import MakeTransport, TransportConformance
-from vipps_async.transports.aiohttp_failures import FAILURES, AnsweredTooEarly, Circumstances, translated
-from vipps_async.transports.content_coding import UnreadableAnswer
+from vipps_async.transports.aiohttp.failures import TRANSPORT_EXCEPTIONS, map_exception
+from vipps_async.transports.failures import FailureContext, UnreadableAnswer, UnsolicitedData, host_and_port
 
 
 class _OverAiohttp(TransportConformance):
@@ -35,6 +35,7 @@ class TestOwnSession(_OverAiohttp):
         return own_session
 
 
+@pytest.mark.heavy
 class TestAdoptedSession(_OverAiohttp):
     """The suite over a session of the caller, with much set in it that must not matter."""
 
@@ -123,29 +124,27 @@ def _instance(kind: type[Exception]) -> Exception:
     return error
 
 
-def _at(*, sent: bool, status: int | None = None) -> Circumstances:
-    return Circumstances(
-        url=URL(f"https://api.example:8443/{CANARY}"), proxy=None, timeouts=Timeouts(), sent=sent, status=status
-    )
+def _at(*, sent: bool, status: int | None = None) -> FailureContext:
+    return FailureContext(peer="api.example:8443", proxy=None, timeouts=Timeouts(), sent=sent, status=status)
 
 
 def test_no_exception_of_aiohttp_slips_by() -> None:
     """Each exception that aiohttp defines is translated, or is known never to come."""
-    assert {kind.__name__ for kind in OF_AIOHTTP if not issubclass(kind, FAILURES)} == NEVER_RAISED
+    assert {kind.__name__ for kind in OF_AIOHTTP if not issubclass(kind, TRANSPORT_EXCEPTIONS)} == NEVER_RAISED
 
 
 @pytest.mark.parametrize("kind", [*RAISED, *OF_PYTHON], ids=lambda kind: kind.__name__)
 def test_the_witness_decides_and_never_the_class(kind: type[Exception]) -> None:
     """Any exception means "not sent" if nothing was written, and "unknown" if something was."""
-    assert type(translated(_instance(kind), _at(sent=False))) is RequestNotSent
-    assert type(translated(_instance(kind), _at(sent=True))) is OutcomeUnknown
+    assert type(map_exception(_instance(kind), _at(sent=False))) is RequestNotSent
+    assert type(map_exception(_instance(kind), _at(sent=True))) is OutcomeUnknown
 
 
 @pytest.mark.parametrize("kind", RAISED, ids=lambda kind: kind.__name__)
 def test_nothing_that_aiohttp_quotes_is_passed_on(kind: type[Exception]) -> None:
     """Neither our error nor the exception that becomes its cause shows a header, a path or a piece of an answer."""
     error = _instance(kind)
-    message = translated(error, _at(sent=True)).message
+    message = map_exception(error, _at(sent=True)).message
     shown = message if kind in QUOTES_ITS_URL else f"{message} {error} {error!r} {error.args!r}"
     assert CANARY not in shown
     assert "api.example:8443" in message
@@ -154,7 +153,7 @@ def test_nothing_that_aiohttp_quotes_is_passed_on(kind: type[Exception]) -> None
 @pytest.mark.parametrize("kind", [k for k in RAISED if issubclass(k, aiohttp.ClientResponseError)])
 def test_a_status_that_aiohttp_made_up_is_not_kept(kind: type[Exception]) -> None:
     """The status of a ClientResponseError is aiohttp's own invention or a proxy's: it never looks like an answer."""
-    error = translated(_instance(kind), _at(sent=True))
+    error = map_exception(_instance(kind), _at(sent=True))
     assert isinstance(error, OutcomeUnknown)
     assert error.status is None
 
@@ -163,7 +162,7 @@ def test_a_status_that_aiohttp_made_up_is_not_kept(kind: type[Exception]) -> Non
     ("error", "message"),
     [
         (UnreadableAnswer("it is larger than 7 bytes"), "the answer of api.example:8443 cannot be used: it is larger than 7 bytes"),  # noqa: E501 - a row
-        (AnsweredTooEarly(), "api.example:8443 spoke before the request was written; the connection was dropped"),
+        (UnsolicitedData(), "api.example:8443 spoke before the request was written; the connection was dropped"),
         (TimeoutError(), "no whole answer of api.example:8443 within 30 s"),
         (aiohttp.SocketTimeoutError(), "api.example:8443 was silent for 15 s"),
         (aiohttp.ConnectionTimeoutError(), "no connection to api.example:8443 within 5 s (waiting for a free one included)"),  # noqa: E501 - a row
@@ -175,17 +174,16 @@ def test_a_status_that_aiohttp_made_up_is_not_kept(kind: type[Exception]) -> Non
 )  # fmt: skip
 def test_the_message_is_for_a_person(error: Exception, message: str) -> None:
     """The message says in plain words what happened, and with whom."""
-    assert translated(error, _at(sent=True)).message == message
+    assert map_exception(error, _at(sent=True)).message == message
 
 
 def test_an_ipv6_address_is_written_in_brackets() -> None:
     """Host and port stay apart in an IPv6 address."""
-    at = Circumstances(url=URL("http://[::1]:80/"), proxy=None, timeouts=Timeouts(), sent=True, status=None)
-    assert at.peer == "[::1]:80"
+    assert host_and_port("::1", 80) == "[::1]:80"
 
 
 def test_the_words_of_a_nested_system_error_are_found() -> None:
     """An error without words of its own takes those of its cause."""
     error = aiohttp.ClientOSError()
     error.__cause__ = BrokenPipeError(32, "x")
-    assert translated(error, _at(sent=True)).message.endswith("broke: broken pipe")
+    assert map_exception(error, _at(sent=True)).message.endswith("broke: broken pipe")

@@ -20,10 +20,8 @@ from vipps_async import AiohttpTransport, Request, Response
 from vipps_async.config import Timeouts
 from vipps_async.errors import OutcomeUnknown, RequestNotSent, TransportError
 from vipps_async.testing.transport_conformance.raw_server import OK, PATIENCE, Connection, raw_server
-from vipps_async.time_limits import TimeLimits
-from vipps_async.transports.aiohttp_location import Locations
-from vipps_async.transports.aiohttp_one_write import Letter, OneWriteRequest, exchange
-from vipps_async.transports.unread_bytes import UnreadBytes
+from vipps_async.transports.aiohttp.one_write import OneWriteRequest, PreparedRequest, exchange
+from vipps_async.transports.http1 import parse_target
 
 MakeTransport = Callable[..., AiohttpTransport]
 
@@ -75,8 +73,7 @@ def _play(stage: Stage, timeouts: Timeouts = TIMEOUTS) -> tuple[Response | Trans
         found: Response | TransportError
         try:
             session = cast("aiohttp.ClientSession", stage)
-            location = Locations().of(request.url)
-            found = await exchange(session, request, location, limits=TimeLimits(), unread=UnreadBytes(), verify=True)
+            found = await exchange(session, request, parse_target(request.url), verify=True)
         except TransportError as error:
             found = error
         return found, asyncio.get_running_loop().time()
@@ -148,25 +145,25 @@ def test_what_comes_in_time_is_read(interim: tuple[tuple[float, bytes], ...]) ->
 class Dawdling(Stage):
     """A session that does not hear that it was given up, and goes on."""
 
-    letter: Letter | None = None
+    prepared: PreparedRequest | None = None
 
     async def request(self, method: str, url: URL, *, data: object, ssl: object, **_: object) -> aiohttp.ClientResponse:
-        """Keep the letter, and fail."""
-        assert isinstance(data, Letter)
-        self.letter = data
+        """Keep the request, and fail."""
+        assert isinstance(data, PreparedRequest)
+        self.prepared = data
         raise aiohttp.ClientConnectionError
 
 
 def test_what_was_given_up_is_not_sent_later() -> None:
-    """When a request has failed its letter is closed: whoever still holds it cannot send it behind the verdict."""
+    """When a request has failed it is closed: whoever still holds it cannot send it behind the verdict."""
     session = Dawdling(0)
     found, _ = _play(session)
     assert type(found) is RequestNotSent
-    assert session.letter is not None
-    assert session.letter.over
+    assert session.prepared is not None
+    assert session.prepared.over
     with pytest.raises(aiohttp.ClientConnectionError):
-        session.letter.post(Mock(spec=ResponseHandler))
-    assert not session.letter.sent
+        session.prepared.write(Mock(spec=ResponseHandler))
+    assert not session.prepared.sent
 
 
 # --- over real sockets ---------------------------------------------------------------------------------------------
@@ -352,21 +349,33 @@ def _taken(transport: AiohttpTransport) -> int:
 
 @pytest.mark.parametrize("by", ["cancelling", "a limit"])
 @pytest.mark.parametrize("kept", [True, False])
-async def test_giving_up_at_any_step_leaks_nothing(own_session: MakeTransport, by: str, *, kept: bool) -> None:
+async def test_giving_up_at_any_step_leaks_nothing(
+    own_session: MakeTransport, monkeypatch: pytest.MonkeyPatch, by: str, *, kept: bool
+) -> None:
     """Given up while connecting, writing or reading, a request leaves no connection taken and the pool usable."""
     answer = INTERIM + b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n"
     answer += b"\r\n2\r\n{}\r\n0\r\n\r\n" if kept else b"Connection: close\r\n\r\n2\r\n{}\r\n0\r\n\r\n"
     outcomes: set[str] = set()
+    limits: list[Any] = []
+    real = PreparedRequest.begin
+
+    def begin(self: PreparedRequest, limit: Any) -> None:
+        limits.append(limit)
+        real(self, limit)
+
     async with raw_server(_repeating(answer)) as server:
         transport = own_session(limit=1)
+        await transport.send(_post(server.url))
+        monkeypatch.setattr(PreparedRequest, "begin", begin)
         for turns in range(60):
+            limits.clear()
             sending = asyncio.create_task(transport.send(_post(server.url)))
             for _ in range(turns):
                 await asyncio.sleep(0)
             if by == "cancelling":
                 sending.cancel()
-            else:
-                _end_limits(transport)
+            elif limits and not sending.done():
+                limits[0].move(0)
             try:
                 await sending
                 outcomes.add("answered")
@@ -377,16 +386,7 @@ async def test_giving_up_at_any_step_leaks_nothing(own_session: MakeTransport, b
             async with asyncio.timeout(PATIENCE):
                 assert (await transport.send(_post(server.url))).status == 200
             assert _taken(transport) == 0
-        watch = transport._limits._watch
-        assert watch is not None
-        assert watch._kept == set()
     expected = {"cancelled"} if by == "cancelling" else {"OutcomeUnknown"}
     if by == "a limit" and not kept:
         expected.add("RequestNotSent")  # an idle connection is written to in the very first turn
     assert outcomes == {*expected, "answered"}
-
-
-def _end_limits(transport: AiohttpTransport) -> None:
-    watch = transport._limits._watch
-    for limit in list(watch._kept) if watch is not None else ():
-        limit.expire()

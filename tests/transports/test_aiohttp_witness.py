@@ -14,18 +14,15 @@ from multidict import CIMultiDict
 
 from vipps_async import Request
 from vipps_async.errors import InvalidInputError
-from vipps_async.transports.aiohttp_adopted import WitnessedBody
-from vipps_async.transports.aiohttp_failures import NotResent
-from vipps_async.transports.aiohttp_location import Locations
-from vipps_async.transports.aiohttp_one_write import Letter
-from vipps_async.transports.early_answer import AnsweredTooEarly
-from vipps_async.transports.unread_bytes import UnreadBytes
+from vipps_async.transports.aiohttp.failures import NotResent
+from vipps_async.transports.aiohttp.one_write import PreparedRequest
+from vipps_async.transports.aiohttp.session_request import WitnessedBody
+from vipps_async.transports.failures import UnsolicitedData
+from vipps_async.transports.http1 import parse_target
 
 
 def _attempt() -> WitnessedBody:
-    return WitnessedBody(
-        Request(method="PUT", url="http://h", headers={}, body=b"{}"), UnreadBytes(), replace_headers=False
-    )
+    return WitnessedBody(Request(method="PUT", url="http://h", headers={}, body=b"{}"))
 
 
 async def _connection(*, closing: bool = False) -> tuple[ResponseHandler, StreamWriter, Mock]:
@@ -77,7 +74,7 @@ async def test_nothing_is_sent_on_a_connection_that_is_closing() -> None:
     """A connection that closed while the request waited for its turn has not been written to, and counts so."""
     attempt = _attempt()
     _, writer, wire = await _connection(closing=True)
-    with pytest.raises(aiohttp.ServerDisconnectedError):
+    with pytest.raises(NotResent):
         await attempt.write(writer)
     assert not wire.write.called
     assert not attempt.sent
@@ -88,103 +85,103 @@ async def test_nothing_is_sent_where_bytes_are_waiting() -> None:
     attempt = _attempt()
     protocol, writer, wire = await _connection()
     protocol.data_received(b"HTTP/1.1 408 Time-out\r\n\r\n")
-    with pytest.raises(AnsweredTooEarly):
+    with pytest.raises(UnsolicitedData):
         await attempt.write(writer)
     assert not wire.write.called
     assert not attempt.sent
 
 
-# --- the letter: a request that leaves in one write ----------------------------------------------------------------
+# --- the prepared request, which leaves in one write ----------------------------------------------------------------
 
 
-def _letter(**changes: Any) -> Letter:
+def _prepared(**changes: Any) -> PreparedRequest:
     request = Request(method="PUT", url="http://h/p", headers={"X-A": "1"}, body=b"{}", **changes)
-    return Letter(request, Locations().of(request.url), UnreadBytes())
+    return PreparedRequest(request, parse_target(request.url))
 
 
 async def test_head_and_body_leave_in_one_write() -> None:
-    """Nothing is written before the letter is posted, and then all of it in one call, with the witness set by then."""
-    letter = _letter()
+    """Nothing leaves before `write`, and then all of it in one call, with the witness set by then."""
+    prepared = _prepared()
     protocol, _, wire = await _connection()
-    wire.write.side_effect = lambda _data: seen.append(letter.sent)
+    wire.write.side_effect = lambda _data: seen.append(prepared.sent)
     seen: list[bool] = []
-    assert (wire.write.called, letter.sent, letter.connection) == (False, False, None)
-    letter.post(protocol)
+    assert (wire.write.called, prepared.sent, prepared.protocol) == (False, False, None)
+    prepared.write(protocol)
     wire.write.assert_called_once_with(b"PUT /p HTTP/1.1\r\nHost: h\r\nX-A: 1\r\nContent-Length: 2\r\n\r\n{}")
     assert not wire.writelines.called
     assert seen == [True], "from the first byte on it counts as sent"
-    assert letter.connection is protocol
+    assert prepared.protocol is protocol
 
 
 async def test_a_write_that_fails_counts_as_sent() -> None:
     """If the write itself breaks, nobody can say how much of it went out."""
-    letter = _letter()
+    prepared = _prepared()
     protocol, _, wire = await _connection()
     wire.write.side_effect = OSError
     with pytest.raises(OSError):  # noqa: PT011 - this very one
-        letter.post(protocol)
-    assert letter.sent
+        prepared.write(protocol)
+    assert prepared.sent
 
 
-async def test_a_letter_is_written_once_only() -> None:
-    """A second post, by any way of resending, puts not one byte on its connection."""
-    letter = _letter()
-    letter.post((await _connection())[0])
+async def test_a_prepared_request_is_written_once_only() -> None:
+    """A second write, by any way of resending, puts not one byte on its connection."""
+    prepared = _prepared()
+    prepared.write((await _connection())[0])
     protocol, _, wire = await _connection()
     with pytest.raises(aiohttp.ClientConnectionError):
-        letter.post(protocol)
+        prepared.write(protocol)
     assert not wire.write.called
 
 
-async def test_a_letter_is_not_written_after_it_was_given_up() -> None:
-    """Once a letter is over its verdict stands: nothing is written afterwards."""
-    letter = _letter()
-    letter.over = True
+async def test_a_prepared_request_is_not_written_after_it_was_given_up() -> None:
+    """Once a prepared request is over its verdict stands: nothing is written afterwards."""
+    prepared = _prepared()
+    prepared.over = True
     protocol, _, wire = await _connection()
     with pytest.raises(aiohttp.ClientConnectionError):
-        letter.post(protocol)
+        prepared.write(protocol)
     assert not wire.write.called
-    assert not letter.sent
+    assert not prepared.sent
 
 
 @pytest.mark.parametrize("how", ["closing", "lost", "closed"])
-async def test_no_letter_goes_to_a_connection_that_is_closing(how: str) -> None:
+async def test_no_prepared_request_goes_to_a_connection_that_is_closing(how: str) -> None:
     """A connection that closed while the request waited for its turn has not been written to, and counts so."""
-    letter = _letter()
+    prepared = _prepared()
     protocol, _, wire = await _connection(closing=how == "closing")
     if how == "lost":
         protocol.connection_lost(None)
     if how == "closed":
         protocol.close()
     with pytest.raises(NotResent) as caught:
-        letter.post(protocol)
+        prepared.write(protocol)
     assert isinstance(caught.value.error, aiohttp.ServerDisconnectedError)
     assert not wire.write.called
-    assert not letter.sent
+    assert not prepared.sent
 
 
 @pytest.mark.parametrize("parsed", [False, True])
-async def test_no_letter_goes_where_bytes_are_waiting(*, parsed: bool) -> None:
+async def test_no_prepared_request_goes_where_bytes_are_waiting(*, parsed: bool) -> None:
     """A connection over which something has come unasked is not written to, whether aiohttp has read it or not."""
-    letter = _letter()
+    prepared = _prepared()
     protocol, _, wire = await _connection()
     if parsed:
         protocol.set_response_params()
     protocol.data_received(b"HTTP/1.1 408 Time-out\r\nContent-Length: 0\r\n\r\n")
-    with pytest.raises(AnsweredTooEarly):
-        letter.post(protocol)
+    with pytest.raises(UnsolicitedData):
+        prepared.write(protocol)
     assert not wire.write.called
-    assert not letter.sent
+    assert not prepared.sent
 
 
-def test_a_letter_is_refused_before_it_exists() -> None:
+def test_a_prepared_request_is_refused_before_it_exists() -> None:
     """What cannot be written is an error while nothing is open yet."""
     with pytest.raises(InvalidInputError):
-        Letter(Request(method="PUT", url="http://h", headers={"A B": "1"}), Locations().of("http://h"), UnreadBytes())
+        PreparedRequest(Request(method="PUT", url="http://h", headers={"A B": "1"}), parse_target("http://h"))
 
 
-def test_without_a_limit_no_letter_times_out() -> None:
-    """A letter that was given no limit notes progress, and names none."""
-    letter = _letter()
-    letter.progress()
-    assert letter.timed_out() is None
+def test_without_a_limit_no_request_times_out() -> None:
+    """A prepared request that was given no limit notes progress, and names none."""
+    prepared = _prepared()
+    prepared.progress()
+    assert prepared.timed_out() is None

@@ -23,8 +23,9 @@ from vipps_async.errors import ConfigurationError, InvalidInputError, OutcomeUnk
 from vipps_async.testing.transport_conformance.certificates import client_context, server_context
 from vipps_async.testing.transport_conformance.exchanges import answer_all, post
 from vipps_async.testing.transport_conformance.raw_server import OK, Connection, dead_port, raw_server
-from vipps_async.transports import httpx_lines
-from vipps_async.transports.httpx_failures import FAILURES, Circumstances, translated
+from vipps_async.transports.failures import FailureContext
+from vipps_async.transports.httpx import pool
+from vipps_async.transports.httpx.failures import TRANSPORT_EXCEPTIONS, map_exception
 
 Make = Callable[..., HttpxTransport]
 CANARY = "canary-2c6e"
@@ -294,11 +295,11 @@ async def test_unused_connections_grow_old_and_make_room(
         async with asyncio.timeout(5):
             while ended != [one.port]:  # noqa: ASYNC110 - the server notices in its own time
                 await asyncio.sleep(0)
-        monkeypatch.setattr(httpx_lines, "_KEPT_FOR", -1.0)
-        await transport.send(post(one.url))
-        async with asyncio.timeout(5):
-            while ended != [one.port, other.port]:  # noqa: ASYNC110 - the same
-                await asyncio.sleep(0)
+        monkeypatch.setattr(pool, "_KEPT_FOR", 0.0)
+        transport = httpx_transport()
+        for _ in range(2):
+            await transport.send(post(one.url))
+        assert len(one.connections) == 3
 
 
 @pytest.mark.parametrize("adopted", [False, True])
@@ -418,14 +419,19 @@ def _exceptions_of(module: object) -> list[type[Exception]]:
 @pytest.mark.parametrize("module", [httpx, httpcore, h11], ids=lambda module: module.__name__)
 def test_no_exception_of_theirs_slips_by(module: object) -> None:
     """Each exception that httpx and its foundations define is translated, or is known never to come."""
-    missed = {kind.__name__ for kind in _exceptions_of(module) if not issubclass(kind, FAILURES)}
+    missed = {kind.__name__ for kind in _exceptions_of(module) if not issubclass(kind, TRANSPORT_EXCEPTIONS)}
     assert missed <= NEVER_RAISED
 
 
 @pytest.mark.parametrize("sent", [False, True])
 @pytest.mark.parametrize(
     "kind",
-    [kind for module in (httpx, httpcore, h11) for kind in _exceptions_of(module) if issubclass(kind, FAILURES)]
+    [
+        kind
+        for module in (httpx, httpcore, h11)
+        for kind in _exceptions_of(module)
+        if issubclass(kind, TRANSPORT_EXCEPTIONS)
+    ]
     + [TimeoutError, OSError, ssl.SSLError, UnicodeError],
     ids=lambda kind: f"{kind.__module__}.{kind.__name__}",
 )
@@ -433,8 +439,8 @@ def test_the_witness_decides_and_nothing_is_quoted(kind: type[Exception], *, sen
     """Any exception means "not sent" if nothing was written, else "unknown"; what it quotes is taken out of it."""
     error = kind.__new__(kind)
     error.args = (CANARY,)
-    at = Circumstances(peer="api.example:443", proxy=None, timeouts=Timeouts(), sent=sent, status=None)
-    ours = translated(error, at)
+    at = FailureContext(peer="api.example:443", proxy=None, timeouts=Timeouts(), sent=sent, status=None)
+    ours = map_exception(error, at)
     assert type(ours) is (OutcomeUnknown if sent else RequestNotSent)
     assert "api.example:443" in ours.message
     assert CANARY not in ours.message

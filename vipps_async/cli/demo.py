@@ -20,7 +20,7 @@ from vipps_async.money import format_nok, nok
 from vipps_async.sandbox import SandboxError
 from vipps_async.session import VippsSession
 from vipps_async.testing import Sandbox
-from vipps_async.transports.aiohttp_transport import AiohttpTransport
+from vipps_async.transports.aiohttp import AiohttpTransport
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse has no public name for it

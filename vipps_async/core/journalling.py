@@ -44,7 +44,7 @@ from vipps_async.journals.protocol import (
     Standing,
     World,
 )
-from vipps_async.time_limits import TimeLimits
+from vipps_async.time_limits import TimeLimit
 
 __all__ = ["OUTCOMES", "JournalledRunner", "answer_record"]
 
@@ -111,7 +111,6 @@ class JournalledRunner:
         self._opening = asyncio.Lock()
         self._opened = False
         self._closed = False
-        self._limits = TimeLimits()
         self._overruled_listeners: list[Callable[[Entry], None]] = []
         self._clock: Clock = pipeline.clock
         #: Where log events go, for those who stand on the runner.
@@ -323,7 +322,7 @@ class JournalledRunner:
         self, call: Call[Any], intent: Intent, owner: str, *, adopt: bool = False
     ) -> tuple[Standing, Entry]:
         try:
-            with self._limits.within(self._deadline):
+            with TimeLimit(self._deadline):
                 return await self._journal.begin(intent, owner=owner, lease=self._lease, adopt=adopt)
         except JournalError as error:
             if error.effect is not Effect.NONE:

@@ -15,7 +15,7 @@ from vipps_async.diagnosis.journal_file import look_at_journal
 from vipps_async.diagnosis.keys import look_at_keys
 from vipps_async.diagnosis.settings import Place, look_at_place, look_at_variables, proxy_of
 from vipps_async.diagnosis.versions import look_at_versions
-from vipps_async.transports.aiohttp_transport import AiohttpTransport
+from vipps_async.transports.aiohttp import AiohttpTransport
 from vipps_async.transports.protocol import Transport
 
 __all__ = ["examine"]

@@ -13,7 +13,7 @@ from vipps_async.core.clock import Clock
 from vipps_async.diagnosis.finding import Finding, State
 from vipps_async.diagnosis.settings import Place
 from vipps_async.errors import RequestNotSent, TransportError
-from vipps_async.transports.connection_advice import connection_advice
+from vipps_async.transports.failures import connection_advice
 from vipps_async.transports.protocol import Request, Response, Transport
 
 __all__ = ["look_at_clock", "look_at_host"]

@@ -9,10 +9,7 @@ from yarl import URL
 
 from vipps_async.errors import ConfigurationError, InvalidInputError
 
-__all__ = ["WITHOUT_LENGTH", "EnvironmentProxies", "checked_limit", "checked_url", "proxy_url", "refuse_unverified"]
-
-#: Methods whose requests say nothing about a length when they have no body (RFC 9110 8.6).
-WITHOUT_LENGTH = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "DELETE"})
+__all__ = ["EnvironmentProxies", "checked_limit", "checked_url", "proxy_url", "refuse_unverified"]
 
 
 def checked_url(text: str) -> URL:

@@ -24,7 +24,7 @@ from vipps_async.errors import ConfigurationError
 from vipps_async.journals.postgres.journal import PostgresJournal
 from vipps_async.journals.protocol import Journal
 from vipps_async.session import VippsSession
-from vipps_async.transports.aiohttp_transport import AiohttpTransport
+from vipps_async.transports.aiohttp import AiohttpTransport
 from vipps_async.transports.protocol import Transport
 
 __all__ = ["BatchTasks", "OpenSession", "session_from_env"]

@@ -11,33 +11,8 @@ from contextlib import AbstractAsyncContextManager
 from attrs import frozen
 
 from vipps_async.config import Timeouts
-from vipps_async.testing.transport_conformance.scenes import (
-    CANARY,
-    LONG,
-    SHORT,
-    Scene,
-    after_first_bytes,
-    answering,
-    at_accept,
-    backlog,
-    client_certificate_wanted,
-    close_and_stop_listening,
-    close_first_answer_second,
-    drip,
-    fin_and_take_in,
-    framed,
-    plaintext,
-    pool_taken,
-    redirect_to_dead_host,
-    refused,
-    refused_tunnel,
-    serving,
-    stale,
-    through_proxy,
-    tls,
-    tls_to_plain,
-    unresolvable,
-)
+from vipps_async.testing.transport_conformance import scenes
+from vipps_async.testing.transport_conformance.scenes import CANARY, LONG, SHORT, Scene, answering, framed, serving
 from vipps_async.transports.protocol import MAX_RESPONSE_BYTES, Request
 
 __all__ = ["ROWS", "Row", "Verdict"]
@@ -87,9 +62,9 @@ BY_CONNECT = Timeouts(connect=SHORT, read=LONG, total=LONG)
 BY_READ = Timeouts(connect=LONG, read=SHORT, total=LONG)
 BY_TOTAL = Timeouts(connect=LONG, read=LONG, total=SHORT)
 #: Which of the three limits ended it, in the words of the message.
-NO_CONNECTION = r"no connection to 127\.0\.0\.1:\d+ within 0\.4 s"
-SILENT = r"127\.0\.0\.1:\d+ was silent for 0\.4 s"
-NOT_WHOLE = r"no whole answer of 127\.0\.0\.1:\d+ within 0\.4 s"
+NO_CONNECTION = rf"no connection to 127\.0\.0\.1:\d+ within {SHORT} s"
+SILENT = rf"127\.0\.0\.1:\d+ was silent for {SHORT} s"
+NOT_WHOLE = rf"no whole answer of 127\.0\.0\.1:\d+ within {SHORT} s"
 ONE_SHAPE = ("POST",)
 TWO_SHAPES = ("POST", "GET")
 RESENT_BY_SOME = ("PUT", "empty PUT", "GET", "DELETE", "HEAD")
@@ -99,35 +74,35 @@ NOT_SENT, UNKNOWN, TRUE, ANSWER = Verdict.NOT_SENT, Verdict.UNKNOWN, Verdict.TRU
 
 ROWS = (
     # Before a connection stands.
-    Row(name="connection refused", scene=refused, verdict=NOT_SENT, says="connection refused"),
-    Row(name="name not found", scene=unresolvable, verdict=NOT_SENT, says="vipps.invalid:80"),
-    Row(name="connect time-out", scene=backlog, verdict=NOT_SENT, timeouts=BY_CONNECT, says=NO_CONNECTION, shapes=TWO_SHAPES),  # noqa: E501 - a row
-    Row(name="connecting, total time-out", scene=backlog, verdict=NOT_SENT, timeouts=BY_TOTAL, says=NOT_WHOLE, shapes=TWO_SHAPES),  # noqa: E501 - a row
-    Row(name="waiting for the pool, connect", scene=pool_taken, verdict=NOT_SENT, timeouts=BY_CONNECT, says=NO_CONNECTION, shapes=TWO_SHAPES),  # noqa: E501 - a row
-    Row(name="waiting for the pool, total", scene=pool_taken, verdict=NOT_SENT, timeouts=BY_TOTAL, says=f"{NO_CONNECTION}|{NOT_WHOLE}", shapes=TWO_SHAPES),  # noqa: E501 - a row
+    Row(name="connection refused", scene=scenes.refused, verdict=NOT_SENT, says="connection refused"),
+    Row(name="name not found", scene=scenes.unresolvable, verdict=NOT_SENT, says="vipps.invalid:80"),
+    Row(name="connect time-out", scene=scenes.backlog, verdict=NOT_SENT, timeouts=BY_CONNECT, says=NO_CONNECTION, shapes=TWO_SHAPES),  # noqa: E501 - a row
+    Row(name="connecting, total time-out", scene=scenes.backlog, verdict=NOT_SENT, timeouts=BY_TOTAL, says=NOT_WHOLE, shapes=TWO_SHAPES),  # noqa: E501 - a row
+    Row(name="waiting for the pool, connect", scene=scenes.pool_taken, verdict=NOT_SENT, timeouts=BY_CONNECT, says=NO_CONNECTION, shapes=TWO_SHAPES),  # noqa: E501 - a row
+    Row(name="waiting for the pool, total", scene=scenes.pool_taken, verdict=NOT_SENT, timeouts=BY_TOTAL, says=f"{NO_CONNECTION}|{NOT_WHOLE}", shapes=TWO_SHAPES),  # noqa: E501 - a row
     # TLS.
-    Row(name="untrusted certificate", scene=tls(trusted=False), verdict=NOT_SENT, says="certificate"),
-    Row(name="certificate of another host", scene=tls(name="example.org"), verdict=NOT_SENT, says="certificate"),
-    Row(name="plaintext on a TLS port", scene=tls_to_plain(plaintext), verdict=NOT_SENT),
-    Row(name="RST in the handshake", scene=tls_to_plain(after_first_bytes("reset")), verdict=NOT_SENT),
-    Row(name="FIN in the handshake", scene=tls_to_plain(after_first_bytes("close")), verdict=NOT_SENT),
-    Row(name="handshake stalls, connect", scene=tls_to_plain(after_first_bytes("stall")), verdict=NOT_SENT, timeouts=BY_CONNECT, says=NO_CONNECTION, shapes=TWO_SHAPES),  # noqa: E501 - a row
-    Row(name="handshake stalls, total", scene=tls_to_plain(after_first_bytes("stall")), verdict=NOT_SENT, timeouts=BY_TOTAL, says=NOT_WHOLE, shapes=TWO_SHAPES),  # noqa: E501 - a row
+    Row(name="untrusted certificate", scene=scenes.tls(trusted=False), verdict=NOT_SENT, says="certificate"),
+    Row(name="certificate of another host", scene=scenes.tls(name="example.org"), verdict=NOT_SENT, says="certificate"),
+    Row(name="plaintext on a TLS port", scene=scenes.tls_to_plain(scenes.plaintext), verdict=NOT_SENT),
+    Row(name="RST in the handshake", scene=scenes.tls_to_plain(scenes.after_first_bytes("reset")), verdict=NOT_SENT),
+    Row(name="FIN in the handshake", scene=scenes.tls_to_plain(scenes.after_first_bytes("close")), verdict=NOT_SENT),
+    Row(name="handshake stalls, connect", scene=scenes.tls_to_plain(scenes.after_first_bytes("stall")), verdict=NOT_SENT, timeouts=BY_CONNECT, says=NO_CONNECTION, shapes=TWO_SHAPES),  # noqa: E501 - a row
+    Row(name="handshake stalls, total", scene=scenes.tls_to_plain(scenes.after_first_bytes("stall")), verdict=NOT_SENT, timeouts=BY_TOTAL, says=NOT_WHOLE, shapes=TWO_SHAPES),  # noqa: E501 - a row
     # TLS 1.3: the client may write as soon as it has sent its own last message, before the server has judged it.
-    Row(name="client certificate refused", scene=client_certificate_wanted, verdict=TRUE),
+    Row(name="client certificate refused", scene=scenes.client_certificate_wanted, verdict=TRUE),
     # A proxy: what it reads is not the request.
-    Row(name="proxy refused", scene=through_proxy(None), verdict=NOT_SENT, says="proxy"),
-    Row(name="proxy refuses CONNECT", scene=through_proxy(refused_tunnel(b"HTTP/1.1 407 No\r\nContent-Length: 0\r\n\r\n")), verdict=NOT_SENT, says="proxy.*407"),  # noqa: E501 - a row
-    Row(name="proxy closes on CONNECT", scene=through_proxy(refused_tunnel(b"")), verdict=NOT_SENT, says="proxy"),
-    Row(name="proxy answers CONNECT with garbage", scene=through_proxy(refused_tunnel(b"hello?\r\n\r\n")), verdict=NOT_SENT),  # noqa: E501 - a row
-    Row(name="proxy stalls on CONNECT", scene=through_proxy(after_first_bytes("stall")), verdict=NOT_SENT, timeouts=BY_CONNECT, says=NO_CONNECTION, shapes=TWO_SHAPES),  # noqa: E501 - a row
+    Row(name="proxy refused", scene=scenes.through_proxy(None), verdict=NOT_SENT, says="proxy"),
+    Row(name="proxy refuses CONNECT", scene=scenes.through_proxy(scenes.refused_tunnel(b"HTTP/1.1 407 No\r\nContent-Length: 0\r\n\r\n")), verdict=NOT_SENT, says="proxy.*407"),  # noqa: E501 - a row
+    Row(name="proxy closes on CONNECT", scene=scenes.through_proxy(scenes.refused_tunnel(b"")), verdict=NOT_SENT, says="proxy"),  # noqa: E501 - a row
+    Row(name="proxy answers CONNECT with garbage", scene=scenes.through_proxy(scenes.refused_tunnel(b"hello?\r\n\r\n")), verdict=NOT_SENT),  # noqa: E501 - a row
+    Row(name="proxy stalls on CONNECT", scene=scenes.through_proxy(scenes.after_first_bytes("stall")), verdict=NOT_SENT, timeouts=BY_CONNECT, says=NO_CONNECTION, shapes=TWO_SHAPES),  # noqa: E501 - a row
     # A connection stands, no answer comes.
-    Row(name="RST at accept", scene=serving(at_accept("reset")), verdict=TRUE),
-    Row(name="FIN at accept", scene=serving(at_accept("close")), verdict=TRUE),
+    Row(name="RST at accept", scene=serving(scenes.at_accept("reset")), verdict=TRUE),
+    Row(name="FIN at accept", scene=serving(scenes.at_accept("close")), verdict=TRUE),
     # Whatever leaves is read here, so that "not sent" is held to the truth.
-    Row(name="FIN at accept, by one who reads on", scene=serving(fin_and_take_in), verdict=TRUE),
-    Row(name="RST in the middle of the request", scene=serving(after_first_bytes("reset")), verdict=UNKNOWN),
-    Row(name="FIN in the middle of the request", scene=serving(after_first_bytes("close")), verdict=UNKNOWN),
+    Row(name="FIN at accept, by one who reads on", scene=serving(scenes.fin_and_take_in), verdict=TRUE),
+    Row(name="RST in the middle of the request", scene=serving(scenes.after_first_bytes("reset")), verdict=UNKNOWN),
+    Row(name="FIN in the middle of the request", scene=serving(scenes.after_first_bytes("close")), verdict=UNKNOWN),
     Row(name="RST after the request", scene=answering(b"", "reset"), verdict=UNKNOWN, read=1),
     Row(name="FIN after the request", scene=answering(b""), verdict=UNKNOWN, read=1),
     Row(name="no answer, read time-out", scene=answering(b"", "stall"), verdict=UNKNOWN, read=1, timeouts=BY_READ, shapes=TWO_SHAPES, says=SILENT),  # noqa: E501 - a row
@@ -150,7 +125,7 @@ ROWS = (
     Row(name="body without length, reset", scene=answering(b"HTTP/1.1 200 OK\r\n\r\n{", "reset"), verdict=UNKNOWN, read=1, status=200),  # noqa: E501 - a row
     Row(name="body stalls, read", scene=answering(HALF, "stall"), verdict=UNKNOWN, read=1, status=200, timeouts=BY_READ, says=SILENT, shapes=TWO_SHAPES),  # noqa: E501 - a row
     Row(name="body stalls, total", scene=answering(HALF, "stall"), verdict=UNKNOWN, read=1, status=200, timeouts=BY_TOTAL, says=NOT_WHOLE, shapes=TWO_SHAPES),  # noqa: E501 - a row
-    Row(name="body drips, total", scene=serving(drip), verdict=UNKNOWN, read=1, status=200, timeouts=BY_TOTAL, says=NOT_WHOLE, shapes=TWO_SHAPES),  # noqa: E501 - a row
+    Row(name="body drips, total", scene=serving(scenes.drip), verdict=UNKNOWN, read=1, status=200, timeouts=BY_TOTAL, says=NOT_WHOLE, shapes=TWO_SHAPES),  # noqa: E501 - a row
     # An answer that would fill the memory, or whose body cannot be read.
     Row(name="too large", scene=answering(framed(b"x" * (MAX_RESPONSE_BYTES + 1))), verdict=UNKNOWN, read=1, status=200, says="larger", shapes=TWO_SHAPES),  # noqa: E501 - a row
     Row(name="too large, no length", scene=answering(b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * (MAX_RESPONSE_BYTES + 1)), verdict=UNKNOWN, read=1, status=200, says="larger", shapes=TWO_SHAPES),  # noqa: E501 - a row
@@ -159,10 +134,10 @@ ROWS = (
     Row(name="gzip damaged", scene=answering(framed(b"no gzip", "Content-Encoding: gzip")), verdict=UNKNOWN, read=1, status=200, shapes=ONE_SHAPE),  # noqa: E501 - a row
     Row(name="unknown coding", scene=answering(framed(zlib.compress(b"{}"), "Content-Encoding: x-odd")), verdict=UNKNOWN, read=1, status=200, shapes=ONE_SHAPE),  # noqa: E501 - a row
     # Sent twice by a transport that repeats on its own.
-    Row(name="stale keep-alive", scene=stale, verdict=TRUE, may_connect_anew=True),
+    Row(name="stale keep-alive", scene=scenes.stale, verdict=TRUE, may_connect_anew=True),
     Row(name="processed, then FIN", scene=answering(b""), verdict=UNKNOWN, read=1, shapes=RESENT_BY_SOME),
     Row(name="processed, then RST", scene=answering(b"", "reset"), verdict=UNKNOWN, read=1, shapes=RESENT_BY_SOME),
-    Row(name="processed, then FIN, a second one would be answered", scene=serving(close_first_answer_second), verdict=UNKNOWN, read=1, shapes=RESENT_BY_SOME),  # noqa: E501 - a row
-    Row(name="processed, then FIN, listener gone", scene=serving(close_and_stop_listening), verdict=UNKNOWN, read=1, shapes=RESENT_BY_SOME),  # noqa: E501 - a row
-    Row(name="redirected to a dead host", scene=redirect_to_dead_host, verdict=ANSWER, read=1, status=307),
+    Row(name="processed, then FIN, a second one would be answered", scene=serving(scenes.close_first_answer_second), verdict=UNKNOWN, read=1, shapes=RESENT_BY_SOME),  # noqa: E501 - a row
+    Row(name="processed, then FIN, listener gone", scene=serving(scenes.close_and_stop_listening), verdict=UNKNOWN, read=1, shapes=RESENT_BY_SOME),  # noqa: E501 - a row
+    Row(name="redirected to a dead host", scene=scenes.redirect_to_dead_host, verdict=ANSWER, read=1, status=307),
 )  # fmt: skip

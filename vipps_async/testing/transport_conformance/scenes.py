@@ -24,36 +24,8 @@ from vipps_async.testing.transport_conformance.raw_server import (
 )
 from vipps_async.transports.protocol import Request, Transport
 
-__all__ = [
-    "CANARY",
-    "LONG",
-    "SHORT",
-    "Scene",
-    "after_first_bytes",
-    "answering",
-    "at_accept",
-    "backlog",
-    "client_certificate_wanted",
-    "close_and_stop_listening",
-    "close_first_answer_second",
-    "drip",
-    "fin_and_take_in",
-    "framed",
-    "plaintext",
-    "pool_taken",
-    "redirect_to_dead_host",
-    "refused",
-    "refused_tunnel",
-    "serving",
-    "stale",
-    "through_proxy",
-    "tls",
-    "tls_to_plain",
-    "unresolvable",
-]
-
 #: Seconds. Short enough to wait for, long enough that a loaded machine connects to itself within them.
-SHORT = 0.4
+SHORT = 0.15
 #: Seconds that never pass.
 LONG = 20.0
 #: Stands in the URL, headers and body of every request and in a proxy's password: it must be shown nowhere.

@@ -11,7 +11,7 @@ from vipps_async import AiohttpTransport, HttpxTransport, Request, Response
 from vipps_async.config import Timeouts
 from vipps_async.errors import ConfigurationError, RequestNotSent
 from vipps_async.testing.transport_conformance.raw_server import Connection, raw_server
-from vipps_async.transports.places import Places
+from vipps_async.transports.connection_limit import ConnectionLimit
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 TIMEOUTS = Timeouts(connect=0.2, read=5, total=5)
@@ -106,21 +106,21 @@ async def test_closing_while_requests_wait(transport: AiohttpTransport | HttpxTr
 
 async def test_a_place_that_comes_with_a_cancellation_is_handed_on() -> None:
     """A place is never lost: not by who is cancelled while waiting, nor in the moment in which it is given one."""
-    places = Places(1)
+    limit = ConnectionLimit(1)
     request = _post("http://127.0.0.1:1", deadline=5)
     for turns in range(4):
-        assert places.take()
-        one = asyncio.create_task(places.wait(request, "peer"))
-        two = asyncio.create_task(places.wait(request, "peer"))
+        assert limit.try_acquire()
+        one = asyncio.create_task(limit.acquire(request, "peer"))
+        two = asyncio.create_task(limit.acquire(request, "peer"))
         await asyncio.sleep(0)
         if turns == 0:
             one.cancel()
-        places.give_back()
+        limit.release()
         for _ in range(turns):
             await asyncio.sleep(0)
         one.cancel()
         if (await asyncio.gather(one, return_exceptions=True))[0] is not None and not one.cancelled():
-            places.give_back()
+            limit.release()
         async with asyncio.timeout(2):
             await two
-        places.give_back()
+        limit.release()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import ssl
 
@@ -10,19 +11,19 @@ import aiohttp
 
 from vipps_async.config import Timeouts
 from vipps_async.errors import ConfigurationError
-from vipps_async.time_limits import TimeLimits
-from vipps_async.transports import aiohttp_adopted, aiohttp_one_write
-from vipps_async.transports.aiohttp_adopted import AUTO_HEADERS, LeanRequest
-from vipps_async.transports.aiohttp_answer import BOUNDS
-from vipps_async.transports.aiohttp_location import Location, Locations
-from vipps_async.transports.aiohttp_one_write import OneWriteRequest
-from vipps_async.transports.places import Places
-from vipps_async.transports.plain_words import host_and_port
+from vipps_async.transports.aiohttp import one_write, session_request
+from vipps_async.transports.aiohttp.connection import BOUNDS
+from vipps_async.transports.aiohttp.one_write import OneWriteRequest, UnknownVersion
+from vipps_async.transports.aiohttp.rehearsal import rehearse
+from vipps_async.transports.connection_limit import ConnectionLimit
+from vipps_async.transports.failures import host_and_port
+from vipps_async.transports.http1 import Target, parse_target
 from vipps_async.transports.protocol import Request, Response
 from vipps_async.transports.request_rules import EnvironmentProxies, checked_limit, proxy_url, refuse_unverified
-from vipps_async.transports.unread_bytes import UnreadBytes
 
 __all__ = ["AiohttpTransport"]
+
+_log = logging.getLogger("vipps_async")
 
 #: Connections of a session of our own: aiohttp's own default, far more than a shop keeps busy.
 _DEFAULT_LIMIT = 100
@@ -42,6 +43,10 @@ class AiohttpTransport:
     default headers, `auth`, netrc, `base_url`, `middlewares`, `raise_for_status`, `auto_decompress`, time-outs and
     buffer sizes take no part in requests of this transport, and none of them is changed. Classes of its own for
     requests or responses are not supported.
+
+    What is quick, and what proves that nothing was sent, stands on names that aiohttp does not call public. They are
+    tried before the first request. Where a version of aiohttp does not have them, a warning says so once, each request
+    gets a connection of its own, and fewer failures prove that it was not sent; an adopted session is refused.
 
     Args:
         session: a session to adopt. It is neither closed nor changed; the caller closes it after this transport.
@@ -75,22 +80,27 @@ class AiohttpTransport:
             )
         refuse_unverified(ssl_context)
         if session is not None and ssl_context is None:
-            refuse_unverified(getattr(session.connector, "_ssl", None))
+            settings = getattr(session.connector, "_ssl", None)
+            refuse_unverified(settings)
+            # Where a session does not show how it verifies, the certificates of the system decide.
+            ssl_context = ssl.create_default_context() if settings is None else None
         self._adopted = session
         self._session = session
+        #: Sessions of our own: one, or one more where the way of sending had to be changed.
+        self._made: list[aiohttp.ClientSession] = []
         self._limit = _DEFAULT_LIMIT if limit is None else checked_limit(limit)
         self._proxy = None if proxy is None else proxy_url(proxy)
-        self._trust_env = trust_env and proxy is None
-        #: Whether nothing stands between a request and its connection: no proxy, and nobody else's session.
-        self._is_plain = session is None and proxy is None and not trust_env
-        self._places = Places(self._limit)
-        self._locations = Locations()
-        self._limits = TimeLimits()
-        self._unread = UnreadBytes()
-        self._environment_proxies = EnvironmentProxies()
+        self._environment = EnvironmentProxies() if trust_env and proxy is None else None
+        self._slots = ConnectionLimit(self._limit)
         self._ssl: ssl.SSLContext | bool = True if ssl_context is None else ssl_context
+        #: Whether a request leaves in one write: the session is ours, and no proxy stands before its connections.
+        self._one_write = session is None and proxy is None and not trust_env
+        #: Whether a body is known to be asked to write itself.
+        self._witnessed = True
         # None until the first request. A session knows its loop from the start, but has no public word for it.
         self._loop: asyncio.AbstractEventLoop | None = getattr(session, "_loop", None)
+        self._opening = asyncio.Lock()
+        self._is_open = False
         self._closed = False
         self._timeouts: Timeouts | None = None
         self._client_timeout = aiohttp.ClientTimeout()
@@ -110,38 +120,90 @@ class AiohttpTransport:
         Headers that frame a request (`Content-Length`, `Expect`, `Host` and the like) are the transport's own, and
         refused.
         """
-        session = self._session_in_this_loop()
-        location = self._locations.of(request.url)
+        self._check_usable()
+        target = parse_target(request.url)
+        if not self._is_open:
+            await self._open()
         if self._adopted is not None:
-            return await self._exchange(session, request, location)
-        if not self._places.take():
-            request = await self._places.wait(request, host_and_port(location.url.host, location.url.port))
+            return await self._exchange(request, target)
+        if not self._slots.try_acquire():
+            request = await self._slots.acquire(request, host_and_port(target.url.host, target.url.port))
         try:
-            if self._closed:
-                # Meanwhile, while it waited.
-                session = self._session_in_this_loop()
-            if self._is_plain:
-                return await aiohttp_one_write.exchange(
-                    session, request, location, limits=self._limits, unread=self._unread, verify=self._ssl
-                )
-            return await self._exchange(session, request, location)
+            # It may have been closed while this waited.
+            self._check_usable()
+            if self._one_write:
+                session = self._in_use()
+                try:
+                    return await one_write.exchange(session, request, target, verify=self._ssl)
+                except UnknownVersion:
+                    await self._fall_back(session)
+            return await self._exchange(request, target)
         finally:
-            self._places.give_back()
+            self._slots.release()
 
-    async def _exchange(self, session: aiohttp.ClientSession, request: Request, location: Location) -> Response:
+    async def _exchange(self, request: Request, target: Target) -> Response:
         if request.timeouts is not self._timeouts:
             self._timeouts = request.timeouts
             self._client_timeout = _client_timeout(request.timeouts)
-        return await aiohttp_adopted.exchange(
-            session,
+        return await session_request.exchange(
+            self._in_use(),
             request,
-            location,
-            is_own=self._adopted is None,
-            unread=self._unread,
-            proxy=self._environment_proxies.proxy_for(location.url) if self._trust_env else self._proxy,
+            target,
             timeout=self._client_timeout,
             verify=self._ssl,
+            proxy=self._environment.proxy_for(target.url) if self._environment else self._proxy,
+            witnessed=self._witnessed,
         )
+
+    async def _open(self) -> None:
+        async with self._opening:
+            if self._is_open:
+                return
+            await self._choose_way(one_write=self._one_write)
+            self._check_usable()
+            if self._adopted is None:
+                self._session = self._make_session()
+            elif not self._witnessed:
+                raise ConfigurationError(
+                    f"aiohttp {aiohttp.__version__} does not show whether a connection of an adopted session is silent",
+                    advice="give the transport no session, or install an older aiohttp",
+                )
+            self._is_open = True
+
+    async def _fall_back(self, broken: aiohttp.ClientSession) -> None:
+        # The rehearsal had not shown it. What others have under way over that session comes to its end there.
+        async with self._opening:
+            if self._session is broken:
+                await self._choose_way(one_write=False)
+                self._check_usable()
+                self._session = self._make_session()
+
+    async def _choose_way(self, *, one_write: bool) -> None:
+        in_one = one_write and await rehearse(_send_in_one_write, OneWriteRequest)
+        witnessed = in_one or await rehearse(_send_by_session)
+        is_as_wanted = in_one is self._one_write and witnessed
+        self._one_write, self._witnessed = in_one, witnessed
+        if not is_as_wanted:
+            _log.warning(
+                "aiohttp %s is not known to this package: requests are written by aiohttp itself%s",
+                aiohttp.__version__,
+                ""
+                if self._witnessed
+                else ", each over its own connection, and fewer failures prove that none was sent",
+            )
+
+    def _make_session(self) -> aiohttp.ClientSession:
+        session = aiohttp.ClientSession(
+            # Where nobody can tell whether a kept connection is silent, none is kept.
+            connector=aiohttp.TCPConnector(limit=self._limit, force_close=not self._witnessed),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            request_class=OneWriteRequest if self._one_write else aiohttp.ClientRequest,
+            # Decompressed by us, as aiohttp before 3.13 lets a small body grow without bounds.
+            auto_decompress=False,
+            **BOUNDS,
+        )
+        self._made.append(session)
+        return session
 
     async def aclose(self) -> None:
         """Close the connections; an adopted session is left alone. Safe to call twice.
@@ -150,35 +212,25 @@ class AiohttpTransport:
             vipps_async.errors.ConfigurationError: called in another event loop than the one it was used in.
         """
         self._closed = True
-        if self._adopted is not None or self._session is None:
-            return
-        self._refuse_other_loop()
-        await self._session.close()
-        self._session = None
+        if self._made:
+            self._refuse_other_loop()
+        for session in self._made:
+            await session.close()
+        self._made.clear()
 
-    def _session_in_this_loop(self) -> aiohttp.ClientSession:
+    def _check_usable(self) -> None:
         if self._closed:
             raise ConfigurationError("the transport is closed", advice="open a new one")
-        if self._loop is not None:
-            self._refuse_other_loop()
-        session = self._session
-        if session is None:
-            session = self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=self._limit),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                skip_auto_headers=AUTO_HEADERS,
-                request_class=OneWriteRequest if self._is_plain else LeanRequest,
-                # Decompressed by us, as aiohttp before 3.13 lets a small body grow without bounds.
-                auto_decompress=False,
-                **BOUNDS,
-            )
-        elif session.closed:
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+        self._refuse_other_loop()
+
+    def _in_use(self) -> aiohttp.ClientSession:
+        if self._session is None or self._session.closed:
             raise ConfigurationError(
                 "the aiohttp.ClientSession of this transport is closed", advice="close it after the transport only"
             )
-        if self._loop is None:
-            self._loop = asyncio.get_running_loop()
-        return session
+        return self._session
 
     def _refuse_other_loop(self) -> None:
         if asyncio.get_running_loop() is not self._loop:
@@ -195,3 +247,12 @@ def _client_timeout(timeouts: Timeouts) -> aiohttp.ClientTimeout:
         # aiohttp would round time-outs over 5 s up to whole seconds of the loop's clock.
         ceil_threshold=math.inf,
     )
+
+
+async def _send_in_one_write(session: aiohttp.ClientSession, request: Request, target: Target) -> Response:
+    return await one_write.exchange(session, request, target, verify=True)
+
+
+async def _send_by_session(session: aiohttp.ClientSession, request: Request, target: Target) -> Response:
+    timeout = _client_timeout(request.timeouts)
+    return await session_request.exchange(session, request, target, timeout=timeout, verify=True)

@@ -1,4 +1,4 @@
-"""The places of a transport's own pool: so many requests at once; the others wait in the order they came."""
+"""Limits the requests that a transport has under way; the others wait in the order they came."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from attrs import evolve
 from vipps_async.errors import RequestNotSent
 from vipps_async.transports.protocol import Request
 
-__all__ = ["Places"]
+__all__ = ["ConnectionLimit"]
 
 #: Seconds that a request must have left when its turn comes: one that had less would only add one more unknown.
 _SHORTEST = 0.05
 
 
-class Places:
+class ConnectionLimit:
     """Counts the requests that are under way in one event loop.
 
-    A request takes a place with `take`, or else with `wait`, and gives it back with `give_back`.
+    A request takes a slot with `try_acquire`, or else with `acquire`, and gives it back with `release`.
 
     Args:
         limit: how many may be under way.
@@ -30,16 +30,16 @@ class Places:
         self._free = limit
         self._waiting: deque[asyncio.Future[None]] = deque()
 
-    def take(self) -> bool:
-        """Take a place if there is a free one."""
+    def try_acquire(self) -> bool:
+        """Take a slot if there is a free one."""
         # Nobody waits while one is free: whoever gives one back hands it on.
         if self._free:
             self._free -= 1
             return True
         return False
 
-    async def wait(self, request: Request, peer: str) -> Request:
-        """Wait for a place, for as long as the request may wait, and return the request with the time that it has left.
+    async def acquire(self, request: Request, peer: str) -> Request:
+        """Wait for a slot, for as long as the request may wait, and return the request with the time that it has left.
 
         Args:
             request: what is to be sent.
@@ -52,30 +52,30 @@ class Places:
         began = loop.time()
         timeouts = request.timeouts
         left = min(timeouts.connect, timeouts.total) if request.deadline is None else request.deadline
-        place: asyncio.Future[None] = loop.create_future()
-        self._waiting.append(place)
-        timer = loop.call_later(max(0.0, left - _SHORTEST), place.cancel)
+        slot: asyncio.Future[None] = loop.create_future()
+        self._waiting.append(slot)
+        timer = loop.call_later(max(0.0, left - _SHORTEST), slot.cancel)
         try:
-            await asyncio.wait((place,))
+            await asyncio.wait((slot,))
         except asyncio.CancelledError:
-            if place.done() and not place.cancelled():
-                # It was given a place in the very moment in which it was cancelled.
-                self.give_back()
-            place.cancel()
+            if slot.done() and not slot.cancelled():
+                # It was given a slot in the very moment in which it was cancelled.
+                self.release()
+            slot.cancel()
             raise
         finally:
             timer.cancel()
-        if place.cancelled():
+        if slot.cancelled():
             raise RequestNotSent(f"no connection to {peer} within {left:g} s: all {self._limit} of the pool are in use")
         waited = loop.time() - began
         ends = timeouts.total if request.deadline is None else request.deadline
         return evolve(request, timeouts=evolve(timeouts, total=max(_SHORTEST, min(timeouts.total, ends - waited))))
 
-    def give_back(self) -> None:
-        """Give a place back: to the request that has waited longest, if one waits."""
+    def release(self) -> None:
+        """Give a slot back: to the request that has waited longest, if one waits."""
         while self._waiting:
-            place = self._waiting.popleft()
-            if not place.done():
-                place.set_result(None)
+            slot = self._waiting.popleft()
+            if not slot.done():
+                slot.set_result(None)
                 return
         self._free += 1

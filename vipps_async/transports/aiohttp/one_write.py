@@ -1,8 +1,8 @@
 """A request that leaves in one write over a connection of aiohttp's pool, and the answer to it.
 
-`aiohttp.ClientSession` takes classes for requests and answers of its user's. These leave to aiohttp what it is there
-for (the pool, names, TLS, parsing) and spare each request what a payment never needs: merged headers, a task that
-writes, three timers, chunks, uploads, cookies, decompression.
+aiohttp keeps what it is there for (the pool, names, TLS, parsing); each request is spared what a payment never needs:
+merged headers, a task that writes, three timers, chunks, uploads, cookies. It takes names that aiohttp does not call
+public, so `rehearsal.py` tries it before it is used, and `session_request.py` is the way without it.
 """
 
 from __future__ import annotations
@@ -17,16 +17,15 @@ from aiohttp.connector import Connection
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
-from vipps_async.time_limits import TimeLimit, TimeLimits
-from vipps_async.transports.aiohttp_answer import read_answer
-from vipps_async.transports.aiohttp_failures import FAILURES, Circumstances, NotResent, translated
-from vipps_async.transports.aiohttp_location import Location
-from vipps_async.transports.early_answer import AnsweredTooEarly
+from vipps_async.errors import OutcomeUnknown
+from vipps_async.time_limits import TimeLimit
+from vipps_async.transports.aiohttp.connection import check_writable, read_answer
+from vipps_async.transports.aiohttp.failures import TRANSPORT_EXCEPTIONS, NotResent, map_exception
+from vipps_async.transports.failures import FailureContext, host_and_port
+from vipps_async.transports.http1 import Target, serialize_request
 from vipps_async.transports.protocol import Request, Response
-from vipps_async.transports.unread_bytes import UnreadBytes
-from vipps_async.transports.written_head import written
 
-__all__ = ["Letter", "OneWriteRequest", "exchange"]
+__all__ = ["OneWriteRequest", "PreparedRequest", "UnknownVersion", "exchange"]
 
 #: aiohttp would set three timers for each request; see `vipps_async.time_limits`.
 _NO_TIMERS = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None)
@@ -34,66 +33,72 @@ _NO_TIMERS = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, 
 _NO_HEADERS: CIMultiDictProxy[str] = CIMultiDictProxy(CIMultiDict())
 
 
+class UnknownVersion(Exception):  # noqa: N818 - the name states the fact
+    """aiohttp does not work as this file expects; nothing was written, and nothing can be any more."""
+
+
 async def exchange(
-    session: aiohttp.ClientSession,
-    request: Request,
-    location: Location,
-    *,
-    limits: TimeLimits,
-    unread: UnreadBytes,
-    verify: ssl.SSLContext | bool,
+    session: aiohttp.ClientSession, request: Request, target: Target, *, verify: ssl.SSLContext | bool
 ) -> Response:
     """Send a request over a session that was made with `OneWriteRequest`, and read the answer.
 
     Raises:
         vipps_async.errors.TransportError: as `Transport.send` says.
         vipps_async.errors.InvalidInputError: the request cannot be written.
+        UnknownVersion: it was not sent, and has to go another way.
     """
-    letter = Letter(request, location, unread)
+    prepared = PreparedRequest(request, target)
     answer: aiohttp.ClientResponse | None = None
     try:
-        with limits.within(request.timeouts.total) as limit:
-            letter.begin(limit)
+        with TimeLimit(request.timeouts.total) as limit:
+            prepared.begin(limit)
             answer = await session.request(
-                request.method, location.url, data=letter, allow_redirects=False, timeout=_NO_TIMERS, ssl=verify
+                request.method, target.url, data=prepared, allow_redirects=False, timeout=_NO_TIMERS, ssl=verify
             )
-            return await read_answer(answer, connection=letter.connection, progress=letter.progress)
-    except FAILURES as error:
-        cause = error.error if isinstance(error, NotResent) else letter.timed_out() or error
-        at = Circumstances(
-            url=location.url,
+            protocol = prepared.protocol
+            lost = None if protocol is None else protocol.exception
+            return await read_answer(answer, lost=lost, progress=prepared.progress)
+    except TRANSPORT_EXCEPTIONS as error:
+        cause = error.error if isinstance(error, NotResent) else prepared.timed_out() or error
+        at = FailureContext(
+            peer=host_and_port(target.url.host, target.url.port),
             proxy=None,
             timeouts=request.timeouts,
-            sent=letter.sent,
-            status=answer.status if answer is not None and letter.sent and 200 <= answer.status <= 599 else None,
+            sent=prepared.sent,
+            status=answer.status if answer is not None and prepared.sent and 200 <= answer.status <= 599 else None,
         )
-        raise translated(cause, at) from cause
+        raise map_exception(cause, at) from cause
+    except (AttributeError, TypeError) as error:
+        # What another version of aiohttp would raise.
+        if not prepared.sent:
+            raise UnknownVersion from error
+        peer = host_and_port(target.url.host, target.url.port)
+        raise OutcomeUnknown(f"aiohttp failed after the request to {peer} was written") from error
     finally:
         # From here on the witness's word is final: nothing may be written any more.
-        letter.over = True
+        prepared.over = True
         if answer is not None and not answer.closed:
             answer.close()
 
 
-class Letter:
-    """The bytes of one request, how long each step of it may take, and the witness of whether it was written.
+class PreparedRequest:
+    """A serialized request, how long each step of it may take, and the witness of whether it was written.
 
     It is also a latch: it lets itself be written once, on a connection that is open and silent, and never after the
     request was given up.
     """
 
-    __slots__ = ("_ends", "_limit", "_timeouts", "_unread", "connection", "data", "over", "sent")
+    __slots__ = ("_ends", "_limit", "_timeouts", "data", "over", "protocol", "sent")
 
-    def __init__(self, request: Request, location: Location, unread: UnreadBytes) -> None:
+    def __init__(self, request: Request, target: Target) -> None:
         #: Head and body.
-        self.data = written(request, host=location.host, target=location.target)
+        self.data = serialize_request(request, target)
         #: Whether a byte of the request may have been handed to the connection.
         self.sent = False
         #: Whether the request was answered or given up.
         self.over = False
         #: The connection's protocol, once written.
-        self.connection: ResponseHandler | None = None
-        self._unread = unread
+        self.protocol: ResponseHandler | None = None
         self._timeouts = request.timeouts
         self._limit: TimeLimit | None = None
         self._ends = 0.0
@@ -119,31 +124,25 @@ class Letter:
             return TimeoutError()
         return aiohttp.SocketTimeoutError() if self.sent else aiohttp.ConnectionTimeoutError()
 
-    def post(self, protocol: ResponseHandler) -> None:
+    def write(self, protocol: ResponseHandler) -> None:
         """Write everything, if the latch is open.
 
         Raises:
             NotResent: the connection has closed; nothing was written.
             aiohttp.ClientConnectionError: it was written, or given up, before; nothing was written now.
-            AnsweredTooEarly: something has come over the connection already; nothing was written.
+            UnsolicitedData: something has come over the connection already; nothing was written.
         """
         if self.sent or self.over:
             raise aiohttp.ClientConnectionError
-        wire = protocol.transport
-        if wire is None or wire.is_closing():
-            raise NotResent(aiohttp.ServerDisconnectedError())
-        # Bytes that wait here answer no request of ours: an idle connection that the server gave up with a parting
-        # 408, say. Taken for the answer, they could be a capture's success.
-        if protocol.should_close or self._unread.wait_at(protocol, wire):
-            raise AnsweredTooEarly
-        self.connection = protocol
+        wire = check_writable(protocol)
+        self.protocol = protocol
         self.sent = True
         wire.write(self.data)
         self.progress()
 
 
 class OneWriteRequest(aiohttp.ClientRequest):
-    """What the pool has to know of a request to find it a connection; there its letter is posted."""
+    """The request as aiohttp's connector sees it; `send` writes the serialized bytes."""
 
     def __init__(
         self,
@@ -163,15 +162,15 @@ class OneWriteRequest(aiohttp.ClientRequest):
         self.server_hostname = server_hostname
         self.proxy = self.proxy_auth = self.proxy_headers = None
         self._ssl = ssl
-        self._letter: Letter = data
+        self._prepared: PreparedRequest = data
 
     async def send(self, conn: Connection) -> aiohttp.ClientResponse:
-        """Post the letter."""
+        """Write it."""
         protocol = conn.protocol
         assert protocol is not None  # noqa: S101 - a connection just taken from the pool has one
-        self._letter.post(protocol)
+        self._prepared.write(protocol)
         # It is one in all that aiohttp does with it.
-        answer: Any = _OneWriteAnswer(self._letter)
+        answer: Any = _OneWriteAnswer(self._prepared)
         response: aiohttp.ClientResponse = answer
         return response
 
@@ -179,13 +178,13 @@ class OneWriteRequest(aiohttp.ClientRequest):
 class _OneWriteAnswer:
     """The answer, as far as anybody looks at it; it gives the connection back as soon as it has come to its end."""
 
-    __slots__ = ("_history", "_letter", "closed", "connection", "content", "headers", "raw_headers", "status")
+    __slots__ = ("_history", "_prepared", "closed", "connection", "content", "headers", "raw_headers", "status")
 
     # What aiohttp's session asks of an answer, in one version or another. No cookie is kept.
     _cookies = _raw_cookie_headers = None
 
-    def __init__(self, letter: Letter) -> None:
-        self._letter = letter
+    def __init__(self, prepared: PreparedRequest) -> None:
+        self._prepared = prepared
         #: The connection, until it is given back.
         self.connection: Connection | None = None
         self.closed = False
@@ -205,7 +204,7 @@ class _OneWriteAnswer:
                 # What begins with 1 goes before the answer, but for 101, which would be one.
                 if not 100 <= message.code <= 199 or message.code == 101:
                     break
-                self._letter.progress()
+                self._prepared.progress()
         except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
             raise NotResent(error) from error
         self.status, self.headers, self.raw_headers = message.code, message.headers, message.raw_headers
