@@ -17,6 +17,7 @@ import vipps_async
 import vipps_async.batch
 import vipps_async.ecom
 import vipps_async.journals
+import vipps_async.receiver
 import vipps_async.sandbox
 import vipps_async.testing
 import vipps_async.transports
@@ -27,6 +28,7 @@ FRONT_DOORS: list[ModuleType] = [
     vipps_async.batch,
     vipps_async.ecom,
     vipps_async.journals,
+    vipps_async.receiver,
     vipps_async.sandbox,
     vipps_async.testing,
     vipps_async.transports,
@@ -230,6 +232,7 @@ HEAVY = {
     "vipps_async.core",
     "vipps_async.ecom",
     "vipps_async.journals",
+    "vipps_async.receiver",
     "vipps_async.sandbox",
     "vipps_async.session",
     "vipps_async.testing",
@@ -272,6 +275,7 @@ OF_FEW = {
     "vipps_async.journals.memory",
     "vipps_async.journals.postgres",
     "vipps_async.journals.sqlite",
+    "vipps_async.receiver",
     "vipps_async.sandbox",
     "vipps_async.testing",
 }

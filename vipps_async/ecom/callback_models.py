@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from datetime import datetime
+from typing import ClassVar
 
 import orjson
-from attrs import define, field, frozen
+from attrs import field, frozen
 
-from vipps_async.core.converter import encode
+from vipps_async.core.converter import encode, json_name
 from vipps_async.core.open_enum import OpenEnum
-from vipps_async.ecom.confirmation import AsksDetails, Confirmed, Contradicted, confirm
+from vipps_async.ecom.confirmation import Confirmed, Contradicted, EcomSession, confirm
 from vipps_async.ecom.details import PaymentShippingDetails, UserDetails
 from vipps_async.ecom.express import ShippingDetails
 from vipps_async.errors import ErrorInfo, InvalidInputError
@@ -22,7 +23,6 @@ __all__ = [
     "ConsentRemoval",
     "PaymentUpdate",
     "ShippingDetailsRequest",
-    "ShippingDetailsResponse",
 ]
 
 
@@ -55,13 +55,6 @@ class AddressType(OpenEnum):
     OTHER = "O"
 
 
-@define
-class _Confirmation:
-    """What `confirm` found last; apart from the event, which is frozen."""
-
-    lacks_outcome: bool = False
-
-
 @frozen(kw_only=True)
 class PaymentUpdate:
     """Something happened to a payment, or so somebody says who knows the auth token.
@@ -83,21 +76,22 @@ class PaymentUpdate:
     transaction_id: str | None = None
     #: Why it failed, if it says so; the text has personal data taken out.
     error_info: ErrorInfo | None = None
-    #: What an express customer chose. An event that is offered again has none: confirmed details have it.
+    #: What an express customer chose. A redelivered event has none: confirmed details have it.
     shipping_details: PaymentShippingDetails | None = None
-    #: An express customer, or one who was asked for a scope. An event that is offered again has none.
+    #: An express customer, or one who was asked for a scope. A redelivered event has none.
     user_details: UserDetails | None = field(default=None, repr=False)
     #: Whether it was received earlier, and its handler has not succeeded since.
-    is_offered_again: bool = False
-    _confirmation: _Confirmation = field(init=False, factory=_Confirmation, eq=False, repr=False)
+    is_redelivered: bool = False
+    #: Whether the last `confirm` found neither acceptance nor end: whoever was told it, it is not news yet.
+    is_pending: bool = field(init=False, default=False, eq=False, repr=False)
 
     @property
-    def lacks_outcome(self) -> bool:
-        """Whether the last `confirm` found neither acceptance nor end: whoever was told it, it is not news yet."""
-        return self._confirmation.lacks_outcome
+    def payment(self) -> str:
+        """The order, as every API calls it."""
+        return self.order_id
 
     @property
-    def facts(self) -> bytes:
+    def record(self) -> bytes:
         """What it says without anything personal, as JSON that reads as a callback; the same for all duplicates."""
         info = {
             "amount": self.claimed_amount,
@@ -106,23 +100,26 @@ class PaymentUpdate:
             "transactionId": self.transaction_id,
         }
         error = self.error_info
-        facts = {
+        record = {
             "merchantSerialNumber": self.merchant_serial_number,
             "orderId": self.order_id,
             "transactionInfo": {name: value for name, value in info.items() if value is not None} or None,
             "errorInfo": None if error is None else {"errorGroup": error.group, "errorCode": error.code},
         }
-        # Sorted, because the fingerprint is made of these bytes.
+        # Sorted, because the deduplication key is made of these bytes.
         return orjson.dumps(
-            {name: value for name, value in facts.items() if value is not None}, option=orjson.OPT_SORT_KEYS
+            {name: value for name, value in record.items() if value is not None}, option=orjson.OPT_SORT_KEYS
         )
 
     @property
-    def fingerprint(self) -> str:
-        """The same for every delivery of the same news, in every process; 40 characters, nothing personal in it."""
-        return hashlib.sha256(self.facts).hexdigest()[:40]
+    def dedup_key(self) -> str | None:
+        """The same for every delivery of the same news, in every process; 40 characters, nothing personal in it.
 
-    async def confirm(self, vipps: AsksDetails) -> Confirmed | Contradicted:
+        None: it has no time, so that nothing tells a second delivery from later news.
+        """
+        return None if self.time_stamp is None else hashlib.sha256(self.record).hexdigest()[:40]
+
+    async def confirm(self, vipps: EcomSession) -> Confirmed | Contradicted:
         """Ask Vipps whether it is so.
 
         Args:
@@ -143,7 +140,9 @@ class PaymentUpdate:
             status=self.claimed_status,
             amount=self.claimed_amount,
         )
-        self._confirmation.lacks_outcome = found.details is not None and not found.details.has_outcome
+        is_pending = found.details is not None and not found.details.has_outcome
+        # What was received is frozen; this is what was found out about it.
+        object.__setattr__(self, "is_pending", is_pending)
         return found
 
 
@@ -151,8 +150,8 @@ class PaymentUpdate:
 class ShippingDetailsRequest:
     """Vipps asks, while the customer waits, what shipping to this address costs. The repr shows no address."""
 
-    #: The order.
-    order_id: str
+    #: The order, as the path names it.
+    order_id: str = ""
     #: Vipps' id of the address, which goes back in the answer.
     address_id: int
     #: Street and number.
@@ -164,23 +163,30 @@ class ShippingDetailsRequest:
     #: Country, ``"NO"``.
     country: str | None = None
     #: Post code, four digits.
-    post_code: str | None = field(default=None, repr=False)
+    post_code: str | None = field(default=None, repr=False, metadata=json_name("postCode", "zipCode", "postalCode"))
     #: Home, work or other.
     address_type: AddressType | None = None
 
-    def answer(self, methods: Iterable[ShippingDetails]) -> ShippingDetailsResponse:
-        """Make the answer.
+    @property
+    def payment(self) -> str:
+        """The order, as every API calls it."""
+        return self.order_id
+
+    def respond(self, result: object) -> bytes:
+        """Write the body to answer with, as `application/json`.
 
         Args:
-            methods: the ways of shipping that the customer can choose; exactly one of them the default.
+            result: the ways of shipping that the customer can choose, a list of `ShippingDetails`; exactly one of them
+                the default.
 
         Raises:
             InvalidInputError: there is none, or not exactly one default, or the same id twice.
         """
-        return ShippingDetailsResponse(order_id=self.order_id, address_id=self.address_id, shipping_details=methods)
+        methods = _read_methods(result)
+        return encode(_Response(address_id=self.address_id, order_id=self.order_id, shipping_details=methods))
 
 
-def _read_methods(value: Iterable[ShippingDetails]) -> tuple[ShippingDetails, ...]:
+def _read_methods(value: object) -> tuple[ShippingDetails, ...]:
     rule = "a list of at least one ShippingDetails"
     if isinstance(value, ShippingDetails) or not isinstance(value, Iterable):
         raise InvalidInputError("shipping_details", rule, value=value)
@@ -195,23 +201,10 @@ def _read_methods(value: Iterable[ShippingDetails]) -> tuple[ShippingDetails, ..
 
 
 @frozen(kw_only=True)
-class ShippingDetailsResponse:
-    """The ways of shipping to an address.
-
-    Raises:
-        InvalidInputError: there is none, or not exactly one default, or the same id twice.
-    """
-
-    #: The address that was asked about.
+class _Response:
     address_id: int
-    #: The order that was asked about.
     order_id: str
-    #: The ways of shipping.
-    shipping_details: tuple[ShippingDetails, ...] = field(converter=_read_methods)
-
-    def to_json(self) -> bytes:
-        """Write the body to answer with, as `application/json`."""
-        return encode(self)
+    shipping_details: tuple[ShippingDetails, ...]
 
 
 @frozen(kw_only=True)
@@ -221,9 +214,16 @@ class ConsentRemoval:
     #: The customer's id, as `UserDetails.user_id` gave it.
     user_id: str = field(repr=False)
     #: Whether it was received earlier, and its handler has not succeeded since.
-    is_offered_again: bool = False
+    is_redelivered: bool = False
+
+    #: It is about no payment.
+    payment: ClassVar[None] = None
+    #: The same customer may consent again and take it back again, so each removal is handled.
+    dedup_key: ClassVar[None] = None
+    #: There is nothing to confirm.
+    is_pending: ClassVar[bool] = False
 
     @property
-    def fingerprint(self) -> str:
-        """The same for every delivery about the same customer; 40 characters that do not give away the id."""
-        return hashlib.sha256(b"consent removal\n" + self.user_id.encode()).hexdigest()[:40]
+    def record(self) -> bytes:
+        """The user id, without which the removal could not be done after a crash."""
+        return self.user_id.encode()

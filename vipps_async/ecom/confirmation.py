@@ -11,7 +11,7 @@ from vipps_async.ecom.details import PaymentDetails
 from vipps_async.ecom.words import OperationName
 from vipps_async.errors import OrderNotFoundError
 
-__all__ = ["AsksDetails", "Confirmed", "Contradicted", "Disagreement", "confirm"]
+__all__ = ["Confirmed", "Contradicted", "Disagreement", "EcomSession", "confirm"]
 
 _ACCEPTED = frozenset({"RESERVED", "SALE"})
 _ENDED = frozenset({"CANCELLED", "REJECTED"})
@@ -20,17 +20,21 @@ _KNOWN = _ACCEPTED | _ENDED | _FAILED
 _ACCEPTING = frozenset({OperationName.RESERVE, OperationName.SALE})
 
 
-class _Details(Protocol):
+class _Ecom(Protocol):
     async def details(self, order_id: str) -> PaymentDetails:
         """Read a payment with its whole history."""
         ...
 
+    def notify(self, order_id: str) -> None:
+        """Wake whoever waits for news of a payment."""
+        ...
 
-class AsksDetails(Protocol):
-    """What a confirmation needs of a session; `VippsSession` is one."""
+
+class EcomSession(Protocol):
+    """What callbacks need of a session; `VippsSession` is one."""
 
     @property
-    def ecom(self) -> _Details:
+    def ecom(self) -> _Ecom:
         """The eCom API."""
         ...
 
@@ -70,8 +74,8 @@ class Confirmed:
 class Contradicted:
     """Vipps' details disagree with what the callback claims: do not act on it. They count, it does not.
 
-    Details can lag behind a callback by some seconds. So a callback whose payment `has_outcome` not yet is offered to
-    its handler again if the session has a journal, whether the handler raises or not.
+    Details can lag behind a callback by some seconds. So a callback whose payment `has_outcome` not yet is redelivered
+    to its handler if the session has a journal, whether the handler raises or not.
     """
 
     #: The payment as Vipps has it; None: Vipps knows no such order.
@@ -87,7 +91,7 @@ class Contradicted:
 
 
 async def confirm(
-    vipps: AsksDetails, *, order_id: str, merchant_serial_number: str | None, status: str | None, amount: int | None
+    vipps: EcomSession, *, order_id: str, merchant_serial_number: str | None, status: str | None, amount: int | None
 ) -> Confirmed | Contradicted:
     """Ask details and hold a claim against them; None: that part is not claimed.
 
