@@ -61,7 +61,8 @@ def receiver_of(shop: Shop, *, auth_token: str = TOKEN, **options: Any) -> Recei
 async def at_work(shop: Shop, *, journal: Journal | None = None, **options: Any) -> AsyncIterator[Served]:
     """Open a session and a receiver that serves."""
     served = Served(shop)
-    served.receiver = receiver_of(shop, **({"redeliver_after": 0.05, "drain_timeout": 0.05} | options))
+    soon: dict[str, Any] = {"redeliver_after": 0.05, "drain_timeout": 0.05}
+    served.receiver = receiver_of(shop, **(soon | options))
     async with VippsSession(KEYS, transport=served.transport, journal=journal) as vipps:
         served.vipps = vipps
         async with served.receiver.serving(vipps):

@@ -257,7 +257,6 @@ async def test_what_is_refused(shop: Shop, request_of: Any, status: int, caplog:
 
 async def test_the_body_of_a_stranger_is_not_read(shop: Shop) -> None:
     """Who has no token is answered before a byte of the body is waited for."""
-
     read: list[bytes] = []
 
     async def chunks() -> AsyncIterator[bytes]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from datetime import datetime
-from typing import ClassVar
 
 import orjson
 from attrs import field, frozen
@@ -217,11 +216,11 @@ class ConsentRemoval:
     is_redelivered: bool = False
 
     #: It is about no payment.
-    payment: ClassVar[None] = None
+    payment: None = field(init=False, default=None, repr=False)
     #: The same customer may consent again and take it back again, so each removal is handled.
-    dedup_key: ClassVar[None] = None
+    dedup_key: None = field(init=False, default=None, repr=False)
     #: There is nothing to confirm.
-    is_pending: ClassVar[bool] = False
+    is_pending: bool = field(init=False, default=False, repr=False)
 
     @property
     def record(self) -> bytes:

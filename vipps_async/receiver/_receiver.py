@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Mapping
 
 from attrs import field, frozen
 
@@ -168,8 +168,8 @@ class Receiver:
         source, kind, allowed = self._route(path)
         if method != allowed:
             raise CallbackError(f"{kind} comes by {allowed}", status=405)
-        given: Iterable[tuple[str, str]] = headers.items() if isinstance(headers, Mapping) else headers
-        pairs = [(name.lower(), value) for name, value in given]
+        given = headers.items() if isinstance(headers, Mapping) else headers
+        pairs = [(str(name).lower(), str(value)) for name, value in given]
         source.check_headers(pairs)
         # Vipps compresses nothing, and a compressed body could grow beyond bounds in memory.
         if any(name == "content-encoding" and value.strip().lower() != "identity" for name, value in pairs):

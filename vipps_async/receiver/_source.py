@@ -21,6 +21,7 @@ class Notification(Protocol):
     @property
     def payment(self) -> str | None:
         """The payment that it is about, as its API names it; None: it is about none."""
+        ...
 
     @property
     def dedup_key(self) -> str | None:
@@ -28,14 +29,17 @@ class Notification(Protocol):
 
         None: nothing tells a second delivery from later news, so each one is handled.
         """
+        ...
 
     @property
     def record(self) -> bytes:
         """What the journal keeps of it; `Source.restore` reads it. Without personal data wherever that can be."""
+        ...
 
     @property
     def is_pending(self) -> bool:
         """Whether its handler has learned that the API does not know of it yet: then it is redelivered."""
+        ...
 
 
 @runtime_checkable
@@ -45,13 +49,15 @@ class Query(Protocol):
     @property
     def payment(self) -> str | None:
         """The payment that it is about, as its API names it; None: it is about none."""
+        ...
 
-    def respond(self, result: object) -> bytes:
+    def respond(self, result: object, /) -> bytes:
         """Turn what the handler has returned into the body of the reply, as JSON.
 
         Raises:
             InvalidInputError: the handler has returned what Vipps would not take.
         """
+        ...
 
 
 class Source(Protocol):
@@ -60,15 +66,17 @@ class Source(Protocol):
     @property
     def handlers(self) -> Mapping[str, Handler | None]:
         """The handler of each kind of request. A kind is also the operation of its entries in the journal."""
+        ...
 
-    def match(self, path: str) -> tuple[str, str] | None:
+    def match(self, path: str, /) -> tuple[str, str] | None:
         """Tell the kind of a request by its path, and the method that it comes by; None: another source's.
 
         Args:
             path: as it was sent, still percent-encoded, with or without query.
         """
+        ...
 
-    def check_headers(self, headers: Iterable[tuple[str, str]]) -> None:
+    def check_headers(self, headers: Iterable[tuple[str, str]], /) -> None:
         """Refuse whom the headers give away, before the body is read.
 
         Args:
@@ -77,20 +85,24 @@ class Source(Protocol):
         Raises:
             CallbackError: the request is not authentic (401).
         """
+        ...
 
-    def read(self, path: str, headers: Iterable[tuple[str, str]], body: bytes) -> Notification | Query:
+    def read(self, path: str, headers: Iterable[tuple[str, str]], body: bytes, /) -> Notification | Query:
         """Read a request whose path matches; if it is the body that is signed, check that first.
 
         Raises:
             CallbackError: the request is not authentic (401) or malformed (400).
         """
+        ...
 
-    def restore(self, kind: str, record: bytes) -> Notification:
+    def restore(self, kind: str, record: bytes, /) -> Notification:
         """Make an event again of what the journal has kept of it, marked as redelivered.
 
         Raises:
             CallbackError: the record is damaged.
         """
+        ...
 
-    def notify(self, session: VippsSession, payment: str) -> None:
+    def notify(self, session: VippsSession, payment: str, /) -> None:
         """Wake whoever waits for news of a payment."""
+        ...
