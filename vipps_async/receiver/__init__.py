@@ -11,7 +11,7 @@ from vipps_async.ecom.callback_models import (
 )
 from vipps_async.ecom.callbacks import ANYONE_MAY_CALL, EcomCallbacks
 from vipps_async.ecom.confirmation import Confirmed, Contradicted, Disagreement
-from vipps_async.receiver._handler_worker import Counts, Limits
+from vipps_async.receiver._limits import Counts, Limits
 from vipps_async.receiver._receiver import Receiver, Reply
 from vipps_async.receiver._source import Notification, Query, Source
 

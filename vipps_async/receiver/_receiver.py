@@ -10,7 +10,8 @@ from attrs import field, frozen
 
 from vipps_async.core.events import place_of
 from vipps_async.errors import CallbackError, ConfigurationError, InvalidInputError
-from vipps_async.receiver._handler_worker import Counts, HandlerThreads, HandlerWorker, Limits, ReceiverLog
+from vipps_async.receiver._handler_worker import HandlerThreads, HandlerWorker, ReceiverLog
+from vipps_async.receiver._limits import Counts, Limits
 from vipps_async.receiver._source import Headers, Notification, Query, Source
 from vipps_async.session import VippsSession
 
