@@ -17,8 +17,13 @@ from attrs import evolve, field, frozen
 
 from vipps_async.core.converter import STRICT, UnreadableAnswer, decode
 from vipps_async.core.redaction import redact
-from vipps_async.ecom.callback_models import CallbackStatus, ConsentRemoval, PaymentUpdate, ShippingDetailsRequest
-from vipps_async.ecom.confirmation import EcomSession
+from vipps_async.ecom.callback_models import (
+    CallbackStatus,
+    ConsentRemoval,
+    EcomSession,
+    PaymentUpdate,
+    ShippingDetailsRequest,
+)
 from vipps_async.ecom.details import PaymentShippingDetails, UserDetails
 from vipps_async.ecom.express import ShippingDetails
 from vipps_async.ecom.recovery import CALLBACK, CONSENT_REMOVAL
@@ -161,7 +166,7 @@ class EcomCallbacks(Generic[S]):
         """
         if kind == CONSENT_REMOVAL:
             return ConsentRemoval(user_id=_user_id(record.decode("latin-1")), is_redelivered=True)
-        return evolve(_read_payment_update(record, None), is_redelivered=True)
+        return evolve(_decode(record, PaymentUpdate, None), is_redelivered=True)
 
     def notify(self, session: EcomSession, payment: str) -> None:
         """Wake `wait_for`."""
@@ -239,7 +244,7 @@ class _Payment:
     user_details: UserDetails | None = field(default=None, repr=False)
 
 
-def _read_payment_update(body: bytes, order_id: str | None) -> PaymentUpdate:
+def _read_payment_update(body: bytes, order_id: str) -> PaymentUpdate:
     payment = _decode(body, _Payment, order_id)
     info = payment.transaction_info or _TransactionInfo()
     error = payment.error_info

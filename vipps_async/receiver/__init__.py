@@ -5,12 +5,14 @@ from typing import TYPE_CHECKING
 from vipps_async.ecom.callback_models import (
     AddressType,
     CallbackStatus,
+    Confirmed,
     ConsentRemoval,
+    Contradicted,
+    Disagreement,
     PaymentUpdate,
     ShippingDetailsRequest,
 )
 from vipps_async.ecom.callbacks import ANYONE_MAY_CALL, EcomCallbacks
-from vipps_async.ecom.confirmation import Confirmed, Contradicted, Disagreement
 from vipps_async.receiver._limits import Counts, Limits
 from vipps_async.receiver._receiver import Receiver, Reply
 from vipps_async.receiver._source import Notification, Query, Source
