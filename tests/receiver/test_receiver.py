@@ -237,6 +237,7 @@ async def test_a_session_that_is_not_open(journal: MemoryJournal) -> None:
         ({"path": CONSENT}, 405),
         ({"path": "/vipps/v3"}, 404),
         ({"headers": {}}, 401),
+        ({"headers": {"Authorization": TOKEN, "Content-Encoding": "gzip"}}, 415),
         ({"body": b"x" * 70_000}, 413),
         ({"body": b"Ada Lovelace"}, 400),
         ({"body": with_info(amount="Ada Lovelace")}, 400),
