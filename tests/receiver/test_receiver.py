@@ -123,6 +123,18 @@ async def test_plain_functions_run_in_threads(shop: Shop) -> None:
     assert all(name.startswith("vipps-handlers") for name in threads)
 
 
+async def test_a_plain_function_is_not_given_up(shop: Shop) -> None:
+    """A thread cannot be stopped, so that a slow one is waited for: given up, it would run twice at the same time."""
+    release = threading.Event()
+    options: dict[str, Any] = {"on_payment": lambda _event, _vipps: release.wait(10) and None, "handler_timeout": 0.01}
+    async with at_work(shop, **options) as served:
+        await served.receive()
+        await asyncio.sleep(0.05)
+        assert (served.receiver.running, served.receiver.counts.failed) == (1, 0)
+        release.set()
+        await until(lambda: served.receiver.counts.handled)
+
+
 class _Handler:
     def __init__(self, shop: Shop) -> None:
         self._shop = shop
