@@ -43,11 +43,12 @@ def _intents(count: int) -> list[Intent]:
         body = f'{{"transaction":{{"amount":{number + 100},"transactionText":"One pair of socks."}}}}'.encode()
         intent = Intent(
             key=f"{number:012d}",
+            api="ecom",
             operation="capture",
-            order_id=f"acme-shop-{number}",
+            payment=f"acme-shop-{number}",
             merchant_serial_number="123456",
             amount=number + 100,
-            transaction_text="One pair of socks.",
+            currency="NOK",
             digest=hashlib.sha256(body).hexdigest(),
             body=body,
             created_at=datetime.now(UTC),

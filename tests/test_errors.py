@@ -33,7 +33,7 @@ CLASSES = [
 ]
 FACTS: dict[str, Any] = {
     "operation": "capture",
-    "order_id": "acme-1",
+    "payment": "acme-1",
     "idempotency_key": "key-1",
     "effect": Effect.POSSIBLE,
     "advice": "do this",
@@ -45,7 +45,7 @@ def make(cls: type[VippsError]) -> VippsError:
     if issubclass(cls, InvalidInputError):
         return cls("amount", "at least 100", value=99)
     if issubclass(cls, CallbackError):
-        return cls("no signature", status=401, order_id="acme-1")
+        return cls("no signature", status=401, payment="acme-1")
     if issubclass(cls, ApiError):
         infos = (ErrorInfo("Payment", "61", "Too much.", "ctx-1"), ErrorInfo("", "2", ""))
         return cls("it failed", status=400, errors=infos, retryable=True, retry_after=2.5, **FACTS)
@@ -108,7 +108,7 @@ def test_each_says_what_happened_and_what_to_do(cls: type[VippsError]) -> None:
     assert text.endswith(".")
     if issubclass(cls, InvalidInputError | CallbackError):
         return
-    assert text == ("capture of order acme-1 (idempotency key key-1): it failed; money may have moved; do this.")
+    assert text == ("capture of payment acme-1 (idempotency key key-1): it failed; money may have moved; do this.")
 
 
 @pytest.mark.parametrize("cls", [cls for cls in CLASSES if issubclass(cls, ApiError | errors.TransportError)])
@@ -176,6 +176,6 @@ def test_an_error_of_an_answer_on_one_line(info: ErrorInfo, shown: str) -> None:
 @example("\x1b[2J", "\u202e", "\x00")
 def test_any_text_stays_one_line(message: str, order_id: str, advice: str) -> None:
     """Whatever the parts hold, the text of an error has no line break and nothing that steers a terminal."""
-    error = CaptureError(message, status=400, operation="capture", order_id=order_id, advice=advice)
+    error = CaptureError(message, status=400, operation="capture", payment=order_id, advice=advice)
     assert len(str(error).splitlines()) == 1
     assert str(error).isprintable()

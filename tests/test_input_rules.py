@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vipps_async import input_rules as rules
+from vipps_async.core.dialect import Dialect
 from vipps_async.core.operation import Operation, Repeat
 from vipps_async.ecom.operations import CAPTURE
 from vipps_async.errors import InvalidInputError
@@ -432,5 +433,7 @@ def test_no_ways_back(value: str) -> None:
 
 def test_a_path_without_placeholder_stays_as_it_is() -> None:
     """An operation whose path names no order ignores the segment."""
-    operation = Operation(name="x", method="GET", path="/x", result=str, repeat=Repeat.SAFE)
+    operation = Operation(
+        dialect=Dialect(name="toy"), verb="x", method="GET", path="/x", result=str, repeat=Repeat.SAFE
+    )
     assert operation.path_for("a/b") == "/x"

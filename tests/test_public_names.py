@@ -244,6 +244,7 @@ HEAVY = {
 OF_A_NAMED_SESSION = {
     "logging",
     "vipps_async.core",
+    "vipps_async.core.dialect",
     "vipps_async.core.events",
     "vipps_async.core.operation",
     "vipps_async.core.recovery_report",

@@ -167,7 +167,7 @@ async def test_shipping_as_the_readme_shows_it() -> None:
         await sandbox.approve("order-1")
         assert await ship(vipps, "order-1") == "ship"
         assert sandbox.payment("order-1").captured == 49_900
-        assert (await ship(vipps, "order-2")).startswith("do not ship: capture of order order-2")
+        assert (await ship(vipps, "order-2")).startswith("do not ship: ecom.capture of payment order-2")
         assert "Merchant 35" in await ship(vipps, "order-3")
         await sandbox.aclose()
         assert await ship(vipps, "order-1") == "later"

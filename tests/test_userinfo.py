@@ -89,7 +89,7 @@ async def test_get() -> None:
     call = runner.only
     assert call.path == "/vipps-userinfo-api/userinfo/uiJskNQ6%2FqNN1%2BiwN891uuob%3D%3D"
     assert call.confidential == ("uiJskNQ6/qNN1+iwN891uuob==",)
-    assert (call.operation, call.order_id, call.body) == (USERINFO, None, None)
+    assert (call.operation, call.payment, call.body) == (USERINFO, None, None)
     assert call.operation.repeat is Repeat.SAFE
 
 
@@ -123,7 +123,12 @@ async def test_the_customer_of_an_order(monkeypatch: pytest.MonkeyPatch) -> None
     info = UserInfo(sub="c06c4afe")
     runner = ScriptedRunner([PaymentDetails(), PaymentDetails(), PaymentDetails(sub="c06c4afe"), info])
     assert await UserinfoApi(runner).of_order("acme-1") is info
-    assert [call.operation.name for call in runner.calls] == ["details", "details", "details", "userinfo"]
+    assert [call.operation.name for call in runner.calls] == [
+        "ecom.details",
+        "ecom.details",
+        "ecom.details",
+        "userinfo.get",
+    ]
 
 
 async def test_a_customer_who_has_no_id() -> None:

@@ -111,7 +111,7 @@ class About(TypedDict, total=False):
     """What every error can be told about the call it ended; see the attributes of `VippsError`."""
 
     operation: str | None
-    order_id: str | None
+    payment: str | None
     idempotency_key: str | None
     effect: Effect | None
     advice: str | None
@@ -122,8 +122,8 @@ class VippsError(Exception):
 
     Attributes:
         message: what happened, on one line.
-        operation: the name of the operation, such as ``"capture"``, if one was under way.
-        order_id: the order it concerned, if any.
+        operation: the name of the operation, such as ``"ecom.capture"``, if one was under way.
+        payment: the payment it concerned, if any.
         idempotency_key: the key it was sent with, if it had one; keep it to try again.
         effect: whether something may have changed at Vipps.
         advice: what to do next.
@@ -139,7 +139,7 @@ class VippsError(Exception):
         message: str,
         *,
         operation: str | None = None,
-        order_id: str | None = None,
+        payment: str | None = None,
         idempotency_key: str | None = None,
         effect: Effect | None = None,
         advice: str | None = None,
@@ -147,7 +147,7 @@ class VippsError(Exception):
         super().__init__(message)
         self.message = message
         self.operation = operation
-        self.order_id = order_id
+        self.payment = payment
         self.idempotency_key = idempotency_key
         self.effect = self.default_effect if effect is None else effect
         self.advice = self.default_advice if advice is None else advice
@@ -162,8 +162,8 @@ class VippsError(Exception):
         text = "; ".join(parts) + "."
         if self.operation is not None:
             tried = self.operation
-            if self.order_id is not None:
-                tried += f" of order {self.order_id}"
+            if self.payment is not None:
+                tried += f" of payment {self.payment}"
             if self.idempotency_key is not None:
                 tried += f" (idempotency key {self.idempotency_key})"
             text = f"{tried}: {text}"
@@ -409,6 +409,6 @@ class CallbackError(VippsError):
         status: the HTTP status to answer it with.
     """
 
-    def __init__(self, message: str, *, status: int, order_id: str | None = None) -> None:
-        super().__init__(message, order_id=order_id)
+    def __init__(self, message: str, *, status: int, payment: str | None = None) -> None:
+        super().__init__(message, payment=payment)
         self.status = status

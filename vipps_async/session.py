@@ -276,14 +276,14 @@ class VippsSession:
         self._one_loop.check()
         return await self._recovery.run(concurrency=concurrency, progress=progress, send=send)
 
-    async def unfinished(self, order_id: str) -> list[LeftOpen]:
+    async def unfinished(self, payment: str) -> list[LeftOpen]:
         """Return what is open in the journal of one order, oldest first: of a call that was cancelled, for example.
 
         What was begun is there, with the key that was made for it: `intent.key`. Repeat the call with the same
         arguments and that `idempotency_key` (capture and refund), or leave it to `recover`.
 
         Args:
-            order_id: the order.
+            payment: the order.
 
         Raises:
             ConfigurationError: the session has no journal, is closed, or belongs to another event loop.
@@ -292,16 +292,16 @@ class VippsSession:
         if self._recovery is None:
             raise ConfigurationError("the session has no journal", advice="open it with journal=SqliteJournal(path)")
         self._one_loop.check()
-        return await self._recovery.unfinished(order_id)
+        return await self._recovery.unfinished(payment)
 
-    async def drop(self, order_id: str, idempotency_key: str) -> bool:
+    async def drop(self, payment: str, idempotency_key: str) -> bool:
         """Decide that an open operation is never sent again.
 
         What was sent before may still take effect, so it stays open until the horizon (`settle_after`): a recovery then
         settles it by what details show.
 
         Args:
-            order_id: the order.
+            payment: the order.
             idempotency_key: the operation's key, as `unfinished` or `RecoveryReport.left_open` tells it.
 
         Returns:
@@ -314,7 +314,7 @@ class VippsSession:
         if self._recovery is None:
             raise ConfigurationError("the session has no journal", advice="open it with journal=SqliteJournal(path)")
         self._one_loop.check()
-        return await self._recovery.drop(order_id, idempotency_key)
+        return await self._recovery.drop(payment, idempotency_key)
 
     async def world(self) -> World:
         """Return which Vipps the session talks to, as a journal is bound to it; a host on loopback is asked.

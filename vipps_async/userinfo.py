@@ -8,6 +8,7 @@ from typing import Final
 from attrs import field, frozen
 
 from vipps_async.core.converter import json_name
+from vipps_async.core.dialect import Dialect
 from vipps_async.core.operation import Call, Operation, Repeat, Runner
 from vipps_async.ecom.operations import ask_details
 from vipps_async.input_rules import check_order_id, check_seconds, check_sub
@@ -84,7 +85,8 @@ class UserInfo:
 
 #: A read.
 USERINFO: Final = Operation(
-    name="userinfo",
+    dialect=Dialect(name="userinfo"),
+    verb="get",
     method="GET",
     path="/vipps-userinfo-api/userinfo/{}",
     result=UserInfo,

@@ -97,17 +97,17 @@ class _WatchedJournal(MemoryJournal):
 
     async def begin(self, intent: Intent, *, owner: str, lease: float, adopt: bool = False) -> tuple[Standing, Entry]:
         """See Journal."""
-        self.loose.discard(intent.order_id)
+        self.loose.discard(intent.payment)
         return await super().begin(intent, owner=owner, lease=lease, adopt=adopt)
 
     async def claim(self, intent: Intent, *, owner: str, lease: float) -> tuple[Standing, Entry]:
         """See Journal."""
-        self.loose.discard(intent.order_id)
+        self.loose.discard(intent.payment)
         return await super().claim(intent, owner=owner, lease=lease)
 
     async def settle(self, intent: Intent, settlement: Settlement, *, owner: str | None = None) -> None:
         """See Journal."""
-        self.loose.discard(intent.order_id)
+        self.loose.discard(intent.payment)
         await super().settle(intent, settlement, owner=owner)
 
     async def release(
@@ -120,7 +120,7 @@ class _WatchedJournal(MemoryJournal):
         unsent: bool = False,
     ) -> None:
         """See Journal."""
-        self.loose.add(intent.order_id)
+        self.loose.add(intent.payment)
         await super().release(intent, note=note, owner=owner, attempts=attempts, unsent=unsent)
 
 

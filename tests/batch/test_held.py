@@ -31,11 +31,12 @@ def entry(
     """What the journal has of the order."""
     intent = Intent(
         key=key,
+        api="ecom",
         operation=operation,
-        order_id="order-1",
+        payment="order-1",
         merchant_serial_number="123456",
         amount=amount,
-        transaction_text="other",
+        currency="NOK",
         digest="d",
         created_at=NOW,
         reference=reference,

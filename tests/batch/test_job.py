@@ -130,11 +130,12 @@ async def test_leases_of_a_dead_process_are_ended() -> None:
     """What it had in hand can be taken up at once, with a note that an attempt may have been made."""
     intent = Intent(
         key="key",
+        api="ecom",
         operation="capture",
-        order_id="order-1",
+        payment="order-1",
         merchant_serial_number=MSN,
         amount=1000,
-        transaction_text="x",
+        currency="NOK",
         digest="d",
         created_at=datetime.now(UTC),
     )

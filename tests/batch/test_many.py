@@ -685,7 +685,7 @@ async def test_attempts_are_heard_only_while_the_batch_runs(sandbox: Sandbox) ->
             await collect(capture_many(vipps, [row(0)]))
         assert vipps._pipeline.log.listeners == []
         await vipps.ecom.details("order-0")
-    assert ("capture", 200) in heard
+    assert ("ecom.capture", 200) in heard
     assert "details" not in {operation for operation, _ in heard}
 
 

@@ -140,11 +140,12 @@ async def test_a_capture_by_either_apis_name_holds_the_row(
     await journal.open()
     intent = Intent(
         key="k-1",
+        api="ecom",
         operation=name,
-        order_id="order-0",
+        payment="order-0",
         merchant_serial_number=MSN,
         amount=1000,
-        transaction_text="By a service.",
+        currency="NOK",
         digest="d",
         body=b"{}",
         created_at=now,

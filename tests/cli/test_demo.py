@@ -96,7 +96,7 @@ def test_a_step_that_is_refused_ends_the_demo_with_1(
         assert "Payment 71" in document["error"]
         assert "refund" in document["steps"][-1]["title"]
     else:
-        assert "The demo stopped: refund of order demo-" in err
+        assert "The demo stopped: ecom.refund of payment demo-" in err
         assert "Every step did what it should" not in out
         assert "Traceback" not in err
 

@@ -37,11 +37,12 @@ def intent(number: int = 1, **changes: Any) -> Intent:
     """Make an intent."""
     facts: dict[str, Any] = {
         "key": f"key-{number}",
+        "api": "ecom",
         "operation": "capture",
-        "order_id": f"order-{number}",
+        "payment": f"order-{number}",
         "merchant_serial_number": "123456",
         "amount": nok(100),
-        "transaction_text": "a text that a customer reads",
+        "currency": "NOK",
         "digest": "d",
         "body": b"{}",
         "created_at": NOW - timedelta(minutes=number),
@@ -59,7 +60,7 @@ def path(tmp_path: Path) -> Path:
         await journal.open()
         await journal.begin(intent(1), owner="a", lease=0)
         await journal.release(intent(1), note="the line was dead")
-        await journal.begin(intent(2, amount=None, order_id="order-1"), owner="b" * 32, lease=3600)
+        await journal.begin(intent(2, amount=None, payment="order-1"), owner="b" * 32, lease=3600)
         for number, outcome in ((3, Outcome.DONE), (4, Outcome.REFUSED)):
             await journal.settle(intent(number), Settlement(outcome=outcome, answer=b"{}", settled_at=NOW))
         await journal.settle(
@@ -105,8 +106,8 @@ class TestList:
         first, second, *_ = listed(capsys, "--journal", path)
         assert first | {"age_seconds": 0, "created_at": ""} == {
             "state": "open",
-            "operation": "capture",
-            "order_id": "order-1",
+            "operation": "ecom.capture",
+            "payment": "order-1",
             "merchant_serial_number": "123456",
             "amount": 10000,
             "idempotency_key": "key-1",
@@ -143,13 +144,13 @@ class TestList:
         assert main(["journal", "list", "--journal", str(path)]) == 0
         out = capsys.readouterr().out
         assert out.startswith(
-            "damaged   entry 1, order order-1: what it holds does not fit its checksum; it is never sent"
+            "damaged   entry 1, payment order-1: what it holds does not fit its checksum; it is never sent"
         )
         assert out.endswith("1 open, 3 settled are shown.\n")
         assert listed(capsys, "--journal", path)[0] == {
             "state": "damaged",
             "position": 1,
-            "order_id": "order-1",
+            "payment": "order-1",
             "reason": "what it holds does not fit its checksum",
         }
 
@@ -290,21 +291,21 @@ def test_a_report_names_all_that_somebody_has_to_look_at() -> None:
         left_open=[LeftOpen(intent=intent(5, operation="cancel", amount=None), reason="no answer")],
         urls_lost=["order-9"],
         overruled=[Refused(intent=intent(6), reason="Vipps carried it out")],
-        damaged=[DamagedEntry(position=8, order_id="order-8", reason="no checksum")],
+        damaged=[DamagedEntry(position=8, payment="order-8", reason="no checksum")],
         stopped="Vipps did not answer",
     )
     assert recovery_text(report).splitlines()[1:] == [
-        "refused: capture of 100.00 NOK, order order-1, key key-1: too much",
-        "stays open: cancel, order order-5, key key-5: no answer",
-        "done after all: capture of 100.00 NOK, order order-6, key key-6: Vipps carried it out",
-        "cannot be read: entry 8, order order-8: no checksum; it is never sent, compare details with your books",
+        "refused: ecom.capture of 100.00 NOK, payment order-1, key key-1: too much",
+        "stays open: ecom.cancel, payment order-5, key key-5: no answer",
+        "done after all: ecom.capture of 100.00 NOK, payment order-6, key key-6: Vipps carried it out",
+        "cannot be read: entry 8, payment order-8: no checksum; it is never sent, compare details with your books",
         "... 3 stay open in all.",
         "URL lost: order order-9 exists; cancel it if details show that nobody has approved it.",
         "Stopped early: Vipps did not answer.",
     ]
     assert recovery_facts(report)["refusals"][0]["reason"] == "too much"
-    assert recovery_facts(report)["overruled"][0]["order_id"] == "order-6"
-    assert recovery_facts(report)["damaged"] == [{"position": 8, "order_id": "order-8", "reason": "no checksum"}]
+    assert recovery_facts(report)["overruled"][0]["payment"] == "order-6"
+    assert recovery_facts(report)["damaged"] == [{"position": 8, "payment": "order-8", "reason": "no checksum"}]
 
 
 class Database(MemoryJournal):
@@ -362,7 +363,7 @@ class TestRecover:
         town.shop.sandbox.faults.script("details", *[SandboxFault.HTTP_500_BEFORE] * 20)
         assert main(["journal", "recover", "--journal", str(town.path)]) == 1
         printed = capsys.readouterr()
-        assert "stays open: capture of 100.00 NOK, order order-1, key " in printed.out
+        assert "stays open: ecom.capture of 100.00 NOK, payment order-1, key " in printed.out
         assert "1 seen, 0 settled, 1 stay open" in printed.err
 
     def test_in_other_hands(

@@ -65,7 +65,7 @@ async def entry_of(found: Overtaken) -> Entry:
     journal = SqliteJournal(found.path)
     await journal.open()
     try:
-        entries = await journal.find(order_id="order-1", merchant_serial_number="123456")
+        entries = await journal.find(payment="order-1", merchant_serial_number="123456")
     finally:
         await journal.aclose()
     return next(entry for entry in entries if entry.intent.key == found.key)
@@ -79,7 +79,7 @@ async def test_what_was_overtaken_is_sent_by_its_key(overtaken: Overtaken) -> No
     sent = await overtaken.journal("send", overtaken.key)
     assert (sent.status, overtaken.captured) == (0, 10_000)
     assert sent.out.startswith("1 looked at: 0 had taken effect, 1 sent again")
-    assert f": capture of 100.00 NOK, order order-1, key {overtaken.key}\n" in sent.out
+    assert f": ecom.capture of 100.00 NOK, payment order-1, key {overtaken.key}\n" in sent.out
     for action in ("send", "drop"):
         again = await overtaken.journal(action, overtaken.key)
         assert (again.status, overtaken.captured, again.out) == (2, 10_000, "")
@@ -99,7 +99,9 @@ async def test_what_is_dropped_is_sent_by_nobody_but_its_key(overtaken: Overtake
     """It stays open, for it may still take effect; recovery leaves it; `send` takes it up again."""
     dropped = await overtaken.journal("drop", overtaken.key)
     assert dropped.status == 0
-    assert dropped.out.startswith(f"dropped: capture of 100.00 NOK, order order-1, key {overtaken.key}: it is not sent")
+    assert dropped.out.startswith(
+        f"dropped: ecom.capture of 100.00 NOK, payment order-1, key {overtaken.key}: it is not sent"
+    )
     assert (await overtaken.journal("recover")).status == 1
     assert overtaken.captured == 0
     assert (await entry_of(overtaken)).settlement is None
@@ -112,7 +114,7 @@ async def test_what_stays_open_is_status_3(overtaken: Overtaken) -> None:
     overtaken.shop.sandbox.faults.script("details", *[SandboxFault.HTTP_500_BEFORE] * 20)
     sent = await overtaken.journal("send", overtaken.key)
     assert (sent.status, overtaken.captured) == (3, 0)
-    assert "\nopen: capture of 100.00 NOK, order order-1" in sent.out
+    assert "\nopen: ecom.capture of 100.00 NOK, payment order-1" in sent.out
 
 
 async def test_a_refusal_leaves_it_in_doubt(overtaken: Overtaken) -> None:
@@ -128,7 +130,7 @@ async def test_another_amount_is_told(overtaken: Overtaken) -> None:
     overtaken.shop.sandbox.faults.script("capture", SandboxFault.OTHER_AMOUNT_MOVED)
     sent = await overtaken.journal("send", overtaken.key)
     assert sent.status == 3
-    assert "carried out otherwise than asked: capture of 100.00 NOK, order order-1" in sent.out
+    assert "carried out otherwise than asked: ecom.capture of 100.00 NOK, payment order-1" in sent.out
     assert f"and {overtaken.captured} øre were moved" in sent.out
 
 
@@ -137,7 +139,7 @@ async def test_only_what_was_asked_for_is_sent(overtaken: Overtaken) -> None:
     journal = SqliteJournal(overtaken.path)
     await journal.open()
     mine = (await entry_of_open(journal, overtaken)).intent
-    others = [evolve(mine, key="k-2", order_id="order-2"), evolve(mine, key="k-3")]
+    others = [evolve(mine, key="k-2", payment="order-2"), evolve(mine, key="k-3")]
     for other in others:
         await journal.begin(other, owner="a", lease=0)
         await journal.release(other, note="the line was dead")
@@ -153,7 +155,7 @@ async def test_only_what_was_asked_for_is_sent(overtaken: Overtaken) -> None:
 
 async def entry_of_open(journal: SqliteJournal, found: Overtaken) -> Entry:
     """The lost capture, in a journal that is open."""
-    entries = await journal.find(order_id="order-1", merchant_serial_number="123456")
+    entries = await journal.find(payment="order-1", merchant_serial_number="123456")
     return next(entry for entry in entries if entry.intent.key == found.key)
 
 
@@ -163,13 +165,13 @@ async def test_one_key_of_several_operations(overtaken: Overtaken) -> None:
     await journal.open()
     mine = (await entry_of_open(journal, overtaken)).intent
     for order in ("order-8", "order-9"):
-        await journal.begin(evolve(mine, key="own", order_id=order), owner="a", lease=0)
-    initiate = evolve(mine, key="new", operation="initiate", order_id="order-7", body=None)
+        await journal.begin(evolve(mine, key="own", payment=order), owner="a", lease=0)
+    initiate = evolve(mine, key="new", operation="initiate", payment="order-7", body=None)
     await journal.begin(initiate, owner="a", lease=0)
     await journal.aclose()
     several = await overtaken.journal("drop", "own")
     assert several.status == 2
-    assert "order order-8, key own; capture of 100.00 NOK, order order-9, key own" in several.err
+    assert "payment order-8, key own; ecom.capture of 100.00 NOK, payment order-9, key own" in several.err
     assert (await overtaken.journal("drop", "own", "--order", "order-9")).status == 0
     unsendable = await overtaken.journal("send", "new")
     assert (unsendable.status, "the journal keeps no body of it" in unsendable.err) == (2, True)
@@ -194,7 +196,7 @@ async def test_at_a_terminal_it_names_what_it_asks_about(overtaken: Overtaken) -
     """Only yes is a yes."""
     arguments = ("journal", "send", overtaken.key, "--journal", str(overtaken.path), "--allow-host", "127.0.0.1")
     async with at_terminal(overtaken.shop.sandbox, *arguments, VIPPS_ENVIRONMENT="production") as terminal:
-        await terminal.until("Send again: capture of 100.00 NOK, order order-1, key ")
+        await terminal.until("Send again: ecom.capture of 100.00 NOK, payment order-1, key ")
         await terminal.until("sales unit 123456, in PRODUCTION?")
         terminal.type("y\n")
         ended = await terminal.end()

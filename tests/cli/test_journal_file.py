@@ -80,7 +80,7 @@ async def test_payment_and_journal_have_the_same_one(sandbox: Sandbox, state_fol
     assert f"journal {path}\n" in done.err
     assert path.parent.stat().st_mode & 0o777 == 0o700
     listed = await inline("journal", "list", env=env(sandbox))
-    assert (listed.status, "done      capture" in listed.out) == (0, True)
+    assert (listed.status, "done      ecom.capture" in listed.out) == (0, True)
     assert f"Journal: {path}" in listed.err
     assert (await inline("journal", "recover", env=env(sandbox))).status == 0
 

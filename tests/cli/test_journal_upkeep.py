@@ -77,10 +77,10 @@ def test_check(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("check", "--journal", path) == 0
     assert capsys.readouterr().out == "no damage found\n"
     with contextlib.closing(sqlite3.connect(path)) as other, other:
-        other.execute("UPDATE entries SET amount = 1 WHERE order_id = 'acme-3'")
+        other.execute("UPDATE entries SET amount = 1 WHERE payment = 'acme-3'")
     assert run("check", "--journal", path) == 1
     out = capsys.readouterr().out
-    assert "entry 3, order acme-3: what it holds does not fit its checksum" in out
+    assert "entry 3, payment acme-3: what it holds does not fit its checksum" in out
     assert "1 cannot be read; nothing is ever sent for them." in out
     path.write_bytes(b"no journal" * 100)
     assert run("check", "--journal", path) == 2
@@ -106,7 +106,7 @@ def test_erase(path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pyte
     assert run("erase", "acme-2", "--journal", path) == 0
     assert capsys.readouterr().out == "1 deleted of order acme-2\n"
     assert run("erase", "acme-1", "--journal", path, "--msn", MSN) == 2
-    assert "is open, so nothing of the order was erased" in capsys.readouterr().err
+    assert "is open, so nothing of the payment was erased" in capsys.readouterr().err
     assert keys(path) == [intent(number).key for number in (1, 3, 4)]
 
 

@@ -128,7 +128,7 @@ async def test_an_unknown_order_is_status_1(sandbox: Sandbox) -> None:
     """The library's sentence with its advice, and that no money moved."""
     finished = await shell(sandbox, "payment", "details", "order-9")
     assert (finished.status, finished.out) == (1, "")
-    assert "details of order order-9: Vipps answered HTTP 404: Merchant 35" in finished.err
+    assert "ecom.details of payment order-9: Vipps answered HTTP 404: Merchant 35" in finished.err
     assert "check the order id" in finished.err
     assert finished.err.endswith("No money moved by this command.\n")
 

@@ -402,7 +402,7 @@ async def test_a_question_that_cannot_be_put_moves_nothing(sandbox: Sandbox) -> 
     async with at_terminal(sandbox, *command, "--all", *HERE, VIPPS_ENVIRONMENT="production") as terminal:
         finished = await terminal.end()
     assert finished.status == 1
-    assert "details of order order-9" in finished.err
+    assert "ecom.details of payment order-9" in finished.err
     assert {request.operation for request in sandbox.requests} == {"token", "details"}
 
 

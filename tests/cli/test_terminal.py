@@ -75,11 +75,12 @@ async def test_a_journal_says_nothing_to_the_terminal(tmp_path: Path) -> None:
     await journal.open()
     intent = Intent(
         key="key",
+        api="ecom",
         operation="capture",
-        order_id="acme-1",
+        payment="acme-1",
         merchant_serial_number="123456",
         amount=100,
-        transaction_text="Socks",
+        currency="NOK",
         digest="0" * 64,
         body=b"{}",
         created_at=datetime.now(UTC),

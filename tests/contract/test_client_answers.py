@@ -59,7 +59,7 @@ def count(model: Any) -> int:
     return sum(count(getattr(model, one.name)) for one in attrs.fields(type(model)) if one.name not in OWN)
 
 
-@pytest.mark.parametrize("operation", [INITIATE, CAPTURE, CANCEL, REFUND, DETAILS, STATUS], ids=lambda one: one.name)
+@pytest.mark.parametrize("operation", [INITIATE, CAPTURE, CANCEL, REFUND, DETAILS, STATUS], ids=lambda one: one.verb)
 def test_answers_are_read_in_full(operation: Any) -> None:
     """From an answer with everything in it everything is read: no field stays empty and none is passed over."""
     spec = CONTRACT
@@ -67,6 +67,6 @@ def test_answers_are_read_in_full(operation: Any) -> None:
     model = decode(orjson.dumps(answer), operation.result)
     # The answers of capture and cancel lack the card's number in practice, but have the same schema as details. Whether
     # a customer is verified by BankID stands in answers of older sales units, and in no description.
-    found = holes(model, operation.name)
+    found = holes(model, operation.verb)
     assert set(found) <= {"details.user_details.bank_id_verified"}
     assert count(model) - len(found) == len(leaves(answer))

@@ -128,13 +128,13 @@ async def test_a_call_is_a_span_with_a_span_for_each_attempt(watch: Watch) -> No
     """The call tells its outcome; its attempts are its children, as clients of HTTP, with status or failure."""
     watch.transport.on("/capture", RequestNotSent("refused"), answer(503), captured())
     await watch.vipps.ecom.capture(ORDER, amount=49900, transaction_text="Shipped.", idempotency_key="key-1")
-    (call,) = watch.spans("vipps.capture")
+    (call,) = watch.spans("vipps.ecom.capture")
     assert facts(call) == {
-        "vipps.operation": "capture",
+        "vipps.operation": "ecom.capture",
         "vipps.outcome": "done",
         "vipps.settled_by": "answer",
         "vipps.attempts": 3,
-        "vipps.order_id": ORDER,
+        "vipps.payment": ORDER,
         "vipps.idempotency_key": "key-1",
     }
     assert (call.kind, call.status.status_code, call.parent) == (SpanKind.INTERNAL, StatusCode.UNSET, None)
@@ -169,7 +169,7 @@ async def test_a_call_belongs_to_what_was_current(watch: Watch) -> None:
     with tracer.start_as_current_span("checkout") as checkout:
         await watch.vipps.ecom.capture(ORDER, transaction_text="Shipped.")
         assert trace.get_current_span() is checkout
-    (call,) = watch.spans("vipps.capture")
+    (call,) = watch.spans("vipps.ecom.capture")
     assert call.parent is not None
     assert call.parent.span_id == checkout.get_span_context().span_id
     assert not {name for name in watch.transport.requests[0].headers if name.lower() in {"traceparent", "tracestate"}}
@@ -182,15 +182,15 @@ async def test_an_error_is_told_without_its_words(watch: Watch) -> None:
     watch.transport.on("/details", answer(200, {"orderId": ORDER, "transactionLogHistory": []}))
     with pytest.raises(CaptureError):
         await watch.vipps.ecom.capture(ORDER, transaction_text="Shipped.", idempotency_key="key-1")
-    (call,) = watch.spans("vipps.capture")
+    (call,) = watch.spans("vipps.ecom.capture")
     assert facts(call) == {
-        "vipps.operation": "capture",
+        "vipps.operation": "ecom.capture",
         "vipps.outcome": "CaptureError",
         "error.type": "CaptureError",
         "vipps.attempts": 1,
         "vipps.effect": "no money moved",
         "http.response.status_code": 400,
-        "vipps.order_id": ORDER,
+        "vipps.payment": ORDER,
         "vipps.idempotency_key": "key-1",
     }
     assert (call.status.status_code, call.status.description, call.events) == (StatusCode.ERROR, None, ())
@@ -210,12 +210,12 @@ async def test_a_cancelled_call_is_an_error(watch: Watch) -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    (call,) = watch.spans("vipps.details")
+    (call,) = watch.spans("vipps.ecom.details")
     assert facts(call) == {
-        "vipps.operation": "details",
+        "vipps.operation": "ecom.details",
         "vipps.outcome": "cancelled",
         "error.type": "cancelled",
-        "vipps.order_id": ORDER,
+        "vipps.payment": ORDER,
     }
     assert call.status.status_code is StatusCode.ERROR
 
@@ -227,8 +227,10 @@ async def test_calls_at_the_same_time_keep_their_attempts_apart(watch: Watch) ->
         watch.transport.on(f"/{order}/details", answer(503), answer(404, b""))
     calls = [watch.vipps.ecom.details(order) for order in orders]
     assert all(isinstance(one, VippsError) for one in await asyncio.gather(*calls, return_exceptions=True))
-    spans = {span.context.span_id: facts(span) for span in watch.spans("vipps.details") if span.context is not None}
-    assert sorted(span["vipps.order_id"] for span in spans.values()) == sorted(orders)
+    spans = {
+        span.context.span_id: facts(span) for span in watch.spans("vipps.ecom.details") if span.context is not None
+    }
+    assert sorted(span["vipps.payment"] for span in spans.values()) == sorted(orders)
     parents = [span.parent.span_id for span in watch.spans("GET /ecomm/v2/payments/{id}/details") if span.parent]
     assert sorted(parents) == sorted([*spans, *spans])
 
@@ -239,17 +241,17 @@ async def test_metrics_count_calls_attempts_and_outcomes(watch: Watch) -> None:
     await watch.vipps.ecom.capture(ORDER, transaction_text="Shipped.")
     with pytest.raises(CaptureError):
         await watch.vipps.ecom.capture(ORDER, transaction_text="Shipped.")
-    well = {"vipps.operation": "capture", "vipps.outcome": "done", "vipps.settled_by": "answer"}
-    badly = {"vipps.operation": "capture", "vipps.outcome": "CaptureError", "error.type": "CaptureError"}
-    token = {**well, "vipps.operation": "token"}
+    well = {"vipps.operation": "ecom.capture", "vipps.outcome": "done", "vipps.settled_by": "answer"}
+    badly = {"vipps.operation": "ecom.capture", "vipps.outcome": "CaptureError", "error.type": "CaptureError"}
+    token = {**well, "vipps.operation": "token.get"}
     calls = [(dict(point.attributes or {}), point.count) for point in watch.points("vipps.client.operation.duration")]
     assert calls == [(token, 1), (well, 1), (badly, 1)]
     tried = [(dict(point.attributes or {}), point.sum) for point in watch.points("vipps.client.operation.attempts")]
     assert tried == [(token, 1), (well, 2), (badly, 1)]
-    capture = {"vipps.operation": "capture", "http.request.method": "POST", **SERVER}
+    capture = {"vipps.operation": "ecom.capture", "http.request.method": "POST", **SERVER}
     attempts = [(dict(point.attributes or {}), point.count) for point in watch.points("vipps.client.attempt.duration")]
     assert attempts == [
-        ({**capture, "vipps.operation": "token", "http.response.status_code": 200}, 1),
+        ({**capture, "vipps.operation": "token.get", "http.response.status_code": 200}, 1),
         ({**capture, "http.response.status_code": 503, "error.type": "503"}, 1),
         ({**capture, "http.response.status_code": 200}, 1),
         ({**capture, "http.response.status_code": 400, "error.type": "400"}, 1),
@@ -278,7 +280,7 @@ async def test_nothing_secret_or_personal_goes_out(reply: Any, watch: Watch) -> 
     ]
     await asyncio.gather(*calls, return_exceptions=True)
     told = watch.told()
-    assert {"vipps.capture", "vipps.initiate"} <= {span.name for span in watch.exporter.get_finished_spans()}
+    assert {"vipps.ecom.capture", "vipps.ecom.initiate"} <= {span.name for span in watch.exporter.get_finished_spans()}
     assert "/vipps-userinfo-api/userinfo/{id}" in told
     canaries = (*SECRETS.values(), PHONE, NAME, TOKEN, SUB, "canary", "scripted-token", "49900", "example.com")
     assert [canary for canary in canaries if canary in told] == []

@@ -9,7 +9,6 @@ from attrs import evolve, field, frozen
 
 from tests.core.fake_clock import FakeClock
 from vipps_async.config import Credentials, Environment, RetryPolicy, Settings, SystemInfo, Timeouts
-from vipps_async.core.error_codes import UNKNOWN_ORDER, has_code
 from vipps_async.core.operation import (
     Applied,
     Call,
@@ -22,6 +21,8 @@ from vipps_async.core.operation import (
     Verification,
 )
 from vipps_async.core.pipeline import Pipeline
+from vipps_async.ecom.dialect import ECOM
+from vipps_async.ecom.errors import UNKNOWN_ORDER, has_code
 from vipps_async.errors import ApiError
 from vipps_async.testing import ScriptedTransport, answer
 from vipps_async.transports.protocol import Response
@@ -79,15 +80,21 @@ def operation(repeat: Repeat, name: str, *, per_minute: int | None = None) -> Op
     """Make an operation named after what Vipps calls it."""
     method = {Repeat.SAFE: "GET", Repeat.CONFIRM: "PUT"}.get(repeat, "POST")
     return Operation(
-        name=name, method=method, path=f"/pay/{{}}/{name}", result=Receipt, repeat=repeat, per_minute=per_minute
+        dialect=ECOM,
+        verb=name,
+        method=method,
+        path=f"/pay/{{}}/{name}",
+        result=Receipt,
+        repeat=repeat,
+        per_minute=per_minute,
     )
 
 
 NAMES = {Repeat.SAFE: "status", Repeat.KEYED: "capture", Repeat.CONFIRM: "cancel", Repeat.ONCE: "initiate"}
 DETAILS: Operation[Facts] = Operation(
-    name="details", method="GET", path="/pay/{}/details", result=Facts, repeat=Repeat.SAFE
+    dialect=ECOM, verb="details", method="GET", path="/pay/{}/details", result=Facts, repeat=Repeat.SAFE
 )
-QUESTION: Call[Facts] = Call(operation=DETAILS, path=DETAILS.path_for(ORDER), order_id=ORDER)
+QUESTION: Call[Facts] = Call(operation=DETAILS, path=DETAILS.path_for(ORDER), payment=ORDER)
 VERIFICATION: Verification[Receipt, Facts] = Verification(question=QUESTION, judge=_judge, judge_refusal=_judge_refusal)
 
 
@@ -97,7 +104,7 @@ def call_of(repeat: Repeat, *, ask: bool = True, per_minute: int | None = None, 
     call = Call(
         operation=kind,
         path=kind.path_for(ORDER),
-        order_id=ORDER,
+        payment=ORDER,
         body=None if repeat is Repeat.SAFE else Sum(amount=49900),
         idempotency_key=KEY if repeat is Repeat.KEYED else None,
         make_verification=(lambda: VERIFICATION) if ask and repeat is not Repeat.SAFE else None,
@@ -130,9 +137,9 @@ def pipeline(
     )
 
 
-def done(order_id: str = ORDER) -> Response:
+def done(payment: str = ORDER) -> Response:
     """Make the answer of an operation that took effect."""
-    return answer(200, {"orderId": order_id, "status": "Captured"})
+    return answer(200, {"orderId": payment, "status": "Captured"})
 
 
 def details(happened: str) -> Response:

@@ -5,35 +5,35 @@ from __future__ import annotations
 import pytest
 
 from vipps_async.core.attempts import AttemptRecord
-from vipps_async.core.decision import Failure
+from vipps_async.core.dialect import FailureKind
 from vipps_async.errors import ApiError, OutcomeUnknown, VippsError
 
 REFUSAL = ApiError("no", status=400)
 #: Written down a second time: after which kinds of failure money may have moved.
 MAY_HAVE_MOVED = {
-    Failure.UNKNOWN,
-    Failure.CONFLICT,
-    Failure.UNSETTLED,
-    Failure.FOREIGN,
-    Failure.UNREADABLE,
-    Failure.MISFIT,
+    FailureKind.UNKNOWN,
+    FailureKind.CONFLICT,
+    FailureKind.UNSETTLED,
+    FailureKind.FOREIGN,
+    FailureKind.UNREADABLE,
+    FailureKind.MISFIT,
 }
 
 
 def failed(
     record: AttemptRecord,
-    failure: Failure,
+    failure: FailureKind,
     error: VippsError = REFUSAL,
     *,
     was_sent: bool = True,
     suggests_effect: bool = False,
-) -> Failure:
+) -> FailureKind:
     """Note a failure in the record, as the pipeline does."""
     return record.failed(failure, error, was_sent=was_sent, suggests_effect=suggests_effect)
 
 
-@pytest.mark.parametrize("failure", Failure)
-def test_what_may_have_moved_money_is_in_doubt(failure: Failure) -> None:
+@pytest.mark.parametrize("failure", FailureKind)
+def test_what_may_have_moved_money_is_in_doubt(failure: FailureKind) -> None:
     """An attempt ends only where nothing left, or it was refused in its own right."""
     record = AttemptRecord()
     assert failed(record, failure) is failure
@@ -46,17 +46,17 @@ def test_what_may_have_moved_money_is_in_doubt(failure: Failure) -> None:
 def test_attempts_of_earlier_calls_stay_in_doubt(earlier_in_doubt: int) -> None:
     """What this call learns of its own attempts says nothing about those of another."""
     record = AttemptRecord(earlier_in_doubt=earlier_in_doubt)
-    failed(record, Failure.REFUSED)
+    failed(record, FailureKind.REFUSED)
     assert record.in_doubt == earlier_in_doubt
-    failed(record, Failure.UNKNOWN)
+    failed(record, FailureKind.UNKNOWN)
     assert record.in_doubt == earlier_in_doubt + 1
-    failed(record, Failure.NOT_SENT)
+    failed(record, FailureKind.NOT_SENT)
     assert record.in_doubt == earlier_in_doubt + 1
 
 
 def test_a_key_that_was_used_before_by_nobody_of_ours_is_a_refusal() -> None:
     """The first attempt of all cannot be what used the key before."""
-    assert failed(AttemptRecord(), Failure.REFUSED, suggests_effect=True) is Failure.REFUSED
+    assert failed(AttemptRecord(), FailureKind.REFUSED, suggests_effect=True) is FailureKind.REFUSED
 
 
 @pytest.mark.parametrize("earlier", [0, 1])
@@ -64,32 +64,32 @@ def test_a_key_that_was_used_before_by_ourselves_is_in_doubt(earlier: int) -> No
     """After an attempt of this call or of an earlier one, such a refusal may tell of that one's success."""
     record = AttemptRecord(earlier_in_doubt=earlier)
     if not earlier:
-        failed(record, Failure.UNKNOWN)
-    assert failed(record, Failure.REFUSED, suggests_effect=True) is Failure.UNSETTLED
+        failed(record, FailureKind.UNKNOWN)
+    assert failed(record, FailureKind.REFUSED, suggests_effect=True) is FailureKind.UNSETTLED
     assert record.probable
     assert record.in_doubt == 2
     assert record.refusal is None
 
 
-@pytest.mark.parametrize("failure", Failure)
+@pytest.mark.parametrize("failure", FailureKind)
 @pytest.mark.parametrize("suggests_effect", [False, True])
-def test_what_speaks_for_an_effect(failure: Failure, suggests_effect: bool) -> None:  # noqa: FBT001 - a parameter
+def test_what_speaks_for_an_effect(failure: FailureKind, suggests_effect: bool) -> None:  # noqa: FBT001 - a parameter
     """An answer of success that cannot be used does, and so does a doubtful one that says it was done before."""
     record = AttemptRecord()
     failed(record, failure, suggests_effect=suggests_effect)
-    told = failure in {Failure.UNREADABLE, Failure.MISFIT}
+    told = failure in {FailureKind.UNREADABLE, FailureKind.MISFIT}
     assert record.probable == (told or (suggests_effect and failure in MAY_HAVE_MOVED))
     # Nothing later takes it back.
-    failed(record, Failure.REFUSED)
+    failed(record, FailureKind.REFUSED)
     assert record.probable == (told or (suggests_effect and failure in MAY_HAVE_MOVED))
 
 
 def test_only_a_refusal_that_was_sent_for_is_one() -> None:
     """A refused token, or an answer that settles nothing, is no refusal of the operation; the last attempt counts."""
     record = AttemptRecord()
-    failed(record, Failure.REFUSED, was_sent=False)
+    failed(record, FailureKind.REFUSED, was_sent=False)
     assert record.refusal is None
-    failed(record, Failure.REFUSED)
+    failed(record, FailureKind.REFUSED)
     refusals = [record.refusal]
-    failed(record, Failure.UNKNOWN, OutcomeUnknown("cut"))
+    failed(record, FailureKind.UNKNOWN, OutcomeUnknown("cut"))
     assert [*refusals, record.refusal] == [REFUSAL, None]

@@ -7,61 +7,62 @@ import re
 import pytest
 
 from vipps_async.core import decision
-from vipps_async.core.decision import Failure, Step, step_after
+from vipps_async.core.decision import Step, step_after
+from vipps_async.core.dialect import FailureKind
 from vipps_async.core.operation import Repeat
 
 # Written down here a second time, cell by cell, from what repeating means for money.
 EXPECTED = {
-    (Failure.NOT_SENT, Repeat.SAFE): Step.RETRY,
-    (Failure.NOT_SENT, Repeat.KEYED): Step.RETRY,
-    (Failure.NOT_SENT, Repeat.CONFIRM): Step.RETRY,
-    (Failure.NOT_SENT, Repeat.ONCE): Step.RETRY,
-    (Failure.THROTTLED, Repeat.SAFE): Step.RETRY,
-    (Failure.THROTTLED, Repeat.KEYED): Step.RETRY,
-    (Failure.THROTTLED, Repeat.CONFIRM): Step.RETRY,
-    (Failure.THROTTLED, Repeat.ONCE): Step.ASK,
-    (Failure.LOCKED, Repeat.SAFE): Step.RETRY,
-    (Failure.LOCKED, Repeat.KEYED): Step.RETRY,
-    (Failure.LOCKED, Repeat.CONFIRM): Step.RETRY,
-    (Failure.LOCKED, Repeat.ONCE): Step.ASK,
-    (Failure.UNKNOWN, Repeat.SAFE): Step.RETRY,
-    (Failure.UNKNOWN, Repeat.KEYED): Step.RETRY,
-    (Failure.UNKNOWN, Repeat.CONFIRM): Step.ASK,
-    (Failure.UNKNOWN, Repeat.ONCE): Step.ASK,
-    (Failure.CONFLICT, Repeat.SAFE): Step.RETRY,
-    (Failure.CONFLICT, Repeat.KEYED): Step.ASK,
-    (Failure.CONFLICT, Repeat.CONFIRM): Step.ASK,
-    (Failure.CONFLICT, Repeat.ONCE): Step.ASK,
-    (Failure.UNSETTLED, Repeat.SAFE): Step.RETRY,
-    (Failure.UNSETTLED, Repeat.KEYED): Step.ASK,
-    (Failure.UNSETTLED, Repeat.CONFIRM): Step.ASK,
-    (Failure.UNSETTLED, Repeat.ONCE): Step.ASK,
-    (Failure.UNAUTHORIZED, Repeat.SAFE): Step.REFRESH,
-    (Failure.UNAUTHORIZED, Repeat.KEYED): Step.REFRESH,
-    (Failure.UNAUTHORIZED, Repeat.CONFIRM): Step.REFRESH,
-    (Failure.UNAUTHORIZED, Repeat.ONCE): Step.REFRESH,
-    (Failure.UNREADABLE, Repeat.SAFE): Step.RETRY,
-    (Failure.UNREADABLE, Repeat.KEYED): Step.ASK,
-    (Failure.UNREADABLE, Repeat.CONFIRM): Step.ASK,
-    (Failure.UNREADABLE, Repeat.ONCE): Step.LOOK,
-    (Failure.MISFIT, Repeat.SAFE): Step.RETRY,
-    (Failure.MISFIT, Repeat.KEYED): Step.LOOK,
-    (Failure.MISFIT, Repeat.CONFIRM): Step.LOOK,
-    (Failure.MISFIT, Repeat.ONCE): Step.RAISE,
-    (Failure.FOREIGN, Repeat.SAFE): Step.RAISE,
-    (Failure.FOREIGN, Repeat.KEYED): Step.RAISE,
-    (Failure.FOREIGN, Repeat.CONFIRM): Step.RAISE,
-    (Failure.FOREIGN, Repeat.ONCE): Step.RAISE,
-    (Failure.REFUSED, Repeat.SAFE): Step.RAISE,
-    (Failure.REFUSED, Repeat.KEYED): Step.RAISE,
-    (Failure.REFUSED, Repeat.CONFIRM): Step.RAISE,
-    (Failure.REFUSED, Repeat.ONCE): Step.RAISE,
+    (FailureKind.NOT_SENT, Repeat.SAFE): Step.RETRY,
+    (FailureKind.NOT_SENT, Repeat.KEYED): Step.RETRY,
+    (FailureKind.NOT_SENT, Repeat.CONFIRM): Step.RETRY,
+    (FailureKind.NOT_SENT, Repeat.ONCE): Step.RETRY,
+    (FailureKind.THROTTLED, Repeat.SAFE): Step.RETRY,
+    (FailureKind.THROTTLED, Repeat.KEYED): Step.RETRY,
+    (FailureKind.THROTTLED, Repeat.CONFIRM): Step.RETRY,
+    (FailureKind.THROTTLED, Repeat.ONCE): Step.ASK,
+    (FailureKind.LOCKED, Repeat.SAFE): Step.RETRY,
+    (FailureKind.LOCKED, Repeat.KEYED): Step.RETRY,
+    (FailureKind.LOCKED, Repeat.CONFIRM): Step.RETRY,
+    (FailureKind.LOCKED, Repeat.ONCE): Step.ASK,
+    (FailureKind.UNKNOWN, Repeat.SAFE): Step.RETRY,
+    (FailureKind.UNKNOWN, Repeat.KEYED): Step.RETRY,
+    (FailureKind.UNKNOWN, Repeat.CONFIRM): Step.ASK,
+    (FailureKind.UNKNOWN, Repeat.ONCE): Step.ASK,
+    (FailureKind.CONFLICT, Repeat.SAFE): Step.RETRY,
+    (FailureKind.CONFLICT, Repeat.KEYED): Step.ASK,
+    (FailureKind.CONFLICT, Repeat.CONFIRM): Step.ASK,
+    (FailureKind.CONFLICT, Repeat.ONCE): Step.ASK,
+    (FailureKind.UNSETTLED, Repeat.SAFE): Step.RETRY,
+    (FailureKind.UNSETTLED, Repeat.KEYED): Step.ASK,
+    (FailureKind.UNSETTLED, Repeat.CONFIRM): Step.ASK,
+    (FailureKind.UNSETTLED, Repeat.ONCE): Step.ASK,
+    (FailureKind.UNAUTHORIZED, Repeat.SAFE): Step.REFRESH,
+    (FailureKind.UNAUTHORIZED, Repeat.KEYED): Step.REFRESH,
+    (FailureKind.UNAUTHORIZED, Repeat.CONFIRM): Step.REFRESH,
+    (FailureKind.UNAUTHORIZED, Repeat.ONCE): Step.REFRESH,
+    (FailureKind.UNREADABLE, Repeat.SAFE): Step.RETRY,
+    (FailureKind.UNREADABLE, Repeat.KEYED): Step.ASK,
+    (FailureKind.UNREADABLE, Repeat.CONFIRM): Step.ASK,
+    (FailureKind.UNREADABLE, Repeat.ONCE): Step.LOOK,
+    (FailureKind.MISFIT, Repeat.SAFE): Step.RETRY,
+    (FailureKind.MISFIT, Repeat.KEYED): Step.LOOK,
+    (FailureKind.MISFIT, Repeat.CONFIRM): Step.LOOK,
+    (FailureKind.MISFIT, Repeat.ONCE): Step.RAISE,
+    (FailureKind.FOREIGN, Repeat.SAFE): Step.RAISE,
+    (FailureKind.FOREIGN, Repeat.KEYED): Step.RAISE,
+    (FailureKind.FOREIGN, Repeat.CONFIRM): Step.RAISE,
+    (FailureKind.FOREIGN, Repeat.ONCE): Step.RAISE,
+    (FailureKind.REFUSED, Repeat.SAFE): Step.RAISE,
+    (FailureKind.REFUSED, Repeat.KEYED): Step.RAISE,
+    (FailureKind.REFUSED, Repeat.CONFIRM): Step.RAISE,
+    (FailureKind.REFUSED, Repeat.ONCE): Step.RAISE,
 }
 
 
 @pytest.mark.parametrize("repeat", Repeat)
-@pytest.mark.parametrize("failure", Failure)
-def test_every_cell(failure: Failure, repeat: Repeat) -> None:
+@pytest.mark.parametrize("failure", FailureKind)
+def test_every_cell(failure: FailureKind, repeat: Repeat) -> None:
     """Each failure of each way of repeating leads to the step written down for it."""
     assert EXPECTED[failure, repeat] is step_after(failure, repeat)
 
@@ -78,18 +79,18 @@ def test_the_docstring_draws_the_same_table() -> None:
         # Columns are at least two spaces apart, and "not sent" has a single one.
         name, *cells = re.split(r"\s{2,}", line.strip())
         for repeat, cell in zip(columns, cells, strict=False):
-            drawn[Failure(name), repeat] = Step(cell)
+            drawn[FailureKind(name), repeat] = Step(cell)
     assert drawn == EXPECTED
 
 
 def test_which_failures_leave_a_doubt() -> None:
     """Only a failure that Vipps may have acted upon counts as doubtful."""
     doubtful = {
-        Failure.UNKNOWN,
-        Failure.CONFLICT,
-        Failure.UNSETTLED,
-        Failure.FOREIGN,
-        Failure.UNREADABLE,
-        Failure.MISFIT,
+        FailureKind.UNKNOWN,
+        FailureKind.CONFLICT,
+        FailureKind.UNSETTLED,
+        FailureKind.FOREIGN,
+        FailureKind.UNREADABLE,
+        FailureKind.MISFIT,
     }
-    assert doubtful == {each for each in Failure if each.doubtful}
+    assert doubtful == {each for each in FailureKind if each.doubtful}

@@ -55,12 +55,12 @@ async def test_one_event_an_attempt_and_one_an_operation(caplog: pytest.LogCaptu
     transport = ScriptedTransport().on("/capture", answer(503), RequestNotSent("refused"), done())
     await pipeline(transport).run(call_of(Repeat.KEYED))
     records = [(record.levelno, facts(record)) for record in caplog.records if record.name == "vipps_async"]
-    about = {"operation": "capture", "order_id": ORDER, "idempotency_key": KEY}
+    about = {"operation": "ecom.capture", "payment": ORDER, "idempotency_key": KEY}
     events = [(level, fields["event"], _without_times(fields)) for level, fields in records]
     well = {"outcome": "done", "settled_by": "answer"}
     assert events == [
-        (logging.DEBUG, "vipps.attempt", {"operation": "token", "attempt": "1", "status": "200"}),
-        (logging.INFO, "vipps.operation", {"operation": "token", **well, "attempts": "1"}),
+        (logging.DEBUG, "vipps.attempt", {"operation": "token.get", "attempt": "1", "status": "200"}),
+        (logging.INFO, "vipps.operation", {"operation": "token.get", **well, "attempts": "1"}),
         (logging.DEBUG, "vipps.attempt", {**about, "attempt": "1", "status": "503"}),
         (logging.DEBUG, "vipps.attempt", {**about, "attempt": "2", "failure": "not sent"}),
         (logging.DEBUG, "vipps.attempt", {**about, "attempt": "3", "status": "200"}),
@@ -172,7 +172,7 @@ async def test_when_off_failures_cost_no_more(monkeypatch: pytest.MonkeyPatch) -
     await line.run(call_of(Repeat.SAFE))
     for _ in range(20):
         await asyncio.sleep(0)
-    task = asyncio.create_task(line.run(call_of(Repeat.SAFE, order_id=None)))
+    task = asyncio.create_task(line.run(call_of(Repeat.SAFE, payment=None)))
     clock.advance(3600)
     await asyncio.sleep(0)
     task.cancel()
@@ -235,16 +235,22 @@ async def test_listeners_hear_of_calls_and_attempts() -> None:
         await line.run(call_of(Repeat.SAFE))
     well: dict[str, Any] = {"outcome": "done", "settled_by": "answer", "error": None}
     assert listener.told == [
-        ("token", 1, 200, None),
-        ("token", well | {"attempts": 1}),
-        ("capture", 1, None, "not sent"),
-        ("capture", 2, 503, None),
-        ("capture", 3, 200, None),
-        ("capture", well | {"attempts": 3}),
-        ("status", 1, 403, None),
-        ("status", {"outcome": "PaymentRefusedError", "attempts": 1, "settled_by": None, "error": caught.value}),
+        ("token.get", 1, 200, None),
+        ("token.get", well | {"attempts": 1}),
+        ("ecom.capture", 1, None, "not sent"),
+        ("ecom.capture", 2, 503, None),
+        ("ecom.capture", 3, 200, None),
+        ("ecom.capture", well | {"attempts": 3}),
+        ("ecom.status", 1, 403, None),
+        ("ecom.status", {"outcome": "PaymentRefusedError", "attempts": 1, "settled_by": None, "error": caught.value}),
     ]
-    assert heard == [("token", 200), ("capture", None), ("capture", 503), ("capture", 200), ("status", 403)]
+    assert heard == [
+        ("token.get", 200),
+        ("ecom.capture", None),
+        ("ecom.capture", 503),
+        ("ecom.capture", 200),
+        ("ecom.status", 403),
+    ]
 
 
 async def test_listeners_hear_of_a_cancelled_call() -> None:
@@ -263,7 +269,7 @@ async def test_listeners_hear_of_a_cancelled_call() -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     assert listener.told[-1] == (
-        "capture",
+        "ecom.capture",
         {"outcome": "cancelled", "attempts": None, "settled_by": None, "error": None},
     )
 
@@ -348,7 +354,7 @@ async def test_a_listener_may_leave_while_it_is_told() -> None:
 
     line.log.call_listeners += [Leaving(), listener]
     await line.run(call_of(Repeat.SAFE))
-    assert [told[0] for told in listener.told] == ["token", "token", "status", "status"]
+    assert [told[0] for told in listener.told] == ["token.get", "token.get", "ecom.status", "ecom.status"]
 
 
 def test_structlog_is_not_loaded_to_see_that_it_is_not_configured() -> None:
@@ -364,9 +370,10 @@ def test_structlog_is_not_loaded_to_see_that_it_is_not_configured() -> None:
     """)
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
     token, capture, loaded = ended.stdout.splitlines()
-    assert token.startswith("INFO event=vipps.operation operation=token outcome=done attempts=1 duration_ms=")
+    assert token.startswith("INFO event=vipps.operation operation=token.get outcome=done attempts=1 duration_ms=")
     assert capture.startswith(
-        "INFO event=vipps.operation operation=capture order_id=acme-1 idempotency_key=key-1 outcome=done attempts=1 "
+        "INFO event=vipps.operation operation=ecom.capture payment=acme-1 idempotency_key=key-1 outcome=done "
+        "attempts=1 "
     )
     assert capture.endswith(" settled_by=answer level=info")
     assert (loaded, ended.stderr) == ("False", "")

@@ -126,13 +126,13 @@ async def test_an_answer_about_another_order_is_no_success(found: str) -> None:
 async def test_an_answer_about_another_order_stays_in_doubt() -> None:
     """Where details never show it, money may have moved, and the error is no success either."""
     transport = ScriptedTransport().on("/details", then=details("no")).on("/capture", then=done("acme-2"))
-    with pytest.raises(UnexpectedResponseError, match="about another order") as caught:
+    with pytest.raises(UnexpectedResponseError, match="about another payment") as caught:
         await pipeline(transport).run(call_of(Repeat.KEYED))
     assert caught.value.effect is Effect.PROBABLE
 
 
 @pytest.mark.parametrize(("is_row", "looks"), [(False, 11), (True, 5)])
-@pytest.mark.parametrize("note", [None, Note(amount=49900, transaction_text="Two socks.")])
+@pytest.mark.parametrize("note", [None, Note(amount=49900)])
 async def test_looks_go_on_until_the_deadline(
     monkeypatch: pytest.MonkeyPatch, note: Note | None, looks: int, *, is_row: bool
 ) -> None:

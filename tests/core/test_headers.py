@@ -12,7 +12,7 @@ def test_the_secret_goes_to_the_token_endpoint_only() -> None:
     headers = Headers(settings())
     token = headers.for_token()
     assert (token["client_id"], token["client_secret"]) == (SECRETS["client_id"], SECRETS["client_secret"])
-    call = headers.for_call(headers.with_token("t"), has_body=True, idempotency_key="k")
+    call = headers.for_call(headers.with_token("t"), has_body=True, key=("X-Request-Id", "k"))
     assert not {SECRETS["client_id"], SECRETS["client_secret"]} & set(call.values())
     assert call["Authorization"] == "Bearer t"
 
@@ -21,9 +21,9 @@ def test_body_and_key_have_their_headers() -> None:
     """Only a request with a body tells its type, and only a keyed one has a request id."""
     headers = Headers(settings())
     shared = headers.with_token("t")
-    assert "Content-Type" not in headers.for_call(shared, has_body=False, idempotency_key=None)
-    assert "X-Request-Id" not in headers.for_call(shared, has_body=True, idempotency_key=None)
-    assert headers.for_call(shared, has_body=True, idempotency_key="k")["X-Request-Id"] == "k"
+    assert "Content-Type" not in headers.for_call(shared, has_body=False, key=None)
+    assert "X-Request-Id" not in headers.for_call(shared, has_body=True, key=None)
+    assert headers.for_call(shared, has_body=True, key=("X-Request-Id", "k"))["X-Request-Id"] == "k"
     assert "X-Request-Id" not in shared
 
 

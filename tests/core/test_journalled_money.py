@@ -43,7 +43,7 @@ async def test_leases_outlast_what_they_are_taken_for() -> None:
     """A call's is longer than its deadline and the writing after it; a recovery asks, sends and asks once more."""
     journal, call = (
         Leases(),
-        call_of(Repeat.KEYED, note=Note(amount=49900, transaction_text="Two socks.", origin=KeyOrigin.GIVEN)),
+        call_of(Repeat.KEYED, note=Note(amount=49900, origin=KeyOrigin.GIVEN)),
     )
     runner = JournalledRunner(
         pipeline(ScriptedTransport().on("/capture", done())),

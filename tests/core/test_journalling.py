@@ -64,9 +64,9 @@ async def shop() -> AsyncIterator[Shop]:
         yield shop
 
 
-async def capture(vipps: VippsSession, *, amount: int = nok(100), key: str = KEY, order_id: str = "order-1") -> Any:
+async def capture(vipps: VippsSession, *, amount: int = nok(100), key: str = KEY, payment: str = "order-1") -> Any:
     """Capture a part of an order."""
-    return await vipps.ecom.capture(order_id, amount=amount, transaction_text="Shipped", idempotency_key=key)
+    return await vipps.ecom.capture(payment, amount=amount, transaction_text="Shipped", idempotency_key=key)
 
 
 class BrokenJournal(MemoryJournal):
@@ -163,7 +163,7 @@ class ScriptedPipeline:
         return await self.run_rendered(call, None)
 
 
-def capture_call(key: str = KEY, order_id: str = "order-1", origin: KeyOrigin = KeyOrigin.GIVEN) -> Call[CaptureResult]:
+def capture_call(key: str = KEY, payment: str = "order-1", origin: KeyOrigin = KeyOrigin.GIVEN) -> Call[CaptureResult]:
     """Make a capture as the eCom API does, without a way to ask afterwards."""
     body = PaymentActionsRequest(
         merchant_info=MerchantInfoPayment(merchant_serial_number="123456"),
@@ -171,11 +171,11 @@ def capture_call(key: str = KEY, order_id: str = "order-1", origin: KeyOrigin = 
     )
     return Call(
         operation=CAPTURE,
-        path=CAPTURE.path_for(order_id),
-        order_id=order_id,
+        path=CAPTURE.path_for(payment),
+        payment=payment,
         body=body,
         idempotency_key=key,
-        note=Note(amount=100_00, transaction_text="Shipped", origin=origin),
+        note=Note(amount=100_00, origin=origin),
     )
 
 
@@ -228,16 +228,13 @@ class TestBeforeItLeaves:
             assert at.pipeline.open_when_sent == [1]
 
     async def test_the_intent_holds_what_recovery_needs(self) -> None:
-        """Key, order, sales unit, amount, text, the exact bytes and their digest are noted."""
+        """API, key, payment, sales unit, amount, currency, the exact bytes and their digest are noted."""
         async with bench(DONE) as at:
             await at.runner.run(capture_call())
             intent = (await at.entry()).intent
-            assert (intent.key, intent.operation, intent.order_id) == (KEY, "capture", "order-1")
-            assert (intent.merchant_serial_number, intent.amount, intent.transaction_text) == (
-                "123456",
-                100_00,
-                "Shipped",
-            )
+            assert (intent.key, intent.operation, intent.payment) == (KEY, "capture", "order-1")
+            assert (intent.api, intent.merchant_serial_number) == ("ecom", "123456")
+            assert (intent.amount, intent.currency) == (100_00, "NOK")
             assert intent.body == at.pipeline.bodies[0]
             assert intent.digest == hashlib.sha256(intent.body or b"").hexdigest()
 
@@ -248,7 +245,7 @@ class TestBeforeItLeaves:
                 await at.runner.run(capture_call())
             assert at.pipeline.bodies == []
             error = caught.value
-            assert (error.operation, error.order_id, error.idempotency_key) == ("capture", "order-1", KEY)
+            assert (error.operation, error.payment, error.idempotency_key) == ("ecom.capture", "order-1", KEY)
             assert error.effect is Effect.NONE
 
     async def test_one_error_of_the_store_for_many_calls_is_told_to_each_by_itself(self) -> None:
@@ -259,10 +256,10 @@ class TestBeforeItLeaves:
             raise shared
 
         async with bench(journal=BrokenJournal(begin=fail_all)) as at:
-            calls = [at.runner.run(capture_call(order_id=f"order-{number}")) for number in range(2)]
+            calls = [at.runner.run(capture_call(payment=f"order-{number}")) for number in range(2)]
             errors = await asyncio.gather(*calls, return_exceptions=True)
-            assert [getattr(error, "order_id", None) for error in errors] == ["order-0", "order-1"]
-            assert shared.order_id is None
+            assert [getattr(error, "payment", None) for error in errors] == ["order-0", "order-1"]
+            assert shared.payment is None
 
     async def test_a_journal_that_hangs_lets_nothing_out(self) -> None:
         """A journal that does not answer ends the call within its deadline, with nothing sent."""
@@ -350,7 +347,7 @@ class TestBeforeItLeaves:
         with pytest.raises(asyncio.CancelledError if cancelled else VippsError):
             await task
         journal.on.clear()
-        (entry,) = await journal.find(order_id="order-1", merchant_serial_number="123456")
+        (entry,) = await journal.find(payment="order-1", merchant_serial_number="123456")
         assert entry.attempts.begun == (attempts if counted else attempts - 1)
         assert entry.attempts.in_doubt == (attempts - 1 if fault is Fault.LOSE_REQUEST else 0)
         assert len(shop.line.sent("/capture")) == attempts - 1
@@ -585,7 +582,7 @@ class TestOverruled:
         assert entry.settlement is not None
         assert entry.settlement.outcome is Outcome.DONE
         assert entry.note == f"Vipps carried it out, though it was settled as {noted.value} at 2026-01-01 00:00:00 UTC"
-        about = f"operation=capture order_id=order-1 idempotency_key={KEY} amount=10000"
+        about = f"operation=ecom.capture payment=order-1 idempotency_key={KEY} amount=10000"
         assert [record.getMessage() for record in caplog.records] == [
             f"event=vipps.refusal_overruled {about} level=error"
         ]
@@ -636,7 +633,7 @@ class TestTheSameKeyAgain:
         await shop.reserve("order-2")
         vipps = shop.session()
         await capture(vipps)
-        await capture(vipps, order_id="order-2")
+        await capture(vipps, payment="order-2")
         await vipps.ecom.refund("order-1", amount=nok(100), transaction_text="Shipped", idempotency_key=KEY)
         assert [shop.sandbox.payment(order).captured for order in ("order-1", "order-2")] == [nok(100), nok(100)]
         assert shop.sandbox.payment("order-1").refunded == nok(100)
@@ -655,7 +652,11 @@ class TestTheSameKeyAgain:
         assert len(shop.line.requests) == sent
         assert (again.value.status, again.value.errors) == (first.value.status, first.value.errors)
         assert again.value.advice.startswith(first.value.advice)
-        assert (again.value.effect, again.value.operation, again.value.order_id) == (Effect.NONE, "capture", "order-1")
+        assert (again.value.effect, again.value.operation, again.value.payment) == (
+            Effect.NONE,
+            "ecom.capture",
+            "order-1",
+        )
         assert third.value is not again.value
         assert str(third.value) == str(again.value)
 
@@ -994,8 +995,8 @@ class TestInitiate:
         call = Call(
             operation=INITIATE,
             path=INITIATE.path,
-            order_id="order-9",
-            note=Note(amount=100, transaction_text="x", keep_body=False, keep_answer=False),
+            payment="order-9",
+            note=Note(amount=100, keep_body=False, keep_answer=False),
         )
         async with bench(InitiatedPayment(order_id="order-9", url="https://x?token=t")) as at:
             await at.runner.run(call)

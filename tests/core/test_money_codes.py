@@ -6,9 +6,10 @@ import pytest
 
 from tests.core.fake_clock import FakeClock
 from tests.core.samples import vipps_error
-from vipps_async.core import error_codes
-from vipps_async.core.decision import Failure
+from vipps_async.core.dialect import FailureKind
 from vipps_async.core.refusal import read_refusal
+from vipps_async.ecom import errors as error_codes
+from vipps_async.ecom.operations import OPERATIONS
 from vipps_async.errors import Effect, ErrorInfo
 from vipps_async.testing import answer
 
@@ -43,53 +44,53 @@ def test_each_code(group: str, code: str) -> None:
 @pytest.mark.parametrize("status", [400, 402, 403, 409, 422, 500])
 def test_an_internal_error_settles_nothing(group: str, status: int) -> None:
     """99 of any group, whatever the status."""
-    refusal = read_refusal(vipps_error(status, group, "99"), "capture", FakeClock(), ())
-    assert refusal.failure is Failure.UNSETTLED
+    refusal = read_refusal(vipps_error(status, group, "99"), OPERATIONS["capture"], FakeClock(), ())
+    assert refusal.failure is FailureKind.UNSETTLED
     assert refusal.error.effect is Effect.POSSIBLE
 
 
 @pytest.mark.parametrize(
     ("status", "group", "code", "failure"),
     [
-        (400, "Payment", "63", Failure.UNSETTLED),
+        (400, "Payment", "63", FailureKind.UNSETTLED),
         # A 402 settles nothing, whatever stands in it.
-        (402, "Payment", "61", Failure.UNSETTLED),
+        (402, "Payment", "61", FailureKind.UNSETTLED),
         # A code that Vipps has added later.
-        (400, "Payment", "4711", Failure.UNSETTLED),
-        (400, "VippsError", "4711", Failure.UNSETTLED),
-        (400, "Merchant", "4711", Failure.REFUSED),
-        (400, "Payment", "61", Failure.REFUSED),
-        (409, "Payment", "61", Failure.REFUSED),
-        (409, "Merchant", "4711", Failure.CONFLICT),
-        (500, "Payment", "61", Failure.UNKNOWN),
-        (408, "Payment", "61", Failure.UNKNOWN),
+        (400, "Payment", "4711", FailureKind.UNSETTLED),
+        (400, "VippsError", "4711", FailureKind.UNSETTLED),
+        (400, "Merchant", "4711", FailureKind.REFUSED),
+        (400, "Payment", "61", FailureKind.REFUSED),
+        (409, "Payment", "61", FailureKind.REFUSED),
+        (409, "Merchant", "4711", FailureKind.CONFLICT),
+        (500, "Payment", "61", FailureKind.UNKNOWN),
+        (408, "Payment", "61", FailureKind.UNKNOWN),
     ],
 )
-def test_what_an_answer_decides(status: int, group: str, code: str, failure: Failure) -> None:
+def test_what_an_answer_decides(status: int, group: str, code: str, failure: FailureKind) -> None:
     """The codes first, then the status."""
-    assert read_refusal(vipps_error(status, group, code), "capture", FakeClock(), ()).failure is failure
+    assert read_refusal(vipps_error(status, group, code), OPERATIONS["capture"], FakeClock(), ()).failure is failure
 
 
 @pytest.mark.parametrize(
     ("status", "failure"),
     [
-        (400, Failure.FOREIGN),
-        (404, Failure.FOREIGN),
-        (422, Failure.FOREIGN),
-        (403, Failure.REFUSED),
-        (408, Failure.UNKNOWN),
-        (500, Failure.UNKNOWN),
-        (402, Failure.UNSETTLED),
-        (409, Failure.CONFLICT),
+        (400, FailureKind.FOREIGN),
+        (404, FailureKind.FOREIGN),
+        (422, FailureKind.FOREIGN),
+        (403, FailureKind.REFUSED),
+        (408, FailureKind.UNKNOWN),
+        (500, FailureKind.UNKNOWN),
+        (402, FailureKind.UNSETTLED),
+        (409, FailureKind.CONFLICT),
     ],
 )
-def test_what_is_not_in_vipps_words(status: int, failure: Failure) -> None:
+def test_what_is_not_in_vipps_words(status: int, failure: FailureKind) -> None:
     """A refusal by somebody else is none, unless its status says that nothing was processed."""
-    assert read_refusal(answer(status, b"<p>no"), "capture", FakeClock(), ()).failure is failure
+    assert read_refusal(answer(status, b"<p>no"), OPERATIONS["capture"], FakeClock(), ()).failure is failure
 
 
 def test_processed_before_speaks_for_an_effect() -> None:
     """92 says that it may be done."""
-    refusal = read_refusal(vipps_error(400, "VippsError", "92"), "capture", FakeClock(), ())
+    refusal = read_refusal(vipps_error(400, "VippsError", "92"), OPERATIONS["capture"], FakeClock(), ())
     assert refusal.suggests_effect
     assert refusal.error.effect is Effect.PROBABLE

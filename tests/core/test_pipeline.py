@@ -28,8 +28,11 @@ from tests.core.samples import (
 )
 from vipps_async import errors
 from vipps_async.config import RetryPolicy
+from vipps_async.core.attempts import AttemptRecord
 from vipps_async.core.operation import Call, NoContent, Note, Operation, Repeat, SettledBy
 from vipps_async.core.pipeline import render
+from vipps_async.core.verdict import Verdict
+from vipps_async.ecom.dialect import ECOM
 from vipps_async.errors import (
     ApiError,
     AuthenticationError,
@@ -145,7 +148,11 @@ async def test_a_failure_that_never_ends(name: str, repeat: Repeat) -> None:
     assert row.tokens == len(transport.token_requests)
     assert (row.error[0] if repeat is Repeat.SAFE else row.error[1]) is type(error)
     assert (Effect.NONE if repeat is Repeat.SAFE else row.effect) is error.effect
-    assert (error.operation, error.order_id, error.idempotency_key) == (NAMES[repeat], ORDER, call.idempotency_key)
+    assert (error.operation, error.payment, error.idempotency_key) == (
+        f"ecom.{NAMES[repeat]}",
+        ORDER,
+        call.idempotency_key,
+    )
     assert len({(r.method, r.url, r.body, r.headers.get("X-Request-Id")) for r in mains(transport)}) == 1
     assert clock.monotonic() - began <= 60.0
     if type(error) is OutcomeUnknown and name != "unknown":
@@ -200,7 +207,7 @@ async def test_an_order_id_cannot_change_the_path() -> None:
 
 async def test_an_operation_without_content() -> None:
     """If an answer's body does not matter, any 2xx with JSON or nothing is a success; a proxy's page is not."""
-    kind = Operation(name="approve", method="POST", path="/approve", result=NoContent, repeat=Repeat.SAFE)
+    kind = Operation(dialect=ECOM, verb="approve", method="POST", path="/approve", result=NoContent, repeat=Repeat.SAFE)
     call: Any = call_of(Repeat.SAFE, operation=kind, path="/approve")
     for body in (b"", b"{}"):
         transport = ScriptedTransport().on("/approve", answer(200, body))
@@ -278,11 +285,17 @@ async def test_details_lag(repeat: Repeat) -> None:
 
 
 async def test_what_was_moved_otherwise_is_no_success() -> None:
-    """If the history has the key with another amount, the error names both amounts, and nothing is sent again."""
+    """If the history has the key with another amount, the error names both amounts, and nothing is sent again.
+
+    What was moved goes on record, so that the journal settles it as done with that amount.
+    """
     transport = ScriptedTransport().on("/details", details("otherwise")).on("", OutcomeUnknown("cut"), answer(500))
+    call, record = call_of(Repeat.KEYED), AttemptRecord()
     with pytest.raises(UnexpectedResponseError, match="49900 øre were asked for, and 100 øre were moved") as caught:
-        await pipeline(transport, retry=RetryPolicy(attempts=2)).run(call_of(Repeat.KEYED))
+        await pipeline(transport, retry=RetryPolicy(attempts=2)).run_rendered(call, render(call), record)
     assert caught.value.effect is Effect.PROBABLE
+    assert record.moved_otherwise == caught.value.carried_out == Receipt(order_id=ORDER, status="Proven")
+    assert record.verdict is Verdict.APPLIED
 
 
 async def test_an_answer_that_does_not_fit_is_looked_up_before_anything_is_raised() -> None:
@@ -303,7 +316,7 @@ async def test_a_refused_cancel_of_what_is_cancelled_is_done() -> None:
     """Cancelling again what is cancelled is no error: one look at details tells."""
     transport = ScriptedTransport().on("/details", details("yes"))
     transport.on("/cancel", vipps_error(400, "Payment", "51"))
-    call = call_of(Repeat.CONFIRM, note=Note(amount=None, transaction_text="Two socks."))
+    call = call_of(Repeat.CONFIRM, note=Note(amount=None))
     assert (await pipeline(transport).run(call)).settled_by is SettledBy.DETAILS
 
 
@@ -315,7 +328,7 @@ async def test_a_key_makes_another_attempt_safe_whatever_the_history_lacks() -> 
 
 
 def _with(origin: KeyOrigin) -> Call[Receipt]:
-    return call_of(Repeat.KEYED, note=Note(amount=49900, transaction_text="Two socks.", origin=origin))
+    return call_of(Repeat.KEYED, note=Note(amount=49900, origin=origin))
 
 
 @pytest.mark.parametrize(("origin", "looks"), [(KeyOrigin.MADE, 0), (KeyOrigin.GIVEN, 1), (KeyOrigin.ROW, 1)])
@@ -523,9 +536,9 @@ async def test_no_call_ever_sends_two_keys_or_two_bodies(
         end = await pipeline(transport, clock=clock, retry=RetryPolicy(attempts=attempts)).run(call)
     except VippsError as error:
         end = error
-    assert end.order_id == ORDER
+    assert (end.payment if isinstance(end, VippsError) else end.order_id) == ORDER
     if isinstance(end, VippsError):
-        assert (end.operation, end.idempotency_key) == (NAMES[repeat], call.idempotency_key)
+        assert (end.operation, end.idempotency_key) == (f"ecom.{NAMES[repeat]}", call.idempotency_key)
         assert end.effect is Effect.NONE or repeat is not Repeat.SAFE
     sent = mains(transport)
     assert len(sent) <= max(attempts, 2)

@@ -184,7 +184,7 @@ async def test_a_transport_that_was_closed_meanwhile_hides_no_doubt() -> None:
 async def test_a_closed_transport_at_first() -> None:
     """If the transport is closed from the start, the error says so and names the call; nothing has moved."""
     transport = ScriptedTransport().on("/capture", closed)
-    with pytest.raises(ConfigurationError, match=r"capture of order acme-1 .*: the transport is closed") as caught:
+    with pytest.raises(ConfigurationError, match=r"capture of payment acme-1 .*: the transport is closed") as caught:
         await pipeline(transport).run(call_of(Repeat.KEYED))
     assert caught.value.effect is Effect.NONE
     assert len(transport.requests) == 1

@@ -89,10 +89,10 @@ async def test_a_failed_token_fails_every_call_with_the_reason() -> None:
     assert len({id(result) for result in results}) == 20
     for error in results:
         assert type(error) is AuthenticationError
-        assert (error.operation, error.idempotency_key, error.effect) == ("capture", KEY, Effect.NONE)
+        assert (error.operation, error.idempotency_key, error.effect) == ("ecom.capture", KEY, Effect.NONE)
         assert "fetching a token failed: Vipps answered HTTP 401: invalid_client: Wrong secret" in str(error)
         assert isinstance(error.__cause__, AuthenticationError)
-        assert error.__cause__.operation == "token"
+        assert error.__cause__.operation == "token.get"
     assert transport.requests == []
 
 

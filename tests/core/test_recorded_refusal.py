@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from vipps_async import errors
 from vipps_async.core.recorded_refusal import is_lasting, read_refusal_record, write_refusal_record
+from vipps_async.ecom.dialect import ECOM
 from vipps_async.errors import ApiError, CaptureError, Effect, ErrorInfo, RefundError
 from vipps_async.journals.protocol import Outcome, Settlement
 
@@ -112,14 +113,14 @@ FOREVER = {
 def test_only_what_can_never_change_lasts(group: str, code: str) -> None:
     """A reason that another reservation, another capture or a word with Vipps can mend leaves the key usable."""
     error = CaptureError("no", status=400, errors=(ErrorInfo(group, code, "t"),))
-    assert is_lasting(error) is ((group, code) in FOREVER)
+    assert is_lasting(error, ECOM) is ((group, code) in FOREVER)
 
 
 def test_what_may_be_sent_again_does_not_last() -> None:
     """A refusal beside which stands a code that settles nothing is not one for ever, nor one of a token."""
     infos = (ErrorInfo("Payment", "73", "t"),)
-    assert not is_lasting(CaptureError("no", status=400, errors=infos, retryable=True))
+    assert not is_lasting(CaptureError("no", status=400, errors=infos, retryable=True), ECOM)
     error = CaptureError("no", status=400, errors=infos)
-    error.__cause__ = CaptureError("no", status=400, operation="token")
-    assert not is_lasting(error)
-    assert not is_lasting(CaptureError("no", status=400))
+    error.__cause__ = CaptureError("no", status=400, operation="token.get")
+    assert not is_lasting(error, ECOM)
+    assert not is_lasting(CaptureError("no", status=400), ECOM)

@@ -52,25 +52,25 @@ async def shop() -> AsyncIterator[Shop]:
         yield shop
 
 
-async def left_open(shop: Shop, fault: Fault, *, order_id: str = "order-1", name: str = "capture", **more: Any) -> str:
+async def left_open(shop: Shop, fault: Fault, *, payment: str = "order-1", name: str = "capture", **more: Any) -> str:
     """Begin an operation whose outcome stays unknown, and return the key that it is in the journal under."""
     asked: dict[str, Any] = {"transaction_text": "Shipped", **more}
     if name != "cancel":
         asked = {"amount": nok(100), **asked}
-    shop.line.fail(f"/{order_id}/{name}", fault)
-    shop.line.fail(f"/{order_id}/details", LOST)
+    shop.line.fail(f"/{payment}/{name}", fault)
+    shop.line.fail(f"/{payment}/details", LOST)
     with pytest.raises(VippsError):
-        await getattr(shop.session().ecom, name)(order_id, **asked)
-    entry = (await shop.entries(order_id))[-1]
+        await getattr(shop.session().ecom, name)(payment, **asked)
+    entry = (await shop.entries(payment))[-1]
     assert entry.settlement is None
     # A call that ends as unreadable asks no details.
     shop.line.plan.clear()
     return entry.intent.key
 
 
-async def outcome(shop: Shop, order_id: str = "order-1") -> Outcome | None:
+async def outcome(shop: Shop, payment: str = "order-1") -> Outcome | None:
     """Return what the journal has as the outcome of the one entry of an order."""
-    settlement = (await shop.entry(order_id)).settlement
+    settlement = (await shop.entry(payment)).settlement
     return None if settlement is None else settlement.outcome
 
 
@@ -153,7 +153,7 @@ class TestEachFinding:
     async def test_what_takes_effect_late_is_done_and_not_refused(self, shop: Shop) -> None:
         """A request that arrives after its operation was refused when sent again is found, however late."""
         await self.initiate(shop)
-        await left_open(shop, LOST, order_id="order-2")
+        await left_open(shop, LOST, payment="order-2")
         (held,) = shop.line.sent("/capture")
         assert sums(await shop.session().recover()) == {"seen": 1, "stays_open": 1}
         await shop.sandbox.approve("order-2")
@@ -175,7 +175,7 @@ class TestEachFinding:
     async def test_begun_again_after_a_failed_entry_it_is_sent(self, shop: Shop) -> None:
         """If a key was begun once more than it has failed entries, recovery carries it out with that key and body."""
         await self.initiate(shop)
-        key = await left_open(shop, Fault.LOSE_ANSWER, order_id="order-2")
+        key = await left_open(shop, Fault.LOSE_ANSWER, payment="order-2")
         await shop.sandbox.approve("order-2")
         shop.line.fail("/capture", LOST)
         with pytest.raises(OutcomeUnknown):
@@ -425,13 +425,13 @@ class TestBesideOthers:
     async def test_at_the_same_time(self, shop: Shop) -> None:
         """Two sessions on one journal share the work, and each capture takes effect once."""
         orders = [f"many-{number}" for number in range(12)]
-        for order_id in orders:
-            await shop.reserve(order_id)
-            await left_open(shop, LOST, order_id=order_id)
+        for payment in orders:
+            await shop.reserve(payment)
+            await left_open(shop, LOST, payment=payment)
         reports = await asyncio.gather(*(shop.session().recover(concurrency=3) for _ in range(3)))
         assert sum(report.sent_again for report in reports) == 12
         assert len(shop.line.sent("/capture")) == 24
-        assert {shop.sandbox.payment(order_id).captured for order_id in orders} == {nok(100)}
+        assert {shop.sandbox.payment(payment).captured for payment in orders} == {nok(100)}
 
     async def test_a_call_that_is_under_way_is_left_alone(self, shop: Shop) -> None:
         """An intent in a live call's hands is counted, with the time until which it may be so, and not touched."""
@@ -499,7 +499,7 @@ class TestBesideOthers:
             (key, f"Vipps carried it out, though it was settled as {told.value} at 2026-01-01 00:00:00 UTC")
         ]
         assert await outcome(shop) is Outcome.DONE
-        about = f"operation=capture order_id=order-1 idempotency_key={key} amount=10000"
+        about = f"operation=ecom.capture payment=order-1 idempotency_key={key} amount=10000"
         assert [record.getMessage() for record in caplog.records] == [
             f"event=vipps.refusal_overruled {about} level=error"
         ]
@@ -516,7 +516,7 @@ class TestBesideOthers:
             file.execute("UPDATE entries SET amount = amount + 1 WHERE key = 'key-1'")
         report = await shop.session(journal=journal).recover()
         assert sums(report) == {"seen": 1, "sent_again": 1}
-        assert [(row.position, row.order_id) for row in report.damaged] == [(1, "order-1")]
+        assert [(row.position, row.payment) for row in report.damaged] == [(1, "order-1")]
         assert not report.is_complete
         assert [request.headers["X-Request-Id"] for request in shop.line.sent("/capture")][1:] == ["key-2"]
 
@@ -545,7 +545,7 @@ class TestBesideOthers:
         inner = shop.line.inner
         for number in range(9):
             await shop.reserve(f"many-{number}")
-            await left_open(shop, LOST, order_id=f"many-{number}")
+            await left_open(shop, LOST, payment=f"many-{number}")
 
         class Counting(LossyTransport):
             async def send(self, request: Request) -> Response:
@@ -572,7 +572,7 @@ class TestBadEntries:
         entry = await shop.entry()
         journal = MemoryJournal(clock=shop.hands)
         await journal.open()
-        await journal.begin(evolve(entry.intent, **{"order_id": "order-0", **changes}), owner="gone", lease=0)
+        await journal.begin(evolve(entry.intent, **{"payment": "order-0", **changes}), owner="gone", lease=0)
         await journal.begin(entry.intent, owner="gone", lease=0)
         shop.journal = journal
 
@@ -581,12 +581,12 @@ class TestBadEntries:
         await self.add(shop, operation="charge")
         report = await shop.session().recover(concurrency=1)
         assert sums(report) == {"seen": 2, "stays_open": 1, "sent_again": 1}
-        assert "'charge'" in (await shop.entry("order-0")).note
+        assert "'ecom.charge'" in (await shop.entry("order-0")).note
 
     @pytest.mark.parametrize("name", ["callback", "consent_removal"])
     async def test_the_note_of_a_callback(self, shop: Shop, name: str) -> None:
         """It is no payment: it is passed over, counts for nothing, and keeps no operation of its order waiting."""
-        await self.add(shop, operation=name, order_id="order-1")
+        await self.add(shop, operation=name, payment="order-1")
         report = await shop.session().recover(concurrency=1)
         assert sums(report) == {"seen": 1, "sent_again": 1}
         assert report.is_complete
@@ -644,7 +644,7 @@ class TestWhenVippsIsDown:
         await left_open(shop, LOST)
         intent = (await shop.entry()).intent
         for number in range(100):
-            await shop.journal.begin(evolve(intent, key=f"k{number}", order_id=f"o{number}"), owner="gone", lease=0)
+            await shop.journal.begin(evolve(intent, key=f"k{number}", payment=f"o{number}"), owner="gone", lease=0)
         asked = len(shop.line.sent("/details"))
         shop.line.always["/details"] = fault
         report = await shop.session().recover(concurrency=4)
@@ -661,7 +661,7 @@ class TestWhenVippsIsDown:
         await left_open(shop, LOST)
         intent = (await shop.entry()).intent
         for number in range(30):
-            await shop.journal.begin(evolve(intent, key=f"k{number}", order_id=f"o{number}"), owner="gone", lease=0)
+            await shop.journal.begin(evolve(intent, key=f"k{number}", payment=f"o{number}"), owner="gone", lease=0)
         inner = shop.line.inner
 
         class Refused(LossyTransport):
@@ -680,7 +680,7 @@ class TestWhenVippsIsDown:
         monkeypatch.setattr(recovery_pace, "_UNANSWERED", 2)
         for number in range(6):
             await shop.reserve(f"many-{number}")
-            await left_open(shop, LOST, order_id=f"many-{number}")
+            await left_open(shop, LOST, payment=f"many-{number}")
         for number in (0, 2, 4):
             shop.line.fail(f"/many-{number}/details", LOST)
         report = await shop.session().recover(concurrency=1)
@@ -738,7 +738,7 @@ class TestEnding:
         await journal.open()
         await journal.begin(intent, owner="gone", lease=0)
         for number in range(5):
-            await journal.begin(evolve(intent, key=f"k{number}", order_id=f"o{number}"), owner="gone", lease=0)
+            await journal.begin(evolve(intent, key=f"k{number}", payment=f"o{number}"), owner="gone", lease=0)
         journal.armed = True
         if method == "release":
             shop.line.always["/details"] = LOST
@@ -789,7 +789,7 @@ class TestReport:
         """The callback sees the numbers grow."""
         for number in range(3):
             await shop.reserve(f"many-{number}")
-            await left_open(shop, LOST, order_id=f"many-{number}")
+            await left_open(shop, LOST, payment=f"many-{number}")
         told: list[int] = []
         await shop.session().recover(concurrency=1, progress=lambda report: told.append(report.settled))
         assert told == [1, 2, 3]
@@ -799,9 +799,9 @@ class TestReport:
         monkeypatch.setattr(recovery_module, "MOST_NAMED", 1)
         for number in range(2):
             await shop.reserve(f"many-{number}")
-            await left_open(shop, Fault.LOSE_ANSWER, order_id=f"many-{number}", amount=nok(501))
+            await left_open(shop, Fault.LOSE_ANSWER, payment=f"many-{number}", amount=nok(501))
             await shop.reserve(f"open-{number}")
-            await left_open(shop, LOST, order_id=f"open-{number}")
+            await left_open(shop, LOST, payment=f"open-{number}")
         shop.line.always["/capture"] = Fault.NOT_SENT
         report = await shop.session().recover()
         assert (report.stays_open, len(report.left_open)) == (4, 1)
@@ -823,7 +823,7 @@ class TestReport:
                 for number in range(500):
                     given += 1
                     ahead = max(ahead, given - settled)
-                    other = evolve(intent, order_id=f"o{number}")
+                    other = evolve(intent, payment=f"o{number}")
                     attempts = Attempts(last_at=intent.created_at)
                     yield Entry(intent=other, attempts=attempts, lease_until=shop.hands())
 
@@ -875,6 +875,6 @@ async def test_no_secret_is_in_log_report_or_journal(shop: Shop, caplog: pytest.
     assert report.sent_again == 1
     _, token = shop.line.sent("/capture")[0].headers["Authorization"].split()
     text = caplog.text + repr(report) + repr(await shop.entry())
-    assert "operation=capture" in text
+    assert "operation=ecom.capture" in text
     for secret in (CREDENTIALS.client_id, CREDENTIALS.client_secret, CREDENTIALS.subscription_key, token):
         assert secret not in text

@@ -90,21 +90,19 @@ class Vipps:
             await asyncio.sleep(QUICK)
         finally:
             self._inside -= 1
-        order_id, _, name = request.url.rpartition("/")
-        order_id = order_id.rpartition("/")[2]
+        payment, _, name = request.url.rpartition("/")
+        payment = payment.rpartition("/")[2]
         if name != "details":
-            self.sent.append((name, order_id))
+            self.sent.append((name, payment))
             words = {"capture": ("transactionInfo", "Captured"), "refund": ("transaction", "Refund")}
             where, status = words[name]
-            return answer(200, {"orderId": order_id, where: {"amount": 100, "status": status}})
+            return answer(200, {"orderId": payment, where: {"amount": 100, "status": status}})
         return answer(
-            200, {"orderId": order_id, "transactionLogHistory": [_logged("RESERVE", "r"), *self._done(order_id)]}
+            200, {"orderId": payment, "transactionLogHistory": [_logged("RESERVE", "r"), *self._done(payment)]}
         )
 
-    def _done(self, order_id: str) -> list[dict[str, Any]]:
-        return (
-            [] if self.absent else [_logged("CAPTURE", f"capture-{order_id}"), _logged("REFUND", f"refund-{order_id}")]
-        )
+    def _done(self, payment: str) -> list[dict[str, Any]]:
+        return [] if self.absent else [_logged("CAPTURE", f"capture-{payment}"), _logged("REFUND", f"refund-{payment}")]
 
 
 def _logged(operation: str, key: str) -> dict[str, Any]:
@@ -154,11 +152,12 @@ async def journal_of(orders: int, *operations: str) -> MemoryJournal:
         for number in range(orders):
             intent = Intent(
                 key=f"{operation}-order-{number}",
+                api="ecom",
                 operation=operation,
-                order_id=f"order-{number}",
+                payment=f"order-{number}",
                 merchant_serial_number="123456",
                 amount=100,
-                transaction_text="Socks",
+                currency="NOK",
                 digest=hashlib.sha256(BODY).hexdigest(),
                 body=BODY,
                 created_at=EPOCH,
@@ -468,8 +467,8 @@ class TestSequence:
 
         run_in_virtual_time(run())
         sent: dict[str, list[str]] = defaultdict(list)
-        for name, order_id in vipps.sent:
-            sent[order_id].append(name)
+        for name, payment in vipps.sent:
+            sent[payment].append(name)
         assert len(sent) == 30
         assert {tuple(names) for names in sent.values()} == {("capture", "refund")}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import time
 from urllib.parse import quote
@@ -10,7 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vipps_async.core.redaction import LONGEST, REDACTED, redact
+from vipps_async.core import redaction
+from vipps_async.core.redaction import LONGEST, REDACTED
+from vipps_async.ecom.dialect import ECOM
+
+redact = functools.partial(redaction.redact, personal_keys=ECOM.personal_keys)
 
 KEYS = [
     "access_token",

@@ -13,7 +13,7 @@ from tests.core.samples import ORDER, operation
 from vipps_async.config import RetryPolicy
 from vipps_async.core.attempts import AttemptRecord
 from vipps_async.core.budget import RetryBudget
-from vipps_async.core.decision import Failure
+from vipps_async.core.dialect import FailureKind
 from vipps_async.core.operation import NotApplied, Repeat
 from vipps_async.core.order_limits import AttemptLedger
 from vipps_async.core.repetition import Ask, Next, Refresh, Repetition, Send, Stop, time_to_send
@@ -54,10 +54,10 @@ class Run:
 
     def send(self, seconds: float = 0.1) -> None:
         """Make an attempt that takes so long."""
-        self.ledger.note("op", ORDER, 5, self.now)
+        self.ledger.note("ecom.op", ORDER, 5, self.now)
         self.now += seconds
 
-    def fail(self, failure: Failure, retry_after: float | None = None) -> Next:
+    def fail(self, failure: FailureKind, retry_after: float | None = None) -> Next:
         """Say how the attempt failed."""
         error = RequestNotSent("it failed")
         failure = self.state.record.failed(failure, error, was_sent=True, suggests_effect=False)
@@ -71,7 +71,7 @@ class Run:
         return step
 
 
-def play(run: Run, failures: tuple[Failure, ...], *, absent: bool) -> Next:
+def play(run: Run, failures: tuple[FailureKind, ...], *, absent: bool) -> Next:
     """Play failures one after the other, as far as the call goes on; every question answers `absent` or nothing."""
     step: Next = Stop("")
     for failure in failures:
@@ -92,13 +92,13 @@ def play(run: Run, failures: tuple[Failure, ...], *, absent: bool) -> Next:
 @pytest.mark.parametrize("repeat", Repeat)
 def test_every_sequence_of_failures(repeat: Repeat, can_ask: bool, absent: bool) -> None:  # noqa: FBT001 - cases
     """No sequence breaks a rule about money, attempts, time or budget."""
-    stories: list[tuple[Failure, ...]] = [(failure,) for failure in Failure]
+    stories: list[tuple[FailureKind, ...]] = [(failure,) for failure in FailureKind]
     # Breadth first; a story that has ended is not told further, since nothing can follow it.
     for failures in stories:
         run = Run(repeat, can_ask)
         last = play(run, failures, absent=absent)
         if isinstance(last, Send | Refresh) and len(failures) < 5:
-            stories.extend((*failures, failure) for failure in Failure)
+            stories.extend((*failures, failure) for failure in FailureKind)
         made = failures[: run.state.record.begun]
         sends = [step for step in run.steps if isinstance(step, Send | Refresh)]
         assert run.state.record.begun <= 4
@@ -113,7 +113,7 @@ def test_every_sequence_of_failures(repeat: Repeat, can_ask: bool, absent: bool)
             assert not any(isinstance(step, Ask) for step in run.steps)
 
 
-def _sent_again_in_doubt(run: Run, failures: tuple[Failure, ...]) -> bool:
+def _sent_again_in_doubt(run: Run, failures: tuple[FailureKind, ...]) -> bool:
     """Tell whether an attempt directly followed a doubtful one, without a question in between."""
     steps = iter(run.steps)
     for failure in failures:
@@ -128,7 +128,7 @@ def _sent_again_in_doubt(run: Run, failures: tuple[Failure, ...]) -> bool:
 def test_four_attempts_are_the_most() -> None:
     """The fourth failure ends the call and says that the attempts are used up."""
     run = Run(Repeat.SAFE, can_ask=False)
-    assert play(run, (Failure.UNKNOWN,) * 5, absent=True) == Stop("all 4 attempts are used up")
+    assert play(run, (FailureKind.UNKNOWN,) * 5, absent=True) == Stop("all 4 attempts are used up")
     assert run.state.record.begun == 4
 
 
@@ -136,26 +136,26 @@ def test_a_single_attempt_may_still_refresh_its_token() -> None:
     """A policy of one attempt allows the one repetition that a stale token needs, and no other."""
     run = Run(Repeat.KEYED, policy=RetryPolicy(attempts=1))
     run.send()
-    assert isinstance(run.fail(Failure.UNAUTHORIZED), Refresh)
+    assert isinstance(run.fail(FailureKind.UNAUTHORIZED), Refresh)
     run.send()
-    assert isinstance(run.fail(Failure.UNAUTHORIZED), Stop)
+    assert isinstance(run.fail(FailureKind.UNAUTHORIZED), Stop)
     other = Run(Repeat.KEYED, policy=RetryPolicy(attempts=1))
     other.send()
-    assert isinstance(other.fail(Failure.NOT_SENT), Stop)
+    assert isinstance(other.fail(FailureKind.NOT_SENT), Stop)
 
 
 def test_retry_after_is_honoured() -> None:
     """The pause is at least what Vipps asks for."""
     run = Run(Repeat.KEYED)
     run.send()
-    assert run.fail(Failure.THROTTLED, retry_after=17.0) == Send(17.0)
+    assert run.fail(FailureKind.THROTTLED, retry_after=17.0) == Send(17.0)
 
 
 def test_a_retry_after_beyond_the_deadline_stops() -> None:
     """If Vipps asks for more time than the call has, the call ends at once, says so, and pays nothing for it."""
     run = Run(Repeat.KEYED)
     run.send()
-    assert run.fail(Failure.THROTTLED, retry_after=61.0) == Stop(
+    assert run.fail(FailureKind.THROTTLED, retry_after=61.0) == Stop(
         "Vipps asks to wait 61 s, longer than this call may take"
     )
     assert run.budget.tokens == 500
@@ -165,14 +165,14 @@ def test_the_orders_limit_is_waited_for() -> None:
     """With two a minute, the third attempt waits for its turn or, if that takes too long, is not made."""
     run = Run(Repeat.KEYED, per_minute=2, policy=RetryPolicy(deadline=100.0))
     run.send()
-    run.fail(Failure.NOT_SENT)
+    run.fail(FailureKind.NOT_SENT)
     run.send()
-    step = run.fail(Failure.NOT_SENT)
+    step = run.fail(FailureKind.NOT_SENT)
     assert isinstance(step, Send)
     assert run.now >= START + 60.0
     hasty = Run(Repeat.KEYED, per_minute=1)
     hasty.send()
-    stop = hasty.fail(Failure.NOT_SENT)
+    stop = hasty.fail(FailureKind.NOT_SENT)
     assert stop == Stop("Vipps' limit for this order leaves no further attempt within this call's deadline")
 
 
@@ -180,30 +180,30 @@ def test_a_refused_token_is_no_reason_to_go_beyond_the_limit() -> None:
     """If the order's limit is used up, the attempt with the next token waits for its turn, or is not made."""
     run = Run(Repeat.KEYED, per_minute=1, policy=RetryPolicy(deadline=90.0))
     run.send(seconds=10.0)
-    assert run.fail(Failure.UNAUTHORIZED) == Refresh(50.0)
+    assert run.fail(FailureKind.UNAUTHORIZED) == Refresh(50.0)
     hasty = Run(Repeat.KEYED, per_minute=1)
     hasty.send()
-    assert isinstance(hasty.fail(Failure.UNAUTHORIZED), Stop)
+    assert isinstance(hasty.fail(FailureKind.UNAUTHORIZED), Stop)
 
 
 def test_the_deadline_ends_it() -> None:
     """When the time is over nothing is sent any more."""
     run = Run(Repeat.KEYED)
     run.send(seconds=54.96)
-    assert run.fail(Failure.NOT_SENT) == Stop("the deadline of 60 s leaves no time for another attempt")
+    assert run.fail(FailureKind.NOT_SENT) == Stop("the deadline of 60 s leaves no time for another attempt")
     late = Run(Repeat.KEYED)
     late.send(seconds=54.96)
-    assert isinstance(late.fail(Failure.UNAUTHORIZED), Stop)
+    assert isinstance(late.fail(FailureKind.UNAUTHORIZED), Stop)
 
 
 def test_a_drained_budget_ends_it() -> None:
     """Without budget there is no retry, and no second look at the history."""
     run = Run(Repeat.KEYED, policy=RetryPolicy(budget=13))
     run.send()
-    assert run.fail(Failure.NOT_SENT) == Stop("the session's retry budget is drained: too much has failed of late")
+    assert run.fail(FailureKind.NOT_SENT) == Stop("the session's retry budget is drained: too much has failed of late")
     doubtful = Run(Repeat.KEYED, policy=RetryPolicy(budget=13))
     doubtful.send()
-    assert isinstance(doubtful.fail(Failure.UNKNOWN), Stop)
+    assert isinstance(doubtful.fail(FailureKind.UNKNOWN), Stop)
     assert doubtful.state.pause_before_look(1, doubtful.now) is None
 
 
@@ -248,22 +248,22 @@ def test_a_throttled_retry_costs_less() -> None:
     """Being told to slow down costs the session less budget than a failure."""
     run = Run(Repeat.KEYED)
     run.send()
-    run.fail(Failure.THROTTLED)
+    run.fail(FailureKind.THROTTLED)
     run.send()
-    run.fail(Failure.UNKNOWN)
+    run.fail(FailureKind.UNKNOWN)
     assert run.budget.tokens == 500 - 5 - 14
 
 
 @given(
     st.sampled_from(Repeat),
     st.lists(
-        st.tuples(st.sampled_from(Failure), st.floats(0, 40), st.none() | st.floats(0, 1e6)), min_size=1, max_size=6
+        st.tuples(st.sampled_from(FailureKind), st.floats(0, 40), st.none() | st.floats(0, 1e6)), min_size=1, max_size=6
     ),
     st.integers(1, 4),
     st.floats(0.1, 120),
 )
 def test_nothing_is_sent_past_the_deadline(
-    repeat: Repeat, story: list[tuple[Failure, float, float | None]], attempts: int, deadline: float
+    repeat: Repeat, story: list[tuple[FailureKind, float, float | None]], attempts: int, deadline: float
 ) -> None:
     """However long attempts take and whatever Vipps asks for, no attempt begins after its time."""
     run = Run(repeat, policy=RetryPolicy(attempts=attempts, deadline=deadline))

@@ -70,7 +70,7 @@ async def test_the_least_that_initiate_sends(ecom: EcomApi, runner: ScriptedRunn
     }
     call = runner.only
     assert call.operation is INITIATE
-    assert (call.path, call.order_id, call.idempotency_key) == ("/ecomm/v2/payments", ORDER, None)
+    assert (call.path, call.payment, call.idempotency_key) == ("/ecomm/v2/payments", ORDER, None)
     assert call.confidential == ()
     assert call.verification is not None
     assert call.verification.question.path == f"/ecomm/v2/payments/{ORDER}/details"
@@ -242,7 +242,7 @@ async def test_a_sum_is_moved(ecom: EcomApi, runner: ScriptedRunner, name: str) 
     assert await getattr(ecom, name)(ORDER, amount=10000, transaction_text="Shipped.", idempotency_key="k") is result
     call = runner.only
     assert call.operation is {"capture": CAPTURE, "refund": REFUND}[name]
-    assert (call.path, call.order_id) == (f"/ecomm/v2/payments/{ORDER}/{name}", ORDER)
+    assert (call.path, call.payment) == (f"/ecomm/v2/payments/{ORDER}/{name}", ORDER)
     assert call.idempotency_key == "k"
     assert body_of(runner) == {
         "merchantInfo": MERCHANT,
@@ -344,7 +344,7 @@ async def test_reads(ecom: EcomApi, runner: ScriptedRunner) -> None:
     assert (asked.operation, asked.path) == (DETAILS, f"/ecomm/v2/payments/{ORDER}/details")
     assert (status.operation, status.path) == (STATUS, f"/ecomm/v2/payments/{ORDER}/status")
     for call in runner.calls:
-        assert (call.body, call.idempotency_key, call.verification, call.order_id) == (None, None, None, ORDER)
+        assert (call.body, call.idempotency_key, call.verification, call.payment) == (None, None, None, ORDER)
 
 
 @pytest.mark.parametrize("name", ["details", "status", "wait_for"])

@@ -248,7 +248,7 @@ def test_whether_the_customer_is_verified(told: object, read_as: object) -> None
 def test_path_and_body_must_agree(other: Any) -> None:
     """A callback whose body is about another order than its path is refused."""
     error = refusal(REGULAR | {"orderId": other})
-    assert (error.status, error.order_id) == (400, "acme-1")
+    assert (error.status, error.payment) == (400, "acme-1")
     assert "different orders" in str(error)
 
 
@@ -382,7 +382,7 @@ def test_paths_that_vipps_does_not_call(path: str) -> None:
 def test_paths_with_what_is_no_order_id(order_id: str) -> None:
     """An order id that could not be one is answered 400, and is not repeated."""
     error = refusal(path=f"/v2/payments/{order_id}")
-    assert (error.status, error.order_id) == (400, None)
+    assert (error.status, error.payment) == (400, None)
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE", "PATCH", "post", ""])

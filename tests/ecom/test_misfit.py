@@ -34,7 +34,7 @@ def misfit(
     """What is wrong with an answer to this operation; no status: it has no transaction."""
     operation: Any = NAMED[name]
     transaction = None if status is None else TransactionInfo(amount=moved, status=TransactionStatus(status))
-    call: Call[Any] = Call(operation=operation, path="/", order_id="a", note=Note(amount=asked, transaction_text="x"))
+    call: Call[Any] = Call(operation=operation, path="/", payment="a", note=Note(amount=asked))
     found: str | None = operation.misfit(
         call,
         {"capture": CaptureResult, "refund": RefundResult, "cancel": CancelResult}[name](
@@ -79,7 +79,7 @@ def test_an_unknown_word_with_the_right_amount_fits(name: str, caplog: pytest.Lo
     for word in ("Settled Elsewhere", "By +47 99999999\n" + "x" * 50):
         assert misfit(name, word) is None
     assert unknown_words()[field] == before + 2
-    about = f"event=vipps.word_unknown operation={name} order_id=a field={field}"
+    about = f"event=vipps.word_unknown operation=ecom.{name} payment=a field={field}"
     assert [record.getMessage() for record in caplog.records] == [
         f"{about} word=Settled_Elsewhere count={before + 1} level=warning",
         f"{about} word=By_{'x' * 37} count={before + 2} level=warning",
@@ -132,5 +132,5 @@ def test_where_all_that_remains_was_asked_for_the_sums_bound_it(name: str, moved
 def test_a_payment_without_its_url(url: str) -> None:
     """Nobody can pay it."""
     assert INITIATE.misfit is not None
-    call: Call[Any] = Call(operation=INITIATE, path="/", order_id="a")
+    call: Call[Any] = Call(operation=INITIATE, path="/", payment="a")
     assert (INITIATE.misfit(call, InitiatedPayment(order_id="a", url=url)) is None) == bool(url)

@@ -30,11 +30,12 @@ def intent_of(call: Call[Any], **changes: Any) -> Intent:
     assert call.note is not None
     facts: dict[str, Any] = {
         "key": call.idempotency_key or "made-for-the-journal",
-        "operation": call.operation.name,
-        "order_id": call.order_id,
+        "api": call.operation.dialect.name,
+        "operation": call.operation.verb,
+        "payment": call.payment,
         "merchant_serial_number": "123456",
         "amount": call.note.amount,
-        "transaction_text": call.note.transaction_text,
+        "currency": "NOK",
         "digest": "d",
         "body": render(call) if call.note.keep_body else None,
         "created_at": SystemClock().now(),
@@ -72,7 +73,7 @@ async def test_it_is_the_same_call(name: str, arguments: dict[str, Any]) -> None
     """Operation, path, order, key, note and the way to ask afterwards are those of the first call."""
     call = await made(name, **arguments)
     again = rebuild_call(intent_of(call))
-    assert (again.operation, again.path, again.order_id) == (call.operation, call.path, call.order_id)
+    assert (again.operation, again.path, again.payment) == (call.operation, call.path, call.payment)
     assert (again.idempotency_key, again.note) == (call.idempotency_key, call.note)
     assert again.verification is not None
     assert call.verification is not None
@@ -98,6 +99,6 @@ async def test_a_cancel_whose_body_does_not_say_so_releases_nothing(body: bytes 
 async def test_an_operation_of_a_later_version_is_named() -> None:
     """What is not known here is refused by name, with advice."""
     call = await made("capture", order_id="o-1", transaction_text="x")
-    with pytest.raises(JournalError, match="'charge'") as caught:
+    with pytest.raises(JournalError, match=r"'ecom\.charge'") as caught:
         rebuild_call(intent_of(call, operation="charge"))
     assert "newer" in caught.value.advice

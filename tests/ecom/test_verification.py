@@ -43,7 +43,7 @@ def cancel(*history: Any, release: bool = False, **fields: Any) -> Evidence[Canc
 def test_the_question_is_details(verification: Verification[Any, PaymentDetails]) -> None:
     """Each asks details of the order, a read."""
     question = verification.question
-    assert (question.path, question.order_id) == ("/ecomm/v2/payments/acme-1/details", "acme-1")
+    assert (question.path, question.payment) == ("/ecomm/v2/payments/acme-1/details", "acme-1")
     assert Repeat.SAFE is question.operation.repeat
 
 

@@ -38,8 +38,8 @@ def holds_together(error: VippsError, *, operation: str, order_id: str | None = 
     """Check what every error promises: one line that says what was tried, on which order, and what became of money."""
     text = str(error)
     assert len(text.splitlines()) == 1
-    assert (error.operation, error.order_id) == (operation, order_id)
-    assert text.startswith(operation)
+    assert (error.operation, error.payment) == (f"ecom.{operation}", order_id)
+    assert text.startswith(f"ecom.{operation}")
     assert order_id is None or order_id in text
     assert error.idempotency_key is None or error.idempotency_key in text
     assert error.effect.value in text

@@ -151,7 +151,7 @@ def _check(outcome: CaptureResult | VippsError, requests: Iterable[ReceivedReque
     assert outcome.effect.value in str(outcome)
     assert outcome.idempotency_key == key
     assert key in str(outcome)
-    assert outcome.operation == "capture"
+    assert outcome.operation == "ecom.capture"
     assert outcome.advice
 
 

@@ -13,7 +13,7 @@ from attrs import field, frozen, mutable
 from tests.faults.attempts import Attribution
 from vipps_async import Effect, VippsError
 from vipps_async.errors import CancelError, CaptureError, IdempotencyMismatchError, OrderLockedError, RefundError
-from vipps_async.journals import Entry, Journal, Outcome
+from vipps_async.journals import Entry, Intent, Journal, Outcome
 
 __all__ = ["Asked", "Audit", "Moved", "Noted", "Paid", "Told", "Verdict", "audit", "noted_in", "told_by_error"]
 
@@ -185,9 +185,9 @@ class Noted:
         transaction = answer.get("transactionInfo") or answer.get("transaction") or {}
         return cls(
             key=intent.key,
-            order_id=intent.order_id,
+            order_id=intent.payment,
             operation=intent.operation,
-            text=intent.transaction_text,
+            text=_text_of(intent),
             outcome=None if settlement is None else settlement.outcome,
             amount=transaction.get("amount"),
         )
@@ -196,6 +196,12 @@ class Noted:
 async def noted_in(journal: Journal) -> list[Noted]:
     """Read the whole journal."""
     return [Noted.of(entry) async for entry in journal.recent_entries(limit=_ALL)]
+
+
+def _text_of(intent: Intent) -> str:
+    """Read the text that the customer is shown out of the recorded body; an initiate's body is not recorded."""
+    body: Any = orjson.loads(intent.body) if intent.body else {}
+    return str(body.get("transaction", {}).get("transactionText", ""))
 
 
 @mutable(kw_only=True)
@@ -268,7 +274,12 @@ def audit(asked: Iterable[Asked], payments: Iterable[Paid], noted: Iterable[Note
         if entries is None:
             found.unknown += one.verdict is Verdict.UNKNOWN
         else:
-            _check_notes(found, one, moved, entries.get((one.order_id, one.operation, one.text), []))
+            _check_notes(
+                found,
+                one,
+                moved,
+                entries.get((one.order_id, one.operation, "" if one.operation == "initiate" else one.text), []),
+            )
     _check_sums(found, paid, accounted)
     return found
 

@@ -174,7 +174,7 @@ class Shop:
     async def entries(self, order_id: str = "order-1") -> list[Entry]:
         """Return what the journal has of an order."""
         await self.journal.open()
-        return await self.journal.find(order_id=order_id, merchant_serial_number=CREDENTIALS.merchant_serial_number)
+        return await self.journal.find(payment=order_id, merchant_serial_number=CREDENTIALS.merchant_serial_number)
 
     async def entry(self, order_id: str = "order-1") -> Entry:
         """Return the one entry of an order."""

@@ -21,7 +21,7 @@ def _noted(operation: str, text: str, outcome: Outcome | None) -> Noted:
     return Noted(key="k", order_id="a-1", operation=operation, text=text, outcome=outcome, amount=None)
 
 
-_ORDER_NOTED = _noted("initiate", "order 1", Outcome.DONE)
+_ORDER_NOTED = _noted("initiate", "", Outcome.DONE)
 
 
 def test_a_payment_that_ran_out_of_time_is_as_good_as_cancelled() -> None:

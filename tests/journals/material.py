@@ -39,11 +39,12 @@ def intent(number: int = 1, **changes: Any) -> Intent:
     body = f'{{"transaction":{{"amount":{number + 100}}}}}'.encode()
     whole = Intent(
         key=f"key-{number:06d}",
+        api="ecom",
         operation="capture",
-        order_id=f"acme-{number}",
+        payment=f"acme-{number}",
         merchant_serial_number=MSN,
         amount=number + 100,
-        transaction_text="One pair of socks.",
+        currency="NOK",
         digest=hashlib.sha256(body).hexdigest(),
         body=body,
         created_at=MOMENT + timedelta(microseconds=number),
@@ -68,5 +69,5 @@ async def all_recent(journal: Journal, **filters: Any) -> list[Entry]:
 
 async def only(journal: Journal, wanted: Intent) -> Entry:
     """The one entry of the intent's order."""
-    (entry,) = await journal.find(order_id=wanted.order_id, merchant_serial_number=wanted.merchant_serial_number)
+    (entry,) = await journal.find(payment=wanted.payment, merchant_serial_number=wanted.merchant_serial_number)
     return entry

@@ -136,10 +136,10 @@ COLUMNS = {
 async def look_at_damaged(journal: Any) -> None:
     """What holds of a journal whose second entry of three is damaged."""
     await journal.open()
-    assert [entry.intent.order_id for entry in await all_open(journal)] == ["acme-1", "acme-3"]
-    assert [entry.intent.order_id for entry in await all_recent(journal)] == ["acme-3", "acme-1"]
-    assert await journal.find(order_id="acme-2", merchant_serial_number=MSN) == []
-    assert [(row.position, row.order_id) for row in await journal.damaged()] == [(2, "acme-2")]
+    assert [entry.intent.payment for entry in await all_open(journal)] == ["acme-1", "acme-3"]
+    assert [entry.intent.payment for entry in await all_recent(journal)] == ["acme-3", "acme-1"]
+    assert await journal.find(payment="acme-2", merchant_serial_number=MSN) == []
+    assert [(row.position, row.payment) for row in await journal.damaged()] == [(2, "acme-2")]
     assert (await journal.begin(intent(4), owner="b", lease=LONG))[0] is Standing.MINE
     await journal.aclose()
 
@@ -156,7 +156,7 @@ async def test_a_damaged_row_in_sqlite(path: Path, column: str) -> None:
     """A row whose content does not fit its checksum is left out of all walks, and listed by itself."""
     await three(SqliteJournal(path))
     with contextlib.closing(sqlite3.connect(path)) as other, other:
-        other.execute(f"UPDATE entries SET {column} = {COLUMNS[column]} WHERE order_id = 'acme-2'")
+        other.execute(f"UPDATE entries SET {column} = {COLUMNS[column]} WHERE payment = 'acme-2'")
     await look_at_damaged(SqliteJournal(path))
 
 
@@ -167,7 +167,7 @@ async def test_a_damaged_row_in_postgres(
     """The same in PostgreSQL."""
     await three(postgres())
     value = COLUMNS[column].replace("body || ' '", "body || '\\x20'::bytea")
-    statement = f"UPDATE {postgres_schema}.journal_entries SET {column} = {value} WHERE order_id = 'acme-2'"
+    statement = f"UPDATE {postgres_schema}.journal_entries SET {column} = {value} WHERE payment = 'acme-2'"
     with psycopg.connect(postgres_dsn, autocommit=True) as other:
         other.execute(statement.encode())
     await look_at_damaged(postgres())
@@ -178,11 +178,11 @@ async def damage_second(journal: Any, dsn: str | None, schema: str) -> None:
     await three(journal)
     if isinstance(journal, SqliteJournal):
         with contextlib.closing(sqlite3.connect(journal.path)) as other, other:
-            other.execute("UPDATE entries SET amount = 1 WHERE order_id = 'acme-2'")
+            other.execute("UPDATE entries SET amount = 1 WHERE payment = 'acme-2'")
     else:
         assert dsn is not None
         with psycopg.connect(dsn, autocommit=True) as postgres:
-            postgres.execute(f"UPDATE {schema}.journal_entries SET amount = 1 WHERE order_id = 'acme-2'".encode())
+            postgres.execute(f"UPDATE {schema}.journal_entries SET amount = 1 WHERE payment = 'acme-2'".encode())
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -206,7 +206,7 @@ async def test_what_needs_a_damaged_row_fails_alone(damaged: Any) -> None:
         *(damaged.begin(intent(number), owner="b", lease=LONG) for number in range(6)), return_exceptions=True
     )
     assert isinstance(results[2], JournalError)
-    assert "entry 2 of the journal (order acme-2) cannot be read" in str(results[2])
+    assert "entry 2 of the journal (payment acme-2) cannot be read" in str(results[2])
     assert [found[0] for number, found in enumerate(results) if number != 2] == [Standing.MINE] * 5
 
 
@@ -236,7 +236,7 @@ async def journal(request: pytest.FixtureRequest, path: Path) -> Any:
 def unfit(number: int) -> Any:
     """An intent with a text that cannot be encoded, which its own checks would have refused."""
     broken = intent(number)
-    object.__setattr__(broken, "transaction_text", "\ud800")
+    object.__setattr__(broken, "reference", "\ud800")
     return broken
 
 
@@ -253,7 +253,7 @@ async def test_what_cannot_be_encoded_fails_alone(journal: Any) -> None:
     chunk = [unfit(31), intent(32)]
     with pytest.raises(JournalError):
         await journal.prepare(chunk, owner="a", lease=LONG)
-    assert await journal.find(order_id="acme-32", merchant_serial_number=MSN) == []
+    assert await journal.find(payment="acme-32", merchant_serial_number=MSN) == []
 
 
 async def test_times_that_are_none_fail_alone(journal: Any) -> None:

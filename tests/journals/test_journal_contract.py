@@ -81,7 +81,7 @@ class TestBegin:
         assert await only(journal, intent()) == before
 
     @pytest.mark.parametrize(
-        "part", [{"key": "k2"}, {"operation": "refund"}, {"order_id": "acme-2"}, {"merchant_serial_number": "654321"}]
+        "part", [{"key": "k2"}, {"operation": "refund"}, {"payment": "acme-2"}, {"merchant_serial_number": "654321"}]
     )
     async def test_each_part_of_the_identity_counts(self, journal: Journal, part: dict[str, Any]) -> None:
         """An intent that differs in one part of the identity is another entry."""
@@ -253,7 +253,7 @@ class TestAdoption:
     @staticmethod
     def made(number: int = 1, **changes: Any) -> Intent:
         """An intent with a made key, of an order that all of them share."""
-        return intent(number, **{"origin": KeyOrigin.MADE, "order_id": "acme", **changes})
+        return intent(number, **{"origin": KeyOrigin.MADE, "payment": "acme", **changes})
 
     def again(self, **changes: Any) -> Intent:
         """The wish of the first intent under another key."""
@@ -296,7 +296,7 @@ class TestAdoption:
         "change",
         [
             {"digest": "0" * 64, "amount": 99_900},
-            {"order_id": "acme-9"},
+            {"payment": "acme-9"},
             {"operation": "refund"},
             {"merchant_serial_number": "654321"},
         ],
@@ -578,9 +578,9 @@ class TestReading:
         mine = [intent(1, key="z"), intent(1, key="a", operation="refund"), intent(1, key="m")]
         for one in [*mine, intent(2), intent(1, merchant_serial_number="654321")]:
             await journal.begin(one, owner="a", lease=LONG)
-        found = await journal.find(order_id="acme-1", merchant_serial_number=MSN)
+        found = await journal.find(payment="acme-1", merchant_serial_number=MSN)
         assert [entry.intent for entry in found] == mine
-        assert await journal.find(order_id="acme-9", merchant_serial_number=MSN) == []
+        assert await journal.find(payment="acme-9", merchant_serial_number=MSN) == []
 
 
 class TestFaithfulness:
@@ -589,10 +589,10 @@ class TestFaithfulness:
     @pytest.mark.parametrize(
         "changes",
         [
-            {"transaction_text": "Blåbær 🫐 \u202eנקודה\u0301 \n\t'\"\\"},
-            {"key": "ключ-🔑", "order_id": "Ærø"},
+            {"reference": "Blåbær 🫐 \u202eנקודה\u0301 \n\t'\"\\"},
+            {"key": "ключ-🔑", "payment": "Ærø"},
             {"body": None, "amount": None},
-            {"body": b"", "transaction_text": ""},
+            {"body": b"", "reference": ""},
             {"body": bytes(range(256)) * 8192},
             {"amount": 2**63 - 1},
             {"amount": 0},
@@ -671,7 +671,7 @@ class TestLife:
                 journal.claim(intent(), owner="a", lease=1),
                 journal.settle(intent(), settlement()),
                 journal.release(intent(), note=""),
-                journal.find(order_id="x", merchant_serial_number=MSN),
+                journal.find(payment="x", merchant_serial_number=MSN),
                 journal.flush(),
                 all_open(journal),
                 all_recent(journal),
@@ -728,8 +728,8 @@ class TestIntent:
         [
             {"key": ""},
             {"operation": ""},
-            {"order_id": "a\0b"},
-            {"transaction_text": "\ud800"},
+            {"payment": "a\0b"},
+            {"reference": "\ud800"},
             {"digest": None},
             {"amount": -1},
             {"amount": 2**63},

@@ -130,7 +130,7 @@ class Twins(RuleBasedStateMachine):
     @rule(number=st.integers(0, 5))
     def find(self, number: int) -> None:
         """Find."""
-        self.run(self._both("find", order_id=f"acme-{number}", merchant_serial_number="123456"))
+        self.run(self._both("find", payment=f"acme-{number}", merchant_serial_number="123456"))
 
     @rule()
     def reopen(self) -> None:

@@ -722,11 +722,11 @@ class TestWriter:
 
         def look(this: SqliteStore) -> int:
             questions = [
-                (rows.select_matching(2), 8),
-                (rows.select_alike(2), 6),
+                (rows.select_matching(2), 10),
+                (rows.select_alike(2), 8),
                 (rows.update_states(2), 2 * rows.STATE),
                 (rows.update_ended(2), 2 * rows.ENDED),
-                ("SELECT 1 FROM entries WHERE order_id = ? AND merchant_serial_number = ? ORDER BY position", 2),
+                ("SELECT 1 FROM entries WHERE payment = ? AND merchant_serial_number = ? ORDER BY position", 2),
                 ("SELECT key FROM entries WHERE outcome IS NULL AND position > ? ORDER BY position LIMIT 2", 1),
             ]
             for question, values in questions:

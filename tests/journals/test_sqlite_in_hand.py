@@ -128,7 +128,7 @@ def test_a_key_that_is_there_already_among_others(store: SqliteStore, at: int) -
     replayed = answers[at][1]
     assert replayed is not None
     assert (replayed.settlement, replayed.intent) == (settlement(), intent(5))
-    assert [(place, entry.intent.order_id) for place, entry in in_file(store)] == [
+    assert [(place, entry.intent.payment) for place, entry in in_file(store)] == [
         (1, "acme-5"),
         (2, "acme-6"),
         (3, "acme-7"),
@@ -249,7 +249,7 @@ def test_a_failed_commit_forgets_what_it_knew(store: SqliteStore, word: str) -> 
         assert lookups(seen) > 0
     store.commit([settle(1)])
     assert standings(store.commit([begin(3)])) == [Standing.MINE]
-    assert [(at, entry.intent.order_id) for at, entry in in_file(store)] == [
+    assert [(at, entry.intent.payment) for at, entry in in_file(store)] == [
         (1, "acme-1"),
         (2, "acme-2"),
         (3, "acme-4"),
@@ -264,7 +264,7 @@ def test_positions_go_on_where_the_file_ends(tmp_path: Path) -> None:
     with opened(tmp_path) as store:
         assert store._in_hand == {}
         store.commit([begin(0), begin(1)])
-        assert [entry.intent.order_id for _, entry in in_file(store)] == ["acme-2", "acme-1", "acme-0"]
+        assert [entry.intent.payment for _, entry in in_file(store)] == ["acme-2", "acme-1", "acme-0"]
         assert store.newest_position() == 3
 
 
@@ -314,7 +314,7 @@ _CALLS = st.builds(
     lambda number, order, other: intent(
         1,
         key=f"made-{number}",
-        order_id=f"shared-{order}",
+        payment=f"shared-{order}",
         origin=KeyOrigin.MADE,
         **({"digest": "other"} if other else {}),
     ),

@@ -128,8 +128,9 @@ from vipps_async.errors import JournalError
 from vipps_async.journals import *
 
 def intent(key):
-    return Intent(key=key, operation="capture", order_id="a", merchant_serial_number="123456", amount=None,
-                  transaction_text="", digest="d", created_at=datetime.now(UTC))
+    return Intent(key=key, api="ecom", operation="capture", payment="a", merchant_serial_number="123456", amount=None,
+            currency="NOK",
+digest="d", created_at=datetime.now(UTC))
 
 async def child(journal):
     try:

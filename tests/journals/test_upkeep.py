@@ -88,15 +88,15 @@ class TestErase:
         others = [intent(2), intent(1, key="other unit", merchant_serial_number="654321")]
         for one in (intent(1), intent(1, key="second"), *others):
             await journal.settle(one, settlement())
-        assert await journal.erase(order_id="acme-1", merchant_serial_number=MSN) == 2
+        assert await journal.erase(payment="acme-1", merchant_serial_number=MSN) == 2
         assert await kept(journal) == sorted(one.key for one in others)
 
     async def test_an_order_with_something_open(self, journal: Any) -> None:
         """As long as something of an order is open, nothing of it is erased."""
         await journal.settle(intent(1), settlement())
         await journal.begin(intent(1, key="second"), owner="a", lease=LONG)
-        with pytest.raises(JournalError, match="is open, so nothing of the order was erased"):
-            await journal.erase(order_id="acme-1", merchant_serial_number=MSN)
+        with pytest.raises(JournalError, match="is open, so nothing of the payment was erased"):
+            await journal.erase(payment="acme-1", merchant_serial_number=MSN)
         assert len(await kept(journal)) == 2
 
 
@@ -105,8 +105,8 @@ async def test_nothing_of_an_erased_order_is_left_in_the_file(path: Path) -> Non
     journal = SqliteJournal(path)
     await journal.open()
     for number in (1, 2):
-        await journal.settle(intent(number, transaction_text=f"Canary {number}"), settlement())
-    await journal.erase(order_id="acme-1", merchant_serial_number=MSN)
+        await journal.settle(intent(number, reference=f"Canary {number}"), settlement())
+    await journal.erase(payment="acme-1", merchant_serial_number=MSN)
     log = path.with_name("journal.db-wal")
     whole = content(path) + content(log)
     assert b"Canary 2" in whole

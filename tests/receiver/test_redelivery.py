@@ -84,7 +84,7 @@ async def test_a_note_is_durable_before_the_answer(shop: Shop, journal: MemoryJo
         assert (await served.receive(EXPRESS)).status == 200
         ((entry),) = await entries(journal)
         intent = entry.intent
-        assert (intent.operation, intent.order_id) == (CALLBACK, "acme-1")
+        assert (intent.name, intent.payment) == (f"ecom.{CALLBACK}", "acme-1")
         assert entry.settlement is None
         assert not [value for value in PERSONAL if value.encode() in (intent.body or b"")]
         release.set()
@@ -286,7 +286,7 @@ async def test_a_handler_that_is_gone(shop: Shop, journal: MemoryJournal) -> Non
     assert [entry.intent.operation async for entry in journal.open_entries()] == [CONSENT_REMOVAL]
 
 
-@pytest.mark.parametrize("change", [{"body": b"{}"}, {"body": None}, {"digest": "x"}, {"order_id": "acme-3"}])
+@pytest.mark.parametrize("change", [{"body": b"{}"}, {"body": None}, {"digest": "x"}, {"payment": "acme-3"}])
 async def test_a_damaged_note(
     shop: Shop, journal: MemoryJournal, change: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -298,26 +298,27 @@ async def test_a_damaged_note(
         await served.receive_order(1)
         await served.receive_order(2)
     for entry in await entries(other):
-        damaged = evolve(entry.intent, **change) if entry.intent.order_id == "acme-1" else entry.intent
+        damaged = evolve(entry.intent, **change) if entry.intent.payment == "acme-1" else entry.intent
         await journal.begin(damaged, owner="x", lease=0)
     again = Shop()
     async with at_work(again, journal=journal) as served:
         await until(lambda: served.receiver.counts.handled)
     assert [event.order_id for event in again.payments] == ["acme-2"]
     assert "DamagedEntry" in caplog.text
-    left = [entry.intent.order_id async for entry in journal.open_entries()]
-    assert left == [change.get("order_id", "acme-1")]
+    left = [entry.intent.payment async for entry in journal.open_entries()]
+    assert left == [change.get("payment", "acme-1")]
 
 
 async def test_what_is_no_note_is_left_alone(shop: Shop, journal: MemoryJournal) -> None:
     """Captures and refunds in the same journal are nobody's business here."""
     capture = Intent(
         key="k",
+        api="ecom",
         operation="capture",
-        order_id="acme-1",
+        payment="acme-1",
         merchant_serial_number="123456",
         amount=100,
-        transaction_text="Socks",
+        currency="NOK",
         digest="d",
         created_at=datetime.now(UTC),
     )

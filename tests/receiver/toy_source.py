@@ -44,13 +44,18 @@ class ToyHooks:
     wake: Callable[[str], None]
 
     @property
+    def api(self) -> str:
+        """The API."""
+        return "toy"
+
+    @property
     def handlers(self) -> Mapping[str, Callable[..., object] | None]:
         """One kind."""
-        return {"toy.event": self.on_event}
+        return {"event": self.on_event}
 
     def match(self, path: str) -> tuple[str, str] | None:
         """One path."""
-        return ("toy.event", "POST") if path.endswith("/toy-hooks") else None
+        return ("event", "POST") if path.endswith("/toy-hooks") else None
 
     def check_headers(self, headers: Iterable[tuple[str, str]]) -> None:
         """Know the registration."""

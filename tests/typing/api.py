@@ -219,7 +219,7 @@ def errors(error: VippsError) -> None:
     assert_type(error.effect, Effect)
     assert_type(error.advice, str)
     assert_type(error.operation, str | None)
-    assert_type(error.order_id, str | None)
+    assert_type(error.payment, str | None)
     assert_type(error.idempotency_key, str | None)
     _ = error.status  # type: ignore[attr-defined]  # not every error has an answer behind it
     if isinstance(error, ApiError):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from vipps_async.batch.results import RowResult, done, failed
 from vipps_async.batch.rows import BatchOperation, BatchRow
-from vipps_async.core.error_codes import operation_error
 from vipps_async.ecom.answers import CancelResult, CaptureResult, RefundResult, TransactionInfo
 from vipps_async.ecom.details import PaymentDetails, TransactionLogEntry
+from vipps_async.ecom.operations import OPERATIONS
 from vipps_async.ecom.words import OperationName, TransactionStatus
 from vipps_async.money import format_nok
 from vipps_async.not_given import NotGiven
@@ -79,11 +79,11 @@ def sums(details: PaymentDetails) -> str:
 
 def _refused(row: BatchRow, operation: BatchOperation, key: str, details: PaymentDetails, taken: int) -> RowResult:
     earlier = f", of which earlier rows take {format_nok(taken)}" if taken else ""
-    error = operation_error(operation.value)(
+    error = OPERATIONS[operation.value].error(
         f"it would be refused{earlier}",
         status=0,
-        operation=operation.value,
-        order_id=row.order_id,
+        operation=OPERATIONS[operation.value].name,
+        payment=row.order_id,
         idempotency_key=key,
         advice="see what Vipps has of the order",
     )

@@ -54,6 +54,6 @@ async def reason_to_hold(
     Raises:
         JournalError: the journal failed.
     """
-    entries = await journal.find(order_id=row.order_id, merchant_serial_number=merchant_serial_number)
+    entries = await journal.find(payment=row.order_id, merchant_serial_number=merchant_serial_number)
     found = met_by(row, operation, row.idempotency_key(operation, merchant_serial_number), entries)
     return "" if found is None else met_text(found)

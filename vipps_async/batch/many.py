@@ -6,6 +6,7 @@ import asyncio
 import math
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
+from typing import Any
 
 from attrs import evolve
 
@@ -15,8 +16,10 @@ from vipps_async.batch.pace import Pace, RateLimit, Turns
 from vipps_async.batch.results import RowOutcome, RowResult, done, failed, not_begun, outcome_of
 from vipps_async.batch.rows import BatchOperation, BatchRow
 from vipps_async.batch.sources import Rows
+from vipps_async.core.operation import Operation
 from vipps_async.ecom.answers import CancelResult, CaptureResult, RefundResult
 from vipps_async.ecom.details import PaymentDetails
+from vipps_async.ecom.operations import DETAILS, OPERATIONS
 from vipps_async.errors import (
     ApiError,
     CancelError,
@@ -193,7 +196,7 @@ def preview_many(
         return result
 
     _check(concurrency, rate)
-    return _Batch(session, operation, preview, sends="details").run(rows, concurrency, rate, stop)
+    return _Batch(session, operation, preview, sends=DETAILS).run(rows, concurrency, rate, stop)
 
 
 def _check(concurrency: object, rate: object) -> None:
@@ -209,13 +212,18 @@ class _Batch:
     """What is done with each row, and what is made of an error."""
 
     def __init__(
-        self, session: VippsSession, operation: BatchOperation, carry_out: _CarryOut, *, sends: str | None = None
+        self,
+        session: VippsSession,
+        operation: BatchOperation,
+        carry_out: _CarryOut,
+        *,
+        sends: Operation[Any] | None = None,
     ) -> None:
         self._session = session
         self._operation = operation
         self._carry_out = carry_out
         #: The name of the calls whose answers set the pace.
-        self._sends = sends or operation.value
+        self._sends = sends or OPERATIONS[operation.value]
 
     async def run(
         self, rows: Rows, concurrency: int, rate: float | Turns | None, stop: asyncio.Event | None
@@ -224,7 +232,7 @@ class _Batch:
         now = asyncio.get_running_loop().time
 
         def watch(operation: str, seconds: float, status: int | None) -> None:
-            if operation == self._sends:
+            if operation == self._sends.name:
                 pace.attempted(now(), seconds, status)
 
         engine = Engine(
@@ -258,7 +266,7 @@ class _Batch:
 
     async def _remark(self, row: BatchRow, error: VippsError) -> str:
         """Say what Vipps has of an order, where that explains a refusal."""
-        if self._sends == "details" or not isinstance(error, ApiError) or outcome_of(error) is not RowOutcome.REFUSED:
+        if self._sends is DETAILS or not isinstance(error, ApiError) or outcome_of(error) is not RowOutcome.REFUSED:
             return ""
         if isinstance(error, OrderNotFoundError):
             return ""

@@ -11,6 +11,7 @@ from attrs import asdict, field, frozen, mutable
 
 from vipps_async.cli.output import plain, say, show
 from vipps_async.core.redaction import redact
+from vipps_async.ecom.dialect import ECOM
 from vipps_async.errors import VippsError
 from vipps_async.money import format_nok
 from vipps_async.transports.protocol import Request, Response, Transport
@@ -99,9 +100,9 @@ class RecordingTransport:
             Exchange(
                 method=request.method,
                 path=path,
-                sent=redact((request.body or b"").decode()),
+                sent=redact((request.body or b"").decode(), personal_keys=ECOM.personal_keys),
                 status=status,
-                answered=redact(answered),
+                answered=redact(answered, personal_keys=ECOM.personal_keys),
                 milliseconds=round((time.perf_counter() - started) * 1000, 1),
                 token=path.lower() == "/accesstoken/get",
             )

@@ -101,8 +101,8 @@ async def _list(options: argparse.Namespace) -> int:
     settle_after = timedelta(seconds=options.settle_after)
     shown = []
     for row in damaged:
-        facts = {"state": "damaged", "position": row.position, "order_id": row.order_id, "reason": row.reason}
-        text = f"damaged   entry {row.position}, order {plain(row.order_id)}: {plain(row.reason)}; it is never sent"
+        facts = {"state": "damaged", "position": row.position, "payment": row.payment, "reason": row.reason}
+        text = f"damaged   entry {row.position}, payment {plain(row.payment)}: {plain(row.reason)}; it is never sent"
         shown.append(orjson.dumps(facts).decode() if options.json else text)
     for entry in (*unsettled, *settled):
         facts = _facts(entry, now, settle_after)
@@ -118,7 +118,7 @@ async def _chosen(journal: Journal, options: argparse.Namespace) -> tuple[list[E
         msn = msn or os.environ.get(_MSN_VARIABLE)
         if not msn:
             raise ConfigurationError("--order needs a sales unit", advice=f"give --msn, or set {_MSN_VARIABLE}")
-        found = await journal.find(order_id=options.order, merchant_serial_number=msn)
+        found = await journal.find(payment=options.order, merchant_serial_number=msn)
         unsettled = [entry for entry in found if entry.settlement is None]
         settled = [entry for entry in reversed(found) if entry.settlement is not None]
     else:
@@ -143,8 +143,8 @@ def _facts(entry: Entry, now: datetime, settle_after: timedelta) -> dict[str, An
     intent, settlement = entry.intent, entry.settlement
     return {
         "state": _state(entry),
-        "operation": intent.operation,
-        "order_id": intent.order_id,
+        "operation": intent.name,
+        "payment": intent.payment,
         "merchant_serial_number": intent.merchant_serial_number,
         "amount": intent.amount,
         "idempotency_key": intent.key,
@@ -168,8 +168,8 @@ def _line(entry: Entry, now: datetime, settle_after: timedelta) -> str:
     nothing = "" if intent.operation == "cancel" else "all that remains"
     amount = nothing if intent.amount is None else format_nok(intent.amount)
     age = _age((now - intent.created_at).total_seconds())
-    operation, order_id, key = plain(intent.operation), plain(intent.order_id), plain(intent.key)
-    head = f"{_state(entry):<9} {operation:<8} {order_id}  {amount}  {age} ago  key {key}"
+    operation, order_id, key = plain(intent.name), plain(intent.payment), plain(intent.key)
+    head = f"{_state(entry):<9} {operation:<13} {order_id}  {amount}  {age} ago  key {key}"
     if _is_in_hand(entry, now):
         head += f"\n          in hand of {plain(entry.owner[:8])} until {entry.lease_until:%H:%M:%S} UTC"
     if entry.note:

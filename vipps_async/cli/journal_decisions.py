@@ -74,7 +74,7 @@ async def _send(options: argparse.Namespace) -> int:
                 after = await _entry_after(journal, entry.intent)
             except VippsError as error:
                 say(f"vipps-async: {plain(error)}")
-                say(f"Money may have moved: see `vipps-async payment details {entry.intent.order_id}`.")
+                say(f"Money may have moved: see `vipps-async payment details {entry.intent.payment}`.")
                 return UNKNOWN
     is_otherwise = any(left.intent.identity == entry.intent.identity for left in report.moved_otherwise)
     if after.settlement is None and _is_leased(after):
@@ -91,7 +91,7 @@ async def _drop(options: argparse.Namespace) -> int:
         if (status := await _agreed(f"Never send again: {about(entry.intent)}", options, settings)) is not None:
             return status
         async with VippsSession.from_env(journal=journal) as vipps:
-            is_dropped = await vipps.drop(entry.intent.order_id, entry.intent.key)
+            is_dropped = await vipps.drop(entry.intent.payment, entry.intent.key)
         if not is_dropped:
             return _busy(await _entry_after(journal, entry.intent))
     text = f"dropped: {about(entry.intent)}: it is not sent again. It stays open until it can be decided, by recovery."
@@ -123,7 +123,7 @@ async def _find(journal: StoredJournal, options: argparse.Namespace, settings: S
     key, msn = options.key, settings.credentials.merchant_serial_number
 
     def is_meant(intent: Intent) -> bool:
-        is_of_order = options.order is None or intent.order_id == options.order
+        is_of_order = options.order is None or intent.payment == options.order
         return intent.key == key and is_of_order and intent.operation not in NOTES
 
     found = [entry async for entry in journal.open_entries(merchant_serial_number=msn) if is_meant(entry.intent)]
@@ -146,7 +146,7 @@ async def _find(journal: StoredJournal, options: argparse.Namespace, settings: S
 
 
 async def _entry_after(journal: StoredJournal, intent: Intent) -> Entry:
-    found = await journal.find(order_id=intent.order_id, merchant_serial_number=intent.merchant_serial_number)
+    found = await journal.find(payment=intent.payment, merchant_serial_number=intent.merchant_serial_number)
     return next(entry for entry in found if entry.intent.identity == intent.identity)
 
 
@@ -190,7 +190,7 @@ class _UntilEntry:
     async def open_entries(self, *, merchant_serial_number: str | None = None) -> AsyncIterator[Entry]:
         """See `Journal.open_entries`."""
         async for entry in self.journal.open_entries(merchant_serial_number=merchant_serial_number):
-            if entry.intent.order_id == self.intent.order_id:
+            if entry.intent.payment == self.intent.payment:
                 yield entry
             if entry.intent.identity == self.intent.identity:
                 return

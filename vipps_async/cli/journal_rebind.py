@@ -86,7 +86,7 @@ async def _reason_against(journal: StoredJournal, vipps: VippsSession) -> str:
         )
     intent = entry.intent
     try:
-        details = await vipps.ecom.details(intent.order_id)
+        details = await vipps.ecom.details(intent.payment)
     except OrderNotFoundError:
         return f"Vipps does not know the order of what is done in the journal ({plain(about(intent))})"
     names = _KEYED.get(intent.operation)

@@ -25,9 +25,7 @@ def recovery_facts(report: RecoveryReport) -> dict[str, Any]:
         "in_other_hands": report.in_other_hands,
         "in_other_hands_until": report.in_other_hands_until,
         "stays_open": report.stays_open,
-        "damaged": [
-            {"position": row.position, "order_id": row.order_id, "reason": row.reason} for row in report.damaged
-        ],
+        "damaged": [{"position": row.position, "payment": row.payment, "reason": row.reason} for row in report.damaged],
         "overruled": [_named(done.intent, done.reason) for done in report.overruled],
         "stopped": report.stopped or None,
         "urls_lost": report.urls_lost,
@@ -39,8 +37,8 @@ def recovery_facts(report: RecoveryReport) -> dict[str, Any]:
 
 def _named(intent: Intent, reason: str) -> dict[str, Any]:
     return {
-        "operation": intent.operation,
-        "order_id": intent.order_id,
+        "operation": intent.name,
+        "payment": intent.payment,
         "amount": intent.amount,
         "idempotency_key": intent.key,
         "reason": reason,
@@ -63,7 +61,7 @@ def recovery_text(report: RecoveryReport) -> str:
     lines += [f"stays open: {about(left.intent)}: {plain(left.reason)}" for left in report.left_open]
     lines += [f"done after all: {about(done.intent)}: {plain(done.reason)}" for done in report.overruled]
     lines += [
-        f"cannot be read: entry {row.position}, order {plain(row.order_id)}: {plain(row.reason)}; it is never sent, "
+        f"cannot be read: entry {row.position}, payment {plain(row.payment)}: {plain(row.reason)}; it is never sent, "
         "compare details with your books"
         for row in report.damaged
     ]
@@ -81,4 +79,4 @@ def recovery_text(report: RecoveryReport) -> str:
 def about(intent: Intent) -> str:
     """Name an operation on one line."""
     amount = "" if intent.amount is None else f" of {format_nok(intent.amount)}"
-    return f"{plain(intent.operation)}{amount}, order {plain(intent.order_id)}, key {plain(intent.key)}"
+    return f"{plain(intent.name)}{amount}, payment {plain(intent.payment)}, key {plain(intent.key)}"

@@ -86,7 +86,7 @@ async def _backup(options: argparse.Namespace) -> int:
 async def _check(options: argparse.Namespace) -> int:
     async with opened(options, thorough=True) as journal:
         damaged = await journal.damaged()
-    lines = [f"entry {row.position}, order {plain(row.order_id)}: {plain(row.reason)}" for row in damaged]
+    lines = [f"entry {row.position}, payment {plain(row.payment)}: {plain(row.reason)}" for row in damaged]
     lines.append(
         f"{len(damaged)} cannot be read; nothing is ever sent for them. Compare the details of their orders at Vipps "
         "with your books, and keep a copy of the journal."
@@ -109,5 +109,5 @@ async def _erase(options: argparse.Namespace) -> int:
     if not msn:
         raise ConfigurationError("erase needs a sales unit", advice=f"give --msn, or set {_MSN_VARIABLE}")
     async with opened(options, thorough=False) as journal:
-        deleted = await journal.erase(order_id=options.order, merchant_serial_number=msn)
+        deleted = await journal.erase(payment=options.order, merchant_serial_number=msn)
     return 0 if tell(f"{deleted} deleted of order {options.order}") else UNTOLD

@@ -202,8 +202,8 @@ def _facts_of(call: Call[Any], attempts: int | None, error: VippsError | None) -
     facts: Attributes = {}
     if attempts is not None:
         facts["vipps.attempts"] = attempts
-    if call.order_id is not None:
-        facts["vipps.order_id"] = call.order_id
+    if call.payment is not None:
+        facts["vipps.payment"] = call.payment
     if call.idempotency_key is not None:
         facts["vipps.idempotency_key"] = call.idempotency_key
     if error is not None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from attrs import define
 
-from vipps_async.core.decision import Failure
+from vipps_async.core.dialect import FailureKind
 from vipps_async.core.verdict import Verdict
 from vipps_async.errors import ApiError, VippsError
 
@@ -52,22 +52,22 @@ class AttemptRecord:
         """How many attempts may have taken effect, or may still."""
         return self.earlier_in_doubt + self.begun - self.ended
 
-    def failed(self, failure: Failure, error: VippsError, *, was_sent: bool, suggests_effect: bool) -> Failure:
+    def failed(self, failure: FailureKind, error: VippsError, *, was_sent: bool, suggests_effect: bool) -> FailureKind:
         """Note how one attempt failed.
 
         Returns:
             The kind of failure; a key told as used is no refusal while an attempt with the same bytes is in doubt.
         """
-        if suggests_effect and failure is Failure.REFUSED and self.in_doubt > 0:
-            failure = Failure.UNSETTLED
+        if suggests_effect and failure is FailureKind.REFUSED and self.in_doubt > 0:
+            failure = FailureKind.UNSETTLED
         self.begun += 1
         self.probable = self.probable or failure in _PROBABLE or (suggests_effect and failure.doubtful)
         if not failure.doubtful:
             self.ended += 1
-        refused = failure is Failure.REFUSED and was_sent and isinstance(error, ApiError)
+        refused = failure is FailureKind.REFUSED and was_sent and isinstance(error, ApiError)
         self.refusal = error if refused and isinstance(error, ApiError) else None
         return failure
 
 
 #: Vipps said that it succeeded, but the answer cannot be used.
-_PROBABLE = frozenset({Failure.UNREADABLE, Failure.MISFIT})
+_PROBABLE = frozenset({FailureKind.UNREADABLE, FailureKind.MISFIT})

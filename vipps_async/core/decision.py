@@ -24,30 +24,10 @@ from __future__ import annotations
 
 import enum
 
+from vipps_async.core.dialect import FailureKind
 from vipps_async.core.operation import Repeat
 
-__all__ = ["Failure", "Step", "step_after"]
-
-
-class Failure(enum.Enum):
-    """What went wrong with one attempt."""
-
-    NOT_SENT = "not sent"
-    THROTTLED = "throttled"
-    LOCKED = "locked"
-    UNKNOWN = "unknown"
-    CONFLICT = "conflict"
-    UNAUTHORIZED = "unauthorized"
-    UNSETTLED = "unsettled"
-    UNREADABLE = "unreadable"
-    MISFIT = "misfit"
-    FOREIGN = "foreign"
-    REFUSED = "refused"
-
-    @property
-    def doubtful(self) -> bool:
-        """Whether the attempt may have taken effect all the same."""
-        return self in _DOUBTFUL
+__all__ = ["Step", "step_after"]
 
 
 class Step(enum.Enum):
@@ -60,33 +40,22 @@ class Step(enum.Enum):
     RAISE = "raise"
 
 
-_DOUBTFUL = frozenset(
-    {
-        Failure.UNKNOWN,
-        Failure.CONFLICT,
-        Failure.UNSETTLED,
-        Failure.FOREIGN,
-        Failure.UNREADABLE,
-        Failure.MISFIT,
-    }
-)
-
-_ROWS: dict[Failure, tuple[Step, Step, Step, Step]] = {
-    Failure.NOT_SENT: (Step.RETRY, Step.RETRY, Step.RETRY, Step.RETRY),
-    Failure.THROTTLED: (Step.RETRY, Step.RETRY, Step.RETRY, Step.ASK),
-    Failure.LOCKED: (Step.RETRY, Step.RETRY, Step.RETRY, Step.ASK),
-    Failure.UNKNOWN: (Step.RETRY, Step.RETRY, Step.ASK, Step.ASK),
-    Failure.CONFLICT: (Step.RETRY, Step.ASK, Step.ASK, Step.ASK),
-    Failure.UNAUTHORIZED: (Step.REFRESH, Step.REFRESH, Step.REFRESH, Step.REFRESH),
-    Failure.UNSETTLED: (Step.RETRY, Step.ASK, Step.ASK, Step.ASK),
-    Failure.UNREADABLE: (Step.RETRY, Step.ASK, Step.ASK, Step.LOOK),
-    Failure.MISFIT: (Step.RETRY, Step.LOOK, Step.LOOK, Step.RAISE),
-    Failure.FOREIGN: (Step.RAISE, Step.RAISE, Step.RAISE, Step.RAISE),
-    Failure.REFUSED: (Step.RAISE, Step.RAISE, Step.RAISE, Step.RAISE),
+_ROWS: dict[FailureKind, tuple[Step, Step, Step, Step]] = {
+    FailureKind.NOT_SENT: (Step.RETRY, Step.RETRY, Step.RETRY, Step.RETRY),
+    FailureKind.THROTTLED: (Step.RETRY, Step.RETRY, Step.RETRY, Step.ASK),
+    FailureKind.LOCKED: (Step.RETRY, Step.RETRY, Step.RETRY, Step.ASK),
+    FailureKind.UNKNOWN: (Step.RETRY, Step.RETRY, Step.ASK, Step.ASK),
+    FailureKind.CONFLICT: (Step.RETRY, Step.ASK, Step.ASK, Step.ASK),
+    FailureKind.UNAUTHORIZED: (Step.REFRESH, Step.REFRESH, Step.REFRESH, Step.REFRESH),
+    FailureKind.UNSETTLED: (Step.RETRY, Step.ASK, Step.ASK, Step.ASK),
+    FailureKind.UNREADABLE: (Step.RETRY, Step.ASK, Step.ASK, Step.LOOK),
+    FailureKind.MISFIT: (Step.RETRY, Step.LOOK, Step.LOOK, Step.RAISE),
+    FailureKind.FOREIGN: (Step.RAISE, Step.RAISE, Step.RAISE, Step.RAISE),
+    FailureKind.REFUSED: (Step.RAISE, Step.RAISE, Step.RAISE, Step.RAISE),
 }
 _COLUMNS = (Repeat.SAFE, Repeat.KEYED, Repeat.CONFIRM, Repeat.ONCE)
 
 
-def step_after(failure: Failure, repeat: Repeat) -> Step:
+def step_after(failure: FailureKind, repeat: Repeat) -> Step:
     """Look the step up in the table above."""
     return _ROWS[failure][_COLUMNS.index(repeat)]

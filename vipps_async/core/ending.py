@@ -11,7 +11,7 @@ from typing import Any
 from attrs import frozen
 
 from vipps_async.core.attempts import AttemptRecord
-from vipps_async.core.decision import Failure
+from vipps_async.core.dialect import FailureKind
 from vipps_async.core.operation import Applied, Evidence, Inconclusive, NotApplied, Operation, Repeat
 from vipps_async.core.verdict import Verdict, effect_of
 from vipps_async.errors import (
@@ -37,7 +37,7 @@ _UNKNOWN_ADVICE = {
     ),
 }
 #: An answer of success that cannot be used: its own error says more than "unknown".
-_UNUSABLE = frozenset({Failure.UNREADABLE, Failure.MISFIT})
+_UNUSABLE = frozenset({FailureKind.UNREADABLE, FailureKind.MISFIT})
 
 
 @frozen(kw_only=True)
@@ -47,7 +47,7 @@ class Ending:
     operation: Operation[Any]
     #: The last failure, and what kind it was.
     error: VippsError
-    failure: Failure
+    failure: FailureKind
     record: AttemptRecord
     verdict: Verdict
     #: What details said after the last attempt; None: they were not asked.

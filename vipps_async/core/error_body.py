@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from attrs import frozen
@@ -12,7 +12,7 @@ from attrs import frozen
 from vipps_async.core.converter import UnreadableAnswer, as_utf8, load_json
 from vipps_async.errors import ErrorInfo
 
-__all__ = ["ErrorBody", "read_error_body"]
+__all__ = ["ErrorBody", "error_reference", "error_text", "read_error_body"]
 
 #: How many errors of one answer are kept.
 _MOST_ERRORS = 20
@@ -22,10 +22,9 @@ _TITLE = re.compile(r"<title[^>]{0,200}>([^<]{0,500})", re.IGNORECASE)
 _HTML = re.compile(r"<(?:!doctype\s+html|html|head|body)\b", re.IGNORECASE)
 _FORM = re.compile(r"[^\s=&<>{}\[\]\"]+=[^\s=&<>{}\[\]\"]*(?:&[^\s=&<>{}\[\]\"]+=[^\s=&<>{}\[\]\"]*)*")
 
-#: The names of the API's own shape, folded.
-_API_KEYS = frozenset({"errorgroup", "errorcode", "errormessage"})
-
 Item = Mapping[str, Any]
+#: Reads one object in an API's own shape, its keys casefolded; empty: it is in another shape.
+ReadError = Callable[[Item], Sequence[ErrorInfo]]
 
 
 @frozen
@@ -44,10 +43,10 @@ class ErrorBody:
     is_html: bool = False
 
 
-def read_error_body(body: bytes) -> ErrorBody:
-    """Read all errors of a body, in any of the shapes that Vipps, its gateway and what stands before it use.
+def read_error_body(body: bytes, read_error: ReadError) -> ErrorBody:
+    """Read all errors of a body, in any of the shapes that the API, its gateway and what stands before it use.
 
-    The shapes: ``errorGroup``/``errorCode``/``errorMessage``, one, a list, or under ``errorInfo``; the gateway's
+    The shapes: the API's own, which `read_error` knows, one, a list, or under ``errorInfo``; the gateway's
     ``statusCode``/``message`` and ``responseInfo``/``result``; OAuth's ``error``/``error_description``; RFC 7807 and
     ASP.NET's ``errors`` by field; ``error`` as an object, and ``message`` alone. Names count in upper and lower case.
     """
@@ -64,7 +63,7 @@ def read_error_body(body: bytes) -> ErrorBody:
     found, in_vipps_words = [], False
     for item in items[:_MOST_ERRORS]:
         if isinstance(item, dict):
-            errors, is_theirs = _read_item(item)
+            errors, is_theirs = _read_item(item, read_error)
             found += errors
             in_vipps_words = in_vipps_words or (is_theirs and bool(errors))
     return ErrorBody(tuple(found[:_MOST_ERRORS]), in_vipps_words, plain, f"JSON of {len(body):,} bytes")
@@ -94,22 +93,21 @@ def _kind_of(body: bytes, length: int) -> tuple[str, bool]:
     return (f"a form {size}" if _FORM.fullmatch(text) else f"text {size}"), False
 
 
-def _read_item(item: Item) -> tuple[list[ErrorInfo], bool]:
+def _read_item(item: Item, read_error: ReadError) -> tuple[list[ErrorInfo], bool]:
     """Return the errors of one object, and whether Vipps or its gateway writes so."""
     named = _by_folded_name(item)
-    if named.keys() & _API_KEYS:
-        group, code, message = (_text(named.get(name)) for name in ("errorgroup", "errorcode", "errormessage"))
-        return [ErrorInfo(group, code, message, _reference(named))], True
+    if own := read_error(named):
+        return list(own), True
     inner = [part for name in ("errorinfo", "error", "errors") for part in _objects(named.get(name))]
-    found = [info for part in inner if _by_folded_name(part).keys() & _API_KEYS for info in _read_item(part)[0]]
+    found = [info for part in inner for info in read_error(_by_folded_name(part))]
     if not found:
         found = _read_gateway(named) or _read_oauth(named) or list(_read_problem(named))
     if found:
         return found, True
     if isinstance(named.get("error"), dict):
         named = _by_folded_name(named["error"])
-    code, message = _text(named.get("code")), _text(named.get("message"))
-    return ([ErrorInfo("", code, message, _reference(named))] if message or code else []), False
+    code, message = error_text(named.get("code")), error_text(named.get("message"))
+    return ([ErrorInfo("", code, message, error_reference(named))] if message or code else []), False
 
 
 def _by_folded_name(item: Item) -> Item:
@@ -124,42 +122,46 @@ def _objects(value: object) -> list[dict[str, Any]]:
 def _read_gateway(named: Item) -> list[ErrorInfo]:
     if isinstance(named.get("responseinfo"), dict):
         info, result = _by_folded_name(named["responseinfo"]), named.get("result")
-        message = _text(_by_folded_name(result).get("message")) if isinstance(result, dict) else ""
-        return [ErrorInfo("", _text(info.get("responsecode")), message or _text(info.get("responsemessage")))]
+        message = error_text(_by_folded_name(result).get("message")) if isinstance(result, dict) else ""
+        return [ErrorInfo("", error_text(info.get("responsecode")), message or error_text(info.get("responsemessage")))]
     if "statuscode" in named and "message" in named:
-        return [ErrorInfo("", _text(named["statuscode"]), _text(named["message"]), _reference(named))]
+        return [ErrorInfo("", error_text(named["statuscode"]), error_text(named["message"]), error_reference(named))]
     return []
 
 
 def _read_oauth(named: Item) -> list[ErrorInfo]:
     if not isinstance(named.get("error"), str):
         return []
-    return [ErrorInfo("", _text(named["error"]), _text(named.get("error_description")), _reference(named))]
+    return [
+        ErrorInfo("", error_text(named["error"]), error_text(named.get("error_description")), error_reference(named))
+    ]
 
 
 def _read_problem(named: Item) -> Iterator[ErrorInfo]:
     if not ("title" in named or "detail" in named or isinstance(named.get("errors"), dict)):
         return
-    message = ": ".join(part for part in (_text(named.get("title")), _text(named.get("detail"))) if part)
-    code = _text(named.get("type")) or _text(named.get("status"))
+    message = ": ".join(part for part in (error_text(named.get("title")), error_text(named.get("detail"))) if part)
+    code = error_text(named.get("type")) or error_text(named.get("status"))
     if message or code:
-        yield ErrorInfo("", code, message, _reference(named))
+        yield ErrorInfo("", code, message, error_reference(named))
     details = named.get("extradetails") or named.get("invalidparams") or named.get("errors")
     if isinstance(details, dict):
         # ASP.NET: the name of a field, and all that is wrong with it.
         for name, reasons in list(details.items())[:_MOST_ERRORS]:
-            texts = map(_text, reasons[:_MOST_ERRORS] if isinstance(reasons, list) else [reasons])
+            texts = map(error_text, reasons[:_MOST_ERRORS] if isinstance(reasons, list) else [reasons])
             yield ErrorInfo("", name, " ".join(filter(None, texts)))
     for detail in _objects(details) if isinstance(details, list) else ():
-        yield ErrorInfo("", _text(detail.get("name")), _text(detail.get("reason")))
+        yield ErrorInfo("", error_text(detail.get("name")), error_text(detail.get("reason")))
 
 
-def _reference(named: Item) -> str | None:
+def error_reference(named: Item) -> str | None:
+    """Return the id by which Vipps finds the answer in its logs; None: it has none."""
     names = ("contextid", "traceid", "trace_id", "correlation_id")
-    return next((text for name in names if (text := _text(named.get(name)))), None)
+    return next((text for name in names if (text := error_text(named.get(name)))), None)
 
 
-def _text(value: object) -> str:
+def error_text(value: object) -> str:
+    """Return a text or a number as text; empty: it is neither."""
     if isinstance(value, str):
         return value.strip()
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else ""

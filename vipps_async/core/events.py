@@ -233,7 +233,7 @@ class EventLog:
     def refusal_overruled(self, intent: Intent) -> None:
         """Note that Vipps has carried out what the journal had as refused or not done, so that somebody believes it."""
         if self._wants(_ALARM):
-            fields: dict[str, Any] = {"operation": intent.operation, "order_id": intent.order_id}
+            fields: dict[str, Any] = {"operation": intent.name, "payment": intent.payment}
             fields |= {"idempotency_key": intent.key, "amount": intent.amount}
             self._write(_ALARM, "vipps.refusal_overruled", fields)
 
@@ -256,8 +256,8 @@ class EventLog:
 
 def _about(call: Call[Any]) -> dict[str, Any]:
     fields: dict[str, Any] = {"operation": call.operation.name}
-    if call.order_id is not None:
-        fields["order_id"] = call.order_id
+    if call.payment is not None:
+        fields["payment"] = call.payment
     if call.idempotency_key is not None:
         fields["idempotency_key"] = call.idempotency_key
     return fields

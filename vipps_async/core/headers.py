@@ -43,14 +43,25 @@ class Headers:
 
     @staticmethod
     def for_call(
-        shared: dict[str, str], *, has_body: bool, idempotency_key: str | None, subscription_key: bool = True
+        shared: dict[str, str],
+        *,
+        has_body: bool,
+        key: tuple[str, str] | None,
+        subscription_key: bool = True,
     ) -> dict[str, str]:
-        """Add to the shared headers what one call needs, and leave the subscription key out where none is wanted."""
+        """Add to the shared headers what one call needs, and leave the subscription key out where none is wanted.
+
+        Args:
+            shared: as `with_token` made them.
+            has_body: whether a body is sent.
+            key: the header that carries the idempotency key, and the key; None: there is none.
+            subscription_key: whether the API wants the subscription key.
+        """
         headers = shared.copy()
         if not subscription_key:
             del headers[_SUBSCRIPTION_KEY]
         if has_body:
             headers["Content-Type"] = "application/json"
-        if idempotency_key is not None:
-            headers["X-Request-Id"] = idempotency_key
+        if key is not None:
+            headers[key[0]] = key[1]
         return headers

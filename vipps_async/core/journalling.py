@@ -18,7 +18,6 @@ from vipps_async.core.attempts import AttemptRecord
 from vipps_async.core.clock import Clock
 from vipps_async.core.converter import UnreadableAnswer, decode, encode
 from vipps_async.core.ending import moved_otherwise
-from vipps_async.core.error_codes import operation_error
 from vipps_async.core.operation import Call, Evidence, Repeat, SettledBy
 from vipps_async.core.pipeline import Pipeline, render
 from vipps_async.core.recorded_refusal import read_refusal_record, write_refusal_record
@@ -217,10 +216,10 @@ class JournalledRunner:
         """Return the open rows of the journal that cannot be read, of whatever sales unit."""
         return await self._journal.damaged(only_open=True)
 
-    async def entries_of(self, order_id: str) -> list[Entry]:
+    async def entries_of(self, payment: str) -> list[Entry]:
         """Return what the journal has of one order, oldest first."""
         await self.open()
-        return await self._journal.find(order_id=order_id, merchant_serial_number=self._merchant_serial_number)
+        return await self._journal.find(payment=payment, merchant_serial_number=self._merchant_serial_number)
 
     async def flush(self) -> None:
         """Return when all that was noted is durable."""
@@ -295,11 +294,12 @@ class JournalledRunner:
         assert call.note is not None  # noqa: S101 - for the type checker; `run` has looked
         return Intent(
             key=call.idempotency_key or new_idempotency_key(),
-            operation=call.operation.name,
-            order_id=call.order_id or "",
+            api=call.operation.dialect.name,
+            operation=call.operation.verb,
+            payment=call.payment or "",
             merchant_serial_number=self._merchant_serial_number,
             amount=call.note.amount,
-            transaction_text=call.note.transaction_text,
+            currency=call.note.currency,
             digest=hashlib.sha256(body or b"").hexdigest(),
             body=body if call.note.keep_body else None,
             created_at=self._clock.now(),
@@ -354,7 +354,7 @@ class JournalledRunner:
     async def _let_go_of_adopted(self, intent: Intent, note: str, owner: str) -> None:
         # Under which key it was begun only the journal knows.
         for entry in await self._journal.find(
-            order_id=intent.order_id, merchant_serial_number=intent.merchant_serial_number
+            payment=intent.payment, merchant_serial_number=intent.merchant_serial_number
         ):
             if entry.owner == owner and entry.settlement is None:
                 await self.release(entry.intent, note, owner=owner, unsent=True)
@@ -403,7 +403,7 @@ class JournalledRunner:
             text = "another worker has this very operation in hand"
             raise _about(call, OrderLockedError(text, status=0, retryable=True, effect=Effect.POSSIBLE))
         if settlement.outcome is Outcome.REFUSED:
-            raise _about(call, read_refusal_record(settlement, operation_error(call.operation.name)))
+            raise _about(call, read_refusal_record(settlement, call.operation.error))
         try:
             result = decode(settlement.answer, call.operation.result)
         except UnreadableAnswer as error:
@@ -531,7 +531,7 @@ def answer_record(call: Call[R], result: R) -> bytes:
 
 def _about(call: Call[Any], error: VippsError) -> VippsError:
     error.operation = call.operation.name
-    error.order_id = call.order_id
+    error.payment = call.payment
     error.idempotency_key = call.idempotency_key
     return error
 

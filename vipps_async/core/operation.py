@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from attrs import field, frozen
 
+from vipps_async.core.dialect import Dialect
 from vipps_async.errors import ApiError, VippsError
 from vipps_async.journals.protocol import KeyOrigin
 
@@ -70,17 +71,21 @@ class NoContent:
 class Operation(Generic[R]):
     """One operation of a Vipps API, as declared in that API's folder."""
 
-    #: Its name, as in the method that a user calls.
-    name: str
+    #: The API that it belongs to.
+    dialect: Dialect
+    #: Its name within the API, as in the method that a user calls: ``capture``.
+    verb: str
     #: The HTTP method.
     method: str
-    #: The path with one placeholder at most, such as ``/ecomm/v2/payments/{}/capture``.
+    #: The path with one placeholder at most, such as ``/payments/{}/capture``.
     path: str
     #: The class that the answer is read into.
     result: type[R]
     #: How it may be repeated.
     repeat: Repeat
-    #: How many attempts a minute Vipps takes for one order; None: no published limit.
+    #: The class of an error that belongs to the operation itself.
+    error: type[ApiError] = ApiError
+    #: How many attempts a minute Vipps takes for one payment; None: no published limit.
     per_minute: int | None = None
     #: Says in what a result differs from what the call asked for; None: whatever can be read is right. Its own result
     #: None means that it fits.
@@ -90,9 +95,14 @@ class Operation(Generic[R]):
     #: Whether the subscription key is sent; not every API wants it.
     subscription_key: bool = True
 
+    @property
+    def name(self) -> str:
+        """Its name in journals, logs, limits and reports: ``ecom.capture``."""
+        return f"{self.dialect.name}.{self.verb}"
+
     def path_for(self, segment: str) -> str:
         """Fill the placeholder with one path segment, percent-encoded so that it stays one segment."""
-        # Nearly all order ids are of these characters alone.
+        # Nearly all ids are of these characters alone.
         encoded = segment if _UNRESERVED.fullmatch(segment) else quote(segment, safe="")
         return self.path.replace("{}", encoded)
 
@@ -139,7 +149,7 @@ class Verification(Generic[R, A]):
     question: Call[A]
     #: Reads the answer.
     judge: Callable[[A], Evidence[R]]
-    #: Reads a refusal of the question itself; an unknown order may prove that an initiate never arrived.
+    #: Reads a refusal of the question itself; an unknown payment may prove that it was never made.
     judge_refusal: Callable[[ApiError], Evidence[R]]
 
 
@@ -147,9 +157,9 @@ class Verification(Generic[R, A]):
 class Note:
     """What a journal notes of a call that moves money, or makes a payment."""
 
-    #: Øre; None: all that remains, or no amount.
+    #: Minor units; None: all that remains, or no amount.
     amount: int | None
-    transaction_text: str
+    currency: str = "NOK"
     #: Whether the request's body may be kept, to send it again: not if it holds personal data.
     keep_body: bool = True
     #: Whether the answer may be kept: not if it holds a token.
@@ -167,8 +177,8 @@ class Call(Generic[R]):
     operation: Operation[R]
     #: The path of the URL, placeholders filled and percent-encoded.
     path: str
-    #: The order that it concerns, for logs, errors and the per-order limits.
-    order_id: str | None = None
+    #: The payment that it concerns, for logs, errors and the limits per payment.
+    payment: str | None = None
     #: The attrs model to send as JSON, rendered once; None: no body.
     body: object = field(default=None, repr=False)
     #: The idempotency key, made once and kept over every attempt.

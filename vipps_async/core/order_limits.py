@@ -22,20 +22,20 @@ class AttemptLedger:
         self._previous: dict[tuple[str, str], tuple[float, ...]] = {}
         self._rotate_at = 0.0
 
-    def note(self, operation: str, order_id: str, per_minute: int, now: float) -> None:
+    def note(self, operation: str, payment: str, per_minute: int, now: float) -> None:
         """Note one attempt, made at `now` (monotonic seconds); the last `per_minute` of them are all that matters."""
         if now >= self._rotate_at or len(self._current) >= _GENERATION:
             self._previous = self._current if now < self._rotate_at + _WINDOW else {}
             self._current = {}
             self._rotate_at = now + _WINDOW
-        key = (operation, order_id)
+        key = (operation, payment)
         made = self._current.get(key)
         # Only so many are kept, or polling one order in a tight loop would copy an ever longer tuple each time.
         self._current[key] = (now,) if made is None else (*made, now)[-per_minute:]
 
-    def wait_for_turn(self, operation: str, order_id: str, per_minute: int, now: float) -> float:
+    def wait_for_turn(self, operation: str, payment: str, per_minute: int, now: float) -> float:
         """Return how many seconds must pass before one more attempt stays within `per_minute`; 0 if none."""
-        key = (operation, order_id)
+        key = (operation, payment)
         made = (*self._previous.get(key, ()), *self._current.get(key, ()))
         recent = [moment for moment in made if moment > now - _WINDOW]
         if len(recent) < per_minute:

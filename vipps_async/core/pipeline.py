@@ -14,7 +14,7 @@ from vipps_async.core.attempts import AttemptRecord
 from vipps_async.core.budget import RetryBudget
 from vipps_async.core.clock import Clock, SystemClock
 from vipps_async.core.converter import UnreadableAnswer, decode, encode
-from vipps_async.core.decision import Failure
+from vipps_async.core.dialect import FailureKind
 from vipps_async.core.ending import Ending, exists_already, moved_otherwise
 from vipps_async.core.events import EventLog
 from vipps_async.core.headers import Headers
@@ -52,7 +52,7 @@ def render(call: Call[Any]) -> bytes | None:
 class _Failed:
     """One attempt that did not bring a result."""
 
-    failure: Failure
+    failure: FailureKind
     error: VippsError
     #: The token it was sent with; None: it was not sent.
     token: Token | None = None
@@ -140,7 +140,7 @@ class Pipeline:
             self._log.cancelled(call, seconds=self._clock.monotonic() - started)
             if call.note is not None and call.idempotency_key is not None:
                 cancelled.add_note(
-                    f"{call.operation.name} of order {call.order_id} was cancelled with the idempotency key "
+                    f"{call.operation.name} of payment {call.payment} was cancelled with the idempotency key "
                     f"{call.idempotency_key}: money may have moved; repeat it with this key, never with a new one"
                 )
             raise
@@ -173,7 +173,7 @@ class Pipeline:
             headers = Headers.for_call(
                 token.headers,
                 has_body=body is not None,
-                idempotency_key=call.idempotency_key,
+                key=_key_of(call),
                 subscription_key=operation.subscription_key,
             )
         else:
@@ -181,7 +181,7 @@ class Pipeline:
         sent_at = self._clock.monotonic()
         hindrance = self._hindrance(call, must_end, sent_at, number)
         if hindrance:
-            return _Failed(Failure.NOT_SENT, RequestNotSent(hindrance), token)
+            return _Failed(FailureKind.NOT_SENT, RequestNotSent(hindrance), token)
         request = Request(
             method=operation.method,
             url=self._base_url + call.path,
@@ -202,7 +202,7 @@ class Pipeline:
             return self._read(call, response, token)
         if 300 <= response.status < 400:
             return self._unreadable(call, response, token, "a redirect, which is never followed", Effect.POSSIBLE)
-        refusal = read_refusal(response, operation.name, self._clock, self._confidential(call, token))
+        refusal = read_refusal(response, operation, self._clock, self._confidential(call, token))
         return _Failed(refusal.failure, refusal.error, token, refusal.suggests_effect)
 
     def _unanswered(
@@ -211,8 +211,8 @@ class Pipeline:
         if not isinstance(error, TransportError):
             # The transport is closed or cannot be used here: this attempt did nothing, but an earlier one may have. No
             # token, for it is not Vipps that said no.
-            return _Failed(Failure.REFUSED, error)
-        failure = Failure.NOT_SENT if isinstance(error, RequestNotSent) else Failure.UNKNOWN
+            return _Failed(FailureKind.REFUSED, error)
+        failure = FailureKind.NOT_SENT if isinstance(error, RequestNotSent) else FailureKind.UNKNOWN
         self._log.attempt(call, number=number, seconds=seconds, failure=failure.value)
         return _Failed(failure, error, token)
 
@@ -221,13 +221,13 @@ class Pipeline:
         if must_end - now < SHORTEST_ATTEMPT:
             # Only waiting for the token can have taken that long.
             return "this call's deadline left no time to send it"
-        operation, order_id = call.operation, call.order_id
-        if order_id is not None and operation.per_minute is not None:
+        operation, payment = call.operation, call.payment
+        if payment is not None and operation.per_minute is not None:
             # First attempts are the application's own decision. Retries are ours: calls that ran side by side may have
             # paused for the same turn, and another one has taken it.
-            if number > 1 and self._ledger.wait_for_turn(operation.name, order_id, operation.per_minute, now):
+            if number > 1 and self._ledger.wait_for_turn(operation.name, payment, operation.per_minute, now):
                 return "Vipps' limit for this order is used up by other calls"
-            self._ledger.note(operation.name, order_id, operation.per_minute, now)
+            self._ledger.note(operation.name, payment, operation.per_minute, now)
         return ""
 
     def _read(self, call: Call[R], response: Response, token: Token | None) -> R | _Failed:
@@ -236,15 +236,13 @@ class Pipeline:
             result = decode(response.body, wanted)
         except UnreadableAnswer as error:
             return self._unreadable(call, response, token, str(error), Effect.PROBABLE)
-        # Details come without an order id at times; another one than was asked about must not pass.
-        answered: object = getattr(result, "order_id", None)
-        if call.order_id is not None and answered not in {None, call.order_id}:
-            return self._unreadable(call, response, token, "it is about another order", Effect.PROBABLE)
+        if call.payment is not None and call.operation.dialect.payment_of(result) not in {None, call.payment}:
+            return self._unreadable(call, response, token, "it is about another payment", Effect.PROBABLE)
         misfit = None if call.operation.misfit is None else call.operation.misfit(call, result)
         if misfit is not None:
             failed = self._unreadable(call, response, token, misfit, Effect.PROBABLE)
             failed.error.message = f"Vipps answered HTTP {response.status}, but not what was asked for: {misfit}"
-            return evolve(failed, failure=Failure.MISFIT)
+            return evolve(failed, failure=FailureKind.MISFIT)
         return result
 
     def _unreadable(
@@ -253,7 +251,7 @@ class Pipeline:
         # An unreadable answer to the token request may hold the token all the same: nothing of it is kept.
         text = ""
         if call.operation.authenticated:
-            text = shown_body(response.body, self._confidential(call, token))
+            text = shown_body(response.body, call.operation.dialect, self._confidential(call, token))
         changes = call.operation.repeat is not Repeat.SAFE
         error = UnexpectedResponseError(
             f"Vipps answered HTTP {response.status} with something that cannot be read: {why}",
@@ -262,7 +260,7 @@ class Pipeline:
             effect=effect if changes else Effect.NONE,
             advice=None if changes else "try again; if it stays so, look at what stands between here and Vipps",
         )
-        return _Failed(Failure.UNREADABLE, error, token)
+        return _Failed(FailureKind.UNREADABLE, error, token)
 
     def _confidential(self, call: Call[Any], token: Token | None) -> tuple[str, ...]:
         return (*self._secrets, *call.confidential, *((token.value,) if token is not None else ()))
@@ -289,7 +287,7 @@ class Pipeline:
             error = failed
             error.message = f"fetching a token failed: {failed.message}"
         error.effect = Effect.NONE
-        return _Failed(Failure.REFUSED, error)
+        return _Failed(FailureKind.REFUSED, error)
 
     # --- after a failure -------------------------------------------------------------------------------------------
 
@@ -298,7 +296,7 @@ class Pipeline:
     ) -> R:
         state = Repetition(
             call.operation,
-            call.order_id,
+            call.payment,
             policy=self._settings.retry,
             budget=self._budget,
             ledger=self._ledger,
@@ -342,7 +340,7 @@ class Pipeline:
             except VippsError as error:
                 # Not counted, so not sent.
                 record.uncounted += 1
-                return _Failed(Failure.REFUSED, error)
+                return _Failed(FailureKind.REFUSED, error)
         return await self._attempt(call, body, state.last_send, number=record.begun + 1)
 
     async def _give_up(
@@ -353,7 +351,9 @@ class Pipeline:
         if call.make_verification is not None:
             if record.in_doubt:
                 evidence = await self._look_until_decided(call, state, evidence)
-            elif failed.failure is Failure.REFUSED and failed.token is not None and _may_be_done_before(call, failed):
+            elif (
+                failed.failure is FailureKind.REFUSED and failed.token is not None and _may_be_done_before(call, failed)
+            ):
                 evidence = await self.ask(call, within=state.deadline - self._clock.monotonic())
                 if isinstance(evidence, Applied) and evidence.misfit:
                     reason, evidence = (
@@ -365,7 +365,7 @@ class Pipeline:
         record.verdict = decide(
             Facts(
                 in_doubt=record.in_doubt,
-                refused_for_good=record.refusal is not None and is_lasting(record.refusal),
+                refused_for_good=record.refusal is not None and is_lasting(record.refusal, call.operation.dialect),
                 evidence=evidence,
             ),
             now=self._clock.now(),
@@ -438,12 +438,18 @@ class Pipeline:
         cause: BaseException | None,
     ) -> NoReturn:
         error.operation = call.operation.name
-        error.order_id = call.order_id
+        error.payment = call.payment
         error.idempotency_key = call.idempotency_key
         self._log.failure(call, error, attempts=attempts, seconds=seconds)
         if cause is not None:
             raise error from cause
         raise error
+
+
+def _key_of(call: Call[Any]) -> tuple[str, str] | None:
+    """Return the header that carries a call's idempotency key, and the key."""
+    key = call.idempotency_key
+    return None if key is None else (call.operation.dialect.idempotency_header, key)
 
 
 def _noted(failed: _Failed, record: AttemptRecord) -> _Failed:

@@ -8,7 +8,7 @@ from typing import Any, cast
 import orjson
 
 from vipps_async import errors
-from vipps_async.core.error_codes import rule_for
+from vipps_async.core.dialect import Dialect
 from vipps_async.core.token import is_about_token
 from vipps_async.errors import (
     ApiError,
@@ -37,15 +37,9 @@ _OF_OPERATION = (
 )
 
 
-def is_lasting(error: ApiError) -> bool:
-    """Whether the same operation would be refused again for ever, by the table of codes.
-
-    Not so where the reason can pass: more may be reserved or captured later, and a field that Vipps calls wrong today
-    may be mended at Vipps.
-    """
-    if error.retryable or is_about_token(error):
-        return False
-    return any(rule is not None and rule.permanent for rule in map(rule_for, error.errors))
+def is_lasting(error: ApiError, dialect: Dialect) -> bool:
+    """Whether the same operation would be refused again for ever, by the dialect's table of codes."""
+    return not is_about_token(error) and dialect.is_permanent(error)
 
 
 def is_about_operation(error: VippsError) -> bool:

@@ -128,28 +128,28 @@ class Recovery:
             report.stopped = f"{pace.stopped}; what is not counted here is open"
         return report
 
-    async def unfinished(self, order_id: str) -> list[LeftOpen]:
+    async def unfinished(self, payment: str) -> list[LeftOpen]:
         """Return the operations of one order that are open, oldest first.
 
         Args:
-            order_id: the order.
+            payment: the order.
 
         Raises:
             ConfigurationError: the session is closed.
             JournalError: the journal cannot be read.
         """
-        entries = await self._runner.entries_of(order_id)
+        entries = await self._runner.entries_of(payment)
         return [
             LeftOpen(intent=entry.intent, reason=entry.note)
             for entry in entries
             if entry.settlement is None and entry.intent.operation not in self._passed_over
         ]
 
-    async def drop(self, order_id: str, key: str) -> bool:
+    async def drop(self, payment: str, key: str) -> bool:
         """Decide that an open entry is never sent again; it is settled beyond the horizon, by what details show.
 
         Args:
-            order_id: the order.
+            payment: the order.
             key: the entry's key.
 
         Returns:
@@ -159,7 +159,7 @@ class Recovery:
             ConfigurationError: the session is closed.
             JournalError: the journal cannot be read or written.
         """
-        for entry in await self._runner.entries_of(order_id):
+        for entry in await self._runner.entries_of(payment):
             if entry.intent.key != key or entry.settlement is not None or entry.intent.operation in self._passed_over:
                 continue
             standing, mine, owner = await self._runner.claim(entry.intent)
@@ -185,7 +185,7 @@ class Recovery:
                     if entry.intent.operation in self._passed_over:
                         continue
                     # By a hash that is the same everywhere, of no matter but that one order has one lane.
-                    await lanes[zlib.crc32(entry.intent.order_id.encode()) % len(lanes)].queue.put(entry)
+                    await lanes[zlib.crc32(entry.intent.payment.encode()) % len(lanes)].queue.put(entry)
             for lane in lanes:
                 await lane.queue.put(None)
 
@@ -209,7 +209,7 @@ class Recovery:
         elif standing is Standing.SETTLED:
             report.settled_meanwhile += 1
         else:
-            lane.blocked.add(entry.intent.order_id)
+            lane.blocked.add(entry.intent.payment)
             report.in_other_hands += 1
             until = report.in_other_hands_until
             report.in_other_hands_until = entry.lease_until if until is None else max(until, entry.lease_until)
@@ -268,7 +268,7 @@ class _Settling:
             return
         elif damage:
             await self._leave_open(damage)
-        elif self.intent.order_id in self.lane.blocked:
+        elif self.intent.payment in self.lane.blocked:
             await self._leave_open("it has not taken effect, and waits for an earlier operation of this order")
         else:
             await self._send_again(call)
@@ -277,7 +277,7 @@ class _Settling:
         await self._settle(Outcome.DONE, answer_record(call, evidence.result))
         self.report.proven += 1
         if call.operation.repeat is Repeat.ONCE and len(self.report.urls_lost) < MOST_NAMED:
-            self.report.urls_lost.append(self.intent.order_id)
+            self.report.urls_lost.append(self.intent.payment)
         if evidence.misfit:
             self.report.moved_otherwise.append(LeftOpen(intent=self.intent, reason=evidence.misfit))
 
@@ -294,7 +294,7 @@ class _Settling:
         verdict = decide(
             Facts(
                 in_doubt=max(attempts.in_doubt, 1),
-                refused_for_good=refusal is not None and is_lasting(refusal),
+                refused_for_good=refusal is not None and is_lasting(refusal, call.operation.dialect),
                 evidence=evidence,
                 last_attempt_at=attempts.last_at,
                 first_look_at=attempts.looked_at,
@@ -339,10 +339,10 @@ class _Settling:
             entry.settlement is not None
             and entry.settlement.outcome is Outcome.DONE
             and other.origin is KeyOrigin.MADE
-            and other.operation == mine.operation
-            and other.amount == mine.amount
+            and other.name == mine.name
+            and (other.amount, other.currency) == (mine.amount, mine.currency)
             and other.created_at > mine.created_at
-            for entry in await self.runner.entries_of(mine.order_id)
+            for entry in await self.runner.entries_of(mine.payment)
             for other in (entry.intent,)
         )
 
@@ -441,7 +441,7 @@ class _Settling:
 
     def _count_open(self, reason: str, *, decidable_at: datetime | None = None, blocks: bool = True) -> None:
         if blocks:
-            self.lane.blocked.add(self.intent.order_id)
+            self.lane.blocked.add(self.intent.payment)
         self.report.stays_open += 1
         if len(self.report.left_open) < MOST_NAMED:
             self.report.left_open.append(LeftOpen(intent=self.intent, reason=reason, decidable_at=decidable_at))

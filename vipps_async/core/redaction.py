@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import html
 import json
 import re
@@ -34,17 +35,22 @@ _GUARDED_KEYS = (
     r"(?:access|refresh|id|auth)[_-]?token|token|client[_-]?secret|client[_-]?id|(?:ocp-apim-)?subscription[_-]?key"
     r"|authorization|password"
 )
-#: Keys of JSON whose value is personal. Some are plain words, so that they count in quotes only.
+#: Keys of JSON whose value is personal at every API. Some are plain words, so that they count in quotes only.
 _PERSONAL_KEYS = (
-    r"(?:customer[_-]?)?(?:mobile|phone)(?:[_-]?number)?|msisdn|e?[_-]?mail(?:[_-]?address)?"
-    r"|(?:first|last|given|family|middle|passenger|user|full)[_-]?name|name|(?:street[_-]?|other[_-]?)?address\w{0,30}"
+    r"(?:customer[_-]?)?phone(?:[_-]?number)?|msisdn|e?[_-]?mail(?:[_-]?address)?"
+    r"|(?:first|last|given|family|middle|user|full)[_-]?name|name|(?:street[_-]?|other[_-]?)?address\w{0,30}"
     r"|formatted|(?:post|postal|zip)[_-]?code|zip|city|region|birth[_-]?date|date[_-]?of[_-]?birth|nin|ssn|sub|sid"
-    r"|user[_-]?(?:id|details|info)|bank[_-]?identification[_-]?number|ticket[_-]?number"
+    r"|user[_-]?(?:id|details|info)"
 )
-#: A key in quotes, single or double, and these escaped or not, for JSON also travels as text inside JSON.
-_QUOTED_KEY = re.compile(
-    rf"(?P<quote>\\{{0,7}}[\"'])(?:{_GUARDED_KEYS}|{_PERSONAL_KEYS})\\{{0,7}}[\"']\s*[:=]\s*", re.IGNORECASE
-)
+
+
+@functools.cache
+def _quoted_key(more_keys: tuple[str, ...]) -> re.Pattern[str]:
+    """Find a key in quotes, single or double, and these escaped or not, for JSON also travels as text inside JSON."""
+    keys = "|".join((_GUARDED_KEYS, _PERSONAL_KEYS, *more_keys))
+    return re.compile(rf"(?P<quote>\\{{0,7}}[\"'])(?:{keys})\\{{0,7}}[\"']\s*[:=]\s*", re.IGNORECASE)
+
+
 _BARE_KEY = re.compile(rf"(?<![A-Za-z0-9])(?:{_GUARDED_KEYS})\s?(?:[:=]|%3D)\s?", re.IGNORECASE)
 _BARE_VALUE = re.compile(r"(?:(?:bearer|basic)\s)?[^\s&\"'<>,;\\}]*", re.IGNORECASE)
 _SCALAR = re.compile(r"[^\s,}\]]*")
@@ -70,7 +76,7 @@ _AT = re.compile(r"@|%40", re.IGNORECASE)
 _MAIL_PART = re.compile(r"[^\s@\"'<>()\[\]{},;:\\|=&]+")
 
 
-def redact(text: str, *, confidential: Iterable[str] = ()) -> str:
+def redact(text: str, *, confidential: Iterable[str] = (), personal_keys: tuple[str, ...] = ()) -> str:
     """Return a text without its secrets and personal data, at most 2,000 characters of it.
 
     Taken out are the confidential values of 6 characters and more (also percent-encoded, or escaped as in JSON or
@@ -80,6 +86,8 @@ def redact(text: str, *, confidential: Iterable[str] = ()) -> str:
     Args:
         text: what came from outside.
         confidential: values that must not stand in the result, such as the phone number that was sent.
+        personal_keys: keys of JSON whose value is personal at one API, beside those that are so at all; regular
+            expressions.
     """
     secrets = sorted({form for value in confidential if len(value) >= SHORTEST_SECRET for form in _forms_of(value)})
     text = _without_escapes(text)
@@ -89,7 +97,7 @@ def redact(text: str, *, confidential: Iterable[str] = ()) -> str:
         end = max(0, end - max(_MARGIN, *map(len, secrets)) if secrets else end - _MARGIN)
     pieces = []
     length = done = 0
-    for start, stop in _merged(_spans(window, secrets)):
+    for start, stop in _merged(_spans(window, secrets, _quoted_key(personal_keys))):
         if start >= end or length > LONGEST:
             break
         pieces += [window[done:start], REDACTED]
@@ -135,27 +143,27 @@ def _merged(spans: Iterable[Span]) -> Iterator[Span]:
         yield last
 
 
-def _spans(text: str, secrets: Iterable[str]) -> Iterator[Span]:
+def _spans(text: str, secrets: Iterable[str], quoted_key: re.Pattern[str]) -> Iterator[Span]:
     for secret in secrets:
         start = text.find(secret)
         while start >= 0:
             yield start, start + len(secret)
             start = text.find(secret, start + len(secret))
-    yield from _values_of_quoted_keys(text)
+    yield from _values_of_quoted_keys(text, quoted_key)
     yield from _values_of_bare_keys(text)
     for form in _FORMS:
         yield from (match.span() for match in form.finditer(text))
     yield from _mail_addresses(text)
 
 
-def _values_of_quoted_keys(text: str) -> Iterator[Span]:
-    key = _QUOTED_KEY.search(text)
+def _values_of_quoted_keys(text: str, quoted_key: re.Pattern[str]) -> Iterator[Span]:
+    key = quoted_key.search(text)
     while key is not None:
         stop = _end_of_value(text, key.end(), escapes=len(key["quote"]) - 1)
         if stop > key.end():
             yield key.end(), stop
         # On from the value's end: what it holds is taken out already, and every character is looked at once.
-        key = _QUOTED_KEY.search(text, stop)
+        key = quoted_key.search(text, stop)
 
 
 def _values_of_bare_keys(text: str) -> Iterator[Span]:

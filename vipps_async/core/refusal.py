@@ -5,24 +5,17 @@ The kind is decided on what was received: by the codes first, then by the status
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any
 
 from attrs import frozen
 
 from vipps_async.core.backoff import read_retry_after
 from vipps_async.core.clock import Clock
-from vipps_async.core.decision import Failure
+from vipps_async.core.dialect import Dialect, ErrorRule, FailureKind
 from vipps_async.core.error_body import ErrorBody, read_error_body
-from vipps_async.core.error_codes import (
-    LOCKED,
-    TOO_MANY_CONCURRENT,
-    Rule,
-    error_class,
-    has_code,
-    is_known_group,
-    may_tell_of_money,
-    rule_for,
-)
+from vipps_async.core.operation import Operation
 from vipps_async.core.redaction import redact
 from vipps_async.errors import ApiError, Effect, ErrorInfo
 from vipps_async.transports.protocol import Response
@@ -35,10 +28,14 @@ _LONGEST_TEXT = 500
 _LONGEST_KIND = 200
 #: 4xx statuses that mean "not processed" whoever says so, Vipps, its gateway or a proxy before it.
 _PLAIN_REFUSALS = frozenset({401, 403, 405, 406, 411, 413, 414, 415, 429, 431})
-_RETRYABLE = frozenset({Failure.THROTTLED, Failure.LOCKED, Failure.UNKNOWN, Failure.CONFLICT, Failure.UNSETTLED})
+_RETRYABLE = frozenset(
+    {FailureKind.THROTTLED, FailureKind.LOCKED, FailureKind.UNKNOWN, FailureKind.CONFLICT, FailureKind.UNSETTLED}
+)
 _SETTLES_NOTHING = (
     "the answer settles nothing: ask details, then repeat it with the same idempotency key, never with a new one"
 )
+#: Frees a text of what must not be shown.
+Show = Callable[[str], str]
 _FIREWALL = (
     "look at the firewall or proxy between here and Vipps, and at what in the request looks like an attack to it: this "
     "page is not Vipps' answer, and the keys are not the reason"
@@ -49,38 +46,39 @@ _FIREWALL = (
 class Refusal:
     """An answer that is no success."""
 
-    failure: Failure
+    failure: FailureKind
     error: ApiError
     #: Whether it is evidence that an attempt under this key took effect: such a key has been processed before.
     suggests_effect: bool = False
 
 
-def read_refusal(response: Response, operation: str, clock: Clock, confidential: Iterable[str]) -> Refusal:
+def read_refusal(response: Response, operation: Operation[Any], clock: Clock, confidential: Iterable[str]) -> Refusal:
     """Turn an answer outside 2xx into an error and say what kind of failure it is.
 
     Args:
         response: the answer.
-        operation: the operation's name.
+        operation: what was asked for.
         clock: the local time, for a date in `Retry-After`.
         confidential: values that must not stand in the error.
     """
-    status, known = response.status, tuple(confidential)
-    body = read_error_body(response.body)
-    rules = [rule for rule in map(rule_for, body.errors) if rule is not None]
-    failure = _failure(status, body, rules)
+    status, dialect = response.status, operation.dialect
+    show = partial(redact, confidential=tuple(confidential), personal_keys=dialect.personal_keys)
+    body = read_error_body(response.body, dialect.read_error)
+    rules = [rule for rule in map(dialect.rule_for, body.errors) if rule is not None]
+    failure = _failure(status, body, rules, dialect)
     suggests_effect = any(rule.suggests_effect for rule in rules)
     # What settles nothing outranks what is refused beside it.
     rule = next((rule for rule in rules if rule.unsettled), next(iter(rules), None))
-    shown = tuple(_redacted(info, known) for info in body.errors)
+    shown = tuple(_redacted(info, show, dialect) for info in body.errors)
     return Refusal(
         failure,
-        error_class(status, body.errors, operation, rule)(
-            _message(status, body, shown, known),
+        dialect.error_class(status, body.errors, rule, operation.error)(
+            _message(status, body, shown, show),
             status=status,
             errors=shown,
             retryable=failure in _RETRYABLE or (rule is not None and rule.retryable),
             retry_after=read_retry_after(response.headers.get("retry-after"), clock.now()),
-            body=_shown(body, known) if body.json is not None else "",
+            body=_shown(body, show) if body.json is not None else "",
             effect=_effect(failure, suggests_effect=suggests_effect),
             advice=_advice(failure, status, body, rule),
         ),
@@ -88,43 +86,48 @@ def read_refusal(response: Response, operation: str, clock: Clock, confidential:
     )
 
 
-def shown_body(body: bytes, confidential: Iterable[str]) -> str:
+def shown_body(body: bytes, dialect: Dialect, confidential: Iterable[str]) -> str:
     """Return of an answer's body what may be shown: JSON redacted, of all else its kind and its length.
 
     Names and phone numbers stand in XML, forms and free text where no key tells what they are.
     """
-    return _shown(read_error_body(body), tuple(confidential))
+    show = partial(redact, confidential=tuple(confidential), personal_keys=dialect.personal_keys)
+    return _shown(read_error_body(body, dialect.read_error), show)
 
 
-def _failure(status: int, body: ErrorBody, rules: list[Rule]) -> Failure:
+def _failure(status: int, body: ErrorBody, rules: list[ErrorRule], dialect: Dialect) -> FailureKind:
+    kinds = {rule.kind for rule in rules}
     for known, failure in (
         # Any 402 is answered like this by the vendor's rule, whatever stands in it.
-        (status == 402 or any(rule.unsettled for rule in rules), Failure.UNSETTLED),
-        (has_code(body.errors, LOCKED), Failure.LOCKED),
-        (has_code(body.errors, TOO_MANY_CONCURRENT), Failure.THROTTLED),
+        (status == 402 or any(rule.unsettled for rule in rules), FailureKind.UNSETTLED),
+        (FailureKind.LOCKED in kinds, FailureKind.LOCKED),
+        (FailureKind.THROTTLED in kinds, FailureKind.THROTTLED),
         # Before anything of the request is looked at.
-        (status == 401, Failure.UNAUTHORIZED),
+        (status == 401, FailureKind.UNAUTHORIZED),
         # A code that Vipps has added later: whether it is a refusal cannot be known.
-        (any(may_tell_of_money(info) and rule_for(info) is None for info in body.errors), Failure.UNSETTLED),
-        (status == 429, Failure.THROTTLED),
-        (status in {423, 425}, Failure.LOCKED),
-        (status == 409 and not rules, Failure.CONFLICT),
-        (status == 408 or status >= 500, Failure.UNKNOWN),
-        (body.in_vipps_words or status in _PLAIN_REFUSALS, Failure.REFUSED),
+        (
+            any(dialect.may_tell_of_money(info) and dialect.rule_for(info) is None for info in body.errors),
+            FailureKind.UNSETTLED,
+        ),
+        (status == 429, FailureKind.THROTTLED),
+        (status in {423, 425}, FailureKind.LOCKED),
+        (status == 409 and not rules, FailureKind.CONFLICT),
+        (status == 408 or status >= 500, FailureKind.UNKNOWN),
+        (body.in_vipps_words or status in _PLAIN_REFUSALS, FailureKind.REFUSED),
     ):
         if known:
             return failure
-    return Failure.FOREIGN
+    return FailureKind.FOREIGN
 
 
-def _effect(failure: Failure, *, suggests_effect: bool) -> Effect:
+def _effect(failure: FailureKind, *, suggests_effect: bool) -> Effect:
     if not failure.doubtful:
         return Effect.NONE
     return Effect.PROBABLE if suggests_effect else Effect.POSSIBLE
 
 
-def _advice(failure: Failure, status: int, body: ErrorBody, rule: Rule | None) -> str | None:
-    if failure is Failure.UNSETTLED and not (rule is not None and rule.unsettled):
+def _advice(failure: FailureKind, status: int, body: ErrorBody, rule: ErrorRule | None) -> str | None:
+    if failure is FailureKind.UNSETTLED and not (rule is not None and rule.unsettled):
         return _SETTLES_NOTHING
     if _is_firewall(status, body):
         return _FIREWALL
@@ -135,29 +138,29 @@ def _is_firewall(status: int, body: ErrorBody) -> bool:
     return status == 403 and body.is_html
 
 
-def _message(status: int, body: ErrorBody, shown: tuple[ErrorInfo, ...], confidential: tuple[str, ...]) -> str:
+def _message(status: int, body: ErrorBody, shown: tuple[ErrorInfo, ...], show: Show) -> str:
     if _is_firewall(status, body):
-        return f"HTTP 403: refused by something before Vipps ({_shown(body, confidential)})"
+        return f"HTTP 403: refused by something before Vipps ({_shown(body, show)})"
     text = "; ".join(filter(None, map(str, shown)))
     if not text:
         text = "no readable error text"
-        text += f" ({_shown(body, confidential)})" if body.json is None else ""
+        text += f" ({_shown(body, show)})" if body.json is None else ""
     return f"Vipps answered HTTP {status}: {text}"
 
 
-def _shown(body: ErrorBody, confidential: tuple[str, ...]) -> str:
+def _shown(body: ErrorBody, show: Show) -> str:
     if body.json is not None:
-        return redact(body.json.decode("utf-8", "replace"), confidential=confidential)
-    return redact(body.kind, confidential=confidential)[:_LONGEST_KIND]
+        return show(body.json.decode("utf-8", "replace"))
+    return show(body.kind)[:_LONGEST_KIND]
 
 
-def _redacted(info: ErrorInfo, confidential: tuple[str, ...]) -> ErrorInfo:
+def _redacted(info: ErrorInfo, show: Show, dialect: Dialect) -> ErrorInfo:
     def clean(text: str) -> str:
-        return redact(text, confidential=confidential)[:_LONGEST_TEXT]
+        return show(text)[:_LONGEST_TEXT]
 
     # Groups and codes that stand in the tables are words of the API, and a program goes by them.
-    is_known = is_known_group(info)
-    has_rule = is_known and rule_for(info) is not None and "." not in info.code
+    is_known = dialect.is_known_group(info)
+    has_rule = is_known and dialect.rule_for(info) is not None and "." not in info.code
     return ErrorInfo(
         info.group if is_known else clean(info.group),
         info.code if has_rule else clean(info.code),

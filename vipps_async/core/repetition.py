@@ -12,7 +12,8 @@ from vipps_async.config import RetryPolicy
 from vipps_async.core.attempts import AttemptRecord
 from vipps_async.core.backoff import pause_before
 from vipps_async.core.budget import RetryBudget
-from vipps_async.core.decision import Failure, Step, step_after
+from vipps_async.core.decision import Step, step_after
+from vipps_async.core.dialect import FailureKind
 from vipps_async.core.operation import Evidence, NotApplied, Operation, Repeat
 from vipps_async.core.order_limits import AttemptLedger
 
@@ -74,7 +75,7 @@ class Repetition:
     def __init__(
         self,
         operation: Operation[Any],
-        order_id: str | None,
+        payment: str | None,
         *,
         policy: RetryPolicy,
         budget: RetryBudget,
@@ -86,7 +87,7 @@ class Repetition:
         is_row: bool = False,
     ) -> None:
         self._operation = operation
-        self._order_id = order_id
+        self._payment = payment
         self._policy = policy
         self._budget = budget
         self._ledger = ledger
@@ -106,9 +107,9 @@ class Repetition:
         #: When the last attempt must have ended, in monotonic seconds.
         self.last_send = started + time_to_send(policy, can_ask=can_ask)
 
-    def after_failure(self, failure: Failure, *, retry_after: float | None, now: float) -> Next:
+    def after_failure(self, failure: FailureKind, *, retry_after: float | None, now: float) -> Next:
         """Decide what follows a failed attempt, which the record has noted."""
-        self._throttled = failure is Failure.THROTTLED
+        self._throttled = failure is FailureKind.THROTTLED
         self._retry_after = retry_after
         step = step_after(failure, self._operation.repeat)
         if step is Step.REFRESH and self._may_refresh():
@@ -184,6 +185,6 @@ class Repetition:
         return f"the deadline of {self._policy.deadline:g} s leaves no time for another attempt"
 
     def _turn(self, now: float) -> float:
-        if self._order_id is None or self._operation.per_minute is None:
+        if self._payment is None or self._operation.per_minute is None:
             return 0.0
-        return self._ledger.wait_for_turn(self._operation.name, self._order_id, self._operation.per_minute, now)
+        return self._ledger.wait_for_turn(self._operation.name, self._payment, self._operation.per_minute, now)

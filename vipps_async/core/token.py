@@ -11,9 +11,10 @@ from attrs import field, frozen
 
 from vipps_async.core.clock import Clock
 from vipps_async.core.converter import json_name
+from vipps_async.core.dialect import Dialect, ErrorRule
 from vipps_async.core.events import EventLog
 from vipps_async.core.operation import Call, Operation, Repeat
-from vipps_async.errors import ConfigurationError, Effect, UnexpectedResponseError, VippsError
+from vipps_async.errors import AuthenticationError, ConfigurationError, Effect, UnexpectedResponseError, VippsError
 
 __all__ = ["FETCH_TOKEN", "Token", "TokenAnswer", "TokenSource", "is_about_token"]
 
@@ -39,9 +40,14 @@ class TokenAnswer:
     expires_on: int | None = field(default=None, metadata=json_name("expires_on"))
 
 
+#: Keys that it does not take are answered with 400 as well as 401 (RFC 6749, section 5.2).
+_CODES = {"invalid_client": ErrorRule(AuthenticationError), "unauthorized_client": ErrorRule(AuthenticationError)}
+ACCESS_TOKEN = Dialect(name="token", rule_for=lambda info: _CODES.get(info.code))
+
 FETCH_TOKEN = Call(
     operation=Operation(
-        name="token",
+        dialect=ACCESS_TOKEN,
+        verb="get",
         method="POST",
         path="/accesstoken/get",
         result=TokenAnswer,
@@ -162,7 +168,7 @@ class TokenSource:
                 "the token that Vipps answered cannot stand in a header",
                 status=200,
                 body="",
-                operation="token",
+                operation=FETCH_TOKEN.operation.name,
                 effect=Effect.NONE,
                 advice="try again; if it stays so, look at what stands between here and Vipps",
             )

@@ -188,10 +188,10 @@ class EcomApi:
             Call(
                 operation=INITIATE,
                 path=INITIATE.path,
-                order_id=order_id,
+                payment=order_id,
                 body=body,
                 make_verification=partial(verify_initiate, order_id),
-                note=Note(amount=amount, transaction_text=transaction_text, keep_body=False, keep_answer=False),
+                note=Note(amount=amount, keep_body=False, keep_answer=False),
                 confidential=_given(mobile_number, auth_token, passenger, ticket),
             )
         )
@@ -311,14 +311,13 @@ class EcomApi:
         return Call(
             operation=CANCEL,
             path=CANCEL.path_for(order_id),
-            order_id=order_id,
+            payment=order_id,
             body=body,
             make_verification=partial(
                 verify_cancel, order_id, should_release_remaining_funds=should_release_remaining_funds
             ),
             note=Note(
                 amount=None,
-                transaction_text=transaction_text,
                 # Vipps takes no key for a cancel: it is made by the journal, or stands for a row.
                 origin=KeyOrigin.MADE if row_reference is None else KeyOrigin.ROW,
                 reference=row_reference or "",
@@ -351,7 +350,7 @@ class EcomApi:
             VippsError: see `vipps_async.errors`.
         """
         check_order_id(order_id)
-        return await self._runner.run(Call(operation=STATUS, path=STATUS.path_for(order_id), order_id=order_id))
+        return await self._runner.run(Call(operation=STATUS, path=STATUS.path_for(order_id), payment=order_id))
 
     async def approve(self, order_id: str, *, mobile_number: str | None = None, token: str | None = None) -> None:
         """Do in a test what the customer would do in the app: accept the payment.
@@ -382,7 +381,7 @@ class EcomApi:
             Call(
                 operation=APPROVE,
                 path=APPROVE.path_for(order_id),
-                order_id=order_id,
+                payment=order_id,
                 body=body,
                 idempotency_key=new_idempotency_key(),
                 confidential=_given(mobile_number, token),
@@ -510,16 +509,14 @@ class EcomApi:
         return Call(
             operation=operation,
             path=operation.path_for(order_id),
-            order_id=order_id,
+            payment=order_id,
             body=PaymentActionsRequest(
                 merchant_info=self._merchant,
                 transaction=Transaction(amount=sum_in_oere, transaction_text=transaction_text),
             ),
             idempotency_key=key,
             make_verification=partial(verify, order_id, idempotency_key=key, amount=sum_in_oere),
-            note=Note(
-                amount=sum_in_oere, transaction_text=transaction_text, origin=origin, reference=row_reference or ""
-            ),
+            note=Note(amount=sum_in_oere, origin=origin, reference=row_reference or ""),
             is_row=row_reference is not None,
         )
 

@@ -25,6 +25,7 @@ from vipps_async.ecom.callback_models import (
     ShippingDetailsRequest,
 )
 from vipps_async.ecom.details import PaymentShippingDetails, UserDetails
+from vipps_async.ecom.dialect import ECOM
 from vipps_async.ecom.express import ShippingDetails
 from vipps_async.ecom.recovery import CALLBACK, CONSENT_REMOVAL
 from vipps_async.errors import CallbackError, ErrorInfo, InvalidInputError
@@ -109,6 +110,11 @@ class EcomCallbacks(Generic[S]):
     on_consent_removal: ConsentHandler[S] | None = field(default=None, kw_only=True)
 
     @property
+    def api(self) -> str:
+        """The API."""
+        return ECOM.name
+
+    @property
     def handlers(self) -> Mapping[str, Callable[..., object] | None]:
         """The handler of each kind of request."""
         return {
@@ -155,7 +161,7 @@ class EcomCallbacks(Generic[S]):
             return evolve(_decode(body, ShippingDetailsRequest, order_id), order_id=order_id)
         update = _read_payment_update(body, order_id)
         if update.order_id != order_id:
-            raise CallbackError("path and body name different orders", status=400, order_id=order_id)
+            raise CallbackError("path and body name different orders", status=400, payment=order_id)
         return update
 
     def restore(self, kind: str, record: bytes) -> PaymentUpdate | ConsentRemoval:
@@ -260,7 +266,7 @@ def _read_payment_update(body: bytes, order_id: str) -> PaymentUpdate:
         else ErrorInfo(
             group=_GROUPS.get(error.error_group, error.error_group),
             code=error.error_code,
-            message=redact(error.error_message),
+            message=redact(error.error_message, personal_keys=ECOM.personal_keys),
             context_id=error.context_id,
         ),
         shipping_details=payment.shipping_details,
@@ -274,4 +280,4 @@ def _decode(body: bytes, cls: type[R], order_id: str | None) -> R:
         return decode(body, cls)
     except UnreadableAnswer as error:
         reason = error.reason.replace("the answer", "the body")
-    raise CallbackError(f"the request cannot be read: {reason}", status=400, order_id=order_id)
+    raise CallbackError(f"the request cannot be read: {reason}", status=400, payment=order_id)

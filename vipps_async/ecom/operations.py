@@ -16,6 +16,8 @@ from vipps_async.ecom.answers import (
     TransactionSummary,
 )
 from vipps_async.ecom.details import PaymentDetails
+from vipps_async.ecom.dialect import ECOM
+from vipps_async.errors import CancelError, CaptureError, PaymentRefusedError, RefundError
 
 __all__ = ["APPROVE", "CANCEL", "CAPTURE", "DETAILS", "INITIATE", "OPERATIONS", "REFUND", "STATUS", "ask_details"]
 
@@ -76,51 +78,60 @@ def _misfit(
 
 #: Not idempotent: a second one with the same order id answers error 34.
 INITIATE: Final = Operation(
-    name="initiate",
+    dialect=ECOM,
+    verb="initiate",
     method="POST",
     path=_PAYMENTS,
     result=InitiatedPayment,
     repeat=Repeat.ONCE,
+    error=PaymentRefusedError,
     per_minute=2,
     misfit=_without_url,
 )
 
 #: Idempotent by its key.
 CAPTURE: Final = Operation(
-    name="capture",
+    dialect=ECOM,
+    verb="capture",
     method="POST",
     path=_PAYMENTS + "/{}/capture",
     result=CaptureResult,
     repeat=Repeat.KEYED,
+    error=CaptureError,
     per_minute=5,
     misfit=_misfit(_CAPTURED, lambda sums: sums.captured_amount),
 )
 
 #: Takes no key; a second one is refused, and the history tells whether the first took effect.
 CANCEL: Final = Operation(
-    name="cancel",
+    dialect=ECOM,
+    verb="cancel",
     method="PUT",
     path=_PAYMENTS + "/{}/cancel",
     result=CancelResult,
     repeat=Repeat.CONFIRM,
+    error=CancelError,
     per_minute=5,
     misfit=_misfit(_CANCELLED, None),
 )
 
 #: Idempotent by its key.
 REFUND: Final = Operation(
-    name="refund",
+    dialect=ECOM,
+    verb="refund",
     method="POST",
     path=_PAYMENTS + "/{}/refund",
     result=RefundResult,
     repeat=Repeat.KEYED,
+    error=RefundError,
     per_minute=5,
     misfit=_misfit(_REFUNDED, lambda sums: sums.refunded_amount),
 )
 
 #: A read.
 DETAILS: Final = Operation(
-    name="details",
+    dialect=ECOM,
+    verb="details",
     method="GET",
     path=_PAYMENTS + "/{}/details",
     result=PaymentDetails,
@@ -130,7 +141,8 @@ DETAILS: Final = Operation(
 
 #: A read that Vipps has deprecated.
 STATUS: Final = Operation(
-    name="status",
+    dialect=ECOM,
+    verb="status",
     method="GET",
     path=_PAYMENTS + "/{}/status",
     result=PaymentStatus,
@@ -140,19 +152,20 @@ STATUS: Final = Operation(
 
 #: Does what the customer would do in the app; on Vipps' test host only. Idempotent by its key.
 APPROVE: Final = Operation(
-    name="approve",
+    dialect=ECOM,
+    verb="approve",
     method="POST",
     path="/ecomm/v2/integration-test/payments/{}/approve",
     result=NoContent,
     repeat=Repeat.KEYED,
 )
 
-#: All of them, by name.
+#: All of them, by their names within the API.
 OPERATIONS: Final = {
-    operation.name: operation for operation in (INITIATE, CAPTURE, CANCEL, REFUND, DETAILS, STATUS, APPROVE)
+    operation.verb: operation for operation in (INITIATE, CAPTURE, CANCEL, REFUND, DETAILS, STATUS, APPROVE)
 }
 
 
 def ask_details(order_id: str) -> Call[PaymentDetails]:
     """Return the call that reads a payment with its whole history."""
-    return Call(operation=DETAILS, path=DETAILS.path_for(order_id), order_id=order_id)
+    return Call(operation=DETAILS, path=DETAILS.path_for(order_id), payment=order_id)

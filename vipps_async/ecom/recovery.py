@@ -22,8 +22,8 @@ CONSENT_REMOVAL: Final = "consent_removal"
 NOTES: Final = frozenset({CALLBACK, CONSENT_REMOVAL})
 
 _KEYED: dict[str, tuple[Operation[Any], Callable[..., Verification[Any, Any]]]] = {
-    CAPTURE.name: (CAPTURE, verify_capture),
-    REFUND.name: (REFUND, verify_refund),
+    CAPTURE.verb: (CAPTURE, verify_capture),
+    REFUND.verb: (REFUND, verify_refund),
 }
 
 
@@ -33,10 +33,9 @@ def rebuild_call(intent: Intent) -> Call[Any]:
     Raises:
         JournalError: the intent is of an operation that this version does not know.
     """
-    order_id, key = intent.order_id, intent.key
+    order_id, key = intent.payment, intent.key
     note = Note(
         amount=intent.amount,
-        transaction_text=intent.transaction_text,
         origin=intent.origin,
         reference=intent.reference,
     )
@@ -45,33 +44,31 @@ def rebuild_call(intent: Intent) -> Call[Any]:
         return Call(
             operation=operation,
             path=operation.path_for(order_id),
-            order_id=order_id,
+            payment=order_id,
             idempotency_key=key,
             make_verification=partial(verify, order_id, idempotency_key=key, amount=intent.amount),
             note=note,
         )
-    if intent.operation == CANCEL.name:
+    if intent.operation == CANCEL.verb:
         return Call(
             operation=CANCEL,
             path=CANCEL.path_for(order_id),
-            order_id=order_id,
+            payment=order_id,
             make_verification=partial(
                 verify_cancel, order_id, should_release_remaining_funds=_releases_rest(intent.body)
             ),
             note=note,
         )
-    if intent.operation == INITIATE.name:
+    if intent.operation == INITIATE.verb:
         return Call(
             operation=INITIATE,
             path=INITIATE.path,
-            order_id=order_id,
+            payment=order_id,
             make_verification=partial(verify_initiate, order_id),
-            note=Note(
-                amount=intent.amount, transaction_text=intent.transaction_text, keep_body=False, keep_answer=False
-            ),
+            note=Note(amount=intent.amount, keep_body=False, keep_answer=False),
         )
     raise JournalError(
-        f"the journal has an operation {intent.operation!r} that this version does not know",
+        f"the journal has an operation {intent.name!r} that this version does not know",
         advice="recover with the version that wrote it, or a newer one",
     )
 

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
 
-from vipps_async.core.error_codes import UNKNOWN_ORDER, has_code
 from vipps_async.core.operation import Applied, Evidence, Inconclusive, NotApplied, SettledBy, Verification
 from vipps_async.ecom.answers import CancelResult, CaptureResult, InitiatedPayment, RefundResult, TransactionInfo
 from vipps_async.ecom.details import PaymentDetails, TransactionLogEntry
+from vipps_async.ecom.errors import UNKNOWN_ORDER, has_code
 from vipps_async.ecom.operations import ask_details
 from vipps_async.ecom.words import OperationName, TransactionStatus
 from vipps_async.errors import ApiError, OrderNotFoundError

@@ -28,9 +28,9 @@ class DamagedEntryError(UnfitError):
     def of(cls, damaged: DamagedEntry) -> DamagedEntryError:
         """Make the error of a row."""
         error = cls(
-            f"entry {damaged.position} of the journal (order {damaged.order_id}) cannot be read: {damaged.reason}; "
+            f"entry {damaged.position} of the journal (payment {damaged.payment}) cannot be read: {damaged.reason}; "
             "it is never sent",
-            advice="compare the order's details at Vipps with your books, and settle it by hand",
+            advice="compare the payment at Vipps with your books, and settle it by hand",
         )
         error.damaged = damaged
         return error
@@ -55,11 +55,12 @@ def facts_of(intent: Intent, attempts: Attempts, settlement: Settlement | None) 
     created = micros(created_at)
     return (
         intent.key,
+        intent.api,
         intent.operation,
-        intent.order_id,
+        intent.payment,
         intent.merchant_serial_number,
         intent.amount,
-        intent.transaction_text,
+        intent.currency,
         intent.digest,
         intent.body,
         created,
@@ -83,10 +84,10 @@ def checksum(facts: tuple[Any, ...]) -> int:
         TypeError: a text is none.
         UnicodeEncodeError: a text cannot be encoded.
     """
-    (key, operation, order_id, msn, amount, text, digest, body, created_at, origin, reference, *state) = facts
+    (key, api, operation, payment, msn, amount, currency, digest, body, created_at, origin, reference, *state) = facts
     begun, ended, last_at, refusal, looked_at, outcome, answer, settled_at = state
     # No text has a NUL in it, so none can pass for two.
-    texts = "\0".join((key, operation, order_id, msn, text, digest, origin, reference, outcome or ""))
+    texts = "\0".join((key, api, operation, payment, msn, currency, digest, origin, reference, outcome or ""))
     rest = f"{texts}\0{amount}\0{created_at}\0{begun}\0{ended}\0{last_at}\0{looked_at}\0{settled_at}"
     crc = zlib.crc32(refusal, zlib.crc32(rest.encode()))
     return zlib.crc32(answer or b"", zlib.crc32(body or b"", crc))
@@ -110,8 +111,8 @@ def read_entry(  # noqa: PLR0917 - the parts of a row, in their order
     """
     if not _fits(facts, stored_checksum):
         reason = "what it holds does not fit its checksum"
-        raise DamagedEntryError.of(DamagedEntry(position=position, order_id=_shown(facts[2]), reason=reason))
-    key, operation, order_id, msn, amount, text, digest, body, created, origin, reference, *state = facts
+        raise DamagedEntryError.of(DamagedEntry(position=position, payment=_shown(facts[3]), reason=reason))
+    key, api, operation, payment, msn, amount, currency, digest, body, created, origin, reference, *state = facts
     begun, ended, last_at, refusal, looked_at, outcome, answer, settled_at = state
     settlement = None
     if outcome is not None:
@@ -119,11 +120,12 @@ def read_entry(  # noqa: PLR0917 - the parts of a row, in their order
     return Entry(
         intent=Intent(
             key=key,
+            api=api,
             operation=operation,
-            order_id=order_id,
+            payment=payment,
             merchant_serial_number=msn,
             amount=amount,
-            transaction_text=text,
+            currency=currency,
             digest=digest,
             body=body,
             created_at=moment(created),
@@ -159,6 +161,6 @@ def _any_moment(stored: object) -> datetime:
         return _EPOCH
 
 
-def _shown(order_id: object) -> str:
+def _shown(payment: object) -> str:
     """Make a text that may be damaged fit to be shown."""
-    return ascii(order_id)[1:-1][:100] if isinstance(order_id, str) else "unknown"
+    return ascii(payment)[1:-1][:100] if isinstance(payment, str) else "unknown"

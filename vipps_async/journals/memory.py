@@ -24,6 +24,7 @@ from vipps_async.journals.rules import (
     same_wish,
     standing_of,
 )
+from vipps_async.journals.slots import Identity, wish_of
 
 __all__ = ["MemoryJournal"]
 
@@ -43,7 +44,7 @@ class MemoryJournal:
 
     def __init__(self, *, clock: Callable[[], datetime] = _utc_now) -> None:
         self._clock = clock
-        self._entries: dict[tuple[str, str, str, str], Entry] = {}
+        self._entries: dict[Identity, Entry] = {}
         #: How many have opened it and not closed it.
         self._users = 0
         self._world: World | None = None
@@ -142,14 +143,14 @@ class MemoryJournal:
         for entry in list(reversed(self._entries.values()))[: max(limit, 0)]:
             yield entry
 
-    async def find(self, *, order_id: str, merchant_serial_number: str) -> list[Entry]:
-        """Return all entries of one order, oldest first."""
+    async def find(self, *, payment: str, merchant_serial_number: str) -> list[Entry]:
+        """Return all entries of one payment, oldest first."""
         self._check_open()
-        wanted = (order_id, merchant_serial_number)
+        wanted = (payment, merchant_serial_number)
         return [
             entry
             for entry in self._entries.values()
-            if (entry.intent.order_id, entry.intent.merchant_serial_number) == wanted
+            if (entry.intent.payment, entry.intent.merchant_serial_number) == wanted
         ]
 
     async def flush(self) -> None:
@@ -161,8 +162,8 @@ class MemoryJournal:
         self._users = max(0, self._users - 1)
 
     def _open_entries_like(self, intent: Intent) -> list[Entry]:
-        wanted = (intent.operation, intent.order_id, intent.merchant_serial_number)
-        return [e for e in self._entries.values() if e.settlement is None and e.intent.identity[1:] == wanted]
+        wanted = wish_of(intent)
+        return [e for e in self._entries.values() if e.settlement is None and wish_of(e.intent) == wanted]
 
     def _do(self, work: Work) -> Answer:
         self._check_open()

@@ -54,7 +54,7 @@ def _check_amount(value: object) -> None:
     if type(value) is int and 0 <= value <= _LARGEST_INTEGER:
         return
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _LARGEST_INTEGER:
-        raise InvalidInputError("amount", "whole øre or None", value=value)
+        raise InvalidInputError("amount", "whole minor units or None", value=value)
 
 
 def _check_bytes(name: str, value: object) -> None:
@@ -101,7 +101,7 @@ class World:
 class Intent:
     """One operation that is about to be sent.
 
-    Vipps knows an idempotency key per order, merchant serial number and endpoint, so these four together are the
+    Vipps knows an idempotency key per API, endpoint, payment and merchant serial number, so these five together are the
     identity of an intent; the rest is its payload.
 
     Raises:
@@ -110,13 +110,16 @@ class Intent:
 
     #: The idempotency key; for an operation that has none at Vipps (initiate, cancel) a key made for the journal.
     key: str
-    #: The name of the operation: ``"capture"``, ``"refund"``, ``"cancel"`` or ``"initiate"``.
+    #: The API, such as ``"ecom"``.
+    api: str
+    #: The operation within the API: ``"capture"``.
     operation: str
-    order_id: str
+    #: What the API calls the payment.
+    payment: str
     merchant_serial_number: str
-    #: Øre; None: all that remains (or, for a cancel, no amount at all).
+    #: Minor units; None: all that remains (or, for a cancel, no amount at all).
     amount: int | None
-    transaction_text: str
+    currency: str
     #: SHA-256 of the exact request body, in hexadecimal: what "the same payload" means.
     digest: str
     #: The exact request body, so that recovery can send the same bytes again. None where it would hold personal data
@@ -131,8 +134,16 @@ class Intent:
 
     def __attrs_post_init__(self) -> None:
         # In one piece and at one look where nothing is wrong: every call that moves money makes one of these.
-        filled = (self.key, self.operation, self.order_id, self.merchant_serial_number, self.digest)
-        if not (all(filled) and _are_storable(*filled, self.transaction_text, self.reference)):
+        filled = (
+            self.key,
+            self.api,
+            self.operation,
+            self.payment,
+            self.merchant_serial_number,
+            self.currency,
+            self.digest,
+        )
+        if not (all(filled) and _are_storable(*filled, self.reference)):
             self._refuse_texts()
         if self.amount is not None:
             _check_amount(self.amount)
@@ -141,17 +152,21 @@ class Intent:
         _check_aware("created_at", self.created_at)
 
     def _refuse_texts(self) -> None:
-        for name in ("key", "operation", "order_id", "merchant_serial_number", "digest"):
+        for name in ("key", "api", "operation", "payment", "merchant_serial_number", "currency", "digest"):
             if not getattr(self, name) or not is_storable(getattr(self, name)):
                 rule = "text that is not empty and has no NUL characters and lone surrogates"
                 raise InvalidInputError(name, rule, secret=True)
-        name = "reference" if is_storable(self.transaction_text) else "transaction_text"
-        raise InvalidInputError(name, "text without NUL characters and lone surrogates", secret=True)
+        raise InvalidInputError("reference", "text without NUL characters and lone surrogates", secret=True)
 
     @property
-    def identity(self) -> tuple[str, str, str, str]:
+    def name(self) -> str:
+        """The operation's name in logs and reports: ``ecom.capture``."""
+        return f"{self.api}.{self.operation}"
+
+    @property
+    def identity(self) -> tuple[str, str, str, str, str]:
         """What makes it one and the same operation at Vipps."""
-        return (self.key, self.operation, self.order_id, self.merchant_serial_number)
+        return (self.key, self.api, self.operation, self.payment, self.merchant_serial_number)
 
 
 class Outcome(enum.Enum):
@@ -224,8 +239,8 @@ class DamagedEntry:
 
     #: Its place in the order of arrival.
     position: int
-    #: The order, as far as it can be read; perhaps damaged itself.
-    order_id: str
+    #: The payment, as far as it can be read; perhaps damaged itself.
+    payment: str
     #: What is wrong with it.
     reason: str
 
@@ -308,7 +323,7 @@ class Journal(Protocol):
 
         Taking an entry that stands there already counts one attempt more, begun at the new intent's `created_at`.
 
-        With `adopt`, an open entry with a made key of the same sales unit, order and operation is the same wish. If
+        With `adopt`, an open entry with a made key of the same sales unit, payment and operation is the same wish. If
         its digest is the same, it stands for the intent: MINE or TAKEN is returned with *that* entry, whose key differs
         from the intent's, and the intent is not written. If only its amount is the same: MISMATCH with that entry.
 
@@ -445,8 +460,8 @@ class Journal(Protocol):
         """Go through the newest entries, open or settled, newest first."""
         ...
 
-    async def find(self, *, order_id: str, merchant_serial_number: str) -> list[Entry]:
-        """Return all entries of one order, oldest first."""
+    async def find(self, *, payment: str, merchant_serial_number: str) -> list[Entry]:
+        """Return all entries of one payment, oldest first."""
         ...
 
     async def flush(self) -> None:

@@ -148,7 +148,7 @@ def standing_of(answer: Answer, intent: Intent) -> tuple[Standing, Entry]:
     """
     standing, entry = answer
     if standing is None or entry is None:
-        text = f"there is no {intent.operation} of order {intent.order_id} with the key {intent.key} to claim"
+        text = f"there is no {intent.name} of {intent.payment} with the key {intent.key} to claim"
         raise JournalError(text, advice="begin it instead")
     return standing, entry
 
@@ -180,7 +180,7 @@ def same_wish(open_entries: Iterable[Entry], intent: Intent) -> Entry | None:
     """Find the open entry that a call without a key of its own meets; the same for every store.
 
     Args:
-        open_entries: the open entries of the same sales unit, order and operation, oldest first.
+        open_entries: the open entries of the same sales unit, payment and operation, oldest first.
         intent: what the call is about to begin.
 
     Returns:

@@ -12,15 +12,15 @@ from vipps_async.journals.rules import Answer, Begin, Settle, Work, apply, same_
 
 __all__ = ["Identity", "Slot", "Slots", "Wish", "wish_of"]
 
-Identity = tuple[str, str, str, str]
+Identity = tuple[str, str, str, str, str]
 
-#: Sales unit, order and operation: open entries that share them may be one and the same wish.
-Wish = tuple[str, str, str]
+#: Sales unit, payment, API and operation: open entries that share them may be one and the same wish.
+Wish = tuple[str, str, str, str]
 
 
 def wish_of(intent: Intent) -> Wish:
     """Name what an intent is about, whatever its key."""
-    return (intent.merchant_serial_number, intent.order_id, intent.operation)
+    return (intent.merchant_serial_number, intent.payment, intent.api, intent.operation)
 
 
 @define

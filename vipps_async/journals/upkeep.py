@@ -1,4 +1,4 @@
-"""What operators do with a journal on a disk: look for damage, throw away what is old, erase one order."""
+"""What operators do with a journal on a disk: look for damage, throw away what is old, erase one payment."""
 
 from __future__ import annotations
 
@@ -67,19 +67,19 @@ class Upkeep(abc.ABC):
                 old = []
         return deleted + await self._delete(old)
 
-    async def erase(self, *, order_id: str, merchant_serial_number: str) -> int:
-        """Delete all entries of one order, for a person who has a right to that.
+    async def erase(self, *, payment: str, merchant_serial_number: str) -> int:
+        """Delete all entries of one payment, for a person who has a right to that.
 
         Returns:
             How many were deleted.
 
         Raises:
-            JournalError: something of the order is open, so that nothing was deleted; or the store has failed.
+            JournalError: something of the payment is open, so that nothing was deleted; or the store has failed.
         """
         found: list[int] = []
-        for position, entry in await self._rows_of_order(order_id, merchant_serial_number):
+        for position, entry in await self._rows_of_payment(payment, merchant_serial_number):
             if isinstance(entry, Entry) and entry.settlement is None:
-                text = f"the {entry.intent.operation} of order {order_id} is open, so nothing of the order was erased"
+                text = f"the {entry.intent.name} of {payment} is open, so nothing of the payment was erased"
                 raise JournalError(text, effect=Effect.POSSIBLE, advice="settle it by recovery, then erase again")
             found.append(position)
         return await self._delete(found)
@@ -93,10 +93,10 @@ class Upkeep(abc.ABC):
         """Go through all rows with their positions, newest first."""
 
     @abc.abstractmethod
-    async def _rows_of_order(
-        self, order_id: str, merchant_serial_number: str
+    async def _rows_of_payment(
+        self, payment: str, merchant_serial_number: str
     ) -> Sequence[tuple[int, Entry | DamagedEntry]]:
-        """Return the rows of one order with their positions."""
+        """Return the rows of one payment with their positions."""
 
     @abc.abstractmethod
     async def _delete(self, positions: Sequence[int]) -> int:

@@ -32,6 +32,8 @@ _DOUBLINGS = 6
 _MAX_FAILING = 10_000
 #: Stands where an entry has a payment, and cannot be the id of one.
 _NO_PAYMENT = "(none)"
+#: ISO 4217's code where no currency is involved: what an event says of an amount proves nothing.
+_NO_CURRENCY = "XXX"
 
 
 class ReceiverLog(EventLog):
@@ -121,7 +123,7 @@ class HandlerWorker:
         self.session = session
         self.is_stopping = False
         self._journal: Journal | None = session.journal
-        self._sources = {kind: source for source in sources for kind in source.handlers}
+        self._sources = {(source.api, kind): source for source in sources for kind in source.handlers}
         self._limits = limits
         self._counts = counts
         self._log = log
@@ -180,7 +182,7 @@ class HandlerWorker:
             What was done with it, and whether Vipps may be told that it has arrived: it is durable, or the session
             has no journal and its handler has begun.
         """
-        work = _Work(source, event, self._intent(kind, event))
+        work = _Work(source, event, self._intent(source.api, kind, event))
         if work.intent.identity in self._running:
             self._counts.duplicates += 1
             return "duplicate", True
@@ -207,15 +209,16 @@ class HandlerWorker:
         self._counts.rejected += 1
         return "rejected", False
 
-    def _intent(self, kind: str, event: Notification) -> Intent:
+    def _intent(self, api: str, kind: str, event: Notification) -> Intent:
         return Intent(
             # Where nothing tells a duplicate from later news, each is handled: handlers bear duplicates anyway.
             key=event.dedup_key or uuid.uuid4().hex,
+            api=api,
             operation=kind,
-            order_id=event.payment or _NO_PAYMENT,
+            payment=event.payment or _NO_PAYMENT,
             merchant_serial_number=self.session.merchant_serial_number,
             amount=None,
-            transaction_text="",
+            currency=_NO_CURRENCY,
             digest=hashlib.sha256(event.record).hexdigest(),
             body=event.record,
             created_at=datetime.now(UTC),
@@ -228,7 +231,7 @@ class HandlerWorker:
     # -- one handler -------------------------------------------------------------------------------------------------
 
     def _run(self, work: _Work) -> None:
-        task = asyncio.create_task(self._handle(work), name=f"vipps {work.intent.operation} {work.event.payment}")
+        task = asyncio.create_task(self._handle(work), name=f"vipps {work.intent.name} {work.event.payment}")
         self._running[work.intent.identity] = task
         task.add_done_callback(lambda _: self._ended(work))
 
@@ -274,7 +277,7 @@ class HandlerWorker:
     async def _succeeded(self, work: _Work) -> None:
         self._counts.handled += 1
         self._failures.pop(work.intent.key, None)
-        kind, payment = work.intent.operation, work.event.payment
+        kind, payment = work.intent.name, work.event.payment
         self._log.info("vipps.inbound_handled", kind=kind, payment=payment)
         if self._journal is not None:
             settlement = Settlement(outcome=Outcome.DONE, answer=b"{}", settled_at=datetime.now(UTC))
@@ -286,7 +289,7 @@ class HandlerWorker:
     def _failed(self, work: _Work, why: str, place: str = "") -> None:
         self._counts.failed += 1
         again = self._journal is not None
-        kind, payment = work.intent.operation, work.event.payment
+        kind, payment = work.intent.name, work.event.payment
         self._log.warn("vipps.inbound_failed", kind=kind, payment=payment, error=why, place=place, redelivered=again)
 
     async def _retry_later(self, work: _Work, why: str, place: str = "") -> None:
@@ -323,7 +326,7 @@ class HandlerWorker:
         entries = journal.open_entries(merchant_serial_number=self.session.merchant_serial_number)
         try:
             async for entry in entries:
-                source = self._sources.get(entry.intent.operation)
+                source = self._sources.get((entry.intent.api, entry.intent.operation))
                 if source is None or entry.intent.identity in self._running or self._is_pausing(entry.intent):
                     continue
                 if not self._has_room:
@@ -339,7 +342,7 @@ class HandlerWorker:
         if hashlib.sha256(body).hexdigest() == intent.digest:
             with contextlib.suppress(CallbackError):
                 event = source.restore(intent.operation, body)
-        if event is None or (event.payment or _NO_PAYMENT) != intent.order_id:
+        if event is None or (event.payment or _NO_PAYMENT) != intent.payment:
             self._log.journal_error("reading an event", "DamagedEntry")
             return
         work = _Work(source, event, intent)

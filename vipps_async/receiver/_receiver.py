@@ -54,7 +54,7 @@ class Receiver:
     """
 
     def __init__(self, *sources: Source, limits: Limits | None = None) -> None:
-        kinds = [kind for source in sources for kind in source.handlers]
+        kinds = [(source.api, kind) for source in sources for kind in source.handlers]
         if not kinds or len(set(kinds)) < len(kinds):
             raise InvalidInputError("sources", "at least one source, and no kind of request in two of them")
         if not all(handler is None or callable(handler) for source in sources for handler in source.handlers.values()):
@@ -139,7 +139,7 @@ class Receiver:
             source, kind, event = await self._receive(method, path, headers, body)
         except CallbackError as error:
             self.counts.invalid += 1
-            reason, payment = error.message, error.order_id
+            reason, payment = error.message, error.payment
             self._log.warn("vipps.inbound_invalid", payment=payment, status=error.status, reason=reason)
             allow = {"Allow": self._route(path)[2]} if error.status == 405 else {}
             return Reply(status=error.status, body=reason.encode(), headers={**_TEXT, **allow})
@@ -154,7 +154,7 @@ class Receiver:
             # Who waits for the customer wakes up, whatever becomes of the handler.
             source.notify(worker.session, event.payment)
         outcome, is_safe = await worker.accept(source, kind, event)
-        self._log.info("vipps.inbound", kind=kind, payment=event.payment, outcome=outcome)
+        self._log.info("vipps.inbound", kind=f"{source.api}.{kind}", payment=event.payment, outcome=outcome)
         return Reply(status=200) if is_safe else _UNAVAILABLE
 
     # -- a request ---------------------------------------------------------------------------------------------------
@@ -207,7 +207,7 @@ class Receiver:
     # -- a query -----------------------------------------------------------------------------------------------------
 
     async def _answer(self, source: Source, kind: str, query: Query, session: VippsSession) -> Reply:
-        handler, threads = source.handlers[kind], self._query_threads
+        handler, threads, kind = source.handlers[kind], self._query_threads, f"{source.api}.{kind}"
         has_room = len(self._queries) < self._limits.max_handlers
         outcome = "started" if has_room else "rejected"
         self._log.info("vipps.inbound", kind=kind, payment=query.payment, outcome=outcome)

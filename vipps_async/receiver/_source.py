@@ -64,6 +64,11 @@ class Source(Protocol):
     """What one API calls the merchant with. It raises `CallbackError` and nothing else."""
 
     @property
+    def api(self) -> str:
+        """The API, as the journal's entries name it."""
+        ...
+
+    @property
     def handlers(self) -> Mapping[str, Handler | None]:
         """The handler of each kind of request. A kind is also the operation of its entries in the journal."""
         ...

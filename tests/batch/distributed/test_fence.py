@@ -64,11 +64,12 @@ def an_intent(order_id: str, key: str) -> Intent:
     """Something to note."""
     return Intent(
         key=key,
+        api="ecom",
         operation="capture",
-        order_id=order_id,
+        payment=order_id,
         merchant_serial_number=MSN,
         amount=1000,
-        transaction_text="x",
+        currency="NOK",
         digest="d",
         created_at=datetime.now(UTC),
     )

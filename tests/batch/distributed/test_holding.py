@@ -100,6 +100,6 @@ async def test_a_cancel_is_noted_as_a_row(postgres_dsn: str, schema: str, sandbo
             pass
         journal = PostgresJournal(postgres_dsn, schema=schema)
         await journal.open()
-        (entry,) = await journal.find(order_id="order-0", merchant_serial_number="123456")
+        (entry,) = await journal.find(payment="order-0", merchant_serial_number="123456")
         await journal.aclose()
     assert (entry.intent.origin, entry.intent.reference) == (KeyOrigin.ROW, "c-0")

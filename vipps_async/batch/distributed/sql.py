@@ -252,7 +252,7 @@ CHUNK_ROWS: LiteralString = (
 #: Orders of which the journal has something of the same amount that is not the row itself.
 MET_ORDERS: LiteralString = (
     "SELECT DISTINCT given.order_id FROM unnest(%s::text[], %s::bigint[], %s::text[]) AS given (order_id, amount, key) "
-    "JOIN {schema}.journal_entries AS entries ON entries.order_id = given.order_id "
+    "JOIN {schema}.journal_entries AS entries ON entries.payment = given.order_id "
     "AND entries.merchant_serial_number = %s AND entries.amount = given.amount AND entries.key <> given.key"
 )
 ROWS_LEFT: LiteralString = (

@@ -270,7 +270,7 @@ class ChunkRunner:
         cancels = operation is BatchOperation.CANCEL
         async for entry in journal.open_entries(merchant_serial_number=msn):
             intent = entry.intent
-            ours = intent.order_id in orders if cancels else intent.key in keys
+            ours = intent.payment in orders if cancels else intent.key in keys
             if ours and intent.operation == operation.value and entry.owner:
                 await journal.release(intent, note=_LEFT, owner=entry.owner)
 

@@ -264,17 +264,17 @@ class PostgresJournal(Upkeep):
                 upto = position - 1
                 yield position, row
 
-    async def _rows_of_order(
-        self, order_id: str, merchant_serial_number: str
+    async def _rows_of_payment(
+        self, payment: str, merchant_serial_number: str
     ) -> Sequence[tuple[int, Entry | DamagedEntry]]:
-        return await (await self._settled_store()).of_order(order_id, merchant_serial_number)
+        return await (await self._settled_store()).of_payment(payment, merchant_serial_number)
 
     async def _delete(self, positions: Sequence[int]) -> int:
         return await self._open_run().store.delete(positions)
 
-    async def find(self, *, order_id: str, merchant_serial_number: str) -> list[Entry]:
-        """Return all entries of one order that can be read, oldest first."""
-        rows = await self._rows_of_order(order_id, merchant_serial_number)
+    async def find(self, *, payment: str, merchant_serial_number: str) -> list[Entry]:
+        """Return all entries of one payment that can be read, oldest first."""
+        rows = await self._rows_of_payment(payment, merchant_serial_number)
         return [row for _, row in rows if isinstance(row, Entry)]
 
     async def flush(self) -> None:

@@ -33,10 +33,10 @@ __all__ = [
 ]
 
 #: The version that this package reads and writes: a new number for each change of `CREATE_TABLES`.
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 _INTENT: LiteralString = (
-    "key, operation, order_id, merchant_serial_number, amount, transaction_text, digest, body, created_at, origin, "
+    "key, api, operation, payment, merchant_serial_number, amount, currency, digest, body, created_at, origin, "
     "reference"
 )
 _STATE: LiteralString = (
@@ -66,11 +66,12 @@ CREATE_TABLES: tuple[LiteralString, ...] = (
     CREATE TABLE {schema}.journal_entries (
         position bigint PRIMARY KEY,
         key text NOT NULL,
+        api text NOT NULL,
         operation text NOT NULL,
-        order_id text NOT NULL,
+        payment text NOT NULL,
         merchant_serial_number text NOT NULL,
         amount bigint,
-        transaction_text text NOT NULL,
+        currency text NOT NULL,
         digest text NOT NULL,
         body bytea,
         created_at bigint NOT NULL,
@@ -88,10 +89,10 @@ CREATE_TABLES: tuple[LiteralString, ...] = (
         owner text NOT NULL,
         lease_until bigint NOT NULL,
         note text NOT NULL,
-        CONSTRAINT journal_entries_identity UNIQUE (key, operation, order_id, merchant_serial_number)
+        CONSTRAINT journal_entries_identity UNIQUE (key, api, operation, payment, merchant_serial_number)
     )
     """,
-    "CREATE INDEX journal_entries_order ON {schema}.journal_entries (order_id, merchant_serial_number)",
+    "CREATE INDEX journal_entries_payment ON {schema}.journal_entries (payment, merchant_serial_number)",
     "CREATE INDEX journal_entries_open ON {schema}.journal_entries (position) WHERE outcome IS NULL",
     (
         "CREATE TABLE {schema}.journal_world (only_one boolean PRIMARY KEY DEFAULT true CHECK (only_one), "
@@ -123,8 +124,8 @@ START_COMMIT: LiteralString = (
 LOCK_WISHES: LiteralString = (
     "SELECT pg_advisory_xact_lock_shared(hashtextextended('vipps_async wishes ' || %(schema)s, 0)), "
     "(SELECT count(pg_advisory_xact_lock(wish)) FROM (SELECT DISTINCT hashtextextended('vipps_async wish ' || "
-    "concat_ws(chr(1), %(schema)s, m, i, o), 0) AS wish FROM unnest(%(units)s::text[], %(orders)s::text[], "
-    "%(operations)s::text[]) AS given (m, i, o) ORDER BY wish) AS wishes)"
+    "concat_ws(chr(1), %(schema)s, m, i, a, o), 0) AS wish FROM unnest(%(units)s::text[], %(payments)s::text[], "
+    "%(apis)s::text[], %(operations)s::text[]) AS given (m, i, a, o) ORDER BY wish) AS wishes)"
 )
 LOCK_ALL_WISHES: LiteralString = (
     "SELECT pg_advisory_xact_lock(hashtextextended('vipps_async wishes ' || %(schema)s, 0))"
@@ -134,31 +135,34 @@ LOCK_ALL_WISHES: LiteralString = (
 # other in one direction only. Their positions follow the order in which they were asked for.
 LOCK_ENTRIES: LiteralString = (
     "SELECT " + COLUMNS + " FROM {schema}.journal_entries "
-    "JOIN unnest(%s::text[], %s::text[], %s::text[], %s::text[]) AS wanted (k, o, i, m) "
-    "ON key = k AND operation = o AND order_id = i AND merchant_serial_number = m "
-    "ORDER BY key, operation, order_id, merchant_serial_number FOR UPDATE OF journal_entries"
+    "JOIN unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::text[]) AS wanted (k, a, o, i, m) "
+    "ON key = k AND api = a AND operation = o AND payment = i "
+    "AND merchant_serial_number = m "
+    "ORDER BY key, api, operation, payment, merchant_serial_number FOR UPDATE OF journal_entries"
 )
 
-#: The same, and the open entries with made keys of some wishes: sales units, orders and operations.
+#: The same, and the open entries with made keys of some wishes: sales units, payments, APIs and operations.
 LOCK_ENTRIES_AND_ALIKE: LiteralString = (
     "SELECT " + COLUMNS + " FROM {schema}.journal_entries JOIN ("
-    "SELECT * FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[]) AS given (k, o, i, m) UNION "
-    "SELECT key, operation, order_id, merchant_serial_number FROM {schema}.journal_entries "
-    "JOIN unnest(%s::text[], %s::text[], %s::text[]) AS alike (m, i, o) "
-    "ON order_id = i AND merchant_serial_number = m AND operation = o WHERE outcome IS NULL AND origin = 'made'"
-    ") AS wanted (k, o, i, m) ON key = k AND operation = o AND order_id = i AND merchant_serial_number = m "
-    "ORDER BY key, operation, order_id, merchant_serial_number FOR UPDATE OF journal_entries"
+    "SELECT * FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::text[]) AS given (k, a, o, i, m) UNION "
+    "SELECT key, api, operation, payment, merchant_serial_number FROM {schema}.journal_entries "
+    "JOIN unnest(%s::text[], %s::text[], %s::text[], %s::text[]) AS alike (m, i, a, o) "
+    "ON payment = i AND merchant_serial_number = m AND api = a AND operation = o "
+    "WHERE outcome IS NULL AND origin = 'made'"
+    ") AS wanted (k, a, o, i, m) ON key = k AND api = a AND operation = o AND payment = i "
+    "AND merchant_serial_number = m "
+    "ORDER BY key, api, operation, payment, merchant_serial_number FOR UPDATE OF journal_entries"
 )
 
 INSERT_ENTRIES: LiteralString = (
     "WITH news AS MATERIALIZED ("
     "SELECT nextval('{schema}.journal_positions') AS position, given.* "
-    "FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::bigint[], %s::text[], %s::text[], %s::bytea[], "
-    "%s::bigint[], %s::text[], %s::text[], %s::int[], %s::int[], %s::bigint[], %s::bytea[], "
+    "FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::bigint[], %s::text[], %s::text[], "
+    "%s::bytea[], %s::bigint[], %s::text[], %s::text[], %s::int[], %s::int[], %s::bigint[], %s::bytea[], "
     "%s::bigint[], %s::text[], %s::bytea[], %s::bigint[], %s::bigint[], %s::text[], %s::bigint[], "
     "%s::text[]) AS given (" + _INTENT + ", " + _STATE + ")) "
     "INSERT INTO {schema}.journal_entries (" + COLUMNS + ") SELECT " + COLUMNS + " FROM news "
-    "ORDER BY key, operation, order_id, merchant_serial_number "
+    "ORDER BY key, api, operation, payment, merchant_serial_number "
     "ON CONFLICT ON CONSTRAINT journal_entries_identity DO NOTHING"
 )
 
@@ -184,7 +188,7 @@ RECENT_PAGE: LiteralString = (
 
 ORDER_ENTRIES: LiteralString = (
     "SELECT " + COLUMNS + " FROM {schema}.journal_entries "
-    "WHERE order_id = %s AND merchant_serial_number = %s ORDER BY position"
+    "WHERE payment = %s AND merchant_serial_number = %s ORDER BY position"
 )
 
 DELETE_ENTRIES: LiteralString = (

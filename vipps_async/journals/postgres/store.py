@@ -187,9 +187,9 @@ class PostgresStore:
         """The next entries from `upto` downwards, newest first."""
         return [(row[0], _read(row)) for row in await self._rows(statements.RECENT_PAGE, (upto, PAGE))]
 
-    async def of_order(self, order_id: str, merchant_serial_number: str) -> list[tuple[int, Entry | DamagedEntry]]:
-        """All entries of one order, oldest first."""
-        rows = await self._rows(statements.ORDER_ENTRIES, (order_id, merchant_serial_number))
+    async def of_payment(self, payment: str, merchant_serial_number: str) -> list[tuple[int, Entry | DamagedEntry]]:
+        """All entries of one payment, oldest first."""
+        rows = await self._rows(statements.ORDER_ENTRIES, (payment, merchant_serial_number))
         return [(row[0], _read(row)) for row in rows]
 
     async def delete(self, positions: Sequence[int]) -> int:
@@ -265,14 +265,14 @@ class PostgresStore:
             found = _read(row)
             if isinstance(found, Entry):
                 slots.add(row[0], found, found)
-            elif row[1:5] in identities:
+            elif row[1:6] in identities:
                 # Any other one was only asked for to be adopted: it keeps no new wish from being carried out.
                 raise DamagedEntryError.of(found)
         return slots
 
     async def _lock_wishes(self, connection: AsyncConnection[TupleRow], wishes: Iterable[Wish]) -> None:
-        units, orders, operations = _columns(list(wishes))
-        values = {"schema": self._schema, "units": units, "orders": orders, "operations": operations}
+        units, payments, apis, operations = _columns(list(wishes))
+        values = {"schema": self._schema, "units": units, "payments": payments, "apis": apis, "operations": operations}
         statement = statements.LOCK_WISHES if len(units) <= _MOST_LOCKS else statements.LOCK_ALL_WISHES
         await connection.execute(statement, values)
 
@@ -357,7 +357,7 @@ def _columns(rows: Sequence[Sequence[object]]) -> list[list[object]]:
 
 
 #: How many columns stand of an entry from its beginning, behind its position, and how many facts there are of it.
-_INTENT_COLUMNS, _FACTS = 11, 19
+_INTENT_COLUMNS, _FACTS = 12, 20
 
 
 def _values(entry: Entry) -> tuple[object, ...]:

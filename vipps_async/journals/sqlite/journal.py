@@ -241,11 +241,11 @@ class SqliteJournal(Upkeep):
             for before, row in page:
                 yield before, row
 
-    async def _rows_of_order(
-        self, order_id: str, merchant_serial_number: str
+    async def _rows_of_payment(
+        self, payment: str, merchant_serial_number: str
     ) -> Sequence[tuple[int, Entry | DamagedEntry]]:
         found: list[tuple[int, Entry | DamagedEntry]] = await self._read(
-            lambda store: store.of_order(order_id, merchant_serial_number)
+            lambda store: store.of_payment(payment, merchant_serial_number)
         )
         return found
 
@@ -253,9 +253,9 @@ class SqliteJournal(Upkeep):
         deleted: int = await self._read(lambda store: store.delete(positions))
         return deleted
 
-    async def find(self, *, order_id: str, merchant_serial_number: str) -> list[Entry]:
-        """Return all entries of one order that can be read, oldest first."""
-        rows = await self._rows_of_order(order_id, merchant_serial_number)
+    async def find(self, *, payment: str, merchant_serial_number: str) -> list[Entry]:
+        """Return all entries of one payment that can be read, oldest first."""
+        rows = await self._rows_of_payment(payment, merchant_serial_number)
         return [row for _, row in rows if isinstance(row, Entry)]
 
     async def backup(self, target: str | os.PathLike[str]) -> None:

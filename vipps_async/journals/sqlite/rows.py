@@ -30,11 +30,11 @@ __all__ = [
     "update_states",
 ]
 
-#: Rows in one statement: more do not go faster, and there is a compiled statement for each number of them. 64 × 24
+#: Rows in one statement: more do not go faster, and there is a compiled statement for each number of them. 64 × 25
 #: values are far fewer than the 32,766 that SQLite takes since 3.32.
 _ROWS = 64
 
-_INTENT = "key, operation, order_id, merchant_serial_number, amount, transaction_text, digest, body, created_at"
+_INTENT = "key, api, operation, payment, merchant_serial_number, amount, currency, digest, body, created_at"
 _ATTEMPTS = "begun, ended, last_at, refusal, looked_at"
 _STATE = f"{_ATTEMPTS}, outcome, answer, settled_at, checksum, owner, lease_until, note"
 _END = "ended, outcome, answer, settled_at, checksum"
@@ -43,10 +43,10 @@ _END = "ended, outcome, answer, settled_at, checksum"
 COLUMNS = f"position, {_INTENT}, origin, reference, {_STATE}"
 
 #: How many values a row has in `insert_rows`, `update_states`, `insert_begun` and `update_ended`.
-ROW, STATE, BEGUN, ENDED = 24, 13, 16, 6
+ROW, STATE, BEGUN, ENDED = 25, 13, 17, 6
 
 #: How many facts there are of an entry, and how many of them are there from its beginning.
-_FACTS, _FIRST_FACTS = 19, 11
+_FACTS, _FIRST_FACTS = 20, 12
 
 
 def blocks(items: Sequence[Any]) -> Iterator[Sequence[Any]]:
@@ -76,20 +76,20 @@ def _places(width: int, rows: int, more: str = "") -> str:
 
 @functools.cache
 def select_matching(rows: int) -> str:
-    """Read so many entries, each named by the four parts of its identity."""
+    """Read so many entries, each named by the five parts of its identity."""
     # CROSS JOIN keeps SQLite from turning the join round and reading the whole table.
     return (
-        f"WITH wanted (k, o, i, m) AS (VALUES {_places(4, rows)}) SELECT {COLUMNS} FROM wanted "  # noqa: S608
-        "CROSS JOIN entries ON key = k AND operation = o AND order_id = i AND merchant_serial_number = m"
+        f"WITH wanted (k, a, o, i, m) AS (VALUES {_places(5, rows)}) SELECT {COLUMNS} FROM wanted "  # noqa: S608
+        "CROSS JOIN entries ON key = k AND api = a AND operation = o AND payment = i AND merchant_serial_number = m"
     )
 
 
 @functools.cache
 def select_alike(rows: int) -> str:
-    """Read the open entries with made keys of so many wishes, each named by sales unit, order and operation."""
+    """Read the open entries with made keys of so many wishes, each named by sales unit, payment, API and operation."""
     return (
-        f"WITH wanted (m, i, o) AS (VALUES {_places(3, rows)}) SELECT {COLUMNS} FROM wanted "  # noqa: S608
-        "CROSS JOIN entries ON order_id = i AND merchant_serial_number = m AND operation = o "
+        f"WITH wanted (m, i, a, o) AS (VALUES {_places(4, rows)}) SELECT {COLUMNS} FROM wanted "  # noqa: S608
+        "CROSS JOIN entries ON payment = i AND merchant_serial_number = m AND api = a AND operation = o "
         "WHERE outcome IS NULL AND origin = 'made' ORDER BY position"
     )
 

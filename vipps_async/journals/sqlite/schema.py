@@ -13,7 +13,7 @@ __all__ = ["APPLICATION_ID", "SCHEMA", "SCHEMA_VERSION", "check_kind", "create"]
 APPLICATION_ID = int.from_bytes(b"VPJL", "big")
 
 #: The version that this package reads and writes: a new number for each change of `SCHEMA`.
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 # `position` is the order of arrival: what is added last stands last, so that a growing file is written at its end,
 # and walks go by it. Times are microseconds since 1970 (UTC): exact, and sortable. `outcome` is NULL while open.
@@ -22,11 +22,12 @@ SCHEMA = (
     CREATE TABLE entries (
         position INTEGER PRIMARY KEY,
         key TEXT NOT NULL,
+        api TEXT NOT NULL,
         operation TEXT NOT NULL,
-        order_id TEXT NOT NULL,
+        payment TEXT NOT NULL,
         merchant_serial_number TEXT NOT NULL,
         amount INTEGER,
-        transaction_text TEXT NOT NULL,
+        currency TEXT NOT NULL,
         digest TEXT NOT NULL,
         body BLOB,
         created_at INTEGER NOT NULL,
@@ -47,8 +48,8 @@ SCHEMA = (
     )
     """,
     # The key leads: keys that are made in time order then land side by side, also in a large file.
-    "CREATE UNIQUE INDEX entries_identity ON entries (key, operation, order_id, merchant_serial_number)",
-    "CREATE INDEX entries_order ON entries (order_id, merchant_serial_number)",
+    "CREATE UNIQUE INDEX entries_identity ON entries (key, api, operation, payment, merchant_serial_number)",
+    "CREATE INDEX entries_payment ON entries (payment, merchant_serial_number)",
     "CREATE INDEX entries_open ON entries (position) WHERE outcome IS NULL",
     "CREATE TABLE world (environment TEXT NOT NULL, host TEXT NOT NULL, instance TEXT NOT NULL)",
 )

@@ -193,10 +193,10 @@ class SqliteStore:
         """The next entries below `before`, newest first."""
         return self._page("position < ? ORDER BY position DESC LIMIT ?", (before, PAGE))
 
-    def of_order(self, order_id: str, merchant_serial_number: str) -> list[tuple[int, Entry | DamagedEntry]]:
-        """All entries of one order, oldest first."""
-        where = "order_id = ? AND merchant_serial_number = ? ORDER BY position"
-        return self._page(where, (order_id, merchant_serial_number))
+    def of_payment(self, payment: str, merchant_serial_number: str) -> list[tuple[int, Entry | DamagedEntry]]:
+        """All entries of one payment, oldest first."""
+        where = "payment = ? AND merchant_serial_number = ? ORDER BY position"
+        return self._page(where, (payment, merchant_serial_number))
 
     def delete(self, positions: Sequence[int]) -> int:
         """Delete these entries unless they are open, so that nothing of them is left in the file or its log."""
@@ -272,7 +272,7 @@ class SqliteStore:
         except sqlite3.DatabaseError as error:
             if not is_corrupt(error):
                 raise
-            return DamagedEntry(position=position, order_id="unknown", reason="its row is malformed")
+            return DamagedEntry(position=position, payment="unknown", reason="its row is malformed")
         return _read_entry(rows[0])
 
     def _fetched(self, statement: str, values: Sequence[object] = ()) -> list[Any]:
@@ -287,7 +287,7 @@ class SqliteStore:
 
     def _wishes_of_file(self) -> list[Wish]:
         where = "outcome IS NULL AND origin = 'made' LIMIT ?"
-        columns = "merchant_serial_number, order_id, operation"
+        columns = "merchant_serial_number, payment, api, operation"
         try:
             return self._fetched(f"SELECT {columns} FROM entries WHERE {where}", (MOST + 1,))  # noqa: S608
         except sqlite3.DatabaseError as error:
@@ -346,9 +346,11 @@ class SqliteStore:
         except sqlite3.DatabaseError as error:
             if not is_corrupt(error):
                 raise
-            # One row of these orders is malformed: the others are found by their orders. The rules pick those that
+            # One row of these payments is malformed: the others are found by their payments. The rules pick those that
             # are open and have made keys.
-            return list({row[0]: row for unit, order, _ in wishes for row in self.of_order(order, unit)}.values())
+            return list(
+                {row[0]: row for unit, payment, *_ in wishes for row in self.of_payment(payment, unit)}.values()
+            )
         return found
 
     def _store(self, slots: Iterable[Slot]) -> int:
