@@ -30,6 +30,7 @@ class _Toy:
         self.events: list[ToyEvent] = []
         self.woken: list[str] = []
         self.failures = 1
+        self.session: VippsSession
         self.hooks = ToyHooks({"one": "first secret", "two": "second secret"}, self._handle, self.woken.append)
         callbacks = EcomCallbacks(TOKEN, on_payment=shop.on_payment)
         self.receiver = Receiver(callbacks, self.hooks, limits=Limits(redeliver_after=0.01))
@@ -49,8 +50,8 @@ class _Toy:
 async def toy(shop: Shop, journal: MemoryJournal) -> AsyncIterator[_Toy]:
     """Return a receiver that serves two APIs over one journal."""
     toy = _Toy(shop)
-    session = VippsSession(KEYS, transport=ScriptedTransport(), journal=journal)
-    async with session, toy.receiver.serving(session):
+    toy.session = VippsSession(KEYS, transport=ScriptedTransport(), journal=journal)
+    async with toy.session, toy.receiver.serving(toy.session):
         yield toy
 
 
@@ -70,6 +71,16 @@ async def test_another_api_is_received_like_ecom(toy: _Toy, shop: Shop, journal:
     assert [event.order_id for event in shop.payments] == ["acme-1"]
     assert toy.woken == ["acme-ref-1"] * 2
     assert toy.receiver.counts.duplicates == 1
+
+
+async def test_recovery_leaves_events_alone(toy: _Toy, journal: MemoryJournal) -> None:
+    """An open event of any API is the receiver's: recovery of payments neither sends nor reports it."""
+    toy.failures = 1_000
+    await toy.send()
+    await until(lambda: toy.receiver.counts.failed)
+    report = await toy.session.recover()
+    assert (report.proven, report.sent_again, report.stays_open) == (0, 0, 0)
+    assert [entry.intent.name async for entry in journal.open_entries()] == ["toy.callback"]
 
 
 @pytest.mark.parametrize(

@@ -51,11 +51,11 @@ class ToyHooks:
     @property
     def handlers(self) -> Mapping[str, Callable[..., object] | None]:
         """One kind."""
-        return {"event": self.on_event}
+        return {"callback": self.on_event}
 
     def match(self, path: str) -> tuple[str, str] | None:
         """One path."""
-        return ("event", "POST") if path.endswith("/toy-hooks") else None
+        return ("callback", "POST") if path.endswith("/toy-hooks") else None
 
     def check_headers(self, headers: Iterable[tuple[str, str]]) -> None:
         """Know the registration."""
