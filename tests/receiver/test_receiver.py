@@ -397,13 +397,15 @@ async def test_shipping_that_takes_too_long(shop: Shop, *, blocking: bool) -> No
     shop.trouble = stubborn
     handler = blocked if blocking else shop.on_shipping_details
     async with at_work(shop, on_shipping_details=handler, max_handlers=1, threads=1, query_timeout=0.02) as served:
-        answer = await served.receive(QUESTION, path=SHIPPING)
-        assert (answer.status, served.receiver.counts.failed) == (503, 1)
-        if not blocking:
-            # It runs on, so that it keeps its place: there is no room for a second one.
-            assert (await served.receive(QUESTION, path=SHIPPING)).status == 503
-            assert served.receiver.counts.rejected == 1
-        release.set()
+        try:
+            answer = await served.receive(QUESTION, path=SHIPPING)
+            assert (answer.status, served.receiver.counts.failed) == (503, 1)
+            if not blocking:
+                # It runs on, so that it keeps its place: there is no room for a second one.
+                assert (await served.receive(QUESTION, path=SHIPPING)).status == 503
+                assert served.receiver.counts.rejected == 1
+        finally:
+            release.set()
         await until(lambda: not served.receiver._queries)
 
 
