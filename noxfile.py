@@ -46,17 +46,24 @@ LOOP = [
     *("tests/transports", "tests/journals", "--ignore-glob=*/test_httpx_*"),
     *(f"tests/end_to_end/test_{name}.py" for name in ("under_fire", "sessions", "payments", "callbacks_from_sandbox")),
 ]
+#: What another interpreter could break: sockets, TLS, JSON, annotations read at run time, and each name that is loaded.
+#: What is decided and counted is the same code on each Python, and tested whole on two of them.
+INTERPRETER = [
+    *("tests/transports", "tests/sandbox", "--ignore-glob=*/test_httpx_*"),
+    *("tests/test_public_names.py", "tests/test_new_idempotency_key.py"),
+]
 #: What a release of aiohttp, cattrs or attrs to come would break first.
 FIRST_TO_BREAK = ["tests/transports", "tests/ecom"]
 #: Many tests wait for a moment: one more at a time than there are processors.
 AT_A_TIME = ["-n", str((os.cpu_count() or 1) + 1), "--dist", "worksteal"]
-#: Set where the tests are to leave behind which branches they ran, for the session `coverage`.
+#: Set where the branches that the tests run are to be held to their least share.
 MEASURE = "VIPPS_TEST_COVERAGE"
 
 
 def _install(session: nox.Session, *packages: str) -> None:
-    # Of what is installed hardly anything is imported: it is compiled when it is, and the installation takes half.
-    session.install("--no-compile", *packages)
+    # Of what is installed hardly anything is imported: it is compiled when it is, and the installation takes half. So
+    # does uv by itself.
+    session.install(*(() if session.venv_backend == "uv" else ("--no-compile",)), *packages)
 
 
 def _test(session: nox.Session, *arguments: str, loop: str = "asyncio", measure: bool = False) -> None:
@@ -71,13 +78,16 @@ def tests(session: nox.Session) -> None:
     `nox -s tests -- tests/core -k money` runs what pytest is told to.
     """
     _install(session, EVERYTHING, *_group("test"))
+    if session.posargs:
+        _test(session, *session.posargs, loop=os.environ.get("VIPPS_TEST_LOOP", "asyncio"))
+        return
     measure = bool(os.environ.get(MEASURE))
     if measure:
         session.run("coverage", "erase")
-    if session.posargs:
-        _test(session, *session.posargs, loop=os.environ.get("VIPPS_TEST_LOOP", "asyncio"))
-    else:
-        _test(session, "--enough", *AT_A_TIME, measure=measure)
+    _test(session, "--enough", *AT_A_TIME, measure=measure)
+    if measure:
+        session.run("coverage", "combine", "--quiet")
+        session.run("coverage", "report")
 
 
 @nox.session
@@ -88,11 +98,10 @@ def heavy(session: nox.Session) -> None:
 
 
 @nox.session
-def coverage(session: nox.Session) -> None:
-    """Hold the branches that the tests ran to their least share: `VIPPS_TEST_COVERAGE=1 nox -s tests coverage`."""
-    session.install("coverage[toml]")
-    session.run("coverage", "combine", "--quiet")
-    session.run("coverage", "report")
+def interpreter(session: nox.Session) -> None:
+    """Run the tests of what depends on the interpreter, on the Python that runs nox."""
+    _install(session, EVERYTHING, *_group("test"))
+    _test(session, *AT_A_TIME, *(session.posargs or INTERPRETER))
 
 
 @nox.session(python=PYTHONS)
@@ -119,14 +128,14 @@ def newest(session: nox.Session) -> None:
 @nox.session
 def storm(session: nox.Session) -> None:
     """Let a long storm pass: `nox -s storm -- --captures 100000 --seed 1 [--rate 0.1] [--journal sqlite]`."""
-    session.install(EVERYTHING, *_group("test"))
+    _install(session, EVERYTHING, *_group("test"))
     session.run("python", "-m", "tests.faults", "storm", *session.posargs)
 
 
 @nox.session
 def kill(session: nox.Session) -> None:
     """Kill workers at any instant: `nox -s kill -- --kills 500 [--seed 1] [--journal sqlite]`."""
-    session.install(EVERYTHING, *_group("test"))
+    _install(session, EVERYTHING, *_group("test"))
     session.run("python", "-m", "tests.faults", "kill", *session.posargs)
 
 
@@ -162,7 +171,7 @@ def browser(session: nox.Session) -> None:
 @nox.session
 def lint(session: nox.Session) -> None:
     """Check style and format."""
-    session.install(*_group("lint"))
+    _install(session, *_group("lint"))
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
 
@@ -189,7 +198,7 @@ def build(session: nox.Session) -> None:
     tmp = Path(session.create_tmp()).resolve()
     dist = tmp / "dist"
     shutil.rmtree(dist, ignore_errors=True)
-    session.install("build", "twine")
+    _install(session, "build", "twine")
     session.run("python", "-m", "build", "--outdir", str(dist), silent=True)
     session.run("twine", "check", "--strict", *map(str, dist.iterdir()))
     wheel = next(dist.glob("*.whl"))

@@ -26,7 +26,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from vipps_async.journals import Intent, Journal, PostgresJournal, SqliteJournal, Standing
+from vipps_async import Intent, Journal, PostgresJournal, SqliteJournal, Standing
 
 #: Tasks at once: a small shop, a busy one, and a batch.
 CONCURRENCIES = (64, 256, 1000)

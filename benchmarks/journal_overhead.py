@@ -17,8 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks import fixed_server
-from vipps_async import Credentials, VippsSession
-from vipps_async.journals import SqliteJournal
+from vipps_async import Credentials, SqliteJournal, VippsSession
 from vipps_async.journals.protocol import Journal
 
 _CREDENTIALS = Credentials(

@@ -24,7 +24,7 @@ from collections.abc import Iterator
 import psycopg
 
 from benchmarks import fixed_server
-from tests.journals.postgres_server import available_dsn
+from tests.support.postgres import available_dsn
 from vipps_async.batch import BatchOperation, RowOutcome
 from vipps_async.batch.distributed.database import BatchDatabase
 from vipps_async.batch.distributed.overview import BatchStatus, status_of

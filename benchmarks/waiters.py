@@ -16,7 +16,7 @@ from collections.abc import Coroutine, Iterable
 from typing import Any
 
 from tests.ecom.virtual_time import run_in_virtual_time
-from vipps_async.ecom import PaymentDetails
+from vipps_async import PaymentDetails
 from vipps_async.ecom.polling import PaymentPoller
 from vipps_async.one_loop import OneLoop
 

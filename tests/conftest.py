@@ -10,7 +10,7 @@ import pytest
 from tests.event_loop import chosen_loop, use_chosen_loop
 from tests.short_waits import shorten_looks
 
-pytest_plugins = ["tests.run_report"]
+pytest_plugins = ["tests.run_report", "tests.support.seed"]
 
 
 def pytest_configure() -> None:
@@ -35,5 +35,5 @@ def pytest_report_header() -> str:
 @pytest.fixture(autouse=True)
 def look_again_at_once(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
     """Let no test wait for details that lag; how long a call does is tested where the pauses are."""
-    if request.path.name not in {"test_repetition.py", "test_outage.py"}:
+    if request.path.name not in {"test_retry.py", "test_outage.py"}:
         shorten_looks(monkeypatch.setattr)

@@ -18,13 +18,14 @@ _PAUSES = {
 }
 #: What only a batch waits for.
 _PAUSES_OF_BATCHES = {
-    "vipps_async.batch.job": {"_PAUSE": 0.2, "_LIMIT_PASSES": 1.0},
+    "vipps_async.batch.job": {"_PAUSE": 0.2, "_LIMIT_PASSES": 0.2},
     "vipps_async.batch.distributed.work": {
         "_PAUSE": 0.2,
         "_AFTER_OUTAGE": 1.0,
         "_AFTER_DATABASE": 0.2,
-        "_LIMIT_PASSES": 1.0,
+        "_LIMIT_PASSES": 0.2,
     },
+    "vipps_async.batch.distributed.worker": {"_LOOK_EVERY": 0.05, "_POLL_EVERY": 0.1},
 }
 #: A pause between two attempts is this many times shorter.
 _FACTOR = 20.0
@@ -32,7 +33,7 @@ _FACTOR = 20.0
 
 def shorten_looks(set_name: Set) -> None:
     """Let nobody wait for details that lag, nor look for them until a deadline."""
-    repetition = import_module("vipps_async.core.repetition")
+    repetition = import_module("vipps_async.core.retry")
     for name, value in {"_FIRST_LOOK_PAUSE": 0.01, "_MOST_LOOKS": 5}.items():
         set_name(repetition, name, value)
 
@@ -40,7 +41,7 @@ def shorten_looks(set_name: Set) -> None:
 def shorten_waits(set_name: Set, *, batches: bool = True) -> None:
     """Let a process that is ours wait only a little for Vipps: what it decides stays, what it takes is less."""
     shorten_looks(set_name)
-    repetition = import_module("vipps_async.core.repetition")
+    repetition = import_module("vipps_async.core.retry")
     pause_before = repetition.pause_before
 
     def shorter(retry: int, policy: Any, random: Random, *, throttled: bool) -> float:

@@ -11,9 +11,8 @@ from typing import Any
 import pytest
 
 from tests.test_session import CAPTURED, CREDENTIALS
-from vipps_async import ConfigurationError, VippsSession
+from vipps_async import ConfigurationError, MemoryJournal, VippsSession
 from vipps_async.errors import Effect
-from vipps_async.journals import MemoryJournal
 from vipps_async.one_loop import OneLoop
 from vipps_async.testing import ScriptedTransport
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 import pkgutil
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -15,31 +16,33 @@ import pytest
 
 import vipps_async
 import vipps_async.batch
-import vipps_async.ecom
-import vipps_async.journals
 import vipps_async.receiver
 import vipps_async.sandbox
 import vipps_async.testing
-import vipps_async.transports
 from vipps_async import errors
 
 FRONT_DOORS: list[ModuleType] = [
     vipps_async,
     vipps_async.batch,
-    vipps_async.ecom,
-    vipps_async.journals,
     vipps_async.receiver,
     vipps_async.sandbox,
     vipps_async.testing,
-    vipps_async.transports,
 ]
 
 #: What front doors are built with; nobody imports these from there.
-TOOLS = {"TYPE_CHECKING", "names_on_demand"}
+TOOLS = {"TYPE_CHECKING"}
 
+#: What a user may import from; a name that ends in a point stands for all below it.
+PUBLIC = (
+    "vipps_async",
+    "vipps_async.batch",
+    "vipps_async.receiver",
+    "vipps_async.sandbox",
+    "vipps_async.testing",
+)
+PUBLIC_BELOW = ("vipps_async.contrib.", "vipps_async.testing.")
 
-def _module_names(door: ModuleType) -> set[str]:
-    return {info.name for info in pkgutil.iter_modules(door.__path__)}
+ROOT = Path(vipps_async.__file__).parents[1]
 
 
 @pytest.mark.parametrize("door", FRONT_DOORS, ids=lambda door: door.__name__)
@@ -65,34 +68,33 @@ def test_all_is_complete(door: ModuleType) -> None:
     assert all(hasattr(door, name) for name in door.__all__), "a name in it does not exist"
 
 
-ON_DEMAND = [vipps_async, vipps_async.ecom, vipps_async.journals, vipps_async.transports]
-
-
-@pytest.mark.parametrize("door", ON_DEMAND, ids=lambda door: door.__name__)
-def test_checkers_and_programs_find_the_same_names(door: ModuleType) -> None:
-    """What is loaded at first use comes from the module that type checkers are told."""
-    assert door.__file__ is not None
-    (fork,) = (node for node in ast.parse(Path(door.__file__).read_text()).body if isinstance(node, ast.If))
+def test_checkers_and_programs_find_the_same_names() -> None:
+    """What is loaded at first use comes from the module that type checkers are told, and is a public name."""
+    (fork,) = (node for node in ast.parse(Path(vipps_async.__file__).read_text()).body if isinstance(node, ast.If))
     told = {alias.name: node.module for node in fork.body if isinstance(node, ast.ImportFrom) for alias in node.names}
-    (assignment,) = fork.orelse
-    assert isinstance(assignment, ast.Assign)
-    assert isinstance(assignment.value, ast.Call)
-    homes = ast.literal_eval(assignment.value.args[1])
-    modules = {name: home for name, home in homes.items() if home == f"{door.__name__}.{name}"}
-    assert homes == told | modules
-    assert list(homes) == sorted(homes)
-    assert {name for name in modules if not inspect.ismodule(getattr(door, name))} == set()
+    homes = vars(vipps_async)["_LOADED_AT_FIRST_USE"]
+    assert homes == told
+    assert set(homes) <= set(vipps_async.__all__)
 
 
-@pytest.mark.parametrize("door", ON_DEMAND, ids=lambda door: door.__name__)
-def test_an_unknown_name_is_an_ordinary_attribute_error(door: ModuleType) -> None:
+def test_an_unknown_name_is_an_ordinary_attribute_error() -> None:
     """A name that does not exist is refused as by any module: `hasattr`, `getattr` and `from … import` know how."""
-    with pytest.raises(AttributeError, match=f"module '{door.__name__}' has no attribute 'no_such_name'") as caught:
-        door.no_such_name  # noqa: B018 - it is the look-up that is tried
-    assert (caught.value.name, caught.value.obj) == ("no_such_name", door)
-    assert not hasattr(door, "no_such_name")
+    with pytest.raises(AttributeError, match="module 'vipps_async' has no attribute 'no_such_name'"):
+        vipps_async.no_such_name  # type: ignore[attr-defined]  # noqa: B018 - it is the look-up that is tried
+    assert not hasattr(vipps_async, "no_such_name")
     with pytest.raises(ImportError, match="cannot import name 'no_such_name'"):
-        exec(f"from {door.__name__} import no_such_name")  # noqa: S102 - our own text
+        exec("from vipps_async import no_such_name")  # noqa: S102 - our own text
+
+
+IMPORT = re.compile(r"^\s*(?:>>> )?(?:from|import) (vipps_async[\w.]*)", re.MULTILINE)
+SHOWN = [ROOT / "README.md", *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.py")]
+
+
+@pytest.mark.parametrize("path", SHOWN, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_what_is_shown_to_users_imports_public_names_only(path: Path) -> None:
+    """Documentation and examples import from the front doors, so that nobody learns a private path from them."""
+    shown = set(IMPORT.findall(path.read_text(encoding="utf-8")))
+    assert {name for name in shown if name not in PUBLIC and not name.startswith(PUBLIC_BELOW)} == set()
 
 
 def test_a_star_import_gives_every_public_name() -> None:
@@ -104,7 +106,7 @@ from vipps_async import *
 assert set(vipps_async.__all__) <= shown
 assert set(vipps_async.__all__) <= set(globals())
 assert set(dir(vipps_async)) >= shown
-print(VippsSession.__module__, vipps_async.journals.SqliteJournal is SqliteJournal)
+print(VippsSession.__module__, vipps_async.SqliteJournal is SqliteJournal)
 """
     assert _run(code) == "vipps_async.session True\n"
 
@@ -129,7 +131,8 @@ print(len(got), len(set(got)))
 
 def test_no_name_hides_a_module() -> None:
     """No public name is also the name of a submodule, which it would hide."""
-    assert set(vipps_async.__all__) & _module_names(vipps_async) == set()
+    modules = {info.name for info in pkgutil.iter_modules(vipps_async.__path__)}
+    assert set(vipps_async.__all__) & modules == set()
 
 
 def test_every_error_can_be_caught_by_its_public_name() -> None:
@@ -160,7 +163,7 @@ def test_public_methods_have_annotations_that_can_be_read(api: str) -> None:
     from vipps_async.userinfo import UserinfoApi  # noqa: PLC0415 - no front door hands it out
 
     classes: dict[str, type] = {
-        "EcomApi": vipps_async.ecom.EcomApi,
+        "EcomApi": vipps_async.EcomApi,
         "VippsSession": vipps_async.VippsSession,
         "UserinfoApi": UserinfoApi,
     }
@@ -202,59 +205,6 @@ def _run(code: str) -> str:
 
 
 #: What only those pay for who use it; each name stands for the module and all below it.
-HEAVY = {
-    "aiohttp",
-    "argparse",
-    "asyncio",
-    "cattrs",
-    "email",
-    "greenlet",
-    "hashlib",
-    "http",
-    "httpx",
-    "logging",
-    "multidict",
-    "opentelemetry",
-    "orjson",
-    "psycopg",
-    "psycopg_pool",
-    "pygments",
-    "pytest",
-    "rich",
-    "sqlite3",
-    "ssl",
-    "starlette",
-    "structlog",
-    "subprocess",
-    "vipps_async.batch",
-    "vipps_async.cli",
-    "vipps_async.contrib",
-    "vipps_async.core",
-    "vipps_async.ecom",
-    "vipps_async.journals",
-    "vipps_async.receiver",
-    "vipps_async.sandbox",
-    "vipps_async.session",
-    "vipps_async.testing",
-    "vipps_async.transports",
-    "vipps_async.userinfo",
-    "yarl",
-}
-#: What a program has loaded once it can name a session: settings, errors, the words of the signatures.
-OF_A_NAMED_SESSION = {
-    "logging",
-    "vipps_async.core",
-    "vipps_async.core.dialect",
-    "vipps_async.core.events",
-    "vipps_async.core.operation",
-    "vipps_async.core.recovery_report",
-    "vipps_async.journals",
-    "vipps_async.journals.protocol",
-    "vipps_async.session",
-    "vipps_async.transports",
-    "vipps_async.transports.protocol",
-}
-#: What no session needs to carry out calls without a journal.
 OF_FEW = {
     "aiohttp.web",
     "argparse",
@@ -273,7 +223,6 @@ OF_FEW = {
     "vipps_async.cli",
     "vipps_async.contrib",
     "vipps_async.ecom.callbacks",
-    "vipps_async.journals.memory",
     "vipps_async.journals.postgres",
     "vipps_async.journals.sqlite",
     "vipps_async.receiver",
@@ -301,19 +250,9 @@ for name in set(sys.modules) - there:
     return set(_run(program).split())
 
 
-def test_importing_the_package_loads_nothing_heavy() -> None:
-    """`import vipps_async` gives settings, errors and amounts; all else waits until it is used."""
-    assert _loaded("import vipps_async", HEAVY) == set()
-
-
-def test_naming_a_session_loads_nothing_heavy() -> None:
-    """What carries out calls waits until a session is made, though all annotations of the session can be read."""
-    code = """
-from typing import get_type_hints
-from vipps_async import Credentials, VippsSession, nok
-get_type_hints(VippsSession.recover)
-"""
-    assert _loaded(code, HEAVY) == OF_A_NAMED_SESSION
+def test_importing_the_package_loads_no_library_that_not_everybody_needs() -> None:
+    """HTTP libraries, databases and extras wait until one of their names is asked for."""
+    assert _loaded("import vipps_async", OF_FEW | {"aiohttp"}) == set()
 
 
 @pytest.mark.parametrize("run", ["", "asyncio.run(call())"], ids=["made", "used"])
@@ -374,10 +313,7 @@ print(*sorted(set(sys.modules) - before))
 
 
 def test_importing_the_package_has_no_side_effects() -> None:
-    """No output, no event loop, no thread, no structlog configuration; one NullHandler and nothing else in logging.
-
-    Nor does loading what a session needs.
-    """
+    """No output, no event loop, no thread, no structlog configuration; one NullHandler and nothing else in logging."""
     code = """
 import asyncio, logging, os, signal, sys, threading, warnings
 import aiohttp, attrs, cattrs, orjson, structlog, yarl
@@ -392,9 +328,6 @@ def refuse(*_):
 asyncio.new_event_loop = asyncio.get_event_loop = refuse
 before = state()
 import vipps_async
-assert state() == before, [pair for pair in zip(before, state()) if pair[0] != pair[1]]
-assert set(logging.Logger.manager.loggerDict) == loggers
-import vipps_async.session_parts, vipps_async.session
 assert state() == before, [pair for pair in zip(before, state()) if pair[0] != pair[1]]
 logger = logging.getLogger("vipps_async")
 assert [type(handler) for handler in logger.handlers] == [logging.NullHandler]

@@ -1,9 +1,27 @@
 """Asyncio-first SDK for the Vipps eCom API v2: payments that are captured once and never lost."""
 
+import importlib
 from typing import TYPE_CHECKING
 
 from vipps_async._version import __version__
 from vipps_async.config import Credentials, Environment, RetryPolicy, SystemInfo, Timeouts
+from vipps_async.core.operation import SettledBy
+from vipps_async.core.recovery_report import LeftOpen, RecoveryReport
+from vipps_async.ecom.api import EcomApi
+from vipps_async.ecom.details import Address, PaymentDetails, PaymentShippingDetails, TransactionLogEntry, UserDetails
+from vipps_async.ecom.enums import OperationName, OrderStatus, Scope, TransactionStatus
+from vipps_async.ecom.express import AirlineData, ExpressCheckout, ShippingDetails
+from vipps_async.ecom.polling import PaymentPending
+from vipps_async.ecom.responses import (
+    CancelResult,
+    CaptureResult,
+    InitiatedPayment,
+    PaymentStatus,
+    RefundResult,
+    StatusInfo,
+    TransactionInfo,
+    TransactionSummary,
+)
 from vipps_async.errors import (
     ApiError,
     AuthenticationError,
@@ -34,57 +52,55 @@ from vipps_async.errors import (
     UserError,
     VippsError,
 )
+from vipps_async.idempotency_keys import derive_idempotency_key
+from vipps_async.journals.memory import MemoryJournal
+from vipps_async.journals.protocol import (
+    Attempts,
+    DamagedEntry,
+    Entry,
+    Intent,
+    Journal,
+    KeyOrigin,
+    Outcome,
+    Settlement,
+    Standing,
+    World,
+)
 from vipps_async.money import format_nok, nok
-from vipps_async.names_on_demand import names_on_demand
+from vipps_async.session import VippsSession
+from vipps_async.transports.protocol import MAX_RESPONSE_BYTES, Request, Response, Transport
+from vipps_async.userinfo import UserInfo
 
 if TYPE_CHECKING:
-    from vipps_async.core.operation import SettledBy
-    from vipps_async.core.recovery_report import LeftOpen, RecoveryReport
-    from vipps_async.ecom.answers import CancelResult, CaptureResult, InitiatedPayment, RefundResult
-    from vipps_async.ecom.details import PaymentDetails
-    from vipps_async.ecom.express import AirlineData, ExpressCheckout, ShippingDetails
-    from vipps_async.ecom.words import Scope
-    from vipps_async.idempotency_keys import derive_idempotency_key
-    from vipps_async.journals.memory import MemoryJournal
     from vipps_async.journals.postgres.journal import PostgresJournal
     from vipps_async.journals.sqlite.journal import SqliteJournal
-    from vipps_async.session import VippsSession
     from vipps_async.transports.aiohttp_transport import AiohttpTransport
+    from vipps_async.transports.httpx_transport import HttpxTransport
 else:
-    # What sends requests or keeps a journal takes far longer to load than what only names things.
-    __getattr__, __dir__ = names_on_demand(
-        __name__,
-        {
-            "AiohttpTransport": "vipps_async.transports.aiohttp_transport",
-            "AirlineData": "vipps_async.ecom.express",
-            "CancelResult": "vipps_async.ecom.answers",
-            "CaptureResult": "vipps_async.ecom.answers",
-            "ExpressCheckout": "vipps_async.ecom.express",
-            "InitiatedPayment": "vipps_async.ecom.answers",
-            "LeftOpen": "vipps_async.core.recovery_report",
-            "MemoryJournal": "vipps_async.journals.memory",
-            "PaymentDetails": "vipps_async.ecom.details",
-            "PostgresJournal": "vipps_async.journals.postgres.journal",
-            "RecoveryReport": "vipps_async.core.recovery_report",
-            "RefundResult": "vipps_async.ecom.answers",
-            "Scope": "vipps_async.ecom.words",
-            "SettledBy": "vipps_async.core.operation",
-            "ShippingDetails": "vipps_async.ecom.express",
-            "SqliteJournal": "vipps_async.journals.sqlite.journal",
-            "VippsSession": "vipps_async.session",
-            "derive_idempotency_key": "vipps_async.idempotency_keys",
-            "ecom": "vipps_async.ecom",
-            "journals": "vipps_async.journals",
-            "session": "vipps_async.session",
-            "transports": "vipps_async.transports",
-            "userinfo": "vipps_async.userinfo",
-        },
-    )
+    # Each needs a library that takes long to load, or that not everybody has.
+    _LOADED_AT_FIRST_USE = {
+        "AiohttpTransport": "vipps_async.transports.aiohttp_transport",
+        "HttpxTransport": "vipps_async.transports.httpx_transport",
+        "PostgresJournal": "vipps_async.journals.postgres.journal",
+        "SqliteJournal": "vipps_async.journals.sqlite.journal",
+    }
+
+    def __getattr__(name: str) -> object:
+        if name not in _LOADED_AT_FIRST_USE:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(importlib.import_module(_LOADED_AT_FIRST_USE[name]), name)
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *_LOADED_AT_FIRST_USE})
+
 
 __all__ = [
+    "MAX_RESPONSE_BYTES",
+    "Address",
     "AiohttpTransport",
     "AirlineData",
     "ApiError",
+    "Attempts",
     "AuthenticationError",
     "CallbackError",
     "CancelError",
@@ -93,24 +109,37 @@ __all__ = [
     "CaptureResult",
     "ConfigurationError",
     "Credentials",
+    "DamagedEntry",
     "DuplicateOrderError",
+    "EcomApi",
     "Effect",
+    "Entry",
     "Environment",
     "ErrorInfo",
     "ExpressCheckout",
+    "HttpxTransport",
     "IdempotencyMismatchError",
     "InitiatedPayment",
+    "Intent",
     "InvalidInputError",
     "InvalidRequestError",
+    "Journal",
     "JournalError",
+    "KeyOrigin",
     "LeftOpen",
     "MemoryJournal",
     "MerchantError",
+    "OperationName",
     "OrderLockedError",
     "OrderNotFoundError",
+    "OrderStatus",
+    "Outcome",
     "OutcomeUnknown",
     "PaymentDetails",
+    "PaymentPending",
     "PaymentRefusedError",
+    "PaymentShippingDetails",
+    "PaymentStatus",
     "PaymentUrlLostError",
     "PermissionDeniedError",
     "PostgresJournal",
@@ -118,20 +147,33 @@ __all__ = [
     "RecoveryReport",
     "RefundError",
     "RefundResult",
+    "Request",
     "RequestNotSent",
+    "Response",
     "RetryPolicy",
     "Scope",
     "ServerError",
     "SettledBy",
+    "Settlement",
     "ShippingDetails",
     "SqliteJournal",
+    "Standing",
+    "StatusInfo",
     "SystemInfo",
     "Timeouts",
+    "TransactionInfo",
+    "TransactionLogEntry",
+    "TransactionStatus",
+    "TransactionSummary",
+    "Transport",
     "TransportError",
     "UnexpectedResponseError",
+    "UserDetails",
     "UserError",
+    "UserInfo",
     "VippsError",
     "VippsSession",
+    "World",
     "__version__",
     "derive_idempotency_key",
     "format_nok",

@@ -17,7 +17,7 @@
     │   ├── PaymentRefusedError       the customer's bank, card or agreement said no
     │   ├── CaptureError, CancelError, RefundError
     │   ├── IdempotencyMismatchError  the same key with another payload
-    │   ├── OrderLockedError          another operation holds the order; retry with the same key
+    │   ├── OrderLockedError          another operation holds the payment; retry with the same key
     │   ├── RateLimitedError          too many requests
     │   ├── MerchantError             the sales unit's own agreement or limits
     │   ├── UserError                 the customer is no Vipps user, or has an old app
@@ -225,7 +225,7 @@ class OutcomeUnknown(TransportError):  # noqa: N818 - the name states the fact t
     """
 
     default_effect = Effect.POSSIBLE
-    default_advice = "ask details before doing it again, or repeat it with the same idempotency key"
+    default_advice = "look the payment up before doing it again, or repeat it with the same idempotency key"
 
     def __init__(
         self,
@@ -250,7 +250,7 @@ class ApiError(VippsError):
             answer was no JSON.
     """
 
-    default_advice = "see what Vipps answered, and ask details before doing it again"
+    default_advice = "see what Vipps answered, and look the payment up before doing it again"
 
     def __init__(
         self,
@@ -286,21 +286,21 @@ class PermissionDeniedError(ApiError):
 class OrderNotFoundError(ApiError):
     """There is no such order for this merchant serial number."""
 
-    default_advice = "check the order id, and that the keys belong to the sales unit that initiated it"
+    default_advice = "check its id, and that the keys belong to the sales unit that made it"
 
 
 class DuplicateOrderError(ApiError):
     """The order id has been used before; an order id is unique for ever."""
 
-    default_advice = "take a new order id, for example with a suffix -1, -2"
+    default_advice = "take a new id, for example with a suffix -1, -2"
 
 
 class PaymentUrlLostError(DuplicateOrderError):
     """The payment exists under this order id, but the answer that held its URL got lost."""
 
     default_advice = (
-        "its URL is lost, so no customer can reach it: initiate a new payment under a new order id, for example with "
-        "a suffix -1, -2, and cancel this one if details show that nobody has approved it"
+        "its URL is lost, so no customer can reach it: make a new payment under a new id, for example with "
+        "a suffix -1, -2, and cancel this one if its history shows that nobody has approved it"
     )
 
 
@@ -313,35 +313,37 @@ class PaymentRefusedError(ApiError):
 class CaptureError(ApiError):
     """A capture was refused."""
 
-    default_advice = "ask details to see what is reserved and what was captured before"
+    default_advice = "look the payment up to see what is reserved and what was captured before"
 
 
 class CancelError(ApiError):
     """A cancel was refused."""
 
-    default_advice = "ask details; what has been captured can only be refunded"
+    default_advice = "look the payment up; what has been captured can only be refunded"
 
 
 class RefundError(ApiError):
     """A refund was refused."""
 
-    default_advice = "ask details to see what was captured and what was refunded before"
+    default_advice = "look the payment up to see what was captured and what was refunded before"
 
 
 class IdempotencyMismatchError(ApiError):
     """The idempotency key was used before with another payload."""
 
-    default_advice = "the earlier payload stands; ask details to see it, and use a new key only for a new operation"
+    default_advice = (
+        "the earlier payload stands; look the payment up to see it, and use a new key only for a new operation"
+    )
 
 
 class OrderLockedError(ApiError):
-    """Another operation holds the order."""
+    """Another operation holds the payment."""
 
     default_advice = "try again in a moment with the same idempotency key"
 
 
 class RateLimitedError(ApiError):
-    """Too many requests for this order or this subscription key."""
+    """Too many requests for this payment or this subscription key."""
 
     default_advice = "wait before trying again, with the same idempotency key"
 
@@ -371,7 +373,7 @@ class ServerError(ApiError):
 
 
 class UnexpectedResponseError(VippsError):
-    """An answer came that cannot be read: not JSON, not the promised shape, or about another order.
+    """An answer came that cannot be read: not JSON, not the promised shape, or about another payment.
 
     Attributes:
         status: the HTTP status.
@@ -380,7 +382,7 @@ class UnexpectedResponseError(VippsError):
     """
 
     default_effect = Effect.PROBABLE
-    default_advice = "ask details before doing it again"
+    default_advice = "look the payment up before doing it again"
 
     def __init__(
         self,

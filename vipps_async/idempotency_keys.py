@@ -5,11 +5,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
-import random
 import time
 
 from vipps_async.errors import InvalidInputError
-from vipps_async.this_process import this_process
 
 __all__ = ["derive_idempotency_key", "new_idempotency_key"]
 
@@ -24,39 +22,17 @@ _KEPT = 20
 _SMALLEST, _LARGEST = -(2**63), 2**63 - 1
 
 
-_LOW_62 = 2**62 - 1
-
-
-class _Randomness:
-    """Random bits that no other process shares, without a call to the operating system for each key."""
-
-    def __init__(self) -> None:
-        self._process = -1
-        self._random = random.Random()  # noqa: S311 - keys must be unique, not secret
-
-    def bits(self, count: int) -> int:
-        if self._process != (process := this_process()):
-            # Also after a fork: parent and child must not go on with the same sequence.
-            # By a number: for bytes, Python 3.15 loads a module first, here, in the event loop.
-            self._process = process
-            self._random.seed(int.from_bytes(os.urandom(32)))
-        return self._random.getrandbits(count)
-
-
-_randomness = _Randomness()
-
-
 def new_idempotency_key() -> str:
     """Make a new idempotency key: a UUID of version 7 (RFC 9562), 36 characters.
 
     It begins with the time in milliseconds, so that keys made one after the other lie side by side in a journal's
     index, and ends with 74 random bits.
     """
-    # The layout of RFC 9562, section 5.7: 48 bits of time, version 7, 12 random bits, variant 2, 62 random bits.
-    value = (time.time_ns() // 1_000_000 & (2**48 - 1)) << 80
-    bits = _randomness.bits(74)
-    value |= 0x7 << 76 | (bits >> 62) << 64 | 0x2 << 62 | bits & _LOW_62
-    text = f"{value:032x}"
+    # The layout of RFC 9562, section 5.7: 48 bits of time, version 7, 12 random bits, variant 2, 62 random bits. They
+    # come from the operating system: a sequence of our own would go on alike in both processes after a fork.
+    moment = time.time_ns() // 1_000_000 & 2**48 - 1
+    bits = int.from_bytes(os.urandom(10)) & ~(0xF << 76 | 0x3 << 62)
+    text = f"{moment << 80 | 0x7 << 76 | 0x2 << 62 | bits:032x}"
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 

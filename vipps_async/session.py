@@ -6,18 +6,17 @@ import contextlib
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from vipps_async.config import Credentials, Environment, RetryPolicy, Settings, SystemInfo, Timeouts
+from vipps_async.core.clock import Clock
 from vipps_async.core.events import AttemptListener, CallListener
 from vipps_async.core.recovery_report import LeftOpen, RecoveryReport
+from vipps_async.core.unread_fields import unknown_words, unread_fields
 from vipps_async.errors import ConfigurationError, InvalidInputError
 from vipps_async.journals.protocol import Journal, World
+from vipps_async.session_parts import SessionParts
 from vipps_async.transports.protocol import Transport
-
-if TYPE_CHECKING:
-    # Loads the event loop, which a program that makes no session does without.
-    from vipps_async.core.clock import Clock
 
 __all__ = ["VippsSession"]
 
@@ -94,13 +93,10 @@ class VippsSession:
                 "proxy and trust_env cannot be given together with a transport",
                 advice="set them where that transport is made",
             )
-        # What carries out calls is loaded here: in time for the first of them, and at no cost to a program that imports
-        # this package and makes no session.
-        from vipps_async.session_parts import SessionParts  # noqa: PLC0415 - see above
-
         self._settings = settings
         self._own_transport: Transport | None = None
         if transport is None:
+            # In time for the first call: aiohttp takes longer to load than all the rest.
             from vipps_async.transports.aiohttp_transport import AiohttpTransport  # noqa: PLC0415 - see above
 
             transport = self._own_transport = AiohttpTransport(proxy=settings.proxy, trust_env=trust_env)
@@ -189,8 +185,6 @@ class VippsSession:
 
         By class and name in JSON, such as ``"PaymentDetails.sub"``. Each was None, and the rest of its answer was read.
         """
-        from vipps_async.core.unread_fields import unread_fields  # noqa: PLC0415 - as the parts above
-
         return unread_fields()
 
     @property
@@ -198,10 +192,8 @@ class VippsSession:
         """How often an answer of success said so in a word that is not known, in this process.
 
         By class and name in JSON, such as ``"CaptureResult.status"``. Amount and transaction were as asked for, so each
-        was taken as done; the event ``vipps.word_unknown`` names its order, key and word.
+        was taken as done; the event ``vipps.word_unknown`` names its payment, key and word.
         """
-        from vipps_async.core.unread_fields import unknown_words  # noqa: PLC0415 - as the parts above
-
         return unknown_words()
 
     @contextlib.contextmanager
@@ -277,13 +269,13 @@ class VippsSession:
         return await self._recovery.run(concurrency=concurrency, progress=progress, send=send)
 
     async def unfinished(self, payment: str) -> list[LeftOpen]:
-        """Return what is open in the journal of one order, oldest first: of a call that was cancelled, for example.
+        """Return what is open in the journal of one payment, oldest first: of a call that was cancelled, for example.
 
         What was begun is there, with the key that was made for it: `intent.key`. Repeat the call with the same
         arguments and that `idempotency_key` (capture and refund), or leave it to `recover`.
 
         Args:
-            payment: the order.
+            payment: its order id or reference.
 
         Raises:
             ConfigurationError: the session has no journal, is closed, or belongs to another event loop.
@@ -301,7 +293,7 @@ class VippsSession:
         settles it by what details show.
 
         Args:
-            payment: the order.
+            payment: its order id or reference.
             idempotency_key: the operation's key, as `unfinished` or `RecoveryReport.left_open` tells it.
 
         Returns:

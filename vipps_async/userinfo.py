@@ -23,64 +23,64 @@ _PAUSE = 1.0
 class UserAddress:
     """A postal address, under OpenID Connect's names."""
 
-    #: The kind of address, such as ``"home"``.
     address_type: str | None = field(default=None, metadata=json_name("address_type"))
-    #: Country code.
+    """The kind of address, such as ``"home"``."""
     country: str | None = field(default=None, repr=False)
-    #: The whole address, lines separated by line breaks.
+    """Country code."""
     formatted: str | None = field(default=None, repr=False)
-    #: Post code.
+    """The whole address, lines separated by line breaks."""
     postal_code: str | None = field(default=None, repr=False, metadata=json_name("postal_code", "postalCode"))
-    #: City.
+    """Post code."""
     region: str | None = field(default=None, repr=False)
-    #: Street and number.
+    """City."""
     street_address: str | None = field(default=None, repr=False, metadata=json_name("street_address"))
+    """Street and number."""
 
 
 @frozen(kw_only=True)
 class UserAccount:
     """A bank account of a customer. All of it is personal: the repr shows nothing."""
 
-    #: What the customer calls it.
     account_name: str | None = field(default=None, repr=False, metadata=json_name("account_name"))
-    #: Its number.
+    """What the customer calls it."""
     account_number: str | None = field(default=None, repr=False, metadata=json_name("account_number"))
-    #: The bank.
+    """Its number."""
     bank_name: str | None = field(default=None, repr=False, metadata=json_name("bank_name"))
+    """The bank."""
 
 
 @frozen(kw_only=True)
 class UserInfo:
     """A customer. All of it is personal: the repr shows nothing. None: not shared."""
 
-    #: The customer's id in this sales unit.
     sub: str | None = field(default=None, repr=False)
-    #: Whole name.
+    """The customer's id in this sales unit."""
     name: str | None = field(default=None, repr=False)
-    #: First name.
+    """Whole name."""
     given_name: str | None = field(default=None, repr=False, metadata=json_name("given_name"))
-    #: Last name.
+    """First name."""
     family_name: str | None = field(default=None, repr=False, metadata=json_name("family_name"))
-    #: E-mail address.
+    """Last name."""
     email: str | None = field(default=None, repr=False)
-    #: Whether Vipps has verified the e-mail address.
+    """E-mail address."""
     email_verified: bool | None = field(default=None, repr=False, metadata=json_name("email_verified"))
-    #: Phone number with country code, without plus sign.
+    """Whether Vipps has verified the e-mail address."""
     phone_number: str | None = field(default=None, repr=False, metadata=json_name("phone_number"))
-    #: Whether Vipps has verified the phone number.
+    """Phone number with country code, without plus sign."""
     phone_number_verified: bool | None = field(default=None, repr=False, metadata=json_name("phone_number_verified"))
-    #: The main address.
+    """Whether Vipps has verified the phone number."""
     address: UserAddress | None = field(default=None, repr=False)
-    #: Further addresses.
+    """The main address."""
     other_addresses: tuple[UserAddress, ...] = field(default=(), repr=False, metadata=json_name("other_addresses"))
-    #: Date of birth, ``YYYY-MM-DD``.
+    """Further addresses."""
     birthdate: str | None = field(default=None, repr=False)
-    #: National identity number.
+    """Date of birth, ``YYYY-MM-DD``."""
     nin: str | None = field(default=None, repr=False)
-    #: Bank accounts, if the sales unit may ask for them.
+    """National identity number."""
     accounts: tuple[UserAccount, ...] = field(default=(), repr=False)
-    #: The session's id.
+    """Bank accounts, if the sales unit may ask for them."""
     sid: str | None = field(default=None, repr=False)
+    """The session's id."""
 
 
 #: A read.

@@ -15,13 +15,23 @@ from attrs import evolve, frozen
 
 from benchmarks.outage.line import Line
 from benchmarks.outage.vendor import AMOUNT
-from vipps_async import Credentials, RetryPolicy, VippsError, VippsSession
+from vipps_async import (
+    Attempts,
+    Credentials,
+    Entry,
+    Intent,
+    MemoryJournal,
+    RetryPolicy,
+    Settlement,
+    Standing,
+    VippsError,
+    VippsSession,
+)
 from vipps_async.batch import BatchRow, RowOutcome, capture_many
 from vipps_async.batch.results import outcome_of
 from vipps_async.config import Timeouts
-from vipps_async.core.backoff import pause_before
+from vipps_async.core.retry import pause_before
 from vipps_async.errors import OutcomeUnknown, RequestNotSent, TransportError
-from vipps_async.journals import Attempts, Entry, Intent, MemoryJournal, Settlement, Standing
 from vipps_async.transports.protocol import Request
 
 __all__ = ["CLIENTS", "Client", "Known", "NoRetry", "PatientRetry", "Process", "ShippedProcess"]

@@ -20,12 +20,12 @@ from vipps_async import (
     OrderNotFoundError,
     OutcomeUnknown,
     PaymentDetails,
+    PaymentPending,
     ShippingDetails,
     VippsError,
     VippsSession,
     nok,
 )
-from vipps_async.ecom import StillWaiting
 from vipps_async.receiver import ConsentRemoval, PaymentUpdate, ShippingDetailsRequest
 
 PRODUCT = "Wool socks, one pair"
@@ -136,7 +136,7 @@ class Payments:
             return order
         try:
             details = await vipps.ecom.wait_for(order.payment_id, timeout=patience)
-        except StillWaiting as waiting:
+        except PaymentPending as waiting:
             if waiting.details is None:
                 return await self.orders.get(order.id) or order
             details = waiting.details

@@ -11,12 +11,11 @@ import pytest
 
 from tests.batch.shop import MSN, stock
 from tests.batch.worklists import new_worklist
-from vipps_async import MemoryJournal, RetryPolicy, VippsSession
+from vipps_async import Intent, MemoryJournal, RetryPolicy, VippsSession
 from vipps_async.batch import BatchOperation, RowOutcome
 from vipps_async.batch.job import BatchJob, JobOptions, Progress, take_over
 from vipps_async.batch.reading import Layout
 from vipps_async.batch.worklist import Worklist
-from vipps_async.journals import Intent
 from vipps_async.sandbox import Fault
 from vipps_async.testing import Sandbox
 

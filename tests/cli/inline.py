@@ -11,26 +11,29 @@ from unittest import mock
 
 import pytest
 
-from tests.cli.processes import Finished
+from tests.cli.processes import Finished, environment
 from tests.short_waits import shorten_waits
-from vipps_async.cli.main import parser
+from vipps_async.cli.main import carried_out, parser
 
 __all__ = ["inline"]
 
 
 async def inline(
     *arguments: str,
-    env: Mapping[str, str],
-    said: bytes = b"",
+    env: Mapping[str, str] | None = None,
+    said: str = "",
     stdout: TextIO | None = None,
     stderr: TextIO | None = None,
 ) -> Finished:
-    """Run a command to its end; `said` is what it can read, and there is no terminal."""
+    """Run a command to its end as `main` does; `said` is what it can read, and there is no terminal.
+
+    What a process of its own is needed for (streams, signals, what is loaded) is tested with one, each command once.
+    """
     out, err = io.StringIO(), io.StringIO()
-    stdin = io.TextIOWrapper(io.BytesIO(said))
+    stdin = io.TextIOWrapper(io.BytesIO(said.encode()))
     with (
         pytest.MonkeyPatch.context() as patch,
-        mock.patch.dict(os.environ, env, clear=True),
+        mock.patch.dict(os.environ, environment() if env is None else env, clear=True),
         mock.patch("sys.stdin", stdin),
         contextlib.redirect_stdout(stdout or out),
         contextlib.redirect_stderr(stderr or err),
@@ -38,7 +41,7 @@ async def inline(
         shorten_waits(patch.setattr)
         try:
             options = parser().parse_args(arguments)
-            status: int = await options.run(options)
+            status = await carried_out(options)
         except SystemExit as ending:
-            status = int(str(ending.code))
+            status = int(ending.code or 0)
     return Finished(status, out.getvalue(), err.getvalue())

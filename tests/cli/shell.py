@@ -11,7 +11,8 @@ from collections.abc import AsyncIterator, Mapping
 
 from attrs import define
 
-from tests.cli.processes import Finished, command, environment, run
+from tests.cli.inline import inline
+from tests.cli.processes import Finished, command, environment
 from vipps_async.sandbox import Address as SandboxAddress
 from vipps_async.sandbox import Customer, SandboxServer
 
@@ -50,8 +51,8 @@ def env(sandbox: SandboxServer, **further: str) -> Mapping[str, str]:
 async def shell(
     sandbox: SandboxServer, *arguments: str, said: str | None = None, personal: bool = False, **further: str
 ) -> Finished:
-    """Run a command to its end, and look for what must not be printed."""
-    finished = await run(*arguments, env=env(sandbox, **further), said=said)
+    """Run a command to its end in this process, and look for what must not be printed."""
+    finished = await inline(*arguments, env=env(sandbox, **further), said=said or "")
     _nothing_slipped_out(finished.out + finished.err, personal=personal)
     assert "Traceback" not in finished.err
     return finished

@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from tests.batch.shop import MSN, stock, stock_one
-from tests.cli.processes import Finished, command, environment, run
+from tests.cli.inline import inline
+from tests.cli.processes import Finished, command, environment
 from vipps_async.cli import batch_file
 from vipps_async.cli.main import main
 from vipps_async.sandbox import Fault
@@ -46,7 +47,7 @@ def env(sandbox: Sandbox, **further: str) -> Mapping[str, str]:
 
 async def batch(sandbox: Sandbox, *arguments: str) -> Finished:
     """Run `vipps-async batch` to its end."""
-    return await run("batch", *arguments, env=env(sandbox))
+    return await inline("batch", *arguments, env=env(sandbox))
 
 
 def lines_of(report: Path) -> dict[str, dict[str, str]]:

@@ -19,10 +19,12 @@ from psycopg.conninfo import make_conninfo
 
 from tests.batch.shop import MSN, stock, stock_one
 from tests.cli.processes import Finished, command, environment, run
-from tests.journals.postgres_server import available_dsn
 from tests.short_waits import shorten_waits
+from tests.support.postgres import available_dsn
 from vipps_async.batch.distributed import submit
+from vipps_async.batch.distributed.chunks import ROUNDS
 from vipps_async.cli.main import main, parser
+from vipps_async.config import RetryPolicy
 from vipps_async.sandbox import Fault, SandboxCredentials
 from vipps_async.testing import Sandbox
 
@@ -163,6 +165,22 @@ async def test_a_bad_file_submits_nothing(
     assert report.status == 1
     outcomes = [line["outcome"] for line in csv.DictReader(io.StringIO(report.out))]
     assert outcomes == ["captured", "invalid", "refused"]
+
+
+async def test_a_limit_is_waited_for_and_is_no_outcome(sandbox: Sandbox, batch: Batch, tmp_path: Path) -> None:
+    """Vipps takes five captures a minute of one order: however often it says so, the row ends captured, not failed."""
+    stock(sandbox, 3)
+    # The first time it is tried as often as any call; then, that the limit is known, once each time.
+    refusals = RetryPolicy().attempts + ROUNDS
+    sandbox.faults.script("capture", *[Fault.HTTP_429] * refusals, order_id="order-0")
+    assert (await batch("submit", str(orders(tmp_path, 3)))).status == 0
+    assert (await batch("work", "--once")).status == 0
+    ended = await batch("report", "1")
+    assert [row["outcome"] for row in csv.DictReader(io.StringIO(ended.out))] == ["captured"] * 3
+    assert (await batch("status", "1")).status == 0
+    assert [payment.captured for payment in sandbox.payments] == [1000] * 3
+    refused = [request for request in sandbox.requests if request.status == 429]
+    assert len(refused) == refusals
 
 
 async def test_what_stays_unknown_is_status_3(sandbox: Sandbox, batch: Batch, tmp_path: Path) -> None:

@@ -17,10 +17,10 @@ from tests.batch.shop import stock
 from tests.cli.inline import inline
 from tests.cli.processes import command
 from tests.cli.shell import env
+from vipps_async import SqliteJournal
 from vipps_async.batch.worklist import Worklist
 from vipps_async.cli import batch, confirmation
 from vipps_async.errors import JournalError
-from vipps_async.journals.sqlite import SqliteJournal
 from vipps_async.sandbox import Fault
 from vipps_async.testing import Sandbox
 

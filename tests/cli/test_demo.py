@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 import pytest
 
+from tests.cli.inline import inline
 from tests.cli.processes import environment, run
 from vipps_async.cli.main import main
 from vipps_async.ecom import polling
@@ -53,7 +54,7 @@ async def test_the_demo_as_text() -> None:
 
 async def test_the_demo_for_machines() -> None:
     """--json prints one document: each step with its exchanges and checks, and sums that are right to the øre."""
-    finished = await run("demo", "--json")
+    finished = await inline("demo", "--json")
     assert (finished.status, finished.err) == (0, "")
     document = orjson.loads(finished.out)
     assert document["succeeded"] is True
@@ -75,7 +76,7 @@ async def test_the_demo_for_machines() -> None:
 
 async def test_the_demo_shows_no_secret() -> None:
     """Neither form prints a token or a key."""
-    for finished in [await run("demo"), await run("demo", "--json")]:
+    for finished in [await inline("demo"), await inline("demo", "--json")]:
         assert "eyJ" not in finished.out
         assert "sandbox-secret" not in finished.out
         assert "sandbox-key" not in finished.out
@@ -144,7 +145,7 @@ async def test_live_approves_as_the_test_user() -> None:
         subscription_key=KEYS["VIPPS_SUBSCRIPTION_KEY"],
     )
     async with Sandbox(credentials=keys) as sandbox:
-        finished = await run("demo", "--live", "--json", "--mobile-number", "47829163", env=_account(sandbox))
+        finished = await inline("demo", "--live", "--json", "--mobile-number", "47829163", env=_account(sandbox))
         payments = sandbox.payments
     assert (finished.status, finished.err) == (0, "")
     assert _sums(orjson.loads(finished.out)) == MONEY
@@ -197,7 +198,7 @@ async def test_live_ends_when_nobody_approves(
 async def test_live_refuses_production() -> None:
     """With the production environment nothing is sent, whatever the base URL."""
     async with Sandbox() as sandbox:
-        finished = await run("demo", "--live", env=_account(sandbox, VIPPS_ENVIRONMENT="production"))
+        finished = await inline("demo", "--live", env=_account(sandbox, VIPPS_ENVIRONMENT="production"))
         assert sandbox.requests == ()
     assert finished.status == 1
     assert "does not run in production" in finished.err
@@ -206,7 +207,7 @@ async def test_live_refuses_production() -> None:
 
 async def test_live_refuses_the_production_host() -> None:
     """The host of production under the name of the test environment is a contradiction, found before any I/O."""
-    finished = await run("demo", "--live", env=environment(**KEYS, VIPPS_BASE_URL="https://api.vipps.no"))
+    finished = await inline("demo", "--live", env=environment(**KEYS, VIPPS_BASE_URL="https://api.vipps.no"))
     assert finished.status == 1
     assert "environment is test" in finished.err
     assert "→" not in finished.out
@@ -216,7 +217,7 @@ async def test_live_refuses_the_production_host() -> None:
 async def test_live_names_the_variable_that_is_missing(missing: str) -> None:
     """A variable that is not set is named in one line, without a traceback and without the others' values."""
     keys = {name: value for name, value in KEYS.items() if name != missing}
-    finished = await run("demo", "--live", env=environment(**keys))
+    finished = await inline("demo", "--live", env=environment(**keys))
     assert finished.status == 1
     (line,) = finished.err.strip().splitlines()
     assert missing in line
@@ -227,7 +228,7 @@ async def test_live_with_wrong_keys_says_so() -> None:
     """Keys that are not accepted end the walk at its first step, in one line."""
     keys = SandboxCredentials(client_id="another", client_secret="another", subscription_key="another")
     async with Sandbox(credentials=keys) as sandbox:
-        finished = await run("demo", "--live", "--mobile-number", "47829163", env=_account(sandbox))
+        finished = await inline("demo", "--live", "--mobile-number", "47829163", env=_account(sandbox))
     assert finished.status == 1
     (line,) = finished.err.strip().splitlines()
     assert "check the keys" in line
@@ -238,7 +239,7 @@ async def test_live_where_nobody_listens() -> None:
     """An address that refuses connections ends the walk in one line."""
     async with Sandbox() as sandbox:
         pass
-    finished = await run("demo", "--live", env=_account(sandbox))
+    finished = await inline("demo", "--live", env=_account(sandbox))
     assert finished.status == 1
     (line,) = finished.err.strip().splitlines()
     assert "connection refused" in line

@@ -95,7 +95,7 @@ async def test_a_journal(sandbox: Sandbox, tmp_path: Path) -> None:
 
 
 async def test_a_certificate_is_accepted_when_its_authority_is_trusted(tmp_path: Path) -> None:
-    """The same host fails without SSL_CERT_FILE, and is reached with it."""
+    """The same host fails without SSL_CERT_FILE, and is reached with it: read once by a process, so two of them."""
 
     async def answer(connection: Connection) -> None:
         while True:

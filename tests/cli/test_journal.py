@@ -19,7 +19,7 @@ import orjson
 import pytest
 
 from tests.faults.shop import CREDENTIALS, Fault, Shop, open_shop
-from vipps_async import VippsError, nok
+from vipps_async import SqliteJournal, VippsError, nok
 from vipps_async.cli.journal import _age, _decidable_at
 from vipps_async.cli.journal_text import recovery_facts, recovery_text
 from vipps_async.cli.main import main
@@ -27,7 +27,6 @@ from vipps_async.core.recovery_report import LeftOpen, RecoveryReport, Refused
 from vipps_async.journals import postgres
 from vipps_async.journals.memory import MemoryJournal
 from vipps_async.journals.protocol import Attempts, DamagedEntry, Entry, Intent, Outcome, Settlement
-from vipps_async.journals.sqlite import SqliteJournal
 from vipps_async.sandbox import Fault as SandboxFault
 
 NOW = datetime.now(UTC)

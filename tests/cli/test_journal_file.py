@@ -11,9 +11,9 @@ import pytest
 from tests.batch.shop import stock
 from tests.cli.inline import inline
 from tests.cli.shell import env
+from vipps_async import SqliteJournal
 from vipps_async.cli.journal_file import journal_path
 from vipps_async.errors import ConfigurationError
-from vipps_async.journals.sqlite import SqliteJournal
 from vipps_async.testing import Sandbox
 
 CAPTURE = ("payment", "capture", "order-0", "--all", "--text", "x")

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from tests.journals.material import LONG, MSN, intent
+from vipps_async import Outcome, Settlement, SqliteJournal
 from vipps_async.cli.main import main
-from vipps_async.journals import Outcome, Settlement, SqliteJournal
 
 #: One open, and settled ones of 500, 380 and 10 days ago.
 AGES = {2: 500, 3: 380, 4: 10}

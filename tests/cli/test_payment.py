@@ -9,15 +9,16 @@ import orjson
 import pytest
 
 from tests.batch.shop import stock_one
-from tests.cli.processes import environment, run
+from tests.cli.inline import inline
+from tests.cli.processes import environment
 from tests.cli.shell import CUSTOMER, HERE, PERSONAL, at_terminal, shell
 from vipps_async import ExpressCheckout, ShippingDetails, nok
 from vipps_async.cli.main import main
 from vipps_async.cli.payment_display import json_line, shown_details, shown_result
 from vipps_async.core.operation import SettledBy
-from vipps_async.ecom.answers import CaptureResult
 from vipps_async.ecom.details import PaymentDetails, TransactionLogEntry
-from vipps_async.ecom.words import OperationName
+from vipps_async.ecom.enums import OperationName, TransactionStatus
+from vipps_async.ecom.responses import CaptureResult, TransactionInfo
 from vipps_async.sandbox import Fault, State
 from vipps_async.testing import Sandbox
 
@@ -216,15 +217,17 @@ async def test_a_vipps_that_cannot_be_reached_is_status_1() -> None:
     ("how", "words"),
     [
         (SettledBy.ANSWER, ""),
-        (SettledBy.DETAILS, "the payment's history proves it"),
+        (SettledBy.HISTORY, "the payment's history proves it"),
         (SettledBy.JOURNAL, "nothing was sent now"),
         (SettledBy.EARLIER_CALL, "An equal command that was under way brought it"),
     ],
 )
 def test_a_result_says_what_it_rests_on(how: SettledBy, words: str) -> None:
     """Anything but Vipps' own answer is told; an answer without sums is shown all the same."""
-    shown = shown_result("capture", CaptureResult(order_id="order-1", settled_by=how), idempotency_key="k")
-    assert shown.text.splitlines()[0] == "captured, order order-1"
+    transaction = TransactionInfo(amount=49900, status=TransactionStatus.CAPTURED)
+    result = CaptureResult(order_id="order-1", transaction=transaction, settled_by=how)
+    shown = shown_result("capture", result, idempotency_key="k")
+    assert shown.text.splitlines()[0] == "499.00 NOK captured, order order-1"
     assert words in shown.text
     assert len(shown.text.splitlines()) == (2 if words else 1)
 
@@ -292,7 +295,7 @@ def test_wrong_usage_is_status_2(arguments: tuple[str, ...], words: str, capsys:
 
 async def test_missing_settings_are_status_2(sandbox: Sandbox) -> None:
     """The variables are named, and nothing is sent."""
-    finished = await run(*CAPTURE, "--all", env=environment(VIPPS_CLIENT_ID="id"))
+    finished = await inline(*CAPTURE, "--all", env=environment(VIPPS_CLIENT_ID="id"))
     assert (finished.status, finished.out) == (2, "")
     assert "not set in the environment: VIPPS_CLIENT_SECRET, VIPPS_SUBSCRIPTION_KEY" in finished.err
     assert finished.err.endswith("No money moved by this command.\n")

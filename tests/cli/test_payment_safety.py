@@ -14,14 +14,14 @@ import pytest
 
 from tests.batch.shop import stock_one
 from tests.cli.inline import inline
+from tests.cli.processes import run
 from tests.cli.shell import HERE, KEYS, MSN, Terminal, at_terminal, env, shell
 from tests.cli.test_payment import APPROVE, CANCEL, CAPTURE, INITIATE, REFUND
-from vipps_async import JournalError, VippsSession, nok
+from vipps_async import JournalError, SqliteJournal, VippsSession, nok
 from vipps_async.cli import journal_file
 from vipps_async.cli.payment_conduct import Plan, conduct
 from vipps_async.cli.payment_display import Shown
 from vipps_async.journals.memory import MemoryJournal
-from vipps_async.journals.sqlite import SqliteJournal
 from vipps_async.sandbox import Fault
 from vipps_async.testing import Sandbox
 
@@ -163,7 +163,7 @@ async def test_a_journal_in_use_stops_it_before_anything_is_sent(sandbox: Sandbo
     journal = SqliteJournal(path)
     await journal.open()
     try:
-        finished = await shell(sandbox, *CAPTURE, "--all", "--journal", str(path), "--wait", "0")
+        finished = await run(*CAPTURE, "--all", "--journal", str(path), "--wait", "0", env=env(sandbox))
     finally:
         await journal.aclose()
     assert finished.status == 6

@@ -16,7 +16,8 @@ import aiohttp
 import pytest
 from attrs import define
 
-from tests.cli.processes import command, environment, run
+from tests.cli.inline import inline
+from tests.cli.processes import command, environment
 from tests.sandbox.driver import merchant_at
 from vipps_async import OrderNotFoundError, VippsSession, nok
 
@@ -86,7 +87,7 @@ async def test_hosts_are_given_by_flags() -> None:
             assert (await merchant.call("GET", "/", headers={"Host": host})).status == status
         assert (await merchant.initiate("acme-1", merchantInfo={"callbackPrefix": "http://shop/x"})).status == 200
     for wrong in ("http://shop", "shop:8000", "abc:80", "", "a b", "[::1]"):
-        ended = await run("sandbox", "--callback-hosts", wrong)
+        ended = await inline("sandbox", "--callback-hosts", wrong)
         assert ended.status == 2
         assert "is no host name or address: give it without scheme and port" in ended.err
 
@@ -169,7 +170,7 @@ async def test_a_port_that_is_taken_is_one_clear_line() -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        finished = await run("sandbox", "--port", str(port))
+        finished = await inline("sandbox", "--port", str(port))
     assert (finished.status, finished.out) == (1, "")
     assert finished.err == f"vipps-async: cannot listen on 127.0.0.1:{port}: address already in use\n"
 
@@ -177,7 +178,7 @@ async def test_a_port_that_is_taken_is_one_clear_line() -> None:
 async def test_an_address_that_is_not_here_is_one_clear_line() -> None:
     """An address of no interface, or a name of none, says so and ends with 1."""
     for host in ("192.0.2.1", "no-such-host.invalid"):
-        finished = await run("sandbox", "--host", host, "--port", "0")
+        finished = await inline("sandbox", "--host", host, "--port", "0")
         assert (finished.status, finished.out) == (1, "")
         (line,) = finished.err.splitlines()
         assert line.startswith(f"vipps-async: cannot listen on {host}:0: ")
@@ -224,7 +225,7 @@ async def test_flags_reach_the_sandbox() -> None:
 )
 async def test_a_flag_that_makes_no_sense_is_refused(flag: str, value: str) -> None:
     """The message names the flag, the value and what it should be."""
-    finished = await run("sandbox", flag, value)
+    finished = await inline("sandbox", flag, value)
     assert finished.status == 2
     assert f"argument {flag}: {value} is no " in finished.err
 
@@ -252,7 +253,7 @@ async def test_a_state_file_that_cannot_be_used_is_one_clear_line(tmp_path: Path
     """A file that is no state is named, left as it is, and ends the command with 1."""
     file = tmp_path / "notes.txt"
     file.write_text("These are my notes, and no payments. " * 100)
-    finished = await run("sandbox", "--port", "0", "--state", str(file))
+    finished = await inline("sandbox", "--port", "0", "--state", str(file))
     assert (finished.status, finished.out) == (1, "")
     (line,) = finished.err.splitlines()
     assert line.startswith(f"vipps-async: {file}: damaged, or no state of a sandbox")
@@ -313,7 +314,7 @@ async def test_flags_of_what_vipps_does() -> None:
 )
 async def test_flags_that_make_no_sense(flag: str, value: str, said: str) -> None:
     """They are refused with what they must be, and a secret in them is not repeated."""
-    ended = await run("sandbox", flag, value)
+    ended = await inline("sandbox", flag, value)
     assert ended.status == 2
     assert said in ended.err
     assert "hunter2" not in ended.err

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.processes import run
+from tests.cli.inline import inline
+from vipps_async import SqliteJournal
 from vipps_async.cli import output
 from vipps_async.errors import VippsError
-from vipps_async.journals import SqliteJournal
 from vipps_async.journals.protocol import Intent
 from vipps_async.printable import escaped
 
@@ -62,7 +62,7 @@ async def test_a_file_says_nothing_to_the_terminal(tmp_path: Path) -> None:
     """A row that is invalid is shown on one line, whatever stands in it."""
     file = tmp_path / "captures.csv"
     file.write_text(f'order_id,amount,transaction_text\n"acme{EVIL}\nforged line","{EVIL}",Socks\n', encoding="utf-8")
-    ended = await run("batch", "capture", str(file), "--dry-run", env=_environment())
+    ended = await inline("batch", "capture", str(file), "--dry-run", env=_environment())
     assert ended.status != 0
     assert _is_harmless(ended.out + ended.err), (ended.out + ended.err).encode("unicode_escape")
     assert "\nforged line" not in ended.err
@@ -89,7 +89,7 @@ async def test_a_journal_says_nothing_to_the_terminal(tmp_path: Path) -> None:
     await journal.release(intent, note=f"Vipps said {EVIL}\nsettled   forged", owner="me")
     await journal.aclose()
     for further in ((), ("--json",)):
-        ended = await run("journal", "list", "--journal", str(path), *further)
+        ended = await inline("journal", "list", "--journal", str(path), *further)
         assert ended.status == 0, ended.err
         assert "Vipps said" in ended.out
         assert _is_harmless(ended.out), ended.out.encode("unicode_escape")

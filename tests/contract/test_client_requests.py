@@ -12,19 +12,11 @@ import pytest
 
 from tests.contract.schema import CONTRACT, Contract, conform
 from tests.ecom.scripted_runner import ScriptedRunner
+from vipps_async import AirlineData, EcomApi, ExpressCheckout, OperationName, OrderStatus, Scope, ShippingDetails
 from vipps_async.config import Environment
 from vipps_async.core.converter import encode
 from vipps_async.core.operation import Call, Repeat
-from vipps_async.ecom import (
-    AirlineData,
-    EcomApi,
-    ExpressCheckout,
-    OperationName,
-    OrderStatus,
-    Scope,
-    ShippingDetails,
-    requests,
-)
+from vipps_async.ecom import requests
 from vipps_async.ecom.operations import OPERATIONS
 
 ORDER = "acme-shop-123-order123abc"

@@ -15,7 +15,7 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from tests.batch.shop import MSN, stock
-from tests.journals.postgres_server import available_dsn
+from tests.support.postgres import available_dsn
 from vipps_async.batch import BatchOperation, RowOutcome
 from vipps_async.batch.reading import Layout
 from vipps_async.batch.worklist import Worklist

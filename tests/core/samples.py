@@ -59,7 +59,7 @@ class Facts:
 
 def _judge(facts: Facts) -> Evidence[Receipt]:
     if facts.happened == "yes":
-        return Applied(Receipt(order_id=ORDER, status="Proven", settled_by=SettledBy.DETAILS))
+        return Applied(Receipt(order_id=ORDER, status="Proven", settled_by=SettledBy.HISTORY))
     if facts.happened == "no":
         return NotApplied("the history does not have it")
     if facts.happened == "failed":

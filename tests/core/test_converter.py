@@ -17,11 +17,11 @@ from attrs import field, frozen
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from vipps_async import CaptureResult, PaymentDetails, RefundResult, ShippingDetails
 from vipps_async.core.converter import NOT_IN_JSON, STRICT, YES_NO, UnreadableAnswer, decode, encode, json_name
 from vipps_async.core.open_enum import OpenEnum
 from vipps_async.core.operation import NoContent
 from vipps_async.core.unread_fields import unread_fields
-from vipps_async.ecom import CaptureResult, PaymentDetails, RefundResult, ShippingDetails
 from vipps_async.not_given import NOT_GIVEN, NotGiven
 from vipps_async.userinfo import UserInfo
 

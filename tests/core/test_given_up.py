@@ -10,7 +10,7 @@ from attrs import define
 from tests.core.fake_clock import FakeClock
 from tests.core.samples import KEY, ORDER, call_of, details, done, pipeline, vipps_error
 from vipps_async.config import RetryPolicy
-from vipps_async.core import repetition
+from vipps_async.core import retry
 from vipps_async.core.attempts import AttemptRecord
 from vipps_async.core.operation import Note, Repeat
 from vipps_async.core.pipeline import render
@@ -137,8 +137,8 @@ async def test_looks_go_on_until_the_deadline(
     monkeypatch: pytest.MonkeyPatch, note: Note | None, looks: int, *, is_row: bool
 ) -> None:
     """A call in doubt looks until nearly a minute is over; a row of a batch for seven and a half seconds."""
-    monkeypatch.setattr(repetition, "_FIRST_LOOK_PAUSE", 0.5)
-    monkeypatch.setattr(repetition, "_MOST_LOOKS", math.inf)
+    monkeypatch.setattr(retry, "_FIRST_LOOK_PAUSE", 0.5)
+    monkeypatch.setattr(retry, "_MOST_LOOKS", math.inf)
     clock = FakeClock()
     transport = ScriptedTransport().on("/details", then=details("no")).on("/capture", then=OutcomeUnknown("cut"))
     call = call_of(Repeat.KEYED, note=note, is_row=is_row)
@@ -152,8 +152,8 @@ async def test_looks_go_on_until_the_deadline(
 
 async def test_what_details_show_late_is_the_result(monkeypatch: pytest.MonkeyPatch) -> None:
     """An entry that appears half a minute after the answer got lost is found by the call itself."""
-    monkeypatch.setattr(repetition, "_FIRST_LOOK_PAUSE", 0.5)
-    monkeypatch.setattr(repetition, "_MOST_LOOKS", math.inf)
+    monkeypatch.setattr(retry, "_FIRST_LOOK_PAUSE", 0.5)
+    monkeypatch.setattr(retry, "_MOST_LOOKS", math.inf)
     transport = ScriptedTransport().on("/details", *[details("no")] * 8, then=details("yes"))
     transport.on("/capture", then=OutcomeUnknown("cut"))
     receipt = await pipeline(transport, retry=RetryPolicy(attempts=1)).run(call_of(Repeat.KEYED))

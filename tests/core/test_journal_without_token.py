@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from vipps_async import ApiError, Credentials, Effect, MemoryJournal, VippsSession
-from vipps_async.journals import Outcome
+from vipps_async import ApiError, Credentials, Effect, MemoryJournal, Outcome, VippsSession
 from vipps_async.testing import ScriptedTransport, answer
 
 CREDENTIALS = Credentials(

@@ -16,6 +16,7 @@ from attrs import evolve, frozen
 
 from tests.faults.shop import CREDENTIALS, TWO_TRIES, Fault, Shop, open_shop
 from vipps_async import (
+    AiohttpTransport,
     ApiError,
     CaptureError,
     ConfigurationError,
@@ -42,15 +43,14 @@ from vipps_async.core.journalling import JournalledRunner
 from vipps_async.core.operation import Call, Note
 from vipps_async.core.pipeline import Pipeline, render
 from vipps_async.core.verdict import Verdict
-from vipps_async.ecom.answers import CaptureResult, InitiatedPayment, TransactionInfo
+from vipps_async.ecom.enums import TransactionStatus
 from vipps_async.ecom.operations import CAPTURE, INITIATE
 from vipps_async.ecom.recovery import rebuild_call
 from vipps_async.ecom.requests import MerchantInfoPayment, PaymentActionsRequest, Transaction
-from vipps_async.ecom.words import TransactionStatus
+from vipps_async.ecom.responses import CaptureResult, InitiatedPayment, TransactionInfo
 from vipps_async.errors import ErrorInfo
 from vipps_async.journals.memory import MemoryJournal
 from vipps_async.journals.protocol import Entry, Intent, KeyOrigin, Outcome, Settlement, Standing, World
-from vipps_async.transports import AiohttpTransport
 from vipps_async.transports.protocol import Request, Response
 
 KEY = "key-1"
@@ -726,7 +726,7 @@ class TestAfterAnEarlierAttempt:
         await self.begin_and_lose(shop, Fault.LOSE_ANSWER)
         shop.line.fail("/capture", Fault.NOT_SENT)
         result = await capture(shop.session())
-        assert result.settled_by is SettledBy.DETAILS
+        assert result.settled_by is SettledBy.HISTORY
         settlement = (await shop.entry()).settlement
         assert settlement is not None
         assert settlement.outcome is Outcome.DONE

@@ -252,7 +252,7 @@ async def test_proven_by_details(name: str, repeat: Repeat) -> None:
     """If the answer got lost but details prove the effect, the proven result comes back, marked as such."""
     transport = ScriptedTransport().on("/details", details("yes")).on("", then=ROWS[name].reply)
     receipt = await pipeline(transport).run(call_of(repeat))
-    assert receipt == Receipt(order_id=ORDER, status="Proven", settled_by=SettledBy.DETAILS)
+    assert receipt == Receipt(order_id=ORDER, status="Proven", settled_by=SettledBy.HISTORY)
     assert letters(transport).count("d") == 1
 
 
@@ -280,7 +280,7 @@ async def test_details_lag(repeat: Repeat) -> None:
     transport = ScriptedTransport().on("/details", *[details("no")] * 4, then=details("yes"))
     transport.on("", OutcomeUnknown("cut"), then=vipps_error(400, "Payment", "61"))
     receipt = await pipeline(transport, clock=clock).run(call_of(repeat))
-    assert receipt.settled_by is SettledBy.DETAILS
+    assert receipt.settled_by is SettledBy.HISTORY
     assert clock.monotonic() < 1060.0
 
 
@@ -303,7 +303,7 @@ async def test_an_answer_that_does_not_fit_is_looked_up_before_anything_is_raise
     odd = evolve(call_of(Repeat.KEYED).operation, misfit=lambda _call, receipt: f"it says {receipt.status!r}")
     call = call_of(Repeat.KEYED, operation=odd)
     transport = ScriptedTransport().on("/details", details("no"), details("yes")).on("/capture", done())
-    assert (await pipeline(transport).run(call)).settled_by is SettledBy.DETAILS
+    assert (await pipeline(transport).run(call)).settled_by is SettledBy.HISTORY
     assert letters(transport) == "mdd"
     never = ScriptedTransport().on("/details", then=details("no")).on("/capture", done())
     with pytest.raises(UnexpectedResponseError, match="not what was asked for: it says 'Captured'") as caught:
@@ -317,7 +317,7 @@ async def test_a_refused_cancel_of_what_is_cancelled_is_done() -> None:
     transport = ScriptedTransport().on("/details", details("yes"))
     transport.on("/cancel", vipps_error(400, "Payment", "51"))
     call = call_of(Repeat.CONFIRM, note=Note(amount=None))
-    assert (await pipeline(transport).run(call)).settled_by is SettledBy.DETAILS
+    assert (await pipeline(transport).run(call)).settled_by is SettledBy.HISTORY
 
 
 async def test_a_key_makes_another_attempt_safe_whatever_the_history_lacks() -> None:
@@ -346,7 +346,7 @@ async def test_a_refused_call_whose_given_key_was_used_before() -> None:
     """If details have a given key as done, its result is the call's."""
     transport = ScriptedTransport().on("/details", details("yes"))
     transport.on("/capture", vipps_error(400, "Payment", "61"))
-    assert (await pipeline(transport).run(_with(KeyOrigin.GIVEN))).settled_by is SettledBy.DETAILS
+    assert (await pipeline(transport).run(_with(KeyOrigin.GIVEN))).settled_by is SettledBy.HISTORY
 
 
 async def test_a_refused_call_whose_given_key_moved_another_amount() -> None:
@@ -394,8 +394,8 @@ async def test_a_cancelled_call_names_its_key() -> None:
         (details("perhaps"), "the history is torn"),
         (answer(403), "details answered 403"),
         (answer(200, HTML), "details could not be asked"),
-        (RequestNotSent("unplugged"), "details could not be asked (unplugged"),
-        (OutcomeUnknown("silence"), "details could not be asked (silence"),
+        (RequestNotSent("unplugged"), "the payment could not be looked up (unplugged"),
+        (OutcomeUnknown("silence"), "the payment could not be looked up (silence"),
         (answer(500), "details answered 500"),
     ],
 )
@@ -414,7 +414,7 @@ async def test_details_that_prove_nothing(reply: Reply, words: str, repeat: Repe
 async def test_without_a_way_to_ask(repeat: Repeat) -> None:
     """Without a way to ask, a doubt ends as unknown, and what must not be repeated blindly is not."""
     transport = ScriptedTransport().on("", then=OutcomeUnknown("cut"))
-    with pytest.raises(OutcomeUnknown, match="details were not asked"):
+    with pytest.raises(OutcomeUnknown, match="the payment was not looked up"):
         await pipeline(transport).run(call_of(repeat, ask=False))
     assert len(transport.requests) == (4 if repeat is Repeat.KEYED else 1)
 
@@ -486,7 +486,7 @@ async def test_a_refusal_after_a_doubt_that_was_done() -> None:
     """A doubt, then a refusal because it has been done already: details prove it done."""
     transport = ScriptedTransport().on("/details", details("yes"))
     transport.on("/capture", OutcomeUnknown("cut"), vipps_error(400, "VippsError", "92"))
-    assert (await pipeline(transport).run(call_of(Repeat.KEYED))).settled_by is SettledBy.DETAILS
+    assert (await pipeline(transport).run(call_of(Repeat.KEYED))).settled_by is SettledBy.HISTORY
 
 
 async def test_a_token_that_fails_after_a_doubt_is_no_proof() -> None:

@@ -189,7 +189,7 @@ async def test_no_time_left_for_details() -> None:
         raise OutcomeUnknown("silence")
 
     transport = ScriptedTransport().on("", overrun)
-    with pytest.raises(OutcomeUnknown, match="no time was left to ask details"):
+    with pytest.raises(OutcomeUnknown, match="no time was left to look the payment up"):
         await pipeline(transport, clock=clock).run(call_of(Repeat.KEYED))
 
 

@@ -23,13 +23,13 @@ from vipps_async import (
     OutcomeUnknown,
     RequestNotSent,
     SettledBy,
+    SqliteJournal,
     VippsError,
     nok,
 )
 from vipps_async.core import recovery as recovery_module
 from vipps_async.core import recovery_pace
 from vipps_async.core.recovery_report import RecoveryReport
-from vipps_async.journals import SqliteJournal
 from vipps_async.journals.memory import MemoryJournal
 from vipps_async.journals.protocol import Attempts, Entry, Intent, Outcome, Settlement, Standing
 from vipps_async.transports.protocol import Request, Response

@@ -5,8 +5,16 @@ from __future__ import annotations
 import pytest
 
 from tests.core.samples import CREDENTIALS
-from vipps_async import Environment, JournalError, OutcomeUnknown, RequestNotSent, VippsSession, nok
-from vipps_async.journals import MemoryJournal, World
+from vipps_async import (
+    Environment,
+    JournalError,
+    MemoryJournal,
+    OutcomeUnknown,
+    RequestNotSent,
+    VippsSession,
+    World,
+    nok,
+)
 from vipps_async.testing import Sandbox, ScriptedTransport, answer
 
 LOCAL = "http://127.0.0.1:8080"

@@ -9,8 +9,8 @@ import pytest
 
 from tests.diagnosis.examined import CHECKS, found
 from tests.journals.material import intent
+from vipps_async import SqliteJournal
 from vipps_async.diagnosis import State
-from vipps_async.journals.sqlite import SqliteJournal
 from vipps_async.testing import Sandbox
 
 

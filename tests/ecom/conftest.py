@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.ecom.scripted_runner import ScriptedRunner
+from vipps_async import EcomApi
 from vipps_async.config import Environment
-from vipps_async.ecom import EcomApi
 
 
 @pytest.fixture

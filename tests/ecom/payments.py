@@ -6,8 +6,8 @@ from typing import Any
 
 import orjson
 
+from vipps_async import PaymentDetails
 from vipps_async.core.converter import decode
-from vipps_async.ecom import PaymentDetails
 
 __all__ = ["details", "entry", "summary"]
 

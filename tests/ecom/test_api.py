@@ -11,10 +11,7 @@ import orjson
 import pytest
 
 from tests.ecom.scripted_runner import ScriptedRunner
-from vipps_async.config import Environment
-from vipps_async.core.converter import decode, encode
-from vipps_async.core.operation import Applied, NoContent
-from vipps_async.ecom import (
+from vipps_async import (
     AirlineData,
     CaptureResult,
     EcomApi,
@@ -23,7 +20,12 @@ from vipps_async.ecom import (
     PaymentDetails,
     Scope,
     ShippingDetails,
+    TransactionInfo,
+    TransactionStatus,
 )
+from vipps_async.config import Environment
+from vipps_async.core.converter import decode, encode
+from vipps_async.core.operation import Applied, NoContent
 from vipps_async.ecom.operations import APPROVE, CANCEL, CAPTURE, DETAILS, INITIATE, REFUND, STATUS
 from vipps_async.errors import ConfigurationError, InvalidInputError, OutcomeUnknown
 from vipps_async.not_given import NOT_GIVEN
@@ -237,7 +239,7 @@ async def test_urls_for_vipps_itself(runner: ScriptedRunner) -> None:
 @pytest.mark.parametrize("name", ["capture", "refund"])
 async def test_a_sum_is_moved(ecom: EcomApi, runner: ScriptedRunner, name: str) -> None:
     """Capture and refund send sum, text and serial number, and their answer comes back."""
-    result = CaptureResult(order_id=ORDER)
+    result = CaptureResult(order_id=ORDER, transaction=TransactionInfo(amount=10000, status=TransactionStatus.CAPTURED))
     runner.results.append(result)
     assert await getattr(ecom, name)(ORDER, amount=10000, transaction_text="Shipped.", idempotency_key="k") is result
     call = runner.only

@@ -9,8 +9,8 @@ from attrs import define
 
 from tests.ecom.payments import details, entry
 from tests.ecom.scripted_runner import ScriptedRunner
+from vipps_async import EcomApi, PaymentDetails
 from vipps_async.config import Environment
-from vipps_async.ecom import EcomApi, PaymentDetails
 from vipps_async.errors import OrderNotFoundError, OutcomeUnknown
 from vipps_async.receiver import CallbackStatus, Confirmed, Contradicted, Disagreement, PaymentUpdate
 

@@ -57,7 +57,7 @@ async def test_what_was_released_already_is_cancelled(refusal: Response) -> None
     transport = ScriptedTransport().on("/details", then=RELEASED)
     transport.on("/cancel", then=refusal)
     result = await cancel(transport)
-    assert result.settled_by is SettledBy.DETAILS
+    assert result.settled_by is SettledBy.HISTORY
     assert result.transaction.amount == 400
     assert len([request for request in transport.requests if request.url.endswith("/cancel")]) == 1
 

@@ -10,8 +10,8 @@ import orjson
 import pytest
 
 from tests.ecom.payments import details, entry, summary
+from vipps_async import Address, OperationName, PaymentDetails, UserDetails
 from vipps_async.core.converter import UnreadableAnswer, decode
-from vipps_async.ecom import Address, OperationName, PaymentDetails, UserDetails
 
 INITIATE = entry("INITIATE", key="")
 RESERVE = entry("RESERVE", key="")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from vipps_async.ecom import AirlineData, ExpressCheckout, ShippingDetails
+from vipps_async import AirlineData, ExpressCheckout, ShippingDetails
 from vipps_async.errors import InvalidInputError
 
 URL = "https://example.com/x"

@@ -15,7 +15,7 @@ from attrs import define, field
 from tests.ecom.payments import details, entry
 from tests.ecom.scripted_runner import ScriptedRunner
 from tests.ecom.virtual_time import run_in_virtual_time
-from vipps_async.ecom import EcomApi, PaymentDetails, StillWaiting
+from vipps_async import EcomApi, PaymentDetails, PaymentPending
 from vipps_async.ecom.polling import PaymentPoller
 from vipps_async.errors import (
     ApiError,
@@ -94,7 +94,7 @@ def test_a_cancelled_payment_ends_the_wait() -> None:
 def test_time_runs_out() -> None:
     """When time is up, the error names the payment and has what Vipps said last."""
     world = World([INITIATED])
-    with pytest.raises(StillWaiting, match="within 10 seconds") as raised:
+    with pytest.raises(PaymentPending, match="within 10 seconds") as raised:
         world.wait(10)
     assert world.times == [5, 7, 9]
     assert (raised.value.order_id, raised.value.details) == ("acme-1", INITIATED)
@@ -113,7 +113,7 @@ def test_the_deadline_is_kept_while_vipps_is_slow() -> None:
     world = World([RESERVED], takes=30)
 
     async def main() -> float:
-        with pytest.raises(StillWaiting):
+        with pytest.raises(PaymentPending):
             await world.poller.wait("acme-1", timeout=10)
         return asyncio.get_running_loop().time()
 
@@ -134,7 +134,7 @@ def test_a_passing_failure_is_sat_out(error: Exception) -> None:
     assert World([error, error, RESERVED]).wait() is RESERVED
     with pytest.raises(type(error)):
         World([error]).wait(10)
-    with pytest.raises(StillWaiting):
+    with pytest.raises(PaymentPending):
         World([error, INITIATED]).wait(30)
 
 
@@ -301,7 +301,7 @@ def test_each_waiter_has_a_deadline_of_its_own() -> None:
     async def main() -> None:
         patient = asyncio.create_task(world.poller.wait("acme-1", timeout=600))
         await asyncio.sleep(0)
-        with pytest.raises(StillWaiting):
+        with pytest.raises(PaymentPending):
             await world.poller.wait("acme-1", timeout=2)
         assert await patient is RESERVED
 

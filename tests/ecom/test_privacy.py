@@ -7,13 +7,13 @@ from typing import Any
 import attrs
 import pytest
 
-import vipps_async.ecom.answers
 import vipps_async.ecom.details
 import vipps_async.ecom.express
 import vipps_async.ecom.requests
+import vipps_async.ecom.responses
 import vipps_async.userinfo
 from tests.ecom.scripted_runner import ScriptedRunner
-from vipps_async.ecom import AirlineData, EcomApi
+from vipps_async import AirlineData, EcomApi
 from vipps_async.errors import InvalidInputError
 
 CANARY = "canary"
@@ -66,7 +66,7 @@ NESTED = {
 MODELS = [
     model
     for module in (
-        vipps_async.ecom.answers,
+        vipps_async.ecom.responses,
         vipps_async.ecom.details,
         vipps_async.ecom.express,
         vipps_async.ecom.requests,

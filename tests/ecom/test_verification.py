@@ -8,8 +8,8 @@ import pytest
 from attrs import evolve
 
 from tests.ecom.payments import details, entry, summary
+from vipps_async import CancelResult, CaptureResult, InitiatedPayment, PaymentDetails, RefundResult
 from vipps_async.core.operation import Applied, Evidence, Inconclusive, NotApplied, Repeat, SettledBy, Verification
-from vipps_async.ecom import CancelResult, CaptureResult, InitiatedPayment, PaymentDetails, RefundResult
 from vipps_async.ecom.verification import verify_cancel, verify_capture, verify_initiate, verify_refund
 from vipps_async.errors import ApiError, ErrorInfo, OrderNotFoundError
 
@@ -52,7 +52,7 @@ def test_a_capture_that_is_in_the_history() -> None:
     found = capture(entry("CAPTURE", 10000, "k", at="2026-01-01T10:00:00Z"), RESERVE, transactionSummary=summary(10000))
     assert isinstance(found, Applied)
     result = found.result
-    assert (result.order_id, result.settled_by) == ("acme-1", SettledBy.DETAILS)
+    assert (result.order_id, result.settled_by) == ("acme-1", SettledBy.HISTORY)
     assert result.transaction is not None
     assert (
         result.transaction.amount,
@@ -78,7 +78,7 @@ def test_a_refund_that_is_in_the_history() -> None:
     found = refund(entry("REFUND", 10000, "k"), entry("CAPTURE", 49900, "k"), RESERVE)
     assert isinstance(found, Applied)
     assert found.result.transaction is not None
-    assert (found.result.settled_by, found.result.transaction.status) == (SettledBy.DETAILS, "Refund")
+    assert (found.result.settled_by, found.result.transaction.status) == (SettledBy.HISTORY, "Refund")
 
 
 def test_a_key_proves_nothing_about_another_operation() -> None:
@@ -202,7 +202,7 @@ def test_a_cancelled_payment(operation: str, history: list[Any], *, release: boo
     found = cancel(entry(operation), *history, release=release)
     assert isinstance(found, Applied)
     assert found.result.transaction is not None
-    assert (found.result.settled_by, found.result.transaction.status) == (SettledBy.DETAILS, "Cancelled")
+    assert (found.result.settled_by, found.result.transaction.status) == (SettledBy.HISTORY, "Cancelled")
 
 
 @pytest.mark.parametrize(
@@ -226,7 +226,7 @@ def test_the_rest_that_is_gone_was_released() -> None:
     """Where less was captured than reserved and nothing is left, the rest was released, entry or not."""
     found = cancel(CAPTURED, RESERVE, release=True, transactionSummary=summary(captured=10000))
     assert isinstance(found, Applied)
-    assert found.result.transaction is None
+    assert found.result.amount == 39900
 
 
 @pytest.mark.parametrize("sums", [None, summary(captured=10000, to_capture=39900), summary(captured=49900)])
@@ -259,11 +259,10 @@ def test_a_plain_cancel_of_what_was_released_already_is_done() -> None:
     """Where another request has released the rest nothing remains to cancel: doing it again is no error."""
     found = cancel(entry("VOID", 39900), CAPTURED, RESERVE)
     assert isinstance(found, Applied)
-    assert found.result.transaction is not None
-    assert found.result.transaction.amount == 39900
+    assert found.result.amount == 39900
     gone = cancel(CAPTURED, RESERVE, transactionSummary=summary(captured=10000))
     assert isinstance(gone, Applied)
-    assert gone.result.transaction is None
+    assert gone.result.amount == 39900
 
 
 def test_an_unknown_kind_of_operation_excludes_nothing() -> None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from vipps_async import Effect, RetryPolicy, VippsError, VippsSession
-from vipps_async.ecom import InitiatedPayment
+from vipps_async import Effect, InitiatedPayment, RetryPolicy, VippsError, VippsSession
 
 __all__ = ["FAST", "KEYS", "PRICE", "holds_together", "initiate"]
 

@@ -9,10 +9,9 @@ import pytest
 import pytest_asyncio
 
 from tests.end_to_end.checkout import FAST, PRICE, initiate
-from vipps_async import Effect, RequestNotSent, SettledBy, VippsSession, nok
+from vipps_async import Effect, HttpxTransport, RequestNotSent, SettledBy, VippsSession, nok
 from vipps_async.sandbox import Fault
 from vipps_async.testing import Sandbox
-from vipps_async.transports import HttpxTransport
 
 
 @pytest_asyncio.fixture(params=["own connections", "adopted client"])

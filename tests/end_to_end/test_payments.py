@@ -11,13 +11,16 @@ from vipps_async import (
     AiohttpTransport,
     AirlineData,
     Effect,
+    OperationName,
+    OrderStatus,
     RateLimitedError,
     RetryPolicy,
     SettledBy,
+    TransactionStatus,
     VippsSession,
     nok,
 )
-from vipps_async.ecom import OperationName, OrderStatus, TransactionStatus, polling
+from vipps_async.ecom import polling
 from vipps_async.errors import CaptureError
 from vipps_async.sandbox import State
 from vipps_async.testing import Sandbox

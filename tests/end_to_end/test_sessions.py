@@ -14,19 +14,21 @@ import pytest_asyncio
 from tests.end_to_end.checkout import FAST, KEYS, PRICE, initiate
 from vipps_async import (
     AiohttpTransport,
+    CaptureResult,
     ConfigurationError,
     Credentials,
+    HttpxTransport,
+    PaymentDetails,
     RequestNotSent,
     RetryPolicy,
     Timeouts,
+    Transport,
     VippsError,
     VippsSession,
 )
-from vipps_async.ecom import CaptureResult, PaymentDetails
 from vipps_async.sandbox import Fault
 from vipps_async.testing import Sandbox
 from vipps_async.testing.transport_conformance.raw_server import Connection, raw_server
-from vipps_async.transports import HttpxTransport, Transport
 from vipps_async.transports.protocol import Request, Response
 
 #: What the promise about tokens is made for.

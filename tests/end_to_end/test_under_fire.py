@@ -14,6 +14,7 @@ from aiohttp.client_proto import ResponseHandler
 
 from tests.end_to_end.checkout import FAST, KEYS, PRICE, initiate
 from vipps_async import (
+    CaptureResult,
     Credentials,
     Effect,
     RetryPolicy,
@@ -23,7 +24,6 @@ from vipps_async import (
     VippsError,
     VippsSession,
 )
-from vipps_async.ecom import CaptureResult
 from vipps_async.testing import Sandbox
 from vipps_async.testing.transport_conformance.raw_server import Connection, RawServer, ReceivedRequest, raw_server
 from vipps_async.transports.aiohttp_one_write import Letter
@@ -192,7 +192,7 @@ async def test_an_answer_cut_off_at_every_byte(how: str, details: str) -> None:
         _check(outcome, requests, details=details)
         if details == "done":
             assert isinstance(outcome, CaptureResult)
-            assert outcome.settled_by is SettledBy.DETAILS
+            assert outcome.settled_by is SettledBy.HISTORY
         else:
             assert isinstance(outcome, VippsError)
 
@@ -290,7 +290,7 @@ async def test_a_success_that_cannot_be_read_is_looked_up_before_it_is_sent_agai
     if details == "done":
         assert len(requests) == 1
         assert isinstance(outcome, CaptureResult)
-        assert outcome.settled_by is SettledBy.DETAILS
+        assert outcome.settled_by is SettledBy.HISTORY
     else:
         assert len(requests) == 4
         assert isinstance(outcome, UnexpectedResponseError)
@@ -403,7 +403,7 @@ async def test_money_moves_once_behind_a_line_that_breaks(sandbox: Sandbox, oper
         act: Callable[..., Awaitable[Any]] = getattr(vipps.ecom, operation)
         results = await asyncio.gather(*(act(order_id, transaction_text="Now.") for order_id in orders))
     by_details = operation == "cancel" or failures == 4
-    assert {result.settled_by for result in results} == {SettledBy.DETAILS if by_details else SettledBy.ANSWER}
+    assert {result.settled_by for result in results} == {SettledBy.HISTORY if by_details else SettledBy.ANSWER}
     for order_id in orders:
         truth = sandbox.payment(order_id)
         moved = {"capture": truth.captured, "refund": truth.refunded, "cancel": truth.released}[operation]

@@ -15,9 +15,9 @@ from random import SystemRandom
 from tests.event_loop import use_chosen_loop
 from tests.faults.kill import run_kills
 from tests.faults.storm import run_storm
-from tests.journals.postgres_server import available_dsn
 from tests.short_waits import shorten_waits
-from vipps_async.journals import Journal, MemoryJournal, PostgresJournal, SqliteJournal
+from tests.support.postgres import available_dsn
+from vipps_async import Journal, MemoryJournal, PostgresJournal, SqliteJournal
 
 
 @contextlib.contextmanager

@@ -11,9 +11,8 @@ import orjson
 from attrs import field, frozen, mutable
 
 from tests.faults.attempts import Attribution
-from vipps_async import Effect, VippsError
+from vipps_async import Effect, Entry, Intent, Journal, Outcome, VippsError
 from vipps_async.errors import CancelError, CaptureError, IdempotencyMismatchError, OrderLockedError, RefundError
-from vipps_async.journals import Entry, Intent, Journal, Outcome
 
 __all__ = ["Asked", "Audit", "Moved", "Noted", "Paid", "Told", "Verdict", "audit", "noted_in", "told_by_error"]
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from attrs import evolve
 
+from vipps_async import Outcome, Standing
 from vipps_async.core import journalling
 from vipps_async.core.ending import Ending
 from vipps_async.core.journalling import JournalledRunner
@@ -15,7 +16,6 @@ from vipps_async.core.pipeline import Pipeline, render
 from vipps_async.core.verdict import Verdict
 from vipps_async.errors import Effect, OutcomeUnknown, RequestNotSent
 from vipps_async.idempotency_keys import new_idempotency_key
-from vipps_async.journals import Outcome, Standing
 
 __all__ = ["BROKEN"]
 

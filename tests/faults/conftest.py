@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.journals.postgres_server import available_dsn
+from tests.support.postgres import available_dsn
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from attrs import define
 
-from vipps_async.journals import Journal, Standing
+from vipps_async import Journal, Standing
 
 __all__ = ["RECOVERY", "Phase", "PhaseWatch", "PhasedTransport", "watch_journal"]
 

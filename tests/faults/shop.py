@@ -11,13 +11,12 @@ from urllib.parse import urlsplit
 
 from attrs import define, field
 
-from vipps_async import Credentials, RetryPolicy, VippsSession, nok
+from vipps_async import AiohttpTransport, Credentials, RetryPolicy, VippsSession, nok
 from vipps_async.core.clock import SystemClock
 from vipps_async.errors import OutcomeUnknown, RequestNotSent
 from vipps_async.journals.memory import MemoryJournal
 from vipps_async.journals.protocol import Entry, Journal
 from vipps_async.testing import Sandbox
-from vipps_async.transports import AiohttpTransport
 from vipps_async.transports.protocol import Request, Response, Transport
 
 #: One attempt a call and one look at details, so that each fault is seen by itself: the budget pays for no more.

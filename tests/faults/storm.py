@@ -21,6 +21,7 @@ from tests.faults.plan import Ask, Kind, OrderPlan, orders
 from tests.faults.sandbox_process import ALL_KINDS, NEW_KINDS, SandboxProcess
 from vipps_async import (
     Credentials,
+    Journal,
     PaymentUrlLostError,
     RetryPolicy,
     Timeouts,
@@ -28,7 +29,6 @@ from vipps_async import (
     VippsSession,
 )
 from vipps_async.core.recovery_report import RecoveryReport
-from vipps_async.journals import Journal
 
 __all__ = [
     "CREDENTIALS",

@@ -6,8 +6,8 @@ import pytest
 from attrs import evolve
 
 from tests.faults.audit import Asked, Moved, Noted, Paid, Told, Verdict, audit, told_by_error
+from vipps_async import Outcome
 from vipps_async.errors import Effect, OrderLockedError
-from vipps_async.journals import Outcome
 
 _ORDER = Asked(order_id="a-1", operation="initiate", text="order 1", amount=1_000, told=[Told(Verdict.DONE)])
 _INITIATED = Moved("INITIATE", 1_000, "order 1", "")

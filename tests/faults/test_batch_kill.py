@@ -18,7 +18,7 @@ import pytest
 
 from tests.batch.shop import MSN, stock_one
 from tests.cli.processes import command, environment
-from vipps_async.journals import Outcome, SqliteJournal
+from vipps_async import Outcome, SqliteJournal
 from vipps_async.sandbox import Fault, State
 from vipps_async.testing import Sandbox
 

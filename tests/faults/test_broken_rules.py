@@ -13,7 +13,7 @@ from tests.faults.kill import run_kills
 from tests.faults.phases import Phase
 from tests.faults.plan import Ask, Kind, OrderPlan
 from tests.faults.storm import run_storm
-from vipps_async.journals import MemoryJournal
+from vipps_async import MemoryJournal
 
 pytestmark = pytest.mark.heavy
 

@@ -20,8 +20,8 @@ import pytest
 
 from tests.batch.shop import MSN, stock_one
 from tests.cli.processes import command, environment, run
-from tests.journals.postgres_server import restart, started_server
-from vipps_async.journals import Outcome, PostgresJournal
+from tests.support.postgres import restart, started_server
+from vipps_async import Outcome, PostgresJournal
 from vipps_async.sandbox import Fault, State
 from vipps_async.testing import Sandbox
 
@@ -109,6 +109,7 @@ async def test_workers_killed_and_the_database_restarted_each_row_ends_once(tmp_
                 VIPPS_ENVIRONMENT="test",
                 VIPPS_BATCH_DSN=server.get_uri(),
             )
+            sandbox.faults.randomise(rate=0.05, seed=11, operations=("capture", "details"), kinds=KINDS)
             facts = await _run(sandbox, server, env, file, report)
             journal = PostgresJournal(server.get_uri())
             await journal.open()
@@ -150,7 +151,6 @@ async def _run(sandbox: Sandbox, server: Any, env: Mapping[str, str], file: Path
     expected = _orders(sandbox, file)
     wanted = sum(1 for outcome, _ in expected.values() if outcome == "captured")
     sandbox.faults.stall_seconds, sandbox.faults.drip_seconds = 0.3, 0.1
-    sandbox.faults.randomise(rate=0.05, seed=11, operations=("capture", "details"), kinds=KINDS)
     started = time.monotonic()
     submitted = await run("batch", "submit", str(file), "--chunk-size", "50", env=env)
     assert submitted.status == 0, submitted.err

@@ -8,8 +8,16 @@ from typing import Any
 import pytest
 
 from tests.faults.storm import CREDENTIALS
-from vipps_async import CaptureError, Effect, JournalError, RequestNotSent, RetryPolicy, VippsError, VippsSession
-from vipps_async.journals import MemoryJournal
+from vipps_async import (
+    CaptureError,
+    Effect,
+    JournalError,
+    MemoryJournal,
+    RequestNotSent,
+    RetryPolicy,
+    VippsError,
+    VippsSession,
+)
 from vipps_async.testing import ScriptedTransport, answer
 
 #: Vipps' own words for "more than is reserved".

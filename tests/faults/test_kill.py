@@ -14,7 +14,7 @@ import pytest
 from tests.faults.kill import run_kills
 from tests.faults.phases import Phase
 from tests.journals.material import LONG, all_open, all_recent, intent
-from vipps_async.journals import Outcome, SqliteJournal, Standing
+from vipps_async import Outcome, SqliteJournal, Standing
 
 pytestmark = pytest.mark.heavy
 
@@ -54,7 +54,7 @@ def _dies(code: str, *arguments: str) -> None:
 _BEGINS = """
 import asyncio, os, signal, sys
 from tests.journals.material import LONG, intent
-from vipps_async.journals import SqliteJournal
+from vipps_async import SqliteJournal
 
 async def main():
     journal = SqliteJournal(sys.argv[1])
@@ -87,7 +87,7 @@ async def test_what_a_dead_process_had_in_hand_is_free_once_its_file_is_open_aga
 _FILLS = """
 import asyncio, os, shutil, signal, sys
 from tests.journals.material import LONG, intent
-from vipps_async.journals import SqliteJournal
+from vipps_async import SqliteJournal
 
 async def main():
     journal = SqliteJournal(sys.argv[1])
@@ -123,7 +123,7 @@ async def test_a_process_may_die_while_the_log_is_moved_into_the_file(tmp_path: 
 _IS_TOLD_NOT_SENT = """
 import asyncio, os, signal, sys
 from vipps_async import Credentials, RequestNotSent, RetryPolicy, VippsSession
-from vipps_async.journals import SqliteJournal
+from vipps_async import SqliteJournal
 async def main():
     keys = Credentials(client_id="id", client_secret="secret", subscription_key="key", merchant_serial_number="123456")
     retry = RetryPolicy(attempts=1, deadline=5.0)

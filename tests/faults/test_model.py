@@ -30,9 +30,8 @@ from tests.faults.audit import Verdict, told_by_error
 from tests.faults.horizon import SETTLE_AFTER, MovableClock, horizon_settings
 from tests.faults.plan import Kind
 from tests.faults.storm import PATIENT_RETRY, PATIENT_TIMEOUTS
-from vipps_async import VippsError
+from vipps_async import MemoryJournal, VippsError
 from vipps_async.idempotency_keys import derive_idempotency_key
-from vipps_async.journals import MemoryJournal
 from vipps_async.sandbox.faults import Fault, Faults
 from vipps_async.testing import Sandbox
 from vipps_async.transports.protocol import Response

@@ -11,7 +11,7 @@ from attrs import evolve
 from tests.faults.plan import Kind, OrderPlan, orders
 from tests.faults.sandbox_process import ALL_KINDS
 from tests.faults.storm import StormReport, run_storm
-from vipps_async.journals import Journal, MemoryJournal, PostgresJournal, SqliteJournal
+from vipps_async import Journal, MemoryJournal, PostgresJournal, SqliteJournal
 
 pytestmark = pytest.mark.heavy
 
@@ -30,7 +30,7 @@ def _journal(name: str, request: pytest.FixtureRequest, folder: Path) -> Journal
     ("name", "captures"), [("none", 300), ("memory", 300), ("sqlite", 600), ("postgres", 300)], ids=lambda value: value
 )
 async def test_money_moves_once_in_a_storm(
-    name: str, captures: int, request: pytest.FixtureRequest, tmp_path: Path
+    name: str, captures: int, seed: int, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     """Whatever fails, nothing moves twice, is lost, or moves with another amount; and what is unknown is said to be.
 
@@ -38,7 +38,7 @@ async def test_money_moves_once_in_a_storm(
     """
     report = await run_storm(
         captures=captures,
-        seed=captures,
+        seed=seed,
         rate=0.2,
         journal=_journal(name, request, tmp_path),
         journal_name=name,

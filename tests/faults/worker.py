@@ -24,10 +24,18 @@ from tests.faults.audit import told_by_error
 from tests.faults.broken import BROKEN
 from tests.faults.phases import RECOVERY, Phase, PhasedTransport, PhaseWatch, watch_journal
 from tests.short_waits import shorten_waits
-from vipps_async import Credentials, RetryPolicy, Timeouts, VippsError, VippsSession
-from vipps_async.journals import Journal, PostgresJournal, SqliteJournal
+from vipps_async import (
+    AiohttpTransport,
+    Credentials,
+    Journal,
+    PostgresJournal,
+    RetryPolicy,
+    SqliteJournal,
+    Timeouts,
+    VippsError,
+    VippsSession,
+)
 from vipps_async.session_parts import SessionParts
-from vipps_async.transports import AiohttpTransport
 
 #: What a session would load when it is made: here it is loaded once, before the forks.
 LOADED = (SessionParts, AiohttpTransport)
@@ -112,7 +120,7 @@ async def _capture(
             if watch.phase is Phase.TOLD and not watch.entered:
                 await journal.flush()
                 await watch.point(Phase.TOLD)
-            _say(life, "done", number, result.transaction.amount if result.transaction is not None else None)
+            _say(life, "done", number, result.amount)
 
 
 def _forked(command: dict[str, Any]) -> int:

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from tests.journals.material import Shelf
-from tests.journals.postgres_server import available_dsn
-from vipps_async.journals import MemoryJournal, PostgresJournal, SqliteJournal
+from tests.support.postgres import available_dsn
+from vipps_async import MemoryJournal, PostgresJournal, SqliteJournal
 
 
 @pytest.fixture(scope="session")

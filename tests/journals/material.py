@@ -9,7 +9,7 @@ from typing import Any
 
 from attrs import evolve, frozen
 
-from vipps_async.journals import Entry, Intent, Journal, Outcome, Settlement
+from vipps_async import Entry, Intent, Journal, Outcome, Settlement
 
 MOMENT = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
 MSN = "123456"

@@ -21,8 +21,8 @@ from attrs import evolve
 
 from tests.journals import sqlite_cells
 from tests.journals.material import LONG, MOMENT, MSN, all_open, all_recent, intent, only, settlement
+from vipps_async import Attempts, Entry, KeyOrigin, Outcome, PostgresJournal, SqliteJournal, Standing
 from vipps_async.errors import JournalError
-from vipps_async.journals import Attempts, Entry, KeyOrigin, Outcome, PostgresJournal, SqliteJournal, Standing
 
 #: How many flips the test tries; all of the promise's thousand with the variable.
 FLIPS = int(os.environ.get("VIPPS_TEST_FLIPS", "150"))

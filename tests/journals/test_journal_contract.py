@@ -10,8 +10,7 @@ import pytest
 from attrs import evolve
 
 from tests.journals.material import LONG, MOMENT, MSN, Shelf, all_open, all_recent, intent, only, settlement
-from vipps_async.errors import InvalidInputError, JournalError
-from vipps_async.journals import (
+from vipps_async import (
     Attempts,
     Entry,
     Intent,
@@ -24,6 +23,7 @@ from vipps_async.journals import (
     Standing,
     World,
 )
+from vipps_async.errors import InvalidInputError, JournalError
 
 
 def typed(memory: MemoryJournal, sqlite: SqliteJournal, postgres: PostgresJournal) -> list[Journal]:

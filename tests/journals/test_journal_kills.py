@@ -12,7 +12,7 @@ import pytest
 
 from tests.journals.children import child
 from tests.journals.material import all_recent
-from vipps_async.journals import PostgresJournal, SqliteJournal
+from vipps_async import PostgresJournal, SqliteJournal
 
 pytestmark = pytest.mark.heavy
 
@@ -23,7 +23,7 @@ KILLS = 5
 WORKER = """
 import asyncio, sys
 from tests.journals.material import intent, settlement
-from vipps_async.journals import PostgresJournal, SqliteJournal
+from vipps_async import PostgresJournal, SqliteJournal
 async def main(kind, place, schema, first):
     journal = SqliteJournal(place) if kind == "sqlite" else PostgresJournal(place, schema=schema)
     await journal.open()

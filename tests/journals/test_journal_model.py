@@ -18,17 +18,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from tests.journals.material import MOMENT, all_open, all_recent, intent, settlement
+from vipps_async import Entry, Intent, Journal, MemoryJournal, Outcome, PostgresJournal, SqliteJournal, Standing
 from vipps_async.errors import JournalError
-from vipps_async.journals import (
-    Entry,
-    Intent,
-    Journal,
-    MemoryJournal,
-    Outcome,
-    PostgresJournal,
-    SqliteJournal,
-    Standing,
-)
 
 pytestmark = pytest.mark.heavy
 

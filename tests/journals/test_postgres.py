@@ -20,10 +20,10 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from tests.journals.children import output_of
 from tests.journals.material import LONG, all_open, all_recent, intent, only, settlement
-from tests.journals.postgres_server import DSN_VARIABLE, started_server
 from tests.missing import MUST_VARIABLE
+from tests.support.postgres import DSN_VARIABLE, started_server
+from vipps_async import Intent, KeyOrigin, PostgresJournal, Standing
 from vipps_async.errors import ConfigurationError, Effect, InvalidInputError, JournalError
-from vipps_async.journals import Intent, KeyOrigin, PostgresJournal, Standing
 from vipps_async.journals.postgres import sql as statements
 from vipps_async.journals.postgres import store as store_module
 from vipps_async.journals.postgres.store import PostgresStore
@@ -282,7 +282,7 @@ class TestWishesOnManyMachines:
 FORK = """
 import asyncio, os, sys
 from vipps_async.errors import JournalError
-from vipps_async.journals import PostgresJournal
+from vipps_async import PostgresJournal
 
 async def child(journal):
     try:
@@ -566,9 +566,7 @@ class TestWithoutPostgres:
     @pytest.mark.parametrize(("must", "ending"), [("", pytest.skip.Exception), ("postgres", pytest.fail.Exception)])
     def test_it_skips_or_fails(self, monkeypatch: pytest.MonkeyPatch, must: str, ending: type[BaseException]) -> None:
         """Without a server database tests are skipped with a reason, and fail where there must be one."""
-        from tests.journals.postgres_server import available_dsn  # noqa: PLC0415 - what is tried here
-
         monkeypatch.setenv("CI", "true")
         monkeypatch.setenv(MUST_VARIABLE, must)
-        with pytest.raises(ending, match="no PostgreSQL"), available_dsn():
+        with pytest.raises(ending, match="no PostgreSQL"), started_server():
             pass

@@ -22,8 +22,8 @@ import pytest
 
 from tests.journals.children import output_of, without_override
 from tests.journals.material import LONG, all_open, all_recent, intent, only, settlement
+from vipps_async import SqliteJournal, Standing
 from vipps_async.errors import Effect, InvalidInputError, JournalError
-from vipps_async.journals import SqliteJournal, Standing
 from vipps_async.journals.sqlite import journal as journal_module
 from vipps_async.journals.sqlite import rows, schema, store
 from vipps_async.journals.sqlite.plain_commit import plain_commit
@@ -369,7 +369,7 @@ class TestGone:
 READ_ONLY = """
 import asyncio, sys
 from vipps_async.errors import JournalError
-from vipps_async.journals import SqliteJournal
+from vipps_async import SqliteJournal
 
 async def main():
     try:
@@ -497,7 +497,7 @@ LIMITED = """
 import asyncio, resource, sys
 from vipps_async.errors import JournalError
 from tests.journals.material import intent
-from vipps_async.journals import SqliteJournal
+from vipps_async import SqliteJournal
 
 async def main():
     journal = SqliteJournal(sys.argv[1])

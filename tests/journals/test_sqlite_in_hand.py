@@ -16,8 +16,8 @@ from hypothesis import event, example, given, settings
 from hypothesis import strategies as st
 
 from tests.journals.material import intent, settlement
+from vipps_async import Entry, KeyOrigin, Outcome, Standing
 from vipps_async.errors import JournalError
-from vipps_async.journals import Entry, KeyOrigin, Outcome, Standing
 from vipps_async.journals.rules import Answer, Attempt, Begin, Claim, Release, Settle, Work, apply, same_wish
 from vipps_async.journals.slots import wish_of
 from vipps_async.journals.sqlite import store as store_module

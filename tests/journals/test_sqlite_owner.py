@@ -18,13 +18,13 @@ import pytest
 
 from tests.journals.children import PATIENCE, child, output_of
 from tests.journals.material import LONG, all_open, intent
+from vipps_async import SqliteJournal, Standing
 from vipps_async.errors import JournalError
-from vipps_async.journals import SqliteJournal, Standing
 from vipps_async.journals.sqlite.ownership import Ownership
 
 HOLD = """
 import asyncio, sys
-from vipps_async.journals import SqliteJournal
+from vipps_async import SqliteJournal
 
 async def main():
     journal = SqliteJournal(sys.argv[1])
@@ -286,7 +286,7 @@ async def test_two_loops_at_a_time_are_refused(path: Path) -> None:
 
 LEFT_OPEN = """
 import asyncio, sys
-from vipps_async.journals import SqliteJournal
+from vipps_async import SqliteJournal
 
 async def main():
     journal = SqliteJournal(sys.argv[1])
@@ -316,7 +316,7 @@ async def test_copying_the_files_lets_nobody_in(path: Path, tmp_path: Path) -> N
 
 LEFT_BEHIND = """
 import asyncio, os, subprocess, sys
-from vipps_async.journals import SqliteJournal
+from vipps_async import SqliteJournal
 
 async def main():
     journal = SqliteJournal(sys.argv[1])

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from tests.journals.material import LONG, MSN, all_open, all_recent, intent, settlement
+from vipps_async import Outcome, PostgresJournal, Settlement, SqliteJournal, Standing
 from vipps_async.errors import InvalidInputError, JournalError
-from vipps_async.journals import Outcome, PostgresJournal, Settlement, SqliteJournal, Standing
 
 
 @pytest.fixture

@@ -49,7 +49,7 @@ _ATTEMPTS = of(
 )
 _DIALECT = of(
     "core/dialect.py",
-    ("tests/core/test_decision.py", "tests/core/test_attempts.py", "tests/core/test_recorded_refusal.py"),
+    ("tests/core/test_retry_table.py", "tests/core/test_attempts.py", "tests/core/test_recorded_refusal.py"),
     ("        FailureKind.UNKNOWN,\n", ""),
     ("        FailureKind.CONFLICT,\n", ""),
     ("        FailureKind.UNSETTLED,\n", ""),
@@ -62,43 +62,52 @@ _DIALECT = of(
     ("rule is not None and rule.permanent for", "rule is not None for"),
 )
 _DECISION = of(
-    "core/decision.py",
-    ("tests/core/test_decision.py", "tests/core/test_attempts.py"),
+    "core/retry.py",
+    ("tests/core/test_retry_table.py", "tests/core/test_attempts.py"),
     (
-        "FailureKind.THROTTLED: (Step.RETRY, Step.RETRY, Step.RETRY, Step.ASK)",
-        "FailureKind.THROTTLED: (Step.RETRY,) * 4",
-    ),
-    ("FailureKind.LOCKED: (Step.RETRY, Step.RETRY, Step.RETRY, Step.ASK)", "FailureKind.LOCKED: (Step.RETRY,) * 4"),
-    (
-        "FailureKind.UNKNOWN: (Step.RETRY, Step.RETRY, Step.ASK, Step.ASK)",
-        "FailureKind.UNKNOWN: (Step.RETRY, Step.RETRY, Step.RETRY, Step.ASK)",
+        "FailureKind.THROTTLED: (_Reaction.RETRY, _Reaction.RETRY, _Reaction.RETRY, _Reaction.ASK)",
+        "FailureKind.THROTTLED: (_Reaction.RETRY,) * 4",
     ),
     (
-        "FailureKind.UNKNOWN: (Step.RETRY, Step.RETRY, Step.ASK, Step.ASK)",
-        "FailureKind.UNKNOWN: (Step.RETRY, Step.RETRY, Step.ASK, Step.RETRY)",
+        "FailureKind.LOCKED: (_Reaction.RETRY, _Reaction.RETRY, _Reaction.RETRY, _Reaction.ASK)",
+        "FailureKind.LOCKED: (_Reaction.RETRY,) * 4",
     ),
     (
-        "FailureKind.CONFLICT: (Step.RETRY, Step.ASK, Step.ASK, Step.ASK)",
-        "FailureKind.CONFLICT: (Step.RETRY, Step.RAISE, Step.ASK, Step.ASK)",
+        "FailureKind.UNKNOWN: (_Reaction.RETRY, _Reaction.RETRY, _Reaction.ASK, _Reaction.ASK)",
+        "FailureKind.UNKNOWN: (_Reaction.RETRY, _Reaction.RETRY, _Reaction.RETRY, _Reaction.ASK)",
     ),
     (
-        "FailureKind.UNSETTLED: (Step.RETRY, Step.ASK, Step.ASK, Step.ASK)",
-        "FailureKind.UNSETTLED: (Step.RETRY, Step.RAISE, Step.ASK, Step.ASK)",
+        "FailureKind.UNKNOWN: (_Reaction.RETRY, _Reaction.RETRY, _Reaction.ASK, _Reaction.ASK)",
+        "FailureKind.UNKNOWN: (_Reaction.RETRY, _Reaction.RETRY, _Reaction.ASK, _Reaction.RETRY)",
     ),
     (
-        "FailureKind.UNREADABLE: (Step.RETRY, Step.ASK, Step.ASK, Step.LOOK)",
-        "FailureKind.UNREADABLE: (Step.RETRY, Step.ASK, Step.ASK, Step.ASK)",
+        "FailureKind.CONFLICT: (_Reaction.RETRY, _Reaction.ASK, _Reaction.ASK, _Reaction.ASK)",
+        "FailureKind.CONFLICT: (_Reaction.RETRY, _Reaction.RAISE, _Reaction.ASK, _Reaction.ASK)",
     ),
     (
-        "FailureKind.MISFIT: (Step.RETRY, Step.LOOK, Step.LOOK, Step.RAISE)",
-        "FailureKind.MISFIT: (Step.RETRY, Step.ASK, Step.LOOK, Step.RAISE)",
+        "FailureKind.UNSETTLED: (_Reaction.RETRY, _Reaction.ASK, _Reaction.ASK, _Reaction.ASK)",
+        "FailureKind.UNSETTLED: (_Reaction.RETRY, _Reaction.RAISE, _Reaction.ASK, _Reaction.ASK)",
     ),
     (
-        "FailureKind.MISFIT: (Step.RETRY, Step.LOOK, Step.LOOK, Step.RAISE)",
-        "FailureKind.MISFIT: (Step.RETRY, Step.RAISE, Step.LOOK, Step.RAISE)",
+        "FailureKind.UNREADABLE: (_Reaction.RETRY, _Reaction.ASK, _Reaction.ASK, _Reaction.LOOK)",
+        "FailureKind.UNREADABLE: (_Reaction.RETRY, _Reaction.ASK, _Reaction.ASK, _Reaction.ASK)",
     ),
-    ("FailureKind.FOREIGN: (Step.RAISE, Step.RAISE,", "FailureKind.FOREIGN: (Step.RAISE, Step.RETRY,"),
-    ("FailureKind.REFUSED: (Step.RAISE, Step.RAISE,", "FailureKind.REFUSED: (Step.RAISE, Step.RETRY,"),
+    (
+        "FailureKind.MISFIT: (_Reaction.RETRY, _Reaction.LOOK, _Reaction.LOOK, _Reaction.RAISE)",
+        "FailureKind.MISFIT: (_Reaction.RETRY, _Reaction.ASK, _Reaction.LOOK, _Reaction.RAISE)",
+    ),
+    (
+        "FailureKind.MISFIT: (_Reaction.RETRY, _Reaction.LOOK, _Reaction.LOOK, _Reaction.RAISE)",
+        "FailureKind.MISFIT: (_Reaction.RETRY, _Reaction.RAISE, _Reaction.LOOK, _Reaction.RAISE)",
+    ),
+    (
+        "FailureKind.FOREIGN: (_Reaction.RAISE, _Reaction.RAISE,",
+        "FailureKind.FOREIGN: (_Reaction.RAISE, _Reaction.RETRY,",
+    ),
+    (
+        "FailureKind.REFUSED: (_Reaction.RAISE, _Reaction.RAISE,",
+        "FailureKind.REFUSED: (_Reaction.RAISE, _Reaction.RETRY,",
+    ),
 )
 _CODES = of(
     "ecom/errors.py",
@@ -217,12 +226,12 @@ _HEADERS = of(
     ("if key is not None:", "if False:"),
 )
 _REPETITION = of(
-    "core/repetition.py",
-    ("tests/core/test_repetition.py", "tests/core/test_given_up.py", "tests/core/test_pipeline.py"),
+    "core/retry.py",
+    ("tests/core/test_retry.py", "tests/core/test_given_up.py", "tests/core/test_pipeline.py"),
     ("self._operation.repeat is Repeat.KEYED or isinstance(evidence, NotApplied)", "True"),
     ("self._operation.repeat is Repeat.KEYED or isinstance(evidence, NotApplied)", "isinstance(evidence, NotApplied)"),
     ("self.record.begun >= self._policy.attempts", "self.record.begun > self._policy.attempts"),
-    ("Ask(then_send=step is Step.ASK)", "Ask(then_send=True)"),
+    ("Ask(then_send=reaction is _Reaction.ASK)", "Ask(then_send=True)"),
     ("now + pause + SHORTEST_ATTEMPT > self.deadline", "now > self.deadline"),
     ("math.inf, 5\n", "5, 5\n"),
     ("_MOST_LOOKS_OF_ROW if is_row else _MOST_LOOKS", "_MOST_LOOKS"),
@@ -304,7 +313,6 @@ _OPERATIONS = of(
     ("transaction.amount != asked", "transaction.amount > asked"),
     ("if status in _WORDS and status not in wanted:", "if False:"),
     ("if status in _WORDS and status not in wanted:", "if status not in wanted:"),
-    ('return None if moved is None else "it has no transaction"', "return None"),
     ("None if payment.url else", "None if True else"),
     ("misfit=_misfit(_REFUNDED, lambda", "misfit=_misfit(_CAPTURED, lambda"),
     ("misfit=_misfit(_CANCELLED, None)", "misfit=_misfit(_CANCELLED, lambda sums: sums.captured_amount)"),
@@ -313,6 +321,18 @@ _OPERATIONS = of(
     ('{"failed", "failure",', '{"failure",'),
     ("        if status not in _WORDS:\n", "        if status in _WORDS:\n"),
     ("        if status not in _WORDS:\n", "        if False:\n"),
+)
+_RESPONSES = of(
+    "ecom/responses.py",
+    ("tests/ecom/test_responses.py",),
+    (
+        'TransactionInfo = field(metadata=json_name("transactionInfo", "transaction"))',
+        'TransactionInfo = field(default=None, metadata=json_name("transactionInfo", "transaction"))',
+    ),
+    (
+        'TransactionInfo = field(metadata=json_name("transaction", "transactionInfo"))',
+        'TransactionInfo = field(default=None, metadata=json_name("transaction", "transactionInfo"))',
+    ),
 )
 _JOURNALLING = of(
     "core/journalling.py",
@@ -403,6 +423,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *_RULES,
     *_VERIFICATION,
     *_OPERATIONS,
+    *_RESPONSES,
     *_JOURNALLING,
     *_RECOVERY,
     *_TRANSPORTS,

@@ -9,8 +9,7 @@ from typing import Any
 from aiohttp import web
 
 from tests.event_loop import use_chosen_loop
-from vipps_async import Credentials, VippsSession
-from vipps_async.journals import SqliteJournal
+from vipps_async import Credentials, SqliteJournal, VippsSession
 from vipps_async.receiver import EcomCallbacks, Receiver, aiohttp_context, aiohttp_routes
 
 

@@ -12,7 +12,7 @@ import aiohttp
 from tests.ecom.callback_bodies import REGULAR, TOKEN, as_body
 from tests.receiver.served import at_work
 from tests.receiver.shop import Shop, until
-from vipps_async.journals import SqliteJournal
+from vipps_async import SqliteJournal
 
 #: Seconds for a Python to start on a busy machine.
 PATIENCE = 60

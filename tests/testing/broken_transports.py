@@ -6,8 +6,8 @@ from urllib.parse import urljoin
 
 from attrs import evolve
 
+from vipps_async import AiohttpTransport, Request, Response
 from vipps_async.errors import OutcomeUnknown, RequestNotSent, TransportError
-from vipps_async.transports import AiohttpTransport, Request, Response
 
 
 class Resending(AiohttpTransport):

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from tests.testing.broken_transports import Following, Forgetful, Optimistic, Pessimistic, Resending, Talkative
+from vipps_async import AiohttpTransport
 from vipps_async.testing.transport_conformance import ROWS, TransportConformance
 from vipps_async.testing.transport_conformance.failures import check
-from vipps_async.transports import AiohttpTransport
 
 _BY_NAME = {row.name: row for row in ROWS}
 _DOCS = Path(__file__).parents[2] / "docs" / "transports.md"
@@ -79,7 +79,7 @@ def test_the_example_of_the_documentation_runs_as_it_stands(tmp_path: Path, kind
     (example,) = re.findall(r"```python\n(.*?)```", _DOCS.read_text(encoding="utf-8"), flags=re.DOTALL)
     if kind == "Optimistic":
         example = example.replace("AiohttpTransport", kind).replace(
-            f"from vipps_async.transports import {kind}", f"from tests.testing.broken_transports import {kind}"
+            f"from vipps_async import {kind}", f"from tests.testing.broken_transports import {kind}"
         )
     (tmp_path / "test_my_transport.py").write_text(example, encoding="utf-8")
     finished = subprocess.run(

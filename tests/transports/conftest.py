@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest_asyncio
 
-from vipps_async.transports import AiohttpTransport, HttpxTransport
+from vipps_async import AiohttpTransport, HttpxTransport
 
 
 @pytest_asyncio.fixture

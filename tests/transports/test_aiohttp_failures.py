@@ -14,10 +14,10 @@ from aiohttp import client_exceptions, http_exceptions, streams
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
+from vipps_async import AiohttpTransport
 from vipps_async.config import Timeouts
 from vipps_async.errors import OutcomeUnknown, RequestNotSent
 from vipps_async.testing.transport_conformance import MakeTransport, TransportConformance
-from vipps_async.transports import AiohttpTransport
 from vipps_async.transports.aiohttp_failures import FAILURES, AnsweredTooEarly, Circumstances, translated
 from vipps_async.transports.content_coding import UnreadableAnswer
 

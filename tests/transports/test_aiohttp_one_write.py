@@ -16,11 +16,11 @@ from attrs import define
 from yarl import URL
 
 from tests.ecom.virtual_time import run_in_virtual_time
+from vipps_async import AiohttpTransport, Request, Response
 from vipps_async.config import Timeouts
 from vipps_async.errors import OutcomeUnknown, RequestNotSent, TransportError
 from vipps_async.testing.transport_conformance.raw_server import OK, PATIENCE, Connection, raw_server
 from vipps_async.time_limits import TimeLimits
-from vipps_async.transports import AiohttpTransport, Request, Response
 from vipps_async.transports.aiohttp_location import Locations
 from vipps_async.transports.aiohttp_one_write import Letter, OneWriteRequest, exchange
 from vipps_async.transports.unread_bytes import UnreadBytes

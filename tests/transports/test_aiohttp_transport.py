@@ -15,12 +15,12 @@ import aiohttp
 import pytest
 from aioresponses import aioresponses
 
+from vipps_async import MAX_RESPONSE_BYTES, AiohttpTransport, Request, Transport
 from vipps_async.config import Timeouts
 from vipps_async.errors import ConfigurationError, InvalidInputError, OutcomeUnknown, RequestNotSent
 from vipps_async.testing.transport_conformance.certificates import client_context, server_context
 from vipps_async.testing.transport_conformance.raw_server import OK, Connection, ReceivedRequest, dead_port, raw_server
 from vipps_async.testing.transport_conformance.scenes import framed
-from vipps_async.transports import MAX_RESPONSE_BYTES, AiohttpTransport, Request, Transport
 
 MakeTransport = Callable[..., AiohttpTransport]
 CANARY = "canary-91bc"

@@ -12,8 +12,8 @@ from aiohttp.client_proto import ResponseHandler
 from aiohttp.http_writer import StreamWriter
 from multidict import CIMultiDict
 
+from vipps_async import Request
 from vipps_async.errors import InvalidInputError
-from vipps_async.transports import Request
 from vipps_async.transports.aiohttp_adopted import WitnessedBody
 from vipps_async.transports.aiohttp_failures import NotResent
 from vipps_async.transports.aiohttp_location import Locations

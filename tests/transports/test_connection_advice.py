@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from vipps_async import AiohttpTransport, HttpxTransport
 from vipps_async.config import Timeouts
 from vipps_async.errors import RequestNotSent
 from vipps_async.testing.transport_conformance.raw_server import dead_port
-from vipps_async.transports import AiohttpTransport, HttpxTransport
 from vipps_async.transports.connection_advice import connection_advice
 from vipps_async.transports.protocol import Request
 

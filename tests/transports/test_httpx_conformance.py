@@ -9,8 +9,8 @@ import httpx
 import pytest
 import pytest_asyncio
 
+from vipps_async import HttpxTransport
 from vipps_async.testing.transport_conformance import MakeTransport, TransportConformance
-from vipps_async.transports import HttpxTransport
 
 
 class TestOwnConnections(TransportConformance):

@@ -17,12 +17,13 @@ import httpx
 import pytest
 
 import vipps_async
+from vipps_async import HttpxTransport, Request
 from vipps_async.config import Timeouts
 from vipps_async.errors import ConfigurationError, InvalidInputError, OutcomeUnknown, RequestNotSent
 from vipps_async.testing.transport_conformance.certificates import client_context, server_context
 from vipps_async.testing.transport_conformance.exchanges import answer_all, post
 from vipps_async.testing.transport_conformance.raw_server import OK, Connection, dead_port, raw_server
-from vipps_async.transports import HttpxTransport, Request, httpx_lines
+from vipps_async.transports import httpx_lines
 from vipps_async.transports.httpx_failures import FAILURES, Circumstances, translated
 
 Make = Callable[..., HttpxTransport]
@@ -461,7 +462,7 @@ def test_httpx_is_imported_when_it_is_asked_for() -> None:
     code = """
 import sys, vipps_async, vipps_async.transports, vipps_async.testing
 print("httpx" in sys.modules, "pytest" in sys.modules, hasattr(vipps_async.transports, "Nothing"))
-from vipps_async.transports import HttpxTransport
+from vipps_async import HttpxTransport
 print("httpx" in sys.modules, HttpxTransport.__name__)
 """
     assert _run(code) == "False False False\nTrue HttpxTransport\n"
@@ -473,7 +474,7 @@ def test_without_httpx_the_error_names_the_extra() -> None:
 import sys
 sys.modules["httpx"] = None
 try:
-    from vipps_async.transports import HttpxTransport
+    from vipps_async import HttpxTransport
 except ImportError as error:
     print(error)
 """

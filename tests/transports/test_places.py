@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
+from vipps_async import AiohttpTransport, HttpxTransport, Request, Response
 from vipps_async.config import Timeouts
 from vipps_async.errors import ConfigurationError, RequestNotSent
 from vipps_async.testing.transport_conformance.raw_server import Connection, raw_server
-from vipps_async.transports import AiohttpTransport, HttpxTransport, Request, Response
 from vipps_async.transports.places import Places
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"

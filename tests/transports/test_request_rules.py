@@ -9,8 +9,7 @@ import aiohttp
 import httpx
 import pytest
 
-from vipps_async import AiohttpTransport, ConfigurationError
-from vipps_async.transports import HttpxTransport
+from vipps_async import AiohttpTransport, ConfigurationError, HttpxTransport
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 

@@ -10,8 +10,9 @@ from attrs import frozen
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from vipps_async import Request
 from vipps_async.errors import InvalidInputError
-from vipps_async.transports import Request, written_head
+from vipps_async.transports import written_head
 from vipps_async.transports.written_head import refuse_unsendable, written
 
 METHODS = ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"]

@@ -18,40 +18,38 @@ from vipps_async import (
     AiohttpTransport,
     AirlineData,
     ApiError,
+    CancelResult,
     CaptureError,
+    CaptureResult,
     Credentials,
+    EcomApi,
     Effect,
     Environment,
     ErrorInfo,
     ExpressCheckout,
+    InitiatedPayment,
     InvalidInputError,
+    OperationName,
+    OrderStatus,
     OutcomeUnknown,
     PaymentDetails,
+    PaymentStatus,
+    RefundResult,
     RetryPolicy,
     Scope,
     SettledBy,
     ShippingDetails,
     SystemInfo,
     Timeouts,
+    TransactionInfo,
+    TransactionLogEntry,
+    TransactionStatus,
+    TransactionSummary,
     UnexpectedResponseError,
     VippsError,
     VippsSession,
     format_nok,
     nok,
-)
-from vipps_async.ecom import (
-    CancelResult,
-    CaptureResult,
-    EcomApi,
-    InitiatedPayment,
-    OperationName,
-    OrderStatus,
-    PaymentStatus,
-    RefundResult,
-    TransactionInfo,
-    TransactionLogEntry,
-    TransactionStatus,
-    TransactionSummary,
 )
 from vipps_async.not_given import NOT_GIVEN, NotGiven
 from vipps_async.receiver import (
@@ -166,18 +164,21 @@ async def actions(ecom: EcomApi, computed: int | None, given: int | NotGiven) ->
     assert_type(captured, CaptureResult)
     assert_type(captured.order_id, str)
     assert_type(captured.settled_by, SettledBy)
-    assert_type(captured.transaction, TransactionInfo | None)
+    assert_type(captured.amount, int)
+    assert_type(captured.transaction, TransactionInfo)
+    assert_type(captured.transaction.status, TransactionStatus)
+    assert_type(captured.transaction.time_stamp, datetime | None)
     assert_type(captured.transaction_summary, TransactionSummary | None)
-    if captured.transaction is not None and captured.transaction_summary is not None:
-        assert_type(captured.transaction.amount, int)
-        assert_type(captured.transaction.status, TransactionStatus)
-        assert_type(captured.transaction.time_stamp, datetime | None)
+    if captured.transaction_summary is not None:
         assert_type(captured.transaction_summary.remaining_amount_to_capture, int)
-    assert_type(await ecom.refund("acme-shop-1", transaction_text="Back.", amount=100), RefundResult)
+    refunded = await ecom.refund("acme-shop-1", transaction_text="Back.", amount=100)
+    assert_type(refunded, RefundResult)
+    assert_type(refunded.amount, int)
     assert_type(await ecom.capture("acme-shop-1", transaction_text="All.", amount=NOT_GIVEN), CaptureResult)
     assert_type(await ecom.capture("acme-shop-1", transaction_text="All.", amount=given), CaptureResult)
     released = await ecom.cancel("acme-shop-1", transaction_text="Rest.", should_release_remaining_funds=True)
     assert_type(released, CancelResult)
+    assert_type(released.amount, int)
     assert_type(await ecom.approve("acme-shop-1", mobile_number="91234567", token="token"), None)
 
     await ecom.capture("acme-shop-1", transaction_text="All.", amount=None)  # type: ignore[arg-type]  # not "everything"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from vipps_async.batch.results import RowResult, done, failed
 from vipps_async.batch.rows import BatchOperation, BatchRow
-from vipps_async.ecom.answers import CancelResult, CaptureResult, RefundResult, TransactionInfo
 from vipps_async.ecom.details import PaymentDetails, TransactionLogEntry
+from vipps_async.ecom.enums import OperationName, TransactionStatus
 from vipps_async.ecom.operations import OPERATIONS
-from vipps_async.ecom.words import OperationName, TransactionStatus
+from vipps_async.ecom.responses import CancelResult, CaptureResult, RefundResult, TransactionInfo
 from vipps_async.money import format_nok
 from vipps_async.not_given import NotGiven
 

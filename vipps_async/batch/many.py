@@ -17,9 +17,9 @@ from vipps_async.batch.results import RowOutcome, RowResult, done, failed, not_b
 from vipps_async.batch.rows import BatchOperation, BatchRow
 from vipps_async.batch.sources import Rows
 from vipps_async.core.operation import Operation
-from vipps_async.ecom.answers import CancelResult, CaptureResult, RefundResult
 from vipps_async.ecom.details import PaymentDetails
 from vipps_async.ecom.operations import DETAILS, OPERATIONS
+from vipps_async.ecom.responses import CancelResult, CaptureResult, RefundResult
 from vipps_async.errors import (
     ApiError,
     CancelError,

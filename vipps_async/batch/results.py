@@ -9,7 +9,7 @@ from attrs import field, frozen
 
 from vipps_async.batch.rows import BatchRow
 from vipps_async.core.operation import SettledBy
-from vipps_async.ecom.answers import CancelResult, CaptureResult, RefundResult
+from vipps_async.ecom.responses import CancelResult, CaptureResult, RefundResult
 from vipps_async.errors import (
     ApiError,
     AuthenticationError,

@@ -220,7 +220,7 @@ async def _put(
     options: argparse.Namespace, worklist: Worklist, layout: Layout, settings: Settings, totals: Totals
 ) -> int:
     from vipps_async.batch.distributed.submit import Submission, submit  # noqa: PLC0415 - needs the extra
-    from vipps_async.journals.postgres import PostgresJournal  # noqa: PLC0415 - as above
+    from vipps_async.journals.postgres.journal import PostgresJournal  # noqa: PLC0415 - as above
 
     msn = settings.credentials.merchant_serial_number
     async with opened_database(options) as database:

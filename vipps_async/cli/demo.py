@@ -13,8 +13,8 @@ from attrs import frozen
 from vipps_async.cli.demo_output import JsonOutput, MoneyRow, Output, RecordingTransport, TextOutput
 from vipps_async.cli.output import say
 from vipps_async.config import Environment
-from vipps_async.ecom.answers import InitiatedPayment
 from vipps_async.ecom.details import PaymentDetails
+from vipps_async.ecom.responses import InitiatedPayment
 from vipps_async.errors import VippsError
 from vipps_async.money import format_nok, nok
 from vipps_async.sandbox import SandboxError

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from vipps_async.config import Environment
 from vipps_async.errors import ConfigurationError
-from vipps_async.journals.sqlite import SqliteJournal
+from vipps_async.journals.sqlite.journal import SqliteJournal
 from vipps_async.journals.sqlite.opening import log_of
 from vipps_async.journals.sqlite.ownership import OWNER_SUFFIX, JournalInUseError
 

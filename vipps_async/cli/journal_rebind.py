@@ -13,7 +13,7 @@ from vipps_async.cli.journal_text import about
 from vipps_async.cli.output import plain, say, tell
 from vipps_async.cli.statuses import DONE, OTHER_SETTINGS, REFUSED, UNTOLD, USAGE
 from vipps_async.config import Settings
-from vipps_async.ecom.words import OperationName
+from vipps_async.ecom.enums import OperationName
 from vipps_async.errors import OrderNotFoundError
 from vipps_async.journals.protocol import Entry, Intent, Outcome
 from vipps_async.session import VippsSession

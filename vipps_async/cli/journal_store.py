@@ -13,11 +13,11 @@ from vipps_async.cli.journal_file import add_journal, journal_path, open_journal
 from vipps_async.cli.output import plain, say
 from vipps_async.cli.statuses import BUSY, USAGE
 from vipps_async.errors import ConfigurationError, VippsError
-from vipps_async.journals.sqlite import SqliteJournal
+from vipps_async.journals.sqlite.journal import SqliteJournal
 from vipps_async.journals.sqlite.ownership import JournalInUseError
 
 if TYPE_CHECKING:
-    from vipps_async.journals.postgres import PostgresJournal
+    from vipps_async.journals.postgres.journal import PostgresJournal
 
 __all__ = ["StoredJournal", "add_store", "existing_file", "guarded", "opened", "positive"]
 
@@ -94,7 +94,7 @@ async def opened(options: argparse.Namespace, *, thorough: bool) -> AsyncIterato
     """
     journal: StoredJournal
     if options.dsn is not None:
-        from vipps_async.journals.postgres import PostgresJournal  # noqa: PLC0415 - its extra is needed only here
+        from vipps_async.journals.postgres.journal import PostgresJournal  # noqa: PLC0415 - its extra is needed only here
 
         journal = PostgresJournal(options.dsn, schema=options.schema)
         await journal.open()

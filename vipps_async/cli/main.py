@@ -17,7 +17,7 @@ from vipps_async.config import Environment
 from vipps_async.errors import VippsError
 from vipps_async.transports.request_rules import EnvironmentProxies, checked_url
 
-__all__ = ["main", "parser"]
+__all__ = ["carried_out", "main", "parser"]
 
 #: Exit statuses: something did not go well, Ctrl-C, and nobody reads what is printed (128 + SIGINT, 128 + SIGPIPE).
 _NOT_WELL, _INTERRUPTED, _NOBODY_READS = 1, 130, 141
@@ -49,15 +49,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     _print_at_once()
     try:
+        return asyncio.run(carried_out(options))
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+
+
+async def carried_out(options: argparse.Namespace) -> int:
+    """Carry a command out that was read by `parser`, say what kept it from going well, and return its exit status."""
+    try:
         with _proxy_of_environment() if options.trust_env else contextlib.nullcontext():
-            status: int = asyncio.run(options.run(options))
+            status: int = await options.run(options)
         if sys.stdout is not None:
             sys.stdout.flush()
     except VippsError as error:
         say(f"vipps-async: {plain(error)}")
         return _NOT_WELL
-    except KeyboardInterrupt:
-        return _INTERRUPTED
     except BrokenPipeError:
         silenced(sys.stdout)
         return _NOBODY_READS

@@ -20,7 +20,7 @@ from vipps_async.cli.payment_arguments import (
 from vipps_async.cli.payment_conduct import EXIT_STATUS, Plan, conduct
 from vipps_async.cli.payment_display import Shown, shown_details, shown_result
 from vipps_async.cli.terminal import is_terminal, typed_line
-from vipps_async.ecom.answers import CaptureResult, RefundResult
+from vipps_async.ecom.responses import CaptureResult, RefundResult
 from vipps_async.idempotency_keys import new_idempotency_key
 from vipps_async.money import format_nok
 from vipps_async.not_given import NOT_GIVEN, NotGiven

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable
 from typing import Final, TypeVar
 
-from vipps_async.ecom.answers import InitiatedPayment
+from vipps_async.ecom.responses import InitiatedPayment
 from vipps_async.errors import InvalidInputError
 from vipps_async.input_rules import (
     check_amount,

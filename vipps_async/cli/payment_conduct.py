@@ -23,7 +23,7 @@ from vipps_async.config import Settings
 from vipps_async.core.operation import Call
 from vipps_async.core.token import FETCH_TOKEN
 from vipps_async.errors import ApiError, ConfigurationError, Effect, InvalidInputError, VippsError
-from vipps_async.journals.sqlite import SqliteJournal
+from vipps_async.journals.sqlite.journal import SqliteJournal
 from vipps_async.journals.sqlite.ownership import JournalInUseError
 from vipps_async.session import VippsSession
 

@@ -10,8 +10,8 @@ from attrs import frozen
 
 from vipps_async.cli.output import plain
 from vipps_async.core.operation import SettledBy
-from vipps_async.ecom.answers import CancelResult, CaptureResult, RefundResult
 from vipps_async.ecom.details import PaymentDetails, TransactionLogEntry
+from vipps_async.ecom.responses import CancelResult, CaptureResult, RefundResult
 from vipps_async.money import format_nok
 
 __all__ = ["Shown", "json_line", "shown_details", "shown_result"]
@@ -22,7 +22,7 @@ _PERSONAL_IN_SUMMARY = "bank_identification_number"
 _DONE = {"capture": "captured", "refund": "refunded", "cancel": "cancelled"}
 _HOW = {
     SettledBy.ANSWER: "",
-    SettledBy.DETAILS: "Vipps' answer got lost; the payment's history proves it.",
+    SettledBy.HISTORY: "Vipps' answer got lost; the payment's history proves it.",
     SettledBy.JOURNAL: "It was done before under this key, as the journal has it; nothing was sent now.",
     SettledBy.EARLIER_CALL: "An equal command that was under way brought it.",
 }

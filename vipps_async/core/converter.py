@@ -9,17 +9,18 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
-from types import NoneType, UnionType
-from typing import Any, Final, TypeVar, Union, cast, get_args, get_origin
+from types import NoneType
+from typing import Any, Final, TypeVar, cast, get_args, get_origin
 
 import attrs
 import orjson
 from cattrs import Converter
+from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 
-from vipps_async.core.compiled_models import FieldPlan, Unfit, compile_reader, compile_writer
 from vipps_async.core.open_enum import OpenEnum
 from vipps_async.core.operation import NoContent
 from vipps_async.core.unread_fields import note_unread
+from vipps_async.not_given import NotGiven
 
 __all__ = [
     "NOT_IN_JSON",
@@ -84,9 +85,27 @@ class UnreadableAnswer(Exception):  # noqa: N818 - internal: the pipeline turns 
         self.reason = reason
 
 
+class _UnfitError(Exception):
+    """A value is not what its field wants: says what that is and where, and does not hold the value."""
+
+    def __init__(self, wanted: str) -> None:
+        super().__init__(wanted)
+        self._wanted = wanted
+        self._path: list[str] = []
+
+    def within(self, name: str) -> _UnfitError:
+        """Add the field, or the place in a list such as ``[3]``, that the value stands in; returns itself."""
+        self._path.append(name)
+        return self
+
+    def __str__(self) -> str:
+        path = ".".join(reversed(self._path)).replace(".[", "[")
+        return f"{path} is missing" if self._wanted == "missing" else f"{path or 'the answer'} is not {self._wanted}"
+
+
 def encode(model: object) -> bytes:
     """Write a model as JSON. Fields that are None or `NOT_GIVEN` are left out."""
-    return orjson.dumps(_written(model))
+    return orjson.dumps(_converter.unstructure(model))
 
 
 def load_json(body: bytes) -> Any:
@@ -131,22 +150,11 @@ def decode(body: bytes, cls: type[R]) -> R:
         return cls()
     value = load_json(body)
     try:
-        return cls() if issubclass(cls, NoContent) else cast("R", _reader_of(cls)(value, cls))
-    except Unfit as fault:
+        return cls() if issubclass(cls, NoContent) else _converter.structure(value, cls)
+    except _UnfitError as fault:
         reason = str(fault)
     # Out here for the same reason.
     raise UnreadableAnswer(reason)
-
-
-#: How each class is read, once it has come up: the converter would look it up anew each time.
-_readers: dict[type, Callable[[object, object], Any]] = {}
-
-
-def _reader_of(cls: type) -> Callable[[object, object], Any]:
-    read = _readers.get(cls)
-    if read is None:
-        read = _readers[cls] = _converter.get_structure_hook(cls)
-    return read
 
 
 def _json_names(attribute: attrs.Attribute[Any]) -> tuple[str, tuple[str, ...]]:
@@ -166,10 +174,10 @@ _TIME = re.compile(
 )
 #: Defaults of fields that need not be there.
 _NOTHING = (None, ())
-#: Up to here a float holds every whole number exactly.
-_EXACT_FLOAT = 2.0**53
 #: What the JSON parser makes of texts, whole numbers and bools: nothing is left to do.
 _PLAIN_IN_JSON = frozenset({str, int, bool})
+#: Up to here a float holds every whole number exactly.
+_EXACT_FLOAT = 2.0**53
 
 
 def _read_int(value: object, _cls: object = int) -> int:
@@ -181,7 +189,7 @@ def _read_int(value: object, _cls: object = int) -> int:
     # 49900.0 is the same number in JSON as 49900, and some servers write it so.
     if kind is float and cast("float", value).is_integer() and abs(cast("float", value)) <= _EXACT_FLOAT:
         return int(cast("float", value))
-    raise Unfit("a whole number")
+    raise _UnfitError("a whole number")
 
 
 def _read_str(value: object, _cls: object = str) -> str:
@@ -190,7 +198,7 @@ def _read_str(value: object, _cls: object = str) -> str:
     # No floats: an id of 20 digits becomes one on its way through a JSON parser, and loses its last digits.
     if type(value) is int:
         return str(value)
-    raise Unfit("a text")
+    raise _UnfitError("a text")
 
 
 _BOOLS: Final[Mapping[object, bool]] = {"true": True, "false": False}
@@ -202,7 +210,7 @@ def _read_bool(value: object, _cls: object = bool) -> bool:
         return value
     if type(value) is str and value.lower() in _BOOLS:
         return _BOOLS[value.lower()]
-    raise Unfit("true or false")
+    raise _UnfitError("true or false")
 
 
 def _read_yes_no(value: object, _cls: object = bool) -> bool:
@@ -219,12 +227,12 @@ def _read_decimal(value: object, _cls: object = Decimal) -> Decimal:
     if type(value) is float and math.isfinite(value):
         # The shortest text that means this float: 12.1, not 12.0999999999999996447.
         return Decimal(repr(value))
-    raise Unfit("a decimal number")
+    raise _UnfitError("a decimal number")
 
 
 def _read_datetime(value: object, _cls: object = datetime) -> datetime:
     if type(value) is not str or (match := _TIME.fullmatch(value)) is None:
-        raise Unfit("a time")
+        raise _UnfitError("a time")
     day, clock, fraction, zone = match.groups()
     try:
         if zone == "Z" and value[10] == "T":
@@ -234,12 +242,12 @@ def _read_datetime(value: object, _cls: object = datetime) -> datetime:
         time = datetime.fromisoformat(f"{day}T{clock}{fraction or ''}{zone or 'Z'}")
         return time.astimezone(UTC)
     except (ValueError, OverflowError):
-        raise Unfit("a time") from None
+        raise _UnfitError("a time") from None
 
 
 def _read_enum(value: object, cls: type[OpenEnum]) -> OpenEnum:
     if type(value) is not str:
-        raise Unfit("a text")
+        raise _UnfitError("a text")
     return cls(value)
 
 
@@ -261,12 +269,12 @@ def _tuple_reader(cls: Any, converter: Converter) -> Callable[[object, object], 
     def read(value: object, _cls: object) -> object:
         # Otherwise an object would be read as the list of its keys, a text as the list of its letters.
         if type(value) is not list:
-            raise Unfit("a list")
+            raise _UnfitError("a list")
         items: list[object] = []
         try:
             for item in value:
                 items.append(read_item(item, wanted))  # noqa: PERF401 - its length tells which one was refused
-        except Unfit as fault:
+        except _UnfitError as fault:
             fault.within(f"[{len(items)}]")
             raise
         return tuple(items)
@@ -274,46 +282,68 @@ def _tuple_reader(cls: Any, converter: Converter) -> Callable[[object, object], 
     return read
 
 
-def _optional_reader(cls: Any, converter: Converter) -> Callable[[object, object], object]:
-    (inner,) = (part for part in get_args(cls) if part is not NoneType)
-    read_inner = converter.get_structure_hook(inner)
-
-    def read(value: object, _cls: object) -> object:
-        return None if value is None else read_inner(value, inner)
-
-    return read
+def _without_none(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields that have a value: in JSON a null is the same as a missing field."""
+    if None in fields.values():
+        return {name: value for name, value in fields.items() if value is not None}
+    return fields
 
 
 def _model_reader(cls: type[Any], converter: Converter) -> Callable[[object, object], object]:
     # Annotations are texts until somebody asks what they mean.
     attrs.resolve_types(cls)
-    attributes = [field for field in attrs.fields(cls) if not NOT_IN_JSON.keys() & field.metadata.keys()]
-    plans = [_plan(attribute, converter) for attribute in attributes]
-    return compile_reader(cls, plans, refuse=Unfit, unread=note_unread)
+    fields = attrs.fields(cls)
+    overrides = {field.name: _read_override(cls, field, converter) for field in fields}
+    read_fields = make_dict_structure_fn(cls, converter, **overrides)
+    aliases = [(name, alias) for name, others in map(_json_names, fields) for alias in others]
+
+    def read(value: object, _cls: object) -> object:
+        if type(value) is not dict:
+            raise _UnfitError("an object")
+        given = _without_none(value)
+        for name, alias in aliases:
+            if alias in given:
+                given = {name: given[alias], **given}
+        try:
+            return read_fields(given, cls)
+        except KeyError as missing:
+            raise _UnfitError("missing").within(missing.args[0]) from None
+        except ValueError:
+            # A model's own rules raise InvalidInputError, which is a ValueError.
+            raise _UnfitError("readable") from None
+
+    return read
 
 
-def _plan(attribute: attrs.Attribute[Any], converter: Converter) -> FieldPlan:
+def _read_override(cls: type[Any], attribute: attrs.Attribute[Any], converter: Converter) -> Any:
+    if NOT_IN_JSON.keys() & attribute.metadata.keys():
+        return override(omit=True)
     wanted: Any = attribute.type
-    if _is_optional(wanted):
-        # What is null counts as missing, and never comes to the reader.
+    if NoneType in get_args(wanted):
         (wanted,) = (part for part in get_args(wanted) if part is not NoneType)
     is_yes_no = bool(YES_NO.keys() & attribute.metadata.keys())
-    written, also_read = _json_names(attribute)
-    return FieldPlan(
-        argument=attribute.alias or attribute.name,
-        names=(written, *also_read),
-        wanted=wanted,
-        plain=None if is_yes_no else wanted if wanted in _PLAIN_IN_JSON else None,
-        read=_read_yes_no if is_yes_no else converter.get_structure_hook(wanted),
-        default=attribute.default,
-        is_lenient=attribute.default in _NOTHING and not STRICT.keys() & attribute.metadata.keys(),
-    )
+    read_value = _read_yes_no if is_yes_no else converter.get_structure_hook(wanted)
+    plain = wanted if wanted in _PLAIN_IN_JSON and not is_yes_no else None
+    is_lenient = attribute.default in _NOTHING and not STRICT.keys() & attribute.metadata.keys()
+    name = _json_names(attribute)[0]
+
+    def read(value: object, _cls: object) -> object:
+        if type(value) is plain:
+            # Most fields: a call less for each.
+            return value
+        try:
+            return read_value(value, wanted)
+        except _UnfitError as fault:
+            if not is_lenient:
+                fault.within(name)
+                raise
+        note_unread(f"{cls.__name__}.{name}")
+        return attribute.default
+
+    return override(rename=name, struct_hook=read)
 
 
 # ---- writing ----
-
-#: What the JSON writer takes as it is. A time is written with its offset, to the microsecond.
-_PLAIN = frozenset({str, int, bool, datetime})
 
 
 def _write_decimal(value: Decimal) -> orjson.Fragment:
@@ -321,26 +351,22 @@ def _write_decimal(value: Decimal) -> orjson.Fragment:
     return orjson.Fragment(format(value, "f"))
 
 
-#: How a value of each class is written, once it has come up: the converter would look it up anew each time.
-_writers: dict[type, Callable[[Any], object]] = {}
+def _write_yes_no(value: bool | None) -> str | None:  # noqa: FBT001 - called by cattrs
+    return None if value is None else "Y" if value else "N"
 
 
-def _written(value: object) -> object:
-    kind = type(value)
-    write = _writers.get(kind)
-    if write is None:
-        write = _writers[kind] = _converter.get_unstructure_hook(kind)
-    return write(value)
+def _model_writer(cls: type[Any], converter: Converter) -> Callable[[Any], dict[str, object]]:
+    overrides = {field.name: _write_override(field) for field in attrs.fields(cls)}
+    write_fields = make_dict_unstructure_fn(cls, converter, **overrides)
+    return lambda model: _without_none(write_fields(model))
 
 
-def _model_writer(cls: type[Any]) -> Callable[[Any], dict[str, object]]:
-    fields = [field for field in attrs.fields(cls) if not NOT_IN_JSON.keys() & field.metadata.keys()]
-    return compile_writer(
-        cls,
-        {field.name: _json_names(field)[0] for field in fields},
-        yes_no={field.name for field in fields if YES_NO.keys() & field.metadata.keys()},
-        plain=_PLAIN,
-        write=_written,
+def _write_override(attribute: attrs.Attribute[Any]) -> Any:
+    is_yes_no = YES_NO.keys() & attribute.metadata.keys()
+    return override(
+        omit=True if NOT_IN_JSON.keys() & attribute.metadata.keys() else None,
+        rename=_json_names(attribute)[0],
+        unstruct_hook=_write_yes_no if is_yes_no else None,
     )
 
 
@@ -348,19 +374,16 @@ def _is_tuple(cls: Any) -> bool:
     return get_origin(cls) is tuple
 
 
-def _is_optional(cls: Any) -> bool:
-    return get_origin(cls) in {Union, UnionType} and len(get_args(cls)) == 2 and NoneType in get_args(cls)
-
-
 def _build() -> Converter:
-    converter = Converter(detailed_validation=False, unstruct_collection_overrides={tuple: list})
+    # What is wrong is told by _UnfitError: it stops at the first fault, and holds no value.
+    converter = Converter(detailed_validation=False)
     for cls, read in _READERS.items():
         converter.register_structure_hook(cls, read)
     converter.register_structure_hook_factory(_is_tuple, lambda cls: _tuple_reader(cls, converter))
-    converter.register_structure_hook_factory(_is_optional, lambda cls: _optional_reader(cls, converter))
     converter.register_structure_hook_factory(attrs.has, lambda cls: _model_reader(cls, converter))
     converter.register_unstructure_hook(Decimal, _write_decimal)
-    converter.register_unstructure_hook_factory(attrs.has, _model_writer)
+    converter.register_unstructure_hook(NotGiven, lambda _: None)
+    converter.register_unstructure_hook_factory(attrs.has, lambda cls: _model_writer(cls, converter))
     return converter
 
 

@@ -1,7 +1,8 @@
 """Chooses the exception to raise when a call is given up.
 
-An answer of success that is about another order, or that cannot be read, is never taken for a success: the operation
-may have taken effect, so details are looked at first, and only then a keyed call is sent again, with its key and bytes.
+An answer of success that is about another payment, or that cannot be read, is never taken for a success: the operation
+may have taken effect. So its history is looked at first, and only then a keyed call is sent again, with its key and
+bytes.
 """
 
 from __future__ import annotations
@@ -29,11 +30,13 @@ __all__ = ["Ending", "exists_already", "moved_otherwise"]
 _URL_LOST = "the payment exists at Vipps, but the answer with its URL got lost"
 _UNKNOWN_ADVICE = {
     Repeat.SAFE: None,
-    Repeat.KEYED: "ask details for this key, or repeat the call with the same idempotency key: never with a new one",
-    Repeat.CONFIRM: "ask details whether it is cancelled before cancelling again",
+    Repeat.KEYED: (
+        "look the payment up for this key, or repeat the call with the same idempotency key: never with a new one"
+    ),
+    Repeat.CONFIRM: "look the payment up before doing it again: it may be done",
     Repeat.ONCE: (
-        "ask details for this order id: if it is unknown there, initiate again; if it exists, its URL is lost and "
-        "a new order id is needed"
+        "look the payment up: if it is unknown there, make it again; if it exists, its URL is lost and "
+        "a new id is needed"
     ),
 }
 #: An answer of success that cannot be used: its own error says more than "unknown".
@@ -87,7 +90,7 @@ class Ending:
         if self.record.earlier_in_doubt:
             doubt = "an earlier attempt under this key has no known outcome"
         text = "; ".join(
-            part for part in (self.error.message, self.reason, doubt, found or "details were not asked") if part
+            part for part in (self.error.message, self.reason, doubt, found or "the payment was not looked up") if part
         )
         status = self.error.status if isinstance(self.error, ApiError | OutcomeUnknown) else None
         return OutcomeUnknown(
@@ -103,11 +106,11 @@ def _url_lost(status: int, errors: Any) -> PaymentUrlLostError:
 
 
 def exists_already(*, doubtful: bool) -> DuplicateOrderError:
-    """Make the error of an initiate whose payment details show, though no answer to the call itself told so."""
+    """Make the error of a call whose payment its history shows, though no answer to the call itself told so."""
     if doubtful:
         return _url_lost(200, ())
     # This call has not got through at all, so it was somebody else's payment from the start.
-    return DuplicateOrderError("a payment with this order id exists at Vipps already", status=200, effect=Effect.NONE)
+    return DuplicateOrderError("a payment of this name exists at Vipps already", status=200, effect=Effect.NONE)
 
 
 def moved_otherwise(misfit: str, result: object) -> UnexpectedResponseError:

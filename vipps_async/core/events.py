@@ -64,7 +64,7 @@ class CallListener(Protocol):
             outcome: ``done``, ``cancelled`` (its task was; what it did at Vipps is not known), or the error's class.
             seconds: how long all of it took.
             attempts: how many times it was tried; None: not known, for its task was cancelled.
-            settled_by: what the result rests on, ``answer`` or ``details``; None: there is no result.
+            settled_by: what the result rests on, ``answer`` or ``history``; None: there is no result.
             error: what it raises; its text may hold what Vipps wrote.
         """
         ...
@@ -76,6 +76,8 @@ _standard.addHandler(logging.NullHandler())
 
 #: The log level of an attempt, of an operation that went well, of one that did not, and of what was told untruly.
 _ATTEMPT, _SUCCESS, _FAILURE, _ALARM = logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR
+#: What a logger calls them; an application may have renamed them in `logging`.
+_NAMES = {_ATTEMPT: "debug", _SUCCESS: "info", _FAILURE: "warning", _ALARM: "error"}
 
 
 def place_of(error: BaseException) -> str:
@@ -127,20 +129,16 @@ class EventLog:
         return _standard.isEnabledFor(level) or _configured_structlog() is not None
 
     def _write(self, level: int, event: str, fields: dict[str, Any]) -> None:
+        if not self._wants(level):
+            return
         try:
             logger = _configured_structlog()
             if logger is None:
-                pairs = {"event": event, **fields, "level": logging.getLevelName(level).lower()}
+                pairs = {"event": event, **fields, "level": _NAMES[level]}
                 _standard.log(level, " ".join(f"{name}={value}" for name, value in pairs.items()))
                 return
             # By name: every kind of structlog logger has these four, but not every one has `log`.
-            write = {
-                _ATTEMPT: logger.debug,
-                _SUCCESS: logger.info,
-                _FAILURE: logger.warning,
-                _ALARM: logger.error,
-            }[level]
-            write(event, **fields)
+            getattr(logger, _NAMES[level])(event, **fields)
         except Exception as error:  # noqa: BLE001 - the application's log processors may raise anything
             self._trouble("logging", error)
 
@@ -169,12 +167,9 @@ class EventLog:
                 listener(call.operation.name, seconds, status)
             except Exception as error:  # noqa: BLE001 - it is the application's own code, which may raise anything
                 self._trouble("a listener", error)
-        if self.call_listeners:
-            self._tell(
-                lambda listener: listener.attempted(
-                    call, number=number, seconds=seconds, status=status, failure=failure
-                )
-            )
+        self._tell(
+            lambda listener: listener.attempted(call, number=number, seconds=seconds, status=status, failure=failure)
+        )
         if self._wants(_ATTEMPT):
             fields = _about(call) | {"attempt": number, "duration_ms": round(seconds * 1000, 3)}
             if status is not None:
@@ -185,50 +180,43 @@ class EventLog:
 
     def success(self, call: Call[Any], *, attempts: int, seconds: float, settled_by: str = "answer") -> None:
         """Note an operation that took effect."""
-        if self.call_listeners:
-            self._tell(
-                lambda listener: listener.ended(
-                    call, outcome="done", seconds=seconds, attempts=attempts, settled_by=settled_by, error=None
-                )
+        self._tell(
+            lambda listener: listener.ended(
+                call, outcome="done", seconds=seconds, attempts=attempts, settled_by=settled_by, error=None
             )
+        )
         if self._wants(_SUCCESS):
             fields = {"attempts": attempts, "duration_ms": round(seconds * 1000, 3), "settled_by": settled_by}
             self._write(_SUCCESS, "vipps.operation", _about(call) | {"outcome": "done"} | fields)
 
     def failure(self, call: Call[Any], error: VippsError, *, attempts: int, seconds: float) -> None:
         """Note an operation that ended in an error, by the error's class and effect; its text stays out."""
-        if self.call_listeners:
-            name = type(error).__name__
-            self._tell(
-                lambda listener: listener.ended(
-                    call, outcome=name, seconds=seconds, attempts=attempts, settled_by=None, error=error
-                )
+        name = type(error).__name__
+        self._tell(
+            lambda listener: listener.ended(
+                call, outcome=name, seconds=seconds, attempts=attempts, settled_by=None, error=error
             )
-        if self._wants(_FAILURE):
-            fields: dict[str, Any] = {"attempts": attempts, "duration_ms": round(seconds * 1000, 3)}
-            fields["effect"] = error.effect.value
-            status = getattr(error, "status", None)
-            if status is not None:
-                fields["status"] = status
-            self._write(_FAILURE, "vipps.operation", _about(call) | {"outcome": type(error).__name__} | fields)
+        )
+        fields: dict[str, Any] = {"attempts": attempts, "duration_ms": round(seconds * 1000, 3)}
+        fields["effect"] = error.effect.value
+        status = getattr(error, "status", None)
+        if status is not None:
+            fields["status"] = status
+        self._write(_FAILURE, "vipps.operation", _about(call) | {"outcome": name} | fields)
 
     def cancelled(self, call: Call[Any], *, seconds: float) -> None:
         """Note an operation whose caller was cancelled; what it did at Vipps is not known."""
-        if self.call_listeners:
-            self._tell(
-                lambda listener: listener.ended(
-                    call, outcome="cancelled", seconds=seconds, attempts=None, settled_by=None, error=None
-                )
+        self._tell(
+            lambda listener: listener.ended(
+                call, outcome="cancelled", seconds=seconds, attempts=None, settled_by=None, error=None
             )
-        if self._wants(_FAILURE):
-            fields = {"outcome": "cancelled", "duration_ms": round(seconds * 1000, 3)}
-            self._write(_FAILURE, "vipps.operation", _about(call) | fields)
+        )
+        fields = {"outcome": "cancelled", "duration_ms": round(seconds * 1000, 3)}
+        self._write(_FAILURE, "vipps.operation", _about(call) | fields)
 
     def journal_failed(self, call: Call[Any], error: BaseException) -> None:
         """Note that an outcome could not be written down; the entry stays open in the journal."""
-        if self._wants(_FAILURE):
-            fields = _about(call) | {"error": type(error).__name__}
-            self._write(_FAILURE, "vipps.journal_failed", fields)
+        self._write(_FAILURE, "vipps.journal_failed", _about(call) | {"error": type(error).__name__})
 
     def refusal_overruled(self, intent: Intent) -> None:
         """Note that Vipps has carried out what the journal had as refused or not done, so that somebody believes it."""
@@ -239,19 +227,15 @@ class EventLog:
 
     def field_unread(self, field: str, *, count: int) -> None:
         """Note that an optional field of an answer could not be read, by its name; its value stays out."""
-        if self._wants(_FAILURE):
-            self._write(_FAILURE, "vipps.field_unread", {"field": field, "count": count})
+        self._write(_FAILURE, "vipps.field_unread", {"field": field, "count": count})
 
     def word_unknown(self, call: Call[Any], field: str, *, word: str, count: int) -> None:
         """Note that an operation was taken as done though its answer says so in a word that is not known."""
-        if self._wants(_FAILURE):
-            fields = _about(call) | {"field": field, "word": word, "count": count}
-            self._write(_FAILURE, "vipps.word_unknown", fields)
+        self._write(_FAILURE, "vipps.word_unknown", _about(call) | {"field": field, "word": word, "count": count})
 
     def renewal_failed(self, error: BaseException) -> None:
         """Note that a token could not be renewed in the background, while the old one is still good."""
-        if self._wants(_FAILURE):
-            self._write(_FAILURE, "vipps.token_renewal_failed", {"error": type(error).__name__})
+        self._write(_FAILURE, "vipps.token_renewal_failed", {"error": type(error).__name__})
 
 
 def _about(call: Call[Any]) -> dict[str, Any]:

@@ -217,7 +217,7 @@ class JournalledRunner:
         return await self._journal.damaged(only_open=True)
 
     async def entries_of(self, payment: str) -> list[Entry]:
-        """Return what the journal has of one order, oldest first."""
+        """Return what the journal has of one payment, oldest first."""
         await self.open()
         return await self._journal.find(payment=payment, merchant_serial_number=self._merchant_serial_number)
 
@@ -409,7 +409,7 @@ class JournalledRunner:
         except UnreadableAnswer as error:
             text = f"the journal has it as done since {settlement.settled_at:%Y-%m-%d %H:%M:%S} UTC"
             text = f"{text}, but the answer on record cannot be read ({error.reason}); nothing was sent now"
-            advice = "do not do it again under a new key; ask details for the payment's sums"
+            advice = "do not do it again under a new key; look the payment's sums up"
             raise _about(call, JournalError(text, effect=Effect.PROBABLE, advice=advice)) from error
         misfit = None if call.operation.misfit is None else call.operation.misfit(call, result)
         if misfit is not None:

@@ -37,7 +37,7 @@ _UNRESERVED = re.compile(r"[A-Za-z0-9._~-]+")
 
 
 class Repeat(enum.Enum):
-    """How an operation may be repeated when its outcome is not known (see core/decision.py for the table)."""
+    """How an operation may be repeated when its outcome is not known (see core/retry.py for the table)."""
 
     #: A read: repeat at will.
     SAFE = "safe"
@@ -55,7 +55,7 @@ class SettledBy(enum.Enum):
     #: Vipps' own answer to the request.
     ANSWER = "answer"
     #: The answer got lost; the payment's history proves the outcome.
-    DETAILS = "details"
+    HISTORY = "history"
     #: The outcome was on record in the journal; nothing was sent.
     JOURNAL = "journal"
     #: An equal call that was under way brought it.

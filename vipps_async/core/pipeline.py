@@ -11,7 +11,6 @@ from attrs import evolve, frozen
 
 from vipps_async.config import Settings, Timeouts
 from vipps_async.core.attempts import AttemptRecord
-from vipps_async.core.budget import RetryBudget
 from vipps_async.core.clock import Clock, SystemClock
 from vipps_async.core.converter import UnreadableAnswer, decode, encode
 from vipps_async.core.dialect import FailureKind
@@ -22,7 +21,17 @@ from vipps_async.core.operation import Applied, Call, Evidence, Inconclusive, No
 from vipps_async.core.order_limits import AttemptLedger
 from vipps_async.core.recorded_refusal import is_lasting
 from vipps_async.core.refusal import read_refusal, shown_body
-from vipps_async.core.repetition import SHORTEST_ATTEMPT, Ask, Next, Refresh, Repetition, Send, Stop, time_to_send
+from vipps_async.core.retry import (
+    SHORTEST_ATTEMPT,
+    Ask,
+    Refresh,
+    RetryAction,
+    RetryBudget,
+    RetryState,
+    Send,
+    Stop,
+    time_to_send,
+)
 from vipps_async.core.token import FETCH_TOKEN, Token, TokenAnswer, TokenSource, is_about_token
 from vipps_async.core.verdict import Facts, Verdict, decide
 from vipps_async.errors import (
@@ -226,7 +235,7 @@ class Pipeline:
             # First attempts are the application's own decision. Retries are ours: calls that ran side by side may have
             # paused for the same turn, and another one has taken it.
             if number > 1 and self._ledger.wait_for_turn(operation.name, payment, operation.per_minute, now):
-                return "Vipps' limit for this order is used up by other calls"
+                return "Vipps' limit for this payment is used up by other calls"
             self._ledger.note(operation.name, payment, operation.per_minute, now)
         return ""
 
@@ -294,7 +303,7 @@ class Pipeline:
     async def _go_on(
         self, call: Call[R], body: bytes | None, failed: _Failed, started: float, record: AttemptRecord
     ) -> R:
-        state = Repetition(
+        state = RetryState(
             call.operation,
             call.payment,
             policy=self._settings.retry,
@@ -309,7 +318,7 @@ class Pipeline:
         now = self._clock.monotonic
         failed = _noted(failed, record)
         evidence: Evidence[R] | None = None
-        step: Next = state.after_failure(failed.failure, retry_after=failed.retry_after, now=now())
+        step: RetryAction = state.after_failure(failed.failure, retry_after=failed.retry_after, now=now())
         while True:
             if isinstance(step, Ask):
                 evidence = await self.ask(call, within=state.deadline - now())
@@ -332,7 +341,7 @@ class Pipeline:
             failed = _noted(outcome, record)
             step = state.after_failure(failed.failure, retry_after=failed.retry_after, now=now())
 
-    async def _attempt_again(self, call: Call[R], body: bytes | None, state: Repetition) -> R | _Failed:
+    async def _attempt_again(self, call: Call[R], body: bytes | None, state: RetryState) -> R | _Failed:
         record = state.record
         if record.count is not None:
             try:
@@ -344,7 +353,7 @@ class Pipeline:
         return await self._attempt(call, body, state.last_send, number=record.begun + 1)
 
     async def _give_up(
-        self, call: Call[R], failed: _Failed, evidence: Evidence[R] | None, reason: str, state: Repetition
+        self, call: Call[R], failed: _Failed, evidence: Evidence[R] | None, reason: str, state: RetryState
     ) -> R:
         """End the call: by the history if it proves the operation done after all, else by what is known."""
         record = state.record
@@ -383,8 +392,8 @@ class Pipeline:
         seconds = self._clock.monotonic() - state.started
         return self._raise(call, error, record.begun, seconds, cause=cause)
 
-    async def _look_until_decided(self, call: Call[R], state: Repetition, evidence: Evidence[R] | None) -> Evidence[R]:
-        """Look at the history until it has the operation as done, as far as the deadline allows: details lag."""
+    async def _look_until_decided(self, call: Call[R], state: RetryState, evidence: Evidence[R] | None) -> Evidence[R]:
+        """Look at the history until it has the operation as done, as far as the deadline allows: it lags."""
         looks = 0 if evidence is None else 1
         now = self._clock.monotonic
         while not _is_enough(call, evidence) and (pause := state.pause_before_look(looks, now())) is not None:
@@ -392,7 +401,7 @@ class Pipeline:
                 await self._clock.sleep(pause)
             evidence = await self.ask(call, within=state.deadline - now())
             looks += 1
-        return evidence or Inconclusive("no time was left to ask details")
+        return evidence or Inconclusive("no time was left to look the payment up")
 
     async def ask(self, call: Call[R], *, within: float) -> Evidence[R]:
         """Ask whether a call took effect, for at most so many seconds. Raises nothing of its own."""
@@ -400,20 +409,20 @@ class Pipeline:
         if verification is None:
             return Inconclusive("there is no way to ask")
         if within <= 0:
-            return Inconclusive("no time was left to ask details")
+            return Inconclusive("no time was left to look the payment up")
         try:
             async with asyncio.timeout(within):
                 answer = await self.run(verification.question)
         except VippsError as error:
-            # A refused token says nothing about the order: only a refusal of the question itself is one to judge.
+            # A refused token says nothing about the payment: only a refusal of the question itself is one to judge.
             if isinstance(error, ApiError) and not is_about_token(error):
                 return verification.judge_refusal(error)
-            return Inconclusive(f"details could not be asked ({error.message})", error)
+            return Inconclusive(f"the payment could not be looked up ({error.message})", error)
         except TimeoutError:
-            return Inconclusive("details did not answer within this call's deadline")
+            return Inconclusive("the look-up of the payment did not end within this call's deadline")
         return verification.judge(answer)
 
-    def _proven(self, call: Call[R], evidence: Applied[R], failed: _Failed, state: Repetition) -> R:
+    def _proven(self, call: Call[R], evidence: Applied[R], failed: _Failed, state: RetryState) -> R:
         record, seconds = state.record, self._clock.monotonic() - state.started
         record.verdict = Verdict.APPLIED
         if call.operation.repeat is Repeat.ONCE:
@@ -425,7 +434,7 @@ class Pipeline:
             self._raise(
                 call, moved_otherwise(evidence.misfit, evidence.result), record.begun, seconds, cause=failed.error
             )
-        self._log.success(call, attempts=record.begun, seconds=seconds, settled_by=SettledBy.DETAILS.value)
+        self._log.success(call, attempts=record.begun, seconds=seconds, settled_by=SettledBy.HISTORY.value)
         return evidence.result
 
     def _raise(
@@ -468,7 +477,7 @@ def _is_enough(call: Call[Any], evidence: Evidence[Any] | None) -> bool:
 
 
 def _may_be_done_before(call: Call[Any], failed: _Failed) -> bool:
-    """Whether another call may have carried out a refused operation before: under a given key, or as a cancel."""
+    """Whether another call may have carried out a refused operation before: under a given key, or without one."""
     if call.note is None or failed.suggests_effect:
         # A key that was used with another payload is no sign of this one.
         return False

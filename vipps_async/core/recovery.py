@@ -1,4 +1,4 @@
-"""Settles what a journal has open: details prove it done, or it is sent again, or it stays open with the reason."""
+"""Settles what a journal has open: the history proves it done, or it is sent again, or left open with the reason."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ _AHEAD = 4
 #: How long a payment can be accepted by its customer (five minutes for the link, five in the app), and a margin: an
 #: initiate that may still arrive within it is not settled as never arrived.
 _PAYMENT_LIVES = timedelta(minutes=11)
-#: Statuses by which it is not the order that was looked at: keys, limits, a server in trouble.
+#: Statuses by which it is not the payment that was looked at: keys, limits, a server in trouble.
 _NO_ANSWER = frozenset({401, 403, 408, 425, 429})
 
 
 @define(eq=False)
 class _Lane:
-    """One of those who settle entries, with all entries of the same orders, so that each order keeps its sequence."""
+    """One of those who settle entries, with all entries of the same payments, so that each keeps its sequence."""
 
     queue: asyncio.Queue[Entry | None]
-    #: Orders of which an entry is not settled: what came after it must not be sent before it.
+    #: Payments of which an entry is not settled: what came after it must not be sent before it.
     blocked: set[str] = field(factory=set)
 
 
@@ -70,7 +70,7 @@ class Recovery:
     """Goes through the open entries of one sales unit. Safe to run twice, at once, and beside new work.
 
     An entry belongs to whoever holds its lease, so a call that is under way is left alone, and of two recoveries only
-    one takes an entry in hand. Entries of one order are settled in the order in which they were begun: a refund must
+    one takes an entry in hand. Entries of one payment are settled in the order in which they were begun: a refund must
     not be refused because the capture before it is still waiting to be sent again.
 
     How many are in work follows from how Vipps answers; see `RecoveryPace`.
@@ -129,10 +129,10 @@ class Recovery:
         return report
 
     async def unfinished(self, payment: str) -> list[LeftOpen]:
-        """Return the operations of one order that are open, oldest first.
+        """Return the operations of one payment that are open, oldest first.
 
         Args:
-            payment: the order.
+            payment: the payment, as its API calls it.
 
         Raises:
             ConfigurationError: the session is closed.
@@ -146,10 +146,10 @@ class Recovery:
         ]
 
     async def drop(self, payment: str, key: str) -> bool:
-        """Decide that an open entry is never sent again; it is settled beyond the horizon, by what details show.
+        """Decide that an open entry is never sent again; it is settled beyond the horizon, by what its history shows.
 
         Args:
-            payment: the order.
+            payment: the payment, as its API calls it.
             key: the entry's key.
 
         Returns:
@@ -184,7 +184,7 @@ class Recovery:
                         break
                     if entry.intent.operation in self._passed_over:
                         continue
-                    # By a hash that is the same everywhere, of no matter but that one order has one lane.
+                    # By a hash that is the same everywhere, of no matter but that one payment has one lane.
                     await lanes[zlib.crc32(entry.intent.payment.encode()) % len(lanes)].queue.put(entry)
             for lane in lanes:
                 await lane.queue.put(None)
@@ -269,7 +269,7 @@ class _Settling:
         elif damage:
             await self._leave_open(damage)
         elif self.intent.payment in self.lane.blocked:
-            await self._leave_open("it has not taken effect, and waits for an earlier operation of this order")
+            await self._leave_open("it has not taken effect, and waits for an earlier operation of this payment")
         else:
             await self._send_again(call)
 

@@ -68,7 +68,7 @@ class RecoveryReport:
     #: The first thousand of those, with the reason.
     left_open: list[LeftOpen] = field(factory=list)
     #: Open rows of the journal that cannot be read, of whatever sales unit: nothing is sent for them. Compare the
-    #: details of their orders at Vipps with your books. The first thousand.
+    #: their payments at Vipps with your books. The first thousand.
     damaged: list[DamagedEntry] = field(factory=list)
     #: Payments that exist while the answer with their URL was lost: cancel them if nobody has approved them.
     urls_lost: list[str] = field(factory=list)

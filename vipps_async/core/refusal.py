@@ -6,12 +6,13 @@ The kind is decided on what was received: by the codes first, then by the status
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from functools import partial
 from typing import Any
 
 from attrs import frozen
 
-from vipps_async.core.backoff import read_retry_after
 from vipps_async.core.clock import Clock
 from vipps_async.core.dialect import Dialect, ErrorRule, FailureKind
 from vipps_async.core.error_body import ErrorBody, read_error_body
@@ -20,8 +21,13 @@ from vipps_async.core.redaction import redact
 from vipps_async.errors import ApiError, Effect, ErrorInfo
 from vipps_async.transports.protocol import Response
 
-__all__ = ["Refusal", "read_refusal", "shown_body"]
+__all__ = ["Refusal", "read_refusal", "read_retry_after", "shown_body"]
 
+#: The longest wait that is understood, in seconds: a year. Whoever asks for more is heard as asking for this, which is
+#: longer than any call may take; taking it for unreadable would mean coming back at once.
+_LONGEST_WAIT = 365 * 86_400.0
+#: The longest text that is looked at as a date, in characters; one of HTTP has 29.
+_LONGEST_DATE = 100
 #: The longest error text that is kept of one error, in characters.
 _LONGEST_TEXT = 500
 #: The longest description of a body that is no JSON, in characters.
@@ -32,7 +38,8 @@ _RETRYABLE = frozenset(
     {FailureKind.THROTTLED, FailureKind.LOCKED, FailureKind.UNKNOWN, FailureKind.CONFLICT, FailureKind.UNSETTLED}
 )
 _SETTLES_NOTHING = (
-    "the answer settles nothing: ask details, then repeat it with the same idempotency key, never with a new one"
+    "the answer settles nothing: look the payment up, then repeat it with the same idempotency key, never with a new "
+    "one"
 )
 #: Frees a text of what must not be shown.
 Show = Callable[[str], str]
@@ -93,6 +100,29 @@ def shown_body(body: bytes, dialect: Dialect, confidential: Iterable[str]) -> st
     """
     show = partial(redact, confidential=tuple(confidential), personal_keys=dialect.personal_keys)
     return _shown(read_error_body(body, dialect.read_error), show)
+
+
+def read_retry_after(value: str | None, now: datetime) -> float | None:
+    """Read a `Retry-After` header: seconds, or a date (RFC 9110, section 10.2.3).
+
+    Returns:
+        Seconds from now, at least 0; None if there is no header or it cannot be read.
+    """
+    if value is None:
+        return None
+    text = value.strip()
+    if text.isascii() and text.replace(".", "", 1).isdigit():
+        return min(float(text), _LONGEST_WAIT)
+    if len(text) > _LONGEST_DATE:
+        return None
+    try:
+        moment = parsedate_to_datetime(text)
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=UTC)
+        seconds = (moment - now).total_seconds()
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+    return min(max(0.0, seconds), _LONGEST_WAIT)
 
 
 def _failure(status: int, body: ErrorBody, rules: list[ErrorRule], dialect: Dialect) -> FailureKind:

@@ -43,7 +43,7 @@ def note_unknown_word(call: Call[Any], field: str, word: str) -> None:
     """Count an answer of success in an unknown word, and write each to the log: somebody may want to look at it.
 
     Args:
-        call: what was answered; the log names its order and key.
+        call: what was answered; the log names its payment and key.
         field: the field, by class and name in JSON.
         word: what stood there.
     """

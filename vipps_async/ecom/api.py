@@ -8,7 +8,6 @@ from typing import Protocol, TypeVar
 
 from vipps_async.config import Environment
 from vipps_async.core.operation import Call, Note, Operation, Runner, Verification
-from vipps_async.ecom.answers import CancelResult, CaptureResult, InitiatedPayment, PaymentStatus, RefundResult
 from vipps_async.ecom.details import PaymentDetails
 from vipps_async.ecom.express import AirlineData, ExpressCheckout
 from vipps_async.ecom.operations import APPROVE, CANCEL, CAPTURE, INITIATE, REFUND, STATUS, ask_details
@@ -25,6 +24,7 @@ from vipps_async.ecom.requests import (
     Transaction,
     TransactionInfoInitiate,
 )
+from vipps_async.ecom.responses import CancelResult, CaptureResult, InitiatedPayment, PaymentStatus, RefundResult
 from vipps_async.ecom.verification import verify_cancel, verify_capture, verify_initiate, verify_refund
 from vipps_async.errors import ConfigurationError, InvalidInputError
 from vipps_async.idempotency_keys import new_idempotency_key
@@ -406,7 +406,7 @@ class EcomApi:
 
         Raises:
             InvalidInputError: an argument breaks a rule; nothing was sent.
-            vipps_async.ecom.StillWaiting: a TimeoutError: the customer has done neither in time. The payment may still
+            vipps_async.PaymentPending: a TimeoutError: the customer has done neither in time. The payment may still
                 be accepted later: cancel it. It has the last `details`.
             OrderNotFoundError: there is no such payment in this sales unit.
             ConfigurationError: the session was closed meanwhile.

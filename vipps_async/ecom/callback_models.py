@@ -13,8 +13,8 @@ from attrs import evolve, field, frozen
 from vipps_async.core.converter import encode, json_name
 from vipps_async.core.open_enum import OpenEnum
 from vipps_async.ecom.details import PaymentDetails, PaymentShippingDetails, UserDetails
+from vipps_async.ecom.enums import OperationName
 from vipps_async.ecom.express import ShippingDetails
-from vipps_async.ecom.words import OperationName
 from vipps_async.errors import ErrorInfo, InvalidInputError, OrderNotFoundError
 
 __all__ = [

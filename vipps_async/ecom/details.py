@@ -9,8 +9,8 @@ from decimal import Decimal
 from attrs import field, frozen
 
 from vipps_async.core.converter import STRICT, YES_NO, json_name
-from vipps_async.ecom.answers import TransactionSummary
-from vipps_async.ecom.words import OperationName
+from vipps_async.ecom.enums import OperationName
+from vipps_async.ecom.responses import TransactionSummary
 
 __all__ = ["Address", "PaymentDetails", "PaymentShippingDetails", "TransactionLogEntry", "UserDetails"]
 
@@ -22,87 +22,87 @@ _RESERVES = frozenset({OperationName.RESERVE, OperationName.SALE})
 class TransactionLogEntry:
     """One thing that happened, or failed to happen, to a payment."""
 
-    #: The amount in øre.
     amount: int
-    #: What was done.
+    """The amount in øre."""
     operation: OperationName
-    #: Whether it succeeded: failed operations stand in the history too.
+    """What was done."""
     operation_success: bool
-    #: The idempotency key that the operation was sent with (`requestId`).
+    """Whether it succeeded: failed operations stand in the history too."""
     request_id: str | None = None
-    #: When, in UTC.
+    """The idempotency key that the operation was sent with (`requestId`)."""
     time_stamp: datetime | None = None
-    #: Vipps' id of the transaction.
+    """When, in UTC."""
     transaction_id: str | None = None
-    #: The text that the customer reads.
+    """Vipps' id of the transaction."""
     transaction_text: str | None = None
+    """The text that the customer reads."""
 
 
 @frozen(kw_only=True)
 class Address:
     """A postal address. Reads ``"[Expired]"`` seven days after the reservation."""
 
-    #: Street and number.
     address_line1: str | None = field(default=None, repr=False)
-    #: The rest of it, such as a c/o.
+    """Street and number."""
     address_line2: str | None = field(default=None, repr=False)
-    #: City.
+    """The rest of it, such as a c/o."""
     city: str | None = field(default=None, repr=False)
-    #: Country.
+    """City."""
     country: str | None = field(default=None, repr=False)
-    #: Post code; express answers call it `zipCode` or `postalCode`.
+    """Country."""
     post_code: str | None = field(default=None, repr=False, metadata=json_name("postCode", "zipCode", "postalCode"))
+    """Post code; express answers call it `zipCode` or `postalCode`."""
 
 
 @frozen(kw_only=True)
 class PaymentShippingDetails:
     """What the customer of an express checkout chose."""
 
-    #: Where to ship.
     address: Address | None = field(default=None, repr=False)
-    #: The cost in **NOK with decimals**, not øre; a part of what was reserved.
+    """Where to ship."""
     shipping_cost: Decimal | None = None
-    #: The name of the way of shipping.
+    """The cost in **NOK with decimals**, not øre; a part of what was reserved."""
     shipping_method: str | None = None
-    #: Your own id of it.
+    """The name of the way of shipping."""
     shipping_method_id: str | None = field(default=None, metadata=json_name("shippingMethodId", "ShippingMethodId"))
+    """Your own id of it."""
 
 
 @frozen(kw_only=True)
 class UserDetails:
     """The customer of an express checkout. Reads ``"[Expired]"`` seven days after the reservation."""
 
-    #: E-mail address.
     email: str | None = field(default=None, repr=False)
-    #: First name.
+    """E-mail address."""
     first_name: str | None = field(default=None, repr=False)
-    #: Last name.
+    """First name."""
     last_name: str | None = field(default=None, repr=False)
-    #: Phone number, 8 digits.
+    """Last name."""
     mobile_number: str | None = field(default=None, repr=False)
-    #: The customer's id, which a consent removal names.
+    """Phone number, 8 digits."""
     user_id: str | None = field(default=None, repr=False)
-    #: Whether the customer is verified by BankID, where Vipps tells so (`bankIdVerified`, ``"Y"`` or ``"N"``).
+    """The customer's id, which a consent removal names."""
     bank_id_verified: bool | None = field(default=None, repr=False, metadata={**json_name("bankIdVerified"), **YES_NO})
+    """Whether the customer is verified by BankID, where Vipps tells so (`bankIdVerified`, ``"Y"`` or ``"N"``)."""
 
 
 @frozen(kw_only=True)
 class PaymentDetails:
     """A payment with its whole history. All sums are in øre."""
 
-    #: The order id.
     order_id: str | None = field(default=None, metadata=STRICT)
-    #: What an express customer chose.
+    """The order id."""
     shipping_details: PaymentShippingDetails | None = None
-    #: What happened, the newest first.
+    """What an express customer chose."""
     transaction_log_history: tuple[TransactionLogEntry, ...] = field(default=(), metadata=STRICT)
-    #: The sums; missing until the customer has acted.
+    """What happened, the newest first."""
     transaction_summary: TransactionSummary | None = field(default=None, metadata=STRICT)
-    #: An express customer.
+    """The sums; missing until the customer has acted."""
     user_details: UserDetails | None = field(default=None, repr=False)
-    #: The customer's id for `userinfo.get`, if the payment had a scope. It comes some moments after the customer's
-    #: approval: ask again if it is missing.
+    """An express customer."""
     sub: str | None = field(default=None, repr=False)
+    """The customer's id for `userinfo.get`, if the payment had a scope. It comes some moments after the customer's
+    approval: ask again if it is missing."""
 
     @property
     def is_approved(self) -> bool:
@@ -122,7 +122,7 @@ class PaymentDetails:
     @property
     def is_cancelled(self) -> bool:
         """Whether the payment ended without a capture: declined, timed out, or cancelled by the merchant."""
-        return not self.is_captured and any(True for _ in self._successes(*_CANCELS))
+        return not self.is_captured and any(self._successes(*_CANCELS))
 
     @property
     def is_refused(self) -> bool:
@@ -163,7 +163,7 @@ class PaymentDetails:
         """What can still be captured: by the summary if there is one, else by the history."""
         if self.transaction_summary is not None:
             return self.transaction_summary.remaining_amount_to_capture
-        if any(True for _ in self._successes(*_CANCELS)):
+        if any(self._successes(*_CANCELS)):
             return 0
         return max(0, self._sum(OperationName.RESERVE) - self._sum(OperationName.CAPTURE))
 

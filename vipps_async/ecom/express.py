@@ -27,16 +27,16 @@ class ShippingDetails:
         InvalidInputError: a value breaks a rule.
     """
 
-    #: Whether it is the one chosen unless the customer takes another.
     is_default: bool = field(default=False, metadata=YES_NO)
-    #: Where it stands among the others, the lowest first.
+    """Whether it is the one chosen unless the customer takes another."""
     priority: int | None = None
-    #: What it costs, in **NOK with decimals**, not øre: the only such sum in the API. Given as str, int or Decimal.
+    """Where it stands among the others, the lowest first."""
     shipping_cost: Decimal = field(converter=_read_cost)
-    #: What the customer reads, at most 256 characters; 25 fit on most screens.
+    """What it costs, in **NOK with decimals**, not øre: the only such sum in the API. Given as str, int or Decimal."""
     shipping_method: str
-    #: Your own name for it, at most 100 characters.
+    """What the customer reads, at most 256 characters; 25 fit on most screens."""
     shipping_method_id: str
+    """Your own name for it, at most 100 characters."""
 
     def __attrs_post_init__(self) -> None:
         check_flag("is_default", self.is_default)
@@ -72,15 +72,16 @@ class ExpressCheckout:
         InvalidInputError: a value breaks a rule. The URLs are checked when the payment is initiated.
     """
 
-    #: Vipps calls ``{consent_removal_prefix}/v2/consents/{userId}`` when a customer takes back the consent. Required.
     consent_removal_prefix: str = field(repr=False)
-    #: Vipps calls ``{shipping_details_prefix}/v2/payments/{orderId}/shippingDetails`` and is answered with the ways of
-    #: shipping.
+    """Vipps calls ``{consent_removal_prefix}/v2/consents/{userId}`` when a customer takes back the consent.
+    Required."""
     shipping_details_prefix: str | None = field(default=None, repr=False)
-    #: The ways of shipping, where they do not depend on the address: faster for the customer.
+    """Vipps calls ``{shipping_details_prefix}/v2/payments/{orderId}/shippingDetails`` and is answered with the ways of
+    shipping."""
     static_shipping_details: tuple[ShippingDetails, ...] | None = field(default=None, converter=_read_methods)
-    #: Makes the customer confirm address and way of shipping explicitly.
+    """The ways of shipping, where they do not depend on the address: faster for the customer."""
     use_explicit_checkout_flow: bool = False
+    """Makes the customer confirm address and way of shipping explicitly."""
 
     def __attrs_post_init__(self) -> None:
         if self.shipping_details_prefix is None and self.static_shipping_details is None:
@@ -112,16 +113,16 @@ class AirlineData:
         InvalidInputError: a value breaks a rule.
     """
 
-    #: Last name, first name or initials, and title, at most 49 characters.
     passenger_name: str = field(repr=False)
-    #: IATA's accounting code of the carrier: 3 digits, as a string.
+    """Last name, first name or initials, and title, at most 49 characters."""
     airline_code: str
-    #: IATA's designator of the carrier: 2 characters.
+    """IATA's accounting code of the carrier: 3 digits, as a string."""
     airline_designator_code: str
-    #: The ticket's number, at most 150 characters.
+    """IATA's designator of the carrier: 2 characters."""
     ticket_number: str | None = field(default=None, repr=False)
-    #: The agency's number of the invoice, at most 6 characters.
+    """The ticket's number, at most 150 characters."""
     agency_invoice_number: str
+    """The agency's number of the invoice, at most 6 characters."""
 
     def __attrs_post_init__(self) -> None:
         check_text("passenger_name", self.passenger_name, longest=49, secret=True)

@@ -19,7 +19,7 @@ from vipps_async.errors import ApiError, ConfigurationError, RateLimitedError, T
 from vipps_async.input_rules import check_seconds
 from vipps_async.one_loop import OneLoop
 
-__all__ = ["FIRST_PAUSE", "PAUSE", "PaymentPoller", "StillWaiting"]
+__all__ = ["FIRST_PAUSE", "PAUSE", "PaymentPending", "PaymentPoller"]
 
 #: Seconds before the first question: nobody accepts a payment faster (API guide, polling).
 FIRST_PAUSE = 5.0
@@ -37,7 +37,7 @@ _MOST_REMEMBERED = 10_000
 _SLACK = 1e-6
 
 
-class StillWaiting(TimeoutError):  # noqa: N818 - the name states the fact that matters
+class PaymentPending(TimeoutError):  # noqa: N818 - the name states the fact that matters
     """The customer has neither accepted nor declined in time. The payment may still be accepted later.
 
     Attributes:
@@ -306,7 +306,7 @@ def _time_is_up(waiter: asyncio.Future[PaymentDetails], watch: _Watch, seconds: 
         waiter.set_exception(watch.trouble)
         return
     text = f"the customer has neither accepted nor declined the payment within {seconds:g} seconds"
-    waiter.set_exception(StillWaiting(text, order_id=watch.order_id, details=watch.details))
+    waiter.set_exception(PaymentPending(text, order_id=watch.order_id, details=watch.details))
 
 
 def _session_closed() -> ConfigurationError:

@@ -7,11 +7,11 @@ from functools import partial
 from typing import TypeVar
 
 from vipps_async.core.operation import Applied, Evidence, Inconclusive, NotApplied, SettledBy, Verification
-from vipps_async.ecom.answers import CancelResult, CaptureResult, InitiatedPayment, RefundResult, TransactionInfo
 from vipps_async.ecom.details import PaymentDetails, TransactionLogEntry
+from vipps_async.ecom.enums import OperationName, TransactionStatus
 from vipps_async.ecom.errors import UNKNOWN_ORDER, has_code
 from vipps_async.ecom.operations import ask_details
-from vipps_async.ecom.words import OperationName, TransactionStatus
+from vipps_async.ecom.responses import CancelResult, CaptureResult, InitiatedPayment, RefundResult, TransactionInfo
 from vipps_async.errors import ApiError, OrderNotFoundError
 
 __all__ = ["verify_cancel", "verify_capture", "verify_initiate", "verify_refund"]
@@ -167,7 +167,9 @@ def _judge_cancel(
         and 0 < summary.captured_amount < details.reserved_amount
     ):
         # Less was captured than reserved, and nothing is left: the rest has been released.
-        return Applied(_cancelled(order_id, details, None))
+        released = details.reserved_amount - summary.captured_amount
+        transaction = TransactionInfo(amount=released, status=TransactionStatus.CANCELLED)
+        return Applied(_cancelled(order_id, details, transaction))
     if any(entry.operation_success and not entry.operation.known for entry in history):
         return Inconclusive("the history has an operation of a kind that is not known here")
     if details.is_captured and not should_release_remaining_funds:
@@ -181,7 +183,7 @@ def _captured(order_id: str, details: PaymentDetails, entry: TransactionLogEntry
         order_id=order_id,
         transaction=_transaction(entry, TransactionStatus.CAPTURED),
         transaction_summary=details.transaction_summary,
-        settled_by=SettledBy.DETAILS,
+        settled_by=SettledBy.HISTORY,
     )
 
 
@@ -190,7 +192,7 @@ def _refunded(order_id: str, details: PaymentDetails, entry: TransactionLogEntry
         order_id=order_id,
         transaction=_transaction(entry, TransactionStatus.REFUND),
         transaction_summary=details.transaction_summary,
-        settled_by=SettledBy.DETAILS,
+        settled_by=SettledBy.HISTORY,
     )
 
 
@@ -199,7 +201,7 @@ def _cancelled(order_id: str, details: PaymentDetails, transaction: TransactionI
         order_id=order_id,
         transaction=transaction,
         transaction_summary=details.transaction_summary,
-        settled_by=SettledBy.DETAILS,
+        settled_by=SettledBy.HISTORY,
     )
 
 

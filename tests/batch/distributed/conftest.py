@@ -10,7 +10,7 @@ import pytest
 from psycopg import sql
 
 from tests.batch.distributed.machines import world
-from tests.journals.postgres_server import available_dsn
+from tests.support.postgres import available_dsn
 from vipps_async.testing import Sandbox
 
 
@@ -28,6 +28,13 @@ def schema(postgres_dsn: str) -> Iterator[str]:
     yield name
     with psycopg.connect(postgres_dsn, autocommit=True) as connection:
         connection.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(name)))
+
+
+@pytest.fixture(autouse=True)
+def _look_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    # A worker that is to end when nothing is left looks for that, and for jobs, more often than it does for its users.
+    monkeypatch.setattr("vipps_async.batch.distributed.worker._LOOK_EVERY", 0.05)
+    monkeypatch.setattr("vipps_async.batch.distributed.worker._POLL_EVERY", 0.1)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from attrs import define
 
 from tests.batch.shop import MSN
-from vipps_async import RetryPolicy, VippsSession
+from vipps_async import Journal, RetryPolicy, Transport, VippsSession
 from vipps_async.batch import BatchOperation
 from vipps_async.batch.distributed.database import BatchDatabase
 from vipps_async.batch.distributed.overview import BatchStatus, status_of
@@ -20,9 +20,7 @@ from vipps_async.batch.distributed.worker import BatchWorker
 from vipps_async.batch.reading import Layout
 from vipps_async.batch.worklist import Worklist
 from vipps_async.config import Credentials, Environment
-from vipps_async.journals import Journal
 from vipps_async.sandbox import SandboxServer
-from vipps_async.transports import Transport
 
 __all__ = [
     "HEADING",

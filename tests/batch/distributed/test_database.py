@@ -9,11 +9,11 @@ import pytest
 from psycopg import sql
 
 from tests.batch.distributed.machines import opened, rows_of, submitted
+from vipps_async import PostgresJournal
 from vipps_async.batch.distributed import database as database_module
 from vipps_async.batch.distributed import sql as statements
 from vipps_async.batch.distributed.database import BatchDatabase
 from vipps_async.errors import ConfigurationError, InvalidInputError, JournalError
-from vipps_async.journals import PostgresJournal
 
 
 async def test_many_machines_may_make_the_tables_at_once(postgres_dsn: str, schema: str) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from tests.batch.distributed.machines import opened, rows_of, status, submitted, world
 from tests.batch.shop import MSN
+from vipps_async import Intent, Outcome, PostgresJournal, Settlement, Standing
 from vipps_async.batch import RowOutcome, RowResult
 from vipps_async.batch.distributed import fence as fence_module
 from vipps_async.batch.distributed.chunks import Chunks, Claim, LostError
@@ -25,7 +26,6 @@ from vipps_async.batch.distributed.fence import (
 )
 from vipps_async.batch.distributed.jobs import Jobs
 from vipps_async.errors import JournalError, RequestNotSent
-from vipps_async.journals import Intent, Outcome, PostgresJournal, Settlement, Standing
 from vipps_async.testing import ScriptedTransport
 from vipps_async.transports.protocol import Request, Response
 

@@ -8,8 +8,8 @@ import pytest
 
 from tests.batch.distributed.machines import HEADING, opened, status, submitted, tasks, until, working
 from tests.batch.shop import stock
+from vipps_async import PostgresJournal
 from vipps_async.batch import BatchOperation, RowOutcome
-from vipps_async.journals import PostgresJournal
 from vipps_async.journals.protocol import KeyOrigin
 from vipps_async.sandbox import Fault
 from vipps_async.testing import Sandbox

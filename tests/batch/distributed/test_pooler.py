@@ -12,8 +12,8 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from tests.batch.distributed.machines import all_once, opened, rows_of, status, submitted, tasks, until, working
-from tests.batch.distributed.pgbouncer import pgbouncer
 from tests.batch.shop import stock
+from tests.support.pgbouncer import pgbouncer
 from vipps_async.batch import RowOutcome
 from vipps_async.batch.distributed.overview import report_of, withdraw
 from vipps_async.batch.worklist import ReportRow

@@ -26,12 +26,11 @@ from tests.batch.distributed.machines import (
     working,
 )
 from tests.batch.shop import MSN, stock
-from vipps_async import RetryPolicy
+from vipps_async import PostgresJournal, RetryPolicy
 from vipps_async.batch import RowOutcome
 from vipps_async.batch.distributed.chunks import Chunks
 from vipps_async.batch.distributed.database import BatchDatabase
 from vipps_async.errors import JournalError
-from vipps_async.journals import PostgresJournal
 from vipps_async.sandbox import Fault
 from vipps_async.testing import Sandbox
 

@@ -21,7 +21,7 @@ from vipps_async.batch.distributed.submit import check_world
 from vipps_async.batch.distributed.work import ChunkRunner
 from vipps_async.batch.many import DEFAULT_CONCURRENCY
 from vipps_async.errors import ConfigurationError
-from vipps_async.journals.postgres import PostgresJournal
+from vipps_async.journals.postgres.journal import PostgresJournal
 from vipps_async.journals.protocol import Journal
 from vipps_async.session import VippsSession
 from vipps_async.transports.aiohttp_transport import AiohttpTransport

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import os
 import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime
@@ -28,7 +29,6 @@ from vipps_async.journals.rules import (
     standing_of,
 )
 from vipps_async.journals.upkeep import Upkeep
-from vipps_async.this_process import this_process
 
 if TYPE_CHECKING:
     from vipps_async.journals.postgres.store import PostgresStore
@@ -131,7 +131,7 @@ class PostgresJournal(Upkeep):
     def is_open(self) -> bool:
         """See Journal."""
         run = self._run
-        return run is not None and run.process == this_process() and not run.task.done() and not self._is_closing
+        return run is not None and run.process == os.getpid() and not run.task.done() and not self._is_closing
 
     async def open(self) -> None:
         """Connect, and create the tables if they are missing.
@@ -142,7 +142,7 @@ class PostgresJournal(Upkeep):
             JournalError: the database is unreachable or refuses, its journal is of another version, or its encoding is
                 not UTF-8.
         """
-        if self._run is not None and self._run.process != this_process():
+        if self._run is not None and self._run.process != os.getpid():
             self._inherited.append(self._run)
             self._run = None
             self._turnstile = asyncio.Lock()
@@ -174,7 +174,7 @@ class PostgresJournal(Upkeep):
             loop = asyncio.get_running_loop()
             self._is_closing = False
             self._users = 1
-            self._run = _Run(store=store, writer=writer, backlog=backlog, loop=loop, process=this_process(), task=task)
+            self._run = _Run(store=store, writer=writer, backlog=backlog, loop=loop, process=os.getpid(), task=task)
 
     async def bind(self, world: World) -> None:
         """Hold the journal to its world; see `Journal.bind`."""
@@ -291,7 +291,7 @@ class PostgresJournal(Upkeep):
         """
         async with self._turnstile:
             run = self._run
-            if run is None or run.process != this_process():
+            if run is None or run.process != os.getpid():
                 return
             if run.loop.is_closed():
                 self._run = None
@@ -331,7 +331,7 @@ class PostgresJournal(Upkeep):
 
     def _open_run(self) -> _Run:
         run = self._run
-        if run is not None and run.process != this_process():
+        if run is not None and run.process != os.getpid():
             raise JournalError(
                 f"the journal was opened by process {run.process}, of which this one is a fork",
                 advice="open a journal in the process that uses it",

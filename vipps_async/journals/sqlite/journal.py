@@ -30,7 +30,6 @@ from vipps_async.journals.rules import (
 from vipps_async.journals.sqlite.store import SqliteStore
 from vipps_async.journals.sqlite.writer import Asked, Job, Report, Writer
 from vipps_async.journals.upkeep import Upkeep
-from vipps_async.this_process import this_process
 
 __all__ = ["SqliteJournal"]
 
@@ -127,7 +126,7 @@ class SqliteJournal(Upkeep):
     def is_open(self) -> bool:
         """See Journal."""
         run = self._run
-        return run is not None and run.process == this_process() and run.is_open and not self._is_closing
+        return run is not None and run.process == os.getpid() and run.is_open and not self._is_closing
 
     async def open(self) -> None:
         """Open the file, creating it if need be. Of several that open it, the last one to close it closes the file.
@@ -139,11 +138,11 @@ class SqliteJournal(Upkeep):
                 user's, or cannot be written; nothing in it has been overwritten.
         """
         run = self._run
-        if run is not None and self._is_closing and run.process == this_process():
+        if run is not None and self._is_closing and run.process == os.getpid():
             await self._close(run)
         await self._leave_closed_loop()
         run = self._run
-        if run is None or run.has_ended or run.process != this_process():
+        if run is None or run.has_ended or run.process != os.getpid():
             run = self._run = self._started()
         self._check_loop(run)
         self._users += 1
@@ -288,7 +287,7 @@ class SqliteJournal(Upkeep):
         """
         await self._leave_closed_loop()
         run = self._run
-        if run is None or run.process != this_process():
+        if run is None or run.process != os.getpid():
             return
         self._check_loop(run)
         if not self._is_closing:
@@ -346,12 +345,12 @@ class SqliteJournal(Upkeep):
         self._users = 0
         self._is_closing = False
         writer.start()
-        return _Run(writer=writer, loop=loop, process=this_process(), backlog=backlog, opened=opened, closed=closed)
+        return _Run(writer=writer, loop=loop, process=os.getpid(), backlog=backlog, opened=opened, closed=closed)
 
     async def _leave_closed_loop(self) -> None:
         # The loop that it was opened in ended without closing it: its thread can tell nobody anything any more.
         run = self._run
-        if run is not None and run.process == this_process() and run.loop.is_closed():
+        if run is not None and run.process == os.getpid() and run.loop.is_closed():
             self._run = None
             self._is_closing = False
             run.writer.stop()
@@ -364,7 +363,7 @@ class SqliteJournal(Upkeep):
 
     def _open_run(self) -> _Run:
         run = self._run
-        if run is not None and run.process != this_process():
+        if run is not None and run.process != os.getpid():
             raise JournalError(
                 f"the journal {self._path} was opened by process {run.process}, of which this one is a fork",
                 advice="open a journal in the process that uses it",

@@ -188,7 +188,7 @@ def _make_private(path: Path) -> None:
 def _damaged(path: Path, finding: str) -> DamagedStoreError:
     return DamagedStoreError(
         f"the journal {path} is damaged ({finding}); it was left as it is",
-        advice="keep the file, restore a copy of it, and compare what is open in it with details at Vipps",
+        advice="keep the file, restore a copy of it, and compare what is open in it with the payments at Vipps",
     )
 
 

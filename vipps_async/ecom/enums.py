@@ -12,70 +12,70 @@ __all__ = ["OperationName", "OrderStatus", "Scope", "TransactionStatus"]
 class OperationName(OpenEnum):
     """What was done to a payment, in the history that details gives."""
 
-    #: The merchant asked for the payment.
     INITIATE = "INITIATE"
-    #: The customer accepted; the amount is reserved.
+    """The merchant asked for the payment."""
     RESERVE = "RESERVE"
-    #: The customer accepted, and the amount was captured at once (sales units with direct capture).
+    """The customer accepted; the amount is reserved."""
     SALE = "SALE"
-    #: The merchant captured the reserved amount or a part of it.
+    """The customer accepted, and the amount was captured at once (sales units with direct capture)."""
     CAPTURE = "CAPTURE"
-    #: The merchant paid back what was captured or a part of it.
+    """The merchant captured the reserved amount or a part of it."""
     REFUND = "REFUND"
-    #: Ended before a reservation: the customer declined, the merchant cancelled, or time ran out.
+    """The merchant paid back what was captured or a part of it."""
     CANCEL = "CANCEL"
-    #: The merchant cancelled the reservation, or released the rest of it.
+    """Ended before a reservation: the customer declined, the merchant cancelled, or time ran out."""
     VOID = "VOID"
+    """The merchant cancelled the reservation, or released the rest of it."""
 
 
 class TransactionStatus(OpenEnum):
     """The state that the answer to a capture, cancel or refund names."""
 
-    #: The amount was captured.
     CAPTURED = "Captured"
-    #: The payment was cancelled.
+    """The amount was captured."""
     CANCELLED = "Cancelled"
-    #: The amount was refunded.
+    """The payment was cancelled."""
     REFUND = "Refund"
+    """The amount was refunded."""
 
 
 class OrderStatus(OpenEnum):
     """The state that the deprecated status call names."""
 
-    #: The payment was asked for.
     INITIATE = "INITIATE"
-    #: The customer opened the payment.
+    """The payment was asked for."""
     REGISTER = "REGISTER"
-    #: The amount is reserved.
+    """The customer opened the payment."""
     RESERVE = "RESERVE"
-    #: The amount was captured at once.
+    """The amount is reserved."""
     SALE = "SALE"
-    #: The amount or a part of it was captured.
+    """The amount was captured at once."""
     CAPTURE = "CAPTURE"
-    #: The amount or a part of it was refunded.
+    """The amount or a part of it was captured."""
     REFUND = "REFUND"
-    #: The payment ended before a reservation.
+    """The amount or a part of it was refunded."""
     CANCEL = "CANCEL"
-    #: The reservation was cancelled.
+    """The payment ended before a reservation."""
     VOID = "VOID"
-    #: The payment failed.
+    """The reservation was cancelled."""
     FAILED = "FAILED"
-    #: The payment was rejected.
+    """The payment failed."""
     REJECTED = "REJECTED"
+    """The payment was rejected."""
 
 
 class Scope(enum.StrEnum):
     """What personal information a payment can ask the customer for."""
 
-    #: First and last name.
     NAME = "name"
-    #: Postal addresses.
+    """First and last name."""
     ADDRESS = "address"
-    #: E-mail address.
+    """Postal addresses."""
     EMAIL = "email"
-    #: Phone number.
+    """E-mail address."""
     PHONE_NUMBER = "phoneNumber"
-    #: Date of birth.
+    """Phone number."""
     BIRTH_DATE = "birthDate"
-    #: National identity number; the sales unit needs a permission for it.
+    """Date of birth."""
     NIN = "nin"
+    """National identity number; the sales unit needs a permission for it."""

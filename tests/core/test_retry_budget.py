@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vipps_async.config import RetryPolicy
-from vipps_async.core.budget import RetryBudget
+from vipps_async.core.retry import RetryBudget
 
 
 def test_an_outage_drains_it() -> None:

@@ -6,10 +6,11 @@ import re
 
 import pytest
 
-from vipps_async.core import decision
-from vipps_async.core.decision import Step, step_after
+from vipps_async.core import retry
 from vipps_async.core.dialect import FailureKind
 from vipps_async.core.operation import Repeat
+from vipps_async.core.retry import _Reaction as Step
+from vipps_async.core.retry import _reaction_to as step_after
 
 # Written down here a second time, cell by cell, from what repeating means for money.
 EXPECTED = {
@@ -69,8 +70,8 @@ def test_every_cell(failure: FailureKind, repeat: Repeat) -> None:
 
 def test_the_docstring_draws_the_same_table() -> None:
     """The table that people read is the table that the code follows."""
-    assert decision.__doc__ is not None
-    lines = decision.__doc__.split("::", 1)[1].strip("\n").splitlines()
+    assert retry.__doc__ is not None
+    lines = retry.__doc__.split("::", 1)[1].strip("\n").splitlines()
     columns = [Repeat[name] for name in lines[0].split()]
     drawn = {}
     for line in lines[1:]:

@@ -11,10 +11,22 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from attrs import Factory, define
+
 from tests.missing import skip_without
 
 #: Names a database that tests may make schemas in; without it a server is started for the session.
 DSN_VARIABLE = "VIPPS_TEST_POSTGRES_DSN"
+
+
+@define
+class _Shared:
+    server: Any = None
+    users: int = 0
+    running: contextlib.ExitStack = Factory(contextlib.ExitStack)
+
+
+_shared = _Shared()
 
 
 @contextlib.contextmanager
@@ -47,12 +59,23 @@ def _start(data: Path) -> Any:
 
 @contextlib.contextmanager
 def available_dsn() -> Iterator[str]:
-    """Give the DSN of a server, starting one if need be."""
+    """Give the DSN of a server that all users in this process share: starting one takes seconds.
+
+    It is started for the first who asks, unless the environment names one, and removed when the last has done with it:
+    fixtures of the session keep it until its end.
+    """
     if given := os.environ.get(DSN_VARIABLE):
         yield given
         return
-    with started_server() as server:
-        yield server.get_uri()
+    if not _shared.users:
+        _shared.server = _shared.running.enter_context(started_server())
+    _shared.users += 1
+    try:
+        yield _shared.server.get_uri()
+    finally:
+        _shared.users -= 1
+        if not _shared.users:
+            _shared.running.close()
 
 
 def restart(server: Any, *, mode: str) -> None:

@@ -11,7 +11,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from vipps_async.config import RetryPolicy
-from vipps_async.core.backoff import pause_before, read_retry_after
+from vipps_async.core.refusal import read_retry_after
+from vipps_async.core.retry import pause_before
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 YEAR = 365 * 86_400.0

@@ -8,9 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
-from vipps_async.core.converter import UnreadableAnswer, decode
-from vipps_async.core.operation import SettledBy
-from vipps_async.ecom import (
+from vipps_async import (
     CancelResult,
     CaptureResult,
     InitiatedPayment,
@@ -21,6 +19,8 @@ from vipps_async.ecom import (
     TransactionStatus,
     TransactionSummary,
 )
+from vipps_async.core.converter import UnreadableAnswer, decode
+from vipps_async.core.operation import SettledBy
 
 INFO = {
     "amount": 49900,
@@ -57,10 +57,24 @@ def test_a_transaction_by_either_name(cls: type[Any], name: str) -> None:
 
 
 @pytest.mark.parametrize("cls", RESULTS)
-def test_a_result_without_its_parts(cls: type[Any]) -> None:
-    """An answer that names but the order is a success all the same."""
-    result = decode(b'{"orderId":"acme-1"}', cls)
-    assert (result.order_id, result.transaction, result.transaction_summary) == ("acme-1", None, None)
+def test_the_amount_of_a_result(cls: type[Any]) -> None:
+    """Each result has its amount at hand, with and without the payment's sums."""
+    result = decode(orjson.dumps({"orderId": "acme-1", "transactionInfo": INFO}), cls)
+    assert (result.order_id, result.amount, result.transaction_summary) == ("acme-1", 49900, None)
+
+
+def test_the_cancel_of_what_nobody_accepted() -> None:
+    """An answer that names but the order is a success all the same; nothing was released."""
+    result = decode(b'{"orderId":"acme-1"}', CancelResult)
+    assert (result.order_id, result.amount, result.transaction, result.transaction_summary) == ("acme-1", 0, None, None)
+
+
+@pytest.mark.parametrize(("cls", "name"), [(CaptureResult, "transactionInfo"), (RefundResult, "transaction")])
+@pytest.mark.parametrize("rest", [{}, {"transactionInfo": None, "transaction": None}, {"transactionSummary": SUMMARY}])
+def test_a_capture_or_refund_that_names_no_transaction(cls: type[Any], name: str, rest: dict[str, object]) -> None:
+    """It does not say that it did what was asked for, so it cannot be read as its result."""
+    with pytest.raises(UnreadableAnswer, match=f"^{name} is missing$"):
+        decode(orjson.dumps({"orderId": "acme-1", **rest}), cls)
 
 
 @pytest.mark.parametrize("cls", [*RESULTS, InitiatedPayment])
@@ -115,7 +129,7 @@ def test_the_status_after_a_time_out(word: str) -> None:
 def test_what_a_result_rests_on_is_not_read(cls: type[Any]) -> None:
     """Only this package says what a result rests on, never the JSON."""
     for name in ("settledBy", "settled_by"):
-        result = decode(orjson.dumps({"orderId": "acme-1", name: "recovery"}), cls)
+        result = decode(orjson.dumps({"orderId": "acme-1", "transactionInfo": INFO, name: "recovery"}), cls)
         assert result.settled_by is SettledBy.ANSWER
 
 

@@ -12,11 +12,10 @@ from hypothesis import strategies as st
 from tests.core.samples import ORDER, operation
 from vipps_async.config import RetryPolicy
 from vipps_async.core.attempts import AttemptRecord
-from vipps_async.core.budget import RetryBudget
 from vipps_async.core.dialect import FailureKind
 from vipps_async.core.operation import NotApplied, Repeat
 from vipps_async.core.order_limits import AttemptLedger
-from vipps_async.core.repetition import Ask, Next, Refresh, Repetition, Send, Stop, time_to_send
+from vipps_async.core.retry import Ask, Refresh, RetryAction, RetryBudget, RetryState, Send, Stop, time_to_send
 from vipps_async.errors import RequestNotSent
 
 START = 1000.0
@@ -33,13 +32,13 @@ class Run:
     is_row: bool = False
     budget: RetryBudget = field(init=False)
     ledger: AttemptLedger = field(factory=AttemptLedger)
-    state: Repetition = field(init=False)
+    state: RetryState = field(init=False)
     now: float = START
-    steps: list[Next] = field(factory=list)
+    steps: list[RetryAction] = field(factory=list)
 
     def __attrs_post_init__(self) -> None:
         self.budget = RetryBudget(self.policy)
-        self.state = Repetition(
+        self.state = RetryState(
             operation(self.repeat, "op", per_minute=self.per_minute),
             ORDER,
             policy=self.policy,
@@ -57,13 +56,13 @@ class Run:
         self.ledger.note("ecom.op", ORDER, 5, self.now)
         self.now += seconds
 
-    def fail(self, failure: FailureKind, retry_after: float | None = None) -> Next:
+    def fail(self, failure: FailureKind, retry_after: float | None = None) -> RetryAction:
         """Say how the attempt failed."""
         error = RequestNotSent("it failed")
         failure = self.state.record.failed(failure, error, was_sent=True, suggests_effect=False)
         return self.step(self.state.after_failure(failure, retry_after=retry_after, now=self.now))
 
-    def step(self, step: Next) -> Next:
+    def step(self, step: RetryAction) -> RetryAction:
         """Keep the step and let its pause pass."""
         self.steps.append(step)
         if isinstance(step, Send):
@@ -71,9 +70,9 @@ class Run:
         return step
 
 
-def play(run: Run, failures: tuple[FailureKind, ...], *, absent: bool) -> Next:
+def play(run: Run, failures: tuple[FailureKind, ...], *, absent: bool) -> RetryAction:
     """Play failures one after the other, as far as the call goes on; every question answers `absent` or nothing."""
-    step: Next = Stop("")
+    step: RetryAction = Stop("")
     for failure in failures:
         run.send()
         step = run.fail(failure)
@@ -173,7 +172,7 @@ def test_the_orders_limit_is_waited_for() -> None:
     hasty = Run(Repeat.KEYED, per_minute=1)
     hasty.send()
     stop = hasty.fail(FailureKind.NOT_SENT)
-    assert stop == Stop("Vipps' limit for this order leaves no further attempt within this call's deadline")
+    assert stop == Stop("Vipps' limit for this payment leaves no further attempt within this call's deadline")
 
 
 def test_a_refused_token_is_no_reason_to_go_beyond_the_limit() -> None:

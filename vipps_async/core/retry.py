@@ -1,7 +1,30 @@
-"""What to do after each failure of one call: decided without I/O, from what happened so far and the time."""
+"""Retries: what follows each failure of a call, decided without I/O from what happened so far and the time.
+
+One table says what each kind of failure means for each way of repeating.
+
+::
+
+                  SAFE      KEYED     CONFIRM   ONCE
+    not sent      retry     retry     retry     retry     nothing left this machine
+    throttled     retry     retry     retry     ask       answered before anything was done; ONCE is asked anyway
+    locked        retry     retry     retry     ask       another operation holds the payment
+    unknown       retry     retry     ask       ask       no usable answer, or one of a server in trouble
+    conflict      retry     ask       ask       ask       409: something stands there already, perhaps our own attempt
+    unsettled     retry     ask       ask       ask       an answer that settles nothing, whatever its status
+    unauthorized  refresh   refresh   refresh   refresh   once a call, then it counts as refused
+    unreadable    retry     ask       ask       look      2xx or 3xx that cannot be read: it probably took effect
+    misfit        retry     look      look      raise     2xx that says something else than what was asked for
+    foreign       raise     raise     raise     raise     a refusal, but not in Vipps' words
+    refused       raise     raise     raise     raise     Vipps said no
+
+A KEYED operation is repeated with the same key and the same bytes. "Ask" means the history: proven done ends the call;
+else a KEYED operation is sent again, which its key makes safe, and another one only if it is proven absent. "Look"
+means the history without another attempt.
+"""
 
 from __future__ import annotations
 
+import enum
 import math
 from random import Random
 from typing import Any
@@ -10,14 +33,22 @@ from attrs import frozen
 
 from vipps_async.config import RetryPolicy
 from vipps_async.core.attempts import AttemptRecord
-from vipps_async.core.backoff import pause_before
-from vipps_async.core.budget import RetryBudget
-from vipps_async.core.decision import Step, step_after
 from vipps_async.core.dialect import FailureKind
 from vipps_async.core.operation import Evidence, NotApplied, Operation, Repeat
 from vipps_async.core.order_limits import AttemptLedger
 
-__all__ = ["SHORTEST_ATTEMPT", "Ask", "Next", "Refresh", "Repetition", "Send", "Stop", "time_to_send"]
+__all__ = [
+    "SHORTEST_ATTEMPT",
+    "Ask",
+    "Refresh",
+    "RetryAction",
+    "RetryBudget",
+    "RetryState",
+    "Send",
+    "Stop",
+    "pause_before",
+    "time_to_send",
+]
 
 #: Time kept back for asking details at the end, as a share of the deadline and at most, in seconds.
 _ASKING_SHARE, _ASKING_AT_MOST = 0.2, 5.0
@@ -29,12 +60,38 @@ _FIRST_LOOK_PAUSE, _LONGEST_LOOK_PAUSE = 0.5, 8.0
 #: How often it is looked at in all: as often as the deadline allows, but for a row of a batch, which holds a place that
 #: others wait for, over seven and a half seconds. What lags for longer is for recovery.
 _MOST_LOOKS, _MOST_LOOKS_OF_ROW = math.inf, 5
-_NO_TURN = "Vipps' limit for this order leaves no further attempt within this call's deadline"
+_NO_TURN = "Vipps' limit for this payment leaves no further attempt within this call's deadline"
 
 
-def time_to_send(policy: RetryPolicy, *, can_ask: bool) -> float:
-    """Return how many seconds after a call's start its last attempt must have ended: what follows is for asking."""
-    return policy.deadline - (min(policy.deadline * _ASKING_SHARE, _ASKING_AT_MOST) if can_ask else 0.0)
+class _Reaction(enum.Enum):
+    """What to do about it."""
+
+    RETRY = "retry"
+    ASK = "ask"
+    LOOK = "look"
+    REFRESH = "refresh"
+    RAISE = "raise"
+
+
+_ROWS: dict[FailureKind, tuple[_Reaction, _Reaction, _Reaction, _Reaction]] = {
+    FailureKind.NOT_SENT: (_Reaction.RETRY, _Reaction.RETRY, _Reaction.RETRY, _Reaction.RETRY),
+    FailureKind.THROTTLED: (_Reaction.RETRY, _Reaction.RETRY, _Reaction.RETRY, _Reaction.ASK),
+    FailureKind.LOCKED: (_Reaction.RETRY, _Reaction.RETRY, _Reaction.RETRY, _Reaction.ASK),
+    FailureKind.UNKNOWN: (_Reaction.RETRY, _Reaction.RETRY, _Reaction.ASK, _Reaction.ASK),
+    FailureKind.CONFLICT: (_Reaction.RETRY, _Reaction.ASK, _Reaction.ASK, _Reaction.ASK),
+    FailureKind.UNAUTHORIZED: (_Reaction.REFRESH, _Reaction.REFRESH, _Reaction.REFRESH, _Reaction.REFRESH),
+    FailureKind.UNSETTLED: (_Reaction.RETRY, _Reaction.ASK, _Reaction.ASK, _Reaction.ASK),
+    FailureKind.UNREADABLE: (_Reaction.RETRY, _Reaction.ASK, _Reaction.ASK, _Reaction.LOOK),
+    FailureKind.MISFIT: (_Reaction.RETRY, _Reaction.LOOK, _Reaction.LOOK, _Reaction.RAISE),
+    FailureKind.FOREIGN: (_Reaction.RAISE, _Reaction.RAISE, _Reaction.RAISE, _Reaction.RAISE),
+    FailureKind.REFUSED: (_Reaction.RAISE, _Reaction.RAISE, _Reaction.RAISE, _Reaction.RAISE),
+}
+_COLUMNS = (Repeat.SAFE, Repeat.KEYED, Repeat.CONFIRM, Repeat.ONCE)
+
+
+def _reaction_to(failure: FailureKind, repeat: Repeat) -> _Reaction:
+    """Look the reaction up in the table above."""
+    return _ROWS[failure][_COLUMNS.index(repeat)]
 
 
 @frozen
@@ -46,7 +103,7 @@ class Send:
 
 @frozen
 class Refresh:
-    """Fetch another token and send it again, after a pause in seconds if the order's limit asks for one."""
+    """Fetch another token and send it again, after a pause in seconds if the payment's limit asks for one."""
 
     pause: float = 0.0
 
@@ -66,10 +123,63 @@ class Stop:
     reason: str
 
 
-Next = Send | Refresh | Ask | Stop
+RetryAction = Send | Refresh | Ask | Stop
 
 
-class Repetition:
+class RetryBudget:
+    """Tokens that all calls of a session share: a retry takes some, a success at first try gives one back.
+
+    With the defaults about 35 retries in a row are free; after that about one call in 14 may retry, which is what a
+    server in trouble can bear.
+    """
+
+    def __init__(self, policy: RetryPolicy) -> None:
+        self._policy = policy
+        self._tokens = policy.budget
+
+    @property
+    def tokens(self) -> int:
+        """What is left."""
+        return self._tokens
+
+    def spend(self, *, throttled: bool) -> bool:
+        """Take what one retry costs; False, and nothing is taken, if there is not enough left."""
+        cost = self._policy.throttled_cost if throttled else self._policy.retry_cost
+        if cost > self._tokens:
+            return False
+        self._tokens -= cost
+        return True
+
+    def refill(self) -> None:
+        """Note a call that succeeded at first try."""
+        if self._tokens < self._policy.budget:
+            self._tokens = min(self._policy.budget, self._tokens + self._policy.success_refill)
+
+
+def pause_before(retry: int, policy: RetryPolicy, random: Random, *, throttled: bool) -> float:
+    """Draw the pause before the n-th retry.
+
+    Full jitter, from nothing up to the whole step: many clients that failed together must not come back together.
+
+    Args:
+        retry: 1 for the first retry.
+        policy: gives the step and the cap.
+        random: where the draw comes from.
+        throttled: whether Vipps said that it is asked too often; then the step is longer.
+
+    Returns:
+        Seconds.
+    """
+    step = policy.throttled_base if throttled else policy.base
+    return random.uniform(0.0, min(policy.cap, step * 2.0 ** (retry - 1)))
+
+
+def time_to_send(policy: RetryPolicy, *, can_ask: bool) -> float:
+    """Return how many seconds after a call's start its last attempt must have ended: what follows is for asking."""
+    return policy.deadline - (min(policy.deadline * _ASKING_SHARE, _ASKING_AT_MOST) if can_ask else 0.0)
+
+
+class RetryState:
     """The state of one call after its first failure."""
 
     def __init__(
@@ -107,20 +217,20 @@ class Repetition:
         #: When the last attempt must have ended, in monotonic seconds.
         self.last_send = started + time_to_send(policy, can_ask=can_ask)
 
-    def after_failure(self, failure: FailureKind, *, retry_after: float | None, now: float) -> Next:
+    def after_failure(self, failure: FailureKind, *, retry_after: float | None, now: float) -> RetryAction:
         """Decide what follows a failed attempt, which the record has noted."""
         self._throttled = failure is FailureKind.THROTTLED
         self._retry_after = retry_after
-        step = step_after(failure, self._operation.repeat)
-        if step is Step.REFRESH and self._may_refresh():
+        reaction = _reaction_to(failure, self._operation.repeat)
+        if reaction is _Reaction.REFRESH and self._may_refresh():
             return self._refresh(now)
-        if step in {Step.ASK, Step.LOOK} and self._can_ask:
-            return Ask(then_send=step is Step.ASK)
-        if step is Step.RETRY:
+        if reaction in {_Reaction.ASK, _Reaction.LOOK} and self._can_ask:
+            return Ask(then_send=reaction is _Reaction.ASK)
+        if reaction is _Reaction.RETRY:
             return self._send_again(now)
         return Stop("")
 
-    def after_looking(self, evidence: Evidence[Any], now: float) -> Next:
+    def after_looking(self, evidence: Evidence[Any], now: float) -> RetryAction:
         """Decide what follows when the history does not show the operation as successful.
 
         A key makes another attempt safe whatever the history lacks; without a key it must be proven absent.
@@ -155,7 +265,7 @@ class Repetition:
         most = max(self._policy.attempts, 2)
         return self._operation.authenticated and not self._refreshed and self.record.begun < most
 
-    def _refresh(self, now: float) -> Next:
+    def _refresh(self, now: float) -> RetryAction:
         limited = self._turn(now)
         if now + limited + SHORTEST_ATTEMPT > self.last_send:
             reason = _NO_TURN if limited else self._no_time()
@@ -163,7 +273,7 @@ class Repetition:
         self._refreshed = True
         return Refresh(limited)
 
-    def _send_again(self, now: float) -> Next:
+    def _send_again(self, now: float) -> RetryAction:
         if self.record.begun >= self._policy.attempts:
             return Stop(f"all {self.record.begun} attempts are used up")
         self._retries += 1
