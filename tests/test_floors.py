@@ -31,6 +31,7 @@ FLOORS = {
     "vipps_async.session_parts": 3,
     "vipps_async.session": 3,
     "vipps_async.batch": 4,
+    "vipps_async.receiver": 4,
     "vipps_async.testing": 4,
     "vipps_async.contrib": 4,
     "vipps_async.diagnosis": 4,

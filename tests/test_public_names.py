@@ -16,22 +16,29 @@ import pytest
 
 import vipps_async
 import vipps_async.batch
+import vipps_async.receiver
 import vipps_async.sandbox
 import vipps_async.testing
 from vipps_async import errors
 
-FRONT_DOORS: list[ModuleType] = [vipps_async, vipps_async.batch, vipps_async.sandbox, vipps_async.testing]
+FRONT_DOORS: list[ModuleType] = [
+    vipps_async,
+    vipps_async.batch,
+    vipps_async.receiver,
+    vipps_async.sandbox,
+    vipps_async.testing,
+]
 
 #: What front doors are built with; nobody imports these from there.
 TOOLS = {"TYPE_CHECKING"}
 
-#: What a user may import from; a name that ends in a point stands for all below it. Callbacks move out of ecom.
+#: What a user may import from; a name that ends in a point stands for all below it.
 PUBLIC = (
     "vipps_async",
     "vipps_async.batch",
+    "vipps_async.receiver",
     "vipps_async.sandbox",
     "vipps_async.testing",
-    "vipps_async.ecom.callbacks",
 )
 PUBLIC_BELOW = ("vipps_async.contrib.", "vipps_async.testing.")
 
@@ -218,6 +225,7 @@ OF_FEW = {
     "vipps_async.ecom.callbacks",
     "vipps_async.journals.postgres",
     "vipps_async.journals.sqlite",
+    "vipps_async.receiver",
     "vipps_async.sandbox",
     "vipps_async.testing",
 }

@@ -23,8 +23,7 @@ from examples.shop.settings import Settings
 from examples.shop.web import HERE, Shop, pages
 from examples.shop.words import in_words
 from vipps_async import ApiError, InvalidInputError, VippsError, VippsSession
-from vipps_async.contrib.reception import Reception
-from vipps_async.contrib.starlette import callback_app, vipps_lifespan
+from vipps_async.receiver import EcomCallbacks, Receiver, starlette_app, starlette_lifespan
 
 _log = logging.getLogger(__name__)
 
@@ -46,18 +45,20 @@ def make_app(settings: Settings, open_session: Callable[[], VippsSession]) -> Fa
     """
     orders = Orders(settings.data / "orders.db")
     payments = Payments(settings, orders)
-    reception = Reception(
-        settings.callback_token,
-        on_payment=payments.on_payment,
-        on_shipping_details=payments.on_shipping_details,
-        on_consent_removal=payments.on_consent_removal,
+    receiver = Receiver(
+        EcomCallbacks(
+            settings.callback_token,
+            on_payment=payments.on_payment,
+            on_shipping_details=payments.on_shipping_details,
+            on_consent_removal=payments.on_consent_removal,
+        )
     )
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[dict[str, Any]]:
         vipps = open_session()
         with contextlib.closing(orders):
-            async with vipps_lifespan(lambda: vipps, reception)(app) as state, asyncio.TaskGroup() as background:
+            async with starlette_lifespan(lambda: vipps, receiver)(app) as state, asyncio.TaskGroup() as background:
                 looking = background.create_task(_look_after_for_ever(payments, vipps))
                 yield state
                 looking.cancel()
@@ -66,7 +67,7 @@ def make_app(settings: Settings, open_session: Callable[[], VippsSession]) -> Fa
     app.state.shop = Shop(settings, orders, payments)
     app.include_router(customer.router)
     app.include_router(merchant.router)
-    app.mount("/vipps", callback_app(reception))
+    app.mount("/vipps", starlette_app(receiver))
     app.mount("/static", StaticFiles(directory=HERE / "static"))
     app.add_exception_handler(VippsError, _show_vipps_error)
     app.add_exception_handler(HTTPException, _show_http_error)

@@ -26,7 +26,7 @@ from vipps_async import (
     VippsSession,
     nok,
 )
-from vipps_async.ecom.callbacks import ConsentRemoval, PaymentUpdate, ShippingDetailsRequest
+from vipps_async.receiver import ConsentRemoval, PaymentUpdate, ShippingDetailsRequest
 
 PRODUCT = "Wool socks, one pair"
 PRICE = nok("249.00")

@@ -17,7 +17,7 @@ from examples.shop.orders import Order, Orders
 from examples.shop.payments import PRICE, PRODUCT, Payments
 from examples.shop.settings import Settings
 from vipps_async import VippsSession, format_nok
-from vipps_async.contrib.starlette import get_vipps
+from vipps_async.receiver import starlette_session
 
 HERE = Path(__file__).parent
 
@@ -48,7 +48,7 @@ def get_shop(request: Request) -> Shop:
     return shop
 
 
-Vipps = Annotated[VippsSession, Depends(get_vipps)]
+Vipps = Annotated[VippsSession, Depends(starlette_session)]
 TheShop = Annotated[Shop, Depends(get_shop)]
 
 

@@ -11,8 +11,8 @@ from tests.ecom.payments import details, entry
 from tests.ecom.scripted_runner import ScriptedRunner
 from vipps_async import EcomApi, PaymentDetails
 from vipps_async.config import Environment
-from vipps_async.ecom.callbacks import CallbackStatus, Confirmed, Contradicted, Disagreement, PaymentUpdate
 from vipps_async.errors import OrderNotFoundError, OutcomeUnknown
+from vipps_async.receiver import CallbackStatus, Confirmed, Contradicted, Disagreement, PaymentUpdate
 
 INITIATED = details(entry("INITIATE"))
 RESERVED = details(entry("RESERVE"), entry("INITIATE"))
@@ -112,12 +112,12 @@ async def test_a_callback_that_claims_nothing_confirms_nothing(status: str | Non
 async def test_whether_there_is_an_outcome(answer: Any, *, lacks: bool) -> None:
     """An event knows whether its last confirmation found one; that is none of what two events have in common."""
     event = claim()
-    assert not event.lacks_outcome
+    assert not event.is_pending
     await event.confirm(Session(answer))
-    assert event.lacks_outcome is lacks
+    assert event.is_pending is lacks
     assert event == claim()
     await event.confirm(Session(RESERVED))
-    assert not event.lacks_outcome
+    assert not event.is_pending
 
 
 @pytest.mark.parametrize(

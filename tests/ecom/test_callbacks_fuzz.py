@@ -14,10 +14,12 @@ from typing import Any
 
 import orjson
 import pytest
+from attrs import evolve
 
 from tests.ecom.callback_bodies import EXPRESS, NO_INFO, QUESTION, REGULAR, TOKEN, as_body
-from vipps_async.ecom.callbacks import CallbackReader, ConsentRemoval, PaymentUpdate, read_payment_update
+from vipps_async.ecom.recovery import CALLBACK, CONSENT_REMOVAL
 from vipps_async.errors import CallbackError
+from vipps_async.receiver import ConsentRemoval, EcomCallbacks, PaymentUpdate, Receiver
 
 #: How many requests: a taste for every run; `VIPPS_FUZZ_CALLBACKS=100000` for the whole meal.
 REQUESTS = int(os.environ.get("VIPPS_FUZZ_CALLBACKS", "20000"))
@@ -25,6 +27,7 @@ SEED = int(os.environ.get("VIPPS_FUZZ_SEED", "20261122"))
 #: Seconds of work that reading one request may take; others on the machine do not count. A usual one takes 50 µs.
 LONGEST_WORK = 0.25
 
+SOURCE: EcomCallbacks[Any] = EcomCallbacks(TOKEN)
 CANARY = "Canary Birdsong 98765432"
 ODD: list[Any] = [None, True, False, 0, -1, 1, 2**63, 2**64 - 1, 1e308, 0.1, "", " ", "0", CANARY, "\u0000", "é" * 50]
 ODD += [[], {}, [[]], [None], {"": ""}, "9" * 400, "2026-13-45T99:99:99Z", "9999-12-31T23:59:59-23:59", "[Expired]"]
@@ -116,10 +119,10 @@ def _use(event: Any) -> None:
     # What is read can be used: printed, recognised, and kept in the form that is read again.
     assert repr(event)
     if isinstance(event, PaymentUpdate):
-        again = read_payment_update(event.facts, event.order_id)
-        assert again.fingerprint == event.fingerprint
+        again = SOURCE.restore(CALLBACK, event.record)
+        assert (again.payment, again.dedup_key) == (event.payment, event.dedup_key)
     elif isinstance(event, ConsentRemoval):
-        assert len(event.fingerprint) == 40
+        assert SOURCE.restore(CONSENT_REMOVAL, event.record) == evolve(event, is_redelivered=True)
 
 
 @pytest.fixture
@@ -135,7 +138,7 @@ def no_collection() -> Iterator[None]:
 def test_nothing_but_a_callback_error_comes_out() -> None:
     """Mutated requests are read, or refused with a status and a clean text; none takes long."""
     dice = random.Random(SEED)
-    reader = CallbackReader(TOKEN)
+    reader = Receiver(SOURCE)
     outcomes: Counter[int] = Counter()
     slowest = 0.0
     for number in range(REQUESTS):
@@ -178,7 +181,7 @@ def test_nothing_but_a_callback_error_comes_out() -> None:
 @pytest.mark.usefixtures("no_collection")
 def test_no_slow_path(path: str, body: bytes) -> None:
     """What is made to be slow is not."""
-    reader = CallbackReader(TOKEN)
+    reader = Receiver(SOURCE)
     method = "DELETE" if "consents" in path else "POST"
     started = time.process_time()
     with contextlib.suppress(CallbackError):

@@ -15,12 +15,12 @@ import aiohttp
 import pytest
 from attrs import define
 
-from tests.contrib.serving import FRAMEWORKS, serve
-from tests.contrib.shop import Shop, until
+from tests.receiver.served import receiver_of
+from tests.receiver.serving import FRAMEWORKS, serve
+from tests.receiver.shop import Shop, until
 from vipps_async import ExpressCheckout, RetryPolicy, SqliteJournal, VippsSession
-from vipps_async.contrib.callback_notes import is_note
-from vipps_async.contrib.reception import Reception
-from vipps_async.ecom.callbacks import CallbackStatus, Confirmed, Contradicted
+from vipps_async.ecom.recovery import CALLBACK
+from vipps_async.receiver import CallbackStatus, Confirmed, Contradicted, Receiver
 from vipps_async.testing import Sandbox
 
 TOKEN = "token-of-a-test"
@@ -33,7 +33,7 @@ class Street:
 
     sandbox: Sandbox
     shop: Shop
-    reception: Reception
+    receiver: Receiver
     vipps: VippsSession
     prefix: str
 
@@ -52,7 +52,7 @@ class Street:
     async def handled(self, number: int = 1) -> None:
         """Wait for so many handlers to have succeeded."""
         await self.sandbox.callbacks_delivered()
-        await until(lambda: self.reception.counts.handled >= number)
+        await until(lambda: self.receiver.counts.handled >= number)
 
     @property
     def statuses(self) -> list[int | None]:
@@ -65,21 +65,15 @@ async def street(framework: str, *, journal: Path | None = None, **options: Any)
     """Open a sandbox and a shop."""
     shop = Shop()
     shop.confirms = True
-    reception = Reception(
-        TOKEN,
-        on_payment=shop.on_payment,
-        on_shipping_details=shop.on_shipping_details,
-        on_consent_removal=shop.on_consent_removal,
-        **options,
-    )
+    receiver = receiver_of(shop, auth_token=TOKEN, **options)
     async with Sandbox(rate_limits=False) as sandbox:
 
         def open_session() -> VippsSession:
             notes = None if journal is None else SqliteJournal(journal)
             return sandbox.session(journal=notes, retry=RetryPolicy(base=0.001, cap=0.002))
 
-        async with serve(framework, open_session, reception) as url, sandbox.session() as vipps:
-            yield Street(sandbox, shop, reception, vipps, f"{url}/vipps")
+        async with serve(framework, open_session, receiver) as url, sandbox.session() as vipps:
+            yield Street(sandbox, shop, receiver, vipps, f"{url}/vipps")
 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)
@@ -180,7 +174,7 @@ async def test_a_wrong_token(framework: str) -> None:
         await the.sandbox.approve("acme-1")
         await the.sandbox.callbacks_delivered()
         assert the.statuses == [401]
-        assert (the.reception.counts.refused, the.shop.payments) == (1, [])
+        assert (the.receiver.counts.invalid, the.shop.payments) == (1, [])
 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)
@@ -191,9 +185,9 @@ async def test_a_wait_ends_when_the_callback_comes(framework: str) -> None:
 
     async with Sandbox() as sandbox:
         session = sandbox.session()
-        reception = Reception(TOKEN, on_payment=shop.on_payment)
-        async with serve(framework, lambda: session, reception) as url:
-            the = Street(sandbox, shop, reception, session, f"{url}/vipps")
+        receiver = receiver_of(shop, auth_token=TOKEN)
+        async with serve(framework, lambda: session, receiver) as url:
+            the = Street(sandbox, shop, receiver, session, f"{url}/vipps")
             await the.buy()
             waits.append(asyncio.create_task(session.ecom.wait_for("acme-1", timeout=600)))
             waits[0].add_done_callback(lambda _: woken.set())
@@ -219,7 +213,7 @@ async def test_vipps_sends_a_callback_twice(framework: str, tmp_path: Path) -> N
         ):
             assert again.status == 200
         assert len(the.shop.payments) == 1
-        assert the.reception.counts.duplicates == 1
+        assert the.receiver.counts.duplicates == 1
 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)
@@ -239,10 +233,10 @@ async def test_handlers_in_trouble(framework: str, trouble: str) -> None:
             shop.payments.append(event)
             blocked.wait(10)
 
-    reception = Reception(TOKEN, on_payment=handler, drain_timeout=0.05)
+    receiver = receiver_of(shop, auth_token=TOKEN, on_payment=handler, drain_timeout=0.05)
     async with Sandbox() as sandbox:
-        async with serve(framework, sandbox.session, reception) as url, sandbox.session() as vipps:
-            the = Street(sandbox, shop, reception, vipps, f"{url}/vipps")
+        async with serve(framework, sandbox.session, receiver) as url, sandbox.session() as vipps:
+            the = Street(sandbox, shop, receiver, vipps, f"{url}/vipps")
             await the.buy()
             started = time.monotonic()
             await sandbox.approve("acme-1")
@@ -251,21 +245,20 @@ async def test_handlers_in_trouble(framework: str, trouble: str) -> None:
             assert time.monotonic() - started < 3
             await until(lambda: shop.payments)
         blocked.set()
-    assert reception.counts.failed == 1
-    assert reception.counts.handled == 0
+    assert receiver.counts.failed == 1
+    assert receiver.counts.handled == 0
 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)
-async def test_shipping_that_takes_too_long(framework: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_shipping_that_takes_too_long(framework: str) -> None:
     """A handler that does not find ways of shipping in time gets cancelled, and Vipps gets an answer all the same."""
-    monkeypatch.setattr("vipps_async.contrib.reception._SHIPPING_TIME", 0.1)
-    async with street(framework) as the:
+    async with street(framework, query_timeout=0.1) as the:
         the.shop.trouble = lambda: asyncio.sleep(30)
         express = ExpressCheckout(consent_removal_prefix=the.prefix, shipping_details_prefix=the.prefix)
         await the.buy(express=express)
         with pytest.raises(Exception, match="HTTP 503"):
             await the.sandbox.approve("acme-1")
-        assert the.reception.counts.failed == 1
+        assert the.receiver.counts.failed == 1
 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)
@@ -280,23 +273,23 @@ async def test_a_crash_between_answer_and_handler(framework: str, tmp_path: Path
         def open_session() -> VippsSession:
             return sandbox.session(journal=SqliteJournal(file))
 
-        dying = Reception(TOKEN, on_payment=first.on_payment, drain_timeout=0.01)
+        dying = receiver_of(first, auth_token=TOKEN, drain_timeout=0.01)
         async with sandbox.session() as vipps:
             async with serve(framework, open_session, dying) as url:
                 await Street(sandbox, first, dying, vipps, f"{url}/vipps").buy()
                 await sandbox.approve("acme-1")
                 await until(lambda: first.payments)
             assert [record.status for record in sandbox.callbacks] == [200]
-            again = Reception(TOKEN, on_payment=second.on_payment)
+            again = receiver_of(second, auth_token=TOKEN)
             async with serve(framework, open_session, again):
                 await until(lambda: again.counts.handled)
             (event,) = second.payments
-            assert event.is_offered_again
-            assert (event.order_id, event.fingerprint) == ("acme-1", first.payments[0].fingerprint)
+            assert event.is_redelivered
+            assert (event.order_id, event.dedup_key) == ("acme-1", first.payments[0].dedup_key)
             assert isinstance(second.outcomes[0], Confirmed)
         async with opened(file) as journal:
             assert [entry async for entry in journal.open_entries()] == []
-            assert [is_note(entry.intent) async for entry in journal.recent_entries()] == [True]
+            assert [entry.intent.operation async for entry in journal.recent_entries()] == [CALLBACK]
 
 
 @contextlib.asynccontextmanager

@@ -52,6 +52,17 @@ from vipps_async import (
     nok,
 )
 from vipps_async.not_given import NOT_GIVEN, NotGiven
+from vipps_async.receiver import (
+    Confirmed,
+    ConsentRemoval,
+    Contradicted,
+    EcomCallbacks,
+    Limits,
+    PaymentUpdate,
+    Receiver,
+    Reply,
+    ShippingDetailsRequest,
+)
 from vipps_async.testing import Sandbox
 from vipps_async.transports.protocol import Request, Response, Transport
 from vipps_async.userinfo import UserInfo, UserinfoApi
@@ -258,3 +269,29 @@ async def transports_and_sandbox() -> None:
         assert_type(vipps, VippsSession)
         assert_type(sandbox.url, str)
         assert_type(sandbox.payment("acme-shop-1").captured, int)
+
+
+async def receiving(vipps: VippsSession) -> None:
+    """Handlers are coroutine functions or plain ones, and know what they are given."""
+
+    async def on_payment(event: PaymentUpdate, vipps: VippsSession) -> None:
+        assert_type(await event.confirm(vipps), Confirmed | Contradicted)
+
+    def on_shipping_details(_request: ShippingDetailsRequest, _vipps: VippsSession) -> list[ShippingDetails]:
+        return []
+
+    async def on_consent_removal(removal: ConsentRemoval, _vipps: VippsSession) -> None:
+        assert_type(removal.user_id, str)
+
+    async def of_another_kind(_: ConsentRemoval, _vipps: VippsSession) -> None: ...
+
+    callbacks = EcomCallbacks(
+        ["new", "old"],
+        on_payment=on_payment,
+        on_shipping_details=on_shipping_details,
+        on_consent_removal=on_consent_removal,
+    )
+    EcomCallbacks("token", on_payment=of_another_kind)  # type: ignore[arg-type]
+    receiver = Receiver(callbacks, limits=Limits(max_handlers=10))
+    async with receiver.serving(vipps):
+        assert_type(await receiver.handle("POST", "/v2/payments/acme-1", {"Authorization": "new"}, b"{}"), Reply)

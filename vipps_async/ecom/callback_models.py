@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
+import enum
 import hashlib
 from collections.abc import Iterable
 from datetime import datetime
+from typing import Protocol
 
-import orjson
-from attrs import define, field, frozen
+from attrs import evolve, field, frozen
 
-from vipps_async.core.converter import encode
+from vipps_async.core.converter import encode, json_name
 from vipps_async.core.open_enum import OpenEnum
-from vipps_async.ecom.confirmation import AsksDetails, Confirmed, Contradicted, confirm
-from vipps_async.ecom.details import PaymentShippingDetails, UserDetails
+from vipps_async.ecom.details import PaymentDetails, PaymentShippingDetails, UserDetails
+from vipps_async.ecom.enums import OperationName
 from vipps_async.ecom.express import ShippingDetails
-from vipps_async.errors import ErrorInfo, InvalidInputError
+from vipps_async.errors import ErrorInfo, InvalidInputError, OrderNotFoundError
 
 __all__ = [
     "AddressType",
     "CallbackStatus",
+    "Confirmed",
     "ConsentRemoval",
+    "Contradicted",
+    "Disagreement",
+    "EcomSession",
     "PaymentUpdate",
     "ShippingDetailsRequest",
-    "ShippingDetailsResponse",
 ]
 
 
@@ -55,14 +59,84 @@ class AddressType(OpenEnum):
     OTHER = "O"
 
 
-@define
-class _Confirmation:
-    """What `confirm` found last; apart from the event, which is frozen."""
+_ACCEPTED = frozenset({"RESERVED", "SALE"})
+_ENDED = frozenset({"CANCELLED", "REJECTED"})
+_FAILED = frozenset({"RESERVE_FAILED", "SALE_FAILED"})
+_KNOWN = _ACCEPTED | _ENDED | _FAILED
+_ACCEPTING = frozenset({OperationName.RESERVE, OperationName.SALE})
 
-    lacks_outcome: bool = False
+
+class _Ecom(Protocol):
+    async def details(self, order_id: str) -> PaymentDetails:
+        """Read a payment with its whole history."""
+        ...
+
+    def notify(self, order_id: str) -> None:
+        """Wake whoever waits for news of a payment."""
+        ...
+
+
+class EcomSession(Protocol):
+    """What callbacks need of a session; `VippsSession` is one."""
+
+    @property
+    def ecom(self) -> _Ecom:
+        """The eCom API."""
+        ...
+
+    @property
+    def merchant_serial_number(self) -> str:
+        """The sales unit that the session acts for."""
+        ...
+
+
+class Disagreement(enum.Enum):
+    """In what a callback and Vipps' details disagree."""
+
+    #: Vipps knows no such order in this sales unit, or answered about another one.
+    ORDER = "order"
+    #: It names another sales unit than the session's.
+    SALES_UNIT = "sales unit"
+    #: It claims something that has not happened to the payment.
+    STATE = "state"
+    #: It claims no state, or one that is not known, and details show neither acceptance nor end: nothing is confirmed.
+    NO_OUTCOME = "no outcome yet"
+    #: It claims another amount than was accepted.
+    AMOUNT = "amount"
 
 
 @frozen(kw_only=True)
+class Confirmed:
+    """Vipps' details agree with what the callback claims.
+
+    That may be a refusal as well as an acceptance, and more may have happened since: the details tell.
+    """
+
+    #: The payment as Vipps has it.
+    details: PaymentDetails
+
+
+@frozen(kw_only=True)
+class Contradicted:
+    """Vipps' details disagree with what the callback claims: do not act on it. They count, it does not.
+
+    Details can lag behind a callback by some seconds. So a callback whose payment `has_outcome` not yet is redelivered
+    to its handler if the session has a journal, whether the handler raises or not.
+    """
+
+    #: The payment as Vipps has it; None: Vipps knows no such order.
+    details: PaymentDetails | None
+    #: In what they disagree; never empty.
+    disagreements: tuple[Disagreement, ...]
+
+    def __str__(self) -> str:
+        """Return in what they disagree, on one line."""
+        if self.disagreements == (Disagreement.NO_OUTCOME,):
+            return "the callback confirms nothing: details show neither acceptance nor end of the payment yet"
+        return f"the callback disagrees with details in: {', '.join(one.value for one in self.disagreements)}"
+
+
+@frozen(kw_only=True, slots=False)
 class PaymentUpdate:
     """Something happened to a payment, or so somebody says who knows the auth token.
 
@@ -83,46 +157,36 @@ class PaymentUpdate:
     transaction_id: str | None = None
     #: Why it failed, if it says so; the text has personal data taken out.
     error_info: ErrorInfo | None = None
-    #: What an express customer chose. An event that is offered again has none: confirmed details have it.
+    #: What an express customer chose. A redelivered event has none: confirmed details have it.
     shipping_details: PaymentShippingDetails | None = None
-    #: An express customer, or one who was asked for a scope. An event that is offered again has none.
+    #: An express customer, or one who was asked for a scope. A redelivered event has none.
     user_details: UserDetails | None = field(default=None, repr=False)
     #: Whether it was received earlier, and its handler has not succeeded since.
-    is_offered_again: bool = False
-    _confirmation: _Confirmation = field(init=False, factory=_Confirmation, eq=False, repr=False)
+    is_redelivered: bool = False
+    #: Whether the last `confirm` found neither acceptance nor end: whoever was told it, it is not news yet.
+    is_pending = False
 
     @property
-    def lacks_outcome(self) -> bool:
-        """Whether the last `confirm` found neither acceptance nor end: whoever was told it, it is not news yet."""
-        return self._confirmation.lacks_outcome
+    def payment(self) -> str:
+        """The order, as every API calls it."""
+        return self.order_id
 
     @property
-    def facts(self) -> bytes:
-        """What it says without anything personal, as JSON that reads as a callback; the same for all duplicates."""
-        info = {
-            "amount": self.claimed_amount,
-            "status": None if self.claimed_status is None else self.claimed_status.value,
-            "timeStamp": None if self.time_stamp is None else self.time_stamp.isoformat(),
-            "transactionId": self.transaction_id,
-        }
-        error = self.error_info
-        facts = {
-            "merchantSerialNumber": self.merchant_serial_number,
-            "orderId": self.order_id,
-            "transactionInfo": {name: value for name, value in info.items() if value is not None} or None,
-            "errorInfo": None if error is None else {"errorGroup": error.group, "errorCode": error.code},
-        }
-        # Sorted, because the fingerprint is made of these bytes.
-        return orjson.dumps(
-            {name: value for name, value in facts.items() if value is not None}, option=orjson.OPT_SORT_KEYS
-        )
+    def record(self) -> bytes:
+        """What it says without anything personal, as JSON; the same for all duplicates."""
+        error = self.error_info and evolve(self.error_info, message="", context_id=None)
+        said = evolve(self, error_info=error, shipping_details=None, user_details=None, is_redelivered=False)
+        return encode(said)
 
     @property
-    def fingerprint(self) -> str:
-        """The same for every delivery of the same news, in every process; 40 characters, nothing personal in it."""
-        return hashlib.sha256(self.facts).hexdigest()[:40]
+    def dedup_key(self) -> str | None:
+        """The same for every delivery of the same news, in every process; 40 characters, nothing personal in it.
 
-    async def confirm(self, vipps: AsksDetails) -> Confirmed | Contradicted:
+        None: it has no time, so that nothing tells a second delivery from later news.
+        """
+        return None if self.time_stamp is None else hashlib.sha256(self.record).hexdigest()[:40]
+
+    async def confirm(self, vipps: EcomSession) -> Confirmed | Contradicted:
         """Ask Vipps whether it is so.
 
         Args:
@@ -136,14 +200,10 @@ class PaymentUpdate:
         Raises:
             VippsError: details could not be asked; see `vipps_async.errors`.
         """
-        found = await confirm(
-            vipps,
-            order_id=self.order_id,
-            merchant_serial_number=self.merchant_serial_number,
-            status=self.claimed_status,
-            amount=self.claimed_amount,
-        )
-        self._confirmation.lacks_outcome = found.details is not None and not found.details.has_outcome
+        found = await _confirm(vipps, self)
+        is_pending = found.details is not None and not found.details.has_outcome
+        # What was received is frozen; this is what was found out about it.
+        object.__setattr__(self, "is_pending", is_pending)
         return found
 
 
@@ -151,8 +211,8 @@ class PaymentUpdate:
 class ShippingDetailsRequest:
     """Vipps asks, while the customer waits, what shipping to this address costs. The repr shows no address."""
 
-    #: The order.
-    order_id: str
+    #: The order, as the path names it.
+    order_id: str = ""
     #: Vipps' id of the address, which goes back in the answer.
     address_id: int
     #: Street and number.
@@ -164,23 +224,30 @@ class ShippingDetailsRequest:
     #: Country, ``"NO"``.
     country: str | None = None
     #: Post code, four digits.
-    post_code: str | None = field(default=None, repr=False)
+    post_code: str | None = field(default=None, repr=False, metadata=json_name("postCode", "zipCode", "postalCode"))
     #: Home, work or other.
     address_type: AddressType | None = None
 
-    def answer(self, methods: Iterable[ShippingDetails]) -> ShippingDetailsResponse:
-        """Make the answer.
+    @property
+    def payment(self) -> str:
+        """The order, as every API calls it."""
+        return self.order_id
+
+    def respond(self, result: object) -> bytes:
+        """Write the body to answer with, as `application/json`.
 
         Args:
-            methods: the ways of shipping that the customer can choose; exactly one of them the default.
+            result: the ways of shipping that the customer can choose, a list of `ShippingDetails`; exactly one of them
+                the default.
 
         Raises:
             InvalidInputError: there is none, or not exactly one default, or the same id twice.
         """
-        return ShippingDetailsResponse(order_id=self.order_id, address_id=self.address_id, shipping_details=methods)
+        methods = _read_methods(result)
+        return encode(_Response(address_id=self.address_id, order_id=self.order_id, shipping_details=methods))
 
 
-def _read_methods(value: Iterable[ShippingDetails]) -> tuple[ShippingDetails, ...]:
+def _read_methods(value: object) -> tuple[ShippingDetails, ...]:
     rule = "a list of at least one ShippingDetails"
     if isinstance(value, ShippingDetails) or not isinstance(value, Iterable):
         raise InvalidInputError("shipping_details", rule, value=value)
@@ -195,23 +262,10 @@ def _read_methods(value: Iterable[ShippingDetails]) -> tuple[ShippingDetails, ..
 
 
 @frozen(kw_only=True)
-class ShippingDetailsResponse:
-    """The ways of shipping to an address.
-
-    Raises:
-        InvalidInputError: there is none, or not exactly one default, or the same id twice.
-    """
-
-    #: The address that was asked about.
+class _Response:
     address_id: int
-    #: The order that was asked about.
     order_id: str
-    #: The ways of shipping.
-    shipping_details: tuple[ShippingDetails, ...] = field(converter=_read_methods)
-
-    def to_json(self) -> bytes:
-        """Write the body to answer with, as `application/json`."""
-        return encode(self)
+    shipping_details: tuple[ShippingDetails, ...]
 
 
 @frozen(kw_only=True)
@@ -221,9 +275,57 @@ class ConsentRemoval:
     #: The customer's id, as `UserDetails.user_id` gave it.
     user_id: str = field(repr=False)
     #: Whether it was received earlier, and its handler has not succeeded since.
-    is_offered_again: bool = False
+    is_redelivered: bool = False
+
+    #: It is about no payment.
+    payment = None
+    #: The same customer may consent again and take it back again, so each removal is handled.
+    dedup_key = None
+    #: There is nothing to confirm.
+    is_pending = False
 
     @property
-    def fingerprint(self) -> str:
-        """The same for every delivery about the same customer; 40 characters that do not give away the id."""
-        return hashlib.sha256(b"consent removal\n" + self.user_id.encode()).hexdigest()[:40]
+    def record(self) -> bytes:
+        """The user id, without which the removal could not be done after a crash."""
+        return self.user_id.encode()
+
+
+# -- confirming --------------------------------------------------------------------------------------------------------
+
+
+async def _confirm(vipps: EcomSession, event: PaymentUpdate) -> Confirmed | Contradicted:
+    try:
+        details = await vipps.ecom.details(event.order_id)
+    except OrderNotFoundError:
+        return Contradicted(details=None, disagreements=(Disagreement.ORDER,))
+    found = []
+    if details.order_id not in {None, event.order_id}:
+        found.append(Disagreement.ORDER)
+    # Without leading zeros: a serial number that comes as a number has lost them.
+    if event.merchant_serial_number and _bare(event.merchant_serial_number) != _bare(vipps.merchant_serial_number):
+        found.append(Disagreement.SALES_UNIT)
+    status = event.claimed_status
+    if status not in _KNOWN:
+        # Nothing is claimed that could be true or false, so only an outcome is news.
+        if not details.has_outcome:
+            found.append(Disagreement.NO_OUTCOME)
+    elif not _has_happened(status, details):
+        found.append(Disagreement.STATE)
+    elif status in _ACCEPTED and event.claimed_amount not in {None, details.reserved_amount}:
+        found.append(Disagreement.AMOUNT)
+    return Contradicted(details=details, disagreements=tuple(found)) if found else Confirmed(details=details)
+
+
+def _bare(merchant_serial_number: str) -> str:
+    return merchant_serial_number.lstrip("0")
+
+
+def _has_happened(status: str | None, details: PaymentDetails) -> bool:
+    if status in _ACCEPTED:
+        return details.is_approved
+    if status in _ENDED:
+        # Strictly: whoever believes a forged one would stop expecting a payment that can still be accepted.
+        return details.is_cancelled
+    # The customer may have tried another card since: the refusal is true all the same.
+    failed = (entry for entry in details.transaction_log_history if not entry.operation_success)
+    return details.is_cancelled or any(entry.operation in _ACCEPTING for entry in failed)

@@ -1,81 +1,227 @@
-"""Reads what Vipps calls at the merchant: bytes and headers in, a typed event out, whatever the web framework.
+"""eCom's callbacks as a source of the receiver: whose request it is, and the typed event that it brings.
 
-::
-
-    reader = CallbackReader([current_token, previous_token])
-    event = reader.read("POST", "/vipps/v2/payments/acme-1", headers, body)
-
-Every malformed or forged request raises `CallbackError` with the HTTP status to answer; no other exception comes out of
-here. Vipps calls once, waits 3 seconds (10 for shipping details), and takes no answer as proof of anything.
+Vipps calls once, waits 3 seconds (10 for shipping details), and takes no answer as proof of anything.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import enum
+import hmac
+import re
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import datetime
-from typing import TypeVar
+from typing import Final, Generic, TypeVar
+from urllib.parse import unquote
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
-from vipps_async.core.converter import STRICT, UnreadableAnswer, decode, json_name
+from vipps_async.core.converter import STRICT, UnreadableAnswer, decode
 from vipps_async.core.redaction import redact
-from vipps_async.ecom.callback_authentication import (
-    ANYONE_MAY_CALL,
-    AnyoneMayCall,
-    AuthTokens,
-    Headers,
-    refuse_coded,
-)
 from vipps_async.ecom.callback_models import (
-    AddressType,
     CallbackStatus,
     ConsentRemoval,
+    EcomSession,
     PaymentUpdate,
     ShippingDetailsRequest,
-    ShippingDetailsResponse,
 )
-from vipps_async.ecom.callback_target import CallbackTarget, Kind, target_of
-from vipps_async.ecom.confirmation import AsksDetails, Confirmed, Contradicted, Disagreement
 from vipps_async.ecom.details import PaymentShippingDetails, UserDetails
 from vipps_async.ecom.dialect import ECOM
+from vipps_async.ecom.express import ShippingDetails
+from vipps_async.ecom.recovery import CALLBACK, CONSENT_REMOVAL
 from vipps_async.errors import CallbackError, ErrorInfo, InvalidInputError
+from vipps_async.input_rules import check_auth_token, check_order_id
 
-__all__ = [
-    "ANYONE_MAY_CALL",
-    "LARGEST_BODY",
-    "AddressType",
-    "AnyoneMayCall",
-    "AsksDetails",
-    "CallbackReader",
-    "CallbackStatus",
-    "CallbackTarget",
-    "Confirmed",
-    "ConsentRemoval",
-    "Contradicted",
-    "Disagreement",
-    "Event",
-    "Headers",
-    "Kind",
-    "PaymentUpdate",
-    "ShippingDetailsRequest",
-    "ShippingDetailsResponse",
-    "target_of",
-]
+__all__ = ["ANYONE_MAY_CALL", "EcomCallbacks"]
 
 R = TypeVar("R")
+S = TypeVar("S", bound=EcomSession)
+PaymentHandler = Callable[[PaymentUpdate, S], Awaitable[None] | None]
+ShippingHandler = Callable[
+    [ShippingDetailsRequest, S], Awaitable[Iterable[ShippingDetails]] | Iterable[ShippingDetails]
+]
+ConsentHandler = Callable[[ConsentRemoval, S], Awaitable[None] | None]
 
-#: What Vipps can tell.
-Event = PaymentUpdate | ShippingDetailsRequest | ConsentRemoval
+_SHIPPING_DETAILS: Final = "shipping_details"
 
-#: The largest body that is read, in bytes: many times what Vipps sends, and nothing that could hurt.
-LARGEST_BODY = 64 * 1024
+_CONSENTS_PATH = "/v2/consents/"
+_PAYMENTS_PATH = "/v2/payments/"
+_SHIPPING_PATH = "/shippingDetails"
+#: The longest path that is looked at, in characters: a prefix has 255 at most, and a user id 900 if each character is
+#: encoded as often as it may be.
+_LONGEST_PATH = 2_000
+#: Base64 of either alphabet. Vipps gives 50 characters at most; twice that leaves room for other ids.
+_USER_ID = re.compile(r"[A-Za-z0-9+/_-]{1,100}={0,2}")
+#: How often a user id is decoded at most: once by the rules, once more for a proxy that has encoded it again, and one
+#: in reserve.
+_ENCODINGS = 3
 
 #: The group that callbacks name, and what Vipps' answers call the same.
 _GROUPS = {"PAYMENTS": "Payment"}
 
 
-# How the bodies look on the wire. Nothing but the order is required: what Vipps leaves out at times must not lose the
-# news that the order has changed.
+class AnyoneMayCall(enum.Enum):
+    """The type of `ANYONE_MAY_CALL`."""
+
+    ANYONE_MAY_CALL = "anyone may call"
+
+
+#: In place of auth tokens: requests are not authenticated at all. For a development machine, or behind something that
+#: lets nobody but Vipps through.
+ANYONE_MAY_CALL: Final = AnyoneMayCall.ANYONE_MAY_CALL
+
+
+def _read_tokens(tokens: str | Iterable[str] | AnyoneMayCall) -> tuple[bytes, ...] | None:
+    if tokens is ANYONE_MAY_CALL:
+        return None
+    given: object = (tokens,) if isinstance(tokens, str) else tokens
+    if not isinstance(given, Iterable) or isinstance(given, bytes | bytearray | Mapping):
+        raise InvalidInputError("auth_tokens", "a token or a list of tokens", secret=True)
+    read = tuple(check_auth_token(token).encode() for token in given)
+    if not read:
+        # An empty list must never mean "let everybody in".
+        raise InvalidInputError("auth_tokens", "at least one token", secret=True)
+    return read
+
+
+@frozen
+class EcomCallbacks(Generic[S]):
+    """What eCom calls: news of payments, questions about shipping, and consents that are taken back.
+
+    Args:
+        auth_tokens: the `auth_token` that payments were initiated with; several while it is being changed. Payments
+            can live for a while: keep the previous one until the last payment that has it has ended.
+            `ANYONE_MAY_CALL` switches the check off: then everybody on the internet can make your handlers run.
+        on_payment: called when something happened to a payment.
+        on_shipping_details: returns the ways of shipping of an express checkout, within 8 seconds.
+        on_consent_removal: deletes what you know of a customer.
+
+    What has no handler is answered 404.
+
+    Raises:
+        InvalidInputError: there is no token, or one that is empty or that Vipps could not send.
+    """
+
+    _tokens: tuple[bytes, ...] | None = field(converter=_read_tokens, repr=False, alias="auth_tokens")
+    #: Handles `PaymentUpdate`.
+    on_payment: PaymentHandler[S] | None = field(default=None, kw_only=True)
+    #: Handles `ShippingDetailsRequest`.
+    on_shipping_details: ShippingHandler[S] | None = field(default=None, kw_only=True)
+    #: Handles `ConsentRemoval`.
+    on_consent_removal: ConsentHandler[S] | None = field(default=None, kw_only=True)
+
+    @property
+    def api(self) -> str:
+        """The API."""
+        return ECOM.name
+
+    @property
+    def handlers(self) -> Mapping[str, Callable[..., object] | None]:
+        """The handler of each kind of request."""
+        return {
+            CALLBACK: self.on_payment,
+            _SHIPPING_DETAILS: self.on_shipping_details,
+            CONSENT_REMOVAL: self.on_consent_removal,
+        }
+
+    def match(self, path: str) -> tuple[str, str] | None:
+        """Tell the kind of a request by its path, and the method that it comes by; None: it is not eCom's."""
+        found = _split(path)
+        return found and (found[0], "DELETE" if found[0] == CONSENT_REMOVAL else "POST")
+
+    def check_headers(self, headers: Iterable[tuple[str, str]]) -> None:
+        """Check `Authorization` in constant time, so that no token can be guessed.
+
+        Raises:
+            CallbackError: it is missing, or there twice, or none of the tokens (401).
+        """
+        if self._tokens is None:
+            return
+        given = [value for name, value in headers if name == "authorization"]
+        if len(given) != 1:
+            raise CallbackError("there is not exactly one Authorization header", status=401)
+        # Half a surrogate pair stands for a byte that is no UTF-8 in headers that aiohttp has read.
+        value = given[0].encode("utf-8", "surrogatepass")
+        # All of them are compared, whichever fits, and as bytes, for texts beyond ASCII are refused with an exception.
+        if sum(hmac.compare_digest(value, token) for token in self._tokens) == 0:
+            raise CallbackError("the Authorization header is not the auth token", status=401)
+
+    def read(
+        self, path: str, _headers: Iterable[tuple[str, str]], body: bytes
+    ) -> PaymentUpdate | ShippingDetailsRequest | ConsentRemoval:
+        """Read a request whose headers are checked already.
+
+        Raises:
+            CallbackError: path or body is malformed, or they name different orders (400).
+        """
+        kind, encoded = _split(path) or ("", "")
+        if kind == CONSENT_REMOVAL:
+            return ConsentRemoval(user_id=_user_id(encoded))
+        order_id = _order_id(encoded)
+        if kind == _SHIPPING_DETAILS:
+            return evolve(_decode(body, ShippingDetailsRequest, order_id), order_id=order_id)
+        update = _read_payment_update(body, order_id)
+        if update.order_id != order_id:
+            raise CallbackError("path and body name different orders", status=400, payment=order_id)
+        return update
+
+    def restore(self, kind: str, record: bytes) -> PaymentUpdate | ConsentRemoval:
+        """Make an event again of what the journal has kept of it.
+
+        Raises:
+            CallbackError: the record is damaged.
+        """
+        if kind == CONSENT_REMOVAL:
+            return ConsentRemoval(user_id=_user_id(record.decode("latin-1")), is_redelivered=True)
+        return evolve(_decode(record, PaymentUpdate, None), is_redelivered=True)
+
+    def notify(self, session: EcomSession, payment: str) -> None:
+        """Wake `wait_for`."""
+        session.ecom.notify(payment)
+
+
+# -- paths -------------------------------------------------------------------------------------------------------------
+
+
+def _split(path: str) -> tuple[str, str] | None:
+    """Return the kind of a path, and the order id or user id in it, still percent-encoded."""
+    if len(path) > _LONGEST_PATH:
+        return None
+    path = path.partition("?")[0]
+    # All that follows is the user id: it may have slashes in it, if something on the way has decoded them.
+    _, found, user_id = path.partition(_CONSENTS_PATH)
+    if found and user_id:
+        return CONSENT_REMOVAL, user_id
+    _, found, rest = path.rpartition(_PAYMENTS_PATH)
+    rest = rest.removesuffix("/")
+    order_id = rest.removesuffix(_SHIPPING_PATH)
+    if not found or not order_id or "/" in order_id:
+        return None
+    return CALLBACK if order_id == rest else _SHIPPING_DETAILS, order_id
+
+
+def _order_id(encoded: str) -> str:
+    # Raised outside the except block, so that nothing of the path travels along.
+    try:
+        return check_order_id(unquote(encoded))
+    except InvalidInputError:
+        pass
+    raise CallbackError("the path names no valid order id", status=400)
+
+
+def _user_id(encoded: str) -> str:
+    for _ in range(_ENCODINGS):
+        # Base64 has no percent sign, so what still has one is still encoded. A plus sign is a plus sign.
+        if "%" not in encoded:
+            break
+        encoded = unquote(encoded)
+    if not _USER_ID.fullmatch(encoded):
+        raise CallbackError("the path names no valid user id", status=400)
+    return encoded
+
+
+# -- bodies ------------------------------------------------------------------------------------------------------------
+
+# Nothing but the order is required: what Vipps leaves out at times must not lose the news that the order has changed.
 
 
 @frozen(kw_only=True)
@@ -104,140 +250,31 @@ class _Payment:
     user_details: UserDetails | None = field(default=None, repr=False)
 
 
-@frozen(kw_only=True)
-class _ShippingQuestion:
-    address_id: int
-    address_line1: str | None = field(default=None, repr=False)
-    address_line2: str | None = field(default=None, repr=False)
-    city: str | None = field(default=None, repr=False)
-    country: str | None = None
-    post_code: str | None = field(default=None, repr=False, metadata=json_name("postCode", "zipCode", "postalCode"))
-    address_type: AddressType | None = None
-
-
-class CallbackReader:
-    """Checks and reads requests that claim to come from Vipps.
-
-    Args:
-        auth_tokens: the `auth_token` that payments were initiated with; several while it is being changed. Payments
-            can live for a while: keep the previous one until the last payment that has it has ended.
-            `ANYONE_MAY_CALL` switches the check off: then everybody on the internet can make your handlers run.
-        largest_body: the largest body that is read, in bytes.
-
-    Raises:
-        InvalidInputError: there is no token, or one that is empty or that Vipps could not send, or `largest_body` is
-            not positive.
-    """
-
-    def __init__(self, auth_tokens: str | Iterable[str] | AnyoneMayCall, *, largest_body: int = LARGEST_BODY) -> None:
-        if type(largest_body) is not int or largest_body < 1:
-            raise InvalidInputError("largest_body", "a positive whole number of bytes", value=largest_body)
-        self._tokens = None if auth_tokens is ANYONE_MAY_CALL else AuthTokens(auth_tokens)
-        self.largest_body = largest_body
-
-    def __repr__(self) -> str:
-        return "<CallbackReader that anyone may call>" if self._tokens is None else "<CallbackReader>"
-
-    def authenticate(self, headers: Headers) -> None:
-        """Check the headers before the body is read: `Authorization` in constant time, so that no token can be guessed.
-
-        Args:
-            headers: the request's headers.
-
-        Raises:
-            CallbackError: it is missing, or there twice, or not one of the tokens (401); the body is compressed (415).
-        """
-        if self._tokens is not None:
-            self._tokens.check(headers)
-        refuse_coded(headers)
-
-    def read(self, method: str, path: str, headers: Headers, body: bytes) -> Event:
-        """Read a request of any of the three kinds.
-
-        Args:
-            method: the HTTP method.
-            path: the path as it was sent, still percent-encoded, with or without query; what stands before Vipps' own
-                part of it is of no matter.
-            headers: the request's headers.
-            body: the request's body.
-
-        Raises:
-            CallbackError: with the status to answer: 404 no path of Vipps', 405 another method, 401 not authentic,
-                415 compressed, 413 too large, 400 malformed.
-        """
-        target = target_of(path)
-        if method != target.kind.method:
-            raise CallbackError(f"a {target.kind.value} comes by {target.kind.method}", status=405)
-        self.authenticate(headers)
-        return self.read_target(target, body)
-
-    def read_target(self, target: CallbackTarget, body: bytes) -> Event:
-        """Read a request whose headers are checked already.
-
-        Raises:
-            CallbackError: the body is too large (413) or malformed (400).
-        """
-        if len(body) > self.largest_body:
-            raise CallbackError(f"the body has more than {self.largest_body} bytes", status=413)
-        if target.kind is Kind.CONSENT_REMOVAL:
-            return ConsentRemoval(user_id=target.user_id())
-        order_id = target.order_id()
-        if target.kind is Kind.SHIPPING_DETAILS:
-            return _read_shipping_question(body, order_id)
-        return read_payment_update(body, order_id)
-
-
-def read_payment_update(body: bytes, order_id: str) -> PaymentUpdate:
-    """Read the body of a transaction update.
-
-    Args:
-        body: what was received.
-        order_id: the order that the path names.
-
-    Raises:
-        CallbackError: it is malformed or about another order (400).
-    """
-    payment = _read(body, _Payment, order_id)
-    if payment.order_id != order_id:
-        raise CallbackError("path and body name different orders", status=400, payment=order_id)
-    info = _TransactionInfo() if payment.transaction_info is None else payment.transaction_info
+def _read_payment_update(body: bytes, order_id: str) -> PaymentUpdate:
+    payment = _decode(body, _Payment, order_id)
+    info = payment.transaction_info or _TransactionInfo()
+    error = payment.error_info
     return PaymentUpdate(
-        order_id=order_id,
+        order_id=payment.order_id,
         merchant_serial_number=payment.merchant_serial_number,
         claimed_status=info.status,
         claimed_amount=info.amount,
         time_stamp=info.time_stamp,
         transaction_id=info.transaction_id,
-        error_info=None if payment.error_info is None else _error_info(payment.error_info),
+        error_info=None
+        if error is None
+        else ErrorInfo(
+            group=_GROUPS.get(error.error_group, error.error_group),
+            code=error.error_code,
+            message=redact(error.error_message, personal_keys=ECOM.personal_keys),
+            context_id=error.context_id,
+        ),
         shipping_details=payment.shipping_details,
         user_details=payment.user_details,
     )
 
 
-def _read_shipping_question(body: bytes, order_id: str) -> ShippingDetailsRequest:
-    question = _read(body, _ShippingQuestion, order_id)
-    return ShippingDetailsRequest(
-        order_id=order_id,
-        address_id=question.address_id,
-        address_line1=question.address_line1,
-        address_line2=question.address_line2,
-        city=question.city,
-        country=question.country,
-        post_code=question.post_code,
-        address_type=question.address_type,
-    )
-
-
-def _error_info(error: _ErrorInfo) -> ErrorInfo:
-    return ErrorInfo(
-        group=_GROUPS.get(error.error_group, error.error_group),
-        code=error.error_code,
-        message=redact(error.error_message, personal_keys=ECOM.personal_keys),
-        context_id=error.context_id,
-    )
-
-
-def _read(body: bytes, cls: type[R], order_id: str) -> R:
+def _decode(body: bytes, cls: type[R], order_id: str | None) -> R:
     # Raised outside the except block, so that nothing of the body travels along.
     try:
         return decode(body, cls)

@@ -18,8 +18,15 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount, Route
 
 from vipps_async import VippsSession
-from vipps_async.contrib import aiohttp_web, starlette
-from vipps_async.contrib.reception import Reception
+from vipps_async.receiver import (
+    Receiver,
+    aiohttp_context,
+    aiohttp_routes,
+    aiohttp_session,
+    starlette_app,
+    starlette_lifespan,
+    starlette_session,
+)
 
 __all__ = ["FRAMEWORKS", "serve"]
 
@@ -73,39 +80,39 @@ async def _running(app: Any, listener: socket.socket) -> AsyncIterator[str]:
             await serving
 
 
-def _starlette(open_session: OpenSession, reception: Reception) -> Starlette:
+def _starlette(open_session: OpenSession, receiver: Receiver) -> Starlette:
     async def order(request: Request) -> Response:
-        return PlainTextResponse(starlette.get_vipps(request).merchant_serial_number)
+        return PlainTextResponse(starlette_session(request).merchant_serial_number)
 
     return Starlette(
-        routes=[Route("/order", order), Mount("/vipps", app=starlette.callback_app(reception))],
-        lifespan=starlette.vipps_lifespan(open_session, reception),
+        routes=[Route("/order", order), Mount("/vipps", app=starlette_app(receiver))],
+        lifespan=starlette_lifespan(open_session, receiver),
     )
 
 
-def _fastapi(open_session: OpenSession, reception: Reception) -> fastapi.FastAPI:
-    app = fastapi.FastAPI(lifespan=starlette.vipps_lifespan(open_session, reception))
-    app.mount("/vipps", starlette.callback_app(reception))
+def _fastapi(open_session: OpenSession, receiver: Receiver) -> fastapi.FastAPI:
+    app = fastapi.FastAPI(lifespan=starlette_lifespan(open_session, receiver))
+    app.mount("/vipps", starlette_app(receiver))
 
     async def order(vipps: Any) -> Response:
         return PlainTextResponse(vipps.merchant_serial_number)
 
     # Not written out: annotations of nested functions are texts here, which FastAPI could not look up.
-    order.__annotations__["vipps"] = Annotated[VippsSession, fastapi.Depends(starlette.get_vipps)]
+    order.__annotations__["vipps"] = Annotated[VippsSession, fastapi.Depends(starlette_session)]
     order.__annotations__["return"] = None
     app.add_api_route("/order", order, response_class=PlainTextResponse, response_model=None)
     return app
 
 
-def _aiohttp(open_session: OpenSession, reception: Reception) -> web.Application:
+def _aiohttp(open_session: OpenSession, receiver: Receiver) -> web.Application:
     async def order(request: web.Request) -> web.Response:
-        return web.Response(text=aiohttp_web.get_vipps(request).merchant_serial_number)
+        return web.Response(text=aiohttp_session(request).merchant_serial_number)
 
     part = web.Application()
     part.router.add_get("/order", order)
     app = web.Application()
-    app.cleanup_ctx.append(aiohttp_web.vipps_context(open_session, reception))
-    app.add_routes(aiohttp_web.callback_routes(reception, prefix="/vipps"))
+    app.cleanup_ctx.append(aiohttp_context(open_session, receiver))
+    app.add_routes(aiohttp_routes(receiver, prefix="/vipps"))
     app.add_subapp("/part", part)
     app.router.add_get("/order", order)
     return app
@@ -126,12 +133,12 @@ async def _aiohttp_server(app: web.Application) -> AsyncIterator[str]:
 
 
 @contextlib.asynccontextmanager
-async def serve(framework: str, open_session: OpenSession, reception: Reception) -> AsyncIterator[str]:
+async def serve(framework: str, open_session: OpenSession, receiver: Receiver) -> AsyncIterator[str]:
     """Serve a shop and yield its address; callbacks go to ``/vipps``, ``/order`` answers with the sales unit."""
     if framework == "aiohttp":
-        async with _aiohttp_server(_aiohttp(open_session, reception)) as url:
+        async with _aiohttp_server(_aiohttp(open_session, receiver)) as url:
             yield url
     else:
         make = _starlette if framework == "starlette" else _fastapi
-        async with _uvicorn(make(open_session, reception)) as url:
+        async with _uvicorn(make(open_session, receiver)) as url:
             yield url

@@ -10,8 +10,7 @@ from aiohttp import web
 
 from tests.event_loop import use_chosen_loop
 from vipps_async import Credentials, SqliteJournal, VippsSession
-from vipps_async.contrib.aiohttp_web import callback_routes, vipps_context
-from vipps_async.contrib.reception import Reception
+from vipps_async.receiver import EcomCallbacks, Receiver, aiohttp_context, aiohttp_routes
 
 
 async def _hang(_event: Any, _vipps: VippsSession) -> None:
@@ -20,10 +19,10 @@ async def _hang(_event: Any, _vipps: VippsSession) -> None:
 
 async def _main(journal: str, token: str) -> None:
     keys = Credentials(client_id="a", client_secret="b", subscription_key="c", merchant_serial_number="123456")
-    reception = Reception(token, on_payment=_hang)
+    receiver = Receiver(EcomCallbacks(token, on_payment=_hang))
     app = web.Application()
-    app.cleanup_ctx.append(vipps_context(lambda: VippsSession(keys, journal=SqliteJournal(journal)), reception))
-    app.add_routes(callback_routes(reception))
+    app.cleanup_ctx.append(aiohttp_context(lambda: VippsSession(keys, journal=SqliteJournal(journal)), receiver))
+    app.add_routes(aiohttp_routes(receiver, prefix="/vipps"))
     runner = web.AppRunner(app)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()

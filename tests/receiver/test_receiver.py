@@ -5,18 +5,19 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import quote
 
 import orjson
 import pytest
 
-from tests.contrib.counter import KEYS, at_work
-from tests.contrib.shop import METHODS, Shop, until
 from tests.ecom.callback_bodies import PERSONAL, QUESTION, TOKEN, with_info
+from tests.receiver.served import KEYS, at_work, receiver_of
+from tests.receiver.shop import METHODS, Shop, until
 from vipps_async import ConfigurationError, InvalidInputError, VippsSession
-from vipps_async.contrib.reception import Reception
 from vipps_async.journals.memory import MemoryJournal
+from vipps_async.receiver import ANYONE_MAY_CALL, EcomCallbacks, Limits, Receiver
 from vipps_async.testing import ScriptedTransport
 
 SHIPPING = "/v2/payments/acme-1/shippingDetails"
@@ -26,25 +27,25 @@ CONSENT = f"/v2/consents/{quote(USER_ID, safe='')}"
 
 async def test_a_callback_is_handed_over(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     """A callback is answered 200 without a body, its handler gets event and session, and waits are told."""
-    async with at_work(shop) as counter:
+    async with at_work(shop) as served:
         told: list[str] = []
-        monkeypatch.setattr(counter.vipps.ecom, "notify", told.append)
-        answer = await counter.receive()
+        monkeypatch.setattr(served.vipps.ecom, "notify", told.append)
+        answer = await served.receive()
         assert (answer.status, answer.body) == (200, b"")
-        await until(lambda: counter.reception.counts.handled)
+        await until(lambda: served.receiver.counts.handled)
         assert [event.order_id for event in shop.payments] == told == ["acme-1"]
-        assert not shop.payments[0].is_offered_again
-        assert (counter.reception.counts.received, counter.reception.in_hand) == (1, 0)
+        assert not shop.payments[0].is_redelivered
+        assert (served.receiver.counts.received, served.receiver.running) == (1, 0)
 
 
 async def test_the_answer_does_not_wait_for_the_handler(shop: Shop) -> None:
     """The answer is there while the handler has not even ended its first step."""
     shop.trouble = asyncio.Event().wait
-    async with at_work(shop) as counter:
+    async with at_work(shop) as served:
         async with asyncio.timeout(1):
-            assert (await counter.receive()).status == 200
-        assert counter.reception.in_hand == 1
-        assert counter.reception.counts.handled == 0
+            assert (await served.receive()).status == 200
+        assert served.receiver.running == 1
+        assert served.receiver.counts.handled == 0
 
 
 @pytest.mark.parametrize(
@@ -58,49 +59,49 @@ async def test_a_failing_handler_is_seen(shop: Shop, error: BaseException, caplo
 
     shop.trouble = fail
     caplog.set_level(logging.INFO, "vipps_async")
-    async with at_work(shop) as counter:
-        assert (await counter.receive()).status == 200
-        await until(lambda: counter.reception.counts.failed)
-    assert "vipps.callback_failed" in caplog.text
-    assert "order_id=acme-1" in caplog.text
-    assert "offered_again=False" in caplog.text
+    async with at_work(shop) as served:
+        assert (await served.receive()).status == 200
+        await until(lambda: served.receiver.counts.failed)
+    assert "vipps.inbound_failed" in caplog.text
+    assert "payment=acme-1" in caplog.text
+    assert "redelivered=False" in caplog.text
     assert "91234567" not in caplog.text
     if isinstance(error, ValueError):
         assert "error=ValueError" in caplog.text
-        assert "place=test_reception.py:" in caplog.text
+        assert "place=test_receiver.py:" in caplog.text
 
 
 async def test_without_a_journal_there_is_a_bound(shop: Shop) -> None:
     """Beyond so many handlers, a callback is answered 503: nothing piles up."""
     release = asyncio.Event()
     shop.trouble = release.wait
-    async with at_work(shop, most_at_once=3) as counter:
-        answers = [(await counter.receive_order(number)).status for number in range(5)]
+    async with at_work(shop, max_handlers=3) as served:
+        answers = [(await served.receive_order(number)).status for number in range(5)]
         assert answers == [200, 200, 200, 503, 503]
-        assert counter.reception.counts.turned_away == 2
+        assert served.receiver.counts.rejected == 2
         release.set()
-        await until(lambda: counter.reception.counts.handled == 3)
-        assert (await counter.receive_order(3)).status == 200
+        await until(lambda: served.receiver.counts.handled == 3)
+        assert (await served.receive_order(3)).status == 200
 
 
-async def test_a_duplicate_in_hand(shop: Shop) -> None:
+async def test_a_duplicate_running(shop: Shop) -> None:
     """The same news twice at the same time runs one handler."""
     release = asyncio.Event()
     shop.trouble = release.wait
-    async with at_work(shop) as counter:
-        assert [(await counter.receive()).status for _ in range(3)] == [200, 200, 200]
+    async with at_work(shop) as served:
+        assert [(await served.receive()).status for _ in range(3)] == [200, 200, 200]
         release.set()
-        await until(lambda: counter.reception.counts.handled)
-        assert (len(shop.payments), counter.reception.counts.duplicates) == (1, 2)
+        await until(lambda: served.receiver.counts.handled)
+        assert (len(shop.payments), served.receiver.counts.duplicates) == (1, 2)
 
 
 async def test_a_handler_that_never_ends(shop: Shop) -> None:
     """A coroutine is cancelled when its time is up, and counts as failed."""
     shop.trouble = asyncio.Event().wait
-    async with at_work(shop, handler_timeout=0.01) as counter:
-        await counter.receive()
-        await until(lambda: counter.reception.counts.failed)
-        assert counter.reception.in_hand == 0
+    async with at_work(shop, handler_timeout=0.01) as served:
+        await served.receive()
+        await until(lambda: served.receiver.counts.failed)
+        assert served.receiver.running == 0
 
 
 async def test_plain_functions_run_in_threads(shop: Shop) -> None:
@@ -113,13 +114,25 @@ async def test_plain_functions_run_in_threads(shop: Shop) -> None:
         if event.order_id == "acme-2":
             raise StopIteration
 
-    async with at_work(shop, on_payment=handler) as counter:
-        assert [(await counter.receive_order(number)).status for number in (1, 2)] == [200, 200]
+    async with at_work(shop, on_payment=handler) as served:
+        assert [(await served.receive_order(number)).status for number in (1, 2)] == [200, 200]
         await until(lambda: len(threads) == 2)
         release.set()
-        await until(lambda: counter.reception.in_hand == 0)
-        assert (counter.reception.counts.handled, counter.reception.counts.failed) == (1, 1)
-    assert all(name.startswith("vipps-callbacks") for name in threads)
+        await until(lambda: served.receiver.running == 0)
+        assert (served.receiver.counts.handled, served.receiver.counts.failed) == (1, 1)
+    assert all(name.startswith("vipps-handlers") for name in threads)
+
+
+async def test_a_plain_function_is_not_given_up(shop: Shop) -> None:
+    """A thread cannot be stopped, so that a slow one is waited for: given up, it would run twice at the same time."""
+    release = threading.Event()
+    options: dict[str, Any] = {"on_payment": lambda _event, _vipps: release.wait(10) and None, "handler_timeout": 0.01}
+    async with at_work(shop, **options) as served:
+        await served.receive()
+        await asyncio.sleep(0.05)
+        assert (served.receiver.running, served.receiver.counts.failed) == (1, 0)
+        release.set()
+        await until(lambda: served.receiver.counts.handled)
 
 
 class _Handler:
@@ -138,9 +151,9 @@ def _lambda_around(shop: Shop) -> Any:
 @pytest.mark.parametrize("make", [_Handler, _lambda_around])
 async def test_other_things_that_can_be_called(shop: Shop, make: Any) -> None:
     """An object can be a handler, and so can a lambda around a coroutine function."""
-    async with at_work(shop, on_payment=make(shop)) as counter:
-        await counter.receive()
-        await until(lambda: counter.reception.counts.handled)
+    async with at_work(shop, on_payment=make(shop)) as served:
+        await served.receive()
+        await until(lambda: served.receiver.counts.handled)
     assert len(shop.payments) == 1
 
 
@@ -156,15 +169,14 @@ async def test_handlers_are_waited_for_at_the_end(shop: Shop) -> None:
         await asyncio.sleep(0.02)
 
     shop.trouble = soon
-    async with at_work(shop, drain_timeout=10) as counter:
-        await counter.receive()
+    async with at_work(shop, drain_timeout=10) as served:
+        await served.receive()
         await started.wait()
-    assert counter.reception.counts.handled == 1
+    assert served.receiver.counts.handled == 1
 
 
-async def test_handlers_are_not_waited_for_for_ever(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_handlers_are_not_waited_for_for_ever(shop: Shop) -> None:
     """Closing cancels what takes too long, gives up on what does not heed that, and says so."""
-    monkeypatch.setattr("vipps_async.contrib.supervision._GRACE", 0.01)
     release = asyncio.Event()
 
     async def stubborn() -> None:
@@ -175,43 +187,43 @@ async def test_handlers_are_not_waited_for_for_ever(shop: Shop, monkeypatch: pyt
                 continue
 
     shop.trouble = stubborn
-    async with at_work(shop) as counter:
-        await counter.receive()
+    async with at_work(shop, cancel_timeout=0.01) as served:
+        await served.receive()
         await until(lambda: shop.payments)
-    await until(lambda: counter.reception.counts.failed)
-    assert (counter.reception.counts.failed, counter.reception.counts.handled) == (1, 0)
+    await until(lambda: served.receiver.counts.failed)
+    assert (served.receiver.counts.failed, served.receiver.counts.handled) == (1, 0)
     release.set()
     await asyncio.sleep(0.01)
 
 
 async def test_before_and_after(shop: Shop) -> None:
     """Who is not at work answers 503; what is malformed is refused all the same."""
-    async with at_work(shop) as counter:
+    async with at_work(shop) as served:
         with pytest.raises(ConfigurationError, match="serves already"):
-            async with counter.reception.serving(counter.vipps):
+            async with served.receiver.serving(served.vipps):
                 pass
-        assert "serving" in repr(counter.reception)
-    assert (await counter.receive()).status == 503
-    assert (await counter.receive(b"{")).status == 400
-    assert (await counter.receive(QUESTION, path=SHIPPING)).status == 503
-    assert counter.reception.in_hand == 0
-    assert "closed" in repr(counter.reception)
+        assert "serving" in repr(served.receiver)
+    assert (await served.receive()).status == 503
+    assert (await served.receive(b"{")).status == 400
+    assert (await served.receive(QUESTION, path=SHIPPING)).status == 503
+    assert served.receiver.running == 0
+    assert "closed" in repr(served.receiver)
 
 
 async def test_while_it_closes(shop: Shop) -> None:
     """While handlers are drained, what comes in is answered 503."""
     release = asyncio.Event()
     shop.trouble = release.wait
-    async with at_work(shop, drain_timeout=10) as counter:
-        await counter.receive_order(1)
-        closing = asyncio.create_task(_close_later(counter, release))
+    async with at_work(shop, drain_timeout=10) as served:
+        await served.receive_order(1)
+        closing = asyncio.create_task(_close_later(served, release))
     assert await closing == [503, 503]
-    assert counter.reception.counts.handled == 1
+    assert served.receiver.counts.handled == 1
 
 
-async def _close_later(counter: Any, release: asyncio.Event) -> list[int]:
+async def _close_later(served: Any, release: asyncio.Event) -> list[int]:
     await asyncio.sleep(0.02)
-    answers = [await counter.receive_order(2), await counter.receive(QUESTION, path=SHIPPING)]
+    answers = [await served.receive_order(2), await served.receive(QUESTION, path=SHIPPING)]
     release.set()
     return [answer.status for answer in answers]
 
@@ -219,10 +231,10 @@ async def _close_later(counter: Any, release: asyncio.Event) -> list[int]:
 async def test_a_session_that_is_not_open(journal: MemoryJournal) -> None:
     """A journal that is not open is found out when the application starts, not when the first callback comes."""
     await journal.aclose()
-    reception = Reception(TOKEN, on_payment=Shop().on_payment)
+    receiver = receiver_of(Shop())
     session = VippsSession(KEYS, transport=ScriptedTransport(), journal=journal)
     with pytest.raises(ConfigurationError, match="not open"):
-        async with reception.serving(session):
+        async with receiver.serving(session):
             pass
 
 
@@ -237,6 +249,7 @@ async def test_a_session_that_is_not_open(journal: MemoryJournal) -> None:
         ({"path": CONSENT}, 405),
         ({"path": "/vipps/v3"}, 404),
         ({"headers": {}}, 401),
+        ({"headers": {"Authorization": TOKEN, "Content-Encoding": "gzip"}}, 415),
         ({"body": b"x" * 70_000}, 413),
         ({"body": b"Ada Lovelace"}, 400),
         ({"body": with_info(amount="Ada Lovelace")}, 400),
@@ -244,66 +257,93 @@ async def test_a_session_that_is_not_open(journal: MemoryJournal) -> None:
 )
 async def test_what_is_refused(shop: Shop, request_of: Any, status: int, caplog: pytest.LogCaptureFixture) -> None:
     """Each refusal has its status, a text without anything personal, and reaches no handler."""
-    async with at_work(shop) as counter:
-        answer = await counter.receive(**request_of)
+    async with at_work(shop) as served:
+        answer = await served.receive(**request_of)
         assert answer.status == status
         assert not [value for value in (*PERSONAL, TOKEN) if value.encode() in answer.body or value in caplog.text]
         assert ("Allow" in answer.headers) is (status == 405)
-        assert (counter.reception.counts.refused, counter.reception.counts.received) == (1, 0)
+        assert (served.receiver.counts.invalid, served.receiver.counts.received) == (1, 0)
     assert not shop.payments
     assert f"status={status}" in caplog.text
 
 
 async def test_the_body_of_a_stranger_is_not_read(shop: Shop) -> None:
     """Who has no token is answered before a byte of the body is waited for."""
-    async with at_work(shop) as counter:
+    read: list[bytes] = []
 
-        async def read_body(_most: int) -> bytes:
-            raise AssertionError("unreachable: nobody listens to strangers")
+    async def chunks() -> AsyncIterator[bytes]:
+        read.append(b"{")
+        yield b"{"
 
-        answer = await counter.reception.receive("POST", "/v2/payments/acme-1", {}, read_body)
-        assert answer.status == 401
+    async with at_work(shop) as served:
+        reply = await served.receiver.handle("POST", "/v2/payments/acme-1", {}, chunks())
+        assert (reply.status, read) == (401, [])
 
 
-async def test_a_body_that_does_not_come(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_body_that_does_not_come(shop: Shop) -> None:
     """Who sends slowly is answered 408 in time."""
-    monkeypatch.setattr("vipps_async.contrib.reception._READ_TIME", 0.01)
-    async with at_work(shop) as counter:
 
-        async def read_body(_most: int) -> bytes:
-            await asyncio.Event().wait()
-            return b""
+    async def chunks() -> AsyncIterator[bytes]:
+        yield b"{"
+        await asyncio.Event().wait()
 
-        answer = await counter.reception.receive("POST", "/v2/payments/acme-1", {"Authorization": TOKEN}, read_body)
-        assert answer.status == 408
+    async with at_work(shop, body_timeout=0.01) as served:
+        reply = await served.receiver.handle("POST", "/v2/payments/acme-1", {"Authorization": TOKEN}, chunks())
+        assert reply.status == 408
+
+
+async def test_no_more_of_a_body_is_read_than_is_taken(shop: Shop) -> None:
+    """Whoever sends too much is answered 413 as soon as it is."""
+    given = iter(range(100))
+
+    async def chunks() -> AsyncIterator[bytes]:
+        for _ in given:
+            yield bytes(10)
+
+    async with at_work(shop, max_body=25) as served:
+        reply = await served.receiver.handle("POST", "/v2/payments/acme-1", {"Authorization": TOKEN}, chunks())
+        assert (reply.status, next(given)) == (413, 3)
 
 
 async def test_kinds_without_a_handler(shop: Shop) -> None:
     """A shop without express checkout answers 404 to what belongs to it."""
-    async with at_work(shop, on_shipping_details=None, on_consent_removal=None) as counter:
-        assert (await counter.receive(QUESTION, path=SHIPPING)).status == 404
-        assert (await counter.receive(b"", method="DELETE", path=CONSENT)).status == 404
+    async with at_work(shop, on_shipping_details=None, on_consent_removal=None) as served:
+        assert (await served.receive(QUESTION, path=SHIPPING)).status == 404
+        assert (await served.receive(b"", method="DELETE", path=CONSENT)).status == 404
 
 
 @pytest.mark.parametrize(
     "options",
     [
-        {"on_payment": None},
-        {"most_at_once": 0},
-        {"most_at_once": True},
+        {"max_handlers": 0},
+        {"max_handlers": True},
         {"threads": 1.5},
         {"handler_timeout": 0},
         {"drain_timeout": -1},
-        {"offer_again_every": "1"},
-        {"largest_body": 0},
-        {"auth_tokens": []},
+        {"redeliver_after": "1"},
+        {"max_body": 0},
+        {"max_body": -1},
+        {"max_body": "1"},
     ],
 )
 def test_settings_that_break_a_rule(options: Any) -> None:
-    """A setting that makes no sense is refused when the reception is made."""
-    arguments: dict[str, Any] = {"auth_tokens": TOKEN, "on_payment": Shop().on_payment}
-    with pytest.raises(InvalidInputError):
-        Reception(**(arguments | options))
+    """A setting that makes no sense is refused when the receiver is made."""
+    (name,) = options
+    with pytest.raises(InvalidInputError, match=name):
+        Limits(**options)
+
+
+async def test_a_receiver_that_could_receive_nothing(shop: Shop) -> None:
+    """No source, two for the same requests, a handler that is none, and no handler at all are told at once."""
+    source: Any = EcomCallbacks(ANYONE_MAY_CALL, on_payment=shop.on_payment)
+    wrong: Any = EcomCallbacks(TOKEN, on_payment="shop")  # type: ignore[arg-type] # that is the point
+    for sources in ((), (source, source), (wrong,)):
+        with pytest.raises(InvalidInputError):
+            Receiver(*sources)
+    async with VippsSession(KEYS, transport=ScriptedTransport()) as session:
+        with pytest.raises(ConfigurationError, match="no handler"):
+            async with Receiver(EcomCallbacks(TOKEN)).serving(session):
+                pass
 
 
 # -- shipping ----------------------------------------------------------------------------------------------------------
@@ -312,36 +352,35 @@ def test_settings_that_break_a_rule(options: Any) -> None:
 @pytest.mark.parametrize("options", [{}, {"on_shipping_details": lambda _request, _vipps: METHODS}])
 async def test_shipping(shop: Shop, options: Any) -> None:
     """The handler's ways of shipping are the answer; a plain function will do."""
-    async with at_work(shop, **options) as counter:
-        answer = await counter.receive(QUESTION, path=SHIPPING)
+    async with at_work(shop, **options) as served:
+        answer = await served.receive(QUESTION, path=SHIPPING)
         assert (answer.status, answer.headers["Content-Type"]) == (200, "application/json;charset=UTF-8")
         assert orjson.loads(answer.body)["addressId"] == 3960
         assert [method["isDefault"] for method in orjson.loads(answer.body)["shippingDetails"]] == ["Y", "N"]
-        assert counter.reception.counts.handled == 1
+        assert served.receiver.counts.handled == 1
         assert "Posten" not in repr(answer)
 
 
 @pytest.mark.parametrize("wrong", [(), None, "post", METHODS[1:], METHODS[:1] * 2, 5])
 async def test_shipping_that_vipps_would_not_take(shop: Shop, wrong: Any) -> None:
     """A handler that returns nonsense is a failure of ours: 500, counted."""
-    async with at_work(shop, on_shipping_details=lambda _request, _vipps: wrong) as counter:
-        answer = await counter.receive(QUESTION, path=SHIPPING)
+    async with at_work(shop, on_shipping_details=lambda _request, _vipps: wrong) as served:
+        answer = await served.receive(QUESTION, path=SHIPPING)
         assert (answer.status, answer.body) == (500, b"")
-        assert counter.reception.counts.failed == 1
+        assert served.receiver.counts.failed == 1
 
 
 async def test_shipping_that_raises(shop: Shop) -> None:
     """A handler that raises is answered 500."""
     shop.trouble = lambda: 1 / 0
-    async with at_work(shop) as counter:
-        assert (await counter.receive(QUESTION, path=SHIPPING)).status == 500
-        assert counter.reception.counts.failed == 1
+    async with at_work(shop) as served:
+        assert (await served.receive(QUESTION, path=SHIPPING)).status == 500
+        assert served.receiver.counts.failed == 1
 
 
 @pytest.mark.parametrize("blocking", [False, True])
-async def test_shipping_that_takes_too_long(shop: Shop, monkeypatch: pytest.MonkeyPatch, *, blocking: bool) -> None:
+async def test_shipping_that_takes_too_long(shop: Shop, *, blocking: bool) -> None:
     """A handler that takes too long is answered for with 503, in time, though it does not even stop when told to."""
-    monkeypatch.setattr("vipps_async.contrib.reception._SHIPPING_TIME", 0.02)
     release = threading.Event()
 
     async def stubborn() -> None:
@@ -357,15 +396,17 @@ async def test_shipping_that_takes_too_long(shop: Shop, monkeypatch: pytest.Monk
 
     shop.trouble = stubborn
     handler = blocked if blocking else shop.on_shipping_details
-    async with at_work(shop, on_shipping_details=handler, most_at_once=1, threads=1) as counter:
-        answer = await counter.receive(QUESTION, path=SHIPPING)
-        assert (answer.status, counter.reception.counts.failed) == (503, 1)
-        if not blocking:
-            # It runs on, so that it keeps its place: there is no room for a second one.
-            assert (await counter.receive(QUESTION, path=SHIPPING)).status == 503
-            assert counter.reception.counts.turned_away == 1
-        release.set()
-        await until(lambda: not counter.reception._shipping)
+    async with at_work(shop, on_shipping_details=handler, max_handlers=1, threads=1, query_timeout=0.02) as served:
+        try:
+            answer = await served.receive(QUESTION, path=SHIPPING)
+            assert (answer.status, served.receiver.counts.failed) == (503, 1)
+            if not blocking:
+                # It runs on, so that it keeps its place: there is no room for a second one.
+                assert (await served.receive(QUESTION, path=SHIPPING)).status == 503
+                assert served.receiver.counts.rejected == 1
+        finally:
+            release.set()
+        await until(lambda: not served.receiver._queries)
 
 
 async def test_payments_do_not_take_the_threads_of_shipping(shop: Shop) -> None:
@@ -376,9 +417,9 @@ async def test_payments_do_not_take_the_threads_of_shipping(shop: Shop) -> None:
         "on_shipping_details": lambda _request, _vipps: METHODS,
         "threads": 1,
     }
-    async with at_work(shop, **options) as counter:
+    async with at_work(shop, **options) as served:
         for number in range(3):
-            await counter.receive_order(number)
-        assert (await counter.receive(QUESTION, path=SHIPPING)).status == 200
+            await served.receive_order(number)
+        assert (await served.receive(QUESTION, path=SHIPPING)).status == 200
         release.set()
-        await until(lambda: counter.reception.in_hand == 0)
+        await until(lambda: served.receiver.running == 0)

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from tests.contrib.shop import Shop
+from tests.receiver.shop import Shop
 from vipps_async.journals.memory import MemoryJournal
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from vipps_async import ShippingDetails, VippsSession
-from vipps_async.ecom.callbacks import ConsentRemoval, PaymentUpdate, ShippingDetailsRequest
+from vipps_async.receiver import ConsentRemoval, PaymentUpdate, ShippingDetailsRequest
 
 __all__ = ["METHODS", "Shop", "until"]
 

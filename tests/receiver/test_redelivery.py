@@ -1,4 +1,4 @@
-"""With a journal no callback is lost: noted before Vipps is answered, and offered again until its handler succeeds."""
+"""With a journal no event is lost: durable before Vipps is answered, redelivered until its handler succeeds."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from urllib.parse import quote
 import pytest
 from attrs import evolve
 
-from tests.contrib.counter import at_work
-from tests.contrib.shop import Shop, until
 from tests.ecom.callback_bodies import EXPRESS, NO_INFO, PERSONAL, REGULAR, as_body, with_info
 from tests.ecom.payments import entry as history_entry
+from tests.receiver.served import at_work
+from tests.receiver.shop import Shop, until
 from vipps_async import JournalError
-from vipps_async.contrib.callback_notes import CALLBACK, CONSENT_REMOVAL, is_note
-from vipps_async.ecom.callbacks import ConsentRemoval
+from vipps_async.ecom.recovery import CALLBACK, CONSENT_REMOVAL
 from vipps_async.journals.memory import MemoryJournal
 from vipps_async.journals.protocol import Entry, Intent, Outcome, Settlement, Standing
+from vipps_async.receiver import ConsentRemoval
 from vipps_async.testing.scripted import answer
 
 USER_ID = "+/uiJskNQ6qNN1iwN891uuob=="
@@ -80,11 +80,11 @@ async def test_a_note_is_durable_before_the_answer(shop: Shop, journal: MemoryJo
     """When Vipps has its answer, the order is in the journal, open, without anything personal; then it is settled."""
     release = asyncio.Event()
     shop.trouble = release.wait
-    async with at_work(shop, journal=journal) as counter:
-        assert (await counter.receive(EXPRESS)).status == 200
+    async with at_work(shop, journal=journal) as served:
+        assert (await served.receive(EXPRESS)).status == 200
         ((entry),) = await entries(journal)
         intent = entry.intent
-        assert (intent.operation, intent.payment, intent.amount) == (CALLBACK, "acme-1", 49900)
+        assert (intent.name, intent.payment) == (f"ecom.{CALLBACK}", "acme-1")
         assert entry.settlement is None
         assert not [value for value in PERSONAL if value.encode() in (intent.body or b"")]
         release.set()
@@ -98,16 +98,16 @@ async def test_a_duplicate_is_handled_once_for_all(shop: Shop, journal: MemoryJo
     """News that has been handled is not handled again, in this process or the next; RESERVE is RESERVED here too."""
     duplicates = []
     for _ in range(2):
-        async with at_work(shop, journal=journal) as counter:
+        async with at_work(shop, journal=journal) as served:
             for body in (REGULAR, with_info(status="RESERVE"), EXPRESS):
-                assert (await counter.receive(body)).status == 200
+                assert (await served.receive(body)).status == 200
                 await until_settled(journal)
-            duplicates.append(counter.reception.counts.duplicates)
+            duplicates.append(served.receiver.counts.duplicates)
     assert len(shop.payments) == 1
     assert duplicates == [2, 3]
 
 
-async def test_what_another_machine_has_in_hand(shop: Shop, journal: MemoryJournal) -> None:
+async def test_what_another_machine_has_running(shop: Shop, journal: MemoryJournal) -> None:
     """The same news on two machines at the same time is handled on one."""
     release = asyncio.Event()
     shop.trouble = release.wait
@@ -116,21 +116,21 @@ async def test_what_another_machine_has_in_hand(shop: Shop, journal: MemoryJourn
         assert [(await one.receive()).status, (await two.receive()).status] == [200, 200]
         await asyncio.sleep(0.1)
         assert (len(shop.payments), len(other.payments)) == (1, 0)
-        assert two.reception.counts.duplicates == 1
+        assert two.receiver.counts.duplicates == 1
         release.set()
 
 
 async def test_news_without_a_time_is_never_a_duplicate(shop: Shop, journal: MemoryJournal) -> None:
     """What cannot be told from later news is handed over each time."""
-    async with at_work(shop, journal=journal) as counter:
+    async with at_work(shop, journal=journal) as served:
         for _ in range(2):
-            assert (await counter.receive(NO_INFO)).status == 200
+            assert (await served.receive(NO_INFO)).status == 200
             await until_settled(journal)
     assert len(shop.payments) == 2
 
 
 async def test_a_failed_handler_is_called_again(shop: Shop, journal: MemoryJournal) -> None:
-    """The event comes again until its handler succeeds, marked, with the same fingerprint, and then no more."""
+    """The event comes again until its handler succeeds, marked, with the same dedup_key, and then no more."""
     failures = iter([KeyError("one"), ValueError("two")])
 
     def fail() -> None:
@@ -139,14 +139,14 @@ async def test_a_failed_handler_is_called_again(shop: Shop, journal: MemoryJourn
             raise error
 
     shop.trouble = fail
-    async with at_work(shop, journal=journal, offer_again_every=0.01) as counter:
-        await counter.receive(EXPRESS)
-        await until(lambda: counter.reception.counts.handled)
+    async with at_work(shop, journal=journal, redeliver_after=0.01) as served:
+        await served.receive(EXPRESS)
+        await until(lambda: served.receiver.counts.handled)
         await until_settled(journal)
-        assert (counter.reception.counts.failed, counter.reception.counts.offered_again) == (2, 2)
+        assert (served.receiver.counts.failed, served.receiver.counts.redelivered) == (2, 2)
         await asyncio.sleep(0.05)
-    assert [event.is_offered_again for event in shop.payments] == [False, True, True]
-    assert len({event.fingerprint for event in shop.payments}) == 1
+    assert [event.is_redelivered for event in shop.payments] == [False, True, True]
+    assert len({event.dedup_key for event in shop.payments}) == 1
     assert shop.payments[1].claimed_amount == 49900
     assert shop.payments[1].user_details is None
 
@@ -160,8 +160,8 @@ async def test_the_pause_grows(shop: Shop, journal: MemoryJournal) -> None:
         raise KeyError
 
     shop.trouble = fail
-    async with at_work(shop, journal=journal, offer_again_every=0.02) as counter:
-        await counter.receive()
+    async with at_work(shop, journal=journal, redeliver_after=0.02) as served:
+        await served.receive()
         await until(lambda: len(at) >= 4)
     gaps = [later - earlier for earlier, later in itertools.pairwise(at)]
     # 1, 2 and 4 pauses, each half a pause early at most.
@@ -169,18 +169,18 @@ async def test_the_pause_grows(shop: Shop, journal: MemoryJournal) -> None:
     assert gaps[2] >= 0.07
 
 
-async def test_a_reception_begins_with_what_was_left(shop: Shop, journal: MemoryJournal) -> None:
+async def test_a_receiver_begins_with_what_was_left(shop: Shop, journal: MemoryJournal) -> None:
     """What an earlier process noted and did not finish is handed over when the application starts."""
     shop.trouble = asyncio.Event().wait
-    async with at_work(shop, journal=journal) as counter:
-        await counter.receive()
-        await counter.receive(b"", method="DELETE", path=CONSENT)
+    async with at_work(shop, journal=journal) as served:
+        await served.receive()
+        await served.receive(b"", method="DELETE", path=CONSENT)
         await until(lambda: shop.payments and shop.removals)
     again = Shop()
-    async with at_work(again, journal=journal) as counter:
+    async with at_work(again, journal=journal) as served:
         await until_settled(journal)
     assert [event.order_id for event in again.payments] == ["acme-1"]
-    assert again.removals == [ConsentRemoval(user_id=USER_ID, is_offered_again=True)]
+    assert again.removals == [ConsentRemoval(user_id=USER_ID, is_redelivered=True)]
 
 
 async def test_a_process_that_was_killed(shop: Shop) -> None:
@@ -189,13 +189,13 @@ async def test_a_process_that_was_killed(shop: Shop) -> None:
     journal = MemoryJournal(clock=lambda: now)
     await journal.open()
     body = as_body(REGULAR)
-    async with at_work(shop, journal=journal) as counter:
+    async with at_work(shop, journal=journal) as served:
         shop.trouble = asyncio.Event().wait
-        await counter.receive(body)
+        await served.receive(body)
         ((entry),) = await entries(journal)
     await journal.claim(entry.intent, owner="the dead", lease=360)
     again = Shop()
-    async with at_work(again, journal=journal, offer_again_every=0.01) as counter:
+    async with at_work(again, journal=journal, redeliver_after=0.01) as served:
         await asyncio.sleep(0.05)
         assert not again.payments
         now += timedelta(seconds=361)
@@ -208,12 +208,12 @@ async def test_beyond_the_bound_a_callback_is_noted_for_later(shop: Shop, journa
     """With a journal nobody is turned away: what there is no room for waits in it, and is handled when there is."""
     release = asyncio.Event()
     shop.trouble = release.wait
-    async with at_work(shop, journal=journal, most_at_once=3, offer_again_every=60) as counter:
-        answers = [(await counter.receive_order(number)).status for number in range(20)]
+    async with at_work(shop, journal=journal, max_handlers=3, redeliver_after=60) as served:
+        answers = [(await served.receive_order(number)).status for number in range(20)]
         assert answers == [200] * 20
-        assert counter.reception.in_hand == 3
+        assert served.receiver.running == 3
         release.set()
-        await until(lambda: counter.reception.counts.handled == 20)
+        await until(lambda: served.receiver.counts.handled == 20)
         await until_settled(journal)
     assert sorted({event.order_id for event in shop.payments}) == sorted(f"acme-{number}" for number in range(20))
     assert len(shop.payments) == 20
@@ -224,53 +224,52 @@ async def test_a_journal_that_fails(shop: Shop, caplog: pytest.LogCaptureFixture
     journal = Failing()
     await journal.open()
     journal.trouble["begin"] = JournalError("the disk is full")
-    async with at_work(shop, journal=journal) as counter:
-        assert (await counter.receive()).status == 503
-        await until(lambda: counter.reception.counts.handled)
-        assert counter.reception.counts.not_noted == 1
-    assert "vipps.callback_journal_failed" in caplog.text
+    async with at_work(shop, journal=journal) as served:
+        assert (await served.receive()).status == 503
+        await until(lambda: served.receiver.counts.handled)
+        assert served.receiver.counts.not_journalled == 1
+    assert "vipps.inbound_journal_failed" in caplog.text
     await journal.aclose()
 
 
-async def test_a_journal_that_does_not_answer(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_journal_that_does_not_answer(shop: Shop) -> None:
     """Vipps is answered in time though the disk hangs."""
-    monkeypatch.setattr("vipps_async.contrib.reception._NOTE_TIME", 0.01)
     journal = Failing()
     await journal.open()
     journal.trouble["begin"] = asyncio.Event().wait
-    async with at_work(shop, journal=journal) as counter, asyncio.timeout(2):
-        assert (await counter.receive()).status == 503
-        await until(lambda: counter.reception.counts.handled)
+    async with at_work(shop, journal=journal, journal_timeout=0.01) as served, asyncio.timeout(2):
+        assert (await served.receive()).status == 503
+        await until(lambda: served.receiver.counts.handled)
     await journal.aclose()
 
 
 async def test_a_journal_that_fails_afterwards(shop: Shop, caplog: pytest.LogCaptureFixture) -> None:
-    """A journal that cannot settle, release or be read is logged; the reception goes on."""
+    """A journal that cannot settle, release or be read is logged; the receiver goes on."""
     journal = Failing()
     await journal.open()
     journal.trouble = {step: JournalError("no") for step in ("settle", "release", "walk")}
-    async with at_work(shop, journal=journal, offer_again_every=0.01) as counter:
-        assert (await counter.receive_order(1)).status == 200
-        await until(lambda: counter.reception.counts.handled == 1)
+    async with at_work(shop, journal=journal, redeliver_after=0.01) as served:
+        assert (await served.receive_order(1)).status == 200
+        await until(lambda: served.receiver.counts.handled == 1)
         shop.trouble = lambda: 1 / 0
-        assert (await counter.receive_order(2)).status == 200
-        await until(lambda: counter.reception.counts.failed == 1)
-        await until(lambda: caplog.text.count("vipps.callback_journal_failed") >= 3)
+        assert (await served.receive_order(2)).status == 200
+        await until(lambda: served.receiver.counts.failed == 1)
+        await until(lambda: caplog.text.count("vipps.inbound_journal_failed") >= 3)
         journal.trouble.clear()
         shop.trouble = lambda: None
         # Their leases have not ended, so that nobody takes them over yet: nothing is handled twice.
-        assert (await counter.receive_order(3)).status == 200
-        await until(lambda: counter.reception.counts.handled == 2)
+        assert (await served.receive_order(3)).status == 200
+        await until(lambda: served.receiver.counts.handled == 2)
     assert [event.order_id for event in shop.payments] == ["acme-1", "acme-2", "acme-3"]
     await journal.aclose()
 
 
 async def test_a_removal_after_a_removal(shop: Shop, journal: MemoryJournal) -> None:
     """A customer may consent again and take it back again: each removal reaches its handler."""
-    async with at_work(shop, journal=journal) as counter:
+    async with at_work(shop, journal=journal) as served:
         for number in range(2):
-            assert (await counter.receive(b"", method="DELETE", path=CONSENT)).status == 200
-            await until(lambda number=number: counter.reception.counts.handled == number + 1)  # type: ignore[misc] # mypy does not infer defaults of lambdas
+            assert (await served.receive(b"", method="DELETE", path=CONSENT)).status == 200
+            await until(lambda number=number: served.receiver.counts.handled == number + 1)  # type: ignore[misc] # mypy does not infer defaults of lambdas
         await until_settled(journal)
     assert {entry.intent.operation for entry in await entries(journal)} == {CONSENT_REMOVAL}
     assert [removal.user_id for removal in shop.removals] == [USER_ID] * 2
@@ -279,15 +278,15 @@ async def test_a_removal_after_a_removal(shop: Shop, journal: MemoryJournal) -> 
 async def test_a_handler_that_is_gone(shop: Shop, journal: MemoryJournal) -> None:
     """A removal that was noted when there was a handler stays in the journal when there is none any more."""
     shop.trouble = asyncio.Event().wait
-    async with at_work(shop, journal=journal) as counter:
-        await counter.receive(b"", method="DELETE", path=CONSENT)
+    async with at_work(shop, journal=journal) as served:
+        await served.receive(b"", method="DELETE", path=CONSENT)
         await until(lambda: shop.removals)
-    async with at_work(shop, journal=journal, on_consent_removal=None) as counter:
-        await until(lambda: counter.reception.counts.failed)
+    async with at_work(shop, journal=journal, on_consent_removal=None) as served:
+        await until(lambda: served.receiver.counts.failed)
     assert [entry.intent.operation async for entry in journal.open_entries()] == [CONSENT_REMOVAL]
 
 
-@pytest.mark.parametrize("change", [{"body": b"{}"}, {"body": None}, {"digest": "x"}])
+@pytest.mark.parametrize("change", [{"body": b"{}"}, {"body": None}, {"digest": "x"}, {"payment": "acme-3"}])
 async def test_a_damaged_note(
     shop: Shop, journal: MemoryJournal, change: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -295,18 +294,19 @@ async def test_a_damaged_note(
     shop.trouble = asyncio.Event().wait
     other = MemoryJournal()
     await other.open()
-    async with at_work(shop, journal=other) as counter:
-        await counter.receive_order(1)
-        await counter.receive_order(2)
+    async with at_work(shop, journal=other) as served:
+        await served.receive_order(1)
+        await served.receive_order(2)
     for entry in await entries(other):
         damaged = evolve(entry.intent, **change) if entry.intent.payment == "acme-1" else entry.intent
         await journal.begin(damaged, owner="x", lease=0)
     again = Shop()
-    async with at_work(again, journal=journal) as counter:
-        await until(lambda: counter.reception.counts.handled)
+    async with at_work(again, journal=journal) as served:
+        await until(lambda: served.receiver.counts.handled)
     assert [event.order_id for event in again.payments] == ["acme-2"]
-    assert "JournalError" in caplog.text
-    assert [entry.intent.payment async for entry in journal.open_entries()] == ["acme-1"]
+    assert "DamagedEntry" in caplog.text
+    left = [entry.intent.payment async for entry in journal.open_entries()]
+    assert left == [change.get("payment", "acme-1")]
 
 
 async def test_what_is_no_note_is_left_alone(shop: Shop, journal: MemoryJournal) -> None:
@@ -323,9 +323,8 @@ async def test_what_is_no_note_is_left_alone(shop: Shop, journal: MemoryJournal)
         created_at=datetime.now(UTC),
     )
     await journal.begin(capture, owner="x", lease=0)
-    async with at_work(shop, journal=journal, offer_again_every=0.01):
+    async with at_work(shop, journal=journal, redeliver_after=0.01):
         await asyncio.sleep(0.05)
-    assert not is_note(capture)
     ((entry),) = await entries(journal)
     assert entry.owner == "x"
     assert not shop.payments
@@ -335,29 +334,29 @@ async def test_a_thread_that_cannot_be_stopped_keeps_its_note(shop: Shop, journa
     """A plain function that outlives the application may still be at work: its note keeps its lease."""
     release = threading.Event()
     options: dict[str, Any] = {"on_payment": lambda _event, _vipps: release.wait(10) and None, "drain_timeout": 0.01}
-    async with at_work(shop, journal=journal, **options) as counter:
-        await counter.receive()
-        await until(lambda: counter.reception.in_hand)
+    async with at_work(shop, journal=journal, **options) as served:
+        await served.receive()
+        await until(lambda: served.receiver.running)
     ((entry),) = await entries(journal)
     assert entry.owner
     assert entry.lease_until > datetime.now(UTC)
-    assert counter.reception.counts.failed == 1
+    assert served.receiver.counts.failed == 1
     release.set()
 
 
 @pytest.mark.parametrize("body", [NO_INFO, with_info(status="ON_HOLD"), REGULAR], ids=["nothing", "tomorrow", "lag"])
-async def test_what_details_do_not_know_yet_is_offered_again(
+async def test_what_details_do_not_know_yet_is_redelivered(
     shop: Shop, journal: MemoryJournal, body: dict[str, Any]
 ) -> None:
     """A callback is no news before details show an acceptance or an end, even if its handler leaves it at that."""
     shop.confirms = True
     begun = history_entry("INITIATE")
     histories = [[begun], [begun], [history_entry("RESERVE", success=False), begun]]
-    async with at_work(shop, journal=journal, offer_again_every=0.01) as counter:
+    async with at_work(shop, journal=journal, redeliver_after=0.01) as served:
         answers = [answer(200, {"orderId": "acme-1", "transactionLogHistory": history}) for history in histories]
-        counter.transport.on("/details", *answers)
-        await counter.receive(body)
-        await until(lambda: counter.reception.counts.handled)
+        served.transport.on("/details", *answers)
+        await served.receive(body)
+        await until(lambda: served.receiver.counts.handled)
         await until_settled(journal)
     assert len(shop.payments) == 3
     assert [outcome.details.has_outcome for outcome in shop.outcomes] == [False, False, True]

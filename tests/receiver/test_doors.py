@@ -1,4 +1,4 @@
-"""The adapters over real sockets: methods, sizes, slow and broken senders, and the session of the application."""
+"""The doors over real sockets: methods, sizes, slow and broken senders, and the session of the application."""
 
 from __future__ import annotations
 
@@ -16,13 +16,19 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from yarl import URL
 
-from tests.contrib.counter import KEYS
-from tests.contrib.serving import FRAMEWORKS, serve
-from tests.contrib.shop import Shop, until
 from tests.ecom.callback_bodies import QUESTION, REGULAR, TOKEN, as_body
+from tests.receiver.served import KEYS, receiver_of
+from tests.receiver.serving import FRAMEWORKS, serve
+from tests.receiver.shop import Shop, until
 from vipps_async import ConfigurationError, InvalidInputError, VippsSession
-from vipps_async.contrib import aiohttp_web, starlette
-from vipps_async.contrib.reception import Reception
+from vipps_async.receiver import (
+    aiohttp_context,
+    aiohttp_routes,
+    aiohttp_session,
+    starlette_app,
+    starlette_lifespan,
+    starlette_session,
+)
 from vipps_async.testing import ScriptedTransport
 
 PATH = "/vipps/v2/payments/acme-1"
@@ -36,16 +42,6 @@ def session() -> VippsSession:
     return VippsSession(KEYS, transport=ScriptedTransport())
 
 
-def reception(shop: Shop) -> Reception:
-    """Return a reception for all kinds."""
-    return Reception(
-        TOKEN,
-        on_payment=shop.on_payment,
-        on_shipping_details=shop.on_shipping_details,
-        on_consent_removal=shop.on_consent_removal,
-    )
-
-
 async def ask(url: str, method: str, path: str, **options: Any) -> tuple[int, bytes, Any]:
     """Make a request; return status, body and headers."""
     async with (
@@ -57,7 +53,7 @@ async def ask(url: str, method: str, path: str, **options: Any) -> tuple[int, by
 
 async def test_methods(framework: str, shop: Shop) -> None:
     """Anything but POST, and DELETE for consents, is answered 405 and told what is allowed."""
-    async with serve(framework, session, reception(shop)) as url:
+    async with serve(framework, session, receiver_of(shop)) as url:
         for method in ("GET", "HEAD", "PUT", "DELETE", "PATCH", "OPTIONS"):
             status, _, headers = await ask(url, method, PATH, headers=HEADERS)
             assert (method, status, headers.get("Allow")) == (method, 405, "POST")
@@ -68,7 +64,7 @@ async def test_methods(framework: str, shop: Shop) -> None:
 @pytest.mark.parametrize("between", ["//", "///"])
 async def test_a_prefix_that_ends_in_a_slash(framework: str, shop: Shop, between: str) -> None:
     """Vipps puts its path behind the prefix as it is, so that a slash at the prefix's end is there twice."""
-    async with serve(framework, session, reception(shop)) as url:
+    async with serve(framework, session, receiver_of(shop)) as url:
         for path, method, data in (
             ("v2/payments/acme-1", "POST", as_body(REGULAR)),
             ("v2/payments/acme-1/shippingDetails", "POST", as_body(QUESTION)),
@@ -84,7 +80,7 @@ async def test_a_prefix_that_ends_in_a_slash(framework: str, shop: Shop, between
 
 async def test_each_kind(framework: str, shop: Shop) -> None:
     """Payments, shipping and consents arrive, with a user id whose slashes are encoded or not."""
-    async with serve(framework, session, reception(shop)) as url:
+    async with serve(framework, session, receiver_of(shop)) as url:
         assert (await ask(url, "POST", PATH, data=as_body(REGULAR), headers=HEADERS))[0] == 200
         status, body, headers = await ask(
             url, "POST", PATH + "/shippingDetails", data=as_body(QUESTION), headers=HEADERS
@@ -101,7 +97,7 @@ async def test_each_kind(framework: str, shop: Shop) -> None:
 
 async def test_refusals(framework: str, shop: Shop) -> None:
     """Strangers, malformed and large bodies get their status over the wire, and the handlers hear nothing."""
-    async with serve(framework, session, reception(shop)) as url:
+    async with serve(framework, session, receiver_of(shop)) as url:
         assert (await ask(url, "POST", PATH, data=as_body(REGULAR)))[0] == 401
         assert (await ask(url, "POST", PATH, data=b"{}", headers=HEADERS))[0] == 400
         assert (await ask(url, "POST", PATH, data=b"x" * 300_000, headers=HEADERS))[0] == 413
@@ -117,7 +113,7 @@ async def test_a_compressed_body(framework: str, shop: Shop, token: str, status:
     """A body that would grow a thousandfold is answered before it does, whoever sends it, and costs next to nothing."""
     bomb = gzip.compress(bytes(200 * 2**20), mtime=0)
     head = f"POST {PATH} HTTP/1.1\r\nHost: shop\r\nAuthorization: {token}\r\nContent-Encoding: gzip\r\n"
-    async with serve(framework, session, reception(shop)) as url:
+    async with serve(framework, session, receiver_of(shop)) as url:
         reader, writer = await asyncio.open_connection(urlsplit(url).hostname, urlsplit(url).port)
         used = time.thread_time()
         writer.write(f"{head}Content-Length: {len(bomb)}\r\n\r\n".encode() + bomb)
@@ -129,10 +125,9 @@ async def test_a_compressed_body(framework: str, shop: Shop, token: str, status:
     assert len(shop.payments) == 1
 
 
-async def test_a_slow_sender(framework: str, shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_slow_sender(framework: str, shop: Shop) -> None:
     """Who does not send the rest of a body is answered 408."""
-    monkeypatch.setattr("vipps_async.contrib.reception._READ_TIME", 0.05)
-    async with serve(framework, session, reception(shop)) as url:
+    async with serve(framework, session, receiver_of(shop, body_timeout=0.05)) as url:
         reader, writer = await asyncio.open_connection(urlsplit(url).hostname, urlsplit(url).port)
         writer.write(
             f"POST {PATH} HTTP/1.1\r\nHost: shop\r\nAuthorization: {TOKEN}\r\nContent-Length: 10\r\n\r\n{{".encode()
@@ -145,7 +140,7 @@ async def test_a_slow_sender(framework: str, shop: Shop, monkeypatch: pytest.Mon
 
 async def test_a_sender_that_goes_away(framework: str, shop: Shop, caplog: pytest.LogCaptureFixture) -> None:
     """Who breaks off in the middle of a body leaves no error behind, and the next one is served."""
-    async with serve(framework, session, reception(shop)) as url:
+    async with serve(framework, session, receiver_of(shop)) as url:
         _, writer = await asyncio.open_connection(urlsplit(url).hostname, urlsplit(url).port)
         writer.write(
             f"POST {PATH} HTTP/1.1\r\nHost: shop\r\nAuthorization: {TOKEN}\r\nContent-Length: 10\r\n\r\n{{".encode()
@@ -166,7 +161,7 @@ async def test_the_session_of_the_application(framework: str, shop: Shop) -> Non
         opened.append(session())
         return opened[-1]
 
-    async with serve(framework, open_session, reception(shop)) as url:
+    async with serve(framework, open_session, receiver_of(shop)) as url:
         assert (await ask(url, "GET", "/order"))[:2] == (200, b"123456")
         if framework == "aiohttp":
             assert (await ask(url, "GET", "/part/order"))[:2] == (200, b"123456")
@@ -179,20 +174,20 @@ async def test_a_session_without_callbacks(framework: str) -> None:
     """An application may have a session and take no callbacks in."""
     if framework == "aiohttp":
         app = web.Application()
-        context = aiohttp_web.vipps_context(session)(app)
+        context = aiohttp_context(session)(app)
         await anext(context)
         request = make_mocked_request("GET", "/", app=app)
-        assert isinstance(aiohttp_web.get_vipps(request), VippsSession)
+        assert isinstance(aiohttp_session(request), VippsSession)
         with pytest.raises(StopAsyncIteration):
             await anext(context)
     else:
-        async with starlette.vipps_lifespan(session)(Starlette()) as state:
-            assert isinstance(starlette.get_vipps(Request({"type": "http", "state": state})), VippsSession)
+        async with starlette_lifespan(session)(Starlette()) as state:
+            assert isinstance(starlette_session(Request({"type": "http", "state": state})), VippsSession)
 
 
 async def test_an_application_without_a_session(framework: str) -> None:
     """A view that asks for a session that nobody opened is told what is missing."""
-    get: Any = aiohttp_web.get_vipps if framework == "aiohttp" else starlette.get_vipps
+    get: Any = aiohttp_session if framework == "aiohttp" else starlette_session
     request: Any = make_mocked_request("GET", "/", app=web.Application())
     with pytest.raises(ConfigurationError, match="no Vipps session"):
         get(request if framework == "aiohttp" else Request({"type": "http"}))
@@ -201,13 +196,12 @@ async def test_an_application_without_a_session(framework: str) -> None:
 async def test_how_paths_are_given(framework: str, shop: Shop) -> None:
     """A prefix that could not be one is refused; a server that gives decoded paths only is understood."""
     if framework == "aiohttp":
-        for prefix in ("vipps", "/vipps/", "/{vipps}"):
+        for prefix in ("", "/", "vipps", "/vipps/", "/{vipps}"):
             with pytest.raises(InvalidInputError, match="prefix"):
-                aiohttp_web.callback_routes(reception(shop), prefix=prefix)
-        assert len(aiohttp_web.callback_routes(reception(shop))) == 2
+                aiohttp_routes(receiver_of(shop), prefix=prefix)
         return
-    taking_in = reception(shop)
-    app = starlette.callback_app(taking_in)
+    taking_in = receiver_of(shop)
+    app = starlette_app(taking_in)
     sent: list[Any] = []
 
     async def receive() -> Any:

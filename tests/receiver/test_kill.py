@@ -9,9 +9,9 @@ from pathlib import Path
 
 import aiohttp
 
-from tests.contrib.counter import at_work
-from tests.contrib.shop import Shop, until
 from tests.ecom.callback_bodies import REGULAR, TOKEN, as_body
+from tests.receiver.served import at_work
+from tests.receiver.shop import Shop, until
 from vipps_async import SqliteJournal
 
 #: Seconds for a Python to start on a busy machine.
@@ -22,13 +22,13 @@ async def test_killed_after_the_answer(shop: Shop, tmp_path: Path) -> None:
     """As soon as Vipps has its 200, not even SIGKILL loses the order: the next process hands it to its handler."""
     file = tmp_path / "vipps.db"
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.contrib.killed_shop", str(file), TOKEN, stdout=asyncio.subprocess.PIPE
+        sys.executable, "-m", "tests.receiver.killed_shop", str(file), TOKEN, stdout=asyncio.subprocess.PIPE
     )
     try:
         assert process.stdout is not None
         async with asyncio.timeout(PATIENCE):
             port = int(await process.stdout.readline())
-            url = f"http://127.0.0.1:{port}/v2/payments/acme-1"
+            url = f"http://127.0.0.1:{port}/vipps/v2/payments/acme-1"
             async with (
                 aiohttp.ClientSession(headers={"Authorization": TOKEN}) as client,
                 client.post(url, data=as_body(REGULAR)) as answer,
@@ -39,8 +39,8 @@ async def test_killed_after_the_answer(shop: Shop, tmp_path: Path) -> None:
         await process.communicate()
     # An hour later, when the dead process' lease is over.
     journal = SqliteJournal(file, clock=lambda: datetime.now(UTC) + timedelta(hours=1))
-    async with at_work(shop, journal=journal) as counter:
-        await until(lambda: counter.reception.counts.handled)
+    async with at_work(shop, journal=journal) as served:
+        await until(lambda: served.receiver.counts.handled)
     (event,) = shop.payments
-    assert event.is_offered_again
+    assert event.is_redelivered
     assert (event.order_id, event.claimed_amount) == ("acme-1", 49900)

@@ -1,0 +1,1 @@
+"""Tests of the receiver of what Vipps calls."""
