@@ -15,7 +15,7 @@ from tests.cli.processes import environment, run
 from vipps_async.cli.main import main
 from vipps_async.ecom import polling
 from vipps_async.sandbox import SandboxCredentials, SandboxServer
-from vipps_async.sandbox.state import Payment
+from vipps_async.sandbox.ledger.payment import Payment
 from vipps_async.testing import Sandbox
 
 KEYS = {

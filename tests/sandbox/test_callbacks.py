@@ -13,8 +13,8 @@ import pytest
 
 from tests.sandbox.driver import Merchant, Shop, merchant_at, until
 from vipps_async.sandbox import Address, Customer, SandboxCredentials, SandboxError, SandboxServer, State
-from vipps_async.sandbox import callbacks as callbacks_module
-from vipps_async.sandbox import wallet as wallet_module
+from vipps_async.sandbox.ledger import customer_simulator as wallet_module
+from vipps_async.sandbox.network import callbacks as callbacks_module
 
 DEAR = {"isDefault": "N", "priority": 1, "shippingCost": 99.5, "shippingMethod": "Fast", "shippingMethodId": "fast"}
 CHEAP = {"isDefault": "Y", "priority": 2, "shippingCost": 0, "shippingMethod": "Slow", "shippingMethodId": "slow"}

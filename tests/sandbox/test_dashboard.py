@@ -11,9 +11,9 @@ import pytest
 
 from tests.sandbox.driver import MSN, Merchant, Shop, merchant_at, until
 from vipps_async.sandbox import Fault, SandboxServer, State
-from vipps_async.sandbox import changes as changes_module
-from vipps_async.sandbox import dashboard as dashboard_module
-from vipps_async.sandbox.markup import foreign, tag
+from vipps_async.sandbox.ledger import changes as changes_module
+from vipps_async.sandbox.pages import dashboard as dashboard_module
+from vipps_async.sandbox.pages.markup import foreign, tag
 
 ORDER = f"/sandbox/payments/{MSN}/acme-1"
 SWITCHES = "/sandbox/switches"

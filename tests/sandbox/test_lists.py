@@ -8,8 +8,8 @@ import pytest
 
 from tests.sandbox.driver import Merchant, Shop, merchant_at
 from vipps_async.sandbox import SandboxServer
-from vipps_async.sandbox.problems import vipps_refusal
-from vipps_async.sandbox.settings import NUMBERS, UNIT_CODES, Settings, SettingsError
+from vipps_async.sandbox.ledger.settings import NUMBERS, UNIT_CODES, Settings, SettingsError
+from vipps_async.sandbox.wire.refusals import vipps_refusal
 
 
 async def _get(merchant: Merchant, path: str) -> tuple[int, Any]:

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from vipps_async.sandbox.problems import Refusal
-from vipps_async.sandbox.rate_limits import RateLimits
+from vipps_async.sandbox.ledger.rate_limits import RateLimits
+from vipps_async.sandbox.wire.refusals import Refusal
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 

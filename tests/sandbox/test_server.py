@@ -92,7 +92,7 @@ async def test_closing_leaves_no_task() -> None:
 async def test_payments_time_out_without_anybody_asking(monkeypatch: pytest.MonkeyPatch) -> None:
     """The callback of a time-out is sent by itself, though nobody moves the clock or asks."""
     monkeypatch.setattr(server_module, "_TICK", 0.01)
-    monkeypatch.setattr("vipps_async.sandbox.state.LIFETIME", timedelta(seconds=0.02))
+    monkeypatch.setattr("vipps_async.sandbox.ledger.payment.LIFETIME", timedelta(seconds=0.02))
     async with SandboxServer() as sandbox, merchant_at(sandbox.url) as merchant:
         await merchant.initiate("acme-1")
         await until(lambda: bool(sandbox.callbacks))

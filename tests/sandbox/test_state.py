@@ -9,9 +9,9 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from vipps_async.sandbox.ledger import Movement, State
-from vipps_async.sandbox.problems import Refusal
-from vipps_async.sandbox.state import Payment
+from vipps_async.sandbox.ledger.entries import Movement, State
+from vipps_async.sandbox.ledger.payment import Payment
+from vipps_async.sandbox.wire.refusals import Refusal
 
 AMOUNTS = st.one_of(st.none(), st.integers(100, 6000))
 KEYS = st.sampled_from(["key-1", "key-2", "key-3", "key-4"])

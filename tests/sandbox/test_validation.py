@@ -11,11 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from vipps_async.sandbox.fields import Breaches, drop_nulls
-from vipps_async.sandbox.ignored import Ignored
-from vipps_async.sandbox.json_body import read_json
-from vipps_async.sandbox.problems import Refusal
-from vipps_async.sandbox.validation import (
+from vipps_async.sandbox.wire.ecom_fields import (
     breaches_of_shipping_answer,
     check_order_id,
     check_request_id,
@@ -24,6 +20,10 @@ from vipps_async.sandbox.validation import (
     read_initiation,
     read_payment_action,
 )
+from vipps_async.sandbox.wire.fields import Breaches, drop_nulls
+from vipps_async.sandbox.wire.ignored import Ignored
+from vipps_async.sandbox.wire.json_body import read_json
+from vipps_async.sandbox.wire.refusals import Refusal
 
 MISSING = object()
 

@@ -4,15 +4,15 @@ It is an oracle: strict about what it is sent, true about what moved. Nothing of
 name misspelt on one side fails against the other.
 """
 
-from vipps_async.sandbox.clock import SandboxClock
-from vipps_async.sandbox.customers import Address, Customer
-from vipps_async.sandbox.faults import Fault, Faults
-from vipps_async.sandbox.ledger import LogEntry, PaymentSnapshot, State
-from vipps_async.sandbox.problems import SandboxError, SandboxStateError
-from vipps_async.sandbox.recording import CallbackRecord, RequestRecord
+from vipps_async.sandbox.ledger.clock import SandboxClock
+from vipps_async.sandbox.ledger.customers import Address, Customer
+from vipps_async.sandbox.ledger.entries import LogEntry, PaymentSnapshot, State
+from vipps_async.sandbox.ledger.settings import Settings, SettingsError
+from vipps_async.sandbox.network.faults import Fault, Faults
+from vipps_async.sandbox.network.history import CallbackRecord, RequestRecord
+from vipps_async.sandbox.network.tokens import SandboxCredentials
 from vipps_async.sandbox.server import SandboxServer
-from vipps_async.sandbox.settings import Settings, SettingsError
-from vipps_async.sandbox.tokens import SandboxCredentials
+from vipps_async.sandbox.wire.refusals import SandboxError, SandboxStateError
 
 __all__ = [
     "Address",

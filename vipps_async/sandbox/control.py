@@ -8,15 +8,15 @@ from typing import Any
 import orjson
 from aiohttp import web
 
-from vipps_async.sandbox.api import json_answer
-from vipps_async.sandbox.changes import Changes
-from vipps_async.sandbox.clock import SandboxClock, iso_utc
-from vipps_async.sandbox.faults import FAULT_OPERATIONS, Fault, Faults
-from vipps_async.sandbox.guard import Guard
-from vipps_async.sandbox.held import HeldRequests
-from vipps_async.sandbox.orders import OrderBook
-from vipps_async.sandbox.problems import gateway_refusal
-from vipps_async.sandbox.settings import Settings
+from vipps_async.sandbox.ledger.changes import Changes
+from vipps_async.sandbox.ledger.clock import SandboxClock, iso_utc
+from vipps_async.sandbox.ledger.orders import OrderBook
+from vipps_async.sandbox.ledger.settings import Settings
+from vipps_async.sandbox.network.faults import FAULT_OPERATIONS, Fault, Faults
+from vipps_async.sandbox.network.guard import Guard
+from vipps_async.sandbox.network.held_requests import HeldRequests
+from vipps_async.sandbox.wire.ecom import json_answer
+from vipps_async.sandbox.wire.refusals import gateway_refusal
 
 __all__ = ["CLOCK_PATH", "CONTROL_PATH", "SETTINGS_PATH", "Control"]
 

@@ -10,14 +10,14 @@ from typing import Any
 import orjson
 from aiohttp import web
 
-from vipps_async.sandbox.api import json_answer
-from vipps_async.sandbox.clock import iso_utc
-from vipps_async.sandbox.guard import Guard
-from vipps_async.sandbox.ignored import Ignored
-from vipps_async.sandbox.orders import Order, OrderBook
-from vipps_async.sandbox.problems import gateway_refusal
-from vipps_async.sandbox.recording import CallbackRecord
-from vipps_async.sandbox.wallet import Wallet, state_word
+from vipps_async.sandbox.ledger.clock import iso_utc
+from vipps_async.sandbox.ledger.customer_simulator import Wallet, state_word
+from vipps_async.sandbox.ledger.orders import Order, OrderBook
+from vipps_async.sandbox.network.guard import Guard
+from vipps_async.sandbox.network.history import CallbackRecord
+from vipps_async.sandbox.wire.ecom import json_answer
+from vipps_async.sandbox.wire.ignored import Ignored
+from vipps_async.sandbox.wire.refusals import gateway_refusal
 
 __all__ = ["CALLBACKS_PATH", "IGNORED_PATH", "PAYMENTS_PATH", "Lists"]
 

@@ -14,33 +14,33 @@ from typing import Self
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from vipps_async.sandbox.api import Api
-from vipps_async.sandbox.callbacks import CallbackSender
-from vipps_async.sandbox.callers import Callers
-from vipps_async.sandbox.changes import Changes
-from vipps_async.sandbox.clock import SandboxClock
 from vipps_async.sandbox.control import Control
-from vipps_async.sandbox.customers import Customer
-from vipps_async.sandbox.dashboard import Dashboard
-from vipps_async.sandbox.faults import Faults
-from vipps_async.sandbox.frame import Frame
-from vipps_async.sandbox.guard import Guard
-from vipps_async.sandbox.held import HeldRequests
-from vipps_async.sandbox.ignored import Ignored
-from vipps_async.sandbox.interference import Exchange, Interference, gone
-from vipps_async.sandbox.landing import Landing, landing_url
-from vipps_async.sandbox.ledger import PaymentSnapshot
-from vipps_async.sandbox.listener import Listener, cancelled
+from vipps_async.sandbox.ledger.changes import Changes
+from vipps_async.sandbox.ledger.clock import SandboxClock
+from vipps_async.sandbox.ledger.customer_simulator import Wallet
+from vipps_async.sandbox.ledger.customers import Customer
+from vipps_async.sandbox.ledger.entries import PaymentSnapshot
+from vipps_async.sandbox.ledger.orders import OrderBook
+from vipps_async.sandbox.ledger.rate_limits import RateLimits
+from vipps_async.sandbox.ledger.settings import Settings
+from vipps_async.sandbox.ledger.state_file import StateFile
 from vipps_async.sandbox.lists import Lists
-from vipps_async.sandbox.orders import OrderBook
-from vipps_async.sandbox.paths import OPERATIONS
-from vipps_async.sandbox.rate_limits import RateLimits
-from vipps_async.sandbox.recording import CallbackRecord, RequestRecord
-from vipps_async.sandbox.settings import Settings
-from vipps_async.sandbox.state_file import StateFile
-from vipps_async.sandbox.tokens import SandboxCredentials, TokenIssuer
-from vipps_async.sandbox.urls import CallbackHosts
-from vipps_async.sandbox.wallet import Wallet
+from vipps_async.sandbox.network.callbacks import CallbackSender
+from vipps_async.sandbox.network.callers import Callers
+from vipps_async.sandbox.network.fault_injection import Exchange, Interference, gone
+from vipps_async.sandbox.network.faults import Faults
+from vipps_async.sandbox.network.guard import Guard
+from vipps_async.sandbox.network.held_requests import HeldRequests
+from vipps_async.sandbox.network.history import CallbackRecord, RequestRecord
+from vipps_async.sandbox.network.listener import Listener, cancelled
+from vipps_async.sandbox.network.tokens import SandboxCredentials, TokenIssuer
+from vipps_async.sandbox.pages.dashboard import Dashboard
+from vipps_async.sandbox.pages.landing import Landing, landing_url
+from vipps_async.sandbox.pages.layout import Frame
+from vipps_async.sandbox.wire.ecom import Api
+from vipps_async.sandbox.wire.ignored import Ignored
+from vipps_async.sandbox.wire.paths import OPERATIONS
+from vipps_async.sandbox.wire.urls import CallbackHosts
 
 __all__ = ["SandboxServer"]
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from vipps_async.sandbox.clock import iso_utc
-from vipps_async.sandbox.customers import EXPIRED, Customer
-from vipps_async.sandbox.ledger import LogEntry, Movement, Outcome, State, Summary
-from vipps_async.sandbox.orders import Order
-from vipps_async.sandbox.problems import error_text
+from vipps_async.sandbox.ledger.clock import iso_utc
+from vipps_async.sandbox.ledger.customers import EXPIRED, Customer
+from vipps_async.sandbox.ledger.entries import LogEntry, Movement, Outcome, State, Summary
+from vipps_async.sandbox.ledger.orders import Order
+from vipps_async.sandbox.wire.refusals import error_text
 
 __all__ = [
     "callback_body",

@@ -6,7 +6,7 @@ import json
 import re
 from typing import Any, NoReturn
 
-from vipps_async.sandbox.problems import Refusal, invalid_request, vipps_refusal
+from vipps_async.sandbox.wire.refusals import Refusal, invalid_request, vipps_refusal
 
 __all__ = ["read_json"]
 

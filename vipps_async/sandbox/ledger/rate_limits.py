@@ -7,7 +7,7 @@ from collections import OrderedDict, deque
 from collections.abc import Hashable
 from datetime import datetime, timedelta
 
-from vipps_async.sandbox.problems import gateway_refusal
+from vipps_async.sandbox.wire.refusals import gateway_refusal
 
 __all__ = ["PER_MINUTE", "RateLimits"]
 

@@ -8,9 +8,9 @@ from importlib import resources
 
 from aiohttp import web
 
-from vipps_async.sandbox.clock import SandboxClock
-from vipps_async.sandbox.markup import Html, Part, joined, tag
-from vipps_async.sandbox.problems import gateway_refusal
+from vipps_async.sandbox.ledger.clock import SandboxClock
+from vipps_async.sandbox.pages.markup import Html, Part, joined, tag
+from vipps_async.sandbox.wire.refusals import gateway_refusal
 
 __all__ = ["ASSETS_PATH", "Frame", "assets_routes", "bare_kroner", "kroner", "moment", "page_answer"]
 

@@ -10,9 +10,9 @@ from urllib.parse import urlsplit
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from vipps_async.sandbox.api import refusal_answer
-from vipps_async.sandbox.problems import gateway_refusal
-from vipps_async.sandbox.urls import is_loopback_host
+from vipps_async.sandbox.wire.ecom import refusal_answer
+from vipps_async.sandbox.wire.refusals import gateway_refusal
+from vipps_async.sandbox.wire.urls import is_loopback_host
 
 __all__ = ["Guard"]
 

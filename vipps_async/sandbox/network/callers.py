@@ -9,9 +9,12 @@ from typing import Any
 
 from aiohttp import web
 
-from vipps_async.sandbox.clock import SandboxClock
-from vipps_async.sandbox.fault_notes import fault_notes
-from vipps_async.sandbox.problems import (
+from vipps_async.sandbox.ledger.clock import SandboxClock
+from vipps_async.sandbox.ledger.settings import Settings
+from vipps_async.sandbox.network.fault_notes import fault_notes
+from vipps_async.sandbox.network.tokens import SandboxCredentials, TokenIssuer
+from vipps_async.sandbox.wire.ecom_fields import check_headers
+from vipps_async.sandbox.wire.refusals import (
     Refusal,
     gateway_refusal,
     invalid_request,
@@ -19,9 +22,6 @@ from vipps_async.sandbox.problems import (
     oauth_refusal,
     vipps_refusal,
 )
-from vipps_async.sandbox.settings import Settings
-from vipps_async.sandbox.tokens import SandboxCredentials, TokenIssuer
-from vipps_async.sandbox.validation import check_headers
 
 __all__ = ["MSN_HEADER", "SUBSCRIPTION_KEY", "Callers", "agreed_msn", "unauthorised"]
 

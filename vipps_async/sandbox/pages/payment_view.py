@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from vipps_async.sandbox.dashboard_pages import payment_path, state_badge
-from vipps_async.sandbox.exchange_lists import callback_list, request_list
-from vipps_async.sandbox.frame import kroner, moment
-from vipps_async.sandbox.landing_pages import APP_PATH, LANDING_PATH
-from vipps_async.sandbox.ledger import LogEntry
-from vipps_async.sandbox.markup import Html, Part, foreign, tag
-from vipps_async.sandbox.orders import Order, oere_of
-from vipps_async.sandbox.recording import CallbackRecord, RequestRecord
-from vipps_async.sandbox.state import REFUSED_AMOUNTS, UNKNOWN_AMOUNT
-from vipps_async.sandbox.urls import may_redirect_to
+from vipps_async.sandbox.ledger.entries import LogEntry
+from vipps_async.sandbox.ledger.orders import Order, oere_of
+from vipps_async.sandbox.ledger.payment import REFUSED_AMOUNTS, UNKNOWN_AMOUNT
+from vipps_async.sandbox.network.history import CallbackRecord, RequestRecord
+from vipps_async.sandbox.pages.landing_pages import APP_PATH, LANDING_PATH
+from vipps_async.sandbox.pages.layout import kroner, moment
+from vipps_async.sandbox.pages.markup import Html, Part, foreign, tag
+from vipps_async.sandbox.pages.payments_view import payment_path, state_badge
+from vipps_async.sandbox.pages.traffic_view import callback_list, request_list
+from vipps_async.sandbox.wire.urls import may_redirect_to
 
 __all__ = ["payment_content"]
 

@@ -7,13 +7,13 @@ from typing import Any
 
 from aiohttp import web
 
-from vipps_async.sandbox.clock import SandboxClock
-from vipps_async.sandbox.customers import Customer
-from vipps_async.sandbox.frame import kroner, moment, page_answer
-from vipps_async.sandbox.markup import Html, Part, foreign, joined, tag
-from vipps_async.sandbox.orders import Order, oere_of
-from vipps_async.sandbox.state import REFUSED_AMOUNTS, UNKNOWN_AMOUNT
-from vipps_async.sandbox.urls import may_redirect_to
+from vipps_async.sandbox.ledger.clock import SandboxClock
+from vipps_async.sandbox.ledger.customers import Customer
+from vipps_async.sandbox.ledger.orders import Order, oere_of
+from vipps_async.sandbox.ledger.payment import REFUSED_AMOUNTS, UNKNOWN_AMOUNT
+from vipps_async.sandbox.pages.layout import kroner, moment, page_answer
+from vipps_async.sandbox.pages.markup import Html, Part, foreign, joined, tag
+from vipps_async.sandbox.wire.urls import may_redirect_to
 
 __all__ = [
     "APP_PATH",

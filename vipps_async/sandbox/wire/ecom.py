@@ -9,34 +9,24 @@ from typing import Any
 import orjson
 from aiohttp import web
 
-from vipps_async.sandbox.answers import (
+from vipps_async.sandbox.ledger.changes import Changes
+from vipps_async.sandbox.ledger.clock import SandboxClock
+from vipps_async.sandbox.ledger.customer_simulator import Wallet
+from vipps_async.sandbox.ledger.orders import Order, OrderBook
+from vipps_async.sandbox.ledger.rate_limits import RateLimits
+from vipps_async.sandbox.ledger.settings import NUMBERS, Settings
+from vipps_async.sandbox.network.callers import MSN_HEADER, SUBSCRIPTION_KEY, Callers, agreed_msn
+from vipps_async.sandbox.network.fault_notes import fault_notes
+from vipps_async.sandbox.network.tokens import SandboxCredentials
+from vipps_async.sandbox.pages.landing import landing_url
+from vipps_async.sandbox.wire.ecom_answers import (
     cancel_answer,
     capture_answer,
     details_answer,
     refund_answer,
     status_answer,
 )
-from vipps_async.sandbox.callers import MSN_HEADER, SUBSCRIPTION_KEY, Callers, agreed_msn
-from vipps_async.sandbox.changes import Changes
-from vipps_async.sandbox.clock import SandboxClock
-from vipps_async.sandbox.fault_notes import fault_notes
-from vipps_async.sandbox.fields import Breaches
-from vipps_async.sandbox.ignored import Ignored
-from vipps_async.sandbox.json_body import read_json
-from vipps_async.sandbox.landing import landing_url
-from vipps_async.sandbox.orders import Order, OrderBook
-from vipps_async.sandbox.paths import OPERATIONS, route_path
-from vipps_async.sandbox.problems import (
-    Refusal,
-    SandboxError,
-    invalid_request,
-    problem_refusal,
-    vipps_refusal,
-)
-from vipps_async.sandbox.rate_limits import RateLimits
-from vipps_async.sandbox.settings import NUMBERS, Settings
-from vipps_async.sandbox.tokens import SandboxCredentials
-from vipps_async.sandbox.validation import (
+from vipps_async.sandbox.wire.ecom_fields import (
     check_order_id,
     check_request_id,
     read_approval,
@@ -44,7 +34,17 @@ from vipps_async.sandbox.validation import (
     read_initiation,
     read_payment_action,
 )
-from vipps_async.sandbox.wallet import Wallet
+from vipps_async.sandbox.wire.fields import Breaches
+from vipps_async.sandbox.wire.ignored import Ignored
+from vipps_async.sandbox.wire.json_body import read_json
+from vipps_async.sandbox.wire.paths import OPERATIONS, route_path
+from vipps_async.sandbox.wire.refusals import (
+    Refusal,
+    SandboxError,
+    invalid_request,
+    problem_refusal,
+    vipps_refusal,
+)
 
 __all__ = ["Api", "json_answer", "refusal_answer"]
 

@@ -14,10 +14,10 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from vipps_async.sandbox.clock import SandboxClock
-from vipps_async.sandbox.orders import Order, OrderBook
-from vipps_async.sandbox.problems import SandboxStateError
-from vipps_async.sandbox.stored_orders import UnreadableOrderError, read_order, written_order
+from vipps_async.sandbox.ledger.clock import SandboxClock
+from vipps_async.sandbox.ledger.orders import Order, OrderBook
+from vipps_async.sandbox.ledger.stored_orders import UnreadableOrderError, read_order, written_order
+from vipps_async.sandbox.wire.refusals import SandboxStateError
 
 __all__ = ["StateFile"]
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import NoReturn
 
-from vipps_async.sandbox.ledger import (
+from vipps_async.sandbox.ledger.entries import (
     UNDISTURBED,
     Disturbance,
     LogEntry,
@@ -28,7 +28,7 @@ from vipps_async.sandbox.ledger import (
     State,
     Summary,
 )
-from vipps_async.sandbox.problems import Refusal, vipps_refusal
+from vipps_async.sandbox.wire.refusals import Refusal, vipps_refusal
 
 __all__ = ["Payment", "Seen"]
 

@@ -9,8 +9,8 @@ from typing import Any, get_type_hints
 import orjson
 from cattrs import BaseValidationError, Converter
 
-from vipps_async.sandbox.orders import Order
-from vipps_async.sandbox.state import Payment, Seen
+from vipps_async.sandbox.ledger.orders import Order
+from vipps_async.sandbox.ledger.payment import Payment, Seen
 
 __all__ = ["UnreadableOrderError", "read_order", "written_order"]
 

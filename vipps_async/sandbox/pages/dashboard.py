@@ -12,21 +12,21 @@ from itertools import islice
 import orjson
 from aiohttp import web
 
-from vipps_async.sandbox.changes import Changes, Subscription
-from vipps_async.sandbox.clock import SandboxClock
-from vipps_async.sandbox.dashboard_pages import payment_path, payments_content, requests_content
-from vipps_async.sandbox.exchange_lists import requests_of
-from vipps_async.sandbox.faults import Fault, Faults
-from vipps_async.sandbox.frame import Frame, assets_routes
-from vipps_async.sandbox.guard import Guard
-from vipps_async.sandbox.ignored import Ignored
-from vipps_async.sandbox.markup import tag
-from vipps_async.sandbox.orders import Order, OrderBook
-from vipps_async.sandbox.payment_page import payment_content
-from vipps_async.sandbox.problems import SandboxError, gateway_refusal
-from vipps_async.sandbox.recording import CallbackRecord, RequestRecord
-from vipps_async.sandbox.switches_page import CLOCK_STEPS, CLOCK_UNITS, SWITCHES_PATH, switches_content
-from vipps_async.sandbox.wallet import Wallet, state_word
+from vipps_async.sandbox.ledger.changes import Changes, Subscription
+from vipps_async.sandbox.ledger.clock import SandboxClock
+from vipps_async.sandbox.ledger.customer_simulator import Wallet, state_word
+from vipps_async.sandbox.ledger.orders import Order, OrderBook
+from vipps_async.sandbox.network.faults import Fault, Faults
+from vipps_async.sandbox.network.guard import Guard
+from vipps_async.sandbox.network.history import CallbackRecord, RequestRecord
+from vipps_async.sandbox.pages.controls_view import CLOCK_STEPS, CLOCK_UNITS, SWITCHES_PATH, switches_content
+from vipps_async.sandbox.pages.layout import Frame, assets_routes
+from vipps_async.sandbox.pages.markup import tag
+from vipps_async.sandbox.pages.payment_view import payment_content
+from vipps_async.sandbox.pages.payments_view import payment_path, payments_content, requests_content
+from vipps_async.sandbox.pages.traffic_view import requests_of
+from vipps_async.sandbox.wire.ignored import Ignored
+from vipps_async.sandbox.wire.refusals import SandboxError, gateway_refusal
 
 __all__ = ["EVENTS_PATH", "Dashboard"]
 

@@ -6,7 +6,8 @@ import re
 from collections.abc import Collection, Mapping
 from typing import Any, NoReturn
 
-from vipps_async.sandbox.fields import (
+from vipps_async.sandbox.ledger.phone_numbers import corrected_number
+from vipps_async.sandbox.wire.fields import (
     ORDER_ID,
     Breaches,
     Field,
@@ -25,9 +26,8 @@ from vipps_async.sandbox.fields import (
     valid_merchant_serial_number,
     valid_order_id,
 )
-from vipps_async.sandbox.phone_numbers import corrected_number
-from vipps_async.sandbox.problems import invalid_request, vipps_refusal
-from vipps_async.sandbox.urls import breach_of_fall_back, breach_of_prefix
+from vipps_async.sandbox.wire.refusals import invalid_request, vipps_refusal
+from vipps_async.sandbox.wire.urls import breach_of_fall_back, breach_of_prefix
 
 __all__ = [
     "EXPRESS",

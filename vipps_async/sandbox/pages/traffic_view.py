@@ -7,10 +7,10 @@ from typing import Any
 
 import orjson
 
-from vipps_async.sandbox.frame import moment
-from vipps_async.sandbox.markup import Html, foreign, tag
-from vipps_async.sandbox.paths import OPERATIONS
-from vipps_async.sandbox.recording import CallbackRecord, RequestRecord
+from vipps_async.sandbox.network.history import CallbackRecord, RequestRecord
+from vipps_async.sandbox.pages.layout import moment
+from vipps_async.sandbox.pages.markup import Html, foreign, tag
+from vipps_async.sandbox.wire.paths import OPERATIONS
 
 __all__ = ["callback_list", "request_list", "requests_of"]
 

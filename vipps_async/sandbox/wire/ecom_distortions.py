@@ -8,12 +8,12 @@ from urllib.parse import urlencode
 import orjson
 from aiohttp import web
 
-from vipps_async.sandbox.answers import cancel_answer, capture_answer, refund_answer
-from vipps_async.sandbox.api import json_answer, refusal_answer
-from vipps_async.sandbox.faults import Decided, Fault
-from vipps_async.sandbox.ledger import Movement
-from vipps_async.sandbox.orders import OrderBook
-from vipps_async.sandbox.problems import Refusal, gateway_refusal, management_refusal, vipps_refusal
+from vipps_async.sandbox.ledger.entries import Movement
+from vipps_async.sandbox.ledger.orders import OrderBook
+from vipps_async.sandbox.network.faults import Decided, Fault
+from vipps_async.sandbox.wire.ecom import json_answer, refusal_answer
+from vipps_async.sandbox.wire.ecom_answers import cancel_answer, capture_answer, refund_answer
+from vipps_async.sandbox.wire.refusals import Refusal, gateway_refusal, management_refusal, vipps_refusal
 
 __all__ = [
     "DRESSED",

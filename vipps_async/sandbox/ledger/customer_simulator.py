@@ -12,15 +12,15 @@ from urllib.parse import quote
 
 import orjson
 
-from vipps_async.sandbox.answers import callback_body, shipping_question
-from vipps_async.sandbox.callbacks import SHIPPING_TIMEOUT, CallbackJob
-from vipps_async.sandbox.clock import SandboxClock
-from vipps_async.sandbox.customers import Customer
-from vipps_async.sandbox.ledger import Outcome, State
-from vipps_async.sandbox.orders import Order, OrderBook, ShippingChoice
-from vipps_async.sandbox.problems import SandboxError
-from vipps_async.sandbox.settings import Settings
-from vipps_async.sandbox.validation import breaches_of_shipping_answer
+from vipps_async.sandbox.ledger.clock import SandboxClock
+from vipps_async.sandbox.ledger.customers import Customer
+from vipps_async.sandbox.ledger.entries import Outcome, State
+from vipps_async.sandbox.ledger.orders import Order, OrderBook, ShippingChoice
+from vipps_async.sandbox.ledger.settings import Settings
+from vipps_async.sandbox.network.callbacks import SHIPPING_TIMEOUT, CallbackJob
+from vipps_async.sandbox.wire.ecom_answers import callback_body, shipping_question
+from vipps_async.sandbox.wire.ecom_fields import breaches_of_shipping_answer
+from vipps_async.sandbox.wire.refusals import SandboxError
 
 __all__ = ["Wallet", "payer", "state_word"]
 

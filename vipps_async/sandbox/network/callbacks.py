@@ -13,9 +13,9 @@ import aiohttp
 import orjson
 from yarl import URL
 
-from vipps_async.sandbox.clock import SandboxClock
-from vipps_async.sandbox.recording import CallbackRecord
-from vipps_async.sandbox.urls import CallbackHosts
+from vipps_async.sandbox.ledger.clock import SandboxClock
+from vipps_async.sandbox.network.history import CallbackRecord
+from vipps_async.sandbox.wire.urls import CallbackHosts
 
 __all__ = ["CALLBACK_TIMEOUT", "SHIPPING_TIMEOUT", "CallbackJob", "CallbackSender"]
 

@@ -9,10 +9,10 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from vipps_async.sandbox.customers import Customer
-from vipps_async.sandbox.problems import SandboxError, vipps_refusal
-from vipps_async.sandbox.state import Payment
-from vipps_async.sandbox.validation import EXPRESS
+from vipps_async.sandbox.ledger.customers import Customer
+from vipps_async.sandbox.ledger.payment import Payment
+from vipps_async.sandbox.wire.ecom_fields import EXPRESS
+from vipps_async.sandbox.wire.refusals import SandboxError, vipps_refusal
 
 __all__ = ["Order", "OrderBook", "ShippingChoice", "oere_of"]
 

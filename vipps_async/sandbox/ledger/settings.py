@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from vipps_async.sandbox.tokens import SandboxCredentials
+from vipps_async.sandbox.network.tokens import SandboxCredentials
 
 __all__ = ["NUMBERS", "Settings", "SettingsError"]
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from vipps_async.sandbox.exchange_lists import request_list
-from vipps_async.sandbox.frame import bare_kroner, moment
-from vipps_async.sandbox.markup import Html, Part, foreign, joined, tag
-from vipps_async.sandbox.orders import Order
-from vipps_async.sandbox.recording import RequestRecord
-from vipps_async.sandbox.wallet import state_word
+from vipps_async.sandbox.ledger.customer_simulator import state_word
+from vipps_async.sandbox.ledger.orders import Order
+from vipps_async.sandbox.network.history import RequestRecord
+from vipps_async.sandbox.pages.layout import bare_kroner, moment
+from vipps_async.sandbox.pages.markup import Html, Part, foreign, joined, tag
+from vipps_async.sandbox.pages.traffic_view import request_list
 
 __all__ = ["payment_path", "payments_content", "requests_content", "state_badge"]
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from vipps_async.sandbox.orders import Order
+    from vipps_async.sandbox.ledger.orders import Order
 
 __all__ = ["Changes", "Subscription"]
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from aiohttp import web
 
-from vipps_async.sandbox.ledger import UNDISTURBED, Disturbance
+from vipps_async.sandbox.ledger.entries import UNDISTURBED, Disturbance
 
 __all__ = ["FaultNotes", "fault_notes"]
 

@@ -13,9 +13,14 @@ import orjson
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from vipps_async.sandbox.api import refusal_answer
-from vipps_async.sandbox.callers import unauthorised
-from vipps_async.sandbox.distortion import (
+from vipps_async.sandbox.ledger.entries import Disturbance
+from vipps_async.sandbox.ledger.orders import OrderBook
+from vipps_async.sandbox.network.callers import unauthorised
+from vipps_async.sandbox.network.fault_notes import fault_notes
+from vipps_async.sandbox.network.faults import HELD, Decided, Fault, Faults
+from vipps_async.sandbox.network.held_requests import HeldRequests
+from vipps_async.sandbox.wire.ecom import refusal_answer
+from vipps_async.sandbox.wire.ecom_distortions import (
     DRESSED,
     FAILED_CODES,
     UNSETTLED,
@@ -27,12 +32,7 @@ from vipps_async.sandbox.distortion import (
     redirect,
     unsettled,
 )
-from vipps_async.sandbox.fault_notes import fault_notes
-from vipps_async.sandbox.faults import HELD, Decided, Fault, Faults
-from vipps_async.sandbox.held import HeldRequests
-from vipps_async.sandbox.ledger import Disturbance
-from vipps_async.sandbox.orders import OrderBook
-from vipps_async.sandbox.problems import Refusal, gateway_refusal, management_refusal, vipps_refusal
+from vipps_async.sandbox.wire.refusals import Refusal, gateway_refusal, management_refusal, vipps_refusal
 
 __all__ = ["Exchange", "Interference", "gone"]
 

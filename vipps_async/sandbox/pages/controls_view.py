@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from vipps_async.sandbox.faults import FAULT_OPERATIONS, Fault, Faults
-from vipps_async.sandbox.frame import moment
-from vipps_async.sandbox.markup import Html, Part, foreign, tag
+from vipps_async.sandbox.network.faults import FAULT_OPERATIONS, Fault, Faults
+from vipps_async.sandbox.pages.layout import moment
+from vipps_async.sandbox.pages.markup import Html, Part, foreign, tag
 
 __all__ = ["CLOCK_STEPS", "CLOCK_UNITS", "SWITCHES_PATH", "switches_content"]
 

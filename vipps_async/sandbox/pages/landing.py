@@ -6,8 +6,13 @@ from collections.abc import Collection
 
 from aiohttp import web
 
-from vipps_async.sandbox.clock import SandboxClock
-from vipps_async.sandbox.landing_pages import (
+from vipps_async.sandbox.ledger.clock import SandboxClock
+from vipps_async.sandbox.ledger.customer_simulator import Wallet, payer
+from vipps_async.sandbox.ledger.entries import Outcome, State
+from vipps_async.sandbox.ledger.orders import Order, OrderBook
+from vipps_async.sandbox.ledger.phone_numbers import corrected_number
+from vipps_async.sandbox.ledger.settings import NUMBERS
+from vipps_async.sandbox.pages.landing_pages import (
     APP_PATH,
     LANDING_PATH,
     WAITING_PATH,
@@ -17,13 +22,8 @@ from vipps_async.sandbox.landing_pages import (
     number_page,
     waiting_page,
 )
-from vipps_async.sandbox.ledger import Outcome, State
-from vipps_async.sandbox.orders import Order, OrderBook
-from vipps_async.sandbox.phone_numbers import corrected_number
-from vipps_async.sandbox.problems import SandboxError, error_text
-from vipps_async.sandbox.settings import NUMBERS
-from vipps_async.sandbox.urls import may_redirect_to
-from vipps_async.sandbox.wallet import Wallet, payer
+from vipps_async.sandbox.wire.refusals import SandboxError, error_text
+from vipps_async.sandbox.wire.urls import may_redirect_to
 
 __all__ = ["LANDING_PATH", "Landing", "landing_url"]
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from vipps_async.sandbox.ignored import Ignored
-from vipps_async.sandbox.problems import Refusal, invalid_request, vipps_refusal
+from vipps_async.sandbox.wire.ignored import Ignored
+from vipps_async.sandbox.wire.refusals import Refusal, invalid_request, vipps_refusal
 
 __all__ = [
     "ORDER_ID",

@@ -8,8 +8,8 @@ from typing import Any, Protocol
 
 from aiohttp import web
 
-from vipps_async.sandbox.clock import SandboxClock
-from vipps_async.sandbox.fault_notes import fault_notes
+from vipps_async.sandbox.ledger.clock import SandboxClock
+from vipps_async.sandbox.network.fault_notes import fault_notes
 
 __all__ = ["HeldRequests"]
 
