@@ -16,6 +16,7 @@ from vipps_async.cli.main import main
 from vipps_async.ecom import polling
 from vipps_async.sandbox import SandboxCredentials, SandboxServer
 from vipps_async.sandbox.ledger.payment import Payment
+from vipps_async.sandbox.ledger.reasons import Reason
 from vipps_async.testing import Sandbox
 
 KEYS = {
@@ -87,7 +88,7 @@ def test_a_step_that_is_refused_ends_the_demo_with_1(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *, as_json: bool
 ) -> None:
     """When Vipps refuses a step, the demo says which and why, and does not go on."""
-    monkeypatch.setattr(Payment, "_why_no_refund", lambda *_: ("Payment", "71"))
+    monkeypatch.setattr(Payment, "_why_no_refund", lambda *_: Reason.MORE_THAN_CAPTURED)
     assert main(["demo", *(["--json"] if as_json else [])]) == 1
     out, err = capsys.readouterr()
     if as_json:

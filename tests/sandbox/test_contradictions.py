@@ -333,7 +333,11 @@ async def test_success_without_a_transaction(sandbox: SandboxServer, merchant: M
     ("fault", "media", "begins"),
     [
         (Fault.REFUSAL_WITH_BOM, "application/json;charset=UTF-8", b'\xef\xbb\xbf[{"errorGroup":"Payment"'),
-        (Fault.REFUSAL_AS_XML, "application/xml; charset=utf-8", b"<error><group>Payment</group><code>61</code>"),
+        (
+            Fault.REFUSAL_AS_XML,
+            "application/xml; charset=utf-8",
+            b"<error><errorGroup>Payment</errorGroup><errorCode>61</errorCode>",
+        ),
         (Fault.REFUSAL_AS_FORM, "application/x-www-form-urlencoded", b"errorGroup=Payment&errorCode=61"),
         (Fault.REFUSAL_AS_TEXT, "text/plain; charset=utf-8", b"Refused for "),
     ],

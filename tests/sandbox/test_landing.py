@@ -68,7 +68,7 @@ async def test_text_is_escaped(merchant: Merchant, browser: aiohttp.ClientSessio
     url = await _initiate(merchant, transaction={"transactionText": "<script>\"&'"})
     _, html, _ = await _get(browser, url)
     assert "<script>" not in html
-    assert "&lt;script&gt;&quot;&amp;&#x27;" in html
+    assert "&lt;script&gt;&#34;&amp;&#39;" in html
 
 
 async def test_approving_reserves_and_goes_back(

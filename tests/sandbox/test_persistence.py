@@ -16,8 +16,7 @@ from tests.sandbox.driver import merchant_at, shop
 from vipps_async.sandbox import SandboxClock, SandboxServer, SandboxStateError, State
 from vipps_async.sandbox.ledger import state_file as state_module
 from vipps_async.sandbox.ledger.orders import OrderBook
-from vipps_async.sandbox.ledger.state_file import StateFile
-from vipps_async.sandbox.ledger.stored_orders import UnreadableOrderError, read_order
+from vipps_async.sandbox.ledger.state_file import StateFile, UnreadableOrderError, read_order
 
 METHODS = [{"isDefault": "Y", "shippingCost": 49.5, "shippingMethod": "Parcel", "shippingMethodId": "parcel"}]
 

@@ -7,12 +7,12 @@ name misspelt on one side fails against the other.
 from vipps_async.sandbox.ledger.clock import SandboxClock
 from vipps_async.sandbox.ledger.customers import Address, Customer
 from vipps_async.sandbox.ledger.entries import LogEntry, PaymentSnapshot, State
-from vipps_async.sandbox.ledger.settings import Settings, SettingsError
-from vipps_async.sandbox.network.faults import Fault, Faults
+from vipps_async.sandbox.ledger.reasons import SandboxError, SandboxStateError
+from vipps_async.sandbox.ledger.settings import SandboxCredentials, Settings, SettingsError
+from vipps_async.sandbox.network.faults import Faults
 from vipps_async.sandbox.network.history import CallbackRecord, RequestRecord
-from vipps_async.sandbox.network.tokens import SandboxCredentials
 from vipps_async.sandbox.server import SandboxServer
-from vipps_async.sandbox.wire.refusals import SandboxError, SandboxStateError
+from vipps_async.sandbox.wire.fault import Fault
 
 __all__ = [
     "Address",

@@ -17,32 +17,35 @@ from aiohttp.typedefs import Handler
 from vipps_async.sandbox.control import Control
 from vipps_async.sandbox.ledger.changes import Changes
 from vipps_async.sandbox.ledger.clock import SandboxClock
-from vipps_async.sandbox.ledger.customer_simulator import Wallet
+from vipps_async.sandbox.ledger.customer_simulator import CustomerSimulator
 from vipps_async.sandbox.ledger.customers import Customer
-from vipps_async.sandbox.ledger.entries import PaymentSnapshot
-from vipps_async.sandbox.ledger.orders import OrderBook
+from vipps_async.sandbox.ledger.entries import Outcome, PaymentSnapshot
+from vipps_async.sandbox.ledger.orders import Order, OrderBook
 from vipps_async.sandbox.ledger.rate_limits import RateLimits
-from vipps_async.sandbox.ledger.settings import Settings
+from vipps_async.sandbox.ledger.reasons import SandboxError
+from vipps_async.sandbox.ledger.settings import SandboxCredentials, Settings
 from vipps_async.sandbox.ledger.state_file import StateFile
-from vipps_async.sandbox.lists import Lists
 from vipps_async.sandbox.network.callbacks import CallbackSender
-from vipps_async.sandbox.network.callers import Callers
-from vipps_async.sandbox.network.fault_injection import Exchange, Interference, gone
+from vipps_async.sandbox.network.callers import Callers, TokenIssuer
+from vipps_async.sandbox.network.exchange import Endpoint, Exchange, route_path
+from vipps_async.sandbox.network.fault_injection import FaultInjection, gone
 from vipps_async.sandbox.network.faults import Faults
 from vipps_async.sandbox.network.guard import Guard
 from vipps_async.sandbox.network.held_requests import HeldRequests
 from vipps_async.sandbox.network.history import CallbackRecord, RequestRecord
 from vipps_async.sandbox.network.listener import Listener, cancelled
-from vipps_async.sandbox.network.tokens import SandboxCredentials, TokenIssuer
 from vipps_async.sandbox.pages.dashboard import Dashboard
 from vipps_async.sandbox.pages.landing import Landing, landing_url
-from vipps_async.sandbox.pages.layout import Frame
-from vipps_async.sandbox.wire.ecom import Api
-from vipps_async.sandbox.wire.ignored import Ignored
-from vipps_async.sandbox.wire.paths import OPERATIONS
+from vipps_async.sandbox.wire.ecom import EcomFace
+from vipps_async.sandbox.wire.face import Face, Ignored, Services
+from vipps_async.sandbox.wire.fault import KINDS
 from vipps_async.sandbox.wire.urls import CallbackHosts
+from vipps_async.sandbox.wire.userinfo import UserinfoFace
 
-__all__ = ["SandboxServer"]
+__all__ = ["FACES", "SandboxServer"]
+
+#: The APIs that a sandbox has unless it is told otherwise.
+FACES: tuple[type[Face], ...] = (EcomFace, UserinfoFace)
 
 #: How often payments are looked at that run out of time by themselves, in seconds: a customer would not notice.
 _TICK = 1.0
@@ -53,7 +56,7 @@ _LOG = logging.getLogger("vipps_async.sandbox")
 
 
 class SandboxServer:
-    """A Vipps eCom API on this machine.
+    """Vipps on this machine.
 
     Usage::
 
@@ -84,6 +87,8 @@ class SandboxServer:
         callback_hosts: hosts that may be called at the merchant, and whose URLs pass with http, too. Loopback may be
             called without being named where the sandbox listens on loopback alone, and no other host.
         state: a file that keeps payments and clock over restarts; what was answered is in it. None: in memory only.
+        faces: the APIs that it has; see `Face`, which one of your own is made after. They share the payments, the
+            clock, limits and faults.
     """
 
     def __init__(
@@ -107,15 +112,24 @@ class SandboxServer:
         allowed_hosts: Collection[str] = frozenset(),
         callback_hosts: Collection[str] = frozenset(),
         state: Path | None = None,
+        faces: Sequence[type[Face]] = FACES,
     ) -> None:
+        if isinstance(credentials, SandboxCredentials):
+            credentials = (credentials,)
         #: The time that everything here goes by.
         self.clock = clock or SandboxClock()
-        #: What shall go wrong.
-        self.faults = Faults()
         #: What it is told to be; it may be changed while it runs.
-        self.settings = Settings(request_id_required=request_id_required)
-        self._listener = Listener(host, port, refusal_seconds=lambda: self.faults.refusal_seconds)
-        self._held = HeldRequests(self.clock)
+        self.settings = Settings(
+            credentials=credentials,
+            direct_capture=direct_capture,
+            skip_landing_page=skip_landing_page_allowed,
+            nin=nin_allowed,
+            sub_delay=sub_delay,
+            numeric_callback_msn=numeric_callback_msn,
+            strict=strict,
+            request_id_required=request_id_required,
+            unit_codes=tuple(code for face in faces for code in face.unit_codes),
+        )
         self._requests: deque[RequestRecord] = deque(maxlen=keep_requests)
         self._changes = Changes()
         self._guard = Guard(host, allowed_hosts)
@@ -129,60 +143,57 @@ class SandboxServer:
             copies=lambda job: self.faults.copies(job.order_id) if job.kind == "payment" else 1,
             changed=self._changes.wake,
         )
-        if isinstance(credentials, SandboxCredentials):
-            credentials = (credentials,)
-        #: What it is told to be; it may be changed while it runs.
-        self.settings = Settings(
-            credentials=credentials,
-            direct_capture=direct_capture,
-            skip_landing_page=skip_landing_page_allowed,
-            nin=nin_allowed,
-            sub_delay=sub_delay,
-            numeric_callback_msn=numeric_callback_msn,
-            strict=strict,
-            request_id_required=request_id_required,
-        )
         self._ignored = Ignored()
         self._book = OrderBook()
-        self._interference = self._new_interference()
-        self._wallet = Wallet(
+        self._customers = CustomerSimulator(
             self.clock,
             self._book,
-            send=self._sender.send,
-            call=self._sender.call,
-            settings=self.settings,
+            self.settings,
+            announce=self._announce,
+            ask_shipping=lambda order, customer: self._face_of(order).shipping_methods(order, customer),
             changed=self._changes.note,
         )
-        self._tokens = TokenIssuer(token_lifetime)
-        self._api = Api(
+        services = Services(
             clock=self.clock,
             book=self._book,
-            wallet=self._wallet,
-            changes=self._changes,
-            callers=Callers(settings=self.settings, tokens=self._tokens, clock=self.clock),
-            limits=RateLimits() if rate_limits else None,
+            customers=self._customers,
             settings=self.settings,
+            limits=RateLimits() if rate_limits else None,
             ignored=self._ignored,
             callback_hosts=self._callback_hosts.named,
+            changed=self._changes.note,
+            call=self._sender.call,
+            landing_url=lambda order: landing_url(self.url, order),
         )
-        self._dashboard = Dashboard(
-            clock=self.clock,
-            book=self._book,
-            wallet=self._wallet,
-            faults=self.faults,
-            changes=self._changes,
-            guard=self._guard,
-            frame=Frame(self.clock, open_to="" if self._guard.loopback_only else host),
-            requests=self._requests,
-            callbacks=self._sender.records,
-            ignored=self._ignored,
-            url=lambda: self.url,
-        )
+        self._faces = {face.name: face(services) for face in faces}
+        self._callers = Callers(services, TokenIssuer(token_lifetime))
+        #: The name of the route → the operation.
+        self._endpoints = {
+            f"{face.name}.{route.operation}": Endpoint(face, route)
+            for face in (*self._faces.values(), self._callers)
+            for route in face.routes()
+        }
+        operations = {endpoint.route.operation: endpoint.route.kind for endpoint in self._endpoints.values()}
+        groups = {group for face in faces for group in face.error_groups}
+        #: What shall go wrong.
+        self.faults = Faults({**KINDS, **operations}, groups)
+        self._held = HeldRequests(self.clock)
+        self._listener = Listener(host, port, refusal_seconds=lambda: self.faults.refusal_seconds)
+        self._injection = self._new_injection()
         self._state = None if state is None else StateFile(state, self._book, self.clock)
         if self._state is not None:
             self._changes.keep_with(self._state.note)
+        self._url = ""
         self._ticker: asyncio.Task[None] | None = None
         self._stop_listening: Callable[[], None] | None = None
+
+    def _face_of(self, order: Order) -> Face:
+        return self._faces[order.api]
+
+    def _announce(self, order: Order, outcome: Outcome) -> None:
+        job = self._face_of(order).callback(order, outcome)
+        if job is not None:
+            self._sender.send(job)
 
     # -- life ------------------------------------------------------------------------------------------------------
 
@@ -207,7 +218,7 @@ class SandboxServer:
             raise RuntimeError("the sandbox is running")
         if self._state is not None:
             for order in await self._state.open():
-                self._wallet.watch(order)
+                self._customers.watch(order)
         try:
             await self._open()
         except BaseException:
@@ -215,36 +226,49 @@ class SandboxServer:
                 await self._state.aclose()
             raise
 
-    def _new_interference(self) -> Interference:
-        return Interference(self.faults, self._listener.refuse_for_a_while, self._held, self._book)
+    def _new_injection(self) -> FaultInjection:
+        return FaultInjection(self.faults, self._listener.refuse_for_a_while, self._held)
 
     async def _open(self) -> None:
         app = web.Application(middlewares=[self._guard.middleware, self._observe], client_max_size=_MAX_BODY)
-        app.add_routes(self._api.routes())
-        app.add_routes(Landing(self.clock, self._book, self._wallet, self._callback_hosts.named).routes())
-        app.add_routes(
-            Control(
-                self.faults,
-                self.clock,
-                self._guard,
-                self._changes,
-                held=self._held,
-                book=self._book,
-                settings=self.settings,
-            ).routes()
+        for name, endpoint in self._endpoints.items():
+            # The middleware answers by the API; the handler only has to have a name.
+            app.router.add_route(endpoint.route.method, route_path(endpoint.route.path), _never_called, name=name)
+        landing = Landing(
+            self.clock,
+            self._book,
+            self._customers,
+            self._face_of,
+            self._callback_hosts.named,
         )
-        app.add_routes(
-            Lists(
-                book=self._book,
-                wallet=self._wallet,
-                guard=self._guard,
-                callbacks=self._sender.records,
-                ignored=self._ignored,
-            ).routes()
+        control = Control(
+            faults=self.faults,
+            clock=self.clock,
+            guard=self._guard,
+            changes=self._changes,
+            held=self._held,
+            book=self._book,
+            customers=self._customers,
+            settings=self.settings,
+            callbacks=self._sender.records,
+            ignored=self._ignored,
         )
-        app.add_routes(self._dashboard.routes())
-        self._interference = self._new_interference()
-        self._api.url = await self._listener.open(app)
+        dashboard = Dashboard(
+            clock=self.clock,
+            book=self._book,
+            customers=self._customers,
+            faults=self.faults,
+            changes=self._changes,
+            guard=self._guard,
+            faces=self._faces,
+            requests=self._requests,
+            callbacks=self._sender.records,
+            ignored=self._ignored,
+            url=lambda: self.url,
+        )
+        app.add_routes([*landing.routes(), *control.routes(), *dashboard.routes()])
+        self._injection = self._new_injection()
+        self._url = await self._listener.open(app)
         if not self._guard.loopback_only:
             _LOG.warning("listening on %s: anyone who reaches this machine can use this sandbox.", self._guard.host)
         await self._sender.start()
@@ -256,7 +280,7 @@ class SandboxServer:
         if not self._listener.running:
             return
         ticker, self._ticker = self._ticker, None
-        self._interference.end()
+        self._injection.end()
         self._changes.end()
         async with AsyncExitStack() as closing:
             if self._state is not None:
@@ -269,14 +293,14 @@ class SandboxServer:
             await self._listener.close()
 
     def _time_has_passed(self) -> None:
-        self._wallet.settle_due()
+        self._customers.settle_due()
         self._changes.note()
 
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(_TICK)
             self.clock.run_due()
-            self._wallet.settle_due()
+            self._customers.settle_due()
 
     @property
     def url(self) -> str:
@@ -285,9 +309,9 @@ class SandboxServer:
         Raises:
             RuntimeError: it was never started, so that there is no port yet.
         """
-        if not self._api.url:
+        if not self._url:
             raise RuntimeError("the sandbox has not been started")
-        return self._api.url
+        return self._url
 
     # -- the customer ----------------------------------------------------------------------------------------------
 
@@ -314,25 +338,25 @@ class SandboxServer:
             SandboxError: there is no such order, it does not wait for the customer, or it cannot be shipped so.
         """
         order = self._book.only(order_id, msn)
-        await self._wallet.approve(order, customer=customer, shipping_method_id=shipping_method_id)
+        await self._customers.approve(order, customer=customer, shipping_method_id=shipping_method_id)
         return order.payment.snapshot()
 
     async def reject(self, order_id: str, *, msn: str | None = None) -> PaymentSnapshot:
         """Let the customer decline in the app; raises as `approve`."""
         order = self._book.only(order_id, msn)
-        self._wallet.reject(order)
+        self._customers.reject(order)
         return order.payment.snapshot()
 
     async def open(self, order_id: str, *, msn: str | None = None) -> PaymentSnapshot:
         """Let the customer open the payment in the app, which leaves five more minutes; raises as `approve`."""
         order = self._book.only(order_id, msn)
-        self._wallet.open(order)
+        self._customers.open(order)
         return order.payment.snapshot()
 
     async def expire(self, order_id: str, *, msn: str | None = None) -> PaymentSnapshot:
         """Let the payment run out of time now, whatever the clock says; raises as `approve`."""
         order = self._book.only(order_id, msn)
-        self._wallet.expire(order)
+        self._customers.expire(order)
         return order.payment.snapshot()
 
     async def remove_consent(self, user_id: str) -> None:
@@ -344,7 +368,12 @@ class SandboxServer:
         Raises:
             SandboxError: no express order has a customer by that id.
         """
-        await self._wallet.remove_consent(user_id)
+        for face in self._faces.values():
+            job = face.consent_removal(user_id)
+            if job is not None:
+                await self._sender.call(job)
+                return
+        raise SandboxError("no express order has a customer by that user id")
 
     # -- what happened ---------------------------------------------------------------------------------------------
 
@@ -356,14 +385,14 @@ class SandboxServer:
         """
         self.clock.run_due()
         order = self._book.only(order_id, msn)
-        self._wallet.settle(order)
+        self._customers.settle(order)
         return order.payment.snapshot()
 
     @property
     def payments(self) -> tuple[PaymentSnapshot, ...]:
         """What moved on all orders so far."""
         self.clock.run_due()
-        self._wallet.settle_due()
+        self._customers.settle_due()
         return tuple(order.payment.snapshot() for order in self._book)
 
     def landing_url(self, order_id: str, *, msn: str | None = None) -> str:
@@ -405,7 +434,7 @@ class SandboxServer:
 
     def revoke_tokens(self) -> None:
         """Make every access token invalid that was issued so far."""
-        self._tokens.revoke_all()
+        self._callers.tokens.revoke_all()
 
     # -- requests --------------------------------------------------------------------------------------------------
 
@@ -414,20 +443,18 @@ class SandboxServer:
         self.clock.run_due()
         at = self.clock.now()
         resource = request.match_info.route.resource
-        operation = resource.name if resource is not None and resource.name in OPERATIONS else ""
-        exchange = Exchange(request, handler)
+        endpoint = self._endpoints.get((resource.name if resource is not None else None) or "")
+        exchange = Exchange(request, endpoint, handler, self._callers, at)
         decided, status = None, None
         self._listener.busy.add(request.protocol)
         try:
-            if operation and self.faults.active:
-                decided = self.faults.decide(
-                    operation, await exchange.order_id(operation), request.headers.get("X-Request-Id", "")
-                )
+            if endpoint is not None and self.faults.active:
+                decided = self.faults.decide(exchange.operation, (await exchange.about())[1], exchange.key)
             if decided is None:
-                response = await exchange.proceed()
+                response = await exchange.respond()
                 status = response.status
             else:
-                response, status = await self._interference.answer(exchange, decided)
+                response, status = await self._injection.answer(exchange, decided)
             if status is not None and isinstance(response, web.Response) and isinstance(response.body, bytes):
                 exchange.answer = response.body
             if self._state is not None:
@@ -439,20 +466,7 @@ class SandboxServer:
         finally:
             self._listener.busy.discard(request.protocol)
             if self._requests.maxlen and not _is_dashboard(request.path):
-                self._requests.append(
-                    RequestRecord(
-                        method=request.method,
-                        path=request.rel_url.raw_path,
-                        query=request.rel_url.raw_query_string,
-                        operation=operation,
-                        headers=request.headers,
-                        body=exchange.body,
-                        status=status,
-                        answer=exchange.answer,
-                        fault="" if decided is None else decided.fault.value,
-                        at=at,
-                    )
-                )
+                self._requests.append(exchange.record(status, "" if decided is None else decided.fault.value))
                 self._changes.wake()
         if self._listener.refusing and not response.prepared:
             response.force_close()
@@ -475,3 +489,7 @@ class SandboxServer:
 
 def _is_dashboard(path: str) -> bool:
     return path == "/" or path.startswith("/sandbox/")
+
+
+async def _never_called(request: web.Request) -> web.Response:
+    raise AssertionError("unreachable: the middleware answers by the API")

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from vipps_async.sandbox.ledger.orders import Order
+from vipps_async.sandbox.ledger.orders import Order
 
 __all__ = ["Changes", "Subscription"]
 
@@ -48,16 +46,11 @@ class Changes:
 
     def __init__(self) -> None:
         self._subscriptions: set[Subscription] = set()
-        self._keepers: tuple[Callable[[Order | None], None], ...] = ()
+        self._keepers: list[Callable[[Order | None], None]] = []
 
-    def keep_with(self, keeper: Callable[[Order | None], None]) -> Callable[[], None]:
-        """Call the keeper at every change from now on, with the order that changed; the callable returned ends that."""
-        self._keepers += (keeper,)
-
-        def forget() -> None:
-            self._keepers = tuple(one for one in self._keepers if one is not keeper)
-
-        return forget
+    def keep_with(self, keeper: Callable[[Order | None], None]) -> None:
+        """Call the keeper at every change from now on, with the order that changed."""
+        self._keepers.append(keeper)
 
     def note(self, order: Order | None = None) -> None:
         """Spread the word that an order, or else the sandbox itself, has changed."""

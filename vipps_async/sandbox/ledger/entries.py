@@ -6,6 +6,8 @@ import enum
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from vipps_async.sandbox.ledger.reasons import Reason
+
 __all__ = ["UNDISTURBED", "Disturbance", "LogEntry", "Movement", "Outcome", "PaymentSnapshot", "State", "Summary"]
 
 
@@ -39,10 +41,10 @@ class Outcome(enum.Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogEntry:
-    """One line of `transactionLogHistory`."""
+    """One line of a payment's history."""
 
     operation: str
-    #: Øre.
+    #: In minor units.
     amount: int
     success: bool
     time: datetime
@@ -50,11 +52,11 @@ class LogEntry:
     transaction_id: str
     #: The idempotency key; empty for operations without one.
     request_id: str = ""
-    #: When details begin to show it; None: at once.
+    #: When the history begins to show it; None: at once.
     shown_at: datetime | None = None
 
     def visible(self, now: datetime, as_of: datetime) -> bool:
-        """Whether a view of details shows it that is asked for now and tells how things stood at `as_of`."""
+        """Whether a view shows it that is asked for now and tells how things stood at `as_of`."""
         return (self.shown_at or self.time) <= now and self.time <= as_of
 
 
@@ -62,11 +64,11 @@ class LogEntry:
 class Disturbance:
     """What a fault does to an operation that the rules allow."""
 
-    #: Group and code with which it fails all the same.
-    refusal: tuple[str, str] | None = None
+    #: Why it fails all the same; None: it does not.
+    reason: Reason | None = None
     #: Whether that failure stands in the history.
     in_history: bool = True
-    #: How long details do not show the entry.
+    #: How long the history does not show the entry.
     shown_after: timedelta = timedelta(0)
     #: Whether only half of the amount moves.
     half: bool = False
@@ -78,7 +80,7 @@ UNDISTURBED = Disturbance()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """The sums of a payment at one moment, in øre."""
+    """The sums of a payment at one moment, in minor units."""
 
     captured: int
     refunded: int
@@ -97,10 +99,11 @@ class Movement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PaymentSnapshot:
-    """What moved on one payment, for tests to hold their expectations against. All amounts in øre."""
+    """What moved on one payment, for tests to hold their expectations against. All amounts in minor units (øre)."""
 
     order_id: str
     merchant_serial_number: str
+    currency: str = "NOK"
     state: State
     #: What the merchant asked for, without shipping.
     amount: int

@@ -3,42 +3,30 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from decimal import Decimal
 from typing import Any
 
 from vipps_async.sandbox.ledger.customers import Customer
 from vipps_async.sandbox.ledger.payment import Payment
-from vipps_async.sandbox.wire.ecom_fields import EXPRESS
-from vipps_async.sandbox.wire.refusals import SandboxError, vipps_refusal
+from vipps_async.sandbox.ledger.reasons import Reason, Refused, SandboxError
 
-__all__ = ["Order", "OrderBook", "ShippingChoice", "oere_of"]
+__all__ = ["Order", "OrderBook", "ShippingMethod"]
 
 #: The merchant may read personal data this long after the reservation.
 PERSONAL_DATA_LIFETIME = timedelta(days=7)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ShippingChoice:
-    """The way of shipping that the customer chose in express checkout."""
+class ShippingMethod:
+    """A way of shipping that the merchant offers in express checkout."""
 
     method_id: str
-    method: str
-    #: NOK with decimals, as the API has it.
-    cost: float
-
-    @property
-    def oere(self) -> int:
-        """What it adds to the payment, in øre."""
-        return oere_of(self.cost)
-
-
-def oere_of(cost: float) -> int:
-    """Return a cost in NOK with decimals as whole øre: the unit of every other sum of the API."""
-    # By its shortest decimals, as it came: 1.15 * 100 is a little less than 115.
-    return round(Decimal(str(cost)) * 100)
+    name: str
+    #: What it adds to the payment, in minor units.
+    cost: int
+    is_default: bool = False
 
 
 @dataclass(slots=True, kw_only=True)
@@ -46,25 +34,25 @@ class Order:
     """A payment and all that goes with it."""
 
     payment: Payment
-    callback_prefix: str
-    fall_back: str
-    auth_token: str | None = field(repr=False)
-    is_app: bool
-    express: bool
-    consent_removal_prefix: str | None
-    shipping_details_prefix: str | None
-    static_shipping: list[dict[str, Any]]
-    scope: frozenset[str]
-    skip_landing_page: bool
-    mobile_number: str | None = field(repr=False)
+    #: The API that it was initiated by, which tells the merchant what becomes of it.
+    api: str
+    #: Where the customer goes afterwards.
+    return_url: str
+    is_app: bool = False
+    express: bool = False
+    scope: frozenset[str] = frozenset()
+    skip_landing_page: bool = False
+    mobile_number: str | None = field(default=None, repr=False)
+    #: What else the merchant said, by names that its API alone knows.
+    details: dict[str, Any] = field(default_factory=dict, repr=False)
     #: The secret of the landing page's URL.
-    token: str = field(repr=False)
+    token: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
     #: The number that the customer gave on the landing page.
     entered_number: str | None = field(default=None, repr=False)
-    #: The ways of shipping that the merchant offered when it was asked.
-    offered: list[dict[str, Any]] | None = None
+    #: The ways of shipping; None: the merchant has not been asked yet.
+    offered: list[ShippingMethod] | None = None
     customer: Customer | None = None
-    shipping: ShippingChoice | None = None
+    shipping: ShippingMethod | None = None
     #: When `sub` may first be seen.
     sub_at: datetime | None = None
 
@@ -73,7 +61,12 @@ class Order:
         """The customer's id for user info, if the merchant asked for a scope and the customer accepted."""
         if self.customer is None or not self.scope:
             return None
-        return self.customer.sub(self.payment.merchant_serial_number)
+        return self.customer.sub(self.payment.sales_unit)
+
+    @property
+    def state_word(self) -> str:
+        """The word for where it stands; REGISTER while the bank does not know."""
+        return "REGISTER" if self.payment.known_at is not None else self.payment.state.value
 
     def personal_data_expired(self, now: datetime) -> bool:
         """Whether the merchant may no longer read what is personal."""
@@ -86,7 +79,7 @@ class OrderBook:
 
     def __init__(self) -> None:
         self._in_order: list[Order] = []
-        self._by_order_id: dict[str, dict[str, Order]] = {}
+        self._by_reference: dict[str, dict[str, Order]] = {}
         self._by_token: dict[str, Order] = {}
         self._by_sub: dict[str, Order] = {}
         self._by_user_id: dict[str, Order] = {}
@@ -112,79 +105,48 @@ class OrderBook:
         self.next_transaction += 1
         return str(number)
 
-    def add(self, body: Mapping[str, Any], *, direct_capture: bool, now: datetime) -> Order:
-        """Enter the order of a checked initiate body.
+    def check_unused(self, reference: str, sales_unit: str) -> None:
+        """Hold a new payment's name against those that are taken.
 
         Raises:
-            Refusal: 34, if the sales unit used the order id before.
+            Refused: REFERENCE_USED, if the sales unit used it before.
         """
-        merchant, transaction = body["merchantInfo"], body["transaction"]
-        msn, order_id = merchant["merchantSerialNumber"], transaction["orderId"]
-        if msn in self._by_order_id.get(order_id, {}):
-            raise vipps_refusal("Merchant", "34", order_id=order_id, msn=msn)
-        order = Order(
-            payment=Payment(
-                order_id=order_id,
-                merchant_serial_number=msn,
-                amount=transaction["amount"],
-                text=transaction["transactionText"],
-                initiated_at=now,
-                new_transaction_id=self.new_transaction_id,
-                direct_capture=direct_capture,
-            ),
-            callback_prefix=merchant["callbackPrefix"],
-            fall_back=merchant["fallBack"],
-            auth_token=merchant.get("authToken") or None,
-            is_app=merchant.get("isApp", False),
-            express=merchant.get("paymentType") == EXPRESS,
-            consent_removal_prefix=merchant.get("consentRemovalPrefix"),
-            shipping_details_prefix=merchant.get("shippingDetailsPrefix"),
-            static_shipping=merchant.get("staticShippingDetails", []),
-            scope=frozenset(transaction.get("scope", "").split()),
-            skip_landing_page=transaction.get("skipLandingPage", False),
-            mobile_number=body["customerInfo"].get("mobileNumber"),
-            token=secrets.token_urlsafe(32),
-        )
-        self.restore(order)
-        return order
+        if sales_unit in self._by_reference.get(reference, {}):
+            raise Refused(Reason.REFERENCE_USED, sales_unit=sales_unit, reference=reference)
 
-    def restore(self, order: Order) -> None:
-        """Enter an order as it is."""
+    def add(self, order: Order) -> None:
+        """Enter an order, whose name is not used."""
         payment = order.payment
         self._in_order.append(order)
-        self._by_order_id.setdefault(payment.order_id, {})[payment.merchant_serial_number] = order
+        self._by_reference.setdefault(payment.reference, {})[payment.sales_unit] = order
         self._by_token[order.token] = order
         self.remember_customer(order)
 
-    def find(self, order_id: str, merchant_serial_number: str) -> Order:
+    def find(self, reference: str, sales_unit: str) -> Order:
         """Return a sales unit's order.
 
         Raises:
-            Refusal: 35, if it has none by that id, whoever else may.
+            Refused: UNKNOWN_PAYMENT, if it has none by that name, whoever else may.
         """
-        order = self._by_order_id.get(order_id, {}).get(merchant_serial_number)
+        order = self._by_reference.get(reference, {}).get(sales_unit)
         if order is None:
-            raise vipps_refusal("Merchant", "35", order_id=order_id, msn=merchant_serial_number)
+            raise Refused(Reason.UNKNOWN_PAYMENT, sales_unit=sales_unit, reference=reference)
         return order
 
-    def all_of(self, order_id: str) -> tuple[Order, ...]:
-        """Return the orders by that id, one for each sales unit that used it."""
-        return tuple(self._by_order_id.get(order_id, {}).values())
+    def all_of(self, reference: str) -> tuple[Order, ...]:
+        """Return the orders by that name, one for each sales unit that used it."""
+        return tuple(self._by_reference.get(reference, {}).values())
 
-    def only(self, order_id: str, merchant_serial_number: str | None = None) -> Order:
-        """Return the one order by that id.
+    def only(self, reference: str, sales_unit: str | None = None) -> Order:
+        """Return the one order by that name.
 
         Raises:
             SandboxError: there is none, or several sales units have one and none was named.
         """
-        found = [
-            order
-            for order in self.all_of(order_id)
-            if merchant_serial_number in {None, order.payment.merchant_serial_number}
-        ]
+        found = [order for order in self.all_of(reference) if sales_unit in {None, order.payment.sales_unit}]
         if len(found) != 1:
             reason = "several sales units have" if found else "no sales unit has"
-            raise SandboxError(f"{reason} an order {order_id!r}")
+            raise SandboxError(f"{reason} an order {reference!r}")
         return found[0]
 
     def by_token(self, token: str) -> Order | None:
@@ -193,11 +155,11 @@ class OrderBook:
 
     def remember_customer(self, order: Order) -> None:
         """Make an order findable by the ids that its customer is known by."""
-        customer, msn = order.customer, order.payment.merchant_serial_number
+        customer, sales_unit = order.customer, order.payment.sales_unit
         if customer is not None and order.sub is not None:
             self._by_sub[order.sub] = order
         if customer is not None and order.express:
-            self._by_user_id[customer.user_id(msn)] = order
+            self._by_user_id[customer.user_id(sales_unit)] = order
 
     def by_sub(self, sub: str) -> Order | None:
         """Return the last order that was paid by the customer with this `sub`."""

@@ -7,7 +7,7 @@
         ├──decline, cancel, time-out──▶ CANCEL
         └──the bank says no──▶ FAILED
 
-Money is counted in whole øre, and always: released + captured ≤ reserved, refunded ≤ captured.
+Money is counted in whole minor units of one currency, and always: released + captured ≤ reserved, refunded ≤ captured.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from vipps_async.sandbox.ledger.entries import (
     State,
     Summary,
 )
-from vipps_async.sandbox.wire.refusals import Refusal, vipps_refusal
+from vipps_async.sandbox.ledger.reasons import Reason, Refused
 
 __all__ = ["Payment", "Seen"]
 
@@ -42,9 +42,14 @@ REFUND_LIMIT = timedelta(days=365)
 UNKNOWN_FOR = timedelta(hours=1)
 #: The test amount whose reservation is not known for an hour, in øre.
 UNKNOWN_AMOUNT = 201
-#: Test amounts in øre that the customer's bank refuses, and the code of the group Payment that it gives as the reason:
-#: insufficient funds, refused, suspected fraud, withdrawal limit, expired card, invalid card, 3-D Secure, SCA required.
-REFUSED_AMOUNTS = {151: "42", 182: "42", 183: "42", 184: "42", 186: "44", 187: "41", 197: "45", 202: "45"}
+#: Test amounts in øre that the customer's bank refuses, and why: insufficient funds, refused, suspected fraud, withdrawal
+#: limit, expired card, invalid card, 3-D Secure, SCA required.
+REFUSED_AMOUNTS = {
+    **dict.fromkeys((151, 182, 183, 184), Reason.BANK_REFUSED),
+    186: Reason.CARD_EXPIRED,
+    187: Reason.NO_VALID_CARD,
+    **dict.fromkeys((197, 202), Reason.NOT_ACTED_UPON),
+}
 #: Failed operations that one payment keeps on record; a client in a loop must not fill the memory.
 MAX_FAILURES = 200
 
@@ -62,15 +67,18 @@ class Seen:
 class Payment:
     """One payment and the rules that it obeys. Each operation is told the time."""
 
-    order_id: str
-    merchant_serial_number: str
+    #: The shop's name for it, unique for its sales unit.
+    reference: str
+    sales_unit: str
+    #: In minor units, as every sum here.
     amount: int
     text: str
     initiated_at: datetime
     #: Gives a number that no other transaction of this sandbox has.
     new_transaction_id: Callable[[], str]
+    currency: str = "NOK"
     direct_capture: bool = False
-    #: Øre that the way of shipping adds which the customer chose in express checkout; 0 until then.
+    #: What the way of shipping adds which the customer chose in express checkout; 0 until then.
     shipping_cost: int = 0
     state: State = State.INITIATE
     reserved: int = 0
@@ -81,8 +89,8 @@ class Payment:
     opened_at: datetime | None = None
     #: Set while the outcome of the reservation is unknown: when it becomes known.
     known_at: datetime | None = None
-    #: The code of the group Payment with which the bank refused.
-    failure: str | None = None
+    #: Why the bank refused; None: it did not.
+    failure: Reason | None = None
     #: Oldest first.
     history: list[LogEntry] = field(default_factory=list)
     #: The id of the reservation.
@@ -103,17 +111,17 @@ class Payment:
 
     @property
     def total(self) -> int:
-        """Øre that the customer is to pay: the merchant's amount, and in express checkout the chosen shipping."""
+        """What the customer is to pay: the merchant's amount, and in express checkout the chosen shipping."""
         return self.amount + self.shipping_cost
 
     @property
     def remaining_to_capture(self) -> int:
-        """Øre that are reserved, not captured and not released."""
+        """What is reserved, not captured and not released."""
         return self.reserved - self.captured - self.released
 
     @property
     def remaining_to_refund(self) -> int:
-        """Øre that are captured and not refunded."""
+        """What is captured and not refunded."""
         return self.captured - self.refunded
 
     @property
@@ -140,7 +148,7 @@ class Payment:
         )
 
     def view(self, now: datetime, as_of: datetime) -> tuple[list[LogEntry], Summary | None]:
-        """Return the history, oldest first, and the sums as details show them now, with entries up to `as_of`."""
+        """Return the history, oldest first, and the sums as the history shows them now, with entries up to `as_of`."""
         shown = [self.history[0], *(entry for entry in self.history[1:] if entry.visible(now, as_of))]
         if len(shown) == len(self.history):
             return shown, self.summary()
@@ -161,8 +169,9 @@ class Payment:
     def snapshot(self) -> PaymentSnapshot:
         """Return what moved so far."""
         return PaymentSnapshot(
-            order_id=self.order_id,
-            merchant_serial_number=self.merchant_serial_number,
+            order_id=self.reference,
+            merchant_serial_number=self.sales_unit,
+            currency=self.currency,
             state=self.state,
             amount=self.amount,
             reserved=self.reserved,
@@ -201,7 +210,7 @@ class Payment:
 
         Args:
             now: the time.
-            shipping_cost: øre that the chosen way of shipping adds to the amount.
+            shipping_cost: what the chosen way of shipping adds to the amount.
             force: ignores the test amounts.
             unknown_for: how long the test amount 201 leaves the reservation unknown.
         """
@@ -221,7 +230,7 @@ class Payment:
         """Whether a force approve by this idempotency key has been done; if not, the key belongs to it from now on.
 
         Raises:
-            Refusal: 93, if the key came with another payload.
+            Refused: KEY_REUSED, if the key came with another payload.
         """
         return self._repeated("APPROVE", key, fingerprint) is not None
 
@@ -261,7 +270,7 @@ class Payment:
         """Take what is reserved, or a part of it.
 
         Args:
-            amount: øre; None takes all that remains.
+            amount: minor units; None takes all that remains.
             key: the idempotency key; empty if it came without one.
             fingerprint: the same for the same payload.
             text: the transaction text.
@@ -269,29 +278,9 @@ class Payment:
             disturbance: what a fault does to it.
 
         Raises:
-            Refusal: 62, 91, 95, 98, 61, or 93 for a key that came with another payload.
+            Refused: KEY_REUSED, or a reason of `_why_no_capture`.
         """
-        done = self._repeated("CAPTURE", key, fingerprint)
-        if done is not None:
-            return done
-        wanted = self.remaining_to_capture if amount is None else amount
-        refusal = self._why_no_capture(wanted, now)
-        if refusal is not None:
-            self._refuse("CAPTURE", refusal, wanted, now, text, key=key)
-        wanted = self._disturbed("CAPTURE", disturbance, wanted, now, text, key=key)
-        self.captured += wanted
-        return self._done("CAPTURE", wanted, now, text, key=key, shown_after=disturbance.shown_after)
-
-    def _why_no_capture(self, wanted: int, now: datetime) -> tuple[str, str] | None:
-        if self.state in {State.INITIATE, State.FAILED}:
-            return "Payment", "62"
-        if self.state in {State.CANCEL, State.VOID}:
-            return "VippsError", "91"
-        if self.state is State.SALE:
-            return "Payment", "95"
-        if self._older_than(CAPTURE_LIMIT, now):
-            return "Payment", "98"
-        return ("Payment", "61") if wanted > self.remaining_to_capture or wanted <= 0 else None
+        return self._move("CAPTURE", amount, key, fingerprint, text, now, disturbance)
 
     def refund(
         self,
@@ -306,27 +295,55 @@ class Payment:
         """Give back what was captured, or a part of it; arguments as for `capture`.
 
         Raises:
-            Refusal: 72, 73, 95, 71, or 93 for a key that came with another payload.
+            Refused: KEY_REUSED, or a reason of `_why_no_refund`.
         """
-        done = self._repeated("REFUND", key, fingerprint)
+        return self._move("REFUND", amount, key, fingerprint, text, now, disturbance)
+
+    def _move(  # noqa: PLR0917 - the two that call it name each of these
+        self,
+        operation: str,
+        amount: int | None,
+        key: str,
+        fingerprint: str,
+        text: str,
+        now: datetime,
+        disturbance: Disturbance,
+    ) -> Movement:
+        done = self._repeated(operation, key, fingerprint)
         if done is not None:
             return done
-        wanted = self.remaining_to_refund if amount is None else amount
-        refusal = self._why_no_refund(wanted, now)
-        if refusal is not None:
-            self._refuse("REFUND", refusal, wanted, now, text, key=key)
-        wanted = self._disturbed("REFUND", disturbance, wanted, now, text, key=key)
-        self.refunded += wanted
-        return self._done("REFUND", wanted, now, text, key=key, shown_after=disturbance.shown_after)
+        capture = operation == "CAPTURE"
+        if amount is None:
+            amount = self.remaining_to_capture if capture else self.remaining_to_refund
+        reason = self._why_no_capture(amount, now) if capture else self._why_no_refund(amount, now)
+        if reason is not None:
+            self._refuse(operation, reason, amount, now, text, key=key)
+        amount = self._disturbed(operation, disturbance, amount, now, text, key=key)
+        if capture:
+            self.captured += amount
+        else:
+            self.refunded += amount
+        return self._done(operation, amount, now, text, key=key, shown_after=disturbance.shown_after)
 
-    def _why_no_refund(self, wanted: int, now: datetime) -> tuple[str, str] | None:
+    def _why_no_capture(self, wanted: int, now: datetime) -> Reason | None:
+        if self.state in {State.INITIATE, State.FAILED}:
+            return Reason.NOT_RESERVED
+        if self.state in {State.CANCEL, State.VOID}:
+            return Reason.ENDED
+        if self.state is State.SALE:
+            return Reason.CAPTURED_AT_ONCE
+        if self._older_than(CAPTURE_LIMIT, now):
+            return Reason.RESERVED_TOO_LONG_AGO
+        return Reason.MORE_THAN_RESERVED if wanted > self.remaining_to_capture or wanted <= 0 else None
+
+    def _why_no_refund(self, wanted: int, now: datetime) -> Reason | None:
         if not self.captured:
             if self.state in {State.CANCEL, State.VOID}:
-                return "Payment", "73"
-            return "Payment", "72" if self.state is State.RESERVE else "71"
+                return Reason.NEVER_CAPTURED
+            return Reason.NOTHING_CAPTURED if self.state is State.RESERVE else Reason.MORE_THAN_CAPTURED
         if self._older_than(REFUND_LIMIT, now):
-            return "Payment", "95"
-        return ("Payment", "71") if wanted > self.remaining_to_refund or wanted <= 0 else None
+            return Reason.TOO_OLD_TO_REFUND
+        return Reason.MORE_THAN_CAPTURED if wanted > self.remaining_to_refund or wanted <= 0 else None
 
     def cancel(
         self, *, release_remaining: bool, text: str, now: datetime, disturbance: Disturbance = UNDISTURBED
@@ -334,12 +351,12 @@ class Payment:
         """End a payment that waits, or release what is reserved; after a partial capture only if told to.
 
         Raises:
-            Refusal: 92 if it was ended before, 52 while the reservation is unknown, 51 if captured, 98 if too old.
+            Refused: a reason of `_why_no_cancel`.
         """
-        refusal = self._why_no_cancel(release_remaining=release_remaining, now=now)
-        if refusal is not None:
-            self._refuse("CANCEL", refusal, self.remaining_to_capture or self.total, now, text)
         amount = self.remaining_to_capture or self.total
+        reason = self._why_no_cancel(release_remaining=release_remaining, now=now)
+        if reason is not None:
+            self._refuse("CANCEL", reason, amount, now, text)
         self._disturbed("CANCEL", disturbance, amount, now, text)
         if self.state is State.INITIATE:
             self.state = State.CANCEL
@@ -348,14 +365,14 @@ class Payment:
         self.state = State.VOID
         return self._done("VOID", amount, now, text, shown_after=disturbance.shown_after)
 
-    def _why_no_cancel(self, *, release_remaining: bool, now: datetime) -> tuple[str, str] | None:
+    def _why_no_cancel(self, *, release_remaining: bool, now: datetime) -> Reason | None:
         if self.state in {State.CANCEL, State.VOID, State.FAILED}:
-            return "VippsError", "92"
+            return Reason.ENDED_BEFORE
         if self.state is State.INITIATE:
-            return ("Payment", "52") if self.known_at is not None else None
+            return Reason.RESERVATION_UNKNOWN if self.known_at is not None else None
         if self.remaining_to_capture == 0 or (self.captured and not release_remaining):
-            return "Payment", "51"
-        return ("Payment", "98") if self._older_than(CAPTURE_LIMIT, now) else None
+            return Reason.CAPTURED
+        return Reason.RESERVED_TOO_LONG_AGO if self._older_than(CAPTURE_LIMIT, now) else None
 
     # -- the record ------------------------------------------------------------------------------------------------
 
@@ -368,21 +385,21 @@ class Payment:
             return None
         seen = self.seen.get((operation, key))
         if seen is None:
-            # A key belongs to its first payload even if that was refused: 93 knows no second thoughts.
+            # A key belongs to its first payload even if that was refused.
             self.seen[operation, key] = Seen(fingerprint, None)
             return None
         if seen.fingerprint != fingerprint:
-            raise self._refusal("Payment", "93")
+            raise self._refused(Reason.KEY_REUSED)
         return seen.movement
 
     def _disturbed(
         self, operation: str, disturbance: Disturbance, amount: int, now: datetime, text: str, *, key: str = ""
     ) -> int:
         """Fail if the disturbance wants it; else return the amount that moves."""
-        if disturbance.refusal is not None:
+        if disturbance.reason is not None:
             if disturbance.in_history:
-                self._refuse(operation, disturbance.refusal, amount, now, text, key=key)
-            raise self._refusal(*disturbance.refusal)
+                self._refuse(operation, disturbance.reason, amount, now, text, key=key)
+            raise self._refused(disturbance.reason)
         return max(1, amount // 2) if disturbance.half else amount
 
     def _done(
@@ -403,15 +420,15 @@ class Payment:
         return movement
 
     def _refuse(
-        self, operation: str, refusal: tuple[str, str], amount: int, now: datetime, text: str, *, key: str = ""
+        self, operation: str, reason: Reason, amount: int, now: datetime, text: str, *, key: str = ""
     ) -> NoReturn:
         if self.failures < MAX_FAILURES:
             self.failures += 1
             self._log(operation, amount, now, text, key=key, success=False)
-        raise self._refusal(*refusal)
+        raise self._refused(reason)
 
-    def _refusal(self, group: str, code: str) -> Refusal:
-        return vipps_refusal(group, code, order_id=self.order_id, msn=self.merchant_serial_number)
+    def _refused(self, reason: Reason) -> Refused:
+        return Refused(reason, sales_unit=self.sales_unit, reference=self.reference)
 
     def _log(
         self,

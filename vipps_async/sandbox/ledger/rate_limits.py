@@ -1,4 +1,4 @@
-"""How often Vipps takes a call for one order: sliding windows of one minute on the sandbox's clock."""
+"""How often a call is taken for one order: sliding windows of one minute on the sandbox's clock."""
 
 from __future__ import annotations
 
@@ -7,12 +7,9 @@ from collections import OrderedDict, deque
 from collections.abc import Hashable
 from datetime import datetime, timedelta
 
-from vipps_async.sandbox.wire.refusals import gateway_refusal
+from vipps_async.sandbox.ledger.reasons import Reason, Refused
 
-__all__ = ["PER_MINUTE", "RateLimits"]
-
-#: The vendor's published limits for one order of one sales unit, in calls a minute.
-PER_MINUTE = {"initiate": 2, "capture": 5, "cancel": 5, "refund": 5, "details": 120, "status": 120}
+__all__ = ["RateLimits"]
 
 _WINDOW = timedelta(minutes=1)
 
@@ -27,27 +24,21 @@ class RateLimits:
     def __len__(self) -> int:
         return len(self._windows)
 
-    def count(self, operation: str, whose: Hashable, now: datetime) -> None:
+    def count(self, operation: str, per_minute: int, whose: Hashable, now: datetime) -> None:
         """Count one call.
 
         Raises:
-            Refusal: 429 with the whole seconds to wait, if the minute's calls are used up; a refused call counts not.
+            Refused: TOO_MANY_CALLS, with the seconds to wait, if the minute's calls are used up; a refused call counts
+                not.
         """
-        limit = PER_MINUTE.get(operation)
-        if limit is None:
-            return
         self._forget(now)
         key = (operation, whose)
         window = self._windows.setdefault(key, deque())
         while window and now - window[0] >= _WINDOW:
             window.popleft()
-        if len(window) >= limit:
+        if len(window) >= per_minute:
             wait = max(1, math.ceil((window[0] + _WINDOW - now).total_seconds()))
-            raise gateway_refusal(
-                429,
-                f"Rate limit is exceeded. Try again in {wait} seconds.",
-                headers={"Retry-After": str(wait)},
-            )
+            raise Refused(Reason.TOO_MANY_CALLS, wait=wait)
         window.append(now)
         self._windows.move_to_end(key)
 

@@ -9,40 +9,43 @@ import os
 import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar, get_type_hints
+
+import orjson
+from cattrs import BaseValidationError, Converter
 
 from vipps_async.sandbox.ledger.clock import SandboxClock
 from vipps_async.sandbox.ledger.orders import Order, OrderBook
-from vipps_async.sandbox.ledger.stored_orders import UnreadableOrderError, read_order, written_order
-from vipps_async.sandbox.wire.refusals import SandboxStateError
+from vipps_async.sandbox.ledger.payment import Payment, Seen
+from vipps_async.sandbox.ledger.reasons import SandboxStateError
 
-__all__ = ["StateFile"]
+__all__ = ["StateFile", "UnreadableOrderError", "read_order", "written_order"]
 
 _LOG = logging.getLogger("vipps_async.sandbox")
 T = TypeVar("T")
 
 #: Marks the file as one of ours: "vips" in ASCII.
 APPLICATION_ID = 0x76697073
-#: The layout of the file. A file with a higher one is left alone.
-VERSION = 1
+#: The layout of the file. A file with another one is left alone.
+VERSION = 2
 #: Only the owner may read it: it holds the shops' callback tokens.
 _MODE = 0o600
 _LAYOUT = (
     # The number keeps the order in which they came.
     """CREATE TABLE orders (
-        number INTEGER PRIMARY KEY, msn TEXT NOT NULL, order_id TEXT NOT NULL, data BLOB NOT NULL,
-        UNIQUE (msn, order_id)
+        number INTEGER PRIMARY KEY, sales_unit TEXT NOT NULL, reference TEXT NOT NULL, data BLOB NOT NULL,
+        UNIQUE (sales_unit, reference)
     ) STRICT""",
     "CREATE TABLE settings (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID",
     f"PRAGMA application_id = {APPLICATION_ID}",
     f"PRAGMA user_version = {VERSION}",
 )
 _PUT_ORDER = (
-    "INSERT INTO orders (msn, order_id, data) VALUES (?, ?, ?) "
-    "ON CONFLICT (msn, order_id) DO UPDATE SET data = excluded.data"
+    "INSERT INTO orders (sales_unit, reference, data) VALUES (?, ?, ?) "
+    "ON CONFLICT (sales_unit, reference) DO UPDATE SET data = excluded.data"
 )
 _PUT_SETTING = "INSERT INTO settings VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
 
@@ -109,7 +112,7 @@ class StateFile:
                 self.note(order)
             orders = []
         for order in orders:
-            self._book.restore(order)
+            self._book.add(order)
         self._read = True
         self._book.next_transaction = max(self._book.next_transaction, settings.get("next_transaction", 0))
         self._book.instance = settings.get("instance", self._book.instance)
@@ -165,8 +168,7 @@ class StateFile:
             self._settings_changed = False
             # Made into bytes here and now, so that all that is written together belongs together.
             rows = [
-                (order.payment.merchant_serial_number, order.payment.order_id, written_order(order))
-                for order in changed.values()
+                (order.payment.sales_unit, order.payment.reference, written_order(order)) for order in changed.values()
             ]
             settings = {
                 "instance": self._book.instance,
@@ -230,12 +232,14 @@ class StateFile:
             for statement in _LAYOUT:
                 connection.execute(statement)
         orders = []
-        for msn, order_id, data in connection.execute("SELECT msn, order_id, data FROM orders ORDER BY number"):
+        for sales_unit, reference, data in connection.execute(
+            "SELECT sales_unit, reference, data FROM orders ORDER BY number"
+        ):
             try:
                 orders.append(read_order(data, self._book.new_transaction_id))
             except UnreadableOrderError as error:
                 raise SandboxStateError(
-                    f"{self._path}: damaged: order {order_id!r} of sales unit {msn!r} cannot be read ({error})"
+                    f"{self._path}: damaged: order {reference!r} of sales unit {sales_unit!r} cannot be read ({error})"
                 ) from error
         settings: dict[str, int] = dict(connection.execute("SELECT name, value FROM settings"))
         connection.execute("COMMIT")
@@ -249,9 +253,10 @@ class StateFile:
             return
         if application != APPLICATION_ID:
             raise SandboxStateError(f"{self._path}: this SQLite file belongs to another program")
-        if version > VERSION:
+        if version != VERSION:
+            age = "a newer" if version > VERSION else "an older"
             raise SandboxStateError(
-                f"{self._path}: written by a newer sandbox (layout {version}, this one knows {VERSION})"
+                f"{self._path}: written by {age} sandbox (layout {version}, this one knows {VERSION})"
             )
         (health,) = connection.execute("PRAGMA quick_check(1)").fetchone()
         if health != "ok":
@@ -275,3 +280,63 @@ class StateFile:
 def _number(connection: sqlite3.Connection, statement: str) -> int:
     (value,) = connection.execute(statement).fetchone()
     return int(value)
+
+
+# -- orders as bytes and back ----------------------------------------------------------------------------------------
+
+_CONVERTER = Converter(forbid_extra_keys=True)
+_CONVERTER.register_structure_hook(datetime, lambda value, _: datetime.fromisoformat(value))
+
+#: Field → type, but for what is not kept as it is.
+_PAYMENT = {name: kind for name, kind in get_type_hints(Payment).items() if name not in {"new_transaction_id", "seen"}}
+_ORDER = {name: kind for name, kind in get_type_hints(Order).items() if name != "payment"}
+
+
+class UnreadableOrderError(Exception):
+    """The bytes are no order. The text names what is wrong, and nothing that is personal."""
+
+
+def written_order(order: Order) -> bytes:
+    """Return an order as bytes, as it is now."""
+    payment = order.payment
+    return orjson.dumps(
+        {
+            "payment": {name: getattr(payment, name) for name in _PAYMENT},
+            "seen": [[*which, seen] for which, seen in payment.seen.items()],
+            "order": {name: getattr(order, name) for name in _ORDER},
+        },
+        default=_list,
+    )
+
+
+def _list(value: object) -> list[str]:
+    if isinstance(value, frozenset):
+        return sorted(value)
+    raise TypeError(f"cannot be kept: {type(value).__name__}")
+
+
+def read_order(data: bytes, new_transaction_id: Callable[[], str]) -> Order:
+    """Return the order that was written so.
+
+    Raises:
+        UnreadableOrderError: these bytes are no such order.
+    """
+    try:
+        record: dict[str, Any] = orjson.loads(data)
+        payment = Payment(
+            new_transaction_id=new_transaction_id,
+            seen={
+                (str(operation), str(key)): _CONVERTER.structure(seen, Seen) for operation, key, seen in record["seen"]
+            },
+            **_fields(record["payment"], _PAYMENT),
+        )
+        return Order(payment=payment, **_fields(record["order"], _ORDER))
+    except (BaseValidationError, ValueError, LookupError, TypeError, AttributeError) as error:
+        # Not the error's own text: it repeats values.
+        raise UnreadableOrderError(type(error).__name__) from None
+
+
+def _fields(record: dict[str, Any], kinds: dict[str, Any]) -> dict[str, Any]:
+    if record.keys() != kinds.keys():
+        raise LookupError("other fields")
+    return {name: _CONVERTER.structure(record[name], kind) for name, kind in kinds.items()}

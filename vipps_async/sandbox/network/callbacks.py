@@ -6,8 +6,6 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
 
 import aiohttp
 import orjson
@@ -15,14 +13,11 @@ from yarl import URL
 
 from vipps_async.sandbox.ledger.clock import SandboxClock
 from vipps_async.sandbox.network.history import CallbackRecord
+from vipps_async.sandbox.wire.face import CALLBACK_TIMEOUT, CallbackJob
 from vipps_async.sandbox.wire.urls import CallbackHosts
 
-__all__ = ["CALLBACK_TIMEOUT", "SHIPPING_TIMEOUT", "CallbackJob", "CallbackSender"]
+__all__ = ["CallbackSender"]
 
-#: Seconds that Vipps waits for the answer to a callback.
-CALLBACK_TIMEOUT = 3.0
-#: Seconds that Vipps waits for shipping methods.
-SHIPPING_TIMEOUT = 10.0
 #: The largest answer that is read from a merchant, in bytes.
 _MAX_ANSWER = 256 * 1024
 #: Callbacks under way at a time.
@@ -31,22 +26,6 @@ _WORKERS = 16
 _MAX_WAITING = 10_000
 #: Seconds that closing waits for callbacks under way and waiting: a callback's own limit and a little more.
 _DRAIN_TIMEOUT = CALLBACK_TIMEOUT + 1.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallbackJob:
-    """A request to make at the merchant."""
-
-    kind: str
-    order_id: str
-    merchant_serial_number: str = ""
-    method: str
-    #: Out of the repr, as in the record.
-    url: str = field(repr=False)
-    #: The merchant's `authToken`, which goes back verbatim.
-    auth_token: str | None = field(repr=False)
-    body: Any = field(default=None, repr=False)
-    timeout: float = CALLBACK_TIMEOUT
 
 
 class _NoAnswer(Exception):  # noqa: N818 - says what happened

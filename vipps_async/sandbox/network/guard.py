@@ -10,8 +10,7 @@ from urllib.parse import urlsplit
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from vipps_async.sandbox.wire.ecom import refusal_answer
-from vipps_async.sandbox.wire.refusals import gateway_refusal
+from vipps_async.sandbox.network.exchange import gateway_response
 from vipps_async.sandbox.wire.urls import is_loopback_host
 
 __all__ = ["Guard"]
@@ -52,12 +51,12 @@ class Guard:
         """Let a request in that comes to a name of ours, and give its body some seconds to come."""
         # The header itself: aiohttp makes one up where it is missing.
         if not self._is_ours(_hostname(f"//{request.headers.get('Host', '')}")):
-            return refusal_answer(gateway_refusal(403, "The sandbox is not to be had under that host name."))
+            return gateway_response(403, "The sandbox is not to be had under that host name.")
         timer = asyncio.get_running_loop().call_later(_BODY_TIME, _give_up, request)
         try:
             return await handler(request)
         except _BodyTooSlowError:
-            response = refusal_answer(gateway_refusal(408, "The body did not come in time."))
+            response = gateway_response(408, "The body did not come in time.")
             response.force_close()
             await response.prepare(request)
             await response.write_eof()
@@ -71,21 +70,21 @@ class Guard:
         """Let a request pass that only looks at a page or a control.
 
         Raises:
-            Refusal: 403, if its Origin is a foreign one.
+            HTTPForbidden: if its Origin is a foreign one.
         """
         origin = request.headers.get("Origin")
         if origin is not None and origin.lower() != f"http://{request.headers.get('Host', '')}".lower():
-            raise gateway_refusal(403, "This cannot be asked for from another site.")
+            raise web.HTTPForbidden(reason="This cannot be asked for from another site.")
 
     def change(self, request: web.Request) -> None:
         """Let a request pass that changes something on a page or by a control.
 
         Raises:
-            Refusal: 403, if its Origin is a foreign one, or a browser made it for another site.
+            HTTPForbidden: if its Origin is a foreign one, or a browser made it for another site.
         """
         self.look(request)
         if request.headers.get("Sec-Fetch-Site", "none") not in _OWN_SITE:
-            raise gateway_refusal(403, "This cannot be asked for from another site.")
+            raise web.HTTPForbidden(reason="This cannot be asked for from another site.")
 
     def _is_ours(self, host: str | None) -> bool:
         if host is None:

@@ -4,27 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Coroutine
 from datetime import timedelta
-from typing import Any, Protocol
-
-from aiohttp import web
+from typing import Any
 
 from vipps_async.sandbox.ledger.clock import SandboxClock
-from vipps_async.sandbox.network.fault_notes import fault_notes
+from vipps_async.sandbox.network.exchange import Exchange
 
 __all__ = ["HeldRequests"]
 
 #: Beyond that a request that would be held is lost instead: its body stays in memory as long.
 _MAX_HELD = 100_000
-
-
-class HeldExchange(Protocol):
-    """A request whose body is read, and what carries it out."""
-
-    request: web.Request
-
-    def proceed(self) -> Coroutine[Any, Any, object]:
-        """Carry it out."""
-        ...
 
 
 class HeldRequests:
@@ -40,21 +28,20 @@ class HeldRequests:
     def __init__(self, clock: SandboxClock) -> None:
         self._clock = clock
         #: Oldest first, by number.
-        self._held: dict[int, HeldExchange] = {}
+        self._held: dict[int, Exchange] = {}
         self._number = 0
 
     def __len__(self) -> int:
         return len(self._held)
 
-    def hold(self, exchange: HeldExchange, wait: timedelta) -> None:
+    def hold(self, exchange: Exchange, wait: timedelta) -> None:
         """Hold a request whose body is read for that long."""
         if len(self._held) >= _MAX_HELD:
             return
         self._number += 1
-        number, now = self._number, self._clock.now()
-        fault_notes(exchange.request).received_at = now
+        number = self._number
         self._held[number] = exchange
-        self._clock.call_at(now + wait, lambda: self._deliver(number))
+        self._clock.call_at(self._clock.now() + wait, lambda: self._deliver(number))
 
     def deliver_all(self) -> int:
         """Deliver now whatever is held, oldest first; return how many requests that were."""

@@ -19,6 +19,10 @@ class RequestRecord:
     query: str = field(default="", repr=False)
     #: The name of the operation, such as ``"capture"``; empty for what is none.
     operation: str
+    #: The payment that it is about, as far as it says so: sales unit and reference (for user info the `sub`).
+    about: tuple[str, str] = field(default=("", ""), repr=False)
+    #: The idempotency key; empty if there is none.
+    key: str = ""
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
     #: The status that was answered; None: no answer was given.

@@ -1,27 +1,35 @@
-"""The frame of every page: head, banner, navigation, the headers that keep it safe, and the files it is made with."""
+"""Fills the templates: what they know, how texts become visible and harmless, and the headers that keep pages safe."""
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from functools import cache
 from importlib import resources
+from typing import Any
 
 from aiohttp import web
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
-from vipps_async.sandbox.ledger.clock import SandboxClock
-from vipps_async.sandbox.pages.markup import Html, Part, joined, tag
-from vipps_async.sandbox.wire.refusals import gateway_refusal
+from vipps_async.sandbox.ledger.orders import Order
+from vipps_async.sandbox.ledger.payment import REFUSED_AMOUNTS, UNKNOWN_AMOUNT
+from vipps_async.sandbox.pages.traffic_view import shown_body, shown_headers, shown_path, shown_url
 
-__all__ = ["ASSETS_PATH", "Frame", "assets_routes", "bare_kroner", "kroner", "moment", "page_answer"]
+__all__ = ["APP_PATH", "LANDING_PATH", "WAITING_PATH", "asset_route", "bank", "page", "payment_path", "see_other"]
 
-ASSETS_PATH = "/sandbox/pages"
+#: Where `initiate` sends the customer.
+LANDING_PATH = "/dwo-api-application/v1/deeplink/vippsgateway"
+#: Where the landing page waits for the app.
+WAITING_PATH = f"{LANDING_PATH}/waiting"
+APP_PATH = f"{LANDING_PATH}/app"
+
 _ASSETS = {
     "icon.svg": "image/svg+xml",
     "style.css": "text/css",
     "live.js": "text/javascript",
     "waiting.js": "text/javascript",
 }
-
 #: Nothing inline, nothing from elsewhere, no frames.
 _POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; "
@@ -33,139 +41,122 @@ _HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-#: The app's and the landing page's: the URL holds a secret. `form-action` stays open, since browsers hold it against
-#: the redirect to the merchant's own page, too.
-_LANDING_HEADERS = {**_HEADERS, "Content-Security-Policy": _POLICY, "Referrer-Policy": "no-referrer"}
+#: The customer's pages: the URL holds a secret. `form-action` stays open, since browsers hold it against the redirect to
+#: the merchant's own page, too.
+_CUSTOMER_HEADERS = {**_HEADERS, "Content-Security-Policy": _POLICY, "Referrer-Policy": "no-referrer"}
 #: The dashboard's. Without a referrer browsers would call the origin of a form "null".
 _DASHBOARD_HEADERS = {
     **_HEADERS,
     "Content-Security-Policy": f"{_POLICY}; form-action 'self'",
     "Referrer-Policy": "same-origin",
 }
+#: Control characters, and the ones that turn the direction of writing: shown as what they are, never obeyed.
+_INVISIBLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
+#: What each state means, for those who do not know the words by heart.
+_MEANINGS = {
+    "INITIATE": "waits for the customer",
+    "REGISTER": "the bank does not know yet",
+    "RESERVE": "money is reserved",
+    "SALE": "reserved and captured at once",
+    "CANCEL": "ended before any reservation",
+    "VOID": "the rest was released",
+    "FAILED": "the bank refused",
+}
 
-#: Path → what the navigation calls it.
-_NAVIGATION = {"/": "Payments", "/sandbox/requests": "Requests", "/sandbox/switches": "Faults and clock"}
+
+def _visible(value: object) -> object:
+    """Write characters that cannot be seen, or that turn the text around, as their numbers."""
+    if isinstance(value, str) and not isinstance(value, Markup):
+        return _INVISIBLE.sub(lambda found: f"[U+{ord(found[0]):04X}]", value)
+    return "" if value is None else value
 
 
-def kroner(oere: int) -> str:
-    """Write an amount in øre as NOK."""
-    return f"{bare_kroner(oere)} NOK"
+def _foreign(text: str) -> Markup:
+    """Return text that came from outside, shut off so that its direction of writing stays its own."""
+    return Markup("<bdi>{}</bdi>").format(_visible(text))
 
 
-def bare_kroner(oere: int) -> str:
-    """Write an amount in øre as NOK, where the unit stands elsewhere."""
-    return f"{oere // 100:,}.{oere % 100:02d}".replace(",", "\u00a0")
+def _bare(minor: int) -> str:
+    """Write an amount in minor units, where the currency stands elsewhere."""
+    return f"{minor // 100:,}.{minor % 100:02d}".replace(",", "\u00a0")
 
 
-def moment(time: datetime, *, today: datetime | None = None) -> Html:
+def _money(minor: int, currency: str = "NOK") -> str:
+    return f"{_bare(minor)} {currency}"
+
+
+def _amount(minor: int, currency: str) -> str:
+    return _bare(minor) if currency == "NOK" else _money(minor, currency)
+
+
+def _moment(time: datetime, today: datetime | None = None) -> Markup:
     """Write a time of the sandbox's clock, to the second; without the date if it is that of `today`."""
     text = time.isoformat(sep=" ", timespec="seconds").removesuffix("+00:00")
     shown = text[11:] if today is not None and today.date() == time.date() else text
-    return tag("time", shown, datetime=f"{text.replace(' ', 'T')}Z", title=f"{text} UTC")
+    return Markup('<time datetime="{}Z" title="{} UTC">{}</time>').format(text.replace(" ", "T"), text, shown)
 
 
-def page_answer(
-    title: str, *content: Part, status: int = 200, scripts: tuple[str, ...] = (), landing: bool = False, **body: str
-) -> web.Response:
-    """Return a whole page.
+def payment_path(order: Order) -> str:
+    """Return the path of a payment's page."""
+    return f"/sandbox/payments/{order.payment.sales_unit}/{order.payment.reference}"
 
-    Args:
-        title: what the window is called.
-        content: what stands in the body.
-        status: the HTTP status.
-        scripts: files among the assets.
-        landing: whether it is a page that the shop's customer sees, with a secret in its URL.
-        body: attributes of the body.
-    """
-    html = tag(
-        "html",
-        tag(
-            "head",
-            tag("meta", charset="utf-8"),
-            tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-            tag("meta", name="color-scheme", content="light dark"),
-            tag("title", f"{title} · payment sandbox"),
-            tag("link", rel="icon", href=f"{ASSETS_PATH}/icon.svg", type="image/svg+xml"),
-            tag("link", rel="stylesheet", href=f"{ASSETS_PATH}/style.css"),
-            [tag("script", src=f"{ASSETS_PATH}/{name}", defer=True) for name in scripts],
-        ),
-        tag("body", *content, **body),
-        lang="en",
+
+def bank(order: Order) -> str:
+    """Return what the bank does with a test amount; empty for any other amount."""
+    amount = order.payment.amount
+    return "refuses" if amount in REFUSED_AMOUNTS else "does not know" if amount == UNKNOWN_AMOUNT else ""
+
+
+@cache
+def _templates() -> Environment:
+    templates = Environment(
+        loader=PackageLoader("vipps_async.sandbox.pages"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_visible,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
+    own = (shown_body, shown_headers, shown_path, shown_url)
+    templates.filters.update({function.__name__: function for function in own})
+    templates.filters.update(
+        amount=_amount, bare=_bare, foreign=_foreign, moment=_moment, money=_money, path=payment_path
+    )
+    templates.globals.update(
+        meanings=_MEANINGS, landing_path=LANDING_PATH, waiting_path=WAITING_PATH, app_path=APP_PATH
+    )
+    return templates
+
+
+def page(template: str, status: int = 200, *, customer: bool = False, **values: Any) -> web.Response:
+    """Return a page: a template filled with values. `customer`: the shop's customer sees it, a secret in its URL."""
     return web.Response(
         status=status,
-        text=f"<!doctype html>{html.markup}",
+        text=_templates().get_template(template).render(values),
         content_type="text/html",
-        headers=_LANDING_HEADERS if landing else _DASHBOARD_HEADERS,
+        headers=_CUSTOMER_HEADERS if customer else _DASHBOARD_HEADERS,
     )
 
 
-class Frame:
-    """Puts the dashboard's pages into their frame.
-
-    Args:
-        clock: the sandbox's clock, which every page shows.
-        open_to: the address that others reach the sandbox at; empty if none but this machine does.
-    """
-
-    def __init__(self, clock: SandboxClock, open_to: str) -> None:
-        self._clock = clock
-        self._open_to = open_to
-
-    def page(self, title: str, *content: Part, here: str = "", status: int = 200) -> web.Response:
-        """Return a page of the dashboard; `here` is the path of the entry of the navigation that it belongs to."""
-        return page_answer(
-            title,
-            tag("a", "Skip to the content", class_="skip", href="#content"),
-            self._warning(),
-            tag(
-                "header",
-                tag(
-                    "a", tag("span", "", class_="mark", aria_hidden="true"), "Payment sandbox", class_="name", href="/"
-                ),
-                tag(
-                    "nav",
-                    [
-                        tag("a", name, href=path, aria_current="page" if path == here else None)
-                        for path, name in _NAVIGATION.items()
-                    ],
-                    aria_label="Main",
-                ),
-                tag("p", "Clock ", moment(self._clock.now()), " UTC", class_="clock", id="clock", data_live=True),
-                class_="top",
-            ),
-            tag("p", "", class_="live", id="announcements", role="status"),
-            tag("main", *content, id="content", tabindex="-1"),
-            tag("footer", tag("p", "No real money moves here. All people and cards are invented.")),
-            scripts=("live.js",),
-            status=status,
-        )
-
-    def _warning(self) -> Html:
-        if not self._open_to:
-            return joined()
-        return tag(
-            "aside",
-            tag("strong", "Open to others. "),
-            f"This sandbox listens on {self._open_to}: anyone who reaches this machine can use it and see all of it.",
-            class_="warning",
-            aria_label="Warning",
-        )
+def see_other(url: str) -> web.Response:
+    """Return the redirect after a form, to a URL that may hold a secret."""
+    headers = {"Location": url, "Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
+    return web.Response(status=303, headers=headers)
 
 
-def assets_routes() -> list[web.RouteDef]:
+def asset_route() -> web.RouteDef:
     """Return the route of the style and the scripts."""
-    return [web.get(f"{ASSETS_PATH}/{{name}}", _asset, allow_head=False)]
+    return web.get("/sandbox/pages/{name}", _asset, allow_head=False)
 
 
 async def _asset(request: web.Request) -> web.Response:
     name = request.match_info["name"]
     if name not in _ASSETS:
-        raise gateway_refusal(404, "There is no such file.")
+        raise web.HTTPNotFound(reason="There is no such file.")
     headers = {**_HEADERS, "Cache-Control": "no-cache"}
     return web.Response(body=_read_asset(name), content_type=_ASSETS[name], charset="utf-8", headers=headers)
 
 
 @cache
 def _read_asset(name: str) -> bytes:
-    return resources.files("vipps_async.sandbox").joinpath("pages", name).read_bytes()
+    return resources.files("vipps_async.sandbox.pages").joinpath("static", name).read_bytes()

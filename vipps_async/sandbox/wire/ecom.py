@@ -1,283 +1,428 @@
-"""The HTTP side of the API: who may call, what a call says, and what it is answered."""
+"""The eCom API v2: what a call says, what it does to the ledger, and what it is answered."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any
+from urllib.parse import quote
 
 import orjson
-from aiohttp import web
 
-from vipps_async.sandbox.ledger.changes import Changes
-from vipps_async.sandbox.ledger.clock import SandboxClock
-from vipps_async.sandbox.ledger.customer_simulator import Wallet
-from vipps_async.sandbox.ledger.orders import Order, OrderBook
-from vipps_async.sandbox.ledger.rate_limits import RateLimits
-from vipps_async.sandbox.ledger.settings import NUMBERS, Settings
-from vipps_async.sandbox.network.callers import MSN_HEADER, SUBSCRIPTION_KEY, Callers, agreed_msn
-from vipps_async.sandbox.network.fault_notes import fault_notes
-from vipps_async.sandbox.network.tokens import SandboxCredentials
-from vipps_async.sandbox.pages.landing import landing_url
+from vipps_async.sandbox.ledger.customers import Customer, check_number
+from vipps_async.sandbox.ledger.entries import Movement, Outcome
+from vipps_async.sandbox.ledger.orders import Order, ShippingMethod
+from vipps_async.sandbox.ledger.payment import Payment
+from vipps_async.sandbox.ledger.reasons import Reason, Refused, SandboxError
+from vipps_async.sandbox.ledger.settings import SALES_UNIT
 from vipps_async.sandbox.wire.ecom_answers import (
-    cancel_answer,
-    capture_answer,
+    callback_body,
     details_answer,
-    refund_answer,
+    result_answer,
+    shipping_question,
     status_answer,
 )
-from vipps_async.sandbox.wire.ecom_fields import (
+from vipps_async.sandbox.wire.ecom_bodies import (
+    EXPRESS,
+    check_headers,
     check_order_id,
     check_request_id,
     read_approval,
     read_cancellation,
     read_initiation,
     read_payment_action,
+    violations_of_shipping_answer,
 )
-from vipps_async.sandbox.wire.fields import Breaches
-from vipps_async.sandbox.wire.ignored import Ignored
-from vipps_async.sandbox.wire.json_body import read_json
-from vipps_async.sandbox.wire.paths import OPERATIONS, route_path
-from vipps_async.sandbox.wire.refusals import (
-    Refusal,
-    SandboxError,
+from vipps_async.sandbox.wire.ecom_contradictions import contradicted, unsettled_refusal, words_of
+from vipps_async.sandbox.wire.ecom_errors import (
+    UNIT_CODES,
+    code_of,
+    error_text,
     invalid_request,
-    problem_refusal,
+    refusal_for,
     vipps_refusal,
 )
+from vipps_async.sandbox.wire.ecom_fields import Violations, read_json
+from vipps_async.sandbox.wire.face import Answer, ApiRequest, CallbackJob, Face, Route, json_answer
+from vipps_async.sandbox.wire.fault import Decided
 
-__all__ = ["Api", "json_answer", "refusal_answer"]
+__all__ = ["EcomFace"]
+
+MSN_HEADER = "Merchant-Serial-Number"
+#: Seconds that Vipps waits for shipping methods.
+SHIPPING_TIMEOUT = 10.0
+#: The vendor's published limits for one order of one sales unit, in calls a minute.
+_PER_MINUTE = {"initiate": 2, "capture": 5, "cancel": 5, "refund": 5, "details": 120, "status": 120}
+#: The smallest id that an address has at Vipps.
+_ADDRESS_ID = 100
+_PAYMENTS = "/ecomm/v2/payments"
+
+Json = dict[str, Any]
 
 
-@dataclass(slots=True, kw_only=True)
-class Api:
+class EcomFace(Face):
     """All endpoints."""
 
-    clock: SandboxClock
-    book: OrderBook
-    wallet: Wallet
-    callers: Callers
-    #: None: calls are not limited.
-    limits: RateLimits | None
-    settings: Settings
-    ignored: Ignored
-    changes: Changes
-    #: Hosts whose URLs pass with http, too: they may be called.
-    callback_hosts: Collection[str] = frozenset()
-    #: The sandbox's own URL, once it is known.
-    url: str = field(default="")
+    name = "ecom"
+    key_header = "X-Request-Id"
+    error_groups = ("Payment", "VippsError", "Merchant")
+    unit_codes = UNIT_CODES
 
-    def routes(self) -> list[web.RouteDef]:
-        """Return the routes of all endpoints."""
-        handlers = {
-            "token": self._token,
-            "initiate": self._initiate,
-            "capture": self._capture,
-            "cancel": self._cancel,
-            "refund": self._refund,
-            "details": self._details,
-            "status": self._status,
-            "approve": self._approve,
-            "userinfo": self._userinfo,
-        }
+    def routes(self) -> Sequence[Route]:
+        """Return the operations. The vendor's quick start initiates with a slash at the end, shops at ``/Ecomm/v2``."""
+        order = f"{_PAYMENTS}/{{order_id}}"
+        approve = "/ecomm/v2/integration-test/payments/{order_id}/approve"
         return [
-            web.route(method, route_path(path), handlers[operation], name=operation)
-            for operation, (method, path) in OPERATIONS.items()
+            Route(operation="initiate", method="POST", path=_PAYMENTS, handle=self._initiate),
+            Route(operation="capture", method="POST", path=f"{order}/capture", handle=self._move),
+            Route(operation="cancel", method="PUT", path=f"{order}/cancel", handle=self._cancel),
+            Route(operation="refund", method="POST", path=f"{order}/refund", handle=self._move),
+            Route(operation="details", method="GET", path=f"{order}/details", handle=self._details),
+            Route(operation="status", method="GET", path=f"{order}/status", handle=self._status),
+            Route(operation="approve", method="POST", path=approve, handle=self._approve),
         ]
 
-    async def _token(self, request: web.Request) -> web.Response:
-        with_body = bool(await request.read())
-        return json_answer(self.callers.log_in(request.headers, with_body=with_body))
+    def refused(self, refused: Refused, operation: str) -> Answer:
+        """Return one error with the code for the reason."""
+        return refusal_for(refused, operation)
 
-    def _breaches(self, operation: str) -> Breaches:
-        return Breaches(operation, self.ignored, strict=self.settings.strict)
+    def about(self, request: ApiRequest) -> tuple[str, str]:
+        """Return sales unit and order id, of the body where neither header nor path has them."""
+        try:
+            body = orjson.loads(request.body)
+        except ValueError:
+            # It names none.
+            body = None
+        msn = request.headers.get(MSN_HEADER) or _named(body, "merchantInfo", "merchantSerialNumber")
+        return msn, request.path.get("order_id") or _named(body, "transaction", "orderId")
 
     # -- payments --------------------------------------------------------------------------------------------------
 
-    async def _initiate(self, request: web.Request) -> web.Response:
-        keys = self.callers.authorised(request)
-        body = await _json(request)
-        read_initiation(body, self.callback_hosts, breaches=self._breaches("initiate"))
-        transaction = body["transaction"]
-        order_id, msn = transaction["orderId"], agreed_msn(request.headers, body)
-        if keys is not None and not keys.covers(msn):
-            raise vipps_refusal("Merchant", "37", msn=msn)
+    async def _initiate(self, request: ApiRequest) -> Answer:
+        body = _json(request)
+        read_initiation(body, self.services.callback_hosts, violations=self._violations("initiate"))
+        order_id, msn = body["transaction"]["orderId"], _agreed_msn(request, body)
+        if request.keys is not None and not request.keys.covers(msn):
+            raise Refused(Reason.UNIT_NOT_AVAILABLE, sales_unit=msn)
         self._count("initiate", msn, order_id)
         self._permit(msn, body)
-        order = self.book.add(body, direct_capture=msn in self.settings.direct_capture, now=self.clock.now())
-        self.wallet.watch(order)
-        self.changes.note(order)
-        return json_answer({"orderId": order_id, "url": landing_url(self.url, order)})
+        order = self.enter(body)
+        self.services.customers.watch(order)
+        self.services.changed(order)
+        return json_answer({"orderId": order_id, "url": self.services.landing_url(order)})
 
-    def _permit(self, msn: str, body: Mapping[str, Any]) -> None:
-        settings, transaction = self.settings, body["transaction"]
+    def _permit(self, msn: str, body: Json) -> None:
+        settings, transaction = self.services.settings, body["transaction"]
         if msn in settings.refused_units:
             raise vipps_refusal("Merchant", settings.refused_units[msn], msn=msn)
         if transaction.get("skipLandingPage") and msn not in settings.skip_landing_page:
-            raise vipps_refusal("Merchant", "38", msn=msn)
+            raise Refused(Reason.MAY_NOT_SKIP_LANDING_PAGE, sales_unit=msn)
         if "nin" in transaction.get("scope", "").split() and msn not in settings.nin:
-            raise vipps_refusal("Merchant", "51", msn=msn)
-        _check_number(body["customerInfo"].get("mobileNumber"))
+            raise Refused(Reason.MAY_NOT_ASK_FOR_NIN, sales_unit=msn)
+        check_number(body["customerInfo"].get("mobileNumber"))
 
-    async def _capture(self, request: web.Request) -> web.Response:
-        order, body, key, amount = await self._payment_action(request, "capture")
+    def enter(self, body: Mapping[str, Any]) -> Order:
+        """Enter the order of a checked initiate body.
+
+        Raises:
+            Refused: REFERENCE_USED, if the sales unit used the order id before.
+        """
+        merchant, transaction, book = body["merchantInfo"], body["transaction"], self.services.book
+        msn, order_id = merchant["merchantSerialNumber"], transaction["orderId"]
+        book.check_unused(order_id, msn)
+        details = ("callbackPrefix", "authToken", "consentRemovalPrefix", "shippingDetailsPrefix")
+        order = Order(
+            payment=Payment(
+                reference=order_id,
+                sales_unit=msn,
+                amount=transaction["amount"],
+                text=transaction["transactionText"],
+                initiated_at=self.services.clock.now(),
+                new_transaction_id=book.new_transaction_id,
+                direct_capture=msn in self.services.settings.direct_capture,
+            ),
+            api=self.name,
+            return_url=merchant["fallBack"],
+            is_app=merchant.get("isApp", False),
+            express=merchant.get("paymentType") == EXPRESS,
+            scope=frozenset(transaction.get("scope", "").split()),
+            skip_landing_page=transaction.get("skipLandingPage", False),
+            mobile_number=body["customerInfo"].get("mobileNumber"),
+            details={name: merchant[name] for name in details if merchant.get(name)},
+            offered=_methods(merchant.get("staticShippingDetails", [])) or None,
+        )
+        book.add(order)
+        return order
+
+    async def _move(self, request: ApiRequest) -> Answer:
+        body = _json(request)
+        amount = read_payment_action(body, violations=self._violations(request.operation))
+        required = self.services.settings.request_id_required
+        key = check_request_id(request.headers.get(self.key_header), required=required)
+        order = self._order_of_body(request, body)
+        payment = order.payment
+        act = payment.capture if request.operation == "capture" else payment.refund
         try:
-            done = order.payment.capture(
+            done = act(
                 amount,
                 key=key,
                 fingerprint=_fingerprint(body),
                 text=body["transaction"]["transactionText"],
-                now=self.clock.now(),
-                disturbance=fault_notes(request).disturbance,
+                now=self.services.clock.now(),
+                disturbance=request.disturbance,
             )
         finally:
             # What is refused stands in the history, too.
-            self.changes.note(order)
-        return json_answer(capture_answer(order.payment.order_id, done))
+            self.services.changed(order)
+        return json_answer(result_answer(request.operation, payment.reference, done))
 
-    async def _refund(self, request: web.Request) -> web.Response:
-        order, body, key, amount = await self._payment_action(request, "refund")
-        try:
-            done = order.payment.refund(
-                amount,
-                key=key,
-                fingerprint=_fingerprint(body),
-                text=body["transaction"]["transactionText"],
-                now=self.clock.now(),
-                disturbance=fault_notes(request).disturbance,
-            )
-        finally:
-            # What is refused stands in the history, too.
-            self.changes.note(order)
-        return json_answer(refund_answer(order.payment.order_id, done))
-
-    async def _payment_action(
-        self, request: web.Request, operation: str
-    ) -> tuple[Order, dict[str, Any], str, int | None]:
-        keys = self.callers.authorised(request)
-        body = await _json(request)
-        amount = read_payment_action(body, breaches=self._breaches(operation))
-        key = check_request_id(request.headers.get("X-Request-Id"), required=self.settings.request_id_required)
-        return self._order_of_body(request, keys, body, operation), body, key, amount
-
-    async def _cancel(self, request: web.Request) -> web.Response:
-        keys = self.callers.authorised(request)
-        body = await _json(request)
-        release_remaining = read_cancellation(body, breaches=self._breaches("cancel"))
-        order = self._order_of_body(request, keys, body, "cancel")
+    async def _cancel(self, request: ApiRequest) -> Answer:
+        body = _json(request)
+        release_remaining = read_cancellation(body, violations=self._violations("cancel"))
+        order = self._order_of_body(request, body)
         try:
             done = order.payment.cancel(
                 release_remaining=release_remaining,
                 text=body["transaction"]["transactionText"],
-                now=self.clock.now(),
-                disturbance=fault_notes(request).disturbance,
+                now=self.services.clock.now(),
+                disturbance=request.disturbance,
             )
         finally:
-            self.changes.note(order)
-        return json_answer(cancel_answer(order.payment.order_id, done))
+            self.services.changed(order)
+        return json_answer(result_answer("cancel", order.payment.reference, done))
 
-    async def _details(self, request: web.Request) -> web.Response:
-        order, now = self._order_of_path(request, "details"), self.clock.now()
-        return json_answer(details_answer(order, now, as_of=now - fault_notes(request).stale_by))
+    async def _details(self, request: ApiRequest) -> Answer:
+        order, now = self._order_of_path(request), self.services.clock.now()
+        return json_answer(details_answer(order, now, as_of=now - request.stale_by))
 
-    async def _status(self, request: web.Request) -> web.Response:
-        return json_answer(status_answer(self._order_of_path(request, "status")))
+    async def _status(self, request: ApiRequest) -> Answer:
+        return json_answer(status_answer(self._order_of_path(request)))
 
-    async def _approve(self, request: web.Request) -> web.Response:
-        order = self._order_of_path(request, "approve")
-        key = check_request_id(request.headers.get("X-Request-Id"), required=False)
+    async def _approve(self, request: ApiRequest) -> Answer:
+        order = self._order_of_path(request)
+        key = check_request_id(request.headers.get(self.key_header), required=False)
         # Neither of its fields is needed, nor any body.
-        body = await _json(request) if await request.read() else {}
-        number, token = read_approval(body, breaches=self._breaches("approve"))
+        body = _json(request) if request.body else {}
+        number, token = read_approval(body, violations=self._violations("approve"))
         if token is not None and token != order.token:
             raise invalid_request([("token", "is not the one of the payment's url")])
-        _check_number(number)
+        check_number(number)
         if key and order.payment.approved_by(key, _fingerprint(body)):
-            return web.Response(status=200)
+            return Answer()
         if order.express or order.skip_landing_page:
-            raise vipps_refusal("VippsError", "91")
+            raise Refused(Reason.NOT_TO_BE_FORCED)
         try:
-            await self.wallet.approve(order, force=True)
+            await self.services.customers.approve(order, force=True)
         except SandboxError as error:
-            raise vipps_refusal("VippsError", "92") from error
+            raise Refused(Reason.APPROVED_BEFORE) from error
         if key:
             order.payment.note_approval(key)
-            self.changes.note(order)
-        return web.Response(status=200)
+            self.services.changed(order)
+        return Answer()
 
-    async def _userinfo(self, request: web.Request) -> web.Response:
-        # The one operation that Vipps answers without a subscription key.
-        keys = self.callers.authorised(request, key_needed=False)
-        sub, now = request.match_info["sub"], self.clock.now()
-        order = self.book.by_sub(sub)
-        known = order is not None and order.sub_at is not None and now >= order.sub_at
-        if order is None or order.customer is None or not known:
-            raise problem_refusal(404, "Not Found", "There is no user with this sub.")
-        if keys is not None and not keys.covers(order.payment.merchant_serial_number):
-            raise problem_refusal(404, "Not Found", "There is no user with this sub.")
-        return json_answer(order.customer.claims(sub, order.scope, expired=order.personal_data_expired(now)))
+    # -- about which order -------------------------------------------------------------------------------------------
 
-    # -- who calls, and about which order --------------------------------------------------------------------------
+    def _violations(self, operation: str) -> Violations:
+        return Violations(operation, self.services.ignored, strict=self.services.settings.strict)
 
     def _count(self, operation: str, *whose: str) -> None:
-        if self.limits is not None:
-            self.limits.count(operation, whose, self.clock.now())
+        if operation in _PER_MINUTE:
+            self.services.count_call(f"ecom.{operation}", _PER_MINUTE[operation], *whose)
 
-    def _order_of_body(
-        self, request: web.Request, keys: SandboxCredentials | None, body: Mapping[str, Any], operation: str
-    ) -> Order:
-        order_id = request.match_info["order_id"]
+    def _order_of_body(self, request: ApiRequest, body: Json) -> Order:
+        order_id = request.path["order_id"]
         check_order_id(order_id)
-        msn = agreed_msn(request.headers, body)
-        self._count(operation, msn, order_id)
-        if keys is not None and not keys.covers(msn):
-            raise vipps_refusal("Merchant", "35", order_id=order_id, msn=msn)
-        order = self.book.find(order_id, msn)
-        self.wallet.settle(order)
+        msn = _agreed_msn(request, body)
+        self._count(request.operation, msn, order_id)
+        if request.keys is not None and not request.keys.covers(msn):
+            raise Refused(Reason.UNKNOWN_PAYMENT, sales_unit=msn, reference=order_id)
+        order = self.services.book.find(order_id, msn)
+        self.services.customers.settle(order)
         return order
 
-    def _order_of_path(self, request: web.Request, operation: str) -> Order:
-        headers, order_id = request.headers, request.match_info["order_id"]
-        keys = self.callers.authorised(request)
+    def _order_of_path(self, request: ApiRequest) -> Order:
+        _check_headers(request)
+        order_id, keys = request.path["order_id"], request.keys
         check_order_id(order_id)
-        msn = headers.get(MSN_HEADER)
-        self._count(operation, headers[SUBSCRIPTION_KEY], msn or "", order_id)
+        msn = request.headers.get(MSN_HEADER)
+        self._count(request.operation, request.headers["Ocp-Apim-Subscription-Key"], msn or "", order_id)
         # Without the header the keys tell whose order it is; here, where any keys will do, the order itself.
         found = [
             order
-            for order in self.book.all_of(order_id)
-            if msn in {None, order.payment.merchant_serial_number}
-            and (keys is None or keys.covers(order.payment.merchant_serial_number))
+            for order in self.services.book.all_of(order_id)
+            if msn in {None, order.payment.sales_unit} and (keys is None or keys.covers(order.payment.sales_unit))
         ]
         if len(found) != 1:
-            raise vipps_refusal("Merchant", "35", order_id=order_id, msn=msn or "")
-        self.wallet.settle(found[0])
+            raise Refused(Reason.UNKNOWN_PAYMENT, sales_unit=msn or "", reference=order_id)
+        self.services.customers.settle(found[0])
         return found[0]
 
+    # -- what faults make it say -------------------------------------------------------------------------------------
 
-async def _json(request: web.Request) -> dict[str, Any]:
-    return read_json(await request.read(), request.headers.get("Content-Type", ""))
+    def unsettled(self, decided: Decided, request: ApiRequest, status: int, group: str) -> Answer:
+        """Return 63, 52 or 74, 92, 99, a 402 or the gateway's 1000."""
+        msn, order_id = self.about(request)
+        # An initiate is not named in what refuses it so.
+        order_id = request.path.get("order_id", "") and order_id
+        return unsettled_refusal(decided, status, group, order_id=order_id, msn=msn).answer
+
+    def contradict(self, decided: Decided, request: ApiRequest, answer: Answer) -> Answer:
+        """Return the answer with another amount, status or shape."""
+        return contradicted(decided, answer, lambda: self._failed_result(request))
+
+    def _failed_result(self, request: ApiRequest) -> Json:
+        """Return what would be answered if the failed operation, the last of the history, had succeeded."""
+        msn, order_id = self.about(request)
+        payment = self.services.book.find(order_id, msn).payment
+        failed = Movement(entry=payment.history[-1], summary=payment.summary())
+        return result_answer(request.operation, payment.reference, failed)
+
+    def words_of(self, answer: Answer) -> Mapping[str, str] | None:
+        """Return group and code of the first error."""
+        return words_of(answer)
+
+    # -- the merchant and the customer -------------------------------------------------------------------------------
+
+    def _job(
+        self, kind: str, order: Order, prefix: str, path: str, *, method: str = "POST", **rest: Any
+    ) -> CallbackJob:
+        return CallbackJob(
+            kind=kind,
+            order_id=order.payment.reference,
+            merchant_serial_number=order.payment.sales_unit,
+            method=method,
+            url=f"{order.details[prefix]}{path}",
+            auth_token=order.details.get("authToken"),
+            **rest,
+        )
+
+    def callback(self, order: Order, outcome: Outcome) -> CallbackJob:
+        """Return the callback: the prefix, verbatim, with the path behind it."""
+        numeric = self.services.settings.numeric_callback_msn
+        body = callback_body(order, outcome, self.services.clock.now(), number_as_integer=numeric)
+        return self._job("payment", order, "callbackPrefix", f"/v2/payments/{order.payment.reference}", body=body)
+
+    async def shipping_methods(self, order: Order, customer: Customer) -> list[ShippingMethod]:
+        """Ask the merchant, which has ten seconds.
+
+        Raises:
+            SandboxError: it gives none, or answers wrongly.
+        """
+        order_id = order.payment.reference
+        job = self._job(
+            "shippingDetails",
+            order,
+            "shippingDetailsPrefix",
+            f"/v2/payments/{order_id}/shippingDetails",
+            body=shipping_question(_ADDRESS_ID, customer),
+            timeout=SHIPPING_TIMEOUT,
+        )
+        return _methods_of(await self.services.call(job), order_id)
+
+    def consent_removal(self, user_id: str) -> CallbackJob | None:
+        """Return a DELETE with the user id, which is base64, in its path."""
+        order = self.services.book.by_user_id(user_id)
+        if order is None or "consentRemovalPrefix" not in order.details:
+            return None
+        path = f"/v2/consents/{quote(user_id, safe='')}"
+        return self._job("consentRemoval", order, "consentRemovalPrefix", path, method="DELETE")
+
+    def explain(self, reason: Reason) -> str:
+        """Return the sentence that goes with the reason's code, and that."""
+        return f"{error_text(reason)} ({code_of(reason)[1]})"
+
+    def return_url(self, order: Order) -> str:
+        """Return `fallBack` with the parameter that the vendor calls phased out, and still sends."""
+        payment = order.payment
+        status = "100" if payment.reserved_at is not None else "301" if payment.ending is Outcome.DECLINED else ""
+        if not status:
+            return order.return_url
+        url, mark, fragment = order.return_url.partition("#")
+        return f"{url}{'&' if '?' in url else '?'}status={status}{mark}{fragment}"
+
+    def facts(self, order: Order) -> list[tuple[str, str]]:
+        """Return where the merchant is called; its token is a secret."""
+        told = {
+            "callbackPrefix": "Callbacks to",
+            "shippingDetailsPrefix": "Shipping from",
+            "consentRemovalPrefix": "Consent removal",
+        }
+        facts = [
+            (label, order.details[name] + _said_of(order.details[name]))
+            for name, label in told.items()
+            if name in order.details
+        ]
+        return [*facts, ("Callback token", "yes, hidden" if "authToken" in order.details else "none")]
 
 
-def _check_number(number: str | None) -> None:
-    if number in NUMBERS:
-        raise vipps_refusal(*NUMBERS[number])
+def _named(body: object, part: str, name: str) -> str:
+    found = body.get(part) if isinstance(body, dict) else None
+    value = found.get(name) if isinstance(found, dict) else None
+    return value if isinstance(value, str) else ""
 
 
-def _fingerprint(body: Mapping[str, Any]) -> str:
+def _said_of(url: str) -> str:
+    return " (Vipps itself refuses http)" if url.lower().startswith("http:") else ""
+
+
+def _check_headers(request: ApiRequest) -> None:
+    check_headers(request.headers)
+    msn = request.headers.get(MSN_HEADER)
+    if msn is not None and not SALES_UNIT.fullmatch(msn):
+        raise invalid_request([(MSN_HEADER, "must have 5 or 6 digits")])
+
+
+def _json(request: ApiRequest) -> Json:
+    _check_headers(request)
+    return read_json(request.body, request.headers.get("Content-Type", ""))
+
+
+def _agreed_msn(request: ApiRequest, body: Json) -> str:
+    """Return the sales unit of a checked body.
+
+    Raises:
+        Refusal: 400, if the header names another one.
+    """
+    msn: str = body["merchantInfo"]["merchantSerialNumber"]
+    if request.headers.get(MSN_HEADER, msn) != msn:
+        raise invalid_request([(MSN_HEADER, "must be the same in header and body")])
+    return msn
+
+
+def _fingerprint(body: Json) -> str:
     # The same payload, however its JSON was laid out.
     return orjson.dumps(body, option=orjson.OPT_SORT_KEYS).decode()
 
 
-def json_answer(body: object) -> web.Response:
-    """Return a success."""
-    return web.Response(body=orjson.dumps(body), headers={"Content-Type": "application/json;charset=UTF-8"})
+def _methods(given: Sequence[Json]) -> list[ShippingMethod]:
+    return [
+        ShippingMethod(
+            method_id=method["shippingMethodId"],
+            name=method["shippingMethod"],
+            # NOK with decimals, by its shortest ones, as it came: 1.15 * 100 is a little less than 115.
+            cost=round(Decimal(str(method["shippingCost"])) * 100),
+            is_default=method["isDefault"] == "Y",
+        )
+        for method in given
+    ]
 
 
-def refusal_answer(refusal: Refusal) -> web.Response:
-    """Return a refusal as it goes over the wire."""
-    return web.Response(
-        status=refusal.status,
-        body=orjson.dumps(refusal.body),
-        headers={"Content-Type": refusal.media, **refusal.headers},
-    )
+def _methods_of(answer: tuple[int, bytes] | None, order_id: str) -> list[ShippingMethod]:
+    if answer is None:
+        raise SandboxError("no shipping methods: the merchant gave no answer")
+    status, body = answer
+    if status != 200:
+        raise SandboxError(f"no shipping methods: the merchant answered HTTP {status}")
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise SandboxError("no shipping methods: the merchant's answer is no JSON") from error
+    if not isinstance(value, dict):
+        raise SandboxError("no shipping methods: the merchant's answer is no JSON object")
+    violations = [f"{name} {message}" for name, message in violations_of_shipping_answer(value)]
+    for name, asked in (("addressId", _ADDRESS_ID), ("orderId", order_id)):
+        if not violations and value[name] != asked:
+            violations.append(f"{name} must be the one that was asked with")
+    if violations:
+        raise SandboxError(f"no shipping methods: in the merchant's answer, {'; '.join(violations)}")
+    return _methods(value["shippingDetails"])

@@ -8,18 +8,9 @@ from typing import Any
 from vipps_async.sandbox.ledger.clock import iso_utc
 from vipps_async.sandbox.ledger.customers import EXPIRED, Customer
 from vipps_async.sandbox.ledger.entries import LogEntry, Movement, Outcome, State, Summary
-from vipps_async.sandbox.ledger.orders import Order
-from vipps_async.sandbox.wire.refusals import error_text
-
-__all__ = [
-    "callback_body",
-    "cancel_answer",
-    "capture_answer",
-    "details_answer",
-    "refund_answer",
-    "shipping_question",
-    "status_answer",
-]
+from vipps_async.sandbox.ledger.orders import Order, ShippingMethod
+from vipps_async.sandbox.ledger.reasons import Reason
+from vipps_async.sandbox.wire.ecom_errors import code_of, error_text
 
 Json = dict[str, Any]
 
@@ -35,15 +26,6 @@ _CALLBACK_STATUS = {
 }
 
 
-def _summary(summary: Summary) -> Json:
-    return {
-        "capturedAmount": summary.captured,
-        "remainingAmountToCapture": summary.remaining_to_capture,
-        "refundedAmount": summary.refunded,
-        "remainingAmountToRefund": summary.remaining_to_refund,
-    }
-
-
 def _transaction_info(entry: LogEntry, status: str, *, zone: bool = True) -> Json:
     return {
         "amount": entry.amount,
@@ -56,45 +38,41 @@ def _transaction_info(entry: LogEntry, status: str, *, zone: bool = True) -> Jso
 
 def _with_summary(answer: Json, summary: Summary | None) -> Json:
     if summary is not None:
-        answer["transactionSummary"] = _summary(summary)
+        answer["transactionSummary"] = {
+            "capturedAmount": summary.captured,
+            "remainingAmountToCapture": summary.remaining_to_capture,
+            "refundedAmount": summary.refunded,
+            "remainingAmountToRefund": summary.remaining_to_refund,
+        }
     return answer
 
 
-def capture_answer(order_id: str, done: Movement) -> Json:
-    """Return the answer to a capture: `Captured`, under `transactionInfo`."""
-    answer = {
-        "paymentInstrument": _PAYMENT_INSTRUMENT,
-        "orderId": order_id,
-        "transactionInfo": _transaction_info(done.entry, "Captured"),
-    }
-    return _with_summary(answer, done.summary)
+def result_answer(operation: str, order_id: str, done: Movement) -> Json:
+    """Return the answer to a capture, cancel or refund.
 
-
-def refund_answer(order_id: str, done: Movement) -> Json:
-    """Return the answer to a refund: `Refund`, under `transaction`, and its time without a zone."""
-    answer = {"orderId": order_id, "transaction": _transaction_info(done.entry, "Refund", zone=False)}
-    return _with_summary(answer, done.summary)
-
-
-def cancel_answer(order_id: str, done: Movement) -> Json:
-    """Return the answer to a cancel: `Cancelled`; a payment that was never reserved gives no transaction id."""
-    info = _transaction_info(done.entry, "Cancelled")
-    answer: Json = {"orderId": order_id, "transactionInfo": info}
+    A refund has its transaction under another name and its time without a zone; a cancel of a payment that was never
+    reserved gives no transaction id.
+    """
+    if operation == "refund":
+        answer = {"orderId": order_id, "transaction": _transaction_info(done.entry, "Refund", zone=False)}
+        return _with_summary(answer, done.summary)
+    info = _transaction_info(done.entry, "Captured" if operation == "capture" else "Cancelled")
     if done.summary is None:
         del info["transactionId"]
-        return answer
-    return _with_summary({"paymentInstrument": _PAYMENT_INSTRUMENT, **answer}, done.summary)
+        return {"orderId": order_id, "transactionInfo": info}
+    answer = {"paymentInstrument": _PAYMENT_INSTRUMENT, "orderId": order_id, "transactionInfo": info}
+    return _with_summary(answer, done.summary)
 
 
 def details_answer(order: Order, now: datetime, *, as_of: datetime | None = None) -> Json:
     """Return the answer of details: the history, newest first; a stale one shows how it stood at `as_of`."""
     payment = order.payment
-    answer: Json = {"orderId": payment.order_id}
+    answer: Json = {"orderId": payment.reference}
     expired = order.personal_data_expired(now)
     if order.customer is not None and (order.express or order.scope):
         answer["userDetails"] = _user_details(order, order.customer, expired=expired)
     if order.customer is not None and order.shipping is not None:
-        answer["shippingDetails"] = _shipping(order, order.customer, "postCode", expired=expired)
+        answer["shippingDetails"] = _shipping(order.shipping, order.customer, "postCode", expired=expired)
     if order.sub is not None and order.sub_at is not None and now >= order.sub_at:
         answer["sub"] = order.sub
     history, summary = payment.view(now, as_of or now)
@@ -129,7 +107,7 @@ def status_answer(order: Order) -> Json:
     elif payment.known_at is not None:
         status = "REGISTER"
     return {
-        "orderId": payment.order_id,
+        "orderId": payment.reference,
         "transactionInfo": {
             "amount": entry.amount,
             "status": status,
@@ -140,15 +118,20 @@ def status_answer(order: Order) -> Json:
 
 
 def _user_details(order: Order, customer: Customer, *, expired: bool = False) -> Json:
-    details: Json = customer.user_details(order.payment.merchant_serial_number, expired=expired)
+    personal = {
+        "email": customer.email,
+        "firstName": customer.first_name,
+        "lastName": customer.last_name,
+        "mobileNumber": customer.mobile_number,
+    }
+    if expired:
+        personal = dict.fromkeys(personal, EXPIRED)
     # Not in the description; the vendor's guide has it for payments with a scope.
-    return {"bankIdVerified": "Y", **details} if order.scope else details
+    verified = {"bankIdVerified": "Y"} if order.scope else {}
+    return {**verified, **personal, "userId": customer.user_id(order.payment.sales_unit)}
 
 
-def _shipping(order: Order, customer: Customer, postal_code_name: str, *, expired: bool = False) -> Json:
-    shipping = order.shipping
-    if shipping is None:
-        raise AssertionError("unreachable: asked for the shipping of an order that has none")
+def _shipping(shipping: ShippingMethod, customer: Customer, postal_code_name: str, *, expired: bool = False) -> Json:
     address = {
         "addressLine1": customer.address.line1,
         "addressLine2": customer.address.line2,
@@ -159,8 +142,9 @@ def _shipping(order: Order, customer: Customer, postal_code_name: str, *, expire
         address = dict.fromkeys(address, EXPIRED)
     return {
         "address": {**address, "country": "Norway"},
-        "shippingCost": shipping.cost,
-        "shippingMethod": shipping.method,
+        # NOK with decimals, where every other sum is whole øre.
+        "shippingCost": shipping.cost / 100,
+        "shippingMethod": shipping.name,
         "shippingMethodId": shipping.method_id,
     }
 
@@ -177,23 +161,23 @@ def callback_body(order: Order, outcome: Outcome, now: datetime, *, number_as_in
     if payment.opened_at is not None:
         # A payment that nobody opened in the app never became a transaction.
         info["transactionId"] = payment.transaction_id
-    msn: str | int = payment.merchant_serial_number
+    msn: str | int = payment.sales_unit
     body: Json = {
         "merchantSerialNumber": int(msn) if number_as_integer else msn,
-        "orderId": payment.order_id,
+        "orderId": payment.reference,
         "transactionInfo": info,
     }
     if rich and order.customer is not None and outcome in {Outcome.RESERVED, Outcome.SALE}:
         body["userDetails"] = _user_details(order, order.customer)
         if order.shipping is not None:
-            body["shippingDetails"] = _shipping(order, order.customer, "zipCode")
-    code = payment.failure if outcome is Outcome.FAILED else "45" if outcome is Outcome.EXPIRED else None
-    if code is not None:
+            body["shippingDetails"] = _shipping(order.shipping, order.customer, "zipCode")
+    reason = payment.failure if outcome is Outcome.FAILED else Reason.NOT_ACTED_UPON
+    if reason is not None and outcome in {Outcome.FAILED, Outcome.EXPIRED}:
         # The plural is Vipps' own: callbacks name the group so, answers say "Payment".
         body["errorInfo"] = {
             "errorGroup": "PAYMENTS",
-            "errorCode": code,
-            "errorMessage": error_text("Payment", code),
+            "errorCode": code_of(reason)[1],
+            "errorMessage": error_text(reason),
         }
     return body
 

@@ -1,280 +1,281 @@
-"""Reads request bodies field by field: corrects what the API corrects, and refuses what it would not take."""
+"""Reads a body as JSON, and the parts that checks of it are put together from: a value, and an object of them."""
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from vipps_async.sandbox.ledger.phone_numbers import corrected_number
-from vipps_async.sandbox.wire.fields import (
-    ORDER_ID,
-    Breaches,
-    Field,
-    amount,
-    amount_or_all,
-    boolean,
-    cost,
-    drop_nulls,
-    integer,
-    one_of,
-    read_fields,
-    string,
-    text_of,
-    text_or_number,
-    valid_auth_token,
-    valid_merchant_serial_number,
-    valid_order_id,
-)
-from vipps_async.sandbox.wire.refusals import invalid_request, vipps_refusal
-from vipps_async.sandbox.wire.urls import breach_of_fall_back, breach_of_prefix
+from vipps_async.sandbox.ledger.settings import SALES_UNIT
+from vipps_async.sandbox.wire.ecom_errors import invalid_request, vipps_refusal
+from vipps_async.sandbox.wire.face import Ignored, Refusal
 
-__all__ = [
-    "EXPRESS",
-    "SCOPES",
-    "breaches_of_shipping_answer",
-    "check_headers",
-    "check_order_id",
-    "check_request_id",
-    "read_approval",
-    "read_cancellation",
-    "read_initiation",
-    "read_payment_action",
-]
+#: What the vendor's quick start has in its bodies, and JSON does not take.
+_TRAILING_COMMA = re.compile(r",\s*[}\]]")
 
-Json = dict[str, Any]
+#: Returns what is wrong with a value, or None.
+Check = Callable[[object], str | None]
 
-#: The `paymentType` of express checkout, and of all else.
-EXPRESS, REGULAR = "eComm Express Payment", "eComm Regular Payment"
-#: The words that `scope` may hold.
-SCOPES = frozenset({"name", "address", "email", "phoneNumber", "birthDate", "nin"})
-#: The vendor's limit on `X-Request-Id`, in characters.
-MAX_REQUEST_ID = 40
-#: The vendor's limit on each of the four headers that name the calling system, in characters.
-MAX_SYSTEM_HEADER = 30
-SYSTEM_HEADERS = (
-    "Vipps-System-Name",
-    "Vipps-System-Version",
-    "Vipps-System-Plugin-Name",
-    "Vipps-System-Plugin-Version",
-)
+#: The smallest amount in øre: 1 NOK.
+MINIMUM_AMOUNT = 100
+#: Integers go as signed 32-bit numbers in the vendor's systems.
+MAXIMUM = 2**31
 
-#: What stands for a header's bytes that are no UTF-8.
-_SURROGATE = re.compile("[\ud800-\udfff]")
+#: Characters of the name of a place that are worth keeping, however deep it is.
+_LONGEST_PLACE = 200
+
+ORDER_ID = re.compile(r"[a-zA-Z0-9-]{1,50}")
+_HEADER_SAFE = re.compile(r"[!-~]([ -~]*[!-~])?")
 
 
-def _refuse(name: str, message: str) -> NoReturn:
-    raise invalid_request([(name, message)])
+class BrokenValueError(Exception):
+    """A value at which Vipps breaks: it answers 500, not 400. The text says what it must be."""
 
 
-# -- headers and paths ---------------------------------------------------------------------------------------------
-
-
-def check_headers(headers: Mapping[str, str]) -> None:
-    """Hold the headers that name the calling system against their length.
-
-    Raises:
-        Refusal: 400, for a header that is longer than 30 characters.
-    """
-    breaches = Breaches()
-    for name in SYSTEM_HEADERS:
-        if len(headers.get(name, "")) > MAX_SYSTEM_HEADER:
-            breaches.add(name, f"must have at most {MAX_SYSTEM_HEADER} characters")
-    breaches.settle()
-
-
-def check_order_id(order_id: str) -> None:
-    """Hold the order id of a path against its pattern.
-
-    Raises:
-        Refusal: 400.
-    """
-    if not ORDER_ID.fullmatch(order_id):
-        _refuse("orderId", "must be 1 to 50 letters, digits or hyphens")
-
-
-def check_request_id(request_id: str | None, *, required: bool = True) -> str:
-    """Hold an idempotency key against its rules and return it; empty if there is none and none is required.
-
-    Raises:
-        Refusal: 400, if it is missing, empty or too long.
-    """
-    if request_id is None and not required:
-        return ""
-    if not request_id or len(request_id) > MAX_REQUEST_ID or _SURROGATE.search(request_id):
-        _refuse("X-Request-Id", f"is required and must have at most {MAX_REQUEST_ID} characters")
-    return request_id
-
-
-# -- bodies --------------------------------------------------------------------------------------------------------
-
-_TRANSACTION_TEXT = Field(text_of(1, 100), required=True)
-_MERCHANT = Field(required=True, fields={"merchantSerialNumber": Field(valid_merchant_serial_number, required=True)})
-
-SHIPPING_FIELDS = {
-    "isDefault": Field(one_of("Y", "N"), required=True),
-    "priority": Field(integer),
-    "shippingCost": Field(cost, required=True),
-    "shippingMethod": Field(text_of(1, 256), required=True),
-    "shippingMethodId": Field(text_of(1, 100), required=True),
-}
-
-_SHIPPING_ANSWER = {
-    "addressId": Field(integer, required=True),
-    "orderId": Field(valid_order_id, required=True),
-    "shippingDetails": Field(required=True, many=True, fields=SHIPPING_FIELDS),
-}
-
-_INITIATION = {
-    "customerInfo": Field(required=True, fields={"mobileNumber": Field(text_or_number)}),
-    "merchantInfo": Field(
-        required=True,
-        fields={
-            "authToken": Field(valid_auth_token),
-            "callbackPrefix": Field(string, required=True),
-            "consentRemovalPrefix": Field(string),
-            "fallBack": Field(string, required=True),
-            "isApp": Field(boolean),
-            "merchantSerialNumber": Field(valid_merchant_serial_number, required=True),
-            "paymentType": Field(one_of(REGULAR, EXPRESS)),
-            "shippingDetailsPrefix": Field(string),
-            "staticShippingDetails": Field(many=True, fields=SHIPPING_FIELDS),
-        },
-    ),
-    "transaction": Field(
-        required=True,
-        fields={
-            "amount": Field(amount, required=True),
-            "orderId": Field(valid_order_id, required=True),
-            "transactionText": _TRANSACTION_TEXT,
-            "skipLandingPage": Field(boolean),
-            "scope": Field(string),
-            "additionalData": Field(
-                fields={
-                    "passengerName": Field(text_of(1, 49), required=True),
-                    "airlineCode": Field(text_of(3, 3), required=True),
-                    "airlineDesignatorCode": Field(text_of(2, 2), required=True),
-                    "ticketNumber": Field(text_of(1, 150)),
-                    "agencyInvoiceNumber": Field(text_of(1, 6), required=True),
-                }
-            ),
-            "useExplicitCheckoutFlow": Field(boolean),
-        },
-    ),
-}
-
-_PAYMENT_ACTION = {
-    "merchantInfo": _MERCHANT,
-    "transaction": Field(
-        required=True,
-        fields={"amount": Field(amount_or_all), "transactionText": _TRANSACTION_TEXT},
-    ),
-}
-
-_CANCELLATION = {
-    "merchantInfo": _MERCHANT,
-    "transaction": Field(required=True, fields={"transactionText": _TRANSACTION_TEXT}),
-    "shouldReleaseRemainingFunds": Field(boolean),
-}
-
-_APPROVAL = {"customerPhoneNumber": Field(text_or_number), "token": Field(string)}
-
-
-def _check(body: Json, fields: Mapping[str, Field], breaches: Breaches) -> None:
-    drop_nulls(body, breaches)
-    read_fields(body, fields, "", breaches)
-    breaches.settle()
-
-
-def read_initiation(body: Json, hosts: Collection[str] = (), *, breaches: Breaches | None = None) -> None:
-    """Check the body of an initiate, each field and how they go together; correct its phone number, drop its nulls.
+class Violations:
+    """Collects what is wrong with a request, so that one answer names it all.
 
     Args:
-        body: the body, which is changed.
-        hosts: hosts whose URLs pass with http, too.
-        breaches: collects what is wrong; None: one that ignores what Vipps ignores.
+        operation: the request's operation, for the count.
+        ignored: counts what Vipps takes and ignores; None: nobody counts.
+        strict: whether that is refused.
+    """
+
+    def __init__(self, operation: str = "", ignored: Ignored | None = None, *, strict: bool = False) -> None:
+        self.found: list[tuple[str, str]] = []
+        self._operation = operation
+        self._ignored = ignored
+        self._strict = strict
+
+    def add(self, name: str, message: str) -> None:
+        """Note a violation of the named field."""
+        self.found.append((name, message))
+
+    def ignore(self, name: str, kind: str, message: str) -> None:
+        """Note what Vipps ignores, ``"unknown"`` or ``"null"``: a violation where it is not to be taken."""
+        if self._strict:
+            self.add(name, message)
+        elif self._ignored is not None:
+            self._ignored.count(self._operation, name, kind)
+
+    def settle(self) -> None:
+        """Let the request pass if nothing is wrong with it.
+
+        Raises:
+            Refusal: 400 with one InvalidRequest for each violation.
+        """
+        if self.found:
+            raise invalid_request(self.found)
+
+
+def check_that(good: Callable[[Any], bool], message: str) -> Check:
+    """Return the check that answers with a message whatever is not good."""
+    return lambda value: None if good(value) else message
+
+
+def _is_integer(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def text_of(least: int, most: int) -> Check:
+    """Return the check for text of so many characters that is not all blanks."""
+    return check_that(
+        lambda value: isinstance(value, str) and least <= len(value) <= most and bool(value.strip()),
+        f"must be text of {least} to {most} characters",
+    )
+
+
+def one_of(*words: str) -> Check:
+    """Return the check for one of these words."""
+    return check_that(lambda value: isinstance(value, str) and value in words, f"must be one of {', '.join(words)}")
+
+
+boolean = check_that(lambda value: isinstance(value, bool), "must be true or false")
+string = check_that(lambda value: isinstance(value, str), "must be text")
+integer = check_that(lambda value: _is_integer(value) and abs(value) < MAXIMUM, "must be an integer")
+#: Text, or a whole number that stands for it: so the vendor's Python example sends phone numbers.
+text_or_number = check_that(lambda value: isinstance(value, str) or _is_integer(value), "must be text")
+#: A cost in NOK, which may have decimals.
+cost = check_that(
+    lambda value: isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < MAXIMUM // 100,
+    "must be a number of NOK, not negative",
+)
+order_id = check_that(
+    lambda value: isinstance(value, str) and ORDER_ID.fullmatch(value) is not None,
+    "must be 1 to 50 letters, digits or hyphens",
+)
+#: A token that can go back in a header.
+auth_token = check_that(
+    lambda value: (
+        isinstance(value, str) and len(value) <= 255 and (not value or _HEADER_SAFE.fullmatch(value) is not None)
+    ),
+    "must be at most 255 printable ASCII characters",
+)
+
+
+def amount(value: object) -> str | None:
+    """Check for an amount in øre.
 
     Raises:
-        Refusal: InvalidRequest with the fields' names; 81 for a bad number; HTTP 500 for what Vipps breaks at.
+        BrokenValueError: it is no integer.
     """
-    breaches = breaches or Breaches()
-    _check(body, _INITIATION, breaches)
-    merchant, transaction = body["merchantInfo"], body["transaction"]
-    _check_urls(merchant, hosts, breaches)
-    _check_express(merchant, transaction, breaches)
-    if not SCOPES.issuperset(transaction.get("scope", "").split()):
-        breaches.add("transaction.scope", f"must be some of {' '.join(sorted(SCOPES))}, separated by spaces")
-    number = body["customerInfo"].get("mobileNumber")
-    if transaction.get("skipLandingPage") and number is None:
-        breaches.add("customerInfo.mobileNumber", "is required to skip the landing page")
-    breaches.settle()
-    if number is not None:
-        body["customerInfo"]["mobileNumber"] = _read_number(number)
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise BrokenValueError(f"must be an integer of at least {MINIMUM_AMOUNT}, in øre")
+    return None if MINIMUM_AMOUNT <= value < MAXIMUM else f"must be an integer of at least {MINIMUM_AMOUNT}"
 
 
-def _read_number(given: str | int) -> str:
-    number = corrected_number(str(given))
-    if number is None:
-        raise vipps_refusal("User", "81")
-    return number
+def amount_or_all(value: object) -> str | None:
+    """Check for an amount in øre, or for 0, which means all that remains; raises as `amount`."""
+    # Left out, null and 0 all mean "everything that remains": that is how the API behaves, whatever its description.
+    return None if _is_integer(value) and value == 0 else amount(value)
 
 
-def _check_urls(merchant: Json, hosts: Collection[str], breaches: Breaches) -> None:
-    is_app = merchant.get("isApp", False)
-    for name in ("callbackPrefix", "consentRemovalPrefix", "shippingDetailsPrefix"):
-        message = breach_of_prefix(merchant[name], is_app=is_app, hosts=hosts) if name in merchant else None
+def merchant_serial_number(value: object) -> str | None:
+    """Check for a sales unit's number, which must be a string.
+
+    Raises:
+        BrokenValueError: it is a number.
+    """
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        raise BrokenValueError("must be a string of 5 or 6 digits, not a number")
+    return None if isinstance(value, str) and SALES_UNIT.fullmatch(value) else "must be a string of 5 or 6 digits"
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """What a field must be: a value that passes a check, an object, or a list of objects."""
+
+    check: Check | None = None
+    required: bool = False
+    #: The fields of an object, or of each object in a list.
+    fields: Mapping[str, Field] | None = None
+    many: bool = False
+
+
+def drop_nulls(body: dict[str, Any], violations: Violations) -> None:
+    """Take the nulls out of a body's objects: to Vipps they are the same as left out."""
+    # With a list of what is still to do: JSON is nested deeper than Python calls.
+    waiting: list[tuple[str, Any]] = [("", body)]
+    while waiting:
+        place, value = waiting.pop()
+        if isinstance(value, list):
+            waiting.extend((place, item) for item in value)
+        elif isinstance(value, dict):
+            for name in [name for name, inner in value.items() if inner is None]:
+                del value[name]
+                violations.ignore(f"{place}{name}", "null", "is null")
+            waiting.extend((f"{place}{name}."[-_LONGEST_PLACE:], inner) for name, inner in value.items())
+
+
+def read_fields(value: Mapping[str, Any], fields: Mapping[str, Field], place: str, violations: Violations) -> None:
+    """Collect what is wrong with an object: missing names, wrong values, and unknown names, which are ignored.
+
+    Raises:
+        Refusal: 500, for what Vipps breaks at.
+    """
+    for name in value:
+        if name not in fields:
+            violations.ignore(f"{place}{name}", "unknown", "is not a known field")
+    for name, rule in fields.items():
+        if name in value:
+            _read_field(value[name], rule, f"{place}{name}", violations)
+        elif rule.required:
+            other = next((given for given in value if given.lower() == name.lower()), None)
+            if other is not None:
+                # No slip of the sandbox: `fallback` for `fallBack` is answered so.
+                raise _broken(f"{place}{name}", f"is required, and {other} is not its name")
+            violations.add(f"{place}{name}", "is required")
+
+
+def _broken(place: str, message: str) -> Refusal:
+    return vipps_refusal("VippsError", "99", f"{place} {message}; Vipps answers that with 500")
+
+
+def _read_field(value: object, rule: Field, place: str, violations: Violations) -> None:
+    if rule.check is not None:
+        try:
+            message = rule.check(value)
+        except BrokenValueError as error:
+            raise _broken(place, str(error)) from error
         if message is not None:
-            breaches.add(f"merchantInfo.{name}", message)
-    message = breach_of_fall_back(merchant["fallBack"], is_app=is_app, hosts=hosts)
-    if message is not None:
-        breaches.add("merchantInfo.fallBack", message)
+            violations.add(place, message)
+    elif rule.many:
+        if not isinstance(value, list) or (not value and rule.required):
+            violations.add(place, "must be a list that is not empty" if rule.required else "must be a list")
+            return
+        for number, item in enumerate(value):
+            _read_field(item, Field(fields=rule.fields), f"{place}[{number}]", violations)
+    elif isinstance(value, dict):
+        read_fields(value, rule.fields or {}, f"{place}.", violations)
+    else:
+        violations.add(place, "must be an object")
 
 
-def _check_express(merchant: Json, transaction: Json, breaches: Breaches) -> None:
-    if merchant.get("paymentType") != EXPRESS:
-        return
-    if "consentRemovalPrefix" not in merchant:
-        breaches.add("merchantInfo.consentRemovalPrefix", "is required for express checkout")
-    if "shippingDetailsPrefix" not in merchant and not merchant.get("staticShippingDetails"):
-        breaches.add("merchantInfo.shippingDetailsPrefix", "or staticShippingDetails is required for express checkout")
-    if transaction.get("scope", "").split():
-        breaches.add("transaction.scope", "cannot be combined with express checkout")
+# -- JSON -------------------------------------------------------------------------------------------------------------
 
 
-def read_payment_action(body: Json, *, breaches: Breaches | None = None) -> int | None:
-    """Check the body of a capture or refund, and return its amount in øre; None takes all that remains.
-
-    Raises:
-        Refusal: as for `read_initiation`.
-    """
-    _check(body, _PAYMENT_ACTION, breaches or Breaches())
-    return body["transaction"].get("amount") or None
-
-
-def read_cancellation(body: Json, *, breaches: Breaches | None = None) -> bool:
-    """Check the body of a cancel, and return whether the rest is to be released.
+def read_json(body: bytes, content_type: str) -> dict[str, Any]:
+    """Read a body as one JSON object.
 
     Raises:
-        Refusal: as for `read_initiation`.
+        Refusal: 500, for a body that does not parse (NaN included): Vipps validates after parsing, and so answers its
+            internal error. 415, for another content type or none. 400, for no body, a name given twice, half a
+            surrogate, or no object.
     """
-    _check(body, _CANCELLATION, breaches or Breaches())
-    return bool(body.get("shouldReleaseRemainingFunds", False))
+    if content_type.partition(";")[0].strip().lower() != "application/json":
+        raise invalid_request([("Content-Type", "must be application/json")], status=415)
+    if not body:
+        raise invalid_request([("body", "must be a JSON object, and is empty")])
+    value = _parsed(body)
+    if not isinstance(value, dict):
+        raise invalid_request([("body", "must be a JSON object")])
+    return value
 
 
-def read_approval(body: Json, *, breaches: Breaches | None = None) -> tuple[str | None, str | None]:
-    """Check the body of a force approve, and return number and token of the payment's URL, each None if not given.
+def _parsed(body: bytes) -> Any:
+    try:
+        text = body.decode(json.detect_encoding(body))
+    except UnicodeDecodeError as error:
+        raise _not_json(f"byte {error.start} is no text") from error
+    try:
+        value = json.loads(text, object_pairs_hook=_object, parse_constant=_no_constant)
+    except json.JSONDecodeError as error:
+        raise _not_json(_place(text, error)) from error
+    except RecursionError as error:
+        raise _not_json("it is nested too deeply") from error
+    except ValueError as error:
+        # An integer of more digits than Python reads.
+        raise _not_json("a number in it is too long") from error
+    if "\\u" in text:
+        try:
+            # Half of a surrogate pair is no text: nobody could be answered with it.
+            json.dumps(value, ensure_ascii=False).encode()
+        except UnicodeEncodeError as error:
+            raise invalid_request([("body", "must not have half of a surrogate pair")]) from error
+    return value
 
-    Raises:
-        Refusal: as for `read_initiation`.
-    """
-    _check(body, _APPROVAL, breaches or Breaches())
-    number = body.get("customerPhoneNumber")
-    return None if number is None else _read_number(number), body.get("token")
+
+def _place(text: str, error: json.JSONDecodeError) -> str:
+    # Python's own words for a trailing comma, and the place it names, differ from version to version.
+    for comma in _TRAILING_COMMA.finditer(text):
+        if comma.start() <= error.pos <= comma.end():
+            line = text.count("\n", 0, comma.start()) + 1
+            return f"the comma in line {line} stands before {comma[0][-1]}, where JSON takes none"
+    return f"line {error.lineno}, column {error.colno}: {error.msg}"
 
 
-def breaches_of_shipping_answer(answer: Json) -> list[tuple[str, str]]:
-    """Return what is wrong with a merchant's answer to the question for shipping methods; its nulls are dropped."""
-    breaches = Breaches()
-    drop_nulls(answer, breaches)
-    read_fields(answer, _SHIPPING_ANSWER, "", breaches)
-    return breaches.found
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        raise invalid_request([("body", "must be JSON with no name given twice")])
+    return value
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise _not_json(f"{name} is no number of JSON")
+
+
+def _not_json(reason: str) -> Refusal:
+    return vipps_refusal("VippsError", "99", f"the body is not JSON: {reason}")

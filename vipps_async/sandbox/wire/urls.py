@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 __all__ = [
     "MAX_URL",
     "CallbackHosts",
-    "breach_of_fall_back",
-    "breach_of_prefix",
+    "violation_of_fall_back",
+    "violation_of_prefix",
     "is_loopback_host",
     "may_redirect_to",
 ]
@@ -68,7 +68,7 @@ def _is_web_url(url: str, hosts: Collection[str] = ()) -> bool:
     return bool(host) and (scheme == "https" or (scheme == "http" and (is_loopback_host(host) or host in hosts)))
 
 
-def _breach_of_web_url(url: str, hosts: Collection[str]) -> str | None:
+def _violation_of_web_url(url: str, hosts: Collection[str]) -> str | None:
     """Return what the validator of Apache Commons, which Vipps uses, has against a URL; hosts are excepted from it."""
     scheme, host = _scheme_and_host(url)
     if not host or scheme not in {"http", "https"}:
@@ -107,7 +107,7 @@ def _is_app_url(url: str) -> bool:
     return _APP_SCHEME.fullmatch(url) is not None and url.partition(":")[0].lower() not in _NOT_AN_APP
 
 
-def breach_of_prefix(url: str, *, is_app: bool, hosts: Collection[str] = ()) -> str | None:
+def violation_of_prefix(url: str, *, is_app: bool, hosts: Collection[str] = ()) -> str | None:
     """Return what is wrong with the prefix of a callback, or None. With `is_app` only its length counts.
 
     Http on loopback, which Vipps refuses, is good enough here: that is where a shop under development listens.
@@ -119,17 +119,17 @@ def breach_of_prefix(url: str, *, is_app: bool, hosts: Collection[str] = ()) -> 
     """
     if not url or len(url) > MAX_URL:
         return f"must have 1 to {MAX_URL} characters"
-    return None if is_app else _breach_of_web_url(url, hosts)
+    return None if is_app else _violation_of_web_url(url, hosts)
 
 
-def breach_of_fall_back(url: str, *, is_app: bool, hosts: Collection[str] = ()) -> str | None:
+def violation_of_fall_back(url: str, *, is_app: bool, hosts: Collection[str] = ()) -> str | None:
     """Return what is wrong with a `fallBack`, or None: https, an app's scheme, or the bare word INTENT."""
     if not url or len(url) > MAX_URL:
         return f"must have 1 to {MAX_URL} characters"
     if is_app or url == "INTENT" or _is_app_url(url):
         return None
-    breach = _breach_of_web_url(url, hosts)
-    return None if breach is None else f"{breach}, or a URL of an app's own scheme"
+    violation = _violation_of_web_url(url, hosts)
+    return None if violation is None else f"{violation}, or a URL of an app's own scheme"
 
 
 def may_redirect_to(url: str, hosts: Collection[str] = ()) -> bool:

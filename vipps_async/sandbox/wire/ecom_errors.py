@@ -1,42 +1,53 @@
-"""The bodies of refusals, in each of the shapes that Vipps and what stands before it use."""
+"""eCom's errors: groups and codes for the ledger's reasons, what each says, and the shapes of their bodies."""
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
-from datetime import datetime
+from collections.abc import Sequence
 
-__all__ = [
-    "Refusal",
-    "SandboxError",
-    "SandboxStateError",
-    "gateway_refusal",
-    "invalid_request",
-    "management_refusal",
-    "oauth_refusal",
-    "problem_refusal",
-    "vipps_refusal",
-]
+from vipps_async.sandbox.ledger.reasons import Reason, Refused
+from vipps_async.sandbox.wire.face import Answer, Refusal
+from vipps_async.sandbox.wire.gateway import refused_by_gateway
 
+__all__ = ["FAILED_CODES", "UNIT_CODES", "code_of", "error_text", "invalid_request", "refusal_for", "vipps_refusal"]
 
-class SandboxError(Exception):
-    """The sandbox was asked, from Python or its pages, for something that makes no sense there."""
+#: Operation → the code of the group Payment that says it failed.
+FAILED_CODES = {"capture": "63", "cancel": "52", "refund": "74"}
+#: Codes of the group Merchant that a sales unit's initiates can be made to be refused with.
+UNIT_CODES = ("21", "22", "31", "32", "33", "36", "37", "39", "97")
 
-
-class SandboxStateError(SandboxError):
-    """The file that keeps the sandbox's state cannot be read or written. The text names it; it was not overwritten."""
-
-
-class Refusal(Exception):  # noqa: N818 - an answer of the API, not a failure of the sandbox
-    """A request that is answered with an error."""
-
-    def __init__(self, status: int, body: object, *, headers: Mapping[str, str] | None = None, media: str = "") -> None:
-        super().__init__(f"HTTP {status}")
-        self.status = status
-        self.body = body
-        self.headers = dict(headers or {})
-        self.media = media or "application/json;charset=UTF-8"
-
+#: Reason → group and code. What fails by a fault has another code for each operation.
+_REASONS = {
+    Reason.REFERENCE_USED: ("Merchant", "34"),
+    Reason.UNKNOWN_PAYMENT: ("Merchant", "35"),
+    Reason.KEY_REUSED: ("Payment", "93"),
+    Reason.NOT_RESERVED: ("Payment", "62"),
+    Reason.ENDED: ("VippsError", "91"),
+    Reason.CAPTURED_AT_ONCE: ("Payment", "95"),
+    Reason.MORE_THAN_RESERVED: ("Payment", "61"),
+    Reason.RESERVED_TOO_LONG_AGO: ("Payment", "98"),
+    Reason.NOTHING_CAPTURED: ("Payment", "72"),
+    Reason.NEVER_CAPTURED: ("Payment", "73"),
+    Reason.MORE_THAN_CAPTURED: ("Payment", "71"),
+    Reason.TOO_OLD_TO_REFUND: ("Payment", "95"),
+    Reason.ENDED_BEFORE: ("VippsError", "92"),
+    Reason.RESERVATION_UNKNOWN: ("Payment", "52"),
+    Reason.CAPTURED: ("Payment", "51"),
+    Reason.APPROVED_BEFORE: ("VippsError", "92"),
+    Reason.NOT_TO_BE_FORCED: ("VippsError", "91"),
+    Reason.BANK_REFUSED: ("Payment", "42"),
+    Reason.NO_VALID_CARD: ("Payment", "41"),
+    Reason.CARD_EXPIRED: ("Payment", "44"),
+    Reason.NOT_ACTED_UPON: ("Payment", "45"),
+    Reason.NO_SUCH_CUSTOMER: ("User", "81"),
+    Reason.APP_TOO_OLD: ("User", "82"),
+    Reason.CUSTOMER_UNVERIFIED: ("Payment", "1082"),
+    Reason.CUSTOMER_UNDER_AGE: ("Payment", "1501"),
+    Reason.UNIT_NOT_AVAILABLE: ("Merchant", "37"),
+    Reason.MAY_NOT_SKIP_LANDING_PAGE: ("Merchant", "38"),
+    Reason.MAY_NOT_ASK_FOR_NIN: ("Merchant", "51"),
+    Reason.LOCKED: ("VippsError", "94"),
+}
 
 #: What each code says, and the HTTP status it comes with. Of 34, 35, 37, 62, 72 and the foreign sales unit the vendor's
 #: words are known, from its pages and from what shops have logged; the other sentences are ours.
@@ -80,8 +91,26 @@ _CODES: dict[tuple[str, str], tuple[int, str]] = {
     ("Merchant", "51"): (403, "The sales unit may not ask for the national identity number"),
     ("Merchant", "97"): (400, "The merchant is not allowed to take payments"),
     ("Merchant", "99"): (500, "Internal error"),
-    ("Merchant", "Unauthorized"): (403, "This MSN is not valid for the provided super merchant id"),
 }
+
+
+def code_of(reason: Reason, operation: str = "") -> tuple[str, str]:
+    """Return group and code for a reason; what failed has another code for each operation."""
+    return ("Payment", FAILED_CODES[operation]) if reason is Reason.FAILED else _REASONS[reason]
+
+
+def error_text(reason: Reason) -> str:
+    """Return the sentence that goes with a reason."""
+    return _CODES[code_of(reason)][1]
+
+
+def refusal_for(refused: Refused, operation: str) -> Answer:
+    """Return the answer to what is refused for a reason."""
+    by_gateway = refused_by_gateway(refused)
+    if by_gateway is not None:
+        return by_gateway
+    group, code = code_of(refused.reason, operation)
+    return vipps_refusal(group, code, order_id=refused.reference, msn=refused.sales_unit).answer
 
 
 def _error(group: str, code: str, message: str) -> dict[str, str]:
@@ -103,49 +132,6 @@ def vipps_refusal(
     return Refusal(status or usual, [_error(group, code, f"{text}: {reason}" if reason else text)])
 
 
-def error_text(group: str, code: str) -> str:
-    """Return the sentence that goes with a code."""
-    return _CODES[group, code][1]
-
-
 def invalid_request(breaches: Sequence[tuple[str, str]], *, status: int = 400) -> Refusal:
     """Return a refusal of fields: an array with an error for each, the field's name as its code."""
     return Refusal(status, [_error("InvalidRequest", name, message) for name, message in breaches])
-
-
-def gateway_refusal(status: int, message: str, *, headers: Mapping[str, str] | None = None) -> Refusal:
-    """Return a refusal of the gateway in its short shape, as for a wrong subscription key."""
-    return Refusal(status, {"statusCode": status, "message": message}, headers=headers)
-
-
-def management_refusal(status: int, reason: str, message: str, *, code: int | None = None) -> Refusal:
-    """Return a refusal of the gateway in its long shape, as for a token that is not valid; `code` is the status."""
-    return Refusal(
-        status,
-        {"responseInfo": {"responseCode": code or status, "responseMessage": reason}, "result": {"message": message}},
-    )
-
-
-def oauth_refusal(status: int, error: str, number: int, description: str, now: datetime) -> Refusal:
-    """Return a refusal of the token endpoint."""
-    trace, correlation = str(uuid.uuid4()), str(uuid.uuid4())
-    return Refusal(
-        status,
-        {
-            "error": error,
-            "error_description": f"AADSTS{number}: {description}",
-            "error_codes": [number],
-            "timestamp": now.strftime("%Y-%m-%d %H:%M:%SZ"),
-            "trace_id": trace,
-            "correlation_id": correlation,
-        },
-    )
-
-
-def problem_refusal(status: int, title: str, detail: str) -> Refusal:
-    """Return a refusal in the shape of RFC 7807, which the newer APIs use."""
-    return Refusal(
-        status,
-        {"type": "about:blank", "title": title, "status": status, "detail": detail, "instance": str(uuid.uuid4())},
-        media="application/problem+json",
-    )
