@@ -11,13 +11,16 @@ from vipps_async.sandbox.ledger.reasons import SandboxError, SandboxStateError
 from vipps_async.sandbox.ledger.settings import SandboxCredentials, Settings, SettingsError
 from vipps_async.sandbox.network.faults import Faults
 from vipps_async.sandbox.network.history import CallbackRecord, RequestRecord
-from vipps_async.sandbox.server import SandboxServer
+from vipps_async.sandbox.server import FACES, SandboxServer
+from vipps_async.sandbox.wire.face import Face
 from vipps_async.sandbox.wire.fault import Fault
 
 __all__ = [
+    "FACES",
     "Address",
     "CallbackRecord",
     "Customer",
+    "Face",
     "Fault",
     "Faults",
     "LogEntry",

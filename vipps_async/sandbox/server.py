@@ -491,5 +491,5 @@ def _is_dashboard(path: str) -> bool:
     return path == "/" or path.startswith("/sandbox/")
 
 
-async def _never_called(request: web.Request) -> web.Response:
+async def _never_called(_: web.Request) -> web.Response:
     raise AssertionError("unreachable: the middleware answers by the API")

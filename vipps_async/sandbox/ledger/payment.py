@@ -42,8 +42,8 @@ REFUND_LIMIT = timedelta(days=365)
 UNKNOWN_FOR = timedelta(hours=1)
 #: The test amount whose reservation is not known for an hour, in øre.
 UNKNOWN_AMOUNT = 201
-#: Test amounts in øre that the customer's bank refuses, and why: insufficient funds, refused, suspected fraud, withdrawal
-#: limit, expired card, invalid card, 3-D Secure, SCA required.
+#: Test amounts in øre that the customer's bank refuses, and why: insufficient funds, refused, suspected fraud,
+#: withdrawal limit, expired card, invalid card, 3-D Secure, SCA required.
 REFUSED_AMOUNTS = {
     **dict.fromkeys((151, 182, 183, 184), Reason.BANK_REFUSED),
     186: Reason.CARD_EXPIRED,

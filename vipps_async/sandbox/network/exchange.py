@@ -130,7 +130,7 @@ def gateway_response(status: int, message: str) -> web.Response:
 
 
 def route_path(template: str) -> str:
-    """Return a template as aiohttp takes it: what stands before the first place in any case, and a slash at the end or none."""
+    """Return a template as aiohttp takes it: any case up to the first place in braces, a slash at the end or none."""
     head, brace, tail = template.partition("{")
     parts = "/".join(
         f"{{fixed_{number}:(?i:{re.escape(part)})}}" for number, part in enumerate(head.strip("/").split("/"))

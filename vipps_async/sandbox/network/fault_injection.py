@@ -46,6 +46,7 @@ _RESETS_BEFORE = frozenset(
 _RESETS_AFTER = frozenset({Fault.RESET_AFTER_EFFECT, Fault.FAILED_ENTRY_RESET, Fault.LATE_ENTRY_RESET})
 _FAILS = frozenset({Fault.FAILED_ENTRY, Fault.FAILED_ENTRY_RESET, Fault.FAILURE_STATUS_BEFORE})
 _SHAPED = frozenset({Fault.REFUSAL_WITH_BOM, Fault.REFUSAL_AS_XML, Fault.REFUSAL_AS_FORM, Fault.REFUSAL_AS_TEXT})
+_ONLY_SUCCESSES = frozenset({Fault.EMPTY_200_AFTER, Fault.REDIRECT_302_AFTER, Fault.CUT_200_AFTER})
 #: What each API contradicts in its own words.
 _CONTRADICTIONS = frozenset(
     {
@@ -81,7 +82,7 @@ class FaultInjection:
 
     async def answer(self, exchange: Exchange, decided: Decided) -> Answered:
         """Answer a request as the fault wants it."""
-        fault, request = decided.fault, exchange.request
+        fault = decided.fault
         if fault is not Fault.RESET_BEFORE_READ:
             await exchange.read()
         if fault in HELD:
@@ -89,52 +90,16 @@ class FaultInjection:
         if fault is Fault.CONNECTION_REFUSED:
             await self._refuse()
         if fault in _RESETS_BEFORE:
-            return _reset(request)
+            return _reset(exchange.request)
         if fault in {Fault.STALL_BEFORE_EFFECT, Fault.HELD_STALL}:
-            return await self._stall(request)
-        answer = self._in_place_of_effect(exchange, decided)
-        if answer is None:
+            return await self._stall(exchange.request)
+        make = _INSTEAD.get(fault)
+        if make is not None:
+            answer = make(self._faults, exchange, decided)
+        else:
             self._disturb(exchange, decided)
-            answer = self._another(exchange, decided, await exchange.proceed())
-        if fault in _RESETS_AFTER:
-            return _reset(request)
-        if fault is Fault.STALL_AFTER_EFFECT:
-            return await self._stall(request)
-        if fault is Fault.HEADERS_CUT_IN_HALF:
-            return _cut_headers(request, answer)
-        if fault is Fault.ANSWER_CUT_IN_HALF:
-            return await _cut_body(request, answer), answer.status
-        if fault is Fault.SLOW_DRIP:
-            return await self._drip(request, answer), answer.status
-        return over_the_wire(answer), answer.status
-
-    def _in_place_of_effect(self, exchange: Exchange, decided: Decided) -> Answer | None:
-        """Return the answer of a fault whose request has no effect, at least not now."""
-        fault = decided.fault
-        match fault.name.split("_"):
-            case ["UNSETTLED", _, "BEFORE"]:
-                return self._unsettled(exchange, decided)
-            case ["HTTP", _, "BEFORE"] | ["HELD", "504"]:
-                return _failure(fault.status)
-            case ["HTML", _, "BEFORE"]:
-                return _page(fault.status)
-        match fault:
-            case Fault.LOCKED_94:
-                return exchange.face.refused(Refused(Reason.LOCKED), decided.operation)
-            case Fault.TOKEN_EXPIRED_401:
-                return unauthorised().answer
-            case Fault.HTTP_429:
-                return throttled(0)
-            case Fault.HTTP_429_RETRY_AFTER:
-                return throttled(self._faults.retry_after)
-            case Fault.ABSURD_RETRY_AFTER:
-                headers = {"Retry-After": decided.one_of(_ABSURD)}
-                return gateway_refusal(429, "Rate limit is exceeded.", headers=headers).answer
-            case Fault.EMPTY_200_BEFORE:
-                return Answer()
-            case Fault.REDIRECT_302_BEFORE:
-                return _redirect()
-        return None
+            answer = self._contradicted(exchange, decided, await exchange.proceed())
+        return await self._send(exchange.request, fault, answer)
 
     def _disturb(self, exchange: Exchange, decided: Decided) -> None:
         """Note on the request what shall happen to it inside Vipps."""
@@ -150,36 +115,34 @@ class FaultInjection:
         elif fault is Fault.STALE_DETAILS:
             asked.stale_by = self._faults.stale_by(decided)
 
-    def _another(self, exchange: Exchange, decided: Decided, answer: Answer) -> Answer:
+    def _contradicted(self, exchange: Exchange, decided: Decided, answer: Answer) -> Answer:
         """Return what is answered in the place of the right answer after the effect, or that."""
-        fault, face = decided.fault, exchange.face
+        fault = decided.fault
         if fault in _CONTRADICTIONS:
-            return face.contradict(decided, exchange.asked, answer)
+            return exchange.face.contradict(decided, exchange.asked, answer)
         if fault in _SHAPED:
-            return _shaped(fault, answer, face.words_of(answer))
-        match fault.name.split("_"):
-            case ["UNSETTLED", _, "AFTER"]:
-                return self._unsettled(exchange, decided)
-            case ["HTTP", _, "AFTER"]:
-                return _failure(fault.status)
-            case ["HTML", _, "AFTER"]:
-                return _page(fault.status)
-            case ["WRONG", "CONTENT", "TYPE"]:
-                return replace(answer, headers={**answer.headers, "Content-Type": "text/plain; charset=utf-8"})
-        if answer.status == 200:
-            if fault is Fault.EMPTY_200_AFTER:
-                return Answer()
-            if fault is Fault.REDIRECT_302_AFTER:
-                return _redirect()
-            if fault is Fault.CUT_200_AFTER:
-                return replace(answer, body=answer.body[: len(answer.body) // 2])
-        return answer
+            return _shaped(fault, answer, exchange.face.words_of(answer))
+        if fault is Fault.WRONG_CONTENT_TYPE:
+            return replace(answer, headers={**answer.headers, "Content-Type": "text/plain; charset=utf-8"})
+        if fault in _ONLY_SUCCESSES and answer.status != 200:
+            return answer
+        if fault is Fault.CUT_200_AFTER:
+            return replace(answer, body=answer.body[: len(answer.body) // 2])
+        make = _AFTERWARDS.get(fault)
+        return answer if make is None else make(self._faults, exchange, decided)
 
-    def _unsettled(self, exchange: Exchange, decided: Decided) -> Answer:
-        face = exchange.face
-        status = self._faults.unsettled_status or decided.one_of(_STATUSES)
-        group = self._faults.unsettled_group or decided.one_of(face.error_groups or ("",), skip=len(_STATUSES))
-        return face.unsettled(decided, exchange.asked, status, group)
+    async def _send(self, request: web.Request, fault: Fault, answer: Answer) -> Answered:
+        if fault in _RESETS_AFTER:
+            return _reset(request)
+        if fault is Fault.STALL_AFTER_EFFECT:
+            return await self._stall(request)
+        if fault is Fault.HEADERS_CUT_IN_HALF:
+            return _cut_headers(request, answer)
+        if fault is Fault.ANSWER_CUT_IN_HALF:
+            return await _cut_body(request, answer), answer.status
+        if fault is Fault.SLOW_DRIP:
+            return await self._drip(request, answer), answer.status
+        return over_the_wire(answer), answer.status
 
     async def _stall(self, request: web.Request) -> Answered:
         with contextlib.suppress(TimeoutError):
@@ -255,16 +218,54 @@ async def _cut_body(request: web.Request, answer: Answer) -> web.StreamResponse:
     return cut
 
 
-def _failure(status: int) -> Answer:
+# -- answers in the place of the right one ---------------------------------------------------------------------------
+
+
+def _unsettled(faults: Faults, exchange: Exchange, decided: Decided) -> Answer:
+    status = faults.unsettled_status or decided.one_of(_STATUSES)
+    group = faults.unsettled_group or decided.one_of(exchange.face.error_groups or ("",), skip=len(_STATUSES))
+    return exchange.face.unsettled(decided, exchange.asked, status, group)
+
+
+def _failure(_: Faults, __: Exchange, decided: Decided) -> Answer:
+    status = decided.fault.status
     return management_refusal(status, _REASONS[status], "Something went wrong.").answer
 
 
-def _page(status: int) -> Answer:
-    return Answer(status, _PAGE, {"Content-Type": "text/html; charset=utf-8"})
+def _absurd(_: Faults, __: Exchange, decided: Decided) -> Answer:
+    return gateway_refusal(429, "Rate limit is exceeded.", headers={"Retry-After": decided.one_of(_ABSURD)}).answer
 
 
-def _redirect() -> Answer:
-    return Answer(302, headers={"Location": "https://example.com/maintenance"})
+def _locked(_: Faults, exchange: Exchange, decided: Decided) -> Answer:
+    return exchange.face.refused(Refused(Reason.LOCKED), decided.operation)
+
+
+#: The first word of a fault's name → what makes its answer, before the effect or after it.
+_BY_WORD: dict[str, Callable[[Faults, Exchange, Decided], Answer]] = {
+    "UNSETTLED": _unsettled,
+    "HTTP": _failure,
+    "HTML": lambda _, __, decided: Answer(decided.fault.status, _PAGE, {"Content-Type": "text/html; charset=utf-8"}),
+    "EMPTY": lambda *_: Answer(),
+    "REDIRECT": lambda *_: Answer(302, headers={"Location": "https://example.com/maintenance"}),
+}
+_AFTERWARDS, _BEFORE = (
+    {
+        fault: _BY_WORD[word]
+        for fault in Fault
+        if fault.name.endswith(end) and (word := fault.name.partition("_")[0]) in _BY_WORD
+    }
+    for end in ("_AFTER", "_BEFORE")
+)
+#: Fault → what makes the answer that comes in the place of any effect.
+_INSTEAD = {
+    **_BEFORE,
+    Fault.HELD_504: _failure,
+    Fault.LOCKED_94: _locked,
+    Fault.TOKEN_EXPIRED_401: lambda *_: unauthorised().answer,
+    Fault.HTTP_429: lambda *_: throttled(0),
+    Fault.HTTP_429_RETRY_AFTER: lambda faults, *_: throttled(faults.retry_after),
+    Fault.ABSURD_RETRY_AFTER: _absurd,
+}
 
 
 def _shaped(fault: Fault, answer: Answer, words: Mapping[str, str] | None) -> Answer:

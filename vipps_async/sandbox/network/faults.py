@@ -1,4 +1,4 @@
-"""What shall go wrong, and when: scripted, or by a seed that replays. It decides; `fault_injection.py` carries it out."""
+"""What shall go wrong, and when: scripted, or by a seed that replays. `fault_injection.py` carries it out."""
 
 from __future__ import annotations
 

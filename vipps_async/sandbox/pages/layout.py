@@ -41,8 +41,8 @@ _HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-#: The customer's pages: the URL holds a secret. `form-action` stays open, since browsers hold it against the redirect to
-#: the merchant's own page, too.
+#: The customer's pages: the URL holds a secret. `form-action` stays open, since browsers hold it against the redirect
+#: to the merchant's own page, too.
 _CUSTOMER_HEADERS = {**_HEADERS, "Content-Security-Policy": _POLICY, "Referrer-Policy": "no-referrer"}
 #: The dashboard's. Without a referrer browsers would call the origin of a form "null".
 _DASHBOARD_HEADERS = {

@@ -1,3 +1,4 @@
+# ruff: noqa: ARG002 - what is not abstract takes what those need who say more
 """What an API is to the sandbox: its routes, and its own words for what the ledger decides.
 
 A second API is one module beside this one with a class made after `Face`, given to the server in `faces`. It shares the
@@ -69,7 +70,9 @@ def json_answer(
 class Refusal(Exception):  # noqa: N818 - an answer of the API, not a failure of the sandbox
     """A request that is answered with an error; arguments as for `json_answer`."""
 
-    def __init__(self, status: int, body: object, *, media: str = JSON_MEDIA, headers: Mapping[str, str] | None = None):
+    def __init__(
+        self, status: int, body: object, *, media: str = JSON_MEDIA, headers: Mapping[str, str] | None = None
+    ) -> None:
         super().__init__(f"HTTP {status}")
         self.status = status
         self.body = body
@@ -220,7 +223,7 @@ class Face(abc.ABC):
         return []
 
     def consent_removal(self, user_id: str) -> CallbackJob | None:
-        """Return the request that tells the merchant of a consent that a customer removed; None: there is nobody to tell."""
+        """Return the request that tells the merchant of a removed consent; None: there is nobody to tell."""
         return None
 
     def explain(self, reason: Reason) -> str:

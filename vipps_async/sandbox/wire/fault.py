@@ -169,7 +169,7 @@ class Fault(enum.Enum):
     @property
     def kinds(self) -> frozenset[Kind]:
         """The kinds of operations that it fits."""
-        return _FITTING.get(self, _REQUESTS)
+        return _FITTING[self]
 
 
 #: The request is held, and takes effect later.
@@ -182,27 +182,21 @@ _READS = frozenset({Kind.READS})
 _REQUESTS = frozenset(Kind) - {Kind.CALLS_BACK}
 
 
-def _fitting(fault: Fault) -> frozenset[Kind] | None:
-    match fault.name.split("_"):
-        case ["CALLBACK", _]:
-            return frozenset({Kind.CALLS_BACK})
-        case ["TOKEN", *_]:
-            return _REQUESTS - {Kind.LOGS_IN}
-        case ["OTHER", "AMOUNT", "MOVED"]:
-            return frozenset({Kind.MOVES})
-        case ["UNSETTLED", "99" | "402" | "1000", "BEFORE"]:
-            return _CHANGES | _READS
-        case ["UNSETTLED", "99" | "402" | "1000", "AFTER"] | ["HELD", _]:
-            return _CHANGES
-        case ["STALE" | "UNORDERED" | "DETAILS", *_]:
-            return _READS
-        case ["LOCKED" | "UNSETTLED" | "FAILED" | "FAILURE" | "LATE" | "OTHER" | "UNKNOWN" | "NO" | "REFUSAL", *_]:
-            return _MOVES_MONEY
-    return None
-
-
-#: Fault → the kinds of operations that it fits; those that are not here fit all requests.
-_FITTING = {fault: kinds for fault in Fault if (kinds := _fitting(fault)) is not None}
+#: How a fault's name begins → the kinds of operations that it fits; the first that holds counts.
+_BEGINNINGS = {
+    "CALLBACK": frozenset({Kind.CALLS_BACK}),
+    "TOKEN": _REQUESTS - {Kind.LOGS_IN},
+    "OTHER_AMOUNT_MOVED": frozenset({Kind.MOVES}),
+    **dict.fromkeys([f"UNSETTLED_{code}_BEFORE" for code in (99, 402, 1000)], _CHANGES | _READS),
+    **dict.fromkeys([*(f"UNSETTLED_{code}_AFTER" for code in (99, 402, 1000)), "HELD"], _CHANGES),
+    **dict.fromkeys(["STALE", "UNORDERED", "DETAILS"], _READS),
+    **dict.fromkeys(["LOCKED", "UNSETTLED", "FAIL", "LATE", "OTHER", "UNKNOWN", "NO", "REFUSAL"], _MOVES_MONEY),
+}
+#: Fault → the kinds of operations that it fits; any request, if no beginning is its.
+_FITTING = {
+    fault: next((kinds for word, kinds in _BEGINNINGS.items() if fault.name.startswith(word)), _REQUESTS)
+    for fault in Fault
+}
 #: How often each fault stands among those that chance draws from, by what it fits: what has fewer requests to happen to
 #: more often. All others: once.
 WEIGHTS = {_READS: 5, _MOVES_MONEY: 4, _CHANGES: 2, _CHANGES | _READS: 2}

@@ -11,10 +11,10 @@ from urllib.parse import urlsplit
 __all__ = [
     "MAX_URL",
     "CallbackHosts",
-    "violation_of_fall_back",
-    "violation_of_prefix",
     "is_loopback_host",
     "may_redirect_to",
+    "violation_of_fall_back",
+    "violation_of_prefix",
 ]
 
 #: The vendor's limit on every URL of a request, in characters.
