@@ -105,9 +105,9 @@ async def test_reads_are_not_written(file: Path, monkeypatch: pytest.MonkeyPatch
     commits: list[int] = []
     commit = StateFile._commit
 
-    def counted(self: StateFile, rows: Any, settings: Any) -> None:
+    def counted(self: StateFile, connection: Any, rows: Any, settings: Any) -> None:
         commits.append(len(rows))
-        commit(self, rows, settings)
+        commit(self, connection, rows, settings)
 
     monkeypatch.setattr(StateFile, "_commit", counted)
     async with _server(file) as sandbox, merchant_at(sandbox.url) as merchant:
@@ -223,7 +223,7 @@ async def test_a_write_that_fails_is_no_success(
     async with _server(file) as sandbox, merchant_at(sandbox.url) as merchant:
         await merchant.initiate("acme-1")
 
-        def full(self: StateFile, rows: Any, settings: Any) -> None:
+        def full(self: StateFile, connection: Any, rows: Any, settings: Any) -> None:
             raise sqlite3.OperationalError("database or disk is full")
 
         with monkeypatch.context() as patch:

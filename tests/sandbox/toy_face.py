@@ -75,7 +75,7 @@ class ToyFace(Face):
             fingerprint=request.body.decode(),
             text="",
             now=self.services.clock.now(),
-            disturbance=request.disturbance,
+            fault=request.disturbance,
         )
         return json_answer({"captured": _amount(payment, done.entry.amount)})
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-from collections import deque
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -12,7 +12,6 @@ from types import TracebackType
 from typing import Self
 
 from aiohttp import web
-from aiohttp.typedefs import Handler
 
 from vipps_async.sandbox.control import Control
 from vipps_async.sandbox.ledger.changes import Changes
@@ -22,23 +21,19 @@ from vipps_async.sandbox.ledger.customers import Customer
 from vipps_async.sandbox.ledger.entries import Outcome, PaymentSnapshot
 from vipps_async.sandbox.ledger.orders import Order, OrderBook
 from vipps_async.sandbox.ledger.rate_limits import RateLimits
-from vipps_async.sandbox.ledger.reasons import SandboxError
+from vipps_async.sandbox.ledger.reasons import SandboxError, SandboxStateError
 from vipps_async.sandbox.ledger.settings import SandboxCredentials, Settings
 from vipps_async.sandbox.ledger.state_file import StateFile
 from vipps_async.sandbox.network.callbacks import CallbackSender
 from vipps_async.sandbox.network.callers import Callers, TokenIssuer
-from vipps_async.sandbox.network.exchange import Endpoint, Exchange, route_path
-from vipps_async.sandbox.network.fault_injection import FaultInjection, gone
-from vipps_async.sandbox.network.faults import Faults
+from vipps_async.sandbox.network.dispatcher import Dispatcher
 from vipps_async.sandbox.network.guard import Guard
-from vipps_async.sandbox.network.held_requests import HeldRequests
 from vipps_async.sandbox.network.history import CallbackRecord, RequestRecord
 from vipps_async.sandbox.network.listener import Listener, cancelled
 from vipps_async.sandbox.pages.dashboard import Dashboard
 from vipps_async.sandbox.pages.landing import Landing, landing_url
 from vipps_async.sandbox.wire.ecom import EcomFace
 from vipps_async.sandbox.wire.face import Face, Ignored, Services
-from vipps_async.sandbox.wire.fault import KINDS
 from vipps_async.sandbox.wire.urls import CallbackHosts
 from vipps_async.sandbox.wire.userinfo import UserinfoFace
 
@@ -130,7 +125,6 @@ class SandboxServer:
             request_id_required=request_id_required,
             unit_codes=tuple(code for face in faces for code in face.unit_codes),
         )
-        self._requests: deque[RequestRecord] = deque(maxlen=keep_requests)
         self._changes = Changes()
         self._guard = Guard(host, allowed_hosts)
         self._callback_hosts = CallbackHosts(
@@ -166,23 +160,22 @@ class SandboxServer:
             landing_url=lambda order: landing_url(self.url, order),
         )
         self._faces = {face.name: face(services) for face in faces}
-        self._callers = Callers(services, TokenIssuer(token_lifetime))
-        #: The name of the route → the operation.
-        self._endpoints = {
-            f"{face.name}.{route.operation}": Endpoint(face, route)
-            for face in (*self._faces.values(), self._callers)
-            for route in face.routes()
-        }
-        operations = {endpoint.route.operation: endpoint.route.kind for endpoint in self._endpoints.values()}
-        groups = {group for face in faces for group in face.error_groups}
-        #: What shall go wrong.
-        self.faults = Faults({**KINDS, **operations}, groups)
-        self._held = HeldRequests(self.clock)
-        self._listener = Listener(host, port, refusal_seconds=lambda: self.faults.refusal_seconds)
-        self._injection = self._new_injection()
         self._state = None if state is None else StateFile(state, self._book, self.clock)
         if self._state is not None:
             self._changes.keep_with(self._state.note)
+        self._callers = Callers(services, TokenIssuer(token_lifetime))
+        self._listener = Listener(host, port, refusal_seconds=lambda: self.faults.refusal_seconds)
+        self._dispatcher = Dispatcher(
+            self.clock,
+            self._changes,
+            self._faces.values(),
+            self._callers,
+            self._listener,
+            keep=keep_requests,
+            settled=self._settled,
+        )
+        #: What shall go wrong.
+        self.faults = self._dispatcher.faults
         self._url = ""
         self._ticker: asyncio.Task[None] | None = None
         self._stop_listening: Callable[[], None] | None = None
@@ -226,14 +219,10 @@ class SandboxServer:
                 await self._state.aclose()
             raise
 
-    def _new_injection(self) -> FaultInjection:
-        return FaultInjection(self.faults, self._listener.refuse_for_a_while, self._held)
-
     async def _open(self) -> None:
-        app = web.Application(middlewares=[self._guard.middleware, self._observe], client_max_size=_MAX_BODY)
-        for name, endpoint in self._endpoints.items():
-            # The middleware answers by the API; the handler only has to have a name.
-            app.router.add_route(endpoint.route.method, route_path(endpoint.route.path), _never_called, name=name)
+        app = web.Application(
+            middlewares=[self._guard.middleware, self._dispatcher.middleware], client_max_size=_MAX_BODY
+        )
         landing = Landing(
             self.clock,
             self._book,
@@ -246,7 +235,7 @@ class SandboxServer:
             clock=self.clock,
             guard=self._guard,
             changes=self._changes,
-            held=self._held,
+            held=self._dispatcher.held,
             book=self._book,
             customers=self._customers,
             settings=self.settings,
@@ -261,13 +250,12 @@ class SandboxServer:
             changes=self._changes,
             guard=self._guard,
             faces=self._faces,
-            requests=self._requests,
+            requests=self._dispatcher.requests,
             callbacks=self._sender.records,
             ignored=self._ignored,
             url=lambda: self.url,
         )
-        app.add_routes([*landing.routes(), *control.routes(), *dashboard.routes()])
-        self._injection = self._new_injection()
+        app.add_routes([*self._dispatcher.begin(), *landing.routes(), *control.routes(), *dashboard.routes()])
         self._url = await self._listener.open(app)
         if not self._guard.loopback_only:
             _LOG.warning("listening on %s: anyone who reaches this machine can use this sandbox.", self._guard.host)
@@ -280,7 +268,7 @@ class SandboxServer:
         if not self._listener.running:
             return
         ticker, self._ticker = self._ticker, None
-        self._injection.end()
+        self._dispatcher.end()
         self._changes.end()
         async with AsyncExitStack() as closing:
             if self._state is not None:
@@ -292,6 +280,10 @@ class SandboxServer:
             closing.push_async_callback(self._sender.aclose)
             await self._listener.close()
 
+    async def _settled(self) -> None:
+        if self._state is not None:
+            await self._state.settled()
+
     def _time_has_passed(self) -> None:
         self._customers.settle_due()
         self._changes.note()
@@ -301,6 +293,9 @@ class SandboxServer:
             await asyncio.sleep(_TICK)
             self.clock.run_due()
             self._customers.settle_due()
+            with contextlib.suppress(SandboxStateError):
+                # Said in the log; the next request says so, too.
+                await self._settled()
 
     @property
     def url(self) -> str:
@@ -343,20 +338,19 @@ class SandboxServer:
 
     async def reject(self, order_id: str, *, msn: str | None = None) -> PaymentSnapshot:
         """Let the customer decline in the app; raises as `approve`."""
-        order = self._book.only(order_id, msn)
-        self._customers.reject(order)
-        return order.payment.snapshot()
+        return self._after(self._customers.reject, order_id, msn)
 
     async def open(self, order_id: str, *, msn: str | None = None) -> PaymentSnapshot:
         """Let the customer open the payment in the app, which leaves five more minutes; raises as `approve`."""
-        order = self._book.only(order_id, msn)
-        self._customers.open(order)
-        return order.payment.snapshot()
+        return self._after(self._customers.open, order_id, msn)
 
     async def expire(self, order_id: str, *, msn: str | None = None) -> PaymentSnapshot:
         """Let the payment run out of time now, whatever the clock says; raises as `approve`."""
+        return self._after(self._customers.expire, order_id, msn)
+
+    def _after(self, act: Callable[[Order], None], order_id: str, msn: str | None) -> PaymentSnapshot:
         order = self._book.only(order_id, msn)
-        self._customers.expire(order)
+        act(order)
         return order.payment.snapshot()
 
     async def remove_consent(self, user_id: str) -> None:
@@ -384,9 +378,7 @@ class SandboxServer:
             SandboxError: there is no such order, or several sales units have one.
         """
         self.clock.run_due()
-        order = self._book.only(order_id, msn)
-        self._customers.settle(order)
-        return order.payment.snapshot()
+        return self._after(self._customers.settle, order_id, msn)
 
     @property
     def payments(self) -> tuple[PaymentSnapshot, ...]:
@@ -407,16 +399,16 @@ class SandboxServer:
     def held(self) -> int:
         """How many requests are held, to be delivered later."""
         self.clock.run_due()
-        return len(self._held)
+        return len(self._dispatcher.held)
 
     def deliver_held(self) -> int:
         """Deliver now all requests that are held, oldest first; return how many those were."""
-        return self._held.deliver_all()
+        return self._dispatcher.held.deliver_all()
 
     @property
     def requests(self) -> tuple[RequestRecord, ...]:
         """The last requests that were received, oldest first."""
-        return tuple(self._requests)
+        return tuple(self._dispatcher.requests)
 
     @property
     def callbacks(self) -> tuple[CallbackRecord, ...]:
@@ -436,42 +428,6 @@ class SandboxServer:
         """Make every access token invalid that was issued so far."""
         self._callers.tokens.revoke_all()
 
-    # -- requests --------------------------------------------------------------------------------------------------
-
-    @web.middleware
-    async def _observe(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        self.clock.run_due()
-        at = self.clock.now()
-        resource = request.match_info.route.resource
-        endpoint = self._endpoints.get((resource.name if resource is not None else None) or "")
-        exchange = Exchange(request, endpoint, handler, self._callers, at)
-        decided, status = None, None
-        self._listener.busy.add(request.protocol)
-        try:
-            if endpoint is not None and self.faults.active:
-                decided = self.faults.decide(exchange.operation, (await exchange.about())[1], exchange.key)
-            if decided is None:
-                response = await exchange.respond()
-                status = response.status
-            else:
-                response, status = await self._injection.answer(exchange, decided)
-            if status is not None and isinstance(response, web.Response) and isinstance(response.body, bytes):
-                exchange.answer = response.body
-            if self._state is not None:
-                # What is answered must not be forgotten, whenever the process ends.
-                await self._state.settled()
-        except ConnectionError:
-            # The client hung up before its request was whole.
-            response = gone()
-        finally:
-            self._listener.busy.discard(request.protocol)
-            if self._requests.maxlen and not _is_dashboard(request.path):
-                self._requests.append(exchange.record(status, "" if decided is None else decided.fault.value))
-                self._changes.wake()
-        if self._listener.refusing and not response.prepared:
-            response.force_close()
-        return response
-
     # -- the listener ----------------------------------------------------------------------------------------------
 
     @asynccontextmanager
@@ -485,11 +441,3 @@ class SandboxServer:
             raise RuntimeError("the sandbox is not running")
         async with self._listener.refused():
             yield
-
-
-def _is_dashboard(path: str) -> bool:
-    return path == "/" or path.startswith("/sandbox/")
-
-
-async def _never_called(_: web.Request) -> web.Response:
-    raise AssertionError("unreachable: the middleware answers by the API")

@@ -13,10 +13,9 @@ Money is counted in whole minor units of one currency, and always: released + ca
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import NoReturn
 
 from vipps_async.sandbox.ledger.entries import (
     UNDISTURBED,
@@ -61,6 +60,18 @@ class Seen:
     fingerprint: str
     #: None: it was refused.
     movement: Movement | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """What the merchant asks for."""
+
+    operation: str
+    text: str
+    now: datetime
+    fault: Disturbance
+    key: str = ""
+    fingerprint: str = ""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -125,46 +136,16 @@ class Payment:
         return self.captured - self.refunded
 
     @property
-    def acted(self) -> bool:
-        """Whether the customer has accepted, as far as the answers show."""
-        return self.reserved_at is not None or self.failure is not None
-
-    @property
     def due_at(self) -> datetime | None:
         """When something will happen to it by itself; None: never."""
         if self.state is not State.INITIATE:
             return None
         return self.known_at or (self.opened_at or self.initiated_at) + LIFETIME
 
-    def summary(self) -> Summary | None:
-        """Return the sums, or None as long as the customer has not acted."""
-        if not self.acted:
-            return None
-        return Summary(
-            captured=self.captured,
-            refunded=self.refunded,
-            remaining_to_capture=self.remaining_to_capture,
-            remaining_to_refund=self.remaining_to_refund,
-        )
-
     def view(self, now: datetime, as_of: datetime) -> tuple[list[LogEntry], Summary | None]:
-        """Return the history, oldest first, and the sums as the history shows them now, with entries up to `as_of`."""
+        """Return the history, oldest first, and the sums as it shows them now, with entries up to `as_of`."""
         shown = [self.history[0], *(entry for entry in self.history[1:] if entry.visible(now, as_of))]
-        if len(shown) == len(self.history):
-            return shown, self.summary()
-        if not any(entry.operation in {"RESERVE", "SALE"} for entry in shown):
-            return shown, None
-        moved: Counter[str] = Counter()
-        for entry in shown:
-            moved[entry.operation] += entry.amount if entry.success else 0
-        captured = moved["CAPTURE"] + moved["SALE"]
-        summary = Summary(
-            captured=captured,
-            refunded=moved["REFUND"],
-            remaining_to_capture=moved["RESERVE"] + moved["SALE"] - captured - moved["VOID"],
-            remaining_to_refund=captured - moved["REFUND"],
-        )
-        return shown, summary
+        return shown, _sums_of(shown)
 
     def snapshot(self) -> PaymentSnapshot:
         """Return what moved so far."""
@@ -237,7 +218,7 @@ class Payment:
     def note_approval(self, key: str) -> None:
         """Remember that the force approve by this key has been done."""
         self.seen["APPROVE", key] = Seen(
-            self.seen["APPROVE", key].fingerprint, Movement(entry=self.history[-1], summary=self.summary())
+            self.seen["APPROVE", key].fingerprint, Movement(entry=self.history[-1], summary=_sums_of(self.history))
         )
 
     def decline(self, now: datetime) -> None:
@@ -265,7 +246,7 @@ class Payment:
         fingerprint: str,
         text: str,
         now: datetime,
-        disturbance: Disturbance = UNDISTURBED,
+        fault: Disturbance = UNDISTURBED,
     ) -> Movement:
         """Take what is reserved, or a part of it.
 
@@ -275,12 +256,12 @@ class Payment:
             fingerprint: the same for the same payload.
             text: the transaction text.
             now: the time.
-            disturbance: what a fault does to it.
+            fault: what a fault does to it.
 
         Raises:
             Refused: KEY_REUSED, or a reason of `_why_no_capture`.
         """
-        return self._move("CAPTURE", amount, key, fingerprint, text, now, disturbance)
+        return self._move(_Wish("CAPTURE", text, now, fault, key, fingerprint), amount)
 
     def refund(
         self,
@@ -290,40 +271,29 @@ class Payment:
         fingerprint: str,
         text: str,
         now: datetime,
-        disturbance: Disturbance = UNDISTURBED,
+        fault: Disturbance = UNDISTURBED,
     ) -> Movement:
         """Give back what was captured, or a part of it; arguments as for `capture`.
 
         Raises:
             Refused: KEY_REUSED, or a reason of `_why_no_refund`.
         """
-        return self._move("REFUND", amount, key, fingerprint, text, now, disturbance)
+        return self._move(_Wish("REFUND", text, now, fault, key, fingerprint), amount)
 
-    def _move(  # noqa: PLR0917 - the two that call it name each of these
-        self,
-        operation: str,
-        amount: int | None,
-        key: str,
-        fingerprint: str,
-        text: str,
-        now: datetime,
-        disturbance: Disturbance,
-    ) -> Movement:
-        done = self._repeated(operation, key, fingerprint)
+    def _move(self, wish: _Wish, amount: int | None) -> Movement:
+        done = self._repeated(wish.operation, wish.key, wish.fingerprint)
         if done is not None:
             return done
-        capture = operation == "CAPTURE"
+        capture = wish.operation == "CAPTURE"
         if amount is None:
             amount = self.remaining_to_capture if capture else self.remaining_to_refund
-        reason = self._why_no_capture(amount, now) if capture else self._why_no_refund(amount, now)
-        if reason is not None:
-            self._refuse(operation, reason, amount, now, text, key=key)
-        amount = self._disturbed(operation, disturbance, amount, now, text, key=key)
+        reason = self._why_no_capture(amount, wish.now) if capture else self._why_no_refund(amount, wish.now)
+        amount = self._allowed(wish, reason, amount)
         if capture:
             self.captured += amount
         else:
             self.refunded += amount
-        return self._done(operation, amount, now, text, key=key, shown_after=disturbance.shown_after)
+        return self._done(wish, wish.operation, amount)
 
     def _why_no_capture(self, wanted: int, now: datetime) -> Reason | None:
         if self.state in {State.INITIATE, State.FAILED}:
@@ -346,24 +316,21 @@ class Payment:
         return Reason.MORE_THAN_CAPTURED if wanted > self.remaining_to_refund or wanted <= 0 else None
 
     def cancel(
-        self, *, release_remaining: bool, text: str, now: datetime, disturbance: Disturbance = UNDISTURBED
+        self, *, release_remaining: bool, text: str, now: datetime, fault: Disturbance = UNDISTURBED
     ) -> Movement:
         """End a payment that waits, or release what is reserved; after a partial capture only if told to.
 
         Raises:
             Refused: a reason of `_why_no_cancel`.
         """
-        amount = self.remaining_to_capture or self.total
-        reason = self._why_no_cancel(release_remaining=release_remaining, now=now)
-        if reason is not None:
-            self._refuse("CANCEL", reason, amount, now, text)
-        self._disturbed("CANCEL", disturbance, amount, now, text)
+        wish, amount = _Wish("CANCEL", text, now, fault), self.remaining_to_capture or self.total
+        self._allowed(wish, self._why_no_cancel(release_remaining=release_remaining, now=now), amount)
         if self.state is State.INITIATE:
             self.state = State.CANCEL
-            return self._done("CANCEL", amount, now, text, shown_after=disturbance.shown_after)
+            return self._done(wish, "CANCEL", amount)
         self.released += amount
         self.state = State.VOID
-        return self._done("VOID", amount, now, text, shown_after=disturbance.shown_after)
+        return self._done(wish, "VOID", amount)
 
     def _why_no_cancel(self, *, release_remaining: bool, now: datetime) -> Reason | None:
         if self.state in {State.CANCEL, State.VOID, State.FAILED}:
@@ -392,40 +359,24 @@ class Payment:
             raise self._refused(Reason.KEY_REUSED)
         return seen.movement
 
-    def _disturbed(
-        self, operation: str, disturbance: Disturbance, amount: int, now: datetime, text: str, *, key: str = ""
-    ) -> int:
-        """Fail if the disturbance wants it; else return the amount that moves."""
-        if disturbance.reason is not None:
-            if disturbance.in_history:
-                self._refuse(operation, disturbance.reason, amount, now, text, key=key)
-            raise self._refused(disturbance.reason)
-        return max(1, amount // 2) if disturbance.half else amount
-
-    def _done(
-        self,
-        operation: str,
-        amount: int,
-        now: datetime,
-        text: str,
-        *,
-        key: str = "",
-        shown_after: timedelta = timedelta(0),
-    ) -> Movement:
-        shown_at = now + shown_after if shown_after else None
-        entry = self._log(operation, amount, now, text, key=key, shown_at=shown_at)
-        movement = Movement(entry=entry, summary=self.summary())
-        if key:
-            self.seen[operation, key] = Seen(self.seen[operation, key].fingerprint, movement)
-        return movement
-
-    def _refuse(
-        self, operation: str, reason: Reason, amount: int, now: datetime, text: str, *, key: str = ""
-    ) -> NoReturn:
-        if self.failures < MAX_FAILURES:
+    def _allowed(self, wish: _Wish, reason: Reason | None, amount: int) -> int:
+        """Refuse for a reason, of the rules or of a fault; else return the amount that moves."""
+        in_history = reason is not None or wish.fault.in_history
+        reason = reason or wish.fault.reason
+        if reason is None:
+            return max(1, amount // 2) if wish.fault.half else amount
+        if in_history and self.failures < MAX_FAILURES:
             self.failures += 1
-            self._log(operation, amount, now, text, key=key, success=False)
+            self._log(wish.operation, amount, wish.now, wish.text, key=wish.key, success=False)
         raise self._refused(reason)
+
+    def _done(self, wish: _Wish, operation: str, amount: int) -> Movement:
+        shown_at = wish.now + wish.fault.shown_after if wish.fault.shown_after else None
+        entry = self._log(operation, amount, wish.now, wish.text, key=wish.key, shown_at=shown_at)
+        movement = Movement(entry=entry, summary=_sums_of(self.history))
+        if wish.key:
+            self.seen[operation, wish.key] = Seen(wish.fingerprint, movement)
+        return movement
 
     def _refused(self, reason: Reason) -> Refused:
         return Refused(reason, sales_unit=self.sales_unit, reference=self.reference)
@@ -454,3 +405,19 @@ class Payment:
         )
         self.history.append(entry)
         return entry
+
+
+def _sums_of(history: Sequence[LogEntry]) -> Summary | None:
+    """Return the sums that a history tells, or None as long as the customer has not acted in it."""
+    if not any(entry.operation in {"RESERVE", "SALE"} for entry in history):
+        return None
+    moved: Counter[str] = Counter()
+    for entry in history:
+        moved[entry.operation] += entry.amount if entry.success else 0
+    captured = moved["CAPTURE"] + moved["SALE"]
+    return Summary(
+        captured=captured,
+        refunded=moved["REFUND"],
+        remaining_to_capture=moved["RESERVE"] + moved["SALE"] - captured - moved["VOID"],
+        remaining_to_refund=captured - moved["REFUND"],
+    )

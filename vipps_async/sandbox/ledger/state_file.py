@@ -71,20 +71,18 @@ class StateFile:
         self._clock = clock
         self._thread: ThreadPoolExecutor | None = None
         self._connection: sqlite3.Connection | None = None
-        self._writer: asyncio.Task[None] | None = None
         #: By identity, in the order of their first change.
         self._changed: dict[int, Order] = {}
         self._settings_changed = False
-        self._waiting: list[asyncio.Future[None]] = []
-        self._wake = asyncio.Event()
-        self._writing = False
+        #: One writes at a time, all that has changed by then.
+        self._writing = asyncio.Lock()
         #: Whether what the file held is in the book.
         self._read = False
 
     @property
     def pending(self) -> bool:
         """Whether something is not written yet."""
-        return self._writing or self._settings_changed or bool(self._changed)
+        return self._writing.locked() or self._settings_changed or bool(self._changed)
 
     def note(self, order: Order | None) -> None:
         """Remember that an order, or else the clock, has to be written."""
@@ -92,14 +90,15 @@ class StateFile:
             self._settings_changed = True
         else:
             self._changed[id(order)] = order
-        self._wake.set()
 
     async def open(self) -> list[Order]:
         """Open the file; return the orders that it gave the book, which it does once.
 
         Raises:
-            SandboxStateError: it is damaged, newer, another program's, in use, or cannot be written. It stays as it is.
+            SandboxStateError: it is damaged, of another version or program, in use, or cannot be written. It stays
+                as it is.
         """
+        self._writing = asyncio.Lock()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="vipps sandbox state")
         try:
             orders, settings = await self._off_the_loop(self._open_file)
@@ -119,26 +118,39 @@ class StateFile:
         ahead = timedelta(microseconds=settings.get("clock_offset", 0)) - self._clock.offset
         if ahead > timedelta(0):
             self._clock.advance(ahead)
-        self._writer = asyncio.create_task(self._write(), name="vipps sandbox state")
         return orders
 
     async def settled(self) -> None:
-        """Wait until all that has changed so far is written.
+        """Wait until all that has changed so far is written; who comes first writes it for all who wait.
 
         Raises:
-            SandboxStateError: it cannot be written.
+            SandboxStateError: it cannot be written. It is kept for the next attempt.
         """
-        writer = self._writer
-        if writer is None or not (self.pending or writer.done()):
+        if self._connection is None or not self.pending:
             return
-        waiter = asyncio.get_running_loop().create_future()
-        self._waiting.append(waiter)
-        self._wake.set()
-        await asyncio.wait({waiter, writer}, return_when=asyncio.FIRST_COMPLETED)
-        if not waiter.done():
-            # The writer ends only by closing, or by an error that must be seen here.
-            writer.result()
-        await waiter
+        async with self._writing:
+            changed, self._changed = self._changed, {}
+            settings_changed, self._settings_changed = self._settings_changed, False
+            if not (changed or settings_changed):
+                return
+            try:
+                # Made into bytes here and now, so that all that is written together belongs together.
+                rows = [
+                    (order.payment.sales_unit, order.payment.reference, written_order(order))
+                    for order in changed.values()
+                ]
+                settings = {
+                    "instance": self._book.instance,
+                    "next_transaction": self._book.next_transaction,
+                    "clock_offset": self._clock.offset // timedelta(microseconds=1),
+                }
+                await self._off_the_loop(partial(self._commit, self._connection, rows, settings))
+            except BaseException as error:
+                self._changed = changed | self._changed
+                self._settings_changed |= settings_changed
+                if isinstance(error, SandboxStateError):
+                    _LOG.error("%s", error)
+                raise
 
     async def aclose(self) -> None:
         """Write what is left, and close the file.
@@ -146,51 +158,12 @@ class StateFile:
         Raises:
             SandboxStateError: it cannot be written.
         """
-        writer = self._writer
-        if writer is None:
-            return
         try:
             await self.settled()
         finally:
-            self._writer = None
-            writer.cancel()
-            await asyncio.wait({writer})
             await self._close_file()
 
-    # -- writing -----------------------------------------------------------------------------------------------------
-
-    async def _write(self) -> None:
-        while True:
-            await self._wake.wait()
-            self._wake.clear()
-            waiting, self._waiting = self._waiting, []
-            changed, self._changed = self._changed, {}
-            self._settings_changed = False
-            # Made into bytes here and now, so that all that is written together belongs together.
-            rows = [
-                (order.payment.sales_unit, order.payment.reference, written_order(order)) for order in changed.values()
-            ]
-            settings = {
-                "instance": self._book.instance,
-                "next_transaction": self._book.next_transaction,
-                "clock_offset": self._clock.offset // timedelta(microseconds=1),
-            }
-            self._writing = True
-            try:
-                await self._off_the_loop(partial(self._commit, rows, settings))
-            except SandboxStateError as error:
-                # Kept for the next attempt, which the next change makes.
-                self._changed = changed | self._changed
-                _LOG.error("%s", error)
-                for waiter in waiting:
-                    if not waiter.done():
-                        waiter.set_exception(error)
-            else:
-                for waiter in waiting:
-                    if not waiter.done():
-                        waiter.set_result(None)
-            finally:
-                self._writing = False
+    # -- in the thread -----------------------------------------------------------------------------------------------
 
     async def _off_the_loop(self, work: Callable[[], T]) -> T:
         try:
@@ -214,8 +187,6 @@ class StateFile:
         if connection is not None:
             await asyncio.get_running_loop().run_in_executor(thread, connection.close)
         thread.shutdown(wait=False)
-
-    # -- in the thread -----------------------------------------------------------------------------------------------
 
     def _open_file(self) -> tuple[list[Order], dict[str, int]]:
         os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _MODE))
@@ -262,10 +233,7 @@ class StateFile:
         if health != "ok":
             raise SandboxStateError(f"{self._path}: damaged: {health}")
 
-    def _commit(self, rows: list[Row], settings: dict[str, int]) -> None:
-        connection = self._connection
-        if connection is None:
-            raise AssertionError("unreachable: the writer runs only while the file is open")
+    def _commit(self, connection: sqlite3.Connection, rows: list[Row], settings: dict[str, int]) -> None:
         connection.execute("BEGIN IMMEDIATE")
         try:
             connection.executemany(_PUT_ORDER, rows)

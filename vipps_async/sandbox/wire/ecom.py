@@ -33,7 +33,7 @@ from vipps_async.sandbox.wire.ecom_bodies import (
     read_payment_action,
     violations_of_shipping_answer,
 )
-from vipps_async.sandbox.wire.ecom_contradictions import contradicted, unsettled_refusal, words_of
+from vipps_async.sandbox.wire.ecom_contradictions import contradicted, unsettled_answer, words_of
 from vipps_async.sandbox.wire.ecom_errors import (
     UNIT_CODES,
     code_of,
@@ -66,7 +66,7 @@ class EcomFace(Face):
     name = "ecom"
     key_header = "X-Request-Id"
     error_groups = ("Payment", "VippsError", "Merchant")
-    unit_codes = UNIT_CODES
+    unit_codes = tuple(UNIT_CODES)
 
     def routes(self) -> Sequence[Route]:
         """Return the operations. The vendor's quick start initiates with a slash at the end, shops at ``/Ecomm/v2``."""
@@ -114,7 +114,8 @@ class EcomFace(Face):
     def _permit(self, msn: str, body: Json) -> None:
         settings, transaction = self.services.settings, body["transaction"]
         if msn in settings.refused_units:
-            raise vipps_refusal("Merchant", settings.refused_units[msn], msn=msn)
+            code = settings.refused_units[msn]
+            raise vipps_refusal("Merchant", code, UNIT_CODES[code], msn=msn)
         if transaction.get("skipLandingPage") and msn not in settings.skip_landing_page:
             raise Refused(Reason.MAY_NOT_SKIP_LANDING_PAGE, sales_unit=msn)
         if "nin" in transaction.get("scope", "").split() and msn not in settings.nin:
@@ -169,7 +170,7 @@ class EcomFace(Face):
                 fingerprint=_fingerprint(body),
                 text=body["transaction"]["transactionText"],
                 now=self.services.clock.now(),
-                disturbance=request.disturbance,
+                fault=request.disturbance,
             )
         finally:
             # What is refused stands in the history, too.
@@ -185,7 +186,7 @@ class EcomFace(Face):
                 release_remaining=release_remaining,
                 text=body["transaction"]["transactionText"],
                 now=self.services.clock.now(),
-                disturbance=request.disturbance,
+                fault=request.disturbance,
             )
         finally:
             self.services.changed(order)
@@ -264,7 +265,7 @@ class EcomFace(Face):
         msn, order_id = self.about(request)
         # An initiate is not named in what refuses it so.
         order_id = request.path.get("order_id", "") and order_id
-        return unsettled_refusal(decided, status, group, order_id=order_id, msn=msn).answer
+        return unsettled_answer(decided, status, group, order_id=order_id, msn=msn)
 
     def contradict(self, decided: Decided, request: ApiRequest, answer: Answer) -> Answer:
         """Return the answer with another amount, status or shape."""
@@ -274,7 +275,8 @@ class EcomFace(Face):
         """Return what would be answered if the failed operation, the last of the history, had succeeded."""
         msn, order_id = self.about(request)
         payment = self.services.book.find(order_id, msn).payment
-        failed = Movement(entry=payment.history[-1], summary=payment.summary())
+        now = self.services.clock.now()
+        failed = Movement(entry=payment.history[-1], summary=payment.view(now, now)[1])
         return result_answer(request.operation, payment.reference, failed)
 
     def words_of(self, answer: Answer) -> Mapping[str, str] | None:

@@ -7,8 +7,9 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from vipps_async.sandbox.ledger.customers import corrected_number
+from vipps_async.sandbox.ledger.reasons import Reason
 from vipps_async.sandbox.wire import ecom_fields as fields
-from vipps_async.sandbox.wire.ecom_errors import invalid_request, vipps_refusal
+from vipps_async.sandbox.wire.ecom_errors import error_text, invalid_request, vipps_refusal
 from vipps_async.sandbox.wire.ecom_fields import ORDER_ID, Field, Violations, drop_nulls, read_fields
 from vipps_async.sandbox.wire.urls import violation_of_fall_back, violation_of_prefix
 
@@ -182,7 +183,7 @@ def read_initiation(body: Json, hosts: Collection[str] = (), *, violations: Viol
 def _read_number(given: str | int) -> str:
     number = corrected_number(str(given))
     if number is None:
-        raise vipps_refusal("User", "81")
+        raise vipps_refusal("User", "81", error_text(Reason.NO_SUCH_CUSTOMER))
     return number
 
 

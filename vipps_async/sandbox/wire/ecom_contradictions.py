@@ -7,12 +7,13 @@ from typing import Any
 
 import orjson
 
-from vipps_async.sandbox.wire.ecom_errors import FAILED_CODES, vipps_refusal
-from vipps_async.sandbox.wire.face import Answer, Refusal, json_answer
+from vipps_async.sandbox.ledger.reasons import Reason, Refused
+from vipps_async.sandbox.wire.ecom_errors import FAILED_CODES, refusal_for, vipps_refusal
+from vipps_async.sandbox.wire.face import Answer, json_answer
 from vipps_async.sandbox.wire.fault import Decided, Fault
 from vipps_async.sandbox.wire.gateway import gateway_refusal, management_refusal
 
-__all__ = ["contradicted", "unsettled_refusal", "words_of"]
+__all__ = ["contradicted", "unsettled_answer", "words_of"]
 
 Json = dict[str, Any]
 
@@ -20,20 +21,19 @@ Json = dict[str, Any]
 _FAILURE_WORDS, _UNKNOWN_WORDS = ("Failed", "FAILED", "Rejected", "Cancelled"), ("Processed", "CAPTURE_PENDING", "Ok")
 
 
-def unsettled_refusal(decided: Decided, status: int, group: str, *, order_id: str, msn: str) -> Refusal:
+def unsettled_answer(decided: Decided, status: int, group: str, *, order_id: str, msn: str) -> Answer:
     """Return an answer that settles nothing: of the kind, status and group that were decided."""
     match decided.fault.name.split("_")[1]:
-        case "FAILED":
-            return vipps_refusal("Payment", FAILED_CODES[decided.operation], order_id=order_id, msn=msn, status=status)
-        case "92":
-            return vipps_refusal("VippsError", "92", order_id=order_id, msn=msn, status=status)
         case "99":
-            return vipps_refusal(group, "99", status=status)
+            return vipps_refusal(group, "99", "Internal error", status=status).answer
         case "1000":
-            return management_refusal(status, "Error", "The request could not be completed.", code=1000)
-        case _:
-            of_gateway = gateway_refusal(402, "Payment Required")
-            return decided.one_of((of_gateway, vipps_refusal("Payment", "42", status=402)))
+            return management_refusal(status, "Error", "The request could not be completed.", code=1000).answer
+        case "402":
+            of_gateway = gateway_refusal(402, "Payment Required").answer
+            return decided.one_of((of_gateway, refusal_for(Refused(Reason.BANK_REFUSED), "", status=402)))
+        case kind:
+            reason = Reason.FAILED if kind == "FAILED" else Reason.ENDED_BEFORE
+            return refusal_for(Refused(reason, sales_unit=msn, reference=order_id), decided.operation, status=status)
 
 
 def words_of(answer: Answer) -> Mapping[str, str] | None:

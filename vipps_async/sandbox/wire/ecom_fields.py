@@ -190,7 +190,7 @@ def read_fields(value: Mapping[str, Any], fields: Mapping[str, Field], place: st
 
 
 def _broken(place: str, message: str) -> Refusal:
-    return vipps_refusal("VippsError", "99", f"{place} {message}; Vipps answers that with 500")
+    return vipps_refusal("VippsError", "99", f"Internal error: {place} {message}; Vipps answers that with 500")
 
 
 def _read_field(value: object, rule: Field, place: str, violations: Violations) -> None:
@@ -278,4 +278,4 @@ def _no_constant(name: str) -> NoReturn:
 
 
 def _not_json(reason: str) -> Refusal:
-    return vipps_refusal("VippsError", "99", f"the body is not JSON: {reason}")
+    return vipps_refusal("VippsError", "99", f"Internal error: the body is not JSON: {reason}")
