@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from vipps_async.sandbox.ledger.rate_limits import RateLimits
+from vipps_async.sandbox.ledger.clock import RateLimits
 from vipps_async.sandbox.ledger.reasons import Reason, Refused
 
 START = datetime(2026, 1, 1, tzinfo=UTC)

@@ -163,7 +163,7 @@ async def test_an_error_in_the_tick_is_seen(monkeypatch: pytest.MonkeyPatch) -> 
     def broken() -> None:
         raise LookupError("broken on purpose")
 
-    monkeypatch.setattr(sandbox._customers, "settle_due", broken)
+    monkeypatch.setattr(sandbox.clock, "run_due", broken)
     await until(ticker.done)
     with pytest.raises(LookupError, match="on purpose"):
         await sandbox.aclose()

@@ -13,7 +13,6 @@ from aiohttp import web
 
 from vipps_async.sandbox.ledger.changes import Changes
 from vipps_async.sandbox.ledger.clock import SandboxClock, iso_utc
-from vipps_async.sandbox.ledger.customer_simulator import CustomerSimulator
 from vipps_async.sandbox.ledger.orders import Order, OrderBook
 from vipps_async.sandbox.ledger.settings import Settings
 from vipps_async.sandbox.network.exchange import over_the_wire
@@ -23,8 +22,6 @@ from vipps_async.sandbox.network.held_requests import HeldRequests
 from vipps_async.sandbox.network.history import CallbackRecord
 from vipps_async.sandbox.wire.face import Ignored, json_answer
 from vipps_async.sandbox.wire.fault import Fault
-
-__all__ = ["Control"]
 
 #: How many are listed unless `limit` says otherwise, and at most.
 _USUAL, _MOST = 100, 1_000
@@ -48,7 +45,6 @@ class Control:
     changes: Changes
     held: HeldRequests
     book: OrderBook
-    customers: CustomerSimulator
     settings: Settings
     callbacks: deque[CallbackRecord]
     ignored: Ignored
@@ -152,7 +148,6 @@ class Control:
 
     def _payments(self, request: web.Request) -> dict[str, Any]:
         order_id, limit = _asked(request)
-        self.customers.settle_due()
         orders = self.book.all_of(order_id)[::-1] if order_id else self.book.newest(0, limit)
         return {"payments": [_payment(order) for order in orders[:limit]]}
 

@@ -15,12 +15,11 @@ from aiohttp import web
 
 from vipps_async.sandbox.control import Control
 from vipps_async.sandbox.ledger.changes import Changes
-from vipps_async.sandbox.ledger.clock import SandboxClock
+from vipps_async.sandbox.ledger.clock import RateLimits, SandboxClock
 from vipps_async.sandbox.ledger.customer_simulator import CustomerSimulator
 from vipps_async.sandbox.ledger.customers import Customer
 from vipps_async.sandbox.ledger.entries import Outcome, PaymentSnapshot
 from vipps_async.sandbox.ledger.orders import Order, OrderBook
-from vipps_async.sandbox.ledger.rate_limits import RateLimits
 from vipps_async.sandbox.ledger.reasons import SandboxError, SandboxStateError
 from vipps_async.sandbox.ledger.settings import SandboxCredentials, Settings
 from vipps_async.sandbox.ledger.state_file import StateFile
@@ -36,8 +35,6 @@ from vipps_async.sandbox.wire.ecom import EcomFace
 from vipps_async.sandbox.wire.face import Face, Ignored, Services
 from vipps_async.sandbox.wire.urls import CallbackHosts
 from vipps_async.sandbox.wire.userinfo import UserinfoFace
-
-__all__ = ["FACES", "SandboxServer"]
 
 #: The APIs that a sandbox has unless it is told otherwise.
 FACES: tuple[type[Face], ...] = (EcomFace, UserinfoFace)
@@ -237,7 +234,6 @@ class SandboxServer:
             changes=self._changes,
             held=self._dispatcher.held,
             book=self._book,
-            customers=self._customers,
             settings=self.settings,
             callbacks=self._sender.records,
             ignored=self._ignored,
@@ -260,7 +256,7 @@ class SandboxServer:
         if not self._guard.loopback_only:
             _LOG.warning("listening on %s: anyone who reaches this machine can use this sandbox.", self._guard.host)
         await self._sender.start()
-        self._stop_listening = self.clock.on_advance(self._time_has_passed)
+        self._stop_listening = self.clock.on_advance(self._changes.note)
         self._ticker = asyncio.create_task(self._tick(), name="vipps sandbox time")
 
     async def aclose(self) -> None:
@@ -284,15 +280,10 @@ class SandboxServer:
         if self._state is not None:
             await self._state.settled()
 
-    def _time_has_passed(self) -> None:
-        self._customers.settle_due()
-        self._changes.note()
-
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(_TICK)
             self.clock.run_due()
-            self._customers.settle_due()
             with contextlib.suppress(SandboxStateError):
                 # Said in the log; the next request says so, too.
                 await self._settled()
@@ -384,7 +375,6 @@ class SandboxServer:
     def payments(self) -> tuple[PaymentSnapshot, ...]:
         """What moved on all orders so far."""
         self.clock.run_due()
-        self._customers.settle_due()
         return tuple(order.payment.snapshot() for order in self._book)
 
     def landing_url(self, order_id: str, *, msn: str | None = None) -> str:

@@ -7,8 +7,6 @@ from collections.abc import Callable
 
 from vipps_async.sandbox.ledger.orders import Order
 
-__all__ = ["Changes", "Subscription"]
-
 #: Dashboards that may be open at a time; each holds a connection.
 MAX_SUBSCRIPTIONS = 50
 

@@ -1,19 +1,21 @@
-"""The sandbox's own time: it runs with the machine's clock, and tests can move it on by minutes or months."""
+"""The sandbox's own time, which tests can move on by minutes or months, and how many calls a minute of it takes."""
 
 from __future__ import annotations
 
 import heapq
 import itertools
 import math
-from collections.abc import Callable
+from collections import OrderedDict, deque
+from collections.abc import Callable, Hashable
 from datetime import UTC, datetime, timedelta
 
-__all__ = ["SandboxClock", "iso_utc"]
-
+from vipps_async.sandbox.ledger.reasons import Reason, Refused
 
 #: No further: what happens to a payment a year later must still have a date.
 _LAST = datetime(9000, 12, 31, tzinfo=UTC)
 
+#: The window of the rate limits, which slides.
+_MINUTE = timedelta(minutes=1)
 #: More than is left until then, in seconds; what a timedelta can hold is not much longer.
 _LONGEST = 1e12
 
@@ -100,3 +102,39 @@ def iso_utc(moment: datetime, *, zone: bool = True) -> str:
     """Write a moment the way Vipps does, with milliseconds; refund answers leave the zone out."""
     text = moment.astimezone(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00")
     return f"{text}Z" if zone else text
+
+
+class RateLimits:
+    """Counts calls; forgets a window once its last call is a minute old."""
+
+    def __init__(self) -> None:
+        # Ordered by last use, so that what can be forgotten stands in front: no search, and memory stays bounded.
+        self._windows: OrderedDict[Hashable, deque[datetime]] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._windows)
+
+    def count(self, operation: str, per_minute: int, whose: Hashable, now: datetime) -> None:
+        """Count one call.
+
+        Raises:
+            Refused: TOO_MANY_CALLS, with the seconds to wait, if the minute's calls are used up; a refused call counts
+                not.
+        """
+        self._forget(now)
+        key = (operation, whose)
+        window = self._windows.setdefault(key, deque())
+        while window and now - window[0] >= _MINUTE:
+            window.popleft()
+        if len(window) >= per_minute:
+            wait = max(1, math.ceil((window[0] + _MINUTE - now).total_seconds()))
+            raise Refused(Reason.TOO_MANY_CALLS, wait=wait)
+        window.append(now)
+        self._windows.move_to_end(key)
+
+    def _forget(self, now: datetime) -> None:
+        while self._windows:
+            key, window = next(iter(self._windows.items()))
+            if window and now - window[-1] < _MINUTE:
+                return
+            del self._windows[key]

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import heapq
-import itertools
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from vipps_async.sandbox.ledger.clock import SandboxClock
 from vipps_async.sandbox.ledger.customers import Customer
@@ -14,8 +12,6 @@ from vipps_async.sandbox.ledger.entries import Outcome, State
 from vipps_async.sandbox.ledger.orders import Order, OrderBook, ShippingMethod
 from vipps_async.sandbox.ledger.reasons import SandboxError
 from vipps_async.sandbox.ledger.settings import Settings
-
-__all__ = ["CustomerSimulator", "payer"]
 
 
 class CustomerSimulator:
@@ -46,31 +42,24 @@ class CustomerSimulator:
         self._announce = announce
         self._ask_shipping = ask_shipping
         self._changed = changed
-        self._due: list[tuple[datetime, int, Order]] = []
-        self._sequence = itertools.count()
 
     # -- time --------------------------------------------------------------------------------------------------------
 
     def watch(self, order: Order) -> None:
-        """Remember when something will happen to an order by itself."""
-        due_at = order.payment.due_at
-        if due_at is not None:
-            heapq.heappush(self._due, (due_at, next(self._sequence), order))
+        """Let happen to an order what happens by itself, when the clock is there."""
+        if order.payment.due_at is not None:
+            self._clock.call_at(order.payment.due_at, lambda: self._is_due(order))
+
+    def _is_due(self, order: Order) -> None:
+        self.settle(order)
+        # Opened in the app meanwhile, or waiting for the bank: it comes due once more.
+        self.watch(order)
 
     def settle(self, order: Order) -> None:
         """Let happen to an order what is due."""
         outcome = order.payment.settle(self._clock.now())
         if outcome is not None:
             self._tell(order, outcome)
-
-    def settle_due(self) -> None:
-        """Let happen to all orders what is due."""
-        now = self._clock.now()
-        while self._due and self._due[0][0] <= now:
-            _, _, order = heapq.heappop(self._due)
-            self.settle(order)
-            # Opened in the app meanwhile, or waiting for the bank: it comes due once more.
-            self.watch(order)
 
     def expire(self, order: Order) -> None:
         """Time out an order now.

@@ -10,8 +10,6 @@ from dataclasses import dataclass, field
 
 from vipps_async.sandbox.ledger.reasons import Reason, Refused
 
-__all__ = ["EXPIRED", "Address", "Customer", "check_number", "corrected_number"]
-
 #: What stands in the place of personal data once the merchant may no longer read it.
 EXPIRED = "[Expired]"
 #: Phone numbers that stand for a customer who cannot pay, and why not.

@@ -8,8 +8,6 @@ from datetime import datetime, timedelta
 
 from vipps_async.sandbox.ledger.reasons import Reason
 
-__all__ = ["UNDISTURBED", "Disturbance", "LogEntry", "Movement", "Outcome", "PaymentSnapshot", "State", "Summary"]
-
 
 class State(enum.Enum):
     """Where a payment stands."""

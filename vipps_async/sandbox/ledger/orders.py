@@ -12,8 +12,6 @@ from vipps_async.sandbox.ledger.customers import Customer
 from vipps_async.sandbox.ledger.payment import Payment
 from vipps_async.sandbox.ledger.reasons import Reason, Refused, SandboxError
 
-__all__ = ["Order", "OrderBook", "ShippingMethod"]
-
 #: The merchant may read personal data this long after the reservation.
 PERSONAL_DATA_LIFETIME = timedelta(days=7)
 

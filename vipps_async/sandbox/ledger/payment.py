@@ -29,8 +29,6 @@ from vipps_async.sandbox.ledger.entries import (
 )
 from vipps_async.sandbox.ledger.reasons import Reason, Refused
 
-__all__ = ["Payment", "Seen"]
-
 #: The landing page lives this long, and so does the payment in the app once it was opened there.
 LIFETIME = timedelta(minutes=5)
 #: Captures and cancellations end this long after the reservation.
@@ -149,17 +147,12 @@ class Payment:
 
     def snapshot(self) -> PaymentSnapshot:
         """Return what moved so far."""
+        same = ("currency", "state", "amount", "reserved", "captured", "refunded", "released")
         return PaymentSnapshot(
             order_id=self.reference,
             merchant_serial_number=self.sales_unit,
-            currency=self.currency,
-            state=self.state,
-            amount=self.amount,
-            reserved=self.reserved,
-            captured=self.captured,
-            refunded=self.refunded,
-            released=self.released,
             history=tuple(self.history),
+            **{name: getattr(self, name) for name in same},
         )
 
     # -- the customer, and time ------------------------------------------------------------------------------------

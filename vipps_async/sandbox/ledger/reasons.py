@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import enum
 
-__all__ = ["Reason", "Refused", "SandboxError", "SandboxStateError"]
-
 
 class Reason(enum.Enum):
     """A reason of the ledger's. The text says it to a person."""

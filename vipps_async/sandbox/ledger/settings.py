@@ -7,8 +7,6 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["SALES_UNIT", "SandboxCredentials", "Settings", "SettingsError"]
-
 #: A sales unit's number.
 SALES_UNIT = re.compile(r"[0-9]{5,6}")
 #: Seconds: longer than anything here lasts.

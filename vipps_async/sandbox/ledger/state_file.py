@@ -22,8 +22,6 @@ from vipps_async.sandbox.ledger.orders import Order, OrderBook
 from vipps_async.sandbox.ledger.payment import Payment, Seen
 from vipps_async.sandbox.ledger.reasons import SandboxStateError
 
-__all__ = ["StateFile", "UnreadableOrderError", "read_order", "written_order"]
-
 _LOG = logging.getLogger("vipps_async.sandbox")
 T = TypeVar("T")
 

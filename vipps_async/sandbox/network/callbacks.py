@@ -16,8 +16,6 @@ from vipps_async.sandbox.network.history import CallbackRecord
 from vipps_async.sandbox.wire.face import CALLBACK_TIMEOUT, CallbackJob
 from vipps_async.sandbox.wire.urls import CallbackHosts
 
-__all__ = ["CallbackSender"]
-
 #: The largest answer that is read from a merchant, in bytes.
 _MAX_ANSWER = 256 * 1024
 #: Callbacks under way at a time.

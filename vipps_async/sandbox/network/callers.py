@@ -15,8 +15,6 @@ from vipps_async.sandbox.ledger.settings import SandboxCredentials
 from vipps_async.sandbox.wire.face import Answer, ApiRequest, Face, Route, Services, json_answer
 from vipps_async.sandbox.wire.gateway import foreign_sales_unit, gateway_refusal, oauth_refusal, unauthorised
 
-__all__ = ["SUBSCRIPTION_KEY", "Callers", "TokenIssuer"]
-
 SUBSCRIPTION_KEY = "Ocp-Apim-Subscription-Key"
 MSN_HEADER = "Merchant-Serial-Number"
 #: Verified tokens that are remembered, so that a call does not pay for a signature; a client needs one or two.

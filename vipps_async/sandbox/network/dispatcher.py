@@ -20,8 +20,6 @@ from vipps_async.sandbox.network.listener import Listener
 from vipps_async.sandbox.wire.face import Face
 from vipps_async.sandbox.wire.fault import KINDS
 
-__all__ = ["Dispatcher"]
-
 
 class Dispatcher:
     """Stands between the socket and what answers.

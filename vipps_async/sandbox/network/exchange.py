@@ -16,8 +16,6 @@ from vipps_async.sandbox.network.history import RequestRecord
 from vipps_async.sandbox.wire.face import Answer, ApiRequest, Face, Refusal, Route
 from vipps_async.sandbox.wire.gateway import gateway_refusal
 
-__all__ = ["Endpoint", "Exchange", "gateway_response", "over_the_wire", "route_path"]
-
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:

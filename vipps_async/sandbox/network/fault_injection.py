@@ -22,8 +22,6 @@ from vipps_async.sandbox.wire.face import Answer
 from vipps_async.sandbox.wire.fault import HELD, Decided, Fault
 from vipps_async.sandbox.wire.gateway import gateway_refusal, management_refusal, throttled, unauthorised
 
-__all__ = ["FaultInjection", "gone"]
-
 #: How often a stalled request looks whether its client is still there, in seconds.
 _LOOK = 0.05
 #: In how many pieces an answer drips.

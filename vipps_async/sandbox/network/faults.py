@@ -10,9 +10,6 @@ from datetime import timedelta
 
 from vipps_async.sandbox.wire.fault import KINDS, ONLY_IF_ASKED, WEIGHTS, Decided, Fault, Kind
 
-__all__ = ["Faults", "Randomness"]
-
-
 #: Seconds that chance draws from for a request that is held (to two hours), an entry that shows late, a stale view.
 _HELD_FOR, _LAG, _STALE = (1.0, 10.0, 60.0, 600.0, 7200.0), (0.5, 2.0, 10.0, 30.0), (0.5, 2.0, 10.0, 60.0)
 

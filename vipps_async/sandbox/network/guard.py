@@ -13,8 +13,6 @@ from aiohttp.typedefs import Handler
 from vipps_async.sandbox.network.exchange import gateway_response
 from vipps_async.sandbox.wire.urls import is_loopback_host
 
-__all__ = ["Guard"]
-
 #: What browsers say of a request that one of our own pages makes, or that somebody typed in.
 _OWN_SITE = frozenset({"same-origin", "none"})
 #: Listening there is listening on every address of this machine.

@@ -9,8 +9,6 @@ from typing import Any
 from vipps_async.sandbox.ledger.clock import SandboxClock
 from vipps_async.sandbox.network.exchange import Exchange
 
-__all__ = ["HeldRequests"]
-
 #: Beyond that a request that would be held is lost instead: its body stays in memory as long.
 _MAX_HELD = 100_000
 

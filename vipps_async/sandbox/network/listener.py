@@ -8,8 +8,6 @@ from contextlib import asynccontextmanager
 
 from aiohttp import web
 
-__all__ = ["Listener", "cancelled"]
-
 #: Seconds that closing waits for requests under way.
 _SHUTDOWN_TIMEOUT = 2.0
 #: Seconds until closed connections are closed at both ends: some turns of the loop.

@@ -10,8 +10,6 @@ from vipps_async.sandbox.ledger.clock import SandboxClock
 from vipps_async.sandbox.network.faults import Faults
 from vipps_async.sandbox.wire.fault import Fault
 
-__all__ = ["CONTROLS_PATH", "apply_form", "controls"]
-
 CONTROLS_PATH = "/sandbox/switches"
 
 #: Unit → seconds.

@@ -27,8 +27,6 @@ from vipps_async.sandbox.pages.layout import asset_route, bank, page, payment_pa
 from vipps_async.sandbox.wire.face import Face, Ignored
 from vipps_async.sandbox.wire.urls import may_redirect_to
 
-__all__ = ["EVENTS_PATH", "Dashboard"]
-
 EVENTS_PATH = "/sandbox/events"
 _PAYMENT = "/sandbox/payments/{msn}/{order_id}"
 
@@ -90,7 +88,6 @@ class Dashboard:
 
     async def _payments(self, request: web.Request) -> web.Response:
         self.guard.look(request)
-        self.customers.settle_due()
         query = request.query.get("query", "").strip()
         number = request.query.get("page", "1")
         page_number = max(1, int(number)) if number.isascii() and number.isdecimal() and len(number) < 10 else 1

@@ -16,8 +16,6 @@ from vipps_async.sandbox.pages.layout import APP_PATH, LANDING_PATH, WAITING_PAT
 from vipps_async.sandbox.wire.face import Face
 from vipps_async.sandbox.wire.urls import may_redirect_to
 
-__all__ = ["LANDING_PATH", "Landing", "landing_url"]
-
 
 def landing_url(base: str, order: Order) -> str:
     """Return where the merchant is to send the customer: the landing page, or a link into the app."""

@@ -16,8 +16,6 @@ from vipps_async.sandbox.ledger.orders import Order
 from vipps_async.sandbox.ledger.payment import REFUSED_AMOUNTS, UNKNOWN_AMOUNT
 from vipps_async.sandbox.pages.traffic_view import shown_body, shown_headers, shown_path, shown_url
 
-__all__ = ["APP_PATH", "LANDING_PATH", "WAITING_PATH", "asset_route", "bank", "page", "payment_path", "see_other"]
-
 #: Where `initiate` sends the customer.
 LANDING_PATH = "/dwo-api-application/v1/deeplink/vippsgateway"
 #: Where the landing page waits for the app.

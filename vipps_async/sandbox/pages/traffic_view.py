@@ -9,8 +9,6 @@ import orjson
 
 from vipps_async.sandbox.network.history import CallbackRecord, RequestRecord
 
-__all__ = ["shown_body", "shown_headers", "shown_path", "shown_url"]
-
 #: The longest body that is shown, in characters.
 _MAX_SHOWN = 4_000
 #: Headers that are shown as they are; of all others only tests get to see the value.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from decimal import Decimal
 from typing import Any
 from urllib.parse import quote
 
@@ -15,13 +14,7 @@ from vipps_async.sandbox.ledger.orders import Order, ShippingMethod
 from vipps_async.sandbox.ledger.payment import Payment
 from vipps_async.sandbox.ledger.reasons import Reason, Refused, SandboxError
 from vipps_async.sandbox.ledger.settings import SALES_UNIT
-from vipps_async.sandbox.wire.ecom_answers import (
-    callback_body,
-    details_answer,
-    result_answer,
-    shipping_question,
-    status_answer,
-)
+from vipps_async.sandbox.wire.ecom_answers import details_answer, result_answer, status_answer
 from vipps_async.sandbox.wire.ecom_bodies import (
     EXPRESS,
     check_headers,
@@ -31,8 +24,8 @@ from vipps_async.sandbox.wire.ecom_bodies import (
     read_cancellation,
     read_initiation,
     read_payment_action,
-    violations_of_shipping_answer,
 )
+from vipps_async.sandbox.wire.ecom_callbacks import callback_body, read_methods, read_shipping_answer, shipping_question
 from vipps_async.sandbox.wire.ecom_contradictions import contradicted, unsettled_answer, words_of
 from vipps_async.sandbox.wire.ecom_errors import (
     UNIT_CODES,
@@ -46,15 +39,11 @@ from vipps_async.sandbox.wire.ecom_fields import Violations, read_json
 from vipps_async.sandbox.wire.face import Answer, ApiRequest, CallbackJob, Face, Route, json_answer
 from vipps_async.sandbox.wire.fault import Decided
 
-__all__ = ["EcomFace"]
-
 MSN_HEADER = "Merchant-Serial-Number"
 #: Seconds that Vipps waits for shipping methods.
 SHIPPING_TIMEOUT = 10.0
 #: The vendor's published limits for one order of one sales unit, in calls a minute.
 _PER_MINUTE = {"initiate": 2, "capture": 5, "cancel": 5, "refund": 5, "details": 120, "status": 120}
-#: The smallest id that an address has at Vipps.
-_ADDRESS_ID = 100
 _PAYMENTS = "/ecomm/v2/payments"
 
 Json = dict[str, Any]
@@ -150,7 +139,7 @@ class EcomFace(Face):
             skip_landing_page=transaction.get("skipLandingPage", False),
             mobile_number=body["customerInfo"].get("mobileNumber"),
             details={name: merchant[name] for name in details if merchant.get(name)},
-            offered=_methods(merchant.get("staticShippingDetails", [])) or None,
+            offered=read_methods(merchant.get("staticShippingDetails", [])) or None,
         )
         book.add(order)
         return order
@@ -316,10 +305,10 @@ class EcomFace(Face):
             order,
             "shippingDetailsPrefix",
             f"/v2/payments/{order_id}/shippingDetails",
-            body=shipping_question(_ADDRESS_ID, customer),
+            body=shipping_question(customer),
             timeout=SHIPPING_TIMEOUT,
         )
-        return _methods_of(await self.services.call(job), order_id)
+        return read_shipping_answer(await self.services.call(job), order_id)
 
     def consent_removal(self, user_id: str) -> CallbackJob | None:
         """Return a DELETE with the user id, which is base64, in its path."""
@@ -394,37 +383,3 @@ def _agreed_msn(request: ApiRequest, body: Json) -> str:
 def _fingerprint(body: Json) -> str:
     # The same payload, however its JSON was laid out.
     return orjson.dumps(body, option=orjson.OPT_SORT_KEYS).decode()
-
-
-def _methods(given: Sequence[Json]) -> list[ShippingMethod]:
-    return [
-        ShippingMethod(
-            method_id=method["shippingMethodId"],
-            name=method["shippingMethod"],
-            # NOK with decimals, by its shortest ones, as it came: 1.15 * 100 is a little less than 115.
-            cost=round(Decimal(str(method["shippingCost"])) * 100),
-            is_default=method["isDefault"] == "Y",
-        )
-        for method in given
-    ]
-
-
-def _methods_of(answer: tuple[int, bytes] | None, order_id: str) -> list[ShippingMethod]:
-    if answer is None:
-        raise SandboxError("no shipping methods: the merchant gave no answer")
-    status, body = answer
-    if status != 200:
-        raise SandboxError(f"no shipping methods: the merchant answered HTTP {status}")
-    try:
-        value = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise SandboxError("no shipping methods: the merchant's answer is no JSON") from error
-    if not isinstance(value, dict):
-        raise SandboxError("no shipping methods: the merchant's answer is no JSON object")
-    violations = [f"{name} {message}" for name, message in violations_of_shipping_answer(value)]
-    for name, asked in (("addressId", _ADDRESS_ID), ("orderId", order_id)):
-        if not violations and value[name] != asked:
-            violations.append(f"{name} must be the one that was asked with")
-    if violations:
-        raise SandboxError(f"no shipping methods: in the merchant's answer, {'; '.join(violations)}")
-    return _methods(value["shippingDetails"])

@@ -13,8 +13,6 @@ from vipps_async.sandbox.wire.face import Answer, json_answer
 from vipps_async.sandbox.wire.fault import Decided, Fault
 from vipps_async.sandbox.wire.gateway import gateway_refusal, management_refusal
 
-__all__ = ["contradicted", "unsettled_answer", "words_of"]
-
 Json = dict[str, Any]
 
 #: Words of failure that occur in answers, and words that no client knows.

@@ -9,8 +9,6 @@ from vipps_async.sandbox.ledger.reasons import Reason, Refused
 from vipps_async.sandbox.wire.face import Answer, Refusal
 from vipps_async.sandbox.wire.gateway import refused_by_gateway
 
-__all__ = ["FAILED_CODES", "UNIT_CODES", "code_of", "error_text", "invalid_request", "refusal_for", "vipps_refusal"]
-
 #: Operation → the code of the group Payment that says it failed.
 FAILED_CODES = {"capture": "63", "cancel": "52", "refund": "74"}
 #: Codes of the group Merchant that a sales unit's initiates can be made to be refused with, and what they say.

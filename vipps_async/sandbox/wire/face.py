@@ -17,17 +17,14 @@ from typing import Any, ClassVar
 
 import orjson
 
-from vipps_async.sandbox.ledger.clock import SandboxClock
+from vipps_async.sandbox.ledger.clock import RateLimits, SandboxClock
 from vipps_async.sandbox.ledger.customer_simulator import CustomerSimulator
 from vipps_async.sandbox.ledger.customers import Customer
 from vipps_async.sandbox.ledger.entries import UNDISTURBED, Disturbance, Outcome
 from vipps_async.sandbox.ledger.orders import Order, OrderBook, ShippingMethod
-from vipps_async.sandbox.ledger.rate_limits import RateLimits
 from vipps_async.sandbox.ledger.reasons import Reason, Refused
 from vipps_async.sandbox.ledger.settings import SandboxCredentials, Settings
 from vipps_async.sandbox.wire.fault import KINDS, Decided, Kind
-
-__all__ = ["Answer", "ApiRequest", "CallbackJob", "Face", "Ignored", "Refusal", "Route", "Services", "json_answer"]
 
 #: Seconds that Vipps waits for the answer to a callback.
 CALLBACK_TIMEOUT = 3.0

@@ -9,8 +9,6 @@ from datetime import datetime
 from vipps_async.sandbox.ledger.reasons import Reason, Refused
 from vipps_async.sandbox.wire.face import Answer, Refusal
 
-__all__ = ["gateway_refusal", "management_refusal", "oauth_refusal", "problem_refusal", "throttled", "unauthorised"]
-
 
 def gateway_refusal(status: int, message: str, *, headers: Mapping[str, str] | None = None) -> Refusal:
     """Return a refusal of the gateway in its short shape, as for a wrong subscription key."""

@@ -8,15 +8,6 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-__all__ = [
-    "MAX_URL",
-    "CallbackHosts",
-    "is_loopback_host",
-    "may_redirect_to",
-    "violation_of_fall_back",
-    "violation_of_prefix",
-]
-
 #: The vendor's limit on every URL of a request, in characters.
 MAX_URL = 255
 #: Visible characters: a URL with blanks, line breaks or other control characters is never right.

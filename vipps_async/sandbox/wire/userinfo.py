@@ -11,8 +11,6 @@ from vipps_async.sandbox.ledger.reasons import Refused
 from vipps_async.sandbox.wire.face import Answer, ApiRequest, Face, Route, json_answer
 from vipps_async.sandbox.wire.gateway import problem_refusal
 
-__all__ = ["UserinfoFace"]
-
 
 class UserinfoFace(Face):
     """The one operation of the API, which Vipps answers without a subscription key."""
