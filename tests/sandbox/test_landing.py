@@ -10,11 +10,10 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.sandbox.driver import Merchant, Shop, merchant_at, until
+from tests.sandbox.driver import METHOD, Merchant, Shop, merchant_at, until
 from vipps_async.sandbox import SandboxServer, State
 
 FALL_BACK = "https://example.com/result?order=acme-1&x=%2F"
-METHOD = {"isDefault": "Y", "shippingCost": 49.5, "shippingMethod": "Parcel", "shippingMethodId": "parcel"}
 
 
 @pytest.fixture

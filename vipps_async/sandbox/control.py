@@ -12,15 +12,14 @@ import orjson
 from aiohttp import web
 
 from vipps_async.sandbox.ledger.changes import Changes
-from vipps_async.sandbox.ledger.clock import SandboxClock, iso_utc
-from vipps_async.sandbox.ledger.orders import Order, OrderBook
-from vipps_async.sandbox.ledger.settings import Settings
+from vipps_async.sandbox.ledger.clock import iso_utc
+from vipps_async.sandbox.ledger.orders import Order
 from vipps_async.sandbox.network.exchange import over_the_wire
 from vipps_async.sandbox.network.faults import Faults
 from vipps_async.sandbox.network.guard import Guard
 from vipps_async.sandbox.network.held_requests import HeldRequests
 from vipps_async.sandbox.network.history import CallbackRecord
-from vipps_async.sandbox.wire.face import Ignored, json_answer
+from vipps_async.sandbox.wire.face import Services, json_answer
 from vipps_async.sandbox.wire.fault import Fault
 
 #: How many are listed unless `limit` says otherwise, and at most.
@@ -39,32 +38,29 @@ class Control:
     The lists have the newest first; `orderId` names one order, `limit` how many.
     """
 
+    services: Services
     faults: Faults
-    clock: SandboxClock
     guard: Guard
     changes: Changes
     held: HeldRequests
-    book: OrderBook
-    settings: Settings
     callbacks: deque[CallbackRecord]
-    ignored: Ignored
 
     def routes(self) -> list[web.RouteDef]:
         """Return the routes."""
         shown: dict[str, Callable[[web.Request], object]] = {
             "faults": lambda _: self._faults(),
-            "settings": lambda _: self.settings.as_json(),
+            "settings": lambda _: self.services.settings.as_json(),
             "clock": lambda _: self._time(),
             # Which sandbox this is: one that forgets its payments when it ends is another one the next time.
-            "instance": lambda _: {"instance": f"{self.book.instance:016x}"},
+            "instance": lambda _: {"instance": f"{self.services.book.instance:016x}"},
             "payments": self._payments,
             "callbacks": self._callbacks,
             "ignored": lambda _: self._ignored(),
         }
         changed: dict[str, Callable[[Any], None]] = {
             "faults": self._change_faults,
-            "settings": self.settings.change,
-            "clock": lambda body: self.clock.advance(float(body["advance"])),
+            "settings": self.services.settings.change,
+            "clock": lambda body: self.services.clock.advance(float(body["advance"])),
         }
         return [
             *(web.get(f"/sandbox/{name}", self._shower(show), allow_head=False) for name, show in shown.items()),
@@ -123,7 +119,7 @@ class Control:
     # -- what is shown -------------------------------------------------------------------------------------------------
 
     def _time(self) -> dict[str, str]:
-        return {"now": iso_utc(self.clock.now())}
+        return {"now": iso_utc(self.services.clock.now())}
 
     def _faults(self) -> dict[str, Any]:
         chance = self.faults.randomness
@@ -148,7 +144,7 @@ class Control:
 
     def _payments(self, request: web.Request) -> dict[str, Any]:
         order_id, limit = _asked(request)
-        orders = self.book.all_of(order_id)[::-1] if order_id else self.book.newest(0, limit)
+        orders = self.services.book.all_of(order_id)[::-1] if order_id else self.services.book.newest(0, limit)
         return {"payments": [_payment(order) for order in orders[:limit]]}
 
     def _callbacks(self, request: web.Request) -> dict[str, Any]:
@@ -157,7 +153,7 @@ class Control:
         return {"callbacks": [_callback(record) for record in islice(found, limit)]}
 
     def _ignored(self) -> dict[str, Any]:
-        lines = self.ignored.counts.items()
+        lines = self.services.ignored.counts.items()
         return {
             "ignored": [
                 {"operation": operation, "place": place, "kind": kind, "count": count}

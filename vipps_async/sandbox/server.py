@@ -124,17 +124,16 @@ class SandboxServer:
         )
         self._changes = Changes()
         self._guard = Guard(host, allowed_hosts)
-        self._callback_hosts = CallbackHosts(
+        hosts = CallbackHosts(
             named=frozenset(name.lower() for name in callback_hosts), loopback=self._guard.loopback_only
         )
         self._sender = CallbackSender(
             self.clock,
             keep=keep_callbacks,
-            hosts=self._callback_hosts,
+            hosts=hosts,
             copies=lambda job: self.faults.copies(job.order_id) if job.kind == "payment" else 1,
             changed=self._changes.wake,
         )
-        self._ignored = Ignored()
         self._book = OrderBook()
         self._customers = CustomerSimulator(
             self.clock,
@@ -144,23 +143,23 @@ class SandboxServer:
             ask_shipping=lambda order, customer: self._face_of(order).shipping_methods(order, customer),
             changed=self._changes.note,
         )
-        services = Services(
+        self._services = Services(
             clock=self.clock,
             book=self._book,
             customers=self._customers,
             settings=self.settings,
             limits=RateLimits() if rate_limits else None,
-            ignored=self._ignored,
-            callback_hosts=self._callback_hosts.named,
+            ignored=Ignored(),
+            callback_hosts=hosts.named,
             changed=self._changes.note,
             call=self._sender.call,
             landing_url=lambda order: landing_url(self.url, order),
         )
-        self._faces = {face.name: face(services) for face in faces}
+        self._faces = {face.name: face(self._services) for face in faces}
         self._state = None if state is None else StateFile(state, self._book, self.clock)
         if self._state is not None:
             self._changes.keep_with(self._state.note)
-        self._callers = Callers(services, TokenIssuer(token_lifetime))
+        self._callers = Callers(self._services, TokenIssuer(token_lifetime))
         self._listener = Listener(host, port, refusal_seconds=lambda: self.faults.refusal_seconds)
         self._dispatcher = Dispatcher(
             self.clock,
@@ -220,35 +219,23 @@ class SandboxServer:
         app = web.Application(
             middlewares=[self._guard.middleware, self._dispatcher.middleware], client_max_size=_MAX_BODY
         )
-        landing = Landing(
-            self.clock,
-            self._book,
-            self._customers,
-            self._face_of,
-            self._callback_hosts.named,
-        )
+        landing = Landing(self._services, self._face_of)
         control = Control(
+            services=self._services,
             faults=self.faults,
-            clock=self.clock,
             guard=self._guard,
             changes=self._changes,
             held=self._dispatcher.held,
-            book=self._book,
-            settings=self.settings,
             callbacks=self._sender.records,
-            ignored=self._ignored,
         )
         dashboard = Dashboard(
-            clock=self.clock,
-            book=self._book,
-            customers=self._customers,
+            services=self._services,
             faults=self.faults,
             changes=self._changes,
             guard=self._guard,
             faces=self._faces,
             requests=self._dispatcher.requests,
             callbacks=self._sender.records,
-            ignored=self._ignored,
             url=lambda: self.url,
         )
         app.add_routes([*self._dispatcher.begin(), *landing.routes(), *control.routes(), *dashboard.routes()])
@@ -408,7 +395,7 @@ class SandboxServer:
     @property
     def ignored(self) -> Mapping[tuple[str, str, str], int]:
         """What Vipps takes and ignores: (operation, place, ``"unknown"`` or ``"null"``) → how often it came."""
-        return dict(self._ignored.counts)
+        return dict(self._services.ignored.counts)
 
     async def callbacks_delivered(self) -> None:
         """Wait until every callback so far has been attempted."""

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import enum
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Self
 
 from vipps_async.sandbox.ledger.reasons import Reason
 
@@ -84,6 +87,22 @@ class Summary:
     refunded: int
     remaining_to_capture: int
     remaining_to_refund: int
+
+    @classmethod
+    def of(cls, history: Sequence[LogEntry]) -> Self | None:
+        """Return the sums that a history tells, or None as long as the customer has not acted in it."""
+        if not any(entry.operation in {"RESERVE", "SALE"} for entry in history):
+            return None
+        moved: Counter[str] = Counter()
+        for entry in history:
+            moved[entry.operation] += entry.amount if entry.success else 0
+        captured = moved["CAPTURE"] + moved["SALE"]
+        return cls(
+            captured=captured,
+            refunded=moved["REFUND"],
+            remaining_to_capture=moved["RESERVE"] + moved["SALE"] - captured - moved["VOID"],
+            remaining_to_refund=captured - moved["REFUND"],
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

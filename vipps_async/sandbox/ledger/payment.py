@@ -12,8 +12,7 @@ Money is counted in whole minor units of one currency, and always: released + ca
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -143,7 +142,7 @@ class Payment:
     def view(self, now: datetime, as_of: datetime) -> tuple[list[LogEntry], Summary | None]:
         """Return the history, oldest first, and the sums as it shows them now, with entries up to `as_of`."""
         shown = [self.history[0], *(entry for entry in self.history[1:] if entry.visible(now, as_of))]
-        return shown, _sums_of(shown)
+        return shown, Summary.of(shown)
 
     def snapshot(self) -> PaymentSnapshot:
         """Return what moved so far."""
@@ -211,7 +210,7 @@ class Payment:
     def note_approval(self, key: str) -> None:
         """Remember that the force approve by this key has been done."""
         self.seen["APPROVE", key] = Seen(
-            self.seen["APPROVE", key].fingerprint, Movement(entry=self.history[-1], summary=_sums_of(self.history))
+            self.seen["APPROVE", key].fingerprint, Movement(entry=self.history[-1], summary=Summary.of(self.history))
         )
 
     def decline(self, now: datetime) -> None:
@@ -366,7 +365,7 @@ class Payment:
     def _done(self, wish: _Wish, operation: str, amount: int) -> Movement:
         shown_at = wish.now + wish.fault.shown_after if wish.fault.shown_after else None
         entry = self._log(operation, amount, wish.now, wish.text, key=wish.key, shown_at=shown_at)
-        movement = Movement(entry=entry, summary=_sums_of(self.history))
+        movement = Movement(entry=entry, summary=Summary.of(self.history))
         if wish.key:
             self.seen[operation, wish.key] = Seen(wish.fingerprint, movement)
         return movement
@@ -398,19 +397,3 @@ class Payment:
         )
         self.history.append(entry)
         return entry
-
-
-def _sums_of(history: Sequence[LogEntry]) -> Summary | None:
-    """Return the sums that a history tells, or None as long as the customer has not acted in it."""
-    if not any(entry.operation in {"RESERVE", "SALE"} for entry in history):
-        return None
-    moved: Counter[str] = Counter()
-    for entry in history:
-        moved[entry.operation] += entry.amount if entry.success else 0
-    captured = moved["CAPTURE"] + moved["SALE"]
-    return Summary(
-        captured=captured,
-        refunded=moved["REFUND"],
-        remaining_to_capture=moved["RESERVE"] + moved["SALE"] - captured - moved["VOID"],
-        remaining_to_refund=captured - moved["REFUND"],
-    )

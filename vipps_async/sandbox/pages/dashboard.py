@@ -14,17 +14,15 @@ import orjson
 from aiohttp import web
 
 from vipps_async.sandbox.ledger.changes import Changes, Subscription
-from vipps_async.sandbox.ledger.clock import SandboxClock
-from vipps_async.sandbox.ledger.customer_simulator import CustomerSimulator
-from vipps_async.sandbox.ledger.orders import Order, OrderBook
+from vipps_async.sandbox.ledger.orders import Order
 from vipps_async.sandbox.ledger.payment import REFUSED_AMOUNTS
 from vipps_async.sandbox.ledger.reasons import SandboxError
 from vipps_async.sandbox.network.faults import Faults
 from vipps_async.sandbox.network.guard import Guard
 from vipps_async.sandbox.network.history import CallbackRecord, RequestRecord
 from vipps_async.sandbox.pages.controls_view import CONTROLS_PATH, apply_form, controls
-from vipps_async.sandbox.pages.layout import asset_route, bank, page, payment_path, see_other
-from vipps_async.sandbox.wire.face import Face, Ignored
+from vipps_async.sandbox.pages.layout import asset_route, bank, chosen_shipping, page, payment_path, see_other
+from vipps_async.sandbox.wire.face import Face, Services
 from vipps_async.sandbox.wire.urls import may_redirect_to
 
 EVENTS_PATH = "/sandbox/events"
@@ -46,9 +44,7 @@ _RETRY = 2_000
 class Dashboard:
     """Serves the dashboard to this machine's browsers, and to nobody who comes by a foreign name."""
 
-    clock: SandboxClock
-    book: OrderBook
-    customers: CustomerSimulator
+    services: Services
     faults: Faults
     changes: Changes
     guard: Guard
@@ -56,7 +52,6 @@ class Dashboard:
     faces: Mapping[str, Face]
     requests: deque[RequestRecord]
     callbacks: deque[CallbackRecord]
-    ignored: Ignored
     #: The sandbox's own URL.
     url: Callable[[], str]
 
@@ -78,7 +73,7 @@ class Dashboard:
             template,
             status,
             here=here,
-            now=self.clock.now(),
+            now=self.services.clock.now(),
             open_to="" if self.guard.loopback_only else self.guard.host,
             controls_path=CONTROLS_PATH,
             **values,
@@ -91,12 +86,12 @@ class Dashboard:
         query = request.query.get("query", "").strip()
         number = request.query.get("page", "1")
         page_number = max(1, int(number)) if number.isascii() and number.isdecimal() and len(number) < 10 else 1
-        total = len(self.book)
+        total = len(self.services.book)
         if query:
-            found = (order for order in self.book.newest(0, total) if query in order.payment.reference)
+            found = (order for order in self.services.book.newest(0, total) if query in order.payment.reference)
             orders = list(islice(found, PAGE_SIZE))
         else:
-            orders = self.book.newest((page_number - 1) * PAGE_SIZE, PAGE_SIZE)
+            orders = self.services.book.newest((page_number - 1) * PAGE_SIZE, PAGE_SIZE)
         return self._page(
             "payments.html",
             here="/",
@@ -111,7 +106,7 @@ class Dashboard:
     async def _last_requests(self, request: web.Request) -> web.Response:
         self.guard.look(request)
         records = [record for record in tuple(self.requests) if record.operation][-_REQUESTS:]
-        ignored = sorted(self.ignored.counts.items())[:_MAX_IGNORED]
+        ignored = sorted(self.services.ignored.counts.items())[:_MAX_IGNORED]
         return self._page("requests.html", here="/sandbox/requests", records=records, ignored=ignored)
 
     async def _payment(self, request: web.Request) -> web.Response:
@@ -121,7 +116,7 @@ class Dashboard:
 
     def _order(self, request: web.Request) -> Order | None:
         try:
-            return self.book.only(request.match_info["order_id"], request.match_info["msn"])
+            return self.services.book.only(request.match_info["order_id"], request.match_info["msn"])
         except SandboxError:
             return None
 
@@ -135,7 +130,7 @@ class Dashboard:
             409 if problem else 200,
             here="/",
             order=order,
-            waits=self.customers.waits(order),
+            waits=self.services.customers.waits(order),
             # A request that names no sales unit may be about any that has such a payment.
             records=[
                 record
@@ -172,14 +167,13 @@ class Dashboard:
         form, action = await request.post(), request.match_info["action"]
         try:
             if action == "approve":
-                shipping = form.get("shipping")
-                await self.customers.approve(order, shipping_method_id=None if shipping is None else str(shipping))
+                await self.services.customers.approve(order, shipping_method_id=chosen_shipping(form))
             elif action == "decline":
-                self.customers.reject(order)
+                self.services.customers.reject(order)
             elif action == "expire":
-                self.customers.expire(order)
+                self.services.customers.expire(order)
             elif action == "open":
-                self.customers.open(order)
+                self.services.customers.open(order)
             else:
                 raise web.HTTPNotFound(reason="There is no such action.")
         except SandboxError as error:
@@ -191,7 +185,7 @@ class Dashboard:
         form = await request.post()
         values = {name: [str(value) for value in form.getall(name)] for name in form}
         try:
-            apply_form(request.match_info["control"], values, self.faults, self.clock)
+            apply_form(request.match_info["control"], values, self.faults, self.services.clock)
         except ValueError as error:
             return self._controls_page(str(error))
         self.changes.note()

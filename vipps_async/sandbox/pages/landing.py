@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 
 from aiohttp import web
 
-from vipps_async.sandbox.ledger.clock import SandboxClock
-from vipps_async.sandbox.ledger.customer_simulator import CustomerSimulator, payer
+from vipps_async.sandbox.ledger.customer_simulator import payer
 from vipps_async.sandbox.ledger.customers import check_number, corrected_number
 from vipps_async.sandbox.ledger.entries import State
-from vipps_async.sandbox.ledger.orders import Order, OrderBook
+from vipps_async.sandbox.ledger.orders import Order
 from vipps_async.sandbox.ledger.reasons import Refused, SandboxError
-from vipps_async.sandbox.pages.layout import APP_PATH, LANDING_PATH, WAITING_PATH, bank, page, see_other
-from vipps_async.sandbox.wire.face import Face
+from vipps_async.sandbox.pages.layout import (
+    APP_PATH,
+    LANDING_PATH,
+    WAITING_PATH,
+    bank,
+    chosen_shipping,
+    page,
+    see_other,
+)
+from vipps_async.sandbox.wire.face import Face, Services
 from vipps_async.sandbox.wire.urls import may_redirect_to
 
 
@@ -32,26 +39,16 @@ class Landing:
     """Serves the pages and takes the customer's answers. The token in the URL is all that it takes to do so.
 
     Args:
-        clock: the sandbox's clock.
-        book: its orders.
-        customers: plays the customer.
+        services: clock, orders and customers.
         face_of: gives the API of an order.
-        callback_hosts: hosts whose URLs pass with http, too.
     """
 
-    def __init__(
-        self,
-        clock: SandboxClock,
-        book: OrderBook,
-        customers: CustomerSimulator,
-        face_of: Callable[[Order], Face],
-        callback_hosts: Collection[str] = (),
-    ) -> None:
-        self._clock = clock
-        self._book = book
-        self._customers = customers
+    def __init__(self, services: Services, face_of: Callable[[Order], Face]) -> None:
+        self._clock = services.clock
+        self._book = services.book
+        self._customers = services.customers
+        self._callback_hosts = services.callback_hosts
         self._face_of = face_of
-        self._callback_hosts = callback_hosts
 
     def routes(self) -> list[web.RouteDef]:
         """Return the routes of the pages and of their forms."""
@@ -124,8 +121,7 @@ class Landing:
             if answer == "number":
                 return self._take_number(order, str(form.get("number", "")))
             if answer == "approve":
-                shipping = form.get("shipping")
-                await self._customers.approve(order, shipping_method_id=None if shipping is None else str(shipping))
+                await self._customers.approve(order, shipping_method_id=chosen_shipping(form))
             elif answer == "decline":
                 self._customers.reject(order)
             elif answer == "expire":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import datetime
 from functools import cache
 from importlib import resources
@@ -134,6 +135,12 @@ def page(template: str, status: int = 200, *, customer: bool = False, **values: 
         content_type="text/html",
         headers=_CUSTOMER_HEADERS if customer else _DASHBOARD_HEADERS,
     )
+
+
+def chosen_shipping(form: Mapping[str, object]) -> str | None:
+    """Return the way of shipping that a form chose, if it did."""
+    chosen = form.get("shipping")
+    return None if chosen is None else str(chosen)
 
 
 def see_other(url: str) -> web.Response:
