@@ -140,6 +140,13 @@ def test_imports_go_down_the_sandbox_s_own_floors(path: Path) -> None:
             assert below <= floor, other
 
 
+@pytest.mark.parametrize("path", MODULES, ids=_name)
+def test_only_the_sandbox_s_pages_load_the_templates(path: Path) -> None:
+    """The client and the sandbox's other floors do without Jinja2."""
+    if not _name(path).startswith("vipps_async.sandbox.pages"):
+        assert not re.search(r"^\s*(from|import) (jinja2|markupsafe)", path.read_text(), re.MULTILINE)
+
+
 def test_the_ledger_speaks_of_no_api() -> None:
     """No HTTP, no JSON name, no code of an API stands in the money rules."""
     for path in (PACKAGE / "sandbox" / "ledger").glob("*.py"):
