@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -15,6 +16,7 @@ from tests.cli.processes import environment, run
 from vipps_async.cli.main import main
 from vipps_async.ecom import polling
 from vipps_async.sandbox import SandboxCredentials, SandboxServer
+from vipps_async.sandbox.ledger.entries import LogEntry, Summary
 from vipps_async.sandbox.ledger.payment import Payment
 from vipps_async.sandbox.ledger.reasons import Reason
 from vipps_async.testing import Sandbox
@@ -106,7 +108,13 @@ def test_money_that_did_not_move_ends_the_demo_with_1(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """When everything answers well, but the sums are wrong, the demo does not call it a success."""
-    monkeypatch.setattr(Payment, "remaining_to_refund", property(lambda self: self.captured))
+    sums_of = Summary.of
+
+    def as_before_the_refund(history: Sequence[LogEntry]) -> Summary | None:
+        sums = sums_of(history)
+        return None if sums is None else replace(sums, remaining_to_refund=sums.captured)
+
+    monkeypatch.setattr(Summary, "of", as_before_the_refund)
     assert main(["demo"]) == 1
     out, err = capsys.readouterr()
     assert "✗ the refund is on record" in out
