@@ -128,3 +128,19 @@ async def test_its_payments_survive_a_restart(tmp_path: Path, place: Shop) -> No
         await sandbox.approve("toy-1")
         await sandbox.callbacks_delivered()
         assert place.received[0][3]["reference"] == "toy-1"
+
+
+async def test_what_an_api_says_nothing_about(sandbox: SandboxServer, merchant: Merchant, place: Shop) -> None:
+    """It needs no words for numbers, ways back and contradictions: the sandbox's own, and the right answers, do."""
+    url, token = (await _create(merchant, place)).json["redirectUrl"].split("?v=2&token=")
+    forms = ({"answer": "number", "number": "40000081"}, {"answer": "approve"})
+    answers = []
+    for form in forms:
+        async with merchant.session.post(url, data={"token": token, **form}, allow_redirects=False) as answer:
+            answers.append((answer.status, answer.headers.get("Location", ""), await answer.text()))
+    assert "no customer has this number" in answers[0][2]
+    assert answers[1][:2] == (303, place.url)
+    sandbox.faults.script("capture", Fault.FAILURE_STATUS_AFTER, Fault.REFUSAL_AS_XML)
+    assert (await _capture(merchant, 100, "key-1")).json == {"captured": {"currency": "EUR", "value": 100}}
+    refused = await _capture(merchant, 100, "key-2")
+    assert (refused.status, refused.json["title"]) == (409, "LOCKED")

@@ -100,6 +100,8 @@ class Faults:
         self.stale_seconds: float | None = None
         self._scripts: dict[tuple[str, str | None], deque[Fault | None]] = {}
         self._randomness: Randomness | None = None
+        #: Operation → what chance draws from, each kind as often as it weighs.
+        self._fitting: dict[str, list[Fault]] = {}
         self._attempts: OrderedDict[tuple[str, str, str], int] = OrderedDict()
         self._counts: Counter[Fault] = Counter()
 
@@ -179,8 +181,15 @@ class Faults:
         wanted = set(Fault) - ONLY_IF_ASKED if kinds is None else {_fault(kind) for kind in kinds}
         # In the order of the enumeration: a set's own order differs from process to process.
         in_order = tuple(fault for fault in Fault if fault in wanted)
-        if not any(self._fits(fault, operation) for fault in in_order for operation in chosen):
+        fitting = {
+            operation: [
+                fault for fault in in_order if self._fits(fault, operation) for _ in range(WEIGHTS.get(fault.kinds, 1))
+            ]
+            for operation in chosen
+        }
+        if not any(fitting.values()):
             raise ValueError("none of these kinds fits any of these operations")
+        self._fitting = fitting
         self._randomness = Randomness(rate=rate, seed=seed, operations=chosen, kinds=in_order)
         self._attempts.clear()
 
@@ -269,12 +278,7 @@ class Faults:
         self._attempts.move_to_end(whose)
         if len(self._attempts) > _MAX_COUNTED:
             self._attempts.popitem(last=False)
-        fitting = [
-            fault
-            for fault in randomness.kinds
-            if self._fits(fault, operation)
-            for _ in range(WEIGHTS.get(fault.kinds, 1))
-        ]
+        fitting = self._fitting[operation]
         drawn = repr((randomness.seed, operation, order_id, key, attempt)).encode("utf-8", "surrogatepass")
         digest = hashlib.blake2b(drawn, digest_size=24).digest()
         # Three independent numbers: whether, which, and in which variant.
