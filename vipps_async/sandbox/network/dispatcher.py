@@ -88,7 +88,7 @@ class Dispatcher:
         self._listener.busy.add(request.protocol)
         try:
             if endpoint is not None and self.faults.active:
-                decided = self.faults.decide(exchange.operation, (await exchange.about())[1], exchange.key)
+                decided = self.faults.decide(exchange.operation, await exchange.reference(), exchange.key)
             if decided is None:
                 response = await exchange.respond()
                 status = response.status

@@ -14,6 +14,7 @@ from vipps_async.sandbox.ledger.reasons import Refused
 from vipps_async.sandbox.network.callers import Callers
 from vipps_async.sandbox.network.history import RequestRecord
 from vipps_async.sandbox.wire.face import Answer, ApiRequest, Face, Refusal, Route
+from vipps_async.sandbox.wire.fault import Kind
 from vipps_async.sandbox.wire.gateway import gateway_refusal
 
 
@@ -92,12 +93,13 @@ class Exchange:
         except web.HTTPException as error:
             return gateway_refusal(error.status, error.reason).answer
 
-    async def about(self) -> tuple[str, str]:
-        """Return which payment it is about, as far as it says so: sales unit and reference."""
-        # Too large a body will be refused for that.
-        with contextlib.suppress(web.HTTPException):
-            await self.read()
-        return self.face.about(self.asked)
+    async def reference(self) -> str:
+        """Return which payment it is about, as far as it says so; the body is read only where it alone can say."""
+        if self.endpoint is not None and self.endpoint.route.kind is Kind.CREATES:
+            # Too large a body will be refused for that.
+            with contextlib.suppress(web.HTTPException):
+                await self.read()
+        return self.face.about(self.asked)[1]
 
     def record(self, status: int | None, fault: str) -> RequestRecord:
         """Return what is kept of it."""
