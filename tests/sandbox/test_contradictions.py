@@ -250,6 +250,14 @@ async def test_another_status_stands_in_an_answer_that_is_right_otherwise(
         assert _masked(Answer(200, headers, said)) == _masked(right)
 
 
+async def test_no_variant_of_a_failed_cancel_says_that_it_succeeded(sandbox: SandboxServer, merchant: Merchant) -> None:
+    """`Cancelled` is a word of failure for captures and refunds alone: no client could see through it after a cancel."""
+    sandbox.faults.script("cancel", *[Fault.FAILURE_STATUS_BEFORE] * 12)
+    answers = [await merchant.cancel("acme-1") for _ in range(12)]
+    assert {answer.json["transactionInfo"]["status"] for answer in answers} == {"Failed", "FAILED", "Rejected"}
+    assert not _effect(sandbox.payment("acme-1"), "cancel")
+
+
 async def test_a_request_refused_in_its_own_right_is_refused_as_ever(
     sandbox: SandboxServer, merchant: Merchant
 ) -> None:

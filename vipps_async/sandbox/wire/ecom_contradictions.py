@@ -54,7 +54,7 @@ def contradicted(decided: Decided, answer: Answer, failed_result: Callable[[], J
             # It was refused in its own right.
             return answer
         said = failed_result()
-        said[_where(decided)]["status"] = decided.one_of(_FAILURE_WORDS)
+        said[_where(decided)]["status"] = _failure_word(decided, said)
         return json_answer(said)
     if answer.status != 200 or not answer.body:
         return answer
@@ -70,6 +70,11 @@ def _where(decided: Decided) -> str:
     return "transaction" if decided.operation == "refund" else "transactionInfo"
 
 
+def _failure_word(decided: Decided, said: Json) -> str:
+    # "Cancelled" is what a cancel says that succeeded.
+    return decided.one_of([word for word in _FAILURE_WORDS if word != said[_where(decided)]["status"]])
+
+
 def _contradict_result(decided: Decided, said: Json) -> None:
     where = _where(decided)
     match decided.fault:
@@ -77,8 +82,7 @@ def _contradict_result(decided: Decided, said: Json) -> None:
             amount = said[where]["amount"]
             said[where]["amount"] = decided.one_of((amount + 1, amount * 2, max(1, amount // 2), 0))
         case Fault.FAILURE_STATUS_AFTER:
-            words = [word for word in _FAILURE_WORDS if word != said[where]["status"]]
-            said[where]["status"] = decided.one_of(words)
+            said[where]["status"] = _failure_word(decided, said)
         case Fault.UNKNOWN_STATUS_AFTER:
             said[where]["status"] = decided.one_of(_UNKNOWN_WORDS)
         case Fault.NO_TRANSACTION_AFTER:
