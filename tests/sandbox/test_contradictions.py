@@ -251,7 +251,7 @@ async def test_another_status_stands_in_an_answer_that_is_right_otherwise(
 
 
 async def test_no_variant_of_a_failed_cancel_says_that_it_succeeded(sandbox: SandboxServer, merchant: Merchant) -> None:
-    """`Cancelled` is a word of failure for captures and refunds alone: no client could see through it after a cancel."""
+    """`Cancelled` is a word of failure for captures and refunds alone: after a cancel no client sees through it."""
     sandbox.faults.script("cancel", *[Fault.FAILURE_STATUS_BEFORE] * 12)
     answers = [await merchant.cancel("acme-1") for _ in range(12)]
     assert {answer.json["transactionInfo"]["status"] for answer in answers} == {"Failed", "FAILED", "Rejected"}
