@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,21 @@ FLOORS = {
     "vipps_async.__main__": 5,
 }
 SANDBOX = "vipps_async.sandbox"
+#: The sandbox's own floors, by the longest prefix. Beside the server nobody knows which APIs there are.
+SANDBOX_FLOORS = {
+    "vipps_async.sandbox.ledger": 0,
+    "vipps_async.sandbox.wire.fault": 1,
+    "vipps_async.sandbox.wire.face": 1,
+    "vipps_async.sandbox.wire.gateway": 1,
+    "vipps_async.sandbox.wire.urls": 1,
+    "vipps_async.sandbox.network": 2,
+    "vipps_async.sandbox.pages": 3,
+    "vipps_async.sandbox.control": 3,
+    "vipps_async.sandbox.server": 4,
+    "vipps_async.sandbox": 5,
+}
+#: One API each: it knows the ledger and what all APIs share, and only the server knows it.
+API_FACES = "vipps_async.sandbox.wire."
 
 
 def _name(path: Path) -> str:
@@ -98,6 +114,46 @@ def test_the_client_imports_nothing_of_the_sandbox(path: Path) -> None:
     if _in_sandbox(name) or _floor(name) >= 4:
         return
     assert {other for other in _imports(path) if _in_sandbox(other)} == set()
+
+
+def _sandbox_floor(name: str) -> int | None:
+    """The floor inside the sandbox; None: an API's own module."""
+    while name not in SANDBOX_FLOORS:
+        if name.startswith(API_FACES):
+            return None
+        name = name.rpartition(".")[0]
+    return SANDBOX_FLOORS[name]
+
+
+@pytest.mark.parametrize("path", [path for path in MODULES if _in_sandbox(_name(path))], ids=_name)
+def test_imports_go_down_the_sandbox_s_own_floors(path: Path) -> None:
+    """Money rules know no API; APIs know neither connections nor pages; these know what all APIs share, and no API."""
+    floor = _sandbox_floor(_name(path))
+    for other in _imports(path):
+        below = _sandbox_floor(other)
+        if floor is None:
+            assert below is None or below <= 1, other
+        elif below is None:
+            assert floor >= 4, other
+        else:
+            assert below <= floor, other
+
+
+@pytest.mark.parametrize("path", MODULES, ids=_name)
+def test_only_the_sandbox_s_pages_load_the_templates(path: Path) -> None:
+    """The client and the sandbox's other floors do without Jinja2."""
+    if not _name(path).startswith("vipps_async.sandbox.pages"):
+        assert not re.search(r"^\s*(from|import) (jinja2|markupsafe)", path.read_text(), re.MULTILINE)
+
+
+def test_the_ledger_speaks_of_no_api() -> None:
+    """No HTTP, no JSON name, no code of an API stands in the money rules."""
+    for path in (PACKAGE / "sandbox" / "ledger").glob("*.py"):
+        code = path.read_text()
+        assert not re.search(r"aiohttp|ecomm|x-request-id|errorgroup|transactionlog|VippsError", code, re.IGNORECASE), (
+            path
+        )
+        assert not re.search(r"[\"'](3[1-9]|4[1245]|5[12]|6[123]|7[1-4]|9[1-9]|108[0-9]|1501)[\"']", code), path
 
 
 def test_no_import_goes_round_in_a_circle() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from vipps_async.sandbox import SandboxServer
+from vipps_async.sandbox.wire.ecom import EcomFace
 
 __all__ = ["MSN", "stock", "stock_one"]
 
@@ -22,7 +23,9 @@ def stock_one(sandbox: SandboxServer, order_id: str, amount: int, *, approve: bo
         "transaction": {"orderId": order_id, "amount": amount, "transactionText": "Socks"},
     }
     now = sandbox.clock.now()
-    order = sandbox._book.add(body, direct_capture=False, now=now)
+    ecom = sandbox._faces["ecom"]
+    assert isinstance(ecom, EcomFace)
+    order = ecom.enter(body)
     if approve:
         order.payment.approve(now)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -16,7 +17,9 @@ from tests.cli.processes import environment, run
 from vipps_async.cli.main import main
 from vipps_async.ecom import polling
 from vipps_async.sandbox import SandboxCredentials, SandboxServer
-from vipps_async.sandbox.state import Payment
+from vipps_async.sandbox.ledger.entries import LogEntry, Summary
+from vipps_async.sandbox.ledger.payment import Payment
+from vipps_async.sandbox.ledger.reasons import Reason
 from vipps_async.testing import Sandbox
 
 KEYS = {
@@ -88,7 +91,7 @@ def test_a_step_that_is_refused_ends_the_demo_with_1(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *, as_json: bool
 ) -> None:
     """When Vipps refuses a step, the demo says which and why, and does not go on."""
-    monkeypatch.setattr(Payment, "_why_no_refund", lambda *_: ("Payment", "71"))
+    monkeypatch.setattr(Payment, "_why_no_refund", lambda *_: Reason.MORE_THAN_CAPTURED)
     assert main(["demo", *(["--json"] if as_json else [])]) == 1
     out, err = capsys.readouterr()
     if as_json:
@@ -106,7 +109,13 @@ def test_money_that_did_not_move_ends_the_demo_with_1(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """When everything answers well, but the sums are wrong, the demo does not call it a success."""
-    monkeypatch.setattr(Payment, "remaining_to_refund", property(lambda self: self.captured))
+    sums_of = Summary.of
+
+    def as_before_the_refund(history: Sequence[LogEntry]) -> Summary | None:
+        sums = sums_of(history)
+        return None if sums is None else replace(sums, remaining_to_refund=sums.captured)
+
+    monkeypatch.setattr(Summary, "of", as_before_the_refund)
     assert main(["demo"]) == 1
     out, err = capsys.readouterr()
     assert "✗ the refund is on record" in out

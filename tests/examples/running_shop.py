@@ -19,7 +19,7 @@ from examples.shop.orders import Order, Orders, State
 from examples.shop.settings import Settings
 from vipps_async import RetryPolicy, SqliteJournal, Timeouts
 from vipps_async.sandbox import PaymentSnapshot
-from vipps_async.sandbox.landing import LANDING_PATH
+from vipps_async.sandbox.pages.layout import LANDING_PATH
 from vipps_async.testing import Sandbox
 
 __all__ = ["PATIENCE", "Page", "RunningShop", "opened", "running_shop", "until"]

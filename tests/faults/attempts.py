@@ -14,8 +14,8 @@ from attrs import evolve, field, frozen
 
 from vipps_async import RequestNotSent
 from vipps_async.sandbox import SandboxServer
-from vipps_async.sandbox.faults import Decided, Fault
-from vipps_async.sandbox.interference import Exchange
+from vipps_async.sandbox.network.exchange import Exchange
+from vipps_async.sandbox.wire.fault import Decided, Fault
 from vipps_async.transports.aiohttp import AiohttpTransport
 from vipps_async.transports.protocol import Request, Response
 

@@ -24,7 +24,7 @@ from tests.faults.worker import CREDENTIALS, RETRY, TIMEOUTS, journal_at
 from vipps_async import VippsSession
 from vipps_async.idempotency_keys import derive_idempotency_key
 from vipps_async.sandbox import SandboxServer
-from vipps_async.sandbox.faults import HELD, Fault
+from vipps_async.sandbox.wire.fault import HELD, Fault
 
 __all__ = ["ELSEWHERE", "KillReport", "run_kills"]
 

@@ -17,7 +17,7 @@ from tests.event_loop import use_chosen_loop
 from tests.faults.attempts import Attribution, attributing
 from tests.faults.audit import Moved, Paid
 from vipps_async.sandbox import SandboxServer
-from vipps_async.sandbox.faults import Fault
+from vipps_async.sandbox.wire.fault import Fault
 
 __all__ = ["ALL_KINDS", "NEW_KINDS", "SandboxProcess", "short_faults"]
 

@@ -32,7 +32,7 @@ from tests.faults.plan import Kind
 from tests.faults.storm import PATIENT_RETRY, PATIENT_TIMEOUTS
 from vipps_async import MemoryJournal, VippsError
 from vipps_async.idempotency_keys import derive_idempotency_key
-from vipps_async.sandbox.faults import Fault, Faults
+from vipps_async.sandbox import Fault, Faults
 from vipps_async.testing import Sandbox
 from vipps_async.transports.protocol import Response
 

@@ -21,7 +21,7 @@ from vipps_async import Effect, JournalError, OrderLockedError, RetryPolicy, Vip
 from vipps_async.core.recovery_report import RecoveryReport
 from vipps_async.journals.memory import MemoryJournal
 from vipps_async.journals.protocol import Entry, Intent, Outcome, Settlement, Standing
-from vipps_async.sandbox.faults import Fault as VippsFault
+from vipps_async.sandbox.wire.fault import Fault as VippsFault
 
 pytestmark = pytest.mark.heavy
 

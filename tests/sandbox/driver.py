@@ -13,9 +13,17 @@ import aiohttp
 from aiohttp import web
 from attrs import define, field, frozen
 
-__all__ = ["MSN", "Answer", "Merchant", "Shop", "merchant_at", "shop", "until"]
+__all__ = ["DETAILS", "EXPRESS", "METHOD", "MSN", "Answer", "Merchant", "Shop", "merchant_at", "shop", "until"]
 
 MSN = "123456"
+#: Express checkout at a shop that is asked for its ways of shipping, and one of these.
+EXPRESS = {
+    "paymentType": "eComm Express Payment",
+    "consentRemovalPrefix": "https://example.com/consents",
+    "shippingDetailsPrefix": "https://example.com/shipping",
+}
+METHOD = {"isDefault": "Y", "shippingCost": 49.5, "shippingMethod": "Parcel", "shippingMethodId": "parcel"}
+DETAILS = "/ecomm/v2/payments/acme-1/details"
 
 
 @frozen
@@ -35,6 +43,12 @@ class Answer:
     def codes(self) -> list[tuple[str, str]]:
         """Group and code of each error."""
         return [(error["errorGroup"], error["errorCode"]) for error in self.json]
+
+    @property
+    def message(self) -> str:
+        """What the first error says."""
+        text: str = self.json[0]["errorMessage"]
+        return text
 
 
 @define
@@ -91,11 +105,14 @@ class Merchant:
             "transaction": {"orderId": order_id, "amount": amount, "transactionText": "One pair of socks."},
         }
 
-    async def initiate(self, order_id: str, amount: int = 49900, **parts: Mapping[str, Any]) -> Answer:
-        """Initiate; `merchantInfo=`, `transaction=` and `customerInfo=` add to the body."""
+    async def initiate(self, order_id: str = "acme-1", amount: int = 49900, **parts: Any) -> Answer:
+        """Initiate; `merchantInfo=`, `transaction=` and `customerInfo=` add to the body, other parts stand in it."""
         body = self.initiation(order_id, amount)
         for name, values in parts.items():
-            body[name].update(values)
+            if isinstance(values, dict) and isinstance(body.get(name), dict):
+                body[name].update(values)
+            else:
+                body[name] = values
         return await self.call("POST", "/ecomm/v2/payments", body)
 
     def _body(self, amount: int | None, text: str) -> dict[str, Any]:

@@ -7,32 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.sandbox.driver import Answer, Merchant, Shop, merchant_at
+from tests.sandbox.driver import DETAILS, EXPRESS, METHOD, Merchant, Shop, merchant_at
 from vipps_async.sandbox import SandboxServer, State
-
-EXPRESS = {
-    "paymentType": "eComm Express Payment",
-    "consentRemovalPrefix": "https://example.com/consents",
-    "shippingDetailsPrefix": "https://example.com/shipping",
-}
-METHOD = {"isDefault": "Y", "shippingCost": 49.5, "shippingMethod": "Parcel", "shippingMethodId": "parcel"}
-DETAILS = "/ecomm/v2/payments/acme-1/details"
-
-
-async def _initiate(merchant: Merchant, **parts: Any) -> Answer:
-    body = merchant.initiation("acme-1")
-    for name, values in parts.items():
-        if isinstance(values, dict) and isinstance(body.get(name), dict):
-            body[name].update(values)
-        else:
-            body[name] = values
-    return await merchant.call("POST", "/ecomm/v2/payments", body)
-
-
-def _message(answer: Answer) -> str:
-    text: str = answer.json[0]["errorMessage"]
-    return text
-
 
 # -- force approve -----------------------------------------------------------------------------------------------------
 
@@ -93,12 +69,12 @@ async def test_partner_keys(partner: Merchant) -> None:
             headers = {"Merchant-Serial-Number": msn, "X-Request-Id": "k"}
             answer = await partner.call(method, path, body, headers=headers)
             assert (answer.status, answer.codes) == (403, [("Merchant", "Unauthorized")])
-            assert "This MSN is not valid for the provided super merchant id" in _message(answer)
+            assert "This MSN is not valid for the provided super merchant id" in answer.message
 
 
 async def test_user_info_without_the_subscription_key(sandbox: SandboxServer, merchant: Merchant) -> None:
     """User info page: the token is enough."""
-    await _initiate(merchant, transaction={"scope": "name address phoneNumber"})
+    await merchant.initiate(transaction={"scope": "name address phoneNumber"})
     await sandbox.approve("acme-1")
     sub = (await merchant.details("acme-1")).json["sub"]
     headers = {"Ocp-Apim-Subscription-Key": None, "Merchant-Serial-Number": None}
@@ -137,14 +113,14 @@ async def test_texts_name_order_and_sales_unit(sandbox: SandboxServer, merchant:
     await sandbox.approve("acme-1")
     refused["Cannot refund for reserved order, please use Cancel API"] = await merchant.refund("acme-1")
     for text, answer in refused.items():
-        assert _message(answer) == f"{text} (orderId: acme-1, merchantSerialNumber: 123456)"
+        assert answer.message == f"{text} (orderId: acme-1, merchantSerialNumber: 123456)"
     for unknown in (
         await merchant.details("acme-2"),
         await merchant.capture("acme-2"),
         await merchant.cancel("acme-2"),
     ):
         assert (unknown.status, unknown.codes) == (404, [("Merchant", "35")])
-        assert _message(unknown) == "Requested Order not found (orderId: acme-2, merchantSerialNumber: 123456)"
+        assert unknown.message == "Requested Order not found (orderId: acme-2, merchantSerialNumber: 123456)"
 
 
 async def test_status_after_a_time_out(sandbox: SandboxServer, merchant: Merchant) -> None:
@@ -163,7 +139,7 @@ async def test_status_after_a_time_out(sandbox: SandboxServer, merchant: Merchan
 
 async def test_bank_id_of_payments_with_a_scope(sandbox: SandboxServer, merchant: Merchant, place: Shop) -> None:
     """API guide, user details: `bankIdVerified` in callback and details of a payment with a scope."""
-    await _initiate(merchant, transaction={"scope": "name"}, merchantInfo={"callbackPrefix": place.url})
+    await merchant.initiate(transaction={"scope": "name"}, merchantInfo={"callbackPrefix": place.url})
     await sandbox.approve("acme-1")
     await sandbox.callbacks_delivered()
     assert place.received[0][3]["userDetails"]["bankIdVerified"] == "Y"
@@ -182,7 +158,7 @@ BACK = [
 @pytest.mark.parametrize(("answer", "fall_back", "back"), BACK)
 async def test_the_way_back_carries_a_status(merchant: Merchant, answer: str, fall_back: str, back: str) -> None:
     """FAQ, fallback URL: the parameter is phased out, and still sent; 100 accepted, 301 declined."""
-    url = (await _initiate(merchant, merchantInfo={"fallBack": fall_back})).json["url"]
+    url = (await merchant.initiate(merchantInfo={"fallBack": fall_back})).json["url"]
     form = {"token": url.partition("token=")[2], "answer": answer}
     async with merchant.session.post(url.partition("?")[0], data=form, allow_redirects=False) as response:
         assert (response.status, response.headers["Location"]) == (303, back)
@@ -200,7 +176,7 @@ async def test_callbacks_go_to_the_prefix_verbatim(
     sandbox: SandboxServer, merchant: Merchant, place: Shop, prefix: str, path: str
 ) -> None:
     """API guide, callbacks: the path is put behind the prefix as it is; behind a query it becomes a part of that."""
-    await _initiate(merchant, merchantInfo={"callbackPrefix": f"{place.url}{prefix}"})
+    await merchant.initiate(merchantInfo={"callbackPrefix": f"{place.url}{prefix}"})
     await sandbox.approve("acme-1")
     await sandbox.callbacks_delivered()
     ((_, received, _, _),) = place.received
@@ -216,7 +192,7 @@ async def test_shipping_and_consent_go_to_their_prefixes_verbatim(
     urls = {
         name: f"{place.url}/{name}/" for name in ("callbackPrefix", "consentRemovalPrefix", "shippingDetailsPrefix")
     }
-    await _initiate(merchant, merchantInfo={**EXPRESS, **urls})
+    await merchant.initiate(merchantInfo={**EXPRESS, **urls})
     await sandbox.approve("acme-1")
     await sandbox.callbacks_delivered()
     await sandbox.remove_consent((await merchant.details("acme-1")).json["userDetails"]["userId"])
@@ -232,7 +208,7 @@ async def test_a_merchants_shipping_answer_may_hold_more(
     """Shops' plug-ins: fields that Vipps does not know, and nulls, in the answer to the question for shipping."""
     method = {**METHOD, "priority": None, "description": "By van."}
     place.answer = {"addressId": 100, "orderId": "acme-1", "shippingDetails": [method], "country": None}
-    await _initiate(merchant, merchantInfo={**EXPRESS, "shippingDetailsPrefix": place.url})
+    await merchant.initiate(merchantInfo={**EXPRESS, "shippingDetailsPrefix": place.url})
     assert (await sandbox.approve("acme-1")).state is State.RESERVE
 
 
@@ -280,7 +256,7 @@ async def test_numbers_that_stand_for_who_cannot_pay(merchant: Merchant, number:
     form = {"token": url.partition("token=")[2], "answer": "number", "number": number}
     async with merchant.session.post(url.partition("?")[0], data=form, allow_redirects=False) as page:
         assert page.status == 400
-        assert f"cannot pay ({code[1]})" in await page.text()
+        assert f"({code[1]})." in await page.text()
 
 
 @pytest.mark.parametrize("code", ["21", "22", "31", "32", "33", "36", "37", "39", "97"])
@@ -323,7 +299,7 @@ async def test_the_test_amount_201_by_switch(sandbox: SandboxServer, merchant: M
 async def test_a_late_sub_by_switch(sandbox: SandboxServer, merchant: Merchant) -> None:
     """User info page: `sub` appears some time after the approval."""
     await _set(merchant, subDelay=5)
-    await _initiate(merchant, transaction={"scope": "name"})
+    await merchant.initiate(transaction={"scope": "name"})
     await sandbox.approve("acme-1")
     assert "sub" not in (await merchant.details("acme-1")).json
     sandbox.clock.advance(6)

@@ -13,8 +13,9 @@ import pytest
 
 from tests.sandbox.driver import Merchant, Shop, merchant_at, until
 from vipps_async.sandbox import Address, Customer, SandboxCredentials, SandboxError, SandboxServer, State
-from vipps_async.sandbox import callbacks as callbacks_module
-from vipps_async.sandbox import wallet as wallet_module
+from vipps_async.sandbox.network import callbacks as callbacks_module
+from vipps_async.sandbox.wire import ecom as ecom_module
+from vipps_async.sandbox.wire.face import CALLBACK_TIMEOUT, CallbackJob
 
 DEAR = {"isDefault": "N", "priority": 1, "shippingCost": 99.5, "shippingMethod": "Fast", "shippingMethodId": "fast"}
 CHEAP = {"isDefault": "Y", "priority": 2, "shippingCost": 0, "shippingMethod": "Slow", "shippingMethodId": "slow"}
@@ -191,7 +192,7 @@ async def test_a_silent_merchant_has_no_shipping_methods(
     sandbox: SandboxServer, merchant: Merchant, place: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After the time limit the customer sees an error."""
-    monkeypatch.setattr(wallet_module, "SHIPPING_TIMEOUT", 0.05)
+    monkeypatch.setattr(ecom_module, "SHIPPING_TIMEOUT", 0.05)
     place.awake.clear()
     await merchant.initiate("acme-1", merchantInfo=_express(place, shippingDetailsPrefix=place.url))
     with pytest.raises(SandboxError, match="gave no answer"):
@@ -258,11 +259,9 @@ async def test_redirects_are_not_followed(sandbox: SandboxServer, merchant: Merc
 
 async def test_one_attempt_with_a_time_limit(sandbox: SandboxServer, place: Shop) -> None:
     """A merchant that does not answer in time is not asked again."""
-    assert callbacks_module.CALLBACK_TIMEOUT == 3.0
+    assert CALLBACK_TIMEOUT == 3.0
     place.awake.clear()
-    job = callbacks_module.CallbackJob(
-        kind="payment", order_id="acme-1", method="POST", url=place.url, auth_token=None, timeout=0.05
-    )
+    job = CallbackJob(kind="payment", order_id="acme-1", method="POST", url=place.url, auth_token=None, timeout=0.05)
     assert await sandbox._sender.call(job) is None
     assert sandbox.callbacks[0].failure == "no answer within 0.05 seconds"
     assert len(place.received) == 1
@@ -280,7 +279,7 @@ async def test_a_broken_connection_is_not_tried_again(sandbox: SandboxServer, me
 
     server = await asyncio.start_server(hang_up, "127.0.0.1", 0)
     url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/x"
-    job = callbacks_module.CallbackJob(kind="payment", order_id="a", method=method, url=url, auth_token=None)
+    job = CallbackJob(kind="payment", order_id="a", method=method, url=url, auth_token=None)
     assert await sandbox._sender.call(job) is None
     server.close()
     await server.wait_closed()
@@ -378,7 +377,7 @@ async def test_closing_does_not_wait_for_ever(place: Shop, monkeypatch: pytest.M
     ]
     assert (
         await sandbox._sender.call(
-            callbacks_module.CallbackJob(kind="payment", order_id="a", method="POST", url=place.url, auth_token=None)
+            CallbackJob(kind="payment", order_id="a", method="POST", url=place.url, auth_token=None)
         )
         is None
     )
@@ -392,8 +391,8 @@ async def test_too_many_callbacks_are_lost(place: Shop, monkeypatch: pytest.Monk
     async with SandboxServer(rate_limits=False) as sandbox, merchant_at(sandbox.url) as merchant:
         for order_id in ("acme-1", "acme-2"):
             await merchant.initiate(order_id, merchantInfo=_calls_back(place))
-        sandbox._wallet.reject(sandbox._book.only("acme-1"))
-        sandbox._wallet.reject(sandbox._book.only("acme-2"))
+        sandbox._customers.reject(sandbox._book.only("acme-1"))
+        sandbox._customers.reject(sandbox._book.only("acme-2"))
         assert [record.failure for record in sandbox.callbacks] == ["lost: too many callbacks are waiting"]
 
 
@@ -489,9 +488,7 @@ async def test_an_error_in_the_workers_is_seen(
     await sender.start()
     monkeypatch.setattr(sender, "call", broken)
     for _ in range(2):
-        sender.send(
-            callbacks_module.CallbackJob(kind="payment", order_id="a", method="POST", url=place.url, auth_token=None)
-        )
+        sender.send(CallbackJob(kind="payment", order_id="a", method="POST", url=place.url, auth_token=None))
     with pytest.raises(ExceptionGroup):
         await sender.delivered()
     with pytest.raises(ExceptionGroup):
@@ -501,7 +498,7 @@ async def test_an_error_in_the_workers_is_seen(
 async def test_a_large_answer_is_not_read_to_its_end(sandbox: SandboxServer, place: Shop) -> None:
     """A merchant cannot fill the sandbox's memory."""
     place.answer = b"x" * (600 * 1024)
-    job = callbacks_module.CallbackJob(kind="payment", order_id="a", method="POST", url=place.url, auth_token=None)
+    job = CallbackJob(kind="payment", order_id="a", method="POST", url=place.url, auth_token=None)
     answer = await sandbox._sender.call(job)
     assert answer is not None
     assert len(answer[1]) == 256 * 1024

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 
 from vipps_async.sandbox import SandboxClock
-from vipps_async.sandbox.clock import iso_utc
+from vipps_async.sandbox.ledger.clock import iso_utc
 
 
 def test_it_moves_by_seconds_and_timedeltas() -> None:

@@ -250,6 +250,14 @@ async def test_another_status_stands_in_an_answer_that_is_right_otherwise(
         assert _masked(Answer(200, headers, said)) == _masked(right)
 
 
+async def test_no_variant_of_a_failed_cancel_says_that_it_succeeded(sandbox: SandboxServer, merchant: Merchant) -> None:
+    """`Cancelled` is a word of failure for captures and refunds alone: after a cancel no client sees through it."""
+    sandbox.faults.script("cancel", *[Fault.FAILURE_STATUS_BEFORE] * 12)
+    answers = [await merchant.cancel("acme-1") for _ in range(12)]
+    assert {answer.json["transactionInfo"]["status"] for answer in answers} == {"Failed", "FAILED", "Rejected"}
+    assert not _effect(sandbox.payment("acme-1"), "cancel")
+
+
 async def test_a_request_refused_in_its_own_right_is_refused_as_ever(
     sandbox: SandboxServer, merchant: Merchant
 ) -> None:
@@ -333,7 +341,11 @@ async def test_success_without_a_transaction(sandbox: SandboxServer, merchant: M
     ("fault", "media", "begins"),
     [
         (Fault.REFUSAL_WITH_BOM, "application/json;charset=UTF-8", b'\xef\xbb\xbf[{"errorGroup":"Payment"'),
-        (Fault.REFUSAL_AS_XML, "application/xml; charset=utf-8", b"<error><group>Payment</group><code>61</code>"),
+        (
+            Fault.REFUSAL_AS_XML,
+            "application/xml; charset=utf-8",
+            b"<error><errorGroup>Payment</errorGroup><errorCode>61</errorCode>",
+        ),
         (Fault.REFUSAL_AS_FORM, "application/x-www-form-urlencoded", b"errorGroup=Payment&errorCode=61"),
         (Fault.REFUSAL_AS_TEXT, "text/plain; charset=utf-8", b"Refused for "),
     ],

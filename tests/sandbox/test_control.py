@@ -15,7 +15,7 @@ from aiohttp.test_utils import make_mocked_request
 from tests.sandbox.driver import MSN, Merchant, merchant_at
 from vipps_async import OrderNotFoundError
 from vipps_async.sandbox import SandboxServer, State
-from vipps_async.sandbox.guard import Guard
+from vipps_async.sandbox.network.guard import Guard
 from vipps_async.testing import Sandbox
 
 ORDER = f"/sandbox/payments/{MSN}/acme-1"
@@ -162,7 +162,7 @@ async def test_a_body_that_does_not_come(
     sandbox: SandboxServer, monkeypatch: pytest.MonkeyPatch, path: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Who sends the head of a request and no more is answered 408, and hung up on."""
-    monkeypatch.setattr("vipps_async.sandbox.guard._BODY_TIME", 0.1)
+    monkeypatch.setattr("vipps_async.sandbox.network.guard._BODY_TIME", 0.1)
     where = urlsplit(sandbox.url)
     reader, writer = await asyncio.open_connection(where.hostname, where.port)
     head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{{"

@@ -15,7 +15,7 @@ import pytest
 
 from tests.sandbox.driver import Merchant, Shop, merchant_at, until
 from vipps_async.sandbox import Fault, Faults, SandboxServer
-from vipps_async.sandbox import faults as faults_module
+from vipps_async.sandbox.network import faults as faults_module
 
 AFTER_EFFECT = {
     Fault.RESET_AFTER_EFFECT,
@@ -190,7 +190,7 @@ async def test_a_stall_ends_when_the_client_goes(reserved: SandboxServer, mercha
 @pytest.mark.parametrize("fault", [Fault.STALL_BEFORE_EFFECT, Fault.STALL_AFTER_EFFECT, Fault.SLOW_DRIP])
 async def test_closing_ends_what_stalls(fault: Fault, monkeypatch: pytest.MonkeyPatch) -> None:
     """A sandbox with a stalled or dripping request closes at once, not only when its patience ends."""
-    monkeypatch.setattr("vipps_async.sandbox.listener._SHUTDOWN_TIMEOUT", 60)
+    monkeypatch.setattr("vipps_async.sandbox.network.listener._SHUTDOWN_TIMEOUT", 60)
     async with SandboxServer() as sandbox, merchant_at(sandbox.url) as merchant:
         sandbox.faults.stall_seconds = sandbox.faults.drip_seconds = 600
         await merchant.initiate("acme-1")

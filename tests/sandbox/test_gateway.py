@@ -12,7 +12,7 @@ import pytest
 
 from tests.sandbox.driver import Merchant, merchant_at
 from vipps_async.sandbox import SandboxClock, SandboxCredentials, SandboxServer
-from vipps_async.sandbox.tokens import TokenIssuer
+from vipps_async.sandbox.network.callers import TokenIssuer
 
 KEYS = SandboxCredentials(
     client_id="client-id",
@@ -269,7 +269,7 @@ def test_secrets_stay_out_of_reprs() -> None:
 
 def test_remembered_tokens_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """However many tokens are used, few are remembered, and all of them work."""
-    monkeypatch.setattr("vipps_async.sandbox.tokens._REMEMBERED", 2)
+    monkeypatch.setattr("vipps_async.sandbox.network.callers._REMEMBERED", 2)
     issuer, now = TokenIssuer(60), datetime.now(UTC)
     for number in range(5):
         token = issuer.issue(f"client-{number}", now)["access_token"]

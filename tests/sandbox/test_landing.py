@@ -10,11 +10,10 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.sandbox.driver import Merchant, Shop, merchant_at, until
+from tests.sandbox.driver import METHOD, Merchant, Shop, merchant_at, until
 from vipps_async.sandbox import SandboxServer, State
 
 FALL_BACK = "https://example.com/result?order=acme-1&x=%2F"
-METHOD = {"isDefault": "Y", "shippingCost": 49.5, "shippingMethod": "Parcel", "shippingMethodId": "parcel"}
 
 
 @pytest.fixture
@@ -68,7 +67,7 @@ async def test_text_is_escaped(merchant: Merchant, browser: aiohttp.ClientSessio
     url = await _initiate(merchant, transaction={"transactionText": "<script>\"&'"})
     _, html, _ = await _get(browser, url)
     assert "<script>" not in html
-    assert "&lt;script&gt;&quot;&amp;&#x27;" in html
+    assert "&lt;script&gt;&#34;&amp;&#39;" in html
 
 
 async def test_approving_reserves_and_goes_back(

@@ -12,7 +12,7 @@ import pytest
 
 from tests.sandbox.driver import Answer, Merchant, merchant_at
 from vipps_async.sandbox import Fault, Faults, PaymentSnapshot, SandboxClock, SandboxServer
-from vipps_async.sandbox.faults import HELD
+from vipps_async.sandbox.wire.fault import HELD
 
 AMOUNT = 10_000
 

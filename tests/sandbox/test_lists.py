@@ -8,8 +8,9 @@ import pytest
 
 from tests.sandbox.driver import Merchant, Shop, merchant_at
 from vipps_async.sandbox import SandboxServer
-from vipps_async.sandbox.problems import vipps_refusal
-from vipps_async.sandbox.settings import NUMBERS, UNIT_CODES, Settings, SettingsError
+from vipps_async.sandbox.ledger.reasons import Reason, Refused
+from vipps_async.sandbox.ledger.settings import Settings, SettingsError
+from vipps_async.sandbox.wire.ecom_errors import UNIT_CODES, refusal_for
 
 
 async def _get(merchant: Merchant, path: str) -> tuple[int, Any]:
@@ -172,19 +173,20 @@ async def test_settings_that_make_no_sense(sandbox: SandboxServer, merchant: Mer
 
 def test_settings_are_read_as_they_are_written() -> None:
     """What `as_json` shows, keys aside, is what `change` takes."""
-    settings = Settings(direct_capture={"123456"}, refused_units={"123456": "31"}, sub_delay=3.0)
+    settings = Settings(unit_codes=UNIT_CODES, direct_capture={"123456"}, refused_units={"123456": "31"}, sub_delay=3.0)
     shown = settings.as_json()
-    other = Settings()
+    other = Settings(unit_codes=UNIT_CODES)
     other.change(shown)
     assert other.as_json() == shown
     with pytest.raises(SettingsError, match="there is no setting 'x'"):
         other.change({"x": 1})
 
 
-def test_every_code_that_can_be_chosen_has_its_words() -> None:
-    """Of numbers and of sales units."""
-    for group, code in (*NUMBERS.values(), *(("Merchant", code) for code in UNIT_CODES)):
-        assert vipps_refusal(group, code).status == 400
+def test_every_reason_has_its_words() -> None:
+    """Whatever the ledger refuses for, eCom has an answer to."""
+    for reason in Reason:
+        answer = refusal_for(Refused(reason, reference="acme-1", wait=1), "capture")
+        assert 400 <= answer.status < 500
 
 
 async def test_direct_capture_by_switch(sandbox: SandboxServer, merchant: Merchant) -> None:

@@ -12,14 +12,13 @@ from typing import Any
 
 import pytest
 
-from tests.sandbox.driver import merchant_at, shop
+from tests.sandbox.driver import METHOD, merchant_at, shop
 from vipps_async.sandbox import SandboxClock, SandboxServer, SandboxStateError, State
-from vipps_async.sandbox import state_file as state_module
-from vipps_async.sandbox.orders import OrderBook
-from vipps_async.sandbox.state_file import StateFile
-from vipps_async.sandbox.stored_orders import UnreadableOrderError, read_order
+from vipps_async.sandbox.ledger import state_file as state_module
+from vipps_async.sandbox.ledger.orders import OrderBook
+from vipps_async.sandbox.ledger.state_file import StateFile, UnreadableOrderError, read_order
 
-METHODS = [{"isDefault": "Y", "shippingCost": 49.5, "shippingMethod": "Parcel", "shippingMethodId": "parcel"}]
+METHODS = [METHOD]
 
 
 def _server(file: Path) -> SandboxServer:
@@ -106,9 +105,9 @@ async def test_reads_are_not_written(file: Path, monkeypatch: pytest.MonkeyPatch
     commits: list[int] = []
     commit = StateFile._commit
 
-    def counted(self: StateFile, rows: Any, settings: Any) -> None:
+    def counted(self: StateFile, connection: Any, rows: Any, settings: Any) -> None:
         commits.append(len(rows))
-        commit(self, rows, settings)
+        commit(self, connection, rows, settings)
 
     monkeypatch.setattr(StateFile, "_commit", counted)
     async with _server(file) as sandbox, merchant_at(sandbox.url) as merchant:
@@ -168,13 +167,25 @@ def _newer(file: Path) -> None:
     connection.close()
 
 
+def _older(file: Path) -> None:
+    _newer(file)
+    with sqlite3.connect(file) as connection:
+        connection.execute(f"PRAGMA user_version = {state_module.VERSION - 1}")
+    connection.close()
+
+
 def _text(file: Path) -> None:
     file.write_text("no database at all " * 200)
 
 
 @pytest.mark.parametrize(
     ("make", "message"),
-    [(_other_program, "another program"), (_newer, "newer sandbox"), (_text, "damaged")],
+    [
+        (_other_program, "another program"),
+        (_newer, "a newer sandbox"),
+        (_older, "an older sandbox"),
+        (_text, "damaged"),
+    ],
 )
 async def test_a_file_of_others_is_named_and_left_alone(file: Path, make: Any, message: str) -> None:
     """Not a byte of it changes."""
@@ -224,7 +235,7 @@ async def test_a_write_that_fails_is_no_success(
     async with _server(file) as sandbox, merchant_at(sandbox.url) as merchant:
         await merchant.initiate("acme-1")
 
-        def full(self: StateFile, rows: Any, settings: Any) -> None:
+        def full(self: StateFile, connection: Any, rows: Any, settings: Any) -> None:
             raise sqlite3.OperationalError("database or disk is full")
 
         with monkeypatch.context() as patch:

@@ -8,32 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.sandbox.driver import Answer, Merchant, Shop, merchant_at
+from tests.sandbox.driver import EXPRESS, METHOD, Merchant, Shop, merchant_at
 from vipps_async.sandbox import SandboxServer
-
-EXPRESS = {
-    "paymentType": "eComm Express Payment",
-    "consentRemovalPrefix": "https://example.com/consents",
-    "shippingDetailsPrefix": "https://example.com/shipping",
-}
-METHOD = {"isDefault": "Y", "shippingCost": 49.5, "shippingMethod": "Parcel", "shippingMethodId": "parcel"}
-DETAILS = "/ecomm/v2/payments/acme-1/details"
-
-
-async def _initiate(merchant: Merchant, **parts: Any) -> Answer:
-    body = merchant.initiation("acme-1")
-    for name, values in parts.items():
-        if isinstance(values, dict) and isinstance(body.get(name), dict):
-            body[name].update(values)
-        else:
-            body[name] = values
-    return await merchant.call("POST", "/ecomm/v2/payments", body)
-
-
-def _message(answer: Answer) -> str:
-    text: str = answer.json[0]["errorMessage"]
-    return text
-
 
 # -- requests that are taken -------------------------------------------------------------------------------------------
 
@@ -124,13 +100,13 @@ TAKEN: list[tuple[str, dict[str, Any]]] = [
 @pytest.mark.parametrize(("source", "parts"), TAKEN, ids=[row[0] for row in TAKEN])
 async def test_initiates_that_are_taken(merchant: Merchant, source: str, parts: dict[str, Any]) -> None:
     """Whatever a client of another make sends by these pages, the payment is initiated."""
-    assert (await _initiate(merchant, **parts)).status == 200, source
+    assert (await merchant.initiate(**parts)).status == 200, source
 
 
 async def test_static_shipping_wins(sandbox: SandboxServer, merchant: Merchant, place: Shop) -> None:
     """API guide: with prefix and static details, nobody is asked for shipping."""
     urls = dict.fromkeys(("callbackPrefix", "consentRemovalPrefix", "shippingDetailsPrefix"), place.url)
-    answer = await _initiate(merchant, merchantInfo={**EXPRESS, **urls, "staticShippingDetails": [METHOD]})
+    answer = await merchant.initiate(merchantInfo={**EXPRESS, **urls, "staticShippingDetails": [METHOD]})
     assert answer.status == 200
     await sandbox.approve("acme-1")
     await sandbox.callbacks_delivered()
@@ -165,12 +141,12 @@ async def test_what_is_ignored_is_counted_and_shown(sandbox: SandboxServer, merc
 async def test_a_strict_sandbox_refuses_what_is_ignored() -> None:
     """Not as Vipps does, but to find misspelt names: with `strict` they are refused, and so are nulls."""
     async with SandboxServer(strict=True, rate_limits=False) as sandbox, merchant_at(sandbox.url) as merchant:
-        misspelt = await _initiate(merchant, transaction={"skiplandingpage": True})
+        misspelt = await merchant.initiate(transaction={"skiplandingpage": True})
         assert misspelt.codes == [("InvalidRequest", "transaction.skiplandingpage")]
-        assert (await _initiate(merchant, merchantInfo={"isApp": None})).codes == [
+        assert (await merchant.initiate(merchantInfo={"isApp": None})).codes == [
             ("InvalidRequest", "merchantInfo.isApp")
         ]
-        assert (await _initiate(merchant)).status == 200
+        assert (await merchant.initiate()).status == 200
         assert sandbox.ignored == {}
 
 
@@ -200,9 +176,7 @@ async def test_captures_with_all_of_an_initiates_merchant(sandbox: SandboxServer
 @pytest.mark.parametrize("number", ["+47 480 59 528", "4748059528", "004748059528", "48 05 95 28", "(+47) 480-59-528"])
 async def test_phone_numbers_are_corrected(sandbox: SandboxServer, merchant: Merchant, number: str) -> None:
     """API description: Vipps attempts to correct numbers instead of refusing them."""
-    assert (
-        await _initiate(merchant, customerInfo={"mobileNumber": number}, transaction={"scope": "name"})
-    ).status == 200
+    assert (await merchant.initiate(customerInfo={"mobileNumber": number}, transaction={"scope": "name"})).status == 200
     await sandbox.approve("acme-1")
     assert (await merchant.details("acme-1")).json["userDetails"]["mobileNumber"] == "48059528"
 
@@ -222,9 +196,9 @@ BROKEN: list[tuple[str, dict[str, Any], str]] = [
 @pytest.mark.parametrize(("source", "parts", "place"), BROKEN, ids=[row[0] for row in BROKEN])
 async def test_what_vipps_breaks_at(merchant: Merchant, source: str, parts: dict[str, Any], place: str) -> None:
     """It answers 500 instead of 400; the message here names the field."""
-    answer = await _initiate(merchant, **parts)
+    answer = await merchant.initiate(**parts)
     assert (answer.status, answer.codes) == (500, [("VippsError", "99")]), source
-    assert place in _message(answer)
+    assert place in answer.message
 
 
 async def test_the_quick_starts_own_body(merchant: Merchant) -> None:
@@ -233,7 +207,7 @@ async def test_the_quick_starts_own_body(merchant: Merchant) -> None:
     answer = await merchant.call("POST", "/ecomm/v2/payments/", body)
     assert (answer.status, answer.codes) == (500, [("VippsError", "99")])
     line = 1 + body[: body.index(b'socks.",')].count(b"\n")
-    assert f"the comma in line {line} stands before }}" in _message(answer)
+    assert f"the comma in line {line} stands before }}" in answer.message
 
 
 @pytest.mark.parametrize("media", ["text/plain", "application/x-www-form-urlencoded", "text/json", ""])
@@ -249,7 +223,7 @@ async def test_other_content_types(merchant: Merchant, media: str) -> None:
 @pytest.mark.parametrize("number", ["+46 70 123 45 67", "123", "", "no number"])
 async def test_numbers_that_are_none(merchant: Merchant, number: str) -> None:
     """API description: what cannot be corrected is error 81."""
-    assert (await _initiate(merchant, customerInfo={"mobileNumber": number})).codes == [("User", "81")]
+    assert (await merchant.initiate(customerInfo={"mobileNumber": number})).codes == [("User", "81")]
 
 
 #: Source, URL, whether a prefix may be it, whether a fallBack may.
@@ -310,11 +284,11 @@ async def test_hosts_that_the_sandbox_was_told_of() -> None:
             body = merchant.initiation(f"acme-{number}")
             body["merchantInfo"].update(urls)
             assert (await merchant.call("POST", "/ecomm/v2/payments", body)).status == 200
-        assert (await _initiate(merchant, merchantInfo={"callbackPrefix": "http://my_shop/{x}"})).status == 400
+        assert (await merchant.initiate(merchantInfo={"callbackPrefix": "http://my_shop/{x}"})).status == 400
 
 
 async def test_the_page_says_what_vipps_would_not_take(sandbox: SandboxServer, merchant: Merchant, place: Shop) -> None:
     """API guide: prefixes are https. Http on loopback is taken here, and the payment's page says so."""
-    await _initiate(merchant, merchantInfo={"callbackPrefix": place.url})
+    await merchant.initiate(merchantInfo={"callbackPrefix": place.url})
     async with merchant.session.get(f"{merchant.url}/sandbox/payments/123456/acme-1") as page:
         assert "Vipps itself refuses http" in await page.text()

@@ -9,9 +9,9 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from vipps_async.sandbox.ledger import Movement, State
-from vipps_async.sandbox.problems import Refusal
-from vipps_async.sandbox.state import Payment
+from vipps_async.sandbox.ledger.entries import Movement, State
+from vipps_async.sandbox.ledger.payment import Payment
+from vipps_async.sandbox.ledger.reasons import Refused
 
 AMOUNTS = st.one_of(st.none(), st.integers(100, 6000))
 KEYS = st.sampled_from(["key-1", "key-2", "key-3", "key-4"])
@@ -26,8 +26,8 @@ class PaymentMachine(RuleBasedStateMachine):
         numbers = itertools.count(1)
         self.now = datetime(2026, 1, 1, tzinfo=UTC)
         self.payment = Payment(
-            order_id="acme-1",
-            merchant_serial_number="123456",
+            reference="acme-1",
+            sales_unit="123456",
             amount=10_000,
             text="Socks.",
             initiated_at=self.now,
@@ -71,7 +71,7 @@ class PaymentMachine(RuleBasedStateMachine):
         same_payload = self.payloads.setdefault((operation, key), amount) == amount
         try:
             movement = act(amount, key=key, fingerprint=str(amount), text="text", now=self.now)
-        except Refusal:
+        except Refused:
             after = self.payment.snapshot()
             assert (after.captured, after.refunded, after.released) == (
                 before.captured,
@@ -92,7 +92,7 @@ class PaymentMachine(RuleBasedStateMachine):
         before = self.payment.snapshot()
         try:
             self.payment.cancel(release_remaining=release, text="text", now=self.now)
-        except Refusal:
+        except Refused:
             assert self.payment.released == before.released
         else:
             assert self.payment.remaining_to_capture == 0

@@ -11,19 +11,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from vipps_async.sandbox.fields import Breaches, drop_nulls
-from vipps_async.sandbox.ignored import Ignored
-from vipps_async.sandbox.json_body import read_json
-from vipps_async.sandbox.problems import Refusal
-from vipps_async.sandbox.validation import (
-    breaches_of_shipping_answer,
+from vipps_async.sandbox.wire.ecom_bodies import (
     check_order_id,
     check_request_id,
     read_approval,
     read_cancellation,
     read_initiation,
     read_payment_action,
+    violations_of_shipping_answer,
 )
+from vipps_async.sandbox.wire.ecom_fields import Violations, drop_nulls, read_json
+from vipps_async.sandbox.wire.face import Ignored, Refusal
 
 MISSING = object()
 
@@ -206,10 +204,10 @@ def test_unknown_fields_and_nulls_are_counted_or_refused(place: str) -> None:
     for value, kind in (("x", "unknown"), (None, "null")):
         ignored = Ignored()
         body = _with(_initiation(), place, value)
-        read_initiation(body, breaches=Breaches("initiate", ignored))
+        read_initiation(body, violations=Violations("initiate", ignored))
         assert ignored.counts == {("initiate", place, kind): 1}
         with pytest.raises(Refusal) as caught:
-            read_initiation(_with(_initiation(), place, value), breaches=Breaches("initiate", ignored, strict=True))
+            read_initiation(_with(_initiation(), place, value), violations=Violations("initiate", ignored, strict=True))
         assert _codes(caught.value) == [("InvalidRequest", place)]
 
 
@@ -230,7 +228,7 @@ def test_nulls_are_dropped_however_deep_they_are() -> None:
     for _ in range(5_000):
         body = {"x": [body]}
     innermost: Any = body
-    drop_nulls(body, Breaches())
+    drop_nulls(body, Violations())
     while innermost:
         (innermost,) = innermost["x"]
     assert innermost == {}
@@ -383,7 +381,7 @@ def test_a_cancel_takes_the_flag_and_no_amount() -> None:
     assert not read_cancellation({**body, "releaseRemaining": True})
     for wrong in (_action(), {**body, "shouldReleaseRemainingFunds": "true"}, {**body, "releaseRemaining": True}):
         with pytest.raises(Refusal):
-            read_cancellation(wrong, breaches=Breaches(strict=True))
+            read_cancellation(wrong, violations=Violations(strict=True))
     with pytest.raises(Refusal):
         read_cancellation({**body, "shouldReleaseRemainingFunds": "true"})
 
@@ -393,7 +391,7 @@ def test_a_force_approve_knows_two_fields() -> None:
     assert read_approval({}) == (None, None)
     assert read_approval({"customerPhoneNumber": "+47 91234567", "token": "abc"}) == ("91234567", "abc")
     with pytest.raises(Refusal):
-        read_approval({"mobileNumber": "91234567"}, breaches=Breaches(strict=True))
+        read_approval({"mobileNumber": "91234567"}, violations=Violations(strict=True))
 
 
 @pytest.mark.parametrize(
@@ -483,6 +481,6 @@ def test_idempotency_keys() -> None:
 def test_a_merchants_shipping_answer() -> None:
     """It must hold address, order and at least one whole method."""
     good = {"addressId": 100, "orderId": "acme-1", "shippingDetails": [STATIC_SHIPPING]}
-    assert breaches_of_shipping_answer(good) == []
-    assert breaches_of_shipping_answer({**good, "shippingDetails": []})[0][0] == "shippingDetails"
-    assert breaches_of_shipping_answer({"orderId": "acme-1"})[0] == ("addressId", "is required")
+    assert violations_of_shipping_answer(good) == []
+    assert violations_of_shipping_answer({**good, "shippingDetails": []})[0][0] == "shippingDetails"
+    assert violations_of_shipping_answer({"orderId": "acme-1"})[0] == ("addressId", "is required")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from vipps_async.cli.output import plain, say, tell
 from vipps_async.sandbox import SandboxCredentials, SandboxError, SandboxServer
-from vipps_async.sandbox.settings import UNIT_CODES
+from vipps_async.sandbox.wire.ecom_errors import UNIT_CODES
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse has no public name for it

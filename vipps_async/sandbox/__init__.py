@@ -4,20 +4,23 @@ It is an oracle: strict about what it is sent, true about what moved. Nothing of
 name misspelt on one side fails against the other.
 """
 
-from vipps_async.sandbox.clock import SandboxClock
-from vipps_async.sandbox.customers import Address, Customer
-from vipps_async.sandbox.faults import Fault, Faults
-from vipps_async.sandbox.ledger import LogEntry, PaymentSnapshot, State
-from vipps_async.sandbox.problems import SandboxError, SandboxStateError
-from vipps_async.sandbox.recording import CallbackRecord, RequestRecord
-from vipps_async.sandbox.server import SandboxServer
-from vipps_async.sandbox.settings import Settings, SettingsError
-from vipps_async.sandbox.tokens import SandboxCredentials
+from vipps_async.sandbox.ledger.clock import SandboxClock
+from vipps_async.sandbox.ledger.customers import Address, Customer
+from vipps_async.sandbox.ledger.entries import LogEntry, PaymentSnapshot, State
+from vipps_async.sandbox.ledger.reasons import SandboxError, SandboxStateError
+from vipps_async.sandbox.ledger.settings import SandboxCredentials, Settings, SettingsError
+from vipps_async.sandbox.network.faults import Faults
+from vipps_async.sandbox.network.history import CallbackRecord, RequestRecord
+from vipps_async.sandbox.server import FACES, SandboxServer
+from vipps_async.sandbox.wire.face import Face
+from vipps_async.sandbox.wire.fault import Fault
 
 __all__ = [
+    "FACES",
     "Address",
     "CallbackRecord",
     "Customer",
+    "Face",
     "Fault",
     "Faults",
     "LogEntry",

@@ -1,113 +1,98 @@
-"""Changes faults, settings and the clock over HTTP for other processes, and never for a web page from elsewhere."""
+"""The sandbox over HTTP, for tests in other languages: faults, settings, clock, and lists of what happened, in JSON."""
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import orjson
 from aiohttp import web
 
-from vipps_async.sandbox.api import json_answer
-from vipps_async.sandbox.changes import Changes
-from vipps_async.sandbox.clock import SandboxClock, iso_utc
-from vipps_async.sandbox.faults import FAULT_OPERATIONS, Fault, Faults
-from vipps_async.sandbox.guard import Guard
-from vipps_async.sandbox.held import HeldRequests
-from vipps_async.sandbox.orders import OrderBook
-from vipps_async.sandbox.problems import gateway_refusal
-from vipps_async.sandbox.settings import Settings
+from vipps_async.sandbox.ledger.changes import Changes
+from vipps_async.sandbox.ledger.clock import iso_utc
+from vipps_async.sandbox.ledger.orders import Order
+from vipps_async.sandbox.network.exchange import over_the_wire
+from vipps_async.sandbox.network.faults import Faults
+from vipps_async.sandbox.network.guard import Guard
+from vipps_async.sandbox.network.held_requests import HeldRequests
+from vipps_async.sandbox.network.history import CallbackRecord
+from vipps_async.sandbox.wire.face import Services, json_answer
+from vipps_async.sandbox.wire.fault import Fault
 
-__all__ = ["CLOCK_PATH", "CONTROL_PATH", "SETTINGS_PATH", "Control"]
-
-CONTROL_PATH = "/sandbox/faults"
-CLOCK_PATH = "/sandbox/clock"
-SETTINGS_PATH = "/sandbox/settings"
-INSTANCE_PATH = "/sandbox/instance"
+#: How many are listed unless `limit` says otherwise, and at most.
+_USUAL, _MOST = 100, 1_000
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Control:
-    """The control endpoints of the faults, of the settings and of the clock.
+    """The control endpoints, never for a web page from elsewhere.
 
     `GET` tells the state, `POST` takes a JSON object. Faults: any of ``set`` (how long things last, and which variants
     occur: see `Faults.settings`), ``clear`` (true), ``script`` (operation → names of faults, null lets a request
     pass) for the order ``orderId`` or for all, ``randomise`` (rate, seed, operations, kinds) and ``deliver`` (true:
     the requests that are held), carried out in that order.
     The settings: those of `Settings.as_json`. The clock: ``advance``, in seconds.
+    The lists have the newest first; `orderId` names one order, `limit` how many.
     """
 
-    def __init__(
-        self,
-        faults: Faults,
-        clock: SandboxClock,
-        guard: Guard,
-        changes: Changes,
-        *,
-        held: HeldRequests,
-        book: OrderBook,
-        settings: Settings,
-    ) -> None:
-        self._faults = faults
-        self._clock = clock
-        self._guard = guard
-        self._changes = changes
-        self._held = held
-        self._book = book
-        self._settings = settings
+    services: Services
+    faults: Faults
+    guard: Guard
+    changes: Changes
+    held: HeldRequests
+    callbacks: deque[CallbackRecord]
 
     def routes(self) -> list[web.RouteDef]:
         """Return the routes."""
+        shown: dict[str, Callable[[web.Request], object]] = {
+            "faults": lambda _: self._faults(),
+            "settings": lambda _: self.services.settings.as_json(),
+            "clock": lambda _: self._time(),
+            # Which sandbox this is: one that forgets its payments when it ends is another one the next time.
+            "instance": lambda _: {"instance": f"{self.services.book.instance:016x}"},
+            "payments": self._payments,
+            "callbacks": self._callbacks,
+            "ignored": lambda _: self._ignored(),
+        }
+        changed: dict[str, Callable[[Any], None]] = {
+            "faults": self._change_faults,
+            "settings": self.services.settings.change,
+            "clock": lambda body: self.services.clock.advance(float(body["advance"])),
+        }
         return [
-            web.get(CONTROL_PATH, self._read, allow_head=False),
-            web.post(CONTROL_PATH, self._change),
-            web.get(SETTINGS_PATH, self._read_settings, allow_head=False),
-            web.post(SETTINGS_PATH, self._change_settings),
-            web.get(INSTANCE_PATH, self._read_instance, allow_head=False),
-            web.get(CLOCK_PATH, self._read_clock, allow_head=False),
-            web.post(CLOCK_PATH, self._advance),
+            *(web.get(f"/sandbox/{name}", self._shower(show), allow_head=False) for name, show in shown.items()),
+            *(web.post(f"/sandbox/{name}", self._changer(change, shown[name])) for name, change in changed.items()),
         ]
 
-    async def _read(self, request: web.Request) -> web.Response:
-        self._guard.look(request)
-        return json_answer(self._state())
+    def _shower(self, show: Callable[[web.Request], object]) -> Any:
+        async def handle(request: web.Request) -> web.Response:
+            self.guard.look(request)
+            return over_the_wire(json_answer(show(request)))
 
-    async def _change(self, request: web.Request) -> web.Response:
-        await self._carry_out(request, self._apply)
-        return json_answer(self._state())
+        return handle
 
-    async def _read_settings(self, request: web.Request) -> web.Response:
-        self._guard.look(request)
-        return json_answer(self._settings.as_json())
+    def _changer(self, change: Callable[[Any], None], show: Callable[[web.Request], object]) -> Any:
+        async def handle(request: web.Request) -> web.Response:
+            self.guard.change(request)
+            if request.content_type != "application/json":
+                # A page elsewhere can make a browser post a form here, but not JSON.
+                raise web.HTTPBadRequest(reason="The content type must be application/json.")
+            try:
+                change(orjson.loads(await request.read()))
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
+                reason = " ".join(f"Cannot be read: {type(error).__name__}: {error}".split())
+                raise web.HTTPBadRequest(reason=reason) from error
+            self.changes.note()
+            return over_the_wire(json_answer(show(request)))
 
-    async def _change_settings(self, request: web.Request) -> web.Response:
-        await self._carry_out(request, self._settings.change)
-        return json_answer(self._settings.as_json())
+        return handle
 
-    async def _read_instance(self, request: web.Request) -> web.Response:
-        # Which sandbox this is: one that forgets its payments when it ends is another one the next time.
-        self._guard.look(request)
-        return json_answer({"instance": f"{self._book.instance:016x}"})
+    # -- what is changed -----------------------------------------------------------------------------------------------
 
-    async def _read_clock(self, request: web.Request) -> web.Response:
-        self._guard.look(request)
-        return json_answer({"now": iso_utc(self._clock.now())})
-
-    async def _advance(self, request: web.Request) -> web.Response:
-        await self._carry_out(request, lambda body: self._clock.advance(float(body["advance"])))
-        return json_answer({"now": iso_utc(self._clock.now())})
-
-    async def _carry_out(self, request: web.Request, change: Callable[[Any], None]) -> None:
-        self._guard.change(request)
-        if request.content_type != "application/json":
-            # A page elsewhere can make a browser post a form here, but not JSON.
-            raise gateway_refusal(400, "The content type must be application/json.")
-        try:
-            change(orjson.loads(await request.read()))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise gateway_refusal(400, f"Cannot be read: {type(error).__name__}: {error}") from error
-        self._changes.note()
-
-    def _apply(self, body: Any) -> None:
+    def _change_faults(self, body: Any) -> None:
         unknown = set(body) - {"clear", "set", "script", "orderId", "randomise", "deliver"}
         if unknown:
             raise ValueError(f"unknown: {', '.join(sorted(unknown))}")
@@ -121,38 +106,100 @@ class Control:
         randomise = dict(body.get("randomise") or {})
         if randomise.get("kinds") is not None:
             randomise["kinds"] = [Fault[name] for name in randomise["kinds"]]
-        self._faults.configure(body.get("set", {}))
+        self.faults.configure(body.get("set", {}))
         if body.get("clear"):
-            self._faults.clear()
+            self.faults.clear()
         for operation, faults in scripts.items():
-            self._faults.script(operation, *faults, order_id=order_id)
+            self.faults.script(operation, *faults, order_id=order_id)
         if randomise:
-            self._faults.randomise(**randomise)
+            self.faults.randomise(**randomise)
         if body.get("deliver"):
-            self._held.deliver_all()
+            self.held.deliver_all()
 
-    def _state(self) -> dict[str, Any]:
-        randomness = self._faults.randomness
+    # -- what is shown -------------------------------------------------------------------------------------------------
+
+    def _time(self) -> dict[str, str]:
+        return {"now": iso_utc(self.services.clock.now())}
+
+    def _faults(self) -> dict[str, Any]:
+        chance = self.faults.randomness
         return {
-            "operations": list(FAULT_OPERATIONS),
+            "operations": list(self.faults.operations),
             "kinds": [fault.value for fault in Fault],
-            "set": self._faults.settings,
-            "held": len(self._held),
-            "counts": {fault.value: count for fault, count in self._faults.counts.items()},
+            "set": self.faults.settings,
+            "held": len(self.held),
+            "counts": {fault.value: count for fault, count in self.faults.counts.items()},
             "script": [
-                {
-                    "operation": operation,
-                    "orderId": order_id,
-                    "faults": [None if fault is None else fault.value for fault in faults],
-                }
-                for (operation, order_id), faults in self._faults.scripts.items()
+                {"operation": operation, "orderId": order_id, "faults": [fault and fault.value for fault in faults]}
+                for (operation, order_id), faults in self.faults.scripts.items()
             ],
-            "randomise": None
-            if randomness is None
-            else {
-                "rate": randomness.rate,
-                "seed": randomness.seed,
-                "operations": sorted(randomness.operations),
-                "kinds": [fault.value for fault in randomness.kinds],
+            "randomise": chance
+            and {
+                "rate": chance.rate,
+                "seed": chance.seed,
+                "operations": sorted(chance.operations),
+                "kinds": [fault.value for fault in chance.kinds],
             },
         }
+
+    def _payments(self, request: web.Request) -> dict[str, Any]:
+        order_id, limit = _asked(request)
+        orders = self.services.book.all_of(order_id)[::-1] if order_id else self.services.book.newest(0, limit)
+        return {"payments": [_payment(order) for order in orders[:limit]]}
+
+    def _callbacks(self, request: web.Request) -> dict[str, Any]:
+        order_id, limit = _asked(request)
+        found = (record for record in tuple(self.callbacks)[::-1] if not order_id or record.order_id == order_id)
+        return {"callbacks": [_callback(record) for record in islice(found, limit)]}
+
+    def _ignored(self) -> dict[str, Any]:
+        lines = self.services.ignored.counts.items()
+        return {
+            "ignored": [
+                {"operation": operation, "place": place, "kind": kind, "count": count}
+                for (operation, place, kind), count in lines
+            ]
+        }
+
+
+def _asked(request: web.Request) -> tuple[str, int]:
+    limit = request.query.get("limit", str(_USUAL))
+    if not (limit.isascii() and limit.isdecimal() and len(limit) < 6 and 1 <= int(limit) <= _MOST):
+        raise web.HTTPBadRequest(reason=f"limit is a number from 1 to {_MOST}.")
+    return request.query.get("orderId", ""), int(limit)
+
+
+def _payment(order: Order) -> dict[str, Any]:
+    payment = order.payment
+    sums = ("amount", "reserved", "captured", "refunded", "released")
+    return {
+        "orderId": payment.reference,
+        "merchantSerialNumber": payment.sales_unit,
+        "state": order.state_word,
+        **{name: getattr(payment, name) for name in sums},
+        "history": [
+            {
+                "operation": entry.operation,
+                "amount": entry.amount,
+                "operationSuccess": entry.success,
+                "timeStamp": iso_utc(entry.time),
+                "requestId": entry.request_id,
+                "transactionId": entry.transaction_id,
+            }
+            for entry in reversed(payment.history)
+        ],
+    }
+
+
+def _callback(record: CallbackRecord) -> dict[str, Any]:
+    return {
+        "kind": record.kind,
+        "orderId": record.order_id,
+        "merchantSerialNumber": record.merchant_serial_number,
+        "method": record.method,
+        "url": record.url,
+        "body": orjson.loads(record.body) if record.body else None,
+        "status": record.status,
+        "failure": record.failure,
+        "timeStamp": iso_utc(record.at),
+    }

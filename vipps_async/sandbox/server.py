@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-from collections import deque
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -12,37 +12,32 @@ from types import TracebackType
 from typing import Self
 
 from aiohttp import web
-from aiohttp.typedefs import Handler
 
-from vipps_async.sandbox.api import Api
-from vipps_async.sandbox.callbacks import CallbackSender
-from vipps_async.sandbox.callers import Callers
-from vipps_async.sandbox.changes import Changes
-from vipps_async.sandbox.clock import SandboxClock
 from vipps_async.sandbox.control import Control
-from vipps_async.sandbox.customers import Customer
-from vipps_async.sandbox.dashboard import Dashboard
-from vipps_async.sandbox.faults import Faults
-from vipps_async.sandbox.frame import Frame
-from vipps_async.sandbox.guard import Guard
-from vipps_async.sandbox.held import HeldRequests
-from vipps_async.sandbox.ignored import Ignored
-from vipps_async.sandbox.interference import Exchange, Interference, gone
-from vipps_async.sandbox.landing import Landing, landing_url
-from vipps_async.sandbox.ledger import PaymentSnapshot
-from vipps_async.sandbox.listener import Listener, cancelled
-from vipps_async.sandbox.lists import Lists
-from vipps_async.sandbox.orders import OrderBook
-from vipps_async.sandbox.paths import OPERATIONS
-from vipps_async.sandbox.rate_limits import RateLimits
-from vipps_async.sandbox.recording import CallbackRecord, RequestRecord
-from vipps_async.sandbox.settings import Settings
-from vipps_async.sandbox.state_file import StateFile
-from vipps_async.sandbox.tokens import SandboxCredentials, TokenIssuer
-from vipps_async.sandbox.urls import CallbackHosts
-from vipps_async.sandbox.wallet import Wallet
+from vipps_async.sandbox.ledger.changes import Changes
+from vipps_async.sandbox.ledger.clock import RateLimits, SandboxClock
+from vipps_async.sandbox.ledger.customer_simulator import CustomerSimulator
+from vipps_async.sandbox.ledger.customers import Customer
+from vipps_async.sandbox.ledger.entries import Outcome, PaymentSnapshot
+from vipps_async.sandbox.ledger.orders import Order, OrderBook
+from vipps_async.sandbox.ledger.reasons import SandboxError, SandboxStateError
+from vipps_async.sandbox.ledger.settings import SandboxCredentials, Settings
+from vipps_async.sandbox.ledger.state_file import StateFile
+from vipps_async.sandbox.network.callbacks import CallbackSender
+from vipps_async.sandbox.network.callers import Callers, TokenIssuer
+from vipps_async.sandbox.network.dispatcher import Dispatcher
+from vipps_async.sandbox.network.guard import Guard
+from vipps_async.sandbox.network.history import CallbackRecord, RequestRecord
+from vipps_async.sandbox.network.listener import Listener, cancelled
+from vipps_async.sandbox.pages.dashboard import Dashboard
+from vipps_async.sandbox.pages.landing import Landing, landing_url
+from vipps_async.sandbox.wire.ecom import EcomFace
+from vipps_async.sandbox.wire.face import Face, Ignored, Services
+from vipps_async.sandbox.wire.urls import CallbackHosts
+from vipps_async.sandbox.wire.userinfo import UserinfoFace
 
-__all__ = ["SandboxServer"]
+#: The APIs that a sandbox has unless it is told otherwise.
+FACES: tuple[type[Face], ...] = (EcomFace, UserinfoFace)
 
 #: How often payments are looked at that run out of time by themselves, in seconds: a customer would not notice.
 _TICK = 1.0
@@ -53,7 +48,7 @@ _LOG = logging.getLogger("vipps_async.sandbox")
 
 
 class SandboxServer:
-    """A Vipps eCom API on this machine.
+    """Vipps on this machine.
 
     Usage::
 
@@ -84,6 +79,8 @@ class SandboxServer:
         callback_hosts: hosts that may be called at the merchant, and whose URLs pass with http, too. Loopback may be
             called without being named where the sandbox listens on loopback alone, and no other host.
         state: a file that keeps payments and clock over restarts; what was answered is in it. None: in memory only.
+        faces: the APIs that it has; see `Face`, which one of your own is made after. They share the payments, the
+            clock, limits and faults.
     """
 
     def __init__(
@@ -107,30 +104,12 @@ class SandboxServer:
         allowed_hosts: Collection[str] = frozenset(),
         callback_hosts: Collection[str] = frozenset(),
         state: Path | None = None,
+        faces: Sequence[type[Face]] = FACES,
     ) -> None:
-        #: The time that everything here goes by.
-        self.clock = clock or SandboxClock()
-        #: What shall go wrong.
-        self.faults = Faults()
-        #: What it is told to be; it may be changed while it runs.
-        self.settings = Settings(request_id_required=request_id_required)
-        self._listener = Listener(host, port, refusal_seconds=lambda: self.faults.refusal_seconds)
-        self._held = HeldRequests(self.clock)
-        self._requests: deque[RequestRecord] = deque(maxlen=keep_requests)
-        self._changes = Changes()
-        self._guard = Guard(host, allowed_hosts)
-        self._callback_hosts = CallbackHosts(
-            named=frozenset(name.lower() for name in callback_hosts), loopback=self._guard.loopback_only
-        )
-        self._sender = CallbackSender(
-            self.clock,
-            keep=keep_callbacks,
-            hosts=self._callback_hosts,
-            copies=lambda job: self.faults.copies(job.order_id) if job.kind == "payment" else 1,
-            changed=self._changes.wake,
-        )
         if isinstance(credentials, SandboxCredentials):
             credentials = (credentials,)
+        #: The time that everything here goes by.
+        self.clock = clock or SandboxClock()
         #: What it is told to be; it may be changed while it runs.
         self.settings = Settings(
             credentials=credentials,
@@ -141,48 +120,69 @@ class SandboxServer:
             numeric_callback_msn=numeric_callback_msn,
             strict=strict,
             request_id_required=request_id_required,
+            unit_codes=tuple(code for face in faces for code in face.unit_codes),
         )
-        self._ignored = Ignored()
+        self._changes = Changes()
+        self._guard = Guard(host, allowed_hosts)
+        hosts = CallbackHosts(
+            named=frozenset(name.lower() for name in callback_hosts), loopback=self._guard.loopback_only
+        )
+        self._sender = CallbackSender(
+            self.clock,
+            keep=keep_callbacks,
+            hosts=hosts,
+            copies=lambda job: self.faults.copies(job.order_id) if job.kind == "payment" else 1,
+            changed=self._changes.wake,
+        )
         self._book = OrderBook()
-        self._interference = self._new_interference()
-        self._wallet = Wallet(
+        self._customers = CustomerSimulator(
             self.clock,
             self._book,
-            send=self._sender.send,
-            call=self._sender.call,
-            settings=self.settings,
+            self.settings,
+            announce=self._announce,
+            ask_shipping=lambda order, customer: self._face_of(order).shipping_methods(order, customer),
             changed=self._changes.note,
         )
-        self._tokens = TokenIssuer(token_lifetime)
-        self._api = Api(
+        self._services = Services(
             clock=self.clock,
             book=self._book,
-            wallet=self._wallet,
-            changes=self._changes,
-            callers=Callers(settings=self.settings, tokens=self._tokens, clock=self.clock),
-            limits=RateLimits() if rate_limits else None,
+            customers=self._customers,
             settings=self.settings,
-            ignored=self._ignored,
-            callback_hosts=self._callback_hosts.named,
+            limits=RateLimits() if rate_limits else None,
+            ignored=Ignored(),
+            callback_hosts=hosts.named,
+            changed=self._changes.note,
+            call=self._sender.call,
+            landing_url=lambda order: landing_url(self.url, order),
         )
-        self._dashboard = Dashboard(
-            clock=self.clock,
-            book=self._book,
-            wallet=self._wallet,
-            faults=self.faults,
-            changes=self._changes,
-            guard=self._guard,
-            frame=Frame(self.clock, open_to="" if self._guard.loopback_only else host),
-            requests=self._requests,
-            callbacks=self._sender.records,
-            ignored=self._ignored,
-            url=lambda: self.url,
-        )
+        self._faces = {face.name: face(self._services) for face in faces}
         self._state = None if state is None else StateFile(state, self._book, self.clock)
         if self._state is not None:
             self._changes.keep_with(self._state.note)
+        self._callers = Callers(self._services, TokenIssuer(token_lifetime))
+        self._listener = Listener(host, port, refusal_seconds=lambda: self.faults.refusal_seconds)
+        self._dispatcher = Dispatcher(
+            self.clock,
+            self._changes,
+            self._faces.values(),
+            self._callers,
+            self._listener,
+            keep=keep_requests,
+            settled=self._settled,
+        )
+        #: What shall go wrong.
+        self.faults = self._dispatcher.faults
+        self._url = ""
         self._ticker: asyncio.Task[None] | None = None
         self._stop_listening: Callable[[], None] | None = None
+
+    def _face_of(self, order: Order) -> Face:
+        return self._faces[order.api]
+
+    def _announce(self, order: Order, outcome: Outcome) -> None:
+        job = self._face_of(order).callback(order, outcome)
+        if job is not None:
+            self._sender.send(job)
 
     # -- life ------------------------------------------------------------------------------------------------------
 
@@ -207,7 +207,7 @@ class SandboxServer:
             raise RuntimeError("the sandbox is running")
         if self._state is not None:
             for order in await self._state.open():
-                self._wallet.watch(order)
+                self._customers.watch(order)
         try:
             await self._open()
         except BaseException:
@@ -215,40 +215,35 @@ class SandboxServer:
                 await self._state.aclose()
             raise
 
-    def _new_interference(self) -> Interference:
-        return Interference(self.faults, self._listener.refuse_for_a_while, self._held, self._book)
-
     async def _open(self) -> None:
-        app = web.Application(middlewares=[self._guard.middleware, self._observe], client_max_size=_MAX_BODY)
-        app.add_routes(self._api.routes())
-        app.add_routes(Landing(self.clock, self._book, self._wallet, self._callback_hosts.named).routes())
-        app.add_routes(
-            Control(
-                self.faults,
-                self.clock,
-                self._guard,
-                self._changes,
-                held=self._held,
-                book=self._book,
-                settings=self.settings,
-            ).routes()
+        app = web.Application(
+            middlewares=[self._guard.middleware, self._dispatcher.middleware], client_max_size=_MAX_BODY
         )
-        app.add_routes(
-            Lists(
-                book=self._book,
-                wallet=self._wallet,
-                guard=self._guard,
-                callbacks=self._sender.records,
-                ignored=self._ignored,
-            ).routes()
+        landing = Landing(self._services, self._face_of)
+        control = Control(
+            services=self._services,
+            faults=self.faults,
+            guard=self._guard,
+            changes=self._changes,
+            held=self._dispatcher.held,
+            callbacks=self._sender.records,
         )
-        app.add_routes(self._dashboard.routes())
-        self._interference = self._new_interference()
-        self._api.url = await self._listener.open(app)
+        dashboard = Dashboard(
+            services=self._services,
+            faults=self.faults,
+            changes=self._changes,
+            guard=self._guard,
+            faces=self._faces,
+            requests=self._dispatcher.requests,
+            callbacks=self._sender.records,
+            url=lambda: self.url,
+        )
+        app.add_routes([*self._dispatcher.begin(), *landing.routes(), *control.routes(), *dashboard.routes()])
+        self._url = await self._listener.open(app)
         if not self._guard.loopback_only:
             _LOG.warning("listening on %s: anyone who reaches this machine can use this sandbox.", self._guard.host)
         await self._sender.start()
-        self._stop_listening = self.clock.on_advance(self._time_has_passed)
+        self._stop_listening = self.clock.on_advance(self._changes.note)
         self._ticker = asyncio.create_task(self._tick(), name="vipps sandbox time")
 
     async def aclose(self) -> None:
@@ -256,7 +251,7 @@ class SandboxServer:
         if not self._listener.running:
             return
         ticker, self._ticker = self._ticker, None
-        self._interference.end()
+        self._dispatcher.end()
         self._changes.end()
         async with AsyncExitStack() as closing:
             if self._state is not None:
@@ -268,15 +263,17 @@ class SandboxServer:
             closing.push_async_callback(self._sender.aclose)
             await self._listener.close()
 
-    def _time_has_passed(self) -> None:
-        self._wallet.settle_due()
-        self._changes.note()
+    async def _settled(self) -> None:
+        if self._state is not None:
+            await self._state.settled()
 
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(_TICK)
             self.clock.run_due()
-            self._wallet.settle_due()
+            with contextlib.suppress(SandboxStateError):
+                # Said in the log; the next request says so, too.
+                await self._settled()
 
     @property
     def url(self) -> str:
@@ -285,9 +282,9 @@ class SandboxServer:
         Raises:
             RuntimeError: it was never started, so that there is no port yet.
         """
-        if not self._api.url:
+        if not self._url:
             raise RuntimeError("the sandbox has not been started")
-        return self._api.url
+        return self._url
 
     # -- the customer ----------------------------------------------------------------------------------------------
 
@@ -314,25 +311,24 @@ class SandboxServer:
             SandboxError: there is no such order, it does not wait for the customer, or it cannot be shipped so.
         """
         order = self._book.only(order_id, msn)
-        await self._wallet.approve(order, customer=customer, shipping_method_id=shipping_method_id)
+        await self._customers.approve(order, customer=customer, shipping_method_id=shipping_method_id)
         return order.payment.snapshot()
 
     async def reject(self, order_id: str, *, msn: str | None = None) -> PaymentSnapshot:
         """Let the customer decline in the app; raises as `approve`."""
-        order = self._book.only(order_id, msn)
-        self._wallet.reject(order)
-        return order.payment.snapshot()
+        return self._after(self._customers.reject, order_id, msn)
 
     async def open(self, order_id: str, *, msn: str | None = None) -> PaymentSnapshot:
         """Let the customer open the payment in the app, which leaves five more minutes; raises as `approve`."""
-        order = self._book.only(order_id, msn)
-        self._wallet.open(order)
-        return order.payment.snapshot()
+        return self._after(self._customers.open, order_id, msn)
 
     async def expire(self, order_id: str, *, msn: str | None = None) -> PaymentSnapshot:
         """Let the payment run out of time now, whatever the clock says; raises as `approve`."""
+        return self._after(self._customers.expire, order_id, msn)
+
+    def _after(self, act: Callable[[Order], None], order_id: str, msn: str | None) -> PaymentSnapshot:
         order = self._book.only(order_id, msn)
-        self._wallet.expire(order)
+        act(order)
         return order.payment.snapshot()
 
     async def remove_consent(self, user_id: str) -> None:
@@ -344,7 +340,12 @@ class SandboxServer:
         Raises:
             SandboxError: no express order has a customer by that id.
         """
-        await self._wallet.remove_consent(user_id)
+        for face in self._faces.values():
+            job = face.consent_removal(user_id)
+            if job is not None:
+                await self._sender.call(job)
+                return
+        raise SandboxError("no express order has a customer by that user id")
 
     # -- what happened ---------------------------------------------------------------------------------------------
 
@@ -355,15 +356,12 @@ class SandboxServer:
             SandboxError: there is no such order, or several sales units have one.
         """
         self.clock.run_due()
-        order = self._book.only(order_id, msn)
-        self._wallet.settle(order)
-        return order.payment.snapshot()
+        return self._after(self._customers.settle, order_id, msn)
 
     @property
     def payments(self) -> tuple[PaymentSnapshot, ...]:
         """What moved on all orders so far."""
         self.clock.run_due()
-        self._wallet.settle_due()
         return tuple(order.payment.snapshot() for order in self._book)
 
     def landing_url(self, order_id: str, *, msn: str | None = None) -> str:
@@ -378,16 +376,16 @@ class SandboxServer:
     def held(self) -> int:
         """How many requests are held, to be delivered later."""
         self.clock.run_due()
-        return len(self._held)
+        return len(self._dispatcher.held)
 
     def deliver_held(self) -> int:
         """Deliver now all requests that are held, oldest first; return how many those were."""
-        return self._held.deliver_all()
+        return self._dispatcher.held.deliver_all()
 
     @property
     def requests(self) -> tuple[RequestRecord, ...]:
         """The last requests that were received, oldest first."""
-        return tuple(self._requests)
+        return tuple(self._dispatcher.requests)
 
     @property
     def callbacks(self) -> tuple[CallbackRecord, ...]:
@@ -397,7 +395,7 @@ class SandboxServer:
     @property
     def ignored(self) -> Mapping[tuple[str, str, str], int]:
         """What Vipps takes and ignores: (operation, place, ``"unknown"`` or ``"null"``) → how often it came."""
-        return dict(self._ignored.counts)
+        return dict(self._services.ignored.counts)
 
     async def callbacks_delivered(self) -> None:
         """Wait until every callback so far has been attempted."""
@@ -405,58 +403,7 @@ class SandboxServer:
 
     def revoke_tokens(self) -> None:
         """Make every access token invalid that was issued so far."""
-        self._tokens.revoke_all()
-
-    # -- requests --------------------------------------------------------------------------------------------------
-
-    @web.middleware
-    async def _observe(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        self.clock.run_due()
-        at = self.clock.now()
-        resource = request.match_info.route.resource
-        operation = resource.name if resource is not None and resource.name in OPERATIONS else ""
-        exchange = Exchange(request, handler)
-        decided, status = None, None
-        self._listener.busy.add(request.protocol)
-        try:
-            if operation and self.faults.active:
-                decided = self.faults.decide(
-                    operation, await exchange.order_id(operation), request.headers.get("X-Request-Id", "")
-                )
-            if decided is None:
-                response = await exchange.proceed()
-                status = response.status
-            else:
-                response, status = await self._interference.answer(exchange, decided)
-            if status is not None and isinstance(response, web.Response) and isinstance(response.body, bytes):
-                exchange.answer = response.body
-            if self._state is not None:
-                # What is answered must not be forgotten, whenever the process ends.
-                await self._state.settled()
-        except ConnectionError:
-            # The client hung up before its request was whole.
-            response = gone()
-        finally:
-            self._listener.busy.discard(request.protocol)
-            if self._requests.maxlen and not _is_dashboard(request.path):
-                self._requests.append(
-                    RequestRecord(
-                        method=request.method,
-                        path=request.rel_url.raw_path,
-                        query=request.rel_url.raw_query_string,
-                        operation=operation,
-                        headers=request.headers,
-                        body=exchange.body,
-                        status=status,
-                        answer=exchange.answer,
-                        fault="" if decided is None else decided.fault.value,
-                        at=at,
-                    )
-                )
-                self._changes.wake()
-        if self._listener.refusing and not response.prepared:
-            response.force_close()
-        return response
+        self._callers.tokens.revoke_all()
 
     # -- the listener ----------------------------------------------------------------------------------------------
 
@@ -471,7 +418,3 @@ class SandboxServer:
             raise RuntimeError("the sandbox is not running")
         async with self._listener.refused():
             yield
-
-
-def _is_dashboard(path: str) -> bool:
-    return path == "/" or path.startswith("/sandbox/")

@@ -1,0 +1,81 @@
+"""Tells who listens that an order or the sandbox has changed: open dashboards, and what keeps the state."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from vipps_async.sandbox.ledger.orders import Order
+
+#: Dashboards that may be open at a time; each holds a connection.
+MAX_SUBSCRIPTIONS = 50
+
+
+class Subscription:
+    """What one open dashboard has still to be told. It keeps one thing in mind, however much happens."""
+
+    def __init__(self) -> None:
+        #: Set: there is something to tell, or nothing ever again.
+        self.woken = asyncio.Event()
+        #: Set: the sandbox closes.
+        self.end = asyncio.Event()
+        #: The order that changed last.
+        self.latest: Order | None = None
+        #: How many changes of orders there were since it was last asked.
+        self.count = 0
+
+    def note(self, order: Order | None) -> None:
+        """Remember a change; None: something else than an order, which nobody needs to hear of."""
+        if order is not None:
+            self.latest = order
+            self.count += 1
+        self.woken.set()
+
+    def taken(self) -> tuple[Order | None, int]:
+        """Return the order that changed last, if any, and how many changes there were; begin anew."""
+        what = self.latest, self.count
+        self.latest, self.count = None, 0
+        self.woken.clear()
+        return what
+
+
+class Changes:
+    """Spreads the word of a change; costs next to nothing while nobody listens."""
+
+    def __init__(self) -> None:
+        self._subscriptions: set[Subscription] = set()
+        self._keepers: list[Callable[[Order | None], None]] = []
+
+    def keep_with(self, keeper: Callable[[Order | None], None]) -> None:
+        """Call the keeper at every change from now on, with the order that changed."""
+        self._keepers.append(keeper)
+
+    def note(self, order: Order | None = None) -> None:
+        """Spread the word that an order, or else the sandbox itself, has changed."""
+        for keeper in self._keepers:
+            keeper(order)
+        for subscription in self._subscriptions:
+            subscription.note(order)
+
+    def wake(self) -> None:
+        """Spread the word that there is more to see, though nothing that has to be kept."""
+        for subscription in self._subscriptions:
+            subscription.note(None)
+
+    def subscribe(self) -> Subscription | None:
+        """Return a subscription, or None if there are too many."""
+        if len(self._subscriptions) >= MAX_SUBSCRIPTIONS:
+            return None
+        subscription = Subscription()
+        self._subscriptions.add(subscription)
+        return subscription
+
+    def unsubscribe(self, subscription: Subscription) -> None:
+        """End a subscription."""
+        self._subscriptions.discard(subscription)
+
+    def end(self) -> None:
+        """End all subscriptions: the sandbox closes."""
+        for subscription in self._subscriptions:
+            subscription.end.set()
+            subscription.woken.set()

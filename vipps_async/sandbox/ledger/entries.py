@@ -1,0 +1,142 @@
+"""The words for where a payment stands, and the lines and sums that tell what moved on it."""
+
+from __future__ import annotations
+
+import enum
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Self
+
+from vipps_async.sandbox.ledger.reasons import Reason
+
+
+class State(enum.Enum):
+    """Where a payment stands."""
+
+    #: Waiting for the customer.
+    INITIATE = "INITIATE"
+    #: The customer accepted: money is reserved, and some of it perhaps captured and refunded.
+    RESERVE = "RESERVE"
+    #: Reserved and captured at once.
+    SALE = "SALE"
+    #: Ended before any reservation: declined, cancelled or timed out.
+    CANCEL = "CANCEL"
+    #: What was reserved and not captured has been released by the merchant.
+    VOID = "VOID"
+    #: The bank refused the reservation.
+    FAILED = "FAILED"
+
+
+class Outcome(enum.Enum):
+    """What became of a payment while the customer had it."""
+
+    RESERVED = "RESERVED"
+    SALE = "SALE"
+    FAILED = "FAILED"
+    UNKNOWN = "UNKNOWN"
+    DECLINED = "DECLINED"
+    EXPIRED = "EXPIRED"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogEntry:
+    """One line of a payment's history."""
+
+    operation: str
+    #: In minor units.
+    amount: int
+    success: bool
+    time: datetime
+    text: str
+    transaction_id: str
+    #: The idempotency key; empty for operations without one.
+    request_id: str = ""
+    #: When the history begins to show it; None: at once.
+    shown_at: datetime | None = None
+
+    def visible(self, now: datetime, as_of: datetime) -> bool:
+        """Whether a view shows it that is asked for now and tells how things stood at `as_of`."""
+        return (self.shown_at or self.time) <= now and self.time <= as_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Disturbance:
+    """What a fault does to an operation that the rules allow."""
+
+    #: Why it fails all the same; None: it does not.
+    reason: Reason | None = None
+    #: Whether that failure stands in the history.
+    in_history: bool = True
+    #: How long the history does not show the entry.
+    shown_after: timedelta = timedelta(0)
+    #: Whether only half of the amount moves.
+    half: bool = False
+
+
+#: Nothing goes wrong.
+UNDISTURBED = Disturbance()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """The sums of a payment at one moment, in minor units."""
+
+    captured: int
+    refunded: int
+    remaining_to_capture: int
+    remaining_to_refund: int
+
+    @classmethod
+    def of(cls, history: Sequence[LogEntry]) -> Self | None:
+        """Return the sums that a history tells, or None as long as the customer has not acted in it."""
+        if not any(entry.operation in {"RESERVE", "SALE"} for entry in history):
+            return None
+        moved: Counter[str] = Counter()
+        for entry in history:
+            moved[entry.operation] += entry.amount if entry.success else 0
+        captured = moved["CAPTURE"] + moved["SALE"]
+        return cls(
+            captured=captured,
+            refunded=moved["REFUND"],
+            remaining_to_capture=moved["RESERVE"] + moved["SALE"] - captured - moved["VOID"],
+            remaining_to_refund=captured - moved["REFUND"],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Movement:
+    """A done operation: its line in the history, and the sums as they stood then."""
+
+    entry: LogEntry
+    #: None as long as the customer has not acted.
+    summary: Summary | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaymentSnapshot:
+    """What moved on one payment, for tests to hold their expectations against. All amounts in minor units (øre)."""
+
+    order_id: str
+    merchant_serial_number: str
+    currency: str = "NOK"
+    state: State
+    #: What the merchant asked for, without shipping.
+    amount: int
+    #: What the customer accepted; in express checkout with the chosen shipping.
+    reserved: int
+    captured: int
+    refunded: int
+    released: int
+    #: Oldest first; failed operations are in it too.
+    history: tuple[LogEntry, ...]
+
+    @property
+    def request_ids(self) -> tuple[str, ...]:
+        """The idempotency keys of all successful operations, oldest first."""
+        return tuple(entry.request_id for entry in self.history if entry.success and entry.request_id)
+
+    def moved(self, operation: str) -> tuple[LogEntry, ...]:
+        """Return the successful entries of one operation, such as ``"CAPTURE"``."""
+        return tuple(entry for entry in self.history if entry.success and entry.operation == operation)

@@ -1,0 +1,399 @@
+"""What may happen to one payment, and what it does to the money. Pure: no I/O, no clock of its own.
+
+::
+
+    INITIATE ──approve──▶ RESERVE ──cancel──▶ VOID          direct capture: INITIATE ──approve──▶ SALE
+        │                   │  capture, refund in parts
+        ├──decline, cancel, time-out──▶ CANCEL
+        └──the bank says no──▶ FAILED
+
+Money is counted in whole minor units of one currency, and always: released + captured ≤ reserved, refunded ≤ captured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from vipps_async.sandbox.ledger.entries import (
+    UNDISTURBED,
+    Disturbance,
+    LogEntry,
+    Movement,
+    Outcome,
+    PaymentSnapshot,
+    State,
+    Summary,
+)
+from vipps_async.sandbox.ledger.reasons import Reason, Refused
+
+#: The landing page lives this long, and so does the payment in the app once it was opened there.
+LIFETIME = timedelta(minutes=5)
+#: Captures and cancellations end this long after the reservation.
+CAPTURE_LIMIT = timedelta(days=180)
+#: Refunds end this long after the reservation.
+REFUND_LIMIT = timedelta(days=365)
+#: The test amount 201 leaves the reservation unknown for this long.
+UNKNOWN_FOR = timedelta(hours=1)
+#: The test amount whose reservation is not known for an hour, in øre.
+UNKNOWN_AMOUNT = 201
+#: Test amounts in øre that the customer's bank refuses, and why: insufficient funds, refused, suspected fraud,
+#: withdrawal limit, expired card, invalid card, 3-D Secure, SCA required.
+REFUSED_AMOUNTS = {
+    **dict.fromkeys((151, 182, 183, 184), Reason.BANK_REFUSED),
+    186: Reason.CARD_EXPIRED,
+    187: Reason.NO_VALID_CARD,
+    **dict.fromkeys((197, 202), Reason.NOT_ACTED_UPON),
+}
+#: Failed operations that one payment keeps on record; a client in a loop must not fill the memory.
+MAX_FAILURES = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What an idempotency key was used for."""
+
+    fingerprint: str
+    #: None: it was refused.
+    movement: Movement | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """What the merchant asks for."""
+
+    operation: str
+    text: str
+    now: datetime
+    fault: Disturbance
+    key: str = ""
+    fingerprint: str = ""
+
+
+@dataclass(slots=True, kw_only=True)
+class Payment:
+    """One payment and the rules that it obeys. Each operation is told the time."""
+
+    #: The shop's name for it, unique for its sales unit.
+    reference: str
+    sales_unit: str
+    #: In minor units, as every sum here.
+    amount: int
+    text: str
+    initiated_at: datetime
+    #: Gives a number that no other transaction of this sandbox has.
+    new_transaction_id: Callable[[], str]
+    currency: str = "NOK"
+    direct_capture: bool = False
+    #: What the way of shipping adds which the customer chose in express checkout; 0 until then.
+    shipping_cost: int = 0
+    state: State = State.INITIATE
+    reserved: int = 0
+    captured: int = 0
+    refunded: int = 0
+    released: int = 0
+    reserved_at: datetime | None = None
+    opened_at: datetime | None = None
+    #: Set while the outcome of the reservation is unknown: when it becomes known.
+    known_at: datetime | None = None
+    #: Why the bank refused; None: it did not.
+    failure: Reason | None = None
+    #: Oldest first.
+    history: list[LogEntry] = field(default_factory=list)
+    #: The id of the reservation.
+    transaction_id: str = ""
+    #: Operation and idempotency key → what they were first used for, and what came of it.
+    seen: dict[tuple[str, str], Seen] = field(default_factory=dict)
+    #: Failed operations on record.
+    failures: int = 0
+    #: DECLINED or EXPIRED, if the customer ended it so.
+    ending: Outcome | None = None
+
+    def __post_init__(self) -> None:
+        if self.history:
+            # Read back from a file: it was initiated long ago.
+            return
+        self.transaction_id = self.new_transaction_id()
+        self._log("INITIATE", self.amount, self.initiated_at, self.text, transaction_id=self.transaction_id)
+
+    @property
+    def total(self) -> int:
+        """What the customer is to pay: the merchant's amount, and in express checkout the chosen shipping."""
+        return self.amount + self.shipping_cost
+
+    @property
+    def remaining_to_capture(self) -> int:
+        """What is reserved, not captured and not released."""
+        return self.reserved - self.captured - self.released
+
+    @property
+    def remaining_to_refund(self) -> int:
+        """What is captured and not refunded."""
+        return self.captured - self.refunded
+
+    @property
+    def due_at(self) -> datetime | None:
+        """When something will happen to it by itself; None: never."""
+        if self.state is not State.INITIATE:
+            return None
+        return self.known_at or (self.opened_at or self.initiated_at) + LIFETIME
+
+    def view(self, now: datetime, as_of: datetime) -> tuple[list[LogEntry], Summary | None]:
+        """Return the history, oldest first, and the sums as it shows them now, with entries up to `as_of`."""
+        shown = [self.history[0], *(entry for entry in self.history[1:] if entry.visible(now, as_of))]
+        return shown, Summary.of(shown)
+
+    def snapshot(self) -> PaymentSnapshot:
+        """Return what moved so far."""
+        same = ("currency", "state", "amount", "reserved", "captured", "refunded", "released")
+        return PaymentSnapshot(
+            order_id=self.reference,
+            merchant_serial_number=self.sales_unit,
+            history=tuple(self.history),
+            **{name: getattr(self, name) for name in same},
+        )
+
+    # -- the customer, and time ------------------------------------------------------------------------------------
+
+    def settle(self, now: datetime) -> Outcome | None:
+        """Let happen what is due by now; return it if it just happened."""
+        due_at = self.due_at
+        if due_at is None or now < due_at:
+            return None
+        if self.known_at is not None:
+            return self._reserve(due_at)
+        self.expire(due_at)
+        return Outcome.EXPIRED
+
+    def expire(self, now: datetime) -> None:
+        """Time out now. The payment waits for the customer."""
+        self.state, self.ending = State.CANCEL, Outcome.EXPIRED
+        self._log("CANCEL", self.amount, now, self.text)
+
+    def open(self, now: datetime) -> None:
+        """Let the customer open the payment in the app, which gives five more minutes; only the first time counts."""
+        if self.opened_at is None:
+            self.opened_at = now
+
+    def approve(
+        self, now: datetime, *, shipping_cost: int = 0, force: bool = False, unknown_for: timedelta = UNKNOWN_FOR
+    ) -> Outcome:
+        """Let the customer accept; the payment waits for that.
+
+        Args:
+            now: the time.
+            shipping_cost: what the chosen way of shipping adds to the amount.
+            force: ignores the test amounts.
+            unknown_for: how long the test amount 201 leaves the reservation unknown.
+        """
+        self.open(now)
+        self.shipping_cost = shipping_cost
+        if not force and self.amount == UNKNOWN_AMOUNT:
+            self.known_at = now + unknown_for
+            return Outcome.UNKNOWN
+        if not force and self.amount in REFUSED_AMOUNTS:
+            self.state, self.failure = State.FAILED, REFUSED_AMOUNTS[self.amount]
+            operation = "SALE" if self.direct_capture else "RESERVE"
+            self._log(operation, self.total, now, self.text, success=False, transaction_id=self.transaction_id)
+            return Outcome.FAILED
+        return self._reserve(now)
+
+    def approved_by(self, key: str, fingerprint: str) -> bool:
+        """Whether a force approve by this idempotency key has been done; if not, the key belongs to it from now on.
+
+        Raises:
+            Refused: KEY_REUSED, if the key came with another payload.
+        """
+        return self._repeated("APPROVE", key, fingerprint) is not None
+
+    def note_approval(self, key: str) -> None:
+        """Remember that the force approve by this key has been done."""
+        self.seen["APPROVE", key] = Seen(
+            self.seen["APPROVE", key].fingerprint, Movement(entry=self.history[-1], summary=Summary.of(self.history))
+        )
+
+    def decline(self, now: datetime) -> None:
+        """Let the customer say no; the payment waits for an answer."""
+        self.open(now)
+        self.state, self.ending = State.CANCEL, Outcome.DECLINED
+        self._log("CANCEL", self.amount, now, self.text, transaction_id=self.transaction_id)
+
+    def _reserve(self, now: datetime) -> Outcome:
+        self.known_at = None
+        self.reserved, self.reserved_at = self.total, now
+        self.state, operation = (State.SALE, "SALE") if self.direct_capture else (State.RESERVE, "RESERVE")
+        if self.direct_capture:
+            self.captured = self.total
+        self._log(operation, self.total, now, self.text, transaction_id=self.transaction_id)
+        return Outcome.SALE if self.direct_capture else Outcome.RESERVED
+
+    # -- the merchant ----------------------------------------------------------------------------------------------
+
+    def capture(
+        self,
+        amount: int | None,
+        *,
+        key: str,
+        fingerprint: str,
+        text: str,
+        now: datetime,
+        fault: Disturbance = UNDISTURBED,
+    ) -> Movement:
+        """Take what is reserved, or a part of it.
+
+        Args:
+            amount: minor units; None takes all that remains.
+            key: the idempotency key; empty if it came without one.
+            fingerprint: the same for the same payload.
+            text: the transaction text.
+            now: the time.
+            fault: what a fault does to it.
+
+        Raises:
+            Refused: KEY_REUSED, or a reason of `_why_no_capture`.
+        """
+        return self._move(_Wish("CAPTURE", text, now, fault, key, fingerprint), amount)
+
+    def refund(
+        self,
+        amount: int | None,
+        *,
+        key: str,
+        fingerprint: str,
+        text: str,
+        now: datetime,
+        fault: Disturbance = UNDISTURBED,
+    ) -> Movement:
+        """Give back what was captured, or a part of it; arguments as for `capture`.
+
+        Raises:
+            Refused: KEY_REUSED, or a reason of `_why_no_refund`.
+        """
+        return self._move(_Wish("REFUND", text, now, fault, key, fingerprint), amount)
+
+    def _move(self, wish: _Wish, amount: int | None) -> Movement:
+        done = self._repeated(wish.operation, wish.key, wish.fingerprint)
+        if done is not None:
+            return done
+        capture = wish.operation == "CAPTURE"
+        if amount is None:
+            amount = self.remaining_to_capture if capture else self.remaining_to_refund
+        reason = self._why_no_capture(amount, wish.now) if capture else self._why_no_refund(amount, wish.now)
+        amount = self._allowed(wish, reason, amount)
+        if capture:
+            self.captured += amount
+        else:
+            self.refunded += amount
+        return self._done(wish, wish.operation, amount)
+
+    def _why_no_capture(self, wanted: int, now: datetime) -> Reason | None:
+        if self.state in {State.INITIATE, State.FAILED}:
+            return Reason.NOT_RESERVED
+        if self.state in {State.CANCEL, State.VOID}:
+            return Reason.ENDED
+        if self.state is State.SALE:
+            return Reason.CAPTURED_AT_ONCE
+        if self._older_than(CAPTURE_LIMIT, now):
+            return Reason.RESERVED_TOO_LONG_AGO
+        return Reason.MORE_THAN_RESERVED if wanted > self.remaining_to_capture or wanted <= 0 else None
+
+    def _why_no_refund(self, wanted: int, now: datetime) -> Reason | None:
+        if not self.captured:
+            if self.state in {State.CANCEL, State.VOID}:
+                return Reason.NEVER_CAPTURED
+            return Reason.NOTHING_CAPTURED if self.state is State.RESERVE else Reason.MORE_THAN_CAPTURED
+        if self._older_than(REFUND_LIMIT, now):
+            return Reason.TOO_OLD_TO_REFUND
+        return Reason.MORE_THAN_CAPTURED if wanted > self.remaining_to_refund or wanted <= 0 else None
+
+    def cancel(
+        self, *, release_remaining: bool, text: str, now: datetime, fault: Disturbance = UNDISTURBED
+    ) -> Movement:
+        """End a payment that waits, or release what is reserved; after a partial capture only if told to.
+
+        Raises:
+            Refused: a reason of `_why_no_cancel`.
+        """
+        wish, amount = _Wish("CANCEL", text, now, fault), self.remaining_to_capture or self.total
+        self._allowed(wish, self._why_no_cancel(release_remaining=release_remaining, now=now), amount)
+        if self.state is State.INITIATE:
+            self.state = State.CANCEL
+            return self._done(wish, "CANCEL", amount)
+        self.released += amount
+        self.state = State.VOID
+        return self._done(wish, "VOID", amount)
+
+    def _why_no_cancel(self, *, release_remaining: bool, now: datetime) -> Reason | None:
+        if self.state in {State.CANCEL, State.VOID, State.FAILED}:
+            return Reason.ENDED_BEFORE
+        if self.state is State.INITIATE:
+            return Reason.RESERVATION_UNKNOWN if self.known_at is not None else None
+        if self.remaining_to_capture == 0 or (self.captured and not release_remaining):
+            return Reason.CAPTURED
+        return Reason.RESERVED_TOO_LONG_AGO if self._older_than(CAPTURE_LIMIT, now) else None
+
+    # -- the record ------------------------------------------------------------------------------------------------
+
+    def _older_than(self, limit: timedelta, now: datetime) -> bool:
+        return self.reserved_at is not None and now - self.reserved_at > limit
+
+    def _repeated(self, operation: str, key: str, fingerprint: str) -> Movement | None:
+        if not key:
+            # Nothing tells it from a new operation.
+            return None
+        seen = self.seen.get((operation, key))
+        if seen is None:
+            # A key belongs to its first payload even if that was refused.
+            self.seen[operation, key] = Seen(fingerprint, None)
+            return None
+        if seen.fingerprint != fingerprint:
+            raise self._refused(Reason.KEY_REUSED)
+        return seen.movement
+
+    def _allowed(self, wish: _Wish, reason: Reason | None, amount: int) -> int:
+        """Refuse for a reason, of the rules or of a fault; else return the amount that moves."""
+        in_history = reason is not None or wish.fault.in_history
+        reason = reason or wish.fault.reason
+        if reason is None:
+            return max(1, amount // 2) if wish.fault.half else amount
+        if in_history and self.failures < MAX_FAILURES:
+            self.failures += 1
+            self._log(wish.operation, amount, wish.now, wish.text, key=wish.key, success=False)
+        raise self._refused(reason)
+
+    def _done(self, wish: _Wish, operation: str, amount: int) -> Movement:
+        shown_at = wish.now + wish.fault.shown_after if wish.fault.shown_after else None
+        entry = self._log(operation, amount, wish.now, wish.text, key=wish.key, shown_at=shown_at)
+        movement = Movement(entry=entry, summary=Summary.of(self.history))
+        if wish.key:
+            self.seen[operation, wish.key] = Seen(wish.fingerprint, movement)
+        return movement
+
+    def _refused(self, reason: Reason) -> Refused:
+        return Refused(reason, sales_unit=self.sales_unit, reference=self.reference)
+
+    def _log(
+        self,
+        operation: str,
+        amount: int,
+        now: datetime,
+        text: str,
+        *,
+        key: str = "",
+        success: bool = True,
+        transaction_id: str = "",
+        shown_at: datetime | None = None,
+    ) -> LogEntry:
+        entry = LogEntry(
+            operation=operation,
+            amount=amount,
+            success=success,
+            time=now,
+            text=text,
+            transaction_id=transaction_id or self.new_transaction_id(),
+            request_id=key,
+            shown_at=shown_at,
+        )
+        self.history.append(entry)
+        return entry

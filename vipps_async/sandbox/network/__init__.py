@@ -1,0 +1,1 @@
+"""What stands between a client and an API: who calls, what goes wrong, and calls back at the merchant."""

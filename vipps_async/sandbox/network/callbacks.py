@@ -1,0 +1,202 @@
+"""Calls the merchant: one attempt each, with a time limit, no redirects, and a record of what came of it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Callable, Mapping
+
+import aiohttp
+import orjson
+from yarl import URL
+
+from vipps_async.sandbox.ledger.clock import SandboxClock
+from vipps_async.sandbox.network.history import CallbackRecord
+from vipps_async.sandbox.wire.face import CALLBACK_TIMEOUT, CallbackJob
+from vipps_async.sandbox.wire.urls import CallbackHosts
+
+#: The largest answer that is read from a merchant, in bytes.
+_MAX_ANSWER = 256 * 1024
+#: Callbacks under way at a time.
+_WORKERS = 16
+#: Callbacks that may wait; what comes on top is lost, as callbacks may be.
+_MAX_WAITING = 10_000
+#: Seconds that closing waits for callbacks under way and waiting: a callback's own limit and a little more.
+_DRAIN_TIMEOUT = CALLBACK_TIMEOUT + 1.0
+
+
+class _NoAnswer(Exception):  # noqa: N818 - says what happened
+    """The connection broke. A class that aiohttp does not answer with a second attempt of its own."""
+
+
+async def _only_once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    # aiohttp repeats a DELETE by itself when the connection breaks; these two classes are what it watches for.
+    try:
+        return await handler(request)
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        raise _NoAnswer(type(error).__name__) from error
+
+
+class CallbackSender:
+    """Delivers callbacks from a bounded queue, and asks for shipping methods while the customer waits.
+
+    Args:
+        clock: the sandbox's clock, for the records.
+        keep: how many records are kept; 0: none.
+        hosts: which hosts are called.
+        copies: says, for each callback, how often it is delivered; Vipps may lose one, or send it twice.
+        changed: is called after each record.
+    """
+
+    def __init__(
+        self,
+        clock: SandboxClock,
+        *,
+        keep: int,
+        hosts: CallbackHosts,
+        copies: Callable[[CallbackJob], int],
+        changed: Callable[[], None],
+    ) -> None:
+        self.records: deque[CallbackRecord] = deque(maxlen=keep)
+        self._clock = clock
+        self._hosts = hosts
+        self._copies = copies
+        self._changed = changed
+        self._queue: asyncio.Queue[CallbackJob] = asyncio.Queue(_MAX_WAITING)
+        self._session: aiohttp.ClientSession | None = None
+        self._supervisor: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Open the HTTP client and start the workers."""
+        self._session = aiohttp.ClientSession(
+            cookie_jar=aiohttp.DummyCookieJar(),
+            middlewares=(_only_once,),
+            skip_auto_headers=("User-Agent",),
+            headers={"User-Agent": "Vipps-Sandbox"},
+        )
+        self._supervisor = asyncio.create_task(self._work(), name="vipps sandbox callbacks")
+
+    def send(self, job: CallbackJob) -> None:
+        """Put a callback in the queue; if the queue is full, the callback is lost and recorded as such."""
+        copies = self._copies(job)
+        if copies == 0:
+            self._record(job, {}, b"", failure="lost by a fault")
+        for _ in range(copies):
+            try:
+                self._queue.put_nowait(job)
+            except asyncio.QueueFull:
+                self._record(job, {}, b"", failure="lost: too many callbacks are waiting")
+
+    async def delivered(self) -> None:
+        """Wait until every callback so far has been attempted."""
+        if self._supervisor is None:
+            return
+        joined = asyncio.create_task(self._queue.join(), name="vipps sandbox callbacks attempted")
+        try:
+            await asyncio.wait({joined, self._supervisor}, return_when=asyncio.FIRST_COMPLETED)
+            if not joined.done():
+                # The workers end only when the sandbox is closed, or by an error that must be seen here.
+                self._supervisor.result()
+        finally:
+            joined.cancel()
+
+    async def aclose(self) -> None:
+        """Attempt what is still waiting for a few seconds, record the rest as not attempted, and close."""
+        if self._supervisor is None or self._session is None:
+            return
+        try:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_DRAIN_TIMEOUT):
+                    await self.delivered()
+        finally:
+            self._supervisor.cancel()
+            await asyncio.wait({self._supervisor})
+            while not self._queue.empty():
+                self._record(self._queue.get_nowait(), {}, b"", failure="not attempted: the sandbox was closed")
+                self._queue.task_done()
+            await self._session.close()
+            supervisor, self._session, self._supervisor = self._supervisor, None, None
+            if not supervisor.cancelled():
+                # The workers end by themselves only by an error, which must not go unseen.
+                supervisor.result()
+
+    async def _work(self) -> None:
+        async with asyncio.TaskGroup() as workers:
+            for number in range(_WORKERS):
+                workers.create_task(self._deliver(), name=f"vipps sandbox callback worker {number}")
+
+    async def _deliver(self) -> None:
+        while True:
+            job = await self._queue.get()
+            try:
+                await self.call(job)
+            finally:
+                self._queue.task_done()
+
+    async def call(self, job: CallbackJob) -> tuple[int, bytes] | None:
+        """Make a request now, once; return status and body of the answer, or None if there was none."""
+        body = b"" if job.body is None else orjson.dumps(job.body)
+        headers = {"Content-Type": "application/json;charset=UTF-8"} if body else {}
+        if job.auth_token is not None:
+            headers["Authorization"] = job.auth_token
+        failure = self._hosts.why_not_called(job.url)
+        if failure is None and self._session is None:
+            failure = "not attempted: the sandbox is not running"
+        if failure is not None or self._session is None:
+            self._record(job, headers, body, failure=failure or "")
+            return None
+        status: int | None = None
+        failure = "cancelled: the sandbox was closed"
+        answer = b""
+        try:
+            async with (
+                asyncio.timeout(job.timeout),
+                self._session.request(
+                    job.method,
+                    URL(job.url, encoded=True),
+                    data=body or None,
+                    headers=headers,
+                    allow_redirects=False,
+                    timeout=aiohttp.ClientTimeout(total=None),
+                ) as response,
+            ):
+                answer = await response.content.read(_MAX_ANSWER)
+                while not response.content.at_eof() and len(answer) < _MAX_ANSWER:
+                    answer += await response.content.read(_MAX_ANSWER - len(answer))
+                status, failure = response.status, ""
+        except TimeoutError:
+            failure = f"no answer within {job.timeout:g} seconds"
+        except (aiohttp.ClientError, _NoAnswer, OSError, ValueError) as error:
+            # The class alone: texts of network errors repeat URLs.
+            failure = f"no answer: {type(error.__cause__ or error).__name__}"
+        finally:
+            self._record(job, headers, body, status=status, answer=answer, failure=failure)
+        return None if status is None else (status, answer)
+
+    def _record(
+        self,
+        job: CallbackJob,
+        headers: Mapping[str, str],
+        body: bytes,
+        *,
+        status: int | None = None,
+        answer: bytes = b"",
+        failure: str,
+    ) -> None:
+        self.records.append(
+            CallbackRecord(
+                kind=job.kind,
+                order_id=job.order_id,
+                merchant_serial_number=job.merchant_serial_number,
+                method=job.method,
+                url=job.url,
+                headers=headers,
+                body=body,
+                status=status,
+                answer=answer,
+                failure=failure,
+                at=self._clock.now(),
+            )
+        )
+        self._changed()

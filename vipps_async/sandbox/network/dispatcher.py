@@ -1,0 +1,115 @@
+"""Takes every request: finds the operation or the page that answers it, lets faults happen to it, and records it."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from vipps_async.sandbox.ledger.changes import Changes
+from vipps_async.sandbox.ledger.clock import SandboxClock
+from vipps_async.sandbox.network.callers import Callers
+from vipps_async.sandbox.network.exchange import Endpoint, Exchange, route_path
+from vipps_async.sandbox.network.fault_injection import FaultInjection, gone
+from vipps_async.sandbox.network.faults import Faults
+from vipps_async.sandbox.network.held_requests import HeldRequests
+from vipps_async.sandbox.network.history import RequestRecord
+from vipps_async.sandbox.network.listener import Listener
+from vipps_async.sandbox.wire.face import Face
+from vipps_async.sandbox.wire.fault import KINDS
+
+
+class Dispatcher:
+    """Stands between the socket and what answers.
+
+    Args:
+        clock: the sandbox's clock.
+        changes: is told of each request.
+        faces: the APIs.
+        callers: tells who calls them.
+        listener: the socket.
+        keep: how many requests are kept on record; 0: none.
+        settled: returns once all that was answered will be remembered.
+    """
+
+    def __init__(
+        self,
+        clock: SandboxClock,
+        changes: Changes,
+        faces: Iterable[Face],
+        callers: Callers,
+        listener: Listener,
+        *,
+        keep: int,
+        settled: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._clock = clock
+        self._changes = changes
+        self._callers = callers
+        self._listener = listener
+        self._settled = settled
+        self.requests: deque[RequestRecord] = deque(maxlen=keep)
+        #: The name of the route → the operation.
+        self._endpoints = {
+            f"{face.name}.{route.operation}": Endpoint(face, route)
+            for face in (*faces, callers)
+            for route in face.routes()
+        }
+        kinds = {endpoint.route.operation: endpoint.route.kind for endpoint in self._endpoints.values()}
+        groups = {group for endpoint in self._endpoints.values() for group in endpoint.face.error_groups}
+        #: What shall go wrong.
+        self.faults = Faults({**KINDS, **kinds}, groups)
+        self.held = HeldRequests(clock)
+        self._injection = FaultInjection(self.faults, listener.refuse_for_a_while, self.held)
+
+    def begin(self) -> list[web.RouteDef]:
+        """Let faults happen from now on, and return the routes of all operations."""
+        self._injection = FaultInjection(self.faults, self._listener.refuse_for_a_while, self.held)
+        return [
+            # The middleware answers by the API; the handler only has to be there.
+            web.route(endpoint.route.method, route_path(endpoint.route.path), _never_called, name=name)
+            for name, endpoint in self._endpoints.items()
+        ]
+
+    def end(self) -> None:
+        """End all that stalls or drips."""
+        self._injection.end()
+
+    @web.middleware
+    async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Answer a request and record it, unless it is the dashboard's."""
+        self._clock.run_due()
+        resource = request.match_info.route.resource
+        endpoint = self._endpoints.get((resource.name if resource is not None else None) or "")
+        exchange = Exchange(request, endpoint, handler, self._callers, self._clock.now())
+        decided, status = None, None
+        self._listener.busy.add(request.protocol)
+        try:
+            if endpoint is not None and self.faults.active:
+                decided = self.faults.decide(exchange.operation, await exchange.reference(), exchange.key)
+            if decided is None:
+                response = await exchange.respond()
+                status = response.status
+            else:
+                response, status = await self._injection.answer(exchange, decided)
+            if status is not None and isinstance(response, web.Response) and isinstance(response.body, bytes):
+                exchange.answer = response.body
+            # What is answered must not be forgotten, whenever the process ends.
+            await self._settled()
+        except ConnectionError:
+            # The client hung up before its request was whole.
+            response = gone()
+        finally:
+            self._listener.busy.discard(request.protocol)
+            if self.requests.maxlen and not (request.path == "/" or request.path.startswith("/sandbox/")):
+                self.requests.append(exchange.record(status, "" if decided is None else decided.fault.value))
+                self._changes.wake()
+        if self._listener.refusing and not response.prepared:
+            response.force_close()
+        return response
+
+
+async def _never_called(_: web.Request) -> web.Response:
+    raise AssertionError("unreachable: the middleware answers by the API")

@@ -1,0 +1,110 @@
+"""Who may use the sandbox: not a web page from elsewhere, under whatever name it comes, and nobody who dawdles."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+from collections.abc import Collection
+from urllib.parse import urlsplit
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from vipps_async.sandbox.network.exchange import gateway_response
+from vipps_async.sandbox.wire.urls import is_loopback_host
+
+#: What browsers say of a request that one of our own pages makes, or that somebody typed in.
+_OWN_SITE = frozenset({"same-origin", "none"})
+#: Listening there is listening on every address of this machine.
+_EVERYWHERE = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 - nothing is bound here
+#: Seconds for the body of a request to come in; the largest honest one has some thousand bytes.
+_BODY_TIME = 10.0
+
+
+class _BodyTooSlowError(Exception):
+    """The body did not come in time."""
+
+
+class Guard:
+    """Refuses what a page from elsewhere makes a browser ask for, on every route.
+
+    A page that has brought its own name here (DNS rebinding) shows that name as Host; a page that posts across sites
+    shows its own Origin. So good as Host are loopback names and addresses, the address that the sandbox listens on, and
+    what it is told. Where it listens on all addresses, any address is good: addresses cannot be rebound.
+
+    Args:
+        host: where the sandbox listens.
+        allowed: further host names that are good, such as a container's.
+    """
+
+    def __init__(self, host: str, allowed: Collection[str] = frozenset()) -> None:
+        #: Where the sandbox listens.
+        self.host = host
+        #: Whether only this machine reaches the sandbox.
+        self.loopback_only = is_loopback_host(host)
+        self._allowed = frozenset(name.lower() for name in (host, *allowed) if name)
+
+    @web.middleware
+    async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Let a request in that comes to a name of ours, and give its body some seconds to come."""
+        # The header itself: aiohttp makes one up where it is missing.
+        if not self._is_ours(_hostname(f"//{request.headers.get('Host', '')}")):
+            return gateway_response(403, "The sandbox is not to be had under that host name.")
+        timer = asyncio.get_running_loop().call_later(_BODY_TIME, _give_up, request)
+        try:
+            return await handler(request)
+        except _BodyTooSlowError:
+            response = gateway_response(408, "The body did not come in time.")
+            response.force_close()
+            await response.prepare(request)
+            await response.write_eof()
+            # Otherwise aiohttp would wait for the rest of the body.
+            request.protocol.force_close()
+            return response
+        finally:
+            timer.cancel()
+
+    def look(self, request: web.Request) -> None:
+        """Let a request pass that only looks at a page or a control.
+
+        Raises:
+            HTTPForbidden: if its Origin is a foreign one.
+        """
+        origin = request.headers.get("Origin")
+        if origin is not None and origin.lower() != f"http://{request.headers.get('Host', '')}".lower():
+            raise web.HTTPForbidden(reason="This cannot be asked for from another site.")
+
+    def change(self, request: web.Request) -> None:
+        """Let a request pass that changes something on a page or by a control.
+
+        Raises:
+            HTTPForbidden: if its Origin is a foreign one, or a browser made it for another site.
+        """
+        self.look(request)
+        if request.headers.get("Sec-Fetch-Site", "none") not in _OWN_SITE:
+            raise web.HTTPForbidden(reason="This cannot be asked for from another site.")
+
+    def _is_ours(self, host: str | None) -> bool:
+        if host is None:
+            return False
+        if is_loopback_host(host) or host in self._allowed:
+            return True
+        if self.host not in _EVERYWHERE:
+            return False
+        try:
+            ipaddress.ip_address(host)
+        except ValueError:
+            return False
+        return True
+
+
+def _give_up(request: web.Request) -> None:
+    if not request.content.is_eof():
+        request.content.set_exception(_BodyTooSlowError())
+
+
+def _hostname(place: str) -> str | None:
+    try:
+        return urlsplit(place).hostname
+    except ValueError:
+        return None
