@@ -24,8 +24,8 @@ from vipps_async.cli.journal import _age, _decidable_at
 from vipps_async.cli.journal_text import recovery_facts, recovery_text
 from vipps_async.cli.main import main
 from vipps_async.core.recovery_report import LeftOpen, RecoveryReport, Refused
-from vipps_async.journals import postgres
 from vipps_async.journals.memory import MemoryJournal
+from vipps_async.journals.postgres import journal as postgres
 from vipps_async.journals.protocol import Attempts, DamagedEntry, Entry, Intent, Outcome, Settlement
 from vipps_async.sandbox import Fault as SandboxFault
 
@@ -327,7 +327,7 @@ def test_a_database_is_another_place_for_the_journal(
             super().__init__()
             given.append((dsn, schema))
 
-    module = ModuleType("vipps_async.journals.postgres")
+    module = ModuleType("vipps_async.journals.postgres.journal")
     module.PostgresJournal = Elsewhere  # type: ignore[attr-defined]  # a stand-in
     monkeypatch.setitem(sys.modules, module.__name__, module)
     assert main(["journal", "list", "--dsn", "postgresql://example"]) == 0

@@ -130,7 +130,7 @@ async def test_an_unknown_order_is_status_1(sandbox: Sandbox) -> None:
     finished = await shell(sandbox, "payment", "details", "order-9")
     assert (finished.status, finished.out) == (1, "")
     assert "ecom.details of payment order-9: Vipps answered HTTP 404: Merchant 35" in finished.err
-    assert "check the order id" in finished.err
+    assert "check its id" in finished.err
     assert finished.err.endswith("No money moved by this command.\n")
 
 
@@ -341,7 +341,7 @@ async def test_an_order_id_that_was_used_is_status_1(sandbox: Sandbox) -> None:
     assert (await shell(sandbox, *INITIATE)).status == 0
     again = await shell(sandbox, *INITIATE)
     assert again.status == 1
-    assert "take a new order id" in again.err
+    assert "take a new id" in again.err
 
 
 async def test_a_url_that_vipps_cannot_call_is_status_2(sandbox: Sandbox) -> None:

@@ -125,12 +125,11 @@ FORK = """
 import asyncio, os, sys
 from datetime import datetime, UTC
 from vipps_async.errors import JournalError
-from vipps_async.journals import *
+from vipps_async import Intent, SqliteJournal
 
 def intent(key):
     return Intent(key=key, api="ecom", operation="capture", payment="a", merchant_serial_number="123456", amount=None,
-            currency="NOK",
-digest="d", created_at=datetime.now(UTC))
+        currency="NOK", digest="d", created_at=datetime.now(UTC))
 
 async def child(journal):
     try:
