@@ -28,13 +28,13 @@ _WARM_UP = 500
 
 def _rows(run: str, count: int) -> Iterator[BatchRow]:
     return (
-        BatchRow(order_id=f"order-{run}-{number}", amount=1000, transaction_text="Benchmark", reference=str(number))
+        BatchRow(payment=f"order-{run}-{number}", amount=1000, text="Benchmark", reference=str(number))
         for number in range(count)
     )
 
 
 async def _batch(vipps: VippsSession, run: str, count: int, concurrent: int) -> None:
-    async for result in capture_many(vipps, _rows(run, count), concurrency=concurrent):
+    async for result in capture_many(vipps.ecom, _rows(run, count), concurrency=concurrent):
         assert result.outcome is RowOutcome.DONE
 
 
@@ -43,7 +43,7 @@ async def _bare(vipps: VippsSession, run: str, count: int, concurrent: int) -> N
 
     async def work() -> None:
         for row in rows:
-            await vipps.ecom.capture(row.order_id, amount=row.amount, transaction_text=row.transaction_text)
+            await vipps.ecom.capture(row.payment, amount=row.amount, transaction_text=row.text)
 
     async with asyncio.TaskGroup() as group:
         for _ in range(concurrent):
@@ -70,7 +70,7 @@ async def _memory(url: str, path: Path, options: argparse.Namespace) -> None:
     started = time.perf_counter()
     async with VippsSession(_CREDENTIALS, base_url=url, journal=SqliteJournal(path)) as vipps:
         done = 0
-        async for result in capture_many(vipps, _rows("memory", count), concurrency=options.concurrent):
+        async for result in capture_many(vipps.ecom, _rows("memory", count), concurrency=options.concurrent):
             assert result.outcome is RowOutcome.DONE
             done += 1
             if done % 1000 == 0:

@@ -32,6 +32,7 @@ from vipps_async.batch.distributed.submit import Submission, submit
 from vipps_async.batch.reading import Layout
 from vipps_async.batch.worklist import Worklist
 from vipps_async.config import Environment
+from vipps_async.ecom.batch import ECOM_BATCH
 
 _MSN = "123456"
 
@@ -64,7 +65,7 @@ async def _measure(dsn: str, url: str, count: int, options: argparse.Namespace) 
     await database.open()
     lines = "".join(f"order-{number},1000,Benchmark,{number}\n" for number in range(options.rows))
     with Worklist() as worklist, _workers(dsn, database.schema, url, count, options):
-        layout = Layout(operation=BatchOperation.CAPTURE)
+        layout = Layout(api=ECOM_BATCH, operation=BatchOperation.CAPTURE)
         worklist.load(io.BytesIO(f"order_id,amount_ore,transaction_text,reference\n{lines}".encode()), layout)
         submission = Submission(
             layout=layout,

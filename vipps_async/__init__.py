@@ -7,21 +7,6 @@ from vipps_async._version import __version__
 from vipps_async.config import Credentials, Environment, RetryPolicy, SystemInfo, Timeouts
 from vipps_async.core.operation import SettledBy
 from vipps_async.core.recovery_report import LeftOpen, RecoveryReport
-from vipps_async.ecom.api import EcomApi
-from vipps_async.ecom.details import Address, PaymentDetails, PaymentShippingDetails, TransactionLogEntry, UserDetails
-from vipps_async.ecom.enums import OperationName, OrderStatus, Scope, TransactionStatus
-from vipps_async.ecom.express import AirlineData, ExpressCheckout, ShippingDetails
-from vipps_async.ecom.polling import PaymentPending
-from vipps_async.ecom.responses import (
-    CancelResult,
-    CaptureResult,
-    InitiatedPayment,
-    PaymentStatus,
-    RefundResult,
-    StatusInfo,
-    TransactionInfo,
-    TransactionSummary,
-)
 from vipps_async.errors import (
     ApiError,
     AuthenticationError,
@@ -69,20 +54,64 @@ from vipps_async.journals.protocol import (
 from vipps_async.money import format_nok, nok
 from vipps_async.session import VippsSession
 from vipps_async.transports.protocol import MAX_RESPONSE_BYTES, Request, Response, Transport
-from vipps_async.userinfo import UserInfo
 
 if TYPE_CHECKING:
+    from vipps_async.ecom.api import EcomApi
+    from vipps_async.ecom.details import (
+        Address,
+        PaymentDetails,
+        PaymentShippingDetails,
+        TransactionLogEntry,
+        UserDetails,
+    )
+    from vipps_async.ecom.enums import OperationName, OrderStatus, Scope, TransactionStatus
+    from vipps_async.ecom.express import AirlineData, ExpressCheckout, ShippingDetails
+    from vipps_async.ecom.polling import PaymentPending
+    from vipps_async.ecom.responses import (
+        CancelResult,
+        CaptureResult,
+        InitiatedPayment,
+        PaymentStatus,
+        RefundResult,
+        StatusInfo,
+        TransactionInfo,
+        TransactionSummary,
+    )
     from vipps_async.journals.postgres.journal import PostgresJournal
     from vipps_async.journals.sqlite.journal import SqliteJournal
     from vipps_async.transports.aiohttp import AiohttpTransport
     from vipps_async.transports.httpx import HttpxTransport
+    from vipps_async.userinfo import UserInfo
 else:
-    # Each needs a library that takes long to load, or that not everybody has.
+    # An API is loaded by who uses it. The others need a library that takes long to load, or that not everybody has.
     _LOADED_AT_FIRST_USE = {
+        "Address": "vipps_async.ecom.details",
         "AiohttpTransport": "vipps_async.transports.aiohttp",
+        "AirlineData": "vipps_async.ecom.express",
+        "CancelResult": "vipps_async.ecom.responses",
+        "CaptureResult": "vipps_async.ecom.responses",
+        "EcomApi": "vipps_async.ecom.api",
+        "ExpressCheckout": "vipps_async.ecom.express",
         "HttpxTransport": "vipps_async.transports.httpx",
+        "InitiatedPayment": "vipps_async.ecom.responses",
+        "OperationName": "vipps_async.ecom.enums",
+        "OrderStatus": "vipps_async.ecom.enums",
+        "PaymentDetails": "vipps_async.ecom.details",
+        "PaymentPending": "vipps_async.ecom.polling",
+        "PaymentShippingDetails": "vipps_async.ecom.details",
+        "PaymentStatus": "vipps_async.ecom.responses",
         "PostgresJournal": "vipps_async.journals.postgres.journal",
+        "RefundResult": "vipps_async.ecom.responses",
+        "Scope": "vipps_async.ecom.enums",
+        "ShippingDetails": "vipps_async.ecom.express",
         "SqliteJournal": "vipps_async.journals.sqlite.journal",
+        "StatusInfo": "vipps_async.ecom.responses",
+        "TransactionInfo": "vipps_async.ecom.responses",
+        "TransactionLogEntry": "vipps_async.ecom.details",
+        "TransactionStatus": "vipps_async.ecom.enums",
+        "TransactionSummary": "vipps_async.ecom.responses",
+        "UserDetails": "vipps_async.ecom.details",
+        "UserInfo": "vipps_async.userinfo",
     }
 
     def __getattr__(name: str) -> object:

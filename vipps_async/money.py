@@ -6,7 +6,7 @@ from decimal import Context, Decimal, DecimalException, Inexact, InvalidOperatio
 
 from vipps_async.errors import InvalidInputError
 
-__all__ = ["LARGEST_AMOUNT", "MINIMUM_AMOUNT", "format_nok", "nok"]
+__all__ = ["LARGEST_AMOUNT", "MINIMUM_AMOUNT", "format_amount", "format_nok", "nok"]
 
 #: The smallest amount of a payment, capture or refund, in øre: 1 NOK (OpenAPI description, `amount`).
 MINIMUM_AMOUNT = 100
@@ -57,8 +57,13 @@ def _is_plain_number(text: str) -> bool:
     return text.isascii() and text.removeprefix("-").replace(".", "", 1).isdigit()
 
 
+def format_amount(amount: int, currency: str) -> str:
+    """Write an amount of minor units for people: ``format_amount(49900, "NOK") == "499.00 NOK"``."""
+    sign = "-" if amount < 0 else ""
+    whole, rest = divmod(abs(amount), 100)
+    return f"{sign}{whole}.{rest:02d} {currency}"
+
+
 def format_nok(oere: int) -> str:
     """Write an amount of øre as kroner for people: ``format_nok(49900) == "499.00 NOK"``."""
-    sign = "-" if oere < 0 else ""
-    kroner, rest = divmod(abs(oere), 100)
-    return f"{sign}{kroner}.{rest:02d} NOK"
+    return format_amount(oere, "NOK")

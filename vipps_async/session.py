@@ -15,7 +15,6 @@ from vipps_async.core.recovery_report import LeftOpen, RecoveryReport
 from vipps_async.core.unread_fields import unknown_words, unread_fields
 from vipps_async.errors import ConfigurationError, InvalidInputError
 from vipps_async.journals.protocol import Journal, World
-from vipps_async.session_parts import SessionParts
 from vipps_async.transports.protocol import Transport
 
 __all__ = ["VippsSession"]
@@ -101,6 +100,9 @@ class VippsSession:
 
             transport = self._own_transport = AiohttpTransport(proxy=settings.proxy, trust_env=trust_env)
         self._journal = journal
+        # Loads the APIs that it hands out: who needs but one of them, or none, need not have the others.
+        from vipps_async.session_parts import SessionParts  # noqa: PLC0415 - see above
+
         parts = SessionParts.of(settings, transport, journal, clock)
         self._pipeline = parts.pipeline
         self._journalled = parts.journalled

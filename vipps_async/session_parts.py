@@ -97,6 +97,8 @@ class SessionParts:
                 environment=settings.environment,
                 is_vipps=settings.is_vipps,
                 one_loop=one_loop,
+                listening=pipeline.log.listening,
+                journal=journal,
             ),
             userinfo=UserinfoApi(_RunnerInOneLoop(pipeline, one_loop)),
         )

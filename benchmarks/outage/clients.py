@@ -168,14 +168,14 @@ class ShippedProcess:
 
     async def capture_rows(self, order_ids: Sequence[str]) -> AsyncIterator[tuple[str, Known]]:
         """See Process."""
-        rows = [BatchRow(order_id=each, transaction_text=TEXT, amount=AMOUNT, reference=each) for each in order_ids]
+        rows = [BatchRow(payment=each, text=TEXT, amount=AMOUNT, reference=each) for each in order_ids]
         try:
-            async for result in capture_many(self.session, rows, **self._side_work):
+            async for result in capture_many(self.session.ecom, rows, **self._side_work):
                 if result.outcome in {RowOutcome.DONE, RowOutcome.DONE_BEFORE}:
-                    yield result.row.order_id, Known.CAPTURED
+                    yield result.row.payment, Known.CAPTURED
                 elif result.outcome is not RowOutcome.NOT_BEGUN:
                     unknown = result.outcome is RowOutcome.UNKNOWN
-                    yield result.row.order_id, Known.UNKNOWN if unknown else Known.NOT_DONE
+                    yield result.row.payment, Known.UNKNOWN if unknown else Known.NOT_DONE
         except TransportError:
             # Vipps has not answered for minutes: the batch gave up.
             return

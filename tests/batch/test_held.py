@@ -7,16 +7,14 @@ from datetime import UTC, datetime
 import pytest
 from attrs import evolve
 
-from vipps_async.batch.held import met_by, met_text
-from vipps_async.batch.rows import BatchOperation, BatchRow, Origin
+from vipps_async.batch import BatchOperation, BatchRow, Origin
+from vipps_async.batch.holding import met_by, met_text
 from vipps_async.journals.protocol import Attempts, Entry, Intent, Outcome, Settlement
 from vipps_async.not_given import NOT_GIVEN
 
 CAPTURE = BatchOperation.CAPTURE
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-UNNAMED = BatchRow(
-    order_id="order-1", transaction_text="x", amount=1000, origin=Origin(digest="ab" * 32, number=1, line=2)
-)
+UNNAMED = BatchRow(payment="order-1", text="x", amount=1000, origin=Origin(digest="ab" * 32, number=1, line=2))
 NAMED = evolve(UNNAMED, reference="s-1")
 
 
@@ -24,6 +22,7 @@ def entry(
     outcome: Outcome | None = Outcome.DONE,
     *,
     reference: str = "",
+    api: str = "ecom",
     operation: str = "capture",
     amount: int | None = 1000,
     key: str = "k",
@@ -31,7 +30,7 @@ def entry(
     """What the journal has of the order."""
     intent = Intent(
         key=key,
-        api="ecom",
+        api=api,
         operation=operation,
         payment="order-1",
         merchant_serial_number="123456",
@@ -51,13 +50,13 @@ def entry(
     ids=["neither is named", "the entry is", "the row is"],
 )
 @pytest.mark.parametrize("outcome", [None, Outcome.DONE], ids=["open", "done"])
-@pytest.mark.parametrize("operation", ["capture", "ecom.capture", "epayment.capture"])
+@pytest.mark.parametrize("api", ["ecom", "epayment"])
 def test_a_row_is_held_unless_both_sides_have_a_reference(
-    row: BatchRow, reference: str, outcome: Outcome | None, operation: str
+    row: BatchRow, reference: str, outcome: Outcome | None, api: str
 ) -> None:
     """Whatever the text, and whichever API did it."""
-    found = entry(outcome, reference=reference, operation=operation)
-    assert met_by(row, CAPTURE, "mine", [found]) is found
+    found = entry(outcome, reference=reference, api=api)
+    assert met_by(row, CAPTURE, "mine", [found], api="ecom") is found
 
 
 @pytest.mark.parametrize(
@@ -76,30 +75,42 @@ def test_a_row_is_held_unless_both_sides_have_a_reference(
 )
 def test_what_holds_no_row(row: BatchRow, entries: list[Entry]) -> None:
     """Another wish, or one without effect."""
-    assert met_by(row, CAPTURE, "mine", entries) is None
+    assert met_by(row, CAPTURE, "mine", entries, api="ecom") is None
 
 
 @pytest.mark.parametrize("outcome", [None, Outcome.DONE])
 def test_a_row_does_not_meet_itself(outcome: Outcome | None) -> None:
     """An entry under its own key is an earlier run of this very row, also where it was released from another entry."""
-    assert met_by(UNNAMED, CAPTURE, "mine", [entry(), entry(outcome, key="mine")]) is None
+    assert met_by(UNNAMED, CAPTURE, "mine", [entry(), entry(outcome, key="mine")], api="ecom") is None
+
+
+@pytest.mark.parametrize("row", [UNNAMED, NAMED], ids=["by its place in the file", "by its reference"])
+@pytest.mark.parametrize("amount", [1000, 1])
+def test_the_same_row_over_another_api_is_the_same_wish(row: BatchRow, amount: int) -> None:
+    """Its key is the same over every API: what is done over one of them is not done again over another."""
+    found = entry(api="epayment", key="mine", reference=row.reference or "", amount=amount)
+    assert met_by(row, CAPTURE, "mine", [found], api="ecom") is found
+    assert met_by(row, CAPTURE, "mine", [found], api="epayment") is None
 
 
 def test_a_refused_entry_of_its_own_releases_nothing() -> None:
     """It had no effect: what it met before still counts."""
     other = entry()
-    assert met_by(UNNAMED, CAPTURE, "mine", [other, entry(Outcome.REFUSED, key="mine")]) is other
+    assert met_by(UNNAMED, CAPTURE, "mine", [other, entry(Outcome.REFUSED, key="mine")], api="ecom") is other
 
 
 def test_a_cancel_is_never_held() -> None:
     """Twice it does no more than once."""
     row = evolve(UNNAMED, amount=NOT_GIVEN)
-    assert met_by(row, BatchOperation.CANCEL, "mine", [entry(operation="cancel", amount=None)]) is None
+    assert met_by(row, BatchOperation.CANCEL, "mine", [entry(operation="cancel", amount=None)], api="ecom") is None
 
 
 def test_what_is_met_is_told() -> None:
     """Amount, state, reference and key."""
     assert met_text(entry(reference="s-7")) == (
-        "meets a capture of 10.00 NOK, done 2026-01-02 03:04:05 UTC, with reference s-7 and the key k"
+        "meets a capture of 10.00 NOK over ecom, done 2026-01-02 03:04:05 UTC, with reference s-7 and the key k"
     )
-    assert met_text(entry(None)) == "meets a capture of 10.00 NOK, which is open, with no reference and the key k"
+    assert (
+        met_text(entry(None))
+        == "meets a capture of 10.00 NOK over ecom, which is open, with no reference and the key k"
+    )

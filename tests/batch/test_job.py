@@ -16,10 +16,11 @@ from vipps_async.batch import BatchOperation, RowOutcome
 from vipps_async.batch.job import BatchJob, JobOptions, Progress, take_over
 from vipps_async.batch.reading import Layout
 from vipps_async.batch.worklist import Worklist
+from vipps_async.ecom.batch import ECOM_BATCH
 from vipps_async.sandbox import Fault
 from vipps_async.testing import Sandbox
 
-CAPTURE = JobOptions(operation=BatchOperation.CAPTURE)
+CAPTURE = JobOptions(api=ECOM_BATCH, operation=BatchOperation.CAPTURE)
 
 
 @pytest.fixture
@@ -34,7 +35,7 @@ def worklist_of(count: int) -> Worklist:
     worklist = new_worklist()
     lines = "".join(f"order-{number},1000,Shipped.,s-{number}\n" for number in range(count))
     content = "order_id,amount_ore,transaction_text,reference\n" + lines
-    worklist.load(io.BytesIO(content.encode()), Layout(operation=BatchOperation.CAPTURE))
+    worklist.load(io.BytesIO(content.encode()), Layout(api=ECOM_BATCH, operation=BatchOperation.CAPTURE))
     return worklist
 
 
@@ -114,7 +115,7 @@ async def test_results_are_kept_when_a_run_is_cancelled(sandbox: Sandbox) -> Non
     stock(sandbox, 40)
     worklist = worklist_of(40)
     async with sandbox.session(journal=MemoryJournal()) as vipps:
-        options = JobOptions(operation=BatchOperation.CAPTURE, rate=50)
+        options = JobOptions(api=ECOM_BATCH, operation=BatchOperation.CAPTURE, rate=50)
         job = BatchJob(vipps, worklist, options, stop=asyncio.Event())
         running = asyncio.create_task(job.run())
         while job.progress.ended < 5:  # noqa: ASYNC110 - a count

@@ -54,9 +54,9 @@ async def sandbox() -> AsyncIterator[Sandbox]:
 def row(number: int, **changes: Any) -> BatchRow:
     """Capture 10 kroner of `order-{number}`."""
     values: dict[str, Any] = {
-        "order_id": f"order-{number}",
+        "payment": f"order-{number}",
         "amount": 1000,
-        "transaction_text": "Shipped.",
+        "text": "Shipped.",
         "reference": f"shipment-{number}",
     }
     return BatchRow(**values | changes)
@@ -97,13 +97,13 @@ async def test_each_row_gets_one_result(sandbox: Sandbox) -> None:
     sandbox._book.only("gone").payment.cancel(release_remaining=False, text="x", now=sandbox.clock.now())
     stock_one(sandbox, "waiting", 1000, approve=False)
     rows = [row(number) for number in range(20)] + [
-        row(0, order_id="unknown", reference="unknown"),
-        row(0, order_id="gone", reference="gone"),
-        row(0, order_id="waiting", reference="waiting"),
+        row(0, payment="unknown", reference="unknown"),
+        row(0, payment="gone", reference="gone"),
+        row(0, payment="waiting", reference="waiting"),
         row(1, amount=100, reference="nothing left"),
     ]
     async with sandbox.session() as vipps:
-        results = await collect(capture_many(vipps, rows))
+        results = await collect(capture_many(vipps.ecom, rows))
     assert len(results) == 24
     for number in range(20):
         result = results[f"shipment-{number}"]
@@ -123,8 +123,8 @@ async def test_a_row_without_an_amount_takes_all_and_says_how_much(sandbox: Sand
     """The sum in the result is Vipps' own."""
     stock_one(sandbox, "order-1", 12_345)
     async with sandbox.session() as vipps:
-        everything = BatchRow(order_id="order-1", transaction_text="Shipped.", reference="s")
-        results = await collect(capture_many(vipps, [everything]))
+        everything = BatchRow(payment="order-1", text="Shipped.", reference="s")
+        results = await collect(capture_many(vipps.ecom, [everything]))
     assert results["s"].amount == 12_345
 
 
@@ -136,7 +136,7 @@ async def test_a_second_run_captures_nothing_twice(sandbox: Sandbox, tmp_path: P
     for run in range(2):
         path = tmp_path / ("journal.db" if memory == "kept" else f"journal-{run}.db")
         async with sandbox.session(journal=SqliteJournal(path)) as vipps:
-            results = await collect(capture_many(vipps, rows))
+            results = await collect(capture_many(vipps.ecom, rows))
         sent = sum(request.operation == "capture" for request in sandbox.requests)
         known = run == 1 and memory == "kept"
         assert sent == (10 if run == 0 or known else 20)
@@ -149,8 +149,8 @@ async def test_the_same_reference_with_another_amount_is_refused(sandbox: Sandbo
     """A row that was corrected after it was captured does not move money again."""
     stock(sandbox, 1, amount=5000)
     async with sandbox.session(journal=MemoryJournal()) as vipps:
-        await collect(capture_many(vipps, [row(0)]))
-        results = await collect(capture_many(vipps, [row(0, amount=2000)]))
+        await collect(capture_many(vipps.ecom, [row(0)]))
+        results = await collect(capture_many(vipps.ecom, [row(0, amount=2000)]))
     assert results["shipment-0"].outcome is RowOutcome.REFUSED
     assert results["shipment-0"].code == "IdempotencyMismatchError"
     assert sandbox.payment("order-0").captured == 1000
@@ -161,8 +161,8 @@ async def test_refunds(sandbox: Sandbox) -> None:
     stock(sandbox, 3)
     rows = [row(number) for number in range(3)]
     async with sandbox.session() as vipps:
-        captures = await collect(capture_many(vipps, rows))
-        refunds = await collect(refund_many(vipps, [*rows, row(0, reference="too much", amount=100)]))
+        captures = await collect(capture_many(vipps.ecom, rows))
+        refunds = await collect(refund_many(vipps.ecom, [*rows, row(0, reference="too much", amount=100)]))
     assert [refunds[f"shipment-{number}"].outcome for number in range(3)] == [RowOutcome.DONE] * 3
     assert refunds["too much"].outcome is RowOutcome.REFUSED
     assert captures["shipment-0"].idempotency_key != refunds["shipment-0"].idempotency_key
@@ -175,14 +175,14 @@ async def test_cancels_and_cancels_again(sandbox: Sandbox) -> None:
     now = sandbox.clock.now()
     sandbox._book.only("order-1").payment.capture(1000, key="k", fingerprint="f", text="x", now=now)
     sandbox._book.only("order-2").payment.capture(400, key="k", fingerprint="f", text="x", now=now)
-    rows = [BatchRow(order_id=f"order-{number}", transaction_text="No.", reference=str(number)) for number in range(3)]
+    rows = [BatchRow(payment=f"order-{number}", text="No.", reference=str(number)) for number in range(3)]
     async with sandbox.session(journal=MemoryJournal()) as vipps:
-        first = await collect(cancel_many(vipps, rows))
-        again = await collect(cancel_many(vipps, rows))
-        released = await collect(cancel_many(vipps, rows, should_release_remaining_funds=True))
-        released_again = await collect(cancel_many(vipps, rows, should_release_remaining_funds=True))
+        first = await collect(cancel_many(vipps.ecom, rows))
+        again = await collect(cancel_many(vipps.ecom, rows))
+        released = await collect(cancel_many(vipps.ecom, rows, release_remaining=True))
+        released_again = await collect(cancel_many(vipps.ecom, rows, release_remaining=True))
     async with sandbox.session(retry=RetryPolicy(attempts=1, deadline=1.0)) as vipps:
-        still = await collect(cancel_many(vipps, rows))
+        still = await collect(cancel_many(vipps.ecom, rows))
     done, refused = RowOutcome.DONE, RowOutcome.REFUSED
     assert [first[key].outcome for key in "012"] == [done, refused, refused]
     assert "captured 4.00 NOK" in first["2"].reason
@@ -207,18 +207,18 @@ async def test_rows_look_at_details_for_seconds_only(
 
     stock(sandbox, 1)
     monkeypatch.setattr(Pipeline, "run", noting)
-    rows = [BatchRow(order_id="order-0", transaction_text="No.", reference="r")]
+    rows = [BatchRow(payment="order-0", text="No.", reference="r")]
     async with sandbox.session() as vipps:
-        await collect(many(vipps, rows))
+        await collect(many(vipps.ecom, rows))
     assert [call.is_row for call in calls if call.note is not None] == [True]
 
 
 async def test_a_cancel_has_no_amount(sandbox: Sandbox) -> None:
     """A row with an amount among cancels is refused, as somebody means something else; the others go on."""
     stock(sandbox, 2)
-    other = BatchRow(order_id="order-1", transaction_text="No.", reference="r")
+    other = BatchRow(payment="order-1", text="No.", reference="r")
     async with sandbox.session() as vipps:
-        results = await collect(cancel_many(vipps, [row(0), other]))
+        results = await collect(cancel_many(vipps.ecom, [row(0), other]))
     assert {result.outcome for result in results.values()} == {RowOutcome.REFUSED, RowOutcome.DONE}
     assert sandbox.payment("order-0").released == 0
     assert results["r"].outcome is RowOutcome.DONE
@@ -227,12 +227,12 @@ async def test_a_cancel_has_no_amount(sandbox: Sandbox) -> None:
 async def test_a_refused_cancel_whose_details_cannot_be_had_is_unknown(sandbox: Sandbox) -> None:
     """It may be refused because one that was cut off took effect: without details nobody can tell."""
     stock(sandbox, 1)
-    rows = [BatchRow(order_id="order-0", transaction_text="No.", reference="r")]
+    rows = [BatchRow(payment="order-0", text="No.", reference="r")]
     # More faults than questions fit into the deadline: the call asks again and again until then.
     async with sandbox.session(retry=RetryPolicy(attempts=1, deadline=1.0)) as vipps:
-        await collect(cancel_many(vipps, rows))
+        await collect(cancel_many(vipps.ecom, rows))
         sandbox.faults.script("details", *[Fault.HTTP_500_BEFORE] * 200)
-        results = await collect(cancel_many(vipps, rows))
+        results = await collect(cancel_many(vipps.ecom, rows))
     assert results["r"].outcome is RowOutcome.UNKNOWN
 
 
@@ -244,7 +244,7 @@ async def test_unknown_and_not_done_are_told_apart(sandbox: Sandbox) -> None:
     sandbox.faults.script("capture", Fault.HTML_200_AFTER, order_id="order-0")
     sandbox.faults.script("capture", Fault.HTTP_429, order_id="order-1")
     async with sandbox.session(retry=RetryPolicy(attempts=1, deadline=1.0)) as vipps:
-        results = await collect(capture_many(vipps, [row(number) for number in range(3)]))
+        results = await collect(capture_many(vipps.ecom, [row(number) for number in range(3)]))
     assert [results[f"shipment-{number}"].outcome for number in range(3)] == [
         RowOutcome.UNKNOWN,
         RowOutcome.NOT_DONE,
@@ -275,11 +275,11 @@ async def test_rows_of_one_order_keep_their_sequence_and_never_overlap() -> None
 
     rows = [row(number % 7, reference=f"r{number}") for number in range(200)]
     async with scripted(respond) as vipps:
-        results = await collect(capture_many(vipps, rows, concurrency=16))
+        results = await collect(capture_many(vipps.ecom, rows, concurrency=16))
     assert len(results) == 200
     assert most > 3
     for number in range(7):
-        expected = [r.idempotency_key(BatchOperation.CAPTURE, MSN) for r in rows if r.order_id == f"order-{number}"]
+        expected = [r.idempotency_key(BatchOperation.CAPTURE, MSN) for r in rows if r.payment == f"order-{number}"]
         assert seen[f"order-{number}"] == expected
 
 
@@ -290,17 +290,17 @@ async def test_what_comes_after_a_row_without_an_outcome_waits_for_it(sandbox: S
     stock_one(sandbox, "order-2", 1000)
     rows = [
         row(1, amount=10_000, reference="first"),
-        BatchRow(order_id="order-1", transaction_text="x", reference="rest"),
+        BatchRow(payment="order-1", text="x", reference="rest"),
         row(2),
     ]
     sandbox.faults.script("capture", fault, order_id="order-1")
     async with sandbox.session(journal=MemoryJournal(), retry=RetryPolicy(attempts=1, deadline=2.0)) as vipps:
-        results = await collect(capture_many(vipps, rows))
+        results = await collect(capture_many(vipps.ecom, rows))
         assert results["first"].outcome in {RowOutcome.UNKNOWN, RowOutcome.NOT_DONE}
         assert results["rest"].outcome is RowOutcome.NOT_BEGUN
         assert "earlier row" in results["rest"].reason
         assert results["shipment-2"].outcome is RowOutcome.DONE
-        again = await collect(capture_many(vipps, rows))
+        again = await collect(capture_many(vipps.ecom, rows))
     assert (again["first"].amount, again["rest"].amount) == (10_000, 40_000)
 
 
@@ -315,7 +315,7 @@ async def test_a_slow_consumer_holds_the_reading_back() -> None:
             yield row(number)
 
     async with scripted(captured) as vipps:
-        results = capture_many(vipps, rows(), concurrency=4)
+        results = capture_many(vipps.ecom, rows(), concurrency=4)
         taken = 0
         async for _ in results:
             taken += 1
@@ -337,7 +337,7 @@ async def test_a_source_that_blocks_does_not_block_the_loop() -> None:
         yield row(2)
 
     async with scripted(captured) as vipps:
-        task = asyncio.create_task(collect(capture_many(vipps, rows())))
+        task = asyncio.create_task(collect(capture_many(vipps.ecom, rows())))
         for _ in range(50):
             await asyncio.sleep(0.001)
         assert not task.done()
@@ -356,7 +356,7 @@ async def test_a_source_that_trickles_is_not_waited_for() -> None:
         more.wait(PATIENCE)
 
     async with scripted(captured) as vipps, asyncio.timeout(PATIENCE):
-        results = capture_many(vipps, rows())
+        results = capture_many(vipps.ecom, rows())
         first = await anext(results)
         assert first.outcome is RowOutcome.DONE
         more.set()
@@ -373,13 +373,13 @@ async def test_async_sources_are_read(sandbox: Sandbox) -> None:
             yield row(number)
 
     async with sandbox.session() as vipps:
-        assert len(await collect(capture_many(vipps, rows()))) == 3
+        assert len(await collect(capture_many(vipps.ecom, rows()))) == 3
 
 
 async def test_an_empty_source_ends_at_once(sandbox: Sandbox) -> None:
     """Nothing in, nothing out."""
     async with sandbox.session() as vipps:
-        assert await collect(capture_many(vipps, [])) == {}
+        assert await collect(capture_many(vipps.ecom, [])) == {}
 
 
 async def test_an_error_of_the_source_comes_after_what_was_read(sandbox: Sandbox) -> None:
@@ -394,7 +394,7 @@ async def test_an_error_of_the_source_comes_after_what_was_read(sandbox: Sandbox
     outcomes: list[RowOutcome] = []
     async with sandbox.session() as vipps:
         with pytest.raises(LookupError, match="the database is gone"):
-            await drain(capture_many(vipps, rows()), outcomes)
+            await drain(capture_many(vipps.ecom, rows()), outcomes)
     assert outcomes == [RowOutcome.DONE] * 3
 
 
@@ -403,7 +403,7 @@ async def test_what_is_no_row_is_refused(sandbox: Sandbox, rows: Any) -> None:
     """Something else than rows is told, and nothing is sent."""
     async with sandbox.session() as vipps:
         with pytest.raises(InvalidInputError, match="rows"):
-            await collect(capture_many(vipps, rows))
+            await collect(capture_many(vipps.ecom, rows))
 
 
 @pytest.mark.parametrize(
@@ -439,7 +439,7 @@ async def test_it_slows_down_when_vipps_says_too_much_and_speeds_up_again() -> N
 
     most["throttling"] = 0
     async with scripted(respond) as vipps, asyncio.timeout(PATIENCE):
-        results = capture_many(vipps, (row(number) for number in range(100_000)), concurrency=32)
+        results = capture_many(vipps.ecom, (row(number) for number in range(100_000)), concurrency=32)
         done = 0
         async for result in results:
             done += 1
@@ -476,7 +476,7 @@ async def test_turns_may_come_from_elsewhere(sandbox: Sandbox) -> None:
 
     turns = Turns()
     async with sandbox.session() as vipps:
-        found = await collect(capture_many(vipps, [row(number) for number in range(6)], rate=turns))
+        found = await collect(capture_many(vipps.ecom, [row(number) for number in range(6)], rate=turns))
     assert {result.outcome for result in found.values()} == {RowOutcome.DONE}
     assert turns.taken == 6
 
@@ -485,7 +485,7 @@ async def test_the_rate_is_a_limit() -> None:
     """With twenty rows a second, ten rows take at least almost half a second, however quick Vipps is."""
     async with scripted(captured) as vipps:
         started = time.monotonic()
-        await collect(capture_many(vipps, [row(number) for number in range(10)], rate=20))
+        await collect(capture_many(vipps.ecom, [row(number) for number in range(10)], rate=20))
     assert time.monotonic() - started >= 0.4
 
 
@@ -495,7 +495,7 @@ async def test_wrong_keys_end_it_at_once() -> None:
     outcomes: list[RowOutcome] = []
     async with VippsSession(KEYS, transport=transport) as vipps, asyncio.timeout(PATIENCE):
         with pytest.raises(TransportError, match="rest of the batch was not begun"):
-            await drain(capture_many(vipps, (row(number) for number in range(10_000)), concurrency=4), outcomes)
+            await drain(capture_many(vipps.ecom, (row(number) for number in range(10_000)), concurrency=4), outcomes)
     assert set(outcomes) <= {RowOutcome.NOT_DONE, RowOutcome.NOT_BEGUN}
     assert len(outcomes) <= 4 * 4 + 4
 
@@ -514,7 +514,7 @@ async def test_an_outage_pauses_it(monkeypatch: pytest.MonkeyPatch) -> None:
     outcomes: list[RowOutcome] = []
     async with scripted(lambda _: answer(500, b"")) as vipps, asyncio.timeout(PATIENCE):
         with pytest.raises(TransportError, match="no row gets a usable answer"):
-            await drain(capture_many(vipps, (row(number) for number in range(10_000)), concurrency=2), outcomes)
+            await drain(capture_many(vipps.ecom, (row(number) for number in range(10_000)), concurrency=2), outcomes)
     assert waits
     assert 12 <= len(outcomes) < 200
 
@@ -554,7 +554,7 @@ async def test_stopping_finishes_what_is_in_work_and_begins_nothing() -> None:
             yield row(read)
 
     async with scripted(held) as vipps:
-        task = asyncio.create_task(collect(capture_many(vipps, rows(), concurrency=4, stop=stop)))
+        task = asyncio.create_task(collect(capture_many(vipps.ecom, rows(), concurrency=4, stop=stop)))
         await held.has(4)
         stop.set()
         await asyncio.sleep(0.01)
@@ -575,7 +575,7 @@ async def test_stopping_wakes_rows_that_wait_for_their_turn(why: str) -> None:
     rate = 0.01 if why == "rate" else None
     async with scripted(held) as vipps:
         rows = [row(number) for number in range(40)]
-        task = asyncio.create_task(collect(capture_many(vipps, rows, concurrency=20, rate=rate, stop=stop)))
+        task = asyncio.create_task(collect(capture_many(vipps.ecom, rows, concurrency=20, rate=rate, stop=stop)))
         await held.has(1 if why == "rate" else 8)
         stop.set()
         held.go.set()
@@ -593,7 +593,7 @@ async def test_leaving_the_iteration_finishes_what_is_in_work() -> None:
         return captured(request) if request.url.endswith("/order-0/capture") else await held(request)
 
     async with scripted(respond) as vipps, asyncio.timeout(PATIENCE):
-        results = capture_many(vipps, (row(number) for number in range(1000)), concurrency=4)
+        results = capture_many(vipps.ecom, (row(number) for number in range(1000)), concurrency=4)
         await anext(results)
         await held.has(4)
         leaving = asyncio.create_task(results.aclose())
@@ -612,7 +612,9 @@ async def test_cancelling_cancels_what_is_in_work(tmp_path: Path) -> None:
     await journal.open()
     transport = ScriptedTransport().on("", then=held)
     async with VippsSession(KEYS, transport=transport, journal=journal) as vipps:
-        task = asyncio.create_task(collect(capture_many(vipps, [row(number) for number in range(100)], concurrency=4)))
+        task = asyncio.create_task(
+            collect(capture_many(vipps.ecom, [row(number) for number in range(100)], concurrency=4))
+        )
         await held.has(4)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -649,7 +651,7 @@ async def test_a_journal_that_fails_ends_the_batch(sandbox: Sandbox, tmp_path: P
 
     async with sandbox.session(journal=journal) as vipps:
         with pytest.raises(JournalError):
-            await drain(capture_many(vipps, rows(), concurrency=2), outcomes)
+            await drain(capture_many(vipps.ecom, rows(), concurrency=2), outcomes)
     assert outcomes.count(RowOutcome.DONE) < 50
     assert sum(payment.captured > 0 for payment in sandbox.payments) <= outcomes.count(RowOutcome.DONE) + 2
 
@@ -659,7 +661,7 @@ async def test_a_closed_session_ends_the_batch(sandbox: Sandbox) -> None:
     vipps = sandbox.session()
     await vipps.aclose()
     with pytest.raises(ConfigurationError, match="closed"):
-        await collect(capture_many(vipps, [row(0)]))
+        await collect(capture_many(vipps.ecom, [row(0)]))
 
 
 async def test_a_mistake_in_the_engine_does_not_hang(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -672,7 +674,7 @@ async def test_a_mistake_in_the_engine_does_not_hang(sandbox: Sandbox, monkeypat
     stock(sandbox, 5)
     async with sandbox.session() as vipps:
         with pytest.raises(ZeroDivisionError):
-            await collect(capture_many(vipps, [row(number) for number in range(5)]))
+            await collect(capture_many(vipps.ecom, [row(number) for number in range(5)]))
         await _nothing_runs()
 
 
@@ -682,7 +684,7 @@ async def test_attempts_are_heard_only_while_the_batch_runs(sandbox: Sandbox) ->
     stock(sandbox, 1)
     async with sandbox.session() as vipps:
         with vipps.listening(lambda operation, _seconds, status: heard.append((operation, status))):
-            await collect(capture_many(vipps, [row(0)]))
+            await collect(capture_many(vipps.ecom, [row(0)]))
         assert vipps._pipeline.log.listeners == []
         await vipps.ecom.details("order-0")
     assert ("ecom.capture", 200) in heard
@@ -700,15 +702,15 @@ async def test_a_preview_says_what_would_happen_and_changes_nothing(sandbox: San
     rows = [
         row(0, amount=3000),
         row(0, amount=3000, reference="too much together"),
-        BatchRow(order_id="order-1", transaction_text="x", reference="everything"),
-        BatchRow(order_id="order-1", transaction_text="x", reference="nothing left"),
+        BatchRow(payment="order-1", text="x", reference="everything"),
+        BatchRow(payment="order-1", text="x", reference="nothing left"),
         row(2),
         row(9),
     ]
     before = [(payment.captured, payment.history) for payment in sandbox.payments]
     async with sandbox.session() as vipps:
         repeated = frozenset({"order-0", "order-1"})
-        results = await collect(preview_many(vipps, rows, BatchOperation.CAPTURE, repeated_orders=repeated))
+        results = await collect(preview_many(vipps.ecom, rows, BatchOperation.CAPTURE, repeated_payments=repeated))
     assert {name: result.outcome for name, result in results.items()} == {
         "shipment-0": RowOutcome.DONE,
         "too much together": RowOutcome.REFUSED,
@@ -729,12 +731,12 @@ async def test_a_preview_of_refunds_and_cancels(sandbox: Sandbox) -> None:
     sandbox._book.only("order-1").payment.capture(1000, key="k", fingerprint="f", text="x", now=now)
     sandbox._book.only("order-2").payment.capture(400, key="k", fingerprint="f", text="x", now=now)
     sandbox._book.only("order-3").payment.cancel(release_remaining=False, text="x", now=now)
-    rows = [BatchRow(order_id=f"order-{number}", transaction_text="x", reference=str(number)) for number in range(4)]
+    rows = [BatchRow(payment=f"order-{number}", text="x", reference=str(number)) for number in range(4)]
     done, before, refused = RowOutcome.DONE, RowOutcome.DONE_BEFORE, RowOutcome.REFUSED
     async with sandbox.session() as vipps:
-        refunds = await collect(preview_many(vipps, rows, BatchOperation.REFUND))
-        cancels = await collect(preview_many(vipps, rows, BatchOperation.CANCEL))
-        releases = await collect(preview_many(vipps, rows, BatchOperation.CANCEL, should_release_remaining_funds=True))
+        refunds = await collect(preview_many(vipps.ecom, rows, BatchOperation.REFUND))
+        cancels = await collect(preview_many(vipps.ecom, rows, BatchOperation.CANCEL))
+        releases = await collect(preview_many(vipps.ecom, rows, BatchOperation.CANCEL, release_remaining=True))
     assert [refunds[key].outcome for key in "0123"] == [refused, done, done, refused]
     assert refunds["2"].amount == 400
     assert [cancels[key].outcome for key in "0123"] == [done, refused, refused, before]

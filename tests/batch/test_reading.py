@@ -9,33 +9,35 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vipps_async.batch.amounts import Unit
-from vipps_async.batch.reading import BadRow, BatchFileError, FileFormat, FileReader, GoodRow, Layout
-from vipps_async.batch.rows import BatchOperation
+from vipps_async.batch import BatchOperation
+from vipps_async.batch.reading import BatchFileError, FileFormat, FileReader, InvalidRow, Layout, ValidRow
+from vipps_async.core.batch import Unit
+from vipps_async.ecom.batch import ECOM_BATCH
 from vipps_async.not_given import NOT_GIVEN
 
-CAPTURE = Layout(operation=BatchOperation.CAPTURE, unit=Unit.ORE)
-KRONER = Layout(operation=BatchOperation.CAPTURE, unit=Unit.NOK)
+ORE, NOK = ECOM_BATCH.units
+CAPTURE = Layout(api=ECOM_BATCH, operation=BatchOperation.CAPTURE, unit=ORE)
+KRONER = Layout(api=ECOM_BATCH, operation=BatchOperation.CAPTURE, unit=NOK)
 HEADING = "order_id,amount,transaction_text,reference\n"
 
 
-def read(content: str | bytes, layout: Layout = CAPTURE) -> list[GoodRow | BadRow]:
+def read(content: str | bytes, layout: Layout = CAPTURE) -> list[ValidRow | InvalidRow]:
     """Read a whole file."""
     data = content if isinstance(content, bytes) else content.encode()
     return list(FileReader(io.BytesIO(data), layout).rows())
 
 
-def good(content: str | bytes, layout: Layout = CAPTURE) -> list[GoodRow]:
+def good(content: str | bytes, layout: Layout = CAPTURE) -> list[ValidRow]:
     """Read a file of good rows only."""
     rows = read(content, layout)
-    assert not [row for row in rows if isinstance(row, BadRow)], rows
-    return [row for row in rows if isinstance(row, GoodRow)]
+    assert not [row for row in rows if isinstance(row, InvalidRow)], rows
+    return [row for row in rows if isinstance(row, ValidRow)]
 
 
 def the_flaw(content: str | bytes, layout: Layout = CAPTURE) -> str:
     """Read a file with one row, which is bad, and return why."""
     (row,) = read(content, layout)
-    assert isinstance(row, BadRow), row
+    assert isinstance(row, InvalidRow), row
     return row.reason
 
 
@@ -43,7 +45,7 @@ def amounts(cells: str, layout: Layout = CAPTURE, separator: str = ",") -> objec
     """Read one amount out of a CSV file."""
     content = f"order_id{separator}amount{separator}transaction_text\nacme-1{separator}{cells}{separator}Socks\n"
     (row,) = read(content, layout)
-    return row.amount if isinstance(row, GoodRow) else row.reason
+    return row.amount if isinstance(row, ValidRow) else row.reason
 
 
 # --- CSV --------------------------------------------------------------------------------------------------------------
@@ -51,16 +53,14 @@ def amounts(cells: str, layout: Layout = CAPTURE, separator: str = ",") -> objec
 
 def test_a_row_is_read_as_it_stands() -> None:
     """All four columns, the row's number and its line."""
-    expected = GoodRow(
-        number=1, line=2, order_id="acme-1", amount=49900, transaction_text="One pair, blue", reference="s-1"
-    )
+    expected = ValidRow(number=1, line=2, payment="acme-1", amount=49900, text="One pair, blue", reference="s-1")
     assert good(HEADING + 'acme-1,49900,"One pair, blue",s-1\n') == [expected]
 
 
 def test_columns_come_in_any_order() -> None:
     """The heading says which is which."""
     (row,) = good("reference;transaction_text;order_id;amount\ns-1;Socks;acme-1;100\n")
-    assert (row.order_id, row.amount, row.reference) == ("acme-1", 100, "s-1")
+    assert (row.payment, row.amount, row.reference) == ("acme-1", 100, "s-1")
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
@@ -70,7 +70,7 @@ def test_spreadsheets_of_all_kinds_are_read(end: str, bom: bytes, separator: str
     """With and without byte order mark, commas or semicolons, either line end, empty lines, no end at the end."""
     lines = ["order_id,amount,transaction_text", "", "acme-1,100,Blåbær", "acme-2,200,Øl"]
     content = bom + end.join(lines).replace(",", separator).encode()
-    assert [(row.order_id, row.amount, row.transaction_text, row.line) for row in good(content)] == [
+    assert [(row.payment, row.amount, row.text, row.line) for row in good(content)] == [
         ("acme-1", 100, "Blåbær", 3),
         ("acme-2", 200, "Øl", 4),
     ]
@@ -79,8 +79,8 @@ def test_spreadsheets_of_all_kinds_are_read(end: str, bom: bytes, separator: str
 def test_a_line_break_in_quotes_belongs_to_the_text_and_lines_are_counted_on() -> None:
     """A row is found by the line that it begins on, whatever stands in the rows before it."""
     rows = read('order_id,amount,transaction_text\nacme-1,100,"two\nlines ""here"""\nacme-2,99,Socks\n')
-    assert isinstance(rows[0], GoodRow)
-    assert rows[0].transaction_text == 'two\nlines "here"'
+    assert isinstance(rows[0], ValidRow)
+    assert rows[0].text == 'two\nlines "here"'
     assert (rows[0].line, rows[1].line) == (2, 4)
 
 
@@ -172,29 +172,29 @@ def test_an_empty_cell_makes_a_bad_row() -> None:
 def test_a_bad_row_is_told_with_its_reason(line: str, reason: str) -> None:
     """A row that breaks a rule does not end the reading: it is listed."""
     rows = read(f"{HEADING}{line}\nacme-2,100,Socks,s-2\n")
-    assert isinstance(rows[0], BadRow)
+    assert isinstance(rows[0], InvalidRow)
     assert rows[0].reason.startswith(reason)
     assert (rows[0].number, rows[0].line) == (1, 2)
-    assert isinstance(rows[1], GoodRow)
+    assert isinstance(rows[1], ValidRow)
 
 
 def test_another_encoding_is_told_with_its_line() -> None:
     """A file that was saved as Latin-1 names the byte and the line; the other rows are read."""
     rows = read(HEADING.encode() + b"acme-1,100,Bl\xe5b\xe6r,s-1\nacme-2,100,Socks,s-2\n")
-    assert isinstance(rows[0], BadRow)
+    assert isinstance(rows[0], InvalidRow)
     assert rows[0].reason == "not UTF-8 (byte 0xe5 in line 2): save the file as UTF-8"
-    assert isinstance(rows[1], GoodRow)
+    assert isinstance(rows[1], ValidRow)
 
 
 def test_a_formula_like_text_is_a_text() -> None:
     """What a spreadsheet would compute is what the customer reads in Vipps: data."""
-    assert good(HEADING + "acme-1,100,=1+1,@SUM(A1)\n")[0].transaction_text == "=1+1"
+    assert good(HEADING + "acme-1,100,=1+1,@SUM(A1)\n")[0].text == "=1+1"
 
 
 def test_a_text_for_all_rows_may_be_given() -> None:
     """A file that has no column for it."""
-    layout = Layout(operation=BatchOperation.REFUND, unit=Unit.ORE, transaction_text="Returned.")
-    assert good("order_id\nacme-1\n", layout)[0].transaction_text == "Returned."
+    layout = Layout(api=ECOM_BATCH, operation=BatchOperation.REFUND, unit=ORE, text="Returned.")
+    assert good("order_id\nacme-1\n", layout)[0].text == "Returned."
 
 
 @pytest.mark.parametrize(
@@ -221,7 +221,7 @@ def test_a_text_for_all_rows_may_be_given() -> None:
 def test_a_file_that_is_wrong_as_a_whole_is_refused_with_its_line(content: bytes, line: int | None, words: str) -> None:
     """Where no row can be trusted any more, none is read."""
     with pytest.raises(BatchFileError) as caught:
-        read(content, Layout(operation=BatchOperation.CAPTURE, format=FileFormat.CSV))
+        read(content, Layout(api=ECOM_BATCH, operation=BatchOperation.CAPTURE, format=FileFormat.CSV))
     assert caught.value.line == line
     assert words in str(caught.value)
 
@@ -229,13 +229,13 @@ def test_a_file_that_is_wrong_as_a_whole_is_refused_with_its_line(content: bytes
 def test_a_cancel_has_no_amount() -> None:
     """An amount in a file of cancels is a misunderstanding."""
     with pytest.raises(BatchFileError, match="a cancel has no amount"):
-        read(HEADING, Layout(operation=BatchOperation.CANCEL))
+        read(HEADING, Layout(api=ECOM_BATCH, operation=BatchOperation.CANCEL))
 
 
 def test_a_text_for_all_rows_beside_a_column_of_texts_is_refused() -> None:
     """Which one should the customer read?"""
     with pytest.raises(BatchFileError, match="give no text for all rows"):
-        read(HEADING, Layout(operation=BatchOperation.CAPTURE, transaction_text="Shipped."))
+        read(HEADING, Layout(api=ECOM_BATCH, operation=BatchOperation.CAPTURE, text="Shipped."))
 
 
 # --- what amounts are counted in --------------------------------------------------------------------------------------
@@ -244,7 +244,7 @@ def test_a_text_for_all_rows_beside_a_column_of_texts_is_refused() -> None:
 @pytest.mark.parametrize(("column", "expected"), [("amount_ore", 499), ("amount_nok", 49_900)])
 def test_the_heading_says_what_amounts_are_counted_in(column: str, expected: int) -> None:
     """499 is 4.99 kroner in one column and 499 kroner in the other, in CSV and in JSON Lines."""
-    unsaid = Layout(operation=BatchOperation.CAPTURE)
+    unsaid = Layout(api=ECOM_BATCH, operation=BatchOperation.CAPTURE)
     assert good(f"order_id,{column},transaction_text\nacme-1,499,Socks\n", unsaid)[0].amount == expected
     assert good(_line(**{column: 499}), unsaid)[0].amount == expected
 
@@ -260,7 +260,7 @@ def test_the_heading_says_what_amounts_are_counted_in(column: str, expected: int
 def test_a_bare_amount_is_refused_with_both_sums(content: str) -> None:
     """Nobody should find out by the money what the file was counted in."""
     with pytest.raises(BatchFileError) as caught:
-        read(content, Layout(operation=BatchOperation.CAPTURE))
+        read(content, Layout(api=ECOM_BATCH, operation=BatchOperation.CAPTURE))
     assert "6.00 NOK in all if they are øre, 600.00 NOK in all if they are kroner" in str(caught.value)
     assert "--unit ore or --unit nok" in str(caught.value)
 
@@ -268,14 +268,17 @@ def test_a_bare_amount_is_refused_with_both_sums(content: str) -> None:
 def test_both_sums_say_which_amounts_would_be_invalid() -> None:
     """Decimals are no øre, and 99 øre are too little."""
     with pytest.raises(BatchFileError, match=r"2.00 NOK in all \(2 amounts would be invalid\) if they are øre, 303.50"):
-        read("order_id,amount,transaction_text\na,200,x\nb,99,x\nc,4.50,x\n", Layout(operation=BatchOperation.CAPTURE))
+        read(
+            "order_id,amount,transaction_text\na,200,x\nb,99,x\nc,4.50,x\n",
+            Layout(api=ECOM_BATCH, operation=BatchOperation.CAPTURE),
+        )
 
 
 @pytest.mark.parametrize(
     ("heading", "unit", "words"),
     [
-        ("order_id,amount_ore,transaction_text", Unit.NOK, "the column amount_ore is not counted in nok"),
-        ("order_id,amount_nok,transaction_text", Unit.ORE, "the column amount_nok is not counted in ore"),
+        ("order_id,amount_ore,transaction_text", NOK, "the column amount_ore is not counted in nok"),
+        ("order_id,amount_nok,transaction_text", ORE, "the column amount_nok is not counted in ore"),
         ("order_id,amount_nok,amount_ore,transaction_text", None, "stand in amount_nok and in amount_ore"),
         ("order_id,amount_nok,amount,transaction_text", None, "stand in amount_nok and in amount"),
     ],
@@ -283,7 +286,7 @@ def test_both_sums_say_which_amounts_would_be_invalid() -> None:
 def test_two_units_are_one_too_many(heading: str, unit: Unit | None, words: str) -> None:
     """What contradicts itself is refused as a whole."""
     with pytest.raises(BatchFileError, match=words):
-        read(f"{heading}\n", Layout(operation=BatchOperation.CAPTURE, unit=unit))
+        read(f"{heading}\n", Layout(api=ECOM_BATCH, operation=BatchOperation.CAPTURE, unit=unit))
 
 
 # --- JSON Lines -------------------------------------------------------------------------------------------------------
@@ -336,11 +339,11 @@ def test_wrong_json_amounts_in_kroner(amount: str) -> None:
 )
 def test_a_wrong_json_line_is_bad(line: str, reason: str) -> None:
     """Strict: unknown and repeated fields and wrong types are refused, each in its own line."""
-    layout = Layout(operation=BatchOperation.CAPTURE, format=FileFormat.JSONL)
+    layout = Layout(api=ECOM_BATCH, operation=BatchOperation.CAPTURE, format=FileFormat.JSONL)
     rows = read(f"{line}\n{_line()}", layout)
-    assert isinstance(rows[0], BadRow)
+    assert isinstance(rows[0], InvalidRow)
     assert reason in rows[0].reason
-    assert isinstance(rows[1], GoodRow)
+    assert isinstance(rows[1], ValidRow)
 
 
 def test_a_json_reference_is_a_text() -> None:
@@ -351,7 +354,7 @@ def test_a_json_reference_is_a_text() -> None:
 def test_every_json_line_has_the_same_fields() -> None:
     """An amount that is missing in one line alone would take everything: it is a mistake."""
     rows = read(_line(amount=100) + _line() + _line(amount=200))
-    assert [type(row) for row in rows] == [GoodRow, BadRow, GoodRow]
+    assert [type(row) for row in rows] == [ValidRow, InvalidRow, ValidRow]
 
 
 # --- any bytes --------------------------------------------------------------------------------------------------------
@@ -371,11 +374,11 @@ def test_every_json_line_has_the_same_fields() -> None:
 def test_any_bytes_are_read_or_refused(content: bytes, kind: FileFormat) -> None:
     """Whatever a file holds: rows, bad rows with a reason on one line, or one error that names the file's flaw."""
     try:
-        rows = read(content, Layout(operation=BatchOperation.CAPTURE, format=kind))
+        rows = read(content, Layout(api=ECOM_BATCH, operation=BatchOperation.CAPTURE, format=kind))
     except BatchFileError:
         return
     assert [row.number for row in rows] == list(range(1, len(rows) + 1))
     for row in rows:
-        if isinstance(row, BadRow):
+        if isinstance(row, InvalidRow):
             assert row.reason.isprintable()
             assert row.reason

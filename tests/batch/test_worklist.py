@@ -14,8 +14,9 @@ from tests.batch.worklists import new_worklist
 from vipps_async import CaptureError, ErrorInfo
 from vipps_async.batch import BatchOperation, BatchRow, RowOutcome, RowResult
 from vipps_async.batch.reading import BatchFileError, FileFormat, Layout
-from vipps_async.batch.report import COLUMNS, outcome_word, write_report
+from vipps_async.batch.report import columns, outcome_word, write_report
 from vipps_async.batch.worklist import ReportRow, Worklist
+from vipps_async.ecom.batch import ECOM_BATCH
 from vipps_async.not_given import NOT_GIVEN
 
 CAPTURE = BatchOperation.CAPTURE
@@ -25,7 +26,7 @@ HEADING = "order_id,amount_ore,transaction_text,reference\n"
 def loaded(content: str) -> Worklist:
     """A worklist of a CSV file."""
     worklist = new_worklist()
-    worklist.load(io.BytesIO(content.encode()), Layout(operation=CAPTURE))
+    worklist.load(io.BytesIO(content.encode()), Layout(api=ECOM_BATCH, operation=CAPTURE))
     return worklist
 
 
@@ -39,7 +40,7 @@ def test_rows_come_out_as_they_were_read() -> None:
     content = HEADING + "".join(f"acme-{number},100,Socks,s-{number}\n" for number in range(1, 1801))
     with loaded(content) as worklist:
         rows = list(worklist.rows())
-    assert [row.order_id for row in rows] == [f"acme-{number}" for number in range(1, 1801)]
+    assert [row.payment for row in rows] == [f"acme-{number}" for number in range(1, 1801)]
     assert rows[7].origin is not None
     assert (rows[7].origin.number, rows[7].origin.line, len(rows[7].origin.digest)) == (8, 9, 64)
     assert rows[7].reference == "s-8"
@@ -48,7 +49,7 @@ def test_rows_come_out_as_they_were_read() -> None:
 def test_bad_rows_are_kept_apart() -> None:
     """They are listed with their lines, and never come out as work."""
     with loaded(HEADING + "acme-1,99,Socks,s-1\nacme-2,100,Socks,s-2\nacme 3,100,Socks,s-3\n") as worklist:
-        assert [row.order_id for row in worklist.rows()] == ["acme-2"]
+        assert [row.payment for row in worklist.rows()] == ["acme-2"]
         assert [(line, order_id) for line, order_id, _ in worklist.bad_rows(10)] == [(2, "acme-1"), (4, "acme 3")]
         assert len(worklist.bad_rows(1)) == 1
         totals = worklist.totals()
@@ -58,7 +59,7 @@ def test_bad_rows_are_kept_apart() -> None:
 def test_a_reference_that_stands_there_twice_counts_once() -> None:
     """The first row goes through, each later one is refused and names the first: also for another order or amount."""
     with loaded(HEADING + "a,100,x,s-1\nb,100,x,s-1\nc,100,x,s-2\na,500,x,s-1\n") as worklist:
-        assert [row.order_id for row in worklist.rows()] == ["a", "c"]
+        assert [row.payment for row in worklist.rows()] == ["a", "c"]
         assert worklist.bad_rows(9) == [
             (3, "b", "the same reference as in line 2"),
             (5, "a", "the same reference as in line 2"),
@@ -75,7 +76,7 @@ def test_rows_that_are_alike_in_everything_need_references() -> None:
     """The same line twice is more often a mistake than two captures; another amount is another capture."""
     content = "order_id,amount_ore,transaction_text\na,100,x\na,all,x\na,100,x\na,all,x\na,200,x\na,100,y\n"
     with loaded(content) as worklist:
-        assert [(row.amount, row.transaction_text) for row in worklist.rows()] == [
+        assert [(row.amount, row.text) for row in worklist.rows()] == [
             (100, "x"),
             (NOT_GIVEN, "x"),
             (200, "x"),
@@ -83,7 +84,7 @@ def test_rows_that_are_alike_in_everything_need_references() -> None:
         ]
         assert [line for line, _, _ in worklist.bad_rows(9)] == [4, 5]
         assert "the same as line 2" in worklist.bad_rows(9)[0][2]
-        assert worklist.repeated_orders() == {"a"}
+        assert worklist.repeated_payments() == {"a"}
         worklist.hold_repetitions()
         assert worklist.held_rows() == [(7, "a", 100, "meets line 2 of this file, and one of the two has no reference")]
         assert len(list(worklist.rows())) == 3
@@ -105,7 +106,7 @@ def test_what_ended_for_good_does_not_come_out_again() -> None:
             ]
         )
         worklist.hold([(rows[6], "meets another")])
-        assert [row.order_id for row in worklist.rows()] == ["a-3", "a-4", "a-5"]
+        assert [row.payment for row in worklist.rows()] == ["a-3", "a-4", "a-5"]
         totals = worklist.totals()
         assert totals.outcomes == dict.fromkeys(RowOutcome, 1)
         assert totals.moved[RowOutcome.DONE] == totals.moved[RowOutcome.DONE_BEFORE] == 100
@@ -127,7 +128,7 @@ def test_loading_ends_when_nobody_waits_for_it() -> None:
 
     worklist = new_worklist()
     content = HEADING + "".join(f"a-{number},100,x,s-{number}\n" for number in range(5000))
-    worklist.load(io.BytesIO(content.encode()), Layout(operation=CAPTURE), given_up=given_up)
+    worklist.load(io.BytesIO(content.encode()), Layout(api=ECOM_BATCH, operation=CAPTURE), given_up=given_up)
     assert asked == 1
     assert worklist.totals().rows < 5000
 
@@ -144,9 +145,9 @@ def test_a_file_that_is_wrong_as_a_whole_is_not_loaded() -> None:
 def _row(**values: object) -> ReportRow:
     standard: dict[str, object] = {
         "line": 2,
-        "order_id": "acme-1",
+        "payment": "acme-1",
         "amount": 100,
-        "transaction_text": "Socks",
+        "text": "Socks",
         "reference": "s-1",
         "flaw": None,
         "outcome": RowOutcome.DONE,
@@ -163,7 +164,7 @@ def test_no_cell_of_a_report_is_a_formula(tmp_path: Path, text: str) -> None:
     """What a spreadsheet would compute gets an apostrophe in front, in every column."""
     path = tmp_path / "report.csv"
     write_report(
-        path, [_row(transaction_text=text, reference=text, reason=text, order_id="-1")], CAPTURE, FileFormat.CSV
+        path, [_row(text=text, reference=text, reason=text, payment="-1")], ECOM_BATCH, CAPTURE, FileFormat.CSV
     )
     with path.open(encoding="utf-8", newline="") as stream:
         (line,) = csv.DictReader(stream)
@@ -192,7 +193,7 @@ def test_no_cell_of_a_report_is_a_formula(tmp_path: Path, text: str) -> None:
 def test_no_semicolon_begins_a_formula(tmp_path: Path, text: str, separator: str) -> None:
     """A spreadsheet that separates by semicolons, as it does in Norway, finds no formula inside a cell of ours."""
     path = tmp_path / "report.csv"
-    write_report(path, [_row(transaction_text=text, reference=text, reason=text)], CAPTURE, FileFormat.CSV)
+    write_report(path, [_row(text=text, reference=text, reason=text)], ECOM_BATCH, CAPTURE, FileFormat.CSV)
     with path.open(encoding="utf-8", newline="") as stream:
         cells = [cell for line in csv.reader(stream, delimiter=separator) for cell in line]
     starts = {cell.lstrip(' "\n')[:1] for cell in cells}
@@ -203,7 +204,7 @@ def test_a_report_does_not_steer_a_terminal(tmp_path: Path) -> None:
     """Escape sequences, bells and what turns the direction of a text are written as escapes; other text stays."""
     path = tmp_path / "report.csv"
     text = "Sk\u00f8\u00a0\u20ac \x1b[2J\x07\x9b1m\u202e\U000e0001; a;b"
-    write_report(path, [_row(transaction_text=text)], CAPTURE, FileFormat.CSV)
+    write_report(path, [_row(text=text)], ECOM_BATCH, CAPTURE, FileFormat.CSV)
     with path.open(encoding="utf-8", newline="") as stream:
         (line,) = csv.DictReader(stream)
     assert line["transaction_text"] == ("Sk\u00f8\u00a0\u20ac \\u001b[2J\\u0007\\u009b1m\\u202e\\udb40\\udc01; a;b")
@@ -212,16 +213,16 @@ def test_a_report_does_not_steer_a_terminal(tmp_path: Path) -> None:
 def test_json_lines_have_everything_as_it_is(tmp_path: Path) -> None:
     """For programs: no apostrophes, numbers as numbers."""
     path = tmp_path / "report.jsonl"
-    write_report(path, [_row(transaction_text="=1+1", amount=None)], CAPTURE, FileFormat.JSONL)
+    write_report(path, [_row(text="=1+1", amount=None)], ECOM_BATCH, CAPTURE, FileFormat.JSONL)
     line = json.loads(path.read_text(encoding="utf-8"))
-    assert tuple(line) == COLUMNS
+    assert tuple(line) == columns(ECOM_BATCH)
     assert (line["transaction_text"], line["moved"], line["amount"]) == ("=1+1", 100, "all")
 
 
 def test_a_report_is_whole_or_not_there(tmp_path: Path) -> None:
     """If it cannot be finished the older one stays, and no half of a file lies about."""
     path = tmp_path / "report.csv"
-    write_report(path, [_row(), _row(line=3)], CAPTURE, FileFormat.CSV)
+    write_report(path, [_row(), _row(line=3)], ECOM_BATCH, CAPTURE, FileFormat.CSV)
     before = path.read_bytes()
 
     def broken() -> object:
@@ -229,7 +230,7 @@ def test_a_report_is_whole_or_not_there(tmp_path: Path) -> None:
         raise OSError("the disk is full")
 
     with pytest.raises(OSError, match="full"):
-        write_report(path, broken(), CAPTURE, FileFormat.CSV)  # type: ignore[arg-type] # a generator
+        write_report(path, broken(), ECOM_BATCH, CAPTURE, FileFormat.CSV)  # type: ignore[arg-type] # a generator
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
 
@@ -237,7 +238,7 @@ def test_a_report_is_whole_or_not_there(tmp_path: Path) -> None:
 def test_a_report_is_its_owners(tmp_path: Path) -> None:
     """It tells what was sold to whom: nobody else reads it."""
     path = tmp_path / "report.csv"
-    write_report(path, [], CAPTURE, FileFormat.CSV)
+    write_report(path, [], ECOM_BATCH, CAPTURE, FileFormat.CSV)
     assert path.stat().st_mode & 0o077 == 0
 
 

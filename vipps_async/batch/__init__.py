@@ -2,7 +2,7 @@
 
 from vipps_async.batch.many import cancel_many, capture_many, preview_many, refund_many
 from vipps_async.batch.results import RowOutcome, RowResult
-from vipps_async.batch.rows import BatchOperation, BatchRow, Origin
+from vipps_async.core.batch import BatchOperation, BatchRow, Origin
 
 __all__ = [
     "BatchOperation",

@@ -1,21 +1,28 @@
-"""Carries out the rows of a batch: many at once, each order's in their sequence, in constant memory."""
+"""Carries out the rows of a batch from any source: many at once, each payment's in sequence, in constant memory."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
+import time
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator
 
 from vipps_async.batch.pace import Pace, Turns
 from vipps_async.batch.results import RowOutcome, RowResult, is_outage
-from vipps_async.batch.rows import BatchRow
-from vipps_async.batch.sources import Rows, rows_of
+from vipps_async.core.batch import BatchRow
 from vipps_async.core.gate import Gate
-from vipps_async.errors import AuthenticationError, TransportError, VippsError
+from vipps_async.errors import AuthenticationError, InvalidInputError, TransportError, VippsError
 
-__all__ = ["Engine"]
+__all__ = ["Engine", "Rows", "rows_of"]
 
+#: Where the rows of a batch may come from.
+Rows = AsyncIterable[BatchRow] | Iterable[BatchRow]
+
+#: Rows that a thread reads in one go, and for how long it gathers them, in seconds: enough of them to pay for the way
+#: there and back, and a slow source's rows are not kept waiting for each other.
+_CHUNK, _GATHERING = 256, 0.05
 #: Rows that are in work, wait for their turn or for the consumer, for each that may run at once: so that nobody waits
 #: for the next one to be read, and memory is bounded.
 _WINDOW = 4
@@ -24,7 +31,7 @@ _WINDOW = 4
 class Engine:
     """One run of a batch. `results` may be called once.
 
-    A feeder reads rows as long as there is room; workers carry them out. Rows of an order that is in work wait for it,
+    A feeder reads rows as long as there is room; workers carry them out. Rows of a payment that is in work wait for it,
     and are not begun if it ends without an outcome: "the rest of it" must not be taken before its first part.
     Room is made by whoever takes the results: a consumer that stops taking them stops the feeder.
     """
@@ -45,7 +52,7 @@ class Engine:
         Args:
             rows: what to do.
             carry_out: does one row. An error that it raises ends the batch when what is in work has ended.
-            pass_over: makes the result of a row that is not begun, and of the reason, if there is one to tell.
+            pass_over: makes the result of a row that is not begun, and of the hint, if there is one to tell.
             pace: how many at once, kept up to date by whoever watches Vipps' answers.
             rate: how many rows are begun a second; None: any number.
             concurrency: the most rows at once.
@@ -63,10 +70,10 @@ class Engine:
         self._room = asyncio.Semaphore(size)
         self._ready: asyncio.Queue[BatchRow | None] = asyncio.Queue(size + concurrency)
         self._results: asyncio.Queue[RowResult | None] = asyncio.Queue(size + 1)
-        #: For each order in work: its rows that wait.
-        self._orders: dict[str, deque[BatchRow]] = {}
-        #: Orders of which a row ended without an outcome: what comes after it must not be done before it. A text for
-        #: each such order; a batch in which they become many ends by itself.
+        #: For each payment in work: its rows that wait.
+        self._payments: dict[str, deque[BatchRow]] = {}
+        #: Payments of which a row ended without an outcome: what comes after it must not be done before it. A text for
+        #: each such payment; a batch with many of them ends by itself.
         self._held_up: set[str] = set()
         self._unfinished = 0
         self._all_read = False
@@ -143,9 +150,9 @@ class Engine:
         async for row in rows_of(self._rows):
             await self._room.acquire()
             self._unfinished += 1
-            waiting = self._orders.get(row.order_id)
+            waiting = self._payments.get(row.payment)
             if waiting is None:
-                self._orders[row.order_id] = deque()
+                self._payments[row.payment] = deque()
                 self._ready.put_nowait(row)
             else:
                 waiting.append(row)
@@ -153,11 +160,11 @@ class Engine:
     async def _work(self) -> None:
         while (row := await self._ready.get()) is not None:
             result = await self._result_of(row)
-            waiting = self._orders[row.order_id]
+            waiting = self._payments[row.payment]
             if waiting:
                 self._ready.put_nowait(waiting.popleft())
             else:
-                del self._orders[row.order_id]
+                del self._payments[row.payment]
             self._unfinished -= 1
             self._results.put_nowait(result)
             self._end_workers_if_done()
@@ -168,8 +175,8 @@ class Engine:
                 self._ready.put_nowait(None)
 
     async def _result_of(self, row: BatchRow) -> RowResult:
-        if row.order_id in self._held_up:
-            return self._pass_over(row, "an earlier row of this order has no outcome yet")
+        if row.payment in self._held_up:
+            return self._pass_over(row, "an earlier row of this payment has no outcome yet")
         if self._gate.is_closed or not await self._gate.enter():
             return self._pass_over(row, "")
         began = self._now()
@@ -188,7 +195,7 @@ class Engine:
     def _judge(self, result: RowResult, began: float) -> None:
         error = result.error
         if not result.outcome.is_final:
-            self._held_up.add(result.row.order_id)
+            self._held_up.add(result.row.payment)
         if error is not None and is_outage(error):
             self._pace.row_failed(began, self._now(), keys_refused=isinstance(error, AuthenticationError))
             if self._pace.hopeless and not self._gate.is_closed:
@@ -199,3 +206,40 @@ class Engine:
         elif result.outcome is not RowOutcome.DONE_BEFORE:
             # What the journal has on record says nothing about Vipps.
             self._pace.row_answered()
+
+
+async def rows_of(source: Rows) -> AsyncIterator[BatchRow]:
+    """Go through the rows of any source, in constant memory and without blocking the loop.
+
+    Raises:
+        InvalidInputError: it is no iterable, or gives something that is no row.
+    """
+    if isinstance(source, AsyncIterable):
+        async for row in source:
+            yield _checked(row)
+    elif isinstance(source, list | tuple):
+        for row in source:
+            yield _checked(row)
+    elif isinstance(source, Iterable):
+        rows = iter(source)
+        while chunk := await asyncio.to_thread(_gathered, rows):
+            for row in chunk:
+                yield _checked(row)
+    else:
+        raise InvalidInputError("rows", "an iterable or async iterable of BatchRow", value=type(source).__name__)
+
+
+def _gathered(rows: Iterator[BatchRow]) -> list[BatchRow]:
+    chunk: list[BatchRow] = []
+    until = time.monotonic() + _GATHERING
+    for row in itertools.islice(rows, _CHUNK):
+        chunk.append(row)
+        if time.monotonic() >= until:
+            break
+    return chunk
+
+
+def _checked(row: object) -> BatchRow:
+    if not isinstance(row, BatchRow):
+        raise InvalidInputError("rows", "an iterable or async iterable of BatchRow", value=type(row).__name__)
+    return row

@@ -1,27 +1,75 @@
-"""Holds every row of a worklist against its own file and against a journal, before anything is sent."""
+"""Holds rows that may repeat what was begun or done before: by their own file, and by a journal."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 
-from vipps_async.batch.held import met_by, met_text
-from vipps_async.batch.rows import BatchOperation, BatchRow
 from vipps_async.batch.worklist import Worklist
-from vipps_async.journals.protocol import Journal
+from vipps_async.core.batch import BatchApi, BatchOperation, BatchRow
+from vipps_async.journals.protocol import Entry, Journal, Outcome
+from vipps_async.money import format_amount
+from vipps_async.not_given import NotGiven
 
-__all__ = ["hold_rows", "reason_to_hold"]
+__all__ = ["hold_rows", "met_by", "met_text", "reason_to_hold"]
 
-#: Orders that the journal is asked about at once.
+#: Payments that the journal is asked about at once.
 _AT_ONCE = 64
 
 
+def met_by(row: BatchRow, operation: BatchOperation, key: str, entries: Iterable[Entry], *, api: str) -> Entry | None:
+    """Return what a row meets: an operation that was begun or done, and may be the very same wish.
+
+    Text, file, batch and API do not matter: none of them makes another wish. Two different references do, so two
+    entries of one API that both have one never meet; over two APIs the same reference is the same wish, whatever its
+    amount. A row that takes all that is left meets nothing: twice it does no more than once.
+
+    Args:
+        row: what is about to be sent.
+        operation: what is done with it.
+        key: the row's key: an entry of the same API under it is this row itself, from an earlier run.
+        entries: what the journal has of the payment, of this sales unit.
+        api: the name of the API that it is about to be sent over.
+
+    Returns:
+        The first entry that is met; None: the row may be sent.
+    """
+    if operation is BatchOperation.CANCEL or isinstance(row.amount, NotGiven):
+        return None
+    counting = [entry for entry in entries if _counts(entry)]
+    if any(entry.intent.key == key and entry.intent.api == api for entry in counting):
+        return None
+    for entry in counting:
+        intent = entry.intent
+        if intent.operation != operation.value:
+            continue
+        is_unnamed = row.reference is None or not intent.reference
+        if (is_unnamed and intent.amount == row.amount) or intent.key == key:
+            return entry
+    return None
+
+
+def met_text(entry: Entry) -> str:
+    """Say on one line what a row has met."""
+    intent, settlement = entry.intent, entry.settlement
+    amount = "" if intent.amount is None else f" of {format_amount(intent.amount, intent.currency)}"
+    state = "which is open" if settlement is None else f"done {settlement.settled_at:%Y-%m-%d %H:%M:%S} UTC"
+    named = f"reference {intent.reference}" if intent.reference else "no reference"
+    return f"meets a {intent.operation}{amount} over {intent.api}, {state}, with {named} and the key {intent.key}"
+
+
+def _counts(entry: Entry) -> bool:
+    return entry.settlement is None or entry.settlement.outcome is Outcome.DONE
+
+
 async def hold_rows(
-    worklist: Worklist, operation: BatchOperation, merchant_serial_number: str, journal: Journal | None
+    worklist: Worklist, api: BatchApi, operation: BatchOperation, merchant_serial_number: str, journal: Journal | None
 ) -> None:
     """Mark rows as held that may repeat an earlier row of the file, or what the journal has as open or done.
 
     Args:
         worklist: the rows; those that are released are passed over.
+        api: the API that they are about to be sent over.
         operation: what is to be done with them.
         merchant_serial_number: the sales unit.
         journal: what was done before; None: there is nothing to compare with.
@@ -40,20 +88,21 @@ async def hold_rows(
         for begin in range(0, len(page), _AT_ONCE):
             part = page[begin : begin + _AT_ONCE]
             reasons = await asyncio.gather(
-                *(reason_to_hold(row, operation, merchant_serial_number, journal) for row in part)
+                *(reason_to_hold(row, api, operation, merchant_serial_number, journal) for row in part)
             )
             held = [(row, reason) for row, reason in zip(part, reasons, strict=True) if reason]
             await asyncio.to_thread(worklist.hold, held)
 
 
 async def reason_to_hold(
-    row: BatchRow, operation: BatchOperation, merchant_serial_number: str, journal: Journal
+    row: BatchRow, api: BatchApi, operation: BatchOperation, merchant_serial_number: str, journal: Journal
 ) -> str:
     """Say what a row meets in the journal; empty: it may be sent.
 
     Raises:
         JournalError: the journal failed.
     """
-    entries = await journal.find(payment=row.order_id, merchant_serial_number=merchant_serial_number)
-    found = met_by(row, operation, row.idempotency_key(operation, merchant_serial_number), entries)
+    entries = await journal.find(payment=row.payment, merchant_serial_number=merchant_serial_number)
+    key = row.idempotency_key(operation, merchant_serial_number)
+    found = met_by(row, operation, key, entries, api=api.name)
     return "" if found is None else met_text(found)

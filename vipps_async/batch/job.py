@@ -7,14 +7,16 @@ import time
 from collections import Counter
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from functools import partial
 
 from attrs import field, frozen, mutable
 
+from vipps_async.apis import session_api
 from vipps_async.batch.holding import hold_rows
-from vipps_async.batch.many import DEFAULT_CONCURRENCY, cancel_many, capture_many, preview_many, refund_many
+from vipps_async.batch.many import DEFAULT_CONCURRENCY, carry_out_many, preview_many
 from vipps_async.batch.results import RowOutcome, RowResult
-from vipps_async.batch.rows import BatchOperation
 from vipps_async.batch.worklist import Totals, Worklist
+from vipps_async.core.batch import BatchApi, BatchOperation
 from vipps_async.core.recovery_report import RecoveryReport
 from vipps_async.errors import RateLimitedError
 from vipps_async.journals.protocol import Journal
@@ -23,7 +25,7 @@ from vipps_async.session import VippsSession
 __all__ = ["BatchJob", "JobOptions", "Progress", "take_over"]
 
 #: How often rows that did not end for good are tried again within one run, and the pause before each time, in seconds.
-#: Vipps takes an order's captures five times a minute, and a row may have had four attempts.
+#: Vipps takes a payment's captures five times a minute, and a row may have had four attempts.
 _ROUNDS, _PAUSE = 2, 5.0
 #: For how long Vipps counts what it limits, in seconds.
 _LIMIT_PASSES = 60.0
@@ -35,10 +37,11 @@ _SAVE, _SAVE_EVERY = 500, 0.5
 class JobOptions:
     """How a batch is run."""
 
+    api: BatchApi
     operation: BatchOperation
     concurrency: int = DEFAULT_CONCURRENCY
     rate: float | None = None
-    should_release_remaining_funds: bool = False
+    release_remaining: bool = False
     #: Whether to ask and say only, and change nothing.
     preview: bool = False
 
@@ -51,7 +54,7 @@ class Progress:
     rows: int = 0
     #: How many of them have ended each way.
     outcomes: Counter[RowOutcome] = field(factory=Counter)
-    #: Øre that moved in this run.
+    #: Minor units that moved in this run.
     moved: int = 0
     #: Refusals by Vipps' code.
     refusals: Counter[str] = field(factory=Counter)
@@ -109,7 +112,7 @@ class BatchJob:
             self.recovered = await self._recover()
         # After recovery: what turns out to have had no effect holds nothing.
         session = self._session
-        await hold_rows(self._worklist, options.operation, session.merchant_serial_number, session.journal)
+        await hold_rows(self._worklist, options.api, options.operation, session.merchant_serial_number, session.journal)
         totals = await asyncio.to_thread(self._worklist.totals)
         self.progress.rows = totals.rows - totals.bad - totals.outcomes.get(RowOutcome.HELD, 0)
         await self._round()
@@ -123,7 +126,7 @@ class BatchJob:
             tries += not self._throttled
             await self._pause(_LIMIT_PASSES if self._throttled else _PAUSE)
             if not self._stop.is_set():
-                # Details settle most of them; the others are sent once more, with the same keys.
+                # What Vipps has of them settles most; the others are sent once more, with the same keys.
                 await self._recover()
                 await self._again()
         return await asyncio.to_thread(self._worklist.totals)
@@ -182,31 +185,20 @@ class BatchJob:
             progress.refusals[result.code] += 1
 
     async def _results(self) -> AsyncGenerator[RowResult, None]:
-        options, rows = self._options, self._worklist.rows()
-        concurrency, rate, stop = options.concurrency, options.rate, self._stop
-        release = options.should_release_remaining_funds
+        options = self._options
+        many = carry_out_many
         if options.preview:
-            return preview_many(
-                self._session,
-                rows,
-                options.operation,
-                should_release_remaining_funds=release,
-                repeated_orders=await asyncio.to_thread(self._worklist.repeated_orders),
-                concurrency=concurrency,
-                rate=rate,
-                stop=stop,
-            )
-        if options.operation is BatchOperation.CANCEL:
-            return cancel_many(
-                self._session,
-                rows,
-                should_release_remaining_funds=release,
-                concurrency=concurrency,
-                rate=rate,
-                stop=stop,
-            )
-        many = capture_many if options.operation is BatchOperation.CAPTURE else refund_many
-        return many(self._session, rows, concurrency=concurrency, rate=rate, stop=stop)
+            repeated = await asyncio.to_thread(self._worklist.repeated_payments)
+            many = partial(preview_many, repeated_payments=repeated)
+        return many(
+            session_api(self._session, options.api.name),
+            self._worklist.rows(),
+            options.operation,
+            release_remaining=options.release_remaining,
+            concurrency=options.concurrency,
+            rate=options.rate,
+            stop=self._stop,
+        )
 
 
 async def take_over(journal: Journal) -> int:

@@ -4,22 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Any
 
 from attrs import evolve
 
-from vipps_async.batch.engine import Engine
-from vipps_async.batch.foresight import foresee, is_released, sums
+from vipps_async.batch.engine import Engine, Rows
 from vipps_async.batch.pace import Pace, RateLimit, Turns
-from vipps_async.batch.results import RowOutcome, RowResult, done, failed, not_begun, outcome_of
-from vipps_async.batch.rows import BatchOperation, BatchRow
-from vipps_async.batch.sources import Rows
-from vipps_async.core.operation import Operation
-from vipps_async.ecom.details import PaymentDetails
-from vipps_async.ecom.operations import DETAILS, OPERATIONS
-from vipps_async.ecom.responses import CancelResult, CaptureResult, RefundResult
+from vipps_async.batch.results import RowOutcome, RowResult, done, failed, outcome_of
+from vipps_async.core.batch import BatchClient, BatchOperation, BatchRow, Moved, RowCommand, SupportsBatch
 from vipps_async.errors import (
     ApiError,
     CancelError,
@@ -30,21 +23,27 @@ from vipps_async.errors import (
     OrderNotFoundError,
     VippsError,
 )
+from vipps_async.money import format_amount
 from vipps_async.not_given import NotGiven
-from vipps_async.session import VippsSession
 
-__all__ = ["DEFAULT_CONCURRENCY", "MOST_AT_ONCE", "cancel_many", "capture_many", "preview_many", "refund_many"]
+__all__ = [
+    "DEFAULT_CONCURRENCY",
+    "MOST_AT_ONCE",
+    "cancel_many",
+    "capture_many",
+    "carry_out_many",
+    "preview_many",
+    "refund_many",
+]
 
 #: Rows at once unless told otherwise: what keeps one core busy at the usual times of an answer.
 DEFAULT_CONCURRENCY = 32
 #: The most rows at once: as many as the transport has connections.
 MOST_AT_ONCE = 100
 
-_CarryOut = Callable[[BatchRow, str], Awaitable[RowResult]]
-
 
 def capture_many(
-    session: VippsSession,
+    api: SupportsBatch,
     rows: Rows,
     *,
     concurrency: int = DEFAULT_CONCURRENCY,
@@ -54,7 +53,7 @@ def capture_many(
     """Capture many payments; gives one result for each row, in the order in which they end.
 
     Rows are read as they are needed, and no faster than results are taken; memory stays the same for any number of
-    them. Rows of one order never run at the same time, and keep their sequence: if one ends as UNKNOWN or NOT_DONE,
+    them. Rows of one payment never run at the same time, and keep their sequence: if one ends as UNKNOWN or NOT_DONE,
     those after it end as NOT_BEGUN, until the rows are run again. It begins slowly, goes as fast as
     Vipps' answers allow, and slows down when they get slower or say that it is too much. No error of a row ends the
     batch. The session should have a journal: with it, rows that an earlier run has finished send nothing.
@@ -62,7 +61,7 @@ def capture_many(
     Leaving the iteration (`aclose`) finishes what is in work; cancelling it cancels that: then the journal has it open.
 
     Args:
-        session: who captures; its journal, if it has one, is the batch's.
+        api: an API of a session that is open; the session's journal, if it has one, is the batch's.
         rows: what to capture. A blocking iterable, such as one that reads a file, is read in a thread of its own.
         concurrency: the most rows at once, 1 to 100.
         rate: the most rows begun a second, or what hands out their turns (`vipps_async.batch.pace.Turns`); None: as
@@ -77,13 +76,11 @@ def capture_many(
         ConfigurationError: the session is closed. Rows without a result were not begun.
         JournalError: the journal cannot be written. Rows without a result were not begun.
     """
-    _check(concurrency, rate)
-    move = _move(session.ecom._capture_row)  # noqa: SLF001 - for a batch alone
-    return _Batch(session, BatchOperation.CAPTURE, move).run(rows, concurrency, rate, stop)
+    return carry_out_many(api, rows, BatchOperation.CAPTURE, concurrency=concurrency, rate=rate, stop=stop)
 
 
 def refund_many(
-    session: VippsSession,
+    api: SupportsBatch,
     rows: Rows,
     *,
     concurrency: int = DEFAULT_CONCURRENCY,
@@ -91,112 +88,85 @@ def refund_many(
     stop: asyncio.Event | None = None,
 ) -> AsyncGenerator[RowResult, None]:
     """Refund many payments; everything else is as in `capture_many`."""
-    _check(concurrency, rate)
-    move = _move(session.ecom._refund_row)  # noqa: SLF001 - for a batch alone
-    return _Batch(session, BatchOperation.REFUND, move).run(rows, concurrency, rate, stop)
-
-
-def _move(call: Callable[..., Awaitable[CaptureResult | RefundResult]]) -> _CarryOut:
-    async def move(row: BatchRow, key: str) -> RowResult:
-        # The one place where a row's key meets the call. The journal notes that the key is a row's, and the row's
-        # reference (empty: it has none): `batch/held.py` goes by both.
-        result = await call(
-            row.order_id,
-            transaction_text=row.transaction_text,
-            amount=row.amount,
-            idempotency_key=key,
-            reference=row.reference or "",
-        )
-        return done(row, key, result)
-
-    return move
+    return carry_out_many(api, rows, BatchOperation.REFUND, concurrency=concurrency, rate=rate, stop=stop)
 
 
 def cancel_many(
-    session: VippsSession,
+    api: SupportsBatch,
     rows: Rows,
     *,
-    should_release_remaining_funds: bool = False,
+    release_remaining: bool = False,
     concurrency: int = DEFAULT_CONCURRENCY,
     rate: float | Turns | None = None,
     stop: asyncio.Event | None = None,
 ) -> AsyncGenerator[RowResult, None]:
     """Cancel many payments; everything else is as in `capture_many`.
 
-    Vipps takes no key for a cancel. It refuses the second one of an order, and then details tell whether the order is
-    cancelled: such a row ends as DONE_BEFORE.
+    Vipps refuses the second cancel of a payment, and then its history tells whether it is cancelled: such a row ends as
+    DONE_BEFORE.
 
     Args:
-        session: as for `capture_many`.
+        api: as for `capture_many`.
         rows: as for `capture_many`; none may have an amount.
-        should_release_remaining_funds: releases what is left of partly captured payments, too.
+        release_remaining: releases what is left of partly captured payments, too.
         concurrency: as for `capture_many`.
         rate: as for `capture_many`.
         stop: as for `capture_many`.
     """
-
-    async def cancel(row: BatchRow, key: str) -> RowResult:
-        if not isinstance(row.amount, NotGiven):
-            raise InvalidInputError("amount", "left out of the rows of a cancel", value=row.amount)
-        try:
-            result = await session.ecom._cancel_row(  # noqa: SLF001 - for a batch alone
-                row.order_id,
-                transaction_text=row.transaction_text,
-                should_release_remaining_funds=should_release_remaining_funds,
-                reference=row.reference or "",
-            )
-        except CancelError as error:
-            details = await _details(session, row.order_id)
-            if details is None:
-                # Vipps refuses the second cancel of an order: this one may be the second, after one that was cut off.
-                return evolve(failed(row, key, error), outcome=RowOutcome.UNKNOWN)
-            if not is_released(details):
-                return failed(row, key, error, remark=sums(details))
-            result = CancelResult(order_id=row.order_id, transaction_summary=details.transaction_summary)
-            return done(row, key, result, before=True)
-        return done(row, key, result)
-
-    _check(concurrency, rate)
-    return _Batch(session, BatchOperation.CANCEL, cancel).run(rows, concurrency, rate, stop)
+    return carry_out_many(
+        api,
+        rows,
+        BatchOperation.CANCEL,
+        release_remaining=release_remaining,
+        concurrency=concurrency,
+        rate=rate,
+        stop=stop,
+    )
 
 
-def preview_many(
-    session: VippsSession,
+def carry_out_many(
+    api: SupportsBatch,
     rows: Rows,
     operation: BatchOperation,
     *,
-    should_release_remaining_funds: bool = False,
-    repeated_orders: frozenset[str] = frozenset(),
+    release_remaining: bool = False,
     concurrency: int = DEFAULT_CONCURRENCY,
     rate: float | Turns | None = None,
     stop: asyncio.Event | None = None,
 ) -> AsyncGenerator[RowResult, None]:
-    """Ask details of each order and say what the batch would do. Nothing is changed at Vipps, nor in the journal.
+    """Do what `capture_many`, `refund_many` or `cancel_many` does, by the operation."""
+    _check(concurrency, rate)
+    batch = _Batch(api.batch, operation, release_remaining=release_remaining)
+    return batch.run(rows, concurrency, rate, stop)
+
+
+def preview_many(
+    api: SupportsBatch,
+    rows: Rows,
+    operation: BatchOperation,
+    *,
+    release_remaining: bool = False,
+    repeated_payments: frozenset[str] = frozenset(),
+    concurrency: int = DEFAULT_CONCURRENCY,
+    rate: float | Turns | None = None,
+    stop: asyncio.Event | None = None,
+) -> AsyncGenerator[RowResult, None]:
+    """Read each payment and say what the batch would do. Nothing is changed at Vipps, nor in the journal.
 
     Args:
-        session: who asks.
+        api: as for `capture_many`.
         rows: as for `capture_many`.
         operation: what the batch would do.
-        should_release_remaining_funds: as for `cancel_many`.
-        repeated_orders: orders that several rows are about: for those, what the earlier ones would take is counted.
+        release_remaining: as for `cancel_many`.
+        repeated_payments: those that several rows are about: for them, what the earlier ones would take is counted.
         concurrency: as for `capture_many`.
         rate: the most questions a second.
         stop: as for `capture_many`.
     """
-    planned = dict.fromkeys(repeated_orders, 0)
-
-    async def preview(row: BatchRow, key: str) -> RowResult:
-        details = await session.ecom.details(row.order_id)
-        taken = planned.get(row.order_id, 0)
-        result = foresee(
-            row, operation, key, details, taken=taken, should_release_remaining_funds=should_release_remaining_funds
-        )
-        if row.order_id in planned and result.outcome is RowOutcome.DONE:
-            planned[row.order_id] = taken + (result.amount or 0)
-        return result
-
     _check(concurrency, rate)
-    return _Batch(session, operation, preview, sends=DETAILS).run(rows, concurrency, rate, stop)
+    planned = dict.fromkeys(repeated_payments, 0)
+    batch = _Batch(api.batch, operation, release_remaining=release_remaining, planned=planned)
+    return batch.run(rows, concurrency, rate, stop)
 
 
 def _check(concurrency: object, rate: object) -> None:
@@ -213,70 +183,134 @@ class _Batch:
 
     def __init__(
         self,
-        session: VippsSession,
+        client: BatchClient,
         operation: BatchOperation,
-        carry_out: _CarryOut,
         *,
-        sends: Operation[Any] | None = None,
+        release_remaining: bool,
+        planned: dict[str, int] | None = None,
     ) -> None:
-        self._session = session
+        """Make it ready; `planned`: for a dry run, what rows so far would take of payments that have several."""
+        self._client = client
+        self._api = client.api
         self._operation = operation
-        self._carry_out = carry_out
-        #: The name of the calls whose answers set the pace.
-        self._sends = sends or OPERATIONS[operation.value]
+        self._release_remaining = release_remaining
+        self._planned = planned
 
     async def run(
         self, rows: Rows, concurrency: int, rate: float | Turns | None, stop: asyncio.Event | None
     ) -> AsyncGenerator[RowResult, None]:
         pace = Pace(most=concurrency)
         now = asyncio.get_running_loop().time
+        # The name of the calls whose answers set the pace.
+        sends = (self._api.operations[self._operation] if self._planned is None else self._api.read).name
 
         def watch(operation: str, seconds: float, status: int | None) -> None:
-            if operation == self._sends.name:
+            if operation == sends:
                 pace.attempted(now(), seconds, status)
 
         engine = Engine(
             rows,
             self._result_of,
-            lambda row, remark: not_begun(row, self._key(row), remark=remark),
+            self._not_begun,
             pace=pace,
             rate=RateLimit(rate) if isinstance(rate, int | float) else rate,
             concurrency=concurrency,
             stop=stop,
         )
-        with self._session.listening(watch):
+        with self._client.listening(watch):
             async with aclosing(engine.results()) as results:
                 async for result in results:
                     yield result
 
-    def _key(self, row: BatchRow) -> str:
-        return row.idempotency_key(self._operation, self._session.merchant_serial_number)
+    def _not_begun(self, row: BatchRow, hint: str) -> RowResult:
+        key = self._command(row).key
+        return RowResult(row=row, outcome=RowOutcome.NOT_BEGUN, idempotency_key=key, hint=hint)
+
+    def _command(self, row: BatchRow) -> RowCommand:
+        return RowCommand(
+            operation=self._operation,
+            row=row,
+            merchant_serial_number=self._client.merchant_serial_number,
+            release_remaining=self._release_remaining,
+        )
 
     async def _result_of(self, row: BatchRow) -> RowResult:
-        key = self._key(row)
+        command = self._command(row)
+        key = command.key
         try:
-            return await self._carry_out(row, key)
+            self._api.check(row, self._operation)
+            if self._planned is not None:
+                return await self._dry_run(command, self._planned)
+            command = await self._with_amount(command)
+            # The one place where a row's key meets the call.
+            result = await self._client.runner.run(self._api.make_call(command))
+            return done(row, key, self._api.moved(result), result)
         except ConfigurationError:
             raise
         except VippsError as error:
             if isinstance(error, JournalError) and error.effect is Effect.NONE:
                 # Nothing can be sent any more without a journal; one that says more is about this row alone.
                 raise
-            return failed(row, key, error, remark=await self._remark(row, error))
+            return await self._failed(row, key, error)
 
-    async def _remark(self, row: BatchRow, error: VippsError) -> str:
-        """Say what Vipps has of an order, where that explains a refusal."""
-        if self._sends is DETAILS or not isinstance(error, ApiError) or outcome_of(error) is not RowOutcome.REFUSED:
-            return ""
-        if isinstance(error, OrderNotFoundError):
-            return ""
-        details = await _details(self._session, row.order_id)
-        return "" if details is None else sums(details)
+    async def _with_amount(self, command: RowCommand) -> RowCommand:
+        """Give a row that takes all its amount, for an API that must be told one: that of its first run, if it had one.
 
+        Raises:
+            VippsError: the payment cannot be read, the journal failed, or nothing is left.
+        """
+        row, remaining = command.row, self._api.remaining
+        if remaining is None or command.operation is BatchOperation.CANCEL or not isinstance(row.amount, NotGiven):
+            return command
+        amount = None
+        if (journal := self._client.journal) is not None:
+            for entry in await journal.find(payment=row.payment, merchant_serial_number=command.merchant_serial_number):
+                if (entry.intent.api, entry.intent.key) == (self._api.name, command.key):
+                    amount = entry.intent.amount
+        if amount is None:
+            amount = remaining(command.operation, await self._state(row))
+            if amount <= 0:
+                raise self._refusal(command, "nothing is left of the payment, so nothing was sent")
+        return evolve(command, row=evolve(row, amount=amount))
 
-async def _details(session: VippsSession, order_id: str) -> PaymentDetails | None:
-    try:
-        return await session.ecom.details(order_id)
-    except VippsError:
-        # It was asked for an explanation only.
-        return None
+    async def _dry_run(self, command: RowCommand, planned: dict[str, int]) -> RowResult:
+        row, key, taken = command.row, command.key, planned.get(command.row.payment, 0)
+        state = await self._state(row)
+        found = self._api.dry_run(command, state, taken)
+        if found.is_refused:
+            earlier = f", of which earlier rows take {format_amount(taken, self._api.currency)}" if taken else ""
+            error = self._refusal(command, f"it would be refused{earlier}")
+            return failed(row, key, error, self._api, hint=self._api.describe(state))
+        if row.payment in planned and not found.is_done:
+            planned[row.payment] = taken + (found.moved.amount or 0)
+        return done(row, key, found.moved, before=found.is_done)
+
+    def _refusal(self, command: RowCommand, text: str) -> ApiError:
+        operation = self._api.operations[command.operation]
+        return operation.error(
+            text,
+            status=0,
+            operation=operation.name,
+            payment=command.row.payment,
+            idempotency_key=command.key,
+            advice="see what Vipps has of the payment",
+        )
+
+    async def _failed(self, row: BatchRow, key: str, error: VippsError) -> RowResult:
+        result = failed(row, key, error, self._api)
+        if self._planned is not None or not isinstance(error, ApiError) or isinstance(error, OrderNotFoundError):
+            return result
+        is_cancel = isinstance(error, CancelError)
+        if not is_cancel and outcome_of(error) is not RowOutcome.REFUSED:
+            return result
+        try:
+            state = await self._state(row)
+        except VippsError:
+            # Vipps refuses the second cancel of a payment: this may be the second one, after one that was cut off.
+            return evolve(result, outcome=RowOutcome.UNKNOWN) if is_cancel else result
+        if is_cancel and self._api.is_released(state):
+            return done(row, key, Moved(), before=True)
+        return evolve(result, hint=self._api.describe(state))
+
+    async def _state(self, row: BatchRow) -> object:
+        return await self._api.read_state(self._client.runner, row.payment)

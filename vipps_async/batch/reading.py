@@ -12,13 +12,12 @@ from typing import Any, BinaryIO, NoReturn
 
 from attrs import frozen
 
-from vipps_async.batch.amounts import BothSums, Unit, read_amount, read_json_amount
-from vipps_async.batch.rows import BatchOperation, check_reference
+from vipps_async.batch.amounts import SumsByUnit, read_amount, read_json_amount
+from vipps_async.core.batch import BatchApi, BatchOperation, Unit, check_reference
 from vipps_async.errors import InvalidInputError, VippsError
-from vipps_async.input_rules import check_order_id, check_transaction_text
 from vipps_async.not_given import NOT_GIVEN, NotGiven
 
-__all__ = ["BadRow", "BatchFileError", "FileFormat", "FileReader", "GoodRow", "Layout"]
+__all__ = ["BatchFileError", "FileFormat", "FileReader", "InvalidRow", "Layout", "ValidRow"]
 
 #: The longest line, in bytes, many times longer than an honest row's; and the most lines of one row, whose text may
 #: be broken over some. Beyond them it is another kind of file, or a quote that was never closed.
@@ -26,12 +25,10 @@ _LONGEST_LINE, _MOST_LINES = 65_536, 100
 #: How much of what cannot be read is kept to show it, in characters.
 _SHOWN = 80
 
-_ORDER_ID, _AMOUNT, _TEXT, _REFERENCE = "order_id", "amount", "transaction_text", "reference"
+_AMOUNT, _REFERENCE = "amount", "reference"
 #: Says of a row that another capture or refund of the same amount is meant.
 _ANOTHER = "another"
 _ANOTHER_WORDS: dict[object, bool] = {"yes": True, "no": False, "": False, True: True, False: False}
-#: Columns of amounts that say what they are counted in.
-_AMOUNT_IN = {f"{_AMOUNT}_{unit.value}": unit for unit in Unit}
 _OTHER_ENCODINGS = {
     codecs.BOM_UTF32_LE: "UTF-32",
     codecs.BOM_UTF32_BE: "UTF-32",
@@ -65,18 +62,26 @@ class FileFormat(enum.Enum):
 class Layout:
     """What is known of a batch file before it is read."""
 
+    api: BatchApi
     operation: BatchOperation
     #: None: JSON Lines if the file begins with ``{``, else CSV.
     format: FileFormat | None = None
-    #: What a column `amount` is counted in; None: the heading has to say so, `amount_ore` or `amount_nok`.
+    #: What a column `amount` is counted in; None: the heading has to say so, `amount_ore` for example.
     unit: Unit | None = None
     #: The text of every row, for a file that has none of its own.
-    transaction_text: str | None = None
+    text: str | None = None
 
     def fields(self) -> tuple[str, ...]:
         """Return the fields that a row may have."""
-        money = () if self.operation is BatchOperation.CANCEL else (_AMOUNT, *_AMOUNT_IN)
-        return (_ORDER_ID, *money, _TEXT, _REFERENCE, *(() if self.operation is BatchOperation.CANCEL else (_ANOTHER,)))
+        is_cancel, text = self.operation is BatchOperation.CANCEL, self.api.text_heading
+        money = () if is_cancel else (_AMOUNT, *self._amount_in)
+        texts = () if text is None else (text,)
+        return (self.api.payment_heading, *money, *texts, _REFERENCE, *(() if is_cancel else (_ANOTHER,)))
+
+    @property
+    def _amount_in(self) -> dict[str, Unit]:
+        """Columns of amounts that say what they are counted in."""
+        return {f"{_AMOUNT}_{unit.name}": unit for unit in self.api.units}
 
     def amount_of(self, fields: Iterable[str]) -> tuple[str, Unit | None] | None:
         """Return the name of the field that has the amounts and what they are counted in; None: there is no such field.
@@ -86,58 +91,61 @@ class Layout:
         for name in fields:
             if name == _AMOUNT:
                 return name, self.unit
-            if name in _AMOUNT_IN:
-                return name, _AMOUNT_IN[name]
+            if name in self._amount_in:
+                return name, self._amount_in[name]
         return None
 
     def flaw_of(self, fields: list[str]) -> str | None:
         """Say what is wrong with the fields that a file has."""
         known = ", ".join(self.fields())
         for name in fields:
-            if name not in (*self.fields(), _AMOUNT, *_AMOUNT_IN):
+            if name not in (*self.fields(), _AMOUNT, *self._amount_in):
                 return f"{_shown(name)} is no column of a batch file; there are {known}"
             if fields.count(name) > 1:
                 return f"the column {name} stands there {fields.count(name)} times"
-        needed = [_ORDER_ID] if self.transaction_text is not None else [_ORDER_ID, _TEXT]
+        text = self.api.text_heading
+        if self.text is not None and text is None:
+            return f"{self.api.name} takes no text: give none for all rows"
+        needed = [self.api.payment_heading, *([] if text is None or self.text is not None else [text])]
         if missing := [name for name in needed if name not in fields]:
             return f"there is no column {' and no column '.join(missing)}"
-        if self.transaction_text is not None and _TEXT in fields:
-            return f"the file has a column {_TEXT}: give no text for all rows beside it"
-        return self._flaw_of_amounts([name for name in fields if name == _AMOUNT or name in _AMOUNT_IN])
+        if self.text is not None and text in fields:
+            return f"the file has a column {text}: give no text for all rows beside it"
+        return self._flaw_of_amounts([name for name in fields if name == _AMOUNT or name in self._amount_in])
 
     def _flaw_of_amounts(self, names: list[str]) -> str | None:
         if names and self.operation is BatchOperation.CANCEL:
             return "a cancel has no amount: leave that column out"
         if len(names) > 1:
             return f"the amounts stand in {' and in '.join(names)}: which ones are meant?"
-        if names and self.unit is not None and self.unit is not _AMOUNT_IN.get(names[0], self.unit):
-            return f"the column {names[0]} is not counted in {self.unit.value}: give no other unit beside it"
+        if names and self.unit is not None and self.unit != self._amount_in.get(names[0], self.unit):
+            return f"the column {names[0]} is not counted in {self.unit.name}: give no other unit beside it"
         return None
 
 
 @frozen(kw_only=True)
-class GoodRow:
+class ValidRow:
     """A row that keeps all rules."""
 
     #: Which row of the file it is, the first being 1, and the line that it begins on.
     number: int
     line: int
-    order_id: str
+    payment: str
     amount: int | NotGiven
-    transaction_text: str
+    text: str
     reference: str | None
-    #: Whether another operation of the same amount is meant, for an order that had one.
+    #: Whether another operation of the same amount is meant, for a payment that had one.
     another: bool = False
 
 
 @frozen(kw_only=True)
-class BadRow:
+class InvalidRow:
     """A row that breaks a rule."""
 
     number: int
     line: int
-    #: What stands where the order id should, if that much could be read; for people to find it by.
-    order_id: str
+    #: What stands where the payment's id should, if that much could be read; for people to find it by.
+    payment: str
     #: What is wrong, on one line.
     reason: str
 
@@ -164,14 +172,14 @@ class FileReader:
         self._row_began = 1
         self._flaw = ""
         self.unit: Unit | None = None
-        self._sums: BothSums | None = None
+        self._sums: SumsByUnit | None = None
 
     @property
     def digest(self) -> str:
         """The SHA-256 of all bytes read so far."""
         return self._hash.hexdigest()
 
-    def rows(self) -> Iterator[GoodRow | BadRow]:
+    def rows(self) -> Iterator[ValidRow | InvalidRow]:
         """Go through the rows in their order; may be called once.
 
         Raises:
@@ -183,7 +191,7 @@ class FileReader:
         if self._sums is not None:
             raise BatchFileError(self._sums.question(), advice=self._sums.advice)
 
-    def _rows(self) -> Iterator[GoodRow | BadRow]:
+    def _rows(self) -> Iterator[ValidRow | InvalidRow]:
         first = self._next_line()
         if first is None:
             raise BatchFileError("the file is empty")
@@ -227,7 +235,7 @@ class FileReader:
             yield line
             line = self._next_line()
 
-    def _csv_rows(self, first: str) -> Iterator[GoodRow | BadRow]:
+    def _csv_rows(self, first: str) -> Iterator[ValidRow | InvalidRow]:
         if self._flaw:
             raise BatchFileError(self._flaw, line=1)
         separator = _separator(first)
@@ -256,7 +264,7 @@ class FileReader:
         except csv.Error as error:
             raise BatchFileError(f"not CSV: {error}", line=self._row_began) from error
 
-    def _csv_row(self, number: int, heading: list[str], cells: list[str], separator: str) -> GoodRow | BadRow:
+    def _csv_row(self, number: int, heading: list[str], cells: list[str], separator: str) -> ValidRow | InvalidRow:
         comma = separator == ";"
         record = dict(zip(heading, cells, strict=False))
         flaw = self._flaw
@@ -267,11 +275,13 @@ class FileReader:
         if not flaw:
             empty = [name for name in heading if not record[name] and name != _ANOTHER]
             flaw = f"{' and '.join(empty)} must not be empty" if empty else ""
-        return self._row(number, record, flaw, lambda cell, unit: read_amount(str(cell), unit, decimal_comma=comma))
+        return self._row(
+            number, record, flaw, lambda cell, unit: read_amount(str(cell), unit, self._layout.api, decimal_comma=comma)
+        )
 
     # --- JSON Lines ------------------------------------------------------------------------------------------------
 
-    def _json_rows(self, first: str) -> Iterator[GoodRow | BadRow]:
+    def _json_rows(self, first: str) -> Iterator[ValidRow | InvalidRow]:
         fields: frozenset[str] | None = None
         number = 0
         line: str | None = first
@@ -287,7 +297,7 @@ class FileReader:
                 elif not flaw and fields is not None and fields != record.keys():
                     # A field that is missing in one line alone is a mistake: no amount would mean all that is left.
                     flaw = f"its fields are not those of the rows before it: {', '.join(sorted(fields))}"
-                yield self._row(number, record, flaw, read_json_amount)
+                yield self._row(number, record, flaw, self._json_amount)
             self._flaw = ""
             line = self._next_line()
 
@@ -295,25 +305,25 @@ class FileReader:
 
     def _row(
         self, number: int, record: Mapping[str, object], flaw: str, read: Callable[[object, Unit], int | NotGiven]
-    ) -> GoodRow | BadRow:
+    ) -> ValidRow | InvalidRow:
+        api, heading = self._layout.api, self._layout.api.text_heading
         if not flaw:
             try:
-                text = record.get(_TEXT, self._layout.transaction_text)
                 reference = record.get(_REFERENCE)
-                return GoodRow(
+                return ValidRow(
                     number=number,
                     line=self._row_began,
-                    order_id=check_order_id(record[_ORDER_ID]),
+                    payment=api.check_payment(record[api.payment_heading]),
                     amount=self._amount(record, read),
-                    transaction_text=check_transaction_text(text),
+                    text="" if heading is None else api.check_text(record.get(heading, self._layout.text)),
                     reference=None if _REFERENCE not in record else check_reference(reference),
                     another=_another(record.get(_ANOTHER, False)),
                 )
             except InvalidInputError as error:
                 flaw = error.message
-        order_id = record.get(_ORDER_ID, "")
-        shown = order_id if isinstance(order_id, str) else repr(order_id)
-        return BadRow(number=number, line=self._row_began, order_id=_shown(shown), reason=_shown(flaw, 300))
+        payment = record.get(api.payment_heading, "")
+        shown = payment if isinstance(payment, str) else repr(payment)
+        return InvalidRow(number=number, line=self._row_began, payment=_shown(shown), reason=_shown(flaw, 300))
 
     def _amount(self, record: Mapping[str, object], read: Callable[[object, Unit], int | NotGiven]) -> int | NotGiven:
         found = self._layout.amount_of(record)
@@ -323,8 +333,11 @@ class FileReader:
         if self.unit is not None:
             return read(record[name], self.unit)
         # Read in both units to the end of the file, so that whoever has to choose sees what would move.
-        self._sums = self._sums or BothSums()
+        self._sums = self._sums or SumsByUnit(self._layout.api)
         return self._sums.add(record[name], read)
+
+    def _json_amount(self, value: object, unit: Unit) -> int | NotGiven:
+        return read_json_amount(value, unit, self._layout.api)
 
 
 def _another(value: object) -> bool:

@@ -14,25 +14,22 @@ import orjson
 
 from vipps_async.batch.reading import FileFormat
 from vipps_async.batch.results import RowOutcome
-from vipps_async.batch.rows import BatchOperation
 from vipps_async.batch.worklist import ReportRow
+from vipps_async.core.batch import BatchApi, BatchOperation
 from vipps_async.printable import escaped
 
-__all__ = ["COLUMNS", "outcome_word", "write_report"]
+__all__ = ["columns", "outcome_word", "write_report"]
 
-#: The columns of a report. `amount` is what was asked, `moved` what moved, both in øre; `time` is Vipps' own, in UTC.
-COLUMNS = (
-    "line",
-    "order_id",
-    "amount",
-    "transaction_text",
-    "reference",
-    "outcome",
-    "moved",
-    "time",
-    "idempotency_key",
-    "reason",
-)
+
+def columns(api: BatchApi) -> tuple[str, ...]:
+    """Return the columns of a report: the payment and its text under the headings of its API's files.
+
+    `amount` is what was asked, `moved` what moved, both in minor units; `time` is Vipps' own, in UTC.
+    """
+    text = () if api.text_heading is None else (api.text_heading,)
+    ours = ("reference", "outcome", "moved", "time", "idempotency_key", "reason")
+    return ("line", "api", api.payment_heading, "amount", *text, *ours)
+
 
 #: What makes a spreadsheet take a cell for a formula (OWASP, CSV injection); the wide forms are read like the others.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
@@ -55,7 +52,13 @@ def outcome_word(outcome: RowOutcome | None, operation: BatchOperation, *, previ
 
 
 def write_report(
-    path: Path, rows: Iterable[ReportRow], operation: BatchOperation, kind: FileFormat, *, preview: bool = False
+    path: Path,
+    rows: Iterable[ReportRow],
+    api: BatchApi,
+    operation: BatchOperation,
+    kind: FileFormat,
+    *,
+    preview: bool = False,
 ) -> None:
     r"""Write a report in place of an older one; until it is complete, the older one stays. Blocking: for a thread.
 
@@ -66,6 +69,7 @@ def write_report(
     Args:
         path: where to.
         rows: all rows of the file.
+        api: the API that the batch goes over.
         operation: what the batch did.
         kind: how to write it.
         preview: whether the batch only said what it would do.
@@ -76,7 +80,7 @@ def write_report(
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
     try:
         with open(handle, "w", encoding="utf-8", newline="") as file:  # noqa: PTH123 - a descriptor
-            _write(file, (_facts(row, operation, preview=preview) for row in rows), kind)
+            _write(file, columns(api), (_facts(row, api, operation, preview=preview) for row in rows), kind)
             file.flush()
             os.fsync(file.fileno())
         os.replace(name, path)  # noqa: PTH105 - the name comes from mkstemp
@@ -85,12 +89,12 @@ def write_report(
         raise
 
 
-def _write(file: TextIO, records: Iterable[dict[str, object]], kind: FileFormat) -> None:
+def _write(file: TextIO, heading: tuple[str, ...], records: Iterable[dict[str, object]], kind: FileFormat) -> None:
     if kind is FileFormat.JSONL:
         file.writelines(orjson.dumps(record).decode() + "\n" for record in records)
         return
     writer = csv.writer(file)
-    writer.writerow(COLUMNS)
+    writer.writerow(heading)
     for record in records:
         writer.writerow([_cell(value) for value in record.values()])
 
@@ -102,15 +106,16 @@ def _cell(value: object) -> object:
     return f"'{text}" if text.startswith(_FORMULA) else text
 
 
-def _facts(row: ReportRow, operation: BatchOperation, *, preview: bool) -> dict[str, object]:
+def _facts(row: ReportRow, api: BatchApi, operation: BatchOperation, *, preview: bool) -> dict[str, object]:
     asked: object = row.amount
     if asked is None and operation is not BatchOperation.CANCEL and row.flaw is None:
         asked = "all"
     values = (
         row.line,
-        row.order_id,
+        api.name,
+        row.payment,
         asked,
-        row.transaction_text,
+        *(() if api.text_heading is None else (row.text,)),
         row.reference,
         "invalid" if row.flaw is not None else outcome_word(row.outcome, operation, preview=preview),
         row.moved,
@@ -118,4 +123,4 @@ def _facts(row: ReportRow, operation: BatchOperation, *, preview: bool) -> dict[
         row.idempotency_key,
         row.flaw or row.reason,
     )
-    return dict(zip(COLUMNS, values, strict=True))
+    return dict(zip(columns(api), values, strict=True))

@@ -7,9 +7,8 @@ from datetime import datetime
 
 from attrs import field, frozen
 
-from vipps_async.batch.rows import BatchRow
+from vipps_async.core.batch import BatchApi, BatchRow, Moved
 from vipps_async.core.operation import SettledBy
-from vipps_async.ecom.responses import CancelResult, CaptureResult, RefundResult
 from vipps_async.errors import (
     ApiError,
     AuthenticationError,
@@ -26,7 +25,7 @@ from vipps_async.errors import (
 )
 from vipps_async.not_given import NotGiven
 
-__all__ = ["RowOutcome", "RowResult", "done", "failed", "held", "is_outage", "not_begun", "outcome_of"]
+__all__ = ["RowOutcome", "RowResult", "done", "failed", "is_outage", "outcome_of"]
 
 #: Refusals that are not about the row: the same row may go through when the reason is gone.
 _NOT_ABOUT_THE_ROW = (
@@ -47,17 +46,17 @@ class RowOutcome(enum.Enum):
     DONE = "done"
     #: It had taken effect before: the journal, or for a cancel Vipps' history, says so. Nothing was done now.
     DONE_BEFORE = "done before"
-    #: It took effect, but Vipps moved another amount than was asked for, as details confirm. It is not tried again.
+    #: It took effect, but Vipps moved another amount than was asked for, as its history proves. It is not tried again.
     OTHERWISE = "otherwise"
-    #: Vipps refused it; no money moved.
+    #: Vipps, or a rule of its API that was checked here, refused it; no money moved.
     REFUSED = "refused"
     #: No money moved, for a reason that can pass: not sent, throttled, keys not accepted. Run the batch again.
     NOT_DONE = "not done"
     #: It may have taken effect. Run the batch again: the same key finds out, and cannot move money twice.
     UNKNOWN = "unknown"
-    #: It was not sent, as it may be what was done before: name the order to say that another one is meant.
+    #: It was not sent, as it may be what was done before: name the payment to say that another one is meant.
     HELD = "held"
-    #: The batch ended before it was this row's turn, or an earlier row of the same order has no outcome yet.
+    #: The batch ended before it was this row's turn, or an earlier row of the same payment has no outcome yet.
     NOT_BEGUN = "not begun"
 
     @property
@@ -72,23 +71,23 @@ class RowResult:
 
     row: BatchRow
     outcome: RowOutcome
-    #: The key that it was carried out with. Vipps takes none for a cancel: there it only names the row.
+    #: The key that it was carried out with. Where the API takes none it only names the row.
     idempotency_key: str
-    #: Øre that moved, now or before; None: none, or (for a cancel) not known.
+    #: Minor units that moved, now or before; None: none, or (for a cancel) not known.
     amount: int | None = None
     #: When it took effect, by Vipps' clock, in UTC; None: it did not, or the answer does not say.
     time: datetime | None = None
     #: Why it did not take effect, or may not have.
     error: VippsError | None = None
-    #: What Vipps has on the order, where that explains a refusal.
-    remark: str = ""
-    #: Vipps' answer, where there is one.
-    result: CaptureResult | RefundResult | CancelResult | None = field(default=None, repr=False)
+    #: What Vipps has on the payment, where that explains a refusal; or what a row that is held meets.
+    hint: str = ""
+    #: The API's result, such as a `CaptureResult`, where there is one.
+    result: object = field(default=None, repr=False)
 
     @property
     def reason(self) -> str:
-        """The error and the remark on one line; empty if all went well."""
-        return " ".join(part for part in ("" if self.error is None else str(self.error), self.remark) if part)
+        """The error and the hint on one line; empty if all went well."""
+        return " ".join(part for part in ("" if self.error is None else str(self.error), self.hint) if part)
 
     @property
     def code(self) -> str:
@@ -101,48 +100,35 @@ class RowResult:
         return type(error).__name__
 
 
-def done(
-    row: BatchRow, key: str, result: CaptureResult | RefundResult | CancelResult, *, before: bool = False
-) -> RowResult:
+def done(row: BatchRow, key: str, moved: Moved, result: object = None, *, before: bool = False) -> RowResult:
     """Make the result of a row that took effect, now or (as the journal or the caller says) before."""
-    before = before or result.settled_by is SettledBy.JOURNAL
-    transaction = result.transaction
+    before = before or getattr(result, "settled_by", None) is SettledBy.JOURNAL
     asked = None if isinstance(row.amount, NotGiven) else row.amount
     return RowResult(
         row=row,
         outcome=RowOutcome.DONE_BEFORE if before else RowOutcome.DONE,
         idempotency_key=key,
         # Vipps' own word: for a row without an amount it is the only one.
-        amount=asked if transaction is None else transaction.amount,
-        time=None if transaction is None else transaction.time_stamp,
+        amount=asked if moved.amount is None else moved.amount,
+        time=moved.time,
         result=result,
     )
 
 
-def failed(row: BatchRow, key: str, error: VippsError, *, remark: str = "") -> RowResult:
+def failed(row: BatchRow, key: str, error: VippsError, api: BatchApi, *, hint: str = "") -> RowResult:
     """Make the result of a row that ended in an error."""
-    moved = _carried_out(error)
-    transaction = None if moved is None else moved.transaction
+    result = _carried_out(error)
+    moved = Moved() if result is None else api.moved(result)
     return RowResult(
         row=row,
         outcome=outcome_of(error),
         idempotency_key=key,
-        amount=None if transaction is None else transaction.amount,
-        time=None if transaction is None else transaction.time_stamp,
+        amount=moved.amount,
+        time=moved.time,
         error=error,
-        remark=remark,
-        result=moved,
+        hint=hint,
+        result=result,
     )
-
-
-def not_begun(row: BatchRow, key: str, *, remark: str = "") -> RowResult:
-    """Make the result of a row whose turn did not come."""
-    return RowResult(row=row, outcome=RowOutcome.NOT_BEGUN, idempotency_key=key, remark=remark)
-
-
-def held(row: BatchRow, key: str, *, remark: str) -> RowResult:
-    """Make the result of a row that is not sent; `remark` says what it meets."""
-    return RowResult(row=row, outcome=RowOutcome.HELD, idempotency_key=key, remark=remark)
 
 
 def outcome_of(error: VippsError) -> RowOutcome:
@@ -159,10 +145,9 @@ def outcome_of(error: VippsError) -> RowOutcome:
     return RowOutcome.NOT_DONE
 
 
-def _carried_out(error: VippsError) -> CaptureResult | RefundResult | None:
-    """Return what Vipps did otherwise than asked, if it is known to have done so."""
-    result = error.carried_out if isinstance(error, UnexpectedResponseError) else None
-    return result if isinstance(result, CaptureResult | RefundResult) else None
+def _carried_out(error: VippsError) -> object:
+    """Return what Vipps did otherwise than asked, if it is known to have done so; None: it is not."""
+    return error.carried_out if isinstance(error, UnexpectedResponseError) else None
 
 
 def is_outage(error: VippsError) -> bool:

@@ -11,10 +11,9 @@ from typing import Any, BinaryIO, Self
 
 from attrs import frozen
 
-from vipps_async.batch.amounts import Unit
-from vipps_async.batch.reading import BadRow, FileReader, GoodRow, Layout
+from vipps_async.batch.reading import FileReader, InvalidRow, Layout, ValidRow
 from vipps_async.batch.results import RowOutcome, RowResult
-from vipps_async.batch.rows import BatchRow, Origin
+from vipps_async.core.batch import BatchRow, Origin, Unit
 from vipps_async.not_given import NOT_GIVEN, NotGiven
 
 __all__ = ["Asked", "ReportRow", "Totals", "Worklist", "utc_text"]
@@ -24,13 +23,13 @@ _PAGE = 500
 
 _SCHEMA = """
 CREATE TABLE rows (
-    number INTEGER PRIMARY KEY, line INTEGER NOT NULL, order_id TEXT NOT NULL, amount INTEGER, text TEXT NOT NULL,
+    number INTEGER PRIMARY KEY, line INTEGER NOT NULL, payment TEXT NOT NULL, amount INTEGER, text TEXT NOT NULL,
     reference TEXT, another INTEGER NOT NULL, flaw TEXT, outcome TEXT, moved INTEGER, time TEXT, key TEXT, code TEXT,
     reason TEXT
 )
 """
 #: What a `BatchRow` is made from.
-_ROW = "number, line, order_id, amount, text, reference"
+_ROW = "number, line, payment, amount, text, reference"
 #: All rows with one reference, but for the first of them.
 _SAME_REFERENCE = """
 SELECT later.number, first.line FROM (
@@ -42,19 +41,19 @@ JOIN rows AS later ON later.reference = twice.reference AND later.number > first
 #: The same for rows that have none and are alike in everything.
 _SAME_CONTENT = """
 SELECT later.number, first.line FROM (
-    SELECT order_id, amount, text, min(number) AS number FROM rows WHERE flaw IS NULL AND reference IS NULL
-    GROUP BY order_id, amount, text HAVING count(*) > 1
+    SELECT payment, amount, text, min(number) AS number FROM rows WHERE flaw IS NULL AND reference IS NULL
+    GROUP BY payment, amount, text HAVING count(*) > 1
 ) AS twice JOIN rows AS first ON first.number = twice.number
-JOIN rows AS later ON later.order_id = twice.order_id AND later.amount IS twice.amount AND later.text = twice.text
+JOIN rows AS later ON later.payment = twice.payment AND later.amount IS twice.amount AND later.text = twice.text
 AND later.number > first.number AND later.flaw IS NULL AND later.reference IS NULL
 """
-#: Rows that may repeat an earlier one of the file: the same order and amount, and one of the two has no reference.
+#: Rows that may repeat an earlier one of the file: the same payment and amount, and one of the two has no reference.
 #: Lines go up with the rows, so the lowest one is the first row's.
 _REPETITIONS = """
 SELECT number, first FROM (
     SELECT number, line, another, outcome, CASE WHEN reference IS NULL THEN min(line) OVER same
     ELSE min(CASE WHEN reference IS NULL THEN line END) OVER same END AS first
-    FROM rows WHERE flaw IS NULL AND amount IS NOT NULL WINDOW same AS (PARTITION BY order_id, amount)
+    FROM rows WHERE flaw IS NULL AND amount IS NOT NULL WINDOW same AS (PARTITION BY payment, amount)
 ) WHERE line > first AND NOT another AND outcome IS NULL
 """
 
@@ -64,10 +63,10 @@ class ReportRow:
     """One row of the file and what became of it."""
 
     line: int
-    order_id: str
-    #: Øre as asked; None: all that was left, or no amount.
+    payment: str
+    #: Minor units as asked; None: all that was left, or no amount.
     amount: int | None
-    transaction_text: str
+    text: str
     reference: str | None
     #: Whether another operation of the same amount is meant.
     another: bool = False
@@ -75,7 +74,7 @@ class ReportRow:
     flaw: str | None
     #: None: it was not begun.
     outcome: RowOutcome | None
-    #: Øre that moved.
+    #: Minor units that moved.
     moved: int | None
     time: str | None
     idempotency_key: str | None
@@ -90,7 +89,7 @@ class Totals:
     bad: int
     #: How many rows ended each way; those that never came up count as NOT_BEGUN.
     outcomes: dict[RowOutcome, int]
-    #: Øre that moved, by outcome.
+    #: Minor units that moved, by outcome.
     moved: dict[RowOutcome, int]
     #: How many rows were refused, by Vipps' code or, where there is none, the name of the error.
     refusals: dict[str, int]
@@ -101,7 +100,7 @@ class Asked:
     """What the good rows of a file ask for."""
 
     rows: int
-    #: Øre, of those rows that name an amount.
+    #: Minor units, of those rows that name an amount.
     amount: int
     #: How many rows take all that remains.
     takes_all: int
@@ -156,14 +155,14 @@ class Worklist:
         self._refuse_repetitions()
 
     def _insert(self, values: Sequence[tuple[object, ...]]) -> None:
-        columns = "number, line, order_id, amount, text, reference, another, flaw"
+        columns = "number, line, payment, amount, text, reference, another, flaw"
         statement = f"INSERT INTO rows ({columns}) VALUES (?,?,?,?,?,?,?,?)"  # noqa: S608 - constants only
         self._many(statement, values)
 
     def _refuse_repetitions(self) -> None:
         with self._lock:
             self._database.execute("CREATE INDEX by_reference ON rows (reference) WHERE reference IS NOT NULL")
-            self._database.execute("CREATE INDEX by_content ON rows (order_id, amount, text) WHERE reference IS NULL")
+            self._database.execute("CREATE INDEX by_content ON rows (payment, amount, text) WHERE reference IS NULL")
             same_reference = self._database.execute(_SAME_REFERENCE).fetchall()
             same_content = self._database.execute(_SAME_CONTENT).fetchall()
         statement = "UPDATE rows SET flaw = ? WHERE number = ?"
@@ -181,14 +180,14 @@ class Worklist:
 
     # --- rows that are held ----------------------------------------------------------------------------------------
 
-    def release(self, orders: Iterable[str]) -> list[str]:
-        """Take the rows of these orders for other ones than what was done before; returns orders that have none."""
+    def release(self, payments: Iterable[str]) -> list[str]:
+        """Take the rows of these payments for other ones than what was done before; returns those that have none."""
         missing = []
-        for order_id in orders:
+        for payment in payments:
             with self._lock:
-                statement = "UPDATE rows SET another = TRUE WHERE order_id = ? AND flaw IS NULL"
-                if not self._database.execute(statement, (order_id,)).rowcount:
-                    missing.append(order_id)
+                statement = "UPDATE rows SET another = TRUE WHERE payment = ? AND flaw IS NULL"
+                if not self._database.execute(statement, (payment,)).rowcount:
+                    missing.append(payment)
         return missing
 
     def hold_repetitions(self) -> None:
@@ -215,15 +214,15 @@ class Worklist:
         self._many("UPDATE rows SET outcome = 'held', reason = ? WHERE number = ?", values)
 
     def held_rows(self, limit: int = 20) -> list[tuple[int, str, int, str]]:
-        """Return the first rows that are held: line, order id, amount in øre, and what it meets."""
-        statement = "SELECT line, order_id, amount, reason FROM rows WHERE outcome = 'held' ORDER BY number LIMIT ?"
+        """Return the first rows that are held: line, payment, amount in minor units, and what it meets."""
+        statement = "SELECT line, payment, amount, reason FROM rows WHERE outcome = 'held' ORDER BY number LIMIT ?"
         return self._all(statement, (limit,))
 
     def _row(self, values: tuple[int, int, str, int | None, str, str | None]) -> BatchRow:
-        number, line, order_id, amount, text, reference = values
+        number, line, payment, amount, text, reference = values
         return BatchRow(
-            order_id=order_id,
-            transaction_text=text,
+            payment=payment,
+            text=text,
             amount=NOT_GIVEN if amount is None else amount,
             reference=reference,
             origin=Origin(digest=self.digest, number=number, line=line),
@@ -238,16 +237,16 @@ class Worklist:
         )
         self._many(statement, [_result_values(result) for result in results])
 
-    def repeated_orders(self) -> frozenset[str]:
-        """Return the orders that several good rows are about."""
-        statement = "SELECT order_id FROM rows WHERE flaw IS NULL GROUP BY order_id HAVING count(*) > 1"
-        return frozenset(order_id for (order_id,) in self._all(statement))
+    def repeated_payments(self) -> frozenset[str]:
+        """Return the payments that several good rows are about."""
+        statement = "SELECT payment FROM rows WHERE flaw IS NULL GROUP BY payment HAVING count(*) > 1"
+        return frozenset(payment for (payment,) in self._all(statement))
 
     # --- the outcome -----------------------------------------------------------------------------------------------
 
     def bad_rows(self, limit: int) -> list[tuple[int, str, str]]:
-        """Return the first bad rows: line, order id as far as it could be read, and reason."""
-        statement = "SELECT line, order_id, flaw FROM rows WHERE flaw IS NOT NULL ORDER BY number LIMIT ?"
+        """Return the first bad rows: line, payment as far as it could be read, and reason."""
+        statement = "SELECT line, payment, flaw FROM rows WHERE flaw IS NOT NULL ORDER BY number LIMIT ?"
         return self._all(statement, (limit,))
 
     def asked(self) -> Asked:
@@ -272,15 +271,15 @@ class Worklist:
 
     def report(self) -> Iterator[ReportRow]:
         """Go through all rows, bad ones included, in the file's order."""
-        columns = "number, line, order_id, amount, text, reference, another, flaw, outcome, moved, time, key, reason"
-        for _, line, order_id, amount, text, reference, another, flaw, outcome, moved, time, key, reason in self._pages(
+        columns = "number, line, payment, amount, text, reference, another, flaw, outcome, moved, time, key, reason"
+        for _, line, payment, amount, text, reference, another, flaw, outcome, moved, time, key, reason in self._pages(
             columns, "TRUE"
         ):
             yield ReportRow(
                 line=line,
-                order_id=order_id,
+                payment=payment,
                 amount=amount,
-                transaction_text=text,
+                text=text,
                 reference=reference,
                 another=bool(another),
                 flaw=flaw,
@@ -313,11 +312,11 @@ class Worklist:
             self._database.execute("COMMIT")
 
 
-def _values(row: GoodRow | BadRow) -> tuple[object, ...]:
-    if isinstance(row, BadRow):
-        return (row.number, row.line, row.order_id, None, "", None, False, row.reason)
+def _values(row: ValidRow | InvalidRow) -> tuple[object, ...]:
+    if isinstance(row, InvalidRow):
+        return (row.number, row.line, row.payment, None, "", None, False, row.reason)
     amount = None if isinstance(row.amount, NotGiven) else row.amount
-    return (row.number, row.line, row.order_id, amount, row.transaction_text, row.reference, row.another, None)
+    return (row.number, row.line, row.payment, amount, row.text, row.reference, row.another, None)
 
 
 def _result_values(result: RowResult) -> tuple[object, ...]:

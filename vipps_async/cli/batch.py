@@ -15,22 +15,21 @@ from typing import TYPE_CHECKING
 import orjson
 from attrs import define, field
 
-from vipps_async.batch.amounts import Unit
 from vipps_async.batch.holding import hold_rows
 from vipps_async.batch.job import BatchJob, JobOptions, take_over
 from vipps_async.batch.many import DEFAULT_CONCURRENCY
 from vipps_async.batch.reading import FileFormat, Layout
 from vipps_async.batch.report import write_report
 from vipps_async.batch.results import RowOutcome
-from vipps_async.batch.rows import BatchOperation
 from vipps_async.batch.worklist import Totals, Worklist
 from vipps_async.cli import batch_machines
 from vipps_async.cli.batch_display import shown, summary, summary_json
 from vipps_async.cli.batch_file import (
     add_another,
+    add_layout,
     asked_text,
     concurrency,
-    format_of,
+    layout_of,
     load_file,
     rate,
     release,
@@ -45,6 +44,7 @@ from vipps_async.cli.output import plain, say, tell
 from vipps_async.cli.report_file import STDOUT, ReportFile, add_report, report_file
 from vipps_async.cli.statuses import BUSY, INTERRUPTED, UNKNOWN, USAGE, untold
 from vipps_async.config import Settings
+from vipps_async.core.batch import BatchOperation
 from vipps_async.errors import VippsError
 from vipps_async.journals.sqlite.ownership import JournalInUseError
 from vipps_async.session import VippsSession
@@ -80,31 +80,25 @@ def _add_action(actions: Commands, operation: BatchOperation) -> None:
         "Run it again to go on.",
     )
     parser.add_argument("file", metavar="FILE", help="the file, or - for standard input")
-    parser.add_argument("--format", type=FileFormat, metavar="csv|jsonl", help="how it is written (found out)")
+    add_layout(parser)
     add_journal(parser)
     add_report(parser, default="none")
     add_yes(parser)
     add_allow_host(parser)
-    parser.add_argument("--transaction-text", metavar="TEXT", help="for all rows of a file without such a column")
-    parser.add_argument("--skip-invalid", action="store_true", help="go on without rows that are invalid")
     parser.add_argument(
         "--concurrency", type=concurrency, default=DEFAULT_CONCURRENCY, metavar="N", help="most at once (%(default)s)"
     )
     parser.add_argument("--rate", type=rate, metavar="N", help="most rows a second (as many as Vipps takes)")
-    parser.add_argument("--dry-run", action="store_true", help="ask details and say what would happen; change nothing")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="read each payment and say what would happen; change nothing"
+    )
     parser.add_argument("--json", action="store_true", help="the sums as one JSON object, and no progress")
     if operation is BatchOperation.CANCEL:
         parser.add_argument(
             "--release-remaining", action="store_true", help="also release the rest of partly captured payments"
         )
-        parser.set_defaults(unit=None, another=[])
+        parser.set_defaults(another=[])
     else:
-        parser.add_argument(
-            "--unit",
-            type=Unit,
-            metavar="ore|nok",
-            help="what a column `amount` is counted in",
-        )
         add_another(parser)
         parser.set_defaults(release_remaining=False)
     parser.set_defaults(run=_run, operation=operation, refuse_usage=parser.error)
@@ -127,6 +121,7 @@ async def _run(options: argparse.Namespace) -> int:
 class _Command:
     options: argparse.Namespace
     worklist: Worklist
+    layout: Layout = field(init=False)
     #: Whether anything may have been sent that moves money.
     has_begun: bool = field(default=False, init=False)
     #: None until it is told how it ended.
@@ -134,18 +129,13 @@ class _Command:
 
     async def run(self) -> int:
         """Check the file, ask, run it, write the report, and return the exit status."""
-        options, operation = self.options, self.options.operation
+        options = self.options
+        layout = self.layout = layout_of(options)
         settings = Settings.from_env(os.environ)
         check_host(settings, options.allow_host)
         journal = None if options.dry_run else journal_path(options.journal, os.environ)
         others = [options.file, *([] if journal is None else files_of(journal))]
         report = None if options.report is None else report_file(options.report, others=others)
-        layout = Layout(
-            operation=operation,
-            format=format_of(options.file, options.format),
-            unit=options.unit,
-            transaction_text=options.transaction_text,
-        )
         await load_file(self.worklist, options.file, layout)
         release(self.worklist, options.another)
         totals = await asyncio.to_thread(self.worklist.totals)
@@ -164,7 +154,7 @@ class _Command:
                 journal = await open_journal(path, wait=self.options.wait, trusted_owner=self.options.trust_owner)
                 try:
                     msn = session.merchant_serial_number
-                    await hold_rows(self.worklist, self.options.operation, msn, journal)
+                    await hold_rows(self.worklist, self.layout.api, self.layout.operation, msn, journal)
                 finally:
                     await journal.aclose()
             return await self._carry_out(session, report)
@@ -173,7 +163,7 @@ class _Command:
         options = self.options
 
         async def what() -> str:
-            return await asyncio.to_thread(asked_text, self.worklist, options.operation)
+            return await asyncio.to_thread(asked_text, self.worklist, self.layout)
 
         if await ask(what, settings, yes=options.yes) is not Agreement.GIVEN:
             return USAGE
@@ -202,28 +192,30 @@ class _Command:
     # --- the run ---------------------------------------------------------------------------------------------------
 
     async def _carry_out(self, session: VippsSession, report: ReportFile | None) -> int:
-        options, operation = self.options, self.options.operation
+        options, api, operation = self.options, self.layout.api, self.layout.operation
         stop = asyncio.Event()
         job = BatchJob(
             session,
             self.worklist,
             JobOptions(
+                api=api,
                 operation=operation,
                 concurrency=options.concurrency,
                 rate=options.rate,
-                should_release_remaining_funds=options.release_remaining,
+                release_remaining=options.release_remaining,
                 preview=options.dry_run,
             ),
             stop=stop,
         )
         self._say(
-            f"{'Looking at' if options.dry_run else 'To be ' + operation.done}: {options.file}, for sales unit "
-            f"{session.merchant_serial_number} in the {session.environment.value} environment."
+            f"{'Looking at' if options.dry_run else 'To be ' + operation.done}: {options.file}, over "
+            f"{api.name} for sales unit {session.merchant_serial_number} in the {session.environment.value} "
+            "environment."
         )
         failure, cut_short = "", False
         self.has_begun = not options.dry_run
         try:
-            async with shown(job.progress, operation, quiet=options.json, preview=options.dry_run):
+            async with shown(job.progress, api, operation, quiet=options.json, preview=options.dry_run):
                 with _signals(stop):
                     await job.run()
         except VippsError as error:
@@ -237,7 +229,7 @@ class _Command:
         totals = await asyncio.to_thread(self.worklist.totals)
         status = INTERRUPTED if stop.is_set() else status_of_totals(totals)
         held = await asyncio.to_thread(self.worklist.held_rows)
-        say_what_is_held(held, totals.outcomes.get(RowOutcome.HELD, 0), reported=report is not None)
+        say_what_is_held(held, totals.outcomes.get(RowOutcome.HELD, 0), api, reported=report is not None)
         is_told = self._tell_how_it_ended(totals, failure, stopped=stop.is_set(), cut_short=cut_short)
         if not await self._report(report):
             say("To write it, run the same command again: what is done is not done twice.")
@@ -249,9 +241,9 @@ class _Command:
         """Tell the sums; returns whether they could be written where they belong."""
         options = self.options
         if options.json:
-            text = orjson.dumps(summary_json(totals, options.operation)).decode()
+            text = orjson.dumps(summary_json(totals, self.layout.api, options.operation)).decode()
         else:
-            text = summary(totals, options.operation, preview=options.dry_run)
+            text = summary(totals, self.layout.api, options.operation, preview=options.dry_run)
         is_told = True
         if options.report == STDOUT:
             say(text)
@@ -271,7 +263,9 @@ class _Command:
             return True
 
         def write(path: Path, kind: FileFormat) -> None:
-            write_report(path, self.worklist.report(), options.operation, kind, preview=options.dry_run)
+            write_report(
+                path, self.worklist.report(), self.layout.api, options.operation, kind, preview=options.dry_run
+            )
 
         return await report.write(write, quiet=options.json)
 

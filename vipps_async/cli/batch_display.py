@@ -11,10 +11,10 @@ from contextlib import asynccontextmanager, contextmanager
 from vipps_async.batch.job import Progress
 from vipps_async.batch.report import outcome_word
 from vipps_async.batch.results import RowOutcome
-from vipps_async.batch.rows import BatchOperation
 from vipps_async.batch.worklist import Totals
 from vipps_async.cli.output import plain, say, silenced
-from vipps_async.money import format_nok
+from vipps_async.core.batch import BatchApi, BatchOperation
+from vipps_async.money import format_amount
 
 __all__ = ["progress_line", "shown", "summary", "summary_json"]
 
@@ -23,12 +23,14 @@ _LIVE_EVERY, _LINE_EVERY = 0.25, 5.0
 
 
 @asynccontextmanager
-async def shown(progress: Progress, operation: BatchOperation, *, quiet: bool, preview: bool) -> AsyncIterator[None]:
+async def shown(
+    progress: Progress, api: BatchApi, operation: BatchOperation, *, quiet: bool, preview: bool
+) -> AsyncIterator[None]:
     """Show the progress on stderr for as long as this lasts; `quiet` shows nothing."""
     if quiet:
         yield
         return
-    with _screen(progress, operation, preview=preview) as (update, every):
+    with _screen(progress, api, operation, preview=preview) as (update, every):
         ticker = asyncio.create_task(_tick(update, every), name="vipps batch display")
         try:
             yield
@@ -46,7 +48,7 @@ async def _tick(update: Callable[[], None], every: float) -> None:
 
 @contextmanager
 def _screen(
-    progress: Progress, operation: BatchOperation, *, preview: bool
+    progress: Progress, api: BatchApi, operation: BatchOperation, *, preview: bool
 ) -> Iterator[tuple[Callable[[], None], float]]:
     if sys.stderr is not None and sys.stderr.isatty():
         try:
@@ -61,7 +63,9 @@ def _screen(
             def draw() -> None:
                 # Text, not markup: a refusal's code comes from outside.
                 _unless_closed(
-                    lambda: live.update(Text("\n".join(_panel(progress, operation, preview=preview))), refresh=True)
+                    lambda: live.update(
+                        Text("\n".join(_panel(progress, api, operation, preview=preview))), refresh=True
+                    )
                 )
 
             _unless_closed(live.start)
@@ -73,7 +77,7 @@ def _screen(
             return
 
     def line() -> None:
-        say(progress_line(progress, operation, preview=preview))
+        say(progress_line(progress, api, operation, preview=preview))
 
     yield line, _LINE_EVERY
 
@@ -86,11 +90,11 @@ def _unless_closed(draw: Callable[[], object]) -> None:
         silenced(sys.stderr)
 
 
-def progress_line(progress: Progress, operation: BatchOperation, *, preview: bool) -> str:
+def progress_line(progress: Progress, api: BatchApi, operation: BatchOperation, *, preview: bool) -> str:
     """Say on one line how far it has come."""
     parts = [f"{progress.ended:,} of {progress.rows:,}", f"{progress.rate:,.0f} a second", _left(progress)]
     if not preview:
-        parts.append(f"{format_nok(progress.moved)} {operation.done}")
+        parts.append(f"{format_amount(progress.moved, api.currency)} {operation.done}")
     parts += [
         f"{outcome_word(outcome, operation, preview=preview)} {count:,}"
         for outcome, count in progress.outcomes.items()
@@ -106,21 +110,21 @@ def _left(progress: Progress) -> str:
     return f"{time.strftime('%H:%M:%S', time.gmtime(min(seconds, 86_399)))} left"
 
 
-def _panel(progress: Progress, operation: BatchOperation, *, preview: bool) -> list[str]:
+def _panel(progress: Progress, api: BatchApi, operation: BatchOperation, *, preview: bool) -> list[str]:
     width = 40
     full = width if not progress.rows else width * progress.ended // progress.rows
-    lines = [f"{'█' * full}{'░' * (width - full)}", progress_line(progress, operation, preview=preview)]
+    lines = [f"{'█' * full}{'░' * (width - full)}", progress_line(progress, api, operation, preview=preview)]
     lines += [f"  refused, {plain(code) or 'no code'}: {count:,}" for code, count in progress.refusals.most_common(8)]
     return lines
 
 
-def summary(totals: Totals, operation: BatchOperation, *, preview: bool) -> str:
+def summary(totals: Totals, api: BatchApi, operation: BatchOperation, *, preview: bool) -> str:
     """Say at the end what became of the rows."""
     lines = []
     for outcome in RowOutcome:
         if count := totals.outcomes.get(outcome, 0):
             moved = totals.moved.get(outcome, 0)
-            money = f", {format_nok(moved)}" if moved else ""
+            money = f", {format_amount(moved, api.currency)}" if moved else ""
             lines.append(f"{count:>9,} {outcome_word(outcome, operation, preview=preview)}{money}")
     lines += [f"          {plain(code) or 'no code'}: {count:,}" for code, count in totals.refusals.items()]
     if totals.bad:
@@ -128,9 +132,10 @@ def summary(totals: Totals, operation: BatchOperation, *, preview: bool) -> str:
     return "\n".join(lines)
 
 
-def summary_json(totals: Totals, operation: BatchOperation) -> dict[str, object]:
-    """The same for machines: sums in øre."""
+def summary_json(totals: Totals, api: BatchApi, operation: BatchOperation) -> dict[str, object]:
+    """The same for machines: sums in minor units."""
     return {
+        "api": api.name,
         "operation": operation.value,
         "rows": totals.rows,
         "invalid": totals.bad,

@@ -7,26 +7,30 @@ import asyncio
 import contextlib
 import hashlib
 import math
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
+from vipps_async.apis import BATCH_APIS, batch_api
 from vipps_async.batch.many import MOST_AT_ONCE
 from vipps_async.batch.reading import BatchFileError, FileFormat, Layout
 from vipps_async.batch.results import RowOutcome
-from vipps_async.batch.rows import BatchOperation
 from vipps_async.batch.worklist import Totals, Worklist
 from vipps_async.cli.output import plain, say
 from vipps_async.cli.statuses import DONE, HELD, REFUSED, UNKNOWN
-from vipps_async.money import format_nok
+from vipps_async.core.batch import BatchApi, BatchOperation, Unit
+from vipps_async.errors import ConfigurationError
+from vipps_async.money import format_amount
 
 __all__ = [
     "STDIN",
     "add_another",
+    "add_layout",
     "asked_text",
     "concurrency",
-    "format_of",
+    "layout_of",
     "load_file",
     "rate",
     "release",
@@ -56,12 +60,47 @@ def rate(text: str) -> float:
     return number
 
 
-def format_of(file: str, given: FileFormat | None) -> FileFormat | None:
-    """Tell how a file is written, by its name unless it is said; None: not known."""
-    if given is None and file != STDIN:
-        suffix = Path(file).suffix.lower()
-        return {".csv": FileFormat.CSV, ".jsonl": FileFormat.JSONL, ".ndjson": FileFormat.JSONL}.get(suffix)
-    return given
+def add_layout(parser: argparse.ArgumentParser) -> None:
+    """Give a command the options that say what a file means."""
+    names = sorted(BATCH_APIS)
+    parser.add_argument(
+        "--api",
+        default=os.environ.get("VIPPS_API") or names[0],
+        metavar="|".join(names),
+        help="the API that the payments were made with (VIPPS_API, else %(default)s)",
+    )
+    parser.add_argument("--format", type=FileFormat, metavar="csv|jsonl", help="how it is written (found out)")
+    units = dict.fromkeys(unit.name for api in BATCH_APIS.values() for unit in api.units)
+    parser.add_argument("--unit", metavar="|".join(units), help="what a column `amount` is counted in")
+    parser.add_argument("--transaction-text", metavar="TEXT", help="for all rows of a file without such a column")
+    parser.add_argument("--skip-invalid", action="store_true", help="go on without rows that are invalid")
+
+
+def layout_of(options: argparse.Namespace) -> Layout:
+    """Put together what the command line says of its file.
+
+    Raises:
+        ConfigurationError: there is no such API, or its amounts are not counted so.
+    """
+    api, kind = batch_api(options.api), options.format
+    if kind is None and options.file != STDIN:
+        suffix = Path(options.file).suffix.lower()
+        kind = {".csv": FileFormat.CSV, ".jsonl": FileFormat.JSONL, ".ndjson": FileFormat.JSONL}.get(suffix)
+    return Layout(
+        api=api,
+        operation=options.operation,
+        format=kind,
+        unit=None if options.unit is None else _unit(api, options.unit),
+        text=options.transaction_text,
+    )
+
+
+def _unit(api: BatchApi, name: str) -> Unit:
+    for unit in api.units:
+        if unit.name == name:
+            return unit
+    known = " or ".join(unit.name for unit in api.units)
+    raise ConfigurationError(f"{api.name} counts no amounts in {name!r}", advice=f"say --unit {known}")
 
 
 async def load_file(worklist: Worklist, file: str, layout: Layout) -> None:
@@ -108,58 +147,61 @@ def add_another(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="ORDER",
-        help="this order's rows are other ones than what was done before, though they look the same; once for each",
+        help="this payment's rows are other ones than what was done before, though they look the same; once for each",
     )
 
 
-def release(worklist: Worklist, orders: Sequence[str]) -> None:
-    """Release the rows of the orders that the command line names.
+def release(worklist: Worklist, payments: Sequence[str]) -> None:
+    """Release the rows of the payments that the command line names.
 
     Raises:
         BatchFileError: the file has no row of one of them.
     """
-    if missing := worklist.release(orders):
+    if missing := worklist.release(payments):
         advice = "correct what stands after --another"
-        raise BatchFileError(f"the file has no row of the order {', '.join(missing)}", advice=advice)
+        raise BatchFileError(f"the file has no row of the payment {', '.join(missing)}", advice=advice)
 
 
-def say_what_is_held(held: Sequence[tuple[int, str, int, str]], count: int, *, reported: bool) -> None:
+def say_what_is_held(held: Sequence[tuple[int, str, int, str]], count: int, api: BatchApi, *, reported: bool) -> None:
     """Show rows that are held, with what they meet, and how to go on.
 
     Args:
-        held: the first of them: line, order id, amount in øre, and what it meets.
+        held: the first of them: line, payment, amount in minor units, and what it meets.
         count: how many there are.
+        api: the API that they go over.
         reported: whether a report has them all.
     """
     if not count:
         return
-    for line, order_id, amount, reason in held[:_MOST_SHOWN]:
-        say(f"line {line}: {plain(order_id)}: {format_nok(amount)} is held: it {plain(reason)}")
+    for line, payment, amount, reason in held[:_MOST_SHOWN]:
+        say(f"line {line}: {plain(payment)}: {format_amount(amount, api.currency)} is held: it {plain(reason)}")
     if count > _MOST_SHOWN:
         say(f"... and {count - _MOST_SHOWN:,} more{'' if reported else '; --report lists them all'}.")
     say(
         f"{count:,} rows are held: not sent, as they may be what was done before. Adding a reference changes nothing.\n"
-        f"Where another one is meant, name its order: --another {held[0][1]}"
+        f"Where another one is meant, name its payment: --another {held[0][1]}"
     )
 
 
 def say_what_is_bad(worklist: Worklist, totals: Totals, *, reported: bool) -> None:
     """Show the first rows that are invalid, and how many there are; `reported`: whether a report has them all."""
-    for line, order_id, flaw in worklist.bad_rows(_MOST_SHOWN):
-        say(f"line {line}: {plain(order_id) + ': ' if order_id else ''}{plain(flaw)}")
+    for line, payment, flaw in worklist.bad_rows(_MOST_SHOWN):
+        say(f"line {line}: {plain(payment) + ': ' if payment else ''}{plain(flaw)}")
     if totals.bad > _MOST_SHOWN:
         more = f"... and {totals.bad - _MOST_SHOWN:,} more"
         say(f"{more}; --report lists them all." if not reported else more)
     say(f"{totals.bad:,} of {totals.rows:,} rows are invalid.")
 
 
-def asked_text(worklist: Worklist, operation: BatchOperation) -> str:
+def asked_text(worklist: Worklist, layout: Layout) -> str:
     """Say on one line what a file asks for: how many rows, and for how much. Blocking for a moment."""
-    asked = worklist.asked()
-    what = f"{operation.value.capitalize()} {asked.rows:,} payment{'' if asked.rows == 1 else 's'}"
+    asked, operation = worklist.asked(), layout.operation
+    what = (
+        f"{operation.value.capitalize()} {asked.rows:,} payment{'' if asked.rows == 1 else 's'} over {layout.api.name}"
+    )
     if operation is BatchOperation.CANCEL:
         return what
-    parts = [f"{format_nok(asked.amount)} in all"] if asked.rows > asked.takes_all else []
+    parts = [f"{format_amount(asked.amount, layout.api.currency)} in all"] if asked.rows > asked.takes_all else []
     parts += [f"all that remains of {asked.takes_all:,}"] if asked.takes_all else []
     return f"{what}, {' and '.join(parts)}"
 

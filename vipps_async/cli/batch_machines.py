@@ -14,18 +14,17 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from vipps_async.batch.amounts import Unit
 from vipps_async.batch.distributed.failures import OtherSettingsError, SubmissionUnknownError
 from vipps_async.batch.holding import hold_rows
 from vipps_async.batch.many import DEFAULT_CONCURRENCY
-from vipps_async.batch.reading import FileFormat, Layout
-from vipps_async.batch.rows import BatchOperation
+from vipps_async.batch.reading import Layout
 from vipps_async.batch.worklist import Totals, Worklist
 from vipps_async.cli.batch_file import (
     add_another,
+    add_layout,
     asked_text,
     concurrency,
-    format_of,
+    layout_of,
     load_file,
     rate,
     release,
@@ -39,6 +38,7 @@ from vipps_async.cli.output import plain, say, tell
 from vipps_async.cli.report_file import STDOUT, add_report
 from vipps_async.cli.statuses import DONE, HELD, INTERRUPTED, OTHER_SETTINGS, REFUSED, UNKNOWN, UNTOLD, USAGE
 from vipps_async.config import Settings
+from vipps_async.core.batch import BatchOperation
 from vipps_async.errors import ConfigurationError, VippsError
 
 if TYPE_CHECKING:
@@ -110,15 +110,7 @@ def _add_submit(actions: Commands) -> None:
         metavar="capture|refund|cancel",
         help="what is done with each row (capture)",
     )
-    parser.add_argument("--format", type=FileFormat, metavar="csv|jsonl", help="how it is written (found out)")
-    parser.add_argument(
-        "--unit",
-        type=Unit,
-        metavar="ore|nok",
-        help="what a column `amount` is counted in",
-    )
-    parser.add_argument("--transaction-text", metavar="TEXT", help="for all rows of a file without such a column")
-    parser.add_argument("--skip-invalid", action="store_true", help="go on without rows that are invalid")
+    add_layout(parser)
     parser.add_argument("--rate", type=rate, metavar="N", help="most rows a second, over all workers")
     parser.add_argument("--chunk-size", type=_positive, metavar="N", help="rows of a chunk, about (by the file's size)")
     parser.add_argument("--new-batch", action="store_true", help="make another batch although this file is one already")
@@ -190,12 +182,7 @@ async def _submit(options: argparse.Namespace) -> int:
     operation = options.operation
     if operation is not BatchOperation.CANCEL and options.release_remaining:
         options.refuse_usage("--release-remaining belongs to a cancel")
-    layout = Layout(
-        operation=operation,
-        format=format_of(options.file, options.format),
-        unit=options.unit,
-        transaction_text=options.transaction_text,
-    )
+    layout = layout_of(options)
     settings = Settings.from_env(os.environ)
     check_host(settings, options.allow_host)
     with Worklist() as worklist:
@@ -209,7 +196,7 @@ async def _submit(options: argparse.Namespace) -> int:
                 return USAGE
 
         async def what() -> str:
-            return f"Submit: {await asyncio.to_thread(asked_text, worklist, operation)}"
+            return f"Submit: {await asyncio.to_thread(asked_text, worklist, layout)}"
 
         if await ask(what, settings, yes=options.yes) is not Agreement.GIVEN:
             return USAGE
@@ -227,7 +214,7 @@ async def _put(
         journal = PostgresJournal(options.dsn, schema=options.schema)
         await journal.open()
         try:
-            await hold_rows(worklist, layout.operation, msn, journal)
+            await hold_rows(worklist, layout.api, layout.operation, msn, journal)
         finally:
             await journal.aclose()
         found = await submit(
@@ -245,16 +232,24 @@ async def _put(
                 chunk_size=options.chunk_size,
             ),
         )
-    say_what_is_held(found.held, found.held_count, reported=True)
+    say_what_is_held(found.held, found.held_count, layout.api, reported=True)
     ending = HELD if found.held_count else DONE
     if options.json:
-        facts = {"batch": found.batch, "new": found.is_new, "chunks": found.chunks, "held": found.held_count}
+        facts = {
+            "batch": found.batch,
+            "api": layout.api.name,
+            "new": found.is_new,
+            "chunks": found.chunks,
+            "held": found.held_count,
+        }
         is_told = tell(orjson.dumps(facts | {"rows": totals.rows, "invalid": totals.bad}).decode())
         return ending if is_told else UNTOLD
     if found.is_new:
-        text = f"Batch {found.batch}: {totals.rows - totals.bad - found.held_count:,} rows in {found.chunks:,} chunks, "
-        text += f"to be {layout.operation.done} for sales unit {msn} in the {settings.environment.value} environment "
-        text += "by `vipps-async batch work`."
+        text = (
+            f"Batch {found.batch}: {totals.rows - totals.bad - found.held_count:,} rows in {found.chunks:,} chunks, to "
+            f"be {layout.operation.done} over {layout.api.name} for sales unit {msn} in the "
+            f"{settings.environment.value} environment by `vipps-async batch work`."
+        )
     else:
         text = f"This file is batch {found.batch} already; nothing was added."
         if found.chunks:

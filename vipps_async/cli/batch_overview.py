@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import orjson
 
+from vipps_async.apis import batch_api
 from vipps_async.batch.job import Progress
 from vipps_async.batch.reading import FileFormat
 from vipps_async.batch.report import write_report
@@ -56,7 +57,7 @@ async def show_status(options: argparse.Namespace) -> int:
         _fill(progress, status)
         progress.began_with = progress.ended
         if options.watch and not status.is_ended:
-            async with shown(progress, status.operation, quiet=options.json, preview=False):
+            async with shown(progress, batch_api(status.api), status.operation, quiet=options.json, preview=False):
                 failures = 0
                 while not status.is_ended:
                     await asyncio.sleep(_WATCH_EVERY)
@@ -86,7 +87,7 @@ def _facts(status: BatchStatus) -> dict[str, object]:
     return {
         "batch": status.batch,
         "ended": status.is_ended,
-        **summary_json(status.totals, status.operation),
+        **summary_json(status.totals, batch_api(status.api), status.operation),
         "chunks": {"waiting": status.waiting, "running": status.running, "ended": status.ended},
         "workers": status.workers,
         "merchant_serial_number": status.merchant_serial_number,
@@ -102,11 +103,11 @@ def _facts(status: BatchStatus) -> dict[str, object]:
 def _text(status: BatchStatus, progress: Progress) -> str:
     lines = []
     if status.is_ended:
-        lines.append(summary(status.totals, status.operation, preview=False))
+        lines.append(summary(status.totals, batch_api(status.api), status.operation, preview=False))
         if not all(outcome.is_final for outcome in status.totals.outcomes):
             lines.append("To try the rest again, submit the same file again: what is done is not done twice.")
     else:
-        lines.append(progress_line(progress, status.operation, preview=False))
+        lines.append(progress_line(progress, batch_api(status.api), status.operation, preview=False))
         chunks = f"{status.ended:,} chunks have ended, {status.running:,} are in work, {status.waiting:,} wait"
         lines.append(f"{chunks}; {status.workers:,} workers.")
     if status.withdrawn_at is not None:
@@ -137,7 +138,7 @@ async def show_report(options: argparse.Namespace) -> int:
         status = await status_of(database, options.batch)
 
         def write(to: Path, kind: FileFormat) -> None:
-            write_report(to, report_of(database, options.batch), status.operation, kind)
+            write_report(to, report_of(database, options.batch), batch_api(status.api), status.operation, kind)
 
         is_told = await report.write(write)
     ending = status_of_totals(status.totals) if status.is_ended else NOT_ENDED

@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
-from typing import Protocol, TypeVar
 
 from vipps_async.config import Environment
-from vipps_async.core.operation import Call, Note, Operation, Runner, Verification
+from vipps_async.core.batch import BatchClient
+from vipps_async.core.events import AttemptListener
+from vipps_async.core.operation import Call, Note, Runner
+from vipps_async.ecom.batch import ECOM_BATCH
 from vipps_async.ecom.details import PaymentDetails
 from vipps_async.ecom.express import AirlineData, ExpressCheckout
-from vipps_async.ecom.operations import APPROVE, CANCEL, CAPTURE, INITIATE, REFUND, STATUS, ask_details
+from vipps_async.ecom.money_calls import cancel_call, money_call
+from vipps_async.ecom.operations import APPROVE, CAPTURE, INITIATE, REFUND, STATUS, ask_details
 from vipps_async.ecom.polling import PaymentPoller
 from vipps_async.ecom.requests import (
-    CancelPaymentActionRequest,
-    CancelTransaction,
     CustomerInfo,
     ForceApproveRequest,
     InitiatePaymentCommand,
     MerchantInfo,
     MerchantInfoPayment,
-    PaymentActionsRequest,
-    Transaction,
     TransactionInfoInitiate,
 )
 from vipps_async.ecom.responses import CancelResult, CaptureResult, InitiatedPayment, PaymentStatus, RefundResult
-from vipps_async.ecom.verification import verify_cancel, verify_capture, verify_initiate, verify_refund
+from vipps_async.ecom.verification import verify_initiate
 from vipps_async.errors import ConfigurationError, InvalidInputError
 from vipps_async.idempotency_keys import new_idempotency_key
 from vipps_async.input_rules import (
@@ -34,7 +34,6 @@ from vipps_async.input_rules import (
     check_callback_url,
     check_fall_back,
     check_flag,
-    check_idempotency_key,
     check_merchant_serial_number,
     check_mobile_number,
     check_order_id,
@@ -42,20 +41,11 @@ from vipps_async.input_rules import (
     check_token,
     check_transaction_text,
 )
-from vipps_async.journals.protocol import KeyOrigin
+from vipps_async.journals.protocol import Journal
 from vipps_async.not_given import NOT_GIVEN, NotGiven
 from vipps_async.one_loop import OneLoop
 
 __all__ = ["EcomApi"]
-
-R = TypeVar("R")
-
-
-class _Verify(Protocol[R]):
-    def __call__(
-        self, order_id: str, *, idempotency_key: str, amount: int | None
-    ) -> Verification[R, PaymentDetails]: ...
-
 
 #: Vipps' word for an express checkout, its two m's included.
 _EXPRESS = "eComm Express Payment"
@@ -72,6 +62,8 @@ class EcomApi:
         environment: Environment,
         is_vipps: bool = False,
         one_loop: OneLoop | None = None,
+        listening: Callable[[AttemptListener], AbstractContextManager[None]] = lambda _listener: nullcontext(),
+        journal: Journal | None = None,
     ) -> None:
         """Make the API ready for one sales unit.
 
@@ -81,6 +73,8 @@ class EcomApi:
             environment: which Vipps; production refuses `approve` and URLs on loopback.
             is_vipps: whether calls go to Vipps' own host, which takes and reaches public URLs only.
             one_loop: the event loop of the session that it is a part of; None: one of its own.
+            listening: lets a function hear of each attempt meanwhile: batches set their pace by it.
+            journal: the session's journal, if it has one.
 
         Raises:
             InvalidInputError: the serial number is not 5 or 6 digits.
@@ -89,6 +83,8 @@ class EcomApi:
         self._merchant = MerchantInfoPayment(
             merchant_serial_number=check_merchant_serial_number(merchant_serial_number)
         )
+        self._listening = listening
+        self._journal = journal
         self._environment = environment
         self._is_vipps = is_vipps
         self._poller = PaymentPoller(self.details, one_loop or OneLoop())
@@ -222,10 +218,10 @@ class EcomApi:
             OutcomeUnknown: it could not be found out whether the capture took effect; the error has the key.
             VippsError: see `vipps_async.errors`.
         """
-        call = self._money_call(
+        call: Call[CaptureResult] = money_call(
             CAPTURE,
-            verify_capture,
             order_id,
+            merchant=self._merchant,
             transaction_text=transaction_text,
             amount=amount,
             idempotency_key=idempotency_key,
@@ -256,10 +252,10 @@ class EcomApi:
             OutcomeUnknown: it could not be found out whether the refund took effect; the error has the key.
             VippsError: see `vipps_async.errors`.
         """
-        call = self._money_call(
+        call: Call[RefundResult] = money_call(
             REFUND,
-            verify_refund,
             order_id,
+            merchant=self._merchant,
             transaction_text=transaction_text,
             amount=amount,
             idempotency_key=idempotency_key,
@@ -285,45 +281,13 @@ class EcomApi:
             OutcomeUnknown: it could not be found out whether the cancel took effect.
             VippsError: see `vipps_async.errors`.
         """
-        call = self._cancel_call(
+        call = cancel_call(
             order_id,
+            merchant=self._merchant,
             transaction_text=transaction_text,
             should_release_remaining_funds=should_release_remaining_funds,
         )
         return await self._runner.run(call)
-
-    def _cancel_call(
-        self,
-        order_id: str,
-        *,
-        transaction_text: str,
-        should_release_remaining_funds: bool,
-        row_reference: str | None = None,
-    ) -> Call[CancelResult]:
-        check_order_id(order_id)
-        check_transaction_text(transaction_text)
-        check_flag("should_release_remaining_funds", should_release_remaining_funds)
-        body = CancelPaymentActionRequest(
-            merchant_info=self._merchant,
-            transaction=CancelTransaction(transaction_text=transaction_text),
-            should_release_remaining_funds=should_release_remaining_funds or None,
-        )
-        return Call(
-            operation=CANCEL,
-            path=CANCEL.path_for(order_id),
-            payment=order_id,
-            body=body,
-            make_verification=partial(
-                verify_cancel, order_id, should_release_remaining_funds=should_release_remaining_funds
-            ),
-            note=Note(
-                amount=None,
-                # Vipps takes no key for a cancel: it is made by the journal, or stands for a row.
-                origin=KeyOrigin.MADE if row_reference is None else KeyOrigin.ROW,
-                reference=row_reference or "",
-            ),
-            is_row=row_reference is not None,
-        )
 
     async def details(self, order_id: str) -> PaymentDetails:
         """Read a payment with its whole history: what decides, whatever a callback says.
@@ -433,91 +397,15 @@ class EcomApi:
         """End all waits with `ConfigurationError`; the session does so when it is closed. Safe to call twice."""
         await self._poller.aclose()
 
-    async def _capture_row(
-        self,
-        order_id: str,
-        *,
-        transaction_text: str,
-        amount: int | NotGiven,
-        idempotency_key: str,
-        reference: str,
-    ) -> CaptureResult:
-        """Capture for a row of a batch: the journal notes that the key is the row's, and its reference."""
-        call = self._money_call(
-            CAPTURE,
-            verify_capture,
-            order_id,
-            transaction_text=transaction_text,
-            amount=amount,
-            idempotency_key=idempotency_key,
-            row_reference=reference,
-        )
-        return await self._runner.run(call)
-
-    async def _refund_row(
-        self,
-        order_id: str,
-        *,
-        transaction_text: str,
-        amount: int | NotGiven,
-        idempotency_key: str,
-        reference: str,
-    ) -> RefundResult:
-        """Refund for a row of a batch: the journal notes that the key is the row's, and its reference."""
-        call = self._money_call(
-            REFUND,
-            verify_refund,
-            order_id,
-            transaction_text=transaction_text,
-            amount=amount,
-            idempotency_key=idempotency_key,
-            row_reference=reference,
-        )
-        return await self._runner.run(call)
-
-    async def _cancel_row(
-        self, order_id: str, *, transaction_text: str, should_release_remaining_funds: bool, reference: str
-    ) -> CancelResult:
-        """Cancel for a row of a batch: the journal notes that it is a row's, and its reference."""
-        call = self._cancel_call(
-            order_id,
-            transaction_text=transaction_text,
-            should_release_remaining_funds=should_release_remaining_funds,
-            row_reference=reference,
-        )
-        return await self._runner.run(call)
-
-    def _money_call(
-        self,
-        operation: Operation[R],
-        verify: _Verify[R],
-        order_id: str,
-        *,
-        transaction_text: str,
-        amount: int | NotGiven,
-        idempotency_key: str | None,
-        row_reference: str | None = None,
-    ) -> Call[R]:
-        check_order_id(order_id)
-        sum_in_oere = None if amount is NOT_GIVEN else check_amount(amount)
-        check_transaction_text(transaction_text)
-        if idempotency_key is None:
-            key, origin = new_idempotency_key(), KeyOrigin.MADE
-        else:
-            key = check_idempotency_key(idempotency_key)
-            origin = KeyOrigin.GIVEN if row_reference is None else KeyOrigin.ROW
-        return Call(
-            operation=operation,
-            path=operation.path_for(order_id),
-            payment=order_id,
-            body=PaymentActionsRequest(
-                merchant_info=self._merchant,
-                transaction=Transaction(amount=sum_in_oere, transaction_text=transaction_text),
-            ),
-            idempotency_key=key,
-            make_verification=partial(verify, order_id, idempotency_key=key, amount=sum_in_oere),
-            note=Note(amount=sum_in_oere, origin=origin, reference=row_reference or ""),
-            is_row=row_reference is not None,
+    @property
+    def batch(self) -> BatchClient:
+        """What `vipps_async.batch` needs of the API: ``capture_many(vipps.ecom, rows)``."""
+        return BatchClient(
+            api=ECOM_BATCH,
+            runner=self._runner,
+            merchant_serial_number=self._merchant.merchant_serial_number,
+            listening=self._listening,
+            journal=self._journal,
         )
 
 

@@ -20,6 +20,7 @@ from vipps_async.batch.distributed.worker import BatchWorker
 from vipps_async.batch.reading import Layout
 from vipps_async.batch.worklist import Worklist
 from vipps_async.config import Credentials, Environment
+from vipps_async.ecom.batch import ECOM_BATCH
 from vipps_async.sandbox import SandboxServer
 
 __all__ = [
@@ -84,7 +85,7 @@ async def submitted(
     released: Sequence[str] = (),
 ) -> Submitted:
     """Submit a file of these lines."""
-    layout = layout or Layout(operation=operation)
+    layout = layout or Layout(api=ECOM_BATCH, operation=operation)
     with Worklist() as worklist:
         worklist.load(io.BytesIO((heading + lines).encode()), layout)
         return await submit(

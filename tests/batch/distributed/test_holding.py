@@ -34,7 +34,7 @@ async def test_what_was_done_since_submit_holds_a_row(postgres_dsn: str, schema:
         async with tasks(postgres_dsn, schema, sandbox) as found, working(found, once=True):
             pass
         stands = await status(database, batch)
-        rows = await database.rows("SELECT order_id, outcome, reason FROM {schema}.batch_rows ORDER BY number")
+        rows = await database.rows("SELECT payment, outcome, reason FROM {schema}.batch_rows ORDER BY number")
     assert stands.totals.outcomes == {RowOutcome.DONE: 3, RowOutcome.HELD: 1}
     assert found.runner.done.outcomes == {RowOutcome.DONE: 3, RowOutcome.HELD: 1}
     # Another amount is another wish.

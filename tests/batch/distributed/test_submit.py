@@ -9,12 +9,12 @@ import pytest
 from tests.batch.distributed.machines import opened, rows_of, status, submitted, tasks, working
 from tests.batch.shop import MSN, stock
 from vipps_async.batch import BatchOperation, RowOutcome
-from vipps_async.batch.amounts import Unit
 from vipps_async.batch.distributed.jobs import Jobs, queue
 from vipps_async.batch.distributed.overview import report_of
 from vipps_async.batch.distributed.submit import LARGEST_CHUNK, chunk_size
 from vipps_async.batch.reading import Layout
 from vipps_async.config import Environment
+from vipps_async.ecom.batch import ECOM_BATCH
 from vipps_async.errors import ConfigurationError
 from vipps_async.testing import Sandbox
 
@@ -28,7 +28,7 @@ async def test_rows_chunks_and_jobs_are_there_together(postgres_dsn: str, schema
         noted = await database.rows("SELECT job_id FROM {schema}.batch_chunks ORDER BY job_id")
         spread = await database.rows(
             "SELECT max(chunks) FROM "
-            "(SELECT count(DISTINCT chunk) AS chunks FROM {schema}.batch_rows GROUP BY order_id) AS counted"
+            "(SELECT count(DISTINCT chunk) AS chunks FROM {schema}.batch_rows GROUP BY payment) AS counted"
         )
         stands = await status(database, found.batch)
     assert len(jobs) == found.chunks == stands.waiting
@@ -76,12 +76,12 @@ async def test_the_same_bytes_read_in_another_way_are_refused(postgres_dsn: str,
     """Submitted in øre and then in kroner: whoever does that has made a mistake in one of the two."""
     async with opened(postgres_dsn, schema) as database:
         heading = "order_id,amount,transaction_text,reference\n"
-        units = [Layout(operation=BatchOperation.CAPTURE, unit=unit) for unit in Unit]
+        units = [Layout(api=ECOM_BATCH, operation=BatchOperation.CAPTURE, unit=unit) for unit in ECOM_BATCH.units]
         await submitted(database, rows_of(10), heading=heading, layout=units[0])
         with pytest.raises(ConfigurationError, match="read in another way"):
             await submitted(database, rows_of(10), heading=heading, layout=units[1])
         heading = "order_id,amount_ore\n"
-        texts = [Layout(operation=BatchOperation.CAPTURE, transaction_text=text) for text in ("Shipped.", "Sent.")]
+        texts = [Layout(api=ECOM_BATCH, operation=BatchOperation.CAPTURE, text=text) for text in ("Shipped.", "Sent.")]
         await submitted(database, "order-1,1000\n", heading=heading, layout=texts[0])
         with pytest.raises(ConfigurationError, match="read in another way"):
             await submitted(database, "order-1,1000\n", heading=heading, layout=texts[1])

@@ -118,7 +118,7 @@ async def test_a_bad_row_does_not_end_its_chunk(postgres_dsn: str, schema: str, 
     stock(sandbox, 5)
     async with opened(postgres_dsn, schema) as database:
         batch = await submitted(database, rows_of(5))
-        await database.rows("UPDATE {schema}.batch_rows SET order_id = 'no order', amount = 5 WHERE number = 2")
+        await database.rows("UPDATE {schema}.batch_rows SET payment = '', amount = 5 WHERE number = 2")
         async with tasks(postgres_dsn, schema, sandbox) as found, working(found, once=True):
             pass
         stands = await status(database, batch.batch)

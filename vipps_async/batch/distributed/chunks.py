@@ -15,7 +15,7 @@ from vipps_async.batch.distributed.failures import OtherSettingsError
 from vipps_async.batch.distributed.fence import STALE_AFTER, Fence, now
 from vipps_async.batch.distributed.jobs import Jobs
 from vipps_async.batch.results import RowOutcome, RowResult
-from vipps_async.batch.rows import BatchOperation, BatchRow, Origin
+from vipps_async.core.batch import BatchOperation, BatchRow, Origin
 from vipps_async.errors import InvalidInputError, JournalError
 from vipps_async.not_given import NOT_GIVEN
 
@@ -52,6 +52,8 @@ class Claim:
     batch: int
     chunk: int
     fence: Fence
+    #: The name of the API that it goes over.
+    api: str
     operation: BatchOperation
     merchant_serial_number: str
     digest: str
@@ -104,7 +106,7 @@ class Chunks:
             found = await (await connection.execute(statement, (STALE_AFTER, batch, chunk))).fetchone()
             if found is None:
                 return None
-            state, epoch, stale, operation, digest, msn, place, host, release, rate, created_at, withdrawn = found
+            state, epoch, stale, api, operation, digest, msn, place, host, release, rate, created_at, withdrawn = found
             if (msn, place, host) != (merchant_serial_number, environment, base_url):
                 raise OtherSettingsError(
                     f"batch {batch} is of sales unit {msn} in the {place} environment at {host}, and this worker of "
@@ -119,6 +121,7 @@ class Chunks:
             batch=batch,
             chunk=chunk,
             fence=Fence.around(batch, chunk, epoch + 1, statement=guard, asked_at=asked_at),
+            api=api,
             operation=BatchOperation(operation),
             merchant_serial_number=msn,
             digest=digest,
@@ -156,11 +159,11 @@ class Chunks:
         """
         found = await self.database.rows(statements.CHUNK_ROWS, (claim.batch, claim.chunk, FINAL))
         rows = []
-        for number, line, order_id, amount, text, reference, another in found:
+        for number, line, payment, amount, text, reference, another in found:
             try:
                 row = BatchRow(
-                    order_id=order_id,
-                    transaction_text=text,
+                    payment=payment,
+                    text=text,
                     amount=NOT_GIVEN if amount is None else amount,
                     reference=reference,
                     origin=Origin(digest=claim.digest, number=number, line=line),
@@ -173,16 +176,17 @@ class Chunks:
                 rows.append(ChunkRow(row, another))
         return rows
 
-    async def met_orders(self, claim: Claim, rows: Sequence[BatchRow]) -> frozenset[str]:
-        """Return the orders of rows of which the journal has something of the same amount under another key.
+    async def met_payments(self, claim: Claim, rows: Sequence[BatchRow]) -> frozenset[str]:
+        """Return the payments of which the journal has something that a row may repeat: see `MET_PAYMENTS`.
 
         Raises:
             JournalError: the database failed.
         """
         operation, msn = claim.operation, claim.merchant_serial_number
-        named = [(row.order_id, row.amount, row.idempotency_key(operation, msn)) for row in rows]
+        named = [(row.payment, row.amount, row.idempotency_key(operation, msn)) for row in rows]
         columns = [list(column) for column in zip(*named, strict=True)] if named else [[], [], []]
-        return frozenset(order for (order,) in await self.database.rows(statements.MET_ORDERS, (*columns, msn)))
+        found = await self.database.rows(statements.MET_PAYMENTS, (*columns, msn, claim.api))
+        return frozenset(payment for (payment,) in found)
 
     async def save(self, claim: Claim, results: Sequence[RowResult]) -> None:
         """Note what became of rows.
@@ -319,7 +323,7 @@ class Chunks:
             if found[0] == "running":
                 # Its own sign of life decides; if there is none, the next look at it finds it waiting.
                 return False
-            await self._queue(connection, batch, chunk, found[5])
+            await self._queue(connection, batch, chunk, found[6])
         return True
 
     async def _is_doubtful(self, connection: AsyncConnection[TupleRow], batch: int, chunk: int) -> bool:

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from attrs import define
 
-from vipps_async.batch.rows import BatchOperation
+from vipps_async.core.batch import BatchOperation
 from vipps_async.errors import JournalError, RequestNotSent
 from vipps_async.journals.postgres.guard import Guard
 from vipps_async.transports.protocol import Request, Response, Transport

@@ -1,4 +1,4 @@
-"""How chunks become jobs of Procrastinate: names, queues, priorities, and deferring inside a transaction."""
+"""Makes jobs of Procrastinate out of chunks: names, queues, priorities, and deferring inside a transaction."""
 
 from __future__ import annotations
 

@@ -10,8 +10,8 @@ from attrs import frozen
 from vipps_async.batch.distributed import sql as statements
 from vipps_async.batch.distributed.database import BatchDatabase
 from vipps_async.batch.results import RowOutcome
-from vipps_async.batch.rows import BatchOperation
 from vipps_async.batch.worklist import ReportRow, Totals, utc_text
+from vipps_async.core.batch import BatchOperation
 from vipps_async.errors import ConfigurationError
 
 __all__ = ["BatchStatus", "open_elsewhere", "report_of", "status_of", "withdraw"]
@@ -22,6 +22,8 @@ class BatchStatus:
     """A batch as it is now."""
 
     batch: int
+    #: The name of the API that it goes over.
+    api: str
     operation: BatchOperation
     merchant_serial_number: str
     environment: str
@@ -64,10 +66,11 @@ async def status_of(database: BatchDatabase, batch: int) -> BatchStatus:
         (counts,) = await (await connection.execute(database.sql(statements.CHUNK_COUNTS), (batch,))).fetchall()
         sums = await (await connection.execute(database.sql(statements.TOTALS), (batch,))).fetchall()
         refusals = await (await connection.execute(database.sql(statements.REFUSALS), (batch,))).fetchall()
-    _, operation, msn, environment, digest, rate, created_at, withdrawn_at = found
+    _, api, operation, msn, environment, digest, rate, created_at, withdrawn_at = found
     waiting, running, ended, workers, note = counts
     return BatchStatus(
         batch=batch,
+        api=api,
         operation=BatchOperation(operation),
         merchant_serial_number=msn,
         environment=environment,
@@ -123,12 +126,12 @@ def report_of(database: BatchDatabase, batch: int) -> Iterator[ReportRow]:
         JournalError: the database failed.
     """
     for row in database.stream(statements.REPORT, (batch,)):
-        line, order_id, amount, text, reference, flaw, outcome, moved, time, key, reason = row
+        line, payment, amount, text, reference, flaw, outcome, moved, time, key, reason = row
         yield ReportRow(
             line=line,
-            order_id=order_id,
+            payment=payment,
             amount=amount,
-            transaction_text=text,
+            text=text,
             reference=reference,
             flaw=flaw,
             outcome=None if outcome is None else RowOutcome(outcome),

@@ -29,7 +29,7 @@ __all__ = [
     "LOCK_SUBMISSION",
     "LONGEST_IDLE",
     "LOST_JOBS",
-    "MET_ORDERS",
+    "MET_PAYMENTS",
     "MIGRATIONS",
     "NOTE_JOBS",
     "OPEN_CHUNKS",
@@ -91,6 +91,7 @@ MIGRATIONS: tuple[tuple[LiteralString, ...], ...] = (
         """
         CREATE TABLE {schema}.batches (
             id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+            api text NOT NULL,
             operation text NOT NULL,
             digest text NOT NULL,
             edition integer NOT NULL,
@@ -103,7 +104,7 @@ MIGRATIONS: tuple[tuple[LiteralString, ...], ...] = (
             next_turn timestamptz NOT NULL DEFAULT '-infinity',
             created_at timestamptz NOT NULL DEFAULT now(),
             withdrawn_at timestamptz,
-            UNIQUE (digest, operation, merchant_serial_number, edition)
+            UNIQUE (digest, api, operation, merchant_serial_number, edition)
         )
         """,
         # `state` is waiting, running or ended. `epoch` goes up whenever a chunk changes hands: whoever has an older one
@@ -131,9 +132,9 @@ MIGRATIONS: tuple[tuple[LiteralString, ...], ...] = (
             number integer NOT NULL,
             chunk integer,
             line integer NOT NULL,
-            order_id text NOT NULL,
+            payment text NOT NULL,
             amount bigint,
-            transaction_text text NOT NULL,
+            text text NOT NULL,
             reference text,
             another boolean NOT NULL DEFAULT false,
             flaw text,
@@ -147,7 +148,7 @@ MIGRATIONS: tuple[tuple[LiteralString, ...], ...] = (
         )
         """,
         "CREATE INDEX batch_rows_chunk ON {schema}.batch_rows (batch, chunk, number)",
-        "CREATE INDEX batch_rows_order ON {schema}.batch_rows (order_id, amount) WHERE amount IS NOT NULL",
+        "CREATE INDEX batch_rows_payment ON {schema}.batch_rows (payment, amount) WHERE amount IS NOT NULL",
     ),
 )
 
@@ -160,43 +161,47 @@ OTHER_WORLD: LiteralString = (
 )
 FIND_BATCHES: LiteralString = (
     "SELECT id, edition, options FROM {schema}.batches "
-    "WHERE digest = %s AND operation = %s AND merchant_serial_number = %s AND (%s OR withdrawn_at IS NULL) "
+    "WHERE digest = %s AND api = %s AND operation = %s AND merchant_serial_number = %s "
+    "AND (%s OR withdrawn_at IS NULL) "
     "ORDER BY edition DESC"
 )
 ADD_BATCH: LiteralString = (
     "INSERT INTO {schema}.batches "
-    "(operation, digest, edition, merchant_serial_number, environment, base_url, options, release_remaining, rate) "
-    "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s) RETURNING id"
+    "(digest, api, operation, merchant_serial_number, edition, environment, base_url, options, release_remaining, "
+    "rate) "
+    "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s) RETURNING id"
 )
 COPY_ROWS: LiteralString = (
     "COPY {schema}.batch_rows "
-    "(batch, number, chunk, line, order_id, amount, transaction_text, reference, another, flaw, outcome, reason) "
+    "(batch, number, chunk, line, payment, amount, text, reference, another, flaw, outcome, reason) "
     "FROM STDIN"
 )
-#: Holds rows that may repeat a row of another batch, begun or not: the same sales unit, operation, order and amount,
-#: and one of the two has no reference. A row under the same key is the same row.
+#: Holds rows that may repeat a row of another batch, begun or not: the same sales unit, operation, payment and
+#: amount, and one of the two has no reference, or both have the same one and go over two APIs. A row under the same key
+#: of the same API is the same row.
 HOLD_ROWS: LiteralString = (
     "UPDATE {schema}.batch_rows AS rows SET outcome = 'held', reason = format('meets line %%s of batch %%s, and one of "
     "the two has no reference', met.line, met.batch) FROM (SELECT DISTINCT ON (mine.number) mine.number, others.batch, "
     "others.line FROM {schema}.batch_rows AS mine JOIN {schema}.batches AS batch ON batch.id = mine.batch "
-    "JOIN {schema}.batch_rows AS others ON others.order_id = mine.order_id AND others.amount = mine.amount "
+    "JOIN {schema}.batch_rows AS others ON others.payment = mine.payment AND others.amount = mine.amount "
     "AND others.batch <> mine.batch JOIN {schema}.batches AS theirs ON theirs.id = others.batch "
     "AND theirs.operation = batch.operation AND theirs.merchant_serial_number = batch.merchant_serial_number "
     "WHERE mine.batch = %s AND mine.flaw IS NULL AND mine.outcome IS NULL AND NOT mine.another AND others.flaw IS NULL "
     "AND (others.outcome IN ('done', 'done before', 'otherwise', 'unknown') OR (theirs.withdrawn_at IS NULL "
     "AND coalesce(others.outcome, '') NOT IN ('refused', 'held'))) "
-    "AND (mine.reference IS NULL OR others.reference IS NULL) "
+    "AND (mine.reference IS NULL OR others.reference IS NULL "
+    "OR (theirs.api <> batch.api AND others.reference = mine.reference)) "
     "AND NOT (mine.reference IS NULL AND others.reference IS NULL AND theirs.digest = batch.digest "
-    "AND others.number = mine.number) ORDER BY mine.number, others.batch) AS met "
+    "AND theirs.api = batch.api AND others.number = mine.number) ORDER BY mine.number, others.batch) AS met "
     "WHERE rows.batch = %s AND rows.number = met.number"
 )
 #: Rows that were held are other ones than what they meet.
 RELEASE_ROWS: LiteralString = (
     "UPDATE {schema}.batch_rows SET outcome = NULL, reason = NULL, another = true "
-    "WHERE batch = %s AND outcome = 'held' AND order_id = ANY (%s)"
+    "WHERE batch = %s AND outcome = 'held' AND payment = ANY (%s)"
 )
 HELD_ROWS: LiteralString = (
-    "SELECT line, order_id, amount, reason, count(*) OVER () FROM {schema}.batch_rows "
+    "SELECT line, payment, amount, reason, count(*) OVER () FROM {schema}.batch_rows "
     "WHERE batch = %s AND outcome = 'held' ORDER BY number LIMIT 20"
 )
 ADD_CHUNKS: LiteralString = "INSERT INTO {schema}.batch_chunks (batch, number) SELECT %s, unnest(%s::integer[])"
@@ -222,7 +227,7 @@ GUARD: LiteralString = (
 )
 CHUNK: LiteralString = (
     "SELECT state, epoch, seen_at < clock_timestamp() - make_interval(secs => %s), "
-    "operation, digest, merchant_serial_number, environment, base_url, release_remaining, rate, created_at, "
+    "api, operation, digest, merchant_serial_number, environment, base_url, release_remaining, rate, created_at, "
     "withdrawn_at IS NOT NULL "
     "FROM {schema}.batch_chunks AS chunks JOIN {schema}.batches AS batches ON batches.id = chunks.batch "
     "WHERE batch = %s AND number = %s FOR UPDATE OF chunks"
@@ -246,14 +251,15 @@ PUT_BACK: LiteralString = (
     "seen_at = clock_timestamp() WHERE batch = %s AND number = %s"
 )
 CHUNK_ROWS: LiteralString = (
-    "SELECT number, line, order_id, amount, transaction_text, reference, another FROM {schema}.batch_rows "
+    "SELECT number, line, payment, amount, text, reference, another FROM {schema}.batch_rows "
     "WHERE batch = %s AND chunk = %s AND flaw IS NULL AND (outcome IS NULL OR outcome <> ALL (%s)) ORDER BY number"
 )
-#: Orders of which the journal has something of the same amount that is not the row itself.
-MET_ORDERS: LiteralString = (
-    "SELECT DISTINCT given.order_id FROM unnest(%s::text[], %s::bigint[], %s::text[]) AS given (order_id, amount, key) "
-    "JOIN {schema}.journal_entries AS entries ON entries.payment = given.order_id "
-    "AND entries.merchant_serial_number = %s AND entries.amount = given.amount AND entries.key <> given.key"
+#: Payments of which the journal has something that is not the row itself, of the same amount or over another API.
+MET_PAYMENTS: LiteralString = (
+    "SELECT DISTINCT given.payment FROM unnest(%s::text[], %s::bigint[], %s::text[]) AS given (payment, amount, key) "
+    "JOIN {schema}.journal_entries AS entries ON entries.payment = given.payment "
+    "AND entries.merchant_serial_number = %s "
+    "AND (entries.api <> %s OR (entries.amount = given.amount AND entries.key <> given.key))"
 )
 ROWS_LEFT: LiteralString = (
     "SELECT count(*) FROM {schema}.batch_rows "
@@ -322,7 +328,7 @@ TAKE_TURNS: LiteralString = (
 # --- what became of it ------------------------------------------------------------------------------------------------
 
 BATCHES: LiteralString = (
-    "SELECT id, operation, merchant_serial_number, environment, digest, rate, created_at, withdrawn_at "
+    "SELECT id, api, operation, merchant_serial_number, environment, digest, rate, created_at, withdrawn_at "
     "FROM {schema}.batches WHERE id = %s"
 )
 CHUNK_COUNTS: LiteralString = (
@@ -349,6 +355,6 @@ OPEN_ELSEWHERE: LiteralString = (
     "WHERE state <> 'ended' AND merchant_serial_number <> %s GROUP BY 1 ORDER BY 1"
 )
 REPORT: LiteralString = (
-    "SELECT line, order_id, amount, transaction_text, reference, flaw, outcome, moved, time, key, reason "
+    "SELECT line, payment, amount, text, reference, flaw, outcome, moved, time, key, reason "
     "FROM {schema}.batch_rows WHERE batch = %s ORDER BY number"
 )

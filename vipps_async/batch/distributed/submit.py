@@ -14,7 +14,6 @@ from attrs import frozen
 from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
 
-from vipps_async.batch.amounts import Unit
 from vipps_async.batch.distributed import sql as statements
 from vipps_async.batch.distributed.chunks import FINAL
 from vipps_async.batch.distributed.database import BatchDatabase
@@ -22,9 +21,9 @@ from vipps_async.batch.distributed.failures import OtherSettingsError, Submissio
 from vipps_async.batch.distributed.jobs import Jobs
 from vipps_async.batch.reading import Layout
 from vipps_async.batch.results import RowOutcome
-from vipps_async.batch.rows import BatchOperation
 from vipps_async.batch.worklist import ReportRow, Worklist
 from vipps_async.config import Environment
+from vipps_async.core.batch import BatchOperation, Unit
 from vipps_async.errors import ConfigurationError, JournalError
 
 __all__ = ["LARGEST_CHUNK", "Submission", "Submitted", "check_world", "chunk_size", "submit"]
@@ -54,7 +53,7 @@ class Submission:
     environment: Environment
     #: The host that the batch is carried out at.
     base_url: str
-    #: Orders whose rows are other ones than what they meet.
+    #: Payments whose rows are other ones than what they meet.
     released: Sequence[str] = ()
     #: Rows a second over all workers; None: as many as Vipps takes.
     rate: float | None = None
@@ -67,9 +66,9 @@ class Submission:
 
     def options(self, unit: Unit | None) -> str:
         """Return what, beside its bytes, says what the file means; `unit`: what its amounts are counted in."""
-        text = self.layout.transaction_text
+        text = self.layout.text
         facts = {
-            "unit": None if unit is None else unit.value,
+            "unit": None if unit is None else unit.name,
             "text": None if text is None else hashlib.sha256(text.encode()).hexdigest(),
             "release_remaining": self.release_remaining,
         }
@@ -85,7 +84,7 @@ class Submitted:
     is_new: bool
     #: How many chunks were queued now: all, or of an older batch those with rows that another try may settle.
     chunks: int
-    #: Rows that are held, the first of them: line, order id, amount in øre, and what it meets; and how many there are.
+    #: The first rows that are held: line, payment, amount in minor units, and what it meets; and how many there are.
     held: list[tuple[int, str, int, str]]
     held_count: int
 
@@ -93,7 +92,7 @@ class Submitted:
 async def submit(database: BatchDatabase, worklist: Worklist, submission: Submission) -> Submitted:
     """Put a file there and queue its chunks; find it if it is there. Safe on several machines at once.
 
-    Rows of one order are always in one chunk, and so never run at the same time.
+    Rows of one payment are always in one chunk, and so never run at the same time.
 
     Args:
         database: open.
@@ -119,8 +118,8 @@ async def submit(database: BatchDatabase, worklist: Worklist, submission: Submis
 
 async def _put(database: BatchDatabase, worklist: Worklist, submission: Submission, made: list[Submitted]) -> None:
     """Do all of it in one transaction; `made` gets the result before that is committed."""
-    operation, msn = submission.layout.operation, submission.merchant_serial_number
-    identity = (worklist.digest, operation.value, msn)
+    msn = submission.merchant_serial_number
+    identity = (worklist.digest, submission.layout.api.name, submission.layout.operation.value, msn)
     meaning = submission.options(worklist.unit)
     async with database.transaction(is_long=True) as connection:
         # One at a time, in any environment: the first batch of a schema says which one it is for.
@@ -151,10 +150,11 @@ async def _add(
 ) -> Submitted:
     operation, msn = submission.layout.operation, submission.merchant_serial_number
     values = (
-        operation.value,
         worklist.digest,
-        edition,
+        submission.layout.api.name,
+        operation.value,
         msn,
+        edition,
         submission.environment.value,
         submission.base_url,
         submission.options(worklist.unit),
@@ -243,7 +243,7 @@ async def _submitted(
         batch=batch,
         is_new=is_new,
         chunks=len(chunks),
-        held=[(line, order_id, amount, reason) for line, order_id, amount, reason, _ in held],
+        held=[(line, payment, amount, reason) for line, payment, amount, reason, _ in held],
         held_count=held[0][4] if held else 0,
     )
 
@@ -273,7 +273,7 @@ async def _copy(
     async with connection.cursor() as cursor, cursor.copy(database.sql(statements.COPY_ROWS)) as copy:
         while page := await asyncio.to_thread(_page, rows):
             for number, row in page:
-                chunk = None if row.flaw is not None else zlib.crc32(row.order_id.encode()) % count
+                chunk = None if row.flaw is not None else zlib.crc32(row.payment.encode()) % count
                 if chunk is not None:
                     used.add(chunk)
                 await copy.write_row((batch, number, chunk, row.line, *_facts(row)))
@@ -286,4 +286,4 @@ def _page(rows: Iterator[tuple[int, ReportRow]]) -> list[tuple[int, ReportRow]]:
 
 def _facts(row: ReportRow) -> tuple[object, ...]:
     held = (row.outcome.value, row.reason) if row.outcome is RowOutcome.HELD else (None, None)
-    return (row.order_id, row.amount, row.transaction_text, row.reference, row.another, row.flaw, *held)
+    return (row.payment, row.amount, row.text, row.reference, row.another, row.flaw, *held)

@@ -11,15 +11,16 @@ from contextlib import aclosing
 import structlog
 from attrs import Factory, define, field
 
+from vipps_async.apis import batch_api, session_api
 from vipps_async.batch.distributed.chunks import ChunkRow, Chunks, Claim, LostError
 from vipps_async.batch.distributed.database import BatchDatabase
 from vipps_async.batch.distributed.failures import OtherSettingsError
 from vipps_async.batch.distributed.fence import BEAT_EVERY, STALE_AFTER, current_fence
 from vipps_async.batch.distributed.turns import SharedTurns
 from vipps_async.batch.holding import reason_to_hold
-from vipps_async.batch.many import cancel_many, capture_many, refund_many
-from vipps_async.batch.results import RowOutcome, RowResult, held
-from vipps_async.batch.rows import BatchOperation, BatchRow
+from vipps_async.batch.many import carry_out_many
+from vipps_async.batch.results import RowOutcome, RowResult
+from vipps_async.core.batch import BatchOperation, BatchRow
 from vipps_async.errors import AuthenticationError, JournalError, RateLimitedError, TransportError, VippsError
 from vipps_async.not_given import NotGiven
 from vipps_async.session import VippsSession
@@ -33,7 +34,7 @@ _HOLD = 50
 #: How long rows rest before they are tried again, in seconds: as within a batch on one machine; after Vipps was out of
 #: reach for minutes; after the database was.
 _PAUSE, _AFTER_OUTAGE, _AFTER_DATABASE = 5.0, 30.0, 2.0
-#: For how long Vipps counts what it limits: five captures a minute of one order.
+#: For how long Vipps counts what it limits: five captures a minute of one payment.
 _LIMIT_PASSES = 60.0
 #: For how long the end of a chunk is tried to be written down while the database is away, and how often, in seconds.
 _PATIENCE, _TRY_EVERY = 60.0, 0.5
@@ -50,7 +51,7 @@ class WorkDone:
     #: Chunks that it has worked on, and given back or ended.
     chunks: int = 0
     outcomes: Counter[RowOutcome] = Factory(Counter)
-    #: Øre that moved.
+    #: Minor units that moved.
     moved: int = 0
 
 
@@ -214,19 +215,20 @@ class ChunkRunner:
         """
         claim, journal = run.claim, self._session.journal
         assert journal is not None  # noqa: S101 - as above
-        operation, msn = claim.operation, claim.merchant_serial_number
+        api, operation, msn = batch_api(claim.api), claim.operation, claim.merchant_serial_number
         for begin in range(0, len(found), _HOLD):
             page = found[begin : begin + _HOLD]
             asked = [each.row for each in page if _may_repeat(each, operation)]
-            met = await self._chunks.met_orders(claim, asked) if asked else frozenset()
+            met = await self._chunks.met_payments(claim, asked) if asked else frozenset()
             for each in page:
                 row, reason = each.row, ""
-                if row.order_id in met and _may_repeat(each, operation):
-                    reason = await reason_to_hold(row, operation, msn, journal)
+                if row.payment in met and _may_repeat(each, operation):
+                    reason = await reason_to_hold(row, api, operation, msn, journal)
                 if not reason:
                     yield row
                     continue
-                result = held(row, row.idempotency_key(operation, msn), remark=reason)
+                key = row.idempotency_key(operation, msn)
+                result = RowResult(row=row, outcome=RowOutcome.HELD, idempotency_key=key, hint=reason)
                 self._count(run, result)
                 run.unsaved.append(result)
 
@@ -265,29 +267,27 @@ class ChunkRunner:
         assert journal is not None  # noqa: S101 - as above
         operation, msn = claim.operation, claim.merchant_serial_number
         keys = {row.idempotency_key(operation, msn) for row in rows}
-        orders = {row.order_id for row in rows}
-        # A cancel has a key of the journal's own making.
+        payments = {row.payment for row in rows}
+        # A cancel may have a key of the journal's own making.
         cancels = operation is BatchOperation.CANCEL
         async for entry in journal.open_entries(merchant_serial_number=msn):
             intent = entry.intent
-            ours = intent.payment in orders if cancels else intent.key in keys
-            if ours and intent.operation == operation.value and entry.owner:
+            ours = intent.payment in payments if cancels else intent.key in keys
+            if ours and (intent.api, intent.operation) == (claim.api, operation.value) and entry.owner:
                 await journal.release(intent, note=_LEFT, owner=entry.owner)
 
     def _results(self, run: _Run, rows: AsyncGenerator[BatchRow, None]) -> AsyncGenerator[RowResult, None]:
-        claim, session, concurrency, stop = run.claim, self._session, self._concurrency, run.stop
+        claim, stop = run.claim, run.stop
         rate = None if claim.rate is None else SharedTurns(self._database, claim.batch, claim.rate, stop=stop)
-        if claim.operation is BatchOperation.CANCEL:
-            return cancel_many(
-                session,
-                rows,
-                should_release_remaining_funds=claim.release_remaining,
-                concurrency=concurrency,
-                rate=rate,
-                stop=stop,
-            )
-        many = capture_many if claim.operation is BatchOperation.CAPTURE else refund_many
-        return many(session, rows, concurrency=concurrency, rate=rate, stop=stop)
+        return carry_out_many(
+            session_api(self._session, claim.api),
+            rows,
+            claim.operation,
+            release_remaining=claim.release_remaining,
+            concurrency=self._concurrency,
+            rate=rate,
+            stop=stop,
+        )
 
     async def _end(self, run: _Run) -> None:
         """Write the end down; while the database is away, wait for it: the chunk is ours as long as nobody took it."""
