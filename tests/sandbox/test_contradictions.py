@@ -250,6 +250,24 @@ async def test_another_status_stands_in_an_answer_that_is_right_otherwise(
         assert _masked(Answer(200, headers, said)) == _masked(right)
 
 
+@pytest.mark.parametrize("fault", [Fault.FAILURE_STATUS_BEFORE, Fault.FAILURE_STATUS_AFTER])
+@pytest.mark.parametrize("operation", CODES)
+async def test_no_word_of_failure_is_the_operations_own_word(
+    sandbox: SandboxServer, merchant: Merchant, operation: str, fault: Fault
+) -> None:
+    """In none of its variants: "Cancelled" is another operation's failure, and a cancel's success."""
+    words = set()
+    for order_id in ("variant-1", "variant-2", "variant-3", "variant-4"):
+        await merchant.initiate(order_id)
+        await sandbox.approve(order_id)
+        if operation == "refund":
+            await merchant.capture(order_id, AMOUNT, key="key-0")
+        sandbox.faults.script(operation, fault)
+        said = (await _perform(merchant, operation, order_id)).json
+        words.add(said["transaction" if operation == "refund" else "transactionInfo"]["status"])
+    assert words == {"Failed", "FAILED", "Rejected", "Cancelled"} - {WORDS[operation]}
+
+
 async def test_a_request_refused_in_its_own_right_is_refused_as_ever(
     sandbox: SandboxServer, merchant: Merchant
 ) -> None:

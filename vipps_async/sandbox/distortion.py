@@ -104,7 +104,7 @@ def failure(decided: Decided, answer: web.Response, order_id: str, body: bytes, 
     payment = book.find(order_id, orjson.loads(body)["merchantInfo"]["merchantSerialNumber"]).payment
     entry = payment.history[-1]
     said = _ANSWERS[decided.operation](payment.order_id, Movement(entry=entry, summary=payment.summary()))
-    said[_where(decided)]["status"] = decided.one_of(_FAILURE_WORDS)
+    _call_it_failed(decided, said[_where(decided)])
     return json_answer(said)
 
 
@@ -182,12 +182,17 @@ def _distort_result(decided: Decided, said: dict[str, Any]) -> None:
             amount = said[where]["amount"]
             said[where]["amount"] = decided.one_of((amount + 1, amount * 2, max(1, amount // 2), 0))
         case Fault.FAILURE_STATUS_AFTER:
-            words = [word for word in _FAILURE_WORDS if word != said[where]["status"]]
-            said[where]["status"] = decided.one_of(words)
+            _call_it_failed(decided, said[where])
         case Fault.UNKNOWN_STATUS_AFTER:
             said[where]["status"] = decided.one_of(_UNKNOWN_WORDS)
         case Fault.NO_TRANSACTION_AFTER:
             del said[where]
+
+
+def _call_it_failed(decided: Decided, transaction: dict[str, Any]) -> None:
+    # A cancel's own word of success is the failure of any other operation.
+    words = [word for word in _FAILURE_WORDS if word != transaction["status"]]
+    transaction["status"] = decided.one_of(words)
 
 
 def _distort_details(decided: Decided, said: dict[str, Any]) -> None:
