@@ -8,7 +8,15 @@ import pytest
 
 from tests.core.fake_clock import FakeClock
 from tests.core.samples import CREDENTIALS, vipps_error
-from vipps_async import CancelError, Effect, OutcomeUnknown, RetryPolicy, SettledBy, VippsSession
+from vipps_async import (
+    CancelError,
+    Effect,
+    OutcomeUnknown,
+    RetryPolicy,
+    SettledBy,
+    UnexpectedResponseError,
+    VippsSession,
+)
 from vipps_async.testing import ScriptedTransport, answer
 from vipps_async.transports.protocol import Response
 
@@ -70,6 +78,39 @@ async def test_what_is_captured_leaves_no_doubt_of_a_cancel(then: Response) -> N
     with pytest.raises(CancelError if b'"51"' in then.body else Exception) as caught:
         await cancel(transport)
     assert caught.value.effect is Effect.NONE  # type: ignore[attr-defined]  # of every VippsError
+
+
+def answered(*, to_capture: int) -> Response:
+    """Make an answer to a cancel that calls it cancelled, with what its sums say can still be captured."""
+    sums = {"capturedAmount": 0, "refundedAmount": 0, "remainingAmountToRefund": 0}
+    return answer(
+        200,
+        {
+            "orderId": "acme-1",
+            "transactionInfo": {"amount": 500, "status": "Cancelled", "transactionId": "1"},
+            "transactionSummary": {**sums, "remainingAmountToCapture": to_capture},
+        },
+    )
+
+
+RESERVED = history(("RESERVE", 500), captured=0, to_capture=500)
+
+
+async def test_a_cancel_that_contradicts_itself_may_be_done() -> None:
+    """Where the history has it, only the sums of the answer were wrong."""
+    transport = ScriptedTransport().on("/details", then=history(("VOID", 500), captured=0, to_capture=0))
+    transport.on("/cancel", answered(to_capture=500))
+    assert (await cancel(transport)).settled_by is SettledBy.HISTORY
+
+
+async def test_a_cancel_that_contradicts_itself_is_not_called_done() -> None:
+    """Called cancelled while all can still be captured, and not so in the history: in doubt, and may be repeated."""
+    transport = ScriptedTransport().on("/details", then=RESERVED)
+    transport.on("/cancel", answered(to_capture=500), then=answered(to_capture=0))
+    with pytest.raises(UnexpectedResponseError, match="500 øre can still be captured") as caught:
+        await cancel(transport)
+    assert caught.value.effect is Effect.PROBABLE
+    assert (await cancel(transport)).settled_by is SettledBy.ANSWER
 
 
 async def test_why_there_is_no_doubt_is_said() -> None:

@@ -110,9 +110,24 @@ def test_another_amount(name: str, moved: int) -> None:
     assert str(moved) in found
 
 
+def left(amount: int) -> TransactionSummary:
+    """The sums of a payment of which so many øre can still be captured."""
+    return TransactionSummary(
+        captured_amount=100, refunded_amount=0, remaining_amount_to_capture=amount, remaining_amount_to_refund=100
+    )
+
+
 def test_no_transaction() -> None:
-    """The cancel of what nobody accepted may have none."""
-    assert misfit("cancel", None) is None
+    """Without one nothing says that a payment was cancelled, unless the sums do, by which nothing is left."""
+    assert misfit("cancel", None) == "it has no transaction"
+    assert misfit("cancel", None, sums=left(0)) is None
+
+
+@pytest.mark.parametrize("status", ["Cancelled", "VOID", "Settled Elsewhere", None])
+def test_a_cancel_after_which_something_can_be_captured(status: str | None) -> None:
+    """Whatever word it says, what can still be captured has been neither cancelled nor released."""
+    assert misfit("cancel", status, asked=None, sums=left(1)) == "it says that 1 øre can still be captured"
+    assert misfit("cancel", status, asked=None, sums=left(0)) is None
 
 
 @pytest.mark.parametrize("name", ["capture", "refund"])

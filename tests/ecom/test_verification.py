@@ -195,6 +195,9 @@ def test_any_other_refusal_decides_nothing(verification: Verification[Any, Payme
     assert isinstance(verification.judge_refusal(error), Inconclusive)
 
 
+CAPTURED = entry("CAPTURE", 10000, "c")
+
+
 @pytest.mark.parametrize(("operation", "history"), [("CANCEL", [INITIATE]), ("VOID", [RESERVE, INITIATE])])
 @pytest.mark.parametrize("release", [True, False])
 def test_a_cancelled_payment(operation: str, history: list[Any], *, release: bool) -> None:
@@ -205,6 +208,14 @@ def test_a_cancelled_payment(operation: str, history: list[Any], *, release: boo
     assert (found.result.settled_by, found.result.transaction.status) == (SettledBy.HISTORY, "Cancelled")
 
 
+@pytest.mark.parametrize("left", [0, 39900])
+def test_the_sums_of_a_cancelled_payment(left: int) -> None:
+    """Sums by which something can still be captured are older than the cancel, and not passed on as its own."""
+    found = cancel(entry("VOID", 39900), CAPTURED, RESERVE, transactionSummary=summary(captured=10000, to_capture=left))
+    assert isinstance(found, Applied)
+    assert (found.result.transaction_summary is None) is (left > 0)
+
+
 @pytest.mark.parametrize(
     "history", [[INITIATE], [RESERVE, INITIATE], [entry("VOID", success=False), RESERVE, INITIATE]]
 )
@@ -212,9 +223,6 @@ def test_a_cancelled_payment(operation: str, history: list[Any], *, release: boo
 def test_a_payment_that_is_not_cancelled(history: list[Any], *, release: bool) -> None:
     """Without a successful CANCEL or VOID it has not been cancelled, and may be."""
     assert NotApplied("the history has no successful cancel") == cancel(*history, release=release)
-
-
-CAPTURED = entry("CAPTURE", 10000, "c")
 
 
 def test_the_rest_that_was_released() -> None:

@@ -105,13 +105,26 @@ class Asked:
     @property
     def verdict(self) -> Verdict:
         """What its callers know in the end."""
-        verdicts = [told.verdict for told in self.told[self.told_before :]]
+        now = self.told[self.told_before :]
+        verdicts = [told.verdict for told in now]
         if Verdict.DONE in verdicts:
             return Verdict.DONE
         # A cancel has no key: that one was refused says nothing of the one before it.
         if Verdict.REFUSED in verdicts and (self.key is not None or len(set(verdicts)) == 1):
-            return Verdict.REFUSED
+            return Verdict.UNKNOWN if self._begun_again(now) else Verdict.REFUSED
         return Verdict.NO_EFFECT if not {Verdict.UNKNOWN, Verdict.CANCELLED} & set(verdicts) else Verdict.UNKNOWN
+
+    def _begun_again(self, now: list[Told]) -> bool:
+        """Whether a call after the last refusal, which may have begun it again with the same key, was left in doubt.
+
+        Most refusals pass (72 when something is captured), so a key that was refused may be used again, and a twin does
+        so that was told that the other one has it in hand. Being told that is no such call: it did nothing itself.
+        """
+        refused = max(told.call for told in now if told.verdict is Verdict.REFUSED)
+        return any(
+            told.call > refused and told.verdict in {Verdict.UNKNOWN, Verdict.CANCELLED} and not told.in_other_hands
+            for told in now
+        )
 
 
 @frozen
@@ -175,6 +188,8 @@ class Noted:
     outcome: Outcome | None
     #: Øre that the recorded answer says; None if it has none.
     amount: int | None
+    #: Why it is open, for people.
+    note: str = ""
 
     @classmethod
     def of(cls, entry: Entry) -> Noted:
@@ -189,6 +204,7 @@ class Noted:
             text=_text_of(intent),
             outcome=None if settlement is None else settlement.outcome,
             amount=transaction.get("amount"),
+            note=entry.note,
         )
 
 
@@ -257,7 +273,8 @@ def audit(asked: Iterable[Asked], payments: Iterable[Paid], noted: Iterable[Note
         entries = defaultdict(list)
         for entry in noted:
             entries[entry.order_id, entry.operation, entry.text].append(entry)
-            found.open += entry.outcome is None
+            if entry.outcome is None:
+                found.blame("open", entry, f"it is open: {entry.note}")
     accounted: Counter[tuple[str, str, str]] = Counter()
     for one in asked:
         found.asked[one.operation] += 1

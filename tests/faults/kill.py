@@ -355,7 +355,7 @@ async def _last_recovery(sandbox: SandboxServer, place: str, report: KillReport)
     clock = MovableClock()
 
     async def pass_horizon() -> None:
-        report.held_at_end = sandbox.held
+        report.held_at_end += sandbox.held
         sandbox.clock.advance(SETTLE_AFTER + 3600.0)
         sandbox.deliver_held()
         clock.move(SETTLE_AFTER + 3600.0)

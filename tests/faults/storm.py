@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -314,25 +315,39 @@ async def recover_all(
     number = 0
     for _ in range(under_fire):
         number += 1
-        if await _recovered(vipps, settled):
+        if (await _recovered(vipps, settled)).is_complete:
             break
         await asyncio.sleep(_BETWEEN_RECOVERIES)
     await calm()
     await pass_horizon()
     for number_in_calm in range(1, _IN_CALM + 1):
         number += 1
+        report = await _recovered(vipps, settled)
         # What was never done takes two looks.
-        if await _recovered(vipps, settled) and number_in_calm > 1:
+        if report.is_complete and number_in_calm > 1:
             break
+        if _waits_for_next_horizon(report, clock):
+            await pass_horizon()
         clock.move(_BETWEEN_LOOKS)
         await asyncio.sleep(_BETWEEN_RECOVERIES)
     return number
 
 
-async def _recovered(vipps: VippsSession, settled: Counter[str]) -> bool:
+async def _recovered(vipps: VippsSession, settled: Counter[str]) -> RecoveryReport:
     report = await vipps.recover(concurrency=32)
     count_settled(settled, report)
-    return not report.left_open and not report.in_other_hands
+    return report
+
+
+def _waits_for_next_horizon(report: RecoveryReport, clock: MovableClock) -> bool:
+    """Whether all that is open was sent again just now, and refused, while an earlier attempt is still in doubt.
+
+    Its horizon is counted from that last attempt: no recovery before it can settle anything.
+    """
+    soon = clock.now() + 2 * timedelta(seconds=_BETWEEN_LOOKS)
+    return bool(report.left_open) and all(
+        left.decidable_at is not None and left.decidable_at > soon for left in report.left_open
+    )
 
 
 async def _pass_horizon(
@@ -422,6 +437,7 @@ async def run_storm(
     settled: Counter[str] = Counter()
     transport = CountingTransport()
     recoveries = delivered = 0
+    is_first = True
     clock = MovableClock()
     async with SandboxProcess.running() as sandbox, Merchant.listening() as merchant:
         if below_horizon:
@@ -451,8 +467,9 @@ async def run_storm(
                             clock.move(_BETWEEN_LOOKS)
 
                 async def pass_horizon() -> None:
-                    nonlocal delivered
-                    delivered = await _pass_horizon(sandbox, clock, look_below if below_horizon else None)
+                    nonlocal delivered, is_first
+                    below = look_below if below_horizon and is_first else None
+                    delivered, is_first = delivered + await _pass_horizon(sandbox, clock, below), False
 
                 if journal is None:
                     await sandbox.calm()

@@ -92,6 +92,43 @@ def test_doubt_needs_an_attempt_in_doubt(before: list[Told], told: Told, *, jour
     ]
 
 
+_REFUSED = Told(Verdict.REFUSED, error="RefundError", call=5)
+_LOCKED = Told(Verdict.UNKNOWN, error="OrderLockedError", call=6, in_other_hands=True)
+
+
+@pytest.mark.parametrize(
+    ("told", "untrue"),
+    [
+        ([_REFUSED], True),
+        # What came before the refusal, or did nothing, does not take it back.
+        ([Told(Verdict.UNKNOWN, call=4), _REFUSED], True),
+        ([_LOCKED, _REFUSED], True),
+        ([_LOCKED, _REFUSED, Told(Verdict.NO_EFFECT, call=7)], True),
+        # A later call began it again with its key, and was told that it may be done.
+        ([_LOCKED, _REFUSED, Told(Verdict.UNKNOWN, call=7)], False),
+        ([_REFUSED, Told(Verdict.CANCELLED, call=7)], False),
+        # Refused once more, it is refused.
+        ([_REFUSED, Told(Verdict.UNKNOWN, call=7), evolve(_REFUSED, call=8)], True),
+    ],
+)
+def test_a_refusal_stands_until_a_later_call_is_left_in_doubt(told: list[Told], *, untrue: bool) -> None:
+    """A recovery may carry out what was begun again with a refused key, and nothing else that was refused."""
+    capture = Asked(order_id="a-1", operation="capture", text="capture 1", key="k", amount=100, told=told)
+    paid = _paid(Moved("CAPTURE", 100, "capture 1", "k", call=0), captured=100)
+    found = audit([_ORDER, capture], [paid], [_ORDER_NOTED, _noted("capture", "capture 1", Outcome.DONE)])
+    assert found.told_untruly == untrue
+
+
+def test_what_is_open_is_named_with_its_reason() -> None:
+    """Who reads the figures learns which entry it is, and why."""
+    capture = Asked(
+        order_id="a-1", operation="capture", text="capture 1", key="k", amount=100, told=[Told(Verdict.UNKNOWN)]
+    )
+    noted = evolve(_noted("capture", "capture 1", None), note="details did not answer")
+    found = audit([_ORDER, capture], [_paid()], [_ORDER_NOTED, noted])
+    assert found.words == ["open: capture 1 of a-1 (capture): it is open: details did not answer"]
+
+
 def test_vipps_own_lock_is_in_nobodys_hands() -> None:
     """An order that Vipps has locked is no excuse for doubt; that another worker has it in hand may be one."""
     assert not told_by_error(OrderLockedError("locked", status=409, effect=Effect.POSSIBLE)).in_other_hands

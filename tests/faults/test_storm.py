@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from tests.faults.plan import Kind, OrderPlan, orders
+from tests.faults.plan import Ask, Kind, OrderPlan, orders
 from tests.faults.sandbox_process import ALL_KINDS
 from tests.faults.storm import StormReport, run_storm
 from vipps_async import Journal, MemoryJournal, PostgresJournal, SqliteJournal
@@ -51,6 +51,26 @@ async def test_money_moves_once_in_a_storm(
     assert len(set(ALL_KINDS) - set(report.faults)) <= 5 or name != "sqlite", figures
     assert sum(report.faults.values()) > captures / 3, figures
     assert report.told["unknown"] > 0, figures
+
+
+async def test_what_is_sent_again_and_refused_after_the_horizon_is_settled_after_the_next() -> None:
+    """Its first attempt is still in doubt, and the horizon is counted from the last: both clocks pass that one, too."""
+    too_much = (Ask(number=1, kind=Kind.CAPTURE, amount=20_000),)
+    report = await run_storm(
+        captures=0,
+        seed=1,
+        rate=1.0,
+        journal=MemoryJournal(),
+        journal_name="memory",
+        kinds=("RESET_BEFORE_EFFECT",),
+        operations=("capture",),
+        plans=[OrderPlan(number=number, amount=10_000, steps=(too_much,)) for number in range(2)],
+        # Nothing is sent again before the horizon.
+        under_fire=0,
+    )
+    assert report.told["unknown"] == 2
+    assert report.settled["refused"] == 2
+    assert not report.failed, list(report.lines())
 
 
 def _steady(plan: OrderPlan) -> OrderPlan:

@@ -304,6 +304,7 @@ _VERIFICATION = of(
     ('no successful cancel")', 'no successful cancel", excluded=True)'),
     ("frozenset({OperationName.CAPTURE, OperationName.SALE})", "frozenset({OperationName.CAPTURE})"),
     ("frozenset({OperationName.CANCEL, OperationName.VOID})", "frozenset({OperationName.CANCEL})"),
+    ("None if sums is not None and sums.remaining_amount_to_capture > 0 else sums", "sums"),
 )
 _OPERATIONS = of(
     "ecom/operations.py",
@@ -313,6 +314,9 @@ _OPERATIONS = of(
     ("transaction.amount != asked", "transaction.amount > asked"),
     ("if status in _WORDS and status not in wanted:", "if False:"),
     ("if status in _WORDS and status not in wanted:", "if status not in wanted:"),
+    ('return None if sums is not None else "it has no transaction"', "return None"),
+    ("if moved is None and sums is not None and sums.remaining_amount_to_capture > 0:", "if False:"),
+    ("sums is not None and sums.remaining_amount_to_capture > 0:", "sums is not None and sums.captured_amount > 0:"),
     ("None if payment.url else", "None if True else"),
     ("misfit=_misfit(_REFUNDED, lambda", "misfit=_misfit(_CAPTURED, lambda"),
     ("misfit=_misfit(_CANCELLED, None)", "misfit=_misfit(_CANCELLED, lambda sums: sums.captured_amount)"),

@@ -250,12 +250,22 @@ async def test_another_status_stands_in_an_answer_that_is_right_otherwise(
         assert _masked(Answer(200, headers, said)) == _masked(right)
 
 
-async def test_no_variant_of_a_failed_cancel_says_that_it_succeeded(sandbox: SandboxServer, merchant: Merchant) -> None:
-    """`Cancelled` is a word of failure for captures and refunds alone: after a cancel no client sees through it."""
-    sandbox.faults.script("cancel", *[Fault.FAILURE_STATUS_BEFORE] * 12)
-    answers = [await merchant.cancel("acme-1") for _ in range(12)]
-    assert {answer.json["transactionInfo"]["status"] for answer in answers} == {"Failed", "FAILED", "Rejected"}
-    assert not _effect(sandbox.payment("acme-1"), "cancel")
+@pytest.mark.parametrize("fault", [Fault.FAILURE_STATUS_BEFORE, Fault.FAILURE_STATUS_AFTER])
+@pytest.mark.parametrize("operation", CODES)
+async def test_no_word_of_failure_is_the_operations_own_word(
+    sandbox: SandboxServer, merchant: Merchant, operation: str, fault: Fault
+) -> None:
+    """In none of its variants: "Cancelled" is another operation's failure, and a cancel's success."""
+    words = set()
+    for order_id in ("variant-1", "variant-2", "variant-3", "variant-4"):
+        await merchant.initiate(order_id)
+        await sandbox.approve(order_id)
+        if operation == "refund":
+            await merchant.capture(order_id, AMOUNT, key="key-0")
+        sandbox.faults.script(operation, fault)
+        said = (await _perform(merchant, operation, order_id)).json
+        words.add(said["transaction" if operation == "refund" else "transactionInfo"]["status"])
+    assert words == {"Failed", "FAILED", "Rejected", "Cancelled"} - {WORDS[operation]}
 
 
 async def test_a_request_refused_in_its_own_right_is_refused_as_ever(

@@ -45,19 +45,22 @@ _WORDS = _CAPTURED | _REFUNDED | _CANCELLED | _OTHER_WORDS
 def _misfit(
     wanted: frozenset[str], moved: Callable[[TransactionSummary], int] | None
 ) -> Callable[[Call[Any], Any], str | None]:
-    """Return what holds an answer against its call: transaction, amount and status.
+    """Return what holds an answer against its call: transaction, amount, status and sums.
 
     An unknown word for the status fits where the rest does; it is counted and logged.
 
     Args:
         wanted: the words for the state that was asked for.
-        moved: what the operation has moved in all, by the payment's sums; None: it moves nothing.
+        moved: what the operation has moved in all, by the payment's sums; None: it moves nothing and leaves nothing to
+            capture (API guide, cancelling after a partial capture). Sums that say so stand for the transaction.
     """
 
     def misfit(call: Call[Any], result: CaptureResult | RefundResult | CancelResult) -> str | None:
-        transaction = result.transaction
+        transaction, sums = result.transaction, result.transaction_summary
+        if moved is None and sums is not None and sums.remaining_amount_to_capture > 0:
+            return f"it says that {sums.remaining_amount_to_capture} øre can still be captured"
         if transaction is None:
-            return None
+            return None if sums is not None else "it has no transaction"
         status = transaction.status.value.casefold()
         if status in _WORDS and status not in wanted:
             return f"it says {transaction.status.value!r}"
@@ -65,7 +68,6 @@ def _misfit(
         if asked is not None and transaction.amount != asked:
             return f"{asked} øre were asked for, and it says {transaction.amount}"
         # Where all that remains was asked for, the sums bound what this can have been.
-        sums = result.transaction_summary
         if moved is not None and sums is not None and not 0 < transaction.amount <= moved(sums):
             return f"it says {transaction.amount} øre, and {moved(sums)} in all"
         if status not in _WORDS:

@@ -197,10 +197,12 @@ def _refunded(order_id: str, details: PaymentDetails, entry: TransactionLogEntry
 
 
 def _cancelled(order_id: str, details: PaymentDetails, transaction: TransactionInfo | None) -> CancelResult:
+    sums = details.transaction_summary
     return CancelResult(
         order_id=order_id,
         transaction=transaction,
-        transaction_summary=details.transaction_summary,
+        # Sums by which something can still be captured are older than the cancel in the history.
+        transaction_summary=None if sums is not None and sums.remaining_amount_to_capture > 0 else sums,
         settled_by=SettledBy.HISTORY,
     )
 
