@@ -8,6 +8,7 @@ from typing import Any, Self, TypeVar
 
 from attrs import frozen
 
+from vipps_async.apis import rebuild_call
 from vipps_async.config import Settings
 from vipps_async.core.clock import Clock
 from vipps_async.core.journalling import JournalledRunner
@@ -16,7 +17,7 @@ from vipps_async.core.pipeline import Pipeline
 from vipps_async.core.recovery import Recovery
 from vipps_async.core.world import find_world
 from vipps_async.ecom.api import EcomApi
-from vipps_async.ecom.recovery import NOTES, rebuild_call
+from vipps_async.ecom.recovery import NOTES
 from vipps_async.journals.protocol import Journal, World
 from vipps_async.one_loop import OneLoop
 from vipps_async.transports.protocol import Transport

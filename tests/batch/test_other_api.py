@@ -42,7 +42,9 @@ async def _world() -> World:
 
 
 @asynccontextmanager
-async def opened(service: ToyService, journal: MemoryJournal | None = None) -> AsyncIterator[tuple[ToyApi, Recovery]]:
+async def opened(
+    service: ToyService, journal: MemoryJournal | None = None, *, attempts: int = 1
+) -> AsyncIterator[tuple[ToyApi, Recovery]]:
     """The toy API over a pipeline and a journal of its own, as a session puts them together."""
     keys = Credentials(client_id="a", client_secret="b", subscription_key="c", merchant_serial_number=MSN)
     settings = Settings.build(
@@ -50,7 +52,7 @@ async def opened(service: ToyService, journal: MemoryJournal | None = None) -> A
         environment=Environment.TEST,
         base_url=None,
         timeouts=None,
-        retry=RetryPolicy(attempts=1),
+        retry=RetryPolicy(attempts=attempts, base=0.001, cap=0.002),
         system=None,
     )
     pipeline, journal = Pipeline(settings, service.transport), journal or MemoryJournal()

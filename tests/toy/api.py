@@ -30,7 +30,7 @@ from vipps_async.errors import CancelError, CaptureError, ErrorInfo, InvalidInpu
 from vipps_async.journals.protocol import Intent, Journal, KeyOrigin
 from vipps_async.not_given import NotGiven
 
-__all__ = ["CAPTURE", "EVENTS", "TOY", "TOY_BATCH", "ToyApi", "rebuild"]
+__all__ = ["CAPTURE", "EVENTS", "TOY", "TOY_BATCH", "ToyApi", "rebuild", "row_call"]
 
 
 @frozen(kw_only=True)
@@ -164,6 +164,13 @@ def rebuild(intent: Intent) -> Call[Any]:
     """Make the call that an intent was written for."""
     note = Note(amount=intent.amount, currency=intent.currency, origin=intent.origin, reference=intent.reference)
     return _call(_OPERATIONS[BatchOperation(intent.operation)], intent.payment, intent.key, note, None, is_row=False)
+
+
+def row_call(operation: BatchOperation, reference: str, value: int, *, key: str) -> Call[Any]:
+    """Make the call of one operation."""
+    note = Note(amount=value, currency="EUR", origin=KeyOrigin.GIVEN)
+    body = Body(amount=Amount(currency="EUR", value=value))
+    return _call(_OPERATIONS[operation], reference, key, note, body, is_row=False)
 
 
 def _row_call(command: RowCommand) -> Call[Any]:

@@ -28,6 +28,8 @@ class ToyService:
     sent: list[tuple[str, str]] = field(factory=list)
     #: How many of the next answers get lost after they took effect.
     losing: int = 0
+    #: How many of the next requests are refused for now.
+    busy: int = 0
     events: dict[str, list[dict[str, Any]]] = field(factory=dict)
 
     def __attrs_post_init__(self) -> None:
@@ -51,6 +53,9 @@ class ToyService:
             return answer(200, {"reference": reference, "events": self.events[reference]})
         key = request.headers["Toy-Key"]
         self.sent.append((verb, key))
+        if self.busy:
+            self.busy -= 1
+            return _problem(423, "busy")
         done = [event for event in self.events[reference] if event["key"] == key]
         if not done:
             asked = orjson.loads(request.body or b"{}").get("amount")

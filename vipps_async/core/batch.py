@@ -143,7 +143,7 @@ class BatchRow:
     payment: str = field(validator=_payment)
     #: What the customer reads, for an API that takes such a text; empty: nothing.
     text: str = field(default="", validator=_text)
-    #: Minor units, such as øre; left out: all that remains. A cancel has none.
+    #: Minor units; left out: all that remains. A cancel has none.
     amount: int | NotGiven = field(default=NOT_GIVEN, validator=_amount)
     #: Your own name for this very capture, refund or cancel: the number of a shipment, of a return.
     reference: str | None = field(default=None, validator=_reference)
@@ -177,7 +177,7 @@ class Unit:
 
     #: What ``--unit`` and the headings say, such as ``"ore"`` (``amount_ore``).
     name: str
-    #: What people call it, such as ``"øre"``.
+    #: What people call it, such as ``"cents"``.
     word: str
     #: How many decimals an amount may have; 0: it is the currency's minor unit.
     decimals: int
