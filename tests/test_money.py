@@ -147,4 +147,4 @@ def test_the_smallest_amount() -> None:
 
 def test_everything_public_is_listed() -> None:
     """What the module offers is what its __all__ names."""
-    assert set(money.__all__) == {"LARGEST_AMOUNT", "MINIMUM_AMOUNT", "format_nok", "nok"}
+    assert set(money.__all__) == {"LARGEST_AMOUNT", "MINIMUM_AMOUNT", "format_amount", "format_nok", "nok"}

@@ -56,7 +56,7 @@ from vipps_async.session import VippsSession
 from vipps_async.transports.protocol import MAX_RESPONSE_BYTES, Request, Response, Transport
 
 if TYPE_CHECKING:
-    from vipps_async.ecom.api import EcomApi
+    from vipps_async.ecom.client import EcomApi
     from vipps_async.ecom.details import (
         Address,
         PaymentDetails,
@@ -90,7 +90,7 @@ else:
         "AirlineData": "vipps_async.ecom.express",
         "CancelResult": "vipps_async.ecom.responses",
         "CaptureResult": "vipps_async.ecom.responses",
-        "EcomApi": "vipps_async.ecom.api",
+        "EcomApi": "vipps_async.ecom.client",
         "ExpressCheckout": "vipps_async.ecom.express",
         "HttpxTransport": "vipps_async.transports.httpx",
         "InitiatedPayment": "vipps_async.ecom.responses",

@@ -8,8 +8,8 @@ from typing import Any, Final
 from vipps_async.core.batch import BatchApi, SupportsBatch
 from vipps_async.core.operation import Call
 from vipps_async.ecom.batch import ECOM_BATCH
+from vipps_async.ecom.calls import rebuild_call as rebuild_ecom_call
 from vipps_async.ecom.dialect import ECOM
-from vipps_async.ecom.recovery import rebuild_call as rebuild_ecom_call
 from vipps_async.errors import ConfigurationError, JournalError
 from vipps_async.journals.protocol import Intent
 

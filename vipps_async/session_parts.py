@@ -16,8 +16,8 @@ from vipps_async.core.operation import Call, Runner
 from vipps_async.core.pipeline import Pipeline
 from vipps_async.core.recovery import Recovery
 from vipps_async.core.world import find_world
-from vipps_async.ecom.api import EcomApi
-from vipps_async.ecom.recovery import NOTES
+from vipps_async.ecom.client import EcomApi
+from vipps_async.ecom.dialect import NOTES
 from vipps_async.journals.protocol import Journal, World
 from vipps_async.one_loop import OneLoop
 from vipps_async.transports.protocol import Transport

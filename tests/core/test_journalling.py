@@ -43,9 +43,9 @@ from vipps_async.core.journalling import JournalledRunner
 from vipps_async.core.operation import Call, Note
 from vipps_async.core.pipeline import Pipeline, render
 from vipps_async.core.verdict import Verdict
+from vipps_async.ecom.calls import rebuild_call
 from vipps_async.ecom.enums import TransactionStatus
 from vipps_async.ecom.operations import CAPTURE, INITIATE
-from vipps_async.ecom.recovery import rebuild_call
 from vipps_async.ecom.requests import MerchantInfoPayment, PaymentActionsRequest, Transaction
 from vipps_async.ecom.responses import CaptureResult, InitiatedPayment, TransactionInfo
 from vipps_async.errors import ErrorInfo

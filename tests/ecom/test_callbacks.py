@@ -16,7 +16,7 @@ from attrs import evolve
 from tests.contract.schema import CONTRACT, conform
 from tests.ecom.callback_bodies import EXPRESS, NO_INFO, PERSONAL, QUESTION, REGULAR, TOKEN, as_body, with_info
 from vipps_async import ShippingDetails
-from vipps_async.ecom.recovery import CALLBACK
+from vipps_async.ecom.dialect import CALLBACK
 from vipps_async.errors import CallbackError, ErrorInfo, InvalidInputError
 from vipps_async.receiver import (
     ANYONE_MAY_CALL,

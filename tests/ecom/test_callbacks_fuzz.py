@@ -17,7 +17,7 @@ import pytest
 from attrs import evolve
 
 from tests.ecom.callback_bodies import EXPRESS, NO_INFO, QUESTION, REGULAR, TOKEN, as_body
-from vipps_async.ecom.recovery import CALLBACK, CONSENT_REMOVAL
+from vipps_async.ecom.dialect import CALLBACK, CONSENT_REMOVAL
 from vipps_async.errors import CallbackError
 from vipps_async.receiver import ConsentRemoval, EcomCallbacks, PaymentUpdate, Receiver
 

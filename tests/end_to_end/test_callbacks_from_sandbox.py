@@ -19,7 +19,7 @@ from tests.receiver.served import receiver_of
 from tests.receiver.serving import FRAMEWORKS, serve
 from tests.receiver.shop import Shop, until
 from vipps_async import ExpressCheckout, RetryPolicy, SqliteJournal, VippsSession
-from vipps_async.ecom.recovery import CALLBACK
+from vipps_async.ecom.dialect import CALLBACK
 from vipps_async.receiver import CallbackStatus, Confirmed, Contradicted, Receiver
 from vipps_async.testing import Sandbox
 

@@ -288,8 +288,8 @@ _RULES = of(
     ("overrules = is_done and entry.settlement is not None", "overrules = is_done"),
 )
 _VERIFICATION = of(
-    "ecom/verification.py",
-    ("tests/ecom/test_verification.py",),
+    "ecom/reconcile.py",
+    ("tests/ecom/test_reconcile.py",),
     ("(entry for entry in found if entry.operation_success)", "(entry for entry in found)"),
     ("[entry for entry in with_key if entry.operation in operations]", "with_key"),
     ("entry.operation_success and not entry.operation.known for entry in with_key", "False for entry in with_key"),
@@ -375,7 +375,7 @@ _JOURNALLING = of(
 )
 _RECOVERY = of(
     "core/recovery.py",
-    ("tests/core/test_recovery.py", "tests/ecom/test_recovery.py"),
+    ("tests/core/test_recovery.py", "tests/ecom/test_rebuilt_calls.py"),
     ('        if attempts.refusal:\n            return "its last', '        if False:\n            return "its last'),
     ("if evidence.failed >= attempts.begun:", "if evidence.failed > attempts.begun:"),
     ("if evidence.failed >= attempts.begun:", "if evidence.failed:"),

@@ -18,7 +18,7 @@ from tests.ecom.payments import entry as history_entry
 from tests.receiver.served import at_work
 from tests.receiver.shop import Shop, until
 from vipps_async import JournalError
-from vipps_async.ecom.recovery import CALLBACK, CONSENT_REMOVAL
+from vipps_async.ecom.dialect import CALLBACK, CONSENT_REMOVAL
 from vipps_async.journals.memory import MemoryJournal
 from vipps_async.journals.protocol import Entry, Intent, Outcome, Settlement, Standing
 from vipps_async.receiver import ConsentRemoval

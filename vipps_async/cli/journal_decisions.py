@@ -17,7 +17,7 @@ from vipps_async.cli.journal_text import about, recovery_text
 from vipps_async.cli.output import plain, say, tell
 from vipps_async.cli.statuses import BUSY, DECISIONS, DONE, REFUSED, UNKNOWN, USAGE, untold
 from vipps_async.config import Settings
-from vipps_async.ecom.recovery import NOTES
+from vipps_async.ecom.dialect import NOTES
 from vipps_async.errors import ConfigurationError, VippsError
 from vipps_async.journals.protocol import Entry, Intent, Journal, Outcome
 from vipps_async.session import VippsSession

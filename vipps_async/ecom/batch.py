@@ -6,10 +6,10 @@ from typing import Any, Final
 
 from vipps_async.core.batch import BatchApi, BatchOperation, DryRun, Moved, RowCommand, Unit
 from vipps_async.core.operation import Call, Operation
+from vipps_async.ecom.calls import cancel_call, money_call
 from vipps_async.ecom.details import PaymentDetails
 from vipps_async.ecom.dialect import ECOM
 from vipps_async.ecom.enums import OperationName
-from vipps_async.ecom.money_calls import cancel_call, money_call
 from vipps_async.ecom.operations import CANCEL, CAPTURE, DETAILS, REFUND, ask_details
 from vipps_async.ecom.requests import MerchantInfoPayment
 from vipps_async.ecom.responses import CancelResult, CaptureResult, RefundResult

@@ -25,9 +25,8 @@ from vipps_async.ecom.callback_models import (
     ShippingDetailsRequest,
 )
 from vipps_async.ecom.details import PaymentShippingDetails, UserDetails
-from vipps_async.ecom.dialect import ECOM
+from vipps_async.ecom.dialect import CALLBACK, CONSENT_REMOVAL, ECOM
 from vipps_async.ecom.express import ShippingDetails
-from vipps_async.ecom.recovery import CALLBACK, CONSENT_REMOVAL
 from vipps_async.errors import CallbackError, ErrorInfo, InvalidInputError
 from vipps_async.input_rules import check_auth_token, check_order_id
 

@@ -7,7 +7,12 @@ from typing import Final
 from vipps_async.core.dialect import Dialect
 from vipps_async.ecom.errors import error_class, is_known_group, may_tell_of_money, read_error, rule_for
 
-__all__ = ["ECOM"]
+__all__ = ["CALLBACK", "CONSENT_REMOVAL", "ECOM", "NOTES"]
+
+#: Entries that a journal keeps of what Vipps has called: whoever received it sees to them, not recovery.
+CALLBACK: Final = "callback"
+CONSENT_REMOVAL: Final = "consent_removal"
+NOTES: Final = frozenset({CALLBACK, CONSENT_REMOVAL})
 
 
 def _order_id(answer: object) -> str | None:

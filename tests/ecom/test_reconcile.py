@@ -10,15 +10,16 @@ from attrs import evolve
 from tests.ecom.payments import details, entry, summary
 from vipps_async import CancelResult, CaptureResult, InitiatedPayment, PaymentDetails, RefundResult
 from vipps_async.core.operation import Applied, Evidence, Inconclusive, NotApplied, Repeat, SettledBy, Verification
-from vipps_async.ecom.verification import verify_cancel, verify_capture, verify_initiate, verify_refund
+from vipps_async.ecom.operations import CAPTURE, REFUND
+from vipps_async.ecom.reconcile import verify_cancel, verify_initiate, verify_money
 from vipps_async.errors import ApiError, ErrorInfo, OrderNotFoundError
 
 RESERVE = entry("RESERVE", key="")
 INITIATE = entry("INITIATE", key="")
 ALL: list[Verification[Any, PaymentDetails]] = [
     verify_initiate("acme-1"),
-    verify_capture("acme-1", idempotency_key="k", amount=None),
-    verify_refund("acme-1", idempotency_key="k", amount=None),
+    verify_money(CAPTURE, "acme-1", idempotency_key="k", amount=None),
+    verify_money(REFUND, "acme-1", idempotency_key="k", amount=None),
     verify_cancel("acme-1", should_release_remaining_funds=False),
 ]
 ALL_BUT_INITIATE = ALL[1:]
@@ -26,12 +27,12 @@ ALL_BUT_INITIATE = ALL[1:]
 
 def capture(*history: Any, amount: int | None = 10000, **fields: Any) -> Evidence[CaptureResult]:
     """Judge a capture of 100 NOK with the key k."""
-    return verify_capture("acme-1", idempotency_key="k", amount=amount).judge(details(*history, **fields))
+    return verify_money(CAPTURE, "acme-1", idempotency_key="k", amount=amount).judge(details(*history, **fields))
 
 
 def refund(*history: Any, amount: int | None = 10000) -> Evidence[RefundResult]:
     """Judge a refund of 100 NOK with the key k."""
-    return verify_refund("acme-1", idempotency_key="k", amount=amount).judge(details(*history))
+    return verify_money(REFUND, "acme-1", idempotency_key="k", amount=amount).judge(details(*history))
 
 
 def cancel(*history: Any, release: bool = False, **fields: Any) -> Evidence[CancelResult]:
@@ -163,7 +164,7 @@ def test_an_empty_history_decides_nothing(verification: Verification[Any, Paymen
 def test_an_answer_without_order_id_is_taken() -> None:
     """Vipps may leave the order id out of details."""
     found = evolve(details(entry("CAPTURE", 10000, "k"), RESERVE), order_id=None)
-    assert isinstance(verify_capture("acme-1", idempotency_key="k", amount=10000).judge(found), Applied)
+    assert isinstance(verify_money(CAPTURE, "acme-1", idempotency_key="k", amount=10000).judge(found), Applied)
 
 
 def test_a_payment_that_exists() -> None:

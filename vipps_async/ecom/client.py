@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
-from functools import partial
 
 from vipps_async.config import Environment
 from vipps_async.core.batch import BatchClient
 from vipps_async.core.events import AttemptListener
-from vipps_async.core.operation import Call, Note, Runner
+from vipps_async.core.operation import Call, Runner
 from vipps_async.ecom.batch import ECOM_BATCH
+from vipps_async.ecom.calls import cancel_call, initiate_call, money_call
 from vipps_async.ecom.details import PaymentDetails
 from vipps_async.ecom.express import AirlineData, ExpressCheckout
-from vipps_async.ecom.money_calls import cancel_call, money_call
-from vipps_async.ecom.operations import APPROVE, CAPTURE, INITIATE, REFUND, STATUS, ask_details
+from vipps_async.ecom.operations import APPROVE, CAPTURE, REFUND, STATUS, ask_details
 from vipps_async.ecom.polling import PaymentPoller
 from vipps_async.ecom.requests import (
     CustomerInfo,
@@ -25,7 +24,6 @@ from vipps_async.ecom.requests import (
     TransactionInfoInitiate,
 )
 from vipps_async.ecom.responses import CancelResult, CaptureResult, InitiatedPayment, PaymentStatus, RefundResult
-from vipps_async.ecom.verification import verify_initiate
 from vipps_async.errors import ConfigurationError, InvalidInputError
 from vipps_async.idempotency_keys import new_idempotency_key
 from vipps_async.input_rules import (
@@ -181,13 +179,10 @@ class EcomApi:
         passenger = None if airline_data is None else airline_data.passenger_name
         ticket = None if airline_data is None else airline_data.ticket_number
         return await self._runner.run(
-            Call(
-                operation=INITIATE,
-                path=INITIATE.path,
-                payment=order_id,
+            initiate_call(
+                order_id,
+                amount=amount,
                 body=body,
-                make_verification=partial(verify_initiate, order_id),
-                note=Note(amount=amount, keep_body=False, keep_answer=False),
                 confidential=_given(mobile_number, auth_token, passenger, ticket),
             )
         )

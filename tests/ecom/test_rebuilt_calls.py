@@ -12,8 +12,8 @@ from vipps_async.config import Environment
 from vipps_async.core.clock import SystemClock
 from vipps_async.core.operation import Call
 from vipps_async.core.pipeline import render
-from vipps_async.ecom.api import EcomApi
-from vipps_async.ecom.recovery import rebuild_call
+from vipps_async.ecom.calls import rebuild_call
+from vipps_async.ecom.client import EcomApi
 from vipps_async.journals.protocol import Intent
 
 

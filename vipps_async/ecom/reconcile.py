@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
-from typing import TypeVar
+from typing import Final, TypeVar, cast
 
-from vipps_async.core.operation import Applied, Evidence, Inconclusive, NotApplied, SettledBy, Verification
+from vipps_async.core.operation import Applied, Evidence, Inconclusive, NotApplied, Operation, SettledBy, Verification
 from vipps_async.ecom.details import PaymentDetails, TransactionLogEntry
 from vipps_async.ecom.enums import OperationName, TransactionStatus
 from vipps_async.ecom.errors import UNKNOWN_ORDER, has_code
-from vipps_async.ecom.operations import ask_details
+from vipps_async.ecom.operations import CAPTURE, REFUND, ask_details
 from vipps_async.ecom.responses import CancelResult, CaptureResult, InitiatedPayment, RefundResult, TransactionInfo
 from vipps_async.errors import ApiError, OrderNotFoundError
 
-__all__ = ["verify_cancel", "verify_capture", "verify_initiate", "verify_refund"]
+__all__ = ["verify_cancel", "verify_initiate", "verify_money"]
 
 R = TypeVar("R")
 
@@ -22,6 +21,11 @@ R = TypeVar("R")
 _CAPTURES = frozenset({OperationName.CAPTURE, OperationName.SALE})
 _REFUNDS = frozenset({OperationName.REFUND})
 _CANCELS = frozenset({OperationName.CANCEL, OperationName.VOID})
+#: What the history calls each operation, and what its answer would have been.
+_MONEY: Final[dict[str, tuple[frozenset[OperationName], type[CaptureResult | RefundResult], TransactionStatus]]] = {
+    CAPTURE.verb: (_CAPTURES, CaptureResult, TransactionStatus.CAPTURED),
+    REFUND.verb: (_REFUNDS, RefundResult, TransactionStatus.REFUND),
+}
 
 
 def verify_initiate(order_id: str) -> Verification[InitiatedPayment, PaymentDetails]:
@@ -33,43 +37,21 @@ def verify_initiate(order_id: str) -> Verification[InitiatedPayment, PaymentDeta
     )
 
 
-def verify_capture(
-    order_id: str, *, idempotency_key: str, amount: int | None
-) -> Verification[CaptureResult, PaymentDetails]:
-    """Return how to find out whether a capture took effect.
+def verify_money(
+    operation: Operation[R], order_id: str, *, idempotency_key: str, amount: int | None
+) -> Verification[R, PaymentDetails]:
+    """Return how to find out whether a capture or a refund took effect.
 
     Args:
+        operation: CAPTURE or REFUND.
         order_id: the order.
-        idempotency_key: the key that the capture was sent with.
+        idempotency_key: the key that it was sent with.
         amount: its amount in øre; None if it asked for all that remained.
     """
     return Verification(
         question=ask_details(order_id),
         judge=partial(
-            _judge_by_key,
-            order_id=order_id,
-            idempotency_key=idempotency_key,
-            amount=amount,
-            operations=_CAPTURES,
-            build=_captured,
-        ),
-        judge_refusal=_judge_refusal,
-    )
-
-
-def verify_refund(
-    order_id: str, *, idempotency_key: str, amount: int | None
-) -> Verification[RefundResult, PaymentDetails]:
-    """Return how to find out whether a refund took effect; the arguments are those of `verify_capture`."""
-    return Verification(
-        question=ask_details(order_id),
-        judge=partial(
-            _judge_by_key,
-            order_id=order_id,
-            idempotency_key=idempotency_key,
-            amount=amount,
-            operations=_REFUNDS,
-            build=_refunded,
+            _judge_by_key, operation=operation, order_id=order_id, idempotency_key=idempotency_key, amount=amount
         ),
         judge_refusal=_judge_refusal,
     )
@@ -109,20 +91,21 @@ def _judge_initiate(details: PaymentDetails, *, order_id: str) -> Evidence[Initi
 
 
 def _judge_by_key(
-    details: PaymentDetails,
-    *,
-    order_id: str,
-    idempotency_key: str,
-    amount: int | None,
-    operations: frozenset[OperationName],
-    build: Callable[[str, PaymentDetails, TransactionLogEntry], R],
+    details: PaymentDetails, *, operation: Operation[R], order_id: str, idempotency_key: str, amount: int | None
 ) -> Evidence[R]:
+    operations, build, status = _MONEY[operation.verb]
     found = _unusable(details, order_id) or _look_for(details, idempotency_key, amount, operations)
     if not isinstance(found, TransactionLogEntry):
         return found
     moved = found.amount
     misfit = "" if amount in {None, moved} else f"{amount} øre were asked for, and {moved} øre were moved"
-    return Applied(build(order_id, details, found), misfit)
+    result = build(
+        order_id=order_id,
+        transaction=_transaction(found, status),
+        transaction_summary=details.transaction_summary,
+        settled_by=SettledBy.HISTORY,
+    )
+    return Applied(cast("R", result), misfit)
 
 
 def _look_for(
@@ -176,24 +159,6 @@ def _judge_cancel(
         # Such a cancel is refused (error 51), and what is captured stays so; after a cancel nothing can be captured.
         return NotApplied("something is captured, and this cancel did not ask to release the rest", excluded=True)
     return NotApplied("the history has no successful cancel")
-
-
-def _captured(order_id: str, details: PaymentDetails, entry: TransactionLogEntry) -> CaptureResult:
-    return CaptureResult(
-        order_id=order_id,
-        transaction=_transaction(entry, TransactionStatus.CAPTURED),
-        transaction_summary=details.transaction_summary,
-        settled_by=SettledBy.HISTORY,
-    )
-
-
-def _refunded(order_id: str, details: PaymentDetails, entry: TransactionLogEntry) -> RefundResult:
-    return RefundResult(
-        order_id=order_id,
-        transaction=_transaction(entry, TransactionStatus.REFUND),
-        transaction_summary=details.transaction_summary,
-        settled_by=SettledBy.HISTORY,
-    )
 
 
 def _cancelled(order_id: str, details: PaymentDetails, transaction: TransactionInfo | None) -> CancelResult:

@@ -1,0 +1,187 @@
+"""Makes the calls of the eCom API: of a method, of a batch's row, or of an intent in the journal."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import orjson
+
+from vipps_async.core.operation import Call, Note, Operation
+from vipps_async.ecom.operations import CANCEL, CAPTURE, INITIATE, OPERATIONS, REFUND
+from vipps_async.ecom.reconcile import verify_cancel, verify_initiate, verify_money
+from vipps_async.ecom.requests import (
+    CancelPaymentActionRequest,
+    CancelTransaction,
+    InitiatePaymentCommand,
+    MerchantInfoPayment,
+    PaymentActionsRequest,
+    Transaction,
+)
+from vipps_async.ecom.responses import CancelResult, InitiatedPayment
+from vipps_async.errors import JournalError
+from vipps_async.idempotency_keys import new_idempotency_key
+from vipps_async.input_rules import (
+    check_amount,
+    check_flag,
+    check_idempotency_key,
+    check_order_id,
+    check_transaction_text,
+)
+from vipps_async.journals.protocol import Intent, KeyOrigin
+from vipps_async.not_given import NOT_GIVEN, NotGiven
+
+__all__ = ["cancel_call", "initiate_call", "money_call", "rebuild_call"]
+
+
+def money_call(
+    operation: Operation[Any],
+    order_id: str,
+    *,
+    merchant: MerchantInfoPayment,
+    transaction_text: str,
+    amount: int | NotGiven,
+    idempotency_key: str | None,
+    row_reference: str | None = None,
+) -> Call[Any]:
+    """Make the call of a capture or a refund.
+
+    Args:
+        operation: CAPTURE or REFUND.
+        order_id: the payment.
+        merchant: the sales unit.
+        transaction_text: what the customer reads.
+        amount: øre; left out: all that remains.
+        idempotency_key: None: a new one is made.
+        row_reference: what the batch's row calls itself, empty if it has no name; None: it is no row's.
+
+    Raises:
+        InvalidInputError: an argument breaks its rule.
+    """
+    check_order_id(order_id)
+    sum_in_oere = None if amount is NOT_GIVEN else check_amount(amount)
+    check_transaction_text(transaction_text)
+    if idempotency_key is None:
+        key, origin = new_idempotency_key(), KeyOrigin.MADE
+    else:
+        key = check_idempotency_key(idempotency_key)
+        origin = KeyOrigin.GIVEN if row_reference is None else KeyOrigin.ROW
+    return _money_call(
+        operation,
+        order_id,
+        key=key,
+        note=Note(amount=sum_in_oere, origin=origin, reference=row_reference or ""),
+        body=PaymentActionsRequest(
+            merchant_info=merchant,
+            transaction=Transaction(amount=sum_in_oere, transaction_text=transaction_text),
+        ),
+        is_row=row_reference is not None,
+    )
+
+
+def cancel_call(
+    order_id: str,
+    *,
+    merchant: MerchantInfoPayment,
+    transaction_text: str,
+    should_release_remaining_funds: bool,
+    row_reference: str | None = None,
+) -> Call[CancelResult]:
+    """Make the call of a cancel; see `money_call`.
+
+    Raises:
+        InvalidInputError: an argument breaks its rule.
+    """
+    check_order_id(order_id)
+    check_transaction_text(transaction_text)
+    check_flag("should_release_remaining_funds", should_release_remaining_funds)
+    return _cancel_call(
+        order_id,
+        should_release_remaining_funds=should_release_remaining_funds,
+        note=Note(
+            amount=None,
+            # Vipps takes no key for a cancel: it is made by the journal, or stands for a row.
+            origin=KeyOrigin.MADE if row_reference is None else KeyOrigin.ROW,
+            reference=row_reference or "",
+        ),
+        body=CancelPaymentActionRequest(
+            merchant_info=merchant,
+            transaction=CancelTransaction(transaction_text=transaction_text),
+            should_release_remaining_funds=should_release_remaining_funds or None,
+        ),
+        is_row=row_reference is not None,
+    )
+
+
+def initiate_call(
+    order_id: str, *, amount: int | None, body: InitiatePaymentCommand | None = None, confidential: tuple[str, ...] = ()
+) -> Call[InitiatedPayment]:
+    """Make the call of an initiate, whose body and answer no journal keeps: they hold personal data and a token."""
+    return Call(
+        operation=INITIATE,
+        path=INITIATE.path,
+        payment=order_id,
+        body=body,
+        make_verification=partial(verify_initiate, order_id),
+        note=Note(amount=amount, keep_body=False, keep_answer=False),
+        confidential=confidential,
+    )
+
+
+def rebuild_call(intent: Intent) -> Call[Any]:
+    """Make the call that an intent was written for; its body is the intent's own bytes, not rendered anew.
+
+    Raises:
+        JournalError: the intent is of an operation that this version does not know.
+    """
+    order_id = intent.payment
+    note = Note(amount=intent.amount, origin=intent.origin, reference=intent.reference)
+    if intent.operation in {CAPTURE.verb, REFUND.verb}:
+        return _money_call(OPERATIONS[intent.operation], order_id, key=intent.key, note=note)
+    if intent.operation == CANCEL.verb:
+        return _cancel_call(order_id, should_release_remaining_funds=_releases_rest(intent.body), note=note)
+    if intent.operation == INITIATE.verb:
+        return initiate_call(order_id, amount=intent.amount)
+    raise JournalError(
+        f"the journal has an operation {intent.name!r} that this version does not know",
+        advice="recover with the version that wrote it, or a newer one",
+    )
+
+
+def _money_call(
+    operation: Operation[Any], order_id: str, *, key: str, note: Note, body: object = None, is_row: bool = False
+) -> Call[Any]:
+    return Call(
+        operation=operation,
+        path=operation.path_for(order_id),
+        payment=order_id,
+        body=body,
+        idempotency_key=key,
+        make_verification=partial(verify_money, operation, order_id, idempotency_key=key, amount=note.amount),
+        note=note,
+        is_row=is_row,
+    )
+
+
+def _cancel_call(
+    order_id: str, *, should_release_remaining_funds: bool, note: Note, body: object = None, is_row: bool = False
+) -> Call[CancelResult]:
+    return Call(
+        operation=CANCEL,
+        path=CANCEL.path_for(order_id),
+        payment=order_id,
+        body=body,
+        make_verification=partial(
+            verify_cancel, order_id, should_release_remaining_funds=should_release_remaining_funds
+        ),
+        note=note,
+        is_row=is_row,
+    )
+
+
+def _releases_rest(body: bytes | None) -> bool:
+    try:
+        request = orjson.loads(body or b"null")
+    except orjson.JSONDecodeError:
+        return False
+    return isinstance(request, dict) and request.get("shouldReleaseRemainingFunds") is True
