@@ -11,10 +11,12 @@ from vipps_async.errors import ConfigurationError
 if TYPE_CHECKING:
     from vipps_async.session import VippsSession
 
-__all__ = ["BATCH_APIS", "batch_api", "session_api"]
+__all__ = ["BATCH_APIS", "DEFAULT_API", "batch_api", "session_api"]
 
 #: What can be carried out as a batch. The name is also the session's attribute: ``vipps.ecom``.
 BATCH_APIS: Final = {api.name: api for api in (ECOM_BATCH,)}
+#: The API of whoever names none.
+DEFAULT_API: Final = ECOM_BATCH.name
 
 
 def batch_api(name: str) -> BatchApi:

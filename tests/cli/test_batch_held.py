@@ -83,7 +83,7 @@ async def test_the_same_captures_in_another_file(sandbox: Sandbox, captured: Pat
     done = await batch(sandbox, other, "--report", str(captured.with_name("report.jsonl")))
     assert done.status == 5
     assert sums(sandbox)[:2] == [1000, 1000]
-    assert "order-0: 10.00 NOK is held: it meets a capture of 10.00 NOK, done" in done.err
+    assert "order-0: 10.00 NOK is held: it meets a capture of 10.00 NOK over ecom, done" in done.err
     assert "2 rows are held" in done.err
     assert "2 held" in done.out
     assert sums(sandbox)[2] == (1000 if name == "rows-on-top.csv" else 0)
@@ -117,7 +117,7 @@ async def test_an_order_that_is_not_there_releases_nothing(sandbox: Sandbox, cap
     sent = len(sandbox.requests)
     done = await batch(sandbox, captured, "--another", "order-9")
     assert (done.status, len(sandbox.requests)) == (2, sent)
-    assert "no row of the order order-9" in done.err
+    assert "no row of the payment order-9" in done.err
 
 
 async def test_a_payment_by_hand_holds_the_row(sandbox: Sandbox, captured: Path) -> None:
@@ -129,10 +129,10 @@ async def test_a_payment_by_hand_holds_the_row(sandbox: Sandbox, captured: Path)
     assert sums(sandbox)[3] == 1000
 
 
-@pytest.mark.parametrize("name", ["capture", "ecom.capture", "epayment.capture"])
+@pytest.mark.parametrize("api", ["ecom", "epayment"])
 @pytest.mark.parametrize("is_done", [True, False])
-async def test_a_capture_by_either_apis_name_holds_the_row(
-    sandbox: Sandbox, tmp_path: Path, name: str, *, is_done: bool
+async def test_a_capture_over_either_api_holds_the_row(
+    sandbox: Sandbox, tmp_path: Path, api: str, *, is_done: bool
 ) -> None:
     """It moves the same payment's money, whichever API it was asked of; done or open."""
     path, file, now = tmp_path / "journal.db", tmp_path / "day.csv", datetime.now(UTC)
@@ -140,8 +140,8 @@ async def test_a_capture_by_either_apis_name_holds_the_row(
     await journal.open()
     intent = Intent(
         key="k-1",
-        api="ecom",
-        operation=name,
+        api=api,
+        operation="capture",
         payment="order-0",
         merchant_serial_number=MSN,
         amount=1000,
@@ -161,7 +161,7 @@ async def test_a_capture_by_either_apis_name_holds_the_row(
     )
     done = await batch(sandbox, file, "--journal", str(path))
     assert (done.status, sums(sandbox)[:2]) == (5, [0, 1000])
-    assert "order-0: 10.00 NOK is held: it meets a capture of 10.00 NOK, " in done.err
+    assert f"order-0: 10.00 NOK is held: it meets a capture of 10.00 NOK over {api}, " in done.err
 
 
 async def test_a_cancel_that_took_effect_is_never_refused(sandbox: Sandbox, tmp_path: Path) -> None:

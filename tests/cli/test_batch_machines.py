@@ -109,7 +109,7 @@ async def test_from_a_file_to_its_report(
     submitted = await batch("submit", str(file))
     assert submitted.status == 0, submitted.err
     assert submitted.out == "1\n"
-    assert "Batch 1: 120 rows in 3 chunks, to be captured for sales unit 123456 in the test" in submitted.err
+    assert "Batch 1: 120 rows in 3 chunks, to be captured over ecom for sales unit 123456 in the test" in submitted.err
     before = await batch("status", "1")
     assert before.status == 4
     assert "0 of 120" in before.out
@@ -134,7 +134,7 @@ async def test_from_a_file_to_its_report(
     assert (again.status, again.out) == (0, "1\n")
     assert "This file is batch 1 already; nothing was added." in again.err
     other = json.loads((await batch("submit", str(file), "--new-batch", "--json")).out)
-    assert other == {"batch": 2, "new": True, "chunks": 3, "held": 0, "rows": 120, "invalid": 0}
+    assert other == {"batch": 2, "api": "ecom", "new": True, "chunks": 3, "held": 0, "rows": 120, "invalid": 0}
     assert all(payment.captured == 1000 for payment in sandbox.payments)
 
 
@@ -299,7 +299,7 @@ async def test_rows_are_held_against_the_journal_and_all_batches(
     _write(file, unnamed.replace("_text", "_text,reference").replace("Shipped.", "Shipped.,s-1"))
     named = await batch("submit", str(file), "--json")
     assert (named.status, json.loads(named.out)["held"]) == (5, 1)
-    assert "is held: it meets a capture of 10.00 NOK, done" in named.err
+    assert "is held: it meets a capture of 10.00 NOK over ecom, done" in named.err
     assert (await batch("work", "--once")).status == 0
     assert (await batch("status", "3")).status == 5
     released = await batch("submit", str(file), "--another", "order-0")

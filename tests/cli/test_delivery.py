@@ -239,7 +239,7 @@ async def test_a_report_on_standard_output(sandbox: Sandbox, day: Path) -> None:
     """`--report -` writes the rows there, and the sums to standard error."""
     done = await inline("batch", "capture", str(day), "--report", "-", env=env(sandbox))
     assert done.status == 0
-    assert [line.split(",")[5] for line in done.out.splitlines()] == ["outcome", "captured", "captured"]
+    assert [line.split(",")[6] for line in done.out.splitlines()] == ["outcome", "captured", "captured"]
     assert "2 captured, 20.00 NOK" in done.err
 
 
@@ -265,7 +265,7 @@ async def test_a_production_batch_asks(sandbox: Sandbox, day: Path, monkeypatch:
     monkeypatch.setattr(confirmation, "is_terminal", lambda: True)
     monkeypatch.setattr(confirmation, "typed_line", answer)
     assert (await inline(*capture, env=production)).status == 2
-    what = "Capture 2 payments, 10.00 NOK in all and all that remains of 1, sales unit 123456, in PRODUCTION?"
+    what = "Capture 2 payments over ecom, 10.00 NOK in all and all that remains of 1, sales unit 123456, in PRODUCTION?"
     assert asked == [f'{what} Type "yes": ']
     assert not sandbox.requests
     done = await inline(*capture, "--yes", "--json", env=production)

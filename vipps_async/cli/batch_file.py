@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from vipps_async.apis import BATCH_APIS, batch_api
+from vipps_async.apis import BATCH_APIS, DEFAULT_API, batch_api
 from vipps_async.batch.many import MOST_AT_ONCE
 from vipps_async.batch.reading import BatchFileError, FileFormat, Layout
 from vipps_async.batch.results import RowOutcome
@@ -62,11 +62,10 @@ def rate(text: str) -> float:
 
 def add_layout(parser: argparse.ArgumentParser) -> None:
     """Give a command the options that say what a file means."""
-    names = sorted(BATCH_APIS)
     parser.add_argument(
         "--api",
-        default=os.environ.get("VIPPS_API") or names[0],
-        metavar="|".join(names),
+        default=os.environ.get("VIPPS_API") or DEFAULT_API,
+        metavar="|".join(BATCH_APIS),
         help="the API that the payments were made with (VIPPS_API, else %(default)s)",
     )
     parser.add_argument("--format", type=FileFormat, metavar="csv|jsonl", help="how it is written (found out)")

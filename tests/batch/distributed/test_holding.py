@@ -40,7 +40,7 @@ async def test_what_was_done_since_submit_holds_a_row(postgres_dsn: str, schema:
     # Another amount is another wish.
     assert [sandbox.payment(f"order-{number}").captured for number in range(4)] == [1000, 1000, 1000, 3000]
     assert rows[0][:2] == ("order-0", "held")
-    assert rows[0][2].startswith("meets a capture of 10.00 NOK, done ")
+    assert rows[0][2].startswith("meets a capture of 10.00 NOK over ecom, done ")
 
 
 async def test_what_is_open_since_submit_holds_a_row(postgres_dsn: str, schema: str, sandbox: Sandbox) -> None:
