@@ -17,7 +17,7 @@ from tests.batch.shop import stock
 from tests.cli.inline import inline
 from tests.cli.processes import command
 from tests.cli.shell import env
-from vipps_async.batch.worklist import Worklist
+from vipps_async.batch.row_store import RowStore
 from vipps_async.cli import batch, confirmation
 from vipps_async.errors import JournalError
 from vipps_async.journals.sqlite import SqliteJournal
@@ -168,7 +168,7 @@ async def test_a_disk_that_is_full_in_the_middle(sandbox: Sandbox, day: Path, mo
         raise sqlite3.OperationalError("database or disk is full")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Worklist, "save", full)
+        patch.setattr(RowStore, "save", full)
         done = await inline("batch", "capture", str(day), env=env(sandbox))
     assert done.status == 3
     assert "database or disk is full\nMoney may have moved" in done.err

@@ -10,9 +10,9 @@ from contextlib import aclosing
 from attrs import evolve
 
 from vipps_async.batch.engine import Engine, Rows
-from vipps_async.batch.pace import Pace, RateLimit, Turns
 from vipps_async.batch.results import RowOutcome, RowResult, done, failed, outcome_of
 from vipps_async.core.batch import BatchClient, BatchOperation, BatchRow, Moved, RowCommand, SupportsBatch
+from vipps_async.core.limits import BatchLimiter, RateLimiter, SlotSource
 from vipps_async.errors import (
     ApiError,
     CancelError,
@@ -47,7 +47,7 @@ def capture_many(
     rows: Rows,
     *,
     concurrency: int = DEFAULT_CONCURRENCY,
-    rate: float | Turns | None = None,
+    rate: float | SlotSource | None = None,
     stop: asyncio.Event | None = None,
 ) -> AsyncGenerator[RowResult, None]:
     """Capture many payments; gives one result for each row, in the order in which they end.
@@ -64,8 +64,8 @@ def capture_many(
         api: an API of a session that is open; the session's journal, if it has one, is the batch's.
         rows: what to capture. A blocking iterable, such as one that reads a file, is read in a thread of its own.
         concurrency: the most rows at once, 1 to 100.
-        rate: the most rows begun a second, or what hands out their turns (`vipps_async.batch.pace.Turns`); None: as
-            many as Vipps' answers allow.
+        rate: the most rows begun a second, or what hands out their slots (`vipps_async.core.limits.SlotSource`);
+            None: as many as Vipps' answers allow.
         stop: once it is set, nothing is begun any more: what is in work is finished, rows that wait for it end as
             NOT_BEGUN, and those behind them get no result.
 
@@ -84,7 +84,7 @@ def refund_many(
     rows: Rows,
     *,
     concurrency: int = DEFAULT_CONCURRENCY,
-    rate: float | Turns | None = None,
+    rate: float | SlotSource | None = None,
     stop: asyncio.Event | None = None,
 ) -> AsyncGenerator[RowResult, None]:
     """Refund many payments; everything else is as in `capture_many`."""
@@ -97,7 +97,7 @@ def cancel_many(
     *,
     release_remaining: bool = False,
     concurrency: int = DEFAULT_CONCURRENCY,
-    rate: float | Turns | None = None,
+    rate: float | SlotSource | None = None,
     stop: asyncio.Event | None = None,
 ) -> AsyncGenerator[RowResult, None]:
     """Cancel many payments; everything else is as in `capture_many`.
@@ -131,7 +131,7 @@ def carry_out_many(
     *,
     release_remaining: bool = False,
     concurrency: int = DEFAULT_CONCURRENCY,
-    rate: float | Turns | None = None,
+    rate: float | SlotSource | None = None,
     stop: asyncio.Event | None = None,
 ) -> AsyncGenerator[RowResult, None]:
     """Do what `capture_many`, `refund_many` or `cancel_many` does, by the operation."""
@@ -148,7 +148,7 @@ def preview_many(
     release_remaining: bool = False,
     repeated_payments: frozenset[str] = frozenset(),
     concurrency: int = DEFAULT_CONCURRENCY,
-    rate: float | Turns | None = None,
+    rate: float | SlotSource | None = None,
     stop: asyncio.Event | None = None,
 ) -> AsyncGenerator[RowResult, None]:
     """Read each payment and say what the batch would do. Nothing is changed at Vipps, nor in the journal.
@@ -172,7 +172,7 @@ def preview_many(
 def _check(concurrency: object, rate: object) -> None:
     if isinstance(concurrency, bool) or not isinstance(concurrency, int) or not 1 <= concurrency <= MOST_AT_ONCE:
         raise InvalidInputError("concurrency", f"a whole number from 1 to {MOST_AT_ONCE}", value=concurrency)
-    if rate is None or hasattr(rate, "turn"):
+    if rate is None or hasattr(rate, "slot"):
         return
     if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 < rate < math.inf:
         raise InvalidInputError("rate", "a positive, finite number of rows a second, or None", value=rate)
@@ -197,23 +197,23 @@ class _Batch:
         self._planned = planned
 
     async def run(
-        self, rows: Rows, concurrency: int, rate: float | Turns | None, stop: asyncio.Event | None
+        self, rows: Rows, concurrency: int, rate: float | SlotSource | None, stop: asyncio.Event | None
     ) -> AsyncGenerator[RowResult, None]:
-        pace = Pace(most=concurrency)
         now = asyncio.get_running_loop().time
+        slots = RateLimiter(rate) if isinstance(rate, int | float) else rate
+        limiter = BatchLimiter(most=concurrency, rate=slots, now=now)
         # The name of the calls whose answers set the pace.
         sends = (self._api.operations[self._operation] if self._planned is None else self._api.read).name
 
         def watch(operation: str, seconds: float, status: int | None) -> None:
             if operation == sends:
-                pace.attempted(now(), seconds, status)
+                limiter.attempted(now(), seconds, status)
 
         engine = Engine(
             rows,
             self._result_of,
             self._not_begun,
-            pace=pace,
-            rate=RateLimit(rate) if isinstance(rate, int | float) else rate,
+            limiter=limiter,
             concurrency=concurrency,
             stop=stop,
         )

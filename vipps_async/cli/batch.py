@@ -16,12 +16,12 @@ import orjson
 from attrs import define, field
 
 from vipps_async.batch.holding import hold_rows
-from vipps_async.batch.job import BatchJob, JobOptions, take_over
+from vipps_async.batch.job import BatchJob, JobOptions, release_stale_leases
 from vipps_async.batch.many import DEFAULT_CONCURRENCY
 from vipps_async.batch.reading import FileFormat, Layout
 from vipps_async.batch.report import write_report
 from vipps_async.batch.results import RowOutcome
-from vipps_async.batch.worklist import Totals, Worklist
+from vipps_async.batch.row_store import RowStore, Totals
 from vipps_async.cli import batch_machines
 from vipps_async.cli.batch_display import shown, summary, summary_json
 from vipps_async.cli.batch_file import (
@@ -105,8 +105,8 @@ def _add_action(actions: Commands, operation: BatchOperation) -> None:
 
 
 async def _run(options: argparse.Namespace) -> int:
-    with Worklist() as worklist:
-        command = _Command(options, worklist)
+    with RowStore() as store:
+        command = _Command(options, store)
         try:
             return await command.run()
         except JournalInUseError as error:
@@ -120,7 +120,7 @@ async def _run(options: argparse.Namespace) -> int:
 @define
 class _Command:
     options: argparse.Namespace
-    worklist: Worklist
+    store: RowStore
     layout: Layout = field(init=False)
     #: Whether anything may have been sent that moves money.
     has_begun: bool = field(default=False, init=False)
@@ -136,11 +136,11 @@ class _Command:
         journal = None if options.dry_run else journal_path(options.journal, os.environ)
         others = [options.file, *([] if journal is None else files_of(journal))]
         report = None if options.report is None else report_file(options.report, others=others)
-        await load_file(self.worklist, options.file, layout)
-        release(self.worklist, options.another)
-        totals = await asyncio.to_thread(self.worklist.totals)
+        await load_file(self.store, options.file, layout)
+        release(self.store, options.another)
+        totals = await asyncio.to_thread(self.store.totals)
         if totals.bad:
-            say_what_is_bad(self.worklist, totals, reported=report is not None)
+            say_what_is_bad(self.store, totals, reported=report is not None)
             if not options.skip_invalid:
                 await self._report(report)
                 say("Nothing was sent. Correct the file, or go on without these rows: --skip-invalid")
@@ -154,7 +154,7 @@ class _Command:
                 journal = await open_journal(path, wait=self.options.wait, trusted_owner=self.options.trust_owner)
                 try:
                     msn = session.merchant_serial_number
-                    await hold_rows(self.worklist, self.layout.api, self.layout.operation, msn, journal)
+                    await hold_rows(self.store, self.layout.api, self.layout.operation, msn, journal)
                 finally:
                     await journal.aclose()
             return await self._carry_out(session, report)
@@ -163,7 +163,7 @@ class _Command:
         options = self.options
 
         async def what() -> str:
-            return await asyncio.to_thread(asked_text, self.worklist, self.layout)
+            return await asyncio.to_thread(asked_text, self.store, self.layout)
 
         if await ask(what, settings, yes=options.yes) is not Agreement.GIVEN:
             return USAGE
@@ -171,7 +171,7 @@ class _Command:
         journal = await open_journal(path, wait=options.wait, trusted_owner=options.trust_owner)
         try:
             # It has one owner at a time, and that is this process now: whoever had something in hand has ended.
-            await take_over(journal)
+            await release_stale_leases(journal)
             async with VippsSession.from_env(journal=journal) as session:
                 return await self._carry_out(session, report)
         finally:
@@ -196,7 +196,7 @@ class _Command:
         stop = asyncio.Event()
         job = BatchJob(
             session,
-            self.worklist,
+            self.store,
             JobOptions(
                 api=api,
                 operation=operation,
@@ -226,9 +226,9 @@ class _Command:
             cut_short = True
             if (task := asyncio.current_task()) is not None:
                 task.uncancel()
-        totals = await asyncio.to_thread(self.worklist.totals)
+        totals = await asyncio.to_thread(self.store.totals)
         status = INTERRUPTED if stop.is_set() else status_of_totals(totals)
-        held = await asyncio.to_thread(self.worklist.held_rows)
+        held = await asyncio.to_thread(self.store.held_rows)
         say_what_is_held(held, totals.outcomes.get(RowOutcome.HELD, 0), api, reported=report is not None)
         is_told = self._tell_how_it_ended(totals, failure, stopped=stop.is_set(), cut_short=cut_short)
         if not await self._report(report):
@@ -263,9 +263,7 @@ class _Command:
             return True
 
         def write(path: Path, kind: FileFormat) -> None:
-            write_report(
-                path, self.worklist.report(), self.layout.api, options.operation, kind, preview=options.dry_run
-            )
+            write_report(path, self.store.report(), self.layout.api, options.operation, kind, preview=options.dry_run)
 
         return await report.write(write, quiet=options.json)
 

@@ -17,7 +17,7 @@ from vipps_async.apis import BATCH_APIS, DEFAULT_API, batch_api
 from vipps_async.batch.many import MOST_AT_ONCE
 from vipps_async.batch.reading import BatchFileError, FileFormat, Layout
 from vipps_async.batch.results import RowOutcome
-from vipps_async.batch.worklist import Totals, Worklist
+from vipps_async.batch.row_store import RowStore, Totals
 from vipps_async.cli.output import plain, say
 from vipps_async.cli.statuses import DONE, HELD, REFUSED, UNKNOWN
 from vipps_async.core.batch import BatchApi, BatchOperation, Unit
@@ -102,7 +102,7 @@ def _unit(api: BatchApi, name: str) -> Unit:
     raise ConfigurationError(f"{api.name} counts no amounts in {name!r}", advice=f"say --unit {known}")
 
 
-async def load_file(worklist: Worklist, file: str, layout: Layout) -> None:
+async def load_file(store: RowStore, file: str, layout: Layout) -> None:
     """Read and check a whole file, or standard input.
 
     Raises:
@@ -113,9 +113,9 @@ async def load_file(worklist: Worklist, file: str, layout: Layout) -> None:
 
     def load() -> None:
         with _opened(file) as stream:
-            worklist.load(stream, layout, given_up=lambda: cancelled)
+            store.load(stream, layout, given_up=lambda: cancelled)
         # A file that is still being written, or copied here, looks whole at every moment.
-        if file != STDIN and not cancelled and _digest(file) != worklist.digest:
+        if file != STDIN and not cancelled and _digest(file) != store.digest:
             raise BatchFileError("the file changed while it was read", advice="wait until it is written, then run")
 
     try:
@@ -150,13 +150,13 @@ def add_another(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def release(worklist: Worklist, payments: Sequence[str]) -> None:
+def release(store: RowStore, payments: Sequence[str]) -> None:
     """Release the rows of the payments that the command line names.
 
     Raises:
         BatchFileError: the file has no row of one of them.
     """
-    if missing := worklist.release(payments):
+    if missing := store.release(payments):
         advice = "correct what stands after --another"
         raise BatchFileError(f"the file has no row of the payment {', '.join(missing)}", advice=advice)
 
@@ -182,9 +182,9 @@ def say_what_is_held(held: Sequence[tuple[int, str, int, str]], count: int, api:
     )
 
 
-def say_what_is_bad(worklist: Worklist, totals: Totals, *, reported: bool) -> None:
+def say_what_is_bad(store: RowStore, totals: Totals, *, reported: bool) -> None:
     """Show the first rows that are invalid, and how many there are; `reported`: whether a report has them all."""
-    for line, payment, flaw in worklist.bad_rows(_MOST_SHOWN):
+    for line, payment, flaw in store.bad_rows(_MOST_SHOWN):
         say(f"line {line}: {plain(payment) + ': ' if payment else ''}{plain(flaw)}")
     if totals.bad > _MOST_SHOWN:
         more = f"... and {totals.bad - _MOST_SHOWN:,} more"
@@ -192,9 +192,9 @@ def say_what_is_bad(worklist: Worklist, totals: Totals, *, reported: bool) -> No
     say(f"{totals.bad:,} of {totals.rows:,} rows are invalid.")
 
 
-def asked_text(worklist: Worklist, layout: Layout) -> str:
+def asked_text(store: RowStore, layout: Layout) -> str:
     """Say on one line what a file asks for: how many rows, and for how much. Blocking for a moment."""
-    asked, operation = worklist.asked(), layout.operation
+    asked, operation = store.asked(), layout.operation
     what = (
         f"{operation.value.capitalize()} {asked.rows:,} payment{'' if asked.rows == 1 else 's'} over {layout.api.name}"
     )

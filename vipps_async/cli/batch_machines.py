@@ -18,7 +18,7 @@ from vipps_async.batch.distributed.failures import OtherSettingsError, Submissio
 from vipps_async.batch.holding import hold_rows
 from vipps_async.batch.many import DEFAULT_CONCURRENCY
 from vipps_async.batch.reading import Layout
-from vipps_async.batch.worklist import Totals, Worklist
+from vipps_async.batch.row_store import RowStore, Totals
 from vipps_async.cli.batch_file import (
     add_another,
     add_layout,
@@ -185,27 +185,25 @@ async def _submit(options: argparse.Namespace) -> int:
     layout = layout_of(options)
     settings = Settings.from_env(os.environ)
     check_host(settings, options.allow_host)
-    with Worklist() as worklist:
-        await load_file(worklist, options.file, layout)
-        release(worklist, options.another)
-        totals = await asyncio.to_thread(worklist.totals)
+    with RowStore() as store:
+        await load_file(store, options.file, layout)
+        release(store, options.another)
+        totals = await asyncio.to_thread(store.totals)
         if totals.bad:
-            say_what_is_bad(worklist, totals, reported=True)
+            say_what_is_bad(store, totals, reported=True)
             if not options.skip_invalid:
                 say("Nothing was submitted. Correct the file, or go on without these rows: --skip-invalid")
                 return USAGE
 
         async def what() -> str:
-            return f"Submit: {await asyncio.to_thread(asked_text, worklist, layout)}"
+            return f"Submit: {await asyncio.to_thread(asked_text, store, layout)}"
 
         if await ask(what, settings, yes=options.yes) is not Agreement.GIVEN:
             return USAGE
-        return await _put(options, worklist, layout, settings, totals)
+        return await _put(options, store, layout, settings, totals)
 
 
-async def _put(
-    options: argparse.Namespace, worklist: Worklist, layout: Layout, settings: Settings, totals: Totals
-) -> int:
+async def _put(options: argparse.Namespace, store: RowStore, layout: Layout, settings: Settings, totals: Totals) -> int:
     from vipps_async.batch.distributed.submit import Submission, submit  # noqa: PLC0415 - needs the extra
     from vipps_async.journals.postgres import PostgresJournal  # noqa: PLC0415 - as above
 
@@ -214,12 +212,12 @@ async def _put(
         journal = PostgresJournal(options.dsn, schema=options.schema)
         await journal.open()
         try:
-            await hold_rows(worklist, layout.api, layout.operation, msn, journal)
+            await hold_rows(store, layout.api, layout.operation, msn, journal)
         finally:
             await journal.aclose()
         found = await submit(
             database,
-            worklist,
+            store,
             Submission(
                 layout=layout,
                 merchant_serial_number=msn,
@@ -282,14 +280,14 @@ async def _work(options: argparse.Namespace) -> int:
             say(f"{count:,} batches of sales unit {msn} have not ended: this worker takes none of them.")
         ticker = asyncio.create_task(_tell(done), name="vipps batch: lines")
         try:
-            with _signals(worker.stop, worker.cut) as stopped:
+            with _signals(worker.stop, worker.kill) as stopped:
                 await worker.run(once=options.once)
         finally:
             ticker.cancel()
             await asyncio.wait({ticker})
     say(_line(done))
-    if found.runner.hopeless:
-        say(f"vipps-async: {plain(found.runner.hopeless)}")
+    if found.runner.stop_reason:
+        say(f"vipps-async: {plain(found.runner.stop_reason)}")
         return OTHER_SETTINGS if found.runner.has_other_settings else REFUSED
     if stopped:
         say("Stopped. What is left goes to other workers, or to this one: `vipps-async batch work`.")
@@ -314,7 +312,7 @@ def _line(done: WorkDone) -> str:
 
 
 @contextlib.contextmanager
-def _signals(stop: Callable[[], None], cut: Callable[[], None]) -> Iterator[list[int]]:
+def _signals(stop: Callable[[], None], kill: Callable[[], None]) -> Iterator[list[int]]:
     """End in good order at the first Ctrl-C, and at once at the second one; gives the signals that came."""
     loop = asyncio.get_running_loop()
     came: list[int] = []
@@ -322,7 +320,7 @@ def _signals(stop: Callable[[], None], cut: Callable[[], None]) -> Iterator[list
     def end(number: int) -> None:
         came.append(number)
         if len(came) > 1:
-            cut()
+            kill()
             return
         stop()
         say("\nFinishing what is on its way; Ctrl-C once more ends it at once.")

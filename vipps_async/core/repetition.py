@@ -14,8 +14,8 @@ from vipps_async.core.backoff import pause_before
 from vipps_async.core.budget import RetryBudget
 from vipps_async.core.decision import Step, step_after
 from vipps_async.core.dialect import FailureKind
+from vipps_async.core.limits import PerPaymentRateLimiter
 from vipps_async.core.operation import Evidence, NotApplied, Operation, Repeat
-from vipps_async.core.order_limits import AttemptLedger
 
 __all__ = ["SHORTEST_ATTEMPT", "Ask", "Next", "Refresh", "Repetition", "Send", "Stop", "time_to_send"]
 
@@ -79,7 +79,7 @@ class Repetition:
         *,
         policy: RetryPolicy,
         budget: RetryBudget,
-        ledger: AttemptLedger,
+        ledger: PerPaymentRateLimiter,
         random: Random,
         started: float,
         can_ask: bool,
@@ -187,4 +187,4 @@ class Repetition:
     def _turn(self, now: float) -> float:
         if self._payment is None or self._operation.per_minute is None:
             return 0.0
-        return self._ledger.wait_for_turn(self._operation.name, self._payment, self._operation.per_minute, now)
+        return self._ledger.wait_for_slot(self._operation.name, self._payment, self._operation.per_minute, now)

@@ -83,7 +83,7 @@ async def test_a_row_that_was_begun_before_is_itself(postgres_dsn: str, schema: 
         sandbox.faults.script("capture", Fault.STALL_AFTER_EFFECT)
         async with tasks(postgres_dsn, schema, sandbox) as one, working(one) as worker:
             await until(lambda: sandbox.payment("order-0").captured == 1000)
-            worker.cut()
+            worker.kill()
         async with tasks(postgres_dsn, schema, sandbox) as two, working(two, once=True):
             pass
         assert (await status(database, batch)).totals.outcomes == {RowOutcome.DONE: 1}

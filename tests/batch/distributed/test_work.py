@@ -207,7 +207,7 @@ async def test_keys_that_are_refused_stop_the_worker_and_cost_no_try(postgres_ds
             working(found, once=True) as worker,
         ):
             await until(lambda: worker.is_stopping)
-        assert "no row gets a usable answer" in found.runner.hopeless
+        assert "no row gets a usable answer" in found.runner.stop_reason
         stands = await status(database, batch.batch)
         assert (stands.ended, "no row gets a usable answer" in stands.note) == (0, True)
         assert await database.rows("SELECT round FROM {schema}.batch_chunks") == [(0,)]

@@ -28,7 +28,7 @@ FINAL = [outcome.value for outcome in RowOutcome if outcome.is_final]
 ROUNDS = 3
 
 #: How many looks in a row may find a job in work and its chunk not: between the two lie some milliseconds.
-_DOUBTS = 3
+_MOST_SUSPICION = 3
 
 #: A batch and a chunk.
 _Place = tuple[int, int]
@@ -131,7 +131,7 @@ class Chunks:
             again=epoch > 0,
         )
 
-    async def beat(self, fence: Fence) -> bool:
+    async def heartbeat(self, fence: Fence) -> bool:
         """Show that the worker is alive, and learn whether the chunk is still its own.
 
         Returns:
@@ -143,7 +143,7 @@ class Chunks:
         """
         asked_at = now()
         async with self.database.transaction() as connection:
-            statement = self.database.sql(statements.BEAT)
+            statement = self.database.sql(statements.HEARTBEAT)
             cursor = await connection.execute(statement, (fence.batch, fence.chunk, fence.epoch))
             found = await cursor.fetchone()
             if found is None:
@@ -268,27 +268,27 @@ class Chunks:
 
     # --- chunks whose worker is gone -------------------------------------------------------------------------------
 
-    async def revive(self) -> int:
+    async def requeue_abandoned(self) -> int:
         """Queue chunks whose worker has given no sign of life, and such as no job is left for; returns how many.
 
         Raises:
             JournalError: the database failed.
         """
-        return await self._page_by_page(self._revive_abandoned) + await self._page_by_page(self._revive_lost)
+        return await self._page_by_page(self._requeue_abandoned) + await self._page_by_page(self._requeue_jobless)
 
     async def _page_by_page(
-        self, revive: Callable[[tuple[int, int]], Awaitable[tuple[int, tuple[int, int] | None]]]
+        self, requeue: Callable[[tuple[int, int]], Awaitable[tuple[int, tuple[int, int] | None]]]
     ) -> int:
         # In small transactions: after an outage there may be thousands, and each one locks its chunk.
         count, after = 0, _BEFORE_ALL
         while True:
-            revived, last = await revive(after)
-            count += revived
+            requeued, last = await requeue(after)
+            count += requeued
             if last is None:
                 return count
             after = last
 
-    async def _revive_abandoned(self, after: _Place) -> tuple[int, _Place | None]:
+    async def _requeue_abandoned(self, after: _Place) -> tuple[int, _Place | None]:
         async with self.database.transaction() as connection:
             statement = self.database.sql(statements.ABANDONED_CHUNKS)
             found = await (await connection.execute(statement, (STALE_AFTER, *after, PAGE))).fetchall()
@@ -297,13 +297,13 @@ class Chunks:
                 await self._queue(connection, batch, chunk, msn)
         return len(found), (found[-1][0], found[-1][1]) if len(found) == PAGE else None
 
-    async def _revive_lost(self, after: _Place) -> tuple[int, _Place | None]:
+    async def _requeue_jobless(self, after: _Place) -> tuple[int, _Place | None]:
         count = 0
         async with self.database.transaction() as connection:
             statement = self.database.sql(statements.LOST_JOBS)
             found = await (await connection.execute(statement, (*after, PAGE))).fetchall()
             for batch, chunk, msn, in_work, _ in found:
-                if in_work and not await self._is_doubtful(connection, batch, chunk):
+                if in_work and not await self._is_suspect(connection, batch, chunk):
                     continue
                 await self._queue(connection, batch, chunk, msn)
                 count += 1
@@ -326,11 +326,11 @@ class Chunks:
             await self._queue(connection, batch, chunk, found[6])
         return True
 
-    async def _is_doubtful(self, connection: AsyncConnection[TupleRow], batch: int, chunk: int) -> bool:
+    async def _is_suspect(self, connection: AsyncConnection[TupleRow], batch: int, chunk: int) -> bool:
         """Tell whether a job has been in work for several looks, while its chunk was not."""
-        statement = self.database.sql(statements.DOUBT)
-        ((doubts,),) = await (await connection.execute(statement, (batch, chunk))).fetchall()
-        return int(doubts) >= _DOUBTS
+        statement = self.database.sql(statements.SUSPECT)
+        ((suspicion,),) = await (await connection.execute(statement, (batch, chunk))).fetchall()
+        return int(suspicion) >= _MOST_SUSPICION
 
 
 def _lost(fence: Fence) -> LostError:

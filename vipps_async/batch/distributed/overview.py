@@ -10,7 +10,7 @@ from attrs import frozen
 from vipps_async.batch.distributed import sql as statements
 from vipps_async.batch.distributed.database import BatchDatabase
 from vipps_async.batch.results import RowOutcome
-from vipps_async.batch.worklist import ReportRow, Totals, utc_text
+from vipps_async.batch.row_store import ReportRow, Totals, utc_text
 from vipps_async.core.batch import BatchOperation
 from vipps_async.errors import ConfigurationError
 

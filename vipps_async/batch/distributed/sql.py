@@ -9,7 +9,6 @@ __all__ = [
     "ADD_BATCH",
     "ADD_CHUNKS",
     "BATCHES",
-    "BEAT",
     "CHUNK",
     "CHUNK_COUNTS",
     "CHUNK_ROWS",
@@ -17,12 +16,12 @@ __all__ = [
     "COPY_ROWS",
     "CREATE_VERSION",
     "DATABASE_TIME",
-    "DOUBT",
     "END_WAITING",
     "FIND_BATCH",
     "FIND_BATCHES",
     "GIVE_AWAY",
     "GUARD",
+    "HEARTBEAT",
     "HELD_ROWS",
     "HOLD_ROWS",
     "LOCK_CHUNK",
@@ -47,7 +46,8 @@ __all__ = [
     "SET_FOR_TRANSACTION",
     "SPOIL_ROW",
     "STATE",
-    "TAKE_TURNS",
+    "SUSPECT",
+    "TAKE_SLOTS",
     "TOTALS",
     "WITHDRAW",
     "WRITE_VERSION",
@@ -86,7 +86,7 @@ WRITE_VERSION: LiteralString = (
 # never changed: databases made by it exist.
 MIGRATIONS: tuple[tuple[LiteralString, ...], ...] = (
     (
-        # `edition` tells batches of one file apart that were meant to be several. `next_turn` is when the next row may
+        # `edition` tells batches of one file apart that were meant to be several. `next_slot` is when the next row may
         # be begun, where there is a rate.
         """
         CREATE TABLE {schema}.batches (
@@ -101,7 +101,7 @@ MIGRATIONS: tuple[tuple[LiteralString, ...], ...] = (
             options text NOT NULL,
             release_remaining boolean NOT NULL,
             rate double precision,
-            next_turn timestamptz NOT NULL DEFAULT '-infinity',
+            next_slot timestamptz NOT NULL DEFAULT '-infinity',
             created_at timestamptz NOT NULL DEFAULT now(),
             withdrawn_at timestamptz,
             UNIQUE (digest, api, operation, merchant_serial_number, edition)
@@ -119,7 +119,7 @@ MIGRATIONS: tuple[tuple[LiteralString, ...], ...] = (
             owner text NOT NULL DEFAULT '',
             seen_at timestamptz NOT NULL DEFAULT now(),
             round integer NOT NULL DEFAULT 0,
-            doubts integer NOT NULL DEFAULT 0,
+            suspicion integer NOT NULL DEFAULT 0,
             job_id bigint,
             note text NOT NULL DEFAULT '',
             PRIMARY KEY (batch, number)
@@ -234,9 +234,9 @@ CHUNK: LiteralString = (
 )
 CLAIM: LiteralString = (
     "UPDATE {schema}.batch_chunks SET state = 'running', epoch = epoch + 1, owner = %s, "
-    "seen_at = clock_timestamp(), doubts = 0 WHERE batch = %s AND number = %s"
+    "seen_at = clock_timestamp(), suspicion = 0 WHERE batch = %s AND number = %s"
 )
-BEAT: LiteralString = (
+HEARTBEAT: LiteralString = (
     "UPDATE {schema}.batch_chunks SET seen_at = clock_timestamp() FROM {schema}.batches AS batches "
     "WHERE batches.id = batch AND batch = %s AND number = %s AND epoch = %s RETURNING withdrawn_at IS NOT NULL"
 )
@@ -290,7 +290,7 @@ ABANDONED_CHUNKS: LiteralString = (
 )
 #: The epoch goes up here already: from now on whoever had it writes nothing.
 GIVE_AWAY: LiteralString = (
-    "UPDATE {schema}.batch_chunks SET state = 'waiting', epoch = epoch + 1, owner = '', doubts = 0 "
+    "UPDATE {schema}.batch_chunks SET state = 'waiting', epoch = epoch + 1, owner = '', suspicion = 0 "
     "WHERE batch = %s AND number = %s"
 )
 #: Chunks that wait while no job does: it failed, was deleted, or was handed to a worker that never heard of it.
@@ -301,8 +301,8 @@ LOST_JOBS: LiteralString = (
     "WHERE state = 'waiting' AND (jobs.id IS NULL OR jobs.status <> 'todo') "
     "AND (batch, number) > (%s, %s) ORDER BY batch, number LIMIT %s FOR UPDATE OF chunks SKIP LOCKED"
 )
-DOUBT: LiteralString = (
-    "UPDATE {schema}.batch_chunks SET doubts = doubts + 1 WHERE batch = %s AND number = %s RETURNING doubts"
+SUSPECT: LiteralString = (
+    "UPDATE {schema}.batch_chunks SET suspicion = suspicion + 1 WHERE batch = %s AND number = %s RETURNING suspicion"
 )
 
 # --- withdrawing ------------------------------------------------------------------------------------------------------
@@ -319,10 +319,10 @@ DATABASE_TIME: LiteralString = "SELECT clock_timestamp() + make_interval(secs =>
 
 # --- the rate ---------------------------------------------------------------------------------------------------------
 
-# Turns lie a fixed time apart; those that nobody has taken in time are lost, so that a lull is not made up for.
-TAKE_TURNS: LiteralString = (
-    "UPDATE {schema}.batches SET next_turn = greatest(next_turn, clock_timestamp()) + make_interval(secs => %s) "
-    "WHERE id = %s RETURNING extract(epoch FROM next_turn - clock_timestamp())::float8"
+# Slots lie a fixed time apart; those that nobody has taken in time are lost, so that a lull is not made up for.
+TAKE_SLOTS: LiteralString = (
+    "UPDATE {schema}.batches SET next_slot = greatest(next_slot, clock_timestamp()) + make_interval(secs => %s) "
+    "WHERE id = %s RETURNING extract(epoch FROM next_slot - clock_timestamp())::float8"
 )
 
 # --- what became of it ------------------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from vipps_async.batch.distributed.failures import OtherSettingsError, Submissio
 from vipps_async.batch.distributed.jobs import Jobs
 from vipps_async.batch.reading import Layout
 from vipps_async.batch.results import RowOutcome
-from vipps_async.batch.worklist import ReportRow, Worklist
+from vipps_async.batch.row_store import ReportRow, RowStore
 from vipps_async.config import Environment
 from vipps_async.core.batch import BatchOperation, Unit
 from vipps_async.errors import ConfigurationError, JournalError
@@ -89,14 +89,14 @@ class Submitted:
     held_count: int
 
 
-async def submit(database: BatchDatabase, worklist: Worklist, submission: Submission) -> Submitted:
+async def submit(database: BatchDatabase, store: RowStore, submission: Submission) -> Submitted:
     """Put a file there and queue its chunks; find it if it is there. Safe on several machines at once.
 
     Rows of one payment are always in one chunk, and so never run at the same time.
 
     Args:
         database: open.
-        worklist: the file, loaded: rows that are invalid are kept for the report, and not carried out.
+        store: the file, loaded: rows that are invalid are kept for the report, and not carried out.
         submission: how.
 
     Raises:
@@ -107,20 +107,20 @@ async def submit(database: BatchDatabase, worklist: Worklist, submission: Submis
     """
     made: list[Submitted] = []
     try:
-        await _put(database, worklist, submission, made)
+        await _put(database, store, submission, made)
     except JournalError as error:
         # Before COMMIT was sent nothing can be there. After that the database has to say.
         if not made:
             raise
-        await _make_sure(database, worklist, submission, made[0], error)
+        await _make_sure(database, store, submission, made[0], error)
     return made[0]
 
 
-async def _put(database: BatchDatabase, worklist: Worklist, submission: Submission, made: list[Submitted]) -> None:
+async def _put(database: BatchDatabase, store: RowStore, submission: Submission, made: list[Submitted]) -> None:
     """Do all of it in one transaction; `made` gets the result before that is committed."""
     msn = submission.merchant_serial_number
-    identity = (worklist.digest, submission.layout.api.name, submission.layout.operation.value, msn)
-    meaning = submission.options(worklist.unit)
+    identity = (store.digest, submission.layout.api.name, submission.layout.operation.value, msn)
+    meaning = submission.options(store.unit)
     async with database.transaction(is_long=True) as connection:
         # One at a time, in any environment: the first batch of a schema says which one it is for.
         await connection.execute(statements.LOCK_SUBMISSION, (database.schema,))
@@ -138,31 +138,31 @@ async def _put(database: BatchDatabase, worklist: Worklist, submission: Submissi
             made.append(await _reopen(connection, database, batch, submission))
             return
         earlier = await (await connection.execute(find, (*identity, True))).fetchall()
-        made.append(await _add(connection, database, worklist, submission, earlier[0][1] + 1 if earlier else 0))
+        made.append(await _add(connection, database, store, submission, earlier[0][1] + 1 if earlier else 0))
 
 
 async def _add(
     connection: AsyncConnection[TupleRow],
     database: BatchDatabase,
-    worklist: Worklist,
+    store: RowStore,
     submission: Submission,
     edition: int,
 ) -> Submitted:
     operation, msn = submission.layout.operation, submission.merchant_serial_number
     values = (
-        worklist.digest,
+        store.digest,
         submission.layout.api.name,
         operation.value,
         msn,
         edition,
         submission.environment.value,
         submission.base_url,
-        submission.options(worklist.unit),
+        submission.options(store.unit),
         submission.release_remaining,
         submission.rate,
     )
     ((batch,),) = await (await connection.execute(database.sql(statements.ADD_BATCH), values)).fetchall()
-    chunks = await _copy(connection, database, batch, worklist, submission.chunk_size)
+    chunks = await _copy(connection, database, batch, store, submission.chunk_size)
     await connection.execute(database.sql(statements.ADD_CHUNKS), (batch, chunks))
     await _queue(connection, database, batch, chunks, msn)
     if operation is not BatchOperation.CANCEL:
@@ -171,7 +171,7 @@ async def _add(
 
 
 async def _make_sure(
-    database: BatchDatabase, worklist: Worklist, submission: Submission, made: Submitted, error: JournalError
+    database: BatchDatabase, store: RowStore, submission: Submission, made: Submitted, error: JournalError
 ) -> None:
     """Find out whether a COMMIT that was not answered took effect.
 
@@ -185,12 +185,12 @@ async def _make_sure(
         try:
             if not made.is_new:
                 # Nothing is lost by doing it twice.
-                await _put(database, worklist, submission, [])
+                await _put(database, store, submission, [])
                 return
             async with database.transaction() as connection:
                 # Held by the first transaction until it has ended, one way or the other.
                 await connection.execute(statements.LOCK_SUBMISSION, (database.schema,))
-                values = (made.batch, worklist.digest)
+                values = (made.batch, store.digest)
                 found = await (await connection.execute(database.sql(statements.FIND_BATCH), values)).fetchone()
         except JournalError:
             continue
@@ -263,13 +263,13 @@ async def _queue(
 
 
 async def _copy(
-    connection: AsyncConnection[TupleRow], database: BatchDatabase, batch: int, worklist: Worklist, size: int | None
+    connection: AsyncConnection[TupleRow], database: BatchDatabase, batch: int, store: RowStore, size: int | None
 ) -> list[int]:
-    totals = await asyncio.to_thread(worklist.totals)
+    totals = await asyncio.to_thread(store.totals)
     good = totals.rows - totals.bad
     count = max(1, -(-good // (size or chunk_size(good))))
     used: set[int] = set()
-    rows = enumerate(worklist.report(), start=1)
+    rows = enumerate(store.report(), start=1)
     async with connection.cursor() as cursor, cursor.copy(database.sql(statements.COPY_ROWS)) as copy:
         while page := await asyncio.to_thread(_page, rows):
             for number, row in page:

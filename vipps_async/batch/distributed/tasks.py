@@ -16,7 +16,15 @@ from procrastinate.jobs import Status
 from vipps_async.batch.distributed.chunks import Chunks
 from vipps_async.batch.distributed.database import DEFAULT_SCHEMA, BatchDatabase
 from vipps_async.batch.distributed.fence import STALE_AFTER, FencedTransport, current_guard
-from vipps_async.batch.distributed.jobs import NAMESPACE, REVIVE, RUN_CHUNK, WATCH_QUEUE, Jobs, first_queue, queue
+from vipps_async.batch.distributed.jobs import (
+    NAMESPACE,
+    REQUEUE_ABANDONED,
+    RUN_CHUNK,
+    WATCH_QUEUE,
+    Jobs,
+    first_queue,
+    queue,
+)
 from vipps_async.batch.distributed.submit import check_world
 from vipps_async.batch.distributed.work import ChunkRunner
 from vipps_async.batch.many import DEFAULT_CONCURRENCY
@@ -125,15 +133,15 @@ class BatchTasks:
             await self.runner.run(batch, chunk)
 
         # The lock: while one waits to be run, no second one is queued.
-        @blueprint.periodic(cron=_LOOK_OUT, queueing_lock=f"vipps_async {REVIVE}")
-        @blueprint.task(name=REVIVE, queue=WATCH_QUEUE, priority=_URGENT, pass_context=True)
-        async def revive(context: JobContext, timestamp: int) -> None:  # noqa: ARG001 - Procrastinate gives it
-            await self._revive(context.app)
+        @blueprint.periodic(cron=_LOOK_OUT, queueing_lock=f"vipps_async {REQUEUE_ABANDONED}")
+        @blueprint.task(name=REQUEUE_ABANDONED, queue=WATCH_QUEUE, priority=_URGENT, pass_context=True)
+        async def requeue_abandoned(context: JobContext, timestamp: int) -> None:  # noqa: ARG001 - Procrastinate gives it
+            await self._requeue_abandoned(context.app)
 
         return blueprint
 
-    async def _revive(self, app: App) -> None:
-        await self.chunks.revive()
+    async def _requeue_abandoned(self, app: App) -> None:
+        await self.chunks.requeue_abandoned()
         manager, name = app.job_manager, f"{NAMESPACE}:{RUN_CHUNK}"
         for job in await manager.get_stalled_jobs(task_name=name, seconds_since_heartbeat=STALE_AFTER):
             batch, chunk = job.task_kwargs["batch"], job.task_kwargs["chunk"]

@@ -15,8 +15,8 @@ from vipps_async.apis import batch_api, session_api
 from vipps_async.batch.distributed.chunks import ChunkRow, Chunks, Claim, LostError
 from vipps_async.batch.distributed.database import BatchDatabase
 from vipps_async.batch.distributed.failures import OtherSettingsError
-from vipps_async.batch.distributed.fence import BEAT_EVERY, STALE_AFTER, current_fence
-from vipps_async.batch.distributed.turns import SharedTurns
+from vipps_async.batch.distributed.fence import HEARTBEAT_EVERY, STALE_AFTER, current_fence
+from vipps_async.batch.distributed.rate import SharedRateLimiter
 from vipps_async.batch.holding import reason_to_hold
 from vipps_async.batch.many import carry_out_many
 from vipps_async.batch.results import RowOutcome, RowResult
@@ -103,7 +103,7 @@ class ChunkRunner:
         self._draining = False
         self.done = WorkDone()
         #: Why this worker should take no more chunks; empty as long as it may.
-        self.hopeless = ""
+        self.stop_reason = ""
         #: Whether that is because a batch is of other settings.
         self.has_other_settings = False
 
@@ -118,7 +118,7 @@ class ChunkRunner:
         for run in self._runs:
             run.stop.set()
 
-    def cut(self) -> None:
+    def kill(self) -> None:
         """End at once; what is on its way is open in the journal, and the chunks go to others when they are missed."""
         self.drain()
         for task in self._tasks:
@@ -142,7 +142,7 @@ class ChunkRunner:
         before = current_fence.set(claim.fence)
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - for the type checker; a coroutine that runs is in one
-        keeper = asyncio.create_task(self._keep(run), name="vipps batch: sign of life")
+        heartbeat = asyncio.create_task(self._send_heartbeats(run), name="vipps batch: sign of life")
         self._runs.add(run)
         self._tasks.add(task)
         if self._draining:
@@ -156,8 +156,8 @@ class ChunkRunner:
         finally:
             self._runs.discard(run)
             self._tasks.discard(task)
-            keeper.cancel()
-            await asyncio.wait({keeper})
+            heartbeat.cancel()
+            await asyncio.wait({heartbeat})
             current_fence.reset(before)
 
     async def _claim(self, batch: int, chunk: int) -> Claim | None:
@@ -172,16 +172,16 @@ class ChunkRunner:
             )
         except OtherSettingsError as error:
             # Its job goes to another worker. This one ends: trying again and again would only stall the batch.
-            self.hopeless, self.has_other_settings = str(error), True
+            self.stop_reason, self.has_other_settings = str(error), True
             raise
 
-    async def _keep(self, run: _Run) -> None:
+    async def _send_heartbeats(self, run: _Run) -> None:
         """Show that the worker is alive, until the chunk is lost or given back: a cancellation may get lost."""
         while run in self._runs:
-            await asyncio.sleep(BEAT_EVERY)
+            await asyncio.sleep(HEARTBEAT_EVERY)
             try:
                 async with asyncio.timeout(STALE_AFTER):
-                    is_withdrawn = await self._chunks.beat(run.claim.fence)
+                    is_withdrawn = await self._chunks.heartbeat(run.claim.fence)
                 if is_withdrawn:
                     run.stop.set()
             except LostError:
@@ -278,7 +278,7 @@ class ChunkRunner:
 
     def _results(self, run: _Run, rows: AsyncGenerator[BatchRow, None]) -> AsyncGenerator[RowResult, None]:
         claim, stop = run.claim, run.stop
-        rate = None if claim.rate is None else SharedTurns(self._database, claim.batch, claim.rate, stop=stop)
+        rate = None if claim.rate is None else SharedRateLimiter(self._database, claim.batch, claim.rate, stop=stop)
         return carry_out_many(
             session_api(self._session, claim.api),
             rows,
@@ -293,7 +293,7 @@ class ChunkRunner:
         """Write the end down; while the database is away, wait for it: the chunk is ours as long as nobody took it."""
         wait, counts = _rest(run)
         if isinstance(run.failure, TransportError) and run.keys_refused and not run.answered:
-            self.hopeless = run.failure.message
+            self.stop_reason = run.failure.message
         note = "" if run.failure is None else run.failure.message
         until = time.monotonic() + _PATIENCE
         while True:

@@ -13,7 +13,7 @@ from psycopg import OperationalError
 from psycopg_pool import PoolTimeout
 
 from vipps_async.batch.distributed import sql as statements
-from vipps_async.batch.distributed.fence import BEAT_EVERY
+from vipps_async.batch.distributed.fence import HEARTBEAT_EVERY
 from vipps_async.batch.distributed.jobs import WATCH_QUEUE, first_queue, queue
 from vipps_async.batch.distributed.tasks import BatchTasks
 from vipps_async.errors import JournalError
@@ -59,10 +59,10 @@ class BatchWorker:
         self._stop.set()
         self._tasks.runner.drain()
 
-    def cut(self) -> None:
+    def kill(self) -> None:
         """End at once: what is on its way is open in the journal, and settled by whoever takes the chunk."""
         self._stop.set()
-        self._tasks.runner.cut()
+        self._tasks.runner.kill()
 
     async def run(self, *, once: bool = False) -> None:
         """Work.
@@ -127,7 +127,7 @@ class BatchWorker:
             concurrency=concurrency,
             fetch_job_polling_interval=_POLL_EVERY,
             install_signal_handlers=False,
-            update_heartbeat_interval=BEAT_EVERY,
+            update_heartbeat_interval=HEARTBEAT_EVERY,
             stalled_worker_timeout=_FORGOTTEN_AFTER,
             delete_jobs="successful",
         )
@@ -159,7 +159,7 @@ class BatchWorker:
         session = self._tasks.session
         values = (session.merchant_serial_number, session.environment.value)
         while not self._stop.is_set():
-            if self._tasks.runner.hopeless:
+            if self._tasks.runner.stop_reason:
                 self.stop()
             elif once:
                 with contextlib.suppress(JournalError):

@@ -16,7 +16,7 @@ from vipps_async.batch.results import RowOutcome, RowResult
 from vipps_async.core.batch import BatchRow, Origin, Unit
 from vipps_async.not_given import NOT_GIVEN, NotGiven
 
-__all__ = ["Asked", "ReportRow", "Totals", "Worklist", "utc_text"]
+__all__ = ["Asked", "ReportRow", "RowStore", "Totals", "utc_text"]
 
 #: Rows in one statement and one page.
 _PAGE = 500
@@ -106,7 +106,7 @@ class Asked:
     takes_all: int
 
 
-class Worklist:
+class RowStore:
     """The rows of one file. Every method blocks for a moment and may be called from any thread."""
 
     def __init__(self) -> None:
