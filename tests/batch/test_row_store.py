@@ -15,7 +15,8 @@ from vipps_async import CaptureError, ErrorInfo
 from vipps_async.batch import BatchOperation, BatchRow, RowOutcome, RowResult
 from vipps_async.batch.reading import BatchFileError, FileFormat, Layout
 from vipps_async.batch.report import columns, outcome_word, write_report
-from vipps_async.batch.row_store import ReportRow, RowStore
+from vipps_async.batch.row_store import RowStore
+from vipps_async.batch.stored_rows import ReportRow
 from vipps_async.ecom.batch import ECOM_BATCH
 from vipps_async.not_given import NOT_GIVEN
 

@@ -14,7 +14,7 @@ import orjson
 
 from vipps_async.batch.reading import FileFormat
 from vipps_async.batch.results import RowOutcome
-from vipps_async.batch.row_store import ReportRow
+from vipps_async.batch.stored_rows import ReportRow
 from vipps_async.core.batch import BatchApi, BatchOperation
 from vipps_async.printable import escaped
 

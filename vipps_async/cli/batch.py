@@ -21,7 +21,8 @@ from vipps_async.batch.many import DEFAULT_CONCURRENCY
 from vipps_async.batch.reading import FileFormat, Layout
 from vipps_async.batch.report import write_report
 from vipps_async.batch.results import RowOutcome
-from vipps_async.batch.row_store import RowStore, Totals
+from vipps_async.batch.row_store import RowStore
+from vipps_async.batch.stored_rows import Totals
 from vipps_async.cli import batch_machines
 from vipps_async.cli.batch_display import shown, summary, summary_json
 from vipps_async.cli.batch_file import (

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager, contextmanager
 from vipps_async.batch.job import Progress
 from vipps_async.batch.report import outcome_word
 from vipps_async.batch.results import RowOutcome
-from vipps_async.batch.row_store import Totals
+from vipps_async.batch.stored_rows import Totals
 from vipps_async.cli.output import plain, say, silenced
 from vipps_async.core.batch import BatchApi, BatchOperation
 from vipps_async.money import format_amount

@@ -17,7 +17,8 @@ from vipps_async.apis import BATCH_APIS, DEFAULT_API, batch_api
 from vipps_async.batch.many import MOST_AT_ONCE
 from vipps_async.batch.reading import BatchFileError, FileFormat, Layout
 from vipps_async.batch.results import RowOutcome
-from vipps_async.batch.row_store import RowStore, Totals
+from vipps_async.batch.row_store import RowStore
+from vipps_async.batch.stored_rows import HeldRow, Totals
 from vipps_async.cli.output import plain, say
 from vipps_async.cli.statuses import DONE, HELD, REFUSED, UNKNOWN
 from vipps_async.core.batch import BatchApi, BatchOperation, Unit
@@ -161,11 +162,11 @@ def release(store: RowStore, payments: Sequence[str]) -> None:
         raise BatchFileError(f"the file has no row of the payment {', '.join(missing)}", advice=advice)
 
 
-def say_what_is_held(held: Sequence[tuple[int, str, int, str]], count: int, api: BatchApi, *, reported: bool) -> None:
+def say_what_is_held(held: Sequence[HeldRow], count: int, api: BatchApi, *, reported: bool) -> None:
     """Show rows that are held, with what they meet, and how to go on.
 
     Args:
-        held: the first of them: line, payment, amount in minor units, and what it meets.
+        held: the first of them.
         count: how many there are.
         api: the API that they go over.
         reported: whether a report has them all.

@@ -18,7 +18,8 @@ from vipps_async.batch.distributed.failures import OtherSettingsError, Submissio
 from vipps_async.batch.holding import hold_rows
 from vipps_async.batch.many import DEFAULT_CONCURRENCY
 from vipps_async.batch.reading import Layout
-from vipps_async.batch.row_store import RowStore, Totals
+from vipps_async.batch.row_store import RowStore
+from vipps_async.batch.stored_rows import Totals
 from vipps_async.cli.batch_file import (
     add_another,
     add_layout,

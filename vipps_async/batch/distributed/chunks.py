@@ -9,20 +9,17 @@ from attrs import frozen
 from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
 
+from vipps_async.batch import stored_rows as stored
 from vipps_async.batch.distributed import sql as statements
 from vipps_async.batch.distributed.database import BatchDatabase
 from vipps_async.batch.distributed.failures import OtherSettingsError
 from vipps_async.batch.distributed.fence import STALE_AFTER, Fence, now
 from vipps_async.batch.distributed.jobs import Jobs
-from vipps_async.batch.results import RowOutcome, RowResult
-from vipps_async.core.batch import BatchOperation, BatchRow, Origin
+from vipps_async.batch.results import RowResult
+from vipps_async.core.batch import BatchOperation, BatchRow
 from vipps_async.errors import InvalidInputError, JournalError
-from vipps_async.not_given import NOT_GIVEN
 
-__all__ = ["FINAL", "PAGE", "ROUNDS", "ChunkRow", "Chunks", "Claim", "LostError"]
-
-#: Outcomes after which a row is not tried again.
-FINAL = [outcome.value for outcome in RowOutcome if outcome.is_final]
+__all__ = ["PAGE", "ROUNDS", "ChunkRow", "Chunks", "Claim", "LostError"]
 
 #: How often rows that did not end for good are tried, the first time included; as in a batch on one machine.
 ROUNDS = 3
@@ -157,23 +154,17 @@ class Chunks:
         Raises:
             JournalError: the database failed.
         """
-        found = await self.database.rows(statements.CHUNK_ROWS, (claim.batch, claim.chunk, FINAL))
+        found = await self.database.rows(statements.CHUNK_ROWS, (claim.batch, claim.chunk, stored.FINAL))
         rows = []
-        for number, line, payment, amount, text, reference, another in found:
+        for values in found:
             try:
-                row = BatchRow(
-                    payment=payment,
-                    text=text,
-                    amount=NOT_GIVEN if amount is None else amount,
-                    reference=reference,
-                    origin=Origin(digest=claim.digest, number=number, line=line),
-                )
+                row = stored.batch_row(claim.digest, values)
             except InvalidInputError as error:
                 # It was put there by somebody else, or by a version with other rules: it must not keep the others.
-                values = (error.message, claim.batch, number, claim.chunk)
-                await self.database.rows(statements.SPOIL_ROW, values)
+                spoilt = (error.message, claim.batch, values[0], claim.chunk)
+                await self.database.rows(statements.SPOIL_ROW, spoilt)
             else:
-                rows.append(ChunkRow(row, another))
+                rows.append(ChunkRow(row, values[-1]))
         return rows
 
     async def met_payments(self, claim: Claim, rows: Sequence[BatchRow]) -> frozenset[str]:
@@ -236,7 +227,7 @@ class Chunks:
                 raise _lost(fence)
             await self._save(connection, claim, results)
             left = self.database.sql(statements.ROWS_LEFT)
-            ((rows,),) = await (await connection.execute(left, (batch, chunk, FINAL))).fetchall()
+            ((rows,),) = await (await connection.execute(left, (batch, chunk, stored.FINAL))).fetchall()
             tries = found[0] + counts
             ended = not rows or tries >= ROUNDS or found[1]
             values = ("ended" if ended else "waiting", tries, note[:_LONGEST_NOTE] if rows else "", batch, chunk)
@@ -339,16 +330,6 @@ def _lost(fence: Fence) -> LostError:
 
 
 def _values(result: RowResult, claim: Claim) -> tuple[object, ...]:
-    assert result.row.origin is not None  # noqa: S101 - `rows` has given it one
     # A chunk that is run again finds done what its first worker did: that was this batch, by Vipps' own time.
     own = claim.again and result.time is not None and result.time >= claim.submitted_at
-    return (
-        result.row.origin.number,
-        result.outcome.value,
-        own,
-        result.amount,
-        result.time,
-        result.idempotency_key,
-        result.code or None,
-        result.reason or None,
-    )
+    return (*stored.result_values(result), own)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import LiteralString
 
+from vipps_async.batch import stored_rows as stored
+
 __all__ = [
     "ABANDONED_CHUNKS",
     "ADD_BATCH",
@@ -52,6 +54,9 @@ __all__ = [
     "WITHDRAW",
     "WRITE_VERSION",
 ]
+
+#: The rows of one batch, for the statements that SQLite has, too.
+_ROWS: LiteralString = "{schema}.batch_rows WHERE batch = %s"
 
 #: A worker may be stopped in the middle of a transaction, and then holds locks on a chunk or a job that all others pass
 #: by: the database ends the session. Less than the time after which the worker is missed, in milliseconds.
@@ -172,9 +177,7 @@ ADD_BATCH: LiteralString = (
     "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s) RETURNING id"
 )
 COPY_ROWS: LiteralString = (
-    "COPY {schema}.batch_rows "
-    "(batch, number, chunk, line, payment, amount, text, reference, another, flaw, outcome, reason) "
-    "FROM STDIN"
+    "COPY {schema}.batch_rows (batch, chunk, outcome, reason, " + stored.ASKED_COLUMNS + ") FROM STDIN"
 )
 #: Holds rows that may repeat a row of another batch, begun or not: the same sales unit, operation, payment and
 #: amount, and one of the two has no reference, or both have the same one and go over two APIs. A row under the same key
@@ -200,10 +203,7 @@ RELEASE_ROWS: LiteralString = (
     "UPDATE {schema}.batch_rows SET outcome = NULL, reason = NULL, another = true "
     "WHERE batch = %s AND outcome = 'held' AND payment = ANY (%s)"
 )
-HELD_ROWS: LiteralString = (
-    "SELECT line, payment, amount, reason, count(*) OVER () FROM {schema}.batch_rows "
-    "WHERE batch = %s AND outcome = 'held' ORDER BY number LIMIT 20"
-)
+HELD_ROWS: LiteralString = stored.HELD_ROWS.replace("{rows}", _ROWS)
 ADD_CHUNKS: LiteralString = "INSERT INTO {schema}.batch_chunks (batch, number) SELECT %s, unnest(%s::integer[])"
 NOTE_JOBS: LiteralString = (
     "UPDATE {schema}.batch_chunks AS chunks SET job_id = given.job "
@@ -251,8 +251,8 @@ PUT_BACK: LiteralString = (
     "seen_at = clock_timestamp() WHERE batch = %s AND number = %s"
 )
 CHUNK_ROWS: LiteralString = (
-    "SELECT number, line, payment, amount, text, reference, another FROM {schema}.batch_rows "
-    "WHERE batch = %s AND chunk = %s AND flaw IS NULL AND (outcome IS NULL OR outcome <> ALL (%s)) ORDER BY number"
+    stored.UNFINISHED.replace("{rows}", _ROWS)
+    + "chunk = %s AND (outcome IS NULL OR outcome <> ALL (%s)) ORDER BY number"
 )
 #: Payments of which the journal has something that is not the row itself, of the same amount or over another API.
 MET_PAYMENTS: LiteralString = (
@@ -275,8 +275,8 @@ SAVE_RESULTS: LiteralString = (
     "UPDATE {schema}.batch_rows AS rows SET outcome = CASE WHEN news.outcome = 'done before' "
     "AND (news.own OR coalesce(rows.outcome IN ('unknown', 'not done'), false)) THEN 'done' ELSE news.outcome END, "
     "moved = news.moved, time = news.time, key = news.key, code = news.code, reason = news.reason "
-    "FROM unnest(%s::integer[], %s::text[], %s::boolean[], %s::bigint[], %s::timestamptz[], %s::text[], %s::text[], "
-    "%s::text[]) AS news (number, outcome, own, moved, time, key, code, reason) "
+    "FROM unnest(%s::integer[], %s::text[], %s::bigint[], %s::timestamptz[], %s::text[], %s::text[], %s::text[], "
+    "%s::boolean[]) AS news (number, outcome, moved, time, key, code, reason, own) "
     "WHERE rows.batch = %s AND rows.number = news.number"
 )
 
@@ -336,14 +336,8 @@ CHUNK_COUNTS: LiteralString = (
     "count(*) FILTER (WHERE state = 'ended'), count(DISTINCT owner) FILTER (WHERE state = 'running'), "
     "coalesce(max(note) FILTER (WHERE note <> ''), '') FROM {schema}.batch_chunks WHERE batch = %s"
 )
-TOTALS: LiteralString = (
-    "SELECT flaw IS NOT NULL, coalesce(outcome, 'not begun'), count(*), coalesce(sum(moved), 0) "
-    "FROM {schema}.batch_rows WHERE batch = %s GROUP BY 1, 2"
-)
-REFUSALS: LiteralString = (
-    "SELECT coalesce(code, ''), count(*) FROM {schema}.batch_rows WHERE batch = %s AND outcome = 'refused' "
-    "GROUP BY 1 ORDER BY 2 DESC, 1"
-)
+TOTALS: LiteralString = stored.TOTALS.replace("{rows}", _ROWS)
+REFUSALS: LiteralString = stored.REFUSALS.replace("{rows}", _ROWS)
 OPEN_CHUNKS: LiteralString = (
     "SELECT count(*) FROM {schema}.batch_chunks AS chunks "
     "JOIN {schema}.batches AS batches ON batches.id = chunks.batch "
@@ -354,7 +348,4 @@ OPEN_ELSEWHERE: LiteralString = (
     "JOIN {schema}.batches AS batches ON batches.id = chunks.batch "
     "WHERE state <> 'ended' AND merchant_serial_number <> %s GROUP BY 1 ORDER BY 1"
 )
-REPORT: LiteralString = (
-    "SELECT line, payment, amount, text, reference, flaw, outcome, moved, time, key, reason "
-    "FROM {schema}.batch_rows WHERE batch = %s ORDER BY number"
-)
+REPORT: LiteralString = stored.REPORT.replace("{rows}", _ROWS) + " ORDER BY number"

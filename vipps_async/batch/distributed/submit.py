@@ -15,13 +15,13 @@ from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
 
 from vipps_async.batch.distributed import sql as statements
-from vipps_async.batch.distributed.chunks import FINAL
 from vipps_async.batch.distributed.database import BatchDatabase
 from vipps_async.batch.distributed.failures import OtherSettingsError, SubmissionUnknownError
 from vipps_async.batch.distributed.jobs import Jobs
 from vipps_async.batch.reading import Layout
 from vipps_async.batch.results import RowOutcome
-from vipps_async.batch.row_store import ReportRow, RowStore
+from vipps_async.batch.row_store import RowStore
+from vipps_async.batch.stored_rows import FINAL, HeldRow, ReportRow, held_rows
 from vipps_async.config import Environment
 from vipps_async.core.batch import BatchOperation, Unit
 from vipps_async.errors import ConfigurationError, JournalError
@@ -84,8 +84,8 @@ class Submitted:
     is_new: bool
     #: How many chunks were queued now: all, or of an older batch those with rows that another try may settle.
     chunks: int
-    #: The first rows that are held: line, payment, amount in minor units, and what it meets; and how many there are.
-    held: list[tuple[int, str, int, str]]
+    #: The first rows that are held, and how many there are.
+    held: list[HeldRow]
     held_count: int
 
 
@@ -239,13 +239,8 @@ async def _submitted(
     connection: AsyncConnection[TupleRow], database: BatchDatabase, batch: int, chunks: list[int], *, is_new: bool
 ) -> Submitted:
     held = await (await connection.execute(database.sql(statements.HELD_ROWS), (batch,))).fetchall()
-    return Submitted(
-        batch=batch,
-        is_new=is_new,
-        chunks=len(chunks),
-        held=[(line, payment, amount, reason) for line, payment, amount, reason, _ in held],
-        held_count=held[0][4] if held else 0,
-    )
+    rows, count = held_rows(held)
+    return Submitted(batch=batch, is_new=is_new, chunks=len(chunks), held=rows, held_count=count)
 
 
 async def _queue(
@@ -276,14 +271,11 @@ async def _copy(
                 chunk = None if row.flaw is not None else zlib.crc32(row.payment.encode()) % count
                 if chunk is not None:
                     used.add(chunk)
-                await copy.write_row((batch, number, chunk, row.line, *_facts(row)))
+                held = (row.outcome.value, row.reason) if row.outcome is RowOutcome.HELD else (None, None)
+                asked = (row.payment, row.amount, row.text, row.reference, row.another, row.flaw)
+                await copy.write_row((batch, chunk, *held, number, row.line, *asked))
     return sorted(used)
 
 
 def _page(rows: Iterator[tuple[int, ReportRow]]) -> list[tuple[int, ReportRow]]:
     return list(itertools.islice(rows, _PAGE))
-
-
-def _facts(row: ReportRow) -> tuple[object, ...]:
-    held = (row.outcome.value, row.reason) if row.outcome is RowOutcome.HELD else (None, None)
-    return (row.payment, row.amount, row.text, row.reference, row.another, row.flaw, *held)
