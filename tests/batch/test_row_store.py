@@ -14,9 +14,8 @@ from tests.batch.row_stores import new_row_store
 from vipps_async import CaptureError, ErrorInfo
 from vipps_async.batch import BatchOperation, BatchRow, RowOutcome, RowResult
 from vipps_async.batch.reading import BatchFileError, FileFormat, Layout
-from vipps_async.batch.report import columns, outcome_word, write_report
+from vipps_async.batch.report import ReportRow, columns, outcome_word, write_report
 from vipps_async.batch.row_store import RowStore
-from vipps_async.batch.stored_rows import ReportRow
 from vipps_async.ecom.batch import ECOM_BATCH
 from vipps_async.not_given import NOT_GIVEN
 

@@ -14,9 +14,9 @@ from attrs import field, frozen, mutable
 from vipps_async.apis import session_api
 from vipps_async.batch.holding import hold_rows
 from vipps_async.batch.many import DEFAULT_CONCURRENCY, carry_out_many, preview_many
+from vipps_async.batch.report import Totals
 from vipps_async.batch.results import RowOutcome, RowResult
 from vipps_async.batch.row_store import RowStore
-from vipps_async.batch.stored_rows import Totals
 from vipps_async.core.batch import BatchApi, BatchOperation
 from vipps_async.core.recovery_report import RecoveryReport
 from vipps_async.errors import RateLimitedError

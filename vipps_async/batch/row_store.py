@@ -11,10 +11,10 @@ from typing import Any, BinaryIO, Self
 
 from attrs import frozen
 
-from vipps_async.batch import stored_rows as stored
+from vipps_async.batch import report as stored
 from vipps_async.batch.reading import FileReader, Layout
+from vipps_async.batch.report import HeldRow, ReportRow, Totals, utc_text
 from vipps_async.batch.results import RowResult
-from vipps_async.batch.stored_rows import HeldRow, ReportRow, Totals, utc_text
 from vipps_async.core.batch import BatchRow, Unit
 
 __all__ = ["Asked", "RowStore"]

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import os
-import signal
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,10 +16,9 @@ from vipps_async.batch.holding import hold_rows
 from vipps_async.batch.job import BatchJob, JobOptions, release_stale_leases
 from vipps_async.batch.many import DEFAULT_CONCURRENCY
 from vipps_async.batch.reading import FileFormat, Layout
-from vipps_async.batch.report import write_report
+from vipps_async.batch.report import Totals, write_report
 from vipps_async.batch.results import RowOutcome
 from vipps_async.batch.row_store import RowStore
-from vipps_async.batch.stored_rows import Totals
 from vipps_async.cli import batch_machines
 from vipps_async.cli.batch_display import shown, summary, summary_json
 from vipps_async.cli.batch_file import (
@@ -37,6 +33,7 @@ from vipps_async.cli.batch_file import (
     say_what_is_bad,
     say_what_is_held,
     status_of_totals,
+    stop_signals,
 )
 from vipps_async.cli.confirmation import Agreement, add_yes, ask
 from vipps_async.cli.hosts import add_allow_host, check_host
@@ -217,13 +214,15 @@ class _Command:
         self.has_begun = not options.dry_run
         try:
             async with shown(job.progress, api, operation, quiet=options.json, preview=options.dry_run):
-                with _signals(stop):
+                task = asyncio.current_task()
+                assert task is not None  # noqa: S101 - for the type checker; a coroutine that runs is in one
+                with stop_signals(stop.set, task.cancel):
                     await job.run()
         except VippsError as error:
             # Vipps does not answer, or the journal fails: what was done until then is told like everything else.
             failure = str(error)
         except asyncio.CancelledError:
-            # Our own doing, in `_signals`: what is left to do is to say where it stands.
+            # Our own doing, at a second Ctrl-C: what is left to do is to say where it stands.
             cut_short = True
             if (task := asyncio.current_task()) is not None:
                 task.uncancel()
@@ -271,25 +270,3 @@ class _Command:
     def _say(self, text: str) -> None:
         if not self.options.json:
             say(text)
-
-
-@contextlib.contextmanager
-def _signals(stop: asyncio.Event) -> Iterator[None]:
-    """End a run in good order at the first Ctrl-C, and at once at the second one."""
-    loop, task = asyncio.get_running_loop(), asyncio.current_task()
-
-    def end() -> None:
-        if stop.is_set():
-            if task is not None:
-                task.cancel()
-            return
-        stop.set()
-        say("\nFinishing what is on its way; Ctrl-C once more ends it at once.")
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, end)
-    try:
-        yield
-    finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.remove_signal_handler(number)

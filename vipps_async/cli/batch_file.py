@@ -8,17 +8,18 @@ import contextlib
 import hashlib
 import math
 import os
+import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
 from vipps_async.apis import BATCH_APIS, DEFAULT_API, batch_api
 from vipps_async.batch.many import MOST_AT_ONCE
 from vipps_async.batch.reading import BatchFileError, FileFormat, Layout
+from vipps_async.batch.report import HeldRow, Totals
 from vipps_async.batch.results import RowOutcome
 from vipps_async.batch.row_store import RowStore
-from vipps_async.batch.stored_rows import HeldRow, Totals
 from vipps_async.cli.output import plain, say
 from vipps_async.cli.statuses import DONE, HELD, REFUSED, UNKNOWN
 from vipps_async.core.batch import BatchApi, BatchOperation, Unit
@@ -38,6 +39,7 @@ __all__ = [
     "say_what_is_bad",
     "say_what_is_held",
     "status_of_totals",
+    "stop_signals",
 ]
 
 #: Bad rows that are shown on the screen; the report has all of them.
@@ -214,3 +216,26 @@ def status_of_totals(totals: Totals) -> int:
         return HELD
     done = totals.outcomes.get(RowOutcome.DONE, 0) + totals.outcomes.get(RowOutcome.DONE_BEFORE, 0)
     return DONE if done == totals.rows else REFUSED
+
+
+@contextlib.contextmanager
+def stop_signals(stop: Callable[[], None], kill: Callable[[], object]) -> Iterator[list[int]]:
+    """End in good order at the first Ctrl-C, and at once at the second one; gives the signals that came."""
+    loop = asyncio.get_running_loop()
+    came: list[int] = []
+
+    def end(number: int) -> None:
+        came.append(number)
+        if len(came) > 1:
+            kill()
+            return
+        stop()
+        say("\nFinishing what is on its way; Ctrl-C once more ends it at once.")
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, end, number)
+    try:
+        yield came
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)

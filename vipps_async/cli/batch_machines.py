@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import logging
 import os
-import signal
 import sqlite3
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 import orjson
 
-from vipps_async.batch.distributed.failures import OtherSettingsError, SubmissionUnknownError
+from vipps_async.batch.distributed import OtherSettingsError, SubmissionUnknownError
 from vipps_async.batch.holding import hold_rows
 from vipps_async.batch.many import DEFAULT_CONCURRENCY
 from vipps_async.batch.reading import Layout
+from vipps_async.batch.report import Totals
 from vipps_async.batch.row_store import RowStore
-from vipps_async.batch.stored_rows import Totals
+from vipps_async.cli.batch_display import opened_database, show_report, show_status, withdraw_batch
 from vipps_async.cli.batch_file import (
     add_another,
     add_layout,
@@ -31,8 +30,8 @@ from vipps_async.cli.batch_file import (
     release,
     say_what_is_bad,
     say_what_is_held,
+    stop_signals,
 )
-from vipps_async.cli.batch_overview import opened_database, show_report, show_status, withdraw_batch
 from vipps_async.cli.confirmation import Agreement, add_yes, ask
 from vipps_async.cli.hosts import add_allow_host, check_host
 from vipps_async.cli.output import plain, say, tell
@@ -262,8 +261,7 @@ async def _put(options: argparse.Namespace, store: RowStore, layout: Layout, set
 
 async def _work(options: argparse.Namespace) -> int:
     from vipps_async.batch.distributed.overview import open_elsewhere  # noqa: PLC0415 - needs the extra
-    from vipps_async.batch.distributed.tasks import BatchTasks  # noqa: PLC0415 - as above
-    from vipps_async.batch.distributed.worker import BatchWorker  # noqa: PLC0415 - as above
+    from vipps_async.batch.distributed.worker import BatchTasks, BatchWorker  # noqa: PLC0415 - as above
 
     if not os.environ.get("VIPPS_ENVIRONMENT"):
         # A worker that guesses would take real money for play money, or stall a batch.
@@ -281,7 +279,7 @@ async def _work(options: argparse.Namespace) -> int:
             say(f"{count:,} batches of sales unit {msn} have not ended: this worker takes none of them.")
         ticker = asyncio.create_task(_tell(done), name="vipps batch: lines")
         try:
-            with _signals(worker.stop, worker.kill) as stopped:
+            with stop_signals(worker.stop, worker.kill) as stopped:
                 await worker.run(once=options.once)
         finally:
             ticker.cancel()
@@ -310,26 +308,3 @@ def _line(done: WorkDone) -> str:
     parts = [f"{done.chunks:,} chunks"]
     parts += [f"{outcome.value} {count:,}" for outcome, count in done.outcomes.items() if count]
     return ", ".join(parts)
-
-
-@contextlib.contextmanager
-def _signals(stop: Callable[[], None], kill: Callable[[], None]) -> Iterator[list[int]]:
-    """End in good order at the first Ctrl-C, and at once at the second one; gives the signals that came."""
-    loop = asyncio.get_running_loop()
-    came: list[int] = []
-
-    def end(number: int) -> None:
-        came.append(number)
-        if len(came) > 1:
-            kill()
-            return
-        stop()
-        say("\nFinishing what is on its way; Ctrl-C once more ends it at once.")
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, end, number)
-    try:
-        yield came
-    finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.remove_signal_handler(number)

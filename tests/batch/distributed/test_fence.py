@@ -15,14 +15,7 @@ from vipps_async.batch import RowOutcome, RowResult
 from vipps_async.batch.distributed import fence as fence_module
 from vipps_async.batch.distributed.chunks import Chunks, Claim, LostError
 from vipps_async.batch.distributed.database import BatchDatabase
-from vipps_async.batch.distributed.fence import (
-    STALE_AFTER,
-    Fence,
-    FencedTransport,
-    current_fence,
-    current_guard,
-    now,
-)
+from vipps_async.batch.distributed.fence import STALE_AFTER, Fence, FencedTransport, current_fence, current_guard, now
 from vipps_async.batch.distributed.jobs import Jobs
 from vipps_async.errors import JournalError, RequestNotSent
 from vipps_async.journals import Intent, Outcome, PostgresJournal, Settlement, Standing

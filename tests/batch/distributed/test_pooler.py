@@ -16,7 +16,7 @@ from tests.batch.distributed.pgbouncer import pgbouncer
 from tests.batch.shop import stock
 from vipps_async.batch import RowOutcome
 from vipps_async.batch.distributed.overview import report_of, withdraw
-from vipps_async.batch.stored_rows import ReportRow
+from vipps_async.batch.report import ReportRow
 from vipps_async.testing import Sandbox
 
 

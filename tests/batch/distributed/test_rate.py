@@ -8,7 +8,7 @@ import itertools
 import pytest
 
 from tests.batch.distributed.machines import opened, rows_of, submitted
-from vipps_async.batch.distributed.rate import _GRACE, SharedRateLimiter
+from vipps_async.batch.distributed.work import _GRACE, SharedRateLimiter
 
 
 async def test_workers_share_one_rate(postgres_dsn: str, schema: str) -> None:

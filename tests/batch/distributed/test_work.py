@@ -21,8 +21,7 @@ from vipps_async import RetryPolicy
 from vipps_async.batch import BatchOperation, RowOutcome
 from vipps_async.batch.distributed.chunks import ROUNDS
 from vipps_async.batch.distributed.overview import withdraw
-from vipps_async.batch.distributed.tasks import BatchTasks
-from vipps_async.batch.distributed.worker import BatchWorker
+from vipps_async.batch.distributed.worker import BatchTasks, BatchWorker
 from vipps_async.errors import ConfigurationError, JournalError
 from vipps_async.sandbox import Fault, SandboxCredentials
 from vipps_async.testing import Sandbox

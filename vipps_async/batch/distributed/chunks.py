@@ -9,10 +9,10 @@ from attrs import frozen
 from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
 
-from vipps_async.batch import stored_rows as stored
+from vipps_async.batch import report as stored
+from vipps_async.batch.distributed import OtherSettingsError
 from vipps_async.batch.distributed import sql as statements
 from vipps_async.batch.distributed.database import BatchDatabase
-from vipps_async.batch.distributed.failures import OtherSettingsError
 from vipps_async.batch.distributed.fence import STALE_AFTER, Fence, now
 from vipps_async.batch.distributed.jobs import Jobs
 from vipps_async.batch.results import RowResult
@@ -99,11 +99,11 @@ class Chunks:
         """
         asked_at = now()
         async with self.database.transaction() as connection:
-            statement = self.database.sql(statements.CHUNK)
-            found = await (await connection.execute(statement, (STALE_AFTER, batch, chunk))).fetchone()
-            if found is None:
+            found = await self.database.run(connection, statements.CHUNK, (STALE_AFTER, batch, chunk))
+            if not found:
                 return None
-            state, epoch, stale, api, operation, digest, msn, place, host, release, rate, created_at, withdrawn = found
+            (row,) = found
+            state, epoch, stale, api, operation, digest, msn, place, host, release, rate, created_at, withdrawn = row
             if (msn, place, host) != (merchant_serial_number, environment, base_url):
                 raise OtherSettingsError(
                     f"batch {batch} is of sales unit {msn} in the {place} environment at {host}, and this worker of "
@@ -112,7 +112,7 @@ class Chunks:
                 )
             if withdrawn or state == "ended" or (state == "running" and not stale):
                 return None
-            await connection.execute(self.database.sql(statements.CLAIM), (owner, batch, chunk))
+            await self.database.run(connection, statements.CLAIM, (owner, batch, chunk))
         guard = statements.GUARD.replace("{schema}", f'"{self.database.schema}"').encode()
         return Claim(
             batch=batch,
@@ -140,13 +140,11 @@ class Chunks:
         """
         asked_at = now()
         async with self.database.transaction() as connection:
-            statement = self.database.sql(statements.HEARTBEAT)
-            cursor = await connection.execute(statement, (fence.batch, fence.chunk, fence.epoch))
-            found = await cursor.fetchone()
-            if found is None:
+            found = await self.database.run(connection, statements.HEARTBEAT, (fence.batch, fence.chunk, fence.epoch))
+            if not found:
                 raise _lost(fence)
         fence.confirmed(asked_at)
-        return bool(found[0])
+        return bool(found[0][0])
 
     async def rows(self, claim: Claim) -> list[ChunkRow]:
         """Return the rows of a chunk that have not ended for good, in the file's order.
@@ -221,17 +219,15 @@ class Chunks:
         """
         batch, chunk, fence = claim.batch, claim.chunk, claim.fence
         async with self.database.transaction() as connection:
-            statement = self.database.sql(statements.LOCK_CHUNK)
-            found = await (await connection.execute(statement, (batch, chunk, fence.epoch))).fetchone()
-            if found is None:
+            found = await self.database.run(connection, statements.LOCK_CHUNK, (batch, chunk, fence.epoch))
+            if not found:
                 raise _lost(fence)
             await self._save(connection, claim, results)
-            left = self.database.sql(statements.ROWS_LEFT)
-            ((rows,),) = await (await connection.execute(left, (batch, chunk, stored.FINAL))).fetchall()
-            tries = found[0] + counts
-            ended = not rows or tries >= ROUNDS or found[1]
+            ((rows,),) = await self.database.run(connection, statements.ROWS_LEFT, (batch, chunk, stored.FINAL))
+            tries = found[0][0] + counts
+            ended = not rows or tries >= ROUNDS or found[0][1]
             values = ("ended" if ended else "waiting", tries, note[:_LONGEST_NOTE] if rows else "", batch, chunk)
-            await connection.execute(self.database.sql(statements.PUT_BACK), values)
+            await self.database.run(connection, statements.PUT_BACK, values)
             if not ended:
                 await self._queue(connection, batch, chunk, claim.merchant_serial_number, wait=wait, first=not counts)
         return ended
@@ -239,7 +235,7 @@ class Chunks:
     async def _save(self, connection: AsyncConnection[TupleRow], claim: Claim, results: Sequence[RowResult]) -> None:
         if results:
             columns = [list(column) for column in zip(*(_values(result, claim) for result in results), strict=True)]
-            await connection.execute(self.database.sql(statements.SAVE_RESULTS), (*columns, claim.batch))
+            await self.database.run(connection, statements.SAVE_RESULTS, (*columns, claim.batch))
 
     async def _queue(
         self,
@@ -255,7 +251,7 @@ class Chunks:
             connection, batch, chunk, merchant_serial_number=merchant_serial_number, first=first, wait=wait
         )
         if job is not None:
-            await connection.execute(self.database.sql(statements.NOTE_JOBS), ([chunk], [job], batch))
+            await self.database.run(connection, statements.NOTE_JOBS, ([chunk], [job], batch))
 
     # --- chunks whose worker is gone -------------------------------------------------------------------------------
 
@@ -281,18 +277,16 @@ class Chunks:
 
     async def _requeue_abandoned(self, after: _Place) -> tuple[int, _Place | None]:
         async with self.database.transaction() as connection:
-            statement = self.database.sql(statements.ABANDONED_CHUNKS)
-            found = await (await connection.execute(statement, (STALE_AFTER, *after, PAGE))).fetchall()
+            found = await self.database.run(connection, statements.ABANDONED_CHUNKS, (STALE_AFTER, *after, PAGE))
             for batch, chunk, msn in found:
-                await connection.execute(self.database.sql(statements.GIVE_AWAY), (batch, chunk))
+                await self.database.run(connection, statements.GIVE_AWAY, (batch, chunk))
                 await self._queue(connection, batch, chunk, msn)
         return len(found), (found[-1][0], found[-1][1]) if len(found) == PAGE else None
 
     async def _requeue_jobless(self, after: _Place) -> tuple[int, _Place | None]:
         count = 0
         async with self.database.transaction() as connection:
-            statement = self.database.sql(statements.LOST_JOBS)
-            found = await (await connection.execute(statement, (*after, PAGE))).fetchall()
+            found = await self.database.run(connection, statements.LOST_JOBS, (*after, PAGE))
             for batch, chunk, msn, in_work, _ in found:
                 if in_work and not await self._is_suspect(connection, batch, chunk):
                     continue
@@ -307,20 +301,18 @@ class Chunks:
             JournalError: the database failed.
         """
         async with self.database.transaction() as connection:
-            statement = self.database.sql(statements.CHUNK)
-            found = await (await connection.execute(statement, (STALE_AFTER, batch, chunk))).fetchone()
-            if found is None or found[0] == "ended":
+            found = await self.database.run(connection, statements.CHUNK, (STALE_AFTER, batch, chunk))
+            if not found or found[0][0] == "ended":
                 return True
-            if found[0] == "running":
+            if found[0][0] == "running":
                 # Its own sign of life decides; if there is none, the next look at it finds it waiting.
                 return False
-            await self._queue(connection, batch, chunk, found[6])
+            await self._queue(connection, batch, chunk, found[0][6])
         return True
 
     async def _is_suspect(self, connection: AsyncConnection[TupleRow], batch: int, chunk: int) -> bool:
         """Tell whether a job has been in work for several looks, while its chunk was not."""
-        statement = self.database.sql(statements.SUSPECT)
-        ((suspicion,),) = await (await connection.execute(statement, (batch, chunk))).fetchall()
+        ((suspicion,),) = await self.database.run(connection, statements.SUSPECT, (batch, chunk))
         return int(suspicion) >= _MOST_SUSPICION
 
 

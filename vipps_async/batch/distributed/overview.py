@@ -9,7 +9,7 @@ from attrs import frozen
 
 from vipps_async.batch.distributed import sql as statements
 from vipps_async.batch.distributed.database import BatchDatabase
-from vipps_async.batch.stored_rows import ReportRow, Totals, report_row, totals_of
+from vipps_async.batch.report import ReportRow, Totals, report_row, totals_of
 from vipps_async.core.batch import BatchOperation
 from vipps_async.errors import ConfigurationError
 
@@ -58,14 +58,14 @@ async def status_of(database: BatchDatabase, batch: int) -> BatchStatus:
         JournalError: the database failed.
     """
     async with database.transaction(is_long=True) as connection:
-        found = await (await connection.execute(database.sql(statements.BATCHES), (batch,))).fetchone()
-        if found is None:
+        found = await database.run(connection, statements.BATCHES, (batch,))
+        if not found:
             text = f"there is no batch {batch} in the schema {database.schema}"
             raise ConfigurationError(text, advice="see what `batch submit` said, and which --schema it was given")
-        (counts,) = await (await connection.execute(database.sql(statements.CHUNK_COUNTS), (batch,))).fetchall()
-        sums = await (await connection.execute(database.sql(statements.TOTALS), (batch,))).fetchall()
-        refusals = await (await connection.execute(database.sql(statements.REFUSALS), (batch,))).fetchall()
-    _, api, operation, msn, environment, digest, rate, created_at, withdrawn_at = found
+        (counts,) = await database.run(connection, statements.CHUNK_COUNTS, (batch,))
+        sums = await database.run(connection, statements.TOTALS, (batch,))
+        refusals = await database.run(connection, statements.REFUSALS, (batch,))
+    _, api, operation, msn, environment, digest, rate, created_at, withdrawn_at = found[0]
     waiting, running, ended, workers, note = counts
     return BatchStatus(
         batch=batch,
@@ -107,8 +107,8 @@ async def withdraw(database: BatchDatabase, batch: int) -> BatchStatus:
         JournalError: the database failed; do it again.
     """
     async with database.transaction() as connection:
-        if await (await connection.execute(database.sql(statements.WITHDRAW), (batch,))).fetchone():
-            await connection.execute(database.sql(statements.END_WAITING), (batch,))
+        if await database.run(connection, statements.WITHDRAW, (batch,)):
+            await database.run(connection, statements.END_WAITING, (batch,))
     return await status_of(database, batch)
 
 

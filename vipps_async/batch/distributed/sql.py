@@ -4,56 +4,7 @@ from __future__ import annotations
 
 from typing import LiteralString
 
-from vipps_async.batch import stored_rows as stored
-
-__all__ = [
-    "ABANDONED_CHUNKS",
-    "ADD_BATCH",
-    "ADD_CHUNKS",
-    "BATCHES",
-    "CHUNK",
-    "CHUNK_COUNTS",
-    "CHUNK_ROWS",
-    "CLAIM",
-    "COPY_ROWS",
-    "CREATE_VERSION",
-    "DATABASE_TIME",
-    "END_WAITING",
-    "FIND_BATCH",
-    "FIND_BATCHES",
-    "GIVE_AWAY",
-    "GUARD",
-    "HEARTBEAT",
-    "HELD_ROWS",
-    "HOLD_ROWS",
-    "LOCK_CHUNK",
-    "LOCK_SUBMISSION",
-    "LONGEST_IDLE",
-    "LOST_JOBS",
-    "MET_PAYMENTS",
-    "MIGRATIONS",
-    "NOTE_JOBS",
-    "OPEN_CHUNKS",
-    "OPEN_ELSEWHERE",
-    "OTHER_WORLD",
-    "PUT_BACK",
-    "READ_VERSION",
-    "REFUSALS",
-    "RELEASE_ROWS",
-    "REOPEN",
-    "REPORT",
-    "ROWS_LEFT",
-    "SAVE_RESULTS",
-    "SET_FOR_SESSION",
-    "SET_FOR_TRANSACTION",
-    "SPOIL_ROW",
-    "STATE",
-    "SUSPECT",
-    "TAKE_SLOTS",
-    "TOTALS",
-    "WITHDRAW",
-    "WRITE_VERSION",
-]
+from vipps_async.batch import report as stored
 
 #: The rows of one batch, for the statements that SQLite has, too.
 _ROWS: LiteralString = "{schema}.batch_rows WHERE batch = %s"

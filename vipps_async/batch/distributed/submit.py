@@ -14,14 +14,14 @@ from attrs import frozen
 from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
 
+from vipps_async.batch.distributed import OtherSettingsError, SubmissionUnknownError
 from vipps_async.batch.distributed import sql as statements
 from vipps_async.batch.distributed.database import BatchDatabase
-from vipps_async.batch.distributed.failures import OtherSettingsError, SubmissionUnknownError
 from vipps_async.batch.distributed.jobs import Jobs
 from vipps_async.batch.reading import Layout
+from vipps_async.batch.report import FINAL, HeldRow, ReportRow, held_rows
 from vipps_async.batch.results import RowOutcome
 from vipps_async.batch.row_store import RowStore
-from vipps_async.batch.stored_rows import FINAL, HeldRow, ReportRow, held_rows
 from vipps_async.config import Environment
 from vipps_async.core.batch import BatchOperation, Unit
 from vipps_async.errors import ConfigurationError, JournalError
@@ -125,8 +125,7 @@ async def _put(database: BatchDatabase, store: RowStore, submission: Submission,
         # One at a time, in any environment: the first batch of a schema says which one it is for.
         await connection.execute(statements.LOCK_SUBMISSION, (database.schema,))
         await check_world(connection, database, submission.environment, submission.base_url)
-        find = database.sql(statements.FIND_BATCHES)
-        known = await (await connection.execute(find, (*identity, False))).fetchall()
+        known = await database.run(connection, statements.FIND_BATCHES, (*identity, False))
         if known and not submission.new_batch:
             batch, _, options = known[0]
             if options != meaning:
@@ -137,7 +136,7 @@ async def _put(database: BatchDatabase, store: RowStore, submission: Submission,
                 )
             made.append(await _reopen(connection, database, batch, submission))
             return
-        earlier = await (await connection.execute(find, (*identity, True))).fetchall()
+        earlier = await database.run(connection, statements.FIND_BATCHES, (*identity, True))
         made.append(await _add(connection, database, store, submission, earlier[0][1] + 1 if earlier else 0))
 
 
@@ -161,12 +160,12 @@ async def _add(
         submission.release_remaining,
         submission.rate,
     )
-    ((batch,),) = await (await connection.execute(database.sql(statements.ADD_BATCH), values)).fetchall()
+    ((batch,),) = await database.run(connection, statements.ADD_BATCH, values)
     chunks = await _copy(connection, database, batch, store, submission.chunk_size)
-    await connection.execute(database.sql(statements.ADD_CHUNKS), (batch, chunks))
+    await database.run(connection, statements.ADD_CHUNKS, (batch, chunks))
     await _queue(connection, database, batch, chunks, msn)
     if operation is not BatchOperation.CANCEL:
-        await connection.execute(database.sql(statements.HOLD_ROWS), (batch, batch))
+        await database.run(connection, statements.HOLD_ROWS, (batch, batch))
     return await _submitted(connection, database, batch, chunks, is_new=True)
 
 
@@ -190,11 +189,10 @@ async def _make_sure(
             async with database.transaction() as connection:
                 # Held by the first transaction until it has ended, one way or the other.
                 await connection.execute(statements.LOCK_SUBMISSION, (database.schema,))
-                values = (made.batch, store.digest)
-                found = await (await connection.execute(database.sql(statements.FIND_BATCH), values)).fetchone()
+                found = await database.run(connection, statements.FIND_BATCH, (made.batch, store.digest))
         except JournalError:
             continue
-        if found is None:
+        if not found:
             raise JournalError(f"{error.message}; nothing was submitted", advice="submit it again") from error
         return
     raise SubmissionUnknownError(
@@ -212,13 +210,12 @@ async def check_world(
     Raises:
         OtherSettingsError: it has batches of another one.
     """
-    statement = database.sql(statements.OTHER_WORLD)
-    other = await (await connection.execute(statement, (environment.value, base_url))).fetchone()
-    if other is not None:
+    other = await database.run(connection, statements.OTHER_WORLD, (environment.value, base_url))
+    if other:
         # What is done in one is not done in the other, and their journal would be the same.
         raise OtherSettingsError(
-            f"the schema {database.schema} has batches of the {other[0]} environment at {other[1]}, and this is the "
-            f"{environment.value} environment at {base_url}",
+            f"the schema {database.schema} has batches of the {other[0][0]} environment at {other[0][1]}, and this is "
+            f"the {environment.value} environment at {base_url}",
             advice="name another schema with --schema, or correct VIPPS_ENVIRONMENT and VIPPS_BASE_URL",
         )
 
@@ -228,8 +225,8 @@ async def _reopen(
 ) -> Submitted:
     if submission.released:
         values = (batch, list(submission.released))
-        await connection.execute(database.sql(statements.RELEASE_ROWS), values)
-    found = await (await connection.execute(database.sql(statements.REOPEN), (batch, FINAL))).fetchall()
+        await database.run(connection, statements.RELEASE_ROWS, values)
+    found = await database.run(connection, statements.REOPEN, (batch, FINAL))
     chunks = sorted(number for (number,) in found)
     await _queue(connection, database, batch, chunks, submission.merchant_serial_number)
     return await _submitted(connection, database, batch, chunks, is_new=False)
@@ -238,7 +235,7 @@ async def _reopen(
 async def _submitted(
     connection: AsyncConnection[TupleRow], database: BatchDatabase, batch: int, chunks: list[int], *, is_new: bool
 ) -> Submitted:
-    held = await (await connection.execute(database.sql(statements.HELD_ROWS), (batch,))).fetchall()
+    held = await database.run(connection, statements.HELD_ROWS, (batch,))
     rows, count = held_rows(held)
     return Submitted(batch=batch, is_new=is_new, chunks=len(chunks), held=rows, held_count=count)
 
@@ -254,7 +251,7 @@ async def _queue(
     for begin in range(0, len(chunks), _PAGE):
         page = chunks[begin : begin + _PAGE]
         ids = await jobs.defer(connection, batch, page, merchant_serial_number=msn)
-        await connection.execute(database.sql(statements.NOTE_JOBS), (page, ids, batch))
+        await database.run(connection, statements.NOTE_JOBS, (page, ids, batch))
 
 
 async def _copy(
