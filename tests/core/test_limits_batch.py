@@ -219,3 +219,28 @@ def test_a_lull_is_not_caught_up_with_a_burst() -> None:
     rate.take(0.0)
     waits = [rate.take(60.0) for _ in range(20)]
     assert sum(1 for wait in waits if wait == 0) <= 11
+
+
+def test_a_burst_that_was_saved_up_is_used_at_once_and_comes_back_at_the_rate() -> None:
+    """Twenty at once after any lull, then one each 0.6 s: in no minute more than burst and rate together."""
+    limiter, begun, now = RateLimiter(100 / 60, burst=20), list[float](), 1000.0
+    while now < 1200.0:
+        wait = limiter.wait(now)
+        if wait > 0.0:
+            now += wait + 1e-9
+            continue
+        assert limiter.take(now) == 0.0
+        begun.append(now)
+    assert begun.count(1000.0) == 20
+    assert begun[20] - begun[19] == pytest.approx(0.6, abs=1e-6)
+    assert max(sum(start <= moment < start + 60.0 for moment in begun) for start in begun) <= 120
+
+
+def test_a_reserve_is_left_for_what_is_urgent() -> None:
+    """Of twenty that are saved up ten are left; whoever needs no reserve has them at once."""
+    limiter = RateLimiter(100 / 60, burst=20)
+    for _ in range(10):
+        assert limiter.wait(50.0, reserve=10) == 0.0
+        limiter.take(50.0)
+    assert limiter.wait(50.0, reserve=10) == pytest.approx(0.6)
+    assert limiter.wait(50.0) == 0.0

@@ -24,19 +24,16 @@ from vipps_async.cli.batch_display import shown, summary, summary_json
 from vipps_async.cli.batch_file import (
     add_another,
     add_layout,
-    asked_text,
+    agree,
     concurrency,
     layout_of,
-    load_file,
     rate,
-    release,
-    say_what_is_bad,
+    read_file,
     say_what_is_held,
     status_of_totals,
     stop_signals,
 )
-from vipps_async.cli.confirmation import Agreement, add_yes, ask
-from vipps_async.cli.hosts import add_allow_host, check_host
+from vipps_async.cli.hosts import check_host
 from vipps_async.cli.journal_file import add_journal, files_of, journal_path, open_journal
 from vipps_async.cli.output import plain, say, tell
 from vipps_async.cli.report_file import STDOUT, ReportFile, add_report, report_file
@@ -77,12 +74,9 @@ def _add_action(actions: Commands, operation: BatchOperation) -> None:
         "be written; 130: ended by Ctrl-C. "
         "Run it again to go on.",
     )
-    parser.add_argument("file", metavar="FILE", help="the file, or - for standard input")
     add_layout(parser)
     add_journal(parser)
     add_report(parser, default="none")
-    add_yes(parser)
-    add_allow_host(parser)
     parser.add_argument(
         "--concurrency", type=concurrency, default=DEFAULT_CONCURRENCY, metavar="N", help="most at once (%(default)s)"
     )
@@ -134,15 +128,11 @@ class _Command:
         journal = None if options.dry_run else journal_path(options.journal, os.environ)
         others = [options.file, *([] if journal is None else files_of(journal))]
         report = None if options.report is None else report_file(options.report, others=others)
-        await load_file(self.store, options.file, layout)
-        release(self.store, options.another)
-        totals = await asyncio.to_thread(self.store.totals)
-        if totals.bad:
-            say_what_is_bad(self.store, totals, reported=report is not None)
-            if not options.skip_invalid:
-                await self._report(report)
-                say("Nothing was sent. Correct the file, or go on without these rows: --skip-invalid")
-                return USAGE
+        _, goes_on = await read_file(self.store, options, layout, reported=report is not None)
+        if not goes_on:
+            await self._report(report)
+            say("Nothing was sent. Correct the file, or go on without these rows: --skip-invalid")
+            return USAGE
         return await (self._preview(report) if journal is None else self._with_journal(journal, settings, report))
 
     async def _preview(self, report: ReportFile | None) -> int:
@@ -159,11 +149,7 @@ class _Command:
 
     async def _with_journal(self, path: Path, settings: Settings, report: ReportFile | None) -> int:
         options = self.options
-
-        async def what() -> str:
-            return await asyncio.to_thread(asked_text, self.store, self.layout)
-
-        if await ask(what, settings, yes=options.yes) is not Agreement.GIVEN:
+        if not await agree(self.store, self.layout, settings, yes=options.yes):
             return USAGE
         self._say(f"Journal: {path}")
         journal = await open_journal(path, wait=options.wait, trusted_owner=options.trust_owner)

@@ -20,8 +20,11 @@ from vipps_async.batch.reading import BatchFileError, FileFormat, Layout
 from vipps_async.batch.report import HeldRow, Totals
 from vipps_async.batch.results import RowOutcome
 from vipps_async.batch.row_store import RowStore
+from vipps_async.cli.confirmation import Agreement, add_yes, ask
+from vipps_async.cli.hosts import add_allow_host
 from vipps_async.cli.output import plain, say
 from vipps_async.cli.statuses import DONE, HELD, REFUSED, UNKNOWN
+from vipps_async.config import Settings
 from vipps_async.core.batch import BatchApi, BatchOperation, Unit
 from vipps_async.errors import ConfigurationError
 from vipps_async.money import format_amount
@@ -30,13 +33,12 @@ __all__ = [
     "STDIN",
     "add_another",
     "add_layout",
-    "asked_text",
+    "agree",
     "concurrency",
     "layout_of",
     "load_file",
     "rate",
-    "release",
-    "say_what_is_bad",
+    "read_file",
     "say_what_is_held",
     "status_of_totals",
     "stop_signals",
@@ -64,7 +66,8 @@ def rate(text: str) -> float:
 
 
 def add_layout(parser: argparse.ArgumentParser) -> None:
-    """Give a command the options that say what a file means."""
+    """Give a command its file, and the options that say what it means and whether to ask."""
+    parser.add_argument("file", metavar="FILE", help="the file, or - for standard input")
     parser.add_argument(
         "--api",
         default=os.environ.get("VIPPS_API") or DEFAULT_API,
@@ -76,6 +79,8 @@ def add_layout(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--unit", metavar="|".join(units), help="what a column `amount` is counted in")
     parser.add_argument("--transaction-text", metavar="TEXT", help="for all rows of a file without such a column")
     parser.add_argument("--skip-invalid", action="store_true", help="go on without rows that are invalid")
+    add_yes(parser)
+    add_allow_host(parser)
 
 
 def layout_of(options: argparse.Namespace) -> Layout:
@@ -103,6 +108,34 @@ def _unit(api: BatchApi, name: str) -> Unit:
             return unit
     known = " or ".join(unit.name for unit in api.units)
     raise ConfigurationError(f"{api.name} counts no amounts in {name!r}", advice=f"say --unit {known}")
+
+
+async def read_file(
+    store: RowStore, options: argparse.Namespace, layout: Layout, *, reported: bool
+) -> tuple[Totals, bool]:
+    """Read and check the file of a command, release the rows that it names, and say what is wrong.
+
+    Args:
+        store: takes the rows.
+        options: the command line.
+        layout: what is known of the file.
+        reported: whether a report has all invalid rows.
+
+    Returns:
+        The sums, and whether to go on.
+
+    Raises:
+        BatchFileError: it cannot be read as a whole, changed meanwhile, or has no row of a payment that is released.
+        OSError: it cannot be read from the disk.
+    """
+    await load_file(store, options.file, layout)
+    if missing := store.release(options.another):
+        advice = "correct what stands after --another"
+        raise BatchFileError(f"the file has no row of the payment {', '.join(missing)}", advice=advice)
+    totals = await asyncio.to_thread(store.totals)
+    if totals.bad:
+        _say_what_is_bad(store, totals, reported=reported)
+    return totals, not totals.bad or options.skip_invalid
 
 
 async def load_file(store: RowStore, file: str, layout: Layout) -> None:
@@ -153,17 +186,6 @@ def add_another(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def release(store: RowStore, payments: Sequence[str]) -> None:
-    """Release the rows of the payments that the command line names.
-
-    Raises:
-        BatchFileError: the file has no row of one of them.
-    """
-    if missing := store.release(payments):
-        advice = "correct what stands after --another"
-        raise BatchFileError(f"the file has no row of the payment {', '.join(missing)}", advice=advice)
-
-
 def say_what_is_held(held: Sequence[HeldRow], count: int, api: BatchApi, *, reported: bool) -> None:
     """Show rows that are held, with what they meet, and how to go on.
 
@@ -185,7 +207,7 @@ def say_what_is_held(held: Sequence[HeldRow], count: int, api: BatchApi, *, repo
     )
 
 
-def say_what_is_bad(store: RowStore, totals: Totals, *, reported: bool) -> None:
+def _say_what_is_bad(store: RowStore, totals: Totals, *, reported: bool) -> None:
     """Show the first rows that are invalid, and how many there are; `reported`: whether a report has them all."""
     for line, payment, flaw in store.bad_rows(_MOST_SHOWN):
         say(f"line {line}: {plain(payment) + ': ' if payment else ''}{plain(flaw)}")
@@ -195,7 +217,16 @@ def say_what_is_bad(store: RowStore, totals: Totals, *, reported: bool) -> None:
     say(f"{totals.bad:,} of {totals.rows:,} rows are invalid.")
 
 
-def asked_text(store: RowStore, layout: Layout) -> str:
+async def agree(store: RowStore, layout: Layout, settings: Settings, *, before: str = "", yes: bool) -> bool:
+    """Ask whether to do what a file asks for, where that must be asked; `before` stands before the question."""
+
+    async def what() -> str:
+        return before + await asyncio.to_thread(_asked_text, store, layout)
+
+    return await ask(what, settings, yes=yes) is Agreement.GIVEN
+
+
+def _asked_text(store: RowStore, layout: Layout) -> str:
     """Say on one line what a file asks for: how many rows, and for how much. Blocking for a moment."""
     asked, operation = store.asked(), layout.operation
     what = (

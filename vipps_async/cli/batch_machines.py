@@ -22,17 +22,14 @@ from vipps_async.cli.batch_display import opened_database, show_report, show_sta
 from vipps_async.cli.batch_file import (
     add_another,
     add_layout,
-    asked_text,
+    agree,
     concurrency,
     layout_of,
-    load_file,
     rate,
-    release,
-    say_what_is_bad,
+    read_file,
     say_what_is_held,
     stop_signals,
 )
-from vipps_async.cli.confirmation import Agreement, add_yes, ask
 from vipps_async.cli.hosts import add_allow_host, check_host
 from vipps_async.cli.output import plain, say, tell
 from vipps_async.cli.report_file import STDOUT, add_report
@@ -102,7 +99,6 @@ def _add_submit(actions: Commands) -> None:
         "submitted; 3: the database has not said whether it is there; 7: the schema is of other settings; 8: it is "
         "there, but its number could not be printed."
     )
-    parser.add_argument("file", metavar="FILE", help="the file, or - for standard input")
     parser.add_argument(
         "--operation",
         type=BatchOperation,
@@ -115,8 +111,6 @@ def _add_submit(actions: Commands) -> None:
     parser.add_argument("--chunk-size", type=_positive, metavar="N", help="rows of a chunk, about (by the file's size)")
     parser.add_argument("--new-batch", action="store_true", help="make another batch although this file is one already")
     add_another(parser)
-    add_yes(parser)
-    add_allow_host(parser)
     parser.add_argument(
         "--release-remaining", action="store_true", help="cancel: also release the rest of partly captured payments"
     )
@@ -186,19 +180,11 @@ async def _submit(options: argparse.Namespace) -> int:
     settings = Settings.from_env(os.environ)
     check_host(settings, options.allow_host)
     with RowStore() as store:
-        await load_file(store, options.file, layout)
-        release(store, options.another)
-        totals = await asyncio.to_thread(store.totals)
-        if totals.bad:
-            say_what_is_bad(store, totals, reported=True)
-            if not options.skip_invalid:
-                say("Nothing was submitted. Correct the file, or go on without these rows: --skip-invalid")
-                return USAGE
-
-        async def what() -> str:
-            return f"Submit: {await asyncio.to_thread(asked_text, store, layout)}"
-
-        if await ask(what, settings, yes=options.yes) is not Agreement.GIVEN:
+        totals, goes_on = await read_file(store, options, layout, reported=True)
+        if not goes_on:
+            say("Nothing was submitted. Correct the file, or go on without these rows: --skip-invalid")
+            return USAGE
+        if not await agree(store, layout, settings, before="Submit: ", yes=options.yes):
             return USAGE
         return await _put(options, store, layout, settings, totals)
 

@@ -78,24 +78,30 @@ class SlotSource(Protocol):
 
 
 class RateLimiter:
-    """A token bucket: so many a second, with no burst beyond what a late timer has missed."""
+    """A token bucket, kept as the time of the next slot."""
 
     #: How far the schedule may lag behind and be caught up, in seconds: the grain of timers and of a busy loop.
     _CATCH_UP = 0.1
 
-    def __init__(self, per_second: float) -> None:
+    def __init__(self, per_second: float, *, burst: float | None = None) -> None:
         """Begin with nothing used.
 
         Args:
             per_second: how many a second, above 0.
+            burst: how many at once after a lull; None: no more than a late timer has missed.
         """
         self._interval = 1.0 / per_second
+        # After a lull the grain counts for one slot only where slots are further apart than it.
+        self._lag = max(0.0, self._CATCH_UP - self._interval) if burst is None else (burst - 1.0) * self._interval
         self._next = float("-inf")
+
+    def wait(self, now: float, *, reserve: float = 0.0) -> float:
+        """Return in how many seconds there is a slot beside so many that are left in reserve; `now` is monotonic."""
+        return max(0.0, max(self._next, now - self._lag) + reserve * self._interval - now)
 
     def take(self, now: float) -> float:
         """Take one slot and return in how many seconds it comes; `now` is in monotonic seconds."""
-        # After a lull the lag counts for one slot only where slots are further apart than it.
-        slot = max(self._next, now - max(0.0, self._CATCH_UP - self._interval))
+        slot = max(self._next, now - self._lag)
         self._next = slot + self._interval
         return max(0.0, slot - now)
 
