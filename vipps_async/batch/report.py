@@ -43,6 +43,10 @@ __all__ = [
     "write_report",
 ]
 
+#: What makes a spreadsheet take a cell for a formula (OWASP, CSV injection); the wide forms are read like the others.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+#: Where a spreadsheet that separates by semicolons, as it does in Norway, would see a formula begin inside a cell.
+_FORMULA_INSIDE = re.compile(r'(;|(?<=.)[\r\n])(?=["\s]*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r])', re.DOTALL)
 #: Outcomes after which a row is not tried again.
 FINAL = [outcome.value for outcome in RowOutcome if outcome.is_final]
 
@@ -197,12 +201,6 @@ def columns(api: BatchApi) -> tuple[str, ...]:
     text = () if api.text_heading is None else (api.text_heading,)
     ours = ("reference", "outcome", "moved", "time", "idempotency_key", "reason")
     return ("line", "api", api.payment_heading, "amount", *text, *ours)
-
-
-#: What makes a spreadsheet take a cell for a formula (OWASP, CSV injection); the wide forms are read like the others.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-#: Where a spreadsheet that separates by semicolons, as it does in Norway, would see a formula begin inside a cell.
-_FORMULA_INSIDE = re.compile(r'(;|(?<=.)[\r\n])(?=["\s]*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r])', re.DOTALL)
 
 
 def outcome_word(outcome: RowOutcome | None, operation: BatchOperation, *, preview: bool = False) -> str:

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 __all__ = ["opened_database", "progress_line", "show_report", "show_status", "shown", "summary", "summary_json"]
 
+#: Seconds between two looks at a batch, and how many of them may fail in a row.
+_WATCH_EVERY, _FAILURES = 2.0, 15
 #: Seconds between two looks at the progress: of a live display, and of plain lines in a log.
 _LIVE_EVERY, _LINE_EVERY = 0.25, 5.0
 
@@ -161,10 +163,6 @@ def summary_json(totals: Totals, api: BatchApi, operation: BatchOperation) -> di
         "moved_otherwise": totals.moved.get(RowOutcome.OTHERWISE, 0),
         "refusals": totals.refusals,
     }
-
-
-#: Seconds between two looks at a batch, and how many of them may fail in a row.
-_WATCH_EVERY, _FAILURES = 2.0, 15
 
 
 @contextlib.asynccontextmanager

@@ -28,6 +28,20 @@ from vipps_async.session import VippsSession
 
 __all__ = ["ChunkRunner", "SharedRateLimiter", "WorkDone"]
 
+#: Results that are saved in one go, and how long the first of them may wait, in seconds.
+_SAVE, _SAVE_EVERY = 200, 0.5
+#: Rows that are held against the journal in one question: few, so that it is asked shortly before they are begun.
+_HOLD = 50
+#: How long rows rest before they are tried again, in seconds: as within a batch on one machine; after Vipps was out of
+#: reach for minutes; after the database was.
+_PAUSE, _AFTER_OUTAGE, _AFTER_DATABASE = 5.0, 30.0, 2.0
+#: For how long Vipps counts what it limits: five captures a minute of one payment.
+_LIMIT_PASSES = 60.0
+#: For how long the end of a chunk is tried to be written down while the database is away, and how often, in seconds.
+_PATIENCE, _TRY_EVERY = 60.0, 0.5
+#: What the journal notes of what a worker left open.
+_LEFT = "the worker that had it in hand has lost it"
+
 #: How many seconds' worth of slots a worker takes at a time: at 1 ms each, ten workers keep the row busy a tenth of the
 #: time.
 _LOT = 0.1
@@ -35,6 +49,8 @@ _LOT = 0.1
 _LARGEST_LOT = 20
 #: How many seconds late a slot may be used: what a busy loop needs. Later, it is lost.
 _GRACE = 0.1
+
+_log = structlog.stdlib.get_logger("vipps_async")
 
 
 class SharedRateLimiter:
@@ -88,23 +104,6 @@ class SharedRateLimiter:
         # The last one first: they are taken from the end.
         self._lot = [first + number * self._interval for number in reversed(range(self._size))]
         return True
-
-
-#: Results that are saved in one go, and how long the first of them may wait, in seconds.
-_SAVE, _SAVE_EVERY = 200, 0.5
-#: Rows that are held against the journal in one question: few, so that it is asked shortly before they are begun.
-_HOLD = 50
-#: How long rows rest before they are tried again, in seconds: as within a batch on one machine; after Vipps was out of
-#: reach for minutes; after the database was.
-_PAUSE, _AFTER_OUTAGE, _AFTER_DATABASE = 5.0, 30.0, 2.0
-#: For how long Vipps counts what it limits: five captures a minute of one payment.
-_LIMIT_PASSES = 60.0
-#: For how long the end of a chunk is tried to be written down while the database is away, and how often, in seconds.
-_PATIENCE, _TRY_EVERY = 60.0, 0.5
-#: What the journal notes of what a worker left open.
-_LEFT = "the worker that had it in hand has lost it"
-
-_log = structlog.stdlib.get_logger("vipps_async")
 
 
 @define

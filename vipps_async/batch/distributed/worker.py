@@ -42,6 +42,20 @@ from vipps_async.transports.protocol import Transport
 
 __all__ = ["BatchTasks", "BatchWorker", "OpenSession", "session_from_env"]
 
+#: Seconds until it tries again when the database is away; and between two looks whether there is anything left to do.
+_AGAIN_IN, _LOOK_EVERY = 1.0, 0.5
+#: Seconds after which a worker that has not ended is told to once more: far more than ending takes.
+_CANCEL_AGAIN = 5.0
+#: Seconds between two looks for jobs, beside the database's own notifications.
+_POLL_EVERY = 1.0
+#: After so many seconds without a sign of life a worker's entry is cleared away: long after its chunks were taken over.
+_FORGOTTEN_AFTER = 30.0
+#: Chunks from the backlog at a time, and those of lost workers that are taken up beside it: with 32 rows each they have
+#: a connection to Vipps for each row.
+_AT_A_TIME, _BESIDE = 1, 2
+#: Connections of Procrastinate's own.
+_MOST_CONNECTIONS = 4
+
 #: Makes the session of a worker, of the transport and the journal that it must use.
 OpenSession = Callable[[Transport, Journal], VippsSession]
 
@@ -49,6 +63,8 @@ OpenSession = Callable[[Transport, Journal], VippsSession]
 _LOOK_OUT = "* * * * * */2"
 #: The look-out goes before everything else.
 _URGENT = 100
+
+_log = structlog.stdlib.get_logger("vipps_async")
 
 
 def session_from_env(transport: Transport, journal: Journal) -> VippsSession:
@@ -156,23 +172,6 @@ class BatchTasks:
             if job.id is not None and await self.chunks.give_up_job(batch, chunk):
                 with contextlib.suppress(ConnectorException):
                     await manager.finish_job_by_id_async(job.id, status=Status.FAILED, delete_job=True)
-
-
-#: Seconds until it tries again when the database is away; and between two looks whether there is anything left to do.
-_AGAIN_IN, _LOOK_EVERY = 1.0, 0.5
-#: Seconds after which a worker that has not ended is told to once more: far more than ending takes.
-_CANCEL_AGAIN = 5.0
-#: Seconds between two looks for jobs, beside the database's own notifications.
-_POLL_EVERY = 1.0
-#: After so many seconds without a sign of life a worker's entry is cleared away: long after its chunks were taken over.
-_FORGOTTEN_AFTER = 30.0
-#: Chunks from the backlog at a time, and those of lost workers that are taken up beside it: with 32 rows each they have
-#: a connection to Vipps for each row.
-_AT_A_TIME, _BESIDE = 1, 2
-#: Connections of Procrastinate's own.
-_MOST_CONNECTIONS = 4
-
-_log = structlog.stdlib.get_logger("vipps_async")
 
 
 class BatchWorker:
