@@ -232,7 +232,8 @@ def _facts(status: BatchStatus) -> dict[str, object]:
 
 
 def _text(status: BatchStatus, progress: Progress) -> str:
-    lines = []
+    unit = f"sales unit {status.merchant_serial_number} in the {status.environment} environment"
+    lines = [f"Batch {status.batch}: to be {status.operation.done} over {status.api} for {unit}."]
     if status.is_ended:
         lines.append(summary(status.totals, batch_api(status.api), status.operation, preview=False))
         if not all(outcome.is_final for outcome in status.totals.outcomes):

@@ -91,6 +91,15 @@ async def test_keys_of_another_sales_unit_or_environment_are_refused(
         await claim(database, msn=msn, environment=environment)
 
 
+async def test_a_chunk_over_an_unknown_api_is_refused_by_name(database: BatchDatabase) -> None:
+    """A newer version submitted it: whoever does not know the API takes nothing of it, and it stays for others."""
+    await database.rows("UPDATE {schema}.batches SET api = 'newpay'")
+    with pytest.raises(ConfigurationError, match="goes over the API newpay, which this version does not know"):
+        await claim(database)
+    await database.rows("UPDATE {schema}.batches SET api = 'ecom'")
+    assert await claim(database) is not None
+
+
 async def test_a_lost_workers_chunk_is_queued_before_the_backlog(database: BatchDatabase) -> None:
     """In the queue that is served beside it; its old hold is worth nothing from then on, and it is queued once."""
     first = await claim(database)

@@ -9,6 +9,7 @@ from attrs import frozen
 from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
 
+from vipps_async.apis import BATCH_APIS
 from vipps_async.batch import report as stored
 from vipps_async.batch.distributed import OtherSettingsError
 from vipps_async.batch.distributed import sql as statements
@@ -94,7 +95,7 @@ class Chunks:
             base_url: the host that it talks to.
 
         Raises:
-            OtherSettingsError: the batch is of another sales unit, environment or host.
+            OtherSettingsError: the batch is of another sales unit, environment, host or API.
             JournalError: the database failed.
         """
         asked_at = now()
@@ -109,6 +110,11 @@ class Chunks:
                     f"batch {batch} is of sales unit {msn} in the {place} environment at {host}, and this worker of "
                     f"{merchant_serial_number} in the {environment} environment at {base_url}",
                     advice="run a worker with the settings that the batch was submitted with",
+                )
+            if api not in BATCH_APIS:
+                raise OtherSettingsError(
+                    f"batch {batch} goes over the API {api}, which this version does not know",
+                    advice="run a worker of the version that submitted it, or of a newer one",
                 )
             if withdrawn or state == "ended" or (state == "running" and not stale):
                 return None
