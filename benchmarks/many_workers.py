@@ -30,7 +30,7 @@ from vipps_async.batch.distributed.database import BatchDatabase
 from vipps_async.batch.distributed.overview import BatchStatus, status_of
 from vipps_async.batch.distributed.submit import Submission, submit
 from vipps_async.batch.reading import Layout
-from vipps_async.batch.worklist import Worklist
+from vipps_async.batch.row_store import RowStore
 from vipps_async.config import Environment
 from vipps_async.ecom.batch import ECOM_BATCH
 
@@ -64,9 +64,9 @@ async def _measure(dsn: str, url: str, count: int, options: argparse.Namespace) 
     database = BatchDatabase(dsn, schema=f"benchmark_{uuid.uuid4().hex}")
     await database.open()
     lines = "".join(f"order-{number},1000,Benchmark,{number}\n" for number in range(options.rows))
-    with Worklist() as worklist, _workers(dsn, database.schema, url, count, options):
+    with RowStore() as store, _workers(dsn, database.schema, url, count, options):
         layout = Layout(api=ECOM_BATCH, operation=BatchOperation.CAPTURE)
-        worklist.load(io.BytesIO(f"order_id,amount_ore,transaction_text,reference\n{lines}".encode()), layout)
+        store.load(io.BytesIO(f"order_id,amount_ore,transaction_text,reference\n{lines}".encode()), layout)
         submission = Submission(
             layout=layout,
             merchant_serial_number=_MSN,
@@ -75,7 +75,7 @@ async def _measure(dsn: str, url: str, count: int, options: argparse.Namespace) 
             chunk_size=options.chunk,
         )
         started = time.perf_counter()
-        batch = (await submit(database, worklist, submission)).batch
+        batch = (await submit(database, store, submission)).batch
         status = await _ended(database, batch)
         seconds = time.perf_counter() - started
     assert status.totals.outcomes == {RowOutcome.DONE: options.rows}

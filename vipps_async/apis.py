@@ -13,10 +13,12 @@ from vipps_async.ecom.dialect import ECOM
 from vipps_async.errors import ConfigurationError, JournalError
 from vipps_async.journals.protocol import Intent
 
-__all__ = ["BATCH_APIS", "batch_api", "rebuild_call", "session_api"]
+__all__ = ["BATCH_APIS", "DEFAULT_API", "batch_api", "rebuild_call", "session_api"]
 
 #: What can be carried out as a batch. The name is also the session's attribute: ``vipps.ecom``.
 BATCH_APIS: Final = {api.name: api for api in (ECOM_BATCH,)}
+#: The API of whoever names none.
+DEFAULT_API: Final = ECOM_BATCH.name
 
 #: How each API makes a call again of an intent in the journal.
 _REBUILD: Final[Mapping[str, Callable[[Intent], Call[Any]]]] = {ECOM.name: rebuild_ecom_call}

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.batch.worklists import close_worklists
+from tests.batch.row_stores import close_row_stores
 
 
 @pytest.fixture(autouse=True)
-def _closed_worklists() -> Iterator[None]:
+def _closed_row_stores() -> Iterator[None]:
     yield
-    close_worklists()
+    close_row_stores()

@@ -9,13 +9,13 @@ from datetime import UTC, datetime
 
 import pytest
 
+from tests.batch.row_stores import new_row_store
 from tests.batch.shop import MSN, stock
-from tests.batch.worklists import new_worklist
 from vipps_async import Intent, MemoryJournal, RetryPolicy, VippsSession
 from vipps_async.batch import BatchOperation, RowOutcome
-from vipps_async.batch.job import BatchJob, JobOptions, Progress, take_over
+from vipps_async.batch.job import BatchJob, JobOptions, Progress, release_stale_leases
 from vipps_async.batch.reading import Layout
-from vipps_async.batch.worklist import Worklist
+from vipps_async.batch.row_store import RowStore
 from vipps_async.ecom.batch import ECOM_BATCH
 from vipps_async.sandbox import Fault
 from vipps_async.testing import Sandbox
@@ -30,13 +30,13 @@ async def sandbox() -> AsyncIterator[Sandbox]:
         yield running
 
 
-def worklist_of(count: int) -> Worklist:
+def store_of(count: int) -> RowStore:
     """Capture 10 kroner of each order."""
-    worklist = new_worklist()
+    store = new_row_store()
     lines = "".join(f"order-{number},1000,Shipped.,s-{number}\n" for number in range(count))
     content = "order_id,amount_ore,transaction_text,reference\n" + lines
-    worklist.load(io.BytesIO(content.encode()), Layout(api=ECOM_BATCH, operation=BatchOperation.CAPTURE))
-    return worklist
+    store.load(io.BytesIO(content.encode()), Layout(api=ECOM_BATCH, operation=BatchOperation.CAPTURE))
+    return store
 
 
 async def test_rows_without_an_outcome_are_tried_again(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -50,7 +50,7 @@ async def test_rows_without_an_outcome_are_tried_again(sandbox: Sandbox, monkeyp
     sandbox.faults.script("capture", *[Fault.HTTP_429] * 5, order_id="order-3")
     sandbox.faults.script("capture", Fault.HTML_200_AFTER, order_id="order-4")
     async with sandbox.session(journal=MemoryJournal(), retry=RetryPolicy(attempts=1)) as vipps:
-        job = BatchJob(vipps, worklist_of(20), CAPTURE, stop=asyncio.Event())
+        job = BatchJob(vipps, store_of(20), CAPTURE, stop=asyncio.Event())
         totals = await job.run()
     assert totals.outcomes == {RowOutcome.DONE: 20}
     assert totals.moved == {RowOutcome.DONE: 20_000}
@@ -65,7 +65,7 @@ async def test_a_stopped_run_tries_nothing_again(sandbox: Sandbox, when: str) ->
     sandbox.faults.randomise(rate=1.0, seed=1, operations=("capture",), kinds=(Fault.HTTP_429,))
     stop = asyncio.Event()
     async with sandbox.session(journal=MemoryJournal(), retry=RetryPolicy(attempts=1)) as vipps:
-        job = BatchJob(vipps, worklist_of(1), CAPTURE, stop=stop)
+        job = BatchJob(vipps, store_of(1), CAPTURE, stop=stop)
         if when == "before":
             stop.set()
         running = asyncio.create_task(job.run())
@@ -95,7 +95,7 @@ async def test_the_recovery_before_the_first_row_ends_with_the_run(
     monkeypatch.setattr(VippsSession, "recover", endless)
     stop = asyncio.Event()
     async with sandbox.session(journal=MemoryJournal()) as vipps:
-        job = BatchJob(vipps, worklist_of(1), CAPTURE, stop=stop)
+        job = BatchJob(vipps, store_of(1), CAPTURE, stop=stop)
         running = asyncio.create_task(job.run())
         async with asyncio.timeout(5):
             await begun.wait()
@@ -113,17 +113,17 @@ async def test_the_recovery_before_the_first_row_ends_with_the_run(
 async def test_results_are_kept_when_a_run_is_cancelled(sandbox: Sandbox) -> None:
     """What had ended by then stands in the report."""
     stock(sandbox, 40)
-    worklist = worklist_of(40)
+    store = store_of(40)
     async with sandbox.session(journal=MemoryJournal()) as vipps:
         options = JobOptions(api=ECOM_BATCH, operation=BatchOperation.CAPTURE, rate=50)
-        job = BatchJob(vipps, worklist, options, stop=asyncio.Event())
+        job = BatchJob(vipps, store, options, stop=asyncio.Event())
         running = asyncio.create_task(job.run())
         while job.progress.ended < 5:  # noqa: ASYNC110 - a count
             await asyncio.sleep(0.005)
         running.cancel()
         with pytest.raises(asyncio.CancelledError):
             await running
-    assert worklist.totals().outcomes[RowOutcome.DONE] >= 5
+    assert store.totals().outcomes[RowOutcome.DONE] >= 5
 
 
 async def test_leases_of_a_dead_process_are_ended() -> None:
@@ -142,8 +142,8 @@ async def test_leases_of_a_dead_process_are_ended() -> None:
     journal = MemoryJournal()
     await journal.open()
     await journal.begin(intent, owner="dead", lease=3600)
-    assert await take_over(journal) == 1
-    assert await take_over(journal) == 0
+    assert await release_stale_leases(journal) == 1
+    assert await release_stale_leases(journal) == 0
     (entry,) = [entry async for entry in journal.open_entries()]
     assert (entry.owner, entry.note) == ("", "the process that had it in hand has ended")
     await journal.aclose()

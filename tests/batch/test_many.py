@@ -467,18 +467,18 @@ async def test_turns_may_come_from_elsewhere(sandbox: Sandbox) -> None:
     """A rate that is shared with others is asked before each row, and waited for."""
     stock(sandbox, 6)
 
-    class Turns:
+    class Slots:
         taken = 0
 
-        async def turn(self, now: float) -> float:
+        async def slot(self, now: float) -> float:
             self.taken += 1
             return 0.02
 
-    turns = Turns()
+    slots = Slots()
     async with sandbox.session() as vipps:
-        found = await collect(capture_many(vipps.ecom, [row(number) for number in range(6)], rate=turns))
+        found = await collect(capture_many(vipps.ecom, [row(number) for number in range(6)], rate=slots))
     assert {result.outcome for result in found.values()} == {RowOutcome.DONE}
-    assert turns.taken == 6
+    assert slots.taken == 6
 
 
 async def test_the_rate_is_a_limit() -> None:
@@ -508,9 +508,9 @@ async def test_an_outage_pauses_it(monkeypatch: pytest.MonkeyPatch) -> None:
         waits.append(seconds)
         await asyncio.sleep(0)
 
-    monkeypatch.setattr("vipps_async.core.gate.Gate._wait", wait)
-    monkeypatch.setattr("vipps_async.batch.pace._FIRST_PAUSE", 0.01)
-    monkeypatch.setattr("vipps_async.batch.pace._LONGEST_PAUSE", 0.01)
+    monkeypatch.setattr("vipps_async.core.limits.BatchLimiter._wait", wait)
+    monkeypatch.setattr("vipps_async.core.limits._BATCH_FIRST_PAUSE", 0.01)
+    monkeypatch.setattr("vipps_async.core.limits._BATCH_LONGEST_PAUSE", 0.01)
     outcomes: list[RowOutcome] = []
     async with scripted(lambda _: answer(500, b"")) as vipps, asyncio.timeout(PATIENCE):
         with pytest.raises(TransportError, match="no row gets a usable answer"):

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from tests.batch.worklists import new_worklist
+from tests.batch.row_stores import new_row_store
 from tests.toy.api import TOY_BATCH, ToyApi, rebuild
 from tests.toy.service import ToyService
 from vipps_async.batch import (
@@ -153,7 +153,7 @@ async def test_a_dry_run_asks_the_apis_own_history() -> None:
 
 async def test_files_and_reports_have_the_apis_own_columns(tmp_path: Path) -> None:
     """Headings, units and currency come from the API, and a report names it."""
-    service, rows = ToyService({"toy-0": 1000}), new_worklist()
+    service, rows = ToyService({"toy-0": 1000}), new_row_store()
     layout = Layout(api=TOY_BATCH, operation=BatchOperation.CAPTURE)
     rows.load(io.BytesIO(b"toy,amount_eur,reference\ntoy-0,3.5,a\nno,3.5,b\ntoy-0,99999.00,c\n"), layout)
     async with opened(service) as (toy, _):

@@ -129,7 +129,15 @@ async def test_all_captured_is_status_0_and_again_nothing_is_sent(
     first = await batch(sandbox, "capture", str(file), "--json")
     assert first.status == 0, first.err
     assert first.err == ""
-    expected = {"operation": "capture", "rows": 30, "invalid": 0, "moved": 30_000, "moved_before": 0, "refusals": {}}
+    expected = {
+        "api": "ecom",
+        "operation": "capture",
+        "rows": 30,
+        "invalid": 0,
+        "moved": 30_000,
+        "moved_before": 0,
+        "refusals": {},
+    }
     assert expected.items() <= json.loads(first.out).items()
     sent = len([request for request in sandbox.requests if request.operation == "capture"])
     second = await batch(sandbox, "capture", str(file), "--report", str(report))
@@ -396,6 +404,6 @@ async def test_without_a_terminal_there_are_plain_lines(sandbox: Sandbox, tmp_pa
     stock(sandbox, 10)
     done = await batch(sandbox, "capture", str(orders(tmp_path, 10)))
     assert "To be captured: " in done.err
-    assert "for sales unit 123456 in the test environment." in done.err
+    assert "over ecom for sales unit 123456 in the test environment." in done.err
     assert "10 of 10, " in done.err
     assert "\x1b" not in done.err + done.out

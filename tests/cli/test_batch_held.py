@@ -131,7 +131,7 @@ async def test_a_payment_by_hand_holds_the_row(sandbox: Sandbox, captured: Path)
 
 @pytest.mark.parametrize("api", ["ecom", "epayment"])
 @pytest.mark.parametrize("is_done", [True, False])
-async def test_a_capture_by_either_apis_name_holds_the_row(
+async def test_a_capture_over_either_api_holds_the_row(
     sandbox: Sandbox, tmp_path: Path, api: str, *, is_done: bool
 ) -> None:
     """It moves the same payment's money, whichever API it was asked of; done or open."""

@@ -18,7 +18,7 @@ from tests.cli.inline import inline
 from tests.cli.processes import command
 from tests.cli.shell import env
 from vipps_async import SqliteJournal
-from vipps_async.batch.worklist import Worklist
+from vipps_async.batch.row_store import RowStore
 from vipps_async.cli import batch, confirmation
 from vipps_async.errors import JournalError
 from vipps_async.sandbox import Fault
@@ -168,7 +168,7 @@ async def test_a_disk_that_is_full_in_the_middle(sandbox: Sandbox, day: Path, mo
         raise sqlite3.OperationalError("database or disk is full")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Worklist, "save", full)
+        patch.setattr(RowStore, "save", full)
         done = await inline("batch", "capture", str(day), env=env(sandbox))
     assert done.status == 3
     assert "database or disk is full\nMoney may have moved" in done.err
@@ -239,7 +239,7 @@ async def test_a_report_on_standard_output(sandbox: Sandbox, day: Path) -> None:
     """`--report -` writes the rows there, and the sums to standard error."""
     done = await inline("batch", "capture", str(day), "--report", "-", env=env(sandbox))
     assert done.status == 0
-    assert [line.split(",")[5] for line in done.out.splitlines()] == ["outcome", "captured", "captured"]
+    assert [line.split(",")[6] for line in done.out.splitlines()] == ["outcome", "captured", "captured"]
     assert "2 captured, 20.00 NOK" in done.err
 
 
@@ -265,7 +265,7 @@ async def test_a_production_batch_asks(sandbox: Sandbox, day: Path, monkeypatch:
     monkeypatch.setattr(confirmation, "is_terminal", lambda: True)
     monkeypatch.setattr(confirmation, "typed_line", answer)
     assert (await inline(*capture, env=production)).status == 2
-    what = "Capture 2 payments, 10.00 NOK in all and all that remains of 1, sales unit 123456, in PRODUCTION?"
+    what = "Capture 2 payments over ecom, 10.00 NOK in all and all that remains of 1, sales unit 123456, in PRODUCTION?"
     assert asked == [f'{what} Type "yes": ']
     assert not sandbox.requests
     done = await inline(*capture, "--yes", "--json", env=production)

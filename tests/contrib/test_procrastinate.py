@@ -18,7 +18,7 @@ from tests.batch.shop import MSN, stock
 from tests.support.postgres import available_dsn
 from vipps_async.batch import BatchOperation, RowOutcome
 from vipps_async.batch.reading import Layout
-from vipps_async.batch.worklist import Worklist
+from vipps_async.batch.row_store import RowStore
 from vipps_async.config import Environment
 from vipps_async.contrib.procrastinate import BatchTasks, Submission, report_of, status_of, submit
 from vipps_async.ecom.batch import ECOM_BATCH
@@ -59,8 +59,8 @@ async def test_an_applications_worker_does_batches_beside_its_own_jobs(dsn: str)
         await stack.enter_async_context(app.open_async())
         layout = Layout(api=ECOM_BATCH, operation=BatchOperation.CAPTURE)
         lines = "".join(f"order-{number},1000,Shipped.,s-{number}\n" for number in range(60))
-        with Worklist() as worklist:
-            worklist.load(io.BytesIO(f"order_id,amount_ore,transaction_text,reference\n{lines}".encode()), layout)
+        with RowStore() as store:
+            store.load(io.BytesIO(f"order_id,amount_ore,transaction_text,reference\n{lines}".encode()), layout)
             submission = Submission(
                 layout=layout,
                 merchant_serial_number=MSN,
@@ -68,7 +68,7 @@ async def test_an_applications_worker_does_batches_beside_its_own_jobs(dsn: str)
                 base_url=sandbox.url,
                 chunk_size=20,
             )
-            batch = (await submit(tasks.database, worklist, submission)).batch
+            batch = (await submit(tasks.database, store, submission)).batch
         await greet.defer_async()
         worker = asyncio.create_task(
             app.run_worker_async(

@@ -14,8 +14,8 @@ from tests.batch.test_other_api import MSN, opened
 from tests.toy.api import ToyApi, row_call
 from tests.toy.service import ToyService
 from vipps_async.core.batch import BatchOperation
+from vipps_async.core.limits import PerPaymentRateLimiter
 from vipps_async.core.operation import SettledBy
-from vipps_async.core.order_limits import AttemptLedger
 from vipps_async.errors import CaptureError, Effect, JournalError, OrderNotFoundError
 from vipps_async.journals.memory import MemoryJournal
 from vipps_async.journals.protocol import Entry, Intent, Outcome
@@ -91,10 +91,10 @@ async def test_what_a_process_left_behind_is_recovered_at_its_own_api() -> None:
 
 def test_limits_count_for_each_api() -> None:
     """A payment of the same name at another API has turns of its own."""
-    ledger = AttemptLedger()
+    ledger = PerPaymentRateLimiter()
     ledger.note("toy.capture", "a-1", 1, 100.0)
-    assert ledger.wait_for_turn("toy.capture", "a-1", 1, 101.0) == 59.0
-    assert ledger.wait_for_turn("ecom.capture", "a-1", 1, 101.0) == 0.0
+    assert ledger.wait_for_slot("toy.capture", "a-1", 1, 101.0) == 59.0
+    assert ledger.wait_for_slot("ecom.capture", "a-1", 1, 101.0) == 0.0
 
 
 def test_an_intent_never_goes_to_another_api() -> None:

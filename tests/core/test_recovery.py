@@ -27,8 +27,8 @@ from vipps_async import (
     VippsError,
     nok,
 )
+from vipps_async.core import limits
 from vipps_async.core import recovery as recovery_module
-from vipps_async.core import recovery_pace
 from vipps_async.core.recovery_report import RecoveryReport
 from vipps_async.journals.memory import MemoryJournal
 from vipps_async.journals.protocol import Attempts, Entry, Intent, Outcome, Settlement, Standing
@@ -40,8 +40,8 @@ LOST = Fault.LOSE_REQUEST
 @pytest.fixture(autouse=True)
 def in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let no test wait: how slowly an outage is met is tested in virtual time, in test_recovery_under_load.py."""
-    monkeypatch.setattr(recovery_pace, "_FIRST_PAUSE", 0.0)
-    monkeypatch.setattr(recovery_pace, "_SHORTEST_SILENCE", 0.0)
+    monkeypatch.setattr(limits, "_RECOVERY_FIRST_PAUSE", 0.0)
+    monkeypatch.setattr(limits, "_SHORTEST_SILENCE", 0.0)
 
 
 @pytest.fixture
@@ -677,7 +677,7 @@ class TestWhenVippsIsDown:
 
     async def test_single_failures_do_not(self, shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
         """An answer in between shows that Vipps is there."""
-        monkeypatch.setattr(recovery_pace, "_UNANSWERED", 2)
+        monkeypatch.setattr(limits, "_UNANSWERED", 2)
         for number in range(6):
             await shop.reserve(f"many-{number}")
             await left_open(shop, LOST, payment=f"many-{number}")

@@ -16,7 +16,7 @@ import pytest
 
 from tests.ecom.virtual_time import run_in_virtual_time
 from vipps_async import Credentials, OutcomeUnknown, RetryPolicy, VippsError, VippsSession
-from vipps_async.core.gate import Gate
+from vipps_async.core.limits import RecoveryLimiter
 from vipps_async.core.recovery_report import RecoveryReport
 from vipps_async.journals.memory import MemoryJournal
 from vipps_async.journals.protocol import Intent
@@ -202,10 +202,10 @@ class TestHealthy:
         """It takes as long as a recovery that passes no gate at all."""
         _, seconds = recovered(Vipps(), concurrency=concurrency)
 
-        async def pass_by(_gate: Gate) -> bool:
+        async def pass_by(_limiter: RecoveryLimiter) -> bool:
             return True
 
-        monkeypatch.setattr(Gate, "enter", pass_by)
+        monkeypatch.setattr(RecoveryLimiter, "acquire", pass_by)
         _, without = recovered(Vipps(), concurrency=concurrency)
         assert seconds == without
 

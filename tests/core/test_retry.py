@@ -13,8 +13,8 @@ from tests.core.samples import ORDER, operation
 from vipps_async.config import RetryPolicy
 from vipps_async.core.attempts import AttemptRecord
 from vipps_async.core.dialect import FailureKind
+from vipps_async.core.limits import PerPaymentRateLimiter
 from vipps_async.core.operation import NotApplied, Repeat
-from vipps_async.core.order_limits import AttemptLedger
 from vipps_async.core.retry import Ask, Refresh, RetryAction, RetryBudget, RetryState, Send, Stop, time_to_send
 from vipps_async.errors import RequestNotSent
 
@@ -31,7 +31,7 @@ class Run:
     per_minute: int | None = 5
     is_row: bool = False
     budget: RetryBudget = field(init=False)
-    ledger: AttemptLedger = field(factory=AttemptLedger)
+    ledger: PerPaymentRateLimiter = field(factory=PerPaymentRateLimiter)
     state: RetryState = field(init=False)
     now: float = START
     steps: list[RetryAction] = field(factory=list)

@@ -9,10 +9,9 @@ import time
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator
 
-from vipps_async.batch.pace import Pace, Turns
 from vipps_async.batch.results import RowOutcome, RowResult, is_outage
 from vipps_async.core.batch import BatchRow
-from vipps_async.core.gate import Gate
+from vipps_async.core.limits import BatchLimiter
 from vipps_async.errors import AuthenticationError, InvalidInputError, TransportError, VippsError
 
 __all__ = ["Engine", "Rows", "rows_of"]
@@ -42,8 +41,7 @@ class Engine:
         carry_out: Callable[[BatchRow], Awaitable[RowResult]],
         pass_over: Callable[[BatchRow, str], RowResult],
         *,
-        pace: Pace,
-        rate: Turns | None,
+        limiter: BatchLimiter,
         concurrency: int,
         stop: asyncio.Event | None,
     ) -> None:
@@ -53,19 +51,17 @@ class Engine:
             rows: what to do.
             carry_out: does one row. An error that it raises ends the batch when what is in work has ended.
             pass_over: makes the result of a row that is not begun, and of the hint, if there is one to tell.
-            pace: how many at once, kept up to date by whoever watches Vipps' answers.
-            rate: how many rows are begun a second; None: any number.
+            limiter: how many at once and a second, kept up to date by whoever watches Vipps' answers.
             concurrency: the most rows at once.
             stop: ends the batch once it is set: what is in work is finished, nothing is begun any more.
         """
         self._rows = rows
         self._carry_out = carry_out
         self._pass_over = pass_over
-        self._pace = pace
+        self._limiter = limiter
         self._concurrency = concurrency
         self._stop = stop
         self._now = asyncio.get_running_loop().time
-        self._gate = Gate(pace, rate, now=self._now)
         size = concurrency * _WINDOW
         self._room = asyncio.Semaphore(size)
         self._ready: asyncio.Queue[BatchRow | None] = asyncio.Queue(size + concurrency)
@@ -142,7 +138,7 @@ class Engine:
 
     def _end(self) -> None:
         """Read and begin nothing more."""
-        self._gate.close()
+        self._limiter.close()
         if self._feeder is not None:
             self._feeder.cancel()
 
@@ -177,7 +173,7 @@ class Engine:
     async def _result_of(self, row: BatchRow) -> RowResult:
         if row.payment in self._held_up:
             return self._pass_over(row, "an earlier row of this payment has no outcome yet")
-        if self._gate.is_closed or not await self._gate.enter():
+        if self._limiter.is_closed or not await self._limiter.acquire():
             return self._pass_over(row, "")
         began = self._now()
         try:
@@ -188,7 +184,7 @@ class Engine:
             self._end()
             return self._pass_over(row, "")
         finally:
-            self._gate.leave()
+            self._limiter.release()
         self._judge(result, began)
         return result
 
@@ -197,15 +193,15 @@ class Engine:
         if not result.outcome.is_final:
             self._held_up.add(result.row.payment)
         if error is not None and is_outage(error):
-            self._pace.row_failed(began, self._now(), keys_refused=isinstance(error, AuthenticationError))
-            if self._pace.hopeless and not self._gate.is_closed:
+            self._limiter.row_failed(began, self._now(), keys_refused=isinstance(error, AuthenticationError))
+            if self._limiter.circuit_open and not self._limiter.is_closed:
                 text = f"no row gets a usable answer any more ({error.message}); the rest of the batch was not begun"
                 advice = "see what is wrong, then run the same batch again"
                 self._failure = self._failure or TransportError(text, advice=advice)
                 self._end()
         elif result.outcome is not RowOutcome.DONE_BEFORE:
             # What the journal has on record says nothing about Vipps.
-            self._pace.row_answered()
+            self._limiter.row_answered()
 
 
 async def rows_of(source: Rows) -> AsyncIterator[BatchRow]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 
-from vipps_async.batch.worklist import Worklist
+from vipps_async.batch.row_store import RowStore
 from vipps_async.core.batch import BatchApi, BatchOperation, BatchRow
 from vipps_async.journals.protocol import Entry, Journal, Outcome
 from vipps_async.money import format_amount
@@ -63,12 +63,12 @@ def _counts(entry: Entry) -> bool:
 
 
 async def hold_rows(
-    worklist: Worklist, api: BatchApi, operation: BatchOperation, merchant_serial_number: str, journal: Journal | None
+    store: RowStore, api: BatchApi, operation: BatchOperation, merchant_serial_number: str, journal: Journal | None
 ) -> None:
     """Mark rows as held that may repeat an earlier row of the file, or what the journal has as open or done.
 
     Args:
-        worklist: the rows; those that are released are passed over.
+        store: the rows; those that are released are passed over.
         api: the API that they are about to be sent over.
         operation: what is to be done with them.
         merchant_serial_number: the sales unit.
@@ -80,18 +80,18 @@ async def hold_rows(
     if operation is BatchOperation.CANCEL:
         # It has no amount, and done twice it does no more than once.
         return
-    await asyncio.to_thread(worklist.hold_repetitions)
+    await asyncio.to_thread(store.hold_repetitions)
     if journal is None:
         return
-    rows = worklist.rows_to_hold()
-    while page := await asyncio.to_thread(worklist.page_of, rows):
+    rows = store.rows_to_hold()
+    while page := await asyncio.to_thread(store.page_of, rows):
         for begin in range(0, len(page), _AT_ONCE):
             part = page[begin : begin + _AT_ONCE]
             reasons = await asyncio.gather(
                 *(reason_to_hold(row, api, operation, merchant_serial_number, journal) for row in part)
             )
             held = [(row, reason) for row, reason in zip(part, reasons, strict=True) if reason]
-            await asyncio.to_thread(worklist.hold, held)
+            await asyncio.to_thread(store.hold, held)
 
 
 async def reason_to_hold(

@@ -14,15 +14,16 @@ from attrs import field, frozen, mutable
 from vipps_async.apis import session_api
 from vipps_async.batch.holding import hold_rows
 from vipps_async.batch.many import DEFAULT_CONCURRENCY, carry_out_many, preview_many
+from vipps_async.batch.report import Totals
 from vipps_async.batch.results import RowOutcome, RowResult
-from vipps_async.batch.worklist import Totals, Worklist
+from vipps_async.batch.row_store import RowStore
 from vipps_async.core.batch import BatchApi, BatchOperation
 from vipps_async.core.recovery_report import RecoveryReport
 from vipps_async.errors import RateLimitedError
 from vipps_async.journals.protocol import Journal
 from vipps_async.session import VippsSession
 
-__all__ = ["BatchJob", "JobOptions", "Progress", "take_over"]
+__all__ = ["BatchJob", "JobOptions", "Progress", "release_stale_leases"]
 
 #: How often rows that did not end for good are tried again within one run, and the pause before each time, in seconds.
 #: Vipps takes a payment's captures five times a minute, and a row may have had four attempts.
@@ -79,19 +80,19 @@ class Progress:
 
 
 class BatchJob:
-    """One run over a worklist. `run` may be called once."""
+    """One run over a store. `run` may be called once."""
 
-    def __init__(self, session: VippsSession, worklist: Worklist, options: JobOptions, *, stop: asyncio.Event) -> None:
+    def __init__(self, session: VippsSession, store: RowStore, options: JobOptions, *, stop: asyncio.Event) -> None:
         """Make a run ready.
 
         Args:
             session: who carries it out, with the journal of this batch.
-            worklist: the rows, loaded.
+            store: the rows, loaded.
             options: how.
             stop: ends the run once it is set; what is in work is finished.
         """
         self._session = session
-        self._worklist = worklist
+        self._store = store
         self._options = options
         self._stop = stop
         self.progress = Progress()
@@ -112,13 +113,13 @@ class BatchJob:
             self.recovered = await self._recover()
         # After recovery: what turns out to have had no effect holds nothing.
         session = self._session
-        await hold_rows(self._worklist, options.api, options.operation, session.merchant_serial_number, session.journal)
-        totals = await asyncio.to_thread(self._worklist.totals)
+        await hold_rows(self._store, options.api, options.operation, session.merchant_serial_number, session.journal)
+        totals = await asyncio.to_thread(self._store.totals)
         self.progress.rows = totals.rows - totals.bad - totals.outcomes.get(RowOutcome.HELD, 0)
         await self._round()
         tries = 0
         while not options.preview and tries < _ROUNDS:
-            totals = await asyncio.to_thread(self._worklist.totals)
+            totals = await asyncio.to_thread(self._store.totals)
             left = totals.outcomes.get(RowOutcome.UNKNOWN, 0) + totals.outcomes.get(RowOutcome.NOT_DONE, 0)
             if not left or self._stop.is_set():
                 break
@@ -129,7 +130,7 @@ class BatchJob:
                 # What Vipps has of them settles most; the others are sent once more, with the same keys.
                 await self._recover()
                 await self._again()
-        return await asyncio.to_thread(self._worklist.totals)
+        return await asyncio.to_thread(self._store.totals)
 
     async def _recover(self) -> RecoveryReport | None:
         """Settle what is open; None: told to stop before that was done. It can take minutes if Vipps is in trouble."""
@@ -169,11 +170,11 @@ class BatchJob:
                     waiting.append(result)
                     if len(waiting) >= _SAVE or time.monotonic() - saved >= _SAVE_EVERY:
                         ready, waiting = waiting, []
-                        await asyncio.to_thread(self._worklist.save, ready)
+                        await asyncio.to_thread(self._store.save, ready)
                         saved = time.monotonic()
         finally:
             # Also when Vipps or the journal is gone, or this run is cancelled: the report shall have them.
-            self._worklist.save(waiting)
+            self._store.save(waiting)
 
     def _count(self, result: RowResult) -> None:
         progress = self.progress
@@ -188,11 +189,11 @@ class BatchJob:
         options = self._options
         many = carry_out_many
         if options.preview:
-            repeated = await asyncio.to_thread(self._worklist.repeated_payments)
+            repeated = await asyncio.to_thread(self._store.repeated_payments)
             many = partial(preview_many, repeated_payments=repeated)
         return many(
             session_api(self._session, options.api.name),
-            self._worklist.rows(),
+            self._store.rows(),
             options.operation,
             release_remaining=options.release_remaining,
             concurrency=options.concurrency,
@@ -201,7 +202,7 @@ class BatchJob:
         )
 
 
-async def take_over(journal: Journal) -> int:
+async def release_stale_leases(journal: Journal) -> int:
     """End the leases of a process that is gone, so that nobody waits for them; returns how many there were.
 
     Only for a journal that one process at a time can open, and that was just opened: whatever is open in it was begun

@@ -6,13 +6,14 @@ import asyncio
 import math
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from typing import TypedDict, Unpack
 
 from attrs import evolve
 
 from vipps_async.batch.engine import Engine, Rows
-from vipps_async.batch.pace import Pace, RateLimit, Turns
 from vipps_async.batch.results import RowOutcome, RowResult, done, failed, outcome_of
 from vipps_async.core.batch import BatchClient, BatchOperation, BatchRow, Moved, RowCommand, SupportsBatch
+from vipps_async.core.limits import BatchLimiter, RateLimiter, SlotSource
 from vipps_async.errors import (
     ApiError,
     CancelError,
@@ -29,6 +30,7 @@ from vipps_async.not_given import NotGiven
 __all__ = [
     "DEFAULT_CONCURRENCY",
     "MOST_AT_ONCE",
+    "ManyOptions",
     "cancel_many",
     "capture_many",
     "carry_out_many",
@@ -42,14 +44,20 @@ DEFAULT_CONCURRENCY = 32
 MOST_AT_ONCE = 100
 
 
-def capture_many(
-    api: SupportsBatch,
-    rows: Rows,
-    *,
-    concurrency: int = DEFAULT_CONCURRENCY,
-    rate: float | Turns | None = None,
-    stop: asyncio.Event | None = None,
-) -> AsyncGenerator[RowResult, None]:
+class ManyOptions(TypedDict, total=False):
+    """How fast a batch goes, and what ends it."""
+
+    concurrency: int
+    """The most rows at once, 1 to 100; 32 unless told otherwise."""
+    rate: float | SlotSource | None
+    """The most rows begun a second, or what hands out their slots (`vipps_async.core.limits.SlotSource`); None, the
+    default: as many as Vipps' answers allow."""
+    stop: asyncio.Event | None
+    """Once it is set, nothing is begun any more: what is in work is finished, rows that wait for it end as NOT_BEGUN,
+    and those behind them get no result."""
+
+
+def capture_many(api: SupportsBatch, rows: Rows, **options: Unpack[ManyOptions]) -> AsyncGenerator[RowResult, None]:
     """Capture many payments; gives one result for each row, in the order in which they end.
 
     Rows are read as they are needed, and no faster than results are taken; memory stays the same for any number of
@@ -63,11 +71,7 @@ def capture_many(
     Args:
         api: an API of a session that is open; the session's journal, if it has one, is the batch's.
         rows: what to capture. A blocking iterable, such as one that reads a file, is read in a thread of its own.
-        concurrency: the most rows at once, 1 to 100.
-        rate: the most rows begun a second, or what hands out their turns (`vipps_async.batch.pace.Turns`); None: as
-            many as Vipps' answers allow.
-        stop: once it is set, nothing is begun any more: what is in work is finished, rows that wait for it end as
-            NOT_BEGUN, and those behind them get no result.
+        options: see `ManyOptions`.
 
     Raises:
         InvalidInputError: an argument breaks a rule (at once), or `rows` gives something that is no row.
@@ -76,29 +80,16 @@ def capture_many(
         ConfigurationError: the session is closed. Rows without a result were not begun.
         JournalError: the journal cannot be written. Rows without a result were not begun.
     """
-    return carry_out_many(api, rows, BatchOperation.CAPTURE, concurrency=concurrency, rate=rate, stop=stop)
+    return carry_out_many(api, rows, BatchOperation.CAPTURE, **options)
 
 
-def refund_many(
-    api: SupportsBatch,
-    rows: Rows,
-    *,
-    concurrency: int = DEFAULT_CONCURRENCY,
-    rate: float | Turns | None = None,
-    stop: asyncio.Event | None = None,
-) -> AsyncGenerator[RowResult, None]:
+def refund_many(api: SupportsBatch, rows: Rows, **options: Unpack[ManyOptions]) -> AsyncGenerator[RowResult, None]:
     """Refund many payments; everything else is as in `capture_many`."""
-    return carry_out_many(api, rows, BatchOperation.REFUND, concurrency=concurrency, rate=rate, stop=stop)
+    return carry_out_many(api, rows, BatchOperation.REFUND, **options)
 
 
 def cancel_many(
-    api: SupportsBatch,
-    rows: Rows,
-    *,
-    release_remaining: bool = False,
-    concurrency: int = DEFAULT_CONCURRENCY,
-    rate: float | Turns | None = None,
-    stop: asyncio.Event | None = None,
+    api: SupportsBatch, rows: Rows, *, release_remaining: bool = False, **options: Unpack[ManyOptions]
 ) -> AsyncGenerator[RowResult, None]:
     """Cancel many payments; everything else is as in `capture_many`.
 
@@ -109,19 +100,9 @@ def cancel_many(
         api: as for `capture_many`.
         rows: as for `capture_many`; none may have an amount.
         release_remaining: releases what is left of partly captured payments, too.
-        concurrency: as for `capture_many`.
-        rate: as for `capture_many`.
-        stop: as for `capture_many`.
+        options: see `ManyOptions`.
     """
-    return carry_out_many(
-        api,
-        rows,
-        BatchOperation.CANCEL,
-        release_remaining=release_remaining,
-        concurrency=concurrency,
-        rate=rate,
-        stop=stop,
-    )
+    return carry_out_many(api, rows, BatchOperation.CANCEL, release_remaining=release_remaining, **options)
 
 
 def carry_out_many(
@@ -130,14 +111,14 @@ def carry_out_many(
     operation: BatchOperation,
     *,
     release_remaining: bool = False,
-    concurrency: int = DEFAULT_CONCURRENCY,
-    rate: float | Turns | None = None,
-    stop: asyncio.Event | None = None,
+    planned: dict[str, int] | None = None,
+    **options: Unpack[ManyOptions],
 ) -> AsyncGenerator[RowResult, None]:
-    """Do what `capture_many`, `refund_many` or `cancel_many` does, by the operation."""
+    """Do what `capture_many`, `refund_many`, `cancel_many` or, with `planned`, `preview_many` does."""
+    concurrency, rate = options.get("concurrency", DEFAULT_CONCURRENCY), options.get("rate")
     _check(concurrency, rate)
-    batch = _Batch(api.batch, operation, release_remaining=release_remaining)
-    return batch.run(rows, concurrency, rate, stop)
+    batch = _Batch(api.batch, operation, release_remaining=release_remaining, planned=planned)
+    return batch.run(rows, concurrency, rate, options.get("stop"))
 
 
 def preview_many(
@@ -147,9 +128,7 @@ def preview_many(
     *,
     release_remaining: bool = False,
     repeated_payments: frozenset[str] = frozenset(),
-    concurrency: int = DEFAULT_CONCURRENCY,
-    rate: float | Turns | None = None,
-    stop: asyncio.Event | None = None,
+    **options: Unpack[ManyOptions],
 ) -> AsyncGenerator[RowResult, None]:
     """Read each payment and say what the batch would do. Nothing is changed at Vipps, nor in the journal.
 
@@ -159,20 +138,16 @@ def preview_many(
         operation: what the batch would do.
         release_remaining: as for `cancel_many`.
         repeated_payments: those that several rows are about: for them, what the earlier ones would take is counted.
-        concurrency: as for `capture_many`.
-        rate: the most questions a second.
-        stop: as for `capture_many`.
+        options: see `ManyOptions`; `rate` limits the questions.
     """
-    _check(concurrency, rate)
     planned = dict.fromkeys(repeated_payments, 0)
-    batch = _Batch(api.batch, operation, release_remaining=release_remaining, planned=planned)
-    return batch.run(rows, concurrency, rate, stop)
+    return carry_out_many(api, rows, operation, release_remaining=release_remaining, planned=planned, **options)
 
 
 def _check(concurrency: object, rate: object) -> None:
     if isinstance(concurrency, bool) or not isinstance(concurrency, int) or not 1 <= concurrency <= MOST_AT_ONCE:
         raise InvalidInputError("concurrency", f"a whole number from 1 to {MOST_AT_ONCE}", value=concurrency)
-    if rate is None or hasattr(rate, "turn"):
+    if rate is None or hasattr(rate, "slot"):
         return
     if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 < rate < math.inf:
         raise InvalidInputError("rate", "a positive, finite number of rows a second, or None", value=rate)
@@ -197,23 +172,23 @@ class _Batch:
         self._planned = planned
 
     async def run(
-        self, rows: Rows, concurrency: int, rate: float | Turns | None, stop: asyncio.Event | None
+        self, rows: Rows, concurrency: int, rate: float | SlotSource | None, stop: asyncio.Event | None
     ) -> AsyncGenerator[RowResult, None]:
-        pace = Pace(most=concurrency)
         now = asyncio.get_running_loop().time
+        slots = RateLimiter(rate) if isinstance(rate, int | float) else rate
+        limiter = BatchLimiter(most=concurrency, rate=slots, now=now)
         # The name of the calls whose answers set the pace.
         sends = (self._api.operations[self._operation] if self._planned is None else self._api.read).name
 
         def watch(operation: str, seconds: float, status: int | None) -> None:
             if operation == sends:
-                pace.attempted(now(), seconds, status)
+                limiter.attempted(now(), seconds, status)
 
         engine = Engine(
             rows,
             self._result_of,
             self._not_begun,
-            pace=pace,
-            rate=RateLimit(rate) if isinstance(rate, int | float) else rate,
+            limiter=limiter,
             concurrency=concurrency,
             stop=stop,
         )

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import os
-import signal
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,29 +13,27 @@ import orjson
 from attrs import define, field
 
 from vipps_async.batch.holding import hold_rows
-from vipps_async.batch.job import BatchJob, JobOptions, take_over
+from vipps_async.batch.job import BatchJob, JobOptions, release_stale_leases
 from vipps_async.batch.many import DEFAULT_CONCURRENCY
 from vipps_async.batch.reading import FileFormat, Layout
-from vipps_async.batch.report import write_report
+from vipps_async.batch.report import Totals, write_report
 from vipps_async.batch.results import RowOutcome
-from vipps_async.batch.worklist import Totals, Worklist
+from vipps_async.batch.row_store import RowStore
 from vipps_async.cli import batch_machines
 from vipps_async.cli.batch_display import shown, summary, summary_json
 from vipps_async.cli.batch_file import (
     add_another,
     add_layout,
-    asked_text,
+    agree,
     concurrency,
     layout_of,
-    load_file,
     rate,
-    release,
-    say_what_is_bad,
+    read_file,
     say_what_is_held,
     status_of_totals,
+    stop_signals,
 )
-from vipps_async.cli.confirmation import Agreement, add_yes, ask
-from vipps_async.cli.hosts import add_allow_host, check_host
+from vipps_async.cli.hosts import check_host
 from vipps_async.cli.journal_file import add_journal, files_of, journal_path, open_journal
 from vipps_async.cli.output import plain, say, tell
 from vipps_async.cli.report_file import STDOUT, ReportFile, add_report, report_file
@@ -79,12 +74,9 @@ def _add_action(actions: Commands, operation: BatchOperation) -> None:
         "be written; 130: ended by Ctrl-C. "
         "Run it again to go on.",
     )
-    parser.add_argument("file", metavar="FILE", help="the file, or - for standard input")
     add_layout(parser)
     add_journal(parser)
     add_report(parser, default="none")
-    add_yes(parser)
-    add_allow_host(parser)
     parser.add_argument(
         "--concurrency", type=concurrency, default=DEFAULT_CONCURRENCY, metavar="N", help="most at once (%(default)s)"
     )
@@ -105,8 +97,8 @@ def _add_action(actions: Commands, operation: BatchOperation) -> None:
 
 
 async def _run(options: argparse.Namespace) -> int:
-    with Worklist() as worklist:
-        command = _Command(options, worklist)
+    with RowStore() as store:
+        command = _Command(options, store)
         try:
             return await command.run()
         except JournalInUseError as error:
@@ -120,7 +112,7 @@ async def _run(options: argparse.Namespace) -> int:
 @define
 class _Command:
     options: argparse.Namespace
-    worklist: Worklist
+    store: RowStore
     layout: Layout = field(init=False)
     #: Whether anything may have been sent that moves money.
     has_begun: bool = field(default=False, init=False)
@@ -136,15 +128,11 @@ class _Command:
         journal = None if options.dry_run else journal_path(options.journal, os.environ)
         others = [options.file, *([] if journal is None else files_of(journal))]
         report = None if options.report is None else report_file(options.report, others=others)
-        await load_file(self.worklist, options.file, layout)
-        release(self.worklist, options.another)
-        totals = await asyncio.to_thread(self.worklist.totals)
-        if totals.bad:
-            say_what_is_bad(self.worklist, totals, reported=report is not None)
-            if not options.skip_invalid:
-                await self._report(report)
-                say("Nothing was sent. Correct the file, or go on without these rows: --skip-invalid")
-                return USAGE
+        _, goes_on = await read_file(self.store, options, layout, reported=report is not None)
+        if not goes_on:
+            await self._report(report)
+            say("Nothing was sent. Correct the file, or go on without these rows: --skip-invalid")
+            return USAGE
         return await (self._preview(report) if journal is None else self._with_journal(journal, settings, report))
 
     async def _preview(self, report: ReportFile | None) -> int:
@@ -154,24 +142,20 @@ class _Command:
                 journal = await open_journal(path, wait=self.options.wait, trusted_owner=self.options.trust_owner)
                 try:
                     msn = session.merchant_serial_number
-                    await hold_rows(self.worklist, self.layout.api, self.layout.operation, msn, journal)
+                    await hold_rows(self.store, self.layout.api, self.layout.operation, msn, journal)
                 finally:
                     await journal.aclose()
             return await self._carry_out(session, report)
 
     async def _with_journal(self, path: Path, settings: Settings, report: ReportFile | None) -> int:
         options = self.options
-
-        async def what() -> str:
-            return await asyncio.to_thread(asked_text, self.worklist, self.layout)
-
-        if await ask(what, settings, yes=options.yes) is not Agreement.GIVEN:
+        if not await agree(self.store, self.layout, settings, yes=options.yes):
             return USAGE
         self._say(f"Journal: {path}")
         journal = await open_journal(path, wait=options.wait, trusted_owner=options.trust_owner)
         try:
             # It has one owner at a time, and that is this process now: whoever had something in hand has ended.
-            await take_over(journal)
+            await release_stale_leases(journal)
             async with VippsSession.from_env(journal=journal) as session:
                 return await self._carry_out(session, report)
         finally:
@@ -196,7 +180,7 @@ class _Command:
         stop = asyncio.Event()
         job = BatchJob(
             session,
-            self.worklist,
+            self.store,
             JobOptions(
                 api=api,
                 operation=operation,
@@ -216,19 +200,21 @@ class _Command:
         self.has_begun = not options.dry_run
         try:
             async with shown(job.progress, api, operation, quiet=options.json, preview=options.dry_run):
-                with _signals(stop):
+                task = asyncio.current_task()
+                assert task is not None  # noqa: S101 - for the type checker; a coroutine that runs is in one
+                with stop_signals(stop.set, task.cancel):
                     await job.run()
         except VippsError as error:
             # Vipps does not answer, or the journal fails: what was done until then is told like everything else.
             failure = str(error)
         except asyncio.CancelledError:
-            # Our own doing, in `_signals`: what is left to do is to say where it stands.
+            # Our own doing, at a second Ctrl-C: what is left to do is to say where it stands.
             cut_short = True
             if (task := asyncio.current_task()) is not None:
                 task.uncancel()
-        totals = await asyncio.to_thread(self.worklist.totals)
+        totals = await asyncio.to_thread(self.store.totals)
         status = INTERRUPTED if stop.is_set() else status_of_totals(totals)
-        held = await asyncio.to_thread(self.worklist.held_rows)
+        held = await asyncio.to_thread(self.store.held_rows)
         say_what_is_held(held, totals.outcomes.get(RowOutcome.HELD, 0), api, reported=report is not None)
         is_told = self._tell_how_it_ended(totals, failure, stopped=stop.is_set(), cut_short=cut_short)
         if not await self._report(report):
@@ -263,34 +249,10 @@ class _Command:
             return True
 
         def write(path: Path, kind: FileFormat) -> None:
-            write_report(
-                path, self.worklist.report(), self.layout.api, options.operation, kind, preview=options.dry_run
-            )
+            write_report(path, self.store.report(), self.layout.api, options.operation, kind, preview=options.dry_run)
 
         return await report.write(write, quiet=options.json)
 
     def _say(self, text: str) -> None:
         if not self.options.json:
             say(text)
-
-
-@contextlib.contextmanager
-def _signals(stop: asyncio.Event) -> Iterator[None]:
-    """End a run in good order at the first Ctrl-C, and at once at the second one."""
-    loop, task = asyncio.get_running_loop(), asyncio.current_task()
-
-    def end() -> None:
-        if stop.is_set():
-            if task is not None:
-                task.cancel()
-            return
-        stop.set()
-        say("\nFinishing what is on its way; Ctrl-C once more ends it at once.")
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, end)
-    try:
-        yield
-    finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.remove_signal_handler(number)

@@ -8,18 +8,23 @@ import contextlib
 import hashlib
 import math
 import os
+import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from vipps_async.apis import BATCH_APIS, batch_api
+from vipps_async.apis import BATCH_APIS, DEFAULT_API, batch_api
 from vipps_async.batch.many import MOST_AT_ONCE
 from vipps_async.batch.reading import BatchFileError, FileFormat, Layout
+from vipps_async.batch.report import HeldRow, Totals
 from vipps_async.batch.results import RowOutcome
-from vipps_async.batch.worklist import Totals, Worklist
+from vipps_async.batch.row_store import RowStore
+from vipps_async.cli.confirmation import Agreement, add_yes, ask
+from vipps_async.cli.hosts import add_allow_host
 from vipps_async.cli.output import plain, say
 from vipps_async.cli.statuses import DONE, HELD, REFUSED, UNKNOWN
+from vipps_async.config import Settings
 from vipps_async.core.batch import BatchApi, BatchOperation, Unit
 from vipps_async.errors import ConfigurationError
 from vipps_async.money import format_amount
@@ -28,15 +33,15 @@ __all__ = [
     "STDIN",
     "add_another",
     "add_layout",
-    "asked_text",
+    "agree",
     "concurrency",
     "layout_of",
     "load_file",
     "rate",
-    "release",
-    "say_what_is_bad",
+    "read_file",
     "say_what_is_held",
     "status_of_totals",
+    "stop_signals",
 ]
 
 #: Bad rows that are shown on the screen; the report has all of them.
@@ -61,12 +66,12 @@ def rate(text: str) -> float:
 
 
 def add_layout(parser: argparse.ArgumentParser) -> None:
-    """Give a command the options that say what a file means."""
-    names = sorted(BATCH_APIS)
+    """Give a command its file, and the options that say what it means and whether to ask."""
+    parser.add_argument("file", metavar="FILE", help="the file, or - for standard input")
     parser.add_argument(
         "--api",
-        default=os.environ.get("VIPPS_API") or names[0],
-        metavar="|".join(names),
+        default=os.environ.get("VIPPS_API") or DEFAULT_API,
+        metavar="|".join(BATCH_APIS),
         help="the API that the payments were made with (VIPPS_API, else %(default)s)",
     )
     parser.add_argument("--format", type=FileFormat, metavar="csv|jsonl", help="how it is written (found out)")
@@ -74,6 +79,8 @@ def add_layout(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--unit", metavar="|".join(units), help="what a column `amount` is counted in")
     parser.add_argument("--transaction-text", metavar="TEXT", help="for all rows of a file without such a column")
     parser.add_argument("--skip-invalid", action="store_true", help="go on without rows that are invalid")
+    add_yes(parser)
+    add_allow_host(parser)
 
 
 def layout_of(options: argparse.Namespace) -> Layout:
@@ -103,7 +110,35 @@ def _unit(api: BatchApi, name: str) -> Unit:
     raise ConfigurationError(f"{api.name} counts no amounts in {name!r}", advice=f"say --unit {known}")
 
 
-async def load_file(worklist: Worklist, file: str, layout: Layout) -> None:
+async def read_file(
+    store: RowStore, options: argparse.Namespace, layout: Layout, *, reported: bool
+) -> tuple[Totals, bool]:
+    """Read and check the file of a command, release the rows that it names, and say what is wrong.
+
+    Args:
+        store: takes the rows.
+        options: the command line.
+        layout: what is known of the file.
+        reported: whether a report has all invalid rows.
+
+    Returns:
+        The sums, and whether to go on.
+
+    Raises:
+        BatchFileError: it cannot be read as a whole, changed meanwhile, or has no row of a payment that is released.
+        OSError: it cannot be read from the disk.
+    """
+    await load_file(store, options.file, layout)
+    if missing := store.release(options.another):
+        advice = "correct what stands after --another"
+        raise BatchFileError(f"the file has no row of the payment {', '.join(missing)}", advice=advice)
+    totals = await asyncio.to_thread(store.totals)
+    if totals.bad:
+        _say_what_is_bad(store, totals, reported=reported)
+    return totals, not totals.bad or options.skip_invalid
+
+
+async def load_file(store: RowStore, file: str, layout: Layout) -> None:
     """Read and check a whole file, or standard input.
 
     Raises:
@@ -114,9 +149,9 @@ async def load_file(worklist: Worklist, file: str, layout: Layout) -> None:
 
     def load() -> None:
         with _opened(file) as stream:
-            worklist.load(stream, layout, given_up=lambda: cancelled)
+            store.load(stream, layout, given_up=lambda: cancelled)
         # A file that is still being written, or copied here, looks whole at every moment.
-        if file != STDIN and not cancelled and _digest(file) != worklist.digest:
+        if file != STDIN and not cancelled and _digest(file) != store.digest:
             raise BatchFileError("the file changed while it was read", advice="wait until it is written, then run")
 
     try:
@@ -151,22 +186,11 @@ def add_another(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def release(worklist: Worklist, payments: Sequence[str]) -> None:
-    """Release the rows of the payments that the command line names.
-
-    Raises:
-        BatchFileError: the file has no row of one of them.
-    """
-    if missing := worklist.release(payments):
-        advice = "correct what stands after --another"
-        raise BatchFileError(f"the file has no row of the payment {', '.join(missing)}", advice=advice)
-
-
-def say_what_is_held(held: Sequence[tuple[int, str, int, str]], count: int, api: BatchApi, *, reported: bool) -> None:
+def say_what_is_held(held: Sequence[HeldRow], count: int, api: BatchApi, *, reported: bool) -> None:
     """Show rows that are held, with what they meet, and how to go on.
 
     Args:
-        held: the first of them: line, payment, amount in minor units, and what it meets.
+        held: the first of them.
         count: how many there are.
         api: the API that they go over.
         reported: whether a report has them all.
@@ -183,9 +207,9 @@ def say_what_is_held(held: Sequence[tuple[int, str, int, str]], count: int, api:
     )
 
 
-def say_what_is_bad(worklist: Worklist, totals: Totals, *, reported: bool) -> None:
+def _say_what_is_bad(store: RowStore, totals: Totals, *, reported: bool) -> None:
     """Show the first rows that are invalid, and how many there are; `reported`: whether a report has them all."""
-    for line, payment, flaw in worklist.bad_rows(_MOST_SHOWN):
+    for line, payment, flaw in store.bad_rows(_MOST_SHOWN):
         say(f"line {line}: {plain(payment) + ': ' if payment else ''}{plain(flaw)}")
     if totals.bad > _MOST_SHOWN:
         more = f"... and {totals.bad - _MOST_SHOWN:,} more"
@@ -193,9 +217,18 @@ def say_what_is_bad(worklist: Worklist, totals: Totals, *, reported: bool) -> No
     say(f"{totals.bad:,} of {totals.rows:,} rows are invalid.")
 
 
-def asked_text(worklist: Worklist, layout: Layout) -> str:
+async def agree(store: RowStore, layout: Layout, settings: Settings, *, before: str = "", yes: bool) -> bool:
+    """Ask whether to do what a file asks for, where that must be asked; `before` stands before the question."""
+
+    async def what() -> str:
+        return before + await asyncio.to_thread(_asked_text, store, layout)
+
+    return await ask(what, settings, yes=yes) is Agreement.GIVEN
+
+
+def _asked_text(store: RowStore, layout: Layout) -> str:
     """Say on one line what a file asks for: how many rows, and for how much. Blocking for a moment."""
-    asked, operation = worklist.asked(), layout.operation
+    asked, operation = store.asked(), layout.operation
     what = (
         f"{operation.value.capitalize()} {asked.rows:,} payment{'' if asked.rows == 1 else 's'} over {layout.api.name}"
     )
@@ -214,3 +247,26 @@ def status_of_totals(totals: Totals) -> int:
         return HELD
     done = totals.outcomes.get(RowOutcome.DONE, 0) + totals.outcomes.get(RowOutcome.DONE_BEFORE, 0)
     return DONE if done == totals.rows else REFUSED
+
+
+@contextlib.contextmanager
+def stop_signals(stop: Callable[[], None], kill: Callable[[], object]) -> Iterator[list[int]]:
+    """End in good order at the first Ctrl-C, and at once at the second one; gives the signals that came."""
+    loop = asyncio.get_running_loop()
+    came: list[int] = []
+
+    def end(number: int) -> None:
+        came.append(number)
+        if len(came) > 1:
+            kill()
+            return
+        stop()
+        say("\nFinishing what is on its way; Ctrl-C once more ends it at once.")
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, end, number)
+    try:
+        yield came
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)

@@ -4,35 +4,32 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import logging
 import os
-import signal
 import sqlite3
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 import orjson
 
-from vipps_async.batch.distributed.failures import OtherSettingsError, SubmissionUnknownError
+from vipps_async.batch.distributed import OtherSettingsError, SubmissionUnknownError
 from vipps_async.batch.holding import hold_rows
 from vipps_async.batch.many import DEFAULT_CONCURRENCY
 from vipps_async.batch.reading import Layout
-from vipps_async.batch.worklist import Totals, Worklist
+from vipps_async.batch.report import Totals
+from vipps_async.batch.row_store import RowStore
+from vipps_async.cli.batch_display import opened_database, show_report, show_status, withdraw_batch
 from vipps_async.cli.batch_file import (
     add_another,
     add_layout,
-    asked_text,
+    agree,
     concurrency,
     layout_of,
-    load_file,
     rate,
-    release,
-    say_what_is_bad,
+    read_file,
     say_what_is_held,
+    stop_signals,
 )
-from vipps_async.cli.batch_overview import opened_database, show_report, show_status, withdraw_batch
-from vipps_async.cli.confirmation import Agreement, add_yes, ask
 from vipps_async.cli.hosts import add_allow_host, check_host
 from vipps_async.cli.output import plain, say, tell
 from vipps_async.cli.report_file import STDOUT, add_report
@@ -102,7 +99,6 @@ def _add_submit(actions: Commands) -> None:
         "submitted; 3: the database has not said whether it is there; 7: the schema is of other settings; 8: it is "
         "there, but its number could not be printed."
     )
-    parser.add_argument("file", metavar="FILE", help="the file, or - for standard input")
     parser.add_argument(
         "--operation",
         type=BatchOperation,
@@ -115,8 +111,6 @@ def _add_submit(actions: Commands) -> None:
     parser.add_argument("--chunk-size", type=_positive, metavar="N", help="rows of a chunk, about (by the file's size)")
     parser.add_argument("--new-batch", action="store_true", help="make another batch although this file is one already")
     add_another(parser)
-    add_yes(parser)
-    add_allow_host(parser)
     parser.add_argument(
         "--release-remaining", action="store_true", help="cancel: also release the rest of partly captured payments"
     )
@@ -185,27 +179,17 @@ async def _submit(options: argparse.Namespace) -> int:
     layout = layout_of(options)
     settings = Settings.from_env(os.environ)
     check_host(settings, options.allow_host)
-    with Worklist() as worklist:
-        await load_file(worklist, options.file, layout)
-        release(worklist, options.another)
-        totals = await asyncio.to_thread(worklist.totals)
-        if totals.bad:
-            say_what_is_bad(worklist, totals, reported=True)
-            if not options.skip_invalid:
-                say("Nothing was submitted. Correct the file, or go on without these rows: --skip-invalid")
-                return USAGE
-
-        async def what() -> str:
-            return f"Submit: {await asyncio.to_thread(asked_text, worklist, layout)}"
-
-        if await ask(what, settings, yes=options.yes) is not Agreement.GIVEN:
+    with RowStore() as store:
+        totals, goes_on = await read_file(store, options, layout, reported=True)
+        if not goes_on:
+            say("Nothing was submitted. Correct the file, or go on without these rows: --skip-invalid")
             return USAGE
-        return await _put(options, worklist, layout, settings, totals)
+        if not await agree(store, layout, settings, before="Submit: ", yes=options.yes):
+            return USAGE
+        return await _put(options, store, layout, settings, totals)
 
 
-async def _put(
-    options: argparse.Namespace, worklist: Worklist, layout: Layout, settings: Settings, totals: Totals
-) -> int:
+async def _put(options: argparse.Namespace, store: RowStore, layout: Layout, settings: Settings, totals: Totals) -> int:
     from vipps_async.batch.distributed.submit import Submission, submit  # noqa: PLC0415 - needs the extra
     from vipps_async.journals.postgres.journal import PostgresJournal  # noqa: PLC0415 - as above
 
@@ -214,12 +198,12 @@ async def _put(
         journal = PostgresJournal(options.dsn, schema=options.schema)
         await journal.open()
         try:
-            await hold_rows(worklist, layout.api, layout.operation, msn, journal)
+            await hold_rows(store, layout.api, layout.operation, msn, journal)
         finally:
             await journal.aclose()
         found = await submit(
             database,
-            worklist,
+            store,
             Submission(
                 layout=layout,
                 merchant_serial_number=msn,
@@ -263,8 +247,7 @@ async def _put(
 
 async def _work(options: argparse.Namespace) -> int:
     from vipps_async.batch.distributed.overview import open_elsewhere  # noqa: PLC0415 - needs the extra
-    from vipps_async.batch.distributed.tasks import BatchTasks  # noqa: PLC0415 - as above
-    from vipps_async.batch.distributed.worker import BatchWorker  # noqa: PLC0415 - as above
+    from vipps_async.batch.distributed.worker import BatchTasks, BatchWorker  # noqa: PLC0415 - as above
 
     if not os.environ.get("VIPPS_ENVIRONMENT"):
         # A worker that guesses would take real money for play money, or stall a batch.
@@ -282,14 +265,14 @@ async def _work(options: argparse.Namespace) -> int:
             say(f"{count:,} batches of sales unit {msn} have not ended: this worker takes none of them.")
         ticker = asyncio.create_task(_tell(done), name="vipps batch: lines")
         try:
-            with _signals(worker.stop, worker.cut) as stopped:
+            with stop_signals(worker.stop, worker.kill) as stopped:
                 await worker.run(once=options.once)
         finally:
             ticker.cancel()
             await asyncio.wait({ticker})
     say(_line(done))
-    if found.runner.hopeless:
-        say(f"vipps-async: {plain(found.runner.hopeless)}")
+    if found.runner.stop_reason:
+        say(f"vipps-async: {plain(found.runner.stop_reason)}")
         return OTHER_SETTINGS if found.runner.has_other_settings else REFUSED
     if stopped:
         say("Stopped. What is left goes to other workers, or to this one: `vipps-async batch work`.")
@@ -311,26 +294,3 @@ def _line(done: WorkDone) -> str:
     parts = [f"{done.chunks:,} chunks"]
     parts += [f"{outcome.value} {count:,}" for outcome, count in done.outcomes.items() if count]
     return ", ".join(parts)
-
-
-@contextlib.contextmanager
-def _signals(stop: Callable[[], None], cut: Callable[[], None]) -> Iterator[list[int]]:
-    """End in good order at the first Ctrl-C, and at once at the second one; gives the signals that came."""
-    loop = asyncio.get_running_loop()
-    came: list[int] = []
-
-    def end(number: int) -> None:
-        came.append(number)
-        if len(came) > 1:
-            cut()
-            return
-        stop()
-        say("\nFinishing what is on its way; Ctrl-C once more ends it at once.")
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, end, number)
-    try:
-        yield came
-    finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.remove_signal_handler(number)

@@ -32,7 +32,7 @@ from __future__ import annotations
 
 from vipps_async.batch.distributed.overview import BatchStatus, report_of, status_of
 from vipps_async.batch.distributed.submit import Submission, Submitted, submit
-from vipps_async.batch.distributed.tasks import BatchTasks, OpenSession, session_from_env
+from vipps_async.batch.distributed.worker import BatchTasks, OpenSession, session_from_env
 
 __all__ = [
     "BatchStatus",

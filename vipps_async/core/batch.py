@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any, Protocol
 
-from attrs import Attribute, field, frozen
+from attrs import frozen
 
 from vipps_async.core.dialect import Dialect
 from vipps_async.core.events import AttemptListener
@@ -101,29 +101,6 @@ def check_reference(value: object) -> str:
     return text
 
 
-def _payment(_instance: object, _attribute: Attribute[Any], value: object) -> None:
-    check_text("payment", value, longest=_LONGEST_PAYMENT)
-
-
-def _amount(_instance: object, _attribute: Attribute[Any], value: object) -> None:
-    if value is NOT_GIVEN:
-        return
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 < value <= _LARGEST_AMOUNT:
-        raise InvalidInputError(
-            "amount", "a positive whole number of minor units; left out: all that remains", value=value
-        )
-
-
-def _text(_instance: object, _attribute: Attribute[Any], value: object) -> None:
-    if value != "":
-        check_text("text", value, longest=_LONGEST_TEXT)
-
-
-def _reference(_instance: object, _attribute: Attribute[Any], value: object) -> None:
-    if value is not None:
-        check_reference(value)
-
-
 @frozen(kw_only=True)
 class BatchRow:
     """What is to be done with one payment.
@@ -140,18 +117,27 @@ class BatchRow:
     """
 
     #: The payment's id, as its API has it.
-    payment: str = field(validator=_payment)
+    payment: str
     #: What the customer reads, for an API that takes such a text; empty: nothing.
-    text: str = field(default="", validator=_text)
+    text: str = ""
     #: Minor units; left out: all that remains. A cancel has none.
-    amount: int | NotGiven = field(default=NOT_GIVEN, validator=_amount)
+    amount: int | NotGiven = NOT_GIVEN
     #: Your own name for this very capture, refund or cancel: the number of a shipment, of a return.
-    reference: str | None = field(default=None, validator=_reference)
+    reference: str | None = None
     #: The file that it came from, if any.
     origin: Origin | None = None
 
     def __attrs_post_init__(self) -> None:
-        if self.reference is None and self.origin is None:
+        check_text("payment", self.payment, longest=_LONGEST_PAYMENT)
+        if self.text != "":
+            check_text("text", self.text, longest=_LONGEST_TEXT)
+        amount = self.amount
+        if amount is not NOT_GIVEN and (type(amount) is not int or not 0 < amount <= _LARGEST_AMOUNT):
+            rule = "a positive whole number of minor units; left out: all that remains"
+            raise InvalidInputError("amount", rule, value=amount)
+        if self.reference is not None:
+            check_reference(self.reference)
+        elif self.origin is None:
             raise InvalidInputError("reference", "given for a row that comes from no file")
 
     def idempotency_key(self, operation: BatchOperation, merchant_serial_number: str) -> str:

@@ -17,8 +17,8 @@ from vipps_async.core.dialect import FailureKind
 from vipps_async.core.ending import Ending, exists_already, moved_otherwise
 from vipps_async.core.events import EventLog
 from vipps_async.core.headers import Headers
+from vipps_async.core.limits import PerPaymentRateLimiter
 from vipps_async.core.operation import Applied, Call, Evidence, Inconclusive, NotApplied, Repeat, SettledBy
-from vipps_async.core.order_limits import AttemptLedger
 from vipps_async.core.recorded_refusal import is_lasting
 from vipps_async.core.refusal import read_refusal, shown_body
 from vipps_async.core.retry import (
@@ -99,7 +99,7 @@ class Pipeline:
         self._headers = Headers(settings)
         self._tokens = TokenSource(self._fetch_token, self._headers.with_token, self._clock, self._log)
         self._budget = RetryBudget(settings.retry)
-        self._ledger = AttemptLedger()
+        self._ledger = PerPaymentRateLimiter()
         self._base_url = settings.base_url
         self._timeouts = settings.timeouts
         self._time_to_send = time_to_send(settings.retry, can_ask=False)
@@ -234,7 +234,7 @@ class Pipeline:
         if payment is not None and operation.per_minute is not None:
             # First attempts are the application's own decision. Retries are ours: calls that ran side by side may have
             # paused for the same turn, and another one has taken it.
-            if number > 1 and self._ledger.wait_for_turn(operation.name, payment, operation.per_minute, now):
+            if number > 1 and self._ledger.wait_for_slot(operation.name, payment, operation.per_minute, now):
                 return "Vipps' limit for this payment is used up by other calls"
             self._ledger.note(operation.name, payment, operation.per_minute, now)
         return ""

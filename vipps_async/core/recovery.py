@@ -13,11 +13,10 @@ from typing import Any
 
 from attrs import define, evolve, field
 
-from vipps_async.core.gate import Gate
 from vipps_async.core.journalling import OUTCOMES, JournalledRunner, answer_record
+from vipps_async.core.limits import RecoveryLimiter
 from vipps_async.core.operation import Applied, Call, Evidence, Inconclusive, NotApplied, Repeat
 from vipps_async.core.recorded_refusal import is_lasting, stored_refusal, write_refusal_record
-from vipps_async.core.recovery_pace import RecoveryPace
 from vipps_async.core.recovery_report import MOST_NAMED, LeftOpen, RecoveryReport, Refused
 from vipps_async.core.verdict import LOOKS_APART, Facts, Verdict, decide
 from vipps_async.errors import ApiError, JournalError, OrderNotFoundError, VippsError
@@ -47,8 +46,7 @@ class _Lane:
 class _Run:
     """What all lanes of one recovery share."""
 
-    pace: RecoveryPace
-    gate: Gate
+    limiter: RecoveryLimiter
     #: Tells the time in monotonic seconds.
     now: Callable[[], float]
     report: RecoveryReport
@@ -59,7 +57,7 @@ class _Run:
     def attempted(self, _operation: str, seconds: float, status: int | None) -> None:
         """Hear of an attempt of the session: those of live calls, which run beside it, are not ours to judge."""
         if _RUN.get() is self:
-            self.pace.attempted(self.now(), seconds, status)
+            self.limiter.attempted(self.now(), seconds, status)
 
 
 #: The recovery on whose behalf something is asked or sent.
@@ -73,7 +71,7 @@ class Recovery:
     one takes an entry in hand. Entries of one payment are settled in the order in which they were begun: a refund must
     not be refused because the capture before it is still waiting to be sent again.
 
-    How many are in work follows from how Vipps answers; see `RecoveryPace`.
+    How many are in work follows from how Vipps answers; see `RecoveryLimiter`.
     """
 
     def __init__(
@@ -109,9 +107,9 @@ class Recovery:
             JournalError: the journal itself cannot be read or written.
         """
         await self._runner.open()
-        pace, now = RecoveryPace(most=concurrency), asyncio.get_running_loop().time
-        gate, report = Gate(pace, None, now=now), RecoveryReport()
-        run = _Run(pace, gate, now, report, progress, frozenset(send))
+        now, report = asyncio.get_running_loop().time, RecoveryReport()
+        limiter = RecoveryLimiter(most=concurrency, now=now)
+        run = _Run(limiter, now, report, progress, frozenset(send))
         lanes = [_Lane(asyncio.Queue(_AHEAD)) for _ in range(concurrency)]
         try:
             with (
@@ -124,8 +122,8 @@ class Recovery:
         except BaseExceptionGroup as failures:
             # Whoever calls wants the error itself; those beside it are the same store failing in other lanes.
             raise failures.exceptions[0] from None
-        if pace.stopped:
-            report.stopped = f"{pace.stopped}; what is not counted here is open"
+        if limiter.stopped:
+            report.stopped = f"{limiter.stopped}; what is not counted here is open"
         return report
 
     async def unfinished(self, payment: str) -> list[LeftOpen]:
@@ -180,7 +178,7 @@ class Recovery:
                 group.create_task(self._work(lane, run))
             async with contextlib.aclosing(self._runner.open_entries()) as entries:
                 async for entry in entries:
-                    if run.gate.is_closed:
+                    if run.limiter.is_closed:
                         break
                     if entry.intent.operation in self._passed_over:
                         continue
@@ -193,12 +191,12 @@ class Recovery:
         _RUN.set(run)
         while (found := await lane.queue.get()) is not None:
             # Nothing is in hand while it waits: what is not begun is free for others.
-            if run.gate.is_closed or not await run.gate.enter():
+            if run.limiter.is_closed or not await run.limiter.acquire():
                 continue
             try:
                 await self._look_at(found, lane, run)
             finally:
-                run.gate.leave()
+                run.limiter.release()
 
     async def _look_at(self, found: Entry, lane: _Lane, run: _Run) -> None:
         report = run.report
@@ -386,15 +384,15 @@ class _Settling:
         if verification is not None:
             looking = evolve(verification, judge=judge, judge_refusal=judge_refusal)
             call = evolve(call, make_verification=lambda: looking)
-        pace, began = self.shared.pace, self.shared.now()
+        limiter, began = self.shared.limiter, self.shared.now()
         evidence = await self.runner.ask(call)
         if answered:
-            pace.question_answered(self.shared.now())
+            limiter.question_answered(self.shared.now())
         else:
             error = evidence.error if isinstance(evidence, Inconclusive) and refusal is None else refusal
-            pace.question_unanswered(began, self.shared.now(), error)
-            if pace.stopped:
-                self.shared.gate.close()
+            limiter.question_unanswered(began, self.shared.now(), error)
+            if limiter.stopped:
+                limiter.close()
         return evidence
 
     async def _send_again(self, call: Call[Any]) -> None:
@@ -409,7 +407,7 @@ class _Settling:
         except VippsError as error:
             # What leaves the operation in doubt is told as such, with the refusal as its cause.
             refused = error.__cause__ if isinstance(error.__cause__, ApiError) else error
-            self.shared.pace.asked_to_wait(self.shared.now(), refused)
+            self.shared.limiter.asked_to_wait(self.shared.now(), refused)
             verdict = await self.runner.note_failure(call, self.entry, record, error, owner=self.owner)
             if verdict is Verdict.OPEN:
                 question = ""

@@ -34,8 +34,8 @@ from attrs import frozen
 from vipps_async.config import RetryPolicy
 from vipps_async.core.attempts import AttemptRecord
 from vipps_async.core.dialect import FailureKind
+from vipps_async.core.limits import PerPaymentRateLimiter
 from vipps_async.core.operation import Evidence, NotApplied, Operation, Repeat
-from vipps_async.core.order_limits import AttemptLedger
 
 __all__ = [
     "SHORTEST_ATTEMPT",
@@ -189,7 +189,7 @@ class RetryState:
         *,
         policy: RetryPolicy,
         budget: RetryBudget,
-        ledger: AttemptLedger,
+        ledger: PerPaymentRateLimiter,
         random: Random,
         started: float,
         can_ask: bool,
@@ -297,4 +297,4 @@ class RetryState:
     def _turn(self, now: float) -> float:
         if self._payment is None or self._operation.per_minute is None:
             return 0.0
-        return self._ledger.wait_for_turn(self._operation.name, self._payment, self._operation.per_minute, now)
+        return self._ledger.wait_for_slot(self._operation.name, self._payment, self._operation.per_minute, now)

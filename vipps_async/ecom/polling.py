@@ -13,8 +13,8 @@ from typing import Any, TypeGuard
 
 from attrs import define, field
 
+from vipps_async.core.limits import RateLimiter
 from vipps_async.ecom.details import PaymentDetails
-from vipps_async.ecom.pace import Pace
 from vipps_async.errors import ApiError, ConfigurationError, RateLimitedError, TransportError, UnexpectedResponseError
 from vipps_async.input_rules import check_seconds
 from vipps_async.one_loop import OneLoop
@@ -29,6 +29,11 @@ PAUSE = 2.0
 _QUIET = 10.0
 #: The longest such time, in seconds, whatever a `Retry-After` asks for: a customer is waiting.
 _LONGEST_QUIET = 60.0
+#: Vipps takes 120 questions a minute from a subscription key (API guide, rate limiting). In any 60 seconds at most the
+#: sum of the two is asked: questions a minute, and how many may be saved up.
+_PER_MINUTE, _BURST = 100.0, 20.0
+#: Of these, how many are kept for what is urgent: an order whose callback has just come does not wait in the queue.
+_RESERVE = 10.0
 #: Questions under way at a time. By the pace, more are so only while Vipps takes half a minute to answer.
 _MOST_AT_ONCE = 50
 #: Orders whose callback came while nobody waited, so that a wait that begins now asks at once.
@@ -94,7 +99,7 @@ class PaymentPoller:
         self._questions: set[asyncio.Task[PaymentDetails]] = set()
         self._heard_of: dict[str, None] = {}
         self._timer: asyncio.TimerHandle | None = None
-        self._pace: Pace | None = None
+        self._rate = RateLimiter(_PER_MINUTE / 60.0, burst=_BURST)
         self._closed = False
         # Questions serve all who wait, so they run in nobody's context: the log fields of the request that happened
         # to set the timer have no business there.
@@ -224,11 +229,9 @@ class PaymentPoller:
     def _next_at(self, now: float) -> float | None:
         if self._closed or len(self._questions) >= _MOST_AT_ONCE or not (self._urgent or self._queue):
             return None
-        if self._pace is None:
-            self._pace = Pace(now)
         urgent = bool(self._urgent)
         due = now if urgent else self._queue[0][0]
-        return max(due, now + self._pace.wait_for_turn(now, urgent=urgent))
+        return max(due, now + self._rate.wait(now, reserve=0.0 if urgent else _RESERVE))
 
     def _ask_who_is_due(self) -> None:
         self._timer = None
@@ -241,8 +244,7 @@ class PaymentPoller:
                 break
             watch = self._urgent.popleft() if self._urgent else heapq.heappop(self._queue)[2]
             watch.turn, watch.is_urgent = -1, False
-            if self._pace is not None:
-                self._pace.take(now)
+            self._rate.take(now)
             question = asyncio.get_running_loop().create_task(self._ask(watch.order_id), name="vipps details")
             watch.question = question
             self._questions.add(question)

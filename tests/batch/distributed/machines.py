@@ -15,10 +15,9 @@ from vipps_async.batch import BatchOperation
 from vipps_async.batch.distributed.database import BatchDatabase
 from vipps_async.batch.distributed.overview import BatchStatus, status_of
 from vipps_async.batch.distributed.submit import Submission, Submitted, submit
-from vipps_async.batch.distributed.tasks import BatchTasks
-from vipps_async.batch.distributed.worker import BatchWorker
+from vipps_async.batch.distributed.worker import BatchTasks, BatchWorker
 from vipps_async.batch.reading import Layout
-from vipps_async.batch.worklist import Worklist
+from vipps_async.batch.row_store import RowStore
 from vipps_async.config import Credentials, Environment
 from vipps_async.ecom.batch import ECOM_BATCH
 from vipps_async.sandbox import SandboxServer
@@ -86,11 +85,11 @@ async def submitted(
 ) -> Submitted:
     """Submit a file of these lines."""
     layout = layout or Layout(api=ECOM_BATCH, operation=operation)
-    with Worklist() as worklist:
-        worklist.load(io.BytesIO((heading + lines).encode()), layout)
+    with RowStore() as store:
+        store.load(io.BytesIO((heading + lines).encode()), layout)
         return await submit(
             database,
-            worklist,
+            store,
             Submission(
                 layout=layout,
                 merchant_serial_number=MSN,

@@ -65,7 +65,7 @@ async def test_a_sign_of_life_keeps_it(database: BatchDatabase) -> None:
     first = await claim(database)
     assert first is not None
     await database.rows(AGES_AGO)
-    await Chunks(database, Jobs.detached()).beat(first.fence)
+    await Chunks(database, Jobs.detached()).heartbeat(first.fence)
     assert await claim(database) is None
 
 
@@ -91,16 +91,25 @@ async def test_keys_of_another_sales_unit_or_environment_are_refused(
         await claim(database, msn=msn, environment=environment)
 
 
+async def test_a_chunk_over_an_unknown_api_is_refused_by_name(database: BatchDatabase) -> None:
+    """A newer version submitted it: whoever does not know the API takes nothing of it, and it stays for others."""
+    await database.rows("UPDATE {schema}.batches SET api = 'newpay'")
+    with pytest.raises(ConfigurationError, match="goes over the API newpay, which this version does not know"):
+        await claim(database)
+    await database.rows("UPDATE {schema}.batches SET api = 'ecom'")
+    assert await claim(database) is not None
+
+
 async def test_a_lost_workers_chunk_is_queued_before_the_backlog(database: BatchDatabase) -> None:
     """In the queue that is served beside it; its old hold is worth nothing from then on, and it is queued once."""
     first = await claim(database)
     assert first is not None
     await set_job(database, "doing")
     chunks = Chunks(database, Jobs.detached())
-    assert await chunks.revive() == 0
+    assert await chunks.requeue_abandoned() == 0
     await database.rows(AGES_AGO)
-    assert await chunks.revive() == 1
-    assert await chunks.revive() == 0
+    assert await chunks.requeue_abandoned() == 1
+    assert await chunks.requeue_abandoned() == 0
     assert await waiting(database) == [first_queue(MSN)]
     found = await database.rows("SELECT state, epoch FROM {schema}.batch_chunks")
     assert found == [("waiting", first.fence.epoch + 1)]
@@ -110,16 +119,16 @@ async def test_a_lost_workers_chunk_is_queued_before_the_backlog(database: Batch
 async def test_a_chunk_whose_job_ended_without_it_is_queued_again(database: BatchDatabase, state: str) -> None:
     """A job that failed, or that somebody cancelled by hand, takes no rows with it."""
     chunks = Chunks(database, Jobs.detached())
-    assert await chunks.revive() == 0
+    assert await chunks.requeue_abandoned() == 0
     await set_job(database, state)
-    assert await chunks.revive() == 1
+    assert await chunks.requeue_abandoned() == 1
     assert await waiting(database) == [first_queue(MSN)]
 
 
 async def test_a_chunk_whose_job_was_deleted_is_queued_again(database: BatchDatabase) -> None:
     """As after a clearing up that went too far."""
     await database.rows("DELETE FROM {schema}.procrastinate_jobs")
-    assert await Chunks(database, Jobs.detached()).revive() == 1
+    assert await Chunks(database, Jobs.detached()).requeue_abandoned() == 1
     assert await waiting(database) == [first_queue(MSN)]
 
 
@@ -127,7 +136,7 @@ async def test_a_job_that_nobody_works_on_is_noticed(database: BatchDatabase) ->
     """Handed to a worker that never heard of it, as the line broke: after three looks it is queued again."""
     await set_job(database, "doing")
     chunks = Chunks(database, Jobs.detached())
-    assert [await chunks.revive() for _ in range(4)] == [0, 0, 1, 0]
+    assert [await chunks.requeue_abandoned() for _ in range(4)] == [0, 0, 1, 0]
     assert await waiting(database) == [first_queue(MSN)]
 
 
@@ -183,9 +192,9 @@ async def test_many_lost_chunks_are_queued_in_small_transactions(
         await database.rows("UPDATE {schema}.batch_chunks SET state = 'running', seen_at = '-infinity'")
         await database.rows("DELETE FROM {schema}.procrastinate_jobs")
         transactions = 0
-        assert await chunks.revive() == batch.chunks
+        assert await chunks.requeue_abandoned() == batch.chunks
         assert transactions >= batch.chunks / 3
         await database.rows("DELETE FROM {schema}.procrastinate_jobs")
-        assert await chunks.revive() == batch.chunks
-        assert await chunks.revive() == 0
+        assert await chunks.requeue_abandoned() == batch.chunks
+        assert await chunks.requeue_abandoned() == 0
         assert len(await waiting(database)) == batch.chunks

@@ -16,14 +16,7 @@ from vipps_async.batch import RowOutcome, RowResult
 from vipps_async.batch.distributed import fence as fence_module
 from vipps_async.batch.distributed.chunks import Chunks, Claim, LostError
 from vipps_async.batch.distributed.database import BatchDatabase
-from vipps_async.batch.distributed.fence import (
-    STALE_AFTER,
-    Fence,
-    FencedTransport,
-    current_fence,
-    current_guard,
-    now,
-)
+from vipps_async.batch.distributed.fence import STALE_AFTER, Fence, FencedTransport, current_fence, current_guard, now
 from vipps_async.batch.distributed.jobs import Jobs
 from vipps_async.errors import JournalError, RequestNotSent
 from vipps_async.testing import ScriptedTransport
@@ -179,7 +172,7 @@ async def test_results_are_not_written_by_whoever_lost_the_chunk(postgres_dsn: s
             for each in await chunks.rows(claim)
         ]
         await chunks.save(claim, results[:2])
-        await chunks.beat(claim.fence)
+        await chunks.heartbeat(claim.fence)
         await chunks.save(claim, [])
         await taken_away(database, claim)
         with pytest.raises(LostError):
@@ -188,5 +181,5 @@ async def test_results_are_not_written_by_whoever_lost_the_chunk(postgres_dsn: s
         with pytest.raises(LostError):
             await chunks.finish(claim, results[2:4])
         with pytest.raises(LostError):
-            await chunks.beat(claim.fence)
+            await chunks.heartbeat(claim.fence)
         assert (await status(database, batch)).totals.outcomes == {RowOutcome.REFUSED: 2, RowOutcome.NOT_BEGUN: 8}

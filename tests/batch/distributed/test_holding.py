@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 
 import pytest
 
 from tests.batch.distributed.machines import HEADING, opened, status, submitted, tasks, until, working
-from tests.batch.shop import stock
+from tests.batch.shop import MSN, stock
+from tests.toy.api import TOY_BATCH
 from vipps_async import PostgresJournal
-from vipps_async.batch import BatchOperation, RowOutcome
-from vipps_async.journals.protocol import KeyOrigin
+from vipps_async.batch import BatchOperation, BatchRow, RowOutcome
+from vipps_async.batch.reading import Layout
+from vipps_async.journals.protocol import Intent, KeyOrigin, Outcome, Settlement
 from vipps_async.sandbox import Fault
 from vipps_async.testing import Sandbox
 
@@ -40,7 +43,7 @@ async def test_what_was_done_since_submit_holds_a_row(postgres_dsn: str, schema:
     # Another amount is another wish.
     assert [sandbox.payment(f"order-{number}").captured for number in range(4)] == [1000, 1000, 1000, 3000]
     assert rows[0][:2] == ("order-0", "held")
-    assert rows[0][2].startswith("meets a capture of 10.00 NOK, done ")
+    assert rows[0][2].startswith("meets a capture of 10.00 NOK over ecom, done ")
 
 
 async def test_what_is_open_since_submit_holds_a_row(postgres_dsn: str, schema: str, sandbox: Sandbox) -> None:
@@ -57,6 +60,50 @@ async def test_what_is_open_since_submit_holds_a_row(postgres_dsn: str, schema: 
         by_hand.cancel()
         await asyncio.wait({by_hand})
         assert (await status(database, batch)).totals.outcomes == {RowOutcome.HELD: 1}
+    assert sandbox.payment("order-0").captured == 0
+
+
+@pytest.mark.parametrize("lines", ["toy-0,1000,s-0\n", "toy-0,1000,other\n"], ids=["same reference", "another one"])
+async def test_the_same_row_in_a_batch_over_another_api_is_held(postgres_dsn: str, schema: str, lines: str) -> None:
+    """With one reference the two are one wish, whichever API they go over; with two they are two, as within one API."""
+    async with opened(postgres_dsn, schema) as database:
+        over_ecom = await submitted(database, "toy-0,1000,Shipped.,s-0\n")
+        layout = Layout(api=TOY_BATCH, operation=BatchOperation.CAPTURE)
+        other = await submitted(database, lines, heading="toy,amount_cent,reference\n", layout=layout)
+        assert (await status(database, other.batch)).api == "toy"
+    assert (over_ecom.held_count, other.held_count) == (0, int("s-0" in lines))
+
+
+@pytest.mark.parametrize("api", ["ecom", "toy"])
+async def test_what_was_done_over_another_api_holds_a_row(
+    postgres_dsn: str, schema: str, sandbox: Sandbox, api: str
+) -> None:
+    """An entry under the row's own key is the row itself over its API, and over another one the same wish, done."""
+    stock(sandbox, 1, amount=5000)
+    row = BatchRow(payment="order-0", text="x", reference="s-0")
+    intent = Intent(
+        key=row.idempotency_key(BatchOperation.CAPTURE, MSN),
+        api=api,
+        operation="capture",
+        payment="order-0",
+        merchant_serial_number=MSN,
+        amount=700,
+        currency="NOK",
+        digest="d",
+        created_at=datetime.now(UTC),
+        reference="s-0",
+    )
+    async with opened(postgres_dsn, schema) as database:
+        batch = (await submitted(database, "order-0,1000,Shipped.,s-0\n")).batch
+        journal = PostgresJournal(postgres_dsn, schema=schema)
+        await journal.open()
+        await journal.settle(intent, Settlement(outcome=Outcome.DONE, answer=b"{}", settled_at=datetime.now(UTC)))
+        await journal.aclose()
+        async with tasks(postgres_dsn, schema, sandbox) as found, working(found, once=True):
+            pass
+        outcomes = (await status(database, batch)).totals.outcomes
+    # Over its own API the key alone decides: another amount under it is a mismatch.
+    assert outcomes == ({RowOutcome.HELD: 1} if api == "toy" else {RowOutcome.REFUSED: 1})
     assert sandbox.payment("order-0").captured == 0
 
 
@@ -83,7 +130,7 @@ async def test_a_row_that_was_begun_before_is_itself(postgres_dsn: str, schema: 
         sandbox.faults.script("capture", Fault.STALL_AFTER_EFFECT)
         async with tasks(postgres_dsn, schema, sandbox) as one, working(one) as worker:
             await until(lambda: sandbox.payment("order-0").captured == 1000)
-            worker.cut()
+            worker.kill()
         async with tasks(postgres_dsn, schema, sandbox) as two, working(two, once=True):
             pass
         assert (await status(database, batch)).totals.outcomes == {RowOutcome.DONE: 1}

@@ -16,7 +16,7 @@ from tests.batch.shop import stock
 from tests.support.pgbouncer import pgbouncer
 from vipps_async.batch import RowOutcome
 from vipps_async.batch.distributed.overview import report_of, withdraw
-from vipps_async.batch.worklist import ReportRow
+from vipps_async.batch.report import ReportRow
 from vipps_async.testing import Sandbox
 
 
@@ -34,7 +34,7 @@ async def test_workers_behind_pgbouncer_in_session_mode(postgres_dsn: str, schem
             batch = (await submitted(database, rows_of(120), chunk_size=20)).batch
             async with tasks(dsn, schema, sandbox) as one, working(one) as worker:
                 await until(lambda: any(payment.captured for payment in sandbox.payments))
-                worker.cut()
+                worker.kill()
             async with tasks(dsn, schema, sandbox) as two, working(two, once=True):
                 pass
             assert (await status(database, batch)).totals.outcomes == {RowOutcome.DONE: 120}

@@ -48,7 +48,7 @@ async def test_a_worker_that_is_cut_short_leaves_it_to_others(postgres_dsn: str,
         batch = await submitted(database, rows_of(40))
         async with tasks(postgres_dsn, schema, sandbox, concurrency=4) as found, working(found) as worker:
             await until(lambda: captured(sandbox) >= 39)
-            worker.cut()
+            worker.kill()
         assert not (await status(database, batch.batch)).is_ended
         began = asyncio.get_running_loop().time()
         async with tasks(postgres_dsn, schema, sandbox) as other, working(other, once=True):
@@ -217,7 +217,7 @@ async def test_results_that_cannot_be_saved_now_are_saved_later(
         monkeypatch.setattr(Chunks, name, method)
 
     monkeypatch.setattr("vipps_async.batch.distributed.work._SAVE", 5)
-    for name, times in {"save": 2, "finish": 2, "beat": 1}.items():
+    for name, times in {"save": 2, "finish": 2, "heartbeat": 1}.items():
         failing(name, times)
     async with opened(postgres_dsn, schema) as database:
         batch = await submitted(database, rows_of(30), rate=20)
@@ -225,7 +225,7 @@ async def test_results_that_cannot_be_saved_now_are_saved_later(
             pass
         assert (await status(database, batch.batch)).totals.outcomes == {RowOutcome.DONE: 30}
         assert await database.rows("SELECT round FROM {schema}.batch_chunks") == [(1,)]
-    assert failures == {"save": 2, "finish": 2, "beat": 1}
+    assert failures == {"save": 2, "finish": 2, "heartbeat": 1}
     assert len([request for request in sandbox.requests if request.operation == "capture"]) == 30
 
 
@@ -263,7 +263,7 @@ async def test_a_chunk_that_was_lost_before_its_results_were_saved(
     async with opened(postgres_dsn, schema) as database:
         batch = await submitted(database, rows_of(40), rate=20)
         for beat_every in (60.0, 0.1):
-            monkeypatch.setattr("vipps_async.batch.distributed.work.BEAT_EVERY", beat_every)
+            monkeypatch.setattr("vipps_async.batch.distributed.work.HEARTBEAT_EVERY", beat_every)
             monkeypatch.setattr("vipps_async.batch.distributed.work._SAVE_EVERY", beat_every / 10)
             async with tasks(postgres_dsn, schema, sandbox) as found:
                 before = captured(sandbox)

@@ -21,8 +21,7 @@ from vipps_async import RetryPolicy
 from vipps_async.batch import BatchOperation, RowOutcome
 from vipps_async.batch.distributed.chunks import ROUNDS
 from vipps_async.batch.distributed.overview import withdraw
-from vipps_async.batch.distributed.tasks import BatchTasks
-from vipps_async.batch.distributed.worker import BatchWorker
+from vipps_async.batch.distributed.worker import BatchTasks, BatchWorker
 from vipps_async.errors import ConfigurationError, JournalError
 from vipps_async.sandbox import Fault, SandboxCredentials
 from vipps_async.testing import Sandbox
@@ -207,7 +206,7 @@ async def test_keys_that_are_refused_stop_the_worker_and_cost_no_try(postgres_ds
             working(found, once=True) as worker,
         ):
             await until(lambda: worker.is_stopping)
-        assert "no row gets a usable answer" in found.runner.hopeless
+        assert "no row gets a usable answer" in found.runner.stop_reason
         stands = await status(database, batch.batch)
         assert (stands.ended, "no row gets a usable answer" in stands.note) == (0, True)
         assert await database.rows("SELECT round FROM {schema}.batch_chunks") == [(0,)]

@@ -9,26 +9,24 @@ from attrs import frozen
 from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
 
+from vipps_async.apis import BATCH_APIS
+from vipps_async.batch import report as stored
+from vipps_async.batch.distributed import OtherSettingsError
 from vipps_async.batch.distributed import sql as statements
 from vipps_async.batch.distributed.database import BatchDatabase
-from vipps_async.batch.distributed.failures import OtherSettingsError
 from vipps_async.batch.distributed.fence import STALE_AFTER, Fence, now
 from vipps_async.batch.distributed.jobs import Jobs
-from vipps_async.batch.results import RowOutcome, RowResult
-from vipps_async.core.batch import BatchOperation, BatchRow, Origin
+from vipps_async.batch.results import RowResult
+from vipps_async.core.batch import BatchOperation, BatchRow
 from vipps_async.errors import InvalidInputError, JournalError
-from vipps_async.not_given import NOT_GIVEN
 
-__all__ = ["FINAL", "PAGE", "ROUNDS", "ChunkRow", "Chunks", "Claim", "LostError"]
-
-#: Outcomes after which a row is not tried again.
-FINAL = [outcome.value for outcome in RowOutcome if outcome.is_final]
+__all__ = ["PAGE", "ROUNDS", "ChunkRow", "Chunks", "Claim", "LostError"]
 
 #: How often rows that did not end for good are tried, the first time included; as in a batch on one machine.
 ROUNDS = 3
 
 #: How many looks in a row may find a job in work and its chunk not: between the two lie some milliseconds.
-_DOUBTS = 3
+_MOST_SUSPICION = 3
 
 #: A batch and a chunk.
 _Place = tuple[int, int]
@@ -97,25 +95,30 @@ class Chunks:
             base_url: the host that it talks to.
 
         Raises:
-            OtherSettingsError: the batch is of another sales unit, environment or host.
+            OtherSettingsError: the batch is of another sales unit, environment, host or API.
             JournalError: the database failed.
         """
         asked_at = now()
         async with self.database.transaction() as connection:
-            statement = self.database.sql(statements.CHUNK)
-            found = await (await connection.execute(statement, (STALE_AFTER, batch, chunk))).fetchone()
-            if found is None:
+            found = await self.database.run(connection, statements.CHUNK, (STALE_AFTER, batch, chunk))
+            if not found:
                 return None
-            state, epoch, stale, api, operation, digest, msn, place, host, release, rate, created_at, withdrawn = found
+            (row,) = found
+            state, epoch, stale, api, operation, digest, msn, place, host, release, rate, created_at, withdrawn = row
             if (msn, place, host) != (merchant_serial_number, environment, base_url):
                 raise OtherSettingsError(
                     f"batch {batch} is of sales unit {msn} in the {place} environment at {host}, and this worker of "
                     f"{merchant_serial_number} in the {environment} environment at {base_url}",
                     advice="run a worker with the settings that the batch was submitted with",
                 )
+            if api not in BATCH_APIS:
+                raise OtherSettingsError(
+                    f"batch {batch} goes over the API {api}, which this version does not know",
+                    advice="run a worker of the version that submitted it, or of a newer one",
+                )
             if withdrawn or state == "ended" or (state == "running" and not stale):
                 return None
-            await connection.execute(self.database.sql(statements.CLAIM), (owner, batch, chunk))
+            await self.database.run(connection, statements.CLAIM, (owner, batch, chunk))
         guard = statements.GUARD.replace("{schema}", f'"{self.database.schema}"').encode()
         return Claim(
             batch=batch,
@@ -131,7 +134,7 @@ class Chunks:
             again=epoch > 0,
         )
 
-    async def beat(self, fence: Fence) -> bool:
+    async def heartbeat(self, fence: Fence) -> bool:
         """Show that the worker is alive, and learn whether the chunk is still its own.
 
         Returns:
@@ -143,13 +146,11 @@ class Chunks:
         """
         asked_at = now()
         async with self.database.transaction() as connection:
-            statement = self.database.sql(statements.BEAT)
-            cursor = await connection.execute(statement, (fence.batch, fence.chunk, fence.epoch))
-            found = await cursor.fetchone()
-            if found is None:
+            found = await self.database.run(connection, statements.HEARTBEAT, (fence.batch, fence.chunk, fence.epoch))
+            if not found:
                 raise _lost(fence)
         fence.confirmed(asked_at)
-        return bool(found[0])
+        return bool(found[0][0])
 
     async def rows(self, claim: Claim) -> list[ChunkRow]:
         """Return the rows of a chunk that have not ended for good, in the file's order.
@@ -157,23 +158,17 @@ class Chunks:
         Raises:
             JournalError: the database failed.
         """
-        found = await self.database.rows(statements.CHUNK_ROWS, (claim.batch, claim.chunk, FINAL))
+        found = await self.database.rows(statements.CHUNK_ROWS, (claim.batch, claim.chunk, stored.FINAL))
         rows = []
-        for number, line, payment, amount, text, reference, another in found:
+        for values in found:
             try:
-                row = BatchRow(
-                    payment=payment,
-                    text=text,
-                    amount=NOT_GIVEN if amount is None else amount,
-                    reference=reference,
-                    origin=Origin(digest=claim.digest, number=number, line=line),
-                )
+                row = stored.batch_row(claim.digest, values)
             except InvalidInputError as error:
                 # It was put there by somebody else, or by a version with other rules: it must not keep the others.
-                values = (error.message, claim.batch, number, claim.chunk)
-                await self.database.rows(statements.SPOIL_ROW, values)
+                spoilt = (error.message, claim.batch, values[0], claim.chunk)
+                await self.database.rows(statements.SPOIL_ROW, spoilt)
             else:
-                rows.append(ChunkRow(row, another))
+                rows.append(ChunkRow(row, values[-1]))
         return rows
 
     async def met_payments(self, claim: Claim, rows: Sequence[BatchRow]) -> frozenset[str]:
@@ -230,17 +225,15 @@ class Chunks:
         """
         batch, chunk, fence = claim.batch, claim.chunk, claim.fence
         async with self.database.transaction() as connection:
-            statement = self.database.sql(statements.LOCK_CHUNK)
-            found = await (await connection.execute(statement, (batch, chunk, fence.epoch))).fetchone()
-            if found is None:
+            found = await self.database.run(connection, statements.LOCK_CHUNK, (batch, chunk, fence.epoch))
+            if not found:
                 raise _lost(fence)
             await self._save(connection, claim, results)
-            left = self.database.sql(statements.ROWS_LEFT)
-            ((rows,),) = await (await connection.execute(left, (batch, chunk, FINAL))).fetchall()
-            tries = found[0] + counts
-            ended = not rows or tries >= ROUNDS or found[1]
+            ((rows,),) = await self.database.run(connection, statements.ROWS_LEFT, (batch, chunk, stored.FINAL))
+            tries = found[0][0] + counts
+            ended = not rows or tries >= ROUNDS or found[0][1]
             values = ("ended" if ended else "waiting", tries, note[:_LONGEST_NOTE] if rows else "", batch, chunk)
-            await connection.execute(self.database.sql(statements.PUT_BACK), values)
+            await self.database.run(connection, statements.PUT_BACK, values)
             if not ended:
                 await self._queue(connection, batch, chunk, claim.merchant_serial_number, wait=wait, first=not counts)
         return ended
@@ -248,7 +241,7 @@ class Chunks:
     async def _save(self, connection: AsyncConnection[TupleRow], claim: Claim, results: Sequence[RowResult]) -> None:
         if results:
             columns = [list(column) for column in zip(*(_values(result, claim) for result in results), strict=True)]
-            await connection.execute(self.database.sql(statements.SAVE_RESULTS), (*columns, claim.batch))
+            await self.database.run(connection, statements.SAVE_RESULTS, (*columns, claim.batch))
 
     async def _queue(
         self,
@@ -264,46 +257,44 @@ class Chunks:
             connection, batch, chunk, merchant_serial_number=merchant_serial_number, first=first, wait=wait
         )
         if job is not None:
-            await connection.execute(self.database.sql(statements.NOTE_JOBS), ([chunk], [job], batch))
+            await self.database.run(connection, statements.NOTE_JOBS, ([chunk], [job], batch))
 
     # --- chunks whose worker is gone -------------------------------------------------------------------------------
 
-    async def revive(self) -> int:
+    async def requeue_abandoned(self) -> int:
         """Queue chunks whose worker has given no sign of life, and such as no job is left for; returns how many.
 
         Raises:
             JournalError: the database failed.
         """
-        return await self._page_by_page(self._revive_abandoned) + await self._page_by_page(self._revive_lost)
+        return await self._page_by_page(self._requeue_abandoned) + await self._page_by_page(self._requeue_jobless)
 
     async def _page_by_page(
-        self, revive: Callable[[tuple[int, int]], Awaitable[tuple[int, tuple[int, int] | None]]]
+        self, requeue: Callable[[tuple[int, int]], Awaitable[tuple[int, tuple[int, int] | None]]]
     ) -> int:
         # In small transactions: after an outage there may be thousands, and each one locks its chunk.
         count, after = 0, _BEFORE_ALL
         while True:
-            revived, last = await revive(after)
-            count += revived
+            requeued, last = await requeue(after)
+            count += requeued
             if last is None:
                 return count
             after = last
 
-    async def _revive_abandoned(self, after: _Place) -> tuple[int, _Place | None]:
+    async def _requeue_abandoned(self, after: _Place) -> tuple[int, _Place | None]:
         async with self.database.transaction() as connection:
-            statement = self.database.sql(statements.ABANDONED_CHUNKS)
-            found = await (await connection.execute(statement, (STALE_AFTER, *after, PAGE))).fetchall()
+            found = await self.database.run(connection, statements.ABANDONED_CHUNKS, (STALE_AFTER, *after, PAGE))
             for batch, chunk, msn in found:
-                await connection.execute(self.database.sql(statements.GIVE_AWAY), (batch, chunk))
+                await self.database.run(connection, statements.GIVE_AWAY, (batch, chunk))
                 await self._queue(connection, batch, chunk, msn)
         return len(found), (found[-1][0], found[-1][1]) if len(found) == PAGE else None
 
-    async def _revive_lost(self, after: _Place) -> tuple[int, _Place | None]:
+    async def _requeue_jobless(self, after: _Place) -> tuple[int, _Place | None]:
         count = 0
         async with self.database.transaction() as connection:
-            statement = self.database.sql(statements.LOST_JOBS)
-            found = await (await connection.execute(statement, (*after, PAGE))).fetchall()
+            found = await self.database.run(connection, statements.LOST_JOBS, (*after, PAGE))
             for batch, chunk, msn, in_work, _ in found:
-                if in_work and not await self._is_doubtful(connection, batch, chunk):
+                if in_work and not await self._is_suspect(connection, batch, chunk):
                     continue
                 await self._queue(connection, batch, chunk, msn)
                 count += 1
@@ -316,21 +307,19 @@ class Chunks:
             JournalError: the database failed.
         """
         async with self.database.transaction() as connection:
-            statement = self.database.sql(statements.CHUNK)
-            found = await (await connection.execute(statement, (STALE_AFTER, batch, chunk))).fetchone()
-            if found is None or found[0] == "ended":
+            found = await self.database.run(connection, statements.CHUNK, (STALE_AFTER, batch, chunk))
+            if not found or found[0][0] == "ended":
                 return True
-            if found[0] == "running":
+            if found[0][0] == "running":
                 # Its own sign of life decides; if there is none, the next look at it finds it waiting.
                 return False
-            await self._queue(connection, batch, chunk, found[6])
+            await self._queue(connection, batch, chunk, found[0][6])
         return True
 
-    async def _is_doubtful(self, connection: AsyncConnection[TupleRow], batch: int, chunk: int) -> bool:
+    async def _is_suspect(self, connection: AsyncConnection[TupleRow], batch: int, chunk: int) -> bool:
         """Tell whether a job has been in work for several looks, while its chunk was not."""
-        statement = self.database.sql(statements.DOUBT)
-        ((doubts,),) = await (await connection.execute(statement, (batch, chunk))).fetchall()
-        return int(doubts) >= _DOUBTS
+        ((suspicion,),) = await self.database.run(connection, statements.SUSPECT, (batch, chunk))
+        return int(suspicion) >= _MOST_SUSPICION
 
 
 def _lost(fence: Fence) -> LostError:
@@ -339,16 +328,6 @@ def _lost(fence: Fence) -> LostError:
 
 
 def _values(result: RowResult, claim: Claim) -> tuple[object, ...]:
-    assert result.row.origin is not None  # noqa: S101 - `rows` has given it one
     # A chunk that is run again finds done what its first worker did: that was this batch, by Vipps' own time.
     own = claim.again and result.time is not None and result.time >= claim.submitted_at
-    return (
-        result.row.origin.number,
-        result.outcome.value,
-        own,
-        result.amount,
-        result.time,
-        result.idempotency_key,
-        result.code or None,
-        result.reason or None,
-    )
+    return (*stored.result_values(result), own)

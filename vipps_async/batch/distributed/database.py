@@ -148,8 +148,14 @@ class BatchDatabase:
             JournalError: as for `transaction`.
         """
         async with self.transaction() as connection:
-            cursor = await connection.execute(self.sql(statement), values)
-            return [] if cursor.description is None else await cursor.fetchall()
+            return await self.run(connection, statement, values)
+
+    async def run(
+        self, connection: AsyncConnection[TupleRow], statement: LiteralString, values: Sequence[object] = ()
+    ) -> list[TupleRow]:
+        """Run one statement on a connection that `transaction` gave, and return its rows."""
+        cursor = await connection.execute(self.sql(statement), values or None)
+        return [] if cursor.description is None else await cursor.fetchall()
 
     def stream(self, statement: LiteralString, values: Sequence[object]) -> Iterator[TupleRow]:
         """Go through the rows of a query in constant memory. Blocking: for a thread, on a connection of its own.
@@ -179,31 +185,31 @@ class BatchDatabase:
         if not has_version:
             text = f"there are no batches in the schema {self.schema}"
             raise ConfigurationError(text, advice="see which --schema and database `batch submit` was given")
-        found = await (await connection.execute(self.sql(statements.READ_VERSION))).fetchone()
+        found = await self.run(connection, statements.READ_VERSION)
         newest = len(statements.MIGRATIONS)
-        if found is not None and found[0] > newest:
-            raise self._too_new("this package", found[0], newest)
+        if found and found[0][0] > newest:
+            raise self._too_new("this package", found[0][0], newest)
 
     async def _migrate(self, connection: AsyncConnection[TupleRow]) -> None:
         # The journal's own lock: it may be creating the same schema at this moment.
         await connection.execute(LOCK_CREATION, (self.schema,))
         has_schema, *_ = (await (await connection.execute(SCHEMA_STATE, {"name": self.schema})).fetchall())[0]
         if not has_schema:
-            await connection.execute(self.sql(CREATE_SCHEMA))
+            await self.run(connection, CREATE_SCHEMA)
         has_version, has_jobs = (await (await connection.execute(statements.STATE, {"name": self.schema})).fetchall())[
             0
         ]
         version, jobs_version = 0, ""
         if not has_version:
-            await connection.execute(self.sql(statements.CREATE_VERSION))
-        elif found := await (await connection.execute(self.sql(statements.READ_VERSION))).fetchall():
+            await self.run(connection, statements.CREATE_VERSION)
+        elif found := await self.run(connection, statements.READ_VERSION):
             version, jobs_version = found[0]
         newest = len(statements.MIGRATIONS)
         if version > newest:
             raise self._too_new("this package", version, newest)
         for migration in statements.MIGRATIONS[version:]:
             for statement in migration:
-                await connection.execute(self.sql(statement))
+                await self.run(connection, statement)
         if self.own_jobs:
             jobs_version = await self._migrate_jobs(connection, jobs_version, exist=has_jobs)
         elif not has_jobs:
@@ -211,7 +217,7 @@ class BatchDatabase:
                 "Procrastinate's tables are not where the connection looks for them",
                 advice="apply Procrastinate's schema first, or name its schema in the DSN's search_path",
             )
-        await connection.execute(self.sql(statements.WRITE_VERSION), (newest, jobs_version))
+        await self.run(connection, statements.WRITE_VERSION, (newest, jobs_version))
 
     async def _migrate_jobs(self, connection: AsyncConnection[TupleRow], version: str, *, exist: bool) -> str:
         """Create or migrate Procrastinate's tables; returns the name of its newest migration."""

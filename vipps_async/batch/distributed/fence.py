@@ -13,10 +13,10 @@ from vipps_async.errors import JournalError, RequestNotSent
 from vipps_async.journals.postgres.guard import Guard
 from vipps_async.transports.protocol import Request, Response, Transport
 
-__all__ = ["BEAT_EVERY", "STALE_AFTER", "Fence", "FencedTransport", "current_fence", "current_guard", "now"]
+__all__ = ["HEARTBEAT_EVERY", "STALE_AFTER", "Fence", "FencedTransport", "current_fence", "current_guard", "now"]
 
 #: Seconds between two signs of life of whoever has a chunk, and after how many without one others may take it.
-BEAT_EVERY, STALE_AFTER = 1.0, 5.0
+HEARTBEAT_EVERY, STALE_AFTER = 1.0, 5.0
 #: For how many seconds after the last sign of life that the database has confirmed a worker itself believes that the
 #: chunk is its own: less than others wait, by more than clocks differ in so short a time.
 _OWN_FOR = 4.0

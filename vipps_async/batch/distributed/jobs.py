@@ -14,10 +14,10 @@ from psycopg.rows import TupleRow
 
 from vipps_async.batch.distributed.sql import DATABASE_TIME
 
-__all__ = ["NAMESPACE", "REVIVE", "RUN_CHUNK", "WATCH_QUEUE", "Jobs", "first_queue", "queue"]
+__all__ = ["NAMESPACE", "REQUEUE_ABANDONED", "RUN_CHUNK", "WATCH_QUEUE", "Jobs", "first_queue", "queue"]
 
-#: Tasks are called ``vipps_async:run_chunk`` and ``vipps_async:revive`` in whatever application they run.
-NAMESPACE, RUN_CHUNK, REVIVE = "vipps_async", "run_chunk", "revive"
+#: Tasks are called ``vipps_async:run_chunk`` and ``vipps_async:requeue_abandoned`` in whatever application they run.
+NAMESPACE, RUN_CHUNK, REQUEUE_ABANDONED = "vipps_async", "run_chunk", "requeue_abandoned"
 
 #: Where the look-out for lost chunks is queued: never behind a chunk.
 WATCH_QUEUE = "vipps watch"

@@ -9,8 +9,7 @@ from attrs import frozen
 
 from vipps_async.batch.distributed import sql as statements
 from vipps_async.batch.distributed.database import BatchDatabase
-from vipps_async.batch.results import RowOutcome
-from vipps_async.batch.worklist import ReportRow, Totals, utc_text
+from vipps_async.batch.report import ReportRow, Totals, report_row, totals_of
 from vipps_async.core.batch import BatchOperation
 from vipps_async.errors import ConfigurationError
 
@@ -59,14 +58,14 @@ async def status_of(database: BatchDatabase, batch: int) -> BatchStatus:
         JournalError: the database failed.
     """
     async with database.transaction(is_long=True) as connection:
-        found = await (await connection.execute(database.sql(statements.BATCHES), (batch,))).fetchone()
-        if found is None:
+        found = await database.run(connection, statements.BATCHES, (batch,))
+        if not found:
             text = f"there is no batch {batch} in the schema {database.schema}"
             raise ConfigurationError(text, advice="see what `batch submit` said, and which --schema it was given")
-        (counts,) = await (await connection.execute(database.sql(statements.CHUNK_COUNTS), (batch,))).fetchall()
-        sums = await (await connection.execute(database.sql(statements.TOTALS), (batch,))).fetchall()
-        refusals = await (await connection.execute(database.sql(statements.REFUSALS), (batch,))).fetchall()
-    _, api, operation, msn, environment, digest, rate, created_at, withdrawn_at = found
+        (counts,) = await database.run(connection, statements.CHUNK_COUNTS, (batch,))
+        sums = await database.run(connection, statements.TOTALS, (batch,))
+        refusals = await database.run(connection, statements.REFUSALS, (batch,))
+    _, api, operation, msn, environment, digest, rate, created_at, withdrawn_at = found[0]
     waiting, running, ended, workers, note = counts
     return BatchStatus(
         batch=batch,
@@ -78,13 +77,7 @@ async def status_of(database: BatchDatabase, batch: int) -> BatchStatus:
         rate=rate,
         submitted_at=created_at.astimezone(UTC),
         withdrawn_at=None if withdrawn_at is None else withdrawn_at.astimezone(UTC),
-        totals=Totals(
-            rows=sum(count for _, _, count, _ in sums),
-            bad=sum(count for bad, _, count, _ in sums if bad),
-            outcomes={RowOutcome(name): count for bad, name, count, _ in sums if not bad},
-            moved={RowOutcome(name): int(moved) for bad, name, _, moved in sums if not bad},
-            refusals=dict(refusals),
-        ),
+        totals=totals_of(sums, refusals),
         waiting=waiting,
         running=running,
         ended=ended,
@@ -114,8 +107,8 @@ async def withdraw(database: BatchDatabase, batch: int) -> BatchStatus:
         JournalError: the database failed; do it again.
     """
     async with database.transaction() as connection:
-        if await (await connection.execute(database.sql(statements.WITHDRAW), (batch,))).fetchone():
-            await connection.execute(database.sql(statements.END_WAITING), (batch,))
+        if await database.run(connection, statements.WITHDRAW, (batch,)):
+            await database.run(connection, statements.END_WAITING, (batch,))
     return await status_of(database, batch)
 
 
@@ -125,18 +118,4 @@ def report_of(database: BatchDatabase, batch: int) -> Iterator[ReportRow]:
     Raises:
         JournalError: the database failed.
     """
-    for row in database.stream(statements.REPORT, (batch,)):
-        line, payment, amount, text, reference, flaw, outcome, moved, time, key, reason = row
-        yield ReportRow(
-            line=line,
-            payment=payment,
-            amount=amount,
-            text=text,
-            reference=reference,
-            flaw=flaw,
-            outcome=None if outcome is None else RowOutcome(outcome),
-            moved=moved,
-            time=None if time is None else utc_text(time),
-            idempotency_key=key,
-            reason=reason or "",
-        )
+    return map(report_row, database.stream(statements.REPORT, (batch,)))

@@ -4,54 +4,10 @@ from __future__ import annotations
 
 from typing import LiteralString
 
-__all__ = [
-    "ABANDONED_CHUNKS",
-    "ADD_BATCH",
-    "ADD_CHUNKS",
-    "BATCHES",
-    "BEAT",
-    "CHUNK",
-    "CHUNK_COUNTS",
-    "CHUNK_ROWS",
-    "CLAIM",
-    "COPY_ROWS",
-    "CREATE_VERSION",
-    "DATABASE_TIME",
-    "DOUBT",
-    "END_WAITING",
-    "FIND_BATCH",
-    "FIND_BATCHES",
-    "GIVE_AWAY",
-    "GUARD",
-    "HELD_ROWS",
-    "HOLD_ROWS",
-    "LOCK_CHUNK",
-    "LOCK_SUBMISSION",
-    "LONGEST_IDLE",
-    "LOST_JOBS",
-    "MET_PAYMENTS",
-    "MIGRATIONS",
-    "NOTE_JOBS",
-    "OPEN_CHUNKS",
-    "OPEN_ELSEWHERE",
-    "OTHER_WORLD",
-    "PUT_BACK",
-    "READ_VERSION",
-    "REFUSALS",
-    "RELEASE_ROWS",
-    "REOPEN",
-    "REPORT",
-    "ROWS_LEFT",
-    "SAVE_RESULTS",
-    "SET_FOR_SESSION",
-    "SET_FOR_TRANSACTION",
-    "SPOIL_ROW",
-    "STATE",
-    "TAKE_TURNS",
-    "TOTALS",
-    "WITHDRAW",
-    "WRITE_VERSION",
-]
+from vipps_async.batch import report as stored
+
+#: The rows of one batch, for the statements that SQLite has, too.
+_ROWS: LiteralString = "{schema}.batch_rows WHERE batch = %s"
 
 #: A worker may be stopped in the middle of a transaction, and then holds locks on a chunk or a job that all others pass
 #: by: the database ends the session. Less than the time after which the worker is missed, in milliseconds.
@@ -86,7 +42,7 @@ WRITE_VERSION: LiteralString = (
 # never changed: databases made by it exist.
 MIGRATIONS: tuple[tuple[LiteralString, ...], ...] = (
     (
-        # `edition` tells batches of one file apart that were meant to be several. `next_turn` is when the next row may
+        # `edition` tells batches of one file apart that were meant to be several. `next_slot` is when the next row may
         # be begun, where there is a rate.
         """
         CREATE TABLE {schema}.batches (
@@ -101,7 +57,7 @@ MIGRATIONS: tuple[tuple[LiteralString, ...], ...] = (
             options text NOT NULL,
             release_remaining boolean NOT NULL,
             rate double precision,
-            next_turn timestamptz NOT NULL DEFAULT '-infinity',
+            next_slot timestamptz NOT NULL DEFAULT '-infinity',
             created_at timestamptz NOT NULL DEFAULT now(),
             withdrawn_at timestamptz,
             UNIQUE (digest, api, operation, merchant_serial_number, edition)
@@ -119,7 +75,7 @@ MIGRATIONS: tuple[tuple[LiteralString, ...], ...] = (
             owner text NOT NULL DEFAULT '',
             seen_at timestamptz NOT NULL DEFAULT now(),
             round integer NOT NULL DEFAULT 0,
-            doubts integer NOT NULL DEFAULT 0,
+            suspicion integer NOT NULL DEFAULT 0,
             job_id bigint,
             note text NOT NULL DEFAULT '',
             PRIMARY KEY (batch, number)
@@ -172,9 +128,7 @@ ADD_BATCH: LiteralString = (
     "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s) RETURNING id"
 )
 COPY_ROWS: LiteralString = (
-    "COPY {schema}.batch_rows "
-    "(batch, number, chunk, line, payment, amount, text, reference, another, flaw, outcome, reason) "
-    "FROM STDIN"
+    "COPY {schema}.batch_rows (batch, chunk, outcome, reason, " + stored.ASKED_COLUMNS + ") FROM STDIN"
 )
 #: Holds rows that may repeat a row of another batch, begun or not: the same sales unit, operation, payment and
 #: amount, and one of the two has no reference, or both have the same one and go over two APIs. A row under the same key
@@ -200,10 +154,7 @@ RELEASE_ROWS: LiteralString = (
     "UPDATE {schema}.batch_rows SET outcome = NULL, reason = NULL, another = true "
     "WHERE batch = %s AND outcome = 'held' AND payment = ANY (%s)"
 )
-HELD_ROWS: LiteralString = (
-    "SELECT line, payment, amount, reason, count(*) OVER () FROM {schema}.batch_rows "
-    "WHERE batch = %s AND outcome = 'held' ORDER BY number LIMIT 20"
-)
+HELD_ROWS: LiteralString = stored.HELD_ROWS.replace("{rows}", _ROWS)
 ADD_CHUNKS: LiteralString = "INSERT INTO {schema}.batch_chunks (batch, number) SELECT %s, unnest(%s::integer[])"
 NOTE_JOBS: LiteralString = (
     "UPDATE {schema}.batch_chunks AS chunks SET job_id = given.job "
@@ -234,9 +185,9 @@ CHUNK: LiteralString = (
 )
 CLAIM: LiteralString = (
     "UPDATE {schema}.batch_chunks SET state = 'running', epoch = epoch + 1, owner = %s, "
-    "seen_at = clock_timestamp(), doubts = 0 WHERE batch = %s AND number = %s"
+    "seen_at = clock_timestamp(), suspicion = 0 WHERE batch = %s AND number = %s"
 )
-BEAT: LiteralString = (
+HEARTBEAT: LiteralString = (
     "UPDATE {schema}.batch_chunks SET seen_at = clock_timestamp() FROM {schema}.batches AS batches "
     "WHERE batches.id = batch AND batch = %s AND number = %s AND epoch = %s RETURNING withdrawn_at IS NOT NULL"
 )
@@ -251,8 +202,8 @@ PUT_BACK: LiteralString = (
     "seen_at = clock_timestamp() WHERE batch = %s AND number = %s"
 )
 CHUNK_ROWS: LiteralString = (
-    "SELECT number, line, payment, amount, text, reference, another FROM {schema}.batch_rows "
-    "WHERE batch = %s AND chunk = %s AND flaw IS NULL AND (outcome IS NULL OR outcome <> ALL (%s)) ORDER BY number"
+    stored.UNFINISHED.replace("{rows}", _ROWS)
+    + "chunk = %s AND (outcome IS NULL OR outcome <> ALL (%s)) ORDER BY number"
 )
 #: Payments of which the journal has something that is not the row itself, of the same amount or over another API.
 MET_PAYMENTS: LiteralString = (
@@ -275,8 +226,8 @@ SAVE_RESULTS: LiteralString = (
     "UPDATE {schema}.batch_rows AS rows SET outcome = CASE WHEN news.outcome = 'done before' "
     "AND (news.own OR coalesce(rows.outcome IN ('unknown', 'not done'), false)) THEN 'done' ELSE news.outcome END, "
     "moved = news.moved, time = news.time, key = news.key, code = news.code, reason = news.reason "
-    "FROM unnest(%s::integer[], %s::text[], %s::boolean[], %s::bigint[], %s::timestamptz[], %s::text[], %s::text[], "
-    "%s::text[]) AS news (number, outcome, own, moved, time, key, code, reason) "
+    "FROM unnest(%s::integer[], %s::text[], %s::bigint[], %s::timestamptz[], %s::text[], %s::text[], %s::text[], "
+    "%s::boolean[]) AS news (number, outcome, moved, time, key, code, reason, own) "
     "WHERE rows.batch = %s AND rows.number = news.number"
 )
 
@@ -290,7 +241,7 @@ ABANDONED_CHUNKS: LiteralString = (
 )
 #: The epoch goes up here already: from now on whoever had it writes nothing.
 GIVE_AWAY: LiteralString = (
-    "UPDATE {schema}.batch_chunks SET state = 'waiting', epoch = epoch + 1, owner = '', doubts = 0 "
+    "UPDATE {schema}.batch_chunks SET state = 'waiting', epoch = epoch + 1, owner = '', suspicion = 0 "
     "WHERE batch = %s AND number = %s"
 )
 #: Chunks that wait while no job does: it failed, was deleted, or was handed to a worker that never heard of it.
@@ -301,8 +252,8 @@ LOST_JOBS: LiteralString = (
     "WHERE state = 'waiting' AND (jobs.id IS NULL OR jobs.status <> 'todo') "
     "AND (batch, number) > (%s, %s) ORDER BY batch, number LIMIT %s FOR UPDATE OF chunks SKIP LOCKED"
 )
-DOUBT: LiteralString = (
-    "UPDATE {schema}.batch_chunks SET doubts = doubts + 1 WHERE batch = %s AND number = %s RETURNING doubts"
+SUSPECT: LiteralString = (
+    "UPDATE {schema}.batch_chunks SET suspicion = suspicion + 1 WHERE batch = %s AND number = %s RETURNING suspicion"
 )
 
 # --- withdrawing ------------------------------------------------------------------------------------------------------
@@ -319,10 +270,10 @@ DATABASE_TIME: LiteralString = "SELECT clock_timestamp() + make_interval(secs =>
 
 # --- the rate ---------------------------------------------------------------------------------------------------------
 
-# Turns lie a fixed time apart; those that nobody has taken in time are lost, so that a lull is not made up for.
-TAKE_TURNS: LiteralString = (
-    "UPDATE {schema}.batches SET next_turn = greatest(next_turn, clock_timestamp()) + make_interval(secs => %s) "
-    "WHERE id = %s RETURNING extract(epoch FROM next_turn - clock_timestamp())::float8"
+# Slots lie a fixed time apart; those that nobody has taken in time are lost, so that a lull is not made up for.
+TAKE_SLOTS: LiteralString = (
+    "UPDATE {schema}.batches SET next_slot = greatest(next_slot, clock_timestamp()) + make_interval(secs => %s) "
+    "WHERE id = %s RETURNING extract(epoch FROM next_slot - clock_timestamp())::float8"
 )
 
 # --- what became of it ------------------------------------------------------------------------------------------------
@@ -336,14 +287,8 @@ CHUNK_COUNTS: LiteralString = (
     "count(*) FILTER (WHERE state = 'ended'), count(DISTINCT owner) FILTER (WHERE state = 'running'), "
     "coalesce(max(note) FILTER (WHERE note <> ''), '') FROM {schema}.batch_chunks WHERE batch = %s"
 )
-TOTALS: LiteralString = (
-    "SELECT flaw IS NOT NULL, coalesce(outcome, 'not begun'), count(*), coalesce(sum(moved), 0) "
-    "FROM {schema}.batch_rows WHERE batch = %s GROUP BY 1, 2"
-)
-REFUSALS: LiteralString = (
-    "SELECT coalesce(code, ''), count(*) FROM {schema}.batch_rows WHERE batch = %s AND outcome = 'refused' "
-    "GROUP BY 1 ORDER BY 2 DESC, 1"
-)
+TOTALS: LiteralString = stored.TOTALS.replace("{rows}", _ROWS)
+REFUSALS: LiteralString = stored.REFUSALS.replace("{rows}", _ROWS)
 OPEN_CHUNKS: LiteralString = (
     "SELECT count(*) FROM {schema}.batch_chunks AS chunks "
     "JOIN {schema}.batches AS batches ON batches.id = chunks.batch "
@@ -354,7 +299,4 @@ OPEN_ELSEWHERE: LiteralString = (
     "JOIN {schema}.batches AS batches ON batches.id = chunks.batch "
     "WHERE state <> 'ended' AND merchant_serial_number <> %s GROUP BY 1 ORDER BY 1"
 )
-REPORT: LiteralString = (
-    "SELECT line, payment, amount, text, reference, flaw, outcome, moved, time, key, reason "
-    "FROM {schema}.batch_rows WHERE batch = %s ORDER BY number"
-)
+REPORT: LiteralString = stored.REPORT.replace("{rows}", _ROWS) + " ORDER BY number"

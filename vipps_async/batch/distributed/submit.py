@@ -14,14 +14,14 @@ from attrs import frozen
 from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
 
+from vipps_async.batch.distributed import OtherSettingsError, SubmissionUnknownError
 from vipps_async.batch.distributed import sql as statements
-from vipps_async.batch.distributed.chunks import FINAL
 from vipps_async.batch.distributed.database import BatchDatabase
-from vipps_async.batch.distributed.failures import OtherSettingsError, SubmissionUnknownError
 from vipps_async.batch.distributed.jobs import Jobs
 from vipps_async.batch.reading import Layout
+from vipps_async.batch.report import FINAL, HeldRow, ReportRow, held_rows
 from vipps_async.batch.results import RowOutcome
-from vipps_async.batch.worklist import ReportRow, Worklist
+from vipps_async.batch.row_store import RowStore
 from vipps_async.config import Environment
 from vipps_async.core.batch import BatchOperation, Unit
 from vipps_async.errors import ConfigurationError, JournalError
@@ -84,19 +84,19 @@ class Submitted:
     is_new: bool
     #: How many chunks were queued now: all, or of an older batch those with rows that another try may settle.
     chunks: int
-    #: The first rows that are held: line, payment, amount in minor units, and what it meets; and how many there are.
-    held: list[tuple[int, str, int, str]]
+    #: The first rows that are held, and how many there are.
+    held: list[HeldRow]
     held_count: int
 
 
-async def submit(database: BatchDatabase, worklist: Worklist, submission: Submission) -> Submitted:
+async def submit(database: BatchDatabase, store: RowStore, submission: Submission) -> Submitted:
     """Put a file there and queue its chunks; find it if it is there. Safe on several machines at once.
 
     Rows of one payment are always in one chunk, and so never run at the same time.
 
     Args:
         database: open.
-        worklist: the file, loaded: rows that are invalid are kept for the report, and not carried out.
+        store: the file, loaded: rows that are invalid are kept for the report, and not carried out.
         submission: how.
 
     Raises:
@@ -107,26 +107,25 @@ async def submit(database: BatchDatabase, worklist: Worklist, submission: Submis
     """
     made: list[Submitted] = []
     try:
-        await _put(database, worklist, submission, made)
+        await _put(database, store, submission, made)
     except JournalError as error:
         # Before COMMIT was sent nothing can be there. After that the database has to say.
         if not made:
             raise
-        await _make_sure(database, worklist, submission, made[0], error)
+        await _make_sure(database, store, submission, made[0], error)
     return made[0]
 
 
-async def _put(database: BatchDatabase, worklist: Worklist, submission: Submission, made: list[Submitted]) -> None:
+async def _put(database: BatchDatabase, store: RowStore, submission: Submission, made: list[Submitted]) -> None:
     """Do all of it in one transaction; `made` gets the result before that is committed."""
     msn = submission.merchant_serial_number
-    identity = (worklist.digest, submission.layout.api.name, submission.layout.operation.value, msn)
-    meaning = submission.options(worklist.unit)
+    identity = (store.digest, submission.layout.api.name, submission.layout.operation.value, msn)
+    meaning = submission.options(store.unit)
     async with database.transaction(is_long=True) as connection:
         # One at a time, in any environment: the first batch of a schema says which one it is for.
         await connection.execute(statements.LOCK_SUBMISSION, (database.schema,))
         await check_world(connection, database, submission.environment, submission.base_url)
-        find = database.sql(statements.FIND_BATCHES)
-        known = await (await connection.execute(find, (*identity, False))).fetchall()
+        known = await database.run(connection, statements.FIND_BATCHES, (*identity, False))
         if known and not submission.new_batch:
             batch, _, options = known[0]
             if options != meaning:
@@ -137,41 +136,41 @@ async def _put(database: BatchDatabase, worklist: Worklist, submission: Submissi
                 )
             made.append(await _reopen(connection, database, batch, submission))
             return
-        earlier = await (await connection.execute(find, (*identity, True))).fetchall()
-        made.append(await _add(connection, database, worklist, submission, earlier[0][1] + 1 if earlier else 0))
+        earlier = await database.run(connection, statements.FIND_BATCHES, (*identity, True))
+        made.append(await _add(connection, database, store, submission, earlier[0][1] + 1 if earlier else 0))
 
 
 async def _add(
     connection: AsyncConnection[TupleRow],
     database: BatchDatabase,
-    worklist: Worklist,
+    store: RowStore,
     submission: Submission,
     edition: int,
 ) -> Submitted:
     operation, msn = submission.layout.operation, submission.merchant_serial_number
     values = (
-        worklist.digest,
+        store.digest,
         submission.layout.api.name,
         operation.value,
         msn,
         edition,
         submission.environment.value,
         submission.base_url,
-        submission.options(worklist.unit),
+        submission.options(store.unit),
         submission.release_remaining,
         submission.rate,
     )
-    ((batch,),) = await (await connection.execute(database.sql(statements.ADD_BATCH), values)).fetchall()
-    chunks = await _copy(connection, database, batch, worklist, submission.chunk_size)
-    await connection.execute(database.sql(statements.ADD_CHUNKS), (batch, chunks))
+    ((batch,),) = await database.run(connection, statements.ADD_BATCH, values)
+    chunks = await _copy(connection, database, batch, store, submission.chunk_size)
+    await database.run(connection, statements.ADD_CHUNKS, (batch, chunks))
     await _queue(connection, database, batch, chunks, msn)
     if operation is not BatchOperation.CANCEL:
-        await connection.execute(database.sql(statements.HOLD_ROWS), (batch, batch))
+        await database.run(connection, statements.HOLD_ROWS, (batch, batch))
     return await _submitted(connection, database, batch, chunks, is_new=True)
 
 
 async def _make_sure(
-    database: BatchDatabase, worklist: Worklist, submission: Submission, made: Submitted, error: JournalError
+    database: BatchDatabase, store: RowStore, submission: Submission, made: Submitted, error: JournalError
 ) -> None:
     """Find out whether a COMMIT that was not answered took effect.
 
@@ -185,16 +184,15 @@ async def _make_sure(
         try:
             if not made.is_new:
                 # Nothing is lost by doing it twice.
-                await _put(database, worklist, submission, [])
+                await _put(database, store, submission, [])
                 return
             async with database.transaction() as connection:
                 # Held by the first transaction until it has ended, one way or the other.
                 await connection.execute(statements.LOCK_SUBMISSION, (database.schema,))
-                values = (made.batch, worklist.digest)
-                found = await (await connection.execute(database.sql(statements.FIND_BATCH), values)).fetchone()
+                found = await database.run(connection, statements.FIND_BATCH, (made.batch, store.digest))
         except JournalError:
             continue
-        if found is None:
+        if not found:
             raise JournalError(f"{error.message}; nothing was submitted", advice="submit it again") from error
         return
     raise SubmissionUnknownError(
@@ -212,13 +210,12 @@ async def check_world(
     Raises:
         OtherSettingsError: it has batches of another one.
     """
-    statement = database.sql(statements.OTHER_WORLD)
-    other = await (await connection.execute(statement, (environment.value, base_url))).fetchone()
-    if other is not None:
+    other = await database.run(connection, statements.OTHER_WORLD, (environment.value, base_url))
+    if other:
         # What is done in one is not done in the other, and their journal would be the same.
         raise OtherSettingsError(
-            f"the schema {database.schema} has batches of the {other[0]} environment at {other[1]}, and this is the "
-            f"{environment.value} environment at {base_url}",
+            f"the schema {database.schema} has batches of the {other[0][0]} environment at {other[0][1]}, and this is "
+            f"the {environment.value} environment at {base_url}",
             advice="name another schema with --schema, or correct VIPPS_ENVIRONMENT and VIPPS_BASE_URL",
         )
 
@@ -228,8 +225,8 @@ async def _reopen(
 ) -> Submitted:
     if submission.released:
         values = (batch, list(submission.released))
-        await connection.execute(database.sql(statements.RELEASE_ROWS), values)
-    found = await (await connection.execute(database.sql(statements.REOPEN), (batch, FINAL))).fetchall()
+        await database.run(connection, statements.RELEASE_ROWS, values)
+    found = await database.run(connection, statements.REOPEN, (batch, FINAL))
     chunks = sorted(number for (number,) in found)
     await _queue(connection, database, batch, chunks, submission.merchant_serial_number)
     return await _submitted(connection, database, batch, chunks, is_new=False)
@@ -238,14 +235,9 @@ async def _reopen(
 async def _submitted(
     connection: AsyncConnection[TupleRow], database: BatchDatabase, batch: int, chunks: list[int], *, is_new: bool
 ) -> Submitted:
-    held = await (await connection.execute(database.sql(statements.HELD_ROWS), (batch,))).fetchall()
-    return Submitted(
-        batch=batch,
-        is_new=is_new,
-        chunks=len(chunks),
-        held=[(line, payment, amount, reason) for line, payment, amount, reason, _ in held],
-        held_count=held[0][4] if held else 0,
-    )
+    held = await database.run(connection, statements.HELD_ROWS, (batch,))
+    rows, count = held_rows(held)
+    return Submitted(batch=batch, is_new=is_new, chunks=len(chunks), held=rows, held_count=count)
 
 
 async def _queue(
@@ -259,31 +251,28 @@ async def _queue(
     for begin in range(0, len(chunks), _PAGE):
         page = chunks[begin : begin + _PAGE]
         ids = await jobs.defer(connection, batch, page, merchant_serial_number=msn)
-        await connection.execute(database.sql(statements.NOTE_JOBS), (page, ids, batch))
+        await database.run(connection, statements.NOTE_JOBS, (page, ids, batch))
 
 
 async def _copy(
-    connection: AsyncConnection[TupleRow], database: BatchDatabase, batch: int, worklist: Worklist, size: int | None
+    connection: AsyncConnection[TupleRow], database: BatchDatabase, batch: int, store: RowStore, size: int | None
 ) -> list[int]:
-    totals = await asyncio.to_thread(worklist.totals)
+    totals = await asyncio.to_thread(store.totals)
     good = totals.rows - totals.bad
     count = max(1, -(-good // (size or chunk_size(good))))
     used: set[int] = set()
-    rows = enumerate(worklist.report(), start=1)
+    rows = enumerate(store.report(), start=1)
     async with connection.cursor() as cursor, cursor.copy(database.sql(statements.COPY_ROWS)) as copy:
         while page := await asyncio.to_thread(_page, rows):
             for number, row in page:
                 chunk = None if row.flaw is not None else zlib.crc32(row.payment.encode()) % count
                 if chunk is not None:
                     used.add(chunk)
-                await copy.write_row((batch, number, chunk, row.line, *_facts(row)))
+                held = (row.outcome.value, row.reason) if row.outcome is RowOutcome.HELD else (None, None)
+                asked = (row.payment, row.amount, row.text, row.reference, row.another, row.flaw)
+                await copy.write_row((batch, chunk, *held, number, row.line, *asked))
     return sorted(used)
 
 
 def _page(rows: Iterator[tuple[int, ReportRow]]) -> list[tuple[int, ReportRow]]:
     return list(itertools.islice(rows, _PAGE))
-
-
-def _facts(row: ReportRow) -> tuple[object, ...]:
-    held = (row.outcome.value, row.reason) if row.outcome is RowOutcome.HELD else (None, None)
-    return (row.payment, row.amount, row.text, row.reference, row.another, row.flaw, *held)

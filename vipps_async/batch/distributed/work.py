@@ -1,8 +1,9 @@
-"""Carries out one chunk: takes it, runs its rows under a fence, saves what became of them, and gives it back."""
+"""Carries out one chunk at the rate that all workers share: its rows under a fence, their results, its end."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Sequence
@@ -12,11 +13,11 @@ import structlog
 from attrs import Factory, define, field
 
 from vipps_async.apis import batch_api, session_api
+from vipps_async.batch.distributed import OtherSettingsError
+from vipps_async.batch.distributed import sql as statements
 from vipps_async.batch.distributed.chunks import ChunkRow, Chunks, Claim, LostError
 from vipps_async.batch.distributed.database import BatchDatabase
-from vipps_async.batch.distributed.failures import OtherSettingsError
-from vipps_async.batch.distributed.fence import BEAT_EVERY, STALE_AFTER, current_fence
-from vipps_async.batch.distributed.turns import SharedTurns
+from vipps_async.batch.distributed.fence import HEARTBEAT_EVERY, STALE_AFTER, current_fence
 from vipps_async.batch.holding import reason_to_hold
 from vipps_async.batch.many import carry_out_many
 from vipps_async.batch.results import RowOutcome, RowResult
@@ -25,7 +26,7 @@ from vipps_async.errors import AuthenticationError, JournalError, RateLimitedErr
 from vipps_async.not_given import NotGiven
 from vipps_async.session import VippsSession
 
-__all__ = ["ChunkRunner", "WorkDone"]
+__all__ = ["ChunkRunner", "SharedRateLimiter", "WorkDone"]
 
 #: Results that are saved in one go, and how long the first of them may wait, in seconds.
 _SAVE, _SAVE_EVERY = 200, 0.5
@@ -41,7 +42,68 @@ _PATIENCE, _TRY_EVERY = 60.0, 0.5
 #: What the journal notes of what a worker left open.
 _LEFT = "the worker that had it in hand has lost it"
 
+#: How many seconds' worth of slots a worker takes at a time: at 1 ms each, ten workers keep the row busy a tenth of the
+#: time.
+_LOT = 0.1
+#: The most slots of a lot: a worker that ends with a lot of its own wastes no more.
+_LARGEST_LOT = 20
+#: How many seconds late a slot may be used: what a busy loop needs. Later, it is lost.
+_GRACE = 0.1
+
 _log = structlog.stdlib.get_logger("vipps_async")
+
+
+class SharedRateLimiter:
+    """Hands out the slots of one batch to one worker; see `vipps_async.core.limits.SlotSource`.
+
+    The database lays all slots of a batch one after the other, whoever takes them, so all workers together begin no
+    more rows than the rate allows, in any second, but for those of `_GRACE`; and fewer where a worker lets slots lapse.
+    """
+
+    def __init__(self, database: BatchDatabase, batch: int, rate: float, *, stop: asyncio.Event) -> None:
+        """Begin with no slots.
+
+        Args:
+            database: where the batch is.
+            batch: its id.
+            rate: rows a second over all workers.
+            stop: once it is set nobody is kept waiting.
+        """
+        self._database = database
+        self._batch = batch
+        self._interval = 1.0 / rate
+        self._size = max(1, min(_LARGEST_LOT, round(rate * _LOT)))
+        self._stop = stop
+        self._now = asyncio.get_running_loop().time
+        self._lot: list[float] = []
+        self._lock = asyncio.Lock()
+
+    async def slot(self, now: float) -> float:  # noqa: ARG002 - it may have passed while others were served
+        """Wait for a slot. Those behind have none reserved, so a worker that ends wastes no more than a lot."""
+        async with self._lock:
+            if self._stop.is_set():
+                return 0.0
+            while self._lot and self._lot[-1] < self._now() - _GRACE:
+                self._lot.pop()
+            if not self._lot and not await self._fill():
+                return 0.0
+            if (seconds := self._lot.pop() - self._now()) > 0:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(seconds):
+                        await self._stop.wait()
+            return 0.0
+
+    async def _fill(self) -> bool:
+        lasts = self._size * self._interval
+        try:
+            found = await self._database.rows(statements.TAKE_SLOTS, (lasts, self._batch))
+        except JournalError:
+            # Without the database nothing is sent in any case: the journal refuses to begin.
+            return False
+        first = self._now() + found[0][0] - lasts
+        # The last one first: they are taken from the end.
+        self._lot = [first + number * self._interval for number in reversed(range(self._size))]
+        return True
 
 
 @define
@@ -103,7 +165,7 @@ class ChunkRunner:
         self._draining = False
         self.done = WorkDone()
         #: Why this worker should take no more chunks; empty as long as it may.
-        self.hopeless = ""
+        self.stop_reason = ""
         #: Whether that is because a batch is of other settings.
         self.has_other_settings = False
 
@@ -118,7 +180,7 @@ class ChunkRunner:
         for run in self._runs:
             run.stop.set()
 
-    def cut(self) -> None:
+    def kill(self) -> None:
         """End at once; what is on its way is open in the journal, and the chunks go to others when they are missed."""
         self.drain()
         for task in self._tasks:
@@ -142,7 +204,7 @@ class ChunkRunner:
         before = current_fence.set(claim.fence)
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - for the type checker; a coroutine that runs is in one
-        keeper = asyncio.create_task(self._keep(run), name="vipps batch: sign of life")
+        heartbeat = asyncio.create_task(self._send_heartbeats(run), name="vipps batch: sign of life")
         self._runs.add(run)
         self._tasks.add(task)
         if self._draining:
@@ -156,8 +218,8 @@ class ChunkRunner:
         finally:
             self._runs.discard(run)
             self._tasks.discard(task)
-            keeper.cancel()
-            await asyncio.wait({keeper})
+            heartbeat.cancel()
+            await asyncio.wait({heartbeat})
             current_fence.reset(before)
 
     async def _claim(self, batch: int, chunk: int) -> Claim | None:
@@ -172,16 +234,16 @@ class ChunkRunner:
             )
         except OtherSettingsError as error:
             # Its job goes to another worker. This one ends: trying again and again would only stall the batch.
-            self.hopeless, self.has_other_settings = str(error), True
+            self.stop_reason, self.has_other_settings = str(error), True
             raise
 
-    async def _keep(self, run: _Run) -> None:
+    async def _send_heartbeats(self, run: _Run) -> None:
         """Show that the worker is alive, until the chunk is lost or given back: a cancellation may get lost."""
         while run in self._runs:
-            await asyncio.sleep(BEAT_EVERY)
+            await asyncio.sleep(HEARTBEAT_EVERY)
             try:
                 async with asyncio.timeout(STALE_AFTER):
-                    is_withdrawn = await self._chunks.beat(run.claim.fence)
+                    is_withdrawn = await self._chunks.heartbeat(run.claim.fence)
                 if is_withdrawn:
                     run.stop.set()
             except LostError:
@@ -278,7 +340,7 @@ class ChunkRunner:
 
     def _results(self, run: _Run, rows: AsyncGenerator[BatchRow, None]) -> AsyncGenerator[RowResult, None]:
         claim, stop = run.claim, run.stop
-        rate = None if claim.rate is None else SharedTurns(self._database, claim.batch, claim.rate, stop=stop)
+        rate = None if claim.rate is None else SharedRateLimiter(self._database, claim.batch, claim.rate, stop=stop)
         return carry_out_many(
             session_api(self._session, claim.api),
             rows,
@@ -293,7 +355,7 @@ class ChunkRunner:
         """Write the end down; while the database is away, wait for it: the chunk is ours as long as nobody took it."""
         wait, counts = _rest(run)
         if isinstance(run.failure, TransportError) and run.keys_refused and not run.answered:
-            self.hopeless = run.failure.message
+            self.stop_reason = run.failure.message
         note = "" if run.failure is None else run.failure.message
         until = time.monotonic() + _PATIENCE
         while True:

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.batch.worklists import new_worklist
+from tests.batch.row_stores import new_row_store
 from vipps_async import CaptureError, ErrorInfo
 from vipps_async.batch import BatchOperation, BatchRow, RowOutcome, RowResult
 from vipps_async.batch.reading import BatchFileError, FileFormat, Layout
-from vipps_async.batch.report import columns, outcome_word, write_report
-from vipps_async.batch.worklist import ReportRow, Worklist
+from vipps_async.batch.report import ReportRow, columns, outcome_word, write_report
+from vipps_async.batch.row_store import RowStore
 from vipps_async.ecom.batch import ECOM_BATCH
 from vipps_async.not_given import NOT_GIVEN
 
@@ -23,11 +23,11 @@ CAPTURE = BatchOperation.CAPTURE
 HEADING = "order_id,amount_ore,transaction_text,reference\n"
 
 
-def loaded(content: str) -> Worklist:
-    """A worklist of a CSV file."""
-    worklist = new_worklist()
-    worklist.load(io.BytesIO(content.encode()), Layout(api=ECOM_BATCH, operation=CAPTURE))
-    return worklist
+def loaded(content: str) -> RowStore:
+    """A store of a CSV file."""
+    store = new_row_store()
+    store.load(io.BytesIO(content.encode()), Layout(api=ECOM_BATCH, operation=CAPTURE))
+    return store
 
 
 def result(row: BatchRow, outcome: RowOutcome, **values: object) -> RowResult:
@@ -38,8 +38,8 @@ def result(row: BatchRow, outcome: RowOutcome, **values: object) -> RowResult:
 def test_rows_come_out_as_they_were_read() -> None:
     """With the file's digest and their places, over many pages."""
     content = HEADING + "".join(f"acme-{number},100,Socks,s-{number}\n" for number in range(1, 1801))
-    with loaded(content) as worklist:
-        rows = list(worklist.rows())
+    with loaded(content) as store:
+        rows = list(store.rows())
     assert [row.payment for row in rows] == [f"acme-{number}" for number in range(1, 1801)]
     assert rows[7].origin is not None
     assert (rows[7].origin.number, rows[7].origin.line, len(rows[7].origin.digest)) == (8, 9, 64)
@@ -48,19 +48,19 @@ def test_rows_come_out_as_they_were_read() -> None:
 
 def test_bad_rows_are_kept_apart() -> None:
     """They are listed with their lines, and never come out as work."""
-    with loaded(HEADING + "acme-1,99,Socks,s-1\nacme-2,100,Socks,s-2\nacme 3,100,Socks,s-3\n") as worklist:
-        assert [row.payment for row in worklist.rows()] == ["acme-2"]
-        assert [(line, order_id) for line, order_id, _ in worklist.bad_rows(10)] == [(2, "acme-1"), (4, "acme 3")]
-        assert len(worklist.bad_rows(1)) == 1
-        totals = worklist.totals()
+    with loaded(HEADING + "acme-1,99,Socks,s-1\nacme-2,100,Socks,s-2\nacme 3,100,Socks,s-3\n") as store:
+        assert [row.payment for row in store.rows()] == ["acme-2"]
+        assert [(line, order_id) for line, order_id, _ in store.bad_rows(10)] == [(2, "acme-1"), (4, "acme 3")]
+        assert len(store.bad_rows(1)) == 1
+        totals = store.totals()
     assert (totals.rows, totals.bad, totals.outcomes) == (3, 2, {RowOutcome.NOT_BEGUN: 1})
 
 
 def test_a_reference_that_stands_there_twice_counts_once() -> None:
     """The first row goes through, each later one is refused and names the first: also for another order or amount."""
-    with loaded(HEADING + "a,100,x,s-1\nb,100,x,s-1\nc,100,x,s-2\na,500,x,s-1\n") as worklist:
-        assert [row.payment for row in worklist.rows()] == ["a", "c"]
-        assert worklist.bad_rows(9) == [
+    with loaded(HEADING + "a,100,x,s-1\nb,100,x,s-1\nc,100,x,s-2\na,500,x,s-1\n") as store:
+        assert [row.payment for row in store.rows()] == ["a", "c"]
+        assert store.bad_rows(9) == [
             (3, "b", "the same reference as in line 2"),
             (5, "a", "the same reference as in line 2"),
         ]
@@ -68,34 +68,34 @@ def test_a_reference_that_stands_there_twice_counts_once() -> None:
 
 def test_a_bad_row_takes_no_reference_from_a_good_one() -> None:
     """A row that is not sent anyway does not make the next one a repetition."""
-    with loaded(HEADING + "a,99,x,s-1\na,100,x,s-1\n") as worklist:
-        assert [row.amount for row in worklist.rows()] == [100]
+    with loaded(HEADING + "a,99,x,s-1\na,100,x,s-1\n") as store:
+        assert [row.amount for row in store.rows()] == [100]
 
 
 def test_rows_that_are_alike_in_everything_need_references() -> None:
     """The same line twice is more often a mistake than two captures; another amount is another capture."""
     content = "order_id,amount_ore,transaction_text\na,100,x\na,all,x\na,100,x\na,all,x\na,200,x\na,100,y\n"
-    with loaded(content) as worklist:
-        assert [(row.amount, row.text) for row in worklist.rows()] == [
+    with loaded(content) as store:
+        assert [(row.amount, row.text) for row in store.rows()] == [
             (100, "x"),
             (NOT_GIVEN, "x"),
             (200, "x"),
             (100, "y"),
         ]
-        assert [line for line, _, _ in worklist.bad_rows(9)] == [4, 5]
-        assert "the same as line 2" in worklist.bad_rows(9)[0][2]
-        assert worklist.repeated_payments() == {"a"}
-        worklist.hold_repetitions()
-        assert worklist.held_rows() == [(7, "a", 100, "meets line 2 of this file, and one of the two has no reference")]
-        assert len(list(worklist.rows())) == 3
+        assert [line for line, _, _ in store.bad_rows(9)] == [4, 5]
+        assert "the same as line 2" in store.bad_rows(9)[0][2]
+        assert store.repeated_payments() == {"a"}
+        store.hold_repetitions()
+        assert store.held_rows() == [(7, "a", 100, "meets line 2 of this file, and one of the two has no reference")]
+        assert len(list(store.rows())) == 3
 
 
 def test_what_ended_for_good_does_not_come_out_again() -> None:
     """Another round gets the rows that are unknown, not done or not begun; sums are added up by outcome."""
-    with loaded(HEADING + "".join(f"a-{number},100,x,s-{number}\n" for number in range(8))) as worklist:
-        rows = list(worklist.rows())
+    with loaded(HEADING + "".join(f"a-{number},100,x,s-{number}\n" for number in range(8))) as store:
+        rows = list(store.rows())
         error = CaptureError("no", status=400, errors=(ErrorInfo("Payment", "61", "too much"),))
-        worklist.save(
+        store.save(
             [
                 result(rows[0], RowOutcome.DONE, amount=100, time=datetime(2026, 1, 1, 13, 0, tzinfo=UTC)),
                 result(rows[1], RowOutcome.DONE_BEFORE, amount=100),
@@ -105,16 +105,16 @@ def test_what_ended_for_good_does_not_come_out_again() -> None:
                 result(rows[7], RowOutcome.OTHERWISE, amount=50),
             ]
         )
-        worklist.hold([(rows[6], "meets another")])
-        assert [row.payment for row in worklist.rows()] == ["a-3", "a-4", "a-5"]
-        totals = worklist.totals()
+        store.hold([(rows[6], "meets another")])
+        assert [row.payment for row in store.rows()] == ["a-3", "a-4", "a-5"]
+        totals = store.totals()
         assert totals.outcomes == dict.fromkeys(RowOutcome, 1)
         assert totals.moved[RowOutcome.DONE] == totals.moved[RowOutcome.DONE_BEFORE] == 100
         assert totals.moved[RowOutcome.OTHERWISE] == 50
         assert totals.refusals == {"Payment 61": 1}
         # What was unknown a moment ago and is found on record now was done by this run.
-        worklist.save([result(rows[3], RowOutcome.DONE_BEFORE, amount=100)])
-        assert worklist.totals().outcomes[RowOutcome.DONE] == 2
+        store.save([result(rows[3], RowOutcome.DONE_BEFORE, amount=100)])
+        assert store.totals().outcomes[RowOutcome.DONE] == 2
 
 
 def test_loading_ends_when_nobody_waits_for_it() -> None:
@@ -126,11 +126,11 @@ def test_loading_ends_when_nobody_waits_for_it() -> None:
         asked += 1
         return True
 
-    worklist = new_worklist()
+    store = new_row_store()
     content = HEADING + "".join(f"a-{number},100,x,s-{number}\n" for number in range(5000))
-    worklist.load(io.BytesIO(content.encode()), Layout(api=ECOM_BATCH, operation=CAPTURE), given_up=given_up)
+    store.load(io.BytesIO(content.encode()), Layout(api=ECOM_BATCH, operation=CAPTURE), given_up=given_up)
     assert asked == 1
-    assert worklist.totals().rows < 5000
+    assert store.totals().rows < 5000
 
 
 def test_a_file_that_is_wrong_as_a_whole_is_not_loaded() -> None:

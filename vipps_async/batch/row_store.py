@@ -6,17 +6,18 @@ import itertools
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, BinaryIO, Self
 
 from attrs import frozen
 
-from vipps_async.batch.reading import FileReader, InvalidRow, Layout, ValidRow
-from vipps_async.batch.results import RowOutcome, RowResult
-from vipps_async.core.batch import BatchRow, Origin, Unit
-from vipps_async.not_given import NOT_GIVEN, NotGiven
+from vipps_async.batch import report as stored
+from vipps_async.batch.reading import FileReader, Layout
+from vipps_async.batch.report import HeldRow, ReportRow, Totals, utc_text
+from vipps_async.batch.results import RowResult
+from vipps_async.core.batch import BatchRow, Unit
 
-__all__ = ["Asked", "ReportRow", "Totals", "Worklist", "utc_text"]
+__all__ = ["Asked", "RowStore"]
 
 #: Rows in one statement and one page.
 _PAGE = 500
@@ -28,8 +29,8 @@ CREATE TABLE rows (
     reason TEXT
 )
 """
-#: What a `BatchRow` is made from.
-_ROW = "number, line, payment, amount, text, reference"
+#: All rows: there is one file.
+_ROWS = "rows WHERE TRUE"
 #: All rows with one reference, but for the first of them.
 _SAME_REFERENCE = """
 SELECT later.number, first.line FROM (
@@ -59,43 +60,6 @@ SELECT number, first FROM (
 
 
 @frozen(kw_only=True)
-class ReportRow:
-    """One row of the file and what became of it."""
-
-    line: int
-    payment: str
-    #: Minor units as asked; None: all that was left, or no amount.
-    amount: int | None
-    text: str
-    reference: str | None
-    #: Whether another operation of the same amount is meant.
-    another: bool = False
-    #: What is wrong with the row itself; then it was not sent.
-    flaw: str | None
-    #: None: it was not begun.
-    outcome: RowOutcome | None
-    #: Minor units that moved.
-    moved: int | None
-    time: str | None
-    idempotency_key: str | None
-    reason: str
-
-
-@frozen(kw_only=True)
-class Totals:
-    """The sums of a batch."""
-
-    rows: int
-    bad: int
-    #: How many rows ended each way; those that never came up count as NOT_BEGUN.
-    outcomes: dict[RowOutcome, int]
-    #: Minor units that moved, by outcome.
-    moved: dict[RowOutcome, int]
-    #: How many rows were refused, by Vipps' code or, where there is none, the name of the error.
-    refusals: dict[str, int]
-
-
-@frozen(kw_only=True)
 class Asked:
     """What the good rows of a file ask for."""
 
@@ -106,7 +70,7 @@ class Asked:
     takes_all: int
 
 
-class Worklist:
+class RowStore:
     """The rows of one file. Every method blocks for a moment and may be called from any thread."""
 
     def __init__(self) -> None:
@@ -144,7 +108,7 @@ class Worklist:
         reader = FileReader(stream, layout)
         values: list[tuple[object, ...]] = []
         for row in reader.rows():
-            values.append(_values(row))
+            values.append(stored.asked_values(row))
             if len(values) == _PAGE:
                 self._insert(values)
                 values = []
@@ -155,8 +119,7 @@ class Worklist:
         self._refuse_repetitions()
 
     def _insert(self, values: Sequence[tuple[object, ...]]) -> None:
-        columns = "number, line, payment, amount, text, reference, another, flaw"
-        statement = f"INSERT INTO rows ({columns}) VALUES (?,?,?,?,?,?,?,?)"  # noqa: S608 - constants only
+        statement = f"INSERT INTO rows ({stored.ASKED_COLUMNS}) VALUES (?,?,?,?,?,?,?,?)"  # noqa: S608 - constants only
         self._many(statement, values)
 
     def _refuse_repetitions(self) -> None:
@@ -174,9 +137,11 @@ class Worklist:
 
     def rows(self) -> Iterator[BatchRow]:
         """Go through the good rows that have not ended for good, in the file's order."""
-        final = ", ".join(f"'{outcome.value}'" for outcome in RowOutcome if outcome.is_final)
-        where = f"flaw IS NULL AND (outcome IS NULL OR outcome NOT IN ({final}))"
-        return map(self._row, self._pages(_ROW, where))
+        final = ", ".join(f"'{outcome}'" for outcome in stored.FINAL)
+        return self._batch_rows(f"(outcome IS NULL OR outcome NOT IN ({final}))")
+
+    def _batch_rows(self, where: str) -> Iterator[BatchRow]:
+        return (stored.batch_row(self.digest, values) for values in self._pages(stored.UNFINISHED + where))
 
     # --- rows that are held ----------------------------------------------------------------------------------------
 
@@ -197,9 +162,7 @@ class Worklist:
 
     def rows_to_hold(self) -> Iterator[BatchRow]:
         """Go through the rows that name an amount and are neither held, released nor ended."""
-        return map(
-            self._row, self._pages(_ROW, "flaw IS NULL AND amount IS NOT NULL AND NOT another AND outcome IS NULL")
-        )
+        return self._batch_rows("amount IS NOT NULL AND NOT another AND outcome IS NULL")
 
     @staticmethod
     def page_of(rows: Iterator[BatchRow]) -> list[BatchRow]:
@@ -213,29 +176,21 @@ class Worklist:
     def _hold(self, values: Sequence[tuple[str, int]]) -> None:
         self._many("UPDATE rows SET outcome = 'held', reason = ? WHERE number = ?", values)
 
-    def held_rows(self, limit: int = 20) -> list[tuple[int, str, int, str]]:
-        """Return the first rows that are held: line, payment, amount in minor units, and what it meets."""
-        statement = "SELECT line, payment, amount, reason FROM rows WHERE outcome = 'held' ORDER BY number LIMIT ?"
-        return self._all(statement, (limit,))
-
-    def _row(self, values: tuple[int, int, str, int | None, str, str | None]) -> BatchRow:
-        number, line, payment, amount, text, reference = values
-        return BatchRow(
-            payment=payment,
-            text=text,
-            amount=NOT_GIVEN if amount is None else amount,
-            reference=reference,
-            origin=Origin(digest=self.digest, number=number, line=line),
-        )
+    def held_rows(self) -> list[HeldRow]:
+        """Return the first rows that are held."""
+        return stored.held_rows(self._all(stored.HELD_ROWS.replace("{rows}", _ROWS)))[0]
 
     def save(self, results: Iterable[RowResult]) -> None:
         """Note what became of rows that `rows` gave."""
         # What this very run could not finish at once, and found finished later, was done in this run.
         statement = (
-            "UPDATE rows SET outcome = CASE WHEN ? = 'done before' AND outcome IS NOT NULL THEN 'done' ELSE ? END, "
-            "moved = ?, time = ?, key = ?, code = ?, reason = ? WHERE number = ?"
+            "UPDATE rows SET outcome = CASE WHEN ?2 = 'done before' AND outcome IS NOT NULL THEN 'done' ELSE ?2 END, "
+            "moved = ?3, time = ?4, key = ?5, code = ?6, reason = ?7 WHERE number = ?1"
         )
-        self._many(statement, [_result_values(result) for result in results])
+        values = (stored.result_values(result) for result in results)
+        self._many(
+            statement, [(*v[:3], utc_text(v[3]) if isinstance(v[3], datetime) else None, *v[4:]) for v in values]
+        )
 
     def repeated_payments(self) -> frozenset[str]:
         """Return the payments that several good rows are about."""
@@ -257,43 +212,17 @@ class Worklist:
 
     def totals(self) -> Totals:
         """Add everything up."""
-        bad, rows = self._all("SELECT count(flaw), count(*) FROM rows")[0]
-        outcomes: dict[RowOutcome, int] = {}
-        moved: dict[RowOutcome, int] = {}
-        statement = (
-            "SELECT coalesce(outcome, 'not begun'), count(*), coalesce(sum(moved), 0) FROM rows WHERE flaw IS NULL "
-            "GROUP BY 1"
-        )
-        for name, count, total in self._all(statement):
-            outcomes[RowOutcome(name)], moved[RowOutcome(name)] = count, total
-        codes = "SELECT code, count(*) FROM rows WHERE outcome = 'refused' GROUP BY code ORDER BY 2 DESC"
-        return Totals(rows=rows, bad=bad, outcomes=outcomes, moved=moved, refusals=dict(self._all(codes)))
+        groups, refusals = (self._all(each.replace("{rows}", _ROWS)) for each in (stored.TOTALS, stored.REFUSALS))
+        return stored.totals_of(groups, refusals)
 
     def report(self) -> Iterator[ReportRow]:
         """Go through all rows, bad ones included, in the file's order."""
-        columns = "number, line, payment, amount, text, reference, another, flaw, outcome, moved, time, key, reason"
-        for _, line, payment, amount, text, reference, another, flaw, outcome, moved, time, key, reason in self._pages(
-            columns, "TRUE"
-        ):
-            yield ReportRow(
-                line=line,
-                payment=payment,
-                amount=amount,
-                text=text,
-                reference=reference,
-                another=bool(another),
-                flaw=flaw,
-                outcome=None if outcome is None else RowOutcome(outcome),
-                moved=moved,
-                time=time,
-                idempotency_key=key,
-                reason=reason or "",
-            )
+        return map(stored.report_row, self._pages(stored.REPORT))
 
     # --- the database ----------------------------------------------------------------------------------------------
 
-    def _pages(self, columns: str, where: str) -> Iterator[Any]:
-        statement = f"SELECT {columns} FROM rows WHERE {where} AND number > ? ORDER BY number LIMIT ?"  # noqa: S608 - constants only
+    def _pages(self, select: str) -> Iterator[Any]:
+        statement = f"{select.replace('{rows}', _ROWS)} AND number > ? ORDER BY number LIMIT ?"
         after = 0
         while page := self._all(statement, (after, _PAGE)):
             yield from page
@@ -310,29 +239,3 @@ class Worklist:
             self._database.execute("BEGIN")
             self._database.executemany(statement, values)
             self._database.execute("COMMIT")
-
-
-def _values(row: ValidRow | InvalidRow) -> tuple[object, ...]:
-    if isinstance(row, InvalidRow):
-        return (row.number, row.line, row.payment, None, "", None, False, row.reason)
-    amount = None if isinstance(row.amount, NotGiven) else row.amount
-    return (row.number, row.line, row.payment, amount, row.text, row.reference, row.another, None)
-
-
-def _result_values(result: RowResult) -> tuple[object, ...]:
-    assert result.row.origin is not None  # noqa: S101 - `rows` has given it one
-    return (
-        result.outcome.value,
-        result.outcome.value,
-        result.amount,
-        None if result.time is None else utc_text(result.time),
-        result.idempotency_key,
-        result.code or None,
-        result.reason or None,
-        result.row.origin.number,
-    )
-
-
-def utc_text(moment: datetime) -> str:
-    """Write a time as a report does: UTC, to the millisecond."""
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

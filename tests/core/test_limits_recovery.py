@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from vipps_async import AuthenticationError, OutcomeUnknown, PermissionDeniedError, RateLimitedError
-from vipps_async.core.recovery_pace import RecoveryPace
+from vipps_async.core.limits import RecoveryLimiter
 
 
 def test_silence_is_counted_from_the_last_answer() -> None:
     """A question that took minutes while others were answered says nothing about how long Vipps has been silent."""
-    pace = RecoveryPace(most=8)
+    pace = RecoveryLimiter(most=8)
     pace.question_answered(199.0)
     pace.question_unanswered(0.0, 200.0, None)
     for moment in (201.0, 202.0, 203.0):
@@ -20,7 +20,7 @@ def test_silence_is_counted_from_the_last_answer() -> None:
 
 def test_an_answer_begins_the_count_anew() -> None:
     """Nineteen in vain, an answer, nineteen in vain: that goes on."""
-    pace, now = RecoveryPace(most=1), 0.0
+    pace, now = RecoveryLimiter(most=1), 0.0
     for _ in range(2):
         for _ in range(19):
             now += 2.0
@@ -32,7 +32,7 @@ def test_an_answer_begins_the_count_anew() -> None:
 @pytest.mark.parametrize(("error", "status"), [(AuthenticationError, 401), (PermissionDeniedError, 403)])
 def test_keys_that_are_refused_neither_pause_nor_last(error: type[AuthenticationError], status: int) -> None:
     """Twenty in a row within a second end it, and nothing waits before that."""
-    pace = RecoveryPace(most=8)
+    pace = RecoveryLimiter(most=8)
     for number in range(20):
         assert pace.stopped == ""
         pace.question_unanswered(number / 20, number / 20, error("no", status=status))
@@ -42,7 +42,7 @@ def test_keys_that_are_refused_neither_pause_nor_last(error: type[Authentication
 
 def test_the_wish_to_wait_is_found_behind_an_unknown_outcome() -> None:
     """A capture that was answered 429 may end as unknown; what Vipps asked for stands in the cause."""
-    pace, error = RecoveryPace(most=8), OutcomeUnknown("who knows")
+    pace, error = RecoveryLimiter(most=8), OutcomeUnknown("who knows")
     error.__cause__ = RateLimitedError("too much", status=429, retry_after=7.0)
     assert pace.asked_to_wait(100.0, error) == 7.0
     assert pace.pause(103.0) == 4.0
@@ -51,7 +51,7 @@ def test_the_wish_to_wait_is_found_behind_an_unknown_outcome() -> None:
 
 def test_a_shorter_wish_does_not_shorten_a_longer_one() -> None:
     """Of several answers the one that asks for most counts; one without a wish changes nothing."""
-    pace = RecoveryPace(most=8)
+    pace = RecoveryLimiter(most=8)
     for seconds in (30.0, 2.0, None):
         pace.asked_to_wait(0.0, RateLimitedError("too much", status=429, retry_after=seconds))
     pace.asked_to_wait(0.0, None)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from vipps_async.core.adaptive_pace import AdaptivePace
+from vipps_async.core.limits import ConcurrencyLimiter
 
 
-def pace_of(most: int = 64, start: float = 64, *, pause_after: int = 2) -> AdaptivePace:
+def pace_of(most: int = 64, start: float = 64, *, pause_after: int = 2) -> ConcurrencyLimiter:
     """A pace with pauses of 1 to 5 seconds."""
-    return AdaptivePace(most=most, start=start, pause_after=pause_after, first_pause=1.0, longest_pause=5.0)
+    return ConcurrencyLimiter(most=most, start=start, pause_after=pause_after, first_pause=1.0, longest_pause=5.0)
 
 
 @pytest.mark.parametrize(("start", "limit"), [(1, 1), (8, 8), (200, 64)])

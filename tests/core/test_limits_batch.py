@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from vipps_async.batch.pace import Pace, RateLimit
+from vipps_async.core.limits import BatchLimiter, RateLimiter
 
 #: Seconds that a good answer takes here.
 QUICK = 0.05
 
 
-def _round(pace: Pace, now: float, *, seconds: float = QUICK, status: int | None = 200) -> float:
+def _round(pace: BatchLimiter, now: float, *, seconds: float = QUICK, status: int | None = 200) -> float:
     """Let as many requests as the limit allows be answered at once; returns the time afterwards."""
     now += seconds
     for _ in range(pace.limit):
@@ -18,8 +18,8 @@ def _round(pace: Pace, now: float, *, seconds: float = QUICK, status: int | None
     return now
 
 
-def _fast(most: int = 64) -> tuple[Pace, float]:
-    pace, now = Pace(most=most), 100.0
+def _fast(most: int = 64) -> tuple[BatchLimiter, float]:
+    pace, now = BatchLimiter(most=most), 100.0
     while pace.limit < most:
         now = _round(pace, now)
     return pace, now
@@ -27,7 +27,7 @@ def _fast(most: int = 64) -> tuple[Pace, float]:
 
 def test_it_begins_slowly_and_doubles_with_each_round_of_answers() -> None:
     """Nobody knows at first how much Vipps takes: eight at once, then twice as many each time it answers well."""
-    pace = Pace(most=64)
+    pace = BatchLimiter(most=64)
     assert pace.limit == 8
     now = _round(pace, 0.0)
     assert pace.limit == 16
@@ -41,7 +41,7 @@ def test_it_never_exceeds_what_was_asked_for() -> None:
     for _ in range(50):
         now = _round(pace, now)
     assert pace.limit == 20
-    assert Pace(most=1).limit == 1
+    assert BatchLimiter(most=1).limit == 1
 
 
 @pytest.mark.parametrize("status", [429, 503, 504])
@@ -125,7 +125,7 @@ def test_a_vipps_that_is_slower_for_good_does_not_hold_it_down_for_ever() -> Non
 
 def test_an_answer_that_never_came_does_not_speed_it_up() -> None:
     """Only answers show that Vipps keeps up."""
-    pace = Pace(most=64)
+    pace = BatchLimiter(most=64)
     _round(pace, 0.0, status=None)
     assert pace.limit == 8
 
@@ -135,29 +135,29 @@ def test_an_answer_that_never_came_does_not_speed_it_up() -> None:
 
 def test_single_failures_do_not_pause_it() -> None:
     """One row in ten fails and the others go through: that is a bad line, no outage."""
-    pace = Pace(most=8)
+    pace = BatchLimiter(most=8)
     for moment in range(1000):
         if moment % 10 == 0:
             pace.row_failed(moment - 0.5, float(moment))
         else:
             pace.row_answered()
         assert pace.pause(float(moment)) == 0
-    assert not pace.hopeless
+    assert not pace.circuit_open
 
 
 def test_rows_that_fail_together_count_once() -> None:
     """A connection that breaks takes all with it that were on their way: one failure, not a hundred."""
-    pace = Pace(most=64)
+    pace = BatchLimiter(most=64)
     for _ in range(100):
         pace.row_failed(10.0, 11.0)
     assert pace.pause(11.0) == 0
-    assert not pace.hopeless
+    assert not pace.circuit_open
 
 
 def test_an_outage_pauses_it_ever_longer_and_then_ends_it() -> None:
     """While no row gets an answer: pauses that double up to half a minute, and after some minutes the end."""
-    pace, now, pauses = Pace(most=64), 0.0, list[float]()
-    while not pace.hopeless:
+    pace, now, pauses = BatchLimiter(most=64), 0.0, list[float]()
+    while not pace.circuit_open:
         began = now + pace.pause(now)
         now = began + 0.01
         pace.row_failed(began, now)
@@ -169,25 +169,25 @@ def test_an_outage_pauses_it_ever_longer_and_then_ends_it() -> None:
 
 def test_an_answer_ends_an_outage() -> None:
     """One row that went through, and everything is as if nothing had been."""
-    pace, now = Pace(most=64), 0.0
+    pace, now = BatchLimiter(most=64), 0.0
     for _ in range(11):
         now += 60
         pace.row_failed(now - 1, now)
     pace.row_answered()
     pace.row_failed(now + 60, now + 61)
-    assert not pace.hopeless
+    assert not pace.circuit_open
     assert pace.pause(now + 61) == 0
 
 
 def test_keys_that_are_refused_at_the_very_first_row_end_it_at_once() -> None:
     """Wrong keys do not get right by waiting; after a good answer a refused token is something that passes."""
-    pace = Pace(most=64)
+    pace = BatchLimiter(most=64)
     pace.row_failed(0.0, 1.0, keys_refused=True)
-    assert pace.hopeless
-    later = Pace(most=64)
+    assert pace.circuit_open
+    later = BatchLimiter(most=64)
     later.row_answered()
     later.row_failed(0.0, 1.0, keys_refused=True)
-    assert not later.hopeless
+    assert not later.circuit_open
 
 
 # --- rate -------------------------------------------------------------------------------------------------------------
@@ -195,14 +195,14 @@ def test_keys_that_are_refused_at_the_very_first_row_end_it_at_once() -> None:
 
 def test_turns_are_evenly_spaced() -> None:
     """Ten a second: one each tenth of a second, whoever asks when."""
-    rate = RateLimit(10)
+    rate = RateLimiter(10)
     assert [round(rate.take(50.0), 6) for _ in range(5)] == [0, 0.1, 0.2, 0.3, 0.4]
 
 
 @pytest.mark.parametrize("per_second", [0.5, 3.0, 10.0, 250.0, 5_000.0])
 def test_the_rate_holds_over_any_ten_seconds(per_second: float) -> None:
     """In ten seconds at most ten seconds' worth is begun, however late timers are, but for a tenth of a second's."""
-    rate, now, begun = RateLimit(per_second), 0.0, list[float]()
+    rate, now, begun = RateLimiter(per_second), 0.0, list[float]()
     while now < 20:
         wait = rate.take(now)
         # A timer that comes up to 3 ms late.
@@ -215,7 +215,32 @@ def test_the_rate_holds_over_any_ten_seconds(per_second: float) -> None:
 
 def test_a_lull_is_not_caught_up_with_a_burst() -> None:
     """After a minute of nothing there is no minute's worth to be sent at once."""
-    rate = RateLimit(100)
+    rate = RateLimiter(100)
     rate.take(0.0)
     waits = [rate.take(60.0) for _ in range(20)]
     assert sum(1 for wait in waits if wait == 0) <= 11
+
+
+def test_a_burst_that_was_saved_up_is_used_at_once_and_comes_back_at_the_rate() -> None:
+    """Twenty at once after any lull, then one each 0.6 s: in no minute more than burst and rate together."""
+    limiter, begun, now = RateLimiter(100 / 60, burst=20), list[float](), 1000.0
+    while now < 1200.0:
+        wait = limiter.wait(now)
+        if wait > 0.0:
+            now += wait + 1e-9
+            continue
+        assert limiter.take(now) == 0.0
+        begun.append(now)
+    assert begun.count(1000.0) == 20
+    assert begun[20] - begun[19] == pytest.approx(0.6, abs=1e-6)
+    assert max(sum(start <= moment < start + 60.0 for moment in begun) for start in begun) <= 120
+
+
+def test_a_reserve_is_left_for_what_is_urgent() -> None:
+    """Of twenty that are saved up ten are left; whoever needs no reserve has them at once."""
+    limiter = RateLimiter(100 / 60, burst=20)
+    for _ in range(10):
+        assert limiter.wait(50.0, reserve=10) == 0.0
+        limiter.take(50.0)
+    assert limiter.wait(50.0, reserve=10) == pytest.approx(0.6)
+    assert limiter.wait(50.0) == 0.0
