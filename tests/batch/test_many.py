@@ -13,6 +13,7 @@ import pytest
 
 from tests.batch.shop import MSN, stock, stock_one
 from vipps_async import (
+    CancelError,
     ConfigurationError,
     Credentials,
     InvalidInputError,
@@ -234,6 +235,41 @@ async def test_a_refused_cancel_whose_details_cannot_be_had_is_unknown(sandbox: 
         sandbox.faults.script("details", *[Fault.HTTP_500_BEFORE] * 200)
         results = await collect(cancel_many(vipps.ecom, rows))
     assert results["r"].outcome is RowOutcome.UNKNOWN
+
+
+async def test_a_plain_refusal_of_a_cancel_without_details_is_unknown() -> None:
+    """Vipps says no to the second cancel of a payment in plain words: without its history nobody knows of the first."""
+
+    def respond(request: Request) -> Response:
+        if request.url.endswith("/cancel"):
+            return answer(400, [{"errorGroup": "Payment", "errorCode": "51", "errorMessage": "Cannot cancel"}])
+        return answer(500, {})
+
+    rows = [BatchRow(payment="order-0", text="No.", reference="r")]
+    async with scripted(respond) as vipps:
+        results = await collect(cancel_many(vipps.ecom, rows))
+    assert isinstance(results["r"].error, CancelError)
+    assert results["r"].outcome is RowOutcome.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"payment": "no spaces"}, {"amount": 99}, {"amount": 2**31}, {"text": ""}, {"text": "x" * 101}],
+    ids=["order id", "too little", "too much", "no text", "long text"],
+)
+async def test_a_row_that_breaks_a_rule_of_its_api_is_refused_unsent(wrong: dict[str, Any]) -> None:
+    """It ends as refused, says which rule, and the rows beside it go on."""
+    sent: list[Request] = []
+
+    def respond(request: Request) -> Response:
+        sent.append(request)
+        return captured(request)
+
+    async with scripted(respond) as vipps:
+        results = await collect(capture_many(vipps.ecom, [row(0, reference="wrong", **wrong), row(1)]))
+    assert isinstance(results["wrong"].error, InvalidInputError)
+    assert (results["wrong"].outcome, results["shipment-1"].outcome) == (RowOutcome.REFUSED, RowOutcome.DONE)
+    assert [request.url.split("/")[-2] for request in sent] == ["order-1"]
 
 
 async def test_unknown_and_not_done_are_told_apart(sandbox: Sandbox) -> None:

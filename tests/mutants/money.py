@@ -422,6 +422,30 @@ _TRANSPORTS = [
         ("sent = body.sent if witnessed else not isinstance(cause, NEVER_CONNECTED)", "sent = body.sent"),
     ),
 ]
+_HOLDING = of(
+    "batch/holding.py",
+    ("tests/batch/test_holding.py",),
+    ("entry.intent.key == key and entry.intent.api == api", "entry.intent.key == key"),
+    (" or intent.key == key:", ":"),
+    ("row.reference is None or not intent.reference", "row.reference is None"),
+    ("entry.settlement is None or entry.settlement.outcome is Outcome.DONE", "entry.settlement is None"),
+)
+_ROWS = of(
+    "core/batch.py",
+    ("tests/batch/test_rows.py", "tests/batch/test_other_api.py", "tests/batch/test_reading.py"),
+    ('("batch", operation.value, merchant_serial_number, self.payment)', '("batch", operation.value, self.payment)'),
+    ('"file", self.origin.digest, self.origin.number)', '"file", self.origin.digest)'),
+    ("not 0 < amount <= _LARGEST_AMOUNT", "amount > _LARGEST_AMOUNT"),
+    ("if not self.least <= amount <= self.largest:", "if not amount <= self.largest:"),
+)
+_MANY = of(
+    "batch/many.py",
+    ("tests/batch/test_other_api.py", "tests/batch/test_many.py"),
+    ("                    amount = entry.intent.amount\n", "                    pass\n"),
+    ("            self._api.check(row, self._operation)\n", ""),
+    ("return evolve(result, outcome=RowOutcome.UNKNOWN) if is_cancel else result", "return result"),
+)
+
 MUTANTS: tuple[Mutant, ...] = (
     *_VERDICT,
     *_ATTEMPTS,
@@ -440,5 +464,8 @@ MUTANTS: tuple[Mutant, ...] = (
     *_RESPONSES,
     *_JOURNALLING,
     *_RECOVERY,
+    *_HOLDING,
+    *_ROWS,
+    *_MANY,
     *_TRANSPORTS,
 )
