@@ -19,7 +19,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from tests.journals.children import output_of
-from tests.journals.material import LONG, all_open, all_recent, intent, only, settlement
+from tests.journals.material import LONG, all_open, all_recent, begin_all, intent, only, settlement
 from tests.journals.postgres_server import DSN_VARIABLE, started_server
 from tests.missing import MUST_VARIABLE
 from vipps_async.errors import ConfigurationError, Effect, InvalidInputError, JournalError
@@ -152,14 +152,14 @@ class TestTables:
 class TestManyMachines:
     """Journals that share a database."""
 
-    async def test_the_same_chunk_prepared_by_all(self, postgres: Make) -> None:
-        """Machines that prepare the same intents at once, in any order, share them without loss or doubling."""
+    async def test_the_same_chunk_begun_by_all(self, postgres: Make) -> None:
+        """Machines that begin the same intents at once, in any order, share them without loss or doubling."""
         journals = [postgres() for _ in range(4)]
         await asyncio.gather(*(journal.open() for journal in journals))
         chunk = [intent(number) for number in range(500)]
         found = await asyncio.gather(
             *(
-                journal.prepare(chunk[:: 1 if at % 2 else -1], owner=f"m{at}", lease=LONG)
+                begin_all(journal, chunk[:: 1 if at % 2 else -1], owner=f"m{at}", lease=LONG)
                 for at, journal in enumerate(journals)
             )
         )
@@ -181,7 +181,7 @@ class TestManyMachines:
         journals = [postgres() for _ in range(3)]
         await asyncio.gather(*(journal.open() for journal in journals))
         chunk = [intent(number) for number in range(50)]
-        await journals[0].prepare(chunk, owner="gone", lease=0)
+        await begin_all(journals[0], chunk, owner="gone", lease=0)
         monkeypatch.setattr(PostgresStore, "_store", slowly)
         found = await asyncio.gather(
             *(
@@ -446,20 +446,17 @@ class TestWriter:
     """The task that writes."""
 
     async def test_commits_are_grouped(self, journal: PostgresJournal, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Begins at once take few commits of at most a thousand, and a prepared chunk takes one, however large."""
+        """Begins at once take few commits of at most a thousand."""
         sizes: list[int] = []
         real = PostgresStore.commit
 
-        async def commit(this: PostgresStore, groups: Any) -> Any:
-            sizes.append(sum(len(group) for group in groups))
-            return await real(this, groups)
+        async def commit(this: PostgresStore, commands: Any, guards: Any) -> Any:
+            sizes.append(len(commands))
+            return await real(this, commands, guards)
 
         monkeypatch.setattr(PostgresStore, "commit", commit)
         await asyncio.gather(*(journal.begin(intent(n), owner="a", lease=LONG) for n in range(1500)))
         assert (sum(sizes), max(sizes)) == (1500, 1000)
-        sizes.clear()
-        await journal.prepare([intent(n) for n in range(1500, 3000)], owner="a", lease=LONG)
-        assert sizes == [1500]
 
     async def test_a_writer_that_breaks_leaves_nobody_waiting(
         self, postgres: Make, monkeypatch: pytest.MonkeyPatch
@@ -495,12 +492,12 @@ class TestWriter:
         written = asyncio.Event()
         real, tries = PostgresStore.commit, 0
 
-        async def commit(this: PostgresStore, groups: Any) -> Any:
+        async def commit(this: PostgresStore, commands: Any, guards: Any) -> Any:
             nonlocal tries
             tries += 1
             if tries == 1:
                 raise JournalError("not now")
-            found = await real(this, groups)
+            found = await real(this, commands, guards)
             written.set()
             return found
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from vipps_async.errors import JournalError
-from vipps_async.journals.checksum import UnfitError
+from vipps_async.journals.rows import UnfitError
 from vipps_async.journals.sqlite.ownership import check_user
 from vipps_async.journals.sqlite.schema import APPLICATION_ID, check_kind, create
 

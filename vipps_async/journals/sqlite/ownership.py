@@ -12,7 +12,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from vipps_async.errors import JournalError
-from vipps_async.this_process import this_process
 
 if sys.platform == "win32":  # pragma: no cover - the other branch runs where there is fcntl
     import msvcrt
@@ -51,7 +50,7 @@ class Ownership:
     def __init__(self, path: Path, descriptor: int) -> None:
         self._path = path
         self._descriptor = descriptor
-        self._process = this_process()
+        self._process = os.getpid()
 
     @classmethod
     def take(cls, database: Path, *, trusted_owner: int | None = None) -> Ownership:
@@ -80,7 +79,7 @@ class Ownership:
 
     def release(self) -> None:
         """Let go. The lock file stays: removing it could take it from under the next owner."""
-        if self._process != this_process():
+        if self._process != os.getpid():
             # A child by fork has closed its copy already; the number may be another file's by now.
             return
         with contextlib.suppress(OSError):
