@@ -19,7 +19,7 @@ from attrs import define, frozen
 from vipps_async.errors import JournalError
 from vipps_async.journals.protocol import DamagedEntry, Entry, World
 from vipps_async.journals.rows import UnfitError
-from vipps_async.journals.rules import Answer, Command, Settle
+from vipps_async.journals.rules import Answer, Command, Release, Settle
 
 __all__ = ["BATCH", "GroupCommit", "Guard", "PendingCommand", "Row", "Store", "is_count"]
 
@@ -129,7 +129,7 @@ class GroupCommit:
 
     Args:
         store: where to; nobody else writes to it.
-        limit: how many outcomes may be accepted and not durable, before `enter` waits.
+        limit: how many outcomes may be accepted and not durable, before `room` waits.
         on_overruled: called with each entry that is DONE though it was settled as without effect.
     """
 
@@ -142,6 +142,8 @@ class GroupCommit:
         self._is_stopping = False
         #: Whether it takes no more commands: it has closed the store or is about to, or could not open it.
         self.has_ended = False
+        #: Whether commands may be put: the store is open, and not about to be closed.
+        self.is_serving = False
         #: What is being committed, and outcomes that no commit has carried yet.
         self._batch: list[PendingCommand] = []
         self._retained: list[PendingCommand] = []
@@ -161,13 +163,23 @@ class GroupCommit:
         self._queue.append(pending)
         self._arrived.set()
 
-    async def enter(self) -> None:
-        """Take a place for an outcome, waiting for one if need be.
+    def put_outcome(self, command: Settle | Release, guard: Guard | None) -> None:
+        """Add a command that nobody waits for; there must be room."""
+        self.unwritten += 1
+        self.put(PendingCommand(command, None, guard))
+
+    @property
+    def is_full(self) -> bool:
+        """Whether there is no room for one more outcome."""
+        return self.unwritten >= self._limit
+
+    async def room(self) -> None:
+        """Wait until there is room for an outcome.
 
         Raises:
             JournalError: there is none, and the store fails, so that none is in sight.
         """
-        while self.unwritten >= self._limit:
+        while self.is_full:
             if self._failure is not None:
                 raise _own_copy(self._failure)
             place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -177,11 +189,10 @@ class GroupCommit:
             finally:
                 # Whoever is cancelled just when its place came hands it on: all are woken, and look again.
                 self._wake()
-        self.unwritten += 1
 
     def stop(self) -> None:
         """Ask it to commit what waits, to close the store and to end."""
-        self._is_stopping = True
+        self.is_serving, self._is_stopping = False, True
         self._arrived.set()
 
     async def run(self) -> int:
@@ -200,6 +211,7 @@ class GroupCommit:
                 return 0
             raise
         try:
+            self.is_serving = True
             self._resolve(self.opened, None)
             await self._serve()
             return len(self._retained) + self._lost
@@ -230,8 +242,11 @@ class GroupCommit:
         if self._queue or self._is_stopping:
             return
         self._arrived.clear()
+        if not self._retained:
+            await self._arrived.wait()
+            return
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_RETRY_AFTER if self._retained else None):
+            async with asyncio.timeout(_RETRY_AFTER):
                 await self._arrived.wait()
 
     def _take(self) -> list[PendingCommand]:
@@ -272,7 +287,8 @@ class GroupCommit:
 
     def _deliver(self, group: Sequence[PendingCommand], answers: Sequence[Answer | None]) -> None:
         for pending, answer in zip(group, answers, strict=True):
-            if answer is not None and isinstance(pending.command, Settle) and answer[0] and answer[1]:
+            # To an outcome there is only one thing to say: that it overruled another one.
+            if pending.future is None and answer is not None and answer[0] is not None and answer[1] is not None:
                 for listener in tuple(self._on_overruled):
                     listener(answer[1])
         self._leave(group, None)
@@ -293,7 +309,7 @@ class GroupCommit:
             self._resolve(pending.future, error)
 
     def _refuse_all(self) -> None:
-        self.has_ended = True
+        self.is_serving, self.has_ended = False, True
         closed = JournalError("the journal is closed")
         for pending in (*self._batch, *self._queue):
             self._resolve(pending.future, closed)

@@ -206,13 +206,13 @@ def apply(entry: Entry | None, command: Command, now: datetime) -> Answer:
     match command:
         case Begin():
             return _begin(entry, command, now)
+        case Settle():
+            settled = _settle(entry, command, now)
+            return Standing.SETTLED if _is_overruled(entry, settled) else None, settled
         case Claim():
             return _claim(entry, command, now)
         case Attempt():
             return _attempt(entry, command)
-        case Settle():
-            settled = _settle(entry, command, now)
-            return Standing.SETTLED if _is_overruled(entry, settled) else None, settled
         case Release():
             return None, _release(entry, command, now)
 

@@ -1,8 +1,8 @@
-"""The entries that a group of works is about, while it is worked on; the same for every store that commits groups."""
+"""The entries that a batch of commands is about, while it is carried out; the same for SQLite and PostgreSQL."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import ItemsView, Iterable
 from datetime import datetime
 
 from attrs import define, evolve
@@ -49,9 +49,9 @@ class Slots:
         """Whether there is an entry of this identity."""
         return identity in self._slots
 
-    def __iter__(self) -> Iterator[Slot]:
-        """Go through all of them."""
-        return iter(self._slots.values())
+    def items(self) -> ItemsView[Identity, Slot]:
+        """Return all of them, by their identities."""
+        return self._slots.items()
 
     def add(self, position: int | None, entry: Entry, stored: Entry | None) -> None:
         """Add an entry; later ones are newer than earlier ones of the same wish."""
@@ -65,7 +65,8 @@ class Slots:
             if met.intent.digest != command.intent.digest:
                 return Standing.MISMATCH, met
             command = evolve(command, intent=evolve(met.intent, created_at=command.intent.created_at))
-        slot = self._slots.get(command.intent.identity)
+        identity = command.intent.identity
+        slot = self._slots.get(identity)
         standing, entry = apply(None if slot is None else slot.entry, command, now)
         if entry is not None:
             if slot is None:
@@ -76,6 +77,8 @@ class Slots:
 
     def _met(self, intent: Intent) -> Entry | None:
         alike = self._by_wish[wish_of(intent)]
+        if not alike:
+            return None
         # Those that are new in this group are the newest.
         alike.sort(key=lambda slot: (slot.position is None, slot.position or 0))
         return same_wish((slot.entry for slot in alike), intent)

@@ -79,9 +79,7 @@ class StoredJournal(JournalMethods):
     def is_open(self) -> bool:
         """See Journal."""
         run = self._run
-        if run is None or run.pid != os.getpid() or self._is_closing:
-            return False
-        return run.commits.opened.done() and not run.has_ended
+        return run is not None and run.commits.is_serving and run.pid == os.getpid()
 
     async def open(self) -> None:
         """Open the store, creating it if need be. Of several that open it, the last one to close it closes it.
@@ -94,7 +92,9 @@ class StoredJournal(JournalMethods):
         run = await self._own_run()
         if run is not None and self._is_closing:
             await self._close(run)
-            run = self._run
+        while (run := self._run) is not None and run.has_ended and not run.task.done():
+            # Ended by a mistake in the program, or not opened: it lets go of the store first.
+            await asyncio.wait({run.task})
         if run is None or run.has_ended:
             run = self._started()
         self._check_loop(run)
@@ -152,9 +152,12 @@ class StoredJournal(JournalMethods):
 
     async def _accept(self, command: Settle | Release) -> None:
         guard = self._guard()
-        await self._open_run().commits.enter()
-        # Asked again: it may have been closed while there was no room.
-        self._open_run().commits.put(PendingCommand(command, None, guard))
+        commits = self._open_run().commits
+        if commits.is_full:
+            await commits.room()
+            # Asked again: it may have been closed while there was no room.
+            commits = self._open_run().commits
+        commits.put_outcome(command, guard)
 
     async def _put(self, command: Command | None) -> Answer:
         run = self._open_run()
@@ -247,7 +250,7 @@ class StoredJournal(JournalMethods):
                 f"{self._name} was opened by process {run.pid}, of which this one is a fork",
                 advice="open a journal in the process that uses it",
             )
-        if run is None or self._is_closing or not run.commits.opened.done() or run.has_ended:
+        if run is None or not run.commits.is_serving:
             raise JournalError(f"{self._name} is not open", advice="open it first")
         self._check_loop(run)
         return run

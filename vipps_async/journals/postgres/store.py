@@ -21,7 +21,7 @@ from vipps_async.journals.postgres import sql as statements
 from vipps_async.journals.protocol import Entry, World
 from vipps_async.journals.rows import DamagedEntryError, UnfitError, read_row, row_values, state_values
 from vipps_async.journals.rules import Answer, Begin, Command, check_world
-from vipps_async.journals.slots import Slot, Slots, Wish, wish_of
+from vipps_async.journals.slots import Slots, Wish, wish_of
 
 __all__ = ["PAGE", "PostgresStore", "checked_conninfo"]
 
@@ -252,8 +252,8 @@ class PostgresStore:
         statement = statements.LOCK_WISHES if len(units) <= _MOST_LOCKS else statements.LOCK_ALL_WISHES
         await connection.execute(statement, values)
 
-    async def _store(self, connection: AsyncConnection[TupleRow], slots: Iterable[Slot]) -> None:
-        changed = [slot for slot in slots if slot.entry is not slot.stored]
+    async def _store(self, connection: AsyncConnection[TupleRow], slots: Slots) -> None:
+        changed = [slot for _, slot in slots.items() if slot.entry is not slot.stored]
         if new := [slot.entry for slot in changed if slot.position is None]:
             rows = [row_values(entry) for entry in new]
             cursor = await connection.execute(self._sql(statements.INSERT_ENTRIES), _columns(rows))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -117,8 +117,8 @@ class SqliteStore:
             for statement, values in writing:
                 self._connection.execute(statement, values)
         self._newest = newest
-        for slot in slots:
-            self._remember(slot, wishes)
+        for identity, slot in slots.items():
+            self._remember(identity, slot, wishes)
         return answers
 
     @contextlib.contextmanager
@@ -139,7 +139,7 @@ class SqliteStore:
                     self._connection.execute("ROLLBACK")
             raise
 
-    def _remember(self, slot: Slot, wishes: OpenWishes) -> None:
+    def _remember(self, identity: Identity, slot: Slot, wishes: OpenWishes) -> None:
         entry, stored = slot.entry, slot.stored
         was_open = stored is not None and stored.settlement is None
         if was_open and entry.settlement is not None:
@@ -148,9 +148,9 @@ class SqliteStore:
             wishes.began(entry.intent)
         is_leased = entry.settlement is None and entry.owner != ""
         if is_leased and slot.position is not None and len(self._leased) < _MOST_LEASED:
-            self._leased[entry.intent.identity] = (slot.position, entry)
+            self._leased[identity] = (slot.position, entry)
         else:
-            self._leased.pop(entry.intent.identity, None)
+            self._leased.pop(identity, None)
 
     def newest_position(self) -> int:
         """The position of the newest entry; 0 if there is none."""
@@ -271,17 +271,17 @@ class SqliteStore:
         return [wish_of(entry.intent) for entry in entries if isinstance(entry, Entry) and _is_made(entry)]
 
     def _loaded(self, commands: Sequence[Command], wishes: OpenWishes, *, presume_new: bool) -> Slots:
-        new: set[Identity] = set()
         wanted: dict[Identity, None] = {}
         adopted: dict[Wish, None] = {}
         for command in commands:
             identity = command.intent.identity
-            if isinstance(command, Begin) and command.adopt:
-                adopted[wish_of(command.intent)] = None
-            if isinstance(command, Begin) and presume_new and identity not in self._leased:
-                # A key is made for one call, so hardly any is there already; if one is, adding it fails.
-                new.add(identity)
-            else:
+            is_new = False
+            if isinstance(command, Begin):
+                is_new = presume_new
+                if command.adopt:
+                    adopted[wish_of(command.intent)] = None
+            # A key is made for one call, so hardly any is there already; if one is, adding it fails.
+            if not is_new or identity in self._leased:
                 wanted[identity] = None
         slots = Slots(adopted)
         for position, found in self._alike([wish for wish in adopted if wishes.may_have(wish)]):
@@ -326,12 +326,12 @@ class SqliteStore:
             )
         return found
 
-    def _writing(self, slots: Iterable[Slot]) -> tuple[int, list[tuple[str, Sequence[object]]]]:
+    def _writing(self, slots: Slots) -> tuple[int, list[tuple[str, Sequence[object]]]]:
         """Return the position of the newest entry, and the statements for what has changed."""
         newest = self._newest
         rows: list[object] = []
         states: list[object] = []
-        for slot in slots:
+        for _, slot in slots.items():
             if slot.position is None:
                 slot.position = newest = newest + 1
                 rows += (slot.position, *row_values(slot.entry))
