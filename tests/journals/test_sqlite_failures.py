@@ -267,13 +267,13 @@ class TestGone:
         self, journal: SqliteJournal, path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """A file that is deleted just before a commit ends is noticed before the commit is acknowledged."""
-        real = SqliteStore._writing
+        real = SqliteStore._write
 
-        def delete(this: SqliteStore, slots: Any) -> Any:
+        def delete(this: SqliteStore, writing: Any) -> None:
             path.unlink()
-            return real(this, slots)
+            real(this, writing)
 
-        monkeypatch.setattr(SqliteStore, "_writing", delete)
+        monkeypatch.setattr(SqliteStore, "_write", delete)
         with pytest.raises(JournalError, match="deleted or replaced"):
             await journal.begin(intent(2), owner="a", lease=LONG)
 
@@ -547,7 +547,7 @@ class TestWriter:
             def broken(*_: Any) -> None:
                 raise sqlite3.OperationalError("disk I/O error")
 
-            patch.setattr(SqliteStore, "_writing", broken)
+            patch.setattr(SqliteStore, "_write", broken)
             found = await asyncio.gather(
                 *(journal.begin(intent(n), owner="a", lease=LONG) for n in range(20)), return_exceptions=True
             )
@@ -708,6 +708,7 @@ class TestWriter:
                 (sql.select_matching(2), 10),
                 (sql.select_alike(2), 8),
                 (sql.update_states(2), 2 * sql.STATE),
+                (sql.update_ended(2), 2 * sql.ENDED),
                 ("SELECT 1 FROM entries WHERE payment = ? AND merchant_serial_number = ? ORDER BY position", 2),
                 ("SELECT key FROM entries WHERE outcome IS NULL AND position > ? ORDER BY position LIMIT 2", 1),
             ]

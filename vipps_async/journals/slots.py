@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import ItemsView, Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 from attrs import define, evolve
@@ -49,9 +49,9 @@ class Slots:
         """Whether there is an entry of this identity."""
         return identity in self._slots
 
-    def items(self) -> ItemsView[Identity, Slot]:
-        """Return all of them, by their identities."""
-        return self._slots.items()
+    def __iter__(self) -> Iterator[Slot]:
+        """Go through all of them."""
+        return iter(self._slots.values())
 
     def add(self, position: int | None, entry: Entry, stored: Entry | None) -> None:
         """Add an entry; later ones are newer than earlier ones of the same wish."""
@@ -65,8 +65,7 @@ class Slots:
             if met.intent.digest != command.intent.digest:
                 return Standing.MISMATCH, met
             command = evolve(command, intent=evolve(met.intent, created_at=command.intent.created_at))
-        identity = command.intent.identity
-        slot = self._slots.get(identity)
+        slot = self._slots.get(command.intent.identity)
         standing, entry = apply(None if slot is None else slot.entry, command, now)
         if entry is not None:
             if slot is None:

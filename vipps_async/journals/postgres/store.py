@@ -253,7 +253,7 @@ class PostgresStore:
         await connection.execute(statement, values)
 
     async def _store(self, connection: AsyncConnection[TupleRow], slots: Slots) -> None:
-        changed = [slot for _, slot in slots.items() if slot.entry is not slot.stored]
+        changed = [slot for slot in slots if slot.entry is not slot.stored]
         if new := [slot.entry for slot in changed if slot.position is None]:
             rows = [row_values(entry) for entry in new]
             cursor = await connection.execute(self._sql(statements.INSERT_ENTRIES), _columns(rows))

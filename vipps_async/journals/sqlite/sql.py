@@ -8,16 +8,29 @@ import functools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from vipps_async.journals.rows import COLUMNS, STATE_COLUMNS
+from vipps_async.journals.rows import COLUMNS, INTENT_COLUMNS, STATE_COLUMNS
 
-__all__ = ["ROW", "STATE", "blocks", "insert_rows", "select_alike", "select_matching", "statements", "update_states"]
+__all__ = [
+    "BEGUN",
+    "ENDED",
+    "ROW",
+    "STATE",
+    "blocks",
+    "insert_begun",
+    "insert_rows",
+    "select_alike",
+    "select_matching",
+    "statements",
+    "update_ended",
+    "update_states",
+]
 
 #: Rows in one statement: more do not go faster, and there is a compiled statement for each number of them. 64 × 25
 #: values are far fewer than the 32,766 that SQLite takes since 3.32.
 _ROWS = 64
 
-#: How many values a row has in `insert_rows` and `update_states`.
-ROW, STATE = 25, 13
+#: How many values a row has in `insert_rows`, `update_states`, `insert_begun` and `update_ended`.
+ROW, STATE, BEGUN, ENDED = 25, 13, 17, 6
 
 
 def blocks(items: Sequence[Any]) -> Iterator[Sequence[Any]]:
@@ -41,8 +54,8 @@ def statements(
         yield make(len(piece) // width), piece
 
 
-def _places(width: int, rows: int) -> str:
-    return ", ".join([f"({', '.join('?' * width)})"] * rows)
+def _places(width: int, rows: int, more: str = "") -> str:
+    return ", ".join([f"({', '.join('?' * width)}{more})"] * rows)
 
 
 @functools.cache
@@ -69,6 +82,24 @@ def select_alike(rows: int) -> str:
 def insert_rows(rows: int) -> str:
     """Add so many entries: for each its position, then `row_values`."""
     return f"INSERT INTO entries ({COLUMNS}) VALUES {_places(ROW, rows)}"
+
+
+@functools.cache
+def insert_begun(rows: int) -> str:
+    """Add so many entries that have just begun: for each its `begun_values`."""
+    columns = f"position, {INTENT_COLUMNS}, last_at, checksum, owner, lease_until, begun, ended, refusal, note"
+    values = _places(BEGUN, rows, ", 1, 0, x'', ''")
+    return f"INSERT INTO entries ({columns}) VALUES {values}"
+
+
+@functools.cache
+def update_ended(rows: int) -> str:
+    """Give so many entries their outcome: for each its `ended_values`."""
+    return (
+        f"WITH news (p, e, o, a, s, c) AS (VALUES {_places(ENDED, rows)}) UPDATE entries SET ended = news.e, "
+        "outcome = news.o, answer = news.a, settled_at = news.s, checksum = news.c, note = '' "
+        "FROM news WHERE entries.position = news.p"
+    )
 
 
 @functools.cache

@@ -19,14 +19,19 @@ from vipps_async.journals.sqlite.backup import copy_file
 from vipps_async.journals.sqlite.open_wishes import MOST, OpenWishes
 from vipps_async.journals.sqlite.opening import StoreLostError, connect, is_corrupt, log_of, translated
 from vipps_async.journals.sqlite.ownership import Ownership
+from vipps_async.journals.sqlite.plain_commit import LeasedEntry, PlainCommit, plain_commit
 from vipps_async.journals.sqlite.sql import (
+    BEGUN,
+    ENDED,
     ROW,
     STATE,
     blocks,
+    insert_begun,
     insert_rows,
     select_alike,
     select_matching,
     statements,
+    update_ended,
     update_states,
 )
 
@@ -40,9 +45,6 @@ _OLDEST_SQLITE = (3, 33, 0)
 
 #: Leased entries that are remembered: more than a process has under way, some MB.
 _MOST_LEASED = 5000
-
-#: A leased entry: its position, and how it stands in the file.
-LeasedEntry = tuple[int, Entry]
 
 
 class SqliteStore:
@@ -92,8 +94,12 @@ class SqliteStore:
         try:
             self._check_in_place()
             wishes = self._open_wishes = self._open_wishes or OpenWishes(self._wishes_of_file())
+            plain = plain_commit(commands, self._leased, wishes, self._newest, self._clock())
             try:
-                answers = self._committed(commands, wishes, presume_new=True)
+                if plain is not None:
+                    answers = self._written(plain, wishes)
+                else:
+                    answers = self._committed(commands, wishes, presume_new=True)
             except sqlite3.IntegrityError:
                 # One that was presumed new is there already.
                 answers = self._committed(commands, wishes, presume_new=False)
@@ -105,21 +111,37 @@ class SqliteStore:
             raise translated(error, self._path, "written") from error
         return answers
 
+    def _written(self, plain: PlainCommit, wishes: OpenWishes) -> list[Answer]:
+        self._write(
+            [*statements(insert_begun, plain.begun_values, BEGUN), *statements(update_ended, plain.ended_values, ENDED)]
+        )
+        for identity in plain.ended:
+            wishes.ended(self._leased.pop(identity)[1].intent)
+        for identity, leased in plain.begun.items():
+            wishes.began(leased[1].intent)
+            if len(self._leased) < _MOST_LEASED:
+                self._leased[identity] = leased
+        self._newest = plain.newest
+        return plain.answers
+
     def _committed(self, commands: Sequence[Command], wishes: OpenWishes, *, presume_new: bool) -> list[Answer]:
         # Read before the transaction: nobody else writes, and one that met a malformed row can write nothing more.
         slots = self._loaded(commands, wishes, presume_new=presume_new)
         now = self._clock()
         answers = [slots.answer(command, now) for command in commands]
         newest, writing = self._writing(slots)
+        self._write(writing)
+        self._newest = newest
+        for slot in slots:
+            self._remember(slot, wishes)
+        return answers
+
+    def _write(self, writing: Sequence[tuple[str, Sequence[object]]]) -> None:
         # One statement is a transaction by itself. Each statement hands the interpreter to other threads, and getting
         # it back from a busy event loop takes longer than the statement.
         with self._transaction(is_one_statement=len(writing) == 1):
             for statement, values in writing:
                 self._connection.execute(statement, values)
-        self._newest = newest
-        for identity, slot in slots.items():
-            self._remember(identity, slot, wishes)
-        return answers
 
     @contextlib.contextmanager
     def _transaction(self, *, is_one_statement: bool = False) -> Iterator[None]:
@@ -139,7 +161,7 @@ class SqliteStore:
                     self._connection.execute("ROLLBACK")
             raise
 
-    def _remember(self, identity: Identity, slot: Slot, wishes: OpenWishes) -> None:
+    def _remember(self, slot: Slot, wishes: OpenWishes) -> None:
         entry, stored = slot.entry, slot.stored
         was_open = stored is not None and stored.settlement is None
         if was_open and entry.settlement is not None:
@@ -147,6 +169,7 @@ class SqliteStore:
         elif entry.settlement is None and not was_open:
             wishes.began(entry.intent)
         is_leased = entry.settlement is None and entry.owner != ""
+        identity = entry.intent.identity
         if is_leased and slot.position is not None and len(self._leased) < _MOST_LEASED:
             self._leased[identity] = (slot.position, entry)
         else:
@@ -275,28 +298,21 @@ class SqliteStore:
         adopted: dict[Wish, None] = {}
         for command in commands:
             identity = command.intent.identity
-            is_new = False
-            if isinstance(command, Begin):
-                is_new = presume_new
-                if command.adopt:
-                    adopted[wish_of(command.intent)] = None
+            if isinstance(command, Begin) and command.adopt:
+                adopted[wish_of(command.intent)] = None
             # A key is made for one call, so hardly any is there already; if one is, adding it fails.
-            if not is_new or identity in self._leased:
+            if not (presume_new and isinstance(command, Begin)) or identity in self._leased:
                 wanted[identity] = None
         slots = Slots(adopted)
         for position, found in self._alike([wish for wish in adopted if wishes.may_have(wish)]):
             # One that cannot be read keeps no new wish from being carried out.
             if isinstance(found, Entry):
                 self._add(slots, position, found)
-        unknown: list[Identity] = []
-        for identity in wanted:
-            if identity in slots:
-                continue
-            if (held := self._leased.get(identity)) is not None:
-                slots.add(*held, held[1])
-            else:
-                unknown.append(identity)
-        for row in self._matching(unknown):
+        missing = [identity for identity in wanted if identity not in slots]
+        for identity in missing:
+            if (leased := self._leased.get(identity)) is not None:
+                slots.add(*leased, leased[1])
+        for row in self._matching([identity for identity in missing if identity not in slots]):
             slots.add(row[0], entry := entry_of(row), entry)
         return slots
 
@@ -331,7 +347,7 @@ class SqliteStore:
         newest = self._newest
         rows: list[object] = []
         states: list[object] = []
-        for _, slot in slots.items():
+        for slot in slots:
             if slot.position is None:
                 slot.position = newest = newest + 1
                 rows += (slot.position, *row_values(slot.entry))
