@@ -12,6 +12,7 @@ import sys
 import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -126,7 +127,21 @@ class TestTables:
             assert other.execute(f"SELECT precious FROM {postgres_schema}.journal_entries".encode()).fetchall() == []
 
     async def test_an_older_version(self, postgres: Make, postgres_dsn: str, postgres_schema: str) -> None:
-        """Tables of an older shape are refused by their number, and no new ones are made beside them."""
+        """Tables of an older shape, with an open entry, are refused by their number and left as they are."""
+        older = (Path(__file__).parent / "schema_2_postgres.sql").read_text().replace("{schema}", postgres_schema)
+        state = (
+            "SELECT (SELECT count(*) FROM pg_class JOIN pg_namespace AS n ON n.oid = relnamespace WHERE nspname = %s), "
+            f"(SELECT count(*) FROM {postgres_schema}.journal_entries WHERE outcome IS NULL)"
+        )
+        with psycopg.connect(postgres_dsn, autocommit=True) as other:
+            other.execute(older.encode())
+            before = other.execute(state.encode(), (postgres_schema,)).fetchone()
+            with pytest.raises(JournalError, match=r"older version of this package .schema version 2; this one"):
+                await postgres().open()
+            assert other.execute(state.encode(), (postgres_schema,)).fetchone() == before
+
+    async def test_the_first_version(self, postgres: Make, postgres_dsn: str, postgres_schema: str) -> None:
+        """So are tables of the first shape, and no new ones are made beside them."""
         with psycopg.connect(postgres_dsn, autocommit=True) as other:
             other.execute(f"CREATE SCHEMA {postgres_schema}".encode())
             other.execute(f"CREATE TABLE {postgres_schema}.journal_version (version int)".encode())

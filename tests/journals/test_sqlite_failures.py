@@ -161,13 +161,14 @@ class TestVersions:
             assert other.execute("PRAGMA user_version").fetchone() == (schema.SCHEMA_VERSION + 1,)
             assert other.execute("SELECT count(*) FROM entries").fetchone() == (1,)
 
-    async def test_an_older_schema(self, path: Path) -> None:
+    @pytest.mark.parametrize("version", [1, 2])
+    async def test_an_older_schema(self, path: Path, version: int) -> None:
         """A journal of an older shape is refused by its number and left as it is to the last byte."""
         with contextlib.closing(sqlite3.connect(path)) as other:
-            other.executescript((Path(__file__).parent / "schema_1.sql").read_text())
+            other.executescript((Path(__file__).parent / f"schema_{version}.sql").read_text())
         before = path.read_bytes()
         text = await refusal(path)
-        assert f"older version of this package (schema 1; this one knows {schema.SCHEMA_VERSION})" in text
+        assert f"older version of this package (schema {version}; this one knows {schema.SCHEMA_VERSION})" in text
         assert path.read_bytes() == before
 
     async def test_a_process_that_died_before_it_had_made_the_tables(self, path: Path) -> None:

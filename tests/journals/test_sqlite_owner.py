@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from tests.journals.children import PATIENCE, child, output_of
-from tests.journals.material import LONG, all_open, intent
+from tests.journals.material import LONG, all_open, intent, only, settlement
 from vipps_async.errors import JournalError
 from vipps_async.journals import SqliteJournal, Standing
 from vipps_async.journals.sqlite.ownership import Ownership
@@ -271,6 +271,23 @@ def test_another_loop_after_the_first_one_ended(path: Path) -> None:
     assert asyncio.run(_open_and_begin(journal, 2)) is Standing.MINE
     asyncio.run(journal.aclose())
     assert journal_threads() == []
+
+
+def test_a_loop_that_ends_unclosed_writes_what_was_accepted(path: Path) -> None:
+    """An outcome that was accepted is in the file though its loop ended at once and nobody closed the journal."""
+    journal = SqliteJournal(path)
+
+    async def settle_and_leave() -> None:
+        await _open_and_begin(journal, 1)
+        await journal.settle(intent(1), settlement())
+
+    async def look() -> None:
+        await journal.open()
+        assert (await only(journal, intent(1))).settlement == settlement()
+        await journal.aclose()
+
+    asyncio.run(settle_and_leave())
+    asyncio.run(look())
 
 
 async def test_two_loops_at_a_time_are_refused(path: Path) -> None:
