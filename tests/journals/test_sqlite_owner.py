@@ -21,6 +21,7 @@ from tests.journals.material import LONG, all_open, intent, only, settlement
 from vipps_async.errors import JournalError
 from vipps_async.journals import SqliteJournal, Standing
 from vipps_async.journals.sqlite.ownership import Ownership
+from vipps_async.journals.sqlite.store import SqliteStore
 
 HOLD = """
 import asyncio, sys
@@ -273,17 +274,30 @@ def test_another_loop_after_the_first_one_ended(path: Path) -> None:
     assert journal_threads() == []
 
 
-def test_a_loop_that_ends_unclosed_writes_what_was_accepted(path: Path) -> None:
-    """An outcome that was accepted is in the file though its loop ended at once and nobody closed the journal."""
+def test_a_loop_that_ends_unclosed_writes_what_was_accepted(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Outcomes that were accepted are in the file though their loop ended at once and nobody closed the journal."""
     journal = SqliteJournal(path)
+    real, writing, gate = SqliteStore.commit, threading.Event(), threading.Event()
+
+    def commit(this: SqliteStore, commands: Any) -> Any:
+        writing.set()
+        assert gate.wait(PATIENCE)
+        return real(this, commands)
 
     async def settle_and_leave() -> None:
         await _open_and_begin(journal, 1)
+        await journal.begin(intent(2), owner="a", lease=LONG)
+        monkeypatch.setattr(SqliteStore, "commit", commit)
         await journal.settle(intent(1), settlement())
+        await asyncio.to_thread(writing.wait, PATIENCE)
+        # While the first one is being written.
+        await journal.settle(intent(2), settlement())
+        gate.set()
 
     async def look() -> None:
         await journal.open()
-        assert (await only(journal, intent(1))).settlement == settlement()
+        for number in (1, 2):
+            assert (await only(journal, intent(number))).settlement == settlement()
         await journal.aclose()
 
     asyncio.run(settle_and_leave())
