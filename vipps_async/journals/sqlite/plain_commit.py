@@ -1,4 +1,4 @@
-"""A commit of nothing but fresh intents and final outcomes of what is in hand: nearly every one, so told apart early.
+"""Fast path for commits that only begin fresh intents and settle leased entries, which nearly all do.
 
 What stands of an intent goes from the call to its row, and what stands of an outcome as well, without an entry being
 looked up, changed and written back. Everything else goes the long way, by `vipps_async.journals.rules.apply`, which
@@ -7,20 +7,61 @@ also says what is right here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from attrs import define, evolve, field
 
-from vipps_async.journals.protocol import Attempts, Entry, KeyOrigin, Outcome, Standing
+from vipps_async.journals.protocol import Attempts, Entry, Intent, KeyOrigin, Outcome, Standing
 from vipps_async.journals.rows import begun_values, ended_values
 from vipps_async.journals.rules import FINAL, Answer, Begin, Command, Settle
 from vipps_async.journals.slots import Identity, Wish, wish_of
-from vipps_async.journals.sqlite.open_wishes import OpenWishes
 
-__all__ = ["LeasedEntry", "PlainCommit", "plain_commit"]
+__all__ = ["MOST_WISHES", "LeasedEntry", "OpenWishes", "PlainCommit", "plain_commit"]
 
-#: An entry in hand: its position, and how it stands in the file.
+#: The most wishes that are remembered: some 30 MB. With more, each begin looks in the file.
+MOST_WISHES = 100_000
+
+
+class OpenWishes:
+    """Counts the open entries with made keys of each wish.
+
+    Args:
+        wishes: one for each entry that is open in the file; more than `MOST_WISHES` are too many to remember.
+    """
+
+    def __init__(self, wishes: Iterable[Wish]) -> None:
+        self._counts: dict[Wish, int] | None = {}
+        for wish in wishes:
+            self._change(wish, 1)
+
+    def may_have(self, wish: Wish) -> bool:
+        """Whether the file may have an open entry of this wish; False is certain."""
+        return self._counts is None or wish in self._counts
+
+    def began(self, intent: Intent) -> None:
+        """Note that the file has one more open entry."""
+        if intent.origin is KeyOrigin.MADE:
+            self._change(wish_of(intent), 1)
+
+    def ended(self, intent: Intent) -> None:
+        """Note that the file has one open entry less."""
+        if intent.origin is KeyOrigin.MADE:
+            self._change(wish_of(intent), -1)
+
+    def _change(self, wish: Wish, by: int) -> None:
+        if self._counts is None:
+            return
+        count = self._counts.get(wish, 0) + by
+        if count > 0:
+            self._counts[wish] = count
+            if len(self._counts) > MOST_WISHES:
+                self._counts = None
+        else:
+            self._counts.pop(wish, None)
+
+
+#: A leased entry: its position, and how it stands in the file.
 LeasedEntry = tuple[int, Entry]
 
 #: There is nothing to tell whoever notes an outcome.

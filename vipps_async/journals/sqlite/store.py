@@ -15,11 +15,9 @@ from vipps_async.journals.protocol import DamagedEntry, Entry, KeyOrigin, World
 from vipps_async.journals.rows import COLUMNS, UnfitError, entry_of, read_row, row_values, state_values
 from vipps_async.journals.rules import Answer, Begin, Command, check_world
 from vipps_async.journals.slots import Identity, Slot, Slots, Wish, wish_of
-from vipps_async.journals.sqlite.backup import copy_file
-from vipps_async.journals.sqlite.open_wishes import MOST, OpenWishes
-from vipps_async.journals.sqlite.opening import StoreLostError, connect, is_corrupt, log_of, translated
+from vipps_async.journals.sqlite.opening import StoreLostError, connect, copy_file, is_corrupt, log_of, translated
 from vipps_async.journals.sqlite.ownership import Ownership
-from vipps_async.journals.sqlite.plain_commit import LeasedEntry, PlainCommit, plain_commit
+from vipps_async.journals.sqlite.plain_commit import MOST_WISHES, LeasedEntry, OpenWishes, PlainCommit, plain_commit
 from vipps_async.journals.sqlite.sql import (
     BEGUN,
     ENDED,
@@ -285,7 +283,7 @@ class SqliteStore:
         where = "outcome IS NULL AND origin = 'made' LIMIT ?"
         columns = "merchant_serial_number, payment, api, operation"
         try:
-            return self._fetched(f"SELECT {columns} FROM entries WHERE {where}", (MOST + 1,))  # noqa: S608
+            return self._fetched(f"SELECT {columns} FROM entries WHERE {where}", (MOST_WISHES + 1,))  # noqa: S608
         except sqlite3.DatabaseError as error:
             if not is_corrupt(error):
                 raise
