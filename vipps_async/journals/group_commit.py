@@ -96,8 +96,8 @@ class Store(Protocol):
     async def close(self) -> None:
         """Close it, after all that was asked of it before."""
 
-    def abandon(self) -> None:
-        """Close it without its event loop, which has ended; may block for what is being done."""
+    def abandon(self, *, wait: bool) -> None:
+        """Close it without its event loop, which has ended; `wait`: block until what is being done is done."""
 
 
 @define(eq=False)
@@ -201,6 +201,7 @@ class GroupCommit:
         Returns:
             How many outcomes could not be written.
         """
+        is_abandoned = False
         try:
             await self._store.open()
         except BaseException as error:
@@ -211,7 +212,7 @@ class GroupCommit:
                 return 0
             raise
         try:
-            self.is_serving = True
+            self.is_serving = not self._is_stopping
             self._resolve(self.opened, None)
             await self._serve()
             return len(self._retained) + self._lost
@@ -219,10 +220,16 @@ class GroupCommit:
             # The loop ends though the journal was not closed: what was accepted is not lost by that.
             await self._commit([p for p in (*self._batch, *self._queue) if p.future is None and p.command is not None])
             raise
+        except GeneratorExit:
+            # Of a loop that was closed with this still under way: nothing can be awaited any more, by nobody.
+            is_abandoned = True
+            self._store.abandon(wait=False)
+            raise
         finally:
             # Also if something unforeseen ended it: nobody may wait for it for ever.
-            self._refuse_all()
-            await self._store.close()
+            if not is_abandoned:
+                self.end()
+                await self._store.close()
 
     async def _serve(self) -> None:
         is_last = False
@@ -308,13 +315,15 @@ class GroupCommit:
         for pending in group:
             self._resolve(pending.future, error)
 
-    def _refuse_all(self) -> None:
+    def end(self) -> None:
+        """Refuse what waits; nothing is put any more."""
         self.is_serving, self.has_ended = False, True
         closed = JournalError("the journal is closed")
         for pending in (*self._batch, *self._queue):
             self._resolve(pending.future, closed)
         self._queue.clear()
         self._leave([], closed)
+        self._resolve(self.opened, closed)
 
     def _leave(self, written: Sequence[PendingCommand], failure: JournalError | None) -> None:
         """Note how a commit went: the places of its outcomes became free, or it failed."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import abc
 import asyncio
-import contextlib
 import os
 import weakref
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -199,7 +198,9 @@ class StoredJournal(JournalMethods):
         commits = GroupCommit(store, self._max_queued_outcomes, self.on_overruled)
         task = loop.create_task(commits.run(), name=self._name)
         # The task must not keep the journal alive: one that was dropped unclosed tells its task to end.
-        weakref.finalize(self, _stop, loop, commits).atexit = False
+        weakref.finalize(self, _stop, loop, commits, store).atexit = False
+        # One that was cancelled before its first step ends here.
+        task.add_done_callback(lambda _: commits.end())
         self._users = 0
         self._is_closing = False
         self._run = _Run(store=store, commits=commits, task=task, loop=loop, pid=os.getpid())
@@ -214,7 +215,7 @@ class StoredJournal(JournalMethods):
         if run is not None and run.loop.is_closed():
             # The loop that it was opened in ended without closing it.
             self._run = None
-            await asyncio.to_thread(run.store.abandon)
+            await asyncio.to_thread(run.store.abandon, wait=True)
         if self._run is None:
             self._is_closing = False
         return self._run
@@ -231,7 +232,7 @@ class StoredJournal(JournalMethods):
             return
         self._run = None
         self._is_closing = False
-        if lost := run.task.result():
+        if lost := run.commits.unwritten if run.task.cancelled() else run.task.result():
             raise JournalError(
                 f"{lost} outcomes could not be written to {self._name}; what they belong to is open in it",
                 effect=Effect.POSSIBLE,
@@ -256,7 +257,9 @@ class StoredJournal(JournalMethods):
         return run
 
 
-def _stop(loop: asyncio.AbstractEventLoop, commits: GroupCommit) -> None:
-    # Of a loop that has ended, nobody is left to stop.
-    with contextlib.suppress(RuntimeError):
+def _stop(loop: asyncio.AbstractEventLoop, commits: GroupCommit, store: Store) -> None:
+    try:
         loop.call_soon_threadsafe(commits.stop)
+    except RuntimeError:
+        # Its loop has ended.
+        store.abandon(wait=False)

@@ -133,7 +133,7 @@ class PostgresStore:
         """Close all connections."""
         await self._pool.close()
 
-    def abandon(self) -> None:
+    def abandon(self, *, wait: bool) -> None:
         """Do nothing: the connections ended with their event loop."""
 
     async def commit(self, commands: Sequence[Command], guards: Sequence[Guard | None]) -> list[Answer | None]:

@@ -101,10 +101,10 @@ class SqliteThread:
         # At most some instructions away.
         self._thread.join()
 
-    def abandon(self) -> None:
+    def abandon(self, *, wait: bool) -> None:
         """See `Store`."""
         self._stop()
-        if self._thread.ident is not None:
+        if wait and self._thread.ident is not None:
             self._thread.join()
 
     def _stop(self) -> None:
