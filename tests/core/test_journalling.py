@@ -501,32 +501,6 @@ class TestAfterwards:
             assert await at.runner.run(capture_call()) is DONE
             assert (await at.entry()).settlement is None
 
-    @pytest.mark.parametrize("full", [False, True])
-    async def test_a_result_is_noted_without_waiting_where_there_is_room(self, full: bool) -> None:  # noqa: FBT001 - a parameter
-        """A journal that takes an outcome at once is not asked twice; one that has no room is waited for."""
-        tried: list[Settlement] = []
-
-        class Quick(MemoryJournal):
-            def try_settle(self, intent: Intent, settlement: Settlement, *, owner: str | None = None) -> bool:
-                tried.append(settlement)
-                return not full
-
-        async with bench(DONE, journal=Quick()) as at:
-            assert await at.runner.run(capture_call()) is DONE
-            assert [settlement.outcome for settlement in tried] == [Outcome.DONE]
-            assert ((await at.entry()).settlement is not None) is full
-
-    async def test_a_journal_that_fails_at_once_hides_no_result(self) -> None:
-        """The caller learns that money moved though the journal refuses the outcome; the entry stays open."""
-
-        class Closed(MemoryJournal):
-            def try_settle(self, intent: Intent, settlement: Settlement, *, owner: str | None = None) -> bool:
-                raise JournalError("the journal is not open")
-
-        async with bench(DONE, journal=Closed()) as at:
-            assert await at.runner.run(capture_call()) is DONE
-            assert (await at.entry()).settlement is None
-
     @pytest.mark.parametrize("broken", [fail, hang], ids=["fails", "hangs"])
     async def test_a_journal_that_fails_after_sending_hides_no_error(
         self, broken: Callable[[], Awaitable[None]], monkeypatch: pytest.MonkeyPatch

@@ -120,7 +120,7 @@ class PhasedTransport:
 def watch_journal(journal: Journal, watch: PhaseWatch) -> None:
     """Let a journal tell phases, by wrapping methods of its class: its process has no other one."""
     kind: Any = type(journal)
-    begin, settle, try_settle, release = kind.begin, kind.settle, kind.try_settle, kind.release
+    begin, settle, release = kind.begin, kind.settle, kind.release
 
     async def watched_begin(self: Any, *given: Any, **more: Any) -> Any:
         answer = await watch.through(Phase.NOTING_INTENT, partial(begin, self, *given, **more))
@@ -128,22 +128,17 @@ def watch_journal(journal: Journal, watch: PhaseWatch) -> None:
             await watch.point(Phase.NOTED)
         return answer
 
-    def watched_try_settle(self: Any, *given: Any, **more: Any) -> Any:
+    async def watched_settle(self: Any, *given: Any, **more: Any) -> None:
         inside = watch.enter(Phase.NOTING_OUTCOME)
-        answer = try_settle(self, *given, **more)
+        await settle(self, *given, **more)
         if inside:
             # It is durable some time after this returns.
             watch.flushing = asyncio.create_task(_say_when_flushed(self, watch))
-        return answer
-
-    async def watched_settle(self: Any, *given: Any, **more: Any) -> Any:
-        return await watch.through(Phase.NOTING_OUTCOME, partial(settle, self, *given, **more))
 
     async def watched_release(self: Any, *given: Any, **more: Any) -> Any:
         return await watch.through(Phase.NOTING_OUTCOME, partial(release, self, *given, **more))
 
-    kind.begin, kind.settle = watched_begin, watched_settle
-    kind.try_settle, kind.release = watched_try_settle, watched_release
+    kind.begin, kind.settle, kind.release = watched_begin, watched_settle, watched_release
 
 
 async def _say_when_flushed(journal: Journal, watch: PhaseWatch) -> None:

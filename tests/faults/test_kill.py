@@ -86,13 +86,13 @@ async def test_what_a_dead_process_had_in_hand_is_free_once_its_file_is_open_aga
 
 _FILLS = """
 import asyncio, os, shutil, signal, sys
-from tests.journals.material import LONG, intent
+from tests.journals.material import LONG, begin_all, intent
 from vipps_async import SqliteJournal
 
 async def main():
     journal = SqliteJournal(sys.argv[1])
     await journal.open()
-    await journal.prepare([intent(number) for number in range(200)], owner="dead", lease=LONG)
+    await begin_all(journal, [intent(number) for number in range(200)], owner="dead", lease=LONG)
     os.kill(os.getpid(), signal.SIGKILL)
 
 asyncio.run(main())

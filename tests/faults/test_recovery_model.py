@@ -38,10 +38,10 @@ class Mortal(MemoryJournal):
         self.store = store
         self.is_dead = False
 
-    def _do(self, work: Any) -> Any:
+    async def _ask(self, command: Any) -> Any:
         if self.is_dead:
             raise JournalError("this process is dead")
-        return self.store._do(work)
+        return await self.store._ask(command)
 
     async def open_entries(self, *, merchant_serial_number: str | None = None) -> Any:
         """See Journal."""

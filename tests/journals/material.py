@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from attrs import evolve, frozen
 
-from vipps_async import Entry, Intent, Journal, Outcome, Settlement
+from vipps_async import Entry, Intent, Journal, Outcome, Settlement, Standing
 
 MOMENT = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
 MSN = "123456"
@@ -55,6 +56,13 @@ def intent(number: int = 1, **changes: Any) -> Intent:
 def settlement(outcome: Outcome = Outcome.DONE, answer: bytes = b'{"orderId":"acme-1"}') -> Settlement:
     """A settlement at a fixed time."""
     return Settlement(outcome=outcome, answer=answer, settled_at=MOMENT + timedelta(seconds=2))
+
+
+async def begin_all(
+    journal: Journal, intents: Sequence[Intent], *, owner: str, lease: float
+) -> list[tuple[Standing, Entry]]:
+    """Begin intents at once, and so in few commits; the answers in their order."""
+    return await asyncio.gather(*(journal.begin(one, owner=owner, lease=lease) for one in intents))
 
 
 async def all_open(journal: Journal, **filters: Any) -> list[Entry]:

@@ -20,7 +20,7 @@ import pytest
 from attrs import evolve
 
 from tests.journals import sqlite_cells
-from tests.journals.material import LONG, MOMENT, MSN, all_open, all_recent, intent, only, settlement
+from tests.journals.material import LONG, MOMENT, MSN, all_open, all_recent, begin_all, intent, only, settlement
 from vipps_async import Attempts, Entry, KeyOrigin, Outcome, PostgresJournal, SqliteJournal, Standing
 from vipps_async.errors import JournalError
 
@@ -40,7 +40,7 @@ async def filled(journal: Any) -> None:
     for number in range(0, 40, 5):
         origin = KeyOrigin.MADE if number % 2 else KeyOrigin.GIVEN
         batch = [intent(number + kind, origin=origin, reference=f"row {number}") for kind in range(5)]
-        await journal.prepare(batch, owner="a", lease=LONG)
+        await begin_all(journal, batch, owner="a", lease=LONG)
         await journal.settle(batch[0], settlement())
         await journal.settle(batch[1], settlement(Outcome.REFUSED, b'{"class":"CaptureError"}'))
         await journal.settle(batch[2], settlement(Outcome.NOT_DONE))
@@ -147,7 +147,7 @@ async def look_at_damaged(journal: Any) -> None:
 async def three(journal: Any) -> None:
     """Begin three operations and close."""
     await journal.open()
-    await journal.prepare([intent(1), intent(2), intent(3)], owner="a", lease=0)
+    await begin_all(journal, [intent(1), intent(2), intent(3)], owner="a", lease=0)
     await journal.aclose()
 
 
@@ -250,15 +250,11 @@ async def test_what_cannot_be_encoded_fails_alone(journal: Any) -> None:
     assert "cannot be written" in str(results[7])
     assert [found[0] for number, found in enumerate(results) if number != 7] == [Standing.MINE] * 19
     assert len(await all_open(journal)) == 19
-    chunk = [unfit(31), intent(32)]
-    with pytest.raises(JournalError):
-        await journal.prepare(chunk, owner="a", lease=LONG)
-    assert await journal.find(payment="acme-32", merchant_serial_number=MSN) == []
 
 
 async def test_times_that_are_none_fail_alone(journal: Any) -> None:
     """A release whose attempts have a naive time is lost, and the outcomes beside it are noted."""
-    await journal.prepare([intent(1), intent(2)], owner="a", lease=LONG)
+    await begin_all(journal, [intent(1), intent(2)], owner="a", lease=LONG)
     naive = Attempts(last_at=datetime(2026, 1, 1))  # noqa: DTZ001 - the mistake
     await journal.release(intent(1), note="", attempts=naive)
     await journal.settle(intent(2), settlement())
@@ -270,10 +266,8 @@ async def test_times_that_are_none_fail_alone(journal: Any) -> None:
 
 async def test_a_store_that_fails_while_one_is_found_out(journal: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """If the store itself fails while a group is halved, what comes later does not overtake what came earlier."""
-    await journal.prepare([intent(1), intent(2), intent(3)], owner="a", lease=LONG)
-    store_class: Any = type(journal._run.store) if isinstance(journal, PostgresJournal) and journal._run else None
-    if store_class is None:
-        from vipps_async.journals.sqlite.store import SqliteStore as store_class  # noqa: PLC0415, N813
+    await begin_all(journal, [intent(1), intent(2), intent(3)], owner="a", lease=LONG)
+    store_class: Any = type(journal._run.store)
     real, calls = store_class.commit, 0
 
     def broken_once(*given: Any) -> Any:

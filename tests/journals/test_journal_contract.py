@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from tests.journals.material import LONG, MOMENT, MSN, Shelf, all_open, all_recent, intent, only, settlement
+from tests.journals.material import LONG, MOMENT, MSN, Shelf, all_open, all_recent, begin_all, intent, only, settlement
 from vipps_async import (
     Attempts,
     Entry,
@@ -153,17 +153,15 @@ class TestBegin:
         for ask in (journal.begin, journal.claim):
             with pytest.raises(InvalidInputError, match="lease"):
                 await ask(intent(), owner="a", lease=lease)
-        with pytest.raises(InvalidInputError, match="lease"):
-            await journal.prepare([intent()], owner="a", lease=lease)
 
 
-class TestPrepare:
-    """Many intents in one commit."""
+class TestManyAtOnce:
+    """Many intents begun at once, and so committed together."""
 
     async def test_a_chunk_of_a_thousand(self, journal: Journal) -> None:
-        """A thousand intents are prepared at once and answered in their order."""
+        """A thousand intents begun at once are noted in their order, and each has its own answer."""
         wanted = [intent(number) for number in reversed(range(1000))]
-        found = await journal.prepare(wanted, owner="a", lease=LONG)
+        found = await begin_all(journal, wanted, owner="a", lease=LONG)
         assert [(standing, entry.intent) for standing, entry in found] == [(Standing.MINE, one) for one in wanted]
         assert [entry.intent for entry in await all_open(journal)] == wanted
 
@@ -174,14 +172,10 @@ class TestPrepare:
         await journal.settle(intent(2), settlement())
         await journal.begin(intent(3), owner="b", lease=0)
         chunk = [intent(0), intent(1), intent(2), intent(3), intent(0), intent(1, digest="other")]
-        found = await journal.prepare(chunk, owner="a", lease=LONG)
+        found = await begin_all(journal, chunk, owner="a", lease=LONG)
         mine, taken, settled = Standing.MINE, Standing.TAKEN, Standing.SETTLED
         assert [standing for standing, _ in found] == [mine, taken, settled, mine, mine, Standing.MISMATCH]
         assert len(await all_recent(journal)) == 4
-
-    async def test_nothing(self, journal: Journal) -> None:
-        """An empty chunk has an empty answer."""
-        assert await journal.prepare([], owner="a", lease=LONG) == []
 
 
 class TestAttempts:
@@ -430,7 +424,7 @@ class TestSettle:
 
     async def test_an_outcome_is_known_at_once(self, journal: Journal) -> None:
         """Whatever is asked after an outcome was accepted knows of it, flushed or not."""
-        await journal.prepare([intent(1), intent(2), intent(3)], owner="a", lease=LONG)
+        await begin_all(journal, [intent(1), intent(2), intent(3)], owner="a", lease=LONG)
         await journal.settle(intent(1), settlement())
         assert (await journal.begin(intent(1), owner="a", lease=LONG))[0] is Standing.SETTLED
         await journal.settle(intent(2), settlement())
@@ -447,7 +441,7 @@ class TestSettle:
     async def test_many_outcomes(self, journal: Journal) -> None:
         """Outcomes of a thousand operations all arrive, and nothing stays open."""
         wanted = [intent(number) for number in range(1000)]
-        await journal.prepare(wanted, owner="a", lease=LONG)
+        await begin_all(journal, wanted, owner="a", lease=LONG)
         await asyncio.gather(*(journal.settle(one, settlement(), owner="a") for one in wanted))
         await journal.flush()
         assert await all_open(journal) == []
@@ -537,13 +531,13 @@ class TestReading:
 
     async def test_open_entries_of_one_merchant(self, journal: Journal) -> None:
         """A walk can be kept to one merchant serial number."""
-        await journal.prepare([intent(1), intent(2, merchant_serial_number="654321")], owner="a", lease=LONG)
+        await begin_all(journal, [intent(1), intent(2, merchant_serial_number="654321")], owner="a", lease=LONG)
         assert [entry.intent for entry in await all_open(journal, merchant_serial_number=MSN)] == [intent(1)]
 
     async def test_a_walk_is_steady_while_work_goes_on(self, journal: Journal) -> None:
         """A walk over several pages sees each old entry once and ends, while some settle and new ones arrive."""
         old = [intent(number) for number in range(700)]
-        await journal.prepare(old, owner="a", lease=LONG)
+        await begin_all(journal, old, owner="a", lease=LONG)
         seen = []
         async for entry in journal.open_entries():
             seen.append(entry.intent)
@@ -556,7 +550,7 @@ class TestReading:
 
     async def test_recent_entries_come_newest_first(self, journal: Journal) -> None:
         """The newest entries come first, settled ones too, and no more than asked for."""
-        await journal.prepare([intent(number) for number in range(600)], owner="a", lease=LONG)
+        await begin_all(journal, [intent(number) for number in range(600)], owner="a", lease=LONG)
         await journal.settle(intent(599), settlement())
         assert [entry.intent for entry in await all_recent(journal)] == [intent(n) for n in range(599, 549, -1)]
         assert [entry.intent for entry in await all_recent(journal, limit=599)] == [
@@ -567,7 +561,7 @@ class TestReading:
 
     async def test_a_walk_may_be_left(self, journal: Journal) -> None:
         """A walk that is broken off leaves the journal as usable as before."""
-        await journal.prepare([intent(number) for number in range(600)], owner="a", lease=LONG)
+        await begin_all(journal, [intent(number) for number in range(600)], owner="a", lease=LONG)
         async for entry in journal.open_entries():
             assert entry.intent == intent(0)
             break
@@ -621,7 +615,7 @@ class TestLife:
     async def test_everything_survives_closing(self, shelf: Shelf) -> None:
         """What was accepted before closing is there after opening, without a flush."""
         journal = await shelf.opened()
-        await journal.prepare([intent(1), intent(2), intent(3)], owner="a", lease=LONG)
+        await begin_all(journal, [intent(1), intent(2), intent(3)], owner="a", lease=LONG)
         await journal.settle(intent(1), settlement())
         await journal.release(intent(2), note="why")
         await journal.aclose()
@@ -666,8 +660,6 @@ class TestLife:
         async def every_use_refused() -> None:
             for use in (
                 journal.begin(intent(), owner="a", lease=1),
-                journal.prepare([intent()], owner="a", lease=1),
-                journal.prepare([], owner="a", lease=1),
                 journal.claim(intent(), owner="a", lease=1),
                 journal.settle(intent(), settlement()),
                 journal.release(intent(), note=""),

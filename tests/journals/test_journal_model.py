@@ -85,11 +85,6 @@ class Twins(RuleBasedStateMachine):
         """Begin."""
         self.run(self._both("begin", wanted, owner=owner, lease=lease))
 
-    @rule(wanted=st.lists(INTENTS, max_size=8), owner=OWNERS, lease=LEASES)
-    def prepare(self, wanted: list[Intent], owner: str, lease: float) -> None:
-        """Prepare."""
-        self.run(self._both("prepare", wanted, owner=owner, lease=lease))
-
     @rule(wanted=INTENTS, owner=OWNERS, lease=LEASES)
     def claim(self, wanted: Intent, owner: str, lease: float) -> None:
         """Claim."""

@@ -12,6 +12,7 @@ import sys
 import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -19,7 +20,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from tests.journals.children import output_of
-from tests.journals.material import LONG, all_open, all_recent, intent, only, settlement
+from tests.journals.material import LONG, all_open, all_recent, begin_all, intent, only, settlement
 from tests.missing import MUST_VARIABLE
 from tests.support.postgres import DSN_VARIABLE, started_server
 from vipps_async import Intent, KeyOrigin, PostgresJournal, Standing
@@ -126,7 +127,21 @@ class TestTables:
             assert other.execute(f"SELECT precious FROM {postgres_schema}.journal_entries".encode()).fetchall() == []
 
     async def test_an_older_version(self, postgres: Make, postgres_dsn: str, postgres_schema: str) -> None:
-        """Tables of an older shape are refused by their number, and no new ones are made beside them."""
+        """Tables of an older shape, with an open entry, are refused by their number and left as they are."""
+        older = (Path(__file__).parent / "schema_2_postgres.sql").read_text().replace("{schema}", postgres_schema)
+        state = (
+            "SELECT (SELECT count(*) FROM pg_class JOIN pg_namespace AS n ON n.oid = relnamespace WHERE nspname = %s), "
+            f"(SELECT count(*) FROM {postgres_schema}.journal_entries WHERE outcome IS NULL)"
+        )
+        with psycopg.connect(postgres_dsn, autocommit=True) as other:
+            other.execute(older.encode())
+            before = other.execute(state.encode(), (postgres_schema,)).fetchone()
+            with pytest.raises(JournalError, match=r"older version of this package .schema version 2; this one"):
+                await postgres().open()
+            assert other.execute(state.encode(), (postgres_schema,)).fetchone() == before
+
+    async def test_the_first_version(self, postgres: Make, postgres_dsn: str, postgres_schema: str) -> None:
+        """So are tables of the first shape, and no new ones are made beside them."""
         with psycopg.connect(postgres_dsn, autocommit=True) as other:
             other.execute(f"CREATE SCHEMA {postgres_schema}".encode())
             other.execute(f"CREATE TABLE {postgres_schema}.journal_version (version int)".encode())
@@ -152,14 +167,14 @@ class TestTables:
 class TestManyMachines:
     """Journals that share a database."""
 
-    async def test_the_same_chunk_prepared_by_all(self, postgres: Make) -> None:
-        """Machines that prepare the same intents at once, in any order, share them without loss or doubling."""
+    async def test_the_same_chunk_begun_by_all(self, postgres: Make) -> None:
+        """Machines that begin the same intents at once, in any order, share them without loss or doubling."""
         journals = [postgres() for _ in range(4)]
         await asyncio.gather(*(journal.open() for journal in journals))
         chunk = [intent(number) for number in range(500)]
         found = await asyncio.gather(
             *(
-                journal.prepare(chunk[:: 1 if at % 2 else -1], owner=f"m{at}", lease=LONG)
+                begin_all(journal, chunk[:: 1 if at % 2 else -1], owner=f"m{at}", lease=LONG)
                 for at, journal in enumerate(journals)
             )
         )
@@ -181,7 +196,7 @@ class TestManyMachines:
         journals = [postgres() for _ in range(3)]
         await asyncio.gather(*(journal.open() for journal in journals))
         chunk = [intent(number) for number in range(50)]
-        await journals[0].prepare(chunk, owner="gone", lease=0)
+        await begin_all(journals[0], chunk, owner="gone", lease=0)
         monkeypatch.setattr(PostgresStore, "_store", slowly)
         found = await asyncio.gather(
             *(
@@ -446,20 +461,17 @@ class TestWriter:
     """The task that writes."""
 
     async def test_commits_are_grouped(self, journal: PostgresJournal, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Begins at once take few commits of at most a thousand, and a prepared chunk takes one, however large."""
+        """Begins at once take few commits of at most a thousand."""
         sizes: list[int] = []
         real = PostgresStore.commit
 
-        async def commit(this: PostgresStore, groups: Any) -> Any:
-            sizes.append(sum(len(group) for group in groups))
-            return await real(this, groups)
+        async def commit(this: PostgresStore, commands: Any, guards: Any) -> Any:
+            sizes.append(len(commands))
+            return await real(this, commands, guards)
 
         monkeypatch.setattr(PostgresStore, "commit", commit)
         await asyncio.gather(*(journal.begin(intent(n), owner="a", lease=LONG) for n in range(1500)))
         assert (sum(sizes), max(sizes)) == (1500, 1000)
-        sizes.clear()
-        await journal.prepare([intent(n) for n in range(1500, 3000)], owner="a", lease=LONG)
-        assert sizes == [1500]
 
     async def test_a_writer_that_breaks_leaves_nobody_waiting(
         self, postgres: Make, monkeypatch: pytest.MonkeyPatch
@@ -495,12 +507,12 @@ class TestWriter:
         written = asyncio.Event()
         real, tries = PostgresStore.commit, 0
 
-        async def commit(this: PostgresStore, groups: Any) -> Any:
+        async def commit(this: PostgresStore, commands: Any, guards: Any) -> Any:
             nonlocal tries
             tries += 1
             if tries == 1:
                 raise JournalError("not now")
-            found = await real(this, groups)
+            found = await real(this, commands, guards)
             written.set()
             return found
 

@@ -1,4 +1,4 @@
-"""What each work does to one entry: the rules that every store shares, tried without a store."""
+"""What each command does to one entry: the rules that every store shares, tried without a store."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from attrs import evolve
 
 from tests.journals.material import MOMENT, intent, settlement
 from vipps_async.journals.protocol import Attempts, Entry, Intent, KeyOrigin, Outcome, Standing
-from vipps_async.journals.rules import Attempt, Begin, Claim, Release, Settle, Work, apply, same_wish
+from vipps_async.journals.rules import Attempt, Begin, Claim, Command, Release, Settle, apply, same_wish
 
 LEASE = timedelta(seconds=60)
 NOW = MOMENT + timedelta(seconds=10)
@@ -23,16 +23,16 @@ def entry(**changes: Any) -> Entry:
     return evolve(whole, **changes)
 
 
-def after(before: Entry | None, work: Work, *, now: Any = NOW) -> Entry:
-    """The entry after one work."""
-    _, found = apply(before, work, now)
+def after(before: Entry | None, command: Command, *, now: Any = NOW) -> Entry:
+    """The entry after one command."""
+    _, found = apply(before, command, now)
     assert found is not None
     return found
 
 
-def standing(before: Entry | None, work: Work, *, now: Any = NOW) -> Standing | None:
-    """What a work is told."""
-    found, _ = apply(before, work, now)
+def standing(before: Entry | None, command: Command, *, now: Any = NOW) -> Standing | None:
+    """What a command is told."""
+    found, _ = apply(before, command, now)
     return found
 
 
@@ -85,19 +85,19 @@ def test_no_attempt_without_the_entry() -> None:
     assert apply(None, others, NOW) == (None, None)
 
 
-@pytest.mark.parametrize("work", [again(), Claim(intent(), "second", LEASE)])
-def test_a_lease_keeps_others_away(work: Begin | Claim) -> None:
+@pytest.mark.parametrize("command", [again(), Claim(intent(), "second", LEASE)])
+def test_a_lease_keeps_others_away(command: Begin | Claim) -> None:
     """Until its end nobody else goes on; after it, or a release, anybody."""
-    assert standing(entry(), work) is Standing.TAKEN
-    assert standing(entry(), work, now=NOW + LEASE) is Standing.MINE
-    assert standing(entry(owner=""), work) is Standing.MINE
-    assert standing(entry(owner="second"), work) is Standing.MINE
+    assert standing(entry(), command) is Standing.TAKEN
+    assert standing(entry(), command, now=NOW + LEASE) is Standing.MINE
+    assert standing(entry(owner=""), command) is Standing.MINE
+    assert standing(entry(owner="second"), command) is Standing.MINE
 
 
-@pytest.mark.parametrize("work", [Begin, Claim])
-def test_another_payload_is_a_mismatch(work: type[Begin | Claim]) -> None:
+@pytest.mark.parametrize("command", [Begin, Claim])
+def test_another_payload_is_a_mismatch(command: type[Begin | Claim]) -> None:
     """Whoever holds it, and settled or not."""
-    other = work(intent(digest="0" * 64), "first", LEASE)
+    other = command(intent(digest="0" * 64), "first", LEASE)
     for before in (entry(), entry(owner=""), entry(settlement=settlement())):
         assert apply(before, other, NOW) == (Standing.MISMATCH, before)
 
@@ -158,9 +158,9 @@ def test_not_done_is_for_the_owner_to_say() -> None:
         assert after(entry(), Settle(intent(), settlement(outcome), "second")).settlement is not None
 
 
-def evolve_owner(work: Settle, owner: str | None) -> Settle:
+def evolve_owner(command: Settle, owner: str | None) -> Settle:
     """The same outcome, told by another owner."""
-    return Settle(work.intent, work.settlement, owner)
+    return Settle(command.intent, command.settlement, owner)
 
 
 def test_a_settlement_of_another_payload_changes_nothing() -> None:

@@ -21,13 +21,12 @@ from typing import Any
 import pytest
 
 from tests.journals.children import output_of, without_override
-from tests.journals.material import LONG, all_open, all_recent, intent, only, settlement
+from tests.journals.material import LONG, all_open, all_recent, begin_all, intent, only, settlement
 from vipps_async import SqliteJournal, Standing
 from vipps_async.errors import Effect, InvalidInputError, JournalError
-from vipps_async.journals.sqlite import journal as journal_module
-from vipps_async.journals.sqlite import rows, schema, store
-from vipps_async.journals.sqlite.plain_commit import plain_commit
+from vipps_async.journals.sqlite import schema, sql, store
 from vipps_async.journals.sqlite.store import SqliteStore
+from vipps_async.journals.sqlite.thread import SqliteThread
 
 
 @pytest.fixture
@@ -50,7 +49,7 @@ async def filled(path: Path, count: int = 2000) -> None:
     """Make a closed journal with some entries."""
     journal = SqliteJournal(path)
     await journal.open()
-    await journal.prepare([intent(number) for number in range(count)], owner="a", lease=LONG)
+    await begin_all(journal, [intent(number) for number in range(count)], owner="a", lease=LONG)
     await journal.aclose()
 
 
@@ -162,13 +161,14 @@ class TestVersions:
             assert other.execute("PRAGMA user_version").fetchone() == (schema.SCHEMA_VERSION + 1,)
             assert other.execute("SELECT count(*) FROM entries").fetchone() == (1,)
 
-    async def test_an_older_schema(self, path: Path) -> None:
+    @pytest.mark.parametrize("version", [1, 2])
+    async def test_an_older_schema(self, path: Path, version: int) -> None:
         """A journal of an older shape is refused by its number and left as it is to the last byte."""
         with contextlib.closing(sqlite3.connect(path)) as other:
-            other.executescript((Path(__file__).parent / "schema_1.sql").read_text())
+            other.executescript((Path(__file__).parent / f"schema_{version}.sql").read_text())
         before = path.read_bytes()
         text = await refusal(path)
-        assert f"older version of this package (schema 1; this one knows {schema.SCHEMA_VERSION})" in text
+        assert f"older version of this package (schema {version}; this one knows {schema.SCHEMA_VERSION})" in text
         assert path.read_bytes() == before
 
     async def test_a_process_that_died_before_it_had_made_the_tables(self, path: Path) -> None:
@@ -251,7 +251,6 @@ class TestGone:
         path.with_name(path.name + suffix).unlink()
         for use in (
             journal.begin(intent(2), owner="a", lease=LONG),
-            journal.prepare([intent(3)], owner="a", lease=LONG),
             all_open(journal),
         ):
             with pytest.raises(JournalError, match="deleted or replaced while in use"):
@@ -269,29 +268,15 @@ class TestGone:
         self, journal: SqliteJournal, path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """A file that is deleted just before a commit ends is noticed before the commit is acknowledged."""
+        real = SqliteStore._write
 
-        def delete(*given: Any) -> Any:
+        def delete(this: SqliteStore, writing: Any) -> None:
             path.unlink()
-            return plain_commit(*given)
+            real(this, writing)
 
-        monkeypatch.setattr(store, "plain_commit", delete)
+        monkeypatch.setattr(SqliteStore, "_write", delete)
         with pytest.raises(JournalError, match="deleted or replaced"):
             await journal.begin(intent(2), owner="a", lease=LONG)
-
-    async def test_deleted_during_a_commit_that_looks_things_up(
-        self, journal: SqliteJournal, path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        """So is one that is deleted while an entry is claimed."""
-        await journal.begin(intent(2), owner="a", lease=0)
-        real = SqliteStore._store
-
-        def delete(this: SqliteStore, slots: Any) -> int:
-            path.unlink()
-            return real(this, slots)
-
-        monkeypatch.setattr(SqliteStore, "_store", delete)
-        with pytest.raises(JournalError, match="deleted or replaced"):
-            await journal.claim(intent(2), owner="b", lease=LONG)
 
     async def test_moved_away_and_back(self, journal: SqliteJournal, path: Path) -> None:
         """Once the file is back the journal works again, and outcomes that came meanwhile are not lost."""
@@ -459,7 +444,9 @@ class TestFullDisk:
         assert re.search("disk is full|disk failed", text)
         assert acknowledged
         with pytest.raises(JournalError):
-            await journal.prepare([intent(n, body=bytes(100_000)) for n in range(90_000, 90_009)], owner="a", lease=1)
+            await begin_all(
+                journal, [intent(n, body=bytes(100_000)) for n in range(90_000, 90_009)], owner="a", lease=1
+            )
         big = settlement(answer=bytes(300_000))
         await journal.settle(intent(0), big)
         with pytest.raises(JournalError):
@@ -520,7 +507,7 @@ class TestWriter:
     """The thread that writes."""
 
     async def test_commits_are_grouped(self, journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch) -> None:
-        """A thousand begins at once take a few commits, and a prepared chunk takes one, however large."""
+        """A thousand begins at once take a few commits."""
         sizes: list[int] = []
         real = SqliteStore.commit
 
@@ -532,9 +519,6 @@ class TestWriter:
         await asyncio.gather(*(journal.begin(intent(n), owner="a", lease=LONG) for n in range(1000)))
         assert sum(sizes) == 1000
         assert len(sizes) < 100
-        sizes.clear()
-        await journal.prepare([intent(n) for n in range(1000, 2500)], owner="a", lease=LONG)
-        assert sizes == [1500]
 
     async def test_a_group_stays_below_its_limit(self, journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch) -> None:
         """However many wait, a commit takes a thousand at most."""
@@ -564,7 +548,7 @@ class TestWriter:
             def broken(*_: Any) -> None:
                 raise sqlite3.OperationalError("disk I/O error")
 
-            patch.setattr(SqliteStore, "_written", broken)
+            patch.setattr(SqliteStore, "_write", broken)
             found = await asyncio.gather(
                 *(journal.begin(intent(n), owner="a", lease=LONG) for n in range(20)), return_exceptions=True
             )
@@ -577,7 +561,7 @@ class TestWriter:
         """Settling waits when the queue is full, goes on when there is room, and a cancelled one takes no place."""
         journal = SqliteJournal(path, max_queued_outcomes=2)
         await journal.open()
-        await journal.prepare([intent(n) for n in range(5)], owner="a", lease=LONG)
+        await begin_all(journal, [intent(n) for n in range(5)], owner="a", lease=LONG)
         gate = threading.Event()
         real = SqliteStore.commit
 
@@ -602,7 +586,7 @@ class TestWriter:
         """When the queue is full of outcomes that cannot be written, settling is an error instead of a long wait."""
         journal = SqliteJournal(path, max_queued_outcomes=2)
         await journal.open()
-        await journal.prepare([intent(n) for n in range(4)], owner="a", lease=LONG)
+        await begin_all(journal, [intent(n) for n in range(4)], owner="a", lease=LONG)
         path.unlink()
 
         async def settle_all() -> None:
@@ -650,7 +634,7 @@ class TestWriter:
         monkeypatch.setattr(SqliteStore, "commit", commit)
         await journal.settle(intent(1), settlement())
         with monkeypatch.context() as patch:
-            patch.setattr(journal_module, "_CLOSE_PATIENCE", 0.01)
+            patch.setattr(SqliteThread, "close_patience", 0.01)
             with pytest.raises(JournalError, match="does not answer"):
                 await journal.aclose()
         assert not journal.is_open
@@ -722,10 +706,10 @@ class TestWriter:
 
         def look(this: SqliteStore) -> int:
             questions = [
-                (rows.select_matching(2), 10),
-                (rows.select_alike(2), 8),
-                (rows.update_states(2), 2 * rows.STATE),
-                (rows.update_ended(2), 2 * rows.ENDED),
+                (sql.select_matching(2), 10),
+                (sql.select_alike(2), 8),
+                (sql.update_states(2), 2 * sql.STATE),
+                (sql.update_ended(2), 2 * sql.ENDED),
                 ("SELECT 1 FROM entries WHERE payment = ? AND merchant_serial_number = ? ORDER BY position", 2),
                 ("SELECT key FROM entries WHERE outcome IS NULL AND position > ? ORDER BY position LIMIT 2", 1),
             ]

@@ -17,10 +17,11 @@ from typing import Any
 import pytest
 
 from tests.journals.children import PATIENCE, child, output_of
-from tests.journals.material import LONG, all_open, intent
+from tests.journals.material import LONG, all_open, intent, only, settlement
 from vipps_async import SqliteJournal, Standing
 from vipps_async.errors import JournalError
 from vipps_async.journals.sqlite.ownership import Ownership
+from vipps_async.journals.sqlite.store import SqliteStore
 
 HOLD = """
 import asyncio, sys
@@ -270,6 +271,36 @@ def test_another_loop_after_the_first_one_ended(path: Path) -> None:
     assert asyncio.run(_open_and_begin(journal, 2)) is Standing.MINE
     asyncio.run(journal.aclose())
     assert journal_threads() == []
+
+
+def test_a_loop_that_ends_unclosed_writes_what_was_accepted(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Outcomes that were accepted are in the file though their loop ended at once and nobody closed the journal."""
+    journal = SqliteJournal(path)
+    real, writing, gate = SqliteStore.commit, threading.Event(), threading.Event()
+
+    def commit(this: SqliteStore, commands: Any) -> Any:
+        writing.set()
+        assert gate.wait(PATIENCE)
+        return real(this, commands)
+
+    async def settle_and_leave() -> None:
+        await _open_and_begin(journal, 1)
+        await journal.begin(intent(2), owner="a", lease=LONG)
+        monkeypatch.setattr(SqliteStore, "commit", commit)
+        await journal.settle(intent(1), settlement())
+        await asyncio.to_thread(writing.wait, PATIENCE)
+        # While the first one is being written.
+        await journal.settle(intent(2), settlement())
+        gate.set()
+
+    async def look() -> None:
+        await journal.open()
+        for number in (1, 2):
+            assert (await only(journal, intent(number))).settlement == settlement()
+        await journal.aclose()
+
+    asyncio.run(settle_and_leave())
+    asyncio.run(look())
 
 
 async def test_two_loops_at_a_time_are_refused(path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.journals.material import LONG, MSN, all_open, all_recent, intent, settlement
+from tests.journals.material import LONG, MSN, all_open, all_recent, begin_all, intent, settlement
 from vipps_async import Outcome, PostgresJournal, Settlement, SqliteJournal, Standing
 from vipps_async.errors import InvalidInputError, JournalError
 
@@ -49,7 +49,7 @@ class TestPrune:
     async def test_what_is_settled_and_old(self, journal: Any) -> None:
         """Settled entries of 400 days go, whatever their outcome; younger and open ones stay."""
         numbers = range(1, 7)
-        await journal.prepare([intent(number) for number in numbers], owner="a", lease=LONG)
+        await begin_all(journal, [intent(number) for number in numbers], owner="a", lease=LONG)
         for number, outcome in enumerate(Outcome, start=1):
             await journal.settle(intent(number), settled(400, outcome))
         await journal.settle(intent(4), settled(399))
@@ -71,7 +71,7 @@ class TestPrune:
     async def test_many_while_work_goes_on(self, journal: Any) -> None:
         """More than go at once are deleted all, while new captures begin."""
         wanted = [intent(number) for number in range(1200)]
-        await journal.prepare(wanted, owner="a", lease=LONG)
+        await begin_all(journal, wanted, owner="a", lease=LONG)
         await asyncio.gather(*(journal.settle(one, settled(500)) for one in wanted))
         pruning = asyncio.ensure_future(journal.prune())
         for number in range(5000, 5020):

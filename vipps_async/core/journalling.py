@@ -451,12 +451,6 @@ class JournalledRunner:
 
     async def _note_done(self, call: Call[Any], intent: Intent, answer: bytes, owner: str) -> None:
         settlement = Settlement(outcome=Outcome.DONE, answer=answer, settled_at=self._clock.now())
-        try:
-            if self._journal.try_settle(intent, settlement, owner=owner):
-                return
-        except JournalError as error:
-            self._log.journal_failed(call, error)
-            return
         await self._quietly(call, self._journal.settle(intent, settlement, owner=owner))
 
     async def note_failure(

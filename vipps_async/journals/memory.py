@@ -8,22 +8,9 @@ from datetime import UTC, datetime
 from attrs import evolve
 
 from vipps_async.errors import JournalError
-from vipps_async.journals.protocol import Attempts, DamagedEntry, Entry, Intent, Settlement, Standing, World
-from vipps_async.journals.rules import (
-    Answer,
-    Attempt,
-    Begin,
-    Claim,
-    Release,
-    Settle,
-    Work,
-    apply,
-    check_world,
-    checked_hold,
-    clean_note,
-    same_wish,
-    standing_of,
-)
+from vipps_async.journals.methods import JournalMethods
+from vipps_async.journals.protocol import DamagedEntry, Entry, Intent, Standing, World
+from vipps_async.journals.rules import Answer, Begin, Command, Release, Settle, apply, check_world, same_wish
 from vipps_async.journals.slots import Identity, wish_of
 
 __all__ = ["MemoryJournal"]
@@ -33,7 +20,7 @@ def _utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-class MemoryJournal:
+class MemoryJournal(JournalMethods):
     """A `Journal` that forgets everything when the process ends, and holds everything until then.
 
     It is not bounded: each operation stays in memory. Never use it where money moves.
@@ -79,79 +66,54 @@ class MemoryJournal:
         self._check_open()
         return self._world
 
-    async def begin(self, intent: Intent, *, owner: str, lease: float, adopt: bool = False) -> tuple[Standing, Entry]:
-        """Note the intent and take it in hand; see `Journal.begin`."""
-        work = Begin(intent, owner, checked_hold(owner, lease), adopt)
-        self._check_open()
-        if adopt and (met := same_wish(self._open_entries_like(intent), intent)) is not None:
-            if met.intent.digest != intent.digest:
-                return Standing.MISMATCH, met
-            work = evolve(work, intent=evolve(met.intent, created_at=intent.created_at))
-        return standing_of(self._do(work), work.intent)
-
-    async def attempt(self, intent: Intent, *, owner: str, at: datetime) -> Standing:
-        """Count one more attempt; see `Journal.attempt`."""
-        return standing_of(self._do(Attempt(intent, owner, at)), intent)[0]
-
-    async def prepare(self, intents: Sequence[Intent], *, owner: str, lease: float) -> list[tuple[Standing, Entry]]:
-        """Do what `begin` does for many intents; see `Journal.prepare`."""
-        hold = checked_hold(owner, lease)
-        self._check_open()
-        return [standing_of(self._do(Begin(intent, owner, hold)), intent) for intent in intents]
-
-    async def settle(self, intent: Intent, settlement: Settlement, *, owner: str | None = None) -> None:
-        """Note the outcome; see `Journal.settle`."""
-        self._do(Settle(intent, settlement, owner))
-
-    def try_settle(self, intent: Intent, settlement: Settlement, *, owner: str | None = None) -> bool:  # noqa: ARG002 - the protocol's
-        """See `Journal.try_settle`; here `settle` costs no more."""
-        return False
-
-    async def release(
-        self,
-        intent: Intent,
-        *,
-        note: str,
-        owner: str | None = None,
-        attempts: Attempts | None = None,
-        unsent: bool = False,
-    ) -> None:
-        """Leave the entry open and end its lease; see `Journal.release`."""
-        self._do(Release(intent, clean_note(note), owner, attempts, unsent))
-
-    async def claim(self, intent: Intent, *, owner: str, lease: float) -> tuple[Standing, Entry]:
-        """Take an open entry in hand; see `Journal.claim`."""
-        return standing_of(self._do(Claim(intent, owner, checked_hold(owner, lease))), intent)
-
-    async def open_entries(self, *, merchant_serial_number: str | None = None) -> AsyncIterator[Entry]:
-        """Go through all open entries, oldest first; see `Journal.open_entries`."""
-        self._check_open()
-        for identity in list(self._entries):
-            entry = self._entries[identity]
-            wanted = merchant_serial_number in {None, entry.intent.merchant_serial_number}
-            if entry.settlement is None and wanted:
-                yield entry
-
     async def damaged(self, *, only_open: bool = False) -> list[DamagedEntry]:  # noqa: ARG002 - the protocol's
         """Return nothing: what it holds are values, which take no damage."""
         self._check_open()
         return []
 
-    async def recent_entries(self, *, limit: int = 50) -> AsyncIterator[Entry]:
-        """Go through the newest entries, newest first; see `Journal.recent_entries`."""
+    async def _ask(self, command: Command) -> Answer:
         self._check_open()
-        for entry in list(reversed(self._entries.values()))[: max(limit, 0)]:
-            yield entry
+        if isinstance(command, Begin) and command.adopt:
+            met = same_wish(self._open_entries_like(command.intent), command.intent)
+            if met is not None and met.intent.digest != command.intent.digest:
+                return Standing.MISMATCH, met
+            if met is not None:
+                command = evolve(command, intent=evolve(met.intent, created_at=command.intent.created_at))
+        answer = apply(self._entries.get(command.intent.identity), command, self._clock())
+        if answer[1] is not None:
+            self._entries[command.intent.identity] = answer[1]
+            if answer[0] is not None and isinstance(command, Settle):
+                for listener in tuple(self.on_overruled):
+                    listener(answer[1])
+        return answer
 
-    async def find(self, *, payment: str, merchant_serial_number: str) -> list[Entry]:
-        """Return all entries of one payment, oldest first."""
+    async def _accept(self, command: Settle | Release) -> None:
+        await self._ask(command)
+
+    def _rows(self) -> list[tuple[int, Entry]]:
         self._check_open()
+        return list(enumerate(self._entries.values()))
+
+    async def _open_rows(self) -> AsyncIterator[tuple[int, Entry]]:
+        for position, entry in self._rows():
+            now = self._entries.get(entry.intent.identity, entry)
+            if now.settlement is None:
+                yield position, now
+
+    async def _newest_rows(self) -> AsyncIterator[tuple[int, Entry]]:
+        for row in reversed(self._rows()):
+            yield row
+
+    async def _rows_of_payment(self, payment: str, merchant_serial_number: str) -> list[tuple[int, Entry]]:
         wanted = (payment, merchant_serial_number)
-        return [
-            entry
-            for entry in self._entries.values()
-            if (entry.intent.payment, entry.intent.merchant_serial_number) == wanted
-        ]
+        return [row for row in self._rows() if (row[1].intent.payment, row[1].intent.merchant_serial_number) == wanted]
+
+    async def _delete(self, positions: Sequence[int]) -> int:
+        rows = dict(self._rows())
+        settled = [rows[position] for position in positions if rows[position].settlement is not None]
+        for entry in settled:
+            del self._entries[entry.intent.identity]
+        return len(settled)
 
     async def flush(self) -> None:
         """Return at once: nothing is ever queued."""
@@ -164,16 +126,6 @@ class MemoryJournal:
     def _open_entries_like(self, intent: Intent) -> list[Entry]:
         wanted = wish_of(intent)
         return [e for e in self._entries.values() if e.settlement is None and wish_of(e.intent) == wanted]
-
-    def _do(self, work: Work) -> Answer:
-        self._check_open()
-        answer = apply(self._entries.get(work.intent.identity), work, self._clock())
-        if answer[1] is not None:
-            self._entries[work.intent.identity] = answer[1]
-            if answer[0] is not None and isinstance(work, Settle):
-                for listener in tuple(self.on_overruled):
-                    listener(answer[1])
-        return answer
 
     def _check_open(self) -> None:
         if not self._users:

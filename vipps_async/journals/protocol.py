@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -339,15 +339,6 @@ class Journal(Protocol):
         """
         ...
 
-    async def prepare(self, intents: Sequence[Intent], *, owner: str, lease: float) -> list[tuple[Standing, Entry]]:
-        """Do what `begin` does for a whole chunk of intents in one commit; answers in the same order.
-
-        Raises:
-            JournalError: it could not be made durable, and then none of them may be sent.
-            InvalidInputError: as for `begin`.
-        """
-        ...
-
     async def settle(self, intent: Intent, settlement: Settlement, *, owner: str | None = None) -> None:
         """Note the outcome. Returns when it is accepted; it becomes durable soon after, in a group with others.
 
@@ -365,17 +356,6 @@ class Journal(Protocol):
 
         Raises:
             JournalError: the store has failed. The operation itself is not undone by that.
-        """
-        ...
-
-    def try_settle(self, intent: Intent, settlement: Settlement, *, owner: str | None = None) -> bool:
-        """Do what `settle` does if that needs no waiting; cheaper, for the many times when there is room.
-
-        Returns:
-            Whether it was accepted. If not, nothing happened: use `settle`.
-
-        Raises:
-            JournalError: as for `settle`.
         """
         ...
 

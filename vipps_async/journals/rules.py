@@ -28,9 +28,9 @@ __all__ = [
     "Attempt",
     "Begin",
     "Claim",
+    "Command",
     "Release",
     "Settle",
-    "Work",
     "apply",
     "check_world",
     "checked_hold",
@@ -105,9 +105,9 @@ class Release:
     unsent: bool = False
 
 
-Work = Begin | Claim | Attempt | Settle | Release
+Command = Begin | Claim | Attempt | Settle | Release
 
-#: What a work found (None: nothing to report) and the entry as it is now (None: there is none). A settle reports
+#: What a command found (None: nothing to report) and the entry as it is now (None: there is none). A settle reports
 #: SETTLED if it overruled an entry that was settled as without effect.
 Answer = tuple[Standing | None, Entry | None]
 
@@ -198,101 +198,101 @@ def same_wish(open_entries: Iterable[Entry], intent: Intent) -> Entry | None:
     return similar
 
 
-def apply(entry: Entry | None, work: Work, now: datetime) -> Answer:
-    """Do one work to the entry of its identity, if there is one.
+def apply(entry: Entry | None, command: Command, now: datetime) -> Answer:
+    """Do one command to the entry of its identity, if there is one.
 
     An entry that comes back as the same object has not changed.
     """
-    match work:
+    match command:
         case Begin():
-            return _begin(entry, work, now)
-        case Claim():
-            return _claim(entry, work, now)
-        case Attempt():
-            return _attempt(entry, work)
+            return _begin(entry, command, now)
         case Settle():
-            settled = _settle(entry, work, now)
+            settled = _settle(entry, command, now)
             return Standing.SETTLED if _is_overruled(entry, settled) else None, settled
+        case Claim():
+            return _claim(entry, command, now)
+        case Attempt():
+            return _attempt(entry, command)
         case Release():
-            return None, _release(entry, work, now)
+            return None, _release(entry, command, now)
 
 
-def _begin(entry: Entry | None, work: Begin, now: datetime) -> tuple[Standing, Entry]:
+def _begin(entry: Entry | None, command: Begin, now: datetime) -> tuple[Standing, Entry]:
     if entry is None:
-        attempts = Attempts(last_at=work.intent.created_at)
+        attempts = Attempts(last_at=command.intent.created_at)
         return Standing.MINE, Entry(
-            intent=work.intent, attempts=attempts, owner=work.owner, lease_until=now + work.lease
+            intent=command.intent, attempts=attempts, owner=command.owner, lease_until=now + command.lease
         )
-    standing = _standing(entry, work, now)
+    standing = _standing(entry, command, now)
     if standing is Standing.SETTLED and not _is_final(entry):
         standing = Standing.MINE
     if standing is not Standing.MINE:
         return standing, entry
-    attempts = Attempts(begun=entry.attempts.begun + 1, ended=entry.attempts.ended, last_at=work.intent.created_at)
-    return standing, evolve(_taken(entry, work, now), attempts=attempts)
+    attempts = Attempts(begun=entry.attempts.begun + 1, ended=entry.attempts.ended, last_at=command.intent.created_at)
+    return standing, evolve(_taken(entry, command, now), attempts=attempts)
 
 
-def _attempt(entry: Entry | None, work: Attempt) -> Answer:
+def _attempt(entry: Entry | None, command: Attempt) -> Answer:
     if entry is None:
         return None, None
-    if entry.settlement is not None or entry.intent.digest != work.intent.digest:
+    if entry.settlement is not None or entry.intent.digest != command.intent.digest:
         return Standing.SETTLED if entry.settlement is not None else Standing.MISMATCH, entry
-    if entry.owner != work.owner:
+    if entry.owner != command.owner:
         return Standing.TAKEN, entry
-    attempts = Attempts(begun=entry.attempts.begun + 1, ended=entry.attempts.ended, last_at=work.at)
+    attempts = Attempts(begun=entry.attempts.begun + 1, ended=entry.attempts.ended, last_at=command.at)
     return Standing.MINE, evolve(entry, attempts=attempts)
 
 
-def _claim(entry: Entry | None, work: Claim, now: datetime) -> Answer:
+def _claim(entry: Entry | None, command: Claim, now: datetime) -> Answer:
     if entry is None:
         return None, None
-    standing = _standing(entry, work, now)
-    return (standing, _taken(entry, work, now)) if standing is Standing.MINE else (standing, entry)
+    standing = _standing(entry, command, now)
+    return (standing, _taken(entry, command, now)) if standing is Standing.MINE else (standing, entry)
 
 
-def _standing(entry: Entry, work: Begin | Claim, now: datetime) -> Standing:
-    if entry.intent.digest != work.intent.digest:
+def _standing(entry: Entry, command: Begin | Claim, now: datetime) -> Standing:
+    if entry.intent.digest != command.intent.digest:
         return Standing.MISMATCH
     if entry.settlement is not None:
         return Standing.SETTLED
     # A released entry belongs to nobody, even if the clock was set back since.
-    if entry.owner not in {"", work.owner} and entry.lease_until > now:
+    if entry.owner not in {"", command.owner} and entry.lease_until > now:
         return Standing.TAKEN
     return Standing.MINE
 
 
-def _taken(entry: Entry, work: Begin | Claim, now: datetime) -> Entry:
+def _taken(entry: Entry, command: Begin | Claim, now: datetime) -> Entry:
     note = entry.note
-    if not note and entry.settlement is None and entry.owner != work.owner:
+    if not note and entry.settlement is None and entry.owner != command.owner:
         # Told apart from one that begins anew: the owner before may have sent it.
         note = _ABANDONED
     return Entry(
-        intent=entry.intent, attempts=entry.attempts, owner=work.owner, lease_until=now + work.lease, note=note
+        intent=entry.intent, attempts=entry.attempts, owner=command.owner, lease_until=now + command.lease, note=note
     )
 
 
-def _settle(entry: Entry | None, work: Settle, now: datetime) -> Entry:
+def _settle(entry: Entry | None, command: Settle, now: datetime) -> Entry:
     if entry is None:
-        attempts = Attempts(last_at=work.intent.created_at)
+        attempts = Attempts(last_at=command.intent.created_at)
         return Entry(
-            intent=work.intent,
-            attempts=attempts if work.settlement.outcome is Outcome.DONE else _all_ended(attempts),
-            settlement=work.settlement,
-            owner=work.owner or "",
+            intent=command.intent,
+            attempts=attempts if command.settlement.outcome is Outcome.DONE else _all_ended(attempts),
+            settlement=command.settlement,
+            owner=command.owner or "",
             lease_until=now,
         )
-    if entry.intent.digest != work.intent.digest or not _may_settle(entry, work.settlement):
+    if entry.intent.digest != command.intent.digest or not _may_settle(entry, command.settlement):
         return entry
-    if work.settlement.outcome is Outcome.NOT_DONE and work.owner not in {None, entry.owner}:
+    if command.settlement.outcome is Outcome.NOT_DONE and command.owner not in {None, entry.owner}:
         return entry
-    is_done = work.settlement.outcome is Outcome.DONE
+    is_done = command.settlement.outcome is Outcome.DONE
     overrules = is_done and entry.settlement is not None
     return Entry(
         intent=entry.intent,
         attempts=entry.attempts if is_done else _all_ended(entry.attempts),
-        settlement=work.settlement,
+        settlement=command.settlement,
         # Whoever brings the truth tells of it.
-        owner=(work.owner or "") if overrules else entry.owner,
+        owner=(command.owner or "") if overrules else entry.owner,
         lease_until=entry.lease_until,
         note=_overruled_note(entry.settlement) if overrules else "",
     )
@@ -322,17 +322,17 @@ def _all_ended(attempts: Attempts) -> Attempts:
     return attempts if attempts.ended == attempts.begun else evolve(attempts, ended=attempts.begun)
 
 
-def _release(entry: Entry | None, work: Release, now: datetime) -> Entry | None:
-    if entry is None or entry.settlement is not None or entry.intent.digest != work.intent.digest:
+def _release(entry: Entry | None, command: Release, now: datetime) -> Entry | None:
+    if entry is None or entry.settlement is not None or entry.intent.digest != command.intent.digest:
         return entry
-    if work.owner not in {None, entry.owner}:
+    if command.owner not in {None, entry.owner}:
         return entry
     attempts = known = entry.attempts
-    if work.attempts is not None:
-        attempts = evolve(work.attempts, begun=max(known.begun, work.attempts.begun))
-    if work.unsent and (work.attempts is None or known.begun > work.attempts.begun):
+    if command.attempts is not None:
+        attempts = evolve(command.attempts, begun=max(known.begun, command.attempts.begun))
+    if command.unsent and (command.attempts is None or known.begun > command.attempts.begun):
         attempts = evolve(attempts, ended=min(attempts.ended + 1, attempts.begun))
-    return Entry(intent=entry.intent, attempts=attempts, owner="", lease_until=now, note=work.note)
+    return Entry(intent=entry.intent, attempts=attempts, owner="", lease_until=now, note=command.note)
 
 
 def _is_final(entry: Entry) -> bool:

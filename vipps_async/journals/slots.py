@@ -1,4 +1,4 @@
-"""The entries that a group of works is about, while it is worked on; the same for every store that commits groups."""
+"""The entries that a batch of commands is about, while it is carried out; the same for SQLite and PostgreSQL."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import datetime
 from attrs import define, evolve
 
 from vipps_async.journals.protocol import Entry, Intent, Standing
-from vipps_async.journals.rules import Answer, Begin, Settle, Work, apply, same_wish
+from vipps_async.journals.rules import Answer, Begin, Command, apply, same_wish
 
 __all__ = ["Identity", "Slot", "Slots", "Wish", "wish_of"]
 
@@ -44,8 +44,6 @@ class Slots:
     def __init__(self, adopted: Iterable[Wish] = ()) -> None:
         self._slots: dict[Identity, Slot] = {}
         self._by_wish: dict[Wish, list[Slot]] = {wish: [] for wish in adopted}
-        #: Entries that were settled as without effect, and are done all the same.
-        self.overruled: list[Entry] = []
 
     def __contains__(self, identity: Identity) -> bool:
         """Whether there is an entry of this identity."""
@@ -61,25 +59,25 @@ class Slots:
         if self._by_wish and (alike := self._by_wish.get(wish_of(entry.intent))) is not None:
             alike.append(slot)
 
-    def answer(self, work: Work, now: datetime) -> Answer:
-        """Do one work."""
-        if isinstance(work, Begin) and work.adopt and (met := self._met(work.intent)) is not None:
-            if met.intent.digest != work.intent.digest:
+    def answer(self, command: Command, now: datetime) -> Answer:
+        """Do one command."""
+        if isinstance(command, Begin) and command.adopt and (met := self._met(command.intent)) is not None:
+            if met.intent.digest != command.intent.digest:
                 return Standing.MISMATCH, met
-            work = evolve(work, intent=evolve(met.intent, created_at=work.intent.created_at))
-        slot = self._slots.get(work.intent.identity)
-        standing, entry = apply(None if slot is None else slot.entry, work, now)
+            command = evolve(command, intent=evolve(met.intent, created_at=command.intent.created_at))
+        slot = self._slots.get(command.intent.identity)
+        standing, entry = apply(None if slot is None else slot.entry, command, now)
         if entry is not None:
             if slot is None:
                 self.add(None, entry, None)
             else:
                 slot.entry = entry
-            if standing is not None and isinstance(work, Settle):
-                self.overruled.append(entry)
         return standing, entry
 
     def _met(self, intent: Intent) -> Entry | None:
         alike = self._by_wish[wish_of(intent)]
+        if not alike:
+            return None
         # Those that are new in this group are the newest.
         alike.sort(key=lambda slot: (slot.position is None, slot.position or 0))
         return same_wish((slot.entry for slot in alike), intent)

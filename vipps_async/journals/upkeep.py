@@ -36,7 +36,7 @@ class Upkeep(abc.ABC):
             JournalError: the store has failed.
         """
         if only_open:
-            return [row async for row in self._open_rows() if isinstance(row, DamagedEntry)]
+            return [row async for _, row in self._open_rows() if isinstance(row, DamagedEntry)]
         return [row async for _, row in self._newest_rows() if isinstance(row, DamagedEntry)][::-1]
 
     async def prune(self, *, older_than: timedelta = DEFAULT_AGE, force: bool = False) -> int:
@@ -85,8 +85,8 @@ class Upkeep(abc.ABC):
         return await self._delete(found)
 
     @abc.abstractmethod
-    def _open_rows(self) -> AsyncIterator[Entry | DamagedEntry]:
-        """Go through all open rows, oldest first."""
+    def _open_rows(self) -> AsyncIterator[tuple[int, Entry | DamagedEntry]]:
+        """Go through all open rows with their positions, oldest first."""
 
     @abc.abstractmethod
     def _newest_rows(self) -> AsyncIterator[tuple[int, Entry | DamagedEntry]]:

@@ -10,7 +10,7 @@ from attrs import define
 
 from vipps_async.core.batch import BatchOperation
 from vipps_async.errors import JournalError, RequestNotSent
-from vipps_async.journals.postgres.guard import Guard
+from vipps_async.journals.group_commit import Guard
 from vipps_async.transports.protocol import Request, Response, Transport
 
 __all__ = ["HEARTBEAT_EVERY", "STALE_AFTER", "Fence", "FencedTransport", "current_fence", "current_guard", "now"]

@@ -6,9 +6,10 @@ from __future__ import annotations
 
 from typing import LiteralString
 
+from vipps_async.journals.rows import COLUMNS, INTENT_COLUMNS, STATE_COLUMNS
+
 __all__ = [
     "BIND",
-    "COLUMNS",
     "CREATE_SCHEMA",
     "CREATE_TABLES",
     "DELETE_ENTRIES",
@@ -34,15 +35,6 @@ __all__ = [
 
 #: The version that this package reads and writes: a new number for each change of `CREATE_TABLES`.
 SCHEMA_VERSION = 3
-
-_INTENT: LiteralString = (
-    "key, api, operation, payment, merchant_serial_number, amount, currency, digest, body, created_at, origin, "
-    "reference"
-)
-_STATE: LiteralString = (
-    "begun, ended, last_at, refusal, looked_at, outcome, answer, settled_at, checksum, owner, lease_until, note"
-)
-COLUMNS: LiteralString = "position, " + _INTENT + ", " + _STATE
 
 #: Held until the transaction ends, so that of several machines that start at once one creates.
 LOCK_CREATION: LiteralString = "SELECT pg_advisory_xact_lock(hashtextextended('vipps_async journal ' || %s, 0))"
@@ -160,19 +152,19 @@ INSERT_ENTRIES: LiteralString = (
     "FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::bigint[], %s::text[], %s::text[], "
     "%s::bytea[], %s::bigint[], %s::text[], %s::text[], %s::int[], %s::int[], %s::bigint[], %s::bytea[], "
     "%s::bigint[], %s::text[], %s::bytea[], %s::bigint[], %s::bigint[], %s::text[], %s::bigint[], "
-    "%s::text[]) AS given (" + _INTENT + ", " + _STATE + ")) "
+    "%s::text[]) AS given (" + INTENT_COLUMNS + ", " + STATE_COLUMNS + ")) "
     "INSERT INTO {schema}.journal_entries (" + COLUMNS + ") SELECT " + COLUMNS + " FROM news "
     "ORDER BY key, api, operation, payment, merchant_serial_number "
     "ON CONFLICT ON CONSTRAINT journal_entries_identity DO NOTHING"
 )
 
 UPDATE_ENTRIES: LiteralString = (
-    "UPDATE {schema}.journal_entries AS entries SET begun = news.begun, ended = news.ended, last_at = news.last_at, "
-    "refusal = news.refusal, looked_at = news.looked_at, outcome = news.outcome, answer = news.answer, "
-    "settled_at = news.settled_at, checksum = news.checksum, owner = news.owner, lease_until = news.lease_until, "
-    "note = news.note FROM unnest(%s::bigint[], %s::int[], %s::int[], %s::bigint[], %s::bytea[], "
+    "UPDATE {schema}.journal_entries AS entries SET (" + STATE_COLUMNS + ") = "
+    "ROW(news.begun, news.ended, news.last_at, news.refusal, news.looked_at, news.outcome, news.answer, "
+    "news.settled_at, news.checksum, news.owner, news.lease_until, news.note) "
+    "FROM unnest(%s::bigint[], %s::int[], %s::int[], %s::bigint[], %s::bytea[], "
     "%s::bigint[], %s::text[], %s::bytea[], %s::bigint[], %s::bigint[], %s::text[], %s::bigint[], "
-    "%s::text[]) AS news (position, " + _STATE + ") WHERE entries.position = news.position"
+    "%s::text[]) AS news (position, " + STATE_COLUMNS + ") WHERE entries.position = news.position"
 )
 
 NEWEST_POSITION: LiteralString = "SELECT coalesce(max(position), 0) FROM {schema}.journal_entries"
@@ -183,7 +175,7 @@ OPEN_PAGE: LiteralString = (
 )
 
 RECENT_PAGE: LiteralString = (
-    "SELECT " + COLUMNS + " FROM {schema}.journal_entries WHERE position <= %s ORDER BY position DESC LIMIT %s"
+    "SELECT " + COLUMNS + " FROM {schema}.journal_entries WHERE position < %s ORDER BY position DESC LIMIT %s"
 )
 
 ORDER_ENTRIES: LiteralString = (

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import UTC
-from typing import Any, LiteralString
+from typing import LiteralString
 
 import psycopg
 from attrs import define
@@ -16,19 +16,12 @@ from psycopg.rows import TupleRow
 from psycopg_pool import AsyncConnectionPool
 
 from vipps_async.errors import Effect, InvalidInputError, JournalError
-from vipps_async.journals.checksum import (
-    DamagedEntryError,
-    UnfitError,
-    checksum,
-    facts_of,
-    micros,
-    read_entry,
-)
+from vipps_async.journals.group_commit import Guard, Row
 from vipps_async.journals.postgres import sql as statements
-from vipps_async.journals.postgres.guard import Guard
-from vipps_async.journals.protocol import DamagedEntry, Entry, World
-from vipps_async.journals.rules import Answer, Begin, Work, check_world
-from vipps_async.journals.slots import Slot, Slots, Wish, wish_of
+from vipps_async.journals.protocol import Entry, World
+from vipps_async.journals.rows import DamagedEntryError, UnfitError, read_row, row_values, state_values
+from vipps_async.journals.rules import Answer, Begin, Command, check_world
+from vipps_async.journals.slots import Slots, Wish, wish_of
 
 __all__ = ["PAGE", "PostgresStore", "checked_conninfo"]
 
@@ -100,8 +93,8 @@ class PostgresStore:
         self._conninfo = conninfo
         self._schema = schema
         self._timeout = timeout
-        #: Called with each entry that became DONE though it was settled as without effect, once that is durable.
-        self.on_overruled: Sequence[Callable[[Entry], None]] = ()
+        #: As long as what is being committed, and what waits behind it, may take, and closing the connections.
+        self.close_patience = 2 * timeout + 10
         self._pool: AsyncConnectionPool[AsyncConnection[TupleRow]] = AsyncConnectionPool(
             conninfo,
             connection_class=AsyncConnection[TupleRow],
@@ -140,21 +133,11 @@ class PostgresStore:
         """Close all connections."""
         await self._pool.close()
 
-    async def commit(
-        self, groups: Sequence[Sequence[Work]], guards: Sequence[Guard | None] = ()
-    ) -> list[list[Answer] | None]:
-        """Do all works in their order, in one transaction; returns when it is durable.
+    def abandon(self, *, wait: bool) -> None:
+        """Do nothing: the connections ended with their event loop."""
 
-        Args:
-            groups: the works.
-            guards: for each group what must hold, if anything; none at all: nothing must.
-
-        Returns:
-            The answers of each group; None for one whose guard did not hold, and of which nothing was done.
-
-        Raises:
-            JournalError: nothing of it may be taken for durable.
-        """
+    async def commit(self, commands: Sequence[Command], guards: Sequence[Guard | None]) -> list[Answer | None]:
+        """Do all commands in their order, in one transaction; see `Store.commit`."""
         reached = _Reached()
         try:
             async with self._translating("written"):
@@ -162,12 +145,12 @@ class PostgresStore:
                 # whoever began an entry may begin it again.
                 for _ in range(_TRIES):
                     try:
-                        return await self._commit_once(groups, guards, reached)
+                        return await self._commit_once(commands, guards, reached)
                     except (_BeatenError, *_IN_THE_WAY):
                         continue
                     except _ConnectionLostError:
                         # Only once, on a new connection: a server that is gone must not be hammered.
-                        return await self._commit_once(groups, guards, reached)
+                        return await self._commit_once(commands, guards, reached)
         except JournalError as error:
             if reached.server:
                 # The commit may have got through and only its answer be lost: then recovery will find the intents.
@@ -176,21 +159,21 @@ class PostgresStore:
         raise JournalError("other machines kept getting in the way of the journal", advice="try again")
 
     async def newest_position(self) -> int:
-        """The position of the newest entry; 0 if there is none."""
+        """See `Store`."""
         return int((await self._rows(statements.NEWEST_POSITION))[0][0])
 
-    async def open_page(self, after: int, upto: int) -> list[tuple[int, Entry | DamagedEntry]]:
-        """The next open entries behind `after`, oldest first."""
-        return [(row[0], _read(row)) for row in await self._rows(statements.OPEN_PAGE, (after, upto, PAGE))]
+    async def open_page(self, after: int, upto: int) -> list[Row]:
+        """See `Store`."""
+        return [read_row(row) for row in await self._rows(statements.OPEN_PAGE, (after, upto, PAGE))]
 
-    async def recent_page(self, upto: int) -> list[tuple[int, Entry | DamagedEntry]]:
-        """The next entries from `upto` downwards, newest first."""
-        return [(row[0], _read(row)) for row in await self._rows(statements.RECENT_PAGE, (upto, PAGE))]
+    async def recent_page(self, before: int) -> list[Row]:
+        """See `Store`."""
+        return [read_row(row) for row in await self._rows(statements.RECENT_PAGE, (before, PAGE))]
 
-    async def of_payment(self, payment: str, merchant_serial_number: str) -> list[tuple[int, Entry | DamagedEntry]]:
-        """All entries of one payment, oldest first."""
+    async def of_payment(self, payment: str, merchant_serial_number: str) -> list[Row]:
+        """See `Store`."""
         rows = await self._rows(statements.ORDER_ENTRIES, (payment, merchant_serial_number))
-        return [(row[0], _read(row)) for row in rows]
+        return [read_row(row) for row in rows]
 
     async def delete(self, positions: Sequence[int]) -> int:
         """Delete these entries unless they are open; returns how many were."""
@@ -218,39 +201,32 @@ class PostgresStore:
             return await (await connection.execute(self._sql(statement), values)).fetchall()
 
     async def _commit_once(
-        self, groups: Sequence[Sequence[Work]], guards: Sequence[Guard | None], reached: _Reached
-    ) -> list[list[Answer] | None]:
+        self, commands: Sequence[Command], guards: Sequence[Guard | None], reached: _Reached
+    ) -> list[Answer | None]:
         async with self._pool.connection() as connection:
             reached.server = True
             try:
-                return await self._commit_on(connection, groups, guards)
+                async with connection.transaction():
+                    return await self._commit_on(connection, commands, guards)
             except psycopg.OperationalError as error:
                 if connection.closed or connection.broken:
                     raise _ConnectionLostError(*error.args) from error
                 raise
 
     async def _commit_on(
-        self,
-        connection: AsyncConnection[TupleRow],
-        groups: Sequence[Sequence[Work]],
-        guards: Sequence[Guard | None],
-    ) -> list[list[Answer] | None]:
-        async with connection.transaction():
-            (now, _) = (await (await connection.execute(statements.START_COMMIT)).fetchall())[0]
-            refused = {guard for guard in set(guards) if guard is not None and not await _holds(connection, guard)}
-            barred = [guard in refused for guard in guards] if refused else [False] * len(groups)
-            allowed = [() if bar else group for bar, group in zip(barred, groups, strict=True)]
-            slots = await self._locked(connection, [work for group in allowed for work in group])
-            answers = [[slots.answer(work, now.astimezone(UTC)) for work in group] for group in allowed]
-            await self._store(connection, slots)
-        for entry in slots.overruled:
-            for listener in tuple(self.on_overruled):
-                listener(entry)
-        return [None if bar else found for bar, found in zip(barred, answers, strict=True)]
+        self, connection: AsyncConnection[TupleRow], commands: Sequence[Command], guards: Sequence[Guard | None]
+    ) -> list[Answer | None]:
+        (now, _) = (await (await connection.execute(statements.START_COMMIT)).fetchall())[0]
+        refused = {guard for guard in set(guards) if guard is not None and not await _holds(connection, guard)}
+        allowed = [command for command, guard in zip(commands, guards, strict=True) if guard not in refused]
+        slots = await self._locked(connection, allowed)
+        answers = iter([slots.answer(command, now.astimezone(UTC)) for command in allowed])
+        await self._store(connection, slots)
+        return [None if guard in refused else next(answers) for guard in guards]
 
-    async def _locked(self, connection: AsyncConnection[TupleRow], works: Sequence[Work]) -> Slots:
-        identities = {work.intent.identity for work in works}
-        wishes = {wish_of(work.intent) for work in works if isinstance(work, Begin) and work.adopt}
+    async def _locked(self, connection: AsyncConnection[TupleRow], commands: Sequence[Command]) -> Slots:
+        identities = {command.intent.identity for command in commands}
+        wishes = {wish_of(command.intent) for command in commands if isinstance(command, Begin) and command.adopt}
         slots = Slots(wishes)
         if not identities:
             return slots
@@ -262,7 +238,7 @@ class PostgresStore:
             statement = statements.LOCK_ENTRIES_AND_ALIKE
         rows = await (await connection.execute(self._sql(statement), columns)).fetchall()
         for row in rows:
-            found = _read(row)
+            _, found = read_row(row)
             if isinstance(found, Entry):
                 slots.add(row[0], found, found)
             elif row[1:6] in identities:
@@ -276,15 +252,15 @@ class PostgresStore:
         statement = statements.LOCK_WISHES if len(units) <= _MOST_LOCKS else statements.LOCK_ALL_WISHES
         await connection.execute(statement, values)
 
-    async def _store(self, connection: AsyncConnection[TupleRow], slots: Iterable[Slot]) -> None:
+    async def _store(self, connection: AsyncConnection[TupleRow], slots: Slots) -> None:
         changed = [slot for slot in slots if slot.entry is not slot.stored]
         if new := [slot.entry for slot in changed if slot.position is None]:
-            rows = [_values(entry) for entry in new]
+            rows = [row_values(entry) for entry in new]
             cursor = await connection.execute(self._sql(statements.INSERT_ENTRIES), _columns(rows))
             if cursor.rowcount != len(new):
                 raise _BeatenError
         if old := [slot for slot in changed if slot.position is not None]:
-            rows = [(slot.position, *_values(slot.entry)[_INTENT_COLUMNS:]) for slot in old]
+            rows = [(slot.position, *state_values(slot.entry)) for slot in old]
             await connection.execute(self._sql(statements.UPDATE_ENTRIES), _columns(rows))
 
     async def _create(self, connection: AsyncConnection[TupleRow]) -> None:
@@ -354,19 +330,3 @@ def _reason(error: psycopg.Error) -> str:
 
 def _columns(rows: Sequence[Sequence[object]]) -> list[list[object]]:
     return [list(column) for column in zip(*rows, strict=True)]
-
-
-#: How many columns stand of an entry from its beginning, behind its position, and how many facts there are of it.
-_INTENT_COLUMNS, _FACTS = 12, 20
-
-
-def _values(entry: Entry) -> tuple[object, ...]:
-    facts = facts_of(entry.intent, entry.attempts, entry.settlement)
-    return (*facts, checksum(facts), entry.owner, micros(entry.lease_until), entry.note)
-
-
-def _read(row: Any) -> Entry | DamagedEntry:
-    try:
-        return read_entry(row[0], row[1 : _FACTS + 1], *row[_FACTS + 1 :])
-    except DamagedEntryError as error:
-        return error.damaged

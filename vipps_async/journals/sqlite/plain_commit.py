@@ -1,4 +1,4 @@
-"""A commit of nothing but fresh intents and final outcomes of what is in hand: nearly every one, so told apart early.
+"""Fast path for commits that only begin fresh intents and settle leased entries, which nearly all do.
 
 What stands of an intent goes from the call to its row, and what stands of an outcome as well, without an entry being
 looked up, changed and written back. Everything else goes the long way, by `vipps_async.journals.rules.apply`, which
@@ -7,21 +7,62 @@ also says what is right here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from attrs import define, evolve, field
 
-from vipps_async.journals.protocol import Attempts, Entry, KeyOrigin, Outcome, Standing
-from vipps_async.journals.rules import FINAL, Answer, Begin, Settle, Work
+from vipps_async.journals.protocol import Attempts, Entry, Intent, KeyOrigin, Outcome, Standing
+from vipps_async.journals.rows import begun_values, ended_values
+from vipps_async.journals.rules import FINAL, Answer, Begin, Command, Settle
 from vipps_async.journals.slots import Identity, Wish, wish_of
-from vipps_async.journals.sqlite.open_wishes import OpenWishes
-from vipps_async.journals.sqlite.rows import begun_values, ended_values
 
-__all__ = ["Held", "PlainCommit", "plain_commit"]
+__all__ = ["MOST_WISHES", "LeasedEntry", "OpenWishes", "PlainCommit", "plain_commit"]
 
-#: An entry in hand: its position, and how it stands in the file.
-Held = tuple[int, Entry]
+#: The most wishes that are remembered: some 30 MB. With more, each begin looks in the file.
+MOST_WISHES = 100_000
+
+
+class OpenWishes:
+    """Counts the open entries with made keys of each wish.
+
+    Args:
+        wishes: one for each entry that is open in the file; more than `MOST_WISHES` are too many to remember.
+    """
+
+    def __init__(self, wishes: Iterable[Wish]) -> None:
+        self._counts: dict[Wish, int] | None = {}
+        for wish in wishes:
+            self._change(wish, 1)
+
+    def may_have(self, wish: Wish) -> bool:
+        """Whether the file may have an open entry of this wish; False is certain."""
+        return self._counts is None or wish in self._counts
+
+    def began(self, intent: Intent) -> None:
+        """Note that the file has one more open entry."""
+        if intent.origin is KeyOrigin.MADE:
+            self._change(wish_of(intent), 1)
+
+    def ended(self, intent: Intent) -> None:
+        """Note that the file has one open entry less."""
+        if intent.origin is KeyOrigin.MADE:
+            self._change(wish_of(intent), -1)
+
+    def _change(self, wish: Wish, by: int) -> None:
+        if self._counts is None:
+            return
+        count = self._counts.get(wish, 0) + by
+        if count > 0:
+            self._counts[wish] = count
+            if len(self._counts) > MOST_WISHES:
+                self._counts = None
+        else:
+            self._counts.pop(wish, None)
+
+
+#: A leased entry: its position, and how it stands in the file.
+LeasedEntry = tuple[int, Entry]
 
 #: There is nothing to tell whoever notes an outcome.
 _NOTED: Answer = (None, None)
@@ -34,7 +75,7 @@ class PlainCommit:
     #: The position of the newest entry.
     newest: int
     answers: list[Answer] = field(factory=list)
-    begun: dict[Identity, Held] = field(factory=dict)
+    begun: dict[Identity, LeasedEntry] = field(factory=dict)
     ended: set[Identity] = field(factory=set)
     #: What those that begin with a made key are about: the next one of the same may be the same wish.
     wishes: set[Wish] = field(factory=set)
@@ -45,25 +86,29 @@ class PlainCommit:
 
 
 def plain_commit(
-    works: Sequence[Work], in_hand: Mapping[Identity, Held], open_wishes: OpenWishes, newest: int, now: datetime
+    commands: Sequence[Command],
+    leased: Mapping[Identity, LeasedEntry],
+    open_wishes: OpenWishes,
+    newest: int,
+    now: datetime,
 ) -> PlainCommit | None:
-    """Work out what a commit writes; None: something in it has to go the long way, and so has all of it.
+    """Command out what a commit writes; None: something in it has to go the long way, and so has all of it.
 
     Fresh keys are presumed to be new: if one is not, adding its row fails, and with it the whole commit.
 
     Args:
-        works: what to do.
-        in_hand: entries that are open in the file and have an owner.
+        commands: what to do.
+        leased: entries that are open in the file and have an owner.
         open_wishes: what is open in the file with a made key.
         newest: the position of the newest entry in the file.
         now: from when leases run.
     """
     commit = PlainCommit(newest)
-    for work in works:
-        if type(work) is Begin:
-            is_plain = _begin(commit, work, in_hand, open_wishes, now)
-        elif type(work) is Settle:
-            is_plain = _settle(commit, work, in_hand)
+    for command in commands:
+        if type(command) is Begin:
+            is_plain = _begin(commit, command, leased, open_wishes, now)
+        elif type(command) is Settle:
+            is_plain = _settle(commit, command, leased)
         else:
             is_plain = False
         if not is_plain:
@@ -72,40 +117,40 @@ def plain_commit(
 
 
 def _begin(
-    commit: PlainCommit, work: Begin, in_hand: Mapping[Identity, Held], open_wishes: OpenWishes, now: datetime
+    commit: PlainCommit, command: Begin, leased: Mapping[Identity, LeasedEntry], open_wishes: OpenWishes, now: datetime
 ) -> bool:
-    intent = work.intent
+    intent = command.intent
     identity = intent.identity
-    if identity in in_hand or identity in commit.begun:
+    if identity in leased or identity in commit.begun:
         return False
     if intent.origin is KeyOrigin.MADE:
         wish = wish_of(intent)
-        if work.adopt and (wish in commit.wishes or open_wishes.may_have(wish)):
+        if command.adopt and (wish in commit.wishes or open_wishes.may_have(wish)):
             return False
         commit.wishes.add(wish)
-    elif work.adopt:
+    elif command.adopt:
         return False
     commit.newest = position = commit.newest + 1
     attempts = Attempts(last_at=intent.created_at)
-    entry = Entry(intent=intent, attempts=attempts, owner=work.owner, lease_until=now + work.lease)
+    entry = Entry(intent=intent, attempts=attempts, owner=command.owner, lease_until=now + command.lease)
     commit.begun[identity] = position, entry
     commit.begun_values += begun_values(position, entry)
     commit.answers.append((Standing.MINE, entry))
     return True
 
 
-def _settle(commit: PlainCommit, work: Settle, in_hand: Mapping[Identity, Held]) -> bool:
-    identity = work.intent.identity
-    held = in_hand.get(identity)
-    if held is None or identity in commit.ended or work.settlement.outcome not in FINAL:
+def _settle(commit: PlainCommit, command: Settle, leased: Mapping[Identity, LeasedEntry]) -> bool:
+    identity = command.intent.identity
+    held = leased.get(identity)
+    if held is None or identity in commit.ended or command.settlement.outcome not in FINAL:
         return False
     position, entry = held
-    if entry.intent.digest != work.intent.digest:
+    if entry.intent.digest != command.intent.digest:
         return False
     attempts = entry.attempts
-    if work.settlement.outcome is not Outcome.DONE and attempts.in_doubt:
+    if command.settlement.outcome is not Outcome.DONE and attempts.in_doubt:
         attempts = evolve(attempts, ended=attempts.begun)
     commit.ended.add(identity)
-    commit.ended_values += ended_values(position, entry.intent, attempts, work.settlement)
+    commit.ended_values += ended_values(position, entry.intent, attempts, command.settlement)
     commit.answers.append(_NOTED)
     return True

@@ -4,35 +4,30 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from vipps_async.errors import JournalError
-from vipps_async.journals.checksum import DamagedEntryError, UnfitError
+from vipps_async.journals.group_commit import Row
 from vipps_async.journals.protocol import DamagedEntry, Entry, KeyOrigin, World
-from vipps_async.journals.rules import Answer, Begin, Work, check_world
+from vipps_async.journals.rows import COLUMNS, UnfitError, entry_of, read_row, row_values, state_values
+from vipps_async.journals.rules import Answer, Begin, Command, check_world
 from vipps_async.journals.slots import Identity, Slot, Slots, Wish, wish_of
-from vipps_async.journals.sqlite.backup import copy_file
-from vipps_async.journals.sqlite.open_wishes import MOST, OpenWishes
-from vipps_async.journals.sqlite.opening import StoreLostError, connect, is_corrupt, log_of, translated
+from vipps_async.journals.sqlite.opening import StoreLostError, connect, copy_file, is_corrupt, log_of, translated
 from vipps_async.journals.sqlite.ownership import Ownership
-from vipps_async.journals.sqlite.plain_commit import Held, PlainCommit, plain_commit
-from vipps_async.journals.sqlite.rows import (
+from vipps_async.journals.sqlite.plain_commit import MOST_WISHES, LeasedEntry, OpenWishes, PlainCommit, plain_commit
+from vipps_async.journals.sqlite.sql import (
     BEGUN,
-    COLUMNS,
     ENDED,
     ROW,
     STATE,
     blocks,
-    entry_of,
     insert_begun,
     insert_rows,
-    row_values,
     select_alike,
     select_matching,
-    state_values,
     statements,
     update_ended,
     update_states,
@@ -46,8 +41,8 @@ PAGE = 250
 #: The oldest SQLite that knows every statement here (UPDATE ... FROM: 3.33) and is still found beside Python 3.11.
 _OLDEST_SQLITE = (3, 33, 0)
 
-#: Entries in hand that are remembered: more than a process has under way, some MB.
-_MOST_IN_HAND = 5000
+#: Leased entries that are remembered: more than a process has under way, some MB.
+_MOST_LEASED = 5000
 
 
 class SqliteStore:
@@ -60,10 +55,8 @@ class SqliteStore:
         self._clock = clock
         self._identities = self._file_identities()
         #: Entries in hand, as they stand in the file: nobody else writes there, so they need not be looked up again.
-        self._in_hand: dict[Identity, Held] = {}
+        self._leased: dict[Identity, LeasedEntry] = {}
         self._newest = self.newest_position()
-        #: Entries that became DONE though they were settled as without effect; whoever tells of them takes them out.
-        self.overruled: list[Entry] = []
         #: What is open with a made key; None: to be looked up anew, as a commit failed halfway.
         self._open_wishes: OpenWishes | None = None
 
@@ -89,8 +82,8 @@ class SqliteStore:
                 raise translated(error, path, "opened") from error
             yield store
 
-    def commit(self, works: Sequence[Work]) -> list[Answer]:
-        """Do all works in their order, in one transaction; returns when it is durable.
+    def commit(self, commands: Sequence[Command]) -> list[Answer]:
+        """Do all commands in their order, in one transaction; returns when it is durable.
 
         Raises:
             UnfitError: one of them cannot be written, or needs an entry that cannot be read; the others may fit.
@@ -99,15 +92,15 @@ class SqliteStore:
         try:
             self._check_in_place()
             wishes = self._open_wishes = self._open_wishes or OpenWishes(self._wishes_of_file())
-            plain = plain_commit(works, self._in_hand, wishes, self._newest, self._clock())
+            plain = plain_commit(commands, self._leased, wishes, self._newest, self._clock())
             try:
                 if plain is not None:
                     answers = self._written(plain, wishes)
                 else:
-                    answers = self._committed(works, wishes, presume_new=True)
+                    answers = self._committed(commands, wishes, presume_new=True)
             except sqlite3.IntegrityError:
                 # One that was presumed new is there already.
-                answers = self._committed(works, wishes, presume_new=False)
+                answers = self._committed(commands, wishes, presume_new=False)
             # A commit into a file that has no name any more is lost with the process: not to be acknowledged.
             self._check_in_place()
         except (sqlite3.ProgrammingError, sqlite3.InterfaceError, TypeError, ValueError, OverflowError) as error:
@@ -117,36 +110,36 @@ class SqliteStore:
         return answers
 
     def _written(self, plain: PlainCommit, wishes: OpenWishes) -> list[Answer]:
-        writing = [
-            *statements(insert_begun, plain.begun_values, BEGUN),
-            *statements(update_ended, plain.ended_values, ENDED),
-        ]
+        self._write(
+            [*statements(insert_begun, plain.begun_values, BEGUN), *statements(update_ended, plain.ended_values, ENDED)]
+        )
+        for identity in plain.ended:
+            wishes.ended(self._leased.pop(identity)[1].intent)
+        for identity, leased in plain.begun.items():
+            wishes.began(leased[1].intent)
+            if len(self._leased) < _MOST_LEASED:
+                self._leased[identity] = leased
+        self._newest = plain.newest
+        return plain.answers
+
+    def _committed(self, commands: Sequence[Command], wishes: OpenWishes, *, presume_new: bool) -> list[Answer]:
+        # Read before the transaction: nobody else writes, and one that met a malformed row can write nothing more.
+        slots = self._loaded(commands, wishes, presume_new=presume_new)
+        now = self._clock()
+        answers = [slots.answer(command, now) for command in commands]
+        newest, writing = self._writing(slots)
+        self._write(writing)
+        self._newest = newest
+        for slot in slots:
+            self._remember(slot, wishes)
+        return answers
+
+    def _write(self, writing: Sequence[tuple[str, Sequence[object]]]) -> None:
         # One statement is a transaction by itself. Each statement hands the interpreter to other threads, and getting
         # it back from a busy event loop takes longer than the statement.
         with self._transaction(is_one_statement=len(writing) == 1):
             for statement, values in writing:
                 self._connection.execute(statement, values)
-        for identity in plain.ended:
-            wishes.ended(self._in_hand.pop(identity)[1].intent)
-        for identity, held in plain.begun.items():
-            wishes.began(held[1].intent)
-            if len(self._in_hand) < _MOST_IN_HAND:
-                self._in_hand[identity] = held
-        self._newest = plain.newest
-        return plain.answers
-
-    def _committed(self, works: Sequence[Work], wishes: OpenWishes, *, presume_new: bool) -> list[Answer]:
-        # Read before the transaction: nobody else writes, and one that met a malformed row can write nothing more.
-        slots = self._loaded(works, wishes, presume_new=presume_new)
-        now = self._clock()
-        answers = [slots.answer(work, now) for work in works]
-        with self._transaction():
-            newest = self._store(slots)
-        self._newest = newest
-        self.overruled += slots.overruled
-        for slot in slots:
-            self._remember(slot, wishes)
-        return answers
 
     @contextlib.contextmanager
     def _transaction(self, *, is_one_statement: bool = False) -> Iterator[None]:
@@ -158,7 +151,7 @@ class SqliteStore:
                 self._connection.execute("COMMIT")
         except BaseException as error:
             # What stands in the file now is known to the file alone.
-            self._in_hand.clear()
+            self._leased.clear()
             if not isinstance(error, sqlite3.IntegrityError):
                 self._open_wishes = None
             with contextlib.suppress(sqlite3.Error):
@@ -173,27 +166,28 @@ class SqliteStore:
             wishes.ended(entry.intent)
         elif entry.settlement is None and not was_open:
             wishes.began(entry.intent)
-        in_hand = entry.settlement is None and entry.owner != ""
-        if in_hand and slot.position is not None and len(self._in_hand) < _MOST_IN_HAND:
-            self._in_hand[entry.intent.identity] = (slot.position, entry)
+        is_leased = entry.settlement is None and entry.owner != ""
+        identity = entry.intent.identity
+        if is_leased and slot.position is not None and len(self._leased) < _MOST_LEASED:
+            self._leased[identity] = (slot.position, entry)
         else:
-            self._in_hand.pop(entry.intent.identity, None)
+            self._leased.pop(identity, None)
 
     def newest_position(self) -> int:
         """The position of the newest entry; 0 if there is none."""
         return int(self._read("SELECT coalesce(max(position), 0) FROM entries")[0][0])
 
-    def open_page(self, after: int, upto: int) -> list[tuple[int, Entry | DamagedEntry]]:
+    def open_page(self, after: int, upto: int) -> list[Row]:
         """The next open entries behind `after`, oldest first."""
         return self._page(
             "outcome IS NULL AND position > ? AND position <= ? ORDER BY position LIMIT ?", (after, upto, PAGE)
         )
 
-    def recent_page(self, before: int) -> list[tuple[int, Entry | DamagedEntry]]:
+    def recent_page(self, before: int) -> list[Row]:
         """The next entries below `before`, newest first."""
         return self._page("position < ? ORDER BY position DESC LIMIT ?", (before, PAGE))
 
-    def of_payment(self, payment: str, merchant_serial_number: str) -> list[tuple[int, Entry | DamagedEntry]]:
+    def of_payment(self, payment: str, merchant_serial_number: str) -> list[Row]:
         """All entries of one payment, oldest first."""
         where = "payment = ? AND merchant_serial_number = ? ORDER BY position"
         return self._page(where, (payment, merchant_serial_number))
@@ -251,7 +245,7 @@ class SqliteStore:
         except (sqlite3.Error, OSError) as error:
             raise translated(error, self._path, "written") from error
 
-    def _page(self, where: str, values: Sequence[object]) -> list[tuple[int, Entry | DamagedEntry]]:
+    def _page(self, where: str, values: Sequence[object]) -> list[Row]:
         try:
             self._check_in_place()
             try:
@@ -264,7 +258,7 @@ class SqliteStore:
                 return [(position, self._single(position)) for (position,) in positions]
         except (sqlite3.Error, OSError) as error:
             raise translated(error, self._path, "read") from error
-        return [(row[0], _read_entry(row)) for row in rows]
+        return [read_row(row) for row in rows]
 
     def _single(self, position: int) -> Entry | DamagedEntry:
         try:
@@ -273,7 +267,7 @@ class SqliteStore:
             if not is_corrupt(error):
                 raise
             return DamagedEntry(position=position, payment="unknown", reason="its row is malformed")
-        return _read_entry(rows[0])
+        return read_row(rows[0])[1]
 
     def _fetched(self, statement: str, values: Sequence[object] = ()) -> list[Any]:
         return self._connection.execute(statement, values).fetchall()
@@ -289,7 +283,7 @@ class SqliteStore:
         where = "outcome IS NULL AND origin = 'made' LIMIT ?"
         columns = "merchant_serial_number, payment, api, operation"
         try:
-            return self._fetched(f"SELECT {columns} FROM entries WHERE {where}", (MOST + 1,))  # noqa: S608
+            return self._fetched(f"SELECT {columns} FROM entries WHERE {where}", (MOST_WISHES + 1,))  # noqa: S608
         except sqlite3.DatabaseError as error:
             if not is_corrupt(error):
                 raise
@@ -297,39 +291,32 @@ class SqliteStore:
         entries = (self._single(position) for (position,) in positions)
         return [wish_of(entry.intent) for entry in entries if isinstance(entry, Entry) and _is_made(entry)]
 
-    def _loaded(self, works: Sequence[Work], wishes: OpenWishes, *, presume_new: bool) -> Slots:
-        new: set[Identity] = set()
+    def _loaded(self, commands: Sequence[Command], wishes: OpenWishes, *, presume_new: bool) -> Slots:
         wanted: dict[Identity, None] = {}
         adopted: dict[Wish, None] = {}
-        for work in works:
-            identity = work.intent.identity
-            if isinstance(work, Begin) and work.adopt:
-                adopted[wish_of(work.intent)] = None
-            if isinstance(work, Begin) and presume_new and identity not in self._in_hand:
-                # A key is made for one call, so hardly any is there already; if one is, adding it fails.
-                new.add(identity)
-            else:
+        for command in commands:
+            identity = command.intent.identity
+            if isinstance(command, Begin) and command.adopt:
+                adopted[wish_of(command.intent)] = None
+            # A key is made for one call, so hardly any is there already; if one is, adding it fails.
+            if not (presume_new and isinstance(command, Begin)) or identity in self._leased:
                 wanted[identity] = None
         slots = Slots(adopted)
         for position, found in self._alike([wish for wish in adopted if wishes.may_have(wish)]):
             # One that cannot be read keeps no new wish from being carried out.
             if isinstance(found, Entry):
                 self._add(slots, position, found)
-        unknown: list[Identity] = []
-        for identity in wanted:
-            if identity in slots:
-                continue
-            if (held := self._in_hand.get(identity)) is not None:
-                slots.add(*held, held[1])
-            else:
-                unknown.append(identity)
-        for row in self._matching(unknown):
+        missing = [identity for identity in wanted if identity not in slots]
+        for identity in missing:
+            if (leased := self._leased.get(identity)) is not None:
+                slots.add(*leased, leased[1])
+        for row in self._matching([identity for identity in missing if identity not in slots]):
             slots.add(row[0], entry := entry_of(row), entry)
         return slots
 
     def _add(self, slots: Slots, position: int, entry: Entry) -> None:
         # What is in hand is remembered as it stands in the file: one object for it, so that it is written once.
-        held = self._in_hand.get(entry.intent.identity)
+        held = self._leased.get(entry.intent.identity)
         entry = entry if held is None else held[1]
         slots.add(position, entry, entry)
 
@@ -337,12 +324,12 @@ class SqliteStore:
         for block in blocks(identities):
             yield from self._connection.execute(select_matching(len(block)), [part for one in block for part in one])
 
-    def _alike(self, wishes: Sequence[Wish]) -> list[tuple[int, Entry | DamagedEntry]]:
-        found: list[tuple[int, Entry | DamagedEntry]] = []
+    def _alike(self, wishes: Sequence[Wish]) -> list[Row]:
+        found: list[Row] = []
         try:
             for block in blocks(wishes):
                 rows = self._fetched(select_alike(len(block)), [part for one in block for part in one])
-                found += [(row[0], _read_entry(row)) for row in rows]
+                found += [read_row(row) for row in rows]
         except sqlite3.DatabaseError as error:
             if not is_corrupt(error):
                 raise
@@ -353,8 +340,8 @@ class SqliteStore:
             )
         return found
 
-    def _store(self, slots: Iterable[Slot]) -> int:
-        """Write what has changed; returns the position of the newest entry."""
+    def _writing(self, slots: Slots) -> tuple[int, list[tuple[str, Sequence[object]]]]:
+        """Return the position of the newest entry, and the statements for what has changed."""
         newest = self._newest
         rows: list[object] = []
         states: list[object] = []
@@ -364,9 +351,7 @@ class SqliteStore:
                 rows += (slot.position, *row_values(slot.entry))
             elif slot.entry is not slot.stored:
                 states += (slot.position, *state_values(slot.entry))
-        for statement, values in (*statements(insert_rows, rows, ROW), *statements(update_states, states, STATE)):
-            self._connection.execute(statement, values)
-        return newest
+        return newest, [*statements(insert_rows, rows, ROW), *statements(update_states, states, STATE)]
 
     def _file_identities(self) -> tuple[tuple[int, int], ...]:
         # The log as well: what has been committed stands in it until the next checkpoint.
@@ -382,13 +367,6 @@ class SqliteStore:
                 f"the journal {self._path} or its write-ahead log was deleted or replaced while in use",
                 advice="put the file back if it was moved, then start again and run recovery",
             )
-
-
-def _read_entry(row: Any) -> Entry | DamagedEntry:
-    try:
-        return entry_of(row)
-    except DamagedEntryError as error:
-        return error.damaged
 
 
 def _is_made(entry: Entry) -> bool:

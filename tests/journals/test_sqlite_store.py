@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from tests.journals.material import intent, settlement
 from vipps_async import Entry, KeyOrigin, Outcome, Standing
 from vipps_async.errors import JournalError
-from vipps_async.journals.rules import Answer, Attempt, Begin, Claim, Release, Settle, Work, apply, same_wish
+from vipps_async.journals.rules import Answer, Attempt, Begin, Claim, Command, Release, Settle, apply, same_wish
 from vipps_async.journals.slots import wish_of
 from vipps_async.journals.sqlite import store as store_module
 from vipps_async.journals.sqlite.store import SqliteStore
@@ -105,7 +105,7 @@ def failing(store: SqliteStore, word: str) -> Iterator[None]:
 # --- each way by itself --------------------------------------------------------------------------------------------
 
 
-def test_a_fresh_key_and_what_is_in_hand_are_not_looked_up(store: SqliteStore) -> None:
+def test_a_fresh_key_and_what_is_leased_are_not_looked_up(store: SqliteStore) -> None:
     """The way of nearly every call, begin and settle, reads nothing from the file."""
     with statements(store) as seen:
         assert standings(store.commit([begin(1), begin(2)])) == [Standing.MINE] * 2
@@ -119,9 +119,9 @@ def test_a_fresh_key_and_what_is_in_hand_are_not_looked_up(store: SqliteStore) -
 def test_a_key_that_is_there_already_among_others(store: SqliteStore, at: int) -> None:
     """A begin of a settled key replays its answer, and the others in its commit are none the worse."""
     store.commit([begin(5), settle(5)])
-    works = [begin(6), begin(7)]
-    works.insert(at, begin(5, "b"))
-    answers = store.commit(works)
+    commands = [begin(6), begin(7)]
+    commands.insert(at, begin(5, "b"))
+    answers = store.commit(commands)
     expected = [Standing.MINE, Standing.MINE]
     expected.insert(at, Standing.SETTLED)
     assert standings(answers) == expected
@@ -140,7 +140,7 @@ def test_a_key_that_is_there_with_another_payload(store: SqliteStore) -> None:
     other = begin(1, digest="other", body=b"[]", amount=7)
     store.commit([begin(1)])
     assert standings(store.commit([other])) == [Standing.MISMATCH]
-    store._in_hand.clear()
+    store._leased.clear()
     assert standings(store.commit([other])) == [Standing.MISMATCH]
     store.commit([settle(1)])
     answers = store.commit([other])
@@ -152,12 +152,12 @@ def test_a_key_that_another_owner_has(store: SqliteStore) -> None:
     """What somebody has in hand is not given to another, also after it was forgotten that it is in hand."""
     store.commit([begin(1)])
     assert standings(store.commit([begin(1, "b")])) == [Standing.TAKEN]
-    store._in_hand.clear()
+    store._leased.clear()
     assert standings(store.commit([begin(1, "b"), begin(2, "b")])) == [Standing.TAKEN, Standing.MINE]
 
 
 def test_settled_and_begun_in_one_commit(store: SqliteStore) -> None:
-    """Works of one entry in one commit see each other in their order, whatever stood there before."""
+    """Commands of one entry in one commit see each other in their order, whatever stood there before."""
     assert standings(store.commit([begin(1), settle(1), begin(1, "b")])) == [
         Standing.MINE,
         None,
@@ -181,7 +181,7 @@ def test_done_stands_among_two_outcomes_in_one_commit(store: SqliteStore) -> Non
     [settle(1, digest="other", body=b"[]", amount=7), settle(1, Outcome.NOT_DONE, "b")],
     ids=["another payload", "not done, by another"],
 )
-def test_an_outcome_that_is_not_of_what_is_in_hand(store: SqliteStore, other: Work) -> None:
+def test_an_outcome_that_is_not_of_what_is_leased(store: SqliteStore, other: Command) -> None:
     """An outcome of another payload, or by somebody who lost it, leaves what is in hand open."""
     store.commit([begin(1), begin(2)])
     store.commit([settle(2), other])
@@ -189,26 +189,26 @@ def test_an_outcome_that_is_not_of_what_is_in_hand(store: SqliteStore, other: Wo
     assert standings(store.commit([begin(1, "c")])) == [Standing.TAKEN]
 
 
-def test_more_in_hand_than_is_remembered(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_more_leased_than_is_remembered(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond what is remembered entries are looked up again, memory does not grow, and every answer is the same."""
-    monkeypatch.setattr(store_module, "_MOST_IN_HAND", 3)
+    monkeypatch.setattr(store_module, "_MOST_LEASED", 3)
     store.commit([begin(number) for number in range(10)])
-    assert len(store._in_hand) == 3
+    assert len(store._leased) == 3
     assert standings(store.commit([begin(number, "b") for number in range(10)])) == [Standing.TAKEN] * 10
-    assert len(store._in_hand) <= 3
+    assert len(store._leased) <= 3
     store.commit([settle(number) for number in range(10)])
     assert [entry.settlement for _, entry in in_file(store)] == [settlement()] * 10
-    assert store._in_hand == {}
+    assert store._leased == {}
 
 
 def test_what_is_remembered_is_what_stands_in_the_file(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """An entry that changes hands while memory is full is not remembered as it was before."""
-    monkeypatch.setattr(store_module, "_MOST_IN_HAND", 2)
+    monkeypatch.setattr(store_module, "_MOST_LEASED", 2)
     store.commit([begin(1), begin(2), begin(3)])
     store.commit([Release(intent(1), "why", "a"), begin(1, "b")])
     assert standings(store.commit([begin(1, "a")])) == [Standing.TAKEN]
     file = dict(in_file(store))
-    assert all(file[position] == entry for position, entry in store._in_hand.values())
+    assert all(file[position] == entry for position, entry in store._leased.values())
 
 
 @pytest.mark.parametrize(
@@ -220,12 +220,12 @@ def test_what_is_remembered_is_what_stands_in_the_file(store: SqliteStore, monke
     ],
     ids=["another payload", "not done, by another", "released by another"],
 )
-def test_what_was_only_glanced_at_is_not_remembered(store: SqliteStore, late: Work) -> None:
+def test_what_was_only_glanced_at_is_not_remembered(store: SqliteStore, late: Command) -> None:
     """An outcome that changes nothing leaves the entry as it stands: its own payload and note are what comes back."""
     store.commit([begin(1), Release(intent(1), "why", "a"), begin(1, "c")])
     before = in_file(store)
     assert before[0][1].note == "why"
-    store._in_hand.clear()
+    store._leased.clear()
     store.commit([late])
     assert in_file(store) == before
     ((standing, entry),) = store.commit([Claim(intent(1), "c", HOUR)])
@@ -242,7 +242,7 @@ def test_a_failed_commit_forgets_what_it_knew(store: SqliteStore, word: str) -> 
         store.commit([begin(3), settle(1), begin(2)])
     assert in_file(store) == before
     if word != "BEGIN":
-        assert store._in_hand == {}
+        assert store._leased == {}
     with statements(store) as seen:
         assert standings(store.commit([begin(1, "b"), begin(4)])) == [Standing.TAKEN, Standing.MINE]
     if word != "BEGIN":
@@ -262,7 +262,7 @@ def test_positions_go_on_where_the_file_ends(tmp_path: Path) -> None:
     with opened(tmp_path) as store:
         store.commit([begin(2), begin(1)])
     with opened(tmp_path) as store:
-        assert store._in_hand == {}
+        assert store._leased == {}
         store.commit([begin(0), begin(1)])
         assert [entry.intent.payment for _, entry in in_file(store)] == ["acme-2", "acme-1", "acme-0"]
         assert store.newest_position() == 3
@@ -273,9 +273,9 @@ def test_positions_go_on_where_the_file_ends(tmp_path: Path) -> None:
 
 @frozen
 class Commit:
-    """Some works, and the statement that fails, if one does."""
+    """Some commands, and the statement that fails, if one does."""
 
-    works: tuple[Work, ...]
+    commands: tuple[Command, ...]
     fails: str | None
 
 
@@ -285,20 +285,20 @@ class Model:
     def __init__(self) -> None:
         self.entries: dict[object, Entry] = {}
 
-    def commit(self, works: Sequence[Work]) -> list[Answer]:
+    def commit(self, commands: Sequence[Command]) -> list[Answer]:
         """Do all works in their order."""
-        return [self._one(work) for work in works]
+        return [self._one(command) for command in commands]
 
-    def _one(self, work: Work) -> Answer:
-        if isinstance(work, Begin) and work.adopt:
-            alike = [one for one in self.entries.values() if wish_of(one.intent) == wish_of(work.intent)]
-            if (met := same_wish(alike, work.intent)) is not None:
-                if met.intent.digest != work.intent.digest:
+    def _one(self, command: Command) -> Answer:
+        if isinstance(command, Begin) and command.adopt:
+            alike = [one for one in self.entries.values() if wish_of(one.intent) == wish_of(command.intent)]
+            if (met := same_wish(alike, command.intent)) is not None:
+                if met.intent.digest != command.intent.digest:
                     return Standing.MISMATCH, met
-                work = evolve(work, intent=evolve(met.intent, created_at=work.intent.created_at))
-        standing, entry = apply(self.entries.get(work.intent.identity), work, NOW)
+                command = evolve(command, intent=evolve(met.intent, created_at=command.intent.created_at))
+        standing, entry = apply(self.entries.get(command.intent.identity), command, NOW)
         if entry is not None:
-            self.entries[work.intent.identity] = entry
+            self.entries[command.intent.identity] = entry
         return standing, entry
 
 
@@ -323,7 +323,7 @@ _CALLS = st.builds(
     st.integers(0, 4).map(lambda draw: draw == 0),
 )
 _ADOPTING = st.builds(Begin, _CALLS, _OWNERS, _LEASES, st.sampled_from([True, True, False]))
-_WORKS = st.one_of(
+_COMMANDS = st.one_of(
     _ADOPTING,
     st.builds(Settle, _CALLS, st.builds(settlement, st.sampled_from(Outcome)), st.none() | _OWNERS),
     st.builds(Release, _CALLS, st.just("why"), st.none() | _OWNERS),
@@ -334,7 +334,7 @@ _WORKS = st.one_of(
     st.builds(Settle, _INTENTS, st.builds(settlement, st.sampled_from(Outcome)), st.none() | _OWNERS),
     st.builds(Release, _INTENTS, st.sampled_from(["", "why"]), st.none() | _OWNERS),
 )
-#: Of these alone most commits consist; see `vipps_async.journals.sqlite.plain_commit`.
+#: Of these alone most commits consist.
 _PLAIN = st.one_of(
     st.builds(Begin, st.integers(0, 9).map(intent), st.just("a"), st.just(HOUR)),
     st.builds(
@@ -345,7 +345,7 @@ _PLAIN = st.one_of(
 )
 _COMMITS = st.builds(
     Commit,
-    (st.lists(_WORKS, min_size=1, max_size=6) | st.lists(_PLAIN, min_size=1, max_size=6)).map(tuple),
+    (st.lists(_COMMANDS, min_size=1, max_size=6) | st.lists(_PLAIN, min_size=1, max_size=6)).map(tuple),
     st.sampled_from([None, None, None, None, None, "INSERT", "UPDATE", "COMMIT"]),
 )
 
@@ -369,26 +369,30 @@ def test_the_file_is_as_the_model(commits: list[Commit], most: int) -> None:
         pytest.MonkeyPatch.context() as patch,
         opened(Path(directory)) as store,
     ):
-        patch.setattr(store_module, "_MOST_IN_HAND", most)
+        patch.setattr(store_module, "_MOST_LEASED", most)
         for commit in commits:
             kept = dict(model.entries)
-            expected = model.commit(commit.works)
+            expected = model.commit(commit.commands)
             try:
                 with failing(store, commit.fails) if commit.fails else contextlib.nullcontext():
-                    answers = store.commit(commit.works)
+                    answers = store.commit(commit.commands)
             except JournalError:
                 event("a commit failed")
                 assert commit.fails
                 model.entries = kept
             else:
-                assert _to_callers(commit.works, answers) == _to_callers(commit.works, expected)
+                assert _to_callers(commit.commands, answers) == _to_callers(commit.commands, expected)
             # In the order in which they came, and numbered without a gap.
             assert in_file(store) == list(enumerate(model.entries.values(), start=1))
             file = dict(in_file(store))
-            assert all(file[position] == entry for position, entry in store._in_hand.values())
-            assert len(store._in_hand) <= most
+            assert all(file[position] == entry for position, entry in store._leased.values())
+            assert len(store._leased) <= most
 
 
-def _to_callers(works: Sequence[Work], answers: Sequence[Answer]) -> list[Answer]:
+def _to_callers(commands: Sequence[Command], answers: Sequence[Answer]) -> list[Answer]:
     """What somebody gets to see: who settles or releases is told nothing."""
-    return [answer for work, answer in zip(works, answers, strict=True) if isinstance(work, Begin | Attempt | Claim)]
+    return [
+        answer
+        for command, answer in zip(commands, answers, strict=True)
+        if isinstance(command, Begin | Attempt | Claim)
+    ]

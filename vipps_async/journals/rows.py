@@ -1,15 +1,43 @@
-"""What stands of an entry in a store, in values that any store can hold, and the checksum over it."""
+"""How an entry stands in a row, the same in every store: its columns, their values, and the checksum over them."""
 
 from __future__ import annotations
 
 import zlib
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, LiteralString
 
 from vipps_async.errors import JournalError
 from vipps_async.journals.protocol import Attempts, DamagedEntry, Entry, Intent, KeyOrigin, Outcome, Settlement
 
-__all__ = ["DamagedEntryError", "UnfitError", "checksum", "facts_of", "micros", "moment", "read_entry"]
+__all__ = [
+    "COLUMNS",
+    "INTENT_COLUMNS",
+    "STATE_COLUMNS",
+    "DamagedEntryError",
+    "UnfitError",
+    "begun_values",
+    "ended_values",
+    "entry_of",
+    "micros",
+    "moment",
+    "read_row",
+    "row_values",
+    "state_values",
+]
+
+#: What stays of an entry from its beginning, what changes, and both behind its place in the order of arrival.
+INTENT_COLUMNS: LiteralString = (
+    "key, api, operation, payment, merchant_serial_number, amount, currency, digest, body, created_at, origin, "
+    "reference"
+)
+STATE_COLUMNS: LiteralString = (
+    "begun, ended, last_at, refusal, looked_at, outcome, answer, settled_at, checksum, owner, lease_until, note"
+)
+COLUMNS: LiteralString = "position, " + INTENT_COLUMNS + ", " + STATE_COLUMNS
+
+#: How many columns an intent has, and how many columns, behind the position, the checksum covers.
+_INTENT, _FACTS = 12, 20
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -46,7 +74,7 @@ def moment(micros: int) -> datetime:
     return _EPOCH + timedelta(microseconds=micros)
 
 
-def facts_of(intent: Intent, attempts: Attempts, settlement: Settlement | None) -> tuple[object, ...]:
+def _facts_of(intent: Intent, attempts: Attempts, settlement: Settlement | None) -> tuple[object, ...]:
     """List what an entry's checksum covers: all of it but who has it in hand and the note.
 
     Those may be lost without harm: whoever takes an entry up again does so with the same key and body.
@@ -77,7 +105,7 @@ def facts_of(intent: Intent, attempts: Attempts, settlement: Settlement | None) 
     )
 
 
-def checksum(facts: tuple[Any, ...]) -> int:
+def _checksum(facts: Sequence[Any]) -> int:
     """Compute the CRC-32 of an entry's facts: it tells each flipped bit, and all but one in 4 billion larger faults.
 
     Raises:
@@ -93,22 +121,46 @@ def checksum(facts: tuple[Any, ...]) -> int:
     return zlib.crc32(answer or b"", zlib.crc32(body or b"", crc))
 
 
-def read_entry(  # noqa: PLR0917 - the parts of a row, in their order
-    position: int, facts: tuple[Any, ...], stored_checksum: object, owner: object, lease_until: object, note: object
-) -> Entry:
-    """Make the entry of what stands in a row.
+def row_values(entry: Entry) -> tuple[object, ...]:
+    """List all that stands of an entry, but for its position.
 
-    Args:
-        position: its place in the order of arrival.
-        facts: as `facts_of` lists them.
-        stored_checksum: the checksum that stands beside them.
-        owner: who has it in hand. This and what follows may be damaged: nothing hangs on it but who waits for whom.
-        lease_until: until when.
-        note: why it is open.
+    Raises:
+        TypeError: a value is not of its type.
+        ValueError: a text cannot be encoded.
+    """
+    facts = _facts_of(entry.intent, entry.attempts, entry.settlement)
+    return (*facts, _checksum(facts), entry.owner, micros(entry.lease_until), entry.note)
+
+
+def state_values(entry: Entry) -> tuple[object, ...]:
+    """List what stands of an entry and can change."""
+    return row_values(entry)[_INTENT:]
+
+
+def begun_values(position: int, entry: Entry) -> tuple[object, ...]:
+    """List position, intent, last_at, checksum, owner and lease of an entry that has just begun."""
+    facts = _facts_of(entry.intent, entry.attempts, None)
+    return (
+        position, *facts[:_INTENT], facts[_INTENT + 2], _checksum(facts), entry.owner, micros(entry.lease_until)
+    )  # fmt: skip
+
+
+def ended_values(position: int, intent: Intent, attempts: Attempts, settlement: Settlement) -> tuple[object, ...]:
+    """List position, ended, outcome, answer, settled_at and checksum of an entry that is settled."""
+    facts = _facts_of(intent, attempts, settlement)
+    return (position, attempts.ended, *facts[-3:], _checksum(facts))
+
+
+def entry_of(row: Sequence[Any]) -> Entry:
+    """Make the entry of a row with all `COLUMNS`.
+
+    What the checksum does not cover may be damaged: nothing hangs on it but who waits for whom.
 
     Raises:
         DamagedEntryError: the checksum does not fit.
     """
+    position, facts = row[0], row[1 : _FACTS + 1]
+    stored_checksum, owner, lease_until, note = row[_FACTS + 1 :]
     if not _fits(facts, stored_checksum):
         reason = "what it holds does not fit its checksum"
         raise DamagedEntryError.of(DamagedEntry(position=position, payment=_shown(facts[3]), reason=reason))
@@ -146,9 +198,17 @@ def read_entry(  # noqa: PLR0917 - the parts of a row, in their order
     )
 
 
-def _fits(facts: tuple[Any, ...], stored_checksum: object) -> bool:
+def read_row(row: Sequence[Any]) -> tuple[int, Entry | DamagedEntry]:
+    """Make of a row with all `COLUMNS` its position and its entry, or what is known of a damaged one."""
     try:
-        return checksum(facts) == stored_checksum
+        return row[0], entry_of(row)
+    except DamagedEntryError as error:
+        return row[0], error.damaged
+
+
+def _fits(facts: Sequence[Any], stored_checksum: object) -> bool:
+    try:
+        return _checksum(facts) == stored_checksum
     except (TypeError, ValueError):
         # A damaged text that is none any more.
         return False

@@ -1,0 +1,265 @@
+"""A journal over a store: opened and closed by several users of one event loop, its commands committed in groups."""
+
+from __future__ import annotations
+
+import abc
+import asyncio
+import os
+import weakref
+from collections.abc import AsyncIterator, Callable, Sequence
+
+from attrs import frozen
+
+from vipps_async.errors import Effect, InvalidInputError, JournalError
+from vipps_async.journals.group_commit import GroupCommit, Guard, PendingCommand, Row, Store, is_count
+from vipps_async.journals.methods import JournalMethods
+from vipps_async.journals.protocol import Entry, World
+from vipps_async.journals.rules import Answer, Command, Release, Settle
+
+__all__ = ["LARGEST_BACKLOG", "StoredJournal"]
+
+#: How many outcomes may wait to be written: some tenths of a second of work, and some MB.
+LARGEST_BACKLOG = 10_000
+
+#: Above every position.
+_END = 2**63 - 1
+
+
+@frozen(kw_only=True, eq=False)
+class _Run:
+    """What there is of a journal from one opening to the next closing."""
+
+    store: Store
+    commits: GroupCommit
+    task: asyncio.Task[int]
+    loop: asyncio.AbstractEventLoop
+    pid: int
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it has closed its store or is about to, or could not open it."""
+        return self.commits.has_ended or self.task.done()
+
+
+class StoredJournal(JournalMethods):
+    """A journal that commits in groups.
+
+    Args:
+        name: what it is called in errors.
+        max_queued_outcomes: how many outcomes may wait to be written before `settle` and `release` wait.
+        guard: asked at each write what must hold for it, if anything.
+
+    Raises:
+        InvalidInputError: `max_queued_outcomes` is not positive.
+    """
+
+    def __init__(
+        self, name: str, *, max_queued_outcomes: int, guard: Callable[[], Guard | None] = lambda: None
+    ) -> None:
+        if not is_count(max_queued_outcomes):
+            raise InvalidInputError("max_queued_outcomes", "a positive whole number", value=max_queued_outcomes)
+        self._name = name
+        self._max_queued_outcomes = max_queued_outcomes
+        self._guard = guard
+        #: See Journal.
+        self.on_overruled: list[Callable[[Entry], None]] = []
+        self._run: _Run | None = None
+        #: What this process inherited by a fork: its connections are the parent's, and must not be touched here.
+        self._inherited: list[_Run] = []
+        #: How many have opened it and not closed it.
+        self._users = 0
+        self._is_closing = False
+
+    @abc.abstractmethod
+    def _new_store(self) -> Store:
+        """Make the store, not yet open."""
+
+    @property
+    def is_open(self) -> bool:
+        """See Journal."""
+        run = self._run
+        return run is not None and run.commits.is_serving and run.pid == os.getpid()
+
+    async def open(self) -> None:
+        """Open the store, creating it if need be. Of several that open it, the last one to close it closes it.
+
+        An opening that is cancelled lets go of the store by itself.
+
+        Raises:
+            JournalError: as `Journal.open` says; nothing has been overwritten.
+        """
+        run = await self._own_run()
+        if run is not None and self._is_closing:
+            await self._close(run)
+        while (run := self._run) is not None and run.has_ended and not run.task.done():
+            # Ended by a mistake in the program, or not opened: it lets go of the store first.
+            await asyncio.wait({run.task})
+        if run is None or run.has_ended:
+            run = self._started()
+        self._check_loop(run)
+        self._users += 1
+        try:
+            # Shielded: others may wait for the same opening.
+            await asyncio.shield(run.commits.opened)
+        except BaseException:
+            self._users -= 1
+            if self._users == 0 and self._run is run and not run.has_ended:
+                self._is_closing = True
+                run.commits.stop()
+            raise
+
+    async def aclose(self) -> None:
+        """Flush; close the store if nobody else has it open.
+
+        Safe to call once more when it is closed, and to cancel: it then goes on by itself.
+
+        Raises:
+            JournalError: outcomes could not be written (what they belong to is open in the journal), or the store does
+                not answer.
+        """
+        run = await self._own_run()
+        if run is None:
+            return
+        self._check_loop(run)
+        if not self._is_closing:
+            self._users = max(0, self._users - 1)
+            if self._users:
+                await self.flush()
+                return
+        await self._close(run)
+
+    async def flush(self) -> None:
+        """Return when all that was accepted is durable; see `Journal.flush`."""
+        await self._put(None)
+
+    async def bind(self, world: World) -> None:
+        """Hold the journal to its world; see `Journal.bind`."""
+        await self._open_run().store.bind(world, anew=False)
+
+    async def rebind(self, world: World) -> None:
+        """Bind it to another world; see `Journal.rebind`."""
+        await self._open_run().store.bind(world, anew=True)
+
+    async def world(self) -> World | None:
+        """Return the world that it is bound to; see `Journal.world`."""
+        return await self._open_run().store.world()
+
+    # --- commands and rows -----------------------------------------------------------------------------------------
+
+    async def _ask(self, command: Command) -> Answer:
+        return await self._put(command)
+
+    async def _accept(self, command: Settle | Release) -> None:
+        guard = self._guard()
+        commits = self._open_run().commits
+        if commits.is_full:
+            await commits.room()
+            # Asked again: it may have been closed while there was no room.
+            commits = self._open_run().commits
+        commits.put_outcome(command, guard)
+
+    async def _put(self, command: Command | None) -> Answer:
+        run = self._open_run()
+        future: asyncio.Future[Answer] = run.loop.create_future()
+        run.commits.put(PendingCommand(command, future, None if command is None else self._guard()))
+        return await future
+
+    async def _open_rows(self) -> AsyncIterator[Row]:
+        upto = await (await self._written_store()).newest_position()
+        after = 0
+        while page := await (await self._written_store()).open_page(after, upto):
+            for after, row in page:
+                yield after, row
+
+    async def _newest_rows(self) -> AsyncIterator[Row]:
+        before = _END
+        while page := await (await self._written_store()).recent_page(before):
+            for before, row in page:
+                yield before, row
+
+    async def _rows_of_payment(self, payment: str, merchant_serial_number: str) -> Sequence[Row]:
+        return await (await self._written_store()).of_payment(payment, merchant_serial_number)
+
+    async def _delete(self, positions: Sequence[int]) -> int:
+        return await (await self._written_store()).delete(positions)
+
+    async def _written_store(self) -> Store:
+        # Reads go past what waits to be committed; they must not go past outcomes that were accepted before them.
+        run = self._open_run()
+        if run.commits.unwritten:
+            await self.flush()
+        return run.store
+
+    # --- opening and closing ---------------------------------------------------------------------------------------
+
+    def _started(self) -> _Run:
+        loop = asyncio.get_running_loop()
+        store = self._new_store()
+        commits = GroupCommit(store, self._max_queued_outcomes, self.on_overruled)
+        task = loop.create_task(commits.run(), name=self._name)
+        # The task must not keep the journal alive: one that was dropped unclosed tells its task to end.
+        weakref.finalize(self, _stop, loop, commits, store).atexit = False
+        # One that was cancelled before its first step ends here.
+        task.add_done_callback(lambda _: commits.end())
+        self._users = 0
+        self._is_closing = False
+        self._run = _Run(store=store, commits=commits, task=task, loop=loop, pid=os.getpid())
+        return self._run
+
+    async def _own_run(self) -> _Run | None:
+        """Return the run of this process and of a loop that goes on; forget any other one."""
+        run = self._run
+        if run is not None and run.pid != os.getpid():
+            self._inherited.append(run)
+            self._run = run = None
+        if run is not None and run.loop.is_closed():
+            # The loop that it was opened in ended without closing it.
+            self._run = None
+            await asyncio.to_thread(run.store.abandon, wait=True)
+        if self._run is None:
+            self._is_closing = False
+        return self._run
+
+    async def _close(self, run: _Run) -> None:
+        self._check_loop(run)
+        self._is_closing = True
+        run.commits.stop()
+        done, _ = await asyncio.wait({run.task}, timeout=run.store.close_patience)
+        if not done:
+            text = f"{self._name} was not closed within {run.store.close_patience:.0f} s: its store does not answer"
+            raise JournalError(text, effect=Effect.POSSIBLE)
+        if self._run is not run:
+            return
+        self._run = None
+        self._is_closing = False
+        if lost := run.commits.unwritten if run.task.cancelled() else run.task.result():
+            raise JournalError(
+                f"{lost} outcomes could not be written to {self._name}; what they belong to is open in it",
+                effect=Effect.POSSIBLE,
+                advice="what the calls themselves said holds; mend the journal's disk or database, then run recovery",
+            )
+
+    def _check_loop(self, run: _Run) -> None:
+        if run.loop is not asyncio.get_running_loop():
+            text = f"{self._name} was opened in another event loop"
+            raise JournalError(text, advice="use it in one loop, or close it there first")
+
+    def _open_run(self) -> _Run:
+        run = self._run
+        if run is not None and run.pid != os.getpid():
+            raise JournalError(
+                f"{self._name} was opened by process {run.pid}, of which this one is a fork",
+                advice="open a journal in the process that uses it",
+            )
+        if run is None or not run.commits.is_serving:
+            raise JournalError(f"{self._name} is not open", advice="open it first")
+        self._check_loop(run)
+        return run
+
+
+def _stop(loop: asyncio.AbstractEventLoop, commits: GroupCommit, store: Store) -> None:
+    try:
+        loop.call_soon_threadsafe(commits.stop)
+    except RuntimeError:
+        # Its loop has ended.
+        store.abandon(wait=False)
