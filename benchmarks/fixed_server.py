@@ -94,6 +94,9 @@ class _FixedAnswer(asyncio.Protocol):
         elif parts[1].lower() == b"accesstoken":
             till.counts["token"] += 1
             self._send(_framed(TOKEN.encode()), hold=False)
+        elif parts[1] == b"sandbox":
+            # A session with a journal asks which sandbox it is: none.
+            self._transport.write(_framed(b"{}"))
         elif len(parts) > 5:
             till.counts["other"] += 1
             self._send(_framed((_DETAILS if parts[5] == b"details" else _CAPTURE) % parts[4]), hold=till.holds)

@@ -273,6 +273,19 @@ def test_another_loop_after_the_first_one_ended(path: Path) -> None:
     assert journal_threads() == []
 
 
+def test_a_loop_that_is_closed_with_the_journal_open_lets_go_of_the_file(path: Path) -> None:
+    """A loop that is closed without ending its tasks leaves a journal that can be opened in the next one."""
+    journal = SqliteJournal(path)
+    loop = asyncio.new_event_loop()
+    assert loop.run_until_complete(_open_and_begin(journal, 1)) is Standing.MINE
+    loop.close()
+    assert asyncio.run(_open_and_begin(journal, 2)) is Standing.MINE
+    asyncio.run(journal.aclose())
+    del loop
+    gc.collect()
+    assert journal_threads() == []
+
+
 def test_a_loop_that_ends_unclosed_writes_what_was_accepted(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Outcomes that were accepted are in the file though their loop ended at once and nobody closed the journal."""
     journal = SqliteJournal(path)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.journals.material import LONG, MSN, all_open, all_recent, begin_all, intent, settlement
-from vipps_async import Outcome, PostgresJournal, Settlement, SqliteJournal, Standing
+from vipps_async import MemoryJournal, Outcome, PostgresJournal, Settlement, SqliteJournal, Standing
 from vipps_async.errors import InvalidInputError, JournalError
 
 
@@ -173,3 +173,15 @@ def make_directory(path: Path) -> None:
     """Make a directory."""
     with contextlib.suppress(FileExistsError):
         path.mkdir()
+
+
+async def test_a_journal_in_memory_is_pruned_too() -> None:
+    """What is settled and old goes, what is open stays, as in any other journal."""
+    journal = MemoryJournal()
+    await journal.open()
+    await begin_all(journal, [intent(1), intent(2), intent(3)], owner="a", lease=LONG)
+    for number in (1, 3):
+        await journal.settle(intent(number), settlement())
+    assert await journal.prune(older_than=timedelta(0), force=True) == 2
+    assert [entry.intent for entry in await all_recent(journal)] == [intent(2)]
+    await journal.aclose()

@@ -25,7 +25,7 @@ def wish_of(intent: Intent) -> Wish:
 
 @define
 class Slot:
-    """One entry while a group is worked on."""
+    """One entry while a batch is carried out."""
 
     #: Its place in the store; None: it is not there yet.
     position: int | None
@@ -35,7 +35,7 @@ class Slot:
 
 
 class Slots:
-    """All that the works of a group can meet, by identity and by wish.
+    """All that the commands of a batch can meet, by identity and by wish.
 
     Args:
         adopted: the wishes for which a begin may adopt an open entry.
