@@ -39,8 +39,11 @@ def _group(name: str) -> list[str]:
     return list(nox.project.dependency_groups(PROJECT, name))
 
 
-#: What other dependencies could break: bytes, JSON and models.
-FOUNDATIONS = ["tests/transports", "tests/core", "tests/ecom"]
+#: What other dependencies could break: bytes, JSON, models, log lines. What core decides hangs on none of them.
+FOUNDATIONS = [
+    *("tests/transports", "tests/ecom", "tests/receiver"),
+    *(f"tests/core/test_{name}.py" for name in ("converter", "events", "pipeline", "refusal")),
+]
 #: What another event loop could break. httpx is held to its rows elsewhere.
 LOOP = [
     *("tests/transports", "tests/journals", "--ignore-glob=*/test_httpx_*"),

@@ -25,18 +25,23 @@ class TimeLimit:
         seconds: from now on; with 0 or less it ends at the next await.
     """
 
-    __slots__ = ("_cancelling", "_fires", "_task", "_timer", "ends", "expired")
+    __slots__ = ("_cancelling", "_fires", "_loop", "_task", "_timer", "ends", "expired")
 
     def __init__(self, seconds: float) -> None:
+        self._loop = asyncio.get_running_loop()
         self._task: asyncio.Task[object] | None = None
         self._timer: asyncio.Handle | None = None
         #: When the timer fires, in the loop's seconds.
         self._fires = 0.0
         self._cancelling = 0
         #: When it ends, in the loop's seconds.
-        self.ends = self.now() + seconds
+        self.ends = self._loop.time() + seconds
         #: Whether it has ended the wait.
         self.expired = False
+
+    def __deepcopy__(self, _memo: object) -> Self:
+        # Stand-ins for aiohttp copy what they are called with; there is one limit, and one loop.
+        return self
 
     def __enter__(self) -> Self:
         task = asyncio.current_task()
@@ -48,7 +53,7 @@ class TimeLimit:
 
     def now(self) -> float:
         """The time on the clock that `ends` is read on, in seconds."""
-        return asyncio.get_running_loop().time()
+        return self._loop.time()
 
     def move(self, ends: float) -> None:
         """Set another end, unless it has come already."""
@@ -61,7 +66,7 @@ class TimeLimit:
     def _set_timer(self, moment: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._fires, loop = moment, asyncio.get_running_loop()
+        self._fires, loop = moment, self._loop
         if moment <= loop.time():
             # Before whatever becomes ready from now on: a timer would come behind it.
             self._timer = loop.call_soon(self._fire)

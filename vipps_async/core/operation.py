@@ -94,11 +94,12 @@ class Operation(Generic[R]):
     authenticated: bool = True
     #: Whether the subscription key is sent; not every API wants it.
     subscription_key: bool = True
+    #: Its name in journals, logs, limits and reports: ``ecom.capture``.
+    name: str = field(init=False)
 
-    @property
-    def name(self) -> str:
-        """Its name in journals, logs, limits and reports: ``ecom.capture``."""
-        return f"{self.dialect.name}.{self.verb}"
+    def __attrs_post_init__(self) -> None:
+        # Put together once: each call asks for it several times.
+        object.__setattr__(self, "name", f"{self.dialect.name}.{self.verb}")
 
     def path_for(self, segment: str) -> str:
         """Fill the placeholder with one path segment, percent-encoded so that it stays one segment."""

@@ -129,8 +129,9 @@ class AiohttpTransport:
         if not self._slots.try_acquire():
             request = await self._slots.acquire(request, host_and_port(target.url.host, target.url.port))
         try:
-            # It may have been closed while this waited.
-            self._check_usable()
+            if self._closed:
+                # It was, while this waited.
+                self._check_usable()
             if self._one_write:
                 session = self._in_use()
                 try:
