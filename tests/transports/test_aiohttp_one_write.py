@@ -389,4 +389,6 @@ async def test_giving_up_at_any_step_leaks_nothing(
     expected = {"cancelled"} if by == "cancelling" else {"OutcomeUnknown"}
     if by == "a limit" and not kept:
         expected.add("RequestNotSent")  # an idle connection is written to in the very first turn
-    assert outcomes == {*expected, "answered"}
+    # Which steps the turns meet is the loop's affair: uvloop may write and read within one.
+    assert outcomes <= {*expected, "answered"}
+    assert outcomes & expected
