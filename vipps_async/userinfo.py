@@ -85,7 +85,7 @@ class UserInfo:
 
 #: A read.
 USERINFO: Final = Operation(
-    dialect=Dialect(name="userinfo"),
+    dialect=Dialect(name="userinfo", may_tell_of_money=lambda _info: False),
     verb="get",
     method="GET",
     path="/vipps-userinfo-api/userinfo/{}",

@@ -16,7 +16,7 @@ from tests.toy.service import ToyService
 from vipps_async.core.batch import BatchOperation
 from vipps_async.core.limits import PerPaymentRateLimiter
 from vipps_async.core.operation import SettledBy
-from vipps_async.errors import CaptureError, Effect, JournalError, OrderNotFoundError
+from vipps_async.errors import CaptureError, Effect, JournalError, OrderNotFoundError, OutcomeUnknown
 from vipps_async.journals.memory import MemoryJournal
 from vipps_async.journals.protocol import Entry, Intent, Outcome
 
@@ -75,6 +75,16 @@ async def test_a_refusal_is_typed_by_the_apis_own_codes() -> None:
     assert (caught.value.effect, caught.value.operation, caught.value.payment) == (Effect.NONE, "toy.capture", "toy-0")
     assert entry.settlement is not None
     assert entry.settlement.outcome is Outcome.REFUSED
+
+
+async def test_a_code_that_no_table_has_proves_nothing() -> None:
+    """An API that says nothing of its unknown codes is not believed to have moved nothing: the call stays in doubt."""
+    service = ToyService({"toy-0": 1000}, unknown=True)
+    async with opened(service) as (toy, _):
+        with pytest.raises(OutcomeUnknown) as caught:
+            await toy.runner.run(row_call(BatchOperation.CAPTURE, "toy-0", 300, key="k-1"))
+        (entry,) = await noted(toy)
+    assert (caught.value.effect, entry.settlement) == (Effect.POSSIBLE, None)
 
 
 async def test_what_a_process_left_behind_is_recovered_at_its_own_api() -> None:

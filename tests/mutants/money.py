@@ -49,7 +49,16 @@ _ATTEMPTS = of(
 )
 _DIALECT = of(
     "core/dialect.py",
-    ("tests/core/test_retry_table.py", "tests/core/test_attempts.py", "tests/core/test_recorded_refusal.py"),
+    (
+        "tests/core/test_retry_table.py",
+        "tests/core/test_attempts.py",
+        "tests/core/test_recorded_refusal.py",
+        "tests/core/test_other_api.py",
+    ),
+    (
+        "may_tell_of_money: Callable[[ErrorInfo], bool] = lambda _info: True",
+        "may_tell_of_money: Callable[[ErrorInfo], bool] = lambda _info: False",
+    ),
     ("        FailureKind.UNKNOWN,\n", ""),
     ("        FailureKind.CONFLICT,\n", ""),
     ("        FailureKind.UNSETTLED,\n", ""),

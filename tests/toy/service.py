@@ -30,6 +30,8 @@ class ToyService:
     losing: int = 0
     #: How many of the next requests are refused for now.
     busy: int = 0
+    #: Whether requests that move money are refused with a code that no table has.
+    unknown: bool = False
     events: dict[str, list[dict[str, Any]]] = field(factory=dict)
 
     def __attrs_post_init__(self) -> None:
@@ -53,6 +55,8 @@ class ToyService:
             return answer(200, {"reference": reference, "events": self.events[reference]})
         key = request.headers["Toy-Key"]
         self.sent.append((verb, key))
+        if self.unknown:
+            return _problem(400, "of-later")
         if self.busy:
             self.busy -= 1
             return _problem(423, "busy")

@@ -116,8 +116,8 @@ class Dialect:
     error_class: Callable[[int, Sequence[ErrorInfo], ErrorRule | None, type[ApiError]], type[ApiError]] = (
         class_by_status
     )
-    #: Whether an error that is in no table may be about an operation that took effect.
-    may_tell_of_money: Callable[[ErrorInfo], bool] = lambda _info: False
+    #: Whether an error that is in no table may be about an operation that took effect: it may, unless the API says not.
+    may_tell_of_money: Callable[[ErrorInfo], bool] = lambda _info: True
     #: Whether an error's group is a word of the API, which may be shown as it is.
     is_known_group: Callable[[ErrorInfo], bool] = lambda info: not info.group
     #: Keys of JSON whose value is personal, beside those that are so everywhere; regular expressions.

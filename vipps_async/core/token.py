@@ -42,7 +42,7 @@ class TokenAnswer:
 
 #: Keys that it does not take are answered with 400 as well as 401 (RFC 6749, section 5.2).
 _CODES = {"invalid_client": ErrorRule(AuthenticationError), "unauthorized_client": ErrorRule(AuthenticationError)}
-ACCESS_TOKEN = Dialect(name="token", rule_for=lambda info: _CODES.get(info.code))
+ACCESS_TOKEN = Dialect(name="token", rule_for=lambda info: _CODES.get(info.code), may_tell_of_money=lambda _info: False)
 
 FETCH_TOKEN = Call(
     operation=Operation(
