@@ -294,6 +294,29 @@ class TestWishesOnManyMachines:
             await journal.aclose()
 
 
+class TestApisOnManyMachines:
+    """Two machines that adjust the same payments over two APIs."""
+
+    @pytest.mark.parametrize("payments", [1, 20, 200])
+    async def test_one_goes_on(self, postgres: Make, payments: int) -> None:
+        """Of each payment, begun on both in the same moment, one API has something open, never both."""
+        journals = [postgres(), postgres()]
+        for journal in journals:
+            await journal.open()
+        found = await asyncio.gather(
+            *(
+                journal.begin(intent(number, api=api), owner=api, lease=LONG)
+                for number in range(payments)
+                for api, journal in zip(("ecom", "toy"), journals, strict=True)
+            )
+        )
+        assert Counter(standing for standing, _ in found) == {Standing.MINE: payments, Standing.CLOSED: payments}
+        payments_open = Counter(entry.intent.payment for entry in await all_open(journals[0]))
+        assert set(payments_open.values()) == {1}
+        for journal in journals:
+            await journal.aclose()
+
+
 FORK = """
 import asyncio, os, sys
 from vipps_async.errors import JournalError

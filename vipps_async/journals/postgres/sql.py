@@ -14,11 +14,11 @@ __all__ = [
     "CREATE_TABLES",
     "DELETE_ENTRIES",
     "INSERT_ENTRIES",
-    "LOCK_ALL_WISHES",
+    "LOCK_ALL_PAYMENTS",
     "LOCK_CREATION",
     "LOCK_ENTRIES",
-    "LOCK_ENTRIES_AND_ALIKE",
-    "LOCK_WISHES",
+    "LOCK_ENTRIES_AND_OPEN",
+    "LOCK_PAYMENTS",
     "NEWEST_POSITION",
     "OPEN_PAGE",
     "ORDER_ENTRIES",
@@ -34,7 +34,7 @@ __all__ = [
 ]
 
 #: The version that this package reads and writes: a new number for each change of `CREATE_TABLES`.
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 #: Held until the transaction ends, so that of several machines that start at once one creates.
 LOCK_CREATION: LiteralString = "SELECT pg_advisory_xact_lock(hashtextextended('vipps_async journal ' || %s, 0))"
@@ -69,6 +69,7 @@ CREATE_TABLES: tuple[LiteralString, ...] = (
         created_at bigint NOT NULL,
         origin text NOT NULL,
         reference text NOT NULL,
+        adjusts integer NOT NULL,
         begun integer NOT NULL,
         ended integer NOT NULL,
         last_at bigint NOT NULL,
@@ -111,16 +112,17 @@ START_COMMIT: LiteralString = (
     "THEN set_config('synchronous_commit', 'on', true) END"
 )
 
-# Of two machines that begin the same wish at once under different keys, one waits for the other's commit: no row of
-# theirs is the same. A group of many wishes locks them all together, as the server has room for some thousand locks.
-LOCK_WISHES: LiteralString = (
-    "SELECT pg_advisory_xact_lock_shared(hashtextextended('vipps_async wishes ' || %(schema)s, 0)), "
-    "(SELECT count(pg_advisory_xact_lock(wish)) FROM (SELECT DISTINCT hashtextextended('vipps_async wish ' || "
-    "concat_ws(chr(1), %(schema)s, m, i, a, o), 0) AS wish FROM unnest(%(units)s::text[], %(payments)s::text[], "
-    "%(apis)s::text[], %(operations)s::text[]) AS given (m, i, a, o) ORDER BY wish) AS wishes)"
+# Of two machines that begin an operation of one payment at once under different keys, one waits for the other's commit:
+# no row of theirs is the same. A group of many payments locks them all together, as the server has room for some
+# thousand locks.
+LOCK_PAYMENTS: LiteralString = (
+    "SELECT pg_advisory_xact_lock_shared(hashtextextended('vipps_async payments ' || %(schema)s, 0)), "
+    "(SELECT count(pg_advisory_xact_lock(payment)) FROM (SELECT DISTINCT hashtextextended('vipps_async payment ' || "
+    "concat_ws(chr(1), %(schema)s, m, i), 0) AS payment FROM unnest(%(units)s::text[], %(payments)s::text[]) "
+    "AS given (m, i) ORDER BY payment) AS payments)"
 )
-LOCK_ALL_WISHES: LiteralString = (
-    "SELECT pg_advisory_xact_lock(hashtextextended('vipps_async wishes ' || %(schema)s, 0))"
+LOCK_ALL_PAYMENTS: LiteralString = (
+    "SELECT pg_advisory_xact_lock(hashtextextended('vipps_async payments ' || %(schema)s, 0))"
 )
 
 # Rows are locked and put there in the order of their identities: two groups that want the same ones then wait for each
@@ -133,14 +135,13 @@ LOCK_ENTRIES: LiteralString = (
     "ORDER BY key, api, operation, payment, merchant_serial_number FOR UPDATE OF journal_entries"
 )
 
-#: The same, and the open entries with made keys of some wishes: sales units, payments, APIs and operations.
-LOCK_ENTRIES_AND_ALIKE: LiteralString = (
+#: The same, and the open entries of some payments, given as sales units and payments.
+LOCK_ENTRIES_AND_OPEN: LiteralString = (
     "SELECT " + COLUMNS + " FROM {schema}.journal_entries JOIN ("
     "SELECT * FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::text[]) AS given (k, a, o, i, m) UNION "
     "SELECT key, api, operation, payment, merchant_serial_number FROM {schema}.journal_entries "
-    "JOIN unnest(%s::text[], %s::text[], %s::text[], %s::text[]) AS alike (m, i, a, o) "
-    "ON payment = i AND merchant_serial_number = m AND api = a AND operation = o "
-    "WHERE outcome IS NULL AND origin = 'made'"
+    "JOIN unnest(%s::text[], %s::text[]) AS looked_at (m, i) ON payment = i AND merchant_serial_number = m "
+    "WHERE outcome IS NULL"
     ") AS wanted (k, a, o, i, m) ON key = k AND api = a AND operation = o AND payment = i "
     "AND merchant_serial_number = m "
     "ORDER BY key, api, operation, payment, merchant_serial_number FOR UPDATE OF journal_entries"
@@ -150,7 +151,7 @@ INSERT_ENTRIES: LiteralString = (
     "WITH news AS MATERIALIZED ("
     "SELECT nextval('{schema}.journal_positions') AS position, given.* "
     "FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::bigint[], %s::text[], %s::text[], "
-    "%s::bytea[], %s::bigint[], %s::text[], %s::text[], %s::int[], %s::int[], %s::bigint[], %s::bytea[], "
+    "%s::bytea[], %s::bigint[], %s::text[], %s::text[], %s::int[], %s::int[], %s::int[], %s::bigint[], %s::bytea[], "
     "%s::bigint[], %s::text[], %s::bytea[], %s::bigint[], %s::bigint[], %s::text[], %s::bigint[], "
     "%s::text[]) AS given (" + INTENT_COLUMNS + ", " + STATE_COLUMNS + ")) "
     "INSERT INTO {schema}.journal_entries (" + COLUMNS + ") SELECT " + COLUMNS + " FROM news "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC
 from typing import LiteralString
 
@@ -20,8 +20,8 @@ from vipps_async.journals.group_commit import Guard, Row
 from vipps_async.journals.postgres import sql as statements
 from vipps_async.journals.protocol import Entry, World
 from vipps_async.journals.rows import DamagedEntryError, UnfitError, read_row, row_values, state_values
-from vipps_async.journals.rules import Answer, Begin, Command, check_world
-from vipps_async.journals.slots import Slots, Wish, wish_of
+from vipps_async.journals.rules import Answer, Command, check_world
+from vipps_async.journals.slots import Payment, Slots, payment_to_look_at
 
 __all__ = ["PAGE", "PostgresStore", "checked_conninfo"]
 
@@ -36,7 +36,7 @@ _TRIES = 10
 #: which tries at once, where the pool's own pauses would have doubled into minutes.
 _RECONNECT_PATIENCE = 5.0
 
-#: The most wishes that are locked one by one: the server has room for at least 6,400 locks by default.
+#: The most payments that are locked one by one: the server has room for at least 6,400 locks by default.
 _MOST_LOCKS = 64
 
 #: What PostgreSQL says when two transactions got in each other's way: nothing was done, so it may be done over.
@@ -226,30 +226,30 @@ class PostgresStore:
 
     async def _locked(self, connection: AsyncConnection[TupleRow], commands: Sequence[Command]) -> Slots:
         identities = {command.intent.identity for command in commands}
-        wishes = {wish_of(command.intent) for command in commands if isinstance(command, Begin) and command.adopt}
-        slots = Slots(wishes)
+        payments = list({payment for command in commands if (payment := payment_to_look_at(command)) is not None})
+        slots = Slots()
         if not identities:
             return slots
         columns = _columns(list(identities))
         statement = statements.LOCK_ENTRIES
-        if wishes:
-            await self._lock_wishes(connection, wishes)
-            columns += _columns(list(wishes))
-            statement = statements.LOCK_ENTRIES_AND_ALIKE
+        if payments:
+            await self._lock_payments(connection, payments)
+            columns += _columns(payments)
+            statement = statements.LOCK_ENTRIES_AND_OPEN
         rows = await (await connection.execute(self._sql(statement), columns)).fetchall()
         for row in rows:
             _, found = read_row(row)
             if isinstance(found, Entry):
                 slots.add(row[0], found, found)
             elif row[1:6] in identities:
-                # Any other one was only asked for to be adopted: it keeps no new wish from being carried out.
+                # Any other one was only looked at: it keeps no new wish from being carried out.
                 raise DamagedEntryError.of(found)
         return slots
 
-    async def _lock_wishes(self, connection: AsyncConnection[TupleRow], wishes: Iterable[Wish]) -> None:
-        units, payments, apis, operations = _columns(list(wishes))
-        values = {"schema": self._schema, "units": units, "payments": payments, "apis": apis, "operations": operations}
-        statement = statements.LOCK_WISHES if len(units) <= _MOST_LOCKS else statements.LOCK_ALL_WISHES
+    async def _lock_payments(self, connection: AsyncConnection[TupleRow], looked_at: Sequence[Payment]) -> None:
+        units, payments = _columns(looked_at)
+        values = {"schema": self._schema, "units": units, "payments": payments}
+        statement = statements.LOCK_PAYMENTS if len(looked_at) <= _MOST_LOCKS else statements.LOCK_ALL_PAYMENTS
         await connection.execute(statement, values)
 
     async def _store(self, connection: AsyncConnection[TupleRow], slots: Slots) -> None:
