@@ -289,10 +289,11 @@ class TestTwoApis:
     @pytest.mark.parametrize(
         "change", [{"payment": "acme-2"}, {"merchant_serial_number": "654321"}, {"adjusts": False}, {"api": "ecom"}]
     )
-    async def test_what_is_not_kept_out(self, journal: Journal, change: dict[str, Any]) -> None:
+    @pytest.mark.parametrize("adopt", [False, True])
+    async def test_what_is_not_kept_out(self, journal: Journal, change: dict[str, Any], adopt: bool) -> None:
         """Another payment or sales unit, and what makes a payment or is only handled."""
         await journal.begin(intent(), owner="a", lease=LONG)
-        assert (await journal.begin(self.other(**change), owner="b", lease=LONG))[0] is Standing.MINE
+        assert (await journal.begin(self.other(**change), owner="b", lease=LONG, adopt=adopt))[0] is Standing.MINE
 
     async def test_what_makes_a_payment_closes_nothing(self, journal: Journal) -> None:
         """Nor does a notification that waits for its handler."""
