@@ -19,6 +19,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 
 from tests.journals.material import MOMENT, all_open, all_recent, intent, settlement
 from vipps_async import (
+    AcquireResult,
     Entry,
     Intent,
     Journal,
@@ -27,7 +28,6 @@ from vipps_async import (
     Outcome,
     PostgresJournal,
     SqliteJournal,
-    Standing,
 )
 from vipps_async.errors import JournalError
 
@@ -85,8 +85,8 @@ class Twins(RuleBasedStateMachine):
 
     def _plain(self, answer: Any) -> Any:
         match answer:
-            case (Standing() as standing, Entry() as entry):
-                return (standing, self.seen(entry))
+            case (AcquireResult() as acquired, Entry() as entry):
+                return (acquired, self.seen(entry))
             case list():
                 return [self._plain(one) for one in answer]
             case Entry():

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from attrs import define, evolve
 
-from vipps_async.journals.protocol import Entry, Intent, Standing
+from vipps_async.journals.protocol import AcquireResult, Entry, Intent
 from vipps_async.journals.rules import Answer, Begin, Command, apply, open_elsewhere, same_wish
 
 __all__ = ["Identity", "Payment", "Slot", "Slots", "payment_of", "payment_to_look_at"]
@@ -85,19 +85,19 @@ class Slots:
         of_payment = [] if payment is None else [slot.entry for slot in self.of_payment(payment)]
         if isinstance(command, Begin) and command.adopt and (met := same_wish(of_payment, command.intent)) is not None:
             if met.intent.digest != command.intent.digest:
-                return Standing.MISMATCH, met
+                return AcquireResult.MISMATCH, met
             command = evolve(command, intent=evolve(met.intent, created_at=command.intent.created_at))
         slot = self._slots.get(command.intent.identity)
-        standing, entry = apply(None if slot is None else slot.entry, command, now)
+        acquired, entry = apply(None if slot is None else slot.entry, command, now)
         if (
-            standing is Standing.MINE
+            acquired is AcquireResult.ACQUIRED
             and payment is not None
             and (other := open_elsewhere(of_payment, command.intent)) is not None
         ):
-            return Standing.CLOSED, other
+            return AcquireResult.CLOSED, other
         if entry is not None:
             if slot is None:
                 self.add(None, entry, None)
             else:
                 slot.entry = entry
-        return standing, entry
+        return acquired, entry

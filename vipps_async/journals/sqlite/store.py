@@ -301,13 +301,17 @@ class SqliteStore:
     def _loaded(self, commands: Sequence[Command], payments: OpenPayments, *, presume_new: bool) -> Slots:
         wanted: dict[Identity, None] = {}
         looked_at: dict[Payment, None] = {}
+        begun: set[Payment] = set()
         for command in commands:
             identity = command.intent.identity
             is_known = identity in self._leased
-            if (payment := payment_to_look_at(command)) is not None and payments.may_have(payment):
-                looked_at[payment] = None
-                is_known = True
-            # A key is made for one call, so hardly any is there already; if one is, adding it fails.
+            if (payment := payment_to_look_at(command)) is not None:
+                if payment in begun or payments.may_have(payment):
+                    looked_at[payment] = None
+                    is_known = True
+                begun.add(payment)
+            # A key is made for one call, so hardly any is there already; if one is, adding it fails. Where what is open
+            # of its payment decides it must be looked up: what is on record comes first.
             if is_known or not (presume_new and isinstance(command, Begin)):
                 wanted[identity] = None
         slots = Slots()
