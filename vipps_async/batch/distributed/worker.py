@@ -19,7 +19,7 @@ from psycopg_pool import PoolTimeout
 
 from vipps_async.batch.distributed import sql as statements
 from vipps_async.batch.distributed.chunks import Chunks
-from vipps_async.batch.distributed.database import DEFAULT_SCHEMA, BatchDatabase
+from vipps_async.batch.distributed.database import BatchDatabase
 from vipps_async.batch.distributed.fence import HEARTBEAT_EVERY, STALE_AFTER, FencedTransport, current_guard
 from vipps_async.batch.distributed.jobs import (
     NAMESPACE,
@@ -34,6 +34,7 @@ from vipps_async.batch.distributed.submit import check_world
 from vipps_async.batch.distributed.work import ChunkRunner
 from vipps_async.batch.many import DEFAULT_CONCURRENCY
 from vipps_async.errors import ConfigurationError, JournalError
+from vipps_async.journals.postgres.database import DEFAULT_SCHEMA
 from vipps_async.journals.postgres.journal import PostgresJournal
 from vipps_async.journals.protocol import Journal
 from vipps_async.session import VippsSession
@@ -127,7 +128,7 @@ class BatchTasks:
             await self.session.aclose()
         finally:
             await self._transport.aclose()
-            await self.database.aclose()
+            await self.database.close()
 
     @property
     def queues(self) -> list[str]:

@@ -6,53 +6,31 @@ from __future__ import annotations
 
 from typing import LiteralString
 
+from vipps_async.journals.postgres.database import Tables
 from vipps_async.journals.rows import COLUMNS, INTENT_COLUMNS, STATE_COLUMNS
 
 __all__ = [
     "BIND",
-    "CREATE_SCHEMA",
-    "CREATE_TABLES",
     "DELETE_ENTRIES",
     "INSERT_ENTRIES",
     "LOCK_ALL_PAYMENTS",
-    "LOCK_CREATION",
     "LOCK_ENTRIES",
     "LOCK_ENTRIES_AND_OPEN",
     "LOCK_PAYMENTS",
     "NEWEST_POSITION",
     "OPEN_PAGE",
     "ORDER_ENTRIES",
-    "READ_VERSION",
     "REBIND",
     "RECENT_PAGE",
-    "SCHEMA_STATE",
-    "SCHEMA_VERSION",
     "START_COMMIT",
+    "TABLES",
     "UPDATE_ENTRIES",
     "WORLD",
-    "WRITE_VERSION",
 ]
-
-#: The version that this package reads and writes: a new number for each change of `CREATE_TABLES`.
-SCHEMA_VERSION = 4
-
-#: Held until the transaction ends, so that of several machines that start at once one creates.
-LOCK_CREATION: LiteralString = "SELECT pg_advisory_xact_lock(hashtextextended('vipps_async journal ' || %s, 0))"
-
-#: Whether the schema and the version table are there, asked first, because creating needs rights that using does not;
-#: and the database's encoding.
-SCHEMA_STATE: LiteralString = (
-    "SELECT to_regnamespace(quote_ident(%(name)s)) IS NOT NULL, "
-    "to_regclass(quote_ident(%(name)s) || '.journal_version') IS NOT NULL, current_setting('server_encoding')"
-)
-CREATE_SCHEMA: LiteralString = "CREATE SCHEMA {schema}"
-READ_VERSION: LiteralString = "SELECT coalesce(max(version), 0) FROM {schema}.journal_version"
-WRITE_VERSION: LiteralString = "INSERT INTO {schema}.journal_version (version) VALUES (%s)"
 
 # `position` is the order of arrival; `outcome` is NULL while open. Times are microseconds since 1970 (UTC), as in
 # SQLite: a damaged one is a number that the checksum refuses, where a timestamp would fail all that is read with it.
-CREATE_TABLES: tuple[LiteralString, ...] = (
-    "CREATE TABLE {schema}.journal_version (version integer NOT NULL)",
+_CREATE_TABLES: tuple[LiteralString, ...] = (
     "CREATE SEQUENCE {schema}.journal_positions",
     """
     CREATE TABLE {schema}.journal_entries (
@@ -92,6 +70,8 @@ CREATE_TABLES: tuple[LiteralString, ...] = (
         "environment text NOT NULL, host text NOT NULL, instance text NOT NULL)"
     ),
 )
+
+TABLES = Tables(kind="journal", version_table="journal_version", version=4, statements=_CREATE_TABLES)
 
 WORLD: LiteralString = "SELECT environment, host, instance FROM {schema}.journal_world"
 
