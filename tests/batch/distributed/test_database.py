@@ -71,7 +71,7 @@ async def test_tables_of_an_older_version_are_left_alone(postgres_dsn: str, sche
     with psycopg.connect(postgres_dsn, autocommit=True) as connection:
         connection.execute(older.encode())
         before = connection.execute(tables, (schema,)).fetchone()
-        text = rf"batch's tables in the schema {schema} were made by an older version of this package .schema version 1;"
+        text = rf"batch's tables in the schema {schema} were made by an older version of this package .schema version 1"
         with pytest.raises(JournalError, match=text) as caught:
             await BatchDatabase(postgres_dsn, schema=schema, only_read=only_read).open()
         assert "finish what is open in them with the version that made them" in str(caught.value)
