@@ -36,7 +36,7 @@ __all__ = [
     "check_world",
     "checked_hold",
     "clean_note",
-    "open_elsewhere",
+    "open_at_other_api",
     "same_wish",
 ]
 
@@ -201,7 +201,7 @@ def same_wish(open_entries: Iterable[Entry], intent: Intent) -> Entry | None:
     return similar
 
 
-def open_elsewhere(open_entries: Iterable[Entry], intent: Intent) -> Entry | None:
+def open_at_other_api(open_entries: Iterable[Entry], intent: Intent) -> Entry | None:
     """Find the adjustment that is open at another API and so closes the payment to this one; None: there is none.
 
     Args:

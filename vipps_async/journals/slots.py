@@ -8,7 +8,7 @@ from datetime import datetime
 from attrs import define, evolve
 
 from vipps_async.journals.protocol import AcquireResult, Entry, Intent
-from vipps_async.journals.rules import Answer, Begin, Command, apply, open_elsewhere, same_wish
+from vipps_async.journals.rules import Answer, Begin, Command, apply, open_at_other_api, same_wish
 
 __all__ = ["Identity", "Payment", "Slot", "Slots", "payment_of", "payment_to_look_at"]
 
@@ -92,7 +92,7 @@ class Slots:
         if (
             acquired is AcquireResult.ACQUIRED
             and payment is not None
-            and (other := open_elsewhere(of_payment, command.intent)) is not None
+            and (other := open_at_other_api(of_payment, command.intent)) is not None
         ):
             return AcquireResult.CLOSED, other
         if entry is not None:

@@ -171,18 +171,6 @@ class Chunks:
                 rows.append(ChunkRow(row, values[-1]))
         return rows
 
-    async def met_payments(self, claim: Claim, rows: Sequence[BatchRow]) -> frozenset[str]:
-        """Return the payments of which the journal has something that a row may repeat: see `MET_PAYMENTS`.
-
-        Raises:
-            JournalError: the database failed.
-        """
-        operation, msn = claim.operation, claim.merchant_serial_number
-        named = [(row.payment, row.amount, row.idempotency_key(operation, msn)) for row in rows]
-        columns = [list(column) for column in zip(*named, strict=True)] if named else [[], [], []]
-        found = await self.database.rows(statements.MET_PAYMENTS, (*columns, msn, claim.api))
-        return frozenset(payment for (payment,) in found)
-
     async def save(self, claim: Claim, results: Sequence[RowResult]) -> None:
         """Note what became of rows.
 

@@ -197,13 +197,6 @@ CHUNK_ROWS: LiteralString = (
     stored.UNFINISHED.replace("{rows}", _ROWS)
     + "chunk = %s AND (outcome IS NULL OR outcome <> ALL (%s)) ORDER BY number"
 )
-#: Payments of which the journal has something that is not the row itself, of the same amount or over another API.
-MET_PAYMENTS: LiteralString = (
-    "SELECT DISTINCT given.payment FROM unnest(%s::text[], %s::bigint[], %s::text[]) AS given (payment, amount, key) "
-    "JOIN {schema}.journal_entries AS entries ON entries.payment = given.payment "
-    "AND entries.merchant_serial_number = %s "
-    "AND (entries.api <> %s OR (entries.amount = given.amount AND entries.key <> given.key))"
-)
 ROWS_LEFT: LiteralString = (
     "SELECT count(*) FROM {schema}.batch_rows "
     "WHERE batch = %s AND chunk = %s AND flaw IS NULL AND (outcome IS NULL OR outcome <> ALL (%s))"
