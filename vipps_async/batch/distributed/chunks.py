@@ -11,11 +11,10 @@ from psycopg.rows import TupleRow
 
 from vipps_async.apis import BATCH_APIS
 from vipps_async.batch import report as stored
-from vipps_async.batch.distributed import OtherSettingsError
+from vipps_async.batch.distributed import OtherSettingsError, jobs
 from vipps_async.batch.distributed import sql as statements
 from vipps_async.batch.distributed.database import BatchDatabase
 from vipps_async.batch.distributed.fence import STALE_AFTER, Fence, now
-from vipps_async.batch.distributed.jobs import Jobs
 from vipps_async.batch.results import RowResult
 from vipps_async.core.batch import BatchOperation, BatchRow
 from vipps_async.errors import InvalidInputError, JournalError
@@ -79,7 +78,6 @@ class Chunks:
     """The chunks in one database."""
 
     database: BatchDatabase
-    jobs: Jobs
 
     async def claim(
         self, batch: int, chunk: int, *, owner: str, merchant_serial_number: str, environment: str, base_url: str
@@ -241,7 +239,7 @@ class Chunks:
         first: bool = True,
         wait: float = 0.0,
     ) -> None:
-        job = await self.jobs.ensure(
+        job = await jobs.ensure(
             connection, batch, chunk, merchant_serial_number=merchant_serial_number, first=first, wait=wait
         )
         if job is not None:

@@ -26,7 +26,6 @@ from vipps_async.batch.distributed.jobs import (
     REQUEUE_ABANDONED,
     RUN_CHUNK,
     WATCH_QUEUE,
-    Jobs,
     first_queue,
     queue,
 )
@@ -98,7 +97,7 @@ class BatchTasks:
         concurrency: int = DEFAULT_CONCURRENCY,
     ) -> None:
         self.database = BatchDatabase(dsn, schema=schema, own_jobs=own_jobs)
-        self.chunks = Chunks(self.database, Jobs.detached())
+        self.chunks = Chunks(self.database)
         self._transport = FencedTransport(AiohttpTransport(proxy=os.environ.get("VIPPS_PROXY") or None))
         journal = PostgresJournal(dsn, schema=schema, guard=current_guard)
         self.session = session(self._transport, journal)
@@ -167,7 +166,7 @@ class BatchTasks:
         manager, name = app.job_manager, f"{NAMESPACE}:{RUN_CHUNK}"
         for job in await manager.get_stalled_jobs(task_name=name, seconds_since_heartbeat=STALE_AFTER):
             batch, chunk = job.task_kwargs["batch"], job.task_kwargs["chunk"]
-            assert isinstance(batch, int)  # noqa: S101 - for the type checker; `Jobs` has made it
+            assert isinstance(batch, int)  # noqa: S101 - for the type checker; `defer` has made it
             assert isinstance(chunk, int)  # noqa: S101 - as above
             # Not queued again under its own number: whoever had it could still end it, from a chunk that it has lost.
             if job.id is not None and await self.chunks.give_up_job(batch, chunk):

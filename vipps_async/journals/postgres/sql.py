@@ -15,7 +15,6 @@ __all__ = [
     "INSERT_ENTRIES",
     "LOCK_ALL_PAYMENTS",
     "LOCK_ENTRIES",
-    "LOCK_ENTRIES_AND_OPEN",
     "LOCK_PAYMENTS",
     "NEWEST_POSITION",
     "OPEN_PAGE",
@@ -106,17 +105,9 @@ LOCK_ALL_PAYMENTS: LiteralString = (
 )
 
 # Rows are locked and put there in the order of their identities: two groups that want the same ones then wait for each
-# other in one direction only. Their positions follow the order in which they were asked for.
+# other in one direction only. Their positions follow the order in which they were asked for. Wanted are those of some
+# identities, and the open ones of some sales units' payments.
 LOCK_ENTRIES: LiteralString = (
-    "SELECT " + COLUMNS + " FROM {schema}.journal_entries "
-    "JOIN unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::text[]) AS wanted (k, a, o, i, m) "
-    "ON key = k AND api = a AND operation = o AND payment = i "
-    "AND merchant_serial_number = m "
-    "ORDER BY key, api, operation, payment, merchant_serial_number FOR UPDATE OF journal_entries"
-)
-
-#: The same, and the open entries of some payments, given as sales units and payments.
-LOCK_ENTRIES_AND_OPEN: LiteralString = (
     "SELECT " + COLUMNS + " FROM {schema}.journal_entries JOIN ("
     "SELECT * FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::text[]) AS given (k, a, o, i, m) UNION "
     "SELECT key, api, operation, payment, merchant_serial_number FROM {schema}.journal_entries "

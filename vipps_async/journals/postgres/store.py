@@ -165,14 +165,10 @@ class PostgresStore(Database):
         slots = Slots()
         if not identities:
             return slots
-        columns = _columns(list(identities))
-        statement = statements.LOCK_ENTRIES
         if payments:
             await self._lock_payments(connection, payments)
-            columns += _columns(payments)
-            statement = statements.LOCK_ENTRIES_AND_OPEN
-        rows = await (await connection.execute(self.sql(statement), columns)).fetchall()
-        for row in rows:
+        wanted = [*_columns(list(identities)), *(_columns(payments) or ([], []))]
+        for row in await self.run(connection, statements.LOCK_ENTRIES, wanted):
             _, found = read_row(row)
             if isinstance(found, Entry):
                 slots.add(row[0], found, found)
