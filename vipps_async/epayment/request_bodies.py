@@ -190,7 +190,7 @@ class ForceApproveRequest:
     @property
     def confidential(self) -> tuple[str, ...]:
         """What must not stand in an error or a log."""
-        return (() if self.customer is None else self.customer.confidential) + _given(self.token)
+        return (() if self.customer is None else self.customer.secrets) + _given(self.token)
 
 
 def _given(*values: str | None) -> tuple[str, ...]:
