@@ -240,8 +240,9 @@ def test_urls_of_this_machine() -> None:
 
 def test_a_callback_url_that_is_not_reached() -> None:
     """Vipps takes a port that it does not call; the merchant is warned."""
-    with pytest.warns(UserWarning, match="callback_url has port 8443"):
+    with pytest.warns(UserWarning, match="callback_url has port 8443") as warned:
         create(shipping=dynamic("https://shop.example.com:8443/shipping"))
+    assert warned[0].filename == __file__
 
 
 @pytest.mark.parametrize("ahead", [timedelta(minutes=11), timedelta(days=59, hours=23)])

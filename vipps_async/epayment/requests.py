@@ -322,7 +322,8 @@ def _check_shipping(
         check_money("shipping", cost, currency=currency)
     if shipping.dynamic_options is not None:
         url = shipping.dynamic_options.callback_url
-        check_callback_url("callback_url", url, loopback=loopback, is_vipps=is_vipps, is_prefix=False)
+        # Up from here: create_request, the API's method, and the application.
+        check_callback_url("callback_url", url, loopback=loopback, is_vipps=is_vipps, is_prefix=False, stacklevel=4)
 
 
 def _check_legal_links(links: object, *, loopback: bool, is_vipps: bool) -> None:
