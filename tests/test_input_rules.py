@@ -157,7 +157,7 @@ def test_no_idempotency_keys(value: object) -> None:
 
 
 def test_longer_idempotency_keys() -> None:
-    """ePayment's header takes 50 characters."""
+    """The header of the ePayment API takes 50 characters."""
     assert rules.check_idempotency_key("a" * 50, longest=50) == "a" * 50
     assert refused(lambda one: rules.check_idempotency_key(one, longest=50), "a" * 51).rule.startswith("1 to 50")
 
