@@ -90,11 +90,11 @@ class Pipeline:
     ) -> None:
         self._settings = settings
         self._transport = transport
-        #: The time, for those who stand on the pipeline.
+        #: The clock, shared with the recorder and the session.
         self.clock = self._clock = clock or SystemClock()
         # Jitter spreads load; it protects no secret.
         self._random = random_source or random.Random()  # noqa: S311 - see above
-        #: Where log events go, for the same.
+        #: The event log, shared with the recorder and the session.
         self.log = self._log = EventLog()
         self._headers = Headers(settings)
         self._tokens = TokenSource(self._fetch_token, self._headers.with_token, self._clock, self._log)

@@ -113,7 +113,7 @@ class Recorder:
         self._closed = False
         self._overruled_listeners: list[Callable[[Entry], None]] = []
         self._clock: Clock = pipeline.clock
-        #: Where log events go, for those who stand on the runner.
+        #: The event log, shared with recovery.
         self.log = self._log = pipeline.log
 
     async def open(self) -> None:

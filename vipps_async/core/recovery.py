@@ -24,7 +24,7 @@ from vipps_async.journals.protocol import AcquireResult, Attempts, Entry, Intent
 
 __all__ = ["Recovery"]
 
-#: How many entries wait between the walk through the journal and each of those who settle them.
+#: Capacity of each lane's queue, in entries.
 _AHEAD = 4
 #: How long a payment can be accepted by its customer (five minutes for the link, five in the app), and a margin: an
 #: initiate that may still arrive within it is not settled as never arrived.
@@ -35,7 +35,7 @@ _NO_ANSWER = frozenset({401, 403, 408, 425, 429})
 
 @define(eq=False)
 class _Lane:
-    """One of those who settle entries, with all entries of the same payments, so that each keeps its sequence."""
+    """A worker. All entries of a payment go to the same one, which keeps them in order."""
 
     queue: asyncio.Queue[Entry | None]
     #: Payments of which an entry is not settled: what came after it must not be sent before it.
@@ -55,7 +55,7 @@ class _Run:
     send: frozenset[str]
 
     def attempted(self, _operation: str, seconds: float, status: int | None) -> None:
-        """Hear of an attempt of the session: those of live calls, which run beside it, are not ours to judge."""
+        """Note an attempt of this recovery; attempts of live calls in the same session are ignored."""
         if _RUN.get() is self:
             self.limiter.attempted(self.now(), seconds, status)
 
@@ -68,7 +68,7 @@ class Recovery:
     """Goes through the open entries of one sales unit. Safe to run twice, at once, and beside new work.
 
     An entry belongs to whoever holds its lease, so a call that is under way is left alone, and of two recoveries only
-    one takes an entry in hand. Entries of one payment are settled in the order in which they were begun: a refund must
+    one leases an entry. Entries of one payment are settled in the order in which they were begun: a refund must
     not be refused because the capture before it is still waiting to be sent again.
 
     How many are in work follows from how Vipps answers; see `RecoveryLimiter`.

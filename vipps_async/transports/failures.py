@@ -1,4 +1,4 @@
-"""What a failed exchange means, for every transport: the facts, the system's own words for it, and what to do."""
+"""Builds the error of a failed exchange, for every transport: exception class, operating system text, advice."""
 
 from __future__ import annotations
 
