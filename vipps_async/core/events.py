@@ -121,7 +121,7 @@ class EventLog:
             self.listeners.remove(listener)
 
     @property
-    def is_heard(self) -> bool:
+    def is_observed(self) -> bool:
         """Whether a success is logged or has listeners. Read once per call, so that unobserved calls are cheap."""
         return bool(self.listeners or self.call_listeners) or self._wants(_SUCCESS)
 
