@@ -170,12 +170,12 @@ async def opened_database(options: argparse.Namespace, *, only_read: bool = Fals
     """Open the database that the command line names; `only_read` needs no rights to write, and makes nothing."""
     from vipps_async.batch.distributed.database import BatchDatabase  # noqa: PLC0415 - needs the extra
 
-    database = BatchDatabase(options.dsn, schema=options.schema)
-    await database.open(only_read=only_read)
+    database = BatchDatabase(options.dsn, schema=options.schema, only_read=only_read)
+    await database.open()
     try:
         yield database
     finally:
-        await database.aclose()
+        await database.close()
 
 
 async def show_status(options: argparse.Namespace) -> int:

@@ -12,8 +12,8 @@ from vipps_async.cli.journal_store import add_store, guarded, opened, positive
 from vipps_async.cli.output import plain, tell
 from vipps_async.cli.statuses import UNTOLD
 from vipps_async.errors import ConfigurationError
+from vipps_async.journals.methods import DEFAULT_AGE, LEAST_AGE
 from vipps_async.journals.sqlite.journal import SqliteJournal
-from vipps_async.journals.upkeep import DEFAULT_AGE, LEAST_AGE
 
 if TYPE_CHECKING:
     Actions = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse has no public name for it
