@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Iterable
 
 from vipps_async.batch.row_store import RowStore
-from vipps_async.core.batch import BatchApi, BatchOperation, BatchRow
+from vipps_async.core.batch import BatchOperation, BatchRow
+from vipps_async.core.payment_api import PaymentApi
 from vipps_async.journals.protocol import Entry, Journal, Outcome
 from vipps_async.money import format_amount
 from vipps_async.not_given import NotGiven
@@ -63,7 +64,7 @@ def _counts(entry: Entry) -> bool:
 
 
 async def hold_rows(
-    store: RowStore, api: BatchApi, operation: BatchOperation, merchant_serial_number: str, journal: Journal | None
+    store: RowStore, api: PaymentApi, operation: BatchOperation, merchant_serial_number: str, journal: Journal | None
 ) -> None:
     """Mark rows as held that may repeat an earlier row of the file, or what the journal has as open or done.
 
@@ -95,7 +96,7 @@ async def hold_rows(
 
 
 async def reason_to_hold(
-    row: BatchRow, api: BatchApi, operation: BatchOperation, merchant_serial_number: str, journal: Journal
+    row: BatchRow, api: PaymentApi, operation: BatchOperation, merchant_serial_number: str, journal: Journal
 ) -> str:
     """Say what a row meets in the journal; empty: it may be sent.
 

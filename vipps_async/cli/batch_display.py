@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from vipps_async.apis import batch_api
+from vipps_async.apis import payment_api
 from vipps_async.batch.job import Progress
 from vipps_async.batch.reading import FileFormat
 from vipps_async.batch.report import Totals, outcome_word, write_report
@@ -24,7 +24,8 @@ from vipps_async.cli.batch_file import status_of_totals
 from vipps_async.cli.output import plain, say, silenced, tell
 from vipps_async.cli.report_file import report_file
 from vipps_async.cli.statuses import DONE, NOT_ENDED, UNTOLD
-from vipps_async.core.batch import BatchApi, BatchOperation
+from vipps_async.core.batch import BatchOperation
+from vipps_async.core.payment_api import PaymentApi
 from vipps_async.errors import JournalError
 from vipps_async.money import format_amount
 
@@ -42,7 +43,7 @@ _LIVE_EVERY, _LINE_EVERY = 0.25, 5.0
 
 @asynccontextmanager
 async def shown(
-    progress: Progress, api: BatchApi, operation: BatchOperation, *, quiet: bool, preview: bool
+    progress: Progress, api: PaymentApi, operation: BatchOperation, *, quiet: bool, preview: bool
 ) -> AsyncIterator[None]:
     """Show the progress on stderr for as long as this lasts; `quiet` shows nothing."""
     if quiet:
@@ -66,7 +67,7 @@ async def _tick(update: Callable[[], None], every: float) -> None:
 
 @contextmanager
 def _screen(
-    progress: Progress, api: BatchApi, operation: BatchOperation, *, preview: bool
+    progress: Progress, api: PaymentApi, operation: BatchOperation, *, preview: bool
 ) -> Iterator[tuple[Callable[[], None], float]]:
     if sys.stderr is not None and sys.stderr.isatty():
         try:
@@ -108,7 +109,7 @@ def _unless_closed(draw: Callable[[], object]) -> None:
         silenced(sys.stderr)
 
 
-def progress_line(progress: Progress, api: BatchApi, operation: BatchOperation, *, preview: bool) -> str:
+def progress_line(progress: Progress, api: PaymentApi, operation: BatchOperation, *, preview: bool) -> str:
     """Say on one line how far it has come."""
     parts = [f"{progress.ended:,} of {progress.rows:,}", f"{progress.rate:,.0f} a second", _left(progress)]
     if not preview:
@@ -128,7 +129,7 @@ def _left(progress: Progress) -> str:
     return f"{time.strftime('%H:%M:%S', time.gmtime(min(seconds, 86_399)))} left"
 
 
-def _panel(progress: Progress, api: BatchApi, operation: BatchOperation, *, preview: bool) -> list[str]:
+def _panel(progress: Progress, api: PaymentApi, operation: BatchOperation, *, preview: bool) -> list[str]:
     width = 40
     full = width if not progress.rows else width * progress.ended // progress.rows
     lines = [f"{'█' * full}{'░' * (width - full)}", progress_line(progress, api, operation, preview=preview)]
@@ -136,7 +137,7 @@ def _panel(progress: Progress, api: BatchApi, operation: BatchOperation, *, prev
     return lines
 
 
-def summary(totals: Totals, api: BatchApi, operation: BatchOperation, *, preview: bool) -> str:
+def summary(totals: Totals, api: PaymentApi, operation: BatchOperation, *, preview: bool) -> str:
     """Say at the end what became of the rows."""
     lines = []
     for outcome in RowOutcome:
@@ -150,7 +151,7 @@ def summary(totals: Totals, api: BatchApi, operation: BatchOperation, *, preview
     return "\n".join(lines)
 
 
-def summary_json(totals: Totals, api: BatchApi, operation: BatchOperation) -> dict[str, object]:
+def summary_json(totals: Totals, api: PaymentApi, operation: BatchOperation) -> dict[str, object]:
     """The same for machines: sums in minor units."""
     return {
         "api": api.name,
@@ -188,7 +189,7 @@ async def show_status(options: argparse.Namespace) -> int:
         _fill(progress, status)
         progress.began_with = progress.ended
         if options.watch and not status.is_ended:
-            async with shown(progress, batch_api(status.api), status.operation, quiet=options.json, preview=False):
+            async with shown(progress, payment_api(status.api), status.operation, quiet=options.json, preview=False):
                 failures = 0
                 while not status.is_ended:
                     await asyncio.sleep(_WATCH_EVERY)
@@ -218,7 +219,7 @@ def _facts(status: BatchStatus) -> dict[str, object]:
     return {
         "batch": status.batch,
         "ended": status.is_ended,
-        **summary_json(status.totals, batch_api(status.api), status.operation),
+        **summary_json(status.totals, payment_api(status.api), status.operation),
         "chunks": {"waiting": status.waiting, "running": status.running, "ended": status.ended},
         "workers": status.workers,
         "merchant_serial_number": status.merchant_serial_number,
@@ -235,11 +236,11 @@ def _text(status: BatchStatus, progress: Progress) -> str:
     unit = f"sales unit {status.merchant_serial_number} in the {status.environment} environment"
     lines = [f"Batch {status.batch}: to be {status.operation.done} over {status.api} for {unit}."]
     if status.is_ended:
-        lines.append(summary(status.totals, batch_api(status.api), status.operation, preview=False))
+        lines.append(summary(status.totals, payment_api(status.api), status.operation, preview=False))
         if not all(outcome.is_final for outcome in status.totals.outcomes):
             lines.append("To try the rest again, submit the same file again: what is done is not done twice.")
     else:
-        lines.append(progress_line(progress, batch_api(status.api), status.operation, preview=False))
+        lines.append(progress_line(progress, payment_api(status.api), status.operation, preview=False))
         chunks = f"{status.ended:,} chunks have ended, {status.running:,} are in work, {status.waiting:,} wait"
         lines.append(f"{chunks}; {status.workers:,} workers.")
     if status.withdrawn_at is not None:
@@ -270,7 +271,7 @@ async def show_report(options: argparse.Namespace) -> int:
         status = await status_of(database, options.batch)
 
         def write(to: Path, kind: FileFormat) -> None:
-            write_report(to, report_of(database, options.batch), batch_api(status.api), status.operation, kind)
+            write_report(to, report_of(database, options.batch), payment_api(status.api), status.operation, kind)
 
         is_told = await report.write(write)
     ending = status_of_totals(status.totals) if status.is_ended else NOT_ENDED

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from vipps_async.apis import BATCH_APIS, DEFAULT_API, batch_api
+from vipps_async.apis import APIS, DEFAULT_API, payment_api
 from vipps_async.batch.many import MOST_AT_ONCE
 from vipps_async.batch.reading import BatchFileError, FileFormat, Layout
 from vipps_async.batch.report import HeldRow, Totals
@@ -25,7 +25,8 @@ from vipps_async.cli.hosts import add_allow_host
 from vipps_async.cli.output import plain, say
 from vipps_async.cli.statuses import DONE, HELD, REFUSED, UNKNOWN
 from vipps_async.config import Settings
-from vipps_async.core.batch import BatchApi, BatchOperation, Unit
+from vipps_async.core.batch import BatchOperation
+from vipps_async.core.payment_api import PaymentApi, Unit
 from vipps_async.errors import ConfigurationError
 from vipps_async.money import format_amount
 
@@ -71,11 +72,11 @@ def add_layout(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--api",
         default=os.environ.get("VIPPS_API") or DEFAULT_API,
-        metavar="|".join(BATCH_APIS),
+        metavar="|".join(APIS),
         help="the API that the payments were made with (VIPPS_API, else %(default)s)",
     )
     parser.add_argument("--format", type=FileFormat, metavar="csv|jsonl", help="how it is written (found out)")
-    units = dict.fromkeys(unit.name for api in BATCH_APIS.values() for unit in api.units)
+    units = dict.fromkeys(unit.name for api in APIS.values() for unit in api.units)
     parser.add_argument("--unit", metavar="|".join(units), help="what a column `amount` is counted in")
     parser.add_argument("--transaction-text", metavar="TEXT", help="for all rows of a file without such a column")
     parser.add_argument("--skip-invalid", action="store_true", help="go on without rows that are invalid")
@@ -89,7 +90,7 @@ def layout_of(options: argparse.Namespace) -> Layout:
     Raises:
         ConfigurationError: there is no such API, or its amounts are not counted so.
     """
-    api, kind = batch_api(options.api), options.format
+    api, kind = payment_api(options.api), options.format
     if kind is None and options.file != STDIN:
         suffix = Path(options.file).suffix.lower()
         kind = {".csv": FileFormat.CSV, ".jsonl": FileFormat.JSONL, ".ndjson": FileFormat.JSONL}.get(suffix)
@@ -102,7 +103,7 @@ def layout_of(options: argparse.Namespace) -> Layout:
     )
 
 
-def _unit(api: BatchApi, name: str) -> Unit:
+def _unit(api: PaymentApi, name: str) -> Unit:
     for unit in api.units:
         if unit.name == name:
             return unit
@@ -186,7 +187,7 @@ def add_another(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def say_what_is_held(held: Sequence[HeldRow], count: int, api: BatchApi, *, reported: bool) -> None:
+def say_what_is_held(held: Sequence[HeldRow], count: int, api: PaymentApi, *, reported: bool) -> None:
     """Show rows that are held, with what they meet, and how to go on.
 
     Args:
