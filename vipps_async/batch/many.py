@@ -33,7 +33,6 @@ from vipps_async.errors import (
     VippsError,
 )
 from vipps_async.money import format_amount
-from vipps_async.not_given import NotGiven
 
 __all__ = [
     "DEFAULT_CONCURRENCY",
@@ -228,7 +227,7 @@ class _Batch:
             self._api.check(row, self._operation)
             if self._planned is not None:
                 return await self._dry_run(row, command, key, self._planned)
-            command = await self._with_amount(command)
+            command = await self._client.with_amount(command)
             result = await self._client.runner.run(self._api.make_call(command))
             return done(row, key, self._api.moved(result), result)
         except ConfigurationError:
@@ -239,52 +238,17 @@ class _Batch:
                 raise
             return await self._failed(row, key, error)
 
-    async def _with_amount(self, command: PaymentCommand) -> PaymentCommand:
-        """Give a row that takes all its amount, for an API that must be told one: that of its first run, if it had one.
-
-        Raises:
-            VippsError: the payment cannot be read, the journal failed, or nothing is left.
-        """
-        if (
-            self._api.takes_all
-            or command.operation is BatchOperation.CANCEL
-            or not isinstance(command.amount, NotGiven)
-        ):
-            return command
-        amount = None
-        if (journal := self._client.journal) is not None:
-            msn = command.merchant_serial_number
-            for entry in await journal.find(payment=command.payment, merchant_serial_number=msn):
-                if (entry.intent.api, entry.intent.key) == (self._api.name, command.key):
-                    amount = entry.intent.amount
-        if amount is None:
-            amount = (await self._state(command.payment)).remaining(command.operation)
-            if amount <= 0:
-                raise self._refusal(command, "nothing is left of the payment, so nothing was sent")
-        return evolve(command, amount=amount)
-
     async def _dry_run(self, row: BatchRow, command: PaymentCommand, key: str, planned: dict[str, int]) -> RowResult:
         taken = planned.get(row.payment, 0)
         state = await self._state(row.payment)
         found = dry_run(command, state, taken)
         if found.is_refused:
             earlier = f", of which earlier rows take {format_amount(taken, self._api.currency)}" if taken else ""
-            error = self._refusal(command, f"it would be refused{earlier}")
+            error = self._api.refusal(command, f"it would be refused{earlier}")
             return failed(row, key, error, self._api, hint=state.describe())
         if row.payment in planned and not found.is_done:
             planned[row.payment] = taken + (found.moved.amount or 0)
         return done(row, key, found.moved, before=found.is_done)
-
-    def _refusal(self, command: PaymentCommand, text: str) -> ApiError:
-        operation = self._api.operations[command.operation]
-        return operation.error(
-            text,
-            status=0,
-            operation=operation.name,
-            payment=command.payment,
-            idempotency_key=command.key,
-            advice="see what Vipps has of the payment",
-        )
 
     async def _failed(self, row: BatchRow, key: str, error: VippsError) -> RowResult:
         result = failed(row, key, error, self._api)

@@ -33,8 +33,8 @@ from vipps_async.cli.batch_file import (
     status_of_totals,
     stop_signals,
 )
-from vipps_async.cli.hosts import check_host
 from vipps_async.cli.journal_file import add_journal, files_of, journal_path, open_journal
+from vipps_async.cli.options import check_host
 from vipps_async.cli.output import plain, say, tell
 from vipps_async.cli.report_file import STDOUT, ReportFile, add_report, report_file
 from vipps_async.cli.statuses import BUSY, INTERRUPTED, UNKNOWN, USAGE, untold

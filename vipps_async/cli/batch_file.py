@@ -21,7 +21,7 @@ from vipps_async.batch.report import HeldRow, Totals
 from vipps_async.batch.results import RowOutcome
 from vipps_async.batch.row_store import RowStore
 from vipps_async.cli.confirmation import Agreement, add_yes, ask
-from vipps_async.cli.hosts import add_allow_host
+from vipps_async.cli.options import add_allow_host
 from vipps_async.cli.output import plain, say
 from vipps_async.cli.statuses import DONE, HELD, REFUSED, UNKNOWN
 from vipps_async.config import Settings

@@ -30,7 +30,7 @@ from vipps_async.cli.batch_file import (
     say_what_is_held,
     stop_signals,
 )
-from vipps_async.cli.hosts import add_allow_host, check_host
+from vipps_async.cli.options import add_allow_host, check_host
 from vipps_async.cli.output import plain, say, tell
 from vipps_async.cli.report_file import STDOUT, add_report
 from vipps_async.cli.statuses import DONE, HELD, INTERRUPTED, OTHER_SETTINGS, REFUSED, UNKNOWN, UNTOLD, USAGE

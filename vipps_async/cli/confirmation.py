@@ -1,16 +1,17 @@
-"""Asks before real money moves: on a terminal, or by `--yes`."""
+"""Asks before real money moves: a person at a terminal, whose Ctrl-C still counts meanwhile, or `--yes`."""
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import enum
+import sys
 from collections.abc import Awaitable, Callable
 
 from vipps_async.cli.output import say
-from vipps_async.cli.terminal import is_terminal, typed_line
 from vipps_async.config import Environment, Settings
 
-__all__ = ["Agreement", "add_yes", "ask", "ask_anywhere"]
+__all__ = ["Agreement", "add_yes", "ask", "ask_anywhere", "is_terminal", "typed_line"]
 
 
 class Agreement(enum.Enum):
@@ -74,3 +75,23 @@ async def _ask(question: Callable[[], Awaitable[str]], missing: str, declined: s
         say(declined)
         return Agreement.DECLINED
     return Agreement.GIVEN
+
+
+def is_terminal() -> bool:
+    """Tell whether there is somebody who can read a question and answer it."""
+    # A stream is None where whoever started the process has closed it.
+    return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stderr))
+
+
+async def typed_line(question: str) -> str:
+    """Ask on stderr, and return the line that is typed; empty at the end of the input."""
+    say(question, end="")
+    # Not input(): it would go on waiting after Ctrl-C, which asyncio turns into a cancellation of this task.
+    loop, ready = asyncio.get_running_loop(), asyncio.Event()
+    number = sys.stdin.fileno()
+    loop.add_reader(number, ready.set)
+    try:
+        await ready.wait()
+    finally:
+        loop.remove_reader(number)
+    return sys.stdin.readline().strip()

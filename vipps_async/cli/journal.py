@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from vipps_async.cli.hosts import add_allow_host, check_host
 from vipps_async.cli.journal_decisions import add_decisions
 from vipps_async.cli.journal_rebind import add_rebind
 from vipps_async.cli.journal_store import add_store, existing_file, guarded, opened, positive
 from vipps_async.cli.journal_text import recovery_facts, recovery_text
 from vipps_async.cli.journal_upkeep import add_upkeep
+from vipps_async.cli.options import add_allow_host, check_host
 from vipps_async.cli.output import plain, say, tell, tell_lines
 from vipps_async.cli.statuses import UNTOLD
 from vipps_async.config import Settings

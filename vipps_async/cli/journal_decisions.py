@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, cast
 from attrs import frozen
 
 from vipps_async.cli.confirmation import Agreement, add_yes, ask
-from vipps_async.cli.hosts import add_allow_host, check_host
 from vipps_async.cli.journal_store import StoredJournal, add_store, guarded, opened
 from vipps_async.cli.journal_text import about, recovery_text
+from vipps_async.cli.options import add_allow_host, check_host
 from vipps_async.cli.output import plain, say, tell
 from vipps_async.cli.statuses import BUSY, DECISIONS, DONE, REFUSED, UNKNOWN, USAGE, untold
 from vipps_async.config import Settings
@@ -74,7 +74,7 @@ async def _send(options: argparse.Namespace) -> int:
                 after = await _entry_after(journal, entry.intent)
             except VippsError as error:
                 say(f"vipps-async: {plain(error)}")
-                say(f"Money may have moved: see `vipps-async payment details {entry.intent.payment}`.")
+                say(f"Money may have moved: see `vipps-async payment show {entry.intent.payment}`.")
                 return UNKNOWN
     is_otherwise = any(left.intent.identity == entry.intent.identity for left in report.moved_otherwise)
     if after.settlement is None and _is_leased(after):

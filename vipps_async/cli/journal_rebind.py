@@ -7,9 +7,9 @@ import os
 from typing import TYPE_CHECKING
 
 from vipps_async.cli.confirmation import Agreement, add_yes, ask_anywhere
-from vipps_async.cli.hosts import add_allow_host, check_host
 from vipps_async.cli.journal_store import StoredJournal, add_store, guarded, opened
 from vipps_async.cli.journal_text import about
+from vipps_async.cli.options import add_allow_host, check_host
 from vipps_async.cli.output import plain, say, tell
 from vipps_async.cli.statuses import DONE, OTHER_SETTINGS, REFUSED, UNTOLD, USAGE
 from vipps_async.config import Settings

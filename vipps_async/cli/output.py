@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+
+import orjson
 
 from vipps_async.printable import escaped
 
-__all__ = ["plain", "say", "show", "silenced", "tell", "tell_lines"]
+__all__ = ["json_line", "plain", "say", "show", "silenced", "tell", "tell_lines"]
 
 
 def say(text: str, *, end: str = "\n") -> None:
@@ -76,6 +78,11 @@ def tell_lines(pieces: Iterable[str], *, keep: str = "\n") -> bool:
 def plain(text: object) -> str:
     """Make a text from outside fit to be shown: on one line, and without what steers a terminal."""
     return " ".join("".join(char if char.isprintable() else " " for char in str(text)).split())
+
+
+def json_line(facts: Mapping[str, object]) -> str:
+    """Write one JSON object; a decimal number is written as text, so that none of it is lost."""
+    return orjson.dumps(facts, default=str).decode()
 
 
 def silenced(stream: object) -> None:

@@ -8,13 +8,13 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any, Protocol
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from vipps_async.core.batch import BatchOperation, BatchRow
 from vipps_async.core.dialect import Dialect
 from vipps_async.core.events import AttemptListener
 from vipps_async.core.operation import Call, Operation, Runner
-from vipps_async.errors import InvalidInputError
+from vipps_async.errors import ApiError, InvalidInputError
 from vipps_async.journals.protocol import Intent, Journal
 from vipps_async.money import format_amount
 from vipps_async.not_given import NOT_GIVEN, NotGiven
@@ -282,6 +282,18 @@ class PaymentApi:
             raise InvalidInputError("idempotency_key", f"1 to {longest} printable ASCII characters", value=value)
         return value
 
+    def refusal(self, command: PaymentCommand, text: str) -> ApiError:
+        """Make the error of a command that would be refused, and for which nothing was sent."""
+        operation = self.operations[command.operation]
+        return operation.error(
+            text,
+            status=0,
+            operation=operation.name,
+            payment=command.payment,
+            idempotency_key=command.key,
+            advice="see what Vipps has of the payment",
+        )
+
     def check(self, row: BatchRow, operation: BatchOperation) -> None:
         """Check a row by the API's own rules.
 
@@ -310,6 +322,31 @@ class BatchClient:
     listening: Callable[[AttemptListener], AbstractContextManager[None]]
     #: The session's journal; None: it has none.
     journal: Journal | None
+
+    async def with_amount(self, command: PaymentCommand) -> PaymentCommand:
+        """Give a command that takes all its amount, for an API that must be told one: the one that it had before.
+
+        What it had before stands in the journal, or in the payment's history: the same key asks for the same amount.
+
+        Raises:
+            VippsError: the payment cannot be read, the journal failed, or nothing is left.
+        """
+        takes_all = isinstance(command.amount, NotGiven) and command.operation is not BatchOperation.CANCEL
+        if self.api.takes_all or not takes_all:
+            return command
+        amount = None
+        if self.journal is not None:
+            msn = command.merchant_serial_number
+            for entry in await self.journal.find(payment=command.payment, merchant_serial_number=msn):
+                if (entry.intent.api, entry.intent.key) == (self.api.name, command.key):
+                    amount = entry.intent.amount
+        if amount is None:
+            state = await self.api.read_state(self.runner, command.payment)
+            done = state.has_done(command.operation.value, command.key or "")
+            amount = state.remaining(command.operation) if done is None else done.amount
+            if amount <= 0:
+                raise self.api.refusal(command, "nothing is left of the payment, so nothing was sent")
+        return evolve(command, amount=amount)
 
 
 class SupportsBatch(Protocol):

@@ -21,7 +21,7 @@ __all__ = ["look_at_keys"]
 _SHORT_LIFE = 60
 #: The token request has no fields but the keys: an unknown client id is answered with 400.
 _KEYS_REFUSED = frozenset({400, 401, 403})
-_PROOF = "that the serial number is yours is proven by an order of yours: vipps-async payment details ORDER"
+_PROOF = "that the serial number is yours is proven by an order of yours: vipps-async payment show ORDER"
 
 
 async def look_at_keys(settings: Settings, transport: Transport, clock: Clock) -> tuple[Finding, Finding]:
