@@ -155,7 +155,7 @@ async def test_recovery_only_tells_of_an_initiate(sandbox: Sandbox, tmp_path: Pa
     assert lost.status == 3
     assert f"To settle it: vipps-async journal recover --journal {path}" in lost.err
     settled = await shell(sandbox, "journal", "recover", "--journal", str(path))
-    assert "URL lost: order order-2 exists" in settled.out
+    assert "URL lost: payment order-2 exists" in settled.out
 
 
 async def test_a_journal_in_use_stops_it_before_anything_is_sent(sandbox: Sandbox, tmp_path: Path) -> None:
