@@ -7,23 +7,21 @@ import asyncio
 import contextlib
 import hashlib
 import math
-import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from vipps_async.apis import APIS, DEFAULT_API, payment_api
+from vipps_async.apis import APIS
 from vipps_async.batch.many import MOST_AT_ONCE
 from vipps_async.batch.reading import BatchFileError, FileFormat, Layout
 from vipps_async.batch.report import HeldRow, Totals
 from vipps_async.batch.results import RowOutcome
 from vipps_async.batch.row_store import RowStore
 from vipps_async.cli.confirmation import Agreement, add_yes, ask
-from vipps_async.cli.options import add_allow_host
-from vipps_async.cli.output import plain, say
-from vipps_async.cli.statuses import DONE, HELD, REFUSED, UNKNOWN
+from vipps_async.cli.options import add_allow_host, add_api
+from vipps_async.cli.output import DONE, HELD, REFUSED, UNKNOWN, plain, say
 from vipps_async.config import Settings
 from vipps_async.core.batch import BatchOperation
 from vipps_async.core.payment_api import PaymentApi, Unit
@@ -69,12 +67,7 @@ def rate(text: str) -> float:
 def add_layout(parser: argparse.ArgumentParser) -> None:
     """Give a command its file, and the options that say what it means and whether to ask."""
     parser.add_argument("file", metavar="FILE", help="the file, or - for standard input")
-    parser.add_argument(
-        "--api",
-        default=os.environ.get("VIPPS_API") or DEFAULT_API,
-        metavar="|".join(APIS),
-        help="the API that the payments were made with (VIPPS_API, else %(default)s)",
-    )
+    add_api(parser)
     parser.add_argument("--format", type=FileFormat, metavar="csv|jsonl", help="how it is written (found out)")
     units = dict.fromkeys(unit.name for api in APIS.values() for unit in api.units)
     parser.add_argument("--unit", metavar="|".join(units), help="what a column `amount` is counted in")
@@ -88,9 +81,10 @@ def layout_of(options: argparse.Namespace) -> Layout:
     """Put together what the command line says of its file.
 
     Raises:
-        ConfigurationError: there is no such API, or its amounts are not counted so.
+        ConfigurationError: the API's amounts are not counted so.
     """
-    api, kind = payment_api(options.api), options.format
+    api: PaymentApi = options.api
+    kind = options.format
     if kind is None and options.file != STDIN:
         suffix = Path(options.file).suffix.lower()
         kind = {".csv": FileFormat.CSV, ".jsonl": FileFormat.JSONL, ".ndjson": FileFormat.JSONL}.get(suffix)
@@ -182,7 +176,7 @@ def add_another(parser: argparse.ArgumentParser) -> None:
         "--another",
         action="append",
         default=[],
-        metavar="ORDER",
+        metavar="PAYMENT",
         help="this payment's rows are other ones than what was done before, though they look the same; once for each",
     )
 

@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING
 from vipps_async.cli.journal_decisions import add_decisions
 from vipps_async.cli.journal_file import add_store, existing_file, guarded, opened
 from vipps_async.cli.journal_text import entry_facts, entry_text, recovery_facts, recovery_text
-from vipps_async.cli.options import add_allow_host, check_host, positive
-from vipps_async.cli.output import json_line, plain, say, tell, tell_lines
-from vipps_async.cli.statuses import UNTOLD
+from vipps_async.cli.options import add_allow_host, check_allowed_host, positive
+from vipps_async.cli.output import UNTOLD, json_line, plain, say, tell, tell_lines
 from vipps_async.config import Settings
 from vipps_async.core.recovery_report import RecoveryReport
 from vipps_async.errors import ConfigurationError
@@ -144,7 +143,7 @@ async def _recover(options: argparse.Namespace) -> int:
     if options.dsn is None:
         existing_file(options)
     # Before the journal is opened: what is wrong with the settings must not keep others from it.
-    check_host(Settings.from_env(os.environ), options.allow_host)
+    check_allowed_host(Settings.from_env(os.environ), options.allow_host)
     VippsSession.from_env()
     async with opened(options, thorough=True) as journal, VippsSession.from_env(journal=journal) as vipps:
         if not options.json:

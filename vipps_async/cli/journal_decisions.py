@@ -14,9 +14,8 @@ from vipps_async.apis import APIS, passed_over, session_api
 from vipps_async.cli.confirmation import Agreement, add_yes, ask, ask_anywhere
 from vipps_async.cli.journal_file import StoredJournal, add_store, guarded, opened
 from vipps_async.cli.journal_text import about, is_leased, recovery_text
-from vipps_async.cli.options import add_allow_host, check_host
-from vipps_async.cli.output import plain, say, tell
-from vipps_async.cli.statuses import BUSY, DECISIONS, DONE, OTHER_SETTINGS, REFUSED, UNKNOWN, UNTOLD, USAGE, untold
+from vipps_async.cli.options import add_allow_host, check_allowed_host
+from vipps_async.cli.output import BUSY, DONE, OTHER_SETTINGS, REFUSED, UNKNOWN, UNTOLD, USAGE, plain, say, tell, untold
 from vipps_async.config import Settings
 from vipps_async.errors import ConfigurationError, OrderNotFoundError, VippsError
 from vipps_async.journals.protocol import Entry, Intent, Journal, Outcome
@@ -27,6 +26,13 @@ if TYPE_CHECKING:
 
 __all__ = ["add_decisions"]
 
+#: The statuses of `journal send` and `journal drop` for people.
+_STATUSES = (
+    "Exit status 0: it took effect, or is dropped; 1: Vipps refused it, or somebody was asked and said no: no money "
+    "moved by this command; 2: wrong use or settings, or no open operation has this key, and nothing was sent; 3: it "
+    "stays open, or was carried out otherwise than asked; 6: another process has the journal or the operation, and "
+    "nothing was sent; 8: it was done, but could not be printed; 130: ended by Ctrl-C."
+)
 #: Entries of any age: more than any journal has.
 _ALL = 2**62
 #: Operations whose key stands in the payment's history, at every API.
@@ -39,13 +45,13 @@ def add_decisions(actions: Actions) -> None:
     send.description = (
         "Sends one open operation again though a later one overtook it, its last attempt was refused, or it was "
         "dropped. The payment's history is asked first; what is open of the same payment before it is settled before "
-        f"it. {DECISIONS}"
+        f"it. {_STATUSES}"
     )
     send.set_defaults(run=guarded(_send))
     drop = _add(actions, "drop", "decide that one open operation is never sent again")
     drop.description = (
         "Decides that one open operation is never sent again by recovery. What was sent before may still take effect, "
-        f"so it stays open until the horizon, and recovery then settles it by what details show. {DECISIONS}"
+        f"so it stays open until the horizon, and recovery then settles it by what details show. {_STATUSES}"
     )
     drop.set_defaults(run=guarded(_drop))
     rebind = actions.add_parser(
@@ -53,9 +59,9 @@ def add_decisions(actions: Actions) -> None:
         help="bind the journal to the Vipps of the VIPPS_ variables, such as one that is reached by another name now",
         description="A journal belongs to one environment and host, and is refused anywhere else. This binds it to the "
         "Vipps of the VIPPS_ variables, after a payment's history has shown that an operation that is done in the "
-        "journal is done there, too. Exit status 0: it is bound to it; 1: somebody was asked and said no; 2: wrong use or settings, or "
-        "it could not be found out, and nothing was changed; 6: another process has the journal; 7: it is another "
-        "Vipps, and nothing was changed; 8: it is bound to it, but that could not be printed.",
+        "journal is done there, too. Exit status 0: it is bound to it; 1: somebody was asked and said no; 2: wrong use "
+        "or settings, or it could not be found out, and nothing was changed; 6: another process has the journal; 7: it "
+        "is another Vipps, and nothing was changed; 8: it is bound to it, but that could not be printed.",
         allow_abbrev=False,
     )
     add_store(rebind)
@@ -117,7 +123,7 @@ async def _drop(options: argparse.Namespace) -> int:
 
 def _settings(options: argparse.Namespace) -> Settings:
     settings = Settings.from_env(os.environ)
-    check_host(settings, options.allow_host)
+    check_allowed_host(settings, options.allow_host)
     return settings
 
 

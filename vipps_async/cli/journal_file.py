@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import urlsplit
 
-from vipps_async.cli.output import plain, say
-from vipps_async.cli.statuses import BUSY, USAGE
+from vipps_async.cli.output import BUSY, USAGE, plain, say
 from vipps_async.config import Environment
 from vipps_async.errors import ConfigurationError, VippsError
 from vipps_async.journals.sqlite.journal import SqliteJournal

@@ -22,7 +22,7 @@ __all__ = [
     "amount_of",
     "api_named_in",
     "api_option",
-    "check_host",
+    "check_allowed_host",
     "checked",
     "positive",
 ]
@@ -126,7 +126,7 @@ def add_allow_host(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def check_host(settings: Settings, allowed: Sequence[str]) -> None:
+def check_allowed_host(settings: Settings, allowed: Sequence[str]) -> None:
     """Make sure that production means Vipps, or a host that was named.
 
     Raises:

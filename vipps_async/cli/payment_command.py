@@ -15,9 +15,8 @@ from attrs import define, field, frozen
 
 from vipps_async.cli.confirmation import Agreement, ask
 from vipps_async.cli.journal_file import journal_path, open_journal
-from vipps_async.cli.options import api_option, check_host
-from vipps_async.cli.output import json_line, plain, say, tell
-from vipps_async.cli.statuses import BUSY, DONE, INTERRUPTED, REFUSED, UNKNOWN, USAGE, untold
+from vipps_async.cli.options import api_option, check_allowed_host
+from vipps_async.cli.output import BUSY, DONE, INTERRUPTED, REFUSED, UNKNOWN, USAGE, json_line, plain, say, tell, untold
 from vipps_async.config import Settings
 from vipps_async.core.operation import Call
 from vipps_async.core.payment_api import ActionResult, PaymentApi
@@ -131,7 +130,7 @@ class _Run:
     async def _from_key_to_end(self) -> int:
         # Whatever is wrong with the settings is told before anything else.
         settings = Settings.from_env(os.environ)
-        check_host(settings, self.options.allow_host)
+        check_allowed_host(settings, self.options.allow_host)
         if self.command.is_journalled:
             self.journal = journal_path(self.options.journal, os.environ)
         if self.command.key is not None:
