@@ -7,7 +7,6 @@ import asyncio
 import os
 import sqlite3
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from attrs import define, field
 
@@ -41,16 +40,13 @@ from vipps_async.cli.batch_output import (
     summary_json,
 )
 from vipps_async.cli.journal_file import add_journal, files_of, journal_path, open_journal
-from vipps_async.cli.options import check_allowed_host
+from vipps_async.cli.options import Commands, check_allowed_host
 from vipps_async.cli.output import BUSY, INTERRUPTED, UNKNOWN, USAGE, json_line, plain, say, tell, untold
 from vipps_async.config import Settings
 from vipps_async.core.batch import BatchOperation
 from vipps_async.errors import VippsError
 from vipps_async.journals.sqlite.ownership import JournalInUseError
 from vipps_async.session import VippsSession
-
-if TYPE_CHECKING:
-    Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse has no public name for it
 
 __all__ = ["add_command"]
 

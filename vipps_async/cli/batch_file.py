@@ -6,7 +6,6 @@ import argparse
 import asyncio
 import contextlib
 import hashlib
-import math
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -20,7 +19,7 @@ from vipps_async.batch.report import HeldRow, Totals
 from vipps_async.batch.results import RowOutcome
 from vipps_async.batch.row_store import RowStore
 from vipps_async.cli.confirmation import Agreement, add_yes, ask
-from vipps_async.cli.options import add_allow_host, add_api
+from vipps_async.cli.options import add_allow_host, add_api, number_from
 from vipps_async.cli.output import DONE, HELD, REFUSED, UNKNOWN, plain, say
 from vipps_async.config import Settings
 from vipps_async.core.batch import BatchOperation
@@ -48,20 +47,9 @@ _MOST_SHOWN = 20
 STDIN = "-"
 
 
-def concurrency(text: str) -> int:
-    """Read how many rows at once."""
-    number = int(text)
-    if not 1 <= number <= MOST_AT_ONCE:
-        raise argparse.ArgumentTypeError(f"{text} is not from 1 to {MOST_AT_ONCE}")
-    return number
-
-
-def rate(text: str) -> float:
-    """Read how many rows a second."""
-    number = float(text)
-    if not 0 < number < math.inf:
-        raise argparse.ArgumentTypeError(f"{text} is no positive number")
-    return number
+#: How many rows at once, and how many a second.
+concurrency = number_from(int, 1, MOST_AT_ONCE, f"not from 1 to {MOST_AT_ONCE}")
+rate = number_from(float, sys.float_info.min, sys.float_info.max, "no positive number")
 
 
 def add_layout(parser: argparse.ArgumentParser) -> None:

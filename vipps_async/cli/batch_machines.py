@@ -43,7 +43,7 @@ from vipps_async.cli.batch_output import (
     summary,
     summary_json,
 )
-from vipps_async.cli.options import add_allow_host, check_allowed_host, positive
+from vipps_async.cli.options import Commands, add_allow_host, check_allowed_host, positive
 from vipps_async.cli.output import (
     DONE,
     HELD,
@@ -68,7 +68,6 @@ if TYPE_CHECKING:
     from vipps_async.batch.distributed.overview import BatchStatus
     from vipps_async.batch.distributed.work import WorkDone
 
-    Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse has no public name for it
 
 __all__ = ["add_actions"]
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from vipps_async.cli.demo_output import JsonOutput, MoneyRow, Output, RecordingTransport, TextOutput
+from vipps_async.cli.options import Commands
 from vipps_async.cli.output import say
 from vipps_async.config import Environment
 from vipps_async.errors import VippsError
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from vipps_async.ecom.details import PaymentDetails
     from vipps_async.ecom.responses import InitiatedPayment
 
-    Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse has no public name for it
 
 __all__ = ["add_command"]
 

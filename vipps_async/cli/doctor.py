@@ -6,14 +6,10 @@ import argparse
 import contextlib
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from vipps_async.cli.options import add_api
+from vipps_async.cli.options import Commands, add_api
 from vipps_async.cli.output import json_line, plain, show
 from vipps_async.diagnosis import CheckResult, CheckState, run_checks
-
-if TYPE_CHECKING:
-    Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse has no public name for it
 
 __all__ = ["add_command"]
 

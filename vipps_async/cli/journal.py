@@ -8,12 +8,11 @@ import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from vipps_async.cli.journal_decisions import add_decisions
 from vipps_async.cli.journal_file import add_store, existing_file, guarded, opened
 from vipps_async.cli.journal_text import entry_facts, entry_text, recovery_facts, recovery_text
-from vipps_async.cli.options import add_allow_host, check_allowed_host, positive
+from vipps_async.cli.options import Commands, add_allow_host, check_allowed_host, positive
 from vipps_async.cli.output import UNTOLD, json_line, plain, say, tell, tell_lines
 from vipps_async.config import Settings
 from vipps_async.core.recovery_report import RecoveryReport
@@ -22,9 +21,6 @@ from vipps_async.journals.protocol import Entry, Journal
 from vipps_async.journals.sqlite.journal import SqliteJournal
 from vipps_async.journals.upkeep import DEFAULT_AGE, LEAST_AGE
 from vipps_async.session import VippsSession
-
-if TYPE_CHECKING:
-    Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse has no public name for it
 
 __all__ = ["add_command"]
 

@@ -6,7 +6,7 @@ import argparse
 import os
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from attrs import frozen
 
@@ -14,15 +14,12 @@ from vipps_async.apis import APIS, passed_over, session_api
 from vipps_async.cli.confirmation import Agreement, add_yes, ask, ask_anywhere
 from vipps_async.cli.journal_file import StoredJournal, add_store, guarded, opened
 from vipps_async.cli.journal_text import about, is_leased, recovery_text
-from vipps_async.cli.options import add_allow_host, check_allowed_host
+from vipps_async.cli.options import Commands, add_allow_host, check_allowed_host
 from vipps_async.cli.output import BUSY, DONE, OTHER_SETTINGS, REFUSED, UNKNOWN, UNTOLD, USAGE, plain, say, tell, untold
 from vipps_async.config import Settings
 from vipps_async.errors import ConfigurationError, OrderNotFoundError, VippsError
 from vipps_async.journals.protocol import Entry, Intent, Journal, Outcome
 from vipps_async.session import VippsSession
-
-if TYPE_CHECKING:
-    Actions = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse has no public name for it
 
 __all__ = ["add_decisions"]
 
@@ -39,7 +36,7 @@ _ALL = 2**62
 _KEYED = frozenset({"capture", "refund"})
 
 
-def add_decisions(actions: Actions) -> None:
+def add_decisions(actions: Commands) -> None:
     """Add the three actions to `journal`."""
     send = _add(actions, "send", "send one open operation again, with its recorded key and bytes")
     send.description = (
@@ -70,7 +67,7 @@ def add_decisions(actions: Actions) -> None:
     rebind.set_defaults(run=guarded(_rebind))
 
 
-def _add(actions: Actions, name: str, purpose: str) -> argparse.ArgumentParser:
+def _add(actions: Commands, name: str, purpose: str) -> argparse.ArgumentParser:
     parser = actions.add_parser(name, help=purpose, allow_abbrev=False)
     add_store(parser)
     add_yes(parser)

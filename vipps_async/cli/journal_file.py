@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import urlsplit
 
+from vipps_async.cli.options import number_from
 from vipps_async.cli.output import BUSY, USAGE, plain, say
 from vipps_async.config import Environment
 from vipps_async.errors import ConfigurationError, VippsError
@@ -53,7 +54,7 @@ def add_journal(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--wait",
-        type=_seconds,
+        type=number_from(float, 0.0, 86_400.0, "no number of seconds from 0 to a day"),
         default=_WAIT,
         metavar="SECONDS",
         help="how long to wait while another process has the journal (%(default)g)",
@@ -64,13 +65,6 @@ def add_journal(parser: argparse.ArgumentParser) -> None:
         metavar="UID",
         help="open a journal file although it belongs to this other user; rather run as its owner",
     )
-
-
-def _seconds(text: str) -> float:
-    seconds = float(text)
-    if not 0 <= seconds < 86_400:
-        raise argparse.ArgumentTypeError(f"{text} is no number of seconds from 0 to a day")
-    return seconds
 
 
 def journal_path(given: Path | None, env: Mapping[str, str]) -> Path:

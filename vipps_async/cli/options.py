@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
 from vipps_async.apis import APIS, DEFAULT_API, payment_api
@@ -17,6 +18,7 @@ from vipps_async.money import format_amount
 from vipps_async.not_given import NotGiven
 
 __all__ = [
+    "Commands",
     "add_allow_host",
     "add_api",
     "amount_of",
@@ -24,11 +26,16 @@ __all__ = [
     "api_option",
     "check_allowed_host",
     "checked",
+    "number_from",
     "positive",
 ]
 
 T = TypeVar("T")
 V = TypeVar("V")
+N = TypeVar("N", int, float)
+
+#: What commands and actions are added to; argparse has no public name for it.
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001 - as above
 
 
 # --- readers ----------------------------------------------------------------------------------------------------------
@@ -46,12 +53,23 @@ def checked(check: Callable[[V], T]) -> Callable[[V], T]:
     return read
 
 
-def positive(text: str) -> int:
-    """Read a whole number from 1 on."""
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is no positive number")
-    return number
+def number_from(kind: Callable[[str], N], low: N, high: N, rule: str) -> Callable[[str], N]:
+    """Return what reads a number of a kind, from `low` to `high`; `rule` says so to whoever typed another one."""
+
+    def read(text: str) -> N:
+        try:
+            value = kind(text) if text.isascii() and not set(text) & set(" _+") else None
+        except ValueError:
+            value = None
+        if value is None or not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"{text} is {rule}")
+        return value
+
+    return read
+
+
+#: Reads a whole number from 1 on.
+positive = number_from(int, 1, sys.maxsize, "no positive number")
 
 
 def amount_of(api: PaymentApi) -> Callable[[str], int]:

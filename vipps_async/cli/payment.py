@@ -5,14 +5,14 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import attrs
 
 from vipps_async.apis import session_api
 from vipps_async.cli.confirmation import add_yes, is_terminal, typed_line
 from vipps_async.cli.journal_file import add_journal
-from vipps_async.cli.options import add_allow_host, add_api, amount_of, checked
+from vipps_async.cli.options import Commands, add_allow_host, add_api, amount_of, checked
 from vipps_async.cli.output import plain
 from vipps_async.cli.payment_command import EXIT_STATUS, Command, run_command
 from vipps_async.core.batch import BatchOperation
@@ -30,9 +30,6 @@ from vipps_async.idempotency_keys import new_idempotency_key
 from vipps_async.money import format_amount
 from vipps_async.not_given import NOT_GIVEN
 from vipps_async.session import VippsSession
-
-if TYPE_CHECKING:
-    Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse has no public name for it
 
 __all__ = ["add_command", "operation_result", "state_result"]
 

@@ -171,7 +171,7 @@ def dry_run(command: PaymentCommand, state: PaymentState, planned: int) -> DryRu
 # --- what an API has of its own ---------------------------------------------------------------------------------------
 
 
-@frozen(kw_only=True)
+@frozen
 class Option:
     """An option of an action of the command line."""
 

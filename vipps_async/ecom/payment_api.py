@@ -151,34 +151,13 @@ _ACTIONS: Final = (
         more="No money moves before the customer accepts. Nothing but the URL goes to stdout; it is good for 5 "
         "minutes. ",
         options=(
-            Option(name="amount", metavar="KRONER", help="how much, such as 499.00", check=None, required=True),
+            Option("amount", "KRONER", "how much, such as 499.00", None, required=True),
+            Option("text", "TEXT", "what the customer reads in Vipps", check_transaction_text, required=True),
             Option(
-                name="text",
-                metavar="TEXT",
-                help="what the customer reads in Vipps, 1 to 100 characters",
-                check=check_transaction_text,
-                required=True,
+                "callback_prefix", "URL", "where Vipps posts the outcome: https, of a public host", str, required=True
             ),
-            Option(
-                name="callback_prefix",
-                metavar="URL",
-                help="where Vipps posts the outcome: https, of a public host",
-                check=str,
-                required=True,
-            ),
-            Option(
-                name="fall_back",
-                metavar="URL",
-                help="where the customer comes back to, paid or not",
-                check=str,
-                required=True,
-            ),
-            Option(
-                name="mobile_number",
-                metavar="NUMBER",
-                help="the customer's, 8 digits, if you know it already",
-                check=check_mobile_number,
-            ),
+            Option("fall_back", "URL", "where the customer comes back to, paid or not", str, required=True),
+            Option("mobile_number", "NUMBER", "the customer's, 8 digits, if you know it already", check_mobile_number),
         ),
         doubt="The payment may exist; no money moves before the customer accepts it.",
         is_journalled=True,
@@ -190,12 +169,7 @@ _ACTIONS: Final = (
         more="The payment's URL, as initiate prints it, is read from standard input: it holds a token. An empty line "
         "sends none, which Vipps takes, too. ",
         options=(
-            Option(
-                name="mobile_number",
-                metavar="NUMBER",
-                help="the test user's, 8 digits; left out, none is sent",
-                check=check_mobile_number,
-            ),
+            Option("mobile_number", "NUMBER", "the test user's, 8 digits; left out, none is sent", check_mobile_number),
         ),
         reads=("token", "The payment's URL: "),
         doubt="The payment may have been accepted.",
