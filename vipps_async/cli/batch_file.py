@@ -18,7 +18,7 @@ from vipps_async.batch.reading import BatchFileError, FileFormat, Layout
 from vipps_async.batch.report import HeldRow, Totals
 from vipps_async.batch.results import RowOutcome
 from vipps_async.batch.row_store import RowStore
-from vipps_async.cli.confirmation import Agreement, add_yes, ask
+from vipps_async.cli.confirmation import add_yes, ask
 from vipps_async.cli.options import add_allow_host, add_api, number_from
 from vipps_async.cli.output import DONE, HELD, REFUSED, UNKNOWN, plain, say
 from vipps_async.config import Settings
@@ -206,7 +206,7 @@ async def agree(store: RowStore, layout: Layout, settings: Settings, *, before: 
     async def what() -> str:
         return before + await asyncio.to_thread(_asked_text, store, layout)
 
-    return await ask(what, settings, yes=yes) is Agreement.GIVEN
+    return await ask(what, settings, yes=yes) is None
 
 
 def _asked_text(store: RowStore, layout: Layout) -> str:

@@ -11,11 +11,11 @@ from typing import Any, cast
 from attrs import frozen
 
 from vipps_async.apis import APIS, passed_over, session_api
-from vipps_async.cli.confirmation import Agreement, add_yes, ask, ask_anywhere
+from vipps_async.cli.confirmation import add_yes, ask, ask_anywhere
 from vipps_async.cli.journal_file import StoredJournal, add_store, guarded, opened
 from vipps_async.cli.journal_text import about, is_leased, recovery_text
 from vipps_async.cli.options import Commands, add_allow_host, check_allowed_host
-from vipps_async.cli.output import BUSY, DONE, OTHER_SETTINGS, REFUSED, UNKNOWN, UNTOLD, USAGE, plain, say, tell, untold
+from vipps_async.cli.output import BUSY, DONE, OTHER_SETTINGS, REFUSED, UNKNOWN, UNTOLD, plain, say, tell, untold
 from vipps_async.config import Settings
 from vipps_async.errors import ConfigurationError, OrderNotFoundError, VippsError
 from vipps_async.journals.protocol import Entry, Intent, Journal, Outcome
@@ -128,10 +128,7 @@ async def _agreed(what: str, options: argparse.Namespace, settings: Settings) ->
     async def question() -> str:
         return what
 
-    agreement = await ask(question, settings, yes=options.yes)
-    if agreement is Agreement.GIVEN:
-        return None
-    return USAGE if agreement is Agreement.MISSING else REFUSED
+    return await ask(question, settings, yes=options.yes)
 
 
 async def _find(journal: StoredJournal, options: argparse.Namespace, settings: Settings) -> Entry:
@@ -228,9 +225,8 @@ async def _rebind(options: argparse.Namespace) -> int:
         if reason := await _reason_against(journal, vipps):
             say(f"vipps-async: {reason}. Nothing was changed: choose the journal of this Vipps by --journal.")
             return OTHER_SETTINGS
-        agreement = await ask_anywhere(f"Bind the journal to {world}?", yes=options.yes)
-        if agreement is not Agreement.GIVEN:
-            return USAGE if agreement is Agreement.MISSING else REFUSED
+        if (status := await ask_anywhere(f"Bind the journal to {world}?", yes=options.yes)) is not None:
+            return status
         await journal.rebind(world)
     return DONE if tell(f"bound to {world}") else UNTOLD
 

@@ -37,16 +37,11 @@ def entry_facts(entry: Entry, now: datetime, settle_after: timedelta) -> dict[st
     intent, settlement = entry.intent, entry.settlement
     return {
         "state": _state(entry),
-        "operation": intent.name,
-        "payment": intent.payment,
+        **_named(intent, entry.note or None),
         "merchant_serial_number": intent.merchant_serial_number,
-        "amount": intent.amount,
-        "currency": intent.currency,
-        "idempotency_key": intent.key,
         "created_at": intent.created_at,
         "age_seconds": max(0, round((now - intent.created_at).total_seconds())),
         "settled_at": None if settlement is None else settlement.settled_at,
-        "reason": entry.note or None,
         "key_origin": intent.origin.value,
         "reference": intent.reference or None,
         "attempts": entry.attempts.begun,
@@ -126,7 +121,7 @@ def recovery_facts(report: RecoveryReport) -> dict[str, Any]:
     }
 
 
-def _named(intent: Intent, reason: str) -> dict[str, Any]:
+def _named(intent: Intent, reason: str | None) -> dict[str, Any]:
     return {
         "operation": intent.name,
         "payment": intent.payment,

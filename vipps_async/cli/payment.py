@@ -110,15 +110,8 @@ def state_result(api: PaymentApi, payment: str, state: PaymentState, *, personal
         state: what Vipps has.
         personal: show the customer as well.
     """
-    sums = {
-        "reserved": state.reserved_amount,
-        "captured": state.captured_amount,
-        "refunded": state.refunded_amount,
-        "left to capture": state.remaining_to_capture,
-        "left to refund": state.remaining_to_refund,
-    }
     lines = [f"{api.name} payment {payment}{f' ({state.status})' if state.status else ''}"]
-    lines += [f"  {name:<16}{format_amount(amount, state.currency):>20}" for name, amount in sums.items()]
+    lines += [f"  {name:<16}{amount:>20}" for name, amount in state.sums.items()]
     lines += ["", *_history(state.history, state.currency)]
     facts = attrs.asdict(state.answer)
     if personal:

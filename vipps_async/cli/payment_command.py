@@ -13,7 +13,7 @@ from typing import Any
 
 from attrs import define, field, frozen
 
-from vipps_async.cli.confirmation import Agreement, ask
+from vipps_async.cli.confirmation import ask
 from vipps_async.cli.journal_file import journal_path, open_journal
 from vipps_async.cli.options import api_option, check_allowed_host
 from vipps_async.cli.output import BUSY, DONE, INTERRUPTED, REFUSED, UNKNOWN, USAGE, json_line, plain, say, tell, untold
@@ -136,9 +136,8 @@ class _Run:
         if self.command.key is not None:
             say(f"key {self.command.key}: repeat with {self._same_key} if this is cut off")
         if self.command.question is not None:
-            agreement = await ask(self.command.question, settings, yes=self.options.yes)
-            if agreement is not Agreement.GIVEN:
-                return USAGE if agreement is Agreement.MISSING else REFUSED
+            if (status := await ask(self.command.question, settings, yes=self.options.yes)) is not None:
+                return status
             say(f"journal {self.journal}")
         await self._with_journal()
         assert self.status is not None  # noqa: S101 - for the type checker; `_call` has set it

@@ -129,17 +129,22 @@ class PaymentState:
         shown = (entry for entry in self.history if entry.is_done and (entry.verb, entry.key) == (verb, key))
         return next(shown, None)
 
-    def describe(self) -> str:
-        """Say on one line what has happened to the payment."""
-        sums = {
+    @property
+    def sums(self) -> Mapping[str, str]:
+        """All sums by their names, written for people."""
+        amounts = {
             "reserved": self.reserved_amount,
             "captured": self.captured_amount,
             "refunded": self.refunded_amount,
             "left to capture": self.remaining_to_capture,
+            "left to refund": self.remaining_to_refund,
         }
-        parts = [f"{name} {format_amount(amount, self.currency)}" for name, amount in sums.items()]
-        state = " It is cancelled." if self.is_released else ""
-        return f"Vipps has of this payment: {', '.join(parts)}.{state}"
+        return {name: format_amount(amount, self.currency) for name, amount in amounts.items()}
+
+    def describe(self) -> str:
+        """Say on one line what has happened to the payment."""
+        parts = ", ".join(f"{name} {amount}" for name, amount in self.sums.items())
+        return f"Vipps has of this payment: {parts}.{' It is cancelled.' if self.is_released else ''}"
 
 
 @frozen(kw_only=True)
