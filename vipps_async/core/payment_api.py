@@ -323,7 +323,7 @@ class BatchClient:
     api: PaymentApi
     runner: Runner
     merchant_serial_number: str
-    #: Lets a function hear of each attempt meanwhile.
+    #: Adds a listener of attempts for the length of a `with` block.
     listening: Callable[[AttemptListener], AbstractContextManager[None]]
     #: The session's journal; None: it has none.
     journal: Journal | None
