@@ -32,7 +32,7 @@ from vipps_async.batch.distributed.submit import Submission, submit
 from vipps_async.batch.reading import Layout
 from vipps_async.batch.row_store import RowStore
 from vipps_async.config import Environment
-from vipps_async.ecom.batch import ECOM_BATCH
+from vipps_async.ecom.payment_api import ECOM_API
 
 _MSN = "123456"
 
@@ -65,7 +65,7 @@ async def _measure(dsn: str, url: str, count: int, options: argparse.Namespace) 
     await database.open()
     lines = "".join(f"order-{number},1000,Benchmark,{number}\n" for number in range(options.rows))
     with RowStore() as store, _workers(dsn, database.schema, url, count, options):
-        layout = Layout(api=ECOM_BATCH, operation=BatchOperation.CAPTURE)
+        layout = Layout(api=ECOM_API, operation=BatchOperation.CAPTURE)
         store.load(io.BytesIO(f"order_id,amount_ore,transaction_text,reference\n{lines}".encode()), layout)
         submission = Submission(
             layout=layout,

@@ -1,27 +1,21 @@
-"""The APIs by name, as `--api`, `VIPPS_API` and the tables of batches have it."""
+"""The APIs by name, as `--api`, `VIPPS_API`, journals and the tables of batches have it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from vipps_async.core.batch import BatchApi, SupportsBatch
 from vipps_async.core.operation import Call
-from vipps_async.ecom.batch import ECOM_BATCH
-from vipps_async.ecom.calls import rebuild_call as rebuild_ecom_call
-from vipps_async.ecom.dialect import ECOM
+from vipps_async.core.payment_api import PaymentApi, SupportsBatch
+from vipps_async.ecom.payment_api import ECOM_API
 from vipps_async.errors import ConfigurationError, JournalError
 from vipps_async.journals.protocol import Intent
 
-__all__ = ["BATCH_APIS", "DEFAULT_API", "batch_api", "rebuild_call", "session_api"]
+__all__ = ["APIS", "DEFAULT_API", "passed_over", "payment_api", "rebuild_call", "session_api"]
 
-#: What can be carried out as a batch. The name is also the session's attribute: ``vipps.ecom``.
-BATCH_APIS: Final = {api.name: api for api in (ECOM_BATCH,)}
+#: The name is also the session's attribute: ``vipps.ecom``.
+APIS: Final = {api.name: api for api in (ECOM_API,)}
 #: The API of whoever names none.
-DEFAULT_API: Final = ECOM_BATCH.name
-
-#: How each API makes a call again of an intent in the journal.
-_REBUILD: Final[Mapping[str, Callable[[Intent], Call[Any]]]] = {ECOM.name: rebuild_ecom_call}
+DEFAULT_API: Final = ECOM_API.name
 
 
 def rebuild_call(intent: Intent) -> Call[Any]:
@@ -30,23 +24,28 @@ def rebuild_call(intent: Intent) -> Call[Any]:
     Raises:
         JournalError: the intent is of an API or an operation that this version does not know.
     """
-    if intent.api not in _REBUILD:
+    if intent.api not in APIS:
         raise JournalError(
             f"the journal has an operation {intent.name!r} of an API that this version does not know",
             advice="recover with the version that wrote it, or a newer one",
         )
-    return _REBUILD[intent.api](intent)
+    return APIS[intent.api].rebuild(intent)
 
 
-def batch_api(name: str) -> BatchApi:
-    """Return what an API has of its own for batches.
+def passed_over() -> frozenset[str]:
+    """Return the operations in journals that recovery passes over."""
+    return frozenset[str]().union(*(api.passed_over for api in APIS.values()))
+
+
+def payment_api(name: str) -> PaymentApi:
+    """Return what an API has of its own.
 
     Raises:
         ConfigurationError: there is no such API.
     """
-    if name not in BATCH_APIS:
-        raise ConfigurationError(f"there is no API {name!r}", advice=f"name one of {', '.join(sorted(BATCH_APIS))}")
-    return BATCH_APIS[name]
+    if name not in APIS:
+        raise ConfigurationError(f"there is no API {name!r}", advice=f"name one of {', '.join(sorted(APIS))}")
+    return APIS[name]
 
 
 def session_api(session: object, name: str) -> SupportsBatch:
@@ -55,5 +54,5 @@ def session_api(session: object, name: str) -> SupportsBatch:
     Raises:
         ConfigurationError: there is no such API.
     """
-    found: SupportsBatch = getattr(session, batch_api(name).name)
+    found: SupportsBatch = getattr(session, payment_api(name).name)
     return found

@@ -8,7 +8,7 @@ from typing import Any, Self, TypeVar
 
 from attrs import frozen
 
-from vipps_async.apis import rebuild_call
+from vipps_async.apis import passed_over, rebuild_call
 from vipps_async.config import Settings
 from vipps_async.core.clock import Clock
 from vipps_async.core.operation import Call, Runner
@@ -17,7 +17,6 @@ from vipps_async.core.recorder import Recorder
 from vipps_async.core.recovery import Recovery
 from vipps_async.core.world import find_world
 from vipps_async.ecom.client import EcomApi
-from vipps_async.ecom.dialect import NOTES
 from vipps_async.journals.protocol import Journal, World
 from vipps_async.one_loop import OneLoop
 from vipps_async.transports.protocol import Transport
@@ -85,7 +84,7 @@ class SessionParts:
                 settle_after=settings.settle_after,
                 find_world=finding,
             )
-            recovery = Recovery(recorder, rebuild=rebuild_call, passed_over=NOTES)
+            recovery = Recovery(recorder, rebuild=rebuild_call, passed_over=passed_over())
         return cls(
             pipeline=pipeline,
             recorder=recorder,

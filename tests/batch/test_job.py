@@ -15,11 +15,11 @@ from vipps_async.batch import BatchOperation, RowOutcome
 from vipps_async.batch.job import BatchJob, JobOptions, Progress
 from vipps_async.batch.reading import Layout
 from vipps_async.batch.row_store import RowStore
-from vipps_async.ecom.batch import ECOM_BATCH
+from vipps_async.ecom.payment_api import ECOM_API
 from vipps_async.sandbox import Fault
 from vipps_async.testing import Sandbox
 
-CAPTURE = JobOptions(api=ECOM_BATCH, operation=BatchOperation.CAPTURE)
+CAPTURE = JobOptions(api=ECOM_API, operation=BatchOperation.CAPTURE)
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def store_of(count: int) -> RowStore:
     store = new_row_store()
     lines = "".join(f"order-{number},1000,Shipped.,s-{number}\n" for number in range(count))
     content = "order_id,amount_ore,transaction_text,reference\n" + lines
-    store.load(io.BytesIO(content.encode()), Layout(api=ECOM_BATCH, operation=BatchOperation.CAPTURE))
+    store.load(io.BytesIO(content.encode()), Layout(api=ECOM_API, operation=BatchOperation.CAPTURE))
     return store
 
 
@@ -114,7 +114,7 @@ async def test_results_are_kept_when_a_run_is_cancelled(sandbox: Sandbox) -> Non
     stock(sandbox, 40)
     store = store_of(40)
     async with sandbox.session(journal=MemoryJournal()) as vipps:
-        options = JobOptions(api=ECOM_BATCH, operation=BatchOperation.CAPTURE, rate=50)
+        options = JobOptions(api=ECOM_API, operation=BatchOperation.CAPTURE, rate=50)
         job = BatchJob(vipps, store, options, stop=asyncio.Event())
         running = asyncio.create_task(job.run())
         while job.progress.ended < 5:  # noqa: ASYNC110 - a count

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from tests.batch.row_stores import new_row_store
-from tests.toy.api import TOY_BATCH, ToyApi, rebuild
+from tests.toy.api import TOY_API, ToyApi, rebuild
 from tests.toy.service import ToyService
 from vipps_async.batch import (
     BatchOperation,
@@ -158,12 +158,12 @@ async def test_a_dry_run_asks_the_apis_own_history() -> None:
 async def test_files_and_reports_have_the_apis_own_columns(tmp_path: Path) -> None:
     """Headings, units and currency come from the API, and a report names it."""
     service, rows = ToyService({"toy-0": 1000}), new_row_store()
-    layout = Layout(api=TOY_BATCH, operation=BatchOperation.CAPTURE)
+    layout = Layout(api=TOY_API, operation=BatchOperation.CAPTURE)
     rows.load(io.BytesIO(b"toy,amount_eur,reference\ntoy-0,3.5,a\nno,3.5,b\ntoy-0,99999.00,c\n"), layout)
     async with opened(service) as (toy, _):
-        await hold_rows(rows, TOY_BATCH, BatchOperation.CAPTURE, MSN, toy.journal)
+        await hold_rows(rows, TOY_API, BatchOperation.CAPTURE, MSN, toy.journal)
         rows.save([each async for each in capture_many(toy, rows.rows())])
-    write_report(tmp_path / "report.csv", rows.report(), TOY_BATCH, BatchOperation.CAPTURE, FileFormat.CSV)
+    write_report(tmp_path / "report.csv", rows.report(), TOY_API, BatchOperation.CAPTURE, FileFormat.CSV)
     lines = (tmp_path / "report.csv").read_text().splitlines()
     assert lines[0] == "line,api,toy,amount,reference,outcome,moved,time,idempotency_key,reason"
     assert lines[1].startswith("2,toy,toy-0,350,a,captured,350,")

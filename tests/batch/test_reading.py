@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 
 from vipps_async.batch import BatchOperation
 from vipps_async.batch.reading import BatchFileError, FileFormat, FileReader, InvalidRow, Layout, ValidRow
-from vipps_async.core.batch import Unit
-from vipps_async.ecom.batch import ECOM_BATCH
+from vipps_async.core.payment_api import Unit
+from vipps_async.ecom.payment_api import ECOM_API
 from vipps_async.not_given import NOT_GIVEN
 
-ORE, NOK = ECOM_BATCH.units
-CAPTURE = Layout(api=ECOM_BATCH, operation=BatchOperation.CAPTURE, unit=ORE)
-KRONER = Layout(api=ECOM_BATCH, operation=BatchOperation.CAPTURE, unit=NOK)
+ORE, NOK = ECOM_API.units
+CAPTURE = Layout(api=ECOM_API, operation=BatchOperation.CAPTURE, unit=ORE)
+KRONER = Layout(api=ECOM_API, operation=BatchOperation.CAPTURE, unit=NOK)
 HEADING = "order_id,amount,transaction_text,reference\n"
 
 
@@ -193,7 +193,7 @@ def test_a_formula_like_text_is_a_text() -> None:
 
 def test_a_text_for_all_rows_may_be_given() -> None:
     """A file that has no column for it."""
-    layout = Layout(api=ECOM_BATCH, operation=BatchOperation.REFUND, unit=ORE, text="Returned.")
+    layout = Layout(api=ECOM_API, operation=BatchOperation.REFUND, unit=ORE, text="Returned.")
     assert good("order_id\nacme-1\n", layout)[0].text == "Returned."
 
 
@@ -221,7 +221,7 @@ def test_a_text_for_all_rows_may_be_given() -> None:
 def test_a_file_that_is_wrong_as_a_whole_is_refused_with_its_line(content: bytes, line: int | None, words: str) -> None:
     """Where no row can be trusted any more, none is read."""
     with pytest.raises(BatchFileError) as caught:
-        read(content, Layout(api=ECOM_BATCH, operation=BatchOperation.CAPTURE, format=FileFormat.CSV))
+        read(content, Layout(api=ECOM_API, operation=BatchOperation.CAPTURE, format=FileFormat.CSV))
     assert caught.value.line == line
     assert words in str(caught.value)
 
@@ -229,13 +229,13 @@ def test_a_file_that_is_wrong_as_a_whole_is_refused_with_its_line(content: bytes
 def test_a_cancel_has_no_amount() -> None:
     """An amount in a file of cancels is a misunderstanding."""
     with pytest.raises(BatchFileError, match="a cancel has no amount"):
-        read(HEADING, Layout(api=ECOM_BATCH, operation=BatchOperation.CANCEL))
+        read(HEADING, Layout(api=ECOM_API, operation=BatchOperation.CANCEL))
 
 
 def test_a_text_for_all_rows_beside_a_column_of_texts_is_refused() -> None:
     """Which one should the customer read?"""
     with pytest.raises(BatchFileError, match="give no text for all rows"):
-        read(HEADING, Layout(api=ECOM_BATCH, operation=BatchOperation.CAPTURE, text="Shipped."))
+        read(HEADING, Layout(api=ECOM_API, operation=BatchOperation.CAPTURE, text="Shipped."))
 
 
 # --- what amounts are counted in --------------------------------------------------------------------------------------
@@ -244,7 +244,7 @@ def test_a_text_for_all_rows_beside_a_column_of_texts_is_refused() -> None:
 @pytest.mark.parametrize(("column", "expected"), [("amount_ore", 499), ("amount_nok", 49_900)])
 def test_the_heading_says_what_amounts_are_counted_in(column: str, expected: int) -> None:
     """499 is 4.99 kroner in one column and 499 kroner in the other, in CSV and in JSON Lines."""
-    unsaid = Layout(api=ECOM_BATCH, operation=BatchOperation.CAPTURE)
+    unsaid = Layout(api=ECOM_API, operation=BatchOperation.CAPTURE)
     assert good(f"order_id,{column},transaction_text\nacme-1,499,Socks\n", unsaid)[0].amount == expected
     assert good(_line(**{column: 499}), unsaid)[0].amount == expected
 
@@ -260,7 +260,7 @@ def test_the_heading_says_what_amounts_are_counted_in(column: str, expected: int
 def test_a_bare_amount_is_refused_with_both_sums(content: str) -> None:
     """Nobody should find out by the money what the file was counted in."""
     with pytest.raises(BatchFileError) as caught:
-        read(content, Layout(api=ECOM_BATCH, operation=BatchOperation.CAPTURE))
+        read(content, Layout(api=ECOM_API, operation=BatchOperation.CAPTURE))
     assert "6.00 NOK in all if they are øre, 600.00 NOK in all if they are kroner" in str(caught.value)
     assert "--unit ore or --unit nok" in str(caught.value)
 
@@ -270,7 +270,7 @@ def test_both_sums_say_which_amounts_would_be_invalid() -> None:
     with pytest.raises(BatchFileError, match=r"2.00 NOK in all \(2 amounts would be invalid\) if they are øre, 303.50"):
         read(
             "order_id,amount,transaction_text\na,200,x\nb,99,x\nc,4.50,x\n",
-            Layout(api=ECOM_BATCH, operation=BatchOperation.CAPTURE),
+            Layout(api=ECOM_API, operation=BatchOperation.CAPTURE),
         )
 
 
@@ -286,7 +286,7 @@ def test_both_sums_say_which_amounts_would_be_invalid() -> None:
 def test_two_units_are_one_too_many(heading: str, unit: Unit | None, words: str) -> None:
     """What contradicts itself is refused as a whole."""
     with pytest.raises(BatchFileError, match=words):
-        read(f"{heading}\n", Layout(api=ECOM_BATCH, operation=BatchOperation.CAPTURE, unit=unit))
+        read(f"{heading}\n", Layout(api=ECOM_API, operation=BatchOperation.CAPTURE, unit=unit))
 
 
 # --- JSON Lines -------------------------------------------------------------------------------------------------------
@@ -339,7 +339,7 @@ def test_wrong_json_amounts_in_kroner(amount: str) -> None:
 )
 def test_a_wrong_json_line_is_bad(line: str, reason: str) -> None:
     """Strict: unknown and repeated fields and wrong types are refused, each in its own line."""
-    layout = Layout(api=ECOM_BATCH, operation=BatchOperation.CAPTURE, format=FileFormat.JSONL)
+    layout = Layout(api=ECOM_API, operation=BatchOperation.CAPTURE, format=FileFormat.JSONL)
     rows = read(f"{line}\n{_line()}", layout)
     assert isinstance(rows[0], InvalidRow)
     assert reason in rows[0].reason
@@ -374,7 +374,7 @@ def test_every_json_line_has_the_same_fields() -> None:
 def test_any_bytes_are_read_or_refused(content: bytes, kind: FileFormat) -> None:
     """Whatever a file holds: rows, bad rows with a reason on one line, or one error that names the file's flaw."""
     try:
-        rows = read(content, Layout(api=ECOM_BATCH, operation=BatchOperation.CAPTURE, format=kind))
+        rows = read(content, Layout(api=ECOM_API, operation=BatchOperation.CAPTURE, format=kind))
     except BatchFileError:
         return
     assert [row.number for row in rows] == list(range(1, len(rows) + 1))

@@ -40,7 +40,7 @@ async def inline(
     ):
         shorten_waits(patch.setattr)
         try:
-            options = parser().parse_args(arguments)
+            options = parser(arguments).parse_args(arguments)
             status = await carried_out(options)
         except SystemExit as ending:
             status = int(ending.code or 0)

@@ -197,7 +197,7 @@ async def test_what_stays_unknown_is_status_3(sandbox: Sandbox, batch: Batch, tm
     assert status.status == 3
     assert "1 unknown" in status.out
     assert "submit the same file again" in status.out
-    listed = await batch("list", "--open", "--order", "order-0", "--msn", MSN, command="journal")
+    listed = await batch("list", "--open", "--payment", "order-0", "--msn", MSN, command="journal")
     assert "1 open, 0 settled are shown." in listed.out
     sandbox.faults.clear()
     again = await batch("submit", str(file))

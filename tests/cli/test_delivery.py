@@ -66,7 +66,7 @@ async def test_a_capture_whose_result_cannot_be_printed(sandbox: Sandbox, unwrit
     """`> /dev/full` and `| true`: the money has moved, so neither status 1 nor 2, and the result is on stderr."""
     done = await inline(*CAPTURE, "--all", env=env(sandbox), stdout=unwritable)
     assert done.status == 8
-    assert "10.00 NOK captured, order order-0" in done.err
+    assert "10.00 NOK captured, ecom payment order-0" in done.err
     assert sandbox.payment("order-0").captured == 1000
 
 
@@ -101,7 +101,7 @@ async def test_an_error_that_nobody_has_foreseen_is_not_called_harmless(
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError("a defect")
 
-    monkeypatch.setattr("vipps_async.cli.payment.shown_result", broken)
+    monkeypatch.setattr("vipps_async.cli.payment.operation_result", broken)
     done = await inline(*CAPTURE, "--all", env=env(sandbox))
     assert done.status == 3
     assert "ZeroDivisionError: a defect\nMoney may have moved." in done.err

@@ -43,7 +43,7 @@ async def test_all_is_well(sandbox: Sandbox) -> None:
 
 
 async def test_for_machines(sandbox: Sandbox) -> None:
-    """--json is one object with every finding and its facts."""
+    """--json is one object with every result and its facts."""
     finished = await shell(sandbox, "doctor", "--json")
     assert finished.status == 0
     told = orjson.loads(finished.out)
@@ -57,7 +57,7 @@ async def test_for_machines(sandbox: Sandbox) -> None:
 
 
 async def test_wrong_keys(sandbox: Sandbox) -> None:
-    """Status 1, and below the finding what to do."""
+    """Status 1, and below the result what to do."""
     finished = await shell(sandbox, "doctor", VIPPS_CLIENT_SECRET="another")
     assert finished.status == 1
     assert "\nfailed       token        no token was given: " in finished.out

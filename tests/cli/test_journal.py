@@ -20,8 +20,7 @@ import pytest
 
 from tests.faults.shop import CREDENTIALS, Fault, Shop, open_shop
 from vipps_async import SqliteJournal, VippsError, nok
-from vipps_async.cli.journal import _age, _decidable_at
-from vipps_async.cli.journal_text import recovery_facts, recovery_text
+from vipps_async.cli.journal_text import age_of, decidable_at, recovery_facts, recovery_text
 from vipps_async.cli.main import main
 from vipps_async.core.recovery_report import LeftOpen, RecoveryReport, Refused
 from vipps_async.journals.memory import MemoryJournal
@@ -96,7 +95,7 @@ class TestList:
         assert "the line was dead" in text
         assert re.search(r"order-1  all that remains  \d+ min ago", text)
         # A file that opens has no other owner, so nobody has any of it in hand.
-        assert "in hand of" not in text
+        assert "leased by" not in text
         assert text.endswith("2 open, 3 settled are shown.\n")
         assert "customer" not in text
 
@@ -109,6 +108,7 @@ class TestList:
             "payment": "order-1",
             "merchant_serial_number": "123456",
             "amount": 10000,
+            "currency": "NOK",
             "idempotency_key": "key-1",
             "created_at": "",
             "age_seconds": 0,
@@ -119,10 +119,10 @@ class TestList:
             "attempts": 1,
             "attempts_in_doubt": 1,
             "decidable_at": (intent(1).created_at + timedelta(days=1)).isoformat(),
-            "in_hand_of": None,
-            "in_hand_until": None,
+            "leased_by": None,
+            "leased_until": None,
         }
-        assert second["in_hand_of"] is None
+        assert second["leased_by"] is None
 
     def test_when_an_entry_can_be_decided(self, path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         """A day after its last attempt, or as long after it as one's sessions wait; a minute after the first look."""
@@ -131,7 +131,7 @@ class TestList:
         looked = NOW + timedelta(days=2)
         attempts = Attempts(last_at=intent(1).created_at, looked_at=looked)
         entry = Entry(intent=intent(1), attempts=attempts, lease_until=NOW)
-        assert _decidable_at(entry, timedelta(days=1)) == looked + timedelta(minutes=1)
+        assert decidable_at(entry, timedelta(days=1)) == looked + timedelta(minutes=1)
         assert main(["journal", "list", "--journal", str(path)]) == 0
         day = intent(1).created_at + timedelta(days=1)
         assert f"can be decided after {day:%Y-%m-%d %H:%M} UTC" in capsys.readouterr().out
@@ -158,16 +158,16 @@ class TestList:
         [
             (["--open"], ["key-1", "key-2"]),
             (["--limit", "1"], ["key-1", "key-5"]),
-            (["--order", "order-1", "--msn", "123456"], ["key-1", "key-2"]),
-            (["--order", "order-3", "--msn", "123456"], ["key-3"]),
-            (["--order", "order-3", "--msn", "123456", "--open"], []),
+            (["--payment", "order-1", "--msn", "123456"], ["key-1", "key-2"]),
+            (["--payment", "order-3", "--msn", "123456"], ["key-3"]),
+            (["--payment", "order-3", "--msn", "123456", "--open"], []),
             (["--msn", "654321"], ["key-5"]),
         ],
     )
     def test_what_is_chosen(
         self, path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], keys: list[str]
     ) -> None:
-        """--open, --limit, --order and --msn choose."""
+        """--open, --limit, --payment and --msn choose."""
         assert [found["idempotency_key"] for found in listed(capsys, "--journal", path, *arguments)] == keys
 
     def test_it_says_that_there_is_more(self, path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -180,10 +180,10 @@ class TestList:
     ) -> None:
         """The sales unit comes from --msn or the environment; without it, nothing is guessed."""
         monkeypatch.delenv("VIPPS_MERCHANT_SERIAL_NUMBER", raising=False)
-        assert main(["journal", "list", "--journal", str(path), "--order", "order-1"]) == 2
+        assert main(["journal", "list", "--journal", str(path), "--payment", "order-1"]) == 2
         assert "--msn" in capsys.readouterr().err
         monkeypatch.setenv("VIPPS_MERCHANT_SERIAL_NUMBER", "123456")
-        assert len(listed(capsys, "--journal", path, "--order", "order-1")) == 2
+        assert len(listed(capsys, "--journal", path, "--payment", "order-1")) == 2
 
     def test_a_file_in_use_is_left_to_its_owner(self, path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         """A live process keeps its file: the list names it, and waits no longer than it is told."""
@@ -212,7 +212,7 @@ class TestList:
     )
     def test_ages_are_for_people(self, seconds: float, text: str) -> None:
         """Rounded down to the largest unit; a clock that went back shows no negative age."""
-        assert _age(seconds) == text
+        assert age_of(seconds) == text
 
 
 @contextmanager
@@ -299,7 +299,7 @@ def test_a_report_names_all_that_somebody_has_to_look_at() -> None:
         "done after all: ecom.capture of 100.00 NOK, payment order-6, key key-6: Vipps carried it out",
         "cannot be read: entry 8, payment order-8: no checksum; it is never sent, compare details with your books",
         "... 3 stay open in all.",
-        "URL lost: order order-9 exists; cancel it if details show that nobody has approved it.",
+        "URL lost: payment order-9 exists; cancel it if its history shows that nobody has approved it.",
         "Stopped early: Vipps did not answer.",
     ]
     assert recovery_facts(report)["refusals"][0]["reason"] == "too much"
@@ -382,7 +382,7 @@ class TestRecover:
         assert main(["journal", "recover", "--dsn", "postgresql://example"]) == 1
         assert "1 are in other hands, until" in capsys.readouterr().out
         assert main(["journal", "list", "--dsn", "postgresql://example"]) == 0
-        assert "in hand of bbbbbbbb until" in capsys.readouterr().out
+        assert "leased by bbbbbbbb until" in capsys.readouterr().out
 
     def test_without_keys_it_ends_with_2(
         self, path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch

@@ -148,7 +148,7 @@ async def test_only_what_was_asked_for_is_sent(overtaken: Overtaken) -> None:
     listed = await overtaken.journal("list", "--open")
     assert "key k-2" in listed.out
     assert "key k-3" in listed.out
-    both = await overtaken.journal("drop", "k-2", "--order", "order-1")
+    both = await overtaken.journal("drop", "k-2", "--payment", "order-1")
     assert (both.status, "no operation of sales unit 123456 has the key k-2" in both.err) == (2, True)
 
 
@@ -159,7 +159,7 @@ async def entry_of_open(journal: SqliteJournal, found: Overtaken) -> Entry:
 
 
 async def test_one_key_of_several_operations(overtaken: Overtaken) -> None:
-    """A caller's own key may stand with two orders: --order says which one is meant."""
+    """A caller's own key may stand with two orders: --payment says which one is meant."""
     journal = SqliteJournal(overtaken.path)
     await journal.open()
     mine = (await entry_of_open(journal, overtaken)).intent
@@ -171,7 +171,7 @@ async def test_one_key_of_several_operations(overtaken: Overtaken) -> None:
     several = await overtaken.journal("drop", "own")
     assert several.status == 2
     assert "payment order-8, key own; ecom.capture of 100.00 NOK, payment order-9, key own" in several.err
-    assert (await overtaken.journal("drop", "own", "--order", "order-9")).status == 0
+    assert (await overtaken.journal("drop", "own", "--payment", "order-9")).status == 0
     unsendable = await overtaken.journal("send", "new")
     assert (unsendable.status, "the journal keeps no body of it" in unsendable.err) == (2, True)
 
@@ -213,7 +213,7 @@ async def test_in_other_hands(overtaken: Overtaken, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(SqliteJournal, "open_entries", leased)
     sent = await overtaken.journal("send", overtaken.key)
     assert (sent.status, overtaken.captured) == (6, 0)
-    assert "another process has it in hand, until " in sent.err
+    assert "another process has leased it, until " in sent.err
 
 
 async def test_a_busy_journal_is_status_6(overtaken: Overtaken) -> None:

@@ -47,11 +47,11 @@ async def test_a_sandbox_started_anew_is_another_world(path: Path) -> None:
         assert f"The journal has the facts of test at 127.0.0.1:{port} (sandbox " in unknown.err
         assert f"The VIPPS_ variables lead to test at 127.0.0.1:{port} (sandbox " in unknown.err
         assert "0 operations are open in it" in unknown.err
-        assert "Vipps does not know the order" in unknown.err
+        assert "Vipps does not know the payment" in unknown.err
         # The same order id is no proof: its history there lacks the key.
         stock_one(second, "order-1", 49_900)
         other = await command(second, path, "journal", "rebind", "--yes")
-        assert (other.status, "the order's history there lacks" in other.err) == (7, True)
+        assert (other.status, "the payment's history there lacks" in other.err) == (7, True)
         assert (await command(second, path, *CAPTURE)).status == 1
         assert second.payment("order-1").captured == 0
 

@@ -104,7 +104,7 @@ def test_erase(path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pyte
     assert "give --msn" in capsys.readouterr().err
     monkeypatch.setenv("VIPPS_MERCHANT_SERIAL_NUMBER", MSN)
     assert run("erase", "acme-2", "--journal", path) == 0
-    assert capsys.readouterr().out == "1 deleted of order acme-2\n"
+    assert capsys.readouterr().out == "1 deleted of payment acme-2\n"
     assert run("erase", "acme-1", "--journal", path, "--msn", MSN) == 2
     assert "is open, so nothing of the payment was erased" in capsys.readouterr().err
     assert keys(path) == [intent(number).key for number in (1, 3, 4)]

@@ -12,12 +12,16 @@ from tests.batch.shop import stock_one
 from tests.cli.inline import inline
 from tests.cli.processes import environment
 from tests.cli.shell import CUSTOMER, HERE, PERSONAL, at_terminal, shell
+from tests.ecom.scripted_runner import ScriptedRunner
 from vipps_async import ExpressCheckout, ShippingDetails, nok
 from vipps_async.cli.main import main
-from vipps_async.cli.payment_display import json_line, shown_details, shown_result
+from vipps_async.cli.output import json_line
+from vipps_async.cli.payment import operation_result, state_result
+from vipps_async.core.batch import BatchOperation
 from vipps_async.core.operation import SettledBy
 from vipps_async.ecom.details import PaymentDetails, TransactionLogEntry
 from vipps_async.ecom.enums import OperationName, TransactionStatus
+from vipps_async.ecom.payment_api import ECOM_API
 from vipps_async.ecom.responses import CaptureResult, TransactionInfo
 from vipps_async.sandbox import Fault, State
 from vipps_async.testing import Sandbox
@@ -65,10 +69,10 @@ async def test_details_show_sums_and_history(sandbox: Sandbox) -> None:
     """In kroner with the unit, the newest first, failures named, with the key of each operation."""
     await shell(sandbox, *CAPTURE, "--amount", "100.00", "--idempotency-key", "cap-1")
     await shell(sandbox, *CAPTURE, "--amount", "1000", "--idempotency-key", "cap-2")
-    finished = await shell(sandbox, "payment", "details", "order-1")
+    finished = await shell(sandbox, "payment", "show", "order-1")
     assert (finished.status, finished.err) == (0, "")
     lines = finished.out.splitlines()
-    assert lines[0] == "Order order-1"
+    assert lines[0] == "ecom payment order-1"
     assert [" ".join(line.split()) for line in lines[1:6]] == [
         "reserved 499.00 NOK",
         "captured 100.00 NOK",
@@ -86,11 +90,11 @@ async def test_details_show_sums_and_history(sandbox: Sandbox) -> None:
 async def test_details_for_machines_are_one_object(sandbox: Sandbox) -> None:
     """--json has everything under the names of the models, in øre."""
     await shell(sandbox, *CAPTURE, "--amount", "100.00", "--idempotency-key", "cap-1")
-    finished = await shell(sandbox, "payment", "details", "order-1", "--json")
+    finished = await shell(sandbox, "payment", "show", "order-1", "--json")
     assert finished.status == 0
     facts = orjson.loads(finished.out)
     assert facts["order_id"] == "order-1"
-    assert (facts["reserved_amount"], facts["remaining_to_capture"], facts["is_cancelled"]) == (49_900, 39_900, False)
+    assert (facts["reserved_amount"], facts["remaining_to_capture"], facts["is_released"]) == (49_900, 39_900, False)
     assert facts["transaction_summary"]["captured_amount"] == 10_000
     newest = facts["transaction_log_history"][0]
     assert (newest["operation"], newest["operation_success"], newest["request_id"]) == ("CAPTURE", True, "cap-1")
@@ -101,8 +105,8 @@ async def test_details_for_machines_are_one_object(sandbox: Sandbox) -> None:
 async def test_personal_data_are_shown_only_when_asked_for(sandbox: Sandbox, form: tuple[str, ...]) -> None:
     """Who the customer is, and the card's digits, need --personal; `shell` finds them anywhere else."""
     await _express(sandbox)
-    await shell(sandbox, "payment", "details", "express-1", *form)
-    asked = await shell(sandbox, "payment", "details", "express-1", "--personal", *form, personal=True)
+    await shell(sandbox, "payment", "show", "express-1", *form)
+    asked = await shell(sandbox, "payment", "show", "express-1", "--personal", *form, personal=True)
     assert asked.status == 0
     assert [datum for datum in PERSONAL if datum not in asked.out] == []
     assert "Post" in asked.out
@@ -119,27 +123,28 @@ async def test_a_customer_of_whom_nothing_is_known(sandbox: Sandbox) -> None:
             callback_prefix="https://example.com/c",
             fall_back="https://example.com/b",
         )
-    finished = await shell(sandbox, "payment", "details", "order-3", "--personal")
-    assert "Order order-3 (not accepted so far)" in finished.out
+    finished = await shell(sandbox, "payment", "show", "order-3", "--personal")
+    assert "ecom payment order-3 (not accepted so far)" in finished.out
     assert finished.out.endswith("Vipps has nothing about the customer here.\n")
-    assert "transaction_summary" in (await shell(sandbox, "payment", "details", "order-3", "--json")).out
+    assert "transaction_summary" in (await shell(sandbox, "payment", "show", "order-3", "--json")).out
 
 
 async def test_an_unknown_order_is_status_1(sandbox: Sandbox) -> None:
     """The library's sentence with its advice, and that no money moved."""
-    finished = await shell(sandbox, "payment", "details", "order-9")
+    finished = await shell(sandbox, "payment", "show", "order-9")
     assert (finished.status, finished.out) == (1, "")
     assert "ecom.details of payment order-9: Vipps answered HTTP 404: Merchant 35" in finished.err
     assert "check its id" in finished.err
     assert finished.err.endswith("No money moved by this command.\n")
 
 
-def test_what_comes_from_outside_cannot_steer_the_terminal() -> None:
+async def test_what_comes_from_outside_cannot_steer_the_terminal() -> None:
     """A key with control characters is shown without them; a history without times, or with a new word, is shown."""
     entry = TransactionLogEntry(
         amount=100, operation=OperationName("NEW\x1b[31m"), operation_success=True, request_id="k\x1b]0;x\x07\nforged"
     )
-    shown = shown_details("order-1", PaymentDetails(transaction_log_history=(entry,)), personal=False)
+    runner = ScriptedRunner([PaymentDetails(transaction_log_history=(entry,))])
+    shown = state_result(ECOM_API, "order-1", await ECOM_API.read_state(runner, "order-1"), personal=False)
     assert "\x1b" not in shown.text
     assert shown.text.splitlines()[-1].endswith("k ]0;x forged")
     assert orjson.loads(json_line(shown.facts))["transaction_log_history"][0]["operation"] == "NEW\x1b[31m"
@@ -152,11 +157,11 @@ async def test_a_part_then_all_that_remains_then_a_refund(sandbox: Sandbox) -> N
     """Capture a part, capture the rest, pay a part back: sums in kroner, and the money is where they say."""
     part = await shell(sandbox, *CAPTURE, "--amount", "100.00")
     assert part.status == 0, part.err
-    assert part.out == "100.00 NOK captured, order order-1; left to capture: 399.00 NOK, to refund: 100.00 NOK\n"
+    assert part.out == "100.00 NOK captured, ecom payment order-1; left to capture: 399.00 NOK, to refund: 100.00 NOK\n"
     rest = await shell(sandbox, *CAPTURE, "--all")
-    assert rest.out.startswith("399.00 NOK captured, order order-1; left to capture: 0.00 NOK")
+    assert rest.out.startswith("399.00 NOK captured, ecom payment order-1; left to capture: 0.00 NOK")
     back = await shell(sandbox, *REFUND, "--amount", "9.50")
-    assert back.out.startswith("9.50 NOK refunded, order order-1;")
+    assert back.out.startswith("9.50 NOK refunded, ecom payment order-1;")
     payment = sandbox.payment("order-1")
     assert (payment.captured, payment.refunded) == (49_900, 950)
     everything = await shell(sandbox, *REFUND, "--all", "--json")
@@ -173,9 +178,9 @@ async def test_cancel(sandbox: Sandbox) -> None:
     finished = await shell(sandbox, *CANCEL)
     assert finished.status == 0
     assert re.fullmatch(r"journal \S+\.journal\.db\n", finished.err)
-    assert finished.out.startswith("499.00 NOK cancelled, order order-1")
+    assert finished.out.startswith("499.00 NOK cancelled, ecom payment order-1")
     assert sandbox.payment("order-1").released == 49_900
-    assert "Order order-1 (cancelled)" in (await shell(sandbox, "payment", "details", "order-1")).out
+    assert "ecom payment order-1 (cancelled)" in (await shell(sandbox, "payment", "show", "order-1")).out
 
 
 async def test_a_partly_captured_payment_is_released_only_when_told_so(sandbox: Sandbox) -> None:
@@ -199,7 +204,8 @@ async def test_a_refusal_is_status_1(sandbox: Sandbox) -> None:
     assert for_machines.status == 1
     error = orjson.loads(for_machines.out)["error"]
     assert (error["kind"], error["effect"], error["codes"]) == ("CaptureError", "none", ["Payment 61"])
-    assert (error["operation"], error["order_id"], error["idempotency_key"]) == ("capture", "order-1", "k-1")
+    assert (error["api"], error["operation"], error["payment"]) == ("ecom", "capture", "order-1")
+    assert error["idempotency_key"] == "k-1"
     assert sandbox.payment("order-1").captured == 0
 
 
@@ -226,8 +232,8 @@ def test_a_result_says_what_it_rests_on(how: SettledBy, words: str) -> None:
     """Anything but Vipps' own answer is told; an answer without sums is shown all the same."""
     transaction = TransactionInfo(amount=49900, status=TransactionStatus.CAPTURED)
     result = CaptureResult(order_id="order-1", transaction=transaction, settled_by=how)
-    shown = shown_result("capture", result, idempotency_key="k")
-    assert shown.text.splitlines()[0] == "499.00 NOK captured, order order-1"
+    shown = operation_result(ECOM_API, BatchOperation.CAPTURE, "order-1", result, idempotency_key="k")
+    assert shown.text.splitlines()[0] == "499.00 NOK captured, ecom payment order-1"
     assert words in shown.text
     assert len(shown.text.splitlines()) == (2 if words else 1)
 
@@ -275,8 +281,8 @@ def test_wrong_amounts_are_status_2(arguments: tuple[str, ...], text: str, capsy
         (CAPTURE[:3], "the following arguments are required: --text"),
         ((*CAPTURE[:3], "--all", "--text", " "), "transaction_text must be"),
         ((*CAPTURE, "--all", "--idempotency-key", "x" * 41), "idempotency_key must be"),
-        (("payment", "details", "order/1"), "order_id must be"),
-        (("payment", "details", "a" * 51), "order_id must be"),
+        (("payment", "show", "order/1"), "order_id must be"),
+        (("payment", "show", "a" * 51), "order_id must be"),
         ((*APPROVE[:3], "--mobile-number", "+4747829163"), "mobile_number must be"),
         (("payment",), "the following arguments are required: ACTION"),
         (("payment", "status", "order-1"), "invalid choice: 'status'"),
@@ -302,7 +308,7 @@ async def test_missing_settings_are_status_2(sandbox: Sandbox) -> None:
     assert not sandbox.requests
 
 
-@pytest.mark.parametrize("action", ["details", "capture", "refund", "cancel", "initiate", "approve"])
+@pytest.mark.parametrize("action", ["show", "capture", "refund", "cancel", "initiate", "approve"])
 def test_help_tells_the_exit_statuses(action: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Each action says what its exit status means."""
     with pytest.raises(SystemExit) as caught:
@@ -311,7 +317,7 @@ def test_help_tells_the_exit_statuses(action: str, capsys: pytest.CaptureFixture
     text = " ".join(capsys.readouterr().out.split())
     assert "Exit status 0: done; 1: Vipps refused" in text
     assert "3: the outcome is not known" in text
-    assert ("PERSONAL DATA" in text) == (action == "details")
+    assert ("PERSONAL DATA" in text) == (action == "show")
 
 
 # --- initiate and approve ---------------------------------------------------------------------------------------------
@@ -324,16 +330,21 @@ async def test_initiate_prints_the_url_and_approve_reads_it(sandbox: Sandbox) ->
     assert asked.out == f"{sandbox.landing_url('order-2')}\n"
     assert sandbox.payment("order-2").amount == 49_900
     approved = await shell(sandbox, *APPROVE, said=asked.out)
-    assert (approved.status, approved.out) == (0, "approved, order order-2\n")
+    assert (approved.status, approved.out) == (0, "approved, payment order-2\n")
     assert sandbox.payment("order-2").state is State.RESERVE
 
 
 async def test_initiate_for_machines_and_a_bare_token(sandbox: Sandbox) -> None:
     """--json has order and URL; approve takes the token alone, too."""
     facts = orjson.loads((await shell(sandbox, *INITIATE, "--json")).out)
-    assert facts == {"order_id": "order-2", "url": sandbox.landing_url("order-2")}
+    assert facts == {
+        "api": "ecom",
+        "operation": "initiate",
+        "payment": "order-2",
+        "url": sandbox.landing_url("order-2"),
+    }
     approved = await shell(sandbox, *APPROVE, "--json", said=facts["url"].rpartition("token=")[2])
-    assert (approved.status, orjson.loads(approved.out)) == (0, {"order_id": "order-2", "approved": True})
+    assert (approved.status, orjson.loads(approved.out)["approved"]) == (0, True)
 
 
 async def test_an_order_id_that_was_used_is_status_1(sandbox: Sandbox) -> None:
@@ -385,7 +396,7 @@ async def test_at_a_terminal_approve_asks_for_the_url(sandbox: Sandbox) -> None:
         await terminal.until("The payment's URL: ")
         terminal.type(url)
         finished = await terminal.end()
-    assert (finished.status, finished.out) == (0, "approved, order order-2\n")
+    assert (finished.status, finished.out) == (0, "approved, payment order-2\n")
 
 
 async def test_a_lost_answer_to_initiate_is_told_as_it_is(sandbox: Sandbox) -> None:

@@ -19,8 +19,9 @@ from tests.cli.shell import HERE, KEYS, MSN, Terminal, at_terminal, env, shell
 from tests.cli.test_payment import APPROVE, CANCEL, CAPTURE, INITIATE, REFUND
 from vipps_async import JournalError, SqliteJournal, VippsSession
 from vipps_async.cli import journal_file
-from vipps_async.cli.payment_conduct import Plan, conduct
-from vipps_async.cli.payment_display import Shown
+from vipps_async.cli.payment_command import Command, run_command
+from vipps_async.core.payment_api import ActionResult
+from vipps_async.ecom.payment_api import ECOM_API
 from vipps_async.journals.memory import MemoryJournal
 from vipps_async.sandbox import Fault
 from vipps_async.testing import Sandbox
@@ -67,7 +68,7 @@ async def test_repeating_with_the_key_that_was_told_moves_no_money_twice(
     assert (lost.status, lost.out) == (3, "")
     key = key_in(lost.err)
     assert "It probably took effect. Money may have moved." in lost.err
-    assert "To find out: vipps-async payment details order-1" in lost.err
+    assert "To find out: vipps-async payment show order-1" in lost.err
     assert f"the same command with --idempotency-key={key}, never with a new key" in lost.err
     again = await shell(sandbox, *command, "--amount", "100.00", "--idempotency-key", key)
     assert again.status == 0
@@ -103,7 +104,7 @@ async def test_a_cancel_of_unknown_outcome(sandbox: Sandbox) -> None:
     lost = await shell(sandbox, *CANCEL)
     assert lost.status == 3
     assert "It probably took effect. The reservation may have been released." in lost.err
-    assert "To find out: vipps-async payment details order-1" in lost.err
+    assert "To find out: vipps-async payment show order-1" in lost.err
     assert "idempotency" not in lost.err
 
 
@@ -154,7 +155,7 @@ async def test_recovery_only_tells_of_an_initiate(sandbox: Sandbox, tmp_path: Pa
     assert lost.status == 3
     assert f"To settle it: vipps-async journal recover --journal {path}" in lost.err
     settled = await shell(sandbox, "journal", "recover", "--journal", str(path))
-    assert "URL lost: order order-2 exists" in settled.out
+    assert "URL lost: payment order-2 exists" in settled.out
 
 
 async def test_a_journal_in_use_stops_it_before_anything_is_sent(sandbox: Sandbox, tmp_path: Path) -> None:
@@ -184,7 +185,7 @@ class _Unwritable(MemoryJournal):
 
 
 async def _conducted(
-    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, do: Callable[[VippsSession], Awaitable[Shown]]
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, do: Callable[[VippsSession], Awaitable[ActionResult]]
 ) -> int:
     monkeypatch.setattr(journal_file, "SqliteJournal", _Unwritable)
     for name, value in {**KEYS, "VIPPS_MERCHANT_SERIAL_NUMBER": MSN, "VIPPS_BASE_URL": sandbox.url}.items():
@@ -192,7 +193,10 @@ async def _conducted(
     options = argparse.Namespace(
         json=False, journal=Path("pay.db"), wait=0.0, yes=False, allow_host=[], trust_owner=None
     )
-    return await conduct(options, Plan(operation="capture", order_id="order-1", do=do, key="cap-1"))
+    command = Command(
+        api=ECOM_API, verb="capture", payment="order-1", call=do, key="cap-1", doubt="Money may have moved."
+    )
+    return await run_command(options, command)
 
 
 async def test_a_journal_that_fails_in_the_end_makes_no_lie_of_a_result(
@@ -200,9 +204,9 @@ async def test_a_journal_that_fails_in_the_end_makes_no_lie_of_a_result(
 ) -> None:
     """The money has moved, and that is what is said, besides the journal's trouble: status 0."""
 
-    async def capture(vipps: VippsSession) -> Shown:
+    async def capture(vipps: VippsSession) -> ActionResult:
         await vipps.ecom.capture("order-1", transaction_text="x", idempotency_key="cap-1")
-        return Shown("captured", {})
+        return ActionResult("captured", {})
 
     assert await _conducted(sandbox, monkeypatch, capture) == 0
     out, err = capsys.readouterr()
@@ -217,7 +221,7 @@ async def test_a_journal_that_fails_after_ctrl_c_makes_no_lie_either(
 ) -> None:
     """It was cut off while it was under way: money may have moved, and status 130 stays."""
 
-    async def cut_off(vipps: VippsSession) -> Shown:
+    async def cut_off(vipps: VippsSession) -> ActionResult:
         await vipps.ecom.details("order-1")
         raise asyncio.CancelledError
 
@@ -290,7 +294,7 @@ async def test_ctrl_c_with_a_journal_tells_that_recovery_would_go_on(sandbox: Sa
 
 async def test_ctrl_c_during_a_question(sandbox: Sandbox) -> None:
     """Details move nothing."""
-    status, screen = await _interrupted(sandbox, "details", Fault.STALL_BEFORE_EFFECT, "payment", "details", "order-1")
+    status, screen = await _interrupted(sandbox, "details", Fault.STALL_BEFORE_EFFECT, "payment", "show", "order-1")
     assert status == 130
     assert "Cut off. It was only a question: no money moved." in screen
 
@@ -329,7 +333,7 @@ async def test_production_without_a_terminal_needs_yes(sandbox: Sandbox, command
 
 async def test_production_at_another_host_is_named(sandbox: Sandbox) -> None:
     """Real money goes to Vipps' own host: status 2, nothing is asked and nothing sent, unless the host is named."""
-    for command in ((*CAPTURE, "--all", "--yes"), CANCEL, ("payment", "details", "order-1"), INITIATE):
+    for command in ((*CAPTURE, "--all", "--yes"), CANCEL, ("payment", "show", "order-1"), INITIATE):
         for host in ((), ("--allow-host", "example.com")):
             refused = await inline(*command, *host, env=env(sandbox, VIPPS_ENVIRONMENT="production"))
             assert (refused.status, refused.out) == (2, "")
@@ -356,7 +360,7 @@ async def test_a_journal_of_another_user_is_named_by_number(sandbox: Sandbox, tm
 
 async def test_production_does_not_ask_where_no_money_moves(sandbox: Sandbox) -> None:
     """Details, and a payment that the customer has yet to accept, go without a question."""
-    assert (await shell(sandbox, "payment", "details", "order-1", *HERE, VIPPS_ENVIRONMENT="production")).status == 0
+    assert (await shell(sandbox, "payment", "show", "order-1", *HERE, VIPPS_ENVIRONMENT="production")).status == 0
     assert (await shell(sandbox, *INITIATE, *HERE, VIPPS_ENVIRONMENT="production")).status == 0
 
 
@@ -373,7 +377,7 @@ async def test_only_yes_is_a_yes(sandbox: Sandbox, answer: str) -> None:
     async with at_terminal(sandbox, *CAPTURE, "--amount", "5", *HERE, VIPPS_ENVIRONMENT="production") as terminal:
         status, screen = await _asked(terminal, answer)
     assert status == 1
-    assert "Capture 5.00 NOK of order order-1, sales unit 123456, in PRODUCTION?" in screen
+    assert "Capture 5.00 NOK of ecom payment order-1, sales unit 123456, in PRODUCTION?" in screen
     assert "Nothing was sent: no money moved." in screen
     assert not sandbox.requests
 
@@ -381,9 +385,9 @@ async def test_only_yes_is_a_yes(sandbox: Sandbox, answer: str) -> None:
 @pytest.mark.parametrize(
     ("command", "question"),
     [
-        ((*CAPTURE, "--all"), "Capture all that remains, 399.00 NOK, of order order-1, sales unit 123456"),
-        ((*REFUND, "--all"), "Refund all that remains, 100.00 NOK, of order order-1, sales unit 123456"),
-        ((*CANCEL, "--release-remaining"), "Release what is left of order order-1, sales unit 123456"),
+        ((*CAPTURE, "--all"), "Capture all that remains, 399.00 NOK, of ecom payment order-1, sales unit 123456"),
+        ((*REFUND, "--all"), "Refund all that remains, 100.00 NOK, of ecom payment order-1, sales unit 123456"),
+        ((*CANCEL, "--release-remaining"), "Release what is left of ecom payment order-1, sales unit 123456"),
     ],
     ids=["capture", "refund", "cancel"],
 )
@@ -411,7 +415,7 @@ async def test_cancel_asks_as_well(sandbox: Sandbox) -> None:
     async with at_terminal(sandbox, *CANCEL, *HERE, VIPPS_ENVIRONMENT="production") as terminal:
         status, screen = await _asked(terminal, "no")
     assert status == 1
-    assert "Cancel order order-1, sales unit 123456, in PRODUCTION?" in screen
+    assert "Cancel ecom payment order-1, sales unit 123456, in PRODUCTION?" in screen
 
 
 async def test_the_key_is_told_before_anything_is_sent(sandbox: Sandbox) -> None:

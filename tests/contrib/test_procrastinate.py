@@ -21,7 +21,7 @@ from vipps_async.batch.reading import Layout
 from vipps_async.batch.row_store import RowStore
 from vipps_async.config import Environment
 from vipps_async.contrib.procrastinate import BatchTasks, Submission, report_of, status_of, submit
-from vipps_async.ecom.batch import ECOM_BATCH
+from vipps_async.ecom.payment_api import ECOM_API
 from vipps_async.testing import Sandbox
 
 
@@ -57,7 +57,7 @@ async def test_an_applications_worker_does_batches_beside_its_own_jobs(dsn: str)
         tasks.add_to(app)
         assert len(tasks.queues) == 3
         await stack.enter_async_context(app.open_async())
-        layout = Layout(api=ECOM_BATCH, operation=BatchOperation.CAPTURE)
+        layout = Layout(api=ECOM_API, operation=BatchOperation.CAPTURE)
         lines = "".join(f"order-{number},1000,Shipped.,s-{number}\n" for number in range(60))
         with RowStore() as store:
             store.load(io.BytesIO(f"order_id,amount_ore,transaction_text,reference\n{lines}".encode()), layout)

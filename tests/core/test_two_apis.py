@@ -11,15 +11,13 @@ from tests.batch.test_other_api import collect, opened, row
 from tests.faults.shop import Fault, Shop, open_shop
 from tests.toy.api import ToyApi, row_call
 from tests.toy.service import ToyService
-from vipps_async import VippsSession
+from vipps_async import VippsSession, nok
 from vipps_async.batch import RowOutcome, capture_many
 from vipps_async.core.batch import BatchOperation
 from vipps_async.core.recovery import Recovery
 from vipps_async.errors import Effect, OrderLockedError, OutcomeUnknown
 
 PAYMENT = "toy-1"
-#: In øre.
-RESERVED, PART = 50_000, 10_000
 Beside = tuple[Shop, VippsSession, ToyService, ToyApi, Recovery]
 
 
@@ -27,20 +25,20 @@ Beside = tuple[Shop, VippsSession, ToyService, ToyApi, Recovery]
 async def beside() -> AsyncIterator[Beside]:
     """A payment that eCom and the toy API both have, and a client of each, with one journal."""
     async with open_shop() as shop:
-        await shop.reserve(PAYMENT, RESERVED)
-        vipps, service = shop.session(), ToyService({PAYMENT: RESERVED})
+        await shop.reserve(PAYMENT)
+        vipps, service = shop.session(), ToyService({PAYMENT: 500_00})
         async with opened(service, shop.journal, find_world=vipps.world) as (toy, recovery):
             yield shop, vipps, service, toy, recovery
 
 
 async def take(toy: ToyApi, operation: BatchOperation = BatchOperation.CAPTURE) -> Any:
     """Take 100 kr over the toy API."""
-    return await toy.runner.run(row_call(operation, PAYMENT, PART, key="t-1"))
+    return await toy.runner.run(row_call(operation, PAYMENT, 100_00, key="t-1"))
 
 
 async def capture(vipps: VippsSession, key: str | None = None) -> Any:
     """Take 100 kr over eCom."""
-    return await vipps.ecom.capture(PAYMENT, amount=PART, transaction_text="Shipped", idempotency_key=key)
+    return await vipps.ecom.capture(PAYMENT, amount=nok(100), transaction_text="Shipped", idempotency_key=key)
 
 
 @pytest.mark.parametrize("operation", list(BatchOperation))
@@ -83,7 +81,7 @@ async def test_after_a_lost_answer_of_the_other_nothing_goes_over_ecom(beside: B
     service.events_away = False
     shop.hands.let_leases_run_out()
     assert (await recovery.run(concurrency=1)).proven == 1
-    assert (await capture(vipps, key)).amount == PART
+    assert (await capture(vipps, key)).amount == 100_00
 
 
 async def test_an_initiate_in_doubt_closes_nothing(beside: Beside) -> None:
@@ -95,12 +93,12 @@ async def test_an_initiate_in_doubt_closes_nothing(beside: Beside) -> None:
     with pytest.raises(OutcomeUnknown):
         await vipps.ecom.initiate(
             order_id="order-2",
-            amount=RESERVED,
+            amount=nok(500),
             transaction_text="Socks",
             callback_prefix="https://example.com/callbacks",
             fall_back="https://example.com/back",
         )
-    await toy.runner.run(row_call(BatchOperation.CAPTURE, "order-2", PART, key="t-1"))
+    await toy.runner.run(row_call(BatchOperation.CAPTURE, "order-2", 100_00, key="t-1"))
     assert service.sent == [("capture", "t-1")]
 
 

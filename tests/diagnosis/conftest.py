@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.diagnosis.examined import ACCEPTED
+from tests.diagnosis.checked import ACCEPTED
 from vipps_async.testing import Sandbox
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.diagnosis.examined import CHECKS, found
+from tests.diagnosis.checked import CHECKS, found
 from tests.journals.material import intent
 from vipps_async import SqliteJournal
-from vipps_async.diagnosis import State
+from vipps_async.diagnosis import CheckState
 from vipps_async.testing import Sandbox
 
 
@@ -27,22 +27,22 @@ async def test_a_journal_in_which_nothing_is_open(sandbox: Sandbox, tmp_path: Pa
     """It can be opened, and is let go again."""
     path = tmp_path / "pay.db"
     await (await _journal(path)).aclose()
-    findings = await found(sandbox.url, journal=path)
-    assert findings["journal"].state is State.OK
-    assert findings["journal"].facts["open"] == 0
+    results = await found(sandbox.url, journal=path)
+    assert results["journal"].state is CheckState.OK
+    assert results["journal"].facts["open"] == 0
     await (await _journal(path)).aclose()
-    assert list(findings) == [*CHECKS[:-1], "journal", "versions"]
+    assert list(results) == [*CHECKS[:-1], "journal", "versions"]
 
 
 async def test_a_journal_with_something_open(sandbox: Sandbox, tmp_path: Path) -> None:
     """How many, since when, and the command that settles them."""
     path = tmp_path / "pay day.db"
     await (await _journal(path, entries=3)).aclose()
-    finding = (await found(sandbox.url, journal=path))["journal"]
-    assert finding.state is State.WARNING
-    assert finding.text.startswith(f"3 open in the journal {path}, the oldest for 3 h;")
-    assert finding.advice == f"settle it: vipps-async journal recover --journal '{path}'"
-    assert finding.facts["open"] == 3
+    result = (await found(sandbox.url, journal=path))["journal"]
+    assert result.state is CheckState.WARNING
+    assert result.text.startswith(f"3 open in the journal {path}, the oldest for 3 h;")
+    assert result.advice == f"settle it: vipps-async journal recover --journal '{path}'"
+    assert result.facts["open"] == 3
 
 
 @pytest.mark.parametrize(("ahead", "age"), [(-86_400, "0 s"), (-10_600, "3 min"), (172_800, "2 d")])
@@ -58,12 +58,12 @@ async def test_a_journal_that_a_live_process_owns(sandbox: Sandbox, tmp_path: Pa
     path = tmp_path / "pay.db"
     journal = await _journal(path, entries=1)
     try:
-        finding = (await found(sandbox.url, journal=path))["journal"]
+        result = (await found(sandbox.url, journal=path))["journal"]
     finally:
         await journal.aclose()
-    assert finding.state is State.WARNING
-    assert "is in use by" in finding.text
-    assert finding.facts == {"in_use": True, "open": None}
+    assert result.state is CheckState.WARNING
+    assert "is in use by" in result.text
+    assert result.facts == {"in_use": True, "open": None}
 
 
 @pytest.mark.parametrize("content", [None, b"no journal at all, but a text that is long enough to be looked at" * 20])
@@ -72,8 +72,8 @@ async def test_a_journal_that_is_none(sandbox: Sandbox, tmp_path: Path, content:
     path = tmp_path / "pay.db"
     if content is not None:
         path.write_bytes(content)
-    finding = (await found(sandbox.url, journal=path))["journal"]
-    assert finding.state is State.FAILED
-    assert str(path) in finding.text
-    assert finding.advice
+    result = (await found(sandbox.url, journal=path))["journal"]
+    assert result.state is CheckState.FAILED
+    assert str(path) in result.text
+    assert result.advice
     assert (path.read_bytes() if path.exists() else None) == content

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from attrs import field, frozen
 
-from vipps_async.core.batch import BatchApi, BatchClient, BatchOperation, DryRun, Moved, RowCommand, Unit
+from vipps_async.core.batch import BatchOperation
 from vipps_async.core.converter import NOT_IN_JSON
 from vipps_async.core.dialect import Dialect, ErrorRule, FailureKind
 from vipps_async.core.events import AttemptListener
@@ -26,10 +26,21 @@ from vipps_async.core.operation import (
     Runner,
     SettledBy,
 )
+from vipps_async.core.payment_api import (
+    BatchClient,
+    HistoryEntry,
+    Moved,
+    PaymentApi,
+    PaymentCommand,
+    PaymentState,
+    Unit,
+)
 from vipps_async.errors import CancelError, CaptureError, ErrorInfo, InvalidInputError, OrderNotFoundError, RefundError
+from vipps_async.idempotency_keys import new_idempotency_key
 from vipps_async.journals.protocol import Intent, Journal, KeyOrigin
+from vipps_async.not_given import NotGiven
 
-__all__ = ["CAPTURE", "EVENTS", "TOY", "TOY_BATCH", "ToyApi", "rebuild", "row_call"]
+__all__ = ["CAPTURE", "EVENTS", "TOY", "TOY_API", "ToyApi", "rebuild", "row_call"]
 
 
 @frozen(kw_only=True)
@@ -174,25 +185,41 @@ def row_call(operation: BatchOperation, reference: str, value: int, *, key: str)
     return _call(_OPERATIONS[operation], reference, key, audit, body, is_row=False)
 
 
-def _row_call(command: RowCommand) -> Call[Any]:
-    row, is_cancel = command.row, command.operation is BatchOperation.CANCEL
-    value = row.minor_units
-    assert is_cancel or value is not None, "the amount of a row that takes all is computed before"
-    audit = AuditInfo(amount=value, currency="EUR", origin=KeyOrigin.ROW, reference=row.reference or "")
+def _command_call(command: PaymentCommand) -> Call[Any]:
+    is_cancel, is_row = command.operation is BatchOperation.CANCEL, command.row_reference is not None
+    assert is_cancel or not isinstance(command.amount, NotGiven), "the amount of what takes all is computed before"
+    value = None if isinstance(command.amount, NotGiven) else command.amount
+    origin = KeyOrigin.ROW if is_row else KeyOrigin.GIVEN if command.key else KeyOrigin.MADE
+    audit = AuditInfo(amount=value, currency="EUR", origin=origin, reference=command.row_reference or "")
     body = Body(amount=None if value is None else Amount(currency="EUR", value=value))
-    return _call(_OPERATIONS[command.operation], row.payment, command.key, audit, body, is_row=True)
+    key = command.key or new_idempotency_key()
+    return _call(_OPERATIONS[command.operation], command.payment, key, audit, body, is_row=is_row)
 
 
-def _remaining(operation: BatchOperation, log: EventLog) -> int:
-    if operation is BatchOperation.REFUND:
-        return log.total("capture") - log.total("refund")
-    return log.total("authorize") - log.total("capture", "cancel")
-
-
-def _dry_run(command: RowCommand, log: EventLog, planned: int) -> DryRun:
-    row, left = command.row, _remaining(command.operation, log) - planned
-    wanted = left if row.minor_units is None else row.minor_units
-    return DryRun(is_refused=True) if left <= 0 or wanted > left else DryRun(moved=Moved(amount=wanted))
+async def _read_state(runner: Runner, reference: str) -> PaymentState:
+    log = await runner.run(_ask(reference))
+    verbs = {operation.value for operation in BatchOperation}
+    return PaymentState(
+        currency="EUR",
+        reserved_amount=log.total("authorize"),
+        captured_amount=log.total("capture"),
+        refunded_amount=log.total("refund"),
+        remaining_to_capture=log.total("authorize") - log.total("capture", "cancel"),
+        remaining_to_refund=log.total("capture") - log.total("refund"),
+        is_released=log.total("cancel") > 0,
+        history=tuple(
+            HistoryEntry(
+                name=event.name,
+                verb=event.name if event.name in verbs else None,
+                amount=event.amount.value,
+                is_done=event.success,
+                key=event.key,
+                time=None,
+            )
+            for event in reversed(log.events)
+        ),
+        answer=log,
+    )
 
 
 def _check_reference(value: object) -> str:
@@ -201,7 +228,7 @@ def _check_reference(value: object) -> str:
     return value
 
 
-TOY_BATCH: Final = BatchApi(
+TOY_API: Final = PaymentApi(
     dialect=TOY,
     payment_heading="toy",
     text_heading=None,
@@ -212,14 +239,12 @@ TOY_BATCH: Final = BatchApi(
     check_payment=_check_reference,
     check_text=str,
     operations=_OPERATIONS,
-    make_call=_row_call,
+    make_call=_command_call,
+    rebuild=rebuild,
     moved=lambda result: Moved(amount=result.amount.value),
-    read_state=lambda runner, reference: runner.run(_ask(reference)),
+    read_state=_read_state,
     read=EVENTS,
-    dry_run=_dry_run,
-    is_released=lambda log: log.total("cancel") > 0,
-    describe=lambda log: f"Toy has {log.total('capture')} as captured.",
-    remaining=_remaining,
+    takes_all=False,
 )
 
 
@@ -235,7 +260,7 @@ class ToyApi:
     def batch(self) -> BatchClient:
         """What a batch needs of it."""
         return BatchClient(
-            api=TOY_BATCH,
+            api=TOY_API,
             runner=self.runner,
             merchant_serial_number="123456",
             listening=self.listening,

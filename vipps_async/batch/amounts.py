@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from attrs import Factory, define
 
-from vipps_async.core.batch import BatchApi, Unit
+from vipps_async.core.payment_api import PaymentApi, Unit
 from vipps_async.errors import InvalidInputError
 from vipps_async.money import format_amount
 from vipps_async.not_given import NOT_GIVEN, NotGiven
@@ -24,7 +24,7 @@ _DECIMAL = re.compile(r"(0|[1-9][0-9]{0,9})(?:\.([0-9]{1,2}))?")
 _DECIMAL_WITH_COMMA = re.compile(r"(0|[1-9][0-9]{0,9})(?:[.,]([0-9]{1,2}))?")
 
 
-def read_amount(text: str, unit: Unit, api: BatchApi, *, decimal_comma: bool) -> int | NotGiven:
+def read_amount(text: str, unit: Unit, api: PaymentApi, *, decimal_comma: bool) -> int | NotGiven:
     """Read the amount of a CSV cell, in minor units.
 
     Args:
@@ -54,12 +54,12 @@ def read_amount(text: str, unit: Unit, api: BatchApi, *, decimal_comma: bool) ->
     return api.check_amount(int(whole + (decimals or "").ljust(unit.decimals, "0")))
 
 
-def _others(unit: Unit, api: BatchApi) -> str:
+def _others(unit: Unit, api: PaymentApi) -> str:
     others = [f"{each.word} need --unit {each.name}" for each in api.units if each != unit]
     return f" ({', '.join(others)})" if others else ""
 
 
-def read_json_amount(value: object, unit: Unit, api: BatchApi) -> int | NotGiven:
+def read_json_amount(value: object, unit: Unit, api: PaymentApi) -> int | NotGiven:
     """Read the amount of a JSON line: a whole number; in a unit with decimals also a text like ``"100.50"``.
 
     Raises:
@@ -84,7 +84,7 @@ def read_json_amount(value: object, unit: Unit, api: BatchApi) -> int | NotGiven
 class SumsByUnit:
     """What the amounts of a file add up to in each unit, while nothing says which one is meant."""
 
-    api: BatchApi
+    api: PaymentApi
     #: Minor units, by the unit's name.
     sums: dict[str, int] = Factory(dict)
     #: How many amounts are none in that unit.

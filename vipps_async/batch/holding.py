@@ -7,7 +7,8 @@ import itertools
 from collections.abc import Iterable, Sequence
 
 from vipps_async.batch.row_store import RowStore
-from vipps_async.core.batch import BatchApi, BatchOperation, BatchRow
+from vipps_async.core.batch import BatchOperation, BatchRow
+from vipps_async.core.payment_api import PaymentApi
 from vipps_async.journals.protocol import Entry, Journal, Outcome
 from vipps_async.money import format_amount
 
@@ -63,7 +64,7 @@ def _counts(entry: Entry) -> bool:
 
 
 async def hold_rows(
-    store: RowStore, api: BatchApi, operation: BatchOperation, merchant_serial_number: str, journal: Journal | None
+    store: RowStore, api: PaymentApi, operation: BatchOperation, merchant_serial_number: str, journal: Journal | None
 ) -> None:
     """Mark rows as held that may repeat an earlier row of the file, or what the journal has as open or done.
 
@@ -88,7 +89,7 @@ async def hold_rows(
 
 
 async def reasons_to_hold(
-    rows: Sequence[BatchRow], api: BatchApi, operation: BatchOperation, merchant_serial_number: str, journal: Journal
+    rows: Sequence[BatchRow], api: PaymentApi, operation: BatchOperation, merchant_serial_number: str, journal: Journal
 ) -> list[str]:
     """Say of each row what it meets in the journal; empty: it may be sent. All are asked for at once.
 

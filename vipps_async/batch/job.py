@@ -17,7 +17,8 @@ from vipps_async.batch.many import DEFAULT_CONCURRENCY, carry_out_many, preview_
 from vipps_async.batch.report import Totals
 from vipps_async.batch.results import RowOutcome, RowResult
 from vipps_async.batch.row_store import RowStore
-from vipps_async.core.batch import BatchApi, BatchOperation
+from vipps_async.core.batch import BatchOperation
+from vipps_async.core.payment_api import PaymentApi
 from vipps_async.core.recovery_report import RecoveryReport
 from vipps_async.errors import RateLimitedError
 from vipps_async.session import VippsSession
@@ -37,7 +38,7 @@ _SAVE, _SAVE_EVERY = 500, 0.5
 class JobOptions:
     """How a batch is run."""
 
-    api: BatchApi
+    api: PaymentApi
     operation: BatchOperation
     concurrency: int = DEFAULT_CONCURRENCY
     rate: float | None = None

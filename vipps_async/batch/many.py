@@ -12,8 +12,16 @@ from attrs import evolve
 
 from vipps_async.batch.engine import Engine, Rows
 from vipps_async.batch.results import RowOutcome, RowResult, done, failed, outcome_of
-from vipps_async.core.batch import BatchClient, BatchOperation, BatchRow, Moved, RowCommand, SupportsBatch
+from vipps_async.core.batch import BatchOperation, BatchRow
 from vipps_async.core.limits import BatchLimiter, RateLimiter, SlotSource
+from vipps_async.core.payment_api import (
+    BatchClient,
+    Moved,
+    PaymentCommand,
+    PaymentState,
+    SupportsBatch,
+    dry_run,
+)
 from vipps_async.errors import (
     ApiError,
     CancelError,
@@ -25,7 +33,7 @@ from vipps_async.errors import (
     VippsError,
 )
 from vipps_async.money import format_amount
-from vipps_async.not_given import NotGiven
+from vipps_async.not_given import NOT_GIVEN
 
 __all__ = [
     "DEFAULT_CONCURRENCY",
@@ -198,26 +206,29 @@ class _Batch:
                     yield result
 
     def _not_begun(self, row: BatchRow, hint: str) -> RowResult:
-        key = self._command(row).key
-        return RowResult(row=row, outcome=RowOutcome.NOT_BEGUN, idempotency_key=key, hint=hint)
+        return RowResult(row=row, outcome=RowOutcome.NOT_BEGUN, idempotency_key=self._key(row), hint=hint)
 
-    def _command(self, row: BatchRow) -> RowCommand:
-        return RowCommand(
-            operation=self._operation,
-            row=row,
-            merchant_serial_number=self._client.merchant_serial_number,
-            release_remaining=self._release_remaining,
-        )
+    def _key(self, row: BatchRow) -> str:
+        return row.idempotency_key(self._operation, self._client.merchant_serial_number)
 
     async def _result_of(self, row: BatchRow) -> RowResult:
-        command = self._command(row)
-        key = command.key
+        key = self._key(row)
+        # The one place where a row's key meets the call.
+        command = PaymentCommand(
+            operation=self._operation,
+            payment=row.payment,
+            merchant_serial_number=self._client.merchant_serial_number,
+            text=row.text,
+            amount=NOT_GIVEN if row.minor_units is None else row.minor_units,
+            key=key,
+            row_reference=row.reference or "",
+            release_remaining=self._release_remaining,
+        )
         try:
             self._api.check(row, self._operation)
             if self._planned is not None:
-                return await self._dry_run(command, self._planned)
-            command = await self._with_amount(command)
-            # The one place where a row's key meets the call.
+                return await self._dry_run(row, command, key, self._planned)
+            command = await self._client.with_amount(command)
             result = await self._client.runner.run(self._api.make_call(command))
             return done(row, key, self._api.moved(result), result)
         except ConfigurationError:
@@ -228,48 +239,17 @@ class _Batch:
                 raise
             return await self._failed(row, key, error)
 
-    async def _with_amount(self, command: RowCommand) -> RowCommand:
-        """Give a row that takes all its amount, for an API that must be told one: that of its first run, if it had one.
-
-        Raises:
-            VippsError: the payment cannot be read, the journal failed, or nothing is left.
-        """
-        row, remaining = command.row, self._api.remaining
-        if remaining is None or command.operation is BatchOperation.CANCEL or not isinstance(row.amount, NotGiven):
-            return command
-        amount = None
-        if (journal := self._client.journal) is not None:
-            for entry in await journal.find(payment=row.payment, merchant_serial_number=command.merchant_serial_number):
-                if (entry.intent.api, entry.intent.key) == (self._api.name, command.key):
-                    amount = entry.intent.amount
-        if amount is None:
-            amount = remaining(command.operation, await self._state(row))
-            if amount <= 0:
-                raise self._refusal(command, "nothing is left of the payment, so nothing was sent")
-        return evolve(command, row=evolve(row, amount=amount))
-
-    async def _dry_run(self, command: RowCommand, planned: dict[str, int]) -> RowResult:
-        row, key, taken = command.row, command.key, planned.get(command.row.payment, 0)
-        state = await self._state(row)
-        found = self._api.dry_run(command, state, taken)
+    async def _dry_run(self, row: BatchRow, command: PaymentCommand, key: str, planned: dict[str, int]) -> RowResult:
+        taken = planned.get(row.payment, 0)
+        state = await self._state(row.payment)
+        found = dry_run(command, state, taken)
         if found.is_refused:
             earlier = f", of which earlier rows take {format_amount(taken, self._api.currency)}" if taken else ""
-            error = self._refusal(command, f"it would be refused{earlier}")
-            return failed(row, key, error, self._api, hint=self._api.describe(state))
+            error = self._api.refusal(command, f"it would be refused{earlier}")
+            return failed(row, key, error, self._api, hint=state.describe())
         if row.payment in planned and not found.is_done:
             planned[row.payment] = taken + (found.moved.amount or 0)
         return done(row, key, found.moved, before=found.is_done)
-
-    def _refusal(self, command: RowCommand, text: str) -> ApiError:
-        operation = self._api.operations[command.operation]
-        return operation.error(
-            text,
-            status=0,
-            operation=operation.name,
-            payment=command.row.payment,
-            idempotency_key=command.key,
-            advice="see what Vipps has of the payment",
-        )
 
     async def _failed(self, row: BatchRow, key: str, error: VippsError) -> RowResult:
         result = failed(row, key, error, self._api)
@@ -279,13 +259,13 @@ class _Batch:
         if not is_cancel and outcome_of(error) is not RowOutcome.REFUSED:
             return result
         try:
-            state = await self._state(row)
+            state = await self._state(row.payment)
         except VippsError:
             # Vipps refuses the second cancel of a payment: this may be the second one, after one that was cut off.
             return evolve(result, outcome=RowOutcome.UNKNOWN) if is_cancel else result
-        if is_cancel and self._api.is_released(state):
+        if is_cancel and state.is_released:
             return done(row, key, Moved(), before=True)
-        return evolve(result, hint=self._api.describe(state))
+        return evolve(result, hint=state.describe())
 
-    async def _state(self, row: BatchRow) -> object:
-        return await self._api.read_state(self._client.runner, row.payment)
+    async def _state(self, payment: str) -> PaymentState:
+        return await self._api.read_state(self._client.runner, payment)

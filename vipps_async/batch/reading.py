@@ -13,7 +13,8 @@ from typing import Any, BinaryIO, NoReturn
 from attrs import frozen
 
 from vipps_async.batch.amounts import SumsByUnit, read_amount, read_json_amount
-from vipps_async.core.batch import BatchApi, BatchOperation, Unit, check_reference
+from vipps_async.core.batch import BatchOperation, check_reference
+from vipps_async.core.payment_api import PaymentApi, Unit
 from vipps_async.errors import InvalidInputError, VippsError
 from vipps_async.not_given import NOT_GIVEN, NotGiven
 
@@ -62,7 +63,7 @@ class FileFormat(enum.Enum):
 class Layout:
     """What is known of a batch file before it is read."""
 
-    api: BatchApi
+    api: PaymentApi
     operation: BatchOperation
     #: None: JSON Lines if the file begins with ``{``, else CSV.
     format: FileFormat | None = None

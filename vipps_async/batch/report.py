@@ -16,7 +16,8 @@ from attrs import frozen
 
 from vipps_async.batch.reading import FileFormat, InvalidRow, ValidRow
 from vipps_async.batch.results import RowOutcome, RowResult
-from vipps_async.core.batch import BatchApi, BatchOperation, BatchRow, Origin
+from vipps_async.core.batch import BatchOperation, BatchRow, Origin
+from vipps_async.core.payment_api import PaymentApi
 from vipps_async.not_given import NOT_GIVEN, NotGiven
 from vipps_async.printable import escaped
 
@@ -193,7 +194,7 @@ def utc_text(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def columns(api: BatchApi) -> tuple[str, ...]:
+def columns(api: PaymentApi) -> tuple[str, ...]:
     """Return the columns of a report: the payment and its text under the headings of its API's files.
 
     `amount` is what was asked, `moved` what moved, both in minor units; `time` is Vipps' own, in UTC.
@@ -220,7 +221,7 @@ def outcome_word(outcome: RowOutcome | None, operation: BatchOperation, *, previ
 def write_report(
     path: Path,
     rows: Iterable[ReportRow],
-    api: BatchApi,
+    api: PaymentApi,
     operation: BatchOperation,
     kind: FileFormat,
     *,
@@ -272,7 +273,7 @@ def _cell(value: object) -> object:
     return f"'{text}" if text.startswith(_FORMULA) else text
 
 
-def _facts(row: ReportRow, api: BatchApi, operation: BatchOperation, *, preview: bool) -> dict[str, object]:
+def _facts(row: ReportRow, api: PaymentApi, operation: BatchOperation, *, preview: bool) -> dict[str, object]:
     asked: object = row.amount
     if asked is None and operation is not BatchOperation.CANCEL and row.flaw is None:
         asked = "all"

@@ -7,8 +7,9 @@ from datetime import datetime
 
 from attrs import field, frozen
 
-from vipps_async.core.batch import BatchApi, BatchRow, Moved
+from vipps_async.core.batch import BatchRow
 from vipps_async.core.operation import SettledBy
+from vipps_async.core.payment_api import Moved, PaymentApi
 from vipps_async.errors import (
     ApiError,
     AuthenticationError,
@@ -113,7 +114,7 @@ def done(row: BatchRow, key: str, moved: Moved, result: object = None, *, before
     )
 
 
-def failed(row: BatchRow, key: str, error: VippsError, api: BatchApi, *, hint: str = "") -> RowResult:
+def failed(row: BatchRow, key: str, error: VippsError, api: PaymentApi, *, hint: str = "") -> RowResult:
     """Make the result of a row that ended in an error."""
     result = _carried_out(error)
     moved = Moved() if result is None else api.moved(result)

@@ -14,7 +14,8 @@ from vipps_async.batch import report as stored
 from vipps_async.batch.reading import FileReader, Layout
 from vipps_async.batch.report import HeldRow, ReportRow, Totals, utc_text
 from vipps_async.batch.results import RowResult
-from vipps_async.core.batch import BatchRow, Unit
+from vipps_async.core.batch import BatchRow
+from vipps_async.core.payment_api import Unit
 
 __all__ = ["Asked", "RowStore"]
 

@@ -7,9 +7,7 @@ import asyncio
 import os
 import sqlite3
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-import orjson
 from attrs import define, field
 
 from vipps_async.batch.holding import hold_rows
@@ -20,7 +18,6 @@ from vipps_async.batch.report import Totals, write_report
 from vipps_async.batch.results import RowOutcome
 from vipps_async.batch.row_store import RowStore
 from vipps_async.cli import batch_machines
-from vipps_async.cli.batch_display import shown, summary, summary_json
 from vipps_async.cli.batch_file import (
     add_another,
     add_layout,
@@ -33,19 +30,23 @@ from vipps_async.cli.batch_file import (
     status_of_totals,
     stop_signals,
 )
-from vipps_async.cli.hosts import check_host
+from vipps_async.cli.batch_output import (
+    STDOUT,
+    ReportFile,
+    add_report,
+    report_file,
+    shown,
+    summary,
+    summary_json,
+)
 from vipps_async.cli.journal_file import add_journal, files_of, journal_path, open_journal
-from vipps_async.cli.output import plain, say, tell
-from vipps_async.cli.report_file import STDOUT, ReportFile, add_report, report_file
-from vipps_async.cli.statuses import BUSY, INTERRUPTED, UNKNOWN, USAGE, untold
+from vipps_async.cli.options import Commands, check_allowed_host
+from vipps_async.cli.output import BUSY, INTERRUPTED, UNKNOWN, USAGE, json_line, plain, say, tell, untold
 from vipps_async.config import Settings
 from vipps_async.core.batch import BatchOperation
 from vipps_async.errors import VippsError
 from vipps_async.journals.sqlite.ownership import JournalInUseError
 from vipps_async.session import VippsSession
-
-if TYPE_CHECKING:
-    Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse has no public name for it
 
 __all__ = ["add_command"]
 
@@ -124,7 +125,7 @@ class _Command:
         options = self.options
         layout = self.layout = layout_of(options)
         settings = Settings.from_env(os.environ)
-        check_host(settings, options.allow_host)
+        check_allowed_host(settings, options.allow_host)
         journal = None if options.dry_run else journal_path(options.journal, os.environ)
         others = [options.file, *([] if journal is None else files_of(journal))]
         report = None if options.report is None else report_file(options.report, others=others)
@@ -225,7 +226,7 @@ class _Command:
         """Tell the sums; returns whether they could be written where they belong."""
         options = self.options
         if options.json:
-            text = orjson.dumps(summary_json(totals, self.layout.api, options.operation)).decode()
+            text = json_line(summary_json(totals, self.layout.api, options.operation))
         else:
             text = summary(totals, self.layout.api, options.operation, preview=options.dry_run)
         is_told = True

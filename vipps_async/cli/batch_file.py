@@ -6,26 +6,24 @@ import argparse
 import asyncio
 import contextlib
 import hashlib
-import math
-import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from vipps_async.apis import BATCH_APIS, DEFAULT_API, batch_api
+from vipps_async.apis import APIS
 from vipps_async.batch.many import MOST_AT_ONCE
 from vipps_async.batch.reading import BatchFileError, FileFormat, Layout
 from vipps_async.batch.report import HeldRow, Totals
 from vipps_async.batch.results import RowOutcome
 from vipps_async.batch.row_store import RowStore
-from vipps_async.cli.confirmation import Agreement, add_yes, ask
-from vipps_async.cli.hosts import add_allow_host
-from vipps_async.cli.output import plain, say
-from vipps_async.cli.statuses import DONE, HELD, REFUSED, UNKNOWN
+from vipps_async.cli.confirmation import add_yes, ask
+from vipps_async.cli.options import add_allow_host, add_api, number_from
+from vipps_async.cli.output import DONE, HELD, REFUSED, UNKNOWN, plain, say
 from vipps_async.config import Settings
-from vipps_async.core.batch import BatchApi, BatchOperation, Unit
+from vipps_async.core.batch import BatchOperation
+from vipps_async.core.payment_api import PaymentApi, Unit
 from vipps_async.errors import ConfigurationError
 from vipps_async.money import format_amount
 
@@ -49,33 +47,17 @@ _MOST_SHOWN = 20
 STDIN = "-"
 
 
-def concurrency(text: str) -> int:
-    """Read how many rows at once."""
-    number = int(text)
-    if not 1 <= number <= MOST_AT_ONCE:
-        raise argparse.ArgumentTypeError(f"{text} is not from 1 to {MOST_AT_ONCE}")
-    return number
-
-
-def rate(text: str) -> float:
-    """Read how many rows a second."""
-    number = float(text)
-    if not 0 < number < math.inf:
-        raise argparse.ArgumentTypeError(f"{text} is no positive number")
-    return number
+#: How many rows at once, and how many a second.
+concurrency = number_from(int, 1, MOST_AT_ONCE, f"not from 1 to {MOST_AT_ONCE}")
+rate = number_from(float, sys.float_info.min, sys.float_info.max, "no positive number")
 
 
 def add_layout(parser: argparse.ArgumentParser) -> None:
     """Give a command its file, and the options that say what it means and whether to ask."""
     parser.add_argument("file", metavar="FILE", help="the file, or - for standard input")
-    parser.add_argument(
-        "--api",
-        default=os.environ.get("VIPPS_API") or DEFAULT_API,
-        metavar="|".join(BATCH_APIS),
-        help="the API that the payments were made with (VIPPS_API, else %(default)s)",
-    )
+    add_api(parser)
     parser.add_argument("--format", type=FileFormat, metavar="csv|jsonl", help="how it is written (found out)")
-    units = dict.fromkeys(unit.name for api in BATCH_APIS.values() for unit in api.units)
+    units = dict.fromkeys(unit.name for api in APIS.values() for unit in api.units)
     parser.add_argument("--unit", metavar="|".join(units), help="what a column `amount` is counted in")
     parser.add_argument("--transaction-text", metavar="TEXT", help="for all rows of a file without such a column")
     parser.add_argument("--skip-invalid", action="store_true", help="go on without rows that are invalid")
@@ -87,9 +69,10 @@ def layout_of(options: argparse.Namespace) -> Layout:
     """Put together what the command line says of its file.
 
     Raises:
-        ConfigurationError: there is no such API, or its amounts are not counted so.
+        ConfigurationError: the API's amounts are not counted so.
     """
-    api, kind = batch_api(options.api), options.format
+    api: PaymentApi = options.api
+    kind = options.format
     if kind is None and options.file != STDIN:
         suffix = Path(options.file).suffix.lower()
         kind = {".csv": FileFormat.CSV, ".jsonl": FileFormat.JSONL, ".ndjson": FileFormat.JSONL}.get(suffix)
@@ -102,7 +85,7 @@ def layout_of(options: argparse.Namespace) -> Layout:
     )
 
 
-def _unit(api: BatchApi, name: str) -> Unit:
+def _unit(api: PaymentApi, name: str) -> Unit:
     for unit in api.units:
         if unit.name == name:
             return unit
@@ -181,12 +164,12 @@ def add_another(parser: argparse.ArgumentParser) -> None:
         "--another",
         action="append",
         default=[],
-        metavar="ORDER",
+        metavar="PAYMENT",
         help="this payment's rows are other ones than what was done before, though they look the same; once for each",
     )
 
 
-def say_what_is_held(held: Sequence[HeldRow], count: int, api: BatchApi, *, reported: bool) -> None:
+def say_what_is_held(held: Sequence[HeldRow], count: int, api: PaymentApi, *, reported: bool) -> None:
     """Show rows that are held, with what they meet, and how to go on.
 
     Args:
@@ -223,7 +206,7 @@ async def agree(store: RowStore, layout: Layout, settings: Settings, *, before: 
     async def what() -> str:
         return before + await asyncio.to_thread(_asked_text, store, layout)
 
-    return await ask(what, settings, yes=yes) is Agreement.GIVEN
+    return await ask(what, settings, yes=yes) is None
 
 
 def _asked_text(store: RowStore, layout: Layout) -> str:

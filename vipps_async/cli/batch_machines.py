@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import logging
 import os
 import sqlite3
-from collections.abc import Awaitable, Callable
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-import orjson
-
+from vipps_async.apis import payment_api
 from vipps_async.batch.distributed import OtherSettingsError, SubmissionUnknownError
 from vipps_async.batch.holding import hold_rows
+from vipps_async.batch.job import Progress
 from vipps_async.batch.many import DEFAULT_CONCURRENCY
-from vipps_async.batch.reading import Layout
-from vipps_async.batch.report import Totals
+from vipps_async.batch.reading import FileFormat, Layout
+from vipps_async.batch.report import Totals, write_report
+from vipps_async.batch.results import RowOutcome
 from vipps_async.batch.row_store import RowStore
-from vipps_async.cli.batch_display import opened_database, show_report, show_status, withdraw_batch
 from vipps_async.cli.batch_file import (
     add_another,
     add_layout,
@@ -28,20 +31,43 @@ from vipps_async.cli.batch_file import (
     rate,
     read_file,
     say_what_is_held,
+    status_of_totals,
     stop_signals,
 )
-from vipps_async.cli.hosts import add_allow_host, check_host
-from vipps_async.cli.output import plain, say, tell
-from vipps_async.cli.report_file import STDOUT, add_report
-from vipps_async.cli.statuses import DONE, HELD, INTERRUPTED, OTHER_SETTINGS, REFUSED, UNKNOWN, UNTOLD, USAGE
+from vipps_async.cli.batch_output import (
+    STDOUT,
+    add_report,
+    progress_line,
+    report_file,
+    shown,
+    summary,
+    summary_json,
+)
+from vipps_async.cli.options import Commands, add_allow_host, check_allowed_host, positive
+from vipps_async.cli.output import (
+    DONE,
+    HELD,
+    INTERRUPTED,
+    NOT_ENDED,
+    OTHER_SETTINGS,
+    REFUSED,
+    UNKNOWN,
+    UNTOLD,
+    USAGE,
+    json_line,
+    plain,
+    say,
+    tell,
+)
 from vipps_async.config import Settings
 from vipps_async.core.batch import BatchOperation
-from vipps_async.errors import ConfigurationError, VippsError
+from vipps_async.errors import ConfigurationError, JournalError, VippsError
 
 if TYPE_CHECKING:
+    from vipps_async.batch.distributed.database import BatchDatabase
+    from vipps_async.batch.distributed.overview import BatchStatus
     from vipps_async.batch.distributed.work import WorkDone
 
-    Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse has no public name for it
 
 __all__ = ["add_actions"]
 
@@ -49,6 +75,8 @@ __all__ = ["add_actions"]
 _DSN_VARIABLE = "VIPPS_BATCH_DSN"
 #: Seconds between two lines of a worker.
 _LINE_EVERY = 5.0
+#: Seconds between two looks at a batch, and how many of them may fail in a row.
+_WATCH_EVERY, _FAILURES = 2.0, 15
 
 _STATUSES = (
     "Exit status 0: all done; 1: some refused or not done; 3: some of unknown outcome, or carried out otherwise "
@@ -72,18 +100,18 @@ def add_actions(actions: Commands) -> None:
     )
     work.add_argument("--once", action="store_true", help="end when nothing of any batch is left")
     add_allow_host(work)
-    withdraw = _add(actions, "withdraw", withdraw_batch, "begin nothing more of a batch")
+    withdraw = _add(actions, "withdraw", _withdraw, "begin nothing more of a batch")
     withdraw.description = (
         "Withdraws a batch: nothing more of it is begun, what is on its way is finished, and what is done stays done. "
         "Exit status 0: it is withdrawn; 2: usage or input; 8: it is withdrawn, but that could not be printed."
     )
     withdraw.add_argument("batch", type=int, metavar="ID", help="what `batch submit` printed")
-    status = _add(actions, "status", show_status, "show how far a batch has come")
+    status = _add(actions, "status", _status, "show how far a batch has come")
     status.description = f"Shows how far a batch has come. {_STATUSES}"
     status.add_argument("batch", type=int, metavar="ID", help="what `batch submit` printed")
     status.add_argument("--watch", action="store_true", help="until it has ended")
     status.add_argument("--json", action="store_true", help="as one JSON object, and no progress")
-    report = _add(actions, "report", show_report, "write what became of each row of a batch")
+    report = _add(actions, "report", _report, "write what became of each row of a batch")
     report.description = f"Writes a line for each row of a batch, as it is now. {_STATUSES}"
     report.add_argument("batch", type=int, metavar="ID", help="what `batch submit` printed")
     add_report(report, default="standard output")
@@ -108,7 +136,7 @@ def _add_submit(actions: Commands) -> None:
     )
     add_layout(parser)
     parser.add_argument("--rate", type=rate, metavar="N", help="most rows a second, over all workers")
-    parser.add_argument("--chunk-size", type=_positive, metavar="N", help="rows of a chunk, about (by the file's size)")
+    parser.add_argument("--chunk-size", type=positive, metavar="N", help="rows of a chunk, about (by the file's size)")
     parser.add_argument("--new-batch", action="store_true", help="make another batch although this file is one already")
     add_another(parser)
     parser.add_argument(
@@ -148,13 +176,6 @@ def _status_of(error: Exception) -> int:
     return OTHER_SETTINGS if isinstance(error, OtherSettingsError) else USAGE
 
 
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is no positive number")
-    return number
-
-
 def _check_extra(name: str) -> None:
     try:
         import procrastinate  # noqa: F401, PLC0415 - an extra
@@ -178,7 +199,7 @@ async def _submit(options: argparse.Namespace) -> int:
         options.refuse_usage("--release-remaining belongs to a cancel")
     layout = layout_of(options)
     settings = Settings.from_env(os.environ)
-    check_host(settings, options.allow_host)
+    check_allowed_host(settings, options.allow_host)
     with RowStore() as store:
         totals, goes_on = await read_file(store, options, layout, reported=True)
         if not goes_on:
@@ -194,7 +215,7 @@ async def _put(options: argparse.Namespace, store: RowStore, layout: Layout, set
     from vipps_async.journals.postgres.journal import PostgresJournal  # noqa: PLC0415 - as above
 
     msn = settings.credentials.merchant_serial_number
-    async with opened_database(options) as database:
+    async with _opened_database(options) as database:
         journal = PostgresJournal(options.dsn, schema=options.schema)
         await journal.open()
         try:
@@ -226,7 +247,7 @@ async def _put(options: argparse.Namespace, store: RowStore, layout: Layout, set
             "chunks": found.chunks,
             "held": found.held_count,
         }
-        is_told = tell(orjson.dumps(facts | {"rows": totals.rows, "invalid": totals.bad}).decode())
+        is_told = tell(json_line(facts | {"rows": totals.rows, "invalid": totals.bad}))
         return ending if is_told else UNTOLD
     if found.is_new:
         text = (
@@ -252,7 +273,7 @@ async def _work(options: argparse.Namespace) -> int:
     if not os.environ.get("VIPPS_ENVIRONMENT"):
         # A worker that guesses would take real money for play money, or stall a batch.
         options.refuse_usage("which environment? set VIPPS_ENVIRONMENT to test or production")
-    check_host(Settings.from_env(os.environ), options.allow_host)
+    check_allowed_host(Settings.from_env(os.environ), options.allow_host)
     found = BatchTasks(options.dsn, schema=options.schema, own_jobs=True, concurrency=options.concurrency)
     async with found:
         worker, session, done = BatchWorker(found), found.session, found.runner.done
@@ -294,3 +315,118 @@ def _line(done: WorkDone) -> str:
     parts = [f"{done.chunks:,} chunks"]
     parts += [f"{outcome.value} {count:,}" for outcome, count in done.outcomes.items() if count]
     return ", ".join(parts)
+
+
+# --- status, report and withdraw --------------------------------------------------------------------------------------
+
+
+@contextlib.asynccontextmanager
+async def _opened_database(options: argparse.Namespace, *, only_read: bool = False) -> AsyncIterator[BatchDatabase]:
+    """Open the database that the command line names; `only_read` needs no rights to write, and makes nothing."""
+    from vipps_async.batch.distributed.database import BatchDatabase  # noqa: PLC0415 - needs the extra
+
+    database = BatchDatabase(options.dsn, schema=options.schema, only_read=only_read)
+    await database.open()
+    try:
+        yield database
+    finally:
+        await database.close()
+
+
+async def _status(options: argparse.Namespace) -> int:
+    """Show how far a batch has come, once or until it has ended; returns the exit status."""
+    from vipps_async.batch.distributed.overview import status_of  # noqa: PLC0415 - needs the extra
+
+    async with _opened_database(options, only_read=True) as database:
+        status = await status_of(database, options.batch)
+        progress = Progress(rows=status.totals.rows - status.totals.bad)
+        _fill(progress, status)
+        progress.began_with = progress.ended
+        if options.watch and not status.is_ended:
+            async with shown(progress, payment_api(status.api), status.operation, quiet=options.json, preview=False):
+                failures = 0
+                while not status.is_ended:
+                    await asyncio.sleep(_WATCH_EVERY)
+                    try:
+                        status = await status_of(database, options.batch)
+                    except JournalError:
+                        failures += 1
+                        if failures == _FAILURES:
+                            raise
+                        continue
+                    failures = 0
+                    _fill(progress, status)
+    ending = status_of_totals(status.totals) if status.is_ended else NOT_ENDED
+    return (
+        ending if tell(json_line(_status_facts(status)) if options.json else _status_text(status, progress)) else UNTOLD
+    )
+
+
+def _fill(progress: Progress, status: BatchStatus) -> None:
+    totals = status.totals
+    progress.outcomes = Counter({out: n for out, n in totals.outcomes.items() if out is not RowOutcome.NOT_BEGUN})
+    progress.moved = totals.moved.get(RowOutcome.DONE, 0) + totals.moved.get(RowOutcome.OTHERWISE, 0)
+    progress.refusals = Counter(totals.refusals)
+
+
+def _status_facts(status: BatchStatus) -> dict[str, object]:
+    return {
+        "batch": status.batch,
+        "ended": status.is_ended,
+        **summary_json(status.totals, payment_api(status.api), status.operation),
+        "chunks": {"waiting": status.waiting, "running": status.running, "ended": status.ended},
+        "workers": status.workers,
+        "merchant_serial_number": status.merchant_serial_number,
+        "environment": status.environment,
+        "rate": status.rate,
+        "submitted_at": status.submitted_at,
+        "digest": status.digest,
+        "withdrawn_at": status.withdrawn_at,
+        "note": status.note or None,
+    }
+
+
+def _status_text(status: BatchStatus, progress: Progress) -> str:
+    unit = f"sales unit {status.merchant_serial_number} in the {status.environment} environment"
+    lines = [f"Batch {status.batch}: to be {status.operation.done} over {status.api} for {unit}."]
+    if status.is_ended:
+        lines.append(summary(status.totals, payment_api(status.api), status.operation, preview=False))
+        if not all(outcome.is_final for outcome in status.totals.outcomes):
+            lines.append("To try the rest again, submit the same file again: what is done is not done twice.")
+    else:
+        lines.append(progress_line(progress, payment_api(status.api), status.operation, preview=False))
+        chunks = f"{status.ended:,} chunks have ended, {status.running:,} are in work, {status.waiting:,} wait"
+        lines.append(f"{chunks}; {status.workers:,} workers.")
+    if status.withdrawn_at is not None:
+        lines.append(f"Withdrawn {status.withdrawn_at:%Y-%m-%d %H:%M:%S} UTC: nothing more of it is begun.")
+    if status.note and status.withdrawn_at is None:
+        lines.append(f"Last trouble: {plain(status.note)}")
+    return "\n".join(lines)
+
+
+async def _withdraw(options: argparse.Namespace) -> int:
+    """Begin nothing more of a batch; returns the exit status."""
+    from vipps_async.batch.distributed.overview import withdraw  # noqa: PLC0415 - needs the extra
+
+    async with _opened_database(options) as database:
+        status = await withdraw(database, options.batch)
+    text = f"Batch {options.batch} is withdrawn: nothing more of it is begun."
+    if status.running:
+        text += f" {status.running:,} chunks are in work, and end within some seconds: see `batch status`."
+    return DONE if tell(text) else UNTOLD
+
+
+async def _report(options: argparse.Namespace) -> int:
+    """Write what became of each row; returns the exit status."""
+    from vipps_async.batch.distributed.overview import report_of, status_of  # noqa: PLC0415 - needs the extra
+
+    report = report_file(options.report, others=())
+    async with _opened_database(options, only_read=True) as database:
+        status = await status_of(database, options.batch)
+
+        def write(to: Path, kind: FileFormat) -> None:
+            write_report(to, report_of(database, options.batch), payment_api(status.api), status.operation, kind)
+
+        is_told = await report.write(write)
+    ending = status_of_totals(status.totals) if status.is_ended else NOT_ENDED
+    return ending if is_told else UNTOLD

@@ -1,26 +1,16 @@
-"""Asks before real money moves: on a terminal, or by `--yes`."""
+"""Asks before real money moves: a person at a terminal, whose Ctrl-C still counts meanwhile, or `--yes`."""
 
 from __future__ import annotations
 
 import argparse
-import enum
+import asyncio
+import sys
 from collections.abc import Awaitable, Callable
 
-from vipps_async.cli.output import say
-from vipps_async.cli.terminal import is_terminal, typed_line
+from vipps_async.cli.output import REFUSED, USAGE, say
 from vipps_async.config import Environment, Settings
 
-__all__ = ["Agreement", "add_yes", "ask", "ask_anywhere"]
-
-
-class Agreement(enum.Enum):
-    """What was answered."""
-
-    GIVEN = "given"
-    #: Somebody was asked and said no.
-    DECLINED = "declined"
-    #: There is nobody to ask.
-    MISSING = "missing"
+__all__ = ["add_yes", "ask", "ask_anywhere", "is_terminal", "typed_line"]
 
 
 def add_yes(parser: argparse.ArgumentParser) -> None:
@@ -30,16 +20,19 @@ def add_yes(parser: argparse.ArgumentParser) -> None:
     )
 
 
-async def ask(what: Callable[[], Awaitable[str]], settings: Settings, *, yes: bool) -> Agreement:
+async def ask(what: Callable[[], Awaitable[str]], settings: Settings, *, yes: bool) -> int | None:
     """Ask in production whether to go on, unless that was said before; says what follows from any other answer.
 
     Args:
         what: what is about to be done; called only if somebody is asked.
         settings: the environment and the sales unit.
         yes: whether the command line has agreed.
+
+    Returns:
+        None: go on; else the exit status: there is nobody to ask, or somebody said no.
     """
     if settings.environment is not Environment.PRODUCTION:
-        return Agreement.GIVEN
+        return None
 
     async def question() -> str:
         return f"{await what()}, sales unit {settings.credentials.merchant_serial_number}, in PRODUCTION?"
@@ -48,7 +41,7 @@ async def ask(what: Callable[[], Awaitable[str]], settings: Settings, *, yes: bo
     return await _ask(question, missing, "Nothing was sent: no money moved.", yes=yes)
 
 
-async def ask_anywhere(question: str, *, yes: bool) -> Agreement:
+async def ask_anywhere(question: str, *, yes: bool) -> int | None:
     """Ask in any environment whether something that sends nothing is to be done; see `ask`.
 
     Args:
@@ -64,13 +57,33 @@ async def ask_anywhere(question: str, *, yes: bool) -> Agreement:
     )
 
 
-async def _ask(question: Callable[[], Awaitable[str]], missing: str, declined: str, *, yes: bool) -> Agreement:
+async def _ask(question: Callable[[], Awaitable[str]], missing: str, declined: str, *, yes: bool) -> int | None:
     if yes:
-        return Agreement.GIVEN
+        return None
     if not is_terminal():
         say(f"vipps-async: {missing}")
-        return Agreement.MISSING
+        return USAGE
     if await typed_line(f'{await question()} Type "yes": ') != "yes":
         say(declined)
-        return Agreement.DECLINED
-    return Agreement.GIVEN
+        return REFUSED
+    return None
+
+
+def is_terminal() -> bool:
+    """Tell whether there is somebody who can read a question and answer it."""
+    # A stream is None where whoever started the process has closed it.
+    return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stderr))
+
+
+async def typed_line(question: str) -> str:
+    """Ask on stderr, and return the line that is typed; empty at the end of the input."""
+    say(question, end="")
+    # Not input(): it would go on waiting after Ctrl-C, which asyncio turns into a cancellation of this task.
+    loop, ready = asyncio.get_running_loop(), asyncio.Event()
+    number = sys.stdin.fileno()
+    loop.add_reader(number, ready.set)
+    try:
+        await ready.wait()
+    finally:
+        loop.remove_reader(number)
+    return sys.stdin.readline().strip()

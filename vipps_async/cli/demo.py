@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from vipps_async.cli.demo_output import JsonOutput, MoneyRow, Output, RecordingTransport, TextOutput
+from vipps_async.cli.options import Commands
 from vipps_async.cli.output import say
 from vipps_async.config import Environment
-from vipps_async.ecom.details import PaymentDetails
-from vipps_async.ecom.responses import InitiatedPayment
 from vipps_async.errors import VippsError
 from vipps_async.money import Money, nok
 from vipps_async.sandbox import SandboxError
@@ -23,7 +22,9 @@ from vipps_async.testing import Sandbox
 from vipps_async.transports.aiohttp import AiohttpTransport
 
 if TYPE_CHECKING:
-    Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse has no public name for it
+    from vipps_async.ecom.details import PaymentDetails
+    from vipps_async.ecom.responses import InitiatedPayment
+
 
 __all__ = ["add_command"]
 

@@ -9,9 +9,9 @@ from urllib.parse import urlsplit
 import orjson
 from attrs import asdict, field, frozen, mutable
 
+from vipps_async.apis import APIS
 from vipps_async.cli.output import plain, say, show
 from vipps_async.core.redaction import redact
-from vipps_async.ecom.dialect import ECOM
 from vipps_async.errors import VippsError
 from vipps_async.money import format_nok
 from vipps_async.transports.protocol import Request, Response, Transport
@@ -96,13 +96,14 @@ class RecordingTransport:
 
     def _show(self, request: Request, status: int | None, answered: str, started: float) -> None:
         path = urlsplit(request.url).path
+        personal = tuple(key for api in APIS.values() for key in api.dialect.personal_keys)
         self._output.exchange(
             Exchange(
                 method=request.method,
                 path=path,
-                sent=redact((request.body or b"").decode(), personal_keys=ECOM.personal_keys),
+                sent=redact((request.body or b"").decode(), personal_keys=personal),
                 status=status,
-                answered=redact(answered, personal_keys=ECOM.personal_keys),
+                answered=redact(answered, personal_keys=personal),
                 milliseconds=round((time.perf_counter() - started) * 1000, 1),
                 token=path.lower() == "/accesstoken/get",
             )

@@ -1,4 +1,4 @@
-"""`vipps-async doctor`: prints what the diagnosis finds, one line for each check."""
+"""`vipps-async doctor`: prints the results of the diagnosis, one line for each check."""
 
 from __future__ import annotations
 
@@ -6,15 +6,10 @@ import argparse
 import contextlib
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-import orjson
-
-from vipps_async.cli.output import plain, show
-from vipps_async.diagnosis import Finding, State, examine
-
-if TYPE_CHECKING:
-    Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse has no public name for it
+from vipps_async.cli.options import Commands, add_api
+from vipps_async.cli.output import json_line, plain, show
+from vipps_async.diagnosis import CheckResult, CheckState, run_checks
 
 __all__ = ["add_command"]
 
@@ -28,60 +23,61 @@ def add_command(commands: Commands) -> None:
         "doctor",
         help="check settings, host, certificate, clock, keys and journal",
         description="Checks, one line each, all that a payment needs: the VIPPS_ variables (their names, never their "
-        "values), the host and its certificate, the local clock, the keys, the sales unit. It only reads: no money "
-        "moves, and nothing is made. Exit status 0: nothing failed (there may be warnings); 1: something failed; "
-        "2: wrong use.",
+        "values), the host and its certificate, the local clock, the keys, and whether an API opens to them. It only "
+        "reads: no money moves, and nothing is made. Exit status 0: nothing failed (there may be warnings); 1: "
+        "something failed; 2: wrong use.",
     )
+    add_api(parser)
     parser.add_argument("--journal", type=Path, metavar="FILE", help="look at this journal file as well")
-    parser.add_argument("--json", action="store_true", help="all findings as one JSON object")
+    parser.add_argument("--json", action="store_true", help="all results as one JSON object")
     parser.set_defaults(run=_run)
 
 
 async def _run(options: argparse.Namespace) -> int:
-    findings = []
-    async with contextlib.aclosing(examine(os.environ, journal=options.journal)) as checks:
-        async for finding in checks:
-            findings.append(finding)
+    results = []
+    async with contextlib.aclosing(run_checks(os.environ, api=options.api, journal=options.journal)) as checks:
+        async for result in checks:
+            results.append(result)
             if not options.json:
-                show(_lines(finding))
+                show(_lines(result))
     if options.json:
-        show(orjson.dumps(_object(findings)).decode())
+        show(json_line(_object(results)))
     else:
-        show(_summary(findings))
-    return _NOT_WELL if _count(findings, State.FAILED) else _WELL
+        show(_summary(results))
+    return _NOT_WELL if _count(results, CheckState.FAILED) else _WELL
 
 
-def _count(findings: list[Finding], state: State) -> int:
-    return sum(finding.state is state for finding in findings)
+def _count(results: list[CheckResult], state: CheckState) -> int:
+    return sum(result.state is state for result in results)
 
 
-def _is_sandbox(findings: list[Finding]) -> bool:
-    return any(finding.facts.get("sandbox") is True for finding in findings)
+def _is_sandbox(results: list[CheckResult]) -> bool:
+    return any(result.facts.get("sandbox") is True for result in results)
 
 
-def _lines(finding: Finding) -> str:
-    head = f"{finding.state.value:<11}  {finding.check:<11}  {plain(finding.text)}"
-    return f"{head}\n{'':<11}  {'':<11}  -> {plain(finding.advice)}" if finding.advice else head
+def _lines(result: CheckResult) -> str:
+    head = f"{result.state.value:<11}  {result.check:<11}  {plain(result.text)}"
+    return f"{head}\n{'':<11}  {'':<11}  -> {plain(result.advice)}" if result.advice else head
 
 
-def _summary(findings: list[Finding]) -> str:
-    failed, warned = _count(findings, State.FAILED), _count(findings, State.WARNING)
+def _summary(results: list[CheckResult]) -> str:
+    failed, warned = _count(results, CheckState.FAILED), _count(results, CheckState.WARNING)
     text = f"{failed} failed, {warned} to look at." if failed or warned else "All is well."
-    return f"{text} This was the embedded sandbox, not Vipps." if _is_sandbox(findings) else text
+    return f"{text} This was the embedded sandbox, not Vipps." if _is_sandbox(results) else text
 
 
-def _object(findings: list[Finding]) -> dict[str, object]:
+def _object(results: list[CheckResult]) -> dict[str, object]:
     return {
-        "ok": not _count(findings, State.FAILED),
-        "sandbox": _is_sandbox(findings),
+        "ok": not _count(results, CheckState.FAILED),
+        "sandbox": _is_sandbox(results),
         "checks": [
             {
-                "check": finding.check,
-                "state": finding.state.value.replace(" ", "_"),
-                "text": finding.text,
-                "advice": finding.advice or None,
-                **finding.facts,
+                "check": result.check,
+                "state": result.state.value.replace(" ", "_"),
+                "text": result.text,
+                "advice": result.advice or None,
+                **result.facts,
             }
-            for finding in findings
+            for result in results
         ],
     }

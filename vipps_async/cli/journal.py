@@ -1,4 +1,4 @@
-"""`vipps-async journal`: shows what a journal has open, and settles it."""
+"""`vipps-async journal`: shows what a journal has open, settles it, and looks after the journal."""
 
 from __future__ import annotations
 
@@ -7,28 +7,20 @@ import os
 import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
 
-import orjson
-
-from vipps_async.cli.hosts import add_allow_host, check_host
 from vipps_async.cli.journal_decisions import add_decisions
-from vipps_async.cli.journal_rebind import add_rebind
-from vipps_async.cli.journal_store import add_store, existing_file, guarded, opened, positive
-from vipps_async.cli.journal_text import recovery_facts, recovery_text
-from vipps_async.cli.journal_upkeep import add_upkeep
-from vipps_async.cli.output import plain, say, tell, tell_lines
-from vipps_async.cli.statuses import UNTOLD
+from vipps_async.cli.journal_file import add_store, existing_file, guarded, opened
+from vipps_async.cli.journal_text import entry_facts, entry_text, recovery_facts, recovery_text
+from vipps_async.cli.options import Commands, add_allow_host, check_allowed_host, positive
+from vipps_async.cli.output import UNTOLD, json_line, plain, say, tell, tell_lines
 from vipps_async.config import Settings
 from vipps_async.core.recovery_report import RecoveryReport
-from vipps_async.core.verdict import LOOKS_APART
 from vipps_async.errors import ConfigurationError
+from vipps_async.journals.methods import DEFAULT_AGE, LEAST_AGE
 from vipps_async.journals.protocol import Entry, Journal
-from vipps_async.money import format_nok
+from vipps_async.journals.sqlite.journal import SqliteJournal
 from vipps_async.session import VippsSession
-
-if TYPE_CHECKING:
-    Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse has no public name for it
 
 __all__ = ["add_command"]
 
@@ -38,6 +30,8 @@ _ALL_SETTLED, _SOMETHING_OPEN = 0, 1
 _PROGRESS_EVERY = 1.0
 #: A session's `settle_after` unless it is given another one, in seconds.
 _SETTLE_AFTER = 86_400
+#: The exit status of a check that found damage.
+_DAMAGED = 1
 _MSN_VARIABLE = "VIPPS_MERCHANT_SERIAL_NUMBER"
 
 
@@ -59,7 +53,7 @@ def add_command(commands: Commands) -> None:
     )
     add_store(listing)
     listing.add_argument("--open", action="store_true", dest="only_open", help="only what is open")
-    listing.add_argument("--order", metavar="ORDER_ID", help=f"only this order (of --msn, or of {_MSN_VARIABLE})")
+    listing.add_argument("--payment", metavar="ID", help=f"only this payment (of --msn, or of {_MSN_VARIABLE})")
     listing.add_argument("--msn", metavar="MSN", help="only this sales unit")
     listing.add_argument("--limit", type=positive, default=50, help="how many of each kind (default: %(default)s)")
     listing.add_argument(
@@ -84,8 +78,7 @@ def add_command(commands: Commands) -> None:
     recover.set_defaults(run=guarded(_recover))
     add_allow_host(recover)
     add_decisions(actions)
-    add_rebind(actions)
-    add_upkeep(actions)
+    _add_upkeep(actions)
 
 
 # --- list ------------------------------------------------------------------------------------------------------------
@@ -103,10 +96,10 @@ async def _list(options: argparse.Namespace) -> int:
     for row in damaged:
         facts = {"state": "damaged", "position": row.position, "payment": row.payment, "reason": row.reason}
         text = f"damaged   entry {row.position}, payment {plain(row.payment)}: {plain(row.reason)}; it is never sent"
-        shown.append(orjson.dumps(facts).decode() if options.json else text)
+        shown.append(json_line(facts) if options.json else text)
     for entry in (*unsettled, *settled):
-        facts = _facts(entry, now, settle_after)
-        shown.append(orjson.dumps(facts).decode() if options.json else _line(entry, now, settle_after))
+        facts = entry_facts(entry, now, settle_after)
+        shown.append(json_line(facts) if options.json else entry_text(entry, now, settle_after))
     if not options.json:
         shown.append(f"{len(unsettled)}{' or more' if more else ''} open, {len(settled)} settled are shown.")
     return _ALL_SETTLED if tell_lines(f"{line}\n" for line in shown) else UNTOLD
@@ -114,11 +107,11 @@ async def _list(options: argparse.Namespace) -> int:
 
 async def _chosen(journal: Journal, options: argparse.Namespace) -> tuple[list[Entry], list[Entry], bool]:
     msn, limit = options.msn, options.limit
-    if options.order is not None:
+    if options.payment is not None:
         msn = msn or os.environ.get(_MSN_VARIABLE)
         if not msn:
-            raise ConfigurationError("--order needs a sales unit", advice=f"give --msn, or set {_MSN_VARIABLE}")
-        found = await journal.find(payment=options.order, merchant_serial_number=msn)
+            raise ConfigurationError("--payment needs a sales unit", advice=f"give --msn, or set {_MSN_VARIABLE}")
+        found = await journal.find(payment=options.payment, merchant_serial_number=msn)
         unsettled = [entry for entry in found if entry.settlement is None]
         settled = [entry for entry in reversed(found) if entry.settlement is not None]
     else:
@@ -139,69 +132,6 @@ async def _first(number: int, entries: AsyncIterator[Entry]) -> list[Entry]:
     return found
 
 
-def _facts(entry: Entry, now: datetime, settle_after: timedelta) -> dict[str, Any]:
-    intent, settlement = entry.intent, entry.settlement
-    return {
-        "state": _state(entry),
-        "operation": intent.name,
-        "payment": intent.payment,
-        "merchant_serial_number": intent.merchant_serial_number,
-        "amount": intent.amount,
-        "idempotency_key": intent.key,
-        "created_at": intent.created_at,
-        "age_seconds": max(0, round((now - intent.created_at).total_seconds())),
-        "settled_at": None if settlement is None else settlement.settled_at,
-        "reason": entry.note or None,
-        "key_origin": intent.origin.value,
-        "reference": intent.reference or None,
-        "attempts": entry.attempts.begun,
-        "attempts_in_doubt": entry.attempts.in_doubt,
-        "decidable_at": _decidable_at(entry, settle_after) if settlement is None else None,
-        "in_hand_of": entry.owner if _is_in_hand(entry, now) else None,
-        "in_hand_until": entry.lease_until if _is_in_hand(entry, now) else None,
-    }
-
-
-def _line(entry: Entry, now: datetime, settle_after: timedelta) -> str:
-    intent = entry.intent
-    # Leaving the amount out asks for all that remains; a cancel has none.
-    nothing = "" if intent.operation == "cancel" else "all that remains"
-    amount = nothing if intent.amount is None else format_nok(intent.amount)
-    age = _age((now - intent.created_at).total_seconds())
-    operation, order_id, key = plain(intent.name), plain(intent.payment), plain(intent.key)
-    head = f"{_state(entry):<9} {operation:<13} {order_id}  {amount}  {age} ago  key {key}"
-    if _is_in_hand(entry, now):
-        head += f"\n          in hand of {plain(entry.owner[:8])} until {entry.lease_until:%H:%M:%S} UTC"
-    if entry.note:
-        head += f"\n          {plain(entry.note)}"
-    if entry.settlement is None:
-        # Before that only proof that it took effect settles it, or sending it.
-        decidable = f"{_decidable_at(entry, settle_after):%Y-%m-%d %H:%M} UTC"
-        head += f"\n          if details do not show it: can be decided after {decidable}"
-    return head
-
-
-def _decidable_at(entry: Entry, settle_after: timedelta) -> datetime:
-    """Tell from when on it can be settled as never having happened; see `vipps_async.core.verdict`."""
-    horizon, looked_at = entry.attempts.last_at + settle_after, entry.attempts.looked_at
-    return horizon if looked_at is None or looked_at < horizon else looked_at + LOOKS_APART
-
-
-def _state(entry: Entry) -> str:
-    return "open" if entry.settlement is None else entry.settlement.outcome.value
-
-
-def _is_in_hand(entry: Entry, now: datetime) -> bool:
-    return entry.settlement is None and bool(entry.owner) and entry.lease_until > now
-
-
-def _age(seconds: float) -> str:
-    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
-        if seconds >= size:
-            return f"{int(seconds // size)} {unit}"
-    return f"{max(0, int(seconds))} s"
-
-
 # --- recover ---------------------------------------------------------------------------------------------------------
 
 
@@ -209,7 +139,7 @@ async def _recover(options: argparse.Namespace) -> int:
     if options.dsn is None:
         existing_file(options)
     # Before the journal is opened: what is wrong with the settings must not keep others from it.
-    check_host(Settings.from_env(os.environ), options.allow_host)
+    check_allowed_host(Settings.from_env(os.environ), options.allow_host)
     VippsSession.from_env()
     async with opened(options, thorough=True) as journal, VippsSession.from_env(journal=journal) as vipps:
         if not options.json:
@@ -218,11 +148,7 @@ async def _recover(options: argparse.Namespace) -> int:
         progress = None if options.json else _Progress()
         report = await vipps.recover(concurrency=options.concurrency, progress=progress)
     ending = _ALL_SETTLED if report.is_complete else _SOMETHING_OPEN
-    return (
-        ending
-        if tell(orjson.dumps(recovery_facts(report)).decode() if options.json else recovery_text(report))
-        else UNTOLD
-    )
+    return ending if tell(json_line(recovery_facts(report)) if options.json else recovery_text(report)) else UNTOLD
 
 
 class _Progress:
@@ -233,3 +159,93 @@ class _Progress:
         if time.monotonic() >= self._next:
             self._next = time.monotonic() + _PROGRESS_EVERY
             say(f"{report.seen} seen, {report.settled} settled, {report.stays_open} stay open ...")
+
+
+# --- backup, check, prune and erase -----------------------------------------------------------------------------------
+
+
+def _add_upkeep(actions: Commands) -> None:
+    backup = actions.add_parser(
+        "backup",
+        help="copy a journal file",
+        description="Copies a journal file into a new one. While a service runs, it alone can copy its journal: "
+        "await journal.backup(target). A PostgreSQL journal is copied by pg_dump.",
+    )
+    add_store(backup)
+    backup.add_argument("target", type=Path, metavar="TARGET", help="the copy; nothing may be there yet")
+    backup.set_defaults(run=guarded(_backup))
+
+    check = actions.add_parser(
+        "check",
+        help="look for damage",
+        description="Looks through a whole journal for damage. Exit status 0: there is none; 1: rows that cannot be "
+        "read are listed, and everything else can be used; 2: the journal cannot be used.",
+    )
+    add_store(check)
+    check.set_defaults(run=guarded(_check))
+
+    prune = actions.add_parser(
+        "prune",
+        help="delete old settled entries",
+        description="Deletes entries that were settled long ago. What is open stays, however old it is.",
+    )
+    add_store(prune)
+    prune.add_argument(
+        "--older-than",
+        type=positive,
+        default=DEFAULT_AGE.days,
+        metavar="DAYS",
+        help=f"how many days ago they were settled at least (%(default)s; below {LEAST_AGE.days} only with --force)",
+    )
+    prune.add_argument("--force", action="store_true", help="also such as may still protect a refund")
+    prune.set_defaults(run=guarded(_prune))
+
+    erase = actions.add_parser(
+        "erase",
+        help="delete all entries of one payment, for a person who has a right to that",
+        description="Deletes all entries of one payment, unless something of it is open.",
+    )
+    add_store(erase)
+    erase.add_argument("payment", metavar="PAYMENT", help="its id")
+    erase.add_argument("--msn", metavar="MSN", help=f"its sales unit (default: {_MSN_VARIABLE})")
+    erase.set_defaults(run=guarded(_erase))
+
+
+async def _backup(options: argparse.Namespace) -> int:
+    if options.dsn is not None:
+        advice = f"pg_dump --schema {options.schema}"
+        raise ConfigurationError("a PostgreSQL journal is copied by its database's own tools", advice=advice)
+    async with opened(options, thorough=True) as journal:
+        assert isinstance(journal, SqliteJournal)  # noqa: S101 - for the type checker
+        await journal.backup(options.target)
+    return 0 if tell(f"copied to {options.target}") else UNTOLD
+
+
+async def _check(options: argparse.Namespace) -> int:
+    async with opened(options, thorough=True) as journal:
+        damaged = await journal.damaged()
+    lines = [f"entry {row.position}, payment {plain(row.payment)}: {plain(row.reason)}" for row in damaged]
+    lines.append(
+        f"{len(damaged)} cannot be read; nothing is ever sent for them. Compare the history of their payments at Vipps "
+        "with your books, and keep a copy of the journal."
+        if damaged
+        else "no damage found"
+    )
+    if not tell("\n".join(lines)):
+        return UNTOLD
+    return _DAMAGED if damaged else 0
+
+
+async def _prune(options: argparse.Namespace) -> int:
+    async with opened(options, thorough=False) as journal:
+        deleted = await journal.prune(older_than=timedelta(days=options.older_than), force=options.force)
+    return 0 if tell(f"{deleted} deleted that were settled at least {options.older_than} days ago") else UNTOLD
+
+
+async def _erase(options: argparse.Namespace) -> int:
+    msn = options.msn or os.environ.get(_MSN_VARIABLE)
+    if not msn:
+        raise ConfigurationError("erase needs a sales unit", advice=f"give --msn, or set {_MSN_VARIABLE}")
+    async with opened(options, thorough=False) as journal:
+        deleted = await journal.erase(payment=options.payment, merchant_serial_number=msn)
+    return 0 if tell(f"{deleted} deleted of payment {options.payment}") else UNTOLD

@@ -1,4 +1,4 @@
-"""`vipps-async journal send` and `drop`: decides what recovery does with one open operation."""
+"""`vipps-async journal send`, `drop` and `rebind`: what a person decides, about one open operation or the journal."""
 
 from __future__ import annotations
 
@@ -6,55 +6,74 @@ import argparse
 import os
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from attrs import frozen
 
-from vipps_async.cli.confirmation import Agreement, add_yes, ask
-from vipps_async.cli.hosts import add_allow_host, check_host
-from vipps_async.cli.journal_store import StoredJournal, add_store, guarded, opened
-from vipps_async.cli.journal_text import about, recovery_text
-from vipps_async.cli.output import plain, say, tell
-from vipps_async.cli.statuses import BUSY, DECISIONS, DONE, REFUSED, UNKNOWN, USAGE, untold
+from vipps_async.apis import APIS, passed_over, session_api
+from vipps_async.cli.confirmation import add_yes, ask, ask_anywhere
+from vipps_async.cli.journal_file import StoredJournal, add_store, guarded, opened
+from vipps_async.cli.journal_text import about, is_leased, recovery_text
+from vipps_async.cli.options import Commands, add_allow_host, check_allowed_host
+from vipps_async.cli.output import BUSY, DONE, OTHER_SETTINGS, REFUSED, UNKNOWN, UNTOLD, plain, say, tell, untold
 from vipps_async.config import Settings
-from vipps_async.ecom.dialect import NOTES
-from vipps_async.errors import ConfigurationError, VippsError
+from vipps_async.errors import ConfigurationError, OrderNotFoundError, VippsError
 from vipps_async.journals.protocol import Entry, Intent, Journal, Outcome
 from vipps_async.session import VippsSession
 
-if TYPE_CHECKING:
-    Actions = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse has no public name for it
-
 __all__ = ["add_decisions"]
 
+#: The statuses of `journal send` and `journal drop` for people.
+_STATUSES = (
+    "Exit status 0: it took effect, or is dropped; 1: Vipps refused it, or somebody was asked and said no: no money "
+    "moved by this command; 2: wrong use or settings, or no open operation has this key, and nothing was sent; 3: it "
+    "stays open, or was carried out otherwise than asked; 6: another process has the journal or the operation, and "
+    "nothing was sent; 8: it was done, but could not be printed; 130: ended by Ctrl-C."
+)
 #: Entries of any age: more than any journal has.
 _ALL = 2**62
+#: Operations whose key stands in the payment's history, at every API.
+_KEYED = frozenset({"capture", "refund"})
 
 
-def add_decisions(actions: Actions) -> None:
-    """Add the two actions to `journal`."""
+def add_decisions(actions: Commands) -> None:
+    """Add the three actions to `journal`."""
     send = _add(actions, "send", "send one open operation again, with its recorded key and bytes")
     send.description = (
         "Sends one open operation again though a later one overtook it, its last attempt was refused, or it was "
-        "dropped. Details are asked first; what is open of the same order before it is settled before it. "
-        f"{DECISIONS}"
+        "dropped. The payment's history is asked first; what is open of the same payment before it is settled before "
+        f"it. {_STATUSES}"
     )
     send.set_defaults(run=guarded(_send))
     drop = _add(actions, "drop", "decide that one open operation is never sent again")
     drop.description = (
         "Decides that one open operation is never sent again by recovery. What was sent before may still take effect, "
-        f"so it stays open until the horizon, and recovery then settles it by what details show. {DECISIONS}"
+        f"so it stays open until the horizon, and recovery then settles it by what details show. {_STATUSES}"
     )
     drop.set_defaults(run=guarded(_drop))
+    rebind = actions.add_parser(
+        "rebind",
+        help="bind the journal to the Vipps of the VIPPS_ variables, such as one that is reached by another name now",
+        description="A journal belongs to one environment and host, and is refused anywhere else. This binds it to the "
+        "Vipps of the VIPPS_ variables, after a payment's history has shown that an operation that is done in the "
+        "journal is done there, too. Exit status 0: it is bound to it; 1: somebody was asked and said no; 2: wrong use "
+        "or settings, or it could not be found out, and nothing was changed; 6: another process has the journal; 7: it "
+        "is another Vipps, and nothing was changed; 8: it is bound to it, but that could not be printed.",
+        allow_abbrev=False,
+    )
+    add_store(rebind)
+    add_yes(rebind)
+    add_allow_host(rebind)
+    rebind.set_defaults(run=guarded(_rebind))
 
 
-def _add(actions: Actions, name: str, purpose: str) -> argparse.ArgumentParser:
+def _add(actions: Commands, name: str, purpose: str) -> argparse.ArgumentParser:
     parser = actions.add_parser(name, help=purpose, allow_abbrev=False)
     add_store(parser)
     add_yes(parser)
     add_allow_host(parser)
     parser.add_argument("key", metavar="KEY", help="its idempotency key, as `journal list` shows it (-- before -KEY)")
-    parser.add_argument("--order", metavar="ORDER_ID", help="its order, where several have operations with this key")
+    parser.add_argument("--payment", metavar="ID", help="its payment, where several have operations with this key")
     return parser
 
 
@@ -62,22 +81,23 @@ async def _send(options: argparse.Namespace) -> int:
     settings = _settings(options)
     async with opened(options, thorough=True) as journal:
         entry = await _find(journal, options, settings)
-        if _is_leased(entry):
+        if is_leased(entry, datetime.now(UTC)):
             return _busy(entry)
         if (status := await _agreed(f"Send again: {about(entry.intent)}", options, settings)) is not None:
             return status
-        # Only what is of this order, and nothing that was begun after it: nobody has asked for more.
-        journal_of_order = cast("Journal", _UntilEntry(journal, entry.intent))
-        async with VippsSession.from_env(journal=journal_of_order) as vipps:
+        # Only what is of this payment, and nothing that was begun after it: nobody has asked for more.
+        journal_of_payment = cast("Journal", _UntilEntry(journal, entry.intent))
+        async with VippsSession.from_env(journal=journal_of_payment) as vipps:
             try:
                 report = await vipps.recover(concurrency=1, send=[entry.intent.key])
                 after = await _entry_after(journal, entry.intent)
             except VippsError as error:
                 say(f"vipps-async: {plain(error)}")
-                say(f"Money may have moved: see `vipps-async payment details {entry.intent.payment}`.")
+                show = f"vipps-async payment show {entry.intent.payment} --api {entry.intent.api}"
+                say(f"Money may have moved: see `{show}`.")
                 return UNKNOWN
     is_otherwise = any(left.intent.identity == entry.intent.identity for left in report.moved_otherwise)
-    if after.settlement is None and _is_leased(after):
+    if is_leased(after, datetime.now(UTC)):
         return _busy(after)
     status = _status_of(after, is_otherwise=is_otherwise)
     is_told = tell(f"{recovery_text(report)}\n{_told(after)}")
@@ -100,7 +120,7 @@ async def _drop(options: argparse.Namespace) -> int:
 
 def _settings(options: argparse.Namespace) -> Settings:
     settings = Settings.from_env(os.environ)
-    check_host(settings, options.allow_host)
+    check_allowed_host(settings, options.allow_host)
     return settings
 
 
@@ -108,10 +128,7 @@ async def _agreed(what: str, options: argparse.Namespace, settings: Settings) ->
     async def question() -> str:
         return what
 
-    agreement = await ask(question, settings, yes=options.yes)
-    if agreement is Agreement.GIVEN:
-        return None
-    return USAGE if agreement is Agreement.MISSING else REFUSED
+    return await ask(question, settings, yes=options.yes)
 
 
 async def _find(journal: StoredJournal, options: argparse.Namespace, settings: Settings) -> Entry:
@@ -123,8 +140,8 @@ async def _find(journal: StoredJournal, options: argparse.Namespace, settings: S
     key, msn = options.key, settings.credentials.merchant_serial_number
 
     def is_meant(intent: Intent) -> bool:
-        is_of_order = options.order is None or intent.payment == options.order
-        return intent.key == key and is_of_order and intent.operation not in NOTES
+        is_of_payment = options.payment is None or intent.payment == options.payment
+        return intent.key == key and is_of_payment and intent.operation not in passed_over()
 
     found = [entry async for entry in journal.open_entries(merchant_serial_number=msn) if is_meant(entry.intent)]
     if not found:
@@ -137,7 +154,7 @@ async def _find(journal: StoredJournal, options: argparse.Namespace, settings: S
         named = "; ".join(about(entry.intent) for entry in found)
         text = f"several open operations have this key ({named})"
         raise ConfigurationError(
-            text, advice="say which one with --order; of one order, leave them to `journal recover`"
+            text, advice="say which one with --payment; of one payment, leave them to `journal recover`"
         )
     if found[0].intent.body is None:
         text = f"the journal keeps no body of it, and so it is never sent again: {about(found[0].intent)}"
@@ -150,15 +167,10 @@ async def _entry_after(journal: StoredJournal, intent: Intent) -> Entry:
     return next(entry for entry in found if entry.intent.identity == intent.identity)
 
 
-def _is_leased(entry: Entry) -> bool:
-    return bool(entry.owner) and entry.lease_until > datetime.now(UTC)
-
-
 def _busy(entry: Entry) -> int:
     until = f"until {entry.lease_until:%Y-%m-%d %H:%M:%S} UTC at the latest" if entry.owner else "a moment ago"
     say(
-        f"vipps-async: another process has it in hand, {until}: {about(entry.intent)}\n"
-        "Nothing was sent by this command."
+        f"vipps-async: another process has leased it, {until}: {about(entry.intent)}\nNothing was sent by this command."
     )
     return BUSY
 
@@ -179,7 +191,7 @@ def _status_of(entry: Entry, *, is_otherwise: bool) -> int:
 
 @frozen
 class _UntilEntry:
-    """A journal of whose open entries only those of one order are seen, up to one of them."""
+    """A journal of whose open entries only those of one payment are seen, up to one of them."""
 
     journal: StoredJournal
     intent: Intent
@@ -194,3 +206,74 @@ class _UntilEntry:
                 yield entry
             if entry.intent.identity == self.intent.identity:
                 return
+
+
+# --- rebind -----------------------------------------------------------------------------------------------------------
+
+
+async def _rebind(options: argparse.Namespace) -> int:
+    _settings(options)
+    async with opened(options, thorough=True) as journal, VippsSession.from_env() as vipps:
+        bound, world = await journal.world(), await vipps.world()
+        count = 0
+        async for _ in journal.open_entries():
+            count += 1
+        say(f"The journal has the facts of {bound or 'no Vipps yet'}.\nThe VIPPS_ variables lead to {world}.")
+        say(f"{count:,} operations are open in it; recovery would settle them there.")
+        if bound is None or bound == world:
+            return DONE if tell("Nothing is to be changed: a journal is bound at its first use.") else UNTOLD
+        if reason := await _reason_against(journal, vipps):
+            say(f"vipps-async: {reason}. Nothing was changed: choose the journal of this Vipps by --journal.")
+            return OTHER_SETTINGS
+        if (status := await ask_anywhere(f"Bind the journal to {world}?", yes=options.yes)) is not None:
+            return status
+        await journal.rebind(world)
+    return DONE if tell(f"bound to {world}") else UNTOLD
+
+
+async def _reason_against(journal: StoredJournal, vipps: VippsSession) -> str:
+    """Say why it is not shown that a journal's facts are this Vipps'; empty: it is.
+
+    Raises:
+        VippsError: the payment could not be read.
+    """
+    entry, is_empty = await _newest_done(journal, vipps.merchant_serial_number)
+    if entry is None:
+        unit = vipps.merchant_serial_number
+        return (
+            ""
+            if is_empty
+            else f"nothing of sales unit {unit} is done in it, so nothing shows that it is the same Vipps"
+        )
+    intent = entry.intent
+    try:
+        state = await APIS[intent.api].read_state(session_api(vipps, intent.api).batch.runner, intent.payment)
+    except OrderNotFoundError:
+        return f"Vipps does not know the payment of what is done in the journal ({about(intent)})"
+    if intent.operation not in _KEYED or state.has_done(intent.operation, intent.key):
+        return ""
+    return f"the payment's history there lacks what is done in the journal ({about(intent)})"
+
+
+async def _newest_done(journal: StoredJournal, merchant_serial_number: str) -> tuple[Entry | None, bool]:
+    """Return the newest done operation of a sales unit, and whether the journal is empty.
+
+    One whose key stands in the payment's history is rather taken: a payment's id alone may be used in two worlds.
+    """
+    other: Entry | None = None
+    is_empty = True
+    async for entry in journal.recent_entries(limit=_ALL):
+        is_empty = False
+        if not _is_done(entry, merchant_serial_number):
+            continue
+        if entry.intent.operation in _KEYED:
+            return entry, False
+        other = other or entry
+    return other, is_empty
+
+
+def _is_done(entry: Entry, merchant_serial_number: str) -> bool:
+    intent, settlement = entry.intent, entry.settlement
+    is_known = intent.api in APIS and intent.operation not in passed_over()
+    is_of_unit = intent.merchant_serial_number == merchant_serial_number
+    return is_known and is_of_unit and settlement is not None and settlement.outcome is Outcome.DONE

@@ -1,23 +1,45 @@
-"""Which journal file a command uses: one a world and user, in the state folder, unless another one is named."""
+"""Which journal a command uses, and how it is opened: one file a world and user, unless another one is named."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import os
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import urlsplit
 
+from vipps_async.cli.options import number_from
+from vipps_async.cli.output import BUSY, USAGE, plain, say
 from vipps_async.config import Environment
-from vipps_async.errors import ConfigurationError
+from vipps_async.errors import ConfigurationError, VippsError
 from vipps_async.journals.sqlite.journal import SqliteJournal
 from vipps_async.journals.sqlite.opening import log_of
 from vipps_async.journals.sqlite.ownership import OWNER_SUFFIX, JournalInUseError
 
-__all__ = ["VARIABLE", "add_journal", "files_of", "journal_path", "make_folder", "open_journal"]
+if TYPE_CHECKING:
+    from vipps_async.journals.postgres.journal import PostgresJournal
+
+__all__ = [
+    "VARIABLE",
+    "StoredJournal",
+    "add_journal",
+    "add_store",
+    "existing_file",
+    "files_of",
+    "guarded",
+    "journal_path",
+    "make_folder",
+    "open_journal",
+    "opened",
+]
+
+#: A journal on a disk.
+StoredJournal: TypeAlias = "SqliteJournal | PostgresJournal"
 
 #: Names the journal where the command line does not.
 VARIABLE = "VIPPS_JOURNAL"
@@ -32,7 +54,7 @@ def add_journal(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--wait",
-        type=_seconds,
+        type=number_from(float, 0.0, 86_400.0, "no number of seconds from 0 to a day"),
         default=_WAIT,
         metavar="SECONDS",
         help="how long to wait while another process has the journal (%(default)g)",
@@ -43,13 +65,6 @@ def add_journal(parser: argparse.ArgumentParser) -> None:
         metavar="UID",
         help="open a journal file although it belongs to this other user; rather run as its owner",
     )
-
-
-def _seconds(text: str) -> float:
-    seconds = float(text)
-    if not 0 <= seconds < 86_400:
-        raise argparse.ArgumentTypeError(f"{text} is no number of seconds from 0 to a day")
-    return seconds
 
 
 def journal_path(given: Path | None, env: Mapping[str, str]) -> Path:
@@ -149,3 +164,78 @@ def _world(env: Mapping[str, str]) -> str:
     parts = urlsplit(env.get("VIPPS_BASE_URL") or environment.base_url)
     host = parts.netloc.lower().removesuffix(":443" if parts.scheme == "https" else ":80")
     return f"{environment.value}-{re.sub(r'[^a-z0-9.-]', '_', host)}"
+
+
+# --- what all actions of `vipps-async journal` share ------------------------------------------------------------------
+
+
+def add_store(parser: argparse.ArgumentParser) -> None:
+    """Add the options that name a journal."""
+    add_journal(parser)
+    parser.add_argument(
+        "--dsn", help="instead a PostgreSQL database (PostgresJournal); leave its password to PGPASSWORD or ~/.pgpass"
+    )
+    parser.add_argument("--schema", default="vipps_async", help="with --dsn: its schema (%(default)s)")
+    parser.set_defaults(refuse_usage=parser.error)
+
+
+def guarded(
+    run: Callable[[argparse.Namespace], Coroutine[Any, Any, int]],
+) -> Callable[[argparse.Namespace], Coroutine[Any, Any, int]]:
+    """Make an action tell its errors on one line and end with the status of each."""
+
+    async def guarded_run(options: argparse.Namespace) -> int:
+        if options.dsn is not None and options.journal is not None:
+            options.refuse_usage("--journal and --dsn: which one is meant?")
+        try:
+            return await run(options)
+        except JournalInUseError as error:
+            say(f"vipps-async: {plain(error)}")
+            return BUSY
+        except VippsError as error:
+            say(f"vipps-async: {plain(error)}")
+            return USAGE
+
+    return guarded_run
+
+
+def existing_file(options: argparse.Namespace) -> Path:
+    """Return the journal file that is meant.
+
+    Raises:
+        ConfigurationError: there is no such file.
+    """
+    path = journal_path(options.journal, os.environ)
+    if not path.is_file():
+        # Opening would make one: a mistyped name must not look like a journal in which nothing is open.
+        raise ConfigurationError(f"there is no journal {path}", advice="check the path")
+    return path
+
+
+@contextlib.asynccontextmanager
+async def opened(options: argparse.Namespace, *, thorough: bool) -> AsyncIterator[StoredJournal]:
+    """Open the journal that the options name, and close it.
+
+    Args:
+        options: as `add_store` has them.
+        thorough: whether a file is looked through for damage when it is opened.
+
+    Raises:
+        ConfigurationError: there is no such file.
+        JournalError: it cannot be opened.
+    """
+    journal: StoredJournal
+    if options.dsn is not None:
+        from vipps_async.journals.postgres.journal import PostgresJournal  # noqa: PLC0415 - its extra is needed only here
+
+        journal = PostgresJournal(options.dsn, schema=options.schema)
+        await journal.open()
+    else:
+        path = existing_file(options)
+        if not getattr(options, "json", False):
+            say(f"Journal: {path}")
+        journal = await open_journal(path, wait=options.wait, check=thorough, trusted_owner=options.trust_owner)
+    try:
+        yield journal
+    finally:
+        await journal.aclose()

@@ -1,15 +1,101 @@
-"""What `vipps-async journal` says of operations and recoveries: for people and for machines."""
+"""What `vipps-async journal` says of entries and recoveries: for people and for machines."""
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import Any
 
 from vipps_async.cli.output import plain
 from vipps_async.core.recovery_report import RecoveryReport
-from vipps_async.journals.protocol import Intent
-from vipps_async.money import format_nok
+from vipps_async.core.verdict import LOOKS_APART
+from vipps_async.journals.protocol import Entry, Intent
+from vipps_async.money import format_amount
 
-__all__ = ["about", "recovery_facts", "recovery_text"]
+__all__ = [
+    "about",
+    "age_of",
+    "decidable_at",
+    "entry_facts",
+    "entry_text",
+    "is_leased",
+    "recovery_facts",
+    "recovery_text",
+]
+
+
+# --- entries ----------------------------------------------------------------------------------------------------------
+
+
+def about(intent: Intent) -> str:
+    """Name an operation on one line."""
+    amount = "" if intent.amount is None else f" of {format_amount(intent.amount, intent.currency)}"
+    return f"{plain(intent.name)}{amount}, payment {plain(intent.payment)}, key {plain(intent.key)}"
+
+
+def entry_facts(entry: Entry, now: datetime, settle_after: timedelta) -> dict[str, Any]:
+    """Render an entry for machines; `settle_after` is the session's."""
+    intent, settlement = entry.intent, entry.settlement
+    return {
+        "state": _state(entry),
+        **_named(intent, entry.note or None),
+        "merchant_serial_number": intent.merchant_serial_number,
+        "created_at": intent.created_at,
+        "age_seconds": max(0, round((now - intent.created_at).total_seconds())),
+        "settled_at": None if settlement is None else settlement.settled_at,
+        "key_origin": intent.origin.value,
+        "reference": intent.reference or None,
+        "attempts": entry.attempts.begun,
+        "attempts_in_doubt": entry.attempts.in_doubt,
+        "decidable_at": decidable_at(entry, settle_after) if settlement is None else None,
+        "leased_by": entry.owner if is_leased(entry, now) else None,
+        "leased_until": entry.lease_until if is_leased(entry, now) else None,
+    }
+
+
+def entry_text(entry: Entry, now: datetime, settle_after: timedelta) -> str:
+    """Render an entry for people; `settle_after` is the session's."""
+    intent = entry.intent
+    # Leaving the amount out asks for all that remains; a cancel has none.
+    nothing = "" if intent.operation == "cancel" else "all that remains"
+    amount = nothing if intent.amount is None else format_amount(intent.amount, intent.currency)
+    age = age_of((now - intent.created_at).total_seconds())
+    operation, payment, key = plain(intent.name), plain(intent.payment), plain(intent.key)
+    head = f"{_state(entry):<9} {operation:<13} {payment}  {amount}  {age} ago  key {key}"
+    if is_leased(entry, now):
+        head += f"\n          leased by {plain(entry.owner[:8])} until {entry.lease_until:%H:%M:%S} UTC"
+    if entry.note:
+        head += f"\n          {plain(entry.note)}"
+    if entry.settlement is None:
+        # Before that only proof that it took effect settles it, or sending it.
+        decidable = f"{decidable_at(entry, settle_after):%Y-%m-%d %H:%M} UTC"
+        head += f"\n          if details do not show it: can be decided after {decidable}"
+    return head
+
+
+def decidable_at(entry: Entry, settle_after: timedelta) -> datetime:
+    """Tell from when on it can be settled as never having happened; see `vipps_async.core.verdict`."""
+    horizon, looked_at = entry.attempts.last_at + settle_after, entry.attempts.looked_at
+    return horizon if looked_at is None or looked_at < horizon else looked_at + LOOKS_APART
+
+
+def _state(entry: Entry) -> str:
+    return "open" if entry.settlement is None else entry.settlement.outcome.value
+
+
+def is_leased(entry: Entry, now: datetime) -> bool:
+    """Whether a process has an open entry in work."""
+    return entry.settlement is None and bool(entry.owner) and entry.lease_until > now
+
+
+def age_of(seconds: float) -> str:
+    """Write how long ago something was."""
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{int(seconds // size)} {unit}"
+    return f"{max(0, int(seconds))} s"
+
+
+# --- recoveries -------------------------------------------------------------------------------------------------------
 
 
 def recovery_facts(report: RecoveryReport) -> dict[str, Any]:
@@ -35,11 +121,12 @@ def recovery_facts(report: RecoveryReport) -> dict[str, Any]:
     }
 
 
-def _named(intent: Intent, reason: str) -> dict[str, Any]:
+def _named(intent: Intent, reason: str | None) -> dict[str, Any]:
     return {
         "operation": intent.name,
         "payment": intent.payment,
         "amount": intent.amount,
+        "currency": intent.currency,
         "idempotency_key": intent.key,
         "reason": reason,
     }
@@ -68,15 +155,9 @@ def recovery_text(report: RecoveryReport) -> str:
     if report.stays_open > len(report.left_open):
         lines.append(f"... {report.stays_open} stay open in all.")
     lines += [
-        f"URL lost: order {plain(order_id)} exists; cancel it if details show that nobody has approved it."
-        for order_id in report.urls_lost
+        f"URL lost: payment {plain(payment)} exists; cancel it if its history shows that nobody has approved it."
+        for payment in report.urls_lost
     ]
     if report.stopped:
         lines.append(f"Stopped early: {plain(report.stopped)}.")
     return "\n".join(lines)
-
-
-def about(intent: Intent) -> str:
-    """Name an operation on one line."""
-    amount = "" if intent.amount is None else f" of {format_nok(intent.amount)}"
-    return f"{plain(intent.name)}{amount}, payment {plain(intent.payment)}, key {plain(intent.key)}"

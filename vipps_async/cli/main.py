@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 
 from vipps_async._version import __version__
 from vipps_async.cli import batch, demo, doctor, journal, payment, sandbox
+from vipps_async.cli.options import api_named_in
 from vipps_async.cli.output import plain, say, silenced
 from vipps_async.config import Environment
 from vipps_async.errors import VippsError
@@ -23,10 +24,14 @@ __all__ = ["carried_out", "main", "parser"]
 _NOT_WELL, _INTERRUPTED, _NOBODY_READS = 1, 130, 141
 
 
-def parser() -> argparse.ArgumentParser:
-    """Return what reads a command line; `run` of its answer carries the command out and gives the exit status."""
+def parser(arguments: Sequence[str] = ()) -> argparse.ArgumentParser:
+    """Return what reads a command line; `run` of its answer carries the command out and gives the exit status.
+
+    Args:
+        arguments: the command line, for commands whose options depend on the API that it names.
+    """
     whole = argparse.ArgumentParser(
-        prog="vipps-async", description="Vipps eCom payments from the command line, and a Vipps sandbox of your own."
+        prog="vipps-async", description="Vipps payments from the command line, and a Vipps sandbox of your own."
     )
     whole.add_argument("--version", action="version", version=f"vipps-async {__version__}")
     whole.add_argument(
@@ -38,7 +43,7 @@ def parser() -> argparse.ArgumentParser:
     demo.add_command(commands)
     sandbox.add_command(commands)
     doctor.add_command(commands)
-    payment.add_command(commands)
+    payment.add_command(commands, api_named_in(arguments))
     journal.add_command(commands)
     batch.add_command(commands)
     return whole
@@ -46,7 +51,8 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status: 0, 1 if something did not go well; ends with 2 for wrong usage."""
-    options = parser().parse_args(arguments)
+    arguments = sys.argv[1:] if arguments is None else arguments
+    options = parser(arguments).parse_args(arguments)
     _print_at_once()
     try:
         return asyncio.run(carried_out(options))

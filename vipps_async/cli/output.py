@@ -1,15 +1,67 @@
-"""Prints what commands have to say: nothing in it steers a terminal, and a full disk or a closed pipe ends nothing."""
+"""Prints what commands have to say, where nothing steers a terminal and no full disk ends anything; exit statuses."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+
+import orjson
 
 from vipps_async.printable import escaped
 
-__all__ = ["plain", "say", "show", "silenced", "tell", "tell_lines"]
+__all__ = [
+    "BUSY",
+    "DONE",
+    "HELD",
+    "INTERRUPTED",
+    "NOT_ENDED",
+    "OTHER_SETTINGS",
+    "REFUSED",
+    "UNKNOWN",
+    "UNTOLD",
+    "USAGE",
+    "json_line",
+    "plain",
+    "say",
+    "show",
+    "silenced",
+    "tell",
+    "tell_lines",
+    "untold",
+]
+
+# --- exit statuses of the commands that move money --------------------------------------------------------------------
+
+#: All of it took effect.
+DONE = 0
+#: Vipps refused, or was not reached: no money moved. In a batch: some rows were refused or not done.
+REFUSED = 1
+#: Wrong use, input or settings: nothing was sent.
+USAGE = 2
+#: The outcome is not known: money may have moved. In a batch also: another amount moved than was asked for.
+UNKNOWN = 3
+#: A batch on many machines goes on.
+NOT_ENDED = 4
+#: Rows of a batch were held: they may be what was done before.
+HELD = 5
+#: Another process has the journal: nothing was sent.
+BUSY = 6
+#: A batch, or a database of batches, is of another sales unit, environment or host: nothing was sent.
+OTHER_SETTINGS = 7
+#: It was carried out, but the result or the report could not be written where it belongs.
+UNTOLD = 8
+#: Ended by Ctrl-C or SIGTERM (128 + SIGINT).
+INTERRUPTED = 130
+
+
+def untold(status: int) -> int:
+    """Return the status of a command whose result could not be written, once a request has left."""
+    return status if status in {UNKNOWN, INTERRUPTED} else UNTOLD
+
+
+# --- printing ---------------------------------------------------------------------------------------------------------
 
 
 def say(text: str, *, end: str = "\n") -> None:
@@ -76,6 +128,11 @@ def tell_lines(pieces: Iterable[str], *, keep: str = "\n") -> bool:
 def plain(text: object) -> str:
     """Make a text from outside fit to be shown: on one line, and without what steers a terminal."""
     return " ".join("".join(char if char.isprintable() else " " for char in str(text)).split())
+
+
+def json_line(facts: Mapping[str, object]) -> str:
+    """Write one JSON object; a decimal number is written as text, so that none of it is lost."""
+    return orjson.dumps(facts, default=str).decode()
 
 
 def silenced(stream: object) -> None:

@@ -1,237 +1,297 @@
-"""`vipps-async payment`: looks at one payment, and initiates, captures, refunds or cancels it from a shell."""
+"""`vipps-async payment`: shows one payment of an API, moves its money, and does what that API alone can do."""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from typing import Any
 
-from vipps_async.cli.confirmation import add_yes
-from vipps_async.cli.hosts import add_allow_host
+import attrs
+
+from vipps_async.apis import session_api
+from vipps_async.cli.confirmation import add_yes, is_terminal, typed_line
 from vipps_async.cli.journal_file import add_journal
-from vipps_async.cli.payment_arguments import (
-    amount,
-    idempotency_key,
-    mobile_number,
-    order_id,
-    token_in,
-    transaction_text,
+from vipps_async.cli.options import Commands, add_allow_host, add_api, amount_of, checked
+from vipps_async.cli.output import plain
+from vipps_async.cli.payment_command import EXIT_STATUS, Command, run_command
+from vipps_async.core.batch import BatchOperation
+from vipps_async.core.operation import Repeat, SettledBy
+from vipps_async.core.payment_api import (
+    Action,
+    ActionResult,
+    BatchClient,
+    HistoryEntry,
+    PaymentApi,
+    PaymentCommand,
+    PaymentState,
 )
-from vipps_async.cli.payment_conduct import EXIT_STATUS, Plan, conduct
-from vipps_async.cli.payment_display import Shown, shown_details, shown_result
-from vipps_async.cli.terminal import is_terminal, typed_line
-from vipps_async.ecom.responses import CaptureResult, RefundResult
 from vipps_async.idempotency_keys import new_idempotency_key
-from vipps_async.money import format_nok
-from vipps_async.not_given import NOT_GIVEN, NotGiven
+from vipps_async.money import format_amount
+from vipps_async.not_given import NOT_GIVEN
 from vipps_async.session import VippsSession
 
-if TYPE_CHECKING:
-    Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse has no public name for it
+__all__ = ["add_command", "operation_result", "state_result"]
 
-__all__ = ["add_command"]
+_PURPOSES = {
+    BatchOperation.CAPTURE: "capture a reserved payment, or a part of it",
+    BatchOperation.REFUND: "pay back what was captured, or a part of it",
+    BatchOperation.CANCEL: "cancel a payment that is not captured",
+}
+#: What may have happened if the outcome is not known.
+_DOUBTS = {
+    BatchOperation.CAPTURE: "Money may have moved.",
+    BatchOperation.REFUND: "Money may have moved.",
+    BatchOperation.CANCEL: "The reservation may have been released.",
+}
+_SETTLED_BY = {
+    SettledBy.ANSWER: "",
+    SettledBy.HISTORY: "Vipps' answer got lost; the payment's history proves it.",
+    SettledBy.JOURNAL: "It was done before under this key, as the journal has it; nothing was sent now.",
+    SettledBy.EARLIER_CALL: "An equal command that was under way brought it.",
+}
 
-_PERSONAL_HELP = "show PERSONAL DATA as well: the customer's name, phone number, e-mail, address, ids, card digits"
 
-
-def add_command(commands: Commands) -> None:
-    """Add `payment details`, `capture`, `refund`, `cancel`, `initiate` and `approve` to the command line."""
+def add_command(commands: Commands, api: PaymentApi) -> None:
+    """Add `payment` and its actions to the command line, with the options that an API takes."""
     parser = commands.add_parser(
         "payment",
-        help="look at one payment; initiate, capture, refund or cancel it",
-        description="Looks at one payment of the sales unit of the VIPPS_ variables, or changes it.",
+        help="show one payment, capture, refund or cancel it, or make one",
+        description="Shows one payment of the sales unit of the VIPPS_ variables, or changes it.",
     )
     actions = parser.add_subparsers(title="actions", required=True, metavar="ACTION")
-    _add_details(actions)
-    _add_money(actions, "capture", "capture a reserved payment, or a part of it")
-    _add_money(actions, "refund", "pay back what was captured, or a part of it")
-    _add_cancel(actions)
-    _add_initiate(actions)
-    _add_approve(actions)
+    show = _add(actions, api, "show", "show a payment's sums and history")
+    personal = "show PERSONAL DATA as well: the customer's name, phone number, e-mail, address, ids, card digits"
+    show.add_argument("--personal", action="store_true", help=personal)
+    show.set_defaults(run=_show)
+    for operation in BatchOperation:
+        _add_operation(actions, api, operation)
+    for action in api.actions:
+        _add_own_action(actions, api, action)
 
 
-def _add(actions: Commands, name: str, purpose: str, more: str = "") -> argparse.ArgumentParser:
+def _add(actions: Commands, api: PaymentApi, name: str, purpose: str, more: str = "") -> argparse.ArgumentParser:
     # Without abbreviations: what takes everything, or answers for somebody, is to be written in full.
     description = f"{purpose[0].upper()}{purpose[1:]}. {more}{EXIT_STATUS}"
     parser = actions.add_parser(name, help=purpose, description=description, allow_abbrev=False)
-    parser.add_argument("order", type=order_id, metavar="ORDER", help="the order id")
-    parser.add_argument("--json", action="store_true", help="one JSON object, sums in øre; an error, too, is one")
+    heading = api.payment_heading.replace("_", " ")
+    parser.add_argument("payment", type=checked(api.check_payment), metavar="PAYMENT", help=f"its {heading}")
+    add_api(parser)
+    parser.add_argument("--json", action="store_true", help="one JSON object, sums in minor units; also of an error")
     add_allow_host(parser)
     return parser
 
 
-def _add_text(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--text",
-        type=transaction_text,
-        required=True,
-        metavar="TEXT",
-        help="what the customer reads in Vipps, 1 to 100 characters",
+def _client(vipps: VippsSession, api: PaymentApi) -> BatchClient:
+    return session_api(vipps, api.name).batch
+
+
+# --- show -------------------------------------------------------------------------------------------------------------
+
+
+async def _show(options: argparse.Namespace) -> int:
+    api: PaymentApi = options.api
+
+    async def read(vipps: VippsSession) -> ActionResult:
+        state = await api.read_state(_client(vipps, api).runner, options.payment)
+        return state_result(api, options.payment, state, personal=options.personal)
+
+    return await run_command(
+        options, Command(api=api, verb="show", payment=options.payment, call=read, is_journalled=False)
     )
 
 
-# --- details ---------------------------------------------------------------------------------------------------------
+def state_result(api: PaymentApi, payment: str, state: PaymentState, *, personal: bool) -> ActionResult:
+    """Show a payment with its history.
+
+    Args:
+        api: what it was made with.
+        payment: its id as it was asked for; an answer may come without one.
+        state: what Vipps has.
+        personal: show the customer as well.
+    """
+    lines = [f"{api.name} payment {payment}{f' ({state.status})' if state.status else ''}"]
+    lines += [f"  {name:<16}{amount:>20}" for name, amount in state.sums.items()]
+    lines += ["", *_history(state.history, state.currency)]
+    facts = attrs.asdict(state.answer)
+    if personal:
+        known = [f"{name}: {plain(value)}" for name, value in _personal(facts, api.personal_fields)]
+        lines += ["", *(known or ["Vipps has nothing about the customer here."])]
+    else:
+        facts = _without(facts, api.personal_fields)
+    own = attrs.asdict(state, recurse=False, filter=lambda at, _: at.name not in {"answer", "history"})
+    return ActionResult("\n".join(lines), facts | own)
 
 
-def _add_details(actions: Commands) -> None:
-    parser = _add(actions, "details", "show a payment's sums and history")
-    parser.add_argument("--personal", action="store_true", help=_PERSONAL_HELP)
-    parser.set_defaults(run=_details)
+def _history(entries: tuple[HistoryEntry, ...], currency: str) -> list[str]:
+    rows = [("time (UTC)", "operation", "amount", "done", "idempotency key")]
+    for entry in entries:
+        time = "" if entry.time is None else f"{entry.time:%Y-%m-%d %H:%M:%S}"
+        done = "yes" if entry.is_done else "FAILED"
+        rows.append((time, plain(entry.name), format_amount(entry.amount, currency), done, plain(entry.key or "")))
+    widths = [max(len(row[column]) for row in rows) for column in range(5)]
+    return [
+        f"{time:<{widths[0]}}  {operation:<{widths[1]}}  {amount:>{widths[2]}}  {done:<{widths[3]}}  {key}".rstrip()
+        for time, operation, amount, done, key in rows
+    ]
 
 
-async def _details(options: argparse.Namespace) -> int:
-    async def ask(vipps: VippsSession) -> Shown:
-        details = await vipps.ecom.details(options.order)
-        return shown_details(options.order, details, personal=options.personal)
-
-    return await conduct(options, Plan(operation="details", order_id=options.order, do=ask, noted=False))
-
-
-# --- capture and refund ----------------------------------------------------------------------------------------------
+def _without(facts: Any, names: frozenset[str]) -> Any:
+    """Leave fields out, at any depth."""
+    if isinstance(facts, dict):
+        return {name: _without(value, names) for name, value in facts.items() if name not in names}
+    return [_without(each, names) for each in facts] if isinstance(facts, list) else facts
 
 
-def _add_money(actions: Commands, name: str, purpose: str) -> None:
-    more = "The idempotency key is printed before anything is sent; with it the same command can be repeated. "
-    parser = _add(actions, name, purpose, more)
-    how_much = parser.add_mutually_exclusive_group(required=True)
-    how_much.add_argument("--amount", type=amount, metavar="KRONER", help="how much, such as 499.00")
-    how_much.add_argument("--all", action="store_true", help="all that remains")
-    _add_text(parser)
-    parser.add_argument(
-        "--idempotency-key",
-        type=idempotency_key,
-        metavar="KEY",
-        help="of an earlier try of the very same thing, which then is not done twice (default: a new one)",
-    )
+def _personal(facts: Any, names: frozenset[str], within: str = "") -> Iterator[tuple[str, Any]]:
+    """Find the values of these fields at any depth, with the way to each."""
+    for name, value in facts.items() if isinstance(facts, dict) else ():
+        way = f"{within}.{name}" if within else name if name in names else ""
+        if isinstance(value, dict):
+            yield from _personal(value, names, way)
+        elif way and value is not None:
+            yield way, value
+
+
+# --- capture, refund and cancel ---------------------------------------------------------------------------------------
+
+
+def _add_operation(actions: Commands, api: PaymentApi, operation: BatchOperation) -> None:
+    is_keyed = api.operations[operation].repeat is Repeat.KEYED
+    told = "The idempotency key is printed before anything is sent; with it the same command can be repeated. "
+    parser = _add(actions, api, operation.value, _PURPOSES[operation], told if is_keyed else "")
+    if operation is BatchOperation.CANCEL:
+        parser.add_argument(
+            "--release-remaining",
+            action="store_true",
+            help="release what is left of a partly captured payment, which Vipps otherwise refuses to cancel",
+        )
+    else:
+        how_much = parser.add_mutually_exclusive_group(required=True)
+        word = api.main_unit.word.upper()
+        how_much.add_argument("--amount", type=amount_of(api), metavar=word, help="how much, such as 499.00")
+        how_much.add_argument("--all", action="store_true", help="all that remains")
+    if api.text_heading is not None:
+        parser.add_argument(
+            "--text", type=checked(api.check_text), required=True, metavar="TEXT", help="what the customer reads"
+        )
+    if is_keyed:
+        parser.add_argument(
+            "--idempotency-key",
+            type=checked(api.check_key),
+            metavar="KEY",
+            help="of an earlier try of the very same thing, which then is not done twice (default: a new one)",
+        )
     add_journal(parser)
     add_yes(parser)
-    parser.set_defaults(run=_money, operation=name)
+    parser.set_defaults(run=_run_operation, operation=operation, is_keyed=is_keyed)
 
 
-async def _money(options: argparse.Namespace) -> int:
-    operation: str = options.operation
-    key: str = options.idempotency_key or new_idempotency_key()
-    how_much: int | NotGiven = NOT_GIVEN if options.all else options.amount
+async def _run_operation(options: argparse.Namespace) -> int:
+    api: PaymentApi = options.api
+    operation: BatchOperation = options.operation
+    payment: str = options.payment
+    key = (options.idempotency_key or new_idempotency_key()) if options.is_keyed else None
+    amount = getattr(options, "amount", None)
 
-    async def move(vipps: VippsSession) -> Shown:
-        result: CaptureResult | RefundResult
-        if operation == "capture":
-            result = await vipps.ecom.capture(
-                options.order, transaction_text=options.text, amount=how_much, idempotency_key=key
-            )
-        else:
-            result = await vipps.ecom.refund(
-                options.order, transaction_text=options.text, amount=how_much, idempotency_key=key
-            )
-        return shown_result(operation, result, idempotency_key=key)
+    async def move(vipps: VippsSession) -> ActionResult:
+        client = _client(vipps, api)
+        command = PaymentCommand(
+            operation=operation,
+            payment=payment,
+            merchant_serial_number=client.merchant_serial_number,
+            text=getattr(options, "text", ""),
+            amount=NOT_GIVEN if amount is None else amount,
+            key=key,
+            release_remaining=getattr(options, "release_remaining", False),
+        )
+        result = await client.runner.run(api.make_call(await client.with_amount(command)))
+        return operation_result(api, operation, payment, result, idempotency_key=key)
 
     async def question() -> str:
-        if not options.all:
-            return f"{operation.capitalize()} {format_nok(options.amount)} of order {options.order}"
+        named = f"{api.name} payment {payment}"
+        if operation is BatchOperation.CANCEL:
+            return f"Release what is left of {named}" if options.release_remaining else f"Cancel {named}"
+        word = operation.value.capitalize()
+        if amount is not None:
+            return f"{word} {format_amount(amount, api.currency)} of {named}"
         # Whoever confirms "all that remains" should know how much that is.
         async with VippsSession.from_env() as vipps:
-            details = await vipps.ecom.details(options.order)
-        remains = details.remaining_to_capture if operation == "capture" else details.remaining_to_refund
-        return f"{operation.capitalize()} all that remains, {format_nok(remains)}, of order {options.order}"
+            state = await api.read_state(_client(vipps, api).runner, payment)
+        return f"{word} all that remains, {format_amount(state.remaining(operation), state.currency)}, of {named}"
 
-    plan = Plan(operation=operation, order_id=options.order, do=move, key=key, question=question)
-    return await conduct(options, plan)
-
-
-# --- cancel ----------------------------------------------------------------------------------------------------------
-
-
-def _add_cancel(actions: Commands) -> None:
-    parser = _add(actions, "cancel", "cancel a payment that is not captured")
-    _add_text(parser)
-    parser.add_argument(
-        "--release-remaining",
-        action="store_true",
-        help="release what is left of a partly captured payment, which Vipps otherwise refuses to cancel",
+    command = Command(
+        api=api,
+        verb=operation.value,
+        payment=payment,
+        call=move,
+        key=key,
+        question=question,
+        doubt=_DOUBTS[operation],
+        is_recovered=True,
     )
-    add_journal(parser)
-    add_yes(parser)
-    parser.set_defaults(run=_cancel)
+    return await run_command(options, command)
 
 
-async def _cancel(options: argparse.Namespace) -> int:
-    async def cancel(vipps: VippsSession) -> Shown:
-        result = await vipps.ecom.cancel(
-            options.order,
-            transaction_text=options.text,
-            should_release_remaining_funds=options.release_remaining,
+def operation_result(
+    api: PaymentApi, operation: BatchOperation, payment: str, result: Any, *, idempotency_key: str | None
+) -> ActionResult:
+    """Show what a capture, refund or cancel did.
+
+    Args:
+        api: the payment's.
+        operation: what was done.
+        payment: its id.
+        result: what the call returned.
+        idempotency_key: what it was sent with; None: it has no key.
+    """
+    moved = api.moved(result)
+    amount = "" if moved.amount is None else f"{format_amount(moved.amount, api.currency)} "
+    lines = [f"{amount}{operation.done}, {api.name} payment {payment}"]
+    if moved.left_to_capture is not None and moved.left_to_refund is not None:
+        lines[0] += f"; left to capture: {format_amount(moved.left_to_capture, api.currency)}"
+        lines[0] += f", to refund: {format_amount(moved.left_to_refund, api.currency)}"
+    if how := _SETTLED_BY[result.settled_by]:
+        lines.append(how)
+    facts = _without(attrs.asdict(result), api.personal_fields)
+    return ActionResult("\n".join(lines), {"idempotency_key": idempotency_key, **facts})
+
+
+# --- what an API alone can do -----------------------------------------------------------------------------------------
+
+
+def _add_own_action(actions: Commands, api: PaymentApi, action: Action) -> None:
+    parser = _add(actions, api, action.verb, action.purpose, action.more)
+    for option in action.options:
+        parser.add_argument(
+            f"--{option.name.replace('_', '-')}",
+            type=amount_of(api) if option.check is None else checked(option.check),
+            required=option.required,
+            metavar=option.metavar,
+            help=option.help,
         )
-        return shown_result("cancel", result, idempotency_key=None)
-
-    async def question() -> str:
-        what = "Release what is left of order" if options.release_remaining else "Cancel order"
-        return f"{what} {options.order}"
-
-    return await conduct(options, Plan(operation="cancel", order_id=options.order, do=cancel, question=question))
+    if action.is_journalled:
+        add_journal(parser)
+    parser.set_defaults(run=_run_own_action, action=action)
 
 
-# --- initiate and approve --------------------------------------------------------------------------------------------
+async def _run_own_action(options: argparse.Namespace) -> int:
+    action: Action = options.action
+    payment: str = options.payment
 
+    async def call(vipps: VippsSession) -> ActionResult:
+        values = {option.name: getattr(options, option.name) for option in action.options}
+        if action.reads is not None:
+            name, question = action.reads
+            values[name] = await typed_line(question) if is_terminal() else sys.stdin.readline().strip()
+        return await action.run(session_api(vipps, options.api.name), payment, values)
 
-def _add_initiate(actions: Commands) -> None:
-    parser = _add(
-        actions,
-        "initiate",
-        "ask for a payment, and print the URL for the customer",
-        "No money moves before the customer accepts. Nothing but the URL goes to stdout; it is good for 5 minutes. ",
+    command = Command(
+        api=options.api,
+        verb=action.verb,
+        payment=payment,
+        call=call,
+        doubt=action.doubt,
+        is_journalled=action.is_journalled,
     )
-    parser.add_argument("--amount", type=amount, required=True, metavar="KRONER", help="how much, such as 499.00")
-    _add_text(parser)
-    parser.add_argument(
-        "--callback-prefix", required=True, metavar="URL", help="where Vipps posts the outcome: https, of a public host"
-    )
-    parser.add_argument(
-        "--fall-back", required=True, metavar="URL", help="where the customer comes back to, paid or not"
-    )
-    parser.add_argument(
-        "--mobile-number", type=mobile_number, metavar="NUMBER", help="the customer's, 8 digits, if you know it already"
-    )
-    add_journal(parser)
-    parser.set_defaults(run=_initiate)
-
-
-async def _initiate(options: argparse.Namespace) -> int:
-    async def initiate(vipps: VippsSession) -> Shown:
-        payment = await vipps.ecom.initiate(
-            order_id=options.order,
-            amount=options.amount,
-            transaction_text=options.text,
-            callback_prefix=options.callback_prefix,
-            fall_back=options.fall_back,
-            mobile_number=options.mobile_number,
-        )
-        return Shown(payment.url, {"order_id": payment.order_id, "url": payment.url})
-
-    return await conduct(options, Plan(operation="initiate", order_id=options.order, do=initiate))
-
-
-def _add_approve(actions: Commands) -> None:
-    parser = _add(
-        actions,
-        "approve",
-        "accept a payment as the customer would, in the test environment only",
-        "The payment's URL, as initiate prints it, is read from standard input: it holds a token. An empty line sends "
-        "none, which Vipps takes, too. ",
-    )
-    parser.add_argument(
-        "--mobile-number",
-        type=mobile_number,
-        metavar="NUMBER",
-        help="the test user's, 8 digits; left out, none is sent",
-    )
-    parser.set_defaults(run=_approve)
-
-
-async def _approve(options: argparse.Namespace) -> int:
-    async def approve(vipps: VippsSession) -> Shown:
-        line = await typed_line("The payment's URL: ") if is_terminal() else sys.stdin.readline().strip()
-        token = token_in(options.order, line) if line else None
-        await vipps.ecom.approve(options.order, mobile_number=options.mobile_number, token=token)
-        return Shown(f"approved, order {options.order}", {"order_id": options.order, "approved": True})
-
-    return await conduct(options, Plan(operation="approve", order_id=options.order, do=approve, noted=False))
+    return await run_command(options, command)

@@ -11,20 +11,20 @@ import re
 import signal
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from vipps_async.cli.options import Commands, number_from
 from vipps_async.cli.output import plain, say, tell
 from vipps_async.sandbox import SandboxCredentials, SandboxError, SandboxServer
 from vipps_async.sandbox.wire.ecom_errors import UNIT_CODES
 
-if TYPE_CHECKING:
-    Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse has no public name for it
-
 __all__ = ["add_command"]
 
-_LARGEST_PORT = 65535
 #: Seconds: no token needs to live longer than the 365 days after which nothing can be refunded.
 _LONGEST_LIFETIME = 365 * 86_400
+_port = number_from(int, 0, 65535, "no port: a number from 0 to 65535")
+_rate = number_from(float, 0.0, 1.0, "no rate: a number from 0 to 1")
+_lifetime = number_from(int, 1, _LONGEST_LIFETIME, f"no lifetime: seconds, from 1 to {_LONGEST_LIFETIME}")
+_seconds = number_from(float, 0.0, float(_LONGEST_LIFETIME), f"no time: seconds, from 0 to {_LONGEST_LIFETIME}")
 _MSN = re.compile(r"[0-9]{5,6}")
 #: `_` occurs in the names of containers.
 _HOST = re.compile(r"[0-9A-Za-z]([0-9A-Za-z._-]*[0-9A-Za-z])?")
@@ -133,28 +133,6 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _port(text: str) -> int:
-    if not text.isdecimal() or int(text) > _LARGEST_PORT:
-        raise argparse.ArgumentTypeError(f"{text} is no port: a number from 0 to {_LARGEST_PORT}")
-    return int(text)
-
-
-def _rate(text: str) -> float:
-    try:
-        rate = float(text)
-    except ValueError:
-        rate = -1.0
-    if not 0 <= rate <= 1:
-        raise argparse.ArgumentTypeError(f"{text} is no rate: a number from 0 to 1")
-    return rate
-
-
-def _lifetime(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text[:10]) <= _LONGEST_LIFETIME:
-        raise argparse.ArgumentTypeError(f"{text} is no lifetime: seconds, from 1 to {_LONGEST_LIFETIME}")
-    return int(text)
-
-
 def _merchant_serial_number(text: str) -> str:
     if not _MSN.fullmatch(text):
         raise argparse.ArgumentTypeError(f"{text} is no sales unit: 5 or 6 digits")
@@ -166,16 +144,6 @@ def _refused(text: str) -> tuple[str, str]:
     if code not in UNIT_CODES:
         raise argparse.ArgumentTypeError(f"{text} has no code that can be chosen: {', '.join(UNIT_CODES)}")
     return _merchant_serial_number(unit), code
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = -1.0
-    if not 0 <= seconds <= _LONGEST_LIFETIME:
-        raise argparse.ArgumentTypeError(f"{text} is no time: seconds, from 0 to {_LONGEST_LIFETIME}")
-    return seconds
 
 
 def _keys(text: str) -> SandboxCredentials:

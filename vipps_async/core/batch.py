@@ -1,41 +1,20 @@
-"""The interface between batches and APIs: rows, operations, and the API-specific part as one value."""
+"""The rows of a batch: what is to be done with one payment, and the key that follows from it."""
 
 from __future__ import annotations
 
 import enum
 import re
 import unicodedata
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AbstractContextManager
-from datetime import datetime
-from typing import Any, Protocol
 
 from attrs import frozen
 
-from vipps_async.core.dialect import Dialect
-from vipps_async.core.events import AttemptListener
-from vipps_async.core.operation import Call, Operation, Runner
 from vipps_async.errors import InvalidInputError
 from vipps_async.idempotency_keys import derive_idempotency_key
 from vipps_async.input_rules import check_text
-from vipps_async.journals.protocol import Journal
-from vipps_async.money import Money, format_amount
+from vipps_async.money import Money
 from vipps_async.not_given import NOT_GIVEN, NotGiven
 
-__all__ = [
-    "LONGEST_REFERENCE",
-    "BatchApi",
-    "BatchClient",
-    "BatchOperation",
-    "BatchRow",
-    "DryRun",
-    "Moved",
-    "Origin",
-    "RowCommand",
-    "SupportsBatch",
-    "Unit",
-    "check_reference",
-]
+__all__ = ["LONGEST_REFERENCE", "BatchOperation", "BatchRow", "Origin", "check_reference"]
 
 #: The longest reference, in characters: room for any shop's number of a shipment or a return.
 LONGEST_REFERENCE = 100
@@ -46,7 +25,7 @@ _LARGEST_AMOUNT = 2**63 - 1
 
 
 class BatchOperation(enum.Enum):
-    """What a batch does with each of its rows."""
+    """What moves the money of a payment, one at a time or as a batch."""
 
     CAPTURE = "capture"
     REFUND = "refund"
@@ -56,9 +35,6 @@ class BatchOperation(enum.Enum):
     def done(self) -> str:
         """What it is called when it is done."""
         return {"capture": "captured", "refund": "refunded", "cancel": "cancelled"}[self.value]
-
-
-# --- rows -------------------------------------------------------------------------------------------------------------
 
 
 @frozen(kw_only=True)
@@ -159,152 +135,3 @@ class BatchRow:
             return derive_idempotency_key(*head, "reference", self.reference)
         assert self.origin is not None  # noqa: S101 - for the type checker; the row was checked when it was made
         return derive_idempotency_key(*head, "file", self.origin.digest, self.origin.number)
-
-
-# --- what an API has of its own ---------------------------------------------------------------------------------------
-
-
-@frozen(kw_only=True)
-class Unit:
-    """What the amounts of a file may be counted in."""
-
-    #: What ``--unit`` and the headings say, such as ``"ore"`` (``amount_ore``).
-    name: str
-    #: What people call it, such as ``"cents"``.
-    word: str
-    #: How many decimals an amount may have; 0: it is the currency's minor unit.
-    decimals: int
-
-
-@frozen(kw_only=True)
-class Moved:
-    """What an operation did, as its result tells."""
-
-    #: Minor units; None: it does not tell.
-    amount: int | None = None
-    #: When, by Vipps' clock; aware, UTC. None: it does not tell.
-    time: datetime | None = None
-
-
-@frozen(kw_only=True)
-class DryRun:
-    """What a row would do to a payment as it is now."""
-
-    #: What would move, or has moved under the row's key; None: nothing, or a cancel.
-    moved: Moved = Moved()
-    #: Whether it has taken effect already.
-    is_done: bool = False
-    #: Whether it would be refused.
-    is_refused: bool = False
-
-
-@frozen(kw_only=True)
-class RowCommand:
-    """A row with all that its call is made of."""
-
-    operation: BatchOperation
-    row: BatchRow
-    merchant_serial_number: str
-    #: Whether a cancel also releases what is left of a partly captured payment.
-    release_remaining: bool = False
-
-    @property
-    def key(self) -> str:
-        """The idempotency key of the row."""
-        return self.row.idempotency_key(self.operation, self.merchant_serial_number)
-
-
-@frozen(kw_only=True)
-class BatchApi:
-    """What one API has of its own for batches. A payment's state is what `read_state` returns."""
-
-    dialect: Dialect
-    #: The headings of a file's columns: of the payment's id, and of the text that the customer reads (None: the API
-    #: takes no such text).
-    payment_heading: str
-    text_heading: str | None
-    #: The currency of all amounts, and what a file may count them in.
-    currency: str
-    units: tuple[Unit, ...]
-    #: The least and the largest amount, in minor units.
-    least: int
-    largest: int
-    #: Return a field that keeps the API's rules; raise InvalidInputError else.
-    check_payment: Callable[[object], str]
-    check_text: Callable[[object], str]
-    #: What each operation is to the API.
-    operations: Mapping[BatchOperation, Operation[Any]]
-    #: Makes the call that carries a row out, with the row's key in the request (if the API takes one) and in the note.
-    make_call: Callable[[RowCommand], Call[Any]]
-    #: Reads the amount and the time of a result of capture, refund or cancel.
-    moved: Callable[[Any], Moved]
-    #: Reads a payment's state.
-    read_state: Callable[[Runner, str], Awaitable[Any]]
-    #: What that takes, for the pace of a dry run.
-    read: Operation[Any]
-    #: Says from a state what a row would do; the number is what earlier rows would take, in minor units.
-    dry_run: Callable[[RowCommand, Any, int], DryRun]
-    #: Whether a payment is cancelled, or what was not captured of it has been released.
-    is_released: Callable[[Any], bool]
-    #: Says on one line what has happened to a payment.
-    describe: Callable[[Any], str]
-    #: How much is left to capture or refund, for an API that must be told an amount: it is then computed once for a row
-    #: that takes all, and stands in the journal's intent. None: the API itself takes all that is left.
-    remaining: Callable[[BatchOperation, Any], int] | None = None
-
-    @property
-    def name(self) -> str:
-        """The API's name, as in ``--api`` and in reports."""
-        return self.dialect.name
-
-    def check_amount(self, amount: int) -> int:
-        """Return an amount that the API takes.
-
-        Raises:
-            InvalidInputError: it takes none so small, or so large.
-        """
-        if not self.least <= amount <= self.largest:
-            least = format_amount(self.least, self.currency)
-            rule = f"from {self.least} to {self.largest} minor units ({least} at least)"
-            raise InvalidInputError("amount", rule, value=amount)
-        return amount
-
-    def check(self, row: BatchRow, operation: BatchOperation) -> None:
-        """Check a row by the API's own rules.
-
-        Raises:
-            InvalidInputError: it breaks one.
-        """
-        self.check_payment(row.payment)
-        if row.minor_units is not None:
-            if operation is BatchOperation.CANCEL:
-                raise InvalidInputError("amount", "left out of the rows of a cancel", value=row.amount)
-            if isinstance(row.amount, Money) and row.amount.currency != self.currency:
-                raise InvalidInputError("amount", f"in {self.currency}", value=row.amount)
-            self.check_amount(row.minor_units)
-        if self.text_heading is not None:
-            self.check_text(row.text)
-        elif row.text:
-            raise InvalidInputError("text", f"left out: {self.name} takes none", value=row.text)
-
-
-@frozen(kw_only=True)
-class BatchClient:
-    """An API of an open session, as batches need it."""
-
-    api: BatchApi
-    runner: Runner
-    merchant_serial_number: str
-    #: Adds a listener of attempts for the length of a `with` block.
-    listening: Callable[[AttemptListener], AbstractContextManager[None]]
-    #: The session's journal; None: it has none.
-    journal: Journal | None
-
-
-class SupportsBatch(Protocol):
-    """An API whose captures, refunds and cancels can be carried out as a batch: ``vipps.ecom``, for example."""
-
-    @property
-    def batch(self) -> BatchClient:
-        """What a batch needs of it."""
-        ...

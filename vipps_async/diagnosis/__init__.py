@@ -1,6 +1,6 @@
 """The diagnosis: whether settings, host, certificate, clock, keys and journal are as a payment needs them."""
 
-from vipps_async.diagnosis.examination import examine
-from vipps_async.diagnosis.finding import Finding, State
+from vipps_async.diagnosis.checks import run_checks
+from vipps_async.diagnosis.result import CheckResult, CheckState
 
-__all__ = ["Finding", "State", "examine"]
+__all__ = ["CheckResult", "CheckState", "run_checks"]

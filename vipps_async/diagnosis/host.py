@@ -1,4 +1,4 @@
-"""Looks at the host: whether it answers behind a certificate that is accepted, what it is, and what time it has."""
+"""Checks the host: whether it answers behind a certificate that is accepted, what it is, and what time it has."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from attrs import frozen
 
 from vipps_async.config import Environment, Timeouts
 from vipps_async.core.clock import Clock
-from vipps_async.diagnosis.finding import Finding, State
+from vipps_async.diagnosis.result import CheckResult, CheckState
 from vipps_async.diagnosis.settings import Place
 from vipps_async.errors import RequestNotSent, TransportError
 from vipps_async.transports.failures import connection_advice
 from vipps_async.transports.protocol import Request, Response, Transport
 
-__all__ = ["look_at_clock", "look_at_host"]
+__all__ = ["check_clock", "check_host"]
 
 #: A path that the embedded sandbox has and Vipps has not.
 _SANDBOX_PATH = "/sandbox/clock"
@@ -28,7 +28,7 @@ _TOO_FAR = 60.0
 
 
 @frozen
-class Answer:
+class HostAnswer:
     """What the host answered, and the local time in the middle between question and answer."""
 
     response: Response
@@ -53,9 +53,9 @@ def _advice(message: str) -> str:
     return _LOOK_UP_ADVICE if "could not look up" in message else _ANY_ADVICE
 
 
-async def look_at_host(
+async def check_host(
     place: Place, transport: Transport, clock: Clock, *, timeouts: Timeouts
-) -> tuple[Finding, Answer | None]:
+) -> tuple[CheckResult, HostAnswer | None]:
     """Ask the host for its front page, without any key: whatever it answers, it is there.
 
     Args:
@@ -65,39 +65,39 @@ async def look_at_host(
         timeouts: how long each of at most two questions may take, in seconds.
 
     Returns:
-        The finding, and the answer if there was one.
+        The result, and the answer if there was one.
     """
     check = "host"
     asked, started = clock.now(), clock.monotonic()
     try:
-        response = await transport.send(_question(place, "/", timeouts))
+        response = await transport.send(_request(place, "/", timeouts))
     except TransportError as error:
         # What the transport advises is about money, which nobody asked for here.
         reached = "" if isinstance(error, RequestNotSent) else "a connection was made, but "
-        return Finding(
+        return CheckResult(
             check=check,
-            state=State.FAILED,
+            state=CheckState.FAILED,
             text=f"{reached}{error.message}",
             advice=_advice(error.message),
             facts={"error": type(error).__name__},
         ), None
     seconds = clock.monotonic() - started
-    answer = Answer(response, asked + timedelta(seconds=seconds / 2), seconds)
+    answer = HostAnswer(response, asked + timedelta(seconds=seconds / 2), seconds)
     certificate = ", and its certificate is accepted" if place.base_url.startswith("https:") else ""
     text = f"{place.base_url} answers in {seconds * 1000:.0f} ms{certificate}"
     facts: dict[str, object] = {"milliseconds": round(seconds * 1000), "status": response.status}
     if response.status >= 500:
         text += f", but with HTTP {response.status}: it is in trouble"
         advice = "wait, and look at Vipps' status page; captures and refunds keep their keys meanwhile"
-        return Finding(check=check, state=State.WARNING, text=text, advice=advice, facts=facts), answer
+        return CheckResult(check=check, state=CheckState.WARNING, text=text, advice=advice, facts=facts), answer
     if place.is_vipps:
-        return Finding(check=check, state=State.OK, text=text, facts=facts | {"sandbox": False}), answer
+        return CheckResult(check=check, state=CheckState.OK, text=text, facts=facts | {"sandbox": False}), answer
     return await _say_what_it_is(place, transport, text, facts, timeouts=timeouts), answer
 
 
 async def _say_what_it_is(
     place: Place, transport: Transport, text: str, facts: dict[str, object], *, timeouts: Timeouts
-) -> Finding:
+) -> CheckResult:
     is_sandbox = await _is_sandbox(place, transport, timeouts=timeouts)
     facts["sandbox"] = is_sandbox
     if not is_sandbox:
@@ -108,24 +108,24 @@ async def _say_what_it_is(
         advice = "leave VIPPS_BASE_URL out to move real money, or set VIPPS_ENVIRONMENT to test"
     else:
         text += "; it is the embedded sandbox, not Vipps"
-        return Finding(check="host", state=State.OK, text=text, facts=facts)
-    return Finding(check="host", state=State.WARNING, text=text, advice=advice, facts=facts)
+        return CheckResult(check="host", state=CheckState.OK, text=text, facts=facts)
+    return CheckResult(check="host", state=CheckState.WARNING, text=text, advice=advice, facts=facts)
 
 
 async def _is_sandbox(place: Place, transport: Transport, *, timeouts: Timeouts) -> bool:
     try:
-        response = await transport.send(_question(place, _SANDBOX_PATH, timeouts))
+        response = await transport.send(_request(place, _SANDBOX_PATH, timeouts))
         told = orjson.loads(response.body)
     except (TransportError, orjson.JSONDecodeError):
         return False
     return response.status == 200 and isinstance(told, dict) and set(told) == {"now"}
 
 
-def _question(place: Place, path: str, timeouts: Timeouts) -> Request:
+def _request(place: Place, path: str, timeouts: Timeouts) -> Request:
     return Request(method="GET", url=place.base_url + path, headers={}, timeouts=timeouts)
 
 
-def look_at_clock(answer: Answer) -> Finding:
+def check_clock(answer: HostAnswer) -> CheckResult:
     """Hold the local clock against the `Date` header.
 
     Args:
@@ -135,7 +135,9 @@ def look_at_clock(answer: Answer) -> Finding:
     theirs = _date_of(answer.response)
     if theirs is None:
         text = "the host's answer has no Date header to hold the local clock against"
-        return Finding(check=check, state=State.WARNING, text=text, advice="see to it that this machine keeps time")
+        return CheckResult(
+            check=check, state=CheckState.WARNING, text=text, advice="see to it that this machine keeps time"
+        )
     # The header leaves out the part of a second that had passed.
     ahead = (answer.at - theirs).total_seconds() - 0.5
     off = abs(ahead)
@@ -144,11 +146,11 @@ def look_at_clock(answer: Answer) -> Finding:
     facts = {"seconds_ahead": round(ahead, 1)}
     if off <= allowed:
         text = f"the local clock agrees with the host's within {max(1.0, off):.0f} s"
-        return Finding(check=check, state=State.OK, text=text, facts=facts)
-    state = State.FAILED if off > _TOO_FAR + answer.seconds / 2 else State.WARNING
+        return CheckResult(check=check, state=CheckState.OK, text=text, facts=facts)
+    state = CheckState.FAILED if off > _TOO_FAR + answer.seconds / 2 else CheckState.WARNING
     text = f"the local clock is {off:.0f} s {'ahead of' if ahead > 0 else 'behind'} the host's"
     advice = "let this machine keep time (NTP): certificates, leases of a journal and times in it depend on it"
-    return Finding(check=check, state=state, text=text, advice=advice, facts=facts)
+    return CheckResult(check=check, state=state, text=text, advice=advice, facts=facts)
 
 
 def _date_of(response: Response) -> datetime | None:

@@ -1,4 +1,4 @@
-"""Looks at the keys: whether a token is given for them, and whether they open the sales unit. It only reads."""
+"""Checks the keys: whether a token is given for them, and whether they open the sales unit. It only reads."""
 
 from __future__ import annotations
 
@@ -8,27 +8,30 @@ from attrs import evolve
 
 from vipps_async.config import Settings
 from vipps_async.core.clock import Clock
+from vipps_async.core.payment_api import PaymentApi
 from vipps_async.core.pipeline import Pipeline
 from vipps_async.core.token import FETCH_TOKEN
-from vipps_async.diagnosis.finding import Finding, State
-from vipps_async.ecom.operations import ask_details
+from vipps_async.diagnosis.result import CheckResult, CheckState
 from vipps_async.errors import ApiError, AuthenticationError, OrderNotFoundError, VippsError
 from vipps_async.transports.protocol import Transport
 
-__all__ = ["look_at_keys"]
+__all__ = ["check_keys"]
 
 #: Seconds: a token that lives no longer is renewed all the time.
 _SHORT_LIFE = 60
 #: The token request has no fields but the keys: an unknown client id is answered with 400.
 _KEYS_REFUSED = frozenset({400, 401, 403})
-_PROOF = "that the serial number is yours is proven by an order of yours: vipps-async payment details ORDER"
+_PROOF = "that the serial number is yours is proven by a payment of yours: vipps-async payment show ID --api"
 
 
-async def look_at_keys(settings: Settings, transport: Transport, clock: Clock) -> tuple[Finding, Finding]:
-    """Fetch a token, and ask about an order that cannot exist: no money moves, and nothing is made.
+async def check_keys(
+    settings: Settings, api: PaymentApi, transport: Transport, clock: Clock
+) -> tuple[CheckResult, CheckResult]:
+    """Fetch a token, and ask an API about a payment that cannot exist: no money moves, and nothing is made.
 
     Args:
         settings: the keys and where to take them.
+        api: the API.
         transport: how.
         clock: the local time.
 
@@ -37,23 +40,23 @@ async def look_at_keys(settings: Settings, transport: Transport, clock: Clock) -
     """
     pipeline = Pipeline(settings, transport, clock=clock)
     try:
-        token = await _look_at_token(pipeline, clock)
-        if token.state is State.FAILED:
+        token = await _check_token(pipeline, clock)
+        if token.state is CheckState.FAILED:
             text = "without a token nothing can be asked"
-            return token, Finding(check="sales unit", state=State.NOT_CHECKED, text=text)
-        return token, await _look_at_sales_unit(pipeline, settings)
+            return token, CheckResult(check="sales unit", state=CheckState.NOT_CHECKED, text=text)
+        return token, await _check_sales_unit(pipeline, api, settings)
     finally:
         await pipeline.aclose()
 
 
-async def _look_at_token(pipeline: Pipeline, clock: Clock) -> Finding:
+async def _check_token(pipeline: Pipeline, clock: Clock) -> CheckResult:
     try:
         answer = await pipeline.run(FETCH_TOKEN)
     except VippsError as error:
-        finding = Finding.of_error("token", error, text="no token was given: ")
+        result = CheckResult.of_error("token", error, text="no token was given: ")
         if isinstance(error, ApiError) and error.status in _KEYS_REFUSED:
-            return evolve(finding, advice=AuthenticationError.default_advice)
-        return finding
+            return evolve(result, advice=AuthenticationError.default_advice)
+        return result
     seconds = answer.expires_in
     if seconds is None and answer.expires_on is not None:
         seconds = round(answer.expires_on - clock.now().timestamp())
@@ -61,9 +64,9 @@ async def _look_at_token(pipeline: Pipeline, clock: Clock) -> Finding:
     if seconds is None or seconds < _SHORT_LIFE:
         how_long = "but not for how long it is valid" if seconds is None else f"but valid for {seconds} s only"
         text, advice = f"a token was given, {how_long}", "tell Vipps; look at the local clock"
-        return Finding(check="token", state=State.WARNING, text=text, advice=advice, facts=facts)
+        return CheckResult(check="token", state=CheckState.WARNING, text=text, advice=advice, facts=facts)
     text = f"client id and client secret are accepted: a token was given, valid for {_span(seconds)}"
-    return Finding(check="token", state=State.OK, text=text, facts=facts)
+    return CheckResult(check="token", state=CheckState.OK, text=text, facts=facts)
 
 
 def _span(seconds: int) -> str:
@@ -71,19 +74,21 @@ def _span(seconds: int) -> str:
     return " ".join(part for part in (f"{hours} h" if hours else "", f"{minutes} min" if minutes else "") if part)
 
 
-async def _look_at_sales_unit(pipeline: Pipeline, settings: Settings) -> Finding:
-    check = "sales unit"
+async def _check_sales_unit(pipeline: Pipeline, api: PaymentApi, settings: Settings) -> CheckResult:
+    check, facts = "sales unit", {"api": api.name}
     serial_number = settings.credentials.merchant_serial_number
-    text = f"subscription key and merchant serial number {serial_number} are accepted"
+    text = f"subscription key and merchant serial number {serial_number} are accepted by {api.name}"
     try:
-        await pipeline.run(ask_details(f"doctor-{uuid.uuid4().hex}"))
+        await api.read_state(pipeline, f"doctor-{uuid.uuid4().hex}")
     except OrderNotFoundError:
-        # A serial number that is another's can be answered in the same way: only an order of one's own proves more.
-        text += ": an order that does not exist is answered as unknown"
-        return Finding(check=check, state=State.OK, text=text, advice=_PROOF)
+        # A serial number that is another's can be answered in the same way: only a payment of one's own proves more.
+        text += ": a payment that does not exist is answered as unknown"
+        advice = f"{_PROOF} {api.name}"
+        return CheckResult(check=check, state=CheckState.OK, text=text, advice=advice, facts=facts)
     except VippsError as error:
-        what = f"asking for merchant serial number {serial_number} about an order that does not exist: "
-        return Finding.of_error(check, error, text=what)
-    text += ", but an order that does not exist was answered as if it did"
+        what = f"asking {api.name} for merchant serial number {serial_number} about a payment that does not exist: "
+        result = CheckResult.of_error(check, error, text=what)
+        return evolve(result, facts={**result.facts, **facts})
+    text += ", but a payment that does not exist was answered as if it did"
     advice = "look at what stands between here and Vipps: it is not Vipps that answers so"
-    return Finding(check=check, state=State.WARNING, text=text, advice=advice)
+    return CheckResult(check=check, state=CheckState.WARNING, text=text, advice=advice, facts=facts)

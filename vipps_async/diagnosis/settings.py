@@ -1,4 +1,4 @@
-"""Looks at the `VIPPS_…` variables one by one: names each that is missing, malformed or misspelt, never its value."""
+"""Checks the `VIPPS_…` variables one by one: names each that is missing, malformed or misspelt, never its value."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from attrs import frozen
 
 from vipps_async.config import Credentials, Environment, Settings, SystemInfo
 from vipps_async.core.redaction import SHORTEST_SECRET
-from vipps_async.diagnosis.finding import Finding, State
+from vipps_async.diagnosis.result import CheckResult, CheckState
 from vipps_async.errors import ConfigurationError, InvalidInputError
 
-__all__ = ["KNOWN", "Place", "look_at_place", "look_at_variables", "proxy_of"]
+__all__ = ["KNOWN", "Place", "check_environment", "check_settings", "proxy_of"]
 
 #: The fields of `Credentials` by variable: all of them must be set.
 _KEYS = {
@@ -46,14 +46,14 @@ class Place:
         return self.base_url == self.environment.base_url
 
 
-def look_at_variables(env: Mapping[str, str]) -> tuple[Finding, Settings | None]:
+def check_settings(env: Mapping[str, str]) -> tuple[CheckResult, Settings | None]:
     """Check that what must be set is, and that what is set keeps its rule.
 
     Args:
         env: the environment variables.
 
     Returns:
-        The finding, and the settings if they can be used.
+        The result, and the settings if they can be used.
     """
     missing = [name for name in _KEYS if not env.get(name)]
     flaws = [f"{name} is not set" for name in missing]
@@ -73,20 +73,20 @@ def look_at_variables(env: Mapping[str, str]) -> tuple[Finding, Settings | None]
     facts = {"set": [name for name in KNOWN if env.get(name)], "missing": missing, "flaws": flaws, "doubts": doubts}
     if flaws:
         advice = "set them to what the Vipps portal shows for the sales unit (section Developer)"
-        return _finding(State.FAILED, "; ".join([*flaws, *doubts]), facts, advice), None
+        return _finding(CheckState.FAILED, "; ".join([*flaws, *doubts]), facts, advice), None
     if doubts:
-        finding = _finding(State.WARNING, "; ".join(doubts), facts, "correct it where the variables are set")
+        result = _finding(CheckState.WARNING, "; ".join(doubts), facts, "correct it where the variables are set")
     else:
-        finding = _finding(State.OK, f"{', '.join(name for name in KNOWN if env.get(name))}: well-formed", facts)
+        result = _finding(CheckState.OK, f"{', '.join(name for name in KNOWN if env.get(name))}: well-formed", facts)
     try:
-        return finding, Settings.from_env(env)
+        return result, Settings.from_env(env)
     except (ConfigurationError, InvalidInputError):
-        # Environment and host, which `look_at_place` tells about.
-        return finding, None
+        # Environment and host, which `check_environment` tells about.
+        return result, None
 
 
-def _finding(state: State, text: str, facts: Mapping[str, object], advice: str = "") -> Finding:
-    return Finding(check="settings", state=state, text=text, advice=advice, facts=facts)
+def _finding(state: CheckState, text: str, facts: Mapping[str, object], advice: str = "") -> CheckResult:
+    return CheckResult(check="settings", state=state, text=text, advice=advice, facts=facts)
 
 
 def _flaw_of(name: str, value: str) -> str:
@@ -136,21 +136,21 @@ def _unused_proxy(env: Mapping[str, str], base_url: str) -> str:
     return "" if env.get(PROXY) or is_excepted else found
 
 
-def look_at_place(env: Mapping[str, str]) -> tuple[Finding, Place | None]:
+def check_environment(env: Mapping[str, str]) -> tuple[CheckResult, Place | None]:
     """Check that environment and base URL fit together.
 
     Args:
         env: the environment variables.
 
     Returns:
-        The finding, and where a session would go if that is clear.
+        The result, and where a session would go if that is clear.
     """
     check = "environment"
     try:
         environment = Environment(env.get(_ENVIRONMENT) or Environment.TEST.value)
     except ValueError:
         text = f"{_ENVIRONMENT} is neither test nor production"
-        return Finding(check=check, state=State.FAILED, text=text, advice="set it to test or production"), None
+        return CheckResult(check=check, state=CheckState.FAILED, text=text, advice="set it to test or production"), None
     try:
         settings = Settings.build(
             Credentials(**_STAND_INS),
@@ -162,9 +162,9 @@ def look_at_place(env: Mapping[str, str]) -> tuple[Finding, Place | None]:
         )
     except InvalidInputError as error:
         text, advice = f"{_BASE_URL} must be {error.rule}", "correct it, or leave it out to talk to Vipps"
-        return Finding(check=check, state=State.FAILED, text=text, advice=advice), None
+        return CheckResult(check=check, state=CheckState.FAILED, text=text, advice=advice), None
     except ConfigurationError as error:
-        return Finding.of_error(check, error), None
+        return CheckResult.of_error(check, error), None
     place = Place(environment, settings.base_url)
     money = "real money" if environment is Environment.PRODUCTION else "play money"
     text = f"{environment.value}, with {money}, at {place.base_url}"
@@ -182,9 +182,9 @@ def look_at_place(env: Mapping[str, str]) -> tuple[Finding, Place | None]:
     if environment is Environment.PRODUCTION and not place.is_vipps:
         # Real keys for another host: a batch there asks for --allow-host.
         advice = f"unset {_BASE_URL}; a host of yours that leads to Vipps is named to a batch by --allow-host"
-        return Finding(check=check, state=State.FAILED, text=text, advice=advice, facts=facts), place
+        return CheckResult(check=check, state=CheckState.FAILED, text=text, advice=advice, facts=facts), place
     if unused:
         text += f"; {unused} is set, but a session does not go by it"
         advice = f"if Vipps is reached through that proxy only: set {PROXY}, or give trust_env=True (--trust-env here)"
-        return Finding(check=check, state=State.WARNING, text=text, advice=advice, facts=facts), place
-    return Finding(check=check, state=State.OK, text=text, facts=facts), place
+        return CheckResult(check=check, state=CheckState.WARNING, text=text, advice=advice, facts=facts), place
+    return CheckResult(check=check, state=CheckState.OK, text=text, facts=facts), place

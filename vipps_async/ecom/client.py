@@ -7,14 +7,14 @@ from contextlib import AbstractContextManager, nullcontext
 
 from vipps_async.airline_data import AirlineData
 from vipps_async.config import Environment
-from vipps_async.core.batch import BatchClient
 from vipps_async.core.events import AttemptListener
 from vipps_async.core.operation import Call, Runner
-from vipps_async.ecom.batch import ECOM_BATCH
+from vipps_async.core.payment_api import BatchClient
 from vipps_async.ecom.calls import cancel_call, initiate_call, money_call
 from vipps_async.ecom.details import PaymentDetails
 from vipps_async.ecom.express import ExpressCheckout
 from vipps_async.ecom.operations import APPROVE, CAPTURE, REFUND, STATUS, ask_details
+from vipps_async.ecom.payment_api import ECOM_API
 from vipps_async.ecom.polling import PaymentPoller
 from vipps_async.ecom.requests import (
     CustomerInfo,
@@ -402,7 +402,7 @@ class EcomApi:
     def batch(self) -> BatchClient:
         """What `vipps_async.batch` needs of the API: ``capture_many(vipps.ecom, rows)``."""
         return BatchClient(
-            api=ECOM_BATCH,
+            api=ECOM_API,
             runner=self._runner,
             merchant_serial_number=self._merchant.merchant_serial_number,
             listening=self._listening,

@@ -19,7 +19,7 @@ from vipps_async.batch.distributed.worker import BatchTasks, BatchWorker
 from vipps_async.batch.reading import Layout
 from vipps_async.batch.row_store import RowStore
 from vipps_async.config import Credentials, Environment
-from vipps_async.ecom.batch import ECOM_BATCH
+from vipps_async.ecom.payment_api import ECOM_API
 from vipps_async.sandbox import SandboxServer
 
 __all__ = [
@@ -84,7 +84,7 @@ async def submitted(
     released: Sequence[str] = (),
 ) -> Submitted:
     """Submit a file of these lines."""
-    layout = layout or Layout(api=ECOM_BATCH, operation=operation)
+    layout = layout or Layout(api=ECOM_API, operation=operation)
     with RowStore() as store:
         store.load(io.BytesIO((heading + lines).encode()), layout)
         return await submit(

@@ -9,7 +9,7 @@ import pytest
 
 from tests.batch.distributed.machines import HEADING, opened, status, submitted, tasks, until, working
 from tests.batch.shop import MSN, stock
-from tests.toy.api import TOY_BATCH
+from tests.toy.api import TOY_API
 from vipps_async import PostgresJournal
 from vipps_async.batch import BatchOperation, BatchRow, RowOutcome
 from vipps_async.batch.reading import Layout
@@ -68,7 +68,7 @@ async def test_the_same_row_in_a_batch_over_another_api_is_held(postgres_dsn: st
     """With one reference the two are one wish, whichever API they go over; with two they are two, as within one API."""
     async with opened(postgres_dsn, schema) as database:
         over_ecom = await submitted(database, "toy-0,1000,Shipped.,s-0\n")
-        layout = Layout(api=TOY_BATCH, operation=BatchOperation.CAPTURE)
+        layout = Layout(api=TOY_API, operation=BatchOperation.CAPTURE)
         other = await submitted(database, lines, heading="toy,amount_cent,reference\n", layout=layout)
         assert (await status(database, other.batch)).api == "toy"
     assert (over_ecom.held_count, other.held_count) == (0, int("s-0" in lines))

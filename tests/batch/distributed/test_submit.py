@@ -15,7 +15,7 @@ from vipps_async.batch.distributed.overview import report_of
 from vipps_async.batch.distributed.submit import LARGEST_CHUNK, chunk_size
 from vipps_async.batch.reading import Layout
 from vipps_async.config import Environment
-from vipps_async.ecom.batch import ECOM_BATCH
+from vipps_async.ecom.payment_api import ECOM_API
 from vipps_async.errors import ConfigurationError
 from vipps_async.testing import Sandbox
 
@@ -77,12 +77,12 @@ async def test_the_same_bytes_read_in_another_way_are_refused(postgres_dsn: str,
     """Submitted in øre and then in kroner: whoever does that has made a mistake in one of the two."""
     async with opened(postgres_dsn, schema) as database:
         heading = "order_id,amount,transaction_text,reference\n"
-        units = [Layout(api=ECOM_BATCH, operation=BatchOperation.CAPTURE, unit=unit) for unit in ECOM_BATCH.units]
+        units = [Layout(api=ECOM_API, operation=BatchOperation.CAPTURE, unit=unit) for unit in ECOM_API.units]
         await submitted(database, rows_of(10), heading=heading, layout=units[0])
         with pytest.raises(ConfigurationError, match="read in another way"):
             await submitted(database, rows_of(10), heading=heading, layout=units[1])
         heading = "order_id,amount_ore\n"
-        texts = [Layout(api=ECOM_BATCH, operation=BatchOperation.CAPTURE, text=text) for text in ("Shipped.", "Sent.")]
+        texts = [Layout(api=ECOM_API, operation=BatchOperation.CAPTURE, text=text) for text in ("Shipped.", "Sent.")]
         await submitted(database, "order-1,1000\n", heading=heading, layout=texts[0])
         with pytest.raises(ConfigurationError, match="read in another way"):
             await submitted(database, "order-1,1000\n", heading=heading, layout=texts[1])

@@ -9,7 +9,7 @@ from attrs import frozen
 from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
 
-from vipps_async.apis import BATCH_APIS
+from vipps_async.apis import APIS
 from vipps_async.batch import report as stored
 from vipps_async.batch.distributed import OtherSettingsError, jobs
 from vipps_async.batch.distributed import sql as statements
@@ -109,7 +109,7 @@ class Chunks:
                     f"{merchant_serial_number} in the {environment} environment at {base_url}",
                     advice="run a worker with the settings that the batch was submitted with",
                 )
-            if api not in BATCH_APIS:
+            if api not in APIS:
                 raise OtherSettingsError(
                     f"batch {batch} goes over the API {api}, which this version does not know",
                     advice="run a worker of the version that submitted it, or of a newer one",

@@ -22,7 +22,8 @@ from vipps_async.batch.report import FINAL, HeldRow, ReportRow, held_rows
 from vipps_async.batch.results import RowOutcome
 from vipps_async.batch.row_store import RowStore
 from vipps_async.config import Environment
-from vipps_async.core.batch import BatchOperation, Unit
+from vipps_async.core.batch import BatchOperation
+from vipps_async.core.payment_api import Unit
 from vipps_async.errors import ConfigurationError, JournalError
 
 __all__ = ["LARGEST_CHUNK", "Submission", "Submitted", "check_world", "chunk_size", "submit"]

@@ -13,12 +13,12 @@ from typing import Any
 import orjson
 import pytest
 
-from tests.diagnosis.examined import CHECKS, KEYS, found
+from tests.diagnosis.checked import CHECKS, KEYS, found
 from vipps_async.config import Settings, Timeouts
 from vipps_async.core.clock import SystemClock
-from vipps_async.diagnosis import Finding, State
-from vipps_async.diagnosis.host import _advice, look_at_host
-from vipps_async.diagnosis.settings import KNOWN, look_at_place, look_at_variables
+from vipps_async.diagnosis import CheckResult, CheckState
+from vipps_async.diagnosis.host import _advice, check_host
+from vipps_async.diagnosis.settings import KNOWN, check_environment, check_settings
 from vipps_async.sandbox import Fault
 from vipps_async.testing import Sandbox
 from vipps_async.testing.transport_conformance.certificates import authority, server_context
@@ -26,9 +26,9 @@ from vipps_async.testing.transport_conformance.raw_server import Connection, dea
 from vipps_async.transports.protocol import Request, Response
 
 
-def states(findings: Mapping[str, Finding], *checks: str) -> list[State]:
+def states(results: Mapping[str, CheckResult], *checks: str) -> list[CheckState]:
     """The states of some checks."""
-    return [findings[check].state for check in checks]
+    return [results[check].state for check in checks]
 
 
 # --- all is well ------------------------------------------------------------------------------------------------------
@@ -36,15 +36,15 @@ def states(findings: Mapping[str, Finding], *checks: str) -> list[State]:
 
 async def test_all_is_well(sandbox: Sandbox) -> None:
     """Against the sandbox everything is ok, in order, and it says that it is the sandbox."""
-    findings = await found(sandbox.url)
-    assert list(findings) == CHECKS
-    assert set(states(findings, *CHECKS)) == {State.OK}
-    assert "it is the embedded sandbox, not Vipps" in findings["host"].text
-    assert "test, with play money" in findings["environment"].text
-    assert findings["token"].facts["seconds_valid"] == 3600
-    assert "valid for 1 h" in findings["token"].text
-    assert "python 3." in findings["versions"].text
-    assert "event loop" in findings["versions"].text
+    results = await found(sandbox.url)
+    assert list(results) == CHECKS
+    assert set(states(results, *CHECKS)) == {CheckState.OK}
+    assert "it is the embedded sandbox, not Vipps" in results["host"].text
+    assert "test, with play money" in results["environment"].text
+    assert results["token"].facts["seconds_valid"] == 3600
+    assert "valid for 1 h" in results["token"].text
+    assert "python 3." in results["versions"].text
+    assert "event loop" in results["versions"].text
 
 
 async def test_it_only_asks(sandbox: Sandbox) -> None:
@@ -66,12 +66,12 @@ async def test_it_only_asks(sandbox: Sandbox) -> None:
 @pytest.mark.parametrize("name", KEYS)
 async def test_a_key_that_is_missing(sandbox: Sandbox, name: str) -> None:
     """It is named; the host is looked at all the same, what needs the keys is not."""
-    findings = await found(sandbox.url, {name: ""})
-    assert findings["settings"].state is State.FAILED
-    assert f"{name} is not set" in findings["settings"].text
-    assert findings["settings"].facts["missing"] == [name]
-    assert states(findings, "host", "clock") == [State.OK, State.OK]
-    assert states(findings, "token", "sales unit") == [State.NOT_CHECKED, State.NOT_CHECKED]
+    results = await found(sandbox.url, {name: ""})
+    assert results["settings"].state is CheckState.FAILED
+    assert f"{name} is not set" in results["settings"].text
+    assert results["settings"].facts["missing"] == [name]
+    assert states(results, "host", "clock") == [CheckState.OK, CheckState.OK]
+    assert states(results, "token", "sales unit") == [CheckState.NOT_CHECKED, CheckState.NOT_CHECKED]
 
 
 @pytest.mark.parametrize(
@@ -87,9 +87,9 @@ async def test_a_key_that_is_missing(sandbox: Sandbox, name: str) -> None:
 )
 async def test_a_malformed_setting(sandbox: Sandbox, name: str, value: str, rule: str) -> None:
     """Its name and its rule are told, never its value."""
-    findings = await found(sandbox.url, {name: value})
-    assert findings["settings"].state is State.FAILED
-    assert f"{name} must be {rule}" in findings["settings"].text
+    results = await found(sandbox.url, {name: value})
+    assert results["settings"].state is CheckState.FAILED
+    assert f"{name} must be {rule}" in results["settings"].text
 
 
 @pytest.mark.parametrize(
@@ -101,20 +101,20 @@ async def test_a_malformed_setting(sandbox: Sandbox, name: str, value: str, rule
 )
 async def test_a_setting_that_looks_like_a_slip(sandbox: Sandbox, name: str, value: str, words: str) -> None:
     """A warning; names that resemble none of ours are somebody else's."""
-    findings = await found(sandbox.url, {name: value, "VIPPS_OF_ANOTHER_PROGRAM": "1"})
-    assert findings["settings"].state is State.WARNING
-    assert findings["settings"].text == words
-    assert findings["token"].state is State.OK
+    results = await found(sandbox.url, {name: value, "VIPPS_OF_ANOTHER_PROGRAM": "1"})
+    assert results["settings"].state is CheckState.WARNING
+    assert results["settings"].text == words
+    assert results["token"].state is CheckState.OK
 
 
 @pytest.mark.parametrize("name", ["VIPPS_CLIENT_ID", "VIPPS_CLIENT_SECRET", "VIPPS_SUBSCRIPTION_KEY"])
 def test_a_key_too_short_to_be_taken_out_of_texts(name: str) -> None:
     """A key of a few characters stands in codes and words by chance, so errors cannot be freed of it: a warning."""
-    finding, settings = look_at_variables(KEYS | {name: "seven7"[:5]})
-    assert finding.state is State.WARNING
-    assert f"{name} has fewer than 6 characters" in finding.text
+    result, settings = check_settings(KEYS | {name: "seven7"[:5]})
+    assert result.state is CheckState.WARNING
+    assert f"{name} has fewer than 6 characters" in result.text
     assert settings is not None
-    assert look_at_variables(KEYS | {name: "seven7"})[0].state is State.OK
+    assert check_settings(KEYS | {name: "seven7"})[0].state is CheckState.OK
 
 
 def test_no_variable_is_forgotten() -> None:
@@ -147,21 +147,21 @@ def test_no_variable_is_forgotten() -> None:
 )
 async def test_it_is_not_clear_where_to_ask(further: dict[str, str], words: str) -> None:
     """Environment and host that cannot be used, or contradict each other: nothing is asked anywhere."""
-    findings = await found("", further)
-    assert findings["environment"].state is State.FAILED
-    assert words in findings["environment"].text
-    assert findings["environment"].advice
-    assert set(states(findings, "host", "clock", "token", "sales unit")) == {State.NOT_CHECKED}
+    results = await found("", further)
+    assert results["environment"].state is CheckState.FAILED
+    assert words in results["environment"].text
+    assert results["environment"].advice
+    assert set(states(results, "host", "clock", "token", "sales unit")) == {CheckState.NOT_CHECKED}
 
 
 async def test_production_at_another_host_than_vipps_own_fails(sandbox: Sandbox) -> None:
     """Somebody would wait for money that never comes, or hand real keys to a stranger."""
-    findings = await found(sandbox.url, {"VIPPS_ENVIRONMENT": "production"})
-    assert "production, with real money" in findings["environment"].text
-    assert findings["environment"].state is State.FAILED
-    assert "--allow-host" in (findings["environment"].advice or "")
-    assert findings["host"].state is State.WARNING
-    assert "it is the embedded sandbox, not Vipps, though the environment is production" in findings["host"].text
+    results = await found(sandbox.url, {"VIPPS_ENVIRONMENT": "production"})
+    assert "production, with real money" in results["environment"].text
+    assert results["environment"].state is CheckState.FAILED
+    assert "--allow-host" in (results["environment"].advice or "")
+    assert results["host"].state is CheckState.WARNING
+    assert "it is the embedded sandbox, not Vipps, though the environment is production" in results["host"].text
 
 
 # --- host, certificate, clock -----------------------------------------------------------------------------------------
@@ -169,12 +169,12 @@ async def test_production_at_another_host_than_vipps_own_fails(sandbox: Sandbox)
 
 async def test_no_host() -> None:
     """Nobody listens: what was tried, what to do; and what needs the host is not looked at."""
-    findings = await found(f"http://127.0.0.1:{dead_port()}")
-    assert findings["host"].state is State.FAILED
-    assert "connection refused" in findings["host"].text
-    assert "firewall" in findings["host"].advice
-    assert set(states(findings, "clock", "token", "sales unit")) == {State.NOT_CHECKED}
-    assert states(findings, "settings", "environment", "versions") == [State.OK] * 3
+    results = await found(f"http://127.0.0.1:{dead_port()}")
+    assert results["host"].state is CheckState.FAILED
+    assert "connection refused" in results["host"].text
+    assert "firewall" in results["host"].advice
+    assert set(states(results, "clock", "token", "sales unit")) == {CheckState.NOT_CHECKED}
+    assert states(results, "settings", "environment", "versions") == [CheckState.OK] * 3
 
 
 @asynccontextmanager
@@ -200,9 +200,9 @@ async def host(
 
 async def test_vipps_itself() -> None:
     """At Vipps' own host nothing is said of another one, and it is not asked whether it is a sandbox."""
-    finding, place = look_at_place({})
+    result, place = check_environment({})
     assert place is not None
-    assert finding.text == "test, with play money, at https://apitest.vipps.no"
+    assert result.text == "test, with play money, at https://apitest.vipps.no"
     asked: list[str] = []
 
     class Vipps:
@@ -214,9 +214,9 @@ async def test_vipps_itself() -> None:
         async def aclose(self) -> None:
             """Nothing is open."""
 
-    there, answer = await look_at_host(place, Vipps(), SystemClock(), timeouts=Timeouts())
+    there, answer = await check_host(place, Vipps(), SystemClock(), timeouts=Timeouts())
     assert answer is not None
-    assert there.state is State.OK
+    assert there.state is CheckState.OK
     assert re.fullmatch(r"https://apitest\.vipps\.no answers in \d+ ms, and its certificate is accepted", there.text)
     assert asked == ["https://apitest.vipps.no/"]
 
@@ -224,12 +224,12 @@ async def test_vipps_itself() -> None:
 async def test_a_certificate_that_is_not_accepted() -> None:
     """Nothing is asked behind it: no key leaves for a host that cannot prove who it is."""
     async with host(tls=server_context("localhost")) as url:
-        findings = await found(url)
-    assert findings["host"].state is State.FAILED
-    assert "the TLS certificate of localhost" in findings["host"].text
-    assert "was not accepted" in findings["host"].text
-    assert "SSL_CERT_FILE" in findings["host"].advice
-    assert findings["token"].state is State.NOT_CHECKED
+        results = await found(url)
+    assert results["host"].state is CheckState.FAILED
+    assert "the TLS certificate of localhost" in results["host"].text
+    assert "was not accepted" in results["host"].text
+    assert "SSL_CERT_FILE" in results["host"].advice
+    assert results["token"].state is CheckState.NOT_CHECKED
 
 
 @pytest.mark.parametrize(
@@ -248,33 +248,33 @@ def test_advice_by_cause(message: str, words: str) -> None:
 async def test_a_proxy_that_is_not_there(sandbox: Sandbox) -> None:
     """The doctor goes through VIPPS_PROXY, and neither its password nor its user is shown."""
     port = dead_port()
-    findings = await found(sandbox.url, {"VIPPS_PROXY": f"http://canary:canary@127.0.0.1:{port}"})
-    assert "through the proxy of VIPPS_PROXY" in findings["environment"].text
-    assert findings["host"].state is State.FAILED
-    assert f"could not connect to the proxy 127.0.0.1:{port}" in findings["host"].text
-    assert "VIPPS_PROXY" in findings["host"].advice
+    results = await found(sandbox.url, {"VIPPS_PROXY": f"http://canary:canary@127.0.0.1:{port}"})
+    assert "through the proxy of VIPPS_PROXY" in results["environment"].text
+    assert results["host"].state is CheckState.FAILED
+    assert f"could not connect to the proxy 127.0.0.1:{port}" in results["host"].text
+    assert "VIPPS_PROXY" in results["host"].advice
 
 
 @pytest.mark.parametrize("name", ["HTTPS_PROXY", "https_proxy"])
 def test_a_proxy_that_is_set_and_not_used(name: str) -> None:
     """What other programs go by is no secret rule: the doctor says that a session does not, and how it would."""
     proxy = {name: "http://canary:canary@proxy:3128"}
-    finding, place = look_at_place(proxy)
+    result, place = check_environment(proxy)
     assert place is not None
-    assert finding.state is State.WARNING
-    assert f"{name} is set, but a session does not go by it" in finding.text
-    assert "trust_env=True" in finding.advice
-    assert "canary" not in f"{finding}"
+    assert result.state is CheckState.WARNING
+    assert f"{name} is set, but a session does not go by it" in result.text
+    assert "trust_env=True" in result.advice
+    assert "canary" not in f"{result}"
     for quiet in ({"VIPPS_PROXY": "http://proxy:1"}, {"NO_PROXY": "apitest.vipps.no"}, {"no_proxy": "*"}):
-        assert look_at_place(proxy | quiet)[0].state is State.OK
-    assert look_at_place(proxy | {"VIPPS_BASE_URL": "http://127.0.0.1:1"})[0].state is State.OK
+        assert check_environment(proxy | quiet)[0].state is CheckState.OK
+    assert check_environment(proxy | {"VIPPS_BASE_URL": "http://127.0.0.1:1"})[0].state is CheckState.OK
 
 
 async def test_a_proxy_that_is_none(sandbox: Sandbox) -> None:
     """A malformed VIPPS_PROXY is named, and not shown."""
-    findings = await found(sandbox.url, {"VIPPS_PROXY": "socks5://canary"})
-    assert findings["settings"].state is State.FAILED
-    assert "VIPPS_PROXY must be the URL of an http or https proxy" in findings["settings"].text
+    results = await found(sandbox.url, {"VIPPS_PROXY": "socks5://canary"})
+    assert results["settings"].state is CheckState.FAILED
+    assert "VIPPS_PROXY must be the URL of an http or https proxy" in results["settings"].text
 
 
 async def test_a_host_that_breaks_off() -> None:
@@ -284,47 +284,47 @@ async def test_a_host_that_breaks_off() -> None:
         await connection.read_request()
 
     async with raw_server(hang_up) as server:
-        findings = await found(server.url)
-    assert findings["host"].state is State.FAILED
-    assert findings["host"].text.startswith("a connection was made, but ")
+        results = await found(server.url)
+    assert results["host"].state is CheckState.FAILED
+    assert results["host"].text.startswith("a connection was made, but ")
 
 
 async def test_a_host_in_trouble() -> None:
     """HTTP 503 on its front page is a warning, with the advice to wait."""
     async with host({"/": (503, b"")}) as url:
-        findings = await found(url)
-    assert findings["host"].state is State.WARNING
-    assert "HTTP 503: it is in trouble" in findings["host"].text
+        results = await found(url)
+    assert results["host"].state is CheckState.WARNING
+    assert "HTTP 503: it is in trouble" in results["host"].text
 
 
 @pytest.mark.parametrize("told", [b"<html>", b"[]", b'{"now": 1, "and": 2}'])
 async def test_a_host_that_is_neither_vipps_nor_a_sandbox(told: bytes) -> None:
     """A warning: VIPPS_BASE_URL leads somewhere else."""
     async with host({"/sandbox/clock": (200, told)}) as url:
-        findings = await found(url)
-    assert findings["host"].state is State.WARNING
-    assert "it is neither Vipps nor the embedded sandbox" in findings["host"].text
-    assert findings["host"].facts["sandbox"] is False
+        results = await found(url)
+    assert results["host"].state is CheckState.WARNING
+    assert "it is neither Vipps nor the embedded sandbox" in results["host"].text
+    assert results["host"].facts["sandbox"] is False
 
 
 @pytest.mark.parametrize(
     ("ahead", "state", "words"),
     [
-        (0, State.OK, "agrees with the host's within 1 s"),
-        (3, State.OK, "agrees"),
-        (20, State.WARNING, "s ahead of the host's"),
-        (-20, State.WARNING, "s behind the host's"),
-        (3600, State.FAILED, "s ahead of the host's"),
-        (-3600, State.FAILED, "s behind the host's"),
+        (0, CheckState.OK, "agrees with the host's within 1 s"),
+        (3, CheckState.OK, "agrees"),
+        (20, CheckState.WARNING, "s ahead of the host's"),
+        (-20, CheckState.WARNING, "s behind the host's"),
+        (3600, CheckState.FAILED, "s ahead of the host's"),
+        (-3600, CheckState.FAILED, "s behind the host's"),
     ],
 )
-async def test_the_local_clock(sandbox: Sandbox, ahead: float, state: State, words: str) -> None:
+async def test_the_local_clock(sandbox: Sandbox, ahead: float, state: CheckState, words: str) -> None:
     """Some seconds are nothing, more is a warning, more than a minute a failure."""
-    finding = (await found(sandbox.url, ahead=ahead))["clock"]
-    assert finding.state is state
-    assert words in finding.text
-    assert bool(finding.advice) == (state is not State.OK)
-    seconds = finding.facts["seconds_ahead"]
+    result = (await found(sandbox.url, ahead=ahead))["clock"]
+    assert result.state is state
+    assert words in result.text
+    assert bool(result.advice) == (state is not CheckState.OK)
+    seconds = result.facts["seconds_ahead"]
     assert isinstance(seconds, float)
     assert abs(seconds - ahead) < 3
 
@@ -333,13 +333,13 @@ async def test_the_local_clock(sandbox: Sandbox, ahead: float, state: State, wor
 async def test_a_host_that_tells_no_time(date: str | None) -> None:
     """Without a Date that can be read the clock is in doubt, and nothing breaks."""
     async with host(date=date) as url:
-        assert (await found(url))["clock"].state is State.WARNING
+        assert (await found(url))["clock"].state is CheckState.WARNING
 
 
 async def test_a_date_without_a_zone_is_utc() -> None:
     """HTTP knows GMT only."""
     async with host(date=f"{datetime.now(UTC):%a, %d %b %Y %H:%M:%S} -0000") as url:
-        assert (await found(url))["clock"].state is State.OK
+        assert (await found(url))["clock"].state is CheckState.OK
 
 
 # --- keys -------------------------------------------------------------------------------------------------------------
@@ -348,31 +348,31 @@ async def test_a_date_without_a_zone_is_utc() -> None:
 @pytest.mark.parametrize("name", ["VIPPS_CLIENT_ID", "VIPPS_CLIENT_SECRET", "VIPPS_SUBSCRIPTION_KEY"])
 async def test_a_wrong_key(sandbox: Sandbox, name: str) -> None:
     """No token is given: Vipps' reason and what to do; the sales unit cannot be asked about then."""
-    findings = await found(sandbox.url, {name: "canary-of-another-shop"})
-    assert findings["settings"].state is State.OK
-    assert findings["token"].state is State.FAILED
-    assert findings["token"].text.startswith("no token was given: ")
-    assert "check the keys" in findings["token"].advice
-    assert findings["sales unit"].state is State.NOT_CHECKED
+    results = await found(sandbox.url, {name: "canary-of-another-shop"})
+    assert results["settings"].state is CheckState.OK
+    assert results["token"].state is CheckState.FAILED
+    assert results["token"].text.startswith("no token was given: ")
+    assert "check the keys" in results["token"].advice
+    assert results["sales unit"].state is CheckState.NOT_CHECKED
 
 
 async def test_a_token_that_is_not_accepted(sandbox: Sandbox) -> None:
     """A token is given, and refused with the question: the sales unit fails."""
     sandbox.faults.script("details", *[Fault.TOKEN_EXPIRED_401] * 4)
-    findings = await found(sandbox.url)
-    assert states(findings, "token", "sales unit") == [State.OK, State.FAILED]
-    assert "asking for merchant serial number 123456" in findings["sales unit"].text
-    assert findings["sales unit"].advice
+    results = await found(sandbox.url)
+    assert states(results, "token", "sales unit") == [CheckState.OK, CheckState.FAILED]
+    assert "asking ecom for merchant serial number 123456" in results["sales unit"].text
+    assert results["sales unit"].advice
 
 
-@pytest.mark.parametrize(("lifetime", "state"), [(30, State.WARNING), (86_400 + 1_800, State.OK)])
-async def test_how_long_a_token_is_valid(lifetime: int, state: State) -> None:
+@pytest.mark.parametrize(("lifetime", "state"), [(30, CheckState.WARNING), (86_400 + 1_800, CheckState.OK)])
+async def test_how_long_a_token_is_valid(lifetime: int, state: CheckState) -> None:
     """It is told; one that ends at once is a warning."""
     async with Sandbox(token_lifetime=lifetime) as sandbox:
-        finding = (await found(sandbox.url))["token"]
-    assert finding.state is state
-    assert finding.facts["seconds_valid"] == lifetime
-    assert ("valid for 30 s only" if state is State.WARNING else "valid for 24 h 30 min") in finding.text
+        result = (await found(sandbox.url))["token"]
+    assert result.state is state
+    assert result.facts["seconds_valid"] == lifetime
+    assert ("valid for 30 s only" if state is CheckState.WARNING else "valid for 24 h 30 min") in result.text
 
 
 @pytest.mark.parametrize(
@@ -385,9 +385,9 @@ async def test_how_long_a_token_is_valid(lifetime: int, state: State) -> None:
 async def test_a_token_of_which_little_is_told(answer: dict[str, str], words: str) -> None:
     """Without a lifetime, or with one that is over by the local clock: a warning."""
     async with host({"/accesstoken": (200, orjson.dumps(answer))}) as url:
-        finding = (await found(url))["token"]
-    assert finding.state is State.WARNING
-    assert words in finding.text
+        result = (await found(url))["token"]
+    assert result.state is CheckState.WARNING
+    assert words in result.text
 
 
 async def test_somebody_who_knows_every_order() -> None:
@@ -395,9 +395,9 @@ async def test_somebody_who_knows_every_order() -> None:
     token = orjson.dumps({"access_token": "t", "expires_in": "3600"})
     details = orjson.dumps({"transactionLogHistory": []})
     async with host({"/accesstoken": (200, token), "/ecomm": (200, details)}) as url:
-        finding = (await found(url))["sales unit"]
-    assert finding.state is State.WARNING
-    assert "it is not Vipps that answers so" in finding.advice
+        result = (await found(url))["sales unit"]
+    assert result.state is CheckState.WARNING
+    assert "it is not Vipps that answers so" in result.advice
 
 
 def test_the_authority_of_these_tests_is_known_here_only() -> None:

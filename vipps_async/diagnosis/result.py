@@ -9,10 +9,10 @@ from attrs import field, frozen
 
 from vipps_async.errors import VippsError
 
-__all__ = ["Finding", "State"]
+__all__ = ["CheckResult", "CheckState"]
 
 
-class State(enum.Enum):
+class CheckState(enum.Enum):
     """How a check ended."""
 
     OK = "ok"
@@ -30,12 +30,12 @@ def _on_one_line(text: str) -> str:
 
 
 @frozen(kw_only=True)
-class Finding:
+class CheckResult:
     """What one check found. It holds names and rules of settings, never a secret value."""
 
     #: The name of the check.
     check: str
-    state: State
+    state: CheckState
     #: What was found, on one line.
     text: str = field(converter=_on_one_line)
     #: What to do about it, on one line; empty if there is nothing to do.
@@ -44,8 +44,10 @@ class Finding:
     facts: Mapping[str, object] = field(factory=dict)
 
     @classmethod
-    def of_error(cls, check: str, error: VippsError, *, text: str = "", state: State = State.FAILED) -> Finding:
-        """Make a finding of an error.
+    def of_error(
+        cls, check: str, error: VippsError, *, text: str = "", state: CheckState = CheckState.FAILED
+    ) -> CheckResult:
+        """Make a result of an error.
 
         Args:
             check: the name of the check.

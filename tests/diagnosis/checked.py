@@ -1,4 +1,4 @@
-"""Runs an examination with keys that must not turn up in what it finds."""
+"""Runs the checks with keys that must not turn up in what it finds."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from vipps_async.core.clock import SystemClock
-from vipps_async.diagnosis import Finding, examine
+from vipps_async.diagnosis import CheckResult, run_checks
+from vipps_async.ecom.payment_api import ECOM_API
 from vipps_async.sandbox import SandboxCredentials
 
 __all__ = ["ACCEPTED", "CHECKS", "KEYS", "found"]
@@ -38,12 +39,12 @@ class OtherClock(SystemClock):
 
 async def found(
     url: str, further: Mapping[str, str] | None = None, *, ahead: float = 0, journal: Path | None = None
-) -> dict[str, Finding]:
-    """Examine, and return the findings by the name of their check; none of them shows a key."""
+) -> dict[str, CheckResult]:
+    """Run them, and return the results by the name of their check; none of them shows a key."""
     env = {**KEYS, "VIPPS_BASE_URL": url, **(further or {})}
-    findings = [finding async for finding in examine(env, journal=journal, clock=OtherClock(ahead))]
-    everything = "".join(f"{finding.text}{finding.advice}{finding.facts}" for finding in findings)
+    results = [result async for result in run_checks(env, api=ECOM_API, journal=journal, clock=OtherClock(ahead))]
+    everything = "".join(f"{result.text}{result.advice}{result.facts}" for result in results)
     assert "canary" not in everything
-    by_check = {finding.check: finding for finding in findings}
-    assert len(by_check) == len(findings)
+    by_check = {result.check: result for result in results}
+    assert len(by_check) == len(results)
     return by_check

@@ -1,4 +1,4 @@
-"""Carries out one payment command: prints the key, asks, opens the journal, calls, and tells how it ended."""
+"""Runs one payment command: prints the key, asks, opens the journal, calls, and tells how it ended."""
 
 from __future__ import annotations
 
@@ -13,21 +13,20 @@ from typing import Any
 
 from attrs import define, field, frozen
 
-from vipps_async.cli.confirmation import Agreement, ask
-from vipps_async.cli.hosts import check_host
+from vipps_async.cli.confirmation import ask
 from vipps_async.cli.journal_file import journal_path, open_journal
-from vipps_async.cli.output import plain, say, tell
-from vipps_async.cli.payment_display import Shown, json_line
-from vipps_async.cli.statuses import BUSY, DONE, INTERRUPTED, REFUSED, UNKNOWN, USAGE, untold
+from vipps_async.cli.options import api_option, check_allowed_host
+from vipps_async.cli.output import BUSY, DONE, INTERRUPTED, REFUSED, UNKNOWN, USAGE, json_line, plain, say, tell, untold
 from vipps_async.config import Settings
 from vipps_async.core.operation import Call
+from vipps_async.core.payment_api import ActionResult, PaymentApi
 from vipps_async.core.token import FETCH_TOKEN
 from vipps_async.errors import ApiError, ConfigurationError, Effect, InvalidInputError, VippsError
 from vipps_async.journals.sqlite.journal import SqliteJournal
 from vipps_async.journals.sqlite.ownership import JournalInUseError
 from vipps_async.session import VippsSession
 
-__all__ = ["EXIT_STATUS", "Plan", "conduct"]
+__all__ = ["EXIT_STATUS", "Command", "run_command"]
 
 #: The exit statuses for people.
 EXIT_STATUS = (
@@ -36,38 +35,35 @@ EXIT_STATUS = (
     "was carried out, but the result could not be printed where it belongs; 130: cut off by Ctrl-C or SIGTERM, see "
     "what it says."
 )
-_PERHAPS = {
-    "capture": "Money may have moved.",
-    "refund": "Money may have moved.",
-    "cancel": "The reservation may have been released.",
-    "initiate": "The payment may exist; no money moves before the customer accepts it.",
-    "approve": "The payment may have been accepted.",
-}
 
 
 @frozen(kw_only=True)
-class Plan:
-    """What a command is going to do."""
+class Command:
+    """What is to be done with one payment."""
 
-    #: The name of the operation.
-    operation: str
-    order_id: str
+    api: PaymentApi
+    #: The action's name.
+    verb: str
+    payment: str
     #: Makes the call, and says what to print.
-    do: Callable[[VippsSession], Awaitable[Shown]]
-    #: What it is sent with; None: the operation has no key.
+    call: Callable[[VippsSession], Awaitable[ActionResult]]
+    #: The idempotency key; None: the action has none.
     key: str | None = None
     #: What a person is asked in production; None: it moves no money.
     question: Callable[[], Awaitable[str]] | None = None
-    #: Whether it is noted in the journal.
-    noted: bool = True
+    #: What may have happened if the outcome is not known; empty: it only reads.
+    doubt: str = ""
+    is_journalled: bool = True
+    #: Whether recovery carries it out if it never arrived, or only tells of it.
+    is_recovered: bool = False
 
 
-async def conduct(options: argparse.Namespace, plan: Plan) -> int:
-    """Carry out a plan, and say how it ended.
+async def run_command(options: argparse.Namespace, command: Command) -> int:
+    """Run a command, and say how it ended.
 
     Args:
         options: `json`, `allow_host`, and where the command has them `journal`, `wait`, `trust_owner` and `yes`.
-        plan: what to do.
+        command: what to do.
 
     Returns:
         The exit status.
@@ -76,13 +72,13 @@ async def conduct(options: argparse.Namespace, plan: Plan) -> int:
     # `timeout`, systemd and container runtimes end a command so: it is answered like Ctrl-C.
     loop.add_signal_handler(signal.SIGTERM, signal.raise_signal, signal.SIGINT)
     try:
-        return await _Conduct(plan, options).run()
+        return await _Run(command, options).run()
     finally:
         loop.remove_signal_handler(signal.SIGTERM)
 
 
-class _TokenHeard:
-    """Hears whether a token has come: before that, nothing of the call itself can have left."""
+class _TokenWatch:
+    """Watches for the token: before it has come, nothing of the call itself can have left."""
 
     def __init__(self) -> None:
         self.has_come = False
@@ -96,8 +92,8 @@ class _TokenHeard:
 
 
 @define
-class _Conduct:
-    plan: Plan
+class _Run:
+    command: Command
     options: argparse.Namespace
     #: Where the journal is; None: none is used.
     journal: Path | None = field(default=None, init=False)
@@ -134,15 +130,14 @@ class _Conduct:
     async def _from_key_to_end(self) -> int:
         # Whatever is wrong with the settings is told before anything else.
         settings = Settings.from_env(os.environ)
-        check_host(settings, self.options.allow_host)
-        if self.plan.noted:
+        check_allowed_host(settings, self.options.allow_host)
+        if self.command.is_journalled:
             self.journal = journal_path(self.options.journal, os.environ)
-        if self.plan.key is not None:
-            say(f"key {self.plan.key}: repeat with {self._same_key} if this is cut off")
-        if self.plan.question is not None:
-            agreement = await ask(self.plan.question, settings, yes=self.options.yes)
-            if agreement is not Agreement.GIVEN:
-                return USAGE if agreement is Agreement.MISSING else REFUSED
+        if self.command.key is not None:
+            say(f"key {self.command.key}: repeat with {self._same_key} if this is cut off")
+        if self.command.question is not None:
+            if (status := await ask(self.command.question, settings, yes=self.options.yes)) is not None:
+                return status
             say(f"journal {self.journal}")
         await self._with_journal()
         assert self.status is not None  # noqa: S101 - for the type checker; `_call` has set it
@@ -161,12 +156,12 @@ class _Conduct:
             await journal.aclose()
 
     async def _call(self, journal: SqliteJournal | None) -> None:
-        token = _TokenHeard()
+        token = _TokenWatch()
         async with VippsSession.from_env(journal=journal) as session:
             with session.listening_to_calls(token):
                 self.has_begun = True
                 try:
-                    shown = await self.plan.do(session)
+                    result = await self.command.call(session)
                 except VippsError as error:
                     self.status = self._tell(error)
                 except asyncio.CancelledError:
@@ -175,7 +170,7 @@ class _Conduct:
                     raise
                 else:
                     self.status = DONE
-                    if not tell(json_line(shown.facts) if self.options.json else shown.text):
+                    if not tell(json_line({**self._named, **result.facts}) if self.options.json else result.text):
                         self.status = untold(DONE)
 
     # --- after -----------------------------------------------------------------------------------------------------
@@ -183,27 +178,26 @@ class _Conduct:
     def _tell(self, error: VippsError) -> int:
         status = _status_of(error)
         say(f"vipps-async: {plain(error)}")
-        perhaps = _PERHAPS.get(self.plan.operation, "")
+        doubt = self.command.doubt
         if error.effect is Effect.NONE:
             say("No money moved by this command.")
         else:
-            say(f"It probably took effect. {perhaps}" if error.effect is Effect.PROBABLE else perhaps)
+            say(f"It probably took effect. {doubt}" if error.effect is Effect.PROBABLE else doubt)
             self._say_what_to_do()
         if self.options.json and not tell(json_line({"error": self._facts(error)})) and self.has_begun:
             return untold(status)
         return status
 
     def _tell_of_unknown(self) -> int:
-        say(_PERHAPS.get(self.plan.operation, ""))
+        say(self.command.doubt)
         self._say_what_to_do()
         return UNKNOWN
 
     def _tell_of_interruption(self, *, may_have_left: bool) -> None:
-        perhaps = _PERHAPS.get(self.plan.operation)
-        if perhaps is None:
+        if not self.command.doubt:
             say("\nCut off. It was only a question: no money moved.")
         elif may_have_left:
-            say(f"\nCut off while it was under way. {perhaps}")
+            say(f"\nCut off while it was under way. {self.command.doubt}")
             self._say_what_to_do()
         else:
             say("\nCut off. Nothing was sent: no money moved.")
@@ -211,8 +205,8 @@ class _Conduct:
                 say(f"The journal may have it as open. To settle it{self._carrying_out}: {self._recover}")
 
     def _say_what_to_do(self) -> None:
-        say(f"To find out: vipps-async payment details {self.plan.order_id}")
-        if self.plan.key is not None:
+        say(f"To find out: vipps-async payment show {self.command.payment}{api_option(self.command.api)}")
+        if self.command.key is not None:
             say(f"To repeat it: the same command with {self._same_key}, never with a new key; it is not done twice.")
         if self.journal is not None:
             say(f"To settle it{self._carrying_out}: {self._recover}")
@@ -220,24 +214,26 @@ class _Conduct:
     @property
     def _same_key(self) -> str:
         # With "=" because a key may begin with "-".
-        return f"--idempotency-key={shlex.quote(self.plan.key or '')}"
+        return f"--idempotency-key={shlex.quote(self.command.key or '')}"
 
     @property
     def _carrying_out(self) -> str:
-        # The journal keeps no body of an initiate, for it may hold a phone number: recovery only tells of it.
-        return "" if self.plan.operation == "initiate" else ", which carries it out if it never arrived"
+        return ", which carries it out if it never arrived" if self.command.is_recovered else ""
 
     @property
     def _recover(self) -> str:
         return f"vipps-async journal recover --journal {shlex.quote(str(self.journal))}"
 
+    @property
+    def _named(self) -> dict[str, Any]:
+        return {"api": self.command.api.name, "operation": self.command.verb, "payment": self.command.payment}
+
     def _facts(self, error: VippsError) -> dict[str, Any]:
         codes = [f"{info.group} {info.code}".strip() for info in error.errors] if isinstance(error, ApiError) else []
         return {
+            **self._named,
             "kind": type(error).__name__,
-            "operation": self.plan.operation,
-            "order_id": self.plan.order_id,
-            "idempotency_key": self.plan.key,
+            "idempotency_key": self.command.key,
             "effect": error.effect.name.lower(),
             "message": error.message,
             "advice": error.advice,

@@ -1,0 +1,273 @@
+"""What a batch shows: how far it is, its sums at the end, and its report in a file that is checked beforehand."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import sqlite3
+import stat
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+from attrs import frozen
+
+from vipps_async.batch.job import Progress
+from vipps_async.batch.reading import BatchFileError, FileFormat
+from vipps_async.batch.report import Totals, outcome_word
+from vipps_async.batch.results import RowOutcome
+from vipps_async.cli.output import plain, say, silenced, tell_lines
+from vipps_async.core.batch import BatchOperation
+from vipps_async.core.payment_api import PaymentApi
+from vipps_async.money import format_amount
+
+__all__ = [
+    "STDOUT",
+    "ReportFile",
+    "add_report",
+    "progress_line",
+    "report_file",
+    "shown",
+    "summary",
+    "summary_json",
+]
+
+#: Standard output, as the command line names it.
+STDOUT = "-"
+#: Seconds between two looks at the progress: of a live display, and of plain lines in a log.
+_LIVE_EVERY, _LINE_EVERY = 0.25, 5.0
+
+
+@asynccontextmanager
+async def shown(
+    progress: Progress, api: PaymentApi, operation: BatchOperation, *, quiet: bool, preview: bool
+) -> AsyncIterator[None]:
+    """Show the progress on stderr for as long as this lasts; `quiet` shows nothing."""
+    if quiet:
+        yield
+        return
+    with _screen(progress, api, operation, preview=preview) as (update, every):
+        ticker = asyncio.create_task(_tick(update, every), name="vipps batch display")
+        try:
+            yield
+        finally:
+            ticker.cancel()
+            await asyncio.wait({ticker})
+            update()
+
+
+async def _tick(update: Callable[[], None], every: float) -> None:
+    while True:
+        await asyncio.sleep(every)
+        update()
+
+
+@contextmanager
+def _screen(
+    progress: Progress, api: PaymentApi, operation: BatchOperation, *, preview: bool
+) -> Iterator[tuple[Callable[[], None], float]]:
+    if sys.stderr is not None and sys.stderr.isatty():
+        try:
+            from rich.console import Console  # noqa: PLC0415 - an extra
+            from rich.live import Live  # noqa: PLC0415 - as above
+            from rich.text import Text  # noqa: PLC0415 - as above
+        except ImportError:
+            pass
+        else:
+            live = Live(console=Console(stderr=True), auto_refresh=False, transient=True)
+
+            def draw() -> None:
+                # Text, not markup: a refusal's code comes from outside.
+                _unless_closed(
+                    lambda: live.update(
+                        Text("\n".join(_panel(progress, api, operation, preview=preview))), refresh=True
+                    )
+                )
+
+            _unless_closed(live.start)
+            draw()
+            try:
+                yield draw, _LIVE_EVERY
+            finally:
+                _unless_closed(live.stop)
+            return
+
+    def line() -> None:
+        say(progress_line(progress, api, operation, preview=preview))
+
+    yield line, _LINE_EVERY
+
+
+def _unless_closed(draw: Callable[[], object]) -> None:
+    # A terminal may go away in the middle of it: what is shown must not end what is done.
+    try:
+        draw()
+    except (OSError, ValueError):
+        silenced(sys.stderr)
+
+
+def progress_line(progress: Progress, api: PaymentApi, operation: BatchOperation, *, preview: bool) -> str:
+    """Say on one line how far it has come."""
+    parts = [f"{progress.ended:,} of {progress.rows:,}", f"{progress.rate:,.0f} a second", _left(progress)]
+    if not preview:
+        parts.append(f"{format_amount(progress.moved, api.currency)} {operation.done}")
+    parts += [
+        f"{outcome_word(outcome, operation, preview=preview)} {count:,}"
+        for outcome, count in progress.outcomes.items()
+        if outcome not in {RowOutcome.DONE, RowOutcome.NOT_BEGUN} and count
+    ]
+    return ", ".join(part for part in parts if part)
+
+
+def _left(progress: Progress) -> str:
+    seconds = progress.seconds_left
+    if seconds is None or progress.ended >= progress.rows:
+        return ""
+    return f"{time.strftime('%H:%M:%S', time.gmtime(min(seconds, 86_399)))} left"
+
+
+def _panel(progress: Progress, api: PaymentApi, operation: BatchOperation, *, preview: bool) -> list[str]:
+    width = 40
+    full = width if not progress.rows else width * progress.ended // progress.rows
+    lines = [f"{'█' * full}{'░' * (width - full)}", progress_line(progress, api, operation, preview=preview)]
+    lines += [f"  refused, {plain(code) or 'no code'}: {count:,}" for code, count in progress.refusals.most_common(8)]
+    return lines
+
+
+def summary(totals: Totals, api: PaymentApi, operation: BatchOperation, *, preview: bool) -> str:
+    """Say at the end what became of the rows."""
+    lines = []
+    for outcome in RowOutcome:
+        if count := totals.outcomes.get(outcome, 0):
+            moved = totals.moved.get(outcome, 0)
+            money = f", {format_amount(moved, api.currency)}" if moved else ""
+            lines.append(f"{count:>9,} {outcome_word(outcome, operation, preview=preview)}{money}")
+    lines += [f"          {plain(code) or 'no code'}: {count:,}" for code, count in totals.refusals.items()]
+    if totals.bad:
+        lines.append(f"{totals.bad:>9,} invalid, not sent")
+    return "\n".join(lines)
+
+
+def summary_json(totals: Totals, api: PaymentApi, operation: BatchOperation) -> dict[str, object]:
+    """The same for machines: sums in minor units."""
+    return {
+        "api": api.name,
+        "operation": operation.value,
+        "rows": totals.rows,
+        "invalid": totals.bad,
+        "outcomes": {outcome.value: totals.outcomes.get(outcome, 0) for outcome in RowOutcome},
+        "moved": totals.moved.get(RowOutcome.DONE, 0),
+        "moved_before": totals.moved.get(RowOutcome.DONE_BEFORE, 0),
+        "moved_otherwise": totals.moved.get(RowOutcome.OTHERWISE, 0),
+        "refusals": totals.refusals,
+    }
+
+
+# --- reports ----------------------------------------------------------------------------------------------------------
+
+
+@frozen
+class ReportFile:
+    """Where a report goes; checked."""
+
+    #: None: standard output.
+    path: Path | None
+
+    async def write(self, write: Callable[[Path, FileFormat], None], *, quiet: bool = False) -> bool:
+        """Write a report, whole or not at all, and say how that went; returns whether it is there.
+
+        Args:
+            write: writes it to a path; blocking.
+            quiet: says nothing where all goes well.
+        """
+        try:
+            if self.path is None:
+                return await asyncio.to_thread(_print, write)
+            _check_kind(self.path)
+            await asyncio.to_thread(write, self.path, _format(self.path))
+        except (OSError, sqlite3.Error, BatchFileError) as error:
+            say(f"vipps-async: the report could not be written: {plain(error)}")
+            return False
+        if not quiet:
+            say(f"Report: {self.path}")
+        return True
+
+
+def add_report(parser: argparse.ArgumentParser, *, default: str) -> None:
+    """Give a command the option `--report`."""
+    parser.add_argument(
+        "--report", metavar="PATH", help=f"a line for each row: a regular file, .csv or .jsonl, or - ({default})"
+    )
+
+
+def report_file(given: str, *, others: Iterable[str | Path]) -> ReportFile:
+    """Check where a report is to go.
+
+    Args:
+        given: what the command line says.
+        others: files that it must not be: the input (`-` is standard input) and the journal.
+
+    Raises:
+        BatchFileError: it is a directory, a device, a FIFO, a link or one of the others, or cannot be made.
+    """
+    if given == STDOUT:
+        return ReportFile(None)
+    path = Path(given)
+    if not path.parent.is_dir():
+        raise BatchFileError(f"there is no directory {path.parent} for the report", advice=_ADVICE)
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise BatchFileError(f"the report's directory {path.parent} cannot be written", advice=_ADVICE)
+    found = _check_kind(path)
+    for other in others:
+        if _is_same(path, found, other):
+            raise BatchFileError(f"the report {path} would overwrite {_named(other)}", advice=_ADVICE)
+    return ReportFile(path)
+
+
+_ADVICE = "name another file for --report, or - for standard output"
+
+
+def _check_kind(path: Path) -> os.stat_result | None:
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        return None
+    if not stat.S_ISREG(found.st_mode):
+        kind = "a link" if stat.S_ISLNK(found.st_mode) else "no regular file"
+        raise BatchFileError(f"the report {path} is {kind}", advice=_ADVICE)
+    return found
+
+
+def _is_same(path: Path, found: os.stat_result | None, other: str | Path) -> bool:
+    try:
+        theirs = os.fstat(0) if str(other) == "-" else Path(other).stat()
+    except OSError:
+        # It is not there yet, as a journal may be.
+        return str(other) != "-" and Path(other).absolute() == path.absolute()
+    return found is not None and os.path.samestat(found, theirs)
+
+
+def _named(other: str | Path) -> str:
+    return "standard input" if str(other) == "-" else f"the file {other}, which is read or written here"
+
+
+def _format(path: Path) -> FileFormat:
+    return FileFormat.JSONL if path.suffix.lower() in {".jsonl", ".ndjson"} else FileFormat.CSV
+
+
+def _print(write: Callable[[Path, FileFormat], None]) -> bool:
+    # Whole or not at all, on standard output too.
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "report.csv"
+        write(path, FileFormat.CSV)
+        # With the line breaks of CSV (RFC 4180), as the file has them.
+        return tell_lines(_lines(path), keep="\t\r\n")
+
+
+def _lines(path: Path) -> Iterator[str]:
+    with path.open(encoding="utf-8", newline="") as stream:
+        yield from stream

@@ -1,0 +1,365 @@
+"""What one API has of its own for its payments, as one value: batches and the command line work over any such value."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractContextManager
+from datetime import datetime
+from typing import Any, Protocol
+
+from attrs import evolve, field, frozen
+
+from vipps_async.core.batch import BatchOperation, BatchRow
+from vipps_async.core.dialect import Dialect
+from vipps_async.core.events import AttemptListener
+from vipps_async.core.operation import Call, Operation, Runner
+from vipps_async.errors import ApiError, InvalidInputError
+from vipps_async.journals.protocol import Intent, Journal
+from vipps_async.money import Money, format_amount
+from vipps_async.not_given import NOT_GIVEN, NotGiven
+
+__all__ = [
+    "Action",
+    "ActionResult",
+    "BatchClient",
+    "DryRun",
+    "HistoryEntry",
+    "Moved",
+    "Option",
+    "PaymentApi",
+    "PaymentCommand",
+    "PaymentState",
+    "SupportsBatch",
+    "Unit",
+    "dry_run",
+]
+
+_PRINTABLE = re.compile("[ -~]+")
+
+
+# --- a payment, and what is done with it ------------------------------------------------------------------------------
+
+
+@frozen(kw_only=True)
+class Unit:
+    """What amounts may be counted in."""
+
+    #: What ``--unit`` and the headings say, such as ``"ore"`` (``amount_ore``).
+    name: str
+    #: What people call it, such as ``"cents"``.
+    word: str
+    #: How many decimals an amount may have; 0: it is the currency's minor unit.
+    decimals: int
+
+
+@frozen(kw_only=True)
+class PaymentCommand:
+    """A capture, refund or cancel with all that its call is made of."""
+
+    operation: BatchOperation
+    payment: str
+    merchant_serial_number: str
+    #: What the customer reads; empty: nothing.
+    text: str = ""
+    #: Minor units; left out: all that remains. A cancel has none.
+    amount: int | NotGiven = NOT_GIVEN
+    #: The idempotency key; None: a new one is made, for an API that takes one.
+    key: str | None = None
+    #: What the row of a batch calls itself, empty if it has no name; None: it is no row's.
+    row_reference: str | None = None
+    #: Whether a cancel also releases what is left of a partly captured payment.
+    release_remaining: bool = False
+
+
+@frozen(kw_only=True)
+class Moved:
+    """What an operation did, as its result tells. Minor units; None: it does not tell."""
+
+    amount: int | None = None
+    #: When, by Vipps' clock; aware, UTC.
+    time: datetime | None = None
+    #: What of the payment is left since.
+    left_to_capture: int | None = None
+    left_to_refund: int | None = None
+
+
+@frozen(kw_only=True)
+class HistoryEntry:
+    """Something that happened to a payment."""
+
+    #: What the API calls it.
+    name: str
+    #: Which operation it is, such as ``"capture"``; None: another one than capture, refund and cancel.
+    verb: str | None
+    #: Minor units.
+    amount: int
+    is_done: bool
+    #: The idempotency key that it was sent with; None: the API does not tell.
+    key: str | None
+    #: By Vipps' clock; aware, UTC. None: the API does not tell.
+    time: datetime | None
+
+
+@frozen(kw_only=True)
+class PaymentState:
+    """A payment as its API has it now. Sums are in minor units."""
+
+    currency: str
+    reserved_amount: int
+    captured_amount: int
+    refunded_amount: int
+    remaining_to_capture: int
+    remaining_to_refund: int
+    #: Whether it is cancelled, or what was not captured of it has been released.
+    is_released: bool
+    #: What else people should know, such as ``"refused by the bank"``; empty: nothing.
+    status: str = ""
+    #: The newest first.
+    history: tuple[HistoryEntry, ...] = ()
+    #: The API's own answer, an attrs model.
+    answer: Any = field(repr=False)
+
+    def remaining(self, operation: BatchOperation) -> int:
+        """Return how much is left to capture or refund."""
+        return self.remaining_to_capture if operation is BatchOperation.CAPTURE else self.remaining_to_refund
+
+    def has_done(self, verb: str, key: str) -> HistoryEntry | None:
+        """Return the entry that shows an operation as done under a key; None: there is none."""
+        shown = (entry for entry in self.history if entry.is_done and (entry.verb, entry.key) == (verb, key))
+        return next(shown, None)
+
+    @property
+    def sums(self) -> Mapping[str, str]:
+        """All sums by their names, written for people."""
+        amounts = {
+            "reserved": self.reserved_amount,
+            "captured": self.captured_amount,
+            "refunded": self.refunded_amount,
+            "left to capture": self.remaining_to_capture,
+            "left to refund": self.remaining_to_refund,
+        }
+        return {name: format_amount(amount, self.currency) for name, amount in amounts.items()}
+
+    def describe(self) -> str:
+        """Say on one line what has happened to the payment."""
+        parts = ", ".join(f"{name} {amount}" for name, amount in self.sums.items())
+        return f"Vipps has of this payment: {parts}.{' It is cancelled.' if self.is_released else ''}"
+
+
+@frozen(kw_only=True)
+class DryRun:
+    """What a command would do to a payment as it is now."""
+
+    #: What would move, or has moved under the command's key.
+    moved: Moved = Moved()
+    #: Whether it has taken effect already.
+    is_done: bool = False
+    #: Whether it would be refused.
+    is_refused: bool = False
+
+
+def dry_run(command: PaymentCommand, state: PaymentState, planned: int) -> DryRun:
+    """Say what a command would do; `planned` is what earlier ones would take, in minor units."""
+    if command.operation is BatchOperation.CANCEL:
+        may = command.release_remaining or not state.captured_amount
+        if may and state.is_released:
+            return DryRun(is_done=True)
+        return DryRun(is_refused=not may or (state.reserved_amount > 0 and state.remaining_to_capture <= 0))
+    if command.key and (done := state.has_done(command.operation.value, command.key)):
+        return DryRun(is_done=True, moved=Moved(amount=done.amount, time=done.time))
+    left = state.remaining(command.operation) - planned
+    wanted = left if isinstance(command.amount, NotGiven) else command.amount
+    return DryRun(is_refused=True) if left <= 0 or wanted > left else DryRun(moved=Moved(amount=wanted))
+
+
+# --- what an API has of its own ---------------------------------------------------------------------------------------
+
+
+@frozen
+class Option:
+    """An option of an action of the command line."""
+
+    #: The argument of the API's method, and the option: ``fall_back`` is ``--fall-back``.
+    name: str
+    metavar: str
+    help: str
+    #: Returns the value that is meant; raises InvalidInputError else. None: an amount, in the API's currency.
+    check: Callable[[str], object] | None
+    required: bool = False
+
+
+@frozen
+class ActionResult:
+    """What an action prints: for people, and for machines by name."""
+
+    text: str
+    facts: Mapping[str, Any]
+
+
+@frozen(kw_only=True)
+class Action:
+    """An action of `vipps-async payment` that one API alone has, such as the one that makes a payment."""
+
+    verb: str
+    purpose: str
+    more: str = ""
+    options: tuple[Option, ...] = ()
+    #: The argument that is read from standard input, and how it is asked for; None: nothing is read.
+    reads: tuple[str, str] | None = None
+    #: What may have happened if the outcome is not known.
+    doubt: str
+    is_journalled: bool = False
+    #: Carries it out over the session's API: for a payment, with the values of the options.
+    run: Callable[[Any, str, Mapping[str, Any]], Awaitable[ActionResult]]
+
+
+@frozen(kw_only=True)
+class PaymentApi:
+    """What one API has of its own for its payments."""
+
+    dialect: Dialect
+    #: The headings of a file's columns: of the payment's id, and of the text that the customer reads (None: the API
+    #: takes no such text).
+    payment_heading: str
+    text_heading: str | None
+    #: The currency of amounts that a file or a person gives, and what they may be counted in.
+    currency: str
+    units: tuple[Unit, ...]
+    #: The least and the largest amount, in minor units.
+    least: int
+    largest: int
+    #: Return a field that keeps the API's rules; raise InvalidInputError else.
+    check_payment: Callable[[object], str]
+    check_text: Callable[[object], str]
+    #: What each operation is to the API.
+    operations: Mapping[BatchOperation, Operation[Any]]
+    #: Makes the call that carries a command out, with its key in the request (if the API takes one) and in the journal.
+    make_call: Callable[[PaymentCommand], Call[Any]]
+    #: Makes the call that an intent in the journal was written for; raises JournalError if it knows no such operation.
+    rebuild: Callable[[Intent], Call[Any]]
+    #: Reads the amount, the time and what is left from a result of capture, refund or cancel.
+    moved: Callable[[Any], Moved]
+    #: Reads a payment's state; raises OrderNotFoundError if there is no such payment.
+    read_state: Callable[[Runner, str], Awaitable[PaymentState]]
+    #: What that takes, for the pace of a dry run.
+    read: Operation[Any]
+    #: Whether the API itself takes all that is left where no amount is given. Else the amount is computed once, and
+    #: stands in the journal's intent.
+    takes_all: bool = True
+    #: Operations in the journal that recovery passes over: what Vipps has called.
+    passed_over: frozenset[str] = frozenset()
+    #: Fields of answers, at any depth, that are shown only if personal data are asked for.
+    personal_fields: frozenset[str] = frozenset()
+    #: What else the command line can do with a payment.
+    actions: tuple[Action, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The API's name, as in ``--api`` and in reports."""
+        return self.dialect.name
+
+    @property
+    def main_unit(self) -> Unit:
+        """What people count an amount in that they type."""
+        return max(self.units, key=lambda unit: unit.decimals)
+
+    def check_amount(self, amount: int) -> int:
+        """Return an amount that the API takes.
+
+        Raises:
+            InvalidInputError: it takes none so small, or so large.
+        """
+        if not self.least <= amount <= self.largest:
+            least = format_amount(self.least, self.currency)
+            rule = f"from {self.least} to {self.largest} minor units ({least} at least)"
+            raise InvalidInputError("amount", rule, value=amount)
+        return amount
+
+    def check_key(self, value: str) -> str:
+        """Return an idempotency key that fits the API's header.
+
+        Raises:
+            InvalidInputError: it does not.
+        """
+        longest = self.dialect.longest_key
+        if not _PRINTABLE.fullmatch(value) or len(value) > longest:
+            raise InvalidInputError("idempotency_key", f"1 to {longest} printable ASCII characters", value=value)
+        return value
+
+    def refusal(self, command: PaymentCommand, text: str) -> ApiError:
+        """Make the error of a command that would be refused, and for which nothing was sent."""
+        operation = self.operations[command.operation]
+        return operation.error(
+            text,
+            status=0,
+            operation=operation.name,
+            payment=command.payment,
+            idempotency_key=command.key,
+            advice="see what Vipps has of the payment",
+        )
+
+    def check(self, row: BatchRow, operation: BatchOperation) -> None:
+        """Check a row by the API's own rules.
+
+        Raises:
+            InvalidInputError: it breaks one.
+        """
+        self.check_payment(row.payment)
+        if row.minor_units is not None:
+            if operation is BatchOperation.CANCEL:
+                raise InvalidInputError("amount", "left out of the rows of a cancel", value=row.amount)
+            if isinstance(row.amount, Money) and row.amount.currency != self.currency:
+                raise InvalidInputError("amount", f"in {self.currency}", value=row.amount)
+            self.check_amount(row.minor_units)
+        if self.text_heading is not None:
+            self.check_text(row.text)
+        elif row.text:
+            raise InvalidInputError("text", f"left out: {self.name} takes none", value=row.text)
+
+
+@frozen(kw_only=True)
+class BatchClient:
+    """An API of an open session, as batches and the command line need it."""
+
+    api: PaymentApi
+    runner: Runner
+    merchant_serial_number: str
+    #: Adds a listener of attempts for the length of a `with` block.
+    listening: Callable[[AttemptListener], AbstractContextManager[None]]
+    #: The session's journal; None: it has none.
+    journal: Journal | None
+
+    async def with_amount(self, command: PaymentCommand) -> PaymentCommand:
+        """Give a command that takes all its amount, for an API that must be told one: the one that it had before.
+
+        What it had before stands in the journal, or in the payment's history: the same key asks for the same amount.
+
+        Raises:
+            VippsError: the payment cannot be read, the journal failed, or nothing is left.
+        """
+        takes_all = isinstance(command.amount, NotGiven) and command.operation is not BatchOperation.CANCEL
+        if self.api.takes_all or not takes_all:
+            return command
+        amount = None
+        if self.journal is not None:
+            msn = command.merchant_serial_number
+            for entry in await self.journal.find(payment=command.payment, merchant_serial_number=msn):
+                if (entry.intent.api, entry.intent.key) == (self.api.name, command.key):
+                    amount = entry.intent.amount
+        if amount is None:
+            state = await self.api.read_state(self.runner, command.payment)
+            done = state.has_done(command.operation.value, command.key or "")
+            amount = state.remaining(command.operation) if done is None else done.amount
+            if amount <= 0:
+                raise self.api.refusal(command, "nothing is left of the payment, so nothing was sent")
+        return evolve(command, amount=amount)
+
+
+class SupportsBatch(Protocol):
+    """An API whose captures, refunds and cancels can be carried out as a batch: ``vipps.ecom``, for example."""
+
+    @property
+    def batch(self) -> BatchClient:
+        """What a batch needs of it."""
+        ...
