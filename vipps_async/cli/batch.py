@@ -41,7 +41,7 @@ from vipps_async.cli.batch_output import (
 )
 from vipps_async.cli.journal_file import add_journal, files_of, journal_path, open_journal
 from vipps_async.cli.options import Commands, check_allowed_host
-from vipps_async.cli.output import BUSY, INTERRUPTED, UNKNOWN, USAGE, json_line, not_printed, plain, print_result, say
+from vipps_async.cli.output import BUSY, INTERRUPTED, UNKNOWN, USAGE, emit, json_line, plain, say, unprinted
 from vipps_async.config import Settings
 from vipps_async.core.batch import BatchOperation
 from vipps_async.errors import VippsError
@@ -221,7 +221,7 @@ class _Command:
         if not await self._report(report):
             say("To write it, run the same command again: what is done is not done twice.")
             is_printed = False
-        self.status = status if is_printed else not_printed(status)
+        self.status = status if is_printed else unprinted(status)
         return self.status
 
     def _tell_how_it_ended(self, totals: Totals, failure: str, *, stopped: bool, cut_short: bool) -> bool:
@@ -235,7 +235,7 @@ class _Command:
         if options.report == STDOUT:
             say(text)
         else:
-            is_printed = print_result(text)
+            is_printed = emit(text)
         if failure:
             say(f"vipps-async: {plain(failure)}")
         if cut_short:

@@ -49,10 +49,10 @@ from vipps_async.cli.output import (
     HELD,
     INTERRUPTED,
     NOT_ENDED,
-    NOT_PRINTED,
     OTHER_SETTINGS,
     REFUSED,
     UNKNOWN,
+    UNPRINTED,
     USAGE,
     finish,
     json_line,
@@ -426,4 +426,4 @@ async def _report(options: argparse.Namespace) -> int:
 
         is_printed = await report.write(write)
     ending = status_of_totals(status.totals) if status.is_ended else NOT_ENDED
-    return ending if is_printed else NOT_PRINTED
+    return ending if is_printed else UNPRINTED

@@ -13,7 +13,7 @@ from vipps_async.cli.journal_decisions import add_decisions
 from vipps_async.cli.journal_file import add_store, existing_file, guarded, opened
 from vipps_async.cli.journal_text import entry_facts, entry_text, recovery_facts, recovery_text
 from vipps_async.cli.options import Commands, add_allow_host, check_allowed_host, positive
-from vipps_async.cli.output import NOT_PRINTED, finish, json_line, plain, print_lines, say
+from vipps_async.cli.output import UNPRINTED, emit_lines, finish, json_line, plain, say
 from vipps_async.config import Settings
 from vipps_async.core.recovery_report import RecoveryReport
 from vipps_async.errors import ConfigurationError
@@ -102,7 +102,7 @@ async def _list(options: argparse.Namespace) -> int:
         shown.append(json_line(facts) if options.json else entry_text(entry, now, settle_after))
     if not options.json:
         shown.append(f"{len(unsettled)}{' or more' if more else ''} open, {len(settled)} settled are shown.")
-    return _ALL_SETTLED if print_lines(f"{line}\n" for line in shown) else NOT_PRINTED
+    return _ALL_SETTLED if emit_lines(f"{line}\n" for line in shown) else UNPRINTED
 
 
 async def _chosen(journal: Journal, options: argparse.Namespace) -> tuple[list[Entry], list[Entry], bool]:

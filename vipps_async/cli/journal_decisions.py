@@ -15,18 +15,7 @@ from vipps_async.cli.confirmation import add_yes, ask, ask_anywhere
 from vipps_async.cli.journal_file import StoredJournal, add_store, guarded, opened
 from vipps_async.cli.journal_text import about, is_leased, recovery_text
 from vipps_async.cli.options import Commands, add_allow_host, check_allowed_host
-from vipps_async.cli.output import (
-    BUSY,
-    DONE,
-    OTHER_SETTINGS,
-    REFUSED,
-    UNKNOWN,
-    finish,
-    not_printed,
-    plain,
-    print_result,
-    say,
-)
+from vipps_async.cli.output import BUSY, DONE, OTHER_SETTINGS, REFUSED, UNKNOWN, emit, finish, plain, say, unprinted
 from vipps_async.config import Settings
 from vipps_async.errors import ConfigurationError, OrderNotFoundError, VippsError
 from vipps_async.journals.protocol import Entry, Intent, Journal, Outcome
@@ -111,8 +100,8 @@ async def _send(options: argparse.Namespace) -> int:
     if is_leased(after, datetime.now(UTC)):
         return _busy(after)
     status = _status_of(after, is_otherwise=is_otherwise)
-    is_printed = print_result(f"{recovery_text(report)}\n{_outcome_text(after)}")
-    return status if is_printed else not_printed(status)
+    is_printed = emit(f"{recovery_text(report)}\n{_outcome_text(after)}")
+    return status if is_printed else unprinted(status)
 
 
 async def _drop(options: argparse.Namespace) -> int:

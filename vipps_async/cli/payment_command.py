@@ -23,11 +23,11 @@ from vipps_async.cli.output import (
     REFUSED,
     UNKNOWN,
     USAGE,
+    emit,
     json_line,
-    not_printed,
     plain,
-    print_result,
     say,
+    unprinted,
 )
 from vipps_async.config import Settings
 from vipps_async.core.operation import Call
@@ -182,10 +182,8 @@ class _Run:
                     raise
                 else:
                     self.status = DONE
-                    if not print_result(
-                        json_line({**self._named, **result.facts}) if self.options.json else result.text
-                    ):
-                        self.status = not_printed(DONE)
+                    if not emit(json_line({**self._named, **result.facts}) if self.options.json else result.text):
+                        self.status = unprinted(DONE)
 
     # --- after -----------------------------------------------------------------------------------------------------
 
@@ -198,8 +196,8 @@ class _Run:
         else:
             say(f"It probably took effect. {doubt}" if error.effect is Effect.PROBABLE else doubt)
             self._say_what_to_do()
-        if self.options.json and not print_result(json_line({"error": self._facts(error)})) and self.has_begun:
-            return not_printed(status)
+        if self.options.json and not emit(json_line({"error": self._facts(error)})) and self.has_begun:
+            return unprinted(status)
         return status
 
     def _tell_of_unknown(self) -> int:
