@@ -81,7 +81,7 @@ async def _measure(dsn: str, url: str, count: int, options: argparse.Namespace) 
     assert status.totals.outcomes == {RowOutcome.DONE: options.rows}
     with psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute(f"DROP SCHEMA {database.schema} CASCADE".encode())
-    await database.aclose()
+    await database.close()
     return float(options.rows / seconds)
 
 

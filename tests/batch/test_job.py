@@ -5,15 +5,14 @@ from __future__ import annotations
 import asyncio
 import io
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
 
 import pytest
 
 from tests.batch.row_stores import new_row_store
-from tests.batch.shop import MSN, stock
-from vipps_async import Intent, MemoryJournal, RetryPolicy, VippsSession
+from tests.batch.shop import stock
+from vipps_async import MemoryJournal, RetryPolicy, VippsSession
 from vipps_async.batch import BatchOperation, RowOutcome
-from vipps_async.batch.job import BatchJob, JobOptions, Progress, release_stale_leases
+from vipps_async.batch.job import BatchJob, JobOptions, Progress
 from vipps_async.batch.reading import Layout
 from vipps_async.batch.row_store import RowStore
 from vipps_async.ecom.payment_api import ECOM_API
@@ -124,29 +123,6 @@ async def test_results_are_kept_when_a_run_is_cancelled(sandbox: Sandbox) -> Non
         with pytest.raises(asyncio.CancelledError):
             await running
     assert store.totals().outcomes[RowOutcome.DONE] >= 5
-
-
-async def test_leases_of_a_dead_process_are_ended() -> None:
-    """What it had in hand can be taken up at once, with a note that an attempt may have been made."""
-    intent = Intent(
-        key="key",
-        api="ecom",
-        operation="capture",
-        payment="order-1",
-        merchant_serial_number=MSN,
-        amount=1000,
-        currency="NOK",
-        digest="d",
-        created_at=datetime.now(UTC),
-    )
-    journal = MemoryJournal()
-    await journal.open()
-    await journal.begin(intent, owner="dead", lease=3600)
-    assert await release_stale_leases(journal) == 1
-    assert await release_stale_leases(journal) == 0
-    (entry,) = [entry async for entry in journal.open_entries()]
-    assert (entry.owner, entry.note) == ("", "the process that had it in hand has ended")
-    await journal.aclose()
 
 
 def test_progress_knows_its_rate_and_what_is_left() -> None:

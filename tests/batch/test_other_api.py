@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -30,7 +30,7 @@ from vipps_async.core.pipeline import Pipeline
 from vipps_async.core.recorder import Recorder
 from vipps_async.core.recovery import Recovery
 from vipps_async.journals.memory import MemoryJournal
-from vipps_async.journals.protocol import World
+from vipps_async.journals.protocol import Journal, World
 from vipps_async.not_given import NOT_GIVEN
 
 MSN = "123456"
@@ -43,7 +43,11 @@ async def _world() -> World:
 
 @asynccontextmanager
 async def opened(
-    service: ToyService, journal: MemoryJournal | None = None, *, attempts: int = 1
+    service: ToyService,
+    journal: Journal | None = None,
+    *,
+    attempts: int = 1,
+    find_world: Callable[[], Awaitable[World]] = _world,
 ) -> AsyncIterator[tuple[ToyApi, Recovery]]:
     """The toy API over a pipeline and a journal of its own, as a session puts them together."""
     keys = Credentials(client_id="a", client_secret="b", subscription_key="c", merchant_serial_number=MSN)
@@ -63,7 +67,7 @@ async def opened(
         merchant_serial_number=MSN,
         deadline=5.0,
         settle_after=60.0,
-        find_world=_world,
+        find_world=find_world,
     )
     await runner.open()
     try:

@@ -243,6 +243,87 @@ class TestAttempts:
         assert (await only(journal, intent())).attempts.in_doubt == 0
 
 
+class TestTwoApis:
+    """An adjustment that is open at one API closes the payment to every other one."""
+
+    @staticmethod
+    def other(**changes: Any) -> Intent:
+        """A refund of the first intent's payment at another API."""
+        return intent(1, **{"api": "toy", "operation": "refund", "key": "key-of-the-other", **changes})
+
+    @pytest.mark.parametrize("lease", [0, LONG])
+    @pytest.mark.parametrize("origin", list(KeyOrigin))
+    async def test_it_is_closed(self, journal: Journal, lease: float, origin: KeyOrigin) -> None:
+        """In hand or left in doubt, whoever chose the keys: nothing is written, and the open entry comes back."""
+        await journal.begin(intent(origin=origin), owner="a", lease=lease)
+        found = await journal.begin(self.other(origin=origin), owner="b", lease=LONG, adopt=origin is KeyOrigin.MADE)
+        assert found == (AcquireResult.CLOSED, await only(journal, intent()))
+        assert (await journal.begin(self.other(), owner="b", lease=LONG))[0] is AcquireResult.CLOSED
+
+    async def test_it_outlives_the_process(self, shelf: Shelf) -> None:
+        """Another object that opens the same journal finds the payment closed."""
+        first = await shelf.opened()
+        await first.begin(intent(), owner="a", lease=0)
+        await first.release(intent(), note="no answer", owner="a")
+        await first.aclose()
+        second = await shelf.opened()
+        assert (await second.begin(self.other(), owner="b", lease=LONG))[0] is AcquireResult.CLOSED
+        await second.aclose()
+
+    @pytest.mark.parametrize("outcome", list(Outcome))
+    async def test_settled_it_is_open_again(self, journal: Journal, outcome: Outcome) -> None:
+        """Once the one is settled, the other goes on; and then closes the payment to the first, that of before, too."""
+        await journal.begin(intent(), owner="a", lease=LONG)
+        await journal.settle(intent(), settlement(outcome), owner="a")
+        assert (await journal.begin(self.other(), owner="b", lease=LONG))[0] is AcquireResult.ACQUIRED
+        again = (await journal.begin(intent(), owner="a", lease=LONG))[0]
+        # What is on record for good is told whatever is open elsewhere.
+        assert again is (AcquireResult.CLOSED if outcome is Outcome.NOT_DONE else AcquireResult.SETTLED)
+        assert (await journal.begin(intent(2, payment="acme-1"), owner="a", lease=LONG))[0] is AcquireResult.CLOSED
+
+    async def test_the_api_itself_goes_on(self, journal: Journal) -> None:
+        """The same call again, another operation of that API, and recovery are not kept out."""
+        await journal.begin(intent(), owner="a", lease=0)
+        assert (await journal.begin(intent(), owner="b", lease=0))[0] is AcquireResult.ACQUIRED
+        assert (await journal.begin(intent(operation="refund"), owner="b", lease=0))[0] is AcquireResult.ACQUIRED
+        assert (await journal.claim(intent(), owner="c", lease=0))[0] is AcquireResult.ACQUIRED
+
+    @pytest.mark.parametrize(
+        "change", [{"payment": "acme-2"}, {"merchant_serial_number": "654321"}, {"adjusts": False}, {"api": "ecom"}]
+    )
+    @pytest.mark.parametrize("adopt", [False, True])
+    async def test_what_is_not_kept_out(self, journal: Journal, change: dict[str, Any], *, adopt: bool) -> None:
+        """Another payment or sales unit, and what makes a payment or is only handled."""
+        await journal.begin(intent(), owner="a", lease=LONG)
+        assert (await journal.begin(self.other(**change), owner="b", lease=LONG, adopt=adopt))[
+            0
+        ] is AcquireResult.ACQUIRED
+
+    async def test_what_makes_a_payment_closes_nothing(self, journal: Journal) -> None:
+        """Nor does a notification that waits for its handler."""
+        made = intent(adjusts=False, origin=KeyOrigin.MADE)
+        await journal.begin(made, owner="a", lease=LONG)
+        assert (await only(journal, made)).intent == made
+        assert (await journal.begin(self.other(), owner="b", lease=LONG))[0] is AcquireResult.ACQUIRED
+
+    async def test_two_at_once(self, shelf: Shelf) -> None:
+        """Of two APIs that begin in the same moment, over one journal or two on one store, one goes on."""
+        first = await shelf.opened()
+        second = await shelf.opened() if shelf.shared else first
+        for number in range(10):
+            mine, other = intent(number, payment="acme"), intent(number, api="toy", payment="acme")
+            found = await asyncio.gather(
+                first.begin(mine, owner="a", lease=LONG), second.begin(other, owner="b", lease=LONG)
+            )
+            assert sorted(acquired.name for acquired, _ in found) == ["ACQUIRED", "CLOSED"]
+            for one, (acquired, _) in zip((mine, other), found, strict=True):
+                if acquired is AcquireResult.ACQUIRED:
+                    await first.settle(one, settlement())
+            await first.flush()
+        for journal in {first, second}:
+            await journal.aclose()
+
+
 class TestAdoption:
     """A wish uttered again, without a key of its own, is not carried out twice."""
 

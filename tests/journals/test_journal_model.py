@@ -18,7 +18,17 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from tests.journals.material import MOMENT, all_open, all_recent, intent, settlement
-from vipps_async import AcquireResult, Entry, Intent, Journal, MemoryJournal, Outcome, PostgresJournal, SqliteJournal
+from vipps_async import (
+    AcquireResult,
+    Entry,
+    Intent,
+    Journal,
+    KeyOrigin,
+    MemoryJournal,
+    Outcome,
+    PostgresJournal,
+    SqliteJournal,
+)
 from vipps_async.errors import JournalError
 
 pytestmark = pytest.mark.heavy
@@ -27,9 +37,12 @@ T = TypeVar("T")
 
 OWNERS = st.sampled_from(["a", "b", "c"])
 INTENTS = st.builds(
-    lambda number, operation, other: intent(number, operation=operation, **({"digest": "other"} if other else {})),
+    lambda number, operation, api, other: intent(
+        number, operation=operation, api=api, adjusts=operation != "create", **({"digest": "other"} if other else {})
+    ),
     st.integers(0, 5),
-    st.sampled_from(["capture", "refund"]),
+    st.sampled_from(["capture", "refund", "create"]),
+    st.sampled_from(["ecom", "ecom", "toy"]),
     st.integers(0, 9).map(lambda draw: draw == 0),
 )
 LEASES = st.sampled_from([0, 30, 3600])
@@ -85,6 +98,12 @@ class Twins(RuleBasedStateMachine):
         """Begin."""
         self.run(self._both("begin", wanted, owner=owner, lease=lease))
 
+    @rule(number=st.integers(0, 2), key=st.integers(0, 3), api=st.sampled_from(["ecom", "toy"]), owner=OWNERS)
+    def ask_anew(self, number: int, key: int, api: str, owner: str) -> None:
+        """Begin the same wish under a key made for it."""
+        wanted = intent(number, key=f"made-{key}", api=api, origin=KeyOrigin.MADE)
+        self.run(self._both("begin", wanted, owner=owner, lease=30, adopt=True))
+
     @rule(wanted=INTENTS, owner=OWNERS, lease=LEASES)
     def claim(self, wanted: Intent, owner: str, lease: float) -> None:
         """Claim."""
@@ -130,6 +149,14 @@ class Twins(RuleBasedStateMachine):
         """Do to the model what opening anew does besides."""
 
     @invariant()
+    def a_payment_is_open_at_one_api(self) -> None:
+        """Of no payment are there open adjustments at two APIs."""
+        apis: dict[str, str] = {}
+        for entry in self.run(all_open(self.real)):
+            if entry.intent.adjusts:
+                assert apis.setdefault(entry.intent.payment, entry.intent.api) == entry.intent.api
+
+    @invariant()
     def both_hold_the_same(self) -> None:
         """Walks give the same entries in the same order."""
         for walk in (all_open, all_recent):
@@ -153,9 +180,9 @@ class SqliteTwins(Twins):
 
     def was_reopened(self) -> None:
         """Take everything out of everybody's hands: a file has one owner, and that one is gone."""
-        for identity, entry in self.model._entries.items():
-            if entry.settlement is None:
-                self.model._entries[identity] = evolve(entry, owner="")
+        for slot in self.model._slots:
+            if slot.entry.settlement is None:
+                slot.entry = evolve(slot.entry, owner="")
 
     @rule(seconds=st.sampled_from([-10, 0, 29, 30, 4000]))
     def time_passes(self, seconds: float) -> None:

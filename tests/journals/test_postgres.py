@@ -79,15 +79,17 @@ class TestSettings:
 
     def test_without_the_extra(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Without psycopg the error says what to install."""
-        monkeypatch.delitem(sys.modules, "vipps_async.journals.postgres.store")
-        monkeypatch.delattr("vipps_async.journals.postgres.store")
+        for name in ("store", "database"):
+            monkeypatch.delitem(sys.modules, f"vipps_async.journals.postgres.{name}")
+            monkeypatch.delattr(f"vipps_async.journals.postgres.{name}")
         monkeypatch.setitem(sys.modules, "psycopg_pool", None)
         with pytest.raises(ConfigurationError, match=r"vipps-async\[postgres\]"):
             PostgresJournal("host=localhost")
 
     def test_a_dsn_keeps_its_own_settings(self) -> None:
         """What lets a dead line be noticed is added, unless the DSN says otherwise."""
-        given = conninfo_to_dict(store_module.checked_conninfo("host=h connect_timeout=77", 10))
+        store = PostgresStore("host=h connect_timeout=77", schema="s", min_size=1, max_size=1, timeout=10)
+        given = conninfo_to_dict(store.conninfo)
         assert given["connect_timeout"] == "77"
         assert given["tcp_user_timeout"] == "10000"
 
@@ -109,7 +111,7 @@ class TestTables:
         journal = postgres()
         await journal.open()
         await journal.aclose()
-        newer = statements.SCHEMA_VERSION + 1
+        newer = statements.TABLES.version + 1
         with psycopg.connect(postgres_dsn, autocommit=True) as other:
             other.execute(f"INSERT INTO {postgres_schema}.journal_version VALUES ({newer})".encode())
             with pytest.raises(JournalError, match=f"newer version of this package .schema version {newer}; this one"):
@@ -296,6 +298,32 @@ class TestWishesOnManyMachines:
             await journal.aclose()
 
 
+class TestApisOnManyMachines:
+    """Two machines that adjust the same payments over two APIs."""
+
+    @pytest.mark.parametrize("payments", [1, 20, 200])
+    async def test_one_goes_on(self, postgres: Make, payments: int) -> None:
+        """Of each payment, begun on both in the same moment, one API has something open, never both."""
+        journals = [postgres(), postgres()]
+        for journal in journals:
+            await journal.open()
+        found = await asyncio.gather(
+            *(
+                journal.begin(intent(number, api=api), owner=api, lease=LONG)
+                for number in range(payments)
+                for api, journal in zip(("ecom", "toy"), journals, strict=True)
+            )
+        )
+        assert Counter(acquired for acquired, _ in found) == {
+            AcquireResult.ACQUIRED: payments,
+            AcquireResult.CLOSED: payments,
+        }
+        payments_open = Counter(entry.intent.payment for entry in await all_open(journals[0]))
+        assert set(payments_open.values()) == {1}
+        for journal in journals:
+            await journal.aclose()
+
+
 FORK = """
 import asyncio, os, sys
 from vipps_async.errors import JournalError
@@ -409,7 +437,7 @@ class TestLostConnections:
         )
         assert all(isinstance(error, JournalError) and "does not exist" in str(error) for error in found)
         assert len({id(error) for error in found}) == 3
-        with pytest.raises(JournalError, match="could not be read"):
+        with pytest.raises(JournalError, match="could not be used"):
             await all_open(journal)
 
     async def test_a_database_that_does_not_answer(

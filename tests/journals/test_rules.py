@@ -10,7 +10,17 @@ from attrs import evolve
 
 from tests.journals.material import MOMENT, intent, settlement
 from vipps_async.journals.protocol import AcquireResult, Attempts, Entry, Intent, KeyOrigin, Outcome
-from vipps_async.journals.rules import Attempt, Begin, Claim, Command, Release, Settle, apply, same_wish
+from vipps_async.journals.rules import (
+    Attempt,
+    Begin,
+    Claim,
+    Command,
+    Release,
+    Settle,
+    apply,
+    open_at_other_api,
+    same_wish,
+)
 
 LEASE = timedelta(seconds=60)
 NOW = MOMENT + timedelta(seconds=10)
@@ -202,6 +212,26 @@ def test_only_the_owner_releases_what_is_open() -> None:
     assert after(entry(), Release(intent(digest="0" * 64), "why", "first")) == entry()
 
 
+# --- another API -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("other", "is_found"),
+    [
+        ({"api": "toy"}, True),
+        ({"api": "toy", "operation": "refund", "digest": "0" * 64}, True),
+        ({"api": "ecom", "operation": "refund"}, False),
+        ({"api": "toy", "adjusts": False}, False),
+    ],
+)
+def test_what_closes_a_payment(other: dict[str, Any], *, is_found: bool) -> None:
+    """An open adjustment at another API, whatever it asks for; not for what adjusts nothing."""
+    found = entry(intent=intent(1, key="other", **other))
+    assert (open_at_other_api([found], intent(1)) is found) is is_found
+    assert open_at_other_api([evolve(found, settlement=settlement())], intent(1)) is None
+    assert open_at_other_api([found], intent(1, adjusts=False)) is None
+
+
 # --- the same wish ------------------------------------------------------------
 
 
@@ -231,6 +261,8 @@ def test_what_is_no_wish_of_the_same() -> None:
     assert same_wish([entry(intent=made(1), settlement=settlement())], made(2)) is None
     assert same_wish([entry(intent=made(1))], made(1)) is None
     assert same_wish([entry(intent=made(1, digest="0" * 64, amount=7))], made(2)) is None
+    assert same_wish([entry(intent=made(1, operation="refund"))], made(2)) is None
+    assert same_wish([entry(intent=made(1, api="toy"))], made(2)) is None
     assert same_wish([], made(1)) is None
 
 

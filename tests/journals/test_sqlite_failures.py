@@ -707,7 +707,7 @@ class TestWriter:
         def look(this: SqliteStore) -> int:
             questions = [
                 (sql.select_matching(2), 10),
-                (sql.select_alike(2), 8),
+                (sql.select_open(2), 4),
                 (sql.update_states(2), 2 * sql.STATE),
                 (sql.update_ended(2), 2 * sql.ENDED),
                 ("SELECT 1 FROM entries WHERE payment = ? AND merchant_serial_number = ? ORDER BY position", 2),

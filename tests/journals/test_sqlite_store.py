@@ -19,7 +19,6 @@ from tests.journals.material import intent, settlement
 from vipps_async import AcquireResult, Entry, KeyOrigin, Outcome
 from vipps_async.errors import JournalError
 from vipps_async.journals.rules import Answer, Attempt, Begin, Claim, Command, Release, Settle, apply, same_wish
-from vipps_async.journals.slots import wish_of
 from vipps_async.journals.sqlite import store as store_module
 from vipps_async.journals.sqlite.store import SqliteStore
 
@@ -110,9 +109,17 @@ def test_a_fresh_key_and_what_is_leased_are_not_looked_up(store: SqliteStore) ->
     with statements(store) as seen:
         assert results(store.commit([begin(1), begin(2)])) == [AcquireResult.ACQUIRED] * 2
         store.commit([settle(1)])
-        assert results(store.commit([begin(2)])) == [AcquireResult.ACQUIRED]
+        assert results(store.commit([begin(1, key="another")])) == [AcquireResult.ACQUIRED]
     assert lookups(seen) == 0
-    assert [(at, entry.settlement) for at, entry in in_file(store)] == [(1, settlement()), (2, None)]
+    assert [(at, entry.settlement) for at, entry in in_file(store)] == [(1, settlement()), (2, None), (3, None)]
+
+
+def test_what_is_open_of_the_payment_is_looked_up(store: SqliteStore) -> None:
+    """Of a payment that has something open, that is read before more of it begins: another API may have it."""
+    with statements(store) as seen:
+        assert results(store.commit([begin(1)])) == [AcquireResult.ACQUIRED]
+        assert results(store.commit([begin(1)])) == [AcquireResult.ACQUIRED]
+    assert lookups(seen) == 1
 
 
 @pytest.mark.parametrize("at", [0, 1, 2])
@@ -291,29 +298,39 @@ class Model:
 
     def _one(self, command: Command) -> Answer:
         if isinstance(command, Begin) and command.adopt:
-            alike = [one for one in self.entries.values() if wish_of(one.intent) == wish_of(command.intent)]
+            wanted = (command.intent.payment, command.intent.name)
+            alike = [one for one in self.entries.values() if (one.intent.payment, one.intent.name) == wanted]
             if (met := same_wish(alike, command.intent)) is not None:
                 if met.intent.digest != command.intent.digest:
                     return AcquireResult.MISMATCH, met
                 command = evolve(command, intent=evolve(met.intent, created_at=command.intent.created_at))
         acquired, entry = apply(self.entries.get(command.intent.identity), command, NOW)
+        if isinstance(command, Begin) and acquired is AcquireResult.ACQUIRED and command.intent.adjusts:
+            for one in self.entries.values():
+                is_same = one.intent.payment == command.intent.payment and one.intent.adjusts
+                if is_same and one.settlement is None and one.intent.api != command.intent.api:
+                    return AcquireResult.CLOSED, one
         if entry is not None:
             self.entries[command.intent.identity] = entry
         return acquired, entry
 
 
 _INTENTS = st.builds(
-    lambda number, other: intent(number, **({"digest": "other", "body": b"[]", "amount": 7} if other else {})),
+    lambda number, other, api: intent(
+        number, api=api, **({"digest": "other", "body": b"[]", "amount": 7} if other else {})
+    ),
     st.integers(0, 5),
     st.integers(0, 4).map(lambda draw: draw == 0),
+    st.sampled_from(["ecom", "ecom", "ecom", "toy"]),
 )
 _OWNERS = st.sampled_from(["a", "b"])
 _LEASES = st.sampled_from([timedelta(0), HOUR])
-#: Calls without keys of their own, of two orders and two payloads.
+#: Calls without keys of their own, of two orders, two payloads and two APIs.
 _CALLS = st.builds(
-    lambda number, order, other: intent(
+    lambda number, order, other, api: intent(
         1,
         key=f"made-{number}",
+        api=api,
         payment=f"shared-{order}",
         origin=KeyOrigin.MADE,
         **({"digest": "other"} if other else {}),
@@ -321,6 +338,7 @@ _CALLS = st.builds(
     st.integers(0, 3),
     st.integers(0, 1),
     st.integers(0, 4).map(lambda draw: draw == 0),
+    st.sampled_from(["ecom", "ecom", "toy"]),
 )
 _ADOPTING = st.builds(Begin, _CALLS, _OWNERS, _LEASES, st.sampled_from([True, True, False]))
 _COMMANDS = st.one_of(
@@ -352,6 +370,13 @@ _COMMITS = st.builds(
 
 @settings(deadline=None, max_examples=200)  # a busy machine is no failure
 @given(st.lists(_COMMITS, max_size=12), st.sampled_from([0, 1, 2, 5000]))
+@example(
+    [
+        Commit((begin(1), settle(1)), None),
+        Commit((begin(2, payment="acme-1", api="toy"), begin(1)), None),
+    ],
+    5000,
+)
 @example(
     [
         Commit((begin(1),), None),

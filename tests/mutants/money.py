@@ -273,6 +273,12 @@ _RULES = of(
     ("entry.lease_until > now", "entry.lease_until < now"),
     ("if entry.settlement is None or not _is_final(entry):\n        return True", "if True:\n        return True"),
     ("settlement.outcome is Outcome.DONE and entry.settlement.outcome is Outcome.REFUSED", "False"),
+    ("for entry in open_entries if intent.adjusts else ():", "for entry in open_entries:"),
+    ("entry.intent.adjusts and entry.settlement is None and", "entry.settlement is None and"),
+    ("entry.intent.adjusts and entry.settlement is None and", "entry.intent.adjusts and"),
+    ("entry.settlement is None and entry.intent.api != intent.api", "entry.settlement is None"),
+    ("entry.settlement is None and entry.intent.api != intent.api", "False"),
+    ("if other.name != intent.name:", "if False:"),
     (
         "settlement.outcome is Outcome.DONE and entry.settlement.outcome is Outcome.REFUSED",
         "settlement.outcome is Outcome.REFUSED",

@@ -32,6 +32,8 @@ class ToyService:
     busy: int = 0
     #: Whether requests that move money are refused with a code that no table has.
     unknown: bool = False
+    #: Whether the event log cannot be read.
+    events_away: bool = False
     events: dict[str, list[dict[str, Any]]] = field(factory=dict)
 
     def __attrs_post_init__(self) -> None:
@@ -52,7 +54,8 @@ class ToyService:
         if reference not in self.events:
             return _problem(404, "no-payment")
         if verb == "events":
-            return answer(200, {"reference": reference, "events": self.events[reference]})
+            log = {"reference": reference, "events": self.events[reference]}
+            return _problem(503, "away") if self.events_away else answer(200, log)
         key = request.headers["Toy-Key"]
         self.sent.append((verb, key))
         if self.unknown:

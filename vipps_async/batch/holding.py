@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+import itertools
+from collections.abc import Iterable, Sequence
 
 from vipps_async.batch.row_store import RowStore
 from vipps_async.core.batch import BatchOperation, BatchRow
 from vipps_async.core.payment_api import PaymentApi
 from vipps_async.journals.protocol import Entry, Journal, Outcome
 from vipps_async.money import format_amount
-from vipps_async.not_given import NotGiven
 
-__all__ = ["hold_rows", "met_by", "met_text", "reason_to_hold"]
+__all__ = ["hold_rows", "met_by", "met_text", "reasons_to_hold"]
 
 #: Payments that the journal is asked about at once.
 _AT_ONCE = 64
@@ -35,7 +35,7 @@ def met_by(row: BatchRow, operation: BatchOperation, key: str, entries: Iterable
     Returns:
         The first entry that is met; None: the row may be sent.
     """
-    if operation is BatchOperation.CANCEL or isinstance(row.amount, NotGiven):
+    if operation is BatchOperation.CANCEL or row.minor_units is None:
         return None
     counting = [entry for entry in entries if _counts(entry)]
     if any(entry.intent.key == key and entry.intent.api == api for entry in counting):
@@ -45,7 +45,7 @@ def met_by(row: BatchRow, operation: BatchOperation, key: str, entries: Iterable
         if intent.operation != operation.value:
             continue
         is_unnamed = row.reference is None or not intent.reference
-        if (is_unnamed and intent.amount == row.amount) or intent.key == key:
+        if (is_unnamed and intent.amount == row.minor_units) or intent.key == key:
             return entry
     return None
 
@@ -78,32 +78,31 @@ async def hold_rows(
     Raises:
         JournalError: the journal failed.
     """
-    if operation is BatchOperation.CANCEL:
-        # It has no amount, and done twice it does no more than once.
-        return
     await asyncio.to_thread(store.hold_repetitions)
     if journal is None:
         return
     rows = store.rows_to_hold()
-    while page := await asyncio.to_thread(store.page_of, rows):
-        for begin in range(0, len(page), _AT_ONCE):
-            part = page[begin : begin + _AT_ONCE]
-            reasons = await asyncio.gather(
-                *(reason_to_hold(row, api, operation, merchant_serial_number, journal) for row in part)
-            )
-            held = [(row, reason) for row, reason in zip(part, reasons, strict=True) if reason]
-            await asyncio.to_thread(store.hold, held)
+    while page := await asyncio.to_thread(lambda: list(itertools.islice(rows, _AT_ONCE))):
+        reasons = await reasons_to_hold(page, api, operation, merchant_serial_number, journal)
+        held = [(row, reason) for row, reason in zip(page, reasons, strict=True) if reason]
+        await asyncio.to_thread(store.hold, held)
 
 
-async def reason_to_hold(
-    row: BatchRow, api: PaymentApi, operation: BatchOperation, merchant_serial_number: str, journal: Journal
-) -> str:
-    """Say what a row meets in the journal; empty: it may be sent.
+async def reasons_to_hold(
+    rows: Sequence[BatchRow], api: PaymentApi, operation: BatchOperation, merchant_serial_number: str, journal: Journal
+) -> list[str]:
+    """Say of each row what it meets in the journal; empty: it may be sent. All are asked for at once.
 
     Raises:
         JournalError: the journal failed.
     """
-    entries = await journal.find(payment=row.payment, merchant_serial_number=merchant_serial_number)
-    key = row.idempotency_key(operation, merchant_serial_number)
-    found = met_by(row, operation, key, entries, api=api.name)
-    return "" if found is None else met_text(found)
+
+    async def reason(row: BatchRow) -> str:
+        if row.minor_units is None:
+            return ""
+        entries = await journal.find(payment=row.payment, merchant_serial_number=merchant_serial_number)
+        key = row.idempotency_key(operation, merchant_serial_number)
+        found = met_by(row, operation, key, entries, api=api.name)
+        return "" if found is None else met_text(found)
+
+    return await asyncio.gather(*map(reason, rows))

@@ -21,10 +21,9 @@ from vipps_async.core.batch import BatchOperation
 from vipps_async.core.payment_api import PaymentApi
 from vipps_async.core.recovery_report import RecoveryReport
 from vipps_async.errors import RateLimitedError
-from vipps_async.journals.protocol import Journal
 from vipps_async.session import VippsSession
 
-__all__ = ["BatchJob", "JobOptions", "Progress", "release_stale_leases"]
+__all__ = ["BatchJob", "JobOptions", "Progress"]
 
 #: How often rows that did not end for good are tried again within one run, and the pause before each time, in seconds.
 #: Vipps takes a payment's captures five times a minute, and a row may have had four attempts.
@@ -201,21 +200,3 @@ class BatchJob:
             rate=options.rate,
             stop=self._stop,
         )
-
-
-async def release_stale_leases(journal: Journal) -> int:
-    """End the leases of a process that is gone, so that nobody waits for them; returns how many there were.
-
-    Only for a journal that one process at a time can open, and that was just opened: whatever is open in it was begun
-    by a process that has ended.
-
-    Raises:
-        JournalError: the store has failed.
-    """
-    count = 0
-    async for entry in journal.open_entries():
-        if entry.owner:
-            await journal.release(entry.intent, note="the process that had it in hand has ended", owner=entry.owner)
-            count += 1
-    await journal.flush()
-    return count

@@ -32,6 +32,7 @@ from vipps_async.errors import (
     VippsError,
 )
 from vipps_async.money import format_amount
+from vipps_async.not_given import NOT_GIVEN
 
 __all__ = [
     "DEFAULT_CONCURRENCY",
@@ -217,7 +218,7 @@ class _Batch:
             payment=row.payment,
             merchant_serial_number=self._client.merchant_serial_number,
             text=row.text,
-            amount=row.amount,
+            amount=NOT_GIVEN if row.minor_units is None else row.minor_units,
             key=key,
             row_reference=row.reference or "",
             release_remaining=self._release_remaining,

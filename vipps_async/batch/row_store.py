@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -164,11 +163,6 @@ class RowStore:
     def rows_to_hold(self) -> Iterator[BatchRow]:
         """Go through the rows that name an amount and are neither held, released nor ended."""
         return self._batch_rows("amount IS NOT NULL AND NOT another AND outcome IS NULL")
-
-    @staticmethod
-    def page_of(rows: Iterator[BatchRow]) -> list[BatchRow]:
-        """Take some rows."""
-        return list(itertools.islice(rows, _PAGE))
 
     def hold(self, rows: Iterable[tuple[BatchRow, str]]) -> None:
         """Note that rows are not to be sent, and what each of them meets."""

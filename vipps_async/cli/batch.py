@@ -11,7 +11,7 @@ from pathlib import Path
 from attrs import define, field
 
 from vipps_async.batch.holding import hold_rows
-from vipps_async.batch.job import BatchJob, JobOptions, release_stale_leases
+from vipps_async.batch.job import BatchJob, JobOptions
 from vipps_async.batch.many import DEFAULT_CONCURRENCY
 from vipps_async.batch.reading import FileFormat, Layout
 from vipps_async.batch.report import Totals, write_report
@@ -155,8 +155,6 @@ class _Command:
         self._say(f"Journal: {path}")
         journal = await open_journal(path, wait=options.wait, trusted_owner=options.trust_owner)
         try:
-            # It has one owner at a time, and that is this process now: whoever had something in hand has ended.
-            await release_stale_leases(journal)
             async with VippsSession.from_env(journal=journal) as session:
                 return await self._carry_out(session, report)
         finally:

@@ -324,12 +324,12 @@ async def _opened_database(options: argparse.Namespace, *, only_read: bool = Fal
     """Open the database that the command line names; `only_read` needs no rights to write, and makes nothing."""
     from vipps_async.batch.distributed.database import BatchDatabase  # noqa: PLC0415 - needs the extra
 
-    database = BatchDatabase(options.dsn, schema=options.schema)
-    await database.open(only_read=only_read)
+    database = BatchDatabase(options.dsn, schema=options.schema, only_read=only_read)
+    await database.open()
     try:
         yield database
     finally:
-        await database.aclose()
+        await database.close()
 
 
 async def _status(options: argparse.Namespace) -> int:

@@ -17,9 +17,9 @@ from vipps_async.cli.output import UNPRINTED, emit_lines, finish, json_line, pla
 from vipps_async.config import Settings
 from vipps_async.core.recovery_report import RecoveryReport
 from vipps_async.errors import ConfigurationError
+from vipps_async.journals.methods import DEFAULT_AGE, LEAST_AGE
 from vipps_async.journals.protocol import Entry, Journal
 from vipps_async.journals.sqlite.journal import SqliteJournal
-from vipps_async.journals.upkeep import DEFAULT_AGE, LEAST_AGE
 from vipps_async.session import VippsSession
 
 __all__ = ["add_command"]

@@ -83,6 +83,8 @@ class Operation(Generic[R]):
     result: type[R]
     #: How it may be repeated.
     repeat: Repeat
+    #: Whether it changes what a payment has moved; see `Intent`. Not so what makes a payment.
+    adjusts: bool = True
     #: The class of an error that belongs to the operation itself.
     error: type[ApiError] = ApiError
     #: How many attempts a minute Vipps takes for one payment; None: no published limit.

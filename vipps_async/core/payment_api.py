@@ -16,7 +16,7 @@ from vipps_async.core.events import AttemptListener
 from vipps_async.core.operation import Call, Operation, Runner
 from vipps_async.errors import ApiError, InvalidInputError
 from vipps_async.journals.protocol import Intent, Journal
-from vipps_async.money import format_amount
+from vipps_async.money import Money, format_amount
 from vipps_async.not_given import NOT_GIVEN, NotGiven
 
 __all__ = [
@@ -320,10 +320,12 @@ class PaymentApi:
             InvalidInputError: it breaks one.
         """
         self.check_payment(row.payment)
-        if not isinstance(row.amount, NotGiven):
+        if row.minor_units is not None:
             if operation is BatchOperation.CANCEL:
                 raise InvalidInputError("amount", "left out of the rows of a cancel", value=row.amount)
-            self.check_amount(row.amount)
+            if isinstance(row.amount, Money) and row.amount.currency != self.currency:
+                raise InvalidInputError("amount", f"in {self.currency}", value=row.amount)
+            self.check_amount(row.minor_units)
         if self.text_heading is not None:
             self.check_text(row.text)
         elif row.text:

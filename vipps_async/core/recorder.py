@@ -176,7 +176,8 @@ class Recorder:
             JournalError: the intent could not be made durable, and nothing was sent; or the outcome that is on record
                 for this key cannot be read.
             IdempotencyMismatchError: the journal has this key with another payload; nothing was sent.
-            OrderLockedError: another worker has this very operation in hand; nothing was sent.
+            OrderLockedError: another worker has this very operation in hand, or one of the same payment is open at
+                another API; nothing was sent.
             VippsError: as the pipeline raises it, or as it was recorded for this key.
         """
         if call.audit is None:
@@ -190,7 +191,7 @@ class Recorder:
         # A key made for this call alone says nothing about the wish: an equal one that is open is the same.
         adopt = call.audit.origin is KeyOrigin.MADE and call.operation.repeat is Repeat.KEYED
         acquired, entry = await self._begin(call, intent, owner, adopt=adopt)
-        if adopt and entry.intent.key != intent.key:
+        if adopt and acquired is not AcquireResult.CLOSED and entry.intent.key != intent.key:
             return await self._join(call, acquired, entry, owner)
         if acquired is AcquireResult.ACQUIRED:
             return await self._carry_out(call, body, entry, owner)
@@ -304,6 +305,7 @@ class Recorder:
             created_at=self._clock.now(),
             origin=call.audit.origin,
             reference=call.audit.reference,
+            adjusts=call.operation.adjusts,
         )
 
     def _with_count(self, record: AttemptRecord, intent: Intent, owner: str) -> AttemptRecord:
@@ -393,6 +395,8 @@ class Recorder:
         self, call: Call[R], acquired: AcquireResult, entry: Entry, *, settled_by: SettledBy = SettledBy.JOURNAL
     ) -> R:
         intent = entry.intent
+        if acquired is AcquireResult.CLOSED:
+            raise _about(call, _closed_by(intent))
         if acquired is AcquireResult.MISMATCH:
             text = f"the journal has this idempotency key since {intent.created_at:%Y-%m-%d %H:%M:%S} UTC"
             text = f"{text} with another payload; nothing was sent"
@@ -520,6 +524,19 @@ def answer_record(call: Call[R], result: R) -> bytes:
     """Render what the journal keeps of a result."""
     # The answer of initiate holds a token in its URL; that it was answered is all that recovery needs to know.
     return encode(result) if call.audit is not None and call.audit.keep_answer else b"{}"
+
+
+def _closed_by(intent: Intent) -> OrderLockedError:
+    return OrderLockedError(
+        f"{intent.name} of this payment is open since {intent.created_at:%Y-%m-%d %H:%M:%S} UTC under the key "
+        f"{intent.key}, and may have moved money; nothing was sent now",
+        status=0,
+        effect=Effect.POSSIBLE,
+        advice=(
+            "settle that one first: wait for its call to end, or run recovery (`recover`, or `vipps-async journal "
+            "recover`); then look the payment up before you ask for more"
+        ),
+    )
 
 
 def _about(call: Call[Any], error: VippsError) -> VippsError:

@@ -85,6 +85,7 @@ INITIATE: Final = Operation(
     path=_PAYMENTS,
     result=InitiatedPayment,
     repeat=Repeat.ONCE,
+    adjusts=False,
     error=PaymentRefusedError,
     per_minute=2,
     misfit=_without_url,

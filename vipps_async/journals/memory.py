@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime
 
-from attrs import evolve
-
 from vipps_async.errors import JournalError
 from vipps_async.journals.methods import JournalMethods
-from vipps_async.journals.protocol import AcquireResult, DamagedEntry, Entry, Intent, World
-from vipps_async.journals.rules import Answer, Begin, Command, Release, Settle, apply, check_world, same_wish
-from vipps_async.journals.slots import Identity, wish_of
+from vipps_async.journals.protocol import DamagedEntry, Entry, World
+from vipps_async.journals.rules import Answer, Command, Release, Settle, check_world
+from vipps_async.journals.slots import Slots
 
 __all__ = ["MemoryJournal"]
 
@@ -31,7 +29,7 @@ class MemoryJournal(JournalMethods):
 
     def __init__(self, *, clock: Callable[[], datetime] = _utc_now) -> None:
         self._clock = clock
-        self._entries: dict[Identity, Entry] = {}
+        self._slots = Slots()
         #: How many have opened it and not closed it.
         self._users = 0
         self._world: World | None = None
@@ -39,7 +37,7 @@ class MemoryJournal(JournalMethods):
         self.on_overruled: list[Callable[[Entry], None]] = []
 
     def __repr__(self) -> str:
-        return f"<MemoryJournal, {len(self._entries)} entries>"
+        return f"<MemoryJournal, {len(self._slots)} entries>"
 
     @property
     def is_open(self) -> bool:
@@ -73,18 +71,10 @@ class MemoryJournal(JournalMethods):
 
     async def _ask(self, command: Command) -> Answer:
         self._check_open()
-        if isinstance(command, Begin) and command.adopt:
-            met = same_wish(self._open_entries_like(command.intent), command.intent)
-            if met is not None and met.intent.digest != command.intent.digest:
-                return AcquireResult.MISMATCH, met
-            if met is not None:
-                command = evolve(command, intent=evolve(met.intent, created_at=command.intent.created_at))
-        answer = apply(self._entries.get(command.intent.identity), command, self._clock())
-        if answer[1] is not None:
-            self._entries[command.intent.identity] = answer[1]
-            if answer[0] is not None and isinstance(command, Settle):
-                for listener in tuple(self.on_overruled):
-                    listener(answer[1])
+        answer = self._slots.answer(command, self._clock())
+        if isinstance(command, Settle) and answer[0] is not None and answer[1] is not None:
+            for listener in tuple(self.on_overruled):
+                listener(answer[1])
         return answer
 
     async def _accept(self, command: Settle | Release) -> None:
@@ -92,13 +82,13 @@ class MemoryJournal(JournalMethods):
 
     def _rows(self) -> list[tuple[int, Entry]]:
         self._check_open()
-        return list(enumerate(self._entries.values()))
+        return [(position, slot.entry) for position, slot in enumerate(self._slots)]
 
     async def _open_rows(self) -> AsyncIterator[tuple[int, Entry]]:
-        for position, entry in self._rows():
-            now = self._entries.get(entry.intent.identity, entry)
-            if now.settlement is None:
-                yield position, now
+        self._check_open()
+        for position, slot in enumerate(tuple(self._slots)):
+            if slot.entry.settlement is None:
+                yield position, slot.entry
 
     async def _newest_rows(self) -> AsyncIterator[tuple[int, Entry]]:
         for row in reversed(self._rows()):
@@ -112,7 +102,7 @@ class MemoryJournal(JournalMethods):
         rows = dict(self._rows())
         settled = [rows[position] for position in positions if rows[position].settlement is not None]
         for entry in settled:
-            del self._entries[entry.intent.identity]
+            self._slots.remove(entry.intent)
         return len(settled)
 
     async def flush(self) -> None:
@@ -122,10 +112,6 @@ class MemoryJournal(JournalMethods):
     async def aclose(self) -> None:
         """Refuse further use until it is opened again, unless somebody else has it open. What it holds stays."""
         self._users = max(0, self._users - 1)
-
-    def _open_entries_like(self, intent: Intent) -> list[Entry]:
-        wanted = wish_of(intent)
-        return [e for e in self._entries.values() if e.settlement is None and wish_of(e.intent) == wanted]
 
     def _check_open(self) -> None:
         if not self._users:

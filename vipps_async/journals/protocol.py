@@ -131,6 +131,9 @@ class Intent:
     origin: KeyOrigin = KeyOrigin.GIVEN
     #: What a row of a batch calls itself; empty: nothing.
     reference: str = ""
+    #: Whether it changes what a payment has moved (a capture, refund or cancel): while such an operation is open at one
+    #: API, none is begun at another one. Not what makes a payment, nor a notification that somebody handles.
+    adjusts: bool = True
 
     def __attrs_post_init__(self) -> None:
         # In one piece and at one look where nothing is wrong: every call that moves money makes one of these.
@@ -257,6 +260,9 @@ class AcquireResult(enum.Enum):
     #: The same identity stands there with another digest: it must not be sent. With another key in the entry (see
     #: `begin`'s `adopt`): an open operation of the same amount, with another text.
     MISMATCH = "mismatch"
+    #: An adjustment of the same payment is open at another API, and stands in the entry: it must not be sent before
+    #: that one is settled.
+    CLOSED = "closed"
 
 
 class Journal(Protocol):
@@ -328,6 +334,9 @@ class Journal(Protocol):
         With `adopt`, an open entry with a made key of the same sales unit, payment and operation is the same wish. If
         its digest is the same, it stands for the intent: MINE or TAKEN is returned with *that* entry, whose key differs
         from the intent's, and the intent is not written. If only its amount is the same: MISMATCH with that entry.
+
+        What would be MINE is CLOSED, and not written, while an adjustment of the same payment and sales unit is open at
+        another API: both may be the same wish. Atomic over all processes and machines.
 
         Args:
             intent: what is about to be sent.

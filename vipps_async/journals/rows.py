@@ -29,7 +29,7 @@ __all__ = [
 #: What stays of an entry from its beginning, what changes, and both behind its place in the order of arrival.
 INTENT_COLUMNS: LiteralString = (
     "key, api, operation, payment, merchant_serial_number, amount, currency, digest, body, created_at, origin, "
-    "reference"
+    "reference, adjusts"
 )
 STATE_COLUMNS: LiteralString = (
     "begun, ended, last_at, refusal, looked_at, outcome, answer, settled_at, checksum, owner, lease_until, note"
@@ -37,7 +37,7 @@ STATE_COLUMNS: LiteralString = (
 COLUMNS: LiteralString = "position, " + INTENT_COLUMNS + ", " + STATE_COLUMNS
 
 #: How many columns an intent has, and how many columns, behind the position, the checksum covers.
-_INTENT, _FACTS = 12, 20
+_INTENT, _FACTS = 13, 21
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -94,6 +94,7 @@ def _facts_of(intent: Intent, attempts: Attempts, settlement: Settlement | None)
         created,
         intent.origin.value,
         intent.reference,
+        int(intent.adjusts),
         attempts.begun,
         attempts.ended,
         created if last_at is created_at else micros(last_at),
@@ -112,12 +113,12 @@ def _checksum(facts: Sequence[Any]) -> int:
         TypeError: a text is none.
         UnicodeEncodeError: a text cannot be encoded.
     """
-    (key, api, operation, payment, msn, amount, currency, digest, body, created_at, origin, reference, *state) = facts
-    begun, ended, last_at, refusal, looked_at, outcome, answer, settled_at = state
+    (key, api, operation, payment, msn, amount, currency, digest, body, created_at, origin, reference, *rest) = facts
+    adjusts, begun, ended, last_at, refusal, looked_at, outcome, answer, settled_at = rest
     # No text has a NUL in it, so none can pass for two.
     texts = "\0".join((key, api, operation, payment, msn, currency, digest, origin, reference, outcome or ""))
-    rest = f"{texts}\0{amount}\0{created_at}\0{begun}\0{ended}\0{last_at}\0{looked_at}\0{settled_at}"
-    crc = zlib.crc32(refusal, zlib.crc32(rest.encode()))
+    numbers = f"{amount}\0{created_at}\0{adjusts}\0{begun}\0{ended}\0{last_at}\0{looked_at}\0{settled_at}"
+    crc = zlib.crc32(refusal, zlib.crc32(f"{texts}\0{numbers}".encode()))
     return zlib.crc32(answer or b"", zlib.crc32(body or b"", crc))
 
 
@@ -164,8 +165,8 @@ def entry_of(row: Sequence[Any]) -> Entry:
     if not _fits(facts, stored_checksum):
         reason = "what it holds does not fit its checksum"
         raise DamagedEntryError.of(DamagedEntry(position=position, payment=_shown(facts[3]), reason=reason))
-    key, api, operation, payment, msn, amount, currency, digest, body, created, origin, reference, *state = facts
-    begun, ended, last_at, refusal, looked_at, outcome, answer, settled_at = state
+    key, api, operation, payment, msn, amount, currency, digest, body, created, origin, reference, *rest = facts
+    adjusts, begun, ended, last_at, refusal, looked_at, outcome, answer, settled_at = rest
     settlement = None
     if outcome is not None:
         settlement = Settlement(outcome=Outcome(outcome), answer=answer, settled_at=moment(settled_at))
@@ -183,6 +184,7 @@ def entry_of(row: Sequence[Any]) -> Entry:
             created_at=moment(created),
             origin=KeyOrigin(origin),
             reference=reference,
+            adjusts=bool(adjusts),
         ),
         attempts=Attempts(
             begun=begun,

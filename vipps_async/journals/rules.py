@@ -36,6 +36,7 @@ __all__ = [
     "check_world",
     "checked_hold",
     "clean_note",
+    "open_at_other_api",
     "same_wish",
 ]
 
@@ -180,7 +181,7 @@ def same_wish(open_entries: Iterable[Entry], intent: Intent) -> Entry | None:
     """Find the open entry that a call without a key of its own meets; the same for every store.
 
     Args:
-        open_entries: the open entries of the same sales unit, payment and operation, oldest first.
+        open_entries: the open entries of the same sales unit and payment, oldest first.
         intent: what the call is about to begin.
 
     Returns:
@@ -191,11 +192,26 @@ def same_wish(open_entries: Iterable[Entry], intent: Intent) -> Entry | None:
         other = entry.intent
         if other.origin is not KeyOrigin.MADE or entry.settlement is not None or other.key == intent.key:
             continue
+        if other.name != intent.name:
+            continue
         if other.digest == intent.digest:
             return entry
         if other.amount == intent.amount and similar is None:
             similar = entry
     return similar
+
+
+def open_at_other_api(open_entries: Iterable[Entry], intent: Intent) -> Entry | None:
+    """Find the adjustment that is open at another API and so closes the payment to this one; None: there is none.
+
+    Args:
+        open_entries: as for `same_wish`.
+        intent: what is about to begin.
+    """
+    for entry in open_entries if intent.adjusts else ():
+        if entry.intent.adjusts and entry.settlement is None and entry.intent.api != intent.api:
+            return entry
+    return None
 
 
 def apply(entry: Entry | None, command: Command, now: datetime) -> Answer:

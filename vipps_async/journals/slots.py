@@ -1,31 +1,38 @@
-"""The entries that a batch of commands is about, while it is carried out; the same for SQLite and PostgreSQL."""
+"""The entries that commands are about, while they are carried out; the same for memory, SQLite and PostgreSQL."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import datetime
 
 from attrs import define, evolve
 
 from vipps_async.journals.protocol import AcquireResult, Entry, Intent
-from vipps_async.journals.rules import Answer, Begin, Command, apply, same_wish
+from vipps_async.journals.rules import Answer, Begin, Command, apply, open_at_other_api, same_wish
 
-__all__ = ["Identity", "Slot", "Slots", "Wish", "wish_of"]
+__all__ = ["Identity", "Payment", "Slot", "Slots", "payment_of", "payment_to_look_at"]
 
 Identity = tuple[str, str, str, str, str]
 
-#: Sales unit, payment, API and operation: open entries that share them may be one and the same wish.
-Wish = tuple[str, str, str, str]
+#: A sales unit and a payment: what is open of it may be the wish of a begin, or close the payment to it.
+Payment = tuple[str, str]
 
 
-def wish_of(intent: Intent) -> Wish:
-    """Name what an intent is about, whatever its key."""
-    return (intent.merchant_serial_number, intent.payment, intent.api, intent.operation)
+def payment_of(intent: Intent) -> Payment:
+    """Name the payment that an intent is about."""
+    return (intent.merchant_serial_number, intent.payment)
+
+
+def payment_to_look_at(command: Command) -> Payment | None:
+    """Name the payment whose open entries decide on a command beside its own; None: none do."""
+    if isinstance(command, Begin) and (command.adopt or command.intent.adjusts):
+        return payment_of(command.intent)
+    return None
 
 
 @define
 class Slot:
-    """One entry while a batch is carried out."""
+    """One entry while commands are carried out."""
 
     #: Its place in the store; None: it is not there yet.
     position: int | None
@@ -35,15 +42,11 @@ class Slot:
 
 
 class Slots:
-    """All that the commands of a batch can meet, by identity and by wish.
+    """All that commands can meet, by identity and by payment."""
 
-    Args:
-        adopted: the wishes for which a begin may adopt an open entry.
-    """
-
-    def __init__(self, adopted: Iterable[Wish] = ()) -> None:
+    def __init__(self) -> None:
         self._slots: dict[Identity, Slot] = {}
-        self._by_wish: dict[Wish, list[Slot]] = {wish: [] for wish in adopted}
+        self._by_payment: dict[Payment, dict[Identity, Slot]] = {}
 
     def __contains__(self, identity: Identity) -> bool:
         """Whether there is an entry of this identity."""
@@ -53,31 +56,48 @@ class Slots:
         """Go through all of them."""
         return iter(self._slots.values())
 
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self._slots)
+
+    def of_payment(self, payment: Payment) -> list[Slot]:
+        """Return those of one payment, oldest first."""
+        # Those that are new in this group are the newest.
+        found = self._by_payment.get(payment, {}).values()
+        return sorted(found, key=lambda slot: (slot.position is None, slot.position or 0))
+
     def add(self, position: int | None, entry: Entry, stored: Entry | None) -> None:
-        """Add an entry; later ones are newer than earlier ones of the same wish."""
-        slot = self._slots[entry.intent.identity] = Slot(position, entry, stored)
-        if self._by_wish and (alike := self._by_wish.get(wish_of(entry.intent))) is not None:
-            alike.append(slot)
+        """Add an entry."""
+        identity = entry.intent.identity
+        slot = self._slots[identity] = Slot(position, entry, stored)
+        self._by_payment.setdefault(payment_of(entry.intent), {})[identity] = slot
+
+    def remove(self, intent: Intent) -> None:
+        """Remove an entry."""
+        payment = payment_of(intent)
+        del self._slots[intent.identity], self._by_payment[payment][intent.identity]
+        if not self._by_payment[payment]:
+            del self._by_payment[payment]
 
     def answer(self, command: Command, now: datetime) -> Answer:
         """Do one command."""
-        if isinstance(command, Begin) and command.adopt and (met := self._met(command.intent)) is not None:
+        payment = payment_to_look_at(command)
+        of_payment = [] if payment is None else [slot.entry for slot in self.of_payment(payment)]
+        if isinstance(command, Begin) and command.adopt and (met := same_wish(of_payment, command.intent)) is not None:
             if met.intent.digest != command.intent.digest:
                 return AcquireResult.MISMATCH, met
             command = evolve(command, intent=evolve(met.intent, created_at=command.intent.created_at))
         slot = self._slots.get(command.intent.identity)
         acquired, entry = apply(None if slot is None else slot.entry, command, now)
+        if (
+            acquired is AcquireResult.ACQUIRED
+            and payment is not None
+            and (other := open_at_other_api(of_payment, command.intent)) is not None
+        ):
+            return AcquireResult.CLOSED, other
         if entry is not None:
             if slot is None:
                 self.add(None, entry, None)
             else:
                 slot.entry = entry
         return acquired, entry
-
-    def _met(self, intent: Intent) -> Entry | None:
-        alike = self._by_wish[wish_of(intent)]
-        if not alike:
-            return None
-        # Those that are new in this group are the newest.
-        alike.sort(key=lambda slot: (slot.position is None, slot.position or 0))
-        return same_wish((slot.entry for slot in alike), intent)

@@ -222,6 +222,7 @@ class HandlerWorker:
             digest=hashlib.sha256(event.record).hexdigest(),
             body=event.record,
             created_at=datetime.now(UTC),
+            adjusts=False,
         )
 
     async def _postpone(self, work: _Work) -> None:

@@ -60,7 +60,7 @@ async def opened(dsn: str, schema: str) -> AsyncIterator[BatchDatabase]:
     try:
         yield database
     finally:
-        await database.aclose()
+        await database.close()
 
 
 def rows_of(count: int) -> str:

@@ -13,7 +13,7 @@ from tests.batch.shop import MSN
 from vipps_async.batch.distributed import chunks as chunks_module
 from vipps_async.batch.distributed.chunks import Chunks, Claim
 from vipps_async.batch.distributed.database import BatchDatabase
-from vipps_async.batch.distributed.jobs import Jobs, first_queue, queue
+from vipps_async.batch.distributed.jobs import first_queue, queue
 from vipps_async.errors import ConfigurationError
 
 AGES_AGO = "UPDATE {schema}.batch_chunks SET seen_at = now() - interval '1 hour'"
@@ -31,7 +31,7 @@ async def claim(
     database: BatchDatabase, *, msn: str = MSN, environment: str = "test", base_url: str = ""
 ) -> Claim | None:
     """Try to take its chunk."""
-    chunks = Chunks(database, Jobs.detached())
+    chunks = Chunks(database)
     place = {"merchant_serial_number": msn, "environment": environment, "base_url": base_url or world.base_url}
     return await chunks.claim(1, 0, owner="w", **place)
 
@@ -65,7 +65,7 @@ async def test_a_sign_of_life_keeps_it(database: BatchDatabase) -> None:
     first = await claim(database)
     assert first is not None
     await database.rows(AGES_AGO)
-    await Chunks(database, Jobs.detached()).heartbeat(first.fence)
+    await Chunks(database).heartbeat(first.fence)
     assert await claim(database) is None
 
 
@@ -73,7 +73,7 @@ async def test_a_chunk_that_ended_is_not_taken(database: BatchDatabase) -> None:
     """Nor one that there is not."""
     first = await claim(database)
     assert first is not None
-    chunks = Chunks(database, Jobs.detached())
+    chunks = Chunks(database)
     for tries in (1, 2, 3):
         assert await chunks.finish(first, []) is (tries == 3)
     assert await claim(database) is None
@@ -105,7 +105,7 @@ async def test_a_lost_workers_chunk_is_queued_before_the_backlog(database: Batch
     first = await claim(database)
     assert first is not None
     await set_job(database, "doing")
-    chunks = Chunks(database, Jobs.detached())
+    chunks = Chunks(database)
     assert await chunks.requeue_abandoned() == 0
     await database.rows(AGES_AGO)
     assert await chunks.requeue_abandoned() == 1
@@ -118,7 +118,7 @@ async def test_a_lost_workers_chunk_is_queued_before_the_backlog(database: Batch
 @pytest.mark.parametrize("state", ["failed", "cancelled", "aborted"])
 async def test_a_chunk_whose_job_ended_without_it_is_queued_again(database: BatchDatabase, state: str) -> None:
     """A job that failed, or that somebody cancelled by hand, takes no rows with it."""
-    chunks = Chunks(database, Jobs.detached())
+    chunks = Chunks(database)
     assert await chunks.requeue_abandoned() == 0
     await set_job(database, state)
     assert await chunks.requeue_abandoned() == 1
@@ -128,21 +128,21 @@ async def test_a_chunk_whose_job_ended_without_it_is_queued_again(database: Batc
 async def test_a_chunk_whose_job_was_deleted_is_queued_again(database: BatchDatabase) -> None:
     """As after a clearing up that went too far."""
     await database.rows("DELETE FROM {schema}.procrastinate_jobs")
-    assert await Chunks(database, Jobs.detached()).requeue_abandoned() == 1
+    assert await Chunks(database).requeue_abandoned() == 1
     assert await waiting(database) == [first_queue(MSN)]
 
 
 async def test_a_job_that_nobody_works_on_is_noticed(database: BatchDatabase) -> None:
     """Handed to a worker that never heard of it, as the line broke: after three looks it is queued again."""
     await set_job(database, "doing")
-    chunks = Chunks(database, Jobs.detached())
+    chunks = Chunks(database)
     assert [await chunks.requeue_abandoned() for _ in range(4)] == [0, 0, 1, 0]
     assert await waiting(database) == [first_queue(MSN)]
 
 
 async def test_a_dead_workers_job_is_done_with_when_its_chunk_is_seen_to(database: BatchDatabase) -> None:
     """Not while the chunk is in work; then it is queued again, unless it has ended."""
-    chunks = Chunks(database, Jobs.detached())
+    chunks = Chunks(database)
     await set_job(database, "doing")
     first = await claim(database)
     assert first is not None
@@ -161,7 +161,7 @@ async def test_a_try_that_counts_rests_in_the_ordinary_queue(database: BatchData
     first = await claim(database)
     assert first is not None
     await set_job(database, "succeeded")
-    chunks = Chunks(database, Jobs.detached())
+    chunks = Chunks(database)
     assert not await chunks.finish(first, [], wait=60, note="x" * 1000)
     assert await waiting(database) == [queue(MSN)]
     found = await database.rows("SELECT round, length(note) FROM {schema}.batch_chunks")
@@ -180,7 +180,7 @@ async def test_many_lost_chunks_are_queued_in_small_transactions(
     async with opened(postgres_dsn, schema) as database:
         batch = await submitted(database, rows_of(20), chunk_size=1)
         assert batch.chunks > 3 * 2
-        chunks, transactions = Chunks(database, Jobs.detached()), 0
+        chunks, transactions = Chunks(database), 0
         begin = database.transaction
 
         def counted(*, is_long: bool = False) -> contextlib.AbstractAsyncContextManager[Any]:

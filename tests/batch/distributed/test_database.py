@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -24,19 +25,19 @@ async def test_many_machines_may_make_the_tables_at_once(postgres_dsn: str, sche
     async with asyncio.TaskGroup() as group:
         for store in stores:
             group.create_task(store.open())
-    found = await databases[0].rows("SELECT version, procrastinate FROM {schema}.batch_version")
+    names = ("batch_version", "batch_jobs_version")
+    found = [await databases[0].rows(f"SELECT version FROM {{schema}}.{name}") for name in names]  # noqa: S608
     for store in stores:
-        await store.aclose()
-    assert len(found) == 1
-    assert found[0][0] == 1
-    assert found[0][1].endswith(".sql")
+        await (store.aclose() if isinstance(store, PostgresJournal) else store.close())
+    assert found[0] == [(statements.TABLES.version,)]
+    assert [version.endswith(".sql") for (version,) in found[1]] == [True]
 
 
 async def test_a_second_opening_changes_nothing(postgres_dsn: str, schema: str) -> None:
     """What is in the tables stays."""
     async with opened(postgres_dsn, schema) as database:
         await database.rows("INSERT INTO {schema}.batch_chunks SELECT 1, 1 WHERE false")
-        await database.rows("UPDATE {schema}.batch_version SET procrastinate = procrastinate")
+        await database.rows("UPDATE {schema}.batch_jobs_version SET version = version")
         before = await database.rows("SELECT xmin FROM pg_class WHERE oid = %s::regclass", (f"{schema}.batches",))
     async with opened(postgres_dsn, schema) as database:
         after = await database.rows("SELECT xmin FROM pg_class WHERE oid = %s::regclass", (f"{schema}.batches",))
@@ -47,7 +48,7 @@ async def test_a_second_opening_changes_nothing(postgres_dsn: str, schema: str) 
     ("statement", "of_what"),
     [
         ("UPDATE {schema}.batch_version SET version = 99", "this package"),
-        ("UPDATE {schema}.batch_version SET procrastinate = '99.00.00_01_pre.sql'", "Procrastinate"),
+        ("UPDATE {schema}.batch_jobs_version SET version = '99.00.00_01_pre.sql'", "Procrastinate"),
     ],
 )
 async def test_tables_of_a_newer_version_are_left_alone(
@@ -60,6 +61,38 @@ async def test_tables_of_a_newer_version_are_left_alone(
         connection.execute(sql.SQL(statement).format(schema=sql.Identifier(schema)))
     with pytest.raises(JournalError, match=f"newer version of {of_what}"):
         await BatchDatabase(postgres_dsn, schema=schema).open()
+
+
+@pytest.mark.parametrize("only_read", [False, True])
+async def test_tables_of_an_older_version_are_left_alone(postgres_dsn: str, schema: str, *, only_read: bool) -> None:
+    """Tables of the first shape, with a row that was not begun, are refused by their number; nothing is made beside."""
+    older = (Path(__file__).parent / "tables_1.sql").read_text().replace("{schema}", schema)
+    tables = "SELECT count(*) FROM pg_class JOIN pg_namespace AS n ON n.oid = relnamespace WHERE nspname = %s"
+    with psycopg.connect(postgres_dsn, autocommit=True) as connection:
+        connection.execute(older.encode())
+        before = connection.execute(tables, (schema,)).fetchone()
+        text = rf"batch's tables in the schema {schema} were made by an older version of this package .schema version 1"
+        with pytest.raises(JournalError, match=text) as caught:
+            await BatchDatabase(postgres_dsn, schema=schema, only_read=only_read).open()
+        assert "finish what is open in them with the version that made them" in str(caught.value)
+        assert connection.execute(tables, (schema,)).fetchone() == before
+        # The journal beside them is another story, and may be made.
+        journal = PostgresJournal(postgres_dsn, schema=schema)
+        await journal.open()
+        await journal.aclose()
+
+
+async def test_only_reading_makes_nothing(postgres_dsn: str, schema: str) -> None:
+    """Where there are no batches it says so, and leaves no schema behind."""
+    database = BatchDatabase(postgres_dsn, schema=schema, only_read=True)
+    with pytest.raises(ConfigurationError, match=f"there are no batches in the schema {schema}"):
+        await database.open()
+    with psycopg.connect(postgres_dsn) as connection:
+        assert connection.execute("SELECT to_regnamespace(%s)", (schema,)).fetchone() == (None,)
+    async with opened(postgres_dsn, schema):
+        await database.open()
+        assert await database.rows("SELECT * FROM {schema}.batches") == []
+        await database.close()
 
 
 async def test_procrastinates_own_migrations_are_applied_once(
@@ -86,7 +119,7 @@ async def test_an_applications_own_procrastinate_is_not_made_here(postgres_dsn: 
     database = BatchDatabase(there, schema=schema, own_jobs=False)
     await database.open()
     assert await database.rows("SHOW search_path") == [(schema,)]
-    await database.aclose()
+    await database.close()
 
 
 async def test_each_fetch_of_a_job_is_planned_anew(postgres_dsn: str, schema: str) -> None:
@@ -142,7 +175,7 @@ async def test_a_closed_database_says_so(postgres_dsn: str, schema: str) -> None
     database = BatchDatabase(postgres_dsn, schema=schema)
     with pytest.raises(JournalError, match="not open"):
         await database.rows("SELECT 1")
-    await database.aclose()
+    await database.close()
 
 
 async def test_a_failing_statement_is_a_journal_error(postgres_dsn: str, schema: str) -> None:
@@ -161,4 +194,4 @@ async def test_a_statement_that_hangs_is_given_up(postgres_dsn: str, schema: str
     database.timeout = 0.2
     with pytest.raises(JournalError, match="no answer within"):
         await database.rows("SELECT pg_sleep(30)")
-    await database.aclose()
+    await database.close()

@@ -17,7 +17,6 @@ from vipps_async.batch.distributed import fence as fence_module
 from vipps_async.batch.distributed.chunks import Chunks, Claim, LostError
 from vipps_async.batch.distributed.database import BatchDatabase
 from vipps_async.batch.distributed.fence import STALE_AFTER, Fence, FencedTransport, current_fence, current_guard, now
-from vipps_async.batch.distributed.jobs import Jobs
 from vipps_async.errors import JournalError, RequestNotSent
 from vipps_async.testing import ScriptedTransport
 from vipps_async.transports.protocol import Request, Response
@@ -129,7 +128,7 @@ async def test_the_journal_keeps_out_whoever_lost_the_chunk(postgres_dsn: str, s
     """Its begin is refused, its outcomes are dropped, and another's in the same commit go through."""
     async with opened(postgres_dsn, schema) as database:
         batch = (await submitted(database, rows_of(60), chunk_size=30)).batch
-        chunks = Chunks(database, Jobs.detached())
+        chunks = Chunks(database)
         lost, kept = await claimed(chunks, batch, chunk=0), await claimed(chunks, batch, chunk=1)
         journal = PostgresJournal(postgres_dsn, schema=schema, guard=current_guard)
         await journal.open()
@@ -164,7 +163,7 @@ async def test_results_are_not_written_by_whoever_lost_the_chunk(postgres_dsn: s
     """Neither on the way nor at the end, nor does it show signs of life for another."""
     async with opened(postgres_dsn, schema) as database:
         batch = (await submitted(database, rows_of(10))).batch
-        chunks = Chunks(database, Jobs.detached())
+        chunks = Chunks(database)
         claim = await claimed(chunks, batch)
         results = [
             RowResult(row=each.row, outcome=RowOutcome.REFUSED, idempotency_key="k")

@@ -68,7 +68,7 @@ async def test_without_the_database_nobody_waits(postgres_dsn: str, schema: str)
     """The journal refuses to begin then; a row that waited for a turn would never hear of it."""
     async with opened(postgres_dsn, schema) as database:
         turns = SharedRateLimiter(database, 1, 1.0, stop=asyncio.Event())
-        await database.aclose()
+        await database.close()
         async with asyncio.timeout(5):
             assert await turns.slot(0) == 0.0
 

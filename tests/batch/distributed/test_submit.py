@@ -9,7 +9,8 @@ import pytest
 from tests.batch.distributed.machines import opened, rows_of, status, submitted, tasks, working
 from tests.batch.shop import MSN, stock
 from vipps_async.batch import BatchOperation, RowOutcome
-from vipps_async.batch.distributed.jobs import Jobs, queue
+from vipps_async.batch.distributed import jobs
+from vipps_async.batch.distributed.jobs import queue
 from vipps_async.batch.distributed.overview import report_of
 from vipps_async.batch.distributed.submit import LARGEST_CHUNK, chunk_size
 from vipps_async.batch.reading import Layout
@@ -105,7 +106,7 @@ async def test_a_submission_that_fails_leaves_nothing(
 
     async with opened(postgres_dsn, schema) as database:
         with monkeypatch.context() as patch:
-            patch.setattr(Jobs, "defer", fail)
+            patch.setattr(jobs, "defer", fail)
             with pytest.raises(ConfigurationError, match="made to fail"):
                 await submitted(database, rows_of(10))
         count = "SELECT (SELECT count(*) FROM {schema}.batches) + (SELECT count(*) FROM {schema}.batch_chunks) "

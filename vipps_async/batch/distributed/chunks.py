@@ -11,11 +11,10 @@ from psycopg.rows import TupleRow
 
 from vipps_async.apis import APIS
 from vipps_async.batch import report as stored
-from vipps_async.batch.distributed import OtherSettingsError
+from vipps_async.batch.distributed import OtherSettingsError, jobs
 from vipps_async.batch.distributed import sql as statements
 from vipps_async.batch.distributed.database import BatchDatabase
 from vipps_async.batch.distributed.fence import STALE_AFTER, Fence, now
-from vipps_async.batch.distributed.jobs import Jobs
 from vipps_async.batch.results import RowResult
 from vipps_async.core.batch import BatchOperation, BatchRow
 from vipps_async.errors import InvalidInputError, JournalError
@@ -79,7 +78,6 @@ class Chunks:
     """The chunks in one database."""
 
     database: BatchDatabase
-    jobs: Jobs
 
     async def claim(
         self, batch: int, chunk: int, *, owner: str, merchant_serial_number: str, environment: str, base_url: str
@@ -171,18 +169,6 @@ class Chunks:
                 rows.append(ChunkRow(row, values[-1]))
         return rows
 
-    async def met_payments(self, claim: Claim, rows: Sequence[BatchRow]) -> frozenset[str]:
-        """Return the payments of which the journal has something that a row may repeat: see `MET_PAYMENTS`.
-
-        Raises:
-            JournalError: the database failed.
-        """
-        operation, msn = claim.operation, claim.merchant_serial_number
-        named = [(row.payment, row.amount, row.idempotency_key(operation, msn)) for row in rows]
-        columns = [list(column) for column in zip(*named, strict=True)] if named else [[], [], []]
-        found = await self.database.rows(statements.MET_PAYMENTS, (*columns, msn, claim.api))
-        return frozenset(payment for (payment,) in found)
-
     async def save(self, claim: Claim, results: Sequence[RowResult]) -> None:
         """Note what became of rows.
 
@@ -253,7 +239,7 @@ class Chunks:
         first: bool = True,
         wait: float = 0.0,
     ) -> None:
-        job = await self.jobs.ensure(
+        job = await jobs.ensure(
             connection, batch, chunk, merchant_serial_number=merchant_serial_number, first=first, wait=wait
         )
         if job is not None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
-from attrs import frozen
 from procrastinate import PsycopgConnector
 from procrastinate.exceptions import AlreadyEnqueued
 from procrastinate.jobs import Job
@@ -14,7 +14,7 @@ from psycopg.rows import TupleRow
 
 from vipps_async.batch.distributed.sql import DATABASE_TIME
 
-__all__ = ["NAMESPACE", "REQUEUE_ABANDONED", "RUN_CHUNK", "WATCH_QUEUE", "Jobs", "first_queue", "queue"]
+__all__ = ["NAMESPACE", "REQUEUE_ABANDONED", "RUN_CHUNK", "WATCH_QUEUE", "defer", "ensure", "first_queue", "queue"]
 
 #: Tasks are called ``vipps_async:run_chunk`` and ``vipps_async:requeue_abandoned`` in whatever application they run.
 NAMESPACE, RUN_CHUNK, REQUEUE_ABANDONED = "vipps_async", "run_chunk", "requeue_abandoned"
@@ -36,75 +36,68 @@ def first_queue(merchant_serial_number: str) -> str:
     return f"vipps {merchant_serial_number} first"
 
 
-@frozen
-class Jobs:
-    """Defers chunks, in a transaction of whoever calls."""
+@functools.cache
+def _manager() -> JobManager:
+    # It needs no connection of its own.
+    return JobManager(PsycopgConnector())
 
-    #: Needs no connection of its own.
-    manager: JobManager
 
-    @classmethod
-    def detached(cls) -> Jobs:
-        """Make one without an application, for whoever only submits."""
-        return cls(JobManager(PsycopgConnector()))
+async def defer(
+    connection: AsyncConnection[TupleRow],
+    batch: int,
+    chunks: Sequence[int],
+    *,
+    merchant_serial_number: str,
+    first: bool = False,
+    wait: float = 0.0,
+) -> list[int]:
+    """Queue chunks that nobody has queued, in the transaction of whoever calls; returns the ids of the jobs.
 
-    async def defer(
-        self,
-        connection: AsyncConnection[TupleRow],
-        batch: int,
-        chunks: Sequence[int],
-        *,
-        merchant_serial_number: str,
-        first: bool = False,
-        wait: float = 0.0,
-    ) -> list[int]:
-        """Queue chunks that nobody has queued; returns the ids of the jobs.
+    Args:
+        connection: in a transaction: the jobs are there when it is committed.
+        batch: the batch.
+        chunks: numbers of its chunks.
+        merchant_serial_number: the sales unit.
+        first: whether it is to go before the backlog, and beside it.
+        wait: for how many seconds it should not begin.
+    """
+    name = first_queue(merchant_serial_number) if first else queue(merchant_serial_number)
+    at = None
+    if wait:
+        # By the database's clock, as everything else that workers agree about.
+        ((at,),) = await (await connection.execute(DATABASE_TIME, (wait,))).fetchall()
+    jobs = [
+        Job(
+            queue=name,
+            priority=_FIRST if first or wait else 0,
+            lock=None,
+            # One job at most waits for a chunk, whoever wants it queued.
+            queueing_lock=f"vipps_async chunk {batch}/{number}",
+            task_name=f"{NAMESPACE}:{RUN_CHUNK}",
+            task_kwargs={"batch": batch, "chunk": number},
+            scheduled_at=at,
+        )
+        for number in chunks
+    ]
+    deferred = await _manager().batch_defer_jobs_async(jobs, connection=connection)
+    return [job.id for job in deferred if job.id is not None]
 
-        Args:
-            connection: in a transaction: the jobs are there when it is committed.
-            batch: the batch.
-            chunks: numbers of its chunks.
-            merchant_serial_number: the sales unit.
-            first: whether it is to go before the backlog, and beside it.
-            wait: for how many seconds it should not begin.
-        """
-        name = first_queue(merchant_serial_number) if first else queue(merchant_serial_number)
-        at = None
-        if wait:
-            # By the database's clock, as everything else that workers agree about.
-            ((at,),) = await (await connection.execute(DATABASE_TIME, (wait,))).fetchall()
-        jobs = [
-            Job(
-                queue=name,
-                priority=_FIRST if first or wait else 0,
-                lock=None,
-                # One job at most waits for a chunk, whoever wants it queued.
-                queueing_lock=f"vipps_async chunk {batch}/{number}",
-                task_name=f"{NAMESPACE}:{RUN_CHUNK}",
-                task_kwargs={"batch": batch, "chunk": number},
-                scheduled_at=at,
+
+async def ensure(
+    connection: AsyncConnection[TupleRow],
+    batch: int,
+    chunk: int,
+    *,
+    merchant_serial_number: str,
+    first: bool = True,
+    wait: float = 0.0,
+) -> int | None:
+    """Queue a chunk unless it is queued; returns the id of the job, if one was made."""
+    try:
+        async with connection.transaction():
+            (job,) = await defer(
+                connection, batch, [chunk], merchant_serial_number=merchant_serial_number, first=first, wait=wait
             )
-            for number in chunks
-        ]
-        deferred = await self.manager.batch_defer_jobs_async(jobs, connection=connection)
-        return [job.id for job in deferred if job.id is not None]
-
-    async def ensure(
-        self,
-        connection: AsyncConnection[TupleRow],
-        batch: int,
-        chunk: int,
-        *,
-        merchant_serial_number: str,
-        first: bool = True,
-        wait: float = 0.0,
-    ) -> int | None:
-        """Queue a chunk unless it is queued; returns the id of the job, if one was made."""
-        try:
-            async with connection.transaction():
-                (job,) = await self.defer(
-                    connection, batch, [chunk], merchant_serial_number=merchant_serial_number, first=first, wait=wait
-                )
-        except AlreadyEnqueued:
-            return None
-        return job
+    except AlreadyEnqueued:
+        return None
+    return job

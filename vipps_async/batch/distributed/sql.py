@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import LiteralString
 
 from vipps_async.batch import report as stored
+from vipps_async.journals.postgres.database import Tables
 
 #: The rows of one batch, for the statements that SQLite has, too.
 _ROWS: LiteralString = "{schema}.batch_rows WHERE batch = %s"
@@ -24,89 +25,80 @@ SET_FOR_SESSION: LiteralString = (
     _SETTINGS.replace("{is_local}", "false") + ", set_config('plan_cache_mode', 'force_custom_plan', false)"
 )
 
-#: Whether our tables and Procrastinate's are there; the latter where the connection looks for them.
-STATE: LiteralString = (
-    "SELECT to_regclass(quote_ident(%(name)s) || '.batch_version') IS NOT NULL, "
-    "to_regclass('procrastinate_jobs') IS NOT NULL"
-)
-CREATE_VERSION: LiteralString = (
-    "CREATE TABLE {schema}.batch_version (version integer NOT NULL, procrastinate text NOT NULL)"
-)
-READ_VERSION: LiteralString = "SELECT version, procrastinate FROM {schema}.batch_version"
-WRITE_VERSION: LiteralString = (
-    "WITH gone AS (DELETE FROM {schema}.batch_version) "
-    "INSERT INTO {schema}.batch_version (version, procrastinate) VALUES (%s, %s)"
+#: Whether Procrastinate's tables are there, where the connection looks for them, and by which of its migrations.
+HAS_JOBS: LiteralString = "SELECT to_regclass('procrastinate_jobs') IS NOT NULL"
+READ_JOBS_VERSION: LiteralString = "SELECT coalesce(max(version), '') FROM {schema}.batch_jobs_version"
+WRITE_JOBS_VERSION: LiteralString = (
+    "WITH gone AS (DELETE FROM {schema}.batch_jobs_version) INSERT INTO {schema}.batch_jobs_version VALUES (%s)"
 )
 
-# Each migration is the statements that lead from the version before it to its own. One that has been released is
-# never changed: databases made by it exist.
-MIGRATIONS: tuple[tuple[LiteralString, ...], ...] = (
-    (
-        # `edition` tells batches of one file apart that were meant to be several. `next_slot` is when the next row may
-        # be begun, where there is a rate.
-        """
-        CREATE TABLE {schema}.batches (
-            id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-            api text NOT NULL,
-            operation text NOT NULL,
-            digest text NOT NULL,
-            edition integer NOT NULL,
-            merchant_serial_number text NOT NULL,
-            environment text NOT NULL,
-            base_url text NOT NULL,
-            options text NOT NULL,
-            release_remaining boolean NOT NULL,
-            rate double precision,
-            next_slot timestamptz NOT NULL DEFAULT '-infinity',
-            created_at timestamptz NOT NULL DEFAULT now(),
-            withdrawn_at timestamptz,
-            UNIQUE (digest, api, operation, merchant_serial_number, edition)
-        )
-        """,
-        # `state` is waiting, running or ended. `epoch` goes up whenever a chunk changes hands: whoever has an older one
-        # writes nothing. `seen_at` is when whoever has it was last known to be alive, by the database's clock.
-        # `job_id` is Procrastinate's latest job for it, `round` how often it was tried.
-        """
-        CREATE TABLE {schema}.batch_chunks (
-            batch bigint NOT NULL REFERENCES {schema}.batches ON DELETE CASCADE,
-            number integer NOT NULL,
-            state text NOT NULL DEFAULT 'waiting',
-            epoch bigint NOT NULL DEFAULT 0,
-            owner text NOT NULL DEFAULT '',
-            seen_at timestamptz NOT NULL DEFAULT now(),
-            round integer NOT NULL DEFAULT 0,
-            suspicion integer NOT NULL DEFAULT 0,
-            job_id bigint,
-            note text NOT NULL DEFAULT '',
-            PRIMARY KEY (batch, number)
-        )
-        """,
-        "CREATE INDEX batch_chunks_open ON {schema}.batch_chunks (batch) WHERE state <> 'ended'",
-        """
-        CREATE TABLE {schema}.batch_rows (
-            batch bigint NOT NULL REFERENCES {schema}.batches ON DELETE CASCADE,
-            number integer NOT NULL,
-            chunk integer,
-            line integer NOT NULL,
-            payment text NOT NULL,
-            amount bigint,
-            text text NOT NULL,
-            reference text,
-            another boolean NOT NULL DEFAULT false,
-            flaw text,
-            outcome text,
-            moved bigint,
-            time timestamptz,
-            key text,
-            code text,
-            reason text,
-            PRIMARY KEY (batch, number)
-        )
-        """,
-        "CREATE INDEX batch_rows_chunk ON {schema}.batch_rows (batch, chunk, number)",
-        "CREATE INDEX batch_rows_payment ON {schema}.batch_rows (payment, amount) WHERE amount IS NOT NULL",
-    ),
+_CREATE_TABLES: tuple[LiteralString, ...] = (
+    # `edition` tells batches of one file apart that were meant to be several. `next_slot` is when the next row may
+    # be begun, where there is a rate.
+    """
+    CREATE TABLE {schema}.batches (
+        id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+        api text NOT NULL,
+        operation text NOT NULL,
+        digest text NOT NULL,
+        edition integer NOT NULL,
+        merchant_serial_number text NOT NULL,
+        environment text NOT NULL,
+        base_url text NOT NULL,
+        options text NOT NULL,
+        release_remaining boolean NOT NULL,
+        rate double precision,
+        next_slot timestamptz NOT NULL DEFAULT '-infinity',
+        created_at timestamptz NOT NULL DEFAULT now(),
+        withdrawn_at timestamptz,
+        UNIQUE (digest, api, operation, merchant_serial_number, edition)
+    )
+    """,
+    # `state` is waiting, running or ended. `epoch` goes up whenever a chunk changes hands: whoever has an older one
+    # writes nothing. `seen_at` is when whoever has it was last known to be alive, by the database's clock.
+    # `job_id` is Procrastinate's latest job for it, `round` how often it was tried.
+    """
+    CREATE TABLE {schema}.batch_chunks (
+        batch bigint NOT NULL REFERENCES {schema}.batches ON DELETE CASCADE,
+        number integer NOT NULL,
+        state text NOT NULL DEFAULT 'waiting',
+        epoch bigint NOT NULL DEFAULT 0,
+        owner text NOT NULL DEFAULT '',
+        seen_at timestamptz NOT NULL DEFAULT now(),
+        round integer NOT NULL DEFAULT 0,
+        suspicion integer NOT NULL DEFAULT 0,
+        job_id bigint,
+        note text NOT NULL DEFAULT '',
+        PRIMARY KEY (batch, number)
+    )
+    """,
+    "CREATE INDEX batch_chunks_open ON {schema}.batch_chunks (batch) WHERE state <> 'ended'",
+    """
+    CREATE TABLE {schema}.batch_rows (
+        batch bigint NOT NULL REFERENCES {schema}.batches ON DELETE CASCADE,
+        number integer NOT NULL,
+        chunk integer,
+        line integer NOT NULL,
+        payment text NOT NULL,
+        amount bigint,
+        text text NOT NULL,
+        reference text,
+        another boolean NOT NULL DEFAULT false,
+        flaw text,
+        outcome text,
+        moved bigint,
+        time timestamptz,
+        key text,
+        code text,
+        reason text,
+        PRIMARY KEY (batch, number)
+    )
+    """,
+    "CREATE INDEX batch_rows_chunk ON {schema}.batch_rows (batch, chunk, number)",
+    "CREATE INDEX batch_rows_payment ON {schema}.batch_rows (payment, amount) WHERE amount IS NOT NULL",
+    "CREATE TABLE {schema}.batch_jobs_version (version text NOT NULL)",
 )
+TABLES = Tables(kind="batch", version_table="batch_version", version=2, statements=_CREATE_TABLES)
 
 # --- submitting -------------------------------------------------------------------------------------------------------
 
@@ -204,13 +196,6 @@ PUT_BACK: LiteralString = (
 CHUNK_ROWS: LiteralString = (
     stored.UNFINISHED.replace("{rows}", _ROWS)
     + "chunk = %s AND (outcome IS NULL OR outcome <> ALL (%s)) ORDER BY number"
-)
-#: Payments of which the journal has something that is not the row itself, of the same amount or over another API.
-MET_PAYMENTS: LiteralString = (
-    "SELECT DISTINCT given.payment FROM unnest(%s::text[], %s::bigint[], %s::text[]) AS given (payment, amount, key) "
-    "JOIN {schema}.journal_entries AS entries ON entries.payment = given.payment "
-    "AND entries.merchant_serial_number = %s "
-    "AND (entries.api <> %s OR (entries.amount = given.amount AND entries.key <> given.key))"
 )
 ROWS_LEFT: LiteralString = (
     "SELECT count(*) FROM {schema}.batch_rows "

@@ -14,10 +14,9 @@ from attrs import frozen
 from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
 
-from vipps_async.batch.distributed import OtherSettingsError, SubmissionUnknownError
+from vipps_async.batch.distributed import OtherSettingsError, SubmissionUnknownError, jobs
 from vipps_async.batch.distributed import sql as statements
 from vipps_async.batch.distributed.database import BatchDatabase
-from vipps_async.batch.distributed.jobs import Jobs
 from vipps_async.batch.reading import Layout
 from vipps_async.batch.report import FINAL, HeldRow, ReportRow, held_rows
 from vipps_async.batch.results import RowOutcome
@@ -248,7 +247,6 @@ async def _queue(
     chunks: list[int],
     msn: str,
 ) -> None:
-    jobs = Jobs.detached()
     for begin in range(0, len(chunks), _PAGE):
         page = chunks[begin : begin + _PAGE]
         ids = await jobs.defer(connection, batch, page, merchant_serial_number=msn)

@@ -18,12 +18,11 @@ from vipps_async.batch.distributed import sql as statements
 from vipps_async.batch.distributed.chunks import ChunkRow, Chunks, Claim, LostError
 from vipps_async.batch.distributed.database import BatchDatabase
 from vipps_async.batch.distributed.fence import HEARTBEAT_EVERY, STALE_AFTER, current_fence
-from vipps_async.batch.holding import reason_to_hold
+from vipps_async.batch.holding import reasons_to_hold
 from vipps_async.batch.many import carry_out_many
 from vipps_async.batch.results import RowOutcome, RowResult
 from vipps_async.core.batch import BatchOperation, BatchRow
 from vipps_async.errors import AuthenticationError, JournalError, RateLimitedError, TransportError, VippsError
-from vipps_async.not_given import NotGiven
 from vipps_async.session import VippsSession
 
 __all__ = ["ChunkRunner", "SharedRateLimiter", "WorkDone"]
@@ -113,8 +112,6 @@ class WorkDone:
     #: Chunks that it has worked on, and given back or ended.
     chunks: int = 0
     outcomes: Counter[RowOutcome] = Factory(Counter)
-    #: Minor units that moved.
-    moved: int = 0
 
 
 @define(eq=False)
@@ -280,13 +277,10 @@ class ChunkRunner:
         api, operation, msn = payment_api(claim.api), claim.operation, claim.merchant_serial_number
         for begin in range(0, len(found), _HOLD):
             page = found[begin : begin + _HOLD]
-            asked = [each.row for each in page if _may_repeat(each, operation)]
-            met = await self._chunks.met_payments(claim, asked) if asked else frozenset()
-            for each in page:
-                row, reason = each.row, ""
-                if row.payment in met and _may_repeat(each, operation):
-                    reason = await reason_to_hold(row, api, operation, msn, journal)
-                if not reason:
+            reasons = await reasons_to_hold([each.row for each in page], api, operation, msn, journal)
+            for each, reason in zip(page, reasons, strict=True):
+                row = each.row
+                if each.another or not reason:
                     yield row
                     continue
                 key = row.idempotency_key(operation, msn)
@@ -315,8 +309,6 @@ class ChunkRunner:
 
     def _count(self, run: _Run, result: RowResult) -> None:
         self.done.outcomes[result.outcome] += 1
-        if result.outcome in {RowOutcome.DONE, RowOutcome.OTHERWISE}:
-            self.done.moved += result.amount or 0
         run.throttled = run.throttled or isinstance(result.error, RateLimitedError)
         if isinstance(result.error, AuthenticationError):
             run.keys_refused = True
@@ -370,10 +362,6 @@ class ChunkRunner:
                 await asyncio.sleep(_TRY_EVERY)
             else:
                 return
-
-
-def _may_repeat(found: ChunkRow, operation: BatchOperation) -> bool:
-    return operation is not BatchOperation.CANCEL and not found.another and not isinstance(found.row.amount, NotGiven)
 
 
 def _rest(run: _Run) -> tuple[float, bool]:

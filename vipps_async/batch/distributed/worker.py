@@ -19,14 +19,13 @@ from psycopg_pool import PoolTimeout
 
 from vipps_async.batch.distributed import sql as statements
 from vipps_async.batch.distributed.chunks import Chunks
-from vipps_async.batch.distributed.database import DEFAULT_SCHEMA, BatchDatabase
+from vipps_async.batch.distributed.database import BatchDatabase
 from vipps_async.batch.distributed.fence import HEARTBEAT_EVERY, STALE_AFTER, FencedTransport, current_guard
 from vipps_async.batch.distributed.jobs import (
     NAMESPACE,
     REQUEUE_ABANDONED,
     RUN_CHUNK,
     WATCH_QUEUE,
-    Jobs,
     first_queue,
     queue,
 )
@@ -34,6 +33,7 @@ from vipps_async.batch.distributed.submit import check_world
 from vipps_async.batch.distributed.work import ChunkRunner
 from vipps_async.batch.many import DEFAULT_CONCURRENCY
 from vipps_async.errors import ConfigurationError, JournalError
+from vipps_async.journals.postgres.database import DEFAULT_SCHEMA
 from vipps_async.journals.postgres.journal import PostgresJournal
 from vipps_async.journals.protocol import Journal
 from vipps_async.session import VippsSession
@@ -97,7 +97,7 @@ class BatchTasks:
         concurrency: int = DEFAULT_CONCURRENCY,
     ) -> None:
         self.database = BatchDatabase(dsn, schema=schema, own_jobs=own_jobs)
-        self.chunks = Chunks(self.database, Jobs.detached())
+        self.chunks = Chunks(self.database)
         self._transport = FencedTransport(AiohttpTransport(proxy=os.environ.get("VIPPS_PROXY") or None))
         journal = PostgresJournal(dsn, schema=schema, guard=current_guard)
         self.session = session(self._transport, journal)
@@ -127,7 +127,7 @@ class BatchTasks:
             await self.session.aclose()
         finally:
             await self._transport.aclose()
-            await self.database.aclose()
+            await self.database.close()
 
     @property
     def queues(self) -> list[str]:
@@ -166,7 +166,7 @@ class BatchTasks:
         manager, name = app.job_manager, f"{NAMESPACE}:{RUN_CHUNK}"
         for job in await manager.get_stalled_jobs(task_name=name, seconds_since_heartbeat=STALE_AFTER):
             batch, chunk = job.task_kwargs["batch"], job.task_kwargs["chunk"]
-            assert isinstance(batch, int)  # noqa: S101 - for the type checker; `Jobs` has made it
+            assert isinstance(batch, int)  # noqa: S101 - for the type checker; `defer` has made it
             assert isinstance(chunk, int)  # noqa: S101 - as above
             # Not queued again under its own number: whoever had it could still end it, from a chunk that it has lost.
             if job.id is not None and await self.chunks.give_up_job(batch, chunk):

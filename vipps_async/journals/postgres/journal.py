@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import math
-import re
+import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from vipps_async.errors import ConfigurationError, InvalidInputError
-from vipps_async.journals.group_commit import Guard, is_count
+from vipps_async.errors import ConfigurationError
+from vipps_async.journals.group_commit import Guard
 from vipps_async.journals.stored_journal import LARGEST_BACKLOG, StoredJournal
 
 if TYPE_CHECKING:
     from vipps_async.journals.postgres.store import PostgresStore
 
 __all__ = ["PostgresJournal"]
-
-#: A name that needs no thought wherever a person types it; PostgreSQL cuts names at 63 bytes.
-_SCHEMA_NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 
 
 class PostgresJournal(StoredJournal):
@@ -63,30 +59,16 @@ class PostgresJournal(StoredJournal):
                 f"PostgresJournal needs psycopg and psycopg_pool ({error})",
                 advice="pip install 'vipps-async[postgres]'",
             ) from error
-        if not _SCHEMA_NAME.fullmatch(schema) or schema.startswith("pg_"):
-            raise InvalidInputError("schema", "1 to 63 of a-z, 0-9 and _, not beginning with a digit", value=schema)
         super().__init__(f"the journal in the schema {schema}", max_queued_outcomes=max_queued_outcomes, guard=guard)
-        if not is_count(min_size):
-            raise InvalidInputError("min_size", "a positive whole number", value=min_size)
-        if not is_count(max_size) or max_size < min_size:
-            raise InvalidInputError("max_size", "a whole number, at least min_size", value=max_size)
-        if not math.isfinite(timeout) or timeout <= 0:
-            raise InvalidInputError("timeout", "a positive number of seconds", value=timeout)
-        self._conninfo = store.checked_conninfo(dsn, timeout)
-        self._store_class = store.PostgresStore
         self._schema = schema
-        self._min_size = min_size
-        self._max_size = max_size
-        self._timeout = timeout
+        self._new = functools.partial(
+            store.PostgresStore, dsn, schema=schema, min_size=min_size, max_size=max_size, timeout=timeout
+        )
+        # One that cannot be made is refused here, not when it is opened.
+        self._new()
 
     def __repr__(self) -> str:
         return f"<PostgresJournal, schema {self._schema}>"
 
     def _new_store(self) -> PostgresStore:
-        return self._store_class(
-            self._conninfo,
-            schema=self._schema,
-            min_size=self._min_size,
-            max_size=self._max_size,
-            timeout=self._timeout,
-        )
+        return self._new()

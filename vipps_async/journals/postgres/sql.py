@@ -6,53 +6,30 @@ from __future__ import annotations
 
 from typing import LiteralString
 
+from vipps_async.journals.postgres.database import Tables
 from vipps_async.journals.rows import COLUMNS, INTENT_COLUMNS, STATE_COLUMNS
 
 __all__ = [
     "BIND",
-    "CREATE_SCHEMA",
-    "CREATE_TABLES",
     "DELETE_ENTRIES",
     "INSERT_ENTRIES",
-    "LOCK_ALL_WISHES",
-    "LOCK_CREATION",
+    "LOCK_ALL_PAYMENTS",
     "LOCK_ENTRIES",
-    "LOCK_ENTRIES_AND_ALIKE",
-    "LOCK_WISHES",
+    "LOCK_PAYMENTS",
     "NEWEST_POSITION",
     "OPEN_PAGE",
     "ORDER_ENTRIES",
-    "READ_VERSION",
     "REBIND",
     "RECENT_PAGE",
-    "SCHEMA_STATE",
-    "SCHEMA_VERSION",
     "START_COMMIT",
+    "TABLES",
     "UPDATE_ENTRIES",
     "WORLD",
-    "WRITE_VERSION",
 ]
-
-#: The version that this package reads and writes: a new number for each change of `CREATE_TABLES`.
-SCHEMA_VERSION = 3
-
-#: Held until the transaction ends, so that of several machines that start at once one creates.
-LOCK_CREATION: LiteralString = "SELECT pg_advisory_xact_lock(hashtextextended('vipps_async journal ' || %s, 0))"
-
-#: Whether the schema and the version table are there, asked first, because creating needs rights that using does not;
-#: and the database's encoding.
-SCHEMA_STATE: LiteralString = (
-    "SELECT to_regnamespace(quote_ident(%(name)s)) IS NOT NULL, "
-    "to_regclass(quote_ident(%(name)s) || '.journal_version') IS NOT NULL, current_setting('server_encoding')"
-)
-CREATE_SCHEMA: LiteralString = "CREATE SCHEMA {schema}"
-READ_VERSION: LiteralString = "SELECT coalesce(max(version), 0) FROM {schema}.journal_version"
-WRITE_VERSION: LiteralString = "INSERT INTO {schema}.journal_version (version) VALUES (%s)"
 
 # `position` is the order of arrival; `outcome` is NULL while open. Times are microseconds since 1970 (UTC), as in
 # SQLite: a damaged one is a number that the checksum refuses, where a timestamp would fail all that is read with it.
-CREATE_TABLES: tuple[LiteralString, ...] = (
-    "CREATE TABLE {schema}.journal_version (version integer NOT NULL)",
+_CREATE_TABLES: tuple[LiteralString, ...] = (
     "CREATE SEQUENCE {schema}.journal_positions",
     """
     CREATE TABLE {schema}.journal_entries (
@@ -69,6 +46,7 @@ CREATE_TABLES: tuple[LiteralString, ...] = (
         created_at bigint NOT NULL,
         origin text NOT NULL,
         reference text NOT NULL,
+        adjusts integer NOT NULL,
         begun integer NOT NULL,
         ended integer NOT NULL,
         last_at bigint NOT NULL,
@@ -92,6 +70,8 @@ CREATE_TABLES: tuple[LiteralString, ...] = (
     ),
 )
 
+TABLES = Tables(kind="journal", version_table="journal_version", version=4, statements=_CREATE_TABLES)
+
 WORLD: LiteralString = "SELECT environment, host, instance FROM {schema}.journal_world"
 
 BIND: LiteralString = (
@@ -111,36 +91,28 @@ START_COMMIT: LiteralString = (
     "THEN set_config('synchronous_commit', 'on', true) END"
 )
 
-# Of two machines that begin the same wish at once under different keys, one waits for the other's commit: no row of
-# theirs is the same. A group of many wishes locks them all together, as the server has room for some thousand locks.
-LOCK_WISHES: LiteralString = (
-    "SELECT pg_advisory_xact_lock_shared(hashtextextended('vipps_async wishes ' || %(schema)s, 0)), "
-    "(SELECT count(pg_advisory_xact_lock(wish)) FROM (SELECT DISTINCT hashtextextended('vipps_async wish ' || "
-    "concat_ws(chr(1), %(schema)s, m, i, a, o), 0) AS wish FROM unnest(%(units)s::text[], %(payments)s::text[], "
-    "%(apis)s::text[], %(operations)s::text[]) AS given (m, i, a, o) ORDER BY wish) AS wishes)"
+# Of two machines that begin an operation of one payment at once under different keys, one waits for the other's commit:
+# no row of theirs is the same. A group of many payments locks them all together, as the server has room for some
+# thousand locks.
+LOCK_PAYMENTS: LiteralString = (
+    "SELECT pg_advisory_xact_lock_shared(hashtextextended('vipps_async payments ' || %(schema)s, 0)), "
+    "(SELECT count(pg_advisory_xact_lock(payment)) FROM (SELECT DISTINCT hashtextextended('vipps_async payment ' || "
+    "concat_ws(chr(1), %(schema)s, m, i), 0) AS payment FROM unnest(%(units)s::text[], %(payments)s::text[]) "
+    "AS given (m, i) ORDER BY payment) AS payments)"
 )
-LOCK_ALL_WISHES: LiteralString = (
-    "SELECT pg_advisory_xact_lock(hashtextextended('vipps_async wishes ' || %(schema)s, 0))"
+LOCK_ALL_PAYMENTS: LiteralString = (
+    "SELECT pg_advisory_xact_lock(hashtextextended('vipps_async payments ' || %(schema)s, 0))"
 )
 
 # Rows are locked and put there in the order of their identities: two groups that want the same ones then wait for each
-# other in one direction only. Their positions follow the order in which they were asked for.
+# other in one direction only. Their positions follow the order in which they were asked for. Wanted are those of some
+# identities, and the open ones of some sales units' payments.
 LOCK_ENTRIES: LiteralString = (
-    "SELECT " + COLUMNS + " FROM {schema}.journal_entries "
-    "JOIN unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::text[]) AS wanted (k, a, o, i, m) "
-    "ON key = k AND api = a AND operation = o AND payment = i "
-    "AND merchant_serial_number = m "
-    "ORDER BY key, api, operation, payment, merchant_serial_number FOR UPDATE OF journal_entries"
-)
-
-#: The same, and the open entries with made keys of some wishes: sales units, payments, APIs and operations.
-LOCK_ENTRIES_AND_ALIKE: LiteralString = (
     "SELECT " + COLUMNS + " FROM {schema}.journal_entries JOIN ("
     "SELECT * FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::text[]) AS given (k, a, o, i, m) UNION "
     "SELECT key, api, operation, payment, merchant_serial_number FROM {schema}.journal_entries "
-    "JOIN unnest(%s::text[], %s::text[], %s::text[], %s::text[]) AS alike (m, i, a, o) "
-    "ON payment = i AND merchant_serial_number = m AND api = a AND operation = o "
-    "WHERE outcome IS NULL AND origin = 'made'"
+    "JOIN unnest(%s::text[], %s::text[]) AS looked_at (m, i) ON payment = i AND merchant_serial_number = m "
+    "WHERE outcome IS NULL"
     ") AS wanted (k, a, o, i, m) ON key = k AND api = a AND operation = o AND payment = i "
     "AND merchant_serial_number = m "
     "ORDER BY key, api, operation, payment, merchant_serial_number FOR UPDATE OF journal_entries"
@@ -150,7 +122,7 @@ INSERT_ENTRIES: LiteralString = (
     "WITH news AS MATERIALIZED ("
     "SELECT nextval('{schema}.journal_positions') AS position, given.* "
     "FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::bigint[], %s::text[], %s::text[], "
-    "%s::bytea[], %s::bigint[], %s::text[], %s::text[], %s::int[], %s::int[], %s::bigint[], %s::bytea[], "
+    "%s::bytea[], %s::bigint[], %s::text[], %s::text[], %s::int[], %s::int[], %s::int[], %s::bigint[], %s::bytea[], "
     "%s::bigint[], %s::text[], %s::bytea[], %s::bigint[], %s::bigint[], %s::text[], %s::bigint[], "
     "%s::text[]) AS given (" + INTENT_COLUMNS + ", " + STATE_COLUMNS + ")) "
     "INSERT INTO {schema}.journal_entries (" + COLUMNS + ") SELECT " + COLUMNS + " FROM news "

@@ -15,50 +15,55 @@ from attrs import define, evolve, field
 from vipps_async.journals.protocol import AcquireResult, Attempts, Entry, Intent, KeyOrigin, Outcome
 from vipps_async.journals.rows import begun_values, ended_values
 from vipps_async.journals.rules import FINAL, Answer, Begin, Command, Settle
-from vipps_async.journals.slots import Identity, Wish, wish_of
+from vipps_async.journals.slots import Identity, Payment, payment_of, payment_to_look_at
 
-__all__ = ["MOST_WISHES", "LeasedEntry", "OpenWishes", "PlainCommit", "plain_commit"]
+__all__ = ["MOST_PAYMENTS", "LeasedEntry", "OpenPayments", "PlainCommit", "decides", "plain_commit"]
 
-#: The most wishes that are remembered: some 30 MB. With more, each begin looks in the file.
-MOST_WISHES = 100_000
+#: The most payments that are remembered: some 30 MB. With more, each begin looks in the file.
+MOST_PAYMENTS = 100_000
 
 
-class OpenWishes:
-    """Counts the open entries with made keys of each wish.
+def decides(intent: Intent) -> bool:
+    """Whether its open entry decides on others of its payment; see `same_wish` and `open_at_other_api`."""
+    return intent.adjusts or intent.origin is KeyOrigin.MADE
+
+
+class OpenPayments:
+    """Counts the open entries of each payment that decide on others.
 
     Args:
-        wishes: one for each entry that is open in the file; more than `MOST_WISHES` are too many to remember.
+        payments: one for each such entry in the file; more than `MOST_PAYMENTS` are too many to remember.
     """
 
-    def __init__(self, wishes: Iterable[Wish]) -> None:
-        self._counts: dict[Wish, int] | None = {}
-        for wish in wishes:
-            self._change(wish, 1)
+    def __init__(self, payments: Iterable[Payment]) -> None:
+        self._counts: dict[Payment, int] | None = {}
+        for payment in payments:
+            self._change(payment, 1)
 
-    def may_have(self, wish: Wish) -> bool:
-        """Whether the file may have an open entry of this wish; False is certain."""
-        return self._counts is None or wish in self._counts
+    def may_have(self, payment: Payment) -> bool:
+        """Whether the file may have such an entry of this payment; False is certain."""
+        return self._counts is None or payment in self._counts
 
     def began(self, intent: Intent) -> None:
         """Note that the file has one more open entry."""
-        if intent.origin is KeyOrigin.MADE:
-            self._change(wish_of(intent), 1)
+        if decides(intent):
+            self._change(payment_of(intent), 1)
 
     def ended(self, intent: Intent) -> None:
         """Note that the file has one open entry less."""
-        if intent.origin is KeyOrigin.MADE:
-            self._change(wish_of(intent), -1)
+        if decides(intent):
+            self._change(payment_of(intent), -1)
 
-    def _change(self, wish: Wish, by: int) -> None:
+    def _change(self, payment: Payment, by: int) -> None:
         if self._counts is None:
             return
-        count = self._counts.get(wish, 0) + by
+        count = self._counts.get(payment, 0) + by
         if count > 0:
-            self._counts[wish] = count
-            if len(self._counts) > MOST_WISHES:
+            self._counts[payment] = count
+            if len(self._counts) > MOST_PAYMENTS:
                 self._counts = None
         else:
-            self._counts.pop(wish, None)
+            self._counts.pop(payment, None)
 
 
 #: A leased entry: its position, and how it stands in the file.
@@ -77,8 +82,8 @@ class PlainCommit:
     answers: list[Answer] = field(factory=list)
     begun: dict[Identity, LeasedEntry] = field(factory=dict)
     ended: set[Identity] = field(factory=set)
-    #: What those that begin with a made key are about: the next one of the same may be the same wish.
-    wishes: set[Wish] = field(factory=set)
+    #: The payments of those that begin and decide on the next one of the same.
+    payments: set[Payment] = field(factory=set)
     #: For each that begins its `begun_values`, one behind the other: a list for each would keep the collector busy.
     begun_values: list[object] = field(factory=list)
     #: For each that ends its `ended_values`.
@@ -88,7 +93,7 @@ class PlainCommit:
 def plain_commit(
     commands: Sequence[Command],
     leased: Mapping[Identity, LeasedEntry],
-    open_wishes: OpenWishes,
+    open_payments: OpenPayments,
     newest: int,
     now: datetime,
 ) -> PlainCommit | None:
@@ -99,14 +104,14 @@ def plain_commit(
     Args:
         commands: what to do.
         leased: entries that are open in the file and have an owner.
-        open_wishes: what is open in the file with a made key.
+        open_payments: what is open in the file.
         newest: the position of the newest entry in the file.
         now: from when leases run.
     """
     commit = PlainCommit(newest)
     for command in commands:
         if type(command) is Begin:
-            is_plain = _begin(commit, command, leased, open_wishes, now)
+            is_plain = _begin(commit, command, leased, open_payments, now)
         elif type(command) is Settle:
             is_plain = _settle(commit, command, leased)
         else:
@@ -117,19 +122,21 @@ def plain_commit(
 
 
 def _begin(
-    commit: PlainCommit, command: Begin, leased: Mapping[Identity, LeasedEntry], open_wishes: OpenWishes, now: datetime
+    commit: PlainCommit,
+    command: Begin,
+    leased: Mapping[Identity, LeasedEntry],
+    open_payments: OpenPayments,
+    now: datetime,
 ) -> bool:
     intent = command.intent
     identity = intent.identity
     if identity in leased or identity in commit.begun:
         return False
-    if intent.origin is KeyOrigin.MADE:
-        wish = wish_of(intent)
-        if command.adopt and (wish in commit.wishes or open_wishes.may_have(wish)):
-            return False
-        commit.wishes.add(wish)
-    elif command.adopt:
+    looked_at = payment_to_look_at(command)
+    if looked_at is not None and (looked_at in commit.payments or open_payments.may_have(looked_at)):
         return False
+    if decides(intent):
+        commit.payments.add(payment_of(intent))
     commit.newest = position = commit.newest + 1
     attempts = Attempts(last_at=intent.created_at)
     entry = Entry(intent=intent, attempts=attempts, owner=command.owner, lease_until=now + command.lease)

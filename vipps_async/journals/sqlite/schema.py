@@ -13,7 +13,7 @@ __all__ = ["APPLICATION_ID", "SCHEMA", "SCHEMA_VERSION", "check_kind", "create"]
 APPLICATION_ID = int.from_bytes(b"VPJL", "big")
 
 #: The version that this package reads and writes: a new number for each change of `SCHEMA`.
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 # `position` is the order of arrival: what is added last stands last, so that a growing file is written at its end,
 # and walks go by it. Times are microseconds since 1970 (UTC): exact, and sortable. `outcome` is NULL while open.
@@ -33,6 +33,7 @@ SCHEMA = (
         created_at INTEGER NOT NULL,
         origin TEXT NOT NULL,
         reference TEXT NOT NULL,
+        adjusts INTEGER NOT NULL,
         begun INTEGER NOT NULL,
         ended INTEGER NOT NULL,
         last_at INTEGER NOT NULL,

@@ -18,19 +18,19 @@ __all__ = [
     "blocks",
     "insert_begun",
     "insert_rows",
-    "select_alike",
     "select_matching",
+    "select_open",
     "statements",
     "update_ended",
     "update_states",
 ]
 
-#: Rows in one statement: more do not go faster, and there is a compiled statement for each number of them. 64 × 25
+#: Rows in one statement: more do not go faster, and there is a compiled statement for each number of them. 64 × 26
 #: values are far fewer than the 32,766 that SQLite takes since 3.32.
 _ROWS = 64
 
 #: How many values a row has in `insert_rows`, `update_states`, `insert_begun` and `update_ended`.
-ROW, STATE, BEGUN, ENDED = 25, 13, 17, 6
+ROW, STATE, BEGUN, ENDED = 26, 13, 18, 6
 
 
 def blocks(items: Sequence[Any]) -> Iterator[Sequence[Any]]:
@@ -69,12 +69,11 @@ def select_matching(rows: int) -> str:
 
 
 @functools.cache
-def select_alike(rows: int) -> str:
-    """Read the open entries with made keys of so many wishes, each named by sales unit, payment, API and operation."""
+def select_open(rows: int) -> str:
+    """Read the open entries of so many payments, each named by sales unit and payment."""
     return (
-        f"WITH wanted (m, i, a, o) AS (VALUES {_places(4, rows)}) SELECT {COLUMNS} FROM wanted "
-        "CROSS JOIN entries ON payment = i AND merchant_serial_number = m AND api = a AND operation = o "
-        "WHERE outcome IS NULL AND origin = 'made' ORDER BY position"
+        f"WITH wanted (m, i) AS (VALUES {_places(2, rows)}) SELECT {COLUMNS} FROM wanted "
+        "CROSS JOIN entries ON payment = i AND merchant_serial_number = m WHERE outcome IS NULL ORDER BY position"
     )
 
 

@@ -11,13 +11,20 @@ from typing import Any
 
 from vipps_async.errors import JournalError
 from vipps_async.journals.group_commit import Row
-from vipps_async.journals.protocol import DamagedEntry, Entry, KeyOrigin, World
+from vipps_async.journals.protocol import DamagedEntry, Entry, World
 from vipps_async.journals.rows import COLUMNS, UnfitError, entry_of, read_row, row_values, state_values
 from vipps_async.journals.rules import Answer, Begin, Command, check_world
-from vipps_async.journals.slots import Identity, Slot, Slots, Wish, wish_of
+from vipps_async.journals.slots import Identity, Payment, Slot, Slots, payment_of, payment_to_look_at
 from vipps_async.journals.sqlite.opening import StoreLostError, connect, copy_file, is_corrupt, log_of, translated
 from vipps_async.journals.sqlite.ownership import Ownership
-from vipps_async.journals.sqlite.plain_commit import MOST_WISHES, LeasedEntry, OpenWishes, PlainCommit, plain_commit
+from vipps_async.journals.sqlite.plain_commit import (
+    MOST_PAYMENTS,
+    LeasedEntry,
+    OpenPayments,
+    PlainCommit,
+    decides,
+    plain_commit,
+)
 from vipps_async.journals.sqlite.sql import (
     BEGUN,
     ENDED,
@@ -26,8 +33,8 @@ from vipps_async.journals.sqlite.sql import (
     blocks,
     insert_begun,
     insert_rows,
-    select_alike,
     select_matching,
+    select_open,
     statements,
     update_ended,
     update_states,
@@ -57,8 +64,8 @@ class SqliteStore:
         #: Entries in hand, as they stand in the file: nobody else writes there, so they need not be looked up again.
         self._leased: dict[Identity, LeasedEntry] = {}
         self._newest = self.newest_position()
-        #: What is open with a made key; None: to be looked up anew, as a commit failed halfway.
-        self._open_wishes: OpenWishes | None = None
+        #: What is open; None: to be looked up anew, as a commit failed halfway.
+        self._open_payments: OpenPayments | None = None
 
     @classmethod
     @contextlib.contextmanager
@@ -91,16 +98,16 @@ class SqliteStore:
         """
         try:
             self._check_in_place()
-            wishes = self._open_wishes = self._open_wishes or OpenWishes(self._wishes_of_file())
-            plain = plain_commit(commands, self._leased, wishes, self._newest, self._clock())
+            payments = self._open_payments = self._open_payments or OpenPayments(self._payments_of_file())
+            plain = plain_commit(commands, self._leased, payments, self._newest, self._clock())
             try:
                 if plain is not None:
-                    answers = self._written(plain, wishes)
+                    answers = self._written(plain, payments)
                 else:
-                    answers = self._committed(commands, wishes, presume_new=True)
+                    answers = self._committed(commands, payments, presume_new=True)
             except sqlite3.IntegrityError:
                 # One that was presumed new is there already.
-                answers = self._committed(commands, wishes, presume_new=False)
+                answers = self._committed(commands, payments, presume_new=False)
             # A commit into a file that has no name any more is lost with the process: not to be acknowledged.
             self._check_in_place()
         except (sqlite3.ProgrammingError, sqlite3.InterfaceError, TypeError, ValueError, OverflowError) as error:
@@ -109,29 +116,29 @@ class SqliteStore:
             raise translated(error, self._path, "written") from error
         return answers
 
-    def _written(self, plain: PlainCommit, wishes: OpenWishes) -> list[Answer]:
+    def _written(self, plain: PlainCommit, payments: OpenPayments) -> list[Answer]:
         self._write(
             [*statements(insert_begun, plain.begun_values, BEGUN), *statements(update_ended, plain.ended_values, ENDED)]
         )
         for identity in plain.ended:
-            wishes.ended(self._leased.pop(identity)[1].intent)
+            payments.ended(self._leased.pop(identity)[1].intent)
         for identity, leased in plain.begun.items():
-            wishes.began(leased[1].intent)
+            payments.began(leased[1].intent)
             if len(self._leased) < _MOST_LEASED:
                 self._leased[identity] = leased
         self._newest = plain.newest
         return plain.answers
 
-    def _committed(self, commands: Sequence[Command], wishes: OpenWishes, *, presume_new: bool) -> list[Answer]:
+    def _committed(self, commands: Sequence[Command], payments: OpenPayments, *, presume_new: bool) -> list[Answer]:
         # Read before the transaction: nobody else writes, and one that met a malformed row can write nothing more.
-        slots = self._loaded(commands, wishes, presume_new=presume_new)
+        slots = self._loaded(commands, payments, presume_new=presume_new)
         now = self._clock()
         answers = [slots.answer(command, now) for command in commands]
         newest, writing = self._writing(slots)
         self._write(writing)
         self._newest = newest
         for slot in slots:
-            self._remember(slot, wishes)
+            self._remember(slot, payments)
         return answers
 
     def _write(self, writing: Sequence[tuple[str, Sequence[object]]]) -> None:
@@ -153,19 +160,19 @@ class SqliteStore:
             # What stands in the file now is known to the file alone.
             self._leased.clear()
             if not isinstance(error, sqlite3.IntegrityError):
-                self._open_wishes = None
+                self._open_payments = None
             with contextlib.suppress(sqlite3.Error):
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
             raise
 
-    def _remember(self, slot: Slot, wishes: OpenWishes) -> None:
+    def _remember(self, slot: Slot, payments: OpenPayments) -> None:
         entry, stored = slot.entry, slot.stored
         was_open = stored is not None and stored.settlement is None
         if was_open and entry.settlement is not None:
-            wishes.ended(entry.intent)
+            payments.ended(entry.intent)
         elif entry.settlement is None and not was_open:
-            wishes.began(entry.intent)
+            payments.began(entry.intent)
         is_leased = entry.settlement is None and entry.owner != ""
         identity = entry.intent.identity
         if is_leased and slot.position is not None and len(self._leased) < _MOST_LEASED:
@@ -279,30 +286,36 @@ class SqliteStore:
         except (sqlite3.Error, OSError) as error:
             raise translated(error, self._path, "read") from error
 
-    def _wishes_of_file(self) -> list[Wish]:
-        where = "outcome IS NULL AND origin = 'made' LIMIT ?"
-        columns = "merchant_serial_number, payment, api, operation"
+    def _payments_of_file(self) -> list[Payment]:
+        where = "outcome IS NULL AND (adjusts OR origin = 'made') LIMIT ?"
+        columns = "merchant_serial_number, payment"
         try:
-            return self._fetched(f"SELECT {columns} FROM entries WHERE {where}", (MOST_WISHES + 1,))  # noqa: S608
+            return self._fetched(f"SELECT {columns} FROM entries WHERE {where}", (MOST_PAYMENTS + 1,))  # noqa: S608
         except sqlite3.DatabaseError as error:
             if not is_corrupt(error):
                 raise
         positions = self._fetched("SELECT position FROM entries WHERE outcome IS NULL")
         entries = (self._single(position) for (position,) in positions)
-        return [wish_of(entry.intent) for entry in entries if isinstance(entry, Entry) and _is_made(entry)]
+        return [payment_of(entry.intent) for entry in entries if isinstance(entry, Entry) and decides(entry.intent)]
 
-    def _loaded(self, commands: Sequence[Command], wishes: OpenWishes, *, presume_new: bool) -> Slots:
+    def _loaded(self, commands: Sequence[Command], payments: OpenPayments, *, presume_new: bool) -> Slots:
         wanted: dict[Identity, None] = {}
-        adopted: dict[Wish, None] = {}
+        looked_at: dict[Payment, None] = {}
+        begun: set[Payment] = set()
         for command in commands:
             identity = command.intent.identity
-            if isinstance(command, Begin) and command.adopt:
-                adopted[wish_of(command.intent)] = None
-            # A key is made for one call, so hardly any is there already; if one is, adding it fails.
-            if not (presume_new and isinstance(command, Begin)) or identity in self._leased:
+            is_known = identity in self._leased
+            if (payment := payment_to_look_at(command)) is not None:
+                if payment in begun or payments.may_have(payment):
+                    looked_at[payment] = None
+                    is_known = True
+                begun.add(payment)
+            # A key is made for one call, so hardly any is there already; if one is, adding it fails. Where what is open
+            # of its payment decides it must be looked up: what is on record comes first.
+            if is_known or not (presume_new and isinstance(command, Begin)):
                 wanted[identity] = None
-        slots = Slots(adopted)
-        for position, found in self._alike([wish for wish in adopted if wishes.may_have(wish)]):
+        slots = Slots()
+        for position, found in self._open_of(list(looked_at)):
             # One that cannot be read keeps no new wish from being carried out.
             if isinstance(found, Entry):
                 self._add(slots, position, found)
@@ -324,20 +337,18 @@ class SqliteStore:
         for block in blocks(identities):
             yield from self._connection.execute(select_matching(len(block)), [part for one in block for part in one])
 
-    def _alike(self, wishes: Sequence[Wish]) -> list[Row]:
+    def _open_of(self, payments: Sequence[Payment]) -> list[Row]:
         found: list[Row] = []
         try:
-            for block in blocks(wishes):
-                rows = self._fetched(select_alike(len(block)), [part for one in block for part in one])
+            for block in blocks(payments):
+                rows = self._fetched(select_open(len(block)), [part for one in block for part in one])
                 found += [read_row(row) for row in rows]
         except sqlite3.DatabaseError as error:
             if not is_corrupt(error):
                 raise
-            # One row of these payments is malformed: the others are found by their payments. The rules pick those that
-            # are open and have made keys.
-            return list(
-                {row[0]: row for unit, payment, *_ in wishes for row in self.of_payment(payment, unit)}.values()
-            )
+            # One row of these payments is malformed: the others are found one by one. The rules pick those that
+            # are open.
+            return [row for unit, payment in payments for row in self.of_payment(payment, unit)]
         return found
 
     def _writing(self, slots: Slots) -> tuple[int, list[tuple[str, Sequence[object]]]]:
@@ -367,7 +378,3 @@ class SqliteStore:
                 f"the journal {self._path} or its write-ahead log was deleted or replaced while in use",
                 advice="put the file back if it was moved, then start again and run recovery",
             )
-
-
-def _is_made(entry: Entry) -> bool:
-    return entry.intent.origin is KeyOrigin.MADE
