@@ -40,7 +40,7 @@ def test_every_command_prints_by_one_function(path: Path) -> None:
     assert len(writes) == (path.name == "output.py")
 
 
-@pytest.mark.parametrize("write", [output.say, output.tell, lambda text: output.tell_lines([text, "\n"])])
+@pytest.mark.parametrize("write", [output.say, output.emit, lambda text: output.emit_lines([text, "\n"])])
 def test_what_is_said(capsys: pytest.CaptureFixture[str], write: Callable[[str], object]) -> None:
     """Line breaks and letters stay, what steers is written as an escape."""
     write(f"Sk\u00f8\u00a0\u20ac {EVIL}\nsecond line")

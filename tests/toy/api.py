@@ -245,6 +245,7 @@ TOY_API: Final = PaymentApi(
     read_state=_read_state,
     read=EVENTS,
     takes_all=False,
+    cancel_releases_rest=True,
 )
 
 

@@ -20,7 +20,6 @@ from vipps_async.core.payment_api import (
     PaymentCommand,
     PaymentState,
     SupportsBatch,
-    dry_run,
 )
 from vipps_async.errors import (
     ApiError,
@@ -242,7 +241,7 @@ class _Batch:
     async def _dry_run(self, row: BatchRow, command: PaymentCommand, key: str, planned: dict[str, int]) -> RowResult:
         taken = planned.get(row.payment, 0)
         state = await self._state(row.payment)
-        found = dry_run(command, state, taken)
+        found = self._api.dry_run(command, state, taken)
         if found.is_refused:
             earlier = f", of which earlier rows take {format_amount(taken, self._api.currency)}" if taken else ""
             error = self._api.refusal(command, f"it would be refused{earlier}")

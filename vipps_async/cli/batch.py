@@ -41,7 +41,7 @@ from vipps_async.cli.batch_output import (
 )
 from vipps_async.cli.journal_file import add_journal, files_of, journal_path, open_journal
 from vipps_async.cli.options import Commands, check_allowed_host
-from vipps_async.cli.output import BUSY, INTERRUPTED, UNKNOWN, USAGE, json_line, plain, say, tell, untold
+from vipps_async.cli.output import BUSY, INTERRUPTED, UNKNOWN, USAGE, emit, json_line, plain, say, unprinted
 from vipps_async.config import Settings
 from vipps_async.core.batch import BatchOperation
 from vipps_async.errors import VippsError
@@ -215,11 +215,11 @@ class _Command:
         status = INTERRUPTED if stop.is_set() else status_of_totals(totals)
         held = await asyncio.to_thread(self.store.held_rows)
         say_what_is_held(held, totals.outcomes.get(RowOutcome.HELD, 0), api, reported=report is not None)
-        is_told = self._tell_how_it_ended(totals, failure, stopped=stop.is_set(), cut_short=cut_short)
+        is_printed = self._tell_how_it_ended(totals, failure, stopped=stop.is_set(), cut_short=cut_short)
         if not await self._report(report):
             say("To write it, run the same command again: what is done is not done twice.")
-            is_told = False
-        self.status = status if is_told else untold(status)
+            is_printed = False
+        self.status = status if is_printed else unprinted(status)
         return self.status
 
     def _tell_how_it_ended(self, totals: Totals, failure: str, *, stopped: bool, cut_short: bool) -> bool:
@@ -229,18 +229,18 @@ class _Command:
             text = json_line(summary_json(totals, self.layout.api, options.operation))
         else:
             text = summary(totals, self.layout.api, options.operation, preview=options.dry_run)
-        is_told = True
+        is_printed = True
         if options.report == STDOUT:
             say(text)
         else:
-            is_told = tell(text)
+            is_printed = emit(text)
         if failure:
             say(f"vipps-async: {plain(failure)}")
         if cut_short:
             say("Ended in the middle of it: what was on its way is noted, and settled next time.")
         if stopped or failure or not all(outcome.is_final for outcome in totals.outcomes):
             say("To go on, run the same command again: what is done is not done twice.")
-        return is_told
+        return is_printed
 
     async def _report(self, report: ReportFile | None) -> bool:
         options = self.options

@@ -52,12 +52,12 @@ from vipps_async.cli.output import (
     OTHER_SETTINGS,
     REFUSED,
     UNKNOWN,
-    UNTOLD,
+    UNPRINTED,
     USAGE,
+    finish,
     json_line,
     plain,
     say,
-    tell,
 )
 from vipps_async.config import Settings
 from vipps_async.core.batch import BatchOperation
@@ -247,8 +247,7 @@ async def _put(options: argparse.Namespace, store: RowStore, layout: Layout, set
             "chunks": found.chunks,
             "held": found.held_count,
         }
-        is_told = tell(json_line(facts | {"rows": totals.rows, "invalid": totals.bad}))
-        return ending if is_told else UNTOLD
+        return finish(ending, json_line(facts | {"rows": totals.rows, "invalid": totals.bad}))
     if found.is_new:
         text = (
             f"Batch {found.batch}: {totals.rows - totals.bad - found.held_count:,} rows in {found.chunks:,} chunks, to "
@@ -260,7 +259,7 @@ async def _put(options: argparse.Namespace, store: RowStore, layout: Layout, set
         if found.chunks:
             text += f" {found.chunks:,} chunks of it that ended with rows without an outcome are tried again."
     say(text)
-    return ending if tell(str(found.batch)) else UNTOLD
+    return finish(ending, str(found.batch))
 
 
 # --- work ------------------------------------------------------------------------------------------------------------
@@ -357,9 +356,7 @@ async def _status(options: argparse.Namespace) -> int:
                     failures = 0
                     _fill(progress, status)
     ending = status_of_totals(status.totals) if status.is_ended else NOT_ENDED
-    return (
-        ending if tell(json_line(_status_facts(status)) if options.json else _status_text(status, progress)) else UNTOLD
-    )
+    return finish(ending, json_line(_status_facts(status)) if options.json else _status_text(status, progress))
 
 
 def _fill(progress: Progress, status: BatchStatus) -> None:
@@ -413,7 +410,7 @@ async def _withdraw(options: argparse.Namespace) -> int:
     text = f"Batch {options.batch} is withdrawn: nothing more of it is begun."
     if status.running:
         text += f" {status.running:,} chunks are in work, and end within some seconds: see `batch status`."
-    return DONE if tell(text) else UNTOLD
+    return finish(DONE, text)
 
 
 async def _report(options: argparse.Namespace) -> int:
@@ -427,6 +424,6 @@ async def _report(options: argparse.Namespace) -> int:
         def write(to: Path, kind: FileFormat) -> None:
             write_report(to, report_of(database, options.batch), payment_api(status.api), status.operation, kind)
 
-        is_told = await report.write(write)
+        is_printed = await report.write(write)
     ending = status_of_totals(status.totals) if status.is_ended else NOT_ENDED
-    return ending if is_told else UNTOLD
+    return ending if is_printed else UNPRINTED

@@ -20,7 +20,7 @@ from vipps_async.batch.job import Progress
 from vipps_async.batch.reading import BatchFileError, FileFormat
 from vipps_async.batch.report import Totals, outcome_word
 from vipps_async.batch.results import RowOutcome
-from vipps_async.cli.output import plain, say, silenced, tell_lines
+from vipps_async.cli.output import discard, emit_lines, plain, say
 from vipps_async.core.batch import BatchOperation
 from vipps_async.core.payment_api import PaymentApi
 from vipps_async.money import format_amount
@@ -107,7 +107,7 @@ def _unless_closed(draw: Callable[[], object]) -> None:
     try:
         draw()
     except (OSError, ValueError):
-        silenced(sys.stderr)
+        discard(sys.stderr)
 
 
 def progress_line(progress: Progress, api: PaymentApi, operation: BatchOperation, *, preview: bool) -> str:
@@ -265,7 +265,7 @@ def _print(write: Callable[[Path, FileFormat], None]) -> bool:
         path = Path(folder) / "report.csv"
         write(path, FileFormat.CSV)
         # With the line breaks of CSV (RFC 4180), as the file has them.
-        return tell_lines(_lines(path), keep="\t\r\n")
+        return emit_lines(_lines(path), keep="\t\r\n")
 
 
 def _lines(path: Path) -> Iterator[str]:

@@ -13,7 +13,7 @@ from vipps_async.cli.journal_decisions import add_decisions
 from vipps_async.cli.journal_file import add_store, existing_file, guarded, opened
 from vipps_async.cli.journal_text import entry_facts, entry_text, recovery_facts, recovery_text
 from vipps_async.cli.options import Commands, add_allow_host, check_allowed_host, positive
-from vipps_async.cli.output import UNTOLD, json_line, plain, say, tell, tell_lines
+from vipps_async.cli.output import UNPRINTED, emit_lines, finish, json_line, plain, say
 from vipps_async.config import Settings
 from vipps_async.core.recovery_report import RecoveryReport
 from vipps_async.errors import ConfigurationError
@@ -102,7 +102,7 @@ async def _list(options: argparse.Namespace) -> int:
         shown.append(json_line(facts) if options.json else entry_text(entry, now, settle_after))
     if not options.json:
         shown.append(f"{len(unsettled)}{' or more' if more else ''} open, {len(settled)} settled are shown.")
-    return _ALL_SETTLED if tell_lines(f"{line}\n" for line in shown) else UNTOLD
+    return _ALL_SETTLED if emit_lines(f"{line}\n" for line in shown) else UNPRINTED
 
 
 async def _chosen(journal: Journal, options: argparse.Namespace) -> tuple[list[Entry], list[Entry], bool]:
@@ -148,7 +148,7 @@ async def _recover(options: argparse.Namespace) -> int:
         progress = None if options.json else _Progress()
         report = await vipps.recover(concurrency=options.concurrency, progress=progress)
     ending = _ALL_SETTLED if report.is_complete else _SOMETHING_OPEN
-    return ending if tell(json_line(recovery_facts(report)) if options.json else recovery_text(report)) else UNTOLD
+    return finish(ending, json_line(recovery_facts(report)) if options.json else recovery_text(report))
 
 
 class _Progress:
@@ -218,7 +218,7 @@ async def _backup(options: argparse.Namespace) -> int:
     async with opened(options, thorough=True) as journal:
         assert isinstance(journal, SqliteJournal)  # noqa: S101 - for the type checker
         await journal.backup(options.target)
-    return 0 if tell(f"copied to {options.target}") else UNTOLD
+    return finish(0, f"copied to {options.target}")
 
 
 async def _check(options: argparse.Namespace) -> int:
@@ -231,15 +231,13 @@ async def _check(options: argparse.Namespace) -> int:
         if damaged
         else "no damage found"
     )
-    if not tell("\n".join(lines)):
-        return UNTOLD
-    return _DAMAGED if damaged else 0
+    return finish(_DAMAGED if damaged else 0, "\n".join(lines))
 
 
 async def _prune(options: argparse.Namespace) -> int:
     async with opened(options, thorough=False) as journal:
         deleted = await journal.prune(older_than=timedelta(days=options.older_than), force=options.force)
-    return 0 if tell(f"{deleted} deleted that were settled at least {options.older_than} days ago") else UNTOLD
+    return finish(0, f"{deleted} deleted that were settled at least {options.older_than} days ago")
 
 
 async def _erase(options: argparse.Namespace) -> int:
@@ -248,4 +246,4 @@ async def _erase(options: argparse.Namespace) -> int:
         raise ConfigurationError("erase needs a sales unit", advice=f"give --msn, or set {_MSN_VARIABLE}")
     async with opened(options, thorough=False) as journal:
         deleted = await journal.erase(payment=options.payment, merchant_serial_number=msn)
-    return 0 if tell(f"{deleted} deleted of payment {options.payment}") else UNTOLD
+    return finish(0, f"{deleted} deleted of payment {options.payment}")

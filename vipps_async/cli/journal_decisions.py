@@ -15,7 +15,7 @@ from vipps_async.cli.confirmation import add_yes, ask, ask_anywhere
 from vipps_async.cli.journal_file import StoredJournal, add_store, guarded, opened
 from vipps_async.cli.journal_text import about, is_leased, recovery_text
 from vipps_async.cli.options import Commands, add_allow_host, check_allowed_host
-from vipps_async.cli.output import BUSY, DONE, OTHER_SETTINGS, REFUSED, UNKNOWN, UNTOLD, plain, say, tell, untold
+from vipps_async.cli.output import BUSY, DONE, OTHER_SETTINGS, REFUSED, UNKNOWN, emit, finish, plain, say, unprinted
 from vipps_async.config import Settings
 from vipps_async.errors import ConfigurationError, OrderNotFoundError, VippsError
 from vipps_async.journals.protocol import Entry, Intent, Journal, Outcome
@@ -100,8 +100,8 @@ async def _send(options: argparse.Namespace) -> int:
     if is_leased(after, datetime.now(UTC)):
         return _busy(after)
     status = _status_of(after, is_otherwise=is_otherwise)
-    is_told = tell(f"{recovery_text(report)}\n{_told(after)}")
-    return status if is_told else untold(status)
+    is_printed = emit(f"{recovery_text(report)}\n{_outcome_text(after)}")
+    return status if is_printed else unprinted(status)
 
 
 async def _drop(options: argparse.Namespace) -> int:
@@ -115,7 +115,7 @@ async def _drop(options: argparse.Namespace) -> int:
         if not is_dropped:
             return _busy(await _entry_after(journal, entry.intent))
     text = f"dropped: {about(entry.intent)}: it is not sent again. It stays open until it can be decided, by recovery."
-    return DONE if tell(text) else untold(DONE)
+    return finish(DONE, text)
 
 
 def _settings(options: argparse.Namespace) -> Settings:
@@ -147,7 +147,7 @@ async def _find(journal: StoredJournal, options: argparse.Namespace, settings: S
     if not found:
         async for entry in journal.recent_entries(limit=_ALL):
             if is_meant(entry.intent) and entry.intent.merchant_serial_number == msn and entry.settlement is not None:
-                raise ConfigurationError(f"it is settled, {_told(entry)}", advice="nothing is to be decided")
+                raise ConfigurationError(f"it is settled, {_outcome_text(entry)}", advice="nothing is to be decided")
         text = f"no operation of sales unit {msn} has the key {key}"
         raise ConfigurationError(text, advice="see `vipps-async journal list --open`")
     if len(found) > 1:
@@ -175,7 +175,7 @@ def _busy(entry: Entry) -> int:
     return BUSY
 
 
-def _told(entry: Entry) -> str:
+def _outcome_text(entry: Entry) -> str:
     settlement = entry.settlement
     if settlement is None:
         return f"open: {about(entry.intent)}: {plain(entry.note)}"
@@ -221,14 +221,14 @@ async def _rebind(options: argparse.Namespace) -> int:
         say(f"The journal has the facts of {bound or 'no Vipps yet'}.\nThe VIPPS_ variables lead to {world}.")
         say(f"{count:,} operations are open in it; recovery would settle them there.")
         if bound is None or bound == world:
-            return DONE if tell("Nothing is to be changed: a journal is bound at its first use.") else UNTOLD
+            return finish(DONE, "Nothing is to be changed: a journal is bound at its first use.")
         if reason := await _reason_against(journal, vipps):
             say(f"vipps-async: {reason}. Nothing was changed: choose the journal of this Vipps by --journal.")
             return OTHER_SETTINGS
         if (status := await ask_anywhere(f"Bind the journal to {world}?", yes=options.yes)) is not None:
             return status
         await journal.rebind(world)
-    return DONE if tell(f"bound to {world}") else UNTOLD
+    return finish(DONE, f"bound to {world}")
 
 
 async def _reason_against(journal: StoredJournal, vipps: VippsSession) -> str:

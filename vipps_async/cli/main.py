@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from vipps_async._version import __version__
 from vipps_async.cli import batch, demo, doctor, journal, payment, sandbox
 from vipps_async.cli.options import api_named_in
-from vipps_async.cli.output import plain, say, silenced
+from vipps_async.cli.output import discard, plain, say
 from vipps_async.config import Environment
 from vipps_async.errors import VippsError
 from vipps_async.transports.request_rules import EnvironmentProxies, checked_url
@@ -71,11 +71,11 @@ async def carried_out(options: argparse.Namespace) -> int:
         say(f"vipps-async: {plain(error)}")
         return _NOT_WELL
     except BrokenPipeError:
-        silenced(sys.stdout)
+        discard(sys.stdout)
         return _NOBODY_READS
     except OSError as error:
         # Commands that move money have answered for it themselves.
-        silenced(sys.stdout)
+        discard(sys.stdout)
         say(f"vipps-async: {plain(error)}")
         return _NOT_WELL
     return status

@@ -20,16 +20,17 @@ __all__ = [
     "OTHER_SETTINGS",
     "REFUSED",
     "UNKNOWN",
-    "UNTOLD",
+    "UNPRINTED",
     "USAGE",
+    "discard",
+    "emit",
+    "emit_lines",
+    "finish",
     "json_line",
     "plain",
     "say",
     "show",
-    "silenced",
-    "tell",
-    "tell_lines",
-    "untold",
+    "unprinted",
 ]
 
 # --- exit statuses of the commands that move money --------------------------------------------------------------------
@@ -51,14 +52,14 @@ BUSY = 6
 #: A batch, or a database of batches, is of another sales unit, environment or host: nothing was sent.
 OTHER_SETTINGS = 7
 #: It was carried out, but the result or the report could not be written where it belongs.
-UNTOLD = 8
+UNPRINTED = 8
 #: Ended by Ctrl-C or SIGTERM (128 + SIGINT).
 INTERRUPTED = 130
 
 
-def untold(status: int) -> int:
+def unprinted(status: int) -> int:
     """Return the status of a command whose result could not be written, once a request has left."""
-    return status if status in {UNKNOWN, INTERRUPTED} else UNTOLD
+    return status if status in {UNKNOWN, INTERRUPTED} else UNPRINTED
 
 
 # --- printing ---------------------------------------------------------------------------------------------------------
@@ -68,7 +69,7 @@ def say(text: str, *, end: str = "\n") -> None:
     """Write a line to standard error; where nobody can read it, it is lost.
 
     Line breaks stay as they are; everything else that would steer a terminal is written as an escape, here and in
-    `tell` and `tell_lines`: what Vipps answers and what a file says could hold it.
+    `emit` and `emit_lines`: what Vipps answers and what a file says could hold it.
 
     Args:
         text: what to write. A text from outside that belongs on one line goes through `plain` first.
@@ -80,7 +81,7 @@ def say(text: str, *, end: str = "\n") -> None:
     try:
         print(escaped(text, keep="\n"), end=end, file=sys.stderr, flush=True)
     except (OSError, ValueError):
-        silenced(sys.stderr)
+        discard(sys.stderr)
 
 
 def show(text: str) -> None:
@@ -99,15 +100,20 @@ def _write(pieces: Iterable[str], *, keep: str = "\n") -> None:
         sys.stdout.flush()
 
 
-def tell(text: str) -> bool:
+def emit(text: str) -> bool:
     """Write a result to standard output, or else to standard error; returns whether it went where it belongs."""
-    if tell_lines((text, "\n")):
+    if emit_lines((text, "\n")):
         return True
     say(text)
     return False
 
 
-def tell_lines(pieces: Iterable[str], *, keep: str = "\n") -> bool:
+def finish(status: int, text: str) -> int:
+    """Print a result; returns a status, or UNPRINTED where the text could not be written where it belongs."""
+    return status if emit(text) else UNPRINTED
+
+
+def emit_lines(pieces: Iterable[str], *, keep: str = "\n") -> bool:
     """Write a longer text to standard output piece by piece; returns whether all of it could be written.
 
     Args:
@@ -119,7 +125,7 @@ def tell_lines(pieces: Iterable[str], *, keep: str = "\n") -> bool:
     try:
         _write(pieces, keep=keep)
     except (OSError, ValueError) as error:
-        silenced(sys.stdout)
+        discard(sys.stdout)
         say(f"vipps-async: the result could not be written to standard output: {plain(error)}")
         return False
     return True
@@ -135,7 +141,7 @@ def json_line(facts: Mapping[str, object]) -> str:
     return orjson.dumps(facts, default=str).decode()
 
 
-def silenced(stream: object) -> None:
+def discard(stream: object) -> None:
     """Lead a stream that cannot be written into nowhere.
 
     What is left in its buffer would fail once more when Python flushes it at the end, and then decide about the exit

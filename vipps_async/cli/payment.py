@@ -160,13 +160,13 @@ def _add_operation(actions: Commands, api: PaymentApi, operation: BatchOperation
     is_keyed = api.operations[operation].repeat is Repeat.KEYED
     told = "The idempotency key is printed before anything is sent; with it the same command can be repeated. "
     parser = _add(actions, api, operation.value, _PURPOSES[operation], told if is_keyed else "")
-    if operation is BatchOperation.CANCEL:
+    if operation is BatchOperation.CANCEL and not api.cancel_releases_rest:
         parser.add_argument(
             "--release-remaining",
             action="store_true",
             help="release what is left of a partly captured payment, which Vipps otherwise refuses to cancel",
         )
-    else:
+    elif operation is not BatchOperation.CANCEL:
         how_much = parser.add_mutually_exclusive_group(required=True)
         word = api.main_unit.word.upper()
         how_much.add_argument("--amount", type=amount_of(api), metavar=word, help="how much, such as 499.00")
@@ -192,7 +192,8 @@ async def _run_operation(options: argparse.Namespace) -> int:
     operation: BatchOperation = options.operation
     payment: str = options.payment
     key = (options.idempotency_key or new_idempotency_key()) if options.is_keyed else None
-    amount = getattr(options, "amount", None)
+    amount: int | None = getattr(options, "amount", None)
+    is_rest: bool = getattr(options, "release_remaining", False)
 
     async def move(vipps: VippsSession) -> ActionResult:
         client = _client(vipps, api)
@@ -203,7 +204,7 @@ async def _run_operation(options: argparse.Namespace) -> int:
             text=getattr(options, "text", ""),
             amount=NOT_GIVEN if amount is None else amount,
             key=key,
-            release_remaining=getattr(options, "release_remaining", False),
+            release_remaining=is_rest,
         )
         result = await client.runner.run(api.make_call(await client.with_amount(command)))
         return operation_result(api, operation, payment, result, idempotency_key=key)
@@ -211,7 +212,7 @@ async def _run_operation(options: argparse.Namespace) -> int:
     async def question() -> str:
         named = f"{api.name} payment {payment}"
         if operation is BatchOperation.CANCEL:
-            return f"Release what is left of {named}" if options.release_remaining else f"Cancel {named}"
+            return f"Release what is left of {named}" if is_rest else f"Cancel {named}"
         word = operation.value.capitalize()
         if amount is not None:
             return f"{word} {format_amount(amount, api.currency)} of {named}"

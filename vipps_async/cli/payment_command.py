@@ -16,7 +16,19 @@ from attrs import define, field, frozen
 from vipps_async.cli.confirmation import ask
 from vipps_async.cli.journal_file import journal_path, open_journal
 from vipps_async.cli.options import api_option, check_allowed_host
-from vipps_async.cli.output import BUSY, DONE, INTERRUPTED, REFUSED, UNKNOWN, USAGE, json_line, plain, say, tell, untold
+from vipps_async.cli.output import (
+    BUSY,
+    DONE,
+    INTERRUPTED,
+    REFUSED,
+    UNKNOWN,
+    USAGE,
+    emit,
+    json_line,
+    plain,
+    say,
+    unprinted,
+)
 from vipps_async.config import Settings
 from vipps_async.core.operation import Call
 from vipps_async.core.payment_api import ActionResult, PaymentApi
@@ -170,8 +182,8 @@ class _Run:
                     raise
                 else:
                     self.status = DONE
-                    if not tell(json_line({**self._named, **result.facts}) if self.options.json else result.text):
-                        self.status = untold(DONE)
+                    if not emit(json_line({**self._named, **result.facts}) if self.options.json else result.text):
+                        self.status = unprinted(DONE)
 
     # --- after -----------------------------------------------------------------------------------------------------
 
@@ -184,8 +196,8 @@ class _Run:
         else:
             say(f"It probably took effect. {doubt}" if error.effect is Effect.PROBABLE else doubt)
             self._say_what_to_do()
-        if self.options.json and not tell(json_line({"error": self._facts(error)})) and self.has_begun:
-            return untold(status)
+        if self.options.json and not emit(json_line({"error": self._facts(error)})) and self.has_begun:
+            return unprinted(status)
         return status
 
     def _tell_of_unknown(self) -> int:

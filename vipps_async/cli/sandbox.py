@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from vipps_async.cli.options import Commands, number_from
-from vipps_async.cli.output import plain, say, tell
+from vipps_async.cli.output import emit, plain, say
 from vipps_async.sandbox import SandboxCredentials, SandboxError, SandboxServer
 from vipps_async.sandbox.wire.ecom_errors import UNIT_CODES
 
@@ -217,7 +217,7 @@ async def _run(options: argparse.Namespace) -> int:
         exports = [f"VIPPS_BASE_URL={server.url} VIPPS_ENVIRONMENT=test VIPPS_MERCHANT_SERIAL_NUMBER=123456"]
         if not keys:
             exports.append("VIPPS_CLIENT_ID=id VIPPS_CLIENT_SECRET=secret VIPPS_SUBSCRIPTION_KEY=key")
-        tell(
+        emit(
             f"Vipps sandbox at {server.url} (Ctrl-C ends it). Open it in a browser to see the payments.\n"
             f"It takes {taken}:\n" + "\n".join(f"  export {line}" for line in exports)
         )

@@ -32,7 +32,6 @@ __all__ = [
     "PaymentState",
     "SupportsBatch",
     "Unit",
-    "dry_run",
 ]
 
 _PRINTABLE = re.compile("[ -~]+")
@@ -159,20 +158,6 @@ class DryRun:
     is_refused: bool = False
 
 
-def dry_run(command: PaymentCommand, state: PaymentState, planned: int) -> DryRun:
-    """Say what a command would do; `planned` is what earlier ones would take, in minor units."""
-    if command.operation is BatchOperation.CANCEL:
-        may = command.release_remaining or not state.captured_amount
-        if may and state.is_released:
-            return DryRun(is_done=True)
-        return DryRun(is_refused=not may or (state.reserved_amount > 0 and state.remaining_to_capture <= 0))
-    if command.key and (done := state.has_done(command.operation.value, command.key)):
-        return DryRun(is_done=True, moved=Moved(amount=done.amount, time=done.time))
-    left = state.remaining(command.operation) - planned
-    wanted = left if isinstance(command.amount, NotGiven) else command.amount
-    return DryRun(is_refused=True) if left <= 0 or wanted > left else DryRun(moved=Moved(amount=wanted))
-
-
 # --- what an API has of its own ---------------------------------------------------------------------------------------
 
 
@@ -247,6 +232,8 @@ class PaymentApi:
     #: Whether the API itself takes all that is left where no amount is given. Else the amount is computed once, and
     #: stands in the journal's intent.
     takes_all: bool = True
+    #: Whether a cancel releases what is left of a partly captured payment without being asked to.
+    cancel_releases_rest: bool = False
     #: Operations in the journal that recovery passes over: what Vipps has called.
     passed_over: frozenset[str] = frozenset()
     #: Fields of answers, at any depth, that are shown only if personal data are asked for.
@@ -286,6 +273,33 @@ class PaymentApi:
         if not _PRINTABLE.fullmatch(value) or len(value) > longest:
             raise InvalidInputError("idempotency_key", f"1 to {longest} printable ASCII characters", value=value)
         return value
+
+    def check_currency(self, state: PaymentState) -> None:
+        """Make sure that a payment has the currency that amounts are given in.
+
+        Raises:
+            InvalidInputError: it has another one.
+        """
+        if state.currency != self.currency:
+            raise InvalidInputError("payment", f"one in {self.currency}", value=state.currency)
+
+    def dry_run(self, command: PaymentCommand, state: PaymentState, planned: int) -> DryRun:
+        """Say what a command would do; `planned` is what earlier ones would take, in minor units.
+
+        Raises:
+            InvalidInputError: the payment has another currency.
+        """
+        self.check_currency(state)
+        if command.operation is BatchOperation.CANCEL:
+            may = self.cancel_releases_rest or command.release_remaining or not state.captured_amount
+            if may and state.is_released:
+                return DryRun(is_done=True)
+            return DryRun(is_refused=not may or (state.reserved_amount > 0 and state.remaining_to_capture <= 0))
+        if command.key and (done := state.has_done(command.operation.value, command.key)):
+            return DryRun(is_done=True, moved=Moved(amount=done.amount, time=done.time))
+        left = state.remaining(command.operation) - planned
+        wanted = left if isinstance(command.amount, NotGiven) else command.amount
+        return DryRun(is_refused=True) if left <= 0 or wanted > left else DryRun(moved=Moved(amount=wanted))
 
     def refusal(self, command: PaymentCommand, text: str) -> ApiError:
         """Make the error of a command that would be refused, and for which nothing was sent."""
@@ -349,6 +363,7 @@ class BatchClient:
                     amount = entry.intent.amount
         if amount is None:
             state = await self.api.read_state(self.runner, command.payment)
+            self.api.check_currency(state)
             done = state.has_done(command.operation.value, command.key or "")
             amount = state.remaining(command.operation) if done is None else done.amount
             if amount <= 0:
