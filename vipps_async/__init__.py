@@ -56,6 +56,7 @@ from vipps_async.session import VippsSession
 from vipps_async.transports.protocol import MAX_RESPONSE_BYTES, Request, Response, Transport
 
 if TYPE_CHECKING:
+    from vipps_async.core.polling import PaymentPending
     from vipps_async.ecom.client import EcomApi
     from vipps_async.ecom.details import (
         Address,
@@ -66,7 +67,6 @@ if TYPE_CHECKING:
     )
     from vipps_async.ecom.enums import OperationName, OrderStatus, Scope, TransactionStatus
     from vipps_async.ecom.express import AirlineData, ExpressCheckout, ShippingDetails
-    from vipps_async.ecom.polling import PaymentPending
     from vipps_async.ecom.responses import (
         CancelResult,
         CaptureResult,
@@ -97,7 +97,7 @@ else:
         "OperationName": "vipps_async.ecom.enums",
         "OrderStatus": "vipps_async.ecom.enums",
         "PaymentDetails": "vipps_async.ecom.details",
-        "PaymentPending": "vipps_async.ecom.polling",
+        "PaymentPending": "vipps_async.core.polling",
         "PaymentShippingDetails": "vipps_async.ecom.details",
         "PaymentStatus": "vipps_async.ecom.responses",
         "PostgresJournal": "vipps_async.journals.postgres.journal",

@@ -270,6 +270,11 @@ class ApiError(VippsError):
         self.retry_after = retry_after
         self.body = body
 
+    @property
+    def trace_id(self) -> str | None:
+        """The id by which Vipps' support finds the answer; None: it has none."""
+        return next((info.context_id for info in self.errors if info.context_id), None)
+
 
 class AuthenticationError(ApiError):
     """The client id, client secret, subscription key or token was not accepted."""
