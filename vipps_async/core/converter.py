@@ -147,8 +147,8 @@ def decode(body: bytes, cls: type[R]) -> R:
     """Read JSON into a model.
 
     Unknown fields are ignored, and a null is the same as a missing field. A field that may be None and cannot be read
-    is None, and counted, unless it is `STRICT`. `NoContent` is read from any JSON or none, and ``tuple[Model, ...]`` from
-    a list.
+    is None, and counted, unless it is `STRICT`. `NoContent` is read from any JSON or none, ``tuple[Model, ...]`` from a
+    list.
 
     Raises:
         UnreadableAnswer: the body is not JSON, or lacks a required field, or a required or strict field cannot be read;

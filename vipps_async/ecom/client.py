@@ -72,7 +72,7 @@ class EcomApi:
 
         Args:
             runner: runs the calls.
-            merchant_serial_number: the sales unit, 5 or 6 digits.
+            merchant_serial_number: the sales unit, 4 to 10 digits.
             environment: which Vipps; production refuses `approve` and URLs on loopback.
             is_vipps: whether calls go to Vipps' own host, which takes and reaches public URLs only.
             one_loop: the event loop of the session that it is a part of; None: one of its own.
@@ -80,7 +80,7 @@ class EcomApi:
             journal: the session's journal, if it has one.
 
         Raises:
-            InvalidInputError: the serial number is not 5 or 6 digits.
+            InvalidInputError: the serial number is not 4 to 10 digits.
         """
         self._runner = runner
         self._merchant = MerchantInfoPayment(
