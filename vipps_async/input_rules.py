@@ -85,7 +85,10 @@ def check_order_id(value: object) -> str:
 def check_reference(value: object) -> str:
     """Return a reference of the ePayment API that keeps Vipps' rule."""
     if not isinstance(value, str) or not _REFERENCE.fullmatch(value):
-        raise InvalidInputError("reference", "8 to 64 characters of a-z, A-Z, 0-9 and '-'", value=value)
+        rule = "8 to 64 characters of a-z, A-Z, 0-9 and '-'"
+        if isinstance(value, str) and len(value) < 8 and _ORDER_ID.fullmatch(value):
+            rule += " (a payment that eCom made under a shorter order id can be handled by eCom only)"
+        raise InvalidInputError("reference", rule, value=value)
     return value
 
 
