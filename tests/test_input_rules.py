@@ -156,9 +156,15 @@ def test_no_idempotency_keys(value: object) -> None:
     assert refused(rules.check_idempotency_key, value).parameter == "idempotency_key"
 
 
+def test_longer_idempotency_keys() -> None:
+    """The header of the ePayment API takes 50 characters."""
+    assert rules.check_idempotency_key("a" * 50, longest=50) == "a" * 50
+    assert refused(lambda one: rules.check_idempotency_key(one, longest=50), "a" * 51).rule.startswith("1 to 50")
+
+
 @pytest.mark.parametrize("value", ["123", "12345678901", "12345\n", 123456, "١٢٣٤٥", "", None])
 def test_no_merchant_serial_numbers(value: object) -> None:
-    """Only a text of 5 or 6 ASCII digits is a serial number."""
+    """Only a text of 4 to 10 ASCII digits is a serial number."""
     assert rules.check_merchant_serial_number("12345") == "12345"
     assert refused(rules.check_merchant_serial_number, value).parameter == "merchant_serial_number"
 
@@ -334,6 +340,26 @@ def test_what_vipps_cannot_call(value: str) -> None:
 def test_a_slash_at_the_end_of_a_prefix_is_taken_off(value: str) -> None:
     """Vipps puts its path behind the prefix as it is: a slash at its end would be there twice."""
     assert rules.check_callback_url("callback_prefix", value, loopback=False) == "https://a.no/vipps"
+
+
+@pytest.mark.parametrize("value", ["https://a.no/x?y=z", "https://a.no/x/", "https://a.no/" + "x" * 2_487])
+def test_a_url_that_is_called_as_it_is(value: str) -> None:
+    """A callback URL of the ePayment API may have a query and 2,500 characters, and keeps the slash at its end."""
+    assert value == rules.check_callback_url("callback_url", value, loopback=False, is_prefix=False)
+
+
+@pytest.mark.parametrize("value", ["https://a.no/#x", "https://a.no/" + "x" * 2_488, "myapp://x", "INTENT"])
+def test_no_url_that_is_called(value: str) -> None:
+    """A callback URL has no fragment, leads to a server, and is not longer."""
+    refused(lambda one: rules.check_callback_url("callback_url", one, loopback=True, is_prefix=False), value)
+
+
+@pytest.mark.parametrize("value", ["INTENT", "https://a.no/" + "x" * 2_488, "http://a.no", "javascript://x"])
+def test_no_return_url(value: str) -> None:
+    """A return URL is a page or an app, up to 2,500 characters, and by its own name in the error."""
+    assert (
+        refused(lambda one: rules.check_return_url("return_url", one, loopback=True), value).parameter == "return_url"
+    )
 
 
 PUBLIC = [

@@ -378,6 +378,7 @@ def test_each_rule(parameter: str, value: Any) -> None:
         ("user_flow", {"payment_method": "CARD", "user_flow": "NATIVE_REDIRECT"}),
         ("user_flow", {"payment_method": "CARD", "user_flow": "PUSH_MESSAGE", "phone_number": "4712345678"}),
         ("qr_format", {"qr_format": QrFormat(format=QrImage.SVG)}),
+        ("qr_format", {"qr_format": "IMAGE/PNG", "user_flow": "QR"}),
         # One customer.
         ("personal_qr", {"phone_number": "4712345678", "personal_qr": "qr:12345"}),
         ("customer_token", {"phone_number": "4712345678", "customer_token": "token"}),
