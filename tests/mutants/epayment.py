@@ -90,7 +90,7 @@ EPAYMENT_MUTANTS: Final = (
     *of(
         "epayment/batch.py",
         ("tests/epayment/test_batch.py",),
-        ("if left.currency != _CURRENCY:", "if False:"),
+        ("if left.currency != currency:", "if False:"),
         (" - planned", ""),
         ("event.idempotency_key == command.key", "True"),
     ),
