@@ -61,7 +61,8 @@ async def test_the_life_of_a_payment(service: EpaymentService) -> None:
         created = await vipps.epayment.create(reference=ORDER, amount=nok(499), **URL)
         assert created.redirect_url == f"https://pay-mt.vipps.no/?token=secret-{ORDER}"
         await vipps.epayment.approve(ORDER, phone_number="4791234567", token=created.token)
-        assert (await vipps.epayment.wait_for(ORDER, timeout=0.02)).is_authorized
+        vipps.epayment.notify(ORDER)
+        assert (await vipps.epayment.wait_for(ORDER, timeout=600)).is_authorized
         captured = await vipps.epayment.capture(ORDER, amount=nok(300))
         assert (captured.amount, captured.remaining_to_capture, captured.captured_in_full) == (
             nok(300),
