@@ -237,8 +237,8 @@ class VippsSession:
     ) -> RecoveryReport:
         """Settle what the journal has open: operations whose outcome is not known, of this process or of a dead one.
 
-        Vipps' history decides, by the idempotency key (a cancel: by the payment). Proven done: settled. Proven absent: sent
-        again, with the same key and the same bytes. Neither: it stays open, with the reason. Safe to run twice, at the
+        Vipps' history decides, by the idempotency key (a cancel: by the payment). Proven done: settled. Proven absent:
+        sent again, with the same key and bytes. Neither: it stays open, with the reason. Safe to run twice, at the
         same time, on several machines, and while new work runs: entries leased to live calls are skipped.
 
         It begins with `concurrency` operations at once. When Vipps answers 429 or 5xx, takes longer than five seconds
