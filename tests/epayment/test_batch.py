@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.epayment.payments import aggregate, payment
 from tests.epayment.service import EpaymentService, Fault, problem
 from tests.epayment.sessions import opened
 from vipps_async import InvalidInputError, MemoryJournal, dkk, nok
@@ -20,6 +21,7 @@ from vipps_async.batch import (
     preview_many,
     refund_many,
 )
+from vipps_async.epayment.batch import EPAYMENT_BATCH, BatchState
 from vipps_async.not_given import NOT_GIVEN
 
 ORDER = "acme-order-{}"
@@ -158,6 +160,15 @@ async def test_a_cancel_that_was_done_before(paid: EpaymentService) -> None:
         await vipps.epayment.cancel(ORDER.format(0))
         found = await collect(cancel_many(vipps.epayment, [row(0, NOT_GIVEN)]))
     assert found[0][:2] == ("r-0", RowOutcome.DONE)
+
+
+def test_what_counts_as_cancelled() -> None:
+    """Something is, and nothing can be captured any more: else a cancel that was refused is not called done."""
+    counts = EPAYMENT_BATCH.is_released
+    cancelled = [aggregate(49900, cancelled=49900), aggregate(49900, 100, cancelled=49800), aggregate(cancelled=49900)]
+    assert all(counts(BatchState(payment(sums=sums), ())) for sums in cancelled)
+    not_yet = [aggregate(49900, cancelled=100), aggregate(49900, 49900), aggregate(49900)]
+    assert not any(counts(BatchState(payment(sums=sums), ())) for sums in not_yet)
 
 
 async def test_a_refused_cancel_is_explained(paid: EpaymentService) -> None:

@@ -23,7 +23,7 @@ from vipps_async.errors import InvalidInputError
 from vipps_async.input_rules import check_reference
 from vipps_async.money import Money
 
-__all__ = ["EPAYMENT_BATCH", "EPAYMENT_BATCHES"]
+__all__ = ["EPAYMENT_BATCH", "EPAYMENT_BATCHES", "BatchState"]
 
 _OPERATIONS: Final[dict[BatchOperation, Operation[Any]]] = {
     BatchOperation.CAPTURE: CAPTURE,
@@ -34,7 +34,7 @@ _EVENTS: Final = {BatchOperation.CAPTURE: EventName.CAPTURED, BatchOperation.REF
 
 
 @frozen
-class _State:
+class BatchState:
     """A payment with its events, which tell what a row's key has done."""
 
     payment: Payment
@@ -64,12 +64,12 @@ def _moved(result: CapturedPayment | RefundedPayment | CancelledPayment) -> Move
     return Moved(amount=result.amount.value)
 
 
-async def _read_state(runner: Runner, reference: str) -> _State:
+async def _read_state(runner: Runner, reference: str) -> BatchState:
     payment = await runner.run(get_call(reference))
-    return _State(payment, await runner.run(get_events_call(reference)))
+    return BatchState(payment, await runner.run(get_events_call(reference)))
 
 
-def _remaining(operation: BatchOperation, state: _State, *, currency: str) -> int:
+def _remaining(operation: BatchOperation, state: BatchState, *, currency: str) -> int:
     payment = state.payment
     left = payment.remaining_to_capture if operation is BatchOperation.CAPTURE else payment.remaining_to_refund
     if left.currency != currency:
@@ -77,7 +77,7 @@ def _remaining(operation: BatchOperation, state: _State, *, currency: str) -> in
     return left.value
 
 
-def _dry_run(command: RowCommand, state: _State, planned: int, *, currency: str) -> DryRun:
+def _dry_run(command: RowCommand, state: BatchState, planned: int, *, currency: str) -> DryRun:
     payment = state.payment
     if command.operation is BatchOperation.CANCEL:
         if _is_released(state):
@@ -94,11 +94,11 @@ def _dry_run(command: RowCommand, state: _State, planned: int, *, currency: str)
     return DryRun(moved=Moved(amount=wanted))
 
 
-def _is_released(state: _State) -> bool:
+def _is_released(state: BatchState) -> bool:
     return state.payment.is_cancelled and not state.payment.remaining_to_capture
 
 
-def _describe(state: _State) -> str:
+def _describe(state: BatchState) -> str:
     payment, sums = state.payment, state.payment.aggregate
     parts = [
         f"authorized {sums.authorized_amount}",
