@@ -38,7 +38,7 @@ __all__ = [
 # takes those of every script.
 _ORDER_ID = re.compile(r"[a-zA-Z0-9-]{1,50}")
 _REFERENCE = re.compile(r"[a-zA-Z0-9-]{8,64}")
-_MSN = re.compile(r"[0-9]{5,6}")
+_MSN = re.compile(r"[0-9]{4,10}")
 _MOBILE_NUMBER = re.compile(r"[0-9]{8}")
 #: What a header may hold: visible ASCII with inner spaces.
 _IDEMPOTENCY_KEY = re.compile(r"[!-~]([ -~]*[!-~])?")
@@ -85,7 +85,10 @@ def check_order_id(value: object) -> str:
 def check_reference(value: object) -> str:
     """Return a reference of the ePayment API that keeps Vipps' rule."""
     if not isinstance(value, str) or not _REFERENCE.fullmatch(value):
-        raise InvalidInputError("reference", "8 to 64 characters of a-z, A-Z, 0-9 and '-'", value=value)
+        rule = "8 to 64 characters of a-z, A-Z, 0-9 and '-'"
+        if isinstance(value, str) and len(value) < 8 and _ORDER_ID.fullmatch(value):
+            rule += " (a payment that eCom made under a shorter order id can be handled by eCom only)"
+        raise InvalidInputError("reference", rule, value=value)
     return value
 
 
@@ -151,7 +154,7 @@ def check_idempotency_key(value: object, *, longest: int = 40) -> str:
 def check_merchant_serial_number(value: object) -> str:
     """Return a merchant serial number: text, because Vipps answers a number with HTTP 500."""
     if not isinstance(value, str) or not _MSN.fullmatch(value):
-        raise InvalidInputError("merchant_serial_number", "a string of 5 or 6 digits", value=value)
+        raise InvalidInputError("merchant_serial_number", "a string of 4 to 10 digits", value=value)
     return value
 
 

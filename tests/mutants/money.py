@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tests.mutants.epayment import EPAYMENT_MUTANTS
 from tests.mutants.mutant import Mutant, of
 
 __all__ = ["MUTANTS"]
@@ -451,12 +452,15 @@ _ROWS = of(
     ('("batch", operation.value, merchant_serial_number, self.payment)', '("batch", operation.value, self.payment)'),
     ('"file", self.origin.digest, self.origin.number)', '"file", self.origin.digest)'),
     ("not 0 < amount <= _LARGEST_AMOUNT", "amount > _LARGEST_AMOUNT"),
+)
+_PAYMENT_API = of(
+    "core/payment_api.py",
+    ("tests/batch/test_rows.py", "tests/batch/test_other_api.py", "tests/batch/test_reading.py"),
     ("if not self.least <= amount <= self.largest:", "if not amount <= self.largest:"),
 )
 _MANY = of(
     "batch/many.py",
     ("tests/batch/test_other_api.py", "tests/batch/test_many.py"),
-    ("                    amount = entry.intent.amount\n", "                    pass\n"),
     ("            self._api.check(row, self._operation)\n", ""),
     ("return evolve(result, outcome=RowOutcome.UNKNOWN) if is_cancel else result", "return result"),
 )
@@ -482,5 +486,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *_HOLDING,
     *_ROWS,
     *_MANY,
+    *_PAYMENT_API,
     *_TRANSPORTS,
+    *EPAYMENT_MUTANTS,
 )

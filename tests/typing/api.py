@@ -15,17 +15,23 @@ from typing import assert_type
 import aiohttp
 
 from vipps_async import (
+    Aggregate,
     AiohttpTransport,
     AirlineData,
     ApiError,
+    CancelledPayment,
     CancelResult,
+    CapturedPayment,
     CaptureError,
     CaptureResult,
+    CreatedPayment,
     Credentials,
     EcomApi,
     Effect,
     Environment,
+    EpaymentApi,
     ErrorInfo,
+    EventName,
     ExpressCheckout,
     InitiatedPayment,
     InvalidInputError,
@@ -33,8 +39,12 @@ from vipps_async import (
     OperationName,
     OrderStatus,
     OutcomeUnknown,
+    Payment,
     PaymentDetails,
+    PaymentEvent,
+    PaymentState,
     PaymentStatus,
+    RefundedPayment,
     RefundResult,
     RetryPolicy,
     Scope,
@@ -304,3 +314,32 @@ async def receiving(vipps: VippsSession) -> None:
     receiver = Receiver(callbacks, limits=Limits(max_handlers=10))
     async with receiver.serving(vipps):
         assert_type(await receiver.handle("POST", "/v2/payments/acme-1", {"Authorization": "new"}, b"{}"), Reply)
+
+
+async def epayment(api: EpaymentApi) -> None:
+    """Sums are Money, and nothing stands in the way of a result's amount."""
+    created = await api.create(reference="acme-order-1", amount=nok(499), return_url="https://example.com/")
+    assert_type(created, CreatedPayment)
+    assert_type(created.redirect_url, str | None)
+    payment = await api.wait_for(created.reference, timeout=600)
+    assert_type(payment, Payment)
+    assert_type(payment.state, PaymentState)
+    assert_type(payment.aggregate, Aggregate)
+    assert_type(payment.remaining_to_capture, Money)
+    assert_type(payment.capture_guaranteed_until, datetime | None)
+    captured = await api.capture("acme-order-1", amount=payment.remaining_to_capture)
+    assert_type(captured, CapturedPayment)
+    assert_type(captured.amount, Money)
+    assert_type(captured.settled_by, SettledBy)
+    refunded = await api.refund("acme-order-1", amount=captured.amount, idempotency_key="mine")
+    assert_type(refunded, RefundedPayment)
+    assert_type(refunded.amount, Money)
+    cancelled = await api.cancel("acme-order-1", cancel_transaction_only=True)
+    assert_type(cancelled, CancelledPayment)
+    assert_type(cancelled.amount, Money)
+    events = await api.events("acme-order-1")
+    assert_type(events, tuple[PaymentEvent, ...])
+    assert_type(events[0].name, EventName)
+    await api.capture("acme-order-1", amount=49900)  # type: ignore[arg-type]
+    await api.capture("acme-order-1")  # type: ignore[call-arg]
+    await api.capture("acme-order-1", nok(1))  # type: ignore[call-arg]
