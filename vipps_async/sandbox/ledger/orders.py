@@ -131,14 +131,14 @@ class OrderBook:
         self._by_token[order.token] = order
         self.remember_customer(order)
 
-    def find(self, reference: str, sales_unit: str) -> Order:
-        """Return a sales unit's order.
+    def find(self, reference: str, sales_unit: str, *, api: str | None = None) -> Order:
+        """Return a sales unit's order, of one API or of any.
 
         Raises:
             Refused: UNKNOWN_PAYMENT, if it has none by that name, whoever else may.
         """
         order = self._by_reference.get(reference, {}).get(sales_unit)
-        if order is None:
+        if order is None or api not in {None, order.api}:
             raise Refused(Reason.UNKNOWN_PAYMENT, sales_unit=sales_unit, reference=reference)
         return order
 
