@@ -105,7 +105,7 @@ class VippsSession:
 
         parts = SessionParts.of(settings, transport, journal, clock)
         self._pipeline = parts.pipeline
-        self._journalled = parts.journalled
+        self._recorder = parts.recorder
         self._recovery = parts.recovery
         self._find_world = parts.find_world
         self._one_loop = parts.one_loop
@@ -237,7 +237,7 @@ class VippsSession:
 
         Details decide, by the idempotency key (a cancel: by the history). Proven done: settled. Proven absent: sent
         again, with the same key and the same bytes. Neither: it stays open, with the reason. Safe to run twice, at the
-        same time, on several machines, and while new work runs: what a live call has in hand is left alone.
+        same time, on several machines, and while new work runs: entries leased to live calls are skipped.
 
         It begins with `concurrency` operations at once. When Vipps answers 429 or 5xx, takes longer than five seconds
         or does not answer, fewer are in work, down to one; with each round of good answers one more. While nothing is
@@ -299,7 +299,7 @@ class VippsSession:
             idempotency_key: the operation's key, as `unfinished` or `RecoveryReport.left_open` tells it.
 
         Returns:
-            Whether there was such an open operation that nobody has in hand.
+            Whether there was such an open operation that was not leased.
 
         Raises:
             ConfigurationError: the session has no journal, or is closed.
@@ -321,10 +321,10 @@ class VippsSession:
 
     async def __aenter__(self) -> Self:
         self._one_loop.check()
-        if self._journalled is not None:
+        if self._recorder is not None:
             # Rather here than at the first capture: a journal that is in use or damaged is found out at once.
             try:
-                await self._journalled.open()
+                await self._recorder.open()
             except BaseException:
                 # Nobody closes a session that could not be entered, and asking which Vipps it is has opened this.
                 if self._own_transport is not None:
@@ -354,5 +354,5 @@ class VippsSession:
                 if self._own_transport is not None:
                     await self._own_transport.aclose()
             finally:
-                if self._journalled is not None:
-                    await self._journalled.aclose()
+                if self._recorder is not None:
+                    await self._recorder.aclose()

@@ -10,47 +10,18 @@ import orjson
 from vipps_async import errors
 from vipps_async.core.dialect import Dialect
 from vipps_async.core.token import is_about_token
-from vipps_async.errors import (
-    ApiError,
-    CancelError,
-    CaptureError,
-    DuplicateOrderError,
-    ErrorInfo,
-    IdempotencyMismatchError,
-    InvalidRequestError,
-    OrderNotFoundError,
-    RefundError,
-    VippsError,
-)
+from vipps_async.errors import ApiError, ErrorInfo
 from vipps_async.journals.protocol import Outcome, Settlement
 
-__all__ = ["is_about_operation", "is_lasting", "read_refusal_record", "stored_refusal", "write_refusal_record"]
-
-#: Refusals of the operation itself. All others concern keys, limits, the merchant's agreement, a server in trouble.
-_OF_OPERATION = (
-    CaptureError,
-    CancelError,
-    RefundError,
-    DuplicateOrderError,
-    IdempotencyMismatchError,
-    InvalidRequestError,
-)
+__all__ = ["is_permanent", "read_stored_error", "stored_error", "write_stored_error"]
 
 
-def is_lasting(error: ApiError, dialect: Dialect) -> bool:
+def is_permanent(error: ApiError, dialect: Dialect) -> bool:
     """Whether the same operation would be refused again for ever, by the dialect's table of codes."""
     return not is_about_token(error) and dialect.is_permanent(error)
 
 
-def is_about_operation(error: VippsError) -> bool:
-    """Whether Vipps looked at this very operation and said no, for good or for now.
-
-    Others (keys, limits, a server in trouble) and failures of the line say nothing about an earlier attempt.
-    """
-    return isinstance(error, (*_OF_OPERATION, OrderNotFoundError)) and not error.retryable and not is_about_token(error)
-
-
-def write_refusal_record(error: ApiError) -> bytes:
+def write_stored_error(error: ApiError) -> bytes:
     """Render a refusal; its texts have been freed of personal data when it was read."""
     return orjson.dumps(
         {
@@ -63,14 +34,14 @@ def write_refusal_record(error: ApiError) -> bytes:
     )
 
 
-def stored_refusal(answer: bytes, since: datetime) -> ApiError | None:
+def stored_error(answer: bytes, since: datetime) -> ApiError | None:
     """Make the error again that an entry's last attempt was refused with; None: it was not refused."""
     if not answer:
         return None
-    return read_refusal_record(Settlement(outcome=Outcome.NOT_DONE, answer=answer, settled_at=since), ApiError)
+    return read_stored_error(Settlement(outcome=Outcome.NOT_DONE, answer=answer, settled_at=since), ApiError)
 
 
-def read_refusal_record(settlement: Settlement, plain: type[ApiError]) -> ApiError:
+def read_stored_error(settlement: Settlement, plain: type[ApiError]) -> ApiError:
     """Make the error again that a refusal was: a new one each time, so that nobody shares its state.
 
     Args:
