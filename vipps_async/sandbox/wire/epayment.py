@@ -69,6 +69,7 @@ class EpaymentFace(Face):
     """All endpoints."""
 
     name = "epayment"
+    title = "ePayment"
     unit_codes = UNIT_CODES
 
     def __init__(self, services: Services) -> None:
