@@ -95,7 +95,12 @@ async def test_settings_over_http(sandbox: SandboxServer, danish: Epayment) -> N
     assert {name: answer.json[name] for name in wanted} == wanted
     danish.currency = "EUR"
     assert (await danish.create()).status == 201
-    for wrong in ({"currencies": {DANISH: "SEK"}}, {"currencies": []}, {"currencies": {"12": "NOK"}}):
+    wrongs: tuple[dict[str, object], ...] = (
+        {"currencies": {DANISH: "SEK"}},
+        {"currencies": []},
+        {"currencies": {"12": "NOK"}},
+    )
+    for wrong in wrongs:
         assert (await danish.merchant.call("POST", "/sandbox/settings", wrong)).status == 400
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -250,3 +252,51 @@ async def test_the_way_there_by_each_flow(sandbox: SandboxServer, shop: Epayment
             )
     async with shop.merchant.session.get(f"{sandbox.url}/qr-image/v1?token=none") as image:
         assert image.status == 404
+
+
+def _places(value: Any, place: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Yield the way to each value in a body."""
+    yield place
+    parts: Any = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for name, inner in parts:
+        yield from _places(inner, (*place, name))
+
+
+async def test_no_value_anywhere_breaks_it(sandbox: SandboxServer, shop: Epayment) -> None:
+    """Whatever stands in any place of any body: 2xx or 4xx, never 5xx."""
+    sandbox.settings.express = sandbox.settings.long_living = sandbox.settings.skip_landing_page = {MSN}
+    option = {"id": "a", "name": "A", "amount": {"currency": "NOK", "value": 1}}
+    whole = shop.creation(
+        customer={"phoneNumber": "4712345678"},
+        receipt=_line(unitInfo={"quantity": "1"}),
+        metadata={"a": "b"},
+        profile={"scope": "name address email phoneNumber"},
+        qrFormat={"format": "IMAGE/PNG", "size": 200},
+        expiresAt="2030-01-01T00:00:00Z",
+        minimumUserAge=1,
+        industryData={"airlineData": {"airlineCode": "074"}},
+        shipping={
+            "fixedOptions": [{"type": "OTHER", "brand": "DHL", "options": [option]}],
+            "dynamicOptions": {"callbackUrl": "https://example.com", "callbackAuthorizationToken": "t"},
+        },
+        receiptUrl="https://example.com",
+    )
+    bodies = {
+        PAYMENTS: whole,
+        f"{PAYMENTS}/{REFERENCE}/capture": {"modificationAmount": {"currency": "NOK", "value": 1}},
+        f"{PAYMENTS}/{REFERENCE}/cancel": {"cancelTransactionOnly": True},
+        f"/epayment/v1/test/payments/{REFERENCE}/approve": {"customer": {"phoneNumber": "4712345678"}, "token": "t"},
+    }
+    await shop.create()
+    odd: tuple[Any, ...] = (None, True, -1, 1.5, 10**30, "", "x", "\n", [], [1], [[]], {}, {"a": {}}, {"": None})
+    for path, body in bodies.items():
+        for place in _places(body):
+            for value in odd:
+                changed = copy.deepcopy(body)
+                if place:
+                    inner: Any = changed
+                    for name in place[:-1]:
+                        inner = inner[name]
+                    inner[place[-1]] = value
+                answer = await shop.post(path, changed if place else value)
+                assert answer.status < 500, (path, place, value)
