@@ -314,7 +314,8 @@ class Payment:
             return Reason.ENDED
         if self.state is State.SALE:
             return Reason.CAPTURED_AT_ONCE
-        if self._older_than(self.terms.capture_limit, now):
+        if self.released or self._older_than(self.terms.capture_limit, now):
+            # Released by itself: that does not end the payment.
             return Reason.RESERVED_TOO_LONG_AGO
         if wanted > self.remaining_to_capture or wanted <= 0:
             return Reason.MORE_THAN_RESERVED
@@ -352,7 +353,6 @@ class Payment:
         if self.state is State.INITIATE:
             return Reason.RESERVATION_UNKNOWN if self.known_at is not None else None
         if self.released:
-            # Released by itself: that does not end the payment.
             return Reason.RESERVED_TOO_LONG_AGO
         if self.remaining_to_capture == 0 or (self.captured and not release_remaining):
             return Reason.CAPTURED
