@@ -29,14 +29,7 @@ from vipps_async.sandbox.ledger.entries import (
     Wish,
 )
 from vipps_async.sandbox.ledger.reasons import Reason, Refused
-from vipps_async.sandbox.ledger.terms import (
-    LIFETIME,
-    REFUND_LIMIT,
-    UNKNOWN_AMOUNT,
-    UNKNOWN_FOR,
-    Terms,
-    bank_refusal,
-)
+from vipps_async.sandbox.ledger.terms import LIFETIME, REFUND_LIMIT, UNKNOWN_AMOUNT, UNKNOWN_FOR, Terms, bank_refusal
 
 #: Failed operations that one payment keeps on record; a client in a loop must not fill the memory.
 MAX_FAILURES = 200
