@@ -155,6 +155,9 @@ async def test_limits_for_each_reference() -> None:
         assert (await shop.refund(100)).status == 200
         assert [(await shop.get()).status for _ in range(121)] == [200] * 120 + [429]
         assert (await shop.events()).status == 200
+        # What another reference does counts by itself.
+        assert (await shop.get("acme-shop-2")).status == 200
+        assert code(await shop.capture(100, "acme-shop-2")) == "6080"
         sandbox.clock.advance(61)
         assert (await shop.capture(100, key="k")).status == (await shop.get()).status == 200
         assert sandbox.payment(REFERENCE).captured == 600
