@@ -97,11 +97,12 @@ class EpaymentFace(Face):
             return by_gateway
         if refused.reason is Reason.UNIT_NOT_AVAILABLE:
             return problem(403, "Forbidden", "These keys are not for this sales unit.").answer
-        payment = None
-        for order in self.services.book.all_of(refused.reference):
-            if order.payment.sales_unit == refused.sales_unit:
-                payment = order.payment
+        payment = self._known(refused.sales_unit, refused.reference)
         return coded(code_of(refused.reason, operation, payment)).answer
+
+    def _known(self, sales_unit: str, reference: str) -> Payment | None:
+        orders = self.services.book.all_of(reference)
+        return next((order.payment for order in orders if order.payment.sales_unit == sales_unit), None)
 
     def about(self, request: ApiRequest) -> tuple[str, str]:
         """Return sales unit and reference, that of the body where the path has none."""
@@ -325,11 +326,10 @@ class EpaymentFace(Face):
 
     def contradict(self, decided: Decided, request: ApiRequest, answer: Answer) -> Answer:
         """Return the answer with another amount, state, reference or shape."""
+        payment = self._known(*self.about(request))
         as_it_stands = None
-        if decided.fault is Fault.FAILURE_STATUS_BEFORE and answer.status >= 400:
-            msn, reference = self.about(request)
-            found = [order for order in self.services.book.all_of(reference) if order.payment.sales_unit == msn]
-            as_it_stands = adjust_answer(found[0].payment) if found else None
+        if decided.fault is Fault.FAILURE_STATUS_BEFORE and payment is not None:
+            as_it_stands = adjust_answer(payment)
         return contradicted(decided, answer, as_it_stands)
 
     def words_of(self, answer: Answer) -> Mapping[str, str] | None:
