@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from itertools import count
+from pathlib import Path
 
 import pytest
 
+from tests.sandbox.epayment_driver import REFERENCE, epayment_at
+from vipps_async.sandbox import SandboxServer
 from vipps_async.sandbox.ledger.changes import Changes
 from vipps_async.sandbox.ledger.entries import Outcome
 from vipps_async.sandbox.ledger.events import Event, events_of
@@ -146,3 +149,16 @@ def test_listeners_are_told_of_each_event_once() -> None:
     assert [event.name for _, event in told] == ["CREATED", "AUTHORIZED", "CAPTURED"]
     assert [event for _, event in told] == events_of(order.payment)
     assert all(whose is order for whose, _ in told)
+
+
+async def test_a_restart_tells_nothing_again(tmp_path: Path) -> None:
+    """What was told before is told; what happens afterwards comes alone."""
+    file = tmp_path / "state.db"
+    async with SandboxServer(state=file) as sandbox, epayment_at(sandbox.url) as shop:
+        await shop.create()
+    told: list[str] = []
+    sandbox = SandboxServer(state=file)
+    sandbox._changes.tell_events_to(lambda _, event: told.append(event.name))
+    async with sandbox:
+        await sandbox.approve(REFERENCE)
+    assert told == ["AUTHORIZED"]
