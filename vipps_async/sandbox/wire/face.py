@@ -153,6 +153,8 @@ class Services:
     call: Callable[[CallbackJob], Awaitable[tuple[int, bytes] | None]]
     #: Where the merchant is to send the customer.
     landing_url: Callable[[Order], str]
+    #: Where the image of a QR code is that leads there.
+    qr_url: Callable[[Order], str]
 
     def count_call(self, operation: str, per_minute: int, *whose: str) -> None:
         """Count a call against its limit.
@@ -169,6 +171,8 @@ class Face(abc.ABC):
 
     #: Its name, in lower case; orders that it initiates are kept under it.
     name: ClassVar[str]
+    #: Its name for people; empty: as above.
+    title: ClassVar[str] = ""
     #: The header of the idempotency key.
     key_header: ClassVar[str] = "Idempotency-Key"
     #: Groups of errors that the faults' `unsettled_group` can choose from.
