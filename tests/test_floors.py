@@ -29,6 +29,7 @@ FLOORS = {
     "vipps_async.core": 1,
     "vipps_async.ecom": 2,
     "vipps_async.userinfo": 2,
+    "vipps_async.webhooks": 2,
     "vipps_async.apis": 3,
     "vipps_async.session_parts": 3,
     "vipps_async.session": 3,

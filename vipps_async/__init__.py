@@ -82,6 +82,8 @@ if TYPE_CHECKING:
     from vipps_async.transports.aiohttp import AiohttpTransport
     from vipps_async.transports.httpx import HttpxTransport
     from vipps_async.userinfo import UserInfo
+    from vipps_async.webhooks.events import PAYMENT_EVENTS, WebhookEvent
+    from vipps_async.webhooks.models import EnsuredWebhook, RegisteredWebhook, Webhook
 else:
     # An API is loaded by who uses it. The others need a library that takes long to load, or that not everybody has.
     _LOADED_AT_FIRST_USE = {
@@ -112,6 +114,11 @@ else:
         "TransactionSummary": "vipps_async.ecom.responses",
         "UserDetails": "vipps_async.ecom.details",
         "UserInfo": "vipps_async.userinfo",
+        "PAYMENT_EVENTS": "vipps_async.webhooks.events",
+        "WebhookEvent": "vipps_async.webhooks.events",
+        "EnsuredWebhook": "vipps_async.webhooks.models",
+        "RegisteredWebhook": "vipps_async.webhooks.models",
+        "Webhook": "vipps_async.webhooks.models",
     }
 
     def __getattr__(name: str) -> object:
@@ -125,6 +132,7 @@ else:
 
 __all__ = [
     "MAX_RESPONSE_BYTES",
+    "PAYMENT_EVENTS",
     "Address",
     "AiohttpTransport",
     "AirlineData",
@@ -142,6 +150,7 @@ __all__ = [
     "DuplicateOrderError",
     "EcomApi",
     "Effect",
+    "EnsuredWebhook",
     "Entry",
     "Environment",
     "ErrorInfo",
@@ -176,6 +185,7 @@ __all__ = [
     "RecoveryReport",
     "RefundError",
     "RefundResult",
+    "RegisteredWebhook",
     "Request",
     "RequestNotSent",
     "Response",
@@ -202,6 +212,8 @@ __all__ = [
     "UserInfo",
     "VippsError",
     "VippsSession",
+    "Webhook",
+    "WebhookEvent",
     "World",
     "__version__",
     "derive_idempotency_key",

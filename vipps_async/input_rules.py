@@ -30,6 +30,7 @@ __all__ = [
     "check_text",
     "check_token",
     "check_transaction_text",
+    "check_webhook_url",
 ]
 
 # All patterns are used with fullmatch, for "$" lets a trailing line break through, and name their digits, for \d
@@ -229,6 +230,30 @@ def check_callback_url(parameter: str, value: object, *, loopback: bool, is_vipp
             raise _url_error(parameter, f"a URL {flaw or 'of a public host'}: Vipps refuses others", value)
         _warn_of_unreachable(parameter, parts)
     return str(value).rstrip("/")
+
+
+def check_webhook_url(value: object, *, loopback: bool, is_vipps: bool = False) -> str:
+    """Return the URL of a webhook, as it is: deliveries are signed over its very path and query.
+
+    Args:
+        value: the URL.
+        loopback: whether http is allowed for this very machine, for a Vipps that runs here.
+        is_vipps: whether it goes to Vipps' own host, which delivers to public hosts and usual ports only.
+    """
+    rule = "an https URL with a host and without user, password or fragment"
+    parts = _split("url", value, rule)
+    if not _is_web(parts, loopback=loopback) or "#" in str(value):
+        raise _url_error("url", rule, value)
+    if is_vipps:
+        host = (parts.hostname or "").removesuffix(".")
+        address, labels = _address(host), host.split(".")
+        is_public = len(labels) > 1 and labels[-1] not in _LOCAL_NAMES if address is None else address.is_global
+        if not is_public or parts.scheme != "https":
+            raise _url_error("url", "an https URL of a public host: Vipps reaches no other", value)
+        if (parts.port or 443) not in _PORTS:
+            ports = ", ".join(map(str, sorted(_PORTS)))
+            raise _url_error("url", f"a URL with one of the ports {ports}: Vipps calls no other", value)
+    return str(value)
 
 
 def check_fall_back(value: object, *, loopback: bool, is_vipps: bool = False) -> str:

@@ -38,6 +38,7 @@ class VippsSession:
     Attributes:
         ecom: the eCom API v2.
         userinfo: what a customer has consented to share.
+        webhooks: the registrations of URLs that Vipps tells of events.
     """
 
     def __init__(
@@ -111,6 +112,7 @@ class VippsSession:
         self._one_loop = parts.one_loop
         self.ecom = parts.ecom
         self.userinfo = parts.userinfo
+        self.webhooks = parts.webhooks
 
     @classmethod
     def from_env(

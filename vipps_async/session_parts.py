@@ -9,7 +9,7 @@ from typing import Any, Self, TypeVar
 from attrs import frozen
 
 from vipps_async.apis import rebuild_call
-from vipps_async.config import Settings
+from vipps_async.config import Environment, Settings
 from vipps_async.core.clock import Clock
 from vipps_async.core.journalling import JournalledRunner
 from vipps_async.core.operation import Call, Runner
@@ -22,6 +22,8 @@ from vipps_async.journals.protocol import Journal, World
 from vipps_async.one_loop import OneLoop
 from vipps_async.transports.protocol import Transport
 from vipps_async.userinfo import UserinfoApi
+from vipps_async.webhooks.client import WebhooksApi
+from vipps_async.webhooks.operations import RECEIVED
 
 __all__ = ["SessionParts"]
 
@@ -58,6 +60,7 @@ class SessionParts:
     find_world: Callable[[], Awaitable[World]]
     ecom: EcomApi
     userinfo: UserinfoApi
+    webhooks: WebhooksApi
 
     @classmethod
     def of(cls, settings: Settings, transport: Transport, journal: Journal | None, clock: Clock | None = None) -> Self:
@@ -85,7 +88,7 @@ class SessionParts:
                 settle_after=settings.settle_after,
                 find_world=finding,
             )
-            recovery = Recovery(journalled, rebuild=rebuild_call, passed_over=NOTES)
+            recovery = Recovery(journalled, rebuild=rebuild_call, passed_over={*NOTES, RECEIVED})
         return cls(
             pipeline=pipeline,
             journalled=journalled,
@@ -102,4 +105,9 @@ class SessionParts:
                 journal=journal,
             ),
             userinfo=UserinfoApi(_RunnerInOneLoop(pipeline, one_loop)),
+            webhooks=WebhooksApi(
+                _RunnerInOneLoop(pipeline, one_loop),
+                loopback=settings.environment is not Environment.PRODUCTION,
+                is_vipps=settings.is_vipps,
+            ),
         )

@@ -21,6 +21,7 @@ from vipps_async.ecom.dialect import NOTES
 from vipps_async.errors import ConfigurationError, VippsError
 from vipps_async.journals.protocol import Entry, Intent, Journal, Outcome
 from vipps_async.session import VippsSession
+from vipps_async.webhooks.operations import RECEIVED
 
 if TYPE_CHECKING:
     Actions = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse has no public name for it
@@ -124,7 +125,7 @@ async def _find(journal: StoredJournal, options: argparse.Namespace, settings: S
 
     def is_meant(intent: Intent) -> bool:
         is_of_order = options.order is None or intent.payment == options.order
-        return intent.key == key and is_of_order and intent.operation not in NOTES
+        return intent.key == key and is_of_order and intent.operation not in {*NOTES, RECEIVED}
 
     found = [entry async for entry in journal.open_entries(merchant_serial_number=msn) if is_meant(entry.intent)]
     if not found:
