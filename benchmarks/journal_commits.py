@@ -26,7 +26,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from vipps_async import Intent, Journal, PostgresJournal, SqliteJournal, Standing
+from vipps_async import AcquireResult, Intent, Journal, PostgresJournal, SqliteJournal
 
 #: Tasks at once: a small shop, a busy one, and a batch.
 CONCURRENCIES = (64, 256, 1000)
@@ -62,8 +62,8 @@ async def _begin_round(journal: Journal, count: int, concurrency: int) -> float:
 
     async def work() -> None:
         for intent in waiting:
-            standing, _ = await journal.begin(intent, owner="benchmark", lease=60)
-            assert standing is Standing.MINE
+            acquired, _ = await journal.begin(intent, owner="benchmark", lease=60)
+            assert acquired is AcquireResult.ACQUIRED
 
     start = time.perf_counter()
     await asyncio.gather(*(work() for _ in range(concurrency)))

@@ -82,13 +82,13 @@ def test_what_is_not_shared_is_missing() -> None:
 
 
 async def test_get() -> None:
-    """The customer's id stands in the path as one segment, and is marked as confidential."""
+    """The customer's id stands in the path as one segment, and is marked as secret."""
     info = UserInfo(sub="x")
     runner = ScriptedRunner([info])
     assert await UserinfoApi(runner).get("uiJskNQ6/qNN1+iwN891uuob==") is info
     call = runner.only
     assert call.path == "/vipps-userinfo-api/userinfo/uiJskNQ6%2FqNN1%2BiwN891uuob%3D%3D"
-    assert call.confidential == ("uiJskNQ6/qNN1+iwN891uuob==",)
+    assert call.secrets == ("uiJskNQ6/qNN1+iwN891uuob==",)
     assert (call.operation, call.payment, call.body) == (USERINFO, None, None)
     assert call.operation.repeat is Repeat.SAFE
 

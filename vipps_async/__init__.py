@@ -40,6 +40,7 @@ from vipps_async.errors import (
 from vipps_async.idempotency_keys import derive_idempotency_key
 from vipps_async.journals.memory import MemoryJournal
 from vipps_async.journals.protocol import (
+    AcquireResult,
     Attempts,
     DamagedEntry,
     Entry,
@@ -48,7 +49,6 @@ from vipps_async.journals.protocol import (
     KeyOrigin,
     Outcome,
     Settlement,
-    Standing,
     World,
 )
 from vipps_async.money import format_nok, nok
@@ -133,6 +133,7 @@ else:
 __all__ = [
     "MAX_RESPONSE_BYTES",
     "PAYMENT_EVENTS",
+    "AcquireResult",
     "Address",
     "AiohttpTransport",
     "AirlineData",
@@ -196,7 +197,6 @@ __all__ = [
     "Settlement",
     "ShippingDetails",
     "SqliteJournal",
-    "Standing",
     "StatusInfo",
     "SystemInfo",
     "Timeouts",

@@ -106,7 +106,7 @@ class VippsSession:
 
         parts = SessionParts.of(settings, transport, journal, clock)
         self._pipeline = parts.pipeline
-        self._journalled = parts.journalled
+        self._recorder = parts.recorder
         self._recovery = parts.recovery
         self._find_world = parts.find_world
         self._one_loop = parts.one_loop
@@ -323,10 +323,10 @@ class VippsSession:
 
     async def __aenter__(self) -> Self:
         self._one_loop.check()
-        if self._journalled is not None:
+        if self._recorder is not None:
             # Rather here than at the first capture: a journal that is in use or damaged is found out at once.
             try:
-                await self._journalled.open()
+                await self._recorder.open()
             except BaseException:
                 # Nobody closes a session that could not be entered, and asking which Vipps it is has opened this.
                 if self._own_transport is not None:
@@ -356,5 +356,5 @@ class VippsSession:
                 if self._own_transport is not None:
                     await self._own_transport.aclose()
             finally:
-                if self._journalled is not None:
-                    await self._journalled.aclose()
+                if self._recorder is not None:
+                    await self._recorder.aclose()

@@ -11,9 +11,9 @@ from attrs import frozen
 from vipps_async.apis import rebuild_call
 from vipps_async.config import Environment, Settings
 from vipps_async.core.clock import Clock
-from vipps_async.core.journalling import JournalledRunner
 from vipps_async.core.operation import Call, Runner
 from vipps_async.core.pipeline import Pipeline
+from vipps_async.core.recorder import Recorder
 from vipps_async.core.recovery import Recovery
 from vipps_async.core.world import find_world
 from vipps_async.ecom.client import EcomApi
@@ -51,7 +51,7 @@ class SessionParts:
     #: Runs calls.
     pipeline: Pipeline
     #: Notes them in the journal meanwhile; None: there is no journal.
-    journalled: JournalledRunner | None
+    recorder: Recorder | None
     #: Settles what the journal has open; None: there is no journal.
     recovery: Recovery | None
     #: The event loop that all of them belong to.
@@ -76,10 +76,10 @@ class SessionParts:
         pipeline = Pipeline(settings, transport, clock=clock)
         one_loop = OneLoop()
         finding = partial(find_world, settings, transport, pipeline.clock)
-        journalled: JournalledRunner | None = None
+        recorder: Recorder | None = None
         recovery: Recovery | None = None
         if journal is not None:
-            journalled = JournalledRunner(
+            recorder = Recorder(
                 pipeline,
                 journal,
                 rebuild=rebuild_call,
@@ -88,15 +88,15 @@ class SessionParts:
                 settle_after=settings.settle_after,
                 find_world=finding,
             )
-            recovery = Recovery(journalled, rebuild=rebuild_call, passed_over={*NOTES, RECEIVED})
+            recovery = Recovery(recorder, rebuild=rebuild_call, passed_over={*NOTES, RECEIVED})
         return cls(
             pipeline=pipeline,
-            journalled=journalled,
+            recorder=recorder,
             recovery=recovery,
             one_loop=one_loop,
             find_world=finding,
             ecom=EcomApi(
-                _RunnerInOneLoop(journalled or pipeline, one_loop),
+                _RunnerInOneLoop(recorder or pipeline, one_loop),
                 merchant_serial_number=serial_number,
                 environment=settings.environment,
                 is_vipps=settings.is_vipps,

@@ -118,7 +118,7 @@ class UserinfoApi:
             VippsError: see `vipps_async.errors`.
         """
         path = USERINFO.path_for(check_sub(sub))
-        return await self._runner.run(Call(operation=USERINFO, path=path, confidential=(sub,)))
+        return await self._runner.run(Call(operation=USERINFO, path=path, secrets=(sub,)))
 
     async def of_order(self, order_id: str, *, timeout: float = 10.0) -> UserInfo:  # noqa: ASYNC109 - ends between two questions
         """Read what the customer of a payment agreed to share, also right after the approval.

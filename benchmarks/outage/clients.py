@@ -16,6 +16,7 @@ from attrs import evolve, frozen
 from benchmarks.outage.line import Line
 from benchmarks.outage.vendor import AMOUNT
 from vipps_async import (
+    AcquireResult,
     Attempts,
     Credentials,
     Entry,
@@ -23,7 +24,6 @@ from vipps_async import (
     MemoryJournal,
     RetryPolicy,
     Settlement,
-    Standing,
     VippsError,
     VippsSession,
 )
@@ -105,12 +105,14 @@ class _WatchedJournal(MemoryJournal):
         super().__init__(clock=clock)
         self.loose: set[str] = set()
 
-    async def begin(self, intent: Intent, *, owner: str, lease: float, adopt: bool = False) -> tuple[Standing, Entry]:
+    async def begin(
+        self, intent: Intent, *, owner: str, lease: float, adopt: bool = False
+    ) -> tuple[AcquireResult, Entry]:
         """See Journal."""
         self.loose.discard(intent.payment)
         return await super().begin(intent, owner=owner, lease=lease, adopt=adopt)
 
-    async def claim(self, intent: Intent, *, owner: str, lease: float) -> tuple[Standing, Entry]:
+    async def claim(self, intent: Intent, *, owner: str, lease: float) -> tuple[AcquireResult, Entry]:
         """See Journal."""
         self.loose.discard(intent.payment)
         return await super().claim(intent, owner=owner, lease=lease)

@@ -211,7 +211,7 @@ async def test_rows_look_at_details_for_seconds_only(
     rows = [BatchRow(payment="order-0", text="No.", reference="r")]
     async with sandbox.session() as vipps:
         await collect(many(vipps.ecom, rows))
-    assert [call.is_row for call in calls if call.note is not None] == [True]
+    assert [call.is_row for call in calls if call.audit is not None] == [True]
 
 
 async def test_a_cancel_has_no_amount(sandbox: Sandbox) -> None:

@@ -26,8 +26,8 @@ from vipps_async.batch.holding import hold_rows
 from vipps_async.batch.reading import FileFormat, Layout
 from vipps_async.batch.report import write_report
 from vipps_async.config import Credentials, Environment, RetryPolicy, Settings
-from vipps_async.core.journalling import JournalledRunner
 from vipps_async.core.pipeline import Pipeline
+from vipps_async.core.recorder import Recorder
 from vipps_async.core.recovery import Recovery
 from vipps_async.journals.memory import MemoryJournal
 from vipps_async.journals.protocol import World
@@ -56,7 +56,7 @@ async def opened(
         system=None,
     )
     pipeline, journal = Pipeline(settings, service.transport), journal or MemoryJournal()
-    runner = JournalledRunner(
+    runner = Recorder(
         pipeline,
         journal,
         rebuild=rebuild,

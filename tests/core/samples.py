@@ -16,9 +16,9 @@ from vipps_async.core.operation import (
     Inconclusive,
     NotApplied,
     Operation,
+    Reconciliation,
     Repeat,
     SettledBy,
-    Verification,
 )
 from vipps_async.core.pipeline import Pipeline
 from vipps_async.ecom.dialect import ECOM
@@ -57,7 +57,7 @@ class Facts:
     happened: str
 
 
-def _judge(facts: Facts) -> Evidence[Receipt]:
+def _interpret(facts: Facts) -> Evidence[Receipt]:
     if facts.happened == "yes":
         return Applied(Receipt(order_id=ORDER, status="Proven", settled_by=SettledBy.HISTORY))
     if facts.happened == "no":
@@ -69,7 +69,7 @@ def _judge(facts: Facts) -> Evidence[Receipt]:
     return Inconclusive("the history is torn")
 
 
-def _judge_refusal(error: ApiError) -> Evidence[Receipt]:
+def _interpret_refusal(error: ApiError) -> Evidence[Receipt]:
     # Vipps' own word that the order is unknown; a bare 404 may come from a gateway that has never asked.
     if has_code(error.errors, UNKNOWN_ORDER):
         return NotApplied("the order is unknown")
@@ -95,7 +95,9 @@ DETAILS: Operation[Facts] = Operation(
     dialect=ECOM, verb="details", method="GET", path="/pay/{}/details", result=Facts, repeat=Repeat.SAFE
 )
 QUESTION: Call[Facts] = Call(operation=DETAILS, path=DETAILS.path_for(ORDER), payment=ORDER)
-VERIFICATION: Verification[Receipt, Facts] = Verification(question=QUESTION, judge=_judge, judge_refusal=_judge_refusal)
+RECONCILIATION: Reconciliation[Receipt, Facts] = Reconciliation(
+    lookup=QUESTION, interpret=_interpret, interpret_refusal=_interpret_refusal
+)
 
 
 def call_of(repeat: Repeat, *, ask: bool = True, per_minute: int | None = None, **changes: Any) -> Call[Receipt]:
@@ -107,7 +109,7 @@ def call_of(repeat: Repeat, *, ask: bool = True, per_minute: int | None = None, 
         payment=ORDER,
         body=None if repeat is Repeat.SAFE else Sum(amount=49900),
         idempotency_key=KEY if repeat is Repeat.KEYED else None,
-        make_verification=(lambda: VERIFICATION) if ask and repeat is not Repeat.SAFE else None,
+        make_reconciliation=(lambda: RECONCILIATION) if ask and repeat is not Repeat.SAFE else None,
     )
     return evolve(call, **changes)
 

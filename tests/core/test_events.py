@@ -434,7 +434,7 @@ async def test_no_secret_gets_out(
     if where == "details":
         transport.on("/details", then=ANSWERS[name]).on("", then=OutcomeUnknown("cut"))
     transport.on("/details", then=details("no")).on("", then=ANSWERS[name])
-    call = call_of(repeat, body=Sum(amount=49900, text=NAME), confidential=(PHONE, NAME))
+    call = call_of(repeat, body=Sum(amount=49900, text=NAME), secrets=(PHONE, NAME))
     line = pipeline(transport)
     with pytest.raises(VippsError) as caught:
         await line.run(call)

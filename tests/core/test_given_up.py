@@ -12,7 +12,7 @@ from tests.core.samples import KEY, ORDER, call_of, details, done, pipeline, vip
 from vipps_async.config import RetryPolicy
 from vipps_async.core import retry
 from vipps_async.core.attempts import AttemptRecord
-from vipps_async.core.operation import Note, Repeat
+from vipps_async.core.operation import AuditInfo, Repeat
 from vipps_async.core.pipeline import render
 from vipps_async.errors import (
     CaptureError,
@@ -132,16 +132,16 @@ async def test_an_answer_about_another_order_stays_in_doubt() -> None:
 
 
 @pytest.mark.parametrize(("is_row", "looks"), [(False, 11), (True, 5)])
-@pytest.mark.parametrize("note", [None, Note(amount=49900)])
+@pytest.mark.parametrize("audit", [None, AuditInfo(amount=49900, currency="NOK")])
 async def test_looks_go_on_until_the_deadline(
-    monkeypatch: pytest.MonkeyPatch, note: Note | None, looks: int, *, is_row: bool
+    monkeypatch: pytest.MonkeyPatch, audit: AuditInfo | None, looks: int, *, is_row: bool
 ) -> None:
     """A call in doubt looks until nearly a minute is over; a row of a batch for seven and a half seconds."""
     monkeypatch.setattr(retry, "_FIRST_LOOK_PAUSE", 0.5)
     monkeypatch.setattr(retry, "_MOST_LOOKS", math.inf)
     clock = FakeClock()
     transport = ScriptedTransport().on("/details", then=details("no")).on("/capture", then=OutcomeUnknown("cut"))
-    call = call_of(Repeat.KEYED, note=note, is_row=is_row)
+    call = call_of(Repeat.KEYED, audit=audit, is_row=is_row)
     began = clock.monotonic()
     with pytest.raises(OutcomeUnknown):
         await pipeline(transport, clock=clock, retry=RetryPolicy(attempts=1)).run(call)

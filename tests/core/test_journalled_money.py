@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from tests.core.samples import call_of, done, pipeline
-from vipps_async.core.journalling import JournalledRunner
-from vipps_async.core.operation import Note, Repeat
+from vipps_async.core.operation import AuditInfo, Repeat
+from vipps_async.core.recorder import Recorder
 from vipps_async.journals.memory import MemoryJournal
-from vipps_async.journals.protocol import Entry, Intent, KeyOrigin, Standing, World
+from vipps_async.journals.protocol import AcquireResult, Entry, Intent, KeyOrigin, World
 from vipps_async.testing import ScriptedTransport
 
 DEADLINE = 30.0
@@ -23,13 +23,13 @@ class Leases(MemoryJournal):
         self.claimed: list[float] = []
         self.intents: list[Intent] = []
 
-    async def begin(self, intent: Intent, *, owner: str, lease: float, **how: Any) -> tuple[Standing, Entry]:
+    async def begin(self, intent: Intent, *, owner: str, lease: float, **how: Any) -> tuple[AcquireResult, Entry]:
         """See Journal."""
         self.begun.append(lease)
         self.intents.append(intent)
         return await super().begin(intent, owner=owner, lease=lease, **how)
 
-    async def claim(self, intent: Intent, *, owner: str, lease: float) -> tuple[Standing, Entry]:
+    async def claim(self, intent: Intent, *, owner: str, lease: float) -> tuple[AcquireResult, Entry]:
         """See Journal."""
         self.claimed.append(lease)
         return await super().claim(intent, owner=owner, lease=lease)
@@ -43,9 +43,9 @@ async def test_leases_outlast_what_they_are_taken_for() -> None:
     """A call's is longer than its deadline and the writing after it; a recovery asks, sends and asks once more."""
     journal, call = (
         Leases(),
-        call_of(Repeat.KEYED, note=Note(amount=49900, origin=KeyOrigin.GIVEN)),
+        call_of(Repeat.KEYED, audit=AuditInfo(amount=49900, currency="NOK", origin=KeyOrigin.GIVEN)),
     )
-    runner = JournalledRunner(
+    runner = Recorder(
         pipeline(ScriptedTransport().on("/capture", done())),
         journal,
         rebuild=lambda _intent: call,

@@ -11,10 +11,10 @@ from vipps_async.core.limits import RecoveryLimiter
 def test_silence_is_counted_from_the_last_answer() -> None:
     """A question that took minutes while others were answered says nothing about how long Vipps has been silent."""
     pace = RecoveryLimiter(most=8)
-    pace.question_answered(199.0)
-    pace.question_unanswered(0.0, 200.0, None)
+    pace.lookup_answered(199.0)
+    pace.lookup_unanswered(0.0, 200.0, None)
     for moment in (201.0, 202.0, 203.0):
-        pace.question_unanswered(moment - 0.5, moment, None)
+        pace.lookup_unanswered(moment - 0.5, moment, None)
     assert pace.stopped == ""
 
 
@@ -24,8 +24,8 @@ def test_an_answer_begins_the_count_anew() -> None:
     for _ in range(2):
         for _ in range(19):
             now += 2.0
-            pace.question_unanswered(now - 1.0, now, None)
-        pace.question_answered(now)
+            pace.lookup_unanswered(now - 1.0, now, None)
+        pace.lookup_answered(now)
     assert pace.stopped == ""
 
 
@@ -35,7 +35,7 @@ def test_keys_that_are_refused_neither_pause_nor_last(error: type[Authentication
     pace = RecoveryLimiter(most=8)
     for number in range(20):
         assert pace.stopped == ""
-        pace.question_unanswered(number / 20, number / 20, error("no", status=status))
+        pace.lookup_unanswered(number / 20, number / 20, error("no", status=status))
         assert pace.pause(number / 20) == 0
     assert pace.stopped == "Vipps did not answer 20 questions in a row"
 

@@ -29,7 +29,7 @@ from tests.core.samples import (
 from vipps_async import errors
 from vipps_async.config import RetryPolicy
 from vipps_async.core.attempts import AttemptRecord
-from vipps_async.core.operation import Call, NoContent, Note, Operation, Repeat, SettledBy
+from vipps_async.core.operation import AuditInfo, Call, NoContent, Operation, Repeat, SettledBy
 from vipps_async.core.pipeline import render
 from vipps_async.core.verdict import Verdict
 from vipps_async.ecom.dialect import ECOM
@@ -222,7 +222,7 @@ async def test_an_unreadable_answer_is_kept_without_secrets() -> None:
     body = b'["scripted-token canary-secret 99887766 Service down"]'
     transport = ScriptedTransport().on("/capture", answer(200, body))
     with pytest.raises(UnexpectedResponseError) as caught:
-        await pipeline(transport).run(call_of(Repeat.KEYED, ask=False, confidential=("99887766",)))
+        await pipeline(transport).run(call_of(Repeat.KEYED, ask=False, secrets=("99887766",)))
     assert "Service down" in caught.value.body
     page = ScriptedTransport().on("/capture", answer(200, b"<p>Kari Nordmann, 99887766</p>"))
     with pytest.raises(UnexpectedResponseError) as told:
@@ -243,7 +243,7 @@ async def test_nothing_of_an_unreadable_token_is_kept() -> None:
     assert transport.requests == []
 
 
-# --- verification ----------------------------------------------------------------------------------------------------
+# --- reconciliation --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("repeat", [Repeat.KEYED, Repeat.CONFIRM])
@@ -316,7 +316,7 @@ async def test_a_refused_cancel_of_what_is_cancelled_is_done() -> None:
     """Cancelling again what is cancelled is no error: one look at details tells."""
     transport = ScriptedTransport().on("/details", details("yes"))
     transport.on("/cancel", vipps_error(400, "Payment", "51"))
-    call = call_of(Repeat.CONFIRM, note=Note(amount=None))
+    call = call_of(Repeat.CONFIRM, audit=AuditInfo(amount=None, currency="NOK"))
     assert (await pipeline(transport).run(call)).settled_by is SettledBy.HISTORY
 
 
@@ -328,7 +328,7 @@ async def test_a_key_makes_another_attempt_safe_whatever_the_history_lacks() -> 
 
 
 def _with(origin: KeyOrigin) -> Call[Receipt]:
-    return call_of(Repeat.KEYED, note=Note(amount=49900, origin=origin))
+    return call_of(Repeat.KEYED, audit=AuditInfo(amount=49900, currency="NOK", origin=origin))
 
 
 @pytest.mark.parametrize(("origin", "looks"), [(KeyOrigin.MADE, 0), (KeyOrigin.GIVEN, 1), (KeyOrigin.ROW, 1)])

@@ -31,7 +31,7 @@ from vipps_async.core import limits
 from vipps_async.core import recovery as recovery_module
 from vipps_async.core.recovery_report import RecoveryReport
 from vipps_async.journals.memory import MemoryJournal
-from vipps_async.journals.protocol import Attempts, Entry, Intent, Outcome, Settlement, Standing
+from vipps_async.journals.protocol import AcquireResult, Attempts, Entry, Intent, Outcome, Settlement
 from vipps_async.transports.protocol import Request, Response
 
 LOST = Fault.LOSE_REQUEST
@@ -464,7 +464,7 @@ class TestBesideOthers:
         done = Settlement(outcome=Outcome.DONE, answer=b"{}", settled_at=datetime(2026, 1, 1, tzinfo=UTC))
 
         class Overtaken(MemoryJournal):
-            async def claim(self, intent: Intent, *, owner: str, lease: float) -> tuple[Standing, Entry]:
+            async def claim(self, intent: Intent, *, owner: str, lease: float) -> tuple[AcquireResult, Entry]:
                 await self.settle(intent, done)
                 return await super().claim(intent, owner=owner, lease=lease)
 
@@ -774,7 +774,7 @@ class TestEnding:
                 finally:
                     closed.set()
 
-            async def claim(self, intent: Intent, *, owner: str, lease: float) -> tuple[Standing, Entry]:
+            async def claim(self, intent: Intent, *, owner: str, lease: float) -> tuple[AcquireResult, Entry]:
                 raise JournalError("the disk is full")
 
         with pytest.raises(JournalError):
@@ -827,13 +827,13 @@ class TestReport:
                     attempts = Attempts(last_at=intent.created_at)
                     yield Entry(intent=other, attempts=attempts, lease_until=shop.hands())
 
-            async def claim(self, intent: Intent, *, owner: str, lease: float) -> tuple[Standing, Entry]:
+            async def claim(self, intent: Intent, *, owner: str, lease: float) -> tuple[AcquireResult, Entry]:
                 nonlocal settled
                 await asyncio.sleep(0)
                 settled += 1
                 done = Settlement(outcome=Outcome.DONE, settled_at=shop.hands())
                 attempts = Attempts(last_at=intent.created_at)
-                return Standing.SETTLED, Entry(
+                return AcquireResult.SETTLED, Entry(
                     intent=intent, attempts=attempts, settlement=done, lease_until=shop.hands()
                 )
 

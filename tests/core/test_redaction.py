@@ -139,19 +139,19 @@ def test_confidential_values_in_every_dress(secret: str) -> None:
         json.dumps(secret)[1:-1],
         json.dumps(secret, ensure_ascii=False)[1:-1],
     ):
-        assert redact(f"a{dressed}b{dressed}c", confidential=("", secret)) == f"a{REDACTED}b{REDACTED}c"
+        assert redact(f"a{dressed}b{dressed}c", secrets=("", secret)) == f"a{REDACTED}b{REDACTED}c"
 
 
 def test_confidential_half_of_a_surrogate_pair() -> None:
     """A secret that has no percent-encoding is taken out as it is."""
-    assert redact("a\ud800canaryb", confidential=["\ud800canary"]) == f"a{REDACTED}b"
+    assert redact("a\ud800canaryb", secrets=["\ud800canary"]) == f"a{REDACTED}b"
 
 
 @pytest.mark.parametrize("secret", ["", "3", "35", "Pay", "canar"])
 def test_a_short_value_is_not_cut_out(secret: str) -> None:
     """A value of fewer than six characters stands in codes and words by chance: it stays, and so do they."""
     text = "Payment 35: canary 335 canar"
-    assert redact(text, confidential=[secret]) == text
+    assert redact(text, secrets=[secret]) == text
 
 
 def test_the_length_is_bounded() -> None:
@@ -173,7 +173,7 @@ def test_no_secret_survives_at_the_edge_of_the_window(secret: str) -> None:
             f"ola.canary.nordmann.{'x' * (offset % 200)}@example.no ",
             f'{{"name": "{"canary" * 9}"}}',
         ):
-            assert "canary" not in redact(f'{token} "x" {tail}{"z" * 5_000}', confidential=[secret])
+            assert "canary" not in redact(f'{token} "x" {tail}{"z" * 5_000}', secrets=[secret])
 
 
 HOSTILE = [
@@ -199,7 +199,7 @@ def test_hostile_megabytes_are_quick(piece: str) -> None:
     """A megabyte made to keep a pattern busy takes no longer than a plain one."""
     text = piece * (2**20 // len(piece))
     start = time.perf_counter()
-    redact(text, confidential=("a" * 300, "aaaaaa"))
+    redact(text, secrets=("a" * 300, "aaaaaa"))
     # It takes some 20 ms at most on a slow machine; quadratic time would be minutes.
     assert time.perf_counter() - start < 2.0
 
@@ -213,7 +213,7 @@ def test_hostile_megabytes_are_quick(piece: str) -> None:
 )
 def test_a_known_secret_never_comes_back(before: str, secret: str, after: str) -> None:
     """Whatever stands around it, a known secret is not in the result, and nothing raises."""
-    redacted = redact(before + secret + after, confidential=[secret])
+    redacted = redact(before + secret + after, secrets=[secret])
     assert secret not in redacted
     assert len(redacted) <= LONGEST
 

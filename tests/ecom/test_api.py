@@ -73,9 +73,9 @@ async def test_the_least_that_initiate_sends(ecom: EcomApi, runner: ScriptedRunn
     call = runner.only
     assert call.operation is INITIATE
     assert (call.path, call.payment, call.idempotency_key) == ("/ecomm/v2/payments", ORDER, None)
-    assert call.confidential == ()
-    assert call.verification is not None
-    assert call.verification.question.path == f"/ecomm/v2/payments/{ORDER}/details"
+    assert call.secrets == ()
+    assert call.reconciliation is not None
+    assert call.reconciliation.lookup.path == f"/ecomm/v2/payments/{ORDER}/details"
 
 
 async def test_all_that_initiate_sends(ecom: EcomApi, runner: ScriptedRunner) -> None:
@@ -108,7 +108,7 @@ async def test_all_that_initiate_sends(ecom: EcomApi, runner: ScriptedRunner) ->
         "ticketNumber": "074-5799804843",
         "agencyInvoiceNumber": "123456",
     }
-    assert runner.only.confidential == ("91234567", "s3cret", "FLYER / MARY MS.", "074-5799804843")
+    assert runner.only.secrets == ("91234567", "s3cret", "FLYER / MARY MS.", "074-5799804843")
 
 
 async def test_express_with_static_shipping(ecom: EcomApi, runner: ScriptedRunner) -> None:
@@ -251,8 +251,8 @@ async def test_a_sum_is_moved(ecom: EcomApi, runner: ScriptedRunner, name: str) 
         "transaction": {"amount": 10000, "transactionText": "Shipped."},
     }
     entry = {"operation": name.upper(), "operationSuccess": True, "requestId": "k"}
-    assert call.verification is not None
-    judge = call.verification.judge
+    assert call.reconciliation is not None
+    judge = call.reconciliation.interpret
     proven, otherwise = (judge(_details({**entry, "amount": amount})) for amount in (10000, 10001))
     assert isinstance(proven, Applied)
     assert isinstance(otherwise, Applied)
@@ -312,9 +312,9 @@ async def test_cancel(ecom: EcomApi, runner: ScriptedRunner) -> None:
     assert call.operation is CANCEL
     assert (call.path, call.idempotency_key) == (f"/ecomm/v2/payments/{ORDER}/cancel", None)
     assert body_of(runner) == {"merchantInfo": MERCHANT, "transaction": {"transactionText": "No socks."}}
-    assert call.verification is not None
+    assert call.reconciliation is not None
     assert not isinstance(
-        call.verification.judge(_details({"operation": "SALE", "operationSuccess": True, "amount": 5})), Applied
+        call.reconciliation.interpret(_details({"operation": "SALE", "operationSuccess": True, "amount": 5})), Applied
     )
 
 
@@ -346,7 +346,7 @@ async def test_reads(ecom: EcomApi, runner: ScriptedRunner) -> None:
     assert (asked.operation, asked.path) == (DETAILS, f"/ecomm/v2/payments/{ORDER}/details")
     assert (status.operation, status.path) == (STATUS, f"/ecomm/v2/payments/{ORDER}/status")
     for call in runner.calls:
-        assert (call.body, call.idempotency_key, call.verification, call.payment) == (None, None, None, ORDER)
+        assert (call.body, call.idempotency_key, call.reconciliation, call.payment) == (None, None, None, ORDER)
 
 
 @pytest.mark.parametrize("name", ["details", "status", "wait_for"])
@@ -356,14 +356,14 @@ async def test_reads_refuse(ecom: EcomApi, runner: ScriptedRunner, name: str) ->
 
 
 async def test_approve(ecom: EcomApi, runner: ScriptedRunner) -> None:
-    """Approve sends number and token, marked as confidential, with a key of its own, and returns nothing."""
+    """Approve sends number and token, marked as secret, with a key of its own, and returns nothing."""
     runner.results.append(NoContent())
     assert await ecom.approve(ORDER, mobile_number="91234567", token="eyJ.x") is None  # type: ignore[func-returns-value]
     call = runner.only
     assert call.operation is APPROVE
     assert call.path == f"/ecomm/v2/integration-test/payments/{ORDER}/approve"
     assert body_of(runner) == {"customerPhoneNumber": "91234567", "token": "eyJ.x"}
-    assert call.confidential == ("91234567", "eyJ.x")
+    assert call.secrets == ("91234567", "eyJ.x")
     assert call.idempotency_key
 
 
@@ -372,7 +372,7 @@ async def test_approve_without_number_and_token(ecom: EcomApi, runner: ScriptedR
     runner.results.append(NoContent())
     await ecom.approve(ORDER)
     assert body_of(runner) == {}
-    assert runner.only.confidential == ()
+    assert runner.only.secrets == ()
 
 
 async def test_approve_never_in_production(runner: ScriptedRunner) -> None:

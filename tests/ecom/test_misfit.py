@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from vipps_async.core.operation import Call, Note
+from vipps_async.core.operation import AuditInfo, Call
 from vipps_async.core.unread_fields import unknown_words
 from vipps_async.ecom.enums import TransactionStatus
 from vipps_async.ecom.operations import CANCEL, CAPTURE, INITIATE, REFUND
@@ -34,7 +34,7 @@ def misfit(
     """What is wrong with an answer to this operation; no status: it has no transaction."""
     operation: Any = NAMED[name]
     transaction: Any = None if status is None else TransactionInfo(amount=moved, status=TransactionStatus(status))
-    call: Call[Any] = Call(operation=operation, path="/", payment="a", note=Note(amount=asked))
+    call: Call[Any] = Call(operation=operation, path="/", payment="a", audit=AuditInfo(amount=asked, currency="NOK"))
     found: str | None = operation.misfit(
         call,
         {"capture": CaptureResult, "refund": RefundResult, "cancel": CancelResult}[name](

@@ -127,7 +127,7 @@ async def test_refusals_show_nothing_personal(ecom: EcomApi, arguments: dict[str
 
 
 async def test_calls_show_nothing_personal(ecom: EcomApi, runner: ScriptedRunner) -> None:
-    """The repr of a call shows neither its body nor what is confidential."""
+    """The repr of a call shows neither its body nor secrets."""
     await ecom.initiate(
         order_id="acme-1",
         amount=100,

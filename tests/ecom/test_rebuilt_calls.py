@@ -27,19 +27,19 @@ async def made(name: str, **arguments: Any) -> Call[Any]:
 
 def intent_of(call: Call[Any], **changes: Any) -> Intent:
     """Write the intent of a call as the runner does."""
-    assert call.note is not None
+    assert call.audit is not None
     facts: dict[str, Any] = {
         "key": call.idempotency_key or "made-for-the-journal",
         "api": call.operation.dialect.name,
         "operation": call.operation.verb,
         "payment": call.payment,
         "merchant_serial_number": "123456",
-        "amount": call.note.amount,
+        "amount": call.audit.amount,
         "currency": "NOK",
         "digest": "d",
-        "body": render(call) if call.note.keep_body else None,
+        "body": render(call) if call.audit.keep_body else None,
         "created_at": SystemClock().now(),
-        "origin": call.note.origin,
+        "origin": call.audit.origin,
     }
     return Intent(**facts | changes)
 
@@ -74,11 +74,13 @@ async def test_it_is_the_same_call(name: str, arguments: dict[str, Any]) -> None
     call = await made(name, **arguments)
     again = rebuild_call(intent_of(call))
     assert (again.operation, again.path, again.payment) == (call.operation, call.path, call.payment)
-    assert (again.idempotency_key, again.note) == (call.idempotency_key, call.note)
-    assert again.verification is not None
-    assert call.verification is not None
-    assert again.verification.question == call.verification.question
-    assert getattr(again.verification.judge, "keywords", None) == getattr(call.verification.judge, "keywords", None)
+    assert (again.idempotency_key, again.audit) == (call.idempotency_key, call.audit)
+    assert again.reconciliation is not None
+    assert call.reconciliation is not None
+    assert again.reconciliation.lookup == call.reconciliation.lookup
+    assert getattr(again.reconciliation.interpret, "keywords", None) == getattr(
+        call.reconciliation.interpret, "keywords", None
+    )
 
 
 async def test_a_key_of_the_journal_is_not_sent_with_a_cancel() -> None:
@@ -92,8 +94,8 @@ async def test_a_cancel_whose_body_does_not_say_so_releases_nothing(body: bytes 
     """Only a plain true in the body asks for the rest; anything else does not."""
     call = await made("cancel", order_id="o-1", transaction_text="x")
     again = rebuild_call(intent_of(call, body=body))
-    assert again.verification is not None
-    assert getattr(again.verification.judge, "keywords", {})["should_release_remaining_funds"] is False
+    assert again.reconciliation is not None
+    assert getattr(again.reconciliation.interpret, "keywords", {})["should_release_remaining_funds"] is False
 
 
 async def test_an_operation_of_a_later_version_is_named() -> None:

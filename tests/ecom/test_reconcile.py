@@ -9,41 +9,41 @@ from attrs import evolve
 
 from tests.ecom.payments import details, entry, summary
 from vipps_async import CancelResult, CaptureResult, InitiatedPayment, PaymentDetails, RefundResult
-from vipps_async.core.operation import Applied, Evidence, Inconclusive, NotApplied, Repeat, SettledBy, Verification
+from vipps_async.core.operation import Applied, Evidence, Inconclusive, NotApplied, Reconciliation, Repeat, SettledBy
 from vipps_async.ecom.operations import CAPTURE, REFUND
-from vipps_async.ecom.reconcile import verify_cancel, verify_initiate, verify_money
+from vipps_async.ecom.reconcile import reconcile_cancel, reconcile_initiate, reconcile_money
 from vipps_async.errors import ApiError, ErrorInfo, OrderNotFoundError
 
 RESERVE = entry("RESERVE", key="")
 INITIATE = entry("INITIATE", key="")
-ALL: list[Verification[Any, PaymentDetails]] = [
-    verify_initiate("acme-1"),
-    verify_money(CAPTURE, "acme-1", idempotency_key="k", amount=None),
-    verify_money(REFUND, "acme-1", idempotency_key="k", amount=None),
-    verify_cancel("acme-1", should_release_remaining_funds=False),
+ALL: list[Reconciliation[Any, PaymentDetails]] = [
+    reconcile_initiate("acme-1"),
+    reconcile_money(CAPTURE, "acme-1", idempotency_key="k", amount=None),
+    reconcile_money(REFUND, "acme-1", idempotency_key="k", amount=None),
+    reconcile_cancel("acme-1", should_release_remaining_funds=False),
 ]
 ALL_BUT_INITIATE = ALL[1:]
 
 
 def capture(*history: Any, amount: int | None = 10000, **fields: Any) -> Evidence[CaptureResult]:
     """Judge a capture of 100 NOK with the key k."""
-    return verify_money(CAPTURE, "acme-1", idempotency_key="k", amount=amount).judge(details(*history, **fields))
+    return reconcile_money(CAPTURE, "acme-1", idempotency_key="k", amount=amount).interpret(details(*history, **fields))
 
 
 def refund(*history: Any, amount: int | None = 10000) -> Evidence[RefundResult]:
     """Judge a refund of 100 NOK with the key k."""
-    return verify_money(REFUND, "acme-1", idempotency_key="k", amount=amount).judge(details(*history))
+    return reconcile_money(REFUND, "acme-1", idempotency_key="k", amount=amount).interpret(details(*history))
 
 
 def cancel(*history: Any, release: bool = False, **fields: Any) -> Evidence[CancelResult]:
     """Judge a cancel."""
-    return verify_cancel("acme-1", should_release_remaining_funds=release).judge(details(*history, **fields))
+    return reconcile_cancel("acme-1", should_release_remaining_funds=release).interpret(details(*history, **fields))
 
 
-@pytest.mark.parametrize("verification", ALL)
-def test_the_question_is_details(verification: Verification[Any, PaymentDetails]) -> None:
+@pytest.mark.parametrize("reconciliation", ALL)
+def test_the_question_is_details(reconciliation: Reconciliation[Any, PaymentDetails]) -> None:
     """Each asks details of the order, a read."""
-    question = verification.question
+    question = reconciliation.lookup
     assert (question.path, question.payment) == ("/ecomm/v2/payments/acme-1/details", "acme-1")
     assert Repeat.SAFE is question.operation.repeat
 
@@ -148,37 +148,37 @@ def test_an_operation_without_a_key_decides_nothing(key: str | None) -> None:
     assert isinstance(refund(entry("CAPTURE", 10000, key), RESERVE), NotApplied)
 
 
-@pytest.mark.parametrize("verification", ALL)
-def test_another_order_decides_nothing(verification: Verification[Any, PaymentDetails]) -> None:
+@pytest.mark.parametrize("reconciliation", ALL)
+def test_another_order_decides_nothing(reconciliation: Reconciliation[Any, PaymentDetails]) -> None:
     """Details about another order prove nothing."""
     found = evolve(details(entry("VOID", 1, "k"), RESERVE), order_id="acme-2")
-    assert Inconclusive("details answered about another order") == verification.judge(found)
+    assert Inconclusive("details answered about another order") == reconciliation.interpret(found)
 
 
-@pytest.mark.parametrize("verification", ALL_BUT_INITIATE)
-def test_an_empty_history_decides_nothing(verification: Verification[Any, PaymentDetails]) -> None:
+@pytest.mark.parametrize("reconciliation", ALL_BUT_INITIATE)
+def test_an_empty_history_decides_nothing(reconciliation: Reconciliation[Any, PaymentDetails]) -> None:
     """Each payment begins with an entry: no history at all is no proof of absence."""
-    assert Inconclusive("details answered without a history") == verification.judge(details())
+    assert Inconclusive("details answered without a history") == reconciliation.interpret(details())
 
 
 def test_an_answer_without_order_id_is_taken() -> None:
     """Vipps may leave the order id out of details."""
     found = evolve(details(entry("CAPTURE", 10000, "k"), RESERVE), order_id=None)
-    assert isinstance(verify_money(CAPTURE, "acme-1", idempotency_key="k", amount=10000).judge(found), Applied)
+    assert isinstance(reconcile_money(CAPTURE, "acme-1", idempotency_key="k", amount=10000).interpret(found), Applied)
 
 
 def test_a_payment_that_exists() -> None:
     """Any details prove that an initiate arrived; its URL cannot be found again."""
     for history in ([], [INITIATE]):
-        found = verify_initiate("acme-1").judge(details(*history))
+        found = reconcile_initiate("acme-1").interpret(details(*history))
         assert Applied(InitiatedPayment(order_id="acme-1", url="")) == found
 
 
-@pytest.mark.parametrize("verification", ALL)
-def test_an_order_that_vipps_does_not_know(verification: Verification[Any, PaymentDetails]) -> None:
+@pytest.mark.parametrize("reconciliation", ALL)
+def test_an_order_that_vipps_does_not_know(reconciliation: Reconciliation[Any, PaymentDetails]) -> None:
     """Vipps' own word that the order is unknown proves that nothing has happened so far."""
     unknown = OrderNotFoundError("no", status=404, errors=(ErrorInfo("Merchant", "35", "Requested Order not found"),))
-    assert NotApplied("Vipps does not know the order") == verification.judge_refusal(unknown)
+    assert NotApplied("Vipps does not know the order") == reconciliation.interpret_refusal(unknown)
 
 
 @pytest.mark.parametrize(
@@ -190,10 +190,12 @@ def test_an_order_that_vipps_does_not_know(verification: Verification[Any, Payme
         ApiError("no", status=500),
     ],
 )
-@pytest.mark.parametrize("verification", ALL)
-def test_any_other_refusal_decides_nothing(verification: Verification[Any, PaymentDetails], error: ApiError) -> None:
+@pytest.mark.parametrize("reconciliation", ALL)
+def test_any_other_refusal_decides_nothing(
+    reconciliation: Reconciliation[Any, PaymentDetails], error: ApiError
+) -> None:
     """A bare 404 may come from a gateway, and other errors say nothing about the order."""
-    assert isinstance(verification.judge_refusal(error), Inconclusive)
+    assert isinstance(reconciliation.interpret_refusal(error), Inconclusive)
 
 
 CAPTURED = entry("CAPTURE", 10000, "c")

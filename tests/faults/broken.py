@@ -7,12 +7,12 @@ from typing import Any
 
 from attrs import evolve
 
-from vipps_async import Outcome, Standing
-from vipps_async.core import journalling
+from vipps_async import AcquireResult, Outcome
+from vipps_async.core import recorder
 from vipps_async.core.ending import Ending
-from vipps_async.core.journalling import JournalledRunner
 from vipps_async.core.operation import Repeat
 from vipps_async.core.pipeline import Pipeline, render
+from vipps_async.core.recorder import Recorder
 from vipps_async.core.verdict import Verdict
 from vipps_async.errors import Effect, OutcomeUnknown, RequestNotSent
 from vipps_async.idempotency_keys import new_idempotency_key
@@ -35,40 +35,40 @@ def _new_key_for_each_attempt(set_attribute: SetAttribute) -> None:
 
 
 def _settle_before_send(set_attribute: SetAttribute) -> None:
-    carry_out = JournalledRunner._carry_out
+    carry_out = Recorder._carry_out
 
-    async def broken(self: JournalledRunner, call: Any, body: Any, entry: Any, owner: str) -> Any:
+    async def broken(self: Recorder, call: Any, body: Any, entry: Any, owner: str) -> Any:
         await self.settle(entry.intent, Outcome.DONE, b"{}", owner=owner)
         return await carry_out(self, call, body, entry, owner)
 
-    set_attribute(JournalledRunner, "_carry_out", broken)
+    set_attribute(Recorder, "_carry_out", broken)
 
 
 def _intent_after_send(set_attribute: SetAttribute) -> None:
-    run = JournalledRunner.run
+    run = Recorder.run
 
-    async def broken(self: JournalledRunner, call: Any) -> Any:
+    async def broken(self: Recorder, call: Any) -> Any:
         if call.operation.repeat is not Repeat.KEYED:
             return await run(self, call)
         result = await self._pipeline.run(call)
         intent = self._intent(call, render(call))
-        standing, _ = await self._journal.begin(intent, owner="broken", lease=self._lease)
-        if standing is Standing.MINE:
-            await self.settle(intent, Outcome.DONE, journalling.answer_record(call, result), owner="broken")
+        acquired, _ = await self._journal.begin(intent, owner="broken", lease=self._lease)
+        if acquired is AcquireResult.ACQUIRED:
+            await self.settle(intent, Outcome.DONE, recorder.answer_record(call, result), owner="broken")
         return result
 
-    set_attribute(JournalledRunner, "run", broken)
+    set_attribute(Recorder, "run", broken)
 
 
 def _unknown_noted_as_not_done(set_attribute: SetAttribute) -> None:
-    note_failure = JournalledRunner.note_failure
+    note_failure = Recorder.note_failure
 
-    async def broken(self: JournalledRunner, call: Any, entry: Any, record: Any, error: Any, *, owner: str) -> Any:
+    async def broken(self: Recorder, call: Any, entry: Any, record: Any, error: Any, *, owner: str) -> Any:
         if record.verdict is Verdict.OPEN:
             record.verdict = Verdict.NOT_APPLIED
         return await note_failure(self, call, entry, record, error, owner=owner)
 
-    set_attribute(JournalledRunner, "note_failure", broken)
+    set_attribute(Recorder, "note_failure", broken)
 
 
 def _unknown_told_as_not_sent(set_attribute: SetAttribute) -> None:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from attrs import define
 
-from vipps_async import Journal, Standing
+from vipps_async import AcquireResult, Journal
 
 __all__ = ["RECOVERY", "Phase", "PhaseWatch", "PhasedTransport", "watch_journal"]
 
@@ -124,7 +124,7 @@ def watch_journal(journal: Journal, watch: PhaseWatch) -> None:
 
     async def watched_begin(self: Any, *given: Any, **more: Any) -> Any:
         answer = await watch.through(Phase.NOTING_INTENT, partial(begin, self, *given, **more))
-        if answer[0] is Standing.MINE:
+        if answer[0] is AcquireResult.ACQUIRED:
             await watch.point(Phase.NOTED)
         return answer
 

@@ -14,7 +14,7 @@ import pytest
 from tests.faults.kill import run_kills
 from tests.faults.phases import Phase
 from tests.journals.material import LONG, all_open, all_recent, intent
-from vipps_async import Outcome, SqliteJournal, Standing
+from vipps_async import AcquireResult, Outcome, SqliteJournal
 
 pytestmark = pytest.mark.heavy
 
@@ -75,11 +75,11 @@ async def test_what_a_dead_process_had_in_hand_is_free_once_its_file_is_open_aga
     try:
         (left,) = await all_open(journal)
         assert not left.owner
-        standing, entry = await journal.begin(intent(), owner="heir", lease=LONG)
-        assert standing is Standing.MINE
+        acquired, entry = await journal.begin(intent(), owner="heir", lease=LONG)
+        assert acquired is AcquireResult.ACQUIRED
         assert entry.note, "told apart from an entry that was never in anybody's hands"
         # A living owner's lease holds as ever.
-        assert (await journal.claim(intent(), owner="other", lease=LONG))[0] is Standing.TAKEN
+        assert (await journal.claim(intent(), owner="other", lease=LONG))[0] is AcquireResult.HELD
     finally:
         await journal.aclose()
 

@@ -20,7 +20,7 @@ from tests.faults.shop import ONE_TRY, TWO_TRIES, Fault, Shop, open_shop
 from vipps_async import Effect, JournalError, OrderLockedError, RetryPolicy, VippsError, nok
 from vipps_async.core.recovery_report import RecoveryReport
 from vipps_async.journals.memory import MemoryJournal
-from vipps_async.journals.protocol import Entry, Intent, Outcome, Settlement, Standing
+from vipps_async.journals.protocol import AcquireResult, Entry, Intent, Outcome, Settlement
 from vipps_async.sandbox.wire.fault import Fault as VippsFault
 
 pytestmark = pytest.mark.heavy
@@ -48,7 +48,9 @@ class Mortal(MemoryJournal):
         async for entry in self.store.open_entries(merchant_serial_number=merchant_serial_number):
             yield entry
 
-    async def begin(self, intent: Intent, *, owner: str, lease: float, adopt: bool = False) -> tuple[Standing, Entry]:
+    async def begin(
+        self, intent: Intent, *, owner: str, lease: float, adopt: bool = False
+    ) -> tuple[AcquireResult, Entry]:
         """See Journal."""
         # A real store suspends before and after the commit: a process can die at either.
         await asyncio.sleep(0)

@@ -10,7 +10,7 @@ from typing import Any
 
 from attrs import evolve, frozen
 
-from vipps_async import Entry, Intent, Journal, Outcome, Settlement, Standing
+from vipps_async import AcquireResult, Entry, Intent, Journal, Outcome, Settlement
 
 MOMENT = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
 MSN = "123456"
@@ -60,7 +60,7 @@ def settlement(outcome: Outcome = Outcome.DONE, answer: bytes = b'{"orderId":"ac
 
 async def begin_all(
     journal: Journal, intents: Sequence[Intent], *, owner: str, lease: float
-) -> list[tuple[Standing, Entry]]:
+) -> list[tuple[AcquireResult, Entry]]:
     """Begin intents at once, and so in few commits; the answers in their order."""
     return await asyncio.gather(*(journal.begin(one, owner=owner, lease=lease) for one in intents))
 

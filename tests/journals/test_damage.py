@@ -21,7 +21,7 @@ from attrs import evolve
 
 from tests.journals import sqlite_cells
 from tests.journals.material import LONG, MOMENT, MSN, all_open, all_recent, begin_all, intent, only, settlement
-from vipps_async import Attempts, Entry, KeyOrigin, Outcome, PostgresJournal, SqliteJournal, Standing
+from vipps_async import AcquireResult, Attempts, Entry, KeyOrigin, Outcome, PostgresJournal, SqliteJournal
 from vipps_async.errors import JournalError
 
 #: How many flips the test tries; all of the promise's thousand with the variable.
@@ -91,7 +91,7 @@ async def test_flipped_bits(path: Path) -> None:
             new.append((intent(old, key=f"new {old}", origin=KeyOrigin.GIVEN), False))
             new.append((intent(old, key=f"made {old}", amount=1, digest="1", origin=KeyOrigin.MADE), True))
         begins = (journal.begin(one, owner="b", lease=LONG, adopt=adopt) for one, adopt in new)
-        assert [standing for standing, _ in await asyncio.gather(*begins)] == [Standing.MINE] * len(new)
+        assert [acquired for acquired, _ in await asyncio.gather(*begins)] == [AcquireResult.ACQUIRED] * len(new)
         readable = [entry for entry in await all_recent(journal, limit=1000) if entry.intent.identity in true]
         for entry in readable:
             assert meaning(entry) == true[entry.intent.identity]
@@ -101,8 +101,8 @@ async def test_flipped_bits(path: Path) -> None:
         seen["damaged" if damaged else "of no weight"] += 1
         # What recovery would send: as it was written, or not at all.
         sent = [entry.intent for entry in await all_open(journal) if entry.intent.identity in true]
-        for standing, claimed in await asyncio.gather(*(journal.claim(one, owner="c", lease=LONG) for one in sent)):
-            assert standing is Standing.MINE
+        for acquired, claimed in await asyncio.gather(*(journal.claim(one, owner="c", lease=LONG) for one in sent)):
+            assert acquired is AcquireResult.ACQUIRED
             assert meaning(claimed) == true[claimed.intent.identity]
         await journal.aclose()
     assert seen["damaged"] > FLIPS * 0.7
@@ -140,7 +140,7 @@ async def look_at_damaged(journal: Any) -> None:
     assert [entry.intent.payment for entry in await all_recent(journal)] == ["acme-3", "acme-1"]
     assert await journal.find(payment="acme-2", merchant_serial_number=MSN) == []
     assert [(row.position, row.payment) for row in await journal.damaged()] == [(2, "acme-2")]
-    assert (await journal.begin(intent(4), owner="b", lease=LONG))[0] is Standing.MINE
+    assert (await journal.begin(intent(4), owner="b", lease=LONG))[0] is AcquireResult.ACQUIRED
     await journal.aclose()
 
 
@@ -207,7 +207,7 @@ async def test_what_needs_a_damaged_row_fails_alone(damaged: Any) -> None:
     )
     assert isinstance(results[2], JournalError)
     assert "entry 2 of the journal (payment acme-2) cannot be read" in str(results[2])
-    assert [found[0] for number, found in enumerate(results) if number != 2] == [Standing.MINE] * 5
+    assert [found[0] for number, found in enumerate(results) if number != 2] == [AcquireResult.ACQUIRED] * 5
 
 
 async def test_an_outcome_of_a_damaged_row_is_lost_alone(damaged: Any) -> None:
@@ -248,7 +248,7 @@ async def test_what_cannot_be_encoded_fails_alone(journal: Any) -> None:
     )
     assert isinstance(results[7], JournalError)
     assert "cannot be written" in str(results[7])
-    assert [found[0] for number, found in enumerate(results) if number != 7] == [Standing.MINE] * 19
+    assert [found[0] for number, found in enumerate(results) if number != 7] == [AcquireResult.ACQUIRED] * 19
     assert len(await all_open(journal)) == 19
 
 

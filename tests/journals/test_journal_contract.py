@@ -11,6 +11,7 @@ from attrs import evolve
 
 from tests.journals.material import LONG, MOMENT, MSN, Shelf, all_open, all_recent, begin_all, intent, only, settlement
 from vipps_async import (
+    AcquireResult,
     Attempts,
     Entry,
     Intent,
@@ -20,7 +21,6 @@ from vipps_async import (
     Outcome,
     PostgresJournal,
     SqliteJournal,
-    Standing,
     World,
 )
 from vipps_async.errors import InvalidInputError, JournalError
@@ -37,8 +37,8 @@ class TestBegin:
     async def test_a_new_intent_is_mine(self, journal: Journal) -> None:
         """A new intent comes back as MINE, open, with its owner and the end of the lease."""
         before = datetime.now(UTC)
-        standing, entry = await journal.begin(intent(), owner="a", lease=LONG)
-        assert (standing, entry.intent, entry.settlement, entry.owner) == (Standing.MINE, intent(), None, "a")
+        acquired, entry = await journal.begin(intent(), owner="a", lease=LONG)
+        assert (acquired, entry.intent, entry.settlement, entry.owner) == (AcquireResult.ACQUIRED, intent(), None, "a")
         assert abs(entry.lease_until - before - timedelta(seconds=LONG)) < timedelta(minutes=1)
         assert entry.lease_until.utcoffset() == timedelta(0)
         assert await only(journal, intent()) == entry
@@ -47,23 +47,23 @@ class TestBegin:
         """The owner that has it in hand gets it again, with the original intent."""
         await journal.begin(intent(), owner="a", lease=LONG)
         later = intent(created_at=MOMENT + timedelta(days=1))
-        standing, entry = await journal.begin(later, owner="a", lease=LONG)
-        assert (standing, entry.intent) == (Standing.MINE, intent())
+        acquired, entry = await journal.begin(later, owner="a", lease=LONG)
+        assert (acquired, entry.intent) == (AcquireResult.ACQUIRED, intent())
 
     async def test_another_owner_has_to_wait_for_the_lease(self, journal: Journal) -> None:
         """While the lease runs, another owner is told who has it."""
         await journal.begin(intent(), owner="a", lease=LONG)
-        standing, entry = await journal.begin(intent(), owner="b", lease=LONG)
-        assert (standing, entry.owner) == (Standing.TAKEN, "a")
+        acquired, entry = await journal.begin(intent(), owner="b", lease=LONG)
+        assert (acquired, entry.owner) == (AcquireResult.HELD, "a")
         assert (await only(journal, intent())).owner == "a"
 
     async def test_a_lease_that_ran_out_is_taken_over_once(self, journal: Journal) -> None:
         """After the lease the next one takes it, keeps the original intent, and then has it to itself."""
         await journal.begin(intent(), owner="a", lease=0)
         later = intent(created_at=MOMENT + timedelta(days=1))
-        standing, entry = await journal.begin(later, owner="b", lease=LONG)
-        assert (standing, entry.owner, entry.intent) == (Standing.MINE, "b", intent())
-        assert (await journal.begin(intent(), owner="a", lease=LONG))[0] is Standing.TAKEN
+        acquired, entry = await journal.begin(later, owner="b", lease=LONG)
+        assert (acquired, entry.owner, entry.intent) == (AcquireResult.ACQUIRED, "b", intent())
+        assert (await journal.begin(intent(), owner="a", lease=LONG))[0] is AcquireResult.HELD
         assert await only(journal, intent()) == entry
 
     @pytest.mark.parametrize("outcome", [None, *Outcome])
@@ -74,8 +74,8 @@ class TestBegin:
             await journal.settle(intent(), settlement(outcome))
         other = intent(digest="0" * 64, body=b"{}", amount=1)
         before = await only(journal, intent())
-        assert await journal.begin(other, owner="a", lease=LONG) == (Standing.MISMATCH, before)
-        assert await journal.claim(other, owner="a", lease=LONG) == (Standing.MISMATCH, before)
+        assert await journal.begin(other, owner="a", lease=LONG) == (AcquireResult.MISMATCH, before)
+        assert await journal.claim(other, owner="a", lease=LONG) == (AcquireResult.MISMATCH, before)
         await journal.settle(other, settlement(Outcome.DONE, b"other"))
         await journal.release(other, note="other")
         assert await only(journal, intent()) == before
@@ -86,7 +86,7 @@ class TestBegin:
     async def test_each_part_of_the_identity_counts(self, journal: Journal, part: dict[str, Any]) -> None:
         """An intent that differs in one part of the identity is another entry."""
         await journal.begin(intent(), owner="a", lease=LONG)
-        assert (await journal.begin(intent(**part), owner="b", lease=LONG))[0] is Standing.MINE
+        assert (await journal.begin(intent(**part), owner="b", lease=LONG))[0] is AcquireResult.ACQUIRED
         assert len(await all_open(journal)) == 2
 
     @pytest.mark.parametrize("outcome", [Outcome.DONE, Outcome.REFUSED])
@@ -95,15 +95,15 @@ class TestBegin:
         await journal.begin(intent(), owner="a", lease=LONG)
         told = settlement(outcome, bytes(range(256)))
         await journal.settle(intent(), told)
-        standing, entry = await journal.begin(intent(), owner="b", lease=LONG)
-        assert (standing, entry.settlement, entry.intent) == (Standing.SETTLED, told, intent())
+        acquired, entry = await journal.begin(intent(), owner="b", lease=LONG)
+        assert (acquired, entry.settlement, entry.intent) == (AcquireResult.SETTLED, told, intent())
 
     async def test_what_was_not_done_may_begin_again(self, journal: Journal) -> None:
         """After NOT_DONE the same key may be begun by anyone, and can then be settled for good."""
         await journal.begin(intent(), owner="a", lease=LONG)
         await journal.settle(intent(), settlement(Outcome.NOT_DONE), owner="a")
-        standing, entry = await journal.begin(intent(), owner="b", lease=LONG)
-        assert (standing, entry.settlement, entry.owner) == (Standing.MINE, None, "b")
+        acquired, entry = await journal.begin(intent(), owner="b", lease=LONG)
+        assert (acquired, entry.settlement, entry.owner) == (AcquireResult.ACQUIRED, None, "b")
         assert len(await all_open(journal)) == 1
         await journal.settle(intent(), settlement(Outcome.DONE), owner="b")
         assert (await only(journal, intent())).settlement == settlement(Outcome.DONE)
@@ -112,7 +112,7 @@ class TestBegin:
         """A thousand begins at the same time are each MINE, and each stands in the journal."""
         wanted = [intent(number) for number in range(1000)]
         found = await asyncio.gather(*(journal.begin(one, owner="a", lease=LONG) for one in wanted))
-        assert [entry.intent for standing, entry in found if standing is Standing.MINE] == wanted
+        assert [entry.intent for acquired, entry in found if acquired is AcquireResult.ACQUIRED] == wanted
         assert {entry.intent.key for entry in await all_open(journal)} == {one.key for one in wanted}
 
     async def test_of_two_owners_exactly_one_goes_on(self, shelf: Shelf, journal: Journal) -> None:
@@ -130,14 +130,14 @@ class TestBegin:
             if shelf.shared:
                 await other.aclose()
         pairs = [{found[at][0], found[at + 1][0]} for at in range(0, 200, 2)]
-        assert pairs == [{Standing.MINE, Standing.TAKEN}] * 100
-        holders = {entry.intent.key: entry.owner for standing, entry in found if standing is Standing.MINE}
+        assert pairs == [{AcquireResult.ACQUIRED, AcquireResult.HELD}] * 100
+        holders = {entry.intent.key: entry.owner for acquired, entry in found if acquired is AcquireResult.ACQUIRED}
         assert {entry.intent.key: entry.owner for entry in await all_open(journal)} == holders
 
     async def test_the_same_holder_twice_in_one_group(self, journal: Journal) -> None:
         """The same intent begun twice at once by one owner makes one entry."""
         found = await asyncio.gather(*(journal.begin(intent(), owner="a", lease=LONG) for _ in range(5)))
-        assert {standing for standing, _ in found} == {Standing.MINE}
+        assert {acquired for acquired, _ in found} == {AcquireResult.ACQUIRED}
         assert len(await all_recent(journal)) == 1
 
     @pytest.mark.parametrize("owner", ["", "a\0b", "\ud800"])
@@ -162,19 +162,21 @@ class TestManyAtOnce:
         """A thousand intents begun at once are noted in their order, and each has its own answer."""
         wanted = [intent(number) for number in reversed(range(1000))]
         found = await begin_all(journal, wanted, owner="a", lease=LONG)
-        assert [(standing, entry.intent) for standing, entry in found] == [(Standing.MINE, one) for one in wanted]
+        assert [(acquired, entry.intent) for acquired, entry in found] == [
+            (AcquireResult.ACQUIRED, one) for one in wanted
+        ]
         assert [entry.intent for entry in await all_open(journal)] == wanted
 
     async def test_a_mixed_chunk(self, journal: Journal) -> None:
-        """Each intent of a chunk gets its own standing, also one that stands in the chunk twice."""
+        """Each intent of a chunk gets its own acquired, also one that stands in the chunk twice."""
         await journal.begin(intent(1), owner="b", lease=LONG)
         await journal.begin(intent(2), owner="b", lease=LONG)
         await journal.settle(intent(2), settlement())
         await journal.begin(intent(3), owner="b", lease=0)
         chunk = [intent(0), intent(1), intent(2), intent(3), intent(0), intent(1, digest="other")]
         found = await begin_all(journal, chunk, owner="a", lease=LONG)
-        mine, taken, settled = Standing.MINE, Standing.TAKEN, Standing.SETTLED
-        assert [standing for standing, _ in found] == [mine, taken, settled, mine, mine, Standing.MISMATCH]
+        mine, taken, settled = AcquireResult.ACQUIRED, AcquireResult.HELD, AcquireResult.SETTLED
+        assert [acquired for acquired, _ in found] == [mine, taken, settled, mine, mine, AcquireResult.MISMATCH]
         assert len(await all_recent(journal)) == 4
 
 
@@ -191,8 +193,8 @@ class TestAttempts:
         """Counted attempts are kept, and the last one's time."""
         await journal.begin(intent(), owner="a", lease=LONG)
         at = MOMENT + timedelta(seconds=7)
-        assert await journal.attempt(intent(), owner="a", at=at) is Standing.MINE
-        assert await journal.attempt(intent(), owner="a", at=at + timedelta(seconds=1)) is Standing.MINE
+        assert await journal.attempt(intent(), owner="a", at=at) is AcquireResult.ACQUIRED
+        assert await journal.attempt(intent(), owner="a", at=at + timedelta(seconds=1)) is AcquireResult.ACQUIRED
         expected = Attempts(begun=3, ended=0, last_at=at + timedelta(seconds=1))
         assert (await only(journal, intent())).attempts == expected
 
@@ -201,9 +203,9 @@ class TestAttempts:
         await journal.begin(intent(), owner="a", lease=0)
         await journal.begin(intent(), owner="b", lease=LONG)
         before = await only(journal, intent())
-        assert await journal.attempt(intent(), owner="a", at=MOMENT) is Standing.TAKEN
+        assert await journal.attempt(intent(), owner="a", at=MOMENT) is AcquireResult.HELD
         await journal.settle(intent(), settlement(Outcome.DONE))
-        assert await journal.attempt(intent(), owner="b", at=MOMENT) is Standing.SETTLED
+        assert await journal.attempt(intent(), owner="b", at=MOMENT) is AcquireResult.SETTLED
         assert (await only(journal, intent())).attempts == before.attempts
 
     async def test_an_attempt_of_nothing_is_an_error(self, journal: Journal) -> None:
@@ -257,16 +259,16 @@ class TestAdoption:
     async def test_an_open_one_stands_for_its_equal(self, journal: Journal) -> None:
         """An equal wish takes the open entry in hand, with its key and body, and counts one attempt more."""
         await journal.begin(self.made(), owner="a", lease=0, adopt=True)
-        standing, entry = await journal.begin(self.again(), owner="b", lease=LONG, adopt=True)
-        assert (standing, entry.intent, entry.owner) == (Standing.MINE, self.made(), "b")
+        acquired, entry = await journal.begin(self.again(), owner="b", lease=LONG, adopt=True)
+        assert (acquired, entry.intent, entry.owner) == (AcquireResult.ACQUIRED, self.made(), "b")
         assert entry.attempts == Attempts(begun=2, last_at=self.again().created_at)
         assert len(await all_open(journal)) == 1
 
     async def test_one_in_flight_is_in_other_hands(self, journal: Journal) -> None:
         """While its owner has it in hand, an equal wish is told of that entry and writes nothing."""
         await journal.begin(self.made(), owner="a", lease=LONG, adopt=True)
-        standing, entry = await journal.begin(self.again(), owner="b", lease=LONG, adopt=True)
-        assert (standing, entry.intent) == (Standing.TAKEN, self.made())
+        acquired, entry = await journal.begin(self.again(), owner="b", lease=LONG, adopt=True)
+        assert (acquired, entry.intent) == (AcquireResult.HELD, self.made())
         assert len(await all_open(journal)) == 1
 
     async def test_two_equal_ones_at_once(self, journal: Journal) -> None:
@@ -275,15 +277,15 @@ class TestAdoption:
             journal.begin(self.made(), owner="a", lease=LONG, adopt=True),
             journal.begin(self.again(), owner="b", lease=LONG, adopt=True),
         )
-        assert sorted(standing.value for standing, _ in found) == ["mine", "taken"]
+        assert sorted(acquired.value for acquired, _ in found) == ["acquired", "held"]
         assert found[0][1].intent.key == found[1][1].intent.key
         assert len(await all_open(journal)) == 1
 
     async def test_another_text_of_the_same_amount_is_a_mismatch(self, journal: Journal) -> None:
         """The same amount under another text is neither the same wish nor surely another one."""
         await journal.begin(self.made(), owner="a", lease=0, adopt=True)
-        standing, entry = await journal.begin(self.again(digest="0" * 64), owner="b", lease=LONG, adopt=True)
-        assert (standing, entry.intent.key) == (Standing.MISMATCH, self.made().key)
+        acquired, entry = await journal.begin(self.again(digest="0" * 64), owner="b", lease=LONG, adopt=True)
+        assert (acquired, entry.intent.key) == (AcquireResult.MISMATCH, self.made().key)
         assert len(await all_open(journal)) == 1
 
     @pytest.mark.parametrize(
@@ -298,8 +300,8 @@ class TestAdoption:
     async def test_another_wish_is_begun_beside_it(self, journal: Journal, change: dict[str, Any]) -> None:
         """Another amount, order, operation or sales unit is another wish."""
         await journal.begin(self.made(), owner="a", lease=0, adopt=True)
-        standing, entry = await journal.begin(self.again(**change), owner="b", lease=LONG, adopt=True)
-        assert (standing, entry.intent) == (Standing.MINE, self.again(**change))
+        acquired, entry = await journal.begin(self.again(**change), owner="b", lease=LONG, adopt=True)
+        assert (acquired, entry.intent) == (AcquireResult.ACQUIRED, self.again(**change))
         assert len(await all_open(journal)) == 2
 
     @pytest.mark.parametrize("outcome", list(Outcome))
@@ -307,15 +309,15 @@ class TestAdoption:
         """What is settled is no open wish any more."""
         await journal.begin(self.made(), owner="a", lease=LONG, adopt=True)
         await journal.settle(self.made(), settlement(outcome), owner="a")
-        standing, entry = await journal.begin(self.again(), owner="b", lease=LONG, adopt=True)
-        assert (standing, entry.intent) == (Standing.MINE, self.again())
+        acquired, entry = await journal.begin(self.again(), owner="b", lease=LONG, adopt=True)
+        assert (acquired, entry.intent) == (AcquireResult.ACQUIRED, self.again())
 
     @pytest.mark.parametrize("origin", [KeyOrigin.GIVEN, KeyOrigin.ROW])
     async def test_given_keys_are_wishes_of_their_own(self, journal: Journal, origin: KeyOrigin) -> None:
         """A given key neither adopts nor is adopted."""
         await journal.begin(self.made(origin=origin), owner="a", lease=0)
-        standing, entry = await journal.begin(self.again(), owner="b", lease=LONG, adopt=True)
-        assert (standing, entry.intent) == (Standing.MINE, self.again())
+        acquired, entry = await journal.begin(self.again(), owner="b", lease=LONG, adopt=True)
+        assert (acquired, entry.intent) == (AcquireResult.ACQUIRED, self.again())
         third = evolve(self.again(), key="third", origin=origin)
         assert (await journal.begin(third, owner="c", lease=LONG))[1].intent == third
 
@@ -426,7 +428,7 @@ class TestSettle:
         """Whatever is asked after an outcome was accepted knows of it, flushed or not."""
         await begin_all(journal, [intent(1), intent(2), intent(3)], owner="a", lease=LONG)
         await journal.settle(intent(1), settlement())
-        assert (await journal.begin(intent(1), owner="a", lease=LONG))[0] is Standing.SETTLED
+        assert (await journal.begin(intent(1), owner="a", lease=LONG))[0] is AcquireResult.SETTLED
         await journal.settle(intent(2), settlement())
         assert [entry.intent for entry in await all_open(journal)] == [intent(3)]
         await journal.settle(intent(3), settlement())
@@ -457,8 +459,8 @@ class TestReleaseAndClaim:
         await journal.release(intent(), note="no answer from Vipps", owner="a")
         (entry,) = await all_open(journal)
         assert (entry.note, entry.owner) == ("no answer from Vipps", "")
-        standing, entry = await journal.claim(intent(), owner="b", lease=LONG)
-        assert (standing, entry.owner, entry.note) == (Standing.MINE, "b", "no answer from Vipps")
+        acquired, entry = await journal.claim(intent(), owner="b", lease=LONG)
+        assert (acquired, entry.owner, entry.note) == (AcquireResult.ACQUIRED, "b", "no answer from Vipps")
         await journal.settle(intent(), settlement(), owner="b")
         assert (await only(journal, intent())).note == ""
 
@@ -466,14 +468,14 @@ class TestReleaseAndClaim:
         """After a release another owner may begin it."""
         await journal.begin(intent(), owner="a", lease=LONG)
         await journal.release(intent(), note="")
-        assert (await journal.begin(intent(), owner="b", lease=LONG))[0] is Standing.MINE
+        assert (await journal.begin(intent(), owner="b", lease=LONG))[0] is AcquireResult.ACQUIRED
 
     async def test_a_late_release_does_not_free(self, journal: Journal) -> None:
         """A release from an owner that lost the entry to another one does not end the other's lease."""
         await journal.begin(intent(), owner="a", lease=0)
         await journal.begin(intent(), owner="b", lease=LONG)
         await journal.release(intent(), note="late", owner="a")
-        assert (await journal.claim(intent(), owner="c", lease=LONG))[0] is Standing.TAKEN
+        assert (await journal.claim(intent(), owner="c", lease=LONG))[0] is AcquireResult.HELD
 
     async def test_releasing_nothing(self, journal: Journal) -> None:
         """A release of an entry that is not there makes none."""
@@ -489,15 +491,15 @@ class TestReleaseAndClaim:
     async def test_claims(self, journal: Journal) -> None:
         """A claim gets what is free or its own, and is told of what is taken or settled."""
         await journal.begin(intent(), owner="a", lease=LONG)
-        assert (await journal.claim(intent(), owner="b", lease=LONG))[0] is Standing.TAKEN
-        assert (await journal.claim(intent(), owner="a", lease=0))[0] is Standing.MINE
-        assert (await journal.claim(intent(), owner="b", lease=LONG))[0] is Standing.MINE
-        assert (await journal.claim(intent(), owner="a", lease=LONG))[0] is Standing.TAKEN
+        assert (await journal.claim(intent(), owner="b", lease=LONG))[0] is AcquireResult.HELD
+        assert (await journal.claim(intent(), owner="a", lease=0))[0] is AcquireResult.ACQUIRED
+        assert (await journal.claim(intent(), owner="b", lease=LONG))[0] is AcquireResult.ACQUIRED
+        assert (await journal.claim(intent(), owner="a", lease=LONG))[0] is AcquireResult.HELD
         await journal.settle(intent(), settlement(Outcome.NOT_DONE))
-        standing, entry = await journal.claim(intent(), owner="b", lease=LONG)
-        assert (standing, entry.settlement) == (Standing.SETTLED, settlement(Outcome.NOT_DONE))
+        acquired, entry = await journal.claim(intent(), owner="b", lease=LONG)
+        assert (acquired, entry.settlement) == (AcquireResult.SETTLED, settlement(Outcome.NOT_DONE))
         await journal.settle(intent(), settlement(Outcome.DONE))
-        assert (await journal.claim(intent(), owner="b", lease=LONG))[0] is Standing.SETTLED
+        assert (await journal.claim(intent(), owner="b", lease=LONG))[0] is AcquireResult.SETTLED
 
     async def test_claiming_what_is_not_there(self, journal: Journal) -> None:
         """A claim of an operation that was never begun is an error that names it, and makes no entry."""
@@ -516,7 +518,7 @@ class TestReleaseAndClaim:
         """Of many recoveries that claim the same entry at once, one gets it."""
         await journal.begin(intent(), owner="a", lease=0)
         found = await asyncio.gather(*(journal.claim(intent(), owner=f"r{n}", lease=LONG) for n in range(20)))
-        assert [standing for standing, _ in found].count(Standing.MINE) == 1
+        assert [acquired for acquired, _ in found].count(AcquireResult.ACQUIRED) == 1
 
 
 class TestReading:
@@ -565,7 +567,7 @@ class TestReading:
         async for entry in journal.open_entries():
             assert entry.intent == intent(0)
             break
-        assert (await journal.begin(intent(601), owner="a", lease=LONG))[0] is Standing.MINE
+        assert (await journal.begin(intent(601), owner="a", lease=LONG))[0] is AcquireResult.ACQUIRED
 
     async def test_finding_an_order(self, journal: Journal) -> None:
         """All entries of an order are found, oldest first, and no others."""
@@ -686,10 +688,10 @@ class TestLife:
                 await asyncio.sleep(0)
             task.cancel()
             try:
-                assert (await task)[0] is Standing.MINE
+                assert (await task)[0] is AcquireResult.ACQUIRED
             except asyncio.CancelledError:
                 cancelled += 1
-            assert (await journal.begin(wanted, owner="a", lease=LONG))[0] is Standing.MINE
+            assert (await journal.begin(wanted, owner="a", lease=LONG))[0] is AcquireResult.ACQUIRED
             assert (await only(journal, wanted)).settlement is None
         assert cancelled >= 1
         assert len(await all_open(journal)) == 200
@@ -701,7 +703,7 @@ class TestLife:
         for task in tasks[::2]:
             task.cancel()
         found = await asyncio.gather(*tasks, return_exceptions=True)
-        assert [result[0] for result in found[1::2] if isinstance(result, tuple)] == [Standing.MINE] * 50
+        assert [result[0] for result in found[1::2] if isinstance(result, tuple)] == [AcquireResult.ACQUIRED] * 50
         kept = {entry.intent.key for entry in await all_open(journal)}
         assert {intent(n).key for n in range(1, 100, 2)} <= kept
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from tests.journals.material import MOMENT, all_open, all_recent, intent, settlement
-from vipps_async import Entry, Intent, Journal, MemoryJournal, Outcome, PostgresJournal, SqliteJournal, Standing
+from vipps_async import AcquireResult, Entry, Intent, Journal, MemoryJournal, Outcome, PostgresJournal, SqliteJournal
 from vipps_async.errors import JournalError
 
 pytestmark = pytest.mark.heavy
@@ -72,8 +72,8 @@ class Twins(RuleBasedStateMachine):
 
     def _plain(self, answer: Any) -> Any:
         match answer:
-            case (Standing() as standing, Entry() as entry):
-                return (standing, self.seen(entry))
+            case (AcquireResult() as acquired, Entry() as entry):
+                return (acquired, self.seen(entry))
             case list():
                 return [self._plain(one) for one in answer]
             case Entry():

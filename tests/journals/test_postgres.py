@@ -23,7 +23,7 @@ from tests.journals.children import output_of
 from tests.journals.material import LONG, all_open, all_recent, begin_all, intent, only, settlement
 from tests.missing import MUST_VARIABLE
 from tests.support.postgres import DSN_VARIABLE, started_server
-from vipps_async import Intent, KeyOrigin, PostgresJournal, Standing
+from vipps_async import AcquireResult, Intent, KeyOrigin, PostgresJournal
 from vipps_async.errors import ConfigurationError, Effect, InvalidInputError, JournalError
 from vipps_async.journals.postgres import sql as statements
 from vipps_async.journals.postgres import store as store_module
@@ -178,10 +178,12 @@ class TestManyMachines:
                 for at, journal in enumerate(journals)
             )
         )
-        mine = [entry.intent.key for answers in found for standing, entry in answers if standing is Standing.MINE]
+        mine = [
+            entry.intent.key for answers in found for acquired, entry in answers if acquired is AcquireResult.ACQUIRED
+        ]
         assert sorted(mine) == [one.key for one in chunk]
-        others = {standing for answers in found for standing, _ in answers} - {Standing.MINE}
-        assert others <= {Standing.TAKEN}
+        others = {acquired for answers in found for acquired, _ in answers} - {AcquireResult.ACQUIRED}
+        assert others <= {AcquireResult.HELD}
         await asyncio.gather(*(journal.aclose() for journal in journals))
 
     async def test_what_is_free_is_claimed_by_one(self, postgres: Make, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -205,8 +207,8 @@ class TestManyMachines:
                 for one in (chunk if at % 2 else chunk[::-1])
             )
         )
-        mine = {entry.intent.key: entry.owner for standing, entry in found if standing is Standing.MINE}
-        assert [standing for standing, _ in found].count(Standing.MINE) == len(chunk)
+        mine = {entry.intent.key: entry.owner for acquired, entry in found if acquired is AcquireResult.ACQUIRED}
+        assert [acquired for acquired, _ in found].count(AcquireResult.ACQUIRED) == len(chunk)
         assert {entry.intent.key: entry.owner for entry in await all_open(journals[0])} == mine
         await asyncio.gather(*(journal.aclose() for journal in journals))
 
@@ -218,8 +220,8 @@ class TestManyMachines:
         await one.begin(intent(), owner="a", lease=LONG)
         await one.settle(intent(), settlement())
         await one.flush()
-        standing, entry = await other.begin(intent(), owner="b", lease=LONG)
-        assert (standing, entry.settlement) == (Standing.SETTLED, settlement())
+        acquired, entry = await other.begin(intent(), owner="b", lease=LONG)
+        assert (acquired, entry.settlement) == (AcquireResult.SETTLED, settlement())
         await one.aclose()
         await other.aclose()
 
@@ -235,7 +237,7 @@ class TestManyMachines:
             patch.setattr(PostgresStore, "_store", beaten)
             with pytest.raises(JournalError, match="getting in the way"):
                 await journal.begin(intent(), owner="a", lease=LONG)
-        assert (await journal.begin(intent(), owner="a", lease=LONG))[0] is Standing.MINE
+        assert (await journal.begin(intent(), owner="a", lease=LONG))[0] is AcquireResult.ACQUIRED
 
     async def test_the_database_waits_for_its_disk(
         self, postgres_dsn: str, postgres_schema: str, monkeypatch: pytest.MonkeyPatch
@@ -287,8 +289,8 @@ class TestWishesOnManyMachines:
                 for machine, journal in enumerate(journals)
             )
         )
-        standings = Counter(standing for standing, _ in found)
-        assert standings == {Standing.MINE: wishes, Standing.TAKEN: 2 * wishes}
+        results = Counter(acquired for acquired, _ in found)
+        assert results == {AcquireResult.ACQUIRED: wishes, AcquireResult.HELD: 2 * wishes}
         assert len(await all_open(journals[0])) == wishes
         for journal in journals:
             await journal.aclose()
@@ -352,7 +354,7 @@ class TestLostConnections:
         """A connection that was cut while nothing went on is replaced without anybody noticing."""
         await journal.begin(intent(1), owner="a", lease=LONG)
         drop_connections(postgres_dsn)
-        assert (await journal.begin(intent(2), owner="a", lease=LONG))[0] is Standing.MINE
+        assert (await journal.begin(intent(2), owner="a", lease=LONG))[0] is AcquireResult.ACQUIRED
         drop_connections(postgres_dsn)
         assert len(await all_recent(journal)) == 2
 
@@ -370,7 +372,7 @@ class TestLostConnections:
             await real(this, connection, slots)
 
         monkeypatch.setattr(PostgresStore, "_store", dying)
-        assert (await journal.begin(intent(), owner="a", lease=LONG))[0] is Standing.MINE
+        assert (await journal.begin(intent(), owner="a", lease=LONG))[0] is AcquireResult.ACQUIRED
         assert cut
 
     async def test_a_connection_that_keeps_dying(
@@ -421,7 +423,7 @@ class TestLostConnections:
             other.execute(f"LOCK TABLE {postgres_schema}.journal_entries IN ACCESS EXCLUSIVE MODE".encode())
             with pytest.raises(JournalError, match="no answer within 1 s"):
                 await journal.begin(intent(2), owner="a", lease=LONG)
-        assert (await journal.begin(intent(2), owner="a", lease=LONG))[0] is Standing.MINE
+        assert (await journal.begin(intent(2), owner="a", lease=LONG))[0] is AcquireResult.ACQUIRED
         await journal.aclose()
 
     async def test_closing_without_a_database(self, postgres: Make, postgres_dsn: str, postgres_schema: str) -> None:
@@ -451,7 +453,7 @@ class TestLostConnections:
             async with asyncio.timeout(20):
                 while True:
                     with contextlib.suppress(JournalError):
-                        assert (await journal.begin(intent(2), owner="a", lease=LONG))[0] is Standing.MINE
+                        assert (await journal.begin(intent(2), owner="a", lease=LONG))[0] is AcquireResult.ACQUIRED
                         break
             assert (await only(journal, intent(1))).settlement == settlement()
             await journal.aclose()
@@ -550,15 +552,15 @@ class TestWriter:
         """A journal left open by a loop that ended can be opened in the next one."""
         journal = postgres()
 
-        async def use(number: int) -> Standing:
+        async def use(number: int) -> AcquireResult:
             await journal.open()
             return (await journal.begin(intent(number), owner="a", lease=LONG))[0]
 
         async def close() -> None:
             await journal.aclose()
 
-        assert asyncio.run(use(1)) is Standing.MINE
-        assert asyncio.run(use(2)) is Standing.MINE
+        assert asyncio.run(use(1)) is AcquireResult.ACQUIRED
+        assert asyncio.run(use(2)) is AcquireResult.ACQUIRED
         asyncio.run(close())
         assert not journal.is_open
 

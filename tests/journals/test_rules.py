@@ -9,7 +9,7 @@ import pytest
 from attrs import evolve
 
 from tests.journals.material import MOMENT, intent, settlement
-from vipps_async.journals.protocol import Attempts, Entry, Intent, KeyOrigin, Outcome, Standing
+from vipps_async.journals.protocol import AcquireResult, Attempts, Entry, Intent, KeyOrigin, Outcome
 from vipps_async.journals.rules import Attempt, Begin, Claim, Command, Release, Settle, apply, same_wish
 
 LEASE = timedelta(seconds=60)
@@ -30,7 +30,7 @@ def after(before: Entry | None, command: Command, *, now: Any = NOW) -> Entry:
     return found
 
 
-def standing(before: Entry | None, command: Command, *, now: Any = NOW) -> Standing | None:
+def result_of(before: Entry | None, command: Command, *, now: Any = NOW) -> AcquireResult | None:
     """What a command is told."""
     found, _ = apply(before, command, now)
     return found
@@ -59,39 +59,39 @@ def test_to_begin_what_was_not_done_is_an_attempt_more() -> None:
     """Not done may be begun again; done and refused may not."""
     before = entry(settlement=settlement(Outcome.NOT_DONE), attempts=Attempts(begun=2, ended=2, last_at=MOMENT))
     found = after(before, again())
-    assert standing(before, again()) is Standing.MINE
+    assert result_of(before, again()) is AcquireResult.ACQUIRED
     assert found.settlement is None
     assert found.attempts == Attempts(begun=3, ended=2, last_at=LATER)
     for outcome in (Outcome.DONE, Outcome.REFUSED):
         final = entry(settlement=settlement(outcome))
-        assert apply(final, again(), NOW) == (Standing.SETTLED, final)
+        assert apply(final, again(), NOW) == (AcquireResult.SETTLED, final)
 
 
 def test_an_attempt_is_counted() -> None:
     """One more, for the owner alone, and the horizon counts from it."""
     before = entry(attempts=Attempts(begun=2, ended=1, last_at=MOMENT))
-    assert standing(before, Attempt(intent(), "first", LATER)) is Standing.MINE
+    assert result_of(before, Attempt(intent(), "first", LATER)) is AcquireResult.ACQUIRED
     assert after(before, Attempt(intent(), "first", LATER)).attempts == Attempts(begun=3, ended=1, last_at=LATER)
 
 
 def test_no_attempt_without_the_entry() -> None:
     """Another owner's, settled, of another payload, or gone: it must not leave, and is not counted."""
     others = Attempt(intent(), "second", LATER)
-    assert apply(entry(), others, NOW) == (Standing.TAKEN, entry())
+    assert apply(entry(), others, NOW) == (AcquireResult.HELD, entry())
     done = entry(settlement=settlement())
-    assert apply(done, Attempt(intent(), "first", LATER), NOW) == (Standing.SETTLED, done)
+    assert apply(done, Attempt(intent(), "first", LATER), NOW) == (AcquireResult.SETTLED, done)
     other = Attempt(intent(digest="0" * 64), "first", LATER)
-    assert apply(entry(), other, NOW) == (Standing.MISMATCH, entry())
+    assert apply(entry(), other, NOW) == (AcquireResult.MISMATCH, entry())
     assert apply(None, others, NOW) == (None, None)
 
 
 @pytest.mark.parametrize("command", [again(), Claim(intent(), "second", LEASE)])
 def test_a_lease_keeps_others_away(command: Begin | Claim) -> None:
     """Until its end nobody else goes on; after it, or a release, anybody."""
-    assert standing(entry(), command) is Standing.TAKEN
-    assert standing(entry(), command, now=NOW + LEASE) is Standing.MINE
-    assert standing(entry(owner=""), command) is Standing.MINE
-    assert standing(entry(owner="second"), command) is Standing.MINE
+    assert result_of(entry(), command) is AcquireResult.HELD
+    assert result_of(entry(), command, now=NOW + LEASE) is AcquireResult.ACQUIRED
+    assert result_of(entry(owner=""), command) is AcquireResult.ACQUIRED
+    assert result_of(entry(owner="second"), command) is AcquireResult.ACQUIRED
 
 
 @pytest.mark.parametrize("command", [Begin, Claim])
@@ -99,7 +99,7 @@ def test_another_payload_is_a_mismatch(command: type[Begin | Claim]) -> None:
     """Whoever holds it, and settled or not."""
     other = command(intent(digest="0" * 64), "first", LEASE)
     for before in (entry(), entry(owner=""), entry(settlement=settlement())):
-        assert apply(before, other, NOW) == (Standing.MISMATCH, before)
+        assert apply(before, other, NOW) == (AcquireResult.MISMATCH, before)
 
 
 def test_a_claim_counts_no_attempt() -> None:
@@ -127,14 +127,14 @@ def test_the_first_final_outcome_stays(first: Outcome, second: Outcome) -> None:
     assert found.settlement == (new if follows else before.settlement)
     # Whoever brings what Vipps has done is told that it was settled otherwise, so that it can tell others.
     overrules = second is Outcome.DONE and first is not Outcome.DONE
-    assert standing(before, Settle(intent(), new, "second")) is (Standing.SETTLED if overrules else None)
+    assert result_of(before, Settle(intent(), new, "second")) is (AcquireResult.SETTLED if overrules else None)
     assert (found.owner, bool(found.note)) == (("second", True) if overrules else ("first", False))
 
 
 def test_an_outcome_of_what_is_open_overrules_nothing() -> None:
     """Nor does one that the journal never heard of: nobody was told anything."""
     for before in (None, entry()):
-        assert standing(before, Settle(intent(), settlement(), "second")) is None
+        assert result_of(before, Settle(intent(), settlement(), "second")) is None
     assert after(entry(), Settle(intent(), settlement(), "second")).owner == "first"
 
 

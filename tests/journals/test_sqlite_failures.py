@@ -22,7 +22,7 @@ import pytest
 
 from tests.journals.children import output_of, without_override
 from tests.journals.material import LONG, all_open, all_recent, begin_all, intent, only, settlement
-from vipps_async import SqliteJournal, Standing
+from vipps_async import AcquireResult, SqliteJournal
 from vipps_async.errors import Effect, InvalidInputError, JournalError
 from vipps_async.journals.sqlite import schema, sql, store
 from vipps_async.journals.sqlite.store import SqliteStore
@@ -297,7 +297,7 @@ class TestGone:
         journal = SqliteJournal("journal.db")
         await journal.open()
         monkeypatch.chdir("/")
-        assert (await journal.begin(intent(1), owner="a", lease=LONG))[0] is Standing.MINE
+        assert (await journal.begin(intent(1), owner="a", lease=LONG))[0] is AcquireResult.ACQUIRED
         await journal.aclose()
         assert journal.path == path
 
@@ -419,10 +419,10 @@ async def until_refused(begin: Callable[[int], Any]) -> tuple[list[int], str]:
     acknowledged: list[int] = []
     for number in range(10_000):
         try:
-            standing, _ = await begin(number)
+            acquired, _ = await begin(number)
         except JournalError as error:
             return acknowledged, str(error)
-        assert standing is Standing.MINE
+        assert acquired is AcquireResult.ACQUIRED
         acknowledged.append(number)
     raise AssertionError("the disk never became full")
 
@@ -454,7 +454,7 @@ class TestFullDisk:
         filler.unlink()
         await journal.flush()
         assert (await only(journal, intent(0))).settlement == big
-        assert (await begin(99_999))[0] is Standing.MINE
+        assert (await begin(99_999))[0] is AcquireResult.ACQUIRED
         found = {entry.intent.key for entry in await all_recent(journal, limit=100_000)}
         await journal.aclose()
         assert {intent(number).key for number in acknowledged} <= found
@@ -555,7 +555,7 @@ class TestWriter:
         assert all(isinstance(error, JournalError) for error in found)
         assert len({id(error) for error in found}) == 20
         assert await all_recent(journal) == []
-        assert (await journal.begin(intent(1), owner="a", lease=LONG))[0] is Standing.MINE
+        assert (await journal.begin(intent(1), owner="a", lease=LONG))[0] is AcquireResult.ACQUIRED
 
     async def test_outcomes_wait_while_too_many_are_queued(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """Settling waits when the queue is full, goes on when there is room, and a cancelled one takes no place."""
@@ -620,7 +620,7 @@ class TestWriter:
         with pytest.raises(JournalError, match="not open"):
             await journal.flush()
         await journal.open()
-        assert (await journal.begin(intent(1), owner="a", lease=LONG))[0] is Standing.MINE
+        assert (await journal.begin(intent(1), owner="a", lease=LONG))[0] is AcquireResult.ACQUIRED
 
     async def test_a_disk_that_does_not_answer(self, journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch) -> None:
         """Closing gives up on a disk that hangs, with an error, and can be tried again."""
@@ -660,7 +660,7 @@ class TestWriter:
         tasks = [asyncio.ensure_future(journal.begin(intent(n), owner="a", lease=LONG)) for n in range(100)]
         await asyncio.sleep(0)
         await journal.aclose()
-        assert [standing for standing, _ in await asyncio.gather(*tasks)] == [Standing.MINE] * 100
+        assert [acquired for acquired, _ in await asyncio.gather(*tasks)] == [AcquireResult.ACQUIRED] * 100
         with pytest.raises(JournalError, match="not open"):
             await journal.begin(intent(101), owner="a", lease=LONG)
 
@@ -672,13 +672,13 @@ class TestWriter:
         _, entry = await journal.begin(intent(), owner="a", lease=60)
         assert entry.lease_until == now + timedelta(seconds=60)
         now += timedelta(seconds=59.999999)
-        assert (await journal.claim(intent(), owner="b", lease=60))[0] is Standing.TAKEN
+        assert (await journal.claim(intent(), owner="b", lease=60))[0] is AcquireResult.HELD
         now += timedelta(microseconds=1)
-        assert (await journal.claim(intent(), owner="b", lease=60))[0] is Standing.MINE
+        assert (await journal.claim(intent(), owner="b", lease=60))[0] is AcquireResult.ACQUIRED
         # A clock that is set back does not give a released entry to anybody.
         await journal.release(intent(), note="")
         now -= timedelta(days=1)
-        assert (await journal.claim(intent(), owner="c", lease=60))[0] is Standing.MINE
+        assert (await journal.claim(intent(), owner="c", lease=60))[0] is AcquireResult.ACQUIRED
         await journal.aclose()
 
     async def test_the_settings_that_durability_hangs_on(

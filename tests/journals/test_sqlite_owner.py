@@ -18,7 +18,7 @@ import pytest
 
 from tests.journals.children import PATIENCE, child, output_of
 from tests.journals.material import LONG, all_open, intent, only, settlement
-from vipps_async import SqliteJournal, Standing
+from vipps_async import AcquireResult, SqliteJournal
 from vipps_async.errors import JournalError
 from vipps_async.journals.sqlite.ownership import Ownership
 from vipps_async.journals.sqlite.store import SqliteStore
@@ -86,7 +86,7 @@ async def test_a_second_journal_of_this_process_is_refused(path: Path, tmp_path:
     # A lock that closing a file had dropped would let another process in now.
     with pytest.raises(AssertionError, match=f"in use by process {os.getpid()}"):
         output_of(HOLD, str(path))
-    assert (await first.begin(intent(), owner="a", lease=LONG))[0] is Standing.MINE
+    assert (await first.begin(intent(), owner="a", lease=LONG))[0] is AcquireResult.ACQUIRED
     await first.aclose()
 
 
@@ -259,7 +259,7 @@ async def test_a_journal_that_was_dropped_ends_its_thread(path: Path) -> None:
     await second.aclose()
 
 
-async def _open_and_begin(journal: SqliteJournal, number: int) -> Standing:
+async def _open_and_begin(journal: SqliteJournal, number: int) -> AcquireResult:
     await journal.open()
     return (await journal.begin(intent(number), owner="a", lease=LONG))[0]
 
@@ -267,8 +267,8 @@ async def _open_and_begin(journal: SqliteJournal, number: int) -> Standing:
 def test_another_loop_after_the_first_one_ended(path: Path) -> None:
     """A journal left open by a loop that ended can be opened, and closed, in the next one."""
     journal = SqliteJournal(path)
-    assert asyncio.run(_open_and_begin(journal, 1)) is Standing.MINE
-    assert asyncio.run(_open_and_begin(journal, 2)) is Standing.MINE
+    assert asyncio.run(_open_and_begin(journal, 1)) is AcquireResult.ACQUIRED
+    assert asyncio.run(_open_and_begin(journal, 2)) is AcquireResult.ACQUIRED
     asyncio.run(journal.aclose())
     assert journal_threads() == []
 
@@ -277,9 +277,9 @@ def test_a_loop_that_is_closed_with_the_journal_open_lets_go_of_the_file(path: P
     """A loop that is closed without ending its tasks leaves a journal that can be opened in the next one."""
     journal = SqliteJournal(path)
     loop = asyncio.new_event_loop()
-    assert loop.run_until_complete(_open_and_begin(journal, 1)) is Standing.MINE
+    assert loop.run_until_complete(_open_and_begin(journal, 1)) is AcquireResult.ACQUIRED
     loop.close()
-    assert asyncio.run(_open_and_begin(journal, 2)) is Standing.MINE
+    assert asyncio.run(_open_and_begin(journal, 2)) is AcquireResult.ACQUIRED
     asyncio.run(journal.aclose())
     del loop
     gc.collect()
@@ -323,7 +323,7 @@ async def test_two_loops_at_a_time_are_refused(path: Path) -> None:
     for use in (lambda: _open_and_begin(journal, 1), journal.flush, journal.aclose):
         with pytest.raises(JournalError, match="another event loop"):
             await asyncio.to_thread(asyncio.run, use())
-    assert (await journal.begin(intent(), owner="a", lease=LONG))[0] is Standing.MINE
+    assert (await journal.begin(intent(), owner="a", lease=LONG))[0] is AcquireResult.ACQUIRED
     await journal.aclose()
 
 
@@ -353,7 +353,7 @@ async def test_copying_the_files_lets_nobody_in(path: Path, tmp_path: Path) -> N
         shutil.copy(tmp_path / name, tmp_path / f"copy of {name}")
     with pytest.raises(AssertionError, match=f"in use by process {os.getpid()}"):
         output_of(HOLD, str(path))
-    assert (await journal.begin(intent(), owner="a", lease=LONG))[0] is Standing.MINE
+    assert (await journal.begin(intent(), owner="a", lease=LONG))[0] is AcquireResult.ACQUIRED
     await journal.aclose()
 
 
@@ -417,7 +417,7 @@ async def test_one_of_two_that_open_may_give_up(path: Path) -> None:
     await asyncio.sleep(0)
     first.cancel()
     await second
-    assert (await journal.begin(intent(), owner="a", lease=LONG))[0] is Standing.MINE
+    assert (await journal.begin(intent(), owner="a", lease=LONG))[0] is AcquireResult.ACQUIRED
     await journal.aclose()
     assert not journal.is_open
 

@@ -16,7 +16,7 @@ from hypothesis import event, example, given, settings
 from hypothesis import strategies as st
 
 from tests.journals.material import intent, settlement
-from vipps_async import Entry, KeyOrigin, Outcome, Standing
+from vipps_async import AcquireResult, Entry, KeyOrigin, Outcome
 from vipps_async.errors import JournalError
 from vipps_async.journals.rules import Answer, Attempt, Begin, Claim, Command, Release, Settle, apply, same_wish
 from vipps_async.journals.slots import wish_of
@@ -51,9 +51,9 @@ def settle(number: int, outcome: Outcome = Outcome.DONE, owner: str | None = Non
     return Settle(intent(number, **changes), settlement(outcome), owner)
 
 
-def standings(answers: Sequence[Answer]) -> list[Standing | None]:
+def results(answers: Sequence[Answer]) -> list[AcquireResult | None]:
     """What the works of a commit found."""
-    return [standing for standing, _ in answers]
+    return [acquired for acquired, _ in answers]
 
 
 def in_file(store: SqliteStore) -> list[tuple[int, Entry]]:
@@ -108,9 +108,9 @@ def failing(store: SqliteStore, word: str) -> Iterator[None]:
 def test_a_fresh_key_and_what_is_leased_are_not_looked_up(store: SqliteStore) -> None:
     """The way of nearly every call, begin and settle, reads nothing from the file."""
     with statements(store) as seen:
-        assert standings(store.commit([begin(1), begin(2)])) == [Standing.MINE] * 2
+        assert results(store.commit([begin(1), begin(2)])) == [AcquireResult.ACQUIRED] * 2
         store.commit([settle(1)])
-        assert standings(store.commit([begin(2)])) == [Standing.MINE]
+        assert results(store.commit([begin(2)])) == [AcquireResult.ACQUIRED]
     assert lookups(seen) == 0
     assert [(at, entry.settlement) for at, entry in in_file(store)] == [(1, settlement()), (2, None)]
 
@@ -122,9 +122,9 @@ def test_a_key_that_is_there_already_among_others(store: SqliteStore, at: int) -
     commands = [begin(6), begin(7)]
     commands.insert(at, begin(5, "b"))
     answers = store.commit(commands)
-    expected = [Standing.MINE, Standing.MINE]
-    expected.insert(at, Standing.SETTLED)
-    assert standings(answers) == expected
+    expected = [AcquireResult.ACQUIRED, AcquireResult.ACQUIRED]
+    expected.insert(at, AcquireResult.SETTLED)
+    assert results(answers) == expected
     replayed = answers[at][1]
     assert replayed is not None
     assert (replayed.settlement, replayed.intent) == (settlement(), intent(5))
@@ -139,32 +139,32 @@ def test_a_key_that_is_there_with_another_payload(store: SqliteStore) -> None:
     """The same key with another payload is found out, whether the first is in hand, settled or forgotten."""
     other = begin(1, digest="other", body=b"[]", amount=7)
     store.commit([begin(1)])
-    assert standings(store.commit([other])) == [Standing.MISMATCH]
+    assert results(store.commit([other])) == [AcquireResult.MISMATCH]
     store._leased.clear()
-    assert standings(store.commit([other])) == [Standing.MISMATCH]
+    assert results(store.commit([other])) == [AcquireResult.MISMATCH]
     store.commit([settle(1)])
     answers = store.commit([other])
-    assert standings(answers) == [Standing.MISMATCH]
+    assert results(answers) == [AcquireResult.MISMATCH]
     assert answers[0][1] == in_file(store)[0][1]
 
 
 def test_a_key_that_another_owner_has(store: SqliteStore) -> None:
     """What somebody has in hand is not given to another, also after it was forgotten that it is in hand."""
     store.commit([begin(1)])
-    assert standings(store.commit([begin(1, "b")])) == [Standing.TAKEN]
+    assert results(store.commit([begin(1, "b")])) == [AcquireResult.HELD]
     store._leased.clear()
-    assert standings(store.commit([begin(1, "b"), begin(2, "b")])) == [Standing.TAKEN, Standing.MINE]
+    assert results(store.commit([begin(1, "b"), begin(2, "b")])) == [AcquireResult.HELD, AcquireResult.ACQUIRED]
 
 
 def test_settled_and_begun_in_one_commit(store: SqliteStore) -> None:
     """Commands of one entry in one commit see each other in their order, whatever stood there before."""
-    assert standings(store.commit([begin(1), settle(1), begin(1, "b")])) == [
-        Standing.MINE,
+    assert results(store.commit([begin(1), settle(1), begin(1, "b")])) == [
+        AcquireResult.ACQUIRED,
         None,
-        Standing.SETTLED,
+        AcquireResult.SETTLED,
     ]
-    assert standings(store.commit([settle(1, Outcome.REFUSED), begin(1, "c")])) == [None, Standing.SETTLED]
-    assert standings(store.commit([settle(2), begin(2)])) == [None, Standing.SETTLED]
+    assert results(store.commit([settle(1, Outcome.REFUSED), begin(1, "c")])) == [None, AcquireResult.SETTLED]
+    assert results(store.commit([settle(2), begin(2)])) == [None, AcquireResult.SETTLED]
     assert [entry.settlement for _, entry in in_file(store)] == [settlement(), settlement()]
 
 
@@ -186,7 +186,7 @@ def test_an_outcome_that_is_not_of_what_is_leased(store: SqliteStore, other: Com
     store.commit([begin(1), begin(2)])
     store.commit([settle(2), other])
     assert [entry.settlement for _, entry in in_file(store)] == [None, settlement()]
-    assert standings(store.commit([begin(1, "c")])) == [Standing.TAKEN]
+    assert results(store.commit([begin(1, "c")])) == [AcquireResult.HELD]
 
 
 def test_more_leased_than_is_remembered(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -194,7 +194,7 @@ def test_more_leased_than_is_remembered(store: SqliteStore, monkeypatch: pytest.
     monkeypatch.setattr(store_module, "_MOST_LEASED", 3)
     store.commit([begin(number) for number in range(10)])
     assert len(store._leased) == 3
-    assert standings(store.commit([begin(number, "b") for number in range(10)])) == [Standing.TAKEN] * 10
+    assert results(store.commit([begin(number, "b") for number in range(10)])) == [AcquireResult.HELD] * 10
     assert len(store._leased) <= 3
     store.commit([settle(number) for number in range(10)])
     assert [entry.settlement for _, entry in in_file(store)] == [settlement()] * 10
@@ -206,7 +206,7 @@ def test_what_is_remembered_is_what_stands_in_the_file(store: SqliteStore, monke
     monkeypatch.setattr(store_module, "_MOST_LEASED", 2)
     store.commit([begin(1), begin(2), begin(3)])
     store.commit([Release(intent(1), "why", "a"), begin(1, "b")])
-    assert standings(store.commit([begin(1, "a")])) == [Standing.TAKEN]
+    assert results(store.commit([begin(1, "a")])) == [AcquireResult.HELD]
     file = dict(in_file(store))
     assert all(file[position] == entry for position, entry in store._leased.values())
 
@@ -228,8 +228,8 @@ def test_what_was_only_glanced_at_is_not_remembered(store: SqliteStore, late: Co
     store._leased.clear()
     store.commit([late])
     assert in_file(store) == before
-    ((standing, entry),) = store.commit([Claim(intent(1), "c", HOUR)])
-    assert (standing, entry) == (Standing.MINE, before[0][1])
+    ((acquired, entry),) = store.commit([Claim(intent(1), "c", HOUR)])
+    assert (acquired, entry) == (AcquireResult.ACQUIRED, before[0][1])
     assert in_file(store) == before
 
 
@@ -244,11 +244,11 @@ def test_a_failed_commit_forgets_what_it_knew(store: SqliteStore, word: str) -> 
     if word != "BEGIN":
         assert store._leased == {}
     with statements(store) as seen:
-        assert standings(store.commit([begin(1, "b"), begin(4)])) == [Standing.TAKEN, Standing.MINE]
+        assert results(store.commit([begin(1, "b"), begin(4)])) == [AcquireResult.HELD, AcquireResult.ACQUIRED]
     if word != "BEGIN":
         assert lookups(seen) > 0
     store.commit([settle(1)])
-    assert standings(store.commit([begin(3)])) == [Standing.MINE]
+    assert results(store.commit([begin(3)])) == [AcquireResult.ACQUIRED]
     assert [(at, entry.intent.payment) for at, entry in in_file(store)] == [
         (1, "acme-1"),
         (2, "acme-2"),
@@ -294,12 +294,12 @@ class Model:
             alike = [one for one in self.entries.values() if wish_of(one.intent) == wish_of(command.intent)]
             if (met := same_wish(alike, command.intent)) is not None:
                 if met.intent.digest != command.intent.digest:
-                    return Standing.MISMATCH, met
+                    return AcquireResult.MISMATCH, met
                 command = evolve(command, intent=evolve(met.intent, created_at=command.intent.created_at))
-        standing, entry = apply(self.entries.get(command.intent.identity), command, NOW)
+        acquired, entry = apply(self.entries.get(command.intent.identity), command, NOW)
         if entry is not None:
             self.entries[command.intent.identity] = entry
-        return standing, entry
+        return acquired, entry
 
 
 _INTENTS = st.builds(

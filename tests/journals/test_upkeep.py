@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.journals.material import LONG, MSN, all_open, all_recent, begin_all, intent, settlement
-from vipps_async import MemoryJournal, Outcome, PostgresJournal, Settlement, SqliteJournal, Standing
+from vipps_async import AcquireResult, MemoryJournal, Outcome, PostgresJournal, Settlement, SqliteJournal
 from vipps_async.errors import InvalidInputError, JournalError
 
 
@@ -75,7 +75,7 @@ class TestPrune:
         await asyncio.gather(*(journal.settle(one, settled(500)) for one in wanted))
         pruning = asyncio.ensure_future(journal.prune())
         for number in range(5000, 5020):
-            assert (await journal.begin(intent(number), owner="a", lease=LONG))[0] is Standing.MINE
+            assert (await journal.begin(intent(number), owner="a", lease=LONG))[0] is AcquireResult.ACQUIRED
         assert await pruning == 1200
         assert len(await kept(journal)) == 20
 

@@ -52,7 +52,7 @@ _DIALECT = of(
     (
         "tests/core/test_retry_table.py",
         "tests/core/test_attempts.py",
-        "tests/core/test_recorded_refusal.py",
+        "tests/core/test_stored_error.py",
         "tests/core/test_other_api.py",
     ),
     (
@@ -120,7 +120,7 @@ _DECISION = of(
 )
 _CODES = of(
     "ecom/errors.py",
-    ("tests/core/test_money_codes.py", "tests/core/test_recorded_refusal.py"),
+    ("tests/core/test_money_codes.py", "tests/core/test_stored_error.py"),
     ('ask details, {_THEN_SAME_KEY}", retryable=True, unsettled=True)\n\n_PAYMENT', 'x", retryable=True)\n\n_PAYMENT'),
     ('then try to cancel again", retryable=True, unsettled=True', 'then try to cancel again", retryable=True'),
     (
@@ -179,8 +179,8 @@ _REFUSAL = of(
     ("frozenset({401, 403, 405,", "frozenset({400, 401, 403, 405,"),
 )
 _RECORDED = of(
-    "core/recorded_refusal.py",
-    ("tests/core/test_recorded_refusal.py",),
+    "core/stored_error.py",
+    ("tests/core/test_stored_error.py",),
     ("not is_about_token(error) and dialect.is_permanent(error)", "dialect.is_permanent(error)"),
 )
 _ENDING = of(
@@ -198,7 +198,7 @@ _PIPELINE = of(
     (
         "tests/core/test_given_up.py",
         "tests/core/test_pipeline.py",
-        "tests/core/test_journalling.py",
+        "tests/core/test_recorder.py",
         "tests/ecom/test_cancel_again.py",
     ),
     ("            if record.in_doubt:\n", "            if record.in_doubt > 1:\n"),
@@ -212,7 +212,7 @@ _PIPELINE = of(
     ("if call.payment is not None and call.operation", "if False and call.operation"),
     ("        if misfit is not None:\n", "        if False:\n"),
     ("call.operation.repeat is Repeat.CONFIRM or (", "False or ("),
-    ("call.note.origin is not KeyOrigin.MADE", "call.note.origin is KeyOrigin.MADE"),
+    ("call.audit.origin is not KeyOrigin.MADE", "call.audit.origin is KeyOrigin.MADE"),
     ("await self._attempt_again(call, body, state)", "await self._attempt_again(call, render(call), state)"),
     ("                await record.count()\n", "                pass\n"),
     ("                record.uncounted += 1\n", ""),
@@ -264,11 +264,11 @@ _RULES = of(
     ),
     ("ended=entry.attempts.ended, last_at=command.at", "ended=entry.attempts.ended, last_at=entry.attempts.last_at"),
     (
-        "    if entry.owner != command.owner:\n        return Standing.TAKEN, entry",
-        "    if False:\n        return Standing.TAKEN, entry",
+        "    if entry.owner != command.owner:\n        return AcquireResult.HELD, entry",
+        "    if False:\n        return AcquireResult.HELD, entry",
     ),
-    ("standing is Standing.SETTLED and not _is_final(entry)", "standing is Standing.SETTLED"),
-    ("standing is Standing.SETTLED and not _is_final(entry)", "False"),
+    ("acquired is AcquireResult.SETTLED and not _is_final(entry)", "acquired is AcquireResult.SETTLED"),
+    ("acquired is AcquireResult.SETTLED and not _is_final(entry)", "False"),
     ('entry.owner not in {"", command.owner} and entry.lease_until > now', "False"),
     ("entry.lease_until > now", "entry.lease_until < now"),
     ("if entry.settlement is None or not _is_final(entry):\n        return True", "if True:\n        return True"),
@@ -290,7 +290,7 @@ _RULES = of(
     ("command.settlement.outcome is Outcome.NOT_DONE and command.owner not in {None, entry.owner}", "False"),
     ("frozenset({Outcome.DONE, Outcome.REFUSED})", "frozenset({Outcome.DONE})"),
     ("entry.attempts if is_done else _all_ended", "_all_ended"),
-    ("Standing.SETTLED if _is_overruled(entry, settled) else None", "None"),
+    ("AcquireResult.SETTLED if _is_overruled(entry, settled) else None", "None"),
     ("now is not was and now.outcome is Outcome.DONE", "now is not was"),
     ("now is not was and now.outcome is Outcome.DONE", "now.outcome is Outcome.DONE"),
     ('owner=(command.owner or "") if overrules else entry.owner', "owner=entry.owner"),
@@ -348,17 +348,17 @@ _RESPONSES = of(
     ),
 )
 _JOURNALLING = of(
-    "core/journalling.py",
+    "core/recorder.py",
     (
         "tests/core/test_journalled_money.py",
-        "tests/core/test_journalling.py",
+        "tests/core/test_recorder.py",
         "tests/faults/test_failing_journal.py",
         "tests/core/test_recovery.py",
     ),
     ("_LEASE_MARGIN = 0.5", "_LEASE_MARGIN = -0.5"),
     ("_LEASE_MARGIN = 0.5", "_LEASE_MARGIN = 0.0"),
     ("_RECOVERY_LEASES = 3", "_RECOVERY_LEASES = 1"),
-    ("call.note.origin is KeyOrigin.MADE and call.operation", "call.operation"),
+    ("call.audit.origin is KeyOrigin.MADE and call.operation", "call.operation"),
     ("            record.counted += 1\n", ""),
     ("attempts=known, unsent=True))\n            raise", "attempts=known))\n            raise"),
     ("attempts=known, unsent=True))\n            return", "attempts=known))\n            return"),
@@ -378,7 +378,7 @@ _JOURNALLING = of(
     ("            self._log.refusal_overruled(entry.intent)\n", ""),
     ("self._journal.on_overruled.append(self._tell_overruled)", "pass"),
     (
-        "            if standing is not Standing.MINE:\n                raise",
+        "            if acquired is not AcquireResult.ACQUIRED:\n                raise",
         "            if False:\n                raise",
     ),
 )

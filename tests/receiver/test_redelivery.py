@@ -20,7 +20,7 @@ from tests.receiver.shop import Shop, until
 from vipps_async import JournalError
 from vipps_async.ecom.dialect import CALLBACK, CONSENT_REMOVAL
 from vipps_async.journals.memory import MemoryJournal
-from vipps_async.journals.protocol import Entry, Intent, Outcome, Settlement, Standing
+from vipps_async.journals.protocol import AcquireResult, Entry, Intent, Outcome, Settlement
 from vipps_async.receiver import ConsentRemoval
 from vipps_async.testing.scripted import answer
 
@@ -54,7 +54,9 @@ class Failing(MemoryJournal):
         if trouble is not None:
             await trouble()
 
-    async def begin(self, intent: Intent, *, owner: str, lease: float, adopt: bool = False) -> tuple[Standing, Entry]:
+    async def begin(
+        self, intent: Intent, *, owner: str, lease: float, adopt: bool = False
+    ) -> tuple[AcquireResult, Entry]:
         """Begin, unless there is trouble."""
         await self._meet("begin")
         return await super().begin(intent, owner=owner, lease=lease, adopt=adopt)

@@ -13,10 +13,10 @@ import pytest
 
 from tests.testing.broken_transports import Following, Forgetful, Optimistic, Pessimistic, Resending, Talkative
 from vipps_async import AiohttpTransport
-from vipps_async.testing.transport_conformance import ROWS, TransportConformance
+from vipps_async.testing.transport_conformance import CASES, TransportConformance
 from vipps_async.testing.transport_conformance.failures import check
 
-_BY_NAME = {row.name: row for row in ROWS}
+_BY_NAME = {row.name: row for row in CASES}
 _DOCS = Path(__file__).parents[2] / "docs" / "transports.md"
 
 

@@ -15,16 +15,16 @@ from vipps_async.core.dialect import Dialect, ErrorRule, FailureKind
 from vipps_async.core.events import AttemptListener
 from vipps_async.core.operation import (
     Applied,
+    AuditInfo,
     Call,
     Evidence,
     Inconclusive,
     NotApplied,
-    Note,
     Operation,
+    Reconciliation,
     Repeat,
     Runner,
     SettledBy,
-    Verification,
 )
 from vipps_async.errors import CancelError, CaptureError, ErrorInfo, InvalidInputError, OrderNotFoundError, RefundError
 from vipps_async.journals.protocol import Intent, Journal, KeyOrigin
@@ -98,7 +98,7 @@ TOY: Final = Dialect(
 
 
 def _misfit(call: Call[Adjustment], result: Adjustment) -> str | None:
-    asked = None if call.note is None else call.note.amount
+    asked = None if call.audit is None else call.audit.amount
     return None if asked in {None, result.amount.value} else f"{asked} were asked for, {result.amount.value} were moved"
 
 
@@ -131,7 +131,7 @@ def _ask(reference: str) -> Call[EventLog]:
     return Call(operation=EVENTS, path=EVENTS.path_for(reference), payment=reference)
 
 
-def _judge(log: EventLog, *, verb: str, key: str, amount: int | None) -> Evidence[Adjustment]:
+def _interpret(log: EventLog, *, verb: str, key: str, amount: int | None) -> Evidence[Adjustment]:
     found = [event for event in log.events if event.key == key and event.name == verb]
     for event in found:
         if event.success:
@@ -143,43 +143,45 @@ def _judge(log: EventLog, *, verb: str, key: str, amount: int | None) -> Evidenc
 
 
 def _call(
-    operation: Operation[Any], reference: str, key: str, note: Note, body: Body | None, *, is_row: bool
+    operation: Operation[Any], reference: str, key: str, audit: AuditInfo, body: Body | None, *, is_row: bool
 ) -> Call[Any]:
-    judge = partial(_judge, verb=operation.verb, key=key, amount=note.amount)
+    interpret = partial(_interpret, verb=operation.verb, key=key, amount=audit.amount)
     return Call(
         operation=operation,
         path=operation.path_for(reference),
         payment=reference,
         body=body,
         idempotency_key=key,
-        make_verification=lambda: Verification(
-            question=_ask(reference), judge=judge, judge_refusal=lambda error: Inconclusive(f"HTTP {error.status}")
+        make_reconciliation=lambda: Reconciliation(
+            lookup=_ask(reference),
+            interpret=interpret,
+            interpret_refusal=lambda error: Inconclusive(f"HTTP {error.status}"),
         ),
-        note=note,
+        audit=audit,
         is_row=is_row,
     )
 
 
 def rebuild(intent: Intent) -> Call[Any]:
     """Make the call that an intent was written for."""
-    note = Note(amount=intent.amount, currency=intent.currency, origin=intent.origin, reference=intent.reference)
-    return _call(_OPERATIONS[BatchOperation(intent.operation)], intent.payment, intent.key, note, None, is_row=False)
+    audit = AuditInfo(amount=intent.amount, currency=intent.currency, origin=intent.origin, reference=intent.reference)
+    return _call(_OPERATIONS[BatchOperation(intent.operation)], intent.payment, intent.key, audit, None, is_row=False)
 
 
 def row_call(operation: BatchOperation, reference: str, value: int, *, key: str) -> Call[Any]:
     """Make the call of one operation."""
-    note = Note(amount=value, currency="EUR", origin=KeyOrigin.GIVEN)
+    audit = AuditInfo(amount=value, currency="EUR", origin=KeyOrigin.GIVEN)
     body = Body(amount=Amount(currency="EUR", value=value))
-    return _call(_OPERATIONS[operation], reference, key, note, body, is_row=False)
+    return _call(_OPERATIONS[operation], reference, key, audit, body, is_row=False)
 
 
 def _row_call(command: RowCommand) -> Call[Any]:
     row, is_cancel = command.row, command.operation is BatchOperation.CANCEL
     assert is_cancel or not isinstance(row.amount, NotGiven), "the amount of a row that takes all is computed before"
     value = None if isinstance(row.amount, NotGiven) else row.amount
-    note = Note(amount=value, currency="EUR", origin=KeyOrigin.ROW, reference=row.reference or "")
+    audit = AuditInfo(amount=value, currency="EUR", origin=KeyOrigin.ROW, reference=row.reference or "")
     body = Body(amount=None if value is None else Amount(currency="EUR", value=value))
-    return _call(_OPERATIONS[command.operation], row.payment, command.key, note, body, is_row=True)
+    return _call(_OPERATIONS[command.operation], row.payment, command.key, audit, body, is_row=True)
 
 
 def _remaining(operation: BatchOperation, log: EventLog) -> int:

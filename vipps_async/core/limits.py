@@ -462,13 +462,13 @@ class RecoveryLimiter(ConcurrencyLimiter):
             self._wait_until = max(self._wait_until, now + min(seconds, _LONGEST_WAIT))
         return seconds
 
-    def question_answered(self, now: float) -> None:
+    def lookup_answered(self, now: float) -> None:
         """Note a question that Vipps has answered, whatever it said; `now` is in monotonic seconds."""
         self.succeeded()
         self._answered_at = now
         self._unanswered = 0
 
-    def question_unanswered(self, began: float, now: float, error: VippsError | None) -> None:
+    def lookup_unanswered(self, began: float, now: float, error: VippsError | None) -> None:
         """Note a question that got no answer, not even when it was repeated.
 
         Args:

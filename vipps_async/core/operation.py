@@ -16,17 +16,17 @@ from vipps_async.journals.protocol import KeyOrigin
 
 __all__ = [
     "Applied",
+    "AuditInfo",
     "Call",
     "Evidence",
     "Inconclusive",
     "NoContent",
     "NotApplied",
-    "Note",
     "Operation",
+    "Reconciliation",
     "Repeat",
     "Runner",
     "SettledBy",
-    "Verification",
 ]
 
 R = TypeVar("R")
@@ -143,24 +143,24 @@ Evidence = Applied[R] | NotApplied | Inconclusive
 
 
 @frozen(kw_only=True)
-class Verification(Generic[R, A]):
-    """How to find out afterwards whether a call took effect: a question, and how to read its answer."""
+class Reconciliation(Generic[R, A]):
+    """How to find out afterwards whether a call took effect: what to look up, and how to interpret the answer."""
 
-    #: The read to ask; its operation is SAFE.
-    question: Call[A]
-    #: Reads the answer.
-    judge: Callable[[A], Evidence[R]]
-    #: Reads a refusal of the question itself; an unknown payment may prove that it was never made.
-    judge_refusal: Callable[[ApiError], Evidence[R]]
+    #: The read; its operation is SAFE.
+    lookup: Call[A]
+    #: Reads the answer as evidence.
+    interpret: Callable[[A], Evidence[R]]
+    #: Reads a refusal of the lookup itself; an unknown payment may prove that it was never made.
+    interpret_refusal: Callable[[ApiError], Evidence[R]]
 
 
 @frozen(kw_only=True)
-class Note:
-    """What a journal notes of a call that moves money, or makes a payment."""
+class AuditInfo:
+    """What a journal keeps of a call that moves money, or makes a payment."""
 
     #: Minor units; None: all that remains, or no amount.
     amount: int | None
-    currency: str = "NOK"
+    currency: str
     #: Whether the request's body may be kept, to send it again: not if it holds personal data.
     keep_body: bool = True
     #: Whether the answer may be kept: not if it holds a token.
@@ -185,18 +185,18 @@ class Call(Generic[R]):
     #: The idempotency key, made once and kept over every attempt.
     idempotency_key: str | None = None
     #: Makes what is needed to find out afterwards, to which hardly any call comes; None: there is no way.
-    make_verification: Callable[[], Verification[R, Any]] | None = field(default=None, repr=False)
-    #: What a journal notes of it; None: it is not journalled.
-    note: Note | None = field(default=None, repr=False)
+    make_reconciliation: Callable[[], Reconciliation[R, Any]] | None = field(default=None, repr=False)
+    #: What a journal keeps of it; None: it is not journalled.
+    audit: AuditInfo | None = field(default=None, repr=False)
     #: Whether it is a row of a batch, which holds a place that others wait for.
     is_row: bool = False
     #: Values that must never appear in an error's text: phone numbers, tokens.
-    confidential: tuple[str, ...] = field(default=(), repr=False)
+    secrets: tuple[str, ...] = field(default=(), repr=False)
 
     @property
-    def verification(self) -> Verification[R, Any] | None:
+    def reconciliation(self) -> Reconciliation[R, Any] | None:
         """How to find out afterwards; None: there is no way."""
-        return None if self.make_verification is None else self.make_verification()
+        return None if self.make_reconciliation is None else self.make_reconciliation()
 
 
 class Runner(Protocol):

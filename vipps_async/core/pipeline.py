@@ -19,7 +19,6 @@ from vipps_async.core.events import EventLog
 from vipps_async.core.headers import Headers
 from vipps_async.core.limits import PerPaymentRateLimiter
 from vipps_async.core.operation import Applied, Call, Evidence, Inconclusive, NotApplied, Repeat, SettledBy
-from vipps_async.core.recorded_refusal import is_lasting
 from vipps_async.core.refusal import read_refusal, shown_body
 from vipps_async.core.retry import (
     SHORTEST_ATTEMPT,
@@ -32,6 +31,7 @@ from vipps_async.core.retry import (
     Stop,
     time_to_send,
 )
+from vipps_async.core.stored_error import is_permanent
 from vipps_async.core.token import FETCH_TOKEN, Token, TokenAnswer, TokenSource, is_about_token
 from vipps_async.core.verdict import Facts, Verdict, decide
 from vipps_async.errors import (
@@ -141,13 +141,13 @@ class Pipeline:
         started = self._clock.monotonic()
         is_heard = self._log.is_heard
         try:
-            time = self._time_to_send if call.make_verification is None else self._time_to_send_before_asking
+            time = self._time_to_send if call.make_reconciliation is None else self._time_to_send_before_asking
             outcome = await self._attempt(call, body, started + time, number=1, is_heard=is_heard, record=record)
             if isinstance(outcome, _Failed):
                 return await self._go_on(call, body, outcome, started, record or AttemptRecord())
         except asyncio.CancelledError as cancelled:
             self._log.cancelled(call, seconds=self._clock.monotonic() - started)
-            if call.note is not None and call.idempotency_key is not None:
+            if call.audit is not None and call.idempotency_key is not None:
                 cancelled.add_note(
                     f"{call.operation.name} of payment {call.payment} was cancelled with the idempotency key "
                     f"{call.idempotency_key}: money may have moved; repeat it with this key, never with a new one"
@@ -188,9 +188,9 @@ class Pipeline:
         else:
             headers = self._headers.for_token()
         sent_at = self._clock.monotonic()
-        hindrance = self._hindrance(call, must_end, sent_at, number)
-        if hindrance:
-            return _Failed(FailureKind.NOT_SENT, RequestNotSent(hindrance), token)
+        reason = self._reason_not_to_send(call, must_end, sent_at, number)
+        if reason:
+            return _Failed(FailureKind.NOT_SENT, RequestNotSent(reason), token)
         request = Request(
             method=operation.method,
             url=self._base_url + call.path,
@@ -225,7 +225,7 @@ class Pipeline:
         self._log.attempt(call, number=number, seconds=seconds, failure=failure.value)
         return _Failed(failure, error, token)
 
-    def _hindrance(self, call: Call[Any], must_end: float, now: float, number: int) -> str:
+    def _reason_not_to_send(self, call: Call[Any], must_end: float, now: float, number: int) -> str:
         """Say why the attempt must not leave now; if nothing keeps it, note it in the ledger and say nothing."""
         if must_end - now < SHORTEST_ATTEMPT:
             # Only waiting for the token can have taken that long.
@@ -272,7 +272,7 @@ class Pipeline:
         return _Failed(FailureKind.UNREADABLE, error, token)
 
     def _confidential(self, call: Call[Any], token: Token | None) -> tuple[str, ...]:
-        return (*self._secrets, *call.confidential, *((token.value,) if token is not None else ()))
+        return (*self._secrets, *call.secrets, *((token.value,) if token is not None else ()))
 
     # --- the token -------------------------------------------------------------------------------------------------
 
@@ -311,7 +311,7 @@ class Pipeline:
             ledger=self._ledger,
             random=self._random,
             started=started,
-            can_ask=call.make_verification is not None,
+            can_ask=call.make_reconciliation is not None,
             record=record,
             is_row=call.is_row,
         )
@@ -357,7 +357,7 @@ class Pipeline:
     ) -> R:
         """End the call: by the history if it proves the operation done after all, else by what is known."""
         record = state.record
-        if call.make_verification is not None:
+        if call.make_reconciliation is not None:
             if record.in_doubt:
                 evidence = await self._look_until_decided(call, state, evidence)
             elif (
@@ -374,7 +374,7 @@ class Pipeline:
         record.verdict = decide(
             Facts(
                 in_doubt=record.in_doubt,
-                refused_for_good=record.refusal is not None and is_lasting(record.refusal, call.operation.dialect),
+                refused_for_good=record.refusal is not None and is_permanent(record.refusal, call.operation.dialect),
                 evidence=evidence,
             ),
             now=self._clock.now(),
@@ -405,22 +405,22 @@ class Pipeline:
 
     async def ask(self, call: Call[R], *, within: float) -> Evidence[R]:
         """Ask whether a call took effect, for at most so many seconds. Raises nothing of its own."""
-        verification = call.verification
-        if verification is None:
+        reconciliation = call.reconciliation
+        if reconciliation is None:
             return Inconclusive("there is no way to ask")
         if within <= 0:
             return Inconclusive("no time was left to look the payment up")
         try:
             async with asyncio.timeout(within):
-                answer = await self.run(verification.question)
+                answer = await self.run(reconciliation.lookup)
         except VippsError as error:
             # A refused token says nothing about the payment: only a refusal of the question itself is one to judge.
             if isinstance(error, ApiError) and not is_about_token(error):
-                return verification.judge_refusal(error)
+                return reconciliation.interpret_refusal(error)
             return Inconclusive(f"the payment could not be looked up ({error.message})", error)
         except TimeoutError:
             return Inconclusive("the look-up of the payment did not end within this call's deadline")
-        return verification.judge(answer)
+        return reconciliation.interpret(answer)
 
     def _proven(self, call: Call[R], evidence: Applied[R], failed: _Failed, state: RetryState) -> R:
         record, seconds = state.record, self._clock.monotonic() - state.started
@@ -478,11 +478,11 @@ def _is_enough(call: Call[Any], evidence: Evidence[Any] | None) -> bool:
 
 def _may_be_done_before(call: Call[Any], failed: _Failed) -> bool:
     """Whether another call may have carried out a refused operation before: under a given key, or without one."""
-    if call.note is None or failed.suggests_effect:
+    if call.audit is None or failed.suggests_effect:
         # A key that was used with another payload is no sign of this one.
         return False
     return call.operation.repeat is Repeat.CONFIRM or (
-        call.operation.repeat is Repeat.KEYED and call.note.origin is not KeyOrigin.MADE
+        call.operation.repeat is Repeat.KEYED and call.audit.origin is not KeyOrigin.MADE
     )
 
 

@@ -13,14 +13,14 @@ from typing import Any
 
 from attrs import define, evolve, field
 
-from vipps_async.core.journalling import OUTCOMES, JournalledRunner, answer_record
 from vipps_async.core.limits import RecoveryLimiter
 from vipps_async.core.operation import Applied, Call, Evidence, Inconclusive, NotApplied, Repeat
-from vipps_async.core.recorded_refusal import is_lasting, stored_refusal, write_refusal_record
+from vipps_async.core.recorder import OUTCOMES, Recorder, answer_record
 from vipps_async.core.recovery_report import MOST_NAMED, LeftOpen, RecoveryReport, Refused
+from vipps_async.core.stored_error import is_permanent, stored_error, write_stored_error
 from vipps_async.core.verdict import LOOKS_APART, Facts, Verdict, decide
 from vipps_async.errors import ApiError, JournalError, OrderNotFoundError, VippsError
-from vipps_async.journals.protocol import Attempts, Entry, Intent, KeyOrigin, Outcome, Standing
+from vipps_async.journals.protocol import AcquireResult, Attempts, Entry, Intent, KeyOrigin, Outcome
 
 __all__ = ["Recovery"]
 
@@ -75,7 +75,7 @@ class Recovery:
     """
 
     def __init__(
-        self, runner: JournalledRunner, *, rebuild: Callable[[Intent], Call[Any]], passed_over: Collection[str] = ()
+        self, runner: Recorder, *, rebuild: Callable[[Intent], Call[Any]], passed_over: Collection[str] = ()
     ) -> None:
         """Make a recovery for the journal of a runner.
 
@@ -160,12 +160,10 @@ class Recovery:
         for entry in await self._runner.entries_of(payment):
             if entry.intent.key != key or entry.settlement is not None or entry.intent.operation in self._passed_over:
                 continue
-            standing, mine, owner = await self._runner.claim(entry.intent)
-            if standing is not Standing.MINE:
+            acquired, mine, owner = await self._runner.claim(entry.intent)
+            if acquired is not AcquireResult.ACQUIRED:
                 continue
-            dropped = write_refusal_record(
-                ApiError("it was dropped before it was known to have taken effect", status=0)
-            )
+            dropped = write_stored_error(ApiError("it was dropped before it was known to have taken effect", status=0))
             attempts = evolve(mine.attempts, refusal=dropped)
             await self._runner.release(entry.intent, "dropped: it is not sent again", owner=owner, attempts=attempts)
             await self._runner.flush()
@@ -200,11 +198,11 @@ class Recovery:
 
     async def _look_at(self, found: Entry, lane: _Lane, run: _Run) -> None:
         report = run.report
-        standing, entry, owner = await self._runner.claim(found.intent)
+        acquired, entry, owner = await self._runner.claim(found.intent)
         report.seen += 1
-        if standing is Standing.MINE:
+        if acquired is AcquireResult.ACQUIRED:
             await self._in_hand(_Settling(self._runner, self._rebuild, entry, owner, lane, run), entry)
-        elif standing is Standing.SETTLED:
+        elif acquired is AcquireResult.SETTLED:
             report.settled_meanwhile += 1
         else:
             lane.blocked.add(entry.intent.payment)
@@ -230,7 +228,7 @@ class Recovery:
 class _Settling:
     """One entry that is in our hands."""
 
-    runner: JournalledRunner
+    runner: Recorder
     rebuild: Callable[[Intent], Call[Any]]
     entry: Entry
     owner: str
@@ -288,11 +286,11 @@ class _Settling:
         settle_after = self.runner.settle_after
         if call.operation.repeat is Repeat.ONCE:
             settle_after = max(settle_after, _PAYMENT_LIVES)
-        refusal = stored_refusal(attempts.refusal, self.runner.now())
+        refusal = stored_error(attempts.refusal, self.runner.now())
         verdict = decide(
             Facts(
                 in_doubt=max(attempts.in_doubt, 1),
-                refused_for_good=refusal is not None and is_lasting(refusal, call.operation.dialect),
+                refused_for_good=refusal is not None and is_permanent(refusal, call.operation.dialect),
                 evidence=evidence,
                 last_attempt_at=attempts.last_at,
                 first_look_at=attempts.looked_at,
@@ -364,33 +362,33 @@ class _Settling:
         return ""
 
     async def _ask(self, call: Call[Any]) -> Evidence[Any]:
-        verification = call.verification
+        reconciliation = call.reconciliation
         answered = False
         refusal: ApiError | None = None
 
-        def judge(answer: Any) -> Evidence[Any]:
+        def interpret(answer: Any) -> Evidence[Any]:
             nonlocal answered
             answered = True
-            assert verification is not None  # noqa: S101 - for the type checker
-            return verification.judge(answer)
+            assert reconciliation is not None  # noqa: S101 - for the type checker
+            return reconciliation.interpret(answer)
 
-        def judge_refusal(error: ApiError) -> Evidence[Any]:
+        def interpret_refusal(error: ApiError) -> Evidence[Any]:
             nonlocal answered, refusal
             refusal = error
             answered = error.status not in _NO_ANSWER and error.status < 500
-            assert verification is not None  # noqa: S101 - for the type checker
-            return verification.judge_refusal(error)
+            assert reconciliation is not None  # noqa: S101 - for the type checker
+            return reconciliation.interpret_refusal(error)
 
-        if verification is not None:
-            looking = evolve(verification, judge=judge, judge_refusal=judge_refusal)
-            call = evolve(call, make_verification=lambda: looking)
+        if reconciliation is not None:
+            looking = evolve(reconciliation, interpret=interpret, interpret_refusal=interpret_refusal)
+            call = evolve(call, make_reconciliation=lambda: looking)
         limiter, began = self.shared.limiter, self.shared.now()
         evidence = await self.runner.ask(call)
         if answered:
-            limiter.question_answered(self.shared.now())
+            limiter.lookup_answered(self.shared.now())
         else:
             error = evidence.error if isinstance(evidence, Inconclusive) and refusal is None else refusal
-            limiter.question_unanswered(began, self.shared.now(), error)
+            limiter.lookup_unanswered(began, self.shared.now(), error)
             if limiter.stopped:
                 limiter.close()
         return evidence

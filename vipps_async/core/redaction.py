@@ -76,7 +76,7 @@ _AT = re.compile(r"@|%40", re.IGNORECASE)
 _MAIL_PART = re.compile(r"[^\s@\"'<>()\[\]{},;:\\|=&]+")
 
 
-def redact(text: str, *, confidential: Iterable[str] = (), personal_keys: tuple[str, ...] = ()) -> str:
+def redact(text: str, *, secrets: Iterable[str] = (), personal_keys: tuple[str, ...] = ()) -> str:
     """Return a text without its secrets and personal data, at most 2,000 characters of it.
 
     Taken out are the confidential values of 6 characters and more (also percent-encoded, or escaped as in JSON or
@@ -85,11 +85,11 @@ def redact(text: str, *, confidential: Iterable[str] = (), personal_keys: tuple[
 
     Args:
         text: what came from outside.
-        confidential: values that must not stand in the result, such as the phone number that was sent.
+        secrets: values that must not stand in the result, such as the phone number that was sent.
         personal_keys: keys of JSON whose value is personal at one API, beside those that are so at all; regular
             expressions.
     """
-    secrets = sorted({form for value in confidential if len(value) >= SHORTEST_SECRET for form in _forms_of(value)})
+    secrets = sorted({form for value in secrets if len(value) >= SHORTEST_SECRET for form in _forms_of(value)})
     text = _without_escapes(text)
     window = text[:_WINDOW]
     end = len(window)

@@ -59,17 +59,17 @@ class Refusal:
     suggests_effect: bool = False
 
 
-def read_refusal(response: Response, operation: Operation[Any], clock: Clock, confidential: Iterable[str]) -> Refusal:
+def read_refusal(response: Response, operation: Operation[Any], clock: Clock, secrets: Iterable[str]) -> Refusal:
     """Turn an answer outside 2xx into an error and say what kind of failure it is.
 
     Args:
         response: the answer.
         operation: what was asked for.
         clock: the local time, for a date in `Retry-After`.
-        confidential: values that must not stand in the error.
+        secrets: values that must not stand in the error.
     """
     status, dialect = response.status, operation.dialect
-    show = partial(redact, confidential=tuple(confidential), personal_keys=dialect.personal_keys)
+    show = partial(redact, secrets=tuple(secrets), personal_keys=dialect.personal_keys)
     body = read_error_body(response.body, dialect.read_error)
     rules = [rule for rule in map(dialect.rule_for, body.errors) if rule is not None]
     failure = _failure(status, body, rules, dialect)
@@ -93,12 +93,12 @@ def read_refusal(response: Response, operation: Operation[Any], clock: Clock, co
     )
 
 
-def shown_body(body: bytes, dialect: Dialect, confidential: Iterable[str]) -> str:
+def shown_body(body: bytes, dialect: Dialect, secrets: Iterable[str]) -> str:
     """Return of an answer's body what may be shown: JSON redacted, of all else its kind and its length.
 
     Names and phone numbers stand in XML, forms and free text where no key tells what they are.
     """
-    show = partial(redact, confidential=tuple(confidential), personal_keys=dialect.personal_keys)
+    show = partial(redact, secrets=tuple(secrets), personal_keys=dialect.personal_keys)
     return _shown(read_error_body(body, dialect.read_error), show)
 
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import orjson
 
-from vipps_async.core.operation import Call, Note, Operation
+from vipps_async.core.operation import AuditInfo, Call, Operation
 from vipps_async.ecom.operations import CANCEL, CAPTURE, INITIATE, OPERATIONS, REFUND
-from vipps_async.ecom.reconcile import verify_cancel, verify_initiate, verify_money
+from vipps_async.ecom.reconcile import reconcile_cancel, reconcile_initiate, reconcile_money
 from vipps_async.ecom.requests import (
     CancelPaymentActionRequest,
     CancelTransaction,
@@ -70,7 +70,7 @@ def money_call(
         operation,
         order_id,
         key=key,
-        note=Note(amount=sum_in_oere, origin=origin, reference=row_reference or ""),
+        audit=AuditInfo(amount=sum_in_oere, currency="NOK", origin=origin, reference=row_reference or ""),
         body=PaymentActionsRequest(
             merchant_info=merchant,
             transaction=Transaction(amount=sum_in_oere, transaction_text=transaction_text),
@@ -98,8 +98,9 @@ def cancel_call(
     return _cancel_call(
         order_id,
         should_release_remaining_funds=should_release_remaining_funds,
-        note=Note(
+        audit=AuditInfo(
             amount=None,
+            currency="NOK",
             # Vipps takes no key for a cancel: it is made by the journal, or stands for a row.
             origin=KeyOrigin.MADE if row_reference is None else KeyOrigin.ROW,
             reference=row_reference or "",
@@ -114,7 +115,7 @@ def cancel_call(
 
 
 def initiate_call(
-    order_id: str, *, amount: int | None, body: InitiatePaymentCommand | None = None, confidential: tuple[str, ...] = ()
+    order_id: str, *, amount: int | None, body: InitiatePaymentCommand | None = None, secrets: tuple[str, ...] = ()
 ) -> Call[InitiatedPayment]:
     """Make the call of an initiate, whose body and answer no journal keeps: they hold personal data and a token."""
     return Call(
@@ -122,9 +123,9 @@ def initiate_call(
         path=INITIATE.path,
         payment=order_id,
         body=body,
-        make_verification=partial(verify_initiate, order_id),
-        note=Note(amount=amount, keep_body=False, keep_answer=False),
-        confidential=confidential,
+        make_reconciliation=partial(reconcile_initiate, order_id),
+        audit=AuditInfo(amount=amount, currency="NOK", keep_body=False, keep_answer=False),
+        secrets=secrets,
     )
 
 
@@ -135,11 +136,11 @@ def rebuild_call(intent: Intent) -> Call[Any]:
         JournalError: the intent is of an operation that this version does not know.
     """
     order_id = intent.payment
-    note = Note(amount=intent.amount, origin=intent.origin, reference=intent.reference)
+    audit = AuditInfo(amount=intent.amount, currency=intent.currency, origin=intent.origin, reference=intent.reference)
     if intent.operation in {CAPTURE.verb, REFUND.verb}:
-        return _money_call(OPERATIONS[intent.operation], order_id, key=intent.key, note=note)
+        return _money_call(OPERATIONS[intent.operation], order_id, key=intent.key, audit=audit)
     if intent.operation == CANCEL.verb:
-        return _cancel_call(order_id, should_release_remaining_funds=_releases_rest(intent.body), note=note)
+        return _cancel_call(order_id, should_release_remaining_funds=_releases_rest(intent.body), audit=audit)
     if intent.operation == INITIATE.verb:
         return initiate_call(order_id, amount=intent.amount)
     raise JournalError(
@@ -149,7 +150,7 @@ def rebuild_call(intent: Intent) -> Call[Any]:
 
 
 def _money_call(
-    operation: Operation[Any], order_id: str, *, key: str, note: Note, body: object = None, is_row: bool = False
+    operation: Operation[Any], order_id: str, *, key: str, audit: AuditInfo, body: object = None, is_row: bool = False
 ) -> Call[Any]:
     return Call(
         operation=operation,
@@ -157,24 +158,24 @@ def _money_call(
         payment=order_id,
         body=body,
         idempotency_key=key,
-        make_verification=partial(verify_money, operation, order_id, idempotency_key=key, amount=note.amount),
-        note=note,
+        make_reconciliation=partial(reconcile_money, operation, order_id, idempotency_key=key, amount=audit.amount),
+        audit=audit,
         is_row=is_row,
     )
 
 
 def _cancel_call(
-    order_id: str, *, should_release_remaining_funds: bool, note: Note, body: object = None, is_row: bool = False
+    order_id: str, *, should_release_remaining_funds: bool, audit: AuditInfo, body: object = None, is_row: bool = False
 ) -> Call[CancelResult]:
     return Call(
         operation=CANCEL,
         path=CANCEL.path_for(order_id),
         payment=order_id,
         body=body,
-        make_verification=partial(
-            verify_cancel, order_id, should_release_remaining_funds=should_release_remaining_funds
+        make_reconciliation=partial(
+            reconcile_cancel, order_id, should_release_remaining_funds=should_release_remaining_funds
         ),
-        note=note,
+        audit=audit,
         is_row=is_row,
     )
 

@@ -183,7 +183,7 @@ class EcomApi:
                 order_id,
                 amount=amount,
                 body=body,
-                confidential=_given(mobile_number, auth_token, passenger, ticket),
+                secrets=_given(mobile_number, auth_token, passenger, ticket),
             )
         )
 
@@ -343,7 +343,7 @@ class EcomApi:
                 payment=order_id,
                 body=body,
                 idempotency_key=new_idempotency_key(),
-                confidential=_given(mobile_number, token),
+                secrets=_given(mobile_number, token),
             )
         )
 

@@ -64,7 +64,7 @@ def _misfit(
         status = transaction.status.value.casefold()
         if status in _WORDS and status not in wanted:
             return f"it says {transaction.status.value!r}"
-        asked = None if call.note is None else call.note.amount
+        asked = None if call.audit is None else call.audit.amount
         if asked is not None and transaction.amount != asked:
             return f"{asked} øre were asked for, and it says {transaction.amount}"
         # Where all that remains was asked for, the sums bound what this can have been.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Final, TypeVar, cast
 
-from vipps_async.core.operation import Applied, Evidence, Inconclusive, NotApplied, Operation, SettledBy, Verification
+from vipps_async.core.operation import Applied, Evidence, Inconclusive, NotApplied, Operation, Reconciliation, SettledBy
 from vipps_async.ecom.details import PaymentDetails, TransactionLogEntry
 from vipps_async.ecom.enums import OperationName, TransactionStatus
 from vipps_async.ecom.errors import UNKNOWN_ORDER, has_code
@@ -13,7 +13,7 @@ from vipps_async.ecom.operations import CAPTURE, REFUND, ask_details
 from vipps_async.ecom.responses import CancelResult, CaptureResult, InitiatedPayment, RefundResult, TransactionInfo
 from vipps_async.errors import ApiError, OrderNotFoundError
 
-__all__ = ["verify_cancel", "verify_initiate", "verify_money"]
+__all__ = ["reconcile_cancel", "reconcile_initiate", "reconcile_money"]
 
 R = TypeVar("R")
 
@@ -28,18 +28,18 @@ _MONEY: Final[dict[str, tuple[frozenset[OperationName], type[CaptureResult | Ref
 }
 
 
-def verify_initiate(order_id: str) -> Verification[InitiatedPayment, PaymentDetails]:
+def reconcile_initiate(order_id: str) -> Reconciliation[InitiatedPayment, PaymentDetails]:
     """Return how to find out whether a payment exists. Its URL cannot be found again: the result's is empty."""
-    return Verification(
-        question=ask_details(order_id),
-        judge=partial(_judge_initiate, order_id=order_id),
-        judge_refusal=_judge_refusal,
+    return Reconciliation(
+        lookup=ask_details(order_id),
+        interpret=partial(_interpret_initiate, order_id=order_id),
+        interpret_refusal=_interpret_refusal,
     )
 
 
-def verify_money(
+def reconcile_money(
     operation: Operation[R], order_id: str, *, idempotency_key: str, amount: int | None
-) -> Verification[R, PaymentDetails]:
+) -> Reconciliation[R, PaymentDetails]:
     """Return how to find out whether a capture or a refund took effect.
 
     Args:
@@ -48,25 +48,29 @@ def verify_money(
         idempotency_key: the key that it was sent with.
         amount: its amount in øre; None if it asked for all that remained.
     """
-    return Verification(
-        question=ask_details(order_id),
-        judge=partial(
-            _judge_by_key, operation=operation, order_id=order_id, idempotency_key=idempotency_key, amount=amount
+    return Reconciliation(
+        lookup=ask_details(order_id),
+        interpret=partial(
+            _interpret_by_key, operation=operation, order_id=order_id, idempotency_key=idempotency_key, amount=amount
         ),
-        judge_refusal=_judge_refusal,
+        interpret_refusal=_interpret_refusal,
     )
 
 
-def verify_cancel(order_id: str, *, should_release_remaining_funds: bool) -> Verification[CancelResult, PaymentDetails]:
+def reconcile_cancel(
+    order_id: str, *, should_release_remaining_funds: bool
+) -> Reconciliation[CancelResult, PaymentDetails]:
     """Return how to find out whether a payment is cancelled, or the rest of it released."""
-    return Verification(
-        question=ask_details(order_id),
-        judge=partial(_judge_cancel, order_id=order_id, should_release_remaining_funds=should_release_remaining_funds),
-        judge_refusal=_judge_refusal,
+    return Reconciliation(
+        lookup=ask_details(order_id),
+        interpret=partial(
+            _interpret_cancel, order_id=order_id, should_release_remaining_funds=should_release_remaining_funds
+        ),
+        interpret_refusal=_interpret_refusal,
     )
 
 
-def _judge_refusal(error: ApiError) -> NotApplied | Inconclusive:
+def _interpret_refusal(error: ApiError) -> NotApplied | Inconclusive:
     """Read a refusal of details: only Vipps' own word that the order is unknown proves anything.
 
     A bare 404 may come from a gateway that has never asked.
@@ -84,13 +88,13 @@ def _unusable(details: PaymentDetails, order_id: str) -> Inconclusive | None:
     return None
 
 
-def _judge_initiate(details: PaymentDetails, *, order_id: str) -> Evidence[InitiatedPayment]:
+def _interpret_initiate(details: PaymentDetails, *, order_id: str) -> Evidence[InitiatedPayment]:
     if details.order_id is not None and details.order_id != order_id:
         return Inconclusive("details answered about another order")
     return Applied(InitiatedPayment(order_id=order_id, url=""))
 
 
-def _judge_by_key(
+def _interpret_by_key(
     details: PaymentDetails, *, operation: Operation[R], order_id: str, idempotency_key: str, amount: int | None
 ) -> Evidence[R]:
     operations, build, status = _MONEY[operation.verb]
@@ -132,7 +136,7 @@ def _look_for(
     return NotApplied("the history does not have this idempotency key")
 
 
-def _judge_cancel(
+def _interpret_cancel(
     details: PaymentDetails, *, order_id: str, should_release_remaining_funds: bool
 ) -> Evidence[CancelResult]:
     unusable = _unusable(details, order_id)

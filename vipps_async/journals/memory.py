@@ -9,7 +9,7 @@ from attrs import evolve
 
 from vipps_async.errors import JournalError
 from vipps_async.journals.methods import JournalMethods
-from vipps_async.journals.protocol import DamagedEntry, Entry, Intent, Standing, World
+from vipps_async.journals.protocol import AcquireResult, DamagedEntry, Entry, Intent, World
 from vipps_async.journals.rules import Answer, Begin, Command, Release, Settle, apply, check_world, same_wish
 from vipps_async.journals.slots import Identity, wish_of
 
@@ -76,7 +76,7 @@ class MemoryJournal(JournalMethods):
         if isinstance(command, Begin) and command.adopt:
             met = same_wish(self._open_entries_like(command.intent), command.intent)
             if met is not None and met.intent.digest != command.intent.digest:
-                return Standing.MISMATCH, met
+                return AcquireResult.MISMATCH, met
             if met is not None:
                 command = evolve(command, intent=evolve(met.intent, created_at=command.intent.created_at))
         answer = apply(self._entries.get(command.intent.identity), command, self._clock())

@@ -6,7 +6,7 @@ import abc
 from collections.abc import AsyncIterator
 from datetime import datetime
 
-from vipps_async.journals.protocol import Attempts, Entry, Intent, Settlement, Standing
+from vipps_async.journals.protocol import AcquireResult, Attempts, Entry, Intent, Settlement
 from vipps_async.journals.rules import (
     Answer,
     Attempt,
@@ -15,9 +15,9 @@ from vipps_async.journals.rules import (
     Command,
     Release,
     Settle,
+    acquired_by,
     checked_hold,
     clean_note,
-    standing_of,
 )
 from vipps_async.journals.upkeep import Upkeep
 
@@ -27,17 +27,19 @@ __all__ = ["JournalMethods"]
 class JournalMethods(Upkeep):
     """What a caller asks of a journal, as commands and walks over rows; see `Journal`."""
 
-    async def begin(self, intent: Intent, *, owner: str, lease: float, adopt: bool = False) -> tuple[Standing, Entry]:
+    async def begin(
+        self, intent: Intent, *, owner: str, lease: float, adopt: bool = False
+    ) -> tuple[AcquireResult, Entry]:
         """Make the intent durable and take it in hand; see `Journal.begin`."""
-        return standing_of(await self._ask(Begin(intent, owner, checked_hold(owner, lease), adopt)), intent)
+        return acquired_by(await self._ask(Begin(intent, owner, checked_hold(owner, lease), adopt)), intent)
 
-    async def attempt(self, intent: Intent, *, owner: str, at: datetime) -> Standing:
+    async def attempt(self, intent: Intent, *, owner: str, at: datetime) -> AcquireResult:
         """Count one more attempt; see `Journal.attempt`."""
-        return standing_of(await self._ask(Attempt(intent, owner, at)), intent)[0]
+        return acquired_by(await self._ask(Attempt(intent, owner, at)), intent)[0]
 
-    async def claim(self, intent: Intent, *, owner: str, lease: float) -> tuple[Standing, Entry]:
+    async def claim(self, intent: Intent, *, owner: str, lease: float) -> tuple[AcquireResult, Entry]:
         """Take an open entry in hand; see `Journal.claim`."""
-        return standing_of(await self._ask(Claim(intent, owner, checked_hold(owner, lease))), intent)
+        return acquired_by(await self._ask(Claim(intent, owner, checked_hold(owner, lease))), intent)
 
     async def settle(self, intent: Intent, settlement: Settlement, *, owner: str | None = None) -> None:
         """Note the outcome; see `Journal.settle`."""

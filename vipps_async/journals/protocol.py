@@ -12,6 +12,7 @@ from attrs import field, frozen
 from vipps_async.errors import InvalidInputError
 
 __all__ = [
+    "AcquireResult",
     "Attempts",
     "DamagedEntry",
     "Entry",
@@ -20,7 +21,6 @@ __all__ = [
     "KeyOrigin",
     "Outcome",
     "Settlement",
-    "Standing",
     "World",
     "is_storable",
 ]
@@ -245,15 +245,15 @@ class DamagedEntry:
     reason: str
 
 
-class Standing(enum.Enum):
+class AcquireResult(enum.Enum):
     """What `begin` and `claim` found."""
 
     #: The entry is now open and in the hands of the asker: it may be sent.
-    MINE = "mine"
+    ACQUIRED = "acquired"
     #: The entry is settled: its outcome stands in the entry.
     SETTLED = "settled"
     #: Another owner has it in hand, and its lease has not run out.
-    TAKEN = "taken"
+    HELD = "held"
     #: The same identity stands there with another digest: it must not be sent. With another key in the entry (see
     #: `begin`'s `adopt`): an open operation of the same amount, with another text.
     MISMATCH = "mismatch"
@@ -313,7 +313,9 @@ class Journal(Protocol):
         """
         ...
 
-    async def begin(self, intent: Intent, *, owner: str, lease: float, adopt: bool = False) -> tuple[Standing, Entry]:
+    async def begin(
+        self, intent: Intent, *, owner: str, lease: float, adopt: bool = False
+    ) -> tuple[AcquireResult, Entry]:
         """Make the intent durable and take it in hand, unless it stands there already.
 
         New, or settled as NOT_DONE, or open with a lease that has run out or that `owner` itself holds: it is taken
@@ -359,7 +361,7 @@ class Journal(Protocol):
         """
         ...
 
-    async def attempt(self, intent: Intent, *, owner: str, at: datetime) -> Standing:
+    async def attempt(self, intent: Intent, *, owner: str, at: datetime) -> AcquireResult:
         """Count one more attempt of an entry that the owner has in hand; returns when that is durable.
 
         Args:
@@ -402,7 +404,7 @@ class Journal(Protocol):
         """
         ...
 
-    async def claim(self, intent: Intent, *, owner: str, lease: float) -> tuple[Standing, Entry]:
+    async def claim(self, intent: Intent, *, owner: str, lease: float) -> tuple[AcquireResult, Entry]:
         """Take an open entry in hand for recovery, if nobody else has it. Atomic over all processes and machines.
 
         Unlike `begin`, it neither creates an entry nor reopens one that is settled as NOT_DONE (that is SETTLED here).

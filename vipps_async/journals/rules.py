@@ -11,13 +11,13 @@ from attrs import define, evolve
 
 from vipps_async.errors import InvalidInputError, JournalError
 from vipps_async.journals.protocol import (
+    AcquireResult,
     Attempts,
     Entry,
     Intent,
     KeyOrigin,
     Outcome,
     Settlement,
-    Standing,
     World,
     is_storable,
 )
@@ -31,12 +31,12 @@ __all__ = [
     "Command",
     "Release",
     "Settle",
+    "acquired_by",
     "apply",
     "check_world",
     "checked_hold",
     "clean_note",
     "same_wish",
-    "standing_of",
 ]
 
 #: Why an entry is open whose owner has not said so.
@@ -109,7 +109,7 @@ Command = Begin | Claim | Attempt | Settle | Release
 
 #: What a command found (None: nothing to report) and the entry as it is now (None: there is none). A settle reports
 #: SETTLED if it overruled an entry that was settled as without effect.
-Answer = tuple[Standing | None, Entry | None]
+Answer = tuple[AcquireResult | None, Entry | None]
 
 
 def checked_hold(owner: str, lease: float) -> timedelta:
@@ -140,17 +140,17 @@ def clean_note(note: str) -> str:
     return note[:_LONGEST_NOTE].replace("\0", "").encode(errors="replace").decode()
 
 
-def standing_of(answer: Answer, intent: Intent) -> tuple[Standing, Entry]:
+def acquired_by(answer: Answer, intent: Intent) -> tuple[AcquireResult, Entry]:
     """Turn the answer to a begin or claim into what the caller gets.
 
     Raises:
         JournalError: there is no such entry to claim.
     """
-    standing, entry = answer
-    if standing is None or entry is None:
+    acquired, entry = answer
+    if acquired is None or entry is None:
         text = f"there is no {intent.name} of {intent.payment} with the key {intent.key} to claim"
         raise JournalError(text, advice="begin it instead")
-    return standing, entry
+    return acquired, entry
 
 
 def check_world(bound: World | None, world: World, place: str) -> None:
@@ -208,7 +208,7 @@ def apply(entry: Entry | None, command: Command, now: datetime) -> Answer:
             return _begin(entry, command, now)
         case Settle():
             settled = _settle(entry, command, now)
-            return Standing.SETTLED if _is_overruled(entry, settled) else None, settled
+            return AcquireResult.SETTLED if _is_overruled(entry, settled) else None, settled
         case Claim():
             return _claim(entry, command, now)
         case Attempt():
@@ -217,48 +217,48 @@ def apply(entry: Entry | None, command: Command, now: datetime) -> Answer:
             return None, _release(entry, command, now)
 
 
-def _begin(entry: Entry | None, command: Begin, now: datetime) -> tuple[Standing, Entry]:
+def _begin(entry: Entry | None, command: Begin, now: datetime) -> tuple[AcquireResult, Entry]:
     if entry is None:
         attempts = Attempts(last_at=command.intent.created_at)
-        return Standing.MINE, Entry(
+        return AcquireResult.ACQUIRED, Entry(
             intent=command.intent, attempts=attempts, owner=command.owner, lease_until=now + command.lease
         )
-    standing = _standing(entry, command, now)
-    if standing is Standing.SETTLED and not _is_final(entry):
-        standing = Standing.MINE
-    if standing is not Standing.MINE:
-        return standing, entry
+    acquired = _acquire(entry, command, now)
+    if acquired is AcquireResult.SETTLED and not _is_final(entry):
+        acquired = AcquireResult.ACQUIRED
+    if acquired is not AcquireResult.ACQUIRED:
+        return acquired, entry
     attempts = Attempts(begun=entry.attempts.begun + 1, ended=entry.attempts.ended, last_at=command.intent.created_at)
-    return standing, evolve(_taken(entry, command, now), attempts=attempts)
+    return acquired, evolve(_taken(entry, command, now), attempts=attempts)
 
 
 def _attempt(entry: Entry | None, command: Attempt) -> Answer:
     if entry is None:
         return None, None
     if entry.settlement is not None or entry.intent.digest != command.intent.digest:
-        return Standing.SETTLED if entry.settlement is not None else Standing.MISMATCH, entry
+        return AcquireResult.SETTLED if entry.settlement is not None else AcquireResult.MISMATCH, entry
     if entry.owner != command.owner:
-        return Standing.TAKEN, entry
+        return AcquireResult.HELD, entry
     attempts = Attempts(begun=entry.attempts.begun + 1, ended=entry.attempts.ended, last_at=command.at)
-    return Standing.MINE, evolve(entry, attempts=attempts)
+    return AcquireResult.ACQUIRED, evolve(entry, attempts=attempts)
 
 
 def _claim(entry: Entry | None, command: Claim, now: datetime) -> Answer:
     if entry is None:
         return None, None
-    standing = _standing(entry, command, now)
-    return (standing, _taken(entry, command, now)) if standing is Standing.MINE else (standing, entry)
+    acquired = _acquire(entry, command, now)
+    return (acquired, _taken(entry, command, now)) if acquired is AcquireResult.ACQUIRED else (acquired, entry)
 
 
-def _standing(entry: Entry, command: Begin | Claim, now: datetime) -> Standing:
+def _acquire(entry: Entry, command: Begin | Claim, now: datetime) -> AcquireResult:
     if entry.intent.digest != command.intent.digest:
-        return Standing.MISMATCH
+        return AcquireResult.MISMATCH
     if entry.settlement is not None:
-        return Standing.SETTLED
+        return AcquireResult.SETTLED
     # A released entry belongs to nobody, even if the clock was set back since.
     if entry.owner not in {"", command.owner} and entry.lease_until > now:
-        return Standing.TAKEN
-    return Standing.MINE
+        return AcquireResult.HELD
+    return AcquireResult.ACQUIRED
 
 
 def _taken(entry: Entry, command: Begin | Claim, now: datetime) -> Entry:

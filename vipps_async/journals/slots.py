@@ -7,7 +7,7 @@ from datetime import datetime
 
 from attrs import define, evolve
 
-from vipps_async.journals.protocol import Entry, Intent, Standing
+from vipps_async.journals.protocol import AcquireResult, Entry, Intent
 from vipps_async.journals.rules import Answer, Begin, Command, apply, same_wish
 
 __all__ = ["Identity", "Slot", "Slots", "Wish", "wish_of"]
@@ -63,16 +63,16 @@ class Slots:
         """Do one command."""
         if isinstance(command, Begin) and command.adopt and (met := self._met(command.intent)) is not None:
             if met.intent.digest != command.intent.digest:
-                return Standing.MISMATCH, met
+                return AcquireResult.MISMATCH, met
             command = evolve(command, intent=evolve(met.intent, created_at=command.intent.created_at))
         slot = self._slots.get(command.intent.identity)
-        standing, entry = apply(None if slot is None else slot.entry, command, now)
+        acquired, entry = apply(None if slot is None else slot.entry, command, now)
         if entry is not None:
             if slot is None:
                 self.add(None, entry, None)
             else:
                 slot.entry = entry
-        return standing, entry
+        return acquired, entry
 
     def _met(self, intent: Intent) -> Entry | None:
         alike = self._by_wish[wish_of(intent)]

@@ -17,7 +17,7 @@ from attrs import field, frozen
 
 from vipps_async.core.events import EventLog, place_of
 from vipps_async.errors import CallbackError, JournalError
-from vipps_async.journals.protocol import Intent, Journal, Outcome, Settlement, Standing
+from vipps_async.journals.protocol import AcquireResult, Intent, Journal, Outcome, Settlement
 from vipps_async.receiver._limits import Counts, Limits
 from vipps_async.receiver._source import Handler, Notification, Source
 from vipps_async.session import VippsSession
@@ -190,12 +190,12 @@ class HandlerWorker:
         if self._journal is not None:
             try:
                 async with asyncio.timeout(self._limits.journal_timeout):
-                    standing, _ = await self._journal.begin(work.intent, owner=work.owner, lease=self._lease)
+                    acquired, _ = await self._journal.begin(work.intent, owner=work.owner, lease=self._lease)
             except (JournalError, TimeoutError) as error:
                 self._counts.not_journalled += 1
                 self._log.journal_error("writing an event", type(error).__name__)
             else:
-                if standing is not Standing.MINE:
+                if acquired is not AcquireResult.ACQUIRED:
                     self._counts.duplicates += 1
                     return "duplicate", True
                 is_durable = True
@@ -346,9 +346,9 @@ class HandlerWorker:
             self._log.journal_error("reading an event", "DamagedEntry")
             return
         work = _Work(source, event, intent)
-        standing, _ = await journal.claim(intent, owner=work.owner, lease=self._lease)
+        acquired, _ = await journal.claim(intent, owner=work.owner, lease=self._lease)
         # Asked again: the same news may have come in, or the last room been taken, while the journal was busy.
-        if standing is not Standing.MINE or intent.identity in self._running:
+        if acquired is not AcquireResult.ACQUIRED or intent.identity in self._running:
             return
         if not self._has_room:
             await self._postpone(work)

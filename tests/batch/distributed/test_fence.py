@@ -11,7 +11,7 @@ import pytest
 
 from tests.batch.distributed.machines import opened, rows_of, status, submitted, world
 from tests.batch.shop import MSN
-from vipps_async import Intent, Outcome, PostgresJournal, Settlement, Standing
+from vipps_async import AcquireResult, Intent, Outcome, PostgresJournal, Settlement
 from vipps_async.batch import RowOutcome, RowResult
 from vipps_async.batch.distributed import fence as fence_module
 from vipps_async.batch.distributed.chunks import Chunks, Claim, LostError
@@ -135,13 +135,13 @@ async def test_the_journal_keeps_out_whoever_lost_the_chunk(postgres_dsn: str, s
         await journal.open()
         mine, theirs, later = an_intent("order-1", "k-1"), an_intent("order-2", "k-2"), an_intent("order-3", "k-3")
         with behind(lost.fence):
-            assert (await journal.begin(mine, owner="o", lease=60))[0] is Standing.MINE
+            assert (await journal.begin(mine, owner="o", lease=60))[0] is AcquireResult.ACQUIRED
         await database.rows(
             "UPDATE {schema}.batch_chunks SET epoch = epoch + 1 WHERE batch = %s AND number = 0", (batch,)
         )
         settlement = Settlement(outcome=Outcome.DONE, answer=b"{}", settled_at=datetime.now(UTC))
 
-        async def write(fence: Fence, intent: Intent) -> Standing:
+        async def write(fence: Fence, intent: Intent) -> AcquireResult:
             with behind(fence):
                 return (await journal.begin(intent, owner="o", lease=60))[0]
 
@@ -151,7 +151,7 @@ async def test_the_journal_keeps_out_whoever_lost_the_chunk(postgres_dsn: str, s
         outcomes = await asyncio.gather(write(lost.fence, later), write(kept.fence, theirs), return_exceptions=True)
         assert isinstance(outcomes[0], JournalError)
         assert "another worker" in str(outcomes[0])
-        assert outcomes[1] is Standing.MINE
+        assert outcomes[1] is AcquireResult.ACQUIRED
         await journal.flush()
         entries = {entry.intent.key: entry async for entry in journal.recent_entries()}
         await journal.aclose()

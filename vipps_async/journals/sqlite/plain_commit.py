@@ -12,7 +12,7 @@ from datetime import datetime
 
 from attrs import define, evolve, field
 
-from vipps_async.journals.protocol import Attempts, Entry, Intent, KeyOrigin, Outcome, Standing
+from vipps_async.journals.protocol import AcquireResult, Attempts, Entry, Intent, KeyOrigin, Outcome
 from vipps_async.journals.rows import begun_values, ended_values
 from vipps_async.journals.rules import FINAL, Answer, Begin, Command, Settle
 from vipps_async.journals.slots import Identity, Wish, wish_of
@@ -135,7 +135,7 @@ def _begin(
     entry = Entry(intent=intent, attempts=attempts, owner=command.owner, lease_until=now + command.lease)
     commit.begun[identity] = position, entry
     commit.begun_values += begun_values(position, entry)
-    commit.answers.append((Standing.MINE, entry))
+    commit.answers.append((AcquireResult.ACQUIRED, entry))
     return True
 
 

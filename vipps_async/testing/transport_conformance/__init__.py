@@ -10,8 +10,8 @@ Usage::
 "Bring your own transport" in the documentation has it whole.
 """
 
+from vipps_async.testing.transport_conformance.cases import CASES, Case, Verdict
 from vipps_async.testing.transport_conformance.make_transport import MakeTransport
-from vipps_async.testing.transport_conformance.rows import ROWS, Row, Verdict
 from vipps_async.testing.transport_conformance.suite import TransportConformance
 
-__all__ = ["ROWS", "MakeTransport", "Row", "TransportConformance", "Verdict"]
+__all__ = ["CASES", "Case", "MakeTransport", "TransportConformance", "Verdict"]

@@ -11,7 +11,7 @@ import pytest
 from vipps_async.errors import InvalidInputError
 from vipps_async.testing.transport_conformance.make_transport import MakeTransport
 from vipps_async.testing.transport_conformance.raw_server import OK, Connection, Script, raw_server
-from vipps_async.testing.transport_conformance.scenes import framed
+from vipps_async.testing.transport_conformance.scenarios import framed
 from vipps_async.transports.protocol import MAX_RESPONSE_BYTES, Request
 
 __all__ = ["Exchanges", "answer_all", "post"]

@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 
 from vipps_async.errors import OutcomeUnknown, RequestNotSent, TransportError
+from vipps_async.testing.transport_conformance.cases import CASES, Case, Verdict
 from vipps_async.testing.transport_conformance.make_transport import MakeTransport
-from vipps_async.testing.transport_conformance.rows import ROWS, Row, Verdict
-from vipps_async.testing.transport_conformance.scenes import CANARY, LONG, Scene
+from vipps_async.testing.transport_conformance.scenarios import CANARY, LONG, Scenario
 from vipps_async.transports.protocol import Request, Transport
 
-__all__ = ["FailureRows", "check"]
+__all__ = ["FailureCases", "check"]
 
-CASES = [pytest.param(row, shape, id=f"{row.name}-{shape}") for row in ROWS for shape in row.shapes]
+PARAMETERS = [pytest.param(case, shape, id=f"{case.name}-{shape}") for case in CASES for shape in case.shapes]
 
 _KINDS: dict[Verdict, tuple[type[TransportError], ...]] = {
     Verdict.NOT_SENT: (RequestNotSent,),
@@ -27,69 +27,69 @@ _KINDS: dict[Verdict, tuple[type[TransportError], ...]] = {
 }
 
 
-class FailureRows:
-    """The rows as tests."""
+class FailureCases:
+    """The cases as tests."""
 
     #: Whether error messages must say what happened in words that a person understands, and name host and port. Those
     #: of this package do; the rest of the SDK does not depend on it.
     words_are_checked = False
 
-    @pytest.mark.parametrize(("row", "shape"), CASES)
+    @pytest.mark.parametrize(("case", "shape"), PARAMETERS)
     async def test_says_truly_whether_the_request_was_sent(
-        self, row: Row, shape: str, make_transport: MakeTransport, caplog: pytest.LogCaptureFixture
+        self, case: Case, shape: str, make_transport: MakeTransport, caplog: pytest.LogCaptureFixture
     ) -> None:
         """A failure is reported as not sent only if nothing was, and the server never reads a request twice."""
         caplog.set_level("DEBUG")
-        await check(row, shape, make_transport, words=self.words_are_checked)
+        await check(case, shape, make_transport, words=self.words_are_checked)
         assert CANARY not in caplog.text, "a secret, or a path, stands in a log"
 
 
-async def check(row: Row, shape: str, make_transport: MakeTransport, *, words: bool = False) -> None:
+async def check(case: Case, shape: str, make_transport: MakeTransport, *, words: bool = False) -> None:
     """Let a request fail in one way, and hold the transport to the truth about it.
 
     Args:
-        row: the way to fail.
-        shape: the request, one of the row's shapes.
+        case: the way to fail.
+        shape: the request, one of the case's shapes.
         make_transport: makes the transport.
         words: whether the message is checked too.
 
     Raises:
         AssertionError: what the transport said is not true, a request was sent twice, or something secret was shown.
     """
-    async with row.scene() as scene:
+    async with case.scenario() as scenario:
         # What the transport does by itself afterwards counts as well, until its server is gone.
-        outcome = await _outcome(row, shape, scene, make_transport)
-        requests = len(scene.server.requests) if scene.server else 0
+        outcome = await _outcome(case, shape, scenario, make_transport)
+        requests = len(scenario.server.requests) if scenario.server else 0
         # Over TLS and in front of a proxy, what is read is not the request.
-        bytes_read = scene.server.bytes_read if scene.server and scene.url.startswith("http:") else 0
-    if row.may_connect_anew and outcome == 200:
+        bytes_read = scenario.server.bytes_read if scenario.server and scenario.url.startswith("http:") else 0
+    if case.may_connect_anew and outcome == 200:
         assert requests == 1, f"an answer came, and the server has read {requests} requests"
         return
-    assert requests == row.read, f"the server has read {requests} requests, not {row.read}"
-    if row.verdict is Verdict.ANSWER:
-        assert outcome == row.status, f"{outcome!r} instead of the answer with status {row.status}"
+    assert requests == case.read, f"the server has read {requests} requests, not {case.read}"
+    if case.verdict is Verdict.ANSWER:
+        assert outcome == case.status, f"{outcome!r} instead of the answer with status {case.status}"
         return
-    assert isinstance(outcome, _KINDS[row.verdict]), f"{outcome!r} is not the truth: {row.verdict.value}"
+    assert isinstance(outcome, _KINDS[case.verdict]), f"{outcome!r} is not the truth: {case.verdict.value}"
     if isinstance(outcome, OutcomeUnknown):
-        statuses = {row.status, None} if row.status_may_be_lost else {row.status}
-        assert outcome.status in statuses, f"status {outcome.status} was kept, not {row.status}"
+        statuses = {case.status, None} if case.status_may_be_lost else {case.status}
+        assert outcome.status in statuses, f"status {outcome.status} was kept, not {case.status}"
     else:
         assert bytes_read == 0, f"reported as not sent, but the server has read {bytes_read} bytes"
     assert_shows_nothing_secret(outcome)
     if words:
         message = outcome.message
         assert "127.0.0.1:" in message or "vipps.invalid:80" in message, f"host and port are missing: {message}"
-        assert re.search(row.says, message), f"{row.says!r} is missing: {message}"
+        assert re.search(case.says, message), f"{case.says!r} is missing: {message}"
 
 
-async def _outcome(row: Row, shape: str, scene: Scene, make_transport: MakeTransport) -> TransportError | int:
+async def _outcome(case: Case, shape: str, scenario: Scenario, make_transport: MakeTransport) -> TransportError | int:
     keywords: dict[str, Any] = {
-        name: value for name in ("ssl_context", "proxy", "limit") if (value := getattr(scene, name)) is not None
+        name: value for name in ("ssl_context", "proxy", "limit") if (value := getattr(scenario, name)) is not None
     }
     transport = make_transport(**keywords)
-    before = scene.before(transport, scene.url) if scene.before else contextlib.nullcontext()
+    before = scenario.before(transport, scenario.url) if scenario.before else contextlib.nullcontext()
     async with before:
-        return await _sent(transport, row.request(shape, scene.url))
+        return await _sent(transport, case.request(shape, scenario.url))
 
 
 async def _sent(transport: Transport, request: Request) -> TransportError | int:

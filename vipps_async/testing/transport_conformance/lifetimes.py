@@ -14,7 +14,7 @@ from vipps_async.testing.transport_conformance.certificates import client_contex
 from vipps_async.testing.transport_conformance.exchanges import answer_all, post
 from vipps_async.testing.transport_conformance.make_transport import MakeTransport
 from vipps_async.testing.transport_conformance.raw_server import OK, Connection, raw_server
-from vipps_async.testing.transport_conformance.scenes import LONG, SHORT
+from vipps_async.testing.transport_conformance.scenarios import LONG, SHORT
 from vipps_async.transports.protocol import Request, Response, Transport
 
 __all__ = ["Lifetimes"]

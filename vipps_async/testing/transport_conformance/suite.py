@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 
 from vipps_async.testing.transport_conformance.exchanges import Exchanges
-from vipps_async.testing.transport_conformance.failures import FailureRows
+from vipps_async.testing.transport_conformance.failures import FailureCases
 from vipps_async.testing.transport_conformance.lifetimes import Lifetimes
 
 __all__ = ["TransportConformance"]
 
 
 @pytest.mark.asyncio
-class TransportConformance(FailureRows, Exchanges, Lifetimes):
+class TransportConformance(FailureCases, Exchanges, Lifetimes):
     """What any transport must get right, as tests over real sockets on loopback.
 
     Inherit from it and give it a fixture `make_transport`, which returns a `MakeTransport` and closes what was made.

@@ -20,7 +20,7 @@ from vipps_async.core.converter import UnreadableAnswer, decode, encode
 from vipps_async.core.ending import moved_otherwise
 from vipps_async.core.operation import Call, Evidence, Repeat, SettledBy
 from vipps_async.core.pipeline import Pipeline, render
-from vipps_async.core.recorded_refusal import read_refusal_record, write_refusal_record
+from vipps_async.core.stored_error import read_stored_error, write_stored_error
 from vipps_async.core.verdict import Verdict, effect_of
 from vipps_async.errors import (
     ApiError,
@@ -33,6 +33,7 @@ from vipps_async.errors import (
 )
 from vipps_async.idempotency_keys import new_idempotency_key
 from vipps_async.journals.protocol import (
+    AcquireResult,
     Attempts,
     DamagedEntry,
     Entry,
@@ -41,12 +42,11 @@ from vipps_async.journals.protocol import (
     KeyOrigin,
     Outcome,
     Settlement,
-    Standing,
     World,
 )
 from vipps_async.time_limits import TimeLimit
 
-__all__ = ["OUTCOMES", "JournalledRunner", "answer_record"]
+__all__ = ["OUTCOMES", "Recorder", "answer_record"]
 
 R = TypeVar("R")
 
@@ -68,7 +68,7 @@ _NOT_NOTED = (
 )
 
 
-class JournalledRunner:
+class Recorder:
     """Runs calls through the pipeline, with a durable note before and after.
 
     The order of things is what makes money safe: nothing leaves before its intent is durable, and an intent stays open
@@ -179,7 +179,7 @@ class JournalledRunner:
             OrderLockedError: another worker has this very operation in hand; nothing was sent.
             VippsError: as the pipeline raises it, or as it was recorded for this key.
         """
-        if call.note is None:
+        if call.audit is None:
             return await self._pipeline.run(call)
         if not self._opened or self._closed:
             await self.open()
@@ -188,13 +188,13 @@ class JournalledRunner:
         # One owner for each call, not each session: of two tasks with the same key, too, only one goes on.
         owner = self._new_owner()
         # A key made for this call alone says nothing about the wish: an equal one that is open is the same.
-        adopt = call.note.origin is KeyOrigin.MADE and call.operation.repeat is Repeat.KEYED
-        standing, entry = await self._begin(call, intent, owner, adopt=adopt)
+        adopt = call.audit.origin is KeyOrigin.MADE and call.operation.repeat is Repeat.KEYED
+        acquired, entry = await self._begin(call, intent, owner, adopt=adopt)
         if adopt and entry.intent.key != intent.key:
-            return await self._join(call, standing, entry, owner)
-        if standing is Standing.MINE:
+            return await self._join(call, acquired, entry, owner)
+        if acquired is AcquireResult.ACQUIRED:
             return await self._carry_out(call, body, entry, owner)
-        return self._on_record(call, standing, entry)
+        return self._on_record(call, acquired, entry)
 
     # --- for recovery ----------------------------------------------------------------------------------------------
 
@@ -228,11 +228,11 @@ class JournalledRunner:
         """Ask whether a call took effect; see `Pipeline.ask`."""
         return await self._pipeline.ask(call, within=self._deadline)
 
-    async def claim(self, intent: Intent) -> tuple[Standing, Entry, str]:
+    async def claim(self, intent: Intent) -> tuple[AcquireResult, Entry, str]:
         """Take an open entry in hand for recovery; also returns the owner's name to go on with."""
         owner = self._new_owner()
-        standing, entry = await self._journal.claim(intent, owner=owner, lease=self._lease * _RECOVERY_LEASES)
-        return standing, entry, owner
+        acquired, entry = await self._journal.claim(intent, owner=owner, lease=self._lease * _RECOVERY_LEASES)
+        return acquired, entry, owner
 
     def now(self) -> datetime:
         """Return the time of day that attempts and looks are measured by; aware, UTC."""
@@ -290,27 +290,27 @@ class JournalledRunner:
     # --- before it is sent -----------------------------------------------------------------------------------------
 
     def _intent(self, call: Call[Any], body: bytes | None) -> Intent:
-        assert call.note is not None  # noqa: S101 - for the type checker; `run` has looked
+        assert call.audit is not None  # noqa: S101 - for the type checker; `run` has looked
         return Intent(
             key=call.idempotency_key or new_idempotency_key(),
             api=call.operation.dialect.name,
             operation=call.operation.verb,
             payment=call.payment or "",
             merchant_serial_number=self._merchant_serial_number,
-            amount=call.note.amount,
-            currency=call.note.currency,
+            amount=call.audit.amount,
+            currency=call.audit.currency,
             digest=hashlib.sha256(body or b"").hexdigest(),
-            body=body if call.note.keep_body else None,
+            body=body if call.audit.keep_body else None,
             created_at=self._clock.now(),
-            origin=call.note.origin,
-            reference=call.note.reference,
+            origin=call.audit.origin,
+            reference=call.audit.reference,
         )
 
     def _with_count(self, record: AttemptRecord, intent: Intent, owner: str) -> AttemptRecord:
         async def count() -> None:
             at = self._clock.now()
-            standing = await self._journal.attempt(intent, owner=owner, at=at)
-            if standing is not Standing.MINE:
+            acquired = await self._journal.attempt(intent, owner=owner, at=at)
+            if acquired is not AcquireResult.ACQUIRED:
                 raise JournalError("another worker has this operation in hand by now: it was not sent again")
             record.last_at = at
             record.counted += 1
@@ -320,7 +320,7 @@ class JournalledRunner:
 
     async def _begin(
         self, call: Call[Any], intent: Intent, owner: str, *, adopt: bool = False
-    ) -> tuple[Standing, Entry]:
+    ) -> tuple[AcquireResult, Entry]:
         try:
             with TimeLimit(self._deadline):
                 return await self._journal.begin(intent, owner=owner, lease=self._lease, adopt=adopt)
@@ -358,11 +358,11 @@ class JournalledRunner:
             if entry.owner == owner and entry.settlement is None:
                 await self.release(entry.intent, note, owner=owner, unsent=True)
 
-    async def _join(self, call: Call[R], standing: Standing, entry: Entry, owner: str) -> R:
+    async def _join(self, call: Call[R], acquired: AcquireResult, entry: Entry, owner: str) -> R:
         """Go on with the open entry of an equal call: carry it out with its key and bytes, or wait for its result."""
         intent = entry.intent
         since = f"since {intent.created_at:%Y-%m-%d %H:%M:%S} UTC under the key {intent.key}"
-        if standing is Standing.MISMATCH:
+        if acquired is AcquireResult.MISMATCH:
             raise _about(
                 call,
                 OrderLockedError(
@@ -377,32 +377,32 @@ class JournalledRunner:
             )
         earlier: Call[R] = self._rebuild(intent)
         until, pause = self._clock.monotonic() + self._deadline, _FIRST_WAIT
-        while standing is Standing.TAKEN:
+        while acquired is AcquireResult.HELD:
             if self._clock.monotonic() + pause > until:
                 text = f"an equal call is under way {since}, and has not ended in time"
                 raise _about(earlier, OrderLockedError(text, status=0, retryable=True, effect=Effect.POSSIBLE))
             await self._clock.sleep(pause)
             pause = min(2 * pause, _LONGEST_WAIT)
             # By its own key: once it is done, an equal call would be a new wish, and this one is not.
-            standing, entry = await self._begin(earlier, evolve(intent, created_at=self._clock.now()), owner)
-        if standing is Standing.MINE:
+            acquired, entry = await self._begin(earlier, evolve(intent, created_at=self._clock.now()), owner)
+        if acquired is AcquireResult.ACQUIRED:
             return await self._carry_out(earlier, intent.body, entry, owner)
-        return self._on_record(earlier, standing, entry, settled_by=SettledBy.EARLIER_CALL)
+        return self._on_record(earlier, acquired, entry, settled_by=SettledBy.EARLIER_CALL)
 
     def _on_record(
-        self, call: Call[R], standing: Standing, entry: Entry, *, settled_by: SettledBy = SettledBy.JOURNAL
+        self, call: Call[R], acquired: AcquireResult, entry: Entry, *, settled_by: SettledBy = SettledBy.JOURNAL
     ) -> R:
         intent = entry.intent
-        if standing is Standing.MISMATCH:
+        if acquired is AcquireResult.MISMATCH:
             text = f"the journal has this idempotency key since {intent.created_at:%Y-%m-%d %H:%M:%S} UTC"
             text = f"{text} with another payload; nothing was sent"
             raise _about(call, IdempotencyMismatchError(text, status=0))
         settlement = entry.settlement
-        if standing is Standing.TAKEN or settlement is None:
+        if acquired is AcquireResult.HELD or settlement is None:
             text = "another worker has this very operation in hand"
             raise _about(call, OrderLockedError(text, status=0, retryable=True, effect=Effect.POSSIBLE))
         if settlement.outcome is Outcome.REFUSED:
-            raise _about(call, read_refusal_record(settlement, call.operation.error))
+            raise _about(call, read_stored_error(settlement, call.operation.error))
         try:
             result = decode(settlement.answer, call.operation.result)
         except UnreadableAnswer as error:
@@ -473,7 +473,7 @@ class JournalledRunner:
             known = _attempts_after(entry, record)
             await self._quietly(call, self.release(intent, error.message, owner=owner, attempts=known, unsent=True))
             return verdict
-        answer = write_refusal_record(error) if isinstance(error, ApiError) else b""
+        answer = write_stored_error(error) if isinstance(error, ApiError) else b""
         # Recovery sends again what is open. So before the caller hears that nothing happened, and perhaps asks for
         # it under a new key, that must be durable: else a process that dies now would leave it to be done twice.
         noted = await self._quietly(call, self.settle(intent, OUTCOMES[verdict], answer, owner=owner))
@@ -512,14 +512,14 @@ def _attempts_after(entry: Entry, record: AttemptRecord) -> Attempts:
         # What could not be counted is none of the journal's attempts, so its end is none, either.
         ended=attempts.ended + record.ended - record.uncounted,
         last_at=record.last_at or attempts.last_at,
-        refusal=write_refusal_record(record.refusal) if record.refusal is not None else b"",
+        refusal=write_stored_error(record.refusal) if record.refusal is not None else b"",
     )
 
 
 def answer_record(call: Call[R], result: R) -> bytes:
     """Render what the journal keeps of a result."""
     # The answer of initiate holds a token in its URL; that it was answered is all that recovery needs to know.
-    return encode(result) if call.note is not None and call.note.keep_answer else b"{}"
+    return encode(result) if call.audit is not None and call.audit.keep_answer else b"{}"
 
 
 def _about(call: Call[Any], error: VippsError) -> VippsError:

@@ -1,4 +1,4 @@
-"""What JournalledRunner promises: nothing leaves before its intent is durable, nothing is called known that is not."""
+"""What Recorder promises: nothing leaves before its intent is durable, nothing is called known that is not."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ from vipps_async import (
     VippsSession,
     nok,
 )
-from vipps_async.core import journalling
+from vipps_async.core import recorder
 from vipps_async.core.attempts import AttemptRecord
 from vipps_async.core.clock import SystemClock
 from vipps_async.core.converter import decode
 from vipps_async.core.events import EventLog
-from vipps_async.core.journalling import JournalledRunner
-from vipps_async.core.operation import Call, Note
+from vipps_async.core.operation import AuditInfo, Call
 from vipps_async.core.pipeline import Pipeline, render
+from vipps_async.core.recorder import Recorder
 from vipps_async.core.verdict import Verdict
 from vipps_async.ecom.calls import rebuild_call
 from vipps_async.ecom.enums import TransactionStatus
@@ -50,7 +50,7 @@ from vipps_async.ecom.requests import MerchantInfoPayment, PaymentActionsRequest
 from vipps_async.ecom.responses import CaptureResult, InitiatedPayment, TransactionInfo
 from vipps_async.errors import ErrorInfo
 from vipps_async.journals.memory import MemoryJournal
-from vipps_async.journals.protocol import Entry, Intent, KeyOrigin, Outcome, Settlement, Standing, World
+from vipps_async.journals.protocol import AcquireResult, Entry, Intent, KeyOrigin, Outcome, Settlement, World
 from vipps_async.transports.protocol import Request, Response
 
 KEY = "key-1"
@@ -76,7 +76,9 @@ class BrokenJournal(MemoryJournal):
         super().__init__()
         self.on = on
 
-    async def begin(self, intent: Intent, *, owner: str, lease: float, adopt: bool = False) -> tuple[Standing, Entry]:
+    async def begin(
+        self, intent: Intent, *, owner: str, lease: float, adopt: bool = False
+    ) -> tuple[AcquireResult, Entry]:
         """See Journal."""
         if "begin" in self.on:
             await self.on["begin"]()
@@ -91,14 +93,14 @@ class BrokenJournal(MemoryJournal):
             await self.on["settle"]()
         await super().settle(intent, settlement, owner=owner)
 
-    async def attempt(self, intent: Intent, *, owner: str, at: datetime) -> Standing:
+    async def attempt(self, intent: Intent, *, owner: str, at: datetime) -> AcquireResult:
         """See Journal."""
         if "attempt" in self.on:
             await self.on["attempt"]()
-        standing = await super().attempt(intent, owner=owner, at=at)
+        acquired = await super().attempt(intent, owner=owner, at=at)
         if "attempted" in self.on:
             await self.on["attempted"]()
-        return standing
+        return acquired
 
     async def release(self, intent: Intent, **how: Any) -> None:
         """See Journal."""
@@ -175,7 +177,7 @@ def capture_call(key: str = KEY, payment: str = "order-1", origin: KeyOrigin = K
         payment=payment,
         body=body,
         idempotency_key=key,
-        note=Note(amount=100_00, origin=origin),
+        audit=AuditInfo(amount=100_00, currency="NOK", origin=origin),
     )
 
 
@@ -183,7 +185,7 @@ def capture_call(key: str = KEY, payment: str = "order-1", origin: KeyOrigin = K
 class Bench:
     """A runner over a scripted pipeline."""
 
-    runner: JournalledRunner
+    runner: Recorder
     pipeline: ScriptedPipeline
     journal: MemoryJournal
 
@@ -202,7 +204,7 @@ async def bench(*ends: object, journal: MemoryJournal | None = None, deadline: f
     """Put a runner before a script."""
     journal = journal or MemoryJournal()
     pipeline = ScriptedPipeline(*ends, journal=journal)
-    runner = JournalledRunner(
+    runner = Recorder(
         cast("Pipeline", pipeline),
         journal,
         rebuild=rebuild_call,
@@ -375,7 +377,7 @@ class TestBeforeItLeaves:
             rendered.append(render(call))
             return rendered[-1]
 
-        monkeypatch.setattr("vipps_async.core.journalling.render", counting)
+        monkeypatch.setattr("vipps_async.core.recorder.render", counting)
         async with bench(DONE) as at:
             await at.runner.run(capture_call())
             assert len(rendered) == 1
@@ -496,7 +498,7 @@ class TestAfterwards:
         self, broken: Callable[[], Awaitable[None]], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """The caller learns that money moved though the outcome cannot be noted; the entry stays open."""
-        monkeypatch.setattr(journalling, "_NOTE_PATIENCE", 0.02)
+        monkeypatch.setattr(recorder, "_NOTE_PATIENCE", 0.02)
         async with bench(DONE, journal=BrokenJournal(settle=broken)) as at:
             assert await at.runner.run(capture_call()) is DONE
             assert (await at.entry()).settlement is None
@@ -506,7 +508,7 @@ class TestAfterwards:
         self, broken: Callable[[], Awaitable[None]], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """The caller gets the error of the call, not the journal's."""
-        monkeypatch.setattr(journalling, "_NOTE_PATIENCE", 0.02)
+        monkeypatch.setattr(recorder, "_NOTE_PATIENCE", 0.02)
         async with bench(Ends(OutcomeUnknown("broken"), Verdict.OPEN), journal=BrokenJournal(release=broken)) as at:
             with pytest.raises(OutcomeUnknown):
                 await at.runner.run(capture_call())
@@ -815,8 +817,8 @@ class TestAfterAnEarlierAttempt:
         """Whoever lost the entry between two attempts sends no second one."""
 
         class Lost(MemoryJournal):
-            async def attempt(self, intent: Intent, *, owner: str, at: datetime) -> Standing:
-                return Standing.TAKEN
+            async def attempt(self, intent: Intent, *, owner: str, at: datetime) -> AcquireResult:
+                return AcquireResult.HELD
 
         shop.line.fail("/capture", Fault.ERROR_BEFORE)
         with pytest.raises(OutcomeUnknown, match="another worker has this operation in hand"):
@@ -827,7 +829,7 @@ class TestAfterAnEarlierAttempt:
         """A journal that fails between two attempts keeps the second one in: the first one's outcome is unknown."""
 
         class Full(MemoryJournal):
-            async def attempt(self, intent: Intent, *, owner: str, at: datetime) -> Standing:
+            async def attempt(self, intent: Intent, *, owner: str, at: datetime) -> AcquireResult:
                 raise JournalError("the disk is full")
 
         shop.line.fail("/capture", Fault.ERROR_BEFORE)
@@ -970,7 +972,7 @@ class TestInitiate:
             operation=INITIATE,
             path=INITIATE.path,
             payment="order-9",
-            note=Note(amount=100, keep_body=False, keep_answer=False),
+            audit=AuditInfo(amount=100, currency="NOK", keep_body=False, keep_answer=False),
         )
         async with bench(InitiatedPayment(order_id="order-9", url="https://x?token=t")) as at:
             await at.runner.run(call)

@@ -24,7 +24,7 @@ from vipps_async.errors import (
 )
 from vipps_async.journals.protocol import Outcome, Settlement
 
-__all__ = ["is_about_operation", "is_lasting", "read_refusal_record", "stored_refusal", "write_refusal_record"]
+__all__ = ["is_about_operation", "is_permanent", "read_stored_error", "stored_error", "write_stored_error"]
 
 #: Refusals of the operation itself. All others concern keys, limits, the merchant's agreement, a server in trouble.
 _OF_OPERATION = (
@@ -37,7 +37,7 @@ _OF_OPERATION = (
 )
 
 
-def is_lasting(error: ApiError, dialect: Dialect) -> bool:
+def is_permanent(error: ApiError, dialect: Dialect) -> bool:
     """Whether the same operation would be refused again for ever, by the dialect's table of codes."""
     return not is_about_token(error) and dialect.is_permanent(error)
 
@@ -50,7 +50,7 @@ def is_about_operation(error: VippsError) -> bool:
     return isinstance(error, (*_OF_OPERATION, OrderNotFoundError)) and not error.retryable and not is_about_token(error)
 
 
-def write_refusal_record(error: ApiError) -> bytes:
+def write_stored_error(error: ApiError) -> bytes:
     """Render a refusal; its texts have been freed of personal data when it was read."""
     return orjson.dumps(
         {
@@ -63,14 +63,14 @@ def write_refusal_record(error: ApiError) -> bytes:
     )
 
 
-def stored_refusal(answer: bytes, since: datetime) -> ApiError | None:
+def stored_error(answer: bytes, since: datetime) -> ApiError | None:
     """Make the error again that an entry's last attempt was refused with; None: it was not refused."""
     if not answer:
         return None
-    return read_refusal_record(Settlement(outcome=Outcome.NOT_DONE, answer=answer, settled_at=since), ApiError)
+    return read_stored_error(Settlement(outcome=Outcome.NOT_DONE, answer=answer, settled_at=since), ApiError)
 
 
-def read_refusal_record(settlement: Settlement, plain: type[ApiError]) -> ApiError:
+def read_stored_error(settlement: Settlement, plain: type[ApiError]) -> ApiError:
     """Make the error again that a refusal was: a new one each time, so that nobody shares its state.
 
     Args:

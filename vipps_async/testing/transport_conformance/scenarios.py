@@ -33,7 +33,7 @@ CANARY = "canary-7f3a"
 
 
 @frozen(kw_only=True)
-class Scene:
+class Scenario:
     """What stands ready before the request is sent."""
 
     url: str
@@ -45,19 +45,19 @@ class Scene:
     before: Callable[[Transport, str], AbstractAsyncContextManager[None]] | None = None
 
 
-def serving(script: Script) -> Callable[[], AbstractAsyncContextManager[Scene]]:
-    """Make a scene of a plain server that follows the script."""
+def serving(script: Script) -> Callable[[], AbstractAsyncContextManager[Scenario]]:
+    """Make a scenario of a plain server that follows the script."""
 
     @contextlib.asynccontextmanager
-    async def arranged() -> AsyncIterator[Scene]:
+    async def arranged() -> AsyncIterator[Scenario]:
         async with raw_server(script) as server:
-            yield Scene(url=server.url, server=server)
+            yield Scenario(url=server.url, server=server)
 
     return arranged
 
 
-def answering(data: bytes, then: str = "close") -> Callable[[], AbstractAsyncContextManager[Scene]]:
-    """Make a scene of a server that reads a request, sends these bytes and then closes, resets or stalls."""
+def answering(data: bytes, then: str = "close") -> Callable[[], AbstractAsyncContextManager[Scenario]]:
+    """Make a scenario of a server that reads a request, sends these bytes and then closes, resets or stalls."""
 
     async def script(connection: Connection) -> None:
         await connection.answer(data)
@@ -77,13 +77,13 @@ async def _end(connection: Connection, then: str) -> None:
 
 
 @contextlib.asynccontextmanager
-async def refused() -> AsyncIterator[Scene]:
+async def refused() -> AsyncIterator[Scenario]:
     """Nobody listens."""
-    yield Scene(url=f"http://127.0.0.1:{dead_port()}")
+    yield Scenario(url=f"http://127.0.0.1:{dead_port()}")
 
 
 @contextlib.asynccontextmanager
-async def unresolvable() -> AsyncIterator[Scene]:
+async def unresolvable() -> AsyncIterator[Scenario]:
     """The host has no address."""
 
     def no_such_name(*_args: object, **_kwargs: object) -> object:
@@ -91,50 +91,50 @@ async def unresolvable() -> AsyncIterator[Scene]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(socket, "getaddrinfo", no_such_name)
-        yield Scene(url="http://vipps.invalid:80")
+        yield Scenario(url="http://vipps.invalid:80")
 
 
 @contextlib.asynccontextmanager
-async def backlog() -> AsyncIterator[Scene]:
+async def backlog() -> AsyncIterator[Scenario]:
     """Connecting takes for ever."""
     with full_backlog() as port:
-        yield Scene(url=f"http://127.0.0.1:{port}")
+        yield Scenario(url=f"http://127.0.0.1:{port}")
 
 
 async def _answer_once(connection: Connection) -> None:
     await connection.answer()
 
 
-def tls(*, name: str = "127.0.0.1", trusted: bool = True) -> Callable[[], AbstractAsyncContextManager[Scene]]:
-    """Make a scene of a TLS server whose certificate is for this name."""
+def tls(*, name: str = "127.0.0.1", trusted: bool = True) -> Callable[[], AbstractAsyncContextManager[Scenario]]:
+    """Make a scenario of a TLS server whose certificate is for this name."""
 
     @contextlib.asynccontextmanager
-    async def arranged() -> AsyncIterator[Scene]:
+    async def arranged() -> AsyncIterator[Scenario]:
         async with raw_server(_answer_once, tls=server_context(name)) as server:
             context = client_context() if trusted else None
-            yield Scene(url=f"https://127.0.0.1:{server.port}", server=server, ssl_context=context)
+            yield Scenario(url=f"https://127.0.0.1:{server.port}", server=server, ssl_context=context)
 
     return arranged
 
 
 @contextlib.asynccontextmanager
-async def client_certificate_wanted() -> AsyncIterator[Scene]:
+async def client_certificate_wanted() -> AsyncIterator[Scenario]:
     """The server wants a client certificate, and says so after the handshake only (TLS 1.3)."""
     context = server_context("127.0.0.1")
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.verify_mode = ssl.CERT_REQUIRED
     authority().configure_trust(context)
     async with raw_server(_answer_once, tls=context) as server:
-        yield Scene(url=f"https://127.0.0.1:{server.port}", server=server, ssl_context=client_context())
+        yield Scenario(url=f"https://127.0.0.1:{server.port}", server=server, ssl_context=client_context())
 
 
-def tls_to_plain(script: Script) -> Callable[[], AbstractAsyncContextManager[Scene]]:
-    """Make a scene in which a client speaks TLS to a server that does not."""
+def tls_to_plain(script: Script) -> Callable[[], AbstractAsyncContextManager[Scenario]]:
+    """Make a scenario in which a client speaks TLS to a server that does not."""
 
     @contextlib.asynccontextmanager
-    async def arranged() -> AsyncIterator[Scene]:
+    async def arranged() -> AsyncIterator[Scenario]:
         async with raw_server(script) as server:
-            yield Scene(url=f"https://127.0.0.1:{server.port}", server=server, ssl_context=client_context())
+            yield Scenario(url=f"https://127.0.0.1:{server.port}", server=server, ssl_context=client_context())
 
     return arranged
 
@@ -166,7 +166,7 @@ def at_accept(then: str) -> Script:
 
 
 @contextlib.asynccontextmanager
-async def pool_taken() -> AsyncIterator[Scene]:
+async def pool_taken() -> AsyncIterator[Scenario]:
     """Another request has the only connection, and keeps it."""
     taken = asyncio.Event()
 
@@ -189,11 +189,11 @@ async def pool_taken() -> AsyncIterator[Scene]:
             await holder
 
     async with raw_server(script) as server:
-        yield Scene(url=server.url, server=server, limit=1, before=other_request)
+        yield Scenario(url=server.url, server=server, limit=1, before=other_request)
 
 
 @contextlib.asynccontextmanager
-async def stale() -> AsyncIterator[Scene]:
+async def stale() -> AsyncIterator[Scenario]:
     """The server has closed the connection that was kept, and the client cannot have noticed yet."""
     async with raw_server(_answer_and_take_in) as server:
 
@@ -205,7 +205,7 @@ async def stale() -> AsyncIterator[Scene]:
             server.connections[0].fin_now()
             yield
 
-        yield Scene(url=server.url, server=server, before=first_request_then_fin)
+        yield Scenario(url=server.url, server=server, before=first_request_then_fin)
 
 
 async def fin_and_take_in(connection: Connection) -> None:
@@ -219,15 +219,15 @@ async def _answer_and_take_in(connection: Connection) -> None:
     await connection.take_in()
 
 
-def through_proxy(script: Script | None) -> Callable[[], AbstractAsyncContextManager[Scene]]:
-    """Make a scene of a TLS server behind a proxy that follows the script; None: nobody listens there."""
+def through_proxy(script: Script | None) -> Callable[[], AbstractAsyncContextManager[Scenario]]:
+    """Make a scenario of a TLS server behind a proxy that follows the script; None: nobody listens there."""
 
     @contextlib.asynccontextmanager
-    async def arranged() -> AsyncIterator[Scene]:
+    async def arranged() -> AsyncIterator[Scenario]:
         async with contextlib.AsyncExitStack() as stack:
             origin = await stack.enter_async_context(raw_server(_answer_once, tls=server_context("127.0.0.1")))
             port = dead_port() if script is None else (await stack.enter_async_context(raw_server(script))).port
-            yield Scene(
+            yield Scenario(
                 url=f"https://127.0.0.1:{origin.port}",
                 server=origin,
                 ssl_context=client_context(),
@@ -263,12 +263,12 @@ async def close_and_stop_listening(connection: Connection) -> None:
 
 
 @contextlib.asynccontextmanager
-async def redirect_to_dead_host() -> AsyncIterator[Scene]:
+async def redirect_to_dead_host() -> AsyncIterator[Scenario]:
     """The answer points to a host where nobody listens."""
     location = f"http://127.0.0.1:{dead_port()}/elsewhere".encode()
     answer = b"HTTP/1.1 307 Temporary Redirect\r\nContent-Length: 0\r\nLocation: " + location + b"\r\n\r\n"
-    async with answering(answer, "stall")() as scene:
-        yield scene
+    async with answering(answer, "stall")() as scenario:
+        yield scenario
 
 
 async def drip(connection: Connection) -> None:
