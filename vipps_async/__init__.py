@@ -51,11 +51,12 @@ from vipps_async.journals.protocol import (
     Settlement,
     World,
 )
-from vipps_async.money import format_nok, nok
+from vipps_async.money import Money, dkk, eur, format_nok, nok
 from vipps_async.session import VippsSession
 from vipps_async.transports.protocol import MAX_RESPONSE_BYTES, Request, Response, Transport
 
 if TYPE_CHECKING:
+    from vipps_async.airline_data import AirlineData
     from vipps_async.ecom.client import EcomApi
     from vipps_async.ecom.details import (
         Address,
@@ -65,7 +66,7 @@ if TYPE_CHECKING:
         UserDetails,
     )
     from vipps_async.ecom.enums import OperationName, OrderStatus, Scope, TransactionStatus
-    from vipps_async.ecom.express import AirlineData, ExpressCheckout, ShippingDetails
+    from vipps_async.ecom.express import ExpressCheckout, ShippingDetails
     from vipps_async.ecom.polling import PaymentPending
     from vipps_async.ecom.responses import (
         CancelResult,
@@ -89,7 +90,7 @@ else:
     _LOADED_AT_FIRST_USE = {
         "Address": "vipps_async.ecom.details",
         "AiohttpTransport": "vipps_async.transports.aiohttp",
-        "AirlineData": "vipps_async.ecom.express",
+        "AirlineData": "vipps_async.airline_data",
         "CancelResult": "vipps_async.ecom.responses",
         "CaptureResult": "vipps_async.ecom.responses",
         "EcomApi": "vipps_async.ecom.client",
@@ -168,6 +169,7 @@ __all__ = [
     "LeftOpen",
     "MemoryJournal",
     "MerchantError",
+    "Money",
     "OperationName",
     "OrderLockedError",
     "OrderNotFoundError",
@@ -217,6 +219,8 @@ __all__ = [
     "World",
     "__version__",
     "derive_idempotency_key",
+    "dkk",
+    "eur",
     "format_nok",
     "nok",
 ]

@@ -11,7 +11,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from urllib.parse import SplitResult, urlsplit
 
 from vipps_async.errors import InvalidInputError
-from vipps_async.money import LARGEST_AMOUNT, MINIMUM_AMOUNT, nok
+from vipps_async.money import LARGEST_AMOUNT, MINIMUM_AMOUNT, Money
 
 __all__ = [
     "check_amount",
@@ -23,6 +23,8 @@ __all__ = [
     "check_merchant_serial_number",
     "check_mobile_number",
     "check_order_id",
+    "check_reference",
+    "check_return_url",
     "check_scope",
     "check_seconds",
     "check_shipping_cost",
@@ -36,10 +38,11 @@ __all__ = [
 # All patterns are used with fullmatch, for "$" lets a trailing line break through, and name their digits, for \d
 # takes those of every script.
 _ORDER_ID = re.compile(r"[a-zA-Z0-9-]{1,50}")
+_REFERENCE = re.compile(r"[a-zA-Z0-9-]{8,64}")
 _MSN = re.compile(r"[0-9]{5,6}")
 _MOBILE_NUMBER = re.compile(r"[0-9]{8}")
-#: What a header may hold: visible ASCII with inner spaces. 40 characters is Vipps' limit for `X-Request-Id`.
-_IDEMPOTENCY_KEY = re.compile(r"(?=.{1,40}\Z)[!-~]([ -~]*[!-~])?")
+#: What a header may hold: visible ASCII with inner spaces.
+_IDEMPOTENCY_KEY = re.compile(r"[!-~]([ -~]*[!-~])?")
 #: Comes back in the header `Authorization`; 255 characters is Vipps' limit.
 _AUTH_TOKEN = re.compile(r"(?=.{1,255}\Z)[!-~]([ -~]*[!-~])?")
 _VISIBLE_ASCII = re.compile(r"[!-~]+")
@@ -49,8 +52,10 @@ _SCOPE_VALUE = re.compile(r"[A-Za-z][A-Za-z0-9._:-]{0,49}")
 #: What JSON or a screen cannot show: control characters but for tab and line breaks, and halves of surrogate pairs.
 _UNWRITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 
-#: Vipps' limit for every URL of a payment.
+#: Vipps' limit for every URL of an eCom payment.
 _URL_LENGTH = 255
+#: Vipps' limit for the `returnUrl` of an ePayment, taken for its other URLs too.
+_LONG_URL_LENGTH = 2_500
 #: What may stand in a URL (RFC 3986): visible ASCII without the characters that must be percent-encoded.
 _URL = re.compile(r"[!#$%&'()*+,\-./0-9:;=?@A-Z\[\]_a-z~]+")
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?\.?|\[[0-9A-Fa-f.]*:[0-9A-Fa-f:.]+\]")
@@ -78,43 +83,56 @@ def check_order_id(value: object) -> str:
     return value
 
 
+def check_reference(value: object) -> str:
+    """Return a reference of the ePayment API that keeps Vipps' rule."""
+    if not isinstance(value, str) or not _REFERENCE.fullmatch(value):
+        raise InvalidInputError("reference", "8 to 64 characters of a-z, A-Z, 0-9 and '-'", value=value)
+    return value
+
+
 def check_amount(value: object) -> int:
-    """Return an amount in øre.
+    """Return an amount in øre, given as whole øre or as `Money` in NOK.
 
     None and 0 are refused like any other wrong sum: they mean "everything" to Vipps, and a sum that was computed
     wrongly must never take everything.
     """
-    if isinstance(value, bool) or not isinstance(value, int) or not MINIMUM_AMOUNT <= value <= LARGEST_AMOUNT:
-        rule = f"whole øre as int, {MINIMUM_AMOUNT} to {LARGEST_AMOUNT} (leave it out where all that remains is meant)"
+    oere = value if type(value) is int else _oere(value)
+    if not MINIMUM_AMOUNT <= oere <= LARGEST_AMOUNT:
+        rule = (
+            f"Money in NOK, or whole øre as int, {MINIMUM_AMOUNT} to {LARGEST_AMOUNT} øre "
+            "(leave it out where all that remains is meant)"
+        )
         raise InvalidInputError("amount", rule, value=value)
-    return value
+    return oere
+
+
+def _oere(value: object) -> int:
+    if isinstance(value, Money):
+        return value.value if value.currency == "NOK" else -1
+    return int(value) if isinstance(value, int) and not isinstance(value, bool) else -1
 
 
 def check_shipping_cost(value: object) -> Decimal:
-    """Return a shipping cost in kroner, the only sum that Vipps takes in NOK with decimals."""
-    rule = "NOK, 0 or more, as str, int or Decimal with at most two decimals (no float)"
-    if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
-        raise InvalidInputError("shipping_cost", rule, value=value)
-    try:
-        oere = nok(value)
-    except InvalidInputError:
-        oere = -1
-    if oere < 0:
-        if isinstance(value, str) and "," in value:
-            rule += ", with a point before the decimals, such as '49.90'"
+    """Return a shipping cost in kroner, the only sum that Vipps takes in NOK with decimals.
+
+    It is given like every other amount: as whole øre or as `Money` in NOK.
+    """
+    oere = value if type(value) is int else _oere(value)
+    if not 0 <= oere <= LARGEST_AMOUNT:
+        rule = f"Money in NOK, or whole øre as int, 0 to {LARGEST_AMOUNT} øre"
         raise InvalidInputError("shipping_cost", rule, value=value)
     return Decimal(oere).scaleb(-2)
 
 
-def check_text(parameter: str, value: object, *, longest: int, secret: bool = False) -> str:
-    """Return a text of 1 to `longest` characters that is more than white space and that JSON can hold."""
+def check_text(parameter: str, value: object, *, longest: int, shortest: int = 1, secret: bool = False) -> str:
+    """Return a text of `shortest` to `longest` characters that is more than white space and that JSON can hold."""
     if (
         not isinstance(value, str)
-        or not 1 <= len(value) <= longest
+        or not shortest <= len(value) <= longest
         or not value.strip()
         or _UNWRITABLE.search(value) is not None
     ):
-        rule = f"text of 1 to {longest} characters without control characters"
+        rule = f"text of {shortest} to {longest} characters without control characters"
         raise InvalidInputError(parameter, rule, value=value, secret=secret)
     return value
 
@@ -124,10 +142,10 @@ def check_transaction_text(value: object) -> str:
     return check_text("transaction_text", value, longest=100)
 
 
-def check_idempotency_key(value: object) -> str:
-    """Return a key that fits the header `X-Request-Id`."""
-    if not isinstance(value, str) or not _IDEMPOTENCY_KEY.fullmatch(value):
-        raise InvalidInputError("idempotency_key", "1 to 40 printable ASCII characters", value=value)
+def check_idempotency_key(value: object, *, longest: int = 40) -> str:
+    """Return a key that fits its header: Vipps takes 40 characters in `X-Request-Id`, 50 in `Idempotency-Key`."""
+    if not isinstance(value, str) or len(value) > longest or not _IDEMPOTENCY_KEY.fullmatch(value):
+        raise InvalidInputError("idempotency_key", f"1 to {longest} printable ASCII characters", value=value)
     return value
 
 
@@ -206,30 +224,34 @@ def check_scope(value: object) -> str:
     return " ".join(words)
 
 
-def check_callback_url(parameter: str, value: object, *, loopback: bool, is_vipps: bool = False) -> str:
-    """Return a prefix of URLs that Vipps' servers call, without slashes at its end: Vipps puts its path behind it.
+def check_callback_url(
+    parameter: str, value: object, *, loopback: bool, is_vipps: bool = False, is_prefix: bool = True
+) -> str:
+    """Return a URL that Vipps' servers call.
 
     Args:
         parameter: its name in an error.
         value: the URL.
         loopback: whether http is allowed for this very machine, for a Vipps that runs here.
         is_vipps: whether it goes to Vipps' own host, which takes and reaches public hosts only.
+        is_prefix: whether Vipps puts a path of its own behind it: it has no query then, and comes back without slashes
+            at its end. Otherwise it is called as it is, and may be longer.
 
     Warns:
         UserWarning: Vipps takes it, but does not reach it: a private address, or a port of no web server.
     """
-    rule = (
-        f"an https URL of at most {_URL_LENGTH} characters, with a host and without user, password, query or fragment"
-    )
-    parts = _split(parameter, value, rule)
-    if not _is_web(parts, loopback=loopback) or {"#", "?"} & set(str(value)):
+    longest = _URL_LENGTH if is_prefix else _LONG_URL_LENGTH
+    without = "user, password, query or fragment" if is_prefix else "user, password or fragment"
+    rule = f"an https URL of at most {longest} characters, with a host and without {without}"
+    parts = _split(parameter, value, rule, longest)
+    if not _is_web(parts, loopback=loopback) or ({"#", "?"} if is_prefix else {"#"}) & set(str(value)):
         raise _url_error(parameter, rule, value)
     if is_vipps:
         flaw = _flaw_at_vipps(parts) or ("with https" if parts.scheme != "https" else "")
         if flaw or _is_loopback(parts.hostname):
             raise _url_error(parameter, f"a URL {flaw or 'of a public host'}: Vipps refuses others", value)
         _warn_of_unreachable(parameter, parts)
-    return str(value).rstrip("/")
+    return str(value).rstrip("/") if is_prefix else str(value)
 
 
 def check_webhook_url(value: object, *, loopback: bool, is_vipps: bool = False) -> str:
@@ -257,26 +279,45 @@ def check_webhook_url(value: object, *, loopback: bool, is_vipps: bool = False) 
 
 
 def check_fall_back(value: object, *, loopback: bool, is_vipps: bool = False) -> str:
-    """Return what leads the customer back: an https URL, an app's scheme such as ``myapp://``, or ``INTENT``.
-
-    Args:
-        value: the URL.
-        loopback: whether http is allowed for this very machine.
-        is_vipps: whether it goes to Vipps' own host, which takes no ``localhost`` (but ``http://127.0.0.1``).
-    """
-    rule = f"an https URL or an app's scheme (myapp://...) of at most {_URL_LENGTH} characters, or INTENT"
+    """Return what leads an eCom customer back: what `check_return_url` takes, or ``INTENT``."""
     if isinstance(value, str) and value == "INTENT":
         return value
-    parts = _split("fall_back", value, rule)
+    return check_return_url(
+        "fall_back", value, loopback=loopback, is_vipps=is_vipps, longest=_URL_LENGTH, or_else=", or INTENT"
+    )
+
+
+def check_return_url(
+    parameter: str,
+    value: object,
+    *,
+    loopback: bool,
+    is_vipps: bool = False,
+    longest: int = _LONG_URL_LENGTH,
+    or_else: str = "",
+) -> str:
+    """Return a URL that the customer's device opens: an https URL, or an app's scheme such as ``myapp://``.
+
+    Args:
+        parameter: its name in an error.
+        value: the URL.
+        loopback: whether http is allowed for this very machine.
+        is_vipps: whether it goes to Vipps' own host, which takes no ``localhost``.
+        longest: the most characters.
+        or_else: what else may be given, for the error.
+    """
+    rule = f"an https URL or an app's scheme (myapp://...) of at most {longest} characters{or_else}"
+    parts = _split(parameter, value, rule, longest)
     if parts.scheme in {"http", "https"}:
         fits = _is_web(parts, loopback=loopback)
         flaw = _flaw_at_vipps(parts) if fits and is_vipps else ""
         if flaw:
-            raise _url_error("fall_back", f"a URL {flaw}: Vipps refuses others", value)
+            hint = " (on this machine use http://127.0.0.1)" if loopback else ""
+            raise _url_error(parameter, f"a URL {flaw}: Vipps refuses others{hint}", value)
     else:
         fits = parts.scheme not in _NO_APP and "@" not in parts.netloc
     if not fits:
-        raise _url_error("fall_back", rule, value)
+        raise _url_error(parameter, rule, value)
     return str(value)
 
 
@@ -286,7 +327,7 @@ def _flaw_at_vipps(parts: SplitResult) -> str:
     labels = host.split(".")
     if _address(host) is None:
         if len(labels) < 2 or labels[-1] in _LOCAL_NAMES:
-            return "of a public host, not localhost nor a bare name (on this machine use http://127.0.0.1)"
+            return "of a public host, not localhost nor a bare name"
         if "_" in host or not all(labels):
             return "of a host without '_' and empty parts"
     if "//" in parts.path or ".." in parts.path.split("/"):
@@ -321,8 +362,8 @@ def _warn_of_unreachable(parameter: str, parts: SplitResult) -> None:
         warnings.warn(text, UserWarning, stacklevel=4)
 
 
-def _split(parameter: str, value: object, rule: str) -> SplitResult:
-    if isinstance(value, str) and len(value) <= _URL_LENGTH and _URL.fullmatch(value) and _SCHEME.fullmatch(value):
+def _split(parameter: str, value: object, rule: str, longest: int) -> SplitResult:
+    if isinstance(value, str) and len(value) <= longest and _URL.fullmatch(value) and _SCHEME.fullmatch(value):
         try:
             parts = urlsplit(value)
             # Read here because it raises for a port that is no number or too large.

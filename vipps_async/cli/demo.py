@@ -16,7 +16,7 @@ from vipps_async.config import Environment
 from vipps_async.ecom.details import PaymentDetails
 from vipps_async.ecom.responses import InitiatedPayment
 from vipps_async.errors import VippsError
-from vipps_async.money import format_nok, nok
+from vipps_async.money import Money, nok
 from vipps_async.sandbox import SandboxError
 from vipps_async.session import VippsSession
 from vipps_async.testing import Sandbox
@@ -50,9 +50,9 @@ class Walk:
         second = await self._order("2", PRICE)
         await self._cancel(second)
 
-    async def _order(self, suffix: str, amount: int) -> str:
+    async def _order(self, suffix: str, amount: Money) -> str:
         order_id = f"{self.shop}-{suffix}"
-        self.output.step(f"Initiate order {order_id} over {format_nok(amount)}")
+        self.output.step(f"Initiate order {order_id} over {amount}")
         payment = await self.vipps.ecom.initiate(
             order_id=order_id,
             amount=amount,
@@ -65,22 +65,22 @@ class Walk:
         await self.approve(payment)
         details = await self._details(order_id, "Ask details: is the money reserved?")
         self._expect(details.is_reserved, "the money is reserved")
-        self._expect(details.remaining_to_capture == amount, f"{format_nok(amount)} can be captured")
+        self._expect(details.remaining_to_capture == amount.value, f"{amount} can be captured")
         return order_id
 
     async def _capture_and_refund(self, order_id: str) -> None:
         ecom = self.vipps.ecom
-        self.output.step(f"Ship the first parcel: capture {format_nok(FIRST_PARCEL)}")
+        self.output.step(f"Ship the first parcel: capture {FIRST_PARCEL}")
         await ecom.capture(order_id, amount=FIRST_PARCEL, transaction_text="The first sock.")
         self.output.step("Ship the rest: capture all that is left")
         await ecom.capture(order_id, transaction_text="The other sock.")
         details = await self._details(order_id, "Ask details: is all of it captured?")
         self._expect(details.remaining_to_capture == 0, "nothing is left to capture")
-        self._expect(details.remaining_to_refund == PRICE, "all of it could be refunded")
-        self.output.step(f"A sock comes back: refund {format_nok(RETURNED)}")
+        self._expect(details.remaining_to_refund == PRICE.value, "all of it could be refunded")
+        self.output.step(f"A sock comes back: refund {RETURNED}")
         await ecom.refund(order_id, amount=RETURNED, transaction_text="One sock returned.")
         details = await self._details(order_id, "Ask details: what has moved?")
-        self._expect(details.remaining_to_refund == PRICE - RETURNED, "the refund is on record")
+        self._expect(details.remaining_to_refund == (PRICE - RETURNED).value, "the refund is on record")
         self._record(order_id, details)
 
     async def _cancel(self, order_id: str) -> None:

@@ -32,11 +32,13 @@ __all__ = [
     "encode",
     "json_name",
     "load_json",
+    "written_by",
 ]
 
 R = TypeVar("R")
 
 _NAMES = "vipps_async.json_names"
+_WRITE = "vipps_async.write"
 #: How many lists and objects an answer may have. A payment's history has an entry for each thing that was done to it, a
 #: handful; a body of a mebibyte with hundreds of thousands of them would hold the event loop for a tenth of a second.
 _MOST_PARTS = 2_000
@@ -71,6 +73,11 @@ def json_name(written: str, *also_read: str, strict: bool = False) -> Mapping[st
         strict: whether it is `STRICT` as well.
     """
     return {_NAMES: (written, also_read), **(STRICT if strict else {})}
+
+
+def written_by(write: Callable[[Any], object]) -> Mapping[str, object]:
+    """Return metadata for a field of requests that is written otherwise than its type is; `write` takes None too."""
+    return {_WRITE: write}
 
 
 class UnreadableAnswer(Exception):  # noqa: N818 - internal: the pipeline turns it into an UnexpectedResponseError
@@ -363,10 +370,11 @@ def _model_writer(cls: type[Any], converter: Converter) -> Callable[[Any], dict[
 
 def _write_override(attribute: attrs.Attribute[Any]) -> Any:
     is_yes_no = YES_NO.keys() & attribute.metadata.keys()
+    write = _write_yes_no if is_yes_no else attribute.metadata.get(_WRITE)
     return override(
         omit=True if NOT_IN_JSON.keys() & attribute.metadata.keys() else None,
         rename=_json_names(attribute)[0],
-        unstruct_hook=_write_yes_no if is_yes_no else None,
+        unstruct_hook=write,
     )
 
 

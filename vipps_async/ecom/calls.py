@@ -29,6 +29,7 @@ from vipps_async.input_rules import (
     check_transaction_text,
 )
 from vipps_async.journals.protocol import Intent, KeyOrigin
+from vipps_async.money import Money
 from vipps_async.not_given import NOT_GIVEN, NotGiven
 
 __all__ = ["cancel_call", "initiate_call", "money_call", "rebuild_call"]
@@ -40,7 +41,7 @@ def money_call(
     *,
     merchant: MerchantInfoPayment,
     transaction_text: str,
-    amount: int | NotGiven,
+    amount: Money | int | NotGiven,
     idempotency_key: str | None,
     row_reference: str | None = None,
 ) -> Call[Any]:
@@ -51,7 +52,7 @@ def money_call(
         order_id: the payment.
         merchant: the sales unit.
         transaction_text: what the customer reads.
-        amount: øre; left out: all that remains.
+        amount: Money in NOK or whole øre; left out: all that remains.
         idempotency_key: None: a new one is made.
         row_reference: what the batch's row calls itself, empty if it has no name; None: it is no row's.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 
+from vipps_async.airline_data import AirlineData
 from vipps_async.config import Environment
 from vipps_async.core.batch import BatchClient
 from vipps_async.core.events import AttemptListener
@@ -12,7 +13,7 @@ from vipps_async.core.operation import Call, Runner
 from vipps_async.ecom.batch import ECOM_BATCH
 from vipps_async.ecom.calls import cancel_call, initiate_call, money_call
 from vipps_async.ecom.details import PaymentDetails
-from vipps_async.ecom.express import AirlineData, ExpressCheckout
+from vipps_async.ecom.express import ExpressCheckout
 from vipps_async.ecom.operations import APPROVE, CAPTURE, REFUND, STATUS, ask_details
 from vipps_async.ecom.polling import PaymentPoller
 from vipps_async.ecom.requests import (
@@ -40,6 +41,7 @@ from vipps_async.input_rules import (
     check_transaction_text,
 )
 from vipps_async.journals.protocol import Journal
+from vipps_async.money import Money
 from vipps_async.not_given import NOT_GIVEN, NotGiven
 from vipps_async.one_loop import OneLoop
 
@@ -50,7 +52,10 @@ _EXPRESS = "eComm Express Payment"
 
 
 class EcomApi:
-    """Payments through the Vipps eCom API v2. All amounts are whole øre."""
+    """Payments through the Vipps eCom API v2.
+
+    Amounts are given as `Money` in NOK or as whole øre; results have whole øre, as Vipps does.
+    """
 
     def __init__(
         self,
@@ -91,7 +96,7 @@ class EcomApi:
         self,
         *,
         order_id: str,
-        amount: int,
+        amount: Money | int,
         transaction_text: str,
         callback_prefix: str,
         fall_back: str,
@@ -110,8 +115,8 @@ class EcomApi:
         Args:
             order_id: unique for ever in this sales unit: 1 to 50 characters of a-z, A-Z, 0-9 and "-". Vipps
                 discourages short ones and ones of digits only. A new attempt takes a suffix, such as "-1".
-            amount: in øre, at least 100; `nok("499.00")` gives 49900. In express checkout without shipping: Vipps adds
-                what the customer chooses.
+            amount: `nok("499.00")`, or whole øre; at least 1 NOK. In express checkout without shipping: Vipps adds what
+                the customer chooses.
             transaction_text: what the customer reads in Vipps, 1 to 100 characters. Nothing sensitive.
             callback_prefix: https URL without a query; Vipps posts the outcome to
                 ``{callback_prefix}/v2/payments/{order_id}``. Slashes at its end are taken off. Vipps' own hosts reach
@@ -135,7 +140,7 @@ class EcomApi:
         """
         loopback = self._environment is not Environment.PRODUCTION
         check_order_id(order_id)
-        check_amount(amount)
+        oere = check_amount(amount)
         check_transaction_text(transaction_text)
         callback_prefix = check_callback_url(
             "callback_prefix", callback_prefix, loopback=loopback, is_vipps=self._is_vipps
@@ -168,7 +173,7 @@ class EcomApi:
             ),
             transaction=TransactionInfoInitiate(
                 order_id=order_id,
-                amount=amount,
+                amount=oere,
                 transaction_text=transaction_text,
                 skip_landing_page=skip_landing_page or None,
                 scope=None if scope is None else check_scope(scope),
@@ -181,7 +186,7 @@ class EcomApi:
         return await self._runner.run(
             initiate_call(
                 order_id,
-                amount=amount,
+                amount=oere,
                 body=body,
                 secrets=_given(mobile_number, auth_token, passenger, ticket),
             )
@@ -192,7 +197,7 @@ class EcomApi:
         order_id: str,
         *,
         transaction_text: str,
-        amount: int | NotGiven = NOT_GIVEN,
+        amount: Money | int | NotGiven = NOT_GIVEN,
         idempotency_key: str | None = None,
     ) -> CaptureResult:
         """Capture a reserved payment or a part of it, up to 180 days after the reservation.
@@ -202,8 +207,8 @@ class EcomApi:
         Args:
             order_id: the payment.
             transaction_text: what the customer reads in Vipps, 1 to 100 characters.
-            amount: in øre, at least 100. Leave it out to capture all that remains; None and 0 are refused, so that a
-                sum computed wrongly never takes everything.
+            amount: Money in NOK or whole øre, at least 1 NOK. Leave it out to capture all that remains; None and 0 are
+                refused, so that a sum computed wrongly never takes everything.
             idempotency_key: your own key, at most 40 characters; the same key with the same arguments has no further
                 effect. Left out, a new one is made for this call.
 
@@ -228,7 +233,7 @@ class EcomApi:
         order_id: str,
         *,
         transaction_text: str,
-        amount: int | NotGiven = NOT_GIVEN,
+        amount: Money | int | NotGiven = NOT_GIVEN,
         idempotency_key: str | None = None,
     ) -> RefundResult:
         """Pay back what was captured or a part of it, up to 365 days after the reservation.
@@ -238,7 +243,8 @@ class EcomApi:
         Args:
             order_id: the payment.
             transaction_text: what the customer reads in Vipps, 1 to 100 characters.
-            amount: in øre, at least 100. Leave it out to refund all that remains; None and 0 are refused.
+            amount: Money in NOK or whole øre, at least 1 NOK. Leave it out to refund all that remains; None and 0 are
+                refused.
             idempotency_key: your own key, at most 40 characters; see `capture`.
 
         Raises:

@@ -1,8 +1,7 @@
-"""What a payment can carry beyond a sum: express checkout with its shipping methods, and airline data."""
+"""Express checkout: what makes an eCom payment one, and its ways of shipping."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from decimal import Decimal
 
@@ -11,11 +10,12 @@ from attrs import field, frozen
 from vipps_async.core.converter import YES_NO
 from vipps_async.errors import InvalidInputError
 from vipps_async.input_rules import check_flag, check_shipping_cost, check_text
+from vipps_async.money import Money
 
-__all__ = ["AirlineData", "ExpressCheckout", "ShippingDetails"]
+__all__ = ["ExpressCheckout", "ShippingDetails"]
 
 
-def _read_cost(value: str | int | Decimal) -> Decimal:
+def _read_cost(value: Money | int) -> Decimal:
     return check_shipping_cost(value)
 
 
@@ -32,7 +32,8 @@ class ShippingDetails:
     priority: int | None = None
     """Where it stands among the others, the lowest first."""
     shipping_cost: Decimal = field(converter=_read_cost)
-    """What it costs, in **NOK with decimals**, not øre: the only such sum in the API. Given as str, int or Decimal."""
+    """What it costs, kept and sent in **kroner**, not øre: the only such sum in the API. Given like every other amount,
+    as `Money` in NOK or in whole øre."""
     shipping_method: str
     """What the customer reads, at most 256 characters; 25 fit on most screens."""
     shipping_method_id: str
@@ -93,42 +94,3 @@ class ExpressCheckout:
             raise InvalidInputError("static_shipping_details", "a list without the same shipping_method_id twice")
         if sum(method.is_default for method in methods) > 1:
             raise InvalidInputError("static_shipping_details", "a list with at most one default")
-
-
-_AIRLINE_CODE = re.compile(r"[0-9]{3}")
-# Some carriers have a digit in it, such as D8.
-_AIRLINE_DESIGNATOR_CODE = re.compile(r"[A-Z0-9]{2}")
-
-
-def _check_code(parameter: str, value: object, pattern: re.Pattern[str], rule: str) -> None:
-    if not isinstance(value, str) or not pattern.fullmatch(value):
-        raise InvalidInputError(parameter, rule, value=value)
-
-
-@frozen(kw_only=True)
-class AirlineData:
-    """What airlines and travel agencies tell about a ticket (`additionalData`).
-
-    Raises:
-        InvalidInputError: a value breaks a rule.
-    """
-
-    passenger_name: str = field(repr=False)
-    """Last name, first name or initials, and title, at most 49 characters."""
-    airline_code: str
-    """IATA's accounting code of the carrier: 3 digits, as a string."""
-    airline_designator_code: str
-    """IATA's designator of the carrier: 2 characters."""
-    ticket_number: str | None = field(default=None, repr=False)
-    """The ticket's number, at most 150 characters."""
-    agency_invoice_number: str
-    """The agency's number of the invoice, at most 6 characters."""
-
-    def __attrs_post_init__(self) -> None:
-        check_text("passenger_name", self.passenger_name, longest=49, secret=True)
-        _check_code("airline_code", self.airline_code, _AIRLINE_CODE, "a string of 3 digits")
-        designator = self.airline_designator_code
-        _check_code("airline_designator_code", designator, _AIRLINE_DESIGNATOR_CODE, "2 capital letters or digits")
-        if self.ticket_number is not None:
-            check_text("ticket_number", self.ticket_number, longest=150, secret=True)
-        check_text("agency_invoice_number", self.agency_invoice_number, longest=6)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from attrs import field, frozen
 
-from vipps_async.ecom.express import AirlineData, ShippingDetails
+from vipps_async.airline_data import AirlineData
+from vipps_async.ecom.express import ShippingDetails
 
 __all__ = [
     "CancelPaymentActionRequest",

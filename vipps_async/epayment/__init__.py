@@ -1,0 +1,1 @@
+"""The Vipps MobilePay ePayment API v1."""
