@@ -30,7 +30,7 @@ class State(enum.Enum):
 
 
 class Outcome(enum.Enum):
-    """What became of a payment while the customer had it."""
+    """What became of a payment by its customer, its bank, or time."""
 
     RESERVED = "RESERVED"
     SALE = "SALE"
@@ -38,6 +38,8 @@ class Outcome(enum.Enum):
     UNKNOWN = "UNKNOWN"
     DECLINED = "DECLINED"
     EXPIRED = "EXPIRED"
+    #: What was not captured in time has been released.
+    RELEASED = "RELEASED"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from vipps_async.sandbox.ledger.customers import Customer
+from vipps_async.sandbox.ledger.events import Event, events_of
 from vipps_async.sandbox.ledger.payment import Payment
 from vipps_async.sandbox.ledger.reasons import Reason, Refused, SandboxError
 
@@ -53,6 +54,8 @@ class Order:
     shipping: ShippingMethod | None = None
     #: When `sub` may first be seen.
     sub_at: datetime | None = None
+    #: Lines of the history whose events have been told; see `Changes.tell_events_to`.
+    told: int = 0
 
     @property
     def sub(self) -> str | None:
@@ -60,6 +63,14 @@ class Order:
         if self.customer is None or not self.scope:
             return None
         return self.customer.sub(self.payment.sales_unit)
+
+    def untold_events(self) -> list[Event]:
+        """Return the events that have not been told yet, oldest first; they are from now on."""
+        history, told = self.payment.history, self.told
+        if told >= len(history):
+            return []
+        self.told = len(history)
+        return events_of(self.payment)[len(events_of(self.payment, history[:told])) :]
 
     @property
     def state_word(self) -> str:
@@ -120,14 +131,14 @@ class OrderBook:
         self._by_token[order.token] = order
         self.remember_customer(order)
 
-    def find(self, reference: str, sales_unit: str) -> Order:
-        """Return a sales unit's order.
+    def find(self, reference: str, sales_unit: str, *, api: str | None = None) -> Order:
+        """Return a sales unit's order, of one API or of any.
 
         Raises:
             Refused: UNKNOWN_PAYMENT, if it has none by that name, whoever else may.
         """
         order = self._by_reference.get(reference, {}).get(sales_unit)
-        if order is None:
+        if order is None or api not in {None, order.api}:
             raise Refused(Reason.UNKNOWN_PAYMENT, sales_unit=sales_unit, reference=reference)
         return order
 

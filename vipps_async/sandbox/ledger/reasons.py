@@ -17,7 +17,8 @@ class Reason(enum.Enum):
     ENDED = "the payment has ended"
     CAPTURED_AT_ONCE = "the payment was captured with its reservation"
     MORE_THAN_RESERVED = "the amount exceeds what is reserved and not captured"
-    RESERVED_TOO_LONG_AGO = "captures and cancellations end 180 days after the reservation"
+    RESERVED_TOO_LONG_AGO = "the reservation is too old for captures and cancellations"
+    NOT_IN_FULL = "the sales unit captures all that is reserved, or nothing"
     # Refund.
     NOTHING_CAPTURED = "nothing is captured: the payment can be cancelled"
     NEVER_CAPTURED = "the payment ended before anything was captured"

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 #: A sales unit's number.
-SALES_UNIT = re.compile(r"[0-9]{5,6}")
+SALES_UNIT = re.compile(r"[0-9]{4,10}")
 #: Seconds: longer than anything here lasts.
 _LONGEST = 366 * 86_400
 
@@ -97,7 +97,7 @@ class Settings:
 
 def _units(name: str, value: object) -> frozenset[str]:
     if not isinstance(value, list) or not all(isinstance(unit, str) and SALES_UNIT.fullmatch(unit) for unit in value):
-        raise SettingsError(f"{name} is a list of sales units: text of 5 or 6 digits")
+        raise SettingsError(f"{name} is a list of sales units: text of 4 to 10 digits")
     return frozenset(value)
 
 

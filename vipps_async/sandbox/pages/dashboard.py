@@ -15,8 +15,8 @@ from aiohttp import web
 
 from vipps_async.sandbox.ledger.changes import Changes, Subscription
 from vipps_async.sandbox.ledger.orders import Order
-from vipps_async.sandbox.ledger.payment import REFUSED_AMOUNTS
 from vipps_async.sandbox.ledger.reasons import SandboxError
+from vipps_async.sandbox.ledger.terms import REFUSED_AMOUNTS
 from vipps_async.sandbox.network.faults import Faults
 from vipps_async.sandbox.network.guard import Guard
 from vipps_async.sandbox.network.history import CallbackRecord, RequestRecord

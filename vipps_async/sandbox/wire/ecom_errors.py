@@ -34,6 +34,7 @@ _REASONS = {
     Reason.CAPTURED_AT_ONCE: ("Payment", "95"),
     Reason.MORE_THAN_RESERVED: ("Payment", "61"),
     Reason.RESERVED_TOO_LONG_AGO: ("Payment", "98"),
+    Reason.NOT_IN_FULL: ("Payment", "61"),
     Reason.NOTHING_CAPTURED: ("Payment", "72", "Cannot refund for reserved order, please use Cancel API"),
     Reason.NEVER_CAPTURED: ("Payment", "73"),
     Reason.MORE_THAN_CAPTURED: ("Payment", "71"),
