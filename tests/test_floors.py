@@ -21,6 +21,7 @@ FLOORS = {
     "vipps_async.airline_data": 0,
     "vipps_async.not_given": 0,
     "vipps_async.input_rules": 0,
+    "vipps_async.auth_tokens": 0,
     "vipps_async.idempotency_keys": 0,
     "vipps_async.time_limits": 0,
     "vipps_async.one_loop": 0,

@@ -262,20 +262,17 @@ def check_webhook_url(value: object, *, loopback: bool, is_vipps: bool = False) 
         loopback: whether http is allowed for this very machine, for a Vipps that runs here.
         is_vipps: whether it goes to Vipps' own host, which delivers to public hosts and usual ports only.
     """
-    rule = "an https URL with a host and without user, password or fragment"
-    parts = _split("url", value, rule)
-    if not _is_web(parts, loopback=loopback) or "#" in str(value):
-        raise _url_error("url", rule, value)
+    # Beyond the rules of a callback's URL, for here nothing but deliveries tells that it is out of reach.
+    url = check_callback_url("url", value, loopback=loopback, is_prefix=False)
+    parts = urlsplit(url)
     if is_vipps:
-        host = (parts.hostname or "").removesuffix(".")
-        address, labels = _address(host), host.split(".")
-        is_public = len(labels) > 1 and labels[-1] not in _LOCAL_NAMES if address is None else address.is_global
-        if not is_public or parts.scheme != "https":
+        address = _address(parts.hostname or "")
+        if _flaw_at_vipps(parts) or parts.scheme != "https" or not (address is None or address.is_global):
             raise _url_error("url", "an https URL of a public host: Vipps reaches no other", value)
         if (parts.port or 443) not in _PORTS:
             ports = ", ".join(map(str, sorted(_PORTS)))
             raise _url_error("url", f"a URL with one of the ports {ports}: Vipps calls no other", value)
-    return str(value)
+    return url
 
 
 def check_fall_back(value: object, *, loopback: bool, is_vipps: bool = False) -> str:

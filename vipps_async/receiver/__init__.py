@@ -13,9 +13,21 @@ from vipps_async.ecom.callback_models import (
     ShippingDetailsRequest,
 )
 from vipps_async.ecom.callbacks import ANYONE_MAY_CALL, EcomCallbacks
+from vipps_async.epayment.shipping_callback import EpaymentShipping, ShippingQuestion
 from vipps_async.receiver._limits import Counts, Limits
 from vipps_async.receiver._receiver import Receiver, Reply
 from vipps_async.receiver._source import Notification, Query, Source
+from vipps_async.webhooks.deliveries import OtherEvent, Webhooks
+from vipps_async.webhooks.payment_event import (
+    EventAddress,
+    EventConfirmed,
+    EventContradicted,
+    EventDisagreement,
+    EventShipping,
+    EventUser,
+    PaymentEvent,
+    PaymentEventName,
+)
 
 if TYPE_CHECKING:
     from vipps_async.receiver._aiohttp_web import VIPPS_SESSION, aiohttp_context, aiohttp_routes, aiohttp_session
@@ -32,14 +44,26 @@ __all__ = [
     "Counts",
     "Disagreement",
     "EcomCallbacks",
+    "EpaymentShipping",
+    "EventAddress",
+    "EventConfirmed",
+    "EventContradicted",
+    "EventDisagreement",
+    "EventShipping",
+    "EventUser",
     "Limits",
     "Notification",
+    "OtherEvent",
+    "PaymentEvent",
+    "PaymentEventName",
     "PaymentUpdate",
     "Query",
     "Receiver",
     "Reply",
     "ShippingDetailsRequest",
+    "ShippingQuestion",
     "Source",
+    "Webhooks",
     "aiohttp_context",
     "aiohttp_routes",
     "aiohttp_session",

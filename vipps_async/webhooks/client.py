@@ -21,7 +21,7 @@ from vipps_async.errors import (
 from vipps_async.input_rules import check_webhook_url
 from vipps_async.webhooks.events import WebhookEvent, check_events
 from vipps_async.webhooks.models import EnsuredWebhook, RegisteredWebhook, Webhook, same_url
-from vipps_async.webhooks.operations import ASK_LIST, delete_call, register_call
+from vipps_async.webhooks.operations import LOOKUP, delete_call, register_call
 
 __all__ = ["WebhooksApi"]
 
@@ -85,7 +85,7 @@ class WebhooksApi:
         Raises:
             VippsError: see `vipps_async.errors`.
         """
-        return (await self._runner.run(ASK_LIST)).webhooks
+        return (await self._runner.run(LOOKUP)).webhooks
 
     async def delete(self, webhook_id: str) -> None:
         """Delete a registration: nothing more is delivered to it, and what is being retried is dropped.

@@ -18,17 +18,17 @@ from vipps_async.core.operation import (
     NotApplied,
     Operation,
     R,
+    Reconciliation,
     Repeat,
-    Verification,
 )
 from vipps_async.errors import ApiError, ErrorInfo
 from vipps_async.webhooks.events import WebhookEvent
 from vipps_async.webhooks.models import Webhook, same_url
 
 __all__ = [
-    "ASK_LIST",
     "DELETE",
     "LIST",
+    "LOOKUP",
     "RECEIVED",
     "REGISTER",
     "WEBHOOKS",
@@ -104,36 +104,36 @@ DELETE: Final = Operation(
     result=NoContent,
     repeat=Repeat.CONFIRM,
 )
-#: Lists all registrations.
-ASK_LIST: Final = Call(operation=LIST, path=_WEBHOOKS)
+#: Reads all registrations.
+LOOKUP: Final = Call(operation=LIST, path=_WEBHOOKS)
 
 
 def register_call(url: str, events: tuple[WebhookEvent, ...]) -> Call[_Registered]:
     """Return the call that registers. After a lost answer it is sent again only if nothing of its kind is listed."""
 
-    def judge(found: _List) -> Evidence[_Registered]:
+    def interpret(found: _List) -> Evidence[_Registered]:
         if any(same_url(hook.url, url) and set(hook.events) == set(events) for hook in found.webhooks):
             return Inconclusive("Vipps lists such a registration, and its secret cannot be read again")
         return NotApplied("Vipps lists no such registration")
 
-    return _asking_list(REGISTER, _WEBHOOKS, judge, body=_RegisterRequest(url=url, events=events))
+    return _asking_list(REGISTER, _WEBHOOKS, interpret, body=_RegisterRequest(url=url, events=events))
 
 
 def delete_call(webhook_id: str) -> Call[NoContent]:
     """Return the call that deletes a registration."""
 
-    def judge(found: _List) -> Evidence[NoContent]:
+    def interpret(found: _List) -> Evidence[NoContent]:
         if any(hook.id == webhook_id for hook in found.webhooks):
             return NotApplied("Vipps lists the registration")
         return Applied(NoContent())
 
-    return _asking_list(DELETE, DELETE.path_for(webhook_id), judge)
+    return _asking_list(DELETE, DELETE.path_for(webhook_id), interpret)
 
 
-def _asking_list(operation: Operation[R], path: str, judge: Any, body: object = None) -> Call[R]:
-    verification: Verification[R, _List] = Verification(
-        question=ASK_LIST,
-        judge=judge,
-        judge_refusal=lambda error: Inconclusive(f"the list was refused with HTTP status {error.status}"),
+def _asking_list(operation: Operation[R], path: str, interpret: Any, body: object = None) -> Call[R]:
+    reconciliation: Reconciliation[R, _List] = Reconciliation(
+        lookup=LOOKUP,
+        interpret=interpret,
+        interpret_refusal=lambda error: Inconclusive(f"the list was refused with HTTP status {error.status}"),
     )
-    return Call(operation=operation, path=path, body=body, make_verification=lambda: verification)
+    return Call(operation=operation, path=path, body=body, make_reconciliation=lambda: reconciliation)
