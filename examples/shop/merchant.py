@@ -60,7 +60,7 @@ async def _move(vipps: VippsSession, order: Order, operation: str, kroner: str, 
     or after a crash, has the same key, and Vipps moves the money once. A page that is loaded afterwards shows one
     operation more, has another key, and may move the same amount again.
     """
-    oere = nok(kroner.strip().replace(",", "."))
+    oere = nok(kroner.strip().replace(",", ".")).value
     key = derive_idempotency_key(operation, order.payment_id, tried, oere)
     await _nothing_else_open(vipps, order, key)
     do: Callable[..., Awaitable[object]] = vipps.ecom.capture if operation == "capture" else vipps.ecom.refund

@@ -37,15 +37,15 @@ LIFETIME = 11 * 60.0
 #: Seconds between two orders that are looked after: Vipps answers 120 questions a minute, and customers come first.
 _PAUSE = 1.0
 
-_PICKUP = ShippingDetails(shipping_method_id="pickup", shipping_method="Pick up in the shop", shipping_cost="0")
+_PICKUP = ShippingDetails(shipping_method_id="pickup", shipping_method="Pick up in the shop", shipping_cost=nok(0))
 _POST = ShippingDetails(
-    shipping_method_id="post", shipping_method="By post, 2-4 days", shipping_cost="59.00", is_default=True
+    shipping_method_id="post", shipping_method="By post, 2-4 days", shipping_cost=nok("59.00"), is_default=True
 )
 _BIKE = ShippingDetails(
-    shipping_method_id="bike", shipping_method="By bike, today", shipping_cost="89.00", is_default=True
+    shipping_method_id="bike", shipping_method="By bike, today", shipping_cost=nok("89.00"), is_default=True
 )
 _NORTH = ShippingDetails(
-    shipping_method_id="post", shipping_method="By post, 4-8 days", shipping_cost="99.00", is_default=True
+    shipping_method_id="post", shipping_method="By post, 4-8 days", shipping_cost=nok("99.00"), is_default=True
 )
 
 _log = logging.getLogger(__name__)
@@ -62,7 +62,7 @@ class Payments:
         """Make an order and return where to send its customer."""
         # 16 of 36 characters: 82 bits that nobody guesses.
         order_id = "socks-" + "".join(secrets.choice(string.ascii_lowercase + string.digits) for _ in range(16))
-        order = Order(id=order_id, kind=kind, amount=PRICE)
+        order = Order(id=order_id, kind=kind, amount=PRICE.value)
         # Kept before Vipps hears of it: a payment that nobody knows of would be worse than an order that nobody pays.
         await self.orders.add(order)
         return await self._initiate(vipps, order, mobile_number)
@@ -217,7 +217,7 @@ def _costs(order: Order, details: PaymentDetails) -> int:
     shipping = details.shipping_details
     if shipping is None or shipping.shipping_cost is None:
         return order.amount
-    return order.amount + nok(shipping.shipping_cost)
+    return order.amount + nok(shipping.shipping_cost).value
 
 
 def _ship_to(details: PaymentDetails) -> str | None:

@@ -29,7 +29,7 @@ def _moment(value: datetime | None) -> str:
 # Everything is escaped, whatever a template is called; a name that is missing is a mistake, not an empty place.
 _environment = Environment(loader=FileSystemLoader(HERE / "templates"), autoescape=True, undefined=StrictUndefined)
 _environment.filters |= {"nok": format_nok, "moment": _moment}
-_environment.globals |= {"product": PRODUCT, "price": PRICE}
+_environment.globals |= {"product": PRODUCT, "price": PRICE.value}
 pages = Jinja2Templates(env=_environment)
 
 

@@ -11,13 +11,16 @@ from urllib.parse import urlsplit
 import pytest
 import pytest_asyncio
 
+from examples.shop import payments
 from examples.shop.orders import Order
-from examples.shop.payments import PRICE
 from tests.browser.chromium import chromium, keep, opened, serious_findings
 from tests.examples.running_shop import RunningShop, running_shop
 
 if TYPE_CHECKING:
     from playwright.async_api import Browser, Page
+
+
+PRICE = payments.PRICE.value
 
 
 @pytest_asyncio.fixture

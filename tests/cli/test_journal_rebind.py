@@ -11,7 +11,6 @@ from tests.batch.shop import stock_one
 from tests.cli.inline import inline
 from tests.cli.processes import Finished
 from tests.cli.shell import at_terminal, env
-from vipps_async import nok
 from vipps_async.sandbox import SandboxServer
 from vipps_async.testing import Sandbox
 
@@ -32,7 +31,7 @@ async def command(sandbox: SandboxServer, path: Path, *arguments: str, **further
 async def test_a_sandbox_started_anew_is_another_world(path: Path) -> None:
     """The journal of the first is refused by the second at the same port, and is not bound to it: it knows no order."""
     async with Sandbox(rate_limits=False) as first:
-        stock_one(first, "order-1", nok("499.00"))
+        stock_one(first, "order-1", 49_900)
         assert (await command(first, path, *CAPTURE)).status == 0
         url = first.url
         port = urlsplit(url).port
@@ -50,7 +49,7 @@ async def test_a_sandbox_started_anew_is_another_world(path: Path) -> None:
         assert "0 operations are open in it" in unknown.err
         assert "Vipps does not know the order" in unknown.err
         # The same order id is no proof: its history there lacks the key.
-        stock_one(second, "order-1", nok("499.00"))
+        stock_one(second, "order-1", 49_900)
         other = await command(second, path, "journal", "rebind", "--yes")
         assert (other.status, "the order's history there lacks" in other.err) == (7, True)
         assert (await command(second, path, *CAPTURE)).status == 1
@@ -60,11 +59,11 @@ async def test_a_sandbox_started_anew_is_another_world(path: Path) -> None:
 async def test_a_vipps_that_knows_what_was_done(path: Path, tmp_path: Path) -> None:
     """The same payments under another instance: bound by --yes, and then the journal can be used there."""
     async with Sandbox(rate_limits=False) as first:
-        stock_one(first, "order-1", nok("499.00"))
+        stock_one(first, "order-1", 49_900)
         done = await command(first, path, *CAPTURE, "--idempotency-key", "cap-1")
         assert done.status == 0
     async with Sandbox(rate_limits=False) as second:
-        stock_one(second, "order-1", nok("499.00"))
+        stock_one(second, "order-1", 49_900)
         assert (await inline(*CAPTURE, "--idempotency-key", "cap-1", env=env(second))).status == 0
         asked = await command(second, path, "journal", "rebind")
         assert (asked.status, "or give --yes. Nothing was changed." in asked.err) == (2, True)
@@ -84,7 +83,7 @@ async def test_a_vipps_that_knows_what_was_done(path: Path, tmp_path: Path) -> N
 async def test_what_cannot_be_compared_is_not_bound(path: Path) -> None:
     """Nothing is done in it, or details do not answer: the journal stays as it is."""
     async with Sandbox(rate_limits=False) as first:
-        stock_one(first, "order-1", nok("499.00"))
+        stock_one(first, "order-1", 49_900)
         assert (await command(first, path, "payment", "capture", "order-2", "--all", "--text", "x")).status == 1
     async with Sandbox(rate_limits=False) as second:
         nothing = await command(second, path, "journal", "rebind", "--yes")
@@ -96,8 +95,8 @@ async def test_what_cannot_be_compared_is_not_bound(path: Path) -> None:
 async def test_a_cancel_has_no_key_but_its_order_is_known(path: Path) -> None:
     """Where no capture or refund is done, the order itself is asked for."""
     async with Sandbox(rate_limits=False) as first, Sandbox(rate_limits=False) as second:
-        stock_one(first, "order-1", nok("499.00"))
+        stock_one(first, "order-1", 49_900)
         assert (await command(first, path, "payment", "cancel", "order-1", "--text", "No.")).status == 0
         assert (await command(second, path, "journal", "rebind", "--yes")).status == 7
-        stock_one(second, "order-1", nok("499.00"))
+        stock_one(second, "order-1", 49_900)
         assert (await command(second, path, "journal", "rebind", "--yes")).status == 0

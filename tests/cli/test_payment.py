@@ -36,7 +36,7 @@ APPROVE = ("payment", "approve", "order-2", "--mobile-number", CUSTOMER.mobile_n
 async def sandbox() -> AsyncIterator[Sandbox]:
     """A Vipps of its own, with one payment of 499 kroner that the customer has accepted."""
     async with Sandbox(rate_limits=False) as running:
-        stock_one(running, "order-1", nok("499.00"))
+        stock_one(running, "order-1", 49_900)
         yield running
 
 
@@ -45,7 +45,7 @@ async def sandbox() -> AsyncIterator[Sandbox]:
 
 async def _express(sandbox: Sandbox) -> None:
     shipping = ShippingDetails(
-        is_default=True, priority=1, shipping_cost="49.50", shipping_method="Post", shipping_method_id="post"
+        is_default=True, priority=1, shipping_cost=nok("49.50"), shipping_method="Post", shipping_method_id="post"
     )
     async with sandbox.session() as vipps:
         await vipps.ecom.initiate(

@@ -17,7 +17,7 @@ from tests.cli.inline import inline
 from tests.cli.processes import run
 from tests.cli.shell import HERE, KEYS, MSN, Terminal, at_terminal, env, shell
 from tests.cli.test_payment import APPROVE, CANCEL, CAPTURE, INITIATE, REFUND
-from vipps_async import JournalError, SqliteJournal, VippsSession, nok
+from vipps_async import JournalError, SqliteJournal, VippsSession
 from vipps_async.cli import journal_file
 from vipps_async.cli.payment_conduct import Plan, conduct
 from vipps_async.cli.payment_display import Shown
@@ -33,7 +33,7 @@ _PATIENCE = 30.0
 async def sandbox() -> AsyncIterator[Sandbox]:
     """A Vipps of its own, with one payment of 499 kroner that the customer has accepted."""
     async with Sandbox(rate_limits=False) as running:
-        stock_one(running, "order-1", nok("499.00"))
+        stock_one(running, "order-1", 49_900)
         yield running
 
 

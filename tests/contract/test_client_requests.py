@@ -12,7 +12,7 @@ import pytest
 
 from tests.contract.schema import CONTRACT, Contract, conform
 from tests.ecom.scripted_runner import ScriptedRunner
-from vipps_async import AirlineData, EcomApi, ExpressCheckout, OperationName, OrderStatus, Scope, ShippingDetails
+from vipps_async import AirlineData, EcomApi, ExpressCheckout, OperationName, OrderStatus, Scope, ShippingDetails, nok
 from vipps_async.config import Environment
 from vipps_async.core.converter import encode
 from vipps_async.core.operation import Call, Repeat
@@ -34,7 +34,7 @@ def shipping(number: int) -> ShippingDetails:
     return ShippingDetails(
         is_default=number == 0,
         priority=number or None,
-        shipping_cost=("0", "49.90", 120)[number],
+        shipping_cost=(0, 4_990, nok(120))[number],
         shipping_method="Post",
         shipping_method_id=f"post-{number}",
     )

@@ -21,6 +21,7 @@ from vipps_async import (
     Scope,
     ShippingDetails,
     VippsSession,
+    nok,
 )
 from vipps_async.testing import Sandbox
 from vipps_async.transports.protocol import Request, Response
@@ -119,8 +120,8 @@ async def _everything(sandbox: Sandbox, vipps: VippsSession) -> None:
     await ecom.capture("airline", transaction_text="Everything.")
 
     methods = [
-        ShippingDetails(shipping_method_id="post", shipping_method="Post", shipping_cost="79.90", is_default=True),
-        ShippingDetails(shipping_method_id="bike", shipping_method="Bike", shipping_cost=129, priority=2),
+        ShippingDetails(shipping_method_id="post", shipping_method="Post", shipping_cost=nok("79.90"), is_default=True),
+        ShippingDetails(shipping_method_id="bike", shipping_method="Bike", shipping_cost=nok(129), priority=2),
     ]
     await initiate(
         vipps,

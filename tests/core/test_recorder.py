@@ -64,7 +64,7 @@ async def shop() -> AsyncIterator[Shop]:
         yield shop
 
 
-async def capture(vipps: VippsSession, *, amount: int = nok(100), key: str = KEY, payment: str = "order-1") -> Any:
+async def capture(vipps: VippsSession, *, amount: int = 10_000, key: str = KEY, payment: str = "order-1") -> Any:
     """Capture a part of an order."""
     return await vipps.ecom.capture(payment, amount=amount, transaction_text="Shipped", idempotency_key=key)
 
@@ -592,7 +592,7 @@ class TestTheSameKeyAgain:
         assert again.settled_by is SettledBy.JOURNAL
         assert again.transaction == first.transaction
         assert again.transaction_summary == first.transaction_summary
-        assert shop.sandbox.payment("order-1").captured == nok(100)
+        assert shop.sandbox.payment("order-1").captured == 10_000
 
     async def test_another_payload_is_refused_before_anything_is_sent(self, shop: Shop) -> None:
         """The same key with another amount raises without I/O, whatever became of the first."""
@@ -600,7 +600,7 @@ class TestTheSameKeyAgain:
         await capture(vipps)
         sent = len(shop.line.requests)
         with pytest.raises(IdempotencyMismatchError, match="another payload") as caught:
-            await capture(vipps, amount=nok(200))
+            await capture(vipps, amount=20_000)
         assert len(shop.line.requests) == sent
         assert caught.value.idempotency_key == KEY
 
@@ -611,8 +611,8 @@ class TestTheSameKeyAgain:
         await capture(vipps)
         await capture(vipps, payment="order-2")
         await vipps.ecom.refund("order-1", amount=nok(100), transaction_text="Shipped", idempotency_key=KEY)
-        assert [shop.sandbox.payment(order).captured for order in ("order-1", "order-2")] == [nok(100), nok(100)]
-        assert shop.sandbox.payment("order-1").refunded == nok(100)
+        assert [shop.sandbox.payment(order).captured for order in ("order-1", "order-2")] == [10_000, 10_000]
+        assert shop.sandbox.payment("order-1").refunded == 10_000
 
     async def test_a_lasting_refusal_is_raised_again(self, shop: Shop) -> None:
         """Class, status, codes and advice are those of the first time; nothing is sent; no state is shared."""
@@ -641,7 +641,7 @@ class TestTheSameKeyAgain:
         vipps = shop.session()
         for _ in range(2):
             with pytest.raises(CaptureError) as caught:
-                await capture(vipps, amount=nok(501))
+                await capture(vipps, amount=50_100)
             assert caught.value.effect is Effect.NONE
         assert len(shop.line.sent("/capture")) == 2
 
@@ -746,9 +746,9 @@ class TestAfterAnEarlierAttempt:
         shop.line.fail("/capture", Fault.LOSE_REQUEST)
         shop.line.fail("/details", Fault.LOSE_REQUEST)
         with pytest.raises(OutcomeUnknown):
-            await capture(shop.session(), amount=nok(501))
+            await capture(shop.session(), amount=50_100)
         with pytest.raises(OutcomeUnknown, match="an earlier attempt"):
-            await capture(shop.session(), amount=nok(501))
+            await capture(shop.session(), amount=50_100)
         entry = await shop.entry()
         assert entry.settlement is None
         assert (entry.attempts.begun, entry.attempts.ended) == (2, 1)
@@ -769,17 +769,17 @@ class TestAfterAnEarlierAttempt:
         first, second = shop.line.sent("/capture")
         assert first.body == second.body
         assert first.headers["X-Request-Id"] == second.headers["X-Request-Id"] == KEY
-        assert shop.sandbox.payment("order-1").captured == nok(100)
+        assert shop.sandbox.payment("order-1").captured == 10_000
 
     async def test_a_failed_entry_of_the_earlier_attempt_settles_nothing(self, shop: Shop) -> None:
         """The first attempt was refused unseen, the second is not sent: it stays open, and says what was found."""
         shop.line.fail("/capture", Fault.LOSE_ANSWER)
         shop.line.fail("/details", Fault.LOSE_REQUEST)
         with pytest.raises(OutcomeUnknown):
-            await capture(shop.session(), amount=nok(501))
+            await capture(shop.session(), amount=50_100)
         shop.line.fail("/capture", Fault.NOT_SENT)
         with pytest.raises(OutcomeUnknown, match="failed operation only"):
-            await capture(shop.session(), amount=nok(501))
+            await capture(shop.session(), amount=50_100)
         assert (await shop.entry()).settlement is None
 
     async def test_each_attempt_is_counted_before_it_leaves(self, shop: Shop) -> None:
@@ -842,7 +842,7 @@ class TestAfterAnEarlierAttempt:
 class TestTheSameWishAgain:
     """A wish that is uttered again without a key is not carried out twice while the first one is open."""
 
-    async def wish(self, vipps: VippsSession, text: str = "Shipped", amount: int = nok(100)) -> Any:
+    async def wish(self, vipps: VippsSession, text: str = "Shipped", amount: int = 10_000) -> Any:
         """Capture without a key."""
         return await vipps.ecom.capture("order-1", amount=amount, transaction_text=text)
 
@@ -851,7 +851,7 @@ class TestTheSameWishAgain:
         ends = await asyncio.gather(*(self.wish(shop.session()) for _ in range(3)))
         assert sorted(end.settled_by.value for end in ends) == ["answer", "earlier call", "earlier call"]
         assert len({end.transaction.transaction_id for end in ends}) == 1
-        assert shop.sandbox.payment("order-1").captured == nok(100)
+        assert shop.sandbox.payment("order-1").captured == 10_000
 
     async def test_one_in_doubt_is_gone_on_with(self, shop: Shop) -> None:
         """After a lost request an equal call takes the same key and the same bytes."""
@@ -864,14 +864,14 @@ class TestTheSameWishAgain:
         first, second = shop.line.sent("/capture")
         assert first.headers["X-Request-Id"] == second.headers["X-Request-Id"] == caught.value.idempotency_key
         assert first.body == second.body
-        assert shop.sandbox.payment("order-1").captured == nok(100)
+        assert shop.sandbox.payment("order-1").captured == 10_000
         assert len(await shop.entries()) == 1
 
     async def test_after_it_is_done_an_equal_call_is_a_new_wish(self, shop: Shop) -> None:
         """Two parts of the same amount, one after the other, are two parts."""
         await self.wish(shop.session())
         await self.wish(shop.session())
-        assert shop.sandbox.payment("order-1").captured == nok(200)
+        assert shop.sandbox.payment("order-1").captured == 20_000
 
     async def test_another_text_of_the_same_amount_is_refused_with_the_key(self, shop: Shop) -> None:
         """Whether it is the same wish cannot be known: nothing is sent, and the open key is named."""
@@ -1045,7 +1045,7 @@ class TestOpeningAndClosing:
         result = await capture(vipps, key=left.intent.key)
         assert result.transaction is not None
         assert await vipps.unfinished("order-1") == []
-        assert shop.sandbox.payment("order-1").captured == nok(100)
+        assert shop.sandbox.payment("order-1").captured == 10_000
 
     async def test_without_a_journal_nothing_can_be_asked_for(self, shop: Shop) -> None:
         """A session without a journal says so."""

@@ -101,8 +101,8 @@ class TestEachFinding:
         )
         assert again.settled_by is SettledBy.JOURNAL
         assert again.transaction is not None
-        assert again.transaction.amount == nok(100)
-        assert shop.sandbox.payment("order-1").captured == nok(100)
+        assert again.transaction.amount == 10_000
+        assert shop.sandbox.payment("order-1").captured == 10_000
 
     @pytest.mark.parametrize("fault", [Fault.LOSE_REQUEST, Fault.ERROR_BEFORE, Fault.HTML])
     async def test_proven_absent_is_sent_again_with_the_same_key_and_bytes(self, shop: Shop, fault: Fault) -> None:
@@ -159,7 +159,7 @@ class TestEachFinding:
         await shop.sandbox.approve("order-2")
         assert (await shop.line.inner.send(held)).status == 200
         assert sums(await shop.session().recover()) == {"seen": 1, "proven": 1}
-        assert shop.sandbox.payment("order-2").captured == nok(100)
+        assert shop.sandbox.payment("order-2").captured == 10_000
 
     async def initiate(self, shop: Shop) -> None:
         """Initiate a payment that its customer has not accepted yet."""
@@ -183,7 +183,7 @@ class TestEachFinding:
                 "order-2", amount=nok(100), transaction_text="Shipped", idempotency_key=key
             )
         assert sums(await shop.session().recover()) == {"seen": 1, "sent_again": 1}
-        assert shop.sandbox.payment("order-2").captured == nok(100)
+        assert shop.sandbox.payment("order-2").captured == 10_000
 
     async def test_a_wish_overtaken_by_a_later_one_is_not_sent(self, shop: Shop) -> None:
         """An open operation with a made key whose equal was carried out since is listed, and blocks nothing."""
@@ -203,7 +203,7 @@ class TestEachFinding:
         await self.overtake(shop)
         assert sums(await shop.session().recover()) == {"seen": 1, "stays_open": 1}
         assert sums(await shop.session().recover(send=[key])) == {"seen": 1, "sent_again": 1}
-        assert shop.sandbox.payment("order-1").captured == nok(100)
+        assert shop.sandbox.payment("order-1").captured == 10_000
 
     async def test_a_dropped_operation_is_never_sent_and_settled_beyond_the_horizon(self, shop: Shop) -> None:
         """Dropped, it is only looked at; two looks beyond the horizon settle it as not done."""
@@ -251,7 +251,7 @@ class TestEachFinding:
             "order-1", amount=nok(100), transaction_text="Shipped", idempotency_key="part-2"
         )
         assert sums(await shop.session().recover()) == {"seen": 1, "sent_again": 1}
-        assert shop.sandbox.payment("order-1").captured == nok(200)
+        assert shop.sandbox.payment("order-1").captured == 20_000
 
     async def test_not_provable_stays_open_with_the_reason(self, shop: Shop) -> None:
         """While details cannot be asked, nothing is sent, and report and journal have the reason."""
@@ -277,7 +277,7 @@ class TestEachFinding:
             report = await shop.session().recover()
         assert report.settled == 1
         assert await outcome(shop) is Outcome.DONE
-        assert shop.sandbox.payment("order-1").captured == nok(100)
+        assert shop.sandbox.payment("order-1").captured == 10_000
 
     async def test_sent_again_it_took_effect_before(self, shop: Shop) -> None:
         """A cancel that arrives late, after details were asked, is found done though the second one is refused."""
@@ -307,14 +307,14 @@ class TestEachOperation:
             await vipps.ecom.capture("order-1", transaction_text="Shipped")
         await left_open(shop, fault, name="refund")
         assert (await shop.session().recover()).settled == 1
-        assert shop.sandbox.payment("order-1").refunded == nok(100)
+        assert shop.sandbox.payment("order-1").refunded == 10_000
 
     @pytest.mark.parametrize("fault", [Fault.LOSE_ANSWER, LOST])
     async def test_cancel(self, shop: Shop, fault: Fault) -> None:
         """A cancel is decided by the history."""
         await left_open(shop, fault, name="cancel")
         assert (await shop.session().recover()).settled == 1
-        assert shop.sandbox.payment("order-1").released == nok(500)
+        assert shop.sandbox.payment("order-1").released == 50_000
         assert await outcome(shop) is Outcome.DONE
 
     @pytest.mark.parametrize("fault", [Fault.LOSE_ANSWER, LOST])
@@ -324,7 +324,7 @@ class TestEachOperation:
             await vipps.ecom.capture("order-1", amount=nok(100), transaction_text="Shipped")
         await left_open(shop, fault, name="cancel", should_release_remaining_funds=True)
         assert (await shop.session().recover()).settled == 1
-        assert shop.sandbox.payment("order-1").released == nok(400)
+        assert shop.sandbox.payment("order-1").released == 40_000
 
     @pytest.mark.parametrize(("fault", "exists"), [(Fault.LOSE_ANSWER, True), (LOST, False)])
     async def test_initiate(self, shop: Shop, fault: Fault, *, exists: bool) -> None:
@@ -370,7 +370,7 @@ class TestSequence:
         await left_open(shop, LOST, name="refund")
         report = await shop.session().recover(concurrency=50)
         assert sums(report) == {"seen": 2, "sent_again": 2}
-        assert shop.sandbox.payment("order-1").refunded == nok(100)
+        assert shop.sandbox.payment("order-1").refunded == 10_000
 
     async def test_a_refund_is_not_sent_before_a_capture_that_stays_open(self, shop: Shop) -> None:
         """If the capture cannot be settled now, the refund stays open too, rather than being refused for good."""
@@ -412,7 +412,7 @@ class TestBesideOthers:
         vipps = shop.session()
         assert (await vipps.recover()).sent_again == 1
         assert sums(await vipps.recover()) == {}
-        assert shop.sandbox.payment("order-1").captured == nok(100)
+        assert shop.sandbox.payment("order-1").captured == 10_000
 
     async def test_what_is_not_done_is_not_sent_again(self, shop: Shop) -> None:
         """A caller who was told that nothing was sent decides what comes next, not recovery."""
@@ -431,7 +431,7 @@ class TestBesideOthers:
         reports = await asyncio.gather(*(shop.session().recover(concurrency=3) for _ in range(3)))
         assert sum(report.sent_again for report in reports) == 12
         assert len(shop.line.sent("/capture")) == 24
-        assert {shop.sandbox.payment(payment).captured for payment in orders} == {nok(100)}
+        assert {shop.sandbox.payment(payment).captured for payment in orders} == {10_000}
 
     async def test_a_call_that_is_under_way_is_left_alone(self, shop: Shop) -> None:
         """An intent in a live call's hands is counted, with the time until which it may be so, and not touched."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable
-from decimal import Decimal
 from typing import Any
 
 import orjson
@@ -22,6 +21,7 @@ from vipps_async import (
     ShippingDetails,
     TransactionInfo,
     TransactionStatus,
+    nok,
 )
 from vipps_async.config import Environment
 from vipps_async.core.converter import decode, encode
@@ -114,9 +114,9 @@ async def test_all_that_initiate_sends(ecom: EcomApi, runner: ScriptedRunner) ->
 async def test_express_with_static_shipping(ecom: EcomApi, runner: ScriptedRunner) -> None:
     """Ways of shipping are sent with Vipps' Y and N, and costs in kroner with their decimals."""
     post = ShippingDetails(
-        is_default=True, priority=1, shipping_cost=Decimal("49.90"), shipping_method="Post", shipping_method_id="post"
+        is_default=True, priority=1, shipping_cost=nok("49.90"), shipping_method="Post", shipping_method_id="post"
     )
-    pick_up = ShippingDetails(shipping_cost=0, shipping_method="Pick up", shipping_method_id="pick-up")
+    pick_up = ShippingDetails(shipping_cost=nok(0), shipping_method="Pick up", shipping_method_id="pick-up")
     await ecom.initiate(
         **LEAST,
         express=ExpressCheckout(
@@ -153,7 +153,7 @@ async def test_express_with_dynamic_shipping(ecom: EcomApi, runner: ScriptedRunn
 
 async def test_express_with_both_kinds_of_shipping(ecom: EcomApi, runner: ScriptedRunner) -> None:
     """Both are sent where both are given, each prefix without the slash at its end."""
-    post = ShippingDetails(shipping_cost=0, shipping_method="Post", shipping_method_id="post")
+    post = ShippingDetails(shipping_cost=nok(0), shipping_method="Post", shipping_method_id="post")
     express = ExpressCheckout(
         consent_removal_prefix=CONSENT + "/",
         shipping_details_prefix="https://example.com/shipping/",

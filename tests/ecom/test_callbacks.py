@@ -15,7 +15,7 @@ from attrs import evolve
 
 from tests.contract.schema import CONTRACT, conform
 from tests.ecom.callback_bodies import EXPRESS, NO_INFO, PERSONAL, QUESTION, REGULAR, TOKEN, as_body, with_info
-from vipps_async import ShippingDetails
+from vipps_async import ShippingDetails, nok
 from vipps_async.ecom.dialect import CALLBACK
 from vipps_async.errors import CallbackError, ErrorInfo, InvalidInputError
 from vipps_async.receiver import (
@@ -467,7 +467,7 @@ def test_bodies_here_are_what_the_vendor_describes(body: Any) -> None:
 
 def test_the_answer_conforms() -> None:
     """The answer keeps to the vendor's description: kroner with decimals, Y and N."""
-    answer = question().respond([method_of(is_default=True, priority=1), method_of("pickup", shipping_cost=1)])
+    answer = question().respond([method_of(is_default=True, priority=1), method_of("pickup", shipping_cost=nok(1))])
     conform(
         orjson.loads(answer),
         CONTRACT.response_schema("/shippingDetailsPrefix/v2/payments/{orderId}/shippingDetails", "post", 200),

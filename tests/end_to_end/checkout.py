@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from vipps_async import Effect, InitiatedPayment, RetryPolicy, VippsError, VippsSession
+from vipps_async import Effect, InitiatedPayment, Money, RetryPolicy, VippsError, VippsSession
 
 __all__ = ["FAST", "KEYS", "PRICE", "holds_together", "initiate"]
 
@@ -22,7 +22,7 @@ KEYS = {
 
 
 async def initiate(
-    vipps: VippsSession, order_id: str = "acme-shop-1", *, amount: int = PRICE, **further: Any
+    vipps: VippsSession, order_id: str = "acme-shop-1", *, amount: Money | int = PRICE, **further: Any
 ) -> InitiatedPayment:
     """Initiate a payment whose callbacks go nowhere."""
     arguments: dict[str, Any] = {

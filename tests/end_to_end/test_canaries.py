@@ -27,6 +27,7 @@ from vipps_async import (
     Timeouts,
     VippsError,
     VippsSession,
+    nok,
 )
 from vipps_async.sandbox import Address, Customer
 from vipps_async.testing import Sandbox
@@ -225,7 +226,7 @@ async def _live_through(net: Net, sandbox: Sandbox, vipps: VippsSession, echo: E
         echo.plan += [kind] * 4
         await net.run(lambda: ecom.details("order"))
         echo.plan.clear()
-    method = ShippingDetails(shipping_method_id="post", shipping_method="Post", shipping_cost=79, is_default=True)
+    method = ShippingDetails(shipping_method_id="post", shipping_method="Post", shipping_cost=nok(79), is_default=True)
     express = ExpressCheckout(consent_removal_prefix="https://example.com/consents", static_shipping_details=[method])
     await pay("express", express=express)
     await sandbox.approve("express", customer=CUSTOMER)

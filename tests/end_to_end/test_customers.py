@@ -14,7 +14,7 @@ from aiohttp import web
 from attrs import define, field
 
 from tests.end_to_end.checkout import FAST, PRICE, initiate
-from vipps_async import ApiError, ExpressCheckout, Scope, ShippingDetails, VippsSession
+from vipps_async import ApiError, ExpressCheckout, Scope, ShippingDetails, VippsSession, nok
 from vipps_async.sandbox import Address, Customer
 from vipps_async.testing import Sandbox
 
@@ -138,8 +138,8 @@ async def test_express_checkout_with_dynamic_shipping(
 async def test_express_checkout_with_static_shipping(sandbox: Sandbox, vipps: VippsSession, merchant: Merchant) -> None:
     """Ways of shipping that are given with the payment need no question; their cost is in NOK with decimals."""
     methods = [
-        ShippingDetails(shipping_method_id="post", shipping_method="Post", shipping_cost="79.90", is_default=True),
-        ShippingDetails(shipping_method_id="bike", shipping_method="Bike", shipping_cost="129.5", priority=2),
+        ShippingDetails(shipping_method_id="post", shipping_method="Post", shipping_cost=nok("79.90"), is_default=True),
+        ShippingDetails(shipping_method_id="bike", shipping_method="Bike", shipping_cost=nok("129.5"), priority=2),
     ]
     await _initiate_express(vipps, merchant, static_shipping_details=methods)
     await sandbox.approve(ORDER, customer=CUSTOMER, shipping_method_id="bike")
@@ -158,7 +158,7 @@ async def test_express_data_expire_and_consent_can_be_withdrawn(
     sandbox: Sandbox, vipps: VippsSession, merchant: Merchant
 ) -> None:
     """After seven days personal data read [Expired]; a customer who withdraws consent is named to the merchant."""
-    method = ShippingDetails(shipping_method_id="post", shipping_method="Post", shipping_cost=79, is_default=True)
+    method = ShippingDetails(shipping_method_id="post", shipping_method="Post", shipping_cost=nok(79), is_default=True)
     await _initiate_express(vipps, merchant, static_shipping_details=[method])
     await sandbox.approve(ORDER, customer=CUSTOMER)
     await merchant.next()

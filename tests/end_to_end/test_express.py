@@ -7,11 +7,13 @@ from decimal import Decimal
 import pytest
 
 from tests.end_to_end.checkout import PRICE, initiate
-from vipps_async import CaptureError, Effect, ExpressCheckout, ShippingDetails, VippsSession
+from vipps_async import CaptureError, Effect, ExpressCheckout, ShippingDetails, VippsSession, nok
 from vipps_async.testing import Sandbox
 
-PARCEL = ShippingDetails(shipping_method_id="parcel", shipping_method="Parcel", shipping_cost="49.50", is_default=True)
-FETCHED = ShippingDetails(shipping_method_id="shop", shipping_method="Fetch it", shipping_cost="0")
+PARCEL = ShippingDetails(
+    shipping_method_id="parcel", shipping_method="Parcel", shipping_cost=nok("49.50"), is_default=True
+)
+FETCHED = ShippingDetails(shipping_method_id="shop", shipping_method="Fetch it", shipping_cost=nok("0"))
 EXPRESS = ExpressCheckout(consent_removal_prefix="https://example.com/vipps", static_shipping_details=(PARCEL, FETCHED))
 #: Øre: goods and the parcel.
 TOTAL = PRICE + 4_950

@@ -28,7 +28,7 @@ async def vipps(sandbox: Sandbox, request: pytest.FixtureRequest) -> AsyncIterat
 
 async def test_a_payment_from_initiate_to_refund(sandbox: Sandbox, vipps: VippsSession) -> None:
     """Initiate, approve, capture all and refund a part: the sandbox agrees to the øre."""
-    payment = await initiate(vipps, amount=nok("499.00"))
+    payment = await initiate(vipps, amount=49_900)
     await sandbox.approve(payment.order_id)
     captured = await vipps.ecom.capture(payment.order_id, transaction_text="Shipped.")
     refunded = await vipps.ecom.refund(payment.order_id, amount=nok("99.00"), transaction_text="One sock came back.")

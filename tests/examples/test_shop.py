@@ -13,18 +13,23 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from examples.shop import payments
 from examples.shop.orders import Kind, Order, Orders, State
-from examples.shop.payments import LIFETIME, PRICE
+from examples.shop.payments import LIFETIME
 from tests.cli.processes import environment
 from tests.examples.running_shop import PATIENCE, RunningShop, opened, running_shop, until
-from vipps_async import ExpressCheckout, JournalError, RecoveryReport, ShippingDetails, VippsSession
+from vipps_async import ExpressCheckout, JournalError, RecoveryReport, ShippingDetails, VippsSession, nok
 from vipps_async.sandbox import Fault
 from vipps_async.testing import Sandbox
+
+PRICE = payments.PRICE.value
 
 BY_POST = ExpressCheckout(
     consent_removal_prefix="https://example.com/vipps",
     static_shipping_details=(
-        ShippingDetails(shipping_method_id="post", shipping_method="By post", shipping_cost="59.00", is_default=True),
+        ShippingDetails(
+            shipping_method_id="post", shipping_method="By post", shipping_cost=nok("59.00"), is_default=True
+        ),
     ),
 )
 
@@ -113,7 +118,7 @@ async def test_a_refusal_by_the_bank_is_told_and_can_be_tried_again(
     shop: RunningShop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A customer whose bank refuses reads so, and may try again: nothing was reserved, and the order id is new."""
-    monkeypatch.setattr("examples.shop.payments.PRICE", 151)  # the test amount for: insufficient funds
+    monkeypatch.setattr("examples.shop.payments.PRICE", nok("1.51"))  # the test amount for: insufficient funds
     order = await shop.begin()
     await shop.sandbox.approve(order.payment_id)
     await shop.told(order, "Your bank said no")

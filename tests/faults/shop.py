@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from attrs import define, field
 
-from vipps_async import AiohttpTransport, Credentials, RetryPolicy, VippsSession, nok
+from vipps_async import AiohttpTransport, Credentials, RetryPolicy, VippsSession
 from vipps_async.core.clock import SystemClock
 from vipps_async.errors import OutcomeUnknown, RequestNotSent
 from vipps_async.journals.memory import MemoryJournal
@@ -158,7 +158,7 @@ class Shop:
         self.sessions.append(session)
         return session
 
-    async def reserve(self, order_id: str = "order-1", amount: int = nok(500)) -> None:
+    async def reserve(self, order_id: str = "order-1", amount: int = 50_000) -> None:
         """Let a customer approve an order, without a trace in the journal."""
         async with self.sandbox.session(CREDENTIALS) as vipps:
             await vipps.ecom.initiate(

@@ -191,4 +191,4 @@ async def test_a_time_limit_of_the_caller_leaves_the_key_to_be_found() -> None:
         await vipps.ecom.capture(
             "order-1", amount=nok(100), transaction_text="Shipped", idempotency_key=left.intent.key
         )
-        assert shop.sandbox.payment("order-1").captured == nok(100)
+        assert shop.sandbox.payment("order-1").captured == 10_000

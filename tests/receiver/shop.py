@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from vipps_async import ShippingDetails, VippsSession
+from vipps_async import ShippingDetails, VippsSession, nok
 from vipps_async.receiver import ConsentRemoval, PaymentUpdate, ShippingDetailsRequest
 
 __all__ = ["METHODS", "Shop", "until"]
@@ -16,9 +16,9 @@ PATIENCE = 10.0
 
 METHODS = (
     ShippingDetails(
-        shipping_method_id="post", shipping_method="Posten", shipping_cost="109.50", is_default=True, priority=1
+        shipping_method_id="post", shipping_method="Posten", shipping_cost=nok("109.50"), is_default=True, priority=1
     ),
-    ShippingDetails(shipping_method_id="pickup", shipping_method="Hent selv", shipping_cost=1),
+    ShippingDetails(shipping_method_id="pickup", shipping_method="Hent selv", shipping_cost=nok(1)),
 )
 
 

@@ -9,7 +9,6 @@ from vipps_async.batch.row_store import RowStore
 from vipps_async.core.batch import BatchApi, BatchOperation, BatchRow
 from vipps_async.journals.protocol import Entry, Journal, Outcome
 from vipps_async.money import format_amount
-from vipps_async.not_given import NotGiven
 
 __all__ = ["hold_rows", "met_by", "met_text", "reason_to_hold"]
 
@@ -34,7 +33,7 @@ def met_by(row: BatchRow, operation: BatchOperation, key: str, entries: Iterable
     Returns:
         The first entry that is met; None: the row may be sent.
     """
-    if operation is BatchOperation.CANCEL or isinstance(row.amount, NotGiven):
+    if operation is BatchOperation.CANCEL or row.minor_units is None:
         return None
     counting = [entry for entry in entries if _counts(entry)]
     if any(entry.intent.key == key and entry.intent.api == api for entry in counting):
@@ -44,7 +43,7 @@ def met_by(row: BatchRow, operation: BatchOperation, key: str, entries: Iterable
         if intent.operation != operation.value:
             continue
         is_unnamed = row.reference is None or not intent.reference
-        if (is_unnamed and intent.amount == row.amount) or intent.key == key:
+        if (is_unnamed and intent.amount == row.minor_units) or intent.key == key:
             return entry
     return None
 

@@ -23,7 +23,6 @@ from vipps_async.errors import (
     UnexpectedResponseError,
     VippsError,
 )
-from vipps_async.not_given import NotGiven
 
 __all__ = ["RowOutcome", "RowResult", "done", "failed", "is_outage", "outcome_of"]
 
@@ -103,13 +102,12 @@ class RowResult:
 def done(row: BatchRow, key: str, moved: Moved, result: object = None, *, before: bool = False) -> RowResult:
     """Make the result of a row that took effect, now or (as the journal or the caller says) before."""
     before = before or getattr(result, "settled_by", None) is SettledBy.JOURNAL
-    asked = None if isinstance(row.amount, NotGiven) else row.amount
     return RowResult(
         row=row,
         outcome=RowOutcome.DONE_BEFORE if before else RowOutcome.DONE,
         idempotency_key=key,
         # Vipps' own word: for a row without an amount it is the only one.
-        amount=asked if moved.amount is None else moved.amount,
+        amount=row.minor_units if moved.amount is None else moved.amount,
         time=moved.time,
         result=result,
     )

@@ -19,7 +19,7 @@ from vipps_async.errors import InvalidInputError
 from vipps_async.idempotency_keys import derive_idempotency_key
 from vipps_async.input_rules import check_text
 from vipps_async.journals.protocol import Journal
-from vipps_async.money import format_amount
+from vipps_async.money import Money, format_amount
 from vipps_async.not_given import NOT_GIVEN, NotGiven
 
 __all__ = [
@@ -120,8 +120,8 @@ class BatchRow:
     payment: str
     #: What the customer reads, for an API that takes such a text; empty: nothing.
     text: str = ""
-    #: Minor units; left out: all that remains. A cancel has none.
-    amount: int | NotGiven = NOT_GIVEN
+    #: Money, or minor units of the API's currency; left out: all that remains. A cancel has none.
+    amount: Money | int | NotGiven = NOT_GIVEN
     #: Your own name for this very capture, refund or cancel: the number of a shipment, of a return.
     reference: str | None = None
     #: The file that it came from, if any.
@@ -131,14 +131,21 @@ class BatchRow:
         check_text("payment", self.payment, longest=_LONGEST_PAYMENT)
         if self.text != "":
             check_text("text", self.text, longest=_LONGEST_TEXT)
-        amount = self.amount
+        amount: object = self.amount.value if isinstance(self.amount, Money) else self.amount
         if amount is not NOT_GIVEN and (type(amount) is not int or not 0 < amount <= _LARGEST_AMOUNT):
-            rule = "a positive whole number of minor units; left out: all that remains"
-            raise InvalidInputError("amount", rule, value=amount)
+            rule = "Money, or a positive whole number of minor units; left out: all that remains"
+            raise InvalidInputError("amount", rule, value=self.amount)
         if self.reference is not None:
             check_reference(self.reference)
         elif self.origin is None:
             raise InvalidInputError("reference", "given for a row that comes from no file")
+
+    @property
+    def minor_units(self) -> int | None:
+        """The amount in minor units; None: all that remains."""
+        if isinstance(self.amount, NotGiven):
+            return None
+        return self.amount.value if isinstance(self.amount, Money) else self.amount
 
     def idempotency_key(self, operation: BatchOperation, merchant_serial_number: str) -> str:
         """Return the key that this row is carried out with, on every machine, in every run and over every API.
@@ -269,10 +276,12 @@ class BatchApi:
             InvalidInputError: it breaks one.
         """
         self.check_payment(row.payment)
-        if not isinstance(row.amount, NotGiven):
+        if row.minor_units is not None:
             if operation is BatchOperation.CANCEL:
                 raise InvalidInputError("amount", "left out of the rows of a cancel", value=row.amount)
-            self.check_amount(row.amount)
+            if isinstance(row.amount, Money) and row.amount.currency != self.currency:
+                raise InvalidInputError("amount", f"in {self.currency}", value=row.amount)
+            self.check_amount(row.minor_units)
         if self.text_heading is not None:
             self.check_text(row.text)
         elif row.text:

@@ -15,7 +15,6 @@ from vipps_async.ecom.requests import MerchantInfoPayment
 from vipps_async.ecom.responses import CancelResult, CaptureResult, RefundResult
 from vipps_async.input_rules import check_order_id, check_transaction_text
 from vipps_async.money import LARGEST_AMOUNT, MINIMUM_AMOUNT, format_nok
-from vipps_async.not_given import NotGiven
 
 __all__ = ["ECOM_BATCH"]
 
@@ -73,7 +72,8 @@ def _dry_run(command: RowCommand, details: PaymentDetails, planned: int) -> DryR
             return DryRun(is_done=True, moved=Moved(amount=entry.amount, time=entry.time_stamp))
     capture = command.operation is BatchOperation.CAPTURE
     left = (details.remaining_to_capture if capture else details.remaining_to_refund) - planned
-    wanted = left if isinstance(command.row.amount, NotGiven) else command.row.amount
+    asked = command.row.minor_units
+    wanted = left if asked is None else asked
     if left <= 0 or wanted > left:
         return DryRun(is_refused=True)
     return DryRun(moved=Moved(amount=wanted))

@@ -47,7 +47,7 @@ class Customer:
     """The token out of a check-in."""
 
     @property
-    def confidential(self) -> tuple[str, ...]:
+    def secrets(self) -> tuple[str, ...]:
         """What must not stand in an error or a log."""
         return _given(self.phone_number, self.personal_qr, self.customer_token)
 
@@ -151,9 +151,9 @@ class CreatePaymentRequest:
     """The merchant's legal texts."""
 
     @property
-    def confidential(self) -> tuple[str, ...]:
+    def secrets(self) -> tuple[str, ...]:
         """What must not stand in an error or a log."""
-        customer = () if self.customer is None else self.customer.confidential
+        customer = () if self.customer is None else self.customer.secrets
         dynamic = None if self.shipping is None else self.shipping.dynamic_options
         token = None if dynamic is None else dynamic.callback_authorization_token
         airline = None if self.industry_data is None else self.industry_data.airline_data
@@ -188,7 +188,7 @@ class ForceApproveRequest:
     """The token out of the payment's URL."""
 
     @property
-    def confidential(self) -> tuple[str, ...]:
+    def secrets(self) -> tuple[str, ...]:
         """What must not stand in an error or a log."""
         return (() if self.customer is None else self.customer.secrets) + _given(self.token)
 

@@ -178,7 +178,7 @@ class Chunks:
             JournalError: the database failed.
         """
         operation, msn = claim.operation, claim.merchant_serial_number
-        named = [(row.payment, row.amount, row.idempotency_key(operation, msn)) for row in rows]
+        named = [(row.payment, row.minor_units, row.idempotency_key(operation, msn)) for row in rows]
         columns = [list(column) for column in zip(*named, strict=True)] if named else [[], [], []]
         found = await self.database.rows(statements.MET_PAYMENTS, (*columns, msn, claim.api))
         return frozenset(payment for (payment,) in found)
