@@ -239,7 +239,7 @@ class VippsSession:
 
         Details decide, by the idempotency key (a cancel: by the history). Proven done: settled. Proven absent: sent
         again, with the same key and the same bytes. Neither: it stays open, with the reason. Safe to run twice, at the
-        same time, on several machines, and while new work runs: what a live call has in hand is left alone.
+        same time, on several machines, and while new work runs: entries leased to live calls are skipped.
 
         It begins with `concurrency` operations at once. When Vipps answers 429 or 5xx, takes longer than five seconds
         or does not answer, fewer are in work, down to one; with each round of good answers one more. While nothing is
@@ -301,7 +301,7 @@ class VippsSession:
             idempotency_key: the operation's key, as `unfinished` or `RecoveryReport.left_open` tells it.
 
         Returns:
-            Whether there was such an open operation that nobody has in hand.
+            Whether there was such an open operation that was not leased.
 
         Raises:
             ConfigurationError: the session has no journal, or is closed.

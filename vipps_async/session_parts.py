@@ -46,7 +46,7 @@ class _RunnerInOneLoop:
 
 @frozen(kw_only=True)
 class SessionParts:
-    """The parts of one session, each standing on those before it."""
+    """The parts of one session. Each uses those before it."""
 
     #: Runs calls.
     pipeline: Pipeline

@@ -29,6 +29,9 @@ from benchmarks.outage.tables import (
 from benchmarks.page_tables import PAGE, put_tables
 from vipps_async import RetryPolicy
 
+#: Simulations of many thousand calls: they try our rules, not the interpreter.
+pytestmark = pytest.mark.heavy
+
 CLIENT = {client.name: client for client in CLIENTS}
 #: What the short outage gives, as committed.
 SHORT_COURSE = Path(__file__).parent / "short_course.csv"

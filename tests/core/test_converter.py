@@ -563,13 +563,14 @@ NO_TIMES = (
     ids=lambda body: repr(body[:60]),
 )
 def test_an_unreadable_mebibyte_is_quickly_told(body: bytes) -> None:
-    """Only the first fault of an unreadable answer is looked for: the loop goes on within 50 ms."""
+    """Only the first fault of an unreadable answer is looked for: it takes the processor less than 50 ms."""
     best = math.inf
     for _ in range(3):
-        start = time.perf_counter()
+        # The thread's own time: what other processes take of the machine says nothing about the reading.
+        start = time.thread_time()
         with pytest.raises(UnreadableAnswer):
             decode(body, PaymentDetails)
-        best = min(best, time.perf_counter() - start)
+        best = min(best, time.thread_time() - start)
     assert best < 0.05
 
 

@@ -101,10 +101,10 @@ async def test_what_a_process_left_behind_is_recovered_at_its_own_api() -> None:
 
 def test_limits_count_for_each_api() -> None:
     """A payment of the same name at another API has turns of its own."""
-    ledger = PerPaymentRateLimiter()
-    ledger.note("toy.capture", "a-1", 1, 100.0)
-    assert ledger.wait_for_slot("toy.capture", "a-1", 1, 101.0) == 59.0
-    assert ledger.wait_for_slot("ecom.capture", "a-1", 1, 101.0) == 0.0
+    limiter = PerPaymentRateLimiter()
+    limiter.note("toy.capture", "a-1", 1, 100.0)
+    assert limiter.wait_for_slot("toy.capture", "a-1", 1, 101.0) == 59.0
+    assert limiter.wait_for_slot("ecom.capture", "a-1", 1, 101.0) == 0.0
 
 
 def test_an_intent_never_goes_to_another_api() -> None:

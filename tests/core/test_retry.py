@@ -31,7 +31,7 @@ class Run:
     per_minute: int | None = 5
     is_row: bool = False
     budget: RetryBudget = field(init=False)
-    ledger: PerPaymentRateLimiter = field(factory=PerPaymentRateLimiter)
+    limiter: PerPaymentRateLimiter = field(factory=PerPaymentRateLimiter)
     state: RetryState = field(init=False)
     now: float = START
     steps: list[RetryAction] = field(factory=list)
@@ -43,7 +43,7 @@ class Run:
             ORDER,
             policy=self.policy,
             budget=self.budget,
-            ledger=self.ledger,
+            limiter=self.limiter,
             random=random.Random(3),
             started=START,
             can_ask=self.can_ask,
@@ -53,7 +53,7 @@ class Run:
 
     def send(self, seconds: float = 0.1) -> None:
         """Make an attempt that takes so long."""
-        self.ledger.note("ecom.op", ORDER, 5, self.now)
+        self.limiter.note("ecom.op", ORDER, 5, self.now)
         self.now += seconds
 
     def fail(self, failure: FailureKind, retry_after: float | None = None) -> RetryAction:

@@ -396,8 +396,8 @@ _RECOVERY = of(
     ("elif self.intent.payment in self.lane.blocked:", "elif False:"),
     ("elif isinstance(evidence, Inconclusive):", "elif False:"),
     ("first_look_at=attempts.looked_at,", "first_look_at=now,"),
-    ("report.damaged += (await self._runner.damaged())[:MOST_NAMED]", "pass"),
-    ("                self._runner.listening_for_overruled(report.add_overruled),\n", ""),
+    ("report.damaged += (await self._recorder.damaged())[:MOST_NAMED]", "pass"),
+    ("                self._recorder.listening_for_overruled(report.add_overruled),\n", ""),
 )
 _TRANSPORTS = [
     *of(

@@ -19,7 +19,7 @@ from vipps_async.config import Timeouts
 from vipps_async.errors import OutcomeUnknown, RequestNotSent
 from vipps_async.testing.transport_conformance import MakeTransport, TransportConformance
 from vipps_async.transports.aiohttp.failures import TRANSPORT_EXCEPTIONS, map_exception
-from vipps_async.transports.failures import FailureContext, UnreadableAnswer, UnsolicitedData, host_and_port
+from vipps_async.transports.failures import FailureContext, UnsolicitedData, UnusableResponse, host_and_port
 
 
 class _OverAiohttp(TransportConformance):
@@ -161,7 +161,7 @@ def test_a_status_that_aiohttp_made_up_is_not_kept(kind: type[Exception]) -> Non
 @pytest.mark.parametrize(
     ("error", "message"),
     [
-        (UnreadableAnswer("it is larger than 7 bytes"), "the answer of api.example:8443 cannot be used: it is larger than 7 bytes"),  # noqa: E501 - a row
+        (UnusableResponse("it is larger than 7 bytes"), "the answer of api.example:8443 cannot be used: it is larger than 7 bytes"),  # noqa: E501 - a row
         (UnsolicitedData(), "api.example:8443 spoke before the request was written; the connection was dropped"),
         (TimeoutError(), "no whole answer of api.example:8443 within 30 s"),
         (aiohttp.SocketTimeoutError(), "api.example:8443 was silent for 15 s"),

@@ -17,7 +17,7 @@ from yarl import URL
 from vipps_async import Request
 from vipps_async.errors import InvalidInputError
 from vipps_async.transports import http1
-from vipps_async.transports.failures import UnreadableAnswer
+from vipps_async.transports.failures import UnusableResponse
 from vipps_async.transports.http1 import Target, check_request, decode_content, parse_target, serialize_request
 
 METHODS = ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"]
@@ -388,7 +388,7 @@ def test_an_empty_body_needs_no_decoding() -> None:
 )
 def test_refuses_the_rest(body: bytes, coding: str, says: str) -> None:
     """What is too large, damaged, cut short or in an unknown coding is refused with its reason."""
-    with pytest.raises(UnreadableAnswer, match=says):
+    with pytest.raises(UnusableResponse, match=says):
         decode_content(body, coding, limit=len(TEXT))
 
 
@@ -396,7 +396,7 @@ def test_a_mebibyte_of_empty_parts_costs_nothing() -> None:
     """An answer made of tens of thousands of empty gzip members is refused at once, in far less than 50 ms."""
     body = _gzipped(b"") * (2**20 // 20)
     used = time.thread_time()
-    with pytest.raises(UnreadableAnswer, match="more than 32 parts"):
+    with pytest.raises(UnusableResponse, match="more than 32 parts"):
         decode_content(body, "gzip", limit=2**20)
     assert time.thread_time() - used < 0.05
 

@@ -1,1 +1,1 @@
-"""The engine room: what every call to every Vipps API goes through."""
+"""The core that every API shares: pipeline, retries, journal recording, recovery and limits."""

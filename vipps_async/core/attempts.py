@@ -1,4 +1,4 @@
-"""What is known of the attempts of one call: how many were begun, which ended without effect, and what refused them."""
+"""The attempt record of one call: how many attempts began and ended without effect, and the last refusal."""
 
 from __future__ import annotations
 

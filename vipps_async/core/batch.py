@@ -1,4 +1,4 @@
-"""What batches and APIs agree upon: a batch's rows, and all that an API has of its own for them, as one value."""
+"""The interface between batches and APIs: rows, operations, and the API-specific part as one value."""
 
 from __future__ import annotations
 
@@ -295,7 +295,7 @@ class BatchClient:
     api: BatchApi
     runner: Runner
     merchant_serial_number: str
-    #: Lets a function hear of each attempt meanwhile.
+    #: Adds a listener of attempts for the length of a `with` block.
     listening: Callable[[AttemptListener], AbstractContextManager[None]]
     #: The session's journal; None: it has none.
     journal: Journal | None

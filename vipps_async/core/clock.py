@@ -1,4 +1,4 @@
-"""Time, as the engine room sees it: passed in, so that tests need not wait."""
+"""The clock that core reads and sleeps on, passed in so that tests need not wait."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A dialect: what one API has of its own, as a value, so that everything else is told once for all APIs."""
+"""Dialect: the API-specific settings and functions, as one value that the shared core reads."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def class_by_status(
 
 @frozen(kw_only=True)
 class Dialect:
-    """What one API has of its own."""
+    """The settings and functions that differ from API to API."""
 
     #: What its operations' names begin with: ``ecom`` in ``ecom.capture``.
     name: str

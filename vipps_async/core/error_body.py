@@ -1,4 +1,4 @@
-"""Reads the body of an answer that is no success: its errors, in whichever shape they came, or what else it is."""
+"""Parses the body of an error response: its errors in any known shape, or else its kind and length."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The one place that writes log events, leaves secrets out of them, and lets listeners hear of what happens.
+"""The event log: writes log events without secrets, and calls listeners.
 
 Every event goes to the standard logger ``vipps_async``, unless the application has configured structlog: then it goes
 where that configuration sends it. By default nothing is printed.
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
 __all__ = ["AttemptListener", "CallListener", "EventLog", "place_of"]
 
-#: What hears of each attempt: the operation's name, the seconds it took, and the HTTP status (None: no answer came).
+#: Called with each attempt's operation name, seconds taken, and HTTP status (None: no answer came).
 AttemptListener = Callable[[str, float, int | None], None]
 
 
 class CallListener(Protocol):
-    """What hears of each call, as it ends, and of each of its attempts before that, in the task that makes the call.
+    """Called at the end of each attempt and of each call, in the task that makes the call.
 
     It must return at once. What it raises is logged once and goes no further.
     """
@@ -36,7 +36,7 @@ class CallListener(Protocol):
     def attempted(
         self, call: Call[Any], *, number: int, seconds: float, status: int | None, failure: str | None
     ) -> None:
-        """Hear of an attempt.
+        """Receive an attempt.
 
         Args:
             call: the call; the same object for each of its attempts and its end.
@@ -57,7 +57,7 @@ class CallListener(Protocol):
         settled_by: str | None,
         error: VippsError | None,
     ) -> None:
-        """Hear of the end of a call.
+        """Receive the end of a call.
 
         Args:
             call: the call.
@@ -105,15 +105,15 @@ class EventLog:
     """
 
     def __init__(self) -> None:
-        #: Hear of each attempt, whatever is logged.
+        #: Called with each attempt, whatever the log level.
         self.listeners: list[AttemptListener] = []
-        #: Hear of each call and its attempts, whatever is logged.
+        #: Called with each call and its attempts, whatever the log level.
         self.call_listeners: list[CallListener] = []
         self._told_of_trouble = False
 
     @contextlib.contextmanager
     def listening(self, listener: AttemptListener) -> Iterator[None]:
-        """Let a function hear of each attempt meanwhile."""
+        """Call the listener with each attempt inside the `with` block."""
         self.listeners.append(listener)
         try:
             yield
@@ -121,8 +121,8 @@ class EventLog:
             self.listeners.remove(listener)
 
     @property
-    def is_heard(self) -> bool:
-        """Whether anybody hears of a call that goes well; asked once, so that a call of which nobody hears is cheap."""
+    def is_observed(self) -> bool:
+        """Whether a success is logged or has listeners. Read once per call, so that unobserved calls are cheap."""
         return bool(self.listeners or self.call_listeners) or self._wants(_SUCCESS)
 
     def _wants(self, level: int) -> bool:

@@ -1,4 +1,4 @@
-"""An operation is a value: all that the engine room needs to know about a call to Vipps."""
+"""Operations and calls as values: all that core needs to send, repeat and reconcile a request."""
 
 from __future__ import annotations
 

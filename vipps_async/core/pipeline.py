@@ -74,7 +74,7 @@ class _Failed:
 
 
 class Pipeline:
-    """Runs calls over one transport, with one token, one retry budget and one ledger of attempts.
+    """Runs calls over one transport, with one token, one retry budget and one limiter of attempts per payment.
 
     The first attempt is a straight line; everything that has to do with failures is in `_go_on`, which only failed
     attempts enter.
@@ -90,16 +90,16 @@ class Pipeline:
     ) -> None:
         self._settings = settings
         self._transport = transport
-        #: The time, for those who stand on the pipeline.
+        #: The clock, shared with the recorder and the session.
         self.clock = self._clock = clock or SystemClock()
         # Jitter spreads load; it protects no secret.
         self._random = random_source or random.Random()  # noqa: S311 - see above
-        #: Where log events go, for the same.
+        #: The event log, shared with the recorder and the session.
         self.log = self._log = EventLog()
         self._headers = Headers(settings)
         self._tokens = TokenSource(self._fetch_token, self._headers.with_token, self._clock, self._log)
         self._budget = RetryBudget(settings.retry)
-        self._ledger = PerPaymentRateLimiter()
+        self._limiter = PerPaymentRateLimiter()
         self._base_url = settings.base_url
         self._timeouts = settings.timeouts
         self._time_to_send = time_to_send(settings.retry, can_ask=False)
@@ -139,10 +139,10 @@ class Pipeline:
                 "the session is closed", operation=call.operation.name, advice="open a new VippsSession"
             )
         started = self._clock.monotonic()
-        is_heard = self._log.is_heard
+        is_observed = self._log.is_observed
         try:
             time = self._time_to_send if call.make_reconciliation is None else self._time_to_send_before_asking
-            outcome = await self._attempt(call, body, started + time, number=1, is_heard=is_heard, record=record)
+            outcome = await self._attempt(call, body, started + time, number=1, is_observed=is_observed, record=record)
             if isinstance(outcome, _Failed):
                 return await self._go_on(call, body, outcome, started, record or AttemptRecord())
         except asyncio.CancelledError as cancelled:
@@ -154,7 +154,7 @@ class Pipeline:
                 )
             raise
         self._budget.refill()
-        if is_heard:
+        if is_observed:
             self._log.success(call, attempts=1, seconds=self._clock.monotonic() - started)
         return outcome
 
@@ -167,7 +167,7 @@ class Pipeline:
         must_end: float,
         *,
         number: int,
-        is_heard: bool = True,
+        is_observed: bool = True,
         record: AttemptRecord | None = None,
     ) -> R | _Failed:
         operation = call.operation
@@ -205,13 +205,13 @@ class Pipeline:
             response = await self._transport.send(request)
         except VippsError as error:
             return self._unanswered(call, error, token, number, self._clock.monotonic() - sent_at)
-        if is_heard:
+        if is_observed:
             self._log.attempt(call, number=number, seconds=self._clock.monotonic() - sent_at, status=response.status)
         if 200 <= response.status < 300:
             return self._read(call, response, token)
         if 300 <= response.status < 400:
             return self._unreadable(call, response, token, "a redirect, which is never followed", Effect.POSSIBLE)
-        refusal = read_refusal(response, operation, self._clock, self._confidential(call, token))
+        refusal = read_refusal(response, operation, self._clock, self._secrets_of(call, token))
         return _Failed(refusal.failure, refusal.error, token, refusal.suggests_effect)
 
     def _unanswered(
@@ -226,7 +226,7 @@ class Pipeline:
         return _Failed(failure, error, token)
 
     def _reason_not_to_send(self, call: Call[Any], must_end: float, now: float, number: int) -> str:
-        """Say why the attempt must not leave now; if nothing keeps it, note it in the ledger and say nothing."""
+        """Say why the attempt must not leave now; if nothing keeps it, count it in the limiter and say nothing."""
         if must_end - now < SHORTEST_ATTEMPT:
             # Only waiting for the token can have taken that long.
             return "this call's deadline left no time to send it"
@@ -234,9 +234,9 @@ class Pipeline:
         if payment is not None and operation.per_minute is not None:
             # First attempts are the application's own decision. Retries are ours: calls that ran side by side may have
             # paused for the same turn, and another one has taken it.
-            if number > 1 and self._ledger.wait_for_slot(operation.name, payment, operation.per_minute, now):
+            if number > 1 and self._limiter.wait_for_slot(operation.name, payment, operation.per_minute, now):
                 return "Vipps' limit for this payment is used up by other calls"
-            self._ledger.note(operation.name, payment, operation.per_minute, now)
+            self._limiter.note(operation.name, payment, operation.per_minute, now)
         return ""
 
     def _read(self, call: Call[R], response: Response, token: Token | None) -> R | _Failed:
@@ -260,7 +260,7 @@ class Pipeline:
         # An unreadable answer to the token request may hold the token all the same: nothing of it is kept.
         text = ""
         if call.operation.authenticated:
-            text = shown_body(response.body, call.operation.dialect, self._confidential(call, token))
+            text = shown_body(response.body, call.operation.dialect, self._secrets_of(call, token))
         changes = call.operation.repeat is not Repeat.SAFE
         error = UnexpectedResponseError(
             f"Vipps answered HTTP {response.status} with something that cannot be read: {why}",
@@ -271,7 +271,7 @@ class Pipeline:
         )
         return _Failed(FailureKind.UNREADABLE, error, token)
 
-    def _confidential(self, call: Call[Any], token: Token | None) -> tuple[str, ...]:
+    def _secrets_of(self, call: Call[Any], token: Token | None) -> tuple[str, ...]:
         return (*self._secrets, *call.secrets, *((token.value,) if token is not None else ()))
 
     # --- the token -------------------------------------------------------------------------------------------------
@@ -308,7 +308,7 @@ class Pipeline:
             call.payment,
             policy=self._settings.retry,
             budget=self._budget,
-            ledger=self._ledger,
+            limiter=self._limiter,
             random=self._random,
             started=started,
             can_ask=call.make_reconciliation is not None,
@@ -321,7 +321,7 @@ class Pipeline:
         step: RetryAction = state.after_failure(failed.failure, retry_after=failed.retry_after, now=now())
         while True:
             if isinstance(step, Ask):
-                evidence = await self.ask(call, within=state.deadline - now())
+                evidence = await self.reconcile(call, within=state.deadline - now())
                 if isinstance(evidence, Applied):
                     return self._proven(call, evidence, failed, state)
                 step = state.after_looking(evidence, now()) if step.then_send else Stop("")
@@ -363,7 +363,7 @@ class Pipeline:
             elif (
                 failed.failure is FailureKind.REFUSED and failed.token is not None and _may_be_done_before(call, failed)
             ):
-                evidence = await self.ask(call, within=state.deadline - self._clock.monotonic())
+                evidence = await self.reconcile(call, within=state.deadline - self._clock.monotonic())
                 if isinstance(evidence, Applied) and evidence.misfit:
                     reason, evidence = (
                         f"this call moved nothing, but the key has been used before: {evidence.misfit}",
@@ -399,11 +399,11 @@ class Pipeline:
         while not _is_enough(call, evidence) and (pause := state.pause_before_look(looks, now())) is not None:
             if pause:
                 await self._clock.sleep(pause)
-            evidence = await self.ask(call, within=state.deadline - now())
+            evidence = await self.reconcile(call, within=state.deadline - now())
             looks += 1
         return evidence or Inconclusive("no time was left to look the payment up")
 
-    async def ask(self, call: Call[R], *, within: float) -> Evidence[R]:
+    async def reconcile(self, call: Call[R], *, within: float) -> Evidence[R]:
         """Ask whether a call took effect, for at most so many seconds. Raises nothing of its own."""
         reconciliation = call.reconciliation
         if reconciliation is None:

@@ -106,14 +106,14 @@ class Recorder:
         #: How long after an attempt began its request may still arrive, and its entry still appear.
         self.settle_after = timedelta(seconds=settle_after)
         self._lease = deadline * (1 + _LEASE_MARGIN)
-        # A fresh name for this runner and a number for each call, cheaper than a random name for each.
+        # A fresh name for this recorder and a number for each call, cheaper than a random name for each.
         self._name, self._numbers = uuid.uuid4().hex, itertools.count(1)
         self._opening = asyncio.Lock()
         self._opened = False
         self._closed = False
         self._overruled_listeners: list[Callable[[Entry], None]] = []
         self._clock: Clock = pipeline.clock
-        #: Where log events go, for those who stand on the runner.
+        #: The event log, shared with recovery.
         self.log = self._log = pipeline.log
 
     async def open(self) -> None:
@@ -224,9 +224,9 @@ class Recorder:
         """Return when all that was noted is durable."""
         await self._journal.flush()
 
-    async def ask(self, call: Call[R]) -> Evidence[R]:
-        """Ask whether a call took effect; see `Pipeline.ask`."""
-        return await self._pipeline.ask(call, within=self._deadline)
+    async def reconcile(self, call: Call[R]) -> Evidence[R]:
+        """Ask whether a call took effect; see `Pipeline.reconcile`."""
+        return await self._pipeline.reconcile(call, within=self._deadline)
 
     async def claim(self, intent: Intent) -> tuple[AcquireResult, Entry, str]:
         """Take an open entry in hand for recovery; also returns the owner's name to go on with."""

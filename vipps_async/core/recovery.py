@@ -24,7 +24,7 @@ from vipps_async.journals.protocol import AcquireResult, Attempts, Entry, Intent
 
 __all__ = ["Recovery"]
 
-#: How many entries wait between the walk through the journal and each of those who settle them.
+#: Capacity of each lane's queue, in entries.
 _AHEAD = 4
 #: How long a payment can be accepted by its customer (five minutes for the link, five in the app), and a margin: an
 #: initiate that may still arrive within it is not settled as never arrived.
@@ -35,7 +35,7 @@ _NO_ANSWER = frozenset({401, 403, 408, 425, 429})
 
 @define(eq=False)
 class _Lane:
-    """One of those who settle entries, with all entries of the same payments, so that each keeps its sequence."""
+    """A worker. All entries of a payment go to the same one, which keeps them in order."""
 
     queue: asyncio.Queue[Entry | None]
     #: Payments of which an entry is not settled: what came after it must not be sent before it.
@@ -55,7 +55,7 @@ class _Run:
     send: frozenset[str]
 
     def attempted(self, _operation: str, seconds: float, status: int | None) -> None:
-        """Hear of an attempt of the session: those of live calls, which run beside it, are not ours to judge."""
+        """Note an attempt of this recovery; attempts of live calls in the same session are ignored."""
         if _RUN.get() is self:
             self.limiter.attempted(self.now(), seconds, status)
 
@@ -68,23 +68,23 @@ class Recovery:
     """Goes through the open entries of one sales unit. Safe to run twice, at once, and beside new work.
 
     An entry belongs to whoever holds its lease, so a call that is under way is left alone, and of two recoveries only
-    one takes an entry in hand. Entries of one payment are settled in the order in which they were begun: a refund must
+    one leases an entry. Entries of one payment are settled in the order in which they were begun: a refund must
     not be refused because the capture before it is still waiting to be sent again.
 
     How many are in work follows from how Vipps answers; see `RecoveryLimiter`.
     """
 
     def __init__(
-        self, runner: Recorder, *, rebuild: Callable[[Intent], Call[Any]], passed_over: Collection[str] = ()
+        self, recorder: Recorder, *, rebuild: Callable[[Intent], Call[Any]], passed_over: Collection[str] = ()
     ) -> None:
-        """Make a recovery for the journal of a runner.
+        """Make a recovery for the journal of a recorder.
 
         Args:
-            runner: holds the journal, and sends again what has to be.
+            recorder: holds the journal, and sends again what has to be.
             rebuild: makes the call that an intent was written for; raises JournalError if it does not know how.
             passed_over: names of entries that are no operations, and that somebody else sees to.
         """
-        self._runner = runner
+        self._recorder = recorder
         self._passed_over = passed_over
         self._rebuild = rebuild
 
@@ -106,19 +106,19 @@ class Recovery:
             ConfigurationError: the session is closed.
             JournalError: the journal itself cannot be read or written.
         """
-        await self._runner.open()
+        await self._recorder.open()
         now, report = asyncio.get_running_loop().time, RecoveryReport()
         limiter = RecoveryLimiter(most=concurrency, now=now)
         run = _Run(limiter, now, report, progress, frozenset(send))
         lanes = [_Lane(asyncio.Queue(_AHEAD)) for _ in range(concurrency)]
         try:
             with (
-                self._runner.log.listening(run.attempted),
-                self._runner.listening_for_overruled(report.add_overruled),
+                self._recorder.log.listening(run.attempted),
+                self._recorder.listening_for_overruled(report.add_overruled),
             ):
-                report.damaged += (await self._runner.damaged())[:MOST_NAMED]
+                report.damaged += (await self._recorder.damaged())[:MOST_NAMED]
                 await self._settle_all(run, lanes)
-                await self._runner.flush()
+                await self._recorder.flush()
         except BaseExceptionGroup as failures:
             # Whoever calls wants the error itself; those beside it are the same store failing in other lanes.
             raise failures.exceptions[0] from None
@@ -136,7 +136,7 @@ class Recovery:
             ConfigurationError: the session is closed.
             JournalError: the journal cannot be read.
         """
-        entries = await self._runner.entries_of(payment)
+        entries = await self._recorder.entries_of(payment)
         return [
             LeftOpen(intent=entry.intent, reason=entry.note)
             for entry in entries
@@ -157,16 +157,16 @@ class Recovery:
             ConfigurationError: the session is closed.
             JournalError: the journal cannot be read or written.
         """
-        for entry in await self._runner.entries_of(payment):
+        for entry in await self._recorder.entries_of(payment):
             if entry.intent.key != key or entry.settlement is not None or entry.intent.operation in self._passed_over:
                 continue
-            acquired, mine, owner = await self._runner.claim(entry.intent)
+            acquired, mine, owner = await self._recorder.claim(entry.intent)
             if acquired is not AcquireResult.ACQUIRED:
                 continue
             dropped = write_stored_error(ApiError("it was dropped before it was known to have taken effect", status=0))
             attempts = evolve(mine.attempts, refusal=dropped)
-            await self._runner.release(entry.intent, "dropped: it is not sent again", owner=owner, attempts=attempts)
-            await self._runner.flush()
+            await self._recorder.release(entry.intent, "dropped: it is not sent again", owner=owner, attempts=attempts)
+            await self._recorder.flush()
             return True
         return False
 
@@ -174,7 +174,7 @@ class Recovery:
         async with asyncio.TaskGroup() as group:
             for lane in lanes:
                 group.create_task(self._work(lane, run))
-            async with contextlib.aclosing(self._runner.open_entries()) as entries:
+            async with contextlib.aclosing(self._recorder.open_entries()) as entries:
                 async for entry in entries:
                     if run.limiter.is_closed:
                         break
@@ -198,10 +198,10 @@ class Recovery:
 
     async def _look_at(self, found: Entry, lane: _Lane, run: _Run) -> None:
         report = run.report
-        acquired, entry, owner = await self._runner.claim(found.intent)
+        acquired, entry, owner = await self._recorder.claim(found.intent)
         report.seen += 1
         if acquired is AcquireResult.ACQUIRED:
-            await self._in_hand(_Settling(self._runner, self._rebuild, entry, owner, lane, run), entry)
+            await self._in_hand(_Settling(self._recorder, self._rebuild, entry, owner, lane, run), entry)
         elif acquired is AcquireResult.SETTLED:
             report.settled_meanwhile += 1
         else:
@@ -220,7 +220,9 @@ class Recovery:
         except BaseException:
             # Cancelled, or the store failed in another lane: nobody need wait for the lease to end.
             with contextlib.suppress(JournalError):
-                await self._runner.release(entry.intent, entry.note or "a recovery was cut short", owner=settling.owner)
+                await self._recorder.release(
+                    entry.intent, entry.note or "a recovery was cut short", owner=settling.owner
+                )
             raise
 
 
@@ -228,7 +230,7 @@ class Recovery:
 class _Settling:
     """One entry that is in our hands."""
 
-    runner: Recorder
+    recorder: Recorder
     rebuild: Callable[[Intent], Call[Any]]
     entry: Entry
     owner: str
@@ -255,7 +257,7 @@ class _Settling:
             # What such a call asked for stands in its body only, and so does what would prove it.
             await self._leave_open(damage)
             return
-        evidence = await self._ask(call)
+        evidence = await self._reconcile(call)
         if isinstance(evidence, Applied):
             await self._proven(call, evidence)
         elif isinstance(evidence, Inconclusive):
@@ -279,14 +281,14 @@ class _Settling:
 
     async def _is_decided(self, call: Call[Any], evidence: NotApplied) -> bool:
         """Settle or leave open what is not to be sent again; False: it is to be sent again."""
-        attempts, now = self.entry.attempts, self.runner.now()
+        attempts, now = self.entry.attempts, self.recorder.now()
         reason = await self._reason_not_to_send(call, evidence)
         if not reason:
             return False
-        settle_after = self.runner.settle_after
+        settle_after = self.recorder.settle_after
         if call.operation.repeat is Repeat.ONCE:
             settle_after = max(settle_after, _PAYMENT_LIVES)
-        refusal = stored_error(attempts.refusal, self.runner.now())
+        refusal = stored_error(attempts.refusal, self.recorder.now())
         verdict = decide(
             Facts(
                 in_doubt=max(attempts.in_doubt, 1),
@@ -338,7 +340,7 @@ class _Settling:
             and other.name == mine.name
             and (other.amount, other.currency) == (mine.amount, mine.currency)
             and other.created_at > mine.created_at
-            for entry in await self.runner.entries_of(mine.payment)
+            for entry in await self.recorder.entries_of(mine.payment)
             for other in (entry.intent,)
         )
 
@@ -361,7 +363,7 @@ class _Settling:
             return "the journal's entry is damaged: its body does not fit its digest"
         return ""
 
-    async def _ask(self, call: Call[Any]) -> Evidence[Any]:
+    async def _reconcile(self, call: Call[Any]) -> Evidence[Any]:
         reconciliation = call.reconciliation
         answered = False
         refusal: ApiError | None = None
@@ -383,7 +385,7 @@ class _Settling:
             looking = evolve(reconciliation, interpret=interpret, interpret_refusal=interpret_refusal)
             call = evolve(call, make_reconciliation=lambda: looking)
         limiter, began = self.shared.limiter, self.shared.now()
-        evidence = await self.runner.ask(call)
+        evidence = await self.recorder.reconcile(call)
         if answered:
             limiter.lookup_answered(self.shared.now())
         else:
@@ -394,9 +396,9 @@ class _Settling:
         return evidence
 
     async def _send_again(self, call: Call[Any]) -> None:
-        record = self.runner.record_of(self.entry, self.owner)
+        record = self.recorder.record_of(self.entry, self.owner)
         try:
-            result = await self.runner.send_again(call, self.intent.body, record)
+            result = await self.recorder.send_again(call, self.intent.body, record)
         except JournalError as error:
             if record.begun == 0:
                 await self._leave_open(error.message)
@@ -406,7 +408,7 @@ class _Settling:
             # What leaves the operation in doubt is told as such, with the refusal as its cause.
             refused = error.__cause__ if isinstance(error.__cause__, ApiError) else error
             self.shared.limiter.asked_to_wait(self.shared.now(), refused)
-            verdict = await self.runner.note_failure(call, self.entry, record, error, owner=self.owner)
+            verdict = await self.recorder.note_failure(call, self.entry, record, error, owner=self.owner)
             if verdict is Verdict.OPEN:
                 question = ""
                 if isinstance(record.refusal, OrderNotFoundError):
@@ -422,7 +424,7 @@ class _Settling:
             self.report.sent_again += 1
 
     async def _settle(self, outcome: Outcome, answer: bytes) -> None:
-        await self.runner.settle(self.intent, outcome, answer, owner=self.owner)
+        await self.recorder.settle(self.intent, outcome, answer, owner=self.owner)
 
     async def _leave_open(
         self,
@@ -432,7 +434,7 @@ class _Settling:
         decidable_at: datetime | None = None,
         blocks: bool = True,
     ) -> None:
-        await self.runner.release(self.intent, reason, owner=self.owner, attempts=attempts)
+        await self.recorder.release(self.intent, reason, owner=self.owner, attempts=attempts)
         self._count_open(reason, decidable_at=decidable_at, blocks=blocks)
 
     def _count_open(self, reason: str, *, decidable_at: datetime | None = None, blocks: bool = True) -> None:

@@ -1,4 +1,4 @@
-"""Turns an answer that is no success into an error, and says what kind of failure it is.
+"""Maps an HTTP error response to an exception and a failure kind.
 
 The kind is decided on what was received: by the codes first, then by the status. Only what is shown is redacted.
 """
@@ -51,7 +51,7 @@ _FIREWALL = (
 
 @frozen
 class Refusal:
-    """An answer that is no success."""
+    """An HTTP error response, classified."""
 
     failure: FailureKind
     error: ApiError

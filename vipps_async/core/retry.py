@@ -60,7 +60,7 @@ _FIRST_LOOK_PAUSE, _LONGEST_LOOK_PAUSE = 0.5, 8.0
 #: How often it is looked at in all: as often as the deadline allows, but for a row of a batch, which holds a place that
 #: others wait for, over seven and a half seconds. What lags for longer is for recovery.
 _MOST_LOOKS, _MOST_LOOKS_OF_ROW = math.inf, 5
-_NO_TURN = "Vipps' limit for this payment leaves no further attempt within this call's deadline"
+_NO_SLOT = "Vipps' limit for this payment leaves no further attempt within this call's deadline"
 
 
 class _Reaction(enum.Enum):
@@ -189,7 +189,7 @@ class RetryState:
         *,
         policy: RetryPolicy,
         budget: RetryBudget,
-        ledger: PerPaymentRateLimiter,
+        limiter: PerPaymentRateLimiter,
         random: Random,
         started: float,
         can_ask: bool,
@@ -200,7 +200,7 @@ class RetryState:
         self._payment = payment
         self._policy = policy
         self._budget = budget
-        self._ledger = ledger
+        self._limiter = limiter
         self._random = random
         self._can_ask = can_ask
         self._most_looks = _MOST_LOOKS_OF_ROW if is_row else _MOST_LOOKS
@@ -266,9 +266,9 @@ class RetryState:
         return self._operation.authenticated and not self._refreshed and self.record.begun < most
 
     def _refresh(self, now: float) -> RetryAction:
-        limited = self._turn(now)
+        limited = self._wait_for_slot(now)
         if now + limited + SHORTEST_ATTEMPT > self.last_send:
-            reason = _NO_TURN if limited else self._no_time()
+            reason = _NO_SLOT if limited else self._no_time()
             return Stop(f"the token was not accepted, and {reason}")
         self._refreshed = True
         return Refresh(limited)
@@ -279,13 +279,13 @@ class RetryState:
         self._retries += 1
         pause = pause_before(self._retries, self._policy, self._random, throttled=self._throttled)
         asked_to_wait = self._retry_after or 0.0
-        limited = self._turn(now)
+        limited = self._wait_for_slot(now)
         pause = max(pause, asked_to_wait, limited)
         if now + pause + SHORTEST_ATTEMPT > self.last_send:
             if asked_to_wait >= pause:
                 return Stop(f"Vipps asks to wait {asked_to_wait:g} s, longer than this call may take")
             if limited >= pause:
-                return Stop(_NO_TURN)
+                return Stop(_NO_SLOT)
             return Stop(self._no_time())
         if not self._budget.spend(throttled=self._throttled):
             return Stop("the session's retry budget is drained: too much has failed of late")
@@ -294,7 +294,7 @@ class RetryState:
     def _no_time(self) -> str:
         return f"the deadline of {self._policy.deadline:g} s leaves no time for another attempt"
 
-    def _turn(self, now: float) -> float:
+    def _wait_for_slot(self, now: float) -> float:
         if self._payment is None or self._operation.per_minute is None:
             return 0.0
-        return self._ledger.wait_for_slot(self._operation.name, self._payment, self._operation.per_minute, now)
+        return self._limiter.wait_for_slot(self._operation.name, self._payment, self._operation.per_minute, now)

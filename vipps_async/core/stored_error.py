@@ -10,44 +10,15 @@ import orjson
 from vipps_async import errors
 from vipps_async.core.dialect import Dialect
 from vipps_async.core.token import is_about_token
-from vipps_async.errors import (
-    ApiError,
-    CancelError,
-    CaptureError,
-    DuplicateOrderError,
-    ErrorInfo,
-    IdempotencyMismatchError,
-    InvalidRequestError,
-    OrderNotFoundError,
-    RefundError,
-    VippsError,
-)
+from vipps_async.errors import ApiError, ErrorInfo
 from vipps_async.journals.protocol import Outcome, Settlement
 
-__all__ = ["is_about_operation", "is_permanent", "read_stored_error", "stored_error", "write_stored_error"]
-
-#: Refusals of the operation itself. All others concern keys, limits, the merchant's agreement, a server in trouble.
-_OF_OPERATION = (
-    CaptureError,
-    CancelError,
-    RefundError,
-    DuplicateOrderError,
-    IdempotencyMismatchError,
-    InvalidRequestError,
-)
+__all__ = ["is_permanent", "read_stored_error", "stored_error", "write_stored_error"]
 
 
 def is_permanent(error: ApiError, dialect: Dialect) -> bool:
     """Whether the same operation would be refused again for ever, by the dialect's table of codes."""
     return not is_about_token(error) and dialect.is_permanent(error)
-
-
-def is_about_operation(error: VippsError) -> bool:
-    """Whether Vipps looked at this very operation and said no, for good or for now.
-
-    Others (keys, limits, a server in trouble) and failures of the line say nothing about an earlier attempt.
-    """
-    return isinstance(error, (*_OF_OPERATION, OrderNotFoundError)) and not error.retryable and not is_about_token(error)
 
 
 def write_stored_error(error: ApiError) -> bytes:

@@ -1,6 +1,6 @@
 """Counts fields of answers that could not be read and words that are not known, and logs them.
 
-A room of its own, because whatever reads an answer counts here: calls, the journal's records, callbacks.
+A separate module, because calls, the journal's records and callbacks all use it.
 """
 
 from __future__ import annotations

@@ -138,7 +138,7 @@ class Contradicted:
 
 @frozen(kw_only=True, slots=False)
 class PaymentUpdate:
-    """Something happened to a payment, or so somebody says who knows the auth token.
+    """A payment callback, authenticated but not yet verified with Vipps.
 
     It proves nothing: `confirm` asks Vipps.
     """

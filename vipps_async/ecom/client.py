@@ -1,4 +1,4 @@
-"""The eCom API as methods: each checks its arguments, says what is to be done, and leaves the doing to the runner."""
+"""The eCom API as methods: each checks its arguments, builds a call and passes it to the runner."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class EcomApi:
             environment: which Vipps; production refuses `approve` and URLs on loopback.
             is_vipps: whether calls go to Vipps' own host, which takes and reaches public URLs only.
             one_loop: the event loop of the session that it is a part of; None: one of its own.
-            listening: lets a function hear of each attempt meanwhile: batches set their pace by it.
+            listening: adds a listener of attempts for the length of a `with` block; batches adjust their rate by it.
             journal: the session's journal, if it has one.
 
         Raises:

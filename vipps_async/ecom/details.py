@@ -1,4 +1,4 @@
-"""What details answers: a payment with its whole history, and the answers to what people ask of it."""
+"""The details response: a payment, its transaction history, and properties derived from them."""
 
 from __future__ import annotations
 

@@ -30,14 +30,15 @@ from vipps_async.sandbox.network.guard import Guard
 from vipps_async.sandbox.network.history import CallbackRecord, RequestRecord
 from vipps_async.sandbox.network.listener import Listener, cancelled
 from vipps_async.sandbox.pages.dashboard import Dashboard
-from vipps_async.sandbox.pages.landing import Landing, landing_url
+from vipps_async.sandbox.pages.landing import Landing, landing_url, qr_url
 from vipps_async.sandbox.wire.ecom import EcomFace
+from vipps_async.sandbox.wire.epayment import EpaymentFace
 from vipps_async.sandbox.wire.face import Face, Ignored, Services
 from vipps_async.sandbox.wire.urls import CallbackHosts
 from vipps_async.sandbox.wire.userinfo import UserinfoFace
 
 #: The APIs that a sandbox has unless it is told otherwise.
-FACES: tuple[type[Face], ...] = (EcomFace, UserinfoFace)
+FACES: tuple[type[Face], ...] = (EcomFace, EpaymentFace, UserinfoFace)
 
 #: How often payments are looked at that run out of time by themselves, in seconds: a customer would not notice.
 _TICK = 1.0
@@ -66,6 +67,12 @@ class SandboxServer:
         direct_capture: sales units whose payments are captured with the reservation.
         skip_landing_page_allowed: sales units that may skip the landing page.
         nin_allowed: sales units that may ask for the national identity number.
+        currencies: sales unit → its currency, where that is not NOK. With DKK or EUR it goes by ePayment's rules for
+            Denmark and Finland: 14 days to capture, all at once.
+        partial_capture_allowed: such sales units that may capture in parts all the same.
+        late_capture_allowed: such sales units that have 180 days to capture all the same.
+        long_living_allowed: sales units that may say when an ePayment payment expires.
+        express_allowed: sales units that may use ePayment's express checkout.
         token_lifetime: seconds that an access token lives: one hour, as on the vendor's test host.
         sub_delay: seconds after approval until `sub` appears in details.
         numeric_callback_msn: callbacks give the sales unit as a number, as Vipps sometimes does.
@@ -93,6 +100,11 @@ class SandboxServer:
         direct_capture: Collection[str] = frozenset(),
         skip_landing_page_allowed: Collection[str] = frozenset(),
         nin_allowed: Collection[str] = frozenset(),
+        currencies: Mapping[str, str] | None = None,
+        partial_capture_allowed: Collection[str] = frozenset(),
+        late_capture_allowed: Collection[str] = frozenset(),
+        long_living_allowed: Collection[str] = frozenset(),
+        express_allowed: Collection[str] = frozenset(),
         token_lifetime: int = 3600,
         sub_delay: float = 0.5,
         numeric_callback_msn: bool = False,
@@ -116,6 +128,11 @@ class SandboxServer:
             direct_capture=direct_capture,
             skip_landing_page=skip_landing_page_allowed,
             nin=nin_allowed,
+            currencies=currencies or {},
+            partial_capture=partial_capture_allowed,
+            late_capture=late_capture_allowed,
+            long_living=long_living_allowed,
+            express=express_allowed,
             sub_delay=sub_delay,
             numeric_callback_msn=numeric_callback_msn,
             strict=strict,
@@ -154,6 +171,7 @@ class SandboxServer:
             changed=self._changes.note,
             call=self._sender.call,
             landing_url=lambda order: landing_url(self.url, order),
+            qr_url=lambda order: qr_url(self.url, order),
         )
         self._faces = {face.name: face(self._services) for face in faces}
         self._state = None if state is None else StateFile(state, self._book, self.clock)

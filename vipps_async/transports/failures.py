@@ -1,4 +1,4 @@
-"""What a failed exchange means, for every transport: the facts, the system's own words for it, and what to do."""
+"""Builds the error of a failed exchange, for every transport: exception class, operating system text, advice."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from vipps_async.errors import OutcomeUnknown, RequestNotSent
 
 __all__ = [
     "FailureContext",
-    "UnreadableAnswer",
     "UnsolicitedData",
+    "UnusableResponse",
     "connection_advice",
     "error_chain",
     "host_and_port",
@@ -27,7 +27,7 @@ __all__ = [
 ]
 
 
-class UnreadableAnswer(Exception):  # noqa: N818 - the name states the fact
+class UnusableResponse(Exception):  # noqa: N818 - the name states the fact
     """The answer is too large, or its body cannot be read; the text says which. It never leaves a transport."""
 
 

@@ -10,7 +10,7 @@ from attrs import frozen
 from yarl import URL
 
 from vipps_async.errors import InvalidInputError
-from vipps_async.transports.failures import UnreadableAnswer
+from vipps_async.transports.failures import UnusableResponse
 from vipps_async.transports.protocol import Request
 from vipps_async.transports.request_rules import checked_url
 
@@ -135,7 +135,7 @@ def decode_content(body: bytes, coding: str, *, limit: int) -> bytes:
         limit: the most bytes that may come out.
 
     Raises:
-        UnreadableAnswer: more than `limit` bytes would come out, the body is damaged or cut short, or the coding is
+        UnusableResponse: more than `limit` bytes would come out, the body is damaged or cut short, or the coding is
             neither gzip, deflate nor identity, or it has more gzip members than any server sends.
     """
     name = coding.strip().lower()
@@ -146,7 +146,7 @@ def decode_content(body: bytes, coding: str, *, limit: int) -> bytes:
     if name == "deflate":
         # RFC 9110 8.4.1.2 wants the zlib header, whose first half byte is 8; not everybody sends it.
         return _inflated(body, _GZIP_OR_ZLIB if body[0] & 0x0F == 8 else _BARE_DEFLATE, limit)
-    raise UnreadableAnswer("its content coding was not asked for and is not known")
+    raise UnusableResponse("its content coding was not asked for and is not known")
 
 
 def _inflated(body: bytes, window_bits: int, limit: int) -> bytes:
@@ -154,18 +154,18 @@ def _inflated(body: bytes, window_bits: int, limit: int) -> bytes:
     room = limit
     while body:  # a gzip body may be several members, one after the other (RFC 1952 2.2)
         if len(parts) == _MOST_MEMBERS:
-            raise UnreadableAnswer(f"its compressed body has more than {_MOST_MEMBERS} parts")
+            raise UnusableResponse(f"its compressed body has more than {_MOST_MEMBERS} parts")
         member = zlib.decompressobj(window_bits)
         try:
             # One byte more than there is room for tells "just full" from "too much".
             part = member.decompress(body, room + 1)
         except zlib.error as error:
-            raise UnreadableAnswer("its compressed body is damaged") from error
+            raise UnusableResponse("its compressed body is damaged") from error
         room -= len(part)
         if room < 0:
-            raise UnreadableAnswer(f"it is larger than {limit} bytes")
+            raise UnusableResponse(f"it is larger than {limit} bytes")
         if not member.eof:
-            raise UnreadableAnswer("its compressed body is cut short")
+            raise UnusableResponse("its compressed body is cut short")
         parts.append(part)
         body = member.unused_data
     return b"".join(parts)

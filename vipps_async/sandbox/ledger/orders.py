@@ -28,6 +28,17 @@ class ShippingMethod:
     is_default: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptAnswer:
+    """What a request with an idempotency key was answered, for its repetitions."""
+
+    #: The same for the same payload.
+    fingerprint: str
+    status: int
+    body: str = field(repr=False)
+    media: str
+
+
 @dataclass(slots=True, kw_only=True)
 class Order:
     """A payment and all that goes with it."""
@@ -42,6 +53,10 @@ class Order:
     scope: frozenset[str] = frozenset()
     skip_landing_page: bool = False
     mobile_number: str | None = field(default=None, repr=False)
+    #: Years that the customer must be old.
+    minimum_age: int = 0
+    #: Sales unit, operation and idempotency key, with blanks between them → what was answered.
+    answers: dict[str, KeptAnswer] = field(default_factory=dict, repr=False)
     #: What else the merchant said, by names that its API alone knows.
     details: dict[str, Any] = field(default_factory=dict, repr=False)
     #: The secret of the landing page's URL.
@@ -89,6 +104,7 @@ class OrderBook:
     def __init__(self) -> None:
         self._in_order: list[Order] = []
         self._by_reference: dict[str, dict[str, Order]] = {}
+        self._by_key: dict[tuple[str, str], Order] = {}
         self._by_token: dict[str, Order] = {}
         self._by_sub: dict[str, Order] = {}
         self._by_user_id: dict[str, Order] = {}
@@ -128,6 +144,8 @@ class OrderBook:
         payment = order.payment
         self._in_order.append(order)
         self._by_reference.setdefault(payment.reference, {})[payment.sales_unit] = order
+        if payment.key:
+            self._by_key[payment.sales_unit, payment.key] = order
         self._by_token[order.token] = order
         self.remember_customer(order)
 
@@ -141,6 +159,10 @@ class OrderBook:
         if order is None or api not in {None, order.api}:
             raise Refused(Reason.UNKNOWN_PAYMENT, sales_unit=sales_unit, reference=reference)
         return order
+
+    def by_key(self, sales_unit: str, key: str) -> Order | None:
+        """Return the order that a sales unit initiated by this idempotency key."""
+        return self._by_key.get((sales_unit, key))
 
     def all_of(self, reference: str) -> tuple[Order, ...]:
         """Return the orders by that name, one for each sales unit that used it."""

@@ -23,10 +23,12 @@ class Reason(enum.Enum):
     NOTHING_CAPTURED = "nothing is captured: the payment can be cancelled"
     NEVER_CAPTURED = "the payment ended before anything was captured"
     MORE_THAN_CAPTURED = "the amount exceeds what is captured and not refunded"
+    CUSTOMER_GONE = "the customer can no longer be paid"
     TOO_OLD_TO_REFUND = "refunds end 365 days after the reservation"
     # Cancel, and the customer's approval.
     ENDED_BEFORE = "the payment has been ended before"
     RESERVATION_UNKNOWN = "the bank does not know yet whether the amount is reserved"
+    RESERVED = "the customer has accepted already"
     CAPTURED = "what is captured cannot be cancelled"
     APPROVED_BEFORE = "the payment does not wait for the customer"
     NOT_TO_BE_FORCED = "this kind of payment cannot be approved without the customer"

@@ -26,6 +26,9 @@ REFUSED_AMOUNTS = {
 #: Those of them that only Norwegian banks know: they go by other rules elsewhere.
 NORWEGIAN_AMOUNTS = frozenset({197, 202})
 
+#: Amounts in minor units whose refund is refused at ePayment, and why.
+REFUSED_REFUNDS = {123: Reason.CUSTOMER_GONE, 124: Reason.TOO_OLD_TO_REFUND}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:

@@ -22,6 +22,8 @@ LANDING_PATH = "/dwo-api-application/v1/deeplink/vippsgateway"
 #: Where the landing page waits for the app.
 WAITING_PATH = f"{LANDING_PATH}/waiting"
 APP_PATH = f"{LANDING_PATH}/app"
+#: Where the images of QR codes are.
+QR_PATH = "/qr-image/v1"
 
 _ASSETS = {
     "icon.svg": "image/svg+xml",

@@ -22,14 +22,6 @@ EXPRESS, REGULAR = "eComm Express Payment", "eComm Regular Payment"
 SCOPES = frozenset({"name", "address", "email", "phoneNumber", "birthDate", "nin"})
 #: The vendor's limit on `X-Request-Id`, in characters.
 MAX_REQUEST_ID = 40
-#: The vendor's limit on each of the four headers that name the calling system, in characters.
-MAX_SYSTEM_HEADER = 30
-SYSTEM_HEADERS = (
-    "Vipps-System-Name",
-    "Vipps-System-Version",
-    "Vipps-System-Plugin-Name",
-    "Vipps-System-Plugin-Version",
-)
 
 #: What stands for a header's bytes that are no UTF-8.
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -45,9 +37,7 @@ def check_headers(headers: Mapping[str, str]) -> None:
         Refusal: 400, for a header that is longer than 30 characters.
     """
     violations = EcomViolations()
-    for name in SYSTEM_HEADERS:
-        if len(headers.get(name, "")) > MAX_SYSTEM_HEADER:
-            violations.add(name, f"must have at most {MAX_SYSTEM_HEADER} characters")
+    fields.check_system_headers(headers, violations)
     violations.settle()
 
 
@@ -99,7 +89,7 @@ _INITIATION = {
     "merchantInfo": Field(
         required=True,
         fields={
-            "authToken": Field(ecom_fields.auth_token),
+            "authToken": Field(fields.auth_token),
             "callbackPrefix": Field(fields.string, required=True),
             "consentRemovalPrefix": Field(fields.string),
             "fallBack": Field(fields.string, required=True),

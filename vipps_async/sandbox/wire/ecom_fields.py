@@ -14,7 +14,6 @@ SALES_UNIT = re.compile(r"[0-9]{5,6}")
 #: The smallest amount in øre: 1 NOK.
 MINIMUM_AMOUNT = 100
 ORDER_ID = re.compile(r"[a-zA-Z0-9-]{1,50}")
-_HEADER_SAFE = re.compile(r"[!-~]([ -~]*[!-~])?")
 
 
 class EcomViolations(Violations):
@@ -49,13 +48,6 @@ cost = check_that(
 order_id = check_that(
     lambda value: isinstance(value, str) and ORDER_ID.fullmatch(value) is not None,
     "must be 1 to 50 letters, digits or hyphens",
-)
-#: A token that can go back in a header.
-auth_token = check_that(
-    lambda value: (
-        isinstance(value, str) and len(value) <= 255 and (not value or _HEADER_SAFE.fullmatch(value) is not None)
-    ),
-    "must be at most 255 printable ASCII characters",
 )
 
 

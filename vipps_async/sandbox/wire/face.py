@@ -153,6 +153,8 @@ class Services:
     call: Callable[[CallbackJob], Awaitable[tuple[int, bytes] | None]]
     #: Where the merchant is to send the customer.
     landing_url: Callable[[Order], str]
+    #: Where the image of a QR code is that leads there.
+    qr_url: Callable[[Order], str]
 
     def count_call(self, operation: str, per_minute: int, *whose: str) -> None:
         """Count a call against its limit.

@@ -76,6 +76,24 @@ class Violations(abc.ABC):
         self.add(name, message)
 
 
+#: The vendor's limit on each of the four headers that name the calling system, in characters.
+MAX_SYSTEM_HEADER = 30
+SYSTEM_HEADERS = (
+    "Vipps-System-Name",
+    "Vipps-System-Version",
+    "Vipps-System-Plugin-Name",
+    "Vipps-System-Plugin-Version",
+)
+_HEADER_SAFE = re.compile(r"[!-~]([ -~]*[!-~])?")
+
+
+def check_system_headers(headers: Mapping[str, str], violations: Violations) -> None:
+    """Hold the headers that name the calling system against their length."""
+    for name in SYSTEM_HEADERS:
+        if len(headers.get(name, "")) > MAX_SYSTEM_HEADER:
+            violations.add(name, f"must have at most {MAX_SYSTEM_HEADER} characters")
+
+
 def check_that(good: Callable[[Any], bool], message: str) -> Check:
     """Return the check that answers with a message whatever is not good."""
     return lambda value: None if good(value) else message
@@ -104,6 +122,15 @@ string = check_that(lambda value: isinstance(value, str), "must be text")
 integer = check_that(lambda value: is_integer(value) and abs(value) < MAXIMUM, "must be an integer")
 #: Text, or a whole number that stands for it: so the vendor's Python example sends phone numbers.
 text_or_number = check_that(lambda value: isinstance(value, str) or is_integer(value), "must be text")
+
+
+#: A token that can go back in a header.
+auth_token = check_that(
+    lambda value: (
+        isinstance(value, str) and len(value) <= 255 and (not value or _HEADER_SAFE.fullmatch(value) is not None)
+    ),
+    "must be at most 255 printable ASCII characters",
+)
 
 
 @dataclass(frozen=True, slots=True)

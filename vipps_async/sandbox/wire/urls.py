@@ -113,14 +113,19 @@ def violation_of_prefix(url: str, *, is_app: bool, hosts: Collection[str] = ()) 
     return None if is_app else _violation_of_web_url(url, hosts)
 
 
+def violation_of_return_url(url: str, *, hosts: Collection[str] = (), longest: int = MAX_URL) -> str | None:
+    """Return what is wrong with where the customer goes afterwards, or None: https, or an app's scheme."""
+    if not url or len(url) > longest:
+        return f"must have 1 to {longest} characters"
+    violation = None if _is_app_url(url) else _violation_of_web_url(url, hosts)
+    return None if violation is None else f"{violation}, or a URL of an app's own scheme"
+
+
 def violation_of_fall_back(url: str, *, is_app: bool, hosts: Collection[str] = ()) -> str | None:
     """Return what is wrong with a `fallBack`, or None: https, an app's scheme, or the bare word INTENT."""
-    if not url or len(url) > MAX_URL:
-        return f"must have 1 to {MAX_URL} characters"
-    if is_app or url == "INTENT" or _is_app_url(url):
+    if url == "INTENT" or (is_app and 0 < len(url) <= MAX_URL):
         return None
-    violation = _violation_of_web_url(url, hosts)
-    return None if violation is None else f"{violation}, or a URL of an app's own scheme"
+    return violation_of_return_url(url, hosts=hosts)
 
 
 def may_redirect_to(url: str, hosts: Collection[str] = ()) -> bool:

@@ -14,7 +14,7 @@ from aiohttp import hdrs
 from aiohttp.client_proto import ResponseHandler
 
 from vipps_async.transports.aiohttp.failures import NotResent
-from vipps_async.transports.failures import UnreadableAnswer, UnsolicitedData
+from vipps_async.transports.failures import UnsolicitedData, UnusableResponse
 from vipps_async.transports.http1 import decode_content
 from vipps_async.transports.protocol import MAX_RESPONSE_BYTES, Response
 
@@ -90,12 +90,12 @@ async def read_answer(
         progress: called whenever there is more to wait for.
 
     Raises:
-        UnreadableAnswer: it is too large, or cannot be decompressed, or its status is none.
+        UnusableResponse: it is too large, or cannot be decompressed, or its status is none.
         aiohttp.ClientError: it broke off.
     """
     if not 200 <= answer.status <= 599:
         # 101 would leave HTTP, and the others do not exist (RFC 9110 15).
-        raise UnreadableAnswer(f"{answer.status} is no status of an answer")
+        raise UnusableResponse(f"{answer.status} is no status of an answer")
     body = await _body(answer.content, progress)
     framed = hdrs.CONTENT_LENGTH in answer.headers or hdrs.TRANSFER_ENCODING in answer.headers
     # A body without a length ends where the connection does, and aiohttp takes a reset for that end as well.
@@ -119,7 +119,7 @@ async def _body(content: aiohttp.StreamReader, progress: Callable[[], None] | No
             break
         size += len(part)
         if size > MAX_RESPONSE_BYTES:
-            raise UnreadableAnswer(f"it is larger than {MAX_RESPONSE_BYTES} bytes")
+            raise UnusableResponse(f"it is larger than {MAX_RESPONSE_BYTES} bytes")
         parts.append(part)
         if content.at_eof():
             break

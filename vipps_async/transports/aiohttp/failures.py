@@ -18,8 +18,8 @@ from yarl import URL
 from vipps_async.errors import OutcomeUnknown, RequestNotSent
 from vipps_async.transports.failures import (
     FailureContext,
-    UnreadableAnswer,
     UnsolicitedData,
+    UnusableResponse,
     error_chain,
     os_error_text,
     plain_strerror,
@@ -45,7 +45,7 @@ TRANSPORT_EXCEPTIONS = (
     EofStream,
     OSError,
     UnicodeError,
-    UnreadableAnswer,
+    UnusableResponse,
     UnsolicitedData,
     NotResent,
 )
@@ -97,7 +97,7 @@ def _broken_message(error: Exception, at: FailureContext) -> str:
 
 #: Most specific first: the first class that fits gives the message.
 _MESSAGES: tuple[tuple[type[Exception], Callable[[Exception, FailureContext], str]], ...] = (
-    (UnreadableAnswer, lambda e, at: f"the answer of {at.peer} cannot be used: {e}"),
+    (UnusableResponse, lambda e, at: f"the answer of {at.peer} cannot be used: {e}"),
     (UnsolicitedData, lambda _, at: f"{at.peer} spoke before the request was written; the connection was dropped"),
     (aiohttp.ClientHttpProxyError, _tunnel_message),
     (aiohttp.ClientConnectorDNSError, lambda e, at: f"could not look up {at.peer}: {_reason(e)}"),

@@ -18,7 +18,7 @@ import httpx
 from vipps_async.errors import OutcomeUnknown, RequestNotSent
 from vipps_async.transports.failures import (
     FailureContext,
-    UnreadableAnswer,
+    UnusableResponse,
     error_chain,
     os_error_text,
     plain_strerror,
@@ -50,7 +50,7 @@ TRANSPORT_EXCEPTIONS = (
     anyio.EndOfStream,
     OSError,
     UnicodeError,
-    UnreadableAnswer,
+    UnusableResponse,
     NotWritten,
 )
 
@@ -113,7 +113,7 @@ _MESSAGES_BEFORE: _Messages = (
     (Exception, _connection_message),
 )
 _MESSAGES_AFTER: _Messages = (
-    (UnreadableAnswer, lambda e, at: f"the answer of {at.peer} cannot be used: {e}"),
+    (UnusableResponse, lambda e, at: f"the answer of {at.peer} cannot be used: {e}"),
     (NotWritten, lambda _, at: f"the request to {at.peer} was not written a second time"),
     (httpx.ReadTimeout, lambda _, at: f"{at.peer} was silent for {at.timeouts.read:g} s"),
     (

@@ -16,7 +16,7 @@ from yarl import URL
 
 from vipps_async.errors import ConfigurationError, InvalidInputError
 from vipps_async.transports.connection_limit import ConnectionLimit
-from vipps_async.transports.failures import UnreadableAnswer, host_and_port
+from vipps_async.transports.failures import UnusableResponse, host_and_port
 from vipps_async.transports.http1 import WITHOUT_LENGTH, check_request, decode_content
 from vipps_async.transports.httpx.attempt import Attempt, ExactUrl
 from vipps_async.transports.httpx.failures import TRANSPORT_EXCEPTIONS, map_exception
@@ -255,7 +255,7 @@ async def _answer(response: httpx.Response, attempt: Attempt) -> Response:
     status = response.status_code
     if not 200 <= status <= 599:
         # 101 would leave HTTP, and the others do not exist (RFC 9110 15).
-        raise UnreadableAnswer(f"{status} is no status of an answer")
+        raise UnusableResponse(f"{status} is no status of an answer")
     attempt.status = status
     headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers.raw}
     body = await _body(response)
@@ -266,13 +266,13 @@ async def _answer(response: httpx.Response, attempt: Attempt) -> Response:
 
 async def _body(response: httpx.Response) -> bytes:
     if not isinstance(response.stream, httpx.AsyncByteStream):
-        raise UnreadableAnswer("its body cannot be read in an event loop")
+        raise UnusableResponse("its body cannot be read in an event loop")
     parts: list[bytes] = []
     size = 0
     async for part in response.stream:
         size += len(part)
         if size > MAX_RESPONSE_BYTES:
-            raise UnreadableAnswer(f"it is larger than {MAX_RESPONSE_BYTES} bytes")
+            raise UnusableResponse(f"it is larger than {MAX_RESPONSE_BYTES} bytes")
         parts.append(part)
     return b"".join(parts)
 
