@@ -335,7 +335,7 @@ async def test_silence_is_a_refusal(
         await _later(sandbox, 2)
     assert listener.names == ["CREATED"] * 2
     failures = [one.failure for one in sandbox.callbacks if one.headers.get("Webhook-Id") == gone["id"]]
-    assert failures == ["no answer: ConnectionRefusedError"] * 3
+    assert failures == ["no answer: ClientConnectorError"] * 3
 
 
 async def test_duplicates_and_losses(sandbox: SandboxServer, merchant: Merchant, listener: Listener) -> None:
