@@ -10,18 +10,24 @@ from vipps_async.core.operation import Call
 from vipps_async.ecom.batch import ECOM_BATCH
 from vipps_async.ecom.calls import rebuild_call as rebuild_ecom_call
 from vipps_async.ecom.dialect import ECOM
+from vipps_async.epayment.batch import EPAYMENT_BATCH
+from vipps_async.epayment.calls import rebuild_call as rebuild_epayment_call
+from vipps_async.epayment.dialect import EPAYMENT
 from vipps_async.errors import ConfigurationError, JournalError
 from vipps_async.journals.protocol import Intent
 
 __all__ = ["BATCH_APIS", "DEFAULT_API", "batch_api", "rebuild_call", "session_api"]
 
 #: What can be carried out as a batch. The name is also the session's attribute: ``vipps.ecom``.
-BATCH_APIS: Final = {api.name: api for api in (ECOM_BATCH,)}
+BATCH_APIS: Final = {api.name: api for api in (ECOM_BATCH, EPAYMENT_BATCH)}
 #: The API of whoever names none.
 DEFAULT_API: Final = ECOM_BATCH.name
 
 #: How each API makes a call again of an intent in the journal.
-_REBUILD: Final[Mapping[str, Callable[[Intent], Call[Any]]]] = {ECOM.name: rebuild_ecom_call}
+_REBUILD: Final[Mapping[str, Callable[[Intent], Call[Any]]]] = {
+    ECOM.name: rebuild_ecom_call,
+    EPAYMENT.name: rebuild_epayment_call,
+}
 
 
 def rebuild_call(intent: Intent) -> Call[Any]:

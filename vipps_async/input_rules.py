@@ -39,7 +39,7 @@ __all__ = [
 # takes those of every script.
 _ORDER_ID = re.compile(r"[a-zA-Z0-9-]{1,50}")
 _REFERENCE = re.compile(r"[a-zA-Z0-9-]{8,64}")
-_MSN = re.compile(r"[0-9]{5,6}")
+_MSN = re.compile(r"[0-9]{4,10}")
 _MOBILE_NUMBER = re.compile(r"[0-9]{8}")
 #: What a header may hold: visible ASCII with inner spaces.
 _IDEMPOTENCY_KEY = re.compile(r"[!-~]([ -~]*[!-~])?")
@@ -152,7 +152,7 @@ def check_idempotency_key(value: object, *, longest: int = 40) -> str:
 def check_merchant_serial_number(value: object) -> str:
     """Return a merchant serial number: text, because Vipps answers a number with HTTP 500."""
     if not isinstance(value, str) or not _MSN.fullmatch(value):
-        raise InvalidInputError("merchant_serial_number", "a string of 5 or 6 digits", value=value)
+        raise InvalidInputError("merchant_serial_number", "a string of 4 to 10 digits", value=value)
     return value
 
 

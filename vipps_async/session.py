@@ -37,6 +37,7 @@ class VippsSession:
 
     Attributes:
         ecom: the eCom API v2.
+        epayment: the ePayment API v1.
         userinfo: what a customer has consented to share.
         webhooks: the registrations of URLs that Vipps tells of events.
     """
@@ -111,6 +112,7 @@ class VippsSession:
         self._find_world = parts.find_world
         self._one_loop = parts.one_loop
         self.ecom = parts.ecom
+        self.epayment = parts.epayment
         self.userinfo = parts.userinfo
         self.webhooks = parts.webhooks
 
@@ -350,6 +352,7 @@ class VippsSession:
         self._one_loop.check(closing=True)
         try:
             await self.ecom.aclose()
+            await self.epayment.aclose()
             await self._pipeline.aclose()
         finally:
             try:

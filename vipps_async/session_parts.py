@@ -18,6 +18,7 @@ from vipps_async.core.recovery import Recovery
 from vipps_async.core.world import find_world
 from vipps_async.ecom.client import EcomApi
 from vipps_async.ecom.dialect import NOTES
+from vipps_async.epayment.client import EpaymentApi
 from vipps_async.journals.protocol import Journal, World
 from vipps_async.one_loop import OneLoop
 from vipps_async.transports.protocol import Transport
@@ -59,6 +60,7 @@ class SessionParts:
     #: Finds out which Vipps the calls go to.
     find_world: Callable[[], Awaitable[World]]
     ecom: EcomApi
+    epayment: EpaymentApi
     userinfo: UserinfoApi
     webhooks: WebhooksApi
 
@@ -89,21 +91,23 @@ class SessionParts:
                 find_world=finding,
             )
             recovery = Recovery(recorder, rebuild=rebuild_call, passed_over={*NOTES, RECEIVED})
+        in_one_loop = _RunnerInOneLoop(recorder or pipeline, one_loop)
+        of_payments: dict[str, Any] = {
+            "merchant_serial_number": serial_number,
+            "environment": settings.environment,
+            "is_vipps": settings.is_vipps,
+            "one_loop": one_loop,
+            "listening": pipeline.log.listening,
+            "journal": journal,
+        }
         return cls(
             pipeline=pipeline,
             recorder=recorder,
             recovery=recovery,
             one_loop=one_loop,
             find_world=finding,
-            ecom=EcomApi(
-                _RunnerInOneLoop(recorder or pipeline, one_loop),
-                merchant_serial_number=serial_number,
-                environment=settings.environment,
-                is_vipps=settings.is_vipps,
-                one_loop=one_loop,
-                listening=pipeline.log.listening,
-                journal=journal,
-            ),
+            ecom=EcomApi(in_one_loop, **of_payments),
+            epayment=EpaymentApi(in_one_loop, **of_payments),
             userinfo=UserinfoApi(_RunnerInOneLoop(pipeline, one_loop)),
             webhooks=WebhooksApi(
                 _RunnerInOneLoop(pipeline, one_loop),

@@ -14,7 +14,7 @@ import pytest
 
 from tests.webhooks.delivered import AUTHORIZED, DATE, ID, SECRET, URL, headers_for, signature
 from vipps_async import CallbackError
-from vipps_async.receiver import OtherEvent, PaymentEvent, Receiver, Webhooks
+from vipps_async.receiver import OtherNotification, PaymentNotification, Receiver, Webhooks
 from vipps_async.webhooks.operations import RECEIVED
 
 #: How many deliveries: a taste for every run, all of them for `test_a_hundred_thousand_deliveries`.
@@ -115,8 +115,8 @@ def _is_signed(headers: list[tuple[str, str]], body: bytes) -> bool:
 
 def _use(event: Any) -> None:
     # What is read can be used: printed, recognised, and kept in the form that is read again.
-    assert isinstance(event, PaymentEvent | OtherEvent)
-    assert CANARY not in repr(event) or isinstance(event, PaymentEvent)
+    assert isinstance(event, PaymentNotification | OtherNotification)
+    assert CANARY not in repr(event) or isinstance(event, PaymentNotification)
     again: Any = SOURCE.restore(RECEIVED, event.record)
     assert (again.payment, again.dedup_key, again.is_redelivered) == (event.payment, event.dedup_key, True)
 

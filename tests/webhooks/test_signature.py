@@ -11,7 +11,7 @@ import pytest
 
 from tests.webhooks.delivered import AUTHORIZED, DATE, ID, SECRET, URL, body_of, delivery, headers_for
 from vipps_async import CallbackError, InvalidInputError
-from vipps_async.receiver import PaymentEvent, Receiver, Webhooks
+from vipps_async.receiver import PaymentNotification, Receiver, Webhooks
 from vipps_async.webhooks.signature import signed_target
 
 PATH = "/vipps/webhooks?shop=1"
@@ -22,7 +22,8 @@ def _handle(*_: object) -> None:
 
 
 def _reader(**options: Any) -> Receiver:
-    return Receiver(Webhooks(**({"url": URL, "secrets": {ID: SECRET}, "on_event": _handle} | options)))
+    given: dict[str, Any] = {"url": URL, "secrets": {ID: SECRET}, "on_event": _handle}
+    return Receiver(Webhooks(**(given | options)))
 
 
 def _read(headers: Any, body: bytes, at: str = PATH, **options: Any) -> Any:
@@ -109,7 +110,7 @@ def test_the_request_line_does_not_count(path: str) -> None:
 def test_a_path_of_its_own() -> None:
     """An application behind a proxy that rewrites paths says which path it is called by."""
     headers, body = delivery()
-    assert isinstance(_read(headers, body, "/internal/hooks", path="/internal/hooks"), PaymentEvent)
+    assert isinstance(_read(headers, body, "/internal/hooks", path="/internal/hooks"), PaymentNotification)
 
 
 def test_the_second_name_of_the_header() -> None:
@@ -144,7 +145,7 @@ def test_secrets_that_come_later() -> None:
     with pytest.raises(CallbackError):
         reader.read("POST", PATH, headers, body)
     secrets[ID] = SECRET
-    assert reader.read("POST", PATH, headers, body)
+    assert isinstance(reader.read("POST", PATH, headers, body), PaymentNotification)
     secrets[ID] = ""
     with pytest.raises(CallbackError):
         reader.read("POST", PATH, headers_for(body, secret=""), body)

@@ -17,16 +17,13 @@ from vipps_async.epayment.shipping_callback import EpaymentShipping, ShippingQue
 from vipps_async.receiver._limits import Counts, Limits
 from vipps_async.receiver._receiver import Receiver, Reply
 from vipps_async.receiver._source import Notification, Query, Source
-from vipps_async.webhooks.deliveries import OtherEvent, Webhooks
-from vipps_async.webhooks.payment_event import (
-    EventAddress,
-    EventConfirmed,
-    EventContradicted,
-    EventDisagreement,
-    EventShipping,
-    EventUser,
-    PaymentEvent,
-    PaymentEventName,
+from vipps_async.webhooks.deliveries import Webhooks
+from vipps_async.webhooks.notifications import (
+    Disagreed,
+    NotificationConfirmed,
+    NotificationContradicted,
+    OtherNotification,
+    PaymentNotification,
 )
 
 if TYPE_CHECKING:
@@ -42,20 +39,16 @@ __all__ = [
     "ConsentRemoval",
     "Contradicted",
     "Counts",
+    "Disagreed",
     "Disagreement",
     "EcomCallbacks",
     "EpaymentShipping",
-    "EventAddress",
-    "EventConfirmed",
-    "EventContradicted",
-    "EventDisagreement",
-    "EventShipping",
-    "EventUser",
     "Limits",
     "Notification",
-    "OtherEvent",
-    "PaymentEvent",
-    "PaymentEventName",
+    "NotificationConfirmed",
+    "NotificationContradicted",
+    "OtherNotification",
+    "PaymentNotification",
     "PaymentUpdate",
     "Query",
     "Receiver",

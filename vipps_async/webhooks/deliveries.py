@@ -5,60 +5,29 @@ Vipps waits 10 seconds, and delivers again for 7 days what was not answered with
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import Any, Final, Generic, TypeVar
+from typing import Generic, TypeVar
 from urllib.parse import unquote
 
-import orjson
 from attrs import evolve, field, frozen
 
-from vipps_async.core.converter import UnreadableAnswer, decode, load_json
-from vipps_async.errors import CallbackError, InvalidInputError
+from vipps_async.errors import InvalidInputError
 from vipps_async.input_rules import check_seconds, check_webhook_url
+from vipps_async.webhooks.notifications import (
+    OtherNotification,
+    PaymentNotification,
+    WebhookSession,
+    read_notification,
+)
 from vipps_async.webhooks.operations import RECEIVED, WEBHOOKS
-from vipps_async.webhooks.payment_event import PaymentEvent, WebhookSession
 from vipps_async.webhooks.signature import check_age, read_signed_headers, signed_target, verify
 
-__all__ = ["OtherEvent", "Webhooks"]
+__all__ = ["Webhooks"]
 
-S = TypeVar("S", bound=WebhookSession[Any])
+S = TypeVar("S", bound=WebhookSession)
 
-#: The longest reference of a payment, in characters; eCom's may be shorter than ePayment's 8.
-_LONGEST_REFERENCE: Final = 64
-
-
-@frozen(kw_only=True)
-class OtherEvent:
-    """An event of another product than ePayment, as it came. What it holds may be personal: the repr shows nothing."""
-
-    body: bytes = field(repr=False)
-    """The raw body: JSON."""
-    is_redelivered: bool = False
-    """Whether it was received earlier, and its handler has not succeeded since."""
-
-    #: None of ePayment's.
-    payment = None
-    #: There is nothing to confirm.
-    is_pending = False
-
-    @property
-    def data(self) -> Any:
-        """The body, parsed."""
-        return load_json(self.body)
-
-    @property
-    def record(self) -> bytes:
-        """The body, without which it could not be handled after a crash."""
-        return self.body
-
-    @property
-    def dedup_key(self) -> str:
-        """The same for every delivery of the same bytes; 40 characters, nothing personal in it."""
-        return hashlib.sha256(self.body).hexdigest()[:40]
-
-
-EventHandler = Callable[[PaymentEvent | OtherEvent, S], Awaitable[None] | None]
+Event = PaymentNotification | OtherNotification
+EventHandler = Callable[[Event, S], Awaitable[None] | None]
 
 
 def _read_secrets(secrets: object) -> Mapping[str, str] | tuple[str, ...]:
@@ -106,7 +75,7 @@ class Webhooks(Generic[S]):
 
     url: str = field(repr=False)
     _secrets: Mapping[str, str] | tuple[str, ...] = field(converter=_read_secrets, repr=False, alias="secrets")
-    #: Handles `PaymentEvent` and `OtherEvent`.
+    #: Handles `PaymentNotification` and `OtherNotification`.
     on_event: EventHandler[S]
     path: str | None = None
     max_age: float | None = field(default=None, converter=_read_max_age)
@@ -145,7 +114,7 @@ class Webhooks(Generic[S]):
         if self.max_age is not None:
             check_age(signed.date, self.max_age)
 
-    def read(self, _path: str, headers: Iterable[tuple[str, str]], body: bytes) -> PaymentEvent | OtherEvent:
+    def read(self, _path: str, headers: Iterable[tuple[str, str]], body: bytes) -> Event:
         """Check the signature over the raw body, then read the event.
 
         Raises:
@@ -153,17 +122,17 @@ class Webhooks(Generic[S]):
         """
         signed = read_signed_headers(headers)
         verify(signed, body, target=self._target, secrets=self._secrets_of(signed.webhook_id))
-        return _read_event(body)
+        return read_notification(body)
 
-    def restore(self, _kind: str, record: bytes) -> PaymentEvent | OtherEvent:
+    def restore(self, _kind: str, record: bytes) -> Event:
         """Make an event again of what the journal has kept of it.
 
         Raises:
             CallbackError: the record is damaged.
         """
-        return evolve(_read_event(record), is_redelivered=True)
+        return evolve(read_notification(record), is_redelivered=True)
 
-    def notify(self, session: WebhookSession[Any], payment: str) -> None:
+    def notify(self, session: WebhookSession, payment: str) -> None:
         """Wake `wait_for`."""
         session.epayment.notify(payment)
 
@@ -173,25 +142,3 @@ class Webhooks(Generic[S]):
         named = self._secrets.get(webhook_id or "")
         # The header is not documented: where it names nothing that is known, any of the secrets may be the one.
         return self._secrets.values() if named is None else (named,)
-
-
-def _read_event(body: bytes) -> PaymentEvent | OtherEvent:
-    # Raised outside the except block, so that nothing of the body travels along.
-    try:
-        return _read_payment_event(load_json(body)) or OtherEvent(body=body)
-    except UnreadableAnswer as error:
-        reason = error.reason
-    raise CallbackError(f"the delivery cannot be read: {reason}", status=400)
-
-
-def _read_payment_event(said: object) -> PaymentEvent | None:
-    if not isinstance(said, dict) or not {"reference", "name"} <= said.keys():
-        return None
-    profile = said.get("profile")
-    if said.get("sub") is None and isinstance(profile, dict):
-        said["sub"] = profile.get("sub")
-    try:
-        event = decode(orjson.dumps(said), PaymentEvent)
-    except (UnreadableAnswer, orjson.JSONEncodeError):
-        return None
-    return event if 0 < len(event.reference) <= _LONGEST_REFERENCE else None

@@ -10,15 +10,14 @@ import pytest
 from attrs import evolve, field, frozen
 
 from tests.webhooks.delivered import AUTHORIZED, ID, SECRET, URL, delivery
-from vipps_async import CallbackError, OrderNotFoundError
+from vipps_async import Aggregate, CallbackError, EventName, OrderNotFoundError, Payment, PaymentState
 from vipps_async.money import Money, dkk, nok
 from vipps_async.receiver import (
-    EventConfirmed,
-    EventContradicted,
-    EventDisagreement,
-    OtherEvent,
-    PaymentEvent,
-    PaymentEventName,
+    Disagreed,
+    NotificationConfirmed,
+    NotificationContradicted,
+    OtherNotification,
+    PaymentNotification,
     Receiver,
     Webhooks,
 )
@@ -37,8 +36,8 @@ def read(event: Any) -> Any:
 def test_everything_is_read() -> None:
     """All that an authorization can hold is there, amounts as Money and times in UTC."""
     event = read(AUTHORIZED)
-    assert isinstance(event, PaymentEvent)
-    assert event.name is PaymentEventName.AUTHORIZED
+    assert isinstance(event, PaymentNotification)
+    assert event.name is EventName.AUTHORIZED
     assert (event.reference, event.payment, event.msn) == ("acme-shop-123-order124",) * 2 + ("123456",)
     assert (event.amount, event.success, event.idempotency_key) == (nok("499.00"), True, "create-key-1")
     assert event.timestamp == datetime(2026, 1, 19, 16, 26, 31, 123456, tzinfo=UTC)
@@ -52,8 +51,8 @@ def test_everything_is_read() -> None:
     assert not event.is_redelivered
 
 
-@pytest.mark.parametrize("name", list(PaymentEventName))
-def test_the_eight_names(name: PaymentEventName) -> None:
+@pytest.mark.parametrize("name", list(EventName))
+def test_the_eight_names(name: EventName) -> None:
     """Each name is known, by its bare word."""
     assert read(AUTHORIZED | {"name": name.value}).name is name
 
@@ -94,6 +93,7 @@ def test_lenient_reading(changes: dict[str, Any], found: dict[str, Any]) -> None
 @pytest.mark.parametrize(
     "said",
     [
+        {"reference": "short", "name": "CAPTURED"},
         {"eventType": "recurring.charge-captured.v1", "agreementId": "agr_1", "amount": 5},
         {"customerToken": "abc", "msn": "123456"},
         {"auth_req_id": "qwiu"},
@@ -110,9 +110,9 @@ def test_lenient_reading(changes: dict[str, Any], found: dict[str, Any]) -> None
 def test_other_events_come_as_they_are(said: Any) -> None:
     """What is no event of a payment is handed over with its raw body, and shows nothing of it."""
     event = read(said)
-    assert isinstance(event, OtherEvent)
+    assert isinstance(event, OtherNotification)
     assert (event.data, event.body, event.payment, event.is_pending) == (said, orjson.dumps(said), None, False)
-    assert repr(event) == "OtherEvent(is_redelivered=False)"
+    assert repr(event) == "OtherNotification(is_redelivered=False)"
     again = SOURCE.restore(RECEIVED, event.record)
     assert again == evolve(event, is_redelivered=True)
     assert again.dedup_key == event.dedup_key
@@ -161,25 +161,17 @@ def test_duplicates_are_known() -> None:
 # -- confirming --------------------------------------------------------------------------------------------------------
 
 
-@frozen(kw_only=True)
-class _Aggregate:
-    authorized_amount: Money = field(factory=lambda: nok(0))
-    cancelled_amount: Money = field(factory=lambda: nok(0))
-    captured_amount: Money = field(factory=lambda: nok(0))
-    refunded_amount: Money = field(factory=lambda: nok(0))
-
-
-@frozen(kw_only=True)
-class _Payment:
-    state: str
-    aggregate: _Aggregate = field(factory=_Aggregate)
+def _payment(state: PaymentState, **sums: Money) -> Payment:
+    names = ("authorized_amount", "cancelled_amount", "captured_amount", "refunded_amount")
+    aggregate = Aggregate(**{name: sums.get(name, nok(0)) for name in names})
+    return Payment(reference=AUTHORIZED["reference"], state=state, aggregate=aggregate, amount=nok("499.00"))
 
 
 @frozen
 class _Session:
     """An ePayment API that knows one payment, or none."""
 
-    found: _Payment | None
+    found: Payment | None
     merchant_serial_number: str = "123456"
     asked: list[str] = field(factory=list)
 
@@ -188,7 +180,7 @@ class _Session:
         """The API."""
         return self
 
-    async def get(self, reference: str) -> _Payment:
+    async def get(self, reference: str) -> Payment:
         """Return the payment."""
         self.asked.append(reference)
         if self.found is None:
@@ -200,12 +192,12 @@ class _Session:
         self.asked.append(f"wake {reference}")
 
 
-def _captured(oere: int, state: str = "AUTHORIZED", **sums: Money) -> _Payment:
+def _captured(oere: int, **sums: Money) -> Payment:
     amounts = {"authorized_amount": nok("499.00"), "captured_amount": Money(oere, "NOK")} | sums
-    return _Payment(state=state, aggregate=_Aggregate(**amounts))
+    return _payment(PaymentState.AUTHORIZED, **amounts)
 
 
-async def _confirm(changes: dict[str, Any], found: _Payment | None) -> tuple[Any, bool]:
+async def _confirm(changes: dict[str, Any], found: Payment | None) -> tuple[Any, bool]:
     event = read(AUTHORIZED | changes)
     session = _Session(found)
     outcome = await event.confirm(session)
@@ -217,59 +209,59 @@ async def _confirm(changes: dict[str, Any], found: _Payment | None) -> tuple[Any
 @pytest.mark.parametrize(
     ("changes", "found"),
     [
-        ({"name": "CREATED"}, _Payment(state="CREATED")),
+        ({"name": "CREATED"}, _payment(PaymentState.CREATED)),
         ({"name": "CREATED"}, _captured(49900)),
         ({}, _captured(0)),
         ({"amount": None}, _captured(0)),
         ({"msn": "0123456"}, _captured(0)),
         ({"msn": None}, _captured(0)),
-        ({"name": "ABORTED"}, _Payment(state="ABORTED")),
-        ({"name": "EXPIRED"}, _Payment(state="EXPIRED")),
-        ({"name": "TERMINATED"}, _Payment(state="TERMINATED")),
+        ({"name": "ABORTED"}, _payment(PaymentState.ABORTED)),
+        ({"name": "EXPIRED"}, _payment(PaymentState.EXPIRED)),
+        ({"name": "TERMINATED"}, _payment(PaymentState.TERMINATED)),
         ({"name": "CAPTURED"}, _captured(49900)),
         ({"name": "CAPTURED", "amount": {"value": 100, "currency": "NOK"}}, _captured(49900)),
         ({"name": "REFUNDED"}, _captured(49900, refunded_amount=nok("499.00"))),
         ({"name": "CANCELLED", "amount": None}, _captured(0, cancelled_amount=nok("1.00"))),
     ],
 )
-async def test_confirmed(changes: dict[str, Any], found: _Payment) -> None:
+async def test_confirmed(changes: dict[str, Any], found: Payment) -> None:
     """What the payment shows is confirmed, and comes with the payment."""
     outcome, is_pending = await _confirm(changes, found)
-    assert (type(outcome), is_pending) == (EventConfirmed, False)
+    assert (type(outcome), is_pending) == (NotificationConfirmed, False)
 
 
 @pytest.mark.parametrize(
     ("changes", "found", "disagreement", "pending"),
     [
-        ({}, None, EventDisagreement.PAYMENT, False),
-        ({}, _Payment(state="CREATED"), EventDisagreement.STATE, True),
-        ({}, _Payment(state="ABORTED"), EventDisagreement.STATE, False),
-        ({"name": "ABORTED"}, _captured(0), EventDisagreement.STATE, False),
-        ({"name": "CAPTURED"}, _captured(100), EventDisagreement.AMOUNT, True),
-        ({"name": "CAPTURED", "amount": None}, _captured(0), EventDisagreement.AMOUNT, True),
+        ({}, None, Disagreed.PAYMENT, False),
+        ({}, _payment(PaymentState.CREATED), Disagreed.STATE, True),
+        ({}, _payment(PaymentState.ABORTED), Disagreed.STATE, False),
+        ({"name": "ABORTED"}, _captured(0), Disagreed.STATE, False),
+        ({"name": "CAPTURED"}, _captured(100), Disagreed.AMOUNT, True),
+        ({"name": "CAPTURED", "amount": None}, _captured(0), Disagreed.AMOUNT, True),
         (
             {"name": "CAPTURED", "amount": {"value": 1, "currency": "DKK"}},
             _captured(9),
-            EventDisagreement.AMOUNT,
+            Disagreed.AMOUNT,
             False,
         ),
-        ({"name": "REFUNDED"}, _captured(49900), EventDisagreement.AMOUNT, True),
-        ({"name": "CANCELLED"}, _captured(49900), EventDisagreement.AMOUNT, True),
-        ({"name": "CAPTURED", "success": False}, _captured(49900), EventDisagreement.FAILED, False),
-        ({"name": "CAPTURED", "success": None}, _captured(49900), EventDisagreement.FAILED, False),
-        ({"name": "FROZEN"}, _captured(49900), EventDisagreement.NAME, False),
-        ({"msn": "654321"}, _captured(49900), EventDisagreement.SALES_UNIT, False),
+        ({"name": "REFUNDED"}, _captured(49900), Disagreed.AMOUNT, True),
+        ({"name": "CANCELLED"}, _captured(49900), Disagreed.AMOUNT, True),
+        ({"name": "CAPTURED", "success": False}, _captured(49900), Disagreed.FAILED, False),
+        ({"name": "CAPTURED", "success": None}, _captured(49900), Disagreed.FAILED, False),
+        ({"name": "FROZEN"}, _captured(49900), Disagreed.NAME, False),
+        ({"msn": "654321"}, _captured(49900), Disagreed.SALES_UNIT, False),
     ],
 )
 async def test_contradicted(
     changes: dict[str, Any],
-    found: _Payment | None,
-    disagreement: EventDisagreement,
+    found: Payment | None,
+    disagreement: Disagreed,
     pending: bool,  # noqa: FBT001 - a column of the table
 ) -> None:
     """What the payment does not show is not confirmed; if it may still come, the event is offered again."""
     outcome, is_pending = await _confirm(changes, found)
-    assert isinstance(outcome, EventContradicted)
+    assert isinstance(outcome, NotificationContradicted)
     assert (outcome.disagreements, is_pending) == ((disagreement,), pending)
     assert disagreement.value in str(outcome)
 

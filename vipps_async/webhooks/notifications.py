@@ -1,82 +1,35 @@
-"""What ePayment tells by webhook, as a typed event: none says that a payment is good, only `confirm` finds out."""
+"""What Vipps delivers, as typed notifications: none says that a payment is good, only `confirm` finds out."""
 
 from __future__ import annotations
 
 import enum
 import hashlib
-from collections.abc import Mapping
 from datetime import datetime
-from typing import Final, Generic, Protocol, TypeVar
+from typing import Any, Final, Protocol
 
 import orjson
 from attrs import evolve, field, frozen
 
-from vipps_async.core.converter import NOT_IN_JSON, encode
-from vipps_async.core.open_enum import OpenEnum
-from vipps_async.errors import OrderNotFoundError
+from vipps_async.core.converter import NOT_IN_JSON, UnreadableAnswer, decode, encode, load_json
+from vipps_async.epayment.enums import EventName, PaymentState
+from vipps_async.epayment.responses import ChosenShipping, Payment, PaymentUser
+from vipps_async.errors import CallbackError, InvalidInputError, OrderNotFoundError
+from vipps_async.input_rules import check_reference
 from vipps_async.money import Money
 
 __all__ = [
-    "EventAddress",
-    "EventConfirmed",
-    "EventContradicted",
-    "EventDisagreement",
-    "EventShipping",
-    "EventUser",
-    "PaymentEvent",
-    "PaymentEventName",
-    "PaymentState",
+    "Disagreed",
+    "NotificationConfirmed",
+    "NotificationContradicted",
+    "OtherNotification",
+    "PaymentNotification",
     "WebhookSession",
+    "read_notification",
 ]
 
 
-class PaymentEventName(OpenEnum):
-    """What has happened to a payment."""
-
-    CREATED = "CREATED"
-    AUTHORIZED = "AUTHORIZED"
-    ABORTED = "ABORTED"
-    EXPIRED = "EXPIRED"
-    TERMINATED = "TERMINATED"
-    CANCELLED = "CANCELLED"
-    CAPTURED = "CAPTURED"
-    REFUNDED = "REFUNDED"
-
-
-# -- what confirming needs of the ePayment API -------------------------------------------------------------------------
-
-
-class _Aggregate(Protocol):
-    @property
-    def authorized_amount(self) -> Money: ...
-    @property
-    def cancelled_amount(self) -> Money: ...
-    @property
-    def captured_amount(self) -> Money: ...
-    @property
-    def refunded_amount(self) -> Money: ...
-
-
-class PaymentState(Protocol):
-    """What `confirm` looks at of a payment."""
-
-    @property
-    def state(self) -> str:
-        """CREATED, AUTHORIZED, ABORTED, EXPIRED or TERMINATED."""
-        ...
-
-    @property
-    def aggregate(self) -> _Aggregate:
-        """The payment's sums."""
-        ...
-
-
-P = TypeVar("P", bound=PaymentState)
-P_co = TypeVar("P_co", bound=PaymentState, covariant=True)
-
-
-class _Epayment(Protocol[P_co]):
-    async def get(self, reference: str) -> P_co:
+class _Epayment(Protocol):
+    async def get(self, reference: str) -> Payment:
         """Read a payment."""
         ...
 
@@ -85,11 +38,11 @@ class _Epayment(Protocol[P_co]):
         ...
 
 
-class WebhookSession(Protocol[P_co]):
-    """What deliveries need of a session; `VippsSession` is one."""
+class WebhookSession(Protocol):
+    """What notifications need of a session; `VippsSession` is one."""
 
     @property
-    def epayment(self) -> _Epayment[P_co]:
+    def epayment(self) -> _Epayment:
         """The ePayment API."""
         ...
 
@@ -99,8 +52,8 @@ class WebhookSession(Protocol[P_co]):
         ...
 
 
-class EventDisagreement(enum.Enum):
-    """In what an event and the payment at Vipps disagree."""
+class Disagreed(enum.Enum):
+    """In what a notification and the payment at Vipps disagree."""
 
     #: Vipps knows no such payment in this sales unit.
     PAYMENT = "payment"
@@ -117,24 +70,24 @@ class EventDisagreement(enum.Enum):
 
 
 @frozen(kw_only=True)
-class EventConfirmed(Generic[P]):
+class NotificationConfirmed:
     """The payment at Vipps shows what the event tells. More may have happened since: the payment tells."""
 
-    payment: P
+    payment: Payment
     """The payment as Vipps has it: go by its sums."""
 
 
 @frozen(kw_only=True)
-class EventContradicted(Generic[P]):
+class NotificationContradicted:
     """The payment at Vipps does not show what the event tells: do not act on it.
 
     An answer can lag behind an event. So one whose payment may still come to show it is redelivered to its handler if
     the session has a journal, whether the handler raises or not.
     """
 
-    payment: P | None
+    payment: Payment | None
     """The payment as Vipps has it; None: Vipps knows no such payment."""
-    disagreements: tuple[EventDisagreement, ...]
+    disagreements: tuple[Disagreed, ...]
     """In what they disagree; never empty."""
 
     def __str__(self) -> str:
@@ -142,46 +95,8 @@ class EventContradicted(Generic[P]):
         return f"the event disagrees with the payment in: {', '.join(one.value for one in self.disagreements)}"
 
 
-# -- the event ---------------------------------------------------------------------------------------------------------
-
-
-@frozen(kw_only=True)
-class EventAddress:
-    """An address of the customer. The repr shows none of it but the country."""
-
-    address_line1: str | None = field(default=None, repr=False)
-    address_line2: str | None = field(default=None, repr=False)
-    city: str | None = field(default=None, repr=False)
-    country: str | None = None
-    post_code: str | None = field(default=None, repr=False)
-
-
-@frozen(kw_only=True)
-class EventUser:
-    """What the customer consented to share; what was not asked for is None. The repr shows nothing."""
-
-    email: str | None = field(default=None, repr=False)
-    first_name: str | None = field(default=None, repr=False)
-    last_name: str | None = field(default=None, repr=False)
-    mobile_number: str | None = field(default=None, repr=False)
-    date_of_birth: str | None = field(default=None, repr=False)
-    """As Vipps writes it, such as ``1988-12-3``."""
-    addresses: tuple[EventAddress, ...] = field(default=(), repr=False)
-
-
-@frozen(kw_only=True)
-class EventShipping:
-    """What an express customer chose."""
-
-    address: EventAddress | None = None
-    shipping_cost: int | None = None
-    """In minor units."""
-    shipping_option_id: str | None = None
-    shipping_option_name: str | None = None
-
-
 @frozen(kw_only=True, slots=False)
-class PaymentEvent:
+class PaymentNotification:
     """Something happened to a payment that ePayment has made, signed by Vipps.
 
     Vipps may deliver it several times, and after other events of the same payment: `confirm` asks how the payment
@@ -190,7 +105,7 @@ class PaymentEvent:
 
     reference: str
     """The payment."""
-    name: PaymentEventName
+    name: EventName
     """What has happened; a name that this version does not know is kept as it came."""
     success: bool | None = None
     """Whether it took effect. False: it was tried and failed, and nothing has changed; None: it does not say."""
@@ -206,9 +121,9 @@ class PaymentEvent:
     """The key of the request that did it; a cancel has none, and an authorization that of its create."""
     capture_guaranteed_until: datetime | None = None
     """Until when a capture is guaranteed; of an authorization."""
-    shipping_details: EventShipping | None = None
+    shipping_details: ChosenShipping | None = None
     """What an express customer chose. A redelivered event has none: the payment has it."""
-    user_details: EventUser | None = field(default=None, repr=False)
+    user_details: PaymentUser | None = field(default=None, repr=False)
     """What the customer consented to share. A redelivered event has none: the payment has it."""
     sub: str | None = field(default=None, repr=False)
     """The customer's id for `userinfo`. A redelivered event has none: the payment has it."""
@@ -239,16 +154,16 @@ class PaymentEvent:
         told = orjson.dumps(news) if self.psp_reference else self.record
         return hashlib.sha256(told).hexdigest()[:40]
 
-    async def confirm(self, vipps: WebhookSession[P]) -> EventConfirmed[P] | EventContradicted[P]:
+    async def confirm(self, vipps: WebhookSession) -> NotificationConfirmed | NotificationContradicted:
         """Ask Vipps whether it is so.
 
         Args:
             vipps: the session of the sales unit.
 
         Returns:
-            `EventConfirmed` if the payment shows what this event tells, `EventContradicted` if not; an event that
-            tells of a failure, or has a name that is not known, confirms nothing. Either has the payment, whose sums
-            count: look at them before anything is shipped.
+            `NotificationConfirmed` if the payment shows what this event tells, `NotificationContradicted` if not. An
+            event that tells of a failure, or has a name that is not known, confirms nothing. Either has the payment,
+            whose sums count: look at them before anything is shipped.
 
         Raises:
             VippsError: the payment could not be read; see `vipps_async.errors`.
@@ -256,49 +171,114 @@ class PaymentEvent:
         try:
             payment = await vipps.epayment.get(self.reference)
         except OrderNotFoundError:
-            return EventContradicted(payment=None, disagreements=(EventDisagreement.PAYMENT,))
+            return NotificationContradicted(payment=None, disagreements=(Disagreed.PAYMENT,))
         found = list(_disagreements(self, payment, vipps.merchant_serial_number))
         # What was received is frozen; this is what was found out about it.
         object.__setattr__(self, "is_pending", bool(found) and _may_come(self, payment, found))
-        return (
-            EventContradicted(payment=payment, disagreements=tuple(found)) if found else EventConfirmed(payment=payment)
-        )
+        if found:
+            return NotificationContradicted(payment=payment, disagreements=tuple(found))
+        return NotificationConfirmed(payment=payment)
 
 
-_ENDS: Final = frozenset({"ABORTED", "EXPIRED", "TERMINATED"})
-#: The sum that each of them moves.
-_SUMS: Final[Mapping[str, str]] = {
-    "AUTHORIZED": "authorized_amount",
-    "CAPTURED": "captured_amount",
-    "REFUNDED": "refunded_amount",
-    "CANCELLED": "cancelled_amount",
+_STATES: Final = {
+    EventName.AUTHORIZED: PaymentState.AUTHORIZED,
+    EventName.ABORTED: PaymentState.ABORTED,
+    EventName.EXPIRED: PaymentState.EXPIRED,
+    EventName.TERMINATED: PaymentState.TERMINATED,
 }
 
 
-def _disagreements(event: PaymentEvent, payment: PaymentState, msn: str) -> list[EventDisagreement]:
+def _moved(name: EventName, payment: Payment) -> Money | None:
+    sums = payment.aggregate
+    return {
+        EventName.AUTHORIZED: sums.authorized_amount,
+        EventName.CAPTURED: sums.captured_amount,
+        EventName.REFUNDED: sums.refunded_amount,
+        EventName.CANCELLED: sums.cancelled_amount,
+    }.get(name)
+
+
+def _disagreements(event: PaymentNotification, payment: Payment, msn: str) -> list[Disagreed]:
     found = []
     # Without leading zeros: a serial number that comes as a number has lost them.
     if event.msn is not None and event.msn.lstrip("0") != msn.lstrip("0"):
-        found.append(EventDisagreement.SALES_UNIT)
+        found.append(Disagreed.SALES_UNIT)
     if not event.name.known:
-        return [*found, EventDisagreement.NAME]
+        return [*found, Disagreed.NAME]
     if event.success is not True:
-        return [*found, EventDisagreement.FAILED]
-    if (event.name in _ENDS or event.name == "AUTHORIZED") and payment.state != event.name:
-        return [*found, EventDisagreement.STATE]
-    if event.name in _SUMS:
-        moved: Money = getattr(payment.aggregate, _SUMS[event.name])
+        return [*found, Disagreed.FAILED]
+    if _STATES.get(event.name, payment.state) is not payment.state:
+        return [*found, Disagreed.STATE]
+    if (moved := _moved(event.name, payment)) is not None:
         least = event.amount or Money(1, moved.currency)
         if least.currency != moved.currency or moved < least:
-            found.append(EventDisagreement.AMOUNT)
+            found.append(Disagreed.AMOUNT)
     return found
 
 
-def _may_come(event: PaymentEvent, payment: PaymentState, found: list[EventDisagreement]) -> bool:
-    if found == [EventDisagreement.STATE]:
-        return payment.state == "CREATED"
-    return found == [EventDisagreement.AMOUNT] and (event.amount is None or event.amount.currency == _currency(payment))
+def _may_come(event: PaymentNotification, payment: Payment, found: list[Disagreed]) -> bool:
+    if found == [Disagreed.STATE]:
+        return payment.state is PaymentState.CREATED
+    currency = payment.aggregate.captured_amount.currency
+    return found == [Disagreed.AMOUNT] and (event.amount is None or event.amount.currency == currency)
 
 
-def _currency(payment: PaymentState) -> str:
-    return payment.aggregate.captured_amount.currency
+# -- reading -----------------------------------------------------------------------------------------------------------
+
+
+@frozen(kw_only=True)
+class OtherNotification:
+    """An event of another product than ePayment, as it came. What it holds may be personal: the repr shows nothing."""
+
+    body: bytes = field(repr=False)
+    """The raw body: JSON."""
+    is_redelivered: bool = False
+    """Whether it was received earlier, and its handler has not succeeded since."""
+
+    #: None of ePayment's.
+    payment = None
+    #: There is nothing to confirm.
+    is_pending = False
+
+    @property
+    def data(self) -> Any:
+        """The body, parsed."""
+        return load_json(self.body)
+
+    @property
+    def record(self) -> bytes:
+        """The body, without which it could not be handled after a crash."""
+        return self.body
+
+    @property
+    def dedup_key(self) -> str:
+        """The same for every delivery of the same bytes; 40 characters, nothing personal in it."""
+        return hashlib.sha256(self.body).hexdigest()[:40]
+
+
+def read_notification(body: bytes) -> PaymentNotification | OtherNotification:
+    """Read a body that is authentic.
+
+    Raises:
+        CallbackError: it is no JSON (400).
+    """
+    # Raised outside the except block, so that nothing of the body travels along.
+    try:
+        return _read_payment_event(load_json(body)) or OtherNotification(body=body)
+    except UnreadableAnswer as error:
+        reason = error.reason
+    raise CallbackError(f"the delivery cannot be read: {reason}", status=400)
+
+
+def _read_payment_event(said: object) -> PaymentNotification | None:
+    if not isinstance(said, dict) or not {"reference", "name"} <= said.keys():
+        return None
+    profile = said.get("profile")
+    if said.get("sub") is None and isinstance(profile, dict):
+        said["sub"] = profile.get("sub")
+    try:
+        event = decode(orjson.dumps(said), PaymentNotification)
+        check_reference(event.reference)
+    except (UnreadableAnswer, InvalidInputError):
+        return None
+    return event

@@ -1,0 +1,131 @@
+"""What the ePayment API has of its own for batches: headings, how a row becomes a call, and what it would do.
+
+A batch has one currency, and this one is NOK: payments in another are refused. A cancel cancels what is left of a
+partly captured payment without being asked for it, as the API does.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from attrs import frozen
+
+from vipps_async.core.batch import BatchApi, BatchOperation, DryRun, Moved, RowCommand, Unit
+from vipps_async.core.operation import Call, Operation, Runner
+from vipps_async.epayment.calls import cancel_call, money_call
+from vipps_async.epayment.dialect import EPAYMENT
+from vipps_async.epayment.enums import EventName, PaymentState
+from vipps_async.epayment.operations import CANCEL, CAPTURE, GET, REFUND, get_call, get_events_call
+from vipps_async.epayment.responses import CancelledPayment, CapturedPayment, Payment, PaymentEvent, RefundedPayment
+from vipps_async.errors import InvalidInputError
+from vipps_async.input_rules import check_reference
+from vipps_async.money import Money
+from vipps_async.not_given import NotGiven
+
+__all__ = ["EPAYMENT_BATCH"]
+
+_CURRENCY: Final = "NOK"
+_LEAST, _LARGEST = 100, 65_000_000
+_OPERATIONS: Final[dict[BatchOperation, Operation[Any]]] = {
+    BatchOperation.CAPTURE: CAPTURE,
+    BatchOperation.REFUND: REFUND,
+    BatchOperation.CANCEL: CANCEL,
+}
+_EVENTS: Final = {BatchOperation.CAPTURE: EventName.CAPTURED, BatchOperation.REFUND: EventName.REFUNDED}
+
+
+@frozen
+class _State:
+    """A payment with its events, which tell what a row's key has done."""
+
+    payment: Payment
+    events: tuple[PaymentEvent, ...]
+
+
+def _call(command: RowCommand) -> Call[Any]:
+    row = command.row
+    # The journal notes the row's reference (empty: it has none): what a row may repeat is told by it.
+    reference = row.reference or ""
+    if command.operation is BatchOperation.CANCEL:
+        return cancel_call(
+            row.payment, cancel_transaction_only=False, idempotency_key=command.key, row_reference=reference
+        )
+    assert not isinstance(row.amount, NotGiven)  # noqa: S101 - for the type checker: `remaining` computes it before
+    return money_call(
+        _OPERATIONS[command.operation],
+        row.payment,
+        amount=Money(row.amount, _CURRENCY),
+        idempotency_key=command.key,
+        row_reference=reference,
+    )
+
+
+def _moved(result: CapturedPayment | RefundedPayment | CancelledPayment) -> Moved:
+    return Moved(amount=result.amount.value)
+
+
+async def _read_state(runner: Runner, reference: str) -> _State:
+    payment = await runner.run(get_call(reference))
+    return _State(payment, await runner.run(get_events_call(reference)))
+
+
+def _remaining(operation: BatchOperation, state: _State) -> int:
+    payment = state.payment
+    left = payment.remaining_to_capture if operation is BatchOperation.CAPTURE else payment.remaining_to_refund
+    if left.currency != _CURRENCY:
+        raise InvalidInputError("payment", f"one in {_CURRENCY}: a batch has no other currency", value=left)
+    return left.value
+
+
+def _dry_run(command: RowCommand, state: _State, planned: int) -> DryRun:
+    payment = state.payment
+    if command.operation is BatchOperation.CANCEL:
+        if _is_released(state):
+            return DryRun(is_done=True)
+        return DryRun(is_refused=payment.state != PaymentState.CREATED and not payment.remaining_to_capture)
+    for event in state.events:
+        if event.success and event.idempotency_key == command.key and event.name == _EVENTS[command.operation]:
+            return DryRun(is_done=True, moved=Moved(amount=event.amount.value, time=event.timestamp))
+    left = _remaining(command.operation, state) - planned
+    wanted = left if isinstance(command.row.amount, NotGiven) else command.row.amount
+    if left <= 0 or wanted > left:
+        return DryRun(is_refused=True)
+    return DryRun(moved=Moved(amount=wanted))
+
+
+def _is_released(state: _State) -> bool:
+    return state.payment.is_cancelled and not state.payment.remaining_to_capture
+
+
+def _describe(state: _State) -> str:
+    payment, sums = state.payment, state.payment.aggregate
+    parts = [
+        f"authorized {sums.authorized_amount}",
+        f"captured {sums.captured_amount}",
+        f"refunded {sums.refunded_amount}",
+        f"left to capture {payment.remaining_to_capture}",
+    ]
+    word = " It is cancelled." if _is_released(state) else ""
+    return f"Vipps has of this payment: {payment.state.value}, {', '.join(parts)}.{word}"
+
+
+EPAYMENT_BATCH: Final = BatchApi(
+    dialect=EPAYMENT,
+    payment_heading="reference",
+    text_heading=None,
+    currency=_CURRENCY,
+    units=(Unit(name="ore", word="øre", decimals=0), Unit(name="nok", word="kroner", decimals=2)),
+    least=_LEAST,
+    largest=_LARGEST,
+    check_payment=check_reference,
+    check_text=str,
+    operations=_OPERATIONS,
+    make_call=_call,
+    moved=_moved,
+    read_state=_read_state,
+    read=GET,
+    dry_run=_dry_run,
+    is_released=_is_released,
+    describe=_describe,
+    remaining=_remaining,
+)
