@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator, Sequence
 
 from vipps_async._version import __version__
-from vipps_async.cli import batch, demo, doctor, journal, payment, sandbox
+from vipps_async.cli import batch, demo, doctor, journal, payment, sandbox, webhooks
 from vipps_async.cli.output import plain, say, silenced
 from vipps_async.config import Environment
 from vipps_async.errors import VippsError
@@ -41,6 +41,7 @@ def parser() -> argparse.ArgumentParser:
     payment.add_command(commands)
     journal.add_command(commands)
     batch.add_command(commands)
+    webhooks.add_command(commands)
     return whole
 
 
