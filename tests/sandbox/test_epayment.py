@@ -162,7 +162,7 @@ async def test_a_problem_has_the_vendors_shape(shop: Epayment) -> None:
     assert body == {
         "type": "https://httpstatuses.io/404",
         "title": "Reference not found",
-        "detail": "Reference not found: the sales unit has no such payment.",
+        "detail": "Reference not found.",
         "status": 404,
         "extraDetails": [{"name": "ErrorCode", "reason": "5090"}],
     }

@@ -76,6 +76,7 @@ class Dashboard:
             now=self.services.clock.now(),
             open_to="" if self.guard.loopback_only else self.guard.host,
             controls_path=CONTROLS_PATH,
+            titles={name: face.title or name for name, face in self.faces.items()},
             **values,
         )
 

@@ -53,6 +53,7 @@ class EcomFace(Face):
     """All endpoints."""
 
     name = "ecom"
+    title = "eCom"
     key_header = "X-Request-Id"
     error_groups = ("Payment", "VippsError", "Merchant")
     unit_codes = tuple(UNIT_CODES)

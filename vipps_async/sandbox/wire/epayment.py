@@ -85,6 +85,7 @@ class EpaymentFace(Face):
     """All endpoints."""
 
     name = "epayment"
+    title = "ePayment"
     unit_codes = UNIT_CODES
 
     def __init__(self, services: Services) -> None:
@@ -118,8 +119,7 @@ class EpaymentFace(Face):
         for order in self.services.book.all_of(refused.reference):
             if order.payment.sales_unit == refused.sales_unit:
                 payment = order.payment
-        code = code_of(refused.reason, operation, payment)
-        return coded(code, f"{CODES[code][1]}: {refused.reason.value}.").answer
+        return coded(code_of(refused.reason, operation, payment)).answer
 
     def about(self, request: ApiRequest) -> tuple[str, str]:
         """Return sales unit and reference, that of the body where the path has none."""

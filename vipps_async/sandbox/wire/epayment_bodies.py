@@ -287,7 +287,7 @@ def read_creation(
     if _value_of(body["amount"], currency) < _MINIMUM.get(currency, 1):
         raise coded("6010", f"The minimum is {_MINIMUM.get(currency, 1)} in minor units of {currency}.")
     customer = body.get("customer", {})
-    if len(customer) > 1:
+    if len(customer.keys() & _CUSTOMER) > 1:
         violations.add("customer", "must have one of phoneNumber, personalQr and customerToken")
     if "personalQr" in customer and not 5 <= len(customer["personalQr"]) <= 255:
         raise coded("4060")
@@ -323,7 +323,7 @@ def _check_flow(body: Json, violations: Violations) -> None:
         raise coded("4160", "CARD goes with WEB_REDIRECT alone.")
     if flow == "WEB_REDIRECT" and not body.get("returnUrl"):
         raise coded("4140", "WEB_REDIRECT requires returnUrl.")
-    if flow == "PUSH_MESSAGE" and not body.get("customer"):
+    if flow == "PUSH_MESSAGE" and not body.get("customer", {}).keys() & _CUSTOMER:
         raise coded("4140", "PUSH_MESSAGE requires customer.")
     qr = body.get("qrFormat")
     if qr is not None and flow != "QR":

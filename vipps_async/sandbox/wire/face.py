@@ -188,6 +188,8 @@ class Face(abc.ABC):
 
     #: Its name, in lower case; orders that it initiates are kept under it.
     name: ClassVar[str]
+    #: Its name for people; empty: as above.
+    title: ClassVar[str] = ""
     #: The header of the idempotency key.
     key_header: ClassVar[str] = "Idempotency-Key"
     #: Groups of errors that the faults' `unsettled_group` can choose from.
