@@ -17,6 +17,7 @@ from vipps_async.core.dialect import Dialect
 from vipps_async.core.operation import Operation, Repeat
 from vipps_async.ecom.operations import CAPTURE
 from vipps_async.errors import InvalidInputError
+from vipps_async.money import Money, dkk, eur, nok
 from vipps_async.userinfo import USERINFO
 
 
@@ -82,8 +83,8 @@ def test_no_order_id_changes_the_path(value: str) -> None:
 
 @pytest.mark.parametrize("value", [100, 49900, 2**31 - 1])
 def test_amounts(value: int) -> None:
-    """Whole øre from 1 NOK on are an amount."""
-    assert value == rules.check_amount(value)
+    """Whole øre from 1 NOK on are an amount, and so is as much Money."""
+    assert [value, value] == [rules.check_amount(value), rules.check_amount(Money(value, "NOK"))]
 
 
 @pytest.mark.parametrize(
@@ -104,27 +105,30 @@ def test_amounts(value: int) -> None:
         b"100",
         [100],
         pytest.param(10**5000, id="huge"),
+        nok("0.99"),
+        dkk(100),
+        eur(100),
+        Money(10_000, "nok"),
+        Money(2**31, "NOK"),
     ],
 )
 def test_no_amounts(value: object) -> None:
-    """None, 0, bools, floats, Decimals and texts are refused."""
+    """None, 0, bools, floats, Decimals, texts and sums in other currencies are refused."""
     assert refused(rules.check_amount, value).parameter == "amount"
 
 
 @pytest.mark.parametrize(
     ("value", "expected"),
-    [("49.00", "49.00"), (49, "49.00"), (Decimal("12.1"), "12.10"), ("0", "0.00"), ("0.05", "0.05")],
+    [(nok(49), "49.00"), (4_900, "49.00"), (nok("12.1"), "12.10"), (0, "0.00"), (5, "0.05"), (nok(0), "0.00")],
 )
 def test_shipping_costs(value: object, expected: str) -> None:
-    """Kroner as str, int or Decimal are a shipping cost, to the øre."""
+    """Money and whole øre are a shipping cost in kroner."""
     assert expected == str(rules.check_shipping_cost(value))
 
 
-@pytest.mark.parametrize(
-    "value", [1.5, True, None, "-1", -1, "1.234", "1e3", Decimal("NaN"), Decimal("Infinity"), "", 2**31]
-)
+@pytest.mark.parametrize("value", [1.5, True, None, "49.00", -1, Decimal(1), Decimal("NaN"), "", 2**31, dkk(1), eur(0)])
 def test_no_shipping_costs(value: object) -> None:
-    """Floats, negative sums and parts of an øre are refused."""
+    """Floats, texts, Decimals, negative sums and other currencies are refused."""
     assert refused(rules.check_shipping_cost, value).parameter == "shipping_cost"
 
 
@@ -152,9 +156,15 @@ def test_no_idempotency_keys(value: object) -> None:
     assert refused(rules.check_idempotency_key, value).parameter == "idempotency_key"
 
 
+def test_longer_idempotency_keys() -> None:
+    """The header of the ePayment API takes 50 characters."""
+    assert rules.check_idempotency_key("a" * 50, longest=50) == "a" * 50
+    assert refused(lambda one: rules.check_idempotency_key(one, longest=50), "a" * 51).rule.startswith("1 to 50")
+
+
 @pytest.mark.parametrize("value", ["123", "12345678901", "12345\n", 123456, "١٢٣٤٥", "", None])
 def test_no_merchant_serial_numbers(value: object) -> None:
-    """Only a text of 5 or 6 ASCII digits is a serial number."""
+    """Only a text of 4 to 10 ASCII digits is a serial number."""
     assert rules.check_merchant_serial_number("12345") == "12345"
     assert refused(rules.check_merchant_serial_number, value).parameter == "merchant_serial_number"
 
@@ -330,6 +340,26 @@ def test_what_vipps_cannot_call(value: str) -> None:
 def test_a_slash_at_the_end_of_a_prefix_is_taken_off(value: str) -> None:
     """Vipps puts its path behind the prefix as it is: a slash at its end would be there twice."""
     assert rules.check_callback_url("callback_prefix", value, loopback=False) == "https://a.no/vipps"
+
+
+@pytest.mark.parametrize("value", ["https://a.no/x?y=z", "https://a.no/x/", "https://a.no/" + "x" * 2_487])
+def test_a_url_that_is_called_as_it_is(value: str) -> None:
+    """A callback URL of the ePayment API may have a query and 2,500 characters, and keeps the slash at its end."""
+    assert value == rules.check_callback_url("callback_url", value, loopback=False, is_prefix=False)
+
+
+@pytest.mark.parametrize("value", ["https://a.no/#x", "https://a.no/" + "x" * 2_488, "myapp://x", "INTENT"])
+def test_no_url_that_is_called(value: str) -> None:
+    """A callback URL has no fragment, leads to a server, and is not longer."""
+    refused(lambda one: rules.check_callback_url("callback_url", one, loopback=True, is_prefix=False), value)
+
+
+@pytest.mark.parametrize("value", ["INTENT", "https://a.no/" + "x" * 2_488, "http://a.no", "javascript://x"])
+def test_no_return_url(value: str) -> None:
+    """A return URL is a page or an app, up to 2,500 characters, and by its own name in the error."""
+    assert (
+        refused(lambda one: rules.check_return_url("return_url", one, loopback=True), value).parameter == "return_url"
+    )
 
 
 PUBLIC = [

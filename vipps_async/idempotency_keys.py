@@ -43,7 +43,8 @@ def derive_idempotency_key(*parts: str | int) -> str:
     that differ in anything give another key: their number, their order, where one ends and the next begins, and
     whether one is text or a number (``1`` is not ``"1"``). Put a number of your own among the parts if the same
     thing may rightly be done twice. Amounts belong among the parts only if another amount means another operation:
-    left out, a wrong second amount is refused by Vipps as a mismatch; put in, it moves money again.
+    left out, a wrong second amount is refused by Vipps as a mismatch; put in, it moves money again. `Money` goes in as
+    its `value` and its `currency`.
 
     The recipe, for other languages; it will not change:
 

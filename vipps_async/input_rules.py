@@ -86,7 +86,10 @@ def check_order_id(value: object) -> str:
 def check_reference(value: object) -> str:
     """Return a reference of the ePayment API that keeps Vipps' rule."""
     if not isinstance(value, str) or not _REFERENCE.fullmatch(value):
-        raise InvalidInputError("reference", "8 to 64 characters of a-z, A-Z, 0-9 and '-'", value=value)
+        rule = "8 to 64 characters of a-z, A-Z, 0-9 and '-'"
+        if isinstance(value, str) and len(value) < 8 and _ORDER_ID.fullmatch(value):
+            rule += " (a payment that eCom made under a shorter order id can be handled by eCom only)"
+        raise InvalidInputError("reference", rule, value=value)
     return value
 
 
@@ -225,7 +228,13 @@ def check_scope(value: object) -> str:
 
 
 def check_callback_url(
-    parameter: str, value: object, *, loopback: bool, is_vipps: bool = False, is_prefix: bool = True
+    parameter: str,
+    value: object,
+    *,
+    loopback: bool,
+    is_vipps: bool = False,
+    is_prefix: bool = True,
+    stacklevel: int = 2,
 ) -> str:
     """Return a URL that Vipps' servers call.
 
@@ -236,6 +245,8 @@ def check_callback_url(
         is_vipps: whether it goes to Vipps' own host, which takes and reaches public hosts only.
         is_prefix: whether Vipps puts a path of its own behind it: it has no query then, and comes back without slashes
             at its end. Otherwise it is called as it is, and may be longer.
+        stacklevel: how many calls up the application's line is, for a warning: this one's caller is 1, and a method of
+            an API that calls it has the application at 2.
 
     Warns:
         UserWarning: Vipps takes it, but does not reach it: a private address, or a port of no web server.
@@ -250,7 +261,7 @@ def check_callback_url(
         flaw = _flaw_at_vipps(parts) or ("with https" if parts.scheme != "https" else "")
         if flaw or _is_loopback(parts.hostname):
             raise _url_error(parameter, f"a URL {flaw or 'of a public host'}: Vipps refuses others", value)
-        _warn_of_unreachable(parameter, parts)
+        _warn_of_unreachable(parameter, parts, stacklevel)
     return str(value).rstrip("/") if is_prefix else str(value)
 
 
@@ -346,7 +357,7 @@ def _is_loopback(host: str | None) -> bool:
     return host in _LOOPBACK or (address is not None and (address.is_loopback or address.is_unspecified))
 
 
-def _warn_of_unreachable(parameter: str, parts: SplitResult) -> None:
+def _warn_of_unreachable(parameter: str, parts: SplitResult, stacklevel: int) -> None:
     address = _address(parts.hostname or "")
     doubt = ""
     if address is not None and not address.is_global:
@@ -355,8 +366,7 @@ def _warn_of_unreachable(parameter: str, parts: SplitResult) -> None:
         doubt = f"has port {parts.port}; Vipps calls {', '.join(map(str, sorted(_PORTS)))} only"
     if doubt:
         text = f"{parameter} {doubt}: no callback will come, so ask details for the outcome"
-        # The application's line is three calls up: this, its caller, and the method of the API, which is a coroutine.
-        warnings.warn(text, UserWarning, stacklevel=4)
+        warnings.warn(text, UserWarning, stacklevel=stacklevel + 2)
 
 
 def _split(parameter: str, value: object, rule: str, longest: int) -> SplitResult:

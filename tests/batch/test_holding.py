@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import pytest
 from attrs import evolve
 
+from vipps_async import nok
 from vipps_async.batch import BatchOperation, BatchRow, Origin
 from vipps_async.batch.holding import met_by, met_text
 from vipps_async.journals.protocol import Attempts, Entry, Intent, Outcome, Settlement
@@ -59,19 +60,36 @@ def test_a_row_is_held_unless_both_sides_have_a_reference(
     assert met_by(row, CAPTURE, "mine", [found], api="ecom") is found
 
 
+def test_a_row_in_money_is_held_too() -> None:
+    """It is the sum that counts, however it was given."""
+    found = entry()
+    assert met_by(evolve(UNNAMED, amount=nok(10)), CAPTURE, "mine", [found], api="ecom") is found
+
+
 @pytest.mark.parametrize(
     ("row", "entries"),
     [
         (NAMED, [entry(reference="s-2")]),
         (UNNAMED, []),
         (UNNAMED, [entry(amount=1001)]),
+        (evolve(UNNAMED, amount=nok("10.01")), [entry()]),
         (UNNAMED, [entry(amount=None)]),
         (UNNAMED, [entry(operation="refund")]),
         (UNNAMED, [entry(Outcome.REFUSED)]),
         (UNNAMED, [entry(Outcome.NOT_DONE)]),
         (evolve(UNNAMED, amount=NOT_GIVEN), [entry(amount=None), entry()]),
     ],
-    ids=["two names", "nothing", "another amount", "all", "refund", "refused", "not done", "a row that takes all"],
+    ids=[
+        "two names",
+        "nothing",
+        "another amount",
+        "another sum",
+        "all",
+        "refund",
+        "refused",
+        "not done",
+        "a row that takes all",
+    ],
 )
 def test_what_holds_no_row(row: BatchRow, entries: list[Entry]) -> None:
     """Another wish, or one without effect."""

@@ -23,6 +23,8 @@ from vipps_async import (
     SqliteJournal,
     TransportError,
     VippsSession,
+    eur,
+    nok,
 )
 from vipps_async.batch import (
     BatchOperation,
@@ -155,6 +157,21 @@ async def test_the_same_reference_with_another_amount_is_refused(sandbox: Sandbo
     assert results["shipment-0"].outcome is RowOutcome.REFUSED
     assert results["shipment-0"].code == "IdempotencyMismatchError"
     assert sandbox.payment("order-0").captured == 1000
+
+
+async def test_rows_in_money(sandbox: Sandbox) -> None:
+    """A row's Money is its sum in øre; in another currency it is refused before anything is sent or noted."""
+    stock(sandbox, 2)
+    journal = MemoryJournal()
+    async with sandbox.session(journal=journal) as vipps:
+        first = await collect(capture_many(vipps.ecom, [row(0, amount=nok(10)), row(1, amount=eur(10))]))
+        again = await collect(capture_many(vipps.ecom, [row(0, amount=1000)]))
+        assert await journal.find(payment="order-1", merchant_serial_number=MSN) == []
+    assert (first["shipment-0"].outcome, first["shipment-0"].amount) == (RowOutcome.DONE, 1000)
+    assert again["shipment-0"].outcome is RowOutcome.DONE_BEFORE
+    assert first["shipment-1"].outcome is RowOutcome.REFUSED
+    assert "amount must be in NOK, not Money(value=1000, currency='EUR')" in first["shipment-1"].reason
+    assert [payment.captured for payment in sandbox.payments] == [1000, 0]
 
 
 async def test_refunds(sandbox: Sandbox) -> None:

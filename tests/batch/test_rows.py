@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+from typing import Any
+
 import pytest
 from attrs import evolve
 
-from vipps_async import InvalidInputError, derive_idempotency_key
+from vipps_async import InvalidInputError, Money, derive_idempotency_key, eur, nok
 from vipps_async.batch import BatchOperation, BatchRow, Origin
 from vipps_async.not_given import NOT_GIVEN
 
@@ -54,8 +57,17 @@ def test_the_reference_counts_and_not_the_file() -> None:
 
 def test_neither_amount_nor_text_is_part_of_it() -> None:
     """The same reference with another amount must be refused as a mismatch, not be another operation."""
-    other = evolve(ROW, amount=100, text="Else")
-    assert ROW.idempotency_key(CAPTURE, "1") == other.idempotency_key(CAPTURE, "1")
+    for amount in (100, nok(1), eur(1)):
+        other = evolve(ROW, amount=amount, text="Else")
+        assert ROW.idempotency_key(CAPTURE, "1") == other.idempotency_key(CAPTURE, "1")
+
+
+@pytest.mark.parametrize(
+    ("given", "minor_units"), [({}, None), ({"amount": 100}, 100), ({"amount": nok(1)}, 100), ({"amount": eur(1)}, 100)]
+)
+def test_amounts_in_minor_units(given: dict[str, Any], minor_units: int | None) -> None:
+    """An amount is a number of minor units or Money; without one it is all that remains."""
+    assert BatchRow(payment="a", reference="c", **given).minor_units == minor_units
 
 
 def test_everything_that_makes_it_another_operation_is_part_of_it() -> None:
@@ -84,6 +96,9 @@ def test_everything_that_makes_it_another_operation_is_part_of_it() -> None:
         {"amount": None},
         {"amount": 100.0},
         {"amount": 2**63},
+        {"amount": Decimal(100)},
+        {"amount": nok(0)},
+        {"amount": Money(2**63, "NOK")},
         {"text": None},
         {"text": "x" * 1001},
         {"reference": ""},

@@ -100,7 +100,7 @@ def _undeclared(instance: Any, schema: Schema, place: str) -> Iterator[str]:
         for name, value in instance.items():
             if name in declared:
                 yield from _undeclared(value, declared[name], f"{place}/{name}")
-            else:
+            elif not schema.get("additionalProperties"):
                 yield f"{place}/{name}"
 
 

@@ -34,8 +34,18 @@ def _mend_address_type(schema: dict[str, Any]) -> None:
     schema["properties"]["addressType"].pop("pattern")
 
 
+def _mend_customer(schema: dict[str, Any]) -> None:
+    # Offers exactly one of three, and requires nothing of any: each would keep all three.
+    for one in schema["oneOf"]:
+        one["required"] = list(one["properties"])
+
+
 #: What is wrong in the descriptions themselves, by the name of the schema.
-_MENDED = {"AddressExpress": _mend_address_express, "ShippingCostAndMethod": _mend_address_type}
+_MENDED = {
+    "AddressExpress": _mend_address_express,
+    "Customer": _mend_customer,
+    "ShippingCostAndMethod": _mend_address_type,
+}
 
 
 @frozen

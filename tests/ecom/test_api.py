@@ -16,11 +16,14 @@ from vipps_async import (
     EcomApi,
     ExpressCheckout,
     InitiatedPayment,
+    Money,
     PaymentDetails,
     Scope,
     ShippingDetails,
     TransactionInfo,
     TransactionStatus,
+    dkk,
+    eur,
     nok,
 )
 from vipps_async.config import Environment
@@ -262,6 +265,41 @@ async def test_a_sum_is_moved(ecom: EcomApi, runner: ScriptedRunner, name: str) 
 
 def _details(entry: object) -> PaymentDetails:
     return decode(orjson.dumps({"orderId": ORDER, "transactionLogHistory": [entry]}), PaymentDetails)
+
+
+@pytest.mark.parametrize("name", ["capture", "refund"])
+async def test_money_is_sent_as_whole_oere(ecom: EcomApi, runner: ScriptedRunner, name: str) -> None:
+    """Money in NOK makes the same body, byte for byte, and the same note in the journal as its øre do."""
+    for amount in (10_000, nok("100.00")):
+        await getattr(ecom, name)(ORDER, amount=amount, transaction_text="Shipped.", idempotency_key="k")
+    in_oere, in_money = runner.calls
+    assert encode(in_oere.body) == encode(in_money.body)
+    assert in_oere.audit == in_money.audit
+    assert in_money.audit is not None
+    assert in_money.audit.amount == 10_000
+
+
+async def test_initiate_takes_money(ecom: EcomApi, runner: ScriptedRunner) -> None:
+    """Money in NOK makes the same payment as its øre do."""
+    for amount in (49_900, nok("499.00")):
+        await ecom.initiate(**{**LEAST, "amount": amount})
+    in_oere, in_money = runner.calls
+    assert encode(in_oere.body) == encode(in_money.body)
+    assert in_oere.audit == in_money.audit
+
+
+@pytest.mark.parametrize("amount", [dkk(100), eur(100), Money(10_000, "SEK"), nok("0.99"), nok(0)])
+async def test_money_that_ecom_does_not_take(ecom: EcomApi, runner: ScriptedRunner, amount: Money) -> None:
+    """Another currency, or too little, is refused by name, and nothing is sent."""
+    calls = [
+        ecom.initiate(**{**LEAST, "amount": amount}),
+        ecom.capture(ORDER, amount=amount, transaction_text="Shipped."),
+        ecom.refund(ORDER, amount=amount, transaction_text="Returned."),
+    ]
+    for call in calls:
+        error = await refusal(runner, call)
+        assert error.parameter == "amount"
+        assert "Money in NOK, or whole øre as int, 100 to 2147483647 øre" in str(error)
 
 
 @pytest.mark.parametrize("name", ["capture", "refund"])

@@ -431,7 +431,11 @@ def test_what_is_no_user_id(written: str) -> None:
 
 def method_of(name: str = "post", **changes: Any) -> ShippingDetails:
     """Return a way of shipping."""
-    arguments: dict[str, Any] = {"shipping_method_id": name, "shipping_method": "Posten", "shipping_cost": "109.50"}
+    arguments: dict[str, Any] = {
+        "shipping_method_id": name,
+        "shipping_method": "Posten",
+        "shipping_cost": nok("109.50"),
+    }
     return ShippingDetails(**(arguments | changes))
 
 

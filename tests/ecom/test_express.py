@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from vipps_async import AirlineData, ExpressCheckout, ShippingDetails
+from vipps_async import AirlineData, ExpressCheckout, ShippingDetails, dkk, nok
 from vipps_async.errors import InvalidInputError
 
 URL = "https://example.com/x"
@@ -15,7 +15,7 @@ URL = "https://example.com/x"
 
 def shipping(**fields: Any) -> ShippingDetails:
     """Return a way of shipping."""
-    given: dict[str, Any] = {"shipping_cost": "49.00", "shipping_method": "Post", "shipping_method_id": "post"}
+    given: dict[str, Any] = {"shipping_cost": nok("49.00"), "shipping_method": "Post", "shipping_method_id": "post"}
     return ShippingDetails(**{**given, **fields})
 
 
@@ -31,15 +31,18 @@ def airline(**fields: Any) -> AirlineData:
 
 
 def test_shipping_cost_is_kroner() -> None:
-    """A cost is kept as an exact number of kroner, however it was given."""
-    assert [Decimal("49.00")] * 3 == [shipping(shipping_cost=cost).shipping_cost for cost in ("49", 49, Decimal(49))]
+    """A cost is given like every other amount, and kept as an exact number of kroner."""
+    assert [Decimal("49.00")] * 2 == [shipping(shipping_cost=cost).shipping_cost for cost in (nok("49"), 4_900)]
 
 
 @pytest.mark.parametrize(
     ("parameter", "fields"),
     [
         ("shipping_cost", {"shipping_cost": 49.0}),
-        ("shipping_cost", {"shipping_cost": "-1"}),
+        ("shipping_cost", {"shipping_cost": -1}),
+        ("shipping_cost", {"shipping_cost": "49.00"}),
+        ("shipping_cost", {"shipping_cost": Decimal("49.00")}),
+        ("shipping_cost", {"shipping_cost": dkk(49)}),
         ("is_default", {"is_default": "Y"}),
         ("priority", {"priority": "1"}),
         ("priority", {"priority": True}),

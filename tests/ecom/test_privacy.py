@@ -7,6 +7,7 @@ from typing import Any
 import attrs
 import pytest
 
+import vipps_async.airline_data
 import vipps_async.ecom.details
 import vipps_async.ecom.express
 import vipps_async.ecom.requests
@@ -66,6 +67,7 @@ NESTED = {
 MODELS = [
     model
     for module in (
+        vipps_async.airline_data,
         vipps_async.ecom.responses,
         vipps_async.ecom.details,
         vipps_async.ecom.express,

@@ -38,7 +38,7 @@ def money(value: int, currency: str = "NOK") -> dict[str, Any]:
     return {"currency": currency, "value": value}
 
 
-def problem(status: int, code: str | None = None, **more: Any) -> Response:
+def problem(status: int, code: str | None = None, /, **more: Any) -> Response:
     """Write an error as Vipps does."""
     details = None if code is None else [{"name": "ErrorCode", "reason": code}]
     body = {
@@ -181,9 +181,7 @@ class EpaymentService:
         _, captured, refunded, _ = self.sums(parts[0])
         return self._move("REFUNDED", parts[0], key, body["modificationAmount"], captured - refunded)
 
-    def _move(
-        self, name: str, reference: str, key: str, asked: dict[str, Any], left: int
-    ) -> Response:
+    def _move(self, name: str, reference: str, key: str, asked: dict[str, Any], left: int) -> Response:
         if asked["currency"] != self.payments[reference]["amount"]["currency"]:
             return problem(400, "5040")
         if asked["value"] > left:

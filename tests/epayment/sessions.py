@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from attrs import evolve
 
 from tests.core.fake_clock import FakeClock
 from tests.core.samples import CREDENTIALS
 from tests.epayment.service import EpaymentService
 from vipps_async import MemoryJournal, RetryPolicy, VippsSession
+from vipps_async.testing import ScriptedTransport
 
 __all__ = ["ORDER", "opened"]
 
@@ -20,10 +21,14 @@ def opened(
     *,
     attempts: int = 1,
     clock: FakeClock | None = None,
-    **more: Any,
+    merchant_serial_number: str = "123456",
+    transport: ScriptedTransport | None = None,
 ) -> VippsSession:
     """Return a session that talks to the service."""
-    retry = RetryPolicy(attempts=attempts)
     return VippsSession(
-        CREDENTIALS, transport=service.transport, journal=journal, retry=retry, clock=clock or FakeClock(), **more
+        evolve(CREDENTIALS, merchant_serial_number=merchant_serial_number),
+        transport=transport or service.transport,
+        journal=journal,
+        retry=RetryPolicy(attempts=attempts),
+        clock=clock or FakeClock(),
     )

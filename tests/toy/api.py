@@ -28,7 +28,6 @@ from vipps_async.core.operation import (
 )
 from vipps_async.errors import CancelError, CaptureError, ErrorInfo, InvalidInputError, OrderNotFoundError, RefundError
 from vipps_async.journals.protocol import Intent, Journal, KeyOrigin
-from vipps_async.not_given import NotGiven
 
 __all__ = ["CAPTURE", "EVENTS", "TOY", "TOY_BATCH", "ToyApi", "rebuild", "row_call"]
 
@@ -177,8 +176,8 @@ def row_call(operation: BatchOperation, reference: str, value: int, *, key: str)
 
 def _row_call(command: RowCommand) -> Call[Any]:
     row, is_cancel = command.row, command.operation is BatchOperation.CANCEL
-    assert is_cancel or not isinstance(row.amount, NotGiven), "the amount of a row that takes all is computed before"
-    value = None if isinstance(row.amount, NotGiven) else row.amount
+    value = row.minor_units
+    assert is_cancel or value is not None, "the amount of a row that takes all is computed before"
     audit = AuditInfo(amount=value, currency="EUR", origin=KeyOrigin.ROW, reference=row.reference or "")
     body = Body(amount=None if value is None else Amount(currency="EUR", value=value))
     return _call(_OPERATIONS[command.operation], row.payment, command.key, audit, body, is_row=True)
@@ -192,7 +191,7 @@ def _remaining(operation: BatchOperation, log: EventLog) -> int:
 
 def _dry_run(command: RowCommand, log: EventLog, planned: int) -> DryRun:
     row, left = command.row, _remaining(command.operation, log) - planned
-    wanted = left if isinstance(row.amount, NotGiven) else row.amount
+    wanted = left if row.minor_units is None else row.minor_units
     return DryRun(is_refused=True) if left <= 0 or wanted > left else DryRun(moved=Moved(amount=wanted))
 
 

@@ -29,6 +29,7 @@ from vipps_async import (
     ExpressCheckout,
     InitiatedPayment,
     InvalidInputError,
+    Money,
     OperationName,
     OrderStatus,
     OutcomeUnknown,
@@ -48,6 +49,8 @@ from vipps_async import (
     UnexpectedResponseError,
     VippsError,
     VippsSession,
+    dkk,
+    eur,
     format_nok,
     nok,
 )
@@ -71,10 +74,16 @@ KEYS = Credentials(client_id="id", client_secret="secret", subscription_key="key
 
 
 def money() -> None:
-    """Kroner come as text, whole numbers or Decimal, and are øre from then on."""
-    assert_type(nok("499.00"), int)
-    assert_type(nok(499), int)
-    assert_type(nok(Decimal("499.00")), int)
+    """Sums come as text, whole numbers or Decimal, and are Money from then on."""
+    assert_type(nok("499.00"), Money)
+    assert_type(dkk(499), Money)
+    assert_type(eur(Decimal("499.00")), Money)
+    assert_type(nok(1) + nok(2), Money)
+    assert_type(nok(3) - nok(2), Money)
+    assert_type(nok(1) < nok(2), bool)
+    assert_type(nok(1).value, int)
+    assert_type(nok(1).currency, str)
+    nok(1).value = 2  # type: ignore[misc]  # frozen
     assert_type(format_nok(49_900), str)
     nok(499.0)  # type: ignore[arg-type]  # a float cannot hold every øre
     nok(None)  # type: ignore[arg-type]  # a missing amount is no amount
@@ -139,12 +148,12 @@ async def initiate(ecom: EcomApi) -> None:
     assert_type(payment.url, str)
     assert_type(payment.token, str | None)
     payment.url = "https://example.com"  # type: ignore[misc]  # frozen
-    ShippingDetails(shipping_method_id="post", shipping_method="Post", shipping_cost="79.90")
-    ShippingDetails(shipping_method_id="post", shipping_method="Post", shipping_cost=79.9)  # type: ignore[arg-type]  # NOK, but never a float
+    ShippingDetails(shipping_method_id="post", shipping_method="Post", shipping_cost=nok("79.90"))
+    ShippingDetails(shipping_method_id="post", shipping_method="Post", shipping_cost="79.90")  # type: ignore[arg-type]  # Money or whole øre
     ExpressCheckout(
         consent_removal_prefix="https://example.com/consents",
         static_shipping_details=[
-            ShippingDetails(shipping_method_id="post", shipping_method="Post", shipping_cost=Decimal(79))
+            ShippingDetails(shipping_method_id="post", shipping_method="Post", shipping_cost=7_900)
         ],
     )
     ExpressCheckout(shipping_details_prefix="https://example.com")  # type: ignore[call-arg]  # consent can be withdrawn

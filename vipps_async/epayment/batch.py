@@ -20,7 +20,6 @@ from vipps_async.epayment.responses import CancelledPayment, CapturedPayment, Pa
 from vipps_async.errors import InvalidInputError
 from vipps_async.input_rules import check_reference
 from vipps_async.money import Money
-from vipps_async.not_given import NotGiven
 
 __all__ = ["EPAYMENT_BATCH"]
 
@@ -50,11 +49,12 @@ def _call(command: RowCommand) -> Call[Any]:
         return cancel_call(
             row.payment, cancel_transaction_only=False, idempotency_key=command.key, row_reference=reference
         )
-    assert not isinstance(row.amount, NotGiven)  # noqa: S101 - for the type checker: `remaining` computes it before
+    value = row.minor_units
+    assert value is not None  # noqa: S101 - for the type checker: that of a row that takes all is computed before
     return money_call(
         _OPERATIONS[command.operation],
         row.payment,
-        amount=Money(row.amount, _CURRENCY),
+        amount=Money(value, _CURRENCY),
         idempotency_key=command.key,
         row_reference=reference,
     )
@@ -87,7 +87,8 @@ def _dry_run(command: RowCommand, state: _State, planned: int) -> DryRun:
         if event.success and event.idempotency_key == command.key and event.name == _EVENTS[command.operation]:
             return DryRun(is_done=True, moved=Moved(amount=event.amount.value, time=event.timestamp))
     left = _remaining(command.operation, state) - planned
-    wanted = left if isinstance(command.row.amount, NotGiven) else command.row.amount
+    asked = command.row.minor_units
+    wanted = left if asked is None else asked
     if left <= 0 or wanted > left:
         return DryRun(is_refused=True)
     return DryRun(moved=Moved(amount=wanted))

@@ -33,9 +33,13 @@ _BARE = written_by(_write_value)
 
 def _read_quantity(value: str | int | Decimal) -> str:
     rule = "a str, int or Decimal of at most 10 characters, such as '2' or '0.822' (no float)"
-    # Exactly int: a bool is one, too. "f": some JSON readers do not know 1E+2.
-    text = format(value, "f") if isinstance(value, Decimal) else str(value) if type(value) is int else value
-    if not isinstance(text, str) or not _QUANTITY.fullmatch(text):
+    text = value if isinstance(value, str) else ""
+    # Bounded before it is written out: 1E+999999 has a million digits. Exactly int: a bool is one, too.
+    if type(value) is int and abs(value) < 10**10:
+        text = str(value)
+    elif isinstance(value, Decimal) and value.is_finite() and abs(value.adjusted()) < 10:
+        text = format(value, "f")
+    if not _QUANTITY.fullmatch(text):
         raise InvalidInputError("quantity", rule, value=value)
     return text
 
@@ -158,7 +162,7 @@ class Barcode:
 
     format: BarcodeFormat
     """How it is drawn."""
-    data: str
+    data: str = field(repr=False)
     """What it holds."""
 
     def __attrs_post_init__(self) -> None:

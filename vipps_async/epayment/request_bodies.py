@@ -139,7 +139,7 @@ class CreatePaymentRequest:
     """How the QR code comes."""
     payment_description: str | None = None
     """What the customer reads."""
-    receipt: Receipt | None = None
+    receipt: Receipt | None = field(default=None, repr=False)
     """What was bought."""
     receipt_url: str | None = field(default=None, repr=False)
     """Where the receipt is."""

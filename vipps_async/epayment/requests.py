@@ -112,7 +112,8 @@ def create_request(
         qr_format: how the QR code comes; with QR only.
         receipt: what was bought, in the same currency.
         receipt_url: where the receipt is: an https URL or an app's.
-        metadata: up to 5 texts of at most 500 characters under names of at most 100; come back with the payment.
+        metadata: up to 5 texts of at most 500 characters under names of at most 100; come back with the payment. Put
+            nothing personal there.
         shipping: makes it an express checkout; WALLET only.
         airline_data: for airlines and travel agencies.
         blocked_sources: what a wallet must not be paid from; not in NOK.
@@ -321,7 +322,8 @@ def _check_shipping(
         check_money("shipping", cost, currency=currency)
     if shipping.dynamic_options is not None:
         url = shipping.dynamic_options.callback_url
-        check_callback_url("callback_url", url, loopback=loopback, is_vipps=is_vipps, is_prefix=False)
+        # Up from here: create_request, the API's method, and the application.
+        check_callback_url("callback_url", url, loopback=loopback, is_vipps=is_vipps, is_prefix=False, stacklevel=4)
 
 
 def _check_legal_links(links: object, *, loopback: bool, is_vipps: bool) -> None:
@@ -356,6 +358,6 @@ def _metadata(metadata: object) -> dict[str, str] | None:
         raise InvalidInputError("metadata", "a mapping of at most 5 names to texts", secret=True)
     for name, value in metadata.items():
         check_text("metadata", name, longest=100, secret=True)
-        if not isinstance(value, str) or len(value) > 500:
-            raise InvalidInputError("metadata", "texts of at most 500 characters", secret=True)
+        if value != "":
+            check_text("metadata", value, longest=500, secret=True)
     return dict(metadata)
