@@ -359,14 +359,32 @@ async def test_ensure_cleans_up_after_a_lost_answer(vipps: VippsSession, transpo
 
 
 async def test_ensure_hands_the_secret_out_though_deleting_fails(vipps: VippsSession, transport: Vipps) -> None:
-    """What could not be deleted is named, and the new secret is not lost by it."""
-    old = [transport.has(URL, REFUNDED), transport.has(URL, REFUNDED), transport.has(URL, REFUNDED)]
-    transport.lost["DELETE"] = [answer(403, {"title": "No", "status": 403}), RequestNotSent("unplugged"), answer(404)]
-    transport.lost["DELETE"] += [answer(404, {"title": "Not Found", "status": 404})]
+    """What could not be deleted is named, what was gone already counts as deleted, and the secret is not lost by it."""
+    old = [transport.has(URL, REFUNDED) for _ in range(3)]
+    transport.lost["DELETE"] = [
+        answer(403, {"title": "No", "status": 403, "extraDetails": ["odd"]}),
+        answer(404, {"title": "Not Found", "status": 404}),
+        *[RequestNotSent("unplugged")] * FAST.attempts,
+    ]
     hook = await vipps.webhooks.ensure(url=URL, events=[CAPTURED])
-    assert hook.secret is not None
-    assert hook.left_over + hook.deleted == tuple(old)
-    assert hook.left_over[0] == old[0]
+    assert hook.secret == transport.secrets[hook.id]
+    assert (hook.left_over, hook.deleted) == ((old[0], old[2]), (old[1],))
+
+
+async def test_a_listed_url_that_is_none(vipps: VippsSession, transport: Vipps) -> None:
+    """A registration whose URL cannot be taken apart is another URL's."""
+    odd = transport.has("https://[bad", CAPTURED)
+    hook = await vipps.webhooks.ensure(url=URL, events=[CAPTURED])
+    assert set(transport.hooks) == {odd, hook.id}
+
+
+async def test_a_lost_answer_and_no_list(vipps: VippsSession, transport: Vipps) -> None:
+    """If the list is refused too, nothing is sent again."""
+    transport.lost["POST"] = [OutcomeUnknown("the line went dead")]
+    transport.lost["GET"] = [answer(403, {"title": "No", "status": 403})]
+    with pytest.raises(OutcomeUnknown, match="the list was refused with HTTP status 403"):
+        await vipps.webhooks.register(URL, [CAPTURED])
+    assert transport.sent == ["POST webhooks", "GET webhooks"]
 
 
 async def test_ensure_that_is_cancelled_between(vipps: VippsSession, transport: Vipps) -> None:
