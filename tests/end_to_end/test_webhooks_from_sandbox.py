@@ -8,14 +8,26 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from vipps_async import PAYMENT_EVENTS, VippsSession, nok
+from vipps_async import (
+    PAYMENT_EVENTS,
+    DynamicOptions,
+    Shipping,
+    ShippingBrand,
+    ShippingGroup,
+    ShippingOption,
+    ShippingType,
+    VippsSession,
+    nok,
+)
 from vipps_async.journals.memory import MemoryJournal
 from vipps_async.receiver import (
+    EpaymentShipping,
     Limits,
     NotificationConfirmed,
     OtherNotification,
     PaymentNotification,
     Receiver,
+    ShippingQuestion,
     Webhooks,
     aiohttp_context,
     aiohttp_routes,
@@ -113,3 +125,38 @@ async def test_ensure_and_delete_at_the_sandbox() -> None:
         assert [hook.id for hook in await vipps.webhooks.list()] == [ensured.id]
         await vipps.webhooks.delete(ensured.id)
         assert await vipps.webhooks.list() == ()
+
+
+async def test_shipping_is_asked_for_while_the_customer_waits(unused_tcp_port: int) -> None:
+    """The sandbox asks with the address, the shop answers, and what the customer chooses is authorized on top."""
+    countries: list[str | None] = []
+
+    async def on_shipping(question: ShippingQuestion, _: VippsSession) -> list[ShippingGroup]:
+        countries.append(question.country)
+        option = ShippingOption(id="post", name="At your door", amount=nok("49.00"), is_default=True)
+        return [ShippingGroup(type=ShippingType.HOME_DELIVERY, brand=ShippingBrand.POSTEN, options=[option])]
+
+    receiver = Receiver(EpaymentShipping(path="/vipps/shipping", auth_tokens="token-1", on_shipping=on_shipping))
+    async with Sandbox(express_allowed={"123456"}) as sandbox:
+        runner = await _serve(receiver, sandbox, MemoryJournal(), unused_tcp_port)
+        try:
+            async with sandbox.session() as vipps:
+                await vipps.epayment.create(
+                    reference=REFERENCE,
+                    amount=nok("499.00"),
+                    payment_description="One pair of socks.",
+                    return_url="https://example.com/result",
+                    scope="name address email phoneNumber",
+                    shipping=Shipping(
+                        dynamic_options=DynamicOptions(
+                            callback_url=f"http://127.0.0.1:{unused_tcp_port}/vipps/shipping",
+                            callback_authorization_token="token-1",
+                        )
+                    ),
+                )
+                await sandbox.approve(REFERENCE)
+                payment = await vipps.epayment.get(REFERENCE)
+        finally:
+            await runner.cleanup()
+    assert countries == ["NO"]
+    assert payment.aggregate.authorized_amount == nok("548.00")

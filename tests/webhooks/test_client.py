@@ -256,6 +256,20 @@ async def test_a_request_that_never_arrived_is_sent_again(vipps: VippsSession, t
     assert transport.hooks[hook.id]["url"] == URL
 
 
+async def test_ids_in_capitals(vipps: VippsSession, transport: Vipps) -> None:
+    """A list that writes ids in capitals does not make a registration look deleted that is there."""
+    name = transport.has(URL, CAPTURED)
+    transport.hooks[name] |= {"id": name.upper()}
+    transport.lost["DELETE"] = [answer(503)]
+    right = transport._right_answer
+    transport._right_answer = lambda request: (  # type: ignore[method-assign]
+        answer(503) if request.method == "DELETE" and len(transport.requests) == 1 else right(request)
+    )
+    await vipps.webhooks.delete(name)
+    assert transport.sent == [f"DELETE {name}", "GET webhooks", f"DELETE {name}"]
+    assert transport.hooks == {}
+
+
 async def test_a_lost_answer_to_delete(vipps: VippsSession, transport: Vipps) -> None:
     """The list proves a delete done whose answer got lost."""
     name = transport.has(URL, CAPTURED)

@@ -120,10 +120,10 @@ def register_call(url: str, events: tuple[WebhookEvent, ...]) -> Call[_Registere
 
 
 def delete_call(webhook_id: str) -> Call[NoContent]:
-    """Return the call that deletes a registration."""
+    """Return the call that deletes a registration, whose UUID is given in small letters."""
 
     def interpret(found: _List) -> Evidence[NoContent]:
-        if any(hook.id == webhook_id for hook in found.webhooks):
+        if any(hook.id.casefold() == webhook_id for hook in found.webhooks):
             return NotApplied("Vipps lists the registration")
         return Applied(NoContent())
 
