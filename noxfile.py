@@ -151,7 +151,7 @@ def mutants(session: nox.Session) -> None:
 
 @nox.session
 def outage(session: nox.Session) -> None:
-    """Simulate an outage of Vipps, and renew the CSV files, pictures and tables of "How far it goes"."""
+    """Simulate an outage of Vipps, and renew the CSV files, pictures and tables of "Capacity and outages"."""
     session.install(".", *_group("plots"))
     session.run("python", "-m", "benchmarks.outage", *session.posargs)
     session.run("python", "-m", "benchmarks.sizing", "--write")

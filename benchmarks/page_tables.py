@@ -9,7 +9,7 @@ from pathlib import Path
 __all__ = ["PAGE", "put_tables"]
 
 #: The page that the tables of benchmarks are for.
-PAGE = Path(__file__).parents[1] / "docs" / "how-far-it-goes.md"
+PAGE = Path(__file__).parents[1] / "docs" / "capacity.md"
 
 
 def put_tables(page: str, tables: Mapping[str, str]) -> str:

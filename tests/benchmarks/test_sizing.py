@@ -1,4 +1,4 @@
-"""The arithmetic of "How far it goes" is right, and the page has what it gives."""
+"""The arithmetic of "Capacity and outages" is right, and the page has what it gives."""
 
 from __future__ import annotations
 

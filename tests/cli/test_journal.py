@@ -40,7 +40,7 @@ def intent(number: int = 1, **changes: Any) -> Intent:
         "operation": "capture",
         "payment": f"order-{number}",
         "merchant_serial_number": "123456",
-        "amount": nok(100),
+        "amount": 10_000,
         "currency": "NOK",
         "digest": "d",
         "body": b"{}",
