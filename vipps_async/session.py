@@ -239,7 +239,7 @@ class VippsSession:
     ) -> RecoveryReport:
         """Settle what the journal has open: operations whose outcome is not known, of this process or of a dead one.
 
-        Details decide, by the idempotency key (a cancel: by the history). Proven done: settled. Proven absent: sent
+        Vipps' history decides, by the idempotency key (a cancel: by the payment). Proven done: settled. Proven absent: sent
         again, with the same key and the same bytes. Neither: it stays open, with the reason. Safe to run twice, at the
         same time, on several machines, and while new work runs: entries leased to live calls are skipped.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -262,6 +263,29 @@ async def test_the_api_waits(epayment: EpaymentApi, runner: ScriptedRunner) -> N
     assert runner.only.path == f"/epayment/v1/payments/{ORDER}"
     with pytest.raises(InvalidInputError, match="reference"):
         epayment.notify("acme 1")
+
+
+async def test_closing_a_session_ends_its_waits(service: EpaymentService) -> None:
+    """Nobody waits for an answer that can come no more."""
+    service.make(ORDER, 49900)
+    async with opened(service) as vipps:
+        waiting = asyncio.create_task(vipps.epayment.wait_for(ORDER))
+        await asyncio.sleep(0)
+    with pytest.raises(ConfigurationError, match="closed"):
+        await waiting
+
+
+def test_how_often_vipps_takes_each_operation() -> None:
+    """Per payment and minute: five that change something, 120 reads; retries keep to it."""
+    assert {name: operation.per_minute for name, operation in OPERATIONS.items()} == {
+        "create": 5,
+        "capture": 5,
+        "refund": 5,
+        "cancel": 5,
+        "get": 120,
+        "events": 120,
+        "approve": None,
+    }
 
 
 @pytest.mark.parametrize("number", ["1234", "1234567", "1234567890"])

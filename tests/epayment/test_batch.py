@@ -9,7 +9,7 @@ import pytest
 
 from tests.epayment.service import EpaymentService, Fault, problem
 from tests.epayment.sessions import opened
-from vipps_async import MemoryJournal, dkk, nok
+from vipps_async import InvalidInputError, MemoryJournal, dkk, nok
 from vipps_async.batch import (
     BatchOperation,
     BatchRow,
@@ -129,6 +129,27 @@ async def test_a_payment_in_another_currency(service: EpaymentService, name: str
         (found,) = [one async for one in many(vipps.epayment, [row(0)])]
     assert found.outcome is RowOutcome.REFUSED
     assert "Vipps has of this payment: AUTHORIZED, authorized 499.00 EUR" in found.reason
+
+
+@pytest.mark.parametrize("currency", ["DKK", "EUR"])
+async def test_a_batch_in_another_currency(service: EpaymentService, currency: str) -> None:
+    """Its rows and payments are in it, and from one minor unit on; the session's own batches stay in NOK."""
+    for number in range(3):
+        service.authorized(ORDER.format(number), 49900, "NOK" if number == 2 else currency)
+    rows = [row(0, 1), row(0, NOT_GIVEN, reference="rest"), row(1, nok(100)), row(2, NOT_GIVEN)]
+    async with opened(service, MemoryJournal()) as vipps:
+        api = vipps.epayment.in_currency(currency)
+        found = await collect(capture_many(api, rows))
+        assert vipps.epayment.batch.api.currency == "NOK"
+        with pytest.raises(InvalidInputError, match="currency"):
+            vipps.epayment.in_currency("SEK")
+    assert found == [
+        ("r-0", RowOutcome.DONE, 1),
+        ("r-1", RowOutcome.REFUSED, None),
+        ("r-2", RowOutcome.REFUSED, None),
+        ("rest", RowOutcome.DONE, 49899),
+    ]
+    assert [service.sums(ORDER.format(number))[1] for number in range(3)] == [49900, 0, 0]
 
 
 async def test_a_cancel_that_was_done_before(paid: EpaymentService) -> None:

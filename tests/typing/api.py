@@ -16,17 +16,23 @@ import aiohttp
 
 from vipps_async import (
     PAYMENT_EVENTS,
+    Aggregate,
     AiohttpTransport,
     AirlineData,
     ApiError,
+    CancelledPayment,
     CancelResult,
+    CapturedPayment,
     CaptureError,
     CaptureResult,
+    CreatedPayment,
     Credentials,
     EcomApi,
     Effect,
     Environment,
+    EpaymentApi,
     ErrorInfo,
+    EventName,
     ExpressCheckout,
     InitiatedPayment,
     InvalidInputError,
@@ -34,8 +40,12 @@ from vipps_async import (
     OperationName,
     OrderStatus,
     OutcomeUnknown,
+    Payment,
     PaymentDetails,
+    PaymentEvent,
+    PaymentState,
     PaymentStatus,
+    RefundedPayment,
     RefundResult,
     RetryPolicy,
     Scope,
@@ -328,3 +338,32 @@ async def webhooks(vipps: VippsSession) -> None:
             assert_type(await event.confirm(session), NotificationConfirmed | NotificationContradicted)
 
     Receiver(Webhooks(url="https://example.com/", secrets={}, on_event=on_event))
+
+
+async def epayment(api: EpaymentApi) -> None:
+    """Sums are Money, and nothing stands in the way of a result's amount."""
+    created = await api.create(reference="acme-order-1", amount=nok(499), return_url="https://example.com/")
+    assert_type(created, CreatedPayment)
+    assert_type(created.redirect_url, str | None)
+    payment = await api.wait_for(created.reference, timeout=600)
+    assert_type(payment, Payment)
+    assert_type(payment.state, PaymentState)
+    assert_type(payment.aggregate, Aggregate)
+    assert_type(payment.remaining_to_capture, Money)
+    assert_type(payment.capture_guaranteed_until, datetime | None)
+    captured = await api.capture("acme-order-1", amount=payment.remaining_to_capture)
+    assert_type(captured, CapturedPayment)
+    assert_type(captured.amount, Money)
+    assert_type(captured.settled_by, SettledBy)
+    refunded = await api.refund("acme-order-1", amount=captured.amount, idempotency_key="mine")
+    assert_type(refunded, RefundedPayment)
+    assert_type(refunded.amount, Money)
+    cancelled = await api.cancel("acme-order-1", cancel_transaction_only=True)
+    assert_type(cancelled, CancelledPayment)
+    assert_type(cancelled.amount, Money)
+    events = await api.events("acme-order-1")
+    assert_type(events, tuple[PaymentEvent, ...])
+    assert_type(events[0].name, EventName)
+    await api.capture("acme-order-1", amount=49900)  # type: ignore[arg-type]
+    await api.capture("acme-order-1")  # type: ignore[call-arg]
+    await api.capture("acme-order-1", nok(1))  # type: ignore[call-arg]

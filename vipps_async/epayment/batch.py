@@ -1,11 +1,12 @@
 """What the ePayment API has of its own for batches: headings, how a row becomes a call, and what it would do.
 
-A batch has one currency, and this one is NOK: payments in another are refused. A cancel cancels what is left of a
-partly captured payment without being asked for it, as the API does.
+A batch has one currency, so there is one value for each: payments in another are refused. A cancel cancels what is left
+of a partly captured payment without being asked for it, as the API does.
 """
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Final
 
 from attrs import frozen
@@ -16,15 +17,14 @@ from vipps_async.epayment.calls import cancel_call, money_call
 from vipps_async.epayment.dialect import EPAYMENT
 from vipps_async.epayment.enums import EventName, PaymentState
 from vipps_async.epayment.operations import CANCEL, CAPTURE, GET, REFUND, get_call, get_events_call
+from vipps_async.epayment.request_rules import LARGEST, LEAST
 from vipps_async.epayment.responses import CancelledPayment, CapturedPayment, Payment, PaymentEvent, RefundedPayment
 from vipps_async.errors import InvalidInputError
 from vipps_async.input_rules import check_reference
 from vipps_async.money import Money
 
-__all__ = ["EPAYMENT_BATCH"]
+__all__ = ["EPAYMENT_BATCH", "EPAYMENT_BATCHES"]
 
-_CURRENCY: Final = "NOK"
-_LEAST, _LARGEST = 100, 65_000_000
 _OPERATIONS: Final[dict[BatchOperation, Operation[Any]]] = {
     BatchOperation.CAPTURE: CAPTURE,
     BatchOperation.REFUND: REFUND,
@@ -41,7 +41,7 @@ class _State:
     events: tuple[PaymentEvent, ...]
 
 
-def _call(command: RowCommand) -> Call[Any]:
+def _call(command: RowCommand, *, currency: str) -> Call[Any]:
     row = command.row
     # The journal notes the row's reference (empty: it has none): what a row may repeat is told by it.
     reference = row.reference or ""
@@ -54,7 +54,7 @@ def _call(command: RowCommand) -> Call[Any]:
     return money_call(
         _OPERATIONS[command.operation],
         row.payment,
-        amount=Money(value, _CURRENCY),
+        amount=Money(value, currency),
         idempotency_key=command.key,
         row_reference=reference,
     )
@@ -69,15 +69,15 @@ async def _read_state(runner: Runner, reference: str) -> _State:
     return _State(payment, await runner.run(get_events_call(reference)))
 
 
-def _remaining(operation: BatchOperation, state: _State) -> int:
+def _remaining(operation: BatchOperation, state: _State, *, currency: str) -> int:
     payment = state.payment
     left = payment.remaining_to_capture if operation is BatchOperation.CAPTURE else payment.remaining_to_refund
-    if left.currency != _CURRENCY:
-        raise InvalidInputError("payment", f"one in {_CURRENCY}: a batch has no other currency", value=left)
+    if left.currency != currency:
+        raise InvalidInputError("payment", f"one in {currency}: this batch has no other currency", value=left)
     return left.value
 
 
-def _dry_run(command: RowCommand, state: _State, planned: int) -> DryRun:
+def _dry_run(command: RowCommand, state: _State, planned: int, *, currency: str) -> DryRun:
     payment = state.payment
     if command.operation is BatchOperation.CANCEL:
         if _is_released(state):
@@ -86,7 +86,7 @@ def _dry_run(command: RowCommand, state: _State, planned: int) -> DryRun:
     for event in state.events:
         if event.success and event.idempotency_key == command.key and event.name == _EVENTS[command.operation]:
             return DryRun(is_done=True, moved=Moved(amount=event.amount.value, time=event.timestamp))
-    left = _remaining(command.operation, state) - planned
+    left = _remaining(command.operation, state, currency=currency) - planned
     asked = command.row.minor_units
     wanted = left if asked is None else asked
     if left <= 0 or wanted > left:
@@ -110,23 +110,35 @@ def _describe(state: _State) -> str:
     return f"Vipps has of this payment: {payment.state.value}, {', '.join(parts)}.{word}"
 
 
-EPAYMENT_BATCH: Final = BatchApi(
-    dialect=EPAYMENT,
-    payment_heading="reference",
-    text_heading=None,
-    currency=_CURRENCY,
-    units=(Unit(name="ore", word="øre", decimals=0), Unit(name="nok", word="kroner", decimals=2)),
-    least=_LEAST,
-    largest=_LARGEST,
-    check_payment=check_reference,
-    check_text=str,
-    operations=_OPERATIONS,
-    make_call=_call,
-    moved=_moved,
-    read_state=_read_state,
-    read=GET,
-    dry_run=_dry_run,
-    is_released=_is_released,
-    describe=_describe,
-    remaining=_remaining,
-)
+def _batch_in(currency: str, minor: Unit, major: Unit) -> BatchApi:
+    return BatchApi(
+        dialect=EPAYMENT,
+        payment_heading="reference",
+        text_heading=None,
+        currency=currency,
+        units=(minor, major),
+        least=LEAST[currency],
+        largest=LARGEST,
+        check_payment=check_reference,
+        check_text=str,
+        operations=_OPERATIONS,
+        make_call=partial(_call, currency=currency),
+        moved=_moved,
+        read_state=_read_state,
+        read=GET,
+        dry_run=partial(_dry_run, currency=currency),
+        is_released=_is_released,
+        describe=_describe,
+        remaining=partial(_remaining, currency=currency),
+    )
+
+
+_ORE: Final = Unit(name="ore", word="øre", decimals=0)
+#: By their currency.
+EPAYMENT_BATCHES: Final = {
+    "NOK": _batch_in("NOK", _ORE, Unit(name="nok", word="kroner", decimals=2)),
+    "DKK": _batch_in("DKK", _ORE, Unit(name="dkk", word="kroner", decimals=2)),
+    "EUR": _batch_in("EUR", Unit(name="cent", word="cents", decimals=0), Unit(name="eur", word="euros", decimals=2)),
+}
+#: What `--api epayment` carries out.
+EPAYMENT_BATCH: Final = EPAYMENT_BATCHES["NOK"]

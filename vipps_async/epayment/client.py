@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
+from typing import Self
 
 from vipps_async.airline_data import AirlineData
 from vipps_async.config import Environment
@@ -12,12 +14,13 @@ from vipps_async.core.batch import BatchClient
 from vipps_async.core.events import AttemptListener
 from vipps_async.core.operation import Call, Runner, SettledBy
 from vipps_async.core.polling import PaymentPoller
-from vipps_async.epayment.batch import EPAYMENT_BATCH
+from vipps_async.epayment.batch import EPAYMENT_BATCH, EPAYMENT_BATCHES
 from vipps_async.epayment.calls import cancel_call, create_call, money_call
 from vipps_async.epayment.operations import APPROVE, CAPTURE, REFUND, get_call, get_events_call
 from vipps_async.epayment.receipt import Receipt
 from vipps_async.epayment.request_bodies import MerchantLegalLinks, QrFormat
 from vipps_async.epayment.request_enums import BlockedSource, CustomerInteraction, PaymentMethodType, UserFlow
+from vipps_async.epayment.request_rules import check_currency
 from vipps_async.epayment.requests import create_request, force_approve_request
 from vipps_async.epayment.responses import (
     CancelledPayment,
@@ -72,6 +75,7 @@ class EpaymentApi:
         self._environment = environment
         self._is_vipps = is_vipps
         self._poller = PaymentPoller(self.get, one_loop or OneLoop())
+        self._batch_api = EPAYMENT_BATCH
 
     async def create(
         self,
@@ -332,11 +336,24 @@ class EpaymentApi:
         """End all waits with `ConfigurationError`; the session does so when it is closed. Safe to call twice."""
         await self._poller.aclose()
 
+    def in_currency(self, currency: str) -> Self:
+        """Return the same API for batches in a currency: ``capture_many(vipps.epayment.in_currency("DKK"), rows)``.
+
+        Args:
+            currency: ``"NOK"``, which it has by itself, ``"DKK"`` or ``"EUR"``. All rows of a batch are in it.
+
+        Raises:
+            InvalidInputError: it is another one.
+        """
+        other = copy.copy(self)
+        other._batch_api = EPAYMENT_BATCHES[check_currency("currency", currency)]  # noqa: SLF001 - a copy of ours
+        return other
+
     @property
     def batch(self) -> BatchClient:
-        """What `vipps_async.batch` needs of the API: ``capture_many(vipps.epayment, rows)``, for payments in NOK."""
+        """What `vipps_async.batch` needs of the API: ``capture_many(vipps.epayment, rows)``."""
         return BatchClient(
-            api=EPAYMENT_BATCH,
+            api=self._batch_api,
             runner=self._runner,
             merchant_serial_number=self._merchant_serial_number,
             listening=self._listening,

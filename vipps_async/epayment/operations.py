@@ -62,14 +62,12 @@ def _misfit(moved: Callable[[Aggregate], Money]) -> Callable[[Call[R], R], str |
     """
 
     def misfit(call: Call[R], result: R) -> str | None:
-        if call.audit is None or call.audit.amount is None:
+        asked, in_all = call.audit, moved(result.aggregate)
+        if asked is None or asked.amount is None:
             return None
-        asked, in_all = Money(call.audit.amount, call.audit.currency), moved(result.aggregate)
-        if {result.amount.currency, in_all.currency} != {asked.currency}:
-            return f"{asked} were asked for, and it says {result.amount}, and {in_all} in all"
-        if in_all.value < asked.value:
-            return f"{asked} were asked for, and it says {in_all} in all"
-        return None
+        if asked.currency == result.amount.currency == in_all.currency and asked.amount <= in_all.value:
+            return None
+        return f"{Money(asked.amount, asked.currency)} were asked for, and it says {in_all} in all of {result.amount}"
 
     return misfit
 
