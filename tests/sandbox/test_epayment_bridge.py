@@ -134,3 +134,23 @@ async def test_the_control_and_the_pages_tell_which_api_made_a_payment(sandbox: 
     assert "eCom" in overview
     for text in ("ePayment", "WEB_REDIRECT", "Metadata: colour", "red"):
         assert text in page
+
+
+async def test_what_the_page_of_a_payment_says(sandbox: SandboxServer, shop: Epayment) -> None:
+    """All that only ePayment knows, but no secret: neither the shop's token nor those of links."""
+    sandbox.settings.express = {"123456"}
+    sandbox.settings.currencies = {"123456": "DKK"}
+    shop.currency = "DKK"
+    shipping = {"callbackUrl": "https://example.com/shipping", "callbackAuthorizationToken": "hunter2"}
+    created = await shop.create(
+        minimumUserAge=18,
+        profile={"scope": "name address email phoneNumber"},
+        shipping={"dynamicOptions": shipping},
+    )
+    page = (await shop.merchant.call("GET", f"/sandbox/payments/123456/{REFERENCE}")).body.decode()
+    for text in ("https://example.com/shipping (with a token, hidden)", "Minimum age", "the whole amount alone"):
+        assert text in page
+    assert "hunter2" not in page
+    # The links to the customer's pages have it once each; the answer on record has it not.
+    token = created.json["redirectUrl"].rpartition("=")[2]
+    assert page.count(token) == 2

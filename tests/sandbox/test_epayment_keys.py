@@ -80,6 +80,15 @@ async def test_a_key_that_got_a_4xx_keeps_it(sandbox: SandboxServer, shop: Epaym
     assert (await shop.capture(10_000)).status == 200
 
 
+async def test_keys_of_what_made_no_payment_are_bounded(shop: Epayment, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The oldest are forgotten: they hold no money."""
+    monkeypatch.setattr("vipps_async.sandbox.wire.kept_answers._MAX_HOMELESS", 2)
+    for key in "abc":
+        assert (await shop.create(key=key, value=99)).status == 400
+    assert [(await shop.create("acme-shop-2", key=key)).status for key in "cb"] == [400, 400]
+    assert (await shop.create("acme-shop-2", key="a")).status == 201
+
+
 async def test_what_passes_by_itself_does_not_stick(sandbox: SandboxServer, shop: Epayment) -> None:
     """A lock, a failed capture, a limit and an unknown reference: the same key succeeds later."""
     assert code(await shop.capture(100, key="k")) == "5090"
@@ -146,6 +155,9 @@ async def test_limits_for_each_reference() -> None:
         assert (await shop.refund(100)).status == 200
         assert [(await shop.get()).status for _ in range(121)] == [200] * 120 + [429]
         assert (await shop.events()).status == 200
+        # What another reference does counts by itself.
+        assert (await shop.get("acme-shop-2")).status == 200
+        assert code(await shop.capture(100, "acme-shop-2")) == "6080"
         sandbox.clock.advance(61)
         assert (await shop.capture(100, key="k")).status == (await shop.get()).status == 200
         assert sandbox.payment(REFERENCE).captured == 600

@@ -88,6 +88,13 @@ async def test_blocked_sources_and_local_numbers(sandbox: SandboxServer, danish:
     assert got["userDetails"] == {"mobileNumber": "4512345678"}
 
 
+async def test_no_ecom_outside_norway(sandbox: SandboxServer) -> None:
+    """A sales unit with another currency is not available there."""
+    sandbox.settings.currencies = {"123456": "DKK"}
+    async with epayment_at(sandbox.url) as shop:
+        assert (await shop.merchant.initiate()).codes == [("Merchant", "37")]
+
+
 async def test_settings_over_http(sandbox: SandboxServer, danish: Epayment) -> None:
     """Currencies and permits can be changed while it runs."""
     wanted = {"currencies": {DANISH: "EUR"}, "partialCapture": [DANISH], "lateCapture": [], "longLiving": ["1234"]}
@@ -128,6 +135,10 @@ async def test_the_customer_on_the_pages(sandbox: SandboxServer) -> None:
         page = (await shop.merchant.call("GET", url.removeprefix(sandbox.url))).body.decode()
         assert "1.51 DKK" in page
         token = url.rpartition("=")[2]
+        for number, status in (("+45 12 34 56 78", 303), ("12", 400), ("+4712345678", 303)):
+            data = {"token": token, "answer": "number", "number": number}
+            async with shop.merchant.session.post(url, data=data, allow_redirects=False) as answer:
+                assert answer.status == status, number
         seen = []
         for form in ({"answer": "approve"}, {"answer": "decline"}, {"answer": "approve"}):
             data = {"token": token, **form}

@@ -11,7 +11,7 @@ import pytest
 
 from tests.sandbox.driver import MSN, Answer, Merchant
 from tests.sandbox.epayment_driver import PAYMENTS, REFERENCE, Epayment, code, fields
-from vipps_async.sandbox import SandboxServer
+from vipps_async.sandbox import SandboxError, SandboxServer
 
 LINE = {"name": "Socks", "id": "1", "totalAmount": 49_900, "totalAmountExcludingTax": 39_920, "totalTaxAmount": 9_980}
 RECEIPT = {"orderLines": [{**LINE, "taxRate": 2500}], "bottomLine": {"currency": "NOK"}}
@@ -198,6 +198,9 @@ async def test_when_a_payment_may_expire(sandbox: SandboxServer, shop: Epayment)
     assert code(await create("acme-shop-1", timedelta(minutes=10))) == "6120"
     assert code(await create("acme-shop-2", timedelta(days=60, seconds=5))) == "6110"
     assert (await create("acme-shop-3", timedelta(days=1))).status == 201
+    moment = (sandbox.clock.now() + timedelta(days=1)).isoformat()
+    card: dict[str, Any] = {"paymentMethod": {"type": "CARD"}, "expiresAt": moment, "receipt": RECEIPT}
+    assert fields(await shop.create("acme-shop-4", **card)) == ["expiresAt"]
     sandbox.clock.advance(timedelta(hours=23))
     assert sandbox.payment("acme-shop-3").state.value == "INITIATE"
     sandbox.clock.advance(timedelta(hours=1))
@@ -208,7 +211,7 @@ async def test_when_a_payment_may_expire(sandbox: SandboxServer, shop: Epayment)
 async def test_too_young_in_the_app(sandbox: SandboxServer, shop: Epayment) -> None:
     """Where the merchant does not know who pays, the app says so; the payment waits on."""
     await shop.create(minimumUserAge=99)
-    with pytest.raises(Exception, match="under 99 years old"):
+    with pytest.raises(SandboxError, match="under 99 years old"):
         await sandbox.approve(REFERENCE)
     assert code(await shop.approve()) == "7010"
     assert (await shop.get()).json["state"] == "CREATED"

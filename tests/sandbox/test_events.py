@@ -120,6 +120,9 @@ def test_what_is_not_captured_in_time_is_released() -> None:
     assert payment.settle(end + timedelta(days=1)) is None
     last = events_of(payment)[-1]
     assert (last.name, last.amount, last.time) == ("CANCELLED", 40_000, end)
+    with pytest.raises(Refused) as refused:
+        payment.capture(1, key="d", fingerprint="", text="", now=end)
+    assert refused.value.reason is Reason.RESERVED_TOO_LONG_AGO
     later = end + timedelta(days=1)
     with pytest.raises(Refused) as refused:
         payment.capture(1, key="d", fingerprint="", text="", now=later)

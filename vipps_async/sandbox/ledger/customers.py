@@ -24,11 +24,19 @@ NUMBERS = {
 _SEPARATORS = re.compile(r"[\s().\-/]+")
 #: Eight digits, perhaps behind the country code.
 _NUMBER = re.compile(r"(?:\+47|0047|47)?([0-9]{8})")
+#: Nine to fifteen digits, the country code among them.
+_MSISDN = re.compile(r"(?:\+|00)?([1-9][0-9]{8,14})")
 
 
 def corrected_number(given: str) -> str | None:
     """Return the eight digits of a Norwegian number however it is written; None for what is no such number."""
     found = _NUMBER.fullmatch(_SEPARATORS.sub("", given))
+    return None if found is None else found[1]
+
+
+def corrected_msisdn(given: str) -> str | None:
+    """Return the digits of any country's number with its country code, however it is written; None for what is none."""
+    found = _MSISDN.fullmatch(_SEPARATORS.sub("", given))
     return None if found is None else found[1]
 
 

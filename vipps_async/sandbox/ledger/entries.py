@@ -116,6 +116,27 @@ class Movement:
     summary: Summary | None
 
 
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What an idempotency key was used for."""
+
+    fingerprint: str
+    #: None: it was refused.
+    movement: Movement | None
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What the merchant asks for."""
+
+    operation: str
+    text: str
+    now: datetime
+    fault: Disturbance
+    key: str = ""
+    fingerprint: str = ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PaymentSnapshot:
     """What moved on one payment, for tests to hold their expectations against. All amounts in minor units (øre)."""

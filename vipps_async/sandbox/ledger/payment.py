@@ -23,43 +23,16 @@ from vipps_async.sandbox.ledger.entries import (
     Movement,
     Outcome,
     PaymentSnapshot,
+    Seen,
     State,
     Summary,
+    Wish,
 )
 from vipps_async.sandbox.ledger.reasons import Reason, Refused
-from vipps_async.sandbox.ledger.terms import (
-    LIFETIME,
-    NORWEGIAN_AMOUNTS,
-    REFUND_LIMIT,
-    REFUSED_AMOUNTS,
-    UNKNOWN_AMOUNT,
-    UNKNOWN_FOR,
-    Terms,
-)
+from vipps_async.sandbox.ledger.terms import LIFETIME, REFUND_LIMIT, UNKNOWN_AMOUNT, UNKNOWN_FOR, Terms, bank_refusal
 
 #: Failed operations that one payment keeps on record; a client in a loop must not fill the memory.
 MAX_FAILURES = 200
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """What an idempotency key was used for."""
-
-    fingerprint: str
-    #: None: it was refused.
-    movement: Movement | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Wish:
-    """What the merchant asks for."""
-
-    operation: str
-    text: str
-    now: datetime
-    fault: Disturbance
-    key: str = ""
-    fingerprint: str = ""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -195,8 +168,9 @@ class Payment:
         if not force and self.amount == UNKNOWN_AMOUNT:
             self.known_at = now + unknown_for
             return Outcome.UNKNOWN
-        if not force and self._is_refused_by_bank():
-            self.failure = REFUSED_AMOUNTS[self.amount]
+        refusal = None if force else bank_refusal(self.amount, self.currency)
+        if refusal is not None:
+            self.failure = refusal
             if self.terms.refusal_ends:
                 self.state = State.FAILED
             operation = "SALE" if self.direct_capture else "RESERVE"
@@ -239,10 +213,6 @@ class Payment:
         number = "" if again else self.transaction_id
         self._log(operation, self.total, now, self.text, key=self.key, success=success, transaction_id=number)
 
-    def _is_refused_by_bank(self) -> bool:
-        norwegian = self.amount in NORWEGIAN_AMOUNTS
-        return self.amount in REFUSED_AMOUNTS and (self.currency == "NOK" or not norwegian)
-
     def _release(self, now: datetime) -> None:
         amount = self.remaining_to_capture
         self.released += amount
@@ -273,7 +243,7 @@ class Payment:
         Raises:
             Refused: KEY_REUSED, or a reason of `_why_no_capture`.
         """
-        return self._move(_Wish("CAPTURE", text, now, fault, key, fingerprint), amount)
+        return self._move(Wish("CAPTURE", text, now, fault, key, fingerprint), amount)
 
     def refund(
         self,
@@ -290,9 +260,9 @@ class Payment:
         Raises:
             Refused: KEY_REUSED, or a reason of `_why_no_refund`.
         """
-        return self._move(_Wish("REFUND", text, now, fault, key, fingerprint), amount)
+        return self._move(Wish("REFUND", text, now, fault, key, fingerprint), amount)
 
-    def _move(self, wish: _Wish, amount: int | None) -> Movement:
+    def _move(self, wish: Wish, amount: int | None) -> Movement:
         done = self._repeated(wish.operation, wish.key, wish.fingerprint)
         if done is not None:
             return done
@@ -314,7 +284,8 @@ class Payment:
             return Reason.ENDED
         if self.state is State.SALE:
             return Reason.CAPTURED_AT_ONCE
-        if self._older_than(self.terms.capture_limit, now):
+        if self.released or self._older_than(self.terms.capture_limit, now):
+            # Released by itself: that does not end the payment.
             return Reason.RESERVED_TOO_LONG_AGO
         if wanted > self.remaining_to_capture or wanted <= 0:
             return Reason.MORE_THAN_RESERVED
@@ -337,7 +308,7 @@ class Payment:
         Raises:
             Refused: a reason of `_why_no_cancel`.
         """
-        wish, amount = _Wish("CANCEL", text, now, fault), self.remaining_to_capture or self.total
+        wish, amount = Wish("CANCEL", text, now, fault), self.remaining_to_capture or self.total
         self._allowed(wish, self._why_no_cancel(release_remaining=release_remaining, now=now), amount)
         if self.state is State.INITIATE:
             self.state = State.CANCEL
@@ -351,12 +322,12 @@ class Payment:
             return Reason.ENDED_BEFORE
         if self.state is State.INITIATE:
             return Reason.RESERVATION_UNKNOWN if self.known_at is not None else None
-        if self.released:
-            # Released by itself: that does not end the payment.
-            return Reason.RESERVED_TOO_LONG_AGO
-        if self.remaining_to_capture == 0 or (self.captured and not release_remaining):
+        left = self.remaining_to_capture or self.released
+        if not left or (self.captured and not release_remaining):
             return Reason.CAPTURED
-        return Reason.RESERVED_TOO_LONG_AGO if self._older_than(self.terms.capture_limit, now) else None
+        return (
+            Reason.RESERVED_TOO_LONG_AGO if self.released or self._older_than(self.terms.capture_limit, now) else None
+        )
 
     # -- the record ------------------------------------------------------------------------------------------------
 
@@ -376,7 +347,7 @@ class Payment:
             raise self._refused(Reason.KEY_REUSED)
         return seen.movement
 
-    def _allowed(self, wish: _Wish, reason: Reason | None, amount: int) -> int:
+    def _allowed(self, wish: Wish, reason: Reason | None, amount: int) -> int:
         """Refuse for a reason, of the rules or of a fault; else return the amount that moves."""
         in_history = reason is not None or wish.fault.in_history
         reason = reason or wish.fault.reason
@@ -387,7 +358,7 @@ class Payment:
             self._log(wish.operation, amount, wish.now, wish.text, key=wish.key, success=False)
         raise self._refused(reason)
 
-    def _done(self, wish: _Wish, operation: str, amount: int) -> Movement:
+    def _done(self, wish: Wish, operation: str, amount: int) -> Movement:
         shown_at = wish.now + wish.fault.shown_after if wish.fault.shown_after else None
         entry = self._log(operation, amount, wish.now, wish.text, key=wish.key, shown_at=shown_at)
         movement = Movement(entry=entry, summary=Summary.of(self.history))

@@ -18,8 +18,9 @@ import orjson
 from cattrs import BaseValidationError, Converter
 
 from vipps_async.sandbox.ledger.clock import SandboxClock
+from vipps_async.sandbox.ledger.entries import Seen
 from vipps_async.sandbox.ledger.orders import Order, OrderBook
-from vipps_async.sandbox.ledger.payment import Payment, Seen
+from vipps_async.sandbox.ledger.payment import Payment
 from vipps_async.sandbox.ledger.reasons import SandboxStateError
 
 _LOG = logging.getLogger("vipps_async.sandbox")

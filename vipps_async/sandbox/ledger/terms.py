@@ -24,10 +24,15 @@ REFUSED_AMOUNTS = {
     **dict.fromkeys((197, 202), Reason.NOT_ACTED_UPON),
 }
 #: Those of them that only Norwegian banks know: they go by other rules elsewhere.
-NORWEGIAN_AMOUNTS = frozenset({197, 202})
+_NORWEGIAN_AMOUNTS = frozenset({197, 202})
 
 #: Amounts in minor units whose refund is refused at ePayment, and why.
 REFUSED_REFUNDS = {123: Reason.CUSTOMER_GONE, 124: Reason.TOO_OLD_TO_REFUND}
+
+
+def bank_refusal(amount: int, currency: str) -> Reason | None:
+    """Return why the customer's bank refuses an amount, or None."""
+    return None if currency != "NOK" and amount in _NORWEGIAN_AMOUNTS else REFUSED_AMOUNTS.get(amount)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from aiohttp import web
 
 from vipps_async.sandbox.ledger.customer_simulator import payer
-from vipps_async.sandbox.ledger.customers import check_number, corrected_number
+from vipps_async.sandbox.ledger.customers import check_number, corrected_msisdn, corrected_number
 from vipps_async.sandbox.ledger.orders import Order
 from vipps_async.sandbox.ledger.reasons import Refused, SandboxError
 from vipps_async.sandbox.pages.layout import (
@@ -153,8 +153,10 @@ class Landing:
         if not self._customers.waits(order):
             return self._ended(order)
         number = corrected_number(given)
+        if number is None and order.payment.currency != "NOK":
+            number = corrected_msisdn(given)
         if number is None:
-            return _ask_number(order, given, "That is no Norwegian phone number: it has eight digits.")
+            return _ask_number(order, given, "That is no phone number: one of Norway has eight digits.")
         try:
             check_number(number)
         except Refused as refused:

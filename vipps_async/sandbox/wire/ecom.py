@@ -106,6 +106,9 @@ class EcomFace(Face):
         code = settings.refused_units.get(msn)
         if code in UNIT_CODES:
             raise vipps_refusal("Merchant", code, UNIT_CODES[code], msn=msn)
+        if settings.currencies.get(msn, "NOK") != "NOK":
+            # There never was an eCom outside Norway.
+            raise Refused(Reason.UNIT_NOT_AVAILABLE, sales_unit=msn)
         if transaction.get("skipLandingPage") and msn not in settings.skip_landing_page:
             raise Refused(Reason.MAY_NOT_SKIP_LANDING_PAGE, sales_unit=msn)
         if "nin" in transaction.get("scope", "").split() and msn not in settings.nin:

@@ -12,7 +12,7 @@ import orjson
 from vipps_async.sandbox.ledger.customers import Customer
 from vipps_async.sandbox.ledger.entries import UNDISTURBED, Disturbance
 from vipps_async.sandbox.ledger.events import Event, events_of
-from vipps_async.sandbox.ledger.orders import KeptAnswer, Order, ShippingMethod
+from vipps_async.sandbox.ledger.orders import Order, ShippingMethod
 from vipps_async.sandbox.ledger.payment import Payment
 from vipps_async.sandbox.ledger.reasons import Reason, Refused, SandboxError
 from vipps_async.sandbox.ledger.settings import SALES_UNIT
@@ -26,7 +26,6 @@ from vipps_async.sandbox.wire.epayment_answers import (
 )
 from vipps_async.sandbox.wire.epayment_bodies import (
     MAX_KEY,
-    REFERENCE,
     check_permissions,
     expiry_of,
     read_approval,
@@ -46,6 +45,7 @@ from vipps_async.sandbox.wire.epayment_errors import (
     problem,
     words_of,
 )
+from vipps_async.sandbox.wire.epayment_fields import REFERENCE
 from vipps_async.sandbox.wire.epayment_shipping import (
     SHIPPING_TIMEOUT,
     methods_of,
@@ -66,6 +66,7 @@ from vipps_async.sandbox.wire.face import (
 from vipps_async.sandbox.wire.fault import Decided, Fault, Kind
 from vipps_async.sandbox.wire.fields import check_system_headers, read_json
 from vipps_async.sandbox.wire.gateway import refused_by_gateway
+from vipps_async.sandbox.wire.kept_answers import KeptAnswers
 
 MSN_HEADER = "Merchant-Serial-Number"
 #: The vendor's published limits for one reference, in calls a minute: of a sales unit; reads: of a subscription key.
@@ -73,8 +74,6 @@ _PER_MINUTE = {"create": 5, "capture": 5, "cancel": 5, "refund": 5, "get": 120, 
 _PAYMENTS = "/epayment/v1/payments"
 #: Captures and cancellations outside Norway end so many days after the reservation.
 _DAYS_ABROAD = 14
-#: Refused creates whose keys are remembered: they have no payment to be kept with.
-_MAX_REFUSED = 10_000
 #: What stands for a header's bytes that are no UTF-8.
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -90,8 +89,7 @@ class EpaymentFace(Face):
 
     def __init__(self, services: Services) -> None:
         super().__init__(services)
-        #: What creates were refused with, by the names that `_once` keeps answers under; the oldest first.
-        self._refused: dict[str, KeptAnswer] = {}
+        self._answers = KeptAnswers(lambda answer: answer.status >= 500 or code_in(answer) in PASSING)
 
     def routes(self) -> Sequence[Route]:
         """Return the operations."""
@@ -154,39 +152,22 @@ class EpaymentFace(Face):
     def _once(
         self, request: ApiRequest, key: str, find: Callable[[], Order | None], act: Callable[[], Answer]
     ) -> Answer:
-        """Answer a request with a key: as the first time, if it is a repetition, else by acting.
-
-        A key that got a 4xx keeps it, whatever comes under it next, unless that passes by itself. Answers are kept with
-        the payment, if there is one.
+        """Answer a request with a key, whether it is new or a repetition.
 
         Raises:
             Refused: KEY_REUSED.
         """
-        msn, fingerprint = request.headers[MSN_HEADER], _fingerprint(request.body)
-        name, order = f"{msn} {request.operation} {key}", find()
-        kept = (self._refused if order is None else order.answers).get(name)
-        if kept is not None:
-            if kept.status < 400 and kept.fingerprint != fingerprint:
-                raise Refused(Reason.KEY_REUSED, sales_unit=msn)
-            return Answer(kept.status, kept.body.encode(), {"Content-Type": kept.media})
-        try:
-            answer = act()
-        except Refusal as refusal:
-            answer = refusal.answer
-        except Refused as refused:
-            answer = self.refused(refused, request.operation)
-        if answer.status < 500 and code_in(answer) not in PASSING:
-            order = find()
-            store = self._refused if order is None else order.answers
-            store[name] = KeptAnswer(
-                fingerprint=fingerprint,
-                status=answer.status,
-                body=answer.body.decode(),
-                media=answer.headers["Content-Type"],
-            )
-            if len(self._refused) > _MAX_REFUSED:
-                del self._refused[next(iter(self._refused))]
-        return answer
+
+        def answered() -> Answer:
+            try:
+                return act()
+            except Refusal as refusal:
+                return refusal.answer
+            except Refused as refused:
+                return self.refused(refused, request.operation)
+
+        name = f"{request.headers[MSN_HEADER]} {request.operation} {key}"
+        return self._answers.once(name, request.body, find, answered)
 
     def _order(self, request: ApiRequest) -> Order:
         """Return the order of the path, whichever API initiated it, and count the call.
@@ -442,11 +423,3 @@ def _reference_in(body: bytes) -> str:
         return ""
     value = said.get("reference") if isinstance(said, dict) else None
     return str(value) if isinstance(value, str | int) else ""
-
-
-def _fingerprint(body: bytes) -> str:
-    # The same payload, however its JSON was laid out.
-    try:
-        return orjson.dumps(orjson.loads(body), option=orjson.OPT_SORT_KEYS).decode()
-    except ValueError:
-        return body.decode("latin-1")

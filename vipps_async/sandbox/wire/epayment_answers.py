@@ -119,8 +119,8 @@ def authorized_facts(order: Order, now: datetime) -> Json:
         return facts
     if order.sub is not None and order.sub_at is not None and now >= order.sub_at:
         facts["sub"] = order.sub
-    if order.scope:
-        facts["userDetails"] = _user_details(order, customer)
+    if details := _user_details(order, customer):
+        facts["userDetails"] = details
     if order.shipping is not None:
         facts["shippingDetails"] = _shipping_details(order.shipping, customer)
     return facts

@@ -9,16 +9,21 @@ from typing import Any
 
 from vipps_async.sandbox.ledger.customers import check_number, corrected_number
 from vipps_async.sandbox.ledger.reasons import Reason, Refused
-from vipps_async.sandbox.ledger.settings import CURRENCIES, Settings
-from vipps_async.sandbox.wire import fields
+from vipps_async.sandbox.ledger.settings import Settings
 from vipps_async.sandbox.wire.epayment_errors import EpaymentViolations, coded
-from vipps_async.sandbox.wire.epayment_shipping import GROUP_FIELDS
-from vipps_async.sandbox.wire.fields import Field, Violations, check_that, drop_nulls, is_integer, read_fields
+from vipps_async.sandbox.wire.epayment_fields import (
+    APPROVAL,
+    CANCELLATION,
+    CREATION,
+    CUSTOMER,
+    MODIFICATION,
+    moment_of,
+)
+from vipps_async.sandbox.wire.fields import Field, Violations, drop_nulls, is_integer, read_fields
 from vipps_async.sandbox.wire.urls import violation_of_prefix, violation_of_return_url
 
 Json = dict[str, Any]
 
-REFERENCE = re.compile(r"[a-zA-Z0-9-]{8,64}")
 #: The vendor's limit on `Idempotency-Key`, in characters.
 MAX_KEY = 50
 #: The vendor's limit on `returnUrl`, in characters.
@@ -29,180 +34,15 @@ _MINIMUM = {"NOK": 100}
 _SCOPES = frozenset({"name", "address", "email", "phoneNumber", "birthDate", "nin"})
 _EXPRESS_SCOPE = frozenset({"name", "address", "email", "phoneNumber"})
 _MSISDN = re.compile(r"[0-9]{9,15}")
-_QUANTITY = re.compile(r"[0-9]+(\.[0-9]{1,8})?")
-_MOMENT = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 _MAX_PAIRS, _MAX_METADATA_KEY, _MAX_METADATA_VALUE = 5, 100, 500
 #: From when to when a payment may be told to expire.
 _SOONEST, _LATEST = timedelta(minutes=10), timedelta(days=60)
-
-_AMOUNT = {
-    "currency": Field(fields.one_of(*sorted(CURRENCIES)), required=True),
-    "value": Field(
-        check_that(lambda value: isinstance(value, int | float) and not isinstance(value, bool), "must be an integer"),
-        required=True,
-    ),
-}
-_AMOUNT_FIELD = Field(required=True, fields=_AMOUNT)
-_string, _boolean = Field(fields.string), Field(fields.boolean)
-_money = Field(check_that(is_integer, "must be an integer"))
-_some_money = Field(check_that(lambda value: is_integer(value) and value >= 0, "must be an integer, not negative"))
-
-
-def _whole(least: int, most: int) -> Field:
-    return Field(
-        check_that(
-            lambda value: is_integer(value) and least <= value <= most, f"must be an integer from {least} to {most}"
-        )
-    )
-
-
-def _needed(field: Field) -> Field:
-    return Field(field.check, required=True, fields=field.fields, many=field.many)
-
-
-_RECEIPT = {
-    "orderLines": Field(
-        required=True,
-        many=True,
-        fields={
-            **dict.fromkeys(("name", "id"), _needed(_string)),
-            **dict.fromkeys(("totalAmount", "totalAmountExcludingTax", "totalTaxAmount"), _needed(_money)),
-            "taxPercentage": _whole(0, 100),
-            "taxRate": _whole(0, 10_000),
-            "unitInfo": Field(
-                fields={
-                    "unitPrice": _some_money,
-                    "quantity": Field(
-                        check_that(
-                            lambda value: (
-                                isinstance(value, str) and len(value) <= 10 and bool(_QUANTITY.fullmatch(value))
-                            ),
-                            "must be text: a number of at most 10 characters",
-                        ),
-                        required=True,
-                    ),
-                    "quantityUnit": Field(fields.one_of("PCS", "KG", "KM", "MINUTE", "LITRE", "KWH")),
-                }
-            ),
-            "discount": _some_money,
-            "productUrl": _string,
-            "isReturn": _boolean,
-            "isShipping": _boolean,
-        },
-    ),
-    "bottomLine": Field(
-        required=True,
-        fields={
-            "currency": _AMOUNT["currency"],
-            **dict.fromkeys(
-                ("tipAmount", "giftCardAmount", "totalTax", "totalDiscount", "shippingAmount"), _some_money
-            ),
-            "totalAmount": _money,
-            **dict.fromkeys(("posId", "receiptNumber", "terminalId"), _string),
-            "shippingInfo": Field(
-                fields={
-                    **dict.fromkeys(("amount", "amountExcludingTax", "taxAmount"), _some_money),
-                    "taxPercentage": _whole(0, 100),
-                }
-            ),
-            "paymentSources": Field(fields=dict.fromkeys(("giftCard", "card", "voucher", "cash"), _money)),
-            "barcode": Field(
-                fields={
-                    "format": Field(fields.one_of("EAN-13", "CODE 39", "CODE 128"), required=True),
-                    "data": _needed(_string),
-                }
-            ),
-        },
-    ),
-}
-_CUSTOMER = {
-    "phoneNumber": Field(fields.text_or_number),
-    "personalQr": _string,
-    "customerToken": _string,
-}
-_CREATION = {
-    "amount": _AMOUNT_FIELD,
-    "customer": Field(fields=_CUSTOMER),
-    "minimumUserAge": _whole(0, 100),
-    "customerInteraction": Field(fields.one_of("CUSTOMER_PRESENT", "CUSTOMER_NOT_PRESENT")),
-    "industryData": Field(
-        fields={
-            "airlineData": Field(
-                fields={
-                    "agencyInvoiceNumber": Field(fields.text_of(1, 6), required=True),
-                    "airlineCode": Field(fields.text_of(3, 3), required=True),
-                    "airlineDesignatorCode": Field(fields.text_of(2, 2), required=True),
-                    "passengerName": Field(fields.text_of(1, 49), required=True),
-                    "ticketNumber": Field(fields.text_of(1, 150)),
-                }
-            )
-        }
-    ),
-    "paymentMethod": Field(
-        required=True,
-        fields={
-            "type": Field(fields.one_of("WALLET", "CARD", "CARD_PASSTHROUGH"), required=True),
-            "blockedSources": Field(
-                check_that(
-                    lambda value: isinstance(value, list) and all(item == "COMMERCIAL_CARDS" for item in value),
-                    "must be a list of COMMERCIAL_CARDS",
-                )
-            ),
-        },
-    ),
-    "profile": Field(fields={"scope": _string}),
-    "reference": Field(
-        check_that(
-            lambda value: isinstance(value, str) and bool(REFERENCE.fullmatch(value)),
-            "must be 8 to 64 letters, digits or hyphens",
-        ),
-        required=True,
-    ),
-    "returnUrl": _string,
-    "userFlow": Field(fields.one_of("PUSH_MESSAGE", "NATIVE_REDIRECT", "WEB_REDIRECT", "QR"), required=True),
-    "expiresAt": Field(
-        check_that(lambda value: _moment(value) is not None, "must be a moment with its zone, by RFC 3339")
-    ),
-    # The size is held against its limits only where it counts.
-    "qrFormat": Field(
-        fields={
-            "format": Field(fields.one_of("TEXT/TARGETURL", "IMAGE/SVG+XML", "IMAGE/PNG"), required=True),
-            "size": _money,
-        }
-    ),
-    "paymentDescription": Field(fields.text_of(3, 100)),
-    "receipt": Field(fields=_RECEIPT),
-    "metadata": Field(check_that(lambda value: isinstance(value, dict), "must be an object")),
-    "receiptUrl": _string,
-    "shipping": Field(
-        fields={
-            "fixedOptions": Field(many=True, fields=GROUP_FIELDS),
-            "dynamicOptions": Field(
-                fields={"callbackUrl": _needed(_string), "callbackAuthorizationToken": Field(fields.auth_token)},
-            ),
-            "allowedCountries": Field(check_that(lambda value: isinstance(value, list), "must be a list")),
-        }
-    ),
-    "merchantLegalLinks": Field(fields={"termsOfSaleUrl": _string, "privacyPolicyUrl": _string}),
-}
-_MODIFICATION = {"modificationAmount": _AMOUNT_FIELD}
-_CANCELLATION = {"cancelTransactionOnly": _boolean}
-_APPROVAL = {"customer": Field(fields=_CUSTOMER), "token": _string}
 
 
 def _check(body: Json, wanted: Mapping[str, Field], violations: Violations) -> None:
     drop_nulls(body, violations)
     read_fields(body, wanted, "", violations)
     violations.settle()
-
-
-def _moment(value: object) -> datetime | None:
-    if not isinstance(value, str) or not _MOMENT.fullmatch(value):
-        return None
-    try:
-        return datetime.fromisoformat(value.upper())
-    except ValueError:
-        return None
 
 
 def _value_of(amount: Json, currency: str) -> int:
@@ -228,7 +68,7 @@ def read_modification(body: Json, currency: str, violations: Violations) -> int:
     Raises:
         Refusal: fields, 4040, 5040.
     """
-    _check(body, _MODIFICATION, violations)
+    _check(body, MODIFICATION, violations)
     return _value_of(body["modificationAmount"], currency) or _nothing()
 
 
@@ -242,7 +82,7 @@ def read_cancellation(body: Json, violations: Violations) -> bool:
     Raises:
         Refusal: fields.
     """
-    _check(body, _CANCELLATION, violations)
+    _check(body, CANCELLATION, violations)
     return bool(body.get("cancelTransactionOnly", False))
 
 
@@ -253,7 +93,7 @@ def read_approval(body: Json, violations: Violations) -> tuple[str | None, str |
         Refusal: fields, 4070, and 4140 if neither is given.
         Refused: the number stands for a customer who cannot pay.
     """
-    _check(body, _APPROVAL, violations)
+    _check(body, APPROVAL, violations)
     number = _number(body.get("customer", {}))
     if number is None and not body.get("token"):
         raise coded("4140", "The customer's phone number or the token is required.")
@@ -283,11 +123,11 @@ def read_creation(
     reference = body.get("reference")
     if is_integer(reference):
         body["reference"] = str(reference)
-    _check(body, _CREATION, violations)
+    _check(body, CREATION, violations)
     if _value_of(body["amount"], currency) < _MINIMUM.get(currency, 1):
         raise coded("6010", f"The minimum is {_MINIMUM.get(currency, 1)} in minor units of {currency}.")
     customer = body.get("customer", {})
-    if len(customer.keys() & _CUSTOMER) > 1:
+    if len(customer.keys() & CUSTOMER) > 1:
         violations.add("customer", "must have one of phoneNumber, personalQr and customerToken")
     if "personalQr" in customer and not 5 <= len(customer["personalQr"]) <= 255:
         raise coded("4060")
@@ -323,7 +163,7 @@ def _check_flow(body: Json, violations: Violations) -> None:
         raise coded("4160", "CARD goes with WEB_REDIRECT alone.")
     if flow == "WEB_REDIRECT" and not body.get("returnUrl"):
         raise coded("4140", "WEB_REDIRECT requires returnUrl.")
-    if flow == "PUSH_MESSAGE" and not body.get("customer", {}).keys() & _CUSTOMER:
+    if flow == "PUSH_MESSAGE" and not body.get("customer", {}).keys() & CUSTOMER:
         raise coded("4140", "PUSH_MESSAGE requires customer.")
     qr = body.get("qrFormat")
     if qr is not None and flow != "QR":
@@ -384,7 +224,7 @@ def _check_express(body: Json, violations: Violations) -> None:
 
 
 def _check_expiry(body: Json, now: datetime, violations: Violations) -> None:
-    moment = _moment(body.get("expiresAt"))
+    moment = moment_of(body.get("expiresAt"))
     if moment is None:
         return
     if body["paymentMethod"]["type"] != "WALLET":
@@ -418,5 +258,5 @@ def check_permissions(body: Json, msn: str, settings: Settings) -> None:
 
 def expiry_of(body: Json, now: datetime) -> datetime:
     """Return when the payment of a checked create times out."""
-    moment = _moment(body.get("expiresAt"))
+    moment = moment_of(body.get("expiresAt"))
     return now + _SOONEST if moment is None else moment.astimezone(now.tzinfo)
