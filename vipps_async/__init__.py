@@ -115,6 +115,8 @@ if TYPE_CHECKING:
     from vipps_async.transports.aiohttp import AiohttpTransport
     from vipps_async.transports.httpx import HttpxTransport
     from vipps_async.userinfo import UserInfo
+    from vipps_async.webhooks.events import PAYMENT_EVENTS, WebhookEvent
+    from vipps_async.webhooks.models import EnsuredWebhook, RegisteredWebhook, Webhook
 else:
     # An API is loaded by who uses it. The others need a library that takes long to load, or that not everybody has.
     _LOADED_AT_FIRST_USE = {
@@ -181,6 +183,11 @@ else:
         "UserDetails": "vipps_async.ecom.details",
         "UserFlow": "vipps_async.epayment.request_enums",
         "UserInfo": "vipps_async.userinfo",
+        "PAYMENT_EVENTS": "vipps_async.webhooks.events",
+        "WebhookEvent": "vipps_async.webhooks.events",
+        "EnsuredWebhook": "vipps_async.webhooks.models",
+        "RegisteredWebhook": "vipps_async.webhooks.models",
+        "Webhook": "vipps_async.webhooks.models",
         "next_attempt": "vipps_async.epayment.requests",
     }
 
@@ -195,6 +202,7 @@ else:
 
 __all__ = [
     "MAX_RESPONSE_BYTES",
+    "PAYMENT_EVENTS",
     "AcquireResult",
     "Address",
     "Aggregate",
@@ -224,6 +232,7 @@ __all__ = [
     "DynamicOptions",
     "EcomApi",
     "Effect",
+    "EnsuredWebhook",
     "Entry",
     "Environment",
     "EpaymentApi",
@@ -277,6 +286,7 @@ __all__ = [
     "RefundError",
     "RefundResult",
     "RefundedPayment",
+    "RegisteredWebhook",
     "Request",
     "RequestNotSent",
     "Response",
@@ -310,6 +320,8 @@ __all__ = [
     "UserInfo",
     "VippsError",
     "VippsSession",
+    "Webhook",
+    "WebhookEvent",
     "World",
     "__version__",
     "derive_idempotency_key",

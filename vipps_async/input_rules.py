@@ -32,6 +32,7 @@ __all__ = [
     "check_text",
     "check_token",
     "check_transaction_text",
+    "check_webhook_url",
 ]
 
 # All patterns are used with fullmatch, for "$" lets a trailing line break through, and name their digits, for \d
@@ -262,6 +263,27 @@ def check_callback_url(
             raise _url_error(parameter, f"a URL {flaw or 'of a public host'}: Vipps refuses others", value)
         _warn_of_unreachable(parameter, parts, stacklevel)
     return str(value).rstrip("/") if is_prefix else str(value)
+
+
+def check_webhook_url(value: object, *, loopback: bool, is_vipps: bool = False) -> str:
+    """Return the URL of a webhook, as it is: deliveries are signed over its very path and query.
+
+    Args:
+        value: the URL.
+        loopback: whether http is allowed for this very machine, for a Vipps that runs here.
+        is_vipps: whether it goes to Vipps' own host, which delivers to public hosts and usual ports only.
+    """
+    # Beyond the rules of a callback's URL, for here nothing but deliveries tells that it is out of reach.
+    url = check_callback_url("url", value, loopback=loopback, is_prefix=False)
+    parts = urlsplit(url)
+    if is_vipps:
+        address = _address(parts.hostname or "")
+        if _flaw_at_vipps(parts) or parts.scheme != "https" or not (address is None or address.is_global):
+            raise _url_error("url", "an https URL of a public host: Vipps reaches no other", value)
+        if (parts.port or 443) not in _PORTS:
+            ports = ", ".join(map(str, sorted(_PORTS)))
+            raise _url_error("url", f"a URL with one of the ports {ports}: Vipps calls no other", value)
+    return url
 
 
 def check_fall_back(value: object, *, loopback: bool, is_vipps: bool = False) -> str:

@@ -39,6 +39,7 @@ class VippsSession:
         ecom: the eCom API v2.
         epayment: the ePayment API v1.
         userinfo: what a customer has consented to share.
+        webhooks: the registrations of URLs that Vipps tells of events.
     """
 
     def __init__(
@@ -113,6 +114,7 @@ class VippsSession:
         self.ecom = parts.ecom
         self.epayment = parts.epayment
         self.userinfo = parts.userinfo
+        self.webhooks = parts.webhooks
 
     @classmethod
     def from_env(

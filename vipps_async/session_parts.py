@@ -9,7 +9,7 @@ from typing import Any, Self, TypeVar
 from attrs import frozen
 
 from vipps_async.apis import passed_over, rebuild_call
-from vipps_async.config import Settings
+from vipps_async.config import Environment, Settings
 from vipps_async.core.clock import Clock
 from vipps_async.core.operation import Call, Runner
 from vipps_async.core.pipeline import Pipeline
@@ -22,6 +22,7 @@ from vipps_async.journals.protocol import Journal, World
 from vipps_async.one_loop import OneLoop
 from vipps_async.transports.protocol import Transport
 from vipps_async.userinfo import UserinfoApi
+from vipps_async.webhooks.client import WebhooksApi
 
 __all__ = ["SessionParts"]
 
@@ -59,6 +60,7 @@ class SessionParts:
     ecom: EcomApi
     epayment: EpaymentApi
     userinfo: UserinfoApi
+    webhooks: WebhooksApi
 
     @classmethod
     def of(cls, settings: Settings, transport: Transport, journal: Journal | None, clock: Clock | None = None) -> Self:
@@ -105,4 +107,9 @@ class SessionParts:
             ecom=EcomApi(in_one_loop, **of_payments),
             epayment=EpaymentApi(in_one_loop, **of_payments),
             userinfo=UserinfoApi(_RunnerInOneLoop(pipeline, one_loop)),
+            webhooks=WebhooksApi(
+                _RunnerInOneLoop(pipeline, one_loop),
+                loopback=settings.environment is not Environment.PRODUCTION,
+                is_vipps=settings.is_vipps,
+            ),
         )

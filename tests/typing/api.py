@@ -15,6 +15,7 @@ from typing import assert_type
 import aiohttp
 
 from vipps_async import (
+    PAYMENT_EVENTS,
     Aggregate,
     AiohttpTransport,
     AirlineData,
@@ -59,6 +60,7 @@ from vipps_async import (
     UnexpectedResponseError,
     VippsError,
     VippsSession,
+    Webhook,
     dkk,
     eur,
     format_nok,
@@ -71,14 +73,20 @@ from vipps_async.receiver import (
     Contradicted,
     EcomCallbacks,
     Limits,
+    NotificationConfirmed,
+    NotificationContradicted,
+    OtherNotification,
+    PaymentNotification,
     PaymentUpdate,
     Receiver,
     Reply,
     ShippingDetailsRequest,
+    Webhooks,
 )
 from vipps_async.testing import Sandbox
 from vipps_async.transports.protocol import Request, Response, Transport
 from vipps_async.userinfo import UserInfo, UserinfoApi
+from vipps_async.webhooks.client import WebhooksApi
 
 KEYS = Credentials(client_id="id", client_secret="secret", subscription_key="key", merchant_serial_number="123456")
 
@@ -106,6 +114,7 @@ async def session(own: aiohttp.ClientSession) -> None:
         assert_type(vipps, VippsSession)
         assert_type(vipps.ecom, EcomApi)
         assert_type(vipps.userinfo, UserinfoApi)
+        assert_type(vipps.webhooks, WebhooksApi)
         assert_type(vipps.environment, Environment)
         assert_type(vipps.merchant_serial_number, str)
     async with VippsSession.from_env() as vipps:
@@ -314,6 +323,21 @@ async def receiving(vipps: VippsSession) -> None:
     receiver = Receiver(callbacks, limits=Limits(max_handlers=10))
     async with receiver.serving(vipps):
         assert_type(await receiver.handle("POST", "/v2/payments/acme-1", {"Authorization": "new"}, b"{}"), Reply)
+
+
+async def webhooks(vipps: VippsSession) -> None:
+    """Registrations, and what comes of them."""
+    assert_type((await vipps.webhooks.register("https://example.com/", PAYMENT_EVENTS)).secret, str)
+    assert_type(await vipps.webhooks.list(), tuple[Webhook, ...])
+    ensured = await vipps.webhooks.ensure(url="https://example.com/", events=["user.checked-in.v1"], known_ids={"id"})
+    assert_type(ensured.secret, str | None)
+    await vipps.webhooks.ensure("https://example.com/", PAYMENT_EVENTS)  # type: ignore[call-arg]  # by their names
+
+    async def on_event(event: PaymentNotification | OtherNotification, session: VippsSession) -> None:
+        if isinstance(event, PaymentNotification):
+            assert_type(await event.confirm(session), NotificationConfirmed | NotificationContradicted)
+
+    Receiver(Webhooks(url="https://example.com/", secrets={}, on_event=on_event))
 
 
 async def epayment(api: EpaymentApi) -> None:

@@ -11,13 +11,19 @@ import orjson
 
 from vipps_async.sandbox.ledger.customers import Customer
 from vipps_async.sandbox.ledger.entries import UNDISTURBED, Disturbance
-from vipps_async.sandbox.ledger.events import events_of
+from vipps_async.sandbox.ledger.events import Event, events_of
 from vipps_async.sandbox.ledger.orders import Order, ShippingMethod
 from vipps_async.sandbox.ledger.payment import Payment
 from vipps_async.sandbox.ledger.reasons import Reason, Refused, SandboxError
 from vipps_async.sandbox.ledger.settings import SALES_UNIT
 from vipps_async.sandbox.ledger.terms import REFUSED_REFUNDS, Terms
-from vipps_async.sandbox.wire.epayment_answers import adjust_answer, events_answer, get_answer
+from vipps_async.sandbox.wire.epayment_answers import (
+    adjust_answer,
+    authorized_facts,
+    event_answer,
+    events_answer,
+    get_answer,
+)
 from vipps_async.sandbox.wire.epayment_bodies import (
     MAX_KEY,
     check_permissions,
@@ -46,7 +52,17 @@ from vipps_async.sandbox.wire.epayment_shipping import (
     read_shipping_answer,
     shipping_question,
 )
-from vipps_async.sandbox.wire.face import Answer, ApiRequest, CallbackJob, Face, Refusal, Route, Services, json_answer
+from vipps_async.sandbox.wire.face import (
+    Answer,
+    ApiRequest,
+    CallbackJob,
+    Face,
+    Refusal,
+    Route,
+    Services,
+    WebhookNews,
+    json_answer,
+)
 from vipps_async.sandbox.wire.fault import Decided, Fault, Kind
 from vipps_async.sandbox.wire.fields import check_system_headers, read_json
 from vipps_async.sandbox.wire.gateway import refused_by_gateway
@@ -337,6 +353,19 @@ class EpaymentFace(Face):
         return words_of(answer)
 
     # -- the merchant and the customer ---------------------------------------------------------------------------------
+
+    def webhook(self, order: Order, event: Event) -> WebhookNews:
+        """Return the event, and with an authorization what that brings."""
+        payment = order.payment
+        body = {"msn": payment.sales_unit, **event_answer(payment, event)}
+        if event.name == "AUTHORIZED" and event.success:
+            body |= authorized_facts(order, self.services.clock.now())
+        return WebhookNews(
+            event=f"epayments.payment.{event.name.lower()}.v1",
+            sales_unit=payment.sales_unit,
+            reference=payment.reference,
+            body=body,
+        )
 
     async def shipping_methods(self, order: Order, customer: Customer) -> list[ShippingMethod]:
         """Ask the merchant, which has ten seconds.

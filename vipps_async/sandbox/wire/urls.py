@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 
 #: The vendor's limit on every URL of a request, in characters.
 MAX_URL = 255
+#: The longest URL of a webhook; the vendor names no limit.
+MAX_WEBHOOK_URL = 2_000
 #: Visible characters: a URL with blanks, line breaks or other control characters is never right.
 _VISIBLE = re.compile(r"[!-~\u00a1-\U0010ffff]+")
 #: A host name as DNS has it, of two labels at least, the last beginning with a letter; a dot may end it.
@@ -126,6 +128,23 @@ def violation_of_fall_back(url: str, *, is_app: bool, hosts: Collection[str] = (
     if url == "INTENT" or (is_app and 0 < len(url) <= MAX_URL):
         return None
     return violation_of_return_url(url, hosts=hosts)
+
+
+def violation_of_webhook(url: str, *, hosts: Collection[str] = ()) -> str | None:
+    """Return what is wrong with the URL of a webhook, or None: public, https, on a port that Vipps calls.
+
+    Http on loopback, and any port there, is good enough here, as for callbacks.
+    """
+    violation = f"must have at most {MAX_WEBHOOK_URL} characters" if len(url) > MAX_WEBHOOK_URL else None
+    violation = violation or _violation_of_web_url(url, hosts)
+    if violation is not None:
+        return violation
+    parts = urlsplit(url)
+    if "@" in parts.netloc or parts.fragment:
+        return "must have neither user nor fragment"
+    if parts.hostname in hosts or is_loopback_host(parts.hostname) or parts.port in {None, *PORTS}:
+        return None
+    return f"must have one of the ports {', '.join(map(str, PORTS))}"
 
 
 def may_redirect_to(url: str, hosts: Collection[str] = ()) -> bool:
