@@ -42,7 +42,7 @@ EPAYMENT_MUTANTS: Final = (
         ("not result.is_cancelled:", "False:"),
         ("amount=Money(call.audit.amount, call.audit.currency)", "amount=result.amount"),
         (
-            "    repeat=Repeat.KEYED,\n    error=PaymentRefusedError",
+            "    repeat=Repeat.KEYED,\n    adjusts=False,\n    error=PaymentRefusedError",
             "    repeat=Repeat.ONCE,\n    error=PaymentRefusedError",
         ),
         ("    repeat=Repeat.KEYED,\n    error=CaptureError", "    repeat=Repeat.ONCE,\n    error=CaptureError"),
