@@ -451,12 +451,17 @@ _ROWS = of(
     ('("batch", operation.value, merchant_serial_number, self.payment)', '("batch", operation.value, self.payment)'),
     ('"file", self.origin.digest, self.origin.number)', '"file", self.origin.digest)'),
     ("not 0 < amount <= _LARGEST_AMOUNT", "amount > _LARGEST_AMOUNT"),
+)
+_PAYMENT_API = of(
+    "core/payment_api.py",
+    ("tests/batch/test_other_api.py", "tests/batch/test_reading.py", "tests/cli/test_other_api.py"),
     ("if not self.least <= amount <= self.largest:", "if not amount <= self.largest:"),
+    ("                    amount = entry.intent.amount\n", "                    pass\n"),
+    ('state.has_done(command.operation.value, command.key or "")', "None"),
 )
 _MANY = of(
     "batch/many.py",
     ("tests/batch/test_other_api.py", "tests/batch/test_many.py"),
-    ("                    amount = entry.intent.amount\n", "                    pass\n"),
     ("            self._api.check(row, self._operation)\n", ""),
     ("return evolve(result, outcome=RowOutcome.UNKNOWN) if is_cancel else result", "return result"),
 )
@@ -481,6 +486,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *_RECOVERY,
     *_HOLDING,
     *_ROWS,
+    *_PAYMENT_API,
     *_MANY,
     *_TRANSPORTS,
 )
