@@ -15,9 +15,9 @@ from collections import Counter, deque
 from collections.abc import Coroutine, Iterable
 from typing import Any
 
-from tests.ecom.virtual_time import run_in_virtual_time
+from tests.core.virtual_time import run_in_virtual_time
 from vipps_async import PaymentDetails
-from vipps_async.ecom.polling import PaymentPoller
+from vipps_async.core.polling import PaymentPoller
 from vipps_async.one_loop import OneLoop
 
 _INITIATED = PaymentDetails(order_id="order")

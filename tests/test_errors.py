@@ -144,6 +144,13 @@ def test_an_invalid_input_is_a_value_error() -> None:
     assert (error.parameter, error.rule, error.value) == ("amount", "at least 100", 99)
 
 
+def test_the_id_that_support_asks_for() -> None:
+    """The first that an answer has; None where it has none."""
+    found = (ErrorInfo("", "a", ""), ErrorInfo("", "b", "", "trace-1"), ErrorInfo("", "c", "", "trace-2"))
+    assert ApiError("no", status=400, errors=found).trace_id == "trace-1"
+    assert ApiError("no", status=400, errors=found[:1]).trace_id is None
+
+
 def test_a_secret_value_is_not_shown() -> None:
     """A value that is secret stands neither in the text nor in the facts."""
     error = InvalidInputError("client_secret", "text", value="canary", secret=True)

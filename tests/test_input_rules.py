@@ -162,9 +162,9 @@ def test_longer_idempotency_keys() -> None:
     assert refused(lambda one: rules.check_idempotency_key(one, longest=50), "a" * 51).rule.startswith("1 to 50")
 
 
-@pytest.mark.parametrize("value", ["1234", "1234567", "12345\n", 123456, "١٢٣٤٥", "", None])
+@pytest.mark.parametrize("value", ["123", "12345678901", "12345\n", 123456, "١٢٣٤٥", "", None])
 def test_no_merchant_serial_numbers(value: object) -> None:
-    """Only a text of 5 or 6 ASCII digits is a serial number."""
+    """Only a text of 4 to 10 ASCII digits is a serial number."""
     assert rules.check_merchant_serial_number("12345") == "12345"
     assert refused(rules.check_merchant_serial_number, value).parameter == "merchant_serial_number"
 

@@ -157,13 +157,14 @@ def test_each_name_is_documented(name: str) -> None:
                 assert inspect.getdoc(function), f"{name}.{member}"
 
 
-@pytest.mark.parametrize("api", ["EcomApi", "VippsSession", "UserinfoApi"])
+@pytest.mark.parametrize("api", ["EcomApi", "EpaymentApi", "VippsSession", "UserinfoApi"])
 def test_public_methods_have_annotations_that_can_be_read(api: str) -> None:
     """Types of public methods resolve at run time, and none of them is Any."""
     from vipps_async.userinfo import UserinfoApi  # noqa: PLC0415 - no front door hands it out
 
     classes: dict[str, type] = {
         "EcomApi": vipps_async.EcomApi,
+        "EpaymentApi": vipps_async.EpaymentApi,
         "VippsSession": vipps_async.VippsSession,
         "UserinfoApi": UserinfoApi,
     }

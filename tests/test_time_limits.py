@@ -16,7 +16,7 @@ from attrs import evolve, frozen
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tests.ecom.virtual_time import run_in_virtual_time
+from tests.core.virtual_time import run_in_virtual_time
 from vipps_async.time_limits import TimeLimit
 
 R = TypeVar("R")

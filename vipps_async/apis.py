@@ -7,13 +7,15 @@ from typing import Any, Final
 from vipps_async.core.operation import Call
 from vipps_async.core.payment_api import PaymentApi, SupportsBatch
 from vipps_async.ecom.payment_api import ECOM_API
+from vipps_async.epayment.payment_api import EPAYMENT_API
 from vipps_async.errors import ConfigurationError, JournalError
 from vipps_async.journals.protocol import Intent
+from vipps_async.webhooks.operations import RECEIVED
 
 __all__ = ["APIS", "DEFAULT_API", "passed_over", "payment_api", "rebuild_call", "session_api"]
 
 #: The name is also the session's attribute: ``vipps.ecom``.
-APIS: Final = {api.name: api for api in (ECOM_API,)}
+APIS: Final = {api.name: api for api in (ECOM_API, EPAYMENT_API)}
 #: The API of whoever names none.
 DEFAULT_API: Final = ECOM_API.name
 
@@ -34,7 +36,7 @@ def rebuild_call(intent: Intent) -> Call[Any]:
 
 def passed_over() -> frozenset[str]:
     """Return the operations in journals that recovery passes over."""
-    return frozenset[str]().union(*(api.passed_over for api in APIS.values()))
+    return frozenset({RECEIVED}).union(*(api.passed_over for api in APIS.values()))
 
 
 def payment_api(name: str) -> PaymentApi:

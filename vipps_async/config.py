@@ -16,7 +16,7 @@ from vipps_async.errors import ConfigurationError, InvalidInputError
 
 __all__ = ["Credentials", "Environment", "RetryPolicy", "Settings", "SystemInfo", "Timeouts"]
 
-_MSN = re.compile(r"[0-9]{5,6}")
+_MSN = re.compile(r"[0-9]{4,10}")
 #: What a base URL may hold: visible ASCII.
 _URL_TEXT = re.compile(r"[!-~]+")
 #: What a header value may hold: visible ASCII and inner spaces. Anything else is refused, above all line breaks.
@@ -51,7 +51,7 @@ def _secret_header(_instance: object, attribute: Attribute[Any], value: object) 
 
 def _merchant_serial_number(_instance: object, attribute: Attribute[Any], value: object) -> None:
     if not isinstance(value, str) or not _MSN.fullmatch(value):
-        raise InvalidInputError(attribute.name, "a string of 5 or 6 digits", value=value)
+        raise InvalidInputError(attribute.name, "a string of 4 to 10 digits", value=value)
 
 
 @frozen(kw_only=True)
@@ -59,7 +59,7 @@ class Credentials:
     """The four values that the Vipps portal gives for a sales unit. The repr shows the serial number only.
 
     Raises:
-        InvalidInputError: if one is empty or could not stand in a header, or the serial number is not 5 to 6 digits.
+        InvalidInputError: if one is empty or could not stand in a header, or the serial number is not 4 to 10 digits.
     """
 
     #: `client_id` of the sales unit.

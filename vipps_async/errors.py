@@ -11,6 +11,7 @@
     ├── ApiError                      Vipps answered, and refused
     │   ├── AuthenticationError       the keys or the token were not accepted
     │   ├── PermissionDeniedError     the sales unit may not do this
+    │   │   └── PushNotAllowedError   ... namely send push messages: offer another way into the app
     │   ├── OrderNotFoundError        no such order for this merchant serial number
     │   ├── DuplicateOrderError       the order id was used before
     │   │   └── PaymentUrlLostError   ... by this very call, and the answer with its URL got lost
@@ -58,6 +59,7 @@ __all__ = [
     "PaymentRefusedError",
     "PaymentUrlLostError",
     "PermissionDeniedError",
+    "PushNotAllowedError",
     "RateLimitedError",
     "RefundError",
     "RequestNotSent",
@@ -270,6 +272,11 @@ class ApiError(VippsError):
         self.retry_after = retry_after
         self.body = body
 
+    @property
+    def trace_id(self) -> str | None:
+        """The id by which Vipps' support finds the answer; None: it has none."""
+        return next((info.context_id for info in self.errors if info.context_id), None)
+
 
 class AuthenticationError(ApiError):
     """The client id, client secret, subscription key or token was not accepted."""
@@ -281,6 +288,14 @@ class PermissionDeniedError(ApiError):
     """The sales unit is not allowed to do this."""
 
     default_advice = "check what the sales unit is allowed to do, or ask Vipps to open it"
+
+
+class PushNotAllowedError(PermissionDeniedError):
+    """The sales unit may not send push messages, so that the customer gets to the payment in another way only."""
+
+    default_advice = (
+        "create it again with user_flow WEB_REDIRECT or QR under the same reference, or ask Vipps to allow PUSH_MESSAGE"
+    )
 
 
 class OrderNotFoundError(ApiError):

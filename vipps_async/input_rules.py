@@ -32,13 +32,14 @@ __all__ = [
     "check_text",
     "check_token",
     "check_transaction_text",
+    "check_webhook_url",
 ]
 
 # All patterns are used with fullmatch, for "$" lets a trailing line break through, and name their digits, for \d
 # takes those of every script.
 _ORDER_ID = re.compile(r"[a-zA-Z0-9-]{1,50}")
 _REFERENCE = re.compile(r"[a-zA-Z0-9-]{8,64}")
-_MSN = re.compile(r"[0-9]{5,6}")
+_MSN = re.compile(r"[0-9]{4,10}")
 _MOBILE_NUMBER = re.compile(r"[0-9]{8}")
 #: What a header may hold: visible ASCII with inner spaces.
 _IDEMPOTENCY_KEY = re.compile(r"[!-~]([ -~]*[!-~])?")
@@ -85,7 +86,10 @@ def check_order_id(value: object) -> str:
 def check_reference(value: object) -> str:
     """Return a reference of the ePayment API that keeps Vipps' rule."""
     if not isinstance(value, str) or not _REFERENCE.fullmatch(value):
-        raise InvalidInputError("reference", "8 to 64 characters of a-z, A-Z, 0-9 and '-'", value=value)
+        rule = "8 to 64 characters of a-z, A-Z, 0-9 and '-'"
+        if isinstance(value, str) and len(value) < 8 and _ORDER_ID.fullmatch(value):
+            rule += " (a payment that eCom made under a shorter order id can be handled by eCom only)"
+        raise InvalidInputError("reference", rule, value=value)
     return value
 
 
@@ -151,7 +155,7 @@ def check_idempotency_key(value: object, *, longest: int = 40) -> str:
 def check_merchant_serial_number(value: object) -> str:
     """Return a merchant serial number: text, because Vipps answers a number with HTTP 500."""
     if not isinstance(value, str) or not _MSN.fullmatch(value):
-        raise InvalidInputError("merchant_serial_number", "a string of 5 or 6 digits", value=value)
+        raise InvalidInputError("merchant_serial_number", "a string of 4 to 10 digits", value=value)
     return value
 
 
@@ -259,6 +263,27 @@ def check_callback_url(
             raise _url_error(parameter, f"a URL {flaw or 'of a public host'}: Vipps refuses others", value)
         _warn_of_unreachable(parameter, parts, stacklevel)
     return str(value).rstrip("/") if is_prefix else str(value)
+
+
+def check_webhook_url(value: object, *, loopback: bool, is_vipps: bool = False) -> str:
+    """Return the URL of a webhook, as it is: deliveries are signed over its very path and query.
+
+    Args:
+        value: the URL.
+        loopback: whether http is allowed for this very machine, for a Vipps that runs here.
+        is_vipps: whether it goes to Vipps' own host, which delivers to public hosts and usual ports only.
+    """
+    # Beyond the rules of a callback's URL, for here nothing but deliveries tells that it is out of reach.
+    url = check_callback_url("url", value, loopback=loopback, is_prefix=False)
+    parts = urlsplit(url)
+    if is_vipps:
+        address = _address(parts.hostname or "")
+        if _flaw_at_vipps(parts) or parts.scheme != "https" or not (address is None or address.is_global):
+            raise _url_error("url", "an https URL of a public host: Vipps reaches no other", value)
+        if (parts.port or 443) not in _PORTS:
+            ports = ", ".join(map(str, sorted(_PORTS)))
+            raise _url_error("url", f"a URL with one of the ports {ports}: Vipps calls no other", value)
+    return url
 
 
 def check_fall_back(value: object, *, loopback: bool, is_vipps: bool = False) -> str:

@@ -37,7 +37,9 @@ class VippsSession:
 
     Attributes:
         ecom: the eCom API v2.
+        epayment: the ePayment API v1.
         userinfo: what a customer has consented to share.
+        webhooks: the registrations of URLs that Vipps tells of events.
     """
 
     def __init__(
@@ -110,7 +112,9 @@ class VippsSession:
         self._find_world = parts.find_world
         self._one_loop = parts.one_loop
         self.ecom = parts.ecom
+        self.epayment = parts.epayment
         self.userinfo = parts.userinfo
+        self.webhooks = parts.webhooks
 
     @classmethod
     def from_env(
@@ -235,8 +239,8 @@ class VippsSession:
     ) -> RecoveryReport:
         """Settle what the journal has open: operations whose outcome is not known, of this process or of a dead one.
 
-        Details decide, by the idempotency key (a cancel: by the history). Proven done: settled. Proven absent: sent
-        again, with the same key and the same bytes. Neither: it stays open, with the reason. Safe to run twice, at the
+        Vipps' history decides, by the idempotency key (a cancel: by the payment). Proven done: settled. Proven absent:
+        sent again, with the same key and bytes. Neither: it stays open, with the reason. Safe to run twice, at the
         same time, on several machines, and while new work runs: entries leased to live calls are skipped.
 
         It begins with `concurrency` operations at once. When Vipps answers 429 or 5xx, takes longer than five seconds
@@ -348,6 +352,7 @@ class VippsSession:
         self._one_loop.check(closing=True)
         try:
             await self.ecom.aclose()
+            await self.epayment.aclose()
             await self._pipeline.aclose()
         finally:
             try:

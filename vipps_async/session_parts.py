@@ -9,7 +9,7 @@ from typing import Any, Self, TypeVar
 from attrs import frozen
 
 from vipps_async.apis import passed_over, rebuild_call
-from vipps_async.config import Settings
+from vipps_async.config import Environment, Settings
 from vipps_async.core.clock import Clock
 from vipps_async.core.operation import Call, Runner
 from vipps_async.core.pipeline import Pipeline
@@ -17,10 +17,12 @@ from vipps_async.core.recorder import Recorder
 from vipps_async.core.recovery import Recovery
 from vipps_async.core.world import find_world
 from vipps_async.ecom.client import EcomApi
+from vipps_async.epayment.client import EpaymentApi
 from vipps_async.journals.protocol import Journal, World
 from vipps_async.one_loop import OneLoop
 from vipps_async.transports.protocol import Transport
 from vipps_async.userinfo import UserinfoApi
+from vipps_async.webhooks.client import WebhooksApi
 
 __all__ = ["SessionParts"]
 
@@ -56,7 +58,9 @@ class SessionParts:
     #: Finds out which Vipps the calls go to.
     find_world: Callable[[], Awaitable[World]]
     ecom: EcomApi
+    epayment: EpaymentApi
     userinfo: UserinfoApi
+    webhooks: WebhooksApi
 
     @classmethod
     def of(cls, settings: Settings, transport: Transport, journal: Journal | None, clock: Clock | None = None) -> Self:
@@ -85,20 +89,27 @@ class SessionParts:
                 find_world=finding,
             )
             recovery = Recovery(recorder, rebuild=rebuild_call, passed_over=passed_over())
+        in_one_loop = _RunnerInOneLoop(recorder or pipeline, one_loop)
+        of_payments: dict[str, Any] = {
+            "merchant_serial_number": serial_number,
+            "environment": settings.environment,
+            "is_vipps": settings.is_vipps,
+            "one_loop": one_loop,
+            "listening": pipeline.log.listening,
+            "journal": journal,
+        }
         return cls(
             pipeline=pipeline,
             recorder=recorder,
             recovery=recovery,
             one_loop=one_loop,
             find_world=finding,
-            ecom=EcomApi(
-                _RunnerInOneLoop(recorder or pipeline, one_loop),
-                merchant_serial_number=serial_number,
-                environment=settings.environment,
-                is_vipps=settings.is_vipps,
-                one_loop=one_loop,
-                listening=pipeline.log.listening,
-                journal=journal,
-            ),
+            ecom=EcomApi(in_one_loop, **of_payments),
+            epayment=EpaymentApi(in_one_loop, **of_payments),
             userinfo=UserinfoApi(_RunnerInOneLoop(pipeline, one_loop)),
+            webhooks=WebhooksApi(
+                _RunnerInOneLoop(pipeline, one_loop),
+                loopback=settings.environment is not Environment.PRODUCTION,
+                is_vipps=settings.is_vipps,
+            ),
         )

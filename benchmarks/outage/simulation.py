@@ -12,7 +12,7 @@ from benchmarks.outage.line import SOURCE, Line
 from benchmarks.outage.record import Record, Row, Summary
 from benchmarks.outage.scenario import Scenario
 from benchmarks.outage.vendor import Vendor
-from tests.ecom.virtual_time import run_in_virtual_time
+from tests.core.virtual_time import run_in_virtual_time
 
 __all__ = ["Result", "simulate"]
 

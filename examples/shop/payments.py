@@ -137,9 +137,9 @@ class Payments:
         try:
             details = await vipps.ecom.wait_for(order.payment_id, timeout=patience)
         except PaymentPending as waiting:
-            if waiting.details is None:
+            if waiting.last is None:
                 return await self.orders.get(order.id) or order
-            details = waiting.details
+            details = waiting.last
         except OrderNotFoundError:
             return order
         return await self.settle(order, details)

@@ -15,7 +15,7 @@ import pytest
 from tests.cli.inline import inline
 from tests.cli.processes import environment, run
 from vipps_async.cli.main import main
-from vipps_async.ecom import polling
+from vipps_async.core import polling
 from vipps_async.sandbox import SandboxCredentials, SandboxServer
 from vipps_async.sandbox.ledger.entries import LogEntry, Summary
 from vipps_async.sandbox.ledger.payment import Payment

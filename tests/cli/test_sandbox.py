@@ -288,6 +288,11 @@ async def test_flags_of_what_vipps_does() -> None:
                 "directCapture": [],
                 "skipLandingPage": ["123456"],
                 "nin": ["123456", "654321"],
+                "currencies": {},
+                "partialCapture": [],
+                "lateCapture": [],
+                "longLiving": [],
+                "express": [],
                 "refuse": {"100031": "31"},
                 "subDelay": 3,
                 "unknownFor": 60,
@@ -338,4 +343,4 @@ async def test_the_commands_of_the_page_for_other_languages() -> None:
         assert (process.returncode, err) == (0, b"")
         async with browser.get(f"{url}/sandbox/payments") as answer:
             states = {payment["orderId"]: payment["state"] for payment in (await answer.json())["payments"]}
-        assert states == {"acme-1": "RESERVE", "acme-2": "CANCEL"}
+        assert states == {"acme-1": "RESERVE", "acme-2": "CANCEL", "acme-shop-1": "RESERVE"}

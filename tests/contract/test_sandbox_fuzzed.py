@@ -10,6 +10,7 @@ import functools
 import threading
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from hypothesis import strategies as st
 from tests.contract.schema import Schema, conform
 from tests.contract.vendor import specification
 from tests.sandbox.driver import MSN, merchant_at
+from tests.sandbox.epayment_driver import Epayment
 from vipps_async.sandbox import SandboxServer
 
 schemathesis = pytest.importorskip("schemathesis", reason="schemathesis is not installed")
@@ -69,6 +71,9 @@ class Running:
                 await merchant.capture("acme-captured", 10_000)
                 await merchant.cancel("acme-void")
                 await sandbox.reject("acme-declined")
+                for reference in ("shop-waits", "shop-reserved"):
+                    assert (await Epayment(merchant).create(reference)).status == 201
+                await sandbox.approve("shop-reserved")
                 self.url, self.token = sandbox.url, merchant.token
                 self._ready.set()
                 await self._stop.wait()
@@ -96,10 +101,9 @@ class Running:
             self._loop.call_soon_threadsafe(self._stop.set)
 
 
-@pytest.fixture
-def running() -> Iterator[Running]:
-    """A sandbox with some orders."""
-    specification("ecom-v2.yaml")
+@contextmanager
+def running_sandbox() -> Iterator[Running]:
+    """Run a sandbox with some orders."""
     server = Running()
     thread = threading.Thread(target=lambda: asyncio.run(server.serve()), name="fuzzed sandbox")
     thread.start()
@@ -110,6 +114,14 @@ def running() -> Iterator[Running]:
         server.stop()
         thread.join(20)
         assert not thread.is_alive()
+
+
+@pytest.fixture
+def running() -> Iterator[Running]:
+    """A sandbox with some orders."""
+    specification("ecom-v2.yaml")
+    with running_sandbox() as server:
+        yield server
 
 
 def _make_known(body: Any, schema: Schema) -> None:

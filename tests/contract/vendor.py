@@ -94,10 +94,11 @@ class Specification:
 
     def header_rules(self, path: str, method: str) -> dict[str, tuple[bool, Schema]]:
         """Return the declared headers of an operation: name → (required, schema)."""
-        operation, name = self._operation(path, method)
-        parameters = (self._followed(parameter, name)[0] for parameter in operation.get("parameters", ()))
+        item, name = self._followed(self._document(self.name)["paths"][path], self.name)
+        declared = (*item.get("parameters", ()), *item[method.lower()].get("parameters", ()))
+        parameters = (self._followed(parameter, name)[0] for parameter in declared)
         return {
-            parameter["name"]: (bool(parameter.get("required", False)), parameter["schema"])
+            parameter["name"]: (bool(parameter.get("required", False)), self._resolved(parameter["schema"], name))
             for parameter in parameters
             if parameter["in"] == "header"
         }

@@ -7,6 +7,7 @@ import logging
 import math
 import pickle
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any, Optional
@@ -325,6 +326,40 @@ def test_an_answer_without_content_needs_no_body() -> None:
     assert NoContent() == decode(b"", NoContent) == decode(b"{}", NoContent)
     with pytest.raises(UnreadableAnswer):
         decode(b"<html>", NoContent)
+
+
+def test_a_bare_list() -> None:
+    """An answer that is a list of models is read as a tuple of them; what is wrong is named with its place."""
+    wanted = tuple[Part, ...]
+    assert decode(b'[{"postCode": "0154"}, {"zipCode": 5}]', wanted) == (Part(post_code="0154"), Part(post_code="5"))
+    assert decode(b"[]", wanted) == ()
+    for body, reason in (
+        (b'{"postCode": "1"}', "not a list"),
+        (b"", "not JSON"),
+        (b'[{"postCode": "1"}, {}]', r"\[1\]"),
+    ):
+        with pytest.raises(UnreadableAnswer, match=reason):
+            decode(body, wanted)
+
+
+@frozen(kw_only=True)
+class Labelled:
+    """A model with names of somebody's own choosing."""
+
+    labels: Mapping[str, str] | None = None
+    needed: Mapping[str, str] | None = field(default=None, metadata=STRICT)
+
+
+def test_names_of_somebodys_own_choosing() -> None:
+    """An object of texts is read as it is: numbers become texts, nulls count as missing."""
+    body = b'{"labels": {"a": "1", "b": 2, "camelCase": "c", "none": null}}'
+    assert decode(body, Labelled).labels == {"a": "1", "b": "2", "camelCase": "c"}
+    before = unread_fields().get("Labelled.labels", 0)
+    for labels in (b"[]", b'"text"', b'{"a": 1.5}', b'{"a": ["b"]}'):
+        assert decode(b'{"labels": ' + labels + b"}", Labelled).labels is None
+        with pytest.raises(UnreadableAnswer, match=r"^needed is not"):
+            decode(b'{"needed": ' + labels + b"}", Labelled)
+    assert unread_fields()["Labelled.labels"] == before + 4
 
 
 samples = st.builds(

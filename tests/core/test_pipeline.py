@@ -312,6 +312,25 @@ async def test_an_answer_that_does_not_fit_is_looked_up_before_anything_is_raise
     assert len(mains(never)) == 1
 
 
+async def test_what_an_answer_does_not_repeat_is_put_into_its_result() -> None:
+    """After it was held against the call; what the history proves is taken as it is."""
+    seen: list[str] = []
+
+    def fits(_call: Call[Receipt], receipt: Receipt) -> None:
+        seen.append(receipt.status)
+
+    filled = evolve(
+        call_of(Repeat.KEYED).operation,
+        misfit=fits,
+        complete=lambda call, receipt: evolve(receipt, status=f"{receipt.status} by {call.idempotency_key}"),
+    )
+    call = call_of(Repeat.KEYED, operation=filled)
+    transport = ScriptedTransport().on("/details", details("yes")).on("/capture", done(), answer(200, b"?"))
+    line = pipeline(transport)
+    assert [(await line.run(call)).status for _ in range(2)] == [f"Captured by {KEY}", "Proven"]
+    assert seen == ["Captured"]
+
+
 async def test_a_refused_cancel_of_what_is_cancelled_is_done() -> None:
     """Cancelling again what is cancelled is no error: one look at details tells."""
     transport = ScriptedTransport().on("/details", details("yes"))

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.ecom.virtual_time import run_in_virtual_time
+from tests.core.virtual_time import run_in_virtual_time
 from vipps_async import Credentials, OutcomeUnknown, RetryPolicy, VippsError, VippsSession
 from vipps_async.core.limits import RecoveryLimiter
 from vipps_async.core.recovery_report import RecoveryReport

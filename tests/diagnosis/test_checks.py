@@ -80,7 +80,7 @@ async def test_a_key_that_is_missing(sandbox: Sandbox, name: str) -> None:
         ("VIPPS_CLIENT_ID", "canary ", "printable ASCII text without line breaks"),
         ("VIPPS_CLIENT_SECRET", "canary\nx", "printable ASCII text without line breaks"),
         ("VIPPS_SUBSCRIPTION_KEY", "canæry-canary", "printable ASCII text without line breaks"),
-        ("VIPPS_MERCHANT_SERIAL_NUMBER", "canary", "a string of 5 or 6 digits"),
+        ("VIPPS_MERCHANT_SERIAL_NUMBER", "canary", "a string of 4 to 10 digits"),
         ("VIPPS_SYSTEM_NAME", "canary" * 6, "1 to 30 printable ASCII characters"),
         ("VIPPS_SYSTEM_PLUGIN_VERSION", "canary" * 6, "1 to 30 printable ASCII characters"),
     ],

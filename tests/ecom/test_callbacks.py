@@ -331,7 +331,7 @@ def test_comparing_takes_the_same_time_for_every_token(monkeypatch: pytest.Monke
         compared.append((one, other))
         return bool(one == other)
 
-    monkeypatch.setattr("vipps_async.ecom.callbacks.hmac.compare_digest", compare)
+    monkeypatch.setattr("vipps_async.auth_tokens.hmac.compare_digest", compare)
     source: EcomCallbacks[Any] = EcomCallbacks(["one", "two", "three"])
     source.check_headers([("authorization", "one")])
     assert compared == [(b"one", b"one"), (b"one", b"two"), (b"one", b"three")]

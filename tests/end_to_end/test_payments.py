@@ -20,7 +20,7 @@ from vipps_async import (
     VippsSession,
     nok,
 )
-from vipps_async.ecom import polling
+from vipps_async.core import polling
 from vipps_async.errors import CaptureError
 from vipps_async.sandbox import State
 from vipps_async.testing import Sandbox

@@ -122,6 +122,28 @@ def test_what_is_open_of_the_payment_is_looked_up(store: SqliteStore) -> None:
     assert lookups(seen) == 1
 
 
+class _Malformed(_Failing):
+    """A connection that meets a malformed row where it looks for what is open."""
+
+    def execute(self, statement: str, *given: Any) -> sqlite3.Cursor:
+        if self._word in statement:
+            error = sqlite3.DatabaseError("database disk image is malformed")
+            error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+            raise error
+        return self._real.execute(statement, *given)
+
+
+@pytest.mark.parametrize("word", ["AS (VALUES (?, ?)) SELECT", "adjusts OR origin"])
+def test_a_malformed_row_hides_nothing_else(tmp_path: Path, word: str) -> None:
+    """What is open of a payment is then found row by row, and closes it to another API as ever."""
+    with opened(tmp_path) as store:
+        assert results(store.commit([begin(1), begin(2)])) == [AcquireResult.ACQUIRED] * 2
+    with opened(tmp_path) as store:
+        store._connection = _Malformed(store._connection, word)  # type: ignore[assignment]  # stands in for it
+        other = [begin(number, key="another", api="toy") for number in (1, 3)]
+        assert results(store.commit(other)) == [AcquireResult.CLOSED, AcquireResult.ACQUIRED]
+
+
 @pytest.mark.parametrize("at", [0, 1, 2])
 def test_a_key_that_is_there_already_among_others(store: SqliteStore, at: int) -> None:
     """A begin of a settled key replays its answer, and the others in its commit are none the worse."""

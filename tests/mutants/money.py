@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tests.mutants.epayment import EPAYMENT_MUTANTS
 from tests.mutants.mutant import Mutant, of
 
 __all__ = ["MUTANTS"]
@@ -489,4 +490,5 @@ MUTANTS: tuple[Mutant, ...] = (
     *_PAYMENT_API,
     *_MANY,
     *_TRANSPORTS,
+    *EPAYMENT_MUTANTS,
 )

@@ -57,8 +57,8 @@ async def test_all_payments_with_state_and_sums(sandbox: SandboxServer, merchant
     assert status == 200
     rows = re.findall(r"<tr id=.*?</tr>", html, re.DOTALL)
     assert [re.sub("<[^>]+>", " ", row).replace("\u00a0", "").split()[:-1] for row in rows] == [
-        ["acme-2", "INITIATE", "12345.67", "–", "–", "–", MSN],
-        ["acme-1", "RESERVE", "499.00", "499.00", "300.00", "99.00", MSN],
+        ["acme-2", "INITIATE", "12345.67", "–", "–", "–", "eCom", MSN],
+        ["acme-1", "RESERVE", "499.00", "499.00", "300.00", "99.00", "eCom", MSN],
     ]
 
 

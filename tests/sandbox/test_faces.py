@@ -67,10 +67,11 @@ async def test_a_payment_of_another_api(sandbox: SandboxServer, merchant: Mercha
 
 
 async def test_one_payment_has_one_name_in_all_apis(merchant: Merchant, place: Shop) -> None:
-    """A reference is used up for eCom, too, and its payment is seen by both."""
+    """A reference is used up for eCom, too; but eCom knows no payment that it did not initiate."""
     await _create(merchant, place)
     assert (await merchant.initiate("toy-1")).codes == [("Merchant", "34")]
-    assert (await merchant.details("toy-1")).status == 200
+    for answer in (await merchant.details("toy-1"), await merchant.status("toy-1"), await merchant.cancel("toy-1")):
+        assert (answer.status, answer.codes) == (404, [("Merchant", "35")])
 
 
 async def test_it_shares_clock_and_limits(sandbox: SandboxServer, merchant: Merchant, place: Shop) -> None:

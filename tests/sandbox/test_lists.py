@@ -39,6 +39,8 @@ async def test_payments_as_json(sandbox: SandboxServer, merchant: Merchant) -> N
     assert payment == {
         "orderId": "acme-2",
         "merchantSerialNumber": "123456",
+        "api": "ecom",
+        "currency": "NOK",
         "state": "RESERVE",
         "amount": 49_900,
         "reserved": 49_900,

@@ -20,8 +20,9 @@ from vipps_async.sandbox.wire.ecom_bodies import (
     read_payment_action,
     violations_of_shipping_answer,
 )
-from vipps_async.sandbox.wire.ecom_fields import Violations, drop_nulls, read_json
+from vipps_async.sandbox.wire.ecom_fields import EcomViolations
 from vipps_async.sandbox.wire.face import Ignored, Refusal
+from vipps_async.sandbox.wire.fields import drop_nulls, read_json
 
 MISSING = object()
 
@@ -204,10 +205,12 @@ def test_unknown_fields_and_nulls_are_counted_or_refused(place: str) -> None:
     for value, kind in (("x", "unknown"), (None, "null")):
         ignored = Ignored()
         body = _with(_initiation(), place, value)
-        read_initiation(body, violations=Violations("initiate", ignored))
+        read_initiation(body, violations=EcomViolations("initiate", ignored))
         assert ignored.counts == {("initiate", place, kind): 1}
         with pytest.raises(Refusal) as caught:
-            read_initiation(_with(_initiation(), place, value), violations=Violations("initiate", ignored, strict=True))
+            read_initiation(
+                _with(_initiation(), place, value), violations=EcomViolations("initiate", ignored, strict=True)
+            )
         assert _codes(caught.value) == [("InvalidRequest", place)]
 
 
@@ -228,7 +231,7 @@ def test_nulls_are_dropped_however_deep_they_are() -> None:
     for _ in range(5_000):
         body = {"x": [body]}
     innermost: Any = body
-    drop_nulls(body, Violations())
+    drop_nulls(body, EcomViolations())
     while innermost:
         (innermost,) = innermost["x"]
     assert innermost == {}
@@ -381,7 +384,7 @@ def test_a_cancel_takes_the_flag_and_no_amount() -> None:
     assert not read_cancellation({**body, "releaseRemaining": True})
     for wrong in (_action(), {**body, "shouldReleaseRemainingFunds": "true"}, {**body, "releaseRemaining": True}):
         with pytest.raises(Refusal):
-            read_cancellation(wrong, violations=Violations(strict=True))
+            read_cancellation(wrong, violations=EcomViolations(strict=True))
     with pytest.raises(Refusal):
         read_cancellation({**body, "shouldReleaseRemainingFunds": "true"})
 
@@ -391,7 +394,7 @@ def test_a_force_approve_knows_two_fields() -> None:
     assert read_approval({}) == (None, None)
     assert read_approval({"customerPhoneNumber": "+47 91234567", "token": "abc"}) == ("91234567", "abc")
     with pytest.raises(Refusal):
-        read_approval({"mobileNumber": "91234567"}, violations=Violations(strict=True))
+        read_approval({"mobileNumber": "91234567"}, violations=EcomViolations(strict=True))
 
 
 @pytest.mark.parametrize(
@@ -408,7 +411,7 @@ def test_a_force_approve_knows_two_fields() -> None:
 def test_what_is_no_json_object_is_refused(body: bytes, content_type: str, code: str) -> None:
     """Another content type, no body, a name given twice, half a character."""
     with pytest.raises(Refusal) as caught:
-        read_json(body, content_type)
+        read_json(body, content_type, EcomViolations())
     status = 415 if code == "Content-Type" else 400
     assert (caught.value.status, _codes(caught.value)) == (status, [("InvalidRequest", code)])
 
@@ -434,14 +437,14 @@ def test_what_is_no_json_object_is_refused(body: bytes, content_type: str, code:
 def test_json_that_does_not_parse_answers_500_and_says_where(body: bytes, reason: str) -> None:
     """As at Vipps it is an internal error; here the message names the comma and its line, or what else is wrong."""
     with pytest.raises(Refusal) as caught:
-        read_json(body, "application/json")
+        read_json(body, "application/json", EcomViolations())
     assert (caught.value.status, _codes(caught.value)) == (500, [("VippsError", "99")])
     assert f": the body is not JSON: {reason}" in json.dumps(caught.value.body)
 
 
 def test_a_content_type_may_name_its_charset() -> None:
     """Parameters and case of the content type do not matter."""
-    assert read_json(b'{"a": 1}', "Application/JSON; charset=UTF-8") == {"a": 1}
+    assert read_json(b'{"a": 1}', "Application/JSON; charset=UTF-8", EcomViolations()) == {"a": 1}
 
 
 # A busy machine is slow, not wrong.
@@ -457,7 +460,7 @@ def test_no_json_breaks_the_checks(value: object) -> None:
     for read in (read_initiation, read_payment_action, read_cancellation, read_approval):
         body = {"merchantInfo": value, "transaction": value, "customerInfo": value, "token": value}
         with contextlib.suppress(Refusal):
-            read(read_json(json.dumps(body).encode(), "application/json"))
+            read(read_json(json.dumps(body).encode(), "application/json", EcomViolations()))
 
 
 def test_order_ids_in_paths() -> None:

@@ -15,7 +15,7 @@ from aiohttp.client_proto import ResponseHandler
 from attrs import define
 from yarl import URL
 
-from tests.ecom.virtual_time import run_in_virtual_time
+from tests.core.virtual_time import run_in_virtual_time
 from vipps_async import AiohttpTransport, Request, Response
 from vipps_async.config import Timeouts
 from vipps_async.errors import OutcomeUnknown, RequestNotSent, TransportError

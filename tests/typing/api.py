@@ -15,17 +15,24 @@ from typing import assert_type
 import aiohttp
 
 from vipps_async import (
+    PAYMENT_EVENTS,
+    Aggregate,
     AiohttpTransport,
     AirlineData,
     ApiError,
+    CancelledPayment,
     CancelResult,
+    CapturedPayment,
     CaptureError,
     CaptureResult,
+    CreatedPayment,
     Credentials,
     EcomApi,
     Effect,
     Environment,
+    EpaymentApi,
     ErrorInfo,
+    EventName,
     ExpressCheckout,
     InitiatedPayment,
     InvalidInputError,
@@ -33,8 +40,12 @@ from vipps_async import (
     OperationName,
     OrderStatus,
     OutcomeUnknown,
+    Payment,
     PaymentDetails,
+    PaymentEvent,
+    PaymentState,
     PaymentStatus,
+    RefundedPayment,
     RefundResult,
     RetryPolicy,
     Scope,
@@ -49,6 +60,7 @@ from vipps_async import (
     UnexpectedResponseError,
     VippsError,
     VippsSession,
+    Webhook,
     dkk,
     eur,
     format_nok,
@@ -61,14 +73,20 @@ from vipps_async.receiver import (
     Contradicted,
     EcomCallbacks,
     Limits,
+    NotificationConfirmed,
+    NotificationContradicted,
+    OtherNotification,
+    PaymentNotification,
     PaymentUpdate,
     Receiver,
     Reply,
     ShippingDetailsRequest,
+    Webhooks,
 )
 from vipps_async.testing import Sandbox
 from vipps_async.transports.protocol import Request, Response, Transport
 from vipps_async.userinfo import UserInfo, UserinfoApi
+from vipps_async.webhooks.client import WebhooksApi
 
 KEYS = Credentials(client_id="id", client_secret="secret", subscription_key="key", merchant_serial_number="123456")
 
@@ -96,6 +114,7 @@ async def session(own: aiohttp.ClientSession) -> None:
         assert_type(vipps, VippsSession)
         assert_type(vipps.ecom, EcomApi)
         assert_type(vipps.userinfo, UserinfoApi)
+        assert_type(vipps.webhooks, WebhooksApi)
         assert_type(vipps.environment, Environment)
         assert_type(vipps.merchant_serial_number, str)
     async with VippsSession.from_env() as vipps:
@@ -304,3 +323,47 @@ async def receiving(vipps: VippsSession) -> None:
     receiver = Receiver(callbacks, limits=Limits(max_handlers=10))
     async with receiver.serving(vipps):
         assert_type(await receiver.handle("POST", "/v2/payments/acme-1", {"Authorization": "new"}, b"{}"), Reply)
+
+
+async def webhooks(vipps: VippsSession) -> None:
+    """Registrations, and what comes of them."""
+    assert_type((await vipps.webhooks.register("https://example.com/", PAYMENT_EVENTS)).secret, str)
+    assert_type(await vipps.webhooks.list(), tuple[Webhook, ...])
+    ensured = await vipps.webhooks.ensure(url="https://example.com/", events=["user.checked-in.v1"], known_ids={"id"})
+    assert_type(ensured.secret, str | None)
+    await vipps.webhooks.ensure("https://example.com/", PAYMENT_EVENTS)  # type: ignore[call-arg]  # by their names
+
+    async def on_event(event: PaymentNotification | OtherNotification, session: VippsSession) -> None:
+        if isinstance(event, PaymentNotification):
+            assert_type(await event.confirm(session), NotificationConfirmed | NotificationContradicted)
+
+    Receiver(Webhooks(url="https://example.com/", secrets={}, on_event=on_event))
+
+
+async def epayment(api: EpaymentApi) -> None:
+    """Sums are Money, and nothing stands in the way of a result's amount."""
+    created = await api.create(reference="acme-order-1", amount=nok(499), return_url="https://example.com/")
+    assert_type(created, CreatedPayment)
+    assert_type(created.redirect_url, str | None)
+    payment = await api.wait_for(created.reference, timeout=600)
+    assert_type(payment, Payment)
+    assert_type(payment.state, PaymentState)
+    assert_type(payment.aggregate, Aggregate)
+    assert_type(payment.remaining_to_capture, Money)
+    assert_type(payment.capture_guaranteed_until, datetime | None)
+    captured = await api.capture("acme-order-1", amount=payment.remaining_to_capture)
+    assert_type(captured, CapturedPayment)
+    assert_type(captured.amount, Money)
+    assert_type(captured.settled_by, SettledBy)
+    refunded = await api.refund("acme-order-1", amount=captured.amount, idempotency_key="mine")
+    assert_type(refunded, RefundedPayment)
+    assert_type(refunded.amount, Money)
+    cancelled = await api.cancel("acme-order-1", cancel_transaction_only=True)
+    assert_type(cancelled, CancelledPayment)
+    assert_type(cancelled.amount, Money)
+    events = await api.events("acme-order-1")
+    assert_type(events, tuple[PaymentEvent, ...])
+    assert_type(events[0].name, EventName)
+    await api.capture("acme-order-1", amount=49900)  # type: ignore[arg-type]
+    await api.capture("acme-order-1")  # type: ignore[call-arg]
+    await api.capture("acme-order-1", nok(1))  # type: ignore[call-arg]

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator, Sequence
 
 from vipps_async._version import __version__
-from vipps_async.cli import batch, demo, doctor, journal, payment, sandbox
+from vipps_async.cli import batch, demo, doctor, journal, payment, sandbox, webhooks
 from vipps_async.cli.options import api_named_in
 from vipps_async.cli.output import discard, plain, say
 from vipps_async.config import Environment
@@ -46,6 +46,7 @@ def parser(arguments: Sequence[str] = ()) -> argparse.ArgumentParser:
     payment.add_command(commands, api_named_in(arguments))
     journal.add_command(commands)
     batch.add_command(commands)
+    webhooks.add_command(commands)
     return whole
 
 

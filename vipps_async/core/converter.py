@@ -147,17 +147,18 @@ def decode(body: bytes, cls: type[R]) -> R:
     """Read JSON into a model.
 
     Unknown fields are ignored, and a null is the same as a missing field. A field that may be None and cannot be read
-    is None, and counted, unless it is `STRICT`. `NoContent` is read from any JSON or none.
+    is None, and counted, unless it is `STRICT`. `NoContent` is read from any JSON or none, ``tuple[Model, ...]`` from a
+    list.
 
     Raises:
         UnreadableAnswer: the body is not JSON, or lacks a required field, or a required or strict field cannot be read;
             it names the first such field. No other exception comes out of here, whatever the bytes.
     """
-    if issubclass(cls, NoContent) and not body.strip():
+    if cls is NoContent and not body.strip():
         return cls()
     value = load_json(body)
     try:
-        return cls() if issubclass(cls, NoContent) else _converter.structure(value, cls)
+        return cls() if cls is NoContent else _converter.structure(value, cls)
     except _UnfitError as fault:
         reason = str(fault)
     # Out here for the same reason.
@@ -289,6 +290,12 @@ def _tuple_reader(cls: Any, converter: Converter) -> Callable[[object, object], 
     return read
 
 
+def _read_texts(value: object, _cls: object = None) -> Mapping[str, str]:
+    if type(value) is not dict:
+        raise _UnfitError("an object")
+    return {name: _read_str(text) for name, text in value.items() if text is not None}
+
+
 def _without_none(fields: dict[str, Any]) -> dict[str, Any]:
     """Return the fields that have a value: in JSON a null is the same as a missing field."""
     if None in fields.values():
@@ -387,6 +394,7 @@ def _build() -> Converter:
     converter = Converter(detailed_validation=False)
     for cls, read in _READERS.items():
         converter.register_structure_hook(cls, read)
+    converter.register_structure_hook_func(lambda cls: cls == Mapping[str, str], _read_texts)
     converter.register_structure_hook_factory(_is_tuple, lambda cls: _tuple_reader(cls, converter))
     converter.register_structure_hook_factory(attrs.has, lambda cls: _model_reader(cls, converter))
     converter.register_unstructure_hook(Decimal, _write_decimal)

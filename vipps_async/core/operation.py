@@ -92,6 +92,8 @@ class Operation(Generic[R]):
     #: Says in what a result differs from what the call asked for; None: whatever can be read is right. Its own result
     #: None means that it fits.
     misfit: Callable[[Call[R], R], str | None] | None = None
+    #: Puts into a result what the call asked for where the answer does not repeat it; None: the answer says all.
+    complete: Callable[[Call[R], R], R] | None = None
     #: Whether it is sent with a token; fetching the token itself is not.
     authenticated: bool = True
     #: Whether the subscription key is sent; not every API wants it.

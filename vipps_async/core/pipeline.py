@@ -252,7 +252,7 @@ class Pipeline:
             failed = self._unreadable(call, response, token, misfit, Effect.PROBABLE)
             failed.error.message = f"Vipps answered HTTP {response.status}, but not what was asked for: {misfit}"
             return evolve(failed, failure=FailureKind.MISFIT)
-        return result
+        return result if call.operation.complete is None else call.operation.complete(call, result)
 
     def _unreadable(
         self, call: Call[Any], response: Response, token: Token | None, why: str, effect: Effect

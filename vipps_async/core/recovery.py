@@ -274,7 +274,10 @@ class _Settling:
     async def _proven(self, call: Call[Any], evidence: Applied[Any]) -> None:
         await self._settle(Outcome.DONE, answer_record(call, evidence.result))
         self.report.proven += 1
-        if call.operation.repeat is Repeat.ONCE and len(self.report.urls_lost) < MOST_NAMED:
+        misfit = call.operation.misfit
+        # A payment whose URL its history tells has lost nothing.
+        is_lost = call.operation.repeat is Repeat.ONCE and misfit is not None and misfit(call, evidence.result)
+        if is_lost and len(self.report.urls_lost) < MOST_NAMED:
             self.report.urls_lost.append(self.intent.payment)
         if evidence.misfit:
             self.report.moved_otherwise.append(LeftOpen(intent=self.intent, reason=evidence.misfit))

@@ -6,7 +6,6 @@ Vipps calls once, waits 3 seconds (10 for shipping details), and takes no answer
 from __future__ import annotations
 
 import enum
-import hmac
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import datetime
@@ -15,6 +14,7 @@ from urllib.parse import unquote
 
 from attrs import evolve, field, frozen
 
+from vipps_async.auth_tokens import check_authorization, read_auth_tokens
 from vipps_async.core.converter import STRICT, UnreadableAnswer, decode
 from vipps_async.core.redaction import redact
 from vipps_async.ecom.callback_models import (
@@ -28,7 +28,7 @@ from vipps_async.ecom.details import PaymentShippingDetails, UserDetails
 from vipps_async.ecom.dialect import CALLBACK, CONSENT_REMOVAL, ECOM
 from vipps_async.ecom.express import ShippingDetails
 from vipps_async.errors import CallbackError, ErrorInfo, InvalidInputError
-from vipps_async.input_rules import check_auth_token, check_order_id
+from vipps_async.input_rules import check_order_id
 
 __all__ = ["ANYONE_MAY_CALL", "EcomCallbacks"]
 
@@ -72,14 +72,7 @@ ANYONE_MAY_CALL: Final = AnyoneMayCall.ANYONE_MAY_CALL
 def _read_tokens(tokens: str | Iterable[str] | AnyoneMayCall) -> tuple[bytes, ...] | None:
     if tokens is ANYONE_MAY_CALL:
         return None
-    given: object = (tokens,) if isinstance(tokens, str) else tokens
-    if not isinstance(given, Iterable) or isinstance(given, bytes | bytearray | Mapping):
-        raise InvalidInputError("auth_tokens", "a token or a list of tokens", secret=True)
-    read = tuple(check_auth_token(token).encode() for token in given)
-    if not read:
-        # An empty list must never mean "let everybody in".
-        raise InvalidInputError("auth_tokens", "at least one token", secret=True)
-    return read
+    return read_auth_tokens(tokens)
 
 
 @frozen
@@ -133,16 +126,8 @@ class EcomCallbacks(Generic[S]):
         Raises:
             CallbackError: it is missing, or there twice, or none of the tokens (401).
         """
-        if self._tokens is None:
-            return
-        given = [value for name, value in headers if name == "authorization"]
-        if len(given) != 1:
-            raise CallbackError("there is not exactly one Authorization header", status=401)
-        # Half a surrogate pair stands for a byte that is no UTF-8 in headers that aiohttp has read.
-        value = given[0].encode("utf-8", "surrogatepass")
-        # All of them are compared, whichever fits, and as bytes, for texts beyond ASCII are refused with an exception.
-        if sum(hmac.compare_digest(value, token) for token in self._tokens) == 0:
-            raise CallbackError("the Authorization header is not the auth token", status=401)
+        if self._tokens is not None:
+            check_authorization(headers, self._tokens)
 
     def read(
         self, path: str, _headers: Iterable[tuple[str, str]], body: bytes

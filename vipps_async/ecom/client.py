@@ -10,12 +10,12 @@ from vipps_async.config import Environment
 from vipps_async.core.events import AttemptListener
 from vipps_async.core.operation import Call, Runner
 from vipps_async.core.payment_api import BatchClient
+from vipps_async.core.polling import PaymentPoller
 from vipps_async.ecom.calls import cancel_call, initiate_call, money_call
 from vipps_async.ecom.details import PaymentDetails
 from vipps_async.ecom.express import ExpressCheckout
 from vipps_async.ecom.operations import APPROVE, CAPTURE, REFUND, STATUS, ask_details
 from vipps_async.ecom.payment_api import ECOM_API
-from vipps_async.ecom.polling import PaymentPoller
 from vipps_async.ecom.requests import (
     CustomerInfo,
     ForceApproveRequest,
@@ -72,7 +72,7 @@ class EcomApi:
 
         Args:
             runner: runs the calls.
-            merchant_serial_number: the sales unit, 5 or 6 digits.
+            merchant_serial_number: the sales unit, 4 to 10 digits.
             environment: which Vipps; production refuses `approve` and URLs on loopback.
             is_vipps: whether calls go to Vipps' own host, which takes and reaches public URLs only.
             one_loop: the event loop of the session that it is a part of; None: one of its own.
@@ -80,7 +80,7 @@ class EcomApi:
             journal: the session's journal, if it has one.
 
         Raises:
-            InvalidInputError: the serial number is not 5 or 6 digits.
+            InvalidInputError: the serial number is not 4 to 10 digits.
         """
         self._runner = runner
         self._merchant = MerchantInfoPayment(
@@ -372,7 +372,7 @@ class EcomApi:
         Raises:
             InvalidInputError: an argument breaks a rule; nothing was sent.
             vipps_async.PaymentPending: a TimeoutError: the customer has done neither in time. The payment may still
-                be accepted later: cancel it. It has the last `details`.
+                be accepted later: cancel it. It has the `last` details.
             OrderNotFoundError: there is no such payment in this sales unit.
             ConfigurationError: the session was closed meanwhile.
             VippsError: details failed for good, or failed last when the time was up; see `vipps_async.errors`.

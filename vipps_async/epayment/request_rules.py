@@ -8,14 +8,23 @@ from typing import Any, Final, TypeVar
 from vipps_async.errors import InvalidInputError
 from vipps_async.money import Money
 
-__all__ = ["check_currency", "check_items", "check_money", "check_optional", "check_payment_amount", "check_range"]
+__all__ = [
+    "LARGEST",
+    "LEAST",
+    "check_currency",
+    "check_items",
+    "check_money",
+    "check_optional",
+    "check_payment_amount",
+    "check_range",
+]
 
 T = TypeVar("T")
 
 #: The smallest payment, capture and refund of each currency, in minor units (OpenAPI description, `Amount`).
-_LEAST: Final = {"NOK": 100, "DKK": 1, "EUR": 1}
+LEAST: Final = {"NOK": 100, "DKK": 1, "EUR": 1}
 #: The largest sum, in minor units (OpenAPI description, `Amount`).
-_LARGEST: Final = 65_000_000
+LARGEST: Final = 65_000_000
 
 
 def check_money(parameter: str, value: object, *, currency: str | None = None) -> Money:
@@ -29,9 +38,9 @@ def check_money(parameter: str, value: object, *, currency: str | None = None) -
     Raises:
         InvalidInputError: it is no Money, too much, or of another currency.
     """
-    wanted = (currency,) if currency is not None else tuple(_LEAST)
-    if not isinstance(value, Money) or value.currency not in wanted or value.value > _LARGEST:
-        rule = f"Money in {' or '.join(wanted)}, such as {wanted[0].lower()}('499.00'), up to {_LARGEST} minor units"
+    wanted = (currency,) if currency is not None else tuple(LEAST)
+    if not isinstance(value, Money) or value.currency not in wanted or value.value > LARGEST:
+        rule = f"Money in {' or '.join(wanted)}, such as {wanted[0].lower()}('499.00'), up to {LARGEST} minor units"
         raise InvalidInputError(parameter, rule, value=value)
     return value
 
@@ -43,7 +52,7 @@ def check_payment_amount(value: object) -> Money:
         InvalidInputError: it is no Money, too little or too much, or of another currency.
     """
     money = check_money("amount", value)
-    least = Money(_LEAST[money.currency], money.currency)
+    least = Money(LEAST[money.currency], money.currency)
     if money.value < least.value:
         raise InvalidInputError("amount", f"at least {least}", value=value)
     return money
@@ -51,8 +60,8 @@ def check_payment_amount(value: object) -> Money:
 
 def check_currency(parameter: str, value: object) -> str:
     """Return the code of a currency that Vipps takes."""
-    if not isinstance(value, str) or value not in _LEAST:
-        raise InvalidInputError(parameter, " or ".join(_LEAST), value=value)
+    if not isinstance(value, str) or value not in LEAST:
+        raise InvalidInputError(parameter, " or ".join(LEAST), value=value)
     return value
 
 

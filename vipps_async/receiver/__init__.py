@@ -13,9 +13,18 @@ from vipps_async.ecom.callback_models import (
     ShippingDetailsRequest,
 )
 from vipps_async.ecom.callbacks import ANYONE_MAY_CALL, EcomCallbacks
+from vipps_async.epayment.shipping_callback import EpaymentShipping, ShippingQuestion
 from vipps_async.receiver._limits import Counts, Limits
 from vipps_async.receiver._receiver import Receiver, Reply
 from vipps_async.receiver._source import Notification, Query, Source
+from vipps_async.webhooks.deliveries import Webhooks
+from vipps_async.webhooks.notifications import (
+    Disagreed,
+    NotificationConfirmed,
+    NotificationContradicted,
+    OtherNotification,
+    PaymentNotification,
+)
 
 if TYPE_CHECKING:
     from vipps_async.receiver._aiohttp_web import VIPPS_SESSION, aiohttp_context, aiohttp_routes, aiohttp_session
@@ -30,16 +39,24 @@ __all__ = [
     "ConsentRemoval",
     "Contradicted",
     "Counts",
+    "Disagreed",
     "Disagreement",
     "EcomCallbacks",
+    "EpaymentShipping",
     "Limits",
     "Notification",
+    "NotificationConfirmed",
+    "NotificationContradicted",
+    "OtherNotification",
+    "PaymentNotification",
     "PaymentUpdate",
     "Query",
     "Receiver",
     "Reply",
     "ShippingDetailsRequest",
+    "ShippingQuestion",
     "Source",
+    "Webhooks",
     "aiohttp_context",
     "aiohttp_routes",
     "aiohttp_session",

@@ -30,6 +30,8 @@ _LEASE_MARGIN = 60.0
 _DOUBLINGS = 6
 #: Failing events that are remembered; of others, the pause begins anew.
 _MAX_FAILING = 10_000
+#: Events handled that are remembered where no journal does: Vipps delivers again within hours what it saw unanswered.
+_MAX_HANDLED = 10_000
 #: Stands where an entry has a payment, and cannot be the id of one.
 _NO_PAYMENT = "(none)"
 #: ISO 4217's code where no currency is involved: what an event says of an amount proves nothing.
@@ -133,6 +135,8 @@ class HandlerWorker:
         self._handlers: set[asyncio.Task[object]] = set()
         #: Of events whose handlers have failed: how often, and until when they are left alone.
         self._failures: dict[str, tuple[int, float]] = {}
+        #: Without a journal: the events that were handled, oldest first.
+        self._handled: dict[tuple[str, ...], None] = {}
         self._room = asyncio.Event()
         self._wants_room = False
         self._redelivering: asyncio.Task[None] | None = None
@@ -183,7 +187,7 @@ class HandlerWorker:
             has no journal and its handler has begun.
         """
         work = _Work(source, event, self._intent(source.api, kind, event))
-        if work.intent.identity in self._running:
+        if work.intent.identity in self._running or work.intent.identity in self._handled:
             self._counts.duplicates += 1
             return "duplicate", True
         is_durable = False
@@ -280,7 +284,11 @@ class HandlerWorker:
         self._failures.pop(work.intent.key, None)
         kind, payment = work.intent.name, work.event.payment
         self._log.info("vipps.inbound_handled", kind=kind, payment=payment)
-        if self._journal is not None:
+        if self._journal is None:
+            self._handled[work.intent.identity] = None
+            if len(self._handled) > _MAX_HANDLED:
+                del self._handled[next(iter(self._handled))]
+        else:
             settlement = Settlement(outcome=Outcome.DONE, answer=b"{}", settled_at=datetime.now(UTC))
             try:
                 await self._journal.settle(work.intent, settlement, owner=work.owner)

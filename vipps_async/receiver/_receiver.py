@@ -226,13 +226,13 @@ class Receiver:
         error: BaseException = TimeoutError()
         if task.done():
             try:
-                body = query.respond(task.result())
+                reply = _reply_to(query, task.result())
             except BaseException as failure:  # noqa: BLE001 - whatever the handler has raised, or its cancellation
                 error = failure
             else:
                 self.counts.handled += 1
                 self._log.info("vipps.inbound_handled", kind=kind, payment=query.payment)
-                return Reply(status=200, body=body, headers=_JSON)
+                return reply
         self.counts.failed += 1
         place, failed = place_of(error), type(error).__name__
         self._log.warn("vipps.inbound_failed", kind=kind, payment=query.payment, error=failed, place=place)
@@ -243,6 +243,13 @@ class Receiver:
         if not task.cancelled():
             # Looked at, for one that fails after its time is up has been counted already.
             task.exception()
+
+
+def _reply_to(query: Query, result: object) -> Reply:
+    try:
+        return Reply(status=200, body=query.respond(result), headers=_JSON)
+    except CallbackError as refusal:
+        return Reply(status=refusal.status, body=refusal.message.encode(), headers=_TEXT)
 
 
 _TEXT: Mapping[str, str] = {"Content-Type": "text/plain; charset=utf-8"}

@@ -55,6 +55,7 @@ class Query(Protocol):
         """Turn what the handler has returned into the body of the reply, as JSON.
 
         Raises:
+            CallbackError: the answer is a refusal, such as that nothing is shipped there; with the status to answer.
             InvalidInputError: the handler has returned what Vipps would not take.
         """
         ...

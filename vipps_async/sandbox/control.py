@@ -175,6 +175,8 @@ def _payment(order: Order) -> dict[str, Any]:
     return {
         "orderId": payment.reference,
         "merchantSerialNumber": payment.sales_unit,
+        "api": order.api,
+        "currency": payment.currency,
         "state": order.state_word,
         **{name: getattr(payment, name) for name in sums},
         "history": [

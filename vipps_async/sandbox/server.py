@@ -19,8 +19,10 @@ from vipps_async.sandbox.ledger.clock import RateLimits, SandboxClock
 from vipps_async.sandbox.ledger.customer_simulator import CustomerSimulator
 from vipps_async.sandbox.ledger.customers import Customer
 from vipps_async.sandbox.ledger.entries import Outcome, PaymentSnapshot
+from vipps_async.sandbox.ledger.events import Event
 from vipps_async.sandbox.ledger.orders import Order, OrderBook
 from vipps_async.sandbox.ledger.reasons import SandboxError, SandboxStateError
+from vipps_async.sandbox.ledger.registrations import Registrations
 from vipps_async.sandbox.ledger.settings import SandboxCredentials, Settings
 from vipps_async.sandbox.ledger.state_file import StateFile
 from vipps_async.sandbox.network.callbacks import CallbackSender
@@ -29,15 +31,18 @@ from vipps_async.sandbox.network.dispatcher import Dispatcher
 from vipps_async.sandbox.network.guard import Guard
 from vipps_async.sandbox.network.history import CallbackRecord, RequestRecord
 from vipps_async.sandbox.network.listener import Listener, cancelled
+from vipps_async.sandbox.network.webhooks import WebhookSender
 from vipps_async.sandbox.pages.dashboard import Dashboard
-from vipps_async.sandbox.pages.landing import Landing, landing_url
+from vipps_async.sandbox.pages.landing import Landing, landing_url, qr_url
 from vipps_async.sandbox.wire.ecom import EcomFace
+from vipps_async.sandbox.wire.epayment import EpaymentFace
 from vipps_async.sandbox.wire.face import Face, Ignored, Services
 from vipps_async.sandbox.wire.urls import CallbackHosts
 from vipps_async.sandbox.wire.userinfo import UserinfoFace
+from vipps_async.sandbox.wire.webhooks import WebhooksFace
 
 #: The APIs that a sandbox has unless it is told otherwise.
-FACES: tuple[type[Face], ...] = (EcomFace, UserinfoFace)
+FACES: tuple[type[Face], ...] = (EcomFace, EpaymentFace, UserinfoFace, WebhooksFace)
 
 #: How often payments are looked at that run out of time by themselves, in seconds: a customer would not notice.
 _TICK = 1.0
@@ -66,6 +71,12 @@ class SandboxServer:
         direct_capture: sales units whose payments are captured with the reservation.
         skip_landing_page_allowed: sales units that may skip the landing page.
         nin_allowed: sales units that may ask for the national identity number.
+        currencies: sales unit → its currency, where that is not NOK. With DKK or EUR it goes by ePayment's rules for
+            Denmark and Finland: 14 days to capture, all at once.
+        partial_capture_allowed: such sales units that may capture in parts all the same.
+        late_capture_allowed: such sales units that have 180 days to capture all the same.
+        long_living_allowed: sales units that may say when an ePayment payment expires.
+        express_allowed: sales units that may use ePayment's express checkout.
         token_lifetime: seconds that an access token lives: one hour, as on the vendor's test host.
         sub_delay: seconds after approval until `sub` appears in details.
         numeric_callback_msn: callbacks give the sales unit as a number, as Vipps sometimes does.
@@ -93,6 +104,11 @@ class SandboxServer:
         direct_capture: Collection[str] = frozenset(),
         skip_landing_page_allowed: Collection[str] = frozenset(),
         nin_allowed: Collection[str] = frozenset(),
+        currencies: Mapping[str, str] | None = None,
+        partial_capture_allowed: Collection[str] = frozenset(),
+        late_capture_allowed: Collection[str] = frozenset(),
+        long_living_allowed: Collection[str] = frozenset(),
+        express_allowed: Collection[str] = frozenset(),
         token_lifetime: int = 3600,
         sub_delay: float = 0.5,
         numeric_callback_msn: bool = False,
@@ -116,6 +132,11 @@ class SandboxServer:
             direct_capture=direct_capture,
             skip_landing_page=skip_landing_page_allowed,
             nin=nin_allowed,
+            currencies=currencies or {},
+            partial_capture=partial_capture_allowed,
+            late_capture=late_capture_allowed,
+            long_living=long_living_allowed,
+            express=express_allowed,
             sub_delay=sub_delay,
             numeric_callback_msn=numeric_callback_msn,
             strict=strict,
@@ -134,6 +155,16 @@ class SandboxServer:
             copies=lambda job: self.faults.copies(job.order_id) if job.kind == "payment" else 1,
             changed=self._changes.wake,
         )
+        registrations = Registrations()
+        self._webhooks = WebhookSender(
+            self.clock,
+            registrations,
+            call=self._sender.call,
+            lost=self._sender.lost,
+            # They are made further below.
+            copies=lambda reference: self.faults.copies(reference),  # noqa: PLW0108
+        )
+        self._changes.tell_events_to(self._tell_by_webhook)
         self._book = OrderBook()
         self._customers = CustomerSimulator(
             self.clock,
@@ -152,8 +183,10 @@ class SandboxServer:
             ignored=Ignored(),
             callback_hosts=hosts.named,
             changed=self._changes.note,
+            registrations=registrations,
             call=self._sender.call,
             landing_url=lambda order: landing_url(self.url, order),
+            qr_url=lambda order: qr_url(self.url, order),
         )
         self._faces = {face.name: face(self._services) for face in faces}
         self._state = None if state is None else StateFile(state, self._book, self.clock)
@@ -183,6 +216,11 @@ class SandboxServer:
         job = self._face_of(order).callback(order, outcome)
         if job is not None:
             self._sender.send(job)
+
+    def _tell_by_webhook(self, order: Order, event: Event) -> None:
+        news = self._face_of(order).webhook(order, event)
+        if news is not None:
+            self._webhooks.tell(news)
 
     # -- life ------------------------------------------------------------------------------------------------------
 
@@ -243,6 +281,7 @@ class SandboxServer:
         if not self._guard.loopback_only:
             _LOG.warning("listening on %s: anyone who reaches this machine can use this sandbox.", self._guard.host)
         await self._sender.start()
+        self._webhooks.start()
         self._stop_listening = self.clock.on_advance(self._changes.note)
         self._ticker = asyncio.create_task(self._tick(), name="vipps sandbox time")
 
@@ -261,6 +300,7 @@ class SandboxServer:
                 closing.callback(self._stop_listening)
                 self._stop_listening = None
             closing.push_async_callback(self._sender.aclose)
+            closing.push_async_callback(self._webhooks.aclose)
             await self._listener.close()
 
     async def _settled(self) -> None:
@@ -398,8 +438,9 @@ class SandboxServer:
         return dict(self._services.ignored.counts)
 
     async def callbacks_delivered(self) -> None:
-        """Wait until every callback so far has been attempted."""
+        """Wait until every callback so far, and every webhook that is due, has been attempted."""
         await self._sender.delivered()
+        await self._webhooks.delivered()
 
     def revoke_tokens(self) -> None:
         """Make every access token invalid that was issued so far."""

@@ -21,7 +21,7 @@ _CREDENTIALS = Credentials(
 
 
 class Sandbox(SandboxServer):
-    """A Vipps eCom API on this machine, for tests.
+    """Vipps' eCom and ePayment on this machine, for tests.
 
     Usage::
 

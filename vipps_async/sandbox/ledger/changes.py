@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from vipps_async.sandbox.ledger.events import Event
 from vipps_async.sandbox.ledger.orders import Order
 
 #: Dashboards that may be open at a time; each holds a connection.
@@ -45,6 +46,15 @@ class Changes:
     def __init__(self) -> None:
         self._subscriptions: set[Subscription] = set()
         self._keepers: list[Callable[[Order | None], None]] = []
+        self._event_listeners: list[Callable[[Order, Event], None]] = []
+
+    def tell_events_to(self, listener: Callable[[Order, Event], None]) -> None:
+        """Call the listener with each event of each order from now on: once, in the order in which they happened.
+
+        Told are orders of every API (`Order.api`), before what changed is kept. A listener that does not return at once
+        holds up the sandbox.
+        """
+        self._event_listeners.append(listener)
 
     def keep_with(self, keeper: Callable[[Order | None], None]) -> None:
         """Call the keeper at every change from now on, with the order that changed."""
@@ -52,6 +62,10 @@ class Changes:
 
     def note(self, order: Order | None = None) -> None:
         """Spread the word that an order, or else the sandbox itself, has changed."""
+        if order is not None:
+            for event in order.untold_events():
+                for listener in self._event_listeners:
+                    listener(order, event)
         for keeper in self._keepers:
             keeper(order)
         for subscription in self._subscriptions:

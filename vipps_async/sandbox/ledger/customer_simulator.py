@@ -114,6 +114,8 @@ class CustomerSimulator:
         """
         self.open(order)
         customer = payer(order, customer)
+        if customer.age(self._clock.now().date()) < order.minimum_age:
+            raise SandboxError(f"the customer is under {order.minimum_age} years old")
         shipping = None
         if order.express:
             methods = await self.offer(order, customer)

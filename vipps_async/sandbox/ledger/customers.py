@@ -7,6 +7,7 @@ import hashlib
 import re
 import uuid
 from dataclasses import dataclass, field
+from datetime import date
 
 from vipps_async.sandbox.ledger.reasons import Reason, Refused
 
@@ -23,11 +24,19 @@ NUMBERS = {
 _SEPARATORS = re.compile(r"[\s().\-/]+")
 #: Eight digits, perhaps behind the country code.
 _NUMBER = re.compile(r"(?:\+47|0047|47)?([0-9]{8})")
+#: Nine to fifteen digits, the country code among them.
+_MSISDN = re.compile(r"(?:\+|00)?([1-9][0-9]{8,14})")
 
 
 def corrected_number(given: str) -> str | None:
     """Return the eight digits of a Norwegian number however it is written; None for what is no such number."""
     found = _NUMBER.fullmatch(_SEPARATORS.sub("", given))
+    return None if found is None else found[1]
+
+
+def corrected_msisdn(given: str) -> str | None:
+    """Return the digits of any country's number with its country code, however it is written; None for what is none."""
+    found = _MSISDN.fullmatch(_SEPARATORS.sub("", given))
     return None if found is None else found[1]
 
 
@@ -58,13 +67,23 @@ class Customer:
     first_name: str = field(default="Kari", repr=False)
     last_name: str = field(default="Nordmann", repr=False)
     email: str = field(default="kari.nordmann@example.com", repr=False)
-    #: Eight digits.
+    #: Eight digits in Norway; elsewhere with the country code.
     mobile_number: str = field(default="91234567", repr=False)
     #: ISO 8601.
     birth_date: str = field(default="1990-01-31", repr=False)
     #: National identity number: eleven digits that belong to nobody.
     nin: str = field(default="31019000000", repr=False)
     address: Address = field(default_factory=Address, repr=False)
+
+    @property
+    def msisdn(self) -> str:
+        """The number with its country code."""
+        return self.mobile_number if len(self.mobile_number) > 8 else f"47{self.mobile_number}"
+
+    def age(self, today: date) -> int:
+        """Return the whole years of the customer's life."""
+        born = date.fromisoformat(self.birth_date)
+        return today.year - born.year - ((today.month, today.day) < (born.month, born.day))
 
     def _digest(self, sales_unit: str) -> bytes:
         return hashlib.sha256(f"{sales_unit}/{self.mobile_number}".encode()).digest()

@@ -30,7 +30,7 @@ class State(enum.Enum):
 
 
 class Outcome(enum.Enum):
-    """What became of a payment while the customer had it."""
+    """What became of a payment by its customer, its bank, or time."""
 
     RESERVED = "RESERVED"
     SALE = "SALE"
@@ -38,6 +38,8 @@ class Outcome(enum.Enum):
     UNKNOWN = "UNKNOWN"
     DECLINED = "DECLINED"
     EXPIRED = "EXPIRED"
+    #: What was not captured in time has been released.
+    RELEASED = "RELEASED"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +114,27 @@ class Movement:
     entry: LogEntry
     #: None as long as the customer has not acted.
     summary: Summary | None
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What an idempotency key was used for."""
+
+    fingerprint: str
+    #: None: it was refused.
+    movement: Movement | None
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What the merchant asks for."""
+
+    operation: str
+    text: str
+    now: datetime
+    fault: Disturbance
+    key: str = ""
+    fingerprint: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from vipps_async.sandbox.ledger.customers import Customer
+from vipps_async.sandbox.ledger.events import Event, events_of
 from vipps_async.sandbox.ledger.payment import Payment
 from vipps_async.sandbox.ledger.reasons import Reason, Refused, SandboxError
 
@@ -27,6 +28,17 @@ class ShippingMethod:
     is_default: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptAnswer:
+    """What a request with an idempotency key was answered, for its repetitions."""
+
+    #: The same for the same payload.
+    fingerprint: str
+    status: int
+    body: str = field(repr=False)
+    media: str
+
+
 @dataclass(slots=True, kw_only=True)
 class Order:
     """A payment and all that goes with it."""
@@ -41,6 +53,10 @@ class Order:
     scope: frozenset[str] = frozenset()
     skip_landing_page: bool = False
     mobile_number: str | None = field(default=None, repr=False)
+    #: Years that the customer must be old.
+    minimum_age: int = 0
+    #: Sales unit, operation and idempotency key, with blanks between them → what was answered.
+    answers: dict[str, KeptAnswer] = field(default_factory=dict, repr=False)
     #: What else the merchant said, by names that its API alone knows.
     details: dict[str, Any] = field(default_factory=dict, repr=False)
     #: The secret of the landing page's URL.
@@ -53,6 +69,8 @@ class Order:
     shipping: ShippingMethod | None = None
     #: When `sub` may first be seen.
     sub_at: datetime | None = None
+    #: Lines of the history whose events have been told; see `Changes.tell_events_to`.
+    told: int = 0
 
     @property
     def sub(self) -> str | None:
@@ -60,6 +78,14 @@ class Order:
         if self.customer is None or not self.scope:
             return None
         return self.customer.sub(self.payment.sales_unit)
+
+    def untold_events(self) -> list[Event]:
+        """Return the events that have not been told yet, oldest first; they are from now on."""
+        history, told = self.payment.history, self.told
+        if told >= len(history):
+            return []
+        self.told = len(history)
+        return events_of(self.payment)[len(events_of(self.payment, history[:told])) :]
 
     @property
     def state_word(self) -> str:
@@ -78,6 +104,7 @@ class OrderBook:
     def __init__(self) -> None:
         self._in_order: list[Order] = []
         self._by_reference: dict[str, dict[str, Order]] = {}
+        self._by_key: dict[tuple[str, str], Order] = {}
         self._by_token: dict[str, Order] = {}
         self._by_sub: dict[str, Order] = {}
         self._by_user_id: dict[str, Order] = {}
@@ -117,19 +144,25 @@ class OrderBook:
         payment = order.payment
         self._in_order.append(order)
         self._by_reference.setdefault(payment.reference, {})[payment.sales_unit] = order
+        if payment.key:
+            self._by_key[payment.sales_unit, payment.key] = order
         self._by_token[order.token] = order
         self.remember_customer(order)
 
-    def find(self, reference: str, sales_unit: str) -> Order:
-        """Return a sales unit's order.
+    def find(self, reference: str, sales_unit: str, *, api: str | None = None) -> Order:
+        """Return a sales unit's order, of one API or of any.
 
         Raises:
             Refused: UNKNOWN_PAYMENT, if it has none by that name, whoever else may.
         """
         order = self._by_reference.get(reference, {}).get(sales_unit)
-        if order is None:
+        if order is None or api not in {None, order.api}:
             raise Refused(Reason.UNKNOWN_PAYMENT, sales_unit=sales_unit, reference=reference)
         return order
+
+    def by_key(self, sales_unit: str, key: str) -> Order | None:
+        """Return the order that a sales unit initiated by this idempotency key."""
+        return self._by_key.get((sales_unit, key))
 
     def all_of(self, reference: str) -> tuple[Order, ...]:
         """Return the orders by that name, one for each sales unit that used it."""

@@ -23,52 +23,16 @@ from vipps_async.sandbox.ledger.entries import (
     Movement,
     Outcome,
     PaymentSnapshot,
+    Seen,
     State,
     Summary,
+    Wish,
 )
 from vipps_async.sandbox.ledger.reasons import Reason, Refused
+from vipps_async.sandbox.ledger.terms import LIFETIME, REFUND_LIMIT, UNKNOWN_AMOUNT, UNKNOWN_FOR, Terms, bank_refusal
 
-#: The landing page lives this long, and so does the payment in the app once it was opened there.
-LIFETIME = timedelta(minutes=5)
-#: Captures and cancellations end this long after the reservation.
-CAPTURE_LIMIT = timedelta(days=180)
-#: Refunds end this long after the reservation.
-REFUND_LIMIT = timedelta(days=365)
-#: The test amount 201 leaves the reservation unknown for this long.
-UNKNOWN_FOR = timedelta(hours=1)
-#: The test amount whose reservation is not known for an hour, in øre.
-UNKNOWN_AMOUNT = 201
-#: Test amounts in øre that the customer's bank refuses, and why: insufficient funds, refused, suspected fraud,
-#: withdrawal limit, expired card, invalid card, 3-D Secure, SCA required.
-REFUSED_AMOUNTS = {
-    **dict.fromkeys((151, 182, 183, 184), Reason.BANK_REFUSED),
-    186: Reason.CARD_EXPIRED,
-    187: Reason.NO_VALID_CARD,
-    **dict.fromkeys((197, 202), Reason.NOT_ACTED_UPON),
-}
 #: Failed operations that one payment keeps on record; a client in a loop must not fill the memory.
 MAX_FAILURES = 200
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """What an idempotency key was used for."""
-
-    fingerprint: str
-    #: None: it was refused.
-    movement: Movement | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Wish:
-    """What the merchant asks for."""
-
-    operation: str
-    text: str
-    now: datetime
-    fault: Disturbance
-    key: str = ""
-    fingerprint: str = ""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -85,6 +49,11 @@ class Payment:
     #: Gives a number that no other transaction of this sandbox has.
     new_transaction_id: Callable[[], str]
     currency: str = "NOK"
+    #: The idempotency key that it was initiated by; empty: there was none.
+    key: str = ""
+    terms: Terms = field(default_factory=Terms)
+    #: When it times out, if not by the page and the app.
+    expires_at: datetime | None = None
     direct_capture: bool = False
     #: What the way of shipping adds which the customer chose in express checkout; 0 until then.
     shipping_cost: int = 0
@@ -115,7 +84,9 @@ class Payment:
             # Read back from a file: it was initiated long ago.
             return
         self.transaction_id = self.new_transaction_id()
-        self._log("INITIATE", self.amount, self.initiated_at, self.text, transaction_id=self.transaction_id)
+        self._log(
+            "INITIATE", self.amount, self.initiated_at, self.text, key=self.key, transaction_id=self.transaction_id
+        )
 
     @property
     def total(self) -> int:
@@ -135,9 +106,11 @@ class Payment:
     @property
     def due_at(self) -> datetime | None:
         """When something will happen to it by itself; None: never."""
-        if self.state is not State.INITIATE:
-            return None
-        return self.known_at or (self.opened_at or self.initiated_at) + LIFETIME
+        if self.state is State.INITIATE:
+            return self.known_at or self.expires_at or (self.opened_at or self.initiated_at) + LIFETIME
+        if self.reserved_at is not None and self.terms.released_in_time and self.remaining_to_capture:
+            return self.reserved_at + self.terms.capture_limit
+        return None
 
     def view(self, now: datetime, as_of: datetime) -> tuple[list[LogEntry], Summary | None]:
         """Return the history, oldest first, and the sums as it shows them now, with entries up to `as_of`."""
@@ -163,6 +136,9 @@ class Payment:
             return None
         if self.known_at is not None:
             return self._reserve(due_at)
+        if self.state is not State.INITIATE:
+            self._release(due_at)
+            return Outcome.RELEASED
         self.expire(due_at)
         return Outcome.EXPIRED
 
@@ -192,10 +168,13 @@ class Payment:
         if not force and self.amount == UNKNOWN_AMOUNT:
             self.known_at = now + unknown_for
             return Outcome.UNKNOWN
-        if not force and self.amount in REFUSED_AMOUNTS:
-            self.state, self.failure = State.FAILED, REFUSED_AMOUNTS[self.amount]
+        refusal = None if force else bank_refusal(self.amount, self.currency)
+        if refusal is not None:
+            self.failure = refusal
+            if self.terms.refusal_ends:
+                self.state = State.FAILED
             operation = "SALE" if self.direct_capture else "RESERVE"
-            self._log(operation, self.total, now, self.text, success=False, transaction_id=self.transaction_id)
+            self._log_reservation(operation, now, success=False)
             return Outcome.FAILED
         return self._reserve(now)
 
@@ -225,8 +204,19 @@ class Payment:
         self.state, operation = (State.SALE, "SALE") if self.direct_capture else (State.RESERVE, "RESERVE")
         if self.direct_capture:
             self.captured = self.total
-        self._log(operation, self.total, now, self.text, transaction_id=self.transaction_id)
+        self._log_reservation(operation, now)
         return Outcome.SALE if self.direct_capture else Outcome.RESERVED
+
+    def _log_reservation(self, operation: str, now: datetime, *, success: bool = True) -> None:
+        # A card tried again is a transaction of its own; the first one goes by the payment's.
+        again = any(entry.operation == operation for entry in self.history)
+        number = "" if again else self.transaction_id
+        self._log(operation, self.total, now, self.text, key=self.key, success=success, transaction_id=number)
+
+    def _release(self, now: datetime) -> None:
+        amount = self.remaining_to_capture
+        self.released += amount
+        self._log("VOID", amount, now, self.text)
 
     # -- the merchant ----------------------------------------------------------------------------------------------
 
@@ -245,7 +235,7 @@ class Payment:
         Args:
             amount: minor units; None takes all that remains.
             key: the idempotency key; empty if it came without one.
-            fingerprint: the same for the same payload.
+            fingerprint: the same for the same payload; empty: who calls knows that it is no repetition.
             text: the transaction text.
             now: the time.
             fault: what a fault does to it.
@@ -253,7 +243,7 @@ class Payment:
         Raises:
             Refused: KEY_REUSED, or a reason of `_why_no_capture`.
         """
-        return self._move(_Wish("CAPTURE", text, now, fault, key, fingerprint), amount)
+        return self._move(Wish("CAPTURE", text, now, fault, key, fingerprint), amount)
 
     def refund(
         self,
@@ -270,9 +260,9 @@ class Payment:
         Raises:
             Refused: KEY_REUSED, or a reason of `_why_no_refund`.
         """
-        return self._move(_Wish("REFUND", text, now, fault, key, fingerprint), amount)
+        return self._move(Wish("REFUND", text, now, fault, key, fingerprint), amount)
 
-    def _move(self, wish: _Wish, amount: int | None) -> Movement:
+    def _move(self, wish: Wish, amount: int | None) -> Movement:
         done = self._repeated(wish.operation, wish.key, wish.fingerprint)
         if done is not None:
             return done
@@ -294,9 +284,12 @@ class Payment:
             return Reason.ENDED
         if self.state is State.SALE:
             return Reason.CAPTURED_AT_ONCE
-        if self._older_than(CAPTURE_LIMIT, now):
+        if self.released or self._older_than(self.terms.capture_limit, now):
+            # Released by itself: that does not end the payment.
             return Reason.RESERVED_TOO_LONG_AGO
-        return Reason.MORE_THAN_RESERVED if wanted > self.remaining_to_capture or wanted <= 0 else None
+        if wanted > self.remaining_to_capture or wanted <= 0:
+            return Reason.MORE_THAN_RESERVED
+        return Reason.NOT_IN_FULL if self.terms.full_capture_only and wanted < self.reserved else None
 
     def _why_no_refund(self, wanted: int, now: datetime) -> Reason | None:
         if not self.captured:
@@ -315,7 +308,7 @@ class Payment:
         Raises:
             Refused: a reason of `_why_no_cancel`.
         """
-        wish, amount = _Wish("CANCEL", text, now, fault), self.remaining_to_capture or self.total
+        wish, amount = Wish("CANCEL", text, now, fault), self.remaining_to_capture or self.total
         self._allowed(wish, self._why_no_cancel(release_remaining=release_remaining, now=now), amount)
         if self.state is State.INITIATE:
             self.state = State.CANCEL
@@ -329,9 +322,12 @@ class Payment:
             return Reason.ENDED_BEFORE
         if self.state is State.INITIATE:
             return Reason.RESERVATION_UNKNOWN if self.known_at is not None else None
-        if self.remaining_to_capture == 0 or (self.captured and not release_remaining):
+        left = self.remaining_to_capture or self.released
+        if not left or (self.captured and not release_remaining):
             return Reason.CAPTURED
-        return Reason.RESERVED_TOO_LONG_AGO if self._older_than(CAPTURE_LIMIT, now) else None
+        return (
+            Reason.RESERVED_TOO_LONG_AGO if self.released or self._older_than(self.terms.capture_limit, now) else None
+        )
 
     # -- the record ------------------------------------------------------------------------------------------------
 
@@ -339,8 +335,8 @@ class Payment:
         return self.reserved_at is not None and now - self.reserved_at > limit
 
     def _repeated(self, operation: str, key: str, fingerprint: str) -> Movement | None:
-        if not key:
-            # Nothing tells it from a new operation.
+        if not key or not fingerprint:
+            # Nothing tells it from a new operation, or something else did.
             return None
         seen = self.seen.get((operation, key))
         if seen is None:
@@ -351,7 +347,7 @@ class Payment:
             raise self._refused(Reason.KEY_REUSED)
         return seen.movement
 
-    def _allowed(self, wish: _Wish, reason: Reason | None, amount: int) -> int:
+    def _allowed(self, wish: Wish, reason: Reason | None, amount: int) -> int:
         """Refuse for a reason, of the rules or of a fault; else return the amount that moves."""
         in_history = reason is not None or wish.fault.in_history
         reason = reason or wish.fault.reason
@@ -362,11 +358,11 @@ class Payment:
             self._log(wish.operation, amount, wish.now, wish.text, key=wish.key, success=False)
         raise self._refused(reason)
 
-    def _done(self, wish: _Wish, operation: str, amount: int) -> Movement:
+    def _done(self, wish: Wish, operation: str, amount: int) -> Movement:
         shown_at = wish.now + wish.fault.shown_after if wish.fault.shown_after else None
         entry = self._log(operation, amount, wish.now, wish.text, key=wish.key, shown_at=shown_at)
         movement = Movement(entry=entry, summary=Summary.of(self.history))
-        if wish.key:
+        if wish.fingerprint and wish.key:
             self.seen[operation, wish.key] = Seen(wish.fingerprint, movement)
         return movement
 

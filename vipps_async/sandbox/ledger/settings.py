@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 #: A sales unit's number.
-SALES_UNIT = re.compile(r"[0-9]{5,6}")
+SALES_UNIT = re.compile(r"[0-9]{4,10}")
+#: The currencies of the countries that Vipps is in.
+CURRENCIES = frozenset({"NOK", "DKK", "EUR"})
 #: Seconds: longer than anything here lasts.
 _LONGEST = 366 * 86_400
 
@@ -46,6 +48,14 @@ class Settings:
     skip_landing_page: Collection[str] = frozenset()
     #: Sales units that may ask for the national identity number.
     nin: Collection[str] = frozenset()
+    #: Sales unit → its currency, where that is not NOK. With another one it goes by the rules of Denmark and Finland.
+    currencies: Mapping[str, str] = field(default_factory=dict)
+    #: Sales units outside Norway that may capture in parts, and those that may capture after 14 days.
+    partial_capture: Collection[str] = frozenset()
+    late_capture: Collection[str] = frozenset()
+    #: Sales units that may set when a payment expires, and those that may use ePayment's express checkout.
+    long_living: Collection[str] = frozenset()
+    express: Collection[str] = frozenset()
     #: Sales unit → with which of the `unit_codes` its initiates are refused.
     refused_units: Mapping[str, str] = field(default_factory=dict)
     #: Seconds after approval until `sub` appears in details.
@@ -65,7 +75,7 @@ class Settings:
     def as_json(self) -> dict[str, Any]:
         """Return the settings by the names that `change` takes, without secrets."""
         shown = {name: getattr(self, attribute) for name, (attribute, _) in _READERS.items()}
-        shown |= {name: sorted(shown[name]) for name in ("directCapture", "skipLandingPage", "nin")}
+        shown |= {name: sorted(shown[name]) for name, (_, read) in _READERS.items() if read is _units}
         if self.credentials is not None:
             shown["keys"] = [
                 {
@@ -97,13 +107,20 @@ class Settings:
 
 def _units(name: str, value: object) -> frozenset[str]:
     if not isinstance(value, list) or not all(isinstance(unit, str) and SALES_UNIT.fullmatch(unit) for unit in value):
-        raise SettingsError(f"{name} is a list of sales units: text of 5 or 6 digits")
+        raise SettingsError(f"{name} is a list of sales units: text of 4 to 10 digits")
     return frozenset(value)
 
 
 def _refused(name: str, value: object) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise SettingsError(f"{name} is an object: sales unit → code")
+    _units(name, list(value))
+    return value
+
+
+def _currencies(name: str, value: object) -> dict[str, Any]:
+    if not isinstance(value, dict) or not set(map(str, value.values())) <= CURRENCIES:
+        raise SettingsError(f"{name} is an object: sales unit → {', '.join(sorted(CURRENCIES))}")
     _units(name, list(value))
     return value
 
@@ -152,6 +169,11 @@ _READERS: dict[str, tuple[str, Callable[[str, object], Any]]] = {
     "directCapture": ("direct_capture", _units),
     "skipLandingPage": ("skip_landing_page", _units),
     "nin": ("nin", _units),
+    "currencies": ("currencies", _currencies),
+    "partialCapture": ("partial_capture", _units),
+    "lateCapture": ("late_capture", _units),
+    "longLiving": ("long_living", _units),
+    "express": ("express", _units),
     "refuse": ("refused_units", _refused),
     "subDelay": ("sub_delay", _seconds),
     "unknownFor": ("unknown_for", _seconds),

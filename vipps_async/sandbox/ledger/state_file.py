@@ -18,8 +18,9 @@ import orjson
 from cattrs import BaseValidationError, Converter
 
 from vipps_async.sandbox.ledger.clock import SandboxClock
+from vipps_async.sandbox.ledger.entries import Seen
 from vipps_async.sandbox.ledger.orders import Order, OrderBook
-from vipps_async.sandbox.ledger.payment import Payment, Seen
+from vipps_async.sandbox.ledger.payment import Payment
 from vipps_async.sandbox.ledger.reasons import SandboxStateError
 
 _LOG = logging.getLogger("vipps_async.sandbox")
@@ -28,7 +29,7 @@ T = TypeVar("T")
 #: Marks the file as one of ours: "vips" in ASCII.
 APPLICATION_ID = 0x76697073
 #: The layout of the file. A file with another one is left alone.
-VERSION = 2
+VERSION = 3
 #: Only the owner may read it: it holds the shops' callback tokens.
 _MODE = 0o600
 _LAYOUT = (

@@ -81,12 +81,16 @@ class CallbackSender:
         """Put a callback in the queue; if the queue is full, the callback is lost and recorded as such."""
         copies = self._copies(job)
         if copies == 0:
-            self._record(job, {}, b"", failure="lost by a fault")
+            self.lost(job, "lost by a fault")
         for _ in range(copies):
             try:
                 self._queue.put_nowait(job)
             except asyncio.QueueFull:
-                self._record(job, {}, b"", failure="lost: too many callbacks are waiting")
+                self.lost(job, "lost: too many callbacks are waiting")
+
+    def lost(self, job: CallbackJob, why: str) -> None:
+        """Record a request that is not made."""
+        self._record(job, {}, b"", failure=why)
 
     async def delivered(self) -> None:
         """Wait until every callback so far has been attempted."""
@@ -140,6 +144,7 @@ class CallbackSender:
         headers = {"Content-Type": "application/json;charset=UTF-8"} if body else {}
         if job.auth_token is not None:
             headers["Authorization"] = job.auth_token
+        headers |= job.headers
         failure = self._hosts.why_not_called(job.url)
         if failure is None and self._session is None:
             failure = "not attempted: the sandbox is not running"

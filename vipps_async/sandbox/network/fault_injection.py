@@ -122,7 +122,7 @@ class FaultInjection:
             return _shaped(fault, answer, exchange.face.words_of(answer))
         if fault is Fault.WRONG_CONTENT_TYPE:
             return replace(answer, headers={**answer.headers, "Content-Type": "text/plain; charset=utf-8"})
-        if fault in _ONLY_SUCCESSES and answer.status != 200:
+        if fault in _ONLY_SUCCESSES and answer.status >= 300:
             return answer
         if fault is Fault.CUT_200_AFTER:
             return replace(answer, body=answer.body[: len(answer.body) // 2])

@@ -37,7 +37,7 @@ class RequestRecord:
 class CallbackRecord:
     """A request that the sandbox made at the merchant, or would have made."""
 
-    #: ``"payment"``, ``"shippingDetails"`` or ``"consentRemoval"``.
+    #: ``"payment"``, ``"shippingDetails"``, ``"consentRemoval"`` or ``"webhook"``.
     kind: str
     order_id: str
     #: The sales unit.

@@ -15,8 +15,8 @@ from aiohttp import web
 
 from vipps_async.sandbox.ledger.changes import Changes, Subscription
 from vipps_async.sandbox.ledger.orders import Order
-from vipps_async.sandbox.ledger.payment import REFUSED_AMOUNTS
 from vipps_async.sandbox.ledger.reasons import SandboxError
+from vipps_async.sandbox.ledger.terms import REFUSED_AMOUNTS
 from vipps_async.sandbox.network.faults import Faults
 from vipps_async.sandbox.network.guard import Guard
 from vipps_async.sandbox.network.history import CallbackRecord, RequestRecord
@@ -76,6 +76,7 @@ class Dashboard:
             now=self.services.clock.now(),
             open_to="" if self.guard.loopback_only else self.guard.host,
             controls_path=CONTROLS_PATH,
+            titles={name: face.title or name for name, face in self.faces.items()},
             **values,
         )
 

@@ -7,19 +7,20 @@ from collections.abc import Callable
 from aiohttp import web
 
 from vipps_async.sandbox.ledger.customer_simulator import payer
-from vipps_async.sandbox.ledger.customers import check_number, corrected_number
-from vipps_async.sandbox.ledger.entries import State
+from vipps_async.sandbox.ledger.customers import check_number, corrected_msisdn, corrected_number
 from vipps_async.sandbox.ledger.orders import Order
 from vipps_async.sandbox.ledger.reasons import Refused, SandboxError
 from vipps_async.sandbox.pages.layout import (
     APP_PATH,
     LANDING_PATH,
+    QR_PATH,
     WAITING_PATH,
     bank,
     chosen_shipping,
     page,
     see_other,
 )
+from vipps_async.sandbox.pages.qr_image import qr_image
 from vipps_async.sandbox.wire.face import Face, Services
 from vipps_async.sandbox.wire.urls import may_redirect_to
 
@@ -29,6 +30,11 @@ def landing_url(base: str, order: Order) -> str:
     if order.is_app:
         return f"vippsMT://?token={order.token}"
     return f"{base}{LANDING_PATH}?v=2&token={order.token}"
+
+
+def qr_url(base: str, order: Order) -> str:
+    """Return where the image of a payment's QR code is."""
+    return f"{base}{QR_PATH}?token={order.token}"
 
 
 class _UnknownLinkError(Exception):
@@ -56,6 +62,7 @@ class Landing:
             web.get(LANDING_PATH, self._page, allow_head=False),
             web.get(WAITING_PATH, self._page, allow_head=False),
             web.get(APP_PATH, self._page, allow_head=False),
+            web.get(QR_PATH, self._qr, allow_head=False),
             web.post(LANDING_PATH, self._answer),
         ]
 
@@ -81,6 +88,14 @@ class Landing:
             # The notification went to the phone without asking.
             return see_other(f"{WAITING_PATH}?token={order.token}")
         return _ask_number(order, _number(order))
+
+    async def _qr(self, request: web.Request) -> web.Response:
+        try:
+            order = self._order(request.query.get("token", ""))
+        except _UnknownLinkError:
+            return _unknown()
+        target = landing_url(f"{request.scheme}://{request.host}", order)
+        return qr_image(target, str(order.details.get("qrFormat", "")), int(order.details.get("qrSize", 0)))
 
     async def _app(self, order: Order, problem: str = "") -> web.Response:
         methods = None
@@ -117,9 +132,9 @@ class Landing:
         except _UnknownLinkError:
             return _unknown()
         answer = form.get("answer")
+        if answer == "number":
+            return self._take_number(order, str(form.get("number", "")))
         try:
-            if answer == "number":
-                return self._take_number(order, str(form.get("number", "")))
             if answer == "approve":
                 await self._customers.approve(order, shipping_method_id=chosen_shipping(form))
             elif answer == "decline":
@@ -129,17 +144,19 @@ class Landing:
             else:
                 return _message(400, "Nothing chosen", "The answer must be approve, decline or expire.")
         except SandboxError as error:
-            if order.payment.state is State.INITIATE and self._customers.waits(order):
-                return await self._app(order, str(error))
-            return self._ended(order)
+            return await self._app(order, str(error)) if self._customers.waits(order) else self._ended(order)
+        if self._customers.waits(order):
+            return await self._app(order, "The bank refused. Another card may be tried.")
         return self._back_to_merchant(order)
 
     def _take_number(self, order: Order, given: str) -> web.Response:
         if not self._customers.waits(order):
             return self._ended(order)
         number = corrected_number(given)
+        if number is None and order.payment.currency != "NOK":
+            number = corrected_msisdn(given)
         if number is None:
-            return _ask_number(order, given, "That is no Norwegian phone number: it has eight digits.")
+            return _ask_number(order, given, "That is no phone number: one of Norway has eight digits.")
         try:
             check_number(number)
         except Refused as refused:

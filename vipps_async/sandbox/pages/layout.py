@@ -14,7 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from vipps_async.sandbox.ledger.orders import Order
-from vipps_async.sandbox.ledger.payment import REFUSED_AMOUNTS, UNKNOWN_AMOUNT
+from vipps_async.sandbox.ledger.terms import REFUSED_AMOUNTS, UNKNOWN_AMOUNT
 from vipps_async.sandbox.pages.traffic_view import shown_body, shown_headers, shown_path, shown_url
 
 #: Where `initiate` sends the customer.
@@ -22,6 +22,8 @@ LANDING_PATH = "/dwo-api-application/v1/deeplink/vippsgateway"
 #: Where the landing page waits for the app.
 WAITING_PATH = f"{LANDING_PATH}/waiting"
 APP_PATH = f"{LANDING_PATH}/app"
+#: Where the images of QR codes are.
+QR_PATH = "/qr-image/v1"
 
 _ASSETS = {
     "icon.svg": "image/svg+xml",

@@ -22,7 +22,11 @@ _SHOWN_HEADERS = (
     "Vipps-System-Plugin-Name",
     "Vipps-System-Plugin-Version",
 )
-_SECRETS = frozenset({"authToken", "access_token", "token", "secret"})
+_SECRETS = frozenset(
+    {"authToken", "access_token", "token", "secret", "callbackAuthorizationToken", "customerToken", "personalQr"}
+)
+#: URLs that have a payment's token in them.
+_URLS = frozenset({"url", "redirectUrl"})
 _HIDDEN = "(hidden)"
 
 
@@ -60,7 +64,7 @@ def _without_secrets(value: Any, name: str = "") -> Any:
         return {name: _without_secrets(inner, name) for name, inner in value.items()}
     if isinstance(value, list):
         return [_without_secrets(inner) for inner in value]
-    if name == "url" and isinstance(value, str):
+    if name in _URLS and isinstance(value, str):
         head, mark, _ = value.partition("token=")
         return f"{head}{mark}{_HIDDEN}" if mark else value
     return value

@@ -13,7 +13,6 @@ from vipps_async.sandbox.ledger.entries import Movement, Outcome, Summary
 from vipps_async.sandbox.ledger.orders import Order, ShippingMethod
 from vipps_async.sandbox.ledger.payment import Payment
 from vipps_async.sandbox.ledger.reasons import Reason, Refused, SandboxError
-from vipps_async.sandbox.ledger.settings import SALES_UNIT
 from vipps_async.sandbox.wire.ecom_answers import details_answer, result_answer, status_answer
 from vipps_async.sandbox.wire.ecom_bodies import (
     EXPRESS,
@@ -35,9 +34,10 @@ from vipps_async.sandbox.wire.ecom_errors import (
     refusal_for,
     vipps_refusal,
 )
-from vipps_async.sandbox.wire.ecom_fields import Violations, read_json
+from vipps_async.sandbox.wire.ecom_fields import SALES_UNIT, EcomViolations
 from vipps_async.sandbox.wire.face import Answer, ApiRequest, CallbackJob, Face, Route, json_answer
 from vipps_async.sandbox.wire.fault import Decided
+from vipps_async.sandbox.wire.fields import read_json
 
 MSN_HEADER = "Merchant-Serial-Number"
 #: Seconds that Vipps waits for shipping methods.
@@ -53,6 +53,7 @@ class EcomFace(Face):
     """All endpoints."""
 
     name = "ecom"
+    title = "eCom"
     key_header = "X-Request-Id"
     error_groups = ("Payment", "VippsError", "Merchant")
     unit_codes = tuple(UNIT_CODES)
@@ -102,9 +103,12 @@ class EcomFace(Face):
 
     def _permit(self, msn: str, body: Json) -> None:
         settings, transaction = self.services.settings, body["transaction"]
-        if msn in settings.refused_units:
-            code = settings.refused_units[msn]
+        code = settings.refused_units.get(msn)
+        if code in UNIT_CODES:
             raise vipps_refusal("Merchant", code, UNIT_CODES[code], msn=msn)
+        if settings.currencies.get(msn, "NOK") != "NOK":
+            # There never was an eCom outside Norway.
+            raise Refused(Reason.UNIT_NOT_AVAILABLE, sales_unit=msn)
         if transaction.get("skipLandingPage") and msn not in settings.skip_landing_page:
             raise Refused(Reason.MAY_NOT_SKIP_LANDING_PAGE, sales_unit=msn)
         if "nin" in transaction.get("scope", "").split() and msn not in settings.nin:
@@ -212,8 +216,8 @@ class EcomFace(Face):
 
     # -- about which order -------------------------------------------------------------------------------------------
 
-    def _violations(self, operation: str) -> Violations:
-        return Violations(operation, self.services.ignored, strict=self.services.settings.strict)
+    def _violations(self, operation: str) -> EcomViolations:
+        return EcomViolations(operation, self.services.ignored, strict=self.services.settings.strict)
 
     def _count(self, operation: str, *whose: str) -> None:
         if operation in _PER_MINUTE:
@@ -226,7 +230,8 @@ class EcomFace(Face):
         self._count(request.operation, msn, order_id)
         if request.keys is not None and not request.keys.covers(msn):
             raise Refused(Reason.UNKNOWN_PAYMENT, sales_unit=msn, reference=order_id)
-        order = self.services.book.find(order_id, msn)
+        # What another API initiated is none of its orders, though their ids share one space.
+        order = self.services.book.find(order_id, msn, api=self.name)
         self.services.customers.settle(order)
         return order
 
@@ -240,7 +245,9 @@ class EcomFace(Face):
         found = [
             order
             for order in self.services.book.all_of(order_id)
-            if msn in {None, order.payment.sales_unit} and (keys is None or keys.covers(order.payment.sales_unit))
+            if order.api == self.name
+            and msn in {None, order.payment.sales_unit}
+            and (keys is None or keys.covers(order.payment.sales_unit))
         ]
         if len(found) != 1:
             raise Refused(Reason.UNKNOWN_PAYMENT, sales_unit=msn or "", reference=order_id)
@@ -364,7 +371,7 @@ def _check_headers(request: ApiRequest) -> None:
 
 def _json(request: ApiRequest) -> Json:
     _check_headers(request)
-    return read_json(request.body, request.headers.get("Content-Type", ""))
+    return read_json(request.body, request.headers.get("Content-Type", ""), EcomViolations())
 
 
 def _agreed_msn(request: ApiRequest, body: Json) -> str:

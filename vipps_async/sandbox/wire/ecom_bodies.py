@@ -8,9 +8,10 @@ from typing import Any
 
 from vipps_async.sandbox.ledger.customers import corrected_number
 from vipps_async.sandbox.ledger.reasons import Reason
-from vipps_async.sandbox.wire import ecom_fields as fields
+from vipps_async.sandbox.wire import ecom_fields, fields
 from vipps_async.sandbox.wire.ecom_errors import error_text, invalid_request, vipps_refusal
-from vipps_async.sandbox.wire.ecom_fields import ORDER_ID, Field, Violations, drop_nulls, read_fields
+from vipps_async.sandbox.wire.ecom_fields import ORDER_ID, EcomViolations, merchant_serial_number
+from vipps_async.sandbox.wire.fields import Field, Violations, drop_nulls, read_fields
 from vipps_async.sandbox.wire.urls import violation_of_fall_back, violation_of_prefix
 
 Json = dict[str, Any]
@@ -21,14 +22,6 @@ EXPRESS, REGULAR = "eComm Express Payment", "eComm Regular Payment"
 SCOPES = frozenset({"name", "address", "email", "phoneNumber", "birthDate", "nin"})
 #: The vendor's limit on `X-Request-Id`, in characters.
 MAX_REQUEST_ID = 40
-#: The vendor's limit on each of the four headers that name the calling system, in characters.
-MAX_SYSTEM_HEADER = 30
-SYSTEM_HEADERS = (
-    "Vipps-System-Name",
-    "Vipps-System-Version",
-    "Vipps-System-Plugin-Name",
-    "Vipps-System-Plugin-Version",
-)
 
 #: What stands for a header's bytes that are no UTF-8.
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -43,10 +36,8 @@ def check_headers(headers: Mapping[str, str]) -> None:
     Raises:
         Refusal: 400, for a header that is longer than 30 characters.
     """
-    violations = Violations()
-    for name in SYSTEM_HEADERS:
-        if len(headers.get(name, "")) > MAX_SYSTEM_HEADER:
-            violations.add(name, f"must have at most {MAX_SYSTEM_HEADER} characters")
+    violations = EcomViolations()
+    fields.check_system_headers(headers, violations)
     violations.settle()
 
 
@@ -77,19 +68,19 @@ def check_request_id(request_id: str | None, *, required: bool = True) -> str:
 # -- bodies --------------------------------------------------------------------------------------------------------
 
 _TRANSACTION_TEXT = Field(fields.text_of(1, 100), required=True)
-_MERCHANT = Field(required=True, fields={"merchantSerialNumber": Field(fields.merchant_serial_number, required=True)})
+_MERCHANT = Field(required=True, fields={"merchantSerialNumber": Field(merchant_serial_number, required=True)})
 
 SHIPPING_FIELDS = {
     "isDefault": Field(fields.one_of("Y", "N"), required=True),
     "priority": Field(fields.integer),
-    "shippingCost": Field(fields.cost, required=True),
+    "shippingCost": Field(ecom_fields.cost, required=True),
     "shippingMethod": Field(fields.text_of(1, 256), required=True),
     "shippingMethodId": Field(fields.text_of(1, 100), required=True),
 }
 
 _SHIPPING_ANSWER = {
     "addressId": Field(fields.integer, required=True),
-    "orderId": Field(fields.order_id, required=True),
+    "orderId": Field(ecom_fields.order_id, required=True),
     "shippingDetails": Field(required=True, many=True, fields=SHIPPING_FIELDS),
 }
 
@@ -103,7 +94,7 @@ _INITIATION = {
             "consentRemovalPrefix": Field(fields.string),
             "fallBack": Field(fields.string, required=True),
             "isApp": Field(fields.boolean),
-            "merchantSerialNumber": Field(fields.merchant_serial_number, required=True),
+            "merchantSerialNumber": Field(merchant_serial_number, required=True),
             "paymentType": Field(fields.one_of(REGULAR, EXPRESS)),
             "shippingDetailsPrefix": Field(fields.string),
             "staticShippingDetails": Field(many=True, fields=SHIPPING_FIELDS),
@@ -112,8 +103,8 @@ _INITIATION = {
     "transaction": Field(
         required=True,
         fields={
-            "amount": Field(fields.amount, required=True),
-            "orderId": Field(fields.order_id, required=True),
+            "amount": Field(ecom_fields.amount, required=True),
+            "orderId": Field(ecom_fields.order_id, required=True),
             "transactionText": _TRANSACTION_TEXT,
             "skipLandingPage": Field(fields.boolean),
             "scope": Field(fields.string),
@@ -135,7 +126,7 @@ _PAYMENT_ACTION = {
     "merchantInfo": _MERCHANT,
     "transaction": Field(
         required=True,
-        fields={"amount": Field(fields.amount_or_all), "transactionText": _TRANSACTION_TEXT},
+        fields={"amount": Field(ecom_fields.amount_or_all), "transactionText": _TRANSACTION_TEXT},
     ),
 }
 
@@ -165,7 +156,7 @@ def read_initiation(body: Json, hosts: Collection[str] = (), *, violations: Viol
     Raises:
         Refusal: InvalidRequest with the fields' names; 81 for a bad number; HTTP 500 for what Vipps breaks at.
     """
-    violations = violations or Violations()
+    violations = violations or EcomViolations()
     _check(body, _INITIATION, violations)
     merchant, transaction = body["merchantInfo"], body["transaction"]
     _check_urls(merchant, hosts, violations)
@@ -217,7 +208,7 @@ def read_payment_action(body: Json, *, violations: Violations | None = None) -> 
     Raises:
         Refusal: as for `read_initiation`.
     """
-    _check(body, _PAYMENT_ACTION, violations or Violations())
+    _check(body, _PAYMENT_ACTION, violations or EcomViolations())
     return body["transaction"].get("amount") or None
 
 
@@ -227,7 +218,7 @@ def read_cancellation(body: Json, *, violations: Violations | None = None) -> bo
     Raises:
         Refusal: as for `read_initiation`.
     """
-    _check(body, _CANCELLATION, violations or Violations())
+    _check(body, _CANCELLATION, violations or EcomViolations())
     return bool(body.get("shouldReleaseRemainingFunds", False))
 
 
@@ -237,14 +228,14 @@ def read_approval(body: Json, *, violations: Violations | None = None) -> tuple[
     Raises:
         Refusal: as for `read_initiation`.
     """
-    _check(body, _APPROVAL, violations or Violations())
+    _check(body, _APPROVAL, violations or EcomViolations())
     number = body.get("customerPhoneNumber")
     return None if number is None else _read_number(number), body.get("token")
 
 
 def violations_of_shipping_answer(answer: Json) -> list[tuple[str, str]]:
     """Return what is wrong with a merchant's answer to the question for shipping methods; its nulls are dropped."""
-    violations = Violations()
+    violations = EcomViolations()
     drop_nulls(answer, violations)
     read_fields(answer, _SHIPPING_ANSWER, "", violations)
     return violations.found

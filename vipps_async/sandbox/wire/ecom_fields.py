@@ -1,102 +1,45 @@
-"""Reads a body as JSON, and the parts that checks of it are put together from: a value, and an object of them."""
+"""What eCom wants of single values, and how it refuses them."""
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, NoReturn
+from collections.abc import Sequence
 
-from vipps_async.sandbox.ledger.settings import SALES_UNIT
 from vipps_async.sandbox.wire.ecom_errors import invalid_request, vipps_refusal
-from vipps_async.sandbox.wire.face import Ignored, Refusal
+from vipps_async.sandbox.wire.face import Refusal
+from vipps_async.sandbox.wire.fields import MAXIMUM, BrokenValueError, Violations, check_that, is_integer
 
-#: What the vendor's quick start has in its bodies, and JSON does not take.
-_TRAILING_COMMA = re.compile(r",\s*[}\]]")
-
-#: Returns what is wrong with a value, or None.
-Check = Callable[[object], str | None]
-
+#: A sales unit's number.
+SALES_UNIT = re.compile(r"[0-9]{5,6}")
 #: The smallest amount in øre: 1 NOK.
 MINIMUM_AMOUNT = 100
-#: Integers go as signed 32-bit numbers in the vendor's systems.
-MAXIMUM = 2**31
-
-#: Characters of the name of a place that are worth keeping, however deep it is.
-_LONGEST_PLACE = 200
-
 ORDER_ID = re.compile(r"[a-zA-Z0-9-]{1,50}")
-_HEADER_SAFE = re.compile(r"[!-~]([ -~]*[!-~])?")
 
 
-class BrokenValueError(Exception):
-    """A value at which Vipps breaks: it answers 500, not 400. The text says what it must be."""
+class EcomViolations(Violations):
+    """Makes eCom's refusals: an InvalidRequest for each place, HTTP 500 where Vipps validates after parsing."""
 
+    def refusal(self, found: Sequence[tuple[str, str]], *, status: int = 400) -> Refusal:
+        """Return an array with an error for each, the place as its code."""
+        return invalid_request(found, status=status)
 
-class Violations:
-    """Collects what is wrong with a request, so that one answer names it all.
+    def unreadable(self, reason: str) -> Refusal:
+        """Return the internal error that Vipps answers what does not parse with."""
+        return _internal_error(f"the body is not JSON: {reason}")
 
-    Args:
-        operation: the request's operation, for the count.
-        ignored: counts what Vipps takes and ignores; None: nobody counts.
-        strict: whether that is refused.
-    """
-
-    def __init__(self, operation: str = "", ignored: Ignored | None = None, *, strict: bool = False) -> None:
-        self.found: list[tuple[str, str]] = []
-        self._operation = operation
-        self._ignored = ignored
-        self._strict = strict
-
-    def add(self, name: str, message: str) -> None:
-        """Note a violation of the named field."""
-        self.found.append((name, message))
-
-    def ignore(self, name: str, kind: str, message: str) -> None:
-        """Note what Vipps ignores, ``"unknown"`` or ``"null"``: a violation where it is not to be taken."""
-        if self._strict:
-            self.add(name, message)
-        elif self._ignored is not None:
-            self._ignored.count(self._operation, name, kind)
-
-    def settle(self) -> None:
-        """Let the request pass if nothing is wrong with it.
+    def broken(self, name: str, message: str) -> None:
+        """Refuse at once: no slip of the sandbox, `fallback` for `fallBack` is answered so.
 
         Raises:
-            Refusal: 400 with one InvalidRequest for each violation.
+            Refusal: 500.
         """
-        if self.found:
-            raise invalid_request(self.found)
+        raise _internal_error(f"{name} {message}; Vipps answers that with 500")
 
 
-def check_that(good: Callable[[Any], bool], message: str) -> Check:
-    """Return the check that answers with a message whatever is not good."""
-    return lambda value: None if good(value) else message
+def _internal_error(text: str) -> Refusal:
+    return vipps_refusal("VippsError", "99", f"Internal error: {text}")
 
 
-def _is_integer(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def text_of(least: int, most: int) -> Check:
-    """Return the check for text of so many characters that is not all blanks."""
-    return check_that(
-        lambda value: isinstance(value, str) and least <= len(value) <= most and bool(value.strip()),
-        f"must be text of {least} to {most} characters",
-    )
-
-
-def one_of(*words: str) -> Check:
-    """Return the check for one of these words."""
-    return check_that(lambda value: isinstance(value, str) and value in words, f"must be one of {', '.join(words)}")
-
-
-boolean = check_that(lambda value: isinstance(value, bool), "must be true or false")
-string = check_that(lambda value: isinstance(value, str), "must be text")
-integer = check_that(lambda value: _is_integer(value) and abs(value) < MAXIMUM, "must be an integer")
-#: Text, or a whole number that stands for it: so the vendor's Python example sends phone numbers.
-text_or_number = check_that(lambda value: isinstance(value, str) or _is_integer(value), "must be text")
 #: A cost in NOK, which may have decimals.
 cost = check_that(
     lambda value: isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < MAXIMUM // 100,
@@ -105,13 +48,6 @@ cost = check_that(
 order_id = check_that(
     lambda value: isinstance(value, str) and ORDER_ID.fullmatch(value) is not None,
     "must be 1 to 50 letters, digits or hyphens",
-)
-#: A token that can go back in a header.
-auth_token = check_that(
-    lambda value: (
-        isinstance(value, str) and len(value) <= 255 and (not value or _HEADER_SAFE.fullmatch(value) is not None)
-    ),
-    "must be at most 255 printable ASCII characters",
 )
 
 
@@ -129,7 +65,7 @@ def amount(value: object) -> str | None:
 def amount_or_all(value: object) -> str | None:
     """Check for an amount in øre, or for 0, which means all that remains; raises as `amount`."""
     # Left out, null and 0 all mean "everything that remains": that is how the API behaves, whatever its description.
-    return None if _is_integer(value) and value == 0 else amount(value)
+    return None if is_integer(value) and value == 0 else amount(value)
 
 
 def merchant_serial_number(value: object) -> str | None:
@@ -141,141 +77,3 @@ def merchant_serial_number(value: object) -> str | None:
     if isinstance(value, int | float) and not isinstance(value, bool):
         raise BrokenValueError("must be a string of 5 or 6 digits, not a number")
     return None if isinstance(value, str) and SALES_UNIT.fullmatch(value) else "must be a string of 5 or 6 digits"
-
-
-@dataclass(frozen=True, slots=True)
-class Field:
-    """What a field must be: a value that passes a check, an object, or a list of objects."""
-
-    check: Check | None = None
-    required: bool = False
-    #: The fields of an object, or of each object in a list.
-    fields: Mapping[str, Field] | None = None
-    many: bool = False
-
-
-def drop_nulls(body: dict[str, Any], violations: Violations) -> None:
-    """Take the nulls out of a body's objects: to Vipps they are the same as left out."""
-    # With a list of what is still to do: JSON is nested deeper than Python calls.
-    waiting: list[tuple[str, Any]] = [("", body)]
-    while waiting:
-        place, value = waiting.pop()
-        if isinstance(value, list):
-            waiting.extend((place, item) for item in value)
-        elif isinstance(value, dict):
-            for name in [name for name, inner in value.items() if inner is None]:
-                del value[name]
-                violations.ignore(f"{place}{name}", "null", "is null")
-            waiting.extend((f"{place}{name}."[-_LONGEST_PLACE:], inner) for name, inner in value.items())
-
-
-def read_fields(value: Mapping[str, Any], fields: Mapping[str, Field], place: str, violations: Violations) -> None:
-    """Collect what is wrong with an object: missing names, wrong values, and unknown names, which are ignored.
-
-    Raises:
-        Refusal: 500, for what Vipps breaks at.
-    """
-    for name in value:
-        if name not in fields:
-            violations.ignore(f"{place}{name}", "unknown", "is not a known field")
-    for name, rule in fields.items():
-        if name in value:
-            _read_field(value[name], rule, f"{place}{name}", violations)
-        elif rule.required:
-            other = next((given for given in value if given.lower() == name.lower()), None)
-            if other is not None:
-                # No slip of the sandbox: `fallback` for `fallBack` is answered so.
-                raise _broken(f"{place}{name}", f"is required, and {other} is not its name")
-            violations.add(f"{place}{name}", "is required")
-
-
-def _broken(place: str, message: str) -> Refusal:
-    return vipps_refusal("VippsError", "99", f"Internal error: {place} {message}; Vipps answers that with 500")
-
-
-def _read_field(value: object, rule: Field, place: str, violations: Violations) -> None:
-    if rule.check is not None:
-        try:
-            message = rule.check(value)
-        except BrokenValueError as error:
-            raise _broken(place, str(error)) from error
-        if message is not None:
-            violations.add(place, message)
-    elif rule.many:
-        if not isinstance(value, list) or (not value and rule.required):
-            violations.add(place, "must be a list that is not empty" if rule.required else "must be a list")
-            return
-        for number, item in enumerate(value):
-            _read_field(item, Field(fields=rule.fields), f"{place}[{number}]", violations)
-    elif isinstance(value, dict):
-        read_fields(value, rule.fields or {}, f"{place}.", violations)
-    else:
-        violations.add(place, "must be an object")
-
-
-# -- JSON -------------------------------------------------------------------------------------------------------------
-
-
-def read_json(body: bytes, content_type: str) -> dict[str, Any]:
-    """Read a body as one JSON object.
-
-    Raises:
-        Refusal: 500, for a body that does not parse (NaN included): Vipps validates after parsing, and so answers its
-            internal error. 415, for another content type or none. 400, for no body, a name given twice, half a
-            surrogate, or no object.
-    """
-    if content_type.partition(";")[0].strip().lower() != "application/json":
-        raise invalid_request([("Content-Type", "must be application/json")], status=415)
-    if not body:
-        raise invalid_request([("body", "must be a JSON object, and is empty")])
-    value = _parsed(body)
-    if not isinstance(value, dict):
-        raise invalid_request([("body", "must be a JSON object")])
-    return value
-
-
-def _parsed(body: bytes) -> Any:
-    try:
-        text = body.decode(json.detect_encoding(body))
-    except UnicodeDecodeError as error:
-        raise _not_json(f"byte {error.start} is no text") from error
-    try:
-        value = json.loads(text, object_pairs_hook=_object, parse_constant=_no_constant)
-    except json.JSONDecodeError as error:
-        raise _not_json(_place(text, error)) from error
-    except RecursionError as error:
-        raise _not_json("it is nested too deeply") from error
-    except ValueError as error:
-        # An integer of more digits than Python reads.
-        raise _not_json("a number in it is too long") from error
-    if "\\u" in text:
-        try:
-            # Half of a surrogate pair is no text: nobody could be answered with it.
-            json.dumps(value, ensure_ascii=False).encode()
-        except UnicodeEncodeError as error:
-            raise invalid_request([("body", "must not have half of a surrogate pair")]) from error
-    return value
-
-
-def _place(text: str, error: json.JSONDecodeError) -> str:
-    # Python's own words for a trailing comma, and the place it names, differ from version to version.
-    for comma in _TRAILING_COMMA.finditer(text):
-        if comma.start() <= error.pos <= comma.end():
-            line = text.count("\n", 0, comma.start()) + 1
-            return f"the comma in line {line} stands before {comma[0][-1]}, where JSON takes none"
-    return f"line {error.lineno}, column {error.colno}: {error.msg}"
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    value = dict(pairs)
-    if len(value) != len(pairs):
-        raise invalid_request([("body", "must be JSON with no name given twice")])
-    return value
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise _not_json(f"{name} is no number of JSON")
-
-
-def _not_json(reason: str) -> Refusal:
-    return vipps_refusal("VippsError", "99", f"Internal error: the body is not JSON: {reason}")

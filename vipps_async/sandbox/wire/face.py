@@ -21,8 +21,10 @@ from vipps_async.sandbox.ledger.clock import RateLimits, SandboxClock
 from vipps_async.sandbox.ledger.customer_simulator import CustomerSimulator
 from vipps_async.sandbox.ledger.customers import Customer
 from vipps_async.sandbox.ledger.entries import UNDISTURBED, Disturbance, Outcome
+from vipps_async.sandbox.ledger.events import Event
 from vipps_async.sandbox.ledger.orders import Order, OrderBook, ShippingMethod
 from vipps_async.sandbox.ledger.reasons import Reason, Refused
+from vipps_async.sandbox.ledger.registrations import Registrations
 from vipps_async.sandbox.ledger.settings import SandboxCredentials, Settings
 from vipps_async.sandbox.wire.fault import KINDS, Decided, Kind
 
@@ -110,9 +112,22 @@ class CallbackJob:
     url: str = field(repr=False)
     #: The merchant's token, which goes back verbatim.
     auth_token: str | None = field(default=None, repr=False)
+    #: Further headers.
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     body: Any = field(default=None, repr=False)
     #: Seconds.
     timeout: float = CALLBACK_TIMEOUT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebhookNews:
+    """An event that those are told of who are registered for it."""
+
+    #: The name that it is registered for by.
+    event: str
+    sales_unit: str
+    reference: str
+    body: Any = field(repr=False)
 
 
 class Ignored:
@@ -149,10 +164,14 @@ class Services:
     callback_hosts: Collection[str]
     #: Is to be told of each order that changes.
     changed: Callable[[Order], None]
+    #: Who is told of which events.
+    registrations: Registrations
     #: Makes a request at the merchant now, once: status and body of the answer, or None if there was none.
     call: Callable[[CallbackJob], Awaitable[tuple[int, bytes] | None]]
     #: Where the merchant is to send the customer.
     landing_url: Callable[[Order], str]
+    #: Where the image of a QR code is that leads there.
+    qr_url: Callable[[Order], str]
 
     def count_call(self, operation: str, per_minute: int, *whose: str) -> None:
         """Count a call against its limit.
@@ -169,6 +188,8 @@ class Face(abc.ABC):
 
     #: Its name, in lower case; orders that it initiates are kept under it.
     name: ClassVar[str]
+    #: Its name for people; empty: as above.
+    title: ClassVar[str] = ""
     #: The header of the idempotency key.
     key_header: ClassVar[str] = "Idempotency-Key"
     #: Groups of errors that the faults' `unsettled_group` can choose from.
@@ -209,6 +230,10 @@ class Face(abc.ABC):
 
     def callback(self, order: Order, outcome: Outcome) -> CallbackJob | None:
         """Return the request that tells the merchant what became of an order; None: it is not told."""
+        return None
+
+    def webhook(self, order: Order, event: Event) -> WebhookNews | None:
+        """Return what webhooks tell of an event of an order; None: they tell nothing."""
         return None
 
     async def shipping_methods(self, order: Order, customer: Customer) -> list[ShippingMethod]:

@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 
 #: The vendor's limit on every URL of a request, in characters.
 MAX_URL = 255
+#: The longest URL of a webhook; the vendor names no limit.
+MAX_WEBHOOK_URL = 2_000
 #: Visible characters: a URL with blanks, line breaks or other control characters is never right.
 _VISIBLE = re.compile(r"[!-~\u00a1-\U0010ffff]+")
 #: A host name as DNS has it, of two labels at least, the last beginning with a letter; a dot may end it.
@@ -113,14 +115,36 @@ def violation_of_prefix(url: str, *, is_app: bool, hosts: Collection[str] = ()) 
     return None if is_app else _violation_of_web_url(url, hosts)
 
 
+def violation_of_return_url(url: str, *, hosts: Collection[str] = (), longest: int = MAX_URL) -> str | None:
+    """Return what is wrong with where the customer goes afterwards, or None: https, or an app's scheme."""
+    if not url or len(url) > longest:
+        return f"must have 1 to {longest} characters"
+    violation = None if _is_app_url(url) else _violation_of_web_url(url, hosts)
+    return None if violation is None else f"{violation}, or a URL of an app's own scheme"
+
+
 def violation_of_fall_back(url: str, *, is_app: bool, hosts: Collection[str] = ()) -> str | None:
     """Return what is wrong with a `fallBack`, or None: https, an app's scheme, or the bare word INTENT."""
-    if not url or len(url) > MAX_URL:
-        return f"must have 1 to {MAX_URL} characters"
-    if is_app or url == "INTENT" or _is_app_url(url):
+    if url == "INTENT" or (is_app and 0 < len(url) <= MAX_URL):
         return None
-    violation = _violation_of_web_url(url, hosts)
-    return None if violation is None else f"{violation}, or a URL of an app's own scheme"
+    return violation_of_return_url(url, hosts=hosts)
+
+
+def violation_of_webhook(url: str, *, hosts: Collection[str] = ()) -> str | None:
+    """Return what is wrong with the URL of a webhook, or None: public, https, on a port that Vipps calls.
+
+    Http on loopback, and any port there, is good enough here, as for callbacks.
+    """
+    violation = f"must have at most {MAX_WEBHOOK_URL} characters" if len(url) > MAX_WEBHOOK_URL else None
+    violation = violation or _violation_of_web_url(url, hosts)
+    if violation is not None:
+        return violation
+    parts = urlsplit(url)
+    if "@" in parts.netloc or parts.fragment:
+        return "must have neither user nor fragment"
+    if parts.hostname in hosts or is_loopback_host(parts.hostname) or parts.port in {None, *PORTS}:
+        return None
+    return f"must have one of the ports {', '.join(map(str, PORTS))}"
 
 
 def may_redirect_to(url: str, hosts: Collection[str] = ()) -> bool:

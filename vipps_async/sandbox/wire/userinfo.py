@@ -51,7 +51,7 @@ def _claims(customer: Customer, sub: str, scope: Collection[str], *, expired: bo
             "family_name": customer.last_name,
         },
         "email": {"email": customer.email},
-        "phoneNumber": {"phone_number": f"47{customer.mobile_number}"},
+        "phoneNumber": {"phone_number": customer.msisdn},
         "birthDate": {"birthdate": customer.birth_date},
         "nin": {"nin": customer.nin},
         "address": {

@@ -12,11 +12,10 @@ from typing import Any
 import pytest
 from attrs import define, field
 
+from tests.core.virtual_time import run_in_virtual_time
 from tests.ecom.payments import details, entry
-from tests.ecom.scripted_runner import ScriptedRunner
-from tests.ecom.virtual_time import run_in_virtual_time
-from vipps_async import EcomApi, PaymentDetails, PaymentPending
-from vipps_async.ecom.polling import PaymentPoller
+from vipps_async import PaymentDetails, PaymentPending
+from vipps_async.core.polling import PaymentPoller
 from vipps_async.errors import (
     ApiError,
     ConfigurationError,
@@ -44,7 +43,7 @@ class World:
     asked: list[tuple[str, float]] = field(factory=list)
     at_once: int = 0
     most_at_once: int = 0
-    poller: PaymentPoller = field(init=False)
+    poller: PaymentPoller[PaymentDetails] = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.poller = PaymentPoller(self.ask, OneLoop())
@@ -97,7 +96,7 @@ def test_time_runs_out() -> None:
     with pytest.raises(PaymentPending, match="within 10 seconds") as raised:
         world.wait(10)
     assert world.times == [5, 7, 9]
-    assert (raised.value.order_id, raised.value.details) == ("acme-1", INITIATED)
+    assert (raised.value.payment, raised.value.last) == ("acme-1", INITIATED)
     assert isinstance(raised.value, TimeoutError)
 
 
@@ -256,7 +255,7 @@ def test_news_that_came_before_the_wait() -> None:
 
 def test_news_is_remembered_in_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of news that nobody waited for, only the latest is remembered."""
-    monkeypatch.setattr("vipps_async.ecom.polling._MOST_REMEMBERED", 2)
+    monkeypatch.setattr("vipps_async.core.polling._MOST_REMEMBERED", 2)
     world = World([RESERVED])
 
     async def main() -> None:
@@ -390,7 +389,7 @@ def test_the_queue_is_fair_round_after_round() -> None:
 
 def test_a_slow_vipps_is_not_flooded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only so many questions are under way at the same time, however long the answers take."""
-    monkeypatch.setattr("vipps_async.ecom.polling._MOST_AT_ONCE", 3)
+    monkeypatch.setattr("vipps_async.core.polling._MOST_AT_ONCE", 3)
     world = World([RESERVED], takes=25)
 
     async def main() -> None:
@@ -443,20 +442,3 @@ def test_a_waiter_that_is_cancelled_when_the_answer_comes() -> None:
 
     run_in_virtual_time(main())
     assert complaints == []
-
-
-async def test_the_api_waits(ecom: EcomApi, runner: ScriptedRunner) -> None:
-    """The API's own wait asks details of the order, at once if there is news."""
-    runner.results.append(RESERVED)
-    ecom.notify("acme-1")
-    assert await ecom.wait_for("acme-1") is RESERVED
-    assert runner.only.path == "/ecomm/v2/payments/acme-1/details"
-
-
-async def test_the_api_checks_order_ids(ecom: EcomApi, runner: ScriptedRunner) -> None:
-    """A wait or news about what is no order id is refused."""
-    with pytest.raises(InvalidInputError, match="order_id"):
-        await ecom.wait_for("acme/1")
-    with pytest.raises(InvalidInputError, match="order_id"):
-        ecom.notify("acme 1")
-    assert not runner.calls

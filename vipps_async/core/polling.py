@@ -1,4 +1,4 @@
-"""Waiting for customers: asks details at the pace that Vipps' guidelines set, for any number of orders at once."""
+"""Waiting for customers: reads payments at the pace that Vipps' guidelines set, for any number of them at once."""
 
 from __future__ import annotations
 
@@ -9,94 +9,105 @@ import heapq
 import itertools
 from collections import deque
 from collections.abc import Callable, Coroutine
-from typing import Any, TypeGuard
+from typing import Any, Generic, Protocol, TypeGuard, TypeVar
 
 from attrs import define, field
 
 from vipps_async.core.limits import RateLimiter
-from vipps_async.ecom.details import PaymentDetails
 from vipps_async.errors import ApiError, ConfigurationError, RateLimitedError, TransportError, UnexpectedResponseError
 from vipps_async.input_rules import check_seconds
 from vipps_async.one_loop import OneLoop
 
-__all__ = ["FIRST_PAUSE", "PAUSE", "PaymentPending", "PaymentPoller"]
+__all__ = ["FIRST_PAUSE", "PAUSE", "HasOutcome", "PaymentPending", "PaymentPoller"]
+
+
+class HasOutcome(Protocol):
+    """A payment as its API reads it."""
+
+    @property
+    def has_outcome(self) -> bool:
+        """Whether the customer need not be waited for any more."""
+        ...
+
+
+A = TypeVar("A", bound=HasOutcome)
 
 #: Seconds before the first question: nobody accepts a payment faster (API guide, polling).
 FIRST_PAUSE = 5.0
 #: Seconds between the further ones (API guide, polling).
 PAUSE = 2.0
-#: Seconds without questions about an order after a 429 that does not say how long to wait.
+#: Seconds without questions about a payment after a 429 that does not say how long to wait.
 _QUIET = 10.0
 #: The longest such time, in seconds, whatever a `Retry-After` asks for: a customer is waiting.
 _LONGEST_QUIET = 60.0
 #: Vipps takes 120 questions a minute from a subscription key (API guide, rate limiting). In any 60 seconds at most the
 #: sum of the two is asked: questions a minute, and how many may be saved up.
 _PER_MINUTE, _BURST = 100.0, 20.0
-#: Of these, how many are kept for what is urgent: an order whose callback has just come does not wait in the queue.
+#: Of these, how many are kept for what is urgent: a payment whose callback has just come does not wait in the queue.
 _RESERVE = 10.0
 #: Questions under way at a time. By the pace, more are so only while Vipps takes half a minute to answer.
 _MOST_AT_ONCE = 50
-#: Orders whose callback came while nobody waited, so that a wait that begins now asks at once.
+#: Payments whose callback came while nobody waited, so that a wait that begins now asks at once.
 _MOST_REMEMBERED = 10_000
 #: Numbers closer than this are the same moment to a bucket of turns and a clock of floats, in seconds.
 _SLACK = 1e-6
 
 
-class PaymentPending(TimeoutError):  # noqa: N818 - the name states the fact that matters
+class PaymentPending(TimeoutError, Generic[A]):  # noqa: N818 - the name states the fact that matters
     """The customer has neither accepted nor declined in time. The payment may still be accepted later.
 
     Attributes:
-        order_id: the payment.
-        details: what Vipps said last; None if it was never asked, or never answered.
+        payment: the payment, as its API calls it.
+        last: the payment as Vipps told of it last; None if it was never asked, or never answered.
     """
 
-    def __init__(self, message: str, *, order_id: str = "", details: PaymentDetails | None = None) -> None:
+    def __init__(self, message: str, *, payment: str = "", last: A | None = None) -> None:
         super().__init__(message)
-        self.order_id = order_id
-        self.details = details
+        self.payment = payment
+        self.last = last
 
 
 @define(eq=False)
-class _Watch:
-    """An order that somebody waits for."""
+class _Watch(Generic[A]):
+    """A payment that somebody waits for."""
 
-    order_id: str
-    waiters: list[asyncio.Future[PaymentDetails]] = field(factory=list)
+    payment: str
+    waiters: list[asyncio.Future[A]] = field(factory=list)
     #: Which entry of the queue counts; those that were made before are stale.
     turn: int = -1
     due: float = 0.0
-    question: asyncio.Task[PaymentDetails] | None = None
+    question: asyncio.Task[A] | None = None
     #: Stands among the urgent ones.
     is_urgent: bool = False
     #: A callback came while a question was under way, whose answer may be older.
     ask_again: bool = False
     #: Until when Vipps wants not to be asked about it, by the loop's clock.
     quiet_until: float = 0.0
-    details: PaymentDetails | None = None
+    last: A | None = None
     trouble: Exception | None = None
 
 
-class PaymentPoller:
-    """Asks for all orders that are waited for, the one that has been due for longest first.
+class PaymentPoller(Generic[A]):
+    """Reads all payments that are waited for, the one that has been due for longest first.
 
-    There is no task of its own and none for an order: one timer is set for the next question, whichever order that is
-    about, and each waiter has one for its deadline.
+    There is no task of its own and none for a payment: one timer is set for the next question, whatever it is about,
+    and each waiter has one for its deadline.
     """
 
-    def __init__(self, ask: Callable[[str], Coroutine[Any, Any, PaymentDetails]], one_loop: OneLoop) -> None:
+    def __init__(self, ask: Callable[[str], Coroutine[Any, Any, A]], one_loop: OneLoop) -> None:
         """Make a poller.
 
         Args:
-            ask: asks details of an order, once.
+            ask: reads a payment, once.
             one_loop: the event loop that all waits belong to.
         """
         self._ask = ask
         self._one_loop = one_loop
-        self._watches: dict[str, _Watch] = {}
-        self._queue: list[tuple[float, int, _Watch]] = []
-        self._urgent: deque[_Watch] = deque()
+        self._watches: dict[str, _Watch[A]] = {}
+        self._queue: list[tuple[float, int, _Watch[A]]] = []
+        self._urgent: deque[_Watch[A]] = deque()
         self._turns = itertools.count()
-        self._questions: set[asyncio.Task[PaymentDetails]] = set()
+        self._questions: set[asyncio.Task[A]] = set()
         self._heard_of: dict[str, None] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._rate = RateLimiter(_PER_MINUTE / 60.0, burst=_BURST)
@@ -107,17 +118,17 @@ class PaymentPoller:
 
     @property
     def waiting(self) -> int:
-        """How many orders are waited for."""
+        """How many payments are waited for."""
         return len(self._watches)
 
-    async def wait(self, order_id: str, *, timeout: float) -> PaymentDetails:  # noqa: ASYNC109 - it is a timer here
-        """Wait until a payment is accepted, refused or cancelled; see `EcomApi.wait_for`.
+    async def wait(self, payment: str, *, timeout: float) -> A:  # noqa: ASYNC109 - it is a timer here
+        """Wait until a payment is accepted, refused or cancelled; see `wait_for`.
 
         An answer that fails for the moment is asked for again: a customer who is paying should not be lost to a short
         outage.
 
         Args:
-            order_id: the payment.
+            payment: the payment.
             timeout: how long to wait in all, in seconds.
         """
         seconds = check_seconds("timeout", timeout)
@@ -126,15 +137,15 @@ class PaymentPoller:
             raise _session_closed()
         loop = asyncio.get_running_loop()
         now = loop.time()
-        watch = self._watches.get(order_id)
+        watch = self._watches.get(payment)
         if watch is None:
-            watch = self._watches[order_id] = _Watch(order_id)
+            watch = self._watches[payment] = _Watch(payment)
         # Who has little time may know that the customer is back already: asked once at least.
         first = max(now + min(FIRST_PAUSE, seconds / 2), watch.quiet_until)
-        waiter: asyncio.Future[PaymentDetails] = loop.create_future()
+        waiter: asyncio.Future[A] = loop.create_future()
         watch.waiters.append(waiter)
-        if order_id in self._heard_of:
-            del self._heard_of[order_id]
+        if payment in self._heard_of:
+            del self._heard_of[payment]
             self._hurry(watch)
         elif watch.question is None and not watch.is_urgent and (watch.turn < 0 or first < watch.due):
             self._schedule(watch, first)
@@ -150,19 +161,19 @@ class PaymentPoller:
             if not watch.waiters:
                 self._forget(watch)
 
-    def notify(self, order_id: str) -> None:
-        """Ask about an order at once, because there is news of it.
+    def notify(self, payment: str) -> None:
+        """Ask about a payment at once, because there is news of it.
 
         Args:
-            order_id: the payment.
+            payment: the payment.
         """
         self._one_loop.check()
-        watch = self._watches.get(order_id)
+        watch = self._watches.get(payment)
         if watch is not None:
             self._hurry(watch)
             return
-        self._heard_of.pop(order_id, None)
-        self._heard_of[order_id] = None
+        self._heard_of.pop(payment, None)
+        self._heard_of[payment] = None
         if len(self._heard_of) > _MOST_REMEMBERED:
             del self._heard_of[next(iter(self._heard_of))]
 
@@ -182,12 +193,12 @@ class PaymentPoller:
 
     # -- the queue ---------------------------------------------------------------------------------------------------
 
-    def _schedule(self, watch: _Watch, due: float) -> None:
+    def _schedule(self, watch: _Watch[A], due: float) -> None:
         watch.turn, watch.due = next(self._turns), due
         heapq.heappush(self._queue, (due, watch.turn, watch))
         self._set_timer()
 
-    def _hurry(self, watch: _Watch) -> None:
+    def _hurry(self, watch: _Watch[A]) -> None:
         if watch.question is not None:
             watch.ask_again = True
         elif watch.quiet_until > asyncio.get_running_loop().time():
@@ -197,10 +208,10 @@ class PaymentPoller:
             self._urgent.append(watch)
             self._set_timer()
 
-    def _forget(self, watch: _Watch) -> None:
+    def _forget(self, watch: _Watch[A]) -> None:
         watch.turn = -1
-        if self._watches.get(watch.order_id) is watch:
-            del self._watches[watch.order_id]
+        if self._watches.get(watch.payment) is watch:
+            del self._watches[watch.payment]
         if watch.question is not None:
             watch.question.cancel()
         if not self._watches:
@@ -245,7 +256,7 @@ class PaymentPoller:
             watch = self._urgent.popleft() if self._urgent else heapq.heappop(self._queue)[2]
             watch.turn, watch.is_urgent = -1, False
             self._rate.take(now)
-            question = asyncio.get_running_loop().create_task(self._ask(watch.order_id), name="vipps details")
+            question = asyncio.get_running_loop().create_task(self._ask(watch.payment), name="vipps poll")
             watch.question = question
             self._questions.add(question)
             question.add_done_callback(functools.partial(self._answered, watch))
@@ -253,15 +264,15 @@ class PaymentPoller:
 
     # -- answers -----------------------------------------------------------------------------------------------------
 
-    def _answered(self, watch: _Watch, question: asyncio.Task[PaymentDetails]) -> None:
+    def _answered(self, watch: _Watch[A], question: asyncio.Task[A]) -> None:
         self._questions.discard(question)
         watch.question = None
         now = asyncio.get_running_loop().time()
         error = None if question.cancelled() else question.exception()
         if error is None and not question.cancelled():
-            watch.details, watch.trouble = question.result(), None
-            if watch.details.has_outcome:
-                _end(watch, watch.details)
+            watch.last, watch.trouble = question.result(), None
+            if watch.last.has_outcome:
+                _end(watch, watch.last)
         elif error is not None and _may_pass(error):
             watch.trouble = error
             watch.quiet_until = now + _quiet_after(error)
@@ -277,7 +288,7 @@ class PaymentPoller:
 
 
 def _quiet_after(error: Exception) -> float:
-    # Of this one order: the limits are kept for each order, and the pace of all of them is the poller's own.
+    # Of this one payment: the limits are kept for each, and the pace of all of them is the poller's own.
     asked_for = error.retry_after if isinstance(error, ApiError) else None
     if asked_for is None:
         return _QUIET if isinstance(error, RateLimitedError) else 0.0
@@ -291,7 +302,7 @@ def _may_pass(error: BaseException) -> TypeGuard[Exception]:
     return isinstance(error, TransportError | UnexpectedResponseError)
 
 
-def _end(watch: _Watch, outcome: PaymentDetails | BaseException) -> None:
+def _end(watch: _Watch[A], outcome: A | BaseException) -> None:
     for waiter in watch.waiters:
         if waiter.done():
             continue
@@ -301,14 +312,14 @@ def _end(watch: _Watch, outcome: PaymentDetails | BaseException) -> None:
             waiter.set_result(outcome)
 
 
-def _time_is_up(waiter: asyncio.Future[PaymentDetails], watch: _Watch, seconds: float) -> None:
+def _time_is_up(waiter: asyncio.Future[A], watch: _Watch[A], seconds: float) -> None:
     if waiter.done():
         return
     if watch.trouble is not None:
         waiter.set_exception(watch.trouble)
         return
     text = f"the customer has neither accepted nor declined the payment within {seconds:g} seconds"
-    waiter.set_exception(PaymentPending(text, order_id=watch.order_id, details=watch.details))
+    waiter.set_exception(PaymentPending(text, payment=watch.payment, last=watch.last))
 
 
 def _session_closed() -> ConfigurationError:

@@ -1,0 +1,1 @@
+"""The Webhooks API: registrations, deliveries and their signatures."""

@@ -1,0 +1,132 @@
+"""`vipps-async webhooks`: lists, registers and deletes the URLs that Vipps tells of events. It moves no money."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import orjson
+
+from vipps_async.cli.options import Commands, add_allow_host, check_allowed_host
+from vipps_async.cli.output import DONE, REFUSED, UNKNOWN, UNPRINTED, USAGE, emit_lines, plain, say
+from vipps_async.config import Settings
+from vipps_async.errors import (
+    ConfigurationError,
+    InvalidInputError,
+    OutcomeUnknown,
+    UnexpectedResponseError,
+    VippsError,
+)
+from vipps_async.session import VippsSession
+from vipps_async.webhooks.events import PAYMENT_EVENTS
+from vipps_async.webhooks.models import Webhook
+
+__all__ = ["add_command"]
+
+_EXIT_STATUS = (
+    "Exit status 0: done; 1: Vipps refused, or was not reached, and nothing was changed; 2: wrong use or settings, and "
+    "nothing was sent; 3: it is not known whether it was done: look with webhooks list; 8: it was done, but the result "
+    "could not be printed; 130: cut off by Ctrl-C. No money moves in any case."
+)
+#: Carries a command out, and returns what to print: a text, and facts for JSON.
+Do = Callable[[VippsSession], Awaitable[tuple[str, Any]]]
+
+
+def add_command(commands: Commands) -> None:
+    """Add `webhooks list`, `register` and `delete` to the command line."""
+    parser = commands.add_parser(
+        "webhooks",
+        help="list, register or delete webhooks",
+        description="Lists the webhooks of the sales unit of the VIPPS_ variables, or changes them.",
+    )
+    actions = parser.add_subparsers(title="actions", required=True, metavar="ACTION")
+    _add(actions, "list", "show all registrations: id, URL and events, not the secrets", _list)
+    register = _add(
+        actions,
+        "register",
+        "register a URL, and print the id and, this once, the secret to standard output",
+        _register,
+    )
+    register.add_argument("url", metavar="URL", help="https, public, on port 80, 443 or 8080")
+    register.add_argument(
+        "event",
+        nargs="*",
+        metavar="EVENT",
+        default=list(PAYMENT_EVENTS),
+        help="such as epayments.payment.captured.v1 (default: all eight of ePayment)",
+    )
+    _add(actions, "delete", "delete a registration", _delete).add_argument("id", metavar="ID", help="its id, a UUID")
+
+
+def _add(
+    actions: Commands, name: str, purpose: str, run: Callable[[argparse.Namespace], Awaitable[int]]
+) -> argparse.ArgumentParser:
+    description = f"{purpose[0].upper()}{purpose[1:]}. {_EXIT_STATUS}"
+    parser = actions.add_parser(name, help=purpose, description=description, allow_abbrev=False)
+    parser.add_argument("--json", action="store_true", help="one JSON object")
+    add_allow_host(parser)
+    parser.set_defaults(run=run)
+    return parser
+
+
+async def _list(options: argparse.Namespace) -> int:
+    async def do(vipps: VippsSession) -> tuple[str, Any]:
+        hooks = await vipps.webhooks.list()
+        lines = [_line(hook) for hook in hooks]
+        return "\n".join(lines) or "no webhooks", {"webhooks": [_facts(hook) for hook in hooks]}
+
+    return await _carried_out(options, do)
+
+
+async def _register(options: argparse.Namespace) -> int:
+    async def do(vipps: VippsSession) -> tuple[str, Any]:
+        hook = await vipps.webhooks.register(options.url, options.event)
+        return f"id {hook.id}\nsecret {hook.secret}", _facts(hook) | {"secret": hook.secret}
+
+    unprinted = "the secret could not be printed and is lost: delete the registration, and register again"
+    return await _carried_out(options, do, changes="register", unprinted=unprinted)
+
+
+async def _delete(options: argparse.Namespace) -> int:
+    async def do(vipps: VippsSession) -> tuple[str, Any]:
+        await vipps.webhooks.delete(options.id)
+        return f"deleted {options.id}", {"deleted": options.id}
+
+    return await _carried_out(options, do, changes="delete", unprinted="it is deleted")
+
+
+async def _carried_out(options: argparse.Namespace, do: Do, *, changes: str = "", unprinted: str = "") -> int:
+    try:
+        check_allowed_host(Settings.from_env(os.environ), options.allow_host)
+        async with VippsSession.from_env() as vipps:
+            text, facts = await do(vipps)
+    except VippsError as error:
+        say(f"vipps-async: {plain(error)}")
+        return _status_of(error, changes)
+    except asyncio.CancelledError:
+        if changes:
+            say(f"\nCut off: it may have been done all the same ({changes}). To find out: vipps-async webhooks list")
+        raise
+    # Not to standard error if it cannot be printed: that goes to logs, and a secret must not.
+    if emit_lines((orjson.dumps(facts).decode() if options.json else text, "\n")):
+        return DONE
+    if unprinted:
+        say(f"vipps-async: {unprinted}")
+    return UNPRINTED
+
+
+def _status_of(error: VippsError, changes: str) -> int:
+    if isinstance(error, ConfigurationError | InvalidInputError):
+        return USAGE
+    return UNKNOWN if changes and isinstance(error, OutcomeUnknown | UnexpectedResponseError) else REFUSED
+
+
+def _line(hook: Webhook) -> str:
+    return f"{hook.id}  {plain(hook.url)}\n" + "\n".join(f"    {plain(event)}" for event in hook.events)
+
+
+def _facts(hook: Webhook) -> dict[str, Any]:
+    return {"id": hook.id, "url": hook.url, "events": list(hook.events)}

@@ -1,0 +1,202 @@
+"""Makes the calls of the ePayment API: of a method, of a batch's row, or of an intent in the journal."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, Final
+
+import orjson
+from attrs import evolve
+
+from vipps_async.core.operation import AuditInfo, Call, Operation, Repeat
+from vipps_async.epayment.dialect import EPAYMENT
+from vipps_async.epayment.operations import CANCEL, CAPTURE, CREATE, OPERATIONS, REFUND
+from vipps_async.epayment.reconcile import reconcile_cancel, reconcile_create, reconcile_money
+from vipps_async.epayment.request_bodies import CreatePaymentRequest
+from vipps_async.epayment.requests import cancel_request, modification_request
+from vipps_async.epayment.responses import CancelledPayment, CreatedPayment
+from vipps_async.errors import JournalError
+from vipps_async.idempotency_keys import new_idempotency_key
+from vipps_async.input_rules import check_idempotency_key, check_reference
+from vipps_async.journals.protocol import Intent, KeyOrigin
+from vipps_async.money import Money
+
+__all__ = ["cancel_call", "create_call", "money_call", "rebuild_call"]
+
+#: ISO 4217's code for no currency: a cancel names none.
+_NO_CURRENCY: Final = "XXX"
+#: A creation as recovery has it. Its body is kept nowhere, so it can be looked up and never sent again.
+_CREATED_BEFORE: Final = evolve(CREATE, repeat=Repeat.ONCE)
+
+
+def create_call(body: CreatePaymentRequest, *, idempotency_key: str | None) -> Call[CreatedPayment]:
+    """Make the call of a create, whose body and answer no journal keeps: they hold personal data and a token.
+
+    Args:
+        body: what is sent.
+        idempotency_key: None: a new one is made.
+
+    Raises:
+        InvalidInputError: the key breaks its rule.
+    """
+    return Call(
+        operation=CREATE,
+        path=CREATE.path,
+        payment=body.reference,
+        body=body,
+        idempotency_key=_checked(idempotency_key),
+        make_reconciliation=partial(reconcile_create, body.reference, body.amount),
+        audit=_audit_of_create(body.amount),
+        secrets=body.secrets,
+    )
+
+
+def money_call(
+    operation: Operation[Any],
+    reference: str,
+    *,
+    amount: Money,
+    idempotency_key: str | None,
+    row_reference: str | None = None,
+) -> Call[Any]:
+    """Make the call of a capture or a refund.
+
+    Args:
+        operation: CAPTURE or REFUND.
+        reference: the payment.
+        amount: how much.
+        idempotency_key: None: a new one is made.
+        row_reference: what the batch's row calls itself, empty if it has no name; None: it is no row's.
+
+    Raises:
+        InvalidInputError: an argument breaks its rule.
+    """
+    check_reference(reference)
+    body, origin = modification_request(amount), _origin(idempotency_key, row_reference)
+    audit = AuditInfo(amount=amount.value, currency=amount.currency, origin=origin, reference=row_reference or "")
+    key = _checked(idempotency_key)
+    return _money_call(operation, reference, key=key, audit=audit, body=body, is_row=row_reference is not None)
+
+
+def cancel_call(
+    reference: str,
+    *,
+    cancel_transaction_only: bool,
+    idempotency_key: str | None = None,
+    row_reference: str | None = None,
+) -> Call[CancelledPayment]:
+    """Make the call of a cancel; see `money_call`.
+
+    Raises:
+        InvalidInputError: an argument breaks its rule.
+    """
+    check_reference(reference)
+    origin = _origin(idempotency_key, row_reference)
+    return _cancel_call(
+        reference,
+        key=_checked(idempotency_key),
+        cancel_transaction_only=cancel_transaction_only,
+        audit=AuditInfo(amount=None, currency=_NO_CURRENCY, origin=origin, reference=row_reference or ""),
+        body=cancel_request(cancel_transaction_only=cancel_transaction_only),
+        is_row=row_reference is not None,
+    )
+
+
+def rebuild_call(intent: Intent) -> Call[Any]:
+    """Make the call that an intent was written for; its body is the intent's own bytes, not rendered anew.
+
+    Raises:
+        JournalError: the intent is of an operation that this version does not know.
+    """
+    reference, key = intent.payment, intent.key
+    audit = AuditInfo(amount=intent.amount, currency=intent.currency, origin=intent.origin, reference=intent.reference)
+    if intent.operation == CANCEL.verb:
+        return _cancel_call(
+            reference, key=key, cancel_transaction_only=_leaves_accepted_alone(intent.body), audit=audit
+        )
+    # Each of the others has an amount, whatever a damaged row says.
+    if intent.amount is not None and intent.operation in {CAPTURE.verb, REFUND.verb}:
+        return _money_call(OPERATIONS[intent.operation], reference, key=key, audit=audit)
+    if intent.amount is not None and intent.operation == CREATE.verb:
+        amount = Money(intent.amount, intent.currency)
+        return Call(
+            operation=_CREATED_BEFORE,
+            path=CREATE.path,
+            payment=reference,
+            idempotency_key=key,
+            make_reconciliation=partial(reconcile_create, reference, amount),
+            audit=_audit_of_create(amount),
+        )
+    raise JournalError(
+        f"the journal has an operation {intent.name!r} that this version does not know",
+        advice="recover with the version that wrote it, or a newer one",
+    )
+
+
+def _checked(key: str | None) -> str:
+    return new_idempotency_key() if key is None else check_idempotency_key(key, longest=EPAYMENT.longest_key)
+
+
+def _origin(key: str | None, row_reference: str | None) -> KeyOrigin:
+    if key is None:
+        return KeyOrigin.MADE
+    return KeyOrigin.GIVEN if row_reference is None else KeyOrigin.ROW
+
+
+def _audit_of_create(amount: Money) -> AuditInfo:
+    # GIVEN whoever made the key. An open creation whose body is not kept cannot be gone on with by an equal call, which
+    # needs no protection either: the reference is taken once for ever, and the payment under it is looked at.
+    return AuditInfo(
+        amount=amount.value, currency=amount.currency, keep_body=False, keep_answer=False, origin=KeyOrigin.GIVEN
+    )
+
+
+def _money_call(
+    operation: Operation[Any],
+    reference: str,
+    *,
+    key: str,
+    audit: AuditInfo,
+    body: object = None,
+    is_row: bool = False,
+) -> Call[Any]:
+    amount = Money(audit.amount or 0, audit.currency)
+    return Call(
+        operation=operation,
+        path=operation.path_for(reference),
+        payment=reference,
+        body=body,
+        idempotency_key=key,
+        make_reconciliation=partial(reconcile_money, operation, reference, idempotency_key=key, amount=amount),
+        audit=audit,
+        is_row=is_row,
+    )
+
+
+def _cancel_call(
+    reference: str,
+    *,
+    key: str,
+    cancel_transaction_only: bool,
+    audit: AuditInfo,
+    body: object = None,
+    is_row: bool = False,
+) -> Call[CancelledPayment]:
+    return Call(
+        operation=CANCEL,
+        path=CANCEL.path_for(reference),
+        payment=reference,
+        body=body,
+        idempotency_key=key,
+        make_reconciliation=partial(reconcile_cancel, reference, cancel_transaction_only=cancel_transaction_only),
+        audit=audit,
+        is_row=is_row,
+    )
+
+
+def _leaves_accepted_alone(body: bytes | None) -> bool:
+    try:
+        request = orjson.loads(body or b"null")
+    except orjson.JSONDecodeError:
+        return False
+    return isinstance(request, dict) and request.get("cancelTransactionOnly") is True
