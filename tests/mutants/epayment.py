@@ -93,7 +93,6 @@ EPAYMENT_MUTANTS: Final = (
         ("if state.currency != self.currency:", "if False:"),
         (" - planned", ""),
         ("(entry.verb, entry.key) == (verb, key)", "entry.verb == verb"),
-        ("                    amount = entry.intent.amount\n", "                    pass\n"),
     ),
     *of(
         "epayment/payment_api.py",
