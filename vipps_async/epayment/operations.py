@@ -96,6 +96,7 @@ CREATE: Final = Operation(
     path=_PAYMENTS,
     result=CreatedPayment,
     repeat=Repeat.KEYED,
+    adjusts=False,
     error=PaymentRefusedError,
     per_minute=5,
     misfit=_without_url,
