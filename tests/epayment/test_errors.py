@@ -219,6 +219,12 @@ def test_a_problem_without_details(details: Any) -> None:
     assert type(error) is errors.InvalidRequestError
 
 
+def test_a_text_that_is_said_twice() -> None:
+    """It is shown once."""
+    error = read(problem(400, "6090", title="Amount too high", detail="Amount too high")).error
+    assert error.errors[0].message == "Amount too high"
+
+
 def test_errors_by_field_of_its_web_server() -> None:
     """They are read as they are for any API."""
     body = {"type": "t", "title": "Invalid", "status": 400, "traceId": "t-2", "errors": {"amount": ["too big", "odd"]}}

@@ -201,7 +201,9 @@ def read_error(item: Mapping[str, Any]) -> Sequence[ErrorInfo]:
     details = item.get("extradetails")
     if isinstance(item.get("errors"), dict) or not ("title" in item or isinstance(details, list)):
         return ()
-    text = ": ".join(part for part in (error_text(item.get("title")), error_text(item.get("detail"))) if part)
+    # Some have the same text in both.
+    texts = dict.fromkeys((error_text(item.get("title")), error_text(item.get("detail"))))
+    text = ": ".join(filter(None, texts))
     trace_id = error_reference(item)
     found: list[ErrorInfo] = []
     for detail in details[:_MOST_DETAILS] if isinstance(details, list) else ():
