@@ -41,10 +41,8 @@ EPAYMENT_MUTANTS: Final = (
         ("if result.remaining_to_capture:", "if False:"),
         ("not result.is_cancelled:", "False:"),
         ("amount=Money(call.audit.amount, call.audit.currency)", "amount=result.amount"),
-        (
-            "    repeat=Repeat.KEYED,\n    adjusts=False,\n    error=PaymentRefusedError",
-            "    repeat=Repeat.ONCE,\n    error=PaymentRefusedError",
-        ),
+        ("    repeat=Repeat.KEYED,\n    adjusts=False", "    repeat=Repeat.ONCE,\n    adjusts=False"),
+        ("    adjusts=False,\n", ""),
         ("    repeat=Repeat.KEYED,\n    error=CaptureError", "    repeat=Repeat.ONCE,\n    error=CaptureError"),
         ("if body.user_flow is UserFlow.PUSH_MESSAGE:", "if False:"),
     ),
@@ -93,7 +91,6 @@ EPAYMENT_MUTANTS: Final = (
         ("if state.currency != self.currency:", "if False:"),
         (" - planned", ""),
         ("(entry.verb, entry.key) == (verb, key)", "entry.verb == verb"),
-        ("                    amount = entry.intent.amount\n", "                    pass\n"),
     ),
     *of(
         "epayment/payment_api.py",

@@ -455,8 +455,10 @@ _ROWS = of(
 )
 _PAYMENT_API = of(
     "core/payment_api.py",
-    ("tests/batch/test_rows.py", "tests/batch/test_other_api.py", "tests/batch/test_reading.py"),
+    ("tests/batch/test_other_api.py", "tests/batch/test_reading.py", "tests/cli/test_other_api.py"),
     ("if not self.least <= amount <= self.largest:", "if not amount <= self.largest:"),
+    ("                    amount = entry.intent.amount\n", "                    pass\n"),
+    ('state.has_done(command.operation.value, command.key or "")', "None"),
 )
 _MANY = of(
     "batch/many.py",
@@ -485,8 +487,8 @@ MUTANTS: tuple[Mutant, ...] = (
     *_RECOVERY,
     *_HOLDING,
     *_ROWS,
-    *_MANY,
     *_PAYMENT_API,
+    *_MANY,
     *_TRANSPORTS,
     *EPAYMENT_MUTANTS,
 )
