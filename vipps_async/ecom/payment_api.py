@@ -1,4 +1,4 @@
-"""What the eCom API has of its own for its payments: fields, states, calls, and the actions that it alone has."""
+"""The payments of the eCom API: its fields, states and calls, and the actions that it alone has."""
 
 from __future__ import annotations
 
