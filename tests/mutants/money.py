@@ -395,7 +395,11 @@ _RECOVERY = of(
     ('        if attempts.refusal:\n            return "its last', '        if False:\n            return "its last'),
     ("if evidence.failed >= attempts.begun:", "if evidence.failed > attempts.begun:"),
     ("if evidence.failed >= attempts.begun:", "if evidence.failed:"),
-    ("self.intent.origin is KeyOrigin.MADE and await self._is_overtaken()", "False"),
+    ("if mine.origin is KeyOrigin.MADE and any(", "if any("),
+    (
+        "call.operation.repeat is Repeat.CONFIRM and any(one.adjusts and one.name != mine.name for one in later)",
+        "False",
+    ),
     ("in_doubt=max(attempts.in_doubt, 1)", "in_doubt=attempts.in_doubt - 1"),
     ("if evidence.excluded or call.operation.repeat is Repeat.ONCE:", "if evidence.excluded:"),
     ("if evidence.excluded or call.operation.repeat is Repeat.ONCE:", "if call.operation.repeat is Repeat.ONCE:"),
