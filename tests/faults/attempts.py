@@ -43,7 +43,7 @@ _EPAYMENT = "/epayment/"
 #: Refusals that settle nothing, whatever their group; and 93, which depends on whether the bytes are others.
 _SETTLE_NOTHING = frozenset({"63", "52", "74", "92", "99", "93"})
 #: The same of ePayment.
-_SETTLE_NOTHING_EPAYMENT = frozenset({"3010", "4010", "4150", "6280"})
+_SETTLE_NOTHING_EPAYMENT = frozenset({"3010", "4010", "4150", "6170", "6180", "6190", "6280"})
 
 
 class CountingTransport:
@@ -133,6 +133,9 @@ class Attribution:
     moved_by: dict[str, int] = field(factory=dict)
     #: Operation, order id and key of what was answered with another amount than moved.
     lies: set[tuple[str, str, str]] = field(factory=set)
+    #: Order id → operation, key, and øre moved so before, of what ePayment was to answer with success, the sums as they
+    #: were, and no effect.
+    feigned: dict[str, list[tuple[str, str, int]]] = field(factory=dict)
 
 
 @contextlib.contextmanager
@@ -147,6 +150,10 @@ def attributing(sandbox: SandboxServer) -> Iterator[Attribution]:
         if answer is not None and answer.fault is Fault.OTHER_AMOUNT_AFTER:
             # In ePayment's history a cancel has no key, whatever was sent.
             found.lies.add((operation, order_id, "" if operation == "cancel" else key))
+        if answer is not None and answer.fault is Fault.FAILURE_STATUS_BEFORE:
+            for order in sandbox._book.all_of(order_id):
+                before = {"capture": order.payment.captured, "refund": order.payment.refunded}
+                found.feigned.setdefault(order_id, []).append((operation, key, before.get(operation, 0)))
         return answer
 
     sandbox.faults.decide = decided  # type: ignore[method-assign]

@@ -48,6 +48,12 @@ _MOST_DETAILS = 20
 _THEN_SAME_KEY = "then repeat it with the same idempotency key, never with a new one"
 _SUMS = "get the payment for its sums"
 
+
+def _done_before(error: type[ApiError], advice: str) -> ErrorRule:
+    # By this very request, perhaps, which was carried out twice behind the gateway.
+    return ErrorRule(error, advice, unsettled=True, suggests_effect=True)
+
+
 #: To a create: the reference is taken. To a refund: the key was used with another payload.
 _TAKEN: Final = ErrorRule(None, permanent=True)
 _CODES: Final[dict[str, ErrorRule]] = {
@@ -117,9 +123,9 @@ _CODES: Final[dict[str, ErrorRule]] = {
         retryable=True,
         kind=FailureKind.LOCKED,
     ),
-    "6170": ErrorRule(CaptureError, "all of it is captured already: look at the payment's events for who did it"),
-    "6180": ErrorRule(RefundError, "all of it is refunded already: look at the payment's events for who did it"),
-    "6190": ErrorRule(CancelError, f"{_SUMS} and its state: it may be cancelled already, or captured"),
+    "6170": _done_before(CaptureError, "all of it is captured already: look at the payment's events for who did it"),
+    "6180": _done_before(RefundError, "all of it is refunded already: look at the payment's events for who did it"),
+    "6190": _done_before(CancelError, f"{_SUMS} and its state: it may be cancelled already, or captured"),
     "6200": ErrorRule(CaptureError, f"{_SUMS} and its state: it may be cancelled, or never have been accepted"),
     "6210": ErrorRule(RefundError, f"{_SUMS} and its state: nothing may have been captured"),
     "6220": ErrorRule(
@@ -156,6 +162,13 @@ _CODES: Final[dict[str, ErrorRule]] = {
     "10060": ErrorRule(PaymentRefusedError, "this kind of payment must be accepted in the test app"),
     "10070": ErrorRule(PaymentRefusedError, "the amount is beyond the test user's limit"),
 }
+#: Of the gateway's `responseInfo`, as in eCom.
+_GATEWAY_FAILED: Final = ErrorRule(
+    ServerError,
+    f"the gateway before Vipps failed: look at the payment's events, {_THEN_SAME_KEY}",
+    retryable=True,
+    unsettled=True,
+)
 
 
 def has_code(errors: Sequence[ErrorInfo], code: str) -> bool:
@@ -165,6 +178,8 @@ def has_code(errors: Sequence[ErrorInfo], code: str) -> bool:
 
 def rule_for(info: ErrorInfo) -> ErrorRule | None:
     """Look an error up by its code; None if it has none, or one that Vipps has added later."""
+    if not info.group and info.code == "1000":
+        return _GATEWAY_FAILED
     return _CODES.get(info.code) if info.group == CODE else None
 
 
