@@ -65,7 +65,9 @@ class AttemptRecord:
         if not failure.doubtful:
             self.ended += 1
         # What Vipps says was done before it says each time: recovery looks for it, and does not send it again.
-        refused = was_sent and (failure is FailureKind.REFUSED or (suggests_effect and failure is FailureKind.UNSETTLED))
+        refused = was_sent and (
+            failure is FailureKind.REFUSED or (suggests_effect and failure is FailureKind.UNSETTLED)
+        )
         self.refusal = error if refused and isinstance(error, ApiError) else None
         return failure
 
