@@ -143,6 +143,7 @@ def attributing(sandbox: SandboxServer) -> Iterator[Attribution]:
     """Note for each transaction which call moved it, also when its request is delivered much later."""
     found = Attribution()
     moved_by = found.moved_by
+    feigning: set[tuple[str, str, str]] = set()
     decide = sandbox.faults.decide
 
     def decided(operation: str, order_id: str, key: str) -> Decided | None:
@@ -151,9 +152,7 @@ def attributing(sandbox: SandboxServer) -> Iterator[Attribution]:
             # In ePayment's history a cancel has no key, whatever was sent.
             found.lies.add((operation, order_id, "" if operation == "cancel" else key))
         if answer is not None and answer.fault is Fault.FAILURE_STATUS_BEFORE:
-            for order in sandbox._book.all_of(order_id):
-                before = {"capture": order.payment.captured, "refund": order.payment.refunded}
-                found.feigned.setdefault(order_id, []).append((operation, key, before.get(operation, 0)))
+            feigning.add((operation, order_id, key))
         return answer
 
     sandbox.faults.decide = decided  # type: ignore[method-assign]
@@ -167,6 +166,10 @@ def attributing(sandbox: SandboxServer) -> Iterator[Attribution]:
         for order in orders:
             # What is due by now is nobody's.
             sandbox._customers.settle(order)
+            if (self.operation, order.payment.reference, self.key) in feigning:
+                feigning.discard((self.operation, order.payment.reference, self.key))
+                so_far = {"capture": order.payment.captured, "refund": order.payment.refunded}.get(self.operation, 0)
+                found.feigned.setdefault(order.payment.reference, []).append((self.operation, self.key, so_far))
         before = [(order.payment.history, len(order.payment.history)) for order in orders]
         # Nothing waits in here once the body is read, so what is new in the history is this request's.
         answer = await proceed(self)

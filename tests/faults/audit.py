@@ -354,18 +354,12 @@ def _key_of(entry: Moved | Noted) -> str:
 
 def _named(payment: Paid, names: Mapping[tuple[str, str, str], str]) -> Paid:
     """Give what was moved over ePayment the text of its ask."""
-    whole = next((entry.text for entry in payment.moved if entry.operation == "INITIATE"), "")
-    return evolve(
-        payment,
-        moved=tuple(
-            evolve(
-                entry, text=names.get((payment.order_id, _NAMES.get(entry.operation, ""), _key_of(entry)), entry.text)
-            )
-            if entry.text == whole and not _is_vipps_own(entry)
-            else entry
-            for entry in payment.moved
-        ),
-    )
+
+    def text(entry: Moved) -> str:
+        name = names.get((payment.order_id, _NAMES.get(entry.operation, ""), _key_of(entry)))
+        return entry.text if name is None or _is_vipps_own(entry) else name
+
+    return evolve(payment, moved=tuple(evolve(entry, text=text(entry)) for entry in payment.moved))
 
 
 def _is_vipps_own(entry: Moved) -> bool:
