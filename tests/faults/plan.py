@@ -68,6 +68,9 @@ class Ask:
     #: The API that it is asked over, and the one that it is asked anew over.
     api: str = "ecom"
     anew_api: str = "ecom"
+    #: Whether its caller, told that its outcome is not known, asks for it anew all the same, as nobody should. No seed
+    #: plans it: once the first is settled, nothing keeps the second from being carried out.
+    rash: bool = False
 
     @property
     def text(self) -> str:

@@ -241,8 +241,9 @@ class Storm:
 
     async def _insist(self, ask: Ask, asked: Asked) -> None:
         await self._repeat(ask, asked)
-        if ask.anew and asked.verdict in {Verdict.REFUSED, Verdict.NO_EFFECT}:
-            # No money moved, it was told: so it may be asked for anew.
+        # No money moved, it was told: so it may be asked for anew.
+        may = ask.anew and asked.verdict in {Verdict.REFUSED, Verdict.NO_EFFECT}
+        if may or (ask.rash and asked.verdict is Verdict.UNKNOWN):
             asked.ask_anew(ask.key(self.seed, asked.order_id, anew=True), ask.anew_api)
             await self._repeat(ask, asked)
 
