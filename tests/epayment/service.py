@@ -17,6 +17,8 @@ __all__ = ["EpaymentService", "Fault", "money", "problem"]
 
 #: Success is declared as a problem, so nothing may go by the media type.
 _PROBLEM = {"content-type": "application/problem+json"}
+#: Operation → the code that says that it was done before.
+_DONE_BEFORE = {"payments": "4020", "capture": "6170", "refund": "6180", "cancel": "6190"}
 _NAMES = {"capture": "CAPTURED", "refund": "REFUNDED"}
 _ALL_SUMS = ("authorizedAmount", "capturedAmount", "refundedAmount", "cancelledAmount")
 _SUMS = {"AUTHORIZED": "authorizedAmount", "CAPTURED": "capturedAmount", "REFUNDED": "refundedAmount"}
@@ -30,6 +32,7 @@ class Fault(enum.Enum):
     ARRIVE_LATE = "it arrives when `deliver` is called"
     FAIL = "the bank fails: code 6280, and an event without success"
     FAIL_SILENTLY = "it fails like that, and its answer gets lost"
+    DOUBLED = "it takes effect and is sent once more behind the gateway, whose refusal is answered"
     LIE = "it is answered like a success, and nothing moves"
 
 
@@ -139,6 +142,8 @@ class EpaymentService:
             done = self._carry_out(request)
             if fault is None:
                 return done
+            if fault is Fault.DOUBLED:
+                return problem(400, _DONE_BEFORE[_path(request).rpartition("/")[2]])
         raise OutcomeUnknown("the answer got lost")
 
     def _read(self, request: Request) -> Response:

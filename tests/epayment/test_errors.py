@@ -65,9 +65,9 @@ TABLE = """
 6140 capture 400 CaptureError
 6150 refund 400 RefundError
 6160 capture 423 OrderLockedError retryable
-6170 capture 400 CaptureError retryable unsettled suggests
-6180 refund 400 RefundError retryable unsettled suggests
-6190 cancel 400 CancelError
+6170 capture 400 CaptureError retryable probable
+6180 refund 400 RefundError retryable probable
+6190 cancel 400 CancelError retryable probable
 6200 capture 400 CaptureError
 6210 refund 400 RefundError
 6220 refund 400 RefundError permanent
@@ -103,8 +103,8 @@ def test_each_code(code: str, verb: str, status: int, kind: str, facts: set[str]
     error = found.error
     assert type(error) is getattr(errors, kind)
     assert (error.status, error.trace_id, error.retryable) == (status, "trace-1", "retryable" in facts)
-    doubt = Effect.PROBABLE if "suggests" in facts else Effect.POSSIBLE
-    assert error.effect is (doubt if "unsettled" in facts else Effect.NONE)
+    effects = {"unsettled": Effect.POSSIBLE, "probable": Effect.PROBABLE}
+    assert error.effect is next((effects[fact] for fact in effects if fact in facts), Effect.NONE)
     assert is_permanent(error, EPAYMENT) is ("permanent" in facts)
     assert error.advice
     assert str(error.errors[0]) == f"ErrorCode {code}: No. (context id trace-1)"

@@ -28,6 +28,7 @@ from vipps_async import (
     VippsSession,
     nok,
 )
+from vipps_async.testing import answer
 
 URL: dict[str, Any] = {"return_url": "https://example.com/back"}
 
@@ -166,6 +167,41 @@ async def test_a_refusal_moves_nothing(paid: EpaymentService) -> None:
             await vipps.epayment.capture(ORDER, amount=nok(500))
     assert (caught.value.effect, caught.value.status) == (Effect.NONE, 400)
     assert [(info.group, info.code) for info in caught.value.errors] == [("ErrorCode", "6090")]
+
+
+@pytest.mark.parametrize("name", ["capture", "refund", "cancel"])
+async def test_what_is_refused_as_done_before_may_be_this_very_operation(paid: EpaymentService, name: str) -> None:
+    """Codes 6170, 6180 and 6190 are looked into under a key that was made for this call, too: it is done, once."""
+    async with opened(paid) as vipps:
+        await vipps.epayment.capture(ORDER, amount=nok(100))
+        paid.faults = [Fault.DOUBLED]
+        amount = {} if name == "cancel" else {"amount": nok(50)}
+        result = await getattr(vipps.epayment, name)(ORDER, **amount)
+    assert result.settled_by is SettledBy.HISTORY
+    assert len(paid.sent) == 2
+
+
+async def test_a_gateway_that_failed_says_nothing_of_the_money(paid: EpaymentService) -> None:
+    """Its `responseInfo` with the code 1000 is no refusal, whatever its status."""
+    failed = {"responseInfo": {"responseCode": 1000, "responseMessage": "Error"}, "result": {"message": "No."}}
+    async with opened(paid, MemoryJournal()) as vipps:
+        paid.faults = [answer(400, failed)]
+        with pytest.raises(OutcomeUnknown) as caught:
+            await vipps.epayment.capture(ORDER, amount=nok(50))
+        assert caught.value.effect is Effect.POSSIBLE
+
+
+async def test_a_second_capture_of_all_is_refused_at_once(paid: EpaymentService) -> None:
+    """The first one took all there was by another key, so nothing is in doubt and nothing is sent again."""
+    journal = MemoryJournal()
+    async with opened(paid, journal, attempts=4) as vipps:
+        await vipps.epayment.capture(ORDER, amount=nok(499))
+        paid.faults = [problem(400, "6170")] * 4
+        with pytest.raises(CaptureError, match="events do not have") as caught:
+            await vipps.epayment.capture(ORDER, amount=nok(499))
+    assert caught.value.effect is Effect.NONE
+    assert len(paid.sent) == 2
+    assert await outcomes(journal) == [Outcome.DONE, Outcome.NOT_DONE]
 
 
 # -- cancel ------------------------------------------------------------------------------------------------------------
@@ -360,6 +396,23 @@ async def test_a_failed_event_says_nothing_of_a_second_attempt(paid: EpaymentSer
         assert (report.sent_again, report.stays_open) == (1, 0)
     paid.deliver()
     assert paid.sums(ORDER)[1] == 5000
+
+
+async def test_recovery_does_not_ask_again_for_what_was_refused_as_done_before(paid: EpaymentService) -> None:
+    """Vipps would say so each time, and it would stay in doubt for ever: beyond the horizon the events decide."""
+    journal, clock = MemoryJournal(), FakeClock()
+    async with opened(paid, journal, clock=clock) as vipps:
+        await vipps.epayment.capture(ORDER, amount=nok(50))
+        await vipps.epayment.refund(ORDER, amount=nok(50))
+        paid.faults = [problem(400, "6180")]
+        with pytest.raises(OutcomeUnknown) as caught:
+            await vipps.epayment.refund(ORDER, amount=nok(10))
+        assert caught.value.effect is Effect.PROBABLE
+        for seconds, stays_open in ((1, 1), (timedelta(days=1).total_seconds() + 1, 1), (61, 0)):
+            clock.advance(seconds)
+            assert (await vipps.recover()).stays_open == stays_open
+    assert len(paid.sent) == 3
+    assert await outcomes(journal) == [Outcome.DONE, Outcome.DONE, Outcome.NOT_DONE]
 
 
 @pytest.mark.parametrize("arrived", [True, False])

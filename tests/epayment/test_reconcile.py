@@ -122,6 +122,30 @@ def test_an_event_without_a_key_decides_nothing(key: str | None) -> None:
     assert isinstance(refund(AUTHORIZED, event("CAPTURED", 10000, key)), NotApplied)
 
 
+@pytest.mark.parametrize(
+    ("others", "capture_excluded", "refund_excluded"),
+    [
+        ([event("CAPTURED", 49900, "other")], True, False),
+        ([event("CAPTURED", 49900, "other"), event("REFUNDED", 49900, "other")], True, True),
+        ([event("CAPTURED", 19900, "other"), event("CANCELLED", 30000, None)], True, False),
+        ([event("CANCELLED", 49900, None)], True, True),
+        # Something is left, or may be captured and refunded later.
+        ([event("CAPTURED", 49899, "other")], False, False),
+        ([event("CAPTURED", 10000, "other"), event("REFUNDED", 10000, "other")], False, False),
+        ([event("CAPTURED", 49900, "other", success=False)], False, False),
+        ([], False, False),
+    ],
+)
+def test_what_others_have_used_up_can_be_moved_no_more(
+    others: list[Any], *, capture_excluded: bool, refund_excluded: bool
+) -> None:
+    """All that was accepted is captured or cancelled by others, and for a refund also paid back: nothing can come."""
+    found = capture(CREATED, AUTHORIZED, *others), refund(CREATED, AUTHORIZED, *others)
+    assert [isinstance(each, NotApplied) and each.excluded for each in found] == [capture_excluded, refund_excluded]
+    assert isinstance(capture(CREATED, *others), NotApplied)
+    assert not capture(CREATED, *others).excluded  # type: ignore[union-attr]  # it is one
+
+
 def test_no_events_decide_nothing() -> None:
     """Each payment begins with one: none at all is no proof of absence."""
     assert isinstance(capture(), Inconclusive)

@@ -14,6 +14,7 @@ from random import SystemRandom
 
 from tests.event_loop import use_chosen_loop
 from tests.faults.kill import run_kills
+from tests.faults.plan import TRADES
 from tests.faults.storm import run_storm
 from tests.short_waits import shorten_waits
 from tests.support.postgres import available_dsn
@@ -43,6 +44,7 @@ def _storm(options: argparse.Namespace) -> bool:
                 rate=options.rate,
                 journal=journal,
                 journal_name=options.journal,
+                api=options.api,
                 concurrency=options.concurrency,
                 below_horizon=options.below_horizon,
                 shares=options.shares,
@@ -60,7 +62,12 @@ def _kill(options: argparse.Namespace) -> bool:
             place = f"kill_{uuid.uuid4().hex}@{stack.enter_context(available_dsn())}"
         report = asyncio.run(
             run_kills(
-                kills=options.kills, seed=options.seed, rate=options.rate, place=place, journal_name=options.journal
+                kills=options.kills,
+                seed=options.seed,
+                rate=options.rate,
+                place=place,
+                journal_name=options.journal,
+                api=options.api,
             )
         )
     print("\n".join(report.lines()), flush=True)
@@ -89,6 +96,8 @@ def main() -> int:
     kill.add_argument("--rate", type=float, default=0.05, help="which part of the workers' requests fails, 0 to 1")
     kill.add_argument("--journal", choices=("sqlite", "postgres"), default="sqlite")
     kill.set_defaults(run=_kill)
+    for command in (storm, kill):
+        command.add_argument("--api", choices=tuple(TRADES), default="ecom", help="what is traded over")
 
     options = parser.parse_args()
     use_chosen_loop()

@@ -13,13 +13,23 @@ from aiohttp import web
 from attrs import evolve, field, frozen
 
 from vipps_async import RequestNotSent
+from vipps_async.epayment import calls as epayment_calls
+from vipps_async.idempotency_keys import new_idempotency_key
 from vipps_async.sandbox import SandboxServer
 from vipps_async.sandbox.network.exchange import Exchange
 from vipps_async.sandbox.wire.fault import Decided, Fault
 from vipps_async.transports.aiohttp import AiohttpTransport
 from vipps_async.transports.protocol import Request, Response
 
-__all__ = ["CALL", "CALL_HEADER", "Attribution", "CountingTransport", "attributing", "refused_in_its_own_right"]
+__all__ = [
+    "CALL",
+    "CALL_HEADER",
+    "Attribution",
+    "CountingTransport",
+    "attributing",
+    "noting_keys",
+    "refused_in_its_own_right",
+]
 
 #: The number of the call that is being made; 0: a recovery.
 CALL: ContextVar[int] = ContextVar("CALL", default=0)
@@ -28,8 +38,12 @@ CALL_HEADER = "X-Storm-Call"
 #: The last part of a path, where it is not the operation's own name.
 _OPERATIONS = {"get": "token", "payments": "initiate"}
 _CHANGES = frozenset({"initiate", "capture", "cancel", "refund"})
+#: In the URL of each operation of ePayment.
+_EPAYMENT = "/epayment/"
 #: Refusals that settle nothing, whatever their group; and 93, which depends on whether the bytes are others.
 _SETTLE_NOTHING = frozenset({"63", "52", "74", "92", "99", "93"})
+#: The same of ePayment.
+_SETTLE_NOTHING_EPAYMENT = frozenset({"3010", "4010", "4150", "6170", "6180", "6190", "6280"})
 
 
 class CountingTransport:
@@ -44,9 +58,8 @@ class CountingTransport:
 
     async def send(self, request: Request) -> Response:
         """Send it."""
-        last = request.url.rpartition("/")[2]
-        operation = _OPERATIONS.get(last, last)
-        self.attempts[operation] += 1
+        operation = _operation_of(request)
+        self.attempts[f"{'epayment ' if _EPAYMENT in request.url else ''}{operation}"] += 1
         call = CALL.get()
         if operation not in _CHANGES:
             return await self._inner.send(request)
@@ -68,9 +81,36 @@ class CountingTransport:
         await self._inner.aclose()
 
 
+def _operation_of(request: Request) -> str:
+    last = request.url.rpartition("/")[2]
+    if _EPAYMENT in request.url and request.method == "GET" and last != "events":
+        return "get"
+    return _OPERATIONS.get(last, last)
+
+
+@contextlib.contextmanager
+def noting_keys(made: dict[int, list[str]]) -> Iterator[None]:
+    """Note for which call the library makes which keys: in ePayment's history nothing else tells whose an entry is.
+
+    Args:
+        made: number of the call → keys.
+    """
+
+    def noted() -> str:
+        key = new_idempotency_key()
+        made.setdefault(CALL.get(), []).append(key)
+        return key
+
+    epayment_calls.new_idempotency_key = noted
+    try:
+        yield
+    finally:
+        epayment_calls.new_idempotency_key = new_idempotency_key
+
+
 def refused_in_its_own_right(response: Response) -> bool:
     """Whether an answer says in Vipps' own words that this attempt did nothing."""
-    if response.status not in {400, 401, 403, 404, 409, 422, 429}:
+    if response.status not in {400, 401, 403, 404, 409, 422, 423, 429}:
         return False
     try:
         body = orjson.loads(response.body.removeprefix(b"\xef\xbb\xbf"))
@@ -78,6 +118,9 @@ def refused_in_its_own_right(response: Response) -> bool:
         return False
     if isinstance(body, list):
         return bool(body) and all(error.get("errorCode") not in _SETTLE_NOTHING for error in body)
+    if "extraDetails" in body:
+        codes = {detail.get("reason") for detail in body["extraDetails"] or () if detail.get("name") == "ErrorCode"}
+        return not codes & _SETTLE_NOTHING_EPAYMENT
     code = body.get("statusCode") or body.get("responseInfo", {}).get("responseCode")
     return code in {401, 429}
 
@@ -90,6 +133,9 @@ class Attribution:
     moved_by: dict[str, int] = field(factory=dict)
     #: Operation, order id and key of what was answered with another amount than moved.
     lies: set[tuple[str, str, str]] = field(factory=set)
+    #: Order id → operation, key, and øre moved so before, of what ePayment was to answer with success, the sums as they
+    #: were, and no effect.
+    feigned: dict[str, list[tuple[str, str, int]]] = field(factory=dict)
 
 
 @contextlib.contextmanager
@@ -97,12 +143,16 @@ def attributing(sandbox: SandboxServer) -> Iterator[Attribution]:
     """Note for each transaction which call moved it, also when its request is delivered much later."""
     found = Attribution()
     moved_by = found.moved_by
+    feigning: set[tuple[str, str, str]] = set()
     decide = sandbox.faults.decide
 
     def decided(operation: str, order_id: str, key: str) -> Decided | None:
         answer = decide(operation, order_id, key)
         if answer is not None and answer.fault is Fault.OTHER_AMOUNT_AFTER:
-            found.lies.add((operation, order_id, key))
+            # In ePayment's history a cancel has no key, whatever was sent.
+            found.lies.add((operation, order_id, "" if operation == "cancel" else key))
+        if answer is not None and answer.fault is Fault.FAILURE_STATUS_BEFORE:
+            feigning.add((operation, order_id, key))
         return answer
 
     sandbox.faults.decide = decided  # type: ignore[method-assign]
@@ -111,7 +161,15 @@ def attributing(sandbox: SandboxServer) -> Iterator[Attribution]:
     async def attributed(self: Exchange) -> Any:
         with contextlib.suppress(web.HTTPException):
             await self.read()
-        orders = sandbox._book.all_of(self.request.match_info.get("order_id", ""))
+        path = self.request.match_info
+        orders = sandbox._book.all_of(path.get("order_id") or path.get("reference", ""))
+        for order in orders:
+            # What is due by now is nobody's.
+            sandbox._customers.settle(order)
+            if (self.operation, order.payment.reference, self.key) in feigning:
+                feigning.discard((self.operation, order.payment.reference, self.key))
+                so_far = {"capture": order.payment.captured, "refund": order.payment.refunded}.get(self.operation, 0)
+                found.feigned.setdefault(order.payment.reference, []).append((self.operation, self.key, so_far))
         before = [(order.payment.history, len(order.payment.history)) for order in orders]
         # Nothing waits in here once the body is read, so what is new in the history is this request's.
         answer = await proceed(self)

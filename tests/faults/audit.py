@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import orjson
-from attrs import field, frozen, mutable
+from attrs import evolve, field, frozen, mutable
 
 from tests.faults.attempts import Attribution
 from vipps_async import Effect, Entry, Intent, Journal, Outcome, VippsError
@@ -18,6 +18,8 @@ __all__ = ["Asked", "Audit", "Moved", "Noted", "Paid", "Told", "Verdict", "audit
 
 #: How many violations are told in words; the rest is counted.
 _MOST_WORDS = 20
+#: What the journal calls an operation of ePayment that eCom calls otherwise.
+_ECOM_NAMES = {"create": "initiate"}
 #: Any number of entries.
 _ALL = 2**31
 #: Operation → what it leaves in the history of a payment.
@@ -61,6 +63,12 @@ class Told:
     doubtful: bool = True
     #: Whether somebody else had the operation in hand, who may have been in doubt at that moment.
     in_other_hands: bool = False
+    #: When the call ended, by the same count as its number.
+    ended: int = 0
+    #: The API that it was asked over.
+    api: str = "ecom"
+    #: The idempotency keys that the library made for the call; noted for ePayment alone.
+    made_keys: tuple[str, ...] = ()
 
 
 _REFUSALS = (CaptureError, RefundError, CancelError, IdempotencyMismatchError)
@@ -82,8 +90,10 @@ class Asked:
 
     order_id: str
     operation: str
-    #: The transaction text, which no other operation on the order has.
+    #: What no other operation on the order has; with eCom it is the transaction text.
     text: str
+    #: The API that it is asked over now.
+    api: str = "ecom"
     #: None: Vipps knows no key for it.
     key: str | None = None
     #: Øre; None: all that remains, or no amount at all.
@@ -96,11 +106,18 @@ class Asked:
     #: How many of the calls were made with those.
     told_before: int = 0
 
-    def ask_anew(self, key: str | None) -> None:
-        """Take another key."""
+    def ask_anew(self, key: str | None, api: str = "ecom") -> None:
+        """Take another key, and perhaps another API."""
         self.earlier_keys.append(self.key)
         self.key = key
+        self.api = api
         self.told_before = len(self.told)
+
+    @property
+    def keys(self) -> set[str]:
+        """All idempotency keys that it was asked for with, as far as they are known."""
+        given = {key for key in (self.key, *self.earlier_keys) if key is not None}
+        return given.union(*(told.made_keys for told in self.told))
 
     @property
     def verdict(self) -> Verdict:
@@ -151,6 +168,9 @@ class Paid:
     captured: int
     refunded: int
     moved: tuple[Moved, ...]
+    #: Operation, key, and øre moved so before, of what was answered with success and the sums as they were, though
+    #: nothing moved: with ePayment no client can tell that from success where so much was moved before.
+    feigned: tuple[tuple[str, str, int], ...] = ()
 
     @classmethod
     def of(cls, snapshot: Any, known: Attribution | None = None) -> Paid:
@@ -173,6 +193,7 @@ class Paid:
                 for entry in snapshot.history
                 if entry.success
             ),
+            feigned=tuple(known.feigned.get(snapshot.order_id, ())),
         )
 
 
@@ -197,13 +218,15 @@ class Noted:
         intent, settlement = entry.intent, entry.settlement
         answer: Any = orjson.loads(settlement.answer) if settlement is not None and settlement.answer else {}
         transaction = answer.get("transactionInfo") or answer.get("transaction") or {}
+        # ePayment's answers, as they are recorded, have an amount of money.
+        moved = answer.get("amount", {}).get("value")
         return cls(
             key=intent.key,
             order_id=intent.payment,
-            operation=intent.operation,
+            operation=_ECOM_NAMES.get(intent.operation, intent.operation),
             text=_text_of(intent),
             outcome=None if settlement is None else settlement.outcome,
-            amount=transaction.get("amount"),
+            amount=transaction.get("amount", moved),
             note=entry.note,
         )
 
@@ -240,8 +263,10 @@ class Audit:
     needless_doubt: int = 0
     #: The same, of which a caller was cancelled before anything left: no violation, since its intent may be open.
     doubt_by_cancelling: int = 0
-    #: Wrong amounts that were told or noted because Vipps answered so, where none was asked for: no violation, since
-    #: there is nothing to hold such an answer against.
+    #: Those who were told that the payment has something open at the other API: no violation where that may be so.
+    closed: int = 0
+    #: Wrong amounts that were told or noted because Vipps answered so, where none was asked for, and what was told done
+    #: because the sums of Vipps' answer fitted: no violation, since there is nothing to hold such an answer against.
     lies_believed: int = 0
     #: The first violations, in words.
     words: list[str] = field(factory=list)
@@ -267,12 +292,18 @@ def audit(asked: Iterable[Asked], payments: Iterable[Paid], noted: Iterable[Note
         noted: everything in the journal, after recovery; None: there was no journal.
     """
     found = Audit()
-    paid = {payment.order_id: payment for payment in payments}
+    asked = list(asked)
+    names = _names(asked)
+    paid = {payment.order_id: _named(payment, names) for payment in payments}
+    of_order: defaultdict[str, list[Asked]] = defaultdict(list)
+    for one in asked:
+        of_order[one.order_id].append(one)
     entries: defaultdict[tuple[str, str, str], list[Noted]] | None = None
     if noted is not None:
         entries = defaultdict(list)
         for entry in noted:
-            entries[entry.order_id, entry.operation, entry.text].append(entry)
+            text = entry.text or names.get((entry.order_id, entry.operation, _key_of(entry)), "")
+            entries[entry.order_id, entry.operation, text].append(entry)
             if entry.outcome is None:
                 found.blame("open", entry, f"it is open: {entry.note}")
     accounted: Counter[tuple[str, str, str]] = Counter()
@@ -285,8 +316,9 @@ def audit(asked: Iterable[Asked], payments: Iterable[Paid], noted: Iterable[Note
             accounted[one.order_id, one.operation, one.text] += 1
             continue
         accounted[one.order_id, one.operation, one.text] += 1
-        _check_moves(found, one, moved, journalled=entries is not None)
-        _check_doubt(found, one, journalled=entries is not None)
+        feigned = not moved and _is_feigned(one, paid)
+        _check_moves(found, one, moved, journalled=entries is not None, feigned=feigned)
+        _check_doubt(found, one, of_order[one.order_id], journalled=entries is not None)
         if entries is None:
             found.unknown += one.verdict is Verdict.UNKNOWN
         else:
@@ -295,9 +327,44 @@ def audit(asked: Iterable[Asked], payments: Iterable[Paid], noted: Iterable[Note
                 one,
                 moved,
                 entries.get((one.order_id, one.operation, "" if one.operation == "initiate" else one.text), []),
+                feigned=feigned,
             )
     _check_sums(found, paid, accounted)
     return found
+
+
+def _names(asked: Iterable[Asked]) -> dict[tuple[str, str, str], str]:
+    """Say which ask an operation is whose text does not tell, as over ePayment: by its key, a cancel by its payment.
+
+    Returns:
+        Order id, operation and key (of a cancel: nothing) → the text of the ask. What must not move anything has none:
+        its key is another's.
+    """
+    names: dict[tuple[str, str, str], str] = {}
+    for one in asked:
+        if one.operation != "initiate" and not one.forbidden and any(told.api == "epayment" for told in one.told):
+            for key in {""} if one.operation == "cancel" else one.keys:
+                names[one.order_id, one.operation, key] = one.text
+    return names
+
+
+def _key_of(entry: Moved | Noted) -> str:
+    return "" if _NAMES.get(entry.operation, entry.operation) == "cancel" else entry.key
+
+
+def _named(payment: Paid, names: Mapping[tuple[str, str, str], str]) -> Paid:
+    """Give what was moved over ePayment the text of its ask."""
+
+    def text(entry: Moved) -> str:
+        name = names.get((payment.order_id, _NAMES.get(entry.operation, ""), _key_of(entry)))
+        return entry.text if name is None or _is_vipps_own(entry) else name
+
+    return evolve(payment, moved=tuple(evolve(entry, text=text(entry)) for entry in payment.moved))
+
+
+def _is_vipps_own(entry: Moved) -> bool:
+    """Whether Vipps itself has ended the payment: no call has."""
+    return entry.operation == "CANCEL" and entry.call is None
 
 
 def _moved(one: Asked, paid: Mapping[str, Paid]) -> Iterator[Moved]:
@@ -311,10 +378,21 @@ def _moved(one: Asked, paid: Mapping[str, Paid]) -> Iterator[Moved]:
 def _ended_by_vipps(one: Asked, paid: Mapping[str, Paid]) -> bool:
     payment = paid.get(one.order_id)
     texts = {entry.operation: entry.text for entry in payment.moved} if payment is not None else {}
-    return "CANCEL" in texts and texts["CANCEL"] == texts.get("INITIATE")
+    is_own = payment is not None and any(map(_is_vipps_own, payment.moved))
+    return is_own and texts["CANCEL"] == texts.get("INITIATE")
 
 
-def _check_moves(found: Audit, one: Asked, moved: list[Moved], *, journalled: bool) -> None:
+def _is_feigned(one: Asked, paid: Mapping[str, Paid]) -> bool:
+    """Whether Vipps said that it was done, by sums that fit because as much had been moved so before."""
+    payment = paid.get(one.order_id)
+    wanted = one.amount or next((told.amount for told in one.told if told.amount), 1)
+    return payment is not None and any(
+        operation == one.operation and key in one.keys and before >= wanted
+        for operation, key, before in payment.feigned
+    )
+
+
+def _check_moves(found: Audit, one: Asked, moved: list[Moved], *, journalled: bool, feigned: bool) -> None:
     if len(moved) > 1:
         found.blame("moved_twice", one, f"it moved {len(moved)} times, with the keys {[m.key for m in moved]}")
     if moved and one.forbidden:
@@ -322,7 +400,10 @@ def _check_moves(found: Audit, one: Asked, moved: list[Moved], *, journalled: bo
     if one.amount is not None and any(entry.amount != one.amount for entry in moved):
         found.blame("wrong_amounts", one, f"{one.amount} øre were asked for, {[m.amount for m in moved]} moved")
     if one.verdict is Verdict.DONE and not moved:
-        found.blame("lost", one, "it was told done and has not moved")
+        if feigned:
+            found.lies_believed += 1
+        else:
+            found.blame("lost", one, "it was told done and has not moved")
     if moved and _told_untruly(one, moved, journalled=journalled):
         told_so = [(told.verdict.value, told.error, told.call) for told in one.told]
         found.blame("told_untruly", one, f"it moved by {[entry.call for entry in moved]} and was told {told_so}")
@@ -333,7 +414,9 @@ def _check_amounts(found: Audit, one: Asked, moved: list[Moved], said: set[int |
     wrong = said - {None} - {entry.amount for entry in moved}
     if not moved or not wrong:
         return
-    if one.amount is None and any(entry.lied for entry in moved):
+    # With ePayment only a cancel is asked for without an amount.
+    has_none = one.amount is None and (one.api == "ecom" or one.operation == "cancel")
+    if has_none and any(entry.lied for entry in moved):
         found.lies_believed += 1
     else:
         found.blame("wrong_amounts", one, f"{wrong} øre were {how}, {[m.amount for m in moved]} moved")
@@ -360,7 +443,7 @@ def _told_untruly(one: Asked, moved: list[Moved], *, journalled: bool) -> bool:
     )
 
 
-def _check_doubt(found: Audit, one: Asked, *, journalled: bool) -> None:
+def _check_doubt(found: Audit, one: Asked, of_order: list[Asked], *, journalled: bool) -> None:
     for told in one.told:
         if told.verdict is not Verdict.UNKNOWN or told.doubtful:
             continue
@@ -369,6 +452,9 @@ def _check_doubt(found: Audit, one: Asked, *, journalled: bool) -> None:
         known = [other for other in one.told if other is not told and other.call <= told.call + 1] if journalled else []
         if any(other.doubtful for other in known) or (told.in_other_hands and known):
             continue
+        if journalled and told.in_other_hands and _may_be_closed(told, of_order):
+            found.closed += 1
+            continue
         if any(other.verdict is Verdict.CANCELLED for other in known):
             # It was cancelled while its intent was written: in the journal that is begun, whether it left or not.
             found.doubt_by_cancelling += 1
@@ -376,7 +462,19 @@ def _check_doubt(found: Audit, one: Asked, *, journalled: bool) -> None:
         found.blame("needless_doubt", one, f"no attempt was in doubt, and it was told {told.effect} {told.error}")
 
 
-def _check_notes(found: Audit, one: Asked, moved: list[Moved], entries: list[Noted]) -> None:
+def _may_be_closed(told: Told, of_order: list[Asked]) -> bool:
+    """Whether a call on the same payment over the other API was under way, or had left something open."""
+    return any(
+        other.api != told.api
+        and other.call < told.ended
+        and (other.ended > told.call or other.verdict in {Verdict.UNKNOWN, Verdict.CANCELLED})
+        for asked in of_order
+        if asked.operation != "initiate"
+        for other in asked.told
+    )
+
+
+def _check_notes(found: Audit, one: Asked, moved: list[Moved], entries: list[Noted], *, feigned: bool) -> None:
     outcomes = {entry.outcome for entry in entries}
     if moved and not entries:
         found.blame("lost", one, "it moved without an intent in the journal")
@@ -390,7 +488,7 @@ def _check_notes(found: Audit, one: Asked, moved: list[Moved], entries: list[Not
         done = {entry.key for entry in entries if entry.outcome is Outcome.DONE}
         if {entry.key for entry in moved} - done:
             found.blame("told_untruly", one, "it moved with a key that is not noted as done")
-    if not moved and Outcome.DONE in outcomes:
+    if not moved and Outcome.DONE in outcomes and not feigned:
         found.blame("lost", one, "it is noted as done and has not moved")
     if one.verdict is Verdict.DONE and Outcome.DONE not in outcomes and moved:
         found.blame("lost", one, "it was told done and is not noted as done")
@@ -414,7 +512,7 @@ def _check_sums(found: Audit, paid: Mapping[str, Paid], accounted: Counter[tuple
                 continue
             captured += entry.amount if operation == "capture" else 0
             refunded += entry.amount if operation == "refund" else 0
-            if operation == "cancel" and accounted[payment.order_id, "initiate", entry.text]:
+            if _is_vipps_own(entry) and accounted[payment.order_id, "initiate", entry.text]:
                 # Nobody approved it in time: Vipps ends such a payment by itself.
                 continue
             if not accounted[payment.order_id, operation, entry.text]:

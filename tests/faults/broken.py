@@ -14,8 +14,10 @@ from vipps_async.core.operation import Repeat
 from vipps_async.core.pipeline import Pipeline, render
 from vipps_async.core.recorder import Recorder
 from vipps_async.core.verdict import Verdict
+from vipps_async.epayment import errors, reconcile
 from vipps_async.errors import Effect, OutcomeUnknown, RequestNotSent
 from vipps_async.idempotency_keys import new_idempotency_key
+from vipps_async.journals import slots
 
 __all__ = ["BROKEN"]
 
@@ -90,6 +92,27 @@ def _unreadable_answer_is_a_failure(set_attribute: SetAttribute) -> None:
     set_attribute(Pipeline, "_unreadable", broken)
 
 
+def _failed_event_is_a_success(set_attribute: SetAttribute) -> None:
+    interpret = reconcile._interpret_by_key
+
+    def broken(events: Any, **more: Any) -> Any:
+        return interpret(tuple(evolve(event, success=True) for event in events), **more)
+
+    set_attribute(reconcile, "_interpret_by_key", broken)
+
+
+def _done_before_is_a_refusal(set_attribute: SetAttribute) -> None:
+    codes = {
+        code: evolve(rule, unsettled=False, suggests_effect=False) if code in {"6170", "6180", "6190"} else rule
+        for code, rule in errors._CODES.items()
+    }
+    set_attribute(errors, "_CODES", codes)
+
+
+def _open_to_both_apis(set_attribute: SetAttribute) -> None:
+    set_attribute(slots, "open_at_other_api", lambda *_: None)
+
+
 #: Name of a rule → what breaks it.
 BROKEN: dict[str, Callable[[SetAttribute], None]] = {
     "a new key for each attempt": _new_key_for_each_attempt,
@@ -98,4 +121,7 @@ BROKEN: dict[str, Callable[[SetAttribute], None]] = {
     "unknown noted as not done": _unknown_noted_as_not_done,
     "unknown told as not sent": _unknown_told_as_not_sent,
     "an unreadable answer is a failure": _unreadable_answer_is_a_failure,
+    "a failed event is a success": _failed_event_is_a_success,
+    "done before is a refusal": _done_before_is_a_refusal,
+    "open to both APIs": _open_to_both_apis,
 }

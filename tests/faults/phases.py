@@ -102,7 +102,7 @@ class PhasedTransport:
     async def send(self, request: Any) -> Any:
         """Send a request, in its phase."""
         watch, send = self._watch, partial(self._inner.send, request)
-        if request.url.endswith("/details"):
+        if request.url.endswith(("/details", "/events")):
             return await watch.through(Phase.RECOVERY_ASKING if watch.recovering else Phase.LOOKING, send)
         if not request.url.endswith("/capture"):
             return await send()

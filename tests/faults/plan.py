@@ -10,7 +10,7 @@ from attrs import evolve, field, frozen
 
 from vipps_async.idempotency_keys import derive_idempotency_key
 
-__all__ = ["Ask", "Kind", "OrderPlan", "orders"]
+__all__ = ["TRADES", "Ask", "Kind", "OrderPlan", "orders"]
 
 #: How large a payment is, in øre: from 50 to 2,000 kroner.
 _SMALLEST, _LARGEST = 5_000, 200_000
@@ -65,10 +65,16 @@ class Ask:
     #: The number of an earlier ask whose key it takes by mistake. It is asked only if that one was done, and must never
     #: move anything.
     with_key_of: int | None = None
+    #: The API that it is asked over, and the one that it is asked anew over.
+    api: str = "ecom"
+    anew_api: str = "ecom"
+    #: Whether its caller, told that its outcome is not known, asks for it anew all the same, as nobody should. No seed
+    #: plans it: once the first is settled, nothing keeps the second from being carried out.
+    rash: bool = False
 
     @property
     def text(self) -> str:
-        """The transaction text: unique in its order, it stands in the history whatever key the request had."""
+        """Its name, unique in its order: with eCom the transaction text, which the history has whatever the key."""
         return f"{self.kind.value} {self.number}"
 
     def key(self, seed: int, order_id: str, *, anew: bool = False) -> str | None:
@@ -88,6 +94,8 @@ class OrderPlan:
     amount: int
     #: Done one after the other; the asks of one step at the same time.
     steps: tuple[tuple[Ask, ...], ...]
+    #: The API that the payment is made by.
+    api: str = "ecom"
 
     @property
     def captures(self) -> int:
@@ -100,6 +108,8 @@ class _Draft:
     """An order that is being planned."""
 
     random: Random
+    #: The APIs that its payment can be adjusted over.
+    apis: tuple[str, ...]
     steps: list[tuple[Ask, ...]] = field(factory=list)
 
     def add(self, kind: Kind, *amounts: int | None, given_key: bool = False, with_key_of: int | None = None) -> None:
@@ -117,6 +127,7 @@ class _Draft:
 
     def _ask(self, ask: Ask, *, given_key: bool) -> Ask:
         draw, keyed = self.random.random, ask.kind.keyed
+        ask = self._over(ask)
         ask = evolve(ask, cancelled_after=draw() * _LONGEST_PATIENCE if draw() < 0.04 else None)
         if keyed and not given_key and draw() < _MADE_KEYS:
             # Asked for a second time without a key, it would be another wish once the first is settled.
@@ -126,8 +137,16 @@ class _Draft:
             repeats=self.random.choice((0, 0, 1, 2)),
             # The key of what is asked anew may be one that Vipps has never seen: it belongs to no payload then.
             anew=keyed and not given_key and draw() < 0.5,
-            by_two=keyed and draw() < 0.03,
+            # Two who compute at once what is left are two wishes under one key, and one of them is refused.
+            by_two=keyed and draw() < 0.03 and (ask.amount is not None or ask.api == "ecom"),
         )
+
+    def _over(self, ask: Ask) -> Ask:
+        if len(self.apis) == 1:
+            return evolve(ask, api=self.apis[0], anew_api=self.apis[0])
+        # A key is one of its API: only there it can be taken by mistake.
+        same = [other.api for step in self.steps for other in step if other.number == ask.with_key_of]
+        return evolve(ask, api=self.random.choice(same or self.apis), anew_api=self.random.choice(self.apis))
 
 
 def _whole(draft: _Draft, amount: int) -> None:
@@ -188,16 +207,32 @@ _SHAPES = {
 }
 
 
-def orders(seed: int, captures: int) -> Iterator[OrderPlan]:
-    """Plan orders until so many captures are asked for; the same seed plans the same ones."""
+#: What is traded over → for a payment, by equal chance: the API that it is made by, and those that adjust it.
+TRADES = {
+    "ecom": (("ecom", ("ecom",)),),
+    "epayment": (("epayment", ("epayment",)),),
+    # The bridge between them leads one way only.
+    "both": (("ecom", ("ecom", "epayment")), ("ecom", ("ecom", "epayment")), ("epayment", ("epayment",))),
+}
+
+
+def orders(seed: int, captures: int, api: str = "ecom") -> Iterator[OrderPlan]:
+    """Plan orders until so many captures are asked for; the same seed plans the same ones.
+
+    Args:
+        seed: plans them.
+        captures: how many.
+        api: what is traded over, one of `TRADES`.
+    """
     planned = number = 0
     while planned < captures:
         random = Random(f"{seed} {number}")
         amount = random.randint(_SMALLEST, _LARGEST)
-        draft = _Draft(random)
+        made_by, apis = random.choice(TRADES[api]) if len(TRADES[api]) > 1 else TRADES[api][0]
+        draft = _Draft(random, apis)
         (shape,) = random.choices(list(_SHAPES), list(_SHAPES.values()))
         shape(draft, amount)
-        plan = OrderPlan(number=number, amount=amount, steps=tuple(draft.steps))
+        plan = OrderPlan(number=number, amount=amount, steps=tuple(draft.steps), api=made_by)
         yield plan
         planned += plan.captures
         number += 1

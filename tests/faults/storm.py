@@ -9,12 +9,12 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from functools import partial
 from typing import Any
 
 from attrs import define, evolve, field, frozen
 
-from tests.faults.attempts import CALL, CountingTransport
+from tests.faults.apis import APIS
+from tests.faults.attempts import CALL, CountingTransport, noting_keys
 from tests.faults.audit import Asked, Audit, Told, Verdict, audit, noted_in, told_by_error
 from tests.faults.horizon import SETTLE_AFTER, MovableClock, horizon_settings
 from tests.faults.merchant import Merchant
@@ -93,6 +93,7 @@ class StormReport:
     refunded: int
     seconds: float
     journal: str
+    api: str
     seed: int
     #: Requests that were still held when the storm was over.
     delivered: int
@@ -122,7 +123,7 @@ class StormReport:
     def lines(self) -> Iterator[str]:
         """Write it for people."""
         found, operations = self.audit, max(1, self.audit.asked.total())
-        yield f"storm with seed {self.seed}, journal {self.journal}"
+        yield f"storm over {self.api} with seed {self.seed}, journal {self.journal}"
         yield f"  operations          {_counted(found.asked)}"
         yield f"  attempts            {_counted(self.attempts)}"
         yield f"  faults              {_counted(self.faults)}"
@@ -143,6 +144,7 @@ class StormReport:
         yield f"  lost                {found.lost}"
         yield f"  told untruly        {found.told_untruly}"
         yield f"  needless doubt      {found.needless_doubt}"
+        yield f"  closed to an API    {found.closed} were told that the payment has something open at the other one"
         yield f"  doubt by cancelling {found.doubt_by_cancelling}"
         yield f"  wrong amounts       {found.wrong_amounts}"
         yield f"  lies believed       {found.lies_believed}"
@@ -169,7 +171,10 @@ class Storm:
     callback_prefix: str
     #: Everything that was asked for, in no order.
     asked: list[Asked] = field(factory=list)
+    #: Numbers the begin and the end of each call.
     calls: Iterator[int] = field(factory=lambda: itertools.count(1))
+    #: Number of a call → the idempotency keys that the library made for it.
+    made_keys: dict[int, list[str]] = field(factory=dict)
 
     async def weather(self, plans: Iterator[OrderPlan], *, concurrency: int) -> None:
         """Carry out all plans, so many at a time."""
@@ -198,21 +203,16 @@ class Storm:
     async def _initiated(self, plan: OrderPlan) -> str | None:
         for number in range(1, _ORDER_IDS + 1):
             order_id = f"storm-{self.seed}-{plan.number}-{number}"
-            asked = Asked(order_id=order_id, operation="initiate", text=f"order {plan.number}", amount=plan.amount)
+            text = f"order {plan.number}"
+            asked = Asked(order_id=order_id, operation="initiate", text=text, amount=plan.amount, api=plan.api)
             self.asked.append(asked)
             call = self._begin_call()
             try:
-                await self.vipps.ecom.initiate(
-                    order_id=order_id,
-                    amount=plan.amount,
-                    transaction_text=asked.text,
-                    callback_prefix=self.callback_prefix,
-                    fall_back=self.callback_prefix,
-                )
+                await APIS[plan.api].create(self.vipps, order_id, plan.amount, text, self.callback_prefix)
             except PaymentUrlLostError:
                 # It exists: what the error advises is to cancel it and to take another order id.
                 self._note(asked, call, Told(Verdict.DONE))
-                ask = Ask(number=0, kind=Kind.CANCEL)
+                ask = Ask(number=0, kind=Kind.CANCEL, api=plan.api)
                 cancel = self._asked(order_id, ask, {})
                 assert cancel is not None
                 await self._insist(ask, cancel)
@@ -233,6 +233,7 @@ class Storm:
             key=ask.key(self.seed, order_id),
             amount=ask.amount,
             forbidden=ask.with_key_of is not None,
+            api=ask.api,
         )
         done[ask.number] = asked
         self.asked.append(asked)
@@ -240,13 +241,14 @@ class Storm:
 
     async def _insist(self, ask: Ask, asked: Asked) -> None:
         await self._repeat(ask, asked)
-        if ask.anew and asked.verdict in {Verdict.REFUSED, Verdict.NO_EFFECT}:
-            # No money moved, it was told: so it may be asked for anew.
-            asked.ask_anew(ask.key(self.seed, asked.order_id, anew=True))
+        # No money moved, it was told: so it may be asked for anew.
+        may = ask.anew and asked.verdict in {Verdict.REFUSED, Verdict.NO_EFFECT}
+        if may or (ask.rash and asked.verdict is Verdict.UNKNOWN):
+            asked.ask_anew(ask.key(self.seed, asked.order_id, anew=True), ask.anew_api)
             await self._repeat(ask, asked)
 
     async def _repeat(self, ask: Ask, asked: Asked) -> None:
-        call = self._call(ask, asked)
+        call = APIS[asked.api].call(self.vipps, ask.kind, asked)
         for time_number in range(1 + ask.repeats):
             patience = ask.cancelled_after if time_number == 0 else None
             callers = 2 if ask.by_two and time_number == 0 else 1
@@ -254,44 +256,40 @@ class Storm:
             if all(one.verdict in {Verdict.DONE, Verdict.REFUSED} for one in told):
                 return
 
-    def _call(self, ask: Ask, asked: Asked) -> Callable[[], Awaitable[Any]]:
-        ecom = self.vipps.ecom
-        if asked.operation == "cancel":
-            return partial(
-                ecom.cancel,
-                asked.order_id,
-                transaction_text=asked.text,
-                should_release_remaining_funds=ask.kind is Kind.RELEASE,
-            )
-        method = ecom.capture if ask.kind is Kind.CAPTURE else ecom.refund
-        call = partial(method, asked.order_id, transaction_text=asked.text)
-        if asked.key is not None:
-            call = partial(call, idempotency_key=asked.key)
-        return call if asked.amount is None else partial(call, amount=asked.amount)
-
     def _begin_call(self) -> int:
         number = next(self.calls)
         CALL.set(number)
         return number
 
     def _note(self, asked: Asked, call: int, told: Told) -> None:
-        asked.told.append(evolve(told, call=call, doubtful=call in self.transport.doubtful))
+        asked.told.append(
+            evolve(
+                told,
+                call=call,
+                ended=next(self.calls),
+                doubtful=call in self.transport.doubtful,
+                api=asked.api,
+                made_keys=tuple(self.made_keys.get(call, ())),
+            )
+        )
 
     async def _told_by(self, asked: Asked, call: Callable[[], Awaitable[Any]], patience: float | None) -> Told:
         # Runs in a task of its own, so that its number is no other's.
         number = self._begin_call()
-        told = await _told_by(call, patience)
+        told = await _told_by(call, patience, APIS[asked.api].moved)
         self._note(asked, number, told)
         return told
 
 
-async def _told_by(call: Callable[[], Awaitable[Any]], patience: float | None) -> Told:
+async def _told_by(
+    call: Callable[[], Awaitable[Any]], patience: float | None, moved: Callable[[Any], int | None]
+) -> Told:
     async def told() -> Told:
         try:
             result = await call()
         except VippsError as error:
             return told_by_error(error)
-        return Told(Verdict.DONE, None if result.transaction is None else result.transaction.amount)
+        return Told(Verdict.DONE, moved(result))
 
     if patience is None:
         return await told()
@@ -407,6 +405,7 @@ async def run_storm(
     rate: float,
     journal: Journal | None,
     journal_name: str,
+    api: str = "ecom",
     concurrency: int = 64,
     kinds: tuple[str, ...] = ALL_KINDS,
     operations: tuple[str, ...] | None = None,
@@ -424,6 +423,7 @@ async def run_storm(
         rate: which part of all requests fails, from 0 to 1.
         journal: what the session notes its work in, not opened yet; None: nothing.
         journal_name: what to call it.
+        api: what is traded over: ecom, epayment or both; see `orders`.
         concurrency: how many orders are in work at the same time.
         kinds: which faults happen.
         operations: which operations they happen to; None: all.
@@ -454,11 +454,16 @@ async def run_storm(
                 **horizon_settings(clock),
             ) as vipps:
                 storm = Storm(
-                    vipps=vipps, sandbox=sandbox, transport=transport, seed=seed, callback_prefix=merchant.url
+                    vipps=vipps,
+                    sandbox=sandbox,
+                    transport=transport,
+                    seed=seed,
+                    callback_prefix=merchant.url,
                 )
+                weather = iter(orders(seed, captures, api) if plans is None else plans)
                 async with _recovering_beside(vipps, settled, active=journal is not None):
-                    weather = iter(orders(seed, captures) if plans is None else plans)
-                    await storm.weather(weather, concurrency=concurrency)
+                    with noting_keys(storm.made_keys):
+                        await storm.weather(weather, concurrency=concurrency)
 
                 async def look_below() -> None:
                     if journal is not None:
@@ -504,6 +509,7 @@ async def run_storm(
             refunded=sum(payment.refunded for payment in payments),
             seconds=time.monotonic() - started,
             journal=journal_name,
+            api=api,
             seed=seed,
             delivered=delivered,
             shares_wanted=shares or captures >= _LARGE,

@@ -21,10 +21,10 @@ pytestmark = pytest.mark.heavy
 _AMOUNT = 10_000
 
 
-def _captures(count: int, **more: Any) -> list[OrderPlan]:
+def _captures(count: int, *, made_by: str = "ecom", **more: Any) -> list[OrderPlan]:
     """Orders of which a part is captured."""
     step = (Ask(number=1, kind=Kind.CAPTURE, amount=_AMOUNT // 4, **more),)
-    return [OrderPlan(number=number, amount=_AMOUNT, steps=(step,)) for number in range(count)]
+    return [OrderPlan(number=number, amount=_AMOUNT, steps=(step,), api=made_by) for number in range(count)]
 
 
 def _refused(count: int) -> list[OrderPlan]:
@@ -69,6 +69,23 @@ _SCENES = [
         operations=("capture", "details"),
         journal=False,
         shows_in="told_untruly",
+    ),
+    _Scene(
+        rule="a failed event is a success",
+        plans=_captures(2, made_by="epayment", api="epayment"),
+        fault="FAILED_ENTRY_RESET",
+    ),
+    _Scene(
+        rule="done before is a refusal",
+        plans=_captures(2, made_by="epayment", api="epayment", made_key=True),
+        fault="UNSETTLED_92_AFTER",
+        shows_in="told_untruly",
+    ),
+    _Scene(
+        rule="open to both APIs",
+        plans=_captures(2, rash=True, anew_api="epayment"),
+        operations=("capture", "details", "events"),
+        shows_in="moved_twice",
     ),
 ]
 

@@ -23,13 +23,15 @@ _ROOT = Path(__file__).parents[2]
 _PATIENCE = 60
 
 
-@pytest.mark.parametrize("name", ["sqlite", "postgres"])
-async def test_kills_leave_nothing_undecided(name: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("name", "api"), [("sqlite", "epayment"), ("postgres", "ecom"), ("sqlite", "both")])
+async def test_kills_leave_nothing_undecided(
+    name: str, api: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
     """Of 26 workers killed in each of ten phases, none leaves money moved twice, lost or unknown."""
     place = str(tmp_path / "journal.db")
     if name == "postgres":
         place = f"{request.getfixturevalue('postgres_schema')}@{request.getfixturevalue('postgres_dsn')}"
-    report = await run_kills(kills=26, seed=len(name), rate=0.08, place=place, journal_name=name)
+    report = await run_kills(kills=26, seed=len(name), rate=0.08, place=place, journal_name=name, api=api)
     figures = list(report.lines())
     assert not report.failed, figures
     assert report.kills.total() == 26

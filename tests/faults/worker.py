@@ -20,9 +20,11 @@ from typing import Any
 import orjson
 
 from tests.event_loop import use_chosen_loop
-from tests.faults.audit import told_by_error
+from tests.faults.apis import APIS
+from tests.faults.audit import Asked, told_by_error
 from tests.faults.broken import BROKEN
 from tests.faults.phases import RECOVERY, Phase, PhasedTransport, PhaseWatch, watch_journal
+from tests.faults.plan import Kind
 from tests.short_waits import shorten_waits
 from vipps_async import (
     AiohttpTransport,
@@ -75,7 +77,7 @@ def _say(*what: object) -> None:
 
 
 async def _live(
-    *, life: int, url: str, place: str, asks: list[tuple[int, str, int, str]], phase: str, skip: int, held: str
+    *, life: int, url: str, place: str, asks: list[tuple[int, str, int, str, str]], phase: str, skip: int, held: str
 ) -> None:
     watch = PhaseWatch(Phase[phase], skip, held, partial(_say, life))
     journal = journal_at(place)
@@ -104,23 +106,22 @@ async def _live(
 async def _capture(
     life: int,
     vipps: VippsSession,
-    waiting: Iterator[tuple[int, str, int, str]],
+    waiting: Iterator[tuple[int, str, int, str, str]],
     journal: Journal,
     watch: PhaseWatch,
 ) -> None:
-    for number, order_id, amount, key in waiting:
+    for number, order_id, amount, key, api in waiting:
         _say(life, "ask", number)
+        asked = Asked(order_id=order_id, operation="capture", text=f"capture {number}", key=key, amount=amount)
         try:
-            result = await vipps.ecom.capture(
-                order_id, transaction_text=f"capture {number}", amount=amount, idempotency_key=key
-            )
+            result = await APIS[api].call(vipps, Kind.CAPTURE, asked)()
         except VippsError as error:
             _say(life, told_by_error(error).verdict.value, number)
         else:
             if watch.phase is Phase.TOLD and not watch.entered:
                 await journal.flush()
                 await watch.point(Phase.TOLD)
-            _say(life, "done", number, result.amount)
+            _say(life, "done", number, APIS[api].moved(result))
 
 
 def _forked(command: dict[str, Any]) -> int:

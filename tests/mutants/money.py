@@ -42,7 +42,7 @@ _ATTEMPTS = of(
     ("self.begun += 1", "self.begun += 0"),
     ("self.ended += 1", "self.ended += 2"),
     ("if not failure.doubtful:", "if failure.doubtful:"),
-    ("refused = failure is FailureKind.REFUSED and was_sent", "refused = failure is FailureKind.REFUSED"),
+    ("refused = was_sent and (", "refused = ("),
     ("(suggests_effect and failure.doubtful)", "suggests_effect"),
     ("(suggests_effect and failure.doubtful)", "False"),
     ("frozenset({FailureKind.UNREADABLE, FailureKind.MISFIT})", "frozenset({FailureKind.UNREADABLE})"),

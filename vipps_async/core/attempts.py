@@ -38,7 +38,7 @@ class AttemptRecord:
     begun: int = 0
     #: Those of them that ended without effect: refused in their own right, or never sent.
     ended: int = 0
-    #: What the last attempt was refused with; None: it was not refused.
+    #: What the last attempt was refused with, or told that it was done before; None: it was answered otherwise.
     refusal: ApiError | None = None
     #: Whether an answer spoke for an effect without proving one.
     probable: bool = False
@@ -64,7 +64,10 @@ class AttemptRecord:
         self.probable = self.probable or failure in _PROBABLE or (suggests_effect and failure.doubtful)
         if not failure.doubtful:
             self.ended += 1
-        refused = failure is FailureKind.REFUSED and was_sent and isinstance(error, ApiError)
+        # What Vipps says was done before it says each time: recovery looks for it, and does not send it again.
+        refused = was_sent and (
+            failure is FailureKind.REFUSED or (suggests_effect and failure is FailureKind.UNSETTLED)
+        )
         self.refusal = error if refused and isinstance(error, ApiError) else None
         return failure
 

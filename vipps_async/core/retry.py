@@ -233,8 +233,11 @@ class RetryState:
     def after_looking(self, evidence: Evidence[Any], now: float) -> RetryAction:
         """Decide what follows when the history does not show the operation as successful.
 
-        A key makes another attempt safe whatever the history lacks; without a key it must be proven absent.
+        A key makes another attempt safe whatever the history lacks; without a key it must be proven absent. What can
+        take effect no more is not sent again.
         """
+        if isinstance(evidence, NotApplied) and evidence.excluded:
+            return Stop("")
         if self._operation.repeat is Repeat.KEYED or isinstance(evidence, NotApplied):
             return self._send_again(now)
         return Stop("")

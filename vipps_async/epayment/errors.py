@@ -49,14 +49,9 @@ _THEN_SAME_KEY = "then repeat it with the same idempotency key, never with a new
 _SUMS = "get the payment for its sums"
 
 
-def _done_already(error: type[ApiError], done: str) -> ErrorRule:
-    return ErrorRule(
-        error,
-        f"all of it is {done} already, perhaps by this very operation: look at the payment's events",
-        retryable=True,
-        unsettled=True,
-        suggests_effect=True,
-    )
+def _done_before(error: type[ApiError], advice: str) -> ErrorRule:
+    # By this very request, perhaps, which was carried out twice behind the gateway.
+    return ErrorRule(error, advice, unsettled=True, suggests_effect=True)
 
 
 #: To a create: the reference is taken. To a refund: the key was used with another payload.
@@ -128,9 +123,9 @@ _CODES: Final[dict[str, ErrorRule]] = {
         retryable=True,
         kind=FailureKind.LOCKED,
     ),
-    "6170": _done_already(CaptureError, "captured"),
-    "6180": _done_already(RefundError, "refunded"),
-    "6190": ErrorRule(CancelError, f"{_SUMS} and its state: it may be cancelled already, or captured"),
+    "6170": _done_before(CaptureError, "all of it is captured already: look at the payment's events for who did it"),
+    "6180": _done_before(RefundError, "all of it is refunded already: look at the payment's events for who did it"),
+    "6190": _done_before(CancelError, f"{_SUMS} and its state: it may be cancelled already, or captured"),
     "6200": ErrorRule(CaptureError, f"{_SUMS} and its state: it may be cancelled, or never have been accepted"),
     "6210": ErrorRule(RefundError, f"{_SUMS} and its state: nothing may have been captured"),
     "6220": ErrorRule(
@@ -167,10 +162,13 @@ _CODES: Final[dict[str, ErrorRule]] = {
     "10060": ErrorRule(PaymentRefusedError, "this kind of payment must be accepted in the test app"),
     "10070": ErrorRule(PaymentRefusedError, "the amount is beyond the test user's limit"),
 }
-
-
-#: Of the gateway's `responseInfo`.
-_GATEWAY_FAILED: Final = "1000"
+#: Of the gateway's `responseInfo`, as in eCom.
+_GATEWAY_FAILED: Final = ErrorRule(
+    ServerError,
+    f"the gateway before Vipps failed: look at the payment's events, {_THEN_SAME_KEY}",
+    retryable=True,
+    unsettled=True,
+)
 
 
 def has_code(errors: Sequence[ErrorInfo], code: str) -> bool:
@@ -180,10 +178,9 @@ def has_code(errors: Sequence[ErrorInfo], code: str) -> bool:
 
 def rule_for(info: ErrorInfo) -> ErrorRule | None:
     """Look an error up by its code; None if it has none, or one that Vipps has added later."""
-    if info.group == CODE:
-        return _CODES.get(info.code)
-    # Whether the gateway failed before or after it passed the request on is not known: as with an internal error.
-    return _CODES["3010"] if info.code == _GATEWAY_FAILED else None
+    if not info.group and info.code == "1000":
+        return _GATEWAY_FAILED
+    return _CODES.get(info.code) if info.group == CODE else None
 
 
 def is_known_group(info: ErrorInfo) -> bool:

@@ -113,9 +113,24 @@ def _interpret_by_key(events: Events, *, operation: Operation[R], idempotency_ke
         for event in events
     ):
         return Inconclusive("an event of this kind and amount has no idempotency key, and may be this one")
-    if found:
-        return NotApplied("the events have this idempotency key with a failed operation only", failed=len(found))
-    return NotApplied("the events do not have this idempotency key")
+    reason = "the events have this idempotency key with a failed operation only"
+    return NotApplied(
+        reason if found else "the events do not have this idempotency key",
+        failed=len(found),
+        excluded=_is_used_up(events, operation.verb, amount.currency),
+    )
+
+
+def _is_used_up(events: Events, verb: str, currency: str) -> bool:
+    """Whether others have taken all that the customer accepted, so that nothing of it can be moved any more.
+
+    What a log that lags does not show is not taken in it: then something is left.
+    """
+    sums = Aggregate.of(events, currency)
+    accepted, cancelled = sums.authorized_amount.value, sums.cancelled_amount.value
+    captured, refunded = sums.captured_amount.value, sums.refunded_amount.value
+    is_all = 0 < accepted <= captured + cancelled
+    return is_all and (verb == CAPTURE.verb or captured <= refunded)
 
 
 def _interpret_cancel(payment: Payment, *, cancel_transaction_only: bool) -> Evidence[CancelledPayment]:

@@ -75,7 +75,7 @@ PASSING = frozenset({"6160", "6250", "6280"})
 #: Codes that a sales unit's creates can be made to be refused with.
 UNIT_CODES = ("5060", "5070")
 #: Operation → the code that says that it failed, and that it was done before.
-FAILED_CODES = {"capture": "6280", "cancel": "6250", "refund": "3010"}
+FAILED_CODES = {"capture": "6280", "cancel": "3010", "refund": "3010"}
 DONE_CODES = {"capture": "6170", "cancel": "6190", "refund": "6180"}
 #: Reason → operation → code.
 _BY_OPERATION = {
