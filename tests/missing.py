@@ -9,8 +9,8 @@ import pytest
 
 __all__ = ["MUST_VARIABLE", "skip_without"]
 
-#: Names what must not be missing, separated by commas: ``chromium``, ``clients``, ``postgres``, ``openapi``. `CI` says
-#: nothing of it: somebody else's build server has no more than any other machine.
+#: Names what must not be missing, separated by commas: ``chromium``, ``clients``, ``npm``, ``postgres``, ``openapi``.
+#: `CI` says nothing of it: somebody else's build server has no more than any other machine.
 MUST_VARIABLE = "VIPPS_TEST_MUST"
 
 

@@ -38,11 +38,14 @@ class Outsider:
             body = b""
         elif not isinstance(body, bytes):
             body = json.dumps(body).encode()
+        headers = dict(sent.headers)
         async with self.session.request(
             sent.method,
             self.url + sent.path,
             data=body,
-            headers=dict(sent.headers),
+            headers=headers,
+            # aiohttp takes no such header, but sends it.
+            chunked=headers.pop("Transfer-Encoding", None) == "chunked" or None,
             skip_auto_headers=("Content-Type", "User-Agent"),
         ) as answer:
             told = await answer.read()

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import base64
+import hmac
 import sqlite3
 import stat
 from datetime import timedelta
@@ -13,12 +15,15 @@ from typing import Any
 import pytest
 
 from tests.sandbox.driver import METHOD, merchant_at, shop
+from tests.sandbox.epayment_driver import REFERENCE, Epayment
 from vipps_async.sandbox import SandboxClock, SandboxServer, SandboxStateError, State
 from vipps_async.sandbox.ledger import state_file as state_module
 from vipps_async.sandbox.ledger.orders import OrderBook
+from vipps_async.sandbox.ledger.registrations import Registrations
 from vipps_async.sandbox.ledger.state_file import StateFile, UnreadableOrderError, read_order
 
 METHODS = [METHOD]
+HOOKS = "/webhooks/v1/webhooks"
 
 
 def _server(file: Path) -> SandboxServer:
@@ -70,6 +75,54 @@ async def test_everything_is_back_after_a_restart(file: Path) -> None:
         }
 
 
+async def test_registered_webhooks_are_back_after_a_restart(file: Path) -> None:
+    """With ids, order and secrets: what happens next is delivered to them once; what was deleted stays away."""
+    async with shop() as place:
+        events = [f"epayments.payment.{name}.v1" for name in ("created", "authorized")]
+        async with _server(file) as sandbox, merchant_at(sandbox.url) as merchant:
+            made = [
+                (await merchant.call("POST", HOOKS, {"url": f"{place.url}/{path}", "events": events})).json
+                for path in ("kept", "deleted", "kept-too")
+            ]
+            listed = (await merchant.call("GET", HOOKS)).json["webhooks"]
+            assert (await merchant.call("DELETE", f"{HOOKS}/{made[1]['id']}")).status == 204
+            assert (await Epayment(merchant).create()).status == 201
+            await sandbox.callbacks_delivered()
+        assert sorted(path for _, path, _, _ in place.received) == ["/kept", "/kept-too"]
+        place.received.clear()
+        async with _server(file) as sandbox, merchant_at(sandbox.url) as merchant:
+            assert (await merchant.call("GET", HOOKS)).json["webhooks"] == [listed[0], listed[2]]
+            await sandbox.approve(REFERENCE)
+            await sandbox.callbacks_delivered()
+            # Closed, without its file, and opened again: it knows them still, and writes them.
+            await sandbox.aclose()
+            file.unlink()
+            await sandbox.start()
+        received = {path: (headers, body) for _, path, headers, body in place.received}
+        assert (len(place.received), set(received)) == (2, {"/kept", "/kept-too"})
+        for secret, path in ((made[0]["secret"], "/kept"), (made[2]["secret"], "/kept-too")):
+            headers, body = received[path]
+            assert body["name"] == "AUTHORIZED"
+            text = f"POST\n{path}\n{headers['x-ms-date']};{place.url[7:]};{headers['x-ms-content-sha256']}"
+            signature = base64.b64encode(hmac.digest(secret.encode(), text.encode(), "sha256")).decode()
+            assert headers["Authorization"].endswith(f"&Signature={signature}")
+        async with _server(file) as sandbox, merchant_at(sandbox.url) as merchant:
+            assert (await merchant.call("GET", HOOKS)).json["webhooks"] == [listed[0], listed[2]]
+
+
+async def test_a_damaged_webhook_is_named(file: Path) -> None:
+    """Not its URL or secret, which may be a key to something."""
+    async with _server(file) as sandbox, merchant_at(sandbox.url) as merchant:
+        body = {"url": "https://example.com/hunter2", "events": ["epayments.payment.created.v1"]}
+        assert (await merchant.call("POST", HOOKS, body)).status == 201
+    with sqlite3.connect(file) as connection:
+        connection.execute("UPDATE registrations SET data = CAST(replace(CAST(data AS TEXT), 'secret', 'key') AS BLOB)")
+    connection.close()
+    with pytest.raises(SandboxStateError, match="damaged: a registered webhook cannot be read") as raised:
+        await _server(file).start()
+    assert "hunter2" not in str(raised.value)
+
+
 async def test_the_clock_goes_on_where_it_was(file: Path) -> None:
     """What the clock was ahead it is ahead again, and what came due meanwhile happens."""
     async with _server(file) as sandbox, merchant_at(sandbox.url) as merchant:
@@ -105,9 +158,9 @@ async def test_reads_are_not_written(file: Path, monkeypatch: pytest.MonkeyPatch
     commits: list[int] = []
     commit = StateFile._commit
 
-    def counted(self: StateFile, connection: Any, rows: Any, settings: Any) -> None:
+    def counted(self: StateFile, connection: Any, rows: Any, *rest: Any) -> None:
         commits.append(len(rows))
-        commit(self, connection, rows, settings)
+        commit(self, connection, rows, *rest)
 
     monkeypatch.setattr(StateFile, "_commit", counted)
     async with _server(file) as sandbox, merchant_at(sandbox.url) as merchant:
@@ -235,7 +288,7 @@ async def test_a_write_that_fails_is_no_success(
     async with _server(file) as sandbox, merchant_at(sandbox.url) as merchant:
         await merchant.initiate("acme-1")
 
-        def full(self: StateFile, connection: Any, rows: Any, settings: Any) -> None:
+        def full(self: StateFile, *arguments: Any) -> None:
             raise sqlite3.OperationalError("database or disk is full")
 
         with monkeypatch.context() as patch:
@@ -288,7 +341,7 @@ async def test_an_error_in_the_writer_is_seen(file: Path, monkeypatch: pytest.Mo
 
 async def test_a_file_that_was_never_opened() -> None:
     """Closing it is nothing."""
-    state = StateFile(Path("never"), OrderBook(), SandboxClock())
+    state = StateFile(Path("never"), OrderBook(), Registrations(), SandboxClock())
     await state.settled()
     await state.aclose()
 

@@ -15,7 +15,8 @@ from pathlib import Path
 from vipps_async.cli.options import Commands, number_from
 from vipps_async.cli.output import emit, plain, say
 from vipps_async.sandbox import SandboxCredentials, SandboxError, SandboxServer
-from vipps_async.sandbox.wire.ecom_errors import UNIT_CODES
+from vipps_async.sandbox.ledger.settings import CURRENCIES, SALES_UNIT
+from vipps_async.sandbox.server import FACES
 
 __all__ = ["add_command"]
 
@@ -25,7 +26,8 @@ _port = number_from(int, 0, 65535, "no port: a number from 0 to 65535")
 _rate = number_from(float, 0.0, 1.0, "no rate: a number from 0 to 1")
 _lifetime = number_from(int, 1, _LONGEST_LIFETIME, f"no lifetime: seconds, from 1 to {_LONGEST_LIFETIME}")
 _seconds = number_from(float, 0.0, float(_LONGEST_LIFETIME), f"no time: seconds, from 0 to {_LONGEST_LIFETIME}")
-_MSN = re.compile(r"[0-9]{5,6}")
+#: What `--refuse` may name: codes of each API.
+_UNIT_CODES = [code for face in FACES for code in face.unit_codes]
 #: `_` occurs in the names of containers.
 _HOST = re.compile(r"[0-9A-Za-z]([0-9A-Za-z._-]*[0-9A-Za-z])?")
 
@@ -35,7 +37,7 @@ def add_command(commands: Commands) -> None:
     parser = commands.add_parser(
         "sandbox",
         help="run a Vipps sandbox on this machine",
-        description="Runs a Vipps eCom API on this machine: payments, callbacks and a page on which to approve them.",
+        description="Runs Vipps' eCom, ePayment and Webhooks APIs on this machine, with a page on which to approve.",
     )
     parser.add_argument("--host", default="127.0.0.1", help="where to listen (default: %(default)s)")
     parser.add_argument("--port", type=_port, default=8787, help="where to listen; 0 takes a free one (%(default)s)")
@@ -60,7 +62,7 @@ def add_command(commands: Commands) -> None:
         "--state",
         type=Path,
         metavar="FILE",
-        help="keep payments and clock in this file; without it they end with Ctrl-C",
+        help="keep payments, webhooks and clock in this file; without it they end with Ctrl-C",
     )
     parser.add_argument(
         "--fault-rate",
@@ -99,15 +101,28 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
     for flag, what in (
         ("--skip-landing-page", "a sales unit that may skip the landing page; may be given several times"),
         ("--nin", "a sales unit that may ask for the national identity number; may be given several times"),
+        ("--express", "a sales unit that may use ePayment's express checkout; may be given several times"),
+        ("--long-living", "a sales unit that may say when an ePayment payment expires; may be given several times"),
+        ("--partial-capture", "a sales unit outside Norway that may capture in parts; may be given several times"),
+        ("--late-capture", "a sales unit outside Norway that has 180 days to capture; may be given several times"),
     ):
         parser.add_argument(flag, type=_merchant_serial_number, action="append", default=[], metavar="MSN", help=what)
+    parser.add_argument(
+        "--currency",
+        type=_currency,
+        action="append",
+        default=[],
+        metavar="MSN=CODE",
+        help=f"a sales unit's currency, where that is not NOK: {', '.join(sorted(CURRENCIES))}; with another one "
+        "it goes by the rules of Denmark and Finland",
+    )
     parser.add_argument(
         "--refuse",
         type=_refused,
         action="append",
         default=[],
         metavar="MSN=CODE",
-        help=f"a sales unit whose payments are refused with a code of the group Merchant: {', '.join(UNIT_CODES)}",
+        help=f"a sales unit whose payments are refused with a code of eCom or ePayment: {', '.join(_UNIT_CODES)}",
     )
     for flag, what in (
         ("--keys", "invented keys to take, instead of any that are not empty; may be given several times"),
@@ -134,16 +149,23 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
 
 
 def _merchant_serial_number(text: str) -> str:
-    if not _MSN.fullmatch(text):
-        raise argparse.ArgumentTypeError(f"{text} is no sales unit: 5 or 6 digits")
+    if not SALES_UNIT.fullmatch(text):
+        raise argparse.ArgumentTypeError(f"{text} is no sales unit: 4 to 10 digits")
     return text
 
 
 def _refused(text: str) -> tuple[str, str]:
     unit, _, code = text.partition("=")
-    if code not in UNIT_CODES:
-        raise argparse.ArgumentTypeError(f"{text} has no code that can be chosen: {', '.join(UNIT_CODES)}")
+    if code not in _UNIT_CODES:
+        raise argparse.ArgumentTypeError(f"{text} has no code that can be chosen: {', '.join(_UNIT_CODES)}")
     return _merchant_serial_number(unit), code
+
+
+def _currency(text: str) -> tuple[str, str]:
+    unit, _, currency = text.partition("=")
+    if currency not in CURRENCIES:
+        raise argparse.ArgumentTypeError(f"{text} has no currency of Vipps: {', '.join(sorted(CURRENCIES))}")
+    return _merchant_serial_number(unit), currency
 
 
 def _keys(text: str) -> SandboxCredentials:
@@ -193,6 +215,11 @@ async def _run(options: argparse.Namespace) -> int:
         credentials=keys or None,
         skip_landing_page_allowed=frozenset(options.skip_landing_page),
         nin_allowed=frozenset(options.nin),
+        currencies=dict(options.currency),
+        partial_capture_allowed=frozenset(options.partial_capture),
+        late_capture_allowed=frozenset(options.late_capture),
+        long_living_allowed=frozenset(options.long_living),
+        express_allowed=frozenset(options.express),
         sub_delay=options.sub_delay,
         numeric_callback_msn=options.numeric_callback_msn,
         strict=options.strict,

@@ -89,7 +89,8 @@ class SandboxServer:
         allowed_hosts: further host names that requests may come to; see `Guard`.
         callback_hosts: hosts that may be called at the merchant, and whose URLs pass with http, too. Loopback may be
             called without being named where the sandbox listens on loopback alone, and no other host.
-        state: a file that keeps payments and clock over restarts; what was answered is in it. None: in memory only.
+        state: a file that keeps payments, webhooks and clock over restarts; what was answered is in it. None: in
+            memory only.
         faces: the APIs that it has; see `Face`, which one of your own is made after. They share the payments, the
             clock, limits and faults.
     """
@@ -189,7 +190,7 @@ class SandboxServer:
             qr_url=lambda order: qr_url(self.url, order),
         )
         self._faces = {face.name: face(self._services) for face in faces}
-        self._state = None if state is None else StateFile(state, self._book, self.clock)
+        self._state = None if state is None else StateFile(state, self._book, registrations, self.clock)
         if self._state is not None:
             self._changes.keep_with(self._state.note)
         self._callers = Callers(self._services, TokenIssuer(token_lifetime))

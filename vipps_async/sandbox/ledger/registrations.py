@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
 
@@ -25,6 +25,10 @@ class Registrations:
     def __init__(self) -> None:
         self._by_id: dict[str, Registration] = {}
 
+    def __iter__(self) -> Iterator[Registration]:
+        """Return them all."""
+        return iter(self._by_id.values())
+
     def add(self, registration: Registration) -> None:
         """Enter one."""
         self._by_id[registration.id] = registration
@@ -39,7 +43,7 @@ class Registrations:
 
     def of(self, sales_unit: str) -> list[Registration]:
         """Return those of a sales unit."""
-        return [one for one in self._by_id.values() if one.sales_unit == sales_unit]
+        return [one for one in self if one.sales_unit == sales_unit]
 
     def for_event(self, sales_unit: str, event: str) -> list[Registration]:
         """Return those that are to be told of an event."""

@@ -1,4 +1,4 @@
-"""Keeps all orders and the clock in a SQLite file: written off the event loop, whole or not at all."""
+"""Keeps orders, registered webhooks and the clock in a SQLite file: written off the event loop, whole or not at all."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from vipps_async.sandbox.ledger.entries import Seen
 from vipps_async.sandbox.ledger.orders import Order, OrderBook
 from vipps_async.sandbox.ledger.payment import Payment
 from vipps_async.sandbox.ledger.reasons import SandboxStateError
+from vipps_async.sandbox.ledger.registrations import Registration, Registrations
 
 _LOG = logging.getLogger("vipps_async.sandbox")
 T = TypeVar("T")
@@ -29,8 +30,8 @@ T = TypeVar("T")
 #: Marks the file as one of ours: "vips" in ASCII.
 APPLICATION_ID = 0x76697073
 #: The layout of the file. A file with another one is left alone.
-VERSION = 3
-#: Only the owner may read it: it holds the shops' callback tokens.
+VERSION = 4
+#: Only the owner may read it: it holds the shops' callback tokens and webhook secrets.
 _MODE = 0o600
 _LAYOUT = (
     # The number keeps the order in which they came.
@@ -38,6 +39,7 @@ _LAYOUT = (
         number INTEGER PRIMARY KEY, sales_unit TEXT NOT NULL, reference TEXT NOT NULL, data BLOB NOT NULL,
         UNIQUE (sales_unit, reference)
     ) STRICT""",
+    "CREATE TABLE registrations (number INTEGER PRIMARY KEY, data BLOB NOT NULL) STRICT",
     "CREATE TABLE settings (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID",
     f"PRAGMA application_id = {APPLICATION_ID}",
     f"PRAGMA user_version = {VERSION}",
@@ -46,6 +48,7 @@ _PUT_ORDER = (
     "INSERT INTO orders (sales_unit, reference, data) VALUES (?, ?, ?) "
     "ON CONFLICT (sales_unit, reference) DO UPDATE SET data = excluded.data"
 )
+_PUT_REGISTRATION = "INSERT INTO registrations (data) VALUES (?)"
 _PUT_SETTING = "INSERT INTO settings VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
 
 #: Sales unit, order id, the order.
@@ -53,7 +56,7 @@ Row = tuple[str, str, bytes]
 
 
 class StateFile:
-    """What the sandbox remembers over restarts: orders with their history and idempotency answers, and the clock.
+    """What the sandbox remembers over restarts: orders with history and idempotency answers, webhooks, the clock.
 
     One transaction holds all that has changed since the last one. What is committed survives the end of the process,
     however it ends; a power failure may take the last moments, as nobody's money hangs on them.
@@ -61,12 +64,14 @@ class StateFile:
     Args:
         path: the file; it is made if there is none.
         book: the sandbox's orders.
+        registrations: its registered webhooks.
         clock: its clock.
     """
 
-    def __init__(self, path: Path, book: OrderBook, clock: SandboxClock) -> None:
+    def __init__(self, path: Path, book: OrderBook, registrations: Registrations, clock: SandboxClock) -> None:
         self._path = path
         self._book = book
+        self._registrations = registrations
         self._clock = clock
         self._thread: ThreadPoolExecutor | None = None
         self._connection: sqlite3.Connection | None = None
@@ -84,7 +89,7 @@ class StateFile:
         return self._writing.locked() or self._settings_changed or bool(self._changed)
 
     def note(self, order: Order | None) -> None:
-        """Remember that an order, or else the clock, has to be written."""
+        """Remember that an order, or else the clock and the webhooks, have to be written."""
         if order is None:
             self._settings_changed = True
         else:
@@ -100,7 +105,7 @@ class StateFile:
         self._writing = asyncio.Lock()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="vipps sandbox state")
         try:
-            orders, settings = await self._off_the_loop(self._open_file)
+            orders, registrations, settings = await self._off_the_loop(self._open_file)
         except BaseException:
             await self._close_file()
             raise
@@ -108,9 +113,12 @@ class StateFile:
             # Started again: the book knows better than the file.
             for order in self._book:
                 self.note(order)
-            orders = []
+            self.note(None)
+            orders, registrations = [], []
         for order in orders:
             self._book.add(order)
+        for registration in registrations:
+            self._registrations.add(registration)
         self._read = True
         self._book.next_transaction = max(self._book.next_transaction, settings.get("next_transaction", 0))
         self._book.instance = settings.get("instance", self._book.instance)
@@ -143,7 +151,8 @@ class StateFile:
                     "next_transaction": self._book.next_transaction,
                     "clock_offset": self._clock.offset // timedelta(microseconds=1),
                 }
-                await self._off_the_loop(partial(self._commit, self._connection, rows, settings))
+                registrations = [(orjson.dumps(one),) for one in self._registrations] if settings_changed else None
+                await self._off_the_loop(partial(self._commit, self._connection, rows, registrations, settings))
             except BaseException as error:
                 self._changed = changed | self._changed
                 self._settings_changed |= settings_changed
@@ -187,7 +196,7 @@ class StateFile:
             await asyncio.get_running_loop().run_in_executor(thread, connection.close)
         thread.shutdown(wait=False)
 
-    def _open_file(self) -> tuple[list[Order], dict[str, int]]:
+    def _open_file(self) -> tuple[list[Order], list[Registration], dict[str, int]]:
         os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _MODE))
         # Waits for nobody: a file in use is somebody else's sandbox.
         connection = sqlite3.connect(self._path, timeout=0, isolation_level=None, check_same_thread=False)
@@ -211,9 +220,17 @@ class StateFile:
                 raise SandboxStateError(
                     f"{self._path}: damaged: order {reference!r} of sales unit {sales_unit!r} cannot be read ({error})"
                 ) from error
+        try:
+            registrations = [
+                _CONVERTER.structure(orjson.loads(data), Registration)
+                for (data,) in connection.execute("SELECT data FROM registrations ORDER BY number")
+            ]
+        except _UNREADABLE as error:
+            reason = type(error).__name__
+            raise SandboxStateError(f"{self._path}: damaged: a registered webhook cannot be read ({reason})") from None
         settings: dict[str, int] = dict(connection.execute("SELECT name, value FROM settings"))
         connection.execute("COMMIT")
-        return orders, settings
+        return orders, registrations, settings
 
     def _check(self, connection: sqlite3.Connection) -> None:
         tables = _number(connection, "SELECT count(*) FROM sqlite_schema")
@@ -232,10 +249,19 @@ class StateFile:
         if health != "ok":
             raise SandboxStateError(f"{self._path}: damaged: {health}")
 
-    def _commit(self, connection: sqlite3.Connection, rows: list[Row], settings: dict[str, int]) -> None:
+    def _commit(
+        self,
+        connection: sqlite3.Connection,
+        rows: list[Row],
+        registrations: list[tuple[bytes]] | None,
+        settings: dict[str, int],
+    ) -> None:
         connection.execute("BEGIN IMMEDIATE")
         try:
             connection.executemany(_PUT_ORDER, rows)
+            if registrations is not None:
+                connection.execute("DELETE FROM registrations")
+                connection.executemany(_PUT_REGISTRATION, registrations)
             connection.executemany(_PUT_SETTING, settings.items())
             connection.execute("COMMIT")
         finally:
@@ -253,6 +279,8 @@ def _number(connection: sqlite3.Connection, statement: str) -> int:
 
 _CONVERTER = Converter(forbid_extra_keys=True)
 _CONVERTER.register_structure_hook(datetime, lambda value, _: datetime.fromisoformat(value))
+#: What reading bytes fails with that are no such record.
+_UNREADABLE = (BaseValidationError, ValueError, LookupError, TypeError, AttributeError)
 
 #: Field → type, but for what is not kept as it is.
 _PAYMENT = {name: kind for name, kind in get_type_hints(Payment).items() if name not in {"new_transaction_id", "seen"}}
@@ -298,7 +326,7 @@ def read_order(data: bytes, new_transaction_id: Callable[[], str]) -> Order:
             **_fields(record["payment"], _PAYMENT),
         )
         return Order(payment=payment, **_fields(record["order"], _ORDER))
-    except (BaseValidationError, ValueError, LookupError, TypeError, AttributeError) as error:
+    except _UNREADABLE as error:
         # Not the error's own text: it repeats values.
         raise UnreadableOrderError(type(error).__name__) from None
 

@@ -162,8 +162,8 @@ class Services:
     ignored: Ignored
     #: Hosts whose URLs pass with http, too: they may be called.
     callback_hosts: Collection[str]
-    #: Is to be told of each order that changes.
-    changed: Callable[[Order], None]
+    #: Is to be told of each order that changes, and by None of what is no order's.
+    changed: Callable[[Order | None], None]
     #: Who is told of which events.
     registrations: Registrations
     #: Makes a request at the merchant now, once: status and body of the answer, or None if there was none.

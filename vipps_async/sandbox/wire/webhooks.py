@@ -105,6 +105,7 @@ class WebhooksFace(Face):
             secret=base64.b64encode(secrets.token_bytes(_SECRET_BYTES)).decode(),
         )
         registrations.add(made)
+        self.services.changed(None)
         return json_answer({"id": made.id, "secret": made.secret}, 201)
 
     async def _list(self, request: ApiRequest) -> Answer:
@@ -119,6 +120,7 @@ class WebhooksFace(Face):
             raise _Violations().refusal([("id", f"The value '{given}' is not valid.")]) from None
         if not self.services.registrations.remove(name, unit):
             raise _problem(404, "Not Found", "There is no such webhook.")
+        self.services.changed(None)
         return Answer(204)
 
     def _unit(self, request: ApiRequest) -> str:
