@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 import pytest_asyncio
 
-from examples.shop import payments
+from examples.shop import goods
 from examples.shop.orders import Order
 from tests.browser.chromium import chromium, keep, opened, serious_findings
 from tests.examples.running_shop import RunningShop, running_shop
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from playwright.async_api import Browser, Page
 
 
-PRICE = payments.PRICE.value
+PRICE = goods.PRICE.value
 
 
 @pytest_asyncio.fixture

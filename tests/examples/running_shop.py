@@ -15,7 +15,7 @@ import uvicorn
 from attrs import frozen
 
 from examples.shop.app import make_app
-from examples.shop.orders import Order, Orders, State
+from examples.shop.orders import Api, Order, Orders, State
 from examples.shop.settings import Settings
 from vipps_async import RetryPolicy, SqliteJournal, Timeouts
 from vipps_async.sandbox import PaymentSnapshot
@@ -133,6 +133,11 @@ async def until(condition: Callable[[], Awaitable[bool]]) -> None:
             await asyncio.sleep(0.02)
 
 
+async def _is_registered(data: Path) -> bool:
+    """Tell whether the shop has a webhook's secret: until then it hears of nothing."""
+    return (data / "webhooks.json").exists()
+
+
 def _attribute(tag: str, name: str) -> str:
     found = re.search(rf'{name}="([^"]*)"', tag)
     assert found is not None
@@ -141,30 +146,38 @@ def _attribute(tag: str, name: str) -> str:
 
 @asynccontextmanager
 async def running_shop(
-    data: Path, *, password: str | None = None, look_after_every: float = 600.0
+    data: Path, *, api: Api = Api.ECOM, password: str | None = None, look_after_every: float = 600.0
 ) -> AsyncIterator[RunningShop]:
     """Open a shop with a sandbox.
 
     Args:
         data: the directory of its files.
+        api: which API makes its payments.
         password: the merchant's.
         look_after_every: seconds; at its start the shop looks in any case.
     """
     async with (
         Sandbox(rate_limits=False) as sandbox,
-        opened(sandbox, data, password=password, look_after_every=look_after_every) as shop,
+        opened(sandbox, data, api=api, password=password, look_after_every=look_after_every) as shop,
     ):
         yield shop
 
 
 @asynccontextmanager
 async def opened(
-    sandbox: Sandbox, data: Path, *, password: str | None = None, look_after_every: float = 600.0
+    sandbox: Sandbox,
+    data: Path,
+    *,
+    api: Api = Api.ECOM,
+    password: str | None = None,
+    look_after_every: float = 600.0,
 ) -> AsyncIterator[RunningShop]:
     """Open a shop with a sandbox that is there already."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        settings = Settings(url=url, data=data, merchant_password=password, look_after_every=look_after_every)
+        settings = Settings(
+            url=url, data=data, api=api, merchant_password=password, look_after_every=look_after_every
+        )
         journal = SqliteJournal(data / "journal.db")
         fast = RetryPolicy(base=0.01, cap=0.05, deadline=PATIENCE)
         app = make_app(settings, lambda: sandbox.session(journal=journal, retry=fast, timeouts=Timeouts(read=2.0)))
@@ -172,7 +185,10 @@ async def opened(
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         try:
             async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=PATIENCE)) as http:
-                yield RunningShop(url, sandbox, app.state.shop.orders, settings, http)
+                shop = RunningShop(url, sandbox, app.state.shop.orders, settings, http)
+                if api is Api.EPAYMENT:
+                    await until(lambda: _is_registered(data))
+                yield shop
         finally:
             server.should_exit = True
             await asyncio.wait_for(serving, PATIENCE)

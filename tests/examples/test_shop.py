@@ -13,7 +13,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from examples.shop import payments
+from examples.shop import goods
 from examples.shop.orders import Kind, Order, Orders, State
 from examples.shop.payments import LIFETIME
 from tests.cli.processes import environment
@@ -22,7 +22,7 @@ from vipps_async import ExpressCheckout, JournalError, RecoveryReport, ShippingD
 from vipps_async.sandbox import Fault
 from vipps_async.testing import Sandbox
 
-PRICE = payments.PRICE.value
+PRICE = goods.PRICE.value
 
 BY_POST = ExpressCheckout(
     consent_removal_prefix="https://example.com/vipps",
