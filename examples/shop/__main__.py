@@ -58,7 +58,8 @@ async def _serve(listener: socket.socket, settings: Settings, sandbox: Sandbox |
 
 
 async def _serve_with_sandbox(listener: socket.socket, settings: Settings, sandbox_port: int) -> None:
-    async with Sandbox(port=sandbox_port) as sandbox:
+    # ePayment wants a permit for express checkout; 123456 is the sandbox's own sales unit.
+    async with Sandbox(port=sandbox_port, express_allowed={"123456"}) as sandbox:
         await _serve(listener, settings, sandbox)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -121,6 +122,12 @@ class RunningShop:
         inputs = re.findall(r"<input([^>]*)>", fields)
         return {_attribute(tag, "name"): _attribute(tag, "value") for tag in inputs}
 
+    @property
+    def webhook_secret(self) -> str:
+        """The secret of the shop's only registration."""
+        (secret,) = json.loads((self.settings.data / "webhooks.json").read_text("utf-8")).values()
+        return str(secret)
+
     def payment(self, order: Order) -> PaymentSnapshot:
         """Return what really moved."""
         return self.sandbox.payment(order.payment_id)
@@ -157,7 +164,7 @@ async def running_shop(
         look_after_every: seconds; at its start the shop looks in any case.
     """
     async with (
-        Sandbox(rate_limits=False) as sandbox,
+        Sandbox(rate_limits=False, express_allowed={"123456"}) as sandbox,
         opened(sandbox, data, api=api, password=password, look_after_every=look_after_every) as shop,
     ):
         yield shop
@@ -175,9 +182,7 @@ async def opened(
     """Open a shop with a sandbox that is there already."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        settings = Settings(
-            url=url, data=data, api=api, merchant_password=password, look_after_every=look_after_every
-        )
+        settings = Settings(url=url, data=data, api=api, merchant_password=password, look_after_every=look_after_every)
         journal = SqliteJournal(data / "journal.db")
         fast = RetryPolicy(base=0.01, cap=0.05, deadline=PATIENCE)
         app = make_app(settings, lambda: sandbox.session(journal=journal, retry=fast, timeouts=Timeouts(read=2.0)))
