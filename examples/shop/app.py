@@ -82,14 +82,18 @@ def make_app(settings: Settings, open_session: Callable[[], VippsSession]) -> Fa
 async def _look_after_for_ever(payments: Payments, vipps: VippsSession) -> None:
     started = False
     while True:
-        try:
-            if not started:
-                await payments.start(vipps)
-                started = True
-            await payments.look_after(vipps)
-        except VippsError as error:
-            _log.warning("looking after orders failed, and is tried again: %s", error)
+        started = started or await _succeeds(payments.start, vipps)
+        await _succeeds(payments.look_after, vipps)
         await asyncio.sleep(payments.settings.look_after_every)
+
+
+async def _succeeds(work: Callable[[VippsSession], Awaitable[None]], vipps: VippsSession) -> bool:
+    try:
+        await work(vipps)
+    except VippsError as error:
+        _log.warning("work in the background failed, and is tried again: %s", error)
+        return False
+    return True
 
 
 async def _show_vipps_error(request: Request, error: Exception) -> Response:

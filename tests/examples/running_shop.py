@@ -178,9 +178,10 @@ async def opened(
     api: Api = Api.ECOM,
     password: str | None = None,
     look_after_every: float = 600.0,
+    port: int = 0,
 ) -> AsyncIterator[RunningShop]:
     """Open a shop with a sandbox that is there already."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    with socket.create_server(("127.0.0.1", port)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         settings = Settings(url=url, data=data, api=api, merchant_password=password, look_after_every=look_after_every)
         journal = SqliteJournal(data / "journal.db")

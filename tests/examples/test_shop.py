@@ -16,8 +16,10 @@ import orjson
 import pytest
 
 from examples.shop import goods
+from examples.shop.__main__ import main
 from examples.shop.orders import Api, Kind, Order, Orders, State
 from examples.shop.payments import LIFETIME
+from examples.shop.settings import Settings
 from tests.cli.processes import environment
 from tests.examples.running_shop import PATIENCE, RunningShop, opened, running_shop, until
 from tests.webhooks.delivered import AUTHORIZED, headers_for
@@ -655,13 +657,40 @@ async def test_the_shop_keeps_looking_after_orders_when_that_failed_once(
     assert not failures
 
 
+async def test_a_webhook_is_registered_once_over_restarts(tmp_path: Path) -> None:
+    """Its secret is kept where only the shop can read it, and is still the right one afterwards."""
+    async with Sandbox(rate_limits=False) as sandbox:
+        async with opened(sandbox, tmp_path, api=Api.EPAYMENT) as shop:
+            port, first = int(shop.url.rpartition(":")[2]), shop.webhook_secret
+            assert (tmp_path / "webhooks.json").stat().st_mode & 0o077 == 0
+        async with opened(sandbox, tmp_path, api=Api.EPAYMENT, port=port) as shop:
+            order = await shop.begin()
+            await sandbox.approve(order.payment_id)
+            await shop.settled(order, State.ACCEPTED)
+            assert shop.webhook_secret == first
+        async with sandbox.session() as vipps:
+            assert len(await vipps.webhooks.list()) == 1
+
+
+async def test_orders_are_looked_after_while_no_webhook_can_be_registered(tmp_path: Path) -> None:
+    """A registration that fails does not keep the shop from asking by itself."""
+    (tmp_path / "webhooks.json").write_text("{}", "utf-8")
+    async with Sandbox(rate_limits=False) as sandbox:
+        sandbox.faults.script("list_webhooks", *[Fault.HTTP_500_BEFORE] * 1_000)
+        async with opened(sandbox, tmp_path, api=Api.EPAYMENT, look_after_every=0.05) as shop:
+            order = await shop.begin()
+            await sandbox.approve(order.payment_id)
+            await shop.settled(order, State.ACCEPTED)
+            assert (tmp_path / "webhooks.json").read_text("utf-8") == "{}"
+
+
 # -- the one command --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-async def test_the_one_command_serves_and_ends_when_it_is_told_to(number: signal.Signals) -> None:
+@pytest.mark.parametrize(("number", "api"), [(signal.SIGINT, "ecom"), (signal.SIGTERM, "epayment")])
+async def test_the_one_command_serves_and_ends_when_it_is_told_to(number: signal.Signals, api: str) -> None:
     """`python -m examples.shop` prints where it is, serves a purchase, and ends with status 0."""
-    process = await _start("--port", "0", env=environment())
+    process = await _start("--port", "0", "--api", api, env=environment())
     try:
         urls = await _urls(process, 3)
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=PATIENCE)) as http:
@@ -704,6 +733,19 @@ async def test_with_keys_the_shop_talks_to_that_vipps(tmp_path: Path) -> None:
             await _end(process)
         assert (process.returncode, set(urls), b"sandbox" in out) == (0, {"Shop", "Merchant"}, False)
         assert (tmp_path / "orders.db").exists()
+
+
+def test_settings_that_are_none_are_refused_at_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A token that ePayment could not send, and an API that there is not, are told before the shop opens."""
+    env = {"SHOP_URL": "https://example.com", "SHOP_DATA": str(tmp_path), "SHOP_MERCHANT_PASSWORD": "fjord"}
+    assert Settings.from_env({**env, "SHOP_CALLBACK_TOKEN": "a-token"}, Api.EPAYMENT).api is Api.EPAYMENT
+    with pytest.raises(SystemExit, match="SHOP_CALLBACK_TOKEN must be"):
+        Settings.from_env({**env, "SHOP_CALLBACK_TOKEN": "a_token"}, Api.EPAYMENT)
+    monkeypatch.setenv("SHOP_API", "bank")
+    monkeypatch.setattr(sys, "argv", ["shop", "--port", "0"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
 
 
 async def test_a_port_that_is_taken_is_told_in_one_line() -> None:
