@@ -15,6 +15,7 @@ from pathlib import Path
 import uvicorn
 
 from examples.shop.app import make_app
+from examples.shop.orders import Api
 from examples.shop.settings import Settings
 from vipps_async import SqliteJournal, VippsSession
 from vipps_async.testing import Sandbox
@@ -57,7 +58,8 @@ async def _serve(listener: socket.socket, settings: Settings, sandbox: Sandbox |
 
 
 async def _serve_with_sandbox(listener: socket.socket, settings: Settings, sandbox_port: int) -> None:
-    async with Sandbox(port=sandbox_port) as sandbox:
+    # ePayment wants a permit for express checkout; 123456 is the sandbox's own sales unit.
+    async with Sandbox(port=sandbox_port, express_allowed={"123456"}) as sandbox:
         await _serve(listener, settings, sandbox)
 
 
@@ -66,17 +68,26 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m examples.shop", description=__doc__)
     parser.add_argument("--port", type=int, default=8000, help="where the shop listens; 0 takes a free one")
     parser.add_argument("--sandbox-port", type=int, default=0, help="where the sandbox listens; 0 takes a free one")
+    parser.add_argument(
+        "--api",
+        choices=list(Api),
+        default=os.environ.get("SHOP_API", Api.ECOM),
+        help="which API makes new payments; SHOP_API unless given, else ecom",
+    )
     options = parser.parse_args()
+    if options.api not in list(Api):  # argparse does not look at a default
+        parser.error(f"SHOP_API must be one of {', '.join(Api)}")
     try:
         listener = socket.create_server(("127.0.0.1", options.port))
     except OSError as error:
         raise SystemExit(f"cannot listen on port {options.port}: {error.strerror}; --port 0 takes a free one") from None
     with listener, tempfile.TemporaryDirectory() as temporary:
         if "VIPPS_CLIENT_ID" in os.environ:
-            asyncio.run(_serve(listener, Settings.from_env(os.environ)))
+            asyncio.run(_serve(listener, Settings.from_env(os.environ, Api(options.api))))
         else:
             # The sandbox forgets its payments when it ends, and so does the shop.
-            settings = Settings(url=f"http://127.0.0.1:{listener.getsockname()[1]}", data=Path(temporary))
+            url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+            settings = Settings(url=url, data=Path(temporary), api=Api(options.api))
             asyncio.run(_serve_with_sandbox(listener, settings, options.sandbox_port))
 
 

@@ -23,7 +23,7 @@ from examples.shop.settings import Settings
 from examples.shop.web import HERE, Shop, pages
 from examples.shop.words import in_words
 from vipps_async import ApiError, InvalidInputError, VippsError, VippsSession
-from vipps_async.receiver import EcomCallbacks, Receiver, starlette_app, starlette_lifespan
+from vipps_async.receiver import Receiver, starlette_app, starlette_lifespan
 
 _log = logging.getLogger(__name__)
 
@@ -41,18 +41,11 @@ def make_app(settings: Settings, open_session: Callable[[], VippsSession]) -> Fa
 
     Args:
         settings: what differs from one place to another.
-        open_session: makes the session, with a journal: it keeps captures, refunds and callbacks over a crash.
+        open_session: makes the session, with a journal: it keeps captures, refunds and news over a crash.
     """
     orders = Orders(settings.data / "orders.db")
     payments = Payments(settings, orders)
-    receiver = Receiver(
-        EcomCallbacks(
-            settings.callback_token,
-            on_payment=payments.on_payment,
-            on_shipping_details=payments.on_shipping_details,
-            on_consent_removal=payments.on_consent_removal,
-        )
-    )
+    receiver = Receiver(*payments.sources())
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[dict[str, Any]]:
@@ -87,12 +80,20 @@ def make_app(settings: Settings, open_session: Callable[[], VippsSession]) -> Fa
 
 
 async def _look_after_for_ever(payments: Payments, vipps: VippsSession) -> None:
+    started = False
     while True:
-        try:
-            await payments.look_after(vipps)
-        except VippsError as error:
-            _log.warning("looking after orders failed, and is tried again: %s", error)
+        started = started or await _succeeds(payments.start, vipps)
+        await _succeeds(payments.look_after, vipps)
         await asyncio.sleep(payments.settings.look_after_every)
+
+
+async def _succeeds(work: Callable[[VippsSession], Awaitable[None]], vipps: VippsSession) -> bool:
+    try:
+        await work(vipps)
+    except VippsError as error:
+        _log.warning("work in the background failed, and is tried again: %s", error)
+        return False
+    return True
 
 
 async def _show_vipps_error(request: Request, error: Exception) -> Response:

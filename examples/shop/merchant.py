@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
+from examples.shop.api import Entry, Standing
 from examples.shop.orders import Order
-from examples.shop.payments import PRODUCT
 from examples.shop.web import TheOrder, TheShop, Vipps, merchant_only, pages, same_origin
 from vipps_async import OrderLockedError, OrderNotFoundError, VippsSession, derive_idempotency_key, nok
 
@@ -25,35 +25,37 @@ async def orders(request: Request, shop: TheShop) -> Response:
 @router.get("/orders/{order_id}")
 async def order_page(request: Request, order: TheOrder, shop: TheShop, vipps: Vipps) -> Response:
     """Show one order as Vipps has it."""
+    standing: Standing | None = None
+    history: Sequence[Entry] = ()
     try:
-        details = await vipps.ecom.details(order.payment_id)
-        order = await shop.payments.settle(order, details)
+        standing, history = await shop.payments.apis[order.api].look_closely(vipps, order.payment_id)
+        order = await shop.payments.settle(order, standing)
     except OrderNotFoundError:
-        details = None
-    history = () if details is None else details.transaction_log_history
+        pass
     # How often each was tried, as this page shows it. The forms send it back: see `_move`.
     tried = {name: sum(entry.operation == name for entry in history) for name in ("CAPTURE", "REFUND")}
-    context = {"order": order, "details": details, "history": history, "tried": tried}
+    context = {"order": order, "standing": standing, "history": history, "tried": tried}
     return pages.TemplateResponse(request, "order.html", context)
 
 
+_Do = Callable[[VippsSession, str, int, str], Awaitable[None]]
 Kroner = Annotated[str, Form()]
 Tried = Annotated[int, Form()]
 
 
 @router.post("/orders/{order_id}/capture")
-async def capture(order: TheOrder, vipps: Vipps, amount: Kroner, tried: Tried) -> Response:
+async def capture(order: TheOrder, shop: TheShop, vipps: Vipps, amount: Kroner, tried: Tried) -> Response:
     """Take what is reserved, or a part of it."""
-    return await _move(vipps, order, "capture", amount, tried)
+    return await _move(vipps, order, "capture", shop.payments.apis[order.api].capture, kroner=amount, tried=tried)
 
 
 @router.post("/orders/{order_id}/refund")
-async def refund(order: TheOrder, vipps: Vipps, amount: Kroner, tried: Tried) -> Response:
+async def refund(order: TheOrder, shop: TheShop, vipps: Vipps, amount: Kroner, tried: Tried) -> Response:
     """Pay back what was taken, or a part of it."""
-    return await _move(vipps, order, "refund", amount, tried)
+    return await _move(vipps, order, "refund", shop.payments.apis[order.api].refund, kroner=amount, tried=tried)
 
 
-async def _move(vipps: VippsSession, order: Order, operation: str, kroner: str, tried: int) -> Response:
+async def _move(vipps: VippsSession, order: Order, operation: str, do: _Do, *, kroner: str, tried: int) -> Response:
     """Move money once, however often the button is pressed.
 
     The key is made of what the merchant saw and asked for. The same page, sent twice, by a double click, from two tabs
@@ -63,19 +65,15 @@ async def _move(vipps: VippsSession, order: Order, operation: str, kroner: str, 
     oere = nok(kroner.strip().replace(",", ".")).value
     key = derive_idempotency_key(operation, order.payment_id, tried, oere)
     await _nothing_else_open(vipps, order, key)
-    do: Callable[..., Awaitable[object]] = vipps.ecom.capture if operation == "capture" else vipps.ecom.refund
-    text = PRODUCT if operation == "capture" else f"Refund: {PRODUCT}"
-    await do(order.payment_id, amount=oere, transaction_text=text, idempotency_key=key)
+    await do(vipps, order.payment_id, oere, key)
     return _back(order)
 
 
 @router.post("/orders/{order_id}/cancel")
-async def cancel(order: TheOrder, vipps: Vipps) -> Response:
+async def cancel(order: TheOrder, shop: TheShop, vipps: Vipps) -> Response:
     """Give back all that is reserved, or the rest of it after a part was captured."""
     await _nothing_else_open(vipps, order)
-    await vipps.ecom.cancel(
-        order.payment_id, transaction_text=f"Cancelled: {PRODUCT}", should_release_remaining_funds=True
-    )
+    await shop.payments.apis[order.api].release(vipps, order.payment_id)
     return _back(order)
 
 

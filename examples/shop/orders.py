@@ -15,6 +15,7 @@ from attrs import asdict, evolve, field, frozen
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS orders (
     id TEXT PRIMARY KEY, kind TEXT NOT NULL, amount INTEGER NOT NULL, attempt INTEGER NOT NULL,
+    api TEXT NOT NULL,
     begun_at REAL NOT NULL, state INTEGER NOT NULL, reserved INTEGER, ship_to TEXT, customer_id TEXT
 )
 """
@@ -28,6 +29,13 @@ class Kind(enum.StrEnum):
     STATIC = "static"
     #: Express checkout with ways of shipping that depend on the address.
     DYNAMIC = "dynamic"
+
+
+class Api(enum.StrEnum):
+    """Which API of Vipps has made a payment."""
+
+    ECOM = "ecom"
+    EPAYMENT = "epayment"
 
 
 class State(enum.IntEnum):
@@ -52,6 +60,8 @@ class Order:
     amount: int
     #: Vipps takes an order id once only, so a new attempt at the same order has a new suffix.
     attempt: int = 1
+    #: By which API this attempt was begun: its money is moved by the same one.
+    api: Api = field(default=Api.ECOM, converter=Api)
     #: When this attempt was begun, in seconds since 1970.
     begun_at: float = field(factory=time.time)
     state: State = field(default=State.WAITING, converter=State)
@@ -128,11 +138,11 @@ class Orders:
             },
         )
 
-    async def begin_again(self, order: Order) -> Order | None:
-        """Begin a new attempt; None: somebody else has begun one, by a second click for example."""
-        again = evolve(order, attempt=order.attempt + 1, begun_at=time.time(), state=State.WAITING)
+    async def begin_again(self, order: Order, api: Api) -> Order | None:
+        """Begin a new attempt by an API; None: somebody else has begun one, by a second click for example."""
+        again = evolve(order, attempt=order.attempt + 1, api=api, begun_at=time.time(), state=State.WAITING)
         _, changed = await self._execute(
-            "UPDATE orders SET attempt = :attempt, begun_at = :begun_at, state = :state"
+            "UPDATE orders SET attempt = :attempt, api = :api, begun_at = :begun_at, state = :state"
             " WHERE id = :id AND attempt = :attempt - 1",
             asdict(again),
         )

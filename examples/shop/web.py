@@ -13,8 +13,9 @@ from fastapi.security import HTTPBasic, HTTPBasicCredentials
 from fastapi.templating import Jinja2Templates
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from examples.shop.goods import PRICE, PRODUCT
 from examples.shop.orders import Order, Orders
-from examples.shop.payments import PRICE, PRODUCT, Payments
+from examples.shop.payments import Payments
 from examples.shop.settings import Settings
 from vipps_async import VippsSession, format_nok
 from vipps_async.receiver import starlette_session

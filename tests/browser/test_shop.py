@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 import pytest
 import pytest_asyncio
 
-from examples.shop import payments
-from examples.shop.orders import Order
+from examples.shop import goods
+from examples.shop.orders import Api, Order
 from tests.browser.chromium import chromium, keep, opened, serious_findings
 from tests.examples.running_shop import RunningShop, running_shop
 
@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from playwright.async_api import Browser, Page
 
 
-PRICE = payments.PRICE.value
+PRICE = goods.PRICE.value
+
+BY_BOTH = pytest.mark.parametrize("api", list(Api))
 
 
 @pytest_asyncio.fixture
@@ -30,13 +32,20 @@ async def browser() -> AsyncIterator[Browser]:
         yield started
 
 
+@pytest.fixture
+def api() -> Api:
+    """Which API makes the shop's payments: eCom, unless a test says otherwise."""
+    return Api.ECOM
+
+
 @pytest_asyncio.fixture
-async def shop(browser: Browser, tmp_path: Path) -> AsyncIterator[RunningShop]:
+async def shop(browser: Browser, tmp_path: Path, api: Api) -> AsyncIterator[RunningShop]:
     """A shop that is open; after the browser, so that nothing is opened where there is none."""
-    async with running_shop(tmp_path) as running:
+    async with running_shop(tmp_path, api=api) as running:
         yield running
 
 
+@BY_BOTH
 async def test_a_customer_buys_and_the_merchant_captures_in_parts_and_refunds(
     browser: Browser, shop: RunningShop
 ) -> None:
@@ -79,6 +88,7 @@ async def test_a_customer_buys_and_the_merchant_captures_in_parts_and_refunds(
     assert (moved.captured, moved.refunded, moved.released) == (10000, 2550, 14900)
 
 
+@BY_BOTH
 @pytest.mark.parametrize(
     ("button", "choice", "shipped"),
     [
@@ -106,6 +116,7 @@ async def test_an_express_customer_chooses_the_shipping_at_vipps(
         await _look(page, f"shop-express-{order.kind}")
 
 
+@BY_BOTH
 async def test_a_declined_payment_is_tried_again(browser: Browser, shop: RunningShop) -> None:
     """After a decline the customer reads that nothing was taken, and pays at the second attempt."""
     async with opened(browser) as page:

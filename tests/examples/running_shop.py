@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -15,7 +16,7 @@ import uvicorn
 from attrs import frozen
 
 from examples.shop.app import make_app
-from examples.shop.orders import Order, Orders, State
+from examples.shop.orders import Api, Order, Orders, State
 from examples.shop.settings import Settings
 from vipps_async import RetryPolicy, SqliteJournal, Timeouts
 from vipps_async.sandbox import PaymentSnapshot
@@ -121,6 +122,12 @@ class RunningShop:
         inputs = re.findall(r"<input([^>]*)>", fields)
         return {_attribute(tag, "name"): _attribute(tag, "value") for tag in inputs}
 
+    @property
+    def webhook_secret(self) -> str:
+        """The secret of the shop's only registration."""
+        (secret,) = json.loads((self.settings.data / "webhooks.json").read_text("utf-8")).values()
+        return str(secret)
+
     def payment(self, order: Order) -> PaymentSnapshot:
         """Return what really moved."""
         return self.sandbox.payment(order.payment_id)
@@ -133,6 +140,11 @@ async def until(condition: Callable[[], Awaitable[bool]]) -> None:
             await asyncio.sleep(0.02)
 
 
+async def _is_registered(data: Path) -> bool:
+    """Tell whether the shop has a webhook's secret: until then it hears of nothing."""
+    return (data / "webhooks.json").exists()
+
+
 def _attribute(tag: str, name: str) -> str:
     found = re.search(rf'{name}="([^"]*)"', tag)
     assert found is not None
@@ -141,30 +153,37 @@ def _attribute(tag: str, name: str) -> str:
 
 @asynccontextmanager
 async def running_shop(
-    data: Path, *, password: str | None = None, look_after_every: float = 600.0
+    data: Path, *, api: Api = Api.ECOM, password: str | None = None, look_after_every: float = 600.0
 ) -> AsyncIterator[RunningShop]:
     """Open a shop with a sandbox.
 
     Args:
         data: the directory of its files.
+        api: which API makes its payments.
         password: the merchant's.
         look_after_every: seconds; at its start the shop looks in any case.
     """
     async with (
-        Sandbox(rate_limits=False) as sandbox,
-        opened(sandbox, data, password=password, look_after_every=look_after_every) as shop,
+        Sandbox(rate_limits=False, express_allowed={"123456"}) as sandbox,
+        opened(sandbox, data, api=api, password=password, look_after_every=look_after_every) as shop,
     ):
         yield shop
 
 
 @asynccontextmanager
 async def opened(
-    sandbox: Sandbox, data: Path, *, password: str | None = None, look_after_every: float = 600.0
+    sandbox: Sandbox,
+    data: Path,
+    *,
+    api: Api = Api.ECOM,
+    password: str | None = None,
+    look_after_every: float = 600.0,
+    port: int = 0,
 ) -> AsyncIterator[RunningShop]:
     """Open a shop with a sandbox that is there already."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    with socket.create_server(("127.0.0.1", port)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        settings = Settings(url=url, data=data, merchant_password=password, look_after_every=look_after_every)
+        settings = Settings(url=url, data=data, api=api, merchant_password=password, look_after_every=look_after_every)
         journal = SqliteJournal(data / "journal.db")
         fast = RetryPolicy(base=0.01, cap=0.05, deadline=PATIENCE)
         app = make_app(settings, lambda: sandbox.session(journal=journal, retry=fast, timeouts=Timeouts(read=2.0)))
@@ -172,7 +191,10 @@ async def opened(
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         try:
             async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=PATIENCE)) as http:
-                yield RunningShop(url, sandbox, app.state.shop.orders, settings, http)
+                shop = RunningShop(url, sandbox, app.state.shop.orders, settings, http)
+                if api is Api.EPAYMENT:
+                    await until(lambda: _is_registered(data))
+                yield shop
         finally:
             server.should_exit = True
             await asyncio.wait_for(serving, PATIENCE)

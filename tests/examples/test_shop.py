@@ -9,20 +9,41 @@ import signal
 import socket
 import sys
 from pathlib import Path
+from typing import Any
 
 import aiohttp
+import orjson
 import pytest
 
-from examples.shop import payments
-from examples.shop.orders import Kind, Order, Orders, State
+from examples.shop import goods
+from examples.shop.__main__ import main
+from examples.shop.orders import Api, Kind, Order, Orders, State
 from examples.shop.payments import LIFETIME
+from examples.shop.settings import Settings
 from tests.cli.processes import environment
 from tests.examples.running_shop import PATIENCE, RunningShop, opened, running_shop, until
-from vipps_async import ExpressCheckout, JournalError, RecoveryReport, ShippingDetails, VippsSession, nok
+from tests.webhooks.delivered import AUTHORIZED, headers_for
+from vipps_async import (
+    ExpressCheckout,
+    JournalError,
+    RecoveryReport,
+    Shipping,
+    ShippingBrand,
+    ShippingDetails,
+    ShippingGroup,
+    ShippingOption,
+    ShippingType,
+    VippsSession,
+    nok,
+)
 from vipps_async.sandbox import Fault
 from vipps_async.testing import Sandbox
 
-PRICE = payments.PRICE.value
+PRICE = goods.PRICE.value
+
+#: What is the same whichever API there is, or is one API's alone.
+ONLY_ECOM = pytest.mark.parametrize("api", [Api.ECOM])
+ONLY_EPAYMENT = pytest.mark.parametrize("api", [Api.EPAYMENT])
 
 BY_POST = ExpressCheckout(
     consent_removal_prefix="https://example.com/vipps",
@@ -31,6 +52,19 @@ BY_POST = ExpressCheckout(
             shipping_method_id="post", shipping_method="By post", shipping_cost=nok("59.00"), is_default=True
         ),
     ),
+)
+
+#: ePayment tells of the creation, too, before it tells of the acceptance.
+LOST = (Fault.CALLBACK_LOST, Fault.CALLBACK_LOST)
+
+FOR_59 = Shipping(
+    fixed_options=[
+        ShippingGroup(
+            type=ShippingType.HOME_DELIVERY,
+            brand=ShippingBrand.POSTEN,
+            options=[ShippingOption(id="post", name="By post", amount=nok("59.00"), is_default=True)],
+        )
+    ]
 )
 
 # -- buying -----------------------------------------------------------------------------------------------------------
@@ -47,8 +81,9 @@ async def test_a_customer_buys_and_the_merchant_captures_all(shop: RunningShop) 
 async def test_the_checkout_takes_a_phone_number_as_people_write_it(shop: RunningShop) -> None:
     """Blanks and the country code are taken off the number before Vipps gets it."""
     assert (await shop.post("/pay", mobile_number="+47 912 34 567")).status == 303
-    sent = next(request for request in shop.sandbox.requests if request.operation == "initiate")
-    assert b'"mobileNumber":"91234567"' in sent.body
+    sent = next(request for request in shop.sandbox.requests if request.operation in {"initiate", "create"})
+    expected = b'"mobileNumber":"91234567"' if shop.settings.api is Api.ECOM else b'"phoneNumber":"4791234567"'
+    assert expected in sent.body
 
 
 async def test_a_phone_number_that_is_none_is_answered_in_words(shop: RunningShop) -> None:
@@ -114,6 +149,7 @@ async def test_a_payment_that_timed_out_is_told_as_not_paid(shop: RunningShop) -
     await shop.told(order, "Not paid")
 
 
+@ONLY_ECOM
 async def test_a_refusal_by_the_bank_is_told_and_can_be_tried_again(
     shop: RunningShop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -125,6 +161,19 @@ async def test_a_refusal_by_the_bank_is_told_and_can_be_tried_again(
     assert (await shop.again(order)).location.startswith(shop.sandbox.url)
     assert (await shop.order(order.id)).payment_id == f"{order.id}-2"
     assert shop.payment(order).reserved == 0
+
+
+@ONLY_EPAYMENT
+async def test_a_card_that_the_bank_refuses_leaves_the_payment_waiting(
+    shop: RunningShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With ePayment the customer takes another card in the app, or starts over: the payment before is cancelled."""
+    monkeypatch.setattr("examples.shop.payments.PRICE", nok("1.51"))  # the test amount for: insufficient funds
+    order = await shop.begin()
+    await shop.sandbox.approve(order.payment_id)
+    assert "Waiting for Vipps" in (await shop.result(order)).text
+    assert (await shop.again(order)).location.startswith(shop.sandbox.url)
+    assert shop.payment(order).state.value == "CANCEL"
 
 
 @pytest.mark.parametrize(
@@ -161,18 +210,21 @@ async def test_an_express_customer_may_choose_another_way_of_shipping(shop: Runn
 
 @pytest.mark.parametrize(("post_code", "costs"), [("0155", [89.0, 0.0]), ("5003", [59.0]), ("9008", [99.0])])
 async def test_shipping_costs_depend_on_the_address(shop: RunningShop, post_code: str, costs: list[float]) -> None:
-    """Vipps, asking while the customer waits, is told what shipping to that address costs, in kroner."""
+    """Vipps, asking while the customer waits, is told what shipping to that address costs, in its API's unit."""
     order = await shop.begin(kind="dynamic")
-    async with shop.http.post(
-        f"{shop.url}/vipps/v2/payments/{order.payment_id}/shippingDetails",
-        json={"addressId": 7, "postCode": post_code, "country": "NO"},
-        headers={"Authorization": shop.settings.callback_token},
-    ) as answer:
-        told = await answer.json()
-    assert (told["addressId"], told["orderId"]) == (7, order.payment_id)
-    assert [float(method["shippingCost"]) for method in told["shippingDetails"]] == costs
+    if shop.settings.api is Api.ECOM:
+        told = await _asked_for_shipping(
+            shop, f"v2/payments/{order.payment_id}/shippingDetails", {"addressId": 7, "postCode": post_code}
+        )
+        assert (told["addressId"], told["orderId"]) == (7, order.payment_id)
+        assert [float(method["shippingCost"]) for method in told["shippingDetails"]] == costs
+    else:
+        told = await _asked_for_shipping(shop, "shipping", {"reference": order.payment_id, "postCode": post_code})
+        oere = [option["amount"]["value"] for group in told["groups"] for option in group["options"]]
+        assert [value / 100 for value in oere] == costs
 
 
+@ONLY_ECOM
 async def test_an_unknown_kind_of_express_checkout_is_refused(shop: RunningShop) -> None:
     """A form that was tampered with is answered by a page that says so."""
     page = await shop.post("/buy-now", kind="free")
@@ -180,6 +232,7 @@ async def test_an_unknown_kind_of_express_checkout_is_refused(shop: RunningShop)
     assert "Something is missing" in page.text
 
 
+@ONLY_ECOM
 async def test_the_shop_forgets_a_customer_who_takes_back_the_consent(shop: RunningShop) -> None:
     """Name and address are gone, and a later look at the payment does not bring them back."""
     order = await shop.bought(kind="static")
@@ -196,6 +249,7 @@ async def test_the_shop_forgets_a_customer_who_takes_back_the_consent(shop: Runn
     assert (await shop.order(order.id)).state is State.ENDED
 
 
+@ONLY_ECOM
 @pytest.mark.parametrize(("amount", "express"), [(100, None), (PRICE - 100, BY_POST)])
 async def test_a_payment_over_less_than_the_order_costs_is_not_taken_for_it(
     shop: RunningShop, amount: int, express: ExpressCheckout | None
@@ -217,6 +271,52 @@ async def test_a_payment_over_less_than_the_order_costs_is_not_taken_for_it(
     assert (await shop.order(order.id)).state is State.WAITING
 
 
+@ONLY_EPAYMENT
+@pytest.mark.parametrize("express", [False, True])
+async def test_an_epayment_over_less_than_the_order_costs_is_not_taken_for_it(
+    shop: RunningShop,
+    express: bool,  # noqa: FBT001 - a parameter
+) -> None:
+    """Nor are they sent for less by ePayment, with or without shipping on top."""
+    order = Order(id="socks-cheap", kind=Kind.REGULAR, amount=PRICE, api=Api.EPAYMENT)
+    await shop.orders.add(order)
+    async with shop.sandbox.session() as vipps:
+        await vipps.epayment.create(
+            reference=order.payment_id,
+            amount=nok("248.00" if express else "1.00"),
+            payment_description="Socks",
+            return_url=shop.url,
+            shipping=FOR_59 if express else None,
+        )
+    await shop.sandbox.approve(order.payment_id)
+    assert "Waiting for Vipps" in (await shop.result(order)).text
+    assert (await shop.order(order.id)).state is State.WAITING
+
+
+@pytest.mark.parametrize("api", [Api.ECOM])
+async def test_orders_of_both_apis_go_on_when_the_setting_changes(tmp_path: Path, api: Api) -> None:
+    """An order that eCom has begun is captured by eCom after the shop has turned to ePayment, and tried again by it."""
+    async with Sandbox(rate_limits=False) as sandbox:
+        async with opened(sandbox, tmp_path, api=api) as shop:
+            paid, declined = await shop.bought(), await shop.begin()
+            await sandbox.reject(declined.payment_id)
+            await shop.told(declined, "Not paid")
+        async with opened(sandbox, tmp_path, api=Api.EPAYMENT) as shop:
+            assert (await shop.press(paid, "capture")).status == 303
+            assert shop.payment(paid).captured == PRICE
+            await shop.again(declined)
+            again = await shop.order(declined.id)
+            await sandbox.approve(again.payment_id)
+            await shop.settled(again, State.ACCEPTED)
+            assert (await shop.press(again, "capture")).status == 303
+            assert [order.api for order in (paid, declined, again)] == [Api.ECOM, Api.ECOM, Api.EPAYMENT]
+    captures = [(request.method, request.path) for request in sandbox.requests if request.operation == "capture"]
+    assert captures == [
+        ("POST", f"/ecomm/v2/payments/{paid.payment_id}/capture"),
+        ("POST", f"/epayment/v1/payments/{again.payment_id}/capture"),
+    ]
+
+
 # -- callbacks, early, late and never ---------------------------------------------------------------------------------
 
 
@@ -229,30 +329,30 @@ async def test_a_callback_before_the_customer_is_back_settles_the_order(shop: Ru
 
 async def test_a_customer_who_is_back_before_the_callback_waits_no_longer_for_it(shop: RunningShop) -> None:
     """The fallBack page asks by itself, and the callback that comes afterwards changes nothing."""
-    shop.sandbox.faults.script("callback", Fault.CALLBACK_LOST)
+    shop.sandbox.faults.script("callback", *LOST)
     order = await shop.bought()
-    assert await _deliver(shop, order, "RESERVED", token=shop.settings.callback_token) == 200
+    assert await _deliver(shop, order) == 200
     assert (await shop.order(order.id)).state is State.ACCEPTED
 
 
-async def test_without_callback_and_without_customer_the_shop_finds_out(tmp_path: Path) -> None:
+async def test_without_callback_and_without_customer_the_shop_finds_out(tmp_path: Path, api: Api) -> None:
     """An order whose callback got lost and whose customer closed the browser is settled all the same."""
-    async with running_shop(tmp_path, look_after_every=0.1) as shop:
-        shop.sandbox.faults.script("callback", Fault.CALLBACK_LOST)
+    async with running_shop(tmp_path, api=api, look_after_every=0.1) as shop:
+        shop.sandbox.faults.script("callback", *LOST)
         order = await shop.begin()
         await shop.sandbox.approve(order.payment_id)
         await shop.settled(order, State.ACCEPTED)
 
 
-async def test_an_order_that_nobody_pays_is_ended(tmp_path: Path) -> None:
+async def test_an_order_that_nobody_pays_is_ended(tmp_path: Path, api: Api) -> None:
     """What waits for longer than Vipps gives is cancelled, and what never reached Vipps is ended too."""
     async with Sandbox(rate_limits=False) as sandbox:
-        async with opened(sandbox, tmp_path) as shop:
+        async with opened(sandbox, tmp_path, api=api) as shop:
             waits = await shop.begin()
-            lost = Order(id="socks-lost", kind=Kind.REGULAR, amount=PRICE, begun_at=0.0)
+            lost = Order(id="socks-lost", kind=Kind.REGULAR, amount=PRICE, begun_at=0.0, api=api)
             await shop.orders.add(lost)
         _make_old(tmp_path)
-        async with opened(sandbox, tmp_path) as shop:
+        async with opened(sandbox, tmp_path, api=api) as shop:
             await shop.settled(waits, State.ENDED)
             await shop.settled(lost, State.ENDED)
             assert shop.payment(waits).state.value == "CANCEL"
@@ -263,7 +363,7 @@ async def test_one_order_in_trouble_does_not_keep_others_from_being_looked_after
     """An order that cannot be asked about is left for the next time; the one after it is settled."""
     async with Sandbox(rate_limits=False) as sandbox:
         async with opened(sandbox, tmp_path) as shop:
-            sandbox.faults.script("callback", Fault.CALLBACK_LOST)
+            sandbox.faults.script("callback", *LOST)
             await shop.orders.add(Order(id="no_such id", kind=Kind.REGULAR, amount=PRICE, begun_at=0.0))
             order = await shop.begin()
             await sandbox.approve(order.payment_id)
@@ -274,24 +374,24 @@ async def test_one_order_in_trouble_does_not_keep_others_from_being_looked_after
 async def test_a_forged_callback_is_refused(shop: RunningShop) -> None:
     """Without the token nobody's word is even read."""
     order = await shop.begin()
-    assert await _deliver(shop, order, "RESERVED", token="guessed") == 401
+    assert await _deliver(shop, order, forged=True) == 401
     assert (await shop.order(order.id)).state is State.WAITING
 
 
 async def test_a_callback_that_lies_settles_nothing(shop: RunningShop) -> None:
     """Even with the right token a callback only makes the shop ask Vipps."""
     order = await shop.begin()
-    assert await _deliver(shop, order, "RESERVED", token=shop.settings.callback_token) == 200
+    assert await _deliver(shop, order) == 200
     await _asked(shop, order)
     assert (await shop.order(order.id)).state is State.WAITING
 
 
 async def test_callbacks_about_no_order_of_the_shop_do_no_harm(shop: RunningShop) -> None:
     """An order that the shop or Vipps does not know is passed over."""
-    unknown = Order(id="socks-unknown", kind=Kind.REGULAR, amount=PRICE)
-    assert await _deliver(shop, unknown, "RESERVED", token=shop.settings.callback_token) == 200
+    unknown = Order(id="socks-unknown", kind=Kind.REGULAR, amount=PRICE, api=shop.settings.api)
+    assert await _deliver(shop, unknown) == 200
     await shop.orders.add(unknown)
-    assert await _deliver(shop, unknown, "CANCELLED", token=shop.settings.callback_token) == 200
+    assert await _deliver(shop, unknown, ended=True) == 200
     await _asked(shop, unknown)
     assert (await shop.order(unknown.id)).state is State.WAITING
 
@@ -299,7 +399,7 @@ async def test_callbacks_about_no_order_of_the_shop_do_no_harm(shop: RunningShop
 async def test_an_earlier_attempt_that_is_accepted_late_is_released(shop: RunningShop) -> None:
     """A customer who manages to accept an attempt that was given up does not pay twice."""
     order = await shop.begin()
-    assert await shop.orders.begin_again(order) is not None  # as if the cancel had not come through
+    assert await shop.orders.begin_again(order, order.api) is not None  # as if the cancel had not come through
     await shop.sandbox.approve(order.payment_id)
 
     async def is_released() -> bool:
@@ -321,6 +421,7 @@ async def test_a_forged_fall_back_proves_nothing(shop: RunningShop) -> None:
     assert (await shop.order(order.id)).state is State.WAITING
 
 
+@ONLY_ECOM
 @pytest.mark.parametrize("order_id", ["socks-1", "..%2F..%2Fmerchant", "%27%20OR%201=1--", "socks-%00", "<script>"])
 async def test_an_order_id_that_was_tampered_with_leads_nowhere(shop: RunningShop, order_id: str) -> None:
     """Ids that were guessed, climb or inject are answered 404, and nothing of them stands in the page."""
@@ -330,6 +431,7 @@ async def test_an_order_id_that_was_tampered_with_leads_nowhere(shop: RunningSho
         assert "<script>" not in page.text
 
 
+@ONLY_ECOM
 async def test_an_attempt_cannot_be_named_from_outside(shop: RunningShop) -> None:
     """The order's id at Vipps opens nothing here: the shop alone knows which attempt counts."""
     order = await shop.bought()
@@ -428,7 +530,8 @@ async def test_nothing_new_is_begun_while_an_earlier_operation_is_open(shop: Run
     order = await shop.bought()
     form = (await shop.form(order, "capture")) | {"amount": "40"}
     shop.sandbox.faults.script("capture", *[Fault.RESET_BEFORE_EFFECT] * 4)
-    shop.sandbox.faults.script("details", *[Fault.RESET_BEFORE_EFFECT] * 60)
+    for look in ("details", "get", "events"):
+        shop.sandbox.faults.script(look, *[Fault.RESET_BEFORE_EFFECT] * 60)
     page = await shop.send(order, "capture", form)
     assert page.status == 502
     assert "Money may have moved" in page.text
@@ -440,6 +543,7 @@ async def test_nothing_new_is_begun_while_an_earlier_operation_is_open(shop: Run
     assert shop.payment(order).captured == 4000
 
 
+@ONLY_ECOM
 @pytest.mark.parametrize("amount", ["0", "-5", "abc", "1e3", "0.50", "1.001", "", "99999999999"])
 async def test_an_amount_that_is_none_moves_nothing(shop: RunningShop, amount: str) -> None:
     """What is no amount is answered in words, and nothing is sent."""
@@ -460,6 +564,7 @@ async def test_more_than_there_is_can_be_neither_captured_nor_refunded(shop: Run
     assert (shop.payment(order).captured, shop.payment(order).refunded) == (PRICE, 0)
 
 
+@ONLY_ECOM
 async def test_the_list_shows_the_orders(shop: RunningShop) -> None:
     """The merchant's list is empty at first, and then shows each order with its state."""
     assert "Nobody has bought" in (await shop.get("/merchant")).text
@@ -472,6 +577,7 @@ async def test_the_list_shows_the_orders(shop: RunningShop) -> None:
 # -- guards -----------------------------------------------------------------------------------------------------------
 
 
+@ONLY_ECOM
 @pytest.mark.parametrize("origin", ["https://evil.example", "null", ""])
 async def test_a_form_of_another_site_is_refused(shop: RunningShop, origin: str) -> None:
     """No other page can make a browser buy or move money."""
@@ -482,6 +588,7 @@ async def test_a_form_of_another_site_is_refused(shop: RunningShop, origin: str)
     assert shop.payment(order).captured == 0
 
 
+@ONLY_ECOM
 async def test_the_shop_answers_to_its_own_name_only(shop: RunningShop) -> None:
     """A page that was brought here under a name of its own learns nothing."""
     assert (await shop.get("/merchant", Host="evil.example")).status == 400
@@ -505,11 +612,13 @@ async def test_no_page_holds_a_secret(shop: RunningShop) -> None:
     merchants = [await shop.get(path) for path in ("/merchant", f"/merchant/orders/{order.id}")]
     for page in customers + merchants:
         assert page.status == 200
-        for secret in (shop.settings.callback_token, "sandbox-secret", "sandbox-key"):
+        webhook = shop.webhook_secret if shop.settings.api is Api.EPAYMENT else "none"
+        for secret in (webhook, shop.settings.callback_token, "sandbox-secret", "sandbox-key"):
             assert secret not in page.text
     assert not any("Nordmann" in page.text or "Storgata" in page.text for page in customers)
 
 
+@ONLY_ECOM
 async def test_what_comes_from_outside_is_escaped(shop: RunningShop) -> None:
     """A name with markup in it is shown, not run."""
     order = await shop.begin()
@@ -541,20 +650,47 @@ async def test_the_shop_keeps_looking_after_orders_when_that_failed_once(
 
     monkeypatch.setattr(VippsSession, "recover", fails_at_first)
     async with running_shop(tmp_path, look_after_every=0.05) as shop:
-        shop.sandbox.faults.script("callback", Fault.CALLBACK_LOST)
+        shop.sandbox.faults.script("callback", *LOST)
         order = await shop.begin()
         await shop.sandbox.approve(order.payment_id)
         await shop.settled(order, State.ACCEPTED)
     assert not failures
 
 
+async def test_a_webhook_is_registered_once_over_restarts(tmp_path: Path) -> None:
+    """Its secret is kept where only the shop can read it, and is still the right one afterwards."""
+    async with Sandbox(rate_limits=False) as sandbox:
+        async with opened(sandbox, tmp_path, api=Api.EPAYMENT) as shop:
+            port, first = int(shop.url.rpartition(":")[2]), shop.webhook_secret
+            assert (tmp_path / "webhooks.json").stat().st_mode & 0o077 == 0
+        async with opened(sandbox, tmp_path, api=Api.EPAYMENT, port=port) as shop:
+            order = await shop.begin()
+            await sandbox.approve(order.payment_id)
+            await shop.settled(order, State.ACCEPTED)
+            assert shop.webhook_secret == first
+        async with sandbox.session() as vipps:
+            assert len(await vipps.webhooks.list()) == 1
+
+
+async def test_orders_are_looked_after_while_no_webhook_can_be_registered(tmp_path: Path) -> None:
+    """A registration that fails does not keep the shop from asking by itself."""
+    (tmp_path / "webhooks.json").write_text("{}", "utf-8")
+    async with Sandbox(rate_limits=False) as sandbox:
+        sandbox.faults.script("list_webhooks", *[Fault.HTTP_500_BEFORE] * 1_000)
+        async with opened(sandbox, tmp_path, api=Api.EPAYMENT, look_after_every=0.05) as shop:
+            order = await shop.begin()
+            await sandbox.approve(order.payment_id)
+            await shop.settled(order, State.ACCEPTED)
+            assert (tmp_path / "webhooks.json").read_text("utf-8") == "{}"
+
+
 # -- the one command --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-async def test_the_one_command_serves_and_ends_when_it_is_told_to(number: signal.Signals) -> None:
+@pytest.mark.parametrize(("number", "api"), [(signal.SIGINT, "ecom"), (signal.SIGTERM, "epayment")])
+async def test_the_one_command_serves_and_ends_when_it_is_told_to(number: signal.Signals, api: str) -> None:
     """`python -m examples.shop` prints where it is, serves a purchase, and ends with status 0."""
-    process = await _start("--port", "0", env=environment())
+    process = await _start("--port", "0", "--api", api, env=environment())
     try:
         urls = await _urls(process, 3)
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=PATIENCE)) as http:
@@ -597,6 +733,19 @@ async def test_with_keys_the_shop_talks_to_that_vipps(tmp_path: Path) -> None:
             await _end(process)
         assert (process.returncode, set(urls), b"sandbox" in out) == (0, {"Shop", "Merchant"}, False)
         assert (tmp_path / "orders.db").exists()
+
+
+def test_settings_that_are_none_are_refused_at_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A token that ePayment could not send, and an API that there is not, are told before the shop opens."""
+    env = {"SHOP_URL": "https://example.com", "SHOP_DATA": str(tmp_path), "SHOP_MERCHANT_PASSWORD": "fjord"}
+    assert Settings.from_env({**env, "SHOP_CALLBACK_TOKEN": "a-token"}, Api.EPAYMENT).api is Api.EPAYMENT
+    with pytest.raises(SystemExit, match="SHOP_CALLBACK_TOKEN must be"):
+        Settings.from_env({**env, "SHOP_CALLBACK_TOKEN": "a_token"}, Api.EPAYMENT)
+    monkeypatch.setenv("SHOP_API", "bank")
+    monkeypatch.setattr(sys, "argv", ["shop", "--port", "0"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
 
 
 async def test_a_port_that_is_taken_is_told_in_one_line() -> None:
@@ -643,16 +792,39 @@ def _basic(password: str) -> str:
     return "Basic " + base64.b64encode(f"me:{password}".encode()).decode()
 
 
-async def _deliver(shop: RunningShop, order: Order, status: str, *, token: str) -> int:
-    """Send a callback as Vipps does, or as somebody does who would like to be Vipps."""
-    body = {
-        "merchantSerialNumber": "123456",
-        "orderId": order.payment_id,
-        "transactionInfo": {"amount": order.amount, "status": status, "timeStamp": "2026-01-01T12:00:00.000Z"},
-    }
-    address = f"{shop.url}/vipps/v2/payments/{order.payment_id}"
-    async with shop.http.post(address, json=body, headers={"Authorization": token}) as answer:
+async def _deliver(shop: RunningShop, order: Order, *, ended: bool = False, forged: bool = False) -> int:
+    """Send news as Vipps does, or as somebody does who would like to be Vipps."""
+    if shop.settings.api is Api.ECOM:
+        address = f"{shop.url}/vipps/v2/payments/{order.payment_id}"
+        status = "CANCELLED" if ended else "RESERVED"
+        body = orjson.dumps(
+            {
+                "merchantSerialNumber": "123456",
+                "orderId": order.payment_id,
+                "transactionInfo": {"amount": order.amount, "status": status, "timeStamp": "2026-01-01T12:00:00.000Z"},
+            }
+        )
+        headers = {"Authorization": "guessed" if forged else shop.settings.callback_token}
+    else:
+        address = f"{shop.url}/vipps/webhooks"
+        event = {
+            **AUTHORIZED,
+            "reference": order.payment_id,
+            "name": "TERMINATED" if ended else "AUTHORIZED",
+            "amount": {"currency": "NOK", "value": order.amount},
+        }
+        body = orjson.dumps(event)
+        secret = "guessed" if forged else shop.webhook_secret
+        headers = headers_for(body, secret=secret, target="/vipps/webhooks", host=shop.url.removeprefix("http://"))
+    async with shop.http.post(address, data=body, headers=headers) as answer:
         return answer.status
+
+
+async def _asked_for_shipping(shop: RunningShop, path: str, address: dict[str, object]) -> Any:
+    """Ask as Vipps does while the customer waits."""
+    headers = {"Authorization": shop.settings.callback_token}
+    async with shop.http.post(f"{shop.url}/vipps/{path}", json=address | {"country": "NO"}, headers=headers) as answer:
+        return await answer.json()
 
 
 async def _asked(shop: RunningShop, order: Order) -> None:
@@ -660,7 +832,8 @@ async def _asked(shop: RunningShop, order: Order) -> None:
 
     async def is_asked() -> bool:
         return any(
-            request.operation == "details" and order.payment_id in request.path for request in shop.sandbox.requests
+            request.operation in {"details", "get"} and order.payment_id in request.path
+            for request in shop.sandbox.requests
         )
 
     await until(is_asked)
