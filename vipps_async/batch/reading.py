@@ -12,6 +12,7 @@ from typing import Any, BinaryIO, NoReturn
 
 from attrs import frozen
 
+from vipps_async.apis import IN_OTHER_CURRENCIES
 from vipps_async.batch.amounts import SumsByUnit, read_amount, read_json_amount
 from vipps_async.core.batch import BatchOperation, check_reference
 from vipps_async.core.payment_api import PaymentApi, Unit
@@ -101,7 +102,7 @@ class Layout:
         known = ", ".join(self.fields())
         for name in fields:
             if name not in (*self.fields(), _AMOUNT, *self._amount_in):
-                return f"{_shown(name)} is no column of a batch file; there are {known}"
+                return f"{_shown(name)} is no column of a batch file; there are {known}{self._other_currency(name)}"
             if fields.count(name) > 1:
                 return f"the column {name} stands there {fields.count(name)} times"
         text = self.api.text_heading
@@ -113,6 +114,13 @@ class Layout:
         if self.text is not None and text in fields:
             return f"the file has a column {text}: give no text for all rows beside it"
         return self._flaw_of_amounts([name for name in fields if name == _AMOUNT or name in self._amount_in])
+
+    def _other_currency(self, heading: str) -> str:
+        """Say by which name of the API a column would be one; empty: it is one in none of its currencies."""
+        for name, api in IN_OTHER_CURRENCIES.items():
+            if api.name == self.api.name and heading in {f"{_AMOUNT}_{unit.name}" for unit in api.units}:
+                return f". Amounts in {api.currency}: --api {name}"
+        return ""
 
     def _flaw_of_amounts(self, names: list[str]) -> str | None:
         if names and self.operation is BatchOperation.CANCEL:

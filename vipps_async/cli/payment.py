@@ -83,7 +83,7 @@ def _add(actions: Commands, api: PaymentApi, name: str, purpose: str, more: str 
 
 
 def _client(vipps: VippsSession, api: PaymentApi) -> BatchClient:
-    return session_api(vipps, api.name).batch
+    return session_api(vipps, api).batch
 
 
 # --- show -------------------------------------------------------------------------------------------------------------
@@ -285,7 +285,7 @@ async def _run_own_action(options: argparse.Namespace) -> int:
         if action.reads is not None:
             name, question = action.reads
             values[name] = await typed_line(question) if is_terminal() else sys.stdin.readline().strip()
-        return await action.run(session_api(vipps, options.api.name), payment, values)
+        return await action.run(session_api(vipps, options.api), payment, values)
 
     command = Command(
         api=options.api,

@@ -9,7 +9,7 @@ from attrs import frozen
 from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
 
-from vipps_async.apis import APIS
+from vipps_async.apis import APIS, IN_OTHER_CURRENCIES
 from vipps_async.batch import report as stored
 from vipps_async.batch.distributed import OtherSettingsError, jobs
 from vipps_async.batch.distributed import sql as statements
@@ -49,7 +49,7 @@ class Claim:
     batch: int
     chunk: int
     fence: Fence
-    #: The name of the API that it goes over.
+    #: The name of the API that it goes over, with the currency: see `vipps_async.apis`.
     api: str
     operation: BatchOperation
     merchant_serial_number: str
@@ -109,7 +109,7 @@ class Chunks:
                     f"{merchant_serial_number} in the {environment} environment at {base_url}",
                     advice="run a worker with the settings that the batch was submitted with",
                 )
-            if api not in APIS:
+            if api not in APIS and api not in IN_OTHER_CURRENCIES:
                 raise OtherSettingsError(
                     f"batch {batch} goes over the API {api}, which this version does not know",
                     advice="run a worker of the version that submitted it, or of a newer one",
