@@ -1,7 +1,7 @@
 """The APIs by name, as `--api`, `VIPPS_API`, journals and the tables of batches have it.
 
-Journals name an API alone (``epayment``), as their amounts have a currency. Where amounts have none, on the command line
-and in a batch, the name says it, too: ``epayment-dkk``, and nothing for the currency that an API has by itself.
+Journals name an API alone (``epayment``), as their amounts have a currency. On the command line and in the tables of
+batches amounts have none, so there the name says it, too: ``epayment-dkk``, and plain ``epayment`` is in NOK.
 """
 
 from __future__ import annotations

@@ -90,7 +90,9 @@ def _unit(api: PaymentApi, name: str) -> Unit:
         if unit.name == name:
             return unit
     known = " or ".join(unit.name for unit in api.units)
-    raise ConfigurationError(f"{api.name} counts no amounts in {name!r} where they are {api.currency}", advice=f"say --unit {known}")
+    raise ConfigurationError(
+        f"{api.name} counts no amounts in {name!r} where they are {api.currency}", advice=f"say --unit {known}"
+    )
 
 
 async def read_file(

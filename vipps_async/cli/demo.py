@@ -12,7 +12,7 @@ from attrs import frozen
 
 from vipps_async.apis import payment_api, session_api
 from vipps_async.cli.demo_output import JsonOutput, MoneyRow, Output, RecordingTransport, TextOutput
-from vipps_async.cli.options import Commands, add_api, checked
+from vipps_async.cli.options import Commands, add_api
 from vipps_async.cli.output import say
 from vipps_async.config import Environment
 from vipps_async.core.batch import BatchOperation
@@ -177,7 +177,7 @@ async def _run(options: argparse.Namespace) -> int:
         try:
             (number_option.check or str)(number)
         except InvalidInputError as error:
-            options.refuse_usage(f"argument --mobile-number: {error}")
+            options.refuse_usage(f"argument --mobile-number: over {api.name}, {error}")
     output: Output = JsonOutput(api.name) if options.json else TextOutput()
     transport = RecordingTransport(AiohttpTransport(proxy=os.environ.get("VIPPS_PROXY") or None), output)
     shop = f"demo-{int(time.time())}"

@@ -12,6 +12,7 @@ import attrs
 from vipps_async.apis import session_api
 from vipps_async.cli.confirmation import add_yes, is_terminal, typed_line
 from vipps_async.cli.journal_file import add_journal
+from vipps_async.cli.maker import maker_by_answer, maker_by_file
 from vipps_async.cli.options import Commands, add_allow_host, add_api, amount_of, checked
 from vipps_async.cli.output import plain
 from vipps_async.cli.payment_command import EXIT_STATUS, Command, run_command
@@ -63,6 +64,9 @@ def add_command(commands: Commands, api: PaymentApi) -> None:
     show = _add(actions, api, "show", "show a payment's sums and history")
     personal = "show PERSONAL DATA as well: the customer's name, phone number, e-mail, address, ids, card digits"
     show.add_argument("--personal", action="store_true", help=personal)
+    add_journal(show)
+    # It only tells which API made the payment: that is not waited for.
+    show.set_defaults(wait=0.0)
     show.set_defaults(run=_show)
     for operation in BatchOperation:
         _add_operation(actions, api, operation)
@@ -94,7 +98,9 @@ async def _show(options: argparse.Namespace) -> int:
 
     async def read(vipps: VippsSession) -> ActionResult:
         state = await api.read_state(_client(vipps, api).runner, options.payment)
-        return state_result(api, options.payment, state, personal=options.personal)
+        shown = state_result(api, options.payment, state, personal=options.personal)
+        maker = maker_by_answer(api) or await maker_by_file(options, vipps.merchant_serial_number)
+        return ActionResult(f"{shown.text}\n\n{maker.text}", {**shown.facts, "made_by": maker.api})
 
     return await run_command(
         options, Command(api=api, verb="show", payment=options.payment, call=read, is_journalled=False)
