@@ -134,6 +134,18 @@ async def test_a_row_that_takes_all_has_its_amount_computed_once() -> None:
     assert len(service.sent) == 2
 
 
+async def test_a_row_in_doubt_that_takes_all_asks_for_the_same_amount_again() -> None:
+    """Whatever is left since: the key stands for the amount in the journal, and that alone may move."""
+    service = ToyService({"toy-0": 1000}, unknown=True)
+    everything = row(0, amount=NOT_GIVEN)
+    async with opened(service) as (toy, _):
+        assert await collect(capture_many(toy, [everything])) == [("r-0", RowOutcome.UNKNOWN, None)]
+        service.unknown = False
+        service.events["toy-0"] += [{**service.events["toy-0"][0], "amount": {"currency": "EUR", "value": 500}}]
+        assert await collect(capture_many(toy, [everything])) == [("r-0", RowOutcome.DONE, 1000)]
+    assert service.total("toy-0", "capture") == 1000
+
+
 async def test_a_lost_answer_is_found_in_the_events() -> None:
     """The evidence is the API's own: its events prove the capture, and nothing is sent twice."""
     service = ToyService({"toy-0": 1000}, losing=1)

@@ -244,6 +244,18 @@ class TestEachFinding:
         await shop.journal.begin(later, owner="x", lease=9)
         await shop.journal.settle(later, Settlement(outcome=Outcome.DONE, answer=b"{}", settled_at=shop.clock.now()))
 
+    async def test_a_cancel_before_a_later_capture_is_not_sent(self, shop: Shop) -> None:
+        """It was to release what was left then; what is left since the capture may be wanted. Its key sends it."""
+        vipps = shop.session()
+        await vipps.ecom.capture("order-1", amount=nok(100), transaction_text="Shipped")
+        key = await left_open(shop, LOST, name="cancel", should_release_remaining_funds=True)
+        await vipps.ecom.capture("order-1", amount=nok(50), transaction_text="Shipped")
+        report = await shop.session().recover()
+        assert sums(report) == {"seen": 1, "stays_open": 1}
+        assert "a later operation of the same payment was carried out" in report.left_open[0].reason
+        assert len(shop.line.sent("/cancel")) == 1
+        assert sums(await shop.session().recover(send=[key])) == {"seen": 1, "sent_again": 1}
+
     async def test_a_given_key_is_never_overtaken(self, shop: Shop) -> None:
         """Two parts of the same amount with keys of their own are two wishes, also when the first was lost."""
         await left_open(shop, LOST, idempotency_key="part-1")

@@ -15,6 +15,8 @@ from vipps_async import VippsSession, nok
 from vipps_async.batch import RowOutcome, capture_many
 from vipps_async.core.batch import BatchOperation
 from vipps_async.core.recovery import Recovery
+from vipps_async.ecom.operations import OPERATIONS as ECOM
+from vipps_async.epayment.operations import OPERATIONS as EPAYMENT
 from vipps_async.errors import Effect, OrderLockedError, OutcomeUnknown
 
 PAYMENT = "toy-1"
@@ -112,3 +114,11 @@ async def test_a_row_of_a_batch_waits_for_the_other_api(beside: Beside) -> None:
     rows = [row(0, payment=PAYMENT, reference="r")]
     assert await collect(capture_many(toy, rows)) == [("r", RowOutcome.UNKNOWN, None)]
     assert service.sent == []
+
+
+def test_what_makes_a_payment_closes_none() -> None:
+    """At both APIs only captures, refunds and cancels close a payment to the other one while they are open."""
+    closing = {operation.name for operation in (*ECOM.values(), *EPAYMENT.values()) if operation.adjusts}
+    journalled = {"ecom.initiate", "epayment.create"}
+    assert closing >= {f"{api}.{verb}" for api in ("ecom", "epayment") for verb in ("capture", "refund", "cancel")}
+    assert not closing & journalled

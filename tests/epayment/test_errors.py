@@ -65,8 +65,8 @@ TABLE = """
 6140 capture 400 CaptureError
 6150 refund 400 RefundError
 6160 capture 423 OrderLockedError retryable
-6170 capture 400 CaptureError
-6180 refund 400 RefundError
+6170 capture 400 CaptureError retryable unsettled suggests
+6180 refund 400 RefundError retryable unsettled suggests
 6190 cancel 400 CancelError
 6200 capture 400 CaptureError
 6210 refund 400 RefundError
@@ -103,7 +103,8 @@ def test_each_code(code: str, verb: str, status: int, kind: str, facts: set[str]
     error = found.error
     assert type(error) is getattr(errors, kind)
     assert (error.status, error.trace_id, error.retryable) == (status, "trace-1", "retryable" in facts)
-    assert error.effect is (Effect.POSSIBLE if "unsettled" in facts else Effect.NONE)
+    doubt = Effect.PROBABLE if "suggests" in facts else Effect.POSSIBLE
+    assert error.effect is (doubt if "unsettled" in facts else Effect.NONE)
     assert is_permanent(error, EPAYMENT) is ("permanent" in facts)
     assert error.advice
     assert str(error.errors[0]) == f"ErrorCode {code}: No. (context id trace-1)"
@@ -157,6 +158,14 @@ def test_a_till_can_fall_back() -> None:
             answer(429, {"statusCode": 429, "message": "Rate limit is exceeded."}),
             "capture",
             FailureKind.THROTTLED,
+            True,
+        ),
+        (
+            answer(
+                400, {"responseInfo": {"responseCode": 1000, "responseMessage": "Bad"}, "result": {"message": "No"}}
+            ),
+            "capture",
+            FailureKind.UNSETTLED,
             True,
         ),
         (answer(400, b"<html><body>Bad</body></html>"), "capture", FailureKind.FOREIGN, False),
@@ -217,6 +226,12 @@ def test_a_problem_without_details(details: Any) -> None:
         ("", "Bad Request: Body is empty", "trace-1")
     ]
     assert type(error) is errors.InvalidRequestError
+
+
+def test_a_text_that_is_said_twice() -> None:
+    """It is shown once."""
+    error = read(problem(400, "6090", title="Amount too high", detail="Amount too high")).error
+    assert error.errors[0].message == "Amount too high"
 
 
 def test_errors_by_field_of_its_web_server() -> None:

@@ -11,6 +11,7 @@ from tests.core.fake_clock import FakeClock
 from tests.epayment.service import EpaymentService, Fault, problem
 from tests.epayment.sessions import ORDER, opened
 from vipps_async import (
+    ApiError,
     CancelError,
     CaptureError,
     DuplicateOrderError,
@@ -417,6 +418,26 @@ async def test_an_equal_capture_joins_the_one_that_is_open(paid: EpaymentService
     assert result.amount == nok(50)
     assert len(set(paid.keys("capture"))) == 1
     assert paid.sums(ORDER)[1] == 5000
+
+
+async def test_an_adjustment_in_doubt_closes_the_payment_to_ecom(paid: EpaymentService) -> None:
+    """Nothing goes over the other API while it may have taken effect."""
+    async with opened(paid, MemoryJournal()) as vipps:
+        await left_open(vipps, paid, "capture", Fault.ARRIVE_LATE, amount=nok(50))
+        with pytest.raises(OrderLockedError, match=r"epayment\.capture of this payment is open"):
+            await vipps.ecom.capture(ORDER, amount=nok(50), transaction_text="Shipped")
+    assert len(paid.sent) == 1
+
+
+async def test_a_create_in_doubt_closes_nothing(service: EpaymentService) -> None:
+    """It moves no money."""
+    async with opened(service, MemoryJournal()) as vipps:
+        service.faults = [Fault.LOSE_REQUEST, problem(400)]
+        with pytest.raises(OutcomeUnknown):
+            await vipps.epayment.create(reference=ORDER, amount=nok(499), **URL)
+        with pytest.raises(ApiError):
+            await vipps.ecom.capture(ORDER, amount=nok(50), transaction_text="Shipped")
+    assert len(service.sent) == 2
 
 
 async def test_the_journal_has_currency_and_no_urls(service: EpaymentService) -> None:

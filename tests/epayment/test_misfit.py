@@ -78,6 +78,8 @@ def test_a_cancel_that_cancelled_nothing() -> None:
     assert misfit("cancel", aggregate(), state="CREATED") == "it says CREATED, and nothing was cancelled"
     assert misfit("cancel", aggregate(49900, 0, 0, 100)) == "it says that 498.00 NOK can still be captured"
     assert misfit("cancel", aggregate(), state="TERMINATED") is None
+    found = misfit("cancel", aggregate(49900, 0, 0, 49901))
+    assert found == "its sums do not add up: 499.01 NOK cancelled of 499.00 NOK"
 
 
 @pytest.mark.parametrize("name", ["capture", "refund"])

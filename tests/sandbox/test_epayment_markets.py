@@ -135,10 +135,11 @@ async def test_the_customer_on_the_pages(sandbox: SandboxServer) -> None:
         page = (await shop.merchant.call("GET", url.removeprefix(sandbox.url))).body.decode()
         assert "1.51 DKK" in page
         token = url.rpartition("=")[2]
-        for number, status in (("+45 12 34 56 78", 303), ("12", 400), ("+4712345678", 303)):
+        for number, status in (("+45 12 34 56 78", 303), ("12", 400), ("40000081", 400), ("+4712345678", 303)):
             data = {"token": token, "answer": "number", "number": number}
             async with shop.merchant.session.post(url, data=data, allow_redirects=False) as answer:
                 assert answer.status == status, number
+                assert ("Customer not found (7010)" in await answer.text()) is (number == "40000081")
         seen = []
         for form in ({"answer": "approve"}, {"answer": "decline"}, {"answer": "approve"}):
             data = {"token": token, **form}

@@ -158,7 +158,7 @@ def decode(body: bytes, cls: type[R]) -> R:
         return cls()
     value = load_json(body)
     try:
-        return cls() if cls is NoContent else _converter.structure(value, cls)
+        return cast("R", NoContent()) if cls is NoContent else _converter.structure(value, cls)
     except _UnfitError as fault:
         reason = str(fault)
     # Out here for the same reason.

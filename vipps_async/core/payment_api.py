@@ -1,4 +1,4 @@
-"""What one API has of its own for its payments, as one value: batches and the command line work over any such value."""
+"""The payments of one API as one value, through which batches and the command line work over any API."""
 
 from __future__ import annotations
 
@@ -158,7 +158,7 @@ class DryRun:
     is_refused: bool = False
 
 
-# --- what an API has of its own ---------------------------------------------------------------------------------------
+# --- an API -----------------------------------------------------------------------------------------------------------
 
 
 @frozen
@@ -201,7 +201,7 @@ class Action:
 
 @frozen(kw_only=True)
 class PaymentApi:
-    """What one API has of its own for its payments."""
+    """The payments of one API: its operations, fields, rules and states."""
 
     dialect: Dialect
     #: The headings of a file's columns: of the payment's id, and of the text that the customer reads (None: the API

@@ -330,22 +330,33 @@ class _Settling:
             return "its last attempt was refused, and an earlier one has no known outcome"
         if evidence.failed >= attempts.begun:
             return "each of its attempts stands in the history as failed"
-        if self.intent.origin is KeyOrigin.MADE and await self._is_overtaken():
-            return "a later operation of the same amount was carried out: send or drop it by its key"
-        return ""
+        return await self._reason_overtaken(call)
 
-    async def _is_overtaken(self) -> bool:
-        mine = self.intent
-        return any(
-            entry.settlement is not None
-            and entry.settlement.outcome is Outcome.DONE
-            and other.origin is KeyOrigin.MADE
+    async def _reason_overtaken(self, call: Call[Any]) -> str:
+        """Say which later operation may have done what this one was to do; empty: there is none."""
+        mine, decide_by_key = self.intent, "send or drop it by its key"
+        later = await self._done_later()
+        if mine.origin is KeyOrigin.MADE and any(
+            other.origin is KeyOrigin.MADE
             and other.name == mine.name
             and (other.amount, other.currency) == (mine.amount, mine.currency)
-            and other.created_at > mine.created_at
-            for entry in await self.recorder.entries_of(mine.payment)
-            for other in (entry.intent,)
-        )
+            for other in later
+        ):
+            return f"a later operation of the same amount was carried out: {decide_by_key}"
+        # A cancel of what was left then would take what is left now.
+        if call.operation.repeat is Repeat.CONFIRM and any(one.adjusts and one.name != mine.name for one in later):
+            return f"a later operation of the same payment was carried out: {decide_by_key}"
+        return ""
+
+    async def _done_later(self) -> list[Intent]:
+        """Return the intents of the same payment that were begun later and took effect."""
+        return [
+            entry.intent
+            for entry in await self.recorder.entries_of(self.intent.payment)
+            if entry.settlement is not None
+            and entry.settlement.outcome is Outcome.DONE
+            and entry.intent.created_at > self.intent.created_at
+        ]
 
     def _count_refused(self, reason: str, call: Call[Any]) -> None:
         if call.operation.repeat is Repeat.ONCE:

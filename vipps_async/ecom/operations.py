@@ -9,6 +9,7 @@ from vipps_async.core.operation import Call, NoContent, Operation, Repeat
 from vipps_async.core.unread_fields import note_unknown_word
 from vipps_async.ecom.details import PaymentDetails
 from vipps_async.ecom.dialect import ECOM
+from vipps_async.ecom.enums import OperationName
 from vipps_async.ecom.responses import (
     CancelResult,
     CaptureResult,
@@ -19,7 +20,18 @@ from vipps_async.ecom.responses import (
 )
 from vipps_async.errors import CancelError, CaptureError, PaymentRefusedError, RefundError
 
-__all__ = ["APPROVE", "CANCEL", "CAPTURE", "DETAILS", "INITIATE", "OPERATIONS", "REFUND", "STATUS", "ask_details"]
+__all__ = [
+    "APPROVE",
+    "CANCEL",
+    "CAPTURE",
+    "DETAILS",
+    "INITIATE",
+    "IN_HISTORY",
+    "OPERATIONS",
+    "REFUND",
+    "STATUS",
+    "ask_details",
+]
 
 _PAYMENTS = "/ecomm/v2/payments"
 
@@ -130,7 +142,7 @@ REFUND: Final = Operation(
     misfit=_misfit(_REFUNDED, lambda sums: sums.refunded_amount),
 )
 
-#: A read.
+#: A read; one needs no more than this.
 DETAILS: Final = Operation(
     dialect=ECOM,
     verb="details",
@@ -165,6 +177,14 @@ APPROVE: Final = Operation(
 #: All of them, by their names within the API.
 OPERATIONS: Final = {
     operation.verb: operation for operation in (INITIATE, CAPTURE, CANCEL, REFUND, DETAILS, STATUS, APPROVE)
+}
+
+#: What the history calls what each of them has done. A sales unit with direct capture has SALE in place of RESERVE and
+#: CAPTURE.
+IN_HISTORY: Final = {
+    CAPTURE.verb: frozenset({OperationName.CAPTURE, OperationName.SALE}),
+    REFUND.verb: frozenset({OperationName.REFUND}),
+    CANCEL.verb: frozenset({OperationName.CANCEL, OperationName.VOID}),
 }
 
 

@@ -1,4 +1,4 @@
-"""What the eCom API has of its own for its payments: fields, states, calls, and the actions that it alone has."""
+"""The payments of the eCom API: its fields, states and calls, and the actions that it alone has."""
 
 from __future__ import annotations
 
@@ -21,8 +21,7 @@ from vipps_async.core.payment_api import (
 from vipps_async.ecom.calls import cancel_call, money_call, rebuild_call
 from vipps_async.ecom.details import PaymentDetails, TransactionLogEntry
 from vipps_async.ecom.dialect import ECOM, NOTES
-from vipps_async.ecom.enums import OperationName
-from vipps_async.ecom.operations import CANCEL, CAPTURE, DETAILS, REFUND, ask_details
+from vipps_async.ecom.operations import CANCEL, CAPTURE, DETAILS, IN_HISTORY, REFUND, ask_details
 from vipps_async.ecom.requests import MerchantInfoPayment
 from vipps_async.ecom.responses import CancelResult, CaptureResult, InitiatedPayment, RefundResult
 from vipps_async.input_rules import check_mobile_number, check_order_id, check_token, check_transaction_text
@@ -35,14 +34,8 @@ _OPERATIONS: Final[dict[BatchOperation, Operation[Any]]] = {
     BatchOperation.REFUND: REFUND,
     BatchOperation.CANCEL: CANCEL,
 }
-#: What the history calls each of them. A sales unit with direct capture has SALE in place of RESERVE and CAPTURE.
-_VERBS: Final = {
-    OperationName.CAPTURE: "capture",
-    OperationName.SALE: "capture",
-    OperationName.REFUND: "refund",
-    OperationName.CANCEL: "cancel",
-    OperationName.VOID: "cancel",
-}
+#: Which operation an entry of the history is.
+_VERBS: Final = {name: verb for verb, names in IN_HISTORY.items() for name in names}
 
 
 # --- capture, refund and cancel ---------------------------------------------------------------------------------------

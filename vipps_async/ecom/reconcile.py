@@ -9,7 +9,7 @@ from vipps_async.core.operation import Applied, Evidence, Inconclusive, NotAppli
 from vipps_async.ecom.details import PaymentDetails, TransactionLogEntry
 from vipps_async.ecom.enums import OperationName, TransactionStatus
 from vipps_async.ecom.errors import UNKNOWN_ORDER, has_code
-from vipps_async.ecom.operations import CAPTURE, REFUND, ask_details
+from vipps_async.ecom.operations import CANCEL, CAPTURE, IN_HISTORY, REFUND, ask_details
 from vipps_async.ecom.responses import CancelResult, CaptureResult, InitiatedPayment, RefundResult, TransactionInfo
 from vipps_async.errors import ApiError, OrderNotFoundError
 
@@ -17,15 +17,8 @@ __all__ = ["reconcile_cancel", "reconcile_initiate", "reconcile_money"]
 
 R = TypeVar("R")
 
-# A sales unit with direct capture has SALE in place of RESERVE and CAPTURE.
-_CAPTURES = frozenset({OperationName.CAPTURE, OperationName.SALE})
-_REFUNDS = frozenset({OperationName.REFUND})
-_CANCELS = frozenset({OperationName.CANCEL, OperationName.VOID})
-#: What the history calls each operation, and what its answer would have been.
-_MONEY: Final[dict[str, tuple[frozenset[OperationName], type[CaptureResult | RefundResult], TransactionStatus]]] = {
-    CAPTURE.verb: (_CAPTURES, CaptureResult, TransactionStatus.CAPTURED),
-    REFUND.verb: (_REFUNDS, RefundResult, TransactionStatus.REFUND),
-}
+#: What the answer to each would have named.
+_STATUS: Final = {CAPTURE.verb: TransactionStatus.CAPTURED, REFUND.verb: TransactionStatus.REFUND}
 
 
 def reconcile_initiate(order_id: str) -> Reconciliation[InitiatedPayment, PaymentDetails]:
@@ -97,15 +90,15 @@ def _interpret_initiate(details: PaymentDetails, *, order_id: str) -> Evidence[I
 def _interpret_by_key(
     details: PaymentDetails, *, operation: Operation[R], order_id: str, idempotency_key: str, amount: int | None
 ) -> Evidence[R]:
-    operations, build, status = _MONEY[operation.verb]
-    found = _unusable(details, order_id) or _look_for(details, idempotency_key, amount, operations)
+    in_history = IN_HISTORY[operation.verb]
+    found = _unusable(details, order_id) or _look_for(details, idempotency_key, amount, in_history)
     if not isinstance(found, TransactionLogEntry):
         return found
     moved = found.amount
     misfit = "" if amount in {None, moved} else f"{amount} øre were asked for, and {moved} øre were moved"
-    result = build(
+    result = cast("type[CaptureResult | RefundResult]", operation.result)(
         order_id=order_id,
-        transaction=_transaction(found, status),
+        transaction=_transaction(found, _STATUS[operation.verb]),
         transaction_summary=details.transaction_summary,
         settled_by=SettledBy.HISTORY,
     )
@@ -145,7 +138,7 @@ def _interpret_cancel(
     history = details.transaction_log_history
     # Whoever did it: cancelling again what is cancelled, or the rest of which is released, is no error.
     for entry in history:
-        if entry.operation_success and entry.operation in _CANCELS:
+        if entry.operation_success and entry.operation in IN_HISTORY[CANCEL.verb]:
             return Applied(_cancelled(order_id, details, _transaction(entry, TransactionStatus.CANCELLED)))
     summary = details.transaction_summary
     if (

@@ -48,6 +48,17 @@ _MOST_DETAILS = 20
 _THEN_SAME_KEY = "then repeat it with the same idempotency key, never with a new one"
 _SUMS = "get the payment for its sums"
 
+
+def _done_already(error: type[ApiError], done: str) -> ErrorRule:
+    return ErrorRule(
+        error,
+        f"all of it is {done} already, perhaps by this very operation: look at the payment's events",
+        retryable=True,
+        unsettled=True,
+        suggests_effect=True,
+    )
+
+
 #: To a create: the reference is taken. To a refund: the key was used with another payload.
 _TAKEN: Final = ErrorRule(None, permanent=True)
 _CODES: Final[dict[str, ErrorRule]] = {
@@ -117,8 +128,8 @@ _CODES: Final[dict[str, ErrorRule]] = {
         retryable=True,
         kind=FailureKind.LOCKED,
     ),
-    "6170": ErrorRule(CaptureError, "all of it is captured already: look at the payment's events for who did it"),
-    "6180": ErrorRule(RefundError, "all of it is refunded already: look at the payment's events for who did it"),
+    "6170": _done_already(CaptureError, "captured"),
+    "6180": _done_already(RefundError, "refunded"),
     "6190": ErrorRule(CancelError, f"{_SUMS} and its state: it may be cancelled already, or captured"),
     "6200": ErrorRule(CaptureError, f"{_SUMS} and its state: it may be cancelled, or never have been accepted"),
     "6210": ErrorRule(RefundError, f"{_SUMS} and its state: nothing may have been captured"),
@@ -158,6 +169,10 @@ _CODES: Final[dict[str, ErrorRule]] = {
 }
 
 
+#: Of the gateway's `responseInfo`.
+_GATEWAY_FAILED: Final = "1000"
+
+
 def has_code(errors: Sequence[ErrorInfo], code: str) -> bool:
     """Tell whether one of the errors has this code."""
     return any(info.group == CODE and info.code == code for info in errors)
@@ -165,7 +180,10 @@ def has_code(errors: Sequence[ErrorInfo], code: str) -> bool:
 
 def rule_for(info: ErrorInfo) -> ErrorRule | None:
     """Look an error up by its code; None if it has none, or one that Vipps has added later."""
-    return _CODES.get(info.code) if info.group == CODE else None
+    if info.group == CODE:
+        return _CODES.get(info.code)
+    # Whether the gateway failed before or after it passed the request on is not known: as with an internal error.
+    return _CODES["3010"] if info.code == _GATEWAY_FAILED else None
 
 
 def is_known_group(info: ErrorInfo) -> bool:
@@ -201,7 +219,9 @@ def read_error(item: Mapping[str, Any]) -> Sequence[ErrorInfo]:
     details = item.get("extradetails")
     if isinstance(item.get("errors"), dict) or not ("title" in item or isinstance(details, list)):
         return ()
-    text = ": ".join(part for part in (error_text(item.get("title")), error_text(item.get("detail"))) if part)
+    # Some have the same text in both.
+    texts = dict.fromkeys((error_text(item.get("title")), error_text(item.get("detail"))))
+    text = ": ".join(filter(None, texts))
     trace_id = error_reference(item)
     found: list[ErrorInfo] = []
     for detail in details[:_MOST_DETAILS] if isinstance(details, list) else ():

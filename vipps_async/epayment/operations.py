@@ -85,6 +85,10 @@ def _not_cancelled(_call: Call[CancelledPayment], result: CancelledPayment) -> s
         return f"it says {result.state.value}, and nothing was cancelled"
     if result.remaining_to_capture:
         return f"it says that {result.remaining_to_capture} can still be captured"
+    sums = result.aggregate
+    gone = sums.captured_amount.value + sums.cancelled_amount.value
+    if result.state == PaymentState.AUTHORIZED and gone != sums.authorized_amount.value:
+        return f"its sums do not add up: {sums.cancelled_amount} cancelled of {sums.authorized_amount}"
     return None
 
 
@@ -96,6 +100,7 @@ CREATE: Final = Operation(
     path=_PAYMENTS,
     result=CreatedPayment,
     repeat=Repeat.KEYED,
+    adjusts=False,
     error=PaymentRefusedError,
     per_minute=5,
     misfit=_without_url,

@@ -1,4 +1,4 @@
-"""What the ePayment API has of its own for its payments: states, calls, and the actions that it alone has.
+"""The payments of the ePayment API: its states and calls, and the actions that it alone has.
 
 There is one value for each currency, since a batch has one: payments in another are refused.
 """

@@ -102,7 +102,7 @@ class Store(Protocol):
 
 @define(eq=False)
 class PendingCommand:
-    """A command and who waits for its answer."""
+    """A command and the future of its answer."""
 
     #: None: nothing to do; the answer comes once all that was put before it is durable.
     command: Command | None

@@ -39,7 +39,7 @@ class JournalMethods(abc.ABC):
     async def begin(
         self, intent: Intent, *, owner: str, lease: float, adopt: bool = False
     ) -> tuple[AcquireResult, Entry]:
-        """Make the intent durable and take it in hand; see `Journal.begin`."""
+        """Make the intent durable and lease it; see `Journal.begin`."""
         return acquired_by(await self._ask(Begin(intent, owner, checked_hold(owner, lease), adopt)), intent)
 
     async def attempt(self, intent: Intent, *, owner: str, at: datetime) -> AcquireResult:
@@ -47,7 +47,7 @@ class JournalMethods(abc.ABC):
         return acquired_by(await self._ask(Attempt(intent, owner, at)), intent)[0]
 
     async def claim(self, intent: Intent, *, owner: str, lease: float) -> tuple[AcquireResult, Entry]:
-        """Take an open entry in hand; see `Journal.claim`."""
+        """Lease an open entry; see `Journal.claim`."""
         return acquired_by(await self._ask(Claim(intent, owner, checked_hold(owner, lease))), intent)
 
     async def settle(self, intent: Intent, settlement: Settlement, *, owner: str | None = None) -> None:

@@ -70,7 +70,7 @@ def _check_aware(name: str, value: object) -> None:
 
 
 class KeyOrigin(enum.Enum):
-    """Who chose an idempotency key: that tells whether an equal call later is the same wish or another one."""
+    """Who chose an idempotency key. Decides whether an equal later call repeats the operation or is a new one."""
 
     #: The library, for one call: an equal call while that one is open repeats the same wish.
     MADE = "made"
@@ -227,7 +227,7 @@ class Entry:
     attempts: Attempts
     #: None while the entry is open.
     settlement: Settlement | None = None
-    #: Who has it in hand, or had it last; a fresh random text for each session. Empty after a release.
+    #: The owner of the lease, or the last one; a new random text for each session. Empty after a release.
     owner: str = ""
     #: Until when the owner has it to itself; aware, UTC. Later, anyone may take it over.
     lease_until: datetime
@@ -238,7 +238,7 @@ class Entry:
 
 @frozen(kw_only=True)
 class DamagedEntry:
-    """A row that cannot be read: nothing is sent for it, and nothing is told of it but where it stands."""
+    """A row that cannot be read. Nothing is sent for it."""
 
     #: Its place in the order of arrival.
     position: int
@@ -251,11 +251,11 @@ class DamagedEntry:
 class AcquireResult(enum.Enum):
     """What `begin` and `claim` found."""
 
-    #: The entry is now open and in the hands of the asker: it may be sent.
+    #: The entry is open and leased to the caller, who may send it.
     ACQUIRED = "acquired"
     #: The entry is settled: its outcome stands in the entry.
     SETTLED = "settled"
-    #: Another owner has it in hand, and its lease has not run out.
+    #: Another owner has a lease on it that has not expired.
     HELD = "held"
     #: The same identity stands there with another digest: it must not be sent. With another key in the entry (see
     #: `begin`'s `adopt`): an open operation of the same amount, with another text.
@@ -322,17 +322,17 @@ class Journal(Protocol):
     async def begin(
         self, intent: Intent, *, owner: str, lease: float, adopt: bool = False
     ) -> tuple[AcquireResult, Entry]:
-        """Make the intent durable and take it in hand, unless it stands there already.
+        """Make the intent durable and lease it to `owner`, unless the journal has it already.
 
         New, or settled as NOT_DONE, or open with a lease that has run out or that `owner` itself holds: it is taken
-        (its lease now ends `lease` seconds from now) and MINE is returned, only after that is durable.
+        (its lease now ends `lease` seconds from now) and ACQUIRED is returned, only after that is durable.
         An entry taken over keeps its original intent, `created_at` included. A different digest is a MISMATCH whatever
         became of the entry. A cancelled `begin` may or may not have left the intent in the journal.
 
         Taking an entry that stands there already counts one attempt more, begun at the new intent's `created_at`.
 
         With `adopt`, an open entry with a made key of the same sales unit, payment and operation is the same wish. If
-        its digest is the same, it stands for the intent: MINE or TAKEN is returned with *that* entry, whose key differs
+        its digest is the same, ACQUIRED or HELD is returned with *that* entry, whose key differs
         from the intent's, and the intent is not written. If only its amount is the same: MISMATCH with that entry.
 
         What would be MINE is CLOSED, and not written, while an adjustment of the same payment and sales unit is open at
@@ -371,15 +371,15 @@ class Journal(Protocol):
         ...
 
     async def attempt(self, intent: Intent, *, owner: str, at: datetime) -> AcquireResult:
-        """Count one more attempt of an entry that the owner has in hand; returns when that is durable.
+        """Count one more attempt of an entry that `owner` holds; returns when that is durable.
 
         Args:
             intent: what was begun or claimed.
-            owner: who has it in hand.
+            owner: the owner of the lease.
             at: when the attempt begins; aware, UTC.
 
         Returns:
-            MINE: it is counted and may be sent. TAKEN or SETTLED: the owner has it in hand no longer, nothing was
+            ACQUIRED: it is counted and may be sent. HELD or SETTLED: the owner holds it no longer, nothing was
             counted, and it must not be sent.
 
         Raises:
@@ -414,10 +414,10 @@ class Journal(Protocol):
         ...
 
     async def claim(self, intent: Intent, *, owner: str, lease: float) -> tuple[AcquireResult, Entry]:
-        """Take an open entry in hand for recovery, if nobody else has it. Atomic over all processes and machines.
+        """Lease an open entry for recovery, if no other owner holds it. Atomic over all processes and machines.
 
         Unlike `begin`, it neither creates an entry nor reopens one that is settled as NOT_DONE (that is SETTLED here).
-        What `owner` itself holds is MINE, so recovery beside running work needs an owner of its own.
+        What `owner` itself holds is ACQUIRED, so recovery beside running work needs an owner of its own.
 
         Raises:
             JournalError: there is no such entry, or the store has failed.
@@ -426,7 +426,7 @@ class Journal(Protocol):
         ...
 
     def open_entries(self, *, merchant_serial_number: str | None = None) -> AsyncIterator[Entry]:
-        """Go through all open entries, oldest first, in constant memory; also those that somebody has in hand.
+        """Iterate over all open entries, oldest first, in constant memory; leased ones are included.
 
         Oldest first means: in the order in which the journal first noted them. Those that are noted after the walk
         began are left out, so that it ends; those that are settled meanwhile may be left out.

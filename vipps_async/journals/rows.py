@@ -75,7 +75,7 @@ def moment(micros: int) -> datetime:
 
 
 def _facts_of(intent: Intent, attempts: Attempts, settlement: Settlement | None) -> tuple[object, ...]:
-    """List what an entry's checksum covers: all of it but who has it in hand and the note.
+    """List what an entry's checksum covers: all fields except the lease and the note.
 
     Those may be lost without harm: whoever takes an entry up again does so with the same key and body.
     """

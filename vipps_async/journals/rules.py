@@ -58,7 +58,7 @@ _LONGEST_LEASE = 10 * 365 * 86_400
 
 @define
 class Begin:
-    """Take an entry in hand, creating or reopening it if need be."""
+    """Lease an entry, creating or reopening it if necessary."""
 
     intent: Intent
     owner: str
@@ -78,7 +78,7 @@ class Attempt:
 
 @define
 class Claim:
-    """Take an open entry in hand."""
+    """Lease an open entry."""
 
     intent: Intent
     owner: str

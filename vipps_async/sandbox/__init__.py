@@ -1,4 +1,4 @@
-"""A Vipps that runs on your own machine: a house of its own, which imports nothing of the client.
+"""A Vipps simulator that runs on your own machine. It imports nothing of the client.
 
 It is an oracle: strict about what it is sent, true about what moved. Nothing of it is shared with the client, so that a
 name misspelt on one side fails against the other.

@@ -1,4 +1,4 @@
-"""What may be done to a chunk: taken, kept alive, its results saved, given back; each only by whoever has it."""
+"""Chunks in the database: claim, heartbeat, save results, finish, requeue. Only the current owner may write."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class LostError(JournalError):
 
 @frozen(kw_only=True)
 class Claim:
-    """A chunk that was taken, and what is to be done with it."""
+    """A claimed chunk, with the settings of its batch."""
 
     batch: int
     chunk: int

@@ -36,7 +36,7 @@ def now() -> float:
 
 @define(eq=False)
 class Fence:
-    """One worker's hold of one chunk."""
+    """A worker's ownership of a chunk, checked by epoch and by clock."""
 
     batch: int
     chunk: int
@@ -58,7 +58,7 @@ class Fence:
         return cls(batch, chunk, epoch, guard, asked_at + _OWN_FOR)
 
     def may_send(self) -> bool:
-        """Whether the chunk is certainly still in these hands."""
+        """Whether this worker certainly still owns the chunk."""
         return not self.is_lost and now() < self.good_until
 
     def confirmed(self, asked_at: float) -> None:
@@ -83,7 +83,7 @@ def current_guard() -> Guard:
 
 
 class FencedTransport:
-    """Lets a capture, refund or cancel through only while the chunk that it belongs to is in this worker's hands.
+    """Sends a capture, refund or cancel only while this worker owns the chunk that it belongs to.
 
     The journal keeps out whoever comes too late to begin. This keeps out what was begun in time, and then was stopped
     before it was sent, or is to be sent once more.

@@ -25,7 +25,7 @@ class SqliteJournal(StoredJournal):
     An intent is on the disk (fsync included) before `begin` returns. All that tasks ask for at the same time goes to
     the disk together, so that many at once cost little more than one. Beside the file stand its write-ahead log
     (``-wal``) and its lock (``.owner``); all of them can be read by their owner only. Keep the file on a local disk.
-    What a process had in hand when it died is in nobody's hands once the file is open again, whatever its lease said.
+    Opening the file ends the leases of the process that had it before, whenever they expire.
 
     After a fork the child must open a journal of its own. The object may be made anywhere, may be shared by several
     sessions of one event loop, and is used from one event loop at a time.

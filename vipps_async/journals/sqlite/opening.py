@@ -94,7 +94,7 @@ def _check_file(path: Path, trusted_owner: int | None) -> None:
 
 
 def _free_all(connection: sqlite3.Connection) -> None:
-    # One process owns the file, so whoever had an entry in hand is gone: recovery need not wait for its lease.
+    # One process owns the file, so no earlier owner of a lease is left: recovery need not wait for its expiry.
     free = "UPDATE entries SET owner = '' WHERE outcome IS NULL AND owner <> ''"
     try:
         connection.execute(free)

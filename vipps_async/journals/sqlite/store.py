@@ -61,7 +61,7 @@ class SqliteStore:
         self._log = log_of(path)
         self._clock = clock
         self._identities = self._file_identities()
-        #: Entries in hand, as they stand in the file: nobody else writes there, so they need not be looked up again.
+        #: Leased entries, as stored in the file. No other process writes there, so they need not be read again.
         self._leased: dict[Identity, LeasedEntry] = {}
         self._newest = self.newest_position()
         #: What is open; None: to be looked up anew, as a commit failed halfway.

@@ -1,4 +1,4 @@
-"""Tells who listens that an order or the sandbox has changed: open dashboards, and what keeps the state."""
+"""Change notifications, for open dashboards and the state file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MAX_SUBSCRIPTIONS = 50
 
 
 class Subscription:
-    """What one open dashboard has still to be told. It keeps one thing in mind, however much happens."""
+    """The changes that one open dashboard has not received yet: the last order and a count."""
 
     def __init__(self) -> None:
         #: Set: there is something to tell, or nothing ever again.
@@ -26,7 +26,7 @@ class Subscription:
         self.count = 0
 
     def note(self, order: Order | None) -> None:
-        """Remember a change; None: something else than an order, which nobody needs to hear of."""
+        """Note a change; None: the sandbox changed, not an order."""
         if order is not None:
             self.latest = order
             self.count += 1
@@ -41,7 +41,7 @@ class Subscription:
 
 
 class Changes:
-    """Spreads the word of a change; costs next to nothing while nobody listens."""
+    """Publishes changes to subscribers; cheap while there are none."""
 
     def __init__(self) -> None:
         self._subscriptions: set[Subscription] = set()
@@ -61,7 +61,7 @@ class Changes:
         self._keepers.append(keeper)
 
     def note(self, order: Order | None = None) -> None:
-        """Spread the word that an order, or else the sandbox itself, has changed."""
+        """Publish a change of an order, or of the sandbox itself (None)."""
         if order is not None:
             for event in order.untold_events():
                 for listener in self._event_listeners:

@@ -1,4 +1,4 @@
-"""Who may use the sandbox: not a web page from elsewhere, under whatever name it comes, and nobody who dawdles."""
+"""Rejects requests from web pages of other origins, and request bodies that arrive too slowly."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What came in and what went out, for tests to look at: bounded, and with the secrets kept out of reprs."""
+"""Records of received requests and sent callbacks, for tests. Bounded; reprs leave out secrets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What eCom tells the merchant and asks it: callbacks, and the ways of shipping in express checkout."""
+"""Renders eCom's callbacks and shipping queries, and parses the merchant's shipping answers."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ def amount_of(payment: Payment, value: int) -> Json:
 
 def aggregate_of(payment: Payment, events: Sequence[Event]) -> Json:
     """Return the sums that events tell."""
-    sums = dict.fromkeys(("authorizedAmount", "cancelledAmount", "capturedAmount", "refundedAmount"), 0)
+    sums: dict[str, int] = dict.fromkeys(("authorizedAmount", "cancelledAmount", "capturedAmount", "refundedAmount"), 0)
     for event in events:
         if event.success and event.name in _SUMS:
             sums[_SUMS[event.name]] += event.amount
