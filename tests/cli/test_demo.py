@@ -248,7 +248,7 @@ async def test_live_ends_when_nobody_approves(
 
 @pytest.mark.parametrize(("api", "number"), [("ecom", "4747829163"), ("epayment", "47829163")])
 async def test_a_number_of_another_form_is_wrong_use(api: str, number: str) -> None:
-    """Eight digits over eCom, the country's code first over ePayment: else status 2, nothing sent, the number not shown."""
+    """Eight digits over eCom, the country's code first over ePayment: else status 2, and nothing sent nor shown."""
     async with Sandbox() as sandbox:
         arguments = ("--live", "--mobile-number", number, "--api", api)
         finished = await inline("demo", *arguments, env=_account(sandbox))

@@ -202,14 +202,13 @@ async def test_real_money_is_confirmed(sandbox: Sandbox) -> None:
     """In production nothing is sent without a yes, and only to a host that was named."""
     await paid(sandbox)
     before = len(sent(sandbox, "capture"))
-    production = {"VIPPS_ENVIRONMENT": "production"}
     for arguments, words in (((*CAPTURE, "--all", *HERE), "--yes"), ((*CAPTURE, "--all", "--yes"), "--allow-host")):
-        refused = await run(sandbox, *arguments, **production)
+        refused = await run(sandbox, *arguments, VIPPS_ENVIRONMENT="production")
         assert (refused.status, words in refused.err) == (2, True), refused.err
     assert len(sent(sandbox, "capture")) == before
-    done = await run(sandbox, *CAPTURE, "--all", "--yes", *HERE, **production)
+    done = await run(sandbox, *CAPTURE, "--all", "--yes", *HERE, VIPPS_ENVIRONMENT="production")
     assert done.status == 0, done.err
-    approve = await run(sandbox, *APPROVE, *HERE, said="", **production)
+    approve = await run(sandbox, *APPROVE, *HERE, said="", VIPPS_ENVIRONMENT="production")
     assert (approve.status, "test environment only" in approve.err) == (2, True), approve.err
 
 
