@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["CAPTURE", "DETAILS", "INITIATE", "ORDER_ID", "TOKEN"]
+__all__ = ["CAPTURE", "DETAILS", "EPAYMENT_CAPTURE", "INITIATE", "ORDER_ID", "TOKEN"]
 
 #: Stands in an answer where the order id belongs: the client refuses an answer about another order.
 ORDER_ID = "@order@"
@@ -14,6 +14,14 @@ CAPTURE = (
     '"timeStamp":"2026-01-01T12:00:00.000Z","transactionText":"Benchmark","status":"Captured",'
     '"transactionId":"5000000001"},"transactionSummary":{"capturedAmount":1000,"remainingAmountToCapture":0,'
     '"refundedAmount":0,"remainingAmountToRefund":1000}}'
+)
+
+#: The same over ePayment.
+EPAYMENT_CAPTURE = (
+    '{"amount":{"currency":"NOK","value":1000},"state":"AUTHORIZED","aggregate":{'
+    '"authorizedAmount":{"currency":"NOK","value":1000},"cancelledAmount":{"currency":"NOK","value":0},'
+    '"capturedAmount":{"currency":"NOK","value":1000},"refundedAmount":{"currency":"NOK","value":0}},'
+    '"pspReference":"3a7cd4b8-c7cc-4d61-8f29-3d1fd8cc3c5e","reference":"@order@"}'
 )
 
 #: A payment after its capture, as most are when they are asked about.

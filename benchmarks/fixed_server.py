@@ -18,7 +18,7 @@ from pathlib import Path
 import orjson
 from attrs import define, field
 
-from benchmarks.answers import CAPTURE, DETAILS, INITIATE, ORDER_ID, TOKEN
+from benchmarks.answers import CAPTURE, DETAILS, EPAYMENT_CAPTURE, INITIATE, ORDER_ID, TOKEN
 
 __all__ = ["ROOT", "process", "running"]
 
@@ -35,7 +35,12 @@ def _template(answer: str) -> bytes:
     return answer.replace("%", "%%").replace(ORDER_ID, "%s").encode()
 
 
-_CAPTURE, _DETAILS, _INITIATE = map(_template, (CAPTURE, DETAILS, INITIATE))
+_INITIATE = _template(INITIATE)
+_ANSWERS = {
+    (b"ecomm", b"capture"): _template(CAPTURE),
+    (b"ecomm", b"details"): _template(DETAILS),
+    (b"epayment", b"capture"): _template(EPAYMENT_CAPTURE),
+}
 
 
 @define
@@ -99,7 +104,9 @@ class _FixedAnswer(asyncio.Protocol):
             self._transport.write(_framed(b"{}"))
         elif len(parts) > 5:
             till.counts["other"] += 1
-            self._send(_framed((_DETAILS if parts[5] == b"details" else _CAPTURE) % parts[4]), hold=till.holds)
+            self._send(
+                _framed(_ANSWERS.get((parts[1], parts[5]), _ANSWERS[b"ecomm", b"capture"]) % parts[4]), hold=till.holds
+            )
         else:
             till.counts["other"] += 1
             asked = _ASKED_ORDER.search(request_body)

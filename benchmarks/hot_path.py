@@ -14,13 +14,13 @@ import time
 from benchmarks import machine
 from benchmarks.instant_transport import InstantTransport, order_ids
 from benchmarks.sides.protocol import AMOUNT, CALLBACK_PREFIX, CREDENTIALS, FALL_BACK, SYSTEM, TEXT
-from vipps_async import AiohttpTransport, Credentials, SystemInfo, VippsSession
+from vipps_async import AiohttpTransport, Credentials, Money, SystemInfo, VippsSession
 from vipps_async.transports.protocol import Request, Transport
 
 __all__ = ["OPERATIONS", "OWN_COST", "cpu_seconds"]
 
 #: The calls that the client can be asked for.
-OPERATIONS = ("capture", "details", "initiate")
+OPERATIONS = ("capture", "details", "initiate", "epayment.capture")
 #: No call, but what the transport that answers at once costs by itself.
 OWN_COST = "transport"
 
@@ -39,6 +39,10 @@ async def _calls(vipps: VippsSession, operation: str, orders: list[str], calls: 
     elif operation == "details":
         for order in itertools.islice(itertools.cycle(orders), calls):
             await ecom.details(order)
+    elif operation == "epayment.capture":
+        amount = Money(AMOUNT, "NOK")
+        for order in itertools.islice(itertools.cycle(orders), calls):
+            await vipps.epayment.capture(order, amount=amount)
     else:
         for _ in range(calls):
             await ecom.initiate(

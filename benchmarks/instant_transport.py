@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from attrs import field, frozen
 
-from benchmarks.answers import CAPTURE, DETAILS, INITIATE, ORDER_ID, TOKEN
+from benchmarks.answers import CAPTURE, DETAILS, EPAYMENT_CAPTURE, INITIATE, ORDER_ID, TOKEN
 from vipps_async.transports.protocol import Request, Response
 
 __all__ = ["InstantTransport", "order_ids"]
 
 _PAYMENTS = "/ecomm/v2/payments"
+_EPAYMENTS = "/epayment/v1/payments"
 
 
 def order_ids(count: int) -> list[str]:
@@ -28,14 +29,17 @@ class InstantTransport:
     def __attrs_post_init__(self) -> None:
         """Make all answers."""
         headers = {"content-type": "application/json"}
-        payments = self.base_url + _PAYMENTS
         self._answers[self.base_url + "/accesstoken/get"] = Response(status=200, headers=headers, body=TOKEN.encode())
         for order in self.orders:
-            for path, answer in (("capture", CAPTURE), ("details", DETAILS)):
+            for path, answer in (
+                (f"{_PAYMENTS}/{order}/capture", CAPTURE),
+                (f"{_PAYMENTS}/{order}/details", DETAILS),
+                (f"{_EPAYMENTS}/{order}/capture", EPAYMENT_CAPTURE),
+            ):
                 body = answer.replace(ORDER_ID, order).encode()
-                self._answers[f"{payments}/{order}/{path}"] = Response(status=200, headers=headers, body=body)
+                self._answers[self.base_url + path] = Response(status=200, headers=headers, body=body)
         body = INITIATE.replace(ORDER_ID, self.orders[0]).encode()
-        self._answers[payments] = Response(status=200, headers=headers, body=body)
+        self._answers[self.base_url + _PAYMENTS] = Response(status=200, headers=headers, body=body)
 
     @_answers.default
     def _no_answers(self) -> dict[str, Response]:

@@ -28,6 +28,7 @@ PATHS: Mapping[str, tuple[str, bool]] = {
     "details": ("details", False),
     "initiate": ("initiate", False),
     "capture over aiohttp": ("capture", True),
+    "ePayment capture over aiohttp": ("epayment.capture", True),
 }
 #: How many calls the shorter run makes.
 _CALLS = 600

@@ -150,6 +150,7 @@ async def test_tests_in_blocks_pass(block: Block, test: str) -> None:
         await outcome
 
 
+@pytest.mark.heavy
 def test_the_blocks_are_typed(tmp_path: Path) -> None:
     """All blocks pass mypy --strict, each as a module of its own."""
     for number, block in enumerate(PYTHON):

@@ -27,7 +27,11 @@ async def worker(env: Mapping[str, str], schema: str, ahead: int, *arguments: st
     )
 
 
-@pytest.mark.parametrize("clocks", [(HOUR, 0), (0, HOUR), (0, -HOUR)], ids=str)
+@pytest.mark.parametrize(
+    "clocks",
+    [(HOUR, 0), pytest.param((0, HOUR), marks=pytest.mark.heavy), pytest.param((0, -HOUR), marks=pytest.mark.heavy)],
+    ids=str,
+)
 async def test_a_lost_chunk_is_taken_over_whatever_a_clock_says(  # noqa: PLR0917 - fixtures
     sandbox: Sandbox, env: Mapping[str, str], schema: str, batch: Batch, tmp_path: Path, clocks: tuple[int, int]
 ) -> None:

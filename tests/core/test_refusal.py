@@ -20,6 +20,7 @@ from vipps_async.core.token import FETCH_TOKEN
 from vipps_async.ecom.dialect import ECOM
 from vipps_async.ecom.errors import UNKNOWN_ORDER, has_code, read_error
 from vipps_async.ecom.operations import OPERATIONS
+from vipps_async.epayment.dialect import EPAYMENT
 from vipps_async.errors import (
     ApiError,
     AuthenticationError,
@@ -585,6 +586,10 @@ def test_hostile_bodies_are_survived(body: bytes, status: int, operation: str) -
 def test_every_api_error_is_reachable_or_made_elsewhere() -> None:
     """No class of the tree is left without an answer that leads to it, but the two that the pipeline itself raises."""
     reached = {each for each in CODES.values() if each} | {AuthenticationError, InvalidRequestError}
+    of_epayment = (
+        EPAYMENT.rule_for(ErrorInfo(group="ErrorCode", code=f"{code}", message="")) for code in range(3000, 9999)
+    )
+    reached |= {rule.error for rule in of_epayment if rule is not None and rule.error is not None}
     classes = {
         each
         for name in errors.__all__

@@ -158,6 +158,7 @@ def _check(outcome: CaptureResult | VippsError, requests: Iterable[ReceivedReque
 # -- cut at every byte -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("details", ["done", "not done", "silent"])
 @pytest.mark.parametrize("how", ["FIN", "RST"])
 async def test_an_answer_cut_off_at_every_byte(how: str, details: str) -> None:

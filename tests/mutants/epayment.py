@@ -40,7 +40,7 @@ EPAYMENT_MUTANTS: Final = (
         ("_misfit(lambda sums: sums.refunded_amount)", "_misfit(lambda sums: sums.captured_amount)"),
         ("if result.remaining_to_capture:", "if False:"),
         ("not result.is_cancelled:", "False:"),
-        ("amount=Money(call.audit.amount, call.audit.currency)", "amount=result.amount"),
+        ("amount=Money(asked.amount, asked.currency)", "amount=told"),
         ("    repeat=Repeat.KEYED,\n    adjusts=False", "    repeat=Repeat.ONCE,\n    adjusts=False"),
         ("    adjusts=False,\n", ""),
         ("    repeat=Repeat.KEYED,\n    error=CaptureError", "    repeat=Repeat.ONCE,\n    error=CaptureError"),

@@ -75,9 +75,10 @@ def _misfit(moved: Callable[[Aggregate], Money]) -> Callable[[Call[R], R], str |
 def _complete(call: Call[R], result: R) -> R:
     # Whether an answer's amount is the operation's or the payment's is not published. That no less was moved than was
     # asked for has been seen by the sums.
-    if call.audit is None or call.audit.amount is None:
+    asked, told = call.audit, result.amount
+    if asked is None or asked.amount is None or (told.value, told.currency) == (asked.amount, asked.currency):
         return result
-    return evolve(result, amount=Money(call.audit.amount, call.audit.currency))
+    return evolve(result, amount=Money(asked.amount, asked.currency))
 
 
 def _not_cancelled(_call: Call[CancelledPayment], result: CancelledPayment) -> str | None:
