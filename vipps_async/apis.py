@@ -74,11 +74,11 @@ def payment_api(name: str) -> PaymentApi:
 
 def name_with_currency(api: PaymentApi) -> str:
     """Return the name by which `payment_api` finds an API in the currency that it has."""
-    return api.name if APIS[api.name].currency == api.currency else f"{api.name}-{api.currency.lower()}"
+    return next((name for name, other in IN_OTHER_CURRENCIES.items() if other is api), api.name)
 
 
 def session_api(session: object, api: PaymentApi) -> SupportsBatch:
     """Return an API of a session, whose attribute has the API's name, in the currency that is meant."""
     found = getattr(session, api.name)
-    of_session: SupportsBatch = found if APIS[api.name] is api else found.in_currency(api.currency)
+    of_session: SupportsBatch = found if name_with_currency(api) == api.name else found.in_currency(api.currency)
     return of_session

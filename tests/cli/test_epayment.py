@@ -354,6 +354,36 @@ async def test_a_batch_in_its_columns(sandbox: Sandbox, tmp_path: Path) -> None:
     ]
 
 
+async def test_two_parcels_of_one_payment_are_two_rows(sandbox: Sandbox, tmp_path: Path) -> None:
+    """The column `reference` names the payment; a row has its own name in `row_reference`, and the report has both."""
+    await paid(sandbox)
+    file, report = tmp_path / "day.csv", tmp_path / "report.jsonl"
+    file.write_text(f"reference,amount_nok,row_reference\n{PAYMENT},100.00,parcel-1\n{PAYMENT},100.00,parcel-2\n")
+    command = ("batch", "capture", str(file), "--report", str(report))
+    assert (await run(sandbox, *command)).status == 0
+    assert moved(sandbox) == (20_000, 0, 0)
+    lines = [orjson.loads(line) for line in report.read_text().splitlines()]
+    assert [(line["reference"], line["row_reference"]) for line in lines] == [
+        (PAYMENT, "parcel-1"),
+        (PAYMENT, "parcel-2"),
+    ]
+    other = tmp_path / "next.csv"
+    other.write_text(f"reference,amount_nok,row_reference\n{PAYMENT},100.00,parcel-2\n{PAYMENT},100.00,parcel-3\n")
+    assert (await run(sandbox, "batch", "capture", str(other))).status == 0
+    assert moved(sandbox) == (30_000, 0, 0)
+
+
+async def test_an_unnamed_row_that_may_be_done_before_is_held(sandbox: Sandbox, tmp_path: Path) -> None:
+    """The payment's id is no name of the row: the same capture in another file is held, and moves nothing."""
+    await paid(sandbox)
+    for name, line in (("day.csv", ""), ("again.csv", "\n")):
+        (tmp_path / name).write_text(f"reference,amount_nok\n{PAYMENT},100.00\n{line}")
+    assert (await run(sandbox, "batch", "capture", str(tmp_path / "day.csv"))).status == 0
+    held = await run(sandbox, "batch", "capture", str(tmp_path / "again.csv"))
+    assert (held.status, "over epayment, done" in held.err) == (5, True), held.err
+    assert moved(sandbox) == (10_000, 0, 0)
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [

@@ -82,6 +82,12 @@ def layout_of(options: argparse.Namespace) -> Layout:
         format=kind,
         unit=None if options.unit is None else _unit(api, options.unit),
         text=options.transaction_text,
+        elsewhere={
+            f"amount_{unit.name}": f". Amounts in {other.currency}: --api {name}"
+            for name, other in IN_OTHER_CURRENCIES.items()
+            for unit in other.units
+            if other.name == api.name and other is not api
+        },
     )
 
 
