@@ -93,6 +93,13 @@ async def test_a_payment_from_its_creation_to_a_refund(sandbox: Sandbox) -> None
         "left to capture 0.00 NOK",
         "left to refund 400.00 NOK",
     ]
+    facts = orjson.loads((await run(sandbox, *SHOW, "--json")).out)
+    assert (facts["state"], facts["reserved_amount"], facts["remaining_to_refund"]) == ("AUTHORIZED", 49_900, 40_000)
+    assert [(event["verb"], event["amount"], event["is_done"], event["key"]) for event in facts["history"][:3]] == [
+        ("refund", 9_900, True, "k-3"),
+        ("capture", 29_900, True, "k-2"),
+        ("capture", 20_000, True, "k-1"),
+    ]
     assert [line.split()[2:] for line in lines[8:11]] == [
         ["REFUNDED", "99.00", "NOK", "yes", "k-3"],
         ["CAPTURED", "299.00", "NOK", "yes", "k-2"],

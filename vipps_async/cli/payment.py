@@ -125,7 +125,7 @@ def state_result(api: PaymentApi, payment: str, state: PaymentState, *, personal
         lines += ["", *(known or ["Vipps has nothing about the customer here."])]
     else:
         facts = _without(facts, api.personal_fields)
-    own = attrs.asdict(state, recurse=False, filter=lambda at, _: at.name not in {"answer", "history"})
+    own = attrs.asdict(state, filter=lambda at, _: at.name != "answer")
     return ActionResult("\n".join(lines), facts | own)
 
 
