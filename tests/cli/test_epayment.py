@@ -314,6 +314,19 @@ async def test_what_moved_over_ecom_was_made_by_it(sandbox: Sandbox) -> None:
     assert "\nMade over ecom: the journal has its ecom.capture, done " in (await run(sandbox, *show)).out
 
 
+async def test_what_was_refused_or_is_open_proves_nothing(sandbox: Sandbox) -> None:
+    """A capture that eCom refused, as it does not know the payment, and a create whose outcome nobody knows."""
+    await paid(sandbox)
+    refused = await shell(sandbox, "payment", "capture", PAYMENT, "--amount", "1", "--text", "Shipped.")
+    assert refused.status == 1
+    assert "\nWhich API made it is not known: " in (await run(sandbox, *SHOW)).out
+    sandbox.faults.randomise(rate=1, seed=1, operations={"create", "get"}, kinds={Fault.RESET_AFTER_EFFECT})
+    assert (await run(sandbox, *CREATE[:2], "acme-order-2", *CREATE[3:])).status == 3
+    sandbox.faults.clear()
+    shown = await run(sandbox, "payment", "show", "acme-order-2")
+    assert "has nothing done that shows it; epayment.create is open there." in shown.out
+
+
 async def test_a_journal_that_cannot_be_read_hides_no_payment(sandbox: Sandbox, tmp_path: Path) -> None:
     """What Vipps has is shown all the same, and why the journal tells nothing."""
     await paid(sandbox)
