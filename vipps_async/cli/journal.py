@@ -89,7 +89,10 @@ async def _list(options: argparse.Namespace) -> int:
     # Held for as short as possible, since a process that wants to start finds the file in use meanwhile: damage is not
     # looked for, and nothing is printed before it is closed again.
     async with opened(options, thorough=False) as journal:
-        of_payment = None if options.payment is None else await _found(journal, options)
+        of_payment, maker = None, ""
+        if options.payment is not None:
+            of_payment = await _found(journal, options)
+            maker = maker_by_journal(options.payment, of_payment).text
         unsettled, settled, more = await _chosen(journal, options, of_payment)
         damaged = await journal.damaged(only_open=True)
     now = datetime.now(UTC)
@@ -103,8 +106,7 @@ async def _list(options: argparse.Namespace) -> int:
         facts = entry_facts(entry, now, settle_after)
         shown.append(json_line(facts) if options.json else entry_text(entry, now, settle_after))
     if not options.json:
-        if of_payment is not None:
-            shown.append(maker_by_journal(options.payment, of_payment).text)
+        shown += [maker] if maker else []
         shown.append(f"{len(unsettled)}{' or more' if more else ''} open, {len(settled)} settled are shown.")
     return _ALL_SETTLED if emit_lines(f"{line}\n" for line in shown) else UNPRINTED
 
