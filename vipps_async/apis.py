@@ -1,4 +1,8 @@
-"""The APIs by name, as `--api`, `VIPPS_API`, journals and the tables of batches have it."""
+"""The APIs by name, as `--api`, `VIPPS_API`, journals and the tables of batches have it.
+
+Journals name an API alone (``epayment``), as their amounts have a currency. On the command line and in the tables of
+batches amounts have none, so there the name says it, too: ``epayment-dkk``, and plain ``epayment`` is in NOK.
+"""
 
 from __future__ import annotations
 
@@ -7,15 +11,31 @@ from typing import Any, Final
 from vipps_async.core.operation import Call
 from vipps_async.core.payment_api import PaymentApi, SupportsBatch
 from vipps_async.ecom.payment_api import ECOM_API
-from vipps_async.epayment.payment_api import EPAYMENT_API
+from vipps_async.epayment.payment_api import EPAYMENT_API, EPAYMENT_APIS
 from vipps_async.errors import ConfigurationError, JournalError
 from vipps_async.journals.protocol import Intent
 from vipps_async.webhooks.operations import RECEIVED
 
-__all__ = ["APIS", "DEFAULT_API", "passed_over", "payment_api", "rebuild_call", "session_api"]
+__all__ = [
+    "APIS",
+    "DEFAULT_API",
+    "IN_OTHER_CURRENCIES",
+    "READS_TOO",
+    "name_with_currency",
+    "passed_over",
+    "payment_api",
+    "rebuild_call",
+    "session_api",
+]
 
 #: The name is also the session's attribute: ``vipps.ecom``.
 APIS: Final = {api.name: api for api in (ECOM_API, EPAYMENT_API)}
+#: The same in another currency than their own. A sales unit has one currency.
+IN_OTHER_CURRENCIES: Final = {
+    f"{api.name}-{currency.lower()}": api for currency, api in EPAYMENT_APIS.items() if api is not EPAYMENT_API
+}
+#: The API whose payments another one reads and moves as well, by the other's name: never the other way round.
+READS_TOO: Final = {EPAYMENT_API.name: ECOM_API.name}
 #: The API of whoever names none.
 DEFAULT_API: Final = ECOM_API.name
 
@@ -40,21 +60,25 @@ def passed_over() -> frozenset[str]:
 
 
 def payment_api(name: str) -> PaymentApi:
-    """Return what an API has of its own.
+    """Return what an API has of its own; a name such as ``epayment-dkk`` says the currency of its amounts.
 
     Raises:
-        ConfigurationError: there is no such API.
+        ConfigurationError: there is no such API, or it has no such currency.
     """
-    if name not in APIS:
-        raise ConfigurationError(f"there is no API {name!r}", advice=f"name one of {', '.join(sorted(APIS))}")
-    return APIS[name]
-
-
-def session_api(session: object, name: str) -> SupportsBatch:
-    """Return an API of a session, whose attribute has the API's name.
-
-    Raises:
-        ConfigurationError: there is no such API.
-    """
-    found: SupportsBatch = getattr(session, payment_api(name).name)
+    found = APIS.get(name) or IN_OTHER_CURRENCIES.get(name)
+    if found is None:
+        known = ", ".join(sorted({*APIS, *IN_OTHER_CURRENCIES}))
+        raise ConfigurationError(f"there is no API {name!r}", advice=f"name one of {known}")
     return found
+
+
+def name_with_currency(api: PaymentApi) -> str:
+    """Return the name by which `payment_api` finds an API in the currency that it has."""
+    return next((name for name, other in IN_OTHER_CURRENCIES.items() if other is api), api.name)
+
+
+def session_api(session: object, api: PaymentApi) -> SupportsBatch:
+    """Return an API of a session, whose attribute has the API's name, in the currency that is meant."""
+    found = getattr(session, api.name)
+    of_session: SupportsBatch = found if name_with_currency(api) == api.name else found.in_currency(api.currency)
+    return of_session

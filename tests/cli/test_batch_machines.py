@@ -21,6 +21,7 @@ from tests.batch.shop import MSN, stock, stock_one
 from tests.cli.processes import Finished, command, environment, run
 from tests.short_waits import shorten_waits
 from tests.support.postgres import available_dsn
+from vipps_async import dkk
 from vipps_async.batch.distributed import submit
 from vipps_async.batch.distributed.chunks import ROUNDS
 from vipps_async.cli.main import main, parser
@@ -138,6 +139,32 @@ async def test_from_a_file_to_its_report(
     other = json.loads((await batch("submit", str(file), "--new-batch", "--json")).out)
     assert other == {"batch": 2, "api": "ecom", "new": True, "chunks": 3, "held": 0, "rows": 120, "invalid": 0}
     assert all(payment.captured == 1000 for payment in sandbox.payments)
+
+
+async def test_another_currency_goes_to_the_workers(
+    env: Mapping[str, str], schema: str, batch: Batch, tmp_path: Path
+) -> None:
+    """A batch over `epayment-dkk` is captured in kroner of Denmark, status and report say so."""
+    file = tmp_path / "captures.csv"
+    file.write_text("reference,amount_dkk\nacme-order-1,499.00\nacme-order-2,all\n")
+    async with Sandbox(rate_limits=False, currencies={MSN: "DKK"}) as sandbox:
+        async with sandbox.session() as vipps:
+            for number in (1, 2):
+                reference = f"acme-order-{number}"
+                await vipps.epayment.create(reference=reference, amount=dkk(499), return_url="https://example.com/back")
+                await sandbox.approve(reference)
+        there = {"VIPPS_BASE_URL": sandbox.url}
+        submitted = await batch("submit", str(file), "--api", "epayment-dkk", **there)
+        assert submitted.status == 0, submitted.err
+        done = await run("batch", "work", "--once", "--schema", schema, env={**env, **there})
+        assert done.status == 0, done.err
+        assert [payment.captured for payment in sandbox.payments] == [49_900, 49_900]
+    facts = json.loads((await batch("status", "1", "--json")).out)
+    assert (facts["api"], facts["currency"], facts["moved"]) == ("epayment", "DKK", 99_800)
+    assert "2 captured, 998.00 DKK" in (await batch("status", "1")).out
+    report = tmp_path / "report.csv"
+    assert (await batch("report", "1", "--report", str(report))).status == 0
+    assert report.read_text().splitlines()[1].startswith("2,epayment,acme-order-1,49900,")
 
 
 async def test_a_bad_file_submits_nothing(

@@ -28,6 +28,10 @@ KEYS = {
     "VIPPS_SUBSCRIPTION_KEY": "canary-subscription-key",
     "VIPPS_MERCHANT_SERIAL_NUMBER": "123456",
 }
+EPAYMENT = ("--api", "epayment")
+API_NAMES = ("ecom", "epayment")
+#: The sums that ePayment's answers tell.
+NAMES = ("captured", "refunded", "cancelled")
 #: What the walk moves, in øre, order by order.
 MONEY = [
     {"reserved": 49_900, "captured": 49_900, "refunded": 9_900, "left": 0},
@@ -39,13 +43,16 @@ def _sums(document: Mapping[str, Any]) -> list[dict[str, int]]:
     return [{name: row[name] for name in ("reserved", "captured", "refunded", "left")} for row in document["money"]]
 
 
-async def test_the_demo_as_text() -> None:
+@pytest.mark.parametrize(
+    ("arguments", "paths"), [((), ("/ecomm/v2/", "/details")), (EPAYMENT, ("/epayment/v1/", "/events"))], ids=API_NAMES
+)
+async def test_the_demo_as_text(arguments: tuple[str, ...], paths: tuple[str, ...]) -> None:
     """The demo shows every step with request and answer, ends with the money moved, status 0, in under ten seconds."""
     started = time.monotonic()
-    finished = await run("demo")
+    finished = await run("demo", *arguments)
     assert time.monotonic() - started < 10
     assert (finished.status, finished.err) == (0, "")
-    for shown in ("→ POST /accesstoken/get", "/capture", "/refund", "/cancel", "/details", "← 200 in", "Money moved"):
+    for shown in ("→ POST /accesstoken/get", "/capture", "/refund", "/cancel", *paths, "← 200 in", "Money moved"):
         assert shown in finished.out
     assert finished.out.count("✓") >= 9
     assert "✗" not in finished.out
@@ -53,6 +60,34 @@ async def test_the_demo_as_text() -> None:
     first, second = re.findall(r"^    demo-\S+ (.*)$", finished.out, re.MULTILINE)
     assert first.split() == ["499.00", "NOK", "499.00", "NOK", "99.00", "NOK", "0.00", "NOK"]
     assert second.split() == ["499.00", "NOK", "0.00", "NOK", "0.00", "NOK", "0.00", "NOK"]
+
+
+async def test_the_demo_takes_the_api_of_the_variable() -> None:
+    """`VIPPS_API` names it, `--api` goes before; one without a walk is wrong use."""
+    over = {name: environment(VIPPS_API=name) for name in ("ecom", "epayment", "epayment-dkk")}
+    assert orjson.loads((await inline("demo", "--json", env=over["epayment"])).out)["api"] == "epayment"
+    assert orjson.loads((await inline("demo", "--json", *EPAYMENT, env=over["ecom"])).out)["api"] == "epayment"
+    other = await inline("demo", env=over["epayment-dkk"])
+    assert (other.status, other.out) == (2, "")
+    assert "the demo has no walk over 'epayment-dkk'; say --api ecom or epayment" in other.err
+
+
+async def test_over_epayment_the_sums_are_told_by_each_answer() -> None:
+    """Captured in two parts of 200 and 299 kroner, 99 refunded, and 499 of the second order released."""
+    document = orjson.loads((await inline("demo", "--json", *EPAYMENT)).out)
+    assert (document["succeeded"], _sums(document)) == (True, MONEY)
+    moves = [
+        (verb, orjson.loads(exchange["answered"])["aggregate"])
+        for step in document["steps"]
+        for exchange in step["exchanges"]
+        if (verb := exchange["path"].rpartition("/")[2]) in {"capture", "refund", "cancel"}
+    ]
+    assert [(verb, *(sums[f"{name}Amount"]["value"] for name in NAMES)) for verb, sums in moves] == [
+        ("capture", 20_000, 0, 0),
+        ("capture", 49_900, 0, 0),
+        ("refund", 49_900, 9_900, 0),
+        ("cancel", 0, 0, 49_900),
+    ]
 
 
 async def test_the_demo_for_machines() -> None:
@@ -79,28 +114,30 @@ async def test_the_demo_for_machines() -> None:
 
 async def test_the_demo_shows_no_secret() -> None:
     """Neither form prints a token or a key."""
-    for finished in [await inline("demo"), await inline("demo", "--json")]:
+    for arguments in ((), ("--json",), EPAYMENT, ("--json", *EPAYMENT)):
+        finished = await inline("demo", *arguments)
         assert "eyJ" not in finished.out
         assert "sandbox-secret" not in finished.out
         assert "sandbox-key" not in finished.out
         assert not re.search(r"token=(?!\[redacted\])", finished.out)
 
 
+@pytest.mark.parametrize(("api", "code"), [("ecom", "Payment 71"), ("epayment", "ErrorCode 6")])
 @pytest.mark.parametrize("as_json", [False, True], ids=["text", "json"])
 def test_a_step_that_is_refused_ends_the_demo_with_1(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *, as_json: bool
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], api: str, code: str, *, as_json: bool
 ) -> None:
     """When Vipps refuses a step, the demo says which and why, and does not go on."""
     monkeypatch.setattr(Payment, "_why_no_refund", lambda *_: Reason.MORE_THAN_CAPTURED)
-    assert main(["demo", *(["--json"] if as_json else [])]) == 1
+    assert main(["demo", "--api", api, *(["--json"] if as_json else [])]) == 1
     out, err = capsys.readouterr()
     if as_json:
         document = orjson.loads(out)
         assert document["succeeded"] is False
-        assert "Payment 71" in document["error"]
+        assert code in document["error"]
         assert "refund" in document["steps"][-1]["title"]
     else:
-        assert "The demo stopped: ecom.refund of payment demo-" in err
+        assert f"The demo stopped: {api}.refund of payment demo-" in err
         assert "Every step did what it should" not in out
         assert "Traceback" not in err
 
@@ -146,7 +183,8 @@ def _account(sandbox: Sandbox, **further: str) -> Mapping[str, str]:
     return environment(**KEYS, VIPPS_BASE_URL=sandbox.url, **further)
 
 
-async def test_live_approves_as_the_test_user() -> None:
+@pytest.mark.parametrize(("api", "number"), [("ecom", "47829163"), ("epayment", "4747829163")])
+async def test_live_approves_as_the_test_user(api: str, number: str) -> None:
     """--live with --mobile-number walks the account of the environment, shows no key, and the money is right."""
     keys = SandboxCredentials(
         client_id=KEYS["VIPPS_CLIENT_ID"],
@@ -154,7 +192,8 @@ async def test_live_approves_as_the_test_user() -> None:
         subscription_key=KEYS["VIPPS_SUBSCRIPTION_KEY"],
     )
     async with Sandbox(credentials=keys) as sandbox:
-        finished = await inline("demo", "--live", "--json", "--mobile-number", "47829163", env=_account(sandbox))
+        arguments = ("--live", "--json", "--mobile-number", number, "--api", api)
+        finished = await inline("demo", *arguments, env=_account(sandbox))
         payments = sandbox.payments
     assert (finished.status, finished.err) == (0, "")
     assert _sums(orjson.loads(finished.out)) == MONEY
@@ -163,7 +202,10 @@ async def test_live_approves_as_the_test_user() -> None:
     assert "47829163" not in finished.out
 
 
-async def test_live_waits_for_a_person(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(("api", "read"), [("ecom", "/details"), ("epayment", "")], ids=API_NAMES)
+async def test_live_waits_for_a_person(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], api: str, read: str
+) -> None:
     """Without a number the link is printed to stderr, and the walk goes on once somebody has approved."""
     monkeypatch.setattr(polling, "FIRST_PAUSE", 0.01)
     monkeypatch.setattr(polling, "PAUSE", 0.01)
@@ -171,14 +213,14 @@ async def test_live_waits_for_a_person(monkeypatch: pytest.MonkeyPatch, capsys: 
         for name, value in {**KEYS, "VIPPS_BASE_URL": sandbox.url}.items():
             monkeypatch.setenv(name, value)
         monkeypatch.delenv("VIPPS_ENVIRONMENT", raising=False)
-        walk = asyncio.create_task(asyncio.to_thread(main, ["demo", "--live", "--json"]))
+        walk = asyncio.create_task(asyncio.to_thread(main, ["demo", "--live", "--json", "--api", api]))
         approved: set[str] = set()
         async with asyncio.timeout(20):
             while len(approved) < 2:
                 await asyncio.wait({walk}, timeout=0.01)
                 assert not walk.done(), capsys.readouterr()
                 for paid in sandbox.payments:
-                    asked = any(request.path.endswith(f"{paid.order_id}/details") for request in sandbox.requests)
+                    asked = any(request.path.endswith(f"{paid.order_id}{read}") for request in sandbox.requests)
                     if asked and paid.order_id not in approved:
                         await sandbox.approve(paid.order_id)
                         approved.add(paid.order_id)
@@ -202,6 +244,17 @@ async def test_live_ends_when_nobody_approves(
     err = capsys.readouterr().err
     assert "neither accepted nor declined" in err
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(("api", "number"), [("ecom", "4747829163"), ("epayment", "47829163")])
+async def test_a_number_of_another_form_is_wrong_use(api: str, number: str) -> None:
+    """Eight digits over eCom, the country's code first over ePayment: else status 2, and nothing sent nor shown."""
+    async with Sandbox() as sandbox:
+        arguments = ("--live", "--mobile-number", number, "--api", api)
+        finished = await inline("demo", *arguments, env=_account(sandbox))
+        assert sandbox.requests == ()
+    assert (finished.status, f"argument --mobile-number: over {api}, " in finished.err) == (2, True)
+    assert number not in finished.err
 
 
 async def test_live_refuses_production() -> None:

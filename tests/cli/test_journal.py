@@ -91,7 +91,7 @@ class TestList:
             *("not_done", "refused", "done"),
         ]
         # The minutes that a slow machine took since this file was read come on top.
-        assert re.search(r"capture  order-1  100\.00 NOK  \d+ min ago  key key-1", text)
+        assert re.search(r"capture +order-1  100\.00 NOK  \d+ min ago  key key-1", text)
         assert "the line was dead" in text
         assert re.search(r"order-1  all that remains  \d+ min ago", text)
         # A file that opens has no other owner, so nobody has any of it in hand.

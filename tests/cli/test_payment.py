@@ -84,7 +84,8 @@ async def test_details_show_sums_and_history(sandbox: Sandbox) -> None:
         ["CAPTURE", "1000.00", "NOK", "FAILED", "cap-2"],
         ["CAPTURE", "100.00", "NOK", "yes", "cap-1"],
     ]
-    assert lines[-1].split()[2:] == ["INITIATE", "499.00", "NOK", "yes"]
+    assert lines[-3].split()[2:] == ["INITIATE", "499.00", "NOK", "yes"]
+    assert lines[-2:] == ["", "Made over ecom, which knows its own payments only."]
 
 
 async def test_details_for_machines_are_one_object(sandbox: Sandbox) -> None:
@@ -125,7 +126,7 @@ async def test_a_customer_of_whom_nothing_is_known(sandbox: Sandbox) -> None:
         )
     finished = await shell(sandbox, "payment", "show", "order-3", "--personal")
     assert "ecom payment order-3 (not accepted so far)" in finished.out
-    assert finished.out.endswith("Vipps has nothing about the customer here.\n")
+    assert "\n\nVipps has nothing about the customer here.\n\n" in finished.out
     assert "transaction_summary" in (await shell(sandbox, "payment", "show", "order-3", "--json")).out
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import logging
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from typing import Any
 
 import pytest
@@ -19,13 +20,24 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentelemetry.trace import SpanKind, StatusCode
 
-from vipps_async import CaptureError, Credentials, OutcomeUnknown, RequestNotSent, RetryPolicy, VippsError, VippsSession
+from tests.epayment.payments import aggregate
+from vipps_async import (
+    CaptureError,
+    Credentials,
+    OutcomeUnknown,
+    RequestNotSent,
+    RetryPolicy,
+    VippsError,
+    VippsSession,
+    nok,
+)
 from vipps_async.contrib import opentelemetry
 from vipps_async.contrib.opentelemetry import observed
 from vipps_async.testing import ScriptedTransport, answer
 
 ORDER = "acme-shop-1"
 PHONE, NAME, TOKEN, SUB = "48059990", "Canary Nordmann", "canary-token", "canary-sub"
+NUMBER = f"47{PHONE}"
 SECRETS = {"client_id": "canary-id", "client_secret": "canary-secret", "subscription_key": "canary-key"}
 KEYS = Credentials(**SECRETS, merchant_serial_number="123456")
 RETRY = RetryPolicy(base=0.001, throttled_base=0.001, cap=0.002)
@@ -53,6 +65,20 @@ def captured(amount: int = 49900) -> Any:
 def refusal(status: int, code: str) -> Any:
     """Make a refusal by Vipps."""
     return answer(status, [{"errorGroup": "Payment", "errorCode": code, "errorMessage": EVERYTHING, "contextId": "c"}])
+
+
+def moved(amount: int = 49900) -> Any:
+    """Make the answer to a capture over ePayment, with all that Vipps might add to it."""
+    sums = aggregate(amount, captured=amount)
+    body = {"reference": ORDER, "state": "AUTHORIZED", "amount": sums["authorizedAmount"], "pspReference": "psp-1"}
+    return answer(200, {**body, "aggregate": sums, "userDetails": {"firstName": NAME, "mobileNumber": PHONE}})
+
+
+def problem(status: int, code: str) -> Any:
+    """Make a refusal by ePayment."""
+    details = [{"name": "ErrorCode", "reason": code}]
+    told = {"type": EVERYTHING, "title": EVERYTHING, "detail": EVERYTHING, "status": status, "traceId": "t"}
+    return answer(status, {**told, "extraDetails": details})
 
 
 @frozen
@@ -121,6 +147,11 @@ def facts(span: ReadableSpan) -> dict[str, Any]:
     return dict(span.attributes or {})
 
 
+async def capture_over_epayment(watch: Watch) -> None:
+    """Capture 499 kroner under a key."""
+    await watch.vipps.epayment.capture(ORDER, amount=nok(499), idempotency_key="key-1")
+
+
 SERVER = {"server.address": "127.0.0.1", "server.port": 8787}
 CAPTURE = {"http.request.method": "POST", "url.template": "/ecomm/v2/payments/{id}/capture", **SERVER}
 
@@ -161,6 +192,62 @@ async def test_a_call_is_a_span_with_a_span_for_each_attempt(watch: Watch) -> No
     tolerance = 50_000_000
     times.append(call.end_time or 0)
     assert all(earlier <= later + tolerance for earlier, later in itertools.pairwise(times))
+
+
+async def test_a_call_over_epayment_is_named_by_it(watch: Watch) -> None:
+    """Span, metrics and attributes say `epayment.capture`; the path's template has no reference."""
+    watch.transport.on("/capture", answer(503), moved())
+    await capture_over_epayment(watch)
+    (call,) = watch.spans("vipps.epayment.capture")
+    assert facts(call) == {
+        "vipps.operation": "epayment.capture",
+        "vipps.outcome": "done",
+        "vipps.settled_by": "answer",
+        "vipps.attempts": 2,
+        "vipps.payment": ORDER,
+        "vipps.idempotency_key": "key-1",
+    }
+    about = {**CAPTURE, "url.template": "/epayment/v1/payments/{id}/capture"}
+    assert [facts(attempt) for attempt in watch.spans("POST /epayment/v1/payments/{id}/capture")] == [
+        {**about, "http.response.status_code": 503, "error.type": "503"},
+        {**about, "http.response.status_code": 200, "http.request.resend_count": 1},
+    ]
+    well = {"vipps.operation": "epayment.capture", "vipps.outcome": "done", "vipps.settled_by": "answer"}
+    calls = [(dict(point.attributes or {}), point.count) for point in watch.points("vipps.client.operation.duration")]
+    assert calls[-1] == (well, 1)
+    (tried,) = [
+        point.sum for point in watch.points("vipps.client.operation.attempts") if dict(point.attributes or {}) == well
+    ]
+    assert tried == 2
+
+
+async def test_every_operation_of_epayment_has_a_template(watch: Watch) -> None:
+    """No path of a span holds a reference, whichever operation it is."""
+    watch.transport.on("", then=problem(404, "5090"))
+    epayment = watch.vipps.epayment
+    calls = [
+        epayment.create(reference=ORDER, amount=nok(499), return_url="https://example.com/canary", phone_number=NUMBER),
+        epayment.get(ORDER),
+        epayment.events(ORDER),
+        epayment.capture(ORDER, amount=nok(1)),
+        epayment.refund(ORDER, amount=nok(1)),
+        epayment.cancel(ORDER),
+        epayment.approve(ORDER, phone_number=NUMBER, token=TOKEN),
+    ]
+    await asyncio.gather(*calls, return_exceptions=True)
+    paths = {
+        str(facts(span)["url.template"])
+        for span in watch.exporter.get_finished_spans()
+        if "url.template" in facts(span)
+    }
+    payment = "/epayment/v1/payments/{id}"
+    assert paths == {
+        "/accesstoken/get",
+        "/epayment/v1/payments",
+        payment,
+        "/epayment/v1/test/payments/{id}/approve",
+        *(f"{payment}/{verb}" for verb in ("events", "capture", "refund", "cancel")),
+    }
 
 
 async def test_a_call_belongs_to_what_was_current(watch: Watch) -> None:
@@ -261,14 +348,11 @@ async def test_metrics_count_calls_attempts_and_outcomes(watch: Watch) -> None:
     assert watch.points("vipps.client.attempt.duration")[0].explicit_bounds[0] == 0.005
 
 
-@pytest.mark.parametrize("reply", [captured(), refusal(400, "61"), answer(200, EVERYTHING.encode()), None])
-async def test_nothing_secret_or_personal_goes_out(reply: Any, watch: Watch) -> None:
-    """Credentials, tokens, texts, customers' ids and what Vipps writes stand in no span and no measurement."""
-    reply = reply or OutcomeUnknown(EVERYTHING)
-    watch.transport.on("", then=reply)
-    calls = [
-        watch.vipps.ecom.capture(ORDER, amount=49900, transaction_text=EVERYTHING),
-        watch.vipps.ecom.initiate(
+def over_ecom(vipps: VippsSession) -> list[Coroutine[Any, Any, object]]:
+    """Calls over eCom with all that is personal or secret."""
+    return [
+        vipps.ecom.capture(ORDER, amount=49900, transaction_text=EVERYTHING),
+        vipps.ecom.initiate(
             order_id=ORDER,
             amount=49900,
             transaction_text=EVERYTHING,
@@ -277,16 +361,62 @@ async def test_nothing_secret_or_personal_goes_out(reply: Any, watch: Watch) -> 
             mobile_number=PHONE,
             auth_token=TOKEN,
         ),
-        watch.vipps.userinfo.get(SUB),
     ]
-    await asyncio.gather(*calls, return_exceptions=True)
+
+
+def over_epayment(vipps: VippsSession) -> list[Coroutine[Any, Any, object]]:
+    """The same over ePayment."""
+    return [
+        vipps.epayment.capture(ORDER, amount=nok(499)),
+        vipps.epayment.create(
+            reference=ORDER,
+            amount=nok(499),
+            payment_description=EVERYTHING,
+            return_url="https://example.com/canary",
+            phone_number=NUMBER,
+            metadata={"canary": EVERYTHING},
+        ),
+        vipps.epayment.approve(ORDER, phone_number=NUMBER, token=TOKEN),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("make", "names", "reply"),
+    [
+        (make, names, reply)
+        for make, names, replies in (
+            (over_ecom, ("ecom.capture", "ecom.initiate"), (captured(), refusal(400, "61"))),
+            (
+                over_epayment,
+                ("epayment.capture", "epayment.create", "epayment.approve"),
+                (moved(), problem(400, "6070"), problem(409, "4150")),
+            ),
+        )
+        for reply in (*replies, answer(200, EVERYTHING.encode()), None)
+    ],
+)
+async def test_nothing_secret_or_personal_goes_out(
+    make: Callable[[VippsSession], list[Coroutine[Any, Any, object]]],
+    names: tuple[str, ...],
+    reply: Any,
+    watch: Watch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Credentials, tokens, texts, customers' ids and what Vipps writes stand in no span, no measurement and no log."""
+    caplog.set_level(logging.DEBUG, "vipps_async")
+    reply = reply or OutcomeUnknown(EVERYTHING)
+    watch.transport.on("", then=reply)
+    await asyncio.gather(*make(watch.vipps), watch.vipps.userinfo.get(SUB), return_exceptions=True)
     told = watch.told()
-    assert {"vipps.ecom.capture", "vipps.ecom.initiate"} <= {span.name for span in watch.exporter.get_finished_spans()}
+    assert {f"vipps.{name}" for name in names} <= {span.name for span in watch.exporter.get_finished_spans()}
     assert "/vipps-userinfo-api/userinfo/{id}" in told
+    logged = "\n".join(record.getMessage() for record in caplog.records)
+    assert [name for name in names if f"operation={name} payment={ORDER}" not in logged] == []
     canaries = (*SECRETS.values(), PHONE, NAME, TOKEN, SUB, "canary", "scripted-token", "example.com")
-    assert [canary for canary in canaries if canary in told] == []
+    assert [canary for canary in canaries if canary in told + logged] == []
     # As a word: five digits in a row stand by chance in the ids and times of spans.
     assert re.search(r"\b49900\b", told) is None, "the amount"
+    assert re.search(r"(amount|value)\S*49900", logged) is None
 
 
 async def test_it_ends_with_its_block(watch: Watch, tracers: TracerProvider, exporter: InMemorySpanExporter) -> None:

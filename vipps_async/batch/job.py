@@ -192,7 +192,7 @@ class BatchJob:
             repeated = await asyncio.to_thread(self._store.repeated_payments)
             many = partial(preview_many, repeated_payments=repeated)
         return many(
-            session_api(self._session, options.api.name),
+            session_api(self._session, options.api),
             self._store.rows(),
             options.operation,
             release_remaining=options.release_remaining,

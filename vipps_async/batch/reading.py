@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, BinaryIO, NoReturn
 
-from attrs import frozen
+from attrs import field, frozen
 
 from vipps_async.batch.amounts import SumsByUnit, read_amount, read_json_amount
 from vipps_async.core.batch import BatchOperation, check_reference
@@ -18,7 +18,7 @@ from vipps_async.core.payment_api import PaymentApi, Unit
 from vipps_async.errors import InvalidInputError, VippsError
 from vipps_async.not_given import NOT_GIVEN, NotGiven
 
-__all__ = ["BatchFileError", "FileFormat", "FileReader", "InvalidRow", "Layout", "ValidRow"]
+__all__ = ["BatchFileError", "FileFormat", "FileReader", "InvalidRow", "Layout", "ValidRow", "reference_heading"]
 
 #: The longest line, in bytes, many times longer than an honest row's; and the most lines of one row, whose text may
 #: be broken over some. Beyond them it is another kind of file, or a quote that was never closed.
@@ -26,7 +26,7 @@ _LONGEST_LINE, _MOST_LINES = 65_536, 100
 #: How much of what cannot be read is kept to show it, in characters.
 _SHOWN = 80
 
-_AMOUNT, _REFERENCE = "amount", "reference"
+_AMOUNT = "amount"
 #: Says of a row that another capture or refund of the same amount is meant.
 _ANOTHER = "another"
 _ANOTHER_WORDS: dict[object, bool] = {"yes": True, "no": False, "": False, True: True, False: False}
@@ -59,6 +59,11 @@ class FileFormat(enum.Enum):
     JSONL = "jsonl"
 
 
+def reference_heading(api: PaymentApi) -> str:
+    """Return the heading of a row's own name: `reference`, unless the API calls the payment's id so."""
+    return "row_reference" if api.payment_heading == "reference" else "reference"
+
+
 @frozen(kw_only=True)
 class Layout:
     """What is known of a batch file before it is read."""
@@ -71,13 +76,21 @@ class Layout:
     unit: Unit | None = None
     #: The text of every row, for a file that has none of its own.
     text: str | None = None
+    #: What to say of a heading that this file cannot have, but one over another API or in another currency could.
+    elsewhere: Mapping[str, str] = field(factory=dict)
 
     def fields(self) -> tuple[str, ...]:
         """Return the fields that a row may have."""
         is_cancel, text = self.operation is BatchOperation.CANCEL, self.api.text_heading
         money = () if is_cancel else (_AMOUNT, *self._amount_in)
         texts = () if text is None else (text,)
-        return (self.api.payment_heading, *money, *texts, _REFERENCE, *(() if is_cancel else (_ANOTHER,)))
+        return (
+            self.api.payment_heading,
+            *money,
+            *texts,
+            reference_heading(self.api),
+            *(() if is_cancel else (_ANOTHER,)),
+        )
 
     @property
     def _amount_in(self) -> dict[str, Unit]:
@@ -101,7 +114,7 @@ class Layout:
         known = ", ".join(self.fields())
         for name in fields:
             if name not in (*self.fields(), _AMOUNT, *self._amount_in):
-                return f"{_shown(name)} is no column of a batch file; there are {known}"
+                return f"{_shown(name)} is no column of a batch file; there are {known}{self.elsewhere.get(name, '')}"
             if fields.count(name) > 1:
                 return f"the column {name} stands there {fields.count(name)} times"
         text = self.api.text_heading
@@ -308,16 +321,16 @@ class FileReader:
         self, number: int, record: Mapping[str, object], flaw: str, read: Callable[[object, Unit], int | NotGiven]
     ) -> ValidRow | InvalidRow:
         api, heading = self._layout.api, self._layout.api.text_heading
+        name = reference_heading(api)
         if not flaw:
             try:
-                reference = record.get(_REFERENCE)
                 return ValidRow(
                     number=number,
                     line=self._row_began,
                     payment=api.check_payment(record[api.payment_heading]),
                     amount=self._amount(record, read),
                     text="" if heading is None else api.check_text(record.get(heading, self._layout.text)),
-                    reference=None if _REFERENCE not in record else check_reference(reference),
+                    reference=check_reference(record[name]) if name in record else None,
                     another=_another(record.get(_ANOTHER, False)),
                 )
             except InvalidInputError as error:

@@ -14,7 +14,7 @@ from typing import Any, LiteralString, TextIO
 import orjson
 from attrs import frozen
 
-from vipps_async.batch.reading import FileFormat, InvalidRow, ValidRow
+from vipps_async.batch.reading import FileFormat, InvalidRow, ValidRow, reference_heading
 from vipps_async.batch.results import RowOutcome, RowResult
 from vipps_async.core.batch import BatchOperation, BatchRow, Origin
 from vipps_async.core.payment_api import PaymentApi
@@ -200,7 +200,7 @@ def columns(api: PaymentApi) -> tuple[str, ...]:
     `amount` is what was asked, `moved` what moved, both in minor units; `time` is Vipps' own, in UTC.
     """
     text = () if api.text_heading is None else (api.text_heading,)
-    ours = ("reference", "outcome", "moved", "time", "idempotency_key", "reason")
+    ours = (reference_heading(api), "outcome", "moved", "time", "idempotency_key", "reason")
     return ("line", "api", api.payment_heading, "amount", *text, *ours)
 
 

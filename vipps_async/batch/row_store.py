@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, Self
 from attrs import frozen
 
 from vipps_async.batch import report as stored
-from vipps_async.batch.reading import FileReader, Layout
+from vipps_async.batch.reading import FileReader, Layout, reference_heading
 from vipps_async.batch.report import HeldRow, ReportRow, Totals, utc_text
 from vipps_async.batch.results import RowResult
 from vipps_async.core.batch import BatchRow
@@ -116,22 +116,22 @@ class RowStore:
                     return
         self._insert(values)
         self.digest, self.unit = reader.digest, reader.unit
-        self._refuse_repetitions()
+        self._refuse_repetitions(reference_heading(layout.api))
 
     def _insert(self, values: Sequence[tuple[object, ...]]) -> None:
         statement = f"INSERT INTO rows ({stored.ASKED_COLUMNS}) VALUES (?,?,?,?,?,?,?,?)"  # noqa: S608 - constants only
         self._many(statement, values)
 
-    def _refuse_repetitions(self) -> None:
+    def _refuse_repetitions(self, heading: str) -> None:
         with self._lock:
             self._database.execute("CREATE INDEX by_reference ON rows (reference) WHERE reference IS NOT NULL")
             self._database.execute("CREATE INDEX by_content ON rows (payment, amount, text) WHERE reference IS NULL")
             same_reference = self._database.execute(_SAME_REFERENCE).fetchall()
             same_content = self._database.execute(_SAME_CONTENT).fetchall()
         statement = "UPDATE rows SET flaw = ? WHERE number = ?"
-        self._many(statement, [(f"the same reference as in line {line}", number) for number, line in same_reference])
-        same = "the same as line {}: if both are meant, give each a reference of its own"
-        self._many(statement, [(same.format(line), number) for number, line in same_content])
+        self._many(statement, [(f"the same {heading} as in line {line}", number) for number, line in same_reference])
+        meant = f"if both are meant, give each a {heading} of its own"
+        self._many(statement, [(f"the same as line {line}: {meant}", number) for number, line in same_content])
 
     # --- the work --------------------------------------------------------------------------------------------------
 

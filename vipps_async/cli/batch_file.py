@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from vipps_async.apis import APIS
+from vipps_async.apis import APIS, IN_OTHER_CURRENCIES
 from vipps_async.batch.many import MOST_AT_ONCE
 from vipps_async.batch.reading import BatchFileError, FileFormat, Layout
 from vipps_async.batch.report import HeldRow, Totals
@@ -57,7 +57,7 @@ def add_layout(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", metavar="FILE", help="the file, or - for standard input")
     add_api(parser)
     parser.add_argument("--format", type=FileFormat, metavar="csv|jsonl", help="how it is written (found out)")
-    units = dict.fromkeys(unit.name for api in APIS.values() for unit in api.units)
+    units = dict.fromkeys(unit.name for api in (APIS | IN_OTHER_CURRENCIES).values() for unit in api.units)
     parser.add_argument("--unit", metavar="|".join(units), help="what a column `amount` is counted in")
     parser.add_argument("--transaction-text", metavar="TEXT", help="for all rows of a file without such a column")
     parser.add_argument("--skip-invalid", action="store_true", help="go on without rows that are invalid")
@@ -82,6 +82,12 @@ def layout_of(options: argparse.Namespace) -> Layout:
         format=kind,
         unit=None if options.unit is None else _unit(api, options.unit),
         text=options.transaction_text,
+        elsewhere={
+            f"amount_{unit.name}": f". Amounts in {other.currency}: --api {name}"
+            for name, other in IN_OTHER_CURRENCIES.items()
+            for unit in other.units
+            if other.name == api.name and other is not api
+        },
     )
 
 
@@ -90,7 +96,9 @@ def _unit(api: PaymentApi, name: str) -> Unit:
         if unit.name == name:
             return unit
     known = " or ".join(unit.name for unit in api.units)
-    raise ConfigurationError(f"{api.name} counts no amounts in {name!r}", advice=f"say --unit {known}")
+    raise ConfigurationError(
+        f"{api.name} counts no amounts in {name!r} where they are {api.currency}", advice=f"say --unit {known}"
+    )
 
 
 async def read_file(

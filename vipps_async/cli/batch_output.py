@@ -156,6 +156,7 @@ def summary_json(totals: Totals, api: PaymentApi, operation: BatchOperation) -> 
     """The same for machines: sums in minor units."""
     return {
         "api": api.name,
+        "currency": api.currency,
         "operation": operation.value,
         "rows": totals.rows,
         "invalid": totals.bad,

@@ -6,29 +6,46 @@ import argparse
 import os
 import time
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
+from typing import Final
 
 from attrs import frozen
 
+from vipps_async.apis import payment_api, session_api
 from vipps_async.cli.demo_output import JsonOutput, MoneyRow, Output, RecordingTransport, TextOutput
-from vipps_async.cli.options import Commands
+from vipps_async.cli.options import Commands, add_api
 from vipps_async.cli.output import say
 from vipps_async.config import Environment
-from vipps_async.errors import VippsError
+from vipps_async.core.batch import BatchOperation
+from vipps_async.core.payment_api import PaymentApi, PaymentCommand, PaymentState
+from vipps_async.ecom.payment_api import ECOM_API
+from vipps_async.epayment.payment_api import EPAYMENT_API
+from vipps_async.errors import ConfigurationError, InvalidInputError, VippsError
 from vipps_async.money import Money, nok
+from vipps_async.not_given import NOT_GIVEN, NotGiven
 from vipps_async.sandbox import SandboxError
 from vipps_async.session import VippsSession
 from vipps_async.testing import Sandbox
 from vipps_async.transports.aiohttp import AiohttpTransport
 
-if TYPE_CHECKING:
-    from vipps_async.ecom.details import PaymentDetails
-    from vipps_async.ecom.responses import InitiatedPayment
-
-
 __all__ = ["add_command"]
 
 PRICE, FIRST_PARCEL, RETURNED = nok("499.00"), nok("200.00"), nok("99.00")
+
+#: All that differs between the APIs here: what the action that makes a payment is told beside its amount. `{}` is the
+#: payment's id.
+_TOLD: Final = {
+    ECOM_API.name: {
+        "text": "One pair of socks.",
+        "callback_prefix": "https://example.com/vipps/callbacks",
+        "fall_back": "https://example.com/vipps/result/{}",
+        "mobile_number": None,
+    },
+    EPAYMENT_API.name: {
+        "payment_description": "One pair of socks.",
+        "return_url": "https://example.com/vipps/result/{}",
+        "phone_number": None,
+    },
+}
 
 
 class StepFailed(Exception):  # noqa: N818 - ends the walk; printed, never raised to a caller
@@ -40,8 +57,10 @@ class Walk:
     """The quick start as a walk: every step is carried out, shown and checked."""
 
     vipps: VippsSession
+    api: PaymentApi
     output: Output
-    approve: Callable[[InitiatedPayment], Awaitable[None]]
+    #: Lets the customer accept a payment, whose URL it is given.
+    approve: Callable[[str, str], Awaitable[None]]
     shop: str
 
     async def run(self) -> None:
@@ -52,59 +71,65 @@ class Walk:
         await self._cancel(second)
 
     async def _order(self, suffix: str, amount: Money) -> str:
-        order_id = f"{self.shop}-{suffix}"
-        self.output.step(f"Initiate order {order_id} over {amount}")
-        payment = await self.vipps.ecom.initiate(
-            order_id=order_id,
-            amount=amount,
-            transaction_text="One pair of socks.",
-            callback_prefix="https://example.com/vipps/callbacks",
-            fall_back=f"https://example.com/vipps/result/{order_id}",
-        )
-        self._expect(payment.order_id == order_id, "the answer names the order")
+        payment, make = f"{self.shop}-{suffix}", self.api.actions[0]
+        self.output.step(f"{make.verb.capitalize()} payment {payment} over {amount}")
+        told = {name: value and value.format(payment) for name, value in _TOLD[self.api.name].items()}
+        made = await make.run(session_api(self.vipps, self.api), payment, {"amount": amount.value, **told})
+        self._expect(bool(made.text), "the answer has a link for the customer")
         self.output.step("The customer follows the link and approves")
-        await self.approve(payment)
-        details = await self._details(order_id, "Ask details: is the money reserved?")
-        self._expect(details.is_reserved, "the money is reserved")
-        self._expect(details.remaining_to_capture == amount.value, f"{amount} can be captured")
-        return order_id
+        await self.approve(payment, made.text)
+        state = await self._read(payment, "Ask Vipps: is the money reserved?")
+        self._expect(state.reserved_amount == amount.value, "the money is reserved")
+        self._expect(state.remaining_to_capture == amount.value, f"{amount} can be captured")
+        return payment
 
-    async def _capture_and_refund(self, order_id: str) -> None:
-        ecom = self.vipps.ecom
+    async def _capture_and_refund(self, payment: str) -> None:
         self.output.step(f"Ship the first parcel: capture {FIRST_PARCEL}")
-        await ecom.capture(order_id, amount=FIRST_PARCEL, transaction_text="The first sock.")
+        await self._move(BatchOperation.CAPTURE, payment, FIRST_PARCEL.value, text="The first sock.")
         self.output.step("Ship the rest: capture all that is left")
-        await ecom.capture(order_id, transaction_text="The other sock.")
-        details = await self._details(order_id, "Ask details: is all of it captured?")
-        self._expect(details.remaining_to_capture == 0, "nothing is left to capture")
-        self._expect(details.remaining_to_refund == PRICE.value, "all of it could be refunded")
+        await self._move(BatchOperation.CAPTURE, payment, text="The other sock.")
+        state = await self._read(payment, "Ask Vipps: is all of it captured?")
+        self._expect(state.remaining_to_capture == 0, "nothing is left to capture")
+        self._expect(state.remaining_to_refund == PRICE.value, "all of it could be refunded")
         self.output.step(f"A sock comes back: refund {RETURNED}")
-        await ecom.refund(order_id, amount=RETURNED, transaction_text="One sock returned.")
-        details = await self._details(order_id, "Ask details: what has moved?")
-        self._expect(details.remaining_to_refund == (PRICE - RETURNED).value, "the refund is on record")
-        self._record(order_id, details)
+        await self._move(BatchOperation.REFUND, payment, RETURNED.value, text="One sock returned.")
+        state = await self._read(payment, "Ask Vipps: what has moved?")
+        self._expect(state.remaining_to_refund == (PRICE - RETURNED).value, "the refund is on record")
+        self._record(payment, state)
 
-    async def _cancel(self, order_id: str) -> None:
+    async def _cancel(self, payment: str) -> None:
         self.output.step("Out of stock: cancel the second order")
-        await self.vipps.ecom.cancel(order_id, transaction_text="Out of stock.")
-        details = await self._details(order_id, "Ask details: is the money released?")
-        self._expect(details.is_cancelled, "the payment is cancelled")
-        self._expect(details.remaining_to_capture == 0, "nothing can be captured any more")
-        self._record(order_id, details)
+        await self._move(BatchOperation.CANCEL, payment, text="Out of stock.")
+        state = await self._read(payment, "Ask Vipps: is the money released?")
+        self._expect(state.is_released, "the payment is cancelled")
+        self._expect(state.remaining_to_capture == 0, "nothing can be captured any more")
+        self._record(payment, state)
 
-    async def _details(self, order_id: str, title: str) -> PaymentDetails:
+    async def _move(
+        self, operation: BatchOperation, payment: str, amount: int | NotGiven = NOT_GIVEN, *, text: str
+    ) -> None:
+        client = session_api(self.vipps, self.api).batch
+        command = PaymentCommand(
+            operation=operation,
+            payment=payment,
+            merchant_serial_number=client.merchant_serial_number,
+            text=text,
+            amount=amount,
+        )
+        await client.runner.run(self.api.make_call(await client.with_amount(command)))
+
+    async def _read(self, payment: str, title: str) -> PaymentState:
         self.output.step(title)
-        return await self.vipps.ecom.details(order_id)
+        return await self.api.read_state(session_api(self.vipps, self.api).batch.runner, payment)
 
-    def _record(self, order_id: str, details: PaymentDetails) -> None:
-        summary = details.transaction_summary
+    def _record(self, payment: str, state: PaymentState) -> None:
         self.output.money(
             MoneyRow(
-                order_id=order_id,
-                reserved=details.reserved_amount,
-                captured=summary.captured_amount if summary is not None else 0,
-                refunded=summary.refunded_amount if summary is not None else 0,
-                left=details.remaining_to_capture,
+                payment=payment,
+                reserved=state.reserved_amount,
+                captured=state.captured_amount,
+                refunded=state.refunded_amount,
+                left=state.remaining_to_capture,
             )
         )
 
@@ -118,9 +143,10 @@ def add_command(commands: Commands) -> None:
     """Add `demo` to the command line."""
     parser = commands.add_parser(
         "demo",
-        help="take a payment from initiate to refund, step by step",
+        help="take a payment from its beginning to a refund, step by step",
         description="Walks the quick start against a sandbox that runs inside this command: no account needed.",
     )
+    add_api(parser, read=_walked, names=tuple(_TOLD), purpose="the API that the payments are made with")
     parser.add_argument("--json", action="store_true", help="print one JSON document at the end, for machines")
     parser.add_argument(
         "--live",
@@ -135,17 +161,31 @@ def add_command(commands: Commands) -> None:
     parser.set_defaults(run=_run, refuse_usage=parser.error)
 
 
+def _walked(name: str) -> PaymentApi:
+    if name not in _TOLD:
+        raise ConfigurationError(f"the demo has no walk over {name!r}", advice=f"say --api {' or '.join(_TOLD)}")
+    return payment_api(name)
+
+
 async def _run(options: argparse.Namespace) -> int:
-    if options.mobile_number is not None and not options.live:
-        options.refuse_usage("--mobile-number goes with --live")
-    output: Output = JsonOutput() if options.json else TextOutput()
+    api: PaymentApi = options.api
+    number: str | None = options.mobile_number
+    (number_option,) = api.actions[1].options
+    if number is not None:
+        if not options.live:
+            options.refuse_usage("--mobile-number goes with --live")
+        try:
+            (number_option.check or str)(number)
+        except InvalidInputError as error:
+            options.refuse_usage(f"argument --mobile-number: over {api.name}, {error}")
+    output: Output = JsonOutput(api.name) if options.json else TextOutput()
     transport = RecordingTransport(AiohttpTransport(proxy=os.environ.get("VIPPS_PROXY") or None), output)
     shop = f"demo-{int(time.time())}"
     try:
         if options.live:
-            await _walk_live(transport, output, shop, options.mobile_number)
+            await _walk_live(transport, api, output, shop, number)
         else:
-            await _walk_sandbox(transport, output, shop)
+            await _walk_sandbox(transport, api, output, shop)
     except (StepFailed, VippsError, SandboxError, TimeoutError) as error:
         # TimeoutError: nobody followed the link and approved.
         output.failed(str(error))
@@ -156,26 +196,30 @@ async def _run(options: argparse.Namespace) -> int:
     return 0
 
 
-async def _walk_sandbox(transport: RecordingTransport, output: Output, shop: str) -> None:
+async def _walk_sandbox(transport: RecordingTransport, api: PaymentApi, output: Output, shop: str) -> None:
     async with Sandbox() as sandbox, sandbox.session(transport=transport) as vipps:
 
-        async def approve(payment: InitiatedPayment) -> None:
-            await sandbox.approve(payment.order_id)
+        async def approve(payment: str, _url: str) -> None:
+            await sandbox.approve(payment)
 
-        await Walk(vipps, output, approve, shop).run()
+        await Walk(vipps, api, output, approve, shop).run()
 
 
-async def _walk_live(transport: RecordingTransport, output: Output, shop: str, mobile_number: str | None) -> None:
+async def _walk_live(
+    transport: RecordingTransport, api: PaymentApi, output: Output, shop: str, number: str | None
+) -> None:
     async with VippsSession.from_env(transport=transport) as vipps:
         if vipps.environment is Environment.PRODUCTION:
             raise StepFailed("the demo moves money: it does not run in production (VIPPS_ENVIRONMENT)")
 
-        async def approve(payment: InitiatedPayment) -> None:
-            if mobile_number is not None:
-                await vipps.ecom.approve(payment.order_id, mobile_number=mobile_number, token=payment.token or "")
+        async def approve(payment: str, url: str) -> None:
+            if number is not None:
+                _, accept = api.actions
+                (of_user,) = accept.options
+                await accept.run(session_api(vipps, api), payment, {of_user.name: number, "token": url})
                 return
             # To stderr, so that the JSON on stdout stays whole; the person at the keyboard needs the link.
-            say(f"\nOpen this link and approve with a test user:\n{payment.url}\n")
-            await vipps.ecom.wait_for(payment.order_id)
+            say(f"\nOpen this link and approve with a test user:\n{url}\n")
+            await (vipps.epayment if api is EPAYMENT_API else vipps.ecom).wait_for(payment)
 
-        await Walk(vipps, output, approve, shop).run()
+        await Walk(vipps, api, output, approve, shop).run()

@@ -39,9 +39,9 @@ class Exchange:
 
 @frozen(kw_only=True)
 class MoneyRow:
-    """What moved on one order, in øre."""
+    """What moved on one payment, in øre."""
 
-    order_id: str
+    payment: str
     reserved: int
     captured: int
     refunded: int
@@ -64,7 +64,7 @@ class Output(Protocol):
         ...
 
     def money(self, row: MoneyRow) -> None:
-        """Keep what moved on one order for the last table."""
+        """Keep what moved on one payment for the last table."""
         ...
 
     def failed(self, why: str) -> None:
@@ -152,11 +152,11 @@ class TextOutput:
     def done(self) -> None:
         """See Output."""
         columns = ("reserved", "captured", "refunded", "left")
-        width = max(len(row.order_id) for row in self._rows)
-        show(f"\nMoney moved\n    {'order':<{width}}" + "".join(f"{name:>14}" for name in columns))
+        width = max(len(row.payment) for row in self._rows)
+        show(f"\nMoney moved\n    {'payment':<{width}}" + "".join(f"{name:>14}" for name in columns))
         for row in self._rows:
             sums = "".join(f"{format_nok(getattr(row, name)):>14}" for name in columns)
-            show(f"    {row.order_id:<{width}}{sums}")
+            show(f"    {row.payment:<{width}}{sums}")
         show("\nEvery step did what it should.")
 
 
@@ -170,7 +170,8 @@ class _Step:
 class JsonOutput:
     """Prints one JSON document at the end, for machines. Amounts are øre."""
 
-    def __init__(self) -> None:
+    def __init__(self, api: str) -> None:
+        self._api = api
         self._steps: list[_Step] = []
         self._rows: list[MoneyRow] = []
 
@@ -200,6 +201,7 @@ class JsonOutput:
 
     def _print(self, *, succeeded: bool, error: str | None) -> None:
         document = {
+            "api": self._api,
             "succeeded": succeeded,
             "error": error,
             "steps": [asdict(step) for step in self._steps],

@@ -12,6 +12,7 @@ from pathlib import Path
 from vipps_async.cli.journal_decisions import add_decisions
 from vipps_async.cli.journal_file import add_store, existing_file, guarded, opened
 from vipps_async.cli.journal_text import entry_facts, entry_text, recovery_facts, recovery_text
+from vipps_async.cli.maker import maker_by_journal
 from vipps_async.cli.options import Commands, add_allow_host, check_allowed_host, positive
 from vipps_async.cli.output import UNPRINTED, emit_lines, finish, json_line, plain, say
 from vipps_async.config import Settings
@@ -88,7 +89,11 @@ async def _list(options: argparse.Namespace) -> int:
     # Held for as short as possible, since a process that wants to start finds the file in use meanwhile: damage is not
     # looked for, and nothing is printed before it is closed again.
     async with opened(options, thorough=False) as journal:
-        unsettled, settled, more = await _chosen(journal, options)
+        of_payment, maker = None, ""
+        if options.payment is not None:
+            of_payment = await _found(journal, options)
+            maker = maker_by_journal(options.payment, of_payment).text
+        unsettled, settled, more = await _chosen(journal, options, of_payment)
         damaged = await journal.damaged(only_open=True)
     now = datetime.now(UTC)
     settle_after = timedelta(seconds=options.settle_after)
@@ -101,19 +106,25 @@ async def _list(options: argparse.Namespace) -> int:
         facts = entry_facts(entry, now, settle_after)
         shown.append(json_line(facts) if options.json else entry_text(entry, now, settle_after))
     if not options.json:
+        shown += [maker] if maker else []
         shown.append(f"{len(unsettled)}{' or more' if more else ''} open, {len(settled)} settled are shown.")
     return _ALL_SETTLED if emit_lines(f"{line}\n" for line in shown) else UNPRINTED
 
 
-async def _chosen(journal: Journal, options: argparse.Namespace) -> tuple[list[Entry], list[Entry], bool]:
+async def _found(journal: Journal, options: argparse.Namespace) -> list[Entry]:
+    msn = options.msn or os.environ.get(_MSN_VARIABLE)
+    if not msn:
+        raise ConfigurationError("--payment needs a sales unit", advice=f"give --msn, or set {_MSN_VARIABLE}")
+    return await journal.find(payment=options.payment, merchant_serial_number=msn)
+
+
+async def _chosen(
+    journal: Journal, options: argparse.Namespace, of_payment: list[Entry] | None
+) -> tuple[list[Entry], list[Entry], bool]:
     msn, limit = options.msn, options.limit
-    if options.payment is not None:
-        msn = msn or os.environ.get(_MSN_VARIABLE)
-        if not msn:
-            raise ConfigurationError("--payment needs a sales unit", advice=f"give --msn, or set {_MSN_VARIABLE}")
-        found = await journal.find(payment=options.payment, merchant_serial_number=msn)
-        unsettled = [entry for entry in found if entry.settlement is None]
-        settled = [entry for entry in reversed(found) if entry.settlement is not None]
+    if of_payment is not None:
+        unsettled = [entry for entry in of_payment if entry.settlement is None]
+        settled = [entry for entry in reversed(of_payment) if entry.settlement is not None]
     else:
         unsettled = await _first(limit + 1, journal.open_entries(merchant_serial_number=msn))
         # Among the newest there may be as many open ones as were just found.

@@ -247,7 +247,8 @@ async def _reason_against(journal: StoredJournal, vipps: VippsSession) -> str:
         )
     intent = entry.intent
     try:
-        state = await APIS[intent.api].read_state(session_api(vipps, intent.api).batch.runner, intent.payment)
+        api = APIS[intent.api]
+        state = await api.read_state(session_api(vipps, api).batch.runner, intent.payment)
     except OrderNotFoundError:
         return f"Vipps does not know the payment of what is done in the journal ({about(intent)})"
     if intent.operation not in _KEYED or state.has_done(intent.operation, intent.key):

@@ -60,7 +60,7 @@ def entry_text(entry: Entry, now: datetime, settle_after: timedelta) -> str:
     amount = nothing if intent.amount is None else format_amount(intent.amount, intent.currency)
     age = age_of((now - intent.created_at).total_seconds())
     operation, payment, key = plain(intent.name), plain(intent.payment), plain(intent.key)
-    head = f"{_state(entry):<9} {operation:<13} {payment}  {amount}  {age} ago  key {key}"
+    head = f"{_state(entry):<9} {operation:<16} {payment}  {amount}  {age} ago  key {key}"
     if is_leased(entry, now):
         head += f"\n          leased by {plain(entry.owner[:8])} until {entry.lease_until:%H:%M:%S} UTC"
     if entry.note:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
-from vipps_async.apis import APIS, DEFAULT_API, payment_api
+from vipps_async.apis import APIS, DEFAULT_API, IN_OTHER_CURRENCIES, name_with_currency, payment_api
 from vipps_async.batch.amounts import ALL, read_amount
 from vipps_async.config import Environment, Settings
 from vipps_async.core.payment_api import PaymentApi
@@ -100,14 +100,20 @@ def _default_api() -> str:
     return os.environ.get("VIPPS_API") or DEFAULT_API
 
 
-def add_api(parser: argparse.ArgumentParser) -> None:
+def add_api(
+    parser: argparse.ArgumentParser,
+    *,
+    read: Callable[[str], PaymentApi] = payment_api,
+    names: Sequence[str] = (*APIS, *IN_OTHER_CURRENCIES),
+    purpose: str = "the API that the payments were made with, and the currency of its amounts if that is not NOK",
+) -> None:
     """Give a command the option `--api`, which is read as what the API has of its own."""
     parser.add_argument(
         "--api",
-        type=checked(payment_api),
+        type=checked(read),
         default=_default_api(),
-        metavar="|".join(APIS),
-        help="the API that the payments were made with (VIPPS_API, else %(default)s)",
+        metavar="|".join(names),
+        help=f"{purpose} (VIPPS_API, else {DEFAULT_API})",
     )
 
 
@@ -122,12 +128,13 @@ def api_named_in(arguments: Sequence[str]) -> PaymentApi:
         name: str = early.parse_known_args(list(arguments))[0].api
     except argparse.ArgumentError:
         name = DEFAULT_API
-    return APIS.get(name, APIS[DEFAULT_API])
+    return payment_api(name if name in {*APIS, *IN_OTHER_CURRENCIES} else DEFAULT_API)
 
 
 def api_option(api: PaymentApi) -> str:
     """Return what a command line to be copied must say of its API; empty: nothing."""
-    return "" if api.name == _default_api() else f" --api {api.name}"
+    name = name_with_currency(api)
+    return "" if name == _default_api() else f" --api {name}"
 
 
 # --- which host -------------------------------------------------------------------------------------------------------

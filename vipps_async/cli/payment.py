@@ -12,6 +12,7 @@ import attrs
 from vipps_async.apis import session_api
 from vipps_async.cli.confirmation import add_yes, is_terminal, typed_line
 from vipps_async.cli.journal_file import add_journal
+from vipps_async.cli.maker import maker_by_answer, maker_by_file
 from vipps_async.cli.options import Commands, add_allow_host, add_api, amount_of, checked
 from vipps_async.cli.output import plain
 from vipps_async.cli.payment_command import EXIT_STATUS, Command, run_command
@@ -63,6 +64,9 @@ def add_command(commands: Commands, api: PaymentApi) -> None:
     show = _add(actions, api, "show", "show a payment's sums and history")
     personal = "show PERSONAL DATA as well: the customer's name, phone number, e-mail, address, ids, card digits"
     show.add_argument("--personal", action="store_true", help=personal)
+    add_journal(show)
+    # It only tells which API made the payment: that is not waited for.
+    show.set_defaults(wait=0.0)
     show.set_defaults(run=_show)
     for operation in BatchOperation:
         _add_operation(actions, api, operation)
@@ -83,7 +87,7 @@ def _add(actions: Commands, api: PaymentApi, name: str, purpose: str, more: str 
 
 
 def _client(vipps: VippsSession, api: PaymentApi) -> BatchClient:
-    return session_api(vipps, api.name).batch
+    return session_api(vipps, api).batch
 
 
 # --- show -------------------------------------------------------------------------------------------------------------
@@ -94,7 +98,9 @@ async def _show(options: argparse.Namespace) -> int:
 
     async def read(vipps: VippsSession) -> ActionResult:
         state = await api.read_state(_client(vipps, api).runner, options.payment)
-        return state_result(api, options.payment, state, personal=options.personal)
+        shown = state_result(api, options.payment, state, personal=options.personal)
+        maker = maker_by_answer(api) or await maker_by_file(options, vipps.merchant_serial_number)
+        return ActionResult(f"{shown.text}\n\n{maker.text}", {**shown.facts, "made_by": maker.api})
 
     return await run_command(
         options, Command(api=api, verb="show", payment=options.payment, call=read, is_journalled=False)
@@ -119,7 +125,7 @@ def state_result(api: PaymentApi, payment: str, state: PaymentState, *, personal
         lines += ["", *(known or ["Vipps has nothing about the customer here."])]
     else:
         facts = _without(facts, api.personal_fields)
-    own = attrs.asdict(state, recurse=False, filter=lambda at, _: at.name not in {"answer", "history"})
+    own = attrs.asdict(state, filter=lambda at, _: at.name != "answer")
     return ActionResult("\n".join(lines), facts | own)
 
 
@@ -285,7 +291,7 @@ async def _run_own_action(options: argparse.Namespace) -> int:
         if action.reads is not None:
             name, question = action.reads
             values[name] = await typed_line(question) if is_terminal() else sys.stdin.readline().strip()
-        return await action.run(session_api(vipps, options.api.name), payment, values)
+        return await action.run(session_api(vipps, options.api), payment, values)
 
     command = Command(
         api=options.api,

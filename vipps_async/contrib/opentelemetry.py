@@ -6,15 +6,15 @@
         with observed(vipps):
             ...
 
-A call is a span `vipps.capture` (kind internal), a child of the span that was current where it ended; its attempts are
-children of it (kind client), named and described as OpenTelemetry's conventions for HTTP clients say. One departure:
-there is no `url.full`, as paths hold ids of orders and of customers, but the `url.template`. All are made when the call
-ends, with the times at which things happened. So nothing is current while a call runs, no header is added to a request,
-and a call whose process dies leaves no span: that is what the journal is for.
+A call is a span such as `vipps.epayment.capture` (kind internal), a child of the span that was current where it ended;
+its attempts are children of it (kind client), named and described as OpenTelemetry's conventions for HTTP clients say.
+One departure: there is no `url.full`, as paths hold ids of payments and of customers, but the `url.template`. All are
+made when the call ends, with the times at which things happened. So nothing is current while a call runs, no header is
+added to a request, and a call whose process dies leaves no span: that is what the journal is for.
 
-Spans tell the order id (it is the merchant's own, and what one looks a payment up by) and the idempotency key; metrics,
-whose attributes must stay few, tell neither. Amounts, texts, credentials, tokens and all that customers share stand in
-none of them, nor does the text of an error.
+Spans tell the payment's id (it is the merchant's own, and what one looks a payment up by) and the idempotency key;
+metrics, whose attributes must stay few, tell neither. Amounts, texts, credentials, tokens and all that customers share
+stand in none of them, nor does the text of an error.
 
 Needs the extra `opentelemetry`, which is the API alone: without an SDK that the application has set up it does nothing.
 """

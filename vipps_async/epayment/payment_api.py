@@ -26,11 +26,12 @@ from vipps_async.epayment.calls import cancel_call, money_call, rebuild_call
 from vipps_async.epayment.dialect import EPAYMENT
 from vipps_async.epayment.enums import EventName
 from vipps_async.epayment.operations import CANCEL, CAPTURE, GET, REFUND, get_call, get_events_call
-from vipps_async.epayment.request_rules import LARGEST, LEAST
+from vipps_async.epayment.request_rules import LARGEST, LEAST, check_phone_number
 from vipps_async.epayment.responses import (
     CancelledPayment,
     CapturedPayment,
     CreatedPayment,
+    Payment,
     PaymentEvent,
     RefundedPayment,
 )
@@ -98,10 +99,16 @@ async def _read_state(runner: Runner, reference: str) -> PaymentState:
         remaining_to_capture=payment.remaining_to_capture.value,
         remaining_to_refund=payment.remaining_to_refund.value,
         is_released=payment.is_cancelled and not payment.remaining_to_capture,
-        status="" if payment.is_authorized else payment.state.value.lower(),
+        status=_status(payment),
         history=tuple(_entry(event) for event in reversed(events)),
         answer=payment,
     )
+
+
+def _status(payment: Payment) -> str:
+    if payment.is_cancelled and not payment.aggregate.captured_amount:
+        return "cancelled"
+    return "" if payment.is_authorized else payment.state.value.lower()
 
 
 def _entry(event: PaymentEvent) -> HistoryEntry:
@@ -156,7 +163,12 @@ def _actions(currency: str) -> tuple[Action, ...]:
                 Option("amount", "AMOUNT", "how much, such as 499.00", None, required=True),
                 Option("payment_description", "TEXT", "what the customer reads in Vipps", str, required=True),
                 Option("return_url", "URL", "where the customer comes back to, paid or not", str, required=True),
-                Option("phone_number", "NUMBER", f"the customer's, if you know it already: {_PHONE_HELP}", str),
+                Option(
+                    "phone_number",
+                    "NUMBER",
+                    f"the customer's, if you know it already: {_PHONE_HELP}",
+                    check_phone_number,
+                ),
             ),
             doubt="The payment may exist; no money moves before the customer accepts it.",
             is_journalled=True,
@@ -167,7 +179,14 @@ def _actions(currency: str) -> tuple[Action, ...]:
             purpose="accept a payment as the customer would, in the test environment only",
             more="The payment's URL, as create prints it, is read from standard input: it holds a token. An empty line "
             "sends none, which Vipps takes, too. ",
-            options=(Option("phone_number", "NUMBER", f"the test user's: {_PHONE_HELP}; left out, none is sent", str),),
+            options=(
+                Option(
+                    "phone_number",
+                    "NUMBER",
+                    f"the test user's: {_PHONE_HELP}; left out, none is sent",
+                    check_phone_number,
+                ),
+            ),
             reads=("token", "The payment's URL: "),
             doubt="The payment may have been accepted.",
             run=_approve,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from typing import Any, Final, TypeVar
 
@@ -16,6 +17,7 @@ __all__ = [
     "check_money",
     "check_optional",
     "check_payment_amount",
+    "check_phone_number",
     "check_range",
 ]
 
@@ -25,6 +27,7 @@ T = TypeVar("T")
 LEAST: Final = {"NOK": 100, "DKK": 1, "EUR": 1}
 #: The largest sum, in minor units (OpenAPI description, `Amount`).
 LARGEST: Final = 65_000_000
+_PHONE_NUMBER: Final = re.compile(r"[0-9]{9,15}")
 
 
 def check_money(parameter: str, value: object, *, currency: str | None = None) -> Money:
@@ -62,6 +65,14 @@ def check_currency(parameter: str, value: object) -> str:
     """Return the code of a currency that Vipps takes."""
     if not isinstance(value, str) or value not in LEAST:
         raise InvalidInputError(parameter, " or ".join(LEAST), value=value)
+    return value
+
+
+def check_phone_number(value: object) -> str:
+    """Return a phone number with its country's code. It is personal: the error does not show it."""
+    if not isinstance(value, str) or not _PHONE_NUMBER.fullmatch(value):
+        rule = "a string of 9 to 15 digits, the country's code first, without '+', '00' or spaces"
+        raise InvalidInputError("phone_number", rule, secret=True)
     return value
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -28,7 +27,13 @@ from vipps_async.epayment.request_enums import (
     UserFlow,
     check_word,
 )
-from vipps_async.epayment.request_rules import check_items, check_money, check_payment_amount, check_range
+from vipps_async.epayment.request_rules import (
+    check_items,
+    check_money,
+    check_payment_amount,
+    check_phone_number,
+    check_range,
+)
 from vipps_async.epayment.shipping import Shipping
 from vipps_async.errors import InvalidInputError
 from vipps_async.input_rules import (
@@ -50,7 +55,6 @@ __all__ = [
     "next_attempt",
 ]
 
-_PHONE_NUMBER = re.compile(r"[0-9]{9,15}")
 #: What an express checkout asks for: exactly these, or Vipps refuses it (API guide, express).
 _EXPRESS_SCOPES: Final = ("name", "address", "email", "phoneNumber")
 #: When a long-living payment may expire at the earliest and latest (OpenAPI description, `expiresAt`), and how far off
@@ -250,18 +254,13 @@ def _customer(phone_number: str | None, personal_qr: str | None, customer_token:
         return None
     if len(given) > 1:
         raise InvalidInputError(given[1], f"left out when {given[0]} is given", secret=True)
-    if phone_number is not None and not _is_phone_number(phone_number):
-        rule = "a string of 9 to 15 digits, the country's code first, without '+', '00' or spaces"
-        raise InvalidInputError("phone_number", rule, secret=True)
+    if phone_number is not None:
+        check_phone_number(phone_number)
     if personal_qr is not None:
         check_text("personal_qr", personal_qr, shortest=5, longest=255, secret=True)
     if customer_token is not None:
         check_text("customer_token", customer_token, longest=4_096, secret=True)
     return Customer(phone_number=phone_number, personal_qr=personal_qr, customer_token=customer_token)
-
-
-def _is_phone_number(value: object) -> bool:
-    return isinstance(value, str) and _PHONE_NUMBER.fullmatch(value) is not None
 
 
 def _profile(scope: str | Iterable[str] | None, *, is_express: bool) -> Profile | None:

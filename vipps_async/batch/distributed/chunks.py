@@ -9,7 +9,7 @@ from attrs import frozen
 from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
 
-from vipps_async.apis import APIS
+from vipps_async.apis import APIS, IN_OTHER_CURRENCIES, payment_api
 from vipps_async.batch import report as stored
 from vipps_async.batch.distributed import OtherSettingsError, jobs
 from vipps_async.batch.distributed import sql as statements
@@ -17,6 +17,7 @@ from vipps_async.batch.distributed.database import BatchDatabase
 from vipps_async.batch.distributed.fence import STALE_AFTER, Fence, now
 from vipps_async.batch.results import RowResult
 from vipps_async.core.batch import BatchOperation, BatchRow
+from vipps_async.core.payment_api import PaymentApi
 from vipps_async.errors import InvalidInputError, JournalError
 
 __all__ = ["PAGE", "ROUNDS", "ChunkRow", "Chunks", "Claim", "LostError"]
@@ -49,8 +50,8 @@ class Claim:
     batch: int
     chunk: int
     fence: Fence
-    #: The name of the API that it goes over.
-    api: str
+    #: What it goes over, in the batch's currency.
+    api: PaymentApi
     operation: BatchOperation
     merchant_serial_number: str
     digest: str
@@ -109,7 +110,7 @@ class Chunks:
                     f"{merchant_serial_number} in the {environment} environment at {base_url}",
                     advice="run a worker with the settings that the batch was submitted with",
                 )
-            if api not in APIS:
+            if api not in APIS and api not in IN_OTHER_CURRENCIES:
                 raise OtherSettingsError(
                     f"batch {batch} goes over the API {api}, which this version does not know",
                     advice="run a worker of the version that submitted it, or of a newer one",
@@ -122,7 +123,7 @@ class Chunks:
             batch=batch,
             chunk=chunk,
             fence=Fence.around(batch, chunk, epoch + 1, statement=guard, asked_at=asked_at),
-            api=api,
+            api=payment_api(api),
             operation=BatchOperation(operation),
             merchant_serial_number=msn,
             digest=digest,

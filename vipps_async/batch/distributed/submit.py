@@ -14,6 +14,7 @@ from attrs import frozen
 from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
 
+from vipps_async.apis import name_with_currency
 from vipps_async.batch.distributed import OtherSettingsError, SubmissionUnknownError, jobs
 from vipps_async.batch.distributed import sql as statements
 from vipps_async.batch.distributed.database import BatchDatabase
@@ -119,7 +120,7 @@ async def submit(database: BatchDatabase, store: RowStore, submission: Submissio
 async def _put(database: BatchDatabase, store: RowStore, submission: Submission, made: list[Submitted]) -> None:
     """Do all of it in one transaction; `made` gets the result before that is committed."""
     msn = submission.merchant_serial_number
-    identity = (store.digest, submission.layout.api.name, submission.layout.operation.value, msn)
+    identity = (store.digest, name_with_currency(submission.layout.api), submission.layout.operation.value, msn)
     meaning = submission.options(store.unit)
     async with database.transaction(is_long=True) as connection:
         # One at a time, in any environment: the first batch of a schema says which one it is for.
@@ -150,7 +151,7 @@ async def _add(
     operation, msn = submission.layout.operation, submission.merchant_serial_number
     values = (
         store.digest,
-        submission.layout.api.name,
+        name_with_currency(submission.layout.api),
         operation.value,
         msn,
         edition,

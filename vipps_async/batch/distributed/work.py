@@ -12,7 +12,7 @@ from contextlib import aclosing
 import structlog
 from attrs import Factory, define, field
 
-from vipps_async.apis import payment_api, session_api
+from vipps_async.apis import session_api
 from vipps_async.batch.distributed import OtherSettingsError
 from vipps_async.batch.distributed import sql as statements
 from vipps_async.batch.distributed.chunks import ChunkRow, Chunks, Claim, LostError
@@ -274,7 +274,7 @@ class ChunkRunner:
         """
         claim, journal = run.claim, self._session.journal
         assert journal is not None  # noqa: S101 - as above
-        api, operation, msn = payment_api(claim.api), claim.operation, claim.merchant_serial_number
+        api, operation, msn = claim.api, claim.operation, claim.merchant_serial_number
         for begin in range(0, len(found), _HOLD):
             page = found[begin : begin + _HOLD]
             reasons = await reasons_to_hold([each.row for each in page], api, operation, msn, journal)
@@ -327,7 +327,7 @@ class ChunkRunner:
         async for entry in journal.open_entries(merchant_serial_number=msn):
             intent = entry.intent
             ours = intent.payment in payments if cancels else intent.key in keys
-            if ours and (intent.api, intent.operation) == (claim.api, operation.value) and entry.owner:
+            if ours and (intent.api, intent.operation) == (claim.api.name, operation.value) and entry.owner:
                 await journal.release(intent, note=_LEFT, owner=entry.owner)
 
     def _results(self, run: _Run, rows: AsyncGenerator[BatchRow, None]) -> AsyncGenerator[RowResult, None]:

@@ -1,0 +1,90 @@
+"""Which API made a payment: by the journal, and by which APIs know payments of others."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+from collections.abc import Iterable
+
+from attrs import evolve, frozen
+
+from vipps_async.apis import APIS, READS_TOO
+from vipps_async.cli.journal_file import journal_path, open_journal
+from vipps_async.cli.output import plain
+from vipps_async.core.batch import BatchOperation
+from vipps_async.core.payment_api import PaymentApi
+from vipps_async.errors import VippsError
+from vipps_async.journals.protocol import Entry, Outcome
+
+__all__ = ["Maker", "maker_by_answer", "maker_by_file", "maker_by_journal"]
+
+
+@frozen
+class Maker:
+    """The API that a payment was made with, and how that is known, or why it is not."""
+
+    #: None: not known.
+    api: str | None
+    text: str
+
+
+def maker_by_answer(api: PaymentApi) -> Maker | None:
+    """Tell it from the API that answered for the payment; None: that one knows payments of another API as well."""
+    return (
+        None if api.name in READS_TOO else Maker(api.name, f"Made over {api.name}, which knows its own payments only.")
+    )
+
+
+def maker_by_journal(payment: str, entries: Iterable[Entry]) -> Maker:
+    """Tell it from what a journal has of a payment.
+
+    What makes a payment proves it, and a capture, refund or cancel over an API that knows its own payments only.
+
+    Args:
+        payment: its id.
+        entries: all of the payment.
+    """
+    is_open = ""
+    for entry in entries:
+        intent, settlement = entry.intent, entry.settlement
+        if not _proves(intent.api, intent.operation):
+            continue
+        if settlement is None:
+            is_open = is_open or f"; {intent.name} is open there"
+        elif settlement.outcome is Outcome.DONE:
+            how = f"the journal has its {intent.name}, done {settlement.settled_at:%Y-%m-%d %H:%M:%S} UTC"
+            return Maker(intent.api, f"Made over {intent.api}: {how}.")
+    text = f"Which API made it is not known: the journal has nothing done that shows it{is_open}."
+    for name, other in READS_TOO.items():
+        text += f" {name} knows what {other} made, never the other way round: if {other} knows it, {other} made it."
+        text += f"\nTo see: vipps-async payment show {plain(payment)} --api {other}"
+    return Maker(None, text)
+
+
+async def maker_by_file(options: argparse.Namespace, merchant_serial_number: str) -> Maker:
+    """Tell it from the journal file that a command means, if there is one and it can be read.
+
+    Args:
+        options: `api`, `payment`, `journal`, `wait` and `trust_owner`.
+        merchant_serial_number: the payment's sales unit.
+    """
+    entries, trouble = [], ""
+    try:
+        path = journal_path(options.journal, os.environ)
+        if path.is_file():
+            opening = open_journal(path, wait=options.wait, check=False, trusted_owner=options.trust_owner)
+            async with contextlib.aclosing(await opening) as journal:
+                entries = await journal.find(payment=options.payment, merchant_serial_number=merchant_serial_number)
+    except VippsError as error:
+        # What was asked for is what Vipps has, and that is there.
+        trouble = f"\nThe journal could not be read: {plain(error)}"
+    maker = maker_by_journal(options.payment, entries)
+    return evolve(maker, text=f"{maker.text}{trouble}")
+
+
+def _proves(api: str, operation: str) -> bool:
+    if api not in APIS:
+        return False
+    is_made_by = any(action.verb == operation and action.is_journalled for action in APIS[api].actions)
+    return is_made_by or (api not in READS_TOO and operation in {each.value for each in BatchOperation})
