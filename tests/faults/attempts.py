@@ -101,11 +101,11 @@ def noting_keys(made: dict[int, list[str]]) -> Iterator[None]:
         made.setdefault(CALL.get(), []).append(key)
         return key
 
-    epayment_calls.new_idempotency_key = noted
+    vars(epayment_calls)["new_idempotency_key"] = noted
     try:
         yield
     finally:
-        epayment_calls.new_idempotency_key = new_idempotency_key
+        vars(epayment_calls)["new_idempotency_key"] = new_idempotency_key
 
 
 def refused_in_its_own_right(response: Response) -> bool:
