@@ -166,7 +166,8 @@ def attributing(sandbox: SandboxServer) -> Iterator[Attribution]:
         for order in orders:
             # What is due by now is nobody's.
             sandbox._customers.settle(order)
-            if (self.operation, order.payment.reference, self.key) in feigning:
+            # eCom says a word of failure, which is no feint.
+            if (self.operation, order.payment.reference, self.key) in feigning and self.face.name == "epayment":
                 feigning.discard((self.operation, order.payment.reference, self.key))
                 so_far = {"capture": order.payment.captured, "refund": order.payment.refunded}.get(self.operation, 0)
                 found.feigned.setdefault(order.payment.reference, []).append((self.operation, self.key, so_far))

@@ -386,7 +386,8 @@ def _is_feigned(one: Asked, paid: Mapping[str, Paid]) -> bool:
     """Whether Vipps said that it was done, by sums that fit because as much had been moved so before."""
     payment = paid.get(one.order_id)
     wanted = one.amount or next((told.amount for told in one.told if told.amount), 1)
-    return payment is not None and any(
+    over_epayment = any(told.api == "epayment" for told in one.told)
+    return (payment is not None and over_epayment) and any(
         operation == one.operation and key in one.keys and before >= wanted
         for operation, key, before in payment.feigned
     )

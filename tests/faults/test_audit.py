@@ -157,3 +157,81 @@ def test_what_is_asked_for_without_a_key_has_one_key() -> None:
     for key, lost in (("k", 0), ("another", 1)):
         paid = _paid(Moved("CAPTURE", 100, "capture 1", key), captured=100)
         assert audit([_ORDER, capture], [paid], notes).lost == lost
+
+
+def _over_epayment(key: str | None, *told: Told, operation: str = "capture", amount: int | None = 100) -> Asked:
+    """Ask for something over ePayment, whose history has no texts."""
+    asked = Asked(order_id="a-1", operation=operation, text=f"{operation} 1", api="epayment", key=key, amount=amount)
+    asked.told.extend(evolve(one, api="epayment") for one in told)
+    return asked
+
+
+@pytest.mark.parametrize(
+    ("key", "moved", "noted", "figure"),
+    [
+        # By the key that it was given, or that was made for its call, whatever text the history has.
+        ("k", ["k"], "k", ""),
+        (None, ["made"], "made", ""),
+        ("k", ["k", "k"], "k", "moved_twice"),
+        ("k", [], "k", "lost"),
+        # A key that nobody asked with.
+        ("k", ["k", "another"], "k", "lost"),
+        (None, ["another"], "made", "lost"),
+    ],
+)
+def test_what_went_over_epayment_is_told_by_its_key(key: str | None, moved: list[str], noted: str, figure: str) -> None:
+    """Nothing else in its history tells whose an entry is."""
+    capture = _over_epayment(key, Told(Verdict.DONE, 100, call=1, made_keys=("made",) if key is None else ()))
+    entries = [Moved("CAPTURE", 100, "order 1", each, call=1) for each in moved]
+    note = evolve(_noted("capture", "", Outcome.DONE), key=noted)
+    found = audit([_ORDER, capture], [_paid(*entries, captured=100 * len(moved))], [_ORDER_NOTED, note])
+    assert (found.violations > 0) == bool(figure), found.words
+    assert not figure or getattr(found, figure) > 0
+
+
+@pytest.mark.parametrize(("call", "outcome", "figure"), [(1, Outcome.DONE, ""), (1, Outcome.NOT_DONE, "told_untruly")])
+def test_a_cancel_over_epayment_is_told_by_the_payment(call: int, outcome: Outcome, figure: str) -> None:
+    """Its event has neither a text nor a key."""
+    cancel = _over_epayment(None, Told(Verdict.UNKNOWN, call=call), operation="cancel", amount=None)
+    paid = _paid(Moved("VOID", 1_000, "order 1", "", call=call))
+    found = audit([_ORDER, cancel], [paid], [_ORDER_NOTED, _noted("cancel", "", outcome)])
+    assert [found.violations, found.told_untruly] == [bool(figure), figure == "told_untruly"], found.words
+
+
+@pytest.mark.parametrize(
+    ("before", "api", "believed"), [(100, "epayment", True), (99, "epayment", False), (100, "ecom", False)]
+)
+def test_a_success_that_was_feigned_is_excused_where_the_sums_fitted(before: int, api: str, *, believed: bool) -> None:
+    """Over ePayment a part that did not move cannot be told from one that was moved before, and from nothing else."""
+    capture = evolve(_over_epayment("k", Told(Verdict.DONE, 100, call=2)), api=api)
+    capture.told[:] = [evolve(told, api=api) for told in capture.told]
+    feigned = (("capture", "k", before),)
+    noted = evolve(_noted("capture", "capture 1", Outcome.DONE), key="k")
+    found = audit([_ORDER, capture], [evolve(_paid(), feigned=feigned)], [_ORDER_NOTED, noted])
+    assert [found.lies_believed, found.lost] == ([1, 0] if believed else [0, 2])
+
+
+_CLOSED = Told(
+    Verdict.UNKNOWN, error="OrderLockedError", call=10, ended=12, doubtful=False, in_other_hands=True, api="epayment"
+)
+
+
+@pytest.mark.parametrize(
+    ("other", "closed"),
+    [
+        # Open since before, or under way at the same time.
+        (Told(Verdict.UNKNOWN, call=1, ended=2), True),
+        (Told(Verdict.DONE, call=1, ended=11), True),
+        # Over the same API, over before, or begun after.
+        (Told(Verdict.UNKNOWN, call=1, ended=2, api="epayment"), False),
+        (Told(Verdict.DONE, call=1, ended=2), False),
+        (Told(Verdict.UNKNOWN, call=13, ended=14), False),
+    ],
+)
+def test_a_payment_is_closed_to_an_api_only_while_it_is_open_at_the_other(other: Told, *, closed: bool) -> None:
+    """Else who is told so is told of a doubt that is none."""
+    asked = _over_epayment("k", _CLOSED)
+    asked.told[:] = [_CLOSED]
+    earlier = Asked(order_id="a-1", operation="refund", text="refund 2", key="l", amount=100, told=[other])
+    found = audit([_ORDER, earlier, asked], [_paid()], [_ORDER_NOTED])
+    assert [found.closed, found.needless_doubt] == [closed, not closed]

@@ -40,12 +40,12 @@ def _journal(name: str, request: pytest.FixtureRequest, folder: Path) -> Journal
     ids=lambda value: value,
 )
 async def test_money_moves_once_in_a_storm(
-    api: str, name: str, captures: int, seed: int, request: pytest.FixtureRequest, tmp_path: Path
+    api: str, name: str, captures: int, *, seed: int, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     """Whatever fails, nothing moves twice, is lost, or moves with another amount; and what is unknown is said to be.
 
-    With a journal nothing is open or unknown once it has recovered, whichever API it went over. A payment with something
-    open at one API is closed to the other.
+    With a journal nothing is open or unknown once it has recovered, whichever API it went over. A payment with
+    something open at one API is closed to the other.
     """
     report = await run_storm(
         captures=captures,
@@ -96,6 +96,7 @@ def _steady(plan: OrderPlan) -> OrderPlan:
 @pytest.mark.parametrize("api", ["ecom", "epayment"])
 async def test_the_seed_replays_work_and_faults(api: str) -> None:
     """The same seed gives the same requests, faults and sums, as long as nothing depends on the machine's speed."""
+    cancel = ("cancel",) if api == "ecom" else ()
 
     async def storm() -> StormReport:
         return await run_storm(
@@ -105,7 +106,8 @@ async def test_the_seed_replays_work_and_faults(api: str) -> None:
             journal=None,
             journal_name="none",
             kinds=("HTTP_500_BEFORE", "HTTP_502_AFTER", "LOCKED_94", "HTML_200_AFTER", "RESET_AFTER_EFFECT"),
-            operations=("initiate", "create", "capture", "refund", "cancel", "details", "get", "events"),
+            # A cancel over ePayment has a key that is made anew each time, and chance goes by that.
+            operations=("initiate", "create", "capture", "refund", "details", "get", "events", *cancel),
             plans=[_steady(plan) for plan in orders(77, 60, api)],
             api=api,
             patient=True,
@@ -135,7 +137,7 @@ def test_plans_follow_from_their_seed() -> None:
 
 
 def test_plans_cross_the_bridge_one_way() -> None:
-    """What eCom made is adjusted over either API, what ePayment made over ePayment alone, a mistake over its key's API."""
+    """What eCom made is adjusted over either API, what ePayment made over ePayment alone; a key stays at its API."""
     over = {"ecom": set[str](), "epayment": set[str]()}
     for plan in orders(1, 300, "both"):
         asks = {ask.number: ask for step in plan.steps for ask in step}
