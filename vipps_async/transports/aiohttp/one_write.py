@@ -50,7 +50,8 @@ async def exchange(
     prepared = PreparedRequest(request, target)
     answer: aiohttp.ClientResponse | None = None
     try:
-        with TimeLimit(request.timeouts.total) as limit:
+        # The first end of all, so that the timer is set once.
+        with TimeLimit(min(request.timeouts.connect, request.timeouts.total)) as limit:
             prepared.begin(limit)
             answer = await session.request(
                 request.method, target.url, data=prepared, allow_redirects=False, timeout=_NO_TIMERS, ssl=verify
@@ -104,10 +105,9 @@ class PreparedRequest:
         self._ends = 0.0
 
     def begin(self, limit: TimeLimit) -> None:
-        """Keep to a limit: at its end at the latest, each step has its own before."""
-        self._limit, self._ends = limit, limit.ends
-        if self._timeouts.connect < self._timeouts.total:
-            limit.move(limit.ends - self._timeouts.total + self._timeouts.connect)
+        """Keep to a limit whose end is that of connecting; each later step moves it, to the end of all at most."""
+        self._limit = limit
+        self._ends = limit.ends + max(0.0, self._timeouts.total - self._timeouts.connect)
 
     def progress(self) -> None:
         """Note that something came: the silence begins anew."""
