@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -11,7 +12,8 @@ import pytest
 from tests.batch.shop import MSN, stock_one
 from tests.cli.processes import Finished
 from tests.cli.shell import CUSTOMER, HERE, PERSONAL, at_terminal, shell
-from vipps_async import Scope, dkk, eur, nok
+from vipps_async import Scope, SqliteJournal, dkk, eur, nok
+from vipps_async.cli.main import parser
 from vipps_async.money import Money, format_amount
 from vipps_async.sandbox import Fault, RequestRecord
 from vipps_async.testing import Sandbox
@@ -335,6 +337,21 @@ async def test_a_journal_that_cannot_be_read_hides_no_payment(sandbox: Sandbox, 
     shown = await run(sandbox, *SHOW, "--journal", str(broken))
     assert (shown.status, shown.out.startswith(f"epayment payment {PAYMENT}\n")) == (0, True), shown.err
     assert "\nThe journal could not be read: " in shown.out
+
+
+async def test_a_journal_in_use_is_not_waited_for(sandbox: Sandbox, tmp_path: Path) -> None:
+    """A payment is shown at once while another process has the journal, and who that is."""
+    await paid(sandbox)
+    journal = SqliteJournal(tmp_path / "journal.db")
+    await journal.open()
+    try:
+        shown = await run(sandbox, *SHOW, "--journal", str(tmp_path / "journal.db"))
+    finally:
+        await journal.aclose()
+    assert (shown.status, shown.out.startswith(f"epayment payment {PAYMENT}\n")) == (0, True), shown.err
+    assert "\nThe journal could not be read: " in shown.out
+    assert str(os.getpid()) in shown.out
+    assert parser(SHOW).parse_args(SHOW).wait == 0
 
 
 # --- batches ----------------------------------------------------------------------------------------------------------

@@ -149,7 +149,8 @@ def _commands_of(page: str) -> list[str]:
 @pytest.mark.parametrize("line", _commands_of("command-line.md"))
 def test_the_command_lines_of_the_documentation_can_be_typed(line: str) -> None:
     """Each command line that the page shows is understood as it stands."""
-    assert callable(parser().parse_args(shlex.split(line)[1:]).run)
+    arguments = shlex.split(line)[1:]
+    assert callable(parser(arguments).parse_args(arguments).run)
 
 
 def test_the_documentation_shows_command_lines() -> None:
