@@ -657,17 +657,21 @@ async def test_the_shop_keeps_looking_after_orders_when_that_failed_once(
     assert not failures
 
 
-async def test_a_webhook_is_registered_once_over_restarts(tmp_path: Path) -> None:
-    """Its secret is kept where only the shop can read it, and is still the right one afterwards."""
+@pytest.mark.parametrize("lost", [False, True])
+async def test_a_webhook_is_registered_once_over_restarts(tmp_path: Path, *, lost: bool) -> None:
+    """Its secret is kept where only the shop can read it; one that was lost is replaced, with its registration."""
+    kept = tmp_path / "webhooks.json"
     async with Sandbox(rate_limits=False) as sandbox:
         async with opened(sandbox, tmp_path, api=Api.EPAYMENT) as shop:
             port, first = int(shop.url.rpartition(":")[2]), shop.webhook_secret
-            assert (tmp_path / "webhooks.json").stat().st_mode & 0o077 == 0
+            assert kept.stat().st_mode & 0o077 == 0
+        if lost:
+            kept.unlink()
         async with opened(sandbox, tmp_path, api=Api.EPAYMENT, port=port) as shop:
             order = await shop.begin()
             await sandbox.approve(order.payment_id)
             await shop.settled(order, State.ACCEPTED)
-            assert shop.webhook_secret == first
+            assert (shop.webhook_secret != first) is lost
         async with sandbox.session() as vipps:
             assert len(await vipps.webhooks.list()) == 1
 
