@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextvars import ContextVar
 from typing import Any
+from unittest.mock import patch
 
 import orjson
 from aiohttp import web
@@ -101,11 +102,8 @@ def noting_keys(made: dict[int, list[str]]) -> Iterator[None]:
         made.setdefault(CALL.get(), []).append(key)
         return key
 
-    epayment_calls.new_idempotency_key = noted
-    try:
+    with patch.object(epayment_calls, "new_idempotency_key", noted):
         yield
-    finally:
-        epayment_calls.new_idempotency_key = new_idempotency_key
 
 
 def refused_in_its_own_right(response: Response) -> bool:
