@@ -118,7 +118,7 @@ class MoneyMovesOnce(RuleBasedStateMachine):
 
     #: The API, what its methods call an order, and the operations that look one up, with the ends of their paths.
     api, payment = "ecom", "order_id"
-    lookups: ClassVar = {"details": ("/details",)}
+    lookups: ClassVar[dict[str, tuple[str, ...]]] = {"details": ("/details",)}
     #: What no client of the API can prevent.
     unpreventable: ClassVar[set[VippsFault]] = set()
 
