@@ -130,7 +130,7 @@ def newest(session: nox.Session) -> None:
 
 @nox.session
 def storm(session: nox.Session) -> None:
-    """Let a long storm pass: `nox -s storm -- --captures 100000 --seed 1 [--rate 0.1] [--journal sqlite]`."""
+    """Let a long storm pass: `nox -s storm -- --captures 100000 [--seed 1] [--journal sqlite] [--api both]`."""
     _install(session, EVERYTHING, *_group("test"))
     session.run("python", "-m", "tests.faults", "storm", *session.posargs)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 import pytest
 from attrs import define, field
@@ -14,7 +15,7 @@ from vipps_async.config import RetryPolicy
 from vipps_async.core.attempts import AttemptRecord
 from vipps_async.core.dialect import FailureKind
 from vipps_async.core.limits import PerPaymentRateLimiter
-from vipps_async.core.operation import NotApplied, Repeat
+from vipps_async.core.operation import Evidence, Inconclusive, NotApplied, Repeat
 from vipps_async.core.retry import Ask, Refresh, RetryAction, RetryBudget, RetryState, Send, Stop, time_to_send
 from vipps_async.errors import RequestNotSent
 
@@ -225,6 +226,27 @@ def test_a_row_of_a_batch_holds_its_place_for_seconds_only() -> None:
     run = Run(Repeat.KEYED, is_row=True)
     run.send()
     assert looked(run) == [0.5, 1.0, 2.0, 4.0]
+
+
+@pytest.mark.parametrize(
+    ("repeat", "evidence", "sent"),
+    [
+        (Repeat.KEYED, NotApplied("absent"), True),
+        (Repeat.KEYED, Inconclusive("no history"), True),
+        # Its key makes it safe, and nothing can come of it.
+        (Repeat.KEYED, NotApplied("all of it is taken", excluded=True), False),
+        # Without a key it costs one request to be told why.
+        (Repeat.CONFIRM, NotApplied("something is captured", excluded=True), True),
+        (Repeat.CONFIRM, NotApplied("absent"), True),
+        (Repeat.CONFIRM, Inconclusive("no history"), False),
+    ],
+)
+def test_what_follows_a_look(repeat: Repeat, evidence: Evidence[Any], *, sent: bool) -> None:
+    """With a key it is sent again unless it can take effect no more, without one if it is proven absent."""
+    run = Run(repeat)
+    run.send()
+    run.fail(FailureKind.UNKNOWN)
+    assert isinstance(run.state.after_looking(evidence, run.now), Send) is sent
 
 
 def test_looks_end_with_the_budget() -> None:

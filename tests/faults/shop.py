@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from attrs import define, field
 
+from tests.faults.apis import APIS
 from vipps_async import AiohttpTransport, Credentials, RetryPolicy, VippsSession
 from vipps_async.core.clock import SystemClock
 from vipps_async.errors import OutcomeUnknown, RequestNotSent
@@ -158,16 +159,10 @@ class Shop:
         self.sessions.append(session)
         return session
 
-    async def reserve(self, order_id: str = "order-1", amount: int = 50_000) -> None:
+    async def reserve(self, order_id: str = "order-1", amount: int = 50_000, api: str = "ecom") -> None:
         """Let a customer approve an order, without a trace in the journal."""
         async with self.sandbox.session(CREDENTIALS) as vipps:
-            await vipps.ecom.initiate(
-                order_id=order_id,
-                amount=amount,
-                transaction_text="Socks",
-                callback_prefix="https://example.com/callbacks",
-                fall_back="https://example.com/back",
-            )
+            await APIS[api].create(vipps, order_id, amount, "Socks", "https://example.com/back")
         await self.sandbox.approve(order_id)
 
     async def entries(self, order_id: str = "order-1") -> list[Entry]:

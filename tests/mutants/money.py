@@ -238,8 +238,11 @@ _HEADERS = of(
 _REPETITION = of(
     "core/retry.py",
     ("tests/core/test_retry.py", "tests/core/test_given_up.py", "tests/core/test_pipeline.py"),
-    ("self._operation.repeat is Repeat.KEYED or isinstance(evidence, NotApplied)", "True"),
-    ("self._operation.repeat is Repeat.KEYED or isinstance(evidence, NotApplied)", "isinstance(evidence, NotApplied)"),
+    (
+        "return self._send_again(now) if isinstance(evidence, NotApplied) else Stop",
+        "return self._send_again(now) if True else Stop",
+    ),
+    ('return Stop("") if is_excluded else self._send_again(now)', "return self._send_again(now)"),
     ("self.record.begun >= self._policy.attempts", "self.record.begun > self._policy.attempts"),
     ("Ask(then_send=reaction is _Reaction.ASK)", "Ask(then_send=True)"),
     ("now + pause + SHORTEST_ATTEMPT > self.deadline", "now > self.deadline"),

@@ -233,14 +233,13 @@ class RetryState:
     def after_looking(self, evidence: Evidence[Any], now: float) -> RetryAction:
         """Decide what follows when the history does not show the operation as successful.
 
-        A key makes another attempt safe whatever the history lacks; without a key it must be proven absent. What can
-        take effect no more is not sent again.
+        A key makes another attempt safe whatever the history lacks, but one that can take effect no more is not worth
+        it; without a key it must be proven absent.
         """
-        if isinstance(evidence, NotApplied) and evidence.excluded:
-            return Stop("")
-        if self._operation.repeat is Repeat.KEYED or isinstance(evidence, NotApplied):
-            return self._send_again(now)
-        return Stop("")
+        if self._operation.repeat is Repeat.KEYED:
+            is_excluded = isinstance(evidence, NotApplied) and evidence.excluded
+            return Stop("") if is_excluded else self._send_again(now)
+        return self._send_again(now) if isinstance(evidence, NotApplied) else Stop("")
 
     def pause_before_look(self, looks: int, now: float) -> float | None:
         """Return how long to wait before the history is looked at once more, in seconds.
