@@ -44,9 +44,9 @@ FOUNDATIONS = [
     *("tests/transports", "tests/ecom", "tests/receiver"),
     *(f"tests/core/test_{name}.py" for name in ("converter", "events", "pipeline", "refusal")),
 ]
-#: What another event loop could break. httpx is held to its rows elsewhere.
+#: What another event loop could break. httpx is held to its cases elsewhere, and what journals decide hangs on no loop.
 LOOP = [
-    *("tests/transports", "tests/journals", "--ignore-glob=*/test_httpx_*"),
+    *("tests/transports", "tests/journals/test_journal_contract.py", "--ignore-glob=*/test_httpx_*"),
     *(f"tests/end_to_end/test_{name}.py" for name in ("under_fire", "sessions", "payments", "callbacks_from_sandbox")),
 ]
 #: What another interpreter could break: sockets, TLS, JSON, annotations read at run time, and each name that is loaded.
@@ -59,6 +59,14 @@ INTERPRETER = [
 FIRST_TO_BREAK = ["tests/transports", "tests/ecom"]
 #: Many tests wait for a moment: one more at a time than there are processors.
 AT_A_TIME = ["-n", str((os.cpu_count() or 1) + 1), "--dist", "worksteal"]
+#: What runs in processes of its own, where no branch is counted; it is tested without counting.
+IN_PROCESSES = [
+    f"--ignore=tests/{path}"
+    for path in (
+        *("benchmarks", "examples", "test_readme.py", "test_run_report.py"),
+        *("cli/test_batch_clocks.py", "cli/test_batch_machines.py"),
+    )
+]
 #: Set where the branches that the tests run are to be held to their least share.
 MEASURE = "VIPPS_TEST_COVERAGE"
 
@@ -87,7 +95,7 @@ def tests(session: nox.Session) -> None:
     measure = bool(os.environ.get(MEASURE))
     if measure:
         session.run("coverage", "erase")
-    _test(session, "--enough", *AT_A_TIME, measure=measure)
+    _test(session, "--enough", *AT_A_TIME, *(IN_PROCESSES if measure else ()), measure=measure)
     if measure:
         session.run("coverage", "combine", "--quiet")
         session.run("coverage", "report")
@@ -97,7 +105,8 @@ def tests(session: nox.Session) -> None:
 def heavy(session: nox.Session) -> None:
     """Run storms, kills and state machines: they try our rules, not the interpreter."""
     _install(session, EVERYTHING, *_group("test"))
-    _test(session, "-m", "heavy", *AT_A_TIME)
+    # More of them at a time than elsewhere: most wait for time-outs.
+    _test(session, "-m", "heavy", "-n", str((os.cpu_count() or 1) + 2), "--dist", "worksteal")
 
 
 @nox.session

@@ -65,9 +65,9 @@ TABLE = """
 6140 capture 400 CaptureError
 6150 refund 400 RefundError
 6160 capture 423 OrderLockedError retryable
-6170 capture 400 CaptureError retryable probable
-6180 refund 400 RefundError retryable probable
-6190 cancel 400 CancelError retryable probable
+6170 capture 400 CaptureError probable
+6180 refund 400 RefundError probable
+6190 cancel 400 CancelError probable
 6200 capture 400 CaptureError
 6210 refund 400 RefundError
 6220 refund 400 RefundError permanent

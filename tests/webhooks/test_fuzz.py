@@ -154,7 +154,7 @@ def test_nothing_but_a_callback_error_comes_out() -> None:
     assert set(fuzz(DELIVERIES, SEED)) == {200, 400, 401, 413}
 
 
-@pytest.mark.heavy
+@pytest.mark.long
 def test_a_hundred_thousand_deliveries() -> None:
     """The same with 100,000 of another seed."""
     assert set(fuzz(100_000, SEED + 1)) == {200, 400, 401, 413}

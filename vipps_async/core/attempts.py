@@ -64,12 +64,14 @@ class AttemptRecord:
         self.probable = self.probable or failure in _PROBABLE or (suggests_effect and failure.doubtful)
         if not failure.doubtful:
             self.ended += 1
-        # What Vipps says was done before it says each time: recovery looks for it, and does not send it again.
-        refused = was_sent and (
-            failure is FailureKind.REFUSED or (suggests_effect and failure is FailureKind.UNSETTLED)
-        )
-        self.refusal = error if refused and isinstance(error, ApiError) else None
+        self.refusal = error if was_sent and isinstance(error, ApiError) and _is_last_word(failure, error) else None
         return failure
+
+
+def _is_last_word(failure: FailureKind, error: ApiError) -> bool:
+    # What was done before by somebody, and is not to be sent again: Vipps would say so each time.
+    is_done_before = failure is FailureKind.UNSETTLED and not error.retryable
+    return failure is FailureKind.REFUSED or is_done_before
 
 
 #: Vipps said that it succeeded, but the answer cannot be used.

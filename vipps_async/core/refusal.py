@@ -83,7 +83,7 @@ def read_refusal(response: Response, operation: Operation[Any], clock: Clock, se
             _message(status, body, shown, show),
             status=status,
             errors=shown,
-            retryable=failure in _RETRYABLE or (rule is not None and rule.retryable),
+            retryable=_is_retryable(failure, rule),
             retry_after=read_retry_after(response.headers.get("retry-after"), clock.now()),
             body=_shown(body, show) if body.json is not None else "",
             effect=_effect(failure, suggests_effect=suggests_effect),
@@ -91,6 +91,12 @@ def read_refusal(response: Response, operation: Operation[Any], clock: Clock, se
         ),
         suggests_effect,
     )
+
+
+def _is_retryable(failure: FailureKind, rule: ErrorRule | None) -> bool:
+    if failure is FailureKind.UNSETTLED and rule is not None and rule.unsettled:
+        return rule.retryable
+    return failure in _RETRYABLE or (rule is not None and rule.retryable)
 
 
 def shown_body(body: bytes, dialect: Dialect, secrets: Iterable[str]) -> str:
