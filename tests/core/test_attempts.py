@@ -17,6 +17,7 @@ MAY_HAVE_MOVED = {
     FailureKind.FOREIGN,
     FailureKind.UNREADABLE,
     FailureKind.MISFIT,
+    FailureKind.UNPROVEN,
 }
 
 
@@ -77,10 +78,10 @@ def test_a_key_that_was_used_before_by_ourselves_is_in_doubt(earlier: int) -> No
 @pytest.mark.parametrize("failure", FailureKind)
 @pytest.mark.parametrize("suggests_effect", [False, True])
 def test_what_speaks_for_an_effect(failure: FailureKind, suggests_effect: bool) -> None:  # noqa: FBT001 - a parameter
-    """An answer of success that cannot be used does, and so does a doubtful one that says it was done before."""
+    """An answer of success that proves nothing does, and so does a doubtful one that says it was done before."""
     record = AttemptRecord()
     failed(record, failure, suggests_effect=suggests_effect)
-    told = failure in {FailureKind.UNREADABLE, FailureKind.MISFIT}
+    told = failure in {FailureKind.UNREADABLE, FailureKind.MISFIT, FailureKind.UNPROVEN}
     assert record.probable == (told or (suggests_effect and failure in MAY_HAVE_MOVED))
     # Nothing later takes it back.
     failed(record, FailureKind.REFUSED)

@@ -256,6 +256,15 @@ def test_looks_end_with_the_budget() -> None:
     assert looked(run) == [0.5, 1.0, 2.0]
 
 
+def test_looking_for_the_proof_of_a_success_costs_no_budget() -> None:
+    """Vipps has answered: a session that captures parts all day long is not in trouble. The deadline ends it."""
+    run = Run(Repeat.KEYED, policy=RetryPolicy(budget=13))
+    run.send()
+    run.fail(FailureKind.UNPROVEN)
+    assert len(looked(run)) == 10
+    assert run.now < run.state.deadline
+
+
 def looked(run: Run) -> list[float]:
     """Look until no further look is allowed; the pauses before each but the first."""
     pauses: list[float] = []

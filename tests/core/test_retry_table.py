@@ -50,6 +50,10 @@ EXPECTED = {
     (FailureKind.MISFIT, Repeat.KEYED): Step.LOOK,
     (FailureKind.MISFIT, Repeat.CONFIRM): Step.LOOK,
     (FailureKind.MISFIT, Repeat.ONCE): Step.RAISE,
+    (FailureKind.UNPROVEN, Repeat.SAFE): Step.RETRY,
+    (FailureKind.UNPROVEN, Repeat.KEYED): Step.LOOK,
+    (FailureKind.UNPROVEN, Repeat.CONFIRM): Step.LOOK,
+    (FailureKind.UNPROVEN, Repeat.ONCE): Step.RAISE,
     (FailureKind.FOREIGN, Repeat.SAFE): Step.RAISE,
     (FailureKind.FOREIGN, Repeat.KEYED): Step.RAISE,
     (FailureKind.FOREIGN, Repeat.CONFIRM): Step.RAISE,
@@ -93,5 +97,6 @@ def test_which_failures_leave_a_doubt() -> None:
         FailureKind.FOREIGN,
         FailureKind.UNREADABLE,
         FailureKind.MISFIT,
+        FailureKind.UNPROVEN,
     }
     assert doubtful == {each for each in FailureKind if each.doubtful}

@@ -133,9 +133,6 @@ class Attribution:
     moved_by: dict[str, int] = field(factory=dict)
     #: Operation, order id and key of what was answered with another amount than moved.
     lies: set[tuple[str, str, str]] = field(factory=set)
-    #: Order id → operation, key, and øre moved so before, of what ePayment was to answer with success, the sums as they
-    #: were, and no effect.
-    feigned: dict[str, list[tuple[str, str, int]]] = field(factory=dict)
 
 
 @contextlib.contextmanager
@@ -143,7 +140,6 @@ def attributing(sandbox: SandboxServer) -> Iterator[Attribution]:
     """Note for each transaction which call moved it, also when its request is delivered much later."""
     found = Attribution()
     moved_by = found.moved_by
-    feigning: set[tuple[str, str, str]] = set()
     decide = sandbox.faults.decide
 
     def decided(operation: str, order_id: str, key: str) -> Decided | None:
@@ -151,8 +147,6 @@ def attributing(sandbox: SandboxServer) -> Iterator[Attribution]:
         if answer is not None and answer.fault is Fault.OTHER_AMOUNT_AFTER:
             # In ePayment's history a cancel has no key, whatever was sent.
             found.lies.add((operation, order_id, "" if operation == "cancel" else key))
-        if answer is not None and answer.fault is Fault.FAILURE_STATUS_BEFORE:
-            feigning.add((operation, order_id, key))
         return answer
 
     sandbox.faults.decide = decided  # type: ignore[method-assign]
@@ -166,11 +160,6 @@ def attributing(sandbox: SandboxServer) -> Iterator[Attribution]:
         for order in orders:
             # What is due by now is nobody's.
             sandbox._customers.settle(order)
-            # eCom says a word of failure, which is no feint.
-            if (self.operation, order.payment.reference, self.key) in feigning and self.face.name == "epayment":
-                feigning.discard((self.operation, order.payment.reference, self.key))
-                so_far = {"capture": order.payment.captured, "refund": order.payment.refunded}.get(self.operation, 0)
-                found.feigned.setdefault(order.payment.reference, []).append((self.operation, self.key, so_far))
         before = [(order.payment.history, len(order.payment.history)) for order in orders]
         # Nothing waits in here once the body is read, so what is new in the history is this request's.
         answer = await proceed(self)

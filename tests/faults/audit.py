@@ -168,9 +168,6 @@ class Paid:
     captured: int
     refunded: int
     moved: tuple[Moved, ...]
-    #: Operation, key, and øre moved so before, of what was answered with success and the sums as they were, though
-    #: nothing moved: with ePayment no client can tell that from success where so much was moved before.
-    feigned: tuple[tuple[str, str, int], ...] = ()
 
     @classmethod
     def of(cls, snapshot: Any, known: Attribution | None = None) -> Paid:
@@ -193,7 +190,6 @@ class Paid:
                 for entry in snapshot.history
                 if entry.success
             ),
-            feigned=tuple(known.feigned.get(snapshot.order_id, ())),
         )
 
 
@@ -265,8 +261,8 @@ class Audit:
     doubt_by_cancelling: int = 0
     #: Those who were told that the payment has something open at the other API: no violation where that may be so.
     closed: int = 0
-    #: Wrong amounts that were told or noted because Vipps answered so, where none was asked for, and what was told done
-    #: because the sums of Vipps' answer fitted: no violation, since there is nothing to hold such an answer against.
+    #: Wrong amounts that were told or noted because Vipps answered so, where none was asked for: no violation, since
+    #: there is nothing to hold such an answer against.
     lies_believed: int = 0
     #: The first violations, in words.
     words: list[str] = field(factory=list)
@@ -316,8 +312,7 @@ def audit(asked: Iterable[Asked], payments: Iterable[Paid], noted: Iterable[Note
             accounted[one.order_id, one.operation, one.text] += 1
             continue
         accounted[one.order_id, one.operation, one.text] += 1
-        feigned = not moved and _is_feigned(one, paid)
-        _check_moves(found, one, moved, journalled=entries is not None, feigned=feigned)
+        _check_moves(found, one, moved, journalled=entries is not None)
         _check_doubt(found, one, of_order[one.order_id], journalled=entries is not None)
         if entries is None:
             found.unknown += one.verdict is Verdict.UNKNOWN
@@ -327,7 +322,6 @@ def audit(asked: Iterable[Asked], payments: Iterable[Paid], noted: Iterable[Note
                 one,
                 moved,
                 entries.get((one.order_id, one.operation, "" if one.operation == "initiate" else one.text), []),
-                feigned=feigned,
             )
     _check_sums(found, paid, accounted)
     return found
@@ -382,18 +376,7 @@ def _ended_by_vipps(one: Asked, paid: Mapping[str, Paid]) -> bool:
     return is_own and texts["CANCEL"] == texts.get("INITIATE")
 
 
-def _is_feigned(one: Asked, paid: Mapping[str, Paid]) -> bool:
-    """Whether Vipps said that it was done, by sums that fit because as much had been moved so before."""
-    payment = paid.get(one.order_id)
-    wanted = one.amount or next((told.amount for told in one.told if told.amount), 1)
-    over_epayment = any(told.api == "epayment" for told in one.told)
-    return (payment is not None and over_epayment) and any(
-        operation == one.operation and key in one.keys and before >= wanted
-        for operation, key, before in payment.feigned
-    )
-
-
-def _check_moves(found: Audit, one: Asked, moved: list[Moved], *, journalled: bool, feigned: bool) -> None:
+def _check_moves(found: Audit, one: Asked, moved: list[Moved], *, journalled: bool) -> None:
     if len(moved) > 1:
         found.blame("moved_twice", one, f"it moved {len(moved)} times, with the keys {[m.key for m in moved]}")
     if moved and one.forbidden:
@@ -401,10 +384,7 @@ def _check_moves(found: Audit, one: Asked, moved: list[Moved], *, journalled: bo
     if one.amount is not None and any(entry.amount != one.amount for entry in moved):
         found.blame("wrong_amounts", one, f"{one.amount} øre were asked for, {[m.amount for m in moved]} moved")
     if one.verdict is Verdict.DONE and not moved:
-        if feigned:
-            found.lies_believed += 1
-        else:
-            found.blame("lost", one, "it was told done and has not moved")
+        found.blame("lost", one, "it was told done and has not moved")
     if moved and _told_untruly(one, moved, journalled=journalled):
         told_so = [(told.verdict.value, told.error, told.call) for told in one.told]
         found.blame("told_untruly", one, f"it moved by {[entry.call for entry in moved]} and was told {told_so}")
@@ -475,7 +455,7 @@ def _may_be_closed(told: Told, of_order: list[Asked]) -> bool:
     )
 
 
-def _check_notes(found: Audit, one: Asked, moved: list[Moved], entries: list[Noted], *, feigned: bool) -> None:
+def _check_notes(found: Audit, one: Asked, moved: list[Moved], entries: list[Noted]) -> None:
     outcomes = {entry.outcome for entry in entries}
     if moved and not entries:
         found.blame("lost", one, "it moved without an intent in the journal")
@@ -489,7 +469,7 @@ def _check_notes(found: Audit, one: Asked, moved: list[Moved], entries: list[Not
         done = {entry.key for entry in entries if entry.outcome is Outcome.DONE}
         if {entry.key for entry in moved} - done:
             found.blame("told_untruly", one, "it moved with a key that is not noted as done")
-    if not moved and Outcome.DONE in outcomes and not feigned:
+    if not moved and Outcome.DONE in outcomes:
         found.blame("lost", one, "it is noted as done and has not moved")
     if one.verdict is Verdict.DONE and Outcome.DONE not in outcomes and moved:
         found.blame("lost", one, "it was told done and is not noted as done")

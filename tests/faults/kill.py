@@ -16,7 +16,6 @@ import orjson
 from attrs import define, evolve, field
 
 from tests.faults.apis import APIS, FAILING
-from tests.faults.attempts import Attribution, attributing
 from tests.faults.audit import Asked, Audit, Paid, Told, Verdict, audit, noted_in
 from tests.faults.horizon import SETTLE_AFTER, MovableClock, horizon_settings
 from tests.faults.phases import Phase
@@ -298,23 +297,21 @@ async def run_kills(
     ):
         short_faults(sandbox)
         sandbox.faults.stall_seconds = 0.5
-        with attributing(sandbox) as known:
-            async with VippsSession(CREDENTIALS, base_url=sandbox.url) as vipps:
-                work = _Work(seed, sandbox, vipps, random, api, phases=phases)
-                number = 0
-                while report.kills.total() < kills:
-                    number += 1
-                    if number > _MOST_LIVES * kills:
-                        raise RuntimeError(f"of {number} workers {report.kills.total()} were killed: {report.kills}")
-                    kinds = HELD if number % _LATE == 0 else _KINDS
-                    sandbox.faults.randomise(rate=rate, seed=seed + number, operations=FAILING, kinds=kinds)
-                    await _one_life(number, work, nursery, report, place=place)
-            await _last_recovery(sandbox, place, report)
+        async with VippsSession(CREDENTIALS, base_url=sandbox.url) as vipps:
+            work = _Work(seed, sandbox, vipps, random, api, phases=phases)
+            number = 0
+            while report.kills.total() < kills:
+                number += 1
+                if number > _MOST_LIVES * kills:
+                    raise RuntimeError(f"of {number} workers {report.kills.total()} were killed: {report.kills}")
+                kinds = HELD if number % _LATE == 0 else _KINDS
+                sandbox.faults.randomise(rate=rate, seed=seed + number, operations=FAILING, kinds=kinds)
+                await _one_life(number, work, nursery, report, place=place)
+        await _last_recovery(sandbox, place, report)
         report.faults = {fault.value: count for fault, count in sandbox.faults.counts.items()}
         report.held = sum(report.faults.get(fault.value, 0) for fault in HELD)
         # Workers do not number their calls, so nobody knows which one moved what.
-        told_by_sandbox = Attribution(feigned=known.feigned)
-        snapshots = [Paid.of(snapshot, told_by_sandbox) for snapshot in sandbox.payments]
+        snapshots = [Paid.of(snapshot) for snapshot in sandbox.payments]
     payments = [
         evolve(paid, moved=tuple(entry for entry in paid.moved if entry.operation == "CAPTURE")) for paid in snapshots
     ]

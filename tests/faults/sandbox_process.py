@@ -140,7 +140,7 @@ class SandboxProcess:
         """What moved on all orders."""
         found = []
         for index in range(await self._ask("settle")):
-            order_id, amount, captured, refunded, moved, feigned = await self._ask("payment", index)
+            order_id, amount, captured, refunded, moved = await self._ask("payment", index)
             found.append(
                 Paid(
                     order_id=order_id,
@@ -148,7 +148,6 @@ class SandboxProcess:
                     captured=captured,
                     refunded=refunded,
                     moved=tuple(Moved(*entry) for entry in moved),
-                    feigned=tuple(map(tuple, feigned)),
                 )
             )
         return found
@@ -191,7 +190,6 @@ class _Served:
                     paid.captured,
                     paid.refunded,
                     [astuple(entry) for entry in paid.moved],
-                    paid.feigned,
                 )
         return None
 

@@ -198,17 +198,12 @@ def test_a_cancel_over_epayment_is_told_by_the_payment(call: int, outcome: Outco
     assert [found.violations, found.told_untruly] == [bool(figure), figure == "told_untruly"], found.words
 
 
-@pytest.mark.parametrize(
-    ("before", "api", "believed"), [(100, "epayment", True), (99, "epayment", False), (100, "ecom", False)]
-)
-def test_a_success_that_was_feigned_is_excused_where_the_sums_fitted(before: int, api: str, *, believed: bool) -> None:
-    """Over ePayment a part that did not move cannot be told from one that was moved before, and from nothing else."""
-    capture = evolve(_over_epayment("k", Told(Verdict.DONE, 100, call=2)), api=api)
-    capture.told[:] = [evolve(told, api=api) for told in capture.told]
-    feigned = (("capture", "k", before),)
+def test_what_was_told_done_and_has_not_moved_is_lost() -> None:
+    """Whatever Vipps' answer said."""
+    capture = _over_epayment("k", Told(Verdict.DONE, 100, call=2))
     noted = evolve(_noted("capture", "capture 1", Outcome.DONE), key="k")
-    found = audit([_ORDER, capture], [evolve(_paid(), feigned=feigned)], [_ORDER_NOTED, noted])
-    assert [found.lies_believed, found.lost] == ([1, 0] if believed else [0, 2])
+    found = audit([_ORDER, capture], [_paid()], [_ORDER_NOTED, noted])
+    assert [found.lies_believed, found.lost] == [0, 2]
 
 
 _CLOSED = Told(

@@ -67,6 +67,20 @@ EPAYMENT_MUTANTS: Final = (
         ("if event.success and event.amount.currency == currency:", "if event.amount.currency == currency:"),
     ),
     *of(
+        "epayment/operations.py",
+        ("tests/epayment/test_parts.py", "tests/epayment/test_misfit.py"),
+        ("(asked.amount == in_all.value and not left(result))", "not left(result)"),
+        ("(asked.amount == in_all.value and not left(result))", "asked.amount == in_all.value"),
+        (
+            "    unproven=_unproven(lambda sums: sums.captured_amount,",
+            "    unproven=None and _unproven(lambda sums: sums.captured_amount,",
+        ),
+        (
+            "    unproven=_unproven(lambda sums: sums.refunded_amount,",
+            "    unproven=None and _unproven(lambda sums: sums.refunded_amount,",
+        ),
+    ),
+    *of(
         "epayment/errors.py",
         ("tests/epayment/test_errors.py",),
         ("return info.group == CODE\n\n\ndef error_class", "return False\n\n\ndef error_class"),
@@ -107,6 +121,6 @@ EPAYMENT_MUTANTS: Final = (
     *of(
         "core/pipeline.py",
         (_LOST,),
-        ("result if call.operation.complete is None else call.operation.complete(call, result)", "result"),
+        ("result if operation.complete is None else operation.complete(call, result)", "result"),
     ),
 )

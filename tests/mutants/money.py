@@ -46,8 +46,15 @@ _ATTEMPTS = of(
     ("is_done_before = failure is FailureKind.UNSETTLED and not error.retryable", "is_done_before = False"),
     ("(suggests_effect and failure.doubtful)", "suggests_effect"),
     ("(suggests_effect and failure.doubtful)", "False"),
-    ("frozenset({FailureKind.UNREADABLE, FailureKind.MISFIT})", "frozenset({FailureKind.UNREADABLE})"),
-    ("frozenset({FailureKind.UNREADABLE, FailureKind.MISFIT})", "frozenset({FailureKind.MISFIT})"),
+    (
+        "FailureKind.UNREADABLE, FailureKind.MISFIT, FailureKind.UNPROVEN}",
+        "FailureKind.UNREADABLE, FailureKind.UNPROVEN}",
+    ),
+    ("FailureKind.UNREADABLE, FailureKind.MISFIT, FailureKind.UNPROVEN}", "FailureKind.MISFIT, FailureKind.UNPROVEN}"),
+    (
+        "FailureKind.UNREADABLE, FailureKind.MISFIT, FailureKind.UNPROVEN}",
+        "FailureKind.UNREADABLE, FailureKind.MISFIT}",
+    ),
 )
 _DIALECT = of(
     "core/dialect.py",
@@ -212,7 +219,10 @@ _PIPELINE = of(
     ("if isinstance(error, RequestNotSent) else FailureKind.UNKNOWN", "if True else FailureKind.UNKNOWN"),
     ("FailureKind.NOT_SENT if isinstance(error, RequestNotSent)", "FailureKind.NOT_SENT if False"),
     ("if call.payment is not None and call.operation", "if False and call.operation"),
-    ("        if misfit is not None:\n", "        if False:\n"),
+    ("            if why is not None:\n", "            if False:\n"),
+    ("(operation.misfit, FailureKind.MISFIT,", "(None, FailureKind.MISFIT,"),
+    ("(operation.unproven, FailureKind.UNPROVEN,", "(None, FailureKind.UNPROVEN,"),
+    ("if failed.failure is FailureKind.UNPROVEN and", "if False and"),
     ("call.operation.repeat is Repeat.CONFIRM or (", "False or ("),
     ("call.audit.origin is not KeyOrigin.MADE", "call.audit.origin is KeyOrigin.MADE"),
     ("await self._attempt_again(call, body, state)", "await self._attempt_again(call, render(call), state)"),
@@ -250,7 +260,8 @@ _REPETITION = of(
     ("math.inf, 5\n", "5, 5\n"),
     ("_MOST_LOOKS_OF_ROW if is_row else _MOST_LOOKS", "_MOST_LOOKS"),
     ("min(_LONGEST_LOOK_PAUSE, _FIRST", "max(0.0, _FIRST"),
-    ("return pause if looks == 0 or self._budget.spend(throttled=False) else None", "return pause"),
+    ("return pause if is_free or self._budget.spend(throttled=False) else None", "return pause"),
+    ("is_free = looks == 0 or self._is_unproven", "is_free = looks == 0"),
 )
 _RULES = of(
     "journals/rules.py",

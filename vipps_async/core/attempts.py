@@ -74,5 +74,5 @@ def _is_last_word(failure: FailureKind, error: ApiError) -> bool:
     return failure is FailureKind.REFUSED or is_done_before
 
 
-#: Vipps said that it succeeded, but the answer cannot be used.
-_PROBABLE = frozenset({FailureKind.UNREADABLE, FailureKind.MISFIT})
+#: Vipps said that it succeeded, but the answer cannot be used, or proves nothing.
+_PROBABLE = frozenset({FailureKind.UNREADABLE, FailureKind.MISFIT, FailureKind.UNPROVEN})

@@ -34,6 +34,7 @@ class FailureKind(enum.Enum):
     UNSETTLED = "unsettled"
     UNREADABLE = "unreadable"
     MISFIT = "misfit"
+    UNPROVEN = "unproven"
     FOREIGN = "foreign"
     REFUSED = "refused"
 
@@ -51,6 +52,7 @@ _DOUBTFUL = frozenset(
         FailureKind.FOREIGN,
         FailureKind.UNREADABLE,
         FailureKind.MISFIT,
+        FailureKind.UNPROVEN,
     }
 )
 

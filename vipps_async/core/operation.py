@@ -54,7 +54,7 @@ class SettledBy(enum.Enum):
 
     #: Vipps' own answer to the request.
     ANSWER = "answer"
-    #: The answer got lost; the payment's history proves the outcome.
+    #: The answer got lost or proved nothing; the payment's history proves the outcome.
     HISTORY = "history"
     #: The outcome was on record in the journal; nothing was sent.
     JOURNAL = "journal"
@@ -92,6 +92,9 @@ class Operation(Generic[R]):
     #: Says in what a result differs from what the call asked for; None: whatever can be read is right. Its own result
     #: None means that it fits.
     misfit: Callable[[Call[R], R], str | None] | None = None
+    #: Says why a result that fits does not prove that this call brought it, so that the history is looked at; None: an
+    #: answer of success proves it. Its own result None means that this one does.
+    unproven: Callable[[Call[R], R], str | None] | None = None
     #: Puts into a result what the call asked for where the answer does not repeat it; None: the answer says all.
     complete: Callable[[Call[R], R], R] | None = None
     #: Whether it is sent with a token; fetching the token itself is not.

@@ -247,12 +247,17 @@ class Pipeline:
             return self._unreadable(call, response, token, str(error), Effect.PROBABLE)
         if call.payment is not None and call.operation.dialect.payment_of(result) not in {None, call.payment}:
             return self._unreadable(call, response, token, "it is about another payment", Effect.PROBABLE)
-        misfit = None if call.operation.misfit is None else call.operation.misfit(call, result)
-        if misfit is not None:
-            failed = self._unreadable(call, response, token, misfit, Effect.PROBABLE)
-            failed.error.message = f"Vipps answered HTTP {response.status}, but not what was asked for: {misfit}"
-            return evolve(failed, failure=FailureKind.MISFIT)
-        return result if call.operation.complete is None else call.operation.complete(call, result)
+        operation = call.operation
+        for check, failure, what in (
+            (operation.misfit, FailureKind.MISFIT, "but not what was asked for"),
+            (operation.unproven, FailureKind.UNPROVEN, "which does not prove it"),
+        ):
+            why = None if check is None else check(call, result)
+            if why is not None:
+                failed = self._unreadable(call, response, token, why, Effect.PROBABLE)
+                failed.error.message = f"Vipps answered HTTP {response.status}, {what}: {why}"
+                return evolve(failed, failure=failure)
+        return result if operation.complete is None else operation.complete(call, result)
 
     def _unreadable(
         self, call: Call[Any], response: Response, token: Token | None, why: str, effect: Effect
@@ -434,6 +439,8 @@ class Pipeline:
             self._raise(
                 call, moved_otherwise(evidence.misfit, evidence.result), record.begun, seconds, cause=failed.error
             )
+        if failed.failure is FailureKind.UNPROVEN and record.begun == 1:
+            self._budget.refill()
         self._log.success(call, attempts=record.begun, seconds=seconds, settled_by=SettledBy.HISTORY.value)
         return evidence.result
 

@@ -14,6 +14,7 @@ One table says what each kind of failure means for each way of repeating.
     unauthorized  refresh   refresh   refresh   refresh   once a call, then it counts as refused
     unreadable    retry     ask       ask       look      2xx or 3xx that cannot be read: it probably took effect
     misfit        retry     look      look      raise     2xx that says something else than what was asked for
+    unproven      retry     look      look      raise     2xx that fits, and that other calls may explain as well
     foreign       raise     raise     raise     raise     a refusal, but not in Vipps' words
     refused       raise     raise     raise     raise     Vipps said no
 
@@ -83,6 +84,7 @@ _ROWS: dict[FailureKind, tuple[_Reaction, _Reaction, _Reaction, _Reaction]] = {
     FailureKind.UNSETTLED: (_Reaction.RETRY, _Reaction.ASK, _Reaction.ASK, _Reaction.ASK),
     FailureKind.UNREADABLE: (_Reaction.RETRY, _Reaction.ASK, _Reaction.ASK, _Reaction.LOOK),
     FailureKind.MISFIT: (_Reaction.RETRY, _Reaction.LOOK, _Reaction.LOOK, _Reaction.RAISE),
+    FailureKind.UNPROVEN: (_Reaction.RETRY, _Reaction.LOOK, _Reaction.LOOK, _Reaction.RAISE),
     FailureKind.FOREIGN: (_Reaction.RAISE, _Reaction.RAISE, _Reaction.RAISE, _Reaction.RAISE),
     FailureKind.REFUSED: (_Reaction.RAISE, _Reaction.RAISE, _Reaction.RAISE, _Reaction.RAISE),
 }
@@ -207,6 +209,7 @@ class RetryState:
         self._retries = 0
         self._refreshed = False
         self._throttled = False
+        self._is_unproven = False
         self._retry_after: float | None = None
         #: The attempts of the call.
         self.record = record
@@ -220,6 +223,7 @@ class RetryState:
     def after_failure(self, failure: FailureKind, *, retry_after: float | None, now: float) -> RetryAction:
         """Decide what follows a failed attempt, which the record has noted."""
         self._throttled = failure is FailureKind.THROTTLED
+        self._is_unproven = failure is FailureKind.UNPROVEN
         self._retry_after = retry_after
         reaction = _reaction_to(failure, self._operation.repeat)
         if reaction is _Reaction.REFRESH and self._may_refresh():
@@ -249,8 +253,8 @@ class RetryState:
             now: the time, in monotonic seconds.
 
         Returns:
-            None if the deadline leaves no time for it (Vipps may have asked to wait), the session's retry budget is
-            drained, or it was looked at often enough for a row of a batch.
+            None if the deadline leaves no time for it (Vipps may have asked to wait), it was looked at often enough for
+            a row of a batch, or, unless an answer of success is to be proven, the session's retry budget is drained.
         """
         # Once it is the longest it stays so, however often it is doubled.
         pause = min(_LONGEST_LOOK_PAUSE, _FIRST_LOOK_PAUSE * 2.0 ** min(looks - 1, 16)) if looks else 0.0
@@ -261,7 +265,9 @@ class RetryState:
             or (pause and self.record.one_look)
         ):
             return None
-        return pause if looks == 0 or self._budget.spend(throttled=False) else None
+        # Vipps is well and has answered with success: looking for the proof is a part of the call, and no retry.
+        is_free = looks == 0 or self._is_unproven
+        return pause if is_free or self._budget.spend(throttled=False) else None
 
     def _may_refresh(self) -> bool:
         most = max(self._policy.attempts, 2)

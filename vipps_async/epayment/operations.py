@@ -72,6 +72,28 @@ def _misfit(moved: Callable[[Aggregate], Money]) -> Callable[[Call[R], R], str |
     return misfit
 
 
+def _unproven(
+    moved: Callable[[Aggregate], Money], left: Callable[[CapturedPayment | RefundedPayment], Money]
+) -> Callable[[Call[R], R], str | None]:
+    """Return what says whether an answer of success proves its call.
+
+    The sums prove what has moved all that there was to move. Those of a part may come from other parts.
+
+    Args:
+        moved: what the operation has moved in all, by the payment's sums.
+        left: what it can still move.
+    """
+
+    def unproven(call: Call[R], result: R) -> str | None:
+        asked, in_all = call.audit, moved(result.aggregate)
+        if asked is None or asked.amount is None or (asked.amount == in_all.value and not left(result)):
+            return None
+        amount = Money(asked.amount, asked.currency)
+        return f"{amount} were asked for, and the {in_all} in all that it says may come from other calls"
+
+    return unproven
+
+
 def _complete(call: Call[R], result: R) -> R:
     # Whether an answer's amount is the operation's or the payment's is not published. That no less was moved than was
     # asked for has been seen by the sums.
@@ -118,6 +140,7 @@ CAPTURE: Final = Operation(
     error=CaptureError,
     per_minute=5,
     misfit=_misfit(lambda sums: sums.captured_amount),
+    unproven=_unproven(lambda sums: sums.captured_amount, lambda result: result.remaining_to_capture),
     complete=_complete,
 )
 
@@ -132,6 +155,7 @@ REFUND: Final = Operation(
     error=RefundError,
     per_minute=5,
     misfit=_misfit(lambda sums: sums.refunded_amount),
+    unproven=_unproven(lambda sums: sums.refunded_amount, lambda result: result.remaining_to_refund),
     complete=_complete,
 )
 
