@@ -120,7 +120,8 @@ EPAYMENT_MUTANTS: Final = (
     ),
     *of(
         "core/pipeline.py",
-        (_LOST,),
+        ("tests/epayment/test_parts.py",),
+        ("(operation.unproven, FailureKind.UNPROVEN,", "(None, FailureKind.UNPROVEN,"),
         ("result if operation.complete is None else operation.complete(call, result)", "result"),
     ),
 )

@@ -221,8 +221,6 @@ _PIPELINE = of(
     ("if call.payment is not None and call.operation", "if False and call.operation"),
     ("            if why is not None:\n", "            if False:\n"),
     ("(operation.misfit, FailureKind.MISFIT,", "(None, FailureKind.MISFIT,"),
-    ("(operation.unproven, FailureKind.UNPROVEN,", "(None, FailureKind.UNPROVEN,"),
-    ("if failed.failure is FailureKind.UNPROVEN and", "if False and"),
     ("call.operation.repeat is Repeat.CONFIRM or (", "False or ("),
     ("call.audit.origin is not KeyOrigin.MADE", "call.audit.origin is KeyOrigin.MADE"),
     ("await self._attempt_again(call, body, state)", "await self._attempt_again(call, render(call), state)"),

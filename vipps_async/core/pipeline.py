@@ -439,8 +439,6 @@ class Pipeline:
             self._raise(
                 call, moved_otherwise(evidence.misfit, evidence.result), record.begun, seconds, cause=failed.error
             )
-        if failed.failure is FailureKind.UNPROVEN and record.begun == 1:
-            self._budget.refill()
         self._log.success(call, attempts=record.begun, seconds=seconds, settled_by=SettledBy.HISTORY.value)
         return evidence.result
 
