@@ -23,12 +23,13 @@ class TimeLimit:
 
     Args:
         seconds: from now on; with 0 or less it ends at the next await.
+        loop: the running loop; None: it is asked for, which is a system call on Python 3.11.
     """
 
     __slots__ = ("_cancelling", "_fires", "_loop", "_task", "_timer", "ends", "expired")
 
-    def __init__(self, seconds: float) -> None:
-        self._loop = asyncio.get_running_loop()
+    def __init__(self, seconds: float, loop: asyncio.AbstractEventLoop | None = None) -> None:
+        self._loop = loop or asyncio.get_running_loop()
         self._task: asyncio.Task[object] | None = None
         self._timer: asyncio.Handle | None = None
         #: When the timer fires, in the loop's seconds.
@@ -44,7 +45,7 @@ class TimeLimit:
         return self
 
     def __enter__(self) -> Self:
-        task = asyncio.current_task()
+        task = asyncio.current_task(self._loop)
         if task is None:
             raise RuntimeError("only a task can be given a time limit")
         self._task, self._cancelling = task, task.cancelling()

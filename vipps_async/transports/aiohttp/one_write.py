@@ -38,7 +38,12 @@ class UnknownVersion(Exception):  # noqa: N818 - the name states the fact
 
 
 async def exchange(
-    session: aiohttp.ClientSession, request: Request, target: Target, *, verify: ssl.SSLContext | bool
+    session: aiohttp.ClientSession,
+    request: Request,
+    target: Target,
+    *,
+    verify: ssl.SSLContext | bool,
+    loop: asyncio.AbstractEventLoop | None = None,
 ) -> Response:
     """Send a request over a session that was made with `OneWriteRequest`, and read the answer.
 
@@ -51,7 +56,7 @@ async def exchange(
     answer: aiohttp.ClientResponse | None = None
     try:
         # The first end of all, so that the timer is set once.
-        with TimeLimit(min(request.timeouts.connect, request.timeouts.total)) as limit:
+        with TimeLimit(min(request.timeouts.connect, request.timeouts.total), loop) as limit:
             prepared.begin(limit)
             answer = await session.request(
                 request.method, target.url, data=prepared, allow_redirects=False, timeout=_NO_TIMERS, ssl=verify

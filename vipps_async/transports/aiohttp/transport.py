@@ -135,7 +135,7 @@ class AiohttpTransport:
             if self._one_write:
                 session = self._in_use()
                 try:
-                    return await one_write.exchange(session, request, target, verify=self._ssl)
+                    return await one_write.exchange(session, request, target, verify=self._ssl, loop=self._loop)
                 except UnknownVersion:
                     await self._fall_back(session)
             return await self._exchange(request, target)
