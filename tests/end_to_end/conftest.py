@@ -17,6 +17,8 @@ from vipps_async.testing import Sandbox
 async def nothing_is_left_behind() -> AsyncIterator[None]:
     """Every test here ends with the tasks it began with; what is garbage warns now, within the test."""
     before = asyncio.all_tasks()
+    # What was there before is not looked through again, which took a fifth of a second in a process of many tests.
+    gc.freeze()
     yield
     gc.collect()
     await asyncio.sleep(0)
