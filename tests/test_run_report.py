@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,12 +12,15 @@ import pytest
 from tests.run_report import ENOUGH, why_too_few
 
 PROJECT = Path(__file__).parents[1]
+_PLUGINS = ("-p", "no:cacheprovider", "-p", "xdist.plugin", "-p", "pytest_asyncio.plugin")
 
 
 def _run(*arguments: str) -> tuple[int, list[str]]:
     finished = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments],
+        # Looking for all plugins that are installed takes longer than these tests.
+        [sys.executable, "-m", "pytest", *_PLUGINS, "-q", *arguments],
         cwd=PROJECT,
+        env=os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
         capture_output=True,
         text=True,
         timeout=120,
