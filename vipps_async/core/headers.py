@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from vipps_async.config import Settings
 
-__all__ = ["Headers"]
+__all__ = ["MERCHANT_SERIAL_NUMBER", "Headers"]
 
+#: The header that names the sales unit.
+MERCHANT_SERIAL_NUMBER = "Merchant-Serial-Number"
 _SUBSCRIPTION_KEY = "Ocp-Apim-Subscription-Key"
 
 
@@ -23,7 +25,7 @@ class Headers:
         self._common = {
             "Accept": "application/json",
             _SUBSCRIPTION_KEY: credentials.subscription_key,
-            "Merchant-Serial-Number": credentials.merchant_serial_number,
+            MERCHANT_SERIAL_NUMBER: credentials.merchant_serial_number,
             **{name: value for name, value in named.items() if value is not None},
         }
         # The client secret goes to the token endpoint and nowhere else.
@@ -48,6 +50,7 @@ class Headers:
         has_body: bool,
         key: tuple[str, str] | None,
         subscription_key: bool = True,
+        more: dict[str, str] | None = None,
     ) -> dict[str, str]:
         """Add to the shared headers what one call needs, and leave the subscription key out where none is wanted.
 
@@ -56,6 +59,7 @@ class Headers:
             has_body: whether a body is sent.
             key: the header that carries the idempotency key, and the key; None: there is none.
             subscription_key: whether the API wants the subscription key.
+            more: further headers, which take precedence; None: there are none.
         """
         headers = shared.copy()
         if not subscription_key:
@@ -64,4 +68,6 @@ class Headers:
             headers["Content-Type"] = "application/json"
         if key is not None:
             headers[key[0]] = key[1]
+        if more is not None:
+            headers.update(more)
         return headers

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import random
 from datetime import timedelta
 from typing import Any, NoReturn, TypeVar
@@ -11,12 +12,13 @@ from attrs import evolve, frozen
 
 from vipps_async.config import Settings, Timeouts
 from vipps_async.core.attempts import AttemptRecord
+from vipps_async.core.call_options import CallOptions
 from vipps_async.core.clock import Clock, SystemClock
 from vipps_async.core.converter import UnreadableAnswer, decode, encode
 from vipps_async.core.dialect import FailureKind
 from vipps_async.core.ending import Ending, exists_already, moved_otherwise
 from vipps_async.core.events import EventLog
-from vipps_async.core.headers import Headers
+from vipps_async.core.headers import MERCHANT_SERIAL_NUMBER, Headers
 from vipps_async.core.limits import PerPaymentRateLimiter
 from vipps_async.core.operation import Applied, Call, Evidence, Inconclusive, NotApplied, Repeat, SettledBy
 from vipps_async.core.refusal import read_refusal, shown_body
@@ -101,20 +103,44 @@ class Pipeline:
         self._budget = RetryBudget(settings.retry)
         self._limiter = PerPaymentRateLimiter()
         self._base_url = settings.base_url
-        self._timeouts = settings.timeouts
-        self._time_to_send = time_to_send(settings.retry, can_ask=False)
-        self._time_to_send_before_asking = time_to_send(settings.retry, can_ask=True)
-        self._secrets = (
+        #: Headers of a view; None: there are none.
+        self._more_headers: dict[str, str] | None = None
+        self._set_times()
+        self._secrets: tuple[str, ...] = (
             settings.credentials.client_secret,
             settings.credentials.subscription_key,
             settings.credentials.client_id,
         )
         self._settle_after = timedelta(seconds=settings.settle_after)
-        self._closed = False
+
+    def _set_times(self) -> None:
+        self._timeouts = self._settings.timeouts
+        self._time_to_send = time_to_send(self._settings.retry, can_ask=False)
+        self._time_to_send_before_asking = time_to_send(self._settings.retry, can_ask=True)
+
+    def view(self, options: CallOptions) -> Pipeline:
+        """Return a pipeline for calls with other options. It shares all else: token, retry budget, limiter, log.
+
+        Args:
+            options: the differences to this pipeline, which must be no view itself.
+        """
+        view = copy.copy(self)
+        view._apply(options)  # noqa: SLF001 - a copy of ours
+        return view
+
+    def _apply(self, options: CallOptions) -> None:
+        self._settings = options.applied_to(self._settings)
+        self._set_times()
+        self._secrets = (*self._secrets, *(value for _, value in options.headers))
+        self._more_headers = dict(options.headers)
+        msn = options.merchant_serial_number
+        if msn is not None:
+            self._more_headers[MERCHANT_SERIAL_NUMBER] = msn
+            self._limiter = self._limiter.of_unit(msn)
+            self.log = self._log = self._log.of_unit(msn)
 
     async def aclose(self) -> None:
         """End what runs in the background. The transport belongs to whoever made it."""
-        self._closed = True
         await self._tokens.aclose()
 
     async def run(self, call: Call[R]) -> R:
@@ -134,7 +160,7 @@ class Pipeline:
             record: what is known of earlier attempts under its key, and where those of this call are noted; None:
                 nothing is known of earlier ones.
         """
-        if self._closed:
+        if self._tokens.closed:
             raise ConfigurationError(
                 "the session is closed", operation=call.operation.name, advice="open a new VippsSession"
             )
@@ -184,6 +210,7 @@ class Pipeline:
                 has_body=body is not None,
                 key=_key_of(call),
                 subscription_key=operation.subscription_key,
+                more=self._more_headers,
             )
         else:
             headers = self._headers.for_token()
