@@ -4,7 +4,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 from vipps_async._version import __version__
-from vipps_async.config import Credentials, Environment, RetryPolicy, SystemInfo, Timeouts
+from vipps_async.config import Credentials, CredentialsSource, Environment, RetryPolicy, SystemInfo, Timeouts
 from vipps_async.core.operation import SettledBy
 from vipps_async.core.recovery_report import LeftOpen, RecoveryReport
 from vipps_async.errors import (
@@ -226,6 +226,7 @@ __all__ = [
     "ConfigurationError",
     "CreatedPayment",
     "Credentials",
+    "CredentialsSource",
     "CustomerInteraction",
     "DamagedEntry",
     "DuplicateOrderError",

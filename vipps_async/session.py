@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Self
 
 from attrs import evolve
 
-from vipps_async.config import Credentials, Environment, RetryPolicy, Settings, SystemInfo, Timeouts
+from vipps_async.config import Credentials, CredentialsSource, Environment, RetryPolicy, Settings, SystemInfo, Timeouts
 from vipps_async.core.call_options import CallOptions, checked_deadline, checked_headers, checked_timeouts
 from vipps_async.core.clock import Clock
 from vipps_async.core.events import AttemptListener, CallListener
@@ -52,7 +52,7 @@ class VippsSession:
 
     def __init__(
         self,
-        credentials: Credentials,
+        credentials: Credentials | CredentialsSource,
         *,
         environment: Environment = Environment.TEST,
         base_url: str | None = None,
@@ -65,11 +65,14 @@ class VippsSession:
         clock: Clock | None = None,
         proxy: str | None = None,
         trust_env: bool = False,
+        merchant_serial_number: str | None = None,
     ) -> None:
         """Check the settings; nothing is opened or sent before the first call.
 
         Args:
-            credentials: the keys of the sales unit.
+            credentials: the keys of the sales unit; or a function, plain or async, that returns them as they are now.
+                It is asked each time before a token is fetched, so also after Vipps has refused the old ones (401),
+                once for all calls that wait. It must not block the event loop.
             environment: which Vipps to talk to; the test environment unless told otherwise.
             base_url: another host than the environment's own, such as a sandbox.
             transport: how requests travel; an `AiohttpTransport` of its own by default.
@@ -82,10 +85,12 @@ class VippsSession:
             clock: tells the time and waits; the machine's own by default. For tests that must not wait a day.
             proxy: the URL of an http or https proxy on the way to Vipps, with user and password if it wants them.
             trust_env: take the proxy from `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`, if `proxy` names none.
+            merchant_serial_number: the sales unit, if `credentials` is a function; else left out.
 
         Raises:
             InvalidInputError: a value breaks a rule; the error names it.
-            ConfigurationError: the values contradict each other: a transport that is given has a proxy of its own.
+            ConfigurationError: the values contradict each other: a transport that is given has a proxy of its own, or
+                credentials are of another sales unit.
         """
         settings = Settings.build(
             credentials,
@@ -96,6 +101,7 @@ class VippsSession:
             system=system,
             settle_after=settle_after,
             proxy=proxy,
+            merchant_serial_number=merchant_serial_number,
         )
         if transport is not None and (proxy is not None or trust_env):
             raise ConfigurationError(
@@ -158,6 +164,7 @@ class VippsSession:
             InvalidInputError: a value breaks a rule.
         """
         settings = Settings.from_env(os.environ if env is None else env, timeouts=timeouts, retry=retry, system=system)
+        assert settings.credentials is not None  # noqa: S101 - for the type checker
         return cls(
             settings.credentials,
             environment=settings.environment,
@@ -185,7 +192,7 @@ class VippsSession:
     @property
     def merchant_serial_number(self) -> str:
         """The sales unit this session acts for."""
-        return self._parts.settings.credentials.merchant_serial_number
+        return self._parts.settings.merchant_serial_number
 
     @property
     def journal(self) -> Journal | None:
@@ -259,7 +266,7 @@ class VippsSession:
             InvalidInputError: it is no such text; nothing was sent.
         """
         msn: str | None = check_merchant_serial_number(merchant_serial_number)
-        if msn == self._session_parts.settings.credentials.merchant_serial_number:
+        if msn == self._session_parts.settings.merchant_serial_number:
             msn = None
         return self._view(evolve(self._options, merchant_serial_number=msn))
 

@@ -77,7 +77,7 @@ class SessionParts:
         journalled = _RunnerInOneLoop(self.recorder or self.pipeline, self.one_loop)
         plain = _RunnerInOneLoop(self.pipeline, self.one_loop)
         of_payments: dict[str, Any] = {
-            "merchant_serial_number": settings.credentials.merchant_serial_number,
+            "merchant_serial_number": settings.merchant_serial_number,
             "environment": settings.environment,
             "is_vipps": settings.is_vipps,
             "listening": self.pipeline.log.listening,
@@ -108,7 +108,7 @@ class SessionParts:
                 pipeline,
                 journal,
                 rebuild=rebuild_call,
-                merchant_serial_number=settings.credentials.merchant_serial_number,
+                merchant_serial_number=settings.merchant_serial_number,
                 deadline=settings.retry.deadline,
                 settle_after=settings.settle_after,
                 find_world=finding,
@@ -134,7 +134,7 @@ class SessionParts:
         settings, recorder = options.applied_to(self.settings), self.recorder
         pipeline = self.pipeline.view(options)
         if recorder is not None:
-            msn = settings.credentials.merchant_serial_number
+            msn = settings.merchant_serial_number
             recorder = recorder.view(pipeline, merchant_serial_number=msn, deadline=settings.retry.deadline)
         return evolve(self, settings=settings, pipeline=pipeline, recorder=recorder, recovery=_recovery(recorder))
 

@@ -66,12 +66,11 @@ class CallOptions:
 
     def applied_to(self, settings: Settings) -> Settings:
         """Return a session's settings with these differences."""
-        credentials, retry = settings.credentials, settings.retry
-        if self.merchant_serial_number is not None:
-            credentials = evolve(credentials, merchant_serial_number=self.merchant_serial_number)
+        msn, retry = self.merchant_serial_number or settings.merchant_serial_number, settings.retry
         if self.deadline is not None:
             retry = evolve(retry, deadline=self.deadline)
-        return evolve(settings, credentials=credentials, retry=retry, timeouts=self.timeouts or settings.timeouts)
+        timeouts = self.timeouts or settings.timeouts
+        return evolve(settings, merchant_serial_number=msn, retry=retry, timeouts=timeouts)
 
 
 def checked_timeouts(timeout: object, session: Timeouts) -> Timeouts:

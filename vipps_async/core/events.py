@@ -243,6 +243,10 @@ class EventLog:
         """Note that an operation was taken as done though its answer says so in a word that is not known."""
         self._write(_FAILURE, "vipps.word_unknown", self._about(call) | {"field": field, "word": word, "count": count})
 
+    def credentials_failed(self, error: BaseException) -> None:
+        """Note that the application's function gave no credentials, so that the last ones are used."""
+        self._write(_FAILURE, "vipps.credentials_failed", {"error": type(error).__name__})
+
     def renewal_failed(self, error: BaseException) -> None:
         """Note that a token could not be renewed in the background, while the old one is still good."""
         self._write(_FAILURE, "vipps.token_renewal_failed", {"error": type(error).__name__})

@@ -15,6 +15,7 @@ from vipps_async.core.attempts import AttemptRecord
 from vipps_async.core.call_options import CallOptions
 from vipps_async.core.clock import Clock, SystemClock
 from vipps_async.core.converter import UnreadableAnswer, decode, encode
+from vipps_async.core.credentials import ask_for_credentials
 from vipps_async.core.dialect import FailureKind
 from vipps_async.core.ending import Ending, exists_already, moved_otherwise
 from vipps_async.core.events import EventLog
@@ -106,11 +107,8 @@ class Pipeline:
         #: Headers of a view; None: there are none.
         self._more_headers: dict[str, str] | None = None
         self._set_times()
-        self._secrets: tuple[str, ...] = (
-            settings.credentials.client_secret,
-            settings.credentials.subscription_key,
-            settings.credentials.client_id,
-        )
+        #: Of a view, beside the credentials.
+        self._secrets: tuple[str, ...] = ()
         self._settle_after = timedelta(seconds=settings.settle_after)
 
     def _set_times(self) -> None:
@@ -131,7 +129,7 @@ class Pipeline:
     def _apply(self, options: CallOptions) -> None:
         self._settings = options.applied_to(self._settings)
         self._set_times()
-        self._secrets = (*self._secrets, *(value for _, value in options.headers))
+        self._secrets = tuple(value for _, value in options.headers)
         self._more_headers = dict(options.headers)
         msn = options.merchant_serial_number
         if msn is not None:
@@ -299,11 +297,23 @@ class Pipeline:
         return _Failed(FailureKind.UNREADABLE, error, token)
 
     def _secrets_of(self, call: Call[Any], token: Token | None) -> tuple[str, ...]:
-        return (*self._secrets, *call.secrets, *((token.value,) if token is not None else ()))
+        return (*self._headers.secrets, *self._secrets, *call.secrets, *((token.value,) if token is not None else ()))
 
     # --- the token -------------------------------------------------------------------------------------------------
 
     async def _fetch_token(self) -> TokenAnswer:
+        source = self._settings.credentials_source
+        if source is not None:
+            unit, within = self._settings.merchant_serial_number, self._settings.retry.deadline
+            try:
+                found = await ask_for_credentials(source, merchant_serial_number=unit, within=within)
+            except RequestNotSent as error:
+                # Where they are kept may be away for a while, and those that were good are good as a rule.
+                if not self._headers.has_credentials:
+                    raise
+                self._log.credentials_failed(error.__cause__ or error)
+            else:
+                self._headers.take(found)
         return await self.run(FETCH_TOKEN)
 
     async def _wait_for_token(self, must_end: float) -> Token | _Failed:
