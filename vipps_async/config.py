@@ -5,8 +5,8 @@ from __future__ import annotations
 import enum
 import math
 import re
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from collections.abc import Awaitable, Mapping
+from typing import Any, Protocol, cast
 from urllib.parse import urlsplit
 
 from attrs import Attribute, field, frozen
@@ -72,8 +72,12 @@ class Credentials:
     merchant_serial_number: str = field(validator=_merchant_serial_number)
 
 
-#: A function, plain or async, that returns the credentials as they are now. It must not block the event loop.
-CredentialsSource = Callable[[], Credentials | Awaitable[Credentials]]
+class CredentialsSource(Protocol):
+    """A function, plain or async, that returns the credentials as they are now. It must not block the event loop."""
+
+    def __call__(self) -> Credentials | Awaitable[Credentials]:
+        """Return the credentials."""
+        ...
 
 
 def _positive(_instance: object, attribute: Attribute[Any], value: object) -> None:
@@ -220,7 +224,7 @@ def _split_credentials(
         )
     if not isinstance(merchant_serial_number, str) or not _MSN.fullmatch(merchant_serial_number):
         raise InvalidInputError("merchant_serial_number", "a string of 4 to 10 digits", value=merchant_serial_number)
-    return None, credentials, merchant_serial_number
+    return None, cast("CredentialsSource", credentials), merchant_serial_number
 
 
 @frozen(kw_only=True)

@@ -304,7 +304,8 @@ class Pipeline:
     async def _fetch_token(self) -> TokenAnswer:
         source = self._settings.credentials_source
         if source is not None:
-            unit, within = self._settings.merchant_serial_number, self._settings.retry.deadline
+            # Half of it: a function that hangs once is given up before the calls that wait for it are.
+            unit, within = self._settings.merchant_serial_number, self._settings.retry.deadline / 2
             try:
                 found = await ask_for_credentials(source, merchant_serial_number=unit, within=within)
             except RequestNotSent as error:
