@@ -4,7 +4,9 @@ import importlib
 from typing import TYPE_CHECKING
 
 from vipps_async._version import __version__
+from vipps_async.answers import LastAnswer
 from vipps_async.config import Credentials, CredentialsSource, Environment, RetryPolicy, SystemInfo, Timeouts
+from vipps_async.core.last_answer import last_answer
 from vipps_async.core.operation import SettledBy
 from vipps_async.core.recovery_report import LeftOpen, RecoveryReport
 from vipps_async.errors import (
@@ -249,6 +251,7 @@ __all__ = [
     "Journal",
     "JournalError",
     "KeyOrigin",
+    "LastAnswer",
     "LeftOpen",
     "MemoryJournal",
     "MerchantError",
@@ -329,6 +332,7 @@ __all__ = [
     "dkk",
     "eur",
     "format_nok",
+    "last_answer",
     "next_attempt",
     "nok",
 ]

@@ -6,10 +6,12 @@ import asyncio
 import copy
 import random
 from datetime import timedelta
+from functools import partial
 from typing import Any, NoReturn, TypeVar
 
 from attrs import evolve, frozen
 
+from vipps_async.answers import LastAnswer
 from vipps_async.config import Settings, Timeouts
 from vipps_async.core.attempts import AttemptRecord
 from vipps_async.core.call_options import CallOptions
@@ -20,8 +22,10 @@ from vipps_async.core.dialect import FailureKind
 from vipps_async.core.ending import Ending, exists_already, moved_otherwise
 from vipps_async.core.events import EventLog
 from vipps_async.core.headers import MERCHANT_SERIAL_NUMBER, Headers
+from vipps_async.core.last_answer import LAST, shown_headers
 from vipps_async.core.limits import PerPaymentRateLimiter
 from vipps_async.core.operation import Applied, Call, Evidence, Inconclusive, NotApplied, Repeat, SettledBy
+from vipps_async.core.redaction import redact
 from vipps_async.core.refusal import read_refusal, shown_body
 from vipps_async.core.retry import (
     SHORTEST_ATTEMPT,
@@ -230,6 +234,7 @@ class Pipeline:
             response = await self._transport.send(request)
         except VippsError as error:
             return self._unanswered(call, error, token, number, self._clock.monotonic() - sent_at)
+        LAST.set((self, call, token, response))
         if is_observed:
             self._log.attempt(call, number=number, seconds=self._clock.monotonic() - sent_at, status=response.status)
         if 200 <= response.status < 300:
@@ -282,19 +287,25 @@ class Pipeline:
     def _unreadable(
         self, call: Call[Any], response: Response, token: Token | None, why: str, effect: Effect
     ) -> _Failed:
-        # An unreadable answer to the token request may hold the token all the same: nothing of it is kept.
-        text = ""
-        if call.operation.authenticated:
-            text = shown_body(response.body, call.operation.dialect, self._secrets_of(call, token))
+        shown = self.shown_answer(call, token, response)
         changes = call.operation.repeat is not Repeat.SAFE
         error = UnexpectedResponseError(
             f"Vipps answered HTTP {response.status} with something that cannot be read: {why}",
             status=response.status,
-            body=text,
+            body=shown.body,
             effect=effect if changes else Effect.NONE,
             advice=None if changes else "try again; if it stays so, look at what stands between here and Vipps",
         )
+        error.response = shown
         return _Failed(FailureKind.UNREADABLE, error, token)
+
+    def shown_answer(self, call: Call[Any], token: Token | None, response: Response) -> LastAnswer:
+        """Return of an answer what may be shown."""
+        secrets = self._secrets_of(call, token)
+        # Whatever answers a token request may hold the token: nothing of its body is kept.
+        body = shown_body(response.body, call.operation.dialect, secrets) if call.operation.authenticated else ""
+        headers = shown_headers(response.headers, partial(redact, secrets=secrets))
+        return LastAnswer(status=response.status, headers=headers, body=body)
 
     def _secrets_of(self, call: Call[Any], token: Token | None) -> tuple[str, ...]:
         return (*self._headers.secrets, *self._secrets, *call.secrets, *((token.value,) if token is not None else ()))
@@ -487,6 +498,8 @@ class Pipeline:
         error.operation = call.operation.name
         error.payment = call.payment
         error.idempotency_key = call.idempotency_key
+        if error.response is None and isinstance(cause, VippsError):
+            error.response = cause.response
         self._log.failure(call, error, attempts=attempts, seconds=seconds)
         if cause is not None:
             raise error from cause
