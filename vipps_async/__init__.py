@@ -7,7 +7,9 @@ from vipps_async._version import __version__
 from vipps_async.answers import LastAnswer
 from vipps_async.config import Credentials, CredentialsSource, Environment, RetryPolicy, SystemInfo, Timeouts
 from vipps_async.core.last_answer import last_answer
+from vipps_async.core.open_operations import OpenOperations
 from vipps_async.core.operation import SettledBy
+from vipps_async.core.readiness import Readiness
 from vipps_async.core.recovery_report import LeftOpen, RecoveryReport
 from vipps_async.errors import (
     ApiError,
@@ -257,6 +259,7 @@ __all__ = [
     "MerchantError",
     "MerchantLegalLinks",
     "Money",
+    "OpenOperations",
     "OperationName",
     "OrderLine",
     "OrderLockedError",
@@ -285,6 +288,7 @@ __all__ = [
     "QrImage",
     "QuantityUnit",
     "RateLimitedError",
+    "Readiness",
     "Receipt",
     "RecoveryReport",
     "RefundError",

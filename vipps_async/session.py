@@ -15,10 +15,12 @@ from vipps_async.config import Credentials, CredentialsSource, Environment, Retr
 from vipps_async.core.call_options import CallOptions, checked_deadline, checked_headers, checked_timeouts
 from vipps_async.core.clock import Clock
 from vipps_async.core.events import AttemptListener, CallListener
+from vipps_async.core.open_operations import OpenOperations
+from vipps_async.core.readiness import Readiness
 from vipps_async.core.recovery_report import LeftOpen, RecoveryReport
 from vipps_async.core.unread_fields import unknown_words, unread_fields
 from vipps_async.errors import ConfigurationError, InvalidInputError
-from vipps_async.input_rules import check_merchant_serial_number
+from vipps_async.input_rules import check_merchant_serial_number, check_seconds
 from vipps_async.journals.protocol import Journal, World
 from vipps_async.transports.protocol import Transport
 
@@ -381,6 +383,42 @@ class VippsSession:
             raise ConfigurationError("the session has no journal", advice="open it with journal=SqliteJournal(path)")
         self._parts.one_loop.check()
         return await self._parts.recovery.unfinished(payment)
+
+    async def open_operations(self, *, all_units: bool = False) -> OpenOperations:
+        """Count what the journal has open, and tell since when: for a gauge, and for an alarm when something grows old.
+
+        Goes through the open entries, so ask every half minute or so, not with each request.
+
+        Args:
+            all_units: whether those of all sales units in the journal are counted, not of this one alone.
+
+        Raises:
+            ConfigurationError: the session has no journal, is closed, or belongs to another event loop.
+            JournalError: the journal cannot be read.
+        """
+        if self._parts.recovery is None:
+            raise ConfigurationError("the session has no journal", advice="open it with journal=SqliteJournal(path)")
+        self._parts.one_loop.check()
+        return await self._parts.recovery.count_open(unit=None if all_units else self.merchant_serial_number)
+
+    async def ready(self, *, timeout: float = 5.0) -> Readiness:  # noqa: ASYNC109 - it paces two questions
+        """Find out whether calls could be carried out now: for a readiness probe. No money moves.
+
+        A token is at hand, or is fetched; and the journal, if there is one, opens and answers. What was found is told
+        again for five seconds, to all who ask, so that probes cost Vipps next to nothing.
+
+        Args:
+            timeout: how long each of the two may take, in seconds.
+
+        Returns:
+            `is_ready`, and the `reasons` why not.
+
+        Raises:
+            InvalidInputError: `timeout` is no positive number.
+            ConfigurationError: the session belongs to another event loop.
+        """
+        self._parts.one_loop.check()
+        return await self._parts.readiness.check(within=check_seconds("timeout", timeout))
 
     async def drop(self, payment: str, idempotency_key: str) -> bool:
         """Decide that an open operation is never sent again.

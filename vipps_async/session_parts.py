@@ -15,6 +15,7 @@ from vipps_async.core.clock import Clock
 from vipps_async.core.operation import Call, Runner
 from vipps_async.core.pipeline import Pipeline
 from vipps_async.core.polling import PaymentPoller
+from vipps_async.core.readiness import ReadinessCheck
 from vipps_async.core.recorder import Recorder
 from vipps_async.core.recovery import Recovery
 from vipps_async.core.world import find_world
@@ -67,6 +68,7 @@ class SessionParts:
     #: Waits for customers, of all sales units together: Vipps counts the questions of one subscription key.
     ecom_poller: PaymentPoller[PaymentDetails]
     epayment_poller: PaymentPoller[Payment]
+    readiness: ReadinessCheck
     ecom: EcomApi = field(init=False)
     epayment: EpaymentApi = field(init=False)
     userinfo: UserinfoApi = field(init=False)
@@ -123,6 +125,7 @@ class SessionParts:
             journal=journal,
             ecom_poller=PaymentPoller(one_loop),
             epayment_poller=PaymentPoller(one_loop),
+            readiness=ReadinessCheck(pipeline, recorder),
         )
 
     def view(self, options: CallOptions) -> Self:

@@ -328,6 +328,16 @@ class Pipeline:
                 self._headers.take(found)
         return await self.run(FETCH_TOKEN)
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether nothing more is sent."""
+        return self._tokens.closed
+
+    async def reason_without_token(self, within: float) -> VippsError | None:
+        """Return why no token can be had within so many seconds; None: there is one."""
+        got = self._tokens.at_hand() or await self._wait_for_token(self._clock.monotonic() + within)
+        return got.error if isinstance(got, _Failed) else None
+
     async def _wait_for_token(self, must_end: float) -> Token | _Failed:
         remaining = must_end - self._clock.monotonic()
         error: VippsError

@@ -95,7 +95,8 @@ class Recorder:
             settle_after: how long after an attempt began its request may still arrive, in seconds.
             find_world: finds out which Vipps the calls go to.
         """
-        self._journal = journal
+        #: Shared with recovery.
+        self.journal = self._journal = journal
         self._rebuild = rebuild
         #: How long after an attempt began its request may still arrive, and its entry still appear.
         self.settle_after = timedelta(seconds=settle_after)
@@ -197,6 +198,16 @@ class Recorder:
         """Return what the journal has of one payment, oldest first."""
         await self.open()
         return await self._journal.find(payment=payment, merchant_serial_number=self._merchant_serial_number)
+
+    async def ping(self) -> None:
+        """Return once the journal has answered.
+
+        Raises:
+            ConfigurationError: the session is closed.
+            JournalError: it cannot be opened or read, or has the facts of another world.
+        """
+        await self.open()
+        await self._journal.world()
 
     async def flush(self) -> None:
         """Return when all that was noted is durable."""
