@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import functools
 import gc
 import time
 import tracemalloc
@@ -51,12 +52,13 @@ async def _measure(waiters: int, minutes: int) -> None:
         return _INITIATED
 
     order_ids = [f"order-{number}" for number in range(waiters)]
-    poller = PaymentPoller(ask, OneLoop())
-    memory = await _memory(poller.wait(order_id, timeout=1e6) for order_id in order_ids)
+    poller: PaymentPoller[PaymentDetails] = PaymentPoller(OneLoop())
+    wait = functools.partial(poller.wait, timeout=1e6, unit="123456", ask=ask)
+    memory = await _memory(wait(order_id) for order_id in order_ids)
     task_alone = await _memory(_idle() for _ in order_ids)
 
     started = time.process_time()
-    waits = [asyncio.create_task(poller.wait(order_id, timeout=1e6)) for order_id in order_ids]
+    waits = [asyncio.create_task(wait(order_id)) for order_id in order_ids]
     await asyncio.sleep(0)
     beginning = time.process_time() - started
     tasks = len(asyncio.all_tasks()) - waiters - 1
@@ -76,8 +78,8 @@ async def _measure(waiters: int, minutes: int) -> None:
     fewest = min(turns.values()) if len(turns) == waiters else 0
 
     started = time.process_time()
-    for wait in waits:
-        wait.cancel()
+    for task in waits:
+        task.cancel()
     await asyncio.wait(waits)
     ending = time.process_time() - started
 

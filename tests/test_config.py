@@ -281,7 +281,15 @@ def test_arguments_take_precedence() -> None:
 
 def test_everything_public_is_listed() -> None:
     """What the module offers is what its __all__ names."""
-    assert set(config.__all__) == {"Credentials", "Environment", "RetryPolicy", "Settings", "SystemInfo", "Timeouts"}
+    assert set(config.__all__) == {
+        "Credentials",
+        "CredentialsSource",
+        "Environment",
+        "RetryPolicy",
+        "Settings",
+        "SystemInfo",
+        "Timeouts",
+    }
 
 
 # --- proxy

@@ -4,8 +4,12 @@ import importlib
 from typing import TYPE_CHECKING
 
 from vipps_async._version import __version__
-from vipps_async.config import Credentials, Environment, RetryPolicy, SystemInfo, Timeouts
+from vipps_async.answers import LastAnswer
+from vipps_async.config import Credentials, CredentialsSource, Environment, RetryPolicy, SystemInfo, Timeouts
+from vipps_async.core.last_answer import last_answer
+from vipps_async.core.open_operations import OpenOperations
 from vipps_async.core.operation import SettledBy
+from vipps_async.core.readiness import Readiness
 from vipps_async.core.recovery_report import LeftOpen, RecoveryReport
 from vipps_async.errors import (
     ApiError,
@@ -226,6 +230,7 @@ __all__ = [
     "ConfigurationError",
     "CreatedPayment",
     "Credentials",
+    "CredentialsSource",
     "CustomerInteraction",
     "DamagedEntry",
     "DuplicateOrderError",
@@ -248,11 +253,13 @@ __all__ = [
     "Journal",
     "JournalError",
     "KeyOrigin",
+    "LastAnswer",
     "LeftOpen",
     "MemoryJournal",
     "MerchantError",
     "MerchantLegalLinks",
     "Money",
+    "OpenOperations",
     "OperationName",
     "OrderLine",
     "OrderLockedError",
@@ -281,6 +288,7 @@ __all__ = [
     "QrImage",
     "QuantityUnit",
     "RateLimitedError",
+    "Readiness",
     "Receipt",
     "RecoveryReport",
     "RefundError",
@@ -328,6 +336,7 @@ __all__ = [
     "dkk",
     "eur",
     "format_nok",
+    "last_answer",
     "next_attempt",
     "nok",
 ]

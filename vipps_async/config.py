@@ -5,8 +5,8 @@ from __future__ import annotations
 import enum
 import math
 import re
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Awaitable, Mapping
+from typing import Any, Protocol, cast
 from urllib.parse import urlsplit
 
 from attrs import Attribute, field, frozen
@@ -14,7 +14,7 @@ from attrs import Attribute, field, frozen
 from vipps_async._version import __version__
 from vipps_async.errors import ConfigurationError, InvalidInputError
 
-__all__ = ["Credentials", "Environment", "RetryPolicy", "Settings", "SystemInfo", "Timeouts"]
+__all__ = ["Credentials", "CredentialsSource", "Environment", "RetryPolicy", "Settings", "SystemInfo", "Timeouts"]
 
 _MSN = re.compile(r"[0-9]{4,10}")
 #: What a base URL may hold: visible ASCII.
@@ -70,6 +70,14 @@ class Credentials:
     subscription_key: str = field(repr=False, validator=_secret_header)
     #: The MSN, as a string: Vipps answers an integer with HTTP 500.
     merchant_serial_number: str = field(validator=_merchant_serial_number)
+
+
+class CredentialsSource(Protocol):
+    """A function, plain or async, that returns the credentials as they are now. It must not block the event loop."""
+
+    def __call__(self) -> Credentials | Awaitable[Credentials]:
+        """Return the credentials."""
+        ...
 
 
 def _positive(_instance: object, attribute: Attribute[Any], value: object) -> None:
@@ -197,11 +205,38 @@ def _checked_proxy(url: object) -> str:
     raise InvalidInputError("proxy", "the URL of an http or https proxy", secret=True)
 
 
+def _split_credentials(
+    credentials: object, merchant_serial_number: object
+) -> tuple[Credentials | None, CredentialsSource | None, str]:
+    if isinstance(credentials, Credentials):
+        if merchant_serial_number not in {None, credentials.merchant_serial_number}:
+            raise ConfigurationError(
+                "merchant_serial_number is not that of the credentials",
+                advice="leave it out; with partner keys for_merchant names other sales units",
+            )
+        return credentials, None, credentials.merchant_serial_number
+    if not callable(credentials):
+        raise InvalidInputError("credentials", "Credentials, or a function that returns them", secret=True)
+    if merchant_serial_number is None:
+        raise ConfigurationError(
+            "credentials are a function, and the sales unit is not known",
+            advice="give merchant_serial_number= as well: it is needed before the function is asked",
+        )
+    if not isinstance(merchant_serial_number, str) or not _MSN.fullmatch(merchant_serial_number):
+        raise InvalidInputError("merchant_serial_number", "a string of 4 to 10 digits", value=merchant_serial_number)
+    return None, cast("CredentialsSource", credentials), merchant_serial_number
+
+
 @frozen(kw_only=True)
 class Settings:
     """Everything that a session is opened with, checked."""
 
-    credentials: Credentials
+    #: None: they are asked for when they are needed.
+    credentials: Credentials | None
+    #: The sales unit.
+    merchant_serial_number: str
+    #: Asks for the credentials each time before a token is fetched; None: they stay as they are.
+    credentials_source: CredentialsSource | None = field(default=None, repr=False)
     environment: Environment = Environment.TEST
     #: The host to talk to, without a trailing slash.
     base_url: str = ""
@@ -222,7 +257,7 @@ class Settings:
     @classmethod
     def build(
         cls,
-        credentials: Credentials,
+        credentials: Credentials | CredentialsSource,
         *,
         environment: Environment,
         base_url: str | None,
@@ -231,18 +266,22 @@ class Settings:
         system: SystemInfo | None,
         settle_after: float = 86_400.0,
         proxy: str | None = None,
+        merchant_serial_number: str | None = None,
     ) -> Settings:
         """Check the parts against each other and fill in the defaults.
 
         Raises:
             InvalidInputError: `base_url` is no https URL (nor http on loopback), `proxy` no URL of a proxy, or
                 `settle_after` no number of seconds above 0.
-            ConfigurationError: the host belongs to the other environment.
+            ConfigurationError: the host belongs to the other environment, or the sales unit is not known.
         """
+        fixed, source, msn = _split_credentials(credentials, merchant_serial_number)
         if not isinstance(environment, Environment):
             raise InvalidInputError("environment", "an Environment", value=environment)
         return cls(
-            credentials=credentials,
+            credentials=fixed,
+            merchant_serial_number=msn,
+            credentials_source=source,
             environment=environment,
             base_url=environment.base_url if base_url is None else _checked_base_url(base_url, environment),
             timeouts=timeouts or Timeouts(),

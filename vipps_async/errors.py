@@ -38,6 +38,8 @@ from typing import Any, ClassVar, TypedDict, Unpack
 
 from attrs import frozen
 
+from vipps_async.answers import LastAnswer
+
 __all__ = [
     "ApiError",
     "AuthenticationError",
@@ -129,8 +131,10 @@ class VippsError(Exception):
         idempotency_key: the key it was sent with, if it had one; keep it to try again.
         effect: whether something may have changed at Vipps.
         advice: what to do next.
+        response: what Vipps answered to the last attempt, redacted; None: nothing, or nothing was sent.
     """
 
+    response: LastAnswer | None = None
     #: The effect that errors of this class have unless one is given.
     default_effect: ClassVar[Effect] = Effect.NONE
     #: The advice that errors of this class give unless one is given.

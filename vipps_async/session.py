@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
-from vipps_async.config import Credentials, Environment, RetryPolicy, Settings, SystemInfo, Timeouts
+from attrs import evolve
+
+from vipps_async.config import Credentials, CredentialsSource, Environment, RetryPolicy, Settings, SystemInfo, Timeouts
+from vipps_async.core.call_options import CallOptions, checked_deadline, checked_headers, checked_timeouts
 from vipps_async.core.clock import Clock
 from vipps_async.core.events import AttemptListener, CallListener
+from vipps_async.core.open_operations import OpenOperations
+from vipps_async.core.readiness import Readiness
 from vipps_async.core.recovery_report import LeftOpen, RecoveryReport
 from vipps_async.core.unread_fields import unknown_words, unread_fields
 from vipps_async.errors import ConfigurationError, InvalidInputError
+from vipps_async.input_rules import check_merchant_serial_number, check_seconds
 from vipps_async.journals.protocol import Journal, World
 from vipps_async.transports.protocol import Transport
+
+if TYPE_CHECKING:
+    from vipps_async.session_parts import SessionParts
 
 __all__ = ["VippsSession"]
 
@@ -44,7 +54,7 @@ class VippsSession:
 
     def __init__(
         self,
-        credentials: Credentials,
+        credentials: Credentials | CredentialsSource,
         *,
         environment: Environment = Environment.TEST,
         base_url: str | None = None,
@@ -57,11 +67,14 @@ class VippsSession:
         clock: Clock | None = None,
         proxy: str | None = None,
         trust_env: bool = False,
+        merchant_serial_number: str | None = None,
     ) -> None:
         """Check the settings; nothing is opened or sent before the first call.
 
         Args:
-            credentials: the keys of the sales unit.
+            credentials: the keys of the sales unit; or a function, plain or async, that returns them as they are now.
+                It is asked each time before a token is fetched, so also after Vipps has refused the old ones (401),
+                once for all calls that wait. It must not block the event loop.
             environment: which Vipps to talk to; the test environment unless told otherwise.
             base_url: another host than the environment's own, such as a sandbox.
             transport: how requests travel; an `AiohttpTransport` of its own by default.
@@ -74,10 +87,12 @@ class VippsSession:
             clock: tells the time and waits; the machine's own by default. For tests that must not wait a day.
             proxy: the URL of an http or https proxy on the way to Vipps, with user and password if it wants them.
             trust_env: take the proxy from `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`, if `proxy` names none.
+            merchant_serial_number: the sales unit, if `credentials` is a function; else left out.
 
         Raises:
             InvalidInputError: a value breaks a rule; the error names it.
-            ConfigurationError: the values contradict each other: a transport that is given has a proxy of its own.
+            ConfigurationError: the values contradict each other: a transport that is given has a proxy of its own, or
+                credentials are of another sales unit.
         """
         settings = Settings.build(
             credentials,
@@ -88,29 +103,29 @@ class VippsSession:
             system=system,
             settle_after=settle_after,
             proxy=proxy,
+            merchant_serial_number=merchant_serial_number,
         )
         if transport is not None and (proxy is not None or trust_env):
             raise ConfigurationError(
                 "proxy and trust_env cannot be given together with a transport",
                 advice="set them where that transport is made",
             )
-        self._settings = settings
         self._own_transport: Transport | None = None
         if transport is None:
             # In time for the first call: aiohttp takes longer to load than all the rest.
             from vipps_async.transports.aiohttp import AiohttpTransport  # noqa: PLC0415 - see above
 
             transport = self._own_transport = AiohttpTransport(proxy=settings.proxy, trust_env=trust_env)
-        self._journal = journal
         # Loads the APIs that it hands out: who needs but one of them, or none, need not have the others.
         from vipps_async.session_parts import SessionParts  # noqa: PLC0415 - see above
 
-        parts = SessionParts.of(settings, transport, journal, clock)
-        self._pipeline = parts.pipeline
-        self._recorder = parts.recorder
-        self._recovery = parts.recovery
-        self._find_world = parts.find_world
-        self._one_loop = parts.one_loop
+        self._set_parts(SessionParts.of(settings, transport, journal, clock))
+        #: What all views are made of; `_parts` are those of the view itself.
+        self._session_parts = self._parts
+        self._options = CallOptions()
+
+    def _set_parts(self, parts: SessionParts) -> None:
+        self._parts = parts
         self.ecom = parts.ecom
         self.epayment = parts.epayment
         self.userinfo = parts.userinfo
@@ -151,6 +166,7 @@ class VippsSession:
             InvalidInputError: a value breaks a rule.
         """
         settings = Settings.from_env(os.environ if env is None else env, timeouts=timeouts, retry=retry, system=system)
+        assert settings.credentials is not None  # noqa: S101 - for the type checker
         return cls(
             settings.credentials,
             environment=settings.environment,
@@ -168,22 +184,22 @@ class VippsSession:
     @property
     def environment(self) -> Environment:
         """Which Vipps this session talks to."""
-        return self._settings.environment
+        return self._parts.settings.environment
 
     @property
     def base_url(self) -> str:
         """Where its requests go: scheme, host and port."""
-        return self._settings.base_url
+        return self._parts.settings.base_url
 
     @property
     def merchant_serial_number(self) -> str:
         """The sales unit this session acts for."""
-        return self._settings.credentials.merchant_serial_number
+        return self._parts.settings.merchant_serial_number
 
     @property
     def journal(self) -> Journal | None:
         """The journal that the session was given; None: it has none."""
-        return self._journal
+        return self._parts.journal
 
     @property
     def unread_fields(self) -> Mapping[str, int]:
@@ -202,6 +218,82 @@ class VippsSession:
         """
         return unknown_words()
 
+    def with_options(
+        self,
+        *,
+        timeout: float | Timeouts | None = None,
+        deadline: float | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Self:
+        """Return a view of this session whose calls differ, such as ``vipps.with_options(deadline=10).ecom``.
+
+        A view shares all else with its session: connections, token, retry budget, limits, journal, listeners.
+        It costs little to make, needs no closing, and views can be made of views. All that a call does goes by it: its
+        retries, its questions what became of it, and how long its entry in the journal is leased.
+
+        Args:
+            timeout: how long one attempt may take, in seconds, or `Timeouts` to say it in parts.
+            deadline: how long a call may take in all, in seconds: 0.1 at least. With less than an attempt and a
+                question take (some ten seconds by Vipps' advice), more calls end as `OutcomeUnknown`, whatever
+                became of them. It ends an attempt whose time-out is longer.
+            headers: further headers of each request but the token's, such as ``traceparent``. What the SDK sets itself
+                cannot be given: who calls, idempotency keys, what is sent and how. Values are kept out of logs and
+                errors.
+
+        Raises:
+            InvalidInputError: a value breaks a rule; nothing was sent.
+        """
+        options = self._options
+        if timeout is not None:
+            options = evolve(options, timeouts=checked_timeouts(timeout, self._parts.settings.timeouts))
+        if deadline is not None:
+            options = evolve(options, deadline=checked_deadline(deadline))
+        if headers is not None:
+            from vipps_async.session_parts import IDEMPOTENCY_HEADERS  # noqa: PLC0415 - as in `__init__`
+
+            options = options.with_headers(checked_headers(headers, idempotency_headers=IDEMPOTENCY_HEADERS))
+        return self._view(options)
+
+    def for_merchant(self, merchant_serial_number: str) -> Self:
+        """Return a view of this session that acts for another sales unit: for partner keys.
+
+        It shares connections, token, retry budget, journal and listeners with the session, and closes nothing. Views
+        of the same sales unit are equal. Limits, waits, journal entries and recovery are the sales unit's own: the same
+        order id at two sales units is two payments.
+
+        Args:
+            merchant_serial_number: the sales unit: 4 to 10 digits, as text.
+
+        Raises:
+            InvalidInputError: it is no such text; nothing was sent.
+        """
+        msn: str | None = check_merchant_serial_number(merchant_serial_number)
+        if msn == self._session_parts.settings.merchant_serial_number:
+            msn = None
+        return self._view(evolve(self._options, merchant_serial_number=msn))
+
+    def _view(self, options: CallOptions) -> Self:
+        view = copy.copy(self)
+        view._become_view(options)  # noqa: SLF001 - a copy of ours
+        return view
+
+    def _become_view(self, options: CallOptions) -> None:
+        self._own_transport = None
+        self._options = options
+        self._set_parts(self._session_parts.view(options))
+
+    @property
+    def _is_view(self) -> bool:
+        return self._parts is not self._session_parts
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, VippsSession):
+            return NotImplemented
+        return self._session_parts is other._session_parts and self._options == other._options
+
+    def __hash__(self) -> int:
+        return hash((id(self._session_parts), self._options))
+
     @contextlib.contextmanager
     def listening(self, listener: AttemptListener) -> Iterator[None]:
         """Let a function hear of each attempt meanwhile, to watch how fast Vipps answers and what.
@@ -210,7 +302,7 @@ class VippsSession:
             listener: called with the operation's name, the seconds that the attempt took, and the HTTP status (None:
                 no answer came). It must return at once; what it raises is logged once and goes no further.
         """
-        with self._pipeline.log.listening(listener):
+        with self._parts.pipeline.log.listening(listener):
             yield
 
     @contextlib.contextmanager
@@ -221,14 +313,14 @@ class VippsSession:
             listener: told of each attempt and of the end of each call, token requests included, in the task that makes
                 the call. What it raises is logged once and goes no further.
         """
-        self._pipeline.log.call_listeners.append(listener)
+        self._parts.pipeline.log.call_listeners.append(listener)
         try:
             yield
         finally:
-            self._pipeline.log.call_listeners.remove(listener)
+            self._parts.pipeline.log.call_listeners.remove(listener)
 
     def __repr__(self) -> str:
-        return f"<VippsSession {self.merchant_serial_number} at {self._settings.base_url}>"
+        return f"<VippsSession {self.merchant_serial_number} at {self._parts.settings.base_url}>"
 
     async def recover(
         self,
@@ -267,12 +359,12 @@ class VippsSession:
             InvalidInputError: `concurrency` is out of range.
             JournalError: the journal cannot be read or written.
         """
-        if self._recovery is None:
+        if self._parts.recovery is None:
             raise ConfigurationError("the session has no journal", advice="open it with journal=SqliteJournal(path)")
         if type(concurrency) is not int or not 1 <= concurrency <= _MOST_AT_ONCE:
             raise InvalidInputError("concurrency", f"a whole number from 1 to {_MOST_AT_ONCE}", value=concurrency)
-        self._one_loop.check()
-        return await self._recovery.run(concurrency=concurrency, progress=progress, send=send)
+        self._parts.one_loop.check()
+        return await self._parts.recovery.run(concurrency=concurrency, progress=progress, send=send)
 
     async def unfinished(self, payment: str) -> list[LeftOpen]:
         """Return what is open in the journal of one payment, oldest first: of a call that was cancelled, for example.
@@ -287,10 +379,46 @@ class VippsSession:
             ConfigurationError: the session has no journal, is closed, or belongs to another event loop.
             JournalError: the journal cannot be read.
         """
-        if self._recovery is None:
+        if self._parts.recovery is None:
             raise ConfigurationError("the session has no journal", advice="open it with journal=SqliteJournal(path)")
-        self._one_loop.check()
-        return await self._recovery.unfinished(payment)
+        self._parts.one_loop.check()
+        return await self._parts.recovery.unfinished(payment)
+
+    async def open_operations(self, *, all_units: bool = False) -> OpenOperations:
+        """Count what the journal has open, and tell since when: for a gauge, and for an alarm when something grows old.
+
+        Goes through the open entries, so ask every half minute or so, not with each request.
+
+        Args:
+            all_units: whether those of all sales units in the journal are counted, not of this one alone.
+
+        Raises:
+            ConfigurationError: the session has no journal, is closed, or belongs to another event loop.
+            JournalError: the journal cannot be read.
+        """
+        if self._parts.recovery is None:
+            raise ConfigurationError("the session has no journal", advice="open it with journal=SqliteJournal(path)")
+        self._parts.one_loop.check()
+        return await self._parts.recovery.count_open(unit=None if all_units else self.merchant_serial_number)
+
+    async def ready(self, *, timeout: float = 5.0) -> Readiness:  # noqa: ASYNC109 - it paces two questions
+        """Find out whether calls could be carried out now: for a readiness probe. No money moves.
+
+        A token is at hand, or is fetched; and the journal, if there is one, opens and answers. What was found is told
+        again for five seconds, to all who ask, so that probes cost Vipps next to nothing.
+
+        Args:
+            timeout: how long each of the two may take, in seconds.
+
+        Returns:
+            `is_ready`, and the `reasons` why not.
+
+        Raises:
+            InvalidInputError: `timeout` is no positive number.
+            ConfigurationError: the session belongs to another event loop.
+        """
+        self._parts.one_loop.check()
+        return await self._parts.readiness.check(within=check_seconds("timeout", timeout))
 
     async def drop(self, payment: str, idempotency_key: str) -> bool:
         """Decide that an open operation is never sent again.
@@ -309,10 +437,10 @@ class VippsSession:
             ConfigurationError: the session has no journal, or is closed.
             JournalError: the journal cannot be read or written.
         """
-        if self._recovery is None:
+        if self._parts.recovery is None:
             raise ConfigurationError("the session has no journal", advice="open it with journal=SqliteJournal(path)")
-        self._one_loop.check()
-        return await self._recovery.drop(payment, idempotency_key)
+        self._parts.one_loop.check()
+        return await self._parts.recovery.drop(payment, idempotency_key)
 
     async def world(self) -> World:
         """Return which Vipps the session talks to, as a journal is bound to it; a host on loopback is asked.
@@ -320,15 +448,15 @@ class VippsSession:
         Raises:
             JournalError: a host on loopback does not answer.
         """
-        self._one_loop.check()
-        return await self._find_world()
+        self._parts.one_loop.check()
+        return await self._parts.find_world()
 
     async def __aenter__(self) -> Self:
-        self._one_loop.check()
-        if self._recorder is not None:
+        self._parts.one_loop.check()
+        if not self._is_view and self._parts.recorder is not None:
             # Rather here than at the first capture: a journal that is in use or damaged is found out at once.
             try:
-                await self._recorder.open()
+                await self._parts.recorder.open()
             except BaseException:
                 # Nobody closes a session that could not be entered, and asking which Vipps it is has opened this.
                 if self._own_transport is not None:
@@ -344,20 +472,20 @@ class VippsSession:
     async def aclose(self) -> None:
         """End what runs in the background and close what the session has opened. Safe to call twice.
 
-        A call made afterwards raises `ConfigurationError`.
+        A call made afterwards raises `ConfigurationError`, also one of a view. A view itself closes nothing.
 
         Raises:
             ConfigurationError: called in another event loop, while the session's own has not ended.
         """
-        self._one_loop.check(closing=True)
+        if self._is_view:
+            return
+        self._parts.one_loop.check(closing=True)
         try:
-            await self.ecom.aclose()
-            await self.epayment.aclose()
-            await self._pipeline.aclose()
+            await self._parts.aclose()
         finally:
             try:
                 if self._own_transport is not None:
                     await self._own_transport.aclose()
             finally:
-                if self._recorder is not None:
-                    await self._recorder.aclose()
+                if self._parts.recorder is not None:
+                    await self._parts.recorder.aclose()

@@ -4,27 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
-from typing import Any, Self, TypeVar
+from typing import Any, Final, Self, TypeVar
 
-from attrs import frozen
+from attrs import evolve, field, frozen
 
-from vipps_async.apis import passed_over, rebuild_call
+from vipps_async.apis import APIS, passed_over, rebuild_call
 from vipps_async.config import Environment, Settings
+from vipps_async.core.call_options import CallOptions
 from vipps_async.core.clock import Clock
 from vipps_async.core.operation import Call, Runner
 from vipps_async.core.pipeline import Pipeline
+from vipps_async.core.polling import PaymentPoller
+from vipps_async.core.readiness import ReadinessCheck
 from vipps_async.core.recorder import Recorder
 from vipps_async.core.recovery import Recovery
 from vipps_async.core.world import find_world
 from vipps_async.ecom.client import EcomApi
+from vipps_async.ecom.details import PaymentDetails
 from vipps_async.epayment.client import EpaymentApi
+from vipps_async.epayment.responses import Payment
 from vipps_async.journals.protocol import Journal, World
 from vipps_async.one_loop import OneLoop
 from vipps_async.transports.protocol import Transport
 from vipps_async.userinfo import UserinfoApi
 from vipps_async.webhooks.client import WebhooksApi
 
-__all__ = ["SessionParts"]
+__all__ = ["IDEMPOTENCY_HEADERS", "SessionParts"]
 
 R = TypeVar("R")
 
@@ -45,8 +50,10 @@ class _RunnerInOneLoop:
 
 @frozen(kw_only=True)
 class SessionParts:
-    """The parts of one session. Each uses those before it."""
+    """The parts of a session, or of a view of it. Each uses those before it."""
 
+    #: Checked.
+    settings: Settings
     #: Runs calls.
     pipeline: Pipeline
     #: Notes them in the journal meanwhile; None: there is no journal.
@@ -57,10 +64,32 @@ class SessionParts:
     one_loop: OneLoop
     #: Finds out which Vipps the calls go to.
     find_world: Callable[[], Awaitable[World]]
-    ecom: EcomApi
-    epayment: EpaymentApi
-    userinfo: UserinfoApi
-    webhooks: WebhooksApi
+    journal: Journal | None
+    #: Waits for customers, of all sales units together: Vipps counts the questions of one subscription key.
+    ecom_poller: PaymentPoller[PaymentDetails]
+    epayment_poller: PaymentPoller[Payment]
+    readiness: ReadinessCheck
+    ecom: EcomApi = field(init=False)
+    epayment: EpaymentApi = field(init=False)
+    userinfo: UserinfoApi = field(init=False)
+    webhooks: WebhooksApi = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        settings, set_part = self.settings, partial(object.__setattr__, self)
+        journalled = _RunnerInOneLoop(self.recorder or self.pipeline, self.one_loop)
+        plain = _RunnerInOneLoop(self.pipeline, self.one_loop)
+        of_payments: dict[str, Any] = {
+            "merchant_serial_number": settings.merchant_serial_number,
+            "environment": settings.environment,
+            "is_vipps": settings.is_vipps,
+            "listening": self.pipeline.log.listening,
+            "journal": self.journal,
+        }
+        set_part("ecom", EcomApi(journalled, poller=self.ecom_poller, **of_payments))
+        set_part("epayment", EpaymentApi(journalled, poller=self.epayment_poller, **of_payments))
+        set_part("userinfo", UserinfoApi(plain))
+        loopback = settings.environment is not Environment.PRODUCTION
+        set_part("webhooks", WebhooksApi(plain, loopback=loopback, is_vipps=settings.is_vipps))
 
     @classmethod
     def of(cls, settings: Settings, transport: Transport, journal: Journal | None, clock: Clock | None = None) -> Self:
@@ -72,44 +101,56 @@ class SessionParts:
             journal: where operations are noted; None: nowhere.
             clock: tells the time and waits; None: the machine's own.
         """
-        serial_number = settings.credentials.merchant_serial_number
         pipeline = Pipeline(settings, transport, clock=clock)
         one_loop = OneLoop()
         finding = partial(find_world, settings, transport, pipeline.clock)
         recorder: Recorder | None = None
-        recovery: Recovery | None = None
         if journal is not None:
             recorder = Recorder(
                 pipeline,
                 journal,
                 rebuild=rebuild_call,
-                merchant_serial_number=serial_number,
+                merchant_serial_number=settings.merchant_serial_number,
                 deadline=settings.retry.deadline,
                 settle_after=settings.settle_after,
                 find_world=finding,
             )
-            recovery = Recovery(recorder, rebuild=rebuild_call, passed_over=passed_over())
-        in_one_loop = _RunnerInOneLoop(recorder or pipeline, one_loop)
-        of_payments: dict[str, Any] = {
-            "merchant_serial_number": serial_number,
-            "environment": settings.environment,
-            "is_vipps": settings.is_vipps,
-            "one_loop": one_loop,
-            "listening": pipeline.log.listening,
-            "journal": journal,
-        }
         return cls(
+            settings=settings,
             pipeline=pipeline,
             recorder=recorder,
-            recovery=recovery,
+            recovery=_recovery(recorder),
             one_loop=one_loop,
             find_world=finding,
-            ecom=EcomApi(in_one_loop, **of_payments),
-            epayment=EpaymentApi(in_one_loop, **of_payments),
-            userinfo=UserinfoApi(_RunnerInOneLoop(pipeline, one_loop)),
-            webhooks=WebhooksApi(
-                _RunnerInOneLoop(pipeline, one_loop),
-                loopback=settings.environment is not Environment.PRODUCTION,
-                is_vipps=settings.is_vipps,
-            ),
+            journal=journal,
+            ecom_poller=PaymentPoller(one_loop),
+            epayment_poller=PaymentPoller(one_loop),
+            readiness=ReadinessCheck(pipeline, recorder),
         )
+
+    def view(self, options: CallOptions) -> Self:
+        """Return the parts of a view; these must be the session's own.
+
+        Args:
+            options: in what the view's calls differ, checked.
+        """
+        settings, recorder = options.applied_to(self.settings), self.recorder
+        pipeline = self.pipeline.view(options)
+        if recorder is not None:
+            msn = settings.merchant_serial_number
+            recorder = recorder.view(pipeline, merchant_serial_number=msn, deadline=settings.retry.deadline)
+        return evolve(self, settings=settings, pipeline=pipeline, recorder=recorder, recovery=_recovery(recorder))
+
+    async def aclose(self) -> None:
+        """End all waits for customers, and what runs in the background."""
+        await self.ecom_poller.aclose()
+        await self.epayment_poller.aclose()
+        await self.pipeline.aclose()
+
+
+def _recovery(recorder: Recorder | None) -> Recovery | None:
+    return None if recorder is None else Recovery(recorder, rebuild=rebuild_call, passed_over=passed_over())
+
+
+#: The headers that carry the idempotency keys.
+IDEMPOTENCY_HEADERS: Final = frozenset(api.dialect.idempotency_header for api in APIS.values())

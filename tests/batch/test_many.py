@@ -738,7 +738,7 @@ async def test_attempts_are_heard_only_while_the_batch_runs(sandbox: Sandbox) ->
     async with sandbox.session() as vipps:
         with vipps.listening(lambda operation, _seconds, status: heard.append((operation, status))):
             await collect(capture_many(vipps.ecom, [row(0)]))
-        assert vipps._pipeline.log.listeners == []
+        assert vipps._parts.pipeline.log.listeners == []
         await vipps.ecom.details("order-0")
     assert ("ecom.capture", 200) in heard
     assert "details" not in {operation for operation, _ in heard}

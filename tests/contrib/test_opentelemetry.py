@@ -429,7 +429,7 @@ async def test_it_ends_with_its_block(watch: Watch, tracers: TracerProvider, exp
         with pytest.raises(VippsError):
             await vipps.ecom.details(ORDER)
         assert len(exporter.get_finished_spans()) == told > 0
-        assert vipps._pipeline.log.call_listeners == []
+        assert vipps._parts.pipeline.log.call_listeners == []
     (attempt,) = [span for span in exporter.get_finished_spans() if span.name.startswith("GET")]
     assert (facts(attempt)["server.address"], facts(attempt)["server.port"]) == ("apitest.vipps.no", 443)
 
@@ -458,7 +458,7 @@ async def test_without_an_sdk_nothing_happens() -> None:
 async def test_calls_whose_end_is_never_told_do_not_pile_up(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
     """A transport that raises what it must not leaves no end of a call; only so many are kept."""
     monkeypatch.setattr(opentelemetry, "_MOST_UNDER_WAY", 3)
-    (observer,) = watch.vipps._pipeline.log.call_listeners
+    (observer,) = watch.vipps._parts.pipeline.log.call_listeners
 
     def break_down(_request: object) -> Any:
         raise ZeroDivisionError

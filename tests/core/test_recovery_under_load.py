@@ -493,7 +493,7 @@ class TestCancelled:
                     await task
                 assert asyncio.all_tasks() == before
                 assert {entry.owner async for entry in journal.open_entries()} <= {"", "gone"}
-                assert session._pipeline.log.listeners == []
+                assert session._parts.pipeline.log.listeners == []
                 # And the next one finds everything as it should be.
                 await asyncio.sleep(30)
                 assert (await session.recover()).is_complete

@@ -130,6 +130,15 @@ async def session(own: aiohttp.ClientSession) -> None:
         system=SystemInfo(name="acme", version="1.0"),
     )
     VippsSession.from_env({"VIPPS_CLIENT_ID": "id"}, timeouts=Timeouts())
+    VippsSession(lambda: KEYS, merchant_serial_number="123456")
+    VippsSession(_keys, merchant_serial_number="123456")
+    VippsSession(lambda: "keys", merchant_serial_number="123456")  # type: ignore[arg-type]  # no Credentials
+    view = vipps.for_merchant("654321").with_options(timeout=3, deadline=30.0, headers={"traceparent": "00"})
+    assert_type(view, VippsSession)
+    vipps.with_options(timeout=Timeouts(read=5.0))
+    vipps.with_options(timeout="3")  # type: ignore[arg-type]  # a number
+    vipps.with_options(headers={"traceparent": 7})  # type: ignore[dict-item]  # text
+    vipps.for_merchant(654321)  # type: ignore[arg-type]  # Vipps answers an integer with HTTP 500
     VippsSession()  # type: ignore[call-arg]  # keys are needed
     VippsSession(KEYS, Environment.TEST)  # type: ignore[call-arg]  # keywords only
     VippsSession(KEYS, environment="test")  # type: ignore[arg-type]  # an Environment, not its name
@@ -143,6 +152,10 @@ async def session(own: aiohttp.ClientSession) -> None:
         merchant_serial_number=123456,  # type: ignore[arg-type]  # Vipps answers an integer with HTTP 500
     )
     KEYS.client_secret = "other"  # type: ignore[misc]  # frozen
+
+
+async def _keys() -> Credentials:
+    return KEYS
 
 
 async def initiate(ecom: EcomApi) -> None:

@@ -214,7 +214,7 @@ async def _put(options: argparse.Namespace, store: RowStore, layout: Layout, set
     from vipps_async.batch.distributed.submit import Submission, submit  # noqa: PLC0415 - needs the extra
     from vipps_async.journals.postgres.journal import PostgresJournal  # noqa: PLC0415 - as above
 
-    msn = settings.credentials.merchant_serial_number
+    msn = settings.merchant_serial_number
     async with _opened_database(options) as database:
         journal = PostgresJournal(options.dsn, schema=options.schema)
         await journal.open()

@@ -35,7 +35,7 @@ async def ask(what: Callable[[], Awaitable[str]], settings: Settings, *, yes: bo
         return None
 
     async def question() -> str:
-        return f"{await what()}, sales unit {settings.credentials.merchant_serial_number}, in PRODUCTION?"
+        return f"{await what()}, sales unit {settings.merchant_serial_number}, in PRODUCTION?"
 
     missing = "this moves real money: confirm it on a terminal, or give --yes. Nothing was sent."
     return await _ask(question, missing, "Nothing was sent: no money moved.", yes=yes)

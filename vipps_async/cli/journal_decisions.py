@@ -137,7 +137,7 @@ async def _find(journal: StoredJournal, options: argparse.Namespace, settings: S
     Raises:
         ConfigurationError: there is none with this key, it is settled, it is never sent again, or several have the key.
     """
-    key, msn = options.key, settings.credentials.merchant_serial_number
+    key, msn = options.key, settings.merchant_serial_number
 
     def is_meant(intent: Intent) -> bool:
         is_of_payment = options.payment is None or intent.payment == options.payment

@@ -21,11 +21,13 @@ Needs the extra `opentelemetry`, which is the API alone: without an SDK that the
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import time
 from collections import OrderedDict
 from collections.abc import Iterator
-from typing import Any, Final
+from datetime import UTC, datetime
+from typing import Any, Final, NoReturn
 from urllib.parse import urlsplit
 
 from attrs import frozen
@@ -34,11 +36,13 @@ from opentelemetry.context import Context
 from opentelemetry.util.types import AttributeValue
 
 from vipps_async._version import __version__
+from vipps_async.core.open_operations import OpenOperations
 from vipps_async.core.operation import Call
-from vipps_async.errors import VippsError
+from vipps_async.errors import JournalError, VippsError
+from vipps_async.input_rules import check_seconds
 from vipps_async.session import VippsSession
 
-__all__ = ["observed"]
+__all__ = ["observed", "report_open_operations"]
 
 _SCOPE: Final = "vipps_async"
 
@@ -75,6 +79,63 @@ def observed(
     """
     with session.listening_to_calls(_Observer(session.base_url, tracer_provider, meter_provider)):
         yield
+
+
+async def report_open_operations(
+    session: VippsSession, *, every: float = 30.0, meter_provider: metrics.MeterProvider | None = None
+) -> NoReturn:
+    """Measure what the session's journal has open, until the task that runs it is cancelled.
+
+    ::
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(report_open_operations(vipps))
+
+    Gauges are `vipps.journal.open.operations`, by `vipps.merchant_serial_number`, and `vipps.journal.open.age` in
+    seconds: how old the oldest of them is, 0 if there is none. They tell what was read last; while the journal cannot
+    be read, and once the task has ended, they tell nothing, so let an alarm go off when they are missing.
+
+    Args:
+        session: the session, whose journal may have entries of several sales units.
+        every: how many seconds lie between two looks into the journal.
+        meter_provider: where measurements go; OpenTelemetry's global one by default.
+
+    Raises:
+        ConfigurationError: the session has no journal, is closed, or belongs to another event loop.
+        InvalidInputError: `every` is no positive number of seconds.
+    """
+    check_seconds("every", every)
+    found: list[OpenOperations] = []
+
+    def count(_options: metrics.CallbackOptions) -> Iterator[metrics.Observation]:
+        for operations in tuple(found):
+            units = operations.by_unit or {session.merchant_serial_number: 0}
+            yield from (metrics.Observation(n, {"vipps.merchant_serial_number": unit}) for unit, n in units.items())
+
+    def age(_options: metrics.CallbackOptions) -> Iterator[metrics.Observation]:
+        for operations in tuple(found):
+            oldest = operations.oldest
+            yield metrics.Observation(0.0 if oldest is None else (datetime.now(UTC) - oldest).total_seconds())
+
+    meter = metrics.get_meter(_SCOPE, __version__, meter_provider)
+    meter.create_observable_gauge(
+        "vipps.journal.open.operations",
+        [count],
+        unit="{operation}",
+        description="Operations in the journal whose outcome is not known, those under way included.",
+    )
+    meter.create_observable_gauge(
+        "vipps.journal.open.age", [age], unit="s", description="How long ago the oldest open operation was begun."
+    )
+    try:
+        while True:
+            try:
+                found[:] = [await session.open_operations(all_units=True)]
+            except JournalError:
+                found.clear()
+            await asyncio.sleep(every)
+    finally:
+        found.clear()
 
 
 @frozen

@@ -7,6 +7,7 @@ where that configuration sends it. By default nothing is printed.
 from __future__ import annotations
 
 import contextlib
+import copy
 import logging
 import sys
 import traceback
@@ -109,7 +110,16 @@ class EventLog:
         self.listeners: list[AttemptListener] = []
         #: Called with each call and its attempts, whatever the log level.
         self.call_listeners: list[CallListener] = []
-        self._told_of_trouble = False
+        #: What of the application's own code has raised first; shared by all views.
+        self._troubles: list[str] = []
+        #: The sales unit of calls that are not the session's own; None: they are.
+        self._unit: str | None = None
+
+    def of_unit(self, merchant_serial_number: str) -> EventLog:
+        """Return a log for calls of another sales unit, which its events name; the listeners are the same."""
+        log = copy.copy(self)
+        log._unit = merchant_serial_number  # noqa: SLF001 - a copy of ours
+        return log
 
     @contextlib.contextmanager
     def listening(self, listener: AttemptListener) -> Iterator[None]:
@@ -150,9 +160,9 @@ class EventLog:
                 self._trouble("a listener", error)
 
     def _trouble(self, what: str, error: Exception) -> None:
-        if self._told_of_trouble:
+        if self._troubles:
             return
-        self._told_of_trouble = True
+        self._troubles.append(what)
         # Where the application's handlers and filters raise, there is nobody left to tell.
         with contextlib.suppress(Exception):
             pairs = f"what={what} error={type(error).__name__} place={place_of(error)}"
@@ -171,7 +181,7 @@ class EventLog:
             lambda listener: listener.attempted(call, number=number, seconds=seconds, status=status, failure=failure)
         )
         if self._wants(_ATTEMPT):
-            fields = _about(call) | {"attempt": number, "duration_ms": round(seconds * 1000, 3)}
+            fields = self._about(call) | {"attempt": number, "duration_ms": round(seconds * 1000, 3)}
             if status is not None:
                 fields["status"] = status
             if failure is not None:
@@ -187,7 +197,7 @@ class EventLog:
         )
         if self._wants(_SUCCESS):
             fields = {"attempts": attempts, "duration_ms": round(seconds * 1000, 3), "settled_by": settled_by}
-            self._write(_SUCCESS, "vipps.operation", _about(call) | {"outcome": "done"} | fields)
+            self._write(_SUCCESS, "vipps.operation", self._about(call) | {"outcome": "done"} | fields)
 
     def failure(self, call: Call[Any], error: VippsError, *, attempts: int, seconds: float) -> None:
         """Note an operation that ended in an error, by the error's class and effect; its text stays out."""
@@ -202,7 +212,7 @@ class EventLog:
         status = getattr(error, "status", None)
         if status is not None:
             fields["status"] = status
-        self._write(_FAILURE, "vipps.operation", _about(call) | {"outcome": name} | fields)
+        self._write(_FAILURE, "vipps.operation", self._about(call) | {"outcome": name} | fields)
 
     def cancelled(self, call: Call[Any], *, seconds: float) -> None:
         """Note an operation whose caller was cancelled; what it did at Vipps is not known."""
@@ -212,11 +222,11 @@ class EventLog:
             )
         )
         fields = {"outcome": "cancelled", "duration_ms": round(seconds * 1000, 3)}
-        self._write(_FAILURE, "vipps.operation", _about(call) | fields)
+        self._write(_FAILURE, "vipps.operation", self._about(call) | fields)
 
     def journal_failed(self, call: Call[Any], error: BaseException) -> None:
         """Note that an outcome could not be written down; the entry stays open in the journal."""
-        self._write(_FAILURE, "vipps.journal_failed", _about(call) | {"error": type(error).__name__})
+        self._write(_FAILURE, "vipps.journal_failed", self._about(call) | {"error": type(error).__name__})
 
     def refusal_overruled(self, intent: Intent) -> None:
         """Note that Vipps has carried out what the journal had as refused or not done, so that somebody believes it."""
@@ -231,17 +241,22 @@ class EventLog:
 
     def word_unknown(self, call: Call[Any], field: str, *, word: str, count: int) -> None:
         """Note that an operation was taken as done though its answer says so in a word that is not known."""
-        self._write(_FAILURE, "vipps.word_unknown", _about(call) | {"field": field, "word": word, "count": count})
+        self._write(_FAILURE, "vipps.word_unknown", self._about(call) | {"field": field, "word": word, "count": count})
+
+    def credentials_failed(self, error: BaseException) -> None:
+        """Note that the application's function gave no credentials, so that the last ones are used."""
+        self._write(_FAILURE, "vipps.credentials_failed", {"error": type(error).__name__})
 
     def renewal_failed(self, error: BaseException) -> None:
         """Note that a token could not be renewed in the background, while the old one is still good."""
         self._write(_FAILURE, "vipps.token_renewal_failed", {"error": type(error).__name__})
 
-
-def _about(call: Call[Any]) -> dict[str, Any]:
-    fields: dict[str, Any] = {"operation": call.operation.name}
-    if call.payment is not None:
-        fields["payment"] = call.payment
-    if call.idempotency_key is not None:
-        fields["idempotency_key"] = call.idempotency_key
-    return fields
+    def _about(self, call: Call[Any]) -> dict[str, Any]:
+        fields: dict[str, Any] = {"operation": call.operation.name}
+        if self._unit is not None:
+            fields["merchant_serial_number"] = self._unit
+        if call.payment is not None:
+            fields["payment"] = call.payment
+        if call.idempotency_key is not None:
+            fields["idempotency_key"] = call.idempotency_key
+        return fields

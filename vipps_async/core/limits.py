@@ -65,6 +65,28 @@ class PerPaymentRateLimiter:
             return 0.0
         return recent[-per_minute] + _WINDOW - now
 
+    def of_unit(self, merchant_serial_number: str) -> PerPaymentRateLimiter:
+        """Return the same limiter for another sales unit, whose payments of the same ids are other payments."""
+        return _OfUnit(self, merchant_serial_number)
+
+
+class _OfUnit(PerPaymentRateLimiter):
+    """Counts in another limiter, under ids that no payment of that one has."""
+
+    def __init__(self, shared: PerPaymentRateLimiter, unit: str) -> None:
+        self._shared = shared
+        # No payment's id has a space.
+        self._head = f"{unit} "
+
+    def note(self, operation: str, payment: str, per_minute: int, now: float) -> None:
+        self._shared.note(operation, self._head + payment, per_minute, now)
+
+    def wait_for_slot(self, operation: str, payment: str, per_minute: int, now: float) -> float:
+        return self._shared.wait_for_slot(operation, self._head + payment, per_minute, now)
+
+    def of_unit(self, merchant_serial_number: str) -> PerPaymentRateLimiter:
+        return _OfUnit(self._shared, merchant_serial_number)
+
 
 # --- work begun a second ----------------------------------------------------------------------------------------------
 

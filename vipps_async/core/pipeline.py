@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import random
 from datetime import timedelta
+from functools import partial
 from typing import Any, NoReturn, TypeVar
 
 from attrs import evolve, frozen
 
+from vipps_async.answers import LastAnswer
 from vipps_async.config import Settings, Timeouts
 from vipps_async.core.attempts import AttemptRecord
+from vipps_async.core.call_options import CallOptions
 from vipps_async.core.clock import Clock, SystemClock
 from vipps_async.core.converter import UnreadableAnswer, decode, encode
+from vipps_async.core.credentials import ask_for_credentials
 from vipps_async.core.dialect import FailureKind
 from vipps_async.core.ending import Ending, exists_already, moved_otherwise
 from vipps_async.core.events import EventLog
-from vipps_async.core.headers import Headers
+from vipps_async.core.headers import MERCHANT_SERIAL_NUMBER, Headers
+from vipps_async.core.last_answer import LAST, shown_headers
 from vipps_async.core.limits import PerPaymentRateLimiter
 from vipps_async.core.operation import Applied, Call, Evidence, Inconclusive, NotApplied, Repeat, SettledBy
+from vipps_async.core.redaction import redact
 from vipps_async.core.refusal import read_refusal, shown_body
 from vipps_async.core.retry import (
     SHORTEST_ATTEMPT,
@@ -101,20 +108,41 @@ class Pipeline:
         self._budget = RetryBudget(settings.retry)
         self._limiter = PerPaymentRateLimiter()
         self._base_url = settings.base_url
-        self._timeouts = settings.timeouts
-        self._time_to_send = time_to_send(settings.retry, can_ask=False)
-        self._time_to_send_before_asking = time_to_send(settings.retry, can_ask=True)
-        self._secrets = (
-            settings.credentials.client_secret,
-            settings.credentials.subscription_key,
-            settings.credentials.client_id,
-        )
+        #: Headers of a view; None: there are none.
+        self._more_headers: dict[str, str] | None = None
+        self._set_times()
+        #: Of a view, beside the credentials.
+        self._secrets: tuple[str, ...] = ()
         self._settle_after = timedelta(seconds=settings.settle_after)
-        self._closed = False
+
+    def _set_times(self) -> None:
+        self._timeouts = self._settings.timeouts
+        self._time_to_send = time_to_send(self._settings.retry, can_ask=False)
+        self._time_to_send_before_asking = time_to_send(self._settings.retry, can_ask=True)
+
+    def view(self, options: CallOptions) -> Pipeline:
+        """Return a pipeline for calls with other options. It shares all else: token, retry budget, limiter, log.
+
+        Args:
+            options: the differences to this pipeline, which must be no view itself.
+        """
+        view = copy.copy(self)
+        view._apply(options)  # noqa: SLF001 - a copy of ours
+        return view
+
+    def _apply(self, options: CallOptions) -> None:
+        self._settings = options.applied_to(self._settings)
+        self._set_times()
+        self._secrets = tuple(value for _, value in options.headers)
+        self._more_headers = dict(options.headers)
+        msn = options.merchant_serial_number
+        if msn is not None:
+            self._more_headers[MERCHANT_SERIAL_NUMBER] = msn
+            self._limiter = self._limiter.of_unit(msn)
+            self.log = self._log = self._log.of_unit(msn)
 
     async def aclose(self) -> None:
         """End what runs in the background. The transport belongs to whoever made it."""
-        self._closed = True
         await self._tokens.aclose()
 
     async def run(self, call: Call[R]) -> R:
@@ -134,7 +162,7 @@ class Pipeline:
             record: what is known of earlier attempts under its key, and where those of this call are noted; None:
                 nothing is known of earlier ones.
         """
-        if self._closed:
+        if self._tokens.closed:
             raise ConfigurationError(
                 "the session is closed", operation=call.operation.name, advice="open a new VippsSession"
             )
@@ -184,6 +212,7 @@ class Pipeline:
                 has_body=body is not None,
                 key=_key_of(call),
                 subscription_key=operation.subscription_key,
+                more=self._more_headers,
             )
         else:
             headers = self._headers.for_token()
@@ -205,6 +234,7 @@ class Pipeline:
             response = await self._transport.send(request)
         except VippsError as error:
             return self._unanswered(call, error, token, number, self._clock.monotonic() - sent_at)
+        LAST.set((self, call, token, response))
         if is_observed:
             self._log.attempt(call, number=number, seconds=self._clock.monotonic() - sent_at, status=response.status)
         if 200 <= response.status < 300:
@@ -262,27 +292,56 @@ class Pipeline:
     def _unreadable(
         self, call: Call[Any], response: Response, token: Token | None, why: str, effect: Effect
     ) -> _Failed:
-        # An unreadable answer to the token request may hold the token all the same: nothing of it is kept.
-        text = ""
-        if call.operation.authenticated:
-            text = shown_body(response.body, call.operation.dialect, self._secrets_of(call, token))
+        shown = self.shown_answer(call, token, response)
         changes = call.operation.repeat is not Repeat.SAFE
         error = UnexpectedResponseError(
             f"Vipps answered HTTP {response.status} with something that cannot be read: {why}",
             status=response.status,
-            body=text,
+            body=shown.body,
             effect=effect if changes else Effect.NONE,
             advice=None if changes else "try again; if it stays so, look at what stands between here and Vipps",
         )
+        error.response = shown
         return _Failed(FailureKind.UNREADABLE, error, token)
 
+    def shown_answer(self, call: Call[Any], token: Token | None, response: Response) -> LastAnswer:
+        """Return of an answer what may be shown."""
+        secrets = self._secrets_of(call, token)
+        # Whatever answers a token request may hold the token: nothing of its body is kept.
+        body = shown_body(response.body, call.operation.dialect, secrets) if call.operation.authenticated else ""
+        headers = shown_headers(response.headers, partial(redact, secrets=secrets))
+        return LastAnswer(status=response.status, headers=headers, body=body)
+
     def _secrets_of(self, call: Call[Any], token: Token | None) -> tuple[str, ...]:
-        return (*self._secrets, *call.secrets, *((token.value,) if token is not None else ()))
+        return (*self._headers.secrets, *self._secrets, *call.secrets, *((token.value,) if token is not None else ()))
 
     # --- the token -------------------------------------------------------------------------------------------------
 
     async def _fetch_token(self) -> TokenAnswer:
+        source = self._settings.credentials_source
+        if source is not None:
+            # Half of it: a function that hangs once is given up before the calls that wait for it are.
+            unit, within = self._settings.merchant_serial_number, self._settings.retry.deadline / 2
+            try:
+                found = await ask_for_credentials(source, merchant_serial_number=unit, within=within)
+            except RequestNotSent as error:
+                # Where they are kept may be away for a while, and those that were good are good as a rule.
+                if not self._headers.has_credentials:
+                    raise
+                self._log.credentials_failed(error.__cause__ or error)
+            else:
+                self._headers.take(found)
         return await self.run(FETCH_TOKEN)
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether nothing more is sent."""
+        return self._tokens.closed
+
+    async def reason_without_token(self, within: float) -> VippsError | None:
+        """Return why no token can be had within so many seconds; None: there is one."""
+        got = self._tokens.at_hand() or await self._wait_for_token(self._clock.monotonic() + within)
+        return got.error if isinstance(got, _Failed) else None
 
     async def _wait_for_token(self, must_end: float) -> Token | _Failed:
         remaining = must_end - self._clock.monotonic()
@@ -454,6 +513,8 @@ class Pipeline:
         error.operation = call.operation.name
         error.payment = call.payment
         error.idempotency_key = call.idempotency_key
+        if error.response is None and isinstance(cause, VippsError):
+            error.response = cause.response
         self._log.failure(call, error, attempts=attempts, seconds=seconds)
         if cause is not None:
             raise error from cause

@@ -72,6 +72,10 @@ class _Watch(Generic[A]):
     """A payment that somebody waits for."""
 
     payment: str
+    #: The sales unit that it is of.
+    unit: str
+    #: Reads it, once.
+    ask: Callable[[str], Coroutine[Any, Any, A]]
     waiters: list[asyncio.Future[A]] = field(factory=list)
     #: Which entry of the queue counts; those that were made before are stale.
     turn: int = -1
@@ -94,21 +98,19 @@ class PaymentPoller(Generic[A]):
     and each waiter has one for its deadline.
     """
 
-    def __init__(self, ask: Callable[[str], Coroutine[Any, Any, A]], one_loop: OneLoop) -> None:
+    def __init__(self, one_loop: OneLoop) -> None:
         """Make a poller.
 
         Args:
-            ask: reads a payment, once.
             one_loop: the event loop that all waits belong to.
         """
-        self._ask = ask
         self._one_loop = one_loop
-        self._watches: dict[str, _Watch[A]] = {}
+        self._watches: dict[tuple[str, str], _Watch[A]] = {}
         self._queue: list[tuple[float, int, _Watch[A]]] = []
         self._urgent: deque[_Watch[A]] = deque()
         self._turns = itertools.count()
         self._questions: set[asyncio.Task[A]] = set()
-        self._heard_of: dict[str, None] = {}
+        self._heard_of: dict[tuple[str, str], None] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._rate = RateLimiter(_PER_MINUTE / 60.0, burst=_BURST)
         self._closed = False
@@ -121,7 +123,14 @@ class PaymentPoller(Generic[A]):
         """How many payments are waited for."""
         return len(self._watches)
 
-    async def wait(self, payment: str, *, timeout: float) -> A:  # noqa: ASYNC109 - it is a timer here
+    async def wait(
+        self,
+        payment: str,
+        *,
+        timeout: float,  # noqa: ASYNC109 - it is a timer here
+        unit: str,
+        ask: Callable[[str], Coroutine[Any, Any, A]],
+    ) -> A:
         """Wait until a payment is accepted, refused or cancelled; see `wait_for`.
 
         An answer that fails for the moment is asked for again: a customer who is paying should not be lost to a short
@@ -130,6 +139,8 @@ class PaymentPoller(Generic[A]):
         Args:
             payment: the payment.
             timeout: how long to wait in all, in seconds.
+            unit: its sales unit: the same payment at another one is another payment.
+            ask: reads the payment, once. Of several who wait for it, the first one's is used.
         """
         seconds = check_seconds("timeout", timeout)
         self._one_loop.check()
@@ -137,15 +148,16 @@ class PaymentPoller(Generic[A]):
             raise _session_closed()
         loop = asyncio.get_running_loop()
         now = loop.time()
-        watch = self._watches.get(payment)
+        key = (unit, payment)
+        watch = self._watches.get(key)
         if watch is None:
-            watch = self._watches[payment] = _Watch(payment)
+            watch = self._watches[key] = _Watch(payment, unit, ask)
         # Who has little time may know that the customer is back already: asked once at least.
         first = max(now + min(FIRST_PAUSE, seconds / 2), watch.quiet_until)
         waiter: asyncio.Future[A] = loop.create_future()
         watch.waiters.append(waiter)
-        if payment in self._heard_of:
-            del self._heard_of[payment]
+        if key in self._heard_of:
+            del self._heard_of[key]
             self._hurry(watch)
         elif watch.question is None and not watch.is_urgent and (watch.turn < 0 or first < watch.due):
             self._schedule(watch, first)
@@ -161,19 +173,21 @@ class PaymentPoller(Generic[A]):
             if not watch.waiters:
                 self._forget(watch)
 
-    def notify(self, payment: str) -> None:
+    def notify(self, payment: str, *, unit: str) -> None:
         """Ask about a payment at once, because there is news of it.
 
         Args:
             payment: the payment.
+            unit: its sales unit.
         """
         self._one_loop.check()
-        watch = self._watches.get(payment)
+        key = (unit, payment)
+        watch = self._watches.get(key)
         if watch is not None:
             self._hurry(watch)
             return
-        self._heard_of.pop(payment, None)
-        self._heard_of[payment] = None
+        self._heard_of.pop(key, None)
+        self._heard_of[key] = None
         if len(self._heard_of) > _MOST_REMEMBERED:
             del self._heard_of[next(iter(self._heard_of))]
 
@@ -210,8 +224,8 @@ class PaymentPoller(Generic[A]):
 
     def _forget(self, watch: _Watch[A]) -> None:
         watch.turn = -1
-        if self._watches.get(watch.payment) is watch:
-            del self._watches[watch.payment]
+        if self._watches.get((watch.unit, watch.payment)) is watch:
+            del self._watches[watch.unit, watch.payment]
         if watch.question is not None:
             watch.question.cancel()
         if not self._watches:
@@ -256,7 +270,7 @@ class PaymentPoller(Generic[A]):
             watch = self._urgent.popleft() if self._urgent else heapq.heappop(self._queue)[2]
             watch.turn, watch.is_urgent = -1, False
             self._rate.take(now)
-            question = asyncio.get_running_loop().create_task(self._ask(watch.payment), name="vipps poll")
+            question = asyncio.get_running_loop().create_task(watch.ask(watch.payment), name="vipps poll")
             watch.question = question
             self._questions.add(question)
             question.add_done_callback(functools.partial(self._answered, watch))

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import copy
 import hashlib
-import itertools
-import uuid
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar, cast
 
@@ -18,13 +16,13 @@ from vipps_async.core.attempts import AttemptRecord
 from vipps_async.core.clock import Clock
 from vipps_async.core.converter import UnreadableAnswer, decode, encode
 from vipps_async.core.ending import moved_otherwise
+from vipps_async.core.journal_access import JournalAccess
 from vipps_async.core.operation import Call, Evidence, Repeat, SettledBy
 from vipps_async.core.pipeline import Pipeline, render
 from vipps_async.core.stored_error import read_stored_error, write_stored_error
 from vipps_async.core.verdict import Verdict, effect_of
 from vipps_async.errors import (
     ApiError,
-    ConfigurationError,
     Effect,
     IdempotencyMismatchError,
     JournalError,
@@ -97,24 +95,36 @@ class Recorder:
             settle_after: how long after an attempt began its request may still arrive, in seconds.
             find_world: finds out which Vipps the calls go to.
         """
-        self._find_world = find_world
-        self._pipeline = pipeline
-        self._journal = journal
+        #: Shared with recovery.
+        self.journal = self._journal = journal
         self._rebuild = rebuild
-        self._merchant_serial_number = merchant_serial_number
-        self._deadline = deadline
         #: How long after an attempt began its request may still arrive, and its entry still appear.
         self.settle_after = timedelta(seconds=settle_after)
-        self._lease = deadline * (1 + _LEASE_MARGIN)
-        # A fresh name for this recorder and a number for each call, cheaper than a random name for each.
-        self._name, self._numbers = uuid.uuid4().hex, itertools.count(1)
-        self._opening = asyncio.Lock()
-        self._opened = False
-        self._closed = False
-        self._overruled_listeners: list[Callable[[Entry], None]] = []
         self._clock: Clock = pipeline.clock
+        self._access = JournalAccess(journal, find_world, pipeline.log)
+        self._new_owner = self._access.new_owner
+        self._set_view(pipeline, merchant_serial_number, deadline)
+
+    def _set_view(self, pipeline: Pipeline, merchant_serial_number: str, deadline: float) -> None:
+        self._pipeline = pipeline
         #: The event log, shared with recovery.
         self.log = self._log = pipeline.log
+        self._merchant_serial_number = merchant_serial_number
+        self._deadline = deadline
+        self._lease = deadline * (1 + _LEASE_MARGIN)
+        self._access.units.add(merchant_serial_number)
+
+    def view(self, pipeline: Pipeline, *, merchant_serial_number: str, deadline: float) -> Recorder:
+        """Return a recorder with the same journal for other calls; it is open while this one is.
+
+        Args:
+            pipeline: carries its calls out.
+            merchant_serial_number: the sales unit that they are for.
+            deadline: as for the class.
+        """
+        view = copy.copy(self)
+        view._set_view(pipeline, merchant_serial_number, deadline)  # noqa: SLF001 - a copy of ours
+        return view
 
     async def open(self) -> None:
         """Open the journal, unless its owner has done so already. A second call does nothing.
@@ -123,51 +133,19 @@ class Recorder:
             ConfigurationError: the session is closed.
             JournalError: it cannot be opened, or has the facts of another world.
         """
-        if self._closed:
-            raise ConfigurationError("the session is closed", advice="open a new VippsSession")
-        async with self._opening:
-            if self._opened:
-                return
-            await self._journal.open()
-            try:
-                await self._journal.bind(await self._find_world())
-            except BaseException:
-                await self._journal.aclose()
-                raise
-            self._journal.on_overruled.append(self._tell_overruled)
-            self._opened = True
+        await self._access.open()
 
     async def aclose(self) -> None:
         """Make durable what has been noted, and close the journal unless somebody else has it open, too."""
-        self._closed = True
-        if self._opened:
-            try:
-                # Before its listener goes: what is still queued may overrule something.
-                await self._journal.aclose()
-            finally:
-                self._opened = False
-                self._journal.on_overruled.remove(self._tell_overruled)
+        await self._access.aclose()
 
-    def _tell_overruled(self, entry: Entry) -> None:
-        # Of several sessions that share a journal, the one that brought the outcome tells of it.
-        is_mine = entry.owner.startswith(f"{self._name}-") if entry.owner else True
-        if is_mine and entry.intent.merchant_serial_number == self._merchant_serial_number:
-            self._log.refusal_overruled(entry.intent)
-            for listener in tuple(self._overruled_listeners):
-                listener(entry)
-
-    @contextlib.contextmanager
-    def listening_for_overruled(self, listener: Callable[[Entry], None]) -> Iterator[None]:
+    def listening_for_overruled(self, listener: Callable[[Entry], None]) -> AbstractContextManager[None]:
         """Let a function hear meanwhile of each entry of this sales unit that is done though it was settled as refused.
 
         Args:
             listener: called with the entry; it must not raise.
         """
-        self._overruled_listeners.append(listener)
-        try:
-            yield
-        finally:
-            self._overruled_listeners.remove(listener)
+        return self._access.listening_for_overruled(listener, unit=self._merchant_serial_number)
 
     async def run(self, call: Call[R]) -> R:
         """Carry the call out, once for all time under its key.
@@ -182,8 +160,8 @@ class Recorder:
         """
         if call.audit is None:
             return await self._pipeline.run(call)
-        if not self._opened or self._closed:
-            await self.open()
+        if not self._access.is_open:
+            await self._access.open()
         body = render(call)
         intent = self._intent(call, body)
         # One owner for each call, not each session: of two tasks with the same key, too, only one goes on.
@@ -220,6 +198,16 @@ class Recorder:
         """Return what the journal has of one payment, oldest first."""
         await self.open()
         return await self._journal.find(payment=payment, merchant_serial_number=self._merchant_serial_number)
+
+    async def ping(self) -> None:
+        """Return once the journal has answered.
+
+        Raises:
+            ConfigurationError: the session is closed.
+            JournalError: it cannot be opened or read, or has the facts of another world.
+        """
+        await self.open()
+        await self._journal.world()
 
     async def flush(self) -> None:
         """Return when all that was noted is durable."""
@@ -284,9 +272,6 @@ class Recorder:
             JournalError: the store has failed.
         """
         await self._journal.release(intent, note=note, owner=owner, attempts=attempts, unsent=unsent)
-
-    def _new_owner(self) -> str:
-        return f"{self._name}-{next(self._numbers)}"
 
     # --- before it is sent -----------------------------------------------------------------------------------------
 

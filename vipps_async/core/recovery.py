@@ -14,6 +14,7 @@ from typing import Any
 from attrs import define, evolve, field
 
 from vipps_async.core.limits import RecoveryLimiter
+from vipps_async.core.open_operations import OpenOperations, count_open
 from vipps_async.core.operation import Applied, Call, Evidence, Inconclusive, NotApplied, Repeat
 from vipps_async.core.recorder import OUTCOMES, Recorder, answer_record
 from vipps_async.core.recovery_report import MOST_NAMED, LeftOpen, RecoveryReport, Refused
@@ -142,6 +143,16 @@ class Recovery:
             for entry in entries
             if entry.settlement is None and entry.intent.operation not in self._passed_over
         ]
+
+    async def count_open(self, *, unit: str | None) -> OpenOperations:
+        """Count what the journal has open of a sales unit; None: of all of them.
+
+        Raises:
+            ConfigurationError: the session is closed.
+            JournalError: the journal cannot be read.
+        """
+        await self._recorder.open()
+        return await count_open(self._recorder.journal, unit=unit, passed_over=self._passed_over)
 
     async def drop(self, payment: str, key: str) -> bool:
         """Decide that an open entry is never sent again; it is settled beyond the horizon, by what its history shows.

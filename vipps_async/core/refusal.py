@@ -13,9 +13,11 @@ from typing import Any
 
 from attrs import frozen
 
+from vipps_async.answers import LastAnswer
 from vipps_async.core.clock import Clock
 from vipps_async.core.dialect import Dialect, ErrorRule, FailureKind
 from vipps_async.core.error_body import ErrorBody, read_error_body
+from vipps_async.core.last_answer import shown_headers
 from vipps_async.core.operation import Operation
 from vipps_async.core.redaction import redact
 from vipps_async.errors import ApiError, Effect, ErrorInfo
@@ -77,20 +79,19 @@ def read_refusal(response: Response, operation: Operation[Any], clock: Clock, se
     # What settles nothing outranks what is refused beside it.
     rule = next((rule for rule in rules if rule.unsettled), next(iter(rules), None))
     shown = tuple(_redacted(info, show, dialect) for info in body.errors)
-    return Refusal(
-        failure,
-        dialect.error_class(status, body.errors, rule, operation.error)(
-            _message(status, body, shown, show),
-            status=status,
-            errors=shown,
-            retryable=_is_retryable(failure, rule),
-            retry_after=read_retry_after(response.headers.get("retry-after"), clock.now()),
-            body=_shown(body, show) if body.json is not None else "",
-            effect=_effect(failure, suggests_effect=suggests_effect),
-            advice=_advice(failure, status, body, rule),
-        ),
-        suggests_effect,
+    error = dialect.error_class(status, body.errors, rule, operation.error)(
+        _message(status, body, shown, show),
+        status=status,
+        errors=shown,
+        retryable=_is_retryable(failure, rule),
+        retry_after=read_retry_after(response.headers.get("retry-after"), clock.now()),
+        body=_shown(body, show) if body.json is not None else "",
+        effect=_effect(failure, suggests_effect=suggests_effect),
+        advice=_advice(failure, status, body, rule),
     )
+    text = error.body or _shown(body, show)
+    error.response = LastAnswer(status=status, headers=shown_headers(response.headers, show), body=text)
+    return Refusal(failure, error, suggests_effect)
 
 
 def _is_retryable(failure: FailureKind, rule: ErrorRule | None) -> bool:

@@ -90,6 +90,8 @@ class TokenSource:
         self._token: Token | None = None
         self._fetching: asyncio.Task[Token] | None = None
         self._no_renewal_before = 0.0
+        #: Whether the session is closed.
+        self.closed = False
 
     def at_hand(self) -> Token | None:
         """Return the token if it can be used now, and see to its renewal in the background when that is due."""
@@ -139,6 +141,7 @@ class TokenSource:
 
     async def aclose(self) -> None:
         """End a fetch that is under way."""
+        self.closed = True
         task = self._fetching
         if task is not None:
             task.cancel()

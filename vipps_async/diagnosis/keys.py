@@ -76,7 +76,7 @@ def _span(seconds: int) -> str:
 
 async def _check_sales_unit(pipeline: Pipeline, api: PaymentApi, settings: Settings) -> CheckResult:
     check, facts = "sales unit", {"api": api.name}
-    serial_number = settings.credentials.merchant_serial_number
+    serial_number = settings.merchant_serial_number
     text = f"subscription key and merchant serial number {serial_number} are accepted by {api.name}"
     try:
         await api.read_state(pipeline, f"doctor-{uuid.uuid4().hex}")

@@ -64,7 +64,7 @@ class EcomApi:
         merchant_serial_number: str,
         environment: Environment,
         is_vipps: bool = False,
-        one_loop: OneLoop | None = None,
+        poller: PaymentPoller[PaymentDetails] | None = None,
         listening: Callable[[AttemptListener], AbstractContextManager[None]] = lambda _listener: nullcontext(),
         journal: Journal | None = None,
     ) -> None:
@@ -75,7 +75,7 @@ class EcomApi:
             merchant_serial_number: the sales unit, 4 to 10 digits.
             environment: which Vipps; production refuses `approve` and URLs on loopback.
             is_vipps: whether calls go to Vipps' own host, which takes and reaches public URLs only.
-            one_loop: the event loop of the session that it is a part of; None: one of its own.
+            poller: the waits of all sales units of a session; None: one of its own.
             listening: adds a listener of attempts for the length of a `with` block; batches adjust their rate by it.
             journal: the session's journal, if it has one.
 
@@ -90,7 +90,7 @@ class EcomApi:
         self._journal = journal
         self._environment = environment
         self._is_vipps = is_vipps
-        self._poller = PaymentPoller(self.details, one_loop or OneLoop())
+        self._poller = poller or PaymentPoller(OneLoop())
 
     async def initiate(
         self,
@@ -377,7 +377,8 @@ class EcomApi:
             ConfigurationError: the session was closed meanwhile.
             VippsError: details failed for good, or failed last when the time was up; see `vipps_async.errors`.
         """
-        return await self._poller.wait(check_order_id(order_id), timeout=timeout)
+        unit = self._merchant.merchant_serial_number
+        return await self._poller.wait(check_order_id(order_id), timeout=timeout, unit=unit, ask=self.details)
 
     def notify(self, order_id: str) -> None:
         """Tell that there is news of a payment: whoever waits for it in this session asks at once.
@@ -392,11 +393,7 @@ class EcomApi:
             ConfigurationError: called in another event loop or thread than the session belongs to; from there use
                 ``loop.call_soon_threadsafe(vipps.ecom.notify, order_id)``.
         """
-        self._poller.notify(check_order_id(order_id))
-
-    async def aclose(self) -> None:
-        """End all waits with `ConfigurationError`; the session does so when it is closed. Safe to call twice."""
-        await self._poller.aclose()
+        self._poller.notify(check_order_id(order_id), unit=self._merchant.merchant_serial_number)
 
     @property
     def batch(self) -> BatchClient:

@@ -50,7 +50,7 @@ class EpaymentApi:
         merchant_serial_number: str,
         environment: Environment,
         is_vipps: bool = False,
-        one_loop: OneLoop | None = None,
+        poller: PaymentPoller[Payment] | None = None,
         listening: Callable[[AttemptListener], AbstractContextManager[None]] = lambda _listener: nullcontext(),
         journal: Journal | None = None,
     ) -> None:
@@ -61,7 +61,7 @@ class EpaymentApi:
             merchant_serial_number: the sales unit, 4 to 10 digits.
             environment: which Vipps; production refuses `approve` and URLs on loopback.
             is_vipps: whether calls go to Vipps' own host, which takes and reaches public URLs only.
-            one_loop: the event loop of the session that it is a part of; None: one of its own.
+            poller: the waits of all sales units of a session; None: one of its own.
             listening: lets a function hear of each attempt meanwhile: batches set their pace by it.
             journal: the session's journal, if it has one.
 
@@ -74,7 +74,7 @@ class EpaymentApi:
         self._journal = journal
         self._environment = environment
         self._is_vipps = is_vipps
-        self._poller = PaymentPoller(self.get, one_loop or OneLoop())
+        self._poller = poller or PaymentPoller(OneLoop())
         self._payment_api = EPAYMENT_API
 
     async def create(
@@ -315,7 +315,8 @@ class EpaymentApi:
             ConfigurationError: the session was closed meanwhile.
             VippsError: the payment could not be read for good, or not when the time was up; see `vipps_async.errors`.
         """
-        return await self._poller.wait(check_reference(reference), timeout=timeout)
+        unit = self._merchant_serial_number
+        return await self._poller.wait(check_reference(reference), timeout=timeout, unit=unit, ask=self.get)
 
     def notify(self, reference: str) -> None:
         """Tell that there is news of a payment, by a webhook: whoever waits for it in this session asks at once.
@@ -330,11 +331,7 @@ class EpaymentApi:
             ConfigurationError: called in another event loop or thread than the session belongs to; from there use
                 ``loop.call_soon_threadsafe(vipps.epayment.notify, reference)``.
         """
-        self._poller.notify(check_reference(reference))
-
-    async def aclose(self) -> None:
-        """End all waits with `ConfigurationError`; the session does so when it is closed. Safe to call twice."""
-        await self._poller.aclose()
+        self._poller.notify(check_reference(reference), unit=self._merchant_serial_number)
 
     def in_currency(self, currency: str) -> Self:
         """Return the same API for batches in a currency: ``capture_many(vipps.epayment.in_currency("DKK"), rows)``.

@@ -180,7 +180,7 @@ class WebhooksApi:
         except VippsError as error:
             if isinstance(error, UnexpectedResponseError):
                 # It may hold the secret, under whatever name.
-                error.body = ""
+                error.body, error.response = "", None
             _without_money(error, _LOST)
         return RegisteredWebhook(id=made.id, url=url, events=events, secret=made.secret)
 

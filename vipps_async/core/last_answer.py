@@ -1,0 +1,61 @@
+"""Keeps the last answer of each task, and shows of an answer what may be shown."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
+from typing import Any, Final, Protocol
+
+from vipps_async.answers import LastAnswer
+from vipps_async.core.operation import Call
+from vipps_async.core.redaction import redact
+from vipps_async.core.token import Token
+from vipps_async.transports.protocol import Response
+
+__all__ = ["LAST", "last_answer", "shown_headers"]
+
+#: Headers that may be shown. All others may hold anything: cookies, tokens in redirects, names.
+_SHOWN: Final = re.compile(
+    r"(?:[a-z]+-)*(?:request|correlation|trace|operation|activity)-?id|traceparent"
+    r"|age|cache-control|content-length|content-type|date|retry-after|server|via|x-azure-ref"
+)
+_LONGEST_VALUE: Final = 200
+
+
+class _Shows(Protocol):
+    """A pipeline, as far as it is needed here."""
+
+    def shown_answer(self, call: Call[Any], token: Token | None, response: Response) -> LastAnswer: ...
+
+
+#: What a task was answered last. It is redacted only for who asks: hardly anybody does.
+LAST: ContextVar[tuple[_Shows, Call[Any], Token | None, Response] | None] = ContextVar("LAST", default=None)
+
+
+def last_answer() -> LastAnswer | None:
+    """Return what Vipps answered last in the task that asks: ``await vipps.ecom.capture(...)``, then `last_answer()`.
+
+    It is the answer to the last request that a call in this task has sent, of any session: a look-up, too, if the call
+    had to find out what became of it. A task begins with that of the task that made it. Calls that run in tasks of
+    their own (in `asyncio.gather`, in a batch, and the questions of `wait_for`) tell nothing to the task that waits
+    for them; their errors have `VippsError.response`.
+
+    Returns:
+        The answer, redacted; None: there was none.
+    """
+    last = LAST.get()
+    if last is None:
+        return None
+    pipeline, call, token, response = last
+    return pipeline.shown_answer(call, token, response)
+
+
+def shown_headers(headers: Mapping[str, str], show: Callable[[str], str] = redact) -> dict[str, str]:
+    """Return the headers of an answer that may be shown, with redacted values.
+
+    Args:
+        headers: all of them, names in lower case.
+        show: redacts a value.
+    """
+    return {name: show(value)[:_LONGEST_VALUE] for name, value in headers.items() if _SHOWN.fullmatch(name)}
