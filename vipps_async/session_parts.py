@@ -95,6 +95,7 @@ class SessionParts:
             "environment": settings.environment,
             "is_vipps": settings.is_vipps,
             "one_loop": one_loop,
+            "clock": pipeline.clock,
             "listening": pipeline.log.listening,
             "journal": journal,
         }
@@ -106,7 +107,7 @@ class SessionParts:
             find_world=finding,
             ecom=EcomApi(in_one_loop, **of_payments),
             epayment=EpaymentApi(in_one_loop, **of_payments),
-            userinfo=UserinfoApi(_RunnerInOneLoop(pipeline, one_loop)),
+            userinfo=UserinfoApi(_RunnerInOneLoop(pipeline, one_loop), pipeline.clock),
             webhooks=WebhooksApi(
                 _RunnerInOneLoop(pipeline, one_loop),
                 loopback=settings.environment is not Environment.PRODUCTION,

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 
 from vipps_async.airline_data import AirlineData
 from vipps_async.config import Environment
+from vipps_async.core.clock import Clock
 from vipps_async.core.events import AttemptListener
 from vipps_async.core.operation import Call, Runner
 from vipps_async.core.payment_api import BatchClient
@@ -65,6 +66,7 @@ class EcomApi:
         environment: Environment,
         is_vipps: bool = False,
         one_loop: OneLoop | None = None,
+        clock: Clock | None = None,
         listening: Callable[[AttemptListener], AbstractContextManager[None]] = lambda _listener: nullcontext(),
         journal: Journal | None = None,
     ) -> None:
@@ -76,6 +78,7 @@ class EcomApi:
             environment: which Vipps; production refuses `approve` and URLs on loopback.
             is_vipps: whether calls go to Vipps' own host, which takes and reaches public URLs only.
             one_loop: the event loop of the session that it is a part of; None: one of its own.
+            clock: what customers are waited for by; None: the event loop's.
             listening: adds a listener of attempts for the length of a `with` block; batches adjust their rate by it.
             journal: the session's journal, if it has one.
 
@@ -90,7 +93,7 @@ class EcomApi:
         self._journal = journal
         self._environment = environment
         self._is_vipps = is_vipps
-        self._poller = PaymentPoller(self.details, one_loop or OneLoop())
+        self._poller = PaymentPoller(self.details, one_loop or OneLoop(), clock)
 
     async def initiate(
         self,

@@ -10,6 +10,7 @@ from typing import Self
 
 from vipps_async.airline_data import AirlineData
 from vipps_async.config import Environment
+from vipps_async.core.clock import Clock
 from vipps_async.core.events import AttemptListener
 from vipps_async.core.operation import Call, Runner, SettledBy
 from vipps_async.core.payment_api import BatchClient
@@ -51,6 +52,7 @@ class EpaymentApi:
         environment: Environment,
         is_vipps: bool = False,
         one_loop: OneLoop | None = None,
+        clock: Clock | None = None,
         listening: Callable[[AttemptListener], AbstractContextManager[None]] = lambda _listener: nullcontext(),
         journal: Journal | None = None,
     ) -> None:
@@ -62,6 +64,7 @@ class EpaymentApi:
             environment: which Vipps; production refuses `approve` and URLs on loopback.
             is_vipps: whether calls go to Vipps' own host, which takes and reaches public URLs only.
             one_loop: the event loop of the session that it is a part of; None: one of its own.
+            clock: what customers are waited for by; None: the event loop's.
             listening: lets a function hear of each attempt meanwhile: batches set their pace by it.
             journal: the session's journal, if it has one.
 
@@ -74,7 +77,7 @@ class EpaymentApi:
         self._journal = journal
         self._environment = environment
         self._is_vipps = is_vipps
-        self._poller = PaymentPoller(self.get, one_loop or OneLoop())
+        self._poller = PaymentPoller(self.get, one_loop or OneLoop(), clock)
         self._payment_api = EPAYMENT_API
 
     async def create(
