@@ -16,7 +16,10 @@ from vipps_async.session import VippsSession
 from vipps_async.transports.aiohttp import AiohttpTransport
 from vipps_async.transports.protocol import Request, Response, Transport
 
-__all__ = ["Sandbox"]
+__all__ = ["SHORT_WAIT", "Sandbox"]
+
+#: A `longest_wait` for tests, in seconds: nobody notices it, and what else is ready to run comes first.
+SHORT_WAIT = 0.003
 
 #: What `session` says it is; a sandbox takes any credentials unless it was told which to take.
 _CREDENTIALS = Credentials(

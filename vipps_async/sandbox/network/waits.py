@@ -19,13 +19,29 @@ from vipps_async.sandbox.ledger.clock import SandboxClock
 _LOOK = 0.05
 #: Moments closer than this are the same: the clock counts microseconds.
 _SLACK = 2e-6
+#: How often an event loop turns until whatever was ready in it has run: a callback of a callback, some times over.
+_TURNS = 10
+
+
+class _IdleCheck:
+    """Whether all loops are idle, and nothing has changed meanwhile."""
+
+    def __init__(self, changes: int, loops: set[asyncio.AbstractEventLoop]) -> None:
+        self.changes = changes
+        #: Those that have not told yet.
+        self.loops = loops
 
 
 class _Timer:
     """A call that is set for a moment."""
 
     def __init__(
-        self, when: float, loop: asyncio.AbstractEventLoop, call: Callable[[], object], context: contextvars.Context
+        self,
+        when: float,
+        loop: asyncio.AbstractEventLoop,
+        call: Callable[[], object],
+        context: contextvars.Context,
+        changed: Callable[[], None],
     ) -> None:
         self.loop = loop
         self.cancelled = False
@@ -34,6 +50,7 @@ class _Timer:
         self._when = when
         self._call = call
         self._context = context
+        self._changed = changed
 
     def when(self) -> float:
         """Return the moment, as `Waits.time` counts."""
@@ -42,6 +59,7 @@ class _Timer:
     def cancel(self) -> None:
         """Leave the call out, unless it was made."""
         self.cancelled = True
+        self._changed()
         if self.handle is not None:
             self.handle.cancel()
 
@@ -54,8 +72,9 @@ class _Timer:
 class Waits:
     """Time as a session has it whose waits move the sandbox's clock on instead of taking as long.
 
-    The next moment that anything waits for comes at the latest after `longest` seconds in which no request is on its
-    way. Waits end in their order, each at its own time by the clock: two of five seconds that begin together take five.
+    The next moment that anything waits for comes at the latest after `longest` seconds, once no request is on its way
+    and no event loop has anything to do. Waits end in their order, each at its own time by the clock: two of five
+    seconds that begin together take five.
     Without `longest` everything takes the time that it takes.
 
     It may be used in several threads and event loops; the clock is moved in that of the sandbox alone.
@@ -79,6 +98,8 @@ class Waits:
         self._timers: list[tuple[float, int, _Timer]] = []
         self._numbers = itertools.count()
         self._next: asyncio.TimerHandle | None = None
+        #: Counts what begins and ends.
+        self._changes = 0
         #: Requests on their way, less those of them that only wait.
         self._under_way = 0
         self._lock = threading.Lock()
@@ -133,7 +154,7 @@ class Waits:
     ) -> _Timer:
         """Call in the running loop at a moment, as `time` counts."""
         loop = asyncio.get_running_loop()
-        timer = _Timer(when, loop, lambda: callback(*args), context or contextvars.copy_context())
+        timer = _Timer(when, loop, lambda: callback(*args), context or contextvars.copy_context(), self._change)
         if self.longest is None or not self._at_home(self._add, timer):
             self._wait_really(timer)
         return timer
@@ -165,11 +186,15 @@ class Waits:
             timer.cancel()
 
     def _count(self, step: int) -> None:
+        self._change()
         with self._lock:
             self._under_way += step
             is_quiet = self._under_way <= 0
         if is_quiet and self.longest is not None:
             self._at_home(self._arm)
+
+    def _change(self) -> None:
+        self._changes += 1
 
     # -- in the sandbox's thread ---------------------------------------------------------------------------------------
 
@@ -194,6 +219,7 @@ class Waits:
         if self._home is None:
             timer.loop.call_soon_threadsafe(self._wait_really, timer)
             return
+        self._change()
         heapq.heappush(self._timers, (timer.when(), next(self._numbers), timer))
         self._arm()
 
@@ -203,35 +229,73 @@ class Waits:
             heapq.heappop(self._timers)
         return self._timers[0][0] if self._timers else None
 
-    def _arm(self) -> None:
+    def _arm(self, *, really: bool = False) -> None:
+        """Set the timer of the next moment: when it really comes, or as soon as it may be moved on to."""
         due, home = self._due(), self._home
         if due is None or home is None or self.longest is None:
             return
         left = max(due - self.monotonic(), 0.0)
         # Nothing is moved on while an answer is on its way; the real time passes all the same.
-        at = home.time() + (left if self._under_way > 0 else min(left, self.longest))
+        at = home.time() + (left if really or self._under_way > 0 else min(left, self.longest))
         if self._next is not None:
             if self._next.when() <= at:
                 return
             self._next.cancel()
-        self._next = home.call_at(at, self._move_on)
+        self._next = home.call_at(at, self._try_to_move_on)
 
-    def _move_on(self) -> None:
+    def _try_to_move_on(self) -> None:
+        """Let the next moment come: at once if it is there, else if every event loop turns out to be idle."""
         self._next = None
         due = self._due()
         if due is None:
             return
-        rest = due - self.monotonic()
-        if rest > _SLACK and self._under_way > 0:
+        if due - self.monotonic() <= _SLACK:
+            self._move_on(due)
+        elif self._under_way > 0:
             self._arm()
+        else:
+            # A loop that computes is as busy as one that waits for an answer.
+            check = _IdleCheck(self._changes, {timer.loop for _, __, timer in self._timers if not timer.cancelled})
+            for loop in tuple(check.loops):
+                try:
+                    loop.call_soon_threadsafe(self._turn, check, loop, _TURNS)
+                except RuntimeError:
+                    self._drop(loop)
+            # Should one of them stand still, the real time passes all the same.
+            self._arm(really=True)
+
+    def _turn(self, check: _IdleCheck, loop: asyncio.AbstractEventLoop, left: int) -> None:
+        """Let a loop turn some times, so that whatever is ready in it has run."""
+        if left:
+            loop.call_soon(self._turn, check, loop, left - 1)
+        else:
+            self._at_home(self._is_idle, check, loop)
+
+    def _is_idle(self, check: _IdleCheck, loop: asyncio.AbstractEventLoop) -> None:
+        check.loops.discard(loop)
+        if check.loops:
             return
+        due = self._due()
+        if due is None:
+            return
+        if check.changes == self._changes and self._under_way <= 0:
+            self._move_on(due)
+        else:
+            self._arm()
+
+    def _move_on(self, due: float) -> None:
+        rest = due - self.monotonic()
         if rest > 0:
             self._clock.advance(rest)
         while self._timers and self._timers[0][0] <= max(due, self.monotonic()) + _SLACK:
             timer = heapq.heappop(self._timers)[2]
-            if timer.loop is self._home:
-                timer.loop.call_soon(timer.run)
-            else:
-                with contextlib.suppress(RuntimeError):
-                    timer.loop.call_soon_threadsafe(timer.run)
+            # A loop that has ended waits for nothing any more.
+            with contextlib.suppress(RuntimeError):
+                timer.loop.call_soon_threadsafe(timer.run)
+        self._arm()
+
+    def _drop(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Forget what was set in a loop that has ended."""
+        for _, __, timer in self._timers:
+            timer.cancelled = timer.cancelled or timer.loop is loop
         self._arm()
