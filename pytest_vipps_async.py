@@ -31,7 +31,8 @@ def vipps_sandbox_options() -> dict[str, Any]:
 def _make_sandbox(options: dict[str, Any]) -> Sandbox:
     from vipps_async.testing import SHORT_WAIT, Sandbox  # noqa: PLC0415 - only once a test needs it
 
-    return Sandbox(**({"longest_wait": SHORT_WAIT} | options))
+    arguments: dict[str, Any] = {"longest_wait": SHORT_WAIT, **options}
+    return Sandbox(**arguments)
 
 
 @_async_fixture

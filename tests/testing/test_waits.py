@@ -6,6 +6,7 @@ import asyncio
 import time
 
 import pytest
+from attrs import define
 
 from vipps_async import (
     OutcomeUnknown,
@@ -16,7 +17,9 @@ from vipps_async import (
     nok,
 )
 from vipps_async.sandbox import SandboxServer
-from vipps_async.testing import SHORT_WAIT, Fault, Sandbox, ScriptedTransport, answer
+from vipps_async.testing import SHORT_WAIT, Fault, Sandbox, SandboxThread, ScriptedTransport, answer
+from vipps_async.transports.aiohttp import AiohttpTransport
+from vipps_async.transports.protocol import Request, Response
 
 ORDER = "acme-shop-1"
 #: Seconds that nothing here may take, and less than each wait would really.
@@ -153,6 +156,76 @@ async def test_nothing_is_moved_on_while_an_answer_is_awaited() -> None:
             assert not waiting.done()
         await waiting
         assert moved(sandbox) == pytest.approx(3600.0, abs=1.0)
+
+
+@define
+class Slow:
+    """A transport whose answers take longer than any wait."""
+
+    transport: AiohttpTransport
+
+    async def send(self, request: Request) -> Response:
+        """See Transport."""
+        response = await self.transport.send(request)
+        await asyncio.sleep(10 * SHORT_WAIT)
+        return response
+
+    async def aclose(self) -> None:
+        """See Transport."""
+        await self.transport.aclose()
+
+
+async def test_an_answer_is_not_overtaken_by_a_time_out(vipps_sandbox: Sandbox) -> None:
+    """The question that is asked after three seconds is answered in time, however long that takes really."""
+    slow = Slow(AiohttpTransport())
+    async with vipps_sandbox.session(transport=slow) as vipps:
+        await reserve(vipps_sandbox, vipps)
+        assert (await vipps.ecom.wait_for(ORDER, timeout=6)).is_reserved
+    await slow.aclose()
+    assert moved(vipps_sandbox) == pytest.approx(3.0, abs=0.3)
+
+
+def compute(*_: object) -> None:
+    """Keep an event loop busy for longer than any wait."""
+    time.sleep(10 * SHORT_WAIT)
+
+
+async def test_a_loop_that_computes_is_not_overtaken(vipps_sandbox: Sandbox, vipps: VippsSession) -> None:
+    """An answer that takes long to be looked at counts as if it had been looked at at once."""
+    await reserve(vipps_sandbox, vipps)
+    with vipps.listening(compute):
+        assert (await vipps.ecom.wait_for(ORDER, timeout=6)).is_reserved
+    assert moved(vipps_sandbox) == pytest.approx(3.0, abs=0.3)
+
+
+def test_nor_is_a_loop_of_another_thread(vipps_sandbox_thread: SandboxThread) -> None:
+    """The same in a session's own thread: its loop is asked whether it has anything to do."""
+    sandbox = vipps_sandbox_thread
+    before = sandbox.clock.now()
+
+    async def pay() -> None:
+        async with sandbox.session() as vipps:
+            await initiate(vipps)
+            sandbox.approve(ORDER)
+            with vipps.listening(compute):
+                assert (await vipps.ecom.wait_for(ORDER, timeout=6)).is_reserved
+
+    asyncio.run(pay())
+    assert (sandbox.clock.now() - before).total_seconds() < 5.0
+
+
+async def test_what_is_under_way_in_a_loop_ends_first() -> None:
+    """Callbacks of callbacks run, and requests one after the other, before the clock is moved on."""
+    async with Sandbox(longest_wait=0.0) as sandbox:
+        timer = sandbox.waits.call_at(sandbox.waits.time() + 3600.0, lambda: None)
+        for _ in range(40):
+            with sandbox.waits.request():
+                await asyncio.sleep(0)
+        for _ in range(5):
+            await asyncio.sleep(0)
+        timer.cancel()
+        await asyncio.sleep(0.01)
+        assert moved(sandbox) < 1.0
 
 
 async def test_a_wait_that_is_given_up_moves_nothing() -> None:
