@@ -221,8 +221,8 @@ async def test_what_is_under_way_in_a_loop_ends_first() -> None:
         for _ in range(40):
             with sandbox.waits.request():
                 await asyncio.sleep(0)
-        for _ in range(5):
-            await asyncio.sleep(0)
+            for _ in range(4):
+                await asyncio.sleep(0)
         timer.cancel()
         await asyncio.sleep(0.01)
         assert moved(sandbox) < 1.0
