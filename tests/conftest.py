@@ -10,7 +10,7 @@ import pytest
 from tests.event_loop import chosen_loop, use_chosen_loop
 from tests.short_waits import shorten_looks
 
-pytest_plugins = ["tests.run_report", "tests.support.seed"]
+pytest_plugins = ["tests.run_report", "tests.support.seed", "pytest_vipps_async"]
 
 
 def pytest_configure() -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ast
-import asyncio
 import os
 import re
 import subprocess
@@ -26,6 +24,10 @@ PACKAGE = PROJECT / "vipps_async"
 PAGES = [PROJECT / "README.md", *sorted((PROJECT / "docs").glob("**/*.md"))]
 #: Seconds that a snippet or a type checker may take on a busy machine.
 _PATIENCE = 120
+#: What the extra `testing` brings; here others are installed, too.
+_PLUGINS = ("-p", "pytest_asyncio.plugin", "-p", "pytest_vipps_async")
+#: Lets every warning fail a test, but for what pytest-asyncio warns of where nothing is set.
+_LOUD = ("-W", "error", "-W", "ignore:The configuration option")
 
 
 @frozen
@@ -67,11 +69,11 @@ def _environment() -> Mapping[str, str]:
     return own | {"PYTHONPATH": str(PROJECT)}
 
 
-def _python(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+def _python(*arguments: str, cwd: Path, **variables: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, *arguments],
         cwd=cwd,
-        env=_environment(),
+        env={**_environment(), **variables},
         capture_output=True,
         text=True,
         timeout=_PATIENCE,
@@ -135,20 +137,14 @@ def test_every_block_can_be_executed(block: Block) -> None:
     assert set(_names_of(block)) > {"__name__", "__builtins__"}
 
 
-@pytest.mark.parametrize(
-    ("block", "test"),
-    [
-        pytest.param(block, node.name, id=f"{block.name}-{node.name}")
-        for block in PYTHON
-        for node in ast.parse(block.code).body
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_")
-    ],
-)
-async def test_tests_in_blocks_pass(block: Block, test: str) -> None:
-    """A test that a page shows passes."""
-    outcome = _names_of(block)[test]()
-    if asyncio.iscoroutine(outcome):
-        await outcome
+def test_tests_in_blocks_pass_as_a_user_runs_them(tmp_path: Path) -> None:
+    """Each block with tests is a whole test file: pasted beside each other, all of them pass, without any setting."""
+    blocks = [block for block in PYTHON if re.search(r"^(async )?def test_", block.code, re.MULTILINE)]
+    assert {block.page for block in blocks} >= {"README.md", "docs/test-your-shop.md"}
+    for number, block in enumerate(blocks):
+        (tmp_path / f"test_block_{number}.py").write_text(f"# {block.name}\n{block.code}", encoding="utf-8")
+    finished = _python("-m", "pytest", "-q", *_PLUGINS, *_LOUD, cwd=tmp_path, PYTEST_DISABLE_PLUGIN_AUTOLOAD="1")
+    assert finished.returncode == 0, finished.stdout + finished.stderr
 
 
 @pytest.mark.heavy
@@ -156,6 +152,7 @@ def test_the_blocks_are_typed(tmp_path: Path) -> None:
     """All blocks pass mypy --strict, each as a module of its own."""
     for number, block in enumerate(PYTHON):
         (tmp_path / f"block_{number}.py").write_text(f"# {block.name}\n{block.code}", encoding="utf-8")
+    (tmp_path / "mypy.ini").write_text("[mypy]\n[mypy-django.*]\nignore_missing_imports = True\n", encoding="utf-8")
     finished = _python("-m", "mypy", "--strict", "--cache-dir", str(tmp_path / "cache"), ".", cwd=tmp_path)
     assert finished.returncode == 0, finished.stdout + finished.stderr
 

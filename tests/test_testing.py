@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from vipps_async import testing
+from vipps_async import sandbox, testing
 from vipps_async.errors import OutcomeUnknown, RequestNotSent
 from vipps_async.testing import TOKEN_PATH, ScriptedTransport, ScriptError, answer, token_answer
 from vipps_async.transports.protocol import Request, Response, Transport
@@ -80,8 +80,8 @@ async def test_it_is_a_transport_that_keeps_secrets() -> None:
     assert repr(transport) == "<ScriptedTransport, 1 requests, 0 token requests>"
 
 
-def test_everything_public_is_listed() -> None:
-    """What the module offers is what its __all__ names."""
-    assert {"Sandbox", "ScriptedTransport", "ScriptError", "Reply", "answer", "token_answer", "TOKEN_PATH"} == set(
-        testing.__all__
-    )
+def test_what_a_test_needs_comes_from_one_place() -> None:
+    """Faults, customers, snapshots and records are had where the sandbox is, too, and are the sandbox's own."""
+    shared = set(testing.__all__) & set(sandbox.__all__)
+    assert shared >= {"Customer", "Fault", "LogEntry", "PaymentSnapshot", "RequestRecord", "SandboxClock", "State"}
+    assert all(getattr(testing, name) is getattr(sandbox, name) for name in shared)

@@ -87,7 +87,7 @@ class SessionParts:
         }
         set_part("ecom", EcomApi(journalled, poller=self.ecom_poller, **of_payments))
         set_part("epayment", EpaymentApi(journalled, poller=self.epayment_poller, **of_payments))
-        set_part("userinfo", UserinfoApi(plain))
+        set_part("userinfo", UserinfoApi(plain, self.pipeline.clock))
         loopback = settings.environment is not Environment.PRODUCTION
         set_part("webhooks", WebhooksApi(plain, loopback=loopback, is_vipps=settings.is_vipps))
 
@@ -123,8 +123,8 @@ class SessionParts:
             one_loop=one_loop,
             find_world=finding,
             journal=journal,
-            ecom_poller=PaymentPoller(one_loop),
-            epayment_poller=PaymentPoller(one_loop),
+            ecom_poller=PaymentPoller(one_loop, pipeline.clock),
+            epayment_poller=PaymentPoller(one_loop, pipeline.clock),
             readiness=ReadinessCheck(pipeline, recorder),
         )
 

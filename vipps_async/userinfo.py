@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Final
 
 from attrs import field, frozen
 
+from vipps_async.core.clock import Clock, SystemClock
 from vipps_async.core.converter import json_name
 from vipps_async.core.dialect import Dialect
 from vipps_async.core.operation import Call, Operation, Repeat, Runner
@@ -99,13 +99,15 @@ USERINFO: Final = Operation(
 class UserinfoApi:
     """Reads what customers agreed to share."""
 
-    def __init__(self, runner: Runner) -> None:
+    def __init__(self, runner: Runner, clock: Clock | None = None) -> None:
         """Make the API ready.
 
         Args:
             runner: runs the calls.
+            clock: what `of_order` waits by; None: the machine's own.
         """
         self._runner = runner
+        self._clock = clock or SystemClock()
 
     async def get(self, sub: str) -> UserInfo:
         """Read what a customer agreed to share; Vipps gives it for 7 days after the payment.
@@ -137,13 +139,12 @@ class UserinfoApi:
             VippsError: see `vipps_async.errors`.
         """
         check_order_id(order_id)
-        loop = asyncio.get_running_loop()
-        end = loop.time() + check_seconds("timeout", timeout)
+        end = self._clock.monotonic() + check_seconds("timeout", timeout)
         while True:
             sub = (await self._runner.run(ask_details(order_id))).sub
             if sub is not None:
                 return await self.get(sub)
-            left = end - loop.time()
+            left = end - self._clock.monotonic()
             if left <= 0:
                 raise TimeoutError(f"details of order {order_id} had no sub within {timeout:g} seconds")
-            await asyncio.sleep(min(_PAUSE, left))
+            await self._clock.sleep(min(_PAUSE, left))

@@ -30,6 +30,7 @@ from vipps_async import (
 from vipps_async.batch import BatchRow, RowOutcome, capture_many
 from vipps_async.batch.results import outcome_of
 from vipps_async.config import Timeouts
+from vipps_async.core.clock import Timers
 from vipps_async.core.retry import pause_before
 from vipps_async.errors import OutcomeUnknown, RequestNotSent, TransportError
 from vipps_async.transports.protocol import Request
@@ -96,6 +97,10 @@ class _LoopClock:
     async def sleep(self, seconds: float) -> None:
         """See Clock."""
         await asyncio.sleep(seconds)
+
+    def timers(self) -> Timers:
+        """See Clock."""
+        return asyncio.get_running_loop()
 
 
 class _WatchedJournal(MemoryJournal):

@@ -6,6 +6,8 @@ import asyncio
 import heapq
 from datetime import UTC, datetime, timedelta
 
+from vipps_async.core.clock import Timers
+
 __all__ = ["FakeClock"]
 
 _EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
@@ -45,6 +47,10 @@ class FakeClock:
         wake: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         heapq.heappush(self._sleepers, (self._time + seconds, len(self.pauses), wake))
         await wake
+
+    def timers(self) -> Timers:
+        """See Clock."""
+        return asyncio.get_running_loop()
 
     def advance(self, seconds: float) -> None:
         """Move the hands and wake whoever has slept long enough."""

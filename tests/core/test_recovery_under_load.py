@@ -16,6 +16,7 @@ import pytest
 
 from tests.core.virtual_time import run_in_virtual_time
 from vipps_async import Credentials, OutcomeUnknown, RetryPolicy, VippsError, VippsSession
+from vipps_async.core.clock import Timers
 from vipps_async.core.limits import RecoveryLimiter
 from vipps_async.core.recovery_report import RecoveryReport
 from vipps_async.journals.memory import MemoryJournal
@@ -47,6 +48,10 @@ class LoopClock:
     async def sleep(self, seconds: float) -> None:
         """See Clock."""
         await asyncio.sleep(seconds)
+
+    def timers(self) -> Timers:
+        """See Clock."""
+        return asyncio.get_running_loop()
 
 
 @pytest.fixture(autouse=True)

@@ -3,12 +3,39 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Protocol
 
-__all__ = ["Clock", "SystemClock"]
+__all__ = ["Clock", "SystemClock", "Timer", "Timers"]
+
+
+class Timer(Protocol):
+    """A call that is set for a moment."""
+
+    def when(self) -> float:
+        """Return the moment, as `Timers.time` counts."""
+        ...
+
+    def cancel(self) -> None:
+        """Leave the call out, unless it was made."""
+        ...
+
+
+class Timers(Protocol):
+    """Sets timers, as an event loop does: each loop is one."""
+
+    def time(self) -> float:
+        """Seconds from an arbitrary start; never goes back."""
+        ...
+
+    def call_at(
+        self, when: float, callback: Callable[..., object], *args: object, context: contextvars.Context | None = None
+    ) -> Timer:
+        """Call at a moment, in the running event loop."""
+        ...
 
 
 class Clock(Protocol):
@@ -26,6 +53,10 @@ class Clock(Protocol):
         """Wait without blocking the event loop."""
         ...
 
+    def timers(self) -> Timers:
+        """Return what sets timers by this clock in the running event loop."""
+        ...
+
 
 class SystemClock:
     """The clock of the machine and the event loop."""
@@ -41,3 +72,7 @@ class SystemClock:
     def sleep(self, seconds: float) -> Awaitable[None]:
         """See Clock."""
         return asyncio.sleep(seconds)
+
+    def timers(self) -> Timers:
+        """See Clock."""
+        return asyncio.get_running_loop()

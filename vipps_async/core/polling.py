@@ -13,6 +13,7 @@ from typing import Any, Generic, Protocol, TypeGuard, TypeVar
 
 from attrs import define, field
 
+from vipps_async.core.clock import Clock, SystemClock, Timer
 from vipps_async.core.limits import RateLimiter
 from vipps_async.errors import ApiError, ConfigurationError, RateLimitedError, TransportError, UnexpectedResponseError
 from vipps_async.input_rules import check_seconds
@@ -85,7 +86,7 @@ class _Watch(Generic[A]):
     is_urgent: bool = False
     #: A callback came while a question was under way, whose answer may be older.
     ask_again: bool = False
-    #: Until when Vipps wants not to be asked about it, by the loop's clock.
+    #: Until when Vipps wants not to be asked about it, by the clock.
     quiet_until: float = 0.0
     last: A | None = None
     trouble: Exception | None = None
@@ -98,20 +99,22 @@ class PaymentPoller(Generic[A]):
     and each waiter has one for its deadline.
     """
 
-    def __init__(self, one_loop: OneLoop) -> None:
+    def __init__(self, one_loop: OneLoop, clock: Clock | None = None) -> None:
         """Make a poller.
 
         Args:
             one_loop: the event loop that all waits belong to.
+            clock: sets the timers; None: the event loop does.
         """
         self._one_loop = one_loop
+        self._timers = (clock or SystemClock()).timers
         self._watches: dict[tuple[str, str], _Watch[A]] = {}
         self._queue: list[tuple[float, int, _Watch[A]]] = []
         self._urgent: deque[_Watch[A]] = deque()
         self._turns = itertools.count()
         self._questions: set[asyncio.Task[A]] = set()
         self._heard_of: dict[tuple[str, str], None] = {}
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: Timer | None = None
         self._rate = RateLimiter(_PER_MINUTE / 60.0, burst=_BURST)
         self._closed = False
         # Questions serve all who wait, so they run in nobody's context: the log fields of the request that happened
@@ -147,7 +150,8 @@ class PaymentPoller(Generic[A]):
         if self._closed:
             raise _session_closed()
         loop = asyncio.get_running_loop()
-        now = loop.time()
+        timers = self._timers()
+        now = timers.time()
         key = (unit, payment)
         watch = self._watches.get(key)
         if watch is None:
@@ -161,7 +165,7 @@ class PaymentPoller(Generic[A]):
             self._hurry(watch)
         elif watch.question is None and not watch.is_urgent and (watch.turn < 0 or first < watch.due):
             self._schedule(watch, first)
-        deadline = loop.call_later(seconds, _time_is_up, waiter, watch, seconds)
+        deadline = timers.call_at(now + seconds, _time_is_up, waiter, watch, seconds)
         try:
             return await waiter
         finally:
@@ -215,7 +219,7 @@ class PaymentPoller(Generic[A]):
     def _hurry(self, watch: _Watch[A]) -> None:
         if watch.question is not None:
             watch.ask_again = True
-        elif watch.quiet_until > asyncio.get_running_loop().time():
+        elif watch.quiet_until > self._timers().time():
             self._schedule(watch, watch.quiet_until)
         elif not watch.is_urgent:
             watch.turn, watch.is_urgent = -1, True
@@ -241,7 +245,7 @@ class PaymentPoller(Generic[A]):
 
     def _set_timer(self) -> None:
         """Set the one timer for the next question, if there will be one."""
-        at = self._next_at(asyncio.get_running_loop().time())
+        at = self._next_at(self._timers().time())
         if self._timer is not None:
             if at is not None and self._timer.when() <= at:
                 # It comes early enough, and is set anew then: not moved for each of a hundred thousand waiters.
@@ -249,7 +253,7 @@ class PaymentPoller(Generic[A]):
             self._timer.cancel()
             self._timer = None
         if at is not None:
-            self._timer = asyncio.get_running_loop().call_at(at, self._ask_who_is_due, context=self._context)
+            self._timer = self._timers().call_at(at, self._ask_who_is_due, context=self._context)
 
     def _next_at(self, now: float) -> float | None:
         if self._closed or len(self._questions) >= _MOST_AT_ONCE or not (self._urgent or self._queue):
@@ -260,7 +264,7 @@ class PaymentPoller(Generic[A]):
 
     def _ask_who_is_due(self) -> None:
         self._timer = None
-        now = asyncio.get_running_loop().time()
+        now = self._timers().time()
         while True:
             self._drop_stale()
             # By the same moment throughout: a clock that is read anew has moved on, and nothing would ever be due.
@@ -281,7 +285,7 @@ class PaymentPoller(Generic[A]):
     def _answered(self, watch: _Watch[A], question: asyncio.Task[A]) -> None:
         self._questions.discard(question)
         watch.question = None
-        now = asyncio.get_running_loop().time()
+        now = self._timers().time()
         error = None if question.cancelled() else question.exception()
         if error is None and not question.cancelled():
             watch.last, watch.trouble = question.result(), None

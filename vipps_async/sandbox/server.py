@@ -31,6 +31,7 @@ from vipps_async.sandbox.network.dispatcher import Dispatcher
 from vipps_async.sandbox.network.guard import Guard
 from vipps_async.sandbox.network.history import CallbackRecord, RequestRecord
 from vipps_async.sandbox.network.listener import Listener, cancelled
+from vipps_async.sandbox.network.waits import Waits
 from vipps_async.sandbox.network.webhooks import WebhookSender
 from vipps_async.sandbox.pages.dashboard import Dashboard
 from vipps_async.sandbox.pages.landing import Landing, landing_url, qr_url
@@ -84,6 +85,8 @@ class SandboxServer:
             it; if not, each one that comes without moves money anew.
         strict: refuse what Vipps takes and ignores: fields that it does not know, and nulls.
         clock: the time; None: the machine's, from now on.
+        longest_wait: the longest real time, in seconds, that a stall, a slow answer or a closed listener takes, and a
+            pause of a client that waits by `waits`; the clock is moved on by the rest. None: as long as it is.
         keep_requests: how many requests are kept on record; 0: none.
         keep_callbacks: how many callbacks are kept on record; 0: none.
         allowed_hosts: further host names that requests may come to; see `Guard`.
@@ -116,6 +119,7 @@ class SandboxServer:
         request_id_required: bool = True,
         strict: bool = False,
         clock: SandboxClock | None = None,
+        longest_wait: float | None = None,
         keep_requests: int = 1_000,
         keep_callbacks: int = 1_000,
         allowed_hosts: Collection[str] = frozenset(),
@@ -127,6 +131,8 @@ class SandboxServer:
             credentials = (credentials,)
         #: The time that everything here goes by.
         self.clock = clock or SandboxClock()
+        #: How it passes for whoever waits.
+        self.waits = Waits(self.clock, longest_wait)
         #: What it is told to be; it may be changed while it runs.
         self.settings = Settings(
             credentials=credentials,
@@ -194,7 +200,7 @@ class SandboxServer:
         if self._state is not None:
             self._changes.keep_with(self._state.note)
         self._callers = Callers(self._services, TokenIssuer(token_lifetime))
-        self._listener = Listener(host, port, refusal_seconds=lambda: self.faults.refusal_seconds)
+        self._listener = Listener(host, port, refusal_seconds=lambda: self.faults.refusal_seconds, waits=self.waits)
         self._dispatcher = Dispatcher(
             self.clock,
             self._changes,
@@ -203,6 +209,7 @@ class SandboxServer:
             self._listener,
             keep=keep_requests,
             settled=self._settled,
+            waits=self.waits,
         )
         #: What shall go wrong.
         self.faults = self._dispatcher.faults
@@ -283,6 +290,7 @@ class SandboxServer:
             _LOG.warning("listening on %s: anyone who reaches this machine can use this sandbox.", self._guard.host)
         await self._sender.start()
         self._webhooks.start()
+        self.waits.begin()
         self._stop_listening = self.clock.on_advance(self._changes.note)
         self._ticker = asyncio.create_task(self._tick(), name="vipps sandbox time")
 
@@ -293,6 +301,7 @@ class SandboxServer:
         ticker, self._ticker = self._ticker, None
         self._dispatcher.end()
         self._changes.end()
+        self.waits.end()
         async with AsyncExitStack() as closing:
             if self._state is not None:
                 closing.push_async_callback(self._state.aclose)

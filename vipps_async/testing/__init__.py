@@ -1,6 +1,43 @@
 """For your tests and ours: a Vipps sandbox that hands out sessions, and a transport that answers what a script says."""
 
-from vipps_async.testing.sandbox import Sandbox
+from vipps_async.sandbox import (
+    Address,
+    CallbackRecord,
+    Customer,
+    Fault,
+    Faults,
+    LogEntry,
+    PaymentSnapshot,
+    RequestRecord,
+    SandboxClock,
+    SandboxCredentials,
+    SandboxError,
+    State,
+)
+from vipps_async.testing.sandbox import SHORT_WAIT, Sandbox
 from vipps_async.testing.scripted import TOKEN_PATH, Reply, ScriptedTransport, ScriptError, answer, token_answer
+from vipps_async.testing.thread import SandboxThread
 
-__all__ = ["TOKEN_PATH", "Reply", "Sandbox", "ScriptError", "ScriptedTransport", "answer", "token_answer"]
+__all__ = [
+    "SHORT_WAIT",
+    "TOKEN_PATH",
+    "Address",
+    "CallbackRecord",
+    "Customer",
+    "Fault",
+    "Faults",
+    "LogEntry",
+    "PaymentSnapshot",
+    "Reply",
+    "RequestRecord",
+    "Sandbox",
+    "SandboxClock",
+    "SandboxCredentials",
+    "SandboxError",
+    "SandboxThread",
+    "ScriptError",
+    "ScriptedTransport",
+    "State",
+    "answer",
+    "token_answer",
+]

@@ -1,15 +1,25 @@
-"""The sandbox as a test uses it: with a session that is ready to talk to it."""
+"""The sandbox as a test uses it: with a session that is ready to talk to it, and waits that take no time."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Self
+
+from attrs import frozen
 
 from vipps_async.config import Credentials, Environment, RetryPolicy, SystemInfo, Timeouts
 from vipps_async.core.clock import Clock
 from vipps_async.journals.protocol import Journal
 from vipps_async.sandbox import SandboxServer
+from vipps_async.sandbox.network.waits import Waits
 from vipps_async.session import VippsSession
-from vipps_async.transports.protocol import Transport
+from vipps_async.transports.aiohttp import AiohttpTransport
+from vipps_async.transports.protocol import Request, Response, Transport
 
-__all__ = ["Sandbox"]
+__all__ = ["SHORT_WAIT", "Sandbox"]
+
+#: A `longest_wait` for tests, in seconds: nobody notices it, and what else is ready to run comes first.
+SHORT_WAIT = 0.003
 
 #: What `session` says it is; a sandbox takes any credentials unless it was told which to take.
 _CREDENTIALS = Credentials(
@@ -20,6 +30,32 @@ _CREDENTIALS = Credentials(
 )
 
 
+@frozen
+class _CountedTransport:
+    """Tells the waits of a sandbox of each request on its way."""
+
+    transport: Transport
+    waits: Waits
+
+    async def send(self, request: Request) -> Response:
+        """See Transport."""
+        with self.waits.request():
+            return await self.transport.send(request)
+
+    async def aclose(self) -> None:
+        """See Transport."""
+        await self.transport.aclose()
+
+
+class _SandboxSession(VippsSession):
+    """A session that may own the transport it was given."""
+
+    def owning(self, transport: Transport) -> Self:
+        """Close a transport with the session."""
+        self._own_transport = transport
+        return self
+
+
 class Sandbox(SandboxServer):
     """Vipps' eCom and ePayment on this machine, for tests.
 
@@ -27,6 +63,11 @@ class Sandbox(SandboxServer):
 
         async with Sandbox() as sandbox, sandbox.session() as vipps:
             ...
+
+    With `longest_wait`, in seconds, what a session waits for takes that long at most: pauses of `wait_for`, between
+    attempts, and before details are asked again. The sandbox's clock, which its sessions then go by, is moved on by the
+    rest, so that payments expire and limits pass as they do while one really waits. A stall ends by a reset when the
+    session's read time-out would have ended it. Nothing is moved on while a request is on its way.
 
     Everything else is said in `SandboxServer`, whose arguments it takes.
     """
@@ -45,10 +86,21 @@ class Sandbox(SandboxServer):
     ) -> VippsSession:
         """Make a session that talks to this sandbox; the arguments are those of `VippsSession`.
 
+        It may be made before it is used, in another thread than the sandbox's; it belongs to the loop it is used in.
+
         Raises:
             RuntimeError: the sandbox was never started, so that it has no address yet.
         """
-        return VippsSession(
+        own: Transport | None = None
+        if self.waits.longest is not None:
+            # Then a time-out would end it; how long that is only the session knows.
+            self.faults.stall_seconds = min(self.faults.stall_seconds, (timeouts or Timeouts()).read)
+            if transport is None:
+                transport = own = _CountedTransport(AiohttpTransport(), self.waits)
+            else:
+                transport = _CountedTransport(transport, self.waits)
+            clock = clock or self.waits
+        session = _SandboxSession(
             credentials,
             environment=Environment.TEST,
             base_url=self.url,
@@ -60,3 +112,20 @@ class Sandbox(SandboxServer):
             settle_after=settle_after,
             clock=clock,
         )
+        return session if own is None else session.owning(own)
+
+    @property
+    def env(self) -> Mapping[str, str]:
+        """The `VIPPS_…` variables with which `VippsSession.from_env` talks to this sandbox; its waits are real.
+
+        Raises:
+            RuntimeError: the sandbox was never started, so that it has no address yet.
+        """
+        return {
+            "VIPPS_CLIENT_ID": _CREDENTIALS.client_id,
+            "VIPPS_CLIENT_SECRET": _CREDENTIALS.client_secret,
+            "VIPPS_SUBSCRIPTION_KEY": _CREDENTIALS.subscription_key,
+            "VIPPS_MERCHANT_SERIAL_NUMBER": _CREDENTIALS.merchant_serial_number,
+            "VIPPS_ENVIRONMENT": "test",
+            "VIPPS_BASE_URL": self.url,
+        }

@@ -17,6 +17,7 @@ from vipps_async.sandbox.network.faults import Faults
 from vipps_async.sandbox.network.held_requests import HeldRequests
 from vipps_async.sandbox.network.history import RequestRecord
 from vipps_async.sandbox.network.listener import Listener
+from vipps_async.sandbox.network.waits import Waits
 from vipps_async.sandbox.wire.face import Face
 from vipps_async.sandbox.wire.fault import KINDS
 
@@ -32,6 +33,7 @@ class Dispatcher:
         listener: the socket.
         keep: how many requests are kept on record; 0: none.
         settled: returns once all that was answered will be remembered.
+        waits: how the time of stalls and slow answers passes.
     """
 
     def __init__(
@@ -44,12 +46,14 @@ class Dispatcher:
         *,
         keep: int,
         settled: Callable[[], Awaitable[None]],
+        waits: Waits,
     ) -> None:
         self._clock = clock
         self._changes = changes
         self._callers = callers
         self._listener = listener
         self._settled = settled
+        self._waits = waits
         self.requests: deque[RequestRecord] = deque(maxlen=keep)
         #: The name of the route → the operation.
         self._endpoints = {
@@ -62,11 +66,11 @@ class Dispatcher:
         #: What shall go wrong.
         self.faults = Faults({**KINDS, **kinds}, groups)
         self.held = HeldRequests(clock)
-        self._injection = FaultInjection(self.faults, listener.refuse_for_a_while, self.held)
+        self._injection = FaultInjection(self.faults, listener.refuse_for_a_while, self.held, waits)
 
     def begin(self) -> list[web.RouteDef]:
         """Let faults happen from now on, and return the routes of all operations."""
-        self._injection = FaultInjection(self.faults, self._listener.refuse_for_a_while, self.held)
+        self._injection = FaultInjection(self.faults, self._listener.refuse_for_a_while, self.held, self._waits)
         return [
             # The middleware answers by the API; the handler only has to be there.
             web.route(endpoint.route.method, route_path(endpoint.route.path), _never_called, name=name)

@@ -18,12 +18,11 @@ from vipps_async.sandbox.ledger.reasons import Reason, Refused
 from vipps_async.sandbox.network.exchange import Exchange, over_the_wire
 from vipps_async.sandbox.network.faults import Faults
 from vipps_async.sandbox.network.held_requests import HeldRequests
+from vipps_async.sandbox.network.waits import Waits
 from vipps_async.sandbox.wire.face import Answer
 from vipps_async.sandbox.wire.fault import HELD, Decided, Fault
 from vipps_async.sandbox.wire.gateway import gateway_refusal, management_refusal, throttled, unauthorised
 
-#: How often a stalled request looks whether its client is still there, in seconds.
-_LOOK = 0.05
 #: In how many pieces an answer drips.
 _PIECES = 20
 #: `struct linger` that is on with no time to linger: closing then sends RST, not FIN.
@@ -65,12 +64,14 @@ class FaultInjection:
         faults: how long things last.
         refuse: closes the listener for a while.
         held: takes requests that are delivered later.
+        waits: how the time of stalls and slow answers passes.
     """
 
-    def __init__(self, faults: Faults, refuse: Callable[[], Awaitable[None]], held: HeldRequests) -> None:
+    def __init__(self, faults: Faults, refuse: Callable[[], Awaitable[None]], held: HeldRequests, waits: Waits) -> None:
         self._faults = faults
         self._held = held
         self._refuse = refuse
+        self._waits = waits
         #: Set when the sandbox closes: whatever stalls or drips must end.
         self._closing = asyncio.Event()
 
@@ -143,10 +144,7 @@ class FaultInjection:
         return over_the_wire(answer), answer.status
 
     async def _stall(self, request: web.Request) -> Answered:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._faults.stall_seconds):
-                while not self._closing.is_set() and _connected(request):
-                    await self._pause(_LOOK)
+        await self._waits.stall(self._faults.stall_seconds, self._closing, lambda: _connected(request))
         return _reset(request)
 
     async def _drip(self, request: web.Request, answer: Answer) -> web.StreamResponse:
@@ -158,14 +156,9 @@ class FaultInjection:
                 if self._closing.is_set():
                     _reset(request)
                     break
-                await self._pause(self._faults.drip_seconds / _PIECES)
+                await self._waits.stall(self._faults.drip_seconds / _PIECES, self._closing, lambda: True)
                 await dripping.write(answer.body[start : start + size])
         return dripping
-
-    async def _pause(self, seconds: float) -> None:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._closing.wait()
 
 
 def _connected(request: web.Request) -> bool:

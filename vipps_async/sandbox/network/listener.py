@@ -8,6 +8,8 @@ from contextlib import asynccontextmanager
 
 from aiohttp import web
 
+from vipps_async.sandbox.network.waits import Waits
+
 #: Seconds that closing waits for requests under way.
 _SHUTDOWN_TIMEOUT = 2.0
 #: Seconds until closed connections are closed at both ends: some turns of the loop.
@@ -23,12 +25,14 @@ class Listener:
         host: the address to bind to.
         port: the port; 0 takes a free one, which is kept from then on.
         refusal_seconds: tells how long `refuse_for_a_while` lasts.
+        waits: how that time passes.
     """
 
-    def __init__(self, host: str, port: int, *, refusal_seconds: Callable[[], float]) -> None:
+    def __init__(self, host: str, port: int, *, refusal_seconds: Callable[[], float], waits: Waits) -> None:
         self._host = host
         self._port = port
         self._refusal_seconds = refusal_seconds
+        self._waits = waits
         self._runner: web.AppRunner | None = None
         self._reopening: asyncio.Task[None] | None = None
         #: How many want connections to be refused.
@@ -102,7 +106,7 @@ class Listener:
         try:
             async with self.refused():
                 closed.set()
-                await asyncio.sleep(self._refusal_seconds())
+                await self._waits.sleep(self._refusal_seconds())
         finally:
             closed.set()
             self._reopening = None

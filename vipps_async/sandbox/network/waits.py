@@ -1,0 +1,301 @@
+"""What sessions and faults wait for, by the sandbox's clock: really, or by moving that clock on."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import contextvars
+import heapq
+import itertools
+import math
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import datetime
+
+from vipps_async.sandbox.ledger.clock import SandboxClock
+
+#: How often a stalled request looks whether its client is still there, in seconds.
+_LOOK = 0.05
+#: Moments closer than this are the same: the clock counts microseconds.
+_SLACK = 2e-6
+#: How often an event loop turns until whatever was ready in it has run: a callback of a callback, some times over.
+_TURNS = 10
+
+
+class _IdleCheck:
+    """Whether all loops are idle, and nothing has changed meanwhile."""
+
+    def __init__(self, changes: int, loops: set[asyncio.AbstractEventLoop]) -> None:
+        self.changes = changes
+        #: Those that have not told yet.
+        self.loops = loops
+
+
+class _Timer:
+    """A call that is set for a moment."""
+
+    def __init__(
+        self,
+        when: float,
+        loop: asyncio.AbstractEventLoop,
+        call: Callable[[], object],
+        context: contextvars.Context,
+        changed: Callable[[], None],
+    ) -> None:
+        self.loop = loop
+        self.cancelled = False
+        #: What waits for it in real time.
+        self.handle: asyncio.TimerHandle | None = None
+        self._when = when
+        self._call = call
+        self._context = context
+        self._changed = changed
+
+    def when(self) -> float:
+        """Return the moment, as `Waits.time` counts."""
+        return self._when
+
+    def cancel(self) -> None:
+        """Leave the call out, unless it was made."""
+        self.cancelled = True
+        self._changed()
+        if self.handle is not None:
+            self.handle.cancel()
+
+    def run(self) -> None:
+        """Make the call, unless it was cancelled meanwhile."""
+        if not self.cancelled:
+            self._context.run(self._call)
+
+
+class Waits:
+    """Time as a session has it whose waits move the sandbox's clock on instead of taking as long.
+
+    The next moment that anything waits for comes at the latest after `longest` seconds, once no request is on its way
+    and no event loop has anything to do. Waits end in their order, each at its own time by the clock: two of five
+    seconds that begin together take five.
+    Without `longest` everything takes the time that it takes.
+
+    It may be used in several threads and event loops; the clock is moved in that of the sandbox alone.
+
+    Args:
+        clock: the sandbox's clock.
+        longest: the longest real time that a wait takes, in seconds; None: as long as it is.
+
+    Raises:
+        ValueError: `longest` is negative or not finite.
+    """
+
+    def __init__(self, clock: SandboxClock, longest: float | None) -> None:
+        if longest is not None and not 0 <= longest < math.inf:
+            raise ValueError("longest_wait must be None or a finite number of seconds, not negative")
+        self.longest = longest
+        self._clock = clock
+        #: The sandbox's event loop; None: it does not run, so that nothing moves its clock.
+        self._home: asyncio.AbstractEventLoop | None = None
+        #: When, the number that keeps the order, what: a heap. Only the sandbox's thread looks at it.
+        self._timers: list[tuple[float, int, _Timer]] = []
+        self._numbers = itertools.count()
+        self._next: asyncio.TimerHandle | None = None
+        #: Counts what begins and ends.
+        self._changes = 0
+        #: Requests on their way, less those of them that only wait.
+        self._under_way = 0
+        self._lock = threading.Lock()
+
+    # -- its life ----------------------------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Let the clock be moved in the running loop."""
+        self._home = asyncio.get_running_loop()
+
+    def end(self) -> None:
+        """Move the clock no more: what still waits does so in real time."""
+        self._home = None
+        if self._next is not None:
+            self._next.cancel()
+            self._next = None
+        left, self._timers = self._timers, []
+        for _, __, timer in left:
+            # A loop that has ended waits for nothing any more.
+            with contextlib.suppress(RuntimeError):
+                timer.loop.call_soon_threadsafe(self._wait_really, timer)
+
+    # -- a clock, as the client's sessions take one --------------------------------------------------------------------
+
+    def monotonic(self) -> float:
+        """Return seconds from an arbitrary start, by the clock."""
+        return time.monotonic() + self._clock.offset.total_seconds()
+
+    def now(self) -> datetime:
+        """Return the sandbox's time, aware, in UTC."""
+        return self._clock.now()
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait until so many seconds have passed by the clock."""
+        over = asyncio.Event()
+        timer = self.call_at(self.monotonic() + seconds, over.set)
+        try:
+            await over.wait()
+        finally:
+            timer.cancel()
+
+    def timers(self) -> Waits:
+        """Return what sets timers in the running loop."""
+        return self
+
+    def time(self) -> float:
+        """Return what `monotonic` does."""
+        return self.monotonic()
+
+    def call_at(
+        self, when: float, callback: Callable[..., object], *args: object, context: contextvars.Context | None = None
+    ) -> _Timer:
+        """Call in the running loop at a moment, as `time` counts."""
+        loop = asyncio.get_running_loop()
+        timer = _Timer(when, loop, lambda: callback(*args), context or contextvars.copy_context(), self._change)
+        if self.longest is None or not self._at_home(self._add, timer):
+            self._wait_really(timer)
+        return timer
+
+    # -- requests on their way -----------------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def request(self) -> Iterator[None]:
+        """Say that a request is on its way meanwhile: nothing is moved on before it is answered."""
+        self._count(1)
+        try:
+            yield
+        finally:
+            self._count(-1)
+
+    async def stall(self, seconds: float, ended: asyncio.Event, is_needed: Callable[[], bool]) -> None:
+        """Let a request wait for so many seconds by the clock, while it is needed and until an event is set."""
+        over = asyncio.Event()
+        timer = self.call_at(self.monotonic() + seconds, over.set)
+        look = _LOOK if self.longest is None else min(_LOOK, max(self.longest, 0.001))
+        self._count(-1)
+        try:
+            while is_needed() and not (over.is_set() or ended.is_set()):
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(look):
+                        await over.wait()
+        finally:
+            self._count(1)
+            timer.cancel()
+
+    def _count(self, step: int) -> None:
+        self._change()
+        with self._lock:
+            self._under_way += step
+            is_quiet = self._under_way <= 0
+        if is_quiet and self.longest is not None:
+            self._at_home(self._arm)
+
+    def _change(self) -> None:
+        self._changes += 1
+
+    # -- in the sandbox's thread ---------------------------------------------------------------------------------------
+
+    def _at_home(self, call: Callable[..., object], *args: object) -> bool:
+        home = self._home
+        if home is None:
+            return False
+        if home is asyncio.get_running_loop():
+            call(*args)
+            return True
+        try:
+            home.call_soon_threadsafe(call, *args)
+        except RuntimeError:
+            # It has ended just now.
+            return False
+        return True
+
+    def _wait_really(self, timer: _Timer) -> None:
+        timer.handle = timer.loop.call_later(max(0.0, timer.when() - self.monotonic()), timer.run)
+
+    def _add(self, timer: _Timer) -> None:
+        if self._home is None:
+            timer.loop.call_soon_threadsafe(self._wait_really, timer)
+            return
+        self._change()
+        heapq.heappush(self._timers, (timer.when(), next(self._numbers), timer))
+        self._arm()
+
+    def _due(self) -> float | None:
+        """Return the next moment that anything waits for."""
+        while self._timers and self._timers[0][2].cancelled:
+            heapq.heappop(self._timers)
+        return self._timers[0][0] if self._timers else None
+
+    def _arm(self, *, really: bool = False) -> None:
+        """Set the timer of the next moment: when it really comes, or as soon as it may be moved on to."""
+        due, home = self._due(), self._home
+        if due is None or home is None or self.longest is None:
+            return
+        left = max(due - self.monotonic(), 0.0)
+        # Nothing is moved on while an answer is on its way; the real time passes all the same.
+        at = home.time() + (left if really or self._under_way > 0 else min(left, self.longest))
+        if self._next is not None:
+            if self._next.when() <= at:
+                return
+            self._next.cancel()
+        self._next = home.call_at(at, self._try_to_move_on)
+
+    def _try_to_move_on(self) -> None:
+        """Let the next moment come: at once if it is there, else if every event loop turns out to be idle."""
+        self._next = None
+        due = self._due()
+        if due is None:
+            return
+        if due - self.monotonic() <= _SLACK:
+            self._move_on(due)
+        elif self._under_way > 0:
+            self._arm()
+        else:
+            # A loop that computes is as busy as one that waits for an answer.
+            check = _IdleCheck(self._changes, {timer.loop for _, __, timer in self._timers if not timer.cancelled})
+            for loop in tuple(check.loops):
+                try:
+                    loop.call_soon_threadsafe(self._turn, check, loop, _TURNS)
+                except RuntimeError:
+                    self._drop(loop)
+            # Should one of them stand still, the real time passes all the same.
+            self._arm(really=True)
+
+    def _turn(self, check: _IdleCheck, loop: asyncio.AbstractEventLoop, left: int) -> None:
+        """Let a loop turn some times, so that whatever is ready in it has run."""
+        if left:
+            loop.call_soon(self._turn, check, loop, left - 1)
+        else:
+            self._at_home(self._is_idle, check, loop)
+
+    def _is_idle(self, check: _IdleCheck, loop: asyncio.AbstractEventLoop) -> None:
+        check.loops.discard(loop)
+        if check.loops:
+            return
+        due = self._due()
+        if due is None:
+            return
+        if check.changes == self._changes and self._under_way <= 0:
+            self._move_on(due)
+        else:
+            self._arm()
+
+    def _move_on(self, due: float) -> None:
+        rest = due - self.monotonic()
+        if rest > 0:
+            self._clock.advance(rest)
+        while self._timers and self._timers[0][0] <= max(due, self.monotonic()) + _SLACK:
+            timer = heapq.heappop(self._timers)[2]
+            # A loop that has ended waits for nothing any more.
+            with contextlib.suppress(RuntimeError):
+                timer.loop.call_soon_threadsafe(timer.run)
+        self._arm()
+
+    def _drop(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Forget what was set in a loop that has ended."""
+        for _, __, timer in self._timers:
+            timer.cancelled = timer.cancelled or timer.loop is loop
+        self._arm()
