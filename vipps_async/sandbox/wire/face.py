@@ -215,7 +215,7 @@ class Face(abc.ABC):
     # -- what faults make it say -------------------------------------------------------------------------------------
 
     def unsettled(self, decided: Decided, request: ApiRequest, status: int, group: str) -> Answer:
-        """Return the answer for a fault UNSETTLED_…: one that does not tell whether the operation took effect."""
+        """Return the answer for a fault whose name begins with UNSETTLED: it does not tell if there was an effect."""
         return json_answer({"status": status}, status)
 
     def contradict(self, decided: Decided, request: ApiRequest, answer: Answer) -> Answer:
