@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import importlib
 import inspect
 from collections.abc import Iterator
@@ -45,7 +46,8 @@ def _members(cls: type) -> Iterator[str]:
         if base.__module__.startswith("vipps_async"):
             for name, value in vars(base).items():
                 function = value.__func__ if isinstance(value, classmethod | staticmethod) else value
-                is_part = inspect.isfunction(function) or isinstance(value, property | cls)
+                is_word = issubclass(cls, enum.Enum) and isinstance(value, cls)
+                is_part = is_word or inspect.isfunction(function) or isinstance(value, property)
                 if not name.startswith("_") and is_part:
                     yield name
 
