@@ -1,4 +1,4 @@
-"""Holds the reference to everything public: each name, field, member and method that it lacks is a warning of the build."""
+"""Holds the reference to everything public: what it lacks (a name, field, member, method) is a warning of the build."""
 
 from __future__ import annotations
 

@@ -186,16 +186,16 @@ class Services:
 class Face(abc.ABC):
     """One API. What is not abstract says nothing in particular, which is enough for many APIs."""
 
-    #: Its name, in lower case; orders that it initiates are kept under it.
     name: ClassVar[str]
-    #: Its name for people; empty: as above.
+    """Its name, in lower case; orders that it initiates are kept under it."""
     title: ClassVar[str] = ""
-    #: The header of the idempotency key.
+    """Its name for people; empty: as above."""
     key_header: ClassVar[str] = "Idempotency-Key"
-    #: Groups of errors that the faults' `unsettled_group` can choose from.
+    """The header of the idempotency key."""
     error_groups: ClassVar[tuple[str, ...]] = ()
-    #: Codes that a sales unit's initiates can be made to be refused with; see `Settings.refused_units`.
+    """Groups of errors that the faults' `unsettled_group` can choose from."""
     unit_codes: ClassVar[tuple[str, ...]] = ()
+    """Codes that a sales unit's initiates can be made to be refused with; see `Settings.refused_units`."""
 
     def __init__(self, services: Services) -> None:
         self.services = services
