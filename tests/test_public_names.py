@@ -157,6 +157,13 @@ def test_each_name_is_documented(name: str) -> None:
                 assert inspect.getdoc(function), f"{name}.{member}"
 
 
+def test_fields_are_documented_where_editors_show_it() -> None:
+    """A field's documentation is a string below it, which editors show, not a comment above it, which they do not."""
+    classes = {value for door in FRONT_DOORS for name in door.__all__ if inspect.isclass(value := getattr(door, name))}
+    own = [value for value in classes if value.__module__.startswith("vipps_async")]
+    assert [value.__qualname__ for value in own if re.search(r"^    #: ", inspect.getsource(value), re.MULTILINE)] == []
+
+
 @pytest.mark.parametrize("api", ["EcomApi", "EpaymentApi", "VippsSession", "UserinfoApi"])
 def test_public_methods_have_annotations_that_can_be_read(api: str) -> None:
     """Types of public methods resolve at run time, and none of them is Any."""

@@ -27,10 +27,10 @@ _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 class Environment(enum.Enum):
     """Which Vipps to talk to."""
 
-    #: The test environment, with keys of its own and play money.
     TEST = "test"
-    #: The real one.
+    """The test environment, with keys of its own and play money."""
     PRODUCTION = "production"
+    """The real one."""
 
     @property
     def base_url(self) -> str:
@@ -62,14 +62,14 @@ class Credentials:
         InvalidInputError: if one is empty or could not stand in a header, or the serial number is not 4 to 10 digits.
     """
 
-    #: `client_id` of the sales unit.
     client_id: str = field(repr=False, validator=_secret_header)
-    #: `client_secret` of the sales unit; sent only when fetching a token.
+    """`client_id` of the sales unit."""
     client_secret: str = field(repr=False, validator=_secret_header)
-    #: `Ocp-Apim-Subscription-Key`.
+    """`client_secret` of the sales unit; sent only when fetching a token."""
     subscription_key: str = field(repr=False, validator=_secret_header)
-    #: The MSN, as a string: Vipps answers an integer with HTTP 500.
+    """`Ocp-Apim-Subscription-Key`."""
     merchant_serial_number: str = field(validator=_merchant_serial_number)
+    """The MSN, as a string: Vipps answers an integer with HTTP 500."""
 
 
 class CredentialsSource(Protocol):
@@ -97,13 +97,14 @@ class Timeouts:
     Vipps advises at least 1 s to connect and at least 5 s to read (API guide, time-outs).
     """
 
-    #: Until the connection stands, the TLS handshake included. Waiting for a free one of our own pool is not: that may
-    #: last until the call's deadline.
     connect: float = field(default=5.0, validator=_positive)
-    #: The longest silence while waiting for the answer; its headers count as one piece.
+    """Until the connection stands, the TLS handshake included. Waiting for a free one of our own pool is not: that may
+    last until the call's deadline.
+    """
     read: float = field(default=15.0, validator=_positive)
-    #: The whole attempt.
+    """The longest silence while waiting for the answer; its headers count as one piece."""
     total: float = field(default=30.0, validator=_positive)
+    """The whole attempt."""
 
 
 def _attempts(_instance: object, attribute: Attribute[Any], value: object) -> None:
@@ -116,24 +117,24 @@ def _attempts(_instance: object, attribute: Attribute[Any], value: object) -> No
 class RetryPolicy:
     """How a failed attempt is repeated. What may be repeated at all is not up to this policy."""
 
-    #: Attempts in all, the first included.
     attempts: int = field(default=4, validator=_attempts)
-    #: Seconds that one call may take in all: token, attempts, pauses and asking details.
+    """Attempts in all, the first included."""
     deadline: float = field(default=60.0, validator=_positive)
-    #: The pause before attempt n+1 is drawn from 0 to min(cap, base · 2ⁿ⁻¹) seconds: full jitter.
+    """Seconds that one call may take in all: token, attempts, pauses and asking details."""
     base: float = field(default=0.5, validator=_positive)
-    #: The same when Vipps said that it is asked too often.
+    """The pause before attempt n+1 is drawn from 0 to min(cap, base · 2ⁿ⁻¹) seconds: full jitter."""
     throttled_base: float = field(default=2.0, validator=_positive)
-    #: The longest pause that is drawn, in seconds. A `Retry-After` may ask for longer.
+    """The same when Vipps said that it is asked too often."""
     cap: float = field(default=8.0, validator=_positive)
-    #: Size of the retry budget that all calls of a session share.
+    """The longest pause that is drawn, in seconds. A `Retry-After` may ask for longer."""
     budget: int = field(default=500, validator=_positive_whole)
-    #: What a retry takes from the budget ...
+    """Size of the retry budget that all calls of a session share."""
     retry_cost: int = field(default=14, validator=_positive_whole)
-    #: ... and a retry after being throttled, which puts less load on a server that works.
+    """What a retry takes from the budget ..."""
     throttled_cost: int = field(default=5, validator=_positive_whole)
-    #: What a success at first try gives back.
+    """... and a retry after being throttled, which puts less load on a server that works."""
     success_refill: int = field(default=1, validator=_positive_whole)
+    """What a success at first try gives back."""
 
 
 def _system_value(_instance: object, attribute: Attribute[Any], value: object) -> None:
@@ -152,14 +153,14 @@ _LONGEST_TIME = 10 * 365 * 86_400.0
 class SystemInfo:
     """What calls Vipps: sent as the four `Vipps-System-…` headers, at most 30 characters each."""
 
-    #: `Vipps-System-Name`: your shop system.
     name: str | None = field(default="vipps-async", validator=_system_value)
-    #: `Vipps-System-Version`.
+    """`Vipps-System-Name`: your shop system."""
     version: str | None = field(default=__version__, validator=_system_value)
-    #: `Vipps-System-Plugin-Name`: a plug-in of yours, if any.
+    """`Vipps-System-Version`."""
     plugin_name: str | None = field(default=None, validator=_system_value)
-    #: `Vipps-System-Plugin-Version`.
+    """`Vipps-System-Plugin-Name`: a plug-in of yours, if any."""
     plugin_version: str | None = field(default=None, validator=_system_value)
+    """`Vipps-System-Plugin-Version`."""
 
 
 def _checked_seconds(name: str, value: object) -> float:

@@ -76,26 +76,26 @@ __all__ = [
 class Effect(enum.Enum):
     """What an operation that ended in an error may have done at Vipps."""
 
-    #: Nothing changed at Vipps: no money moved.
     NONE = "no money moved"
-    #: It may have taken effect: money may have moved.
+    """Nothing changed at Vipps: no money moved."""
     POSSIBLE = "money may have moved"
-    #: Everything speaks for it having taken effect.
+    """It may have taken effect: money may have moved."""
     PROBABLE = "the operation probably took effect"
+    """Everything speaks for it having taken effect."""
 
 
 @frozen
 class ErrorInfo:
     """One error of an answer, in whichever shape Vipps sent it."""
 
-    #: Vipps' `errorGroup`, such as ``"Payment"``; empty if the answer's shape has none.
     group: str
-    #: Vipps' `errorCode`, such as ``"61"``; for the group ``InvalidRequest`` the name of a field.
+    """Vipps' `errorGroup`, such as ``"Payment"``; empty if the answer's shape has none."""
     code: str
-    #: The text that came with it, personal data taken out.
+    """Vipps' `errorCode`, such as ``"61"``; for the group ``InvalidRequest`` the name of a field."""
     message: str
-    #: Vipps' own reference for its support, if given.
+    """The text that came with it, personal data taken out."""
     context_id: str | None = None
+    """Vipps' own reference for its support, if given."""
 
     def __str__(self) -> str:
         """Return group, code, text and context id on one line."""
@@ -135,10 +135,10 @@ class VippsError(Exception):
     """
 
     response: LastAnswer | None = None
-    #: The effect that errors of this class have unless one is given.
     default_effect: ClassVar[Effect] = Effect.NONE
-    #: The advice that errors of this class give unless one is given.
+    """The effect that errors of this class have unless one is given."""
     default_advice: ClassVar[str] = ""
+    """The advice that errors of this class give unless one is given."""
 
     def __init__(
         self,

@@ -41,23 +41,25 @@ _NOT_ABOUT_THE_ROW = (
 class RowOutcome(enum.Enum):
     """How a row ended."""
 
-    #: It took effect, as Vipps answered now. With an empty journal that may be Vipps' repeated answer to an earlier
-    #: run: the two cannot be told apart, and the money moved once.
     DONE = "done"
-    #: It had taken effect before: the journal, or for a cancel Vipps' history, says so. Nothing was done now.
+    """It took effect, as Vipps answered now. With an empty journal that may be Vipps' repeated answer to an earlier
+    run: the two cannot be told apart, and the money moved once.
+    """
     DONE_BEFORE = "done before"
-    #: It took effect, but Vipps moved another amount than was asked for, as its history proves. It is not tried again.
+    """It had taken effect before: the journal, or for a cancel Vipps' history, says so. Nothing was done now."""
     OTHERWISE = "otherwise"
-    #: Vipps, or a rule of its API that was checked here, refused it; no money moved.
+    """It took effect, but Vipps moved another amount than was asked for, as its history proves. It is not tried again.
+    """
     REFUSED = "refused"
-    #: No money moved, for a reason that can pass: not sent, throttled, keys not accepted. Run the batch again.
+    """Vipps, or a rule of its API that was checked here, refused it; no money moved."""
     NOT_DONE = "not done"
-    #: It may have taken effect. Run the batch again: the same key finds out, and cannot move money twice.
+    """No money moved, for a reason that can pass: not sent, throttled, keys not accepted. Run the batch again."""
     UNKNOWN = "unknown"
-    #: It was not sent, as it may be what was done before: name the payment to say that another one is meant.
+    """It may have taken effect. Run the batch again: the same key finds out, and cannot move money twice."""
     HELD = "held"
-    #: The batch ended before it was this row's turn, or an earlier row of the same payment has no outcome yet.
+    """It was not sent, as it may be what was done before: name the payment to say that another one is meant."""
     NOT_BEGUN = "not begun"
+    """The batch ended before it was this row's turn, or an earlier row of the same payment has no outcome yet."""
 
     @property
     def is_final(self) -> bool:
@@ -70,19 +72,21 @@ class RowResult:
     """What became of one row."""
 
     row: BatchRow
+    """The row."""
     outcome: RowOutcome
-    #: The key that it was carried out with. Where the API takes none it only names the row.
+    """How it ended."""
     idempotency_key: str
-    #: Minor units that moved, now or before; None: none, or (for a cancel) not known.
+    """The key that it was carried out with. Where the API takes none it only names the row."""
     amount: int | None = None
-    #: When it took effect, by Vipps' clock, in UTC; None: it did not, or the answer does not say.
+    """Minor units that moved, now or before; None: none, or (for a cancel) not known."""
     time: datetime | None = None
-    #: Why it did not take effect, or may not have.
+    """When it took effect, by Vipps' clock, in UTC; None: it did not, or the answer does not say."""
     error: VippsError | None = None
-    #: What Vipps has on the payment, where that explains a refusal; or what a row that is held meets.
+    """Why it did not take effect, or may not have."""
     hint: str = ""
-    #: The API's result, such as a `CaptureResult`, where there is one.
+    """What Vipps has on the payment, where that explains a refusal; or what a row that is held meets."""
     result: object = field(default=None, repr=False)
+    """The API's result, such as a `CaptureResult`, where there is one."""
 
     @property
     def reason(self) -> str:

@@ -41,12 +41,12 @@ class BatchOperation(enum.Enum):
 class Origin:
     """Where in a file a row stands."""
 
-    #: SHA-256 of the whole file, in hexadecimal.
     digest: str
-    #: Which of the file's rows it is; the first one is 1, a heading does not count.
+    """SHA-256 of the whole file, in hexadecimal."""
     number: int
-    #: The line that it begins on; the first line is 1.
+    """Which of the file's rows it is; the first one is 1, a heading does not count."""
     line: int
+    """The line that it begins on; the first line is 1."""
 
 
 #: Characters that show nothing though their category says otherwise (Unicode, Default_Ignorable_Code_Point).
@@ -92,16 +92,16 @@ class BatchRow:
         InvalidInputError: a part breaks a rule of all APIs, or there is neither `reference` nor `origin`.
     """
 
-    #: The payment's id, as its API has it.
     payment: str
-    #: What the customer reads, for an API that takes such a text; empty: nothing.
+    """The payment's id, as its API has it."""
     text: str = ""
-    #: Money, or minor units of the API's currency; left out: all that remains. A cancel has none.
+    """What the customer reads, for an API that takes such a text; empty: nothing."""
     amount: Money | int | NotGiven = NOT_GIVEN
-    #: Your own name for this very capture, refund or cancel: the number of a shipment, of a return.
+    """Money, or minor units of the API's currency; left out: all that remains. A cancel has none."""
     reference: str | None = None
-    #: The file that it came from, if any.
+    """Your own name for this very capture, refund or cancel: the number of a shipment, of a return."""
     origin: Origin | None = None
+    """The file that it came from, if any."""
 
     def __attrs_post_init__(self) -> None:
         check_text("payment", self.payment, longest=_LONGEST_PAYMENT)

@@ -52,14 +52,14 @@ class Repeat(enum.Enum):
 class SettledBy(enum.Enum):
     """What a result rests on."""
 
-    #: Vipps' own answer to the request.
     ANSWER = "answer"
-    #: The answer got lost or proved nothing; the payment's history proves the outcome.
+    """Vipps' own answer to the request."""
     HISTORY = "history"
-    #: The outcome was on record in the journal; nothing was sent.
+    """The answer got lost or proved nothing; the payment's history proves the outcome."""
     JOURNAL = "journal"
-    #: An equal call that was under way brought it.
+    """The outcome was on record in the journal; nothing was sent."""
     EARLIER_CALL = "earlier call"
+    """An equal call that was under way brought it."""
 
 
 @frozen

@@ -19,11 +19,13 @@ class LeftOpen:
     """An operation whose outcome is not known yet."""
 
     intent: Intent
-    #: Why, on one line.
+    """The operation, with its payment and key."""
     reason: str
-    #: When it can be decided that it has not taken effect (aware, UTC): a recovery after that settles it. None: not by
-    #: time alone, or it will be sent again.
+    """Why, on one line."""
     decidable_at: datetime | None = None
+    """When it can be decided that it has not taken effect (aware, UTC): a recovery after that settles it. None: not by
+    time alone, or it will be sent again.
+    """
 
 
 @frozen(kw_only=True)
@@ -39,42 +41,46 @@ class Refused:
 class RecoveryReport:
     """What a recovery did, in numbers of operations; it counts up while the recovery runs."""
 
-    #: Entries that were looked at.
     seen: int = 0
-    #: Details proved that they had taken effect.
+    """Entries that were looked at."""
     proven: int = 0
-    #: Details proved that they had not: they were sent again, with the same key and body, and took effect now.
+    """Details proved that they had taken effect."""
     sent_again: int = 0
-    #: Those of `proven` that moved another amount than was asked for, with both amounts: look at each.
+    """Details proved that they had not: they were sent again, with the same key and body, and took effect now."""
     moved_otherwise: list[LeftOpen] = field(factory=list)
-    #: They have not taken effect: Vipps refused them, and beyond the horizon the history lacked them twice.
+    """Those of `proven` that moved another amount than was asked for, with both amounts: look at each."""
     refused: int = 0
-    #: The first thousand of those, with the reason.
+    """They have not taken effect: Vipps refused them, and beyond the horizon the history lacked them twice."""
     refusals: list[Refused] = field(factory=list)
-    #: Meanwhile Vipps carried them out though they were settled as refused or not done: they are done now. Somebody was
-    #: told that no money moved, and may have asked for the same under another key: compare details with your books. The
-    #: first thousand, with the reason.
+    """The first thousand of those, with the reason."""
     overruled: list[Refused] = field(factory=list)
-    #: They never had an effect and need none: an initiate that never arrived.
+    """Meanwhile Vipps carried them out though they were settled as refused or not done: they are done now. Somebody was
+    told that no money moved, and may have asked for the same under another key: compare details with your books. The
+    first thousand, with the reason.
+    """
     not_done: int = 0
-    #: Somebody else has settled them meanwhile.
+    """They never had an effect and need none: an initiate that never arrived."""
     settled_meanwhile: int = 0
-    #: A call that is under way, another recovery, or a process that died a moment ago has them in hand ...
+    """Somebody else has settled them meanwhile."""
     in_other_hands: int = 0
-    #: ... until this time (aware, UTC) at the latest; a recovery after it can settle what nobody has settled by then.
+    """A call that is under way, another recovery, or a process that died a moment ago has them in hand ..."""
     in_other_hands_until: datetime | None = None
-    #: They stay open.
+    """... until this time (aware, UTC) at the latest; a recovery after it can settle what nobody has settled by then.
+    """
     stays_open: int = 0
-    #: The first thousand of those, with the reason.
+    """They stay open."""
     left_open: list[LeftOpen] = field(factory=list)
-    #: Open rows of the journal that cannot be read, of whatever sales unit: nothing is sent for them. Compare the
-    #: their payments at Vipps with your books. The first thousand.
+    """The first thousand of those, with the reason."""
     damaged: list[DamagedEntry] = field(factory=list)
-    #: Payments that exist while the answer with their URL was lost: cancel them if nobody has approved them.
+    """Open rows of the journal that cannot be read, of whatever sales unit: nothing is sent for them. Compare the their
+    payments at Vipps with your books. The first thousand.
+    """
     urls_lost: list[str] = field(factory=list)
-    #: Why the recovery ended before it had seen all entries (Vipps does not answer, or asks to wait for longer than a
-    #: minute); empty if it has seen them. The others are as they were.
+    """Payments that exist while the answer with their URL was lost: cancel them if nobody has approved them."""
     stopped: str = ""
+    """Why the recovery ended before it had seen all entries (Vipps does not answer, or asks to wait for longer than a
+    minute); empty if it has seen them. The others are as they were.
+    """
 
     def add_overruled(self, entry: Entry) -> None:
         """Name an entry that is done though it was settled as refused or not done."""

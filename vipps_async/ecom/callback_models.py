@@ -33,18 +33,18 @@ __all__ = [
 class CallbackStatus(OpenEnum):
     """The state that a callback claims a payment to be in."""
 
-    #: The customer accepted. Express checkouts write ``RESERVE``, which is read as this same member.
     RESERVED = "RESERVED"
-    #: The customer accepted, and the amount was captured at once.
+    """The customer accepted. Express checkouts write ``RESERVE``, which is read as this same member."""
     SALE = "SALE"
-    #: The customer accepted, and the bank refused.
+    """The customer accepted, and the amount was captured at once."""
     RESERVE_FAILED = "RESERVE_FAILED"
-    #: The same, where the amount would have been captured at once.
+    """The customer accepted, and the bank refused."""
     SALE_FAILED = "SALE_FAILED"
-    #: The customer declined.
+    """The same, where the amount would have been captured at once."""
     CANCELLED = "CANCELLED"
-    #: Time ran out, or Vipps said no.
+    """The customer declined."""
     REJECTED = "REJECTED"
+    """Time ran out, or Vipps said no."""
 
     @classmethod
     def _missing_(cls, value: object) -> CallbackStatus | None:
@@ -93,16 +93,17 @@ class EcomSession(Protocol):
 class Disagreement(enum.Enum):
     """In what a callback and Vipps' details disagree."""
 
-    #: Vipps knows no such order in this sales unit, or answered about another one.
     ORDER = "order"
-    #: It names another sales unit than the session's.
+    """Vipps knows no such order in this sales unit, or answered about another one."""
     SALES_UNIT = "sales unit"
-    #: It claims something that has not happened to the payment.
+    """It names another sales unit than the session's."""
     STATE = "state"
-    #: It claims no state, or one that is not known, and details show neither acceptance nor end: nothing is confirmed.
+    """It claims something that has not happened to the payment."""
     NO_OUTCOME = "no outcome yet"
-    #: It claims another amount than was accepted.
+    """It claims no state, or one that is not known, and details show neither acceptance nor end: nothing is confirmed.
+    """
     AMOUNT = "amount"
+    """It claims another amount than was accepted."""
 
 
 @frozen(kw_only=True)
@@ -112,8 +113,8 @@ class Confirmed:
     That may be a refusal as well as an acceptance, and more may have happened since: the details tell.
     """
 
-    #: The payment as Vipps has it.
     details: PaymentDetails
+    """The payment as Vipps has it."""
 
 
 @frozen(kw_only=True)
@@ -124,10 +125,10 @@ class Contradicted:
     to its handler if the session has a journal, whether the handler raises or not.
     """
 
-    #: The payment as Vipps has it; None: Vipps knows no such order.
     details: PaymentDetails | None
-    #: In what they disagree; never empty.
+    """The payment as Vipps has it; None: Vipps knows no such order."""
     disagreements: tuple[Disagreement, ...]
+    """In what they disagree; never empty."""
 
     def __str__(self) -> str:
         """Return in what they disagree, on one line."""
@@ -143,28 +144,28 @@ class PaymentUpdate:
     It proves nothing: `confirm` asks Vipps.
     """
 
-    #: The order that it is about.
     order_id: str
-    #: The sales unit, whether it came as a number or as text.
+    """The order that it is about."""
     merchant_serial_number: str | None = None
-    #: The state that it claims; None: it claims none.
+    """The sales unit, whether it came as a number or as text."""
     claimed_status: CallbackStatus | None = None
-    #: The amount that it claims, in øre.
+    """The state that it claims; None: it claims none."""
     claimed_amount: int | None = None
-    #: When it happened, in UTC.
+    """The amount that it claims, in øre."""
     time_stamp: datetime | None = None
-    #: Vipps' id of the transaction.
+    """When it happened, in UTC."""
     transaction_id: str | None = None
-    #: Why it failed, if it says so; the text has personal data taken out.
+    """Vipps' id of the transaction."""
     error_info: ErrorInfo | None = None
-    #: What an express customer chose. A redelivered event has none: confirmed details have it.
+    """Why it failed, if it says so; the text has personal data taken out."""
     shipping_details: PaymentShippingDetails | None = None
-    #: An express customer, or one who was asked for a scope. A redelivered event has none.
+    """What an express customer chose. A redelivered event has none: confirmed details have it."""
     user_details: UserDetails | None = field(default=None, repr=False)
-    #: Whether it was received earlier, and its handler has not succeeded since.
+    """An express customer, or one who was asked for a scope. A redelivered event has none."""
     is_redelivered: bool = False
-    #: Whether the last `confirm` found neither acceptance nor end: whoever was told it, it is not news yet.
+    """Whether it was received earlier, and its handler has not succeeded since."""
     is_pending = False
+    """Whether the last `confirm` found neither acceptance nor end: whoever was told it, it is not news yet."""
 
     @property
     def payment(self) -> str:
@@ -211,22 +212,22 @@ class PaymentUpdate:
 class ShippingDetailsRequest:
     """Vipps asks, while the customer waits, what shipping to this address costs. The repr shows no address."""
 
-    #: The order, as the path names it.
     order_id: str = ""
-    #: Vipps' id of the address, which goes back in the answer.
+    """The order, as the path names it."""
     address_id: int
-    #: Street and number.
+    """Vipps' id of the address, which goes back in the answer."""
     address_line1: str | None = field(default=None, repr=False)
-    #: The rest of it, such as a c/o.
+    """Street and number."""
     address_line2: str | None = field(default=None, repr=False)
-    #: City.
+    """The rest of it, such as a c/o."""
     city: str | None = field(default=None, repr=False)
-    #: Country, ``"NO"``.
+    """City."""
     country: str | None = None
-    #: Post code, four digits.
+    """Country, ``"NO"``."""
     post_code: str | None = field(default=None, repr=False, metadata=json_name("postCode", "zipCode", "postalCode"))
-    #: Home, work or other.
+    """Post code, four digits."""
     address_type: AddressType | None = None
+    """Home, work or other."""
 
     @property
     def payment(self) -> str:
@@ -272,17 +273,17 @@ class _Response:
 class ConsentRemoval:
     """A customer of an express checkout takes back the consent: delete for good what you know of this user id."""
 
-    #: The customer's id, as `UserDetails.user_id` gave it.
     user_id: str = field(repr=False)
-    #: Whether it was received earlier, and its handler has not succeeded since.
+    """The customer's id, as `UserDetails.user_id` gave it."""
     is_redelivered: bool = False
+    """Whether it was received earlier, and its handler has not succeeded since."""
 
-    #: It is about no payment.
     payment = None
-    #: The same customer may consent again and take it back again, so each removal is handled.
+    """It is about no payment."""
     dedup_key = None
-    #: There is nothing to confirm.
+    """The same customer may consent again and take it back again, so each removal is handled."""
     is_pending = False
+    """There is nothing to confirm."""
 
     @property
     def record(self) -> bytes:

@@ -94,12 +94,12 @@ class EcomCallbacks(Generic[S]):
     """
 
     _tokens: tuple[bytes, ...] | None = field(converter=_read_tokens, repr=False, alias="auth_tokens")
-    #: Handles `PaymentUpdate`.
     on_payment: PaymentHandler[S] | None = field(default=None, kw_only=True)
-    #: Handles `ShippingDetailsRequest`.
+    """Handles `PaymentUpdate`."""
     on_shipping_details: ShippingHandler[S] | None = field(default=None, kw_only=True)
-    #: Handles `ConsentRemoval`.
+    """Handles `ShippingDetailsRequest`."""
     on_consent_removal: ConsentHandler[S] | None = field(default=None, kw_only=True)
+    """Handles `ConsentRemoval`."""
 
     @property
     def api(self) -> str:

@@ -89,9 +89,10 @@ class EpaymentShipping(Generic[S]):
     """
 
     path: str
+    """The path that requests come to."""
     _tokens: tuple[bytes, ...] = field(converter=read_auth_tokens, repr=False, alias="auth_tokens")
-    #: Handles `ShippingQuestion`.
     on_shipping: ShippingHandler[S]
+    """Handles `ShippingQuestion`."""
 
     def __attrs_post_init__(self) -> None:
         path: object = self.path

@@ -72,24 +72,24 @@ def _check_aware(name: str, value: object) -> None:
 class KeyOrigin(enum.Enum):
     """Who chose an idempotency key. Decides whether an equal later call repeats the operation or is a new one."""
 
-    #: The library, for one call: an equal call while that one is open repeats the same wish.
     MADE = "made"
-    #: The caller: another key is another wish.
+    """The library, for one call: an equal call while that one is open repeats the same wish."""
     GIVEN = "given"
-    #: A row of a batch, whose key follows from the row.
+    """The caller: another key is another wish."""
     ROW = "row"
+    """A row of a batch, whose key follows from the row."""
 
 
 @frozen(kw_only=True)
 class World:
     """Which Vipps the facts of a journal are about: two worlds never share a journal."""
 
-    #: ``"test"`` or ``"production"``.
     environment: str
-    #: Who answers: ``"vipps"`` for Vipps' own hosts, else host and port.
+    """``"test"`` or ``"production"``."""
     host: str
-    #: What a sandbox calls itself, so that one restarted at the same port is another world; empty for Vipps.
+    """Who answers: ``"vipps"`` for Vipps' own hosts, else host and port."""
     instance: str = ""
+    """What a sandbox calls itself, so that one restarted at the same port is another world; empty for Vipps."""
 
     def __str__(self) -> str:
         """Return the world as a person reads it."""
@@ -108,32 +108,36 @@ class Intent:
         InvalidInputError: a part is of the wrong type or cannot be stored (a NUL character, a naive datetime).
     """
 
-    #: The idempotency key; for an operation that has none at Vipps (initiate, cancel) a key made for the journal.
     key: str
-    #: The API, such as ``"ecom"``.
+    """The idempotency key; for an operation that has none at Vipps (initiate, cancel) a key made for the journal."""
     api: str
-    #: The operation within the API: ``"capture"``.
+    """The API, such as ``"ecom"``."""
     operation: str
-    #: What the API calls the payment.
+    """The operation within the API: ``"capture"``."""
     payment: str
+    """What the API calls the payment."""
     merchant_serial_number: str
-    #: Minor units; None: all that remains (or, for a cancel, no amount at all).
+    """The sales unit."""
     amount: int | None
+    """Minor units; None: all that remains (or, for a cancel, no amount at all)."""
     currency: str
-    #: SHA-256 of the exact request body, in hexadecimal: what "the same payload" means.
+    """The currency of the amount, such as ``"NOK"``."""
     digest: str
-    #: The exact request body, so that recovery can send the same bytes again. None where it would hold personal data
-    #: (initiate), and then the operation is never sent again by recovery.
+    """SHA-256 of the exact request body, in hexadecimal: what "the same payload" means."""
     body: bytes | None = field(default=None, repr=False)
-    #: When it was written; aware, UTC.
+    """The exact request body, so that recovery can send the same bytes again. None where it would hold personal data
+    (initiate), and then the operation is never sent again by recovery.
+    """
     created_at: datetime
-    #: Who chose the key.
+    """When it was written; aware, UTC."""
     origin: KeyOrigin = KeyOrigin.GIVEN
-    #: What a row of a batch calls itself; empty: nothing.
+    """Who chose the key."""
     reference: str = ""
-    #: Whether it changes what a payment has moved (a capture, refund or cancel): while such an operation is open at one
-    #: API, none is begun at another one. Not what makes a payment, nor a notification that somebody handles.
+    """What a row of a batch calls itself; empty: nothing."""
     adjusts: bool = True
+    """Whether it changes what a payment has moved (a capture, refund or cancel): while such an operation is open at one
+    API, none is begun at another one. Not what makes a payment, nor a notification that somebody handles.
+    """
 
     def __attrs_post_init__(self) -> None:
         # In one piece and at one look where nothing is wrong: every call that moves money makes one of these.
@@ -175,12 +179,12 @@ class Intent:
 class Outcome(enum.Enum):
     """How an operation ended, as far as the journal is concerned."""
 
-    #: It took effect.
     DONE = "done"
-    #: Vipps refused it for good: it had no effect, and the same key will not have one.
+    """It took effect."""
     REFUSED = "refused"
-    #: It had no effect, and it may be begun again with the same key.
+    """Vipps refused it for good: it had no effect, and the same key will not have one."""
     NOT_DONE = "not_done"
+    """It had no effect, and it may be begun again with the same key."""
 
 
 @frozen(kw_only=True)
@@ -188,10 +192,11 @@ class Settlement:
     """A known outcome."""
 
     outcome: Outcome
-    #: For DONE: the answer's body as JSON. For REFUSED: the error, as JSON. Free of personal data.
+    """How it ended."""
     answer: bytes = field(default=b"", repr=False)
-    #: When it became known; aware, UTC.
+    """For DONE: the answer's body as JSON. For REFUSED: the error, as JSON. Free of personal data."""
     settled_at: datetime
+    """When it became known; aware, UTC."""
 
     def __attrs_post_init__(self) -> None:
         _check_bytes("answer", self.answer)
@@ -202,16 +207,16 @@ class Settlement:
 class Attempts:
     """What is known of the attempts to carry out one operation."""
 
-    #: How many were ever begun, each counted durably before its first byte leaves; the intent counts the first.
     begun: int = 1
-    #: How many of them are known to have ended without effect: refused in their own right, or never sent.
+    """How many were ever begun, each counted durably before its first byte leaves; the intent counts the first."""
     ended: int = 0
-    #: When the last one began; aware, UTC. The horizon (`settle_after`) counts from here.
+    """How many of them are known to have ended without effect: refused in their own right, or never sent."""
     last_at: datetime
-    #: What the last one was refused with, as a settlement's answer would have it; empty: it was not refused.
+    """When the last one began; aware, UTC. The horizon (`settle_after`) counts from here."""
     refusal: bytes = field(default=b"", repr=False)
-    #: When details showed first, beyond the horizon, that it has not taken effect; None: they have not.
+    """What the last one was refused with, as a settlement's answer would have it; empty: it was not refused."""
     looked_at: datetime | None = None
+    """When details showed first, beyond the horizon, that it has not taken effect; None: they have not."""
 
     @property
     def in_doubt(self) -> int:
@@ -224,45 +229,50 @@ class Entry:
     """What a journal holds of one operation."""
 
     intent: Intent
+    """What is to be done."""
     attempts: Attempts
-    #: None while the entry is open.
+    """What is known of the attempts at it."""
     settlement: Settlement | None = None
-    #: The owner of the lease, or the last one; a new random text for each session. Empty after a release.
+    """None while the entry is open."""
     owner: str = ""
-    #: Until when the owner has it to itself; aware, UTC. Later, anyone may take it over.
+    """The owner of the lease, or the last one; a new random text for each session. Empty after a release."""
     lease_until: datetime
-    #: Why it is still open, if that is known. Stays until the next release or the settlement. Of a settled one: what it
-    #: was settled as before Vipps' own answer overruled that.
+    """Until when the owner has it to itself; aware, UTC. Later, anyone may take it over."""
     note: str = ""
+    """Why it is still open, if that is known. Stays until the next release or the settlement. Of a settled one: what it
+    was settled as before Vipps' own answer overruled that.
+    """
 
 
 @frozen(kw_only=True)
 class DamagedEntry:
     """A row that cannot be read. Nothing is sent for it."""
 
-    #: Its place in the order of arrival.
     position: int
-    #: The payment, as far as it can be read; perhaps damaged itself.
+    """Its place in the order of arrival."""
     payment: str
-    #: What is wrong with it.
+    """The payment, as far as it can be read; perhaps damaged itself."""
     reason: str
+    """What is wrong with it."""
 
 
 class AcquireResult(enum.Enum):
     """What `begin` and `claim` found."""
 
-    #: The entry is open and leased to the caller, who may send it.
     ACQUIRED = "acquired"
-    #: The entry is settled: its outcome stands in the entry.
+    """The entry is open and leased to the caller, who may send it."""
     SETTLED = "settled"
-    #: Another owner has a lease on it that has not expired.
+    """The entry is settled: its outcome stands in the entry."""
     HELD = "held"
-    #: The same identity stands there with another digest: it must not be sent. With another key in the entry (see
-    #: `begin`'s `adopt`): an open operation of the same amount, with another text.
+    """Another owner has a lease on it that has not expired."""
     MISMATCH = "mismatch"
-    #: An adjustment of the same payment is open at another API, and stands in the entry: it must not be sent before
-    #: that one is settled.
+    """The same identity stands there with another digest: it must not be sent. With another key in the entry (see
+    `begin`'s `adopt`): an open operation of the same amount, with another text.
+    """
     CLOSED = "closed"
+    """An adjustment of the same payment is open at another API, and stands in the entry: it must not be sent before
+    that one is settled.
+    """
 
 
 class Journal(Protocol):

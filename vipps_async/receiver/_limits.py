@@ -30,46 +30,47 @@ class Limits:
         InvalidInputError: one is no positive number.
     """
 
-    #: The largest body that is read, in bytes: many times what Vipps sends, and nothing that could hurt.
     max_body: int = field(default=64 * 1024, validator=_check_count)
-    #: How many handlers may run at the same time. What comes on top is journalled and handled later; without a journal
-    #: it is answered 503.
+    """The largest body that is read, in bytes: many times what Vipps sends, and nothing that could hurt."""
     max_handlers: int = field(default=100, validator=_check_count)
-    #: How many plain functions run at the same time, for notifications, and again for queries.
+    """How many handlers may run at the same time. What comes on top is journalled and handled later; without a journal
+    it is answered 503.
+    """
     threads: int = field(default=8, validator=_check_count)
-    #: After how long a coroutine is cancelled. A plain function cannot be.
+    """How many plain functions run at the same time, for notifications, and again for queries."""
     handler_timeout: float = field(default=300.0, validator=_check_seconds)
-    #: How long a query's handler may take before Vipps is answered 503.
+    """After how long a coroutine is cancelled. A plain function cannot be."""
     query_timeout: float = field(default=8.0, validator=_check_seconds)
-    #: How long a body may take to come in.
+    """How long a query's handler may take before Vipps is answered 503."""
     body_timeout: float = field(default=1.0, validator=_check_seconds)
-    #: How long an event may take to become durable before Vipps is answered 503.
+    """How long a body may take to come in."""
     journal_timeout: float = field(default=1.5, validator=_check_seconds)
-    #: How long `serving` waits at its end for handlers that are still running.
+    """How long an event may take to become durable before Vipps is answered 503."""
     drain_timeout: float = field(default=10.0, validator=_check_seconds)
-    #: How long a handler that was cancelled then may still take.
+    """How long `serving` waits at its end for handlers that are still running."""
     cancel_timeout: float = field(default=2.0, validator=_check_seconds)
-    #: After how long a handler that has failed is called again. Doubled with each failure up to 64 times as long.
+    """How long a handler that was cancelled then may still take."""
     redeliver_after: float = field(default=60.0, validator=_check_seconds)
+    """After how long a handler that has failed is called again. Doubled with each failure up to 64 times as long."""
 
 
 @mutable(kw_only=True)
 class Counts:
     """What happened at a receiver, in numbers."""
 
-    #: Requests that were authentic and well-formed.
     received: int = 0
-    #: Requests that were neither, or came where nothing is.
+    """Requests that were authentic and well-formed."""
     invalid: int = 0
-    #: Events that were running or handled already.
+    """Requests that were neither, or came where nothing is."""
     duplicates: int = 0
-    #: Requests that were answered 503 because there was no room, or nothing was serving.
+    """Events that were running or handled already."""
     rejected: int = 0
-    #: Events that the journal could not take; they were handled all the same, if there was room.
+    """Requests that were answered 503 because there was no room, or nothing was serving."""
     not_journalled: int = 0
-    #: Handlers that succeeded.
+    """Events that the journal could not take; they were handled all the same, if there was room."""
     handled: int = 0
-    #: Handlers that raised, ran out of time, were cut short, or were told by `confirm` that there is no outcome yet.
+    """Handlers that succeeded."""
     failed: int = 0
-    #: Events of an earlier time whose handlers were called again.
+    """Handlers that raised, ran out of time, were cut short, or were told by `confirm` that there is no outcome yet."""
     redelivered: int = 0
+    """Events of an earlier time whose handlers were called again."""

@@ -23,8 +23,11 @@ class Reply:
     """What to answer a request with. Nothing personal is in it, but for the answer to a query."""
 
     status: int
+    """The HTTP status."""
     body: bytes = field(default=b"", repr=False)
+    """The body; empty: none."""
     headers: Mapping[str, str] = field(factory=dict)
+    """The headers of the body."""
 
 
 class Receiver:

@@ -20,19 +20,20 @@ MAX_RESPONSE_BYTES = 1024 * 1024
 class Request:
     """One HTTP request, ready to be written. Its repr leaves out headers and body: they hold secrets."""
 
-    #: The HTTP method in capitals.
     method: str
-    #: The absolute URL, already percent-encoded: a transport must not re-encode it.
+    """The HTTP method in capitals."""
     url: str
-    #: The headers to send, and no others but those that HTTP itself needs (Host, Content-Length ...).
+    """The absolute URL, already percent-encoded: a transport must not re-encode it."""
     headers: Mapping[str, str]
-    #: The exact bytes of the body; None sends no body.
+    """The headers to send, and no others but those that HTTP itself needs (Host, Content-Length ...)."""
     body: bytes | None = None
-    #: How long connecting, a silence while reading, and the whole exchange may take, in seconds.
+    """The exact bytes of the body; None sends no body."""
     timeouts: Timeouts = Timeouts()
-    #: Seconds within which the exchange must have ended, waiting for a free connection of the transport's own pool
-    #: included, which the time-outs then leave out; None: such waiting counts as connecting.
+    """How long connecting, a silence while reading, and the whole exchange may take, in seconds."""
     deadline: float | None = None
+    """Seconds within which the exchange must have ended, waiting for a free connection of the transport's own pool
+    included, which the time-outs then leave out; None: such waiting counts as connecting.
+    """
 
     def __repr__(self) -> str:
         return f"<Request {self.method} {urlsplit(self.url).netloc}>"
@@ -42,12 +43,12 @@ class Request:
 class Response:
     """One HTTP answer, read to its end. Its repr leaves out headers and body: they may hold secrets."""
 
-    #: The HTTP status, as it came from the server.
     status: int
-    #: The headers; names in lower case, the last one wins where a name repeats.
+    """The HTTP status, as it came from the server."""
     headers: Mapping[str, str] = field(factory=dict)
-    #: The exact bytes of the body, after any content decoding.
+    """The headers; names in lower case, the last one wins where a name repeats."""
     body: bytes = b""
+    """The exact bytes of the body, after any content decoding."""
 
     def __repr__(self) -> str:
         return f"<Response {self.status}, {len(self.body)} bytes>"

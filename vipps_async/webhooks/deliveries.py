@@ -74,11 +74,14 @@ class Webhooks(Generic[S]):
     """
 
     url: str = field(repr=False)
+    """The URL that was registered."""
     _secrets: Mapping[str, str] | tuple[str, ...] = field(converter=_read_secrets, repr=False, alias="secrets")
-    #: Handles `PaymentNotification` and `OtherNotification`.
     on_event: EventHandler[S]
+    """Handles `PaymentNotification` and `OtherNotification`."""
     path: str | None = None
+    """The path that requests come to; None: that of the URL."""
     max_age: float | None = field(default=None, converter=_read_max_age)
+    """How old a signature may be, in seconds; None: as old as it is."""
     _target: tuple[str, str] = field(init=False, repr=False)
     _path: str = field(init=False, repr=False)
 

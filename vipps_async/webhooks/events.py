@@ -16,8 +16,8 @@ __all__ = ["PAYMENT_EVENTS", "WebhookEvent", "check_events"]
 class WebhookEvent(OpenEnum):
     """An event that Vipps tells of (Webhooks API, event types). Of payments, only those made by ePayment send any."""
 
-    #: Of ePayment: the word is ``epayments``, in the plural.
     PAYMENT_CREATED = "epayments.payment.created.v1"
+    """Of ePayment: the word is ``epayments``, in the plural."""
     PAYMENT_AUTHORIZED = "epayments.payment.authorized.v1"
     PAYMENT_ABORTED = "epayments.payment.aborted.v1"
     PAYMENT_EXPIRED = "epayments.payment.expired.v1"
@@ -25,8 +25,8 @@ class WebhookEvent(OpenEnum):
     PAYMENT_CANCELLED = "epayments.payment.cancelled.v1"
     PAYMENT_CAPTURED = "epayments.payment.captured.v1"
     PAYMENT_REFUNDED = "epayments.payment.refunded.v1"
-    #: Of Recurring. ``canceled`` has one l here, and two in ePayment.
     AGREEMENT_ACTIVATED = "recurring.agreement-activated.v1"
+    """Of Recurring. ``canceled`` has one l here, and two in ePayment."""
     AGREEMENT_REJECTED = "recurring.agreement-rejected.v1"
     AGREEMENT_STOPPED = "recurring.agreement-stopped.v1"
     AGREEMENT_EXPIRED = "recurring.agreement-expired.v1"
@@ -36,10 +36,10 @@ class WebhookEvent(OpenEnum):
     CHARGE_REFUNDED = "recurring.charge-refunded.v1"
     CHARGE_FAILED = "recurring.charge-failed.v1"
     CHARGE_CREATION_FAILED = "recurring.charge-creation-failed.v1"
-    #: A customer has scanned the merchant's QR code.
     USER_CHECKED_IN = "user.checked-in.v1"
-    #: Of Login.
+    """A customer has scanned the merchant's QR code."""
     LOGIN_PING = "login.merchant-initiated.ping.v1"
+    """Of Login."""
 
 
 #: ePayment's eight events.

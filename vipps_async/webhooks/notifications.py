@@ -55,18 +55,18 @@ class WebhookSession(Protocol):
 class Disagreed(enum.Enum):
     """In what a notification and the payment at Vipps disagree."""
 
-    #: Vipps knows no such payment in this sales unit.
     PAYMENT = "payment"
-    #: It names another sales unit than the session's.
+    """Vipps knows no such payment in this sales unit."""
     SALES_UNIT = "sales unit"
-    #: It tells of something that has not happened to the payment.
+    """It names another sales unit than the session's."""
     STATE = "state"
-    #: It tells of more, or of another currency, than the payment's sums have.
+    """It tells of something that has not happened to the payment."""
     AMOUNT = "amount"
-    #: It says itself that the operation failed: nothing has changed.
+    """It tells of more, or of another currency, than the payment's sums have."""
     FAILED = "the operation failed"
-    #: Its name is not known, so nothing is confirmed.
+    """It says itself that the operation failed: nothing has changed."""
     NAME = "name"
+    """Its name is not known, so nothing is confirmed."""
 
 
 @frozen(kw_only=True)
@@ -130,8 +130,8 @@ class PaymentNotification:
     is_redelivered: bool = field(default=False, metadata=NOT_IN_JSON)
     """Whether it was received earlier, and its handler has not succeeded since."""
 
-    #: Whether the last `confirm` found that the payment may still come to show it.
     is_pending = False
+    """Whether the last `confirm` found that the payment may still come to show it."""
 
     @property
     def payment(self) -> str:
@@ -235,10 +235,10 @@ class OtherNotification:
     is_redelivered: bool = False
     """Whether it was received earlier, and its handler has not succeeded since."""
 
-    #: None of ePayment's.
     payment = None
-    #: There is nothing to confirm.
+    """None of ePayment's."""
     is_pending = False
+    """There is nothing to confirm."""
 
     @property
     def data(self) -> Any:

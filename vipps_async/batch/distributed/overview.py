@@ -21,28 +21,35 @@ class BatchStatus:
     """A batch as it is now."""
 
     batch: int
-    #: The name of the API that it goes over.
+    """Its number."""
     api: str
+    """The name of the API that it goes over."""
     operation: BatchOperation
+    """What is done with each row."""
     merchant_serial_number: str
+    """The sales unit."""
     environment: str
-    #: The SHA-256 of its file, in hexadecimal.
+    """``"test"`` or ``"production"``."""
     digest: str
-    #: Rows a second over all workers; None: as many as Vipps takes.
+    """The SHA-256 of its file, in hexadecimal."""
     rate: float | None
-    #: Aware, UTC.
+    """Rows a second over all workers; None: as many as Vipps takes."""
     submitted_at: datetime
-    #: Aware, UTC; None: it was not withdrawn.
+    """Aware, UTC."""
     withdrawn_at: datetime | None
+    """Aware, UTC; None: it was not withdrawn."""
     totals: Totals
-    #: Chunks that wait, are in work, and have ended.
+    """How many rows ended how, and the sums."""
     waiting: int
+    """Chunks that wait."""
     running: int
+    """Chunks that are in work."""
     ended: int
-    #: Workers that have chunks in work.
+    """Chunks that have ended."""
     workers: int
-    #: What kept a chunk from ending, if anything did.
+    """Workers that have chunks in work."""
     note: str
+    """What kept a chunk from ending, if anything did."""
 
     @property
     def is_ended(self) -> bool:

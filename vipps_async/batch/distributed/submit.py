@@ -50,20 +50,23 @@ class Submission:
     """How a file is submitted."""
 
     layout: Layout
+    """What the columns of the file mean."""
     merchant_serial_number: str
+    """The sales unit."""
     environment: Environment
-    #: The host that the batch is carried out at.
+    """Which Vipps."""
     base_url: str
-    #: Payments whose rows are other ones than what they meet.
+    """The host that the batch is carried out at."""
     released: Sequence[str] = ()
-    #: Rows a second over all workers; None: as many as Vipps takes.
+    """Payments whose rows are other ones than what they meet."""
     rate: float | None = None
-    #: Releases what is left of partly captured payments (a cancel).
+    """Rows a second over all workers; None: as many as Vipps takes."""
     release_remaining: bool = False
-    #: Makes another batch although there is one of this file.
+    """Releases what is left of partly captured payments (a cancel)."""
     new_batch: bool = False
-    #: Rows of a chunk, about; None: by the size of the file.
+    """Makes another batch although there is one of this file."""
     chunk_size: int | None = None
+    """Rows of a chunk, about; None: by the size of the file."""
 
     def options(self, unit: Unit | None) -> str:
         """Return what, beside its bytes, says what the file means; `unit`: what its amounts are counted in."""
@@ -81,13 +84,15 @@ class Submitted:
     """What came of it."""
 
     batch: int
-    #: Whether it was made now; else there was one of this file.
+    """The batch's number."""
     is_new: bool
-    #: How many chunks were queued now: all, or of an older batch those with rows that another try may settle.
+    """Whether it was made now; else there was one of this file."""
     chunks: int
-    #: The first rows that are held, and how many there are.
+    """How many chunks were queued now: all, or of an older batch those with rows that another try may settle."""
     held: list[HeldRow]
+    """The first rows that are held."""
     held_count: int
+    """How many rows are held."""
 
 
 async def submit(database: BatchDatabase, store: RowStore, submission: Submission) -> Submitted:

@@ -67,12 +67,12 @@ class Customer:
     first_name: str = field(default="Kari", repr=False)
     last_name: str = field(default="Nordmann", repr=False)
     email: str = field(default="kari.nordmann@example.com", repr=False)
-    #: Eight digits in Norway; elsewhere with the country code.
     mobile_number: str = field(default="91234567", repr=False)
-    #: ISO 8601.
+    """Eight digits in Norway; elsewhere with the country code."""
     birth_date: str = field(default="1990-01-31", repr=False)
-    #: National identity number: eleven digits that belong to nobody.
+    """ISO 8601."""
     nin: str = field(default="31019000000", repr=False)
+    """National identity number: eleven digits that belong to nobody."""
     address: Address = field(default_factory=Address, repr=False)
 
     @property

@@ -15,18 +15,18 @@ from vipps_async.sandbox.ledger.reasons import Reason
 class State(enum.Enum):
     """Where a payment stands."""
 
-    #: Waiting for the customer.
     INITIATE = "INITIATE"
-    #: The customer accepted: money is reserved, and some of it perhaps captured and refunded.
+    """Waiting for the customer."""
     RESERVE = "RESERVE"
-    #: Reserved and captured at once.
+    """The customer accepted: money is reserved, and some of it perhaps captured and refunded."""
     SALE = "SALE"
-    #: Ended before any reservation: declined, cancelled or timed out.
+    """Reserved and captured at once."""
     CANCEL = "CANCEL"
-    #: What was reserved and not captured has been released by the merchant.
+    """Ended before any reservation: declined, cancelled or timed out."""
     VOID = "VOID"
-    #: The bank refused the reservation.
+    """What was reserved and not captured has been released by the merchant."""
     FAILED = "FAILED"
+    """The bank refused the reservation."""
 
 
 class Outcome(enum.Enum):
@@ -47,16 +47,16 @@ class LogEntry:
     """One line of a payment's history."""
 
     operation: str
-    #: In minor units.
     amount: int
+    """In minor units."""
     success: bool
     time: datetime
     text: str
     transaction_id: str
-    #: The idempotency key; empty for operations without one.
     request_id: str = ""
-    #: When the history begins to show it; None: at once.
+    """The idempotency key; empty for operations without one."""
     shown_at: datetime | None = None
+    """When the history begins to show it; None: at once."""
 
     def visible(self, now: datetime, as_of: datetime) -> bool:
         """Whether a view shows it that is asked for now and tells how things stood at `as_of`."""
@@ -145,15 +145,15 @@ class PaymentSnapshot:
     merchant_serial_number: str
     currency: str = "NOK"
     state: State
-    #: What the merchant asked for, without shipping.
     amount: int
-    #: What the customer accepted; in express checkout with the chosen shipping.
+    """What the merchant asked for, without shipping."""
     reserved: int
+    """What the customer accepted; in express checkout with the chosen shipping."""
     captured: int
     refunded: int
     released: int
-    #: Oldest first; failed operations are in it too.
     history: tuple[LogEntry, ...]
+    """Oldest first; failed operations are in it too."""
 
     @property
     def request_ids(self) -> tuple[str, ...]:

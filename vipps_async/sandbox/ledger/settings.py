@@ -26,10 +26,10 @@ class SandboxCredentials:
     client_id: str
     client_secret: str = field(repr=False)
     subscription_key: str = field(repr=False)
-    #: The sales units that the keys are for; None: any.
     merchant_serial_numbers: Collection[str] | None = None
-    #: Partner keys must say on every call whose sales unit they act for.
+    """The sales units that the keys are for; None: any."""
     partner: bool = False
+    """Partner keys must say on every call whose sales unit they act for."""
 
     def covers(self, merchant_serial_number: str) -> bool:
         """Whether the keys are for this sales unit."""
@@ -40,37 +40,39 @@ class SandboxCredentials:
 class Settings:
     """The settings of one sandbox; they may be changed while it runs."""
 
-    #: The keys to check against; None accepts any that are not empty.
     credentials: Sequence[SandboxCredentials] | None = None
-    #: Sales units whose payments are captured with the reservation.
+    """The keys to check against; None accepts any that are not empty."""
     direct_capture: Collection[str] = frozenset()
-    #: Sales units that may skip the landing page.
+    """Sales units whose payments are captured with the reservation."""
     skip_landing_page: Collection[str] = frozenset()
-    #: Sales units that may ask for the national identity number.
+    """Sales units that may skip the landing page."""
     nin: Collection[str] = frozenset()
-    #: Sales unit → its currency, where that is not NOK. With another one it goes by the rules of Denmark and Finland.
+    """Sales units that may ask for the national identity number."""
     currencies: Mapping[str, str] = field(default_factory=dict)
-    #: Sales units outside Norway that may capture in parts, and those that may capture after 14 days.
+    """Sales unit → its currency, where that is not NOK. With another one it goes by the rules of Denmark and Finland.
+    """
     partial_capture: Collection[str] = frozenset()
+    """Sales units outside Norway that may capture in parts, and those that may capture after 14 days."""
     late_capture: Collection[str] = frozenset()
-    #: Sales units that may set when a payment expires, and those that may use ePayment's express checkout.
     long_living: Collection[str] = frozenset()
+    """Sales units that may set when a payment expires, and those that may use ePayment's express checkout."""
     express: Collection[str] = frozenset()
-    #: Sales unit → with which of the `unit_codes` its initiates are refused.
     refused_units: Mapping[str, str] = field(default_factory=dict)
-    #: Seconds after approval until `sub` appears in details.
+    """Sales unit → with which of the `unit_codes` its initiates are refused."""
     sub_delay: float = 0.5
-    #: Seconds that the test amount 201 leaves the reservation unknown.
+    """Seconds after approval until `sub` appears in details."""
     unknown_for: float = 3600.0
-    #: Whether callbacks give the sales unit as a number, as Vipps sometimes does.
+    """Seconds that the test amount 201 leaves the reservation unknown."""
     numeric_callback_msn: bool = False
-    #: Whether fields that Vipps would ignore are refused.
+    """Whether callbacks give the sales unit as a number, as Vipps sometimes does."""
     strict: bool = False
-    #: Whether a capture or refund without an idempotency key is refused, as the vendor's description has it. Its own
-    #: older example, and clients made after that, send none; without a key each of them moves money anew.
+    """Whether fields that Vipps would ignore are refused."""
     request_id_required: bool = True
-    #: What the APIs can say of a sales unit that is refused, in their own words.
+    """Whether a capture or refund without an idempotency key is refused, as the vendor's description has it. Its own
+    older example, and clients made after that, send none; without a key each of them moves money anew.
+    """
     unit_codes: Collection[str] = ()
+    """What the APIs can say of a sales unit that is refused, in their own words."""
 
     def as_json(self) -> dict[str, Any]:
         """Return the settings by the names that `change` takes, without secrets."""

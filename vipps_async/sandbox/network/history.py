@@ -12,49 +12,49 @@ class RequestRecord:
     """A request that the sandbox received."""
 
     method: str
-    #: The path as it was sent, still percent-encoded. Out of the repr: that of user info holds the customer's `sub`.
     path: str = field(repr=False)
+    """The path as it was sent, still percent-encoded. Out of the repr: that of user info holds the customer's `sub`."""
     query: str = field(default="", repr=False)
-    #: The name of the operation, such as ``"capture"``; empty for what is none.
     operation: str
-    #: The payment that it is about, as far as it says so: sales unit and reference (for user info the `sub`).
+    """The name of the operation, such as ``"capture"``; empty for what is none."""
     about: tuple[str, str] = field(default=("", ""), repr=False)
-    #: The idempotency key; empty if there is none.
+    """The payment that it is about, as far as it says so: sales unit and reference (for user info the `sub`)."""
     key: str = ""
+    """The idempotency key; empty if there is none."""
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
-    #: The status that was answered; None: no answer was given.
     status: int | None
-    #: The body that was answered; after a fault that cut it off, what it would have been.
+    """The status that was answered; None: no answer was given."""
     answer: bytes = field(default=b"", repr=False)
-    #: The name of the fault that met it; empty if none did.
+    """The body that was answered; after a fault that cut it off, what it would have been."""
     fault: str = ""
-    #: When it came, by the sandbox's clock.
+    """The name of the fault that met it; empty if none did."""
     at: datetime
+    """When it came, by the sandbox's clock."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallbackRecord:
     """A request that the sandbox made at the merchant, or would have made."""
 
-    #: ``"payment"``, ``"shippingDetails"``, ``"consentRemoval"`` or ``"webhook"``.
     kind: str
+    """``"payment"``, ``"shippingDetails"``, ``"consentRemoval"`` or ``"webhook"``."""
     order_id: str
-    #: The sales unit.
     merchant_serial_number: str = ""
+    """The sales unit."""
     method: str
-    #: Out of the repr: that of a consent removal holds the customer's `userId`.
     url: str = field(repr=False)
+    """Out of the repr: that of a consent removal holds the customer's `userId`."""
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
-    #: The status of the merchant's answer; None: there was none.
     status: int | None
-    #: What the merchant answered.
+    """The status of the merchant's answer; None: there was none."""
     answer: bytes = field(default=b"", repr=False)
-    #: Why there was no answer, without anything personal; empty if there was one.
+    """What the merchant answered."""
     failure: str
-    #: When it was begun, by the sandbox's clock.
+    """Why there was no answer, without anything personal; empty if there was one."""
     at: datetime
+    """When it was begun, by the sandbox's clock."""
 
     @property
     def delivered(self) -> bool:

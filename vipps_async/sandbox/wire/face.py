@@ -186,16 +186,16 @@ class Services:
 class Face(abc.ABC):
     """One API. What is not abstract says nothing in particular, which is enough for many APIs."""
 
-    #: Its name, in lower case; orders that it initiates are kept under it.
     name: ClassVar[str]
-    #: Its name for people; empty: as above.
+    """Its name, in lower case; orders that it initiates are kept under it."""
     title: ClassVar[str] = ""
-    #: The header of the idempotency key.
+    """Its name for people; empty: as above."""
     key_header: ClassVar[str] = "Idempotency-Key"
-    #: Groups of errors that the faults' `unsettled_group` can choose from.
+    """The header of the idempotency key."""
     error_groups: ClassVar[tuple[str, ...]] = ()
-    #: Codes that a sales unit's initiates can be made to be refused with; see `Settings.refused_units`.
+    """Groups of errors that the faults' `unsettled_group` can choose from."""
     unit_codes: ClassVar[tuple[str, ...]] = ()
+    """Codes that a sales unit's initiates can be made to be refused with; see `Settings.refused_units`."""
 
     def __init__(self, services: Services) -> None:
         self.services = services
@@ -215,7 +215,7 @@ class Face(abc.ABC):
     # -- what faults make it say -------------------------------------------------------------------------------------
 
     def unsettled(self, decided: Decided, request: ApiRequest, status: int, group: str) -> Answer:
-        """Return the answer for a fault UNSETTLED_…: one that does not tell whether the operation took effect."""
+        """Return the answer for a fault whose name begins with UNSETTLED: it does not tell if there was an effect."""
         return json_answer({"status": status}, status)
 
     def contradict(self, decided: Decided, request: ApiRequest, answer: Answer) -> Answer:

@@ -43,25 +43,26 @@ KINDS = {
 class Fault(enum.Enum):
     """One way for an exchange to fail. "Effect" is what the request asks for: a capture's money has moved, say."""
 
-    #: The listener is closed for `refusal_seconds`, and so is every connection: who connects then is refused. The
-    #: request that meets this fault is itself reset; to have the very next one refused, see `refusing_connections`.
     CONNECTION_REFUSED = "CONNECTION_REFUSED"
-    #: The connection is reset as soon as it is known which request comes; it has no effect.
+    """The listener is closed for `refusal_seconds`, and so is every connection: who connects then is refused. The
+    request that meets this fault is itself reset; to have the very next one refused, see `refusing_connections`.
+    """
     RESET_BEFORE_READ = "RESET_BEFORE_READ"
-    #: The connection is reset when the whole request is read; it has no effect.
+    """The connection is reset as soon as it is known which request comes; it has no effect."""
     RESET_BEFORE_EFFECT = "RESET_BEFORE_EFFECT"
-    #: The request takes effect; the connection is reset instead of an answer.
+    """The connection is reset when the whole request is read; it has no effect."""
     RESET_AFTER_EFFECT = "RESET_AFTER_EFFECT"
-    #: The request takes effect; the answer breaks off in its headers.
+    """The request takes effect; the connection is reset instead of an answer."""
     HEADERS_CUT_IN_HALF = "HEADERS_CUT_IN_HALF"
-    #: The request takes effect; the answer's headers come whole, and half of its body.
+    """The request takes effect; the answer breaks off in its headers."""
     ANSWER_CUT_IN_HALF = "ANSWER_CUT_IN_HALF"
-    #: No effect, and no answer for `stall_seconds`; then the connection is reset.
+    """The request takes effect; the answer's headers come whole, and half of its body."""
     STALL_BEFORE_EFFECT = "STALL_BEFORE_EFFECT"
-    #: The request takes effect; no answer for `stall_seconds`; then the connection is reset.
+    """No effect, and no answer for `stall_seconds`; then the connection is reset."""
     STALL_AFTER_EFFECT = "STALL_AFTER_EFFECT"
-    #: The request takes effect; the answer comes whole, in small pieces over `drip_seconds`.
+    """The request takes effect; no answer for `stall_seconds`; then the connection is reset."""
     SLOW_DRIP = "SLOW_DRIP"
+    """The request takes effect; the answer comes whole, in small pieces over `drip_seconds`."""
     HTTP_500_BEFORE = "HTTP_500_BEFORE"
     HTTP_500_AFTER = "HTTP_500_AFTER"
     HTTP_502_BEFORE = "HTTP_502_BEFORE"
@@ -70,94 +71,95 @@ class Fault(enum.Enum):
     HTTP_503_AFTER = "HTTP_503_AFTER"
     HTTP_504_BEFORE = "HTTP_504_BEFORE"
     HTTP_504_AFTER = "HTTP_504_AFTER"
-    #: Throttled, without a word on how long to wait. No effect.
     HTTP_429 = "HTTP_429"
-    #: Throttled, with `Retry-After: <retry_after>`. No effect.
+    """Throttled, without a word on how long to wait. No effect."""
     HTTP_429_RETRY_AFTER = "HTTP_429_RETRY_AFTER"
-    #: The order is locked, VippsError 94. No effect.
+    """Throttled, with `Retry-After: <retry_after>`. No effect."""
     LOCKED_94 = "LOCKED_94"
-    #: The token counts as expired: 401. No effect.
+    """The order is locked, VippsError 94. No effect."""
     TOKEN_EXPIRED_401 = "TOKEN_EXPIRED_401"  # noqa: S105 - the name of a fault
-    #: A proxy's page with status 200. No effect.
+    """The token counts as expired: 401. No effect."""
     HTML_200_BEFORE = "HTML_200_BEFORE"
-    #: The request takes effect; its answer is replaced by a proxy's page with status 200.
+    """A proxy's page with status 200. No effect."""
     HTML_200_AFTER = "HTML_200_AFTER"
+    """The request takes effect; its answer is replaced by a proxy's page with status 200."""
     HTML_502_BEFORE = "HTML_502_BEFORE"
     HTML_502_AFTER = "HTML_502_AFTER"
-    #: The request takes effect; the right answer comes as text/plain.
     WRONG_CONTENT_TYPE = "WRONG_CONTENT_TYPE"
-    #: Payment 63 (capture), 52 (cancel) or 74 (refund): such an answer settles nothing. No effect.
+    """The request takes effect; the right answer comes as text/plain."""
     UNSETTLED_FAILED_BEFORE = "UNSETTLED_FAILED_BEFORE"
-    #: The request takes effect and is answered with 63, 52 or 74 all the same.
+    """Payment 63 (capture), 52 (cancel) or 74 (refund): such an answer settles nothing. No effect."""
     UNSETTLED_FAILED_AFTER = "UNSETTLED_FAILED_AFTER"
-    #: VippsError 92, "already processed".
+    """The request takes effect and is answered with 63, 52 or 74 all the same."""
     UNSETTLED_92_BEFORE = "UNSETTLED_92_BEFORE"
+    """VippsError 92, "already processed"."""
     UNSETTLED_92_AFTER = "UNSETTLED_92_AFTER"
-    #: 99 in the group Payment, VippsError or Merchant.
     UNSETTLED_99_BEFORE = "UNSETTLED_99_BEFORE"
+    """99 in the group Payment, VippsError or Merchant."""
     UNSETTLED_99_AFTER = "UNSETTLED_99_AFTER"
-    #: HTTP 402, by the API or the gateway.
     UNSETTLED_402_BEFORE = "UNSETTLED_402_BEFORE"
+    """HTTP 402, by the API or the gateway."""
     UNSETTLED_402_AFTER = "UNSETTLED_402_AFTER"
-    #: The gateway's `responseInfo` with the code 1000.
     UNSETTLED_1000_BEFORE = "UNSETTLED_1000_BEFORE"
+    """The gateway's `responseInfo` with the code 1000."""
     UNSETTLED_1000_AFTER = "UNSETTLED_1000_AFTER"
-    #: The operation fails: a failed entry in the history, and 63, 52 or 74. The same key succeeds later.
     FAILED_ENTRY = "FAILED_ENTRY"
-    #: The same, and the connection is reset instead of an answer.
+    """The operation fails: a failed entry in the history, and 63, 52 or 74. The same key succeeds later."""
     FAILED_ENTRY_RESET = "FAILED_ENTRY_RESET"
-    #: The request takes effect and is answered rightly; details show it only `lag_seconds` later.
+    """The same, and the connection is reset instead of an answer."""
     LATE_ENTRY = "LATE_ENTRY"
-    #: The same, and the connection is reset instead of an answer.
+    """The request takes effect and is answered rightly; details show it only `lag_seconds` later."""
     LATE_ENTRY_RESET = "LATE_ENTRY_RESET"
-    #: The request is held and takes effect `held_seconds` later, by the rules of then. The client sees a stall.
+    """The same, and the connection is reset instead of an answer."""
     HELD_STALL = "HELD_STALL"
-    #: The same; the connection is reset.
+    """The request is held and takes effect `held_seconds` later, by the rules of then. The client sees a stall."""
     HELD_RESET = "HELD_RESET"
-    #: The same; the gateway answers 504.
+    """The same; the connection is reset."""
     HELD_504 = "HELD_504"
-    #: Details as they were `stale_seconds` ago.
+    """The same; the gateway answers 504."""
     STALE_DETAILS = "STALE_DETAILS"
-    #: The entries of details in no order.
+    """Details as they were `stale_seconds` ago."""
     UNORDERED_DETAILS = "UNORDERED_DETAILS"
-    #: The entries of details without `requestId` and `transactionId`.
+    """The entries of details in no order."""
     DETAILS_WITHOUT_KEYS = "DETAILS_WITHOUT_KEYS"
-    #: Details without `orderId`, with sums as text, times with an offset, and `requestId` as a number where it is one.
+    """The entries of details without `requestId` and `transactionId`."""
     DETAILS_ODD_TYPES = "DETAILS_ODD_TYPES"
-    #: The request takes effect; the answer names another amount.
+    """Details without `orderId`, with sums as text, times with an offset, and `requestId` as a number where it is one.
+    """
     OTHER_AMOUNT_AFTER = "OTHER_AMOUNT_AFTER"
-    #: Half of the amount moves, and answer and details say so. Chance does not choose it: no client can prevent it.
+    """The request takes effect; the answer names another amount."""
     OTHER_AMOUNT_MOVED = "OTHER_AMOUNT_MOVED"
-    #: Nothing moves; status 200 with a word of failure, and a failed entry in the history.
+    """Half of the amount moves, and answer and details say so. Chance does not choose it: no client can prevent it."""
     FAILURE_STATUS_BEFORE = "FAILURE_STATUS_BEFORE"
-    #: The request takes effect; the answer has a word of failure.
+    """Nothing moves; status 200 with a word of failure, and a failed entry in the history."""
     FAILURE_STATUS_AFTER = "FAILURE_STATUS_AFTER"
-    #: The request takes effect; the answer has a word that no client knows.
+    """The request takes effect; the answer has a word of failure."""
     UNKNOWN_STATUS_AFTER = "UNKNOWN_STATUS_AFTER"
-    #: The request takes effect; the answer lacks the transaction.
+    """The request takes effect; the answer has a word that no client knows."""
     NO_TRANSACTION_AFTER = "NO_TRANSACTION_AFTER"
-    #: Status 200 with nothing in it. No effect.
+    """The request takes effect; the answer lacks the transaction."""
     EMPTY_200_BEFORE = "EMPTY_200_BEFORE"
+    """Status 200 with nothing in it. No effect."""
     EMPTY_200_AFTER = "EMPTY_200_AFTER"
-    #: The request takes effect; status 200 with half of the JSON, and a length that fits.
     CUT_200_AFTER = "CUT_200_AFTER"
-    #: A redirect to a page. No effect.
+    """The request takes effect; status 200 with half of the JSON, and a length that fits."""
     REDIRECT_302_BEFORE = "REDIRECT_302_BEFORE"
+    """A redirect to a page. No effect."""
     REDIRECT_302_AFTER = "REDIRECT_302_AFTER"
-    #: The request's own refusal behind a byte order mark; what would be done is refused with 94. No effect.
     REFUSAL_WITH_BOM = "REFUSAL_WITH_BOM"
-    #: The same, as XML.
+    """The request's own refusal behind a byte order mark; what would be done is refused with 94. No effect."""
     REFUSAL_AS_XML = "REFUSAL_AS_XML"
-    #: The same, as a form.
+    """The same, as XML."""
     REFUSAL_AS_FORM = "REFUSAL_AS_FORM"
-    #: The same, as plain text.
+    """The same, as a form."""
     REFUSAL_AS_TEXT = "REFUSAL_AS_TEXT"
-    #: Throttled, with a `Retry-After` that makes no sense. No effect.
+    """The same, as plain text."""
     ABSURD_RETRY_AFTER = "ABSURD_RETRY_AFTER"
-    #: A callback is delivered twice.
+    """Throttled, with a `Retry-After` that makes no sense. No effect."""
     CALLBACK_TWICE = "CALLBACK_TWICE"
-    #: A callback is never sent.
+    """A callback is delivered twice."""
     CALLBACK_LOST = "CALLBACK_LOST"
+    """A callback is never sent."""
 
     @property
     def status(self) -> int:

@@ -33,8 +33,8 @@ class Verdict(enum.Enum):
 
     NOT_SENT = "not sent"
     UNKNOWN = "unknown"
-    #: The other side is free to be faster than the write or not: either, whichever is true.
     TRUE = "not sent or unknown"
+    """The other side is free to be faster than the write or not: either, whichever is true."""
     ANSWER = "an answer"
 
 
@@ -43,20 +43,25 @@ class Case:
     """One way to fail, and what must come of it."""
 
     name: str
+    """What goes wrong."""
     scenario: Callable[[], AbstractAsyncContextManager[Scenario]]
+    """Opens the server that it goes wrong at."""
     verdict: Verdict
-    #: Complete requests that the server has read in the end, those before the failing one not counted.
+    """What the transport must say."""
     read: int = 0
-    #: The status that the transport must have kept.
+    """Complete requests that the server has read in the end, those before the failing one not counted."""
     status: int | None = None
-    #: Whether losing the status is no fault, because it stands in a part of the answer that was never whole.
+    """The status that the transport must have kept."""
     status_may_be_lost: bool = False
-    #: Whether it is right as well to notice the failure beforehand and to be answered over a new connection.
+    """Whether losing the status is no fault, because it stands in a part of the answer that was never whole."""
     may_connect_anew: bool = False
-    #: What the message must say where words are checked, as a regular expression.
+    """Whether it is right as well to notice the failure beforehand and to be answered over a new connection."""
     says: str = ""
+    """What the message must say where words are checked, as a regular expression."""
     timeouts: Timeouts = Timeouts(connect=LONG, read=LONG, total=LONG)
+    """The time-outs of the request."""
     shapes: tuple[str, ...] = ("POST", "empty POST", "GET", "PUT", "empty PUT")
+    """The requests that it is tried with: method, and whether there is a body."""
 
     def request(self, shape: str, url: str) -> Request:
         """Make the request of this case in one of its shapes."""

@@ -30,9 +30,10 @@ _KINDS: dict[Verdict, tuple[type[TransportError], ...]] = {
 class FailureCases:
     """The cases as tests."""
 
-    #: Whether error messages must say what happened in words that a person understands, and name host and port. Those
-    #: of this package do; the rest of the SDK does not depend on it.
     words_are_checked = False
+    """Whether error messages must say what happened in words that a person understands, and name host and port. Those
+    of this package do; the rest of the SDK does not depend on it.
+    """
 
     @pytest.mark.parametrize(("case", "shape"), PARAMETERS)
     async def test_says_truly_whether_the_request_was_sent(
