@@ -6,7 +6,7 @@ import asyncio
 import enum
 import math
 from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from attrs import evolve, field, frozen, mutable
@@ -47,8 +47,8 @@ class Comparison(enum.Enum):
     AGREES = "agrees"
     #: Vipps does not have it as done, or with another amount.
     DIFFERS = "differs"
-    #: What Vipps has of it, or the entry itself, could not be read.
-    NOT_READ = "not read"
+    #: What Vipps has of it, or the entry itself, could not be read; or the history lacks it, and may have it later.
+    UNDECIDED = "undecided"
 
 
 @frozen(kw_only=True)
@@ -65,7 +65,7 @@ class ComparedEntry:
     found: int | None = None
     #: When, by Vipps' clock; aware, UTC. None: it does not tell.
     time: datetime | None = None
-    #: What differs, or why it could not be read; empty: nothing does.
+    #: What differs, or why that is not known; empty: nothing does.
     reason: str = ""
 
 
@@ -75,6 +75,7 @@ async def compare_entries(
     *,
     concurrency: int = DEFAULT_CONCURRENCY,
     rate: float | None = None,
+    settle_after: float = 86_400.0,
     progress: Callable[[int], None] | None = None,
 ) -> list[ComparedEntry]:
     """Ask Vipps about each entry's payment, and say how they compare; nothing is changed at Vipps nor in a journal.
@@ -82,13 +83,16 @@ async def compare_entries(
     Captures and refunds are found by their idempotency keys in the payment's history (eCom's details, ePayment's
     events), cancels by the payment's state. A payment is looked up once for all of its entries, where that is one
     request. It begins slowly and slows down as a batch does when Vipps asks for less; when Vipps gives no answer any
-    more the rest is left unread.
+    more the rest is left undecided.
+
+    A history may lag, so what it lacks is no difference before `settle_after` has passed.
 
     Args:
         session: of the sales unit that the entries are of.
         entries: settled as done.
         concurrency: the most payments at once, 1 to 100.
         rate: the most look-ups begun a second; None: as many as Vipps takes.
+        settle_after: for how many seconds after its last attempt an operation may be missing in the history.
         progress: called with how many entries are compared so far.
 
     Returns:
@@ -101,7 +105,7 @@ async def compare_entries(
     _check(concurrency, rate)
     now = asyncio.get_running_loop().time
     limiter = BatchLimiter(most=concurrency, rate=None if rate is None else RateLimiter(rate), now=now)
-    run = _Run(session, limiter, now, progress, [None] * len(entries))
+    run = _Run(session, limiter, now, timedelta(seconds=settle_after), progress, [None] * len(entries))
 
     def watch(operation: str, seconds: float, status: int | None) -> None:
         if operation in _READS:
@@ -140,6 +144,7 @@ class _Run:
     session: VippsSession
     limiter: BatchLimiter
     now: Callable[[], float]
+    settle_after: timedelta
     progress: Callable[[int], None] | None
     #: By the entries' numbers.
     compared: list[ComparedEntry | None]
@@ -157,7 +162,7 @@ class _Run:
     async def _compared(self, entry: Entry, lookups: _Lookups) -> ComparedEntry:
         intent, settlement = entry.intent, entry.settlement
         assert settlement is not None  # noqa: S101 - for the type checker: the entries are settled
-        empty = ComparedEntry(intent=intent, settled_at=settlement.settled_at, comparison=Comparison.NOT_READ)
+        empty = ComparedEntry(intent=intent, settled_at=settlement.settled_at, comparison=Comparison.UNDECIDED)
         try:
             call = rebuild_call(intent)
             moved = _moved(intent, decode(settlement.answer, call.operation.result))
@@ -171,6 +176,10 @@ class _Run:
         if isinstance(evidence, Inconclusive):
             return evolve(empty, recorded=recorded, reason=evidence.reason)
         if not isinstance(evidence, Applied):
+            horizon = entry.attempts.last_at + self.settle_after
+            if datetime.now(UTC) < horizon and not evidence.excluded:
+                text = f"{evidence.reason}, and may have it later: compare again after {horizon:%Y-%m-%d %H:%M} UTC"
+                return evolve(empty, recorded=recorded, reason=text)
             found = 0 if has_amount else None
             return evolve(empty, comparison=Comparison.DIFFERS, recorded=recorded, found=found, reason=evidence.reason)
         theirs = _moved(intent, evidence.result)
