@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import shlex
 from collections.abc import AsyncIterator
 from decimal import Decimal
 from pathlib import Path
@@ -91,6 +92,7 @@ async def test_a_unit_that_the_api_does_not_know_is_refused(sandbox: Sandbox, tm
 
 # --- spreadsheets -----------------------------------------------------------------------------------------------------
 
+PAGE = Path(__file__).parents[2] / "docs" / "batches.md"
 NORWEGIAN = [
     *("--column", "order_id=Ordre", "--column", "amount_nok=Beløp", "--column", "transaction_text=Tekst"),
     *("--column", "reference=Forsendelse", "--ignore-other-columns"),
@@ -110,6 +112,23 @@ async def test_a_norwegian_spreadsheet_in_and_its_report_out(sandbox: Sandbox, t
     assert (row["order_id"], row["transaction_text"]) == ("order-1", "Blåbær")
     assert (row["amount_nok"], row["moved_nok"]) == (Decimal(499), Decimal(499))
     assert sandbox.payment("order-1").moved("CAPTURE")[0].text == "Blåbær"
+
+
+async def test_the_documentation_s_norwegian_file_is_read(tmp_path: Path) -> None:
+    """The file and the command as they stand there: both rows are captured, and the report is in kroner."""
+    part = PAGE.read_text("utf-8").partition("### Files of spreadsheets")[2]
+    text, command = re.findall(r"```(?:text|sh)\n(.*?)```", part, re.DOTALL)[:2]
+    file, report = tmp_path / "dagen.csv", tmp_path / "rapport.csv"
+    file.write_text(text, "utf-8")
+    for each in (file, report):
+        command = command.replace(each.name, str(each))
+    async with Sandbox(rate_limits=False) as sandbox:
+        stock_one(sandbox, "acme-shop-1001", 123_450)
+        stock_one(sandbox, "acme-shop-1002", 49_900)
+        done = await inline(*shlex.split(command.replace("\\\n", " "))[1:], env=env(sandbox))
+        captured = [payment.captured for payment in sandbox.payments]
+    assert (done.status, captured) == (0, [123_450, 49_900]), done.err
+    assert ";1234,50;" in report.read_text("utf-8")
 
 
 async def test_a_report_is_written_as_asked(sandbox: Sandbox, tmp_path: Path) -> None:
