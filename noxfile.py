@@ -26,7 +26,7 @@ OLDEST = [
 ]
 
 #: The package with all of its extras.
-EVERYTHING = ".[batch,distributed,httpx,opentelemetry,postgres,starlette,testing]"
+EVERYTHING = ".[batch,distributed,httpx,opentelemetry,postgres,starlette,testing,xlsx]"
 
 nox.needs_version = ">=2024.10.9"
 nox.options.sessions = ["tests"]

@@ -42,6 +42,7 @@ FLOORS = {
     "vipps_async.testing": 4,
     "vipps_async.contrib": 4,
     "vipps_async.diagnosis": 4,
+    "vipps_async.reconciliation": 4,
     "vipps_async.cli": 5,
     "vipps_async.__main__": 5,
 }

@@ -13,7 +13,7 @@ from tests.batch.shop import stock
 from vipps_async import MemoryJournal, RetryPolicy, VippsSession
 from vipps_async.batch import BatchOperation, RowOutcome
 from vipps_async.batch.job import BatchJob, JobOptions, Progress
-from vipps_async.batch.reading import Layout
+from vipps_async.batch.layout import Layout
 from vipps_async.batch.row_store import RowStore
 from vipps_async.ecom.payment_api import ECOM_API
 from vipps_async.sandbox import Fault
@@ -132,3 +132,11 @@ def test_progress_knows_its_rate_and_what_is_left() -> None:
     progress.outcomes[RowOutcome.DONE] = 50
     assert progress.rate > 0
     assert progress.seconds_left is not None
+
+
+def test_what_a_stopped_run_has_not_begun_has_not_ended() -> None:
+    """After Ctrl-C the count is of what has ended; rows that were only read are not among them."""
+    progress = Progress(rows=100)
+    progress.outcomes[RowOutcome.DONE] = 7
+    progress.outcomes[RowOutcome.NOT_BEGUN] = 40
+    assert progress.ended == 7

@@ -38,6 +38,7 @@ from vipps_async.batch import (
 )
 from vipps_async.core.operation import Call
 from vipps_async.core.pipeline import Pipeline
+from vipps_async.not_given import NOT_GIVEN
 from vipps_async.sandbox import Fault, State
 from vipps_async.testing import Sandbox, ScriptedTransport, answer
 from vipps_async.transports.protocol import Request, Response
@@ -532,6 +533,46 @@ async def test_turns_may_come_from_elsewhere(sandbox: Sandbox) -> None:
         found = await collect(capture_many(vipps.ecom, [row(number) for number in range(6)], rate=slots))
     assert {result.outcome for result in found.values()} == {RowOutcome.DONE}
     assert slots.taken == 6
+
+
+async def test_rows_that_are_done_take_no_turn(sandbox: Sandbox) -> None:
+    """Nothing is sent for them: a file that is run again is through at once, and the new row alone has its turn.
+
+    Neither what is open nor another wish under another key counts as done.
+    """
+    stock(sandbox, 8)
+
+    class Slots:
+        taken = 0
+
+        async def slot(self, now: float) -> float:
+            self.taken += 1
+            return 0.0
+
+    slots = Slots()
+    async with sandbox.session(journal=MemoryJournal()) as vipps:
+        await collect(capture_many(vipps.ecom, [row(number) for number in range(6)], rate=slots))
+        assert slots.taken == 6
+        again = [*(row(number) for number in range(6)), row(6), row(0, amount=NOT_GIVEN, reference="the rest")]
+        found = await collect(capture_many(vipps.ecom, again, rate=slots))
+    outcomes = [found[each.reference or ""].outcome for each in again]
+    assert outcomes == [RowOutcome.DONE_BEFORE] * 6 + [RowOutcome.DONE, RowOutcome.REFUSED]
+    assert slots.taken == 8
+
+
+async def test_a_journal_that_cannot_be_asked_ends_a_batch_with_a_rate(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No row is sent by guess: it ends with the journal's error, and nothing was begun."""
+    journal = MemoryJournal()
+
+    async def broken(**_: str) -> list[Any]:
+        raise JournalError("the disk is gone")
+
+    outcomes: list[RowOutcome] = []
+    async with VippsSession(KEYS, transport=ScriptedTransport(), journal=journal) as vipps, asyncio.timeout(PATIENCE):
+        monkeypatch.setattr(journal, "find", broken)
+        with pytest.raises(JournalError, match="the disk is gone"):
+            await drain(capture_many(vipps.ecom, [row(0), row(1)], rate=50), outcomes)
+    assert set(outcomes) == {RowOutcome.NOT_BEGUN}
 
 
 async def test_the_rate_is_a_limit() -> None:

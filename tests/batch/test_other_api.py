@@ -23,8 +23,9 @@ from vipps_async.batch import (
     refund_many,
 )
 from vipps_async.batch.holding import hold_rows
-from vipps_async.batch.reading import FileFormat, Layout
+from vipps_async.batch.layout import Layout
 from vipps_async.batch.report import write_report
+from vipps_async.batch.tables import ReportFormat
 from vipps_async.config import Credentials, Environment, RetryPolicy, Settings
 from vipps_async.core.pipeline import Pipeline
 from vipps_async.core.recorder import Recorder
@@ -175,10 +176,10 @@ async def test_files_and_reports_have_the_apis_own_columns(tmp_path: Path) -> No
     async with opened(service) as (toy, _):
         await hold_rows(rows, TOY_API, BatchOperation.CAPTURE, MSN, toy.journal)
         rows.save([each async for each in capture_many(toy, rows.rows())])
-    write_report(tmp_path / "report.csv", rows.report(), TOY_API, BatchOperation.CAPTURE, FileFormat.CSV)
+    write_report(tmp_path / "report.csv", rows.report(), TOY_API, BatchOperation.CAPTURE, ReportFormat.CSV)
     lines = (tmp_path / "report.csv").read_text().splitlines()
-    assert lines[0] == "line,api,toy,amount,reference,outcome,moved,time,idempotency_key,reason"
-    assert lines[1].startswith("2,toy,toy-0,350,a,captured,350,")
+    assert lines[0] == "line,api,toy,amount_eur,reference,outcome,moved_eur,time,idempotency_key,reason"
+    assert lines[1].startswith("2,toy,toy-0,3.50,a,captured,3.50,")
     assert "payment must be text that begins with toy-" in lines[2]
     assert "(0.01 EUR at least)" in lines[3]
 

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vipps_async.batch import BatchOperation
-from vipps_async.batch.reading import BatchFileError, FileFormat, FileReader, InvalidRow, Layout, ValidRow
+from vipps_async.batch.layout import BatchFileError, FileFormat, Layout
+from vipps_async.batch.reading import FileReader, InvalidRow, ValidRow
 from vipps_async.core.payment_api import Unit
 from vipps_async.ecom.payment_api import ECOM_API
 from vipps_async.not_given import NOT_GIVEN
@@ -135,7 +136,8 @@ def test_amounts_in_kroner(cell: str, expected: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "cell", ["0.99", "100.505", "1.000,50", "1 000", ".5", "5.", "1e3", "-1", "１００", "10000000000"]
+    "cell",
+    ["0.99", "100.505", "1.000,50", "1.000", "12 34", "1 0000", ".5", "5.", "1e3", "-1", "１００", "10000000000"],
 )
 def test_wrong_amounts_in_kroner(cell: str) -> None:
     """Thousands' separators, parts of an øre, bare points and less than 1 NOK are refused."""
@@ -182,7 +184,7 @@ def test_another_encoding_is_told_with_its_line() -> None:
     """A file that was saved as Latin-1 names the byte and the line; the other rows are read."""
     rows = read(HEADING.encode() + b"acme-1,100,Bl\xe5b\xe6r,s-1\nacme-2,100,Socks,s-2\n")
     assert isinstance(rows[0], InvalidRow)
-    assert rows[0].reason == "not UTF-8 (byte 0xe5 in line 2): save the file as UTF-8"
+    assert rows[0].reason == "not UTF-8 (byte 0xe5 in line 2): save the file as UTF-8, or say --encoding windows-1252"
     assert isinstance(rows[1], ValidRow)
 
 

@@ -113,7 +113,7 @@ async def test_each_row_ends_as_a_person_expects(sandbox: Sandbox, tmp_path: Pat
     assert "captured 10.00 NOK" in lines["5"]["reason"]
     assert lines["7"]["reason"] == "the same reference as in line 6"
     assert lines["11"]["transaction_text"] == "'=HYPERLINK(1)"
-    assert lines["12"]["moved"] == "1000"
+    assert lines["12"]["moved_ore"] == "1000"
     assert sandbox.payment("order-6").moved("CAPTURE")[0].text == "=HYPERLINK(1)"
     assert "3 captured, 30.00 NOK" in done.out
     assert "4 refused" in done.out
@@ -182,6 +182,10 @@ async def test_a_dry_run_says_what_would_happen(sandbox: Sandbox, tmp_path: Path
     file, report = orders(tmp_path, 4), tmp_path / "report.csv"
     done = await batch(sandbox, "capture", str(file), "--dry-run", "--report", str(report))
     assert done.status == 1, done.err
+    told, *rows = done.out.splitlines()
+    assert told == "Capture 4 payments over ecom, 40.00 NOK in all."
+    assert rows[:3] == [f"line {n + 2}: order-{n}: 10.00 NOK, would be captured" for n in range(3)]
+    assert rows[3].startswith("line 5: order-3: 10.00 NOK, would be refused: ")
     assert "3 would be captured, 30.00 NOK" in done.out
     assert "1 would be refused" in done.out
     assert [line["outcome"] for line in lines_of(report).values()] == ["would be captured"] * 3 + ["would be refused"]

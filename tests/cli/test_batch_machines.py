@@ -164,7 +164,7 @@ async def test_another_currency_goes_to_the_workers(
     assert "2 captured, 998.00 DKK" in (await batch("status", "1")).out
     report = tmp_path / "report.csv"
     assert (await batch("report", "1", "--report", str(report))).status == 0
-    assert report.read_text().splitlines()[1].startswith("2,epayment,acme-order-1,49900,")
+    assert report.read_text().splitlines()[1].startswith("2,epayment,acme-order-1,499.00,")
 
 
 async def test_a_bad_file_submits_nothing(
@@ -247,7 +247,7 @@ async def test_another_amount_than_was_asked_for(sandbox: Sandbox, batch: Batch,
     facts = json.loads((await batch("status", "1", "--json")).out)
     assert (facts["outcomes"]["otherwise"], facts["moved"], facts["moved_otherwise"]) == (1, 2000, 500)
     line = next(csv.DictReader(io.StringIO((await batch("report", "1")).out)))
-    assert (line["outcome"], line["amount"], line["moved"]) == ("captured otherwise", "1000", "500")
+    assert (line["outcome"], line["amount_ore"], line["moved_ore"]) == ("captured otherwise", "1000", "500")
     assert "1000 øre were asked for, and " in line["reason"]
     assert json.loads((await batch("submit", str(file), "--json")).out)["chunks"] == 0
     unnamed = tmp_path / "unnamed.csv"

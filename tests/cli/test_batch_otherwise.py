@@ -48,7 +48,7 @@ async def test_it_is_told_with_both_amounts_and_never_tried_again(sandbox: Sandb
         assert done.status == 3
         assert "1 captured otherwise, 5.00 NOK" in done.out
         first, second, third = (orjson.loads(line) for line in report.read_bytes().splitlines())
-        assert (first["outcome"], first["amount"], first["moved"]) == ("captured otherwise", 1000, 500)
+        assert (first["outcome"], first["amount_ore"], first["moved_ore"]) == ("captured otherwise", 1000, 500)
         assert "1000 øre were asked for, and " in first["reason"]
         assert "500" in first["reason"]
         assert first["time"] is not None

@@ -371,8 +371,8 @@ async def test_a_batch_in_its_columns(sandbox: Sandbox, tmp_path: Path) -> None:
     facts = orjson.loads(done.out)
     assert (done.status, facts["api"], facts["currency"], facts["moved"]) == (1, "epayment", "NOK", 69_900), done.err
     lines = report.read_text().splitlines()
-    assert lines[0].startswith("line,api,reference,amount")
-    assert lines[1].startswith("2,epayment,acme-order-1,20000,")
+    assert lines[0].startswith("line,api,reference,amount_nok,")
+    assert lines[1].startswith("2,epayment,acme-order-1,200.00,")
     assert "refused" in lines[3]
     assert "5090" in lines[3]
     again = orjson.loads((await run(sandbox, *command)).out)

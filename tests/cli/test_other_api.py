@@ -170,7 +170,7 @@ async def test_a_batch_goes_over_the_api_that_is_named() -> None:
     assert (dry.status, done.status) == (0, 0), dry.err + done.err
     facts = orjson.loads(done.out)
     assert (facts["api"], facts["moved"], facts["outcomes"]["done"]) == ("toy", 1300, 2)
-    assert lines[1].startswith("2,toy,toy-0,300,a,captured,300,")
+    assert lines[1].startswith("2,toy,toy-0,3.00,a,captured,3.00,")
     assert len(at.service.sent) == 2
 
 

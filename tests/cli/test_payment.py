@@ -174,6 +174,19 @@ async def test_a_part_then_all_that_remains_then_a_refund(sandbox: Sandbox) -> N
     assert everything.err.startswith(f"key {facts['idempotency_key']}: repeat with --idempotency-key=")
 
 
+@pytest.mark.parametrize("command", [CAPTURE, REFUND])
+async def test_all_that_remains_of_nothing_is_told_so(sandbox: Sandbox, command: tuple[str, ...]) -> None:
+    """Vipps' own words speak of an amount, where nobody has given one; what is refused for another reason does not."""
+    early = await shell(sandbox, "payment", "capture", "order-9", "--text", "x", "--all")
+    assert "Nothing is left" not in early.err
+    for each in (CAPTURE, REFUND)[: 1 + (command is REFUND)]:
+        assert (await shell(sandbox, *each, "--all")).status == 0
+    again = await shell(sandbox, *command, "--all")
+    assert again.status == 1
+    assert f"Nothing is left to {command[1]}. Vipps has of this payment: reserved 499.00 NOK" in again.err
+    assert "No money moved by this command." in again.err
+
+
 async def test_cancel(sandbox: Sandbox) -> None:
     """A payment that is not captured is cancelled; it has no key, so only the journal is named."""
     finished = await shell(sandbox, *CANCEL)
@@ -257,7 +270,7 @@ def test_a_result_says_what_it_rests_on(how: SettledBy, words: str) -> None:
         "٤٩٩",
         "",
         " 5",
-        "499.00 NOK",
+        "499.00 DKK",
         "21474836.48",
     ],
 )

@@ -17,7 +17,7 @@ from psycopg.conninfo import make_conninfo
 from tests.batch.shop import MSN, stock
 from tests.support.postgres import available_dsn
 from vipps_async.batch import BatchOperation, RowOutcome
-from vipps_async.batch.reading import Layout
+from vipps_async.batch.layout import Layout
 from vipps_async.batch.row_store import RowStore
 from vipps_async.config import Environment
 from vipps_async.contrib.procrastinate import BatchTasks, Submission, report_of, status_of, submit

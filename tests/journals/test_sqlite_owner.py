@@ -20,7 +20,8 @@ from tests.journals.children import PATIENCE, child, output_of
 from tests.journals.material import LONG, all_open, intent, only, settlement
 from vipps_async import AcquireResult, SqliteJournal
 from vipps_async.errors import JournalError
-from vipps_async.journals.sqlite.ownership import Ownership
+from vipps_async.journals.sqlite import ownership
+from vipps_async.journals.sqlite.ownership import JournalInUseError, Ownership
 from vipps_async.journals.sqlite.store import SqliteStore
 
 HOLD = """
@@ -100,6 +101,52 @@ async def test_a_file_that_was_refused_can_be_opened_later(path: Path) -> None:
     await second.open()
     assert await all_open(second) == []
     await second.aclose()
+
+
+async def test_a_journal_that_is_closed_leaves_no_lock_file(path: Path) -> None:
+    """Nothing lies beside the database that says somebody had it; neither after a refusal, which takes nothing away."""
+    journal = SqliteJournal(path)
+    await journal.open()
+    with pytest.raises(JournalError, match="in use"):
+        await SqliteJournal(path).open()
+    assert path.with_name("journal.db.owner").exists()
+    await journal.aclose()
+    assert not path.with_name("journal.db.owner").exists()
+
+
+async def test_whoever_locks_a_lock_file_that_was_removed_takes_the_new_one(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An owner that lets go between another one's opening and locking leaves it a file that keeps nobody out."""
+    lock_file = path.with_name("journal.db.owner")
+    locked: list[int] = []
+
+    def lock(descriptor: int) -> None:
+        if not locked:
+            lock_file.unlink()
+        locked.append(descriptor)
+        original(descriptor)
+
+    original = ownership._lock
+    monkeypatch.setattr(ownership, "_lock", lock)
+    journal = SqliteJournal(path)
+    await journal.open()
+    assert len(locked) == 2
+    assert lock_file.exists()
+    with pytest.raises(JournalInUseError):
+        await SqliteJournal(path).open()
+    await journal.aclose()
+
+
+async def test_another_one_s_lock_file_is_not_removed(path: Path) -> None:
+    """Where somebody deleted the lock file and another stands there, it is left alone."""
+    lock_file = path.with_name("journal.db.owner")
+    journal = SqliteJournal(path)
+    await journal.open()
+    lock_file.unlink()
+    lock_file.write_text("another one's")
+    await journal.aclose()
+    assert lock_file.read_text() == "another one's"
 
 
 async def test_an_owner_that_cannot_be_named(path: Path) -> None:

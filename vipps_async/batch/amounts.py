@@ -17,41 +17,60 @@ __all__ = ["ALL", "SumsByUnit", "read_amount", "read_json_amount"]
 #: Takes all that is left.
 ALL = "all"
 
-# With fullmatch; digits by name, for \d takes those of every script. No sign, no exponent, no spaces, no leading zero
-# that could mean something else elsewhere, and no more digits than the largest amount has.
-_WHOLE = re.compile(r"[1-9][0-9]{0,11}")
-_DECIMAL = re.compile(r"(0|[1-9][0-9]{0,9})(?:\.([0-9]{1,2}))?")
-_DECIMAL_WITH_COMMA = re.compile(r"(0|[1-9][0-9]{0,9})(?:[.,]([0-9]{1,2}))?")
+# With fullmatch; digits by name, for \d takes those of every script. No sign, no exponent, no leading zero that could
+# mean something else elsewhere, and no more digits than the largest amount has. Spaces, the fixed (U+00A0) and the
+# narrow one (U+202F) among them, stand before each three digits or nowhere, and are all the same.
+_WHOLE = r"[1-9][0-9]{0,2}(?:(?P<space>[ \u00a0\u202f])[0-9]{3}(?:(?P=space)[0-9]{3}){0,2})?|[1-9][0-9]{0,11}"
+_AMOUNT = re.compile(rf"(?P<whole>0|{_WHOLE})(?:(?P<sign>[.,])(?P<decimals>[0-9]{{1,2}}))?")
+#: Thousands in English or decimals in Norwegian, or the other way round.
+_AMBIGUOUS = re.compile(r"[0-9]{1,3}(?:[.,][0-9]{3})+")
+#: What may stand before or behind an amount that is counted in a currency's main unit, whatever its case.
+_CURRENCY_WORDS = {"NOK": ("kr", "kr.", "nok"), "DKK": ("kr", "kr.", "dkk"), "EUR": ("\u20ac", "eur")}
+_BEFORE = re.compile(r"(?P<word>[A-Za-z]+\.?|\u20ac)[ \u00a0\u202f]?(?P<number>[0-9].*)")
+_BEHIND = re.compile(r"(?P<number>.*[0-9])[ \u00a0\u202f]?(?P<word>[A-Za-z]+\.?|\u20ac)")
 
 
 def read_amount(text: str, unit: Unit, api: PaymentApi, *, decimal_comma: bool) -> int | NotGiven:
     """Read the amount of a CSV cell, in minor units.
 
+    Thousands may be kept apart by spaces (``1 234``), and an amount of kroner may have ``kr`` or ``NOK`` beside it.
+
     Args:
         text: the cell, exactly as it is.
         unit: what the file counts in.
         api: the API whose limits it must keep.
-        decimal_comma: whether decimals may be written ``100,50``: in a file whose cells are separated by semicolons,
-            which is how Norwegian spreadsheets write them.
+        decimal_comma: whether decimals may be written ``100,50``: in a file whose cells are not separated by commas,
+            such as those of Norwegian spreadsheets.
 
     Raises:
-        InvalidInputError: it is no amount that can be captured or refunded.
+        InvalidInputError: it is no amount that can be captured or refunded, or could mean more than one.
     """
     if text == ALL:
         return NOT_GIVEN
+    number, word = _without_currency(text)
+    if word is not None and (not unit.decimals or word.lower() not in _CURRENCY_WORDS[api.currency]):
+        raise InvalidInputError("amount", f"in {unit.word}, as the file says, and not in {word!r}", value=text)
+    found = _AMOUNT.fullmatch(number)
+    if found is None or (found["sign"] and not unit.decimals) or (found["sign"] == "," and not decimal_comma):
+        raise InvalidInputError("amount", _rule(number, unit, api, decimal_comma=decimal_comma), value=text)
+    whole = re.sub("[^0-9]", "", found["whole"])
+    return api.check_amount(int(whole + (found["decimals"] or "").ljust(unit.decimals, "0")))
+
+
+def _without_currency(text: str) -> tuple[str, str | None]:
+    for pattern in (_BEFORE, _BEHIND):
+        if found := pattern.fullmatch(text):
+            return found["number"], found["word"]
+    return text, None
+
+
+def _rule(number: str, unit: Unit, api: PaymentApi, *, decimal_comma: bool) -> str:
+    if _AMBIGUOUS.fullmatch(number):
+        return f"without {number[-4]!r} before three digits, which could be thousands or decimals"
     if not unit.decimals:
-        if not _WHOLE.fullmatch(text):
-            raise InvalidInputError(
-                "amount", f"whole {unit.word}, digits only, or the word {ALL}{_others(unit, api)}", value=text
-            )
-        return api.check_amount(int(text))
-    if (found := (_DECIMAL_WITH_COMMA if decimal_comma else _DECIMAL).fullmatch(text)) is None:
-        comma = ' or "100,50"' if decimal_comma else ' (a decimal comma is read only in a file separated by ";")'
-        raise InvalidInputError(
-            "amount", f'{unit.word} such as "100" or "100.50"{comma}, or the word {ALL}', value=text
-        )
-    whole, decimals = found.groups()
-    return api.check_amount(int(whole + (decimals or "").ljust(unit.decimals, "0")))
+        return f"whole {unit.word}, digits only, or the word {ALL}{_others(unit, api)}"
+    comma = ' or "100,50"' if decimal_comma else ' (a decimal comma is read in a file separated by ";" or tabs only)'
+    return f'{unit.word} such as "100" or "100.50"{comma}, or the word {ALL}'
 
 
 def _others(unit: Unit, api: PaymentApi) -> str:

@@ -44,6 +44,7 @@ class Engine:
         limiter: BatchLimiter,
         concurrency: int,
         stop: asyncio.Event | None,
+        is_done: Callable[[BatchRow], Awaitable[bool]] | None = None,
     ) -> None:
         """Make everything ready; nothing runs before the first result is asked for.
 
@@ -54,7 +55,10 @@ class Engine:
             limiter: how many at once and a second, kept up to date by whoever watches Vipps' answers.
             concurrency: the most rows at once.
             stop: ends the batch once it is set: what is in work is finished, nothing is begun any more.
+            is_done: tells that nothing will be sent for a row, which then needs no slot of the rate; raises as
+                `carry_out` does. None: every row has its slot.
         """
+        self._is_done = is_done
         self._rows = rows
         self._carry_out = carry_out
         self._pass_over = pass_over
@@ -173,18 +177,20 @@ class Engine:
     async def _result_of(self, row: BatchRow) -> RowResult:
         if row.payment in self._held_up:
             return self._pass_over(row, "an earlier row of this payment has no outcome yet")
-        if self._limiter.is_closed or not await self._limiter.acquire():
-            return self._pass_over(row, "")
-        began = self._now()
         try:
-            result = await self._carry_out(row)
+            sends = self._is_done is None or self._limiter.is_closed or not await self._is_done(row)
+            if self._limiter.is_closed or not await self._limiter.acquire(sends=sends):
+                return self._pass_over(row, "")
+            began = self._now()
+            try:
+                result = await self._carry_out(row)
+            finally:
+                self._limiter.release()
         except VippsError as error:
             # The journal, the session: no other row would fare better.
             self._failure = self._failure or error
             self._end()
             return self._pass_over(row, "")
-        finally:
-            self._limiter.release()
         self._judge(result, began)
         return result
 

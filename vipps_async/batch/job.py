@@ -65,8 +65,8 @@ class Progress:
 
     @property
     def ended(self) -> int:
-        """How many rows have ended."""
-        return sum(self.outcomes.values())
+        """How many rows have ended; not those that a stopped run has not begun."""
+        return sum(self.outcomes.values()) - self.outcomes[RowOutcome.NOT_BEGUN]
 
     @property
     def rate(self) -> float:

@@ -31,6 +31,7 @@ from vipps_async.errors import (
     OrderNotFoundError,
     VippsError,
 )
+from vipps_async.journals.protocol import Outcome
 from vipps_async.money import format_amount
 from vipps_async.not_given import NOT_GIVEN
 
@@ -58,7 +59,7 @@ class ManyOptions(TypedDict, total=False):
     """The most rows at once, 1 to 100; 32 unless told otherwise."""
     rate: float | SlotSource | None
     """The most rows begun a second, or what hands out their slots (`vipps_async.core.limits.SlotSource`); None, the
-    default: as many as Vipps' answers allow."""
+    default: as many as Vipps' answers allow. Rows that the journal has as done take no slot, as nothing is sent."""
     stop: asyncio.Event | None
     """Once it is set, nothing is begun any more: what is in work is finished, rows that wait for it end as NOT_BEGUN,
     and those behind them get no result."""
@@ -198,6 +199,8 @@ class _Batch:
             limiter=limiter,
             concurrency=concurrency,
             stop=stop,
+            # Without a rate there are no slots to save, and the journal need not be asked twice.
+            is_done=None if rate is None or self._planned is not None else self._is_done,
         )
         with self._client.listening(watch):
             async with aclosing(engine.results()) as results:
@@ -209,6 +212,20 @@ class _Batch:
 
     def _key(self, row: BatchRow) -> str:
         return row.idempotency_key(self._operation, self._client.merchant_serial_number)
+
+    async def _is_done(self, row: BatchRow) -> bool:
+        """Tell whether the journal has the row as done, so that nothing is sent for it."""
+        client, key = self._client, self._key(row)
+        if client.journal is None:
+            return False
+        entries = await client.journal.find(payment=row.payment, merchant_serial_number=client.merchant_serial_number)
+        operation = self._api.operations[self._operation].verb
+        return any(
+            (entry.intent.api, entry.intent.operation, entry.intent.key) == (self._api.name, operation, key)
+            and entry.settlement is not None
+            and entry.settlement.outcome is Outcome.DONE
+            for entry in entries
+        )
 
     async def _result_of(self, row: BatchRow) -> RowResult:
         key = self._key(row)

@@ -4,31 +4,30 @@ from __future__ import annotations
 
 import codecs
 import csv
-import enum
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, BinaryIO, NoReturn
 
-from attrs import field, frozen
+from attrs import evolve, frozen
 
 from vipps_async.batch.amounts import SumsByUnit, read_amount, read_json_amount
-from vipps_async.core.batch import BatchOperation, check_reference
-from vipps_async.core.payment_api import PaymentApi, Unit
-from vipps_async.errors import InvalidInputError, VippsError
+from vipps_async.batch.layout import ANOTHER, BatchFileError, FileFormat, Layout, reference_heading, shown
+from vipps_async.batch.tables import FileStyle
+from vipps_async.core.batch import check_reference
+from vipps_async.core.payment_api import Unit
+from vipps_async.errors import InvalidInputError
 from vipps_async.not_given import NOT_GIVEN, NotGiven
 
-__all__ = ["BatchFileError", "FileFormat", "FileReader", "InvalidRow", "Layout", "ValidRow", "reference_heading"]
+__all__ = ["FileReader", "InvalidRow", "ValidRow"]
 
 #: The longest line, in bytes, many times longer than an honest row's; and the most lines of one row, whose text may
 #: be broken over some. Beyond them it is another kind of file, or a quote that was never closed.
 _LONGEST_LINE, _MOST_LINES = 65_536, 100
-#: How much of what cannot be read is kept to show it, in characters.
+#: How much of a number that is none is shown, in characters.
 _SHOWN = 80
 
-_AMOUNT = "amount"
-#: Says of a row that another capture or refund of the same amount is meant.
-_ANOTHER = "another"
 _ANOTHER_WORDS: dict[object, bool] = {"yes": True, "no": False, "": False, True: True, False: False}
 _OTHER_ENCODINGS = {
     codecs.BOM_UTF32_LE: "UTF-32",
@@ -36,105 +35,11 @@ _OTHER_ENCODINGS = {
     codecs.BOM_UTF16_LE: "UTF-16",
     codecs.BOM_UTF16_BE: "UTF-16",
 }
-
-
-class BatchFileError(VippsError, ValueError):
-    """A batch file as a whole cannot be read; nothing was sent.
-
-    Attributes:
-        line: the line that it was found on; the first line is 1.
-    """
-
-    default_advice = "correct the file, then run the batch again"
-
-    def __init__(self, message: str, *, line: int | None = None, advice: str | None = None) -> None:
-        super().__init__(message if line is None else f"line {line}: {message}", advice=advice)
-        self.line = line
-
-
-class FileFormat(enum.Enum):
-    """How a batch file is written."""
-
-    CSV = "csv"
-    JSONL = "jsonl"
-
-
-def reference_heading(api: PaymentApi) -> str:
-    """Return the heading of a row's own name: `reference`, unless the API calls the payment's id so."""
-    return "row_reference" if api.payment_heading == "reference" else "reference"
-
-
-@frozen(kw_only=True)
-class Layout:
-    """What is known of a batch file before it is read."""
-
-    api: PaymentApi
-    operation: BatchOperation
-    #: None: JSON Lines if the file begins with ``{``, else CSV.
-    format: FileFormat | None = None
-    #: What a column `amount` is counted in; None: the heading has to say so, `amount_ore` for example.
-    unit: Unit | None = None
-    #: The text of every row, for a file that has none of its own.
-    text: str | None = None
-    #: What to say of a heading that this file cannot have, but one over another API or in another currency could.
-    elsewhere: Mapping[str, str] = field(factory=dict)
-
-    def fields(self) -> tuple[str, ...]:
-        """Return the fields that a row may have."""
-        is_cancel, text = self.operation is BatchOperation.CANCEL, self.api.text_heading
-        money = () if is_cancel else (_AMOUNT, *self._amount_in)
-        texts = () if text is None else (text,)
-        return (
-            self.api.payment_heading,
-            *money,
-            *texts,
-            reference_heading(self.api),
-            *(() if is_cancel else (_ANOTHER,)),
-        )
-
-    @property
-    def _amount_in(self) -> dict[str, Unit]:
-        """Columns of amounts that say what they are counted in."""
-        return {f"{_AMOUNT}_{unit.name}": unit for unit in self.api.units}
-
-    def amount_of(self, fields: Iterable[str]) -> tuple[str, Unit | None] | None:
-        """Return the name of the field that has the amounts and what they are counted in; None: there is no such field.
-
-        The unit is None where neither the heading nor the layout says it.
-        """
-        for name in fields:
-            if name == _AMOUNT:
-                return name, self.unit
-            if name in self._amount_in:
-                return name, self._amount_in[name]
-        return None
-
-    def flaw_of(self, fields: list[str]) -> str | None:
-        """Say what is wrong with the fields that a file has."""
-        known = ", ".join(self.fields())
-        for name in fields:
-            if name not in (*self.fields(), _AMOUNT, *self._amount_in):
-                return f"{_shown(name)} is no column of a batch file; there are {known}{self.elsewhere.get(name, '')}"
-            if fields.count(name) > 1:
-                return f"the column {name} stands there {fields.count(name)} times"
-        text = self.api.text_heading
-        if self.text is not None and text is None:
-            return f"{self.api.name} takes no text: give none for all rows"
-        needed = [self.api.payment_heading, *([] if text is None or self.text is not None else [text])]
-        if missing := [name for name in needed if name not in fields]:
-            return f"there is no column {' and no column '.join(missing)}"
-        if self.text is not None and text in fields:
-            return f"the file has a column {text}: give no text for all rows beside it"
-        return self._flaw_of_amounts([name for name in fields if name == _AMOUNT or name in self._amount_in])
-
-    def _flaw_of_amounts(self, names: list[str]) -> str | None:
-        if names and self.operation is BatchOperation.CANCEL:
-            return "a cancel has no amount: leave that column out"
-        if len(names) > 1:
-            return f"the amounts stand in {' and in '.join(names)}: which ones are meant?"
-        if names and self.unit is not None and self.unit != self._amount_in.get(names[0], self.unit):
-            return f"the column {names[0]} is not counted in {self.unit.name}: give no other unit beside it"
-        return None
+#: What may separate cells.
+_SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
+#: Excel's first line, which is none of the table; behind it Excel may have filled up the row with separators.
+_SEP_LINE = re.compile(r'"?sep=(.)"?[,;\t]*\s*', re.IGNORECASE)
+_QUOTED = re.compile(r'"(?:[^"]|"")*"')
 
 
 @frozen(kw_only=True)
@@ -170,6 +75,8 @@ class FileReader:
     Attributes:
         digest: the SHA-256 of all bytes read so far, in hexadecimal: after the last row, of the file.
         unit: what its amounts are counted in, once the first row is read; None: it has none.
+        style: how it is written, once the last row is read.
+        ignored: the headings of columns that were passed over, once the first row is read.
     """
 
     def __init__(self, stream: BinaryIO, layout: Layout) -> None:
@@ -186,7 +93,10 @@ class FileReader:
         self._row_began = 1
         self._flaw = ""
         self.unit: Unit | None = None
+        self.style = FileStyle(encoding=layout.codec)
+        self.ignored: tuple[str, ...] = ()
         self._sums: SumsByUnit | None = None
+        self._decimal_signs: set[str] = set()
 
     @property
     def digest(self) -> str:
@@ -204,11 +114,17 @@ class FileReader:
         yield from self._rows()
         if self._sums is not None:
             raise BatchFileError(self._sums.question(), advice=self._sums.advice)
+        if len(self._decimal_signs) == 1:
+            self.style = evolve(self.style, decimal_sign=self._decimal_signs.pop())
 
     def _rows(self) -> Iterator[ValidRow | InvalidRow]:
         first = self._next_line()
+        # Empty lines before the heading are none of the file.
+        while first is not None and not first.strip("\r\n"):
+            first = self._next_line()
         if first is None:
             raise BatchFileError("the file is empty")
+        self._row_began = self._line
         kind = self._layout.format
         if kind is None:
             kind = FileFormat.JSONL if first.lstrip().startswith("{") else FileFormat.CSV
@@ -228,14 +144,32 @@ class FileReader:
             for mark, name in _OTHER_ENCODINGS.items():
                 if raw.startswith(mark):
                     raise BatchFileError(f"the file is written in {name}", line=1, advice="save it as UTF-8")
-            raw = raw.removeprefix(codecs.BOM_UTF8)
-        try:
-            text = raw.decode()
-        except UnicodeDecodeError as error:
-            text = raw.decode(errors="replace")
-            self._flaw = f"not UTF-8 (byte 0x{raw[error.start]:02x} in line {self._line}): save the file as UTF-8"
+            raw = self._without_mark(raw)
+        text = self._decoded(raw)
         if "\0" in text:
             self._flaw = f"a NUL character in line {self._line}"
+        return text
+
+    def _without_mark(self, raw: bytes) -> bytes:
+        if not raw.startswith(codecs.BOM_UTF8):
+            return raw
+        if self._layout.codec != "utf-8":
+            text = f"the file begins with the mark of UTF-8, so it is not written in {self._layout.encoding_name}"
+            raise BatchFileError(text, line=1, advice="leave --encoding out")
+        self.style = evolve(self.style, encoding="utf-8-sig")
+        return raw.removeprefix(codecs.BOM_UTF8)
+
+    def _decoded(self, raw: bytes) -> str:
+        codec, name = self._layout.codec, self._layout.encoding_name
+        try:
+            text = raw.decode(codec)
+        except UnicodeDecodeError as error:
+            how = ": save the file as UTF-8, or say --encoding windows-1252" if codec == "utf-8" else ""
+            self._flaw = f"not {name} (byte 0x{raw[error.start]:02x} in line {self._line}){how}"
+            return raw.decode(codec, errors="replace")
+        if codec != "utf-8" and not text.isascii() and _is_utf_8(raw):
+            # No text of people looks so by chance, and a customer would read "BlÃ¥bÃ¦r".
+            self._flaw = f"line {self._line} is UTF-8 and not {name}: leave --encoding out"
         return text
 
     # --- CSV -------------------------------------------------------------------------------------------------------
@@ -250,27 +184,55 @@ class FileReader:
             line = self._next_line()
 
     def _csv_rows(self, first: str) -> Iterator[ValidRow | InvalidRow]:
-        if self._flaw:
-            raise BatchFileError(self._flaw, line=1)
-        separator = _separator(first)
+        first, separator = self._begin_csv(first)
         records = csv.reader(self._csv_lines(first), delimiter=separator, strict=True)
-        heading: list[str] | None = None
+        names: list[str | None] | None = None
         number = 0
         while (cells := self._next_record(records)) is not None:
-            if not cells:
-                # An empty line, as at the end of many files.
+            if not any(cells):
+                # An empty line, as at the end of many files, or one of empty cells, as spreadsheets leave them.
                 pass
-            elif heading is None:
-                heading = cells
-                if (flaw := self._layout.flaw_of(heading)) is not None:
-                    raise BatchFileError(flaw, line=self._row_began)
+            elif names is None:
+                names = self._named(cells)
             else:
                 number += 1
-                yield self._csv_row(number, heading, cells, separator)
+                yield self._csv_row(number, names, cells)
             self._row_began = self._line + 1
             self._flaw = ""
-        if heading is None:
+        if names is None:
             raise BatchFileError("the file is empty")
+
+    def _begin_csv(self, first: str) -> tuple[str, str]:
+        """Return the line of the heading, and what separates its cells."""
+        if self._flaw:
+            raise BatchFileError(self._flaw, line=self._line)
+        found = _SEP_LINE.fullmatch(first)
+        if found is None:
+            separator = _separator(first, self._line, self._layout)
+        else:
+            separator, heading = found[1], self._next_line()
+            if separator not in _SEPARATORS:
+                known = ", ".join(_SEPARATORS.values())
+                raise BatchFileError(f"cells separated by {separator!r}: there are {known}", line=self._row_began)
+            if heading is None:
+                raise BatchFileError("the file is empty")
+            if self._flaw:
+                raise BatchFileError(self._flaw, line=self._line)
+            first, self._row_began = heading, self._line
+        # A spreadsheet that separates by something else keeps the comma for its decimals.
+        sign = "." if separator == "," else ","
+        self.style = evolve(self.style, separator=separator, decimal_sign=sign, names_separator=found is not None)
+        return first, separator
+
+    def _named(self, headings: Sequence[str]) -> list[str | None]:
+        """Return what each heading names; None: a column that is passed over."""
+        if (flaw := self._layout.flaw_of(headings)) is not None:
+            raise BatchFileError(flaw, line=self._row_began)
+        names = self._layout.names_of(headings)
+        self.ignored = tuple(shown(heading) for heading, name in zip(headings, names, strict=True) if name is None)
+        found = self._layout.amount_of([name for name in names if name is not None])
+        self.unit = None if found is None else found[1]
+        return names
 
     def _next_record(self, records: Iterator[list[str]]) -> list[str] | None:
         try:
@@ -278,20 +240,24 @@ class FileReader:
         except csv.Error as error:
             raise BatchFileError(f"not CSV: {error}", line=self._row_began) from error
 
-    def _csv_row(self, number: int, heading: list[str], cells: list[str], separator: str) -> ValidRow | InvalidRow:
-        comma = separator == ";"
-        record = dict(zip(heading, cells, strict=False))
+    def _csv_row(self, number: int, names: list[str | None], cells: list[str]) -> ValidRow | InvalidRow:
+        record = {name: cell for name, cell in zip(names, cells, strict=False) if name is not None}
         flaw = self._flaw
-        if not flaw and len(cells) != len(heading):
-            flaw = f"{len(cells)} cells where the heading has {len(heading)}"
-            if len(cells) == len(heading) + 1 and not comma:
-                flaw += " (a decimal comma, as in 100,50, is read only in a file separated by semicolons)"
+        if not flaw and len(cells) != len(names):
+            flaw = f"{len(cells)} cells where the heading has {len(names)}"
+            if len(cells) == len(names) + 1 and self.style.separator == ",":
+                flaw += " (a decimal comma, as in 100,50, is read only in a file separated by semicolons or tabs)"
         if not flaw:
-            empty = [name for name in heading if not record[name] and name != _ANOTHER]
+            empty = [name for name, cell in record.items() if not cell and name != ANOTHER]
             flaw = f"{' and '.join(empty)} must not be empty" if empty else ""
-        return self._row(
-            number, record, flaw, lambda cell, unit: read_amount(str(cell), unit, self._layout.api, decimal_comma=comma)
-        )
+        return self._row(number, record, flaw, self._csv_amount)
+
+    def _csv_amount(self, cell: object, unit: Unit) -> int | NotGiven:
+        text = str(cell)
+        amount = read_amount(text, unit, self._layout.api, decimal_comma=self.style.separator != ",")
+        if unit.decimals and (sign := re.search("[.,](?=[0-9])", text)) is not None:
+            self._decimal_signs.add(sign[0])
+        return amount
 
     # --- JSON Lines ------------------------------------------------------------------------------------------------
 
@@ -303,17 +269,24 @@ class FileReader:
             self._row_began = self._line
             if line.strip():
                 number += 1
-                record, flaw = _json_object(line)
+                given, flaw = _json_object(line)
+                names = self._layout.names_of(given)
+                record = {name: value for name, value in zip(names, given.values(), strict=True) if name is not None}
                 flaw = self._flaw or flaw
                 if not flaw and fields is None:
-                    flaw = self._layout.flaw_of(list(record)) or ""
-                    fields = None if flaw else frozenset(record)
-                elif not flaw and fields is not None and fields != record.keys():
+                    flaw = self._layout.flaw_of(list(given)) or ""
+                    if not flaw:
+                        self._named(list(given))
+                        fields = frozenset(record)
+                elif not flaw and fields is not None and (fields != record.keys() or self._has_others(given)):
                     # A field that is missing in one line alone is a mistake: no amount would mean all that is left.
                     flaw = f"its fields are not those of the rows before it: {', '.join(sorted(fields))}"
                 yield self._row(number, record, flaw, self._json_amount)
             self._flaw = ""
             line = self._next_line()
+
+    def _has_others(self, given: Mapping[str, object]) -> bool:
+        return not self._layout.ignore_other_columns and None in self._layout.names_of(given)
 
     # --- both ------------------------------------------------------------------------------------------------------
 
@@ -331,13 +304,13 @@ class FileReader:
                     amount=self._amount(record, read),
                     text="" if heading is None else api.check_text(record.get(heading, self._layout.text)),
                     reference=check_reference(record[name]) if name in record else None,
-                    another=_another(record.get(_ANOTHER, False)),
+                    another=_another(record.get(ANOTHER, False)),
                 )
             except InvalidInputError as error:
                 flaw = error.message
         payment = record.get(api.payment_heading, "")
-        shown = payment if isinstance(payment, str) else repr(payment)
-        return InvalidRow(number=number, line=self._row_began, payment=_shown(shown), reason=_shown(flaw, 300))
+        text = payment if isinstance(payment, str) else repr(payment)
+        return InvalidRow(number=number, line=self._row_began, payment=shown(text), reason=shown(flaw, 300))
 
     def _amount(self, record: Mapping[str, object], read: Callable[[object, Unit], int | NotGiven]) -> int | NotGiven:
         found = self._layout.amount_of(record)
@@ -357,19 +330,36 @@ class FileReader:
 def _another(value: object) -> bool:
     if isinstance(value, str | bool) and value in _ANOTHER_WORDS:
         return _ANOTHER_WORDS[value]
-    raise InvalidInputError(_ANOTHER, "yes or no (in JSON Lines true or false)", value=value)
+    raise InvalidInputError(ANOTHER, "yes or no (in JSON Lines true or false)", value=value)
 
 
-def _shown(text: str, longest: int = _SHOWN) -> str:
-    # From the file to a terminal and a report: on one line, and not without end.
-    line = "".join(char if char.isprintable() else "\ufffd" for char in text)
-    return line if len(line) <= longest else f"{line[: longest - 1]}…"
+def _separator(heading: str, line: int, layout: Layout) -> str:
+    """Find out what separates cells: what stands outside quotes or, of several, the one that makes a right heading."""
+    outside = _QUOTED.sub("", heading)
+    found = [each for each in _SEPARATORS if each in outside]
+    if len(found) > 1:
+        fits = [each for each in found if layout.flaw_of(_cells(heading, each)) is None]
+        if len(fits) != 1:
+            kinds = " and ".join(_SEPARATORS[each] for each in found)
+            advice = "quote headings that have one of them, or make sep=; (or what it is) the first line"
+            raise BatchFileError(f"the heading has both {kinds}: which one separates?", line=line, advice=advice)
+        return fits[0]
+    return found[0] if found else ","
 
 
-def _separator(heading: str) -> str:
-    if ";" in heading and "," in heading:
-        raise BatchFileError("the heading has both commas and semicolons: which one separates?", line=1)
-    return ";" if ";" in heading else ","
+def _cells(line: str, separator: str) -> list[str]:
+    try:
+        return next(csv.reader([line], delimiter=separator))
+    except csv.Error:
+        return []
+
+
+def _is_utf_8(raw: bytes) -> bool:
+    try:
+        raw.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 class _StrictnessError(ValueError):

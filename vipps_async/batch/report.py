@@ -1,25 +1,21 @@
-"""A batch's rows as SQLite and PostgreSQL hold them, and the report that is written of them: whole or not at all."""
+"""A batch's rows as SQLite and PostgreSQL hold them, and the report that is written of them."""
 
 from __future__ import annotations
 
-import csv
-import os
-import re
-import tempfile
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, LiteralString, TextIO
+from typing import Any, LiteralString
 
-import orjson
 from attrs import frozen
 
-from vipps_async.batch.reading import FileFormat, InvalidRow, ValidRow, reference_heading
+from vipps_async.batch.layout import reference_heading
+from vipps_async.batch.reading import InvalidRow, ValidRow
 from vipps_async.batch.results import RowOutcome, RowResult
+from vipps_async.batch.tables import Amount, Cell, FileStyle, ReportFormat, write_table
 from vipps_async.core.batch import BatchOperation, BatchRow, Origin
-from vipps_async.core.payment_api import PaymentApi
+from vipps_async.core.payment_api import PaymentApi, Unit
 from vipps_async.not_given import NOT_GIVEN, NotGiven
-from vipps_async.printable import escaped
 
 __all__ = [
     "ASKED_COLUMNS",
@@ -44,10 +40,6 @@ __all__ = [
     "write_report",
 ]
 
-#: What makes a spreadsheet take a cell for a formula (OWASP, CSV injection); the wide forms are read like the others.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-#: Where a spreadsheet that separates by semicolons, as it does in Norway, would see a formula begin inside a cell.
-_FORMULA_INSIDE = re.compile(r'(;|(?<=.)[\r\n])(?=["\s]*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r])', re.DOTALL)
 #: Outcomes after which a row is not tried again.
 FINAL = [outcome.value for outcome in RowOutcome if outcome.is_final]
 
@@ -194,14 +186,16 @@ def utc_text(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def columns(api: PaymentApi) -> tuple[str, ...]:
+def columns(api: PaymentApi, unit: Unit | None = None) -> tuple[str, ...]:
     """Return the columns of a report: the payment and its text under the headings of its API's files.
 
-    `amount` is what was asked, `moved` what moved, both in minor units; `time` is Vipps' own, in UTC.
+    What was asked and what moved say what they are counted in: `unit`, or else the API's main one, such as kroner.
+    `time` is Vipps' own, in UTC.
     """
+    counted = (unit or api.main_unit).name
     text = () if api.text_heading is None else (api.text_heading,)
-    ours = (reference_heading(api), "outcome", "moved", "time", "idempotency_key", "reason")
-    return ("line", "api", api.payment_heading, "amount", *text, *ours)
+    ours = (reference_heading(api), "outcome", f"moved_{counted}", "time", "idempotency_key", "reason")
+    return ("line", "api", api.payment_heading, f"amount_{counted}", *text, *ours)
 
 
 def outcome_word(outcome: RowOutcome | None, operation: BatchOperation, *, preview: bool = False) -> str:
@@ -223,15 +217,13 @@ def write_report(
     rows: Iterable[ReportRow],
     api: PaymentApi,
     operation: BatchOperation,
-    kind: FileFormat,
+    kind: ReportFormat,
     *,
+    unit: Unit | None = None,
+    style: FileStyle | None = None,
     preview: bool = False,
 ) -> None:
-    r"""Write a report in place of an older one; until it is complete, the older one stays. Blocking: for a thread.
-
-    In CSV what a spreadsheet would take for a formula gets an apostrophe in front, behind a semicolon too, and what
-    steers a terminal is written as an escape (``\u001b``); JSON Lines has everything as it is. Only its owner can read
-    the file.
+    """Write a report in place of an older one; see `write_table`. Blocking: for a thread.
 
     Args:
         path: where to.
@@ -239,45 +231,24 @@ def write_report(
         api: the API that the batch goes over.
         operation: what the batch did.
         kind: how to write it.
+        unit: what sums are counted in; None: the API's main unit.
+        style: how CSV is written; None: with commas and points, in UTF-8.
         preview: whether the batch only said what it would do.
 
     Raises:
         OSError: it cannot be written; the older one is as it was.
+        ConfigurationError: it cannot be written in that format.
     """
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    try:
-        with open(handle, "w", encoding="utf-8", newline="") as file:  # noqa: PTH123 - a descriptor
-            _write(file, columns(api), (_facts(row, api, operation, preview=preview) for row in rows), kind)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(name, path)  # noqa: PTH105 - the name comes from mkstemp
-    except BaseException:
-        os.unlink(name)  # noqa: PTH108 - as above
-        raise
+    counted = unit or api.main_unit
+    records = (_cells(row, api, operation, counted, preview=preview) for row in rows)
+    write_table(path, columns(api, counted), records, kind, style or FileStyle())
 
 
-def _write(file: TextIO, heading: tuple[str, ...], records: Iterable[dict[str, object]], kind: FileFormat) -> None:
-    if kind is FileFormat.JSONL:
-        file.writelines(orjson.dumps(record).decode() + "\n" for record in records)
-        return
-    writer = csv.writer(file)
-    writer.writerow(heading)
-    for record in records:
-        writer.writerow([_cell(value) for value in record.values()])
-
-
-def _cell(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    text = _FORMULA_INSIDE.sub(r"\1'", escaped(value, keep="\t\r\n"))
-    return f"'{text}" if text.startswith(_FORMULA) else text
-
-
-def _facts(row: ReportRow, api: PaymentApi, operation: BatchOperation, *, preview: bool) -> dict[str, object]:
-    asked: object = row.amount
+def _cells(row: ReportRow, api: PaymentApi, operation: BatchOperation, unit: Unit, *, preview: bool) -> list[Cell]:
+    asked: Cell = None if row.amount is None else Amount(row.amount, unit)
     if asked is None and operation is not BatchOperation.CANCEL and row.flaw is None:
         asked = "all"
-    values = (
+    return [
         row.line,
         api.name,
         row.payment,
@@ -285,9 +256,8 @@ def _facts(row: ReportRow, api: PaymentApi, operation: BatchOperation, *, previe
         *(() if api.text_heading is None else (row.text,)),
         row.reference,
         "invalid" if row.flaw is not None else outcome_word(row.outcome, operation, preview=preview),
-        row.moved,
+        None if row.moved is None else Amount(row.moved, unit),
         row.time,
         row.idempotency_key,
         row.flaw or row.reason,
-    )
-    return dict(zip(columns(api), values, strict=True))
+    ]

@@ -11,9 +11,11 @@ from typing import Any, BinaryIO, Self
 from attrs import frozen
 
 from vipps_async.batch import report as stored
-from vipps_async.batch.reading import FileReader, Layout, reference_heading
+from vipps_async.batch.layout import Layout, reference_heading
+from vipps_async.batch.reading import FileReader
 from vipps_async.batch.report import HeldRow, ReportRow, Totals, utc_text
 from vipps_async.batch.results import RowResult
+from vipps_async.batch.tables import FileStyle
 from vipps_async.core.batch import BatchRow
 from vipps_async.core.payment_api import Unit
 
@@ -85,6 +87,9 @@ class RowStore:
         self.digest = ""
         #: What its amounts are counted in; None: it has none.
         self.unit: Unit | None = None
+        #: How it is written, and the headings of its columns that were passed over.
+        self.style = FileStyle()
+        self.ignored: tuple[str, ...] = ()
 
     def __enter__(self) -> Self:
         return self
@@ -116,6 +121,7 @@ class RowStore:
                     return
         self._insert(values)
         self.digest, self.unit = reader.digest, reader.unit
+        self.style, self.ignored = reader.style, reader.ignored
         self._refuse_repetitions(reference_heading(layout.api))
 
     def _insert(self, values: Sequence[tuple[object, ...]]) -> None:

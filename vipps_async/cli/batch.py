@@ -8,20 +8,22 @@ import os
 import sqlite3
 from pathlib import Path
 
-from attrs import define, field
+from attrs import asdict, define, field
 
 from vipps_async.batch.holding import hold_rows
 from vipps_async.batch.job import BatchJob, JobOptions
+from vipps_async.batch.layout import Layout
 from vipps_async.batch.many import DEFAULT_CONCURRENCY
-from vipps_async.batch.reading import FileFormat, Layout
 from vipps_async.batch.report import Totals, write_report
 from vipps_async.batch.results import RowOutcome
 from vipps_async.batch.row_store import RowStore
+from vipps_async.batch.tables import FileStyle, ReportFormat
 from vipps_async.cli import batch_machines
 from vipps_async.cli.batch_file import (
     add_another,
     add_layout,
     agree,
+    asked_text,
     concurrency,
     layout_of,
     rate,
@@ -35,6 +37,7 @@ from vipps_async.cli.batch_output import (
     ReportFile,
     add_report,
     report_file,
+    rows_text,
     shown,
     summary,
     summary_json,
@@ -128,8 +131,10 @@ class _Command:
         check_allowed_host(settings, options.allow_host)
         journal = None if options.dry_run else journal_path(options.journal, os.environ)
         others = [options.file, *([] if journal is None else files_of(journal))]
-        report = None if options.report is None else report_file(options.report, others=others)
-        _, goes_on = await read_file(self.store, options, layout, reported=report is not None)
+        report = None if options.report is None else report_file(options.report, options.report_format, others=others)
+        totals, goes_on = await read_file(self.store, options, layout, reported=report is not None)
+        if report is not None:
+            report.check_size(totals.rows)
         if not goes_on:
             await self._report(report)
             say("Nothing was sent. Correct the file, or go on without these rows: --skip-invalid")
@@ -212,23 +217,35 @@ class _Command:
             if (task := asyncio.current_task()) is not None:
                 task.uncancel()
         totals = await asyncio.to_thread(self.store.totals)
+        shown_rows = await asyncio.to_thread(self._dry_run_text, totals) if options.dry_run else ""
         status = INTERRUPTED if stop.is_set() else status_of_totals(totals)
         held = await asyncio.to_thread(self.store.held_rows)
         say_what_is_held(held, totals.outcomes.get(RowOutcome.HELD, 0), api, reported=report is not None)
-        is_printed = self._tell_how_it_ended(totals, failure, stopped=stop.is_set(), cut_short=cut_short)
+        is_printed = self._tell_how_it_ended(
+            totals, failure, stopped=stop.is_set(), cut_short=cut_short, before=shown_rows
+        )
         if not await self._report(report):
             say("To write it, run the same command again: what is done is not done twice.")
             is_printed = False
         self.status = status if is_printed else unprinted(status)
         return self.status
 
-    def _tell_how_it_ended(self, totals: Totals, failure: str, *, stopped: bool, cut_short: bool) -> bool:
+    def _dry_run_text(self, totals: Totals) -> str:
+        """Say what the file asks for and, unless the report is printed, what would become of its first rows."""
+        text = f"{asked_text(self.store, self.layout)}.\n"
+        if self.options.report == STDOUT:
+            return text
+        rows = rows_text(self.store.report(), totals.rows, self.layout.api, self.options.operation)
+        return f"{text}{rows}\n" if rows else text
+
+    def _tell_how_it_ended(self, totals: Totals, failure: str, *, stopped: bool, cut_short: bool, before: str) -> bool:
         """Tell the sums; returns whether they could be written where they belong."""
         options = self.options
         if options.json:
-            text = json_line(summary_json(totals, self.layout.api, options.operation))
+            asked = {"asked": asdict(self.store.asked())} if options.dry_run else {}
+            text = json_line(summary_json(totals, self.layout.api, options.operation) | asked)
         else:
-            text = summary(totals, self.layout.api, options.operation, preview=options.dry_run)
+            text = before + summary(totals, self.layout.api, options.operation, preview=options.dry_run)
         is_printed = True
         if options.report == STDOUT:
             say(text)
@@ -247,10 +264,19 @@ class _Command:
         if report is None:
             return True
 
-        def write(path: Path, kind: FileFormat) -> None:
-            write_report(path, self.store.report(), self.layout.api, options.operation, kind, preview=options.dry_run)
+        def write(path: Path, kind: ReportFormat, style: FileStyle) -> None:
+            write_report(
+                path,
+                self.store.report(),
+                self.layout.api,
+                options.operation,
+                kind,
+                unit=self.store.unit or self.layout.unit,
+                style=style,
+                preview=options.dry_run,
+            )
 
-        return await report.write(write, quiet=options.json)
+        return await report.write(write, self.store.style, quiet=options.json)
 
     def _say(self, text: str) -> None:
         if not self.options.json:

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from vipps_async.apis import APIS, IN_OTHER_CURRENCIES
+from vipps_async.batch.layout import BatchFileError, FileFormat, Layout
 from vipps_async.batch.many import MOST_AT_ONCE
-from vipps_async.batch.reading import BatchFileError, FileFormat, Layout
 from vipps_async.batch.report import HeldRow, Totals
 from vipps_async.batch.results import RowOutcome
 from vipps_async.batch.row_store import RowStore
@@ -32,6 +32,8 @@ __all__ = [
     "add_another",
     "add_layout",
     "agree",
+    "asked_text",
+    "column",
     "concurrency",
     "layout_of",
     "load_file",
@@ -60,17 +62,40 @@ def add_layout(parser: argparse.ArgumentParser) -> None:
     units = dict.fromkeys(unit.name for api in (APIS | IN_OTHER_CURRENCIES).values() for unit in api.units)
     parser.add_argument("--unit", metavar="|".join(units), help="what a column `amount` is counted in")
     parser.add_argument("--transaction-text", metavar="TEXT", help="for all rows of a file without such a column")
+    parser.add_argument(
+        "--column",
+        action="append",
+        default=[],
+        type=column,
+        metavar="NAME=HEADING",
+        help="what the file calls a column, such as order_id=Ordre; once for each",
+    )
+    parser.add_argument("--ignore-other-columns", action="store_true", help="pass over columns that are not known")
+    parser.add_argument("--all", action="store_true", dest="takes_all", help="take all that is left in each row")
+    parser.add_argument("--encoding", default="utf-8", metavar="NAME", help="such as windows-1252 (%(default)s)")
     parser.add_argument("--skip-invalid", action="store_true", help="go on without rows that are invalid")
     add_yes(parser)
     add_allow_host(parser)
+
+
+def column(text: str) -> tuple[str, str]:
+    """Read what stands after `--column`."""
+    name, equals, heading = text.partition("=")
+    if not (name and equals and heading):
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=HEADING, such as order_id=Ordre")
+    return name, heading
 
 
 def layout_of(options: argparse.Namespace) -> Layout:
     """Put together what the command line says of its file.
 
     Raises:
-        ConfigurationError: the API's amounts are not counted so.
+        ConfigurationError: the API's amounts are not counted so, or a column is named twice.
+        InvalidInputError: there is no such column or encoding.
     """
+    columns = dict(options.column)
+    if len(columns) != len(options.column):
+        raise ConfigurationError("--column names a column twice", advice="give each once")
     api: PaymentApi = options.api
     kind = options.format
     if kind is None and options.file != STDIN:
@@ -82,6 +107,10 @@ def layout_of(options: argparse.Namespace) -> Layout:
         format=kind,
         unit=None if options.unit is None else _unit(api, options.unit),
         text=options.transaction_text,
+        columns=columns,
+        ignore_other_columns=options.ignore_other_columns,
+        takes_all=options.takes_all,
+        encoding=options.encoding,
         elsewhere={
             f"amount_{unit.name}": f". Amounts in {other.currency}: --api {name}"
             for name, other in IN_OTHER_CURRENCIES.items()
@@ -120,6 +149,8 @@ async def read_file(
         OSError: it cannot be read from the disk.
     """
     await load_file(store, options.file, layout)
+    if store.ignored and not getattr(options, "json", False):
+        say(f"Columns passed over: {plain(', '.join(store.ignored))}")
     if missing := store.release(options.another):
         advice = "correct what stands after --another"
         raise BatchFileError(f"the file has no row of the payment {', '.join(missing)}", advice=advice)
@@ -212,12 +243,12 @@ async def agree(store: RowStore, layout: Layout, settings: Settings, *, before: 
     """Ask whether to do what a file asks for, where that must be asked; `before` stands before the question."""
 
     async def what() -> str:
-        return before + await asyncio.to_thread(_asked_text, store, layout)
+        return before + await asyncio.to_thread(asked_text, store, layout)
 
     return await ask(what, settings, yes=yes) is None
 
 
-def _asked_text(store: RowStore, layout: Layout) -> str:
+def asked_text(store: RowStore, layout: Layout) -> str:
     """Say on one line what a file asks for: how many rows, and for how much. Blocking for a moment."""
     asked, operation = store.asked(), layout.operation
     what = (

@@ -17,11 +17,12 @@ from vipps_async.apis import payment_api
 from vipps_async.batch.distributed import OtherSettingsError, SubmissionUnknownError
 from vipps_async.batch.holding import hold_rows
 from vipps_async.batch.job import Progress
+from vipps_async.batch.layout import Layout
 from vipps_async.batch.many import DEFAULT_CONCURRENCY
-from vipps_async.batch.reading import FileFormat, Layout
 from vipps_async.batch.report import Totals, write_report
 from vipps_async.batch.results import RowOutcome
 from vipps_async.batch.row_store import RowStore
+from vipps_async.batch.tables import FileStyle, ReportFormat
 from vipps_async.cli.batch_file import (
     add_another,
     add_layout,
@@ -417,13 +418,14 @@ async def _report(options: argparse.Namespace) -> int:
     """Write what became of each row; returns the exit status."""
     from vipps_async.batch.distributed.overview import report_of, status_of  # noqa: PLC0415 - needs the extra
 
-    report = report_file(options.report, others=())
+    report = report_file(options.report, options.report_format, others=())
     async with _opened_database(options, only_read=True) as database:
         status = await status_of(database, options.batch)
 
-        def write(to: Path, kind: FileFormat) -> None:
-            write_report(to, report_of(database, options.batch), payment_api(status.api), status.operation, kind)
+        def write(to: Path, kind: ReportFormat, style: FileStyle) -> None:
+            rows, api = report_of(database, options.batch), payment_api(status.api)
+            write_report(to, rows, api, status.operation, kind, unit=status.unit, style=style)
 
-        is_printed = await report.write(write)
+        is_printed = await report.write(write, status.style)
     ending = status_of_totals(status.totals) if status.is_ended else NOT_ENDED
     return ending if is_printed else UNPRINTED

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import os
 import sqlite3
 import stat
@@ -14,15 +15,17 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from vipps_async.batch.job import Progress
-from vipps_async.batch.reading import BatchFileError, FileFormat
-from vipps_async.batch.report import Totals, outcome_word
+from vipps_async.batch.layout import BatchFileError
+from vipps_async.batch.report import ReportRow, Totals, outcome_word
 from vipps_async.batch.results import RowOutcome
+from vipps_async.batch.tables import MOST_SHEET_ROWS, FileStyle, ReportFormat, check_writable
 from vipps_async.cli.output import discard, emit_lines, plain, say
 from vipps_async.core.batch import BatchOperation
 from vipps_async.core.payment_api import PaymentApi
+from vipps_async.errors import ConfigurationError
 from vipps_async.money import format_amount
 
 __all__ = [
@@ -31,6 +34,7 @@ __all__ = [
     "add_report",
     "progress_line",
     "report_file",
+    "rows_text",
     "shown",
     "summary",
     "summary_json",
@@ -38,8 +42,12 @@ __all__ = [
 
 #: Standard output, as the command line names it.
 STDOUT = "-"
+#: Rows of a dry run that are shown; its report has all of them.
+_MOST_ROWS = 20
 #: Seconds between two looks at the progress: of a live display, and of plain lines in a log.
 _LIVE_EVERY, _LINE_EVERY = 0.25, 5.0
+#: Terminals that cannot draw in place.
+_DUMB = {"", "dumb", "unknown"}
 
 
 @asynccontextmanager
@@ -70,7 +78,7 @@ async def _tick(update: Callable[[], None], every: float) -> None:
 def _screen(
     progress: Progress, api: PaymentApi, operation: BatchOperation, *, preview: bool
 ) -> Iterator[tuple[Callable[[], None], float]]:
-    if sys.stderr is not None and sys.stderr.isatty():
+    if sys.stderr is not None and sys.stderr.isatty() and os.environ.get("TERM", "") not in _DUMB:
         try:
             from rich.console import Console  # noqa: PLC0415 - an extra
             from rich.live import Live  # noqa: PLC0415 - as above
@@ -138,6 +146,20 @@ def _panel(progress: Progress, api: PaymentApi, operation: BatchOperation, *, pr
     return lines
 
 
+def rows_text(rows: Iterable[ReportRow], count: int, api: PaymentApi, operation: BatchOperation) -> str:
+    """Say of the first rows of a dry run what would become of them; `count`: of how many."""
+    lines = []
+    for row in itertools.islice(rows, _MOST_ROWS):
+        outcome = "invalid" if row.flaw is not None else outcome_word(row.outcome, operation, preview=True)
+        amount = row.amount if row.moved is None else row.moved
+        money = "" if amount is None else f"{format_amount(amount, api.currency)}, "
+        reason = plain(row.flaw or row.reason)
+        lines.append(f"line {row.line}: {plain(row.payment)}: {money}{outcome}{f': {reason}' if reason else ''}")
+    if count > _MOST_ROWS:
+        lines.append(f"... and {count - _MOST_ROWS:,} more; --report lists them all.")
+    return "\n".join(lines)
+
+
 def summary(totals: Totals, api: PaymentApi, operation: BatchOperation, *, preview: bool) -> str:
     """Say at the end what became of the rows."""
     lines = []
@@ -173,24 +195,38 @@ def summary_json(totals: Totals, api: PaymentApi, operation: BatchOperation) -> 
 
 @frozen
 class ReportFile:
-    """Where a report goes; checked."""
+    """Where a report goes, and how it is written; checked."""
 
     #: None: standard output.
     path: Path | None
+    kind: ReportFormat
 
-    async def write(self, write: Callable[[Path, FileFormat], None], *, quiet: bool = False) -> bool:
+    def check_size(self, rows: int) -> None:
+        """Make sure that so many rows have room in it.
+
+        Raises:
+            BatchFileError: they have not.
+        """
+        if self.kind is ReportFormat.XLSX and rows > MOST_SHEET_ROWS:
+            text = f"{rows:,} rows are too many for an .xlsx report, whose sheet has {MOST_SHEET_ROWS:,}"
+            raise BatchFileError(text, advice="take --report-format csv or jsonl")
+
+    async def write(
+        self, write: Callable[[Path, ReportFormat, FileStyle], None], style: FileStyle, *, quiet: bool = False
+    ) -> bool:
         """Write a report, whole or not at all, and say how that went; returns whether it is there.
 
         Args:
             write: writes it to a path; blocking.
+            style: how CSV is written. Standard output has an encoding of its own.
             quiet: says nothing where all goes well.
         """
         try:
             if self.path is None:
-                return await asyncio.to_thread(_print, write)
+                return await asyncio.to_thread(_print, write, self.kind, evolve(style, encoding="utf-8"))
             _check_kind(self.path)
-            await asyncio.to_thread(write, self.path, _format(self.path))
-        except (OSError, sqlite3.Error, BatchFileError) as error:
+            await asyncio.to_thread(write, self.path, self.kind, style)
+        except (OSError, sqlite3.Error, BatchFileError, ConfigurationError) as error:
             say(f"vipps-async: the report could not be written: {plain(error)}")
             return False
         if not quiet:
@@ -199,25 +235,35 @@ class ReportFile:
 
 
 def add_report(parser: argparse.ArgumentParser, *, default: str) -> None:
-    """Give a command the option `--report`."""
+    """Give a command the options `--report` and `--report-format`."""
+    parser.add_argument("--report", metavar="PATH", help=f"a line for each row: a regular file, or - ({default})")
     parser.add_argument(
-        "--report", metavar="PATH", help=f"a line for each row: a regular file, .csv or .jsonl, or - ({default})"
+        "--report-format",
+        type=ReportFormat,
+        metavar="csv|jsonl|xlsx",
+        help="how the report is written (by its name: .csv, .jsonl, .xlsx; else csv)",
     )
 
 
-def report_file(given: str, *, others: Iterable[str | Path]) -> ReportFile:
+def report_file(given: str, kind: ReportFormat | None, *, others: Iterable[str | Path]) -> ReportFile:
     """Check where a report is to go.
 
     Args:
         given: what the command line says.
+        kind: how it is to be written; None: by its name.
         others: files that it must not be: the input (`-` is standard input) and the journal.
 
     Raises:
         BatchFileError: it is a directory, a device, a FIFO, a link or one of the others, or cannot be made.
+        ConfigurationError: the library that writes such a file is not installed.
     """
     if given == STDOUT:
-        return ReportFile(None)
+        if kind is ReportFormat.XLSX:
+            raise BatchFileError("an .xlsx report is no text for standard output", advice="name a file for --report")
+        return ReportFile(None, kind or ReportFormat.CSV)
     path = Path(given)
+    kind = kind or _KINDS.get(path.suffix.lower(), ReportFormat.CSV)
+    check_writable(kind)
     if not path.parent.is_dir():
         raise BatchFileError(f"there is no directory {path.parent} for the report", advice=_ADVICE)
     if not os.access(path.parent, os.W_OK | os.X_OK):
@@ -226,9 +272,10 @@ def report_file(given: str, *, others: Iterable[str | Path]) -> ReportFile:
     for other in others:
         if _is_same(path, found, other):
             raise BatchFileError(f"the report {path} would overwrite {_named(other)}", advice=_ADVICE)
-    return ReportFile(path)
+    return ReportFile(path, kind)
 
 
+_KINDS = {".jsonl": ReportFormat.JSONL, ".ndjson": ReportFormat.JSONL, ".xlsx": ReportFormat.XLSX}
 _ADVICE = "name another file for --report, or - for standard output"
 
 
@@ -256,15 +303,11 @@ def _named(other: str | Path) -> str:
     return "standard input" if str(other) == "-" else f"the file {other}, which is read or written here"
 
 
-def _format(path: Path) -> FileFormat:
-    return FileFormat.JSONL if path.suffix.lower() in {".jsonl", ".ndjson"} else FileFormat.CSV
-
-
-def _print(write: Callable[[Path, FileFormat], None]) -> bool:
+def _print(write: Callable[[Path, ReportFormat, FileStyle], None], kind: ReportFormat, style: FileStyle) -> bool:
     # Whole or not at all, on standard output too.
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "report.csv"
-        write(path, FileFormat.CSV)
+        path = Path(folder) / "report"
+        write(path, kind, style)
         # With the line breaks of CSV (RFC 4180), as the file has them.
         return emit_lines(_lines(path), keep="\t\r\n")
 

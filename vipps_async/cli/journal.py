@@ -11,6 +11,7 @@ from pathlib import Path
 
 from vipps_async.cli.journal_decisions import add_decisions
 from vipps_async.cli.journal_file import add_store, existing_file, guarded, opened
+from vipps_async.cli.journal_reconcile import add_reconcile
 from vipps_async.cli.journal_text import entry_facts, entry_text, recovery_facts, recovery_text
 from vipps_async.cli.maker import maker_by_journal
 from vipps_async.cli.options import Commands, add_allow_host, check_allowed_host, positive
@@ -78,6 +79,7 @@ def add_command(commands: Commands) -> None:
     recover.add_argument("--json", action="store_true", help="the report as one JSON object, and no progress")
     recover.set_defaults(run=guarded(_recover))
     add_allow_host(recover)
+    add_reconcile(actions)
     add_decisions(actions)
     _add_upkeep(actions)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -14,7 +15,7 @@ from vipps_async.cli.confirmation import add_yes, is_terminal, typed_line
 from vipps_async.cli.journal_file import add_journal
 from vipps_async.cli.maker import maker_by_answer, maker_by_file
 from vipps_async.cli.options import Commands, add_allow_host, add_api, amount_of, checked
-from vipps_async.cli.output import plain
+from vipps_async.cli.output import plain, say
 from vipps_async.cli.payment_command import EXIT_STATUS, Command, run_command
 from vipps_async.core.batch import BatchOperation
 from vipps_async.core.operation import Repeat, SettledBy
@@ -27,9 +28,10 @@ from vipps_async.core.payment_api import (
     PaymentCommand,
     PaymentState,
 )
+from vipps_async.errors import ApiError, Effect, VippsError
 from vipps_async.idempotency_keys import new_idempotency_key
 from vipps_async.money import format_amount
-from vipps_async.not_given import NOT_GIVEN
+from vipps_async.not_given import NOT_GIVEN, NotGiven
 from vipps_async.session import VippsSession
 
 __all__ = ["add_command", "operation_result", "state_result"]
@@ -193,6 +195,22 @@ def _add_operation(actions: Commands, api: PaymentApi, operation: BatchOperation
     parser.set_defaults(run=_run_operation, operation=operation, is_keyed=is_keyed)
 
 
+async def _say_if_nothing_is_left(client: BatchClient, command: PaymentCommand, error: ApiError) -> None:
+    """Say of a refusal of all that remains that nothing does, where Vipps' own words speak of an amount."""
+    operation = command.operation
+    if (
+        operation is BatchOperation.CANCEL
+        or not isinstance(command.amount, NotGiven)
+        or error.effect is not Effect.NONE
+    ):
+        return
+    # The refusal is told all the same, whether or not Vipps answers here.
+    with contextlib.suppress(VippsError):
+        state = await client.api.read_state(client.runner, command.payment)
+        if state.remaining(operation) <= 0:
+            say(f"Nothing is left to {operation.value}. {state.describe()}")
+
+
 async def _run_operation(options: argparse.Namespace) -> int:
     api: PaymentApi = options.api
     operation: BatchOperation = options.operation
@@ -212,7 +230,11 @@ async def _run_operation(options: argparse.Namespace) -> int:
             key=key,
             release_remaining=is_rest,
         )
-        result = await client.runner.run(api.make_call(await client.with_amount(command)))
+        try:
+            result = await client.runner.run(api.make_call(await client.with_amount(command)))
+        except ApiError as error:
+            await _say_if_nothing_is_left(client, command, error)
+            raise
         return operation_result(api, operation, payment, result, idempotency_key=key)
 
     async def question() -> str:

@@ -250,16 +250,20 @@ class ConcurrencyLimiter:
         self._closed.set()
         self._let_in()
 
-    async def acquire(self) -> bool:
-        """Wait for a place and a slot. False: it is closed; else `release` must follow."""
+    async def acquire(self, *, sends: bool = True) -> bool:
+        """Wait for a place and a slot. False: it is closed; else `release` must follow.
+
+        Args:
+            sends: whether anything is sent for it; what asks nothing of Vipps needs a place only.
+        """
         if self._inside >= self.limit and not self.is_closed:
             await self._place()
         else:
             self._inside += 1
         try:
-            while not self.is_closed and (pause := self.pause(self._now())):
+            while sends and not self.is_closed and (pause := self.pause(self._now())):
                 await self._wait(pause)
-            if self._rate is not None and not self.is_closed and (slot := await self._rate.slot(self._now())):
+            if sends and self._rate is not None and not self.is_closed and (slot := await self._rate.slot(self._now())):
                 await self._wait(slot)
         except BaseException:
             self.release()

@@ -86,6 +86,15 @@ class JournalMethods(abc.ABC):
         rows = await self._rows_of_payment(payment, merchant_serial_number)
         return [row for _, row in rows if isinstance(row, Entry)]
 
+    async def all_rows(self) -> AsyncIterator[Entry | DamagedEntry]:
+        """Go through everything, newest first, a page at a time, what cannot be read among it.
+
+        Raises:
+            JournalError: the store has failed.
+        """
+        async for _, row in self._newest_rows():
+            yield row
+
     # --- upkeep ------------------------------------------------------------------------------------------------------
 
     async def damaged(self, *, only_open: bool = False) -> list[DamagedEntry]:

@@ -16,7 +16,7 @@ from vipps_async.batch.distributed.database import BatchDatabase
 from vipps_async.batch.distributed.overview import BatchStatus, status_of
 from vipps_async.batch.distributed.submit import Submission, Submitted, submit
 from vipps_async.batch.distributed.worker import BatchTasks, BatchWorker
-from vipps_async.batch.reading import Layout
+from vipps_async.batch.layout import Layout
 from vipps_async.batch.row_store import RowStore
 from vipps_async.config import Credentials, Environment
 from vipps_async.ecom.payment_api import ECOM_API

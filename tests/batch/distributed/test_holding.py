@@ -12,7 +12,7 @@ from tests.batch.shop import MSN, stock
 from tests.toy.api import TOY_API
 from vipps_async import PostgresJournal
 from vipps_async.batch import BatchOperation, BatchRow, RowOutcome
-from vipps_async.batch.reading import Layout
+from vipps_async.batch.layout import Layout
 from vipps_async.journals.protocol import Intent, KeyOrigin, Outcome, Settlement
 from vipps_async.sandbox import Fault
 from vipps_async.testing import Sandbox

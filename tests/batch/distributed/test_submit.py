@@ -13,7 +13,7 @@ from vipps_async.batch.distributed import jobs
 from vipps_async.batch.distributed.jobs import queue
 from vipps_async.batch.distributed.overview import report_of
 from vipps_async.batch.distributed.submit import LARGEST_CHUNK, chunk_size
-from vipps_async.batch.reading import Layout
+from vipps_async.batch.layout import Layout
 from vipps_async.config import Environment
 from vipps_async.ecom.payment_api import ECOM_API
 from vipps_async.errors import ConfigurationError

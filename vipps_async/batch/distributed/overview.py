@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
+import orjson
 from attrs import frozen
 
+from vipps_async.apis import payment_api
 from vipps_async.batch.distributed import sql as statements
 from vipps_async.batch.distributed.database import BatchDatabase
 from vipps_async.batch.report import ReportRow, Totals, report_row, totals_of
+from vipps_async.batch.tables import FileStyle
 from vipps_async.core.batch import BatchOperation
+from vipps_async.core.payment_api import Unit
 from vipps_async.errors import ConfigurationError
 
 __all__ = ["BatchStatus", "open_elsewhere", "report_of", "status_of", "withdraw"]
@@ -32,6 +36,10 @@ class BatchStatus:
     """``"test"`` or ``"production"``."""
     digest: str
     """The SHA-256 of its file, in hexadecimal."""
+    unit: Unit | None
+    """What its amounts are counted in; None: it has none."""
+    style: FileStyle
+    """How its file is written."""
     rate: float | None
     """Rows a second over all workers; None: as many as Vipps takes."""
     submitted_at: datetime
@@ -72,7 +80,8 @@ async def status_of(database: BatchDatabase, batch: int) -> BatchStatus:
         (counts,) = await database.run(connection, statements.CHUNK_COUNTS, (batch,))
         sums = await database.run(connection, statements.TOTALS, (batch,))
         refusals = await database.run(connection, statements.REFUSALS, (batch,))
-    _, api, operation, msn, environment, digest, rate, created_at, withdrawn_at = found[0]
+    _, api, operation, msn, environment, digest, rate, created_at, withdrawn_at, options = found[0]
+    given = orjson.loads(options)
     waiting, running, ended, workers, note = counts
     return BatchStatus(
         batch=batch,
@@ -81,6 +90,8 @@ async def status_of(database: BatchDatabase, batch: int) -> BatchStatus:
         merchant_serial_number=msn,
         environment=environment,
         digest=digest,
+        unit=next((unit for unit in payment_api(api).units if unit.name == given["unit"]), None),
+        style=FileStyle(**given["style"]),
         rate=rate,
         submitted_at=created_at.astimezone(UTC),
         withdrawn_at=None if withdrawn_at is None else withdrawn_at.astimezone(UTC),

@@ -264,8 +264,8 @@ TAKE_SLOTS: LiteralString = (
 # --- what became of it ------------------------------------------------------------------------------------------------
 
 BATCHES: LiteralString = (
-    "SELECT id, api, operation, merchant_serial_number, environment, digest, rate, created_at, withdrawn_at "
-    "FROM {schema}.batches WHERE id = %s"
+    "SELECT id, api, operation, merchant_serial_number, environment, digest, rate, created_at, withdrawn_at, "
+    "options FROM {schema}.batches WHERE id = %s"
 )
 CHUNK_COUNTS: LiteralString = (
     "SELECT count(*) FILTER (WHERE state = 'waiting'), count(*) FILTER (WHERE state = 'running'), "

@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 
 import orjson
-from attrs import frozen
+from attrs import asdict, frozen
 from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
 
@@ -18,10 +18,11 @@ from vipps_async.apis import name_with_currency
 from vipps_async.batch.distributed import OtherSettingsError, SubmissionUnknownError, jobs
 from vipps_async.batch.distributed import sql as statements
 from vipps_async.batch.distributed.database import BatchDatabase
-from vipps_async.batch.reading import Layout
+from vipps_async.batch.layout import Layout
 from vipps_async.batch.report import FINAL, HeldRow, ReportRow, held_rows
 from vipps_async.batch.results import RowOutcome
 from vipps_async.batch.row_store import RowStore
+from vipps_async.batch.tables import FileStyle
 from vipps_async.config import Environment
 from vipps_async.core.batch import BatchOperation
 from vipps_async.core.payment_api import Unit
@@ -68,13 +69,20 @@ class Submission:
     chunk_size: int | None = None
     """Rows of a chunk, about; None: by the size of the file."""
 
-    def options(self, unit: Unit | None) -> str:
-        """Return what, beside its bytes, says what the file means; `unit`: what its amounts are counted in."""
+    def options(self, unit: Unit | None, style: FileStyle) -> str:
+        """Return what, beside its bytes, says what the file means, as JSON.
+
+        Args:
+            unit: what its amounts are counted in.
+            style: how it is written, as its report will be.
+        """
         text = self.layout.text
         facts = {
             "unit": None if unit is None else unit.name,
             "text": None if text is None else hashlib.sha256(text.encode()).hexdigest(),
             "release_remaining": self.release_remaining,
+            "columns": dict(self.layout.columns),
+            "style": asdict(style),
         }
         return orjson.dumps(facts, option=orjson.OPT_SORT_KEYS).decode()
 
@@ -126,7 +134,7 @@ async def _put(database: BatchDatabase, store: RowStore, submission: Submission,
     """Do all of it in one transaction; `made` gets the result before that is committed."""
     msn = submission.merchant_serial_number
     identity = (store.digest, name_with_currency(submission.layout.api), submission.layout.operation.value, msn)
-    meaning = submission.options(store.unit)
+    meaning = submission.options(store.unit, store.style)
     async with database.transaction(is_long=True) as connection:
         # One at a time, in any environment: the first batch of a schema says which one it is for.
         await connection.execute(statements.LOCK_SUBMISSION, (database.schema,))
@@ -162,7 +170,7 @@ async def _add(
         edition,
         submission.environment.value,
         submission.base_url,
-        submission.options(store.unit),
+        submission.options(store.unit, store.style),
         submission.release_remaining,
         submission.rate,
     )

@@ -78,10 +78,14 @@ class Ownership:
         return ownership
 
     def release(self) -> None:
-        """Let go. The lock file stays: removing it could take it from under the next owner."""
+        """Let go, and remove the lock file: whoever had it open before finds out that it is gone; see `_locked`."""
         if self._process != os.getpid():
             # A child by fork has closed its copy already; the number may be another file's by now.
             return
+        # Windows removes no file that is open; there, and where the directory allows it no more, it stays.
+        with contextlib.suppress(OSError):
+            if _is_at(self._path, self._descriptor):
+                self._path.unlink()
         with contextlib.suppress(OSError):
             os.ftruncate(self._descriptor, 0)
         _descriptors.discard(self._descriptor)
@@ -106,7 +110,23 @@ def _close_inherited() -> None:
     _descriptors.clear()
 
 
+def _is_at(path: Path, descriptor: int) -> bool:
+    try:
+        return os.path.samestat(path.lstat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
+
+
 def _locked(path: Path, database: Path, trusted_owner: int | None) -> int:
+    while True:
+        descriptor = _open_and_lock(path, database, trusted_owner)
+        # An owner that let go between opening and locking has removed the file: its lock keeps nobody out.
+        if _is_at(path, descriptor):
+            return descriptor
+        os.close(descriptor)
+
+
+def _open_and_lock(path: Path, database: Path, trusted_owner: int | None) -> int:
     flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
     try:
         descriptor = os.open(path, flags, 0o600)

@@ -1,0 +1,233 @@
+"""`vipps-async journal reconcile`: a day of a journal held against Vipps, its report and its exit status."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from decimal import Decimal
+from pathlib import Path
+
+import openpyxl
+import orjson
+import pytest
+from attrs import evolve
+
+from tests.batch.shop import MSN, stock
+from tests.cli.inline import inline
+from tests.cli.processes import Finished
+from tests.cli.shell import env
+from tests.support.norwegian_spreadsheet import open_csv
+from vipps_async import SqliteJournal, nok
+from vipps_async.cli import journal_reconcile
+from vipps_async.journals.protocol import Entry
+from vipps_async.reconciliation import compare_entries, entries_of_day
+from vipps_async.reconciliation.report import COLUMNS
+from vipps_async.sandbox import Fault
+from vipps_async.testing import Sandbox
+
+DAY = ("--day", "today", "--zone", "UTC")
+
+
+@pytest.fixture
+async def sandbox() -> AsyncIterator[Sandbox]:
+    """A Vipps of its own, with five orders."""
+    async with Sandbox(rate_limits=False) as running:
+        stock(running, 5)
+        yield running
+
+
+@pytest.fixture
+async def path(sandbox: Sandbox, tmp_path: Path) -> Path:
+    """A journal of that Vipps with two captures and a refund."""
+    path = tmp_path / "journal.db"
+    async with sandbox.session(journal=SqliteJournal(path)) as vipps:
+        await vipps.ecom.capture("order-0", amount=1000, transaction_text="x")
+        await vipps.ecom.capture("order-1", transaction_text="x")
+        await vipps.ecom.refund("order-1", amount=nok("2.50"), transaction_text="x")
+    return path
+
+
+async def reconcile(sandbox: Sandbox, path: Path, *options: str, **variables: str) -> Finished:
+    """Run the command to its end."""
+    command = ("journal", "reconcile", "--journal", str(path), *options)
+    return await inline(*command, env=env(sandbox, **variables))
+
+
+async def kept(path: Path) -> list[object]:
+    """All that a journal has."""
+    journal = SqliteJournal(path)
+    await journal.open()
+    try:
+        return [row async for row in journal.all_rows()]
+    finally:
+        await journal.aclose()
+
+
+async def _with_another_amount(path: Path) -> None:
+    """Let the journal say that 3 kroner more were refunded than were, as a defect would."""
+    journal = SqliteJournal(path)
+    await journal.open()
+    entries = [row async for row in journal.all_rows() if isinstance(row, Entry)]
+    (refund,) = (entry for entry in entries if entry.intent.operation == "refund")
+    assert refund.settlement is not None
+    changed = refund.settlement.answer.replace(b'"amount":250', b'"amount":550')
+    assert changed != refund.settlement.answer
+    await journal.erase(payment="order-1", merchant_serial_number=MSN)
+    await journal.settle(refund.intent, evolve(refund.settlement, answer=changed))
+    await journal.aclose()
+
+
+async def test_a_day_that_agrees_is_status_0(sandbox: Sandbox, path: Path) -> None:
+    """With what moved, which day is meant, and nothing but look-ups sent; the journal stays as it is."""
+    before = len(sandbox.requests)
+    entries = await kept(path)
+    done = await reconcile(sandbox, path, *DAY)
+    assert done.status == 0, done.err
+    assert done.out.splitlines() == [
+        "        3 agree; capture 20.00 NOK; refund 2.50 NOK",
+        "        0 differ",
+        "        0 undecided",
+    ]
+    assert "(UTC), by the time at which each became known as done; sales unit 123456 in the test env" in done.err
+    assert {request.operation for request in sandbox.requests[before:]} == {"token", "details"}
+    assert await kept(path) == entries
+
+
+async def test_days_are_counted_in_oslo_unless_it_is_said(sandbox: Sandbox, path: Path) -> None:
+    """The zone and what it means are printed; another day has nothing of this one."""
+    done = await reconcile(sandbox, path, "--day", "2026-01-02")
+    assert (done.status, done.out.splitlines()[0]) == (0, "        0 agree")
+    assert "Day: 2026-01-02 in Europe/Oslo (2026-01-01 23:00 to 2026-01-02 23:00 UTC)" in done.err
+
+
+async def test_a_difference_is_status_1_and_a_negative_number_in_the_report(sandbox: Sandbox, path: Path) -> None:
+    """It is named with both amounts; the report has every entry, and its sums can be added up in a spreadsheet."""
+    await _with_another_amount(path)
+    report = path.with_name("day.csv")
+    done = await reconcile(sandbox, path, *DAY, "--report", str(report), "--semicolons")
+    assert done.status == 1, done.err
+    first = done.out.splitlines()[0]
+    assert first.startswith("differs: ecom.refund of 2.50 NOK, payment order-1, key ")
+    assert first.endswith("UTC: the journal has 5.50 NOK, Vipps 2.50 NOK")
+    heading, *rows = open_csv(report.read_bytes())
+    assert heading == list(COLUMNS)
+    table = [dict(zip(COLUMNS, row, strict=True)) for row in rows]
+    assert [(row["operation"], row["difference"]) for row in table] == [
+        ("capture", Decimal(0)),
+        ("refund", Decimal("-3.00")),
+    ]
+    assert (table[1]["asked"], table[1]["journal"], table[1]["vipps"]) == (
+        Decimal("2.50"),
+        Decimal("5.50"),
+        Decimal("2.50"),
+    )
+
+
+async def test_a_workbook_and_json(sandbox: Sandbox, path: Path) -> None:
+    """For people who have one, and for machines: sums in minor units, one object and nothing else."""
+    report = path.with_name("day.xlsx")
+    done = await reconcile(sandbox, path, *DAY, "--report", str(report), "--json", "--api", "ecom")
+    facts = orjson.loads(done.out)
+    assert (done.status, done.err) == (0, "")
+    assert (facts["zone"], facts["entries"], facts["agree"], facts["differ"], facts["undecided"]) == ("UTC", 3, 3, 0, 0)
+    assert facts["moved"] == [
+        {"operation": "capture", "currency": "NOK", "amount": 2000},
+        {"operation": "refund", "currency": "NOK", "amount": 250},
+    ]
+    sheet = openpyxl.load_workbook(report).active
+    assert [cell.value for cell in list(sheet.columns)[COLUMNS.index("vipps")]] == ["vipps", 10, 10, 2.5]
+    other = await reconcile(sandbox, path, *DAY, "--json", "--api", "epayment")
+    assert orjson.loads(other.out)["entries"] == 0
+
+
+async def test_a_report_on_standard_output_stands_alone_there(sandbox: Sandbox, path: Path) -> None:
+    """What people read goes to standard error then."""
+    done = await reconcile(sandbox, path, *DAY, "--report", "-")
+    assert done.out.splitlines()[0] == ",".join(COLUMNS)
+    assert len(done.out.splitlines()) == 4
+    assert "3 agree; capture 20.00 NOK" in done.err
+
+
+async def test_what_could_not_be_read_is_status_3(sandbox: Sandbox, path: Path) -> None:
+    """No difference is known, and no agreement either."""
+    async with Sandbox(rate_limits=False) as other:
+        found = await reconcile(other, path, *DAY)
+    assert found.status == 2, "another sandbox is another Vipps"
+    assert "the journal has the facts of test at 127.0.0.1" in found.err
+    sandbox.faults.randomise(rate=1.0, seed=1, operations=("details",), kinds=(Fault.DETAILS_WITHOUT_KEYS,))
+    done = await reconcile(sandbox, path, *DAY, "--concurrency", "1")
+    assert done.status == 3, done.out
+    assert "undecided: ecom.capture of 10.00 NOK, payment order-0" in done.out
+    assert "        3 undecided" in done.out
+
+
+async def test_open_damaged_and_others_operations_are_told(
+    sandbox: Sandbox, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A day is not in order while something of it is not known; what another sales unit did is said to be left out."""
+    original = entries_of_day
+
+    async def entries(*given: object, **options: object) -> object:
+        return evolve(await original(*given, **options), open=2, damaged=1, of_other_units=4)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(journal_reconcile, "entries_of_day", entries)
+    done = await reconcile(sandbox, path, *DAY)
+    assert done.status == 3
+    assert done.out.splitlines()[-3:] == [
+        "4 of other sales units are done that day: not looked at.",
+        "2 operations are open, so not known as done: vipps-async journal recover",
+        "1 entries of the journal cannot be read: vipps-async journal check",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--day", "27.11.2026"), "day must be such as 2026-11-27"),
+        (("--day", "2026-11-27", "--zone", "Europe/Atlantis"), "knows no time zone 'Europe/Atlantis'"),
+        ((*DAY, "--report", "{journal}"), "would overwrite"),
+        ((*DAY, "--journal", "nowhere.db"), "there is no journal nowhere.db"),
+        ((*DAY, "--concurrency", "0"), "not from 1 to 100"),
+        ((*DAY, "--api", "fpayment"), "fpayment"),
+        ((), "--day"),
+    ],
+)
+async def test_wrong_use_is_status_2(sandbox: Sandbox, path: Path, options: tuple[str, ...], words: str) -> None:
+    """Before Vipps is asked anything."""
+    before = len(sandbox.requests)
+    done = await reconcile(sandbox, path, *(option.replace("{journal}", str(path)) for option in options))
+    assert (done.status, words in done.err) == (2, True), done.err
+    assert len(sandbox.requests) == before
+
+
+async def test_a_report_that_cannot_be_written_is_status_8(
+    sandbox: Sandbox, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The result is there, on standard output; the report is not."""
+
+    def full(*_: object) -> None:
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(journal_reconcile, "write_day_report", full)
+    done = await reconcile(sandbox, path, *DAY, "--report", str(path.with_name("day.csv")))
+    assert (done.status, "3 agree" in done.out) == (8, True)
+    assert "the report could not be written" in done.err
+
+
+async def test_the_journal_is_free_while_vipps_is_asked(
+    sandbox: Sandbox, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A service can have its journal again: it is held for as short as reading takes."""
+    monkeypatch.setattr(journal_reconcile, "_PROGRESS_EVERY", 0.0)
+    original, opened = compare_entries, []
+
+    async def compare(*given: object, **options: object) -> object:
+        journal = SqliteJournal(path)
+        await journal.open()
+        opened.append(journal.is_open)
+        await journal.aclose()
+        return await original(*given, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(journal_reconcile, "compare_entries", compare)
+    done = await reconcile(sandbox, path, *DAY)
+    assert (done.status, opened) == (0, [True])
+    assert "3 of 3 compared ..." in done.err

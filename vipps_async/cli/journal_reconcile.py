@@ -1,0 +1,204 @@
+"""`vipps-async journal reconcile`: holds what a journal has as done on a day against Vipps, for the books."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from vipps_async.apis import APIS
+from vipps_async.batch.tables import FileStyle, ReportFormat
+from vipps_async.cli.batch_output import STDOUT, ReportFile, add_report, report_file
+from vipps_async.cli.journal_file import add_store, existing_file, files_of, guarded, opened
+from vipps_async.cli.journal_text import about
+from vipps_async.cli.options import Commands, add_allow_host, check_allowed_host, number_from, positive
+from vipps_async.cli.output import UNKNOWN, UNPRINTED, emit, json_line, plain, say
+from vipps_async.config import Settings
+from vipps_async.errors import JournalError
+from vipps_async.money import format_amount
+from vipps_async.reconciliation import ComparedEntry, Comparison, Day, DayEntries, compare_entries, entries_of_day
+from vipps_async.reconciliation.comparison import DEFAULT_CONCURRENCY, MOST_AT_ONCE
+from vipps_async.reconciliation.day import DEFAULT_ZONE
+from vipps_async.reconciliation.report import DaySums, sums_of, write_day_report
+from vipps_async.session import VippsSession
+
+__all__ = ["add_reconcile"]
+
+#: Exit statuses: everything agrees, something differs. What is undecided is UNKNOWN.
+_AGREES, _DIFFERS = 0, 1
+#: A session's `settle_after` unless it is given another one, in seconds.
+_SETTLE_AFTER = 86_400
+#: Entries that are shown; the report has all of them.
+_MOST_SHOWN = 20
+#: Seconds between two lines of progress.
+_PROGRESS_EVERY = 1.0
+#: As a spreadsheet in Norway opens it.
+_SEMICOLONS = FileStyle(separator=";", encoding="utf-8-sig", decimal_sign=",")
+_NAMES = {Comparison.AGREES: "agree", Comparison.DIFFERS: "differ", Comparison.UNDECIDED: "undecided"}
+
+
+def add_reconcile(actions: Commands) -> None:
+    """Add `journal reconcile`."""
+    parser = actions.add_parser(
+        "reconcile",
+        help="hold what is done of a day against what Vipps has",
+        description="Looks up each capture, refund and cancel that became known as done on a day, and says which agree "
+        "with Vipps in their amounts. It only reads. Exit status 0: all agree; 1: some differ; 3: none differ, and "
+        "some could not be read or may appear later; 2: wrong use or settings; 6: another process has the journal; 8: "
+        "it was done, but the result or the report could not be written.",
+    )
+    add_store(parser)
+    parser.add_argument("--day", required=True, metavar="DATE", help="2026-11-27, today or yesterday")
+    parser.add_argument("--zone", default=DEFAULT_ZONE, help="where that day is counted, or UTC (%(default)s)")
+    parser.add_argument("--api", choices=sorted(APIS), help="only what was done over this one (all)")
+    parser.add_argument(
+        "--concurrency",
+        type=number_from(int, 1, MOST_AT_ONCE, f"not from 1 to {MOST_AT_ONCE}"),
+        default=DEFAULT_CONCURRENCY,
+        metavar="N",
+        help="most payments at once (%(default)s)",
+    )
+    parser.add_argument(
+        "--rate",
+        type=number_from(float, 1e-3, 1e6, "no number from 0.001 to 1000000"),
+        metavar="N",
+        help="most look-ups a second (as many as Vipps takes)",
+    )
+    parser.add_argument(
+        "--settle-after",
+        type=positive,
+        default=_SETTLE_AFTER,
+        metavar="SECONDS",
+        help="your sessions' settle_after: until then the history may lack an operation (%(default)s)",
+    )
+    add_report(parser, default="none")
+    parser.add_argument(
+        "--semicolons", action="store_true", help="a CSV report as spreadsheets in Norway open it: a;1,50"
+    )
+    parser.add_argument("--json", action="store_true", help="the sums as one JSON object, and no progress")
+    add_allow_host(parser)
+    parser.set_defaults(run=guarded(_reconcile))
+
+
+async def _reconcile(options: argparse.Namespace) -> int:
+    day = Day.of(options.day, options.zone)
+    files = [] if options.dsn is not None else files_of(existing_file(options))
+    report = None
+    if options.report is not None:
+        report = report_file(options.report, options.report_format, others=files)
+    check_allowed_host(Settings.from_env(os.environ), options.allow_host)
+    # Without the journal: it is read and given back before Vipps is asked, which may take minutes.
+    async with VippsSession.from_env() as vipps:
+        found = await _entries(options, vipps, day)
+        if report is not None:
+            report.check_size(len(found.entries))
+        if not options.json:
+            where = f"sales unit {vipps.merchant_serial_number} in the {vipps.environment.value} environment"
+            say(f"Day: {day}, by the time at which each became known as done; {where}.")
+        compared = await compare_entries(
+            vipps,
+            found.entries,
+            concurrency=options.concurrency,
+            rate=options.rate,
+            settle_after=options.settle_after,
+            progress=None if options.json else _Progress(len(found.entries)),
+        )
+    return await _tell(options, day, found, compared, report)
+
+
+async def _entries(options: argparse.Namespace, vipps: VippsSession, day: Day) -> DayEntries:
+    world = await vipps.world()
+    async with opened(options, thorough=False) as journal:
+        bound = await journal.world()
+        if bound not in {None, world}:
+            text = f"the journal has the facts of {bound}, and the VIPPS_ variables name {world}"
+            raise JournalError(text, advice="compare it with the Vipps that it is about")
+        return await entries_of_day(journal, day, merchant_serial_number=vipps.merchant_serial_number, api=options.api)
+
+
+class _Progress:
+    def __init__(self, entries: int) -> None:
+        self._entries = entries
+        self._next = time.monotonic() + _PROGRESS_EVERY
+
+    def __call__(self, count: int) -> None:
+        if time.monotonic() >= self._next:
+            self._next = time.monotonic() + _PROGRESS_EVERY
+            say(f"{count:,} of {self._entries:,} compared ...")
+
+
+# --- what came of it --------------------------------------------------------------------------------------------------
+
+
+async def _tell(
+    options: argparse.Namespace,
+    day: Day,
+    found: DayEntries,
+    compared: Sequence[ComparedEntry],
+    report: ReportFile | None,
+) -> int:
+    sums = sums_of(compared)
+    text = json_line(_facts(day, found, sums)) if options.json else _text(found, compared, sums)
+    is_printed = True
+    if options.report == STDOUT:
+        say(text)
+    else:
+        is_printed = emit(text)
+    if report is not None:
+
+        def write(path: Path, kind: ReportFormat, style: FileStyle) -> None:
+            write_day_report(path, compared, kind, style)
+
+        style = _SEMICOLONS if options.semicolons else FileStyle()
+        is_printed = await report.write(write, style, quiet=options.json) and is_printed
+    return _status(found, sums) if is_printed else UNPRINTED
+
+
+def _status(found: DayEntries, sums: DaySums) -> int:
+    if sums.counts[Comparison.DIFFERS]:
+        return _DIFFERS
+    return UNKNOWN if sums.counts[Comparison.UNDECIDED] or found.damaged else _AGREES
+
+
+def _text(found: DayEntries, compared: Sequence[ComparedEntry], sums: DaySums) -> str:
+    others = [each for each in compared if each.comparison is not Comparison.AGREES]
+    lines = [
+        f"{each.comparison.value}: {about(each.intent)}, done {each.settled_at:%Y-%m-%d %H:%M:%S} UTC: "
+        f"{plain(each.reason)}"
+        for each in others[:_MOST_SHOWN]
+    ]
+    if len(others) > _MOST_SHOWN:
+        lines.append(f"... and {len(others) - _MOST_SHOWN:,} more; --report lists them all.")
+    moved = "".join(f"; {operation} {format_amount(sum_, code)}" for (operation, code), sum_ in sums.moved.items())
+    for comparison, name in _NAMES.items():
+        lines.append(f"{sums.counts[comparison]:>9,} {name}{moved if comparison is Comparison.AGREES else ''}")
+    if found.of_other_units:
+        lines.append(f"{found.of_other_units:,} of other sales units are done that day: not looked at.")
+    if found.open:
+        lines.append(f"{found.open:,} operations are open, so not known as done: vipps-async journal recover")
+    if found.damaged:
+        lines.append(f"{found.damaged:,} entries of the journal cannot be read: vipps-async journal check")
+    return "\n".join(lines)
+
+
+def _facts(day: Day, found: DayEntries, sums: DaySums) -> dict[str, Any]:
+    """The same for machines: sums in minor units."""
+    return {
+        "day": day.on.isoformat(),
+        "zone": day.zone_name,
+        "from": day.begins,
+        "until": day.ends,
+        "entries": len(found.entries),
+        "agree": sums.counts[Comparison.AGREES],
+        "differ": sums.counts[Comparison.DIFFERS],
+        "undecided": sums.counts[Comparison.UNDECIDED],
+        "moved": [
+            {"operation": operation, "currency": code, "amount": sum_} for (operation, code), sum_ in sums.moved.items()
+        ],
+        "of_other_units": found.of_other_units,
+        "open": found.open,
+        "damaged": found.damaged,
+    }

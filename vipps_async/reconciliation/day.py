@@ -1,0 +1,146 @@
+"""A calendar day in a time zone, and what a journal has as done on it."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from typing import Self
+from zoneinfo import ZoneInfo
+
+from attrs import field, frozen, mutable
+
+from vipps_async.errors import ConfigurationError, InvalidInputError
+from vipps_async.journals.methods import JournalMethods
+from vipps_async.journals.protocol import Entry, Outcome
+
+__all__ = ["DEFAULT_ZONE", "Day", "DayEntries", "entries_of_day"]
+
+#: Where days are counted unless told otherwise: in Oslo, as in Copenhagen; Helsinki is an hour ahead.
+DEFAULT_ZONE = "Europe/Oslo"
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+
+
+@frozen(kw_only=True)
+class Day:
+    """A calendar day: from midnight to midnight in its zone, 23 or 25 hours where clocks change."""
+
+    on: date
+    zone: tzinfo
+    #: What the zone is called.
+    zone_name: str
+
+    @classmethod
+    def of(cls, text: str, zone: str = DEFAULT_ZONE, *, now: datetime | None = None) -> Self:
+        """Read a day.
+
+        Args:
+            text: ``2026-11-27``, ``today`` or ``yesterday``.
+            zone: ``UTC``, or a name of the IANA time zone database.
+            now: aware; None: the machine's own time.
+
+        Raises:
+            InvalidInputError: there is no such day, or it has not begun.
+            ConfigurationError: the machine knows no such zone.
+        """
+        found = _zone(zone)
+        today = (now or datetime.now(UTC)).astimezone(found).date()
+        named = {"today": today, "yesterday": today - timedelta(days=1)}.get(text)
+        if named is None:
+            try:
+                named = date.fromisoformat(text) if _DATE.fullmatch(text) else None
+            except ValueError:
+                named = None
+        # The first day has no hours before it, which a zone may need.
+        if named is None or named.year < 2000 or named > today:
+            raise InvalidInputError("day", "such as 2026-11-27, today or yesterday, and not in the future", value=text)
+        return cls(on=named, zone=found, zone_name=zone)
+
+    @property
+    def begins(self) -> datetime:
+        """Its first moment, in UTC."""
+        return self._midnight(self.on)
+
+    @property
+    def ends(self) -> datetime:
+        """The first moment of the next day, in UTC."""
+        return self._midnight(self.on + timedelta(days=1))
+
+    def _midnight(self, day: date) -> datetime:
+        return datetime.combine(day, time(), self.zone).astimezone(UTC)
+
+    def __str__(self) -> str:
+        """Say which one it is, and what that means in UTC."""
+        if self.zone is UTC:
+            return f"{self.on} (UTC)"
+        return f"{self.on} in {self.zone_name} ({self.begins:%Y-%m-%d %H:%M} to {self.ends:%Y-%m-%d %H:%M} UTC)"
+
+
+def _zone(name: str) -> tzinfo:
+    if name.upper() == "UTC":
+        return UTC
+    try:
+        return ZoneInfo(name)
+    except (OSError, ValueError, KeyError) as error:
+        # Small images and Windows have no zones at all.
+        advice = "name one such as Europe/Oslo, say UTC, or install the system's tzdata (or the package tzdata)"
+        raise ConfigurationError(f"this machine knows no time zone {name!r}", advice=advice) from error
+
+
+@mutable(kw_only=True)
+class DayEntries:
+    """What a journal has of a day."""
+
+    #: What is done, oldest first, about a kB each.
+    entries: list[Entry] = field(factory=list)
+    #: How many of other sales units are done: they are not among these.
+    of_other_units: int = 0
+    #: How many operations of the sales unit are open, of whatever day: what became of them is not known.
+    open: int = 0
+    #: How many rows cannot be read: whether they are of that day is not known.
+    damaged: int = 0
+
+
+async def entries_of_day(
+    journal: JournalMethods, day: Day, *, merchant_serial_number: str, api: str | None = None
+) -> DayEntries:
+    """Find what was done on a day: what became known as done then, whenever it was begun.
+
+    Looks through the whole journal; of its rows those of the day are kept.
+
+    Args:
+        journal: open.
+        day: which one.
+        merchant_serial_number: the sales unit.
+        api: the name of the one API to look at; None: all.
+
+    Raises:
+        JournalError: the journal cannot be read.
+    """
+    found, begins, ends = DayEntries(), day.begins, day.ends
+    async for row in journal.all_rows():
+        if not isinstance(row, Entry):
+            found.damaged += 1
+            continue
+        intent, settlement = row.intent, row.settlement
+        if not _is_about_money(row) or api not in {None, intent.api}:
+            continue
+        is_ours = intent.merchant_serial_number == merchant_serial_number
+        if settlement is None:
+            found.open += is_ours
+        elif settlement.outcome is Outcome.DONE and begins <= settlement.settled_at < ends:
+            if is_ours:
+                found.entries.append(row)
+            else:
+                found.of_other_units += 1
+    found.entries.sort(key=_settled_at)
+    return found
+
+
+def _is_about_money(entry: Entry) -> bool:
+    # What makes a payment moves nothing, and a notification from Vipps is no operation.
+    return entry.intent.adjusts
+
+
+def _settled_at(entry: Entry) -> datetime:
+    assert entry.settlement is not None  # noqa: S101 - for the type checker: only settled ones are kept
+    return entry.settlement.settled_at
