@@ -395,8 +395,6 @@ _JOURNALLING = of(
     ("Verdict.NOT_APPLIED: Outcome.NOT_DONE", "Verdict.NOT_APPLIED: Outcome.REFUSED"),
     ("not left.\n                record.begun = record.ended = 1", "not left.\n                pass"),
     ('before it was sent"\n                record.begun = record.ended = 1', 'before it was sent"'),
-    ("            self._log.refusal_overruled(entry.intent)\n", ""),
-    ("self._journal.on_overruled.append(self._tell_overruled)", "pass"),
     (
         "            if acquired is not AcquireResult.ACQUIRED:\n                raise",
         "            if False:\n                raise",

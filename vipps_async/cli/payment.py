@@ -49,7 +49,7 @@ _DOUBTS = {
 }
 _SETTLED_BY = {
     SettledBy.ANSWER: "",
-    SettledBy.HISTORY: "Vipps' answer got lost; the payment's history proves it.",
+    SettledBy.HISTORY: "Vipps' answer got lost or proved nothing; the payment's history proves it.",
     SettledBy.JOURNAL: "It was done before under this key, as the journal has it; nothing was sent now.",
     SettledBy.EARLIER_CALL: "An equal command that was under way brought it.",
 }
