@@ -46,15 +46,12 @@ class _Timer:
         self.loop = loop
         self.cancelled = False
         #: What waits for it in real time.
-        self.handle: asyncio.TimerHandle | None = None
-        self._when = when
+        self.handle: asyncio.Handle | None = None
+        #: The moment, as `Waits.time` counts.
+        self.when = when
         self._call = call
         self._context = context
         self._changed = changed
-
-    def when(self) -> float:
-        """Return the moment, as `Waits.time` counts."""
-        return self._when
 
     def cancel(self) -> None:
         """Leave the call out, unless it was made."""
@@ -97,7 +94,9 @@ class Waits:
         #: When, the number that keeps the order, what: a heap. Only the sandbox's thread looks at it.
         self._timers: list[tuple[float, int, _Timer]] = []
         self._numbers = itertools.count()
-        self._next: asyncio.TimerHandle | None = None
+        self._next: asyncio.Handle | None = None
+        #: When that is; not every loop's timer can tell.
+        self._next_at = 0.0
         #: Counts what begins and ends.
         self._changes = 0
         #: Requests on their way, less those of them that only wait.
@@ -213,14 +212,14 @@ class Waits:
         return True
 
     def _wait_really(self, timer: _Timer) -> None:
-        timer.handle = timer.loop.call_later(max(0.0, timer.when() - self.monotonic()), timer.run)
+        timer.handle = timer.loop.call_later(max(0.0, timer.when - self.monotonic()), timer.run)
 
     def _add(self, timer: _Timer) -> None:
         if self._home is None:
             timer.loop.call_soon_threadsafe(self._wait_really, timer)
             return
         self._change()
-        heapq.heappush(self._timers, (timer.when(), next(self._numbers), timer))
+        heapq.heappush(self._timers, (timer.when, next(self._numbers), timer))
         self._arm()
 
     def _due(self) -> float | None:
@@ -238,10 +237,10 @@ class Waits:
         # Nothing is moved on while an answer is on its way; the real time passes all the same.
         at = home.time() + (left if really or self._under_way > 0 else min(left, self.longest))
         if self._next is not None:
-            if self._next.when() <= at:
+            if self._next_at <= at:
                 return
             self._next.cancel()
-        self._next = home.call_at(at, self._try_to_move_on)
+        self._next_at, self._next = at, home.call_at(at, self._try_to_move_on)
 
     def _try_to_move_on(self) -> None:
         """Let the next moment come: at once if it is there, else if every event loop turns out to be idle."""
