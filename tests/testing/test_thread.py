@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from vipps_async import MemoryJournal, RequestNotSent, RetryPolicy, VippsSession, nok
+from vipps_async import MemoryJournal, PaymentPending, RequestNotSent, RetryPolicy, VippsSession, nok
 from vipps_async.testing import Customer, Fault, Sandbox, SandboxError, SandboxThread, State
 
 
@@ -97,6 +97,31 @@ def test_code_that_takes_its_session_from_the_environment(
 
     asyncio.run(work())
     assert vipps_sandbox_thread.payment("order-1").amount == 10_000
+
+
+def test_a_loop_that_has_ended_keeps_nobody_waiting(vipps_sandbox_thread: SandboxThread) -> None:
+    """What was left waiting in a loop that runs no more holds up no wait of another one."""
+    sandbox = vipps_sandbox_thread
+    before = sandbox.clock.now()
+
+    async def leave() -> None:
+        async with sandbox.session() as vipps:
+            await _initiate(vipps, "order-1")
+            sandbox.faults.script("details", Fault.STALL_BEFORE_EFFECT)
+            asking = asyncio.create_task(vipps.ecom.details("order-1"))
+            await asyncio.sleep(0)
+            asking.cancel()
+            clock = sandbox._sandbox.waits
+            clock.call_at(clock.time() + 20.0, lambda: None)
+
+    async def wait() -> None:
+        async with sandbox.session() as vipps:
+            with pytest.raises(PaymentPending):
+                await vipps.ecom.wait_for("order-1", timeout=60)
+
+    asyncio.run(leave())
+    asyncio.run(wait())
+    assert timedelta(seconds=59) < sandbox.clock.now() - before < timedelta(seconds=90)
 
 
 def test_connections_can_be_refused(vipps_sandbox_thread: SandboxThread) -> None:

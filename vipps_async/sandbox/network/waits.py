@@ -19,6 +19,8 @@ from vipps_async.sandbox.ledger.clock import SandboxClock
 _LOOK = 0.05
 #: Moments closer than this are the same: the clock counts microseconds.
 _SLACK = 2e-6
+#: Seconds after which the loops are asked anew whether they are idle: one of them may have ended meanwhile.
+_ASK_AGAIN = 1.0
 #: How often an event loop turns until whatever was ready in it has run: a callback of a callback, some times over.
 _TURNS = 10
 
@@ -228,14 +230,15 @@ class Waits:
             heapq.heappop(self._timers)
         return self._timers[0][0] if self._timers else None
 
-    def _arm(self, *, really: bool = False) -> None:
-        """Set the timer of the next moment: when it really comes, or as soon as it may be moved on to."""
+    def _arm(self, *, longest: float | None = None) -> None:
+        """Set the timer of the next moment: when it really comes, or when it may be moved on to."""
         due, home = self._due(), self._home
-        if due is None or home is None or self.longest is None:
+        longest = self.longest if longest is None else longest
+        if due is None or home is None or longest is None:
             return
         left = max(due - self.monotonic(), 0.0)
         # Nothing is moved on while an answer is on its way; the real time passes all the same.
-        at = home.time() + (left if really or self._under_way > 0 else min(left, self.longest))
+        at = home.time() + (left if self._under_way > 0 else min(left, longest))
         if self._next is not None:
             if self._next_at <= at:
                 return
@@ -254,14 +257,13 @@ class Waits:
             self._arm()
         else:
             # A loop that computes is as busy as one that waits for an answer.
-            check = _IdleCheck(self._changes, {timer.loop for _, __, timer in self._timers if not timer.cancelled})
+            loops = {timer.loop for _, __, timer in self._timers if not timer.cancelled and timer.loop.is_running()}
+            check = _IdleCheck(self._changes, loops | {asyncio.get_running_loop()})
             for loop in tuple(check.loops):
-                try:
+                # One that ends at this very moment does not tell, and is not asked the next time.
+                with contextlib.suppress(RuntimeError):
                     loop.call_soon_threadsafe(self._turn, check, loop, _TURNS)
-                except RuntimeError:
-                    self._drop(loop)
-            # Should one of them stand still, the real time passes all the same.
-            self._arm(really=True)
+            self._arm(longest=_ASK_AGAIN)
 
     def _turn(self, check: _IdleCheck, loop: asyncio.AbstractEventLoop, left: int) -> None:
         """Let a loop turn some times, so that whatever is ready in it has run."""
@@ -283,6 +285,7 @@ class Waits:
             self._arm()
 
     def _move_on(self, due: float) -> None:
+        self._change()
         rest = due - self.monotonic()
         if rest > 0:
             self._clock.advance(rest)
@@ -291,10 +294,4 @@ class Waits:
             # A loop that has ended waits for nothing any more.
             with contextlib.suppress(RuntimeError):
                 timer.loop.call_soon_threadsafe(timer.run)
-        self._arm()
-
-    def _drop(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Forget what was set in a loop that has ended."""
-        for _, __, timer in self._timers:
-            timer.cancelled = timer.cancelled or timer.loop is loop
         self._arm()
