@@ -458,3 +458,19 @@ def test_a_waiter_that_is_cancelled_when_the_answer_comes() -> None:
 
     run_in_virtual_time(main())
     assert complaints == []
+
+
+def test_two_callbacks_at_once_in_another_event_loop() -> None:
+    """Uvloop's timers of this very moment cannot tell when they are: nothing asks them."""
+    uvloop = pytest.importorskip("uvloop", reason="uvloop is not installed")
+    world = World([RESERVED])
+
+    async def main() -> None:
+        world.poller.notify("acme-1")
+        world.poller.notify("acme-2")
+        waits = (world.poller.wait(order_id, timeout=600) for order_id in ("acme-1", "acme-2"))
+        assert await asyncio.gather(*waits) == [RESERVED, RESERVED]
+        await world.poller.aclose()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main())

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
+import pkgutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+import vipps_async
 
 pytest_plugins = ["pytester"]
 
@@ -31,9 +36,21 @@ def test_without_a_loop(vipps_sandbox_thread: SandboxThread) -> None:
 """
 
 
-@pytest.mark.parametrize(("mode", "mark"), [("strict", "@pytest.mark.asyncio"), ("auto", "")])
+@pytest.fixture(autouse=True)
+def everything_is_loaded() -> None:
+    """Load all modules before: those that a run inside this one loads are forgotten, and would be loaded twice."""
+    for module in pkgutil.walk_packages(vipps_async.__path__, "vipps_async."):
+        if not module.name.endswith("__main__"):
+            with contextlib.suppress(ImportError):
+                importlib.import_module(module.name)
+
+
+@pytest.mark.parametrize(
+    ("mode", "mark"), [("strict", "@pytest.mark.asyncio"), ("auto", ""), ("strict", "@pytest.mark.anyio")]
+)
 def test_the_fixtures_work_in_each_mode(pytester: pytest.Pytester, mode: str, mark: str) -> None:
-    """In strict mode as in auto mode a test gets a started sandbox, and a session on it."""
+    """In strict and auto mode, and by anyio's plugin, a test gets a started sandbox, and a session on it."""
+    pytester.makeconftest("import pytest\n@pytest.fixture\ndef anyio_backend(): return 'asyncio'")
     pytester.makeini(f"[pytest]\nasyncio_mode = {mode}\nasyncio_default_fixture_loop_scope = function")
     pytester.makepyfile(_SHOP.format(mark=mark))
     pytester.runpytest_inprocess("-p", "pytest_vipps_async", "-W", "error").assert_outcomes(passed=2)

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from vipps_async import RequestNotSent, RetryPolicy, VippsSession, nok
+from vipps_async import MemoryJournal, PaymentPending, RequestNotSent, RetryPolicy, VippsSession, nok
 from vipps_async.testing import Customer, Fault, Sandbox, SandboxError, SandboxThread, State
 
 
@@ -37,6 +37,8 @@ def test_a_customer_acts_and_what_moved_is_seen(vipps_sandbox_thread: SandboxThr
     _make(sandbox, "order-1", "order-2", "order-3", "order-4")
     assert sandbox.approve("order-1", customer=Customer()).state is State.RESERVE
     assert sandbox.reject("order-2").state is State.CANCEL
+    assert sandbox.open("order-3").state is State.INITIATE
+    assert sandbox.landing_url("order-3").startswith(sandbox.url)
     assert sandbox.expire("order-3").state is State.CANCEL
     sandbox.clock.advance(timedelta(minutes=11))
     assert sandbox.payment("order-4").state is State.CANCEL
@@ -81,6 +83,59 @@ def test_a_session_outlives_its_sandbox() -> None:
                 await vipps.ecom.details("order-1")
 
     asyncio.run(wait())
+
+
+def test_code_that_takes_its_session_from_the_environment(
+    vipps_sandbox_thread: SandboxThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`session` can stand in the place of `from_env`, journal and all."""
+    monkeypatch.setattr(VippsSession, "from_env", vipps_sandbox_thread.session)
+
+    async def work() -> None:
+        async with VippsSession.from_env(journal=MemoryJournal()) as vipps:
+            await _initiate(vipps, "order-1")
+
+    asyncio.run(work())
+    assert vipps_sandbox_thread.payment("order-1").amount == 10_000
+
+
+def test_a_loop_that_has_ended_keeps_nobody_waiting(vipps_sandbox_thread: SandboxThread) -> None:
+    """What was left waiting in a loop that runs no more holds up no wait of another one."""
+    sandbox = vipps_sandbox_thread
+    before = sandbox.clock.now()
+
+    async def leave() -> None:
+        async with sandbox.session() as vipps:
+            await _initiate(vipps, "order-1")
+            sandbox.faults.script("details", Fault.STALL_BEFORE_EFFECT)
+            asking = asyncio.create_task(vipps.ecom.details("order-1"))
+            await asyncio.sleep(0)
+            asking.cancel()
+            clock = sandbox._sandbox.waits
+            clock.call_at(clock.time() + 20.0, lambda: None)
+
+    async def wait() -> None:
+        async with sandbox.session() as vipps:
+            with pytest.raises(PaymentPending):
+                await vipps.ecom.wait_for("order-1", timeout=60)
+
+    asyncio.run(leave())
+    asyncio.run(wait())
+    assert timedelta(seconds=59) < sandbox.clock.now() - before < timedelta(seconds=90)
+
+
+def test_connections_can_be_refused(vipps_sandbox_thread: SandboxThread) -> None:
+    """Whoever connects meanwhile is refused, and served again afterwards."""
+    sandbox = vipps_sandbox_thread
+
+    async def work() -> None:
+        async with sandbox.session(retry=RetryPolicy(attempts=2)) as vipps:
+            with sandbox.refusing_connections(), pytest.raises(RequestNotSent):
+                await _initiate(vipps, "order-1")
+            await _initiate(vipps, "order-1")
+
+    asyncio.run(work())
+    assert len(sandbox.payments) == 1
 
 
 def test_one_that_cannot_start_says_why() -> None:

@@ -246,7 +246,7 @@ async def test_a_sandbox_that_has_ended_moves_no_time() -> None:
     await waiting
     began = time.monotonic()
     await sandbox.waits.sleep(0.02)
-    assert time.monotonic() - began >= 0.02
+    assert time.monotonic() - began > 0.015
     assert moved(sandbox) == 0.0
 
 
@@ -255,7 +255,7 @@ async def test_waits_are_real_unless_they_are_to_be_short() -> None:
     async with Sandbox() as sandbox:
         began = time.monotonic()
         await sandbox.waits.sleep(0.02)
-        assert time.monotonic() - began >= 0.02
+        assert time.monotonic() - began > 0.015
         assert moved(sandbox) == 0.0
         assert sandbox.faults.stall_seconds == 60.0
         async with sandbox.session() as vipps:

@@ -15,10 +15,6 @@ __all__ = ["Clock", "SystemClock", "Timer", "Timers"]
 class Timer(Protocol):
     """A call that is set for a moment."""
 
-    def when(self) -> float:
-        """Return the moment, as `Timers.time` counts."""
-        ...
-
     def cancel(self) -> None:
         """Leave the call out, unless it was made."""
         ...

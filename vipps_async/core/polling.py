@@ -115,6 +115,8 @@ class PaymentPoller(Generic[A]):
         self._questions: set[asyncio.Task[A]] = set()
         self._heard_of: dict[tuple[str, str], None] = {}
         self._timer: Timer | None = None
+        #: When that is; not every loop's timer can tell.
+        self._timer_at = 0.0
         self._rate = RateLimiter(_PER_MINUTE / 60.0, burst=_BURST)
         self._closed = False
         # Questions serve all who wait, so they run in nobody's context: the log fields of the request that happened
@@ -247,12 +249,13 @@ class PaymentPoller(Generic[A]):
         """Set the one timer for the next question, if there will be one."""
         at = self._next_at(self._timers().time())
         if self._timer is not None:
-            if at is not None and self._timer.when() <= at:
+            if at is not None and self._timer_at <= at:
                 # It comes early enough, and is set anew then: not moved for each of a hundred thousand waiters.
                 return
             self._timer.cancel()
             self._timer = None
         if at is not None:
+            self._timer_at = at
             self._timer = self._timers().call_at(at, self._ask_who_is_due, context=self._context)
 
     def _next_at(self, now: float) -> float | None:

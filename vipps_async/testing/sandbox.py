@@ -13,6 +13,7 @@ from vipps_async.journals.protocol import Journal
 from vipps_async.sandbox import SandboxServer
 from vipps_async.sandbox.network.waits import Waits
 from vipps_async.session import VippsSession
+from vipps_async.testing.delivery import AsyncRequest, SyncRequest, by_async, by_sync
 from vipps_async.transports.aiohttp import AiohttpTransport
 from vipps_async.transports.protocol import Request, Response, Transport
 
@@ -113,6 +114,22 @@ class Sandbox(SandboxServer):
             clock=clock,
         )
         return session if own is None else session.owning(own)
+
+    def deliver_to(self, request: AsyncRequest | None) -> None:
+        """Deliver callbacks, webhooks and questions about shipping by a function, whatever URL they go to.
+
+        For an application without a port: ``sandbox.deliver_to(client.request)``, with a client of httpx whose
+        transport is `ASGITransport`. What the function raises counts as no answer.
+
+        Args:
+            request: is called with method and URL, and with `content` and `headers` by name; what it returns has a
+                `status_code` and a `content`. None: they are delivered by HTTP again.
+        """
+        self._sender.deliver = None if request is None else by_async(request)
+
+    def deliver_in_thread_to(self, request: SyncRequest | None) -> None:
+        """Do what `deliver_to` does, by a plain function, which is called in a thread of its own."""
+        self._sender.deliver = None if request is None else by_sync(request)
 
     @property
     def env(self) -> Mapping[str, str]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import contextlib
 import threading
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -14,6 +15,7 @@ from vipps_async.config import RetryPolicy, Timeouts
 from vipps_async.journals.protocol import Journal
 from vipps_async.sandbox import CallbackRecord, Customer, Faults, PaymentSnapshot, RequestRecord
 from vipps_async.session import VippsSession
+from vipps_async.testing.delivery import SyncRequest
 from vipps_async.testing.sandbox import SHORT_WAIT, Sandbox
 from vipps_async.transports.protocol import Transport
 
@@ -129,6 +131,10 @@ class SandboxThread:
         """Let the customer decline in the app; see `SandboxServer.reject`."""
         return self._await(lambda: self._sandbox.reject(order_id))
 
+    def open(self, order_id: str) -> PaymentSnapshot:
+        """Let the customer open the payment in the app; see `SandboxServer.open`."""
+        return self._await(lambda: self._sandbox.open(order_id))
+
     def expire(self, order_id: str) -> PaymentSnapshot:
         """Let the payment run out of time now; see `SandboxServer.expire`."""
         return self._await(lambda: self._sandbox.expire(order_id))
@@ -143,11 +149,33 @@ class SandboxThread:
         """The sandbox's clock, with `now()` and `advance(seconds)`."""
         return _ThreadClock(self._sandbox, self._call)
 
+    @contextlib.contextmanager
+    def refusing_connections(self) -> Iterator[None]:
+        """Refuse connections meanwhile; see `SandboxServer.refusing_connections`."""
+        refusing = self._sandbox.refusing_connections()
+        self._await(refusing.__aenter__)
+        try:
+            yield
+        finally:
+            self._await(lambda: refusing.__aexit__(None, None, None))
+
     def deliver_held(self) -> int:
         """Deliver now all requests that are held; return how many those were."""
         return self._call(self._sandbox.deliver_held)
 
+    def deliver_to(self, request: SyncRequest | None) -> None:
+        """Deliver callbacks, webhooks and questions about shipping by a function, whatever URL they go to.
+
+        For an application without a port: ``sandbox.deliver_to(client.request)``, with a `TestClient`. See
+        `Sandbox.deliver_to`.
+        """
+        self._call(lambda: self._sandbox.deliver_in_thread_to(request))
+
     # -- what happened -----------------------------------------------------------------------------------------------
+
+    def landing_url(self, order_id: str) -> str:
+        """Return the URL that the customer was sent to; raises as `SandboxServer.landing_url`."""
+        return self._call(lambda: self._sandbox.landing_url(order_id))
 
     def payment(self, order_id: str) -> PaymentSnapshot:
         """Return what moved on a payment so far; raises as `SandboxServer.payment`."""

@@ -19,6 +19,8 @@ from vipps_async.sandbox.ledger.clock import SandboxClock
 _LOOK = 0.05
 #: Moments closer than this are the same: the clock counts microseconds.
 _SLACK = 2e-6
+#: Seconds after which the loops are asked anew whether they are idle: one of them may have ended meanwhile.
+_ASK_AGAIN = 1.0
 #: How often an event loop turns until whatever was ready in it has run: a callback of a callback, some times over.
 _TURNS = 10
 
@@ -46,15 +48,12 @@ class _Timer:
         self.loop = loop
         self.cancelled = False
         #: What waits for it in real time.
-        self.handle: asyncio.TimerHandle | None = None
-        self._when = when
+        self.handle: asyncio.Handle | None = None
+        #: The moment, as `Waits.time` counts.
+        self.when = when
         self._call = call
         self._context = context
         self._changed = changed
-
-    def when(self) -> float:
-        """Return the moment, as `Waits.time` counts."""
-        return self._when
 
     def cancel(self) -> None:
         """Leave the call out, unless it was made."""
@@ -97,7 +96,9 @@ class Waits:
         #: When, the number that keeps the order, what: a heap. Only the sandbox's thread looks at it.
         self._timers: list[tuple[float, int, _Timer]] = []
         self._numbers = itertools.count()
-        self._next: asyncio.TimerHandle | None = None
+        self._next: asyncio.Handle | None = None
+        #: When that is; not every loop's timer can tell.
+        self._next_at = 0.0
         #: Counts what begins and ends.
         self._changes = 0
         #: Requests on their way, less those of them that only wait.
@@ -213,14 +214,14 @@ class Waits:
         return True
 
     def _wait_really(self, timer: _Timer) -> None:
-        timer.handle = timer.loop.call_later(max(0.0, timer.when() - self.monotonic()), timer.run)
+        timer.handle = timer.loop.call_later(max(0.0, timer.when - self.monotonic()), timer.run)
 
     def _add(self, timer: _Timer) -> None:
         if self._home is None:
             timer.loop.call_soon_threadsafe(self._wait_really, timer)
             return
         self._change()
-        heapq.heappush(self._timers, (timer.when(), next(self._numbers), timer))
+        heapq.heappush(self._timers, (timer.when, next(self._numbers), timer))
         self._arm()
 
     def _due(self) -> float | None:
@@ -229,19 +230,20 @@ class Waits:
             heapq.heappop(self._timers)
         return self._timers[0][0] if self._timers else None
 
-    def _arm(self, *, really: bool = False) -> None:
-        """Set the timer of the next moment: when it really comes, or as soon as it may be moved on to."""
+    def _arm(self, *, longest: float | None = None) -> None:
+        """Set the timer of the next moment: when it really comes, or when it may be moved on to."""
         due, home = self._due(), self._home
-        if due is None or home is None or self.longest is None:
+        longest = self.longest if longest is None else longest
+        if due is None or home is None or longest is None:
             return
         left = max(due - self.monotonic(), 0.0)
         # Nothing is moved on while an answer is on its way; the real time passes all the same.
-        at = home.time() + (left if really or self._under_way > 0 else min(left, self.longest))
+        at = home.time() + (left if self._under_way > 0 else min(left, longest))
         if self._next is not None:
-            if self._next.when() <= at:
+            if self._next_at <= at:
                 return
             self._next.cancel()
-        self._next = home.call_at(at, self._try_to_move_on)
+        self._next_at, self._next = at, home.call_at(at, self._try_to_move_on)
 
     def _try_to_move_on(self) -> None:
         """Let the next moment come: at once if it is there, else if every event loop turns out to be idle."""
@@ -255,14 +257,13 @@ class Waits:
             self._arm()
         else:
             # A loop that computes is as busy as one that waits for an answer.
-            check = _IdleCheck(self._changes, {timer.loop for _, __, timer in self._timers if not timer.cancelled})
+            loops = {timer.loop for _, __, timer in self._timers if not timer.cancelled and timer.loop.is_running()}
+            check = _IdleCheck(self._changes, loops | {asyncio.get_running_loop()})
             for loop in tuple(check.loops):
-                try:
+                # One that ends at this very moment does not tell, and is not asked the next time.
+                with contextlib.suppress(RuntimeError):
                     loop.call_soon_threadsafe(self._turn, check, loop, _TURNS)
-                except RuntimeError:
-                    self._drop(loop)
-            # Should one of them stand still, the real time passes all the same.
-            self._arm(really=True)
+            self._arm(longest=_ASK_AGAIN)
 
     def _turn(self, check: _IdleCheck, loop: asyncio.AbstractEventLoop, left: int) -> None:
         """Let a loop turn some times, so that whatever is ready in it has run."""
@@ -284,6 +285,7 @@ class Waits:
             self._arm()
 
     def _move_on(self, due: float) -> None:
+        self._change()
         rest = due - self.monotonic()
         if rest > 0:
             self._clock.advance(rest)
@@ -292,10 +294,4 @@ class Waits:
             # A loop that has ended waits for nothing any more.
             with contextlib.suppress(RuntimeError):
                 timer.loop.call_soon_threadsafe(timer.run)
-        self._arm()
-
-    def _drop(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Forget what was set in a loop that has ended."""
-        for _, __, timer in self._timers:
-            timer.cancelled = timer.cancelled or timer.loop is loop
         self._arm()
