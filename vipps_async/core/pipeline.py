@@ -168,6 +168,8 @@ class Pipeline:
             )
         started = self._clock.monotonic()
         is_observed = self._log.is_observed
+        if is_observed:
+            self._log.began(call)
         try:
             time = self._time_to_send if call.make_reconciliation is None else self._time_to_send_before_asking
             outcome = await self._attempt(call, body, started + time, number=1, is_observed=is_observed, record=record)
@@ -180,6 +182,11 @@ class Pipeline:
                     f"{call.operation.name} of payment {call.payment} was cancelled with the idempotency key "
                     f"{call.idempotency_key}: money may have moved; repeat it with this key, never with a new one"
                 )
+            raise
+        except VippsError:
+            raise
+        except BaseException as error:
+            self._log.broken(call, error, seconds=self._clock.monotonic() - started)
             raise
         self._budget.refill()
         if is_observed:
@@ -230,6 +237,7 @@ class Pipeline:
         )
         if record is not None:
             record.left = True
+        self._log.attempt_began(call, number=number)
         try:
             response = await self._transport.send(request)
         except VippsError as error:
