@@ -237,7 +237,8 @@ class Pipeline:
         )
         if record is not None:
             record.left = True
-        self._log.attempt_began(call, number=number)
+        if is_observed:
+            self._log.attempt_began(call, number=number)
         try:
             response = await self._transport.send(request)
         except VippsError as error:
@@ -247,9 +248,12 @@ class Pipeline:
             self._log.attempt(call, number=number, seconds=self._clock.monotonic() - sent_at, status=response.status)
         if 200 <= response.status < 300:
             return self._read(call, response, token)
+        return self._refused(call, response, token)
+
+    def _refused(self, call: Call[Any], response: Response, token: Token | None) -> _Failed:
         if 300 <= response.status < 400:
             return self._unreadable(call, response, token, "a redirect, which is never followed", Effect.POSSIBLE)
-        refusal = read_refusal(response, operation, self._clock, self._secrets_of(call, token))
+        refusal = read_refusal(response, call.operation, self._clock, self._secrets_of(call, token))
         return _Failed(refusal.failure, refusal.error, token, refusal.suggests_effect)
 
     def _unanswered(
