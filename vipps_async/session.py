@@ -311,13 +311,11 @@ class VippsSession:
 
         Args:
             listener: told of each attempt and of the end of each call, token requests included, in the task that makes
-                the call. What it raises is logged once and goes no further.
+                the call; if it is a `CallObserver`, of beginnings as well. What it raises is logged once and goes no
+                further.
         """
-        self._parts.pipeline.log.call_listeners.append(listener)
-        try:
+        with self._parts.pipeline.log.listening_to_calls(listener):
             yield
-        finally:
-            self._parts.pipeline.log.call_listeners.remove(listener)
 
     def __repr__(self) -> str:
         return f"<VippsSession {self.merchant_serial_number} at {self._parts.settings.base_url}>"

@@ -9,6 +9,7 @@ import re
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from typing import Any
 
+import aiohttp
 import pytest
 from attrs import frozen
 from opentelemetry import trace
@@ -22,7 +23,9 @@ from opentelemetry.trace import SpanKind, StatusCode
 
 from tests.epayment.payments import aggregate
 from vipps_async import (
+    AiohttpTransport,
     CaptureError,
+    ConfigurationError,
     Credentials,
     OutcomeUnknown,
     RequestNotSent,
@@ -31,9 +34,8 @@ from vipps_async import (
     VippsSession,
     nok,
 )
-from vipps_async.contrib import opentelemetry
 from vipps_async.contrib.opentelemetry import observed
-from vipps_async.testing import ScriptedTransport, answer
+from vipps_async.testing import Sandbox, ScriptedTransport, answer
 
 ORDER = "acme-shop-1"
 PHONE, NAME, TOKEN, SUB = "48059990", "Canary Nordmann", "canary-token", "canary-sub"
@@ -455,20 +457,128 @@ async def test_without_an_sdk_nothing_happens() -> None:
     assert result.order_id == ORDER
 
 
-async def test_calls_whose_end_is_never_told_do_not_pile_up(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A transport that raises what it must not leaves no end of a call; only so many are kept."""
-    monkeypatch.setattr(opentelemetry, "_MOST_UNDER_WAY", 3)
-    (observer,) = watch.vipps._parts.pipeline.log.call_listeners
+# --- what is current
+
+
+def current() -> tuple[str, str | None]:
+    """Return the name of the current span, and the id of its parent."""
+    span = trace.get_current_span()
+    assert isinstance(span, ReadableSpan)
+    return span.name, None if span.parent is None else f"{span.parent.span_id:x}"
+
+
+def span_id(span: ReadableSpan) -> str:
+    """Return a span's id."""
+    assert span.context is not None
+    return f"{span.context.span_id:x}"
+
+
+async def test_call_and_attempt_are_current_while_they_last(watch: Watch) -> None:
+    """What a transport does lies below the attempt; a look-up lies below the call that asked, as its token does."""
+    seen: list[tuple[str, str | None]] = []
+
+    def fail(_request: object) -> Any:
+        seen.append(current())
+        return answer(503)
+
+    def history(_request: object) -> Any:
+        seen.append(current())
+        return answer(200, {"orderId": ORDER, "transactionLogHistory": []})
+
+    watch.transport.on("/cancel", fail, then=refusal(400, "51")).on("/details", then=history)
+    with pytest.raises(VippsError):
+        await watch.vipps.ecom.cancel(ORDER, transaction_text="No.")
+    (call,) = watch.spans("vipps.ecom.cancel")
+    assert seen[0] == ("PUT /ecomm/v2/payments/{id}/cancel", span_id(call))
+    looks = watch.spans("vipps.ecom.details")
+    assert seen[1] == ("GET /ecomm/v2/payments/{id}/details", span_id(looks[0]))
+    below = [*looks, *watch.spans("vipps.token.get")]
+    assert {f"{span.parent.span_id:x}" for span in below if span.parent} == {span_id(call)}
+
+
+async def test_what_was_current_before_is_current_afterwards(watch: Watch) -> None:
+    """Whatever a call ends in, with two observers as with one, the application's own span is current again."""
+    begun = asyncio.Event()
+
+    async def stall(_request: object) -> Any:
+        begun.set()
+        await asyncio.Event().wait()
 
     def break_down(_request: object) -> Any:
         raise ZeroDivisionError
 
-    for _ in range(5):
-        watch.transport.on("/details", answer(503), break_down)
-    for number in range(5):
-        with pytest.raises(ZeroDivisionError):
-            await watch.vipps.ecom.details(f"acme-shop-{number}")
-    assert len(observer._under_way) == 3  # type: ignore[attr-defined]  # the one of this module
-    watch.transport.on("/capture", captured())
-    await watch.vipps.ecom.capture(ORDER, transaction_text="Shipped.")
-    assert len(observer._under_way) <= 3  # type: ignore[attr-defined]  # the one of this module
+    def refuse(_request: object) -> Any:
+        raise ConfigurationError("closed")
+
+    watch.transport.on("/details", answer(503), break_down, answer(404, b""), stall, refuse)
+    tracer = watch.tracers.get_tracer("shop")
+
+    async def details(error: type[BaseException]) -> None:
+        with tracer.start_as_current_span("checkout") as checkout:
+            with pytest.raises(error):
+                await watch.vipps.ecom.details(ORDER)
+            assert trace.get_current_span() is checkout
+
+    with observed(watch.vipps, tracer_provider=watch.tracers):
+        await details(ZeroDivisionError)
+        await details(VippsError)
+        cancelled = asyncio.create_task(details(asyncio.CancelledError))
+        await asyncio.wait_for(begun.wait(), 5)
+        cancelled.cancel()
+        await cancelled
+        await details(ConfigurationError)
+    outcomes = [facts(span)["vipps.outcome"] for span in watch.spans("vipps.ecom.details")]
+    assert sorted(outcomes) == sorted(2 * ["ZeroDivisionError", "ApiError", "cancelled", "ConfigurationError"])
+    attempts = watch.spans("GET /ecomm/v2/payments/{id}/details")
+    assert [facts(span).get("error.type") for span in attempts[::2]] == [
+        "503",
+        "ZeroDivisionError",
+        "404",
+        "cancelled",
+        "ConfigurationError",
+    ]
+
+
+async def test_a_call_that_began_before_it_was_observed_is_measured_only(
+    tracers: TracerProvider, exporter: InMemorySpanExporter
+) -> None:
+    """There is no span without a beginning, and nothing that was current is lost."""
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def wait(_request: object) -> Any:
+        begun.set()
+        await go_on.wait()
+        return answer(503)
+
+    transport = ScriptedTransport().on("/details", wait, answer(404, b""))
+    async with VippsSession(KEYS, transport=transport, retry=RETRY) as vipps:
+        call = asyncio.create_task(vipps.ecom.details(ORDER))
+        await asyncio.wait_for(begun.wait(), 5)
+        with observed(vipps, tracer_provider=tracers):
+            go_on.set()
+            with pytest.raises(VippsError):
+                await call
+    assert exporter.get_finished_spans() == ()
+
+
+async def test_spans_of_an_instrumented_aiohttp_lie_below_the_attempt(
+    tracers: TracerProvider, exporter: InMemorySpanExporter
+) -> None:
+    """Over an adopted session with traces of its own, each request's span is a child of its attempt's."""
+
+    async def instrument(*_: object) -> None:
+        # As instrumentations of aiohttp do, when it tells them of a request.
+        tracers.get_tracer("aiohttp").start_span("request").end()
+
+    traces = aiohttp.TraceConfig()
+    traces.on_request_start.append(instrument)
+    async with Sandbox() as sandbox, aiohttp.ClientSession(trace_configs=[traces]) as own:
+        transport = AiohttpTransport(own)
+        async with VippsSession(KEYS, base_url=sandbox.url, transport=transport) as vipps:
+            with observed(vipps, tracer_provider=tracers), pytest.raises(VippsError):
+                await vipps.ecom.details(ORDER)
+        await transport.aclose()
+    spans = {span_id(span): span for span in exporter.get_finished_spans()}
+    requests = [span for span in spans.values() if span.name == "request"]
+    attempts = [spans[f"{span.parent.span_id:x}"].name for span in requests if span.parent]
+    assert attempts == ["POST /accesstoken/get", "GET /ecomm/v2/payments/{id}/details"]

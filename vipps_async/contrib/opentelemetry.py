@@ -6,11 +6,12 @@
         with observed(vipps):
             ...
 
-A call is a span such as `vipps.epayment.capture` (kind internal), a child of the span that was current where it ended;
+A call is a span such as `vipps.epayment.capture` (kind internal), a child of the span that is current where it begins;
 its attempts are children of it (kind client), named and described as OpenTelemetry's conventions for HTTP clients say.
-One departure: there is no `url.full`, as paths hold ids of payments and of customers, but the `url.template`. All are
-made when the call ends, with the times at which things happened. So nothing is current while a call runs, no header is
-added to a request, and a call whose process dies leaves no span: that is what the journal is for.
+One departure: there is no `url.full`, as paths hold ids of payments and of customers, but the `url.template`. Each is
+current while it lasts, so that the spans of an instrumented aiohttp lie below the attempt, and a look-up below its
+call. This module adds no header to a request. A call whose process dies leaves no span: that is what the journal is
+for.
 
 Spans tell the payment's id (it is the merchant's own, and what one looks a payment up by) and the idempotency key;
 metrics, whose attributes must stay few, tell neither. Amounts, texts, credentials, tokens and all that customers share
@@ -23,15 +24,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
-from collections import OrderedDict
 from collections.abc import Iterator
+from contextvars import Token
 from datetime import UTC, datetime
 from typing import Any, Final, NoReturn
 from urllib.parse import urlsplit
 
-from attrs import frozen
-from opentelemetry import metrics, trace
+from attrs import define
+from opentelemetry import context, metrics, trace
 from opentelemetry.context import Context
 from opentelemetry.util.types import AttributeValue
 
@@ -51,10 +51,6 @@ _SCOPE: Final = "vipps_async"
 _SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10, 30, 60)
 #: Numbers of attempts.
 _ATTEMPTS: Final = (1, 2, 3, 4, 5, 10)
-
-#: How many calls may be under way with an attempt behind them. One whose end is never told (a transport raised what it
-#: must not) would else be kept for ever.
-_MOST_UNDER_WAY: Final = 10_000
 
 Attributes = dict[str, AttributeValue]
 
@@ -138,21 +134,27 @@ async def report_open_operations(
         found.clear()
 
 
-@frozen
-class _Attempt:
-    number: int
-    #: Nanoseconds since 1970.
-    began: int
-    ended: int
-    seconds: float
-    status: int | None
-    failure: str | None
+@define(eq=False)
+class _Running:
+    """A call that is under way in this context."""
 
-    @property
-    def error_type(self) -> str | None:
-        if self.status is None:
-            return self.failure
-        return str(self.status) if self.status >= 400 else None
+    call: Call[Any]
+    span: trace.Span
+    #: Give back the contexts in which call and attempt are current.
+    token: Token[Context] | None = None
+    attempt: trace.Span | None = None
+    attempt_token: Token[Context] | None = None
+
+    def end_attempt(self, outcome: Attributes) -> None:
+        """End the attempt that is under way, if one is."""
+        if self.attempt is None or self.attempt_token is None:
+            return
+        self.attempt.set_attributes(outcome)
+        if "error.type" in outcome:
+            self.attempt.set_status(trace.StatusCode.ERROR)
+        self.attempt.end()
+        context.detach(self.attempt_token)
+        self.attempt = self.attempt_token = None
 
 
 class _Observer:
@@ -187,21 +189,47 @@ class _Observer:
             description="How long single requests took.",
             explicit_bucket_boundaries_advisory=_SECONDS,
         )
-        # By identity: calls may be equal. The call is kept so that its identity is not given to another one meanwhile.
-        self._under_way: OrderedDict[int, tuple[Call[Any], list[_Attempt]]] = OrderedDict()
+        # Of this observer alone, so that several do not meet.
+        self._key = context.create_key("vipps_async.call")
+
+    def began(self, call: Call[Any]) -> None:
+        """Begin the span of a call, and make it current."""
+        about: Attributes = {"vipps.operation": call.operation.name}
+        span = self._tracer.start_span(f"vipps.{call.operation.name}", attributes=about | _ids_of(call))
+        running = _Running(call, span)
+        running.token = context.attach(context.set_value(self._key, running, trace.set_span_in_context(span)))
+
+    def attempt_began(self, call: Call[Any], *, number: int) -> None:
+        """Begin the span of an attempt, and make it current."""
+        running = self._running(call)
+        if running is None:
+            return
+        # Of one that ended without being told: the transport could not be used.
+        running.end_attempt({"error.type": "not sent"})
+        operation = call.operation
+        template = operation.path.replace("{}", "{id}")
+        about: Attributes = {"http.request.method": operation.method, "url.template": template, **self._server}
+        if number > 1:
+            about["http.request.resend_count"] = number - 1
+        span = self._tracer.start_span(f"{operation.method} {template}", kind=trace.SpanKind.CLIENT, attributes=about)
+        running.attempt, running.attempt_token = span, context.attach(trace.set_span_in_context(span))
 
     def attempted(
-        self, call: Call[Any], *, number: int, seconds: float, status: int | None, failure: str | None
+        self,
+        call: Call[Any],
+        *,
+        number: int,  # noqa: ARG002 - the protocol's
+        seconds: float,
+        status: int | None,
+        failure: str | None,
     ) -> None:
-        """Measure an attempt, and keep it for the span of its call."""
-        ended = time.time_ns()
-        attempt = _Attempt(number, ended - _nanoseconds(seconds), ended, seconds, status, failure)
-        _, attempts = self._under_way.setdefault(id(call), (call, []))
-        attempts.append(attempt)
-        if len(self._under_way) > _MOST_UNDER_WAY:
-            self._under_way.popitem(last=False)
+        """Measure an attempt, and end its span."""
+        outcome = _outcome_of(status, failure)
         about: Attributes = {"vipps.operation": call.operation.name, "http.request.method": call.operation.method}
-        self._attempt_duration.record(seconds, about | self._server | _outcome_of(attempt))
+        self._attempt_duration.record(seconds, about | self._server | outcome)
+        running = self._running(call)
+        if running is not None:
+            running.end_attempt(outcome)
 
     def ended(
         self,
@@ -213,60 +241,47 @@ class _Observer:
         settled_by: str | None,
         error: VippsError | None,
     ) -> None:
-        """Measure a call, and make its span and those of its attempts."""
-        now = time.time_ns()
-        _, told = self._under_way.pop(id(call), (call, []))
+        """Measure a call, and end its span."""
         about: Attributes = {"vipps.operation": call.operation.name, "vipps.outcome": outcome}
         if settled_by is not None:
             about["vipps.settled_by"] = settled_by
-        failed = error is not None or outcome == "cancelled"
+        failed = outcome != "done"
         if failed:
             about["error.type"] = outcome
         self._operation_duration.record(seconds, about)
         if attempts is not None:
             self._operation_attempts.record(attempts, about)
-        span = self._tracer.start_span(
-            f"vipps.{call.operation.name}",
-            # A new mapping: an SDK may keep the one that it was given for a measurement.
-            attributes=about | _facts_of(call, attempts, error),
-            start_time=now - _nanoseconds(seconds),
-        )
+        running = self._running(call)
+        if running is None or running.token is None:
+            # It began before it was observed.
+            return
+        running.end_attempt({"error.type": outcome})
+        # A new mapping: an SDK may keep the one that it was given for a measurement.
+        running.span.set_attributes(about | _facts_of(attempts, error))
         if failed:
             # Without words: those of an error may hold what Vipps wrote.
-            span.set_status(trace.StatusCode.ERROR)
-        if span.is_recording():
-            within = trace.set_span_in_context(span)
-            for attempt in told:
-                self._span_of(call, attempt, within)
-        span.end(now)
+            running.span.set_status(trace.StatusCode.ERROR)
+        running.span.end()
+        context.detach(running.token)
 
-    def _span_of(self, call: Call[Any], attempt: _Attempt, within: Context) -> None:
-        operation = call.operation
-        template = operation.path.replace("{}", "{id}")
-        about: Attributes = {"http.request.method": operation.method, "url.template": template}
-        about |= self._server | _outcome_of(attempt)
-        if attempt.number > 1:
-            about["http.request.resend_count"] = attempt.number - 1
-        span = self._tracer.start_span(
-            f"{operation.method} {template}",
-            within,
-            kind=trace.SpanKind.CLIENT,
-            attributes=about,
-            start_time=attempt.began,
-        )
-        if attempt.error_type is not None:
-            span.set_status(trace.StatusCode.ERROR)
-        span.end(attempt.ended)
+    def _running(self, call: Call[Any]) -> _Running | None:
+        running = context.get_value(self._key)
+        return running if isinstance(running, _Running) and running.call is call else None
 
 
-def _facts_of(call: Call[Any], attempts: int | None, error: VippsError | None) -> Attributes:
+def _ids_of(call: Call[Any]) -> Attributes:
+    ids: Attributes = {}
+    if call.payment is not None:
+        ids["vipps.payment"] = call.payment
+    if call.idempotency_key is not None:
+        ids["vipps.idempotency_key"] = call.idempotency_key
+    return ids
+
+
+def _facts_of(attempts: int | None, error: VippsError | None) -> Attributes:
     facts: Attributes = {}
     if attempts is not None:
         facts["vipps.attempts"] = attempts
-    if call.payment is not None:
-        facts["vipps.payment"] = call.payment
-    if call.idempotency_key is not None:
-        facts["vipps.idempotency_key"] = call.idempotency_key
     if error is not None:
         facts["vipps.effect"] = error.effect.value
         status = getattr(error, "status", None)
@@ -275,14 +290,8 @@ def _facts_of(call: Call[Any], attempts: int | None, error: VippsError | None) -
     return facts
 
 
-def _outcome_of(attempt: _Attempt) -> Attributes:
-    outcome: Attributes = {}
-    if attempt.status is not None:
-        outcome["http.response.status_code"] = attempt.status
-    if attempt.error_type is not None:
-        outcome["error.type"] = attempt.error_type
-    return outcome
-
-
-def _nanoseconds(seconds: float) -> int:
-    return round(seconds * 1e9)
+def _outcome_of(status: int | None, failure: str | None) -> Attributes:
+    if status is None:
+        return {} if failure is None else {"error.type": failure}
+    outcome: Attributes = {"http.response.status_code": status}
+    return outcome if status < 400 else outcome | {"error.type": str(status)}

@@ -13,7 +13,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from vipps_async.core.operation import Call
 from vipps_async.errors import VippsError
@@ -22,7 +22,7 @@ from vipps_async.journals.protocol import Intent
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
-__all__ = ["AttemptListener", "CallListener", "EventLog", "place_of"]
+__all__ = ["AttemptListener", "CallListener", "CallObserver", "EventLog", "place_of"]
 
 #: Called with each attempt's operation name, seconds taken, and HTTP status (None: no answer came).
 AttemptListener = Callable[[str, float, int | None], None]
@@ -71,6 +71,19 @@ class CallListener(Protocol):
         ...
 
 
+@runtime_checkable
+class CallObserver(CallListener, Protocol):
+    """A listener that is also called when a call and an attempt begin, in the same task: it can keep a context."""
+
+    def began(self, call: Call[Any]) -> None:
+        """Receive the beginning of a call; `ended` follows in any case."""
+        ...
+
+    def attempt_began(self, call: Call[Any], *, number: int) -> None:
+        """Receive the beginning of an attempt; unless `attempted` follows, the call's next event tells its end."""
+        ...
+
+
 _standard = logging.getLogger("vipps_async")
 # Without a handler of its own the root's last resort would print warnings to stderr: a library stays quiet.
 _standard.addHandler(logging.NullHandler())
@@ -110,6 +123,8 @@ class EventLog:
         self.listeners: list[AttemptListener] = []
         #: Called with each call and its attempts, whatever the log level.
         self.call_listeners: list[CallListener] = []
+        #: Those of them that are called at beginnings, too.
+        self.call_observers: list[CallObserver] = []
         #: What of the application's own code has raised first; shared by all views.
         self._troubles: list[str] = []
         #: The sales unit of calls that are not the session's own; None: they are.
@@ -129,6 +144,35 @@ class EventLog:
             yield
         finally:
             self.listeners.remove(listener)
+
+    @contextlib.contextmanager
+    def listening_to_calls(self, listener: CallListener) -> Iterator[None]:
+        """Call the listener with each call and its attempts inside the `with` block."""
+        self.call_listeners.append(listener)
+        if isinstance(listener, CallObserver):
+            self.call_observers.append(listener)
+        try:
+            yield
+        finally:
+            self.call_listeners.remove(listener)
+            if listener in self.call_observers:
+                self.call_observers.remove(listener)
+
+    def began(self, call: Call[Any]) -> None:
+        """Tell observers that a call begins."""
+        self._tell_observers(lambda observer: observer.began(call))
+
+    def attempt_began(self, call: Call[Any], *, number: int) -> None:
+        """Tell observers that an attempt begins."""
+        if self.call_observers:
+            self._tell_observers(lambda observer: observer.attempt_began(call, number=number))
+
+    def _tell_observers(self, tell: Callable[[CallObserver], None]) -> None:
+        for observer in tuple(self.call_observers):
+            try:
+                tell(observer)
+            except Exception as error:  # noqa: BLE001 - it is the application's own code, which may raise anything
+                self._trouble("a listener", error)
 
     @property
     def is_observed(self) -> bool:
@@ -153,7 +197,8 @@ class EventLog:
             self._trouble("logging", error)
 
     def _tell(self, tell: Callable[[CallListener], None]) -> None:
-        for listener in tuple(self.call_listeners):
+        # The last one first: what each has made current when something began ends in the reverse order.
+        for listener in reversed(self.call_listeners):
             try:
                 tell(listener)
             except Exception as error:  # noqa: BLE001 - it is the application's own code, which may raise anything
@@ -223,6 +268,15 @@ class EventLog:
         )
         fields = {"outcome": "cancelled", "duration_ms": round(seconds * 1000, 3)}
         self._write(_FAILURE, "vipps.operation", self._about(call) | fields)
+
+    def broken(self, call: Call[Any], error: BaseException, *, seconds: float) -> None:
+        """Tell listeners of a call that ended in what is no error of this package, such as a transport's bug."""
+        name = type(error).__name__
+        self._tell(
+            lambda listener: listener.ended(
+                call, outcome=name, seconds=seconds, attempts=None, settled_by=None, error=None
+            )
+        )
 
     def journal_failed(self, call: Call[Any], error: BaseException) -> None:
         """Note that an outcome could not be written down; the entry stays open in the journal."""

@@ -168,6 +168,8 @@ class Pipeline:
             )
         started = self._clock.monotonic()
         is_observed = self._log.is_observed
+        if is_observed:
+            self._log.began(call)
         try:
             time = self._time_to_send if call.make_reconciliation is None else self._time_to_send_before_asking
             outcome = await self._attempt(call, body, started + time, number=1, is_observed=is_observed, record=record)
@@ -180,6 +182,11 @@ class Pipeline:
                     f"{call.operation.name} of payment {call.payment} was cancelled with the idempotency key "
                     f"{call.idempotency_key}: money may have moved; repeat it with this key, never with a new one"
                 )
+            raise
+        except VippsError:
+            raise
+        except BaseException as error:
+            self._log.broken(call, error, seconds=self._clock.monotonic() - started)
             raise
         self._budget.refill()
         if is_observed:
@@ -230,6 +237,8 @@ class Pipeline:
         )
         if record is not None:
             record.left = True
+        if is_observed:
+            self._log.attempt_began(call, number=number)
         try:
             response = await self._transport.send(request)
         except VippsError as error:
@@ -239,9 +248,12 @@ class Pipeline:
             self._log.attempt(call, number=number, seconds=self._clock.monotonic() - sent_at, status=response.status)
         if 200 <= response.status < 300:
             return self._read(call, response, token)
+        return self._refused(call, response, token)
+
+    def _refused(self, call: Call[Any], response: Response, token: Token | None) -> _Failed:
         if 300 <= response.status < 400:
             return self._unreadable(call, response, token, "a redirect, which is never followed", Effect.POSSIBLE)
-        refusal = read_refusal(response, operation, self._clock, self._secrets_of(call, token))
+        refusal = read_refusal(response, call.operation, self._clock, self._secrets_of(call, token))
         return _Failed(refusal.failure, refusal.error, token, refusal.suggests_effect)
 
     def _unanswered(
