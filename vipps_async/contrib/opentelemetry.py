@@ -29,9 +29,15 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from attrs import frozen
-from opentelemetry import metrics, trace
-from opentelemetry.context import Context
-from opentelemetry.util.types import AttributeValue
+
+from vipps_async.extras import missing_extra
+
+try:
+    from opentelemetry import metrics, trace
+    from opentelemetry.context import Context
+    from opentelemetry.util.types import AttributeValue
+except ModuleNotFoundError as error:
+    raise missing_extra("vipps_async.contrib.opentelemetry", "opentelemetry", error) from error
 
 from vipps_async._version import __version__
 from vipps_async.core.operation import Call
