@@ -48,7 +48,7 @@ def test_a_missing_extra_is_named_on_one_line(
     """Each use of a library that is not there ends in one line with what was used and the extra's name."""
     optional = ("vipps_async.contrib", "vipps_async.receiver._starlette", "vipps_async.testing.transport_conformance")
     ours = (*loading, *optional)
-    for name in [name for name in sys.modules if _under(name, ours)]:
+    for name in sorted((name for name in sys.modules if _under(name, ours)), reverse=True):
         package, _, leaf = name.rpartition(".")
         # Its package has it as an attribute, too; both are put back afterwards.
         monkeypatch.delattr(sys.modules[package], leaf, raising=False)
