@@ -266,6 +266,7 @@ class SandboxServer:
             changes=self._changes,
             held=self._dispatcher.held,
             callbacks=self._sender.records,
+            remove_consent=self.remove_consent,
         )
         dashboard = Dashboard(
             services=self._services,
