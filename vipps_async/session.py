@@ -6,7 +6,7 @@ import contextlib
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from vipps_async.config import Credentials, Environment, RetryPolicy, Settings, SystemInfo, Timeouts
 from vipps_async.core.clock import Clock
@@ -16,6 +16,12 @@ from vipps_async.core.unread_fields import unknown_words, unread_fields
 from vipps_async.errors import ConfigurationError, InvalidInputError
 from vipps_async.journals.protocol import Journal, World
 from vipps_async.transports.protocol import Transport
+
+if TYPE_CHECKING:
+    from vipps_async.ecom.client import EcomApi
+    from vipps_async.epayment.client import EpaymentApi
+    from vipps_async.userinfo import UserinfoApi
+    from vipps_async.webhooks.client import WebhooksApi
 
 __all__ = ["VippsSession"]
 
@@ -111,10 +117,10 @@ class VippsSession:
         self._recovery = parts.recovery
         self._find_world = parts.find_world
         self._one_loop = parts.one_loop
-        self.ecom = parts.ecom
-        self.epayment = parts.epayment
-        self.userinfo = parts.userinfo
-        self.webhooks = parts.webhooks
+        self.ecom: EcomApi = parts.ecom
+        self.epayment: EpaymentApi = parts.epayment
+        self.userinfo: UserinfoApi = parts.userinfo
+        self.webhooks: WebhooksApi = parts.webhooks
 
     @classmethod
     def from_env(

@@ -82,7 +82,7 @@ class RowStore:
             self._database.execute(f"PRAGMA {pragma}")
         self._database.execute(_SCHEMA)
         #: The SHA-256 of the file, once it is loaded.
-        self.digest = ""
+        self.digest: str = ""
         #: What its amounts are counted in; None: it has none.
         self.unit: Unit | None = None
 
@@ -115,7 +115,8 @@ class RowStore:
                 if given_up():
                     return
         self._insert(values)
-        self.digest, self.unit = reader.digest, reader.unit
+        self.digest = reader.digest
+        self.unit = reader.unit
         self._refuse_repetitions(reference_heading(layout.api))
 
     def _insert(self, values: Sequence[tuple[object, ...]]) -> None:

@@ -25,7 +25,7 @@ import contextlib
 import time
 from collections import OrderedDict
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 from urllib.parse import urlsplit
 
 from attrs import frozen
@@ -36,8 +36,8 @@ try:
     from opentelemetry import metrics, trace
     from opentelemetry.context import Context
     from opentelemetry.util.types import AttributeValue
-except ModuleNotFoundError as error:
-    raise missing_extra("vipps_async.contrib.opentelemetry", "opentelemetry", error) from error
+except ModuleNotFoundError as _error:
+    raise missing_extra("vipps_async.contrib.opentelemetry", "opentelemetry", _error) from _error
 
 from vipps_async._version import __version__
 from vipps_async.core.operation import Call
@@ -58,7 +58,7 @@ _ATTEMPTS: Final = (1, 2, 3, 4, 5, 10)
 #: must not) would else be kept for ever.
 _MOST_UNDER_WAY: Final = 10_000
 
-Attributes = dict[str, AttributeValue]
+Attributes: TypeAlias = dict[str, AttributeValue]
 
 
 @contextlib.contextmanager

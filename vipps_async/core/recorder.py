@@ -18,6 +18,7 @@ from vipps_async.core.attempts import AttemptRecord
 from vipps_async.core.clock import Clock
 from vipps_async.core.converter import UnreadableAnswer, decode, encode
 from vipps_async.core.ending import moved_otherwise
+from vipps_async.core.events import EventLog
 from vipps_async.core.operation import Call, Evidence, Repeat, SettledBy
 from vipps_async.core.pipeline import Pipeline, render
 from vipps_async.core.stored_error import read_stored_error, write_stored_error
@@ -104,7 +105,7 @@ class Recorder:
         self._merchant_serial_number = merchant_serial_number
         self._deadline = deadline
         #: How long after an attempt began its request may still arrive, and its entry still appear.
-        self.settle_after = timedelta(seconds=settle_after)
+        self.settle_after: timedelta = timedelta(seconds=settle_after)
         self._lease = deadline * (1 + _LEASE_MARGIN)
         # A fresh name for this recorder and a number for each call, cheaper than a random name for each.
         self._name, self._numbers = uuid.uuid4().hex, itertools.count(1)
@@ -114,7 +115,8 @@ class Recorder:
         self._overruled_listeners: list[Callable[[Entry], None]] = []
         self._clock: Clock = pipeline.clock
         #: The event log, shared with recovery.
-        self.log = self._log = pipeline.log
+        self.log: EventLog = pipeline.log
+        self._log = self.log
 
     async def open(self) -> None:
         """Open the journal, unless its owner has done so already. A second call does nothing.

@@ -26,8 +26,8 @@ try:
     from starlette.requests import ClientDisconnect, HTTPConnection, Request
     from starlette.responses import Response
     from starlette.types import ASGIApp, Receive, Scope, Send
-except ModuleNotFoundError as error:
-    raise missing_extra("vipps_async.receiver for Starlette", "starlette", error) from error
+except ModuleNotFoundError as _error:
+    raise missing_extra("vipps_async.receiver for Starlette", "starlette", _error) from _error
 
 from vipps_async.errors import ConfigurationError
 from vipps_async.receiver._receiver import Receiver

@@ -16,7 +16,7 @@ try:
     from vipps_async.testing.transport_conformance.cases import CASES, Case, Verdict
     from vipps_async.testing.transport_conformance.make_transport import MakeTransport
     from vipps_async.testing.transport_conformance.suite import TransportConformance
-except ModuleNotFoundError as error:
-    raise missing_extra("vipps_async.testing.transport_conformance", "testing", error) from error
+except ModuleNotFoundError as _error:
+    raise missing_extra("vipps_async.testing.transport_conformance", "testing", _error) from _error
 
 __all__ = ["CASES", "Case", "MakeTransport", "TransportConformance", "Verdict"]

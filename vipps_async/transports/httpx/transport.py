@@ -11,8 +11,8 @@ from vipps_async.extras import missing_extra
 
 try:
     import httpx
-except ModuleNotFoundError as error:
-    raise missing_extra("HttpxTransport", "httpx", error) from error
+except ModuleNotFoundError as _error:
+    raise missing_extra("HttpxTransport", "httpx", _error) from _error
 from yarl import URL
 
 from vipps_async.errors import ConfigurationError, InvalidInputError
