@@ -17,6 +17,7 @@ FLOORS = {
     "vipps_async._version": 0,
     "vipps_async.answers": 0,
     "vipps_async.errors": 0,
+    "vipps_async.extras": 0,
     "vipps_async.config": 0,
     "vipps_async.money": 0,
     "vipps_async.airline_data": 0,

@@ -155,8 +155,8 @@ class VippsError(Exception):
         self.operation = operation
         self.payment = payment
         self.idempotency_key = idempotency_key
-        self.effect = self.default_effect if effect is None else effect
-        self.advice = self.default_advice if advice is None else advice
+        self.effect: Effect = self.default_effect if effect is None else effect
+        self.advice: str = self.default_advice if advice is None else advice
 
     def __str__(self) -> str:
         """Return what was tried, what happened, whether money may have moved and what to do: one line."""
@@ -202,7 +202,7 @@ class InvalidInputError(VippsError, ValueError):
         super().__init__(f"{parameter} must be {rule}{shown}")
         self.parameter = parameter
         self.rule = rule
-        self.value = None if secret else value
+        self.value: object | None = None if secret else value
 
 
 def _shown(value: object, limit: int = 80) -> str:

@@ -25,7 +25,11 @@ from vipps_async.journals.protocol import Journal, World
 from vipps_async.transports.protocol import Transport
 
 if TYPE_CHECKING:
+    from vipps_async.ecom.client import EcomApi
+    from vipps_async.epayment.client import EpaymentApi
     from vipps_async.session_parts import SessionParts
+    from vipps_async.userinfo import UserinfoApi
+    from vipps_async.webhooks.client import WebhooksApi
 
 __all__ = ["VippsSession"]
 
@@ -126,10 +130,10 @@ class VippsSession:
 
     def _set_parts(self, parts: SessionParts) -> None:
         self._parts = parts
-        self.ecom = parts.ecom
-        self.epayment = parts.epayment
-        self.userinfo = parts.userinfo
-        self.webhooks = parts.webhooks
+        self.ecom: EcomApi = parts.ecom
+        self.epayment: EpaymentApi = parts.epayment
+        self.userinfo: UserinfoApi = parts.userinfo
+        self.webhooks: WebhooksApi = parts.webhooks
 
     @classmethod
     def from_env(

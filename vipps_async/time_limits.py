@@ -36,9 +36,9 @@ class TimeLimit:
         self._fires = 0.0
         self._cancelling = 0
         #: When it ends, in the loop's seconds.
-        self.ends = self._loop.time() + seconds
+        self.ends: float = self._loop.time() + seconds
         #: Whether it has ended the wait.
-        self.expired = False
+        self.expired: bool = False
 
     def __deepcopy__(self, _memo: object) -> Self:
         # Stand-ins for aiohttp copy what they are called with; there is one limit, and one loop.

@@ -569,5 +569,5 @@ def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytes
     monkeypatch.setitem(sys.modules, "procrastinate", None)
     assert main(["batch", "status", "1", "--dsn", "postgresql://a:hush-hush@b/c"]) == 2
     text = capsys.readouterr().err
-    assert "pip install 'vipps-async[distributed]'" in text
+    assert "`batch status` needs the extra 'distributed'" in text
     assert "hush" not in text

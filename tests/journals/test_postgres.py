@@ -83,7 +83,7 @@ class TestSettings:
             monkeypatch.delitem(sys.modules, f"vipps_async.journals.postgres.{name}")
             monkeypatch.delattr(f"vipps_async.journals.postgres.{name}")
         monkeypatch.setitem(sys.modules, "psycopg_pool", None)
-        with pytest.raises(ConfigurationError, match=r"vipps-async\[postgres\]"):
+        with pytest.raises(ConfigurationError, match=r"needs the extra .postgres."):
             PostgresJournal("host=localhost")
 
     def test_a_dsn_keeps_its_own_settings(self) -> None:

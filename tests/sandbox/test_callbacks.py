@@ -6,7 +6,7 @@ import asyncio
 import base64
 from collections.abc import AsyncIterator
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 import aiohttp
 import pytest
@@ -242,6 +242,30 @@ async def test_consent_removal(sandbox: SandboxServer, merchant: Merchant, place
     assert headers["Authorization"] == "the merchant's token"
     with pytest.raises(SandboxError, match="no express order"):
         await sandbox.remove_consent("nobody")
+
+
+async def test_consent_removal_by_http(sandbox: SandboxServer, merchant: Merchant, place: Shop) -> None:
+    """A test in any language lets a customer take the consent back, and is told what the merchant said."""
+
+    async def remove(body: Any, **headers: str) -> tuple[int, Any]:
+        url = f"{merchant.url}/sandbox/consents/remove"
+        async with merchant.session.post(url, json=body, headers=headers) as answer:
+            return answer.status, await answer.json() if answer.ok else None
+
+    await merchant.initiate("acme-1", merchantInfo=_express(place, staticShippingDetails=[CHEAP]))
+    await sandbox.approve("acme-1")
+    await sandbox.callbacks_delivered()
+    user_id = place.received.pop()[3]["userDetails"]["userId"]
+    for body, status in (({"userId": "nobody"}, 404), ({"userId": 1}, 400), ({}, 400), ([], 400)):
+        assert (await remove(body))[0] == status
+    assert (await remove({"userId": user_id}, Origin="https://evil.example"))[0] == 403
+    assert place.received == []
+    status, answer = await remove({"userId": user_id})
+    assert status == 200
+    ((method, path, _, _),) = place.received
+    (told,) = answer["callbacks"]
+    assert (method, told["kind"], told["status"]) == ("DELETE", "consentRemoval", 200)
+    assert path == urlsplit(told["url"]).path
 
 
 # -- what can go wrong ---------------------------------------------------------------------------------------------

@@ -58,8 +58,34 @@ async def test_all_payments_with_state_and_sums(sandbox: SandboxServer, merchant
     rows = re.findall(r"<tr id=.*?</tr>", html, re.DOTALL)
     assert [re.sub("<[^>]+>", " ", row).replace("\u00a0", "").split()[:-1] for row in rows] == [
         ["acme-2", "INITIATE", "12345.67", "–", "–", "–", "eCom", MSN],
-        ["acme-1", "RESERVE", "499.00", "499.00", "300.00", "99.00", "eCom", MSN],
+        ["acme-1", "REFUND", "499.00", "499.00", "300.00", "99.00", "eCom", MSN],
     ]
+
+
+@pytest.mark.parametrize(
+    ("captured", "refunded", "direct", "word"),
+    [
+        (0, 0, False, "RESERVE"),
+        (100, 0, False, "CAPTURE"),
+        (49_900, 0, False, "CAPTURE"),
+        (49_900, 100, False, "REFUND"),
+        (0, 0, True, "SALE"),
+        (0, 100, True, "REFUND"),
+    ],
+)
+async def test_what_is_captured_or_paid_back_says_so(captured: int, refunded: int, direct: bool, word: str) -> None:  # noqa: FBT001
+    """A payment of which money has moved is not shown as a reservation, in the list, on its page or in the news."""
+    units = {MSN} if direct else set()
+    async with SandboxServer(direct_capture=units) as sandbox, merchant_at(sandbox.url) as merchant:
+        await merchant.initiate("acme-1")
+        await sandbox.approve("acme-1")
+        if captured:
+            await merchant.capture("acme-1", captured)
+        if refunded:
+            await merchant.refund("acme-1", refunded)
+        for path in ("/", ORDER):
+            _, html, _ = await _get(merchant, path)
+            assert re.findall(r'class="badge state \w+" title="[^"]+">(\w+)<', html) == [word]
 
 
 async def test_without_payments_it_says_how_to_begin(merchant: Merchant) -> None:
@@ -333,7 +359,7 @@ async def test_open_pages_are_told_of_changes(sandbox: SandboxServer, merchant: 
             await sandbox.approve("acme-1")
             await merchant.capture("acme-1", 100)
             await merchant.capture("acme-1", 200)
-            while b"changes. The last: Order acme-1: RESERVE." not in seen:
+            while b"changes. The last: Order acme-1: CAPTURE." not in seen:
                 seen += await stream.content.readline()
             await _post(merchant, f"{SWITCHES}/clear")
             while b'{"text":""}' not in seen:

@@ -95,7 +95,7 @@ class BatchJob:
         self._store = store
         self._options = options
         self._stop = stop
-        self.progress = Progress()
+        self.progress: Progress = Progress()
         #: Whether a row of this round was not done because Vipps takes only so many of its kind a minute.
         self._throttled = False
         #: What the recovery before the first row did; None: there was none.

@@ -84,7 +84,7 @@ class RowStore:
             self._database.execute(f"PRAGMA {pragma}")
         self._database.execute(_SCHEMA)
         #: The SHA-256 of the file, once it is loaded.
-        self.digest = ""
+        self.digest: str = ""
         #: What its amounts are counted in; None: it has none.
         self.unit: Unit | None = None
         #: How it is written, and the headings of its columns that were passed over.

@@ -50,8 +50,8 @@ STDIN = "-"
 
 
 #: How many rows at once, and how many a second.
-concurrency = number_from(int, 1, MOST_AT_ONCE, f"not from 1 to {MOST_AT_ONCE}")
-rate = number_from(float, sys.float_info.min, sys.float_info.max, "no positive number")
+concurrency: Callable[[str], int] = number_from(int, 1, MOST_AT_ONCE, f"not from 1 to {MOST_AT_ONCE}")
+rate: Callable[[str], float] = number_from(float, sys.float_info.min, sys.float_info.max, "no positive number")
 
 
 def add_layout(parser: argparse.ArgumentParser) -> None:

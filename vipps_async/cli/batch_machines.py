@@ -63,6 +63,7 @@ from vipps_async.cli.output import (
 from vipps_async.config import Settings
 from vipps_async.core.batch import BatchOperation
 from vipps_async.errors import ConfigurationError, JournalError, VippsError
+from vipps_async.extras import text_for_missing
 
 if TYPE_CHECKING:
     from vipps_async.batch.distributed.database import BatchDatabase
@@ -183,8 +184,7 @@ def _check_extra(name: str) -> None:
         import psycopg_pool  # noqa: F401, PLC0415 - as above
     except ImportError as error:
         raise ConfigurationError(
-            f"`batch {name}` needs Procrastinate and psycopg ({error})",
-            advice="pip install 'vipps-async[distributed]'",
+            text_for_missing(f"`batch {name}`", "distributed"), advice=f"a library could not be loaded: {error}"
         ) from error
     # What they have to say of a database that is away is said in our own words.
     for theirs in ("procrastinate", "psycopg"):

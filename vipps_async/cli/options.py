@@ -69,7 +69,7 @@ def number_from(kind: Callable[[str], N], low: N, high: N, rule: str) -> Callabl
 
 
 #: Reads a whole number from 1 on.
-positive = number_from(int, 1, sys.maxsize, "no positive number")
+positive: Callable[[str], int] = number_from(int, 1, sys.maxsize, "no positive number")
 
 
 def amount_of(api: PaymentApi) -> Callable[[str], int]:

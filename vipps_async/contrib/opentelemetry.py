@@ -27,13 +27,19 @@ import contextlib
 from collections.abc import Iterator
 from contextvars import Token
 from datetime import UTC, datetime
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, TypeAlias
 from urllib.parse import urlsplit
 
 from attrs import define
-from opentelemetry import context, metrics, trace
-from opentelemetry.context import Context
-from opentelemetry.util.types import AttributeValue
+
+from vipps_async.extras import missing_extra
+
+try:
+    from opentelemetry import context, metrics, trace
+    from opentelemetry.context import Context
+    from opentelemetry.util.types import AttributeValue
+except ModuleNotFoundError as _error:
+    raise missing_extra("vipps_async.contrib.opentelemetry", "opentelemetry", _error) from _error
 
 from vipps_async._version import __version__
 from vipps_async.core.open_operations import OpenOperations
@@ -52,7 +58,7 @@ _SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5
 #: Numbers of attempts.
 _ATTEMPTS: Final = (1, 2, 3, 4, 5, 10)
 
-Attributes = dict[str, AttributeValue]
+Attributes: TypeAlias = dict[str, AttributeValue]
 
 
 @contextlib.contextmanager

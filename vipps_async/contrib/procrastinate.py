@@ -30,9 +30,14 @@ Needs the extra ``distributed``.
 
 from __future__ import annotations
 
-from vipps_async.batch.distributed.overview import BatchStatus, report_of, status_of
-from vipps_async.batch.distributed.submit import Submission, Submitted, submit
-from vipps_async.batch.distributed.worker import BatchTasks, OpenSession, session_from_env
+from vipps_async.extras import missing_extra
+
+try:
+    from vipps_async.batch.distributed.overview import BatchStatus, report_of, status_of
+    from vipps_async.batch.distributed.submit import Submission, Submitted, submit
+    from vipps_async.batch.distributed.worker import BatchTasks, OpenSession, session_from_env
+except ModuleNotFoundError as _error:
+    raise missing_extra("vipps_async.contrib.procrastinate", "distributed", _error) from _error
 
 __all__ = [
     "BatchStatus",

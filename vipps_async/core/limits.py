@@ -462,7 +462,7 @@ class RecoveryLimiter(ConcurrencyLimiter):
         self._unanswered = 0
         self._silent_since = self._answered_at = self._wait_until = float("-inf")
         #: Why the recovery should stop; empty: it should not.
-        self.stopped = ""
+        self.stopped: str = ""
 
     def pause(self, now: float) -> float:
         """See `ConcurrencyLimiter`; Vipps' own wish to wait counts too."""

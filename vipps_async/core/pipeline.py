@@ -98,11 +98,13 @@ class Pipeline:
         self._settings = settings
         self._transport = transport
         #: The clock, shared with the recorder and the session.
-        self.clock = self._clock = clock or SystemClock()
+        self.clock: Clock = clock or SystemClock()
+        self._clock = self.clock
         # Jitter spreads load; it protects no secret.
         self._random = random_source or random.Random()  # noqa: S311 - see above
         #: The event log, shared with the recorder and the session.
-        self.log = self._log = EventLog()
+        self.log: EventLog = EventLog()
+        self._log = self.log
         self._headers = Headers(settings)
         self._tokens = TokenSource(self._fetch_token, self._headers.with_token, self._clock, self._log)
         self._budget = RetryBudget(settings.retry)

@@ -16,6 +16,7 @@ from vipps_async.core.attempts import AttemptRecord
 from vipps_async.core.clock import Clock
 from vipps_async.core.converter import UnreadableAnswer, decode, encode
 from vipps_async.core.ending import moved_otherwise
+from vipps_async.core.events import EventLog
 from vipps_async.core.journal_access import JournalAccess
 from vipps_async.core.operation import Call, Evidence, Repeat, SettledBy
 from vipps_async.core.pipeline import Pipeline, render
@@ -99,7 +100,7 @@ class Recorder:
         self.journal = self._journal = journal
         self._rebuild = rebuild
         #: How long after an attempt began its request may still arrive, and its entry still appear.
-        self.settle_after = timedelta(seconds=settle_after)
+        self.settle_after: timedelta = timedelta(seconds=settle_after)
         self._clock: Clock = pipeline.clock
         self._access = JournalAccess(journal, find_world, pipeline.log)
         self._new_owner = self._access.new_owner
@@ -108,7 +109,8 @@ class Recorder:
     def _set_view(self, pipeline: Pipeline, merchant_serial_number: str, deadline: float) -> None:
         self._pipeline = pipeline
         #: The event log, shared with recovery.
-        self.log = self._log = pipeline.log
+        self.log: EventLog = pipeline.log
+        self._log = self.log
         self._merchant_serial_number = merchant_serial_number
         self._deadline = deadline
         self._lease = deadline * (1 + _LEASE_MARGIN)

@@ -216,9 +216,9 @@ class RetryState:
         #: When the call began, in monotonic seconds.
         self.started = started
         #: When the whole call must have ended, in monotonic seconds.
-        self.deadline = started + policy.deadline
+        self.deadline: float = started + policy.deadline
         #: When the last attempt must have ended, in monotonic seconds.
-        self.last_send = started + time_to_send(policy, can_ask=can_ask)
+        self.last_send: float = started + time_to_send(policy, can_ask=can_ask)
 
     def after_failure(self, failure: FailureKind, *, retry_after: float | None, now: float) -> RetryAction:
         """Decide what follows a failed attempt, which the record has noted."""

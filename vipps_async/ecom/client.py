@@ -383,7 +383,7 @@ class EcomApi:
     def notify(self, order_id: str) -> None:
         """Tell that there is news of a payment: whoever waits for it in this session asks at once.
 
-        The adapters in `vipps_async.contrib` do so for every callback. The news may come before the wait begins.
+        `vipps_async.receiver` does so for every callback. The news may come before the wait begins.
 
         Args:
             order_id: the payment.

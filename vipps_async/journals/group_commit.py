@@ -141,16 +141,16 @@ class GroupCommit:
         self._arrived = asyncio.Event()
         self._is_stopping = False
         #: Whether it takes no more commands: it has closed the store or is about to, or could not open it.
-        self.has_ended = False
+        self.has_ended: bool = False
         #: Whether commands may be put: the store is open, and not about to be closed.
-        self.is_serving = False
+        self.is_serving: bool = False
         #: What is being committed, and outcomes that no commit has carried yet.
         self._batch: list[PendingCommand] = []
         self._retained: list[PendingCommand] = []
         #: How many outcomes no commit will ever carry.
         self._lost = 0
         #: How many outcomes are accepted and not durable, and who waits for one of their places.
-        self.unwritten = 0
+        self.unwritten: int = 0
         self._failure: JournalError | None = None
         self._waiting_for_room: deque[asyncio.Future[None]] = deque()
         #: Done once the store is open, or could not be opened.

@@ -27,7 +27,7 @@ from vipps_async.session import VippsSession
 __all__ = ["VIPPS_SESSION", "aiohttp_context", "aiohttp_routes", "aiohttp_session"]
 
 #: Where the session stands in the application.
-VIPPS_SESSION: Final = web.AppKey("vipps_session", VippsSession)
+VIPPS_SESSION: Final[web.AppKey[VippsSession]] = web.AppKey("vipps_session", VippsSession)
 
 _PREFIX = re.compile(r"(?:/[^/{}]+)+")
 

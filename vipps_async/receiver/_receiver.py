@@ -64,7 +64,7 @@ class Receiver:
             raise InvalidInputError("handlers", "functions, or None")
         self._sources = sources
         self._limits = limits or Limits()
-        self.counts = Counts()
+        self.counts: Counts = Counts()
         self._log = ReceiverLog()
         self._worker: HandlerWorker | None = None
         self._query_threads: HandlerThreads | None = None

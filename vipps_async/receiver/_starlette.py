@@ -19,10 +19,15 @@ from collections.abc import AsyncIterator, Callable
 from typing import Final
 from urllib.parse import quote
 
-from starlette.applications import Starlette
-from starlette.requests import ClientDisconnect, HTTPConnection, Request
-from starlette.responses import Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from vipps_async.extras import missing_extra
+
+try:
+    from starlette.applications import Starlette
+    from starlette.requests import ClientDisconnect, HTTPConnection, Request
+    from starlette.responses import Response
+    from starlette.types import ASGIApp, Receive, Scope, Send
+except ModuleNotFoundError as _error:
+    raise missing_extra("vipps_async.receiver for Starlette", "starlette", _error) from _error
 
 from vipps_async.errors import ConfigurationError
 from vipps_async.receiver._receiver import Receiver

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 from aiohttp import web
@@ -14,6 +14,7 @@ from aiohttp import web
 from vipps_async.sandbox.ledger.changes import Changes
 from vipps_async.sandbox.ledger.clock import iso_utc
 from vipps_async.sandbox.ledger.orders import Order
+from vipps_async.sandbox.ledger.reasons import SandboxError
 from vipps_async.sandbox.network.exchange import over_the_wire
 from vipps_async.sandbox.network.faults import Faults
 from vipps_async.sandbox.network.guard import Guard
@@ -21,6 +22,8 @@ from vipps_async.sandbox.network.held_requests import HeldRequests
 from vipps_async.sandbox.network.history import CallbackRecord
 from vipps_async.sandbox.wire.face import Services, json_answer
 from vipps_async.sandbox.wire.fault import Fault
+
+R = TypeVar("R")
 
 #: How many are listed unless `limit` says otherwise, and at most.
 _USUAL, _MOST = 100, 1_000
@@ -35,6 +38,8 @@ class Control:
     pass) for the order ``orderId`` or for all, ``randomise`` (rate, seed, operations, kinds) and ``deliver`` (true:
     the requests that are held), carried out in that order.
     The settings: those of `Settings.as_json`. The clock: ``advance``, in seconds.
+    Consents: ``userId``, of the customer who takes the consent back; answered when the merchant was told, with what the
+    merchant said.
     The lists have the newest first; `orderId` names one order, `limit` how many.
     """
 
@@ -44,6 +49,8 @@ class Control:
     changes: Changes
     held: HeldRequests
     callbacks: deque[CallbackRecord]
+    #: Lets the customer with a `userId` withdraw the consent, and tells the merchant.
+    remove_consent: Callable[[str], Awaitable[None]]
 
     def routes(self) -> list[web.RouteDef]:
         """Return the routes."""
@@ -65,6 +72,7 @@ class Control:
         return [
             *(web.get(f"/sandbox/{name}", self._shower(show), allow_head=False) for name, show in shown.items()),
             *(web.post(f"/sandbox/{name}", self._changer(change, shown[name])) for name, change in changed.items()),
+            web.post("/sandbox/consents/remove", self._remove_consent),
         ]
 
     def _shower(self, show: Callable[[web.Request], object]) -> Any:
@@ -76,19 +84,31 @@ class Control:
 
     def _changer(self, change: Callable[[Any], None], show: Callable[[web.Request], object]) -> Any:
         async def handle(request: web.Request) -> web.Response:
-            self.guard.change(request)
-            if request.content_type != "application/json":
-                # A page elsewhere can make a browser post a form here, but not JSON.
-                raise web.HTTPBadRequest(reason="The content type must be application/json.")
-            try:
-                change(orjson.loads(await request.read()))
-            except (ValueError, KeyError, TypeError, AttributeError) as error:
-                reason = " ".join(f"Cannot be read: {type(error).__name__}: {error}".split())
-                raise web.HTTPBadRequest(reason=reason) from error
+            await self._read(request, change)
             self.changes.note()
             return over_the_wire(json_answer(show(request)))
 
         return handle
+
+    async def _read(self, request: web.Request, take: Callable[[Any], R]) -> R:
+        self.guard.change(request)
+        if request.content_type != "application/json":
+            # A page elsewhere can make a browser post a form here, but not JSON.
+            raise web.HTTPBadRequest(reason="The content type must be application/json.")
+        try:
+            return take(orjson.loads(await request.read()))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            reason = " ".join(f"Cannot be read: {type(error).__name__}: {error}".split())
+            raise web.HTTPBadRequest(reason=reason) from error
+
+    async def _remove_consent(self, request: web.Request) -> web.Response:
+        user_id = await self._read(request, _user_id)
+        try:
+            await self.remove_consent(user_id)
+        except SandboxError as error:
+            raise web.HTTPNotFound(reason=f"{str(error).capitalize()}.") from error
+        told = next(record for record in reversed(self.callbacks) if record.kind == "consentRemoval")
+        return over_the_wire(json_answer({"callbacks": [_callback(told)]}))
 
     # -- what is changed -----------------------------------------------------------------------------------------------
 
@@ -160,6 +180,13 @@ class Control:
                 for (operation, place, kind), count in lines
             ]
         }
+
+
+def _user_id(body: Any) -> str:
+    user_id = body["userId"]
+    if not isinstance(user_id, str):
+        raise TypeError("userId must be text")
+    return user_id
 
 
 def _asked(request: web.Request) -> tuple[str, int]:

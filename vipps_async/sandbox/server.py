@@ -28,6 +28,7 @@ from vipps_async.sandbox.ledger.state_file import StateFile
 from vipps_async.sandbox.network.callbacks import CallbackSender
 from vipps_async.sandbox.network.callers import Callers, TokenIssuer
 from vipps_async.sandbox.network.dispatcher import Dispatcher
+from vipps_async.sandbox.network.faults import Faults
 from vipps_async.sandbox.network.guard import Guard
 from vipps_async.sandbox.network.history import CallbackRecord, RequestRecord
 from vipps_async.sandbox.network.listener import Listener, cancelled
@@ -130,11 +131,11 @@ class SandboxServer:
         if isinstance(credentials, SandboxCredentials):
             credentials = (credentials,)
         #: The time that everything here goes by.
-        self.clock = clock or SandboxClock()
+        self.clock: SandboxClock = clock or SandboxClock()
         #: How it passes for whoever waits.
-        self.waits = Waits(self.clock, longest_wait)
+        self.waits: Waits = Waits(self.clock, longest_wait)
         #: What it is told to be; it may be changed while it runs.
-        self.settings = Settings(
+        self.settings: Settings = Settings(
             credentials=credentials,
             direct_capture=direct_capture,
             skip_landing_page=skip_landing_page_allowed,
@@ -212,7 +213,7 @@ class SandboxServer:
             waits=self.waits,
         )
         #: What shall go wrong.
-        self.faults = self._dispatcher.faults
+        self.faults: Faults = self._dispatcher.faults
         self._url = ""
         self._ticker: asyncio.Task[None] | None = None
         self._stop_listening: Callable[[], None] | None = None
@@ -273,6 +274,7 @@ class SandboxServer:
             changes=self._changes,
             held=self._dispatcher.held,
             callbacks=self._sender.records,
+            remove_consent=self.remove_consent,
         )
         dashboard = Dashboard(
             services=self._services,

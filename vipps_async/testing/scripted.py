@@ -71,7 +71,7 @@ class ScriptedTransport:
     def __init__(self) -> None:
         self.requests: list[Request] = []
         self.token_requests: list[Request] = []
-        self.closed = 0
+        self.closed: int = 0
         self._routes: dict[str, deque[Reply]] = {}
         self._always: dict[str, Reply] = {}
 

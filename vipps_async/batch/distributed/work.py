@@ -160,11 +160,11 @@ class ChunkRunner:
         self._runs: set[_Run] = set()
         self._tasks: set[asyncio.Task[object]] = set()
         self._draining = False
-        self.done = WorkDone()
+        self.done: WorkDone = WorkDone()
         #: Why this worker should take no more chunks; empty as long as it may.
-        self.stop_reason = ""
+        self.stop_reason: str = ""
         #: Whether that is because a batch is of other settings.
-        self.has_other_settings = False
+        self.has_other_settings: bool = False
 
     @property
     def is_at_work(self) -> bool:
@@ -231,7 +231,8 @@ class ChunkRunner:
             )
         except OtherSettingsError as error:
             # Its job goes to another worker. This one ends: trying again and again would only stall the batch.
-            self.stop_reason, self.has_other_settings = str(error), True
+            self.stop_reason = str(error)
+            self.has_other_settings = True
             raise
 
     async def _send_heartbeats(self, run: _Run) -> None:

@@ -96,15 +96,17 @@ class BatchTasks:
         session: OpenSession = session_from_env,
         concurrency: int = DEFAULT_CONCURRENCY,
     ) -> None:
-        self.database = BatchDatabase(dsn, schema=schema, own_jobs=own_jobs)
-        self.chunks = Chunks(self.database)
+        self.database: BatchDatabase = BatchDatabase(dsn, schema=schema, own_jobs=own_jobs)
+        self.chunks: Chunks = Chunks(self.database)
         self._transport = FencedTransport(AiohttpTransport(proxy=os.environ.get("VIPPS_PROXY") or None))
         journal = PostgresJournal(dsn, schema=schema, guard=current_guard)
-        self.session = session(self._transport, journal)
+        self.session: VippsSession = session(self._transport, journal)
         if self.session.journal is not journal:
             raise ConfigurationError("the session must be made with the journal that it was given")
-        self.name = f"{socket.gethostname()}-{os.getpid()}"
-        self.runner = ChunkRunner(self.database, self.chunks, self.session, name=self.name, concurrency=concurrency)
+        self.name: str = f"{socket.gethostname()}-{os.getpid()}"
+        self.runner: ChunkRunner = ChunkRunner(
+            self.database, self.chunks, self.session, name=self.name, concurrency=concurrency
+        )
 
     async def __aenter__(self) -> Self:
         try:

@@ -86,7 +86,7 @@ class Database:
             raise InvalidInputError("max_size", "a whole number, at least min_size", value=max_size)
         if not math.isfinite(timeout) or timeout <= 0:
             raise InvalidInputError("timeout", "a positive number of seconds", value=timeout)
-        self.conninfo = _checked_conninfo(dsn, timeout, f"vipps_async {tables.kind}")
+        self.conninfo: str = _checked_conninfo(dsn, timeout, f"vipps_async {tables.kind}")
         self.schema = schema
         self.timeout = timeout
         self._tables = tables

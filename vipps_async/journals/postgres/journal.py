@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from vipps_async.errors import ConfigurationError
+from vipps_async.extras import text_for_missing
 from vipps_async.journals.group_commit import Guard
 from vipps_async.journals.stored_journal import LARGEST_BACKLOG, StoredJournal
 
@@ -56,8 +57,7 @@ class PostgresJournal(StoredJournal):
             from vipps_async.journals.postgres import store  # noqa: PLC0415 - the extra is needed only here
         except ImportError as error:
             raise ConfigurationError(
-                f"PostgresJournal needs psycopg and psycopg_pool ({error})",
-                advice="pip install 'vipps-async[postgres]'",
+                text_for_missing("PostgresJournal", "postgres"), advice=f"psycopg could not be loaded: {error}"
             ) from error
         super().__init__(f"the journal in the schema {schema}", max_queued_outcomes=max_queued_outcomes, guard=guard)
         self._schema = schema

@@ -67,7 +67,7 @@ class PostgresStore(Database):
         tables = statements.TABLES
         super().__init__(dsn, tables=tables, schema=schema, timeout=timeout, min_size=min_size, max_size=max_size)
         #: As long as what is being committed, and what waits behind it, may take, and closing the connections.
-        self.close_patience = 2 * timeout + 10
+        self.close_patience: float = 2 * timeout + 10
 
     def abandon(self, *, wait: bool) -> None:
         """Do nothing: the connections ended with their event loop."""

@@ -34,7 +34,7 @@ class SqliteThread:
     """
 
     #: Longer than a slow disk's longest pause, shorter than a person's patience.
-    close_patience = 30.0
+    close_patience: float = 30.0
 
     def __init__(self, path: Path, *, clock: Callable[[], datetime], check: bool, trusted_owner: int | None) -> None:
         self._path = path

@@ -17,13 +17,13 @@ class Subscription:
 
     def __init__(self) -> None:
         #: Set: there is something to tell, or nothing ever again.
-        self.woken = asyncio.Event()
+        self.woken: asyncio.Event = asyncio.Event()
         #: Set: the sandbox closes.
-        self.end = asyncio.Event()
+        self.end: asyncio.Event = asyncio.Event()
         #: The order that changed last.
         self.latest: Order | None = None
         #: How many changes of orders there were since it was last asked.
-        self.count = 0
+        self.count: int = 0
 
     def note(self, order: Order | None) -> None:
         """Note a change; None: the sandbox changed, not an order."""

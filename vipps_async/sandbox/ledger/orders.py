@@ -109,9 +109,9 @@ class OrderBook:
         self._by_sub: dict[str, Order] = {}
         self._by_user_id: dict[str, Order] = {}
         #: The number of the next transaction.
-        self.next_transaction = 5_000_000_001
+        self.next_transaction: int = 5_000_000_001
         #: Tells this sandbox from every other one, as long as it remembers these orders.
-        self.instance = secrets.randbits(62)
+        self.instance: int = secrets.randbits(62)
 
     def __iter__(self) -> Iterator[Order]:
         return iter(self._in_order)

@@ -64,8 +64,8 @@ class Dispatcher:
         kinds = {endpoint.route.operation: endpoint.route.kind for endpoint in self._endpoints.values()}
         groups = {group for endpoint in self._endpoints.values() for group in endpoint.face.error_groups}
         #: What shall go wrong.
-        self.faults = Faults({**KINDS, **kinds}, groups)
-        self.held = HeldRequests(clock)
+        self.faults: Faults = Faults({**KINDS, **kinds}, groups)
+        self.held: HeldRequests = HeldRequests(clock)
         self._injection = FaultInjection(self.faults, listener.refuse_for_a_while, self.held, waits)
 
     def begin(self) -> list[web.RouteDef]:

@@ -43,12 +43,14 @@ class Exchange:
         self.request = request
         self.endpoint = endpoint
         #: The name of the operation; empty if it is none.
-        self.operation = "" if endpoint is None else endpoint.route.operation
+        self.operation: str = "" if endpoint is None else endpoint.route.operation
         #: The idempotency key; empty if there is none.
-        self.key = "" if endpoint is None else request.headers.get(endpoint.face.key_header, "")
-        self.asked = ApiRequest(operation=self.operation, headers=request.headers, path=request.match_info, body=b"")
+        self.key: str = "" if endpoint is None else request.headers.get(endpoint.face.key_header, "")
+        self.asked: ApiRequest = ApiRequest(
+            operation=self.operation, headers=request.headers, path=request.match_info, body=b""
+        )
         #: The body that is answered, or would be but for a fault.
-        self.answer = b""
+        self.answer: bytes = b""
         self._handler = handler
         self._callers = callers
         self._at = at

@@ -8,7 +8,7 @@ import socket
 import struct
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
-from typing import cast
+from typing import TypeAlias, cast
 from urllib.parse import urlencode
 
 from aiohttp import web
@@ -54,7 +54,7 @@ _CONTRADICTIONS = frozenset(
 )
 
 #: An answer, and the status that the client gets to see of it; None: no status line reaches it.
-Answered = tuple[web.StreamResponse, int | None]
+Answered: TypeAlias = tuple[web.StreamResponse, int | None]
 
 
 class FaultInjection:

@@ -81,13 +81,13 @@ class Faults:
         self.operations = operations
         self._groups = groups
         #: Seconds that a stalled request is held; longer than any patience, but not for ever.
-        self.stall_seconds = 60.0
+        self.stall_seconds: float = 60.0
         #: Seconds over which a dripping answer is spread.
-        self.drip_seconds = 2.0
+        self.drip_seconds: float = 2.0
         #: Whole seconds of `Retry-After`.
         self.retry_after = 1
         #: Seconds that the listener stays closed.
-        self.refusal_seconds = 0.2
+        self.refusal_seconds: float = 0.2
         #: HTTP status of the answers that settle nothing; None: one of several.
         self.unsettled_status: int | None = None
         #: Group of the 99 that settles nothing; None: one of several.

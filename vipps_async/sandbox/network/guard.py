@@ -41,7 +41,7 @@ class Guard:
         #: Where the sandbox listens.
         self.host = host
         #: Whether only this machine reaches the sandbox.
-        self.loopback_only = is_loopback_host(host)
+        self.loopback_only: bool = is_loopback_host(host)
         self._allowed = frozenset(name.lower() for name in (host, *allowed) if name)
 
     @web.middleware

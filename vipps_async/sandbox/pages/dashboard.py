@@ -21,7 +21,15 @@ from vipps_async.sandbox.network.faults import Faults
 from vipps_async.sandbox.network.guard import Guard
 from vipps_async.sandbox.network.history import CallbackRecord, RequestRecord
 from vipps_async.sandbox.pages.controls_view import CONTROLS_PATH, apply_form, controls
-from vipps_async.sandbox.pages.layout import asset_route, bank, chosen_shipping, page, payment_path, see_other
+from vipps_async.sandbox.pages.layout import (
+    asset_route,
+    bank,
+    chosen_shipping,
+    page,
+    payment_path,
+    see_other,
+    shown_state,
+)
 from vipps_async.sandbox.wire.face import Face, Services
 from vipps_async.sandbox.wire.urls import may_redirect_to
 
@@ -230,5 +238,5 @@ class Dashboard:
 def _sentence(order: Order | None, count: int) -> str:
     if order is None:
         return ""
-    said = f"Order {order.payment.reference}: {order.state_word}."
+    said = f"Order {order.payment.reference}: {shown_state(order)}."
     return said if count == 1 else f"{count} changes. The last: {said}"

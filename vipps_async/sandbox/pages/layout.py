@@ -13,6 +13,7 @@ from aiohttp import web
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from vipps_async.sandbox.ledger.entries import State
 from vipps_async.sandbox.ledger.orders import Order
 from vipps_async.sandbox.ledger.terms import REFUSED_AMOUNTS, UNKNOWN_AMOUNT
 from vipps_async.sandbox.pages.traffic_view import shown_body, shown_headers, shown_path, shown_url
@@ -59,6 +60,8 @@ _MEANINGS = {
     "REGISTER": "the bank does not know yet",
     "RESERVE": "money is reserved",
     "SALE": "reserved and captured at once",
+    "CAPTURE": "captured, all of it or a part: see the sums",
+    "REFUND": "paid back, all of it or a part: see the sums",
     "CANCEL": "ended before any reservation",
     "VOID": "the rest was released",
     "FAILED": "the bank refused",
@@ -97,6 +100,14 @@ def _moment(time: datetime, today: datetime | None = None) -> Markup:
     return Markup('<time datetime="{}Z" title="{} UTC">{}</time>').format(text.replace(" ", "T"), text, shown)
 
 
+def shown_state(order: Order) -> str:
+    """Return the word for where a payment stands that a person wants to read: of a reservation, what became of it."""
+    payment = order.payment
+    if payment.state in {State.RESERVE, State.SALE} and payment.refunded:
+        return "REFUND"
+    return "CAPTURE" if payment.state is State.RESERVE and payment.captured else order.state_word
+
+
 def payment_path(order: Order) -> str:
     """Return the path of a payment's page."""
     return f"/sandbox/payments/{order.payment.sales_unit}/{order.payment.reference}"
@@ -118,7 +129,7 @@ def _templates() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    own = (shown_body, shown_headers, shown_path, shown_url)
+    own = (shown_body, shown_headers, shown_path, shown_state, shown_url)
     templates.filters.update({function.__name__: function for function in own})
     templates.filters.update(
         amount=_amount, bare=_bare, foreign=_foreign, moment=_moment, money=_money, path=payment_path

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import quote
 
 import orjson
@@ -55,8 +55,8 @@ class EcomFace(Face):
     name = "ecom"
     title = "eCom"
     key_header = "X-Request-Id"
-    error_groups = ("Payment", "VippsError", "Merchant")
-    unit_codes = tuple(UNIT_CODES)
+    error_groups: ClassVar[tuple[str, ...]] = ("Payment", "VippsError", "Merchant")
+    unit_codes: ClassVar[tuple[str, ...]] = tuple(UNIT_CODES)
 
     def routes(self) -> Sequence[Route]:
         """Return the operations. The vendor's quick start initiates with a slash at the end, shops at ``/Ecomm/v2``."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from vipps_async.sandbox.wire.ecom_errors import invalid_request, vipps_refusal
 from vipps_async.sandbox.wire.face import Refusal
-from vipps_async.sandbox.wire.fields import MAXIMUM, BrokenValueError, Violations, check_that, is_integer
+from vipps_async.sandbox.wire.fields import MAXIMUM, BrokenValueError, Check, Violations, check_that, is_integer
 
 #: A sales unit's number.
 SALES_UNIT = re.compile(r"[0-9]{5,6}")
@@ -41,11 +41,11 @@ def _internal_error(text: str) -> Refusal:
 
 
 #: A cost in NOK, which may have decimals.
-cost = check_that(
+cost: Check = check_that(
     lambda value: isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < MAXIMUM // 100,
     "must be a number of NOK, not negative",
 )
-order_id = check_that(
+order_id: Check = check_that(
     lambda value: isinstance(value, str) and ORDER_ID.fullmatch(value) is not None,
     "must be 1 to 50 letters, digits or hyphens",
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import orjson
 
@@ -85,7 +85,7 @@ class EpaymentFace(Face):
 
     name = "epayment"
     title = "ePayment"
-    unit_codes = UNIT_CODES
+    unit_codes: ClassVar[tuple[str, ...]] = UNIT_CODES
 
     def __init__(self, services: Services) -> None:
         super().__init__(services)

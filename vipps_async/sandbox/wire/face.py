@@ -75,7 +75,7 @@ class Refusal(Exception):  # noqa: N818 - an answer of the API, not a failure of
         super().__init__(f"HTTP {status}")
         self.status = status
         self.body = body
-        self.answer = json_answer(body, status, media=media, headers=headers)
+        self.answer: Answer = json_answer(body, status, media=media, headers=headers)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -117,15 +117,15 @@ def one_of(*words: str) -> Check:
     return check_that(lambda value: isinstance(value, str) and value in words, f"must be one of {', '.join(words)}")
 
 
-boolean = check_that(lambda value: isinstance(value, bool), "must be true or false")
-string = check_that(lambda value: isinstance(value, str), "must be text")
-integer = check_that(lambda value: is_integer(value) and abs(value) < MAXIMUM, "must be an integer")
+boolean: Check = check_that(lambda value: isinstance(value, bool), "must be true or false")
+string: Check = check_that(lambda value: isinstance(value, str), "must be text")
+integer: Check = check_that(lambda value: is_integer(value) and abs(value) < MAXIMUM, "must be an integer")
 #: Text, or a whole number that stands for it: so the vendor's Python example sends phone numbers.
-text_or_number = check_that(lambda value: isinstance(value, str) or is_integer(value), "must be text")
+text_or_number: Check = check_that(lambda value: isinstance(value, str) or is_integer(value), "must be text")
 
 
 #: A token that can go back in a header.
-auth_token = check_that(
+auth_token: Check = check_that(
     lambda value: (
         isinstance(value, str) and len(value) <= 255 and (not value or _HEADER_SAFE.fullmatch(value) is not None)
     ),

@@ -39,7 +39,7 @@ class NotResent(Exception):  # noqa: N818 - the name states the fact
 
 #: All that aiohttp may raise because an exchange failed; anything else is a mistake in a program and passes through.
 #: OSError covers time-outs and TLS errors; UnicodeError comes from host names that cannot be encoded.
-TRANSPORT_EXCEPTIONS = (
+TRANSPORT_EXCEPTIONS: tuple[type[Exception], ...] = (
     aiohttp.ClientError,
     HttpProcessingError,
     EofStream,

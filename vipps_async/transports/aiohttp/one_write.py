@@ -98,11 +98,11 @@ class PreparedRequest:
 
     def __init__(self, request: Request, target: Target) -> None:
         #: Head and body.
-        self.data = serialize_request(request, target)
+        self.data: bytes = serialize_request(request, target)
         #: Whether a byte of the request may have been handed to the connection.
-        self.sent = False
+        self.sent: bool = False
         #: Whether the request was answered or given up.
-        self.over = False
+        self.over: bool = False
         #: The connection's protocol, once written.
         self.protocol: ResponseHandler | None = None
         self._timeouts = request.timeouts
@@ -162,10 +162,13 @@ class OneWriteRequest(aiohttp.ClientRequest):
     ) -> None:
         # Not aiohttp's own: it does a dozen things that are left out here on purpose.
         self.method = method
-        self.url = self.original_url = url
+        self.url = url
+        self.original_url = url
         self.loop = loop
         self.server_hostname = server_hostname
-        self.proxy = self.proxy_auth = self.proxy_headers = None
+        self.proxy: None = None
+        self.proxy_auth: None = None
+        self.proxy_headers: None = None
         self._ssl = ssl
         self._prepared: PreparedRequest = data
 

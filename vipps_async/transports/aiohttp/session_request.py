@@ -104,11 +104,11 @@ class WitnessedBody(aiohttp.BytesPayload):
         super().__init__(request.body or b"")
         self._request = request
         #: Whether a byte of the request may have been handed to the connection.
-        self.sent = False
+        self.sent: bool = False
         #: Whether the request was answered or given up.
         self.over = False
         #: Whether aiohttp has looked at this body; a stand-in for a session, in a test, does not.
-        self.framed = False
+        self.framed: bool = False
         self._protocol: ResponseHandler | None = None
 
     @property

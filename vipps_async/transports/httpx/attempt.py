@@ -58,11 +58,11 @@ class Attempt(httpx.AsyncByteStream):
         self.request = request
         self._host, self._port = url.raw_host, url.port
         #: When the time for everything is over, by the event loop's clock.
-        self.ends = 0.0
+        self.ends: float = 0.0
         #: The time that is left: first for connecting, then for everything.
         self.deadline: asyncio.Timeout | None = None
         #: Whether a byte of the request may have been handed to the connection.
-        self.sent = False
+        self.sent: bool = False
         #: Whether the request was answered or given up.
         self.over = False
         #: The status of the answer, once it came.

@@ -7,11 +7,12 @@ import logging
 import ssl
 from collections.abc import Coroutine
 
+from vipps_async.extras import missing_extra
+
 try:
     import httpx
-except ModuleNotFoundError as error:
-    text = "HttpxTransport needs httpx: pip install 'vipps-async[httpx]'"
-    raise ImportError(text, name=error.name) from error
+except ModuleNotFoundError as _error:
+    raise missing_extra("HttpxTransport", "httpx", _error) from _error
 from yarl import URL
 
 from vipps_async.errors import ConfigurationError, InvalidInputError

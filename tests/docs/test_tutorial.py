@@ -1,0 +1,60 @@
+"""The tutorial's steps are those of the program that it is about, and that program moves the money that it says."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from examples import first_payment
+from vipps_async.testing import Sandbox
+
+PROJECT = Path(__file__).parents[2]
+PAGE = (PROJECT / "docs" / "tutorial.md").read_text("utf-8")
+PROGRAM = Path(first_payment.__file__).read_text("utf-8")
+ORDER = "acme-shop-123-order123abc"
+
+
+def _functions(code: str) -> dict[str, str]:
+    return {node.name: ast.unparse(node) for node in ast.parse(code).body if isinstance(node, ast.AsyncFunctionDef)}
+
+
+def test_each_step_is_a_part_of_the_program() -> None:
+    """What the page shows is what runs: each function of the program but `main` stands there, to the letter."""
+    shown: dict[str, str] = {}
+    for block in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL):
+        shown |= _functions(block)
+    program = _functions(PROGRAM)
+    assert {name: shown.get(name) for name in program if name != "main"} == {
+        name: code for name, code in program.items() if name != "main"
+    }
+
+
+async def test_the_program_moves_and_says_what_the_page_says(capsys: pytest.CaptureFixture[str]) -> None:
+    """All is captured, once though it is asked for twice, and 99 kroner are paid back."""
+    async with Sandbox() as sandbox, sandbox.session() as vipps:
+        await first_payment.begin(vipps, ORDER)
+        await sandbox.approve(ORDER)
+        vipps.ecom.notify(ORDER)  # as a callback does: else the first question comes after five seconds
+        assert await first_payment.wait_for_customer(vipps, ORDER)
+        assert await first_payment.ship(vipps, ORDER)
+        assert await first_payment.ship(vipps, ORDER)
+        await first_payment.pay_back(vipps, ORDER)
+        payment = sandbox.payment(ORDER)
+    assert (payment.captured, payment.refunded) == (49_900, 9_900)
+    said = list(dict.fromkeys(capsys.readouterr().out.splitlines()))
+    (promised,) = re.findall(r"## What the program prints\n\n```text\n(.*?)\n```", PAGE, re.DOTALL)
+    assert [re.sub(r":\d+/", ":42225/", line) for line in said] == promised.splitlines()
+
+
+async def test_nothing_is_shipped_when_the_customer_says_no() -> None:
+    """After a no nothing is waited for any more, and a capture is refused in words."""
+    async with Sandbox() as sandbox, sandbox.session() as vipps:
+        await first_payment.begin(vipps, ORDER)
+        await sandbox.reject(ORDER)
+        vipps.ecom.notify(ORDER)
+        assert not await first_payment.wait_for_customer(vipps, ORDER)
+        assert not await first_payment.ship(vipps, ORDER)
+        assert sandbox.payment(ORDER).captured == 0

@@ -1,0 +1,26 @@
+"""Says which extra brings a library that is missing: a room of its own, as each floor has something that needs one."""
+
+from __future__ import annotations
+
+__all__ = ["missing_extra", "text_for_missing"]
+
+
+def text_for_missing(what: str, extra: str) -> str:
+    """Return the line for somebody who uses `what` without the extra that it needs.
+
+    No command: where the package comes from differs, and the page "Installing" of the documentation has it.
+    """
+    return f"{what} needs the extra {extra!r}: install vipps_async with it; 'Installing' in the documentation says how"
+
+
+def missing_extra(what: str, extra: str, error: ModuleNotFoundError) -> ImportError:
+    """Return the error to raise for a library that is not there; one of this package's own modules is a bug.
+
+    Args:
+        what: what was asked for, under its public name.
+        extra: the extra that brings the library.
+        error: the failed import.
+    """
+    if (error.name or "").partition(".")[0] == "vipps_async":
+        return error
+    return ImportError(text_for_missing(what, extra), name=error.name)
