@@ -476,3 +476,14 @@ def test_a_row_keeps_its_key_under_any_heading() -> None:
     row = BatchRow(payment=first.payment, text=first.text, reference=first.reference, origin=origin)
     plain = BatchRow(payment="10000000000000012345", reference="0007")
     assert plain.idempotency_key(BatchOperation.CAPTURE, "1") == row.idempotency_key(BatchOperation.CAPTURE, "1")
+
+
+@pytest.mark.parametrize(
+    ("cell", "expected"), [("ja", True), ("nei", False), ("yes", True), ("no", False), ("", False)]
+)
+def test_another_one_may_be_meant_in_norwegian(cell: str, expected: bool) -> None:  # noqa: FBT001 - a parameter
+    """The cells of `another` under their own heading."""
+    layout = evolve(CAPTURE, columns={"another": "Enda en"})
+    rows, _ = read(f"order_id;amount_nok;transaction_text;Enda en\na;5;x;{cell}\n", layout)
+    assert isinstance(rows[0], ValidRow)
+    assert rows[0].another is expected

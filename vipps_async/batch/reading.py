@@ -28,7 +28,10 @@ _LONGEST_LINE, _MOST_LINES = 65_536, 100
 #: How much of a number that is none is shown, in characters.
 _SHOWN = 80
 
-_ANOTHER_WORDS: dict[object, bool] = {"yes": True, "no": False, "": False, True: True, False: False}
+_ANOTHER_WORDS: dict[object, bool] = {
+    "yes": True, "ja": True, "no": False, "nei": False, "": False,
+    True: True, False: False,
+}
 _OTHER_ENCODINGS = {
     codecs.BOM_UTF32_LE: "UTF-32",
     codecs.BOM_UTF32_BE: "UTF-32",
@@ -330,7 +333,7 @@ class FileReader:
 def _another(value: object) -> bool:
     if isinstance(value, str | bool) and value in _ANOTHER_WORDS:
         return _ANOTHER_WORDS[value]
-    raise InvalidInputError(ANOTHER, "yes or no (in JSON Lines true or false)", value=value)
+    raise InvalidInputError(ANOTHER, "yes or no, ja or nei (in JSON Lines also true or false)", value=value)
 
 
 def _separator(heading: str, line: int, layout: Layout) -> str:
