@@ -296,6 +296,18 @@ def test_json_lines_have_other_names_too() -> None:
     assert isinstance(read(content, NORWEGIAN)[0][0], InvalidRow)
 
 
+def test_a_field_of_a_later_json_line_is_no_amount_that_is_passed_over() -> None:
+    """The first line takes all that is left; one that has something else may mean an amount, and is refused."""
+    layout = evolve(CAPTURE, ignore_other_columns=True)
+    line = {"order_id": "a", "transaction_text": "x"}
+    content = "".join(json.dumps(line | more) + "\n" for more in ({}, {"Amount": 5}))
+    (first, second), _ = read(content, layout)
+    assert isinstance(first, ValidRow)
+    assert isinstance(second, InvalidRow)
+    assert "no column has the amounts, if Amount are not looked at" in second.reason
+    assert isinstance(read(content, evolve(layout, takes_all=True))[0][1], ValidRow)
+
+
 # --- encodings --------------------------------------------------------------------------------------------------------
 
 
