@@ -538,7 +538,7 @@ async def test_turns_may_come_from_elsewhere(sandbox: Sandbox) -> None:
 async def test_rows_that_are_done_take_no_turn(sandbox: Sandbox) -> None:
     """Nothing is sent for them: a file that is run again is through at once, and the new row alone has its turn.
 
-    Neither what is open nor another wish under another key counts as done.
+    Neither another wish under another key nor what was refused counts as done.
     """
     stock(sandbox, 8)
 
@@ -555,9 +555,12 @@ async def test_rows_that_are_done_take_no_turn(sandbox: Sandbox) -> None:
         assert slots.taken == 6
         again = [*(row(number) for number in range(6)), row(6), row(0, amount=NOT_GIVEN, reference="the rest")]
         found = await collect(capture_many(vipps.ecom, again, rate=slots))
-    outcomes = [found[each.reference or ""].outcome for each in again]
-    assert outcomes == [RowOutcome.DONE_BEFORE] * 6 + [RowOutcome.DONE, RowOutcome.REFUSED]
-    assert slots.taken == 8
+        outcomes = [found[each.reference or ""].outcome for each in again]
+        assert outcomes == [RowOutcome.DONE_BEFORE] * 6 + [RowOutcome.DONE, RowOutcome.REFUSED]
+        assert slots.taken == 8
+        # Of one that was refused before, Vipps is asked why.
+        await collect(capture_many(vipps.ecom, again[-1:], rate=slots))
+        assert slots.taken == 9
 
 
 async def test_a_journal_that_cannot_be_asked_ends_a_batch_with_a_rate(monkeypatch: pytest.MonkeyPatch) -> None:

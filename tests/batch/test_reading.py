@@ -210,6 +210,7 @@ def test_a_text_for_all_rows_may_be_given() -> None:
         (b"order_id,transaction_text,amonut\n", 1, "'amonut' is no column".replace("'", "")),
         (b"order_id,transaction_text,\n", 1, "is no column"),
         (b"order_id;transaction_text,amount\n", 1, "both commas and semicolons"),
+        (b"order_id;transaction_text\r,x\n", 1, "both commas and semicolons"),
         ("order_id,transaction_text\n".encode("utf-16"), 1, "UTF-16"),
         ("order_id,transaction_text\n".encode("utf-32"), 1, "UTF-32"),
         (b"order_id,transaction_text\xff\n", 1, "not UTF-8"),

@@ -296,6 +296,18 @@ def test_json_lines_have_other_names_too() -> None:
     assert isinstance(read(content, NORWEGIAN)[0][0], InvalidRow)
 
 
+def test_a_field_of_a_later_json_line_is_no_amount_that_is_passed_over() -> None:
+    """The first line takes all that is left; one that has something else may mean an amount, and is refused."""
+    layout = evolve(CAPTURE, ignore_other_columns=True)
+    line = {"order_id": "a", "transaction_text": "x"}
+    content = "".join(json.dumps(line | more) + "\n" for more in ({}, {"Amount": 5}))
+    (first, second), _ = read(content, layout)
+    assert isinstance(first, ValidRow)
+    assert isinstance(second, InvalidRow)
+    assert "no column has the amounts, if Amount are not looked at" in second.reason
+    assert isinstance(read(content, evolve(layout, takes_all=True))[0][1], ValidRow)
+
+
 # --- encodings --------------------------------------------------------------------------------------------------------
 
 
@@ -476,3 +488,14 @@ def test_a_row_keeps_its_key_under_any_heading() -> None:
     row = BatchRow(payment=first.payment, text=first.text, reference=first.reference, origin=origin)
     plain = BatchRow(payment="10000000000000012345", reference="0007")
     assert plain.idempotency_key(BatchOperation.CAPTURE, "1") == row.idempotency_key(BatchOperation.CAPTURE, "1")
+
+
+@pytest.mark.parametrize(
+    ("cell", "expected"), [("ja", True), ("nei", False), ("yes", True), ("no", False), ("", False)]
+)
+def test_another_one_may_be_meant_in_norwegian(cell: str, expected: bool) -> None:  # noqa: FBT001 - a parameter
+    """The cells of `another` under their own heading."""
+    layout = evolve(CAPTURE, columns={"another": "Enda en"})
+    rows, _ = read(f"order_id;amount_nok;transaction_text;Enda en\na;5;x;{cell}\n", layout)
+    assert isinstance(rows[0], ValidRow)
+    assert rows[0].another is expected

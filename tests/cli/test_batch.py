@@ -193,6 +193,20 @@ async def test_a_dry_run_says_what_would_happen(sandbox: Sandbox, tmp_path: Path
     assert {"captures.csv", "report.csv"} == set(os.listdir(tmp_path))  # noqa: PTH208 - a name is all that counts
 
 
+async def test_a_dry_run_shows_its_first_rows(sandbox: Sandbox, tmp_path: Path) -> None:
+    """Twenty of them, invalid ones among them, and how many there are; for machines what is asked for as well."""
+    stock(sandbox, 25)
+    file = orders(tmp_path, 25)
+    file.write_text(file.read_text().replace("order-1,1000,", "order-1,99,"))
+    done = await batch(sandbox, "capture", str(file), "--dry-run", "--skip-invalid")
+    lines = done.out.splitlines()
+    assert lines[0] == "Capture 24 payments over ecom, 240.00 NOK in all."
+    assert lines[2].startswith("line 3: order-1: invalid: amount must be")
+    assert lines[21] == "... and 5 more; --report lists them all."
+    facts = json.loads((await batch(sandbox, "capture", str(file), "--dry-run", "--skip-invalid", "--json")).out)
+    assert facts["asked"] == {"rows": 24, "amount": 24_000, "takes_all": 0}
+
+
 async def test_unknown_rows_are_settled_before_it_ends(sandbox: Sandbox, tmp_path: Path) -> None:
     """An answer that got lost is looked up in details: the row ends as captured, in this very run."""
     stock(sandbox, 3)

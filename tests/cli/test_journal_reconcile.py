@@ -19,7 +19,7 @@ from tests.support.norwegian_spreadsheet import open_csv
 from vipps_async import SqliteJournal, nok
 from vipps_async.cli import journal_reconcile
 from vipps_async.journals.protocol import Entry
-from vipps_async.reconciliation import compare_entries, entries_of_day
+from vipps_async.reconciliation import Comparison, compare_entries, entries_of_day
 from vipps_async.reconciliation.report import COLUMNS
 from vipps_async.sandbox import Fault
 from vipps_async.testing import Sandbox
@@ -85,7 +85,7 @@ async def test_a_day_that_agrees_is_status_0(sandbox: Sandbox, path: Path) -> No
     assert done.out.splitlines() == [
         "        3 agree; capture 20.00 NOK; refund 2.50 NOK",
         "        0 differ",
-        "        0 undecided",
+        "        0 inconclusive",
     ]
     assert "(UTC), by the time at which each became known as done; sales unit 123456 in the test env" in done.err
     assert {request.operation for request in sandbox.requests[before:]} == {"token", "details"}
@@ -128,7 +128,13 @@ async def test_a_workbook_and_json(sandbox: Sandbox, path: Path) -> None:
     done = await reconcile(sandbox, path, *DAY, "--report", str(report), "--json", "--api", "ecom")
     facts = orjson.loads(done.out)
     assert (done.status, done.err) == (0, "")
-    assert (facts["zone"], facts["entries"], facts["agree"], facts["differ"], facts["undecided"]) == ("UTC", 3, 3, 0, 0)
+    assert (facts["zone"], facts["entries"], facts["agree"], facts["differ"], facts["inconclusive"]) == (
+        "UTC",
+        3,
+        3,
+        0,
+        0,
+    )
     assert facts["moved"] == [
         {"operation": "capture", "currency": "NOK", "amount": 2000},
         {"operation": "refund", "currency": "NOK", "amount": 250},
@@ -156,8 +162,27 @@ async def test_what_could_not_be_read_is_status_3(sandbox: Sandbox, path: Path) 
     sandbox.faults.randomise(rate=1.0, seed=1, operations=("details",), kinds=(Fault.DETAILS_WITHOUT_KEYS,))
     done = await reconcile(sandbox, path, *DAY, "--concurrency", "1")
     assert done.status == 3, done.out
-    assert "undecided: ecom.capture of 10.00 NOK, payment order-0" in done.out
-    assert "        3 undecided" in done.out
+    assert "inconclusive: ecom.capture of 10.00 NOK, payment order-0" in done.out
+    assert "        3 inconclusive" in done.out
+
+
+async def test_twenty_differences_are_shown_and_all_are_counted(
+    sandbox: Sandbox, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The report has the others: a screen full of lines is read by nobody."""
+    original = compare_entries
+
+    async def compare(*given: object, **options: object) -> object:
+        (first, *_) = await original(*given, **options)  # type: ignore[arg-type]
+        return [evolve(first, comparison=Comparison.DIFFERS, reason="so\x1b[2J")] * 25
+
+    monkeypatch.setattr(journal_reconcile, "compare_entries", compare)
+    done = await reconcile(sandbox, path, *DAY)
+    lines = done.out.splitlines()
+    assert (done.status, len([line for line in lines if line.startswith("differs: ")])) == (1, 20)
+    assert lines[20] == "... and 5 more; --report lists them all."
+    assert lines[22] == "       25 differ"
+    assert "\x1b" not in done.out
 
 
 async def test_open_damaged_and_others_operations_are_told(

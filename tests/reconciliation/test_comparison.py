@@ -122,7 +122,7 @@ async def test_what_vipps_does_not_have_differs(sandbox: Sandbox) -> None:
     await journal.aclose()
     assert soon == found
     # The history may lag: what it lacks today it may have tomorrow.
-    assert [(each.comparison, each.found) for each in early] == [(Comparison.UNDECIDED, None)] * 2
+    assert [(each.comparison, each.found) for each in early] == [(Comparison.INCONCLUSIVE, None)] * 2
     assert "and may have it later: compare again after " in early[0].reason
     assert told(found[0]) == (Comparison.DIFFERS, 1000, 0, "the history does not have this idempotency key")
     assert told(found[1]) == (Comparison.DIFFERS, 1000, 0, "Vipps does not know the order")
@@ -170,7 +170,7 @@ async def test_an_entry_that_cannot_be_read_is_not_looked_up(
         before = len(sandbox.requests)
         (found,) = await compare_entries(vipps, [change(entry)])
     await journal.aclose()
-    assert found.comparison is Comparison.UNDECIDED
+    assert found.comparison is Comparison.INCONCLUSIVE
     assert words in found.reason
     assert len(sandbox.requests) == before
 
@@ -198,7 +198,7 @@ async def test_an_answer_that_proves_nothing_is_not_read(sandbox: Sandbox, statu
     entry = await _entry(sandbox, "order-0")
     async with _scripted(lambda _: answer(status, {"message": "no"})) as vipps:
         (found,) = await compare_entries(vipps, [entry])
-    assert found.comparison is Comparison.UNDECIDED
+    assert found.comparison is Comparison.INCONCLUSIVE
     assert (found.recorded, found.found) == (1000, None)
     assert str(status) in found.reason
 
@@ -217,7 +217,7 @@ async def test_a_vipps_that_is_away_is_not_asked_for_ever(sandbox: Sandbox, monk
 
     async with _scripted(respond) as vipps, asyncio.timeout(20):
         found = await compare_entries(vipps, entries, concurrency=4)
-    assert {each.comparison for each in found} == {Comparison.UNDECIDED}
+    assert {each.comparison for each in found} == {Comparison.INCONCLUSIVE}
     assert len(found) == 200
     assert found[-1].reason == "not looked up: Vipps gave no usable answer any more"
     assert len(asked) < 60

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -74,6 +76,21 @@ def test_a_zone_that_the_machine_does_not_know_is_refused(zone: str) -> None:
     """With what to install, as small images have none at all."""
     with pytest.raises(ConfigurationError, match=r"knows no time zone.*tzdata"):
         Day.of("2026-11-27", zone, now=NOW)
+
+
+async def test_a_row_that_cannot_be_read_is_counted(tmp_path: Path) -> None:
+    """Whether it is of that day is not known: it is not passed over in silence."""
+    path = tmp_path / "journal.db"
+    journal = SqliteJournal(path)
+    await journal.open()
+    await journal.settle(INTENT, Settlement(outcome=Outcome.DONE, answer=b"{}", settled_at=OSLO.begins))
+    await journal.aclose()
+    with contextlib.closing(sqlite3.connect(path)) as database, database:
+        database.execute("UPDATE entries SET amount = 200")
+    await journal.open()
+    found = await entries_of_day(journal, OSLO, merchant_serial_number="123456")
+    await journal.aclose()
+    assert (found.entries, found.damaged) == ([], 1)
 
 
 @pytest.mark.parametrize("kind", ["memory", "file"])

@@ -47,13 +47,15 @@ def read_amount(text: str, unit: Unit, api: PaymentApi, *, decimal_comma: bool) 
     """
     if text == ALL:
         return NOT_GIVEN
-    number, word = _without_currency(text)
-    if word is not None and (not unit.decimals or word.lower() not in _CURRENCY_WORDS[api.currency]):
-        raise InvalidInputError("amount", f"in {unit.word}, as the file says, and not in {word!r}", value=text)
-    found = _AMOUNT.fullmatch(number)
+    number, found = text, _AMOUNT.fullmatch(text)
+    if found is None:
+        number, word = _without_currency(text)
+        if word is not None and (not unit.decimals or word.lower() not in _CURRENCY_WORDS[api.currency]):
+            raise InvalidInputError("amount", f"in {unit.word}, as the file says, and not in {word!r}", value=text)
+        found = _AMOUNT.fullmatch(number)
     if found is None or (found["sign"] and not unit.decimals) or (found["sign"] == "," and not decimal_comma):
         raise InvalidInputError("amount", _rule(number, unit, api, decimal_comma=decimal_comma), value=text)
-    whole = re.sub("[^0-9]", "", found["whole"])
+    whole = found["whole"] if found["space"] is None else found["whole"].replace(found["space"], "")
     return api.check_amount(int(whole + (found["decimals"] or "").ljust(unit.decimals, "0")))
 
 

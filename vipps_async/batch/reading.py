@@ -28,7 +28,15 @@ _LONGEST_LINE, _MOST_LINES = 65_536, 100
 #: How much of a number that is none is shown, in characters.
 _SHOWN = 80
 
-_ANOTHER_WORDS: dict[object, bool] = {"yes": True, "no": False, "": False, True: True, False: False}
+_ANOTHER_WORDS: dict[object, bool] = {
+    "yes": True,
+    "ja": True,
+    "no": False,
+    "nei": False,
+    "": False,
+    True: True,
+    False: False,
+}
 _OTHER_ENCODINGS = {
     codecs.BOM_UTF32_LE: "UTF-32",
     codecs.BOM_UTF32_BE: "UTF-32",
@@ -278,15 +286,18 @@ class FileReader:
                     if not flaw:
                         self._named(list(given))
                         fields = frozenset(record)
-                elif not flaw and fields is not None and (fields != record.keys() or self._has_others(given)):
-                    # A field that is missing in one line alone is a mistake: no amount would mean all that is left.
-                    flaw = f"its fields are not those of the rows before it: {', '.join(sorted(fields))}"
+                elif not flaw and fields is not None:
+                    flaw = self._flaw_of_fields(fields, record, given)
                 yield self._row(number, record, flaw, self._json_amount)
             self._flaw = ""
             line = self._next_line()
 
-    def _has_others(self, given: Mapping[str, object]) -> bool:
-        return not self._layout.ignore_other_columns and None in self._layout.names_of(given)
+    def _flaw_of_fields(self, fields: frozenset[str], record: Mapping[str, object], given: Mapping[str, object]) -> str:
+        if fields != record.keys():
+            # A field that is missing in one line alone is a mistake: no amount would mean all that is left.
+            return f"its fields are not those of the rows before it: {', '.join(sorted(fields))}"
+        # Others may be passed over, unless one of them may be the amount.
+        return (self._layout.flaw_of(list(given)) or "") if len(given) != len(record) else ""
 
     # --- both ------------------------------------------------------------------------------------------------------
 
@@ -330,7 +341,7 @@ class FileReader:
 def _another(value: object) -> bool:
     if isinstance(value, str | bool) and value in _ANOTHER_WORDS:
         return _ANOTHER_WORDS[value]
-    raise InvalidInputError(ANOTHER, "yes or no (in JSON Lines true or false)", value=value)
+    raise InvalidInputError(ANOTHER, "yes or no, ja or nei (in JSON Lines also true or false)", value=value)
 
 
 def _separator(heading: str, line: int, layout: Layout) -> str:

@@ -27,7 +27,7 @@ from vipps_async.session import VippsSession
 
 __all__ = ["add_reconcile"]
 
-#: Exit statuses: everything agrees, something differs. What is undecided is UNKNOWN.
+#: Exit statuses: everything agrees, something differs. What is inconclusive is UNKNOWN.
 _AGREES, _DIFFERS = 0, 1
 #: A session's `settle_after` unless it is given another one, in seconds.
 _SETTLE_AFTER = 86_400
@@ -37,7 +37,7 @@ _MOST_SHOWN = 20
 _PROGRESS_EVERY = 1.0
 #: As a spreadsheet in Norway opens it.
 _SEMICOLONS = FileStyle(separator=";", encoding="utf-8-sig", decimal_sign=",")
-_NAMES = {Comparison.AGREES: "agree", Comparison.DIFFERS: "differ", Comparison.UNDECIDED: "undecided"}
+_NAMES = {Comparison.AGREES: "agree", Comparison.DIFFERS: "differ", Comparison.INCONCLUSIVE: "inconclusive"}
 
 
 def add_reconcile(actions: Commands) -> None:
@@ -160,7 +160,7 @@ async def _tell(
 def _status(found: DayEntries, sums: DaySums) -> int:
     if sums.counts[Comparison.DIFFERS]:
         return _DIFFERS
-    return UNKNOWN if sums.counts[Comparison.UNDECIDED] or found.damaged else _AGREES
+    return UNKNOWN if sums.counts[Comparison.INCONCLUSIVE] or found.damaged else _AGREES
 
 
 def _text(found: DayEntries, compared: Sequence[ComparedEntry], sums: DaySums) -> str:
@@ -194,7 +194,7 @@ def _facts(day: Day, found: DayEntries, sums: DaySums) -> dict[str, Any]:
         "entries": len(found.entries),
         "agree": sums.counts[Comparison.AGREES],
         "differ": sums.counts[Comparison.DIFFERS],
-        "undecided": sums.counts[Comparison.UNDECIDED],
+        "inconclusive": sums.counts[Comparison.INCONCLUSIVE],
         "moved": [
             {"operation": operation, "currency": code, "amount": sum_} for (operation, code), sum_ in sums.moved.items()
         ],

@@ -48,7 +48,7 @@ class Comparison(enum.Enum):
     #: Vipps does not have it as done, or with another amount.
     DIFFERS = "differs"
     #: What Vipps has of it, or the entry itself, could not be read; or the history lacks it, and may have it later.
-    UNDECIDED = "undecided"
+    INCONCLUSIVE = "inconclusive"
 
 
 @frozen(kw_only=True)
@@ -83,7 +83,7 @@ async def compare_entries(
     Captures and refunds are found by their idempotency keys in the payment's history (eCom's details, ePayment's
     events), cancels by the payment's state. A payment is looked up once for all of its entries, where that is one
     request. It begins slowly and slows down as a batch does when Vipps asks for less; when Vipps gives no answer any
-    more the rest is left undecided.
+    more the rest is left inconclusive.
 
     A history may lag, so what it lacks is no difference before `settle_after` has passed.
 
@@ -162,7 +162,7 @@ class _Run:
     async def _compared(self, entry: Entry, lookups: _Lookups) -> ComparedEntry:
         intent, settlement = entry.intent, entry.settlement
         assert settlement is not None  # noqa: S101 - for the type checker: the entries are settled
-        empty = ComparedEntry(intent=intent, settled_at=settlement.settled_at, comparison=Comparison.UNDECIDED)
+        empty = ComparedEntry(intent=intent, settled_at=settlement.settled_at, comparison=Comparison.INCONCLUSIVE)
         try:
             call = rebuild_call(intent)
             moved = _moved(intent, decode(settlement.answer, call.operation.result))

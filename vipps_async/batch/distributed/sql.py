@@ -98,7 +98,7 @@ _CREATE_TABLES: tuple[LiteralString, ...] = (
     "CREATE INDEX batch_rows_payment ON {schema}.batch_rows (payment, amount) WHERE amount IS NOT NULL",
     "CREATE TABLE {schema}.batch_jobs_version (version text NOT NULL)",
 )
-TABLES = Tables(kind="batch", version_table="batch_version", version=2, statements=_CREATE_TABLES)
+TABLES = Tables(kind="batch", version_table="batch_version", version=3, statements=_CREATE_TABLES)
 
 # --- submitting -------------------------------------------------------------------------------------------------------
 
