@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import os
 import sqlite3
@@ -20,6 +19,7 @@ from vipps_async.batch.job import Progress
 from vipps_async.batch.reading import BatchFileError, FileFormat
 from vipps_async.batch.report import Totals, outcome_word
 from vipps_async.batch.results import RowOutcome
+from vipps_async.cli.commands import Command
 from vipps_async.cli.output import discard, emit_lines, plain, say
 from vipps_async.core.batch import BatchOperation
 from vipps_async.core.payment_api import PaymentApi
@@ -198,9 +198,9 @@ class ReportFile:
         return True
 
 
-def add_report(parser: argparse.ArgumentParser, *, default: str) -> None:
+def add_report(command: Command, *, default: str) -> None:
     """Give a command the option `--report`."""
-    parser.add_argument(
+    command.option(
         "--report", metavar="PATH", help=f"a line for each row: a regular file, .csv or .jsonl, or - ({default})"
     )
 
