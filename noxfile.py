@@ -26,7 +26,7 @@ OLDEST = [
 ]
 
 #: The package with all of its extras.
-EVERYTHING = ".[batch,distributed,httpx,opentelemetry,postgres,starlette,testing,xlsx]"
+EVERYTHING = ".[cli,distributed,httpx,opentelemetry,postgres,starlette,testing,xlsx]"
 
 nox.needs_version = ">=2024.10.9"
 nox.options.sessions = ["tests"]
@@ -216,6 +216,6 @@ def build(session: nox.Session) -> None:
     wheel = next(dist.glob("*.whl"))
     clean = tmp / "clean"
     session.run(sys.executable, "-m", "venv", "--clear", str(clean), external=True)
-    session.run(str(clean / "bin" / "pip"), "install", "--quiet", str(wheel), external=True)
+    session.run(str(clean / "bin" / "pip"), "install", "--quiet", f"{wheel}[cli]", external=True)
     with session.chdir(tmp):
         session.run(str(clean / "bin" / "vipps-async"), "demo", external=True, env={**os.environ, "PYTHONPATH": ""})

@@ -57,4 +57,4 @@ if __name__ == "__main__":
     # Loaded only for what calls Vipps: the other commands are measured by what they load.
     if {"payment", "batch", "journal"} & set(sys.argv[1:2]):
         shorten_waits(setattr, batches=sys.argv[1] == "batch")
-    sys.exit(import_module("vipps_async.cli.main").main())
+    sys.exit(import_module("vipps_async.__main__").main())

@@ -216,6 +216,7 @@ def _run(code: str) -> str:
 OF_FEW = {
     "aiohttp.web",
     "argparse",
+    "click",
     "greenlet",
     "httpx",
     "opentelemetry",

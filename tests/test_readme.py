@@ -14,7 +14,7 @@ import pytest
 from attrs import frozen
 
 from vipps_async import ConfigurationError, Credentials, Environment, RetryPolicy, VippsSession, nok
-from vipps_async.cli.main import parser
+from vipps_async.cli.main import read_command_line
 from vipps_async.config import Settings
 from vipps_async.sandbox import State
 from vipps_async.testing import Sandbox
@@ -105,7 +105,7 @@ def test_the_readme_has_the_code_that_is_tested_here() -> None:
 def test_the_first_two_commands_show_it_and_test_it() -> None:
     """The README's first two blocks for a shell are one command each, and CI runs the second one as it stands."""
     shown, tested, *_ = [block.code for block in BLOCKS if (block.page, block.language) == ("README.md", "sh")]
-    assert shown == "python -m pip install . && vipps-async demo\n"
+    assert shown == "python -m pip install '.[cli]' && vipps-async demo\n"
     assert tested == "python -m pip install nox && nox\n"
     assert tested.strip() in (PROJECT / ".ci" / "run").read_text(encoding="utf-8")
 
@@ -307,9 +307,9 @@ def test_the_commands_of_the_readme_exist(capsys: pytest.CaptureFixture[str]) ->
     assert named >= {"demo", "sandbox"}
     for name in named:
         with pytest.raises(SystemExit) as ended:
-            parser([name]).parse_args([name, "--help"])
+            read_command_line([name, "--help"])
         assert ended.value.code == 0
-        assert capsys.readouterr().out.startswith(f"usage: vipps-async {name}")
+        assert capsys.readouterr().out.startswith(f"Usage: vipps-async {name}")
 
 
 def test_files_that_the_pages_name_exist() -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from tests.cli.processes import Finished, environment
 from tests.short_waits import shorten_waits
-from vipps_async.cli.main import carried_out, parser
+from vipps_async.cli.main import carried_out, read_command_line
 
 __all__ = ["inline"]
 
@@ -40,7 +40,7 @@ async def inline(
     ):
         shorten_waits(patch.setattr)
         try:
-            options = parser(arguments).parse_args(arguments)
+            options = read_command_line(arguments)
             status = await carried_out(options)
         except SystemExit as ending:
             status = int(ending.code or 0)

@@ -24,7 +24,7 @@ from tests.support.postgres import available_dsn
 from vipps_async import dkk
 from vipps_async.batch.distributed import submit
 from vipps_async.batch.distributed.chunks import ROUNDS
-from vipps_async.cli.main import main, parser
+from vipps_async.cli.main import main, read_command_line
 from vipps_async.config import RetryPolicy
 from vipps_async.sandbox import Fault, SandboxCredentials
 from vipps_async.testing import Sandbox
@@ -87,7 +87,7 @@ def batch(
                     patch.setenv(name, value)
             try:
                 dsn = () if command == "batch" else ("--dsn", env["VIPPS_BATCH_DSN"])
-                options = parser().parse_args([command, action, *arguments, *dsn, "--schema", schema])
+                options = read_command_line([command, action, *arguments, *dsn, "--schema", schema])
                 status = await options.run(options)
             except SystemExit as end:
                 status = int(end.code or 0)
@@ -538,7 +538,7 @@ async def test_a_schema_has_a_plain_name(
     """It is refused before anything is asked of the database."""
     for name, value in env.items():
         monkeypatch.setenv(name, value)
-    options = parser().parse_args(["batch", "submit", str(orders(tmp_path, 1)), "--schema", "Shop"])
+    options = read_command_line(["batch", "submit", str(orders(tmp_path, 1)), "--schema", "Shop"])
     assert await options.run(options) == 2
     assert "schema must be" in capsys.readouterr().err
 

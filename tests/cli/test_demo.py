@@ -253,7 +253,7 @@ async def test_a_number_of_another_form_is_wrong_use(api: str, number: str) -> N
         arguments = ("--live", "--mobile-number", number, "--api", api)
         finished = await inline("demo", *arguments, env=_account(sandbox))
         assert sandbox.requests == ()
-    assert (finished.status, f"argument --mobile-number: over {api}, " in finished.err) == (2, True)
+    assert (finished.status, f"--mobile-number: over {api}, " in finished.err) == (2, True)
     assert number not in finished.err
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import os
 import re
@@ -19,7 +18,8 @@ from tests.cli.shell import HERE, KEYS, MSN, Terminal, at_terminal, env, shell
 from tests.cli.test_payment import APPROVE, CANCEL, CAPTURE, INITIATE, REFUND
 from vipps_async import JournalError, SqliteJournal, VippsSession
 from vipps_async.cli import journal_file
-from vipps_async.cli.payment_command import Command, run_command
+from vipps_async.cli.commands import Options
+from vipps_async.cli.payment_command import PaymentRun, run_command
 from vipps_async.core.payment_api import ActionResult
 from vipps_async.ecom.payment_api import ECOM_API
 from vipps_async.journals.memory import MemoryJournal
@@ -190,10 +190,8 @@ async def _conducted(
     monkeypatch.setattr(journal_file, "SqliteJournal", _Unwritable)
     for name, value in {**KEYS, "VIPPS_MERCHANT_SERIAL_NUMBER": MSN, "VIPPS_BASE_URL": sandbox.url}.items():
         monkeypatch.setenv(name, value)
-    options = argparse.Namespace(
-        json=False, journal=Path("pay.db"), wait=0.0, yes=False, allow_host=[], trust_owner=None
-    )
-    command = Command(
+    options = Options(json=False, journal=Path("pay.db"), wait=0.0, yes=False, allow_host=[], trust_owner=None)
+    command = PaymentRun(
         api=ECOM_API, verb="capture", payment="order-1", call=do, key="cap-1", doubt="Money may have moved."
     )
     return await run_command(options, command)

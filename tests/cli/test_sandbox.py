@@ -227,7 +227,7 @@ async def test_a_flag_that_makes_no_sense_is_refused(flag: str, value: str) -> N
     """The message names the flag, the value and what it should be."""
     finished = await inline("sandbox", flag, value)
     assert finished.status == 2
-    assert f"argument {flag}: {value} is no " in finished.err
+    assert f"Invalid value for '{flag}': {value} is no " in finished.err
 
 
 async def test_what_was_answered_survives_a_kill(tmp_path: Path) -> None:

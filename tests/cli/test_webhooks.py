@@ -63,7 +63,7 @@ async def test_as_json(sandbox: Sandbox) -> None:
         (("register", URL, "epayment.payment.captured.v1"), f"did you mean '{CAPTURED}'"),
         (("register", "http://shop.example.com/"), "url must be"),
         (("delete", "x"), "webhook_id must be the UUID"),
-        (("delete",), "required"),
+        (("delete",), "Missing argument 'ID'"),
     ],
 )
 async def test_wrong_use(sandbox: Sandbox, arguments: tuple[str, ...], said: str) -> None:

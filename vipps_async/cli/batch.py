@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import os
 import sqlite3
@@ -42,8 +41,9 @@ from vipps_async.cli.batch_output import (
     summary,
     summary_json,
 )
+from vipps_async.cli.commands import Command, Group, Options
 from vipps_async.cli.journal_file import add_journal, files_of, journal_path, open_journal
-from vipps_async.cli.options import Commands, check_allowed_host
+from vipps_async.cli.options import check_allowed_host
 from vipps_async.cli.output import BUSY, INTERRUPTED, UNKNOWN, USAGE, emit, json_line, plain, say, unprinted
 from vipps_async.config import Settings
 from vipps_async.core.batch import BatchOperation
@@ -51,56 +51,53 @@ from vipps_async.errors import VippsError
 from vipps_async.journals.sqlite.ownership import JournalInUseError
 from vipps_async.session import VippsSession
 
-__all__ = ["add_command"]
+__all__ = ["command"]
 
 
-def add_command(commands: Commands) -> None:
-    """Add `batch capture`, `batch refund` and `batch cancel` to the command line."""
-    parser = commands.add_parser(
+def command() -> Group:
+    """Make `batch` with its actions."""
+    return Group(
         "batch",
-        help="capture, refund or cancel the payments in a file",
-        description="Carries out what a file says, each row once, however often it is interrupted and run again.",
+        "capture, refund or cancel the payments in a file",
+        "Carries out what a file says, each row once, however often it is interrupted and run again.",
+        actions=[*map(_action, BatchOperation), *batch_machines.actions()],
+        examples=("batch capture orders.csv --dry-run", "batch capture orders.csv --report done.csv"),
     )
-    actions = parser.add_subparsers(title="actions", required=True, metavar="ACTION")
-    for operation in BatchOperation:
-        _add_action(actions, operation)
-    batch_machines.add_actions(actions)
 
 
-def _add_action(actions: Commands, operation: BatchOperation) -> None:
-    parser = actions.add_parser(
+def _action(operation: BatchOperation) -> Command:
+    made = Command(
         operation.value,
-        help=f"{operation.value} the payments in a file",
-        description=f"Reads a CSV or JSON Lines file and will {operation.value} each row, for the sales unit of the "
+        _run,
+        f"{operation.value} the payments in a file",
+        f"Reads a CSV or JSON Lines file and will {operation.value} each row, for the sales unit of the "
         f"VIPPS_ variables. Exit status 0: all {operation.done}; 1: some refused or not done; 3: some of unknown "
         "outcome, or carried out otherwise than asked; 5: some held; 2: usage or input, and nothing was sent; 6: "
         "another process has the journal, and nothing was sent; 8: carried out, but the result or the report could not "
         "be written; 130: ended by Ctrl-C. "
         "Run it again to go on.",
+        examples=(
+            f"batch {operation.value} orders.csv --dry-run",
+            f"batch {operation.value} orders.csv --report done.csv --yes",
+        ),
+        operation=operation,
+        **{"another": ()} if operation is BatchOperation.CANCEL else {"release_remaining": False},
     )
-    add_layout(parser)
-    add_journal(parser)
-    add_report(parser, default="none")
-    parser.add_argument(
-        "--concurrency", type=concurrency, default=DEFAULT_CONCURRENCY, metavar="N", help="most at once (%(default)s)"
-    )
-    parser.add_argument("--rate", type=rate, metavar="N", help="most rows a second (as many as Vipps takes)")
-    parser.add_argument(
-        "--dry-run", action="store_true", help="read each payment and say what would happen; change nothing"
-    )
-    parser.add_argument("--json", action="store_true", help="the sums as one JSON object, and no progress")
+    add_layout(made)
+    add_journal(made)
+    add_report(made, default="none")
+    made.option("--concurrency", type=concurrency, default=DEFAULT_CONCURRENCY, metavar="N", help="most at once")
+    made.option("--rate", type=rate, metavar="N", help="most rows a second (as many as Vipps takes)")
+    made.flag("--dry-run", "read each payment and say what would happen; change nothing")
+    made.flag("--json", "the sums as one JSON object, and no progress")
     if operation is BatchOperation.CANCEL:
-        parser.add_argument(
-            "--release-remaining", action="store_true", help="also release the rest of partly captured payments"
-        )
-        parser.set_defaults(another=[])
+        made.flag("--release-remaining", "also release the rest of partly captured payments")
     else:
-        add_another(parser)
-        parser.set_defaults(release_remaining=False)
-    parser.set_defaults(run=_run, operation=operation, refuse_usage=parser.error)
+        add_another(made)
+    return made
 
 
-async def _run(options: argparse.Namespace) -> int:
+async def _run(options: Options) -> int:
     with RowStore() as store:
         command = _Command(options, store)
         try:
@@ -115,7 +112,7 @@ async def _run(options: argparse.Namespace) -> int:
 
 @define
 class _Command:
-    options: argparse.Namespace
+    options: Options
     store: RowStore
     layout: Layout = field(init=False)
     #: Whether anything may have been sent that moves money.

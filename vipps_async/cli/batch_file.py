@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import contextlib
 import hashlib
@@ -12,14 +11,17 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
+import click
+
 from vipps_async.apis import APIS, IN_OTHER_CURRENCIES
 from vipps_async.batch.layout import BatchFileError, FileFormat, Layout
 from vipps_async.batch.many import MOST_AT_ONCE
 from vipps_async.batch.report import HeldRow, Totals
 from vipps_async.batch.results import RowOutcome
 from vipps_async.batch.row_store import RowStore
+from vipps_async.cli.commands import Command, Options
 from vipps_async.cli.confirmation import add_yes, ask
-from vipps_async.cli.options import add_allow_host, add_api, number_from
+from vipps_async.cli.options import Reader, add_allow_host, add_api, number_from, one_of
 from vipps_async.cli.output import DONE, HELD, REFUSED, UNKNOWN, plain, say
 from vipps_async.config import Settings
 from vipps_async.core.batch import BatchOperation
@@ -33,7 +35,6 @@ __all__ = [
     "add_layout",
     "agree",
     "asked_text",
-    "column",
     "concurrency",
     "layout_of",
     "load_file",
@@ -50,43 +51,46 @@ STDIN = "-"
 
 
 #: How many rows at once, and how many a second.
-concurrency: Callable[[str], int] = number_from(int, 1, MOST_AT_ONCE, f"not from 1 to {MOST_AT_ONCE}")
-rate: Callable[[str], float] = number_from(float, sys.float_info.min, sys.float_info.max, "no positive number")
+concurrency: Reader = number_from(int, 1, MOST_AT_ONCE, f"not from 1 to {MOST_AT_ONCE}")
+rate: Reader = number_from(float, sys.float_info.min, sys.float_info.max, "no positive number")
 
 
-def add_layout(parser: argparse.ArgumentParser) -> None:
+def add_layout(command: Command) -> None:
     """Give a command its file, and the options that say what it means and whether to ask."""
-    parser.add_argument("file", metavar="FILE", help="the file, or - for standard input")
-    add_api(parser)
-    parser.add_argument("--format", type=FileFormat, metavar="csv|jsonl", help="how it is written (found out)")
+    command.argument("file", type=click.Path(allow_dash=True), metavar="FILE", help="the file, or - for standard input")
+    add_api(command)
+    command.option(
+        "--format",
+        type=one_of(FileFormat, [kind.value for kind in FileFormat]),
+        metavar="csv|jsonl",
+        help="how it is written (found out)",
+    )
     units = dict.fromkeys(unit.name for api in (APIS | IN_OTHER_CURRENCIES).values() for unit in api.units)
-    parser.add_argument("--unit", metavar="|".join(units), help="what a column `amount` is counted in")
-    parser.add_argument("--transaction-text", metavar="TEXT", help="for all rows of a file without such a column")
-    parser.add_argument(
+    command.option("--unit", metavar="|".join(units), help="what a column `amount` is counted in")
+    command.option("--transaction-text", metavar="TEXT", help="for all rows of a file without such a column")
+    command.option(
         "--column",
-        action="append",
-        default=[],
-        type=column,
+        multiple=True,
+        type=Reader(_column),
         metavar="NAME=HEADING",
         help="what the file calls a column, such as order_id=Ordre; once for each",
     )
-    parser.add_argument("--ignore-other-columns", action="store_true", help="pass over columns that are not known")
-    parser.add_argument("--all", action="store_true", dest="takes_all", help="take all that is left in each row")
-    parser.add_argument("--encoding", default="utf-8", metavar="NAME", help="such as windows-1252 (%(default)s)")
-    parser.add_argument("--skip-invalid", action="store_true", help="go on without rows that are invalid")
-    add_yes(parser)
-    add_allow_host(parser)
+    command.option("--ignore-other-columns", is_flag=True, help="pass over columns that are not known")
+    command.option("--all", "takes_all", is_flag=True, help="take all that is left in each row")
+    command.option("--encoding", default="utf-8", metavar="NAME", help="such as windows-1252")
+    command.option("--skip-invalid", is_flag=True, help="go on without rows that are invalid")
+    add_yes(command)
+    add_allow_host(command)
 
 
-def column(text: str) -> tuple[str, str]:
-    """Read what stands after `--column`."""
+def _column(text: str) -> tuple[str, str]:
     name, equals, heading = text.partition("=")
     if not (name and equals and heading):
-        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=HEADING, such as order_id=Ordre")
+        raise ValueError(f"{text!r} is not NAME=HEADING, such as order_id=Ordre")
     return name, heading
 
 
-def layout_of(options: argparse.Namespace) -> Layout:
+def layout_of(options: Options) -> Layout:
     """Put together what the command line says of its file.
 
     Raises:
@@ -130,9 +134,7 @@ def _unit(api: PaymentApi, name: str) -> Unit:
     )
 
 
-async def read_file(
-    store: RowStore, options: argparse.Namespace, layout: Layout, *, reported: bool
-) -> tuple[Totals, bool]:
+async def read_file(store: RowStore, options: Options, layout: Layout, *, reported: bool) -> tuple[Totals, bool]:
     """Read and check the file of a command, release the rows that it names, and say what is wrong.
 
     Args:
@@ -197,12 +199,11 @@ def _digest(path: str) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def add_another(parser: argparse.ArgumentParser) -> None:
+def add_another(command: Command) -> None:
     """Give a command the option `--another`."""
-    parser.add_argument(
+    command.option(
         "--another",
-        action="append",
-        default=[],
+        multiple=True,
         metavar="PAYMENT",
         help="this payment's rows are other ones than what was done before, though they look the same; once for each",
     )

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import contextlib
 import logging
 import os
 import sqlite3
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,7 +43,8 @@ from vipps_async.cli.batch_output import (
     summary,
     summary_json,
 )
-from vipps_async.cli.options import Commands, add_allow_host, check_allowed_host, positive
+from vipps_async.cli.commands import Command, Options, Run, UsageError
+from vipps_async.cli.options import add_allow_host, check_allowed_host, one_of, positive
 from vipps_async.cli.output import (
     DONE,
     HELD,
@@ -71,7 +71,7 @@ if TYPE_CHECKING:
     from vipps_async.batch.distributed.work import WorkDone
 
 
-__all__ = ["add_actions"]
+__all__ = ["actions"]
 
 #: Where the database is, if the command line does not say so: there a password would stand in every list of processes.
 _DSN_VARIABLE = "VIPPS_BATCH_DSN"
@@ -87,80 +87,96 @@ _STATUSES = (
 )
 
 
-def add_actions(actions: Commands) -> None:
-    """Add what a batch on many machines needs to `vipps-async batch`."""
-    _add_submit(actions)
-    work = _add(actions, "work", _work, "work on the batches of a database, beside any number of other workers")
-    work.description = (
+def actions() -> list[Command]:
+    """Make what a batch on many machines needs of `vipps-async batch`."""
+    work = _action(
+        "work",
+        _work,
+        "work on the batches of a database, beside any number of other workers",
         "Takes chunks of the batches of the sales unit of the VIPPS_ variables until it is stopped. Ctrl-C or SIGTERM "
         "lets it finish what is on its way and give the rest back. Exit status 0: it came to its end; 130: stopped; "
         "1: it cannot work, such as with keys that are not accepted; 2: usage or input; 7: the batches are of another "
-        "sales unit, environment or host."
+        "sales unit, environment or host.",
+        "batch work --once",
     )
-    work.add_argument(
-        "--concurrency", type=concurrency, default=DEFAULT_CONCURRENCY, metavar="N", help="most at once (%(default)s)"
-    )
-    work.add_argument("--once", action="store_true", help="end when nothing of any batch is left")
+    work.option("--concurrency", type=concurrency, default=DEFAULT_CONCURRENCY, metavar="N", help="most at once")
+    work.flag("--once", "end when nothing of any batch is left")
     add_allow_host(work)
-    withdraw = _add(actions, "withdraw", _withdraw, "begin nothing more of a batch")
-    withdraw.description = (
+    withdraw = _action(
+        "withdraw",
+        _withdraw,
+        "begin nothing more of a batch",
         "Withdraws a batch: nothing more of it is begun, what is on its way is finished, and what is done stays done. "
-        "Exit status 0: it is withdrawn; 2: usage or input; 8: it is withdrawn, but that could not be printed."
+        "Exit status 0: it is withdrawn; 2: usage or input; 8: it is withdrawn, but that could not be printed.",
+        "batch withdraw 17",
     )
-    withdraw.add_argument("batch", type=int, metavar="ID", help="what `batch submit` printed")
-    status = _add(actions, "status", _status, "show how far a batch has come")
-    status.description = f"Shows how far a batch has come. {_STATUSES}"
-    status.add_argument("batch", type=int, metavar="ID", help="what `batch submit` printed")
-    status.add_argument("--watch", action="store_true", help="until it has ended")
-    status.add_argument("--json", action="store_true", help="as one JSON object, and no progress")
-    report = _add(actions, "report", _report, "write what became of each row of a batch")
-    report.description = f"Writes a line for each row of a batch, as it is now. {_STATUSES}"
-    report.add_argument("batch", type=int, metavar="ID", help="what `batch submit` printed")
+    _add_batch(withdraw)
+    status = _action(
+        "status",
+        _status,
+        "show how far a batch has come",
+        f"Shows how far a batch has come. {_STATUSES}",
+        "batch status 17 --watch",
+    )
+    _add_batch(status)
+    status.flag("--watch", "until it has ended")
+    status.flag("--json", "as one JSON object, and no progress")
+    report = _action(
+        "report",
+        _report,
+        "write what became of each row of a batch",
+        f"Writes a line for each row of a batch, as it is now. {_STATUSES}",
+        "batch report 17 --report done.csv",
+    )
+    _add_batch(report)
     add_report(report, default="standard output")
-    report.set_defaults(report=STDOUT)
+    report.defaults(report=STDOUT)
+    return [_submit_action(), work, withdraw, status, report]
 
 
-def _add_submit(actions: Commands) -> None:
-    parser = _add(actions, "submit", _submit, "put a file where workers on many machines take it up")
-    parser.description = (
+def _submit_action() -> Command:
+    made = _action(
+        "submit",
+        _submit,
+        "put a file where workers on many machines take it up",
         "Checks a whole file, puts it into a PostgreSQL database in one transaction, and prints the batch's number. A "
         "file that is there already is found, not put there twice; rows of it that ended without an outcome are tried "
         "again. Exit status 0: it is there; 5: it is there, and some rows are held; 2: usage or input, and nothing was "
         "submitted; 3: the database has not said whether it is there; 7: the schema is of other settings; 8: it is "
-        "there, but its number could not be printed."
+        "there, but its number could not be printed.",
+        "batch submit orders.csv --rate 50",
     )
-    parser.add_argument(
+    operations = [operation.value for operation in BatchOperation]
+    made.option(
         "--operation",
-        type=BatchOperation,
-        default=BatchOperation.CAPTURE,
-        metavar="capture|refund|cancel",
-        help="what is done with each row (capture)",
+        type=one_of(BatchOperation, operations),
+        default=BatchOperation.CAPTURE.value,
+        metavar="|".join(operations),
+        help="what is done with each row",
     )
-    add_layout(parser)
-    parser.add_argument("--rate", type=rate, metavar="N", help="most rows a second, over all workers")
-    parser.add_argument("--chunk-size", type=positive, metavar="N", help="rows of a chunk, about (by the file's size)")
-    parser.add_argument("--new-batch", action="store_true", help="make another batch although this file is one already")
-    add_another(parser)
-    parser.add_argument(
-        "--release-remaining", action="store_true", help="cancel: also release the rest of partly captured payments"
-    )
-    parser.add_argument("--json", action="store_true", help="as one JSON object")
+    add_layout(made)
+    made.option("--rate", type=rate, metavar="N", help="most rows a second, over all workers")
+    made.option("--chunk-size", type=positive, metavar="N", help="rows of a chunk, about (by the file's size)")
+    made.flag("--new-batch", "make another batch although this file is one already")
+    add_another(made)
+    made.flag("--release-remaining", "cancel: also release the rest of partly captured payments")
+    made.flag("--json", "as one JSON object")
+    return made
 
 
-def _add(
-    actions: Commands, name: str, run: Callable[[argparse.Namespace], Awaitable[int]], text: str
-) -> argparse.ArgumentParser:
-    parser = actions.add_parser(name, help=text)
-    parser.add_argument(
-        "--dsn",
-        default=os.environ.get(_DSN_VARIABLE),
-        help=f"the PostgreSQL database (or {_DSN_VARIABLE}); leave its password to PGPASSWORD or ~/.pgpass",
-    )
-    parser.add_argument("--schema", default="vipps_async", help="its schema (%(default)s)")
+def _add_batch(command: Command) -> None:
+    command.argument("batch", type=int, metavar="ID", help="what `batch submit` printed")
 
-    async def guarded(options: argparse.Namespace) -> int:
-        if not options.dsn:
-            parser.error(f"which database? give --dsn, or set {_DSN_VARIABLE}")
+
+def _check(options: Options) -> None:
+    if not options.dsn:
+        raise UsageError(f"which database? give --dsn, or set {_DSN_VARIABLE}")
+    if getattr(options, "release_remaining", False) and options.operation is not BatchOperation.CANCEL:
+        raise UsageError("--release-remaining belongs to a cancel")
+
+
+def _action(name: str, run: Run, purpose: str, description: str, example: str) -> Command:
+    async def guarded(options: Options) -> int:
         try:
             _check_extra(name)
             return await run(options)
@@ -168,8 +184,16 @@ def _add(
             say(f"vipps-async: {plain(error)}")
             return _status_of(error)
 
-    parser.set_defaults(run=guarded, refuse_usage=parser.error)
-    return parser
+    made = Command(name, guarded, purpose, description, examples=[example], check=_check)
+    made.option(
+        "--dsn",
+        # Not shown with the help: it may hold a password.
+        default=lambda: os.environ.get(_DSN_VARIABLE),
+        show_default=False,
+        help=f"the PostgreSQL database (or {_DSN_VARIABLE}); leave its password to PGPASSWORD or ~/.pgpass",
+    )
+    made.option("--schema", default="vipps_async", help="its schema")
+    return made
 
 
 def _status_of(error: Exception) -> int:
@@ -194,10 +218,7 @@ def _check_extra(name: str) -> None:
 # --- submit ----------------------------------------------------------------------------------------------------------
 
 
-async def _submit(options: argparse.Namespace) -> int:
-    operation = options.operation
-    if operation is not BatchOperation.CANCEL and options.release_remaining:
-        options.refuse_usage("--release-remaining belongs to a cancel")
+async def _submit(options: Options) -> int:
     layout = layout_of(options)
     settings = Settings.from_env(os.environ)
     check_allowed_host(settings, options.allow_host)
@@ -211,7 +232,7 @@ async def _submit(options: argparse.Namespace) -> int:
         return await _put(options, store, layout, settings, totals)
 
 
-async def _put(options: argparse.Namespace, store: RowStore, layout: Layout, settings: Settings, totals: Totals) -> int:
+async def _put(options: Options, store: RowStore, layout: Layout, settings: Settings, totals: Totals) -> int:
     from vipps_async.batch.distributed.submit import Submission, submit  # noqa: PLC0415 - needs the extra
     from vipps_async.journals.postgres.journal import PostgresJournal  # noqa: PLC0415 - as above
 
@@ -266,7 +287,7 @@ async def _put(options: argparse.Namespace, store: RowStore, layout: Layout, set
 # --- work ------------------------------------------------------------------------------------------------------------
 
 
-async def _work(options: argparse.Namespace) -> int:
+async def _work(options: Options) -> int:
     from vipps_async.batch.distributed.overview import open_elsewhere  # noqa: PLC0415 - needs the extra
     from vipps_async.batch.distributed.worker import BatchTasks, BatchWorker  # noqa: PLC0415 - as above
 
@@ -321,7 +342,7 @@ def _line(done: WorkDone) -> str:
 
 
 @contextlib.asynccontextmanager
-async def _opened_database(options: argparse.Namespace, *, only_read: bool = False) -> AsyncIterator[BatchDatabase]:
+async def _opened_database(options: Options, *, only_read: bool = False) -> AsyncIterator[BatchDatabase]:
     """Open the database that the command line names; `only_read` needs no rights to write, and makes nothing."""
     from vipps_async.batch.distributed.database import BatchDatabase  # noqa: PLC0415 - needs the extra
 
@@ -333,7 +354,7 @@ async def _opened_database(options: argparse.Namespace, *, only_read: bool = Fal
         await database.close()
 
 
-async def _status(options: argparse.Namespace) -> int:
+async def _status(options: Options) -> int:
     """Show how far a batch has come, once or until it has ended; returns the exit status."""
     from vipps_async.batch.distributed.overview import status_of  # noqa: PLC0415 - needs the extra
 
@@ -402,7 +423,7 @@ def _status_text(status: BatchStatus, progress: Progress) -> str:
     return "\n".join(lines)
 
 
-async def _withdraw(options: argparse.Namespace) -> int:
+async def _withdraw(options: Options) -> int:
     """Begin nothing more of a batch; returns the exit status."""
     from vipps_async.batch.distributed.overview import withdraw  # noqa: PLC0415 - needs the extra
 
@@ -414,7 +435,7 @@ async def _withdraw(options: argparse.Namespace) -> int:
     return finish(DONE, text)
 
 
-async def _report(options: argparse.Namespace) -> int:
+async def _report(options: Options) -> int:
     """Write what became of each row; returns the exit status."""
     from vipps_async.batch.distributed.overview import report_of, status_of  # noqa: PLC0415 - needs the extra
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import itertools
 import os
@@ -22,6 +21,8 @@ from vipps_async.batch.layout import BatchFileError
 from vipps_async.batch.report import ReportRow, Totals, outcome_word
 from vipps_async.batch.results import RowOutcome
 from vipps_async.batch.tables import MOST_SHEET_ROWS, FileStyle, ReportFormat, check_writable
+from vipps_async.cli.commands import Command
+from vipps_async.cli.options import one_of
 from vipps_async.cli.output import discard, emit_lines, plain, say
 from vipps_async.core.batch import BatchOperation
 from vipps_async.core.payment_api import PaymentApi
@@ -234,12 +235,12 @@ class ReportFile:
         return True
 
 
-def add_report(parser: argparse.ArgumentParser, *, default: str) -> None:
+def add_report(command: Command, *, default: str) -> None:
     """Give a command the options `--report` and `--report-format`."""
-    parser.add_argument("--report", metavar="PATH", help=f"a line for each row: a regular file, or - ({default})")
-    parser.add_argument(
+    command.option("--report", metavar="PATH", help=f"a line for each row: a regular file, or - ({default})")
+    command.option(
         "--report-format",
-        type=ReportFormat,
+        type=one_of(ReportFormat, [kind.value for kind in ReportFormat]),
         metavar="csv|jsonl|xlsx",
         help="how the report is written (by its name: .csv, .jsonl, .xlsx; else csv)",
     )

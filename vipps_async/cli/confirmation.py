@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable
 
+from vipps_async.cli.commands import Command
 from vipps_async.cli.output import REFUSED, USAGE, say
 from vipps_async.config import Environment, Settings
 
 __all__ = ["add_yes", "ask", "ask_anywhere", "is_terminal", "typed_line"]
 
 
-def add_yes(parser: argparse.ArgumentParser) -> None:
+def add_yes(command: Command) -> None:
     """Give a command the option `--yes`."""
-    parser.add_argument(
-        "--yes", action="store_true", help="do not ask in production; needed where there is no terminal"
-    )
+    command.option("--yes", is_flag=True, help="do not ask in production; needed where there is no terminal")
 
 
 async def ask(what: Callable[[], Awaitable[str]], settings: Settings, *, yes: bool) -> int | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import time
 from collections.abc import Awaitable, Callable
@@ -11,8 +10,9 @@ from typing import Final
 from attrs import frozen
 
 from vipps_async.apis import payment_api, session_api
+from vipps_async.cli.commands import Command, Options, UsageError
 from vipps_async.cli.demo_output import JsonOutput, MoneyRow, Output, RecordingTransport, TextOutput
-from vipps_async.cli.options import Commands, add_api
+from vipps_async.cli.options import add_api
 from vipps_async.cli.output import say
 from vipps_async.config import Environment
 from vipps_async.core.batch import BatchOperation
@@ -27,7 +27,7 @@ from vipps_async.session import VippsSession
 from vipps_async.testing import Sandbox
 from vipps_async.transports.aiohttp import AiohttpTransport
 
-__all__ = ["add_command"]
+__all__ = ["command"]
 
 PRICE, FIRST_PARCEL, RETURNED = nok("499.00"), nok("200.00"), nok("99.00")
 
@@ -139,26 +139,38 @@ class Walk:
             raise StepFailed(f"not so: {what}")
 
 
-def add_command(commands: Commands) -> None:
-    """Add `demo` to the command line."""
-    parser = commands.add_parser(
+def command() -> Command:
+    """Make `demo`."""
+    made = Command(
         "demo",
-        help="take a payment from its beginning to a refund, step by step",
-        description="Walks the quick start against a sandbox that runs inside this command: no account needed.",
+        _run,
+        "take a payment from its beginning to a refund, step by step",
+        "Walks the quick start against a sandbox that runs inside this command: no account needed.",
+        examples=("demo", "demo --api epayment", "demo --live --mobile-number 91234567"),
+        check=_check_number,
     )
-    add_api(parser, read=_walked, names=tuple(_TOLD), purpose="the API that the payments are made with")
-    parser.add_argument("--json", action="store_true", help="print one JSON document at the end, for machines")
-    parser.add_argument(
-        "--live",
-        action="store_true",
-        help="use a real Vipps test account, from the VIPPS_… environment variables (never production)",
-    )
-    parser.add_argument(
+    add_api(made, read=_walked, names=tuple(_TOLD), purpose="the API that the payments are made with")
+    made.flag("--json", "print one JSON document at the end, for machines")
+    made.flag("--live", "use a real Vipps test account, from the VIPPS_… environment variables (never production)")
+    made.option(
         "--mobile-number",
         metavar="NUMBER",
         help="with --live: approve as this test user without the app; else open the printed link yourself",
     )
-    parser.set_defaults(run=_run, refuse_usage=parser.error)
+    return made
+
+
+def _check_number(options: Options) -> None:
+    number: str | None = options.mobile_number
+    if number is None:
+        return
+    if not options.live:
+        raise UsageError("--mobile-number goes with --live")
+    (number_option,) = options.api.actions[1].options
+    try:
+        (number_option.check or str)(number)
+    except InvalidInputError as error:
+        raise UsageError(f"--mobile-number: over {options.api.name}, {error}") from error
 
 
 def _walked(name: str) -> PaymentApi:
@@ -167,17 +179,9 @@ def _walked(name: str) -> PaymentApi:
     return payment_api(name)
 
 
-async def _run(options: argparse.Namespace) -> int:
+async def _run(options: Options) -> int:
     api: PaymentApi = options.api
     number: str | None = options.mobile_number
-    (number_option,) = api.actions[1].options
-    if number is not None:
-        if not options.live:
-            options.refuse_usage("--mobile-number goes with --live")
-        try:
-            (number_option.check or str)(number)
-        except InvalidInputError as error:
-            options.refuse_usage(f"argument --mobile-number: over {api.name}, {error}")
     output: Output = JsonOutput(api.name) if options.json else TextOutput()
     transport = RecordingTransport(AiohttpTransport(proxy=os.environ.get("VIPPS_PROXY") or None), output)
     shop = f"demo-{int(time.time())}"

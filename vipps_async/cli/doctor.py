@@ -2,38 +2,42 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import os
 from pathlib import Path
 
-from vipps_async.cli.options import Commands, add_api
+import click
+
+from vipps_async.cli.commands import Command, Options
+from vipps_async.cli.options import add_api
 from vipps_async.cli.output import json_line, plain, show
 from vipps_async.diagnosis import CheckResult, CheckState, run_checks
 
-__all__ = ["add_command"]
+__all__ = ["command"]
 
 #: Exit statuses: nothing failed, something did.
 _WELL, _NOT_WELL = 0, 1
 
 
-def add_command(commands: Commands) -> None:
-    """Add `doctor` to the command line."""
-    parser = commands.add_parser(
+def command() -> Command:
+    """Make `doctor`."""
+    made = Command(
         "doctor",
-        help="check settings, host, certificate, clock, keys and journal",
-        description="Checks, one line each, all that a payment needs: the VIPPS_ variables (their names, never their "
+        _run,
+        "check settings, host, certificate, clock, keys and journal",
+        "Checks, one line each, all that a payment needs: the VIPPS_ variables (their names, never their "
         "values), the host and its certificate, the local clock, the keys, and whether an API opens to them. It only "
         "reads: no money moves, and nothing is made. Exit status 0: nothing failed (there may be warnings); 1: "
         "something failed; 2: wrong use.",
+        examples=("doctor", "doctor --api epayment", "doctor --journal vipps-journal.db", "doctor --json"),
     )
-    add_api(parser)
-    parser.add_argument("--journal", type=Path, metavar="FILE", help="look at this journal file as well")
-    parser.add_argument("--json", action="store_true", help="all results as one JSON object")
-    parser.set_defaults(run=_run)
+    add_api(made)
+    made.option("--journal", type=click.Path(path_type=Path), metavar="FILE", help="look at this journal file as well")
+    made.option("--json", is_flag=True, help="all results as one JSON object")
+    return made
 
 
-async def _run(options: argparse.Namespace) -> int:
+async def _run(options: Options) -> int:
     results = []
     async with contextlib.aclosing(run_checks(os.environ, api=options.api, journal=options.journal)) as checks:
         async for result in checks:

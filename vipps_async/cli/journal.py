@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from vipps_async.cli.journal_decisions import add_decisions
+import click
+
+from vipps_async.cli.commands import Command, Group, Options, Run
+from vipps_async.cli.journal_decisions import decisions
 from vipps_async.cli.journal_file import add_store, existing_file, guarded, opened
-from vipps_async.cli.journal_reconcile import add_reconcile
+from vipps_async.cli.journal_reconcile import reconciliation
 from vipps_async.cli.journal_text import entry_facts, entry_text, recovery_facts, recovery_text
 from vipps_async.cli.maker import maker_by_journal
-from vipps_async.cli.options import Commands, add_allow_host, check_allowed_host, positive
+from vipps_async.cli.options import add_allow_host, check_allowed_host, positive
 from vipps_async.cli.output import UNPRINTED, emit_lines, finish, json_line, plain, say
 from vipps_async.config import Settings
 from vipps_async.core.recovery_report import RecoveryReport
@@ -24,7 +26,7 @@ from vipps_async.journals.protocol import Entry, Journal
 from vipps_async.journals.sqlite.journal import SqliteJournal
 from vipps_async.session import VippsSession
 
-__all__ = ["add_command"]
+__all__ = ["command"]
 
 #: Exit statuses: nothing is open any more, something is.
 _ALL_SETTLED, _SOMETHING_OPEN = 0, 1
@@ -37,57 +39,67 @@ _DAMAGED = 1
 _MSN_VARIABLE = "VIPPS_MERCHANT_SERIAL_NUMBER"
 
 
-def add_command(commands: Commands) -> None:
-    """Add `journal` and its actions to the command line."""
-    parser = commands.add_parser(
+def command() -> Group:
+    """Make `journal` and its actions."""
+    return Group(
         "journal",
-        help="show what a journal has open, settle it, and look after the journal",
-        description="Shows what a journal has open, settles it, and looks after the journal. Exit status 2: it could "
+        "show what a journal has open, settle it, and look after the journal",
+        "Shows what a journal has open, settles it, and looks after the journal. Exit status 2: it could "
         "not be done at all; 6: another process has the journal; 8: it was done, but could not be printed.",
+        actions=[_listing(), _recovery(), reconciliation(), *decisions(), *_upkeep()],
+        examples=("journal list --open", "journal recover", "journal backup copy.db"),
     )
-    actions = parser.add_subparsers(title="actions", required=True, metavar="ACTION")
 
-    listing = actions.add_parser(
+
+def _action(name: str, run: Run, purpose: str, description: str, *examples: str) -> Command:
+    made = Command(name, guarded(run), purpose, description, examples=examples or (f"journal {name}",))
+    add_store(made)
+    return made
+
+
+def _listing() -> Command:
+    listing = _action(
         "list",
-        help="show open and recent operations",
-        description="Shows what is open, oldest first, and then what was settled, newest first. A journal file that a "
+        _list,
+        "show open and recent operations",
+        "Shows what is open, oldest first, and then what was settled, newest first. A journal file that a "
         "running process owns cannot be read beside it: the message names that process, which is left alone.",
+        "journal list --open",
+        "journal list --payment acme-shop-123-order123abc",
     )
-    add_store(listing)
-    listing.add_argument("--open", action="store_true", dest="only_open", help="only what is open")
-    listing.add_argument("--payment", metavar="ID", help=f"only this payment (of --msn, or of {_MSN_VARIABLE})")
-    listing.add_argument("--msn", metavar="MSN", help="only this sales unit")
-    listing.add_argument("--limit", type=positive, default=50, help="how many of each kind (default: %(default)s)")
-    listing.add_argument(
+    listing.option("--open", "only_open", is_flag=True, help="only what is open")
+    listing.option("--payment", metavar="ID", help=f"only this payment (of --msn, or of {_MSN_VARIABLE})")
+    listing.option("--msn", metavar="MSN", help="only this sales unit")
+    listing.option("--limit", type=positive, default=50, metavar="N", help="how many of each kind")
+    listing.option(
         "--settle-after",
         type=positive,
         default=_SETTLE_AFTER,
         metavar="SECONDS",
-        help="your sessions' settle_after, by which is told when an entry can be decided (%(default)s)",
+        help="your sessions' settle_after, by which is told when an entry can be decided",
     )
-    listing.add_argument("--json", action="store_true", help="one JSON object for each operation, one a line")
-    listing.set_defaults(run=guarded(_list))
+    listing.flag("--json", "one JSON object for each operation, one a line")
+    return listing
 
-    recover = actions.add_parser(
+
+def _recovery() -> Command:
+    recovery = _action(
         "recover",
-        help="settle what is open",
-        description="Settles what is open for the sales unit of the VIPPS_ variables: details decide; what is proven "
+        _recover,
+        "settle what is open",
+        "Settles what is open for the sales unit of the VIPPS_ variables: details decide; what is proven "
         "absent is sent again with the same key. Exit status 0: nothing is open any more; 1: something is.",
     )
-    add_store(recover)
-    recover.add_argument("--concurrency", type=positive, default=8, help="how many at once (default: %(default)s)")
-    recover.add_argument("--json", action="store_true", help="the report as one JSON object, and no progress")
-    recover.set_defaults(run=guarded(_recover))
-    add_allow_host(recover)
-    add_reconcile(actions)
-    add_decisions(actions)
-    _add_upkeep(actions)
+    recovery.option("--concurrency", type=positive, default=8, metavar="N", help="how many at once")
+    recovery.flag("--json", "the report as one JSON object, and no progress")
+    add_allow_host(recovery)
+    return recovery
 
 
 # --- list ------------------------------------------------------------------------------------------------------------
 
 
-async def _list(options: argparse.Namespace) -> int:
+async def _list(options: Options) -> int:
     # Held for as short as possible, since a process that wants to start finds the file in use meanwhile: damage is not
     # looked for, and nothing is printed before it is closed again.
     async with opened(options, thorough=False) as journal:
@@ -113,7 +125,7 @@ async def _list(options: argparse.Namespace) -> int:
     return _ALL_SETTLED if emit_lines(f"{line}\n" for line in shown) else UNPRINTED
 
 
-async def _found(journal: Journal, options: argparse.Namespace) -> list[Entry]:
+async def _found(journal: Journal, options: Options) -> list[Entry]:
     msn = options.msn or os.environ.get(_MSN_VARIABLE)
     if not msn:
         raise ConfigurationError("--payment needs a sales unit", advice=f"give --msn, or set {_MSN_VARIABLE}")
@@ -121,7 +133,7 @@ async def _found(journal: Journal, options: argparse.Namespace) -> list[Entry]:
 
 
 async def _chosen(
-    journal: Journal, options: argparse.Namespace, of_payment: list[Entry] | None
+    journal: Journal, options: Options, of_payment: list[Entry] | None
 ) -> tuple[list[Entry], list[Entry], bool]:
     msn, limit = options.msn, options.limit
     if of_payment is not None:
@@ -148,7 +160,7 @@ async def _first(number: int, entries: AsyncIterator[Entry]) -> list[Entry]:
 # --- recover ---------------------------------------------------------------------------------------------------------
 
 
-async def _recover(options: argparse.Namespace) -> int:
+async def _recover(options: Options) -> int:
     if options.dsn is None:
         existing_file(options)
     # Before the journal is opened: what is wrong with the settings must not keep others from it.
@@ -177,54 +189,53 @@ class _Progress:
 # --- backup, check, prune and erase -----------------------------------------------------------------------------------
 
 
-def _add_upkeep(actions: Commands) -> None:
-    backup = actions.add_parser(
+def _upkeep() -> list[Command]:
+    backup = _action(
         "backup",
-        help="copy a journal file",
-        description="Copies a journal file into a new one. While a service runs, it alone can copy its journal: "
+        _backup,
+        "copy a journal file",
+        "Copies a journal file into a new one. While a service runs, it alone can copy its journal: "
         "await journal.backup(target). A PostgreSQL journal is copied by pg_dump.",
+        "journal backup copy.db",
     )
-    add_store(backup)
-    backup.add_argument("target", type=Path, metavar="TARGET", help="the copy; nothing may be there yet")
-    backup.set_defaults(run=guarded(_backup))
-
-    check = actions.add_parser(
+    backup.argument(
+        "target", type=click.Path(path_type=Path), metavar="TARGET", help="the copy; nothing may be there yet"
+    )
+    check = _action(
         "check",
-        help="look for damage",
-        description="Looks through a whole journal for damage. Exit status 0: there is none; 1: rows that cannot be "
+        _check,
+        "look for damage",
+        "Looks through a whole journal for damage. Exit status 0: there is none; 1: rows that cannot be "
         "read are listed, and everything else can be used; 2: the journal cannot be used.",
     )
-    add_store(check)
-    check.set_defaults(run=guarded(_check))
-
-    prune = actions.add_parser(
+    prune = _action(
         "prune",
-        help="delete old settled entries",
-        description="Deletes entries that were settled long ago. What is open stays, however old it is.",
+        _prune,
+        "delete old settled entries",
+        "Deletes entries that were settled long ago. What is open stays, however old it is.",
+        "journal prune --older-than 400",
     )
-    add_store(prune)
-    prune.add_argument(
+    prune.option(
         "--older-than",
         type=positive,
         default=DEFAULT_AGE.days,
         metavar="DAYS",
-        help=f"how many days ago they were settled at least (%(default)s; below {LEAST_AGE.days} only with --force)",
+        help=f"how many days ago they were settled at least (below {LEAST_AGE.days} only with --force)",
     )
-    prune.add_argument("--force", action="store_true", help="also such as may still protect a refund")
-    prune.set_defaults(run=guarded(_prune))
-
-    erase = actions.add_parser(
+    prune.flag("--force", "also such as may still protect a refund")
+    erase = _action(
         "erase",
-        help="delete all entries of one payment, for a person who has a right to that",
-        description="Deletes all entries of one payment, unless something of it is open.",
+        _erase,
+        "delete all entries of one payment, for a person who has a right to that",
+        "Deletes all entries of one payment, unless something of it is open.",
+        "journal erase acme-shop-123-order123abc",
     )
-    add_store(erase)
-    erase.add_argument("payment", metavar="PAYMENT", help="its id")
-    erase.add_argument("--msn", metavar="MSN", help=f"its sales unit (default: {_MSN_VARIABLE})")
-    erase.set_defaults(run=guarded(_erase))
+    erase.argument("payment", metavar="PAYMENT", help="its id")
+    erase.option("--msn", metavar="MSN", help=f"its sales unit (default: {_MSN_VARIABLE})")
+    return [backup, check, prune, erase]
 
 
-async def _backup(options: argparse.Namespace) -> int:
+async def _backup(options: Options) -> int:
     if options.dsn is not None:
         advice = f"pg_dump --schema {options.schema}"
         raise ConfigurationError("a PostgreSQL journal is copied by its database's own tools", advice=advice)
@@ -234,7 +245,7 @@ async def _backup(options: argparse.Namespace) -> int:
     return finish(0, f"copied to {options.target}")
 
 
-async def _check(options: argparse.Namespace) -> int:
+async def _check(options: Options) -> int:
     async with opened(options, thorough=True) as journal:
         damaged = await journal.damaged()
     lines = [f"entry {row.position}, payment {plain(row.payment)}: {plain(row.reason)}" for row in damaged]
@@ -247,13 +258,13 @@ async def _check(options: argparse.Namespace) -> int:
     return finish(_DAMAGED if damaged else 0, "\n".join(lines))
 
 
-async def _prune(options: argparse.Namespace) -> int:
+async def _prune(options: Options) -> int:
     async with opened(options, thorough=False) as journal:
         deleted = await journal.prune(older_than=timedelta(days=options.older_than), force=options.force)
     return finish(0, f"{deleted} deleted that were settled at least {options.older_than} days ago")
 
 
-async def _erase(options: argparse.Namespace) -> int:
+async def _erase(options: Options) -> int:
     msn = options.msn or os.environ.get(_MSN_VARIABLE)
     if not msn:
         raise ConfigurationError("erase needs a sales unit", advice=f"give --msn, or set {_MSN_VARIABLE}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -11,17 +10,18 @@ from typing import Any, cast
 from attrs import frozen
 
 from vipps_async.apis import APIS, passed_over, session_api
+from vipps_async.cli.commands import Command, Options, Run
 from vipps_async.cli.confirmation import add_yes, ask, ask_anywhere
 from vipps_async.cli.journal_file import StoredJournal, add_store, guarded, opened
 from vipps_async.cli.journal_text import about, is_leased, recovery_text
-from vipps_async.cli.options import Commands, add_allow_host, check_allowed_host
+from vipps_async.cli.options import add_allow_host, check_allowed_host
 from vipps_async.cli.output import BUSY, DONE, OTHER_SETTINGS, REFUSED, UNKNOWN, emit, finish, plain, say, unprinted
 from vipps_async.config import Settings
 from vipps_async.errors import ConfigurationError, OrderNotFoundError, VippsError
 from vipps_async.journals.protocol import Entry, Intent, Journal, Outcome
 from vipps_async.session import VippsSession
 
-__all__ = ["add_decisions"]
+__all__ = ["decisions"]
 
 #: The statuses of `journal send` and `journal drop` for people.
 _STATUSES = (
@@ -36,48 +36,49 @@ _ALL = 2**62
 _KEYED = frozenset({"capture", "refund"})
 
 
-def add_decisions(actions: Commands) -> None:
-    """Add the three actions to `journal`."""
-    send = _add(actions, "send", "send one open operation again, with its recorded key and bytes")
-    send.description = (
+def decisions() -> list[Command]:
+    """Make the three actions of `journal`."""
+    send = _decision(
+        "send",
+        _send,
+        "send one open operation again, with its recorded key and bytes",
         "Sends one open operation again though a later one overtook it, its last attempt was refused, or it was "
         "dropped. The payment's history is asked first; what is open of the same payment before it is settled before "
-        f"it. {_STATUSES}"
+        f"it. {_STATUSES}",
     )
-    send.set_defaults(run=guarded(_send))
-    drop = _add(actions, "drop", "decide that one open operation is never sent again")
-    drop.description = (
+    drop = _decision(
+        "drop",
+        _drop,
+        "decide that one open operation is never sent again",
         "Decides that one open operation is never sent again by recovery. What was sent before may still take effect, "
-        f"so it stays open until the horizon, and recovery then settles it by what details show. {_STATUSES}"
+        f"so it stays open until the horizon, and recovery then settles it by what details show. {_STATUSES}",
     )
-    drop.set_defaults(run=guarded(_drop))
-    rebind = actions.add_parser(
+    for made in (send, drop):
+        made.argument("key", metavar="KEY", help="its idempotency key, as `journal list` shows it (-- before -KEY)")
+        made.option("--payment", metavar="ID", help="its payment, where several have operations with this key")
+    rebind = _decision(
         "rebind",
-        help="bind the journal to the Vipps of the VIPPS_ variables, such as one that is reached by another name now",
-        description="A journal belongs to one environment and host, and is refused anywhere else. This binds it to the "
+        _rebind,
+        "bind the journal to the Vipps of the VIPPS_ variables, such as one that is reached by another name now",
+        "A journal belongs to one environment and host, and is refused anywhere else. This binds it to the "
         "Vipps of the VIPPS_ variables, after a payment's history has shown that an operation that is done in the "
         "journal is done there, too. Exit status 0: it is bound to it; 1: somebody was asked and said no; 2: wrong use "
         "or settings, or it could not be found out, and nothing was changed; 6: another process has the journal; 7: it "
         "is another Vipps, and nothing was changed; 8: it is bound to it, but that could not be printed.",
-        allow_abbrev=False,
     )
-    add_store(rebind)
-    add_yes(rebind)
-    add_allow_host(rebind)
-    rebind.set_defaults(run=guarded(_rebind))
+    return [send, drop, rebind]
 
 
-def _add(actions: Commands, name: str, purpose: str) -> argparse.ArgumentParser:
-    parser = actions.add_parser(name, help=purpose, allow_abbrev=False)
-    add_store(parser)
-    add_yes(parser)
-    add_allow_host(parser)
-    parser.add_argument("key", metavar="KEY", help="its idempotency key, as `journal list` shows it (-- before -KEY)")
-    parser.add_argument("--payment", metavar="ID", help="its payment, where several have operations with this key")
-    return parser
+def _decision(name: str, run: Run, purpose: str, description: str) -> Command:
+    key = "" if name == "rebind" else " 0f8fad5b-d9cb-469f-a165-70867728950e"
+    made = Command(name, guarded(run), purpose, description, examples=[f"journal {name}{key}"])
+    add_store(made)
+    add_yes(made)
+    add_allow_host(made)
+    return made
 
 
-async def _send(options: argparse.Namespace) -> int:
+async def _send(options: Options) -> int:
     settings = _settings(options)
     async with opened(options, thorough=True) as journal:
         entry = await _find(journal, options, settings)
@@ -104,7 +105,7 @@ async def _send(options: argparse.Namespace) -> int:
     return status if is_printed else unprinted(status)
 
 
-async def _drop(options: argparse.Namespace) -> int:
+async def _drop(options: Options) -> int:
     settings = _settings(options)
     async with opened(options, thorough=True) as journal:
         entry = await _find(journal, options, settings)
@@ -118,20 +119,20 @@ async def _drop(options: argparse.Namespace) -> int:
     return finish(DONE, text)
 
 
-def _settings(options: argparse.Namespace) -> Settings:
+def _settings(options: Options) -> Settings:
     settings = Settings.from_env(os.environ)
     check_allowed_host(settings, options.allow_host)
     return settings
 
 
-async def _agreed(what: str, options: argparse.Namespace, settings: Settings) -> int | None:
+async def _agreed(what: str, options: Options, settings: Settings) -> int | None:
     async def question() -> str:
         return what
 
     return await ask(question, settings, yes=options.yes)
 
 
-async def _find(journal: StoredJournal, options: argparse.Namespace, settings: Settings) -> Entry:
+async def _find(journal: StoredJournal, options: Options, settings: Settings) -> Entry:
     """Find the open operation that is meant.
 
     Raises:
@@ -211,7 +212,7 @@ class _UntilEntry:
 # --- rebind -----------------------------------------------------------------------------------------------------------
 
 
-async def _rebind(options: argparse.Namespace) -> int:
+async def _rebind(options: Options) -> int:
     _settings(options)
     async with opened(options, thorough=True) as journal, VippsSession.from_env() as vipps:
         bound, world = await journal.world(), await vipps.world()

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import contextlib
 import os
 import re
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import urlsplit
 
+import click
+
+from vipps_async.cli.commands import Command, Options, Run, UsageError
 from vipps_async.cli.options import number_from
 from vipps_async.cli.output import BUSY, USAGE, plain, say
 from vipps_async.config import Environment
@@ -47,19 +49,22 @@ VARIABLE = "VIPPS_JOURNAL"
 _WAIT, _TRY_EVERY = 10.0, 0.1
 
 
-def add_journal(parser: argparse.ArgumentParser) -> None:
+def add_journal(command: Command) -> None:
     """Give a command the options `--journal`, `--wait` and `--trust-owner`."""
-    parser.add_argument(
-        "--journal", type=Path, metavar="PATH", help=f"the journal file (default: {VARIABLE}, or in the state folder)"
+    command.option(
+        "--journal",
+        type=click.Path(path_type=Path),
+        metavar="PATH",
+        help=f"the journal file (default: {VARIABLE}, or in the state folder)",
     )
-    parser.add_argument(
+    command.option(
         "--wait",
         type=number_from(float, 0.0, 86_400.0, "no number of seconds from 0 to a day"),
         default=_WAIT,
         metavar="SECONDS",
-        help="how long to wait while another process has the journal (%(default)g)",
+        help="how long to wait while another process has the journal",
     )
-    parser.add_argument(
+    command.option(
         "--trust-owner",
         type=int,
         metavar="UID",
@@ -169,24 +174,25 @@ def _world(env: Mapping[str, str]) -> str:
 # --- what all actions of `vipps-async journal` share ------------------------------------------------------------------
 
 
-def add_store(parser: argparse.ArgumentParser) -> None:
+def add_store(command: Command) -> None:
     """Add the options that name a journal."""
-    add_journal(parser)
-    parser.add_argument(
+    add_journal(command)
+    command.option(
         "--dsn", help="instead a PostgreSQL database (PostgresJournal); leave its password to PGPASSWORD or ~/.pgpass"
     )
-    parser.add_argument("--schema", default="vipps_async", help="with --dsn: its schema (%(default)s)")
-    parser.set_defaults(refuse_usage=parser.error)
+    command.option("--schema", default="vipps_async", help="with --dsn: its schema")
+    command.check = _check_store
 
 
-def guarded(
-    run: Callable[[argparse.Namespace], Coroutine[Any, Any, int]],
-) -> Callable[[argparse.Namespace], Coroutine[Any, Any, int]]:
+def _check_store(options: Options) -> None:
+    if options.dsn is not None and options.journal is not None:
+        raise UsageError("--journal and --dsn: which one is meant?")
+
+
+def guarded(run: Run) -> Run:
     """Make an action tell its errors on one line and end with the status of each."""
 
-    async def guarded_run(options: argparse.Namespace) -> int:
-        if options.dsn is not None and options.journal is not None:
-            options.refuse_usage("--journal and --dsn: which one is meant?")
+    async def guarded_run(options: Options) -> int:
         try:
             return await run(options)
         except JournalInUseError as error:
@@ -199,7 +205,7 @@ def guarded(
     return guarded_run
 
 
-def existing_file(options: argparse.Namespace) -> Path:
+def existing_file(options: Options) -> Path:
     """Return the journal file that is meant.
 
     Raises:
@@ -213,7 +219,7 @@ def existing_file(options: argparse.Namespace) -> Path:
 
 
 @contextlib.asynccontextmanager
-async def opened(options: argparse.Namespace, *, thorough: bool) -> AsyncIterator[StoredJournal]:
+async def opened(options: Options, *, thorough: bool) -> AsyncIterator[StoredJournal]:
     """Open the journal that the options name, and close it.
 
     Args:

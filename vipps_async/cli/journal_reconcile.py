@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import click
+
 from vipps_async.apis import APIS
 from vipps_async.batch.tables import FileStyle, ReportFormat
 from vipps_async.cli.batch_output import STDOUT, ReportFile, add_report, report_file
+from vipps_async.cli.commands import Command, Options
 from vipps_async.cli.journal_file import add_store, existing_file, files_of, guarded, opened
 from vipps_async.cli.journal_text import about
-from vipps_async.cli.options import Commands, add_allow_host, check_allowed_host, number_from, positive
+from vipps_async.cli.options import add_allow_host, check_allowed_host, number_from, positive
 from vipps_async.cli.output import UNKNOWN, UNPRINTED, emit, json_line, plain, say
 from vipps_async.config import Settings
 from vipps_async.errors import JournalError
@@ -25,7 +27,7 @@ from vipps_async.reconciliation.day import DEFAULT_ZONE
 from vipps_async.reconciliation.report import DaySums, sums_of, write_day_report
 from vipps_async.session import VippsSession
 
-__all__ = ["add_reconcile"]
+__all__ = ["reconciliation"]
 
 #: Exit statuses: everything agrees, something differs. What is inconclusive is UNKNOWN.
 _AGREES, _DIFFERS = 0, 1
@@ -40,50 +42,53 @@ _SEMICOLONS = FileStyle(separator=";", encoding="utf-8-sig", decimal_sign=",")
 _NAMES = {Comparison.AGREES: "agree", Comparison.DIFFERS: "differ", Comparison.INCONCLUSIVE: "inconclusive"}
 
 
-def add_reconcile(actions: Commands) -> None:
-    """Add `journal reconcile`."""
-    parser = actions.add_parser(
+def reconciliation() -> Command:
+    """Make `journal reconcile`."""
+    made = Command(
         "reconcile",
-        help="hold what is done of a day against what Vipps has",
-        description="Looks up each capture, refund and cancel that became known as done on a day, and says which agree "
+        guarded(_reconcile),
+        "hold what is done of a day against what Vipps has",
+        "Looks up each capture, refund and cancel that became known as done on a day, and says which agree "
         "with Vipps in their amounts. It only reads. Exit status 0: all agree; 1: some differ; 3: none differ, and "
         "some could not be read or may appear later; 2: wrong use or settings; 6: another process has the journal; 8: "
         "it was done, but the result or the report could not be written.",
+        examples=(
+            "journal reconcile --day yesterday",
+            "journal reconcile --day 2026-11-27 --report day.csv --semicolons",
+        ),
     )
-    add_store(parser)
-    parser.add_argument("--day", required=True, metavar="DATE", help="2026-11-27, today or yesterday")
-    parser.add_argument("--zone", default=DEFAULT_ZONE, help="where that day is counted, or UTC (%(default)s)")
-    parser.add_argument("--api", choices=sorted(APIS), help="only what was done over this one (all)")
-    parser.add_argument(
+    add_store(made)
+    made.option("--day", required=True, metavar="DATE", help="2026-11-27, today or yesterday")
+    made.option("--zone", default=DEFAULT_ZONE, metavar="ZONE", help="where that day is counted, or UTC")
+    made.option("--api", type=click.Choice(sorted(APIS)), help="only what was done over this one (all)")
+    made.option(
         "--concurrency",
         type=number_from(int, 1, MOST_AT_ONCE, f"not from 1 to {MOST_AT_ONCE}"),
         default=DEFAULT_CONCURRENCY,
         metavar="N",
-        help="most payments at once (%(default)s)",
+        help="most payments at once",
     )
-    parser.add_argument(
+    made.option(
         "--rate",
         type=number_from(float, 1e-3, 1e6, "no number from 0.001 to 1000000"),
         metavar="N",
         help="most look-ups a second (as many as Vipps takes)",
     )
-    parser.add_argument(
+    made.option(
         "--settle-after",
         type=positive,
         default=_SETTLE_AFTER,
         metavar="SECONDS",
-        help="your sessions' settle_after: until then the history may lack an operation (%(default)s)",
+        help="your sessions' settle_after: until then the history may lack an operation",
     )
-    add_report(parser, default="none")
-    parser.add_argument(
-        "--semicolons", action="store_true", help="a CSV report as spreadsheets in Norway open it: a;1,50"
-    )
-    parser.add_argument("--json", action="store_true", help="the sums as one JSON object, and no progress")
-    add_allow_host(parser)
-    parser.set_defaults(run=guarded(_reconcile))
+    add_report(made, default="none")
+    made.flag("--semicolons", "a CSV report as spreadsheets in Norway open it: a;1,50")
+    made.flag("--json", "the sums as one JSON object, and no progress")
+    add_allow_host(made)
+    return made
 
 
-async def _reconcile(options: argparse.Namespace) -> int:
+async def _reconcile(options: Options) -> int:
     day = Day.of(options.day, options.zone)
     files = [] if options.dsn is not None else files_of(existing_file(options))
     report = None
@@ -109,7 +114,7 @@ async def _reconcile(options: argparse.Namespace) -> int:
     return await _tell(options, day, found, compared, report)
 
 
-async def _entries(options: argparse.Namespace, vipps: VippsSession, day: Day) -> DayEntries:
+async def _entries(options: Options, vipps: VippsSession, day: Day) -> DayEntries:
     world = await vipps.world()
     async with opened(options, thorough=False) as journal:
         bound = await journal.world()
@@ -134,7 +139,7 @@ class _Progress:
 
 
 async def _tell(
-    options: argparse.Namespace,
+    options: Options,
     day: Day,
     found: DayEntries,
     compared: Sequence[ComparedEntry],

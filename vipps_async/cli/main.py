@@ -2,72 +2,132 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import contextlib
+import importlib
 import io
 import os
 import sys
 from collections.abc import Iterator, Sequence
 
+import click
+from click.shell_completion import CompletionItem
+
 from vipps_async._version import __version__
-from vipps_async.cli import batch, demo, doctor, journal, payment, sandbox, webhooks
-from vipps_async.cli.options import api_named_in
-from vipps_async.cli.output import discard, plain, say
+from vipps_async.cli.commands import Group, Options, UsageError
+from vipps_async.cli.env_file import load_env_file
+from vipps_async.cli.output import USAGE, discard, plain, say
 from vipps_async.config import Environment
-from vipps_async.errors import VippsError
+from vipps_async.errors import ConfigurationError, VippsError
 from vipps_async.transports.request_rules import EnvironmentProxies, checked_url
 
-__all__ = ["carried_out", "main", "parser"]
+__all__ = ["carried_out", "main", "read_command_line"]
 
 #: Exit statuses: something did not go well, Ctrl-C, and nobody reads what is printed (128 + SIGINT, 128 + SIGPIPE).
 _NOT_WELL, _INTERRUPTED, _NOBODY_READS = 1, 130, 141
+#: Each stands in a module of its own name, whose `command()` makes it: only the one that is meant is imported.
+_COMMANDS = {
+    "demo": "take a payment from its beginning to a refund, step by step",
+    "sandbox": "run a Vipps sandbox on this machine",
+    "doctor": "check settings, host, certificate, clock, keys and journal",
+    "payment": "show one payment, capture, refund or cancel it, or make one",
+    "journal": "show what a journal has open, settle it, and look after the journal",
+    "batch": "capture, refund or cancel the payments in a file",
+    "webhooks": "list, register or delete webhooks",
+}
+_HELP = ("help", "show the help of a command: help payment capture")
 
 
-def parser(arguments: Sequence[str] = ()) -> argparse.ArgumentParser:
-    """Return what reads a command line; `run` of its answer carries the command out and gives the exit status.
+class _Commands(Group):
+    """All commands, imported when one is asked for."""
 
-    Args:
-        arguments: the command line, for commands whose options depend on the API that it names.
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """See `click.Group`; `help COMMAND` is read as `COMMAND --help`."""
+        return super().parse_args(ctx, [*args[1:], "--help"] if args[:1] == ["help"] else args)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """See `click.Group`."""
+        return [*_COMMANDS, "help"]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
+        """See `click.Group`."""
+        if cmd_name not in _COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"vipps_async.cli.{cmd_name}").command()
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
+        """See `click.Group`."""
+        with formatter.section("Commands"):
+            formatter.write_dl([*_COMMANDS.items(), _HELP])
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """See `click.Group`."""
+        named = [(name, text) for name, text in (*_COMMANDS.items(), _HELP) if name.startswith(incomplete)]
+        return [CompletionItem(name, help=text) for name, text in named] + click.Command.shell_complete(
+            self, ctx, incomplete
+        )
+
+
+def _whole() -> click.Group:
+    whole = _Commands(
+        "vipps-async",
+        "",
+        "Vipps payments from the command line, and a Vipps sandbox of your own.",
+        examples=("demo", "doctor", "payment show acme-shop-123-order123abc", "help payment capture"),
+    )
+    whole.subcommand_metavar = "COMMAND ..."
+    whole.params.append(
+        click.Option(
+            ["--trust-env"],
+            is_flag=True,
+            help="reach Vipps through the proxy that HTTPS_PROXY names, unless NO_PROXY or VIPPS_PROXY say otherwise",
+        )
+    )
+    return click.version_option(__version__, message="vipps-async %(version)s")(whole)
+
+
+def read_command_line(arguments: Sequence[str]) -> Options:
+    """Read a command line; `run` of the answer carries the command out and gives the exit status.
+
+    Raises:
+        SystemExit: wrong use, which was said (2), or help, which was shown (0).
     """
-    whole = argparse.ArgumentParser(
-        prog="vipps-async", description="Vipps payments from the command line, and a Vipps sandbox of your own."
-    )
-    whole.add_argument("--version", action="version", version=f"vipps-async {__version__}")
-    whole.add_argument(
-        "--trust-env",
-        action="store_true",
-        help="reach Vipps through the proxy that HTTPS_PROXY names, unless NO_PROXY or VIPPS_PROXY say otherwise",
-    )
-    commands = whole.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    demo.add_command(commands)
-    sandbox.add_command(commands)
-    doctor.add_command(commands)
-    payment.add_command(commands, api_named_in(arguments))
-    journal.add_command(commands)
-    batch.add_command(commands)
-    webhooks.add_command(commands)
-    return whole
+    try:
+        load_env_file()
+        answer = _whole().main(list(arguments), prog_name="vipps-async", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        raise SystemExit(error.exit_code) from None
+    except ConfigurationError as error:
+        say(f"vipps-async: {plain(error)}")
+        raise SystemExit(USAGE) from None
+    if isinstance(answer, Options):
+        return answer
+    # `--help` and `--version` have been answered.
+    raise SystemExit(answer or 0)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status: 0, 1 if something did not go well; ends with 2 for wrong usage."""
-    arguments = sys.argv[1:] if arguments is None else arguments
-    options = parser(arguments).parse_args(arguments)
-    _print_at_once()
     try:
+        options = read_command_line(sys.argv[1:] if arguments is None else arguments)
+        _print_at_once()
         return asyncio.run(carried_out(options))
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, click.Abort):
         return _INTERRUPTED
 
 
-async def carried_out(options: argparse.Namespace) -> int:
-    """Carry a command out that was read by `parser`, say what kept it from going well, and return its exit status."""
+async def carried_out(options: Options) -> int:
+    """Carry out what `read_command_line` has read, say what kept it from going well, and return its exit status."""
     try:
         with _proxy_of_environment() if options.trust_env else contextlib.nullcontext():
             status: int = await options.run(options)
         if sys.stdout is not None:
             sys.stdout.flush()
+    except UsageError as error:
+        error.show()
+        return USAGE
     except VippsError as error:
         say(f"vipps-async: {plain(error)}")
         return _NOT_WELL

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import os
 from collections.abc import Iterable
@@ -10,6 +9,7 @@ from collections.abc import Iterable
 from attrs import evolve, frozen
 
 from vipps_async.apis import APIS, READS_TOO
+from vipps_async.cli.commands import Options
 from vipps_async.cli.journal_file import journal_path, open_journal
 from vipps_async.cli.output import plain
 from vipps_async.core.batch import BatchOperation
@@ -62,7 +62,7 @@ def maker_by_journal(payment: str, entries: Iterable[Entry]) -> Maker:
     return Maker(None, text)
 
 
-async def maker_by_file(options: argparse.Namespace, merchant_serial_number: str) -> Maker:
+async def maker_by_file(options: Options, merchant_serial_number: str) -> Maker:
     """Tell it from the journal file that a command means, if there is one and it can be read.
 
     Args:

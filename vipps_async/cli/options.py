@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-import argparse
 import os
+import re
 import sys
-from collections.abc import Callable, Sequence
-from typing import TypeAlias, TypeVar
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
+
+import click
+from click.shell_completion import CompletionItem
 
 from vipps_async.apis import APIS, DEFAULT_API, IN_OTHER_CURRENCIES, name_with_currency, payment_api
 from vipps_async.batch.amounts import ALL, read_amount
+from vipps_async.cli.commands import Command
 from vipps_async.config import Environment, Settings
 from vipps_async.core.payment_api import PaymentApi
 from vipps_async.errors import ConfigurationError, InvalidInputError
@@ -18,42 +22,53 @@ from vipps_async.money import format_amount
 from vipps_async.not_given import NotGiven
 
 __all__ = [
-    "Commands",
+    "Reader",
     "add_allow_host",
     "add_api",
     "amount_of",
     "api_named_in",
     "api_option",
     "check_allowed_host",
-    "checked",
     "number_from",
+    "one_of",
     "positive",
 ]
 
-T = TypeVar("T")
-V = TypeVar("V")
 N = TypeVar("N", int, float)
-
-#: What commands and actions are added to; argparse has no public name for it.
-Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001 - as above
 
 
 # --- readers ----------------------------------------------------------------------------------------------------------
 
 
-def checked(check: Callable[[V], T]) -> Callable[[V], T]:
-    """Make a reader of a rule: the rule's error becomes argparse's."""
+class Reader(click.ParamType[Any, Any]):
+    """Reads a value by a rule: the rule's error becomes click's."""
 
-    def read(text: V) -> T:
+    name = "value"
+
+    def __init__(self, read: Callable[[str], object], *, words: Iterable[str] = ()) -> None:
+        """Make a reader.
+
+        Args:
+            read: the rule; raises `InvalidInputError`, `ConfigurationError` or `ValueError`.
+            words: what a shell offers to complete a word to.
+        """
+        self.read, self.words = read, tuple(words)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """See `click.ParamType`."""
+        if not isinstance(value, str):
+            return value
         try:
-            return check(text)
-        except (InvalidInputError, ConfigurationError) as error:
-            raise argparse.ArgumentTypeError(str(error)) from error
+            return self.read(value)
+        except (InvalidInputError, ConfigurationError, ValueError) as error:
+            self.fail(str(error), param, ctx)
 
-    return read
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:  # noqa: ARG002 - click's signature
+        """See `click.ParamType`."""
+        return [CompletionItem(word) for word in self.words if word.startswith(incomplete)]
 
 
-def number_from(kind: Callable[[str], N], low: N, high: N, rule: str) -> Callable[[str], N]:
+def number_from(kind: Callable[[str], N], low: N, high: N, rule: str) -> Reader:
     """Return what reads a number of a kind, from `low` to `high`; `rule` says so to whoever typed another one."""
 
     def read(text: str) -> N:
@@ -62,35 +77,56 @@ def number_from(kind: Callable[[str], N], low: N, high: N, rule: str) -> Callabl
         except ValueError:
             value = None
         if value is None or not low <= value <= high:
-            raise argparse.ArgumentTypeError(f"{text} is {rule}")
+            raise ValueError(f"{text} is {rule}")
         return value
 
-    return read
+    return Reader(read)
+
+
+def one_of(kind: Callable[[str], object], words: Sequence[str]) -> Reader:
+    """Return what reads one of these words as something of a kind."""
+
+    def read(text: str) -> object:
+        if text not in words:
+            raise ValueError(f"{text!r} is none of {', '.join(words)}")
+        return kind(text)
+
+    return Reader(read, words=words)
 
 
 #: Reads a whole number from 1 on.
-positive: Callable[[str], int] = number_from(int, 1, sys.maxsize, "no positive number")
+positive: Reader = number_from(int, 1, sys.maxsize, "no positive number")
+
+#: `1.499,00` and `1 499,00`: groups of three digits, and behind the comma the two decimals that only money has.
+_GROUPED = re.compile(r"([1-9][0-9]{0,2}(?:([. \u00a0])[0-9]{3})(?:\2[0-9]{3})*),([0-9]{2})")
 
 
-def amount_of(api: PaymentApi) -> Callable[[str], int]:
-    """Return what reads an amount as people write it, such as kroner, and returns minor units."""
+def amount_of(api: PaymentApi) -> Reader:
+    """Return what reads an amount as people write it, such as kroner, and returns minor units.
+
+    A comma is read as the decimal sign: `499,00`, and `1.499,00`. What could mean two amounts is refused: `1,499`.
+    """
     unit = api.main_unit
 
     def read(text: str) -> int:
+        if unit.decimals and (grouped := _GROUPED.fullmatch(text)):
+            plain_text = f"{re.sub('[^0-9]', '', grouped[1])}.{grouped[3]}"
+        else:
+            plain_text = text
         try:
-            amount = read_amount(text, unit, api, decimal_comma=False)
+            amount = read_amount(plain_text, unit, api, decimal_comma=True)
         except InvalidInputError:
             amount = None
         if amount is None or isinstance(amount, NotGiven):
-            example = "with at most two decimals, such as 499.00" if unit.decimals else "as a whole number"
+            example = "with at most two decimals, such as 499.00 (or 499,00)" if unit.decimals else "as a whole number"
             least, largest = format_amount(api.least, api.currency), format_amount(api.largest, api.currency)
             rule = f"{unit.word} {example}, from {least} to {largest}"
             if text == ALL:
                 rule += f"; say --{ALL} to take all that remains"
-            raise argparse.ArgumentTypeError(f"{text!r} is no amount: {rule}")
+            raise ValueError(f"{text!r} is no amount: {rule}")
         return amount
 
-    return read
+    return Reader(read)
 
 
 # --- which API --------------------------------------------------------------------------------------------------------
@@ -101,17 +137,18 @@ def _default_api() -> str:
 
 
 def add_api(
-    parser: argparse.ArgumentParser,
+    command: Command,
     *,
     read: Callable[[str], PaymentApi] = payment_api,
     names: Sequence[str] = (*APIS, *IN_OTHER_CURRENCIES),
     purpose: str = "the API that the payments were made with, and the currency of its amounts if that is not NOK",
 ) -> None:
     """Give a command the option `--api`, which is read as what the API has of its own."""
-    parser.add_argument(
+    command.option(
         "--api",
-        type=checked(read),
-        default=_default_api(),
+        type=Reader(read, words=names),
+        default=_default_api,
+        show_default=False,
         metavar="|".join(names),
         help=f"{purpose} (VIPPS_API, else {DEFAULT_API})",
     )
@@ -122,12 +159,14 @@ def api_named_in(arguments: Sequence[str]) -> PaymentApi:
 
     One that names none, or one that does not exist, gets the default's options, with which it is refused.
     """
-    early = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
-    early.add_argument("--api", default=_default_api())
-    try:
-        name: str = early.parse_known_args(list(arguments))[0].api
-    except argparse.ArgumentError:
-        name = DEFAULT_API
+    name = _default_api()
+    for argument, following in zip(arguments, (*arguments[1:], ""), strict=False):
+        if argument == "--":
+            break
+        if argument == "--api":
+            name = following
+        elif argument.startswith("--api="):
+            name = argument.removeprefix("--api=")
     return payment_api(name if name in {*APIS, *IN_OTHER_CURRENCIES} else DEFAULT_API)
 
 
@@ -140,12 +179,11 @@ def api_option(api: PaymentApi) -> str:
 # --- which host -------------------------------------------------------------------------------------------------------
 
 
-def add_allow_host(parser: argparse.ArgumentParser) -> None:
+def add_allow_host(command: Command) -> None:
     """Give a command the option `--allow-host`."""
-    parser.add_argument(
+    command.option(
         "--allow-host",
-        action="append",
-        default=[],
+        multiple=True,
         metavar="HOST",
         help="in production VIPPS_BASE_URL may name this host, which is not Vipps' own",
     )

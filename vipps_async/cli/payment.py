@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import sys
 from collections.abc import Iterator
 from typing import Any
 
 import attrs
+import click
 
-from vipps_async.apis import session_api
+from vipps_async.apis import DEFAULT_API, name_with_currency, payment_api, session_api
+from vipps_async.cli.commands import Command, Group, Options, Run, UsageError
 from vipps_async.cli.confirmation import add_yes, is_terminal, typed_line
 from vipps_async.cli.journal_file import add_journal
 from vipps_async.cli.maker import maker_by_answer, maker_by_file
-from vipps_async.cli.options import Commands, add_allow_host, add_api, amount_of, checked
+from vipps_async.cli.options import Reader, add_allow_host, add_api, amount_of, api_named_in
 from vipps_async.cli.output import plain, say
-from vipps_async.cli.payment_command import EXIT_STATUS, Command, run_command
+from vipps_async.cli.payment_command import EXIT_STATUS, PaymentRun, run_command
 from vipps_async.core.batch import BatchOperation
 from vipps_async.core.operation import Repeat, SettledBy
 from vipps_async.core.payment_api import (
@@ -34,7 +35,7 @@ from vipps_async.money import format_amount
 from vipps_async.not_given import NOT_GIVEN, NotGiven
 from vipps_async.session import VippsSession
 
-__all__ = ["add_command", "operation_result", "state_result"]
+__all__ = ["command", "operation_result", "state_result"]
 
 _PURPOSES = {
     BatchOperation.CAPTURE: "capture a reserved payment, or a part of it",
@@ -47,6 +48,13 @@ _DOUBTS = {
     BatchOperation.REFUND: "Money may have moved.",
     BatchOperation.CANCEL: "The reservation may have been released.",
 }
+#: The payment and the texts of the help's examples.
+_EXAMPLE = "acme-shop-123-order123abc"
+_TEXTS = {
+    BatchOperation.CAPTURE: "Shipped.",
+    BatchOperation.REFUND: "Came back.",
+    BatchOperation.CANCEL: "Sold out.",
+}
 _SETTLED_BY = {
     SettledBy.ANSWER: "",
     SettledBy.HISTORY: "Vipps' answer got lost or proved nothing; the payment's history proves it.",
@@ -55,37 +63,68 @@ _SETTLED_BY = {
 }
 
 
-def add_command(commands: Commands, api: PaymentApi) -> None:
-    """Add `payment` and its actions to the command line, with the options that an API takes."""
-    parser = commands.add_parser(
+class _Payment(Group):
+    """`payment`, whose actions and options are those of the API that the command line names."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """See `click.Group`."""
+        self.commands = {made.name: made for made in _actions(api_named_in(args)) if made.name is not None}
+        return super().parse_args(ctx, args)
+
+
+def command() -> Group:
+    """Make `payment` and its actions."""
+    return _Payment(
         "payment",
-        help="show one payment, capture, refund or cancel it, or make one",
-        description="Shows one payment of the sales unit of the VIPPS_ variables, or changes it.",
+        "show one payment, capture, refund or cancel it, or make one",
+        "Shows one payment of the sales unit of the VIPPS_ variables, or changes it. The actions are those of the API "
+        "that --api or VIPPS_API names.",
+        examples=(
+            "payment show acme-shop-123-order123abc",
+            'payment capture acme-shop-123-order123abc --amount 499.00 --text "Shipped."',
+            "payment --help --api epayment",
+        ),
     )
-    actions = parser.add_subparsers(title="actions", required=True, metavar="ACTION")
-    show = _add(actions, api, "show", "show a payment's sums and history")
-    personal = "show PERSONAL DATA as well: the customer's name, phone number, e-mail, address, ids, card digits"
-    show.add_argument("--personal", action="store_true", help=personal)
+
+
+def _actions(api: PaymentApi) -> list[Command]:
+    show = _action(api, "show", _show, "show a payment's sums and history", f"payment show {_EXAMPLE}")
+    show.flag(
+        "--personal", "show PERSONAL DATA as well: the customer's name, phone number, e-mail, address, ids, card digits"
+    )
     add_journal(show)
     # It only tells which API made the payment: that is not waited for.
-    show.set_defaults(wait=0.0)
-    show.set_defaults(run=_show)
-    for operation in BatchOperation:
-        _add_operation(actions, api, operation)
-    for action in api.actions:
-        _add_own_action(actions, api, action)
+    show.defaults(wait=0.0)
+    return [
+        show,
+        *(_operation(api, operation) for operation in BatchOperation),
+        *(_own_action(api, action) for action in api.actions),
+    ]
 
 
-def _add(actions: Commands, api: PaymentApi, name: str, purpose: str, more: str = "") -> argparse.ArgumentParser:
-    # Without abbreviations: what takes everything, or answers for somebody, is to be written in full.
+def _action(
+    api: PaymentApi, name: str, run: Run, purpose: str, *examples: str, more: str = "", **fixed: object
+) -> Command:
+    def check(options: Options) -> None:
+        # The options are this API's: whatever made the line look like one of another API is not carried out by guess.
+        if options.api is not api:
+            raise UsageError("--api: which one is meant? Give it once, behind the action")
+        if "all" in vars(options) and options.all == (options.amount is not None):
+            raise UsageError("give either --amount or --all")
+
     description = f"{purpose[0].upper()}{purpose[1:]}. {more}{EXIT_STATUS}"
-    parser = actions.add_parser(name, help=purpose, description=description, allow_abbrev=False)
+    shown = [f"{example}{_suffix(api)}" for example in examples]
+    made = Command(name, run, purpose, description, examples=shown, check=check, **fixed)
     heading = api.payment_heading.replace("_", " ")
-    parser.add_argument("payment", type=checked(api.check_payment), metavar="PAYMENT", help=f"its {heading}")
-    add_api(parser)
-    parser.add_argument("--json", action="store_true", help="one JSON object, sums in minor units; also of an error")
-    add_allow_host(parser)
-    return parser
+    made.argument("payment", type=Reader(api.check_payment), metavar="PAYMENT", help=f"its {heading}")
+    add_api(made)
+    made.flag("--json", "one JSON object, sums in minor units; also of an error")
+    add_allow_host(made)
+    return made
+
+
+def _suffix(api: PaymentApi) -> str:
+    return "" if api is payment_api(DEFAULT_API) else f" --api {name_with_currency(api)}"
 
 
 def _client(vipps: VippsSession, api: PaymentApi) -> BatchClient:
@@ -95,7 +134,7 @@ def _client(vipps: VippsSession, api: PaymentApi) -> BatchClient:
 # --- show -------------------------------------------------------------------------------------------------------------
 
 
-async def _show(options: argparse.Namespace) -> int:
+async def _show(options: Options) -> int:
     api: PaymentApi = options.api
 
     async def read(vipps: VippsSession) -> ActionResult:
@@ -105,7 +144,7 @@ async def _show(options: argparse.Namespace) -> int:
         return ActionResult(f"{shown.text}\n\n{maker.text}", {**shown.facts, "made_by": maker.api})
 
     return await run_command(
-        options, Command(api=api, verb="show", payment=options.payment, call=read, is_journalled=False)
+        options, PaymentRun(api=api, verb="show", payment=options.payment, call=read, is_journalled=False)
     )
 
 
@@ -164,35 +203,46 @@ def _personal(facts: Any, names: frozenset[str], within: str = "") -> Iterator[t
 # --- capture, refund and cancel ---------------------------------------------------------------------------------------
 
 
-def _add_operation(actions: Commands, api: PaymentApi, operation: BatchOperation) -> None:
+def _operation(api: PaymentApi, operation: BatchOperation) -> Command:
     is_keyed = api.operations[operation].repeat is Repeat.KEYED
+    is_cancel = operation is BatchOperation.CANCEL
+    text = "" if api.text_heading is None else f' --text "{_TEXTS[operation]}"'
+    begins = f"payment {operation.value} {_EXAMPLE}"
+    examples = [f"{begins}{text}"] if is_cancel else [f"{begins} --amount 499.00{text}", f"{begins} --all{text}"]
     told = "The idempotency key is printed before anything is sent; with it the same command can be repeated. "
-    parser = _add(actions, api, operation.value, _PURPOSES[operation], told if is_keyed else "")
-    if operation is BatchOperation.CANCEL and not api.cancel_releases_rest:
-        parser.add_argument(
+    made = _action(
+        api,
+        operation.value,
+        _run_operation,
+        _PURPOSES[operation],
+        *examples,
+        more=told if is_keyed else "",
+        operation=operation,
+        is_keyed=is_keyed,
+    )
+    if is_cancel and not api.cancel_releases_rest:
+        made.flag(
             "--release-remaining",
-            action="store_true",
-            help="release what is left of a partly captured payment, which Vipps otherwise refuses to cancel",
+            "release what is left of a partly captured payment, which Vipps otherwise refuses to cancel",
         )
-    elif operation is not BatchOperation.CANCEL:
-        how_much = parser.add_mutually_exclusive_group(required=True)
+    elif not is_cancel:
         word = api.main_unit.word.upper()
-        how_much.add_argument("--amount", type=amount_of(api), metavar=word, help="how much, such as 499.00")
-        how_much.add_argument("--all", action="store_true", help="all that remains")
+        made.option("--amount", type=amount_of(api), metavar=word, help="how much, such as 499.00; or --all")
+        made.flag("--all", "all that remains; or --amount")
     if api.text_heading is not None:
-        parser.add_argument(
-            "--text", type=checked(api.check_text), required=True, metavar="TEXT", help="what the customer reads"
+        made.option(
+            "--text", type=Reader(api.check_text), required=True, metavar="TEXT", help="what the customer reads"
         )
     if is_keyed:
-        parser.add_argument(
+        made.option(
             "--idempotency-key",
-            type=checked(api.check_key),
+            type=Reader(api.check_key),
             metavar="KEY",
             help="of an earlier try of the very same thing, which then is not done twice (default: a new one)",
         )
-    add_journal(parser)
-    add_yes(parser)
-    parser.set_defaults(run=_run_operation, operation=operation, is_keyed=is_keyed)
+    add_journal(made)
+    add_yes(made)
+    return made
 
 
 async def _say_if_nothing_is_left(client: BatchClient, command: PaymentCommand, error: ApiError) -> None:
@@ -211,7 +261,7 @@ async def _say_if_nothing_is_left(client: BatchClient, command: PaymentCommand, 
             say(f"Nothing is left to {operation.value}. {state.describe()}")
 
 
-async def _run_operation(options: argparse.Namespace) -> int:
+async def _run_operation(options: Options) -> int:
     api: PaymentApi = options.api
     operation: BatchOperation = options.operation
     payment: str = options.payment
@@ -249,7 +299,7 @@ async def _run_operation(options: argparse.Namespace) -> int:
             state = await api.read_state(_client(vipps, api).runner, payment)
         return f"{word} all that remains, {format_amount(state.remaining(operation), state.currency)}, of {named}"
 
-    command = Command(
+    to_run = PaymentRun(
         api=api,
         verb=operation.value,
         payment=payment,
@@ -259,7 +309,7 @@ async def _run_operation(options: argparse.Namespace) -> int:
         doubt=_DOUBTS[operation],
         is_recovered=True,
     )
-    return await run_command(options, command)
+    return await run_command(options, to_run)
 
 
 def operation_result(
@@ -289,22 +339,26 @@ def operation_result(
 # --- what an API alone can do -----------------------------------------------------------------------------------------
 
 
-def _add_own_action(actions: Commands, api: PaymentApi, action: Action) -> None:
-    parser = _add(actions, api, action.verb, action.purpose, action.more)
+def _own_action(api: PaymentApi, action: Action) -> Command:
+    made = _action(api, action.verb, _run_own_action, action.purpose, more=action.more, action=action)
+    needed = []
     for option in action.options:
-        parser.add_argument(
-            f"--{option.name.replace('_', '-')}",
-            type=amount_of(api) if option.check is None else checked(option.check),
+        name = f"--{option.name.replace('_', '-')}"
+        needed += [f" {name} {option.metavar}"] if option.required else []
+        made.option(
+            name,
+            type=amount_of(api) if option.check is None else Reader(option.check),
             required=option.required,
             metavar=option.metavar,
             help=option.help,
         )
+    made.examples = [f"payment {action.verb} {_EXAMPLE}{''.join(needed)}{_suffix(api)}"]
     if action.is_journalled:
-        add_journal(parser)
-    parser.set_defaults(run=_run_own_action, action=action)
+        add_journal(made)
+    return made
 
 
-async def _run_own_action(options: argparse.Namespace) -> int:
+async def _run_own_action(options: Options) -> int:
     action: Action = options.action
     payment: str = options.payment
 
@@ -315,7 +369,7 @@ async def _run_own_action(options: argparse.Namespace) -> int:
             values[name] = await typed_line(question) if is_terminal() else sys.stdin.readline().strip()
         return await action.run(session_api(vipps, options.api), payment, values)
 
-    command = Command(
+    to_run = PaymentRun(
         api=options.api,
         verb=action.verb,
         payment=payment,
@@ -323,4 +377,4 @@ async def _run_own_action(options: argparse.Namespace) -> int:
         doubt=action.doubt,
         is_journalled=action.is_journalled,
     )
-    return await run_command(options, command)
+    return await run_command(options, to_run)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import os
 import shlex
@@ -13,6 +12,7 @@ from typing import Any
 
 from attrs import define, field, frozen
 
+from vipps_async.cli.commands import Options
 from vipps_async.cli.confirmation import ask
 from vipps_async.cli.journal_file import journal_path, open_journal
 from vipps_async.cli.options import api_option, check_allowed_host
@@ -38,7 +38,7 @@ from vipps_async.journals.sqlite.journal import SqliteJournal
 from vipps_async.journals.sqlite.ownership import JournalInUseError
 from vipps_async.session import VippsSession
 
-__all__ = ["EXIT_STATUS", "Command", "run_command"]
+__all__ = ["EXIT_STATUS", "PaymentRun", "run_command"]
 
 #: The exit statuses for people.
 EXIT_STATUS = (
@@ -50,7 +50,7 @@ EXIT_STATUS = (
 
 
 @frozen(kw_only=True)
-class Command:
+class PaymentRun:
     """What is to be done with one payment."""
 
     api: PaymentApi
@@ -70,7 +70,7 @@ class Command:
     is_recovered: bool = False
 
 
-async def run_command(options: argparse.Namespace, command: Command) -> int:
+async def run_command(options: Options, command: PaymentRun) -> int:
     """Run a command, and say how it ended.
 
     Args:
@@ -105,8 +105,8 @@ class _TokenWatch:
 
 @define
 class _Run:
-    command: Command
-    options: argparse.Namespace
+    command: PaymentRun
+    options: Options
     #: Where the journal is; None: none is used.
     journal: Path | None = field(default=None, init=False)
     #: None until the call has ended.

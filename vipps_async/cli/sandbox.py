@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import ipaddress
 import logging
@@ -12,13 +11,16 @@ import signal
 from dataclasses import replace
 from pathlib import Path
 
-from vipps_async.cli.options import Commands, number_from
+import click
+
+from vipps_async.cli.commands import Command, Options
+from vipps_async.cli.options import Reader, number_from
 from vipps_async.cli.output import emit, plain, say
 from vipps_async.sandbox import SandboxCredentials, SandboxError, SandboxServer
 from vipps_async.sandbox.ledger.settings import CURRENCIES, SALES_UNIT
 from vipps_async.sandbox.server import FACES
 
-__all__ = ["add_command"]
+__all__ = ["command"]
 
 #: Seconds: no token needs to live longer than the 365 days after which nothing can be refunded.
 _LONGEST_LIFETIME = 365 * 86_400
@@ -32,72 +34,71 @@ _UNIT_CODES = [code for face in FACES for code in face.unit_codes]
 _HOST = re.compile(r"[0-9A-Za-z]([0-9A-Za-z._-]*[0-9A-Za-z])?")
 
 
-def add_command(commands: Commands) -> None:
-    """Add `sandbox` to the command line."""
-    parser = commands.add_parser(
+def command() -> Command:
+    """Make `sandbox`."""
+    made = Command(
         "sandbox",
-        help="run a Vipps sandbox on this machine",
-        description="Runs Vipps' eCom, ePayment and Webhooks APIs on this machine, with a page on which to approve.",
+        _run,
+        "run a Vipps sandbox on this machine",
+        "Runs Vipps' eCom, ePayment and Webhooks APIs on this machine, with a page on which to approve.",
+        examples=("sandbox", "sandbox --port 0 --state sandbox.json", "sandbox --fault-rate 0.1 --seed 7"),
     )
-    parser.add_argument("--host", default="127.0.0.1", help="where to listen (default: %(default)s)")
-    parser.add_argument("--port", type=_port, default=8787, help="where to listen; 0 takes a free one (%(default)s)")
-    parser.add_argument(
+    made.option("--host", default="127.0.0.1", help="where to listen")
+    made.option("--port", type=_port, default=8787, help="where to listen; 0 takes a free one")
+    made.option(
         "--allowed-hosts",
-        type=_hosts,
-        action="extend",
-        default=[],
+        type=Reader(_hosts),
+        multiple=True,
         metavar="NAME[,NAME]",
         help="further names that requests may come to, such as this container's; loopback and --host are good anyway",
     )
-    parser.add_argument(
+    made.option(
         "--callback-hosts",
-        type=_hosts,
-        action="extend",
-        default=[],
+        type=Reader(_hosts),
+        multiple=True,
         metavar="NAME[,NAME]",
         help="the hosts that callbacks are sent to, http included; on loopback, loopback is good anyway",
     )
-    parser.add_argument("--no-rate-limits", action="store_true", help="switch off the limits per order")
-    parser.add_argument(
+    made.option("--no-rate-limits", is_flag=True, help="switch off the limits per order")
+    made.option(
         "--state",
-        type=Path,
+        type=click.Path(path_type=Path),
         metavar="FILE",
         help="keep payments, webhooks and clock in this file; without it they end with Ctrl-C",
     )
-    parser.add_argument(
+    made.option(
         "--fault-rate",
         type=_rate,
         default=0.0,
         metavar="RATE",
-        help="the part of requests that fails, 0 to 1 (%(default)s)",
+        help="the part of requests that fails, 0 to 1",
     )
-    parser.add_argument("--seed", type=int, default=1, help="which ones fail, and how (%(default)s)")
-    parser.add_argument(
+    made.option("--seed", type=int, default=1, help="which ones fail, and how")
+    made.option(
         "--token-lifetime",
         type=_lifetime,
         default=3600,
         metavar="SECONDS",
-        help="how long an access token lives (%(default)s)",
+        help="how long an access token lives",
     )
-    parser.add_argument(
+    made.option(
         "--direct-capture",
-        type=_merchant_serial_number,
-        action="append",
-        default=[],
+        type=Reader(_merchant_serial_number),
+        multiple=True,
         metavar="MSN",
         help="a sales unit whose payments are captured with the reservation; may be given several times",
     )
-    parser.add_argument(
+    made.option(
         "--request-id-optional",
-        action="store_true",
+        is_flag=True,
         help="take captures and refunds without X-Request-Id, which Vipps requires; each moves money anew",
     )
-    _add_settings(parser)
-    parser.set_defaults(run=_run)
+    _add_settings(made)
+    return made
 
 
-def _add_settings(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--strict", action="store_true", help="refuse fields that Vipps ignores, and nulls")
+def _add_settings(made: Command) -> None:
+    made.option("--strict", is_flag=True, help="refuse fields that Vipps ignores, and nulls")
     for flag, what in (
         ("--skip-landing-page", "a sales unit that may skip the landing page; may be given several times"),
         ("--nin", "a sales unit that may ask for the national identity number; may be given several times"),
@@ -106,21 +107,19 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
         ("--partial-capture", "a sales unit outside Norway that may capture in parts; may be given several times"),
         ("--late-capture", "a sales unit outside Norway that has 180 days to capture; may be given several times"),
     ):
-        parser.add_argument(flag, type=_merchant_serial_number, action="append", default=[], metavar="MSN", help=what)
-    parser.add_argument(
+        made.option(flag, type=Reader(_merchant_serial_number), multiple=True, metavar="MSN", help=what)
+    made.option(
         "--currency",
-        type=_currency,
-        action="append",
-        default=[],
+        type=Reader(_currency),
+        multiple=True,
         metavar="MSN=CODE",
         help=f"a sales unit's currency, where that is not NOK: {', '.join(sorted(CURRENCIES))}; with another one "
         "it goes by the rules of Denmark and Finland",
     )
-    parser.add_argument(
+    made.option(
         "--refuse",
-        type=_refused,
-        action="append",
-        default=[],
+        type=Reader(_refused),
+        multiple=True,
         metavar="MSN=CODE",
         help=f"a sales unit whose payments are refused with a code of eCom or ePayment: {', '.join(_UNIT_CODES)}",
     )
@@ -128,43 +127,41 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
         ("--keys", "invented keys to take, instead of any that are not empty; may be given several times"),
         ("--partner-keys", "the same for a partner, who must name a sales unit of these on every call"),
     ):
-        parser.add_argument(flag, type=_keys, action="append", default=[], metavar="ID:SECRET:KEY[:MSN,MSN]", help=what)
-    parser.add_argument(
+        made.option(flag, type=Reader(_keys), multiple=True, metavar="ID:SECRET:KEY[:MSN,MSN]", help=what)
+    made.option(
         "--sub-delay",
         type=_seconds,
         default=0.5,
         metavar="SECONDS",
-        help="seconds after approval until `sub` appears in details (%(default)s)",
+        help="seconds after approval until `sub` appears in details",
     )
-    parser.add_argument(
+    made.option(
         "--unknown-for",
         type=_seconds,
         default=3600.0,
         metavar="SECONDS",
-        help="how long a payment of 2.01 NOK stays unknown after approval (%(default)s)",
+        help="how long a payment of 2.01 NOK stays unknown after approval",
     )
-    parser.add_argument(
-        "--numeric-callback-msn", action="store_true", help="callbacks give the sales unit as a number, not as text"
-    )
+    made.option("--numeric-callback-msn", is_flag=True, help="callbacks give the sales unit as a number, not as text")
 
 
 def _merchant_serial_number(text: str) -> str:
     if not SALES_UNIT.fullmatch(text):
-        raise argparse.ArgumentTypeError(f"{text} is no sales unit: 4 to 10 digits")
+        raise ValueError(f"{text} is no sales unit: 4 to 10 digits")
     return text
 
 
 def _refused(text: str) -> tuple[str, str]:
     unit, _, code = text.partition("=")
     if code not in _UNIT_CODES:
-        raise argparse.ArgumentTypeError(f"{text} has no code that can be chosen: {', '.join(_UNIT_CODES)}")
+        raise ValueError(f"{text} has no code that can be chosen: {', '.join(_UNIT_CODES)}")
     return _merchant_serial_number(unit), code
 
 
 def _currency(text: str) -> tuple[str, str]:
     unit, _, currency = text.partition("=")
     if currency not in CURRENCIES:
-        raise argparse.ArgumentTypeError(f"{text} has no currency of Vipps: {', '.join(sorted(CURRENCIES))}")
+        raise ValueError(f"{text} has no currency of Vipps: {', '.join(sorted(CURRENCIES))}")
     return _merchant_serial_number(unit), currency
 
 
@@ -172,7 +169,7 @@ def _keys(text: str) -> SandboxCredentials:
     names, units = text.split(":")[:3], text.split(":")[3:]
     if len(names) < 3 or not all(names) or len(units) > 1:
         # Not the text: somebody may have given real keys.
-        raise argparse.ArgumentTypeError("keys are client id, client secret and subscription key, with : between them")
+        raise ValueError("keys are client id, client secret and subscription key, with : between them")
     return SandboxCredentials(
         client_id=names[0],
         client_secret=names[1],
@@ -185,7 +182,7 @@ def _hosts(text: str) -> list[str]:
     names = [name.strip() for name in text.split(",")]
     for name in names:
         if not (_HOST.fullmatch(name) or _is_address(name)):
-            raise argparse.ArgumentTypeError(f"{name!r} is no host name or address: give it without scheme and port")
+            raise ValueError(f"{name!r} is no host name or address: give it without scheme and port")
     return names
 
 
@@ -197,7 +194,7 @@ def _is_address(text: str) -> bool:
     return True
 
 
-async def _run(options: argparse.Namespace) -> int:
+async def _run(options: Options) -> int:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -223,8 +220,8 @@ async def _run(options: argparse.Namespace) -> int:
         sub_delay=options.sub_delay,
         numeric_callback_msn=options.numeric_callback_msn,
         strict=options.strict,
-        allowed_hosts=options.allowed_hosts,
-        callback_hosts=options.callback_hosts,
+        allowed_hosts=[name for names in options.allowed_hosts for name in names],
+        callback_hosts=[name for names in options.callback_hosts for name in names],
         state=options.state,
     )
     server.settings.refused_units = dict(options.refuse)

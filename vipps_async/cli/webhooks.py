@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import os
 from collections.abc import Awaitable, Callable
@@ -10,7 +9,8 @@ from typing import Any
 
 import orjson
 
-from vipps_async.cli.options import Commands, add_allow_host, check_allowed_host
+from vipps_async.cli.commands import Command, Group, Options, Run
+from vipps_async.cli.options import add_allow_host, check_allowed_host
 from vipps_async.cli.output import DONE, REFUSED, UNKNOWN, UNPRINTED, USAGE, emit_lines, plain, say
 from vipps_async.config import Settings
 from vipps_async.errors import (
@@ -24,7 +24,7 @@ from vipps_async.session import VippsSession
 from vipps_async.webhooks.events import PAYMENT_EVENTS
 from vipps_async.webhooks.models import Webhook
 
-__all__ = ["add_command"]
+__all__ = ["command"]
 
 _EXIT_STATUS = (
     "Exit status 0: done; 1: Vipps refused, or was not reached, and nothing was changed; 2: wrong use or settings, and "
@@ -35,44 +35,45 @@ _EXIT_STATUS = (
 Do = Callable[[VippsSession], Awaitable[tuple[str, Any]]]
 
 
-def add_command(commands: Commands) -> None:
-    """Add `webhooks list`, `register` and `delete` to the command line."""
-    parser = commands.add_parser(
-        "webhooks",
-        help="list, register or delete webhooks",
-        description="Lists the webhooks of the sales unit of the VIPPS_ variables, or changes them.",
-    )
-    actions = parser.add_subparsers(title="actions", required=True, metavar="ACTION")
-    _add(actions, "list", "show all registrations: id, URL and events, not the secrets", _list)
-    register = _add(
-        actions,
+def command() -> Group:
+    """Make `webhooks list`, `register` and `delete`."""
+    listing = _command("list", "show all registrations: id, URL and events, not the secrets", _list)
+    register = _command(
         "register",
         "register a URL, and print the id and, this once, the secret to standard output",
         _register,
+        "webhooks register https://example.com/vipps/webhooks epayments.payment.captured.v1",
     )
-    register.add_argument("url", metavar="URL", help="https, public, on port 80, 443 or 8080")
-    register.add_argument(
+    register.argument("url", metavar="URL", help="https, public, on port 80, 443 or 8080")
+    register.argument(
         "event",
-        nargs="*",
-        metavar="EVENT",
-        default=list(PAYMENT_EVENTS),
+        nargs=-1,
+        metavar="[EVENT]...",
+        default=PAYMENT_EVENTS,
         help="such as epayments.payment.captured.v1 (default: all eight of ePayment)",
     )
-    _add(actions, "delete", "delete a registration", _delete).add_argument("id", metavar="ID", help="its id, a UUID")
+    delete = _command(
+        "delete", "delete a registration", _delete, "webhooks delete 497f6eca-6276-4993-bfeb-53cbbbba6f08"
+    )
+    delete.argument("id", metavar="ID", help="its id, a UUID")
+    return Group(
+        "webhooks",
+        "list, register or delete webhooks",
+        "Lists the webhooks of the sales unit of the VIPPS_ variables, or changes them.",
+        actions=(listing, register, delete),
+        examples=("webhooks register https://example.com/vipps/webhooks", "webhooks list"),
+    )
 
 
-def _add(
-    actions: Commands, name: str, purpose: str, run: Callable[[argparse.Namespace], Awaitable[int]]
-) -> argparse.ArgumentParser:
+def _command(name: str, purpose: str, run: Run, *examples: str) -> Command:
     description = f"{purpose[0].upper()}{purpose[1:]}. {_EXIT_STATUS}"
-    parser = actions.add_parser(name, help=purpose, description=description, allow_abbrev=False)
-    parser.add_argument("--json", action="store_true", help="one JSON object")
-    add_allow_host(parser)
-    parser.set_defaults(run=run)
-    return parser
+    made = Command(name, run, purpose, description, examples=(*examples, f"webhooks {name} --json")[:1])
+    made.flag("--json", "one JSON object")
+    add_allow_host(made)
+    return made
 
 
-async def _list(options: argparse.Namespace) -> int:
+async def _list(options: Options) -> int:
     async def do(vipps: VippsSession) -> tuple[str, Any]:
         hooks = await vipps.webhooks.list()
         lines = [_line(hook) for hook in hooks]
@@ -81,16 +82,16 @@ async def _list(options: argparse.Namespace) -> int:
     return await _carried_out(options, do)
 
 
-async def _register(options: argparse.Namespace) -> int:
+async def _register(options: Options) -> int:
     async def do(vipps: VippsSession) -> tuple[str, Any]:
-        hook = await vipps.webhooks.register(options.url, options.event)
+        hook = await vipps.webhooks.register(options.url, list(options.event))
         return f"id {hook.id}\nsecret {hook.secret}", _facts(hook) | {"secret": hook.secret}
 
     unprinted = "the secret could not be printed and is lost: delete the registration, and register again"
     return await _carried_out(options, do, changes="register", unprinted=unprinted)
 
 
-async def _delete(options: argparse.Namespace) -> int:
+async def _delete(options: Options) -> int:
     async def do(vipps: VippsSession) -> tuple[str, Any]:
         await vipps.webhooks.delete(options.id)
         return f"deleted {options.id}", {"deleted": options.id}
@@ -98,7 +99,7 @@ async def _delete(options: argparse.Namespace) -> int:
     return await _carried_out(options, do, changes="delete", unprinted="it is deleted")
 
 
-async def _carried_out(options: argparse.Namespace, do: Do, *, changes: str = "", unprinted: str = "") -> int:
+async def _carried_out(options: Options, do: Do, *, changes: str = "", unprinted: str = "") -> int:
     try:
         check_allowed_host(Settings.from_env(os.environ), options.allow_host)
         async with VippsSession.from_env() as vipps:

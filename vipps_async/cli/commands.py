@@ -1,0 +1,112 @@
+"""A command as click has it: declared by its options, read into one value, and run afterwards in the event loop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Sequence
+from types import SimpleNamespace
+from typing import Any, TypeAlias
+
+import click
+
+__all__ = ["Command", "Group", "Options", "Run", "UsageError"]
+
+#: What a command line says: an attribute for each option and argument of its command, beside `run`, `trust_env` and
+#: what the command fixes itself.
+Options: TypeAlias = SimpleNamespace
+#: Carries a command out, and returns its exit status.
+Run: TypeAlias = Callable[[Options], Coroutine[Any, Any, int]]
+#: Wrong use: it ends a command with status 2, before or after it began.
+UsageError = click.UsageError
+
+
+class _Help(click.Command):
+    """Help with examples behind the options."""
+
+    examples: Sequence[str] = ()
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
+        """See `click.Command`."""
+        if not self.examples:
+            return
+        with formatter.section("Examples"):
+            # As they are: a command line that is wrapped cannot be copied.
+            for example in self.examples:
+                formatter.write(f"{'':{formatter.current_indent}}vipps-async {example}\n")
+
+
+class Command(_Help):
+    """One command: its options and arguments, and what carries it out."""
+
+    def __init__(
+        self,
+        name: str,
+        run: Run,
+        purpose: str,
+        description: str = "",
+        *,
+        examples: Sequence[str] = (),
+        check: Callable[[Options], None] | None = None,
+        **fixed: object,
+    ) -> None:
+        """Make a command without options.
+
+        Args:
+            name: what is typed.
+            run: carries it out.
+            purpose: one phrase for the list of commands.
+            description: the text of its help; the purpose if empty.
+            examples: command lines, without the program's name.
+            check: refuses options that do not go together, by a `UsageError`.
+            fixed: further attributes of its `Options`.
+        """
+        description = description or f"{purpose[0].upper()}{purpose[1:]}."
+        super().__init__(name, help=description, short_help=purpose)
+        self.run, self.check, self.fixed, self.examples = run, check, fixed, examples
+
+    def option(self, *names: str, **attributes: Any) -> None:
+        """Add an option; the attributes are `click.Option`'s."""
+        if attributes.get("default") not in {None, False, ""} and not attributes.get("multiple"):
+            attributes.setdefault("show_default", True)
+        self.params.append(click.Option(names, **attributes))
+
+    def flag(self, name: str, help: str) -> None:  # noqa: A002 - click's word
+        """Add an option that is there or not."""
+        self.option(name, is_flag=True, help=help)
+
+    def argument(self, name: str, **attributes: Any) -> None:
+        """Add an argument; the attributes are `click.Argument`'s."""
+        self.params.append(click.Argument([name], **attributes))
+
+    def defaults(self, **values: object) -> None:
+        """Give options that it has another default."""
+        for param in self.params:
+            if param.name in values:
+                param.default = values[param.name]
+
+    def invoke(self, ctx: click.Context) -> Options:
+        """Return what the command line says; `carried_out` runs it."""
+        options = Options(**{**ctx.find_root().params, **ctx.params, **self.fixed}, run=self.run)
+        if self.check is not None:
+            try:
+                self.check(options)
+            except UsageError as error:
+                error.ctx = ctx
+                raise
+        return options
+
+
+class Group(_Help, click.Group):
+    """A command that has actions."""
+
+    def __init__(
+        self,
+        name: str,
+        purpose: str,
+        description: str,
+        *,
+        actions: Sequence[click.Command] = (),
+        examples: Sequence[str] = (),
+    ) -> None:
+        """Make a group; see `Command`."""
+        super().__init__(name, help=description, short_help=purpose, commands=actions, subcommand_metavar="ACTION ...")
+        self.examples = examples
