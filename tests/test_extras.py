@@ -13,6 +13,7 @@ import pytest
 
 import vipps_async
 from vipps_async import PostgresJournal
+from vipps_async.batch.tables import ReportFormat, check_writable
 from vipps_async.cli import batch_machines
 from vipps_async.extras import missing_extra
 
@@ -32,6 +33,7 @@ USES: list[tuple[str, str, Callable[[], object], tuple[str, ...]]] = [
     ("distributed", "procrastinate", _load("vipps_async.contrib.procrastinate"), ("vipps_async.batch.distributed",)),
     ("starlette", "starlette", _load("vipps_async.receiver._starlette"), ()),
     ("opentelemetry", "opentelemetry", _load("vipps_async.contrib.opentelemetry"), ()),
+    ("xlsx", "xlsxwriter", lambda: check_writable(ReportFormat.XLSX), ()),
     ("testing", "pytest", _load("vipps_async.testing.transport_conformance"), ()),
     ("testing", "trustme", _load("vipps_async.testing.transport_conformance"), ()),
 ]
@@ -63,10 +65,10 @@ def test_a_missing_extra_is_named_on_one_line(
 
 
 def test_every_extra_that_something_fails_without_is_tried() -> None:
-    """An extra that is added is added to the table above; without `batch` a progress is drawn line by line."""
+    """An extra that is added is added to the table above; that of the command line is tried in tests/cli."""
     project = tomllib.loads((PROJECT / "pyproject.toml").read_text("utf-8"))["project"]
     extras = set(project["optional-dependencies"])
-    assert {extra for extra, *_ in USES} == extras - {"batch"}
+    assert {extra for extra, *_ in USES} == extras - {"cli"}
     for page in ("README.md", "docs/installing.md"):
         assert set(re.findall(r"^\| `(\w+)` \|", (PROJECT / page).read_text("utf-8"), re.MULTILINE)) >= extras
 

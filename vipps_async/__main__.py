@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib.util
 import sys
 
+from vipps_async.extras import text_for_missing
+
 __all__ = ["main"]
 
 #: What the extra `cli` brings.
@@ -13,9 +15,8 @@ _LIBRARIES = ("click", "rich")
 
 def main() -> int:
     """Run the command line and return its exit status: 2 if the libraries that it stands on are not installed."""
-    if missing := [name for name in _LIBRARIES if importlib.util.find_spec(name) is None]:
-        advice = "python -m pip install '.[cli]', in the folder of vipps_async's source"
-        print(f"vipps-async: the command line needs {' and '.join(missing)}: {advice}", file=sys.stderr)  # noqa: T201 - the command's own output
+    if not all(map(importlib.util.find_spec, _LIBRARIES)):
+        print(f"vipps-async: {text_for_missing('the command line', 'cli')}", file=sys.stderr)  # noqa: T201 - the command's own output
         return 2
     from vipps_async.cli.main import main as run  # noqa: PLC0415 - needs the extra
 

@@ -17,6 +17,7 @@ from attrs import frozen
 
 from vipps_async.core.payment_api import Unit
 from vipps_async.errors import ConfigurationError
+from vipps_async.extras import text_for_missing
 from vipps_async.printable import escaped
 
 __all__ = ["MOST_SHEET_ROWS", "Amount", "Cell", "FileStyle", "ReportFormat", "check_writable", "write_table"]
@@ -90,10 +91,7 @@ def check_writable(kind: ReportFormat) -> None:
         ConfigurationError: the library that it takes is not installed.
     """
     if kind is ReportFormat.XLSX and importlib.util.find_spec("xlsxwriter") is None:
-        raise ConfigurationError(
-            "an .xlsx report is written by the library XlsxWriter, which is not installed",
-            advice="pip install XlsxWriter (it is the extra xlsx), or take --report-format csv",
-        )
+        raise ConfigurationError(text_for_missing("an .xlsx report", "xlsx"), advice="or take --report-format csv")
 
 
 def write_table(
