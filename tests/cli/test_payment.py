@@ -125,7 +125,7 @@ async def test_a_customer_of_whom_nothing_is_known(sandbox: Sandbox) -> None:
             fall_back="https://example.com/b",
         )
     finished = await shell(sandbox, "payment", "show", "order-3", "--personal")
-    assert "ecom payment order-3 (not accepted so far)" in finished.out
+    assert "ecom payment order-3: not accepted so far (Vipps: INITIATE)" in finished.out
     assert "\n\nVipps has nothing about the customer here.\n\n" in finished.out
     assert "transaction_summary" in (await shell(sandbox, "payment", "show", "order-3", "--json")).out
 
@@ -181,7 +181,7 @@ async def test_cancel(sandbox: Sandbox) -> None:
     assert re.fullmatch(r"journal \S+\.journal\.db\n", finished.err)
     assert finished.out.startswith("499.00 NOK cancelled, ecom payment order-1")
     assert sandbox.payment("order-1").released == 49_900
-    assert "ecom payment order-1 (cancelled)" in (await shell(sandbox, "payment", "show", "order-1")).out
+    assert "ecom payment order-1: cancelled (Vipps: " in (await shell(sandbox, "payment", "show", "order-1")).out
 
 
 async def test_a_partly_captured_payment_is_released_only_when_told_so(sandbox: Sandbox) -> None:

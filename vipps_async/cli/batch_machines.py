@@ -292,7 +292,7 @@ async def _work(options: Options) -> int:
 
     if not os.environ.get("VIPPS_ENVIRONMENT"):
         # A worker that guesses would take real money for play money, or stall a batch.
-        options.refuse_usage("which environment? set VIPPS_ENVIRONMENT to test or production")
+        raise UsageError("which environment? set VIPPS_ENVIRONMENT to test or production")
     check_allowed_host(Settings.from_env(os.environ), options.allow_host)
     found = BatchTasks(options.dsn, schema=options.schema, own_jobs=True, concurrency=options.concurrency)
     async with found:
