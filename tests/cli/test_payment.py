@@ -72,7 +72,7 @@ async def test_details_show_sums_and_history(sandbox: Sandbox) -> None:
     finished = await shell(sandbox, "payment", "show", "order-1")
     assert (finished.status, finished.err) == (0, "")
     lines = finished.out.splitlines()
-    assert lines[0] == "ecom payment order-1"
+    assert lines[0] == "ecom payment order-1: captured in part (Vipps: CAPTURE failed)"
     assert [" ".join(line.split()) for line in lines[1:6]] == [
         "reserved 499.00 NOK",
         "captured 100.00 NOK",
@@ -137,6 +137,15 @@ async def test_an_unknown_order_is_status_1(sandbox: Sandbox) -> None:
     assert "ecom.details of payment order-9: Vipps answered HTTP 404: Merchant 35" in finished.err
     assert "check its id" in finished.err
     assert finished.err.endswith("No money moved by this command.\n")
+
+
+@pytest.mark.parametrize("order", ["47829164", "4747829164", "12345678901", "eyJabcdefgh"])
+async def test_an_order_id_is_never_taken_out(sandbox: Sandbox, order: str) -> None:
+    """Though it looks like a phone number, an identity number or a token: also where Vipps repeats it."""
+    for arguments in (("show", order), ("capture", order, "--all", "--text", "x")):
+        finished = await shell(sandbox, "payment", *arguments)
+        assert f"orderId: {order}, " in finished.err
+        assert "redacted" not in finished.err
 
 
 async def test_what_comes_from_outside_cannot_steer_the_terminal() -> None:

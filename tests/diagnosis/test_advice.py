@@ -6,6 +6,7 @@ import pytest
 
 from tests.diagnosis.checked import ACCEPTED, KEYS, found
 from vipps_async.diagnosis.settings import check_environment, check_settings
+from vipps_async.sandbox import Fault
 from vipps_async.testing import Sandbox
 
 ALL = (*KEYS, "VIPPS_PROXY", "VIPPS_SYSTEM_NAME", "VIPPS_SYSTEM_PLUGIN_VERSION", "VIPPS_ENVIRONMENT", "VIPPS_BASE_URL")
@@ -70,7 +71,8 @@ async def test_keys_that_are_refused() -> None:
     """The advice names the variables that were asked about, the sales unit, and the environment."""
     async with Sandbox(credentials=ACCEPTED) as sandbox:
         token = (await found(sandbox.url, {"VIPPS_CLIENT_SECRET": "canary-other"}))["token"]
-        unit = (await found(sandbox.url, {"VIPPS_SUBSCRIPTION_KEY": "canary-other"}))["sales unit"]
+        sandbox.faults.script("details", *[Fault.TOKEN_EXPIRED_401] * 4)
+        unit = (await found(sandbox.url))["sales unit"]
     assert (
         "VIPPS_CLIENT_ID, VIPPS_CLIENT_SECRET and VIPPS_SUBSCRIPTION_KEY: all of them of sales unit 123456"
         in token.advice

@@ -211,7 +211,8 @@ class Pipeline:
             return self._read(call, response, token)
         if 300 <= response.status < 400:
             return self._unreadable(call, response, token, "a redirect, which is never followed", Effect.POSSIBLE)
-        refusal = read_refusal(response, operation, self._clock, self._secrets_of(call, token))
+        secrets = self._secrets_of(call, token)
+        refusal = read_refusal(response, operation, self._clock, secrets, payment=call.payment or "")
         return _Failed(refusal.failure, refusal.error, token, refusal.suggests_effect)
 
     def _unanswered(
