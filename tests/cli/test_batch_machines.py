@@ -24,7 +24,7 @@ from tests.support.postgres import available_dsn
 from vipps_async import dkk
 from vipps_async.batch.distributed import submit
 from vipps_async.batch.distributed.chunks import ROUNDS
-from vipps_async.cli.main import main, read_command_line
+from vipps_async.cli.main import carried_out, main, read_command_line
 from vipps_async.config import RetryPolicy
 from vipps_async.sandbox import Fault, SandboxCredentials
 from vipps_async.testing import Sandbox
@@ -88,7 +88,7 @@ def batch(
             try:
                 dsn = () if command == "batch" else ("--dsn", env["VIPPS_BATCH_DSN"])
                 options = read_command_line([command, action, *arguments, *dsn, "--schema", schema])
-                status = await options.run(options)
+                status = await carried_out(options)
             except SystemExit as end:
                 status = int(end.code or 0)
         return Finished(status, *capsys.readouterr())

@@ -246,6 +246,14 @@ async def test_live_ends_when_nobody_approves(
     assert "Traceback" not in err
 
 
+@pytest.mark.parametrize("api", ["ecom", "epayment"])
+async def test_it_fits_into_80_columns(api: str) -> None:
+    """Bodies are wrapped, and no line is wider than a terminal is at least."""
+    finished = await inline("demo", "--api", api)
+    assert finished.status == 0
+    assert [line for line in finished.out.splitlines() if len(line) > 80] == []
+
+
 @pytest.mark.parametrize(("api", "number"), [("ecom", "4747829163"), ("epayment", "47829163")])
 async def test_a_number_of_another_form_is_wrong_use(api: str, number: str) -> None:
     """Eight digits over eCom, the country's code first over ePayment: else status 2, and nothing sent nor shown."""

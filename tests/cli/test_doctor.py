@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
@@ -42,6 +43,21 @@ async def test_all_is_well(sandbox: Sandbox) -> None:
     assert lines[-1] == "All is well. This was the embedded sandbox, not Vipps."
 
 
+def _unwrapped(text: str) -> str:
+    return " ".join(text.split())
+
+
+async def test_it_fits_into_80_columns(sandbox: Sandbox, tmp_path: Path) -> None:
+    """Whatever is found; a word that is longer, such as a path, stays whole so that it can be copied."""
+    # As it is with a name server and with all there is to be said.
+    cases: list[dict[str, Any]] = [{}, {"VIPPS_CLIENT_SECRET": "another"}, {"VIPPS_CLIENT_ID": "", "VIPPS_PROXY": "?"}]
+    for further in cases:
+        finished = await shell(sandbox, "doctor", "--journal", str(tmp_path / "typo.db"), **further)
+        lines = finished.out.splitlines()
+        assert len(lines) > 10
+        assert [line for line in lines if len(line) > 80 and len(line.split()) > 1] == []
+
+
 async def test_for_machines(sandbox: Sandbox) -> None:
     """--json is one object with every result and its facts."""
     finished = await shell(sandbox, "doctor", "--json")
@@ -61,7 +77,7 @@ async def test_wrong_keys(sandbox: Sandbox) -> None:
     finished = await shell(sandbox, "doctor", VIPPS_CLIENT_SECRET="another")
     assert finished.status == 1
     assert "\nfailed       token        no token was given: " in finished.out
-    assert "\n                          -> check the keys" in finished.out
+    assert "\n             -> check the keys" in finished.out
     assert "\nnot checked  sales unit   without a token nothing can be asked\n" in finished.out
     assert finished.out.endswith("1 failed, 0 to look at. This was the embedded sandbox, not Vipps.\n")
     told = orjson.loads((await shell(sandbox, "doctor", "--json", VIPPS_CLIENT_SECRET="another")).out)
@@ -73,7 +89,7 @@ async def test_without_any_settings() -> None:
     """All four keys are named; nothing is asked without them but whether the host is there, and here it is not."""
     finished = await run("doctor", env=environment(VIPPS_BASE_URL="http://127.0.0.1:1"))
     assert finished.status == 1
-    assert all(f"{name} is not set" in finished.out for name in KEYS)
+    assert all(f"{name} is not set" in _unwrapped(finished.out) for name in KEYS)
     assert "connection refused" in finished.out
     assert finished.out.endswith("2 failed, 0 to look at.\n")
 
@@ -110,8 +126,8 @@ async def test_a_certificate_is_accepted_when_its_authority_is_trusted(tmp_path:
         accepted = await run("doctor", env={**env, "SSL_CERT_FILE": str(trusted)})
     assert refused.status == 1
     assert "failed       host         the TLS certificate of localhost" in refused.out
-    assert "and its certificate is accepted" in accepted.out
-    assert "neither Vipps nor the embedded sandbox" in accepted.out
+    assert "and its certificate is accepted" in _unwrapped(accepted.out)
+    assert "neither Vipps nor the embedded sandbox" in _unwrapped(accepted.out)
 
 
 def test_wrong_usage_is_status_2(capsys: pytest.CaptureFixture[str]) -> None:

@@ -150,7 +150,7 @@ async def test_a_cancelled_payment_says_so(sandbox: Sandbox) -> None:
     assert (await run(sandbox, *CANCEL)).out == (
         f"499.00 NOK cancelled, epayment payment {PAYMENT}; left to capture: 0.00 NOK, to refund: 0.00 NOK\n"
     )
-    assert (await run(sandbox, *SHOW)).out.startswith(f"epayment payment {PAYMENT} (cancelled)\n")
+    assert (await run(sandbox, *SHOW)).out.startswith(f"epayment payment {PAYMENT}: cancelled (Vipps: AUTHORIZED)\n")
 
 
 @pytest.mark.parametrize(

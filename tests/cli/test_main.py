@@ -103,6 +103,29 @@ def test_an_error_of_the_package_is_one_line(
     assert capsys.readouterr().err == "vipps-async: the keys are missing; set them.\n"
 
 
+def test_an_error_of_the_system_is_for_people(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The file that it is about and what is the matter, without the error's number."""
+    _ending(monkeypatch, FileNotFoundError(2, "No such file or directory", "orders.csv"))
+    assert main(["demo"]) == 1
+    assert capsys.readouterr().err == "vipps-async: orders.csv: no such file or directory\n"
+
+
+@pytest.mark.parametrize("arguments", [("--version",), ("--help",), ("help",), ("nonsense",), ()], ids=" ".join)
+def test_only_the_command_that_is_meant_is_imported(
+    arguments: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Version, help and wrong use take no command's time."""
+
+    def load(name: str) -> NoReturn:
+        raise AssertionError(f"unreachable: {name}")
+
+    monkeypatch.setattr("importlib.import_module", load)
+    with pytest.raises(SystemExit):
+        main(arguments)
+
+
 def test_ctrl_c_is_no_traceback(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """Ctrl-C ends with the shells' status for it, and prints nothing."""
     _ending(monkeypatch, KeyboardInterrupt())

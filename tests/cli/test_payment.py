@@ -14,11 +14,12 @@ from tests.cli.processes import environment
 from tests.cli.shell import CUSTOMER, HERE, PERSONAL, at_terminal, shell
 from tests.ecom.scripted_runner import ScriptedRunner
 from vipps_async import ExpressCheckout, ShippingDetails, nok
-from vipps_async.cli.main import main
+from vipps_async.cli.main import main, read_command_line
 from vipps_async.cli.output import json_line
 from vipps_async.cli.payment import operation_result, state_result
 from vipps_async.core.batch import BatchOperation
 from vipps_async.core.operation import SettledBy
+from vipps_async.core.payment_api import PaymentState
 from vipps_async.ecom.details import PaymentDetails, TransactionLogEntry
 from vipps_async.ecom.enums import OperationName, TransactionStatus
 from vipps_async.ecom.payment_api import ECOM_API
@@ -72,7 +73,7 @@ async def test_details_show_sums_and_history(sandbox: Sandbox) -> None:
     finished = await shell(sandbox, "payment", "show", "order-1")
     assert (finished.status, finished.err) == (0, "")
     lines = finished.out.splitlines()
-    assert lines[0] == "ecom payment order-1"
+    assert lines[0] == "ecom payment order-1: captured in part (Vipps: CAPTURE failed)"
     assert [" ".join(line.split()) for line in lines[1:6]] == [
         "reserved 499.00 NOK",
         "captured 100.00 NOK",
@@ -125,7 +126,7 @@ async def test_a_customer_of_whom_nothing_is_known(sandbox: Sandbox) -> None:
             fall_back="https://example.com/b",
         )
     finished = await shell(sandbox, "payment", "show", "order-3", "--personal")
-    assert "ecom payment order-3 (not accepted so far)" in finished.out
+    assert "ecom payment order-3: not accepted so far (Vipps: INITIATE)" in finished.out
     assert "\n\nVipps has nothing about the customer here.\n\n" in finished.out
     assert "transaction_summary" in (await shell(sandbox, "payment", "show", "order-3", "--json")).out
 
@@ -137,6 +138,15 @@ async def test_an_unknown_order_is_status_1(sandbox: Sandbox) -> None:
     assert "ecom.details of payment order-9: Vipps answered HTTP 404: Merchant 35" in finished.err
     assert "check its id" in finished.err
     assert finished.err.endswith("No money moved by this command.\n")
+
+
+@pytest.mark.parametrize("order", ["47829164", "4747829164", "12345678901", "eyJabcdefgh"])
+async def test_an_order_id_is_never_taken_out(sandbox: Sandbox, order: str) -> None:
+    """Though it looks like a phone number, an identity number or a token: also where Vipps repeats it."""
+    for arguments in (("show", order), ("capture", order, "--all", "--text", "x")):
+        finished = await shell(sandbox, "payment", *arguments)
+        assert f"orderId: {order}, " in finished.err
+        assert "redacted" not in finished.err
 
 
 async def test_what_comes_from_outside_cannot_steer_the_terminal() -> None:
@@ -194,7 +204,7 @@ async def test_cancel(sandbox: Sandbox) -> None:
     assert re.fullmatch(r"journal \S+\.journal\.db\n", finished.err)
     assert finished.out.startswith("499.00 NOK cancelled, ecom payment order-1")
     assert sandbox.payment("order-1").released == 49_900
-    assert "ecom payment order-1 (cancelled)" in (await shell(sandbox, "payment", "show", "order-1")).out
+    assert "ecom payment order-1: cancelled (Vipps: " in (await shell(sandbox, "payment", "show", "order-1")).out
 
 
 async def test_a_partly_captured_payment_is_released_only_when_told_so(sandbox: Sandbox) -> None:
@@ -289,6 +299,63 @@ def test_wrong_amounts_are_status_2(arguments: tuple[str, ...], text: str, capsy
     out, err = capsys.readouterr()
     assert out == ""
     assert "is no amount: kroner with at most two decimals, such as 499.00 (or 499,00), from 1.00 NOK" in err
+
+
+@pytest.mark.parametrize(
+    ("text", "ore"),
+    [
+        ("499,00", 49_900),
+        ("499,5", 49_950),
+        ("1.499,00", 149_900),
+        ("1 499,00", 149_900),
+        ("1\u00a0499,00", 149_900),
+        ("1.234.567,89", 123_456_789),
+        ("1499", 149_900),
+        ("1.49", 149),
+    ],
+)
+def test_a_comma_is_read_where_it_means_one_amount(text: str, ore: int) -> None:
+    """As people in Norway write it, with or without the sign for thousands."""
+    assert read_command_line([*CAPTURE, f"--amount={text}"]).amount == ore
+
+
+@pytest.mark.parametrize(
+    ("reserved", "captured", "refunded", "released", "word"),
+    [
+        (0, 0, 0, False, "not accepted so far"),
+        (0, 0, 0, True, "cancelled"),
+        (500, 0, 0, False, "reserved"),
+        (500, 0, 0, True, "cancelled"),
+        (500, 200, 0, False, "captured in part"),
+        (500, 200, 0, True, "captured in part, the rest released"),
+        (500, 500, 0, False, "captured"),
+        (500, 500, 100, False, "captured, refunded in part"),
+        (500, 500, 500, False, "captured, refunded"),
+        (500, 200, 100, False, "captured in part, refunded in part"),
+    ],
+)
+def test_a_word_says_where_a_payment_is(
+    reserved: int,
+    captured: int,
+    refunded: int,
+    released: bool,  # noqa: FBT001 - a case
+    word: str,
+) -> None:
+    """By its sums, whatever Vipps calls it."""
+    state = PaymentState(
+        currency="NOK",
+        reserved_amount=reserved,
+        captured_amount=captured,
+        refunded_amount=refunded,
+        remaining_to_capture=0 if released else reserved - captured,
+        remaining_to_refund=captured - refunded,
+        is_released=released,
+        vendor_state="AUTHORIZED",
+        answer=PaymentDetails(transaction_log_history=()),
+    )
+    shown = state_result(ECOM_API, "order-1", state, personal=False)
+    assert shown.text.startswith(f"ecom payment order-1: {word} (Vipps: AUTHORIZED)\n")
+    assert shown.facts["state_word"] == word
 
 
 @pytest.mark.parametrize(

@@ -240,3 +240,11 @@ def test_a_personal_value_never_comes_back(
     text = json.dumps(document, ensure_ascii=ascii_only)
     assert "canary" not in redact(text)
     assert "canary" not in redact(text[: data.draw(st.integers(0, len(text)))])
+
+
+@pytest.mark.parametrize("payment", ["47829163", "4747829163", "12345678901", "eyJabcdefgh"])
+def test_the_payment_stays(payment: str) -> None:
+    """Its id, though it looks like a phone number; not another number, a secret or what a key names."""
+    text = f'order {payment} of 47829164, "phoneNumber": "{payment}"'
+    assert redact(text, payment=payment) == f'order {payment} of [redacted], "phoneNumber": [redacted]'
+    assert redact(f"order {payment}", payment=payment, secrets=[payment]) == "order [redacted]"

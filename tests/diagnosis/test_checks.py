@@ -142,7 +142,7 @@ def test_no_variable_is_forgotten() -> None:
         ({"VIPPS_ENVIRONMENT": "prod"}, "VIPPS_ENVIRONMENT is neither test nor production"),
         ({"VIPPS_BASE_URL": "http://example.com"}, "VIPPS_BASE_URL must be an https URL"),
         ({"VIPPS_BASE_URL": "https://u:canary@example.com"}, "VIPPS_BASE_URL must be an https URL"),
-        ({"VIPPS_BASE_URL": "https://api.vipps.no"}, "environment is test, but base_url is the host of production"),
+        ({"VIPPS_BASE_URL": "https://api.vipps.no"}, "VIPPS_BASE_URL is Vipps' host of the other environment"),
     ],
 )
 async def test_it_is_not_clear_where_to_ask(further: dict[str, str], words: str) -> None:

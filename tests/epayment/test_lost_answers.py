@@ -106,7 +106,7 @@ async def test_a_lost_request_is_sent_again_under_its_key(paid: EpaymentService)
     paid.faults = [Fault.LOSE_REQUEST, Fault.LOSE_ANSWER]
     async with opened(paid, attempts=4) as vipps:
         result = await vipps.epayment.capture(ORDER, amount=nok(50))
-    assert (result.amount, result.settled_by) == (nok(50), SettledBy.HISTORY)
+    assert (result.amount, result.settled_by) == (nok(50), SettledBy.CONFIRMED)
     assert len(set(paid.sent)) == 1
     assert len(paid.sent) == 3
     assert paid.sums(ORDER)[1] == 5000
@@ -143,7 +143,7 @@ async def test_a_capture_that_the_bank_fails_is_tried_again_under_its_key(paid: 
     clock = FakeClock()
     async with opened(paid, attempts=4, clock=clock) as vipps:
         result = await vipps.epayment.capture(ORDER, amount=nok(50))
-    assert (result.amount, result.settled_by) == (nok(50), SettledBy.HISTORY)
+    assert (result.amount, result.settled_by) == (nok(50), SettledBy.CONFIRMED)
     assert len(set(paid.sent)) == 1
     assert len(clock.pauses) == 2
     assert paid.sums(ORDER)[1] == 5000

@@ -46,7 +46,7 @@ async def test_a_part_is_proven_by_the_events(paid: EpaymentService, name: str) 
         for amount, in_all, looks in ((nok(200), nok(200), 1), (nok(200), nok(400), 2), (nok(99), nok(499), 3)):
             result = await getattr(vipps.epayment, name)(ORDER, amount=amount)
             sums = result.aggregate
-            assert (result.amount, result.settled_by) == (amount, SettledBy.HISTORY)
+            assert (result.amount, result.settled_by) == (amount, SettledBy.CONFIRMED)
             assert (sums.captured_amount if name == "capture" else sums.refunded_amount) == in_all
             assert paid.reads == looks
 
@@ -83,7 +83,7 @@ async def test_events_that_lag_are_waited_for_and_cost_no_retries(paid: Epayment
     async with opened(paid, clock=clock) as vipps:
         for _ in range(60):
             paid.lag = 1
-            assert (await vipps.epayment.capture(ORDER, amount=nok(1))).settled_by is SettledBy.HISTORY
+            assert (await vipps.epayment.capture(ORDER, amount=nok(1))).settled_by is SettledBy.CONFIRMED
     assert len(clock.pauses) == 60
 
 

@@ -110,3 +110,7 @@ class Group(_Help, click.Group):
         """Make a group; see `Command`."""
         super().__init__(name, help=description, short_help=purpose, commands=actions, subcommand_metavar="ACTION ...")
         self.examples = examples
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """See `click.Group`; in the order in which they were given."""
+        return list(self.commands)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import textwrap
 import time
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -10,7 +12,7 @@ import orjson
 from attrs import asdict, field, frozen, mutable
 
 from vipps_async.apis import APIS
-from vipps_async.cli.output import plain, say, show
+from vipps_async.cli.output import COLUMNS, plain, say, show, wrapped
 from vipps_async.core.redaction import redact
 from vipps_async.errors import VippsError
 from vipps_async.money import format_nok
@@ -124,18 +126,18 @@ class TextOutput:
     def step(self, title: str) -> None:
         """See Output."""
         self._steps += 1
-        show(f"\n{self._steps:2}. {title}")
+        show(f"\n{self._steps:2}. {wrapped(title, 4)}")
 
     def exchange(self, exchange: Exchange) -> None:
         """See Output."""
         status = "no answer" if exchange.status is None else exchange.status
-        note = "  (a token first; it is kept for all calls to come)" if exchange.token else ""
-        show(f"    → {exchange.method} {exchange.path}{note}")
+        note = " (a token first; it is kept for all calls to come)" if exchange.token else ""
+        show(f"    → {wrapped(f'{exchange.method} {exchange.path}{note}', 6)}")
         if exchange.sent:
-            show(f"      {_shortened(exchange.sent)}")
+            show(_body(exchange.sent))
         show(f"    ← {status} in {exchange.milliseconds} ms")
         if exchange.answered and not exchange.token:
-            show(f"      {_shortened(exchange.answered)}")
+            show(_body(exchange.answered))
 
     def check(self, what: str, *, holds: bool) -> None:
         """See Output."""
@@ -210,6 +212,9 @@ class JsonOutput:
         show(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode())
 
 
-def _shortened(text: str) -> str:
+def _body(text: str) -> str:
     flat = " ".join(text.split())
-    return flat if len(flat) <= _WIDEST_BODY else f"{flat[: _WIDEST_BODY - 1]}…"
+    shortened = flat if len(flat) <= _WIDEST_BODY else f"{flat[: _WIDEST_BODY - 1]}…"
+    # A blank between two fields, where a line may end.
+    spaced = re.sub(r'(?<=[\]}"0-9a-z]),(?=["{\[])', ", ", shortened)
+    return textwrap.fill(spaced, COLUMNS, initial_indent=" " * 6, subsequent_indent=" " * 6, break_on_hyphens=False)

@@ -10,7 +10,7 @@ import click
 
 from vipps_async.cli.commands import Command, Options
 from vipps_async.cli.options import add_api
-from vipps_async.cli.output import json_line, plain, show
+from vipps_async.cli.output import json_line, plain, show, wrapped
 from vipps_async.diagnosis import CheckResult, CheckState, run_checks
 
 __all__ = ["command"]
@@ -60,8 +60,11 @@ def _is_sandbox(results: list[CheckResult]) -> bool:
 
 
 def _lines(result: CheckResult) -> str:
-    head = f"{result.state.value:<11}  {result.check:<11}  {plain(result.text)}"
-    return f"{head}\n{'':<11}  {'':<11}  -> {plain(result.advice)}" if result.advice else head
+    lines = [f"{result.state.value:<11}  {result.check:<11}  {wrapped(plain(result.text), 26)}"]
+    if result.advice:
+        # Wide, for commands that are copied.
+        lines.append(f"{'':<13}-> {wrapped(plain(result.advice), 16)}")
+    return "\n".join(lines)
 
 
 def _summary(results: list[CheckResult]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import textwrap
 from collections.abc import Iterable, Mapping
 
 import orjson
@@ -13,6 +14,7 @@ from vipps_async.printable import escaped
 
 __all__ = [
     "BUSY",
+    "COLUMNS",
     "DONE",
     "HELD",
     "INTERRUPTED",
@@ -31,6 +33,7 @@ __all__ = [
     "say",
     "show",
     "unprinted",
+    "wrapped",
 ]
 
 # --- exit statuses of the commands that move money --------------------------------------------------------------------
@@ -60,6 +63,10 @@ INTERRUPTED = 130
 def unprinted(status: int) -> int:
     """Return the status of a command whose result could not be written, once a request has left."""
     return status if status in {UNKNOWN, INTERRUPTED} else UNPRINTED
+
+
+#: How wide a terminal is at least: what people read fits into it.
+COLUMNS = 80
 
 
 # --- printing ---------------------------------------------------------------------------------------------------------
@@ -132,8 +139,26 @@ def emit_lines(pieces: Iterable[str], *, keep: str = "\n") -> bool:
 
 
 def plain(text: object) -> str:
-    """Make a text from outside fit to be shown: on one line, and without what steers a terminal."""
+    """Make a text from outside fit to be shown: on one line, and without what steers a terminal.
+
+    An error of the system is told as people read it, with the file that it is about and without its number.
+    """
+    if isinstance(text, OSError) and text.strerror:
+        named = "" if text.filename is None else f"{os.fsdecode(text.filename)}: "
+        text = f"{named}{text.strerror.lower()}"
     return " ".join("".join(char if char.isprintable() else " " for char in str(text)).split())
+
+
+def wrapped(text: str, indent: int) -> str:
+    """Wrap a text to `COLUMNS`; lines but the first are indented. A longer word, such as a path, stays whole."""
+    return textwrap.fill(
+        text,
+        COLUMNS,
+        initial_indent=" " * indent,
+        subsequent_indent=" " * indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    ).lstrip()
 
 
 def json_line(facts: Mapping[str, object]) -> str:

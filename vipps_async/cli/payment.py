@@ -57,7 +57,8 @@ _TEXTS = {
 }
 _SETTLED_BY = {
     SettledBy.ANSWER: "",
-    SettledBy.HISTORY: "Vipps' answer got lost or proved nothing; the payment's history proves it.",
+    SettledBy.CONFIRMED: "",
+    SettledBy.HISTORY: "Vipps' answer got lost; the payment's history proves it.",
     SettledBy.JOURNAL: "It was done before under this key, as the journal has it; nothing was sent now.",
     SettledBy.EARLIER_CALL: "An equal command that was under way brought it.",
 }
@@ -74,7 +75,7 @@ class _Payment(Group):
 
 def command() -> Group:
     """Make `payment` and its actions."""
-    return _Payment(
+    made = _Payment(
         "payment",
         "show one payment, capture, refund or cancel it, or make one",
         "Shows one payment of the sales unit of the VIPPS_ variables, or changes it. The actions are those of the API "
@@ -85,6 +86,11 @@ def command() -> Group:
             "payment --help --api epayment",
         ),
     )
+    api = click.Option(
+        ["--api"], metavar="NAME", help="with --help: list what this API has; else say it behind the action"
+    )
+    made.params.append(api)
+    return made
 
 
 def _actions(api: PaymentApi) -> list[Command]:
@@ -157,7 +163,8 @@ def state_result(api: PaymentApi, payment: str, state: PaymentState, *, personal
         state: what Vipps has.
         personal: show the customer as well.
     """
-    lines = [f"{api.name} payment {payment}{f' ({state.status})' if state.status else ''}"]
+    theirs = f" (Vipps: {plain(state.vendor_state)})" if state.vendor_state else ""
+    lines = [f"{api.name} payment {payment}: {plain(state.state_word)}{theirs}"]
     lines += [f"  {name:<16}{amount:>20}" for name, amount in state.sums.items()]
     lines += ["", *_history(state.history, state.currency)]
     facts = attrs.asdict(state.answer)
@@ -167,7 +174,7 @@ def state_result(api: PaymentApi, payment: str, state: PaymentState, *, personal
     else:
         facts = _without(facts, api.personal_fields)
     own = attrs.asdict(state, filter=lambda at, _: at.name != "answer")
-    return ActionResult("\n".join(lines), facts | own)
+    return ActionResult("\n".join(lines), facts | own | {"state_word": state.state_word})
 
 
 def _history(entries: tuple[HistoryEntry, ...], currency: str) -> list[str]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Callable, Coroutine
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, cast
 from urllib.parse import quote
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from vipps_async.core.dialect import Dialect
 from vipps_async.errors import ApiError, VippsError
@@ -27,6 +27,7 @@ __all__ = [
     "Repeat",
     "Runner",
     "SettledBy",
+    "mark_settled_by",
 ]
 
 R = TypeVar("R")
@@ -54,8 +55,10 @@ class SettledBy(enum.Enum):
 
     ANSWER = "answer"
     """Vipps' own answer to the request."""
+    CONFIRMED = "confirmed answer"
+    """Vipps' own answer, which alone did not prove it, and the payment's history, which does."""
     HISTORY = "history"
-    """The answer got lost or proved nothing; the payment's history proves the outcome."""
+    """The answer got lost, or could not be used; the payment's history proves the outcome."""
     JOURNAL = "journal"
     """The outcome was on record in the journal; nothing was sent."""
     EARLIER_CALL = "earlier call"
@@ -204,6 +207,13 @@ class Call(Generic[R]):
     def reconciliation(self) -> Reconciliation[R, Any] | None:
         """How to find out afterwards; None: there is no way."""
         return None if self.make_reconciliation is None else self.make_reconciliation()
+
+
+def mark_settled_by(result: R, how: SettledBy) -> R:
+    """Return a result that says what it rests on, if its class has a place for it."""
+    if not hasattr(result, "settled_by"):
+        return result
+    return cast("R", evolve(cast("Any", result), settled_by=how))
 
 
 class Runner(Protocol):

@@ -114,6 +114,8 @@ class PaymentState:
     is_released: bool
     #: What else people should know, such as ``"refused by the bank"``; empty: nothing.
     status: str = ""
+    #: Vipps' own word for where it is, such as ``"AUTHORIZED"`` or the newest operation; empty: there is none.
+    vendor_state: str = ""
     #: The newest first.
     history: tuple[HistoryEntry, ...] = ()
     #: The API's own answer, an attrs model.
@@ -139,6 +141,21 @@ class PaymentState:
             "left to refund": self.remaining_to_refund,
         }
         return {name: format_amount(amount, self.currency) for name, amount in amounts.items()}
+
+    @property
+    def state_word(self) -> str:
+        """Where the payment is, in plain words: by its sums, and by `status` where no money is reserved."""
+        if not self.captured_amount:
+            if self.is_released:
+                return "cancelled"
+            return "reserved" if self.remaining_to_capture else self.status or "not accepted so far"
+        is_part = self.captured_amount < self.reserved_amount
+        words = (
+            f"captured{' in part' if is_part else ''}{', the rest released' if is_part and self.is_released else ''}"
+        )
+        if not self.refunded_amount:
+            return words
+        return f"{words}, refunded{' in part' if self.remaining_to_refund else ''}"
 
     def describe(self) -> str:
         """Say on one line what has happened to the payment."""

@@ -24,7 +24,16 @@ from vipps_async.core.events import EventLog
 from vipps_async.core.headers import MERCHANT_SERIAL_NUMBER, Headers
 from vipps_async.core.last_answer import LAST, shown_headers
 from vipps_async.core.limits import PerPaymentRateLimiter
-from vipps_async.core.operation import Applied, Call, Evidence, Inconclusive, NotApplied, Repeat, SettledBy
+from vipps_async.core.operation import (
+    Applied,
+    Call,
+    Evidence,
+    Inconclusive,
+    NotApplied,
+    Repeat,
+    SettledBy,
+    mark_settled_by,
+)
 from vipps_async.core.redaction import redact
 from vipps_async.core.refusal import read_refusal, shown_body
 from vipps_async.core.retry import (
@@ -255,7 +264,8 @@ class Pipeline:
     def _refused(self, call: Call[Any], response: Response, token: Token | None) -> _Failed:
         if 300 <= response.status < 400:
             return self._unreadable(call, response, token, "a redirect, which is never followed", Effect.POSSIBLE)
-        refusal = read_refusal(response, call.operation, self._clock, self._secrets_of(call, token))
+        secrets = self._secrets_of(call, token)
+        refusal = read_refusal(response, call.operation, self._clock, secrets, payment=call.payment or "")
         return _Failed(refusal.failure, refusal.error, token, refusal.suggests_effect)
 
     def _unanswered(
@@ -512,8 +522,9 @@ class Pipeline:
             self._raise(
                 call, moved_otherwise(evidence.misfit, evidence.result), record.begun, seconds, cause=failed.error
             )
-        self._log.success(call, attempts=record.begun, seconds=seconds, settled_by=SettledBy.HISTORY.value)
-        return evidence.result
+        how = SettledBy.CONFIRMED if failed.failure is FailureKind.UNPROVEN else SettledBy.HISTORY
+        self._log.success(call, attempts=record.begun, seconds=seconds, settled_by=how.value)
+        return mark_settled_by(evidence.result, how)
 
     def _raise(
         self,

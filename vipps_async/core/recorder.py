@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, TypeVar
 
 from attrs import evolve
 
@@ -18,7 +18,7 @@ from vipps_async.core.converter import UnreadableAnswer, decode, encode
 from vipps_async.core.ending import moved_otherwise
 from vipps_async.core.events import EventLog
 from vipps_async.core.journal_access import JournalAccess
-from vipps_async.core.operation import Call, Evidence, Repeat, SettledBy
+from vipps_async.core.operation import Call, Evidence, Repeat, SettledBy, mark_settled_by
 from vipps_async.core.pipeline import Pipeline, render
 from vipps_async.core.stored_error import read_stored_error, write_stored_error
 from vipps_async.core.verdict import Verdict, effect_of
@@ -407,7 +407,7 @@ class Recorder:
                 call,
                 moved_otherwise(f"{misfit}, on record since {settlement.settled_at:%Y-%m-%d %H:%M:%S} UTC", result),
             )
-        return _mark_settled_by(result, settled_by)
+        return mark_settled_by(result, settled_by)
 
     # --- in hand ---------------------------------------------------------------------------------------------------
 
@@ -531,9 +531,3 @@ def _about(call: Call[Any], error: VippsError) -> VippsError:
     error.payment = call.payment
     error.idempotency_key = call.idempotency_key
     return error
-
-
-def _mark_settled_by(result: R, how: SettledBy) -> R:
-    if not hasattr(result, "settled_by"):
-        return result
-    return cast("R", evolve(cast("Any", result), settled_by=how))

@@ -76,7 +76,7 @@ _AT = re.compile(r"@|%40", re.IGNORECASE)
 _MAIL_PART = re.compile(r"[^\s@\"'<>()\[\]{},;:\\|=&]+")
 
 
-def redact(text: str, *, secrets: Iterable[str] = (), personal_keys: tuple[str, ...] = ()) -> str:
+def redact(text: str, *, secrets: Iterable[str] = (), personal_keys: tuple[str, ...] = (), payment: str = "") -> str:
     """Return a text without its secrets and personal data, at most 2,000 characters of it.
 
     Taken out are the confidential values of 6 characters and more (also percent-encoded, or escaped as in JSON or
@@ -88,6 +88,7 @@ def redact(text: str, *, secrets: Iterable[str] = (), personal_keys: tuple[str, 
         secrets: values that must not stand in the result, such as the phone number that was sent.
         personal_keys: keys of JSON whose value is personal at one API, beside those that are so at all; regular
             expressions.
+        payment: the id of the payment that it is about: it stays, though it looks like a phone number.
     """
     secrets = sorted({form for value in secrets if len(value) >= SHORTEST_SECRET for form in _forms_of(value)})
     text = _without_escapes(text)
@@ -97,7 +98,7 @@ def redact(text: str, *, secrets: Iterable[str] = (), personal_keys: tuple[str, 
         end = max(0, end - max(_MARGIN, *map(len, secrets)) if secrets else end - _MARGIN)
     pieces = []
     length = done = 0
-    for start, stop in _merged(_spans(window, secrets, _quoted_key(personal_keys))):
+    for start, stop in _merged(_spans(window, secrets, _quoted_key(personal_keys), payment)):
         if start >= end or length > LONGEST:
             break
         pieces += [window[done:start], REDACTED]
@@ -143,7 +144,7 @@ def _merged(spans: Iterable[Span]) -> Iterator[Span]:
         yield last
 
 
-def _spans(text: str, secrets: Iterable[str], quoted_key: re.Pattern[str]) -> Iterator[Span]:
+def _spans(text: str, secrets: Iterable[str], quoted_key: re.Pattern[str], payment: str) -> Iterator[Span]:
     for secret in secrets:
         start = text.find(secret)
         while start >= 0:
@@ -152,7 +153,7 @@ def _spans(text: str, secrets: Iterable[str], quoted_key: re.Pattern[str]) -> It
     yield from _values_of_quoted_keys(text, quoted_key)
     yield from _values_of_bare_keys(text)
     for form in _FORMS:
-        yield from (match.span() for match in form.finditer(text))
+        yield from (match.span() for match in form.finditer(text) if match[0] != payment)
     yield from _mail_addresses(text)
 
 

@@ -61,7 +61,9 @@ class Refusal:
     suggests_effect: bool = False
 
 
-def read_refusal(response: Response, operation: Operation[Any], clock: Clock, secrets: Iterable[str]) -> Refusal:
+def read_refusal(
+    response: Response, operation: Operation[Any], clock: Clock, secrets: Iterable[str], *, payment: str = ""
+) -> Refusal:
     """Turn an answer outside 2xx into an error and say what kind of failure it is.
 
     Args:
@@ -69,9 +71,10 @@ def read_refusal(response: Response, operation: Operation[Any], clock: Clock, se
         operation: what was asked for.
         clock: the local time, for a date in `Retry-After`.
         secrets: values that must not stand in the error.
+        payment: the id of the payment, which may.
     """
     status, dialect = response.status, operation.dialect
-    show = partial(redact, secrets=tuple(secrets), personal_keys=dialect.personal_keys)
+    show = partial(redact, secrets=tuple(secrets), personal_keys=dialect.personal_keys, payment=payment)
     body = read_error_body(response.body, dialect.read_error)
     rules = [rule for rule in map(dialect.rule_for, body.errors) if rule is not None]
     failure = _failure(status, body, rules, dialect)

@@ -40,7 +40,7 @@ async def check_keys(
     """
     pipeline = Pipeline(settings, transport, clock=clock)
     try:
-        token = await _check_token(pipeline, clock)
+        token = await _check_token(pipeline, settings, clock)
         if token.state is CheckState.FAILED:
             text = "without a token nothing can be asked"
             return token, CheckResult(check="sales unit", state=CheckState.NOT_CHECKED, text=text)
@@ -49,13 +49,13 @@ async def check_keys(
         await pipeline.aclose()
 
 
-async def _check_token(pipeline: Pipeline, clock: Clock) -> CheckResult:
+async def _check_token(pipeline: Pipeline, settings: Settings, clock: Clock) -> CheckResult:
     try:
         answer = await pipeline.run(FETCH_TOKEN)
     except VippsError as error:
         result = CheckResult.of_error("token", error, text="no token was given: ")
         if isinstance(error, ApiError) and error.status in _KEYS_REFUSED:
-            return evolve(result, advice=AuthenticationError.default_advice)
+            return evolve(result, advice=_advice_on_keys(settings))
         return result
     seconds = answer.expires_in
     if seconds is None and answer.expires_on is not None:
@@ -67,6 +67,15 @@ async def _check_token(pipeline: Pipeline, clock: Clock) -> CheckResult:
         return CheckResult(check="token", state=CheckState.WARNING, text=text, advice=advice, facts=facts)
     text = f"client id and client secret are accepted: a token was given, valid for {_span(seconds)}"
     return CheckResult(check="token", state=CheckState.OK, text=text, facts=facts)
+
+
+def _advice_on_keys(settings: Settings) -> str:
+    environment = settings.environment.value
+    return (
+        "check the keys VIPPS_CLIENT_ID, VIPPS_CLIENT_SECRET and VIPPS_SUBSCRIPTION_KEY: all of them of sales unit "
+        f"{settings.merchant_serial_number} in the {environment} environment (VIPPS_ENVIRONMENT), whose "
+        "keys differ from the other's"
+    )
 
 
 def _span(seconds: int) -> str:
@@ -88,6 +97,13 @@ async def _check_sales_unit(pipeline: Pipeline, api: PaymentApi, settings: Setti
     except VippsError as error:
         what = f"asking {api.name} for merchant serial number {serial_number} about a payment that does not exist: "
         result = CheckResult.of_error(check, error, text=what)
+        if isinstance(error, AuthenticationError):
+            # The token was given for client id and secret: what is left is these two.
+            advice = (
+                f"check VIPPS_SUBSCRIPTION_KEY, and that {serial_number} (VIPPS_MERCHANT_SERIAL_NUMBER) is the sales "
+                f"unit of these keys in the {settings.environment.value} environment (VIPPS_ENVIRONMENT)"
+            )
+            result = evolve(result, advice=advice)
         return evolve(result, facts={**result.facts, **facts})
     text += ", but a payment that does not exist was answered as if it did"
     advice = "look at what stands between here and Vipps: it is not Vipps that answers so"

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from vipps_async.config import Credentials, Environment, Settings, SystemInfo
 from vipps_async.core.redaction import SHORTEST_SECRET
@@ -24,8 +24,10 @@ _SECRETS = ("VIPPS_CLIENT_ID", "VIPPS_CLIENT_SECRET", "VIPPS_SUBSCRIPTION_KEY")
 #: The fields of `SystemInfo` by variable: any of them may be set.
 _SYSTEM = {f"VIPPS_SYSTEM_{name.upper()}": name for name in ("name", "version", "plugin_name", "plugin_version")}
 _ENVIRONMENT, _BASE_URL, PROXY = "VIPPS_ENVIRONMENT", "VIPPS_BASE_URL", "VIPPS_PROXY"
-#: Every variable that a session reads.
+#: Every variable that a session reads, and those that the command line alone reads.
 KNOWN = (*_KEYS, _ENVIRONMENT, _BASE_URL, PROXY, *_SYSTEM)
+_OF_COMMANDS = ("VIPPS_API", "VIPPS_BATCH_DSN", "VIPPS_ENV_FILE", "VIPPS_JOURNAL")
+_NUMBER = "VIPPS_MERCHANT_SERIAL_NUMBER"
 #: Stand in for what is not looked at just now; they keep every rule and open nothing.
 _STAND_INS = {"client_id": "-", "client_secret": "-", "subscription_key": "-", "merchant_serial_number": "000000"}
 #: How alike two names are that are taken for one name and its misspelling: one letter in twelve may be wrong.
@@ -70,12 +72,13 @@ def check_settings(env: Mapping[str, str]) -> tuple[CheckResult, Settings | None
         if 0 < len(env.get(name, "")) < SHORTEST_SECRET
     ]
     doubts += [f"{name} is not read: is {known} meant?" for name, known in _misspelt(env)]
+    flawed = [name for name in KNOWN if any(flaw.startswith(f"{name} must") for flaw in flaws)]
     facts = {"set": [name for name in KNOWN if env.get(name)], "missing": missing, "flaws": flaws, "doubts": doubts}
     if flaws:
-        advice = "set them to what the Vipps portal shows for the sales unit (section Developer)"
+        advice = "; ".join([*_advice_on_missing(missing), *map(_advice_on_flaw, flawed)])
         return _finding(CheckState.FAILED, "; ".join([*flaws, *doubts]), facts, advice), None
     if doubts:
-        result = _finding(CheckState.WARNING, "; ".join(doubts), facts, "correct it where the variables are set")
+        result = _finding(CheckState.WARNING, "; ".join(doubts), facts, _advice_on(doubts))
     else:
         result = _finding(CheckState.OK, f"{', '.join(name for name in KNOWN if env.get(name))}: well-formed", facts)
     try:
@@ -87,6 +90,34 @@ def check_settings(env: Mapping[str, str]) -> tuple[CheckResult, Settings | None
 
 def _finding(state: CheckState, text: str, facts: Mapping[str, object], advice: str = "") -> CheckResult:
     return CheckResult(check="settings", state=state, text=text, advice=advice, facts=facts)
+
+
+def _advice_on_missing(missing: list[str]) -> list[str]:
+    if not missing:
+        return []
+    which = missing[0] if len(missing) == 1 else f"{', '.join(missing[:-1])} and {missing[-1]}"
+    place = "in the environment, or in the file that VIPPS_ENV_FILE names"
+    return [f"set {which} to what the Vipps portal shows for the sales unit (section Developer), {place}"]
+
+
+def _advice_on_flaw(name: str) -> str:
+    if name == PROXY:
+        return f"set {PROXY} to a URL such as http://proxy.example.com:3128, or leave it out"
+    if name == _NUMBER:
+        return f"set {_NUMBER} to the digits that the Vipps portal shows for the sales unit, and nothing else"
+    if name in _KEYS:
+        return f"copy {name} anew from the Vipps portal (section Developer): nothing before, behind or within it"
+    return f"correct {name}, or leave it out"
+
+
+def _advice_on(doubts: list[str]) -> str:
+    """Say what to do about doubts: in the order in which they are told, each kind once."""
+    kinds = {
+        "quotation marks": "take the quotation marks away, unless they are part of the value",
+        "fewer than": "see whether it was copied whole from the Vipps portal",
+        "is not read": "rename the variable, or remove it",
+    }
+    return "; ".join(advice for words, advice in kinds.items() if any(words in doubt for doubt in doubts))
 
 
 def _flaw_of(name: str, value: str) -> str:
@@ -102,8 +133,9 @@ def _flaw_of(name: str, value: str) -> str:
 
 
 def _misspelt(env: Mapping[str, str]) -> list[tuple[str, str]]:
-    strange = sorted(name for name in env if name.startswith("VIPP") and name not in KNOWN)
-    alike = [(name, difflib.get_close_matches(name, KNOWN, n=1, cutoff=_ALIKE)) for name in strange]
+    known = (*KNOWN, *_OF_COMMANDS)
+    strange = sorted(name for name in env if name.startswith("VIPP") and name not in known)
+    alike = [(name, difflib.get_close_matches(name, known, n=1, cutoff=_ALIKE)) for name in strange]
     return [(name, found[0]) for name, found in alike if found]
 
 
@@ -164,7 +196,11 @@ def check_environment(env: Mapping[str, str]) -> tuple[CheckResult, Place | None
         text, advice = f"{_BASE_URL} must be {error.rule}", "correct it, or leave it out to talk to Vipps"
         return CheckResult(check=check, state=CheckState.FAILED, text=text, advice=advice), None
     except ConfigurationError as error:
-        return CheckResult.of_error(check, error), None
+        unset = "" if env.get(_ENVIRONMENT) else ", as it is not set"
+        text = f"{_ENVIRONMENT} is {environment.value}{unset}, but {_BASE_URL} is Vipps' host of the other environment"
+        advice = f"leave {_BASE_URL} out; set {_ENVIRONMENT} to the environment that the keys are of"
+        failed = CheckResult.of_error(check, error)
+        return evolve(failed, text=text, advice=advice), None
     place = Place(environment, settings.base_url)
     money = "real money" if environment is Environment.PRODUCTION else "play money"
     text = f"{environment.value}, with {money}, at {place.base_url}"

@@ -87,6 +87,7 @@ async def _read_state(runner: Runner, order_id: str) -> PaymentState:
         remaining_to_refund=details.remaining_to_refund,
         is_released=details.is_cancelled or is_rest_released,
         status=_status(details),
+        vendor_state=next(map(_word, details.transaction_log_history), ""),
         history=tuple(map(_entry, details.transaction_log_history)),
         answer=details,
     )
@@ -98,6 +99,10 @@ def _status(details: PaymentDetails) -> str:
     if details.is_refused:
         return "refused by the bank"
     return "" if details.is_approved else "not accepted so far"
+
+
+def _word(entry: TransactionLogEntry) -> str:
+    return entry.operation.value if entry.operation_success else f"{entry.operation.value} failed"
 
 
 def _entry(entry: TransactionLogEntry) -> HistoryEntry:

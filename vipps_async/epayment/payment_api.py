@@ -25,6 +25,7 @@ from vipps_async.core.payment_api import (
 from vipps_async.epayment.calls import cancel_call, money_call, rebuild_call
 from vipps_async.epayment.dialect import EPAYMENT
 from vipps_async.epayment.enums import EventName
+from vipps_async.epayment.enums import PaymentState as PaymentStateName
 from vipps_async.epayment.operations import CANCEL, CAPTURE, GET, REFUND, get_call, get_events_call
 from vipps_async.epayment.request_rules import LARGEST, LEAST, check_phone_number
 from vipps_async.epayment.responses import (
@@ -100,15 +101,24 @@ async def _read_state(runner: Runner, reference: str) -> PaymentState:
         remaining_to_refund=payment.remaining_to_refund.value,
         is_released=payment.is_cancelled and not payment.remaining_to_capture,
         status=_status(payment),
+        vendor_state=payment.state.value,
         history=tuple(_entry(event) for event in reversed(events)),
         answer=payment,
     )
 
 
+_STATES = {
+    PaymentStateName.CREATED: "not accepted so far",
+    PaymentStateName.ABORTED: "declined by the customer",
+    PaymentStateName.EXPIRED: "not accepted in time",
+    PaymentStateName.TERMINATED: "cancelled before it was accepted",
+}
+
+
 def _status(payment: Payment) -> str:
     if payment.is_cancelled and not payment.aggregate.captured_amount:
         return "cancelled"
-    return "" if payment.is_authorized else payment.state.value.lower()
+    return "" if payment.is_authorized else _STATES.get(payment.state, payment.state.value.lower())
 
 
 def _entry(event: PaymentEvent) -> HistoryEntry:

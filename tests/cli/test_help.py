@@ -1,0 +1,128 @@
+"""What the command line says of itself: help with examples that can be typed, completion, and what to install."""
+
+from __future__ import annotations
+
+import importlib.util
+import shlex
+from importlib.machinery import ModuleSpec
+
+import click
+import pytest
+
+from vipps_async import __main__ as entry
+from vipps_async.cli import main as cli
+from vipps_async.cli.commands import Options
+
+LEAVES = {
+    "demo": (),
+    "sandbox": (),
+    "doctor": (),
+    "payment": ("show", "capture", "refund", "cancel", "initiate", "approve"),
+    "journal": ("list", "recover", "send", "drop", "rebind", "backup", "check", "prune", "erase"),
+    "batch": ("capture", "refund", "cancel", "submit", "work", "withdraw", "status", "report"),
+    "webhooks": ("list", "register", "delete"),
+}
+PATHS = [(), *((name,) for name in LEAVES), *((name, leaf) for name, leaves in LEAVES.items() for leaf in leaves)]
+
+
+def _help_of(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    with pytest.raises(SystemExit) as ended:
+        cli.read_command_line(arguments)
+    assert ended.value.code == 0
+    return capsys.readouterr().out
+
+
+@pytest.mark.parametrize("path", PATHS, ids=" ".join)
+def test_every_help_has_examples_that_can_be_typed(
+    path: tuple[str, ...], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each group and command; `help COMMAND` says the same; but for examples, all of it fits 80 columns."""
+    monkeypatch.setenv("VIPPS_BATCH_DSN", "postgresql://shop:hush-hush@db/shop")
+    shown = _help_of(capsys, *path, "--help")
+    assert shown == _help_of(capsys, "help", *path)
+    assert "hush" not in shown
+    text, _, examples = shown.partition("\nExamples:\n")
+    assert [line for line in text.splitlines() if len(line) > 80] == []
+    lines = [shlex.split(line) for line in examples.splitlines()]
+    assert lines
+    for name, *arguments in lines:
+        assert name == "vipps-async"
+        if "help" in arguments or "--help" in arguments:
+            _help_of(capsys, *arguments)
+        else:
+            assert arguments[: len(path)] == list(path)
+            assert isinstance(cli.read_command_line(_with_values(arguments)), Options)
+
+
+def _with_values(arguments: list[str]) -> list[str]:
+    """An example names what is typed; `KRONER` stands for an amount, `URL` for a URL."""
+    return [{"KRONER": "499,00", "NUMBER": "91234567"}.get(argument, argument) for argument in arguments]
+
+
+def test_every_group_is_looked_at() -> None:
+    """The list above has all commands that there are."""
+    context = click.Context(cli._whole())
+    assert set(LEAVES) | {"help"} == set(cli._whole().list_commands(context))
+    for name, leaves in LEAVES.items():
+        made = cli._whole().get_command(context, name)
+        assert made is not None
+        found = made.make_context(name, [leaves[0]] if leaves else [], resilient_parsing=True)
+        assert set(leaves) == set(made.list_commands(found) if isinstance(made, click.Group) else ())
+
+
+def test_the_help_of_nothing_is_wrong_use(capsys: pytest.CaptureFixture[str]) -> None:
+    """`help nonsense` ends with 2, and names it."""
+    with pytest.raises(SystemExit) as ended:
+        cli.read_command_line(["help", "nonsense"])
+    assert ended.value.code == 2
+    assert "No such command 'nonsense'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_shell_gets_its_script(
+    shell: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the documentation's line evaluates."""
+    monkeypatch.setenv("_VIPPS_ASYNC_COMPLETE", f"{shell}_source")
+    monkeypatch.setattr("click.shell_completion.BashComplete._check_version", staticmethod(lambda: None))
+    assert "_VIPPS_ASYNC_COMPLETE" in _help_of(capsys)
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        ("vipps-async pay", ["payment"]),
+        ("vipps-async journal re", ["recover", "rebind"]),
+        ("vipps-async payment show ", []),
+        ("vipps-async payment capture order-1 --api epayment-", ["epayment-dkk", "epayment-eur"]),
+        ("vipps-async payment capture order-1 --idem", ["--idempotency-key"]),
+        ("vipps-async journal erase ", []),
+        ("vipps-async batch capture orders.csv --format ", ["csv", "jsonl"]),
+    ],
+)
+def test_what_is_completed(
+    typed: str, offered: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Commands, options and words; never the id of a payment."""
+    monkeypatch.setenv("_VIPPS_ASYNC_COMPLETE", "bash_complete")
+    monkeypatch.setenv("COMP_WORDS", typed)
+    monkeypatch.setenv("COMP_CWORD", str(len(typed.split(" ")) - 1))
+    words = [line.partition(",")[2] for line in _help_of(capsys).splitlines() if line]
+    assert words == offered
+
+
+@pytest.mark.parametrize("missing", ["click", "rich"])
+def test_a_missing_extra_is_named(
+    missing: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One line that says what to install, and status 2."""
+    find = importlib.util.find_spec
+
+    def without(name: str) -> ModuleSpec | None:
+        return None if name == missing else find(name)
+
+    monkeypatch.setattr(importlib.util, "find_spec", without)
+    assert entry.main() == 2
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert f"needs {missing}: python -m pip install '.[cli]'" in err
