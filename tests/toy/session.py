@@ -81,7 +81,7 @@ def instead_of_ecom() -> None:
         "vipps_async.ecom": {},
         "vipps_async.ecom.payment_api": {"ECOM_API": TOY_API},
         "vipps_async.ecom.client": {"EcomApi": make},
-        "vipps_async.userinfo": {"UserinfoApi": lambda _runner, _clock: None},
+        "vipps_async.userinfo": {"UserinfoApi": lambda *_: None},
     }.items():
         module: Any = ModuleType(name)
         module.__dict__.update(parts)
