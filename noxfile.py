@@ -17,6 +17,7 @@ OLDEST = [
     "aiohttp==3.14.3",
     "attrs==23.2.0",
     "cattrs==24.1.0",
+    "click==8.5.0",
     "httpx==0.27.0",
     "multidict==6.1.0",
     "orjson==3.10.0",

@@ -54,6 +54,10 @@ from vipps_async.session import VippsSession
 __all__ = ["command"]
 
 
+#: What a cancel, and what the others have no option for.
+_WITHOUT_OPTION: dict[bool, dict[str, object]] = {True: {"another": ()}, False: {"release_remaining": False}}
+
+
 def command() -> Group:
     """Make `batch` with its actions."""
     return Group(
@@ -80,8 +84,7 @@ def _action(operation: BatchOperation) -> Command:
             f"batch {operation.value} orders.csv --dry-run",
             f"batch {operation.value} orders.csv --report done.csv --yes",
         ),
-        operation=operation,
-        **{"another": ()} if operation is BatchOperation.CANCEL else {"release_remaining": False},
+        fixed={"operation": operation, **_WITHOUT_OPTION[operation is BatchOperation.CANCEL]},
     )
     add_layout(made)
     add_journal(made)

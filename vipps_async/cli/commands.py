@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Sequence
+import itertools
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any, TypeAlias
 
@@ -46,7 +47,7 @@ class Command(_Help):
         *,
         examples: Sequence[str] = (),
         check: Callable[[Options], None] | None = None,
-        **fixed: object,
+        fixed: Mapping[str, object] | None = None,
     ) -> None:
         """Make a command without options.
 
@@ -57,11 +58,11 @@ class Command(_Help):
             description: the text of its help; the purpose if empty.
             examples: command lines, without the program's name.
             check: refuses options that do not go together, by a `UsageError`.
-            fixed: further attributes of its `Options`.
+            fixed: further attributes of its `Options`, by name.
         """
         description = description or f"{purpose[0].upper()}{purpose[1:]}."
         super().__init__(name, help=description, short_help=purpose)
-        self.run, self.check, self.fixed, self.examples = run, check, fixed, examples
+        self.run, self.check, self.fixed, self.examples = run, check, fixed or {}, examples
 
     def option(self, *names: str, **attributes: Any) -> None:
         """Add an option; the attributes are `click.Option`'s."""
@@ -82,6 +83,19 @@ class Command(_Help):
         for param in self.params:
             if param.name in values:
                 param.default = values[param.name]
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """See `click.Command`; an option whose value was forgotten does not take the next option for it.
+
+        Else `--idempotency-key $KEY --json` with an empty variable would use the key `--json`, each time the same.
+        """
+        options = [param for param in self.params if isinstance(param, click.Option) and not param.is_flag]
+        names = {name for option in options for name in option.opts}
+        for given, following in itertools.pairwise(args[: args.index("--") + 1] if "--" in args else args):
+            if given in names and following.startswith("--") and not ctx.resilient_parsing:
+                text = f"Option {given!r} requires an argument; one that begins with -- is given as {given}=..."
+                raise click.BadOptionUsage(given, text, ctx)
+        return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Options:
         """Return what the command line says; `carried_out` runs it."""

@@ -120,7 +120,7 @@ def _action(
 
     description = f"{purpose[0].upper()}{purpose[1:]}. {more}{EXIT_STATUS}"
     shown = [f"{example}{_suffix(api)}" for example in examples]
-    made = Command(name, run, purpose, description, examples=shown, check=check, **fixed)
+    made = Command(name, run, purpose, description, examples=shown, check=check, fixed=fixed)
     heading = api.payment_heading.replace("_", " ")
     made.argument("payment", type=Reader(api.check_payment), metavar="PAYMENT", help=f"its {heading}")
     add_api(made)
