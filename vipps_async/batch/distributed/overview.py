@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 import orjson
 from attrs import frozen
 
-from vipps_async.apis import payment_api
 from vipps_async.batch.distributed import sql as statements
 from vipps_async.batch.distributed.database import BatchDatabase
 from vipps_async.batch.report import ReportRow, Totals, report_row, totals_of
@@ -82,7 +81,7 @@ async def status_of(database: BatchDatabase, batch: int) -> BatchStatus:
         merchant_serial_number=msn,
         environment=environment,
         digest=digest,
-        unit=next((unit for unit in payment_api(api).units if unit.name == given["unit"]), None),
+        unit=None if given["unit"] is None else Unit(**given["unit"]),
         style=FileStyle(**given["style"]),
         rate=rate,
         submitted_at=created_at.astimezone(UTC),

@@ -75,7 +75,7 @@ class Submission:
         """
         text = self.layout.text
         facts = {
-            "unit": None if unit is None else unit.name,
+            "unit": None if unit is None else asdict(unit),
             "text": None if text is None else hashlib.sha256(text.encode()).hexdigest(),
             "release_remaining": self.release_remaining,
             "columns": dict(self.layout.columns),
