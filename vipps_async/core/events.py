@@ -198,7 +198,7 @@ class EventLog:
 
     def _tell(self, tell: Callable[[CallListener], None]) -> None:
         # The last one first: what each has made current when something began ends in the reverse order.
-        for listener in reversed(self.call_listeners):
+        for listener in self.call_listeners[::-1]:
             try:
                 tell(listener)
             except Exception as error:  # noqa: BLE001 - it is the application's own code, which may raise anything
