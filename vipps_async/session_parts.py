@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
-from typing import Any, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from attrs import evolve, field, frozen
 
@@ -20,14 +20,16 @@ from vipps_async.core.recorder import Recorder
 from vipps_async.core.recovery import Recovery
 from vipps_async.core.world import find_world
 from vipps_async.ecom.client import EcomApi
-from vipps_async.ecom.details import PaymentDetails
 from vipps_async.epayment.client import EpaymentApi
-from vipps_async.epayment.responses import Payment
 from vipps_async.journals.protocol import Journal, World
 from vipps_async.one_loop import OneLoop
 from vipps_async.transports.protocol import Transport
 from vipps_async.userinfo import UserinfoApi
 from vipps_async.webhooks.client import WebhooksApi
+
+if TYPE_CHECKING:
+    from vipps_async.ecom.details import PaymentDetails
+    from vipps_async.epayment.responses import Payment
 
 __all__ = ["IDEMPOTENCY_HEADERS", "SessionParts"]
 
