@@ -34,7 +34,8 @@ REFUSED = answer(401, {"error": "invalid_client", "error_description": "canary-s
 
 def session(transport: ScriptedTransport, **more: Any) -> VippsSession:
     """Make a session over a script, whose clock does not wait."""
-    return VippsSession(CREDENTIALS, transport=transport, **({"clock": FakeClock()} | more))
+    more.setdefault("clock", FakeClock())
+    return VippsSession(CREDENTIALS, transport=transport, **more)
 
 
 class Sick(MemoryJournal):

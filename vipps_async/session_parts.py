@@ -56,6 +56,8 @@ class SessionParts:
 
     #: Checked.
     settings: Settings
+    #: Whether calls go to Vipps' own host; found out once for all views.
+    is_vipps: bool
     #: Runs calls.
     pipeline: Pipeline
     #: Notes them in the journal meanwhile; None: there is no journal.
@@ -83,7 +85,7 @@ class SessionParts:
         of_payments: dict[str, Any] = {
             "merchant_serial_number": settings.merchant_serial_number,
             "environment": settings.environment,
-            "is_vipps": settings.is_vipps,
+            "is_vipps": self.is_vipps,
             "listening": self.pipeline.log.listening,
             "journal": self.journal,
         }
@@ -91,7 +93,7 @@ class SessionParts:
         set_part("epayment", EpaymentApi(journalled, poller=self.epayment_poller, **of_payments))
         set_part("userinfo", UserinfoApi(plain, self.pipeline.clock))
         loopback = settings.environment is not Environment.PRODUCTION
-        set_part("webhooks", WebhooksApi(plain, loopback=loopback, is_vipps=settings.is_vipps))
+        set_part("webhooks", WebhooksApi(plain, loopback=loopback, is_vipps=self.is_vipps))
 
     @classmethod
     def of(cls, settings: Settings, transport: Transport, journal: Journal | None, clock: Clock | None = None) -> Self:
@@ -119,6 +121,7 @@ class SessionParts:
             )
         return cls(
             settings=settings,
+            is_vipps=settings.is_vipps,
             pipeline=pipeline,
             recorder=recorder,
             recovery=_recovery(recorder),
@@ -150,8 +153,11 @@ class SessionParts:
         await self.pipeline.aclose()
 
 
+_PASSED_OVER: Final = passed_over()
+
+
 def _recovery(recorder: Recorder | None) -> Recovery | None:
-    return None if recorder is None else Recovery(recorder, rebuild=rebuild_call, passed_over=passed_over())
+    return None if recorder is None else Recovery(recorder, rebuild=rebuild_call, passed_over=_PASSED_OVER)
 
 
 #: The headers that carry the idempotency keys.

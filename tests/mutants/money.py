@@ -481,8 +481,34 @@ _MANY = of(
     ("            self._api.check(row, self._operation)\n", ""),
     ("return evolve(result, outcome=RowOutcome.UNKNOWN) if is_cancel else result", "return result"),
 )
+_OVERRULED = of(
+    "core/journal_access.py",
+    ("tests/core/test_recorder.py", "tests/core/test_recovery.py"),
+    ("            self._log.refusal_overruled(entry.intent)\n", ""),
+    ("self.journal.on_overruled.append(self._tell_overruled)", "pass"),
+)
+_VIEW_TESTS = ("tests/test_partner_keys.py", "tests/test_call_options.py")
+_VIEWS = (
+    *of(
+        "session_parts.py",
+        _VIEW_TESTS,
+        (
+            "recorder.view(pipeline, merchant_serial_number=msn,",
+            "recorder.view(pipeline, merchant_serial_number='1234',",
+        ),
+        ("recovery=_recovery(recorder))\n", "recovery=self.recovery)\n"),
+    ),
+    *of(
+        "core/pipeline.py",
+        _VIEW_TESTS,
+        ("            self._more_headers[MERCHANT_SERIAL_NUMBER] = msn\n", ""),
+        ("            self._limiter = self._limiter.of_unit(msn)\n", ""),
+    ),
+)
 
 MUTANTS: tuple[Mutant, ...] = (
+    *_OVERRULED,
+    *_VIEWS,
     *_VERDICT,
     *_ATTEMPTS,
     *_DIALECT,

@@ -148,15 +148,15 @@ class EventLog:
     @contextlib.contextmanager
     def listening_to_calls(self, listener: CallListener) -> Iterator[None]:
         """Call the listener with each call and its attempts inside the `with` block."""
+        observers = [listener] if isinstance(listener, CallObserver) else []
         self.call_listeners.append(listener)
-        if isinstance(listener, CallObserver):
-            self.call_observers.append(listener)
+        self.call_observers += observers
         try:
             yield
         finally:
             self.call_listeners.remove(listener)
-            if listener in self.call_observers:
-                self.call_observers.remove(listener)
+            for observer in observers:
+                self.call_observers.remove(observer)
 
     def began(self, call: Call[Any]) -> None:
         """Tell observers that a call begins."""
@@ -198,7 +198,7 @@ class EventLog:
 
     def _tell(self, tell: Callable[[CallListener], None]) -> None:
         # The last one first: what each has made current when something began ends in the reverse order.
-        for listener in reversed(self.call_listeners):
+        for listener in self.call_listeners[::-1]:
             try:
                 tell(listener)
             except Exception as error:  # noqa: BLE001 - it is the application's own code, which may raise anything

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from attrs import frozen
 
-from vipps_async.errors import ConfigurationError, VippsError
+from vipps_async.errors import VippsError
 
 if TYPE_CHECKING:
     # Whoever makes a session has them; who only imports it need not load them for a type.
@@ -77,8 +77,6 @@ class ReadinessCheck:
                 await self._recorder.ping()
         except TimeoutError:
             return f"the journal does not answer within {within:g} s"
-        except ConfigurationError as error:
-            return error.message
         except VippsError as error:
             return f"the journal cannot be used: {error.message}"
         return ""
