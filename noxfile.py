@@ -264,7 +264,7 @@ def release_check(session: nox.Session) -> None:
     _tool(session, tools, "cyclonedx-py", "environment", python, "--pyproject", "pyproject.toml", "-o", sbom)
     _write_release_note(session, dist / "release-note.md")
     _compare_api(session, tools)
-    _check_name(session)
+    _check_name(session, tools)
     _install(session, *_group("test"), *_group("types"))
     _test_wheel(session, wheel, sdist)
     session.notify(f"oldest-{PYTHONS[0]}")
@@ -305,7 +305,7 @@ def _write_release_note(session: nox.Session, note: Path) -> None:
 
 
 def _compare_api(session: nox.Session, tools: Path) -> None:
-    """List what has changed since the last tag and breaks programs; it needs a new major (before 1.0: minor) version."""
+    """List what breaks programs since the last tag: that needs a new major version, before 1.0 a minor one."""
     tag = str(session.run("git", "tag", "--list", "v*", "--sort=-v:refname", external=True, silent=True)).split()[:1]
     if tag:
         breaks = [0, 1] if "--breaks" in session.posargs else [0]
@@ -314,10 +314,11 @@ def _compare_api(session: nox.Session, tools: Path) -> None:
         session.warn("there is no tag v… yet: the API is compared with nothing")
 
 
-def _check_name(session: nox.Session) -> None:
+def _check_name(session: nox.Session, tools: Path) -> None:
     """Ask the package index whose the name is: it is free, or ours."""
+    python = str(tools / "bin" / "python")
     asked = ["index", "versions", PROJECT["project"]["name"]]
-    said = str(session.run(sys.executable, "-m", "pip", *asked, external=True, silent=True, success_codes=[0, 1]))
+    said = str(session.run(python, "-m", "pip", *asked, external=True, silent=True, success_codes=[0, 1]))
     if "No matching distribution" in said:
         session.log("the name is free in the package index")
     elif "Available versions" not in said:

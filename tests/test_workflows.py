@@ -37,7 +37,11 @@ def test_the_forge_runs_each_session_that_ci_runs() -> None:
     """A session that `.ci/run` calls is called by a job, too, and each one exists in the noxfile."""
     noxfile = (PROJECT / "noxfile.py").read_text("utf-8")
     there = set(re.findall(r"^@nox\.session.*\ndef (\w+)", noxfile, re.MULTILINE))
-    here = _sessions_in((PROJECT / ".ci" / "run").read_text("utf-8").replace('"', "")) - {"tests", "interpreter"}
+    # Words that follow a session in a line of the shell are none. What is left to the matrix of Pythons is no job.
+    here = _sessions_in((PROJECT / ".ci" / "run").read_text("utf-8").replace('"', "")) & there - {
+        "tests",
+        "interpreter",
+    }
     forge = _sessions_in(_commands(CI))
     assert {"lint", "types", "docs", "build"} <= here
     assert here - forge == set()
