@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import nox
@@ -220,3 +221,108 @@ def build(session: nox.Session) -> None:
     session.run(str(clean / "bin" / "pip"), "install", "--quiet", f"{wheel}[cli]", external=True)
     with session.chdir(tmp):
         session.run(str(clean / "bin" / "vipps-async"), "demo", external=True, env={**os.environ, "PYTHONPATH": ""})
+
+
+#: Licences that what is installed along may have: none asks anything of a program that uses this package.
+LICENCES = (
+    "MIT",
+    "BSD",
+    "Apache",
+    "ISC",
+    "PSF",
+    "Python Software Foundation",
+    "MPL",
+    "Mozilla",
+    "LGPL",
+    "Lesser",
+    "0BSD",
+    "CC0",
+)
+
+
+@nox.session(name="release-check")
+def release_check(session: nox.Session) -> None:
+    """Build once what would be released into dist/, and hold it to all that a release promises.
+
+    `nox -s release-check -- --name-is-ours` says that the name in the package index is this project's, `--breaks` that
+    the version may break programs. Afterwards the tests run with the oldest and with the newest dependencies.
+    """
+    dist = Path("dist").resolve()
+    shutil.rmtree(dist, ignore_errors=True)
+    # Tools of their own, so that what is looked at below is what users get, and nothing beside it.
+    tools = Path(session.create_tmp()).resolve() / "tools"
+    session.run(sys.executable, "-m", "venv", "--clear", str(tools), external=True)
+    _tool(session, tools, "python", "-m", "pip", "install", "--quiet", *_group("release"))
+    _tool(session, tools, "python", "-m", "build", "--outdir", str(dist), ".")
+    wheel, sdist = next(dist.glob("*.whl")), next(dist.glob("*.tar.gz"))
+    _tool(session, tools, "twine", "check", "--strict", str(wheel), str(sdist))
+    workflows = map(str, sorted(Path(".github/workflows").glob("*.yml")))
+    _tool(session, tools, "check-jsonschema", "--builtin-schema", "vendor.github-workflows", *workflows)
+    _install(session, f"{wheel}{EVERYTHING.removeprefix('.')}")
+    python = str(Path(session.bin) / "python")
+    _tool(session, tools, "pip-licenses", "--python", python, "--partial-match", "--allow-only", ";".join(LICENCES))
+    sbom = str(dist / "sbom.cdx.json")
+    _tool(session, tools, "cyclonedx-py", "environment", python, "--pyproject", "pyproject.toml", "-o", sbom)
+    _write_release_note(session, dist / "release-note.md")
+    _compare_api(session, tools)
+    _check_name(session, tools)
+    _install(session, *_group("test"), *_group("types"))
+    _test_wheel(session, wheel, sdist)
+    session.notify(f"oldest-{PYTHONS[0]}")
+    session.notify("newest")
+
+
+def _tool(session: nox.Session, tools: Path, name: str, *arguments: str, success_codes: Sequence[int] = (0,)) -> None:
+    session.run(str(tools / "bin" / name), *arguments, external=True, success_codes=success_codes)
+
+
+def _test_wheel(session: nox.Session, wheel: Path, sdist: Path) -> None:
+    """Run the tests of the sdist against the wheel, the package's source out of the way; its types are complete."""
+    place = Path(session.create_tmp()).resolve() / "from-sdist"
+    shutil.rmtree(place, ignore_errors=True)
+    shutil.unpack_archive(sdist, place, filter="data")
+    root = place / sdist.name.removesuffix(".tar.gz")
+    shutil.rmtree(root / "vipps_async")
+    with session.chdir(root):
+        code = "import sys, vipps_async; sys.exit('site-packages' not in vipps_async.__file__)"
+        session.run("python", "-c", code)
+        session.run("pyright", "--verifytypes", "vipps_async", "--ignoreexternal", silent=True)
+        _test(session, *AT_A_TIME, *FOUNDATIONS)
+    session.log(f"{wheel.name} passes the tests of {sdist.name}")
+
+
+def _write_release_note(session: nox.Session, note: Path) -> None:
+    """The changelog's newest section, which must be about the version that is built."""
+    version = str(
+        session.run("python", "-c", "import vipps_async; print(vipps_async.__version__)", silent=True)
+    ).strip()
+    head, _, text = Path("CHANGELOG.md").read_text("utf-8").partition("\n## ")[2].partition("\n")
+    text = text.partition("\n## ")[0].strip()
+    if not head.startswith(version) or not text:
+        session.error(f"the changelog's newest section is about {head!r}, the package's version is {version}")
+    note.write_text(f"{text}\n", encoding="utf-8")
+    if "unreleased" in head:
+        session.warn(f"the changelog says that {version} is unreleased: put the date there before the tag")
+
+
+def _compare_api(session: nox.Session, tools: Path) -> None:
+    """List what breaks programs since the last tag: that needs a new major version, before 1.0 a minor one."""
+    tag = str(session.run("git", "tag", "--list", "v*", "--sort=-v:refname", external=True, silent=True)).split()[:1]
+    if tag:
+        breaks = [0, 1] if "--breaks" in session.posargs else [0]
+        _tool(session, tools, "griffe", "check", "vipps_async", "--against", tag[0], success_codes=breaks)
+    else:
+        session.warn("there is no tag v… yet: the API is compared with nothing")
+
+
+def _check_name(session: nox.Session, tools: Path) -> None:
+    """Ask the package index whose the name is: it is free, or ours."""
+    python = str(tools / "bin" / "python")
+    asked = ["index", "versions", PROJECT["project"]["name"]]
+    said = str(session.run(python, "-m", "pip", *asked, external=True, silent=True, success_codes=[0, 1]))
+    if "No matching distribution" in said:
+        session.log("the name is free in the package index")
+    elif "Available versions" not in said:
+        session.error(f"the package index was not reached: {said}")
+    elif "--name-is-ours" not in session.posargs:
+        session.error("somebody has the name in the package index: if it is this project, say --name-is-ours")

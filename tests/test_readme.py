@@ -21,7 +21,10 @@ from vipps_async.testing import Sandbox
 
 PROJECT = Path(__file__).parents[1]
 PACKAGE = PROJECT / "vipps_async"
-PAGES = [PROJECT / "README.md", *sorted((PROJECT / "docs").glob("**/*.md"))]
+PAGES = [
+    *(PROJECT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "llms.txt")),
+    *sorted((PROJECT / "docs").glob("**/*.md")),
+]
 #: Seconds that a snippet or a type checker may take on a busy machine.
 _PATIENCE = 120
 #: What the extra `testing` brings; here others are installed, too.
@@ -181,8 +184,10 @@ async def test_settling_as_the_readme_shows_it(tmp_path: Path, monkeypatch: pyte
     assert (tmp_path / "vipps-journal.db").exists()
 
 
-async def test_the_quick_start_moves_what_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    """After the quick start all of 499 kroner is captured and 99 of it are back with the customer."""
+async def test_the_quick_start_moves_what_it_says(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """After the quick start all of 499 kroner is captured and 99 of it are back with the customer, and it says so."""
     seen: list[Sandbox] = []
 
     class Watched(Sandbox):
@@ -199,6 +204,9 @@ async def test_the_quick_start_moves_what_it_says(monkeypatch: pytest.MonkeyPatc
     (sandbox,) = seen
     (payment,) = sandbox.payments
     assert (payment.state, payment.captured, payment.refunded) == (State.RESERVE, 49_900, 9_900)
+    said = capsys.readouterr().out.strip()
+    assert said
+    assert f"It prints `{said}`." in (PROJECT / "README.md").read_text("utf-8")
 
 
 async def _initiate(vipps: VippsSession, order_id: str) -> None:

@@ -1,7 +1,7 @@
 """The directive ``{error-codes}``: a table of all error codes of an API, made of the code's own tables at build time.
 
-``{error-codes} ecom`` or ``{error-codes} epayment``. Each row is a link target (``#ecom-payment-61``) and an entry of
-the index, so that the site's search finds a code by its number. A code without a meaning fails the build.
+``{error-codes} ecom`` or ``{error-codes} epayment``. Each row is a link target (``#ecom-Payment-61``) and an entry of
+the index: by these alone the site's search finds a code by its number. A code without a meaning fails the build.
 """
 
 from __future__ import annotations
@@ -34,8 +34,9 @@ class _ErrorCodes(SphinxDirective):
         head += _table_row([[nodes.Text(heading)] for heading in _HEADINGS])
         for row in ROWS_OF[self.arguments[0]]():
             target = make_id(self.env, self.state.document, row.api, row.code)
-            title = f"{row.code}: {row.meaning} ({'eCom' if row.api == 'ecom' else 'ePayment'})"
-            index = addnodes.index(entries=[("single", title, target, "", None)])
+            # The site's search takes an entry for found if what was typed is half of it, or more.
+            words = {row.code.rpartition(" ")[2], row.code}
+            index = addnodes.index(entries=[("single", word, target, "", None) for word in sorted(words)])
             errors = [nodes.literal(text=row.error)] if " " not in row.error else [nodes.Text(row.error)]
             cells: list[list[nodes.Node]] = [
                 [nodes.literal(text=row.code)],
