@@ -250,7 +250,7 @@ async def test_wrong_keys_are_told_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "arguments", "words"),
     [
-        (None, (), "No such file"),
+        (None, (), "no such file"),
         ("", (), "the file is empty"),
         ("order_id\na\n", (), "no column transaction_text"),
         (HEADING + "a,100,x,s\n", ("--transaction-text", "y"), "give no text"),

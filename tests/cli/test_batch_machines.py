@@ -514,7 +514,7 @@ async def test_keys_that_are_refused_are_told_once(batch: Batch, tmp_path: Path)
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("submit", "nowhere.csv"), "No such file"),
+        (("submit", "nowhere.csv"), "no such file"),
         (("submit", "{file}", "--chunk-size", "0"), "is no positive number"),
         (("status", "77"), "there are no batches in the schema"),
         (("report", "77"), "there are no batches in the schema"),

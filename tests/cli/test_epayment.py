@@ -74,7 +74,7 @@ async def test_a_payment_from_its_creation_to_a_refund(sandbox: Sandbox) -> None
     assert created.out.startswith(f"{sandbox.url}/dwo-api-application/v1/deeplink/vippsgateway?v=2&token=")
     assert len(created.out.splitlines()) == 1
     waiting = await run(sandbox, *SHOW)
-    assert waiting.out.startswith(f"epayment payment {PAYMENT} (created)\n")
+    assert waiting.out.startswith(f"epayment payment {PAYMENT}: not accepted so far (Vipps: CREATED)\n")
     approved = await run(sandbox, *APPROVE, said=created.out)
     assert (approved.status, approved.out) == (0, f"approved, payment {PAYMENT}\n"), approved.err
     part = await run(sandbox, *CAPTURE, "--amount", "200.00", "--idempotency-key", "k-1")
@@ -88,7 +88,7 @@ async def test_a_payment_from_its_creation_to_a_refund(sandbox: Sandbox) -> None
     assert moved(sandbox) == (49_900, 9_900, 0)
     lines = [" ".join(line.split()) for line in (await run(sandbox, *SHOW)).out.splitlines()]
     assert lines[:6] == [
-        f"epayment payment {PAYMENT}",
+        f"epayment payment {PAYMENT}: captured, refunded in part (Vipps: AUTHORIZED)",
         "reserved 499.00 NOK",
         "captured 499.00 NOK",
         "refunded 99.00 NOK",
@@ -335,7 +335,7 @@ async def test_a_journal_that_cannot_be_read_hides_no_payment(sandbox: Sandbox, 
     broken = tmp_path / "journal.db"
     broken.write_text("no journal")
     shown = await run(sandbox, *SHOW, "--journal", str(broken))
-    assert (shown.status, shown.out.startswith(f"epayment payment {PAYMENT}\n")) == (0, True), shown.err
+    assert (shown.status, shown.out.startswith(f"epayment payment {PAYMENT}: reserved ")) == (0, True), shown.err
     assert "\nThe journal could not be read: " in shown.out
 
 
@@ -348,7 +348,7 @@ async def test_a_journal_in_use_is_not_waited_for(sandbox: Sandbox, tmp_path: Pa
         shown = await run(sandbox, *SHOW, "--journal", str(tmp_path / "journal.db"))
     finally:
         await journal.aclose()
-    assert (shown.status, shown.out.startswith(f"epayment payment {PAYMENT}\n")) == (0, True), shown.err
+    assert (shown.status, shown.out.startswith(f"epayment payment {PAYMENT}: reserved ")) == (0, True), shown.err
     assert "\nThe journal could not be read: " in shown.out
     assert str(os.getpid()) in shown.out
     assert read_command_line(SHOW).wait == 0

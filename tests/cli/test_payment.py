@@ -375,6 +375,7 @@ def test_a_word_says_where_a_payment_is(
         (("payment", "show", "a" * 51), "order_id must be"),
         ((*APPROVE[:3], "--mobile-number", "+4747829163"), "mobile_number must be"),
         (("payment",), "Usage: vipps-async payment [OPTIONS] ACTION ..."),
+        (("payment", "--api", "epayment", "show", "acme-order-1"), "Give it once, behind the action"),
         (("payment", "status", "order-1"), "No such command 'status'"),
     ],
     ids=lambda value: " ".join(value[1:]) if isinstance(value, tuple) else None,
