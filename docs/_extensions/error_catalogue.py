@@ -25,10 +25,10 @@ class _ErrorCodes(SphinxDirective):
     required_arguments = 1
 
     def run(self) -> list[nodes.Node]:
-        table = nodes.table(classes=["error-codes"])
+        table = nodes.table(classes=["error-codes", "colwidths-given"])
         group = nodes.tgroup(cols=len(_HEADINGS))
         table += group
-        group += [nodes.colspec(colwidth=width) for width in (10, 20, 12, 14, 18, 26)]
+        group += [nodes.colspec(colwidth=width) for width in (9, 18, 12, 17, 20, 24)]
         head, body = nodes.thead(), nodes.tbody()
         group += [head, body]
         head += _table_row([[nodes.Text(heading)] for heading in _HEADINGS])
