@@ -61,13 +61,17 @@ INTERPRETER = [
 FIRST_TO_BREAK = ["tests/transports", "tests/ecom"]
 #: Many tests wait for a moment: one more at a time than there are processors.
 AT_A_TIME = ["-n", str((os.cpu_count() or 1) + 1), "--dist", "worksteal"]
-#: What runs in processes of its own, where no branch is counted; it is tested without counting.
-IN_PROCESSES = [
-    f"--ignore=tests/{path}"
-    for path in (
-        *("benchmarks", "examples", "test_readme.py", "test_run_report.py"),
-        *("cli/test_batch_clocks.py", "cli/test_batch_machines.py"),
-    )
+#: What runs in processes of its own, where no branch is counted, and what tries the same branches with many inputs; it
+#: is tested without counting.
+NOT_COUNTED = [
+    *(
+        f"--ignore=tests/{path}"
+        for path in (
+            *("benchmarks", "contract", "examples", "test_readme.py", "test_run_report.py"),
+            *("cli/test_batch_clocks.py", "cli/test_batch_machines.py", "end_to_end/test_under_fire.py"),
+        )
+    ),
+    "--ignore-glob=*fuzz*",
 ]
 #: Set where the branches that the tests run are to be held to their least share.
 MEASURE = "VIPPS_TEST_COVERAGE"
@@ -97,7 +101,7 @@ def tests(session: nox.Session) -> None:
     measure = bool(os.environ.get(MEASURE))
     if measure:
         session.run("coverage", "erase")
-    _test(session, "--enough", *AT_A_TIME, *(IN_PROCESSES if measure else ()), measure=measure)
+    _test(session, "--enough", *AT_A_TIME, *(NOT_COUNTED if measure else ()), measure=measure)
     if measure:
         session.run("coverage", "combine", "--quiet")
         session.run("coverage", "report")

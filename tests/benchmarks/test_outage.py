@@ -185,6 +185,7 @@ def test_the_page_has_the_results() -> None:
     assert put_tables(page, tables) == page
 
 
+@pytest.mark.long
 def test_the_pictures_are_drawn_the_same_each_time(tmp_path: Path) -> None:
     """Two runs write the same bytes, one picture for light pages and one for dark ones."""
     plot = pytest.importorskip("benchmarks.outage.plot", reason="matplotlib is missing", exc_type=ImportError)
