@@ -165,14 +165,14 @@ async def test_killed_again_and_again_each_row_ends_once(tmp_path: Path) -> None
             continue
         assert entry.settlement is not None, line
         assert (entry.settlement.outcome is Outcome.DONE) == bool(mine), line
-        assert ([int(line["moved"])] if line["moved"] else []) == mine, line
-        if mine and line["amount"] not in {"all", str(mine[0])}:
+        assert ([int(line["moved_ore"])] if line["moved_ore"] else []) == mine, line
+        if mine and line["amount_ore"] not in {"all", str(mine[0])}:
             assert line["outcome"] == "captured otherwise", line
-            assert f"{line['amount']} øre were asked for, and " in line["reason"], line
+            assert f"{line['amount_ore']} øre were asked for, and " in line["reason"], line
         else:
             assert line["outcome"].removesuffix(" before") == outcome, line
         others = {x["outcome"] for x in lines.values() if x["order_id"] == line["order_id"]}
-        assert line["amount"] == "all" or "captured otherwise" in others or [moved] * len(mine) == mine, line
+        assert line["amount_ore"] == "all" or "captured otherwise" in others or [moved] * len(mine) == mine, line
         moved_by_order[line["order_id"]] += sum(mine)
     for order_id, payment in payments.items():
         assert payment.captured == moved_by_order[order_id]
@@ -180,7 +180,7 @@ async def test_killed_again_and_again_each_row_ends_once(tmp_path: Path) -> None
     assert len(entries) == len(expected)
     assert sum(line["outcome"] == "captured otherwise" for line in lines.values()) >= 3
     total = sum(payment.captured for payment in payments.values())
-    assert total == sum(int(x["moved"] or 0) for x in lines.values())
+    assert total == sum(int(x["moved_ore"] or 0) for x in lines.values())
     sys.stdout.write(
         f"\n{len(expected):,} rows, {KILLS} kills at {killed_at} captures; last runs ended with {statuses} after "
         f"{seconds:.0f} s; {faults:,} faults; {total} øre in report, journal and sandbox; "

@@ -131,7 +131,7 @@ async def test_workers_killed_and_the_database_restarted_each_row_ends_once(tmp_
             assert entry.attempts.in_doubt > 0, line
             continue
         assert line["outcome"] == outcome, line
-        assert int(line["moved"] or 0) == moved, line
+        assert int(line["moved_ore"] or 0) == moved, line
         assert entry.settlement is not None, line
         assert (entry.settlement.outcome is Outcome.DONE) == (outcome == "captured"), line
         moved_by_order[line["order_id"]] += moved
@@ -143,7 +143,9 @@ async def test_workers_killed_and_the_database_restarted_each_row_ends_once(tmp_
         assert payment.captured == moved_by_order[order_id]
         assert payment.state is State.RESERVE
     total = sum(payment.captured for payment in payments.values())
-    assert total == sum(moved for _, moved in expected.values()) == sum(int(x["moved"] or 0) for x in lines.values())
+    assert (
+        total == sum(moved for _, moved in expected.values()) == sum(int(x["moved_ore"] or 0) for x in lines.values())
+    )
     sys.stdout.write(f"\n{len(expected):,} rows, {facts['faults']:,} faults, {facts['seconds']:.0f} s\n")
 
 
