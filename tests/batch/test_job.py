@@ -125,6 +125,29 @@ async def test_results_are_kept_when_a_run_is_cancelled(sandbox: Sandbox) -> Non
     assert store.totals().outcomes[RowOutcome.DONE] >= 5
 
 
+async def test_no_row_that_may_have_moved_is_called_not_begun(sandbox: Sandbox) -> None:
+    """Rows that are cut off under way are unknown, with their key and what to do; the next run finds out."""
+    stock(sandbox, 40)
+    store, journal = store_of(40), MemoryJournal()
+    sandbox.faults.randomise(rate=1.0, seed=1, operations=("capture",), kinds=(Fault.STALL_AFTER_EFFECT,))
+    async with sandbox.session(journal=journal) as vipps:
+        running = asyncio.create_task(BatchJob(vipps, store, CAPTURE, stop=asyncio.Event()).run())
+        while sum(payment.captured > 0 for payment in sandbox.payments) < 5:  # noqa: ASYNC110 - a count
+            await asyncio.sleep(0.005)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        cut_off = [row for row in store.report() if row.outcome is RowOutcome.UNKNOWN]
+        not_begun = {row.payment for row in store.report() if row.outcome is None}
+        assert len(cut_off) >= 5
+        assert all("cut off while it was under way" in row.reason and row.idempotency_key for row in cut_off)
+        assert not {payment.order_id for payment in sandbox.payments if payment.captured} & not_begun
+        sandbox.faults.clear()
+        totals = await BatchJob(vipps, store, CAPTURE, stop=asyncio.Event()).run()
+    assert totals.outcomes.get(RowOutcome.DONE, 0) + totals.outcomes.get(RowOutcome.DONE_BEFORE, 0) == 40
+    assert all(len(payment.request_ids) == 1 for payment in sandbox.payments)
+
+
 def test_progress_knows_its_rate_and_what_is_left() -> None:
     """Before the first row has ended there is no telling how long it will take."""
     progress = Progress(rows=100)

@@ -366,11 +366,11 @@ async def test_ctrl_c_finishes_what_is_on_its_way_and_the_same_command_goes_on(
 
 
 async def test_a_second_ctrl_c_ends_it_at_once(sandbox: Sandbox, tmp_path: Path) -> None:
-    """What is on its way is noted as open, and the next run settles it."""
+    """What is on its way is noted as open, and called unknown; the next run settles it."""
     stock(sandbox, 50)
-    file = orders(tmp_path, 50)
+    file, report = orders(tmp_path, 50), tmp_path / "report.csv"
     sandbox.faults.randomise(rate=1.0, seed=1, operations=("capture",), kinds=(Fault.STALL_AFTER_EFFECT,))
-    async with _running(sandbox, "capture", str(file)) as process:
+    async with _running(sandbox, "capture", str(file), "--report", str(report)) as process:
         await _some_captured(sandbox, 3)
         process.send_signal(signal.SIGINT)
         assert process.stderr is not None
@@ -380,6 +380,8 @@ async def test_a_second_ctrl_c_ends_it_at_once(sandbox: Sandbox, tmp_path: Path)
         _, err = await process.communicate()
     assert process.returncode == 130
     assert b"Ended in the middle of it" in err
+    told = {line["order_id"]: line["outcome"] for line in lines_of(report).values()}
+    assert {told[payment.order_id] for payment in sandbox.payments if payment.captured} == {"unknown"}
     sandbox.faults.clear()
     again = await batch(sandbox, "capture", str(file))
     assert again.status == 0, again.err

@@ -45,6 +45,8 @@ class Engine:
         concurrency: int,
         stop: asyncio.Event | None,
         is_done: Callable[[BatchRow], Awaitable[bool]] | None = None,
+        cut_off: Callable[[BatchRow], RowResult] | None = None,
+        leftover: Callable[[RowResult], None] | None = None,
     ) -> None:
         """Make everything ready; nothing runs before the first result is asked for.
 
@@ -57,8 +59,12 @@ class Engine:
             stop: ends the batch once it is set: what is in work is finished, nothing is begun any more.
             is_done: tells that nothing will be sent for a row, which then needs no slot of the rate; raises as
                 `carry_out` does. None: every row has its slot.
+            cut_off: makes the result of a row that was cancelled while it was carried out; None: it has none.
+            leftover: called with each result that nobody has taken when the iteration ends early.
         """
         self._is_done = is_done
+        self._cut_off = cut_off
+        self._leftover = leftover
         self._rows = rows
         self._carry_out = carry_out
         self._pass_over = pass_over
@@ -110,6 +116,9 @@ class Engine:
                 supervisor.cancel()
                 with contextlib.suppress(asyncio.CancelledError, VippsError):
                     await supervisor
+                while self._leftover is not None and not self._results.empty():
+                    if (result := self._results.get_nowait()) is not None:
+                        self._leftover(result)
         if self._failure is not None:
             raise self._failure
 
@@ -184,6 +193,11 @@ class Engine:
             began = self._now()
             try:
                 result = await self._carry_out(row)
+            except asyncio.CancelledError:
+                if self._cut_off is not None:
+                    # There is room: each row that was read has its place.
+                    self._results.put_nowait(self._cut_off(row))
+                raise
             finally:
                 self._limiter.release()
         except VippsError as error:

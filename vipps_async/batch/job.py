@@ -162,9 +162,10 @@ class BatchJob:
         progress.began_with, progress.began = progress.ended, time.monotonic()
         self._throttled = False
         waiting: list[RowResult] = []
+        leftover: list[RowResult] = []
         saved = time.monotonic()
         try:
-            async with aclosing(await self._results()) as results:
+            async with aclosing(await self._results(leftover)) as results:
                 async for result in results:
                     self._count(result)
                     waiting.append(result)
@@ -174,7 +175,9 @@ class BatchJob:
                         saved = time.monotonic()
         finally:
             # Also when Vipps or the journal is gone, or this run is cancelled: the report shall have them.
-            self._store.save(waiting)
+            for result in leftover:
+                self._count(result)
+            self._store.save(waiting + leftover)
 
     def _count(self, result: RowResult) -> None:
         progress = self.progress
@@ -185,9 +188,9 @@ class BatchJob:
         elif result.outcome is RowOutcome.REFUSED:
             progress.refusals[result.code] += 1
 
-    async def _results(self) -> AsyncGenerator[RowResult, None]:
+    async def _results(self, leftover: list[RowResult]) -> AsyncGenerator[RowResult, None]:
         options = self._options
-        many = carry_out_many
+        many = partial(carry_out_many, leftover=leftover.append)
         if options.preview:
             repeated = await asyncio.to_thread(self._store.repeated_payments)
             many = partial(preview_many, repeated_payments=repeated)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import TypedDict, Unpack
 
@@ -120,13 +120,25 @@ def carry_out_many(
     *,
     release_remaining: bool = False,
     planned: dict[str, int] | None = None,
+    leftover: Callable[[RowResult], None] | None = None,
     **options: Unpack[ManyOptions],
 ) -> AsyncGenerator[RowResult, None]:
-    """Do what `capture_many`, `refund_many`, `cancel_many` or, with `planned`, `preview_many` does."""
+    """Do what `capture_many`, `refund_many`, `cancel_many` or, with `planned`, `preview_many` does.
+
+    Args:
+        api: as there.
+        rows: as there.
+        operation: what is done.
+        release_remaining: as there.
+        planned: for a dry run, what rows so far would take.
+        leftover: called, when the iteration ends early, with each result that nobody has taken: UNKNOWN of rows that
+            were cut off under way.
+        options: as there.
+    """
     concurrency, rate = options.get("concurrency", DEFAULT_CONCURRENCY), options.get("rate")
     _check(concurrency, rate)
     batch = _Batch(api.batch, operation, release_remaining=release_remaining, planned=planned)
-    return batch.run(rows, concurrency, rate, options.get("stop"))
+    return batch.run(rows, concurrency, rate, options.get("stop"), leftover)
 
 
 def preview_many(
@@ -180,7 +192,12 @@ class _Batch:
         self._planned = planned
 
     async def run(
-        self, rows: Rows, concurrency: int, rate: float | SlotSource | None, stop: asyncio.Event | None
+        self,
+        rows: Rows,
+        concurrency: int,
+        rate: float | SlotSource | None,
+        stop: asyncio.Event | None,
+        leftover: Callable[[RowResult], None] | None,
     ) -> AsyncGenerator[RowResult, None]:
         now = asyncio.get_running_loop().time
         slots = RateLimiter(rate) if isinstance(rate, int | float) else rate
@@ -201,6 +218,8 @@ class _Batch:
             stop=stop,
             # Without a rate there are no slots to save, and the journal need not be asked twice.
             is_done=None if rate is None or self._planned is not None else self._is_done,
+            cut_off=None if self._planned is not None else self._cut_off,
+            leftover=leftover,
         )
         with self._client.listening(watch):
             async with aclosing(engine.results()) as results:
@@ -209,6 +228,10 @@ class _Batch:
 
     def _not_begun(self, row: BatchRow, hint: str) -> RowResult:
         return RowResult(row=row, outcome=RowOutcome.NOT_BEGUN, idempotency_key=self._key(row), hint=hint)
+
+    def _cut_off(self, row: BatchRow) -> RowResult:
+        hint = "It was cut off while it was under way. Run the batch again: the same key finds out what became of it."
+        return RowResult(row=row, outcome=RowOutcome.UNKNOWN, idempotency_key=self._key(row), hint=hint)
 
     def _key(self, row: BatchRow) -> str:
         return row.idempotency_key(self._operation, self._client.merchant_serial_number)
