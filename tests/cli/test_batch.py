@@ -388,6 +388,24 @@ async def test_a_second_ctrl_c_ends_it_at_once(sandbox: Sandbox, tmp_path: Path)
     assert all(payment.captured == 1000 and len(payment.request_ids) == 1 for payment in sandbox.payments)
 
 
+async def test_what_is_open_is_named_before_the_first_row(sandbox: Sandbox, tmp_path: Path) -> None:
+    """It is settled first, and may be sent again: whoever confirms the batch is told which money that is."""
+    stock(sandbox, 2)
+    journal = tmp_path / "journal.db"
+    sandbox.faults.script("capture", *[Fault.HTTP_503_BEFORE] * 9)
+    lost = ("payment", "capture", "order-0", "--amount", "7.00", "--text", "Shipped.", "--journal", str(journal))
+    assert (await inline(*lost, env=env(sandbox))).status == 3
+    sandbox.faults.clear()
+    file = tmp_path / "day.csv"
+    file.write_text("order_id,amount_ore,transaction_text,reference\norder-1,1000,Shipped.,s-1\n")
+    done = await batch(sandbox, "capture", str(file), "--journal", str(journal))
+    assert done.status == 0, done.err
+    named = done.err.index("  ecom.capture of 7.00 NOK, payment order-0, key ")
+    assert done.err.index("Open in the journal, and settled before the first row") < named
+    assert named < done.err.index("To be captured: ")
+    assert sandbox.payment("order-0").captured == 700
+
+
 # --- display ----------------------------------------------------------------------------------------------------------
 
 

@@ -162,7 +162,9 @@ class Layout:
         missing = [name for name in needed if name not in fields and name not in self.columns]
         missing += [f"{shown(theirs)} for {ours}" for ours, theirs in self.columns.items() if ours not in fields]
         if missing:
-            return f"there is no column {' and no column '.join(missing)}"
+            remedy = " (--column NAME=HEADING says what the file calls it"
+            remedy += "; --transaction-text TEXT stands for all rows)" if text in missing else ")"
+            return f"there is no column {' and no column '.join(missing)}{remedy}"
         if self.text is not None and text in fields:
             return f"the file has a column {text}: give no text for all rows beside it"
         return None

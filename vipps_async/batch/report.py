@@ -186,15 +186,22 @@ def utc_text(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def columns(api: PaymentApi, unit: Unit | None = None) -> tuple[str, ...]:
+def columns(api: PaymentApi, unit: Unit | None = None, *, preview: bool = False) -> tuple[str, ...]:
     """Return the columns of a report: the payment and its text under the headings of its API's files.
 
     What was asked and what moved say what they are counted in: `unit`, or else the API's main one, such as kroner.
-    `time` is Vipps' own, in UTC.
+    `time` is Vipps' own, in UTC. A dry run moves nothing, and says what would move.
     """
     counted = (unit or api.main_unit).name
     text = () if api.text_heading is None else (api.text_heading,)
-    ours = (reference_heading(api), "outcome", f"moved_{counted}", "time", "idempotency_key", "reason")
+    ours = (
+        reference_heading(api),
+        "outcome",
+        f"{'would_move' if preview else 'moved'}_{counted}",
+        "time",
+        "idempotency_key",
+        "reason",
+    )
     return ("line", "api", api.payment_heading, f"amount_{counted}", *text, *ours)
 
 
@@ -241,7 +248,7 @@ def write_report(
     """
     counted = unit or api.main_unit
     records = (_cells(row, api, operation, counted, preview=preview) for row in rows)
-    write_table(path, columns(api, counted), records, kind, style or FileStyle())
+    write_table(path, columns(api, counted, preview=preview), records, kind, style or FileStyle())
 
 
 def _cells(row: ReportRow, api: PaymentApi, operation: BatchOperation, unit: Unit, *, preview: bool) -> list[Cell]:
@@ -256,7 +263,7 @@ def _cells(row: ReportRow, api: PaymentApi, operation: BatchOperation, unit: Uni
         *(() if api.text_heading is None else (row.text,)),
         row.reference,
         "invalid" if row.flaw is not None else outcome_word(row.outcome, operation, preview=preview),
-        None if row.moved is None else Amount(row.moved, unit),
+        None if row.moved is None or (preview and row.outcome is RowOutcome.DONE_BEFORE) else Amount(row.moved, unit),
         row.time,
         row.idempotency_key,
         row.flaw or row.reason,

@@ -43,15 +43,20 @@ from vipps_async.cli.batch_output import (
 )
 from vipps_async.cli.commands import Command, Group, Options
 from vipps_async.cli.journal_file import add_journal, files_of, journal_path, open_journal
+from vipps_async.cli.journal_text import about
 from vipps_async.cli.options import check_allowed_host
 from vipps_async.cli.output import BUSY, INTERRUPTED, UNKNOWN, USAGE, emit, json_line, plain, say, unprinted
 from vipps_async.config import Settings
 from vipps_async.core.batch import BatchOperation
 from vipps_async.errors import VippsError
+from vipps_async.journals.sqlite.journal import SqliteJournal
 from vipps_async.journals.sqlite.ownership import JournalInUseError
 from vipps_async.session import VippsSession
 
 __all__ = ["command"]
+
+#: Open operations that are named before the first row; `journal list` has all of them.
+_MOST_OPEN_SHOWN = 5
 
 
 #: What a cancel, and what the others have no option for.
@@ -155,15 +160,31 @@ class _Command:
 
     async def _with_journal(self, path: Path, settings: Settings, report: ReportFile | None) -> int:
         options = self.options
-        if not await agree(self.store, self.layout, settings, yes=options.yes):
-            return USAGE
-        self._say(f"Journal: {path}")
         journal = await open_journal(path, wait=options.wait, trusted_owner=options.trust_owner)
         try:
+            await self._tell_what_is_open(journal, settings.merchant_serial_number)
+            if not await agree(self.store, self.layout, settings, yes=options.yes):
+                return USAGE
+            self._say(f"Journal: {path}")
             async with VippsSession.from_env(journal=journal) as session:
                 return await self._carry_out(session, report)
         finally:
             await journal.aclose()
+
+    async def _tell_what_is_open(self, journal: SqliteJournal, merchant_serial_number: str) -> None:
+        """Name what recovery settles before the first row: some of it may be sent again, and it moves money, too."""
+        found, count = [], 0
+        async for entry in journal.open_entries():
+            if entry.intent.merchant_serial_number == merchant_serial_number:
+                count += 1
+                found += [about(entry.intent)] if count <= _MOST_OPEN_SHOWN else []
+        if not count:
+            return
+        more = [f"... and {count - len(found)} more: vipps-async journal list --open"] if count > len(found) else []
+        say(
+            "Open in the journal, and settled before the first row (what Vipps does not have is sent again, under its "
+            "own key):\n" + "\n".join(f"  {line}" for line in found + more)
+        )
 
     def status_after_failure(self) -> int:
         """Return the exit status after a failure that has been told, and say what it means for the money."""

@@ -259,7 +259,7 @@ def asked_text(store: RowStore, layout: Layout) -> str:
         return what
     parts = [f"{format_amount(asked.amount, layout.api.currency)} in all"] if asked.rows > asked.takes_all else []
     parts += [f"all that remains of {asked.takes_all:,}"] if asked.takes_all else []
-    return f"{what}, {' and '.join(parts)}"
+    return ", ".join(filter(None, (what, " and ".join(parts))))
 
 
 def status_of_totals(totals: Totals) -> int:
