@@ -41,9 +41,7 @@ async def ship(vipps: VippsSession, order: str) -> str:
     refused by `OrderLockedError`.
     """
     payment = await vipps.epayment.get(order)
-    await vipps.epayment.capture(
-        order, amount=payment.remaining_to_capture, idempotency_key=derive_idempotency_key("ship", order)
-    )
+    await vipps.epayment.capture(order, amount=payment.amount, idempotency_key=derive_idempotency_key("ship", order))
     result = await vipps.epayment.refund(
         order, amount=nok("99.00"), idempotency_key=derive_idempotency_key("one sock came back", order)
     )

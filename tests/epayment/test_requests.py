@@ -191,6 +191,15 @@ def test_amounts(amount: Money) -> None:
     assert sent(create(amount=amount))["amount"] == {"value": amount.value, "currency": amount.currency}
 
 
+def test_an_amount_of_nothing_says_what_that_may_mean() -> None:
+    """What is left after a capture whose answer got lost is 0: that it may be done is said, not only the rule."""
+    with pytest.raises(InvalidInputError, match="may be done; see its events"):
+        modification_request(nok(0))
+    with pytest.raises(InvalidInputError) as caught:
+        modification_request(nok("0.50"))
+    assert caught.value.advice == ""
+
+
 def test_payment_methods() -> None:
     """A card can be asked for, and in Denmark and Finland cards of firms refused."""
     assert sent(create(payment_method="CARD"))["paymentMethod"] == {"type": "CARD"}

@@ -57,7 +57,12 @@ def check_payment_amount(value: object) -> Money:
     money = check_money("amount", value)
     least = Money(LEAST[money.currency], money.currency)
     if money.value < least.value:
-        raise InvalidInputError("amount", f"at least {least}", value=value)
+        error = InvalidInputError("amount", f"at least {least}", value=value)
+        if not money:
+            error.advice = (
+                "if it was read from the payment, nothing is left: what you ask for may be done; see its events"
+            )
+        raise error
     return money
 
 
