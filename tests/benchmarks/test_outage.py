@@ -62,6 +62,7 @@ def test_an_outage_is_not_answered_with_a_storm(shipped: Result) -> None:
     assert shipped.summary.amplification < 2.2
 
 
+@pytest.mark.long
 def test_without_the_budget_there_would_be_one() -> None:
     """The bound is the budget's doing: the same client with an endless one breaks it."""
     requests, most = _requests_and_most(simulate(SHORT, CLIENT["no_budget"]))
@@ -130,6 +131,7 @@ def test_the_simulation_catches_who_lies_or_changes_keys(other: type[NoRetry], c
     assert count(result) > 0
 
 
+@pytest.mark.long
 def test_the_same_seed_gives_the_same_course(shipped: Result) -> None:
     """Row for row what is committed, in a process with another order of hashing too; another seed gives another."""
     assert course_csv({"vipps_async": shipped.rows}) == SHORT_COURSE.read_text()

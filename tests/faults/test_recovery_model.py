@@ -315,7 +315,7 @@ class MoneyMovesOnce(RuleBasedStateMachine):
 
 
 MoneyMovesOnce.TestCase.settings = settings(
-    max_examples=80, stateful_step_count=12, deadline=None, suppress_health_check=list(HealthCheck), print_blob=True
+    max_examples=50, stateful_step_count=12, deadline=None, suppress_health_check=list(HealthCheck), print_blob=True
 )
 TestMoneyMovesOnce = MoneyMovesOnce.TestCase
 
@@ -329,5 +329,5 @@ class MoneyMovesOnceOverEpayment(MoneyMovesOnce):
     unpreventable: ClassVar = {VippsFault.FAILURE_STATUS_BEFORE}
 
 
-MoneyMovesOnceOverEpayment.TestCase.settings = settings(MoneyMovesOnce.TestCase.settings, max_examples=40)
+MoneyMovesOnceOverEpayment.TestCase.settings = settings(MoneyMovesOnce.TestCase.settings, max_examples=25)
 TestMoneyMovesOnceOverEpayment = MoneyMovesOnceOverEpayment.TestCase

@@ -217,7 +217,7 @@ def test_sqlite_is_as_the_model() -> None:
     """SQLite answers and holds the same as the journal in memory, whatever is done to both."""
     run_state_machine_as_test(
         SqliteTwins,
-        settings=settings(max_examples=40, stateful_step_count=30, deadline=None, derandomize=True),
+        settings=settings(max_examples=25, stateful_step_count=30, deadline=None, derandomize=True),
     )
 
 
