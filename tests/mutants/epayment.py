@@ -14,7 +14,7 @@ EPAYMENT_MUTANTS: Final = (
     *of(
         "epayment/reconcile.py",
         ("tests/epayment/test_reconcile.py",),
-        ("event for event in with_key if event.name == name", "event for event in with_key"),
+        ("event for event in with_key if event.name in operation.in_history", "event for event in with_key"),
         ("        if event.success:\n            moved", "        if True:\n            moved"),
         ("event.idempotency_key == idempotency_key", "True"),
         ("if not events:", "if False:"),

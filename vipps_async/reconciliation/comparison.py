@@ -35,7 +35,7 @@ __all__ = ["DEFAULT_CONCURRENCY", "MOST_AT_ONCE", "ComparedEntry", "Comparison",
 #: Payments at once unless told otherwise, and at most: as many as the transport has connections.
 DEFAULT_CONCURRENCY, MOST_AT_ONCE = 16, 100
 #: Operations whose amounts are compared. A cancel releases what is left by then, which no amount was given for.
-_WITH_AMOUNT = {BatchOperation.CAPTURE.value, BatchOperation.REFUND.value}
+_WITH_AMOUNT = {operation.value for operation in BatchOperation if operation.has_amount}
 #: Statuses that say nothing about the payment.
 _NO_ANSWER = frozenset({401, 403, 408, 425, 429})
 
