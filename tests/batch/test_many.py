@@ -192,8 +192,8 @@ async def test_cancels_and_cancels_again(sandbox: Sandbox) -> None:
     """A cancelled order is done by its details; a captured one is refused; the rest goes only if that is asked."""
     stock(sandbox, 3)
     now = sandbox.clock.now()
-    sandbox._book.only("order-1").payment.capture(1000, key="k", fingerprint="f", text="x", now=now)
-    sandbox._book.only("order-2").payment.capture(400, key="k", fingerprint="f", text="x", now=now)
+    sandbox._book.only("order-1").payment.move("CAPTURE", 1000, key="k", fingerprint="f", text="x", now=now)
+    sandbox._book.only("order-2").payment.move("CAPTURE", 400, key="k", fingerprint="f", text="x", now=now)
     rows = [BatchRow(payment=f"order-{number}", text="No.", reference=str(number)) for number in range(3)]
     async with sandbox.session(journal=MemoryJournal()) as vipps:
         first = await collect(cancel_many(vipps.ecom, rows))
@@ -795,7 +795,9 @@ async def test_a_preview_says_what_would_happen_and_changes_nothing(sandbox: San
     """Details are asked, sums are reckoned over the rows of an order, and no money moves."""
     stock(sandbox, 3, amount=5000)
     key = row(2).idempotency_key(BatchOperation.CAPTURE, MSN)
-    sandbox._book.only("order-2").payment.capture(1000, key=key, fingerprint="f", text="x", now=sandbox.clock.now())
+    sandbox._book.only("order-2").payment.move(
+        "CAPTURE", 1000, key=key, fingerprint="f", text="x", now=sandbox.clock.now()
+    )
     rows = [
         row(0, amount=3000),
         row(0, amount=3000, reference="too much together"),
@@ -825,8 +827,8 @@ async def test_a_preview_of_refunds_and_cancels(sandbox: Sandbox) -> None:
     """What was captured can be refunded, what was not can be cancelled."""
     stock(sandbox, 4)
     now = sandbox.clock.now()
-    sandbox._book.only("order-1").payment.capture(1000, key="k", fingerprint="f", text="x", now=now)
-    sandbox._book.only("order-2").payment.capture(400, key="k", fingerprint="f", text="x", now=now)
+    sandbox._book.only("order-1").payment.move("CAPTURE", 1000, key="k", fingerprint="f", text="x", now=now)
+    sandbox._book.only("order-2").payment.move("CAPTURE", 400, key="k", fingerprint="f", text="x", now=now)
     sandbox._book.only("order-3").payment.cancel(release_remaining=False, text="x", now=now)
     rows = [BatchRow(payment=f"order-{number}", text="x", reference=str(number)) for number in range(4)]
     done, before, refused = RowOutcome.DONE, RowOutcome.DONE_BEFORE, RowOutcome.REFUSED
