@@ -252,7 +252,7 @@ _REPETITION = of(
         "return self._send_again(now) if True else Stop",
     ),
     ('return Stop("") if is_excluded else self._send_again(now)', "return self._send_again(now)"),
-    ("self.record.begun >= self._policy.attempts", "self.record.begun > self._policy.attempts"),
+    ("self.record.begun >= self._most", "self.record.begun > self._most"),
     ("Ask(then_send=reaction is _Reaction.ASK)", "Ask(then_send=True)"),
     ("now + pause + SHORTEST_ATTEMPT > self.deadline", "now > self.deadline"),
     ("math.inf, 5\n", "5, 5\n"),

@@ -9,11 +9,11 @@ from datetime import timedelta
 from functools import partial
 from typing import Any, NoReturn, TypeVar
 
-from attrs import evolve, frozen
+from attrs import evolve
 
 from vipps_async.answers import LastAnswer
 from vipps_async.config import Settings, Timeouts
-from vipps_async.core.attempts import AttemptRecord
+from vipps_async.core.attempts import AttemptRecord, FailedAttempt
 from vipps_async.core.call_options import CallOptions
 from vipps_async.core.clock import Clock, SystemClock
 from vipps_async.core.converter import UnreadableAnswer, decode, encode
@@ -71,22 +71,6 @@ R = TypeVar("R")
 def render(call: Call[Any]) -> bytes | None:
     """Make the bytes of a call's body: once, so that every attempt sends the same ones."""
     return None if call.body is None else encode(call.body)
-
-
-@frozen
-class _Failed:
-    """One attempt that did not bring a result."""
-
-    failure: FailureKind
-    error: VippsError
-    #: The token it was sent with; None: it was not sent.
-    token: Token | None = None
-    #: Whether the refusal says that the key, or the operation, was used before.
-    suggests_effect: bool = False
-
-    @property
-    def retry_after(self) -> float | None:
-        return self.error.retry_after if isinstance(self.error, ApiError) else None
 
 
 class Pipeline:
@@ -184,7 +168,7 @@ class Pipeline:
         try:
             time = self._time_to_send if call.make_reconciliation is None else self._time_to_send_before_asking
             outcome = await self._attempt(call, body, started + time, number=1, is_observed=is_observed, record=record)
-            if isinstance(outcome, _Failed):
+            if isinstance(outcome, FailedAttempt):
                 return await self._go_on(call, body, outcome, started, record or AttemptRecord())
         except asyncio.CancelledError as cancelled:
             self._log.cancelled(call, seconds=self._clock.monotonic() - started)
@@ -215,14 +199,14 @@ class Pipeline:
         number: int,
         is_observed: bool = True,
         record: AttemptRecord | None = None,
-    ) -> R | _Failed:
+    ) -> R | FailedAttempt:
         operation = call.operation
         token: Token | None = None
         if operation.authenticated:
             token = self._tokens.at_hand()
             if token is None:
                 got = await self._wait_for_token(must_end)
-                if isinstance(got, _Failed):
+                if isinstance(got, FailedAttempt):
                     return got
                 token = got
             headers = Headers.for_call(
@@ -237,7 +221,7 @@ class Pipeline:
         sent_at = self._clock.monotonic()
         reason = self._reason_not_to_send(call, must_end, sent_at, number)
         if reason:
-            return _Failed(FailureKind.NOT_SENT, RequestNotSent(reason), token)
+            return FailedAttempt(FailureKind.NOT_SENT, RequestNotSent(reason), token)
         request = Request(
             method=operation.method,
             url=self._base_url + call.path,
@@ -261,23 +245,23 @@ class Pipeline:
             return self._read(call, response, token)
         return self._refused(call, response, token)
 
-    def _refused(self, call: Call[Any], response: Response, token: Token | None) -> _Failed:
+    def _refused(self, call: Call[Any], response: Response, token: Token | None) -> FailedAttempt:
         if 300 <= response.status < 400:
             return self._unreadable(call, response, token, "a redirect, which is never followed", Effect.POSSIBLE)
         secrets = self._secrets_of(call, token)
         refusal = read_refusal(response, call.operation, self._clock, secrets, payment=call.payment or "")
-        return _Failed(refusal.failure, refusal.error, token, refusal.suggests_effect)
+        return FailedAttempt(refusal.failure, refusal.error, token, refusal.suggests_effect)
 
     def _unanswered(
         self, call: Call[Any], error: VippsError, token: Token | None, number: int, seconds: float
-    ) -> _Failed:
+    ) -> FailedAttempt:
         if not isinstance(error, TransportError):
             # The transport is closed or cannot be used here: this attempt did nothing, but an earlier one may have. No
             # token, for it is not Vipps that said no.
-            return _Failed(FailureKind.REFUSED, error)
+            return FailedAttempt(FailureKind.REFUSED, error)
         failure = FailureKind.NOT_SENT if isinstance(error, RequestNotSent) else FailureKind.UNKNOWN
         self._log.attempt(call, number=number, seconds=seconds, failure=failure.value)
-        return _Failed(failure, error, token)
+        return FailedAttempt(failure, error, token)
 
     def _reason_not_to_send(self, call: Call[Any], must_end: float, now: float, number: int) -> str:
         """Say why the attempt must not leave now; if nothing keeps it, count it in the limiter and say nothing."""
@@ -293,7 +277,7 @@ class Pipeline:
             self._limiter.note(operation.name, payment, operation.per_minute, now)
         return ""
 
-    def _read(self, call: Call[R], response: Response, token: Token | None) -> R | _Failed:
+    def _read(self, call: Call[R], response: Response, token: Token | None) -> R | FailedAttempt:
         wanted = call.operation.result
         try:
             result = decode(response.body, wanted)
@@ -315,7 +299,7 @@ class Pipeline:
 
     def _unreadable(
         self, call: Call[Any], response: Response, token: Token | None, why: str, effect: Effect
-    ) -> _Failed:
+    ) -> FailedAttempt:
         shown = self.shown_answer(call, token, response)
         changes = call.operation.repeat is not Repeat.SAFE
         error = UnexpectedResponseError(
@@ -326,7 +310,7 @@ class Pipeline:
             advice=None if changes else "try again; if it stays so, look at what stands between here and Vipps",
         )
         error.response = shown
-        return _Failed(FailureKind.UNREADABLE, error, token)
+        return FailedAttempt(FailureKind.UNREADABLE, error, token)
 
     def shown_answer(self, call: Call[Any], token: Token | None, response: Response) -> LastAnswer:
         """Return of an answer what may be shown."""
@@ -365,9 +349,9 @@ class Pipeline:
     async def reason_without_token(self, within: float) -> VippsError | None:
         """Return why no token can be had within so many seconds; None: there is one."""
         got = self._tokens.at_hand() or await self._wait_for_token(self._clock.monotonic() + within)
-        return got.error if isinstance(got, _Failed) else None
+        return got.error if isinstance(got, FailedAttempt) else None
 
-    async def _wait_for_token(self, must_end: float) -> Token | _Failed:
+    async def _wait_for_token(self, must_end: float) -> Token | FailedAttempt:
         remaining = must_end - self._clock.monotonic()
         error: VippsError
         try:
@@ -384,12 +368,12 @@ class Pipeline:
             error = failed
             error.message = f"fetching a token failed: {failed.message}"
         error.effect = Effect.NONE
-        return _Failed(FailureKind.REFUSED, error)
+        return FailedAttempt(FailureKind.REFUSED, error)
 
     # --- after a failure -------------------------------------------------------------------------------------------
 
     async def _go_on(
-        self, call: Call[R], body: bytes | None, failed: _Failed, started: float, record: AttemptRecord
+        self, call: Call[R], body: bytes | None, failed: FailedAttempt, started: float, record: AttemptRecord
     ) -> R:
         state = RetryState(
             call.operation,
@@ -404,9 +388,9 @@ class Pipeline:
             is_row=call.is_row,
         )
         now = self._clock.monotonic
-        failed = _noted(failed, record)
+        failed = record.failed(failed)
         evidence: Evidence[R] | None = None
-        step: RetryAction = state.after_failure(failed.failure, retry_after=failed.retry_after, now=now())
+        step: RetryAction = state.after_failure(failed, now())
         while True:
             if isinstance(step, Ask):
                 evidence = await self.reconcile(call, within=state.deadline - now())
@@ -423,13 +407,13 @@ class Pipeline:
                 await self._clock.sleep(step.pause)
             evidence = None
             outcome = await self._attempt_again(call, body, state)
-            if not isinstance(outcome, _Failed):
+            if not isinstance(outcome, FailedAttempt):
                 self._log.success(call, attempts=record.begun + 1, seconds=now() - started)
                 return outcome
-            failed = _noted(outcome, record)
-            step = state.after_failure(failed.failure, retry_after=failed.retry_after, now=now())
+            failed = record.failed(outcome)
+            step = state.after_failure(failed, now())
 
-    async def _attempt_again(self, call: Call[R], body: bytes | None, state: RetryState) -> R | _Failed:
+    async def _attempt_again(self, call: Call[R], body: bytes | None, state: RetryState) -> R | FailedAttempt:
         record = state.record
         if record.count is not None:
             try:
@@ -437,11 +421,11 @@ class Pipeline:
             except VippsError as error:
                 # Not counted, so not sent.
                 record.uncounted += 1
-                return _Failed(FailureKind.REFUSED, error)
+                return FailedAttempt(FailureKind.REFUSED, error)
         return await self._attempt(call, body, state.last_send, number=record.begun + 1)
 
     async def _give_up(
-        self, call: Call[R], failed: _Failed, evidence: Evidence[R] | None, reason: str, state: RetryState
+        self, call: Call[R], failed: FailedAttempt, evidence: Evidence[R] | None, reason: str, state: RetryState
     ) -> R:
         """End the call: by the history if it proves the operation done after all, else by what is known."""
         record = state.record
@@ -510,7 +494,7 @@ class Pipeline:
             return Inconclusive("the look-up of the payment did not end within this call's deadline")
         return reconciliation.interpret(answer)
 
-    def _proven(self, call: Call[R], evidence: Applied[R], failed: _Failed, state: RetryState) -> R:
+    def _proven(self, call: Call[R], evidence: Applied[R], failed: FailedAttempt, state: RetryState) -> R:
         record, seconds = state.record, self._clock.monotonic() - state.started
         record.verdict = Verdict.APPLIED
         if call.operation.repeat is Repeat.ONCE:
@@ -552,13 +536,6 @@ def _key_of(call: Call[Any]) -> tuple[str, str] | None:
     return None if key is None else (call.operation.dialect.idempotency_header, key)
 
 
-def _noted(failed: _Failed, record: AttemptRecord) -> _Failed:
-    failure = record.failed(
-        failed.failure, failed.error, was_sent=failed.token is not None, suggests_effect=failed.suggests_effect
-    )
-    return failed if failure is failed.failure else evolve(failed, failure=failure)
-
-
 def _is_enough(call: Call[Any], evidence: Evidence[Any] | None) -> bool:
     """Whether no further look at the history is of use."""
     if evidence is None or isinstance(evidence, Applied):
@@ -567,7 +544,7 @@ def _is_enough(call: Call[Any], evidence: Evidence[Any] | None) -> bool:
     return call.operation.repeat is Repeat.ONCE or (isinstance(evidence, NotApplied) and evidence.excluded)
 
 
-def _may_be_done_before(call: Call[Any], failed: _Failed) -> bool:
+def _may_be_done_before(call: Call[Any], failed: FailedAttempt) -> bool:
     """Whether another call may have carried out a refused operation before: under a given key, or without one."""
     if call.audit is None or failed.suggests_effect:
         # A key that was used with another payload is no sign of this one.
