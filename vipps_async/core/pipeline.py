@@ -7,7 +7,7 @@ import copy
 import random
 from datetime import timedelta
 from functools import partial
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
 from attrs import evolve
 
@@ -19,37 +19,26 @@ from vipps_async.core.clock import Clock, SystemClock
 from vipps_async.core.converter import UnreadableAnswer, decode, encode
 from vipps_async.core.credentials import ask_for_credentials
 from vipps_async.core.dialect import FailureKind
-from vipps_async.core.ending import Ending, exists_already, moved_otherwise
 from vipps_async.core.events import EventLog
+from vipps_async.core.failed_call import FailedCall
 from vipps_async.core.headers import MERCHANT_SERIAL_NUMBER, Headers
 from vipps_async.core.last_answer import LAST, shown_headers
 from vipps_async.core.limits import PerPaymentRateLimiter
 from vipps_async.core.operation import (
-    Applied,
     Call,
     Evidence,
     Inconclusive,
-    NotApplied,
     Repeat,
-    SettledBy,
-    mark_settled_by,
 )
 from vipps_async.core.redaction import redact
 from vipps_async.core.refusal import read_refusal, shown_body
 from vipps_async.core.retry import (
     SHORTEST_ATTEMPT,
-    Ask,
-    Refresh,
-    RetryAction,
     RetryBudget,
     RetryState,
-    Send,
-    Stop,
     time_to_send,
 )
-from vipps_async.core.stored_error import is_permanent
 from vipps_async.core.token import FETCH_TOKEN, Token, TokenAnswer, TokenSource, is_about_token
-from vipps_async.core.verdict import Facts, Verdict, decide
 from vipps_async.errors import (
     ApiError,
     ConfigurationError,
@@ -60,7 +49,6 @@ from vipps_async.errors import (
     UnexpectedResponseError,
     VippsError,
 )
-from vipps_async.journals.protocol import KeyOrigin
 from vipps_async.transports.protocol import Request, Response, Transport
 
 __all__ = ["Pipeline", "render"]
@@ -387,31 +375,16 @@ class Pipeline:
             record=record,
             is_row=call.is_row,
         )
-        now = self._clock.monotonic
-        failed = record.failed(failed)
-        evidence: Evidence[R] | None = None
-        step: RetryAction = state.after_failure(failed, now())
-        while True:
-            if isinstance(step, Ask):
-                evidence = await self.reconcile(call, within=state.deadline - now())
-                if isinstance(evidence, Applied):
-                    return self._proven(call, evidence, failed, state)
-                step = state.after_looking(evidence, now()) if step.then_send else Stop("")
-            if isinstance(step, Stop):
-                return await self._give_up(call, failed, evidence, step.reason, state)
-            if isinstance(step, Refresh):
-                # Forgetting the refused token is enough: the attempt fetches the next one.
-                self._tokens.forget(failed.token)
-            assert isinstance(step, Send | Refresh)  # noqa: S101 - for the type checker
-            if step.pause:
-                await self._clock.sleep(step.pause)
-            evidence = None
-            outcome = await self._attempt_again(call, body, state)
-            if not isinstance(outcome, FailedAttempt):
-                self._log.success(call, attempts=record.begun + 1, seconds=now() - started)
-                return outcome
-            failed = record.failed(outcome)
-            step = state.after_failure(failed, now())
+        return await FailedCall(
+            call=call,
+            state=state,
+            attempt=lambda: self._attempt_again(call, body, state),
+            reconcile=partial(self.reconcile, call),
+            forget_token=self._tokens.forget,
+            clock=self._clock,
+            log=self._log,
+            settle_after=self._settle_after,
+        ).carry_on(failed)
 
     async def _attempt_again(self, call: Call[R], body: bytes | None, state: RetryState) -> R | FailedAttempt:
         record = state.record
@@ -423,57 +396,6 @@ class Pipeline:
                 record.uncounted += 1
                 return FailedAttempt(FailureKind.REFUSED, error)
         return await self._attempt(call, body, state.last_send, number=record.begun + 1)
-
-    async def _give_up(
-        self, call: Call[R], failed: FailedAttempt, evidence: Evidence[R] | None, reason: str, state: RetryState
-    ) -> R:
-        """End the call: by the history if it proves the operation done after all, else by what is known."""
-        record = state.record
-        if call.make_reconciliation is not None:
-            if record.in_doubt:
-                evidence = await self._look_until_decided(call, state, evidence)
-            elif (
-                failed.failure is FailureKind.REFUSED and failed.token is not None and _may_be_done_before(call, failed)
-            ):
-                evidence = await self.reconcile(call, within=state.deadline - self._clock.monotonic())
-                if isinstance(evidence, Applied) and evidence.misfit:
-                    reason, evidence = (
-                        f"this call moved nothing, but the key has been used before: {evidence.misfit}",
-                        None,
-                    )
-            if isinstance(evidence, Applied):
-                return self._proven(call, evidence, failed, state)
-        record.verdict = decide(
-            Facts(
-                in_doubt=record.in_doubt,
-                refused_for_good=record.refusal is not None and is_permanent(record.refusal, call.operation.dialect),
-                evidence=evidence,
-            ),
-            now=self._clock.now(),
-            settle_after=self._settle_after,
-        )
-        error, cause = Ending(
-            operation=call.operation,
-            error=failed.error,
-            failure=failed.failure,
-            record=record,
-            verdict=record.verdict,
-            evidence=evidence,
-            reason=reason,
-        ).to_raise()
-        seconds = self._clock.monotonic() - state.started
-        return self._raise(call, error, record.begun, seconds, cause=cause)
-
-    async def _look_until_decided(self, call: Call[R], state: RetryState, evidence: Evidence[R] | None) -> Evidence[R]:
-        """Look at the history until it has the operation as done, as far as the deadline allows: it lags."""
-        looks = 0 if evidence is None else 1
-        now = self._clock.monotonic
-        while not _is_enough(call, evidence) and (pause := state.pause_before_look(looks, now())) is not None:
-            if pause:
-                await self._clock.sleep(pause)
-            evidence = await self.reconcile(call, within=state.deadline - now())
-            looks += 1
-        return evidence or Inconclusive("no time was left to look the payment up")
 
     async def reconcile(self, call: Call[R], *, within: float) -> Evidence[R]:
         """Ask whether a call took effect, for at most so many seconds. Raises nothing of its own."""
@@ -494,64 +416,11 @@ class Pipeline:
             return Inconclusive("the look-up of the payment did not end within this call's deadline")
         return reconciliation.interpret(answer)
 
-    def _proven(self, call: Call[R], evidence: Applied[R], failed: FailedAttempt, state: RetryState) -> R:
-        record, seconds = state.record, self._clock.monotonic() - state.started
-        record.verdict = Verdict.APPLIED
-        if call.operation.repeat is Repeat.ONCE:
-            error = exists_already(doubtful=record.in_doubt > 0)
-            record.verdict = Verdict.OPEN if record.in_doubt else Verdict.REFUSED
-            self._raise(call, error, record.begun, seconds, cause=failed.error)
-        if evidence.misfit:
-            record.moved_otherwise = evidence.result
-            self._raise(
-                call, moved_otherwise(evidence.misfit, evidence.result), record.begun, seconds, cause=failed.error
-            )
-        how = SettledBy.CONFIRMED if failed.failure is FailureKind.UNPROVEN else SettledBy.HISTORY
-        self._log.success(call, attempts=record.begun, seconds=seconds, settled_by=how.value)
-        return mark_settled_by(evidence.result, how)
-
-    def _raise(
-        self,
-        call: Call[Any],
-        error: VippsError,
-        attempts: int,
-        seconds: float,
-        *,
-        cause: BaseException | None,
-    ) -> NoReturn:
-        error.operation = call.operation.name
-        error.payment = call.payment
-        error.idempotency_key = call.idempotency_key
-        if error.response is None and isinstance(cause, VippsError):
-            error.response = cause.response
-        self._log.failure(call, error, attempts=attempts, seconds=seconds)
-        if cause is not None:
-            raise error from cause
-        raise error
-
 
 def _key_of(call: Call[Any]) -> tuple[str, str] | None:
     """Return the header that carries a call's idempotency key, and the key."""
     key = call.idempotency_key
     return None if key is None else (call.operation.dialect.idempotency_header, key)
-
-
-def _is_enough(call: Call[Any], evidence: Evidence[Any] | None) -> bool:
-    """Whether no further look at the history is of use."""
-    if evidence is None or isinstance(evidence, Applied):
-        return evidence is not None
-    # Whether a payment exists that nobody can pay matters to nobody for seconds: its history is read once.
-    return call.operation.repeat is Repeat.ONCE or (isinstance(evidence, NotApplied) and evidence.excluded)
-
-
-def _may_be_done_before(call: Call[Any], failed: FailedAttempt) -> bool:
-    """Whether another call may have carried out a refused operation before: under a given key, or without one."""
-    if call.audit is None or failed.suggests_effect:
-        # A key that was used with another payload is no sign of this one.
-        return False
-    return call.operation.repeat is Repeat.CONFIRM or (
-        call.operation.repeat is Repeat.KEYED and call.audit.origin is not KeyOrigin.MADE
-    )
 
 
 def _within(timeouts: Timeouts, seconds: float) -> Timeouts:
