@@ -605,9 +605,9 @@ async def test_an_outage_pauses_it(monkeypatch: pytest.MonkeyPatch) -> None:
         waits.append(seconds)
         await asyncio.sleep(0)
 
-    monkeypatch.setattr("vipps_async.core.limits.BatchLimiter._wait", wait)
-    monkeypatch.setattr("vipps_async.core.limits._BATCH_FIRST_PAUSE", 0.01)
-    monkeypatch.setattr("vipps_async.core.limits._BATCH_LONGEST_PAUSE", 0.01)
+    monkeypatch.setattr("vipps_async.core.batch_limit.BatchLimiter._wait", wait)
+    monkeypatch.setattr("vipps_async.core.batch_limit._BATCH_FIRST_PAUSE", 0.01)
+    monkeypatch.setattr("vipps_async.core.batch_limit._BATCH_LONGEST_PAUSE", 0.01)
     outcomes: list[RowOutcome] = []
     async with scripted(lambda _: answer(500, b"")) as vipps, asyncio.timeout(PATIENCE):
         with pytest.raises(TransportError, match="no row gets a usable answer"):

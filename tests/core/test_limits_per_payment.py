@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vipps_async.core import limits
-from vipps_async.core.limits import PerPaymentRateLimiter
+from vipps_async.core.rate_limit import PerPaymentRateLimiter
 
 
 def test_the_sixth_waits_until_the_first_is_a_minute_old() -> None:

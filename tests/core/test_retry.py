@@ -14,8 +14,8 @@ from tests.core.samples import ORDER, TOKEN, operation
 from vipps_async.config import RetryPolicy
 from vipps_async.core.attempts import AttemptRecord, FailedAttempt
 from vipps_async.core.dialect import FailureKind
-from vipps_async.core.limits import PerPaymentRateLimiter
 from vipps_async.core.operation import Evidence, Inconclusive, NotApplied, Repeat
+from vipps_async.core.rate_limit import PerPaymentRateLimiter
 from vipps_async.core.retry import Ask, Refresh, RetryAction, RetryBudget, RetryState, Send, Stop, time_to_send
 from vipps_async.errors import ApiError
 

@@ -23,13 +23,13 @@ from vipps_async.core.events import EventLog
 from vipps_async.core.failed_call import FailedCall
 from vipps_async.core.headers import MERCHANT_SERIAL_NUMBER, Headers
 from vipps_async.core.last_answer import LAST, shown_headers
-from vipps_async.core.limits import PerPaymentRateLimiter
 from vipps_async.core.operation import (
     Call,
     Evidence,
     Inconclusive,
     Repeat,
 )
+from vipps_async.core.rate_limit import PerPaymentRateLimiter
 from vipps_async.core.redaction import redact
 from vipps_async.core.refusal import read_refusal, shown_body
 from vipps_async.core.retry import (

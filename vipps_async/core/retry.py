@@ -35,8 +35,8 @@ from attrs import frozen
 from vipps_async.config import RetryPolicy
 from vipps_async.core.attempts import AttemptRecord, FailedAttempt
 from vipps_async.core.dialect import FailureKind
-from vipps_async.core.limits import PerPaymentRateLimiter
 from vipps_async.core.operation import Evidence, NotApplied, Operation, Repeat
+from vipps_async.core.rate_limit import PerPaymentRateLimiter
 
 __all__ = [
     "SHORTEST_ATTEMPT",

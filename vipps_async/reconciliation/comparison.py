@@ -13,10 +13,11 @@ from attrs import evolve, field, frozen, mutable
 
 from vipps_async.apis import APIS, rebuild_call, session_api
 from vipps_async.core.batch import BatchOperation
+from vipps_async.core.batch_limit import BatchLimiter
 from vipps_async.core.converter import UnreadableAnswer, decode
-from vipps_async.core.limits import BatchLimiter, RateLimiter
 from vipps_async.core.operation import Applied, Call, Inconclusive
 from vipps_async.core.payment_api import BatchClient, Moved
+from vipps_async.core.rate_limit import RateLimiter
 from vipps_async.core.token import is_about_token
 from vipps_async.errors import (
     ApiError,
