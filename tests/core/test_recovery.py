@@ -27,8 +27,7 @@ from vipps_async import (
     VippsError,
     nok,
 )
-from vipps_async.core import limits
-from vipps_async.core import recovery as recovery_module
+from vipps_async.core import open_entry, recovery_limit
 from vipps_async.core.recovery_report import RecoveryReport
 from vipps_async.journals.memory import MemoryJournal
 from vipps_async.journals.protocol import AcquireResult, Attempts, Entry, Intent, Outcome, Settlement
@@ -40,8 +39,8 @@ LOST = Fault.LOSE_REQUEST
 @pytest.fixture(autouse=True)
 def in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let no test wait: how slowly an outage is met is tested in virtual time, in test_recovery_under_load.py."""
-    monkeypatch.setattr(limits, "_RECOVERY_FIRST_PAUSE", 0.0)
-    monkeypatch.setattr(limits, "_SHORTEST_SILENCE", 0.0)
+    monkeypatch.setattr(recovery_limit, "_RECOVERY_FIRST_PAUSE", 0.0)
+    monkeypatch.setattr(recovery_limit, "_SHORTEST_SILENCE", 0.0)
 
 
 @pytest.fixture
@@ -689,7 +688,7 @@ class TestWhenVippsIsDown:
 
     async def test_single_failures_do_not(self, shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
         """An answer in between shows that Vipps is there."""
-        monkeypatch.setattr(limits, "_UNANSWERED", 2)
+        monkeypatch.setattr(recovery_limit, "_UNANSWERED", 2)
         for number in range(6):
             await shop.reserve(f"many-{number}")
             await left_open(shop, LOST, payment=f"many-{number}")
@@ -808,7 +807,7 @@ class TestReport:
 
     async def test_it_names_no_more_than_a_thousand(self, shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
         """Beyond that, what stays open and what was refused is counted only."""
-        monkeypatch.setattr(recovery_module, "MOST_NAMED", 1)
+        monkeypatch.setattr(open_entry, "MOST_NAMED", 1)
         for number in range(2):
             await shop.reserve(f"many-{number}")
             await left_open(shop, Fault.LOSE_ANSWER, payment=f"many-{number}", amount=nok(501))

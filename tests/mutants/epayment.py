@@ -113,7 +113,7 @@ EPAYMENT_MUTANTS: Final = (
         ("payment.is_cancelled and not payment.remaining_to_capture", "payment.is_cancelled"),
     ),
     *of(
-        "core/recovery.py",
+        "core/open_entry.py",
         (_LOST, "tests/core/test_recovery.py"),
         ("misfit is not None and misfit(call, evidence.result)", "True"),
         ("misfit is not None and misfit(call, evidence.result)", "False"),

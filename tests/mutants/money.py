@@ -414,8 +414,8 @@ _JOURNALLING = of(
         "            if False:\n                raise",
     ),
 )
-_RECOVERY = of(
-    "core/recovery.py",
+_OPEN_ENTRY = of(
+    "core/open_entry.py",
     ("tests/core/test_recovery.py", "tests/ecom/test_rebuilt_calls.py"),
     ('        if attempts.refusal:\n            return "its last', '        if False:\n            return "its last'),
     ("if evidence.failed >= attempts.begun:", "if evidence.failed > attempts.begun:"),
@@ -432,6 +432,10 @@ _RECOVERY = of(
     ("elif self.intent.payment in self.lane.blocked:", "elif False:"),
     ("elif isinstance(evidence, Inconclusive):", "elif False:"),
     ("first_look_at=attempts.looked_at,", "first_look_at=now,"),
+)
+_RECOVERY = of(
+    "core/recovery.py",
+    ("tests/core/test_recovery.py", "tests/ecom/test_rebuilt_calls.py"),
     ("report.damaged += (await self._recorder.damaged())[:MOST_NAMED]", "pass"),
     ("                self._recorder.listening_for_overruled(report.add_overruled),\n", ""),
 )
@@ -541,6 +545,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *_OPERATIONS,
     *_RESPONSES,
     *_JOURNALLING,
+    *_OPEN_ENTRY,
     *_RECOVERY,
     *_HOLDING,
     *_ROWS,
