@@ -28,6 +28,7 @@ from vipps_async import (
     nok,
 )
 from vipps_async.core import open_entry, recovery_limit
+from vipps_async.core import recovery as recovery_module
 from vipps_async.core.recovery_report import RecoveryReport
 from vipps_async.journals.memory import MemoryJournal
 from vipps_async.journals.protocol import AcquireResult, Attempts, Entry, Intent, Outcome, Settlement

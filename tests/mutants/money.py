@@ -396,7 +396,6 @@ _JOURNALLING = of(
     ("            record.counted += 1\n", ""),
     ("attempts=known, unsent=True))\n            raise", "attempts=known))\n            raise"),
     ("attempts=known, unsent=True))\n            return", "attempts=known))\n            return"),
-    ("record.ended - record.uncounted", "record.ended"),
     ("self.release(intent, note, owner=owner, unsent=True)", "self.release(intent, note, owner=owner)"),
     ("self.release(entry.intent, note, owner=owner, unsent=True)", "self.release(entry.intent, note, owner=owner)"),
     ("            if error.effect is not Effect.NONE:\n", "            if False:\n"),
@@ -405,14 +404,24 @@ _JOURNALLING = of(
     ("Verdict.OPEN if record.in_doubt else Verdict.NOT_APPLIED", "Verdict.NOT_APPLIED"),
     ("if not (noted and await self._quietly(call, self._journal.flush())):", "if not noted:"),
     ("error.effect, error.advice = Effect.POSSIBLE, _NOT_NOTED", "pass"),
-    ("ended=attempts.ended + record.ended", "ended=attempts.ended + record.begun"),
-    ("Verdict.NOT_APPLIED: Outcome.NOT_DONE", "Verdict.NOT_APPLIED: Outcome.REFUSED"),
     ("not left.\n                record.begun = record.ended = 1", "not left.\n                pass"),
     ('before it was sent"\n                record.begun = record.ended = 1', 'before it was sent"'),
     (
         "            if acquired is not AcquireResult.ACQUIRED:\n                raise",
         "            if False:\n                raise",
     ),
+)
+_STORED_OUTCOME = of(
+    "core/stored_outcome.py",
+    (
+        "tests/core/test_journalled_money.py",
+        "tests/core/test_recorder.py",
+        "tests/faults/test_failing_journal.py",
+        "tests/core/test_recovery.py",
+    ),
+    ("record.ended - record.uncounted", "record.ended"),
+    ("ended=attempts.ended + record.ended", "ended=attempts.ended + record.begun"),
+    ("Verdict.NOT_APPLIED: Outcome.NOT_DONE", "Verdict.NOT_APPLIED: Outcome.REFUSED"),
 )
 _OPEN_ENTRY = of(
     "core/open_entry.py",
@@ -545,6 +554,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *_OPERATIONS,
     *_RESPONSES,
     *_JOURNALLING,
+    *_STORED_OUTCOME,
     *_OPEN_ENTRY,
     *_RECOVERY,
     *_HOLDING,

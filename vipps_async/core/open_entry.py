@@ -12,10 +12,11 @@ from typing import Any
 from attrs import define, evolve, field
 
 from vipps_async.core.operation import Applied, Call, Evidence, Inconclusive, NotApplied, Repeat
-from vipps_async.core.recorder import OUTCOMES, Recorder, answer_record
+from vipps_async.core.recorder import Recorder
 from vipps_async.core.recovery_limit import RecoveryLimiter
 from vipps_async.core.recovery_report import MOST_NAMED, LeftOpen, RecoveryReport, Refused
 from vipps_async.core.stored_error import is_permanent, stored_error
+from vipps_async.core.stored_outcome import OUTCOMES, answer_record
 from vipps_async.core.verdict import LOOKS_APART, Facts, Verdict, decide
 from vipps_async.errors import ApiError, JournalError, OrderNotFoundError, VippsError
 from vipps_async.journals.protocol import Attempts, Entry, Intent, KeyOrigin, Outcome
