@@ -114,7 +114,7 @@ EPAYMENT_MUTANTS: Final = (
     ),
     *of(
         "core/open_entry.py",
-        (_LOST, "tests/core/test_recovery.py"),
+        (_LOST, "tests/core/test_recovery.py", "tests/core/test_recovery_beside.py"),
         ("misfit is not None and misfit(call, evidence.result)", "True"),
         ("misfit is not None and misfit(call, evidence.result)", "False"),
     ),

@@ -208,6 +208,7 @@ _PIPELINE = of(
         "tests/core/test_given_up.py",
         "tests/core/test_pipeline.py",
         "tests/core/test_recorder.py",
+        "tests/core/test_recorder_earlier_calls.py",
         "tests/ecom/test_cancel_again.py",
     ),
     ("if 300 <= response.status < 400:", "if False:"),
@@ -227,6 +228,7 @@ _FAILED_CALL = of(
         "tests/core/test_given_up.py",
         "tests/core/test_pipeline.py",
         "tests/core/test_recorder.py",
+        "tests/core/test_recorder_earlier_calls.py",
         "tests/ecom/test_cancel_again.py",
     ),
     ("            if record.in_doubt:\n", "            if record.in_doubt > 1:\n"),
@@ -386,8 +388,10 @@ _JOURNALLING = of(
     (
         "tests/core/test_journalled_money.py",
         "tests/core/test_recorder.py",
+        "tests/core/test_recorder_earlier_calls.py",
         "tests/faults/test_failing_journal.py",
         "tests/core/test_recovery.py",
+        "tests/core/test_recovery_beside.py",
     ),
     ("_LEASE_MARGIN = 0.5", "_LEASE_MARGIN = -0.5"),
     ("_LEASE_MARGIN = 0.5", "_LEASE_MARGIN = 0.0"),
@@ -416,8 +420,10 @@ _STORED_OUTCOME = of(
     (
         "tests/core/test_journalled_money.py",
         "tests/core/test_recorder.py",
+        "tests/core/test_recorder_earlier_calls.py",
         "tests/faults/test_failing_journal.py",
         "tests/core/test_recovery.py",
+        "tests/core/test_recovery_beside.py",
     ),
     ("record.ended - record.uncounted", "record.ended"),
     ("ended=attempts.ended + record.ended", "ended=attempts.ended + record.begun"),
@@ -425,7 +431,7 @@ _STORED_OUTCOME = of(
 )
 _OPEN_ENTRY = of(
     "core/open_entry.py",
-    ("tests/core/test_recovery.py", "tests/ecom/test_rebuilt_calls.py"),
+    ("tests/core/test_recovery.py", "tests/core/test_recovery_beside.py", "tests/ecom/test_rebuilt_calls.py"),
     ('        if attempts.refusal:\n            return "its last', '        if False:\n            return "its last'),
     ("if evidence.failed >= attempts.begun:", "if evidence.failed > attempts.begun:"),
     ("if evidence.failed >= attempts.begun:", "if evidence.failed:"),
@@ -444,7 +450,7 @@ _OPEN_ENTRY = of(
 )
 _RECOVERY = of(
     "core/recovery.py",
-    ("tests/core/test_recovery.py", "tests/ecom/test_rebuilt_calls.py"),
+    ("tests/core/test_recovery.py", "tests/core/test_recovery_beside.py", "tests/ecom/test_rebuilt_calls.py"),
     ("report.damaged += (await self._recorder.damaged())[:MOST_NAMED]", "pass"),
     ("                self._recorder.listening_for_overruled(report.add_overruled),\n", ""),
 )
@@ -510,7 +516,12 @@ _MANY = of(
 )
 _OVERRULED = of(
     "core/journal_access.py",
-    ("tests/core/test_recorder.py", "tests/core/test_recovery.py"),
+    (
+        "tests/core/test_recorder.py",
+        "tests/core/test_recorder_earlier_calls.py",
+        "tests/core/test_recovery.py",
+        "tests/core/test_recovery_beside.py",
+    ),
     ("            self._log.refusal_overruled(entry.intent)\n", ""),
     ("self.journal.on_overruled.append(self._tell_overruled)", "pass"),
 )
