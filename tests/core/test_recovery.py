@@ -193,11 +193,12 @@ class TestEachFinding:
         assert len(shop.line.sent("/cancel")) == 1
         assert sums(await shop.session().recover(send=[key])) == {"seen": 1, "sent_again": 1}
 
-    async def test_a_given_key_is_never_overtaken(self, shop: Shop) -> None:
-        """Two parts of the same amount with keys of their own are two wishes, also when the first was lost."""
+    @pytest.mark.parametrize("later_key", ["part-2", None])
+    async def test_a_given_key_is_never_overtaken(self, shop: Shop, later_key: str | None) -> None:
+        """A part with a key of its own is sent after all, whatever key a later part of the same amount has."""
         await left_open(shop, LOST, idempotency_key="part-1")
         await shop.session().ecom.capture(
-            "order-1", amount=nok(100), transaction_text="Shipped", idempotency_key="part-2"
+            "order-1", amount=nok(100), transaction_text="Shipped", idempotency_key=later_key
         )
         assert sums(await shop.session().recover()) == {"seen": 1, "sent_again": 1}
         assert shop.sandbox.payment("order-1").captured == 20_000

@@ -450,7 +450,12 @@ _OPEN_ENTRY = of(
 )
 _RECOVERY = of(
     "core/recovery.py",
-    ("tests/core/test_recovery.py", "tests/core/test_recovery_beside.py", "tests/ecom/test_rebuilt_calls.py"),
+    (
+        "tests/core/test_recovery.py",
+        "tests/core/test_recovery_report.py",
+        "tests/core/test_recovery_beside.py",
+        "tests/ecom/test_rebuilt_calls.py",
+    ),
     ("report.damaged += (await self._recorder.damaged())[:MOST_NAMED]", "pass"),
     ("                self._recorder.listening_for_overruled(report.add_overruled),\n", ""),
 )
