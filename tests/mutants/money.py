@@ -515,7 +515,7 @@ _PAYMENT_API = of(
 )
 _MANY = of(
     "batch/many.py",
-    ("tests/batch/test_other_api.py", "tests/batch/test_many.py"),
+    ("tests/batch/test_other_api.py", "tests/batch/test_many.py", "tests/batch/test_many_sources.py"),
     ("            self._api.check(row, self._operation)\n", ""),
     ("return evolve(result, outcome=RowOutcome.UNKNOWN) if is_cancel else result", "return result"),
 )
