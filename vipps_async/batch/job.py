@@ -142,7 +142,7 @@ class BatchJob:
         finally:
             for task in (recovering, stopping):
                 task.cancel()
-            # What it had in hand is given back before the run goes on.
+            # What it had leased is given back before the run goes on.
             await asyncio.gather(recovering, stopping, return_exceptions=True)
 
     async def _again(self) -> None:

@@ -66,7 +66,7 @@ def answer_on_record(
         raise about(call, IdempotencyMismatchError(text, status=0))
     settlement = entry.settlement
     if acquired is AcquireResult.HELD or settlement is None:
-        text = "another worker has this very operation in hand"
+        text = "another worker has leased this very operation"
         raise about(call, OrderLockedError(text, status=0, retryable=True, effect=Effect.POSSIBLE))
     if settlement.outcome is Outcome.REFUSED:
         raise about(call, read_stored_error(settlement, call.operation.error))

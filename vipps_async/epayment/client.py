@@ -62,7 +62,7 @@ class EpaymentApi:
             environment: which Vipps; production refuses `approve` and URLs on loopback.
             is_vipps: whether calls go to Vipps' own host, which takes and reaches public URLs only.
             poller: the waits of all sales units of a session; None: one of its own.
-            listening: lets a function hear of each attempt meanwhile: batches set their pace by it.
+            listening: adds a listener of attempts for the length of a `with` block; batches adjust their rate by it.
             journal: the session's journal, if it has one.
 
         Raises:

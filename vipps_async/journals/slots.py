@@ -8,13 +8,13 @@ from datetime import datetime
 from attrs import define, evolve
 
 from vipps_async.journals.protocol import AcquireResult, Entry, Intent
-from vipps_async.journals.rules import Answer, Begin, Command, apply, open_at_other_api, same_wish
+from vipps_async.journals.rules import Answer, Begin, Command, apply, open_at_other_api, same_operation
 
 __all__ = ["Identity", "Payment", "Slot", "Slots", "payment_of", "payment_to_look_at"]
 
 Identity = tuple[str, str, str, str, str]
 
-#: A sales unit and a payment: what is open of it may be the wish of a begin, or close the payment to it.
+#: A sales unit and a payment: what is open of it may be the operation of a begin, or close the payment to it.
 Payment = tuple[str, str]
 
 
@@ -83,7 +83,11 @@ class Slots:
         """Do one command."""
         payment = payment_to_look_at(command)
         of_payment = [] if payment is None else [slot.entry for slot in self.of_payment(payment)]
-        if isinstance(command, Begin) and command.adopt and (met := same_wish(of_payment, command.intent)) is not None:
+        if (
+            isinstance(command, Begin)
+            and command.adopt
+            and (met := same_operation(of_payment, command.intent)) is not None
+        ):
             if met.intent.digest != command.intent.digest:
                 return AcquireResult.MISMATCH, met
             command = evolve(command, intent=evolve(met.intent, created_at=command.intent.created_at))

@@ -316,7 +316,7 @@ class SqliteStore:
                 wanted[identity] = None
         slots = Slots()
         for position, found in self._open_of(list(looked_at)):
-            # One that cannot be read keeps no new wish from being carried out.
+            # One that cannot be read keeps no new operation from being carried out.
             if isinstance(found, Entry):
                 self._add(slots, position, found)
         missing = [identity for identity in wanted if identity not in slots]
@@ -328,7 +328,7 @@ class SqliteStore:
         return slots
 
     def _add(self, slots: Slots, position: int, entry: Entry) -> None:
-        # What is in hand is remembered as it stands in the file: one object for it, so that it is written once.
+        # What is leased is remembered as it stands in the file: one object for it, so that it is written once.
         held = self._leased.get(entry.intent.identity)
         entry = entry if held is None else held[1]
         slots.add(position, entry, entry)

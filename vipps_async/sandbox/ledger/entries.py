@@ -148,7 +148,7 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class MerchantRequest:
     """What the merchant asks for."""
 
     operation: str

@@ -25,7 +25,7 @@ class _BodyTooSlowError(Exception):
     """The body did not come in time."""
 
 
-class Guard:
+class RequestFilter:
     """Refuses what a page from elsewhere makes a browser ask for, on every route.
 
     A page that has brought its own name here (DNS rebinding) shows that name as Host; a page that posts across sites
