@@ -1,4 +1,4 @@
-"""The journal of a session: opened once for all its recorders, and listened to for outcomes that are overruled."""
+"""The journal of a session: opened once for all its recorders; its overruled outcomes go to listeners."""
 
 from __future__ import annotations
 

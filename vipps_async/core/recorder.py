@@ -1,4 +1,4 @@
-"""Notes every operation that moves money in a journal before it leaves, and its outcome afterwards."""
+"""Records every operation that moves money in the journal before it is sent, and its outcome afterwards."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a recovery did: how many operations it settled, and which of them stay open."""
+"""The report of a recovery: how many operations it settled, and which of them stay open."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a call's end is written in the journal, and answered from there: a result, or an error that says why not."""
+"""Stored outcomes: how the end of a call is written to the journal, and how later calls are answered from it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a journal is: a durable note of each operation before it leaves, and of its outcome afterwards."""
+"""The journal protocol and its values: an intent, durable before it is sent, and its outcome afterwards."""
 
 from __future__ import annotations
 

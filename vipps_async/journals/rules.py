@@ -1,4 +1,4 @@
-"""What begin, claim, settle and release do to one entry: values in, values out, the same for every store."""
+"""The state transitions of an entry: begin, claim, attempt, settle, release. Pure, the same for every store."""
 
 from __future__ import annotations
 

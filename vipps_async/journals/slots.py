@@ -1,4 +1,4 @@
-"""The entries that commands are about, while they are carried out; the same for memory, SQLite and PostgreSQL."""
+"""The entries that a group of commands concerns, while it is carried out; the same for every store."""
 
 from __future__ import annotations
 

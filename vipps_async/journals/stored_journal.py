@@ -1,4 +1,4 @@
-"""A journal over a store: opened and closed by several users of one event loop, its commands committed in groups."""
+"""A journal over a store, shared by several users of one event loop; its commands are committed in groups."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The sandbox itself: opens the socket, puts the parts together, and offers tests what they need to drive it."""
+"""The sandbox: opens the socket, connects the parts, and offers tests the methods that drive it."""
 
 from __future__ import annotations
 

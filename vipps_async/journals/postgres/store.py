@@ -1,4 +1,4 @@
-"""The journal's tables: written in groups, and read."""
+"""Reads and writes the journal's tables in PostgreSQL, in groups."""
 
 from __future__ import annotations
 

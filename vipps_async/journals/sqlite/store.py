@@ -1,4 +1,4 @@
-"""The journal file in use: written in groups and read, all from one thread."""
+"""Reads and writes an open journal file, in groups, all from one thread."""
 
 from __future__ import annotations
 

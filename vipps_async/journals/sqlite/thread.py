@@ -1,4 +1,4 @@
-"""The one thread that uses a journal file, as a store for a group commit: what is asked of it is done in order."""
+"""Runs the store of a journal file in one thread, in the order of requests."""
 
 from __future__ import annotations
 

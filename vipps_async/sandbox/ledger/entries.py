@@ -1,4 +1,4 @@
-"""The words for where a payment stands, and the lines and sums that tell what moved on it."""
+"""The states of a payment, the entries of its history, and the sums that follow from them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The dashboard: its pages, its buttons, and the stream that tells open pages of changes."""
+"""The dashboard: its pages, its buttons, and the stream of changes to open pages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The eCom API v2: what a call says, what it does to the ledger, and what it is answered."""
+"""The eCom API v2: handles each operation over the ledger."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the API answers, in the vendor's own words, odd ones included."""
+"""Renders eCom's answers in the vendor's own words, odd ones included."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""eCom's operations: where each is called, how often, what faults fit it, and what its answers say."""
+"""Table of eCom's operations: path, rate limit, kind for faults, and the words of their answers."""
 
 from __future__ import annotations
 

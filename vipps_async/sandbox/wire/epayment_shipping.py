@@ -1,4 +1,4 @@
-"""Ways of shipping in ePayment's express checkout: fixed by the merchant, or asked for while the customer waits."""
+"""Shipping methods in ePayment's express checkout: fixed by the merchant, or queried while the customer waits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads a body as JSON, and the parts that checks of it are put together from: a value, and an object of them."""
+"""Parses a JSON body, and the building blocks of field checks."""
 
 from __future__ import annotations
 
