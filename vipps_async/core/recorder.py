@@ -314,11 +314,11 @@ class Recorder:
         except JournalError as error:
             if error.effect is not Effect.NONE:
                 # It may be in the journal all the same.
-                await self._let_go(call, intent, "the journal failed before it was sent", owner, adopt=adopt)
+                await self._release_unsent(call, intent, "the journal failed before it was sent", owner, adopt=adopt)
             # A copy: a store may raise the same error for all intents of a failed commit.
             raise about(call, copy.copy(error)) from error
         except TimeoutError as error:
-            await self._let_go(call, intent, "the journal did not answer in time", owner, adopt=adopt)
+            await self._release_unsent(call, intent, "the journal did not answer in time", owner, adopt=adopt)
             # It may be in the journal all the same, and recovery then carries it out: not to be asked for anew.
             text = f"the journal did not answer within {self._deadline:g} s, and nothing was sent now"
             advice = (
@@ -328,16 +328,16 @@ class Recorder:
             raise about(call, JournalError(text, effect=Effect.POSSIBLE, advice=advice)) from error
         except asyncio.CancelledError:
             # It may be in the journal or not. If it is, nobody need wait for the lease to end.
-            await self._let_go(call, intent, "cancelled before it was sent", owner, adopt=adopt)
+            await self._release_unsent(call, intent, "cancelled before it was sent", owner, adopt=adopt)
             raise
 
-    async def _let_go(self, call: Call[Any], intent: Intent, note: str, owner: str, *, adopt: bool) -> None:
+    async def _release_unsent(self, call: Call[Any], intent: Intent, note: str, owner: str, *, adopt: bool) -> None:
         """End the lease of an entry that was perhaps begun and certainly not sent: its attempt ended without effect."""
         await self._quietly(call, self.release(intent, note, owner=owner, unsent=True))
         if adopt:
-            await self._quietly(call, self._let_go_of_adopted(intent, note, owner))
+            await self._quietly(call, self._release_adopted(intent, note, owner))
 
-    async def _let_go_of_adopted(self, intent: Intent, note: str, owner: str) -> None:
+    async def _release_adopted(self, intent: Intent, note: str, owner: str) -> None:
         # Under which key it was begun only the journal knows.
         for entry in await self._journal.find(
             payment=intent.payment, merchant_serial_number=intent.merchant_serial_number

@@ -164,11 +164,11 @@ class Recovery:
             if run.limiter.is_closed or not await run.limiter.acquire():
                 continue
             try:
-                await self._look_at(found, lane, run)
+                await self._lease_and_settle(found, lane, run)
             finally:
                 run.limiter.release()
 
-    async def _look_at(self, found: Entry, lane: Lane, run: RecoveryRun) -> None:
+    async def _lease_and_settle(self, found: Entry, lane: Lane, run: RecoveryRun) -> None:
         report = run.report
         acquired, entry, owner = await self._recorder.claim(found.intent)
         report.seen += 1

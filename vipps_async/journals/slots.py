@@ -10,7 +10,7 @@ from attrs import define, evolve
 from vipps_async.journals.protocol import AcquireResult, Entry, Intent
 from vipps_async.journals.rules import Answer, Begin, Command, apply, open_at_other_api, same_operation
 
-__all__ = ["Identity", "Payment", "Slot", "Slots", "payment_of", "payment_to_look_at"]
+__all__ = ["Identity", "Payment", "Slot", "Slots", "payment_of", "payment_to_read"]
 
 Identity = tuple[str, str, str, str, str]
 
@@ -23,7 +23,7 @@ def payment_of(intent: Intent) -> Payment:
     return (intent.merchant_serial_number, intent.payment)
 
 
-def payment_to_look_at(command: Command) -> Payment | None:
+def payment_to_read(command: Command) -> Payment | None:
     """Name the payment whose open entries decide on a command beside its own; None: none do."""
     if isinstance(command, Begin) and (command.adopt or command.intent.adjusts):
         return payment_of(command.intent)
@@ -81,7 +81,7 @@ class Slots:
 
     def answer(self, command: Command, now: datetime) -> Answer:
         """Do one command."""
-        payment = payment_to_look_at(command)
+        payment = payment_to_read(command)
         of_payment = [] if payment is None else [slot.entry for slot in self.of_payment(payment)]
         if (
             isinstance(command, Begin)

@@ -77,7 +77,7 @@ class Control:
 
     def _shower(self, show: Callable[[web.Request], object]) -> Any:
         async def handle(request: web.Request) -> web.Response:
-            self.request_filter.look(request)
+            self.request_filter.check_read(request)
             return over_the_wire(json_answer(show(request)))
 
         return handle
@@ -91,7 +91,7 @@ class Control:
         return handle
 
     async def _read(self, request: web.Request, take: Callable[[Any], R]) -> R:
-        self.request_filter.change(request)
+        self.request_filter.check_change(request)
         if request.content_type != "application/json":
             # A page elsewhere can make a browser post a form here, but not JSON.
             raise web.HTTPBadRequest(reason="The content type must be application/json.")

@@ -17,7 +17,7 @@ from vipps_async.journals.postgres.database import Database
 from vipps_async.journals.protocol import Entry, World
 from vipps_async.journals.rows import DamagedEntryError, UnfitError, read_row, row_values, state_values
 from vipps_async.journals.rules import Answer, Command, check_world
-from vipps_async.journals.slots import Payment, Slots, payment_to_look_at
+from vipps_async.journals.slots import Payment, Slots, payment_to_read
 
 __all__ = ["PAGE", "PostgresStore"]
 
@@ -170,7 +170,7 @@ class PostgresStore(Database):
 
     async def _locked(self, connection: AsyncConnection[TupleRow], commands: Sequence[Command]) -> Slots:
         identities = {command.intent.identity for command in commands}
-        payments = list({payment for command in commands if (payment := payment_to_look_at(command)) is not None})
+        payments = list({payment for command in commands if (payment := payment_to_read(command)) is not None})
         slots = Slots()
         if not identities:
             return slots

@@ -14,7 +14,7 @@ from vipps_async.journals.group_commit import Row
 from vipps_async.journals.protocol import DamagedEntry, Entry, World
 from vipps_async.journals.rows import COLUMNS, UnfitError, entry_of, read_row, row_values, state_values
 from vipps_async.journals.rules import Answer, Begin, Command, check_world
-from vipps_async.journals.slots import Identity, Payment, Slot, Slots, payment_of, payment_to_look_at
+from vipps_async.journals.slots import Identity, Payment, Slot, Slots, payment_of, payment_to_read
 from vipps_async.journals.sqlite.opening import StoreLostError, connect, copy_file, is_corrupt, log_of, translated
 from vipps_async.journals.sqlite.ownership import Ownership
 from vipps_async.journals.sqlite.plain_commit import (
@@ -305,7 +305,7 @@ class SqliteStore:
         for command in commands:
             identity = command.intent.identity
             is_known = identity in self._leased
-            if (payment := payment_to_look_at(command)) is not None:
+            if (payment := payment_to_read(command)) is not None:
                 if payment in begun or payments.may_have(payment):
                     looked_at[payment] = None
                     is_known = True

@@ -91,7 +91,7 @@ class Dashboard:
     # -- pages -------------------------------------------------------------------------------------------------------
 
     async def _payments(self, request: web.Request) -> web.Response:
-        self.request_filter.look(request)
+        self.request_filter.check_read(request)
         query = request.query.get("query", "").strip()
         number = request.query.get("page", "1")
         page_number = max(1, int(number)) if number.isascii() and number.isdecimal() and len(number) < 10 else 1
@@ -113,13 +113,13 @@ class Dashboard:
         )
 
     async def _last_requests(self, request: web.Request) -> web.Response:
-        self.request_filter.look(request)
+        self.request_filter.check_read(request)
         records = [record for record in tuple(self.requests) if record.operation][-_REQUESTS:]
         ignored = sorted(self.services.ignored.counts.items())[:_MAX_IGNORED]
         return self._page("requests.html", here="/sandbox/requests", records=records, ignored=ignored)
 
     async def _payment(self, request: web.Request) -> web.Response:
-        self.request_filter.look(request)
+        self.request_filter.check_read(request)
         order = self._order(request)
         return self._missing() if order is None else self._payment_page(order)
 
@@ -159,7 +159,7 @@ class Dashboard:
         )
 
     async def _controls(self, request: web.Request) -> web.Response:
-        self.request_filter.look(request)
+        self.request_filter.check_read(request)
         return self._controls_page()
 
     def _controls_page(self, problem: str = "") -> web.Response:
@@ -169,7 +169,7 @@ class Dashboard:
     # -- buttons -----------------------------------------------------------------------------------------------------
 
     async def _act(self, request: web.Request) -> web.Response:
-        self.request_filter.change(request)
+        self.request_filter.check_change(request)
         order = self._order(request)
         if order is None:
             return self._missing()
@@ -190,7 +190,7 @@ class Dashboard:
         return see_other(payment_path(order))
 
     async def _change(self, request: web.Request) -> web.Response:
-        self.request_filter.change(request)
+        self.request_filter.check_change(request)
         form = await request.post()
         values = {name: [str(value) for value in form.getall(name)] for name in form}
         try:
@@ -203,7 +203,7 @@ class Dashboard:
     # -- live --------------------------------------------------------------------------------------------------------
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
-        self.request_filter.look(request)
+        self.request_filter.check_read(request)
         subscription = self.changes.subscribe()
         if subscription is None:
             raise web.HTTPServiceUnavailable(reason="Too many dashboards are open.")
