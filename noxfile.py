@@ -30,6 +30,9 @@ OLDEST = [
 #: The package with all of its extras.
 EVERYTHING = ".[cli,distributed,httpx,opentelemetry,postgres,starlette,testing,xlsx]"
 
+# Tests start hundreds of processes: where nothing compiled is kept, each of them compiles all that it imports.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 nox.needs_version = ">=2024.10.9"
 nox.options.sessions = ["tests"]
 nox.options.default_venv_backend = "uv|virtualenv"
