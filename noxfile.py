@@ -122,14 +122,14 @@ def heavy(session: nox.Session) -> None:
 def interpreter(session: nox.Session) -> None:
     """Run the tests of what depends on the interpreter, on the Python that runs nox."""
     _install(session, EVERYTHING, *_group("test"))
-    _test(session, *AT_A_TIME, *(session.posargs or INTERPRETER))
+    _test(session, *AT_A_TIME, *INTERPRETER, *session.posargs)
 
 
 @nox.session(python=PYTHONS)
 def uvloop(session: nox.Session) -> None:
     """Run the tests of what depends on the event loop in uvloop."""
     _install(session, EVERYTHING, *_group("test"))
-    _test(session, *AT_A_TIME, *(session.posargs or LOOP), loop="uvloop")
+    _test(session, *AT_A_TIME, *LOOP, *session.posargs, loop="uvloop")
 
 
 @nox.session(python=PYTHONS[:2])
