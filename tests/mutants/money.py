@@ -429,7 +429,6 @@ _TRANSPORTS = [
             "tests/transports/test_aiohttp_transport.py",
             "tests/transports/test_aiohttp_one_write.py",
         ),
-        ("allow_redirects=False", "allow_redirects=True"),
         ("if self.sent or self.over:", "if self.over:"),
         ("if self.sent or self.over:", "if self.sent:"),
         ("        self.sent = True\n", ""),
