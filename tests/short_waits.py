@@ -14,7 +14,11 @@ __all__ = ["shorten_looks", "shorten_waits"]
 Set = Callable[[Any, str, Any], None]
 #: Module → its pauses, in seconds as they are here.
 _PAUSES = {
-    "vipps_async.core.limits": {"_RECOVERY_FIRST_PAUSE": 0.05, "_RECOVERY_LONGEST_PAUSE": 0.1, "_LONGEST_WAIT": 0.5},
+    "vipps_async.core.recovery_limit": {
+        "_RECOVERY_FIRST_PAUSE": 0.05,
+        "_RECOVERY_LONGEST_PAUSE": 0.1,
+        "_LONGEST_WAIT": 0.5,
+    },
 }
 #: What only a batch waits for.
 _PAUSES_OF_BATCHES = {

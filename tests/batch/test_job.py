@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import io
-from collections.abc import AsyncIterator
 
 import pytest
 
@@ -20,13 +19,6 @@ from vipps_async.sandbox import Fault
 from vipps_async.testing import Sandbox
 
 CAPTURE = JobOptions(api=ECOM_API, operation=BatchOperation.CAPTURE)
-
-
-@pytest.fixture
-async def sandbox() -> AsyncIterator[Sandbox]:
-    """A Vipps of its own."""
-    async with Sandbox(rate_limits=False) as running:
-        yield running
 
 
 def store_of(count: int) -> RowStore:

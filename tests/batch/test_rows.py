@@ -9,7 +9,9 @@ import pytest
 from attrs import evolve
 
 from vipps_async import InvalidInputError, Money, derive_idempotency_key, eur, nok
+from vipps_async.apis import APIS
 from vipps_async.batch import BatchOperation, BatchRow, Origin
+from vipps_async.core.batch import AmountRule
 from vipps_async.not_given import NOT_GIVEN
 
 ROW = BatchRow(payment="acme-1", text="Shipped.", amount=49900, reference="shipment-7")
@@ -118,3 +120,11 @@ def test_a_wrong_row_cannot_be_made(wrong: dict[str, object]) -> None:
 def test_no_amount_means_all_that_remains() -> None:
     """Leaving the amount out is the one way to say "everything"."""
     assert BatchRow(payment="a", text="b", reference="c").amount is NOT_GIVEN
+
+
+def test_an_operation_that_must_be_given_an_amount_refuses_a_row_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So it would be with one that adds to a payment: there is no "all that remains" of it."""
+    monkeypatch.setattr(CAPTURE, "facts", evolve(CAPTURE.facts, amount=AmountRule.REQUIRED))
+    APIS["ecom"].check(ROW, CAPTURE)
+    with pytest.raises(InvalidInputError, match="given in the rows of a capture"):
+        APIS["ecom"].check(evolve(ROW, amount=NOT_GIVEN), CAPTURE)

@@ -68,7 +68,7 @@ async def test_each_row_ends_as_a_person_expects(sandbox: Sandbox, tmp_path: Pat
     stock(sandbox, 8)
     now = sandbox.clock.now()
     sandbox._book.only("order-1").payment.cancel(release_remaining=False, text="x", now=now)
-    sandbox._book.only("order-3").payment.capture(1000, key="k", fingerprint="f", text="x", now=now)
+    sandbox._book.only("order-3").payment.move("CAPTURE", 1000, key="k", fingerprint="f", text="x", now=now)
     file, report = tmp_path / "captures.csv", tmp_path / "report.csv"
     rows = [
         "unknown,1000,Shipped.,s-2",
@@ -155,7 +155,7 @@ async def test_refunds_and_cancels(sandbox: Sandbox, tmp_path: Path) -> None:
     stock(sandbox, 4)
     now = sandbox.clock.now()
     for number in range(2):
-        sandbox._book.only(f"order-{number}").payment.capture(1000, key="k", fingerprint="f", text="x", now=now)
+        sandbox._book.only(f"order-{number}").payment.move("CAPTURE", 1000, key="k", fingerprint="f", text="x", now=now)
     file = tmp_path / "refunds.csv"
     file.write_text("order_id;amount\norder-0;5,50\norder-1;all\n")
     done = await batch(sandbox, "refund", str(file), "--unit", "nok", "--transaction-text", "Returned.")

@@ -21,6 +21,7 @@ from vipps_async.core.operation import (
     SettledBy,
 )
 from vipps_async.core.pipeline import Pipeline
+from vipps_async.core.token import Token
 from vipps_async.ecom.dialect import ECOM
 from vipps_async.ecom.errors import UNKNOWN_ORDER, has_code
 from vipps_async.errors import ApiError
@@ -31,6 +32,9 @@ ORDER = "acme-1"
 KEY = "key-1"
 SECRETS = {"client_id": "canary-client-id", "client_secret": "canary-secret", "subscription_key": "canary-sub-key"}
 CREDENTIALS = Credentials(**SECRETS, merchant_serial_number="123456")
+
+#: What an attempt was sent with.
+TOKEN = Token(value="canary-token", headers={}, renew_at=2e9, unusable_at=3e9)
 
 
 @frozen(kw_only=True)

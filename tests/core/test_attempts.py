@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from vipps_async.core.attempts import AttemptRecord
+from tests.core.samples import TOKEN
+from vipps_async.core.attempts import AttemptRecord, FailedAttempt
 from vipps_async.core.dialect import FailureKind
 from vipps_async.errors import ApiError, OutcomeUnknown, VippsError
 
@@ -30,7 +31,8 @@ def failed(
     suggests_effect: bool = False,
 ) -> FailureKind:
     """Note a failure in the record, as the pipeline does."""
-    return record.failed(failure, error, was_sent=was_sent, suggests_effect=suggests_effect)
+    attempt = FailedAttempt(failure, error, TOKEN if was_sent else None, suggests_effect)
+    return record.failed(attempt).failure
 
 
 @pytest.mark.parametrize("failure", FailureKind)

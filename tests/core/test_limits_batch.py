@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from vipps_async.core.limits import BatchLimiter, RateLimiter
+from vipps_async.core.batch_limit import BatchLimiter
+from vipps_async.core.rate_limit import RateLimiter
 
 #: Seconds that a good answer takes here.
 QUICK = 0.05

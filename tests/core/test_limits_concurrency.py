@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from vipps_async.core.limits import ConcurrencyLimiter
+from vipps_async.core.concurrency_limit import ConcurrencyLimiter
 
 
 def pace_of(most: int = 64, start: float = 64, *, pause_after: int = 2) -> ConcurrencyLimiter:

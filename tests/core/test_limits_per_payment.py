@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vipps_async.core import limits
-from vipps_async.core.limits import PerPaymentRateLimiter
+from vipps_async.core import rate_limit
+from vipps_async.core.rate_limit import PerPaymentRateLimiter
 
 
 def test_the_sixth_waits_until_the_first_is_a_minute_old() -> None:
@@ -65,7 +65,7 @@ def test_polling_one_order_does_not_pile_up() -> None:
 
 def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever the number of orders, only two generations of them are remembered."""
-    monkeypatch.setattr(limits, "_GENERATION", 100)
+    monkeypatch.setattr(rate_limit, "_GENERATION", 100)
     limiter = PerPaymentRateLimiter()
     for number in range(1000):
         limiter.note("capture", f"order-{number}", 5, 1.0)

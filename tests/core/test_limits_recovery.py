@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from vipps_async import AuthenticationError, OutcomeUnknown, PermissionDeniedError, RateLimitedError
-from vipps_async.core.limits import RecoveryLimiter
+from vipps_async.core.recovery_limit import RecoveryLimiter
 
 
 def test_silence_is_counted_from_the_last_answer() -> None:

@@ -6,7 +6,8 @@ import asyncio
 
 import pytest
 
-from vipps_async.core.limits import BatchLimiter, RateLimiter
+from vipps_async.core.batch_limit import BatchLimiter
+from vipps_async.core.rate_limit import RateLimiter
 
 
 def limiter_for(most: int, *, rate: float | None = None) -> BatchLimiter:

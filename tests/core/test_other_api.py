@@ -14,8 +14,8 @@ from tests.batch.test_other_api import MSN, opened
 from tests.toy.api import ToyApi, row_call
 from tests.toy.service import ToyService
 from vipps_async.core.batch import BatchOperation
-from vipps_async.core.limits import PerPaymentRateLimiter
 from vipps_async.core.operation import SettledBy
+from vipps_async.core.rate_limit import PerPaymentRateLimiter
 from vipps_async.errors import CaptureError, Effect, JournalError, OrderNotFoundError, OutcomeUnknown
 from vipps_async.journals.memory import MemoryJournal
 from vipps_async.journals.protocol import Entry, Intent, Outcome

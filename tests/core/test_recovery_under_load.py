@@ -17,7 +17,7 @@ import pytest
 from tests.core.virtual_time import run_in_virtual_time
 from vipps_async import Credentials, OutcomeUnknown, RetryPolicy, VippsError, VippsSession
 from vipps_async.core.clock import Timers
-from vipps_async.core.limits import RecoveryLimiter
+from vipps_async.core.recovery_limit import RecoveryLimiter
 from vipps_async.core.recovery_report import RecoveryReport
 from vipps_async.journals.memory import MemoryJournal
 from vipps_async.journals.protocol import Intent

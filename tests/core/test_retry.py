@@ -10,14 +10,14 @@ from attrs import define, field
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.core.samples import ORDER, operation
+from tests.core.samples import ORDER, TOKEN, operation
 from vipps_async.config import RetryPolicy
-from vipps_async.core.attempts import AttemptRecord
+from vipps_async.core.attempts import AttemptRecord, FailedAttempt
 from vipps_async.core.dialect import FailureKind
-from vipps_async.core.limits import PerPaymentRateLimiter
 from vipps_async.core.operation import Evidence, Inconclusive, NotApplied, Repeat
+from vipps_async.core.rate_limit import PerPaymentRateLimiter
 from vipps_async.core.retry import Ask, Refresh, RetryAction, RetryBudget, RetryState, Send, Stop, time_to_send
-from vipps_async.errors import RequestNotSent
+from vipps_async.errors import ApiError
 
 START = 1000.0
 
@@ -59,9 +59,8 @@ class Run:
 
     def fail(self, failure: FailureKind, retry_after: float | None = None) -> RetryAction:
         """Say how the attempt failed."""
-        error = RequestNotSent("it failed")
-        failure = self.state.record.failed(failure, error, was_sent=True, suggests_effect=False)
-        return self.step(self.state.after_failure(failure, retry_after=retry_after, now=self.now))
+        failed = FailedAttempt(failure, ApiError("it failed", status=503, retry_after=retry_after), TOKEN)
+        return self.step(self.state.after_failure(self.state.record.failed(failed), self.now))
 
     def step(self, step: RetryAction) -> RetryAction:
         """Keep the step and let its pause pass."""

@@ -12,21 +12,43 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import aiohttp
+import pytest
 import uvicorn
 from attrs import frozen
 
+from examples.shop import goods
 from examples.shop.app import make_app
 from examples.shop.orders import Api, Order, Orders, State
 from examples.shop.settings import Settings
 from vipps_async import RetryPolicy, SqliteJournal, Timeouts
-from vipps_async.sandbox import PaymentSnapshot
+from vipps_async.sandbox import Fault, PaymentSnapshot
 from vipps_async.sandbox.pages.layout import LANDING_PATH
 from vipps_async.testing import Sandbox
 
-__all__ = ["PATIENCE", "Page", "RunningShop", "opened", "running_shop", "until"]
+__all__ = [
+    "LOST",
+    "ONLY_ECOM",
+    "ONLY_EPAYMENT",
+    "PATIENCE",
+    "PRICE",
+    "Page",
+    "RunningShop",
+    "opened",
+    "running_shop",
+    "until",
+]
 
 #: Seconds that anything here may take: far more than it needs.
 PATIENCE = 20.0
+
+PRICE = goods.PRICE.value
+
+#: What is the same whichever API there is, or is one API's alone.
+ONLY_ECOM = pytest.mark.parametrize("api", [Api.ECOM])
+ONLY_EPAYMENT = pytest.mark.parametrize("api", [Api.EPAYMENT])
+
+#: ePayment tells of the creation, too, before it tells of the acceptance.
+LOST = (Fault.CALLBACK_LOST, Fault.CALLBACK_LOST)
 
 
 @frozen

@@ -8,7 +8,7 @@ from typing import Any
 from attrs import evolve
 
 from vipps_async import AcquireResult, Outcome
-from vipps_async.core import recorder
+from vipps_async.core import stored_outcome
 from vipps_async.core.ending import Ending
 from vipps_async.core.operation import Repeat
 from vipps_async.core.pipeline import Pipeline, render
@@ -56,7 +56,7 @@ def _intent_after_send(set_attribute: SetAttribute) -> None:
         intent = self._intent(call, render(call))
         acquired, _ = await self._journal.begin(intent, owner="broken", lease=self._lease)
         if acquired is AcquireResult.ACQUIRED:
-            await self.settle(intent, Outcome.DONE, recorder.answer_record(call, result), owner="broken")
+            await self.settle(intent, Outcome.DONE, stored_outcome.answer_record(call, result), owner="broken")
         return result
 
     set_attribute(Recorder, "run", broken)

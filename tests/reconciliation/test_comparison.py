@@ -205,8 +205,8 @@ async def test_an_answer_that_proves_nothing_is_not_read(sandbox: Sandbox, statu
 
 async def test_a_vipps_that_is_away_is_not_asked_for_ever(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     """After some look-ups without an answer the rest is left unread, and nothing is sent for it."""
-    monkeypatch.setattr("vipps_async.core.limits._BATCH_FIRST_PAUSE", 0.0)
-    monkeypatch.setattr("vipps_async.core.limits._BATCH_LONGEST_PAUSE", 0.0)
+    monkeypatch.setattr("vipps_async.core.batch_limit._BATCH_FIRST_PAUSE", 0.0)
+    monkeypatch.setattr("vipps_async.core.batch_limit._BATCH_LONGEST_PAUSE", 0.0)
     entry = await _entry(sandbox, "order-0")
     entries = [evolve(entry, intent=evolve(entry.intent, payment=f"order-{number}")) for number in range(200)]
     asked = []

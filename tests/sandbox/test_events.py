@@ -45,8 +45,8 @@ def test_each_event_of_a_paid_order() -> None:
     """With its own amount, id and time; an authorization has the key of the create, a cancel none."""
     payment = _order().payment
     payment.approve(_NOW)
-    payment.capture(10_000, key="c", fingerprint="", text="", now=_NOW + timedelta(seconds=5))
-    payment.refund(4_000, key="r", fingerprint="", text="", now=_NOW)
+    payment.move("CAPTURE", 10_000, key="c", fingerprint="", text="", now=_NOW + timedelta(seconds=5))
+    payment.move("REFUND", 4_000, key="r", fingerprint="", text="", now=_NOW)
     payment.cancel(release_remaining=True, text="", now=_NOW)
     events = events_of(payment)
     assert _told(events) == [
@@ -65,7 +65,7 @@ def test_failed_ones_are_events_too() -> None:
     """A capture too much, and a cancel of what has ended, tell of no success; nothing moves."""
     payment = _order().payment
     with pytest.raises(Refused):
-        payment.capture(1, key="c", fingerprint="", text="", now=_NOW)
+        payment.move("CAPTURE", 1, key="c", fingerprint="", text="", now=_NOW)
     payment.cancel(release_remaining=True, text="", now=_NOW)
     with pytest.raises(Refused):
         payment.cancel(release_remaining=True, text="", now=_NOW)
@@ -76,7 +76,7 @@ def test_failed_ones_are_events_too() -> None:
     ]
     authorized = _order().payment
     authorized.approve(_NOW)
-    authorized.capture(49_900, key="c", fingerprint="", text="", now=_NOW)
+    authorized.move("CAPTURE", 49_900, key="c", fingerprint="", text="", now=_NOW)
     with pytest.raises(Refused):
         authorized.cancel(release_remaining=True, text="", now=_NOW)
     assert events_of(authorized)[-1].name == "CANCELLED"
@@ -116,7 +116,7 @@ def test_what_is_not_captured_in_time_is_released() -> None:
     """By itself where the terms say so, at its own time, once; captures and cancels come too late then."""
     payment = _order(terms=Terms(capture_days=14, released_in_time=True)).payment
     payment.approve(_NOW)
-    payment.capture(9_900, key="c", fingerprint="", text="", now=_NOW)
+    payment.move("CAPTURE", 9_900, key="c", fingerprint="", text="", now=_NOW)
     end = _NOW + timedelta(days=14)
     assert payment.settle(end - timedelta(seconds=1)) is None
     assert payment.settle(end + timedelta(days=1)) is Outcome.RELEASED
@@ -124,11 +124,11 @@ def test_what_is_not_captured_in_time_is_released() -> None:
     last = events_of(payment)[-1]
     assert (last.name, last.amount, last.time) == ("CANCELLED", 40_000, end)
     with pytest.raises(Refused) as refused:
-        payment.capture(1, key="d", fingerprint="", text="", now=end)
+        payment.move("CAPTURE", 1, key="d", fingerprint="", text="", now=end)
     assert refused.value.reason is Reason.RESERVED_TOO_LONG_AGO
     later = end + timedelta(days=1)
     with pytest.raises(Refused) as refused:
-        payment.capture(1, key="d", fingerprint="", text="", now=later)
+        payment.move("CAPTURE", 1, key="d", fingerprint="", text="", now=later)
     assert refused.value.reason is Reason.RESERVED_TOO_LONG_AGO
     with pytest.raises(Refused) as refused:
         payment.cancel(release_remaining=True, text="", now=later)
@@ -143,7 +143,7 @@ def test_listeners_are_told_of_each_event_once() -> None:
     changes.note(order)
     changes.note(order)
     order.payment.approve(_NOW)
-    order.payment.capture(10_000, key="c", fingerprint="", text="", now=_NOW)
+    order.payment.move("CAPTURE", 10_000, key="c", fingerprint="", text="", now=_NOW)
     changes.note(order)
     changes.note()
     assert [event.name for _, event in told] == ["CREATED", "AUTHORIZED", "CAPTURED"]

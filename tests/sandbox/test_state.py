@@ -66,11 +66,11 @@ class PaymentMachine(RuleBasedStateMachine):
         self._move("refund", key, amount, self.refunds)
 
     def _move(self, operation: str, key: str, amount: int | None, done: dict[str, Movement]) -> None:
-        act = self.payment.capture if operation == "capture" else self.payment.refund
+        name = operation.upper()
         before = self.payment.snapshot()
         same_payload = self.payloads.setdefault((operation, key), amount) == amount
         try:
-            movement = act(amount, key=key, fingerprint=str(amount), text="text", now=self.now)
+            movement = self.payment.move(name, amount, key=key, fingerprint=str(amount), text="text", now=self.now)
         except Refused:
             after = self.payment.snapshot()
             assert (after.captured, after.refunded, after.released) == (

@@ -69,7 +69,8 @@ class ToyFace(Face):
     async def _capture(self, request: ApiRequest) -> Answer:
         body, payment = orjson.loads(request.body), self._payment(request)
         self.services.count_call("toy.capture", 2, payment.sales_unit, payment.reference)
-        done = payment.capture(
+        done = payment.move(
+            "CAPTURE",
             body["amount"]["value"],
             key=request.headers[self.key_header],
             fingerprint=request.body.decode(),

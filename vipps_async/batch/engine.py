@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaita
 
 from vipps_async.batch.results import RowOutcome, RowResult, is_outage
 from vipps_async.core.batch import BatchRow
-from vipps_async.core.limits import BatchLimiter
+from vipps_async.core.batch_limit import BatchLimiter
 from vipps_async.errors import AuthenticationError, InvalidInputError, TransportError, VippsError
 
 __all__ = ["Engine", "Rows", "rows_of"]

@@ -13,7 +13,7 @@ from attrs import evolve
 from vipps_async.batch.engine import Engine, Rows
 from vipps_async.batch.results import RowOutcome, RowResult, done, failed, outcome_of
 from vipps_async.core.batch import BatchOperation, BatchRow
-from vipps_async.core.limits import BatchLimiter, RateLimiter, SlotSource
+from vipps_async.core.batch_limit import BatchLimiter
 from vipps_async.core.payment_api import (
     BatchClient,
     Moved,
@@ -21,6 +21,7 @@ from vipps_async.core.payment_api import (
     PaymentState,
     SupportsBatch,
 )
+from vipps_async.core.rate_limit import RateLimiter, SlotSource
 from vipps_async.errors import (
     ApiError,
     CancelError,
@@ -58,7 +59,7 @@ class ManyOptions(TypedDict, total=False):
     concurrency: int
     """The most rows at once, 1 to 100; 32 unless told otherwise."""
     rate: float | SlotSource | None
-    """The most rows begun a second, or what hands out their slots (`vipps_async.core.limits.SlotSource`); None, the
+    """The most rows begun a second, or what hands out their slots (`vipps_async.core.rate_limit.SlotSource`); None, the
     default: as many as Vipps' answers allow. Rows that the journal has as done take no slot, as nothing is sent."""
     stop: asyncio.Event | None
     """Once it is set, nothing is begun any more: what is in work is finished, rows that wait for it end as NOT_BEGUN,

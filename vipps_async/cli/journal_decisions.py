@@ -17,6 +17,7 @@ from vipps_async.cli.journal_text import about, is_leased, recovery_text
 from vipps_async.cli.options import add_allow_host, check_allowed_host
 from vipps_async.cli.output import BUSY, DONE, OTHER_SETTINGS, REFUSED, UNKNOWN, emit, finish, plain, say, unprinted
 from vipps_async.config import Settings
+from vipps_async.core.batch import BatchOperation
 from vipps_async.errors import ConfigurationError, OrderNotFoundError, VippsError
 from vipps_async.journals.protocol import Entry, Intent, Journal, Outcome
 from vipps_async.session import VippsSession
@@ -33,7 +34,7 @@ _STATUSES = (
 #: Entries of any age: more than any journal has.
 _ALL = 2**62
 #: Operations whose key stands in the payment's history, at every API.
-_KEYED = frozenset({"capture", "refund"})
+_KEYED = frozenset(operation.value for operation in BatchOperation if operation.has_amount)
 
 
 def decisions() -> list[Command]:

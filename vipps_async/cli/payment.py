@@ -37,24 +37,8 @@ from vipps_async.session import VippsSession
 
 __all__ = ["command", "operation_result", "state_result"]
 
-_PURPOSES = {
-    BatchOperation.CAPTURE: "capture a reserved payment, or a part of it",
-    BatchOperation.REFUND: "pay back what was captured, or a part of it",
-    BatchOperation.CANCEL: "cancel a payment that is not captured",
-}
-#: What may have happened if the outcome is not known.
-_DOUBTS = {
-    BatchOperation.CAPTURE: "Money may have moved.",
-    BatchOperation.REFUND: "Money may have moved.",
-    BatchOperation.CANCEL: "The reservation may have been released.",
-}
-#: The payment and the texts of the help's examples.
+#: The payment of the help's examples.
 _EXAMPLE = "acme-shop-123-order123abc"
-_TEXTS = {
-    BatchOperation.CAPTURE: "Shipped.",
-    BatchOperation.REFUND: "Came back.",
-    BatchOperation.CANCEL: "Sold out.",
-}
 _SETTLED_BY = {
     SettledBy.ANSWER: "",
     SettledBy.CONFIRMED: "",
@@ -213,7 +197,7 @@ def _personal(facts: Any, names: frozenset[str], within: str = "") -> Iterator[t
 def _operation(api: PaymentApi, operation: BatchOperation) -> Command:
     is_keyed = api.operations[operation].repeat is Repeat.KEYED
     is_cancel = operation is BatchOperation.CANCEL
-    text = "" if api.text_heading is None else f' --text "{_TEXTS[operation]}"'
+    text = "" if api.text_heading is None else f' --text "{operation.facts.example}"'
     begins = f"payment {operation.value} {_EXAMPLE}"
     examples = [f"{begins}{text}"] if is_cancel else [f"{begins} --amount 499.00{text}", f"{begins} --all{text}"]
     told = "The idempotency key is printed before anything is sent; with it the same command can be repeated. "
@@ -221,7 +205,7 @@ def _operation(api: PaymentApi, operation: BatchOperation) -> Command:
         api,
         operation.value,
         _run_operation,
-        _PURPOSES[operation],
+        operation.facts.purpose,
         *examples,
         more=told if is_keyed else "",
         operation=operation,
@@ -313,7 +297,7 @@ async def _run_operation(options: Options) -> int:
         call=move,
         key=key,
         question=question,
-        doubt=_DOUBTS[operation],
+        doubt=operation.facts.doubt,
         is_recovered=True,
     )
     return await run_command(options, to_run)

@@ -1,4 +1,4 @@
-"""The attempt record of one call: how many attempts began and ended without effect, and the last refusal."""
+"""The attempts of one call: how each failed, how many began and ended without effect, and the last refusal."""
 
 from __future__ import annotations
 
@@ -6,13 +6,31 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Any
 
-from attrs import define
+from attrs import define, evolve, frozen
 
 from vipps_async.core.dialect import FailureKind
+from vipps_async.core.token import Token
 from vipps_async.core.verdict import Verdict
 from vipps_async.errors import ApiError, VippsError
 
-__all__ = ["AttemptRecord"]
+__all__ = ["AttemptRecord", "FailedAttempt"]
+
+
+@frozen
+class FailedAttempt:
+    """One attempt that did not bring a result, with all that a retry rule may go by: the status stands in the error."""
+
+    failure: FailureKind
+    error: VippsError
+    #: The token it was sent with; None: it was not sent.
+    token: Token | None = None
+    #: Whether the refusal says that the key, or the operation, was used before.
+    suggests_effect: bool = False
+
+    @property
+    def retry_after(self) -> float | None:
+        """For how many seconds Vipps asks to wait; None: it does not say."""
+        return self.error.retry_after if isinstance(self.error, ApiError) else None
 
 
 @define(kw_only=True)
@@ -52,20 +70,22 @@ class AttemptRecord:
         """How many attempts may have taken effect, or may still."""
         return self.earlier_in_doubt + self.begun - self.ended
 
-    def failed(self, failure: FailureKind, error: VippsError, *, was_sent: bool, suggests_effect: bool) -> FailureKind:
+    def failed(self, attempt: FailedAttempt) -> FailedAttempt:
         """Note how one attempt failed.
 
         Returns:
-            The kind of failure; a key told as used is no refusal while an attempt with the same bytes is in doubt.
+            The attempt. A key told as used is no refusal while an attempt with the same bytes is in doubt.
         """
+        failure, error, suggests_effect = attempt.failure, attempt.error, attempt.suggests_effect
         if suggests_effect and failure is FailureKind.REFUSED and self.in_doubt > 0:
             failure = FailureKind.UNSETTLED
         self.begun += 1
         self.probable = self.probable or failure in _PROBABLE or (suggests_effect and failure.doubtful)
         if not failure.doubtful:
             self.ended += 1
+        was_sent = attempt.token is not None
         self.refusal = error if was_sent and isinstance(error, ApiError) and _is_last_word(failure, error) else None
-        return failure
+        return attempt if failure is attempt.failure else evolve(attempt, failure=failure)
 
 
 def _is_last_word(failure: FailureKind, error: ApiError) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import enum
 import re
 import unicodedata
+from collections.abc import Callable
+from typing import Protocol
 
 from attrs import frozen
 
@@ -14,7 +16,16 @@ from vipps_async.input_rules import check_text
 from vipps_async.money import Money
 from vipps_async.not_given import NOT_GIVEN, NotGiven
 
-__all__ = ["LONGEST_REFERENCE", "BatchOperation", "BatchRow", "Origin", "check_reference"]
+__all__ = [
+    "LONGEST_REFERENCE",
+    "AmountRule",
+    "BatchOperation",
+    "BatchRow",
+    "OperationFacts",
+    "Origin",
+    "Remainders",
+    "check_reference",
+]
 
 #: The longest reference, in characters: room for any shop's number of a shipment or a return.
 LONGEST_REFERENCE = 100
@@ -24,6 +35,47 @@ _LONGEST_PAYMENT, _LONGEST_TEXT = 255, 1_000
 _LARGEST_AMOUNT = 2**63 - 1
 
 
+class AmountRule(enum.Enum):
+    """Whether an operation is given an amount; the value says it of its rows."""
+
+    NONE = "left out of"
+    OPTIONAL = "given in, or left out of"
+    """Left out, it means all that remains."""
+    REQUIRED = "given in"
+
+
+class Remainders(Protocol):
+    """What can still be moved of a payment, in minor units."""
+
+    @property
+    def remaining_to_capture(self) -> int:
+        """What can still be captured."""
+        ...
+
+    @property
+    def remaining_to_refund(self) -> int:
+        """What can still be refunded."""
+        ...
+
+
+@frozen(kw_only=True)
+class OperationFacts:
+    """All that batches and the command line know of one operation."""
+
+    done: str
+    """What it is called when it is done."""
+    amount: AmountRule
+    """Whether it is given an amount. The key of one that can be stands in the payment's history."""
+    left: Callable[[Remainders], int]
+    """Returns how much of a payment it can still move, in minor units."""
+    purpose: str
+    """What it is for, as the command line's help says it."""
+    doubt: str
+    """What may have happened if its outcome is not known."""
+    example: str
+    """A text for the customer, for examples."""
+
+
 class BatchOperation(enum.Enum):
     """What moves the money of a payment, one at a time or as a batch."""
 
@@ -31,10 +83,47 @@ class BatchOperation(enum.Enum):
     REFUND = "refund"
     CANCEL = "cancel"
 
+    facts: OperationFacts
+
     @property
     def done(self) -> str:
         """What it is called when it is done."""
-        return {"capture": "captured", "refund": "refunded", "cancel": "cancelled"}[self.value]
+        return self.facts.done
+
+    @property
+    def has_amount(self) -> bool:
+        """Whether it can be given an amount."""
+        return self.facts.amount is not AmountRule.NONE
+
+
+_FACTS = {
+    BatchOperation.CAPTURE: OperationFacts(
+        done="captured",
+        amount=AmountRule.OPTIONAL,
+        left=lambda payment: payment.remaining_to_capture,
+        purpose="capture a reserved payment, or a part of it",
+        doubt="Money may have moved.",
+        example="Shipped.",
+    ),
+    BatchOperation.REFUND: OperationFacts(
+        done="refunded",
+        amount=AmountRule.OPTIONAL,
+        left=lambda payment: payment.remaining_to_refund,
+        purpose="pay back what was captured, or a part of it",
+        doubt="Money may have moved.",
+        example="Came back.",
+    ),
+    BatchOperation.CANCEL: OperationFacts(
+        done="cancelled",
+        amount=AmountRule.NONE,
+        left=lambda payment: payment.remaining_to_capture,
+        purpose="cancel a payment that is not captured",
+        doubt="The reservation may have been released.",
+        example="Sold out.",
+    ),
+}
+for _operation in BatchOperation:
+    _operation.facts = _FACTS[_operation]
 
 
 @frozen(kw_only=True)

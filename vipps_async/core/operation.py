@@ -20,6 +20,7 @@ __all__ = [
     "Call",
     "Evidence",
     "Inconclusive",
+    "MoneyOperation",
     "NoContent",
     "NotApplied",
     "Operation",
@@ -116,6 +117,16 @@ class Operation(Generic[R]):
         # Nearly all ids are of these characters alone.
         encoded = segment if _UNRESERVED.fullmatch(segment) else quote(segment, safe="")
         return self.path.replace("{}", encoded)
+
+
+@frozen(kw_only=True)
+class MoneyOperation(Operation[R]):
+    """An operation that moves the money of a payment, or releases what is reserved of it."""
+
+    #: What the payment's history at this API calls it when it is done.
+    in_history: frozenset[str]
+    #: Whether it is given an amount and a key, which stand in the history beside it. Not so a cancel.
+    has_amount: bool = True
 
 
 @frozen

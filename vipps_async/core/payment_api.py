@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from attrs import evolve, field, frozen
 
-from vipps_async.core.batch import BatchOperation, BatchRow
+from vipps_async.core.batch import AmountRule, BatchOperation, BatchRow
 from vipps_async.core.dialect import Dialect
 from vipps_async.core.events import AttemptListener
 from vipps_async.core.operation import Call, Operation, Runner
@@ -122,8 +122,8 @@ class PaymentState:
     answer: Any = field(repr=False)
 
     def remaining(self, operation: BatchOperation) -> int:
-        """Return how much is left to capture or refund."""
-        return self.remaining_to_capture if operation is BatchOperation.CAPTURE else self.remaining_to_refund
+        """Return how much an operation can still move."""
+        return operation.facts.left(self)
 
     def has_done(self, verb: str, key: str) -> HistoryEntry | None:
         """Return the entry that shows an operation as done under a key; None: there is none."""
@@ -337,9 +337,10 @@ class PaymentApi:
             InvalidInputError: it breaks one.
         """
         self.check_payment(row.payment)
+        if operation.facts.amount is (AmountRule.REQUIRED if row.minor_units is None else AmountRule.NONE):
+            rule = f"{operation.facts.amount.value} the rows of a {operation.value}"
+            raise InvalidInputError("amount", rule, value=row.amount)
         if row.minor_units is not None:
-            if operation is BatchOperation.CANCEL:
-                raise InvalidInputError("amount", "left out of the rows of a cancel", value=row.amount)
             if isinstance(row.amount, Money) and row.amount.currency != self.currency:
                 raise InvalidInputError("amount", f"in {self.currency}", value=row.amount)
             self.check_amount(row.minor_units)

@@ -7,50 +7,39 @@ import copy
 import random
 from datetime import timedelta
 from functools import partial
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
-from attrs import evolve, frozen
+from attrs import evolve
 
 from vipps_async.answers import LastAnswer
 from vipps_async.config import Settings, Timeouts
-from vipps_async.core.attempts import AttemptRecord
+from vipps_async.core.attempts import AttemptRecord, FailedAttempt
 from vipps_async.core.call_options import CallOptions
 from vipps_async.core.clock import Clock, SystemClock
 from vipps_async.core.converter import UnreadableAnswer, decode, encode
 from vipps_async.core.credentials import ask_for_credentials
 from vipps_async.core.dialect import FailureKind
-from vipps_async.core.ending import Ending, exists_already, moved_otherwise
 from vipps_async.core.events import EventLog
+from vipps_async.core.failed_call import FailedCall
 from vipps_async.core.headers import MERCHANT_SERIAL_NUMBER, Headers
 from vipps_async.core.last_answer import LAST, shown_headers
-from vipps_async.core.limits import PerPaymentRateLimiter
 from vipps_async.core.operation import (
-    Applied,
     Call,
     Evidence,
     Inconclusive,
-    NotApplied,
     Operation,
     Repeat,
-    SettledBy,
-    mark_settled_by,
 )
+from vipps_async.core.rate_limit import PerPaymentRateLimiter
 from vipps_async.core.redaction import redact
 from vipps_async.core.refusal import read_refusal, shown_body
 from vipps_async.core.retry import (
     SHORTEST_ATTEMPT,
-    Ask,
-    Refresh,
-    RetryAction,
     RetryBudget,
     RetryState,
-    Send,
-    Stop,
     time_to_send,
 )
-from vipps_async.core.stored_error import is_permanent
 from vipps_async.core.token import FETCH_TOKEN, Token, TokenAnswer, TokenSource, is_about_token
-from vipps_async.core.verdict import Facts, Verdict, decide
 from vipps_async.errors import (
     ApiError,
     ConfigurationError,
@@ -61,7 +50,6 @@ from vipps_async.errors import (
     UnexpectedResponseError,
     VippsError,
 )
-from vipps_async.journals.protocol import KeyOrigin
 from vipps_async.transports.protocol import Request, Response, Transport
 
 __all__ = ["Pipeline", "render"]
@@ -72,22 +60,6 @@ R = TypeVar("R")
 def render(call: Call[Any]) -> bytes | None:
     """Make the bytes of a call's body: once, so that every attempt sends the same ones."""
     return None if call.body is None else encode(call.body)
-
-
-@frozen
-class _Failed:
-    """One attempt that did not bring a result."""
-
-    failure: FailureKind
-    error: VippsError
-    #: The token it was sent with; None: it was not sent.
-    token: Token | None = None
-    #: Whether the refusal says that the key, or the operation, was used before.
-    suggests_effect: bool = False
-
-    @property
-    def retry_after(self) -> float | None:
-        return self.error.retry_after if isinstance(self.error, ApiError) else None
 
 
 class Pipeline:
@@ -185,7 +157,7 @@ class Pipeline:
         try:
             time = self._time_to_send if call.make_reconciliation is None else self._time_to_send_before_asking
             outcome = await self._attempt(call, body, started + time, number=1, is_observed=is_observed, record=record)
-            if isinstance(outcome, _Failed):
+            if isinstance(outcome, FailedAttempt):
                 return await self._go_on(call, body, outcome, started, record or AttemptRecord())
         except asyncio.CancelledError as cancelled:
             self._log.cancelled(call, seconds=self._clock.monotonic() - started)
@@ -216,14 +188,14 @@ class Pipeline:
         number: int,
         is_observed: bool = True,
         record: AttemptRecord | None = None,
-    ) -> R | _Failed:
+    ) -> R | FailedAttempt:
         operation = call.operation
         token: Token | None = None
         if operation.authenticated:
             token = self._tokens.at_hand()
             if token is None:
                 got = await self._wait_for_token(must_end)
-                if isinstance(got, _Failed):
+                if isinstance(got, FailedAttempt):
                     return got
                 token = got
             headers = Headers.for_call(
@@ -238,7 +210,7 @@ class Pipeline:
         sent_at = self._clock.monotonic()
         reason = self._reason_not_to_send(call, must_end, sent_at, number)
         if reason:
-            return _Failed(FailureKind.NOT_SENT, RequestNotSent(reason), token)
+            return FailedAttempt(FailureKind.NOT_SENT, RequestNotSent(reason), token)
         request = Request(
             method=operation.method,
             url=self._base_url + call.path,
@@ -262,23 +234,23 @@ class Pipeline:
             return self._read(call, response, token)
         return self._refused(call, response, token)
 
-    def _refused(self, call: Call[Any], response: Response, token: Token | None) -> _Failed:
+    def _refused(self, call: Call[Any], response: Response, token: Token | None) -> FailedAttempt:
         if 300 <= response.status < 400:
             return self._unreadable(call, response, token, "a redirect, which is never followed", Effect.POSSIBLE)
         secrets = self._secrets_of(call.secrets, token)
         refusal = read_refusal(response, call.operation, self._clock, secrets, payment=call.payment or "")
-        return _Failed(refusal.failure, refusal.error, token, refusal.suggests_effect)
+        return FailedAttempt(refusal.failure, refusal.error, token, refusal.suggests_effect)
 
     def _unanswered(
         self, call: Call[Any], error: VippsError, token: Token | None, number: int, seconds: float
-    ) -> _Failed:
+    ) -> FailedAttempt:
         if not isinstance(error, TransportError):
             # The transport is closed or cannot be used here: this attempt did nothing, but an earlier one may have. No
             # token, for it is not Vipps that said no.
-            return _Failed(FailureKind.REFUSED, error)
+            return FailedAttempt(FailureKind.REFUSED, error)
         failure = FailureKind.NOT_SENT if isinstance(error, RequestNotSent) else FailureKind.UNKNOWN
         self._log.attempt(call, number=number, seconds=seconds, failure=failure.value)
-        return _Failed(failure, error, token)
+        return FailedAttempt(failure, error, token)
 
     def _reason_not_to_send(self, call: Call[Any], must_end: float, now: float, number: int) -> str:
         """Say why the attempt must not leave now; if nothing keeps it, count it in the limiter and say nothing."""
@@ -294,7 +266,7 @@ class Pipeline:
             self._limiter.note(operation.name, payment, operation.per_minute, now)
         return ""
 
-    def _read(self, call: Call[R], response: Response, token: Token | None) -> R | _Failed:
+    def _read(self, call: Call[R], response: Response, token: Token | None) -> R | FailedAttempt:
         wanted = call.operation.result
         try:
             result = decode(response.body, wanted)
@@ -316,7 +288,7 @@ class Pipeline:
 
     def _unreadable(
         self, call: Call[Any], response: Response, token: Token | None, why: str, effect: Effect
-    ) -> _Failed:
+    ) -> FailedAttempt:
         shown = self.shown_answer(call.operation, call.secrets, token, response)
         changes = call.operation.repeat is not Repeat.SAFE
         error = UnexpectedResponseError(
@@ -327,7 +299,7 @@ class Pipeline:
             advice=None if changes else "try again; if it stays so, look at what stands between here and Vipps",
         )
         error.response = shown
-        return _Failed(FailureKind.UNREADABLE, error, token)
+        return FailedAttempt(FailureKind.UNREADABLE, error, token)
 
     def shown_answer(
         self, operation: Operation[Any], secrets: tuple[str, ...], token: Token | None, response: Response
@@ -375,9 +347,9 @@ class Pipeline:
     async def reason_without_token(self, within: float) -> VippsError | None:
         """Return why no token can be had within so many seconds; None: there is one."""
         got = self._tokens.at_hand() or await self._wait_for_token(self._clock.monotonic() + within)
-        return got.error if isinstance(got, _Failed) else None
+        return got.error if isinstance(got, FailedAttempt) else None
 
-    async def _wait_for_token(self, must_end: float) -> Token | _Failed:
+    async def _wait_for_token(self, must_end: float) -> Token | FailedAttempt:
         remaining = must_end - self._clock.monotonic()
         error: VippsError
         try:
@@ -394,12 +366,12 @@ class Pipeline:
             error = failed
             error.message = f"fetching a token failed: {failed.message}"
         error.effect = Effect.NONE
-        return _Failed(FailureKind.REFUSED, error)
+        return FailedAttempt(FailureKind.REFUSED, error)
 
     # --- after a failure -------------------------------------------------------------------------------------------
 
     async def _go_on(
-        self, call: Call[R], body: bytes | None, failed: _Failed, started: float, record: AttemptRecord
+        self, call: Call[R], body: bytes | None, failed: FailedAttempt, started: float, record: AttemptRecord
     ) -> R:
         state = RetryState(
             call.operation,
@@ -413,33 +385,18 @@ class Pipeline:
             record=record,
             is_row=call.is_row,
         )
-        now = self._clock.monotonic
-        failed = _noted(failed, record)
-        evidence: Evidence[R] | None = None
-        step: RetryAction = state.after_failure(failed.failure, retry_after=failed.retry_after, now=now())
-        while True:
-            if isinstance(step, Ask):
-                evidence = await self.reconcile(call, within=state.deadline - now())
-                if isinstance(evidence, Applied):
-                    return self._proven(call, evidence, failed, state)
-                step = state.after_looking(evidence, now()) if step.then_send else Stop("")
-            if isinstance(step, Stop):
-                return await self._give_up(call, failed, evidence, step.reason, state)
-            if isinstance(step, Refresh):
-                # Forgetting the refused token is enough: the attempt fetches the next one.
-                self._tokens.forget(failed.token)
-            assert isinstance(step, Send | Refresh)  # noqa: S101 - for the type checker
-            if step.pause:
-                await self._clock.sleep(step.pause)
-            evidence = None
-            outcome = await self._attempt_again(call, body, state)
-            if not isinstance(outcome, _Failed):
-                self._log.success(call, attempts=record.begun + 1, seconds=now() - started)
-                return outcome
-            failed = _noted(outcome, record)
-            step = state.after_failure(failed.failure, retry_after=failed.retry_after, now=now())
+        return await FailedCall(
+            call=call,
+            state=state,
+            attempt=lambda: self._attempt_again(call, body, state),
+            reconcile=partial(self.reconcile, call),
+            forget_token=self._tokens.forget,
+            clock=self._clock,
+            log=self._log,
+            settle_after=self._settle_after,
+        ).carry_on(failed)
 
-    async def _attempt_again(self, call: Call[R], body: bytes | None, state: RetryState) -> R | _Failed:
+    async def _attempt_again(self, call: Call[R], body: bytes | None, state: RetryState) -> R | FailedAttempt:
         record = state.record
         if record.count is not None:
             try:
@@ -447,59 +404,8 @@ class Pipeline:
             except VippsError as error:
                 # Not counted, so not sent.
                 record.uncounted += 1
-                return _Failed(FailureKind.REFUSED, error)
+                return FailedAttempt(FailureKind.REFUSED, error)
         return await self._attempt(call, body, state.last_send, number=record.begun + 1)
-
-    async def _give_up(
-        self, call: Call[R], failed: _Failed, evidence: Evidence[R] | None, reason: str, state: RetryState
-    ) -> R:
-        """End the call: by the history if it proves the operation done after all, else by what is known."""
-        record = state.record
-        if call.make_reconciliation is not None:
-            if record.in_doubt:
-                evidence = await self._look_until_decided(call, state, evidence)
-            elif (
-                failed.failure is FailureKind.REFUSED and failed.token is not None and _may_be_done_before(call, failed)
-            ):
-                evidence = await self.reconcile(call, within=state.deadline - self._clock.monotonic())
-                if isinstance(evidence, Applied) and evidence.misfit:
-                    reason, evidence = (
-                        f"this call moved nothing, but the key has been used before: {evidence.misfit}",
-                        None,
-                    )
-            if isinstance(evidence, Applied):
-                return self._proven(call, evidence, failed, state)
-        record.verdict = decide(
-            Facts(
-                in_doubt=record.in_doubt,
-                refused_for_good=record.refusal is not None and is_permanent(record.refusal, call.operation.dialect),
-                evidence=evidence,
-            ),
-            now=self._clock.now(),
-            settle_after=self._settle_after,
-        )
-        error, cause = Ending(
-            operation=call.operation,
-            error=failed.error,
-            failure=failed.failure,
-            record=record,
-            verdict=record.verdict,
-            evidence=evidence,
-            reason=reason,
-        ).to_raise()
-        seconds = self._clock.monotonic() - state.started
-        return self._raise(call, error, record.begun, seconds, cause=cause)
-
-    async def _look_until_decided(self, call: Call[R], state: RetryState, evidence: Evidence[R] | None) -> Evidence[R]:
-        """Look at the history until it has the operation as done, as far as the deadline allows: it lags."""
-        looks = 0 if evidence is None else 1
-        now = self._clock.monotonic
-        while not _is_enough(call, evidence) and (pause := state.pause_before_look(looks, now())) is not None:
-            if pause:
-                await self._clock.sleep(pause)
-            evidence = await self.reconcile(call, within=state.deadline - now())
-            looks += 1
-        return evidence or Inconclusive("no time was left to look the payment up")
 
     async def reconcile(self, call: Call[R], *, within: float) -> Evidence[R]:
         """Ask whether a call took effect, for at most so many seconds. Raises nothing of its own."""
@@ -520,71 +426,11 @@ class Pipeline:
             return Inconclusive("the look-up of the payment did not end within this call's deadline")
         return reconciliation.interpret(answer)
 
-    def _proven(self, call: Call[R], evidence: Applied[R], failed: _Failed, state: RetryState) -> R:
-        record, seconds = state.record, self._clock.monotonic() - state.started
-        record.verdict = Verdict.APPLIED
-        if call.operation.repeat is Repeat.ONCE:
-            error = exists_already(doubtful=record.in_doubt > 0)
-            record.verdict = Verdict.OPEN if record.in_doubt else Verdict.REFUSED
-            self._raise(call, error, record.begun, seconds, cause=failed.error)
-        if evidence.misfit:
-            record.moved_otherwise = evidence.result
-            self._raise(
-                call, moved_otherwise(evidence.misfit, evidence.result), record.begun, seconds, cause=failed.error
-            )
-        how = SettledBy.CONFIRMED if failed.failure is FailureKind.UNPROVEN else SettledBy.HISTORY
-        self._log.success(call, attempts=record.begun, seconds=seconds, settled_by=how.value)
-        return mark_settled_by(evidence.result, how)
-
-    def _raise(
-        self,
-        call: Call[Any],
-        error: VippsError,
-        attempts: int,
-        seconds: float,
-        *,
-        cause: BaseException | None,
-    ) -> NoReturn:
-        error.operation = call.operation.name
-        error.payment = call.payment
-        error.idempotency_key = call.idempotency_key
-        if error.response is None and isinstance(cause, VippsError):
-            error.response = cause.response
-        self._log.failure(call, error, attempts=attempts, seconds=seconds)
-        if cause is not None:
-            raise error from cause
-        raise error
-
 
 def _key_of(call: Call[Any]) -> tuple[str, str] | None:
     """Return the header that carries a call's idempotency key, and the key."""
     key = call.idempotency_key
     return None if key is None else (call.operation.dialect.idempotency_header, key)
-
-
-def _noted(failed: _Failed, record: AttemptRecord) -> _Failed:
-    failure = record.failed(
-        failed.failure, failed.error, was_sent=failed.token is not None, suggests_effect=failed.suggests_effect
-    )
-    return failed if failure is failed.failure else evolve(failed, failure=failure)
-
-
-def _is_enough(call: Call[Any], evidence: Evidence[Any] | None) -> bool:
-    """Whether no further look at the history is of use."""
-    if evidence is None or isinstance(evidence, Applied):
-        return evidence is not None
-    # Whether a payment exists that nobody can pay matters to nobody for seconds: its history is read once.
-    return call.operation.repeat is Repeat.ONCE or (isinstance(evidence, NotApplied) and evidence.excluded)
-
-
-def _may_be_done_before(call: Call[Any], failed: _Failed) -> bool:
-    """Whether another call may have carried out a refused operation before: under a given key, or without one."""
-    if call.audit is None or failed.suggests_effect:
-        # A key that was used with another payload is no sign of this one.
-        return False
-    return call.operation.repeat is Repeat.CONFIRM or (
-        call.operation.repeat is Repeat.KEYED and call.audit.origin is not KeyOrigin.MADE
-    )
 
 
 def _within(timeouts: Timeouts, seconds: float) -> Timeouts:

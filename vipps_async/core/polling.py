@@ -14,7 +14,7 @@ from typing import Any, Generic, Protocol, TypeGuard, TypeVar
 from attrs import define, field
 
 from vipps_async.core.clock import Clock, SystemClock, Timer
-from vipps_async.core.limits import RateLimiter
+from vipps_async.core.rate_limit import RateLimiter
 from vipps_async.errors import ApiError, ConfigurationError, RateLimitedError, TransportError, UnexpectedResponseError
 from vipps_async.input_rules import check_seconds
 from vipps_async.one_loop import OneLoop

@@ -8,24 +8,22 @@ import hashlib
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 from attrs import evolve
 
 from vipps_async.core.attempts import AttemptRecord
 from vipps_async.core.clock import Clock
-from vipps_async.core.converter import UnreadableAnswer, decode, encode
-from vipps_async.core.ending import moved_otherwise
 from vipps_async.core.events import EventLog
 from vipps_async.core.journal_access import JournalAccess
-from vipps_async.core.operation import Call, Evidence, Repeat, SettledBy, mark_settled_by
+from vipps_async.core.operation import Call, Evidence, Repeat, SettledBy
 from vipps_async.core.pipeline import Pipeline, render
-from vipps_async.core.stored_error import read_stored_error, write_stored_error
+from vipps_async.core.stored_error import write_stored_error
+from vipps_async.core.stored_outcome import OUTCOMES, about, answer_on_record, answer_record, attempts_after
 from vipps_async.core.verdict import Verdict, effect_of
 from vipps_async.errors import (
     ApiError,
     Effect,
-    IdempotencyMismatchError,
     JournalError,
     OrderLockedError,
     VippsError,
@@ -45,7 +43,7 @@ from vipps_async.journals.protocol import (
 )
 from vipps_async.time_limits import TimeLimit
 
-__all__ = ["OUTCOMES", "Recorder", "answer_record"]
+__all__ = ["Recorder"]
 
 R = TypeVar("R")
 
@@ -175,7 +173,7 @@ class Recorder:
             return await self._join(call, acquired, entry, owner)
         if acquired is AcquireResult.ACQUIRED:
             return await self._carry_out(call, body, entry, owner)
-        return self._on_record(call, acquired, entry)
+        return answer_on_record(call, acquired, entry)
 
     # --- for recovery ----------------------------------------------------------------------------------------------
 
@@ -318,7 +316,7 @@ class Recorder:
                 # It may be in the journal all the same.
                 await self._let_go(call, intent, "the journal failed before it was sent", owner, adopt=adopt)
             # A copy: a store may raise the same error for all intents of a failed commit.
-            raise _about(call, copy.copy(error)) from error
+            raise about(call, copy.copy(error)) from error
         except TimeoutError as error:
             await self._let_go(call, intent, "the journal did not answer in time", owner, adopt=adopt)
             # It may be in the journal all the same, and recovery then carries it out: not to be asked for anew.
@@ -327,7 +325,7 @@ class Recorder:
                 "look at the journal's store, and repeat it with the same idempotency key, never with a new one: if "
                 "the intent is in the journal all the same, recovery will carry it out"
             )
-            raise _about(call, JournalError(text, effect=Effect.POSSIBLE, advice=advice)) from error
+            raise about(call, JournalError(text, effect=Effect.POSSIBLE, advice=advice)) from error
         except asyncio.CancelledError:
             # It may be in the journal or not. If it is, nobody need wait for the lease to end.
             await self._let_go(call, intent, "cancelled before it was sent", owner, adopt=adopt)
@@ -352,7 +350,7 @@ class Recorder:
         intent = entry.intent
         since = f"since {intent.created_at:%Y-%m-%d %H:%M:%S} UTC under the key {intent.key}"
         if acquired is AcquireResult.MISMATCH:
-            raise _about(
+            raise about(
                 call,
                 OrderLockedError(
                     f"an operation of the same amount with another text is open {since}; nothing was sent now",
@@ -369,45 +367,14 @@ class Recorder:
         while acquired is AcquireResult.HELD:
             if self._clock.monotonic() + pause > until:
                 text = f"an equal call is under way {since}, and has not ended in time"
-                raise _about(earlier, OrderLockedError(text, status=0, retryable=True, effect=Effect.POSSIBLE))
+                raise about(earlier, OrderLockedError(text, status=0, retryable=True, effect=Effect.POSSIBLE))
             await self._clock.sleep(pause)
             pause = min(2 * pause, _LONGEST_WAIT)
             # By its own key: once it is done, an equal call would be a new wish, and this one is not.
             acquired, entry = await self._begin(earlier, evolve(intent, created_at=self._clock.now()), owner)
         if acquired is AcquireResult.ACQUIRED:
             return await self._carry_out(earlier, intent.body, entry, owner)
-        return self._on_record(earlier, acquired, entry, settled_by=SettledBy.EARLIER_CALL)
-
-    def _on_record(
-        self, call: Call[R], acquired: AcquireResult, entry: Entry, *, settled_by: SettledBy = SettledBy.JOURNAL
-    ) -> R:
-        intent = entry.intent
-        if acquired is AcquireResult.CLOSED:
-            raise _about(call, _closed_by(intent))
-        if acquired is AcquireResult.MISMATCH:
-            text = f"the journal has this idempotency key since {intent.created_at:%Y-%m-%d %H:%M:%S} UTC"
-            text = f"{text} with another payload; nothing was sent"
-            raise _about(call, IdempotencyMismatchError(text, status=0))
-        settlement = entry.settlement
-        if acquired is AcquireResult.HELD or settlement is None:
-            text = "another worker has this very operation in hand"
-            raise _about(call, OrderLockedError(text, status=0, retryable=True, effect=Effect.POSSIBLE))
-        if settlement.outcome is Outcome.REFUSED:
-            raise _about(call, read_stored_error(settlement, call.operation.error))
-        try:
-            result = decode(settlement.answer, call.operation.result)
-        except UnreadableAnswer as error:
-            text = f"the journal has it as done since {settlement.settled_at:%Y-%m-%d %H:%M:%S} UTC"
-            text = f"{text}, but the answer on record cannot be read ({error.reason}); nothing was sent now"
-            advice = "do not do it again under a new key; look the payment's sums up"
-            raise _about(call, JournalError(text, effect=Effect.PROBABLE, advice=advice)) from error
-        misfit = None if call.operation.misfit is None else call.operation.misfit(call, result)
-        if misfit is not None:
-            raise _about(
-                call,
-                moved_otherwise(f"{misfit}, on record since {settlement.settled_at:%Y-%m-%d %H:%M:%S} UTC", result),
-            )
-        return mark_settled_by(result, settled_by)
+        return answer_on_record(earlier, acquired, entry, settled_by=SettledBy.EARLIER_CALL)
 
     # --- in hand ---------------------------------------------------------------------------------------------------
 
@@ -434,7 +401,7 @@ class Recorder:
             if not record.left:
                 note = f"ended by {type(error).__name__} before it was sent"
                 record.begun = record.ended = 1
-            known = _attempts_after(entry, record)
+            known = attempts_after(entry, record)
             await self._quietly(call, self.release(intent, note, owner=owner, attempts=known, unsent=True))
             raise
         await self._note_done(call, intent, answer_record(call, result), owner)
@@ -461,7 +428,7 @@ class Recorder:
             verdict = Verdict.OPEN if record.in_doubt else Verdict.NOT_APPLIED
             error.effect = effect_of(verdict)
         if verdict is Verdict.OPEN:
-            known = _attempts_after(entry, record)
+            known = attempts_after(entry, record)
             await self._quietly(call, self.release(intent, error.message, owner=owner, attempts=known, unsent=True))
             return verdict
         answer = write_stored_error(error) if isinstance(error, ApiError) else b""
@@ -485,49 +452,3 @@ class Recorder:
             self._log.journal_failed(call, error)
             return False
         return True
-
-
-#: What the journal notes of each verdict but OPEN.
-OUTCOMES: Final = {
-    Verdict.APPLIED: Outcome.DONE,
-    Verdict.REFUSED: Outcome.REFUSED,
-    Verdict.NOT_APPLIED: Outcome.NOT_DONE,
-}
-
-
-def _attempts_after(entry: Entry, record: AttemptRecord) -> Attempts:
-    """What is known of an entry's attempts after a call; the journal itself has counted those that it began."""
-    attempts = entry.attempts
-    return Attempts(
-        begun=attempts.begun + record.counted,
-        # What could not be counted is none of the journal's attempts, so its end is none, either.
-        ended=attempts.ended + record.ended - record.uncounted,
-        last_at=record.last_at or attempts.last_at,
-        refusal=write_stored_error(record.refusal) if record.refusal is not None else b"",
-    )
-
-
-def answer_record(call: Call[R], result: R) -> bytes:
-    """Render what the journal keeps of a result."""
-    # The answer of initiate holds a token in its URL; that it was answered is all that recovery needs to know.
-    return encode(result) if call.audit is not None and call.audit.keep_answer else b"{}"
-
-
-def _closed_by(intent: Intent) -> OrderLockedError:
-    return OrderLockedError(
-        f"{intent.name} of this payment is open since {intent.created_at:%Y-%m-%d %H:%M:%S} UTC under the key "
-        f"{intent.key}, and may have moved money; nothing was sent now",
-        status=0,
-        effect=Effect.POSSIBLE,
-        advice=(
-            "settle that one first: wait for its call to end, or run recovery (`recover`, or `vipps-async journal "
-            "recover`); then look the payment up before you ask for more"
-        ),
-    )
-
-
-def _about(call: Call[Any], error: VippsError) -> VippsError:
-    error.operation = call.operation.name
-    error.payment = call.payment
-    error.idempotency_key = call.idempotency_key
-    return error

@@ -33,10 +33,10 @@ from typing import Any
 from attrs import frozen
 
 from vipps_async.config import RetryPolicy
-from vipps_async.core.attempts import AttemptRecord
+from vipps_async.core.attempts import AttemptRecord, FailedAttempt
 from vipps_async.core.dialect import FailureKind
-from vipps_async.core.limits import PerPaymentRateLimiter
 from vipps_async.core.operation import Evidence, NotApplied, Operation, Repeat
+from vipps_async.core.rate_limit import PerPaymentRateLimiter
 
 __all__ = [
     "SHORTEST_ATTEMPT",
@@ -220,12 +220,12 @@ class RetryState:
         #: When the last attempt must have ended, in monotonic seconds.
         self.last_send: float = started + time_to_send(policy, can_ask=can_ask)
 
-    def after_failure(self, failure: FailureKind, *, retry_after: float | None, now: float) -> RetryAction:
-        """Decide what follows a failed attempt, which the record has noted."""
-        self._throttled = failure is FailureKind.THROTTLED
-        self._is_unproven = failure is FailureKind.UNPROVEN
-        self._retry_after = retry_after
-        reaction = _reaction_to(failure, self._operation.repeat)
+    def after_failure(self, failed: FailedAttempt, now: float) -> RetryAction:
+        """Decide what follows a failed attempt, which the record has noted; `now` is in monotonic seconds."""
+        self._throttled = failed.failure is FailureKind.THROTTLED
+        self._is_unproven = failed.failure is FailureKind.UNPROVEN
+        self._retry_after = failed.retry_after
+        reaction = _reaction_to(failed.failure, self._operation.repeat)
         if reaction is _Reaction.REFRESH and self._may_refresh():
             return self._refresh(now)
         if reaction in {_Reaction.ASK, _Reaction.LOOK} and self._can_ask:
@@ -270,8 +270,12 @@ class RetryState:
         return pause if is_free or self._budget.spend(throttled=False) else None
 
     def _may_refresh(self) -> bool:
-        most = max(self._policy.attempts, 2)
+        most = max(self._most_attempts(), 2)
         return self._operation.authenticated and not self._refreshed and self.record.begun < most
+
+    def _most_attempts(self) -> int:
+        """Return how many attempts the call may have, the first included."""
+        return self._policy.attempts
 
     def _refresh(self, now: float) -> RetryAction:
         limited = self._wait_for_slot(now)
@@ -282,7 +286,7 @@ class RetryState:
         return Refresh(limited)
 
     def _send_again(self, now: float) -> RetryAction:
-        if self.record.begun >= self._policy.attempts:
+        if self.record.begun >= self._most_attempts():
             return Stop(f"all {self.record.begun} attempts are used up")
         self._retries += 1
         pause = pause_before(self._retries, self._policy, self._random, throttled=self._throttled)

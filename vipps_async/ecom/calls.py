@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 
-from vipps_async.core.operation import AuditInfo, Call, Operation
-from vipps_async.ecom.operations import CANCEL, CAPTURE, INITIATE, OPERATIONS, REFUND
+from vipps_async.core.operation import AuditInfo, Call
+from vipps_async.ecom.operations import CANCEL, INITIATE, OPERATIONS, EcomMoneyOperation
 from vipps_async.ecom.reconcile import reconcile_cancel, reconcile_initiate, reconcile_money
 from vipps_async.ecom.requests import (
     CancelPaymentActionRequest,
@@ -34,9 +34,11 @@ from vipps_async.not_given import NOT_GIVEN, NotGiven
 
 __all__ = ["cancel_call", "initiate_call", "money_call", "rebuild_call"]
 
+R = TypeVar("R")
+
 
 def money_call(
-    operation: Operation[Any],
+    operation: EcomMoneyOperation[R],
     order_id: str,
     *,
     merchant: MerchantInfoPayment,
@@ -44,8 +46,8 @@ def money_call(
     amount: Money | int | NotGiven,
     idempotency_key: str | None,
     row_reference: str | None = None,
-) -> Call[Any]:
-    """Make the call of a capture or a refund.
+) -> Call[R]:
+    """Make the call of an operation that is given an amount.
 
     Args:
         operation: CAPTURE or REFUND.
@@ -138,8 +140,9 @@ def rebuild_call(intent: Intent) -> Call[Any]:
     """
     order_id = intent.payment
     audit = AuditInfo(amount=intent.amount, currency=intent.currency, origin=intent.origin, reference=intent.reference)
-    if intent.operation in {CAPTURE.verb, REFUND.verb}:
-        return _money_call(OPERATIONS[intent.operation], order_id, key=intent.key, audit=audit)
+    operation = OPERATIONS.get(intent.operation)
+    if isinstance(operation, EcomMoneyOperation) and operation.has_amount:
+        return _money_call(operation, order_id, key=intent.key, audit=audit)
     if intent.operation == CANCEL.verb:
         return _cancel_call(order_id, should_release_remaining_funds=_releases_rest(intent.body), audit=audit)
     if intent.operation == INITIATE.verb:
@@ -151,8 +154,14 @@ def rebuild_call(intent: Intent) -> Call[Any]:
 
 
 def _money_call(
-    operation: Operation[Any], order_id: str, *, key: str, audit: AuditInfo, body: object = None, is_row: bool = False
-) -> Call[Any]:
+    operation: EcomMoneyOperation[R],
+    order_id: str,
+    *,
+    key: str,
+    audit: AuditInfo,
+    body: object = None,
+    is_row: bool = False,
+) -> Call[R]:
     return Call(
         operation=operation,
         path=operation.path_for(order_id),

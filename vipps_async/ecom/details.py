@@ -9,13 +9,10 @@ from decimal import Decimal
 from attrs import field, frozen
 
 from vipps_async.core.converter import STRICT, YES_NO, json_name
-from vipps_async.ecom.enums import OperationName
+from vipps_async.ecom.enums import CAPTURES, REFUNDS, RELEASES, RESERVES, OperationName
 from vipps_async.ecom.responses import TransactionSummary
 
 __all__ = ["Address", "PaymentDetails", "PaymentShippingDetails", "TransactionLogEntry", "UserDetails"]
-
-_CANCELS = frozenset({OperationName.CANCEL, OperationName.VOID})
-_RESERVES = frozenset({OperationName.RESERVE, OperationName.SALE})
 
 
 @frozen(kw_only=True)
@@ -122,7 +119,7 @@ class PaymentDetails:
     @property
     def is_cancelled(self) -> bool:
         """Whether the payment ended without a capture: declined, timed out, or cancelled by the merchant."""
-        return not self.is_captured and any(self._successes(*_CANCELS))
+        return not self.is_captured and any(self._successes(RELEASES))
 
     @property
     def is_refused(self) -> bool:
@@ -132,7 +129,7 @@ class PaymentDetails:
         before you begin another payment for the same goods. If it was cancelled since, `is_cancelled` holds as well.
         """
         failed = (entry for entry in self.transaction_log_history if not entry.operation_success)
-        return not self.is_approved and any(entry.operation in _RESERVES for entry in failed)
+        return not self.is_approved and any(entry.operation in RESERVES for entry in failed)
 
     @property
     def has_outcome(self) -> bool:
@@ -142,30 +139,30 @@ class PaymentDetails:
     @property
     def reserved_amount(self) -> int:
         """What the customer accepted, captured since or not; 0 if nothing was. In express checkout with shipping."""
-        return self._sum(*_RESERVES)
+        return self._sum(RESERVES)
 
     @property
     def captured_amount(self) -> int:
         """What was captured in all, refunded since or not."""
         if self.transaction_summary is not None:
             return self.transaction_summary.captured_amount
-        return self._sum(OperationName.CAPTURE, OperationName.SALE)
+        return self._sum(CAPTURES)
 
     @property
     def refunded_amount(self) -> int:
         """What was refunded in all."""
         if self.transaction_summary is not None:
             return self.transaction_summary.refunded_amount
-        return self._sum(OperationName.REFUND)
+        return self._sum(REFUNDS)
 
     @property
     def remaining_to_capture(self) -> int:
         """What can still be captured: by the summary if there is one, else by the history."""
         if self.transaction_summary is not None:
             return self.transaction_summary.remaining_amount_to_capture
-        if any(self._successes(*_CANCELS)):
+        if any(self._successes(RELEASES)):
             return 0
-        return max(0, self._sum(OperationName.RESERVE) - self._sum(OperationName.CAPTURE))
+        return max(0, self._sum(RESERVES) - self._sum(CAPTURES))
 
     @property
     def remaining_to_refund(self) -> int:
@@ -214,10 +211,10 @@ class PaymentDetails:
             return list(self.transaction_log_history)
         return [entry for _, entry in sorted(stamped, key=lambda pair: pair[0], reverse=True)]
 
-    def _successes(self, *operations: OperationName) -> Iterator[TransactionLogEntry]:
+    def _successes(self, operations: frozenset[OperationName]) -> Iterator[TransactionLogEntry]:
         return (
             entry for entry in self.transaction_log_history if entry.operation_success and entry.operation in operations
         )
 
-    def _sum(self, *operations: OperationName) -> int:
-        return sum(entry.amount for entry in self._successes(*operations))
+    def _sum(self, operations: frozenset[OperationName]) -> int:
+        return sum(entry.amount for entry in self._successes(operations))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import enum
+from typing import Final
 
 from vipps_async.core.open_enum import OpenEnum
 
-__all__ = ["OperationName", "OrderStatus", "Scope", "TransactionStatus"]
+__all__ = ["CAPTURES", "REFUNDS", "RELEASES", "RESERVES", "OperationName", "OrderStatus", "Scope", "TransactionStatus"]
 
 
 class OperationName(OpenEnum):
@@ -26,6 +27,14 @@ class OperationName(OpenEnum):
     """Ended before a reservation: the customer declined, the merchant cancelled, or time ran out."""
     VOID = "VOID"
     """The merchant cancelled the reservation, or released the rest of it."""
+
+
+# Which sum of a payment each of them raises. With direct capture, SALE stands for RESERVE and CAPTURE.
+RESERVES: Final = frozenset({OperationName.RESERVE, OperationName.SALE})
+CAPTURES: Final = frozenset({OperationName.CAPTURE, OperationName.SALE})
+REFUNDS: Final = frozenset({OperationName.REFUND})
+#: These leave nothing to capture.
+RELEASES: Final = frozenset({OperationName.CANCEL, OperationName.VOID})
 
 
 class TransactionStatus(OpenEnum):

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
-from vipps_async.core.operation import Call, NoContent, Operation, Repeat
+from attrs import frozen
+
+from vipps_async.core.operation import Call, MoneyOperation, NoContent, Operation, Repeat
 from vipps_async.core.unread_fields import note_unknown_word
 from vipps_async.ecom.details import PaymentDetails
 from vipps_async.ecom.dialect import ECOM
-from vipps_async.ecom.enums import OperationName
+from vipps_async.ecom.enums import CAPTURES, REFUNDS, RELEASES, TransactionStatus
 from vipps_async.ecom.responses import (
     CancelResult,
     CaptureResult,
@@ -26,14 +28,25 @@ __all__ = [
     "CAPTURE",
     "DETAILS",
     "INITIATE",
-    "IN_HISTORY",
     "OPERATIONS",
     "REFUND",
     "STATUS",
+    "EcomMoneyOperation",
     "ask_details",
 ]
 
+R = TypeVar("R")
+
 _PAYMENTS = "/ecomm/v2/payments"
+
+
+@frozen(kw_only=True)
+class EcomMoneyOperation(MoneyOperation[R]):
+    """Capture, cancel and refund: all that is told of one of them alone stands in its value below."""
+
+    #: The state that an answer of success names.
+    status: TransactionStatus
+
 
 # The limits are Vipps' own, for one order and merchant serial number (API guide, rate limiting).
 
@@ -104,7 +117,7 @@ INITIATE: Final = Operation(
 )
 
 #: Idempotent by its key.
-CAPTURE: Final = Operation(
+CAPTURE: Final = EcomMoneyOperation(
     dialect=ECOM,
     verb="capture",
     method="POST",
@@ -114,10 +127,12 @@ CAPTURE: Final = Operation(
     error=CaptureError,
     per_minute=5,
     misfit=_misfit(_CAPTURED, lambda sums: sums.captured_amount),
+    in_history=CAPTURES,
+    status=TransactionStatus.CAPTURED,
 )
 
 #: Takes no key; a second one is refused, and the history tells whether the first took effect.
-CANCEL: Final = Operation(
+CANCEL: Final = EcomMoneyOperation(
     dialect=ECOM,
     verb="cancel",
     method="PUT",
@@ -127,10 +142,13 @@ CANCEL: Final = Operation(
     error=CancelError,
     per_minute=5,
     misfit=_misfit(_CANCELLED, None),
+    in_history=RELEASES,
+    has_amount=False,
+    status=TransactionStatus.CANCELLED,
 )
 
 #: Idempotent by its key.
-REFUND: Final = Operation(
+REFUND: Final = EcomMoneyOperation(
     dialect=ECOM,
     verb="refund",
     method="POST",
@@ -140,6 +158,8 @@ REFUND: Final = Operation(
     error=RefundError,
     per_minute=5,
     misfit=_misfit(_REFUNDED, lambda sums: sums.refunded_amount),
+    in_history=REFUNDS,
+    status=TransactionStatus.REFUND,
 )
 
 #: A read; one needs no more than this.
@@ -175,16 +195,8 @@ APPROVE: Final = Operation(
 )
 
 #: All of them, by their names within the API.
-OPERATIONS: Final = {
+OPERATIONS: Final[dict[str, Operation[Any]]] = {
     operation.verb: operation for operation in (INITIATE, CAPTURE, CANCEL, REFUND, DETAILS, STATUS, APPROVE)
-}
-
-#: What the history calls what each of them has done. A sales unit with direct capture has SALE in place of RESERVE and
-#: CAPTURE.
-IN_HISTORY: Final = {
-    CAPTURE.verb: frozenset({OperationName.CAPTURE, OperationName.SALE}),
-    REFUND.verb: frozenset({OperationName.REFUND}),
-    CANCEL.verb: frozenset({OperationName.CANCEL, OperationName.VOID}),
 }
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from vipps_async.core.batch import BatchOperation
-from vipps_async.core.operation import Call, Operation, Runner
+from vipps_async.core.operation import Call, Runner
 from vipps_async.core.payment_api import (
     Action,
     ActionResult,
@@ -21,7 +21,7 @@ from vipps_async.core.payment_api import (
 from vipps_async.ecom.calls import cancel_call, money_call, rebuild_call
 from vipps_async.ecom.details import PaymentDetails, TransactionLogEntry
 from vipps_async.ecom.dialect import ECOM, NOTES
-from vipps_async.ecom.operations import CANCEL, CAPTURE, DETAILS, IN_HISTORY, REFUND, ask_details
+from vipps_async.ecom.operations import DETAILS, OPERATIONS, EcomMoneyOperation, ask_details
 from vipps_async.ecom.requests import MerchantInfoPayment
 from vipps_async.ecom.responses import CancelResult, CaptureResult, InitiatedPayment, RefundResult
 from vipps_async.input_rules import check_mobile_number, check_order_id, check_token, check_transaction_text
@@ -29,13 +29,13 @@ from vipps_async.money import LARGEST_AMOUNT, MINIMUM_AMOUNT
 
 __all__ = ["ECOM_API"]
 
-_OPERATIONS: Final[dict[BatchOperation, Operation[Any]]] = {
-    BatchOperation.CAPTURE: CAPTURE,
-    BatchOperation.REFUND: REFUND,
-    BatchOperation.CANCEL: CANCEL,
+_OPERATIONS: Final[dict[BatchOperation, EcomMoneyOperation[Any]]] = {
+    BatchOperation(operation.verb): operation
+    for operation in OPERATIONS.values()
+    if isinstance(operation, EcomMoneyOperation)
 }
 #: Which operation an entry of the history is.
-_VERBS: Final = {name: verb for verb, names in IN_HISTORY.items() for name in names}
+_VERBS: Final = {name: operation.verb for operation in _OPERATIONS.values() for name in operation.in_history}
 
 
 # --- capture, refund and cancel ---------------------------------------------------------------------------------------

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Final, TypeVar, cast
+from typing import TypeVar, cast
 
-from vipps_async.core.operation import Applied, Evidence, Inconclusive, NotApplied, Operation, Reconciliation, SettledBy
+from vipps_async.core.operation import Applied, Evidence, Inconclusive, NotApplied, Reconciliation, SettledBy
 from vipps_async.ecom.details import PaymentDetails, TransactionLogEntry
-from vipps_async.ecom.enums import OperationName, TransactionStatus
+from vipps_async.ecom.enums import TransactionStatus
 from vipps_async.ecom.errors import UNKNOWN_ORDER, has_code
-from vipps_async.ecom.operations import CANCEL, CAPTURE, IN_HISTORY, REFUND, ask_details
+from vipps_async.ecom.operations import CANCEL, EcomMoneyOperation, ask_details
 from vipps_async.ecom.responses import CancelResult, CaptureResult, InitiatedPayment, RefundResult, TransactionInfo
 from vipps_async.errors import ApiError, OrderNotFoundError
 
 __all__ = ["reconcile_cancel", "reconcile_initiate", "reconcile_money"]
 
 R = TypeVar("R")
-
-#: What the answer to each would have named.
-_STATUS: Final = {CAPTURE.verb: TransactionStatus.CAPTURED, REFUND.verb: TransactionStatus.REFUND}
 
 
 def reconcile_initiate(order_id: str) -> Reconciliation[InitiatedPayment, PaymentDetails]:
@@ -31,9 +28,9 @@ def reconcile_initiate(order_id: str) -> Reconciliation[InitiatedPayment, Paymen
 
 
 def reconcile_money(
-    operation: Operation[R], order_id: str, *, idempotency_key: str, amount: int | None
+    operation: EcomMoneyOperation[R], order_id: str, *, idempotency_key: str, amount: int | None
 ) -> Reconciliation[R, PaymentDetails]:
-    """Return how to find out whether a capture or a refund took effect.
+    """Return how to find out whether an operation that is given an amount took effect.
 
     Args:
         operation: CAPTURE or REFUND.
@@ -88,17 +85,21 @@ def _interpret_initiate(details: PaymentDetails, *, order_id: str) -> Evidence[I
 
 
 def _interpret_by_key(
-    details: PaymentDetails, *, operation: Operation[R], order_id: str, idempotency_key: str, amount: int | None
+    details: PaymentDetails,
+    *,
+    operation: EcomMoneyOperation[R],
+    order_id: str,
+    idempotency_key: str,
+    amount: int | None,
 ) -> Evidence[R]:
-    in_history = IN_HISTORY[operation.verb]
-    found = _unusable(details, order_id) or _look_for(details, idempotency_key, amount, in_history)
+    found = _unusable(details, order_id) or _look_for(details, idempotency_key, amount, operation.in_history)
     if not isinstance(found, TransactionLogEntry):
         return found
     moved = found.amount
     misfit = "" if amount in {None, moved} else f"{amount} øre were asked for, and {moved} øre were moved"
     result = cast("type[CaptureResult | RefundResult]", operation.result)(
         order_id=order_id,
-        transaction=_transaction(found, _STATUS[operation.verb]),
+        transaction=_transaction(found, operation.status),
         transaction_summary=details.transaction_summary,
         settled_by=SettledBy.HISTORY,
     )
@@ -106,7 +107,7 @@ def _interpret_by_key(
 
 
 def _look_for(
-    details: PaymentDetails, idempotency_key: str, amount: int | None, operations: frozenset[OperationName]
+    details: PaymentDetails, idempotency_key: str, amount: int | None, operations: frozenset[str]
 ) -> TransactionLogEntry | NotApplied | Inconclusive:
     with_key = details.entries(idempotency_key)
     # Vipps keeps keys apart by operation, so an entry of a capture says nothing about a refund with the same key.
@@ -138,8 +139,8 @@ def _interpret_cancel(
     history = details.transaction_log_history
     # Whoever did it: cancelling again what is cancelled, or the rest of which is released, is no error.
     for entry in history:
-        if entry.operation_success and entry.operation in IN_HISTORY[CANCEL.verb]:
-            return Applied(_cancelled(order_id, details, _transaction(entry, TransactionStatus.CANCELLED)))
+        if entry.operation_success and entry.operation in CANCEL.in_history:
+            return Applied(_cancelled(order_id, details, _transaction(entry, CANCEL.status)))
     summary = details.transaction_summary
     if (
         summary is not None
@@ -148,7 +149,7 @@ def _interpret_cancel(
     ):
         # Less was captured than reserved, and nothing is left: the rest has been released.
         released = details.reserved_amount - summary.captured_amount
-        transaction = TransactionInfo(amount=released, status=TransactionStatus.CANCELLED)
+        transaction = TransactionInfo(amount=released, status=CANCEL.status)
         return Applied(_cancelled(order_id, details, transaction))
     if any(entry.operation_success and not entry.operation.known for entry in history):
         return Inconclusive("the history has an operation of a kind that is not known here")

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import orjson
 from attrs import evolve
 
-from vipps_async.core.operation import AuditInfo, Call, Operation, Repeat
+from vipps_async.core.operation import AuditInfo, Call, MoneyOperation, Repeat
 from vipps_async.epayment.dialect import EPAYMENT
-from vipps_async.epayment.operations import CANCEL, CAPTURE, CREATE, OPERATIONS, REFUND
+from vipps_async.epayment.operations import CANCEL, CREATE, OPERATIONS
 from vipps_async.epayment.reconcile import reconcile_cancel, reconcile_create, reconcile_money
 from vipps_async.epayment.request_bodies import CreatePaymentRequest
 from vipps_async.epayment.requests import cancel_request, modification_request
@@ -22,6 +22,8 @@ from vipps_async.journals.protocol import Intent, KeyOrigin
 from vipps_async.money import Money
 
 __all__ = ["cancel_call", "create_call", "money_call", "rebuild_call"]
+
+R = TypeVar("R")
 
 #: ISO 4217's code for no currency: a cancel names none.
 _NO_CURRENCY: Final = "XXX"
@@ -52,14 +54,14 @@ def create_call(body: CreatePaymentRequest, *, idempotency_key: str | None) -> C
 
 
 def money_call(
-    operation: Operation[Any],
+    operation: MoneyOperation[R],
     reference: str,
     *,
     amount: Money,
     idempotency_key: str | None,
     row_reference: str | None = None,
-) -> Call[Any]:
-    """Make the call of a capture or a refund.
+) -> Call[R]:
+    """Make the call of an operation that is given an amount.
 
     Args:
         operation: CAPTURE or REFUND.
@@ -115,8 +117,9 @@ def rebuild_call(intent: Intent) -> Call[Any]:
             reference, key=key, cancel_transaction_only=_leaves_accepted_alone(intent.body), audit=audit
         )
     # Each of the others has an amount, whatever a damaged row says.
-    if intent.amount is not None and intent.operation in {CAPTURE.verb, REFUND.verb}:
-        return _money_call(OPERATIONS[intent.operation], reference, key=key, audit=audit)
+    operation = OPERATIONS.get(intent.operation)
+    if intent.amount is not None and isinstance(operation, MoneyOperation):
+        return _money_call(operation, reference, key=key, audit=audit)
     if intent.amount is not None and intent.operation == CREATE.verb:
         amount = Money(intent.amount, intent.currency)
         return Call(
@@ -152,14 +155,14 @@ def _audit_of_create(amount: Money) -> AuditInfo:
 
 
 def _money_call(
-    operation: Operation[Any],
+    operation: MoneyOperation[R],
     reference: str,
     *,
     key: str,
     audit: AuditInfo,
     body: object = None,
     is_row: bool = False,
-) -> Call[Any]:
+) -> Call[R]:
     amount = Money(audit.amount or 0, audit.currency)
     return Call(
         operation=operation,

@@ -7,9 +7,9 @@ from typing import Any, Final, TypeVar
 
 from attrs import evolve
 
-from vipps_async.core.operation import Call, NoContent, Operation, Repeat
+from vipps_async.core.operation import Call, MoneyOperation, NoContent, Operation, Repeat
 from vipps_async.epayment.dialect import EPAYMENT
-from vipps_async.epayment.enums import PaymentState
+from vipps_async.epayment.enums import EventName, PaymentState
 from vipps_async.epayment.request_bodies import CreatePaymentRequest
 from vipps_async.epayment.request_enums import UserFlow
 from vipps_async.epayment.responses import (
@@ -130,7 +130,7 @@ CREATE: Final = Operation(
 )
 
 #: Idempotent by its key.
-CAPTURE: Final = Operation(
+CAPTURE: Final = MoneyOperation(
     dialect=EPAYMENT,
     verb="capture",
     method="POST",
@@ -142,10 +142,11 @@ CAPTURE: Final = Operation(
     misfit=_misfit(lambda sums: sums.captured_amount),
     unproven=_unproven(lambda sums: sums.captured_amount, lambda result: result.remaining_to_capture),
     complete=_complete,
+    in_history=frozenset({EventName.CAPTURED}),
 )
 
 #: Idempotent by its key.
-REFUND: Final = Operation(
+REFUND: Final = MoneyOperation(
     dialect=EPAYMENT,
     verb="refund",
     method="POST",
@@ -157,11 +158,12 @@ REFUND: Final = Operation(
     misfit=_misfit(lambda sums: sums.refunded_amount),
     unproven=_unproven(lambda sums: sums.refunded_amount, lambda result: result.remaining_to_refund),
     complete=_complete,
+    in_history=frozenset({EventName.REFUNDED}),
 )
 
 #: The description declares no key for it. Its key is sent all the same, as Vipps recommends, but nothing rests on it: a
 #: second one is refused, and state and sums tell whether the first took effect.
-CANCEL: Final = Operation(
+CANCEL: Final = MoneyOperation(
     dialect=EPAYMENT,
     verb="cancel",
     method="POST",
@@ -171,6 +173,8 @@ CANCEL: Final = Operation(
     error=CancelError,
     per_minute=5,
     misfit=_not_cancelled,
+    in_history=frozenset({EventName.CANCELLED, EventName.TERMINATED}),
+    has_amount=False,
 )
 
 #: A read.

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any, Final
 
 from vipps_async.core.batch import BatchOperation
-from vipps_async.core.operation import Call, Operation, Runner
+from vipps_async.core.operation import Call, MoneyOperation, Runner
 from vipps_async.core.payment_api import (
     Action,
     ActionResult,
@@ -24,9 +24,8 @@ from vipps_async.core.payment_api import (
 )
 from vipps_async.epayment.calls import cancel_call, money_call, rebuild_call
 from vipps_async.epayment.dialect import EPAYMENT
-from vipps_async.epayment.enums import EventName
 from vipps_async.epayment.enums import PaymentState as PaymentStateName
-from vipps_async.epayment.operations import CANCEL, CAPTURE, GET, REFUND, get_call, get_events_call
+from vipps_async.epayment.operations import GET, OPERATIONS, get_call, get_events_call
 from vipps_async.epayment.request_rules import LARGEST, LEAST, check_phone_number
 from vipps_async.epayment.responses import (
     CancelledPayment,
@@ -42,18 +41,13 @@ from vipps_async.not_given import NotGiven
 
 __all__ = ["EPAYMENT_API", "EPAYMENT_APIS"]
 
-_OPERATIONS: Final[dict[BatchOperation, Operation[Any]]] = {
-    BatchOperation.CAPTURE: CAPTURE,
-    BatchOperation.REFUND: REFUND,
-    BatchOperation.CANCEL: CANCEL,
+_OPERATIONS: Final[dict[BatchOperation, MoneyOperation[Any]]] = {
+    BatchOperation(operation.verb): operation
+    for operation in OPERATIONS.values()
+    if isinstance(operation, MoneyOperation)
 }
-#: What the event log calls each of them.
-_VERBS: Final = {
-    EventName.CAPTURED: "capture",
-    EventName.REFUNDED: "refund",
-    EventName.CANCELLED: "cancel",
-    EventName.TERMINATED: "cancel",
-}
+#: Which operation an event is.
+_VERBS: Final = {name: operation.verb for operation in _OPERATIONS.values() for name in operation.in_history}
 
 
 # --- capture, refund and cancel ---------------------------------------------------------------------------------------

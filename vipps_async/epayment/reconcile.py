@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Final, TypeVar, cast
+from typing import TypeVar, cast
 
-from vipps_async.core.operation import Applied, Evidence, Inconclusive, NotApplied, Operation, Reconciliation, SettledBy
-from vipps_async.epayment.enums import EventName, PaymentState
+from vipps_async.core.operation import (
+    Applied,
+    Evidence,
+    Inconclusive,
+    MoneyOperation,
+    NotApplied,
+    Reconciliation,
+    SettledBy,
+)
+from vipps_async.epayment.enums import PaymentState
 from vipps_async.epayment.errors import UNKNOWN_REFERENCE, has_code
-from vipps_async.epayment.operations import CAPTURE, REFUND, get_call, get_events_call
+from vipps_async.epayment.operations import CAPTURE, get_call, get_events_call
 from vipps_async.epayment.responses import (
     Aggregate,
     CancelledPayment,
@@ -26,12 +34,6 @@ __all__ = ["reconcile_cancel", "reconcile_create", "reconcile_money"]
 R = TypeVar("R")
 Events = tuple[PaymentEvent, ...]
 
-#: What the events call each operation, and what its answer would have been.
-_MONEY: Final[dict[str, tuple[EventName, type[CapturedPayment | RefundedPayment]]]] = {
-    CAPTURE.verb: (EventName.CAPTURED, CapturedPayment),
-    REFUND.verb: (EventName.REFUNDED, RefundedPayment),
-}
-
 
 def reconcile_create(reference: str, amount: Money) -> Reconciliation[CreatedPayment, Payment]:
     """Return how to find out whether a payment of this amount exists; its URL is found again while it waits."""
@@ -43,7 +45,7 @@ def reconcile_create(reference: str, amount: Money) -> Reconciliation[CreatedPay
 
 
 def reconcile_money(
-    operation: Operation[R], reference: str, *, idempotency_key: str, amount: Money
+    operation: MoneyOperation[R], reference: str, *, idempotency_key: str, amount: Money
 ) -> Reconciliation[R, Events]:
     """Return how to find out whether a capture or a refund took effect.
 
@@ -87,17 +89,18 @@ def _interpret_create(payment: Payment, *, amount: Money) -> Evidence[CreatedPay
     return Applied(CreatedPayment(reference=payment.reference, redirect_url=url, settled_by=SettledBy.HISTORY))
 
 
-def _interpret_by_key(events: Events, *, operation: Operation[R], idempotency_key: str, amount: Money) -> Evidence[R]:
-    name, build = _MONEY[operation.verb]
+def _interpret_by_key(
+    events: Events, *, operation: MoneyOperation[R], idempotency_key: str, amount: Money
+) -> Evidence[R]:
     if not events:
         return Inconclusive("the payment has no events")
     with_key = [event for event in events if event.idempotency_key == idempotency_key]
     # The acceptance repeats the key of the creation, and a capture and a refund may have the same: the name counts too.
-    found = [event for event in with_key if event.name == name]
+    found = [event for event in with_key if event.name in operation.in_history]
     for event in found:
         if event.success:
             moved = event.amount
-            result = build(
+            result = cast("type[CapturedPayment | RefundedPayment]", operation.result)(
                 reference=event.reference,
                 state=PaymentState.AUTHORIZED,
                 aggregate=Aggregate.of(events, moved.currency),
@@ -109,7 +112,7 @@ def _interpret_by_key(events: Events, *, operation: Operation[R], idempotency_ke
     if any(event.success and not event.name.known for event in with_key):
         return Inconclusive("an event of a kind that is not known here has this idempotency key")
     if any(
-        event.success and event.name == name and not event.idempotency_key and event.amount == amount
+        event.success and event.name in operation.in_history and not event.idempotency_key and event.amount == amount
         for event in events
     ):
         return Inconclusive("an event of this kind and amount has no idempotency key, and may be this one")

@@ -13,10 +13,11 @@ from attrs import evolve, field, frozen, mutable
 
 from vipps_async.apis import APIS, rebuild_call, session_api
 from vipps_async.core.batch import BatchOperation
+from vipps_async.core.batch_limit import BatchLimiter
 from vipps_async.core.converter import UnreadableAnswer, decode
-from vipps_async.core.limits import BatchLimiter, RateLimiter
 from vipps_async.core.operation import Applied, Call, Inconclusive
 from vipps_async.core.payment_api import BatchClient, Moved
+from vipps_async.core.rate_limit import RateLimiter
 from vipps_async.core.token import is_about_token
 from vipps_async.errors import (
     ApiError,
@@ -35,7 +36,7 @@ __all__ = ["DEFAULT_CONCURRENCY", "MOST_AT_ONCE", "ComparedEntry", "Comparison",
 #: Payments at once unless told otherwise, and at most: as many as the transport has connections.
 DEFAULT_CONCURRENCY, MOST_AT_ONCE = 16, 100
 #: Operations whose amounts are compared. A cancel releases what is left by then, which no amount was given for.
-_WITH_AMOUNT = {BatchOperation.CAPTURE.value, BatchOperation.REFUND.value}
+_WITH_AMOUNT = {operation.value for operation in BatchOperation if operation.has_amount}
 #: Statuses that say nothing about the payment.
 _NO_ANSWER = frozenset({401, 403, 408, 425, 429})
 

@@ -58,7 +58,7 @@ async def test_refunds_and_cancels(postgres_dsn: str, schema: str, sandbox: Sand
     stock(sandbox, 4)
     now = sandbox.clock.now()
     for number in (0, 1, 3):
-        sandbox._book.only(f"order-{number}").payment.capture(400, key="k", fingerprint="f", text="x", now=now)
+        sandbox._book.only(f"order-{number}").payment.move("CAPTURE", 400, key="k", fingerprint="f", text="x", now=now)
     async with opened(postgres_dsn, schema) as database:
         refund = await submitted(
             database, "order-0,300,Back.,r-0\norder-1,all,Back.,r-1\n", operation=BatchOperation.REFUND

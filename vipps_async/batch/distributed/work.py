@@ -53,7 +53,7 @@ _log = structlog.stdlib.get_logger("vipps_async")
 
 
 class SharedRateLimiter:
-    """Hands out the slots of one batch to one worker; see `vipps_async.core.limits.SlotSource`.
+    """Hands out the slots of one batch to one worker; see `vipps_async.core.rate_limit.SlotSource`.
 
     The database lays all slots of a batch one after the other, whoever takes them, so all workers together begin no
     more rows than the rate allows, in any second, but for those of `_GRACE`; and fewer where a worker lets slots lapse.

@@ -42,6 +42,28 @@ class Outcome(enum.Enum):
     RELEASED = "RELEASED"
 
 
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """What a word of the history means."""
+
+    raises: tuple[str, ...] = ()
+    """The sums that a success raises: reserved, captured, refunded, released."""
+    events: tuple[str, ...] = ()
+    """What it is told as; empty: that hangs on how the payment ended."""
+
+
+#: The words of a history. With direct capture, SALE stands for RESERVE and CAPTURE.
+MEANINGS = {
+    "INITIATE": Meaning(events=("CREATED",)),
+    "RESERVE": Meaning(raises=("reserved",), events=("AUTHORIZED",)),
+    "SALE": Meaning(raises=("reserved", "captured"), events=("AUTHORIZED", "CAPTURED")),
+    "CAPTURE": Meaning(raises=("captured",), events=("CAPTURED",)),
+    "REFUND": Meaning(raises=("refunded",), events=("REFUNDED",)),
+    "VOID": Meaning(raises=("released",), events=("CANCELLED",)),
+    "CANCEL": Meaning(),
+}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogEntry:
     """One line of a payment's history."""
@@ -93,17 +115,17 @@ class Summary:
     @classmethod
     def of(cls, history: Sequence[LogEntry]) -> Self | None:
         """Return the sums that a history tells, or None as long as the customer has not acted in it."""
-        if not any(entry.operation in {"RESERVE", "SALE"} for entry in history):
+        if not any("reserved" in MEANINGS[entry.operation].raises for entry in history):
             return None
-        moved: Counter[str] = Counter()
+        sums: Counter[str] = Counter()
         for entry in history:
-            moved[entry.operation] += entry.amount if entry.success else 0
-        captured = moved["CAPTURE"] + moved["SALE"]
+            for name in MEANINGS[entry.operation].raises if entry.success else ():
+                sums[name] += entry.amount
         return cls(
-            captured=captured,
-            refunded=moved["REFUND"],
-            remaining_to_capture=moved["RESERVE"] + moved["SALE"] - captured - moved["VOID"],
-            remaining_to_refund=captured - moved["REFUND"],
+            captured=sums["captured"],
+            refunded=sums["refunded"],
+            remaining_to_capture=sums["reserved"] - sums["captured"] - sums["released"],
+            remaining_to_refund=sums["captured"] - sums["refunded"],
         )
 
 

@@ -7,20 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from vipps_async.sandbox.ledger.entries import LogEntry, Outcome
+from vipps_async.sandbox.ledger.entries import MEANINGS, LogEntry, Outcome
 from vipps_async.sandbox.ledger.payment import Payment
 
 #: Makes the ids of events from those of transactions, which the reservation shares with the payment.
 _SPACE = uuid.UUID("5c6c0d0e-6f0b-4d5a-9d55-3b0e3f1f2a4c")
-#: Operation in the history → events, where it is always the same ones.
-_NAMES: dict[str, tuple[str, ...]] = {
-    "INITIATE": ("CREATED",),
-    "RESERVE": ("AUTHORIZED",),
-    "SALE": ("AUTHORIZED", "CAPTURED"),
-    "VOID": ("CANCELLED",),
-    "CAPTURE": ("CAPTURED",),
-    "REFUND": ("REFUNDED",),
-}
 #: How the customer ended it → the event.
 _ENDINGS = {Outcome.DECLINED: "ABORTED", Outcome.EXPIRED: "EXPIRED"}
 
@@ -46,7 +37,7 @@ def events_of(payment: Payment, history: Sequence[LogEntry] | None = None) -> li
     """Return the events that a payment's history, or a part of it, tells, oldest first."""
     events: list[Event] = []
     for entry in payment.history if history is None else history:
-        names = _NAMES.get(entry.operation) or (_name_of_end(payment, entry, events),)
+        names = MEANINGS[entry.operation].events or (_name_of_end(payment, entry, events),)
         events += [_event(payment, entry, name) for name in names]
     return events
 

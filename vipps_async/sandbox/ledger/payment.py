@@ -220,8 +220,9 @@ class Payment:
 
     # -- the merchant ----------------------------------------------------------------------------------------------
 
-    def capture(
+    def move(
         self,
+        operation: str,
         amount: int | None,
         *,
         key: str,
@@ -230,9 +231,10 @@ class Payment:
         now: datetime,
         fault: Disturbance = UNDISTURBED,
     ) -> Movement:
-        """Take what is reserved, or a part of it.
+        """Take what is reserved, give back what was captured, or a part of it.
 
         Args:
+            operation: ``"CAPTURE"`` or ``"REFUND"``.
             amount: minor units; None takes all that remains.
             key: the idempotency key; empty if it came without one.
             fingerprint: the same for the same payload; empty: who calls knows that it is no repetition.
@@ -241,41 +243,21 @@ class Payment:
             fault: what a fault does to it.
 
         Raises:
-            Refused: KEY_REUSED, or a reason of `_why_no_capture`.
+            Refused: KEY_REUSED, or a reason why this operation is not allowed now.
         """
-        return self._move(Wish("CAPTURE", text, now, fault, key, fingerprint), amount)
-
-    def refund(
-        self,
-        amount: int | None,
-        *,
-        key: str,
-        fingerprint: str,
-        text: str,
-        now: datetime,
-        fault: Disturbance = UNDISTURBED,
-    ) -> Movement:
-        """Give back what was captured, or a part of it; arguments as for `capture`.
-
-        Raises:
-            Refused: KEY_REUSED, or a reason of `_why_no_refund`.
-        """
-        return self._move(Wish("REFUND", text, now, fault, key, fingerprint), amount)
-
-    def _move(self, wish: Wish, amount: int | None) -> Movement:
-        done = self._repeated(wish.operation, wish.key, wish.fingerprint)
+        # What it raises, how much it may move at most, and why it may not.
+        raises, left, why_not = {
+            "CAPTURE": ("captured", self.remaining_to_capture, self._why_no_capture),
+            "REFUND": ("refunded", self.remaining_to_refund, self._why_no_refund),
+        }[operation]
+        wish = Wish(operation, text, now, fault, key, fingerprint)
+        done = self._repeated(operation, key, fingerprint)
         if done is not None:
             return done
-        capture = wish.operation == "CAPTURE"
-        if amount is None:
-            amount = self.remaining_to_capture if capture else self.remaining_to_refund
-        reason = self._why_no_capture(amount, wish.now) if capture else self._why_no_refund(amount, wish.now)
-        amount = self._allowed(wish, reason, amount)
-        if capture:
-            self.captured += amount
-        else:
-            self.refunded += amount
-        return self._done(wish, wish.operation, amount)
+        wanted = left if amount is None else amount
+        moved = self._allowed(wish, why_not(wanted, now), wanted)
+        setattr(self, raises, getattr(self, raises) + moved)
+        return self._done(wish, operation, moved)
 
     def _why_no_capture(self, wanted: int, now: datetime) -> Reason | None:
         if self.state in {State.INITIATE, State.FAILED}:

@@ -35,6 +35,7 @@ from vipps_async.sandbox.wire.ecom_errors import (
     vipps_refusal,
 )
 from vipps_async.sandbox.wire.ecom_fields import SALES_UNIT, EcomViolations
+from vipps_async.sandbox.wire.ecom_operations import MOVES, OPERATIONS
 from vipps_async.sandbox.wire.face import Answer, ApiRequest, CallbackJob, Face, Route, json_answer
 from vipps_async.sandbox.wire.fault import Decided
 from vipps_async.sandbox.wire.fields import read_json
@@ -42,9 +43,6 @@ from vipps_async.sandbox.wire.fields import read_json
 MSN_HEADER = "Merchant-Serial-Number"
 #: Seconds that Vipps waits for shipping methods.
 SHIPPING_TIMEOUT = 10.0
-#: The vendor's published limits for one order of one sales unit, in calls a minute.
-_PER_MINUTE = {"initiate": 2, "capture": 5, "cancel": 5, "refund": 5, "details": 120, "status": 120}
-_PAYMENTS = "/ecomm/v2/payments"
 
 Json = dict[str, Any]
 
@@ -60,16 +58,17 @@ class EcomFace(Face):
 
     def routes(self) -> Sequence[Route]:
         """Return the operations. The vendor's quick start initiates with a slash at the end, shops at ``/Ecomm/v2``."""
-        order = f"{_PAYMENTS}/{{order_id}}"
-        approve = "/ecomm/v2/integration-test/payments/{order_id}/approve"
+        handlers = {
+            **dict.fromkeys(MOVES, self._move),
+            "initiate": self._initiate,
+            "cancel": self._cancel,
+            "details": self._details,
+            "status": self._status,
+            "approve": self._approve,
+        }
         return [
-            Route(operation="initiate", method="POST", path=_PAYMENTS, handle=self._initiate),
-            Route(operation="capture", method="POST", path=f"{order}/capture", handle=self._move),
-            Route(operation="cancel", method="PUT", path=f"{order}/cancel", handle=self._cancel),
-            Route(operation="refund", method="POST", path=f"{order}/refund", handle=self._move),
-            Route(operation="details", method="GET", path=f"{order}/details", handle=self._details),
-            Route(operation="status", method="GET", path=f"{order}/status", handle=self._status),
-            Route(operation="approve", method="POST", path=approve, handle=self._approve),
+            Route(operation=name, method=one.method, path=one.path, handle=handlers[name], kind=one.kind)
+            for name, one in OPERATIONS.items()
         ]
 
     def refused(self, refused: Refused, operation: str) -> Answer:
@@ -155,9 +154,9 @@ class EcomFace(Face):
         key = check_request_id(request.headers.get(self.key_header), required=required)
         order = self._order_of_body(request, body)
         payment = order.payment
-        act = payment.capture if request.operation == "capture" else payment.refund
         try:
-            done = act(
+            done = payment.move(
+                request.operation.upper(),
                 amount,
                 key=key,
                 fingerprint=_fingerprint(body),
@@ -220,8 +219,8 @@ class EcomFace(Face):
         return EcomViolations(operation, self.services.ignored, strict=self.services.settings.strict)
 
     def _count(self, operation: str, *whose: str) -> None:
-        if operation in _PER_MINUTE:
-            self.services.count_call(f"ecom.{operation}", _PER_MINUTE[operation], *whose)
+        if (per_minute := OPERATIONS[operation].per_minute) is not None:
+            self.services.count_call(f"ecom.{operation}", per_minute, *whose)
 
     def _order_of_body(self, request: ApiRequest, body: Json) -> Order:
         order_id = request.path["order_id"]

@@ -9,6 +9,7 @@ from vipps_async.sandbox.ledger.clock import iso_utc
 from vipps_async.sandbox.ledger.customers import EXPIRED, Customer
 from vipps_async.sandbox.ledger.entries import LogEntry, Movement, Outcome, State, Summary
 from vipps_async.sandbox.ledger.orders import Order, ShippingMethod
+from vipps_async.sandbox.wire.ecom_operations import OPERATIONS
 
 Json = dict[str, Any]
 
@@ -41,17 +42,16 @@ def _with_summary(answer: Json, summary: Summary | None) -> Json:
 def result_answer(operation: str, order_id: str, done: Movement) -> Json:
     """Return the answer to a capture, cancel or refund.
 
-    A refund has its transaction under another name and its time without a zone; a cancel of a payment that was never
-    reserved gives no transaction id.
+    A cancel of a payment that was never reserved gives no transaction id, no sums and no payment instrument.
     """
-    if operation == "refund":
-        answer = {"orderId": order_id, "transaction": _transaction_info(done.entry, "Refund", zone=False)}
-        return _with_summary(answer, done.summary)
-    info = _transaction_info(done.entry, "Captured" if operation == "capture" else "Cancelled")
+    one = OPERATIONS[operation]
+    info = _transaction_info(done.entry, one.status, zone=one.has_zone)
+    answer: Json = {"orderId": order_id, one.transaction_name: info}
     if done.summary is None:
         del info["transactionId"]
-        return {"orderId": order_id, "transactionInfo": info}
-    answer = {"paymentInstrument": _PAYMENT_INSTRUMENT, "orderId": order_id, "transactionInfo": info}
+        return answer
+    if one.names_instrument:
+        answer["paymentInstrument"] = _PAYMENT_INSTRUMENT
     return _with_summary(answer, done.summary)
 
 

@@ -6,11 +6,10 @@ import uuid
 from collections.abc import Sequence
 
 from vipps_async.sandbox.ledger.reasons import Reason, Refused
+from vipps_async.sandbox.wire.ecom_operations import OPERATIONS
 from vipps_async.sandbox.wire.face import Answer, Refusal
 from vipps_async.sandbox.wire.gateway import refused_by_gateway
 
-#: Operation → the code of the group Payment that says it failed.
-FAILED_CODES = {"capture": "63", "cancel": "52", "refund": "74"}
 #: Codes of the group Merchant that a sales unit's initiates can be made to be refused with, and what they say.
 UNIT_CODES = {
     "21": "The request is invalid",
@@ -71,7 +70,7 @@ _STATUSES = {
 def code_of(reason: Reason, operation: str = "") -> tuple[str, str]:
     """Return group and code for a reason; what failed has another code for each operation."""
     if reason is Reason.FAILED:
-        return "Payment", FAILED_CODES[operation]
+        return "Payment", OPERATIONS[operation].failed_code
     group, code, *_ = _REASONS[reason]
     return group, code
 

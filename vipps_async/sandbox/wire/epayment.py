@@ -296,11 +296,10 @@ class EpaymentFace(Face):
         payment, fault = order.payment, request.disturbance
         body, violations = self._body(request)
         amount = read_modification(body, payment.currency, violations)
-        refund = request.operation == "refund"
-        if refund and fault is UNDISTURBED and amount in REFUSED_REFUNDS:
+        if request.operation == "refund" and fault is UNDISTURBED and amount in REFUSED_REFUNDS:
             fault = Disturbance(reason=REFUSED_REFUNDS[amount])
-        act = payment.refund if refund else payment.capture
-        act(amount, key=key, fingerprint="", text=payment.text, now=self.services.clock.now(), fault=fault)
+        name, now = request.operation.upper(), self.services.clock.now()
+        payment.move(name, amount, key=key, fingerprint="", text=payment.text, now=now, fault=fault)
         return json_answer(adjust_answer(payment))
 
     async def _cancel(self, request: ApiRequest) -> Answer:

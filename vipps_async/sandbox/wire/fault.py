@@ -26,6 +26,7 @@ class Kind(enum.Enum):
 
 
 #: The operations that faults can be given to, whichever API has them; "callback" is what Vipps sends to the merchant.
+#: An operation that one API alone has need not stand here: its route says of what kind it is.
 KINDS = {
     "initiate": Kind.CREATES,
     "capture": Kind.MOVES,

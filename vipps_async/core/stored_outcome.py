@@ -1,0 +1,107 @@
+"""How a call's end is written in the journal, and answered from there: a result, or an error that says why not."""
+
+from __future__ import annotations
+
+from typing import Any, Final, TypeVar
+
+from vipps_async.core.attempts import AttemptRecord
+from vipps_async.core.converter import UnreadableAnswer, decode, encode
+from vipps_async.core.ending import moved_otherwise
+from vipps_async.core.operation import Call, SettledBy, mark_settled_by
+from vipps_async.core.stored_error import read_stored_error, write_stored_error
+from vipps_async.core.verdict import Verdict
+from vipps_async.errors import Effect, IdempotencyMismatchError, JournalError, OrderLockedError, VippsError
+from vipps_async.journals.protocol import AcquireResult, Attempts, Entry, Intent, Outcome
+
+__all__ = ["OUTCOMES", "about", "answer_on_record", "answer_record", "attempts_after"]
+
+R = TypeVar("R")
+
+#: What the journal notes of each verdict but OPEN.
+OUTCOMES: Final = {
+    Verdict.APPLIED: Outcome.DONE,
+    Verdict.REFUSED: Outcome.REFUSED,
+    Verdict.NOT_APPLIED: Outcome.NOT_DONE,
+}
+
+
+def attempts_after(entry: Entry, record: AttemptRecord) -> Attempts:
+    """What is known of an entry's attempts after a call; the journal itself has counted those that it began."""
+    attempts = entry.attempts
+    return Attempts(
+        begun=attempts.begun + record.counted,
+        # What could not be counted is none of the journal's attempts, so its end is none, either.
+        ended=attempts.ended + record.ended - record.uncounted,
+        last_at=record.last_at or attempts.last_at,
+        refusal=write_stored_error(record.refusal) if record.refusal is not None else b"",
+    )
+
+
+def answer_record(call: Call[R], result: R) -> bytes:
+    """Render what the journal keeps of a result."""
+    # The answer of initiate holds a token in its URL; that it was answered is all that recovery needs to know.
+    return encode(result) if call.audit is not None and call.audit.keep_answer else b"{}"
+
+
+def answer_on_record(
+    call: Call[R], acquired: AcquireResult, entry: Entry, *, settled_by: SettledBy = SettledBy.JOURNAL
+) -> R:
+    """Answer a call that the journal does not let be sent.
+
+    Args:
+        call: the call.
+        acquired: why it is not to be sent: any but ACQUIRED.
+        entry: the entry that stands for it, or in its way.
+        settled_by: what the result then rests on.
+
+    Raises:
+        VippsError: as it was recorded; or why nothing was sent now, and no result can be given.
+    """
+    intent = entry.intent
+    if acquired is AcquireResult.CLOSED:
+        raise about(call, _closed_by(intent))
+    if acquired is AcquireResult.MISMATCH:
+        text = f"the journal has this idempotency key since {intent.created_at:%Y-%m-%d %H:%M:%S} UTC"
+        text = f"{text} with another payload; nothing was sent"
+        raise about(call, IdempotencyMismatchError(text, status=0))
+    settlement = entry.settlement
+    if acquired is AcquireResult.HELD or settlement is None:
+        text = "another worker has this very operation in hand"
+        raise about(call, OrderLockedError(text, status=0, retryable=True, effect=Effect.POSSIBLE))
+    if settlement.outcome is Outcome.REFUSED:
+        raise about(call, read_stored_error(settlement, call.operation.error))
+    try:
+        result = decode(settlement.answer, call.operation.result)
+    except UnreadableAnswer as error:
+        text = f"the journal has it as done since {settlement.settled_at:%Y-%m-%d %H:%M:%S} UTC"
+        text = f"{text}, but the answer on record cannot be read ({error.reason}); nothing was sent now"
+        advice = "do not do it again under a new key; look the payment's sums up"
+        raise about(call, JournalError(text, effect=Effect.PROBABLE, advice=advice)) from error
+    misfit = None if call.operation.misfit is None else call.operation.misfit(call, result)
+    if misfit is not None:
+        raise about(
+            call,
+            moved_otherwise(f"{misfit}, on record since {settlement.settled_at:%Y-%m-%d %H:%M:%S} UTC", result),
+        )
+    return mark_settled_by(result, settled_by)
+
+
+def _closed_by(intent: Intent) -> OrderLockedError:
+    return OrderLockedError(
+        f"{intent.name} of this payment is open since {intent.created_at:%Y-%m-%d %H:%M:%S} UTC under the key "
+        f"{intent.key}, and may have moved money; nothing was sent now",
+        status=0,
+        effect=Effect.POSSIBLE,
+        advice=(
+            "settle that one first: wait for its call to end, or run recovery (`recover`, or `vipps-async journal "
+            "recover`); then look the payment up before you ask for more"
+        ),
+    )
+
+
+def about(call: Call[Any], error: VippsError) -> VippsError:
+    """Return an error with operation, payment and key of its call in it."""
+    error.operation = call.operation.name
+    error.payment = call.payment
+    error.idempotency_key = call.idempotency_key
+    return error
