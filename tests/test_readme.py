@@ -139,7 +139,7 @@ def test_every_block_can_be_executed(block: Block) -> None:
 
 
 def test_tests_in_blocks_pass_as_a_user_runs_them(tmp_path: Path) -> None:
-    """Each block with tests is a whole test file: pasted beside each other, all pass, with the setting that is shown."""
+    """Each block with tests is a whole test file: pasted beside each other, all pass, as is shown."""
     blocks = [block for block in PYTHON if re.search(r"^(async )?def test_", block.code, re.MULTILINE)]
     assert {block.page for block in blocks} >= {"README.md", "docs/test-your-shop.md"}
     for number, block in enumerate(blocks):
