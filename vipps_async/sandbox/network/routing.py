@@ -21,7 +21,7 @@ _Key = tuple[str, str, tuple[tuple[str, Any], ...]]
 
 
 def add_routes(app: web.Application, routes: Iterable[web.RouteDef]) -> None:
-    """Do what `web.Application.add_routes` does; a GET has no HEAD beside it.
+    """Do what `web.Application.add_routes` does, for paths whose variables have no patterns.
 
     Args:
         app: the application, which was given no routes this way before.
@@ -44,4 +44,5 @@ def _resources(keys: tuple[_Key, ...]) -> tuple[web.AbstractResource, ...]:
 async def _answer(request: web.Request) -> web.StreamResponse:
     route = request.match_info.route
     canonical = route.resource.canonical if route.resource is not None else ""
-    return await request.app[_HANDLERS][route.method, canonical](request)
+    method = "GET" if route.method == "HEAD" else route.method
+    return await request.app[_HANDLERS][method, canonical](request)
