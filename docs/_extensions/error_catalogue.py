@@ -22,7 +22,7 @@ from sphinx.util.typing import ExtensionMetadata
 __all__ = ["setup"]
 
 #: How wide the columns are, beside each other.
-_WIDTHS = (9, 18, 12, 17, 20, 24)
+_WIDTHS = (9, 17, 11, 15, 25, 23)
 _log = logging.getLogger(__name__)
 
 
