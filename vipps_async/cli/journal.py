@@ -11,8 +11,10 @@ from pathlib import Path
 import click
 
 from vipps_async.cli.commands import Command, Group, Options, Run
+from vipps_async.cli.confirmation import add_yes, nobody_to_ask
 from vipps_async.cli.journal_decisions import decisions
 from vipps_async.cli.journal_file import add_store, existing_file, guarded, opened
+from vipps_async.cli.journal_open import agree_to_settle, find_open
 from vipps_async.cli.journal_reconcile import reconciliation
 from vipps_async.cli.journal_text import entry_facts, entry_text, recovery_facts, recovery_text
 from vipps_async.cli.maker import maker_by_journal
@@ -88,10 +90,13 @@ def _recovery() -> Command:
         _recover,
         "settle what is open",
         "Settles what is open for the sales unit of the VIPPS_ variables: details decide; what is proven "
-        "absent is sent again with the same key. Exit status 0: nothing is open any more; 1: something is.",
+        "absent is sent again with the same key, and moves money: it is named first, and asked about in production. "
+        "Exit status 0: nothing is open any more; 1: something is, or somebody was asked and said no, and nothing was "
+        "sent.",
     )
     recovery.option("--concurrency", type=positive, default=8, metavar="N", help="how many at once")
     recovery.flag("--json", "the report as one JSON object, and no progress")
+    add_yes(recovery)
     add_allow_host(recovery)
     return recovery
 
@@ -164,14 +169,21 @@ async def _recover(options: Options) -> int:
     if options.dsn is None:
         existing_file(options)
     # Before the journal is opened: what is wrong with the settings must not keep others from it.
-    check_allowed_host(Settings.from_env(os.environ), options.allow_host)
+    settings = Settings.from_env(os.environ)
+    check_allowed_host(settings, options.allow_host)
+    if (status := nobody_to_ask(settings, yes=options.yes)) is not None:
+        return status
     VippsSession.from_env()
-    async with opened(options, thorough=True) as journal, VippsSession.from_env(journal=journal) as vipps:
-        if not options.json:
-            where = f"{vipps.environment.value} environment"
-            say(f"Recovering for sales unit {vipps.merchant_serial_number} in the {where}.")
-        progress = None if options.json else _Progress()
-        report = await vipps.recover(concurrency=options.concurrency, progress=progress)
+    async with opened(options, thorough=True) as journal:
+        found = await find_open(journal, settings.merchant_serial_number)
+        if (status := await agree_to_settle(found, settings, yes=options.yes, quiet=options.json)) is not None:
+            return status
+        async with VippsSession.from_env(journal=journal) as vipps:
+            if not options.json:
+                where = f"{vipps.environment.value} environment"
+                say(f"Recovering for sales unit {vipps.merchant_serial_number} in the {where}.")
+            progress = None if options.json else _Progress()
+            report = await vipps.recover(concurrency=options.concurrency, progress=progress)
     ending = _ALL_SETTLED if report.is_complete else _SOMETHING_OPEN
     return finish(ending, json_line(recovery_facts(report)) if options.json else recovery_text(report))
 

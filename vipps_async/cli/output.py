@@ -40,7 +40,8 @@ __all__ = [
 
 #: All of it took effect.
 DONE = 0
-#: Vipps refused, or was not reached: no money moved. In a batch: some rows were refused or not done.
+#: Vipps refused, or was not reached, or somebody was asked and said no: no money moved. In a batch: some rows were
+#: refused or not done.
 REFUSED = 1
 #: Wrong use, input or settings: nothing was sent.
 USAGE = 2
