@@ -240,13 +240,21 @@ def _say_what_is_bad(store: RowStore, totals: Totals, *, reported: bool) -> None
     say(f"{totals.bad:,} of {totals.rows:,} rows are invalid.")
 
 
-async def agree(store: RowStore, layout: Layout, settings: Settings, *, before: str = "", yes: bool) -> bool:
-    """Ask whether to do what a file asks for, where that must be asked; `before` stands before the question."""
+async def agree(
+    store: RowStore,
+    layout: Layout,
+    settings: Settings,
+    *,
+    before: str = "",
+    yes: bool,
+    declined: str = "Nothing was sent: no money moved.",
+) -> int | None:
+    """Ask whether to do what a file asks for, where that must be asked; see `ask`. `before` stands in the question."""
 
     async def what() -> str:
         return before + await asyncio.to_thread(asked_text, store, layout)
 
-    return await ask(what, settings, yes=yes) is None
+    return await ask(what, settings, yes=yes, declined=declined)
 
 
 def asked_text(store: RowStore, layout: Layout) -> str:
@@ -264,7 +272,9 @@ def asked_text(store: RowStore, layout: Layout) -> str:
 
 def status_of_totals(totals: Totals) -> int:
     """Tell the exit status of a batch."""
-    if totals.outcomes.get(RowOutcome.UNKNOWN) or totals.outcomes.get(RowOutcome.OTHERWISE):
+    if any(
+        totals.outcomes.get(each) for each in (RowOutcome.UNKNOWN, RowOutcome.OTHERWISE, RowOutcome.OTHERWISE_BEFORE)
+    ):
         return UNKNOWN
     if totals.outcomes.get(RowOutcome.HELD):
         return HELD

@@ -227,8 +227,11 @@ async def _submit(options: Options) -> int:
         if not goes_on:
             say("Nothing was submitted. Correct the file, or go on without these rows: --skip-invalid")
             return USAGE
-        if not await agree(store, layout, settings, before="Submit: ", yes=options.yes):
-            return USAGE
+        if not totals.rows:
+            text = f"{options.file} has 0 rows: nothing was submitted."
+            return finish(DONE, json_line({"batch": None, "rows": 0}) if options.json else text)
+        if (status := await agree(store, layout, settings, before="Submit: ", yes=options.yes)) is not None:
+            return status
         return await _put(options, store, layout, settings, totals)
 
 
@@ -362,7 +365,7 @@ async def _status(options: Options) -> int:
         status = await status_of(database, options.batch)
         progress = Progress(rows=status.totals.rows - status.totals.bad)
         _fill(progress, status)
-        progress.began_with = progress.ended
+        progress.began_with = progress.worked_on
         if options.watch and not status.is_ended:
             async with shown(progress, payment_api(status.api), status.operation, quiet=options.json, preview=False):
                 failures = 0

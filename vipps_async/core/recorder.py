@@ -177,6 +177,25 @@ class Recorder:
             return await self._carry_out(call, body, entry, owner)
         return self._on_record(call, acquired, entry)
 
+    async def on_record(self, call: Call[R]) -> R | None:
+        """Return what `run` would return of a call without sending anything; None: it would send it, or go on with it.
+
+        Raises:
+            JournalError: the outcome on record cannot be read, or the journal cannot.
+            IdempotencyMismatchError: the journal has its key with another payload.
+            VippsError: as it was recorded for this key.
+        """
+        intent = self._intent(call, render(call))
+        entries = await self.entries_of(intent.payment)
+        entry = next((entry for entry in entries if entry.intent.identity == intent.identity), None)
+        if entry is None:
+            return None
+        if entry.intent.digest != intent.digest:
+            return self._on_record(call, AcquireResult.MISMATCH, entry)
+        if entry.settlement is None or entry.settlement.outcome is Outcome.NOT_DONE:
+            return None
+        return self._on_record(call, AcquireResult.SETTLED, entry)
+
     # --- for recovery ----------------------------------------------------------------------------------------------
 
     async def open_entries(self) -> AsyncGenerator[Entry, None]:
@@ -403,10 +422,8 @@ class Recorder:
             raise _about(call, JournalError(text, effect=Effect.PROBABLE, advice=advice)) from error
         misfit = None if call.operation.misfit is None else call.operation.misfit(call, result)
         if misfit is not None:
-            raise _about(
-                call,
-                moved_otherwise(f"{misfit}, on record since {settlement.settled_at:%Y-%m-%d %H:%M:%S} UTC", result),
-            )
+            text = f"{misfit}, on record since {settlement.settled_at:%Y-%m-%d %H:%M:%S} UTC"
+            raise _about(call, moved_otherwise(text, mark_settled_by(result, settled_by)))
         return mark_settled_by(result, settled_by)
 
     # --- in hand ---------------------------------------------------------------------------------------------------
