@@ -25,8 +25,8 @@ async def leave_open(
     amount: int | None = 10_000,
     operation: BatchOperation = BatchOperation.CAPTURE,
     merchant_serial_number: str = "123456",
-) -> None:
-    """Note an operation over eCom that is open: Vipps never got it. `amount` None: all that remains."""
+) -> Intent:
+    """Note an operation over eCom that is open, and return it: Vipps never got it. `amount` None: all that remains."""
     command = PaymentCommand(
         operation=operation,
         payment=payment,
@@ -56,3 +56,4 @@ async def leave_open(
         await journal.release(intent, note="the line was dead", owner="somebody")
     finally:
         await journal.aclose()
+    return intent

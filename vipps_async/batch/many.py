@@ -21,7 +21,7 @@ from vipps_async.core.payment_api import (
     PaymentState,
     SupportsBatch,
 )
-from vipps_async.core.recorder import Recorder
+from vipps_async.core.recorder import on_record
 from vipps_async.errors import (
     ApiError,
     CancelError,
@@ -283,10 +283,10 @@ class _Batch:
             return await self._failed(row, key, error)
 
     async def _dry_run(self, row: BatchRow, command: PaymentCommand, key: str, planned: dict[str, int]) -> RowResult:
-        if isinstance(self._client.runner, Recorder) and await self._entry_of(row) is not None:
+        if (entry := await self._entry_of(row)) is not None:
             # What the journal has under the row's key it answers now as it would then: nothing is sent for it.
-            call = self._api.make_call(await self._client.with_amount(command))
-            if (recorded := await self._client.runner.on_record(call)) is not None:
+            recorded = on_record(self._api.make_call(await self._client.with_amount(command)), entry)
+            if recorded is not None:
                 return done(row, key, self._api.moved(recorded), recorded)
         taken = planned.get(row.payment, 0)
         state = await self._state(row.payment)

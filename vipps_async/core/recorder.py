@@ -45,7 +45,7 @@ from vipps_async.journals.protocol import (
 )
 from vipps_async.time_limits import TimeLimit
 
-__all__ = ["OUTCOMES", "Recorder", "answer_record"]
+__all__ = ["OUTCOMES", "Recorder", "answer_record", "on_record"]
 
 R = TypeVar("R")
 
@@ -176,25 +176,6 @@ class Recorder:
         if acquired is AcquireResult.ACQUIRED:
             return await self._carry_out(call, body, entry, owner)
         return self._on_record(call, acquired, entry)
-
-    async def on_record(self, call: Call[R]) -> R | None:
-        """Return what `run` would return of a call without sending anything; None: it would send it, or go on with it.
-
-        Raises:
-            JournalError: the outcome on record cannot be read, or the journal cannot.
-            IdempotencyMismatchError: the journal has its key with another payload.
-            VippsError: as it was recorded for this key.
-        """
-        intent = self._intent(call, render(call))
-        entries = await self.entries_of(intent.payment)
-        entry = next((entry for entry in entries if entry.intent.identity == intent.identity), None)
-        if entry is None:
-            return None
-        if entry.intent.digest != intent.digest:
-            return self._on_record(call, AcquireResult.MISMATCH, entry)
-        if entry.settlement is None or entry.settlement.outcome is Outcome.NOT_DONE:
-            return None
-        return self._on_record(call, AcquireResult.SETTLED, entry)
 
     # --- for recovery ----------------------------------------------------------------------------------------------
 
@@ -397,8 +378,9 @@ class Recorder:
             return await self._carry_out(earlier, intent.body, entry, owner)
         return self._on_record(earlier, acquired, entry, settled_by=SettledBy.EARLIER_CALL)
 
+    @staticmethod
     def _on_record(
-        self, call: Call[R], acquired: AcquireResult, entry: Entry, *, settled_by: SettledBy = SettledBy.JOURNAL
+        call: Call[R], acquired: AcquireResult, entry: Entry, *, settled_by: SettledBy = SettledBy.JOURNAL
     ) -> R:
         intent = entry.intent
         if acquired is AcquireResult.CLOSED:
@@ -502,6 +484,26 @@ class Recorder:
             self._log.journal_failed(call, error)
             return False
         return True
+
+
+def on_record(call: Call[R], entry: Entry) -> R | None:
+    """Return what `Recorder.run` would return of a call without sending anything; None: it would send it.
+
+    Args:
+        call: what would be run.
+        entry: what the journal has of it, under its key.
+
+    Raises:
+        JournalError: the outcome on record cannot be read.
+        IdempotencyMismatchError: the entry has another payload.
+        VippsError: as it was recorded for this key.
+    """
+    acquired = AcquireResult.SETTLED
+    if entry.intent.digest != hashlib.sha256(render(call) or b"").hexdigest():
+        acquired = AcquireResult.MISMATCH
+    elif entry.settlement is None or entry.settlement.outcome is Outcome.NOT_DONE:
+        return None
+    return Recorder._on_record(call, acquired, entry)  # noqa: SLF001 - of this module
 
 
 #: What the journal notes of each verdict but OPEN.
