@@ -155,6 +155,21 @@ def test_progress_knows_its_rate_and_what_is_left() -> None:
     assert progress.seconds_left is not None
 
 
+def test_what_was_done_before_says_nothing_of_speed() -> None:
+    """A run that goes on is through with the rows of the run before at once: the rest takes as long as its own rows."""
+    progress = Progress(rows=1_000)
+    progress.began -= 10
+    progress.outcomes[RowOutcome.DONE_BEFORE] = 800
+    progress.outcomes[RowOutcome.OTHERWISE_BEFORE] = 90
+    assert progress.seconds_left is None
+    progress.outcomes[RowOutcome.DONE] = 10
+    assert progress.rate == pytest.approx(1, rel=0.1)
+    assert progress.seconds_left == pytest.approx(100, rel=0.1)
+    # A dry run asks Vipps about each of them.
+    progress.counts_earlier = True
+    assert progress.rate == pytest.approx(90, rel=0.1)
+
+
 def test_what_a_stopped_run_has_not_begun_has_not_ended() -> None:
     """After Ctrl-C the count is of what has ended; rows that were only read are not among them."""
     progress = Progress(rows=100)
