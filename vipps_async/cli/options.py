@@ -185,7 +185,7 @@ def add_allow_host(command: Command) -> None:
         "--allow-host",
         multiple=True,
         metavar="HOST",
-        help="in production VIPPS_BASE_URL may name this host, which is not Vipps' own",
+        help="a host, not Vipps' own, that VIPPS_BASE_URL may name in production; once for each",
     )
 
 
