@@ -21,7 +21,7 @@ from vipps_async.batch.results import RowOutcome
 from vipps_async.batch.row_store import RowStore
 from vipps_async.cli.commands import Command, Options
 from vipps_async.cli.confirmation import add_yes, ask
-from vipps_async.cli.options import Reader, add_allow_host, add_api, number_from, one_of
+from vipps_async.cli.options import Reader, add_allow_host, add_api, add_sales_unit, number_from, one_of
 from vipps_async.cli.output import DONE, HELD, REFUSED, UNKNOWN, plain, say
 from vipps_async.config import Settings
 from vipps_async.core.batch import BatchOperation
@@ -59,6 +59,7 @@ def add_layout(command: Command) -> None:
     """Give a command its file, and the options that say what it means and whether to ask."""
     command.argument("file", type=click.Path(allow_dash=True), metavar="FILE", help="the file, or - for standard input")
     add_api(command)
+    add_sales_unit(command)
     command.option(
         "--format",
         type=one_of(FileFormat, [kind.value for kind in FileFormat]),

@@ -44,7 +44,7 @@ from vipps_async.cli.batch_output import (
     summary_json,
 )
 from vipps_async.cli.commands import Command, Options, Run, UsageError
-from vipps_async.cli.options import add_allow_host, check_allowed_host, one_of, positive
+from vipps_async.cli.options import add_allow_host, add_sales_unit, check_allowed_host, one_of, positive
 from vipps_async.cli.output import (
     DONE,
     HELD,
@@ -101,6 +101,7 @@ def actions() -> list[Command]:
     )
     work.option("--concurrency", type=concurrency, default=DEFAULT_CONCURRENCY, metavar="N", help="most at once")
     work.flag("--once", "end when nothing of any batch is left")
+    add_sales_unit(work)
     add_allow_host(work)
     withdraw = _action(
         "withdraw",

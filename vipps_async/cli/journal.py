@@ -18,7 +18,7 @@ from vipps_async.cli.journal_open import agree_to_settle, find_open
 from vipps_async.cli.journal_reconcile import reconciliation
 from vipps_async.cli.journal_text import entry_facts, entry_text, recovery_facts, recovery_text
 from vipps_async.cli.maker import maker_by_journal
-from vipps_async.cli.options import add_allow_host, check_allowed_host, positive
+from vipps_async.cli.options import SALES_UNIT, add_allow_host, add_sales_unit, check_allowed_host, positive
 from vipps_async.cli.output import UNPRINTED, emit_lines, finish, json_line, plain, say
 from vipps_async.config import Settings
 from vipps_async.core.recovery_report import RecoveryReport
@@ -38,7 +38,6 @@ _PROGRESS_EVERY = 1.0
 _SETTLE_AFTER = 86_400
 #: The exit status of a check that found damage.
 _DAMAGED = 1
-_MSN_VARIABLE = "VIPPS_MERCHANT_SERIAL_NUMBER"
 
 
 def command() -> Group:
@@ -70,7 +69,7 @@ def _listing() -> Command:
         "journal list --payment acme-shop-123-order123abc",
     )
     listing.option("--open", "only_open", is_flag=True, help="only what is open")
-    listing.option("--payment", metavar="ID", help=f"only this payment (of --msn, or of {_MSN_VARIABLE})")
+    listing.option("--payment", metavar="ID", help=f"only this payment (of --msn, or of {SALES_UNIT})")
     listing.option("--msn", metavar="MSN", help="only this sales unit")
     listing.option("--limit", type=positive, default=50, metavar="N", help="how many of each kind")
     listing.option(
@@ -96,6 +95,7 @@ def _recovery() -> Command:
     )
     recovery.option("--concurrency", type=positive, default=8, metavar="N", help="how many at once")
     recovery.flag("--json", "the report as one JSON object, and no progress")
+    add_sales_unit(recovery)
     add_yes(recovery)
     add_allow_host(recovery)
     return recovery
@@ -131,9 +131,9 @@ async def _list(options: Options) -> int:
 
 
 async def _found(journal: Journal, options: Options) -> list[Entry]:
-    msn = options.msn or os.environ.get(_MSN_VARIABLE)
+    msn = options.msn or os.environ.get(SALES_UNIT)
     if not msn:
-        raise ConfigurationError("--payment needs a sales unit", advice=f"give --msn, or set {_MSN_VARIABLE}")
+        raise ConfigurationError("--payment needs a sales unit", advice=f"give --msn, or set {SALES_UNIT}")
     return await journal.find(payment=options.payment, merchant_serial_number=msn)
 
 
@@ -243,7 +243,7 @@ def _upkeep() -> list[Command]:
         "journal erase acme-shop-123-order123abc",
     )
     erase.argument("payment", metavar="PAYMENT", help="its id")
-    erase.option("--msn", metavar="MSN", help=f"its sales unit (default: {_MSN_VARIABLE})")
+    erase.option("--msn", metavar="MSN", help=f"its sales unit (default: {SALES_UNIT})")
     return [backup, check, prune, erase]
 
 
@@ -277,9 +277,9 @@ async def _prune(options: Options) -> int:
 
 
 async def _erase(options: Options) -> int:
-    msn = options.msn or os.environ.get(_MSN_VARIABLE)
+    msn = options.msn or os.environ.get(SALES_UNIT)
     if not msn:
-        raise ConfigurationError("erase needs a sales unit", advice=f"give --msn, or set {_MSN_VARIABLE}")
+        raise ConfigurationError("erase needs a sales unit", advice=f"give --msn, or set {SALES_UNIT}")
     async with opened(options, thorough=False) as journal:
         deleted = await journal.erase(payment=options.payment, merchant_serial_number=msn)
     return finish(0, f"{deleted} deleted of payment {options.payment}")

@@ -15,7 +15,7 @@ from vipps_async.cli.commands import Command, Group, Options, Run, UsageError
 from vipps_async.cli.confirmation import add_yes, is_terminal, typed_line
 from vipps_async.cli.journal_file import add_journal
 from vipps_async.cli.maker import maker_by_answer, maker_by_file
-from vipps_async.cli.options import Reader, add_allow_host, add_api, amount_of, api_named_in
+from vipps_async.cli.options import Reader, add_allow_host, add_api, add_sales_unit, amount_of, api_named_in
 from vipps_async.cli.output import plain, say
 from vipps_async.cli.payment_check import JournalCheck
 from vipps_async.cli.payment_command import EXIT_STATUS, PaymentRun, run_command
@@ -127,6 +127,7 @@ def _action(
     heading = api.payment_heading.replace("_", " ")
     made.argument("payment", type=Reader(api.check_payment), metavar="PAYMENT", help=f"its {heading}")
     add_api(made)
+    add_sales_unit(made)
     made.flag("--json", "one JSON object, sums in minor units; also of an error")
     add_allow_host(made)
     return made

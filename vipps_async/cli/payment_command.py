@@ -16,7 +16,7 @@ from attrs import define, field, frozen
 from vipps_async.cli.commands import Options
 from vipps_async.cli.confirmation import ask, nobody_to_ask
 from vipps_async.cli.journal_file import journal_path, open_journal
-from vipps_async.cli.options import api_option, check_allowed_host
+from vipps_async.cli.options import api_option, check_allowed_host, sales_unit_option
 from vipps_async.cli.output import (
     BUSY,
     DONE,
@@ -258,7 +258,7 @@ class _Run:
                 say(f"The journal may have it as open. To settle it{self._carrying_out}: {self._recover}")
 
     def _say_what_to_do(self) -> None:
-        say(f"To find out: vipps-async payment show {self.command.payment}{api_option(self.command.api)}")
+        say(f"To find out: vipps-async payment show {self.command.payment}{api_option(self.command.api)}{self._unit}")
         if self.command.key is not None:
             say(f"To repeat it: the same command with {self._same_key}, never with a new key; it is not done twice.")
         if self.journal is not None:
@@ -275,7 +275,11 @@ class _Run:
 
     @property
     def _recover(self) -> str:
-        return f"vipps-async journal recover --journal {shlex.quote(str(self.journal))}"
+        return f"vipps-async journal recover --journal {shlex.quote(str(self.journal))}{self._unit}"
+
+    @property
+    def _unit(self) -> str:
+        return sales_unit_option(self.options)
 
     @property
     def _named(self) -> dict[str, Any]:
