@@ -190,6 +190,20 @@ async def test_what_is_open_of_another_payment_holds_nothing_up(sandbox: Sandbox
     assert (await live(sandbox, *other, "--amount", "50", "--yes", journal=journal)).status == 0
 
 
+async def test_what_another_process_leaves_open_meanwhile_counts(
+    sandbox: Sandbox, journal: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There was no journal when somebody was asked, and there is one now: the command looks again before it sends."""
+
+    async def ask(*_: object, **__: object) -> None:
+        await leave_open(journal, "lost")
+
+    monkeypatch.setattr("vipps_async.cli.payment_command.ask", ask)
+    refused = await live(sandbox, *CAPTURE, "--amount", "100.00", journal=journal, typed=())
+    assert (refused.status, "payment order-1, key lost" in refused.err) == (3, True)
+    assert sent_since(sandbox) == []
+
+
 async def test_a_no_makes_no_journal(sandbox: Sandbox, journal: Path) -> None:
     """Whoever says no leaves nothing behind."""
     assert (await live(sandbox, *CAPTURE, "--amount", "5", journal=journal, typed=("no",))).status == 1

@@ -222,3 +222,17 @@ async def test_what_was_settled_first_stands_in_the_json(sandbox: Sandbox, journ
     assert (facts["settled_first"]["sent_again"], facts["moved"]) == (1, 49_900)
     again = orjson.loads((await live(sandbox, "batch", "capture", str(day), "--json", "--yes", journal=journal)).out)
     assert (again["settled_first"], again["moved"], again["moved_before"]) == (None, 0, 49_900)
+
+
+async def test_what_another_process_leaves_open_meanwhile_is_asked_about(
+    sandbox: Sandbox, journal: Path, day: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There was no journal when somebody was asked about the file: what stands in it now has its own question."""
+
+    async def agree(*_: object, **__: object) -> None:
+        await leave_open(journal, "lost")
+
+    monkeypatch.setattr("vipps_async.cli.batch.agree", agree)
+    answered = await live(sandbox, "batch", "capture", str(day), journal=journal, typed=("no",))
+    assert (answered.status, "Settle 1 capture of 100.00 NOK" in answered.err) == (1, True)
+    assert [sandbox.payment(f"order-{number}").captured for number in (1, 2)] == [0, 0]

@@ -174,7 +174,10 @@ class _Command:
                 return status
             journal = await self._opened(path, stack)
             session = await stack.enter_async_context(VippsSession.from_env(journal=journal))
-            if is_there and (status := await self._settle(journal, session, settings)) is not None:
+            # Also in one that was not there a moment ago: another process may have made it meanwhile.
+            if (status := await self._settle(journal, session, settings)) is not None:
+                return status
+            if is_there and not self.stop.is_set() and (status := await self._agree(settings)) is not None:
                 return status
             self._say(f"Journal: {path}")
             return await self._carry_out(session, report)
@@ -185,10 +188,7 @@ class _Command:
         return journal
 
     async def _settle(self, journal: SqliteJournal, session: VippsSession, settings: Settings) -> int | None:
-        """Settle what is open, which is a step of its own, and ask about the rows; returns the status if it ends here.
-
-        It moves money, too, and may be of other commands.
-        """
+        """Settle what is open: a step of its own, as it moves money, too; returns the exit status if it ends here."""
         found = await find_open(journal, settings.merchant_serial_number)
         if (status := await agree_to_settle(found, settings, yes=self.options.yes)) is not None:
             return status
@@ -198,7 +198,7 @@ class _Command:
                 self.recovered = await settle_open(session, self.stop)
             if self.recovered is not None:
                 self._say(f"Settled before the first row: {recovery_text(self.recovered)}")
-        return None if self.stop.is_set() else await self._agree(settings)
+        return None
 
     async def _agree(self, settings: Settings) -> int | None:
         declined = "Nothing of the file was sent; what was settled before it stands above."

@@ -175,7 +175,12 @@ class _Run:
                 if status is not None:
                     return status
                 say(f"journal {self.journal}")
-            await self._call(await self._opened(stack) if journal is None else journal)
+            if journal is None:
+                journal = await self._opened(stack)
+                # Another process may have made it while somebody was asked.
+                if journal is not None and (status := await self._check(journal, settings, told=True)) is not None:
+                    return status
+            await self._call(journal)
         assert self.status is not None  # noqa: S101 - for the type checker; `_call` has set it
         return self.status
 
@@ -187,15 +192,18 @@ class _Run:
         stack.push_async_callback(journal.aclose)
         return journal
 
-    async def _check(self, journal: SqliteJournal | None, settings: Settings) -> int | None:
-        """Hold the command against the journal; returns the exit status if it must not be sent, once that is said."""
+    async def _check(self, journal: SqliteJournal | None, settings: Settings, *, told: bool = False) -> int | None:
+        """Hold the command against the journal; returns the exit status if it must not be sent, once that is said.
+
+        `told`: what is to be known of it has been said before.
+        """
         if self.command.check is None:
             return None
         try:
             note = await self.command.check.run(journal, settings.merchant_serial_number, agreed=self.options.yes)
         except OrderLockedError as error:
             return self._tell_of_open_one(error)
-        if note:
+        if note and not told:
             say(note)
         return None
 
