@@ -93,7 +93,7 @@ def test_rows_that_are_alike_in_everything_need_references() -> None:
 
 def test_what_ended_for_good_does_not_come_out_again() -> None:
     """Another round gets the rows that are unknown, not done or not begun; sums are added up by outcome."""
-    with loaded(HEADING + "".join(f"a-{number},100,x,s-{number}\n" for number in range(8))) as store:
+    with loaded(HEADING + "".join(f"a-{number},100,x,s-{number}\n" for number in range(9))) as store:
         rows = list(store.rows())
         error = CaptureError("no", status=400, errors=(ErrorInfo("Payment", "61", "too much"),))
         store.save(
@@ -104,6 +104,7 @@ def test_what_ended_for_good_does_not_come_out_again() -> None:
                 result(rows[3], RowOutcome.UNKNOWN),
                 result(rows[4], RowOutcome.NOT_DONE),
                 result(rows[7], RowOutcome.OTHERWISE, amount=50),
+                result(rows[8], RowOutcome.OTHERWISE_BEFORE, amount=60),
             ]
         )
         store.hold([(rows[6], "meets another")])
@@ -111,11 +112,12 @@ def test_what_ended_for_good_does_not_come_out_again() -> None:
         totals = store.totals()
         assert totals.outcomes == dict.fromkeys(RowOutcome, 1)
         assert totals.moved[RowOutcome.DONE] == totals.moved[RowOutcome.DONE_BEFORE] == 100
-        assert totals.moved[RowOutcome.OTHERWISE] == 50
+        assert (totals.moved[RowOutcome.OTHERWISE], totals.moved[RowOutcome.OTHERWISE_BEFORE]) == (50, 60)
         assert totals.refusals == {"Payment 61": 1}
         # What was unknown a moment ago and is found on record now was done by this run.
         store.save([result(rows[3], RowOutcome.DONE_BEFORE, amount=100)])
-        assert store.totals().outcomes[RowOutcome.DONE] == 2
+        store.save([result(rows[4], RowOutcome.OTHERWISE_BEFORE, amount=90)])
+        assert store.totals().outcomes[RowOutcome.DONE] == store.totals().outcomes[RowOutcome.OTHERWISE] == 2
 
 
 def test_loading_ends_when_nobody_waits_for_it() -> None:
@@ -248,7 +250,7 @@ def test_a_report_is_its_owners(tmp_path: Path) -> None:
 def test_outcomes_have_words() -> None:
     """Words that a person in the shop understands."""
     words = [outcome_word(outcome, CAPTURE) for outcome in RowOutcome]
-    first = ["captured", "captured before", "captured otherwise", "refused", "not done"]
+    first = ["captured", "captured before", "captured otherwise", "captured otherwise before", "refused", "not done"]
     assert words == [*first, "unknown", "held", "not begun"]
     assert outcome_word(None, CAPTURE) == "not begun"
     assert outcome_word(RowOutcome.DONE, BatchOperation.REFUND, preview=True) == "would be refunded"

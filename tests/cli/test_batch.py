@@ -401,8 +401,9 @@ async def test_what_is_open_is_named_before_the_first_row(sandbox: Sandbox, tmp_
     done = await batch(sandbox, "capture", str(file), "--journal", str(journal))
     assert done.status == 0, done.err
     named = done.err.index("  ecom.capture of 7.00 NOK, payment order-0, key ")
-    assert done.err.index("Open in the journal, and settled before the first row") < named
-    assert named < done.err.index("To be captured: ")
+    assert done.err.index("Open in the journal; what Vipps does not have of it is sent again") < named
+    settled = done.err.index("Settled before the first row: 1 looked at: 0 had taken effect, 1 sent again")
+    assert named < settled < done.err.index("To be captured: ")
     assert sandbox.payment("order-0").captured == 700
 
 

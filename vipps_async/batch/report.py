@@ -213,6 +213,8 @@ def outcome_word(outcome: RowOutcome | None, operation: BatchOperation, *, previ
         return f"{operation.done} before"
     if outcome is RowOutcome.OTHERWISE:
         return f"{operation.done} otherwise"
+    if outcome is RowOutcome.OTHERWISE_BEFORE:
+        return f"{operation.done} otherwise before"
     if outcome is RowOutcome.REFUSED and preview:
         return "would be refused"
     word: str = (outcome or RowOutcome.NOT_BEGUN).value
@@ -263,7 +265,9 @@ def _cells(row: ReportRow, api: PaymentApi, operation: BatchOperation, unit: Uni
         *(() if api.text_heading is None else (row.text,)),
         row.reference,
         "invalid" if row.flaw is not None else outcome_word(row.outcome, operation, preview=preview),
-        None if row.moved is None or (preview and row.outcome is RowOutcome.DONE_BEFORE) else Amount(row.moved, unit),
+        None
+        if row.moved is None or (preview and row.outcome is not None and row.outcome.is_earlier)
+        else Amount(row.moved, unit),
         row.time,
         row.idempotency_key,
         row.flaw or row.reason,

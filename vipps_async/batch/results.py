@@ -50,6 +50,8 @@ class RowOutcome(enum.Enum):
     OTHERWISE = "otherwise"
     """It took effect, but Vipps moved another amount than was asked for, as its history proves. It is not tried again.
     """
+    OTHERWISE_BEFORE = "otherwise before"
+    """The same, but it was so before this run: the journal has it. Nothing was done now."""
     REFUSED = "refused"
     """Vipps, or a rule of its API that was checked here, refused it; no money moved."""
     NOT_DONE = "not done"
@@ -65,6 +67,11 @@ class RowOutcome(enum.Enum):
     def is_final(self) -> bool:
         """Whether another run of the same batch would bring nothing new."""
         return self not in {RowOutcome.NOT_DONE, RowOutcome.UNKNOWN, RowOutcome.NOT_BEGUN}
+
+    @property
+    def is_earlier(self) -> bool:
+        """Whether it took effect before this run, which did nothing about it."""
+        return self in {RowOutcome.DONE_BEFORE, RowOutcome.OTHERWISE_BEFORE}
 
 
 @frozen(kw_only=True)
@@ -136,8 +143,9 @@ def failed(row: BatchRow, key: str, error: VippsError, api: PaymentApi, *, hint:
 
 def outcome_of(error: VippsError) -> RowOutcome:
     """Tell what an error means for its row."""
-    if _carried_out(error) is not None:
-        return RowOutcome.OTHERWISE
+    if (carried_out := _carried_out(error)) is not None:
+        before = getattr(carried_out, "settled_by", None) is SettledBy.JOURNAL
+        return RowOutcome.OTHERWISE_BEFORE if before else RowOutcome.OTHERWISE
     if error.effect is not Effect.NONE:
         return RowOutcome.UNKNOWN
     if isinstance(error, InvalidInputError):

@@ -133,7 +133,8 @@ HOLD_ROWS: LiteralString = (
     "AND others.batch <> mine.batch JOIN {schema}.batches AS theirs ON theirs.id = others.batch "
     "AND theirs.operation = batch.operation AND theirs.merchant_serial_number = batch.merchant_serial_number "
     "WHERE mine.batch = %s AND mine.flaw IS NULL AND mine.outcome IS NULL AND NOT mine.another AND others.flaw IS NULL "
-    "AND (others.outcome IN ('done', 'done before', 'otherwise', 'unknown') OR (theirs.withdrawn_at IS NULL "
+    "AND (others.outcome IN ('done', 'done before', 'otherwise', 'otherwise before', 'unknown') "
+    "OR (theirs.withdrawn_at IS NULL "
     "AND coalesce(others.outcome, '') NOT IN ('refused', 'held'))) "
     "AND (mine.reference IS NULL OR others.reference IS NULL "
     "OR (theirs.api <> batch.api AND others.reference = mine.reference)) "
@@ -208,8 +209,9 @@ SPOIL_ROW: LiteralString = (
 )
 # What this very batch could not finish at once, and found finished later, was done by this batch.
 SAVE_RESULTS: LiteralString = (
-    "UPDATE {schema}.batch_rows AS rows SET outcome = CASE WHEN news.outcome = 'done before' "
-    "AND (news.own OR coalesce(rows.outcome IN ('unknown', 'not done'), false)) THEN 'done' ELSE news.outcome END, "
+    "UPDATE {schema}.batch_rows AS rows SET outcome = CASE WHEN news.outcome IN ('done before', 'otherwise before') "
+    "AND (news.own OR coalesce(rows.outcome IN ('unknown', 'not done'), false)) "
+    "THEN replace(news.outcome, ' before', '') ELSE news.outcome END, "
     "moved = news.moved, time = news.time, key = news.key, code = news.code, reason = news.reason "
     "FROM unnest(%s::integer[], %s::text[], %s::bigint[], %s::timestamptz[], %s::text[], %s::text[], %s::text[], "
     "%s::boolean[]) AS news (number, outcome, moved, time, key, code, reason, own) "
