@@ -146,7 +146,7 @@ async def test_another_amount_differs(sandbox: Sandbox) -> None:
     await journal.aclose()
     assert found[0].comparison is Comparison.DIFFERS
     assert (found[0].recorded, found[0].found) == (500, 500)
-    assert found[0].reason == "1000 øre were asked for, and 500 øre were moved"
+    assert found[0].reason == "10.00 NOK were asked for, and 5.00 NOK were moved"
     assert told(found[1]) == (Comparison.DIFFERS, 900, 1000, "the journal has 9.00 NOK, Vipps 10.00 NOK")
 
 

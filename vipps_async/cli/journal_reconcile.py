@@ -23,9 +23,9 @@ from vipps_async.errors import JournalError
 from vipps_async.money import format_amount
 from vipps_async.reconciliation import ComparedEntry, Comparison, Day, DayEntries, compare_entries, entries_of_day
 from vipps_async.reconciliation.comparison import DEFAULT_CONCURRENCY, MOST_AT_ONCE
-from vipps_async.reconciliation.day import DEFAULT_ZONE
 from vipps_async.reconciliation.report import DaySums, sums_of, write_day_report
 from vipps_async.session import VippsSession
+from vipps_async.time_zone import DEFAULT_ZONE
 
 __all__ = ["reconciliation"]
 
@@ -193,7 +193,7 @@ def _facts(day: Day, found: DayEntries, sums: DaySums) -> dict[str, Any]:
     """The same for machines: sums in minor units."""
     return {
         "day": day.on.isoformat(),
-        "zone": day.zone_name,
+        "zone": day.zone.name,
         "from": day.begins,
         "until": day.ends,
         "entries": len(found.entries),
