@@ -38,7 +38,7 @@ from vipps_async.errors import (
     VippsError,
 )
 
-__all__ = ["RowOutcome", "RowResult", "done", "failed", "is_outage", "outcome_of"]
+__all__ = ["RowOutcome", "RowResult", "done", "failed", "is_outage", "outcome_of", "without_class_names"]
 
 #: Refusals that are not about the row: the same row may go through when the reason is gone.
 _NOT_ABOUT_THE_ROW = (
@@ -78,6 +78,11 @@ _KINDS: dict[type, str] = {
 }
 #: A class of a library's errors, which an error about a connection may name.
 _CLASS_NAME = re.compile(r" \([A-Za-z_.]*(?:Error|Exception|Disconnected|Timeout)\)")
+
+
+def without_class_names(message: str) -> str:
+    """Return the message of an error without names of classes, for people who have never seen a program."""
+    return _CLASS_NAME.sub("", message)
 
 
 class RowOutcome(enum.Enum):
@@ -138,7 +143,7 @@ class RowResult:
     @property
     def what_happened(self) -> str:
         """The same for people who keep the books: without what stands in a report's other columns."""
-        told = "" if self.error is None else f"{_CLASS_NAME.sub('', self.error.message).rstrip('.')}."
+        told = "" if self.error is None else f"{without_class_names(self.error.message).rstrip('.')}."
         return " ".join(part for part in (told, self.hint) if part)
 
     @property

@@ -13,7 +13,7 @@ from vipps_async.journals.methods import JournalMethods
 from vipps_async.journals.protocol import Entry, Outcome
 from vipps_async.time_zone import DEFAULT_ZONE, TimeZone
 
-__all__ = ["Day", "DayEntries", "entries_of_day"]
+__all__ = ["Day", "DayEntries", "KnownOperation", "entries_of_day"]
 
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
@@ -71,12 +71,27 @@ class Day:
         return f"{self.on} in {self.zone.name} ({self.begins:%Y-%m-%d %H:%M} to {self.ends:%Y-%m-%d %H:%M} UTC)"
 
 
+@frozen(kw_only=True)
+class KnownOperation:
+    """What a journal has of an operation of a payment, of whatever day: enough to know it again at Vipps."""
+
+    api: str
+    operation: str
+    key: str
+    #: Minor units; None: all that was left.
+    amount: int | None
+    #: None: it is open.
+    outcome: Outcome | None
+
+
 @mutable(kw_only=True)
 class DayEntries:
     """What a journal has of a day."""
 
     #: What is done, oldest first, about a kB each.
     entries: list[Entry] = field(factory=list)
+    #: All that the journal has of their payments, of whatever day, API and outcome.
+    known: dict[str, tuple[KnownOperation, ...]] = field(factory=dict)
     #: How many of other sales units are done: they are not among these.
     of_other_units: int = 0
     #: How many operations of the sales unit are open, of whatever day: what became of them is not known.
@@ -90,7 +105,8 @@ async def entries_of_day(
 ) -> DayEntries:
     """Find what was done on a day: what became known as done then, whenever it was begun.
 
-    Looks through the whole journal; of its rows those of the day are kept.
+    Looks through the whole journal; of its rows those of the day are kept. Then looks up what else it has of their
+    payments.
 
     Args:
         journal: open.
@@ -118,7 +134,21 @@ async def entries_of_day(
             else:
                 found.of_other_units += 1
     found.entries.sort(key=_settled_at)
+    for payment in dict.fromkeys(entry.intent.payment for entry in found.entries):
+        entries = await journal.find(payment=payment, merchant_serial_number=merchant_serial_number)
+        found.known[payment] = tuple(map(_known, entries))
     return found
+
+
+def _known(entry: Entry) -> KnownOperation:
+    intent = entry.intent
+    return KnownOperation(
+        api=intent.api,
+        operation=intent.operation,
+        key=intent.key,
+        amount=intent.amount,
+        outcome=None if entry.settlement is None else entry.settlement.outcome,
+    )
 
 
 def _is_about_money(entry: Entry) -> bool:
