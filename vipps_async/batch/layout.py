@@ -191,7 +191,9 @@ class Layout:
         """Which column is meant by what Norwegian headings have in them; the first one counts."""
         payment, row = self.api.payment_heading, reference_heading(self.api)
         main = f"{_AMOUNT}_{self.api.main_unit.name}"
-        amounts = {f"i {unit.word}": f"{_AMOUNT}_{unit.name}" for unit in self.api.units} | {"beløp": main, "sum": main}
+        amounts = {f"i {unit.word}": f"{_AMOUNT}_{unit.name}" for unit in self.api.units} | dict.fromkeys(
+            ("beløp", "belop", "sum"), main
+        )
         texts = dict.fromkeys(("tekst", "beskrivelse", "melding"), self.api.text_heading or "")
         rows = dict.fromkeys(("forsendelse", "retur", "bilag"), row)
         return amounts | texts | rows | dict.fromkeys(("ordre", "bestilling", "order"), payment)
