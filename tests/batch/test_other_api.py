@@ -184,13 +184,14 @@ async def test_files_and_reports_have_the_apis_own_columns(tmp_path: Path) -> No
         BatchOperation.CAPTURE,
         ReportFormat.CSV,
         zone=TimeZone.named("UTC"),
+        style=rows.style,
     )
     lines = (tmp_path / "report.csv").read_text().splitlines()
     assert lines[0] == (
-        "line,api,toy,amount_eur,reference,another,outcome,moved_eur,time_UTC,idempotency_key,money_moved,what_happened,"
+        "line,api,toy,amount_eur,reference,outcome,moved_eur,time_UTC,idempotency_key,money_moved,what_happened,"
         "what_to_do"
     )
-    assert lines[1].startswith("2,toy,toy-0,3.50,a,,captured,3.50,")
+    assert lines[1].startswith("2,toy,toy-0,3.50,a,captured,3.50,")
     assert "payment must be text that begins with toy-" in lines[2]
     assert "from 0.01 to " in lines[3]
 

@@ -97,7 +97,7 @@ def test_a_report_that_a_spreadsheet_has_saved_asks_for_the_same(tmp_path: Path)
         store.save([RowResult(row=row, outcome=RowOutcome.UNKNOWN, idempotency_key="d1-x", amount=5, time=time)])
     table = open_csv(report(store, tmp_path))
     assert not [cell for line in table for cell in line if isinstance(cell, Changed | Formula)]
-    heading = columns(ECOM_API, BatchOperation.CAPTURE, OSLO, store.unit)
+    heading = columns(ECOM_API, BatchOperation.CAPTURE, OSLO, store.unit, omitted=["another"])
     assert table[0] == list(heading)
     # Read as a time, by the clocks of Oslo.
     assert table[1][heading.index("time_Europe/Oslo")] == datetime.fromisoformat("2026-03-29 01:59:59")
@@ -113,6 +113,7 @@ def test_an_invalid_row_keeps_its_cells_and_is_corrected_in_the_report(tmp_path:
         "order-2;1.234;Blåbær;0002;ja\r\n"
         "order 3;3,50;Sokker;12-1;kanskje\r\n"
         "order-4;;Sokker;s-4;nei\r\n"
+        "order-5;5,00;Sokker;;\r\n"
     ).encode("utf-8-sig")
     store = loaded(content)
     table = open_csv(report(store, tmp_path))
@@ -123,17 +124,19 @@ def test_an_invalid_row_keeps_its_cells_and_is_corrected_in_the_report(tmp_path:
         ["order-2", "'1.234", "Blåbær", "'0002", "ja", "invalid"],
         ["order 3", "'3,50", "Sokker", "'12-1", "kanskje", "invalid"],
         ["order-4", "", "Sokker", "s-4", "nei", "invalid"],
+        ["order-5", "'5,00", "Sokker", "", "", "invalid"],
     ]
-    assert [line[heading.index("money_moved")] for line in table[1:]] == ["not by this run"] * 4
+    assert [line[heading.index("money_moved")] for line in table[1:]] == ["not by this run"] * 5
     assert table[2][heading.index("what_to_do")] == "correct the row"
     # Nothing that is not corrected is taken for right.
-    assert [isinstance(row, ValidRow) for row in rows_of(save_csv(table))] == [True, False, False, False]
-    table[2][3], table[3][2], table[3][6], table[4][3] = Decimal(1234), "order-3", "nei", "all"
+    assert [isinstance(row, ValidRow) for row in rows_of(save_csv(table))] == [True, False, False, False, False]
+    table[2][3], table[3][2], table[3][6], table[4][3], table[5][5] = Decimal(1234), "order-3", "nei", "all", "s-5"
     assert list(meant(rows_of(save_csv(table)))) == [
         ("order-1", 1_000, "Sokker", "0001"),
         ("order-2", 123_400, "Blåbær", "0002"),
         ("order-3", 350, "Sokker", "12-1"),
         ("order-4", NOT_GIVEN, "Sokker", "s-4"),
+        ("order-5", 500, "Sokker", "s-5"),
     ]
 
 

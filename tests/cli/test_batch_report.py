@@ -53,13 +53,8 @@ async def test_a_report_that_is_corrected_and_sent_again_captures_the_rest(
     assert (first.status, captured(sandbox)) == (1, [500, 0, 500, 500]), first.err
     table = open_csv(report.read_bytes())
     position = table[0].index("amount_nok")
-    assert table[2][position : table[0].index("outcome") + 1] == [
-        "'5.000",
-        "Sokker",
-        f"'{references[1]}" if has else "",
-        "",
-        "invalid",
-    ]
+    asked = table[2][position : table[0].index("outcome") + 1]
+    assert asked == ["'5.000", "Sokker", *([f"'{references[1]}"] if has else []), "invalid"]
     table[2][position] = "5,00"
     again = tmp_path / "igjen.csv"
     again.write_bytes(save_csv(table))

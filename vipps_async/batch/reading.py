@@ -116,7 +116,6 @@ class FileReader:
         self.unit: Unit | None = None
         self.style = FileStyle(encoding=layout.codec)
         self.ignored: tuple[str, ...] = ()
-        self._is_report = False
         self._takes_all = False
         self._sums: SumsByUnit | None = None
         self._decimal_signs: set[str] = set()
@@ -252,9 +251,11 @@ class FileReader:
         if (flaw := self._layout.flaw_of(headings)) is not None:
             raise BatchFileError(flaw, line=self._row_began)
         names = self._layout.names_of(headings)
-        self._is_report = is_report(headings)
         others = [heading for heading, name in zip(headings, names, strict=True) if name is None]
-        self.ignored = tuple(map(shown, without_own(others) if self._is_report else others))
+        self.ignored = tuple(map(shown, without_own(others) if is_report(headings) else others))
+        # An empty cell there would be one that was forgotten.
+        omitted = [name for name in (reference_heading(self._layout.api), ANOTHER) if name not in names]
+        self.style = evolve(self.style, omitted=omitted)
         found = self._layout.amount_of([name for name in names if name is not None])
         self._takes_all = found is None and self._layout.operation is not BatchOperation.CANCEL
         self.unit = None if found is None else found[1]
@@ -276,17 +277,10 @@ class FileReader:
             if len(cells) == len(names) + 1 and self.style.separator == ",":
                 flaw += " (a decimal comma, as in 100,50, is read only in a file separated by semicolons or tabs)"
         if not flaw:
-            empty = [name for name, cell in self._filled(record).items() if not cell and name != ANOTHER]
+            empty = [name for name, cell in record.items() if not cell and name != ANOTHER]
             flaw = f"{' and '.join(empty)} must not be empty" if empty else ""
         whole = self.style.separator.join(cells) if is_torn else ""
         return self._row(number, record, flaw, self._csv_amount, whole)
-
-    def _filled(self, record: Mapping[str, object]) -> Mapping[str, object]:
-        """Return a record without what a report has left empty, since the file that it is about had none of it."""
-        if not self._is_report:
-            return record
-        may_be_empty = {reference_heading(self._layout.api), ANOTHER}
-        return {name: cell for name, cell in record.items() if name not in may_be_empty or cell not in {"", None}}
 
     def _csv_amount(self, cell: object, unit: Unit) -> int | NotGiven:
         text = str(cell)
@@ -334,14 +328,14 @@ class FileReader:
     def _row(
         self,
         number: int,
-        given: Mapping[str, object],
+        record: Mapping[str, object],
         flaw: str,
         read: Callable[[object, Unit], int | NotGiven],
         whole: str,
     ) -> ValidRow | InvalidRow:
         """Check a row; `whole` is all of it, where nobody can tell its cells apart or what they say."""
         api, heading = self._layout.api, self._layout.api.text_heading
-        name, record = reference_heading(api), self._filled(given)
+        name = reference_heading(api)
         if not flaw:
             try:
                 return ValidRow(

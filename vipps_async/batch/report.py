@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
+from itertools import compress
 from pathlib import Path
 from typing import Any, Final, LiteralString
 
@@ -201,15 +202,17 @@ def columns(
     unit: Unit | None = None,
     *,
     preview: bool = False,
+    omitted: Collection[str] = (),
 ) -> tuple[str, ...]:
     """Return the columns of a report: what a row asks for, under the headings of its API's files, and what came of it.
 
     What was asked and what moved say what they are counted in: `unit`, or else the API's main one, such as kroner. The
-    time is Vipps' own, and says its zone. A dry run moves nothing, and says what would move.
+    time is Vipps' own, and says its zone. A dry run moves nothing, and says what would move. `omitted` are columns that
+    the file has not either.
     """
     counted = (unit or api.main_unit).name
     is_cancel = operation is BatchOperation.CANCEL
-    return (
+    names = (
         "line",
         "api",
         api.payment_heading,
@@ -225,6 +228,7 @@ def columns(
         "what_happened",
         "what_to_do",
     )
+    return tuple(name for name in names if name not in omitted)
 
 
 #: Whether money moved, and what to do now, by how a row ended; None: it was not begun. What an earlier run did for a
@@ -298,9 +302,11 @@ def write_report(
         ConfigurationError: it cannot be written in that format.
     """
     counted = unit or api.main_unit
-    records = (_cells(row, api, operation, counted, zone, preview=preview) for row in rows)
-    heading = columns(api, operation, zone, counted, preview=preview)
-    write_table(path, heading, records, kind, style or FileStyle())
+    style = style or FileStyle()
+    everything = columns(api, operation, zone, counted, preview=preview)
+    kept = [name not in style.omitted for name in everything]
+    records = (list(compress(_cells(row, api, operation, counted, zone, preview=preview), kept)) for row in rows)
+    write_table(path, list(compress(everything, kept)), records, kind, style)
 
 
 def _cells(
@@ -309,11 +315,11 @@ def _cells(
     is_cancel = operation is BatchOperation.CANCEL
     asked: list[Cell] = [row.payment, ALL if row.amount is None else Amount(row.amount, unit), row.text, row.reference]
     # What another one was meant for is not said again: a report that is sent again would do it a second time.
-    another: Cell = None
+    another: Cell = ""
     if row.flaw is not None and row.cells is not None:
         cells = json.loads(row.cells)
         asked = [cells.get(name) for name in ("payment", "amount", "text", "reference")]
-        another = cells.get("another")
+        another = cells.get("another", "")
     payment, amount, text, reference = asked
     ended: list[Cell] = ["invalid", None, None, None, "not by this run", row.flaw, "correct the row"]
     if row.flaw is None:

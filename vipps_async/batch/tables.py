@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import orjson
-from attrs import frozen
+from attrs import field, frozen
 
 from vipps_async.core.payment_api import Unit
 from vipps_async.errors import ConfigurationError
@@ -79,6 +79,8 @@ class FileStyle:
     decimal_sign: str = "."
     #: Whether the first line says which separator it is, as Excel writes and reads it.
     names_separator: bool = False
+    #: Columns that a report of it has not either.
+    omitted: tuple[str, ...] = field(default=(), converter=tuple[str, ...])
 
     @property
     def is_spreadsheet(self) -> bool:
