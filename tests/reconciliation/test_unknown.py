@@ -12,6 +12,11 @@ from attrs import evolve
 from tests.batch.shop import MSN, stock, stock_one
 from vipps_async import MemoryJournal, nok
 from vipps_async.core.payment_api import HistoryEntry
+from vipps_async.ecom.details import PaymentDetails
+from vipps_async.ecom.payment_api import ECOM_API
+from vipps_async.epayment.enums import EventName
+from vipps_async.epayment.payment_api import EPAYMENT_API
+from vipps_async.epayment.responses import PaymentEvent
 from vipps_async.journals.protocol import Outcome
 from vipps_async.reconciliation import ComparedOperation, Comparison, Day, compare_entries, entries_of_day
 from vipps_async.reconciliation.day import KnownOperation
@@ -139,6 +144,34 @@ async def test_a_payment_of_two_apis_is_listed_once(sandbox: Sandbox, journal: M
         found = await compared(sandbox, journal, api=api)
         beside = [(each.key, each.found) for each in found if each.comparison is not Comparison.AGREES]
         assert beside == [("portal", 500)], api
+
+
+async def test_of_two_apis_epayment_is_asked(sandbox: Sandbox, journal: MemoryJournal) -> None:
+    """Whichever came first: it has the payments of both."""
+    stock_one(sandbox, "acme-order-1", 10_000)
+    async with sandbox.session(journal=journal) as vipps, sandbox.session() as portal:
+        await vipps.epayment.capture("acme-order-1", amount=nok(20))
+        await vipps.ecom.capture("acme-order-1", amount=1000, transaction_text="x")
+        await portal.epayment.capture("acme-order-1", amount=nok(5))
+        found = await entries_of_day(journal, TODAY, merchant_serial_number=MSN)
+        result = await compare_entries(vipps, found.entries, known=found.known, concurrency=1)
+    assert [(each.api, each.comparison) for each in result] == [
+        ("epayment", Comparison.AGREES),
+        ("ecom", Comparison.AGREES),
+        ("epayment", AT_VIPPS),
+    ]
+
+
+def test_an_answer_about_another_payment_is_no_history() -> None:
+    """What stands in it is not listed for this one."""
+    details = PaymentDetails(order_id="order-2")
+    assert ECOM_API.history.read("order-2", details) == ()
+    assert ECOM_API.history.read("order-1", details) is None
+    event = PaymentEvent(reference="order-2", name=EventName.CAPTURED, amount=nok(5), success=True)
+    read = EPAYMENT_API.history.read("order-2", (event,))
+    assert read is not None
+    assert [each.amount for each in read] == [500]
+    assert EPAYMENT_API.history.read("order-1", (event,)) is None
 
 
 async def test_what_a_sales_unit_captures_by_itself_is_nobodys_operation(journal: MemoryJournal) -> None:
