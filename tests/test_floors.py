@@ -26,6 +26,7 @@ FLOORS = {
     "vipps_async.auth_tokens": 0,
     "vipps_async.idempotency_keys": 0,
     "vipps_async.time_limits": 0,
+    "vipps_async.time_zone": 0,
     "vipps_async.one_loop": 0,
     "vipps_async.printable": 0,
     "vipps_async.transports": 0,

@@ -107,11 +107,11 @@ async def test_each_row_ends_as_a_person_expects(sandbox: Sandbox, tmp_path: Pat
         "11": "captured",
         "12": "captured",
     }
-    assert "35" in lines["2"]["reason"]
-    assert "It is cancelled" in lines["3"]["reason"]
-    assert "left to capture 10.00 NOK" in lines["4"]["reason"]
-    assert "captured 10.00 NOK" in lines["5"]["reason"]
-    assert lines["7"]["reason"] == "the same reference as in line 6"
+    assert "35" in lines["2"]["what_happened"]
+    assert "It is cancelled" in lines["3"]["what_happened"]
+    assert "left to capture 10.00 NOK" in lines["4"]["what_happened"]
+    assert "captured 10.00 NOK" in lines["5"]["what_happened"]
+    assert lines["7"]["what_happened"] == "the same reference as in line 6"
     assert lines["11"]["transaction_text"] == "'=HYPERLINK(1)"
     assert lines["12"]["moved_ore"] == "1000"
     assert sandbox.payment("order-6").moved("CAPTURE")[0].text == "=HYPERLINK(1)"

@@ -51,9 +51,10 @@ async def test_it_is_told_with_both_amounts_and_never_tried_again(sandbox: Sandb
         first, second, third = (orjson.loads(line) for line in report.read_bytes().splitlines())
         outcome = "captured otherwise" if run == 1 else "captured otherwise before"
         assert (first["outcome"], first["amount_ore"], first["moved_ore"]) == (outcome, 1000, 500)
-        assert "1000 øre were asked for, and " in first["reason"]
-        assert "500" in first["reason"]
-        assert first["time"] is not None
+        assert "10.00 NOK were asked for, and " in first["what_happened"]
+        assert "5.00 NOK" in first["what_happened"]
+        assert first["money_moved"] == f"yes, another amount{', before this run' if run == 2 else ''}"
+        assert first["time_Europe/Oslo"] is not None
         assert {second["outcome"], third["outcome"]} == {"captured" if run == 1 else "captured before"}
         assert len(sandbox.payment("order-0").moved("CAPTURE")) == 1
     sent = [request for request in sandbox.requests if request.operation == "capture"]

@@ -335,7 +335,7 @@ _VERIFICATION = of(
     ("entry.operation_success and not entry.operation.known for entry in with_key", "False for entry in with_key"),
     ("and amount in {None, entry.amount}", "and amount is None"),
     ("failed=len(found))", "failed=1)"),
-    ('misfit = "" if amount in {None, moved} else', 'misfit = "" if True else'),
+    ("if amount is not None and moved != amount:", "if False:"),
     ("if details.is_captured and not should_release_remaining_funds:", "if False:"),
     ("entry.operation_success and entry.operation in CANCEL.in", "entry.operation in CANCEL.in"),
     ("has_code(error.errors, UNKNOWN_ORDER)", "True"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import re
 from datetime import datetime
 
 from attrs import field, frozen
@@ -13,19 +14,31 @@ from vipps_async.core.payment_api import Moved, PaymentApi
 from vipps_async.errors import (
     ApiError,
     AuthenticationError,
+    CancelError,
+    CaptureError,
+    ConfigurationError,
+    DuplicateOrderError,
     Effect,
+    IdempotencyMismatchError,
     InvalidInputError,
+    InvalidRequestError,
+    JournalError,
     MerchantError,
     OrderLockedError,
+    OrderNotFoundError,
+    PaymentRefusedError,
     PermissionDeniedError,
     RateLimitedError,
+    RefundError,
     RequestNotSent,
     ServerError,
+    TransportError,
     UnexpectedResponseError,
+    UserError,
     VippsError,
 )
 
-__all__ = ["RowOutcome", "RowResult", "done", "failed", "is_outage", "outcome_of"]
+__all__ = ["RowOutcome", "RowResult", "done", "failed", "is_outage", "outcome_of", "without_class_names"]
 
 #: Refusals that are not about the row: the same row may go through when the reason is gone.
 _NOT_ABOUT_THE_ROW = (
@@ -36,6 +49,40 @@ _NOT_ABOUT_THE_ROW = (
     RateLimitedError,
     ServerError,
 )
+
+#: What kind of error it is, for those who have never seen a program; the nearest class counts.
+_KINDS: dict[type, str] = {
+    VippsError: "an error of the program",
+    ConfigurationError: "the settings are wrong",
+    InvalidInputError: "breaks a rule",
+    JournalError: "the journal failed",
+    TransportError: "no usable answer",
+    RequestNotSent: "not sent",
+    UnexpectedResponseError: "an answer that cannot be read",
+    ApiError: "refused by Vipps",
+    AuthenticationError: "keys not accepted",
+    PermissionDeniedError: "not allowed to this sales unit",
+    OrderNotFoundError: "no such payment",
+    DuplicateOrderError: "id used before",
+    PaymentRefusedError: "refused by the bank",
+    CaptureError: "capture refused",
+    CancelError: "cancel refused",
+    RefundError: "refund refused",
+    IdempotencyMismatchError: "same reference, other content",
+    OrderLockedError: "payment busy with another operation",
+    RateLimitedError: "too many requests",
+    MerchantError: "refused by the sales unit's agreement",
+    UserError: "refused by the customer's account or app",
+    InvalidRequestError: "a field was refused",
+    ServerError: "Vipps failed",
+}
+#: A class of a library's errors, which an error about a connection may name.
+_CLASS_NAME = re.compile(r" \([A-Za-z_.]*(?:Error|Exception|Disconnected|Timeout)\)")
+
+
+def without_class_names(message: str) -> str:
+    """Return the message of an error without names of classes, for people who have never seen a program."""
+    return _CLASS_NAME.sub("", message)
 
 
 class RowOutcome(enum.Enum):
@@ -101,14 +148,20 @@ class RowResult:
         return " ".join(part for part in ("" if self.error is None else str(self.error), self.hint) if part)
 
     @property
+    def what_happened(self) -> str:
+        """The same for people who keep the books: without what stands in a report's other columns."""
+        told = "" if self.error is None else f"{without_class_names(self.error.message).rstrip('.')}."
+        return " ".join(part for part in (told, self.hint) if part)
+
+    @property
     def code(self) -> str:
-        """Vipps' error group and code, or the name of the error; empty without one."""
+        """Vipps' error group and code, or in plain words what kind of error it is; empty without one."""
         error = self.error
         if error is None:
             return ""
         if isinstance(error, ApiError) and error.errors and (error.errors[0].group or error.errors[0].code):
             return f"{error.errors[0].group} {error.errors[0].code}".strip()
-        return type(error).__name__
+        return next(_KINDS[cls] for cls in type(error).__mro__ if cls in _KINDS)
 
 
 def done(row: BatchRow, key: str, moved: Moved, result: object = None, *, before: bool = False) -> RowResult:

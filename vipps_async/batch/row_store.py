@@ -13,7 +13,7 @@ from attrs import frozen
 from vipps_async.batch import report as stored
 from vipps_async.batch.layout import Layout, reference_heading
 from vipps_async.batch.reading import FileReader
-from vipps_async.batch.report import HeldRow, ReportRow, Totals, utc_text
+from vipps_async.batch.report import HeldRow, ReportRow, Totals
 from vipps_async.batch.results import RowOutcome, RowResult
 from vipps_async.batch.tables import FileStyle
 from vipps_async.core.batch import BatchRow
@@ -27,8 +27,8 @@ _PAGE = 500
 _SCHEMA = """
 CREATE TABLE rows (
     number INTEGER PRIMARY KEY, line INTEGER NOT NULL, payment TEXT NOT NULL, amount INTEGER, text TEXT NOT NULL,
-    reference TEXT, another INTEGER NOT NULL, flaw TEXT, outcome TEXT, moved INTEGER, time TEXT, key TEXT, code TEXT,
-    reason TEXT
+    reference TEXT, another INTEGER NOT NULL, flaw TEXT, cells TEXT, outcome TEXT, moved INTEGER, time TEXT, key TEXT,
+    code TEXT, reason TEXT
 )
 """
 #: All rows: there is one file.
@@ -125,7 +125,7 @@ class RowStore:
         self._refuse_repetitions(reference_heading(layout.api))
 
     def _insert(self, values: Sequence[tuple[object, ...]]) -> None:
-        statement = f"INSERT INTO rows ({stored.ASKED_COLUMNS}) VALUES (?,?,?,?,?,?,?,?)"  # noqa: S608 - constants only
+        statement = f"INSERT INTO rows ({stored.ASKED_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?)"  # noqa: S608 - constants only
         self._many(statement, values)
 
     def _refuse_repetitions(self, heading: str) -> None:
@@ -191,7 +191,7 @@ class RowStore:
         )
         values = (stored.result_values(result) for result in results)
         self._many(
-            statement, [(*v[:3], utc_text(v[3]) if isinstance(v[3], datetime) else None, *v[4:]) for v in values]
+            statement, [(*v[:3], v[3].isoformat() if isinstance(v[3], datetime) else None, *v[4:]) for v in values]
         )
 
     def repeated_payments(self) -> frozenset[str]:

@@ -144,7 +144,9 @@ class _Command:
         check_allowed_host(settings, options.allow_host)
         journal = None if options.dry_run else journal_path(options.journal, os.environ)
         others = [options.file, *([] if journal is None else files_of(journal))]
-        report = None if options.report is None else report_file(options.report, options.report_format, others=others)
+        report = None
+        if options.report is not None:
+            report = report_file(options.report, options.report_format, others=others, zone=options.time_zone)
         totals, goes_on = await read_file(self.store, options, layout, reported=report is not None)
         if report is not None:
             report.check_size(totals.rows)
@@ -325,6 +327,7 @@ class _Command:
                 self.layout.api,
                 options.operation,
                 kind,
+                zone=report.zone,
                 unit=self.store.unit or self.layout.unit,
                 style=style,
                 preview=options.dry_run,

@@ -443,13 +443,13 @@ async def _report(options: Options) -> int:
     """Write what became of each row; returns the exit status."""
     from vipps_async.batch.distributed.overview import report_of, status_of  # noqa: PLC0415 - needs the extra
 
-    report = report_file(options.report, options.report_format, others=())
+    report = report_file(options.report, options.report_format, others=(), zone=options.time_zone)
     async with _opened_database(options, only_read=True) as database:
         status = await status_of(database, options.batch)
 
         def write(to: Path, kind: ReportFormat, style: FileStyle) -> None:
             rows, api = report_of(database, options.batch), payment_api(status.api)
-            write_report(to, rows, api, status.operation, kind, unit=status.unit, style=style)
+            write_report(to, rows, api, status.operation, kind, zone=report.zone, unit=status.unit, style=style)
 
         is_printed = await report.write(write, status.style)
     ending = status_of_totals(status.totals) if status.is_ended else NOT_ENDED

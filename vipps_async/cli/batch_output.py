@@ -28,6 +28,7 @@ from vipps_async.core.batch import BatchOperation
 from vipps_async.core.payment_api import PaymentApi
 from vipps_async.errors import ConfigurationError
 from vipps_async.money import format_amount
+from vipps_async.time_zone import DEFAULT_ZONE, TimeZone
 
 __all__ = [
     "MOST_NAMED",
@@ -237,6 +238,8 @@ class ReportFile:
     #: None: standard output.
     path: Path | None
     kind: ReportFormat
+    #: In which its times are written.
+    zone: TimeZone
 
     def check_size(self, rows: int) -> None:
         """Make sure that so many rows have room in it.
@@ -271,8 +274,8 @@ class ReportFile:
         return True
 
 
-def add_report(command: Command, *, default: str) -> None:
-    """Give a command the options `--report` and `--report-format`."""
+def add_report(command: Command, *, default: str, zone_of: str = "of a report's times") -> None:
+    """Give a command the options `--report`, `--report-format` and `--time-zone`; `zone_of`: what for."""
     command.option("--report", metavar="PATH", help=f"a line for each row: a regular file, or - ({default})")
     command.option(
         "--report-format",
@@ -280,24 +283,29 @@ def add_report(command: Command, *, default: str) -> None:
         metavar="csv|jsonl|xlsx",
         help="how the report is written (by its name: .csv, .jsonl, .xlsx; else csv)",
     )
+    command.option("--time-zone", default=DEFAULT_ZONE, metavar="ZONE", help=f"{zone_of}, such as UTC ({DEFAULT_ZONE})")
 
 
-def report_file(given: str, kind: ReportFormat | None, *, others: Iterable[str | Path]) -> ReportFile:
+def report_file(
+    given: str, kind: ReportFormat | None, *, others: Iterable[str | Path], zone: str = DEFAULT_ZONE
+) -> ReportFile:
     """Check where a report is to go.
 
     Args:
         given: what the command line says.
         kind: how it is to be written; None: by its name.
         others: files that it must not be: the input (`-` is standard input) and the journal.
+        zone: the name of the time zone in which its times are written.
 
     Raises:
         BatchFileError: it is a directory, a device, a FIFO, a link or one of the others, or cannot be made.
-        ConfigurationError: the library that writes such a file is not installed.
+        ConfigurationError: the library that writes such a file is not installed, or there is no such zone.
     """
+    times = TimeZone.named(zone)
     if given == STDOUT:
         if kind is ReportFormat.XLSX:
             raise BatchFileError("an .xlsx report is no text for standard output", advice="name a file for --report")
-        return ReportFile(None, kind or ReportFormat.CSV)
+        return ReportFile(None, kind or ReportFormat.CSV, times)
     path = Path(given)
     kind = kind or _KINDS.get(path.suffix.lower(), ReportFormat.CSV)
     check_writable(kind)
@@ -309,7 +317,7 @@ def report_file(given: str, kind: ReportFormat | None, *, others: Iterable[str |
     for other in others:
         if _is_same(path, found, other):
             raise BatchFileError(f"the report {path} would overwrite {_named(other)}", advice=_ADVICE)
-    return ReportFile(path, kind)
+    return ReportFile(path, kind, times)
 
 
 _KINDS = {".jsonl": ReportFormat.JSONL, ".ndjson": ReportFormat.JSONL, ".xlsx": ReportFormat.XLSX}

@@ -85,6 +85,7 @@ _CREATE_TABLES: tuple[LiteralString, ...] = (
         reference text,
         another boolean NOT NULL DEFAULT false,
         flaw text,
+        cells text,
         outcome text,
         moved bigint,
         time timestamptz,
@@ -98,7 +99,7 @@ _CREATE_TABLES: tuple[LiteralString, ...] = (
     "CREATE INDEX batch_rows_payment ON {schema}.batch_rows (payment, amount) WHERE amount IS NOT NULL",
     "CREATE TABLE {schema}.batch_jobs_version (version text NOT NULL)",
 )
-TABLES = Tables(kind="batch", version_table="batch_version", version=3, statements=_CREATE_TABLES)
+TABLES = Tables(kind="batch", version_table="batch_version", version=4, statements=_CREATE_TABLES)
 
 # --- submitting -------------------------------------------------------------------------------------------------------
 
@@ -204,7 +205,7 @@ ROWS_LEFT: LiteralString = (
 )
 #: A row that cannot be read is none that can be sent.
 SPOIL_ROW: LiteralString = (
-    "UPDATE {schema}.batch_rows SET outcome = 'refused', code = 'InvalidInputError', reason = %s "
+    "UPDATE {schema}.batch_rows SET outcome = 'refused', code = 'breaks a rule', reason = %s "
     "WHERE batch = %s AND number = %s AND chunk = %s AND (outcome IS NULL OR outcome = 'not done')"
 )
 # What this very batch could not finish at once, and found finished later, was done by this batch.
