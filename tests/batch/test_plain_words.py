@@ -72,6 +72,7 @@ ENDINGS = {
     RowOutcome.DONE: ("yes", ""),
     RowOutcome.DONE_BEFORE: ("yes, before this run", ""),
     RowOutcome.OTHERWISE: ("yes, another amount", "by hand"),
+    RowOutcome.OTHERWISE_BEFORE: ("yes, another amount, before this run", "by hand"),
     RowOutcome.REFUSED: ("no", "correct the row"),
     RowOutcome.NOT_DONE: ("no", "run the same file again"),
     RowOutcome.UNKNOWN: ("perhaps", "do nothing by hand"),
@@ -101,5 +102,4 @@ def test_each_row_says_whether_money_moved_and_what_to_do(tmp_path: Path, outcom
     assert words in str(table["what_to_do"])
     write_report(path, store.report(), ECOM_API, CAPTURE, ReportFormat.CSV, zone=OSLO, style=style, preview=True)
     table = dict(zip(columns(ECOM_API, CAPTURE, OSLO), open_csv(path.read_bytes())[1], strict=True))
-    before = outcome is RowOutcome.DONE_BEFORE
-    assert table["money_moved"] == ("yes, before this run" if before else "no: a dry run")
+    assert table["money_moved"] == (moved if outcome.is_earlier else "no: a dry run")

@@ -54,7 +54,7 @@ async def outcomes(sandbox: Sandbox, day: Path, *arguments: str, api: str = "eco
     report = day.with_name("report.jsonl")
     await capture(sandbox, day, "--report", str(report), *arguments, api=api)
     lines = [orjson.loads(line) for line in report.read_bytes().splitlines()]
-    return [(line["outcome"].replace("would be ", ""), line["reason"] or "") for line in lines]
+    return [(line["outcome"].replace("would be ", ""), line["what_happened"] or "") for line in lines]
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ async def test_refused_rows_are_named_where_no_report_has_them(sandbox: Sandbox,
     done = await capture(sandbox, day)
     assert done.status == 1
     named = [line for line in done.err.splitlines() if line.startswith("line ")]
-    assert [line.split(": ecom", 1)[0].split(": Merchant", 1)[0] for line in named] == [
+    assert [line.split(": Vipps answered", 1)[0] for line in named] == [
         "line 3: unknown-1 (reference s-1): refused",
         "line 4: unknown-2 (reference s-2): refused",
     ]
