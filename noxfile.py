@@ -30,6 +30,9 @@ OLDEST = [
 #: The package with all of its extras.
 EVERYTHING = ".[cli,distributed,httpx,opentelemetry,postgres,starlette,testing,xlsx]"
 
+# Tests start hundreds of processes: where nothing compiled is kept, each of them compiles all that it imports.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 nox.needs_version = ">=2024.10.9"
 nox.options.sessions = ["tests"]
 nox.options.default_venv_backend = "uv|virtualenv"
@@ -119,14 +122,14 @@ def heavy(session: nox.Session) -> None:
 def interpreter(session: nox.Session) -> None:
     """Run the tests of what depends on the interpreter, on the Python that runs nox."""
     _install(session, EVERYTHING, *_group("test"))
-    _test(session, *AT_A_TIME, *(session.posargs or INTERPRETER))
+    _test(session, *AT_A_TIME, *INTERPRETER, *session.posargs)
 
 
 @nox.session(python=PYTHONS)
 def uvloop(session: nox.Session) -> None:
     """Run the tests of what depends on the event loop in uvloop."""
     _install(session, EVERYTHING, *_group("test"))
-    _test(session, *AT_A_TIME, *(session.posargs or LOOP), loop="uvloop")
+    _test(session, *AT_A_TIME, *LOOP, *session.posargs, loop="uvloop")
 
 
 @nox.session(python=PYTHONS[:2])

@@ -17,7 +17,7 @@ html_theme = "furo"
 html_title = "vipps_async"
 html_static_path = ["_static"]
 html_js_files = ["accessible.js"]
-html_css_files = ["tables.css"]
+html_css_files = ["site.css"]
 autodoc_member_order = "bysource"
 #: What results have of the classes that they are made after is theirs; what Python's own classes have is not.
 _NOT_OURS = ("object", "BaseException", "Exception", "ValueError", "Enum", "str", "int", "tuple", "Protocol", "Generic")

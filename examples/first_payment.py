@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 
 from vipps_async import CaptureError, InitiatedPayment, PaymentPending, VippsSession, format_nok, nok
-from vipps_async.testing import Sandbox
+from vipps_async.testing import SHORT_WAIT, Sandbox
 
 __all__ = ["begin", "pay_back", "ship", "wait_for_customer"]
 
@@ -59,7 +59,7 @@ async def pay_back(vipps: VippsSession, order_id: str) -> None:
 async def main() -> None:
     """Go through it on a sandbox; with keys of the test environment it is `VippsSession.from_env()` instead."""
     order_id = "acme-shop-123-order123abc"
-    async with Sandbox() as sandbox, sandbox.session() as vipps:
+    async with Sandbox(longest_wait=SHORT_WAIT) as sandbox, sandbox.session() as vipps:  # waits take no time
         await begin(vipps, order_id)
         await sandbox.approve(order_id)  # what the customer does in the app
         if await wait_for_customer(vipps, order_id) and await ship(vipps, order_id):

@@ -22,8 +22,11 @@ PAGE = Path(__file__).parents[1] / "docs" / "observability.md"
 @pytest.fixture(autouse=True)
 def as_before() -> Iterator[None]:
     """Leave structlog as it was."""
-    level = logging.getLogger("vipps_async").level
+    root = logging.getLogger()
+    level, root_level, handlers = logging.getLogger("vipps_async").level, root.level, root.handlers[:]
     yield
+    root.handlers[:] = handlers
+    root.setLevel(root_level)
     structlog.reset_defaults()
     structlog.contextvars.clear_contextvars()
     logging.getLogger("vipps_async").setLevel(level)
@@ -61,6 +64,29 @@ async def test_json_for_machines(capsys: pytest.CaptureFixture[str]) -> None:
     }
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT[\d:.]+Z", done["timestamp"])
     assert done["idempotency_key"] == "key-1"
+
+
+async def test_standard_lines_are_json_too(capsys: pytest.CaptureFixture[str]) -> None:
+    """Another library's lines, with fields or a traceback, are objects of the same kind; debug is left out."""
+    set_up("log_as_json")
+    await capture()
+    logging.getLogger("shop").warning("order %s is packed", 17, extra={"order": "acme-1"})
+    logging.getLogger("shop").debug("nobody asked")
+    try:
+        int("no socks")
+    except ValueError:
+        logging.getLogger("shop").exception("not packed")
+    *_, done, packed, failed = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert (done["event"], done["logger"]) == ("vipps.operation", "vipps_async")
+    assert {name: packed[name] for name in ("event", "level", "logger", "order", "request_id")} == {
+        "event": "order 17 is packed",
+        "level": "warning",
+        "logger": "shop",
+        "order": "acme-1",
+        "request_id": "r-17",
+    }
+    assert packed.keys() - {"order"} <= done.keys()
+    assert failed["exception"][0]["exc_value"].endswith("'no socks'")
 
 
 async def test_columns_for_people(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,70 +1,69 @@
-"""The directive ``{error-codes}``: a table of all error codes of an API, made of the code's own tables at build time.
+"""Makes each row of the tables of error codes a link target (``#ecom-Payment-61``) and an entry of the index.
 
-``{error-codes} ecom`` or ``{error-codes} epayment``. Each row is a link target (``#ecom-Payment-61``) and an entry of
-the index: by these alone the site's search finds a code by its number. A code without a meaning fails the build.
+By these alone the site's search finds a code by its number. The tables themselves stand in errors.md, as
+``python docs/_extensions/error_tables.py`` has written them; a page with other tables than the code's fails the build.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
 from docutils import nodes
 from error_rows import ROWS_OF
+from error_tables import HEADINGS, PAGE, with_tables
 from sphinx import addnodes
 from sphinx.application import Sphinx
-from sphinx.util.docutils import SphinxDirective
+from sphinx.transforms import SphinxTransform
+from sphinx.util import logging
 from sphinx.util.nodes import make_id
 from sphinx.util.typing import ExtensionMetadata
 
 __all__ = ["setup"]
 
-_HEADINGS = ("code", "meaning", "may money have moved?", "sent again?", "error", "what to do now")
+#: How wide the columns are, beside each other.
+_WIDTHS = (9, 17, 11, 15, 25, 23)
+_log = logging.getLogger(__name__)
 
 
-class _ErrorCodes(SphinxDirective):
-    """The table of one API's codes."""
+class _ErrorCodes(SphinxTransform):
+    """Marks the tables of the page, in the order of its two headings."""
 
-    required_arguments = 1
+    default_priority = 400
 
-    def run(self) -> list[nodes.Node]:
-        table = nodes.table(classes=["error-codes", "colwidths-given"])
-        group = nodes.tgroup(cols=len(_HEADINGS))
-        table += group
-        group += [nodes.colspec(colwidth=width) for width in (9, 18, 12, 17, 20, 24)]
-        head, body = nodes.thead(), nodes.tbody()
-        group += [head, body]
-        head += _table_row([[nodes.Text(heading)] for heading in _HEADINGS])
-        for row in ROWS_OF[self.arguments[0]]():
-            target = make_id(self.env, self.state.document, row.api, row.code)
+    def apply(self, **_: Any) -> None:
+        if self.env.docname != PAGE.stem:
+            return
+        text = PAGE.read_text(encoding="utf-8")
+        if text != with_tables(text):
+            _log.warning("run: python docs/_extensions/error_tables.py", location=self.env.docname)
+        tables = [table for table in self.document.findall(nodes.table) if _headings(table) == HEADINGS]
+        for api, table in zip(_apis_in(text), tables, strict=True):
+            self._mark(api, table)
+
+    def _mark(self, api: str, table: nodes.table) -> None:
+        table["classes"] = ["error-codes", "colwidths-given"]
+        for spec, width in zip(table.findall(nodes.colspec), _WIDTHS, strict=True):
+            spec["colwidth"] = width
+        body = next(iter(table.findall(nodes.tbody)))
+        for row, line in zip(ROWS_OF[api](), body.findall(nodes.row), strict=True):
+            target = make_id(self.env, self.document, api, row.code)
             # The site's search takes an entry for found if what was typed is half of it, or more.
             words = {row.code.rpartition(" ")[2], row.code}
-            index = addnodes.index(entries=[("single", word, target, "", None) for word in sorted(words)])
-            errors = [nodes.literal(text=row.error)] if " " not in row.error else [nodes.Text(row.error)]
-            cells: list[list[nodes.Node]] = [
-                [nodes.literal(text=row.code)],
-                [nodes.Text(row.meaning)],
-                [nodes.Text(row.moved)],
-                [nodes.Text(row.again)],
-                errors,
-                [nodes.Text(row.advice)],
-            ]
-            line = _table_row(cells)
-            first = line[0]
-            first.insert(0, index)
+            entries = [("single", word, target, "", None) for word in sorted(words)]
             line["ids"].append(target)
-            body += line
-        return [table]
+            line[0].insert(0, addnodes.index(entries=entries))
 
 
-def _table_row(cells: list[list[nodes.Node]]) -> nodes.row:
-    row = nodes.row()
-    for cell in cells:
-        entry, paragraph = nodes.entry(), nodes.paragraph()
-        paragraph += cell
-        entry += paragraph
-        row += entry
-    return row
+def _headings(table: nodes.table) -> tuple[str, ...]:
+    return tuple(entry.astext() for entry in next(iter(table.findall(nodes.thead))).findall(nodes.entry))
+
+
+def _apis_in(text: str) -> Iterable[str]:
+    return sorted(ROWS_OF, key=lambda api: text.index(f"<!-- begin {api} -->"))
 
 
 def setup(app: Sphinx) -> ExtensionMetadata:
-    """Add the directive."""
-    app.add_directive("error-codes", _ErrorCodes)
-    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
+    """Add the transform."""
+    app.add_transform(_ErrorCodes)
+    return {"version": "2", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -33,6 +33,7 @@ from vipps_async.core.recovery import Recovery
 from vipps_async.journals.memory import MemoryJournal
 from vipps_async.journals.protocol import Journal, World
 from vipps_async.not_given import NOT_GIVEN
+from vipps_async.time_zone import TimeZone
 
 MSN = "123456"
 PACKAGE = Path(__file__).parents[2] / "vipps_async"
@@ -176,12 +177,23 @@ async def test_files_and_reports_have_the_apis_own_columns(tmp_path: Path) -> No
     async with opened(service) as (toy, _):
         await hold_rows(rows, TOY_API, BatchOperation.CAPTURE, MSN, toy.journal)
         rows.save([each async for each in capture_many(toy, rows.rows())])
-    write_report(tmp_path / "report.csv", rows.report(), TOY_API, BatchOperation.CAPTURE, ReportFormat.CSV)
+    write_report(
+        tmp_path / "report.csv",
+        rows.report(),
+        TOY_API,
+        BatchOperation.CAPTURE,
+        ReportFormat.CSV,
+        zone=TimeZone.named("UTC"),
+        style=rows.style,
+    )
     lines = (tmp_path / "report.csv").read_text().splitlines()
-    assert lines[0] == "line,api,toy,amount_eur,reference,outcome,moved_eur,time,idempotency_key,reason"
+    assert lines[0] == (
+        "line,api,toy,amount_eur,reference,outcome,moved_eur,time_UTC,idempotency_key,money_moved,what_happened,"
+        "what_to_do"
+    )
     assert lines[1].startswith("2,toy,toy-0,3.50,a,captured,3.50,")
     assert "payment must be text that begins with toy-" in lines[2]
-    assert "(0.01 EUR at least)" in lines[3]
+    assert "from 0.01 to " in lines[3]
 
 
 _WITHOUT_ECOM = """

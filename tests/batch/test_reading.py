@@ -207,7 +207,7 @@ def test_a_text_for_all_rows_may_be_given() -> None:
         (b"order_id,amount\n", 1, "no column transaction_text"),
         (b"transaction_text\n", 1, "no column order_id"),
         (b"order_id,transaction_text,order_id\n", 1, "the column order_id stands there 2 times"),
-        (b"order_id,transaction_text,amonut\n", 1, "'amonut' is no column".replace("'", "")),
+        (b"order_id,transaction_text,amonut\n", 1, '"amonut" (is it amount?) is no column'),
         (b"order_id,transaction_text,\n", 1, "is no column"),
         (b"order_id;transaction_text,amount\n", 1, "both commas and semicolons"),
         (b"order_id;transaction_text\r,x\n", 1, "both commas and semicolons"),
@@ -265,7 +265,7 @@ def test_a_bare_amount_is_refused_with_both_sums(content: str) -> None:
     with pytest.raises(BatchFileError) as caught:
         read(content, Layout(api=ECOM_API, operation=BatchOperation.CAPTURE))
     assert "6.00 NOK in all if they are øre, 600.00 NOK in all if they are kroner" in str(caught.value)
-    assert "--unit ore or --unit nok" in str(caught.value)
+    assert "--unit ore for øre or --unit nok for kroner" in str(caught.value)
 
 
 def test_both_sums_say_which_amounts_would_be_invalid() -> None:
@@ -334,7 +334,7 @@ def test_wrong_json_amounts_in_kroner(amount: str) -> None:
         ("[]", "not a JSON object"),
         ("{} {}", "not JSON"),
         ('{"order_id": "a", "order_id": "b", "transaction_text": "c"}', "a field stands there twice"),
-        ('{"order_id": "a", "transaction_text": "c", "mobile": "1"}', "mobile is no column"),
+        ('{"order_id": "a", "transaction_text": "c", "mobile": "1"}', '"mobile" is no column'),
         ('{"order_id": 17, "transaction_text": "c"}', "order_id must be"),
         ('{"order_id": "a", "transaction_text": null}', "transaction_text must be"),
         ("[" * 60_000, "not JSON"),

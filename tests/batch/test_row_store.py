@@ -19,8 +19,9 @@ from vipps_async.batch.row_store import RowStore
 from vipps_async.batch.tables import ReportFormat
 from vipps_async.ecom.payment_api import ECOM_API
 from vipps_async.not_given import NOT_GIVEN
+from vipps_async.time_zone import TimeZone
 
-CAPTURE = BatchOperation.CAPTURE
+CAPTURE, OSLO = BatchOperation.CAPTURE, TimeZone.named()
 HEADING = "order_id,amount_ore,transaction_text,reference\n"
 
 
@@ -93,7 +94,7 @@ def test_rows_that_are_alike_in_everything_need_references() -> None:
 
 def test_what_ended_for_good_does_not_come_out_again() -> None:
     """Another round gets the rows that are unknown, not done or not begun; sums are added up by outcome."""
-    with loaded(HEADING + "".join(f"a-{number},100,x,s-{number}\n" for number in range(8))) as store:
+    with loaded(HEADING + "".join(f"a-{number},100,x,s-{number}\n" for number in range(9))) as store:
         rows = list(store.rows())
         error = CaptureError("no", status=400, errors=(ErrorInfo("Payment", "61", "too much"),))
         store.save(
@@ -104,6 +105,7 @@ def test_what_ended_for_good_does_not_come_out_again() -> None:
                 result(rows[3], RowOutcome.UNKNOWN),
                 result(rows[4], RowOutcome.NOT_DONE),
                 result(rows[7], RowOutcome.OTHERWISE, amount=50),
+                result(rows[8], RowOutcome.OTHERWISE_BEFORE, amount=60),
             ]
         )
         store.hold([(rows[6], "meets another")])
@@ -111,11 +113,12 @@ def test_what_ended_for_good_does_not_come_out_again() -> None:
         totals = store.totals()
         assert totals.outcomes == dict.fromkeys(RowOutcome, 1)
         assert totals.moved[RowOutcome.DONE] == totals.moved[RowOutcome.DONE_BEFORE] == 100
-        assert totals.moved[RowOutcome.OTHERWISE] == 50
+        assert (totals.moved[RowOutcome.OTHERWISE], totals.moved[RowOutcome.OTHERWISE_BEFORE]) == (50, 60)
         assert totals.refusals == {"Payment 61": 1}
         # What was unknown a moment ago and is found on record now was done by this run.
         store.save([result(rows[3], RowOutcome.DONE_BEFORE, amount=100)])
-        assert store.totals().outcomes[RowOutcome.DONE] == 2
+        store.save([result(rows[4], RowOutcome.OTHERWISE_BEFORE, amount=90)])
+        assert store.totals().outcomes[RowOutcome.DONE] == store.totals().outcomes[RowOutcome.OTHERWISE] == 2
 
 
 def test_loading_ends_when_nobody_waits_for_it() -> None:
@@ -153,7 +156,7 @@ def _row(**values: object) -> ReportRow:
         "flaw": None,
         "outcome": RowOutcome.DONE,
         "moved": 100,
-        "time": "2026-01-01T12:00:00.000Z",
+        "time": datetime(2026, 1, 1, 23, 30, 0, 123_000, tzinfo=UTC),
         "idempotency_key": "key",
         "reason": "",
     }
@@ -165,13 +168,18 @@ def test_no_cell_of_a_report_is_a_formula(tmp_path: Path, text: str) -> None:
     """What a spreadsheet would compute gets an apostrophe in front, in every column."""
     path = tmp_path / "report.csv"
     write_report(
-        path, [_row(text=text, reference=text, reason=text, payment="-1")], ECOM_API, CAPTURE, ReportFormat.CSV
+        path,
+        [_row(text=text, reference=text, reason=text, payment="-1")],
+        ECOM_API,
+        CAPTURE,
+        ReportFormat.CSV,
+        zone=OSLO,
     )
     with path.open(encoding="utf-8", newline="") as stream:
         (line,) = csv.DictReader(stream)
     # Behind a tab another cell would begin.
     guarded = text.replace("\t", "\t'")
-    assert {line["transaction_text"], line["reference"], line["reason"]} == {f"'{guarded}"}
+    assert {line["transaction_text"], line["reference"], line["what_happened"]} == {f"'{guarded}"}
     assert line["order_id"] == "'-1"
 
 
@@ -196,7 +204,7 @@ def test_no_cell_of_a_report_is_a_formula(tmp_path: Path, text: str) -> None:
 def test_no_semicolon_begins_a_formula(tmp_path: Path, text: str, separator: str) -> None:
     """A spreadsheet that separates by semicolons, as it does in Norway, finds no formula inside a cell of ours."""
     path = tmp_path / "report.csv"
-    write_report(path, [_row(text=text, reference=text, reason=text)], ECOM_API, CAPTURE, ReportFormat.CSV)
+    write_report(path, [_row(text=text, reference=text, reason=text)], ECOM_API, CAPTURE, ReportFormat.CSV, zone=OSLO)
     with path.open(encoding="utf-8", newline="") as stream:
         cells = [cell for line in csv.reader(stream, delimiter=separator) for cell in line]
     starts = {cell.lstrip(' "\n')[:1] for cell in cells}
@@ -207,7 +215,7 @@ def test_a_report_does_not_steer_a_terminal(tmp_path: Path) -> None:
     """Escape sequences, bells and what turns the direction of a text are written as escapes; other text stays."""
     path = tmp_path / "report.csv"
     text = "Sk\u00f8\u00a0\u20ac \x1b[2J\x07\x9b1m\u202e\U000e0001; a;b"
-    write_report(path, [_row(text=text)], ECOM_API, CAPTURE, ReportFormat.CSV)
+    write_report(path, [_row(text=text)], ECOM_API, CAPTURE, ReportFormat.CSV, zone=OSLO)
     with path.open(encoding="utf-8", newline="") as stream:
         (line,) = csv.DictReader(stream)
     assert line["transaction_text"] == ("Sk\u00f8\u00a0\u20ac \\u001b[2J\\u0007\\u009b1m\\u202e\\udb40\\udc01; a;b")
@@ -216,16 +224,17 @@ def test_a_report_does_not_steer_a_terminal(tmp_path: Path) -> None:
 def test_json_lines_have_everything_as_it_is(tmp_path: Path) -> None:
     """For programs: no apostrophes, numbers as numbers."""
     path = tmp_path / "report.jsonl"
-    write_report(path, [_row(text="=1+1", amount=None)], ECOM_API, CAPTURE, ReportFormat.JSONL)
+    write_report(path, [_row(text="=1+1", amount=None)], ECOM_API, CAPTURE, ReportFormat.JSONL, zone=OSLO)
     line = json.loads(path.read_text(encoding="utf-8"))
-    assert tuple(line) == columns(ECOM_API)
+    assert tuple(line) == columns(ECOM_API, CAPTURE, OSLO)
     assert (line["transaction_text"], line["moved_nok"], line["amount_nok"]) == ("=1+1", "1.00", "all")
+    assert line["time_Europe/Oslo"] == "2026-01-02T00:30:00.123+01:00"
 
 
 def test_a_report_is_whole_or_not_there(tmp_path: Path) -> None:
     """If it cannot be finished the older one stays, and no half of a file lies about."""
     path = tmp_path / "report.csv"
-    write_report(path, [_row(), _row(line=3)], ECOM_API, CAPTURE, ReportFormat.CSV)
+    write_report(path, [_row(), _row(line=3)], ECOM_API, CAPTURE, ReportFormat.CSV, zone=OSLO)
     before = path.read_bytes()
 
     def broken() -> object:
@@ -233,7 +242,7 @@ def test_a_report_is_whole_or_not_there(tmp_path: Path) -> None:
         raise OSError("the disk is full")
 
     with pytest.raises(OSError, match="full"):
-        write_report(path, broken(), ECOM_API, CAPTURE, ReportFormat.CSV)  # type: ignore[arg-type] # a generator
+        write_report(path, broken(), ECOM_API, CAPTURE, ReportFormat.CSV, zone=OSLO)  # type: ignore[arg-type] # a generator
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
 
@@ -241,14 +250,14 @@ def test_a_report_is_whole_or_not_there(tmp_path: Path) -> None:
 def test_a_report_is_its_owners(tmp_path: Path) -> None:
     """It tells what was sold to whom: nobody else reads it."""
     path = tmp_path / "report.csv"
-    write_report(path, [], ECOM_API, CAPTURE, ReportFormat.CSV)
+    write_report(path, [], ECOM_API, CAPTURE, ReportFormat.CSV, zone=OSLO)
     assert path.stat().st_mode & 0o077 == 0
 
 
 def test_outcomes_have_words() -> None:
     """Words that a person in the shop understands."""
     words = [outcome_word(outcome, CAPTURE) for outcome in RowOutcome]
-    first = ["captured", "captured before", "captured otherwise", "refused", "not done"]
+    first = ["captured", "captured before", "captured otherwise", "captured otherwise before", "refused", "not done"]
     assert words == [*first, "unknown", "held", "not begun"]
     assert outcome_word(None, CAPTURE) == "not begun"
     assert outcome_word(RowOutcome.DONE, BatchOperation.REFUND, preview=True) == "would be refunded"

@@ -27,9 +27,11 @@ from vipps_async.batch.tables import Amount, Cell, FileStyle, ReportFormat, writ
 from vipps_async.ecom.payment_api import ECOM_API
 from vipps_async.epayment.payment_api import EPAYMENT_APIS
 from vipps_async.not_given import NOT_GIVEN
+from vipps_async.time_zone import TimeZone
 
 CAPTURE = Layout(api=ECOM_API, operation=BatchOperation.CAPTURE)
 ORE, NOK = ECOM_API.units
+OSLO = TimeZone.named()
 NORWEGIAN = evolve(
     CAPTURE,
     columns={
@@ -71,7 +73,9 @@ def loaded(content: bytes, layout: Layout) -> RowStore:
 def report_of(store: RowStore, folder: Path, kind: ReportFormat = ReportFormat.CSV) -> bytes:
     """The report of a store, written like its file."""
     path = folder / "report"
-    write_report(path, store.report(), ECOM_API, BatchOperation.CAPTURE, kind, unit=store.unit, style=store.style)
+    write_report(
+        path, store.report(), ECOM_API, BatchOperation.CAPTURE, kind, zone=OSLO, unit=store.unit, style=store.style
+    )
     return path.read_bytes()
 
 
@@ -84,7 +88,7 @@ def test_a_norwegian_spreadsheet_is_read() -> None:
     expected = [("10000000000000012345", 123_450, "Blåbær", "0007", 2), ("acme-2", 49_900, "=2+3", "s-2", 3)]
     assert [(r.payment, r.amount, r.text, r.reference, r.line) for r in rows if isinstance(r, ValidRow)] == expected
     assert len(rows) == 2
-    assert reader.style == FileStyle(separator=";", encoding="utf-8-sig", decimal_sign=",")
+    assert reader.style == FileStyle(separator=";", encoding="utf-8-sig", decimal_sign=",", omitted=["another"])
     assert reader.unit == NOK
 
 
@@ -150,9 +154,22 @@ def test_what_could_mean_another_sum_is_refused(cell: str) -> None:
 
 
 def test_thousands_or_decimals_is_the_reason_where_it_is() -> None:
-    """Whoever wrote `1.234` is told why nobody can know."""
-    for cell in ("1.234", "1,234", "1.234.567"):
-        assert "could be thousands or decimals" in str(amount_in(cell, evolve(CAPTURE, unit=NOK)))
+    """Whoever wrote `1.234` is told both readings, and how to write each."""
+    for cell, readings in (
+        ("1.234", """1234 kroner if '.' stands before thousands (then write "1234"), or 1.234 kroner if it stands """),
+        ("1,234", """if it stands before decimals (two at most: write "1,23"), not '1,234'"""),
+        ("1.234.567", """it is 1234567 kroner if '.' stands before thousands (then write "1234567"), not"""),
+    ):
+        assert readings in str(amount_in(cell, evolve(CAPTURE, unit=NOK)))
+    assert "kroner" not in str(amount_in("1.234", evolve(CAPTURE, unit=ORE)))
+
+
+def test_limits_are_told_in_what_the_file_counts_in() -> None:
+    """A file in kroner speaks of kroner, and one in øre of øre."""
+    assert "from 1.00 to 21474836.47 kroner, not '0,50'" in str(amount_in("0,50", evolve(CAPTURE, unit=NOK)))
+    assert "from 100 to 2147483647 øre, not '50'" in str(amount_in("50", evolve(CAPTURE, unit=ORE)))
+    for cell in ("0,50", "x", "1e3", "1 2", "1,234", "99999999999"):
+        assert not {"øre", "minor"} & set(str(amount_in(cell, evolve(CAPTURE, unit=NOK))).split()), cell
 
 
 @pytest.mark.parametrize(("cell", "expected"), [("49 900", 49_900), ("1\u00a0000\u00a0000", 1_000_000)])
@@ -189,7 +206,7 @@ def test_the_line_that_excel_writes_first_says_what_separates(line: str) -> None
     [
         ("sep=|\norder_id|transaction_text\n", 1, "separated by '|'"),
         ("sep=;\n", None, "empty"),
-        ("sep=;\norder_id;transaction_text;x\n", 2, "x is no column"),
+        ("sep=;\norder_id;transaction_text;x\n", 2, '"x" is no column'),
         (b"sep=;\norder_id;transaction_text\xff\n", 2, "not UTF-8"),
     ],
 )
@@ -264,7 +281,9 @@ def test_a_column_that_was_named_and_is_not_there_is_told() -> None:
 
 def test_an_unknown_column_is_told_with_what_to_do() -> None:
     """It is named, and both options are."""
-    with pytest.raises(BatchFileError, match=r"Ordre is no column.*--column order_id=Ordre.*--ignore-other-columns"):
+    with pytest.raises(
+        BatchFileError, match=r'"Ordre" .* is no column.*--column order_id=Ordre.*--ignore-other-columns'
+    ):
         read("Ordre;transaction_text\n", CAPTURE)
 
 
@@ -352,7 +371,7 @@ def test_the_report_of_a_norwegian_spreadsheet_opens_right_in_it(tmp_path: Path)
     content = report_of(store, tmp_path)
     heading, first, second = open_csv(content)
     assert heading[2:7] == ["order_id", "amount_nok", "transaction_text", "reference", "outcome"]
-    assert heading[7] == "moved_nok"
+    assert heading[7:9] == ["moved_nok", "time_Europe/Oslo"]
     assert first[2:8] == [
         "'10000000000000012345",
         Decimal("1234.50"),
@@ -382,7 +401,7 @@ def test_a_report_in_an_older_encoding(tmp_path: Path) -> None:
     store.save([RowResult(row=row, outcome=RowOutcome.HELD, idempotency_key="k", hint="\u2192 \u0159")])
     rows = open_csv(report_of(store, tmp_path))
     assert rows[0][3] == "amount_ore"
-    assert (rows[1][3], rows[1][4], rows[1][-1]) == (Decimal(100), "Blåbær €", "\\u2192 \\u0159")
+    assert (rows[1][3], rows[1][4], rows[1][-2]) == (Decimal(100), "Blåbær €", "\\u2192 \\u0159")
 
 
 @pytest.mark.parametrize(

@@ -107,11 +107,11 @@ async def test_each_row_ends_as_a_person_expects(sandbox: Sandbox, tmp_path: Pat
         "11": "captured",
         "12": "captured",
     }
-    assert "35" in lines["2"]["reason"]
-    assert "It is cancelled" in lines["3"]["reason"]
-    assert "left to capture 10.00 NOK" in lines["4"]["reason"]
-    assert "captured 10.00 NOK" in lines["5"]["reason"]
-    assert lines["7"]["reason"] == "the same reference as in line 6"
+    assert "35" in lines["2"]["what_happened"]
+    assert "It is cancelled" in lines["3"]["what_happened"]
+    assert "left to capture 10.00 NOK" in lines["4"]["what_happened"]
+    assert "captured 10.00 NOK" in lines["5"]["what_happened"]
+    assert lines["7"]["what_happened"] == "the same reference as in line 6"
     assert lines["11"]["transaction_text"] == "'=HYPERLINK(1)"
     assert lines["12"]["moved_ore"] == "1000"
     assert sandbox.payment("order-6").moved("CAPTURE")[0].text == "=HYPERLINK(1)"
@@ -401,8 +401,9 @@ async def test_what_is_open_is_named_before_the_first_row(sandbox: Sandbox, tmp_
     done = await batch(sandbox, "capture", str(file), "--journal", str(journal))
     assert done.status == 0, done.err
     named = done.err.index("  ecom.capture of 7.00 NOK, payment order-0, key ")
-    assert done.err.index("Open in the journal, and settled before the first row") < named
-    assert named < done.err.index("To be captured: ")
+    assert done.err.index("Open in the journal; what Vipps does not have of it is sent again") < named
+    settled = done.err.index("Settled before the first row: 1 looked at: 0 had taken effect, 1 sent again")
+    assert named < settled < done.err.index("To be captured: ")
     assert sandbox.payment("order-0").captured == 700
 
 

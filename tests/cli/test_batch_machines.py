@@ -248,7 +248,7 @@ async def test_another_amount_than_was_asked_for(sandbox: Sandbox, batch: Batch,
     assert (facts["outcomes"]["otherwise"], facts["moved"], facts["moved_otherwise"]) == (1, 2000, 500)
     line = next(csv.DictReader(io.StringIO((await batch("report", "1")).out)))
     assert (line["outcome"], line["amount_ore"], line["moved_ore"]) == ("captured otherwise", "1000", "500")
-    assert "1000 øre were asked for, and " in line["reason"]
+    assert "10.00 NOK were asked for, and " in line["what_happened"]
     assert json.loads((await batch("submit", str(file), "--json")).out)["chunks"] == 0
     unnamed = tmp_path / "unnamed.csv"
     _write(unnamed, "order_id,amount_ore,transaction_text\norder-0,1000,Shipped.\n")

@@ -41,17 +41,20 @@ def day(tmp_path: Path) -> Path:
 
 
 async def test_it_is_told_with_both_amounts_and_never_tried_again(sandbox: Sandbox, day: Path) -> None:
-    """Status 3, what moved in the report and in the sums; the same command again tells the same, and sends nothing."""
+    """Status 3, what moved in the report and in the sums; the same command again says that it was before."""
     report = day.with_name("report.jsonl")
     for run in (1, 2):
         done = await capture(sandbox, day, "--report", str(report))
         assert done.status == 3
-        assert "1 captured otherwise, 5.00 NOK" in done.out
+        assert f"1 captured otherwise{' before' if run == 2 else ''}, 5.00 NOK" in done.out
+        assert ("Captured now: 0.00 NOK. Captured before: 25.00 NOK." in done.out) is (run == 2)
         first, second, third = (orjson.loads(line) for line in report.read_bytes().splitlines())
-        assert (first["outcome"], first["amount_ore"], first["moved_ore"]) == ("captured otherwise", 1000, 500)
-        assert "1000 øre were asked for, and " in first["reason"]
-        assert "500" in first["reason"]
-        assert first["time"] is not None
+        outcome = "captured otherwise" if run == 1 else "captured otherwise before"
+        assert (first["outcome"], first["amount_ore"], first["moved_ore"]) == (outcome, 1000, 500)
+        assert "10.00 NOK were asked for, and " in first["what_happened"]
+        assert "5.00 NOK" in first["what_happened"]
+        assert first["money_moved"] == f"yes, another amount{', before this run' if run == 2 else ''}"
+        assert first["time_Europe/Oslo"] is not None
         assert {second["outcome"], third["outcome"]} == {"captured" if run == 1 else "captured before"}
         assert len(sandbox.payment("order-0").moved("CAPTURE")) == 1
     sent = [request for request in sandbox.requests if request.operation == "capture"]
@@ -66,6 +69,9 @@ async def test_the_sums_for_machines(sandbox: Sandbox, day: Path) -> None:
     assert facts["outcomes"]["otherwise"] == 1
     assert facts["outcomes"]["unknown"] == 0
     assert (facts["moved"], facts["moved_before"], facts["moved_otherwise"]) == (2000, 0, 500)
+    again = orjson.loads((await capture(sandbox, day, "--json")).out)
+    assert (again["moved"], again["moved_before"], again["moved_otherwise"]) == (0, 2000, 0)
+    assert again["moved_otherwise_before"] == 500
 
 
 async def test_the_rest_of_its_order_goes_on(sandbox: Sandbox, tmp_path: Path) -> None:

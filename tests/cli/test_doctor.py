@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,12 @@ from typing import Any
 import orjson
 import pytest
 
+from tests.cli.inline import inline
 from tests.cli.processes import environment, run
 from tests.cli.shell import KEYS, shell
+from vipps_async.cli import sandbox as sandbox_command
 from vipps_async.cli.main import main
-from vipps_async.sandbox import SandboxCredentials
+from vipps_async.sandbox import SandboxCredentials, pages
 from vipps_async.testing import Sandbox
 from vipps_async.testing.transport_conformance.certificates import authority, server_context
 from vipps_async.testing.transport_conformance.raw_server import OK, Connection, raw_server
@@ -48,14 +51,42 @@ def _unwrapped(text: str) -> str:
 
 
 async def test_it_fits_into_80_columns(sandbox: Sandbox, tmp_path: Path) -> None:
-    """Whatever is found; a word that is longer, such as a path, stays whole so that it can be copied."""
+    """Whatever is found: a longer word, such as a path, stays whole so that it can be copied, and moves to the left."""
     # As it is with a name server and with all there is to be said.
     cases: list[dict[str, Any]] = [{}, {"VIPPS_CLIENT_SECRET": "another"}, {"VIPPS_CLIENT_ID": "", "VIPPS_PROXY": "?"}]
     for further in cases:
-        finished = await shell(sandbox, "doctor", "--journal", str(tmp_path / "typo.db"), **further)
+        path = f"/{'x' * 60}/typo.db"
+        finished = await shell(sandbox, "doctor", "--journal", path, **further)
         lines = finished.out.splitlines()
         assert len(lines) > 10
-        assert [line for line in lines if len(line) > 80 and len(line.split()) > 1] == []
+        assert f"{path:>80}" in lines
+        assert [line for line in lines if len(line) > 80] == []
+    longer = str(tmp_path / ("x" * 80) / "typo.db")
+    assert longer in (await shell(sandbox, "doctor", "--journal", longer)).out.splitlines()
+
+
+async def test_what_the_sandbox_prints_is_well() -> None:
+    """The keys that `vipps-async sandbox` and its page tell are not warned about."""
+    async with Sandbox() as running:
+        page = Path(pages.__file__).with_name("templates") / "payments.html"
+        sources = (await asyncio.to_thread(path.read_text) for path in (page, Path(sandbox_command.__file__)))
+        found = [dict(re.findall(r"(VIPPS_(?:CLIENT_\w+|SUBSCRIPTION_KEY))=([\w-]+)", text)) async for text in sources]
+        assert (found[0], len(found[0])) == (found[1], 3)
+        keys = found[0]
+        finished = await shell(running, "doctor", **keys)
+    assert finished.out.endswith("All is well. This was the embedded sandbox, not Vipps.\n")
+
+
+async def test_all_wrong_settings_are_told_at_once() -> None:
+    """Not one round of corrections after the other: environment, host, keys and what is doubtful about others."""
+    wrong = {"VIPPS_ENVIRONMENT": "live", "VIPPS_BASE_URL": "ftp://x", "VIPPS_SYSTEM_NAME": "'acme'"}
+    finished = await inline("doctor", env=environment(**KEYS, VIPPS_MERCHANT_SERIAL_NUMBER="abc", **wrong))
+    told = _unwrapped(finished.out)
+    assert finished.status == 1
+    assert "VIPPS_ENVIRONMENT is neither test nor production; VIPPS_BASE_URL must be" in told
+    assert "set VIPPS_ENVIRONMENT to test or production; correct VIPPS_BASE_URL, or leave it out" in told
+    assert "VIPPS_MERCHANT_SERIAL_NUMBER must be a string of 4 to 10 digits; VIPPS_SYSTEM_NAME stands in quot" in told
+    assert "and nothing else; take the quotation marks away" in told
 
 
 async def test_for_machines(sandbox: Sandbox) -> None:

@@ -425,14 +425,17 @@ async def test_an_unnamed_row_that_may_be_done_before_is_held(sandbox: Sandbox, 
     ("content", "words"),
     [
         ("reference,amount_nok\nshort-1,1\n", "can be handled by eCom only"),
-        ("order_id,amount_nok\nacme-order-1,1\n", "order_id is no column of a batch file; there are reference,"),
+        (
+            "order_id,amount_nok\nacme-order-1,1\n",
+            '"order_id" (is it reference?) is no column of a batch file; there are reference,',
+        ),
         ("reference,amount_dkk\nacme-order-1,1\n", ". Amounts in DKK: --api epayment-dkk"),
         ("reference,amount_cent\nacme-order-1,1\n", ". Amounts in EUR: --api epayment-eur"),
         (
             f"reference,amount_nok\n{PAYMENT},1\n{PAYMENT},1\n",
             "if both are meant, give each a row_reference of its own",
         ),
-        ("reference,transaction_text\nacme-order-1,Shipped.\n", "transaction_text is no column"),
+        ("reference,transaction_text\nacme-order-1,Shipped.\n", '"transaction_text" is no column'),
     ],
 )
 async def test_a_file_that_breaks_a_rule_sends_nothing(

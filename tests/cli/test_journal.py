@@ -19,7 +19,7 @@ import orjson
 import pytest
 
 from tests.faults.shop import CREDENTIALS, Fault, Shop, open_shop
-from vipps_async import SqliteJournal, VippsError, nok
+from vipps_async import SqliteJournal, UnexpectedResponseError, VippsError, nok
 from vipps_async.cli.journal_text import age_of, decidable_at, recovery_facts, recovery_text
 from vipps_async.cli.main import main
 from vipps_async.core.recovery_report import LeftOpen, RecoveryReport, Refused
@@ -99,6 +99,33 @@ class TestList:
         assert text.endswith("2 open, 3 settled are shown.\n")
         assert "customer" not in text
 
+    def test_what_is_done_shows_the_amount_that_moved(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        """Not what was asked for, such as all that remained; another amount than was asked for stands beside it."""
+        path = tmp_path / "done.db"
+
+        async def fill() -> None:
+            journal = SqliteJournal(path)
+            async with open_shop(journal) as shop:
+                await shop.reserve()
+                async with shop.session() as vipps:
+                    await vipps.ecom.capture("order-1", amount=nok(100), transaction_text="A part.")
+                    await vipps.ecom.capture("order-1", transaction_text="The rest.")
+                    await vipps.ecom.refund("order-1", transaction_text="Back.", amount=nok(30))
+                    shop.sandbox.faults.script("refund", SandboxFault.OTHER_AMOUNT_MOVED)
+                    with pytest.raises(UnexpectedResponseError):
+                        await vipps.ecom.refund("order-1", transaction_text="Back.", amount=nok(20))
+
+        asyncio.run(fill())
+        assert main(["journal", "list", "--journal", str(path)]) == 0
+        lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("done ")]
+        assert [re.search(r"order-1  (.*?)  \d+", line)[1] for line in lines] == [  # type: ignore[index] # it matches
+            "10.00 NOK (of 20.00 NOK)",
+            "30.00 NOK",
+            "400.00 NOK",
+            "100.00 NOK",
+        ]
+        assert [entry["moved"] for entry in listed(capsys, "--journal", path)] == [1_000, 3_000, 40_000, 10_000]
+
     def test_for_machines_one_object_a_line(self, path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         """--json gives every fact under a name."""
         first, second, *_ = listed(capsys, "--journal", path)
@@ -110,6 +137,7 @@ class TestList:
             "amount": 10000,
             "currency": "NOK",
             "idempotency_key": "key-1",
+            "moved": None,
             "created_at": "",
             "age_seconds": 0,
             "settled_at": None,

@@ -15,6 +15,7 @@ from tests.cli.shell import at_terminal, env
 from tests.faults.shop import Fault, Shop, open_shop
 from vipps_async import OutcomeUnknown, SqliteJournal, nok
 from vipps_async.journals.protocol import Entry, KeyOrigin, Outcome, Settlement
+from vipps_async.money import format_nok
 from vipps_async.sandbox import Fault as SandboxFault
 
 
@@ -130,7 +131,7 @@ async def test_another_amount_is_told(overtaken: Overtaken) -> None:
     sent = await overtaken.journal("send", overtaken.key)
     assert sent.status == 3
     assert "carried out otherwise than asked: ecom.capture of 100.00 NOK, payment order-1" in sent.out
-    assert f"and {overtaken.captured} øre were moved" in sent.out
+    assert f"and {format_nok(overtaken.captured)} were moved" in sent.out
 
 
 async def test_only_what_was_asked_for_is_sent(overtaken: Overtaken) -> None:

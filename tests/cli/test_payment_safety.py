@@ -109,10 +109,11 @@ async def test_a_cancel_of_unknown_outcome(sandbox: Sandbox) -> None:
 
 
 async def test_the_same_key_with_another_sum_moves_nothing(sandbox: Sandbox) -> None:
-    """Vipps refuses it, and the text says that this command moved nothing."""
+    """It is refused before anything is sent, with both amounts, and the text says that this command moved nothing."""
     await shell(sandbox, *CAPTURE, "--amount", "100.00", "--idempotency-key", "cap-1")
     other = await shell(sandbox, *CAPTURE, "--amount", "200.00", "--idempotency-key", "cap-1")
-    assert other.status == 1
+    assert other.status == 2
+    assert "another amount (ecom.capture of 100.00 NOK, payment order-1, key cap-1), not 200.00 NOK" in other.err
     assert "No money moved by this command." in other.err
     assert sandbox.payment("order-1").captured == 10_000
 

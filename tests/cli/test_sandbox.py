@@ -57,7 +57,7 @@ async def _running(*arguments: str) -> AsyncIterator[Running]:
     assert process.stdout is not None
     try:
         # With keys of its own it has none to tell.
-        last = b"SERIAL_NUMBER=123456\n" if "--keys" in arguments else b"VIPPS_SUBSCRIPTION_KEY=key\n"
+        last = b"SERIAL_NUMBER=123456\n" if "--keys" in arguments else b"VIPPS_SUBSCRIPTION_KEY=sandbox-key\n"
         said = await asyncio.wait_for(process.stdout.readuntil(last), _PATIENCE)
         yield Running(process, said.decode())
     finally:

@@ -21,7 +21,7 @@ DASHBOARD: dict[str, Any] = json.loads(
     (Path(__file__).parents[2] / "docs" / "grafana" / "vipps.json").read_text("utf-8")
 )
 TARGETS = [target["expr"] for panel in DASHBOARD["panels"] for target in panel["targets"]]
-QUERIES = [*TARGETS, *(one["definition"] for one in DASHBOARD["templating"]["list"] if one["type"] == "query")]
+QUERIES = [*TARGETS, *(one["query"]["query"] for one in DASHBOARD["templating"]["list"] if one["type"] == "query")]
 #: What exporters put behind a name for its unit (OpenTelemetry's compatibility with Prometheus, metric metadata).
 UNITS = {"s": "_seconds", "{attempt}": "", "{operation}": ""}
 

@@ -310,7 +310,7 @@ class TestAfterwards:
         async with bench(Ends(error, Verdict.APPLIED, moved_otherwise=less)) as at:
             with pytest.raises(UnexpectedResponseError):
                 await at.runner.run(capture_call())
-            with pytest.raises(UnexpectedResponseError, match="10000 øre were asked for, and it says 5000"):
+            with pytest.raises(UnexpectedResponseError, match=r"100\.00 NOK were asked for, and it says 50\.00"):
                 await at.runner.run(capture_call())
             assert len(at.pipeline.bodies) == 1
 

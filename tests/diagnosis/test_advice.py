@@ -58,7 +58,7 @@ def test_what_the_command_line_reads_is_no_slip(name: str) -> None:
         ),
         (
             {"VIPPS_ENVIRONMENT": "production", "VIPPS_BASE_URL": "https://example.com"},
-            "unset VIPPS_BASE_URL; a host of yours",
+            "unset VIPPS_BASE_URL; if that host is yours",
         ),
     ],
 )

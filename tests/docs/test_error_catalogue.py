@@ -15,11 +15,11 @@ from vipps_async.core.dialect import ErrorRule
 from vipps_async.ecom import errors as ecom
 from vipps_async.epayment import errors as epayment
 
-SOURCE = Path(__file__).parents[2] / "docs" / "_extensions" / "error_rows.py"
+EXTENSIONS = Path(__file__).parents[2] / "docs" / "_extensions"
 
 
-def _load() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("error_rows", SOURCE)
+def _load(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, EXTENSIONS / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -30,7 +30,7 @@ def _load() -> ModuleType:
 
 
 ROWS: dict[str, dict[str, Any]] = {
-    api: {row.code: row for row in rows()} for api, rows in sorted(_load().ROWS_OF.items())
+    api: {row.code: row for row in rows()} for api, rows in sorted(_load("error_rows").ROWS_OF.items())
 }
 
 
@@ -65,3 +65,11 @@ def test_each_row_says_what_the_library_does(api: str, code: str, rule: ErrorRul
     assert (row.moved == "no") == (not rule.unsettled and not rule.suggests_effect)
     assert ("OutcomeUnknown" in row.error) == rule.unsettled
     assert (row.again == "no: it can never succeed") == (rule.permanent and not rule.unsettled)
+
+
+def test_the_page_has_the_tables_that_the_code_gives() -> None:
+    """A reader of the repository sees each code, as the library treats it now."""
+    tables = _load("error_tables")
+    page = tables.PAGE.read_text(encoding="utf-8")
+    assert page == tables.with_tables(page), "run: python docs/_extensions/error_tables.py"
+    assert all(f"\n| `{code}` | " in page for codes in ROWS.values() for code in codes)

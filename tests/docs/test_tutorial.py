@@ -22,14 +22,12 @@ def _functions(code: str) -> dict[str, str]:
 
 
 def test_each_step_is_a_part_of_the_program() -> None:
-    """What the page shows is what runs: each function of the program but `main` stands there, to the letter."""
+    """What the page shows is what runs: each function of the program stands there, to the letter."""
     shown: dict[str, str] = {}
     for block in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL):
         shown |= _functions(block)
     program = _functions(PROGRAM)
-    assert {name: shown.get(name) for name in program if name != "main"} == {
-        name: code for name, code in program.items() if name != "main"
-    }
+    assert {name: shown.get(name) for name in program} == program
 
 
 async def test_the_program_moves_and_says_what_the_page_says(capsys: pytest.CaptureFixture[str]) -> None:

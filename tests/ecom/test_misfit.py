@@ -19,6 +19,7 @@ from vipps_async.ecom.responses import (
     TransactionInfo,
     TransactionSummary,
 )
+from vipps_async.money import format_nok
 
 NAMED = {"capture": CAPTURE, "refund": REFUND, "cancel": CANCEL}
 
@@ -106,8 +107,8 @@ def test_another_amount(name: str, moved: int) -> None:
     status = {"capture": "Captured", "refund": "Refund", "cancel": "Cancelled"}[name]
     found = misfit(name, status, moved=moved)
     assert found is not None
-    assert "100" in found
-    assert str(moved) in found
+    assert "1.00 NOK" in found
+    assert format_nok(moved) in found
 
 
 def left(amount: int) -> TransactionSummary:

@@ -113,7 +113,7 @@ def test_another_amount_is_done_otherwise() -> None:
     """The key with another amount has taken effect, but not as it was asked for: both amounts are named."""
     found = capture(entry("CAPTURE", 9999, "k"), RESERVE)
     assert isinstance(found, Applied)
-    assert found.misfit == "10000 øre were asked for, and 9999 øre were moved"
+    assert found.misfit == "100.00 NOK were asked for, and 99.99 NOK were moved"
     assert found.result.transaction is not None
     assert found.result.transaction.amount == 9999
 

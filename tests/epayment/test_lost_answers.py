@@ -200,6 +200,7 @@ async def test_a_second_capture_of_all_is_refused_at_once(paid: EpaymentService)
         with pytest.raises(CaptureError, match="events do not have") as caught:
             await vipps.epayment.capture(ORDER, amount=nok(499))
     assert caught.value.effect is Effect.NONE
+    assert caught.value.advice.startswith("all of it is captured already")
     assert len(paid.sent) == 2
     assert await outcomes(journal) == [Outcome.DONE, Outcome.NOT_DONE]
 

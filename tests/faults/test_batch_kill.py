@@ -19,6 +19,7 @@ import pytest
 from tests.batch.shop import MSN, stock_one
 from tests.cli.processes import command, environment
 from vipps_async import Outcome, SqliteJournal
+from vipps_async.money import format_nok
 from vipps_async.sandbox import Fault, State
 from vipps_async.testing import Sandbox
 
@@ -168,7 +169,7 @@ async def test_killed_again_and_again_each_row_ends_once(tmp_path: Path) -> None
         assert ([int(line["moved_ore"])] if line["moved_ore"] else []) == mine, line
         if mine and line["amount_ore"] not in {"all", str(mine[0])}:
             assert line["outcome"] == "captured otherwise", line
-            assert f"{line['amount_ore']} øre were asked for, and " in line["reason"], line
+            assert f"{format_nok(int(line['amount_ore']))} were asked for, and " in line["what_happened"], line
         else:
             assert line["outcome"].removesuffix(" before") == outcome, line
         others = {x["outcome"] for x in lines.values() if x["order_id"] == line["order_id"]}

@@ -23,8 +23,10 @@ _BEGINNINGS = {"warm": 1, "cold": 2, "reconnecting": 2, "retrying": 3}
 
 
 def _tasks() -> set[asyncio.Task[Any]]:
-    # The sandbox has one task for each connection, which ends some time after the connection.
-    return {task for task in asyncio.all_tasks() if "RequestHandler" not in repr(task.get_coro())}
+    # The sandbox has one task for each connection, which ends some time after it, and workers for callbacks,
+    # which begin with the first one.
+    own = ("RequestHandler", "run_workers")
+    return {task for task in asyncio.all_tasks() if not any(name in repr(task.get_coro()) for name in own)}
 
 
 class Walk:

@@ -73,9 +73,22 @@ def test_what_is_no_day_is_refused(text: str) -> None:
 
 @pytest.mark.parametrize("zone", ["Europe/Atlantis", "../etc/passwd", "", "/etc/passwd"])
 def test_a_zone_that_the_machine_does_not_know_is_refused(zone: str) -> None:
-    """With what to install, as small images have none at all."""
-    with pytest.raises(ConfigurationError, match=r"knows no time zone.*tzdata"):
+    """With one that there is."""
+    with pytest.raises(ConfigurationError, match=r"knows no time zone.*name one such as Europe/Oslo, or say UTC"):
         Day.of("2026-11-27", zone, now=NOW)
+
+
+def test_a_machine_without_zones_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small images have none at all; UTC goes without."""
+    monkeypatch.setattr("vipps_async.time_zone.available_timezones", set)
+    monkeypatch.setattr("vipps_async.time_zone.ZoneInfo", _no_zone)
+    with pytest.raises(ConfigurationError, match=r"say --time-zone UTC, or install the system's tzdata"):
+        Day.of("2026-11-27", now=NOW)
+    assert Day.of("2026-11-27", "utc", now=NOW).begins == datetime(2026, 11, 27, tzinfo=UTC)
+
+
+def _no_zone(name: str) -> None:
+    raise KeyError(name)
 
 
 async def test_a_row_that_cannot_be_read_is_counted(tmp_path: Path) -> None:

@@ -509,8 +509,8 @@ async def test_an_error_in_the_workers_is_seen(
         raise LookupError("broken on purpose")
 
     monkeypatch.setattr(callbacks_module, "_WORKERS", 1)
-    await sender.start()
     monkeypatch.setattr(sender, "call", broken)
+    await sender.start()
     for _ in range(2):
         sender.send(CallbackJob(kind="payment", order_id="a", method="POST", url=place.url, auth_token=None))
     with pytest.raises(ExceptionGroup):

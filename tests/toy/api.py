@@ -32,6 +32,7 @@ from vipps_async.core.payment_api import (
     Moved,
     PaymentApi,
     PaymentCommand,
+    PaymentHistory,
     PaymentState,
     Unit,
 )
@@ -196,9 +197,23 @@ def _command_call(command: PaymentCommand) -> Call[Any]:
     return _call(_OPERATIONS[command.operation], command.payment, key, audit, body, is_row=is_row)
 
 
+def _history(log: EventLog) -> tuple[HistoryEntry, ...]:
+    verbs = {operation.value for operation in BatchOperation}
+    return tuple(
+        HistoryEntry(
+            name=event.name,
+            verb=event.name if event.name in verbs else None,
+            amount=event.amount.value,
+            is_done=event.success,
+            key=event.key,
+            time=None,
+        )
+        for event in reversed(log.events)
+    )
+
+
 async def _read_state(runner: Runner, reference: str) -> PaymentState:
     log = await runner.run(_ask(reference))
-    verbs = {operation.value for operation in BatchOperation}
     return PaymentState(
         currency="EUR",
         reserved_amount=log.total("authorize"),
@@ -207,17 +222,7 @@ async def _read_state(runner: Runner, reference: str) -> PaymentState:
         remaining_to_capture=log.total("authorize") - log.total("capture", "cancel"),
         remaining_to_refund=log.total("capture") - log.total("refund"),
         is_released=log.total("cancel") > 0,
-        history=tuple(
-            HistoryEntry(
-                name=event.name,
-                verb=event.name if event.name in verbs else None,
-                amount=event.amount.value,
-                is_done=event.success,
-                key=event.key,
-                time=None,
-            )
-            for event in reversed(log.events)
-        ),
+        history=_history(log),
         answer=log,
     )
 
@@ -243,6 +248,7 @@ TOY_API: Final = PaymentApi(
     rebuild=rebuild,
     moved=lambda result: Moved(amount=result.amount.value),
     read_state=_read_state,
+    history=PaymentHistory(lookup=_ask, read=lambda _, log: _history(log)),
     read=EVENTS,
     takes_all=False,
     cancel_releases_rest=True,

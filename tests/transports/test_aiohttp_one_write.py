@@ -13,14 +13,14 @@ import aiohttp
 import pytest
 from aiohttp.client_proto import ResponseHandler
 from attrs import define
-from yarl import URL
 
 from tests.core.virtual_time import run_in_virtual_time
 from vipps_async import AiohttpTransport, Request, Response
 from vipps_async.config import Timeouts
 from vipps_async.errors import OutcomeUnknown, RequestNotSent, TransportError
 from vipps_async.testing.transport_conformance.raw_server import OK, PATIENCE, Connection, raw_server
-from vipps_async.transports.aiohttp.one_write import OneWriteRequest, PreparedRequest, exchange
+from vipps_async.time_limits import TimeLimit
+from vipps_async.transports.aiohttp.one_write import Destination, PreparedRequest, exchange
 from vipps_async.transports.http1 import parse_target
 
 MakeTransport = Callable[..., AiohttpTransport]
@@ -38,15 +38,15 @@ def _post(url: str, **parts: Any) -> Request:
 
 @define
 class Stage:
-    """A session without a network: it takes so long to connect, and then the answer comes piece by piece."""
+    """A connector without a network: it takes so long to connect, and then the answer comes piece by piece."""
 
     #: Seconds until the connection stands.
     connects_after: float
     #: Each piece of the answer, and how many seconds after the one before it comes.
     pieces: tuple[tuple[float, bytes], ...] = ()
 
-    async def request(self, method: str, url: URL, *, data: object, ssl: object, **_: object) -> aiohttp.ClientResponse:
-        """Do what a session does with its classes."""
+    async def connect(self, _request: object, _traces: object, _timeout: object) -> Any:
+        """Return a connection."""
         loop = asyncio.get_running_loop()
         await asyncio.sleep(self.connects_after)
         protocol = ResponseHandler(loop)
@@ -54,26 +54,23 @@ class Stage:
         wire.get_extra_info.return_value = None
         wire.is_closing.return_value = False
         wire.get_write_buffer_size.return_value = 0
-        protocol.connection_made(wire)
-        protocol.set_response_params(read_until_eof=True, auto_decompress=False)
         moment = loop.time()
         for seconds, piece in self.pieces:
             moment += seconds
             loop.call_at(moment, protocol.data_received, piece)
-        request = OneWriteRequest(method, url, data=data, loop=loop, ssl=ssl, server_hostname=None)
-        connection = Mock(protocol=protocol, transport=wire)
-        answer = await request.send(connection)
-        await answer.start(connection)
-        return answer
+        protocol.connection_made(wire)
+        return Mock(protocol=protocol, transport=wire)
 
 
 def _play(stage: Stage, timeouts: Timeouts = TIMEOUTS) -> tuple[Response | TransportError, float]:
     async def main() -> tuple[Response | TransportError, float]:
         request = _post("http://h/p", timeouts=timeouts)
+        target = parse_target(request.url)
+        destination = Destination(target.server, verify=True, loop=asyncio.get_running_loop())
         found: Response | TransportError
         try:
-            session = cast("aiohttp.ClientSession", stage)
-            found = await exchange(session, request, parse_target(request.url), verify=True)
+            connector = cast("aiohttp.BaseConnector", stage)
+            found = await exchange(connector, request, target, destination=destination)
         except TransportError as error:
             found = error
         return found, asyncio.get_running_loop().time()
@@ -142,28 +139,23 @@ def test_what_comes_in_time_is_read(interim: tuple[tuple[float, bytes], ...]) ->
     assert moment == 4.5 + sum(seconds for seconds, _ in interim) + 15
 
 
-class Dawdling(Stage):
-    """A session that does not hear that it was given up, and goes on."""
-
-    prepared: PreparedRequest | None = None
-
-    async def request(self, method: str, url: URL, *, data: object, ssl: object, **_: object) -> aiohttp.ClientResponse:
-        """Keep the request, and fail."""
-        assert isinstance(data, PreparedRequest)
-        self.prepared = data
-        raise aiohttp.ClientConnectionError
-
-
-def test_what_was_given_up_is_not_sent_later() -> None:
+def test_what_was_given_up_is_not_sent_later(monkeypatch: pytest.MonkeyPatch) -> None:
     """When a request has failed it is closed: whoever still holds it cannot send it behind the verdict."""
-    session = Dawdling(0)
-    found, _ = _play(session)
+    held: list[PreparedRequest] = []
+
+    def hold(self: PreparedRequest, limit: TimeLimit) -> None:
+        held.append(self)
+        begin(self, limit)
+
+    begin = PreparedRequest.begin
+    monkeypatch.setattr(PreparedRequest, "begin", hold)
+    found, _ = _play(Stage(1000))
     assert type(found) is RequestNotSent
-    assert session.prepared is not None
-    assert session.prepared.over
+    (prepared,) = held
+    assert prepared.over
     with pytest.raises(aiohttp.ClientConnectionError):
-        session.prepared.write(Mock(spec=ResponseHandler))
-    assert not session.prepared.sent
+        prepared.write(Mock(spec=ResponseHandler))
+    assert not prepared.sent
 
 
 # --- over real sockets ---------------------------------------------------------------------------------------------

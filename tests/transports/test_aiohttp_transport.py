@@ -280,6 +280,38 @@ async def test_aioresponses_stands_in_for_the_default_transport(own_session: Mak
     assert [str(key[1]) for key in faked.requests] == [url]
 
 
+async def test_a_stand_in_that_comes_later_gets_the_requests_too(own_session: MakeTransport) -> None:
+    """A transport that has sent over the network before sends nothing there while something stands in for aiohttp."""
+    async with raw_server(_answer_all) as server:
+        transport = own_session()
+        await transport.send(_post(server.url))
+        with aioresponses() as faked:
+            faked.post(server.url, status=418, response_class=_Answer)
+            assert (await transport.send(_post(server.url))).status == 418
+        await transport.send(_post(server.url))
+    assert (len(server.requests), len(server.connections)) == (2, 1)
+
+
+async def test_who_observes_every_session_of_a_program_sees_each_request(
+    own_session: MakeTransport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tracers add their traces to each session that is made, and a session of the transport's own is one."""
+    seen: list[str] = []
+    trace = aiohttp.TraceConfig()
+
+    async def started(_session: object, _context: object, params: aiohttp.TraceRequestStartParams) -> None:
+        seen.append(str(params.url))
+
+    trace.on_request_start.append(started)
+    real = aiohttp.ClientSession.__init__
+    monkeypatch.setattr(
+        aiohttp.ClientSession, "__init__", lambda self, **given: real(self, trace_configs=[trace], **given)
+    )
+    async with raw_server(_answer_all) as server:
+        await own_session().send(_post(f"{server.url}/p"))
+    assert seen == [f"{server.url}/p"]
+
+
 # --- adopting a session --------------------------------------------------------------------------------------------
 
 

@@ -63,7 +63,7 @@ def request(headers: dict[str, str], *, method: str = "POST", body: bytes | None
 
 
 def _target(host: str, path: str) -> Target:
-    return Target(url=URL("http://h"), host=host, path=path)
+    return Target(server=URL("http://h"), host=host, path=path)
 
 
 names = st.one_of(
@@ -290,7 +290,11 @@ def fresh(text: str) -> Target | None:
             return None
     except (ValueError, IndexError):
         return None
-    return Target(url=url, host=url.host_port_subcomponent or "", path=url.raw_path_qs)
+    return Target(server=url.origin(), host=url.host_port_subcomponent or "", path=url.raw_path_qs)
+
+
+def _parts(url: URL) -> tuple[str, str | None, int | None, str]:
+    return url.scheme, url.raw_host, url.port, url.raw_path_qs
 
 
 parts = st.one_of(
@@ -333,6 +337,8 @@ def test_it_says_what_yarl_says(texts: list[str]) -> None:
             assert error.value is None  # noqa: PT017 - both ends are fine
             found = None
         assert found == fresh(text)
+        if found is not None:
+            assert _parts(found.url) == _parts(URL(text, encoded=True))
 
 
 # --- content codings -----------------------------------------------------------------------------------------------

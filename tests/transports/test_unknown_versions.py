@@ -26,7 +26,7 @@ from vipps_async.testing.transport_conformance.raw_server import (
     Connection as ServerConnection,
 )
 from vipps_async.transports.aiohttp import rehearsal
-from vipps_async.transports.aiohttp.one_write import OneWriteRequest
+from vipps_async.transports.aiohttp.one_write import Destination, PreparedRequest
 from vipps_async.transports.aiohttp.session_request import WitnessedBody
 
 Patch = Callable[[pytest.MonkeyPatch], None]
@@ -39,18 +39,29 @@ def _renamed(owner: type, name: str) -> Patch:
     return patch
 
 
-def _other_signature_of_requests(monkeypatch: pytest.MonkeyPatch) -> None:
-    def init(self: object, method: str, url: object, request_options: object) -> None:
+def _other_signature_of_connect(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = aiohttp.BaseConnector.connect
+
+    async def connect(self: aiohttp.BaseConnector, req: Any, *, traces: Any, timeout: Any) -> Connection:  # noqa: ASYNC109
+        return await real(self, req, traces, timeout)
+
+    monkeypatch.setattr(aiohttp.BaseConnector, "connect", connect)
+
+
+def _other_parameters_of_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = ResponseHandler.set_response_params
+
+    def set_response_params(self: ResponseHandler, *, timer: Any, **others: Any) -> None:
+        real(self, timer=timer, **others)
+
+    monkeypatch.setattr(ResponseHandler, "set_response_params", set_response_params)
+
+
+def _other_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    def init(self: object, server: object) -> None:
         raise AssertionError("unreachable: it is called with other arguments")
 
-    monkeypatch.setattr(OneWriteRequest, "__init__", init)
-
-
-def _other_signature_of_send(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def send(self: object, conn: object, more: object) -> None:
-        raise AssertionError("unreachable: it is called with other arguments")
-
-    monkeypatch.setattr(OneWriteRequest, "send", send)
+    monkeypatch.setattr(Destination, "__init__", init)
 
 
 def _unasked_body(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -60,7 +71,7 @@ def _unasked_body(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _both(monkeypatch: pytest.MonkeyPatch) -> None:
-    _other_signature_of_requests(monkeypatch)
+    _other_signature_of_connect(monkeypatch)
     _unasked_body(monkeypatch)
 
 
@@ -71,13 +82,19 @@ def _warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
 @pytest.mark.parametrize(
     ("patch", "connections"),
     [
-        (_renamed(Connection, "protocol"), 1),
-        (_other_signature_of_requests, 1),
-        (_other_signature_of_send, 1),
+        (_other_signature_of_connect, 1),
+        (_other_parameters_of_answers, 1),
+        (_other_keys, 1),
         (_renamed(ResponseHandler, "should_close"), 3),
         (_both, 3),
     ],
-    ids=["no Connection.protocol", "requests made otherwise", "sent otherwise", "no should_close", "body not asked"],
+    ids=[
+        "connected otherwise",
+        "answers read otherwise",
+        "destinations otherwise",
+        "no should_close",
+        "body not asked",
+    ],
 )
 async def test_aiohttp_with_other_names(
     own_session: Callable[..., AiohttpTransport],
@@ -87,12 +104,7 @@ async def test_aiohttp_with_other_names(
     connections: int,
 ) -> None:
     """Requests succeed all the same, once each; one warning says so; no connection is kept that may hold an answer."""
-    real = Connection.protocol
     patch(monkeypatch)
-    if not hasattr(Connection, "protocol"):
-        # aiohttp itself has another name for it.
-        monkeypatch.setattr(OneWriteRequest, "send", _without_protocol)
-        monkeypatch.setattr(Connection, "protocol", real, raising=False)
     if not hasattr(ResponseHandler, "should_close"):
         monkeypatch.setattr(ResponseHandler, "should_close", property(lambda self: self._should_close), raising=False)
         monkeypatch.setattr(rehearsal, "rehearse", _never)
@@ -112,10 +124,6 @@ async def test_aiohttp_with_other_names(
     assert f"aiohttp {aiohttp.__version__} is not known to this package" in _warnings(caplog)[0]
 
 
-async def _without_protocol(self: OneWriteRequest, conn: Any) -> Any:
-    return conn.another_protocol
-
-
 async def _never(*_: object) -> bool:
     return False
 
@@ -127,7 +135,7 @@ async def test_aiohttp_that_fails_only_in_earnest(
     transport = own_session()
     async with raw_server(answer_all) as server:
         await transport.send(post(server.url))
-        monkeypatch.setattr(OneWriteRequest, "send", _without_protocol)
+        _other_parameters_of_answers(monkeypatch)
         answers = await asyncio.gather(*(transport.send(post(server.url)) for _ in range(3)))
         assert [answer.status for answer in answers] == [200] * 3
     assert len(server.requests) == 4
@@ -139,15 +147,15 @@ async def test_aiohttp_that_fails_after_the_write(
 ) -> None:
     """Once the request was written, an error of a changed aiohttp is an unknown outcome, and it is not sent again."""
     transport = own_session()
-    real = OneWriteRequest.send
+    real = PreparedRequest.write
 
-    async def send(self: OneWriteRequest, conn: Any) -> Any:
-        await real(self, conn)
+    def write(self: PreparedRequest, protocol: ResponseHandler) -> None:
+        real(self, protocol)
         raise AttributeError("no such thing any more")
 
     async with raw_server(answer_all) as server:
         await transport.send(post(server.url))
-        monkeypatch.setattr(OneWriteRequest, "send", send)
+        monkeypatch.setattr(PreparedRequest, "write", write)
         with pytest.raises(OutcomeUnknown, match="aiohttp failed after the request to 127"):
             await transport.send(post(server.url))
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from attrs import Factory, define
 
+from vipps_async.batch.tables import Amount
 from vipps_async.core.payment_api import PaymentApi, Unit
 from vipps_async.errors import InvalidInputError
 from vipps_async.money import format_amount
@@ -56,7 +57,15 @@ def read_amount(text: str, unit: Unit, api: PaymentApi, *, decimal_comma: bool) 
     if found is None or (found["sign"] and not unit.decimals) or (found["sign"] == "," and not decimal_comma):
         raise InvalidInputError("amount", _rule(number, unit, api, decimal_comma=decimal_comma), value=text)
     whole = found["whole"] if found["space"] is None else found["whole"].replace(found["space"], "")
-    return api.check_amount(int(whole + (found["decimals"] or "").ljust(unit.decimals, "0")))
+    return _checked(int(whole + (found["decimals"] or "").ljust(unit.decimals, "0")), text, unit, api)
+
+
+def _checked(amount: int, value: object, unit: Unit, api: PaymentApi) -> int:
+    """Return an amount that the API takes; else say which ones it does, in what the file counts in."""
+    if api.least <= amount <= api.largest:
+        return amount
+    least, largest = (Amount(each, unit).text() for each in (api.least, api.largest))
+    raise InvalidInputError("amount", f"from {least} to {largest} {unit.word}", value=value)
 
 
 def _without_currency(text: str) -> tuple[str, str | None]:
@@ -68,16 +77,28 @@ def _without_currency(text: str) -> tuple[str, str | None]:
 
 def _rule(number: str, unit: Unit, api: PaymentApi, *, decimal_comma: bool) -> str:
     if _AMBIGUOUS.fullmatch(number):
-        return f"without {number[-4]!r} before three digits, which could be thousands or decimals"
+        return _both_readings(number, unit, decimal_comma=decimal_comma)
     if not unit.decimals:
         return f"whole {unit.word}, digits only, or the word {ALL}{_others(unit, api)}"
     comma = ' or "100,50"' if decimal_comma else ' (a decimal comma is read in a file separated by ";" or tabs only)'
     return f'{unit.word} such as "100" or "100.50"{comma}, or the word {ALL}'
 
 
+def _both_readings(number: str, unit: Unit, *, decimal_comma: bool) -> str:
+    """Say what an amount such as ``1.234`` may mean, and how each is written so that it means nothing else."""
+    sign, whole = number[-4], re.sub("[.,]", "", number)
+    readings = f'{whole} {unit.word} if {sign!r} stands before thousands (then write "{whole}")'
+    # With several signs, as in 1.234.567, the last one stands before no decimals.
+    if unit.decimals and len(number) == len(whole) + 1:
+        mark = sign if decimal_comma or sign == "." else "."
+        two = f"{number[:-4]}{mark}{number[-3:-1]}"
+        readings += f', or {number} {unit.word} if it stands before decimals (two at most: write "{two}")'
+    return f"one with a single meaning: it is {readings}"
+
+
 def _others(unit: Unit, api: PaymentApi) -> str:
-    others = [f"{each.word} need --unit {each.name}" for each in api.units if each != unit]
-    return f" ({', '.join(others)})" if others else ""
+    others = [f"{each.word}: --unit {each.name}, or a column amount_{each.name}" for each in api.units if each != unit]
+    return f" (if the file is in {', '.join(others)})" if others else ""
 
 
 def read_json_amount(value: object, unit: Unit, api: PaymentApi) -> int | NotGiven:
@@ -89,7 +110,7 @@ def read_json_amount(value: object, unit: Unit, api: PaymentApi) -> int | NotGiv
     if value == ALL:
         return NOT_GIVEN
     if isinstance(value, int) and not isinstance(value, bool):
-        return api.check_amount(value * 10**unit.decimals)
+        return _checked(value * 10**unit.decimals, value, unit, api)
     if unit.decimals:
         if isinstance(value, str):
             return read_amount(value, unit, api, decimal_comma=False)
@@ -137,5 +158,5 @@ class SumsByUnit:
     def advice(self) -> str:
         """How to say it."""
         names = [unit.name for unit in self.api.units]
-        options, columns = (f" or {before}".join(names) for before in ("--unit ", "amount_"))
-        return f"say --unit {options}, or call the column amount_{columns}"
+        options = " or ".join(f"--unit {unit.name} for {unit.word}" for unit in self.api.units)
+        return f"say {options}, or call the column amount_{' or amount_'.join(names)}"

@@ -9,7 +9,7 @@ import time
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator
 
-from vipps_async.batch.results import RowOutcome, RowResult, is_outage
+from vipps_async.batch.results import RowResult, is_outage
 from vipps_async.core.batch import BatchRow
 from vipps_async.core.batch_limit import BatchLimiter
 from vipps_async.errors import AuthenticationError, InvalidInputError, TransportError, VippsError
@@ -219,7 +219,7 @@ class Engine:
                 advice = "see what is wrong, then run the same batch again"
                 self._failure = self._failure or TransportError(text, advice=advice)
                 self._end()
-        elif result.outcome is not RowOutcome.DONE_BEFORE:
+        elif not result.outcome.is_earlier:
             # What the journal has on record says nothing about Vipps.
             self._limiter.row_answered()
 

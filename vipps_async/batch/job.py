@@ -1,4 +1,4 @@
-"""One run of a batch file: settles what an earlier run left open, carries out the rows, and looks after the rest."""
+"""One run of a batch file: settles what an earlier run left open, carries out the rows, and tries the rest again."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from vipps_async.core.recovery_report import RecoveryReport
 from vipps_async.errors import RateLimitedError
 from vipps_async.session import VippsSession
 
-__all__ = ["BatchJob", "JobOptions", "Progress"]
+__all__ = ["BatchJob", "JobOptions", "Progress", "settle_open"]
 
 #: How often rows that did not end for good are tried again within one run, and the pause before each time, in seconds.
 #: Vipps takes a payment's captures five times a minute, and a row may have had four attempts.
@@ -59,7 +59,9 @@ class Progress:
     moved: int = 0
     #: Refusals by Vipps' code.
     refusals: Counter[str] = field(factory=Counter)
-    #: Rows that had ended when this round began, and when that was, in monotonic seconds.
+    #: Whether rows that were done before take as long as the others: in a dry run, which asks Vipps about them, too.
+    counts_earlier: bool = False
+    #: Rows that `worked_on` counted when this round began, and when that was, in monotonic seconds.
     began_with: int = 0
     began: float = field(factory=time.monotonic)
 
@@ -69,14 +71,48 @@ class Progress:
         return sum(self.outcomes.values()) - self.outcomes[RowOutcome.NOT_BEGUN]
 
     @property
+    def worked_on(self) -> int:
+        """How many of them took time: what was done before this run is through at once, and says nothing of speed."""
+        if self.counts_earlier:
+            return self.ended
+        return self.ended - sum(count for outcome, count in self.outcomes.items() if outcome.is_earlier)
+
+    @property
     def rate(self) -> float:
-        """Rows a second, so far."""
-        return (self.ended - self.began_with) / max(time.monotonic() - self.began, 1e-3)
+        """Rows a second that this run has worked on, so far."""
+        return (self.worked_on - self.began_with) / max(time.monotonic() - self.began, 1e-3)
 
     @property
     def seconds_left(self) -> float | None:
         """How long it will take at this rate; None: not known yet."""
-        return (self.rows - self.ended) / self.rate if self.ended > self.began_with else None
+        return (self.rows - self.ended) / self.rate if self.worked_on > self.began_with else None
+
+
+async def settle_open(session: VippsSession, stop: asyncio.Event) -> RecoveryReport | None:
+    """Settle what the journal has open, before the rows: what turns out to have had no effect holds none of them.
+
+    It can take minutes if Vipps is in trouble.
+
+    Args:
+        session: its journal has what is open.
+        stop: ends it once it is set.
+
+    Returns:
+        What was done; None: it was told to stop before that was done.
+
+    Raises:
+        VippsError: the session or the journal cannot be used.
+    """
+    recovering = asyncio.ensure_future(session.recover())
+    stopping = asyncio.ensure_future(stop.wait())
+    try:
+        await asyncio.wait({recovering, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        return await recovering if recovering.done() else None
+    finally:
+        for task in (recovering, stopping):
+            task.cancel()
+        # What it had leased is given back before the run goes on.
+        await asyncio.gather(recovering, stopping, return_exceptions=True)
 
 
 class BatchJob:
@@ -95,24 +131,18 @@ class BatchJob:
         self._store = store
         self._options = options
         self._stop = stop
-        self.progress: Progress = Progress()
+        self.progress: Progress = Progress(counts_earlier=options.preview)
         #: Whether a row of this round was not done because Vipps takes only so many of its kind a minute.
         self._throttled = False
-        #: What the recovery before the first row did; None: there was none.
-        self.recovered: RecoveryReport | None = None
 
     async def run(self) -> Totals:
-        """Carry out what has not ended for good, and return the sums.
+        """Carry out what has not ended for good, and return the sums; `settle_open` belongs before it.
 
         Raises:
             TransportError: Vipps did not answer for minutes. What is done is noted; run it again.
             VippsError: the session or the journal cannot be used.
         """
-        options = self._options
-        if not options.preview:
-            self.recovered = await self._recover()
-        # After recovery: what turns out to have had no effect holds nothing.
-        session = self._session
+        options, session = self._options, self._session
         await hold_rows(self._store, options.api, options.operation, session.merchant_serial_number, session.journal)
         totals = await asyncio.to_thread(self._store.totals)
         self.progress.rows = totals.rows - totals.bad - totals.outcomes.get(RowOutcome.HELD, 0)
@@ -128,22 +158,9 @@ class BatchJob:
             await self._pause(_LIMIT_PASSES if self._throttled else _PAUSE)
             if not self._stop.is_set():
                 # What Vipps has of them settles most; the others are sent once more, with the same keys.
-                await self._recover()
+                await settle_open(session, self._stop)
                 await self._again()
         return await asyncio.to_thread(self._store.totals)
-
-    async def _recover(self) -> RecoveryReport | None:
-        """Settle what is open; None: told to stop before that was done. It can take minutes if Vipps is in trouble."""
-        recovering = asyncio.ensure_future(self._session.recover())
-        stopping = asyncio.ensure_future(self._stop.wait())
-        try:
-            await asyncio.wait({recovering, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            return await recovering if recovering.done() else None
-        finally:
-            for task in (recovering, stopping):
-                task.cancel()
-            # What it had leased is given back before the run goes on.
-            await asyncio.gather(recovering, stopping, return_exceptions=True)
 
     async def _again(self) -> None:
         for outcome in (RowOutcome.UNKNOWN, RowOutcome.NOT_DONE, RowOutcome.NOT_BEGUN):
@@ -159,7 +176,7 @@ class BatchJob:
 
     async def _round(self) -> None:
         progress = self.progress
-        progress.began_with, progress.began = progress.ended, time.monotonic()
+        progress.began_with, progress.began = progress.worked_on, time.monotonic()
         self._throttled = False
         waiting: list[RowResult] = []
         leftover: list[RowResult] = []

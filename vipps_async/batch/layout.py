@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import difflib
 import enum
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,7 +14,16 @@ from vipps_async.core.batch import BatchOperation
 from vipps_async.core.payment_api import PaymentApi, Unit
 from vipps_async.errors import InvalidInputError, VippsError
 
-__all__ = ["ANOTHER", "BatchFileError", "FileFormat", "Layout", "reference_heading", "shown"]
+__all__ = [
+    "ANOTHER",
+    "BatchFileError",
+    "FileFormat",
+    "Layout",
+    "is_report",
+    "reference_heading",
+    "shown",
+    "without_own",
+]
 
 #: How much of what cannot be read is kept to show it, in characters.
 _SHOWN = 80
@@ -79,7 +89,8 @@ class Layout:
         for ours, theirs in self.columns.items():
             if ours not in known:
                 raise InvalidInputError("columns", f"names of {', '.join(self.fields())}", value=ours)
-            if not theirs or list(self.columns.values()).count(theirs) > 1:
+            same = [each for each in self.columns.values() if _composed(each) == _composed(theirs)]
+            if not _composed(theirs) or len(same) > 1:
                 raise InvalidInputError("columns", f"a heading of its own for {ours}", value=theirs)
         if self.codec not in _ENCODINGS:
             raise InvalidInputError("encoding", f"one of {', '.join(_ENCODINGS.values())}", value=self.encoding)
@@ -131,7 +142,7 @@ class Layout:
         """Return the field that each heading of a file names; None: another column."""
         known, renamed = (*self.fields(), _AMOUNT, *self._amount_in), self._renamed
         # What another heading was named for is not found under its own name as well.
-        names = ((renamed.get(_composed(heading)), heading) for heading in headings)
+        names = ((renamed.get(heading), heading) for heading in map(_composed, headings))
         return [ours or (name if name in known and name not in self.columns else None) for ours, name in names]
 
     @property
@@ -143,16 +154,49 @@ class Layout:
         named = self.names_of(headings)
         others = [heading for heading, name in zip(headings, named, strict=True) if name is None]
         fields = [name for name in named if name is not None]
+        others = without_own(others) if is_report(headings) else others
         if others and not self.ignore_other_columns:
-            known = f"there are {', '.join(self.fields())}{self.elsewhere.get(others[0], '')}"
-            how = f"--column {self.api.payment_heading}={shown(others[0]) or 'NAME'} gives one another name"
-            return f"{shown(others[0])} is no column of a batch file; {known}; {how}, --ignore-other-columns skips it"
+            return self._unknown(others, fields)
         for name in fields:
             if fields.count(name) > 1:
                 return f"the column {name} stands there {fields.count(name)} times"
         return self._flaw_of_texts(fields) or self._flaw_of_amounts(
             [name for name in fields if name == _AMOUNT or name in self._amount_in], others
         )
+
+    def _unknown(self, others: Sequence[str], found: Sequence[str]) -> str:
+        """Name all columns that are not known at once, each with the missing one that it is nearest to."""
+        missing = [name for name in self.fields() if name not in found]
+        near = {heading: self._nearest(heading, missing) for heading in others}
+        told = [f'"{shown(heading)}"{f" (is it {name}?)" if name else ""}' for heading, name in near.items()]
+        elsewhere = "".join(dict.fromkeys(self.elsewhere.get(_composed(heading), "") for heading in others))
+        named = next((each for each in near.items() if each[1]), (others[0] or "NAME", self.api.payment_heading))
+        many = "is no column" if len(others) == 1 else "are no columns"
+        return (
+            f"{', '.join(told)} {many} of a batch file; there are {', '.join(self.fields())}{elsewhere}; "
+            f"--column {named[1]}={_quoted(shown(named[0]))} gives one another name, --ignore-other-columns skips all "
+            "that are not known"
+        )
+
+    def _nearest(self, heading: str, known: Sequence[str]) -> str:
+        """Return the one of these columns that a heading may mean; empty: none is near."""
+        word = _composed(heading).lower()
+        for norwegian, ours in self._norwegian.items():
+            if norwegian in word and ours in known:
+                return ours
+        return next(iter(difflib.get_close_matches(word, known, n=1)), "")
+
+    @property
+    def _norwegian(self) -> dict[str, str]:
+        """Which column is meant by what Norwegian headings have in them; the first one counts."""
+        payment, row = self.api.payment_heading, reference_heading(self.api)
+        main = f"{_AMOUNT}_{self.api.main_unit.name}"
+        amounts = {f"i {unit.word}": f"{_AMOUNT}_{unit.name}" for unit in self.api.units} | dict.fromkeys(
+            ("beløp", "belop", "sum"), main
+        )
+        texts = dict.fromkeys(("tekst", "beskrivelse", "melding"), self.api.text_heading or "")
+        rows = dict.fromkeys(("forsendelse", "retur", "bilag"), row)
+        return amounts | texts | rows | dict.fromkeys(("ordre", "bestilling", "order"), payment)
 
     def _flaw_of_texts(self, fields: list[str]) -> str | None:
         text = self.api.text_heading
@@ -186,9 +230,31 @@ class Layout:
         return None
 
 
+#: Columns of a report that no batch file needs, and what the names of others begin with. The first ones stand in every
+#: report: a file that has them is one, which somebody has corrected and sends again.
+_REPORTS_OWN = ("line", "api", "outcome", "idempotency_key")
+_ALSO_OWN = ("money_moved", "what_happened", "what_to_do")
+_OWN_PREFIXES = ("moved_", "would_move_", "time_")
+
+
+def is_report(headings: Iterable[str]) -> bool:
+    """Whether these are the headings of a report."""
+    return set(_REPORTS_OWN) <= {_composed(heading) for heading in headings}
+
+
+def without_own(headings: Iterable[str]) -> list[str]:
+    """Return the headings that are none of a report's own."""
+    own = {*_REPORTS_OWN, *_ALSO_OWN}
+    return [each for each in headings if not (_composed(each) in own or _composed(each).startswith(_OWN_PREFIXES))]
+
+
 def _composed(heading: str) -> str:
-    # A Mac writes "å" as two characters.
-    return unicodedata.normalize("NFC", heading)
+    """Return a heading as it is looked for: a Mac writes "å" as two characters, and blanks of all kinds creep in."""
+    return " ".join(unicodedata.normalize("NFC", heading).split())
+
+
+def _quoted(heading: str) -> str:
+    return f'"{heading}"' if " " in heading else heading
 
 
 def shown(text: str, longest: int = _SHOWN) -> str:

@@ -22,17 +22,19 @@ from vipps_async.core.payment_api import (
     SupportsBatch,
 )
 from vipps_async.core.rate_limit import RateLimiter, SlotSource
+from vipps_async.core.stored_outcome import on_record
 from vipps_async.errors import (
     ApiError,
     CancelError,
     ConfigurationError,
     Effect,
+    IdempotencyMismatchError,
     InvalidInputError,
     JournalError,
     OrderNotFoundError,
     VippsError,
 )
-from vipps_async.journals.protocol import Outcome
+from vipps_async.journals.protocol import Entry, Outcome
 from vipps_async.money import format_amount
 from vipps_async.not_given import NOT_GIVEN
 
@@ -239,16 +241,18 @@ class _Batch:
 
     async def _is_done(self, row: BatchRow) -> bool:
         """Tell whether the journal has the row as done, so that nothing is sent for it."""
+        entry = await self._entry_of(row)
+        return entry is not None and entry.settlement is not None and entry.settlement.outcome is Outcome.DONE
+
+    async def _entry_of(self, row: BatchRow) -> Entry | None:
+        """Return what the journal has of the row, from an earlier run or from this one; None: nothing."""
         client, key = self._client, self._key(row)
         if client.journal is None:
-            return False
+            return None
         entries = await client.journal.find(payment=row.payment, merchant_serial_number=client.merchant_serial_number)
-        operation = self._api.operations[self._operation].verb
-        return any(
-            (entry.intent.api, entry.intent.operation, entry.intent.key) == (self._api.name, operation, key)
-            and entry.settlement is not None
-            and entry.settlement.outcome is Outcome.DONE
-            for entry in entries
+        mine = (self._api.name, self._api.operations[self._operation].verb, key)
+        return next(
+            (each for each in entries if (each.intent.api, each.intent.operation, each.intent.key) == mine), None
         )
 
     async def _result_of(self, row: BatchRow) -> RowResult:
@@ -280,6 +284,11 @@ class _Batch:
             return await self._failed(row, key, error)
 
     async def _dry_run(self, row: BatchRow, command: PaymentCommand, key: str, planned: dict[str, int]) -> RowResult:
+        if (entry := await self._entry_of(row)) is not None:
+            # What the journal has under the row's key it answers now as it would then: nothing is sent for it.
+            recorded = on_record(self._api.make_call(await self._client.with_amount(command)), entry)
+            if recorded is not None:
+                return done(row, key, self._api.moved(recorded), recorded)
         taken = planned.get(row.payment, 0)
         state = await self._state(row.payment)
         found = self._api.dry_run(command, state, taken)
@@ -287,6 +296,10 @@ class _Batch:
             earlier = f", of which earlier rows take {format_amount(taken, self._api.currency)}" if taken else ""
             error = self._api.refusal(command, f"it would be refused{earlier}")
             return failed(row, key, error, self._api, hint=state.describe())
+        if found.is_done and row.minor_units not in {None, found.moved.amount}:
+            moved = format_amount(found.moved.amount or 0, self._api.currency)
+            text = f"Vipps has done it under this row's key with another amount, {moved}; it would be refused"
+            raise IdempotencyMismatchError(text, status=0, payment=row.payment, idempotency_key=key)
         if row.payment in planned and not found.is_done:
             planned[row.payment] = taken + (found.moved.amount or 0)
         return done(row, key, found.moved, before=found.is_done)

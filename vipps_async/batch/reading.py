@@ -10,12 +10,21 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, BinaryIO, NoReturn
 
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 
-from vipps_async.batch.amounts import SumsByUnit, read_amount, read_json_amount
-from vipps_async.batch.layout import ANOTHER, BatchFileError, FileFormat, Layout, reference_heading, shown
-from vipps_async.batch.tables import FileStyle
-from vipps_async.core.batch import check_reference
+from vipps_async.batch.amounts import ALL, SumsByUnit, read_amount, read_json_amount
+from vipps_async.batch.layout import (
+    ANOTHER,
+    BatchFileError,
+    FileFormat,
+    Layout,
+    is_report,
+    reference_heading,
+    shown,
+    without_own,
+)
+from vipps_async.batch.tables import FileStyle, unguarded
+from vipps_async.core.batch import BatchOperation, check_reference
 from vipps_async.core.payment_api import Unit
 from vipps_async.errors import InvalidInputError
 from vipps_async.not_given import NOT_GIVEN, NotGiven
@@ -25,8 +34,8 @@ __all__ = ["FileReader", "InvalidRow", "ValidRow"]
 #: The longest line, in bytes, many times longer than an honest row's; and the most lines of one row, whose text may
 #: be broken over some. Beyond them it is another kind of file, or a quote that was never closed.
 _LONGEST_LINE, _MOST_LINES = 65_536, 100
-#: How much of a number that is none is shown, in characters.
-_SHOWN = 80
+#: How much of a number that is none, and of what is wrong with a row, is shown, in characters.
+_SHOWN, _LONGEST_REASON = 80, 1_000
 
 _ANOTHER_WORDS: dict[object, bool] = {
     "yes": True,
@@ -75,6 +84,10 @@ class InvalidRow:
     payment: str
     #: What is wrong, on one line.
     reason: str
+    #: The cells of the row by the names of their columns, as they stand in the file, for a report that can be corrected
+    #: and sent again. Where nobody can tell which cell is which, or what it says, the whole row stands as the payment,
+    #: which is none: sent again as it is, it stays invalid.
+    cells: Mapping[str, str] = field(factory=dict)
 
 
 class FileReader:
@@ -103,6 +116,7 @@ class FileReader:
         self.unit: Unit | None = None
         self.style = FileStyle(encoding=layout.codec)
         self.ignored: tuple[str, ...] = ()
+        self._takes_all = False
         self._sums: SumsByUnit | None = None
         self._decimal_signs: set[str] = set()
 
@@ -237,8 +251,13 @@ class FileReader:
         if (flaw := self._layout.flaw_of(headings)) is not None:
             raise BatchFileError(flaw, line=self._row_began)
         names = self._layout.names_of(headings)
-        self.ignored = tuple(shown(heading) for heading, name in zip(headings, names, strict=True) if name is None)
+        others = [heading for heading, name in zip(headings, names, strict=True) if name is None]
+        self.ignored = tuple(map(shown, without_own(others) if is_report(headings) else others))
+        # An empty cell there would be one that was forgotten.
+        omitted = [name for name in (reference_heading(self._layout.api), ANOTHER) if name not in names]
+        self.style = evolve(self.style, omitted=omitted)
         found = self._layout.amount_of([name for name in names if name is not None])
+        self._takes_all = found is None and self._layout.operation is not BatchOperation.CANCEL
         self.unit = None if found is None else found[1]
         return names
 
@@ -249,8 +268,10 @@ class FileReader:
             raise BatchFileError(f"not CSV: {error}", line=self._row_began) from error
 
     def _csv_row(self, number: int, names: list[str | None], cells: list[str]) -> ValidRow | InvalidRow:
+        cells = [unguarded(cell, self.style.separator) for cell in cells]
         record = {name: cell for name, cell in zip(names, cells, strict=False) if name is not None}
         flaw = self._flaw
+        is_torn = bool(flaw) or len(cells) != len(names)
         if not flaw and len(cells) != len(names):
             flaw = f"{len(cells)} cells where the heading has {len(names)}"
             if len(cells) == len(names) + 1 and self.style.separator == ",":
@@ -258,7 +279,8 @@ class FileReader:
         if not flaw:
             empty = [name for name, cell in record.items() if not cell and name != ANOTHER]
             flaw = f"{' and '.join(empty)} must not be empty" if empty else ""
-        return self._row(number, record, flaw, self._csv_amount)
+        whole = self.style.separator.join(cells) if is_torn else ""
+        return self._row(number, record, flaw, self._csv_amount, whole)
 
     def _csv_amount(self, cell: object, unit: Unit) -> int | NotGiven:
         text = str(cell)
@@ -288,7 +310,9 @@ class FileReader:
                         fields = frozenset(record)
                 elif not flaw and fields is not None:
                     flaw = self._flaw_of_fields(fields, record, given)
-                yield self._row(number, record, flaw, self._json_amount)
+                # Where it cannot be read the line stands for itself.
+                whole = line.strip() if self._flaw or not given else ""
+                yield self._row(number, record, flaw, self._json_amount, whole)
             self._flaw = ""
             line = self._next_line()
 
@@ -302,8 +326,14 @@ class FileReader:
     # --- both ------------------------------------------------------------------------------------------------------
 
     def _row(
-        self, number: int, record: Mapping[str, object], flaw: str, read: Callable[[object, Unit], int | NotGiven]
+        self,
+        number: int,
+        record: Mapping[str, object],
+        flaw: str,
+        read: Callable[[object, Unit], int | NotGiven],
+        whole: str,
     ) -> ValidRow | InvalidRow:
+        """Check a row; `whole` is all of it, where nobody can tell its cells apart or what they say."""
         api, heading = self._layout.api, self._layout.api.text_heading
         name = reference_heading(api)
         if not flaw:
@@ -319,9 +349,28 @@ class FileReader:
                 )
             except InvalidInputError as error:
                 flaw = error.message
-        payment = record.get(api.payment_heading, "")
-        text = payment if isinstance(payment, str) else repr(payment)
-        return InvalidRow(number=number, line=self._row_began, payment=shown(text), reason=shown(flaw, 300))
+        text = _text(record.get(api.payment_heading, ""))
+        cells = {"payment": whole} if whole else self._cells_of(record)
+        return InvalidRow(
+            number=number, line=self._row_began, payment=shown(text), reason=shown(flaw, _LONGEST_REASON), cells=cells
+        )
+
+    def _cells_of(self, record: Mapping[str, object]) -> dict[str, str]:
+        """Return the cells of a row that is invalid, by the names that a report has for them in any API."""
+        api, amount = self._layout.api, self._layout.amount_of(record)
+        ours = {
+            "payment": api.payment_heading,
+            "amount": None if amount is None else amount[0],
+            "text": api.text_heading,
+            "reference": reference_heading(api),
+            "another": ANOTHER,
+        }
+        # What the file says by having no such column at all.
+        all_rows = {"amount": ALL} if self._takes_all else {}
+        all_rows |= {} if self._layout.text is None else {"text": self._layout.text}
+        return all_rows | {
+            name: _text(record[heading]) for name, heading in ours.items() if heading and heading in record
+        }
 
     def _amount(self, record: Mapping[str, object], read: Callable[[object, Unit], int | NotGiven]) -> int | NotGiven:
         found = self._layout.amount_of(record)
@@ -336,6 +385,12 @@ class FileReader:
 
     def _json_amount(self, value: object, unit: Unit) -> int | NotGiven:
         return read_json_amount(value, unit, self._layout.api)
+
+
+def _text(value: object) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    # Half of a surrogate pair, which JSON can have, cannot be written into any file.
+    return text.encode(errors="backslashreplace").decode()
 
 
 def _another(value: object) -> bool:

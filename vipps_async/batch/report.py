@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+import json
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime
+from itertools import compress
 from pathlib import Path
-from typing import Any, LiteralString
+from typing import Any, Final, LiteralString
 
 from attrs import frozen
 
-from vipps_async.batch.layout import reference_heading
+from vipps_async.batch.amounts import ALL
+from vipps_async.batch.layout import ANOTHER, reference_heading
 from vipps_async.batch.reading import InvalidRow, ValidRow
 from vipps_async.batch.results import RowOutcome, RowResult
 from vipps_async.batch.tables import Amount, Cell, FileStyle, ReportFormat, write_table
 from vipps_async.core.batch import BatchOperation, BatchRow, Origin
 from vipps_async.core.payment_api import PaymentApi, Unit
 from vipps_async.not_given import NOT_GIVEN, NotGiven
+from vipps_async.time_zone import TimeZone
 
 __all__ = [
     "ASKED_COLUMNS",
@@ -36,7 +40,6 @@ __all__ = [
     "report_row",
     "result_values",
     "totals_of",
-    "utc_text",
     "write_report",
 ]
 
@@ -46,7 +49,7 @@ FINAL = [outcome.value for outcome in RowOutcome if outcome.is_final]
 # ``{rows}`` is the table's name and whatever else says which batch is meant.
 
 #: What a file says of a row.
-ASKED_COLUMNS: LiteralString = "number, line, payment, amount, text, reference, another, flaw"
+ASKED_COLUMNS: LiteralString = "number, line, payment, amount, text, reference, another, flaw, cells"
 #: Rows that are to be carried out.
 UNFINISHED: LiteralString = (
     "SELECT number, line, payment, amount, text, reference, another FROM {rows} AND flaw IS NULL AND "
@@ -62,7 +65,7 @@ REFUSALS: LiteralString = (
     "SELECT coalesce(code, ''), count(*) FROM {rows} AND outcome = 'refused' GROUP BY 1 ORDER BY 2 DESC, 1"
 )
 REPORT: LiteralString = (
-    "SELECT number, line, payment, amount, text, reference, another, flaw, outcome, moved, time, key, reason "
+    "SELECT number, line, payment, amount, text, reference, another, flaw, cells, outcome, moved, time, key, reason "
     "FROM {rows}"
 )
 
@@ -84,13 +87,22 @@ class ReportRow:
     another: bool = False
     #: What is wrong with the row itself; then it was not sent.
     flaw: str | None
+    #: Of a row that is invalid the cells as they stand in its file, as JSON: see `InvalidRow`. None: it is not.
+    cells: str | None = None
     #: None: it was not begun.
     outcome: RowOutcome | None
     #: Minor units that moved.
     moved: int | None
-    time: str | None
+    #: When, by Vipps' clock; aware, UTC.
+    time: datetime | None
     idempotency_key: str | None
+    #: What happened, if that is not plain from its outcome.
     reason: str
+
+    @property
+    def asked(self) -> tuple[object, ...]:
+        """What a file says of the row, without its number and line; the order is that of `ASKED_COLUMNS`."""
+        return (self.payment, self.amount, self.text, self.reference, self.another, self.flaw, self.cells)
 
 
 @frozen(kw_only=True)
@@ -103,16 +115,16 @@ class Totals:
     outcomes: dict[RowOutcome, int]
     #: Minor units that moved, by outcome.
     moved: dict[RowOutcome, int]
-    #: How many rows were refused, by Vipps' code or, where there is none, the name of the error.
+    #: How many rows were refused, by Vipps' code or, where there is none, by what kind of refusal it is.
     refusals: dict[str, int]
 
 
 def asked_values(row: ValidRow | InvalidRow) -> tuple[object, ...]:
     """Write a row of a file; the order is that of `ASKED_COLUMNS`."""
     if isinstance(row, InvalidRow):
-        return (row.number, row.line, row.payment, None, "", None, False, row.reason)
+        return (row.number, row.line, row.payment, None, "", None, False, row.reason, json.dumps(dict(row.cells)))
     amount = None if isinstance(row.amount, NotGiven) else row.amount
-    return (row.number, row.line, row.payment, amount, row.text, row.reference, row.another, None)
+    return (row.number, row.line, row.payment, amount, row.text, row.reference, row.another, None, None)
 
 
 def batch_row(digest: str, values: Sequence[Any]) -> BatchRow:
@@ -141,13 +153,13 @@ def result_values(result: RowResult) -> tuple[object, ...]:
         result.time,
         result.idempotency_key,
         result.code or None,
-        result.reason or None,
+        result.what_happened or None,
     )
 
 
 def report_row(values: Sequence[Any]) -> ReportRow:
     """Read a row with what became of it; the order is that of `REPORT`."""
-    _, line, payment, amount, text, reference, another, flaw, outcome, moved, time, key, reason = values
+    _, line, payment, amount, text, reference, another, flaw, cells, outcome, moved, time, key, reason = values
     return ReportRow(
         line=line,
         payment=payment,
@@ -156,9 +168,11 @@ def report_row(values: Sequence[Any]) -> ReportRow:
         reference=reference,
         another=bool(another),
         flaw=flaw,
+        cells=cells,
         outcome=None if outcome is None else RowOutcome(outcome),
         moved=moved,
-        time=utc_text(time) if isinstance(time, datetime) else time,
+        # SQLite has no times of its own.
+        time=datetime.fromisoformat(time) if isinstance(time, str) else time,
         idempotency_key=key,
         reason=reason or "",
     )
@@ -181,28 +195,70 @@ def totals_of(groups: Sequence[Sequence[Any]], refusals: Iterable[Sequence[Any]]
     )
 
 
-def utc_text(moment: datetime) -> str:
-    """Write a time as a report does: UTC, to the millisecond."""
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+def columns(
+    api: PaymentApi,
+    operation: BatchOperation,
+    zone: TimeZone,
+    unit: Unit | None = None,
+    *,
+    preview: bool = False,
+    omitted: Collection[str] = (),
+) -> tuple[str, ...]:
+    """Return the columns of a report: what a row asks for, under the headings of its API's files, and what came of it.
 
-
-def columns(api: PaymentApi, unit: Unit | None = None, *, preview: bool = False) -> tuple[str, ...]:
-    """Return the columns of a report: the payment and its text under the headings of its API's files.
-
-    What was asked and what moved say what they are counted in: `unit`, or else the API's main one, such as kroner.
-    `time` is Vipps' own, in UTC. A dry run moves nothing, and says what would move.
+    What was asked and what moved say what they are counted in: `unit`, or else the API's main one, such as kroner. The
+    time is Vipps' own, and says its zone. A dry run moves nothing, and says what would move. `omitted` are columns that
+    the file has not either.
     """
     counted = (unit or api.main_unit).name
-    text = () if api.text_heading is None else (api.text_heading,)
-    ours = (
+    is_cancel = operation is BatchOperation.CANCEL
+    names = (
+        "line",
+        "api",
+        api.payment_heading,
+        *(() if is_cancel else (f"amount_{counted}",)),
+        *(() if api.text_heading is None else (api.text_heading,)),
         reference_heading(api),
+        *(() if is_cancel else (ANOTHER,)),
         "outcome",
         f"{'would_move' if preview else 'moved'}_{counted}",
-        "time",
+        f"time_{zone.name}",
         "idempotency_key",
-        "reason",
+        "money_moved",
+        "what_happened",
+        "what_to_do",
     )
-    return ("line", "api", api.payment_heading, f"amount_{counted}", *text, *ours)
+    return tuple(name for name in names if name not in omitted)
+
+
+#: Whether money moved, and what to do now, by how a row ended; None: it was not begun. What an earlier run did for a
+#: row that this one did not send is not known to this one.
+_MOVED: Final = {
+    RowOutcome.DONE: "yes",
+    RowOutcome.DONE_BEFORE: "yes, before this run",
+    RowOutcome.OTHERWISE: "yes, another amount",
+    RowOutcome.OTHERWISE_BEFORE: "yes, another amount, before this run",
+    RowOutcome.REFUSED: "no",
+    RowOutcome.NOT_DONE: "no",
+    RowOutcome.UNKNOWN: "perhaps",
+    RowOutcome.HELD: "not by this run",
+    RowOutcome.NOT_BEGUN: "not by this run",
+    None: "not by this run",
+}
+_AGAIN: Final = "run the same file again: what is done is not done twice"
+_COMPARE: Final = "compare what was asked with what moved; capture or refund the difference by hand"
+_TO_DO: Final = {
+    RowOutcome.DONE: "",
+    RowOutcome.DONE_BEFORE: "",
+    RowOutcome.OTHERWISE: _COMPARE,
+    RowOutcome.OTHERWISE_BEFORE: _COMPARE,
+    RowOutcome.REFUSED: "look the payment up in the Vipps portal; correct the row, or leave it out",
+    RowOutcome.NOT_DONE: _AGAIN,
+    RowOutcome.UNKNOWN: "run the same file again: it finds out, and moves nothing twice; do nothing by hand meanwhile",
+    RowOutcome.HELD: "leave it if it is the one that was done before; if another one is meant: --another PAYMENT",
+    RowOutcome.NOT_BEGUN: _AGAIN,
+    None: _AGAIN,
+}
 
 
 def outcome_word(outcome: RowOutcome | None, operation: BatchOperation, *, preview: bool = False) -> str:
@@ -213,6 +269,8 @@ def outcome_word(outcome: RowOutcome | None, operation: BatchOperation, *, previ
         return f"{operation.done} before"
     if outcome is RowOutcome.OTHERWISE:
         return f"{operation.done} otherwise"
+    if outcome is RowOutcome.OTHERWISE_BEFORE:
+        return f"{operation.done} otherwise before"
     if outcome is RowOutcome.REFUSED and preview:
         return "would be refused"
     word: str = (outcome or RowOutcome.NOT_BEGUN).value
@@ -226,6 +284,7 @@ def write_report(
     operation: BatchOperation,
     kind: ReportFormat,
     *,
+    zone: TimeZone,
     unit: Unit | None = None,
     style: FileStyle | None = None,
     preview: bool = False,
@@ -238,6 +297,7 @@ def write_report(
         api: the API that the batch goes over.
         operation: what the batch did.
         kind: how to write it.
+        zone: in which times are written.
         unit: what sums are counted in; None: the API's main unit.
         style: how CSV is written; None: with commas and points, in UTF-8.
         preview: whether the batch only said what it would do.
@@ -247,24 +307,46 @@ def write_report(
         ConfigurationError: it cannot be written in that format.
     """
     counted = unit or api.main_unit
-    records = (_cells(row, api, operation, counted, preview=preview) for row in rows)
-    write_table(path, columns(api, counted, preview=preview), records, kind, style or FileStyle())
+    style = style or FileStyle()
+    everything = columns(api, operation, zone, counted, preview=preview)
+    kept = [name not in style.omitted for name in everything]
+    records = (list(compress(_cells(row, api, operation, counted, zone, preview=preview), kept)) for row in rows)
+    write_table(path, list(compress(everything, kept)), records, kind, style)
 
 
-def _cells(row: ReportRow, api: PaymentApi, operation: BatchOperation, unit: Unit, *, preview: bool) -> list[Cell]:
-    asked: Cell = None if row.amount is None else Amount(row.amount, unit)
-    if asked is None and operation is not BatchOperation.CANCEL and row.flaw is None:
-        asked = "all"
+def _cells(
+    row: ReportRow, api: PaymentApi, operation: BatchOperation, unit: Unit, zone: TimeZone, *, preview: bool
+) -> list[Cell]:
+    is_cancel = operation is BatchOperation.CANCEL
+    asked: list[Cell] = [row.payment, ALL if row.amount is None else Amount(row.amount, unit), row.text, row.reference]
+    # What another one was meant for is not said again: a report that is sent again would do it a second time.
+    another: Cell = ""
+    if row.flaw is not None and row.cells is not None:
+        cells = json.loads(row.cells)
+        asked = [cells.get(name) for name in ("payment", "amount", "text", "reference")]
+        another = cells.get("another", "")
+    payment, amount, text, reference = asked
+    ended: list[Cell] = ["invalid", None, None, None, "not by this run", row.flaw, "correct the row"]
+    if row.flaw is None:
+        # What a dry run says of a row that took effect before is no plan.
+        is_plan = preview and not (row.outcome is not None and row.outcome.is_earlier)
+        is_told = row.moved is not None and (is_plan or not preview)
+        ended = [
+            outcome_word(row.outcome, operation, preview=preview),
+            Amount(row.moved, unit) if row.moved is not None and is_told else None,
+            None if row.time is None else zone.local(row.time),
+            row.idempotency_key,
+            "no: a dry run" if is_plan else _MOVED[row.outcome],
+            row.reason,
+            "" if preview and row.outcome is not RowOutcome.REFUSED else _TO_DO[row.outcome],
+        ]
     return [
         row.line,
         api.name,
-        row.payment,
-        asked,
-        *(() if api.text_heading is None else (row.text,)),
-        row.reference,
-        "invalid" if row.flaw is not None else outcome_word(row.outcome, operation, preview=preview),
-        None if row.moved is None or (preview and row.outcome is RowOutcome.DONE_BEFORE) else Amount(row.moved, unit),
-        row.time,
-        row.idempotency_key,
-        row.flaw or row.reason,
+        payment,
+        *(() if is_cancel else (amount,)),
+        *(() if api.text_heading is None else (text,)),
+        reference,
+        *(() if is_cancel else (another,)),
+        *ended,
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import re
 from datetime import datetime
 
 from attrs import field, frozen
@@ -13,19 +14,31 @@ from vipps_async.core.payment_api import Moved, PaymentApi
 from vipps_async.errors import (
     ApiError,
     AuthenticationError,
+    CancelError,
+    CaptureError,
+    ConfigurationError,
+    DuplicateOrderError,
     Effect,
+    IdempotencyMismatchError,
     InvalidInputError,
+    InvalidRequestError,
+    JournalError,
     MerchantError,
     OrderLockedError,
+    OrderNotFoundError,
+    PaymentRefusedError,
     PermissionDeniedError,
     RateLimitedError,
+    RefundError,
     RequestNotSent,
     ServerError,
+    TransportError,
     UnexpectedResponseError,
+    UserError,
     VippsError,
 )
 
-__all__ = ["RowOutcome", "RowResult", "done", "failed", "is_outage", "outcome_of"]
+__all__ = ["RowOutcome", "RowResult", "done", "failed", "is_outage", "outcome_of", "without_class_names"]
 
 #: Refusals that are not about the row: the same row may go through when the reason is gone.
 _NOT_ABOUT_THE_ROW = (
@@ -36,6 +49,40 @@ _NOT_ABOUT_THE_ROW = (
     RateLimitedError,
     ServerError,
 )
+
+#: What kind of error it is, for those who have never seen a program; the nearest class counts.
+_KINDS: dict[type, str] = {
+    VippsError: "an error of the program",
+    ConfigurationError: "the settings are wrong",
+    InvalidInputError: "breaks a rule",
+    JournalError: "the journal failed",
+    TransportError: "no usable answer",
+    RequestNotSent: "not sent",
+    UnexpectedResponseError: "an answer that cannot be read",
+    ApiError: "refused by Vipps",
+    AuthenticationError: "keys not accepted",
+    PermissionDeniedError: "not allowed to this sales unit",
+    OrderNotFoundError: "no such payment",
+    DuplicateOrderError: "id used before",
+    PaymentRefusedError: "refused by the bank",
+    CaptureError: "capture refused",
+    CancelError: "cancel refused",
+    RefundError: "refund refused",
+    IdempotencyMismatchError: "same reference, other content",
+    OrderLockedError: "payment busy with another operation",
+    RateLimitedError: "too many requests",
+    MerchantError: "refused by the sales unit's agreement",
+    UserError: "refused by the customer's account or app",
+    InvalidRequestError: "a field was refused",
+    ServerError: "Vipps failed",
+}
+#: A class of a library's errors, which an error about a connection may name.
+_CLASS_NAME = re.compile(r" \([A-Za-z_.]*(?:Error|Exception|Disconnected|Timeout)\)")
+
+
+def without_class_names(message: str) -> str:
+    """Return the message of an error without names of classes, for people who have never seen a program."""
+    return _CLASS_NAME.sub("", message)
 
 
 class RowOutcome(enum.Enum):
@@ -50,6 +97,8 @@ class RowOutcome(enum.Enum):
     OTHERWISE = "otherwise"
     """It took effect, but Vipps moved another amount than was asked for, as its history proves. It is not tried again.
     """
+    OTHERWISE_BEFORE = "otherwise before"
+    """The same, but it was so before this run: the journal has it. Nothing was done now."""
     REFUSED = "refused"
     """Vipps, or a rule of its API that was checked here, refused it; no money moved."""
     NOT_DONE = "not done"
@@ -65,6 +114,11 @@ class RowOutcome(enum.Enum):
     def is_final(self) -> bool:
         """Whether another run of the same batch would bring nothing new."""
         return self not in {RowOutcome.NOT_DONE, RowOutcome.UNKNOWN, RowOutcome.NOT_BEGUN}
+
+    @property
+    def is_earlier(self) -> bool:
+        """Whether it took effect before this run, which did nothing about it."""
+        return self in {RowOutcome.DONE_BEFORE, RowOutcome.OTHERWISE_BEFORE}
 
 
 @frozen(kw_only=True)
@@ -94,14 +148,20 @@ class RowResult:
         return " ".join(part for part in ("" if self.error is None else str(self.error), self.hint) if part)
 
     @property
+    def what_happened(self) -> str:
+        """The same for people who keep the books: without what stands in a report's other columns."""
+        told = "" if self.error is None else f"{without_class_names(self.error.message).rstrip('.')}."
+        return " ".join(part for part in (told, self.hint) if part)
+
+    @property
     def code(self) -> str:
-        """Vipps' error group and code, or the name of the error; empty without one."""
+        """Vipps' error group and code, or in plain words what kind of error it is; empty without one."""
         error = self.error
         if error is None:
             return ""
         if isinstance(error, ApiError) and error.errors and (error.errors[0].group or error.errors[0].code):
             return f"{error.errors[0].group} {error.errors[0].code}".strip()
-        return type(error).__name__
+        return next(_KINDS[cls] for cls in type(error).__mro__ if cls in _KINDS)
 
 
 def done(row: BatchRow, key: str, moved: Moved, result: object = None, *, before: bool = False) -> RowResult:
@@ -136,8 +196,9 @@ def failed(row: BatchRow, key: str, error: VippsError, api: PaymentApi, *, hint:
 
 def outcome_of(error: VippsError) -> RowOutcome:
     """Tell what an error means for its row."""
-    if _carried_out(error) is not None:
-        return RowOutcome.OTHERWISE
+    if (carried_out := _carried_out(error)) is not None:
+        before = getattr(carried_out, "settled_by", None) is SettledBy.JOURNAL
+        return RowOutcome.OTHERWISE_BEFORE if before else RowOutcome.OTHERWISE
     if error.effect is not Effect.NONE:
         return RowOutcome.UNKNOWN
     if isinstance(error, InvalidInputError):

@@ -13,8 +13,8 @@ from attrs import frozen
 from vipps_async.batch import report as stored
 from vipps_async.batch.layout import Layout, reference_heading
 from vipps_async.batch.reading import FileReader
-from vipps_async.batch.report import HeldRow, ReportRow, Totals, utc_text
-from vipps_async.batch.results import RowResult
+from vipps_async.batch.report import HeldRow, ReportRow, Totals
+from vipps_async.batch.results import RowOutcome, RowResult
 from vipps_async.batch.tables import FileStyle
 from vipps_async.core.batch import BatchRow
 from vipps_async.core.payment_api import Unit
@@ -27,8 +27,8 @@ _PAGE = 500
 _SCHEMA = """
 CREATE TABLE rows (
     number INTEGER PRIMARY KEY, line INTEGER NOT NULL, payment TEXT NOT NULL, amount INTEGER, text TEXT NOT NULL,
-    reference TEXT, another INTEGER NOT NULL, flaw TEXT, outcome TEXT, moved INTEGER, time TEXT, key TEXT, code TEXT,
-    reason TEXT
+    reference TEXT, another INTEGER NOT NULL, flaw TEXT, cells TEXT, outcome TEXT, moved INTEGER, time TEXT, key TEXT,
+    code TEXT, reason TEXT
 )
 """
 #: All rows: there is one file.
@@ -125,7 +125,7 @@ class RowStore:
         self._refuse_repetitions(reference_heading(layout.api))
 
     def _insert(self, values: Sequence[tuple[object, ...]]) -> None:
-        statement = f"INSERT INTO rows ({stored.ASKED_COLUMNS}) VALUES (?,?,?,?,?,?,?,?)"  # noqa: S608 - constants only
+        statement = f"INSERT INTO rows ({stored.ASKED_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?)"  # noqa: S608 - constants only
         self._many(statement, values)
 
     def _refuse_repetitions(self, heading: str) -> None:
@@ -185,12 +185,13 @@ class RowStore:
         """Note what became of rows that `rows` gave."""
         # What this very run could not finish at once, and found finished later, was done in this run.
         statement = (
-            "UPDATE rows SET outcome = CASE WHEN ?2 = 'done before' AND outcome IS NOT NULL THEN 'done' ELSE ?2 END, "
+            "UPDATE rows SET outcome = CASE WHEN outcome IS NOT NULL AND ?2 = 'done before' THEN 'done' "
+            "WHEN outcome IS NOT NULL AND ?2 = 'otherwise before' THEN 'otherwise' ELSE ?2 END, "
             "moved = ?3, time = ?4, key = ?5, code = ?6, reason = ?7 WHERE number = ?1"
         )
         values = (stored.result_values(result) for result in results)
         self._many(
-            statement, [(*v[:3], utc_text(v[3]) if isinstance(v[3], datetime) else None, *v[4:]) for v in values]
+            statement, [(*v[:3], v[3].isoformat() if isinstance(v[3], datetime) else None, *v[4:]) for v in values]
         )
 
     def repeated_payments(self) -> frozenset[str]:
@@ -204,6 +205,22 @@ class RowStore:
         """Return the first bad rows: line, payment as far as it could be read, and reason."""
         statement = "SELECT line, payment, flaw FROM rows WHERE flaw IS NOT NULL ORDER BY number LIMIT ?"
         return self._all(statement, (limit,))
+
+    def unsuccessful_rows(self, limit: int) -> list[tuple[int, str, str | None, RowOutcome, str]]:
+        """Return the first rows that were begun and are not done as asked: line, payment, reference, outcome, reason.
+
+        Those whose money may have moved come first.
+        """
+        statement = (
+            "SELECT line, payment, reference, outcome, coalesce(reason, '') FROM rows WHERE outcome IN ('unknown', "
+            "'otherwise', 'otherwise before', 'refused', 'not done') ORDER BY outcome IN ('refused', 'not done'), "
+            "number LIMIT ?"
+        )
+        found = self._all(statement, (limit,))
+        return [
+            (line, payment, reference, RowOutcome(outcome), reason)
+            for line, payment, reference, outcome, reason in found
+        ]
 
     def requested_totals(self) -> RequestedTotals:
         """Add up what the good rows ask for."""

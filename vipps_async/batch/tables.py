@@ -9,33 +9,55 @@ import os
 import re
 import tempfile
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import orjson
-from attrs import frozen
+from attrs import field, frozen
 
 from vipps_async.core.payment_api import Unit
 from vipps_async.errors import ConfigurationError
 from vipps_async.extras import text_for_missing
 from vipps_async.printable import escaped
 
-__all__ = ["MOST_SHEET_ROWS", "Amount", "Cell", "FileStyle", "ReportFormat", "check_writable", "write_table"]
+__all__ = [
+    "MOST_SHEET_ROWS",
+    "Amount",
+    "Cell",
+    "FileStyle",
+    "ReportFormat",
+    "check_writable",
+    "unguarded",
+    "write_table",
+]
 
 #: The most rows of a sheet below its heading (Excel specifications and limits), and the longest text of a cell.
 MOST_SHEET_ROWS, _LONGEST_CELL = 1_048_575, 32_767
 #: What makes a spreadsheet take a cell for a formula (OWASP, CSV injection); the wide forms are read like the others.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 _SEPARATORS = ",;\t"
-#: Where another line or, to a spreadsheet with another separator, another cell would begin with a formula.
-_FORMULA_INSIDE = {
-    own: re.compile(
-        rf'([{_SEPARATORS.replace(own, "")}]|(?<=.)[\r\n])(?=["\s]*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r])', re.DOTALL
-    )
-    for own in _SEPARATORS
-}
-#: Digits that a spreadsheet would round to 15, show as 1.2E+11, strip of their zeros or take for a power of ten.
-_SPOILED_NUMBER = re.compile(r"0[0-9]+|[0-9]{12,}|[0-9]+[eE][0-9]+")
+#: Where another line or, to a spreadsheet with another separator, another cell would begin with a formula, and the same
+#: with the apostrophe that a report has there.
+_FORMULA_AHEAD = r'(?=["\s]*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r])'
+_CELL_BEGINS = {own: rf"([{_SEPARATORS.replace(own, '')}]|(?<=.)[\r\n])" for own in _SEPARATORS}
+_FORMULA_INSIDE = {own: re.compile(begins + _FORMULA_AHEAD, re.DOTALL) for own, begins in _CELL_BEGINS.items()}
+_GUARD_AHEAD = _FORMULA_AHEAD.replace("\\s", "\\s'")
+_GUARD_INSIDE = {own: re.compile(f"{begins}'{_GUARD_AHEAD}", re.DOTALL) for own, begins in _CELL_BEGINS.items()}
+_MONTH = (
+    "(?:jan(?:uary?)?|feb(?:ruary?)?|mar(?:s|ch)?|apr(?:il)?|mai|may|jun[ie]?|jul[iy]?|aug(?:ust)?"
+    "|sep(?:t(?:ember)?)?|o[kc]t(?:ober)?|nov(?:ember)?|de[sc](?:ember)?)"
+)
+#: Texts that a spreadsheet would change, and would save changed: digits that it rounds to 15, shows as 1,2E+11, strips
+#: of their zeros or takes for a power of ten; what it takes for a date (12-1, mai 26), a time, a percentage,
+#: a number with decimals or thousands; and its words for true and false.
+_CHANGED = re.compile(
+    r"0[0-9]+|[0-9]{12,}|[0-9]+[eE][+-]?[0-9]+|(?=.*[^0-9])[0-9][0-9\s.,:/%-]*|u?sann|true|false"
+    rf"|(?=.*[0-9])(?:[0-9]{{1,2}}\.?[-/.\s]?)?{_MONTH}\.?(?:[-/.\s]?[0-9]{{1,4}})?",
+    re.IGNORECASE,
+)
+#: How a time is written in CSV: spreadsheets of all languages read it as one, and it sorts as text, too.
+_TIME = "%Y-%m-%d %H:%M:%S"
 
 
 class ReportFormat(enum.Enum):
@@ -57,6 +79,8 @@ class FileStyle:
     decimal_sign: str = "."
     #: Whether the first line says which separator it is, as Excel writes and reads it.
     names_separator: bool = False
+    #: Columns that a report of it has not either.
+    omitted: tuple[str, ...] = field(default=(), converter=tuple[str, ...])
 
     @property
     def is_spreadsheet(self) -> bool:
@@ -80,8 +104,9 @@ class Amount:
         return f"{'-' if self.minor_units < 0 else ''}{whole}{sign}{rest:0{self.unit.decimals}d}"
 
 
-#: What a table has: texts, which may come from outside, whole numbers, sums, and nothing.
-Cell: TypeAlias = "str | int | Amount | None"
+#: What a table has: texts, which may come from outside, whole numbers, sums, times (aware, in the zone in which they
+#: are to be shown), and nothing.
+Cell: TypeAlias = "str | int | Amount | datetime | None"
 
 
 def check_writable(kind: ReportFormat) -> None:
@@ -100,9 +125,10 @@ def write_table(
     r"""Write a table in place of an older one; until it is complete, the older one stays. Blocking: for a thread.
 
     In CSV a text that a spreadsheet would take for a formula gets an apostrophe in front, behind another spreadsheet's
-    separator too; so does, in a file as spreadsheets write them, a text of digits that they would change. What steers a
-    terminal is written as an escape (``\u001b``). In a workbook every text is a cell of text. JSON Lines has everything
-    as it is. Only its owner can read the file.
+    separator too; so does, in a file as spreadsheets write them, a text that they would change, such as ``0007`` or
+    ``12-1``; `unguarded` takes them away. What steers a terminal is written as an escape (``\u001b``). Times are to the
+    second, without their zone, which the heading says. In a workbook every text is a cell of text, and every time one
+    of time. JSON Lines has everything as it is, and times with their offset. Only its owner can read the file.
 
     Args:
         path: where to.
@@ -141,6 +167,8 @@ def _json(heading: Sequence[str], row: Sequence[Cell]) -> bytes:
 
 
 def _json_value(cell: Cell) -> str | int | None:
+    if isinstance(cell, datetime):
+        return cell.isoformat(timespec="milliseconds")
     if isinstance(cell, Amount):
         return cell.text() if cell.unit.decimals else cell.minor_units
     return cell
@@ -162,11 +190,25 @@ def _write_csv(name: str, heading: Sequence[str], rows: Iterable[Sequence[Cell]]
 def _csv_cell(cell: Cell, style: FileStyle) -> str | int | None:
     if isinstance(cell, Amount):
         return cell.text(style.decimal_sign)
+    if isinstance(cell, datetime):
+        return f"{cell:{_TIME}}"
     if not isinstance(cell, str):
         return cell
     text = _FORMULA_INSIDE[style.separator].sub(r"\1'", escaped(cell, keep="\t\r\n"))
-    is_spoiled = style.is_spreadsheet and _SPOILED_NUMBER.fullmatch(text)
-    return f"'{text}" if is_spoiled or text.startswith(_FORMULA) else text
+    is_changed = style.is_spreadsheet and _CHANGED.fullmatch(text)
+    return f"'{text}" if is_changed or text.startswith(_FORMULA) else text
+
+
+def unguarded(text: str, separator: str) -> str:
+    """Return a cell of CSV without the apostrophes that a report has in front of what a spreadsheet would change.
+
+    So that a report that is corrected and sent again has the same references: ``'0007`` would be another one, and its
+    capture a second one.
+    """
+    text = _GUARD_INSIDE[separator].sub(r"\1", text)
+    rest = text[1:]
+    is_guarded = text.startswith("'") and (rest.startswith(_FORMULA) or _CHANGED.fullmatch(rest))
+    return rest if is_guarded else text
 
 
 # --- workbooks --------------------------------------------------------------------------------------------------------
@@ -189,6 +231,7 @@ def _fill(book: Any, heading: Sequence[str], rows: Iterable[Sequence[Cell]]) -> 
     sheet.freeze_panes(1, 0)
     sheet.set_column(0, len(heading) - 1, 18)
     bold, money = book.add_format({"bold": True}), book.add_format({"num_format": "0.00"})
+    time = book.add_format({"num_format": "yyyy-mm-dd hh:mm:ss"})
     for column, text in enumerate(heading):
         sheet.write_string(0, column, text, bold)
     for number, row in enumerate(rows, 1):
@@ -204,5 +247,7 @@ def _fill(book: Any, heading: Sequence[str], rows: Iterable[Sequence[Cell]]) -> 
             elif isinstance(cell, Amount):
                 decimals = cell.unit.decimals
                 sheet.write_number(number, column, cell.minor_units / 10**decimals, money if decimals else None)
+            elif isinstance(cell, datetime):
+                sheet.write_datetime(number, column, cell.replace(tzinfo=None), time)
             elif cell is not None:
                 sheet.write_number(number, column, cell)

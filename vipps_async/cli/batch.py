@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 
 from attrs import asdict, define, field
 
-from vipps_async.batch.holding import hold_rows
-from vipps_async.batch.job import BatchJob, JobOptions
+from vipps_async.batch.job import BatchJob, JobOptions, settle_open
 from vipps_async.batch.layout import Layout
 from vipps_async.batch.many import DEFAULT_CONCURRENCY
 from vipps_async.batch.report import Totals, write_report
@@ -32,32 +33,34 @@ from vipps_async.cli.batch_file import (
     stop_signals,
 )
 from vipps_async.cli.batch_output import (
+    MOST_NAMED,
+    MOST_ROWS,
     STDOUT,
     ReportFile,
     add_report,
     report_file,
     rows_text,
+    say_what_is_not_done,
     shown,
     summary,
     summary_json,
 )
 from vipps_async.cli.commands import Command, Group, Options
+from vipps_async.cli.confirmation import nobody_to_ask
 from vipps_async.cli.journal_file import add_journal, files_of, journal_path, open_journal
-from vipps_async.cli.journal_text import about
+from vipps_async.cli.journal_open import agree_to_settle, find_open
+from vipps_async.cli.journal_text import recovery_facts, recovery_text
 from vipps_async.cli.options import check_allowed_host
 from vipps_async.cli.output import BUSY, INTERRUPTED, UNKNOWN, USAGE, emit, json_line, plain, say, unprinted
 from vipps_async.config import Settings
 from vipps_async.core.batch import BatchOperation
+from vipps_async.core.recovery_report import RecoveryReport
 from vipps_async.errors import VippsError
 from vipps_async.journals.sqlite.journal import SqliteJournal
 from vipps_async.journals.sqlite.ownership import JournalInUseError
 from vipps_async.session import VippsSession
 
 __all__ = ["command"]
-
-#: Open operations that are named before the first row; `journal list` has all of them.
-_MOST_OPEN_SHOWN = 5
-
 
 #: What a cancel, and what the others have no option for.
 _WITHOUT_OPTION: dict[bool, dict[str, object]] = {True: {"another": ()}, False: {"release_remaining": False}}
@@ -80,10 +83,10 @@ def _action(operation: BatchOperation) -> Command:
         _run,
         f"{operation.value} the payments in a file",
         f"Reads a CSV or JSON Lines file and will {operation.value} each row, for the sales unit of the "
-        f"VIPPS_ variables. Exit status 0: all {operation.done}; 1: some refused or not done; 3: some of unknown "
-        "outcome, or carried out otherwise than asked; 5: some held; 2: usage or input, and nothing was sent; 6: "
-        "another process has the journal, and nothing was sent; 8: carried out, but the result or the report could not "
-        "be written; 130: ended by Ctrl-C. "
+        f"VIPPS_ variables. Exit status 0: all {operation.done}; 1: some refused or not done, or you said no; 3: some "
+        "of unknown outcome, or carried out otherwise than asked; 5: some held; 2: usage or input, and nothing was "
+        "sent; 6: another process has the journal, and nothing was sent; 8: carried out, but the result or the report "
+        "could not be written; 130: ended by Ctrl-C. "
         "Run it again to go on.",
         examples=(
             f"batch {operation.value} orders.csv --dry-run",
@@ -125,6 +128,11 @@ class _Command:
     layout: Layout = field(init=False)
     #: Whether anything may have been sent that moves money.
     has_begun: bool = field(default=False, init=False)
+    #: Set at Ctrl-C; whether a second one has ended it in the middle.
+    stop: asyncio.Event = field(factory=asyncio.Event, init=False)
+    cut_short: bool = field(default=False, init=False)
+    #: What was settled before the first row; None: nothing was open.
+    recovered: RecoveryReport | None = field(default=None, init=False)
     #: None until it is told how it ended.
     status: int | None = field(default=None, init=False)
 
@@ -136,7 +144,9 @@ class _Command:
         check_allowed_host(settings, options.allow_host)
         journal = None if options.dry_run else journal_path(options.journal, os.environ)
         others = [options.file, *([] if journal is None else files_of(journal))]
-        report = None if options.report is None else report_file(options.report, options.report_format, others=others)
+        report = None
+        if options.report is not None:
+            report = report_file(options.report, options.report_format, others=others, zone=options.time_zone)
         totals, goes_on = await read_file(self.store, options, layout, reported=report is not None)
         if report is not None:
             report.check_size(totals.rows)
@@ -144,47 +154,72 @@ class _Command:
             await self._report(report)
             say("Nothing was sent. Correct the file, or go on without these rows: --skip-invalid")
             return USAGE
+        if not totals.rows:
+            return await self._finish(totals, report)
         return await (self._preview(report) if journal is None else self._with_journal(journal, settings, report))
 
     async def _preview(self, report: ReportFile | None) -> int:
         path = journal_path(self.options.journal, os.environ)
-        async with VippsSession.from_env() as session:
-            if path.is_file():
-                journal = await open_journal(path, wait=self.options.wait, trusted_owner=self.options.trust_owner)
-                try:
-                    msn = session.merchant_serial_number
-                    await hold_rows(self.store, self.layout.api, self.layout.operation, msn, journal)
-                finally:
-                    await journal.aclose()
+        async with contextlib.AsyncExitStack() as stack:
+            # None is made for a look.
+            journal = await self._opened(path, stack) if await asyncio.to_thread(path.is_file) else None
+            session = await stack.enter_async_context(VippsSession.from_env(journal=journal))
             return await self._carry_out(session, report)
 
     async def _with_journal(self, path: Path, settings: Settings, report: ReportFile | None) -> int:
-        options = self.options
-        journal = await open_journal(path, wait=options.wait, trusted_owner=options.trust_owner)
-        try:
-            await self._tell_what_is_open(journal, settings.merchant_serial_number)
-            if not await agree(self.store, self.layout, settings, yes=options.yes):
-                return USAGE
+        if (status := nobody_to_ask(settings, yes=self.options.yes)) is not None:
+            return status
+        async with contextlib.AsyncExitStack() as stack:
+            is_there = await asyncio.to_thread(path.is_file)
+            # Nothing is made for somebody who says no.
+            if not is_there and (status := await self._agree(settings)) is not None:
+                return status
+            journal = await self._opened(path, stack)
+            session = await stack.enter_async_context(VippsSession.from_env(journal=journal))
+            # Also in one that was not there a moment ago: another process may have made it meanwhile.
+            if (status := await self._settle(journal, session, settings)) is not None:
+                return status
+            if is_there and not self.stop.is_set() and (status := await self._agree(settings)) is not None:
+                return status
             self._say(f"Journal: {path}")
-            async with VippsSession.from_env(journal=journal) as session:
-                return await self._carry_out(session, report)
-        finally:
-            await journal.aclose()
+            return await self._carry_out(session, report)
 
-    async def _tell_what_is_open(self, journal: SqliteJournal, merchant_serial_number: str) -> None:
-        """Name what recovery settles before the first row: some of it may be sent again, and it moves money, too."""
-        found, count = [], 0
-        async for entry in journal.open_entries():
-            if entry.intent.merchant_serial_number == merchant_serial_number:
-                count += 1
-                found += [about(entry.intent)] if count <= _MOST_OPEN_SHOWN else []
-        if not count:
-            return
-        more = [f"... and {count - len(found)} more: vipps-async journal list --open"] if count > len(found) else []
-        say(
-            "Open in the journal, and settled before the first row (what Vipps does not have is sent again, under its "
-            "own key):\n" + "\n".join(f"  {line}" for line in found + more)
-        )
+    async def _opened(self, path: Path, stack: contextlib.AsyncExitStack) -> SqliteJournal:
+        journal = await open_journal(path, wait=self.options.wait, trusted_owner=self.options.trust_owner)
+        stack.push_async_callback(journal.aclose)
+        return journal
+
+    async def _settle(self, journal: SqliteJournal, session: VippsSession, settings: Settings) -> int | None:
+        """Settle what is open: a step of its own, as it moves money, too; returns the exit status if it ends here."""
+        found = await find_open(journal, settings.merchant_serial_number)
+        if (status := await agree_to_settle(found, settings, yes=self.options.yes)) is not None:
+            return status
+        if found.count:
+            self.has_begun = True
+            with self._until_stopped():
+                self.recovered = await settle_open(session, self.stop)
+            if self.recovered is not None:
+                self._say(f"Settled before the first row: {recovery_text(self.recovered)}")
+        return None
+
+    async def _agree(self, settings: Settings) -> int | None:
+        declined = "Nothing of the file was sent; what was settled before it stands above."
+        if not self.has_begun:
+            declined = "Nothing was sent: no money moved."
+        return await agree(self.store, self.layout, settings, yes=self.options.yes, declined=declined)
+
+    @contextlib.contextmanager
+    def _until_stopped(self) -> Iterator[None]:
+        """Stop in good order at Ctrl-C; at the second one end at once, which is our own doing and goes no further."""
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - for the type checker; a coroutine that runs is in one
+        try:
+            with stop_signals(self.stop.set, task.cancel):
+                yield
+        except asyncio.CancelledError:
+            # What is left to do is to say where it stands.
+            self.cut_short = True
+            task.uncancel()
 
     def status_after_failure(self) -> int:
         """Return the exit status after a failure that has been told, and say what it means for the money."""
@@ -202,7 +237,6 @@ class _Command:
 
     async def _carry_out(self, session: VippsSession, report: ReportFile | None) -> int:
         options, api, operation = self.options, self.layout.api, self.layout.operation
-        stop = asyncio.Event()
         job = BatchJob(
             session,
             self.store,
@@ -214,37 +248,35 @@ class _Command:
                 release_remaining=options.release_remaining,
                 preview=options.dry_run,
             ),
-            stop=stop,
+            stop=self.stop,
         )
         self._say(
             f"{'Looking at' if options.dry_run else 'To be ' + operation.done}: {options.file}, over "
             f"{api.name} for sales unit {session.merchant_serial_number} in the {session.environment.value} "
             "environment."
         )
-        failure, cut_short = "", False
+        failure = ""
         self.has_begun = not options.dry_run
         try:
-            async with shown(job.progress, api, operation, quiet=options.json, preview=options.dry_run):
-                task = asyncio.current_task()
-                assert task is not None  # noqa: S101 - for the type checker; a coroutine that runs is in one
-                with stop_signals(stop.set, task.cancel):
+            with self._until_stopped():
+                async with shown(job.progress, api, operation, quiet=options.json, preview=options.dry_run):
                     await job.run()
         except VippsError as error:
             # Vipps does not answer, or the journal fails: what was done until then is told like everything else.
             failure = str(error)
-        except asyncio.CancelledError:
-            # Our own doing, at a second Ctrl-C: what is left to do is to say where it stands.
-            cut_short = True
-            if (task := asyncio.current_task()) is not None:
-                task.uncancel()
-        totals = await asyncio.to_thread(self.store.totals)
+        return await self._finish(await asyncio.to_thread(self.store.totals), report, failure)
+
+    async def _finish(self, totals: Totals, report: ReportFile | None, failure: str = "") -> int:
+        """Say how it ended, write the report, and return the exit status."""
+        options, api = self.options, self.layout.api
         shown_rows = await asyncio.to_thread(self._dry_run_text, totals) if options.dry_run else ""
-        status = INTERRUPTED if stop.is_set() else status_of_totals(totals)
+        status = INTERRUPTED if self.stop.is_set() else status_of_totals(totals)
         held = await asyncio.to_thread(self.store.held_rows)
         say_what_is_held(held, totals.outcomes.get(RowOutcome.HELD, 0), api, reported=report is not None)
-        is_printed = self._tell_how_it_ended(
-            totals, failure, stopped=stop.is_set(), cut_short=cut_short, before=shown_rows
-        )
+        if report is None and not (options.dry_run and totals.rows <= MOST_ROWS):
+            rows = await asyncio.to_thread(self.store.unsuccessful_rows, MOST_NAMED)
+            say_what_is_not_done(rows, totals, options.operation, preview=options.dry_run)
+        is_printed = self._tell_how_it_ended(totals, failure, before=shown_rows)
         if not await self._report(report):
             say("To write it, run the same command again: what is done is not done twice.")
             is_printed = False
@@ -259,12 +291,15 @@ class _Command:
         rows = rows_text(self.store.report(), totals.rows, self.layout.api, self.options.operation)
         return f"{text}{rows}\n" if rows else text
 
-    def _tell_how_it_ended(self, totals: Totals, failure: str, *, stopped: bool, cut_short: bool, before: str) -> bool:
+    def _tell_how_it_ended(self, totals: Totals, failure: str, *, before: str) -> bool:
         """Tell the sums; returns whether they could be written where they belong."""
         options = self.options
         if options.json:
             asked = {"asked": asdict(self.store.requested_totals())} if options.dry_run else {}
-            text = json_line(summary_json(totals, self.layout.api, options.operation) | asked)
+            settled = {"settled_first": None if self.recovered is None else recovery_facts(self.recovered)}
+            text = json_line(summary_json(totals, self.layout.api, options.operation) | asked | settled)
+        elif not totals.rows:
+            text = f"{options.file} has 0 rows: nothing to do."
         else:
             text = before + summary(totals, self.layout.api, options.operation, preview=options.dry_run)
         is_printed = True
@@ -274,9 +309,9 @@ class _Command:
             is_printed = emit(text)
         if failure:
             say(f"vipps-async: {plain(failure)}")
-        if cut_short:
+        if self.cut_short:
             say("Ended in the middle of it: what was on its way is noted, and settled next time.")
-        if stopped or failure or not all(outcome.is_final for outcome in totals.outcomes):
+        if self.stop.is_set() or failure or not all(outcome.is_final for outcome in totals.outcomes):
             say("To go on, run the same command again: what is done is not done twice.")
         return is_printed
 
@@ -292,6 +327,7 @@ class _Command:
                 self.layout.api,
                 options.operation,
                 kind,
+                zone=report.zone,
                 unit=self.store.unit or self.layout.unit,
                 style=style,
                 preview=options.dry_run,

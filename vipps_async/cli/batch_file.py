@@ -21,7 +21,7 @@ from vipps_async.batch.results import RowOutcome
 from vipps_async.batch.row_store import RowStore
 from vipps_async.cli.commands import Command, Options
 from vipps_async.cli.confirmation import add_yes, ask
-from vipps_async.cli.options import Reader, add_allow_host, add_api, number_from, one_of
+from vipps_async.cli.options import Reader, add_allow_host, add_api, add_sales_unit, number_from, one_of
 from vipps_async.cli.output import DONE, HELD, REFUSED, UNKNOWN, plain, say
 from vipps_async.config import Settings
 from vipps_async.core.batch import BatchOperation
@@ -59,6 +59,7 @@ def add_layout(command: Command) -> None:
     """Give a command its file, and the options that say what it means and whether to ask."""
     command.argument("file", type=click.Path(allow_dash=True), metavar="FILE", help="the file, or - for standard input")
     add_api(command)
+    add_sales_unit(command)
     command.option(
         "--format",
         type=one_of(FileFormat, [kind.value for kind in FileFormat]),
@@ -240,13 +241,21 @@ def _say_what_is_bad(store: RowStore, totals: Totals, *, reported: bool) -> None
     say(f"{totals.bad:,} of {totals.rows:,} rows are invalid.")
 
 
-async def agree(store: RowStore, layout: Layout, settings: Settings, *, before: str = "", yes: bool) -> bool:
-    """Ask whether to do what a file asks for, where that must be asked; `before` stands before the question."""
+async def agree(
+    store: RowStore,
+    layout: Layout,
+    settings: Settings,
+    *,
+    before: str = "",
+    yes: bool,
+    declined: str = "Nothing was sent: no money moved.",
+) -> int | None:
+    """Ask whether to do what a file asks for, where that must be asked; see `ask`. `before` stands in the question."""
 
     async def what() -> str:
         return before + await asyncio.to_thread(asked_text, store, layout)
 
-    return await ask(what, settings, yes=yes) is None
+    return await ask(what, settings, yes=yes, declined=declined)
 
 
 def asked_text(store: RowStore, layout: Layout) -> str:
@@ -264,7 +273,9 @@ def asked_text(store: RowStore, layout: Layout) -> str:
 
 def status_of_totals(totals: Totals) -> int:
     """Tell the exit status of a batch."""
-    if totals.outcomes.get(RowOutcome.UNKNOWN) or totals.outcomes.get(RowOutcome.OTHERWISE):
+    if any(
+        totals.outcomes.get(each) for each in (RowOutcome.UNKNOWN, RowOutcome.OTHERWISE, RowOutcome.OTHERWISE_BEFORE)
+    ):
         return UNKNOWN
     if totals.outcomes.get(RowOutcome.HELD):
         return HELD

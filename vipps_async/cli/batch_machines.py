@@ -44,7 +44,7 @@ from vipps_async.cli.batch_output import (
     summary_json,
 )
 from vipps_async.cli.commands import Command, Options, Run, UsageError
-from vipps_async.cli.options import add_allow_host, check_allowed_host, one_of, positive
+from vipps_async.cli.options import add_allow_host, add_sales_unit, check_allowed_host, one_of, positive
 from vipps_async.cli.output import (
     DONE,
     HELD,
@@ -101,6 +101,7 @@ def actions() -> list[Command]:
     )
     work.option("--concurrency", type=concurrency, default=DEFAULT_CONCURRENCY, metavar="N", help="most at once")
     work.flag("--once", "end when nothing of any batch is left")
+    add_sales_unit(work)
     add_allow_host(work)
     withdraw = _action(
         "withdraw",
@@ -227,8 +228,11 @@ async def _submit(options: Options) -> int:
         if not goes_on:
             say("Nothing was submitted. Correct the file, or go on without these rows: --skip-invalid")
             return USAGE
-        if not await agree(store, layout, settings, before="Submit: ", yes=options.yes):
-            return USAGE
+        if not totals.rows:
+            text = f"{options.file} has 0 rows: nothing was submitted."
+            return finish(DONE, json_line({"batch": None, "rows": 0}) if options.json else text)
+        if (status := await agree(store, layout, settings, before="Submit: ", yes=options.yes)) is not None:
+            return status
         return await _put(options, store, layout, settings, totals)
 
 
@@ -362,7 +366,7 @@ async def _status(options: Options) -> int:
         status = await status_of(database, options.batch)
         progress = Progress(rows=status.totals.rows - status.totals.bad)
         _fill(progress, status)
-        progress.began_with = progress.ended
+        progress.began_with = progress.worked_on
         if options.watch and not status.is_ended:
             async with shown(progress, payment_api(status.api), status.operation, quiet=options.json, preview=False):
                 failures = 0
@@ -439,13 +443,13 @@ async def _report(options: Options) -> int:
     """Write what became of each row; returns the exit status."""
     from vipps_async.batch.distributed.overview import report_of, status_of  # noqa: PLC0415 - needs the extra
 
-    report = report_file(options.report, options.report_format, others=())
+    report = report_file(options.report, options.report_format, others=(), zone=options.time_zone)
     async with _opened_database(options, only_read=True) as database:
         status = await status_of(database, options.batch)
 
         def write(to: Path, kind: ReportFormat, style: FileStyle) -> None:
             rows, api = report_of(database, options.batch), payment_api(status.api)
-            write_report(to, rows, api, status.operation, kind, unit=status.unit, style=style)
+            write_report(to, rows, api, status.operation, kind, zone=report.zone, unit=status.unit, style=style)
 
         is_printed = await report.write(write, status.style)
     ending = status_of_totals(status.totals) if status.is_ended else NOT_ENDED

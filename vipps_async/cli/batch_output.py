@@ -10,7 +10,7 @@ import stat
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
@@ -28,14 +28,18 @@ from vipps_async.core.batch import BatchOperation
 from vipps_async.core.payment_api import PaymentApi
 from vipps_async.errors import ConfigurationError
 from vipps_async.money import format_amount
+from vipps_async.time_zone import DEFAULT_ZONE, TimeZone
 
 __all__ = [
+    "MOST_NAMED",
+    "MOST_ROWS",
     "STDOUT",
     "ReportFile",
     "add_report",
     "progress_line",
     "report_file",
     "rows_text",
+    "say_what_is_not_done",
     "shown",
     "summary",
     "summary_json",
@@ -43,8 +47,8 @@ __all__ = [
 
 #: Standard output, as the command line names it.
 STDOUT = "-"
-#: Rows of a dry run that are shown; its report has all of them.
-_MOST_ROWS = 20
+#: Rows of a dry run that are shown, and rows that are named as they are not done; a report has all of them.
+MOST_ROWS = MOST_NAMED = 20
 #: Seconds between two looks at the progress: of a live display, and of plain lines in a log.
 _LIVE_EVERY, _LINE_EVERY = 0.25, 5.0
 #: Terminals that cannot draw in place.
@@ -150,15 +154,42 @@ def _panel(progress: Progress, api: PaymentApi, operation: BatchOperation, *, pr
 def rows_text(rows: Iterable[ReportRow], count: int, api: PaymentApi, operation: BatchOperation) -> str:
     """Say of the first rows of a dry run what would become of them; `count`: of how many."""
     lines = []
-    for row in itertools.islice(rows, _MOST_ROWS):
+    for row in itertools.islice(rows, MOST_ROWS):
         outcome = "invalid" if row.flaw is not None else outcome_word(row.outcome, operation, preview=True)
         amount = row.amount if row.moved is None else row.moved
         money = "" if amount is None else f"{format_amount(amount, api.currency)}, "
         reason = plain(row.flaw or row.reason)
         lines.append(f"line {row.line}: {plain(row.payment)}: {money}{outcome}{f': {reason}' if reason else ''}")
-    if count > _MOST_ROWS:
-        lines.append(f"... and {count - _MOST_ROWS:,} more; --report lists them all.")
+    if count > MOST_ROWS:
+        lines.append(f"... and {count - MOST_ROWS:,} more; --report lists them all.")
     return "\n".join(lines)
+
+
+#: How a row ends that was begun and is not done as it was asked for.
+_NOT_DONE = (
+    RowOutcome.UNKNOWN,
+    RowOutcome.OTHERWISE,
+    RowOutcome.OTHERWISE_BEFORE,
+    RowOutcome.REFUSED,
+    RowOutcome.NOT_DONE,
+)
+
+
+def say_what_is_not_done(
+    rows: Sequence[tuple[int, str, str | None, RowOutcome, str]],
+    totals: Totals,
+    operation: BatchOperation,
+    *,
+    preview: bool,
+) -> None:
+    """Name the first rows that are not done as asked, where no report has them; see `RowStore.unsuccessful_rows`."""
+    for line, payment, reference, outcome, reason in rows:
+        named = f" (reference {plain(reference)})" if reference else ""
+        word = outcome_word(outcome, operation, preview=preview)
+        say(f"line {line}: {plain(payment)}{named}: {word}: {plain(reason)}")
+    count = sum(totals.outcomes.get(outcome, 0) for outcome in _NOT_DONE)
+    if count > len(rows):
+        say(f"... and {count - len(rows):,} more: --report lists them all.")
 
 
 def summary(totals: Totals, api: PaymentApi, operation: BatchOperation, *, preview: bool) -> str:
@@ -172,6 +203,11 @@ def summary(totals: Totals, api: PaymentApi, operation: BatchOperation, *, previ
     lines += [f"          {plain(code) or 'no code'}: {count:,}" for code, count in totals.refusals.items()]
     if totals.bad:
         lines.append(f"{totals.bad:>9,} invalid, not sent")
+    earlier = sum(moved for outcome, moved in totals.moved.items() if outcome.is_earlier)
+    if earlier and not preview:
+        now = totals.moved.get(RowOutcome.DONE, 0) + totals.moved.get(RowOutcome.OTHERWISE, 0)
+        word, currency = operation.done.capitalize(), api.currency
+        lines.append(f"{word} now: {format_amount(now, currency)}. {word} before: {format_amount(earlier, currency)}.")
     return "\n".join(lines)
 
 
@@ -187,6 +223,7 @@ def summary_json(totals: Totals, api: PaymentApi, operation: BatchOperation) -> 
         "moved": totals.moved.get(RowOutcome.DONE, 0),
         "moved_before": totals.moved.get(RowOutcome.DONE_BEFORE, 0),
         "moved_otherwise": totals.moved.get(RowOutcome.OTHERWISE, 0),
+        "moved_otherwise_before": totals.moved.get(RowOutcome.OTHERWISE_BEFORE, 0),
         "refusals": totals.refusals,
     }
 
@@ -201,6 +238,8 @@ class ReportFile:
     #: None: standard output.
     path: Path | None
     kind: ReportFormat
+    #: In which its times are written.
+    zone: TimeZone
 
     def check_size(self, rows: int) -> None:
         """Make sure that so many rows have room in it.
@@ -235,8 +274,8 @@ class ReportFile:
         return True
 
 
-def add_report(command: Command, *, default: str) -> None:
-    """Give a command the options `--report` and `--report-format`."""
+def add_report(command: Command, *, default: str, zone_of: str = "of a report's times") -> None:
+    """Give a command the options `--report`, `--report-format` and `--time-zone`; `zone_of`: what for."""
     command.option("--report", metavar="PATH", help=f"a line for each row: a regular file, or - ({default})")
     command.option(
         "--report-format",
@@ -244,24 +283,29 @@ def add_report(command: Command, *, default: str) -> None:
         metavar="csv|jsonl|xlsx",
         help="how the report is written (by its name: .csv, .jsonl, .xlsx; else csv)",
     )
+    command.option("--time-zone", default=DEFAULT_ZONE, metavar="ZONE", help=f"{zone_of}, such as UTC ({DEFAULT_ZONE})")
 
 
-def report_file(given: str, kind: ReportFormat | None, *, others: Iterable[str | Path]) -> ReportFile:
+def report_file(
+    given: str, kind: ReportFormat | None, *, others: Iterable[str | Path], zone: str = DEFAULT_ZONE
+) -> ReportFile:
     """Check where a report is to go.
 
     Args:
         given: what the command line says.
         kind: how it is to be written; None: by its name.
         others: files that it must not be: the input (`-` is standard input) and the journal.
+        zone: the name of the time zone in which its times are written.
 
     Raises:
         BatchFileError: it is a directory, a device, a FIFO, a link or one of the others, or cannot be made.
-        ConfigurationError: the library that writes such a file is not installed.
+        ConfigurationError: the library that writes such a file is not installed, or there is no such zone.
     """
+    times = TimeZone.named(zone)
     if given == STDOUT:
         if kind is ReportFormat.XLSX:
             raise BatchFileError("an .xlsx report is no text for standard output", advice="name a file for --report")
-        return ReportFile(None, kind or ReportFormat.CSV)
+        return ReportFile(None, kind or ReportFormat.CSV, times)
     path = Path(given)
     kind = kind or _KINDS.get(path.suffix.lower(), ReportFormat.CSV)
     check_writable(kind)
@@ -273,7 +317,7 @@ def report_file(given: str, kind: ReportFormat | None, *, others: Iterable[str |
     for other in others:
         if _is_same(path, found, other):
             raise BatchFileError(f"the report {path} would overwrite {_named(other)}", advice=_ADVICE)
-    return ReportFile(path, kind)
+    return ReportFile(path, kind, times)
 
 
 _KINDS = {".jsonl": ReportFormat.JSONL, ".ndjson": ReportFormat.JSONL, ".xlsx": ReportFormat.XLSX}

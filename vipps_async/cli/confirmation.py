@@ -10,7 +10,10 @@ from vipps_async.cli.commands import Command
 from vipps_async.cli.output import REFUSED, USAGE, say
 from vipps_async.config import Environment, Settings
 
-__all__ = ["add_yes", "ask", "ask_anywhere", "is_terminal", "typed_line"]
+__all__ = ["add_yes", "ask", "ask_anywhere", "is_asked", "is_terminal", "nobody_to_ask", "typed_line"]
+
+#: What is said where real money would move, and nobody has agreed nor can be asked.
+_MISSING = "this moves real money: confirm it on a terminal, or give --yes. Nothing was sent."
 
 
 def add_yes(command: Command) -> None:
@@ -18,25 +21,52 @@ def add_yes(command: Command) -> None:
     command.option("--yes", is_flag=True, help="do not ask in production; needed where there is no terminal")
 
 
-async def ask(what: Callable[[], Awaitable[str]], settings: Settings, *, yes: bool) -> int | None:
+def is_asked(settings: Settings, *, yes: bool) -> bool:
+    """Tell whether somebody must say yes before money moves: in production, unless the command line has agreed."""
+    return settings.environment is Environment.PRODUCTION and not yes
+
+
+def nobody_to_ask(settings: Settings, *, yes: bool) -> int | None:
+    """Refuse where somebody must say yes and there is no terminal: before anything is opened, read or sent.
+
+    Args:
+        settings: the environment.
+        yes: whether the command line has agreed.
+
+    Returns:
+        The exit status, once it has been said; None: somebody can be asked, or nobody need be.
+    """
+    if not is_asked(settings, yes=yes) or is_terminal():
+        return None
+    say(f"vipps-async: {_MISSING}")
+    return USAGE
+
+
+async def ask(
+    what: Callable[[], Awaitable[str]],
+    settings: Settings,
+    *,
+    yes: bool,
+    declined: str = "Nothing was sent: no money moved.",
+) -> int | None:
     """Ask in production whether to go on, unless that was said before; says what follows from any other answer.
 
     Args:
         what: what is about to be done; called only if somebody is asked.
         settings: the environment and the sales unit.
         yes: whether the command line has agreed.
+        declined: what follows from a no.
 
     Returns:
-        None: go on; else the exit status: there is nobody to ask, or somebody said no.
+        None: go on; else the exit status: USAGE, as there is nobody to ask, or REFUSED, as somebody said no.
     """
-    if settings.environment is not Environment.PRODUCTION:
+    if not is_asked(settings, yes=yes):
         return None
 
     async def question() -> str:
         return f"{await what()}, sales unit {settings.merchant_serial_number}, in PRODUCTION?"
 
-    missing = "this moves real money: confirm it on a terminal, or give --yes. Nothing was sent."
-    return await _ask(question, missing, "Nothing was sent: no money moved.", yes=yes)
+    return await _ask(question, _MISSING, declined)
 
 
 async def ask_anywhere(question: str, *, yes: bool) -> int | None:
@@ -50,14 +80,12 @@ async def ask_anywhere(question: str, *, yes: bool) -> int | None:
     async def asked() -> str:
         return question
 
-    return await _ask(
-        asked, "confirm it on a terminal, or give --yes. Nothing was changed.", "Nothing was changed.", yes=yes
-    )
-
-
-async def _ask(question: Callable[[], Awaitable[str]], missing: str, declined: str, *, yes: bool) -> int | None:
     if yes:
         return None
+    return await _ask(asked, "confirm it on a terminal, or give --yes. Nothing was changed.", "Nothing was changed.")
+
+
+async def _ask(question: Callable[[], Awaitable[str]], missing: str, declined: str) -> int | None:
     if not is_terminal():
         say(f"vipps-async: {missing}")
         return USAGE

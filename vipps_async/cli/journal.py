@@ -11,12 +11,14 @@ from pathlib import Path
 import click
 
 from vipps_async.cli.commands import Command, Group, Options, Run
+from vipps_async.cli.confirmation import add_yes, nobody_to_ask
 from vipps_async.cli.journal_decisions import decisions
 from vipps_async.cli.journal_file import add_store, existing_file, guarded, opened
+from vipps_async.cli.journal_open import agree_to_settle, find_open
 from vipps_async.cli.journal_reconcile import reconciliation
 from vipps_async.cli.journal_text import entry_facts, entry_text, recovery_facts, recovery_text
 from vipps_async.cli.maker import maker_by_journal
-from vipps_async.cli.options import add_allow_host, check_allowed_host, positive
+from vipps_async.cli.options import SALES_UNIT, add_allow_host, add_sales_unit, check_allowed_host, positive
 from vipps_async.cli.output import UNPRINTED, emit_lines, finish, json_line, plain, say
 from vipps_async.config import Settings
 from vipps_async.core.recovery_report import RecoveryReport
@@ -36,7 +38,6 @@ _PROGRESS_EVERY = 1.0
 _SETTLE_AFTER = 86_400
 #: The exit status of a check that found damage.
 _DAMAGED = 1
-_MSN_VARIABLE = "VIPPS_MERCHANT_SERIAL_NUMBER"
 
 
 def command() -> Group:
@@ -68,7 +69,7 @@ def _listing() -> Command:
         "journal list --payment acme-shop-123-order123abc",
     )
     listing.option("--open", "only_open", is_flag=True, help="only what is open")
-    listing.option("--payment", metavar="ID", help=f"only this payment (of --msn, or of {_MSN_VARIABLE})")
+    listing.option("--payment", metavar="ID", help=f"only this payment (of --msn, or of {SALES_UNIT})")
     listing.option("--msn", metavar="MSN", help="only this sales unit")
     listing.option("--limit", type=positive, default=50, metavar="N", help="how many of each kind")
     listing.option(
@@ -88,10 +89,14 @@ def _recovery() -> Command:
         _recover,
         "settle what is open",
         "Settles what is open for the sales unit of the VIPPS_ variables: details decide; what is proven "
-        "absent is sent again with the same key. Exit status 0: nothing is open any more; 1: something is.",
+        "absent is sent again with the same key, and moves money: it is named first, and asked about in production. "
+        "Exit status 0: nothing is open any more; 1: something is, or somebody was asked and said no, and nothing was "
+        "sent.",
     )
     recovery.option("--concurrency", type=positive, default=8, metavar="N", help="how many at once")
     recovery.flag("--json", "the report as one JSON object, and no progress")
+    add_sales_unit(recovery)
+    add_yes(recovery)
     add_allow_host(recovery)
     return recovery
 
@@ -126,9 +131,9 @@ async def _list(options: Options) -> int:
 
 
 async def _found(journal: Journal, options: Options) -> list[Entry]:
-    msn = options.msn or os.environ.get(_MSN_VARIABLE)
+    msn = options.msn or os.environ.get(SALES_UNIT)
     if not msn:
-        raise ConfigurationError("--payment needs a sales unit", advice=f"give --msn, or set {_MSN_VARIABLE}")
+        raise ConfigurationError("--payment needs a sales unit", advice=f"give --msn, or set {SALES_UNIT}")
     return await journal.find(payment=options.payment, merchant_serial_number=msn)
 
 
@@ -164,14 +169,21 @@ async def _recover(options: Options) -> int:
     if options.dsn is None:
         existing_file(options)
     # Before the journal is opened: what is wrong with the settings must not keep others from it.
-    check_allowed_host(Settings.from_env(os.environ), options.allow_host)
+    settings = Settings.from_env(os.environ)
+    check_allowed_host(settings, options.allow_host)
+    if (status := nobody_to_ask(settings, yes=options.yes)) is not None:
+        return status
     VippsSession.from_env()
-    async with opened(options, thorough=True) as journal, VippsSession.from_env(journal=journal) as vipps:
-        if not options.json:
-            where = f"{vipps.environment.value} environment"
-            say(f"Recovering for sales unit {vipps.merchant_serial_number} in the {where}.")
-        progress = None if options.json else _Progress()
-        report = await vipps.recover(concurrency=options.concurrency, progress=progress)
+    async with opened(options, thorough=True) as journal:
+        found = await find_open(journal, settings.merchant_serial_number)
+        if (status := await agree_to_settle(found, settings, yes=options.yes, quiet=options.json)) is not None:
+            return status
+        async with VippsSession.from_env(journal=journal) as vipps:
+            if not options.json:
+                where = f"{vipps.environment.value} environment"
+                say(f"Recovering for sales unit {vipps.merchant_serial_number} in the {where}.")
+            progress = None if options.json else _Progress()
+            report = await vipps.recover(concurrency=options.concurrency, progress=progress)
     ending = _ALL_SETTLED if report.is_complete else _SOMETHING_OPEN
     return finish(ending, json_line(recovery_facts(report)) if options.json else recovery_text(report))
 
@@ -231,7 +243,7 @@ def _upkeep() -> list[Command]:
         "journal erase acme-shop-123-order123abc",
     )
     erase.argument("payment", metavar="PAYMENT", help="its id")
-    erase.option("--msn", metavar="MSN", help=f"its sales unit (default: {_MSN_VARIABLE})")
+    erase.option("--msn", metavar="MSN", help=f"its sales unit (default: {SALES_UNIT})")
     return [backup, check, prune, erase]
 
 
@@ -265,9 +277,9 @@ async def _prune(options: Options) -> int:
 
 
 async def _erase(options: Options) -> int:
-    msn = options.msn or os.environ.get(_MSN_VARIABLE)
+    msn = options.msn or os.environ.get(SALES_UNIT)
     if not msn:
-        raise ConfigurationError("erase needs a sales unit", advice=f"give --msn, or set {_MSN_VARIABLE}")
+        raise ConfigurationError("erase needs a sales unit", advice=f"give --msn, or set {SALES_UNIT}")
     async with opened(options, thorough=False) as journal:
         deleted = await journal.erase(payment=options.payment, merchant_serial_number=msn)
     return finish(0, f"{deleted} deleted of payment {options.payment}")

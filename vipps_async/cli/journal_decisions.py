@@ -14,7 +14,7 @@ from vipps_async.cli.commands import Command, Options, Run
 from vipps_async.cli.confirmation import add_yes, ask, ask_anywhere
 from vipps_async.cli.journal_file import StoredJournal, add_store, guarded, opened
 from vipps_async.cli.journal_text import about, is_leased, recovery_text
-from vipps_async.cli.options import add_allow_host, check_allowed_host
+from vipps_async.cli.options import add_allow_host, add_sales_unit, check_allowed_host, sales_unit_option
 from vipps_async.cli.output import BUSY, DONE, OTHER_SETTINGS, REFUSED, UNKNOWN, emit, finish, plain, say, unprinted
 from vipps_async.config import Settings
 from vipps_async.core.batch import BatchOperation
@@ -74,6 +74,7 @@ def _decision(name: str, run: Run, purpose: str, description: str) -> Command:
     key = "" if name == "rebind" else " 0f8fad5b-d9cb-469f-a165-70867728950e"
     made = Command(name, guarded(run), purpose, description, examples=[f"journal {name}{key}"])
     add_store(made)
+    add_sales_unit(made)
     add_yes(made)
     add_allow_host(made)
     return made
@@ -96,6 +97,7 @@ async def _send(options: Options) -> int:
             except VippsError as error:
                 say(f"vipps-async: {plain(error)}")
                 show = f"vipps-async payment show {entry.intent.payment} --api {entry.intent.api}"
+                show += sales_unit_option(options)
                 say(f"Money may have moved: see `{show}`.")
                 return UNKNOWN
     is_otherwise = any(left.intent.identity == entry.intent.identity for left in report.moved_otherwise)

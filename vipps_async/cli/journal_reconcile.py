@@ -15,16 +15,14 @@ from vipps_async.batch.tables import FileStyle, ReportFormat
 from vipps_async.cli.batch_output import STDOUT, ReportFile, add_report, report_file
 from vipps_async.cli.commands import Command, Options
 from vipps_async.cli.journal_file import add_store, existing_file, files_of, guarded, opened
-from vipps_async.cli.journal_text import about
 from vipps_async.cli.options import add_allow_host, check_allowed_host, number_from, positive
 from vipps_async.cli.output import UNKNOWN, UNPRINTED, emit, json_line, plain, say
 from vipps_async.config import Settings
 from vipps_async.errors import JournalError
 from vipps_async.money import format_amount
-from vipps_async.reconciliation import ComparedEntry, Comparison, Day, DayEntries, compare_entries, entries_of_day
+from vipps_async.reconciliation import ComparedOperation, Comparison, Day, DayEntries, compare_entries, entries_of_day
 from vipps_async.reconciliation.comparison import DEFAULT_CONCURRENCY, MOST_AT_ONCE
-from vipps_async.reconciliation.day import DEFAULT_ZONE
-from vipps_async.reconciliation.report import DaySums, sums_of, write_day_report
+from vipps_async.reconciliation.report import DaySums, Sum, sums_of, write_day_report
 from vipps_async.session import VippsSession
 
 __all__ = ["reconciliation"]
@@ -39,7 +37,21 @@ _MOST_SHOWN = 20
 _PROGRESS_EVERY = 1.0
 #: As a spreadsheet in Norway opens it.
 _SEMICOLONS = FileStyle(separator=";", encoding="utf-8-sig", decimal_sign=",")
-_NAMES = {Comparison.AGREES: "agree", Comparison.DIFFERS: "differ", Comparison.INCONCLUSIVE: "inconclusive"}
+#: How those that compare each way are counted, for people and by name for machines. Others are shown if there are any.
+_NAMES = {
+    Comparison.AGREES: ("agree", "agree"),
+    Comparison.OTHERWISE: ("carried out otherwise than asked", "otherwise"),
+    Comparison.DIFFERS: ("differ", "differ"),
+    Comparison.ONLY_IN_JOURNAL: ("only in the journal", "only_in_journal"),
+    Comparison.ONLY_AT_VIPPS: ("only at Vipps", "only_at_vipps"),
+    Comparison.ONLY_AT_VIPPS_OTHER_DAY: ("only at Vipps, of another day: not added up", "only_at_vipps_other_day"),
+    Comparison.INCONCLUSIVE: ("inconclusive", "inconclusive"),
+}
+_ALWAYS_SHOWN = {Comparison.AGREES, Comparison.DIFFERS, Comparison.ONLY_AT_VIPPS, Comparison.INCONCLUSIVE}
+_UNSEEN = (
+    "Not seen: payments that this journal did nothing with on that day. Neither API lists payments by day; Vipps' "
+    "settlement report does."
+)
 
 
 def reconciliation() -> Command:
@@ -49,9 +61,10 @@ def reconciliation() -> Command:
         guarded(_reconcile),
         "hold what is done of a day against what Vipps has",
         "Looks up each capture, refund and cancel that became known as done on a day, and says which agree "
-        "with Vipps in their amounts. It only reads. Exit status 0: all agree; 1: some differ; 3: none differ, and "
-        "some could not be read or may appear later; 2: wrong use or settings; 6: another process has the journal; 8: "
-        "it was done, but the result or the report could not be written.",
+        "with Vipps in their amounts, and what else Vipps has of the same payments. It only reads. Exit status 0: all "
+        "agree; 1: some differ, or one side alone has them; 3: none do, and some could not be read or may appear "
+        "later; 2: wrong use or settings; 6: another process has the journal; 8: it was done, but the result or the "
+        f"report could not be written. {_UNSEEN}",
         examples=(
             "journal reconcile --day yesterday",
             "journal reconcile --day 2026-11-27 --report day.csv --semicolons",
@@ -59,7 +72,6 @@ def reconciliation() -> Command:
     )
     add_store(made)
     made.option("--day", required=True, metavar="DATE", help="2026-11-27, today or yesterday")
-    made.option("--zone", default=DEFAULT_ZONE, metavar="ZONE", help="where that day is counted, or UTC")
     made.option("--api", type=click.Choice(sorted(APIS)), help="only what was done over this one (all)")
     made.option(
         "--concurrency",
@@ -81,7 +93,7 @@ def reconciliation() -> Command:
         metavar="SECONDS",
         help="your sessions' settle_after: until then the history may lack an operation",
     )
-    add_report(made, default="none")
+    add_report(made, default="none", zone_of="of that day and of all times")
     made.flag("--semicolons", "a CSV report as spreadsheets in Norway open it: a;1,50")
     made.flag("--json", "the sums as one JSON object, and no progress")
     add_allow_host(made)
@@ -89,11 +101,11 @@ def reconciliation() -> Command:
 
 
 async def _reconcile(options: Options) -> int:
-    day = Day.of(options.day, options.zone)
+    day = Day.of(options.day, options.time_zone)
     files = [] if options.dsn is not None else files_of(existing_file(options))
     report = None
     if options.report is not None:
-        report = report_file(options.report, options.report_format, others=files)
+        report = report_file(options.report, options.report_format, others=files, zone=options.time_zone)
     check_allowed_host(Settings.from_env(os.environ), options.allow_host)
     # Without the journal: it is read and given back before Vipps is asked, which may take minutes.
     async with VippsSession.from_env() as vipps:
@@ -110,6 +122,8 @@ async def _reconcile(options: Options) -> int:
             rate=options.rate,
             settle_after=options.settle_after,
             progress=None if options.json else _Progress(len(found.entries)),
+            known=found.known,
+            day=day,
         )
     return await _tell(options, day, found, compared, report)
 
@@ -142,11 +156,11 @@ async def _tell(
     options: Options,
     day: Day,
     found: DayEntries,
-    compared: Sequence[ComparedEntry],
+    compared: Sequence[ComparedOperation],
     report: ReportFile | None,
 ) -> int:
     sums = sums_of(compared)
-    text = json_line(_facts(day, found, sums)) if options.json else _text(found, compared, sums)
+    text = json_line(_facts(day, found, sums)) if options.json else _text(day, found, compared, sums)
     is_printed = True
     if options.report == STDOUT:
         say(text)
@@ -155,7 +169,7 @@ async def _tell(
     if report is not None:
 
         def write(path: Path, kind: ReportFormat, style: FileStyle) -> None:
-            write_day_report(path, compared, kind, style)
+            write_day_report(path, compared, kind, day.zone, style)
 
         style = _SEMICOLONS if options.semicolons else FileStyle()
         is_printed = await report.write(write, style, quiet=options.json) and is_printed
@@ -163,45 +177,92 @@ async def _tell(
 
 
 def _status(found: DayEntries, sums: DaySums) -> int:
-    if sums.counts[Comparison.DIFFERS]:
+    if any(count for kind, count in sums.counts.items() if kind not in {Comparison.AGREES, Comparison.INCONCLUSIVE}):
         return _DIFFERS
     return UNKNOWN if sums.counts[Comparison.INCONCLUSIVE] or found.damaged else _AGREES
 
 
-def _text(found: DayEntries, compared: Sequence[ComparedEntry], sums: DaySums) -> str:
+def _text(day: Day, found: DayEntries, compared: Sequence[ComparedOperation], sums: DaySums) -> str:
     others = [each for each in compared if each.comparison is not Comparison.AGREES]
-    lines = [
-        f"{each.comparison.value}: {about(each.intent)}, done {each.settled_at:%Y-%m-%d %H:%M:%S} UTC: "
-        f"{plain(each.reason)}"
-        for each in others[:_MOST_SHOWN]
-    ]
+    lines = [_line(each, day) for each in others[:_MOST_SHOWN]]
     if len(others) > _MOST_SHOWN:
         lines.append(f"... and {len(others) - _MOST_SHOWN:,} more; --report lists them all.")
-    moved = "".join(f"; {operation} {format_amount(sum_, code)}" for (operation, code), sum_ in sums.moved.items())
-    for comparison, name in _NAMES.items():
-        lines.append(f"{sums.counts[comparison]:>9,} {name}{moved if comparison is Comparison.AGREES else ''}")
+    for comparison, (name, _) in _NAMES.items():
+        if comparison in _ALWAYS_SHOWN or sums.counts[comparison]:
+            lines.append(f"{sums.counts[comparison]:>9,} {name}")
+    lines += _table(sums)
     if found.of_other_units:
         lines.append(f"{found.of_other_units:,} of other sales units are done that day: not looked at.")
     if found.open:
         lines.append(f"{found.open:,} operations are open, so not known as done: vipps-async journal recover")
     if found.damaged:
         lines.append(f"{found.damaged:,} entries of the journal cannot be read: vipps-async journal check")
+    lines.append(_UNSEEN)
     return "\n".join(lines)
+
+
+def _line(each: ComparedOperation, day: Day) -> str:
+    """Name an operation and say what is the matter with it, on one line."""
+    amount = next((value for value in (each.asked, each.recorded or None, each.found) if value is not None), None)
+    parts = [
+        f"{each.api}.{each.operation}" if each.operation else each.api,
+        *([] if amount is None else [f"of {format_amount(amount, each.currency)}"]),
+    ]
+    about = [" ".join(parts), f"payment {plain(each.payment)}", *([f"key {plain(each.key)}"] if each.key else [])]
+    moment = each.time if each.settled_at is None else each.settled_at
+    if moment is not None:
+        about.append(f"done {day.zone.local(moment):%Y-%m-%d %H:%M:%S} {day.zone.name}")
+    return f"{each.comparison.value}: {', '.join(about)}: {plain(each.reason)}"
+
+
+def _table(sums: DaySums) -> list[str]:
+    """Lay the sums out, below each other; without any there is no table."""
+    rows: list[tuple[str, ...]] = [("", "journal", "Vipps", "difference", "not known at Vipps")]
+    for currency in sorted({currency for currency, _ in sums.sums}):
+        for (of, operation), sum_ in sums.sums.items():
+            if of == currency:
+                rows.append(_row(f"{operation} {currency}", sum_))
+        rows.append(_row(f"captured less refunded {currency}", sums.net(currency)))
+    if not any(sum_.not_known for sum_ in sums.sums.values()):
+        rows = [row[:4] for row in rows]
+    if len(rows) == 1:
+        return []
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(
+            [f"  {row[0]:<{widths[0]}}", *(f"{text:>{wide}}" for text, wide in zip(row[1:], widths[1:], strict=True))]
+        )
+        for row in rows
+    ]
+
+
+def _row(name: str, sum_: Sum) -> tuple[str, ...]:
+    return (name, *(f"{_amount(value)}" for value in (sum_.journal, sum_.vipps, sum_.difference, sum_.not_known)))
+
+
+def _amount(value: int) -> str:
+    return format_amount(value, "").rstrip()
 
 
 def _facts(day: Day, found: DayEntries, sums: DaySums) -> dict[str, Any]:
     """The same for machines: sums in minor units."""
     return {
         "day": day.on.isoformat(),
-        "zone": day.zone_name,
+        "time_zone": day.zone.name,
         "from": day.begins,
         "until": day.ends,
         "entries": len(found.entries),
-        "agree": sums.counts[Comparison.AGREES],
-        "differ": sums.counts[Comparison.DIFFERS],
-        "inconclusive": sums.counts[Comparison.INCONCLUSIVE],
-        "moved": [
-            {"operation": operation, "currency": code, "amount": sum_} for (operation, code), sum_ in sums.moved.items()
+        **{name: sums.counts[comparison] for comparison, (_, name) in _NAMES.items()},
+        "sums": [
+            {
+                "currency": currency,
+                "operation": operation,
+                "journal": sum_.journal,
+                "vipps": sum_.vipps,
+                "difference": sum_.difference,
+                "not_known": sum_.not_known,
+            }
+            for (currency, operation), sum_ in sums.sums.items()
         ],
         "of_other_units": found.of_other_units,
         "open": found.open,

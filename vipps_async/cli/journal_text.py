@@ -5,10 +5,13 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
+from vipps_async.apis import APIS
 from vipps_async.cli.output import plain
+from vipps_async.core.converter import UnreadableAnswer, decode
 from vipps_async.core.recovery_report import RecoveryReport
 from vipps_async.core.verdict import LOOKS_APART
-from vipps_async.journals.protocol import Entry, Intent
+from vipps_async.errors import VippsError
+from vipps_async.journals.protocol import Entry, Intent, Outcome
 from vipps_async.money import format_amount
 
 __all__ = [
@@ -22,6 +25,8 @@ __all__ = [
     "recovery_text",
 ]
 
+#: Operations whose answer on record tells an amount of money.
+_MOVING = frozenset({"capture", "refund"})
 
 # --- entries ----------------------------------------------------------------------------------------------------------
 
@@ -38,6 +43,7 @@ def entry_facts(entry: Entry, now: datetime, settle_after: timedelta) -> dict[st
     return {
         "state": _state(entry),
         **_named(intent, entry.note or None),
+        "moved": moved_amount(entry),
         "merchant_serial_number": intent.merchant_serial_number,
         "created_at": intent.created_at,
         "age_seconds": max(0, round((now - intent.created_at).total_seconds())),
@@ -55,12 +61,9 @@ def entry_facts(entry: Entry, now: datetime, settle_after: timedelta) -> dict[st
 def entry_text(entry: Entry, now: datetime, settle_after: timedelta) -> str:
     """Render an entry for people; `settle_after` is the session's."""
     intent = entry.intent
-    # Leaving the amount out asks for all that remains; a cancel has none.
-    nothing = "" if intent.operation == "cancel" else "all that remains"
-    amount = nothing if intent.amount is None else format_amount(intent.amount, intent.currency)
     age = age_of((now - intent.created_at).total_seconds())
     operation, payment, key = plain(intent.name), plain(intent.payment), plain(intent.key)
-    head = f"{_state(entry):<9} {operation:<16} {payment}  {amount}  {age} ago  key {key}"
+    head = f"{_state(entry):<9} {operation:<16} {payment}  {_amount_text(entry)}  {age} ago  key {key}"
     if is_leased(entry, now):
         head += f"\n          leased by {plain(entry.owner[:8])} until {entry.lease_until:%H:%M:%S} UTC"
     if entry.note:
@@ -70,6 +73,35 @@ def entry_text(entry: Entry, now: datetime, settle_after: timedelta) -> str:
         decidable = f"{decidable_at(entry, settle_after):%Y-%m-%d %H:%M} UTC"
         head += f"\n          if details do not show it: can be decided after {decidable}"
     return head
+
+
+def moved_amount(entry: Entry) -> int | None:
+    """Return how much a capture or refund moved that is done, in minor units; None: it is not, or does not tell."""
+    settlement, api = entry.settlement, APIS.get(entry.intent.api)
+    if entry.intent.operation not in _MOVING or api is None:
+        return None
+    if settlement is None or settlement.outcome is not Outcome.DONE:
+        return None
+    try:
+        result = decode(settlement.answer, api.rebuild(entry.intent).operation.result)
+    except (UnreadableAnswer, VippsError):
+        # Damaged, or written by another version.
+        return None
+    return api.moved(result).amount
+
+
+def _amount_text(entry: Entry) -> str:
+    """Write what moved, or else what was asked for."""
+    intent, moved = entry.intent, moved_amount(entry)
+    if moved is not None:
+        text = format_amount(moved, intent.currency)
+        return (
+            text if intent.amount in {None, moved} else f"{text} (of {format_amount(intent.amount, intent.currency)})"
+        )
+    if intent.amount is not None:
+        return format_amount(intent.amount, intent.currency)
+    # Leaving the amount out asks for all that remains; a cancel has none.
+    return "" if intent.operation == "cancel" else "all that remains"
 
 
 def decidable_at(entry: Entry, settle_after: timedelta) -> datetime:

@@ -16,6 +16,7 @@ from click.shell_completion import CompletionItem
 from vipps_async._version import __version__
 from vipps_async.cli.commands import Group, Options, UsageError
 from vipps_async.cli.env_file import load_env_file
+from vipps_async.cli.options import acting_for
 from vipps_async.cli.output import USAGE, discard, plain, say
 from vipps_async.config import Environment
 from vipps_async.errors import ConfigurationError, VippsError
@@ -121,7 +122,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 async def carried_out(options: Options) -> int:
     """Carry out what `read_command_line` has read, say what kept it from going well, and return its exit status."""
     try:
-        with _proxy_of_environment() if options.trust_env else contextlib.nullcontext():
+        with (
+            _proxy_of_environment() if options.trust_env else contextlib.nullcontext(),
+            acting_for(getattr(options, "sales_unit", None)),
+        ):
             status: int = await options.run(options)
         if sys.stdout is not None:
             sys.stdout.flush()

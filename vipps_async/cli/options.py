@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -14,17 +15,21 @@ from click.shell_completion import CompletionItem
 
 from vipps_async.apis import APIS, DEFAULT_API, IN_OTHER_CURRENCIES, name_with_currency, payment_api
 from vipps_async.batch.amounts import ALL, read_amount
-from vipps_async.cli.commands import Command
+from vipps_async.cli.commands import Command, Options
 from vipps_async.config import Environment, Settings
 from vipps_async.core.payment_api import PaymentApi
 from vipps_async.errors import ConfigurationError, InvalidInputError
+from vipps_async.input_rules import check_merchant_serial_number
 from vipps_async.money import format_amount
 from vipps_async.not_given import NotGiven
 
 __all__ = [
+    "SALES_UNIT",
     "Reader",
+    "acting_for",
     "add_allow_host",
     "add_api",
+    "add_sales_unit",
     "amount_of",
     "api_named_in",
     "api_option",
@@ -32,9 +37,13 @@ __all__ = [
     "number_from",
     "one_of",
     "positive",
+    "sales_unit_option",
 ]
 
 N = TypeVar("N", int, float)
+
+#: Names the sales unit where the command line does not.
+SALES_UNIT = "VIPPS_MERCHANT_SERIAL_NUMBER"
 
 
 # --- readers ----------------------------------------------------------------------------------------------------------
@@ -176,6 +185,41 @@ def api_option(api: PaymentApi) -> str:
     return "" if name == _default_api() else f" --api {name}"
 
 
+# --- which sales unit -------------------------------------------------------------------------------------------------
+
+
+def add_sales_unit(command: Command) -> None:
+    """Give a command the option `--msn`: it acts for that sales unit, as if `SALES_UNIT` named it."""
+    command.option(
+        "--msn",
+        "sales_unit",
+        type=Reader(check_merchant_serial_number),
+        metavar="MSN",
+        help=f"act for this sales unit, with partner keys (default: {SALES_UNIT})",
+    )
+
+
+@contextlib.contextmanager
+def acting_for(sales_unit: str | None) -> Iterator[None]:
+    """Let `SALES_UNIT` name a sales unit meanwhile, by which sessions and settings go; None: the one that it names."""
+    before = os.environ.get(SALES_UNIT)
+    if sales_unit is not None:
+        os.environ[SALES_UNIT] = sales_unit
+    try:
+        yield
+    finally:
+        if sales_unit is not None and before is None:
+            del os.environ[SALES_UNIT]
+        elif sales_unit is not None and before is not None:
+            os.environ[SALES_UNIT] = before
+
+
+def sales_unit_option(options: Options) -> str:
+    """Return what a command line to be copied must say of its sales unit; empty: nothing."""
+    sales_unit = getattr(options, "sales_unit", None)
+    return "" if sales_unit is None else f" --msn {sales_unit}"
+
+
 # --- which host -------------------------------------------------------------------------------------------------------
 
 
@@ -185,7 +229,7 @@ def add_allow_host(command: Command) -> None:
         "--allow-host",
         multiple=True,
         metavar="HOST",
-        help="in production VIPPS_BASE_URL may name this host, which is not Vipps' own",
+        help="a host, not Vipps' own, that VIPPS_BASE_URL may name in production; once for each",
     )
 
 

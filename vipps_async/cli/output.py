@@ -40,7 +40,8 @@ __all__ = [
 
 #: All of it took effect.
 DONE = 0
-#: Vipps refused, or was not reached: no money moved. In a batch: some rows were refused or not done.
+#: Vipps refused, or was not reached, or somebody was asked and said no: no money moved. In a batch: some rows were
+#: refused or not done.
 REFUSED = 1
 #: Wrong use, input or settings: nothing was sent.
 USAGE = 2
@@ -150,15 +151,26 @@ def plain(text: object) -> str:
 
 
 def wrapped(text: str, indent: int) -> str:
-    """Wrap a text to `COLUMNS`; lines but the first are indented. A longer word, such as a path, stays whole."""
-    return textwrap.fill(
+    """Wrap a text to `COLUMNS`; lines but the first are indented.
+
+    A word that is too long for that, such as a path, stays whole, so that it can be copied: its line is indented less.
+    """
+    filled = textwrap.fill(
         text,
         COLUMNS,
         initial_indent=" " * indent,
         subsequent_indent=" " * indent,
         break_long_words=False,
         break_on_hyphens=False,
-    ).lstrip()
+    )
+    first, *further = filled.splitlines() or [""]
+    if len(first) > COLUMNS:
+        # The first line begins behind a heading: what does not fit goes below it.
+        first, further = "", [first, *further]
+    fitting = [
+        line[len(line) - max(COLUMNS, len(line.lstrip())) :] if len(line) > COLUMNS else line for line in further
+    ]
+    return "\n".join([first.lstrip(), *fitting])
 
 
 def json_line(facts: Mapping[str, object]) -> str:

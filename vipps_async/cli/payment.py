@@ -15,8 +15,9 @@ from vipps_async.cli.commands import Command, Group, Options, Run, UsageError
 from vipps_async.cli.confirmation import add_yes, is_terminal, typed_line
 from vipps_async.cli.journal_file import add_journal
 from vipps_async.cli.maker import maker_by_answer, maker_by_file
-from vipps_async.cli.options import Reader, add_allow_host, add_api, amount_of, api_named_in
+from vipps_async.cli.options import Reader, add_allow_host, add_api, add_sales_unit, amount_of, api_named_in
 from vipps_async.cli.output import plain, say
+from vipps_async.cli.payment_check import JournalCheck
 from vipps_async.cli.payment_command import EXIT_STATUS, PaymentRun, run_command
 from vipps_async.core.batch import BatchOperation
 from vipps_async.core.operation import Repeat, SettledBy
@@ -101,6 +102,8 @@ def _action(
             raise UsageError("--api: which one is meant? Give it once, behind the action")
         if "all" in vars(options) and options.all == (options.amount is not None):
             raise UsageError("give either --amount or --all")
+        if getattr(options, "new_key", False) and options.idempotency_key is None:
+            raise UsageError("--new-key belongs to --idempotency-key")
 
     description = f"{purpose[0].upper()}{purpose[1:]}. {more}{EXIT_STATUS}"
     shown = [f"{example}{_suffix(api)}" for example in examples]
@@ -108,6 +111,7 @@ def _action(
     heading = api.payment_heading.replace("_", " ")
     made.argument("payment", type=Reader(api.check_payment), metavar="PAYMENT", help=f"its {heading}")
     add_api(made)
+    add_sales_unit(made)
     made.flag("--json", "one JSON object, sums in minor units; also of an error")
     add_allow_host(made)
     return made
@@ -231,6 +235,8 @@ def _operation(api: PaymentApi, operation: BatchOperation) -> Command:
             metavar="KEY",
             help="of an earlier try of the very same thing, which then is not done twice (default: a new one)",
         )
+        made.flag("--new-key", "the key is a new one of your own, which the journal need not know")
+    made.flag("--another", "it is another one than what the journal has open of the payment")
     add_journal(made)
     add_yes(made)
     return made
@@ -290,12 +296,23 @@ async def _run_operation(options: Options) -> int:
             state = await api.read_state(_client(vipps, api).runner, payment)
         return f"{word} all that remains, {format_amount(state.remaining(operation), state.currency)}, of {named}"
 
+    check = JournalCheck(
+        api=api,
+        operation=operation,
+        payment=payment,
+        key=key,
+        is_given=options.is_keyed and options.idempotency_key is not None,
+        is_new_key=getattr(options, "new_key", False),
+        amount=amount,
+        is_another=options.another,
+    )
     to_run = PaymentRun(
         api=api,
         verb=operation.value,
         payment=payment,
         call=move,
         key=key,
+        check=check,
         question=question,
         doubt=operation.facts.doubt,
         is_recovered=True,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import shlex
 import signal
@@ -13,9 +14,9 @@ from typing import Any
 from attrs import define, field, frozen
 
 from vipps_async.cli.commands import Options
-from vipps_async.cli.confirmation import ask
+from vipps_async.cli.confirmation import ask, nobody_to_ask
 from vipps_async.cli.journal_file import journal_path, open_journal
-from vipps_async.cli.options import api_option, check_allowed_host
+from vipps_async.cli.options import api_option, check_allowed_host, sales_unit_option
 from vipps_async.cli.output import (
     BUSY,
     DONE,
@@ -29,11 +30,20 @@ from vipps_async.cli.output import (
     say,
     unprinted,
 )
+from vipps_async.cli.payment_check import JournalCheck
 from vipps_async.config import Settings
 from vipps_async.core.operation import Call
 from vipps_async.core.payment_api import ActionResult, PaymentApi
 from vipps_async.core.token import FETCH_TOKEN
-from vipps_async.errors import ApiError, ConfigurationError, Effect, InvalidInputError, VippsError
+from vipps_async.errors import (
+    ApiError,
+    ConfigurationError,
+    Effect,
+    IdempotencyMismatchError,
+    InvalidInputError,
+    OrderLockedError,
+    VippsError,
+)
 from vipps_async.journals.sqlite.journal import SqliteJournal
 from vipps_async.journals.sqlite.ownership import JournalInUseError
 from vipps_async.session import VippsSession
@@ -42,10 +52,10 @@ __all__ = ["EXIT_STATUS", "PaymentRun", "run_command"]
 
 #: The exit statuses for people.
 EXIT_STATUS = (
-    "Exit status 0: done; 1: Vipps refused, or was not reached, and no money moved; 2: wrong use or settings, and "
-    "nothing was sent; 3: the outcome is not known; 6: another process has the journal, and nothing was sent; 8: it "
-    "was carried out, but the result could not be printed where it belongs; 130: cut off by Ctrl-C or SIGTERM, see "
-    "what it says."
+    "Exit status 0: done; 1: Vipps refused, or was not reached, or you said no, and no money moved; 2: wrong use or "
+    "settings, and nothing was sent; 3: the outcome is not known, of this or of what is open of the payment; 6: "
+    "another process has the journal, and nothing was sent; 8: it was carried out, but the result could not be printed "
+    "where it belongs; 130: cut off by Ctrl-C or SIGTERM, see what it says."
 )
 
 
@@ -61,6 +71,8 @@ class PaymentRun:
     call: Callable[[VippsSession], Awaitable[ActionResult]]
     #: The idempotency key; None: the action has none.
     key: str | None = None
+    #: Holds it against the journal before anybody is asked; None: it moves no money.
+    check: JournalCheck | None = None
     #: What a person is asked in production; None: it moves no money.
     question: Callable[[], Awaitable[str]] | None = None
     #: What may have happened if the outcome is not known; empty: it only reads.
@@ -75,6 +87,7 @@ async def run_command(options: Options, command: PaymentRun) -> int:
 
     Args:
         options: `json`, `allow_host`, and where the command has them `journal`, `wait`, `trust_owner` and `yes`.
+            One that moves money has all of them.
         command: what to do.
 
     Returns:
@@ -147,25 +160,54 @@ class _Run:
             self.journal = journal_path(self.options.journal, os.environ)
         if self.command.key is not None:
             say(f"key {self.command.key}: repeat with {self._same_key} if this is cut off")
-        if self.command.question is not None:
-            if (status := await ask(self.command.question, settings, yes=self.options.yes)) is not None:
-                return status
-            say(f"journal {self.journal}")
-        await self._with_journal()
+        async with contextlib.AsyncExitStack() as stack:
+            journal: SqliteJournal | None = None
+            if self.command.question is not None:
+                yes = self.options.yes
+                if (status := nobody_to_ask(settings, yes=yes)) is not None:
+                    return status
+                assert self.journal is not None  # noqa: S101 - for the type checker; what moves money is journalled
+                # Nothing is made for somebody who says no.
+                if await asyncio.to_thread(self.journal.is_file):
+                    journal = await self._opened(stack)
+                status = await self._check(journal, settings)
+                status = await ask(self.command.question, settings, yes=yes) if status is None else status
+                if status is not None:
+                    return status
+                say(f"journal {self.journal}")
+            if journal is None:
+                journal = await self._opened(stack)
+                # Another process may have made it while somebody was asked.
+                if journal is not None and (status := await self._check(journal, settings, told=True)) is not None:
+                    return status
+            await self._call(journal)
         assert self.status is not None  # noqa: S101 - for the type checker; `_call` has set it
         return self.status
 
-    # --- the call --------------------------------------------------------------------------------------------------
-
-    async def _with_journal(self) -> None:
+    async def _opened(self, stack: contextlib.AsyncExitStack) -> SqliteJournal | None:
         if self.journal is None:
-            await self._call(None)
-            return
-        journal = await open_journal(self.journal, wait=self.options.wait, trusted_owner=self.options.trust_owner)
+            return None
+        options = self.options
+        journal = await open_journal(self.journal, wait=options.wait, trusted_owner=options.trust_owner)
+        stack.push_async_callback(journal.aclose)
+        return journal
+
+    async def _check(self, journal: SqliteJournal | None, settings: Settings, *, told: bool = False) -> int | None:
+        """Hold the command against the journal; returns the exit status if it must not be sent, once that is said.
+
+        `told`: what is to be known of it has been said before.
+        """
+        if self.command.check is None:
+            return None
         try:
-            await self._call(journal)
-        finally:
-            await journal.aclose()
+            note = await self.command.check.run(journal, settings.merchant_serial_number, agreed=self.options.yes)
+        except OrderLockedError as error:
+            return self._tell_of_open_one(error)
+        if note and not told:
+            say(note)
+        return None
+
+    # --- the call --------------------------------------------------------------------------------------------------
 
     async def _call(self, journal: SqliteJournal | None) -> None:
         token = _TokenWatch()
@@ -200,6 +242,13 @@ class _Run:
             return unprinted(status)
         return status
 
+    def _tell_of_open_one(self, error: OrderLockedError) -> int:
+        """Tell that another operation of the payment is open: nothing was sent, but that one may have moved money."""
+        say(f"vipps-async: {plain(error)}\nTo settle it{self._carrying_out}: {self._recover}")
+        if self.options.json:
+            emit(json_line({"error": {**self._facts(error), "idempotency_key": error.idempotency_key}}))
+        return UNKNOWN
+
     def _tell_of_unknown(self) -> int:
         say(self.command.doubt)
         self._say_what_to_do()
@@ -217,7 +266,7 @@ class _Run:
                 say(f"The journal may have it as open. To settle it{self._carrying_out}: {self._recover}")
 
     def _say_what_to_do(self) -> None:
-        say(f"To find out: vipps-async payment show {self.command.payment}{api_option(self.command.api)}")
+        say(f"To find out: vipps-async payment show {self.command.payment}{api_option(self.command.api)}{self._unit}")
         if self.command.key is not None:
             say(f"To repeat it: the same command with {self._same_key}, never with a new key; it is not done twice.")
         if self.journal is not None:
@@ -234,7 +283,11 @@ class _Run:
 
     @property
     def _recover(self) -> str:
-        return f"vipps-async journal recover --journal {shlex.quote(str(self.journal))}"
+        return f"vipps-async journal recover --journal {shlex.quote(str(self.journal))}{self._unit}"
+
+    @property
+    def _unit(self) -> str:
+        return sales_unit_option(self.options)
 
     @property
     def _named(self) -> dict[str, Any]:
@@ -256,4 +309,6 @@ class _Run:
 def _status_of(error: VippsError) -> int:
     if error.effect is not Effect.NONE:
         return UNKNOWN
-    return USAGE if isinstance(error, ConfigurationError | InvalidInputError) else REFUSED
+    # A key that is another operation's is refused here, by the journal, or by Vipps with a status.
+    is_key_of_another = isinstance(error, IdempotencyMismatchError) and error.status == 0
+    return USAGE if is_key_of_another or isinstance(error, ConfigurationError | InvalidInputError) else REFUSED

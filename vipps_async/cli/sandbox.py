@@ -240,7 +240,9 @@ async def _run(options: Options) -> int:
         taken = "the keys that it was given" if keys else "any credentials that are not empty"
         exports = [f"VIPPS_BASE_URL={server.url} VIPPS_ENVIRONMENT=test VIPPS_MERCHANT_SERIAL_NUMBER=123456"]
         if not keys:
-            exports.append("VIPPS_CLIENT_ID=id VIPPS_CLIENT_SECRET=secret VIPPS_SUBSCRIPTION_KEY=key")
+            exports.append(
+                "VIPPS_CLIENT_ID=sandbox-id VIPPS_CLIENT_SECRET=sandbox-secret VIPPS_SUBSCRIPTION_KEY=sandbox-key"
+            )
         emit(
             f"Vipps sandbox at {server.url} (Ctrl-C ends it). Open it in a browser to see the payments.\n"
             f"It takes {taken}:\n" + "\n".join(f"  export {line}" for line in exports)

@@ -39,6 +39,8 @@ _UNKNOWN_ADVICE = {
         "a new id is needed"
     ),
 }
+_NO_EFFECT_ADVICE = "make the call again later, with the same idempotency key if it had one"
+_EXCLUDED_ADVICE = "look the payment up: as it stands now, this call can never take effect"
 #: An answer of success that cannot be used: its own error says more than "unknown".
 _UNUSABLE = frozenset({FailureKind.UNREADABLE, FailureKind.MISFIT})
 
@@ -69,14 +71,23 @@ class Ending:
         if self.verdict is not Verdict.OPEN:
             error.effect = effect_of(self.verdict)
             if self.record.in_doubt > 0 and isinstance(self.evidence, NotApplied):
-                # Without the history it would be in doubt, and its own advice still says so.
-                error.message, error.advice = f"{error.message}; {self.evidence.reason}", ""
+                error.message = f"{error.message}; {self.evidence.reason}"
+                error.advice = self._advice_after_lookup(self.evidence)
             return self._with_reason(error), None
         if isinstance(error, DuplicateOrderError) and self.operation.repeat is Repeat.ONCE:
             return _url_lost(error.status, error.errors), error
         if self.failure in _UNUSABLE:
             return self._with_reason(error), None
         return self._unknown(), error
+
+    def _advice_after_lookup(self, evidence: NotApplied) -> str:
+        """Say what to do now that the history shows no effect: what a known code means is as true as before."""
+        codes = self.error.errors if isinstance(self.error, ApiError) else ()
+        rules = [rule for rule in map(self.operation.dialect.rule_for, codes) if rule is not None]
+        if not rules:
+            # Its own advice, that of an outcome in doubt, no longer holds.
+            return _EXCLUDED_ADVICE if evidence.excluded else _NO_EFFECT_ADVICE
+        return next((rule.advice for rule in rules if rule.advice), self.error.default_advice)
 
     def _with_reason(self, error: VippsError) -> VippsError:
         if self.reason:

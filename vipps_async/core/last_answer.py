@@ -8,7 +8,7 @@ from contextvars import ContextVar
 from typing import Any, Final, Protocol
 
 from vipps_async.answers import LastAnswer
-from vipps_async.core.operation import Call
+from vipps_async.core.operation import Operation
 from vipps_async.core.redaction import redact
 from vipps_async.core.token import Token
 from vipps_async.transports.protocol import Response
@@ -26,11 +26,16 @@ _LONGEST_VALUE: Final = 200
 class _Shows(Protocol):
     """A pipeline, as far as it is needed here."""
 
-    def shown_answer(self, call: Call[Any], token: Token | None, response: Response) -> LastAnswer: ...
+    def shown_answer(
+        self, operation: Operation[Any], secrets: tuple[str, ...], token: Token | None, response: Response
+    ) -> LastAnswer: ...
 
 
-#: What a task was answered last. It is redacted only for who asks: hardly anybody does.
-LAST: ContextVar[tuple[_Shows, Call[Any], Token | None, Response] | None] = ContextVar("LAST", default=None)
+#: What a task was answered last, with what `_Shows` needs to show it: it is redacted only for who asks, and hardly
+#: anybody does. Of the call itself nothing is kept.
+LAST: ContextVar[tuple[_Shows, Operation[Any], tuple[str, ...], Token | None, Response] | None] = ContextVar(
+    "LAST", default=None
+)
 
 
 def last_answer() -> LastAnswer | None:
@@ -47,8 +52,8 @@ def last_answer() -> LastAnswer | None:
     last = LAST.get()
     if last is None:
         return None
-    pipeline, call, token, response = last
-    return pipeline.shown_answer(call, token, response)
+    pipeline, operation, secrets, token, response = last
+    return pipeline.shown_answer(operation, secrets, token, response)
 
 
 def shown_headers(headers: Mapping[str, str], show: Callable[[str], str] = redact) -> dict[str, str]:

@@ -29,6 +29,7 @@ __all__ = [
     "Option",
     "PaymentApi",
     "PaymentCommand",
+    "PaymentHistory",
     "PaymentState",
     "SupportsBatch",
     "Unit",
@@ -98,6 +99,17 @@ class HistoryEntry:
     key: str | None
     #: By Vipps' clock; aware, UTC. None: the API does not tell.
     time: datetime | None
+
+
+@frozen(kw_only=True)
+class PaymentHistory:
+    """How an API tells what happened to a payment."""
+
+    #: Makes the call that asks for it; to look an operation up is the same one, where that is by its key.
+    lookup: Callable[[str], Call[Any]]
+    #: Reads its answer, for that payment; None: it is about another one. A capture that the customer's acceptance
+    #: brings with it is no operation of the merchant's, and has no verb.
+    read: Callable[[str, Any], tuple[HistoryEntry, ...] | None]
 
 
 @frozen(kw_only=True)
@@ -246,6 +258,8 @@ class PaymentApi:
     read_state: Callable[[Runner, str], Awaitable[PaymentState]]
     #: What that takes, for the pace of a dry run.
     read: Operation[Any]
+    #: How to read what happened to a payment.
+    history: PaymentHistory
     #: Whether the API itself takes all that is left where no amount is given. Else the amount is computed once, and
     #: stands in the journal's intent.
     takes_all: bool = True

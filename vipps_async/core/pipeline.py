@@ -27,6 +27,7 @@ from vipps_async.core.operation import (
     Call,
     Evidence,
     Inconclusive,
+    Operation,
     Repeat,
 )
 from vipps_async.core.rate_limit import PerPaymentRateLimiter
@@ -226,7 +227,7 @@ class Pipeline:
             response = await self._transport.send(request)
         except VippsError as error:
             return self._unanswered(call, error, token, number, self._clock.monotonic() - sent_at)
-        LAST.set((self, call, token, response))
+        LAST.set((self, operation, call.secrets, token, response))
         if is_observed:
             self._log.attempt(call, number=number, seconds=self._clock.monotonic() - sent_at, status=response.status)
         if 200 <= response.status < 300:
@@ -236,7 +237,7 @@ class Pipeline:
     def _refused(self, call: Call[Any], response: Response, token: Token | None) -> FailedAttempt:
         if 300 <= response.status < 400:
             return self._unreadable(call, response, token, "a redirect, which is never followed", Effect.POSSIBLE)
-        secrets = self._secrets_of(call, token)
+        secrets = self._secrets_of(call.secrets, token)
         refusal = read_refusal(response, call.operation, self._clock, secrets, payment=call.payment or "")
         return FailedAttempt(refusal.failure, refusal.error, token, refusal.suggests_effect)
 
@@ -288,7 +289,7 @@ class Pipeline:
     def _unreadable(
         self, call: Call[Any], response: Response, token: Token | None, why: str, effect: Effect
     ) -> FailedAttempt:
-        shown = self.shown_answer(call, token, response)
+        shown = self.shown_answer(call.operation, call.secrets, token, response)
         changes = call.operation.repeat is not Repeat.SAFE
         error = UnexpectedResponseError(
             f"Vipps answered HTTP {response.status} with something that cannot be read: {why}",
@@ -300,16 +301,25 @@ class Pipeline:
         error.response = shown
         return FailedAttempt(FailureKind.UNREADABLE, error, token)
 
-    def shown_answer(self, call: Call[Any], token: Token | None, response: Response) -> LastAnswer:
-        """Return of an answer what may be shown."""
-        secrets = self._secrets_of(call, token)
+    def shown_answer(
+        self, operation: Operation[Any], secrets: tuple[str, ...], token: Token | None, response: Response
+    ) -> LastAnswer:
+        """Return of an answer what may be shown.
+
+        Args:
+            operation: what was asked for.
+            secrets: those of the call.
+            token: what it was sent with.
+            response: the answer.
+        """
+        secrets = self._secrets_of(secrets, token)
         # Whatever answers a token request may hold the token: nothing of its body is kept.
-        body = shown_body(response.body, call.operation.dialect, secrets) if call.operation.authenticated else ""
+        body = shown_body(response.body, operation.dialect, secrets) if operation.authenticated else ""
         headers = shown_headers(response.headers, partial(redact, secrets=secrets))
         return LastAnswer(status=response.status, headers=headers, body=body)
 
-    def _secrets_of(self, call: Call[Any], token: Token | None) -> tuple[str, ...]:
-        return (*self._headers.secrets, *self._secrets, *call.secrets, *((token.value,) if token is not None else ()))
+    def _secrets_of(self, more: tuple[str, ...], token: Token | None) -> tuple[str, ...]:
+        return (*self._headers.secrets, *self._secrets, *more, *((token.value,) if token is not None else ()))
 
     # --- the token -------------------------------------------------------------------------------------------------
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any, Final, TypeVar
 
 from vipps_async.core.attempts import AttemptRecord
 from vipps_async.core.converter import UnreadableAnswer, decode, encode
 from vipps_async.core.ending import moved_otherwise
 from vipps_async.core.operation import Call, SettledBy, mark_settled_by
+from vipps_async.core.pipeline import render
 from vipps_async.core.stored_error import read_stored_error, write_stored_error
 from vipps_async.core.verdict import Verdict
 from vipps_async.errors import Effect, IdempotencyMismatchError, JournalError, OrderLockedError, VippsError
 from vipps_async.journals.protocol import AcquireResult, Attempts, Entry, Intent, Outcome
 
-__all__ = ["OUTCOMES", "about", "answer_on_record", "answer_record", "attempts_after"]
+__all__ = ["OUTCOMES", "about", "answer_on_record", "answer_record", "attempts_after", "on_record"]
 
 R = TypeVar("R")
 
@@ -79,11 +81,29 @@ def answer_on_record(
         raise about(call, JournalError(text, effect=Effect.PROBABLE, advice=advice)) from error
     misfit = None if call.operation.misfit is None else call.operation.misfit(call, result)
     if misfit is not None:
-        raise about(
-            call,
-            moved_otherwise(f"{misfit}, on record since {settlement.settled_at:%Y-%m-%d %H:%M:%S} UTC", result),
-        )
+        text = f"{misfit}, on record since {settlement.settled_at:%Y-%m-%d %H:%M:%S} UTC"
+        raise about(call, moved_otherwise(text, mark_settled_by(result, settled_by)))
     return mark_settled_by(result, settled_by)
+
+
+def on_record(call: Call[R], entry: Entry) -> R | None:
+    """Return what `Recorder.run` would return of a call without sending anything; None: it would send it.
+
+    Args:
+        call: what would be run.
+        entry: what the journal has of it, under its key.
+
+    Raises:
+        JournalError: the outcome on record cannot be read.
+        IdempotencyMismatchError: the entry has another payload.
+        VippsError: as it was recorded for this key.
+    """
+    acquired = AcquireResult.SETTLED
+    if entry.intent.digest != hashlib.sha256(render(call) or b"").hexdigest():
+        acquired = AcquireResult.MISMATCH
+    elif entry.settlement is None or entry.settlement.outcome is Outcome.NOT_DONE:
+        return None
+    return answer_on_record(call, acquired, entry)
 
 
 def _closed_by(intent: Intent) -> OrderLockedError:

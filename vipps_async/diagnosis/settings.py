@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 from collections.abc import Mapping
 from urllib.parse import urlsplit
@@ -84,7 +85,8 @@ def check_settings(env: Mapping[str, str]) -> tuple[CheckResult, Settings | None
         "doubts": doubts,
     }
     if violations:
-        advice = "; ".join([*_advice_on_missing(missing), *map(_advice_on_flaw, violated)])
+        told = [*_advice_on_missing(missing), *map(_advice_on_flaw, violated), _advice_on(doubts)]
+        advice = "; ".join(filter(None, told))
         return _finding(CheckState.FAILED, "; ".join([*violations, *doubts]), facts, advice), None
     if doubts:
         result = _finding(CheckState.WARNING, "; ".join(doubts), facts, _advice_on(doubts))
@@ -177,6 +179,17 @@ def _unused_proxy(env: Mapping[str, str], base_url: str) -> str:
     return "" if env.get(PROXY) or is_excepted else found
 
 
+def _settings_at(env: Mapping[str, str], environment: Environment) -> Settings:
+    return Settings.build(
+        Credentials(**_STAND_INS),
+        environment=environment,
+        base_url=env.get(_BASE_URL) or None,
+        timeouts=None,
+        retry=None,
+        system=None,
+    )
+
+
 def check_environment(env: Mapping[str, str]) -> tuple[CheckResult, Place | None]:
     """Check that environment and base URL fit together.
 
@@ -190,17 +203,17 @@ def check_environment(env: Mapping[str, str]) -> tuple[CheckResult, Place | None
     try:
         environment = Environment(env.get(_ENVIRONMENT) or Environment.TEST.value)
     except ValueError:
-        text = f"{_ENVIRONMENT} is neither test nor production"
-        return CheckResult(check=check, state=CheckState.FAILED, text=text, advice="set it to test or production"), None
+        text, advice = f"{_ENVIRONMENT} is neither test nor production", "set it to test or production"
+        # Told at once, whichever environment is meant.
+        with contextlib.suppress(ConfigurationError):
+            try:
+                _settings_at(env, Environment.TEST)
+            except InvalidInputError as error:
+                text = f"{text}; {_BASE_URL} must be {error.rule}"
+                advice = f"set {_ENVIRONMENT} to test or production; correct {_BASE_URL}, or leave it out"
+        return CheckResult(check=check, state=CheckState.FAILED, text=text, advice=advice), None
     try:
-        settings = Settings.build(
-            Credentials(**_STAND_INS),
-            environment=environment,
-            base_url=env.get(_BASE_URL) or None,
-            timeouts=None,
-            retry=None,
-            system=None,
-        )
+        settings = _settings_at(env, environment)
     except InvalidInputError as error:
         text, advice = f"{_BASE_URL} must be {error.rule}", "correct it, or leave it out to talk to Vipps"
         return CheckResult(check=check, state=CheckState.FAILED, text=text, advice=advice), None
@@ -225,8 +238,8 @@ def check_environment(env: Mapping[str, str]) -> tuple[CheckResult, Place | None
     if proxy_of(env) is not None:
         text += f", through the proxy of {PROXY}"
     if environment is Environment.PRODUCTION and not place.is_vipps:
-        # Real keys for another host: a batch there asks for --allow-host.
-        advice = f"unset {_BASE_URL}; a host of yours that leads to Vipps is named to a batch by --allow-host"
+        # Real keys for another host: each command there wants --allow-host.
+        advice = f"unset {_BASE_URL}; if that host is yours and leads to Vipps, give each command --allow-host HOST"
         return CheckResult(check=check, state=CheckState.FAILED, text=text, advice=advice, facts=facts), place
     if unused:
         text += f"; {unused} is set, but a session does not go by it"

@@ -21,6 +21,7 @@ from vipps_async.ecom.responses import (
     TransactionSummary,
 )
 from vipps_async.errors import CancelError, CaptureError, PaymentRefusedError, RefundError
+from vipps_async.money import format_nok
 
 __all__ = [
     "APPROVE",
@@ -91,7 +92,7 @@ def _misfit(
             return f"it says {transaction.status.value!r}"
         asked = None if call.audit is None else call.audit.amount
         if asked is not None and transaction.amount != asked:
-            return f"{asked} øre were asked for, and it says {transaction.amount}"
+            return f"{format_nok(asked)} were asked for, and it says {format_nok(transaction.amount)}"
         # Where all that remains was asked for, the sums bound what this can have been.
         if moved is not None and sums is not None and not 0 < transaction.amount <= moved(sums):
             return f"it says {transaction.amount} øre, and {moved(sums)} in all"

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from attrs import evolve
+
 from vipps_async.core.batch import BatchOperation
 from vipps_async.core.operation import Call, Runner
 from vipps_async.core.payment_api import (
@@ -15,12 +17,14 @@ from vipps_async.core.payment_api import (
     Option,
     PaymentApi,
     PaymentCommand,
+    PaymentHistory,
     PaymentState,
     Unit,
 )
 from vipps_async.ecom.calls import cancel_call, money_call, rebuild_call
 from vipps_async.ecom.details import PaymentDetails, TransactionLogEntry
 from vipps_async.ecom.dialect import ECOM, NOTES
+from vipps_async.ecom.enums import OperationName
 from vipps_async.ecom.operations import DETAILS, OPERATIONS, EcomMoneyOperation, ask_details
 from vipps_async.ecom.requests import MerchantInfoPayment
 from vipps_async.ecom.responses import CancelResult, CaptureResult, InitiatedPayment, RefundResult
@@ -116,6 +120,16 @@ def _entry(entry: TransactionLogEntry) -> HistoryEntry:
     )
 
 
+def _history(order_id: str, details: PaymentDetails) -> tuple[HistoryEntry, ...] | None:
+    if details.order_id not in {None, order_id}:
+        return None
+    # What a sales unit captures by itself when the customer accepts was asked for by nobody.
+    return tuple(
+        evolve(_entry(entry), verb=None) if entry.operation == OperationName.SALE else _entry(entry)
+        for entry in details.transaction_log_history
+    )
+
+
 # --- initiate and approve ---------------------------------------------------------------------------------------------
 
 
@@ -192,6 +206,7 @@ ECOM_API: Final = PaymentApi(
     moved=_moved,
     read_state=_read_state,
     read=DETAILS,
+    history=PaymentHistory(lookup=ask_details, read=_history),
     passed_over=NOTES,
     personal_fields=frozenset({"user_details", "shipping_details", "sub", "bank_identification_number"}),
     actions=_ACTIONS,

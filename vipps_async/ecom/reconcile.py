@@ -12,6 +12,7 @@ from vipps_async.ecom.errors import UNKNOWN_ORDER, has_code
 from vipps_async.ecom.operations import CANCEL, EcomMoneyOperation, ask_details
 from vipps_async.ecom.responses import CancelResult, CaptureResult, InitiatedPayment, RefundResult, TransactionInfo
 from vipps_async.errors import ApiError, OrderNotFoundError
+from vipps_async.money import format_nok
 
 __all__ = ["reconcile_cancel", "reconcile_initiate", "reconcile_money"]
 
@@ -96,7 +97,9 @@ def _interpret_by_key(
     if not isinstance(found, TransactionLogEntry):
         return found
     moved = found.amount
-    misfit = "" if amount in {None, moved} else f"{amount} øre were asked for, and {moved} øre were moved"
+    misfit = ""
+    if amount is not None and moved != amount:
+        misfit = f"{format_nok(amount)} were asked for, and {format_nok(moved)} were moved"
     result = cast("type[CaptureResult | RefundResult]", operation.result)(
         order_id=order_id,
         transaction=_transaction(found, operation.status),

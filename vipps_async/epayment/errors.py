@@ -131,7 +131,7 @@ _CODES: Final[dict[str, ErrorRule]] = {
     "6220": ErrorRule(
         RefundError, "refunds end 365 days after the reservation: pay the customer back in another way", permanent=True
     ),
-    "6230": ErrorRule(None, "the customer has accepted it already"),
+    "6230": ErrorRule(None, "the customer has accepted it already: get the payment, and go on from its state"),
     "6250": ErrorRule(
         CancelError,
         "the customer is confirming the payment with the bank at this moment: cancel it again in some minutes",

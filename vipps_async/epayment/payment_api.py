@@ -19,6 +19,7 @@ from vipps_async.core.payment_api import (
     Option,
     PaymentApi,
     PaymentCommand,
+    PaymentHistory,
     PaymentState,
     Unit,
 )
@@ -126,6 +127,10 @@ def _entry(event: PaymentEvent) -> HistoryEntry:
     )
 
 
+def _history(reference: str, events: tuple[PaymentEvent, ...]) -> tuple[HistoryEntry, ...] | None:
+    return None if any(event.reference != reference for event in events) else tuple(map(_entry, events))
+
+
 # --- create and approve -----------------------------------------------------------------------------------------------
 
 
@@ -215,6 +220,7 @@ def _api_in(currency: str, *units: Unit) -> PaymentApi:
         moved=_moved,
         read_state=_read_state,
         read=GET,
+        history=PaymentHistory(lookup=get_events_call, read=_history),
         takes_all=False,
         cancel_releases_rest=True,
         personal_fields=frozenset({"user_details", "shipping_details", "sub", "card_bin", "metadata", "redirect_url"}),

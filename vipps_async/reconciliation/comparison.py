@@ -5,18 +5,18 @@ from __future__ import annotations
 import asyncio
 import enum
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from attrs import evolve, field, frozen, mutable
 
-from vipps_async.apis import APIS, rebuild_call, session_api
-from vipps_async.core.batch import BatchOperation
+from vipps_async.apis import APIS, READS_TOO, rebuild_call, session_api
+from vipps_async.batch.results import without_class_names
 from vipps_async.core.batch_limit import BatchLimiter
 from vipps_async.core.converter import UnreadableAnswer, decode
 from vipps_async.core.operation import Applied, Call, Inconclusive
-from vipps_async.core.payment_api import BatchClient, Moved
+from vipps_async.core.payment_api import BatchClient, HistoryEntry, Moved
 from vipps_async.core.rate_limit import RateLimiter
 from vipps_async.core.token import is_about_token
 from vipps_async.errors import (
@@ -29,45 +29,74 @@ from vipps_async.errors import (
 )
 from vipps_async.journals.protocol import Entry, Intent
 from vipps_async.money import format_amount
+from vipps_async.reconciliation.day import Day, KnownOperation
+from vipps_async.reconciliation.unknown import WITH_AMOUNT, unknown_to_journal
 from vipps_async.session import VippsSession
+from vipps_async.time_zone import TimeZone
 
-__all__ = ["DEFAULT_CONCURRENCY", "MOST_AT_ONCE", "ComparedEntry", "Comparison", "compare_entries"]
+__all__ = ["DEFAULT_CONCURRENCY", "MOST_AT_ONCE", "ComparedOperation", "Comparison", "compare_entries"]
 
 #: Payments at once unless told otherwise, and at most: as many as the transport has connections.
 DEFAULT_CONCURRENCY, MOST_AT_ONCE = 16, 100
-#: Operations whose amounts are compared. A cancel releases what is left by then, which no amount was given for.
-_WITH_AMOUNT = {operation.value for operation in BatchOperation if operation.has_amount}
 #: Statuses that say nothing about the payment.
 _NO_ANSWER = frozenset({401, 403, 408, 425, 429})
 
 
 class Comparison(enum.Enum):
-    """How an entry compares with Vipps."""
+    """How an operation compares between a journal and Vipps."""
 
     #: Vipps has it as done, with the amount that was asked for and the one that is on record.
     AGREES = "agrees"
-    #: Vipps does not have it as done, or with another amount.
+    #: Both have the same amount, and it is another one than was asked for.
+    OTHERWISE = "carried out otherwise"
+    #: Both have it as done, with different amounts.
     DIFFERS = "differs"
+    #: The journal has it as done, and Vipps does not.
+    ONLY_IN_JOURNAL = "only in the journal"
+    #: Vipps has it as done, on that day by its clock, and the journal does not.
+    ONLY_AT_VIPPS = "only at Vipps"
+    #: The same of another day: of a payment that was touched on this one. It is not added up.
+    ONLY_AT_VIPPS_OTHER_DAY = "only at Vipps, another day"
     #: What Vipps has of it, or the entry itself, could not be read; or the history lacks it, and may have it later.
     INCONCLUSIVE = "inconclusive"
 
 
 @frozen(kw_only=True)
-class ComparedEntry:
-    """An entry and what Vipps has of it. Amounts are in minor units of the intent's currency."""
+class ComparedOperation:
+    """An operation by the journal and by Vipps. Amounts are in minor units of its currency."""
 
-    intent: Intent
-    #: When it became known as done; aware, UTC.
-    settled_at: datetime
     comparison: Comparison
-    #: What moved by the journal's answer; None: the answer does not tell, as that of a cancel.
+    api: str
+    #: Empty: of a payment whose history could not be read it is not known which ones it has.
+    operation: str
+    payment: str
+    currency: str
+    #: The idempotency key; None: Vipps tells none.
+    key: str | None = None
+    #: What a row of a batch calls itself; empty: nothing.
+    reference: str = ""
+    #: When it became known as done; aware, UTC. None: the journal does not have it so.
+    settled_at: datetime | None = None
+    #: What was asked for; None: all that was left, no amount, or the journal does not have it.
+    asked: int | None = None
+    #: What moved by the journal: 0 if it does not have it as done. None: it does not tell, as of a cancel.
     recorded: int | None = None
-    #: What moved by Vipps' history: 0 if nothing did, None if that is not known, or it is a cancel.
+    #: What moved by Vipps' history: 0 if nothing did. None: that is not known, or it is a cancel.
     found: int | None = None
     #: When, by Vipps' clock; aware, UTC. None: it does not tell.
     time: datetime | None = None
     #: What differs, or why that is not known; empty: nothing does.
     reason: str = ""
+
+    @property
+    def vipps_less_journal(self) -> int | None:
+        """The difference of the two; None: one of them is not known."""
+        return None if self.found is None or self.recorded is None else self.found - self.recorded
+
+    @property
+    def vipps_less_asked(self) -> int | None:
+        """What Vipps has less what was asked for; None: one of them is not known."""
+        return None if self.found is None or self.asked is None else self.found - self.asked
 
 
 async def compare_entries(
@@ -78,7 +107,9 @@ async def compare_entries(
     rate: float | None = None,
     settle_after: float = 86_400.0,
     progress: Callable[[int], None] | None = None,
-) -> list[ComparedEntry]:
+    known: Mapping[str, Sequence[KnownOperation]] | None = None,
+    day: Day | None = None,
+) -> list[ComparedOperation]:
     """Ask Vipps about each entry's payment, and say how they compare; nothing is changed at Vipps nor in a journal.
 
     Captures and refunds are found by their idempotency keys in the payment's history (eCom's details, ePayment's
@@ -95,9 +126,13 @@ async def compare_entries(
         rate: the most look-ups begun a second; None: as many as Vipps takes.
         settle_after: for how many seconds after its last attempt an operation may be missing in the history.
         progress: called with how many entries are compared so far.
+        known: all that the journal has of the entries' payments. None: what Vipps has beside it is not looked for.
+        day: on which what Vipps has beside it is of the day; None: always.
 
     Returns:
-        One for each entry, in the order given.
+        One for each entry, in the order given. Behind them, payment by payment, the captures and refunds that Vipps has
+        of the same payments and the journal does not have as done. ePayment is asked about a payment that both APIs
+        have; each history shows it whole.
 
     Raises:
         InvalidInputError: `concurrency` or `rate` is out of range.
@@ -106,7 +141,7 @@ async def compare_entries(
     _check(concurrency, rate)
     now = asyncio.get_running_loop().time
     limiter = BatchLimiter(most=concurrency, rate=None if rate is None else RateLimiter(rate), now=now)
-    run = _Run(session, limiter, now, timedelta(seconds=settle_after), progress, [None] * len(entries))
+    run = _Run(session, limiter, now, timedelta(seconds=settle_after), progress, known, day, [None] * len(entries))
 
     def watch(operation: str, seconds: float, status: int | None) -> None:
         if operation in _READS:
@@ -115,6 +150,9 @@ async def compare_entries(
     payments: dict[tuple[str, str], list[int]] = {}
     for number, entry in enumerate(entries):
         payments.setdefault((entry.intent.api, entry.intent.payment), []).append(number)
+    for api, payment in payments:
+        if run.history_over.get(payment) in {None, READS_TOO.get(api)}:
+            run.history_over[payment] = api
     work = iter(payments.values())
     with session.listening(watch):
         try:
@@ -124,7 +162,8 @@ async def compare_entries(
         except BaseExceptionGroup as failures:
             # Whoever calls wants the error itself; those beside it are the same.
             raise failures.exceptions[0] from None
-    return [each for each in run.compared if each is not None]
+    beside = [each for payment in run.history_over for each in run.beside.get(payment, ())]
+    return [each for each in run.compared if each is not None] + beside
 
 
 #: The look-ups, by whose times the pace is set.
@@ -147,23 +186,44 @@ class _Run:
     now: Callable[[], float]
     settle_after: timedelta
     progress: Callable[[int], None] | None
+    known: Mapping[str, Sequence[KnownOperation]] | None
+    day: Day | None
     #: By the entries' numbers.
-    compared: list[ComparedEntry | None]
+    compared: list[ComparedOperation | None]
+    #: Over which API each payment's history is read.
+    history_over: dict[str, str] = field(factory=dict)
+    #: What Vipps has beside the journal, by payment.
+    beside: dict[str, list[ComparedOperation]] = field(factory=dict)
     count: int = 0
 
     async def work(self, payments: Iterator[list[int]], entries: Sequence[Entry]) -> None:
         for numbers in payments:
             lookups = _Lookups(self)
+            found = []
             for number in numbers:
-                self.compared[number] = await self._compared(entries[number], lookups)
+                self.compared[number] = compared = await self._compared(entries[number], lookups)
+                found.append(compared)
                 self.count += 1
                 if self.progress is not None:
                     self.progress(self.count)
+            first = found[0]
+            if self.known is not None and self.history_over[first.payment] == first.api and first.api in APIS:
+                self.beside[first.payment] = await self._beside(found, self.known.get(first.payment, ()), lookups)
 
-    async def _compared(self, entry: Entry, lookups: _Lookups) -> ComparedEntry:
+    async def _compared(self, entry: Entry, lookups: _Lookups) -> ComparedOperation:
         intent, settlement = entry.intent, entry.settlement
         assert settlement is not None  # noqa: S101 - for the type checker: the entries are settled
-        empty = ComparedEntry(intent=intent, settled_at=settlement.settled_at, comparison=Comparison.INCONCLUSIVE)
+        empty = ComparedOperation(
+            comparison=Comparison.INCONCLUSIVE,
+            api=intent.api,
+            operation=intent.operation,
+            payment=intent.payment,
+            currency=intent.currency,
+            key=intent.key,
+            reference=intent.reference,
+            settled_at=settlement.settled_at,
+            asked=intent.amount,
+        )
         try:
             call = rebuild_call(intent)
             moved = _moved(intent, decode(settlement.answer, call.operation.result))
@@ -171,33 +231,70 @@ class _Run:
             return evolve(empty, reason=error.message)
         except UnreadableAnswer as error:
             return evolve(empty, reason=f"the answer on record cannot be read ({error.reason})")
-        has_amount = intent.operation in _WITH_AMOUNT
+        has_amount = intent.operation in WITH_AMOUNT
         recorded = moved.amount if has_amount else None
         evidence = await lookups.evidence(call, session_api(self.session, APIS[intent.api]).batch)
         if isinstance(evidence, Inconclusive):
-            return evolve(empty, recorded=recorded, reason=evidence.reason)
+            return evolve(empty, recorded=recorded, reason=without_class_names(evidence.reason))
         if not isinstance(evidence, Applied):
             horizon = entry.attempts.last_at + self.settle_after
             if datetime.now(UTC) < horizon and not evidence.excluded:
-                text = f"{evidence.reason}, and may have it later: compare again after {horizon:%Y-%m-%d %H:%M} UTC"
+                text = f"{evidence.reason}, and may have it later: compare again after {self._told(horizon)}"
                 return evolve(empty, recorded=recorded, reason=text)
             found = 0 if has_amount else None
-            return evolve(empty, comparison=Comparison.DIFFERS, recorded=recorded, found=found, reason=evidence.reason)
+            only = Comparison.ONLY_IN_JOURNAL
+            return evolve(empty, comparison=only, recorded=recorded, found=found, reason=evidence.reason)
         theirs = _moved(intent, evidence.result)
         found = theirs.amount if has_amount else None
-        reasons = [evidence.misfit] if evidence.misfit else []
+        comparison, reason = Comparison.AGREES, ""
+        if evidence.misfit:
+            comparison, reason = Comparison.OTHERWISE, evidence.misfit
         if found is not None and recorded is not None and found != recorded:
-            currency = intent.currency
+            comparison, currency = Comparison.DIFFERS, intent.currency
             told = f"the journal has {format_amount(recorded, currency)}, Vipps {format_amount(found, currency)}"
-            reasons.append(told)
-        return evolve(
-            empty,
-            comparison=Comparison.DIFFERS if reasons else Comparison.AGREES,
-            recorded=recorded,
-            found=found,
-            time=theirs.time,
-            reason="; ".join(reasons),
+            reason = "; ".join(filter(None, (reason, told)))
+        return evolve(empty, comparison=comparison, recorded=recorded, found=found, time=theirs.time, reason=reason)
+
+    async def _beside(
+        self, compared: Sequence[ComparedOperation], known: Sequence[KnownOperation], lookups: _Lookups
+    ) -> list[ComparedOperation]:
+        """Return what Vipps has of a payment beside what the journal has as done, some of which is compared already."""
+        first = compared[0]
+        beside = ComparedOperation(
+            comparison=Comparison.INCONCLUSIVE,
+            api=first.api,
+            operation="",
+            payment=first.payment,
+            currency=first.currency,
+            reason="what else Vipps has of the payment could not be read",
         )
+        history = await lookups.history(first.api, first.payment)
+        if history is None:
+            # Where an entry could not be compared that is said already.
+            is_said = any(each.comparison is Comparison.INCONCLUSIVE for each in compared)
+            is_gone = any(each.comparison is Comparison.ONLY_IN_JOURNAL for each in compared)
+            return [] if is_said or is_gone else [beside]
+        return [
+            evolve(
+                beside,
+                comparison=self._of_day(entry),
+                operation=entry.verb or "",
+                key=entry.key,
+                recorded=0,
+                found=entry.amount,
+                time=entry.time,
+                reason=reason,
+            )
+            for entry, reason in unknown_to_journal(history, known, first.api)
+        ]
+
+    def _of_day(self, entry: HistoryEntry) -> Comparison:
+        is_of_day = self.day is None or entry.time is None or self.day.begins <= entry.time < self.day.ends
+        return Comparison.ONLY_AT_VIPPS if is_of_day else Comparison.ONLY_AT_VIPPS_OTHER_DAY
+
+    def _told(self, moment: datetime) -> str:
+        zone = TimeZone.named("UTC") if self.day is None else self.day.zone
+        return f"{zone.local(moment):%Y-%m-%d %H:%M} {zone.name}"
 
 
 def _moved(intent: Intent, result: Any) -> Moved:
@@ -216,11 +313,7 @@ class _Lookups:
         reconciliation = call.reconciliation
         if reconciliation is None:
             return Inconclusive("there is no way to look it up")
-        lookup = reconciliation.lookup
-        name = f"{lookup.operation.name} {lookup.path}"
-        if name not in self.answers:
-            self.answers[name] = await self._asked(lookup, client)
-        answer = self.answers[name]
+        answer = await self._answer(reconciliation.lookup, client)
         if isinstance(answer, Inconclusive):
             return answer
         return (
@@ -228,6 +321,19 @@ class _Lookups:
             if isinstance(answer, ApiError)
             else reconciliation.interpret(answer)
         )
+
+    async def history(self, api: str, payment: str) -> Sequence[HistoryEntry] | None:
+        """Return all that happened to a payment; None: it could not be read."""
+        history = APIS[api].history
+        answer = await self._answer(history.lookup(payment), session_api(self.run.session, APIS[api]).batch)
+        return None if isinstance(answer, Inconclusive | ApiError) else history.read(payment, answer)
+
+    async def _answer(self, lookup: Call[Any], client: BatchClient) -> Any:
+        """Return what `_asked` brings, from memory if it was asked before."""
+        name = f"{lookup.operation.name} {lookup.path}"
+        if name not in self.answers:
+            self.answers[name] = await self._asked(lookup, client)
+        return self.answers[name]
 
     async def _asked(self, lookup: Call[Any], client: BatchClient) -> Any:
         """Return the answer, a refusal of the question, or why there is neither."""

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Self
-from zoneinfo import ZoneInfo
 
 from attrs import field, frozen, mutable
 
-from vipps_async.errors import ConfigurationError, InvalidInputError
+from vipps_async.errors import InvalidInputError
 from vipps_async.journals.methods import JournalMethods
 from vipps_async.journals.protocol import Entry, Outcome
+from vipps_async.time_zone import DEFAULT_ZONE, TimeZone
 
-__all__ = ["DEFAULT_ZONE", "Day", "DayEntries", "entries_of_day"]
+__all__ = ["Day", "DayEntries", "KnownOperation", "entries_of_day"]
 
-#: Where days are counted unless told otherwise: in Oslo, as in Copenhagen; Helsinki is an hour ahead.
-DEFAULT_ZONE = "Europe/Oslo"
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
@@ -25,9 +23,7 @@ class Day:
     """A calendar day: from midnight to midnight in its zone, 23 or 25 hours where clocks change."""
 
     on: date
-    zone: tzinfo
-    #: What the zone is called.
-    zone_name: str
+    zone: TimeZone
 
     @classmethod
     def of(cls, text: str, zone: str = DEFAULT_ZONE, *, now: datetime | None = None) -> Self:
@@ -42,8 +38,8 @@ class Day:
             InvalidInputError: there is no such day, or it has not begun.
             ConfigurationError: the machine knows no such zone.
         """
-        found = _zone(zone)
-        today = (now or datetime.now(UTC)).astimezone(found).date()
+        found = TimeZone.named(zone)
+        today = found.local(now or datetime.now(UTC)).date()
         named = {"today": today, "yesterday": today - timedelta(days=1)}.get(text)
         if named is None:
             try:
@@ -53,7 +49,7 @@ class Day:
         # The first day has no hours before it, which a zone may need.
         if named is None or named.year < 2000 or named > today:
             raise InvalidInputError("day", "such as 2026-11-27, today or yesterday, and not in the future", value=text)
-        return cls(on=named, zone=found, zone_name=zone)
+        return cls(on=named, zone=found)
 
     @property
     def begins(self) -> datetime:
@@ -66,24 +62,26 @@ class Day:
         return self._midnight(self.on + timedelta(days=1))
 
     def _midnight(self, day: date) -> datetime:
-        return datetime.combine(day, time(), self.zone).astimezone(UTC)
+        return datetime.combine(day, time(), self.zone.rules).astimezone(UTC)
 
     def __str__(self) -> str:
         """Say which one it is, and what that means in UTC."""
-        if self.zone is UTC:
+        if self.zone.rules is UTC:
             return f"{self.on} (UTC)"
-        return f"{self.on} in {self.zone_name} ({self.begins:%Y-%m-%d %H:%M} to {self.ends:%Y-%m-%d %H:%M} UTC)"
+        return f"{self.on} in {self.zone.name} ({self.begins:%Y-%m-%d %H:%M} to {self.ends:%Y-%m-%d %H:%M} UTC)"
 
 
-def _zone(name: str) -> tzinfo:
-    if name.upper() == "UTC":
-        return UTC
-    try:
-        return ZoneInfo(name)
-    except (OSError, ValueError, KeyError) as error:
-        # Small images and Windows have no zones at all.
-        advice = "name one such as Europe/Oslo, say UTC, or install the system's tzdata (or the package tzdata)"
-        raise ConfigurationError(f"this machine knows no time zone {name!r}", advice=advice) from error
+@frozen(kw_only=True)
+class KnownOperation:
+    """What a journal has of an operation of a payment, of whatever day: enough to know it again at Vipps."""
+
+    api: str
+    operation: str
+    key: str
+    #: Minor units; None: all that was left.
+    amount: int | None
+    #: None: it is open.
+    outcome: Outcome | None
 
 
 @mutable(kw_only=True)
@@ -92,6 +90,8 @@ class DayEntries:
 
     #: What is done, oldest first, about a kB each.
     entries: list[Entry] = field(factory=list)
+    #: All that the journal has of their payments, of whatever day, API and outcome.
+    known: dict[str, tuple[KnownOperation, ...]] = field(factory=dict)
     #: How many of other sales units are done: they are not among these.
     of_other_units: int = 0
     #: How many operations of the sales unit are open, of whatever day: what became of them is not known.
@@ -105,7 +105,8 @@ async def entries_of_day(
 ) -> DayEntries:
     """Find what was done on a day: what became known as done then, whenever it was begun.
 
-    Looks through the whole journal; of its rows those of the day are kept.
+    Looks through the whole journal; of its rows those of the day are kept. Then looks up what else it has of their
+    payments.
 
     Args:
         journal: open.
@@ -133,7 +134,21 @@ async def entries_of_day(
             else:
                 found.of_other_units += 1
     found.entries.sort(key=_settled_at)
+    for payment in dict.fromkeys(entry.intent.payment for entry in found.entries):
+        entries = await journal.find(payment=payment, merchant_serial_number=merchant_serial_number)
+        found.known[payment] = tuple(map(_known, entries))
     return found
+
+
+def _known(entry: Entry) -> KnownOperation:
+    intent = entry.intent
+    return KnownOperation(
+        api=intent.api,
+        operation=intent.operation,
+        key=intent.key,
+        amount=intent.amount,
+        outcome=None if entry.settlement is None else entry.settlement.outcome,
+    )
 
 
 def _is_about_money(entry: Entry) -> bool:

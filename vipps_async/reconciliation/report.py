@@ -1,101 +1,143 @@
-"""The sums of a compared day, and a table with a row for each of its entries."""
+"""The sums of a compared day, and a table with a row for each of its operations."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from attrs import field, frozen
+from attrs import define, field, frozen
 
 from vipps_async.batch.tables import Amount, Cell, FileStyle, ReportFormat, write_table
 from vipps_async.core.payment_api import Unit
-from vipps_async.reconciliation.comparison import ComparedEntry, Comparison
+from vipps_async.reconciliation.comparison import ComparedOperation, Comparison
+from vipps_async.time_zone import TimeZone
 
-__all__ = ["COLUMNS", "DaySums", "sums_of", "write_day_report"]
+__all__ = ["WHAT_TO_DO", "DaySums", "Sum", "columns", "sums_of", "write_day_report"]
 
-#: The columns of a report. Times are in UTC; `asked`, `journal`, `vipps` and `difference` (Vipps' amount less the
-#: journal's) are in `currency`, with two decimals.
-COLUMNS: Final = (
-    "comparison",
-    "api",
-    "operation",
-    "payment",
-    "reference",
-    "idempotency_key",
-    "done_at",
-    "vipps_time",
-    "currency",
-    "asked",
-    "journal",
-    "vipps",
-    "difference",
-    "reason",
-)
 #: All currencies that there are have a hundred minor units.
 _MAIN: Final = Unit(name="main", word="main unit", decimals=2)
+#: What to do about an operation, by how it compares.
+WHAT_TO_DO: Final = {
+    Comparison.AGREES: "",
+    Comparison.OTHERWISE: "book what moved; capture or refund the difference by hand if it is wanted",
+    Comparison.DIFFERS: "look the payment up in the Vipps portal, and book what Vipps has",
+    Comparison.ONLY_IN_JOURNAL: "look the payment up in the Vipps portal before anything else is done with it",
+    Comparison.ONLY_AT_VIPPS: "find out who made it (the portal, another system), and book it",
+    Comparison.ONLY_AT_VIPPS_OTHER_DAY: "see that it is booked on its own day",
+    Comparison.INCONCLUSIVE: "compare again later",
+}
+
+
+@define
+class Sum:
+    """What moved by an operation in a currency, over all operations of the day; in minor units."""
+
+    journal: int = 0
+    vipps: int = 0
+    #: What the journal has of operations whose amount at Vipps is not known.
+    not_known: int = 0
+
+    @property
+    def difference(self) -> int:
+        """What Vipps has less what the journal has, of those whose amount at Vipps is known."""
+        return self.vipps + self.not_known - self.journal
+
+    def __sub__(self, other: Sum) -> Sum:
+        return Sum(self.journal - other.journal, self.vipps - other.vipps, self.not_known - other.not_known)
 
 
 @frozen(kw_only=True)
 class DaySums:
     """The sums of a compared day."""
 
-    #: How many entries compare each way.
+    #: How many operations compare each way.
     counts: Counter[Comparison] = field(factory=Counter)
-    #: What moved by Vipps' history, of the entries that agree, in minor units by operation and currency.
-    moved: Counter[tuple[str, str]] = field(factory=Counter)
+    #: By currency and operation. What is of another day is not added up.
+    sums: dict[tuple[str, str], Sum] = field(factory=dict)
+
+    def net(self, currency: str) -> Sum:
+        """Return what was captured less what was refunded."""
+        return self.sums.get((currency, "capture"), Sum()) - self.sums.get((currency, "refund"), Sum())
 
 
-def sums_of(compared: Iterable[ComparedEntry]) -> DaySums:
+def sums_of(compared: Iterable[ComparedOperation]) -> DaySums:
     """Add a day up."""
     sums = DaySums()
     for each in compared:
         sums.counts[each.comparison] += 1
-        if each.comparison is Comparison.AGREES and each.found is not None:
-            sums.moved[each.intent.operation, each.intent.currency] += each.found
+        is_of_day = each.comparison is not Comparison.ONLY_AT_VIPPS_OTHER_DAY
+        if is_of_day and not (each.recorded is None and each.found is None):
+            of_operation = sums.sums.setdefault((each.currency, each.operation), Sum())
+            of_operation.journal += each.recorded or 0
+            of_operation.vipps += each.found or 0
+            of_operation.not_known += (each.recorded or 0) if each.found is None else 0
     return sums
 
 
+def columns(zone: TimeZone) -> tuple[str, ...]:
+    """Return the columns of a report.
+
+    Times say their zone. Amounts are in `currency`, with two decimals; the two differences are what Vipps has less what
+    the journal has, and less what was asked for.
+    """
+    return (
+        "comparison",
+        "api",
+        "operation",
+        "payment",
+        "reference",
+        "idempotency_key",
+        f"done_{zone.name}",
+        f"vipps_time_{zone.name}",
+        "currency",
+        "asked",
+        "journal",
+        "vipps",
+        "vipps_less_journal",
+        "vipps_less_asked",
+        "what_happened",
+        "what_to_do",
+    )
+
+
 def write_day_report(
-    path: Path, compared: Sequence[ComparedEntry], kind: ReportFormat, style: FileStyle | None = None
+    path: Path,
+    compared: Sequence[ComparedOperation],
+    kind: ReportFormat,
+    zone: TimeZone,
+    style: FileStyle | None = None,
 ) -> None:
-    """Write a row for each entry in place of an older report; see `write_table`. Blocking: for a thread.
+    """Write a row for each operation in place of an older report; see `write_table`. Blocking: for a thread.
 
     Args:
         path: where to.
-        compared: all entries of the day.
+        compared: all operations of the day.
         kind: how to write it.
+        zone: in which times are written.
         style: how CSV is written; None: with commas and points, in UTF-8.
 
     Raises:
         OSError: it cannot be written; the older one is as it was.
         ConfigurationError: it cannot be written in that format.
     """
-    write_table(path, COLUMNS, map(_cells, compared), kind, style or FileStyle())
+    write_table(path, columns(zone), (_cells(each, zone) for each in compared), kind, style or FileStyle())
 
 
-def _cells(each: ComparedEntry) -> list[Cell]:
-    intent, found, recorded = each.intent, each.found, each.recorded
-    difference = None if found is None or recorded is None else found - recorded
-    amounts = [
-        None if value is None else Amount(value, _MAIN) for value in (intent.amount, recorded, found, difference)
-    ]
+def _cells(each: ComparedOperation, zone: TimeZone) -> list[Cell]:
+    amounts = (each.asked, each.recorded, each.found, each.vipps_less_journal, each.vipps_less_asked)
     return [
         each.comparison.value,
-        intent.api,
-        intent.operation,
-        intent.payment,
-        intent.reference or None,
-        intent.key,
-        _utc(each.settled_at),
-        None if each.time is None else _utc(each.time),
-        intent.currency,
-        *amounts,
+        each.api,
+        each.operation or None,
+        each.payment,
+        each.reference or None,
+        each.key,
+        None if each.settled_at is None else zone.local(each.settled_at),
+        None if each.time is None else zone.local(each.time),
+        each.currency,
+        *(None if value is None else Amount(value, _MAIN) for value in amounts),
         each.reason,
+        WHAT_TO_DO[each.comparison],
     ]
-
-
-def _utc(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -32,6 +32,7 @@ from vipps_async.sandbox.network.faults import Faults
 from vipps_async.sandbox.network.history import CallbackRecord, RequestRecord
 from vipps_async.sandbox.network.listener import Listener, cancelled
 from vipps_async.sandbox.network.request_filter import RequestFilter
+from vipps_async.sandbox.network.routing import add_routes
 from vipps_async.sandbox.network.waits import Waits
 from vipps_async.sandbox.network.webhooks import WebhookSender
 from vipps_async.sandbox.pages.dashboard import Dashboard
@@ -286,7 +287,7 @@ class SandboxServer:
             callbacks=self._sender.records,
             url=lambda: self.url,
         )
-        app.add_routes([*self._dispatcher.begin(), *landing.routes(), *control.routes(), *dashboard.routes()])
+        add_routes(app, [*self._dispatcher.begin(), *landing.routes(), *control.routes(), *dashboard.routes()])
         self._url = await self._listener.open(app)
         if not self._request_filter.loopback_only:
             _LOG.warning(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Self
+from typing import ClassVar, Self
 
 from attrs import frozen
 
@@ -46,6 +46,20 @@ class _CountedTransport:
     async def aclose(self) -> None:
         """See Transport."""
         await self.transport.aclose()
+
+
+class _RehearsedOnce(AiohttpTransport):
+    """Finds out once in a process what its aiohttp does: a suite makes one for each test, over the same aiohttp."""
+
+    _found: ClassVar[tuple[bool, bool] | None] = None
+
+    async def _choose_way(self, *, one_write: bool) -> None:
+        if not one_write or self._found is None:
+            await super()._choose_way(one_write=one_write)
+            if one_write:
+                _RehearsedOnce._found = self._one_write, self._witnessed
+        else:
+            self._one_write, self._witnessed = self._found
 
 
 class _SandboxSession(VippsSession):
@@ -97,7 +111,7 @@ class Sandbox(SandboxServer):
             # Then a time-out would end it; how long that is only the session knows.
             self.faults.stall_seconds = min(self.faults.stall_seconds, (timeouts or Timeouts()).read)
             if transport is None:
-                transport = own = _CountedTransport(AiohttpTransport(), self.waits)
+                transport = own = _CountedTransport(_RehearsedOnce(), self.waits)
             else:
                 transport = _CountedTransport(transport, self.waits)
             clock = clock or self.waits

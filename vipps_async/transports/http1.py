@@ -41,11 +41,17 @@ _UNWRITABLE = re.compile("[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")
 class Target:
     """A checked URL, and how a request names it."""
 
-    url: URL
+    #: Scheme, host and port.
+    server: URL
     #: The value of the Host header.
     host: str
     #: Path and query, as they stand in the request line.
     path: str
+
+    @property
+    def url(self) -> URL:
+        """The whole of it."""
+        return URL(f"{self.server}{self.path}", encoded=True)
 
 
 def parse_target(text: str) -> Target:
@@ -62,13 +68,13 @@ def parse_target(text: str) -> Target:
     # Nothing but a server stands before the path, and never a password: the same few again and again.
     if len(server) == 3 and not any(sign in server[2] for sign in "@?#") and "?" not in path and "#" not in path:
         known = _server("/".join(server))
-        return Target(url=known.url.with_path(f"/{path}", encoded=True), host=known.host, path=f"/{path}")
+        return Target(server=known.server, host=known.host, path=f"/{path}")
     return _parsed(text)
 
 
 def _parsed(text: str) -> Target:
     url = checked_url(text)
-    return Target(url=url, host=url.host_port_subcomponent or "", path=url.raw_path_qs)
+    return Target(server=url.origin(), host=url.host_port_subcomponent or "", path=url.raw_path_qs)
 
 
 _server = functools.lru_cache(maxsize=16)(_parsed)

@@ -122,7 +122,7 @@ async def test_a_bad_row_does_not_end_its_chunk(postgres_dsn: str, schema: str, 
             pass
         stands = await status(database, batch.batch)
     assert stands.totals.outcomes == {RowOutcome.DONE: 4, RowOutcome.REFUSED: 1}
-    assert stands.totals.refusals == {"InvalidInputError": 1}
+    assert stands.totals.refusals == {"breaks a rule": 1}
 
 
 async def test_a_withdrawn_batch_is_begun_no_more(postgres_dsn: str, schema: str, sandbox: Sandbox) -> None:

@@ -85,6 +85,7 @@ _CREATE_TABLES: tuple[LiteralString, ...] = (
         reference text,
         another boolean NOT NULL DEFAULT false,
         flaw text,
+        cells text,
         outcome text,
         moved bigint,
         time timestamptz,
@@ -98,7 +99,7 @@ _CREATE_TABLES: tuple[LiteralString, ...] = (
     "CREATE INDEX batch_rows_payment ON {schema}.batch_rows (payment, amount) WHERE amount IS NOT NULL",
     "CREATE TABLE {schema}.batch_jobs_version (version text NOT NULL)",
 )
-TABLES = Tables(kind="batch", version_table="batch_version", version=3, statements=_CREATE_TABLES)
+TABLES = Tables(kind="batch", version_table="batch_version", version=4, statements=_CREATE_TABLES)
 
 # --- submitting -------------------------------------------------------------------------------------------------------
 
@@ -133,7 +134,8 @@ HOLD_ROWS: LiteralString = (
     "AND others.batch <> mine.batch JOIN {schema}.batches AS theirs ON theirs.id = others.batch "
     "AND theirs.operation = batch.operation AND theirs.merchant_serial_number = batch.merchant_serial_number "
     "WHERE mine.batch = %s AND mine.flaw IS NULL AND mine.outcome IS NULL AND NOT mine.another AND others.flaw IS NULL "
-    "AND (others.outcome IN ('done', 'done before', 'otherwise', 'unknown') OR (theirs.withdrawn_at IS NULL "
+    "AND (others.outcome IN ('done', 'done before', 'otherwise', 'otherwise before', 'unknown') "
+    "OR (theirs.withdrawn_at IS NULL "
     "AND coalesce(others.outcome, '') NOT IN ('refused', 'held'))) "
     "AND (mine.reference IS NULL OR others.reference IS NULL "
     "OR (theirs.api <> batch.api AND others.reference = mine.reference)) "
@@ -203,13 +205,14 @@ ROWS_LEFT: LiteralString = (
 )
 #: A row that cannot be read is none that can be sent.
 SPOIL_ROW: LiteralString = (
-    "UPDATE {schema}.batch_rows SET outcome = 'refused', code = 'InvalidInputError', reason = %s "
+    "UPDATE {schema}.batch_rows SET outcome = 'refused', code = 'breaks a rule', reason = %s "
     "WHERE batch = %s AND number = %s AND chunk = %s AND (outcome IS NULL OR outcome = 'not done')"
 )
 # What this very batch could not finish at once, and found finished later, was done by this batch.
 SAVE_RESULTS: LiteralString = (
-    "UPDATE {schema}.batch_rows AS rows SET outcome = CASE WHEN news.outcome = 'done before' "
-    "AND (news.own OR coalesce(rows.outcome IN ('unknown', 'not done'), false)) THEN 'done' ELSE news.outcome END, "
+    "UPDATE {schema}.batch_rows AS rows SET outcome = CASE WHEN news.outcome IN ('done before', 'otherwise before') "
+    "AND (news.own OR coalesce(rows.outcome IN ('unknown', 'not done'), false)) "
+    "THEN replace(news.outcome, ' before', '') ELSE news.outcome END, "
     "moved = news.moved, time = news.time, key = news.key, code = news.code, reason = news.reason "
     "FROM unnest(%s::integer[], %s::text[], %s::bigint[], %s::timestamptz[], %s::text[], %s::text[], %s::text[], "
     "%s::boolean[]) AS news (number, outcome, moved, time, key, code, reason, own) "

@@ -282,8 +282,7 @@ async def _copy(
                 if chunk is not None:
                     used.add(chunk)
                 held = (row.outcome.value, row.reason) if row.outcome is RowOutcome.HELD else (None, None)
-                asked = (row.payment, row.amount, row.text, row.reference, row.another, row.flaw)
-                await copy.write_row((batch, chunk, *held, number, row.line, *asked))
+                await copy.write_row((batch, chunk, *held, number, row.line, *row.asked))
     return sorted(used)
 
 

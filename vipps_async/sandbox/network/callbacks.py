@@ -14,6 +14,7 @@ from yarl import URL
 
 from vipps_async.sandbox.ledger.clock import SandboxClock
 from vipps_async.sandbox.network.history import CallbackRecord
+from vipps_async.sandbox.network.workers import run_workers
 from vipps_async.sandbox.wire.face import CALLBACK_TIMEOUT, CallbackJob
 from vipps_async.sandbox.wire.urls import CallbackHosts
 
@@ -83,7 +84,10 @@ class CallbackSender:
             skip_auto_headers=("User-Agent",),
             headers={"User-Agent": "Vipps-Sandbox"},
         )
-        self._supervisor = asyncio.create_task(self._work(), name="vipps sandbox callbacks")
+        self._supervisor = asyncio.create_task(
+            run_workers(self._queue, self.call, most=_WORKERS, name="vipps sandbox callback worker"),
+            name="vipps sandbox callbacks",
+        )
 
     def send(self, job: CallbackJob) -> None:
         """Put a callback in the queue; if the queue is full, the callback is lost and recorded as such."""
@@ -132,19 +136,6 @@ class CallbackSender:
             if not supervisor.cancelled():
                 # The workers end by themselves only by an error, which must not go unseen.
                 supervisor.result()
-
-    async def _work(self) -> None:
-        async with asyncio.TaskGroup() as workers:
-            for number in range(_WORKERS):
-                workers.create_task(self._deliver(), name=f"vipps sandbox callback worker {number}")
-
-    async def _deliver(self) -> None:
-        while True:
-            job = await self._queue.get()
-            try:
-                await self.call(job)
-            finally:
-                self._queue.task_done()
 
     async def call(self, job: CallbackJob) -> tuple[int, bytes] | None:
         """Make a request now, once; return status and body of the answer, or None if there was none."""

@@ -21,6 +21,7 @@ import orjson
 
 from vipps_async.sandbox.ledger.clock import SandboxClock
 from vipps_async.sandbox.ledger.registrations import Registration, Registrations
+from vipps_async.sandbox.network.workers import run_workers
 from vipps_async.sandbox.wire.face import CallbackJob, WebhookNews
 
 #: Seconds that Vipps waits for an answer.
@@ -94,7 +95,10 @@ class WebhookSender:
 
     def start(self) -> None:
         """Start to deliver."""
-        self._supervisor = asyncio.create_task(self._work(), name="vipps sandbox webhooks")
+        self._supervisor = asyncio.create_task(
+            run_workers(self._due, self._deliver, most=_WORKERS, name="vipps sandbox webhook worker"),
+            name="vipps sandbox webhooks",
+        )
 
     async def aclose(self) -> None:
         """Stop; what waits is forgotten."""
@@ -134,20 +138,6 @@ class WebhookSender:
                 self._supervisor.result()
         finally:
             joined.cancel()
-
-    async def _work(self) -> None:
-        async with asyncio.TaskGroup() as workers:
-            for number in range(_WORKERS):
-                workers.create_task(self._deliver_due(), name=f"vipps sandbox webhook worker {number}")
-
-    async def _deliver_due(self) -> None:
-        due = self._due
-        while True:
-            lane = await due.get()
-            try:
-                await self._deliver(lane)
-            finally:
-                due.task_done()
 
     async def _deliver(self, lane: _Lane) -> None:
         """Deliver what waits in a lane up to the first that is refused, and come back to that later."""

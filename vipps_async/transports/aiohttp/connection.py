@@ -6,8 +6,8 @@ import asyncio
 import select
 import socket
 import weakref
-from collections.abc import Callable
-from typing import Final, TypedDict
+from collections.abc import Callable, Mapping
+from typing import Final, Protocol, TypedDict
 
 import aiohttp
 from aiohttp import hdrs
@@ -76,8 +76,21 @@ class _Bounds(TypedDict):
 BOUNDS: Final[_Bounds] = {"read_bufsize": 64 * 1024, "max_line_size": 8190, "max_field_size": 8190}
 
 
+class _Answer(Protocol):
+    """An answer whose head has come."""
+
+    @property
+    def status(self) -> int: ...
+    @property
+    def headers(self) -> Mapping[str, str]: ...
+    @property
+    def raw_headers(self) -> tuple[tuple[bytes, bytes], ...]: ...
+    @property
+    def content(self) -> aiohttp.StreamReader: ...
+
+
 async def read_answer(
-    answer: aiohttp.ClientResponse,
+    answer: aiohttp.ClientResponse | _Answer,
     *,
     lost: Callable[[], BaseException | None] | None = None,
     progress: Callable[[], None] | None = None,

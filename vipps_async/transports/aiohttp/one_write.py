@@ -1,31 +1,32 @@
 """Sends a request in one write over a connection of aiohttp's pool, and reads the answer.
 
-aiohttp keeps what it is there for (the pool, names, TLS, parsing); each request is spared what a payment never needs:
-merged headers, a task that writes, three timers, chunks, uploads, cookies. It takes names that aiohttp does not call
-public, so `rehearsal.py` tries it before it is used, and `session_request.py` is the way without it.
+aiohttp keeps what it is there for (the pool, names, TLS, parsing); each request is spared what a payment never needs: a
+session's merged headers, a task that writes, three timers, chunks, uploads, cookies. It takes names that aiohttp does
+not call public, so `rehearsal.py` tries it before it is used, and `session_request.py` is the way without it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import ssl
-from typing import Any
 
 import aiohttp
+from aiohttp import hdrs
 from aiohttp.client_proto import ResponseHandler
+from aiohttp.client_reqrep import ConnectionKey
 from aiohttp.connector import Connection
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from vipps_async.errors import OutcomeUnknown
 from vipps_async.time_limits import TimeLimit
-from vipps_async.transports.aiohttp.connection import check_writable, read_answer
+from vipps_async.transports.aiohttp.connection import BOUNDS, check_writable, read_answer
 from vipps_async.transports.aiohttp.failures import TRANSPORT_EXCEPTIONS, NotResent, map_exception
 from vipps_async.transports.failures import FailureContext, host_and_port
 from vipps_async.transports.http1 import Target, serialize_request
 from vipps_async.transports.protocol import Request, Response
 
-__all__ = ["OneWriteRequest", "PreparedRequest", "UnknownVersion", "exchange"]
+__all__ = ["Destination", "PreparedRequest", "UnknownVersion", "exchange"]
 
 #: aiohttp would set three timers for each request; see `vipps_async.time_limits`.
 _NO_TIMERS = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None)
@@ -38,14 +39,19 @@ class UnknownVersion(Exception):  # noqa: N818 - the name states the fact
 
 
 async def exchange(
-    session: aiohttp.ClientSession,
+    connector: aiohttp.BaseConnector,
     request: Request,
     target: Target,
     *,
-    verify: ssl.SSLContext | bool,
-    loop: asyncio.AbstractEventLoop | None = None,
+    destination: Destination,
 ) -> Response:
-    """Send a request over a session that was made with `OneWriteRequest`, and read the answer.
+    """Send a request over a connection of a connector's, and read the answer.
+
+    Args:
+        connector: the connector.
+        request: what to send.
+        target: where to.
+        destination: the server of the target.
 
     Raises:
         vipps_async.errors.TransportError: as `Transport.send` says.
@@ -53,21 +59,25 @@ async def exchange(
         UnknownVersion: it was not sent, and has to go another way.
     """
     prepared = PreparedRequest(request, target)
-    answer: aiohttp.ClientResponse | None = None
+    answer: _Answer | None = None
     try:
         # The first end of all, so that the timer is set once.
-        with TimeLimit(min(request.timeouts.connect, request.timeouts.total), loop) as limit:
+        with TimeLimit(min(request.timeouts.connect, request.timeouts.total), destination.loop) as limit:
             prepared.begin(limit)
-            answer = await session.request(
-                request.method, target.url, data=prepared, allow_redirects=False, timeout=_NO_TIMERS, ssl=verify
+            connection = await connector.connect(destination, [], _NO_TIMERS)
+            answer = _Answer(connection)
+            protocol = connection.protocol
+            assert protocol is not None  # noqa: S101 - a connection just taken from the pool has one
+            protocol.set_response_params(
+                skip_payload=request.method == hdrs.METH_HEAD, read_until_eof=True, auto_decompress=False, **BOUNDS
             )
-            protocol = prepared.protocol
-            lost = None if protocol is None else protocol.exception
-            return await read_answer(answer, lost=lost, progress=prepared.progress)
+            prepared.write(protocol)
+            await answer.start(protocol, prepared)
+            return await read_answer(answer, lost=protocol.exception, progress=prepared.progress)
     except TRANSPORT_EXCEPTIONS as error:
         cause = error.error if isinstance(error, NotResent) else prepared.timed_out() or error
         at = FailureContext(
-            peer=host_and_port(target.url.host, target.url.port),
+            peer=host_and_port(target.server.host, target.server.port),
             proxy=None,
             timeouts=request.timeouts,
             sent=prepared.sent,
@@ -78,12 +88,12 @@ async def exchange(
         # What another version of aiohttp would raise.
         if not prepared.sent:
             raise UnknownVersion from error
-        peer = host_and_port(target.url.host, target.url.port)
+        peer = host_and_port(target.server.host, target.server.port)
         raise OutcomeUnknown(f"aiohttp failed after the request to {peer} was written") from error
     finally:
         # From here on the witness's word is final: nothing may be written any more.
         prepared.over = True
-        if answer is not None and not answer.closed:
+        if answer is not None:
             answer.close()
 
 
@@ -94,7 +104,7 @@ class PreparedRequest:
     request was given up.
     """
 
-    __slots__ = ("_ends", "_limit", "_timeouts", "data", "over", "protocol", "sent")
+    __slots__ = ("_ends", "_limit", "_timeouts", "data", "over", "sent")
 
     def __init__(self, request: Request, target: Target) -> None:
         #: Head and body.
@@ -103,8 +113,6 @@ class PreparedRequest:
         self.sent: bool = False
         #: Whether the request was answered or given up.
         self.over: bool = False
-        #: The connection's protocol, once written.
-        self.protocol: ResponseHandler | None = None
         self._timeouts = request.timeouts
         self._limit: TimeLimit | None = None
         self._ends = 0.0
@@ -140,79 +148,61 @@ class PreparedRequest:
         if self.sent or self.over:
             raise aiohttp.ClientConnectionError
         wire = check_writable(protocol)
-        self.protocol = protocol
         self.sent = True
         wire.write(self.data)
         self.progress()
 
 
-class OneWriteRequest(aiohttp.ClientRequest):
-    """The request as aiohttp's connector sees it; `send` writes the serialized bytes."""
+class Destination(aiohttp.ClientRequest):
+    """Where requests go, as aiohttp's connector asks a request for it: one for all that go there.
 
-    def __init__(
-        self,
-        method: str,
-        url: URL,
-        *,
-        data: Any,
-        loop: asyncio.AbstractEventLoop,
-        ssl: Any,
-        server_hostname: str | None,
-        **_unused: object,
-    ) -> None:
+    Args:
+        server: scheme, host and port.
+        verify: the TLS settings.
+        loop: the running loop.
+    """
+
+    def __init__(self, server: URL, *, verify: ssl.SSLContext | bool, loop: asyncio.AbstractEventLoop) -> None:
         # Not aiohttp's own: it does a dozen things that are left out here on purpose.
-        self.method = method
-        self.url = url
-        self.original_url = url
+        self.method = "POST"
+        self.url = server
+        self.original_url = server
         self.loop = loop
-        self.server_hostname = server_hostname
+        self.server_hostname = None
         self.proxy: None = None
         self.proxy_auth: None = None
         self.proxy_headers: None = None
-        self._ssl = ssl
-        self._prepared: PreparedRequest = data
+        self._ssl = verify
+        self._key = super().connection_key
 
-    async def send(self, conn: Connection) -> aiohttp.ClientResponse:
-        """Write it."""
-        protocol = conn.protocol
-        assert protocol is not None  # noqa: S101 - a connection just taken from the pool has one
-        self._prepared.write(protocol)
-        # It is one in all that aiohttp does with it.
-        answer: Any = _OneWriteAnswer(self._prepared)
-        response: aiohttp.ClientResponse = answer
-        return response
+    @property
+    def connection_key(self) -> ConnectionKey:
+        """What connections are kept by."""
+        return self._key
 
 
-class _OneWriteAnswer:
-    """The answer, as far as anybody looks at it; it gives the connection back as soon as it has come to its end."""
+class _Answer:
+    """An answer, as far as anybody looks at it; it gives the connection back as soon as it has come to its end."""
 
-    __slots__ = ("_history", "_prepared", "closed", "connection", "content", "headers", "raw_headers", "status")
+    __slots__ = ("_connection", "content", "headers", "raw_headers", "status")
 
-    # What aiohttp's session asks of an answer, in one version or another. No cookie is kept.
-    _cookies = _raw_cookie_headers = None
-
-    def __init__(self, prepared: PreparedRequest) -> None:
-        self._prepared = prepared
-        #: The connection, until it is given back.
-        self.connection: Connection | None = None
-        self.closed = False
+    def __init__(self, connection: Connection) -> None:
+        # Until it is given back.
+        self._connection: Connection | None = connection
         self.status = 0
         self.headers = _NO_HEADERS
         self.raw_headers: tuple[tuple[bytes, bytes], ...] = ()
         self.content: aiohttp.StreamReader = aiohttp.EMPTY_PAYLOAD
 
-    async def start(self, connection: Connection) -> None:
+    async def start(self, protocol: ResponseHandler, prepared: PreparedRequest) -> None:
         """Wait for the status and the headers."""
-        self.connection = connection
-        protocol = connection.protocol
-        assert protocol is not None  # noqa: S101 - see OneWriteRequest.send
         try:
             while True:
                 message, content = await protocol.read()
                 # What begins with 1 goes before the answer, but for 101, which would be one.
                 if not 100 <= message.code <= 199 or message.code == 101:
                     break
-                self._prepared.progress()
+                prepared.progress()
         except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
             raise NotResent(error) from error
         self.status, self.headers, self.raw_headers = message.code, message.headers, message.raw_headers
@@ -220,10 +210,9 @@ class _OneWriteAnswer:
         content.on_eof(self._ended)
 
     def _ended(self) -> None:
-        self.closed = True
-        connection = self.connection
+        connection = self._connection
         if connection is not None:
-            self.connection = None
+            self._connection = None
             wire = connection.transport
             if wire is not None and wire.get_write_buffer_size():
                 # Answered before the request was whole: its rest would stand in the way of the next one.
@@ -233,7 +222,6 @@ class _OneWriteAnswer:
 
     def close(self) -> None:
         """Drop the connection, if it has not been given back."""
-        self.closed = True
-        if self.connection is not None:
-            self.connection.close()
-            self.connection = None
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None

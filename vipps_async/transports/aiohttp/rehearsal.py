@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
+from types import FunctionType
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
@@ -17,7 +18,7 @@ from vipps_async.errors import RequestNotSent
 from vipps_async.transports.http1 import Target, parse_target, serialize_request
 from vipps_async.transports.protocol import Request, Response
 
-__all__ = ["Send", "rehearse"]
+__all__ = ["Send", "are_sessions_aiohttps", "rehearse"]
 
 Send = Callable[[aiohttp.ClientSession, Request, Target], Awaitable[Response]]
 
@@ -66,22 +67,24 @@ class _Connector(aiohttp.BaseConnector):
         return protocol
 
 
-async def rehearse(send: Send, request_class: type[aiohttp.ClientRequest] = aiohttp.ClientRequest) -> bool:
+def are_sessions_aiohttps() -> bool:
+    """Tell whether requests over a session go aiohttp's own way.
+
+    A test may have put something in its place, or a tracer: that is to see every request.
+    """
+    way = aiohttp.ClientSession._request  # noqa: SLF001 - where everybody puts it
+    return isinstance(way, FunctionType) and way.__code__.co_filename == aiohttp.client.__file__
+
+
+async def rehearse(send: Send) -> bool:
     """Tell whether this aiohttp does what a way of sending counts on.
 
     Args:
         send: the way; it may raise whatever it likes.
-        request_class: that of a session for it.
     """
-    code = getattr(aiohttp.ClientSession._request, "__code__", None)  # noqa: SLF001 - see below
-    if code is None or code.co_filename != aiohttp.client.__file__:
-        return True  # A test has put something in its place, which is to see nothing but the test's own requests.
     connector = _Connector()
     try:
-        async with (
-            asyncio.timeout(5),
-            aiohttp.ClientSession(connector=connector, request_class=request_class) as session,
-        ):
+        async with asyncio.timeout(5), aiohttp.ClientSession(connector=connector) as session:
             # What observes every session of a program need not see this one.
             session.trace_configs.clear()
             for _ in range(2):

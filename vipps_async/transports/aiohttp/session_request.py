@@ -77,7 +77,7 @@ async def exchange(
         cause = error.error if isinstance(error, NotResent) else error
         sent = body.sent if witnessed else not isinstance(cause, NEVER_CONNECTED)
         at = FailureContext(
-            peer=host_and_port(target.url.host, target.url.port),
+            peer=host_and_port(target.server.host, target.server.port),
             proxy=None if proxy is None else host_and_port(proxy.host, proxy.port),
             timeouts=request.timeouts,
             sent=sent,

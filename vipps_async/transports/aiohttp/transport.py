@@ -13,8 +13,8 @@ from vipps_async.config import Timeouts
 from vipps_async.errors import ConfigurationError
 from vipps_async.transports.aiohttp import one_write, session_request
 from vipps_async.transports.aiohttp.connection import BOUNDS
-from vipps_async.transports.aiohttp.one_write import OneWriteRequest, UnknownVersion
-from vipps_async.transports.aiohttp.rehearsal import rehearse
+from vipps_async.transports.aiohttp.one_write import Destination, UnknownVersion
+from vipps_async.transports.aiohttp.rehearsal import are_sessions_aiohttps, rehearse
 from vipps_async.transports.connection_limit import ConnectionLimit
 from vipps_async.transports.failures import host_and_port
 from vipps_async.transports.http1 import Target, parse_target
@@ -104,6 +104,8 @@ class AiohttpTransport:
         self._closed = False
         self._timeouts: Timeouts | None = None
         self._client_timeout = aiohttp.ClientTimeout()
+        #: Where the last request went.
+        self._destination: Destination | None = None
 
     async def send(self, request: Request) -> Response:
         """Send the request once and return the answer, whatever its status.
@@ -127,20 +129,29 @@ class AiohttpTransport:
         if self._adopted is not None:
             return await self._exchange(request, target)
         if not self._slots.try_acquire():
-            request = await self._slots.acquire(request, host_and_port(target.url.host, target.url.port))
+            request = await self._slots.acquire(request, host_and_port(target.server.host, target.server.port))
         try:
             if self._closed:
                 # It was, while this waited.
                 self._check_usable()
-            if self._one_write:
+            if self._one_write and are_sessions_aiohttps():
                 session = self._in_use()
+                connector = session.connector
+                assert connector is not None  # noqa: S101 - that of a session which is open
                 try:
-                    return await one_write.exchange(session, request, target, verify=self._ssl, loop=self._loop)
+                    return await one_write.exchange(connector, request, target, destination=self._to(target))
                 except UnknownVersion:
                     await self._fall_back(session)
             return await self._exchange(request, target)
         finally:
             self._slots.release()
+
+    def _to(self, target: Target) -> Destination:
+        destination = self._destination
+        if destination is None or destination.url is not target.server:
+            assert self._loop is not None  # noqa: S101 - it was asked for before the first request
+            destination = self._destination = Destination(target.server, verify=self._ssl, loop=self._loop)
+        return destination
 
     async def _exchange(self, request: Request, target: Target) -> Response:
         if request.timeouts is not self._timeouts:
@@ -180,8 +191,8 @@ class AiohttpTransport:
                 self._session = self._make_session()
 
     async def _choose_way(self, *, one_write: bool) -> None:
-        in_one = one_write and await rehearse(_send_in_one_write, OneWriteRequest)
-        witnessed = in_one or await rehearse(_send_by_session)
+        in_one = one_write and await rehearse(_send_in_one_write)
+        witnessed = in_one or not are_sessions_aiohttps() or await rehearse(_send_by_session)
         is_as_wanted = in_one is self._one_write and witnessed
         self._one_write, self._witnessed = in_one, witnessed
         if not is_as_wanted:
@@ -198,12 +209,13 @@ class AiohttpTransport:
             # Where nobody can tell whether a kept connection is silent, none is kept.
             connector=aiohttp.TCPConnector(limit=self._limit, force_close=not self._witnessed),
             cookie_jar=aiohttp.DummyCookieJar(),
-            request_class=OneWriteRequest if self._one_write else aiohttp.ClientRequest,
             # Decompressed by us, as aiohttp before 3.13 lets a small body grow without bounds.
             auto_decompress=False,
             **BOUNDS,
         )
         self._made.append(session)
+        # Whoever observes every session of a program is to see each request.
+        self._one_write = self._one_write and not session.trace_configs
         return session
 
     async def aclose(self) -> None:
@@ -251,7 +263,9 @@ def _client_timeout(timeouts: Timeouts) -> aiohttp.ClientTimeout:
 
 
 async def _send_in_one_write(session: aiohttp.ClientSession, request: Request, target: Target) -> Response:
-    return await one_write.exchange(session, request, target, verify=True)
+    assert session.connector is not None  # noqa: S101 - the rehearsal's own
+    destination = Destination(target.server, verify=True, loop=asyncio.get_running_loop())
+    return await one_write.exchange(session.connector, request, target, destination=destination)
 
 
 async def _send_by_session(session: aiohttp.ClientSession, request: Request, target: Target) -> Response:

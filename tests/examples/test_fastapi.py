@@ -1,0 +1,131 @@
+"""The FastAPI examples in one process, by `TestClient`, with callbacks and signed webhooks of the sandbox."""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import inspect
+import json
+import queue
+import re
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from fastapi.testclient import TestClient
+
+from examples import fastapi_one_process, fastapi_webhooks
+from vipps_async import OutcomeUnknown, RecoveryReport, RetryPolicy, SqliteJournal, VippsSession, nok
+from vipps_async.testing import Fault, SandboxThread
+
+URL = "https://shop.example"
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+@pytest.fixture(autouse=True)
+def shop(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Set what the examples read."""
+    own = {"URL": URL, "CALLBACK_TOKEN": "a-token", "SECRETS": str(tmp_path / "secrets.json")}
+    for name, value in own.items():
+        monkeypatch.setenv(f"SHOP_{name}", value)
+
+
+def _opener(sandbox: SandboxThread, tmp_path: Path) -> VippsSession:
+    return sandbox.session(journal=SqliteJournal(tmp_path / "journal.db"), retry=RetryPolicy(attempts=1))
+
+
+async def _leave_a_capture_open(sandbox: SandboxThread, tmp_path: Path) -> None:
+    """Do as a process whose capture is answered by nothing, and that ends."""
+    async with _opener(sandbox, tmp_path) as vipps:
+        await vipps.ecom.initiate(
+            order_id="order-0",
+            amount=nok("499.00"),
+            transaction_text="Socks.",
+            callback_prefix=f"{URL}/vipps",
+            fall_back=URL,
+        )
+        await asyncio.to_thread(sandbox.approve, "order-0")
+        sandbox.faults.randomise(rate=1.0, seed=1, kinds=[Fault.RESET_AFTER_EFFECT])
+        with pytest.raises(OutcomeUnknown):
+            await vipps.ecom.capture("order-0", transaction_text="Shipped.")
+    sandbox.faults.clear()
+
+
+def test_recovery_callbacks_and_readiness_in_one_lifespan(
+    vipps_sandbox_thread: SandboxThread, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What an earlier process left open is settled at the start; an order that is told of twice is captured once."""
+    sandbox = vipps_sandbox_thread
+    asyncio.run(_leave_a_capture_open(sandbox, tmp_path))
+    reports: queue.Queue[RecoveryReport] = queue.Queue()
+    recover = VippsSession.recover
+
+    async def recover_and_tell(vipps: VippsSession) -> RecoveryReport:
+        reports.put(report := await recover(vipps))
+        return report
+
+    monkeypatch.setattr(VippsSession, "recover", recover_and_tell)
+    with TestClient(fastapi_one_process.make_app(lambda: _opener(sandbox, tmp_path))) as client:
+        report = reports.get(timeout=10)
+        assert (report.proven, report.stays_open) == (1, 0)
+        sandbox.deliver_to(client.request)
+        assert client.get("/ready").status_code == 200
+        assert client.post("/buy/order-1").json() == sandbox.landing_url("order-1")
+        sandbox.faults.script("callback", Fault.CALLBACK_TWICE)
+        sandbox.approve("order-1")
+        sandbox.callbacks_delivered()
+        assert client.get("/thanks/order-1").json() == "Thank you!"
+    assert [callback.status for callback in sandbox.callbacks][-2:] == [200, 200]
+    assert [len(sandbox.payment(order).moved("CAPTURE")) for order in ("order-0", "order-1")] == [1, 1]
+
+
+def test_a_shop_that_is_not_ready_says_why(vipps_sandbox_thread: SandboxThread, tmp_path: Path) -> None:
+    """Where no token can be had the probe is answered 503 with the reason, and the shop ends in order."""
+    app = fastapi_one_process.make_app(lambda: _opener(vipps_sandbox_thread, tmp_path))
+    with TestClient(app) as client, vipps_sandbox_thread.refusing_connections():
+        answer = client.get("/ready")
+    assert answer.status_code == 503
+    assert answer.json()
+
+
+def test_a_webhook_captures_once(vipps_sandbox_thread: SandboxThread, tmp_path: Path) -> None:
+    """The URL is registered once over two starts, its secret kept, and each signed event that comes is taken."""
+    sandbox = vipps_sandbox_thread
+    for number in (1, 2):
+        with TestClient(fastapi_webhooks.make_app(lambda: _opener(sandbox, tmp_path))) as client:
+            sandbox.deliver_to(client.request)
+            assert client.post(f"/buy/acme-shop-{number}").json().startswith(sandbox.url)
+            sandbox.approve(f"acme-shop-{number}")
+            sandbox.callbacks_delivered()
+            assert client.get(f"/thanks/acme-shop-{number}").json() == "Thank you!"
+            refused = client.post("/vipps/webhooks", json={"name": "AUTHORIZED", "reference": "acme-shop-9"})
+            assert refused.status_code == 401
+        assert sandbox.payment(f"acme-shop-{number}").captured == 49_900
+    assert len(json.loads((tmp_path / "secrets.json").read_text())) == 1
+    assert [request.operation for request in sandbox.requests].count("capture") == 2
+
+
+def _functions(code: str) -> dict[str, str]:
+    functions = (ast.FunctionDef, ast.AsyncFunctionDef)
+    return {node.name: ast.unparse(node) for node in ast.walk(ast.parse(code)) if isinstance(node, functions)}
+
+
+@pytest.mark.parametrize(
+    ("page", "example", "shown"),
+    [
+        ("fastapi.md", fastapi_one_process, {"recover_for_ever", "make_app", "lifespan", "ready"}),
+        ("webhooks.md", fastapi_webhooks, {"on_event", "make_app", "lifespan"}),
+    ],
+)
+def test_the_pages_show_what_runs(page: str, example: ModuleType, shown: set[str]) -> None:
+    """A function that a page shows of an example is the example's, but for its docstring and routes left out."""
+    program = _functions(inspect.getsource(example))
+    text = (DOCS / page).read_text("utf-8")
+    found: dict[str, str] = {}
+    for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL):
+        if f"# examples/{Path(inspect.getfile(example)).name}" in block:
+            found |= _functions(block)
+    assert set(found) >= shown
+    for name, code in found.items():
+        lines = [line.strip() for line in program[name].splitlines()]
+        assert [line for line in map(str.strip, code.splitlines()) if line not in {"...", *lines}] == [], name
