@@ -35,7 +35,7 @@ def good(content: str | bytes, layout: Layout = CAPTURE) -> list[ValidRow]:
     return [row for row in rows if isinstance(row, ValidRow)]
 
 
-def the_flaw(content: str | bytes, layout: Layout = CAPTURE) -> str:
+def the_violation(content: str | bytes, layout: Layout = CAPTURE) -> str:
     """Read a file with one row, which is bad, and return why."""
     (row,) = read(content, layout)
     assert isinstance(row, InvalidRow), row
@@ -155,8 +155,8 @@ def test_a_decimal_comma_is_norwegian_where_semicolons_separate() -> None:
 
 def test_an_empty_cell_makes_a_bad_row() -> None:
     """Nothing where an amount should stand must not take everything."""
-    assert the_flaw(HEADING + "acme-1,,Socks,s-1\n") == "amount must not be empty"
-    assert the_flaw(HEADING + "acme-1,100,Socks,\n") == "reference must not be empty"
+    assert the_violation(HEADING + "acme-1,,Socks,s-1\n") == "amount must not be empty"
+    assert the_violation(HEADING + "acme-1,100,Socks,\n") == "reference must not be empty"
 
 
 @pytest.mark.parametrize(
@@ -311,7 +311,7 @@ def test_json_lines_are_read_and_recognised() -> None:
 )
 def test_json_amounts_are_whole_numbers(amount: str) -> None:
     """Floats are refused even where they are whole, and so is everything else that is no integer."""
-    assert the_flaw('{"order_id": "acme-1", "transaction_text": "Socks", "amount": ' + amount + "}\n")
+    assert the_violation('{"order_id": "acme-1", "transaction_text": "Socks", "amount": ' + amount + "}\n")
 
 
 @pytest.mark.parametrize(("amount", "expected"), [('"100.50"', 10050), ("100", 10000), ('"all"', NOT_GIVEN)])
@@ -324,7 +324,7 @@ def test_json_amounts_in_kroner(amount: str, expected: object) -> None:
 @pytest.mark.parametrize("amount", ["100.5", "true", '"100,50"', "null"])
 def test_wrong_json_amounts_in_kroner(amount: str) -> None:
     """A float cannot hold every øre."""
-    assert the_flaw('{"order_id": "acme-1", "transaction_text": "Socks", "amount": ' + amount + "}\n", KRONER)
+    assert the_violation('{"order_id": "acme-1", "transaction_text": "Socks", "amount": ' + amount + "}\n", KRONER)
 
 
 @pytest.mark.parametrize(
@@ -351,7 +351,7 @@ def test_a_wrong_json_line_is_bad(line: str, reason: str) -> None:
 
 def test_a_json_reference_is_a_text() -> None:
     """The number 7 and the text "7" would be two references."""
-    assert the_flaw('{"order_id": "a", "transaction_text": "c", "reference": 7}').startswith("reference must be")
+    assert the_violation('{"order_id": "a", "transaction_text": "c", "reference": 7}').startswith("reference must be")
 
 
 def test_every_json_line_has_the_same_fields() -> None:
@@ -375,7 +375,7 @@ def test_every_json_line_has_the_same_fields() -> None:
     st.sampled_from(list(FileFormat)),
 )
 def test_any_bytes_are_read_or_refused(content: bytes, kind: FileFormat) -> None:
-    """Whatever a file holds: rows, bad rows with a reason on one line, or one error that names the file's flaw."""
+    """Whatever a file holds: rows, bad rows with a reason on one line, or one error that names what is wrong."""
     try:
         rows = read(content, Layout(api=ECOM_API, operation=BatchOperation.CAPTURE, format=kind))
     except BatchFileError:

@@ -52,8 +52,8 @@ def test_bad_rows_are_kept_apart() -> None:
     """They are listed with their lines, and never come out as work."""
     with loaded(HEADING + "acme-1,99,Socks,s-1\nacme-2,100,Socks,s-2\nacme 3,100,Socks,s-3\n") as store:
         assert [row.payment for row in store.rows()] == ["acme-2"]
-        assert [(line, order_id) for line, order_id, _ in store.bad_rows(10)] == [(2, "acme-1"), (4, "acme 3")]
-        assert len(store.bad_rows(1)) == 1
+        assert [(line, order_id) for line, order_id, _ in store.invalid_rows(10)] == [(2, "acme-1"), (4, "acme 3")]
+        assert len(store.invalid_rows(1)) == 1
         totals = store.totals()
     assert (totals.rows, totals.bad, totals.outcomes) == (3, 2, {RowOutcome.NOT_BEGUN: 1})
 
@@ -62,7 +62,7 @@ def test_a_reference_that_stands_there_twice_counts_once() -> None:
     """The first row goes through, each later one is refused and names the first: also for another order or amount."""
     with loaded(HEADING + "a,100,x,s-1\nb,100,x,s-1\nc,100,x,s-2\na,500,x,s-1\n") as store:
         assert [row.payment for row in store.rows()] == ["a", "c"]
-        assert store.bad_rows(9) == [
+        assert store.invalid_rows(9) == [
             (3, "b", "the same reference as in line 2"),
             (5, "a", "the same reference as in line 2"),
         ]
@@ -84,8 +84,8 @@ def test_rows_that_are_alike_in_everything_need_references() -> None:
             (200, "x"),
             (100, "y"),
         ]
-        assert [line for line, _, _ in store.bad_rows(9)] == [4, 5]
-        assert "the same as line 2" in store.bad_rows(9)[0][2]
+        assert [line for line, _, _ in store.invalid_rows(9)] == [4, 5]
+        assert "the same as line 2" in store.invalid_rows(9)[0][2]
         assert store.repeated_payments() == {"a"}
         store.hold_repetitions()
         assert store.held_rows() == [(7, "a", 100, "meets line 2 of this file, and one of the two has no reference")]
@@ -153,7 +153,7 @@ def _row(**values: object) -> ReportRow:
         "amount": 100,
         "text": "Socks",
         "reference": "s-1",
-        "flaw": None,
+        "violation": None,
         "outcome": RowOutcome.DONE,
         "moved": 100,
         "time": datetime(2026, 1, 1, 23, 30, 0, 123_000, tzinfo=UTC),

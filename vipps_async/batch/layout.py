@@ -149,7 +149,7 @@ class Layout:
     def _renamed(self) -> dict[str, str]:
         return {_composed(theirs): ours for ours, theirs in self.columns.items()}
 
-    def flaw_of(self, headings: Sequence[str]) -> str | None:
+    def violation_of(self, headings: Sequence[str]) -> str | None:
         """Say what is wrong with the headings that a file has."""
         named = self.names_of(headings)
         others = [heading for heading, name in zip(headings, named, strict=True) if name is None]
@@ -160,7 +160,7 @@ class Layout:
         for name in fields:
             if fields.count(name) > 1:
                 return f"the column {name} stands there {fields.count(name)} times"
-        return self._flaw_of_texts(fields) or self._flaw_of_amounts(
+        return self._violation_of_texts(fields) or self._violation_of_amounts(
             [name for name in fields if name == _AMOUNT or name in self._amount_in], others
         )
 
@@ -198,7 +198,7 @@ class Layout:
         rows = dict.fromkeys(("forsendelse", "retur", "bilag"), row)
         return amounts | texts | rows | dict.fromkeys(("ordre", "bestilling", "order"), payment)
 
-    def _flaw_of_texts(self, fields: list[str]) -> str | None:
+    def _violation_of_texts(self, fields: list[str]) -> str | None:
         text = self.api.text_heading
         if self.text is not None and text is None:
             return f"{self.api.name} takes no text: give none for all rows"
@@ -213,7 +213,7 @@ class Layout:
             return f"the file has a column {text}: give no text for all rows beside it"
         return None
 
-    def _flaw_of_amounts(self, names: list[str], others: list[str]) -> str | None:
+    def _violation_of_amounts(self, names: list[str], others: list[str]) -> str | None:
         if names and self.operation is BatchOperation.CANCEL:
             return "a cancel has no amount: leave that column out"
         if names and self.takes_all:

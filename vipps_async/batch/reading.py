@@ -112,7 +112,7 @@ class FileReader:
         self._hash = hashlib.sha256()
         self._line = 0
         self._row_began = 1
-        self._flaw = ""
+        self._violation = ""
         self.unit: Unit | None = None
         self.style = FileStyle(encoding=layout.codec)
         self.ignored: tuple[str, ...] = ()
@@ -169,7 +169,7 @@ class FileReader:
             raw = self._without_mark(raw)
         text = self._decoded(raw)
         if "\0" in text:
-            self._flaw = f"a NUL character in line {self._line}"
+            self._violation = f"a NUL character in line {self._line}"
         return text
 
     def _without_mark(self, raw: bytes) -> bytes:
@@ -187,11 +187,11 @@ class FileReader:
             text = raw.decode(codec)
         except UnicodeDecodeError as error:
             how = ": save the file as UTF-8, or say --encoding windows-1252" if codec == "utf-8" else ""
-            self._flaw = f"not {name} (byte 0x{raw[error.start]:02x} in line {self._line}){how}"
+            self._violation = f"not {name} (byte 0x{raw[error.start]:02x} in line {self._line}){how}"
             return raw.decode(codec, errors="replace")
         if codec != "utf-8" and not text.isascii() and _is_utf_8(raw):
             # No text of people looks so by chance, and a customer would read "BlÃ¥bÃ¦r".
-            self._flaw = f"line {self._line} is UTF-8 and not {name}: leave --encoding out"
+            self._violation = f"line {self._line} is UTF-8 and not {name}: leave --encoding out"
         return text
 
     # --- CSV -------------------------------------------------------------------------------------------------------
@@ -220,14 +220,14 @@ class FileReader:
                 number += 1
                 yield self._csv_row(number, names, cells)
             self._row_began = self._line + 1
-            self._flaw = ""
+            self._violation = ""
         if names is None:
             raise BatchFileError("the file is empty")
 
     def _begin_csv(self, first: str) -> tuple[str, str]:
         """Return the line of the heading, and what separates its cells."""
-        if self._flaw:
-            raise BatchFileError(self._flaw, line=self._line)
+        if self._violation:
+            raise BatchFileError(self._violation, line=self._line)
         found = _SEP_LINE.fullmatch(first)
         if found is None:
             separator = _separator(first, self._line, self._layout)
@@ -238,8 +238,8 @@ class FileReader:
                 raise BatchFileError(f"cells separated by {separator!r}: there are {known}", line=self._row_began)
             if heading is None:
                 raise BatchFileError("the file is empty")
-            if self._flaw:
-                raise BatchFileError(self._flaw, line=self._line)
+            if self._violation:
+                raise BatchFileError(self._violation, line=self._line)
             first, self._row_began = heading, self._line
         # A spreadsheet that separates by something else keeps the comma for its decimals.
         sign = "." if separator == "," else ","
@@ -248,8 +248,8 @@ class FileReader:
 
     def _named(self, headings: Sequence[str]) -> list[str | None]:
         """Return what each heading names; None: a column that is passed over."""
-        if (flaw := self._layout.flaw_of(headings)) is not None:
-            raise BatchFileError(flaw, line=self._row_began)
+        if (violation := self._layout.violation_of(headings)) is not None:
+            raise BatchFileError(violation, line=self._row_began)
         names = self._layout.names_of(headings)
         others = [heading for heading, name in zip(headings, names, strict=True) if name is None]
         self.ignored = tuple(map(shown, without_own(others) if is_report(headings) else others))
@@ -270,17 +270,17 @@ class FileReader:
     def _csv_row(self, number: int, names: list[str | None], cells: list[str]) -> ValidRow | InvalidRow:
         cells = [unguarded(cell, self.style.separator) for cell in cells]
         record = {name: cell for name, cell in zip(names, cells, strict=False) if name is not None}
-        flaw = self._flaw
-        is_torn = bool(flaw) or len(cells) != len(names)
-        if not flaw and len(cells) != len(names):
-            flaw = f"{len(cells)} cells where the heading has {len(names)}"
+        violation = self._violation
+        is_torn = bool(violation) or len(cells) != len(names)
+        if not violation and len(cells) != len(names):
+            violation = f"{len(cells)} cells where the heading has {len(names)}"
             if len(cells) == len(names) + 1 and self.style.separator == ",":
-                flaw += " (a decimal comma, as in 100,50, is read only in a file separated by semicolons or tabs)"
-        if not flaw:
+                violation += " (a decimal comma, as in 100,50, is read only in a file separated by semicolons or tabs)"
+        if not violation:
             empty = [name for name, cell in record.items() if not cell and name != ANOTHER]
-            flaw = f"{' and '.join(empty)} must not be empty" if empty else ""
+            violation = f"{' and '.join(empty)} must not be empty" if empty else ""
         whole = self.style.separator.join(cells) if is_torn else ""
-        return self._row(number, record, flaw, self._csv_amount, whole)
+        return self._row(number, record, violation, self._csv_amount, whole)
 
     def _csv_amount(self, cell: object, unit: Unit) -> int | NotGiven:
         text = str(cell)
@@ -299,29 +299,31 @@ class FileReader:
             self._row_began = self._line
             if line.strip():
                 number += 1
-                given, flaw = _json_object(line)
+                given, violation = _json_object(line)
                 names = self._layout.names_of(given)
                 record = {name: value for name, value in zip(names, given.values(), strict=True) if name is not None}
-                flaw = self._flaw or flaw
-                if not flaw and fields is None:
-                    flaw = self._layout.flaw_of(list(given)) or ""
-                    if not flaw:
+                violation = self._violation or violation
+                if not violation and fields is None:
+                    violation = self._layout.violation_of(list(given)) or ""
+                    if not violation:
                         self._named(list(given))
                         fields = frozenset(record)
-                elif not flaw and fields is not None:
-                    flaw = self._flaw_of_fields(fields, record, given)
+                elif not violation and fields is not None:
+                    violation = self._violation_of_fields(fields, record, given)
                 # Where it cannot be read the line stands for itself.
-                whole = line.strip() if self._flaw or not given else ""
-                yield self._row(number, record, flaw, self._json_amount, whole)
-            self._flaw = ""
+                whole = line.strip() if self._violation or not given else ""
+                yield self._row(number, record, violation, self._json_amount, whole)
+            self._violation = ""
             line = self._next_line()
 
-    def _flaw_of_fields(self, fields: frozenset[str], record: Mapping[str, object], given: Mapping[str, object]) -> str:
+    def _violation_of_fields(
+        self, fields: frozenset[str], record: Mapping[str, object], given: Mapping[str, object]
+    ) -> str:
         if fields != record.keys():
             # A field that is missing in one line alone is a mistake: no amount would mean all that is left.
             return f"its fields are not those of the rows before it: {', '.join(sorted(fields))}"
         # Others may be passed over, unless one of them may be the amount.
-        return (self._layout.flaw_of(list(given)) or "") if len(given) != len(record) else ""
+        return (self._layout.violation_of(list(given)) or "") if len(given) != len(record) else ""
 
     # --- both ------------------------------------------------------------------------------------------------------
 
@@ -329,14 +331,14 @@ class FileReader:
         self,
         number: int,
         record: Mapping[str, object],
-        flaw: str,
+        violation: str,
         read: Callable[[object, Unit], int | NotGiven],
         whole: str,
     ) -> ValidRow | InvalidRow:
         """Check a row; `whole` is all of it, where nobody can tell its cells apart or what they say."""
         api, heading = self._layout.api, self._layout.api.text_heading
         name = reference_heading(api)
-        if not flaw:
+        if not violation:
             try:
                 return ValidRow(
                     number=number,
@@ -348,11 +350,15 @@ class FileReader:
                     another=_another(record.get(ANOTHER, False)),
                 )
             except InvalidInputError as error:
-                flaw = error.message
+                violation = error.message
         text = _text(record.get(api.payment_heading, ""))
         cells = {"payment": whole} if whole else self._cells_of(record)
         return InvalidRow(
-            number=number, line=self._row_began, payment=shown(text), reason=shown(flaw, _LONGEST_REASON), cells=cells
+            number=number,
+            line=self._row_began,
+            payment=shown(text),
+            reason=shown(violation, _LONGEST_REASON),
+            cells=cells,
         )
 
     def _cells_of(self, record: Mapping[str, object]) -> dict[str, str]:
@@ -404,7 +410,7 @@ def _separator(heading: str, line: int, layout: Layout) -> str:
     outside = _QUOTED.sub("", heading)
     found = [each for each in _SEPARATORS if each in outside]
     if len(found) > 1:
-        fits = [each for each in found if layout.flaw_of(_cells(heading, each)) is None]
+        fits = [each for each in found if layout.violation_of(_cells(heading, each)) is None]
         if len(fits) != 1:
             kinds = " and ".join(_SEPARATORS[each] for each in found)
             advice = "quote headings that have one of them, or make sep=; (or what it is) the first line"

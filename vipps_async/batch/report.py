@@ -49,23 +49,24 @@ FINAL = [outcome.value for outcome in RowOutcome if outcome.is_final]
 # ``{rows}`` is the table's name and whatever else says which batch is meant.
 
 #: What a file says of a row.
-ASKED_COLUMNS: LiteralString = "number, line, payment, amount, text, reference, another, flaw, cells"
+ASKED_COLUMNS: LiteralString = "number, line, payment, amount, text, reference, another, violation, cells"
 #: Rows that are to be carried out.
 UNFINISHED: LiteralString = (
-    "SELECT number, line, payment, amount, text, reference, another FROM {rows} AND flaw IS NULL AND "
+    "SELECT number, line, payment, amount, text, reference, another FROM {rows} AND violation IS NULL AND "
 )
 HELD_ROWS: LiteralString = (
     "SELECT line, payment, amount, reason, count(*) OVER () FROM {rows} AND outcome = 'held' ORDER BY number LIMIT 20"
 )
 TOTALS: LiteralString = (
-    "SELECT flaw IS NOT NULL, coalesce(outcome, 'not begun'), count(*), coalesce(sum(moved), 0) "
+    "SELECT violation IS NOT NULL, coalesce(outcome, 'not begun'), count(*), coalesce(sum(moved), 0) "
     "FROM {rows} GROUP BY 1, 2"
 )
 REFUSALS: LiteralString = (
     "SELECT coalesce(code, ''), count(*) FROM {rows} AND outcome = 'refused' GROUP BY 1 ORDER BY 2 DESC, 1"
 )
 REPORT: LiteralString = (
-    "SELECT number, line, payment, amount, text, reference, another, flaw, cells, outcome, moved, time, key, reason "
+    "SELECT number, line, payment, amount, text, reference, another, violation, cells, outcome, moved, time, key, "
+    "reason "
     "FROM {rows}"
 )
 
@@ -86,7 +87,7 @@ class ReportRow:
     #: Whether another operation of the same amount is meant.
     another: bool = False
     #: What is wrong with the row itself; then it was not sent.
-    flaw: str | None
+    violation: str | None
     #: Of a row that is invalid the cells as they stand in its file, as JSON: see `InvalidRow`. None: it is not.
     cells: str | None = None
     #: None: it was not begun.
@@ -102,7 +103,7 @@ class ReportRow:
     @property
     def asked(self) -> tuple[object, ...]:
         """What a file says of the row, without its number and line; the order is that of `ASKED_COLUMNS`."""
-        return (self.payment, self.amount, self.text, self.reference, self.another, self.flaw, self.cells)
+        return (self.payment, self.amount, self.text, self.reference, self.another, self.violation, self.cells)
 
 
 @frozen(kw_only=True)
@@ -159,7 +160,7 @@ def result_values(result: RowResult) -> tuple[object, ...]:
 
 def report_row(values: Sequence[Any]) -> ReportRow:
     """Read a row with what became of it; the order is that of `REPORT`."""
-    _, line, payment, amount, text, reference, another, flaw, cells, outcome, moved, time, key, reason = values
+    _, line, payment, amount, text, reference, another, violation, cells, outcome, moved, time, key, reason = values
     return ReportRow(
         line=line,
         payment=payment,
@@ -167,7 +168,7 @@ def report_row(values: Sequence[Any]) -> ReportRow:
         text=text,
         reference=reference,
         another=bool(another),
-        flaw=flaw,
+        violation=violation,
         cells=cells,
         outcome=None if outcome is None else RowOutcome(outcome),
         moved=moved,
@@ -321,13 +322,13 @@ def _cells(
     asked: list[Cell] = [row.payment, ALL if row.amount is None else Amount(row.amount, unit), row.text, row.reference]
     # What another one was meant for is not said again: a report that is sent again would do it a second time.
     another: Cell = ""
-    if row.flaw is not None and row.cells is not None:
+    if row.violation is not None and row.cells is not None:
         cells = json.loads(row.cells)
         asked = [cells.get(name) for name in ("payment", "amount", "text", "reference")]
         another = cells.get("another", "")
     payment, amount, text, reference = asked
-    ended: list[Cell] = ["invalid", None, None, None, "not by this run", row.flaw, "correct the row"]
-    if row.flaw is None:
+    ended: list[Cell] = ["invalid", None, None, None, "not by this run", row.violation, "correct the row"]
+    if row.violation is None:
         # What a dry run says of a row that took effect before is no plan.
         is_plan = preview and not (row.outcome is not None and row.outcome.is_earlier)
         is_told = row.moved is not None and (is_plan or not preview)

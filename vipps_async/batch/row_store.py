@@ -27,7 +27,8 @@ _PAGE = 500
 _SCHEMA = """
 CREATE TABLE rows (
     number INTEGER PRIMARY KEY, line INTEGER NOT NULL, payment TEXT NOT NULL, amount INTEGER, text TEXT NOT NULL,
-    reference TEXT, another INTEGER NOT NULL, flaw TEXT, cells TEXT, outcome TEXT, moved INTEGER, time TEXT, key TEXT,
+    reference TEXT, another INTEGER NOT NULL, violation TEXT, cells TEXT,
+    outcome TEXT, moved INTEGER, time TEXT, key TEXT,
     code TEXT, reason TEXT
 )
 """
@@ -36,19 +37,19 @@ _ROWS = "rows WHERE TRUE"
 #: All rows with one reference, but for the first of them.
 _SAME_REFERENCE = """
 SELECT later.number, first.line FROM (
-    SELECT reference, min(number) AS number FROM rows WHERE flaw IS NULL AND reference IS NOT NULL
+    SELECT reference, min(number) AS number FROM rows WHERE violation IS NULL AND reference IS NOT NULL
     GROUP BY reference HAVING count(*) > 1
 ) AS twice JOIN rows AS first ON first.number = twice.number
-JOIN rows AS later ON later.reference = twice.reference AND later.number > first.number AND later.flaw IS NULL
+JOIN rows AS later ON later.reference = twice.reference AND later.number > first.number AND later.violation IS NULL
 """
 #: The same for rows that have none and are alike in everything.
 _SAME_CONTENT = """
 SELECT later.number, first.line FROM (
-    SELECT payment, amount, text, min(number) AS number FROM rows WHERE flaw IS NULL AND reference IS NULL
+    SELECT payment, amount, text, min(number) AS number FROM rows WHERE violation IS NULL AND reference IS NULL
     GROUP BY payment, amount, text HAVING count(*) > 1
 ) AS twice JOIN rows AS first ON first.number = twice.number
 JOIN rows AS later ON later.payment = twice.payment AND later.amount IS twice.amount AND later.text = twice.text
-AND later.number > first.number AND later.flaw IS NULL AND later.reference IS NULL
+AND later.number > first.number AND later.violation IS NULL AND later.reference IS NULL
 """
 #: Rows that may repeat an earlier one of the file: the same payment and amount, and one of the two has no reference.
 #: Lines go up with the rows, so the lowest one is the first row's.
@@ -56,7 +57,7 @@ _REPETITIONS = """
 SELECT number, first FROM (
     SELECT number, line, another, outcome, CASE WHEN reference IS NULL THEN min(line) OVER same
     ELSE min(CASE WHEN reference IS NULL THEN line END) OVER same END AS first
-    FROM rows WHERE flaw IS NULL AND amount IS NOT NULL WINDOW same AS (PARTITION BY payment, amount)
+    FROM rows WHERE violation IS NULL AND amount IS NOT NULL WINDOW same AS (PARTITION BY payment, amount)
 ) WHERE line > first AND NOT another AND outcome IS NULL
 """
 
@@ -134,7 +135,7 @@ class RowStore:
             self._database.execute("CREATE INDEX by_content ON rows (payment, amount, text) WHERE reference IS NULL")
             same_reference = self._database.execute(_SAME_REFERENCE).fetchall()
             same_content = self._database.execute(_SAME_CONTENT).fetchall()
-        statement = "UPDATE rows SET flaw = ? WHERE number = ?"
+        statement = "UPDATE rows SET violation = ? WHERE number = ?"
         self._many(statement, [(f"the same {heading} as in line {line}", number) for number, line in same_reference])
         meant = f"if both are meant, give each a {heading} of its own"
         self._many(statement, [(f"the same as line {line}: {meant}", number) for number, line in same_content])
@@ -156,7 +157,7 @@ class RowStore:
         missing = []
         for payment in payments:
             with self._lock:
-                statement = "UPDATE rows SET another = TRUE WHERE payment = ? AND flaw IS NULL"
+                statement = "UPDATE rows SET another = TRUE WHERE payment = ? AND violation IS NULL"
                 if not self._database.execute(statement, (payment,)).rowcount:
                     missing.append(payment)
         return missing
@@ -196,14 +197,14 @@ class RowStore:
 
     def repeated_payments(self) -> frozenset[str]:
         """Return the payments that several good rows are about."""
-        statement = "SELECT payment FROM rows WHERE flaw IS NULL GROUP BY payment HAVING count(*) > 1"
+        statement = "SELECT payment FROM rows WHERE violation IS NULL GROUP BY payment HAVING count(*) > 1"
         return frozenset(payment for (payment,) in self._all(statement))
 
     # --- the outcome -----------------------------------------------------------------------------------------------
 
-    def bad_rows(self, limit: int) -> list[tuple[int, str, str]]:
+    def invalid_rows(self, limit: int) -> list[tuple[int, str, str]]:
         """Return the first bad rows: line, payment as far as it could be read, and reason."""
-        statement = "SELECT line, payment, flaw FROM rows WHERE flaw IS NOT NULL ORDER BY number LIMIT ?"
+        statement = "SELECT line, payment, violation FROM rows WHERE violation IS NOT NULL ORDER BY number LIMIT ?"
         return self._all(statement, (limit,))
 
     def unsuccessful_rows(self, limit: int) -> list[tuple[int, str, str | None, RowOutcome, str]]:
@@ -224,7 +225,9 @@ class RowStore:
 
     def requested_totals(self) -> RequestedTotals:
         """Add up what the good rows ask for."""
-        statement = "SELECT count(*), coalesce(sum(amount), 0), count(*) - count(amount) FROM rows WHERE flaw IS NULL"
+        statement = (
+            "SELECT count(*), coalesce(sum(amount), 0), count(*) - count(amount) FROM rows WHERE violation IS NULL"
+        )
         rows, amount, takes_all = self._all(statement)[0]
         return RequestedTotals(rows=rows, amount=amount, takes_all=takes_all)
 

@@ -233,8 +233,8 @@ def say_what_is_held(held: Sequence[HeldRow], count: int, api: PaymentApi, *, re
 
 def _say_what_is_bad(store: RowStore, totals: Totals, *, reported: bool) -> None:
     """Show the first rows that are invalid, and how many there are; `reported`: whether a report has them all."""
-    for line, payment, flaw in store.bad_rows(_MOST_SHOWN):
-        say(f"line {line}: {plain(payment) + ': ' if payment else ''}{plain(flaw)}")
+    for line, payment, violation in store.invalid_rows(_MOST_SHOWN):
+        say(f"line {line}: {plain(payment) + ': ' if payment else ''}{plain(violation)}")
     if totals.bad > _MOST_SHOWN:
         more = f"... and {totals.bad - _MOST_SHOWN:,} more"
         say(f"{more}; --report lists them all." if not reported else more)

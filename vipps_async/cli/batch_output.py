@@ -155,10 +155,10 @@ def rows_text(rows: Iterable[ReportRow], count: int, api: PaymentApi, operation:
     """Say of the first rows of a dry run what would become of them; `count`: of how many."""
     lines = []
     for row in itertools.islice(rows, MOST_ROWS):
-        outcome = "invalid" if row.flaw is not None else outcome_word(row.outcome, operation, preview=True)
+        outcome = "invalid" if row.violation is not None else outcome_word(row.outcome, operation, preview=True)
         amount = row.amount if row.moved is None else row.moved
         money = "" if amount is None else f"{format_amount(amount, api.currency)}, "
-        reason = plain(row.flaw or row.reason)
+        reason = plain(row.violation or row.reason)
         lines.append(f"line {row.line}: {plain(row.payment)}: {money}{outcome}{f': {reason}' if reason else ''}")
     if count > MOST_ROWS:
         lines.append(f"... and {count - MOST_ROWS:,} more; --report lists them all.")

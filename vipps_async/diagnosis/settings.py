@@ -85,7 +85,7 @@ def check_settings(env: Mapping[str, str]) -> tuple[CheckResult, Settings | None
         "doubts": doubts,
     }
     if violations:
-        told = [*_advice_on_missing(missing), *map(_advice_on_flaw, violated), _advice_on(doubts)]
+        told = [*_advice_on_missing(missing), *map(_advice_on_violation, violated), _advice_on(doubts)]
         advice = "; ".join(filter(None, told))
         return _finding(CheckState.FAILED, "; ".join([*violations, *doubts]), facts, advice), None
     if doubts:
@@ -111,7 +111,7 @@ def _advice_on_missing(missing: list[str]) -> list[str]:
     return [f"set {which} to what the Vipps portal shows for the sales unit (section Developer), {place}"]
 
 
-def _advice_on_flaw(name: str) -> str:
+def _advice_on_violation(name: str) -> str:
     if name == PROXY:
         return f"set {PROXY} to a URL such as http://proxy.example.com:3128, or leave it out"
     if name == _NUMBER:

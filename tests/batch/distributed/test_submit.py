@@ -129,7 +129,7 @@ async def test_invalid_rows_are_kept_for_the_report(postgres_dsn: str, schema: s
     assert (stands.totals.rows, stands.totals.bad) == (3, 1)
     assert [row.outcome for row in report] == [RowOutcome.DONE, None, RowOutcome.DONE]
     assert [row.line for row in report] == [2, 3, 4]
-    assert report[1].flaw is not None
+    assert report[1].violation is not None
     assert report[0].time is not None
     assert report[0].time.utcoffset() == timedelta()
 

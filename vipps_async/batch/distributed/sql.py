@@ -84,7 +84,7 @@ _CREATE_TABLES: tuple[LiteralString, ...] = (
         text text NOT NULL,
         reference text,
         another boolean NOT NULL DEFAULT false,
-        flaw text,
+        violation text,
         cells text,
         outcome text,
         moved bigint,
@@ -133,7 +133,8 @@ HOLD_ROWS: LiteralString = (
     "JOIN {schema}.batch_rows AS others ON others.payment = mine.payment AND others.amount = mine.amount "
     "AND others.batch <> mine.batch JOIN {schema}.batches AS theirs ON theirs.id = others.batch "
     "AND theirs.operation = batch.operation AND theirs.merchant_serial_number = batch.merchant_serial_number "
-    "WHERE mine.batch = %s AND mine.flaw IS NULL AND mine.outcome IS NULL AND NOT mine.another AND others.flaw IS NULL "
+    "WHERE mine.batch = %s AND mine.violation IS NULL AND mine.outcome IS NULL AND NOT mine.another "
+    "AND others.violation IS NULL "
     "AND (others.outcome IN ('done', 'done before', 'otherwise', 'otherwise before', 'unknown') "
     "OR (theirs.withdrawn_at IS NULL "
     "AND coalesce(others.outcome, '') NOT IN ('refused', 'held'))) "
@@ -158,7 +159,7 @@ NOTE_JOBS: LiteralString = (
 REOPEN: LiteralString = (
     "UPDATE {schema}.batch_chunks AS chunks SET state = 'waiting', round = 0, note = '' "
     "WHERE batch = %s AND state = 'ended' AND EXISTS (SELECT FROM {schema}.batch_rows AS rows "
-    "WHERE rows.batch = chunks.batch AND rows.chunk = chunks.number AND flaw IS NULL "
+    "WHERE rows.batch = chunks.batch AND rows.chunk = chunks.number AND violation IS NULL "
     "AND (outcome IS NULL OR outcome <> ALL (%s))) RETURNING number"
 )
 
@@ -201,7 +202,7 @@ CHUNK_ROWS: LiteralString = (
 )
 ROWS_LEFT: LiteralString = (
     "SELECT count(*) FROM {schema}.batch_rows "
-    "WHERE batch = %s AND chunk = %s AND flaw IS NULL AND (outcome IS NULL OR outcome <> ALL (%s))"
+    "WHERE batch = %s AND chunk = %s AND violation IS NULL AND (outcome IS NULL OR outcome <> ALL (%s))"
 )
 #: A row that cannot be read is none that can be sent.
 SPOIL_ROW: LiteralString = (

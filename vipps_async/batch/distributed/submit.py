@@ -278,7 +278,7 @@ async def _copy(
     async with connection.cursor() as cursor, cursor.copy(database.sql(statements.COPY_ROWS)) as copy:
         while page := await asyncio.to_thread(_page, rows):
             for number, row in page:
-                chunk = None if row.flaw is not None else zlib.crc32(row.payment.encode()) % count
+                chunk = None if row.violation is not None else zlib.crc32(row.payment.encode()) % count
                 if chunk is not None:
                     used.add(chunk)
                 held = (row.outcome.value, row.reason) if row.outcome is RowOutcome.HELD else (None, None)
