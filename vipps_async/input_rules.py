@@ -258,9 +258,9 @@ def check_callback_url(
     if not _is_web(parts, loopback=loopback) or ({"#", "?"} if is_prefix else {"#"}) & set(str(value)):
         raise _url_error(parameter, rule, value)
     if is_vipps:
-        flaw = _flaw_at_vipps(parts) or ("with https" if parts.scheme != "https" else "")
-        if flaw or _is_loopback(parts.hostname):
-            raise _url_error(parameter, f"a URL {flaw or 'of a public host'}: Vipps refuses others", value)
+        violation = _violation_at_vipps(parts) or ("with https" if parts.scheme != "https" else "")
+        if violation or _is_loopback(parts.hostname):
+            raise _url_error(parameter, f"a URL {violation or 'of a public host'}: Vipps refuses others", value)
         _warn_of_unreachable(parameter, parts, stacklevel)
     return str(value).rstrip("/") if is_prefix else str(value)
 
@@ -278,7 +278,7 @@ def check_webhook_url(value: object, *, loopback: bool, is_vipps: bool = False) 
     parts = urlsplit(url)
     if is_vipps:
         address = _address(parts.hostname or "")
-        if _flaw_at_vipps(parts) or parts.scheme != "https" or not (address is None or address.is_global):
+        if _violation_at_vipps(parts) or parts.scheme != "https" or not (address is None or address.is_global):
             raise _url_error("url", "an https URL of a public host: Vipps reaches no other", value)
         if (parts.port or 443) not in _PORTS:
             ports = ", ".join(map(str, sorted(_PORTS)))
@@ -318,10 +318,10 @@ def check_return_url(
     parts = _split(parameter, value, rule, longest)
     if parts.scheme in {"http", "https"}:
         fits = _is_web(parts, loopback=loopback)
-        flaw = _flaw_at_vipps(parts) if fits and is_vipps else ""
-        if flaw:
+        violation = _violation_at_vipps(parts) if fits and is_vipps else ""
+        if violation:
             hint = " (on this machine use http://127.0.0.1)" if loopback else ""
-            raise _url_error(parameter, f"a URL {flaw}: Vipps refuses others{hint}", value)
+            raise _url_error(parameter, f"a URL {violation}: Vipps refuses others{hint}", value)
     else:
         fits = parts.scheme not in _NO_APP and "@" not in parts.netloc
     if not fits:
@@ -329,7 +329,7 @@ def check_return_url(
     return str(value)
 
 
-def _flaw_at_vipps(parts: SplitResult) -> str:
+def _violation_at_vipps(parts: SplitResult) -> str:
     """Say what Vipps wants of a URL that this one has not; Vipps checks by the rules of Apache Commons' validator."""
     host = (parts.hostname or "").removesuffix(".")
     labels = host.split(".")

@@ -300,7 +300,7 @@ class VippsSession:
 
     @contextlib.contextmanager
     def listening(self, listener: AttemptListener) -> Iterator[None]:
-        """Let a function hear of each attempt meanwhile, to watch how fast Vipps answers and what.
+        """Call a function with each attempt inside the `with` block, to watch how fast Vipps answers and what.
 
         Args:
             listener: called with the operation's name, the seconds that the attempt took, and the HTTP status (None:
@@ -311,7 +311,7 @@ class VippsSession:
 
     @contextlib.contextmanager
     def listening_to_calls(self, listener: CallListener) -> Iterator[None]:
-        """Let a listener hear of each call and its attempts meanwhile, to trace and measure them.
+        """Call a listener with each call and its attempts inside the `with` block, to trace and measure them.
 
         Args:
             listener: told of each attempt and of the end of each call, token requests included, in the task that makes

@@ -104,7 +104,7 @@ class _LoopClock:
 
 
 class _WatchedJournal(MemoryJournal):
-    """Knows at any time what is open and in nobody's hands: that is what has no known outcome."""
+    """Knows at any time what is open and leased by nobody: that is what has no known outcome."""
 
     def __init__(self, *, clock: Callable[[], datetime]) -> None:
         super().__init__(clock=clock)

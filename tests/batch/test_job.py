@@ -73,7 +73,7 @@ async def test_a_stopped_run_tries_nothing_again(sandbox: Sandbox, when: str) ->
 async def test_the_recovery_before_the_first_row_ends_with_the_run(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
-    """Ctrl-C does not wait for a recovery that waits for Vipps, and the recovery gives back what it has in hand."""
+    """Ctrl-C does not wait for a recovery that waits for Vipps, and the recovery gives back what it has leased."""
     begun, given_back = asyncio.Event(), []
 
     async def endless(_session: VippsSession) -> None:

@@ -181,7 +181,7 @@ async def test_a_mistake_in_the_engine_does_not_hang(sandbox: Sandbox, monkeypat
         await _nothing_runs()
 
 
-async def test_attempts_are_heard_only_while_the_batch_runs(sandbox: Sandbox) -> None:
+async def test_attempts_are_listened_to_only_while_the_batch_runs(sandbox: Sandbox) -> None:
     """The session does not go on reporting to a batch that has ended."""
     heard: list[tuple[str, int | None]] = []
     stock(sandbox, 1)

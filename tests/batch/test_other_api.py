@@ -126,7 +126,7 @@ async def test_a_row_that_takes_all_has_its_amount_computed_once() -> None:
         assert toy.journal is not None
         _, entry = await toy.journal.find(payment="toy-0", merchant_serial_number=MSN)
         assert (entry.intent.amount, entry.intent.currency) == (700, "EUR")
-        # What is left is nothing now: only the amount in the journal makes the second run the same wish.
+        # What is left is nothing now: only the amount in the journal makes the second run the same operation.
         assert await collect(capture_many(toy, [everything])) == [("r-0", RowOutcome.DONE_BEFORE, 700)]
         assert await collect(capture_many(toy, [row(0, amount=NOT_GIVEN, reference="more")])) == [
             ("more", RowOutcome.REFUSED, None)

@@ -128,3 +128,9 @@ def test_an_operation_that_must_be_given_an_amount_refuses_a_row_without(monkeyp
     APIS["ecom"].check(ROW, CAPTURE)
     with pytest.raises(InvalidInputError, match="given in the rows of a capture"):
         APIS["ecom"].check(evolve(ROW, amount=NOT_GIVEN), CAPTURE)
+
+
+def test_an_operation_that_an_api_lacks_is_refused_by_name() -> None:
+    """An operation that one API alone has is no bare KeyError in a batch over another one."""
+    with pytest.raises(InvalidInputError, match="one that ecom has, not 'capture'"):
+        evolve(APIS["ecom"], operations={}).check(ROW, CAPTURE)

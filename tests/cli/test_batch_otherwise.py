@@ -84,7 +84,7 @@ async def test_the_rest_of_its_order_goes_on(sandbox: Sandbox, tmp_path: Path) -
 
 
 async def test_another_row_of_the_same_amount_is_held(sandbox: Sandbox, day: Path) -> None:
-    """It took effect, so it holds what may be the same wish."""
+    """It took effect, so it holds what may be the same operation."""
     await capture(sandbox, day)
     unnamed = day.with_name("unnamed.csv")
     unnamed.write_text("order_id,amount_ore,transaction_text\norder-0,1000,Shipped.\n")

@@ -50,7 +50,7 @@ def intent(number: int = 1, **changes: Any) -> Intent:
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """A journal with one entry open with a reason, one in hand, one done and one refused."""
+    """A journal with one entry open with a reason, one leased, one done and one refused."""
     path = tmp_path / "journal.db"
 
     async def fill() -> None:
@@ -83,7 +83,7 @@ class TestList:
     def test_it_shows_open_ones_first_and_then_what_was_settled(
         self, path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        """Order, operation, amount in NOK, key, age, state, reason, and who has it in hand."""
+        """Order, operation, amount in NOK, key, age, state, reason, and who has leased it."""
         assert main(["journal", "list", "--journal", str(path)]) == 0
         text = capsys.readouterr().out
         assert [line.split()[0] for line in text.splitlines() if line[0] != " "][:-1] == [
@@ -94,7 +94,7 @@ class TestList:
         assert re.search(r"capture +order-1  100\.00 NOK  \d+ min ago  key key-1", text)
         assert "the line was dead" in text
         assert re.search(r"order-1  all that remains  \d+ min ago", text)
-        # A file that opens has no other owner, so nobody has any of it in hand.
+        # A file that opens has no other owner, so nobody has leased any of it.
         assert "leased by" not in text
         assert text.endswith("2 open, 3 settled are shown.\n")
         assert "customer" not in text
@@ -393,10 +393,10 @@ class TestRecover:
         assert "stays open: ecom.capture of 100.00 NOK, payment order-1, key " in printed.out
         assert "1 seen, 0 settled, 1 stay open" in printed.err
 
-    def test_in_other_hands(
+    def test_leased_elsewhere(
         self, town: Town, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """In a database that others use, too, they may have it in hand: status 1, and who has it until when."""
+        """In a database that others use, too, they may have leased it: status 1, and who has it until when."""
 
         class Elsewhere(Database):
             def __init__(self, _dsn: str, *, schema: str) -> None:
@@ -408,7 +408,7 @@ class TestRecover:
 
         monkeypatch.setattr(postgres, "PostgresJournal", Elsewhere)
         assert main(["journal", "recover", "--dsn", "postgresql://example"]) == 1
-        assert "1 are in other hands, until" in capsys.readouterr().out
+        assert "1 are leased elsewhere, until" in capsys.readouterr().out
         assert main(["journal", "list", "--dsn", "postgresql://example"]) == 0
         assert "leased by bbbbbbbb until" in capsys.readouterr().out
 

@@ -203,8 +203,8 @@ async def test_at_a_terminal_it_names_what_it_asks_about(overtaken: Overtaken) -
     assert (ended.status, overtaken.captured) == (1, 0)
 
 
-async def test_in_other_hands(overtaken: Overtaken, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Somebody else has the operation in hand: status 6, and until when; nothing is sent."""
+async def test_leased_elsewhere(overtaken: Overtaken, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody else has leased the operation: status 6, and until when; nothing is sent."""
 
     async def leased(self: SqliteJournal, *, merchant_serial_number: str | None = None) -> AsyncIterator[Entry]:
         async for entry in everything(self, merchant_serial_number=merchant_serial_number):

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import functools
 import uuid
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, seed, settings
-from hypothesis import strategies as st
 
+from tests.contract.fuzzing import Running, fuzzed, running_sandbox
 from tests.contract.schema import validate
 from tests.contract.test_epayment_sandbox_answers import BASE, answer_schema
-from tests.contract.test_sandbox_fuzzed import Running, running_sandbox
 from tests.contract.vendor import specification
-
-schemathesis = pytest.importorskip("schemathesis", reason="schemathesis is not installed")
 
 #: The operations of the description that the sandbox serves; the other one is the merchant's.
 OPERATIONS = [
@@ -28,7 +23,6 @@ OPERATIONS = [
     ("/v1/payments/{Reference}/cancel", "POST"),
     ("/v1/test/payments/{Reference}/approve", "POST"),
 ]
-_EXAMPLES = 50
 #: Payments of both APIs, in several states.
 _REFERENCES = ["acme-waits", "acme-reserved", "acme-captured", "acme-declined", "shop-waits", "shop-reserved"]
 _FITTING = {"capture": "shop-reserved", "refund": "acme-captured", "cancel": "shop-reserved", "approve": "shop-waits"}
@@ -40,11 +34,6 @@ def running() -> Iterator[Running]:
     specification("epayment-v1.yaml")
     with running_sandbox() as server:
         yield server
-
-
-@functools.cache
-def _described(path: str) -> Any:
-    return schemathesis.openapi.from_path(path)
 
 
 def _make_known(path: str, body: Any) -> None:
@@ -67,28 +56,10 @@ def _make_known(path: str, body: Any) -> None:
 def test_whatever_comes_is_answered_as_documented(running: Running, path: str, method: str) -> None:
     """No answer of 5xx, and no body of a shape that is not described."""
     spec = specification("epayment-v1.yaml")
-    schema = _described(str(spec.folder / spec.name))
-    good, bad = (
-        schema[path][method].as_strategy(generation_mode=mode)
-        for mode in (schemathesis.GenerationMode.POSITIVE, schemathesis.GenerationMode.NEGATIVE)
-    )
-    cases = st.one_of(
-        st.tuples(good, st.sampled_from([True])), st.tuples(st.one_of(good, bad), st.sampled_from([False]))
-    )
     statuses: set[int] = set()
 
-    # From a fixed seed: what is found today is found tomorrow, and on the build server.
-    @seed(4711)
-    @settings(
-        max_examples=_EXAMPLES,
-        deadline=None,
-        database=None,
-        phases=[Phase.generate],
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(drawn=cases, reference=st.sampled_from([*_REFERENCES, None]))
-    def check(drawn: tuple[Any, bool], reference: str | None) -> None:
-        case, honest = drawn
+    @fuzzed(spec, path, method, ids=_REFERENCES)
+    def check(case: Any, honest: bool, reference: str | None) -> None:  # noqa: FBT001 - drawn
         headers = {}
         if honest:
             case.headers.clear()

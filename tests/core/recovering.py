@@ -45,7 +45,7 @@ async def outcome(shop: Shop, payment: str = "order-1") -> Outcome | None:
 def sums(report: RecoveryReport) -> dict[str, int]:
     """Return the counts of a report that are not 0."""
     names = (
-        *("seen", "proven", "sent_again", "refused", "not_done", "settled_meanwhile", "in_other_hands"),
+        *("seen", "proven", "sent_again", "refused", "not_done", "settled_meanwhile", "leased_elsewhere"),
         "stays_open",
     )
     return {name: getattr(report, name) for name in names if getattr(report, name)}

@@ -1,4 +1,4 @@
-"""Small operations of every way of repeating, and a pipeline over a script, for the tests of the engine room."""
+"""Small operations of every way of repeating, and a pipeline over a script, for the tests of core."""
 
 from __future__ import annotations
 

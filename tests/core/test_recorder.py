@@ -98,7 +98,7 @@ class TestBeforeItLeaves:
             assert at.pipeline.bodies == []
 
     async def test_an_intent_whose_begin_answered_too_late_is_free_for_recovery(self) -> None:
-        """If it is in the journal all the same, it is open, with the reason and in nobody's hands."""
+        """If it is in the journal all the same, it is open, with the reason and leased by nobody."""
         async with bench(DONE, journal=BrokenJournal(begun=hang), deadline=0.05) as at:
             with pytest.raises(JournalError):
                 await at.runner.run(capture_call())

@@ -110,7 +110,7 @@ class TestTheSameKeyAgain:
         assert settlement.outcome is Outcome.DONE
 
     async def test_of_two_tasks_one_goes_on(self, shop: Shop) -> None:
-        """While one has it in hand, the other is told so, and that money may have moved."""
+        """While one has leased it, the other is told so, and that money may have moved."""
         vipps = shop.session()
         ends = await asyncio.gather(*(capture(vipps) for _ in range(5)), return_exceptions=True)
         locked = [end for end in ends if isinstance(end, OrderLockedError)]
@@ -266,7 +266,7 @@ class TestAfterAnEarlierAttempt:
             await capture(shop.session())
         assert caught.value.effect is Effect.PROBABLE
 
-    async def test_an_attempt_that_another_worker_has_in_hand_is_not_sent(self, shop: Shop) -> None:
+    async def test_an_attempt_that_another_worker_has_leased_is_not_sent(self, shop: Shop) -> None:
         """Whoever lost the entry between two attempts sends no second one."""
 
         class Lost(MemoryJournal):
@@ -274,7 +274,7 @@ class TestAfterAnEarlierAttempt:
                 return AcquireResult.HELD
 
         shop.line.fail("/capture", Fault.ERROR_BEFORE)
-        with pytest.raises(OutcomeUnknown, match="another worker has this operation in hand"):
+        with pytest.raises(OutcomeUnknown, match="another worker has leased this operation"):
             await capture(shop.session(retry=TWO_TRIES, journal=Lost()))
         assert len(shop.line.sent("/capture")) == 1
 
@@ -327,7 +327,7 @@ class TestTheSameWishAgain:
         assert shop.sandbox.payment("order-1").captured == 20_000
 
     async def test_another_text_of_the_same_amount_is_refused_with_the_key(self, shop: Shop) -> None:
-        """Whether it is the same wish cannot be known: nothing is sent, and the open key is named."""
+        """Whether it is the same operation cannot be known: nothing is sent, and the open key is named."""
         shop.line.always.update({"/capture": Fault.LOSE_REQUEST, "/details": Fault.LOSE_REQUEST})
         with pytest.raises(OutcomeUnknown) as first:
             await self.wish(shop.session())
@@ -339,7 +339,7 @@ class TestTheSameWishAgain:
         assert len(shop.line.requests) == sent
 
     async def test_keys_of_ones_own_are_wishes_of_their_own(self, shop: Shop) -> None:
-        """Two parts of the same amount under two given keys are two wishes, also while the first one is open."""
+        """Two parts of the same amount under two given keys are two operations, also while the first one is open."""
         shop.line.fail("/capture", Fault.LOSE_REQUEST)
         shop.line.fail("/details", *[Fault.LOSE_REQUEST] * 9)
         with pytest.raises(OutcomeUnknown):

@@ -161,8 +161,8 @@ class TestEachFinding:
         assert await shop.session().drop("order-1", key)
         assert sums(await shop.session().recover()) == {"seen": 1, "proven": 1}
 
-    async def test_only_what_is_open_and_in_nobodys_hands_is_dropped(self, shop: Shop) -> None:
-        """An unknown key, another order, what is in hand and what is settled stay as they are."""
+    async def test_only_what_is_open_and_leased_by_nobody_is_dropped(self, shop: Shop) -> None:
+        """An unknown key, another order, what is leased and what is settled stay as they are."""
         key = await left_open(shop, LOST)
         vipps = shop.session()
         assert not await vipps.drop("order-1", "another key")
@@ -333,14 +333,14 @@ class TestSequence:
         assert len(shop.line.sent("/refund")) == 1
         assert (await shop.session().recover()).sent_again == 2
 
-    async def test_nor_before_one_that_another_has_in_hand(self, shop: Shop) -> None:
+    async def test_nor_before_one_that_another_has_leased(self, shop: Shop) -> None:
         """The same if somebody else is at work on the capture."""
         await left_open(shop, LOST)
         await left_open(shop, LOST, name="refund")
         captured, _ = await shop.entries()
         await shop.journal.claim(captured.intent, owner="another", lease=60)
         report = await shop.session().recover()
-        assert sums(report) == {"seen": 2, "in_other_hands": 1, "stays_open": 1}
+        assert sums(report) == {"seen": 2, "leased_elsewhere": 1, "stays_open": 1}
         assert len(shop.line.sent("/refund")) == 1
 
     async def test_what_is_proven_needs_no_turn(self, shop: Shop) -> None:

@@ -78,8 +78,8 @@ class TestBesideOthers:
         live = asyncio.create_task(vipps.ecom.capture("order-1", amount=nok(100), transaction_text="Shipped"))
         await asyncio.wait_for(arrived.wait(), 5)
         report = await vipps.recover()
-        assert sums(report) == {"seen": 1, "in_other_hands": 1}
-        assert report.in_other_hands_until == (await shop.entry()).lease_until
+        assert sums(report) == {"seen": 1, "leased_elsewhere": 1}
+        assert report.leased_elsewhere_until == (await shop.entry()).lease_until
         assert not report.is_complete
         gate.set()
         await live
@@ -156,7 +156,7 @@ class TestBesideOthers:
         """A process that died leaves a lease; once that ran out, recovery goes on."""
         await left_open(shop, LOST)
         await shop.journal.begin((await shop.entry()).intent, owner="dead", lease=60)
-        assert sums(await shop.session().recover()) == {"seen": 1, "in_other_hands": 1}
+        assert sums(await shop.session().recover()) == {"seen": 1, "leased_elsewhere": 1}
         shop.hands.let_leases_run_out()
         assert sums(await shop.session().recover()) == {"seen": 1, "sent_again": 1}
 
@@ -304,7 +304,7 @@ class TestEnding:
         journal.armed = False
 
     async def test_an_error_of_the_progress_callback_comes_out_bare(self, shop: Shop) -> None:
-        """A mistake in the caller's callback is raised as it is, and leaves nothing in hand."""
+        """A mistake in the caller's callback is raised as it is, and leaves nothing leased."""
         await left_open(shop, LOST)
 
         def progress(report: RecoveryReport) -> None:

@@ -150,7 +150,7 @@ def slow(seconds: float, *, until: float) -> Behaviour:
 
 
 async def journal_of(orders: int, *operations: str) -> MemoryJournal:
-    """Make a journal in which these operations are open for so many orders, in nobody's hands."""
+    """Make a journal in which these operations are open for so many orders, leased by nobody."""
     journal = MemoryJournal(clock=lambda: LoopClock().now())
     await journal.open()
     for operation in operations or ("capture",):
@@ -328,7 +328,7 @@ class TestTrouble:
 
 
 class TestRetryAfter:
-    """Vipps' own wish to wait is granted."""
+    """what Vipps asks to wait is granted."""
 
     @pytest.mark.parametrize("name", ["details", "capture"])
     @pytest.mark.parametrize("status", [429, 503])
@@ -433,7 +433,7 @@ class TestOutage:
         report, _ = recovered(Stuck(), orders=40, concurrency=1, retry=RetryPolicy(attempts=1, deadline=600))
         assert (report.proven, report.stays_open, report.stopped) == (38, 2, "")
 
-    def test_nothing_is_in_hand_in_the_end(self) -> None:
+    def test_nothing_is_leased_in_the_end(self) -> None:
         """All that was not settled is open and free, as it was."""
 
         async def run() -> None:
@@ -483,7 +483,7 @@ class TestCancelled:
 
     @pytest.mark.parametrize("moment", [0.02, 0.5, 1.05, 2.0, 3.1, 10.0, 21.0])
     def test_nothing_is_left_running(self, moment: float) -> None:
-        """Under way, waiting for a place or pausing: no task, no entry in hand, nobody who listens."""
+        """Under way, waiting for a place or pausing: no task, no entry leased, nobody who listens."""
 
         async def run() -> None:
             journal = await journal_of(400)

@@ -1,4 +1,4 @@
-"""Whatever goes wrong, in whatever order: each wish moves money once at most, and its outcome is told truly."""
+"""Whatever goes wrong, in whatever order: each operation moves money once at most, and its outcome is told truly."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ TROUBLE: list[Any] = [
 
 
 @define(kw_only=True)
-class Wish:
+class Operation:
     """One capture or refund, and what its requests meet."""
 
     verb: str
@@ -44,7 +44,7 @@ class Wish:
         """Ask for it once."""
         service.faults = [each for each in self.troubles if each is not None]
         service.lag = self.lag
-        given = {"idempotency_key": f"wish-{number}"} if self.is_given else {}
+        given = {"idempotency_key": f"operation-{number}"} if self.is_given else {}
         try:
             self.result = await getattr(vipps.epayment, self.verb)(ORDER, amount=nok(self.amount), **given)
         except VippsError as error:
@@ -54,7 +54,7 @@ class Wish:
 
 WISHES = st.lists(
     st.builds(
-        Wish,
+        Operation,
         verb=st.sampled_from(["capture", "refund"]),
         amount=st.integers(1, 300),
         troubles=st.lists(st.sampled_from(TROUBLE), max_size=4),
@@ -79,12 +79,12 @@ async def _settled(vipps: VippsSession, clock: FakeClock) -> None:
     raise AssertionError(report.left_open)
 
 
-async def _live(wishes: list[Wish], attempts: int) -> None:
+async def _live(operations: list[Operation], attempts: int) -> None:
     service, journal, clock = EpaymentService(), MemoryJournal(), FakeClock()
     service.authorized(ORDER, 49900)
     async with opened(service, journal, attempts=attempts, clock=clock) as vipps:
-        for number, wish in enumerate(wishes):
-            await wish.utter(vipps, service, number)
+        for number, operation in enumerate(operations):
+            await operation.utter(vipps, service, number)
         service.lag = 0
         # What is on its way arrives before anybody decides that it cannot any more.
         service.deliver()
@@ -102,33 +102,42 @@ async def _live(wishes: list[Wish], attempts: int) -> None:
         assert (entry.settlement.outcome is Outcome.DONE) is (identity in moved)
         assert moved.get(identity, entry.intent.amount) == entry.intent.amount
     assert set(moved) <= {(entry.intent.operation, entry.intent.key) for entry in entries}
-    for wish in wishes:
-        if wish.result is not None:
-            assert wish.result.amount == nok(wish.amount)
-        elif wish.error is not None and wish.error.effect is Effect.NONE and wish.error.idempotency_key:
-            assert (wish.verb, wish.error.idempotency_key) not in moved, "it said that no money moved"
+    for operation in operations:
+        if operation.result is not None:
+            assert operation.result.amount == nok(operation.amount)
+        elif operation.error is not None and operation.error.effect is Effect.NONE and operation.error.idempotency_key:
+            assert (operation.verb, operation.error.idempotency_key) not in moved, "it said that no money moved"
     assert sum(value for (verb, _), value in moved.items() if verb == "capture") == service.sums(ORDER)[1] <= 49900
 
 
 @settings(max_examples=60)
 @given(WISHES, st.integers(1, 3))
-@example([Wish(verb="capture", amount=50, troubles=[Fault.FAIL_SILENTLY, Fault.ARRIVE_LATE], lag=0, is_given=False)], 2)
-@example([Wish(verb="capture", amount=50, troubles=[Fault.ARRIVE_LATE, problem(400, "6090")], lag=0, is_given=True)], 2)
-@example([Wish(verb="capture", amount=50, troubles=[Fault.FAIL_SILENTLY, Fault.ARRIVE_LATE], lag=2, is_given=False)], 2)
+@example(
+    [Operation(verb="capture", amount=50, troubles=[Fault.FAIL_SILENTLY, Fault.ARRIVE_LATE], lag=0, is_given=False)],
+    2,
+)
+@example(
+    [Operation(verb="capture", amount=50, troubles=[Fault.ARRIVE_LATE, problem(400, "6090")], lag=0, is_given=True)],
+    2,
+)
+@example(
+    [Operation(verb="capture", amount=50, troubles=[Fault.FAIL_SILENTLY, Fault.ARRIVE_LATE], lag=2, is_given=False)],
+    2,
+)
 @example(
     [
-        Wish(verb="capture", amount=50, troubles=[Fault.LOSE_ANSWER], lag=2, is_given=False),
-        Wish(verb="capture", amount=50, troubles=[], lag=0, is_given=False),
+        Operation(verb="capture", amount=50, troubles=[Fault.LOSE_ANSWER], lag=2, is_given=False),
+        Operation(verb="capture", amount=50, troubles=[], lag=0, is_given=False),
     ],
     1,
 )
 @example(
     [
-        Wish(verb="capture", amount=300, troubles=[Fault.LOSE_REQUEST], lag=0, is_given=True),
-        Wish(verb="capture", amount=300, troubles=[], lag=0, is_given=True),
+        Operation(verb="capture", amount=300, troubles=[Fault.LOSE_REQUEST], lag=0, is_given=True),
+        Operation(verb="capture", amount=300, troubles=[], lag=0, is_given=True),
     ],
     1,
 )
-def test_money_moves_once_and_is_told_truly(wishes: list[Wish], attempts: int) -> None:
+def test_money_moves_once_and_is_told_truly(operations: list[Operation], attempts: int) -> None:
     """With a journal and recovery everything is settled in the end, as the events have it."""
-    asyncio.run(_live(wishes, attempts))
+    asyncio.run(_live(operations, attempts))

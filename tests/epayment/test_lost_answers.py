@@ -150,7 +150,7 @@ async def test_a_capture_that_the_bank_fails_is_tried_again_under_its_key(paid: 
 
 
 async def test_a_payment_that_is_locked_is_tried_again_under_its_key(paid: EpaymentService) -> None:
-    """423, and code 6160 under any status, mean another operation in hand."""
+    """423, and code 6160 under any status, mean another operation under way."""
     paid.faults = [problem(423), problem(400, "6160")]
     async with opened(paid, attempts=4) as vipps:
         assert (await vipps.epayment.capture(ORDER, amount=nok(50))).amount == nok(50)

@@ -61,8 +61,8 @@ class Told:
     call: int = 0
     #: Whether an attempt of the call was neither refused in its own right nor kept from leaving.
     doubtful: bool = True
-    #: Whether somebody else had the operation in hand, who may have been in doubt at that moment.
-    in_other_hands: bool = False
+    #: Whether somebody else had leased the operation, who may have been in doubt at that moment.
+    leased_elsewhere: bool = False
     #: When the call ended, by the same count as its number.
     ended: int = 0
     #: The API that it was asked over.
@@ -80,8 +80,8 @@ def told_by_error(error: VippsError) -> Told:
     if error.effect is Effect.NONE:
         verdict = Verdict.REFUSED if isinstance(error, _REFUSALS) else Verdict.NO_EFFECT
     # Vipps' own lock has a status.
-    in_other_hands = isinstance(error, OrderLockedError) and error.status == 0
-    return Told(verdict, error=type(error).__name__, effect=error.effect.name, in_other_hands=in_other_hands)
+    leased_elsewhere = isinstance(error, OrderLockedError) and error.status == 0
+    return Told(verdict, error=type(error).__name__, effect=error.effect.name, leased_elsewhere=leased_elsewhere)
 
 
 @mutable(kw_only=True)
@@ -135,11 +135,11 @@ class Asked:
         """Whether a call after the last refusal, which may have begun it again with the same key, was left in doubt.
 
         Most refusals pass (72 when something is captured), so a key that was refused may be used again, and a twin does
-        so that was told that the other one has it in hand. Being told that is no such call: it did nothing itself.
+        so that was told that the other one has leased it. Being told that is no such call: it did nothing itself.
         """
         refused = max(told.call for told in now if told.verdict is Verdict.REFUSED)
         return any(
-            told.call > refused and told.verdict in {Verdict.UNKNOWN, Verdict.CANCELLED} and not told.in_other_hands
+            told.call > refused and told.verdict in {Verdict.UNKNOWN, Verdict.CANCELLED} and not told.leased_elsewhere
             for told in now
         )
 
@@ -431,9 +431,9 @@ def _check_doubt(found: Audit, one: Asked, of_order: list[Asked], *, journalled:
         # Without a journal a call knows of itself alone. With one it knows of those before it, and of its twin, which
         # has the number before or after its own.
         known = [other for other in one.told if other is not told and other.call <= told.call + 1] if journalled else []
-        if any(other.doubtful for other in known) or (told.in_other_hands and known):
+        if any(other.doubtful for other in known) or (told.leased_elsewhere and known):
             continue
-        if journalled and told.in_other_hands and _may_be_closed(told, of_order):
+        if journalled and told.leased_elsewhere and _may_be_closed(told, of_order):
             found.closed += 1
             continue
         if any(other.verdict is Verdict.CANCELLED for other in known):

@@ -137,7 +137,7 @@ class _Draft:
             repeats=self.random.choice((0, 0, 1, 2)),
             # The key of what is asked anew may be one that Vipps has never seen: it belongs to no payload then.
             anew=keyed and not given_key and draw() < 0.5,
-            # Two who compute at once what is left are two wishes under one key, and one of them is refused.
+            # Two who compute at once what is left are two operations under one key, and one of them is refused.
             by_two=keyed and draw() < 0.03 and (ask.amount is not None or ask.api == "ecom"),
         )
 

@@ -376,7 +376,7 @@ def count_settled(settled: Counter[str], report: RecoveryReport) -> None:
     """Add up what recoveries did."""
     for what in ("proven", "sent_again", "refused", "not_done"):
         settled[what.replace("_", " ")] += getattr(report, what)
-    settled["in other hands"] += report.in_other_hands
+    settled["in other hands"] += report.leased_elsewhere
     settled["left open"] += len(report.left_open)
 
 

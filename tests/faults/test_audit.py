@@ -75,8 +75,8 @@ _UNDOUBTED = Told(Verdict.UNKNOWN, error="OutcomeUnknown", effect="POSSIBLE", ca
         ([Told(Verdict.UNKNOWN, call=1)], _UNDOUBTED, True, ""),
         ([Told(Verdict.UNKNOWN, call=4)], _UNDOUBTED, True, ""),
         # Only where somebody else was there can it have been in somebody else's hands.
-        ([], evolve(_UNDOUBTED, in_other_hands=True), True, "needless_doubt"),
-        ([Told(Verdict.DONE, call=1, doubtful=False)], evolve(_UNDOUBTED, in_other_hands=True), True, ""),
+        ([], evolve(_UNDOUBTED, leased_elsewhere=True), True, "needless_doubt"),
+        ([Told(Verdict.DONE, call=1, doubtful=False)], evolve(_UNDOUBTED, leased_elsewhere=True), True, ""),
         ([Told(Verdict.CANCELLED, call=1, doubtful=False)], _UNDOUBTED, True, "doubt_by_cancelling"),
         ([Told(Verdict.CANCELLED, call=1, doubtful=False)], _UNDOUBTED, False, "needless_doubt"),
     ],
@@ -93,7 +93,7 @@ def test_doubt_needs_an_attempt_in_doubt(before: list[Told], told: Told, *, jour
 
 
 _REFUSED = Told(Verdict.REFUSED, error="RefundError", call=5)
-_LOCKED = Told(Verdict.UNKNOWN, error="OrderLockedError", call=6, in_other_hands=True)
+_LOCKED = Told(Verdict.UNKNOWN, error="OrderLockedError", call=6, leased_elsewhere=True)
 
 
 @pytest.mark.parametrize(
@@ -129,10 +129,10 @@ def test_what_is_open_is_named_with_its_reason() -> None:
     assert found.words == ["open: capture 1 of a-1 (capture): it is open: details did not answer"]
 
 
-def test_vipps_own_lock_is_in_nobodys_hands() -> None:
-    """An order that Vipps has locked is no excuse for doubt; that another worker has it in hand may be one."""
-    assert not told_by_error(OrderLockedError("locked", status=409, effect=Effect.POSSIBLE)).in_other_hands
-    assert told_by_error(OrderLockedError("in hand", status=0, effect=Effect.POSSIBLE)).in_other_hands
+def test_vipps_own_lock_is_leased_by_nobody() -> None:
+    """An order that Vipps has locked is no excuse for doubt; that another worker has leased it may be one."""
+    assert not told_by_error(OrderLockedError("locked", status=409, effect=Effect.POSSIBLE)).leased_elsewhere
+    assert told_by_error(OrderLockedError("leased", status=0, effect=Effect.POSSIBLE)).leased_elsewhere
 
 
 @pytest.mark.parametrize(
@@ -207,7 +207,7 @@ def test_what_was_told_done_and_has_not_moved_is_lost() -> None:
 
 
 _CLOSED = Told(
-    Verdict.UNKNOWN, error="OrderLockedError", call=10, ended=12, doubtful=False, in_other_hands=True, api="epayment"
+    Verdict.UNKNOWN, error="OrderLockedError", call=10, ended=12, doubtful=False, leased_elsewhere=True, api="epayment"
 )
 
 

@@ -117,7 +117,7 @@ class Walk:
         assert cancelled
         (left,) = await vipps.unfinished(order_id)
         assert left.intent.key == entry.intent.key
-        # One that was cancelled while its outcome was being written is in hand until its lease ends.
+        # One that was cancelled while its outcome was being written is leased until its lease ends.
         self.shop.hands.let_leases_run_out()
         report = await vipps.recover()
         assert report.is_complete
@@ -144,7 +144,7 @@ async def test_cancelled_at_every_suspension(kind: str, beginning: str, tmp_path
 
 
 async def test_cancelled_while_it_waits_to_try_again() -> None:
-    """A cancellation between two attempts leaves the entry open, with the reason, and in nobody's hands."""
+    """A cancellation between two attempts leaves the entry open, with the reason, and leased by nobody."""
     async with open_shop() as shop:
         await shop.reserve("order-1")
         waiting = asyncio.Event()

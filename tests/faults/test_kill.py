@@ -68,7 +68,7 @@ asyncio.run(main())
 """
 
 
-async def test_what_a_dead_process_had_in_hand_is_free_once_its_file_is_open_again(tmp_path: Path) -> None:
+async def test_what_a_dead_process_had_leased_is_free_once_its_file_is_open_again(tmp_path: Path) -> None:
     """Recovery after a crash need not wait for the leases of the process that died, and knows that it may have sent."""
     path = tmp_path / "journal.db"
     _dies(_BEGINS, str(path))

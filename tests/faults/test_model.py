@@ -258,7 +258,7 @@ class Merchant(RuleBasedStateMachine):
                 self._move_clocks(seconds)
                 report = self.run(self.vipps.recover())
         assert report.left_open == []
-        assert report.in_other_hands == 0
+        assert report.leased_elsewhere == 0
         for order in self.known:
             self._notice(order)
             for ask in order.pending:

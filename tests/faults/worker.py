@@ -90,8 +90,8 @@ async def _live(
         if opening:
             _say(life, "out")
         report = await vipps.recover(concurrency=_CONCURRENT)
-        while report.in_other_hands and not watch.entered and watch.phase in RECOVERY:
-            # What the dead ones before had in hand is free when their leases run out.
+        while report.leased_elsewhere and not watch.entered and watch.phase in RECOVERY:
+            # What the dead ones before had leased is free when their leases run out.
             await asyncio.sleep(_BETWEEN_RECOVERIES)
             report = await vipps.recover(concurrency=_CONCURRENT)
         watch.recovering = False

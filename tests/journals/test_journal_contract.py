@@ -32,7 +32,7 @@ def typed(memory: MemoryJournal, sqlite: SqliteJournal, postgres: PostgresJourna
 
 
 class TestBegin:
-    """Taking an operation in hand before it is sent."""
+    """Leasing an operation before it is sent."""
 
     async def test_a_new_intent_is_mine(self, journal: Journal) -> None:
         """A new intent comes back as MINE, open, with its owner and the end of the lease."""
@@ -44,7 +44,7 @@ class TestBegin:
         assert await only(journal, intent()) == entry
 
     async def test_the_holder_may_begin_again(self, journal: Journal) -> None:
-        """The owner that has it in hand gets it again, with the original intent."""
+        """The owner that has leased it gets it again, with the original intent."""
         await journal.begin(intent(), owner="a", lease=LONG)
         later = intent(created_at=MOMENT + timedelta(days=1))
         acquired, entry = await journal.begin(later, owner="a", lease=LONG)
@@ -199,7 +199,7 @@ class TestAttempts:
         assert (await only(journal, intent())).attempts == expected
 
     async def test_only_the_owner_counts(self, journal: Journal) -> None:
-        """Who has it in hand no longer must not send: nothing is counted."""
+        """Who has leased it no longer must not send: nothing is counted."""
         await journal.begin(intent(), owner="a", lease=0)
         await journal.begin(intent(), owner="b", lease=LONG)
         before = await only(journal, intent())
@@ -338,15 +338,15 @@ class TestAdoption:
         return evolve(first, key="key-of-another-call", created_at=MOMENT + timedelta(minutes=5), **changes)
 
     async def test_an_open_one_stands_for_its_equal(self, journal: Journal) -> None:
-        """An equal wish takes the open entry in hand, with its key and body, and counts one attempt more."""
+        """An equal call leases the open entry, with its key and body, and counts one attempt more."""
         await journal.begin(self.made(), owner="a", lease=0, adopt=True)
         acquired, entry = await journal.begin(self.again(), owner="b", lease=LONG, adopt=True)
         assert (acquired, entry.intent, entry.owner) == (AcquireResult.ACQUIRED, self.made(), "b")
         assert entry.attempts == Attempts(begun=2, last_at=self.again().created_at)
         assert len(await all_open(journal)) == 1
 
-    async def test_one_in_flight_is_in_other_hands(self, journal: Journal) -> None:
-        """While its owner has it in hand, an equal wish is told of that entry and writes nothing."""
+    async def test_one_in_flight_is_leased_elsewhere(self, journal: Journal) -> None:
+        """While its owner has leased it, an equal call is told of that entry and writes nothing."""
         await journal.begin(self.made(), owner="a", lease=LONG, adopt=True)
         acquired, entry = await journal.begin(self.again(), owner="b", lease=LONG, adopt=True)
         assert (acquired, entry.intent) == (AcquireResult.HELD, self.made())
@@ -363,7 +363,7 @@ class TestAdoption:
         assert len(await all_open(journal)) == 1
 
     async def test_another_text_of_the_same_amount_is_a_mismatch(self, journal: Journal) -> None:
-        """The same amount under another text is neither the same wish nor surely another one."""
+        """The same amount under another text is neither the same operation nor surely another one."""
         await journal.begin(self.made(), owner="a", lease=0, adopt=True)
         acquired, entry = await journal.begin(self.again(digest="0" * 64), owner="b", lease=LONG, adopt=True)
         assert (acquired, entry.intent.key) == (AcquireResult.MISMATCH, self.made().key)
@@ -379,7 +379,7 @@ class TestAdoption:
         ],
     )
     async def test_another_wish_is_begun_beside_it(self, journal: Journal, change: dict[str, Any]) -> None:
-        """Another amount, order, operation or sales unit is another wish."""
+        """Another amount, order, operation or sales unit is another operation."""
         await journal.begin(self.made(), owner="a", lease=0, adopt=True)
         acquired, entry = await journal.begin(self.again(**change), owner="b", lease=LONG, adopt=True)
         assert (acquired, entry.intent) == (AcquireResult.ACQUIRED, self.again(**change))
@@ -606,7 +606,7 @@ class TestReading:
     """Walks and look-ups."""
 
     async def test_open_entries_come_oldest_first(self, journal: Journal) -> None:
-        """All open entries come in the order in which they were noted, those in hand as well."""
+        """All open entries come in the order in which they were noted, leased ones as well."""
         numbers = [3, 1, 2]
         for number in numbers:
             await journal.begin(intent(number), owner="a", lease=LONG)

@@ -100,7 +100,7 @@ class Twins(RuleBasedStateMachine):
 
     @rule(number=st.integers(0, 2), key=st.integers(0, 3), api=st.sampled_from(["ecom", "toy"]), owner=OWNERS)
     def ask_anew(self, number: int, key: int, api: str, owner: str) -> None:
-        """Begin the same wish under a key made for it."""
+        """Begin the same operation under a key made for it."""
         wanted = intent(number, key=f"made-{key}", api=api, origin=KeyOrigin.MADE)
         self.run(self._both("begin", wanted, owner=owner, lease=30, adopt=True))
 

@@ -495,9 +495,9 @@ class TestWriter:
         sizes: list[int] = []
         real = PostgresStore.commit
 
-        async def commit(this: PostgresStore, commands: Any, guards: Any) -> Any:
+        async def commit(this: PostgresStore, commands: Any, conditions: Any) -> Any:
             sizes.append(len(commands))
-            return await real(this, commands, guards)
+            return await real(this, commands, conditions)
 
         monkeypatch.setattr(PostgresStore, "commit", commit)
         await asyncio.gather(*(journal.begin(intent(n), owner="a", lease=LONG) for n in range(1500)))
@@ -537,12 +537,12 @@ class TestWriter:
         written = asyncio.Event()
         real, tries = PostgresStore.commit, 0
 
-        async def commit(this: PostgresStore, commands: Any, guards: Any) -> Any:
+        async def commit(this: PostgresStore, commands: Any, conditions: Any) -> Any:
             nonlocal tries
             tries += 1
             if tries == 1:
                 raise JournalError("not now")
-            found = await real(this, commands, guards)
+            found = await real(this, commands, conditions)
             written.set()
             return found
 

@@ -19,7 +19,7 @@ from vipps_async.journals.rules import (
     Settle,
     apply,
     open_at_other_api,
-    same_wish,
+    same_operation,
 )
 
 LEASE = timedelta(seconds=60)
@@ -113,7 +113,7 @@ def test_another_payload_is_a_mismatch(command: type[Begin | Claim]) -> None:
 
 
 def test_a_claim_counts_no_attempt() -> None:
-    """To take it in hand sends nothing yet."""
+    """To lease it sends nothing yet."""
     assert after(entry(owner=""), Claim(intent(), "second", LEASE)).attempts == entry().attempts
 
 
@@ -232,7 +232,7 @@ def test_what_closes_a_payment(other: dict[str, Any], *, is_found: bool) -> None
     assert open_at_other_api([found], intent(1, adjusts=False)) is None
 
 
-# --- the same wish ------------------------------------------------------------
+# --- the same operation ------------------------------------------------------------
 
 
 def made(number: int = 1, **changes: Any) -> Intent:
@@ -244,29 +244,29 @@ def test_an_equal_open_intent_with_a_made_key_is_the_same_wish() -> None:
     """Found by its payload, also behind one of the same amount alone."""
     text = entry(intent=made(1, digest="0" * 64))
     equal = entry(intent=made(2))
-    assert same_wish([equal], made(3)) is equal
-    assert same_wish([text, equal], made(3)) is equal
-    assert same_wish([text], made(3)) is text
-    assert same_wish([text, entry(intent=made(2, digest="1" * 64))], made(3)) is text
+    assert same_operation([equal], made(3)) is equal
+    assert same_operation([text, equal], made(3)) is equal
+    assert same_operation([text], made(3)) is text
+    assert same_operation([text, entry(intent=made(2, digest="1" * 64))], made(3)) is text
 
 
 @pytest.mark.parametrize("origin", [each for each in KeyOrigin if each is not KeyOrigin.MADE])
 def test_a_key_that_was_given_is_a_wish_of_its_own(origin: KeyOrigin) -> None:
-    """Two parts of the same amount with keys of their own are two wishes."""
-    assert same_wish([entry(intent=evolve(made(1), origin=origin))], made(2)) is None
+    """Two parts of the same amount with keys of their own are two operations."""
+    assert same_operation([entry(intent=evolve(made(1), origin=origin))], made(2)) is None
 
 
 def test_what_is_no_wish_of_the_same() -> None:
     """What is settled, what is the call itself, and another amount with another payload."""
-    assert same_wish([entry(intent=made(1), settlement=settlement())], made(2)) is None
-    assert same_wish([entry(intent=made(1))], made(1)) is None
-    assert same_wish([entry(intent=made(1, digest="0" * 64, amount=7))], made(2)) is None
-    assert same_wish([entry(intent=made(1, operation="refund"))], made(2)) is None
-    assert same_wish([entry(intent=made(1, api="toy"))], made(2)) is None
-    assert same_wish([], made(1)) is None
+    assert same_operation([entry(intent=made(1), settlement=settlement())], made(2)) is None
+    assert same_operation([entry(intent=made(1))], made(1)) is None
+    assert same_operation([entry(intent=made(1, digest="0" * 64, amount=7))], made(2)) is None
+    assert same_operation([entry(intent=made(1, operation="refund"))], made(2)) is None
+    assert same_operation([entry(intent=made(1, api="toy"))], made(2)) is None
+    assert same_operation([], made(1)) is None
 
 
 def test_the_same_amount_is_not_the_same_payload() -> None:
     """One with an equal amount and another text must not stand in for the equal one that comes after it."""
     text = entry(intent=made(1, digest="0" * 64))
-    assert same_wish([text, entry(intent=made(2))], made(3)) is not text
+    assert same_operation([text, entry(intent=made(2))], made(3)) is not text

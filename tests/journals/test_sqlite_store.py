@@ -1,4 +1,4 @@
-"""The journal file against a plain model: what is in hand is not looked up, and a fresh key is presumed to be new."""
+"""The journal file against a plain model: what is leased is not looked up, and a fresh key is presumed to be new."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from tests.journals.material import intent, settlement
 from vipps_async import AcquireResult, Entry, KeyOrigin, Outcome
 from vipps_async.errors import JournalError
-from vipps_async.journals.rules import Answer, Attempt, Begin, Claim, Command, Release, Settle, apply, same_wish
+from vipps_async.journals.rules import Answer, Attempt, Begin, Claim, Command, Release, Settle, apply, same_operation
 from vipps_async.journals.sqlite import store as store_module
 from vipps_async.journals.sqlite.store import SqliteStore
 
@@ -165,7 +165,7 @@ def test_a_key_that_is_there_already_among_others(store: SqliteStore, at: int) -
 
 
 def test_a_key_that_is_there_with_another_payload(store: SqliteStore) -> None:
-    """The same key with another payload is found out, whether the first is in hand, settled or forgotten."""
+    """The same key with another payload is found out, whether the first is leased, settled or forgotten."""
     other = begin(1, digest="other", body=b"[]", amount=7)
     store.commit([begin(1)])
     assert results(store.commit([other])) == [AcquireResult.MISMATCH]
@@ -178,7 +178,7 @@ def test_a_key_that_is_there_with_another_payload(store: SqliteStore) -> None:
 
 
 def test_a_key_that_another_owner_has(store: SqliteStore) -> None:
-    """What somebody has in hand is not given to another, also after it was forgotten that it is in hand."""
+    """What somebody has leased is not given to another, also after it was forgotten that it is leased."""
     store.commit([begin(1)])
     assert results(store.commit([begin(1, "b")])) == [AcquireResult.HELD]
     store._leased.clear()
@@ -211,7 +211,7 @@ def test_done_stands_among_two_outcomes_in_one_commit(store: SqliteStore) -> Non
     ids=["another payload", "not done, by another"],
 )
 def test_an_outcome_that_is_not_of_what_is_leased(store: SqliteStore, other: Command) -> None:
-    """An outcome of another payload, or by somebody who lost it, leaves what is in hand open."""
+    """An outcome of another payload, or by somebody who lost it, leaves what is leased open."""
     store.commit([begin(1), begin(2)])
     store.commit([settle(2), other])
     assert [entry.settlement for _, entry in in_file(store)] == [None, settlement()]
@@ -322,7 +322,7 @@ class Model:
         if isinstance(command, Begin) and command.adopt:
             wanted = (command.intent.payment, command.intent.name)
             alike = [one for one in self.entries.values() if (one.intent.payment, one.intent.name) == wanted]
-            if (met := same_wish(alike, command.intent)) is not None:
+            if (met := same_operation(alike, command.intent)) is not None:
                 if met.intent.digest != command.intent.digest:
                     return AcquireResult.MISMATCH, met
                 command = evolve(command, intent=evolve(met.intent, created_at=command.intent.created_at))

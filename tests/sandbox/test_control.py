@@ -15,7 +15,7 @@ from aiohttp.test_utils import make_mocked_request
 from tests.sandbox.driver import MSN, Merchant, merchant_at
 from vipps_async import OrderNotFoundError
 from vipps_async.sandbox import SandboxServer, State
-from vipps_async.sandbox.network.guard import Guard
+from vipps_async.sandbox.network.request_filter import RequestFilter
 from vipps_async.testing import Sandbox
 
 ORDER = f"/sandbox/payments/{MSN}/acme-1"
@@ -134,10 +134,10 @@ async def test_names_that_the_sandbox_was_given() -> None:
     ):
         for host, status in (("sandbox:8787", 200), ("VIPPS.local", 200), ("other", 403)):
             assert await _status(merchant, "GET", "/", {"Host": host}) == status
-    guard = Guard("192.0.2.7")
+    request_filter = RequestFilter("192.0.2.7")
     for host, is_ours in (("192.0.2.7:1", True), ("localhost", True), ("192.0.2.8", False), ("sandbox", False)):
         request = make_mocked_request("GET", "/", headers={"Host": host})
-        answer = await guard.middleware(request, _passed)
+        answer = await request_filter.middleware(request, _passed)
         assert (answer.status == 200) is is_ours
 
 
@@ -162,7 +162,7 @@ async def test_a_body_that_does_not_come(
     sandbox: SandboxServer, monkeypatch: pytest.MonkeyPatch, path: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Who sends the head of a request and no more is answered 408, and hung up on."""
-    monkeypatch.setattr("vipps_async.sandbox.network.guard._BODY_TIME", 0.1)
+    monkeypatch.setattr("vipps_async.sandbox.network.request_filter._BODY_TIME", 0.1)
     where = urlsplit(sandbox.url)
     reader, writer = await asyncio.open_connection(where.hostname, where.port)
     head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{{"

@@ -19,11 +19,11 @@ _AT_ONCE = 64
 
 
 def met_by(row: BatchRow, operation: BatchOperation, key: str, entries: Iterable[Entry], *, api: str) -> Entry | None:
-    """Return what a row meets: an operation that was begun or done, and may be the very same wish.
+    """Return what a row meets: an operation that was begun or done, and may be the very same operation.
 
-    Text, file, batch and API do not matter: none of them makes another wish. Two different references do, so two
-    entries of one API that both have one never meet; over two APIs the same reference is the same wish, whatever its
-    amount. A row that takes all that is left meets nothing: twice it does no more than once.
+    Text, file, batch and API do not matter: none of them makes another operation. Two different references do, so two
+    entries of one API that both have one never meet; over two APIs the same reference is the same operation, whatever
+    its amount. A row that takes all that is left meets nothing: twice it does no more than once.
 
     Args:
         row: what is about to be sent.

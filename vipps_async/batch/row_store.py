@@ -19,7 +19,7 @@ from vipps_async.batch.tables import FileStyle
 from vipps_async.core.batch import BatchRow
 from vipps_async.core.payment_api import Unit
 
-__all__ = ["Asked", "RowStore"]
+__all__ = ["RequestedTotals", "RowStore"]
 
 #: Rows in one statement and one page.
 _PAGE = 500
@@ -62,7 +62,7 @@ SELECT number, first FROM (
 
 
 @frozen(kw_only=True)
-class Asked:
+class RequestedTotals:
     """What the good rows of a file ask for."""
 
     rows: int
@@ -222,11 +222,11 @@ class RowStore:
             for line, payment, reference, outcome, reason in found
         ]
 
-    def asked(self) -> Asked:
+    def requested_totals(self) -> RequestedTotals:
         """Add up what the good rows ask for."""
         statement = "SELECT count(*), coalesce(sum(amount), 0), count(*) - count(amount) FROM rows WHERE flaw IS NULL"
         rows, amount, takes_all = self._all(statement)[0]
-        return Asked(rows=rows, amount=amount, takes_all=takes_all)
+        return RequestedTotals(rows=rows, amount=amount, takes_all=takes_all)
 
     def totals(self) -> Totals:
         """Add everything up."""

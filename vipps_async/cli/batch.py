@@ -295,7 +295,7 @@ class _Command:
         """Tell the sums; returns whether they could be written where they belong."""
         options = self.options
         if options.json:
-            asked = {"asked": asdict(self.store.asked())} if options.dry_run else {}
+            asked = {"asked": asdict(self.store.requested_totals())} if options.dry_run else {}
             settled = {"settled_first": None if self.recovered is None else recovery_facts(self.recovered)}
             text = json_line(summary_json(totals, self.layout.api, options.operation) | asked | settled)
         elif not totals.rows:

@@ -260,7 +260,7 @@ async def agree(
 
 def asked_text(store: RowStore, layout: Layout) -> str:
     """Say on one line what a file asks for: how many rows, and for how much. Blocking for a moment."""
-    asked, operation = store.asked(), layout.operation
+    asked, operation = store.requested_totals(), layout.operation
     what = (
         f"{operation.value.capitalize()} {asked.rows:,} payment{'' if asked.rows == 1 else 's'} over {layout.api.name}"
     )

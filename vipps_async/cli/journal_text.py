@@ -140,8 +140,8 @@ def recovery_facts(report: RecoveryReport) -> dict[str, Any]:
         "refused": report.refused,
         "not_done": report.not_done,
         "settled_meanwhile": report.settled_meanwhile,
-        "in_other_hands": report.in_other_hands,
-        "in_other_hands_until": report.in_other_hands_until,
+        "leased_elsewhere": report.leased_elsewhere,
+        "leased_elsewhere_until": report.leased_elsewhere_until,
         "stays_open": report.stays_open,
         "damaged": [{"position": row.position, "payment": row.payment, "reason": row.reason} for row in report.damaged],
         "overruled": [_named(done.intent, done.reason) for done in report.overruled],
@@ -169,9 +169,11 @@ def recovery_text(report: RecoveryReport) -> str:
     how = f"{report.proven} had taken effect, {report.sent_again} sent again, {report.refused} refused"
     how += f", {report.not_done} had never arrived, {report.settled_meanwhile} settled meanwhile"
     lines = [f"{report.seen} looked at: {how}."]
-    if report.in_other_hands and report.in_other_hands_until is not None:
-        until = f"{report.in_other_hands_until:%H:%M:%S} UTC"
-        lines.append(f"{report.in_other_hands} are in other hands, until {until} at the latest: recover again then.")
+    if report.leased_elsewhere and report.leased_elsewhere_until is not None:
+        until = f"{report.leased_elsewhere_until:%H:%M:%S} UTC"
+        lines.append(
+            f"{report.leased_elsewhere} are leased elsewhere, until {until} at the latest: recover again then."
+        )
     lines += [
         f"carried out otherwise than asked: {about(moved.intent)}: {plain(moved.reason)}"
         for moved in report.moved_otherwise

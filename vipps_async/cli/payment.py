@@ -88,7 +88,7 @@ def _actions(api: PaymentApi) -> list[Command]:
     show.defaults(wait=0.0)
     return [
         show,
-        *(_operation(api, operation) for operation in BatchOperation),
+        *(_operation(api, operation) for operation in BatchOperation if operation in api.operations),
         *(_own_action(api, action) for action in api.actions),
     ]
 

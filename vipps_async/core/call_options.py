@@ -1,4 +1,4 @@
-"""What a view of a session changes for its calls: sales unit, time-outs, deadline and further headers; all checked."""
+"""The options of a session view: sales unit, time-outs, deadline and further headers, all checked."""
 
 from __future__ import annotations
 

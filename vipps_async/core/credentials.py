@@ -1,4 +1,4 @@
-"""Asks the application's own function for credentials, each time before a token is fetched."""
+"""Calls the application's own function for credentials, each time before a token is fetched."""
 
 from __future__ import annotations
 

@@ -114,7 +114,7 @@ def _configured_structlog() -> FilteringBoundLogger | None:
 class EventLog:
     """Writes one event an attempt and one an operation: names, times and statuses, never a body, header or URL.
 
-    A call must end as Vipps' answer says. So whatever the application's own code raises while it hears of an event, a
+    A call must end as Vipps' answer says. So whatever the application's own code raises while it handles an event, a
     listener or a log processor, is logged once and goes no further.
     """
 

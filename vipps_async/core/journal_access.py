@@ -1,4 +1,4 @@
-"""The journal of a session: opened once for all its recorders, and listened to for outcomes that are overruled."""
+"""The journal of a session: opened once for all its recorders; its overruled outcomes go to listeners."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class JournalAccess:
         Args:
             journal: the journal.
             find_world: finds out which Vipps the calls go to.
-            log: hears of outcomes that are overruled.
+            log: is told each outcome that is overruled.
         """
         self.journal = journal
         #: The sales units that the session acts for.
@@ -85,7 +85,7 @@ class JournalAccess:
 
     @contextlib.contextmanager
     def listening_for_overruled(self, listener: Callable[[Entry], None], *, unit: str) -> Iterator[None]:
-        """Let a function hear meanwhile of each entry of a sales unit that is done though it was settled as refused.
+        """Call a function with each entry of a sales unit that is done though it was settled as refused.
 
         Args:
             listener: called with the entry; it must not raise.

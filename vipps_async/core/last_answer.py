@@ -1,4 +1,4 @@
-"""Keeps the last answer of each task, and shows of an answer what may be shown."""
+"""Keeps the last answer of each task, and redacts what is shown of it."""
 
 from __future__ import annotations
 

@@ -351,6 +351,8 @@ class PaymentApi:
             InvalidInputError: it breaks one.
         """
         self.check_payment(row.payment)
+        if operation not in self.operations:
+            raise InvalidInputError("operation", f"one that {self.name} has", value=operation.value)
         if operation.facts.amount is (AmountRule.REQUIRED if row.minor_units is None else AmountRule.NONE):
             rule = f"{operation.facts.amount.value} the rows of a {operation.value}"
             raise InvalidInputError("amount", rule, value=row.amount)

@@ -1,4 +1,4 @@
-"""What every call goes through: token, headers, attempt, and, only if that failed, the way to a true outcome."""
+"""Runs calls: token, headers and the first attempt; a failed one is carried on in failed_call.py."""
 
 from __future__ import annotations
 

@@ -113,7 +113,7 @@ class PaymentPoller(Generic[A]):
         self._urgent: deque[_Watch[A]] = deque()
         self._turns = itertools.count()
         self._questions: set[asyncio.Task[A]] = set()
-        self._heard_of: dict[tuple[str, str], None] = {}
+        self._unread_news: dict[tuple[str, str], None] = {}
         self._timer: Timer | None = None
         #: When that is; not every loop's timer can tell.
         self._timer_at = 0.0
@@ -162,8 +162,8 @@ class PaymentPoller(Generic[A]):
         first = max(now + min(FIRST_PAUSE, seconds / 2), watch.quiet_until)
         waiter: asyncio.Future[A] = loop.create_future()
         watch.waiters.append(waiter)
-        if key in self._heard_of:
-            del self._heard_of[key]
+        if key in self._unread_news:
+            del self._unread_news[key]
             self._hurry(watch)
         elif watch.question is None and not watch.is_urgent and (watch.turn < 0 or first < watch.due):
             self._schedule(watch, first)
@@ -192,10 +192,10 @@ class PaymentPoller(Generic[A]):
         if watch is not None:
             self._hurry(watch)
             return
-        self._heard_of.pop(key, None)
-        self._heard_of[key] = None
-        if len(self._heard_of) > _MOST_REMEMBERED:
-            del self._heard_of[next(iter(self._heard_of))]
+        self._unread_news.pop(key, None)
+        self._unread_news[key] = None
+        if len(self._unread_news) > _MOST_REMEMBERED:
+            del self._unread_news[next(iter(self._unread_news))]
 
     async def aclose(self) -> None:
         """End all questions, and all waits with `ConfigurationError`. Safe to call twice."""

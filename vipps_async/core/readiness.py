@@ -1,4 +1,4 @@
-"""Finds out whether a session could carry a call out now: a token can be had, and the journal answers."""
+"""Readiness check of a session: a token can be had, and the journal answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Notes every operation that moves money in a journal before it leaves, and its outcome afterwards."""
+"""Records every operation that moves money in the journal before it is sent, and its outcome afterwards."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ class Recorder:
         await self._access.aclose()
 
     def listening_for_overruled(self, listener: Callable[[Entry], None]) -> AbstractContextManager[None]:
-        """Let a function hear meanwhile of each entry of this sales unit that is done though it was settled as refused.
+        """Call a function with each entry of this sales unit that is done though it was settled as refused.
 
         Args:
             listener: called with the entry; it must not raise.
@@ -154,7 +154,7 @@ class Recorder:
             JournalError: the intent could not be made durable, and nothing was sent; or the outcome that is on record
                 for this key cannot be read.
             IdempotencyMismatchError: the journal has this key with another payload; nothing was sent.
-            OrderLockedError: another worker has this very operation in hand, or one of the same payment is open at
+            OrderLockedError: another worker has leased this very operation, or one of the same payment is open at
                 another API; nothing was sent.
             VippsError: as the pipeline raises it, or as it was recorded for this key.
         """
@@ -166,7 +166,7 @@ class Recorder:
         intent = self._intent(call, body)
         # One owner for each call, not each session: of two tasks with the same key, too, only one goes on.
         owner = self._new_owner()
-        # A key made for this call alone says nothing about the wish: an equal one that is open is the same.
+        # A key made for this call alone says nothing about the operation: an equal one that is open is the same.
         adopt = call.audit.origin is KeyOrigin.MADE and call.operation.repeat is Repeat.KEYED
         acquired, entry = await self._begin(call, intent, owner, adopt=adopt)
         if adopt and acquired is not AcquireResult.CLOSED and entry.intent.key != intent.key:
@@ -218,7 +218,7 @@ class Recorder:
         return await self._pipeline.reconcile(call, within=self._deadline)
 
     async def claim(self, intent: Intent) -> tuple[AcquireResult, Entry, str]:
-        """Take an open entry in hand for recovery; also returns the owner's name to go on with."""
+        """Lease an open entry for recovery; also returns the owner's name to go on with."""
         owner = self._new_owner()
         acquired, entry = await self._journal.claim(intent, owner=owner, lease=self._lease * _RECOVERY_LEASES)
         return acquired, entry, owner
@@ -264,7 +264,7 @@ class Recorder:
         Args:
             intent: what was begun or claimed.
             note: why it stays open.
-            owner: who has it in hand.
+            owner: who has leased it.
             attempts: what is known of its attempts; None: what was known.
             unsent: whether the attempt that was being counted last never left; see `Journal.release`.
 
@@ -298,7 +298,7 @@ class Recorder:
             at = self._clock.now()
             acquired = await self._journal.attempt(intent, owner=owner, at=at)
             if acquired is not AcquireResult.ACQUIRED:
-                raise JournalError("another worker has this operation in hand by now: it was not sent again")
+                raise JournalError("another worker has leased this operation by now: it was not sent again")
             record.last_at = at
             record.counted += 1
 
@@ -314,11 +314,11 @@ class Recorder:
         except JournalError as error:
             if error.effect is not Effect.NONE:
                 # It may be in the journal all the same.
-                await self._let_go(call, intent, "the journal failed before it was sent", owner, adopt=adopt)
+                await self._release_unsent(call, intent, "the journal failed before it was sent", owner, adopt=adopt)
             # A copy: a store may raise the same error for all intents of a failed commit.
             raise about(call, copy.copy(error)) from error
         except TimeoutError as error:
-            await self._let_go(call, intent, "the journal did not answer in time", owner, adopt=adopt)
+            await self._release_unsent(call, intent, "the journal did not answer in time", owner, adopt=adopt)
             # It may be in the journal all the same, and recovery then carries it out: not to be asked for anew.
             text = f"the journal did not answer within {self._deadline:g} s, and nothing was sent now"
             advice = (
@@ -328,16 +328,16 @@ class Recorder:
             raise about(call, JournalError(text, effect=Effect.POSSIBLE, advice=advice)) from error
         except asyncio.CancelledError:
             # It may be in the journal or not. If it is, nobody need wait for the lease to end.
-            await self._let_go(call, intent, "cancelled before it was sent", owner, adopt=adopt)
+            await self._release_unsent(call, intent, "cancelled before it was sent", owner, adopt=adopt)
             raise
 
-    async def _let_go(self, call: Call[Any], intent: Intent, note: str, owner: str, *, adopt: bool) -> None:
+    async def _release_unsent(self, call: Call[Any], intent: Intent, note: str, owner: str, *, adopt: bool) -> None:
         """End the lease of an entry that was perhaps begun and certainly not sent: its attempt ended without effect."""
         await self._quietly(call, self.release(intent, note, owner=owner, unsent=True))
         if adopt:
-            await self._quietly(call, self._let_go_of_adopted(intent, note, owner))
+            await self._quietly(call, self._release_adopted(intent, note, owner))
 
-    async def _let_go_of_adopted(self, intent: Intent, note: str, owner: str) -> None:
+    async def _release_adopted(self, intent: Intent, note: str, owner: str) -> None:
         # Under which key it was begun only the journal knows.
         for entry in await self._journal.find(
             payment=intent.payment, merchant_serial_number=intent.merchant_serial_number
@@ -357,7 +357,7 @@ class Recorder:
                     status=0,
                     effect=Effect.POSSIBLE,
                     advice=(
-                        "if it is the same wish, repeat it with that key and that text, or let recovery settle it; if "
+                        "if it is the same one, repeat it with that key and that text, or let recovery settle it; if "
                         "it is another one, give it an idempotency key of its own"
                     ),
                 ),
@@ -370,16 +370,16 @@ class Recorder:
                 raise about(earlier, OrderLockedError(text, status=0, retryable=True, effect=Effect.POSSIBLE))
             await self._clock.sleep(pause)
             pause = min(2 * pause, _LONGEST_WAIT)
-            # By its own key: once it is done, an equal call would be a new wish, and this one is not.
+            # By its own key: once it is done, an equal call would be a new operation, and this one is not.
             acquired, entry = await self._begin(earlier, evolve(intent, created_at=self._clock.now()), owner)
         if acquired is AcquireResult.ACQUIRED:
             return await self._carry_out(earlier, intent.body, entry, owner)
         return answer_on_record(earlier, acquired, entry, settled_by=SettledBy.EARLIER_CALL)
 
-    # --- in hand ---------------------------------------------------------------------------------------------------
+    # --- leased ---------------------------------------------------------------------------------------------------
 
     async def _carry_out(self, call: Call[R], body: bytes | None, entry: Entry, owner: str) -> R:
-        """Send a call whose intent is durable and in our hands, and note what came of it."""
+        """Send a call whose intent is durable and leased to us, and note what came of it."""
         intent, attempts = entry.intent, entry.attempts
         # The attempt that is about to leave is counted already: it is none of the earlier ones.
         record = AttemptRecord(earlier_in_doubt=attempts.in_doubt - 1)
@@ -432,7 +432,7 @@ class Recorder:
             await self._quietly(call, self.release(intent, error.message, owner=owner, attempts=known, unsent=True))
             return verdict
         answer = write_stored_error(error) if isinstance(error, ApiError) else b""
-        # Recovery sends again what is open. So before the caller hears that nothing happened, and perhaps asks for
+        # Recovery sends again what is open. So before the caller is told that nothing happened, and perhaps asks for
         # it under a new key, that must be durable: else a process that dies now would leave it to be done twice.
         noted = await self._quietly(call, self.settle(intent, OUTCOMES[verdict], answer, owner=owner))
         if not (noted and await self._quietly(call, self._journal.flush())):

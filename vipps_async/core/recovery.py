@@ -123,7 +123,7 @@ class Recovery:
             key: the entry's key.
 
         Returns:
-            Whether there was such an open entry, in nobody's hands.
+            Whether there was such an open entry, leased by nobody.
 
         Raises:
             ConfigurationError: the session is closed.
@@ -160,31 +160,31 @@ class Recovery:
     async def _work(self, lane: Lane, run: RecoveryRun) -> None:
         RUN.set(run)
         while (found := await lane.queue.get()) is not None:
-            # Nothing is in hand while it waits: what is not begun is free for others.
+            # Nothing is leased while it waits: what is not begun is free for others.
             if run.limiter.is_closed or not await run.limiter.acquire():
                 continue
             try:
-                await self._look_at(found, lane, run)
+                await self._lease_and_settle(found, lane, run)
             finally:
                 run.limiter.release()
 
-    async def _look_at(self, found: Entry, lane: Lane, run: RecoveryRun) -> None:
+    async def _lease_and_settle(self, found: Entry, lane: Lane, run: RecoveryRun) -> None:
         report = run.report
         acquired, entry, owner = await self._recorder.claim(found.intent)
         report.seen += 1
         if acquired is AcquireResult.ACQUIRED:
-            await self._in_hand(OpenEntry(self._recorder, self._rebuild, entry, owner, lane, run), entry)
+            await self._settle_leased(OpenEntry(self._recorder, self._rebuild, entry, owner, lane, run), entry)
         elif acquired is AcquireResult.SETTLED:
             report.settled_meanwhile += 1
         else:
             lane.blocked.add(entry.intent.payment)
-            report.in_other_hands += 1
-            until = report.in_other_hands_until
-            report.in_other_hands_until = entry.lease_until if until is None else max(until, entry.lease_until)
+            report.leased_elsewhere += 1
+            until = report.leased_elsewhere_until
+            report.leased_elsewhere_until = entry.lease_until if until is None else max(until, entry.lease_until)
         if run.progress is not None:
             run.progress(report)
 
-    async def _in_hand(self, settling: OpenEntry, entry: Entry) -> None:
+    async def _settle_leased(self, settling: OpenEntry, entry: Entry) -> None:
         try:
             await settling.run()
         except GeneratorExit:

@@ -61,7 +61,7 @@ class RecoveryLimiter(ConcurrencyLimiter):
         self.stopped: str = ""
 
     def pause(self, now: float) -> float:
-        """See `ConcurrencyLimiter`; Vipps' own wish to wait counts too."""
+        """See `ConcurrencyLimiter`; what Vipps asks to wait counts too."""
         return max(super().pause(now), self._wait_until - now)
 
     def attempted(self, now: float, seconds: float, status: int | None) -> None:

@@ -1,4 +1,4 @@
-"""What a recovery did: how many operations it settled, and which of them stay open."""
+"""The report of a recovery: how many operations it settled, and which of them stay open."""
 
 from __future__ import annotations
 
@@ -62,9 +62,9 @@ class RecoveryReport:
     """They never had an effect and need none: an initiate that never arrived."""
     settled_meanwhile: int = 0
     """Somebody else has settled them meanwhile."""
-    in_other_hands: int = 0
-    """A call that is under way, another recovery, or a process that died a moment ago has them in hand ..."""
-    in_other_hands_until: datetime | None = None
+    leased_elsewhere: int = 0
+    """A call that is under way, another recovery, or a process that died a moment ago has leased them ..."""
+    leased_elsewhere_until: datetime | None = None
     """... until this time (aware, UTC) at the latest; a recovery after it can settle what nobody has settled by then.
     """
     stays_open: int = 0
@@ -95,4 +95,4 @@ class RecoveryReport:
     @property
     def is_complete(self) -> bool:
         """Whether nothing of what was open at its beginning is open now."""
-        return not (self.stays_open or self.in_other_hands or self.damaged or self.stopped)
+        return not (self.stays_open or self.leased_elsewhere or self.damaged or self.stopped)

@@ -1,4 +1,4 @@
-"""Takes secrets and personal data out of text that came from outside, before it may stand in an error or a log."""
+"""Redacts secrets and personal data in text from outside, before it may stand in an error or a log."""
 
 from __future__ import annotations
 

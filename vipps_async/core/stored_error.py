@@ -1,4 +1,4 @@
-"""Refusals as a journal keeps them: which ones last, and how they are written down and raised again."""
+"""Stored refusals: which are permanent, and how they are written to the journal and raised again."""
 
 from __future__ import annotations
 

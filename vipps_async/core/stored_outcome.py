@@ -1,4 +1,4 @@
-"""How a call's end is written in the journal, and answered from there: a result, or an error that says why not."""
+"""Stored outcomes: how the end of a call is written to the journal, and how later calls are answered from it."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def answer_on_record(
         raise about(call, IdempotencyMismatchError(text, status=0))
     settlement = entry.settlement
     if acquired is AcquireResult.HELD or settlement is None:
-        text = "another worker has this very operation in hand"
+        text = "another worker has leased this very operation"
         raise about(call, OrderLockedError(text, status=0, retryable=True, effect=Effect.POSSIBLE))
     if settlement.outcome is Outcome.REFUSED:
         raise about(call, read_stored_error(settlement, call.operation.error))

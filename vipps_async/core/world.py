@@ -1,4 +1,4 @@
-"""Finds out which world a session talks to, so that a journal's facts are never taken for those of another one."""
+"""Determines environment and host of a session, so that a journal is never used with another one's facts."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ async def check_journal(path: Path, clock: Clock) -> CheckResult:
         text = f"the journal {path} can be opened, and nothing is open in it"
         return CheckResult(check=_CHECK, state=CheckState.OK, text=text, facts={"in_use": False, "open": 0})
     seconds = max(0, round((clock.now() - oldest).total_seconds()))
-    text = f"{count} open in the journal {path}, the oldest for {_age(seconds)}; nobody has the file in hand"
+    text = f"{count} open in the journal {path}, the oldest for {_age(seconds)}; nobody has the file open"
     return CheckResult(
         check=_CHECK,
         state=CheckState.WARNING,

@@ -59,9 +59,13 @@ def check_settings(env: Mapping[str, str]) -> tuple[CheckResult, Settings | None
         The result, and the settings if they can be used.
     """
     missing = [name for name in _KEYS if not env.get(name)]
-    flaws = [f"{name} is not set" for name in missing]
-    flaws += [flaw for name in (*_KEYS, *_SYSTEM) if env.get(name) and (flaw := _flaw_of(name, env[name]))]
-    flaws += [f"{PROXY} must be the URL of an http or https proxy"] if env.get(PROXY) and proxy_of(env) is None else []
+    violations = [f"{name} is not set" for name in missing]
+    violations += [
+        violation for name in (*_KEYS, *_SYSTEM) if env.get(name) and (violation := _violation_of(name, env[name]))
+    ]
+    violations += (
+        [f"{PROXY} must be the URL of an http or https proxy"] if env.get(PROXY) and proxy_of(env) is None else []
+    )
     doubts = [
         f"{name} stands in quotation marks"
         for name in KNOWN
@@ -73,12 +77,17 @@ def check_settings(env: Mapping[str, str]) -> tuple[CheckResult, Settings | None
         if 0 < len(env.get(name, "")) < SHORTEST_SECRET
     ]
     doubts += [f"{name} is not read: is {known} meant?" for name, known in _misspelt(env)]
-    flawed = [name for name in KNOWN if any(flaw.startswith(f"{name} must") for flaw in flaws)]
-    facts = {"set": [name for name in KNOWN if env.get(name)], "missing": missing, "flaws": flaws, "doubts": doubts}
-    if flaws:
-        told = [*_advice_on_missing(missing), *map(_advice_on_flaw, flawed), _advice_on(doubts)]
+    violated = [name for name in KNOWN if any(violation.startswith(f"{name} must") for violation in violations)]
+    facts = {
+        "set": [name for name in KNOWN if env.get(name)],
+        "missing": missing,
+        "violations": violations,
+        "doubts": doubts,
+    }
+    if violations:
+        told = [*_advice_on_missing(missing), *map(_advice_on_flaw, violated), _advice_on(doubts)]
         advice = "; ".join(filter(None, told))
-        return _finding(CheckState.FAILED, "; ".join([*flaws, *doubts]), facts, advice), None
+        return _finding(CheckState.FAILED, "; ".join([*violations, *doubts]), facts, advice), None
     if doubts:
         result = _finding(CheckState.WARNING, "; ".join(doubts), facts, _advice_on(doubts))
     else:
@@ -122,7 +131,7 @@ def _advice_on(doubts: list[str]) -> str:
     return "; ".join(advice for words, advice in kinds.items() if any(words in doubt for doubt in doubts))
 
 
-def _flaw_of(name: str, value: str) -> str:
+def _violation_of(name: str, value: str) -> str:
     try:
         if name in _KEYS:
             Credentials(**_STAND_INS | {_KEYS[name]: value})

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterable
+from functools import cached_property
 
 from vipps_async.airline_data import AirlineData
 from vipps_async.config import Environment
-from vipps_async.core.events import AttemptListener
-from vipps_async.core.operation import Call, Runner
-from vipps_async.core.payment_api import BatchClient
-from vipps_async.core.polling import PaymentPoller
+from vipps_async.core.operation import Call
+from vipps_async.core.payment_client import PaymentClient
 from vipps_async.ecom.calls import cancel_call, initiate_call, money_call
 from vipps_async.ecom.details import PaymentDetails
 from vipps_async.ecom.express import ExpressCheckout
@@ -33,17 +31,14 @@ from vipps_async.input_rules import (
     check_callback_url,
     check_fall_back,
     check_flag,
-    check_merchant_serial_number,
     check_mobile_number,
     check_order_id,
     check_scope,
     check_token,
     check_transaction_text,
 )
-from vipps_async.journals.protocol import Journal
 from vipps_async.money import Money
 from vipps_async.not_given import NOT_GIVEN, NotGiven
-from vipps_async.one_loop import OneLoop
 
 __all__ = ["EcomApi"]
 
@@ -51,46 +46,18 @@ __all__ = ["EcomApi"]
 _EXPRESS = "eComm Express Payment"
 
 
-class EcomApi:
+class EcomApi(PaymentClient[PaymentDetails]):
     """Payments through the Vipps eCom API v2.
 
     Amounts are given as `Money` in NOK or as whole øre; results have whole øre, as Vipps does.
     """
 
-    def __init__(
-        self,
-        runner: Runner,
-        *,
-        merchant_serial_number: str,
-        environment: Environment,
-        is_vipps: bool = False,
-        poller: PaymentPoller[PaymentDetails] | None = None,
-        listening: Callable[[AttemptListener], AbstractContextManager[None]] = lambda _listener: nullcontext(),
-        journal: Journal | None = None,
-    ) -> None:
-        """Make the API ready for one sales unit.
+    _payment_api = ECOM_API
 
-        Args:
-            runner: runs the calls.
-            merchant_serial_number: the sales unit, 4 to 10 digits.
-            environment: which Vipps; production refuses `approve` and URLs on loopback.
-            is_vipps: whether calls go to Vipps' own host, which takes and reaches public URLs only.
-            poller: the waits of all sales units of a session; None: one of its own.
-            listening: adds a listener of attempts for the length of a `with` block; batches adjust their rate by it.
-            journal: the session's journal, if it has one.
-
-        Raises:
-            InvalidInputError: the serial number is not 4 to 10 digits.
-        """
-        self._runner = runner
-        self._merchant = MerchantInfoPayment(
-            merchant_serial_number=check_merchant_serial_number(merchant_serial_number)
-        )
-        self._listening = listening
-        self._journal = journal
-        self._environment = environment
-        self._is_vipps = is_vipps
-        self._poller = poller or PaymentPoller(OneLoop())
+    @cached_property
+    def _merchant(self) -> MerchantInfoPayment:
+        # Made once: each call has it in its body.
+        return MerchantInfoPayment(merchant_serial_number=self._merchant_serial_number)
 
     async def initiate(
         self,
@@ -161,7 +128,7 @@ class EcomApi:
         body = InitiatePaymentCommand(
             customer_info=CustomerInfo(mobile_number=mobile_number),
             merchant_info=MerchantInfo(
-                merchant_serial_number=self._merchant.merchant_serial_number,
+                merchant_serial_number=self._merchant_serial_number,
                 callback_prefix=callback_prefix,
                 fall_back=fall_back,
                 auth_token=auth_token,
@@ -377,7 +344,7 @@ class EcomApi:
             ConfigurationError: the session was closed meanwhile.
             VippsError: details failed for good, or failed last when the time was up; see `vipps_async.errors`.
         """
-        unit = self._merchant.merchant_serial_number
+        unit = self._merchant_serial_number
         return await self._poller.wait(check_order_id(order_id), timeout=timeout, unit=unit, ask=self.details)
 
     def notify(self, order_id: str) -> None:
@@ -393,18 +360,7 @@ class EcomApi:
             ConfigurationError: called in another event loop or thread than the session belongs to; from there use
                 ``loop.call_soon_threadsafe(vipps.ecom.notify, order_id)``.
         """
-        self._poller.notify(check_order_id(order_id), unit=self._merchant.merchant_serial_number)
-
-    @property
-    def batch(self) -> BatchClient:
-        """What `vipps_async.batch` needs of the API: ``capture_many(vipps.ecom, rows)``."""
-        return BatchClient(
-            api=ECOM_API,
-            runner=self._runner,
-            merchant_serial_number=self._merchant.merchant_serial_number,
-            listening=self._listening,
-            journal=self._journal,
-        )
+        self._poller.notify(check_order_id(order_id), unit=self._merchant_serial_number)
 
 
 def _check_express(express: object, *, scope: object, loopback: bool, is_vipps: bool) -> tuple[str | None, str | None]:

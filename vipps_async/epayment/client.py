@@ -1,19 +1,16 @@
-"""The ePayment API as methods: each checks its arguments, says what is to be done, and has the runner do it."""
+"""The ePayment API as methods: each checks its arguments, builds a call and passes it to the runner."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Self
 
 from vipps_async.airline_data import AirlineData
 from vipps_async.config import Environment
-from vipps_async.core.events import AttemptListener
-from vipps_async.core.operation import Call, Runner, SettledBy
-from vipps_async.core.payment_api import BatchClient
-from vipps_async.core.polling import PaymentPoller
+from vipps_async.core.operation import Call, SettledBy
+from vipps_async.core.payment_client import PaymentClient
 from vipps_async.epayment.calls import cancel_call, create_call, money_call
 from vipps_async.epayment.operations import APPROVE, CAPTURE, REFUND, get_call, get_events_call
 from vipps_async.epayment.payment_api import EPAYMENT_API, EPAYMENT_APIS
@@ -32,50 +29,16 @@ from vipps_async.epayment.responses import (
 )
 from vipps_async.epayment.shipping import Shipping
 from vipps_async.errors import ConfigurationError
-from vipps_async.input_rules import check_merchant_serial_number, check_reference
-from vipps_async.journals.protocol import Journal
+from vipps_async.input_rules import check_reference
 from vipps_async.money import Money
-from vipps_async.one_loop import OneLoop
 
 __all__ = ["EpaymentApi"]
 
 
-class EpaymentApi:
+class EpaymentApi(PaymentClient[Payment]):
     """Payments through the Vipps MobilePay ePayment API v1, in NOK, DKK and EUR. All amounts are `Money`."""
 
-    def __init__(
-        self,
-        runner: Runner,
-        *,
-        merchant_serial_number: str,
-        environment: Environment,
-        is_vipps: bool = False,
-        poller: PaymentPoller[Payment] | None = None,
-        listening: Callable[[AttemptListener], AbstractContextManager[None]] = lambda _listener: nullcontext(),
-        journal: Journal | None = None,
-    ) -> None:
-        """Make the API ready for one sales unit.
-
-        Args:
-            runner: runs the calls.
-            merchant_serial_number: the sales unit, 4 to 10 digits.
-            environment: which Vipps; production refuses `approve` and URLs on loopback.
-            is_vipps: whether calls go to Vipps' own host, which takes and reaches public URLs only.
-            poller: the waits of all sales units of a session; None: one of its own.
-            listening: lets a function hear of each attempt meanwhile: batches set their pace by it.
-            journal: the session's journal, if it has one.
-
-        Raises:
-            InvalidInputError: the serial number is not 4 to 10 digits.
-        """
-        self._runner = runner
-        self._merchant_serial_number = check_merchant_serial_number(merchant_serial_number)
-        self._listening = listening
-        self._journal = journal
-        self._environment = environment
-        self._is_vipps = is_vipps
-        self._poller = poller or PaymentPoller(OneLoop())
-        self._payment_api = EPAYMENT_API
+    _payment_api = EPAYMENT_API
 
     async def create(
         self,
@@ -345,14 +308,3 @@ class EpaymentApi:
         other = copy.copy(self)
         other._payment_api = EPAYMENT_APIS[check_currency("currency", currency)]  # noqa: SLF001 - a copy of ours
         return other
-
-    @property
-    def batch(self) -> BatchClient:
-        """What `vipps_async.batch` needs of the API: ``capture_many(vipps.epayment, rows)``."""
-        return BatchClient(
-            api=self._payment_api,
-            runner=self._runner,
-            merchant_serial_number=self._merchant_serial_number,
-            listening=self._listening,
-            journal=self._journal,
-        )

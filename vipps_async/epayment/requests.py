@@ -93,35 +93,7 @@ def create_request(
 ) -> CreatePaymentRequest:
     """Make the body of create.
 
-    Args:
-        reference: unique for ever in this sales unit: 8 to 64 characters of a-z, A-Z, 0-9 and "-". A new attempt to
-            pay takes another, see `next_attempt`.
-        amount: from 1 NOK, 0.01 DKK or 0.01 EUR, in the sales unit's currency. With `shipping` without the cost of it:
-            the app adds what the customer chooses.
-        payment_description: what the customer reads in the app, 3 to 100 characters.
-        return_url: where the customer comes back to, paid or not: an https URL or an app's ``myapp://...``, at most
-            2,500 characters. Must be given with WEB_REDIRECT.
-        user_flow: how the customer gets to the payment.
-        payment_method: WALLET or, with WEB_REDIRECT only, CARD.
-        phone_number: the customer's, if known: 9 to 15 digits, the country's code first. At most one of this,
-            `personal_qr` and `customer_token`; exactly one with PUSH_MESSAGE.
-        personal_qr: all that the QR code in the customer's app holds, 5 to 255 characters.
-        customer_token: the token out of a check-in.
-        customer_interaction: CUSTOMER_PRESENT at a till; left out, Vipps assumes CUSTOMER_NOT_PRESENT.
-        minimum_user_age: in years, 0 to 100; a younger customer cannot pay.
-        scope: personal information to ask the customer for: values of `Scope`. With `shipping` it is name, address,
-            email and phoneNumber, and may be left out.
-        expires_at: when a long-living payment ends, with its time zone: more than 10 minutes and less than 60 days
-            ahead; needs WALLET, a `receipt`, and Vipps' permission.
-        qr_format: how the QR code comes; with QR only.
-        receipt: what was bought, in the same currency.
-        receipt_url: where the receipt is: an https URL or an app's.
-        metadata: up to 5 texts of at most 500 characters under names of at most 100; come back with the payment. Put
-            nothing personal there.
-        shipping: makes it an express checkout; WALLET only.
-        airline_data: for airlines and travel agencies.
-        blocked_sources: what a wallet must not be paid from; not in NOK.
-        merchant_legal_links: the merchant's terms of sale and privacy policy.
+    Args: those of `EpaymentApi.create`, and:
         loopback: whether http URLs of this very machine are allowed.
         is_vipps: whether it goes to Vipps' own host, which reaches public hosts only and goes by the world's clock.
 

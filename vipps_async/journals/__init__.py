@@ -1,1 +1,1 @@
-"""The write-ahead journal: what a session notes before money moves, and where it notes it."""
+"""The write-ahead journal: intents before money moves, and their outcomes; in memory, SQLite or PostgreSQL."""

@@ -21,7 +21,7 @@ from vipps_async.journals.protocol import DamagedEntry, Entry, World
 from vipps_async.journals.rows import UnfitError
 from vipps_async.journals.rules import Answer, Command, Release, Settle
 
-__all__ = ["BATCH", "GroupCommit", "Guard", "PendingCommand", "Row", "Store", "is_count"]
+__all__ = ["BATCH", "GroupCommit", "PendingCommand", "Row", "Store", "WriteCondition", "is_count"]
 
 #: The most commands in one commit: beyond it, commits get longer and no cheaper each.
 BATCH = 1000
@@ -34,7 +34,7 @@ Row = tuple[int, Entry | DamagedEntry]
 
 
 @frozen
-class Guard:
+class WriteCondition:
     """A condition of a write, asked in the transaction that writes, before anything else: for PostgreSQL alone."""
 
     #: A query that gives a row as long as writing is allowed, and that locks what it depends on until the commit.
@@ -53,11 +53,13 @@ class Store(Protocol):
     async def open(self) -> None:
         """Open it, creating it if need be; one that fails leaves nothing open."""
 
-    async def commit(self, commands: Sequence[Command], guards: Sequence[Guard | None]) -> Sequence[Answer | None]:
+    async def commit(
+        self, commands: Sequence[Command], conditions: Sequence[WriteCondition | None]
+    ) -> Sequence[Answer | None]:
         """Do all commands in their order, in one transaction; returns when it is durable.
 
         Returns:
-            The answers; None to a command whose guard did not hold, and which was not done.
+            The answers; None to a command whose condition did not hold, and which was not done.
 
         Raises:
             UnfitError: one of them cannot be written, or needs an entry that cannot be read; the others may fit.
@@ -109,7 +111,7 @@ class PendingCommand:
     #: None: an outcome, for which nobody waits, and which is tried again if a commit fails.
     future: asyncio.Future[Answer] | None = None
     #: What must hold for it to be written; an outcome is dropped if it does not.
-    guard: Guard | None = None
+    condition: WriteCondition | None = None
 
 
 def is_count(value: object) -> bool:
@@ -163,10 +165,10 @@ class GroupCommit:
         self._queue.append(pending)
         self._arrived.set()
 
-    def put_outcome(self, command: Settle | Release, guard: Guard | None) -> None:
+    def put_outcome(self, command: Settle | Release, condition: WriteCondition | None) -> None:
         """Add a command that nobody waits for; there must be room."""
         self.unwritten += 1
-        self.put(PendingCommand(command, None, guard))
+        self.put(PendingCommand(command, None, condition))
 
     @property
     def is_full(self) -> bool:
@@ -278,7 +280,7 @@ class GroupCommit:
                 continue
             try:
                 commands = [pending.command for pending in group if pending.command is not None]
-                answers = await self._store.commit(commands, [pending.guard for pending in group])
+                answers = await self._store.commit(commands, [pending.condition for pending in group])
             except UnfitError as error:
                 if len(group) > 1:
                     middle = len(group) // 2
@@ -300,7 +302,7 @@ class GroupCommit:
                     listener(answer[1])
         self._leave(group, None)
         for pending, answer in zip(group, answers, strict=True):
-            refused = pending.guard if answer is None else None
+            refused = pending.condition if answer is None else None
             self._resolve(pending.future, answer if refused is None else JournalError(refused.refusal))
 
     def _drop(self, pending: PendingCommand, error: UnfitError) -> None:

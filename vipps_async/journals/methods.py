@@ -1,4 +1,4 @@
-"""The methods of a journal that are the same for every store, over the few that are not."""
+"""The methods of a journal that are the same for every store."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a journal is: a durable note of each operation before it leaves, and of its outcome afterwards."""
+"""The journal protocol and its values: an intent, durable before it is sent, and its outcome afterwards."""
 
 from __future__ import annotations
 
@@ -73,9 +73,9 @@ class KeyOrigin(enum.Enum):
     """Who chose an idempotency key. Decides whether an equal later call repeats the operation or is a new one."""
 
     MADE = "made"
-    """The library, for one call: an equal call while that one is open repeats the same wish."""
+    """The library, for one call: an equal call while that one is open repeats the same operation."""
     GIVEN = "given"
-    """The caller: another key is another wish."""
+    """The caller: another key is another operation."""
     ROW = "row"
     """A row of a batch, whose key follows from the row."""
 
@@ -341,18 +341,18 @@ class Journal(Protocol):
 
         Taking an entry that stands there already counts one attempt more, begun at the new intent's `created_at`.
 
-        With `adopt`, an open entry with a made key of the same sales unit, payment and operation is the same wish. If
-        its digest is the same, ACQUIRED or HELD is returned with *that* entry, whose key differs
-        from the intent's, and the intent is not written. If only its amount is the same: MISMATCH with that entry.
+        With `adopt`, an open entry with a made key of the same sales unit, payment and operation counts as this intent.
+        If its digest is the same, ACQUIRED or HELD is returned with *that* entry, whose key differs from the intent's,
+        and the intent is not written. If only its amount is the same: MISMATCH with that entry.
 
-        What would be MINE is CLOSED, and not written, while an adjustment of the same payment and sales unit is open at
-        another API: both may be the same wish. Atomic over all processes and machines.
+        What would be ACQUIRED is CLOSED, and not written, while an adjustment of the same payment and sales unit is
+        open at another API: both may be the same operation. Atomic over all processes and machines.
 
         Args:
             intent: what is about to be sent.
             owner: who asks; not empty.
             lease: for how many seconds nobody else may take it; 0 or more.
-            adopt: whether the intent's key was made for this call alone, so that an equal open one is the same wish.
+            adopt: whether the intent's key was made for this call alone, so that an equal open one counts as it.
 
         Raises:
             JournalError: it could not be made durable; the caller must not send.

@@ -1,4 +1,4 @@
-"""How an entry stands in a row, the same in every store: its columns, their values, and the checksum over them."""
+"""The row format of an entry, the same in every store: columns, values, and the checksum over them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What begin, claim, settle and release do to one entry: values in, values out, the same for every store."""
+"""The state transitions of an entry: begin, claim, attempt, settle, release. Pure, the same for every store."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ __all__ = [
     "checked_hold",
     "clean_note",
     "open_at_other_api",
-    "same_wish",
+    "same_operation",
 ]
 
 #: Why an entry is open whose owner has not said so.
@@ -63,7 +63,7 @@ class Begin:
     intent: Intent
     owner: str
     lease: timedelta
-    #: Whether an equal open entry with a made key is the same wish; see `same_wish`.
+    #: Whether an equal open entry with a made key is the same operation; see `same_operation`.
     adopt: bool = False
 
 
@@ -177,7 +177,7 @@ def check_world(bound: World | None, world: World, place: str) -> None:
     )
 
 
-def same_wish(open_entries: Iterable[Entry], intent: Intent) -> Entry | None:
+def same_operation(open_entries: Iterable[Entry], intent: Intent) -> Entry | None:
     """Find the open entry that a call without a key of its own meets; the same for every store.
 
     Args:
@@ -205,7 +205,7 @@ def open_at_other_api(open_entries: Iterable[Entry], intent: Intent) -> Entry | 
     """Find the adjustment that is open at another API and so closes the payment to this one; None: there is none.
 
     Args:
-        open_entries: as for `same_wish`.
+        open_entries: as for `same_operation`.
         intent: what is about to begin.
     """
     for entry in open_entries if intent.adjusts else ():

@@ -1,4 +1,4 @@
-"""The entries that commands are about, while they are carried out; the same for memory, SQLite and PostgreSQL."""
+"""The entries that a group of commands concerns, while it is carried out; the same for every store."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from datetime import datetime
 from attrs import define, evolve
 
 from vipps_async.journals.protocol import AcquireResult, Entry, Intent
-from vipps_async.journals.rules import Answer, Begin, Command, apply, open_at_other_api, same_wish
+from vipps_async.journals.rules import Answer, Begin, Command, apply, open_at_other_api, same_operation
 
-__all__ = ["Identity", "Payment", "Slot", "Slots", "payment_of", "payment_to_look_at"]
+__all__ = ["Identity", "Payment", "Slot", "Slots", "payment_of", "payment_to_read"]
 
 Identity = tuple[str, str, str, str, str]
 
-#: A sales unit and a payment: what is open of it may be the wish of a begin, or close the payment to it.
+#: A sales unit and a payment: what is open of it may be the operation of a begin, or close the payment to it.
 Payment = tuple[str, str]
 
 
@@ -23,7 +23,7 @@ def payment_of(intent: Intent) -> Payment:
     return (intent.merchant_serial_number, intent.payment)
 
 
-def payment_to_look_at(command: Command) -> Payment | None:
+def payment_to_read(command: Command) -> Payment | None:
     """Name the payment whose open entries decide on a command beside its own; None: none do."""
     if isinstance(command, Begin) and (command.adopt or command.intent.adjusts):
         return payment_of(command.intent)
@@ -81,9 +81,13 @@ class Slots:
 
     def answer(self, command: Command, now: datetime) -> Answer:
         """Do one command."""
-        payment = payment_to_look_at(command)
+        payment = payment_to_read(command)
         of_payment = [] if payment is None else [slot.entry for slot in self.of_payment(payment)]
-        if isinstance(command, Begin) and command.adopt and (met := same_wish(of_payment, command.intent)) is not None:
+        if (
+            isinstance(command, Begin)
+            and command.adopt
+            and (met := same_operation(of_payment, command.intent)) is not None
+        ):
             if met.intent.digest != command.intent.digest:
                 return AcquireResult.MISMATCH, met
             command = evolve(command, intent=evolve(met.intent, created_at=command.intent.created_at))

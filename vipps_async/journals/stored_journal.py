@@ -1,4 +1,4 @@
-"""A journal over a store: opened and closed by several users of one event loop, its commands committed in groups."""
+"""A journal over a store, shared by several users of one event loop; its commands are committed in groups."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from attrs import frozen
 
 from vipps_async.errors import Effect, InvalidInputError, JournalError
-from vipps_async.journals.group_commit import GroupCommit, Guard, PendingCommand, Row, Store, is_count
+from vipps_async.journals.group_commit import GroupCommit, PendingCommand, Row, Store, WriteCondition, is_count
 from vipps_async.journals.methods import JournalMethods
 from vipps_async.journals.protocol import Entry, World
 from vipps_async.journals.rules import Answer, Command, Release, Settle
@@ -47,20 +47,20 @@ class StoredJournal(JournalMethods):
     Args:
         name: what it is called in errors.
         max_queued_outcomes: how many outcomes may wait to be written before `settle` and `release` wait.
-        guard: asked at each write what must hold for it, if anything.
+        condition: asked at each write what must hold for it, if anything.
 
     Raises:
         InvalidInputError: `max_queued_outcomes` is not positive.
     """
 
     def __init__(
-        self, name: str, *, max_queued_outcomes: int, guard: Callable[[], Guard | None] = lambda: None
+        self, name: str, *, max_queued_outcomes: int, condition: Callable[[], WriteCondition | None] = lambda: None
     ) -> None:
         if not is_count(max_queued_outcomes):
             raise InvalidInputError("max_queued_outcomes", "a positive whole number", value=max_queued_outcomes)
         self._name = name
         self._max_queued_outcomes = max_queued_outcomes
-        self._guard = guard
+        self._condition = condition
         #: See Journal.
         self.on_overruled: list[Callable[[Entry], None]] = []
         self._run: _Run | None = None
@@ -150,18 +150,18 @@ class StoredJournal(JournalMethods):
         return await self._put(command)
 
     async def _accept(self, command: Settle | Release) -> None:
-        guard = self._guard()
+        condition = self._condition()
         commits = self._open_run().commits
         if commits.is_full:
             await commits.room()
             # Asked again: it may have been closed while there was no room.
             commits = self._open_run().commits
-        commits.put_outcome(command, guard)
+        commits.put_outcome(command, condition)
 
     async def _put(self, command: Command | None) -> Answer:
         run = self._open_run()
         future: asyncio.Future[Answer] = run.loop.create_future()
-        run.commits.put(PendingCommand(command, future, None if command is None else self._guard()))
+        run.commits.put(PendingCommand(command, future, None if command is None else self._condition()))
         return await future
 
     async def _open_rows(self) -> AsyncIterator[Row]:

@@ -17,9 +17,9 @@ from vipps_async.sandbox.ledger.orders import Order
 from vipps_async.sandbox.ledger.reasons import SandboxError
 from vipps_async.sandbox.network.exchange import over_the_wire
 from vipps_async.sandbox.network.faults import Faults
-from vipps_async.sandbox.network.guard import Guard
 from vipps_async.sandbox.network.held_requests import HeldRequests
 from vipps_async.sandbox.network.history import CallbackRecord
+from vipps_async.sandbox.network.request_filter import RequestFilter
 from vipps_async.sandbox.wire.face import Services, json_answer
 from vipps_async.sandbox.wire.fault import Fault
 
@@ -45,7 +45,7 @@ class Control:
 
     services: Services
     faults: Faults
-    guard: Guard
+    request_filter: RequestFilter
     changes: Changes
     held: HeldRequests
     callbacks: deque[CallbackRecord]
@@ -77,7 +77,7 @@ class Control:
 
     def _shower(self, show: Callable[[web.Request], object]) -> Any:
         async def handle(request: web.Request) -> web.Response:
-            self.guard.look(request)
+            self.request_filter.check_read(request)
             return over_the_wire(json_answer(show(request)))
 
         return handle
@@ -91,7 +91,7 @@ class Control:
         return handle
 
     async def _read(self, request: web.Request, take: Callable[[Any], R]) -> R:
-        self.guard.change(request)
+        self.request_filter.check_change(request)
         if request.content_type != "application/json":
             # A page elsewhere can make a browser post a form here, but not JSON.
             raise web.HTTPBadRequest(reason="The content type must be application/json.")

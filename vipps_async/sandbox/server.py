@@ -1,4 +1,4 @@
-"""The sandbox itself: opens the socket, puts the parts together, and offers tests what they need to drive it."""
+"""The sandbox: opens the socket, connects the parts, and offers tests the methods that drive it."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ from vipps_async.sandbox.network.callbacks import CallbackSender
 from vipps_async.sandbox.network.callers import Callers, TokenIssuer
 from vipps_async.sandbox.network.dispatcher import Dispatcher
 from vipps_async.sandbox.network.faults import Faults
-from vipps_async.sandbox.network.guard import Guard
 from vipps_async.sandbox.network.history import CallbackRecord, RequestRecord
 from vipps_async.sandbox.network.listener import Listener, cancelled
+from vipps_async.sandbox.network.request_filter import RequestFilter
 from vipps_async.sandbox.network.routing import add_routes
 from vipps_async.sandbox.network.waits import Waits
 from vipps_async.sandbox.network.webhooks import WebhookSender
@@ -91,7 +91,7 @@ class SandboxServer:
             pause of a client that waits by `waits`; the clock is moved on by the rest. None: as long as it is.
         keep_requests: how many requests are kept on record; 0: none.
         keep_callbacks: how many callbacks are kept on record; 0: none.
-        allowed_hosts: further host names that requests may come to; see `Guard`.
+        allowed_hosts: further host names that requests may come to; see `RequestFilter`.
         callback_hosts: hosts that may be called at the merchant, and whose URLs pass with http, too. Loopback may be
             called without being named where the sandbox listens on loopback alone, and no other host.
         state: a file that keeps payments, webhooks and clock over restarts; what was answered is in it. None: in
@@ -153,9 +153,9 @@ class SandboxServer:
             unit_codes=tuple(code for face in faces for code in face.unit_codes),
         )
         self._changes = Changes()
-        self._guard = Guard(host, allowed_hosts)
+        self._request_filter = RequestFilter(host, allowed_hosts)
         hosts = CallbackHosts(
-            named=frozenset(name.lower() for name in callback_hosts), loopback=self._guard.loopback_only
+            named=frozenset(name.lower() for name in callback_hosts), loopback=self._request_filter.loopback_only
         )
         self._sender = CallbackSender(
             self.clock,
@@ -265,13 +265,13 @@ class SandboxServer:
 
     async def _open(self) -> None:
         app = web.Application(
-            middlewares=[self._guard.middleware, self._dispatcher.middleware], client_max_size=_MAX_BODY
+            middlewares=[self._request_filter.middleware, self._dispatcher.middleware], client_max_size=_MAX_BODY
         )
         landing = Landing(self._services, self._face_of)
         control = Control(
             services=self._services,
             faults=self.faults,
-            guard=self._guard,
+            request_filter=self._request_filter,
             changes=self._changes,
             held=self._dispatcher.held,
             callbacks=self._sender.records,
@@ -281,7 +281,7 @@ class SandboxServer:
             services=self._services,
             faults=self.faults,
             changes=self._changes,
-            guard=self._guard,
+            request_filter=self._request_filter,
             faces=self._faces,
             requests=self._dispatcher.requests,
             callbacks=self._sender.records,
@@ -289,8 +289,10 @@ class SandboxServer:
         )
         add_routes(app, [*self._dispatcher.begin(), *landing.routes(), *control.routes(), *dashboard.routes()])
         self._url = await self._listener.open(app)
-        if not self._guard.loopback_only:
-            _LOG.warning("listening on %s: anyone who reaches this machine can use this sandbox.", self._guard.host)
+        if not self._request_filter.loopback_only:
+            _LOG.warning(
+                "listening on %s: anyone who reaches this machine can use this sandbox.", self._request_filter.host
+            )
         await self._sender.start()
         self._webhooks.start()
         self.waits.begin()

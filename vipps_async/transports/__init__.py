@@ -1,1 +1,1 @@
-"""The way to the wire: the transport protocol and the transports that come with the package."""
+"""The transport protocol and the transports that come with the package."""

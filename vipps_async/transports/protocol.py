@@ -1,4 +1,4 @@
-"""What a transport is: bytes in, bytes out, and two kinds of failure. It knows nothing of Vipps."""
+"""The transport protocol: a request in, a response out, and two kinds of failure. It knows nothing of Vipps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a transport refuses before any I/O, and which proxy the environment names: the same for every transport."""
+"""Checks of a request before any I/O, and the proxy that the environment names: the same for every transport."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ import pytest
 from tests.batch.distributed.machines import opened, rows_of, status, submitted, world
 from tests.batch.shop import MSN
 from vipps_async.batch.distributed import chunks as chunks_module
-from vipps_async.batch.distributed.chunks import Chunks, Claim
+from vipps_async.batch.distributed.chunks import Chunks, ClaimedChunk
 from vipps_async.batch.distributed.database import BatchDatabase
 from vipps_async.batch.distributed.jobs import first_queue, queue
 from vipps_async.errors import ConfigurationError
@@ -29,7 +29,7 @@ async def database(postgres_dsn: str, schema: str) -> AsyncIterator[BatchDatabas
 
 async def claim(
     database: BatchDatabase, *, msn: str = MSN, environment: str = "test", base_url: str = ""
-) -> Claim | None:
+) -> ClaimedChunk | None:
     """Try to take its chunk."""
     chunks = Chunks(database)
     place = {"merchant_serial_number": msn, "environment": environment, "base_url": base_url or world.base_url}

@@ -144,11 +144,11 @@ async def test_a_session_that_stands_still_in_a_transaction_is_ended(postgres_ds
         async with database.transaction(is_long=True) as connection:
             assert await (await connection.execute(name)).fetchall() == [("0",)]
         assert await database.rows(name) == [("4s",)]
-        # The journal's transactions ask for the guard.
+        # The journal's transactions ask for the condition.
         batch = (await submitted(database, rows_of(1))).batch
         async with database.transaction(is_long=True) as connection:
-            guard = database.sql(statements.GUARD)
-            assert len(await (await connection.execute(guard, (batch, 0, 0))).fetchall()) == 1
+            condition = database.sql(statements.STILL_OWNER)
+            assert len(await (await connection.execute(condition, (batch, 0, 0))).fetchall()) == 1
             assert await (await connection.execute(name)).fetchall() == [("4s",)]
 
 

@@ -14,9 +14,16 @@ from tests.batch.shop import MSN
 from vipps_async import AcquireResult, Intent, Outcome, PostgresJournal, Settlement
 from vipps_async.batch import RowOutcome, RowResult
 from vipps_async.batch.distributed import fence as fence_module
-from vipps_async.batch.distributed.chunks import Chunks, Claim, LostError
+from vipps_async.batch.distributed.chunks import Chunks, ClaimedChunk, LostError
 from vipps_async.batch.distributed.database import BatchDatabase
-from vipps_async.batch.distributed.fence import STALE_AFTER, Fence, FencedTransport, current_fence, current_guard, now
+from vipps_async.batch.distributed.fence import (
+    STALE_AFTER,
+    Fence,
+    FencedTransport,
+    current_condition,
+    current_fence,
+    now,
+)
 from vipps_async.errors import JournalError, RequestNotSent
 from vipps_async.testing import ScriptedTransport
 from vipps_async.transports.protocol import Request, Response
@@ -39,7 +46,7 @@ def a_fence(asked_at: float | None = None) -> Fence:
     return Fence.around(1, 1, 1, statement=b"", asked_at=now() if asked_at is None else asked_at)
 
 
-async def claimed(chunks: Chunks, batch: int, *, chunk: int = 0) -> Claim:
+async def claimed(chunks: Chunks, batch: int, *, chunk: int = 0) -> ClaimedChunk:
     """Take a chunk that can be taken."""
     place = {"merchant_serial_number": MSN, "environment": "test", "base_url": world.base_url}
     claim = await chunks.claim(batch, chunk, owner="w", **place)
@@ -47,7 +54,7 @@ async def claimed(chunks: Chunks, batch: int, *, chunk: int = 0) -> Claim:
     return claim
 
 
-async def taken_away(database: BatchDatabase, claim: Claim) -> None:
+async def taken_away(database: BatchDatabase, claim: ClaimedChunk) -> None:
     """Let another worker have it."""
     await database.rows("UPDATE {schema}.batch_chunks SET epoch = epoch + 1 WHERE batch = %s", (claim.batch,))
 
@@ -118,10 +125,10 @@ async def test_captures_pass_only_with_a_hold() -> None:
 def test_the_journal_of_a_batch_is_written_by_batches_only() -> None:
     """A write outside of any chunk is a mistake, and refused."""
     with pytest.raises(JournalError, match="only what works on a chunk"):
-        current_guard()
+        current_condition()
     fence = a_fence()
     with behind(fence):
-        assert current_guard() is fence.guard
+        assert current_condition() is fence.condition
 
 
 async def test_the_journal_keeps_out_whoever_lost_the_chunk(postgres_dsn: str, schema: str) -> None:
@@ -130,7 +137,7 @@ async def test_the_journal_keeps_out_whoever_lost_the_chunk(postgres_dsn: str, s
         batch = (await submitted(database, rows_of(60), chunk_size=30)).batch
         chunks = Chunks(database)
         lost, kept = await claimed(chunks, batch, chunk=0), await claimed(chunks, batch, chunk=1)
-        journal = PostgresJournal(postgres_dsn, schema=schema, guard=current_guard)
+        journal = PostgresJournal(postgres_dsn, schema=schema, condition=current_condition)
         await journal.open()
         mine, theirs, later = an_intent("order-1", "k-1"), an_intent("order-2", "k-2"), an_intent("order-3", "k-3")
         with behind(lost.fence):

@@ -40,7 +40,7 @@ async def test_what_was_done_since_submit_holds_a_row(postgres_dsn: str, schema:
         rows = await database.rows("SELECT payment, outcome, reason FROM {schema}.batch_rows ORDER BY number")
     assert stands.totals.outcomes == {RowOutcome.DONE: 3, RowOutcome.HELD: 1}
     assert found.runner.done.outcomes == {RowOutcome.DONE: 3, RowOutcome.HELD: 1}
-    # Another amount is another wish.
+    # Another amount is another operation.
     assert [sandbox.payment(f"order-{number}").captured for number in range(4)] == [1000, 1000, 1000, 3000]
     assert rows[0][:2] == ("order-0", "held")
     assert rows[0][2].startswith("meets a capture of 10.00 NOK over ecom, done ")
@@ -78,7 +78,7 @@ async def test_the_same_row_in_a_batch_over_another_api_is_held(postgres_dsn: st
 async def test_what_was_done_over_another_api_holds_a_row(
     postgres_dsn: str, schema: str, sandbox: Sandbox, api: str
 ) -> None:
-    """An entry under the row's own key is the row itself over its API, and over another one the same wish, done."""
+    """An entry under the row's own key is the row itself over its API, and over another one the operation, done."""
     stock(sandbox, 1, amount=5000)
     row = BatchRow(payment="order-0", text="x", reference="s-0")
     intent = Intent(

@@ -128,7 +128,7 @@ async def test_rows_that_the_fence_kept_back_lose_no_try(
     assert all_once(sandbox)
 
 
-async def test_what_a_lost_worker_had_in_hand_need_not_be_waited_for(
+async def test_what_a_lost_worker_had_leased_need_not_be_waited_for(
     postgres_dsn: str, schema: str, sandbox: Sandbox
 ) -> None:
     """An intent that it left behind holds a lease of a minute and a half: with the epoch its right to it has gone."""

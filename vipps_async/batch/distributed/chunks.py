@@ -20,7 +20,7 @@ from vipps_async.core.batch import BatchOperation, BatchRow
 from vipps_async.core.payment_api import PaymentApi
 from vipps_async.errors import InvalidInputError, JournalError
 
-__all__ = ["PAGE", "ROUNDS", "ChunkRow", "Chunks", "Claim", "LostError"]
+__all__ = ["PAGE", "ROUNDS", "ChunkRow", "Chunks", "ClaimedChunk", "LostError"]
 
 #: How often rows that did not end for good are tried, the first time included; as in a batch on one machine.
 ROUNDS = 3
@@ -44,7 +44,7 @@ class LostError(JournalError):
 
 
 @frozen(kw_only=True)
-class Claim:
+class ClaimedChunk:
     """A claimed chunk, with the settings of its batch."""
 
     batch: int
@@ -82,7 +82,7 @@ class Chunks:
 
     async def claim(
         self, batch: int, chunk: int, *, owner: str, merchant_serial_number: str, environment: str, base_url: str
-    ) -> Claim | None:
+    ) -> ClaimedChunk | None:
         """Take a chunk, unless it has ended or another worker has it and is alive.
 
         Args:
@@ -118,11 +118,11 @@ class Chunks:
             if withdrawn or state == "ended" or (state == "running" and not stale):
                 return None
             await self.database.run(connection, statements.CLAIM, (owner, batch, chunk))
-        guard = statements.GUARD.replace("{schema}", f'"{self.database.schema}"').encode()
-        return Claim(
+        condition = statements.STILL_OWNER.replace("{schema}", f'"{self.database.schema}"').encode()
+        return ClaimedChunk(
             batch=batch,
             chunk=chunk,
-            fence=Fence.around(batch, chunk, epoch + 1, statement=guard, asked_at=asked_at),
+            fence=Fence.around(batch, chunk, epoch + 1, statement=condition, asked_at=asked_at),
             api=payment_api(api),
             operation=BatchOperation(operation),
             merchant_serial_number=msn,
@@ -151,7 +151,7 @@ class Chunks:
         fence.confirmed(asked_at)
         return bool(found[0][0])
 
-    async def rows(self, claim: Claim) -> list[ChunkRow]:
+    async def rows(self, claim: ClaimedChunk) -> list[ChunkRow]:
         """Return the rows of a chunk that have not ended for good, in the file's order.
 
         Raises:
@@ -170,7 +170,7 @@ class Chunks:
                 rows.append(ChunkRow(row, values[-1]))
         return rows
 
-    async def save(self, claim: Claim, results: Sequence[RowResult]) -> None:
+    async def save(self, claim: ClaimedChunk, results: Sequence[RowResult]) -> None:
         """Note what became of rows.
 
         Raises:
@@ -180,14 +180,14 @@ class Chunks:
         if not results:
             return
         async with self.database.transaction() as connection:
-            guard = claim.fence.guard
-            if await (await connection.execute(guard.statement, guard.values)).fetchone() is None:
+            condition = claim.fence.condition
+            if await (await connection.execute(condition.statement, condition.values)).fetchone() is None:
                 raise _lost(claim.fence)
             await self._save(connection, claim, results)
 
     async def finish(
         self,
-        claim: Claim,
+        claim: ClaimedChunk,
         results: Sequence[RowResult],
         *,
         note: str = "",
@@ -225,7 +225,9 @@ class Chunks:
                 await self._queue(connection, batch, chunk, claim.merchant_serial_number, wait=wait, first=not counts)
         return ended
 
-    async def _save(self, connection: AsyncConnection[TupleRow], claim: Claim, results: Sequence[RowResult]) -> None:
+    async def _save(
+        self, connection: AsyncConnection[TupleRow], claim: ClaimedChunk, results: Sequence[RowResult]
+    ) -> None:
         if results:
             columns = [list(column) for column in zip(*(_values(result, claim) for result in results), strict=True)]
             await self.database.run(connection, statements.SAVE_RESULTS, (*columns, claim.batch))
@@ -314,7 +316,7 @@ def _lost(fence: Fence) -> LostError:
     return LostError(f"chunk {fence.chunk} of batch {fence.batch} went to another worker")
 
 
-def _values(result: RowResult, claim: Claim) -> tuple[object, ...]:
+def _values(result: RowResult, claim: ClaimedChunk) -> tuple[object, ...]:
     # A chunk that is run again finds done what its first worker did: that was this batch, by Vipps' own time.
     own = claim.again and result.time is not None and result.time >= claim.submitted_at
     return (*stored.result_values(result), own)

@@ -10,10 +10,10 @@ from attrs import define
 
 from vipps_async.core.batch import BatchOperation
 from vipps_async.errors import JournalError, RequestNotSent
-from vipps_async.journals.group_commit import Guard
+from vipps_async.journals.group_commit import WriteCondition
 from vipps_async.transports.protocol import Request, Response, Transport
 
-__all__ = ["HEARTBEAT_EVERY", "STALE_AFTER", "Fence", "FencedTransport", "current_fence", "current_guard", "now"]
+__all__ = ["HEARTBEAT_EVERY", "STALE_AFTER", "Fence", "FencedTransport", "current_condition", "current_fence", "now"]
 
 #: Seconds between two signs of life of whoever has a chunk, and after how many without one others may take it.
 HEARTBEAT_EVERY, STALE_AFTER = 1.0, 5.0
@@ -43,7 +43,7 @@ class Fence:
     #: The chunk's epoch when it was taken.
     epoch: int
     #: What the database is asked at each write.
-    guard: Guard
+    condition: WriteCondition
     #: By `now`: until when it is certain that nobody else has taken it.
     good_until: float
     #: Whether somebody else is known to have taken it.
@@ -54,8 +54,8 @@ class Fence:
     @classmethod
     def around(cls, batch: int, chunk: int, epoch: int, *, statement: bytes, asked_at: float) -> Fence:
         """Begin to hold a chunk; `asked_at` is when, by `now`, the database was asked for it."""
-        guard = Guard(statement, (batch, chunk, epoch), _LOST)
-        return cls(batch, chunk, epoch, guard, asked_at + _OWN_FOR)
+        condition = WriteCondition(statement, (batch, chunk, epoch), _LOST)
+        return cls(batch, chunk, epoch, condition, asked_at + _OWN_FOR)
 
     def may_send(self) -> bool:
         """Whether this worker certainly still owns the chunk."""
@@ -70,7 +70,7 @@ class Fence:
 current_fence: ContextVar[Fence] = ContextVar("vipps_async batch fence")
 
 
-def current_guard() -> Guard:
+def current_condition() -> WriteCondition:
     """Return what must hold for a write of the running task.
 
     Raises:
@@ -79,7 +79,7 @@ def current_guard() -> Guard:
     fence = current_fence.get(None)
     if fence is None:
         raise JournalError("only what works on a chunk of a batch may write to this journal")
-    return fence.guard
+    return fence.condition
 
 
 class FencedTransport:

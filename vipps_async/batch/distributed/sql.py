@@ -166,7 +166,7 @@ REOPEN: LiteralString = (
 
 #: Gives a row as long as an epoch is the current one, and keeps it so until the transaction ends: one of the journal's
 #: or of ours, in which the worker may be stopped as well.
-GUARD: LiteralString = (
+STILL_OWNER: LiteralString = (
     "SELECT set_config('idle_in_transaction_session_timeout', '" + LONGEST_IDLE + "', true) "
     "FROM {schema}.batch_chunks WHERE batch = %s AND number = %s AND epoch = %s FOR SHARE"
 )

@@ -15,7 +15,7 @@ from attrs import Factory, define, field
 from vipps_async.apis import session_api
 from vipps_async.batch.distributed import OtherSettingsError
 from vipps_async.batch.distributed import sql as statements
-from vipps_async.batch.distributed.chunks import ChunkRow, Chunks, Claim, LostError
+from vipps_async.batch.distributed.chunks import ChunkRow, Chunks, ClaimedChunk, LostError
 from vipps_async.batch.distributed.database import BatchDatabase
 from vipps_async.batch.distributed.fence import HEARTBEAT_EVERY, STALE_AFTER, current_fence
 from vipps_async.batch.holding import reasons_to_hold
@@ -39,7 +39,7 @@ _LIMIT_PASSES = 60.0
 #: For how long the end of a chunk is tried to be written down while the database is away, and how often, in seconds.
 _PATIENCE, _TRY_EVERY = 60.0, 0.5
 #: What the journal notes of what a worker left open.
-_LEFT = "the worker that had it in hand has lost it"
+_LEFT = "the worker that had leased it has lost it"
 
 #: How many seconds' worth of slots a worker takes at a time: at 1 ms each, ten workers keep the row busy a tenth of the
 #: time.
@@ -118,7 +118,7 @@ class WorkDone:
 class _Run:
     """One chunk in work."""
 
-    claim: Claim
+    claim: ClaimedChunk
     stop: asyncio.Event
     #: Results that are not saved yet.
     unsaved: list[RowResult] = Factory(list)
@@ -219,7 +219,7 @@ class ChunkRunner:
             await asyncio.wait({heartbeat})
             current_fence.reset(before)
 
-    async def _claim(self, batch: int, chunk: int) -> Claim | None:
+    async def _claim(self, batch: int, chunk: int) -> ClaimedChunk | None:
         try:
             return await self._chunks.claim(
                 batch,
@@ -316,7 +316,7 @@ class ChunkRunner:
         elif result.outcome.is_final:
             run.answered = True
 
-    async def _free(self, claim: Claim, rows: list[BatchRow]) -> None:
+    async def _free(self, claim: ClaimedChunk, rows: list[BatchRow]) -> None:
         """End the leases of whoever had the chunk before: with the epoch it has lost the right to go on with them."""
         journal = self._session.journal
         assert journal is not None  # noqa: S101 - as above

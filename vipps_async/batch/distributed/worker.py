@@ -20,7 +20,7 @@ from psycopg_pool import PoolTimeout
 from vipps_async.batch.distributed import sql as statements
 from vipps_async.batch.distributed.chunks import Chunks
 from vipps_async.batch.distributed.database import BatchDatabase
-from vipps_async.batch.distributed.fence import HEARTBEAT_EVERY, STALE_AFTER, FencedTransport, current_guard
+from vipps_async.batch.distributed.fence import HEARTBEAT_EVERY, STALE_AFTER, FencedTransport, current_condition
 from vipps_async.batch.distributed.jobs import (
     NAMESPACE,
     REQUEUE_ABANDONED,
@@ -99,7 +99,7 @@ class BatchTasks:
         self.database: BatchDatabase = BatchDatabase(dsn, schema=schema, own_jobs=own_jobs)
         self.chunks: Chunks = Chunks(self.database)
         self._transport = FencedTransport(AiohttpTransport(proxy=os.environ.get("VIPPS_PROXY") or None))
-        journal = PostgresJournal(dsn, schema=schema, guard=current_guard)
+        journal = PostgresJournal(dsn, schema=schema, condition=current_condition)
         self.session: VippsSession = session(self._transport, journal)
         if self.session.journal is not journal:
             raise ConfigurationError("the session must be made with the journal that it was given")

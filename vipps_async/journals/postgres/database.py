@@ -1,4 +1,4 @@
-"""A schema in PostgreSQL: its connections, the creation and version of its tables, and what its failures mean.
+"""Connections to a PostgreSQL schema, creation and version of its tables, and the mapping of its failures.
 
 The journal and the batches of many machines both stand on it. Needs the extra ``postgres``.
 """

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from vipps_async.errors import ConfigurationError
 from vipps_async.extras import text_for_missing
-from vipps_async.journals.group_commit import Guard
+from vipps_async.journals.group_commit import WriteCondition
 from vipps_async.journals.stored_journal import LARGEST_BACKLOG, StoredJournal
 
 if TYPE_CHECKING:
@@ -34,8 +34,8 @@ class PostgresJournal(StoredJournal):
         max_size: the most connections; one writes, the others serve walks and look-ups.
         timeout: how long one commit or read may take, waiting for a connection included, in seconds.
         max_queued_outcomes: how many outcomes may wait to be written before `settle` and `release` wait.
-        guard: asked at each write what must hold for it, if anything; see `Guard`. A write that it keeps out raises
-            JournalError, and an outcome that was queued is dropped. By default nothing must.
+        condition: asked at each write what must hold for it, if anything; see `WriteCondition`. A write that it
+            keeps out raises JournalError, and an outcome that was queued is dropped. By default nothing must.
 
     Raises:
         ConfigurationError: the extra is not installed.
@@ -51,7 +51,7 @@ class PostgresJournal(StoredJournal):
         max_size: int = 4,
         timeout: float = 10.0,
         max_queued_outcomes: int = LARGEST_BACKLOG,
-        guard: Callable[[], Guard | None] = lambda: None,
+        condition: Callable[[], WriteCondition | None] = lambda: None,
     ) -> None:
         try:
             from vipps_async.journals.postgres import store  # noqa: PLC0415 - the extra is needed only here
@@ -59,7 +59,9 @@ class PostgresJournal(StoredJournal):
             raise ConfigurationError(
                 text_for_missing("PostgresJournal", "postgres"), advice=f"psycopg could not be loaded: {error}"
             ) from error
-        super().__init__(f"the journal in the schema {schema}", max_queued_outcomes=max_queued_outcomes, guard=guard)
+        super().__init__(
+            f"the journal in the schema {schema}", max_queued_outcomes=max_queued_outcomes, condition=condition
+        )
         self._schema = schema
         self._new = functools.partial(
             store.PostgresStore, dsn, schema=schema, min_size=min_size, max_size=max_size, timeout=timeout

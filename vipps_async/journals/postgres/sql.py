@@ -1,4 +1,4 @@
-"""Every statement that the PostgreSQL journal runs, by name. ``{schema}`` is filled in as a quoted identifier."""
+"""The SQL statements of the PostgreSQL journal, by name. ``{schema}`` is filled in as a quoted identifier."""
 
 # ruff: noqa: S608 - put together from constants only; LiteralString has the type checkers watch over that
 

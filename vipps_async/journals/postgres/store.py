@@ -1,4 +1,4 @@
-"""The journal's tables: written in groups, and read."""
+"""Reads and writes the journal's tables in PostgreSQL, in groups."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
 
 from vipps_async.errors import Effect, JournalError
-from vipps_async.journals.group_commit import Guard, Row
+from vipps_async.journals.group_commit import Row, WriteCondition
 from vipps_async.journals.postgres import sql as statements
 from vipps_async.journals.postgres.database import Database
 from vipps_async.journals.protocol import Entry, World
 from vipps_async.journals.rows import DamagedEntryError, UnfitError, read_row, row_values, state_values
 from vipps_async.journals.rules import Answer, Command, check_world
-from vipps_async.journals.slots import Payment, Slots, payment_to_look_at
+from vipps_async.journals.slots import Payment, Slots, payment_to_read
 
 __all__ = ["PAGE", "PostgresStore"]
 
@@ -72,7 +72,9 @@ class PostgresStore(Database):
     def abandon(self, *, wait: bool) -> None:
         """Do nothing: the connections ended with their event loop."""
 
-    async def commit(self, commands: Sequence[Command], guards: Sequence[Guard | None]) -> list[Answer | None]:
+    async def commit(
+        self, commands: Sequence[Command], conditions: Sequence[WriteCondition | None]
+    ) -> list[Answer | None]:
         """Do all commands in their order, in one transaction; see `Store.commit`."""
         reached = _Reached()
         try:
@@ -81,12 +83,12 @@ class PostgresStore(Database):
                 # whoever began an entry may begin it again.
                 for _ in range(_TRIES):
                     try:
-                        return await self._commit_once(commands, guards, reached)
+                        return await self._commit_once(commands, conditions, reached)
                     except (_BeatenError, *_IN_THE_WAY):
                         continue
                     except _ConnectionLostError:
                         # Only once, on a new connection: a server that is gone must not be hammered.
-                        return await self._commit_once(commands, guards, reached)
+                        return await self._commit_once(commands, conditions, reached)
         except JournalError as error:
             if reached.server:
                 # The commit may have got through and only its answer be lost: then recovery will find the intents.
@@ -136,32 +138,39 @@ class PostgresStore(Database):
         check_world(await self.world(), world, f"the journal in the schema {self.schema}")
 
     async def _commit_once(
-        self, commands: Sequence[Command], guards: Sequence[Guard | None], reached: _Reached
+        self, commands: Sequence[Command], conditions: Sequence[WriteCondition | None], reached: _Reached
     ) -> list[Answer | None]:
         async with self.pool.connection() as connection:
             reached.server = True
             try:
                 async with connection.transaction():
-                    return await self._commit_on(connection, commands, guards)
+                    return await self._commit_on(connection, commands, conditions)
             except psycopg.OperationalError as error:
                 if connection.closed or connection.broken:
                     raise _ConnectionLostError(*error.args) from error
                 raise
 
     async def _commit_on(
-        self, connection: AsyncConnection[TupleRow], commands: Sequence[Command], guards: Sequence[Guard | None]
+        self,
+        connection: AsyncConnection[TupleRow],
+        commands: Sequence[Command],
+        conditions: Sequence[WriteCondition | None],
     ) -> list[Answer | None]:
         (now, _) = (await (await connection.execute(statements.START_COMMIT)).fetchall())[0]
-        refused = {guard for guard in set(guards) if guard is not None and not await _holds(connection, guard)}
-        allowed = [command for command, guard in zip(commands, guards, strict=True) if guard not in refused]
+        refused = {
+            condition
+            for condition in set(conditions)
+            if condition is not None and not await _holds(connection, condition)
+        }
+        allowed = [command for command, condition in zip(commands, conditions, strict=True) if condition not in refused]
         slots = await self._locked(connection, allowed)
         answers = iter([slots.answer(command, now.astimezone(UTC)) for command in allowed])
         await self._store(connection, slots)
-        return [None if guard in refused else next(answers) for guard in guards]
+        return [None if condition in refused else next(answers) for condition in conditions]
 
     async def _locked(self, connection: AsyncConnection[TupleRow], commands: Sequence[Command]) -> Slots:
         identities = {command.intent.identity for command in commands}
-        payments = list({payment for command in commands if (payment := payment_to_look_at(command)) is not None})
+        payments = list({payment for command in commands if (payment := payment_to_read(command)) is not None})
         slots = Slots()
         if not identities:
             return slots
@@ -173,7 +182,7 @@ class PostgresStore(Database):
             if isinstance(found, Entry):
                 slots.add(row[0], found, found)
             elif row[1:6] in identities:
-                # Any other one was only looked at: it keeps no new wish from being carried out.
+                # Any other one was only looked at: it keeps no new operation from being carried out.
                 raise DamagedEntryError.of(found)
         return slots
 
@@ -195,8 +204,8 @@ class PostgresStore(Database):
             await connection.execute(self.sql(statements.UPDATE_ENTRIES), _columns(rows))
 
 
-async def _holds(connection: AsyncConnection[TupleRow], guard: Guard) -> bool:
-    return await (await connection.execute(guard.statement, guard.values)).fetchone() is not None
+async def _holds(connection: AsyncConnection[TupleRow], condition: WriteCondition) -> bool:
+    return await (await connection.execute(condition.statement, condition.values)).fetchone() is not None
 
 
 def _columns(rows: Sequence[Sequence[object]]) -> list[list[object]]:

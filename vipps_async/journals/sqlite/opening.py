@@ -1,4 +1,4 @@
-"""A journal file as a file: looked over, made private, checked and opened; copied; and what its failures mean."""
+"""Opens a journal file: checked, made private, copied; and the mapping of its failures."""
 
 from __future__ import annotations
 

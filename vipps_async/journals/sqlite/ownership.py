@@ -1,4 +1,4 @@
-"""Who owns a journal file: one journal object of one process at a time, told by a lock that dies with its process."""
+"""The lock of a journal file: one journal object of one process at a time; it ends with the process."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from attrs import define, evolve, field
 from vipps_async.journals.protocol import AcquireResult, Attempts, Entry, Intent, KeyOrigin, Outcome
 from vipps_async.journals.rows import begun_values, ended_values
 from vipps_async.journals.rules import FINAL, Answer, Begin, Command, Settle
-from vipps_async.journals.slots import Identity, Payment, payment_of, payment_to_look_at
+from vipps_async.journals.slots import Identity, Payment, payment_of, payment_to_read
 
 __all__ = ["MOST_PAYMENTS", "LeasedEntry", "OpenPayments", "PlainCommit", "decides", "plain_commit"]
 
@@ -24,7 +24,7 @@ MOST_PAYMENTS = 100_000
 
 
 def decides(intent: Intent) -> bool:
-    """Whether its open entry decides on others of its payment; see `same_wish` and `open_at_other_api`."""
+    """Whether its open entry decides on others of its payment; see `same_operation` and `open_at_other_api`."""
     return intent.adjusts or intent.origin is KeyOrigin.MADE
 
 
@@ -132,7 +132,7 @@ def _begin(
     identity = intent.identity
     if identity in leased or identity in commit.begun:
         return False
-    looked_at = payment_to_look_at(command)
+    looked_at = payment_to_read(command)
     if looked_at is not None and (looked_at in commit.payments or open_payments.may_have(looked_at)):
         return False
     if decides(intent):

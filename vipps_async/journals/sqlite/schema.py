@@ -1,4 +1,4 @@
-"""What stands in a journal file, and how it is told from other files and from journals of another shape."""
+"""The schema of a journal file, and how it is told from other files and from older shapes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The statements that a journal file is written and looked up with, each for many rows at once."""
+"""The SQL statements of the SQLite journal, each for many rows at once."""
 
 # ruff: noqa: S608 - put together from constants only
 

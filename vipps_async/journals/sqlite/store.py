@@ -1,4 +1,4 @@
-"""The journal file in use: written in groups and read, all from one thread."""
+"""Reads and writes an open journal file, in groups, all from one thread."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from vipps_async.journals.group_commit import Row
 from vipps_async.journals.protocol import DamagedEntry, Entry, World
 from vipps_async.journals.rows import COLUMNS, UnfitError, entry_of, read_row, row_values, state_values
 from vipps_async.journals.rules import Answer, Begin, Command, check_world
-from vipps_async.journals.slots import Identity, Payment, Slot, Slots, payment_of, payment_to_look_at
+from vipps_async.journals.slots import Identity, Payment, Slot, Slots, payment_of, payment_to_read
 from vipps_async.journals.sqlite.opening import StoreLostError, connect, copy_file, is_corrupt, log_of, translated
 from vipps_async.journals.sqlite.ownership import Ownership
 from vipps_async.journals.sqlite.plain_commit import (
@@ -305,7 +305,7 @@ class SqliteStore:
         for command in commands:
             identity = command.intent.identity
             is_known = identity in self._leased
-            if (payment := payment_to_look_at(command)) is not None:
+            if (payment := payment_to_read(command)) is not None:
                 if payment in begun or payments.may_have(payment):
                     looked_at[payment] = None
                     is_known = True
@@ -316,7 +316,7 @@ class SqliteStore:
                 wanted[identity] = None
         slots = Slots()
         for position, found in self._open_of(list(looked_at)):
-            # One that cannot be read keeps no new wish from being carried out.
+            # One that cannot be read keeps no new operation from being carried out.
             if isinstance(found, Entry):
                 self._add(slots, position, found)
         missing = [identity for identity in wanted if identity not in slots]
@@ -328,7 +328,7 @@ class SqliteStore:
         return slots
 
     def _add(self, slots: Slots, position: int, entry: Entry) -> None:
-        # What is in hand is remembered as it stands in the file: one object for it, so that it is written once.
+        # What is leased is remembered as it stands in the file: one object for it, so that it is written once.
         held = self._leased.get(entry.intent.identity)
         entry = entry if held is None else held[1]
         slots.add(position, entry, entry)

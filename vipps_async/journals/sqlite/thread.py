@@ -1,4 +1,4 @@
-"""The one thread that uses a journal file, as a store for a group commit: what is asked of it is done in order."""
+"""Runs the store of a journal file in one thread, in the order of requests."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from vipps_async.errors import JournalError
-from vipps_async.journals.group_commit import Guard, Row
+from vipps_async.journals.group_commit import Row, WriteCondition
 from vipps_async.journals.protocol import World
 from vipps_async.journals.rules import Answer, Command
 from vipps_async.journals.sqlite.store import SqliteStore
@@ -57,9 +57,9 @@ class SqliteThread:
             self._stop()
             raise
 
-    async def commit(self, commands: Sequence[Command], guards: Sequence[Guard | None]) -> list[Answer]:
-        """See `Store`; a file has one writer, so that no guard is needed."""
-        del guards
+    async def commit(self, commands: Sequence[Command], conditions: Sequence[WriteCondition | None]) -> list[Answer]:
+        """See `Store`; a file has one writer, so that no condition is needed."""
+        del conditions
         return await self._do(lambda file: file.commit(commands))
 
     async def newest_position(self) -> int:

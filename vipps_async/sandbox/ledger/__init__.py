@@ -1,1 +1,1 @@
-"""What moved on payments, and the rules of it: money, time and customers, without HTTP, JSON or codes."""
+"""The money rules of the sandbox: payments, time and customers, without HTTP, JSON or codes."""

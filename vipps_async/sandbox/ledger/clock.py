@@ -1,4 +1,4 @@
-"""The sandbox's own time, which tests can move on by minutes or months, and how many calls a minute of it takes."""
+"""The sandbox's clock, which tests can advance, and its limits of calls a minute."""
 
 from __future__ import annotations
 

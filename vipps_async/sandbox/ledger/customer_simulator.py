@@ -1,4 +1,4 @@
-"""The customer's app, and time: what happens to a payment between the merchant's calls."""
+"""Simulates the customer's app and time: what happens to a payment between the merchant's calls."""
 
 from __future__ import annotations
 

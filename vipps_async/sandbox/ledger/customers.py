@@ -1,4 +1,4 @@
-"""The customers who hold the phone: who they are, and the numbers that stand for those who cannot pay."""
+"""Test customers, and the phone numbers of those who cannot pay."""
 
 from __future__ import annotations
 

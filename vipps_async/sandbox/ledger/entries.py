@@ -1,4 +1,4 @@
-"""The words for where a payment stands, and the lines and sums that tell what moved on it."""
+"""The states of a payment, the entries of its history, and the sums that follow from them."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class MerchantRequest:
     """What the merchant asks for."""
 
     operation: str

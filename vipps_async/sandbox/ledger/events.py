@@ -1,4 +1,4 @@
-"""The events of a payment, each told once, in order: what its history says, by the words that merchants are told of."""
+"""A payment's events, derived from its history, in order and each once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Orders: a payment, what the merchant said when initiating it, who paid, and how to find it again."""
+"""Orders: a payment with the merchant's request and the customer, and the book that finds them."""
 
 from __future__ import annotations
 

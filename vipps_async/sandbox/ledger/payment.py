@@ -20,13 +20,13 @@ from vipps_async.sandbox.ledger.entries import (
     UNDISTURBED,
     Disturbance,
     LogEntry,
+    MerchantRequest,
     Movement,
     Outcome,
     PaymentSnapshot,
     Seen,
     State,
     Summary,
-    Wish,
 )
 from vipps_async.sandbox.ledger.reasons import Reason, Refused
 from vipps_async.sandbox.ledger.terms import LIFETIME, REFUND_LIMIT, UNKNOWN_AMOUNT, UNKNOWN_FOR, Terms, bank_refusal
@@ -250,14 +250,14 @@ class Payment:
             "CAPTURE": ("captured", self.remaining_to_capture, self._why_no_capture),
             "REFUND": ("refunded", self.remaining_to_refund, self._why_no_refund),
         }[operation]
-        wish = Wish(operation, text, now, fault, key, fingerprint)
+        request = MerchantRequest(operation, text, now, fault, key, fingerprint)
         done = self._repeated(operation, key, fingerprint)
         if done is not None:
             return done
         wanted = left if amount is None else amount
-        moved = self._allowed(wish, why_not(wanted, now), wanted)
+        moved = self._allowed(request, why_not(wanted, now), wanted)
         setattr(self, raises, getattr(self, raises) + moved)
-        return self._done(wish, operation, moved)
+        return self._done(request, operation, moved)
 
     def _why_no_capture(self, wanted: int, now: datetime) -> Reason | None:
         if self.state in {State.INITIATE, State.FAILED}:
@@ -290,14 +290,14 @@ class Payment:
         Raises:
             Refused: a reason of `_why_no_cancel`.
         """
-        wish, amount = Wish("CANCEL", text, now, fault), self.remaining_to_capture or self.total
-        self._allowed(wish, self._why_no_cancel(release_remaining=release_remaining, now=now), amount)
+        request, amount = MerchantRequest("CANCEL", text, now, fault), self.remaining_to_capture or self.total
+        self._allowed(request, self._why_no_cancel(release_remaining=release_remaining, now=now), amount)
         if self.state is State.INITIATE:
             self.state = State.CANCEL
-            return self._done(wish, "CANCEL", amount)
+            return self._done(request, "CANCEL", amount)
         self.released += amount
         self.state = State.VOID
-        return self._done(wish, "VOID", amount)
+        return self._done(request, "VOID", amount)
 
     def _why_no_cancel(self, *, release_remaining: bool, now: datetime) -> Reason | None:
         if self.state in {State.CANCEL, State.VOID, State.FAILED}:
@@ -329,23 +329,23 @@ class Payment:
             raise self._refused(Reason.KEY_REUSED)
         return seen.movement
 
-    def _allowed(self, wish: Wish, reason: Reason | None, amount: int) -> int:
+    def _allowed(self, request: MerchantRequest, reason: Reason | None, amount: int) -> int:
         """Refuse for a reason, of the rules or of a fault; else return the amount that moves."""
-        in_history = reason is not None or wish.fault.in_history
-        reason = reason or wish.fault.reason
+        in_history = reason is not None or request.fault.in_history
+        reason = reason or request.fault.reason
         if reason is None:
-            return max(1, amount // 2) if wish.fault.half else amount
+            return max(1, amount // 2) if request.fault.half else amount
         if in_history and self.failures < MAX_FAILURES:
             self.failures += 1
-            self._log(wish.operation, amount, wish.now, wish.text, key=wish.key, success=False)
+            self._log(request.operation, amount, request.now, request.text, key=request.key, success=False)
         raise self._refused(reason)
 
-    def _done(self, wish: Wish, operation: str, amount: int) -> Movement:
-        shown_at = wish.now + wish.fault.shown_after if wish.fault.shown_after else None
-        entry = self._log(operation, amount, wish.now, wish.text, key=wish.key, shown_at=shown_at)
+    def _done(self, request: MerchantRequest, operation: str, amount: int) -> Movement:
+        shown_at = request.now + request.fault.shown_after if request.fault.shown_after else None
+        entry = self._log(operation, amount, request.now, request.text, key=request.key, shown_at=shown_at)
         movement = Movement(entry=entry, summary=Summary.of(self.history))
-        if wish.fingerprint and wish.key:
-            self.seen[operation, wish.key] = Seen(wish.fingerprint, movement)
+        if request.fingerprint and request.key:
+            self.seen[operation, request.key] = Seen(request.fingerprint, movement)
         return movement
 
     def _refused(self, reason: Reason) -> Refused:

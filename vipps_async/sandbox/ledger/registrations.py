@@ -1,4 +1,4 @@
-"""Who is to be told of which events: the registrations of all sales units, with their secrets."""
+"""Webhook registrations of all sales units, with their secrets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What this sandbox is told to be: whose keys it takes, what sales units may do, and which of them it refuses."""
+"""The settings of a sandbox: credentials it takes, what sales units may do, and which it refuses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long a payment takes and lasts, and which amounts its bank refuses: the figures that the rules go by."""
+"""The figures of the money rules: deadlines of a payment, and the amounts that its bank refuses."""
 
 from __future__ import annotations
 

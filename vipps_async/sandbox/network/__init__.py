@@ -1,1 +1,1 @@
-"""What stands between a client and an API: who calls, what goes wrong, and calls back at the merchant."""
+"""The HTTP side of the sandbox: callers, faults, and callbacks to the merchant."""

@@ -1,4 +1,4 @@
-"""Calls the merchant: one attempt each, with a time limit, no redirects, and a record of what came of it."""
+"""Sends requests to the merchant: one attempt each, with a time limit, no redirects, and a record."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who calls: keys and tokens, each refused in the shape that belongs to it."""
+"""Authenticates callers by keys and tokens; each failure is refused in its own shape."""
 
 from __future__ import annotations
 

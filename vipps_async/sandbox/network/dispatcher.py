@@ -1,4 +1,4 @@
-"""Takes every request: finds the operation or the page that answers it, lets faults happen to it, and records it."""
+"""Dispatches each request to an operation or page, applies faults to it, and records it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A request to an API on its connection, and the way to let it take effect."""
+"""One request to an API on its connection, and how it takes effect."""
 
 from __future__ import annotations
 

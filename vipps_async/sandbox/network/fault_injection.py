@@ -1,4 +1,4 @@
-"""Carries out a fault on a connection: what the wire would do, down to the reset."""
+"""Applies a fault to a connection, down to the reset."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What shall go wrong, and when: scripted, or by a seed that replays. `fault_injection.py` carries it out."""
+"""Schedules faults: scripted, or drawn from a seed that replays. `fault_injection.py` applies them."""
 
 from __future__ import annotations
 

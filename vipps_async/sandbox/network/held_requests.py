@@ -1,4 +1,4 @@
-"""Requests that the network holds and delivers later, when their client has long given up."""
+"""Requests that a fault holds back and delivers later, after their client has given up."""
 
 from __future__ import annotations
 

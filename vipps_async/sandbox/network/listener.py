@@ -1,4 +1,4 @@
-"""The socket: opened, closed for a while so that connections are refused, and opened again at the same port."""
+"""The listening socket: opened, closed for a while to refuse connections, and reopened on the same port."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What sessions and faults wait for, by the sandbox's clock: really, or by moving that clock on."""
+"""Waits of sessions and faults by the sandbox's clock: in real time, or by advancing that clock."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What people see in a browser: the customer's pages and the dashboard."""
+"""The sandbox's pages: the customer's and the dashboard's."""

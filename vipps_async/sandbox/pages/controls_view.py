@@ -1,4 +1,4 @@
-"""The page that controls faults and clock: what it shows, and what its forms do."""
+"""The page that controls faults and clock: its content and its forms."""
 
 from __future__ import annotations
 

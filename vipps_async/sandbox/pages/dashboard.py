@@ -1,4 +1,4 @@
-"""The dashboard: its pages, its buttons, and the stream that tells open pages of changes."""
+"""The dashboard: its pages, its buttons, and the stream of changes to open pages."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from vipps_async.sandbox.ledger.orders import Order
 from vipps_async.sandbox.ledger.reasons import SandboxError
 from vipps_async.sandbox.ledger.terms import REFUSED_AMOUNTS
 from vipps_async.sandbox.network.faults import Faults
-from vipps_async.sandbox.network.guard import Guard
 from vipps_async.sandbox.network.history import CallbackRecord, RequestRecord
+from vipps_async.sandbox.network.request_filter import RequestFilter
 from vipps_async.sandbox.pages.controls_view import CONTROLS_PATH, apply_form, controls
 from vipps_async.sandbox.pages.layout import (
     asset_route,
@@ -55,7 +55,7 @@ class Dashboard:
     services: Services
     faults: Faults
     changes: Changes
-    guard: Guard
+    request_filter: RequestFilter
     #: By the API's name.
     faces: Mapping[str, Face]
     requests: deque[RequestRecord]
@@ -82,7 +82,7 @@ class Dashboard:
             status,
             here=here,
             now=self.services.clock.now(),
-            open_to="" if self.guard.loopback_only else self.guard.host,
+            open_to="" if self.request_filter.loopback_only else self.request_filter.host,
             controls_path=CONTROLS_PATH,
             titles={name: face.title or name for name, face in self.faces.items()},
             **values,
@@ -91,7 +91,7 @@ class Dashboard:
     # -- pages -------------------------------------------------------------------------------------------------------
 
     async def _payments(self, request: web.Request) -> web.Response:
-        self.guard.look(request)
+        self.request_filter.check_read(request)
         query = request.query.get("query", "").strip()
         number = request.query.get("page", "1")
         page_number = max(1, int(number)) if number.isascii() and number.isdecimal() and len(number) < 10 else 1
@@ -113,13 +113,13 @@ class Dashboard:
         )
 
     async def _last_requests(self, request: web.Request) -> web.Response:
-        self.guard.look(request)
+        self.request_filter.check_read(request)
         records = [record for record in tuple(self.requests) if record.operation][-_REQUESTS:]
         ignored = sorted(self.services.ignored.counts.items())[:_MAX_IGNORED]
         return self._page("requests.html", here="/sandbox/requests", records=records, ignored=ignored)
 
     async def _payment(self, request: web.Request) -> web.Response:
-        self.guard.look(request)
+        self.request_filter.check_read(request)
         order = self._order(request)
         return self._missing() if order is None else self._payment_page(order)
 
@@ -159,7 +159,7 @@ class Dashboard:
         )
 
     async def _controls(self, request: web.Request) -> web.Response:
-        self.guard.look(request)
+        self.request_filter.check_read(request)
         return self._controls_page()
 
     def _controls_page(self, problem: str = "") -> web.Response:
@@ -169,7 +169,7 @@ class Dashboard:
     # -- buttons -----------------------------------------------------------------------------------------------------
 
     async def _act(self, request: web.Request) -> web.Response:
-        self.guard.change(request)
+        self.request_filter.check_change(request)
         order = self._order(request)
         if order is None:
             return self._missing()
@@ -190,7 +190,7 @@ class Dashboard:
         return see_other(payment_path(order))
 
     async def _change(self, request: web.Request) -> web.Response:
-        self.guard.change(request)
+        self.request_filter.check_change(request)
         form = await request.post()
         values = {name: [str(value) for value in form.getall(name)] for name in form}
         try:
@@ -203,7 +203,7 @@ class Dashboard:
     # -- live --------------------------------------------------------------------------------------------------------
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
-        self.guard.look(request)
+        self.request_filter.check_read(request)
         subscription = self.changes.subscribe()
         if subscription is None:
             raise web.HTTPServiceUnavailable(reason="Too many dashboards are open.")

@@ -1,4 +1,4 @@
-"""The way of the customer: a number on the landing page, an answer in the app, and back to the shop."""
+"""The customer's pages: a number on the landing page, an answer in the app, and back to the shop."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fills the templates: what they know, how texts become visible and harmless, and the headers that keep pages safe."""
+"""Renders the templates: their context, escaping, and the headers that keep pages safe."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The image that stands for a QR code. No camera reads it: it holds the target as text, for tests and for people."""
+"""The image in place of a QR code: it holds the target as text. No camera reads it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is shown of requests and callbacks on record: bodies and headers, with secrets left out."""
+"""The page of recorded requests and callbacks: bodies and headers, with secrets left out."""
 
 from __future__ import annotations
 

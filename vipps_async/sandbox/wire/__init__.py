@@ -1,1 +1,1 @@
-"""One module per API: JSON in and out, and the rules' reasons as that API's codes."""
+"""One module per API: parses requests, renders answers, and maps the ledger's reasons to codes."""

@@ -1,4 +1,4 @@
-"""The eCom API v2: what a call says, what it does to the ledger, and what it is answered."""
+"""The eCom API v2: handles each operation over the ledger."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from vipps_async.sandbox.wire.ecom_errors import (
     vipps_refusal,
 )
 from vipps_async.sandbox.wire.ecom_fields import SALES_UNIT, EcomViolations
-from vipps_async.sandbox.wire.ecom_operations import MOVES, OPERATIONS
+from vipps_async.sandbox.wire.ecom_money import MONEY
 from vipps_async.sandbox.wire.face import Answer, ApiRequest, CallbackJob, Face, Route, json_answer
 from vipps_async.sandbox.wire.fault import Decided
 from vipps_async.sandbox.wire.fields import read_json
@@ -43,6 +43,9 @@ from vipps_async.sandbox.wire.fields import read_json
 MSN_HEADER = "Merchant-Serial-Number"
 #: Seconds that Vipps waits for shipping methods.
 SHIPPING_TIMEOUT = 10.0
+#: The vendor's published limits for one order of one sales unit, in calls a minute.
+_PER_MINUTE = {"initiate": 2, "details": 120, "status": 120, **{name: one.per_minute for name, one in MONEY.items()}}
+_PAYMENTS = "/ecomm/v2/payments"
 
 Json = dict[str, Any]
 
@@ -58,17 +61,23 @@ class EcomFace(Face):
 
     def routes(self) -> Sequence[Route]:
         """Return the operations. The vendor's quick start initiates with a slash at the end, shops at ``/Ecomm/v2``."""
-        handlers = {
-            **dict.fromkeys(MOVES, self._move),
-            "initiate": self._initiate,
-            "cancel": self._cancel,
-            "details": self._details,
-            "status": self._status,
-            "approve": self._approve,
-        }
+        order = f"{_PAYMENTS}/{{order_id}}"
+        approve = "/ecomm/v2/integration-test/payments/{order_id}/approve"
         return [
-            Route(operation=name, method=one.method, path=one.path, handle=handlers[name], kind=one.kind)
-            for name, one in OPERATIONS.items()
+            Route(operation="initiate", method="POST", path=_PAYMENTS, handle=self._initiate),
+            *(
+                Route(
+                    operation=name,
+                    method=one.method,
+                    path=f"{order}/{name}",
+                    handle=self._cancel if name == "cancel" else self._move,
+                    kind=one.kind,
+                )
+                for name, one in MONEY.items()
+            ),
+            Route(operation="details", method="GET", path=f"{order}/details", handle=self._details),
+            Route(operation="status", method="GET", path=f"{order}/status", handle=self._status),
+            Route(operation="approve", method="POST", path=approve, handle=self._approve),
         ]
 
     def refused(self, refused: Refused, operation: str) -> Answer:
@@ -219,8 +228,8 @@ class EcomFace(Face):
         return EcomViolations(operation, self.services.ignored, strict=self.services.settings.strict)
 
     def _count(self, operation: str, *whose: str) -> None:
-        if (per_minute := OPERATIONS[operation].per_minute) is not None:
-            self.services.count_call(f"ecom.{operation}", per_minute, *whose)
+        if operation in _PER_MINUTE:
+            self.services.count_call(f"ecom.{operation}", _PER_MINUTE[operation], *whose)
 
     def _order_of_body(self, request: ApiRequest, body: Json) -> Order:
         order_id = request.path["order_id"]

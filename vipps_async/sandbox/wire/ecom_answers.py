@@ -1,4 +1,4 @@
-"""What the API answers, in the vendor's own words, odd ones included."""
+"""Renders eCom's answers in the vendor's own words, odd ones included."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from vipps_async.sandbox.ledger.clock import iso_utc
 from vipps_async.sandbox.ledger.customers import EXPIRED, Customer
 from vipps_async.sandbox.ledger.entries import LogEntry, Movement, Outcome, State, Summary
 from vipps_async.sandbox.ledger.orders import Order, ShippingMethod
-from vipps_async.sandbox.wire.ecom_operations import OPERATIONS
+from vipps_async.sandbox.wire.ecom_money import MONEY
 
 Json = dict[str, Any]
 
@@ -44,7 +44,7 @@ def result_answer(operation: str, order_id: str, done: Movement) -> Json:
 
     A cancel of a payment that was never reserved gives no transaction id, no sums and no payment instrument.
     """
-    one = OPERATIONS[operation]
+    one = MONEY[operation]
     info = _transaction_info(done.entry, one.status, zone=one.has_zone)
     answer: Json = {"orderId": order_id, one.transaction_name: info}
     if done.summary is None:

@@ -1,4 +1,4 @@
-"""Reads request bodies field by field: corrects what the API corrects, and refuses what it would not take."""
+"""Parses and checks eCom's request bodies: corrects what the API corrects, refuses what it refuses."""
 
 from __future__ import annotations
 

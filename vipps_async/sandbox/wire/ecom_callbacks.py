@@ -7,8 +7,6 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-import orjson
-
 from vipps_async.sandbox.ledger.clock import iso_utc
 from vipps_async.sandbox.ledger.customers import Customer
 from vipps_async.sandbox.ledger.entries import Outcome
@@ -17,6 +15,7 @@ from vipps_async.sandbox.ledger.reasons import Reason, SandboxError
 from vipps_async.sandbox.wire.ecom_answers import shipping_details, user_details
 from vipps_async.sandbox.wire.ecom_bodies import violations_of_shipping_answer
 from vipps_async.sandbox.wire.ecom_errors import code_of, error_text
+from vipps_async.sandbox.wire.fields import read_merchant_answer
 
 Json = dict[str, Any]
 
@@ -104,17 +103,7 @@ def read_shipping_answer(answer: tuple[int, bytes] | None, order_id: str) -> lis
     Raises:
         SandboxError: it gives none.
     """
-    if answer is None:
-        raise SandboxError("no shipping methods: the merchant gave no answer")
-    status, body = answer
-    if status != 200:
-        raise SandboxError(f"no shipping methods: the merchant answered HTTP {status}")
-    try:
-        value = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise SandboxError("no shipping methods: the merchant's answer is no JSON") from error
-    if not isinstance(value, dict):
-        raise SandboxError("no shipping methods: the merchant's answer is no JSON object")
+    value = read_merchant_answer(answer, "shipping methods")
     violations = [f"{name} {message}" for name, message in violations_of_shipping_answer(value)]
     for name, asked in (("addressId", _ADDRESS_ID), ("orderId", order_id)):
         if not violations and value[name] != asked:

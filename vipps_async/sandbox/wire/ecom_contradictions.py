@@ -1,4 +1,4 @@
-"""eCom's answers that settle nothing, say the wrong thing, or the right thing in a wrong shape."""
+"""eCom's faulty answers: inconclusive, with a wrong value, or in a wrong shape."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import orjson
 
 from vipps_async.sandbox.ledger.reasons import Reason, Refused
 from vipps_async.sandbox.wire.ecom_errors import refusal_for, vipps_refusal
-from vipps_async.sandbox.wire.ecom_operations import OPERATIONS
+from vipps_async.sandbox.wire.ecom_money import MONEY
 from vipps_async.sandbox.wire.face import Answer, json_answer
 from vipps_async.sandbox.wire.fault import Decided, Fault
 from vipps_async.sandbox.wire.gateway import gateway_refusal, management_refusal
@@ -50,7 +50,7 @@ def contradicted(decided: Decided, answer: Answer, failed_result: Callable[[], J
         failed_result: gives what a success would say of the operation that just failed.
     """
     if decided.fault is Fault.FAILURE_STATUS_BEFORE:
-        failed = {"errorGroup": "Payment", "errorCode": OPERATIONS[decided.operation].failed_code}
+        failed = {"errorGroup": "Payment", "errorCode": MONEY[decided.operation].failed_code}
         if words_of(answer) != failed:
             # It was refused in its own right.
             return answer
@@ -68,7 +68,7 @@ def contradicted(decided: Decided, answer: Answer, failed_result: Callable[[], J
 
 
 def _where(decided: Decided) -> str:
-    return OPERATIONS[decided.operation].transaction_name
+    return MONEY[decided.operation].transaction_name
 
 
 def _failure_word(decided: Decided, said: Json) -> str:

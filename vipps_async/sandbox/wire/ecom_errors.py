@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Sequence
 
 from vipps_async.sandbox.ledger.reasons import Reason, Refused
-from vipps_async.sandbox.wire.ecom_operations import OPERATIONS
+from vipps_async.sandbox.wire.ecom_money import MONEY
 from vipps_async.sandbox.wire.face import Answer, Refusal
 from vipps_async.sandbox.wire.gateway import refused_by_gateway
 
@@ -70,7 +70,7 @@ _STATUSES = {
 def code_of(reason: Reason, operation: str = "") -> tuple[str, str]:
     """Return group and code for a reason; what failed has another code for each operation."""
     if reason is Reason.FAILED:
-        return "Payment", OPERATIONS[operation].failed_code
+        return "Payment", MONEY[operation].failed_code
     group, code, *_ = _REASONS[reason]
     return group, code
 

@@ -1,4 +1,4 @@
-"""What eCom wants of single values, and how it refuses them."""
+"""The rules of single values in eCom's requests, and how they are refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ePayment API v1: what a call says, what it does to the ledger, and what it is answered."""
+"""The ePayment API v1: handles each operation over the ledger."""
 
 from __future__ import annotations
 

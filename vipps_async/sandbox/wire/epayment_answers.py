@@ -1,4 +1,4 @@
-"""What ePayment answers of a payment, whichever API initiated it: where it stands, its sums, its events."""
+"""Renders ePayment's answers about a payment: state, sums and events, whichever API initiated it."""
 
 from __future__ import annotations
 

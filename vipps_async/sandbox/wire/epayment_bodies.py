@@ -1,4 +1,4 @@
-"""Reads ePayment's request bodies: corrects what living clients send otherwise, and refuses what it would not take."""
+"""Parses and checks ePayment's request bodies: corrects what the API corrects, refuses what it refuses."""
 
 from __future__ import annotations
 

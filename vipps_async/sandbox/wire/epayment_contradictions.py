@@ -1,4 +1,4 @@
-"""ePayment's answers that settle nothing, say the wrong thing, or the right thing in a wrong shape."""
+"""ePayment's faulty answers: inconclusive, with a wrong value, or in a wrong shape."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The fields of ePayment's request bodies, and what each of them must be by itself."""
+"""The rules of single fields in ePayment's request bodies."""
 
 from __future__ import annotations
 

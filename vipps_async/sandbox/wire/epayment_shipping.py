@@ -1,18 +1,16 @@
-"""Ways of shipping in ePayment's express checkout: fixed by the merchant, or asked for while the customer waits."""
+"""Shipping methods in ePayment's express checkout: fixed by the merchant, or queried while the customer waits."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-import orjson
-
 from vipps_async.sandbox.ledger.customers import Customer
 from vipps_async.sandbox.ledger.orders import Order, ShippingMethod
 from vipps_async.sandbox.ledger.reasons import SandboxError
 from vipps_async.sandbox.wire import fields
 from vipps_async.sandbox.wire.epayment_errors import EpaymentViolations
-from vipps_async.sandbox.wire.fields import Field, check_that, drop_nulls, is_integer, read_fields
+from vipps_async.sandbox.wire.fields import Field, check_that, drop_nulls, is_integer, read_fields, read_merchant_answer
 
 Json = dict[str, Any]
 
@@ -107,17 +105,7 @@ def read_shipping_answer(answer: tuple[int, bytes] | None, currency: str) -> lis
     Raises:
         SandboxError: it gives none.
     """
-    if answer is None:
-        raise SandboxError("no shipping options: the merchant gave no answer")
-    status, body = answer
-    if status != 200:
-        raise SandboxError(f"no shipping options: the merchant answered HTTP {status}")
-    try:
-        value = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise SandboxError("no shipping options: the merchant's answer is no JSON") from error
-    if not isinstance(value, dict):
-        raise SandboxError("no shipping options: the merchant's answer is no JSON object")
+    value = read_merchant_answer(answer, "shipping options")
     violations = EpaymentViolations()
     drop_nulls(value, violations)
     read_fields(value, {"groups": Field(required=True, many=True, fields=GROUP_FIELDS)}, "", violations)

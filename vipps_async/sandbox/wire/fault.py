@@ -1,4 +1,4 @@
-"""The ways an exchange can fail, and which operations each of them fits."""
+"""The kinds of faults, and which operations each of them fits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads a body as JSON, and the parts that checks of it are put together from: a value, and an object of them."""
+"""Parses a JSON body, and the building blocks of field checks."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
+import orjson
+
+from vipps_async.sandbox.ledger.reasons import SandboxError
 from vipps_async.sandbox.wire.face import Ignored, Refusal
 
 #: What the vendor's quick start has in its bodies, and JSON does not take.
@@ -222,6 +225,30 @@ def read_json(body: bytes, content_type: str, violations: Violations) -> dict[st
     value = _parsed(body, violations)
     if not isinstance(value, dict):
         raise violations.refusal([("body", "must be a JSON object")])
+    return value
+
+
+def read_merchant_answer(answer: tuple[int, bytes] | None, what: str) -> dict[str, Any]:
+    """Read what a merchant answered, as one JSON object.
+
+    Args:
+        answer: status and body; None: there was no answer.
+        what: what was asked for, such as ``"shipping methods"``.
+
+    Raises:
+        SandboxError: it was not answered with one.
+    """
+    if answer is None:
+        raise SandboxError(f"no {what}: the merchant gave no answer")
+    status, body = answer
+    if status != 200:
+        raise SandboxError(f"no {what}: the merchant answered HTTP {status}")
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise SandboxError(f"no {what}: the merchant's answer is no JSON") from error
+    if not isinstance(value, dict):
+        raise SandboxError(f"no {what}: the merchant's answer is no JSON object")
     return value
 
 

@@ -1,4 +1,4 @@
-"""The refusals of the gateway that stands before every API, in its two shapes, and of the token endpoint."""
+"""The refusals of the API gateway, in its two shapes, and of the token endpoint."""
 
 from __future__ import annotations
 

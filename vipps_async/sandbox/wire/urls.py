@@ -1,4 +1,4 @@
-"""Which URLs a merchant may give, and which of them the sandbox really calls."""
+"""The rules for URLs that a merchant gives, and which of them the sandbox calls."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ __all__ = ["Lifetimes"]
 
 _PARTING = b"HTTP/1.1 408 Time-out\r\nContent-Length: 5\r\nConnection: close\r\n\r\nearly"
 _SUCCESS = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nearly"
-#: Seconds in which a transport that reads in another thread hears what waits; in the event loop it needs none.
+#: Seconds in which a transport that reads in another thread reads what waits; in the event loop it needs none.
 _HEARD = 0.05
 
 
@@ -43,7 +43,7 @@ class Lifetimes:
     async def test_what_came_a_moment_before_the_request_is_not_its_answer(
         self, make_transport: MakeTransport, early: bytes, *, tls: bool
     ) -> None:
-        """The same if the event loop has had no time yet to hear of those bytes."""
+        """The same if the event loop has had no time yet to read those bytes."""
         await _early(make_transport, early, "just now", "POST", tls=tls)
 
     @pytest.mark.parametrize("method", ["POST", "GET", "PUT"])

@@ -1,4 +1,4 @@
-"""The transport over aiohttp, and all that knows a name of aiohttp's own."""
+"""The transport over aiohttp; only this folder uses aiohttp's names."""
 
 from vipps_async.transports.aiohttp.transport import AiohttpTransport
 

@@ -1,4 +1,4 @@
-"""A connection of aiohttp's: whether it may be written to, and an answer read from it within bounds."""
+"""A pooled connection of aiohttp: whether it may be written to, and reading an answer within bounds."""
 
 from __future__ import annotations
 

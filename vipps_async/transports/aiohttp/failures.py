@@ -1,4 +1,4 @@
-"""What aiohttp's exceptions mean: the one place that turns them into RequestNotSent or OutcomeUnknown.
+"""Maps aiohttp's exceptions to RequestNotSent or OutcomeUnknown.
 
 Which of the two it is does not depend on the exception: aiohttp raises the same classes before and after a request was
 written. Only the witness (`sent`) decides; the exception gives the words. The words are for a person at 3 a.m.: they

@@ -1,4 +1,4 @@
-"""A request that leaves in one write over a connection of aiohttp's pool, and the answer to it.
+"""Sends a request in one write over a connection of aiohttp's pool, and reads the answer.
 
 aiohttp keeps what it is there for (the pool, names, TLS, parsing); each request is spared what a payment never needs: a
 session's merged headers, a task that writes, three timers, chunks, uploads, cookies. It takes names that aiohttp does

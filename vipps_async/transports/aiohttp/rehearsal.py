@@ -1,4 +1,4 @@
-"""Tries a way of sending over a connection that exists in memory only, with the aiohttp that is installed.
+"""Tries a way of sending over an in-memory connection, with the aiohttp that is installed.
 
 What stands on names that aiohttp does not call public may fail with any of its releases. Whether a request is written
 when and as it should be, and never where something waits, is seen here before money hangs on it.

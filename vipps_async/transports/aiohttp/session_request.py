@@ -1,4 +1,4 @@
-"""A request over a session in aiohttp's public way: for adopted sessions, proxies, and versions that are not known."""
+"""Sends a request by aiohttp's public API: for adopted sessions, proxies, and unknown versions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The transport over httpx, and all that knows a name of httpx's own (extra ``httpx``)."""
+"""The transport over httpx (extra ``httpx``); only this folder uses httpx's names."""
 
 from vipps_async.transports.httpx.transport import HttpxTransport
 

@@ -1,4 +1,4 @@
-"""One request over httpx: its body is the witness of whether it was written, the event trace of httpcore another."""
+"""Sends one request over httpx; its body and httpcore's event trace tell whether it was written."""
 
 from __future__ import annotations
 

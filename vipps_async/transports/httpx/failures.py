@@ -1,4 +1,4 @@
-"""What the exceptions of httpx mean: the one place that turns them into RequestNotSent or OutcomeUnknown.
+"""Maps httpx's exceptions to RequestNotSent or OutcomeUnknown.
 
 Only the witness (`sent`) decides which of the two it is; the exception gives the words. They name the host, never a
 path, a header or any part of an answer.

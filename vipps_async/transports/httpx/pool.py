@@ -1,4 +1,4 @@
-"""Connections for the httpx transport without a client: httpx's own pools, replaced after they may have lost one."""
+"""The httpx transport's own connection pools, replaced after they may have lost a connection."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ class _BodyTooSlowError(Exception):
     """The body did not come in time."""
 
 
-class Guard:
+class RequestFilter:
     """Refuses what a page from elsewhere makes a browser ask for, on every route.
 
     A page that has brought its own name here (DNS rebinding) shows that name as Host; a page that posts across sites
@@ -46,7 +46,7 @@ class Guard:
 
     @web.middleware
     async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Let a request in that comes to a name of ours, and give its body some seconds to come."""
+        """Reject a foreign Host, and a body that takes too long."""
         # The header itself: aiohttp makes one up where it is missing.
         if not self._is_ours(_hostname(f"//{request.headers.get('Host', '')}")):
             return gateway_response(403, "The sandbox is not to be had under that host name.")
@@ -64,8 +64,8 @@ class Guard:
         finally:
             timer.cancel()
 
-    def look(self, request: web.Request) -> None:
-        """Let a request pass that only looks at a page or a control.
+    def check_read(self, request: web.Request) -> None:
+        """Check a request that only reads a page or a control.
 
         Raises:
             HTTPForbidden: if its Origin is a foreign one.
@@ -74,13 +74,13 @@ class Guard:
         if origin is not None and origin.lower() != f"http://{request.headers.get('Host', '')}".lower():
             raise web.HTTPForbidden(reason="This cannot be asked for from another site.")
 
-    def change(self, request: web.Request) -> None:
-        """Let a request pass that changes something on a page or by a control.
+    def check_change(self, request: web.Request) -> None:
+        """Check a request that changes something on a page or by a control.
 
         Raises:
             HTTPForbidden: if its Origin is a foreign one, or a browser made it for another site.
         """
-        self.look(request)
+        self.check_read(request)
         if request.headers.get("Sec-Fetch-Site", "none") not in _OWN_SITE:
             raise web.HTTPForbidden(reason="This cannot be asked for from another site.")
 
