@@ -163,6 +163,15 @@ async def test_recovery_asks_only_where_something_may_be_sent(sandbox: Sandbox, 
     assert (done.status, done.out[:11]) == (0, "0 looked at")
 
 
+async def test_what_recovery_never_sends_is_not_asked_about(sandbox: Sandbox, journal: Path) -> None:
+    """What was dropped is looked up only: no question, and it stays open."""
+    await leave_open(journal, "lost")
+    assert (await live(sandbox, "journal", "drop", "lost", "--yes", journal=journal)).status == 0
+    done = await live(sandbox, "journal", "recover", journal=journal, typed=())
+    assert (done.status, sandbox.payment("order-1").captured) == (1, 0)
+    assert "stays open: ecom.capture of 100.00 NOK, payment order-1, key lost" in done.out
+
+
 async def test_the_test_environment_is_not_asked(sandbox: Sandbox, journal: Path) -> None:
     """What is sent again is named all the same, but not beside JSON."""
     await leave_open(journal, "lost")
