@@ -247,7 +247,7 @@ async def test_a_report_on_standard_output(sandbox: Sandbox, day: Path) -> None:
 
 
 async def test_a_production_batch_asks(sandbox: Sandbox, day: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Count, sum and sales unit, on a terminal or by --yes; otherwise, or elsewhere than at Vipps, status 2."""
+    """Count, sum and sales unit, on a terminal or by --yes; a no is status 1; nobody to ask, or not Vipps, status 2."""
     production = {**env(sandbox), "VIPPS_ENVIRONMENT": "production"}
     elsewhere = await inline("batch", "capture", str(day), "--yes", env=production)
     assert elsewhere.status == 2
@@ -264,7 +264,7 @@ async def test_a_production_batch_asks(sandbox: Sandbox, day: Path, monkeypatch:
 
     monkeypatch.setattr(confirmation, "is_terminal", lambda: True)
     monkeypatch.setattr(confirmation, "typed_line", answer)
-    assert (await inline(*capture, env=production)).status == 2
+    assert (await inline(*capture, env=production)).status == 1
     what = "Capture 2 payments over ecom, 10.00 NOK in all and all that remains of 1, sales unit 123456, in PRODUCTION?"
     assert asked == [f'{what} Type "yes": ']
     assert not sandbox.requests

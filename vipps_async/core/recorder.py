@@ -43,6 +43,7 @@ from vipps_async.journals.protocol import (
     Settlement,
     World,
 )
+from vipps_async.money import format_amount
 from vipps_async.time_limits import TimeLimit
 
 __all__ = ["OUTCOMES", "Recorder", "answer_record", "on_record"]
@@ -387,7 +388,7 @@ class Recorder:
             raise _about(call, _closed_by(intent))
         if acquired is AcquireResult.MISMATCH:
             text = f"the journal has this idempotency key since {intent.created_at:%Y-%m-%d %H:%M:%S} UTC"
-            text = f"{text} with another payload; nothing was sent"
+            text = f"{text} with another {_difference(call, intent)}; nothing was sent"
             raise _about(call, IdempotencyMismatchError(text, status=0))
         settlement = entry.settlement
         if acquired is AcquireResult.HELD or settlement is None:
@@ -530,6 +531,14 @@ def answer_record(call: Call[R], result: R) -> bytes:
     """Render what the journal keeps of a result."""
     # The answer of initiate holds a token in its URL; that it was answered is all that recovery needs to know.
     return encode(result) if call.audit is not None and call.audit.keep_answer else b"{}"
+
+
+def _difference(call: Call[Any], intent: Intent) -> str:
+    """Name what an intent has that a call under its key has not: the amount, if that is it."""
+    if call.audit is None or call.audit.amount == intent.amount:
+        return "payload"
+    earlier = "all that remains" if intent.amount is None else format_amount(intent.amount, intent.currency)
+    return f"amount, {earlier}"
 
 
 def _closed_by(intent: Intent) -> OrderLockedError:
