@@ -154,6 +154,8 @@ async def test_nothing_is_sent_beside_what_is_open(sandbox: Sandbox, journal: Pa
         in (refused.err)
     )
     assert "nothing was sent now" in refused.err
+    told = "To go on with it: its own operation and amount with --idempotency-key=lost\n"
+    assert (told in refused.err) is (command is not CANCEL)
     recover = next(line for line in refused.err.splitlines() if line.startswith("To settle it")).partition(": ")[2]
     assert orjson.loads(refused.out)["error"] | {"message": "", "advice": ""} == {
         "api": "ecom",

@@ -245,6 +245,9 @@ class _Run:
     def _tell_of_open_one(self, error: OrderLockedError) -> int:
         """Tell that another operation of the payment is open: nothing was sent, but that one may have moved money."""
         say(f"vipps-async: {plain(error)}\nTo settle it{self._carrying_out}: {self._recover}")
+        if self.command.key is not None:
+            key = shlex.quote(error.idempotency_key or "")
+            say(f"To go on with it: its own operation and amount with --idempotency-key={key}")
         if self.options.json:
             emit(json_line({"error": {**self._facts(error), "idempotency_key": error.idempotency_key}}))
         return UNKNOWN
