@@ -191,6 +191,20 @@ async def test_a_long_list_is_cut_and_its_sum_is_whole(
     assert "Settle 2 captures of 350.00 NOK and 1 refund of all that remains, sales unit" in asked.err
 
 
+async def test_sending_one_by_its_key_names_what_is_settled_before_it(sandbox: Sandbox, journal: Path) -> None:
+    """What is open of the same payment before it moves money, too; what was begun after it does not."""
+    await leave_open(journal, "first", amount=10_000)
+    await leave_open(journal, "second", amount=20_000)
+    await leave_open(journal, "third", amount=5_000)
+    await leave_open(journal, "other", payment="order-2")
+    sent = await live(sandbox, "journal", "send", "second", journal=journal, typed=("yes",))
+    before, _, question = sent.err.partition("Send again: ")
+    named = "settled before it and perhaps sent again, too:\n  ecom.capture of 100.00 NOK, payment order-1, key first\n"
+    assert before.endswith(named)
+    assert question.startswith("ecom.capture of 200.00 NOK, payment order-1, key second, sales unit 123456")
+    assert (sandbox.payment("order-1").captured, sandbox.payment("order-2").captured) == (30_000, 0)
+
+
 # --- recovery before a batch ------------------------------------------------------------------------------------------
 
 

@@ -207,18 +207,21 @@ def columns(api: PaymentApi, unit: Unit | None = None, *, preview: bool = False)
 
 def outcome_word(outcome: RowOutcome | None, operation: BatchOperation, *, preview: bool = False) -> str:
     """Say how a row ended, such as ``"captured"`` or ``"captured before"``."""
-    if outcome is RowOutcome.DONE:
-        return f"would be {operation.done}" if preview else operation.done
-    if outcome is RowOutcome.DONE_BEFORE:
-        return f"{operation.done} before"
-    if outcome is RowOutcome.OTHERWISE:
-        return f"{operation.done} otherwise"
-    if outcome is RowOutcome.OTHERWISE_BEFORE:
-        return f"{operation.done} otherwise before"
-    if outcome is RowOutcome.REFUSED and preview:
-        return "would be refused"
-    word: str = (outcome or RowOutcome.NOT_BEGUN).value
-    return word
+    done = operation.done
+    if preview and outcome in {RowOutcome.DONE, RowOutcome.REFUSED}:
+        return f"would be {done if outcome is RowOutcome.DONE else 'refused'}"
+    words = {
+        None: RowOutcome.NOT_BEGUN.value,
+        RowOutcome.DONE: done,
+        RowOutcome.DONE_BEFORE: f"{done} before",
+        RowOutcome.FOUND_DONE: f"found {done}",
+        RowOutcome.OTHERWISE: f"{done} otherwise",
+        RowOutcome.OTHERWISE_BEFORE: f"{done} otherwise before",
+    }
+    if outcome is None or outcome in words:
+        return words[outcome]
+    other: str = outcome.value
+    return other
 
 
 def write_report(

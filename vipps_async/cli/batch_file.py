@@ -279,7 +279,8 @@ def status_of_totals(totals: Totals) -> int:
         return UNKNOWN
     if totals.outcomes.get(RowOutcome.HELD):
         return HELD
-    done = totals.outcomes.get(RowOutcome.DONE, 0) + totals.outcomes.get(RowOutcome.DONE_BEFORE, 0)
+    as_asked = (RowOutcome.DONE, RowOutcome.DONE_BEFORE, RowOutcome.FOUND_DONE)
+    done = sum(totals.outcomes.get(outcome, 0) for outcome in as_asked)
     return DONE if done == totals.rows else REFUSED
 
 
