@@ -189,7 +189,7 @@ async def test_refunds(sandbox: Sandbox) -> None:
 
 
 async def test_cancels_and_cancels_again(sandbox: Sandbox) -> None:
-    """A cancelled order is found done by its details; a captured one is refused; the rest goes only if that is asked."""
+    """A cancelled order is found done by its details; a captured one is refused; the rest goes only if it is asked."""
     stock(sandbox, 3)
     now = sandbox.clock.now()
     sandbox._book.only("order-1").payment.capture(1000, key="k", fingerprint="f", text="x", now=now)
