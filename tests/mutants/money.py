@@ -495,7 +495,7 @@ _ASKING = (
         "cli/journal_open.py",
         ("tests/cli/test_questions.py",),
         ("and not entry.attempts.refusal", ""),
-        ("    return await ask(what, settings, yes=yes)\n", "    return None\n"),
+        ("    return await ask(what, settings, yes=yes, keeps_journal=True)\n", "    return None\n"),
     ),
     *of(
         "cli/payment_command.py",

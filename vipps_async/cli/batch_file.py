@@ -248,6 +248,7 @@ async def agree(
     *,
     before: str = "",
     yes: bool,
+    keeps_journal: bool = False,
     declined: str = "Nothing was sent: no money moved.",
 ) -> int | None:
     """Ask whether to do what a file asks for, where that must be asked; see `ask`. `before` stands in the question."""
@@ -255,7 +256,7 @@ async def agree(
     async def what() -> str:
         return before + await asyncio.to_thread(asked_text, store, layout)
 
-    return await ask(what, settings, yes=yes, declined=declined)
+    return await ask(what, settings, yes=yes, keeps_journal=keeps_journal, declined=declined)
 
 
 def asked_text(store: RowStore, layout: Layout) -> str:

@@ -135,7 +135,7 @@ async def _agreed(what: str, options: Options, settings: Settings) -> int | None
     async def question() -> str:
         return what
 
-    return await ask(question, settings, yes=options.yes)
+    return await ask(question, settings, yes=options.yes, keeps_journal=True)
 
 
 async def _find(journal: StoredJournal, options: Options, settings: Settings) -> Entry:

@@ -107,13 +107,10 @@ async def agree_to_settle(found: OpenOperations, settings: Settings, *, yes: boo
     """
     if not found.to_send:
         return None
-    asked = is_asked(settings, yes=yes)
-    if asked or not quiet:
+    if not quiet or is_asked(settings, yes=yes):
         say(f"Open in the journal; what Vipps does not have of it is sent again, under its own key:\n{found.lines()}")
-    if asked:
-        say("The journal is kept from other processes until you answer.")
 
     async def what() -> str:
         return f"Settle {found.sum_text()}"
 
-    return await ask(what, settings, yes=yes)
+    return await ask(what, settings, yes=yes, keeps_journal=True)

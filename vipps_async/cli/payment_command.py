@@ -170,9 +170,10 @@ class _Run:
                 # Nothing is made for somebody who says no.
                 if await asyncio.to_thread(self.journal.is_file):
                     journal = await self._opened(stack)
-                status = await self._check(journal, settings)
-                status = await ask(self.command.question, settings, yes=yes) if status is None else status
-                if status is not None:
+                if (status := await self._check(journal, settings)) is not None:
+                    return status
+                is_kept = journal is not None
+                if (status := await ask(self.command.question, settings, yes=yes, keeps_journal=is_kept)) is not None:
                     return status
                 say(f"journal {self.journal}")
             if journal is None:
