@@ -111,7 +111,7 @@ async def settle_open(session: VippsSession, stop: asyncio.Event) -> RecoveryRep
     finally:
         for task in (recovering, stopping):
             task.cancel()
-        # What it had in hand is given back before the run goes on.
+        # What it had leased is given back before the run goes on.
         await asyncio.gather(recovering, stopping, return_exceptions=True)
 
 

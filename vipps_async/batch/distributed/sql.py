@@ -134,7 +134,7 @@ HOLD_ROWS: LiteralString = (
     "AND others.batch <> mine.batch JOIN {schema}.batches AS theirs ON theirs.id = others.batch "
     "AND theirs.operation = batch.operation AND theirs.merchant_serial_number = batch.merchant_serial_number "
     "WHERE mine.batch = %s AND mine.flaw IS NULL AND mine.outcome IS NULL AND NOT mine.another AND others.flaw IS NULL "
-    "AND (others.outcome IN ('done', 'done before', 'otherwise', 'otherwise before', 'unknown') "
+    "AND (others.outcome IN ('done', 'done before', 'found done', 'otherwise', 'otherwise before', 'unknown') "
     "OR (theirs.withdrawn_at IS NULL "
     "AND coalesce(others.outcome, '') NOT IN ('refused', 'held'))) "
     "AND (mine.reference IS NULL OR others.reference IS NULL "
