@@ -228,7 +228,7 @@ async def test_a_dry_run_moves_nothing(paid: EpaymentService) -> None:
 
 
 async def test_a_dry_run_of_cancels(paid: EpaymentService) -> None:
-    """Done before, possible before and after the acceptance, and refused when all is captured."""
+    """Found done, possible before and after the acceptance, and refused when all is captured."""
     paid.make(ORDER.format(3), 100)
     async with opened(paid) as vipps:
         await vipps.epayment.capture(ORDER.format(0), amount=nok(499))
