@@ -9,6 +9,7 @@ Needs the extra `starlette`, FastAPI and uvicorn; then, with the `VIPPS_…` var
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -24,6 +25,7 @@ from vipps_async import (
     PaymentPending,
     PaymentState,
     SqliteJournal,
+    VippsError,
     VippsSession,
     derive_idempotency_key,
     nok,
@@ -40,6 +42,8 @@ from vipps_async.receiver import (
 )
 
 Vipps = Annotated[VippsSession, Depends(starlette_session)]
+
+_log = logging.getLogger(__name__)
 
 
 def _from_environment() -> VippsSession:
@@ -72,10 +76,15 @@ def make_app(open_session: Callable[[], VippsSession] = _from_environment) -> Fa
     async def lifespan(app: Starlette) -> AsyncIterator[dict[str, Any]]:
         vipps = open_session()
         async with starlette_lifespan(lambda: vipps, receiver)(app) as state:
-            # With several processes this is a step of the deployment, before they start.
-            await vipps.webhooks.ensure(
-                url=webhook_url, events=PAYMENT_EVENTS, known_ids=secrets.by_id.keys(), save=secrets.save
-            )
+            try:
+                # With several processes this is a step of the deployment, before they start.
+                await vipps.webhooks.ensure(
+                    url=webhook_url, events=PAYMENT_EVENTS, known_ids=secrets.by_id.keys(), save=secrets.save
+                )
+            except VippsError as error:
+                if not secrets.by_id:
+                    raise  # nothing that Vipps delivers could be verified
+                _log.warning("the webhooks stay as an earlier start left them: %s", error)
             yield state
 
     app = FastAPI(title="Shop", lifespan=lifespan)

@@ -186,3 +186,18 @@ def test_any_text_stays_one_line(message: str, order_id: str, advice: str) -> No
     error = CaptureError(message, status=400, operation="capture", payment=order_id, advice=advice)
     assert len(str(error).splitlines()) == 1
     assert str(error).isprintable()
+
+
+#: Classes whose errors may come without advice, and why.
+_WITHOUT_ADVICE = {
+    "VippsError": "a root, never raised itself",
+    "TransportError": "a root, never raised itself",
+    "InvalidInputError": "its text names the argument and the rule",
+    "ConfigurationError": "its text names the setting; whoever raises it adds advice where there is more to say",
+    "CallbackError": "it is about somebody else's request, and has the status to answer that with",
+}
+
+
+def test_every_other_class_says_what_to_do_by_itself() -> None:
+    """Whoever catches an error that came from Vipps, the line or the journal reads what to do now."""
+    assert {each.__name__ for each in CLASSES if not each.default_advice} == set(_WITHOUT_ADVICE)

@@ -127,7 +127,7 @@ async def test_refunds(sandbox: Sandbox) -> None:
 
 
 async def test_cancels_and_cancels_again(sandbox: Sandbox) -> None:
-    """A cancelled order is done by its details; a captured one is refused; the rest goes only if that is asked."""
+    """A cancelled order is found done by its details; a captured one is refused; the rest goes only if it is asked."""
     stock(sandbox, 3)
     now = sandbox.clock.now()
     sandbox._book.only("order-1").payment.move("CAPTURE", 1000, key="k", fingerprint="f", text="x", now=now)
@@ -140,14 +140,14 @@ async def test_cancels_and_cancels_again(sandbox: Sandbox) -> None:
         released_again = await collect(cancel_many(vipps.ecom, rows, release_remaining=True))
     async with sandbox.session(retry=RetryPolicy(attempts=1, deadline=1.0)) as vipps:
         still = await collect(cancel_many(vipps.ecom, rows))
-    done, refused = RowOutcome.DONE, RowOutcome.REFUSED
+    done, found, refused = RowOutcome.DONE, RowOutcome.FOUND_DONE, RowOutcome.REFUSED
     assert [first[key].outcome for key in "012"] == [done, refused, refused]
     assert "captured 4.00 NOK" in first["2"].reason
-    assert [again[key].outcome for key in "012"] == [done, refused, refused]
-    assert [released[key].outcome for key in "012"] == [done, refused, done]
-    assert [released_again[key].outcome for key in "012"] == [done, refused, done]
+    assert [again[key].outcome for key in "012"] == [found, refused, refused]
+    assert [released[key].outcome for key in "012"] == [found, refused, done]
+    assert [released_again[key].outcome for key in "012"] == [found, refused, found]
     # Nothing remains to release, whoever did it: no error, though this one did not ask for it.
-    assert still["2"].outcome is RowOutcome.DONE
+    assert still["2"].outcome is RowOutcome.FOUND_DONE
     assert sandbox.payment("order-2").state is State.VOID
 
 

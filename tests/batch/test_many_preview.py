@@ -53,7 +53,7 @@ async def test_a_preview_of_refunds_and_cancels(sandbox: Sandbox) -> None:
     sandbox._book.only("order-2").payment.move("CAPTURE", 400, key="k", fingerprint="f", text="x", now=now)
     sandbox._book.only("order-3").payment.cancel(release_remaining=False, text="x", now=now)
     rows = [BatchRow(payment=f"order-{number}", text="x", reference=str(number)) for number in range(4)]
-    done, before, refused = RowOutcome.DONE, RowOutcome.DONE_BEFORE, RowOutcome.REFUSED
+    done, before, refused = RowOutcome.DONE, RowOutcome.FOUND_DONE, RowOutcome.REFUSED
     async with sandbox.session() as vipps:
         refunds = await collect(preview_many(vipps.ecom, rows, BatchOperation.REFUND))
         cancels = await collect(preview_many(vipps.ecom, rows, BatchOperation.CANCEL))

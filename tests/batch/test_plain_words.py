@@ -71,6 +71,7 @@ def test_what_happened_names_no_class_of_a_library(message: str) -> None:
 ENDINGS = {
     RowOutcome.DONE: ("yes", ""),
     RowOutcome.DONE_BEFORE: ("yes, before this run", ""),
+    RowOutcome.FOUND_DONE: ("yes, by this run or before", ""),
     RowOutcome.OTHERWISE: ("yes, another amount", "by hand"),
     RowOutcome.OTHERWISE_BEFORE: ("yes, another amount, before this run", "by hand"),
     RowOutcome.REFUSED: ("no", "correct the row"),
@@ -102,4 +103,6 @@ def test_each_row_says_whether_money_moved_and_what_to_do(tmp_path: Path, outcom
     assert words in str(table["what_to_do"])
     write_report(path, store.report(), ECOM_API, CAPTURE, ReportFormat.CSV, zone=OSLO, style=style, preview=True)
     table = dict(zip(columns(ECOM_API, CAPTURE, OSLO), open_csv(path.read_bytes())[1], strict=True))
-    assert table["money_moved"] == (moved if outcome.is_earlier else "no: a dry run")
+    assert table["money_moved"] == (
+        moved if outcome.is_earlier or outcome is RowOutcome.FOUND_DONE else "no: a dry run"
+    )

@@ -94,7 +94,7 @@ def test_rows_that_are_alike_in_everything_need_references() -> None:
 
 def test_what_ended_for_good_does_not_come_out_again() -> None:
     """Another round gets the rows that are unknown, not done or not begun; sums are added up by outcome."""
-    with loaded(HEADING + "".join(f"a-{number},100,x,s-{number}\n" for number in range(9))) as store:
+    with loaded(HEADING + "".join(f"a-{number},100,x,s-{number}\n" for number in range(10))) as store:
         rows = list(store.rows())
         error = CaptureError("no", status=400, errors=(ErrorInfo("Payment", "61", "too much"),))
         store.save(
@@ -106,6 +106,7 @@ def test_what_ended_for_good_does_not_come_out_again() -> None:
                 result(rows[4], RowOutcome.NOT_DONE),
                 result(rows[7], RowOutcome.OTHERWISE, amount=50),
                 result(rows[8], RowOutcome.OTHERWISE_BEFORE, amount=60),
+                result(rows[9], RowOutcome.FOUND_DONE),
             ]
         )
         store.hold([(rows[6], "meets another")])
@@ -257,7 +258,15 @@ def test_a_report_is_its_owners(tmp_path: Path) -> None:
 def test_outcomes_have_words() -> None:
     """Words that a person in the shop understands."""
     words = [outcome_word(outcome, CAPTURE) for outcome in RowOutcome]
-    first = ["captured", "captured before", "captured otherwise", "captured otherwise before", "refused", "not done"]
+    first = [
+        "captured",
+        "captured before",
+        "found captured",
+        "captured otherwise",
+        "captured otherwise before",
+        "refused",
+        "not done",
+    ]
     assert words == [*first, "unknown", "held", "not begun"]
     assert outcome_word(None, CAPTURE) == "not begun"
     assert outcome_word(RowOutcome.DONE, BatchOperation.REFUND, preview=True) == "would be refunded"

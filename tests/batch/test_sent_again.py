@@ -163,6 +163,19 @@ def test_a_file_that_says_things_for_all_rows_says_them_in_its_report(tmp_path: 
     assert list(meant(rows_of(content))) == expected
 
 
+def test_a_report_in_windows_1252_is_sent_again(tmp_path: Path) -> None:
+    """With the same `--encoding`, and without what the first file had to be told: the headings are known ones."""
+    layout = evolve(
+        CAPTURE,
+        columns={"order_id": "Ordre", "amount_nok": "Beløp", "transaction_text": "Tekst", "reference": "Bilag"},
+        encoding="windows-1252",
+    )
+    content = "Ordre;Beløp;Tekst;Bilag\r\norder-1;5,50;Blåbær €;0007\r\n".encode("cp1252")
+    store = loaded(content, layout)
+    again = rows_of(report(store, tmp_path), evolve(CAPTURE, encoding="windows-1252"))
+    assert list(meant(again)) == [("order-1", 550, "Blåbær €", "0007")]
+
+
 def test_a_report_as_json_lines_is_sent_again(tmp_path: Path) -> None:
     """With its numbers and what it has nothing of."""
     lines = [

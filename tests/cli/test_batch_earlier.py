@@ -101,7 +101,7 @@ async def test_a_dry_run_over_epayment_refuses_it_as_well(sandbox: Sandbox, day:
     day.write_text(f"{heading}acme-order-1,9.00,s-1\n")
     for further in (("--dry-run",), ()):
         outcome, reason = (await outcomes(sandbox, day, *further, api="epayment"))[0]
-        assert (outcome, "another payload" in reason) == ("refused", True)
+        assert (outcome, "UTC with another amount, 10.00 NOK; nothing was sent" in reason) == ("refused", True)
 
 
 async def test_a_dry_run_tells_a_refusal_on_record(sandbox: Sandbox, day: Path) -> None:
@@ -165,6 +165,23 @@ async def test_a_rerun_tells_what_it_moved_from_what_was_moved_before(sandbox: S
     assert second.out.endswith("Captured now: 7.00 NOK. Captured before: 10.00 NOK.\n")
     dry = await capture(sandbox, day, "--dry-run")
     assert "Captured now" not in dry.out
+
+
+async def test_what_is_found_cancelled_by_other_means_is_told_apart(sandbox: Sandbox, day: Path) -> None:
+    """Somebody else has done it, or an earlier run, as Vipps' history shows: its amount is none of this run's."""
+    async with sandbox.session() as vipps:
+        await vipps.ecom.cancel("order-0", transaction_text="By somebody else.")
+    day.write_text("order_id,transaction_text,reference\norder-0,No.,s-0\norder-1,No.,s-1\n")
+    command = ("batch", "cancel", str(day), "--journal", str(day.with_name("journal.db")))
+    for further, words in (
+        (("--dry-run",), ("1 would be cancelled", "1 found cancelled")),
+        ((), ("1 cancelled, 10.00 NOK", "1 found cancelled, 10.00 NOK")),
+        ((), ("2 found cancelled, 20.00 NOK",)),
+    ):
+        done = await inline(*command, *further, env=env(sandbox))
+        assert (done.status, [word for word in words if word not in done.out]) == (0, []), done.out
+    facts = orjson.loads((await inline(*command, "--json", env=env(sandbox))).out)
+    assert (facts["outcomes"]["found done"], facts["moved"], facts["moved_found"]) == (2, 0, 2000)
 
 
 @pytest.mark.parametrize("further", [(), ("--dry-run",)], ids=["real", "dry run"])

@@ -175,7 +175,7 @@ async def test_a_cancel_that_took_effect_is_never_refused(sandbox: Sandbox, tmp_
     sandbox.faults.clear()
     for journal in ((), ("--journal", str(tmp_path / "other.db"))):
         done = await inline("batch", "cancel", str(file), *journal, env=env(sandbox))
-        assert (done.status, "1 cancelled" in done.out) == (0, True), done.err
+        assert (done.status, "1 found cancelled" in done.out) == (0, True), done.err
 
 
 async def test_rows_that_take_all_go_on(sandbox: Sandbox, captured: Path) -> None:

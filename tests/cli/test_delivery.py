@@ -247,7 +247,7 @@ async def test_a_report_on_standard_output(sandbox: Sandbox, day: Path) -> None:
 
 
 async def test_a_production_batch_asks(sandbox: Sandbox, day: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Count, sum and sales unit, on a terminal or by --yes. Nobody to ask, or another host than Vipps: 2; no: 1."""
+    """Count, sum and sales unit, on a terminal or by --yes; a no is status 1; nobody to ask, or not Vipps, status 2."""
     production = {**env(sandbox), "VIPPS_ENVIRONMENT": "production"}
     elsewhere = await inline("batch", "capture", str(day), "--yes", env=production)
     assert elsewhere.status == 2

@@ -16,7 +16,7 @@ from tests.cli.inline import inline
 from tests.cli.processes import Finished
 from tests.cli.shell import env
 from tests.support.norwegian_spreadsheet import open_csv
-from vipps_async import SqliteJournal, nok
+from vipps_async import RetryPolicy, SqliteJournal, VippsError, nok
 from vipps_async.cli import journal_reconcile
 from vipps_async.journals.protocol import Entry
 from vipps_async.reconciliation import Comparison, compare_entries, entries_of_day
@@ -156,6 +156,22 @@ async def test_what_only_vipps_has_is_status_1(sandbox: Sandbox, path: Path) -> 
         ",NOK,,0.00,1.00,1.00,,the journal does not have it,"
         '"find out who made it (the portal, another system), and book it"'
     )
+
+
+async def test_what_is_open_is_status_3(sandbox: Sandbox, path: Path) -> None:
+    """Money may have moved that the journal does not count: a day with that is not one on which all agree."""
+    sandbox.faults.script("capture", *[Fault.HTTP_500_BEFORE] * 20)
+    sandbox.faults.script("details", *[Fault.HTTP_500_BEFORE] * 20)
+    async with sandbox.session(journal=SqliteJournal(path), retry=RetryPolicy(attempts=1)) as vipps:
+        with pytest.raises(VippsError):
+            await vipps.ecom.capture("order-2", amount=500, transaction_text="x")
+    sandbox.faults.clear()
+    done = await reconcile(sandbox, path, *DAY, "--json")
+    facts = orjson.loads(done.out)
+    assert (done.status, facts["agree"], facts["open_that_day"], facts["open"]) == (3, 3, 1, 1), done.err
+    done = await reconcile(sandbox, path, *DAY)
+    assert done.out.startswith("open in the journal: ecom.capture of 5.00 NOK, payment order-2, key ")
+    assert "        1 open, and tried that day" in done.out.splitlines()
 
 
 async def test_what_is_not_known_at_vipps_stands_in_a_column_of_its_own(sandbox: Sandbox, path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import orjson
@@ -15,6 +16,8 @@ from tests.cli.open_captures import leave_open
 from tests.cli.processes import Finished
 from tests.cli.shell import HERE, env
 from tests.cli.test_payment import CANCEL, CAPTURE, REFUND
+from vipps_async import SqliteJournal
+from vipps_async.journals.protocol import Outcome, Settlement
 from vipps_async.testing import Sandbox
 
 
@@ -151,6 +154,8 @@ async def test_nothing_is_sent_beside_what_is_open(sandbox: Sandbox, journal: Pa
         in (refused.err)
     )
     assert "nothing was sent now" in refused.err
+    told = "To go on with it: its own operation and amount with --idempotency-key=lost\n"
+    assert (told in refused.err) is (command is not CANCEL)
     recover = next(line for line in refused.err.splitlines() if line.startswith("To settle it")).partition(": ")[2]
     assert orjson.loads(refused.out)["error"] | {"message": "", "advice": ""} == {
         "api": "ecom",
@@ -165,6 +170,21 @@ async def test_nothing_is_sent_beside_what_is_open(sandbox: Sandbox, journal: Pa
     }
     assert sent_since(sandbox, before) == []
     assert (await live(sandbox, *recover.split()[1:], "--yes", journal=journal)).status == 0
+    assert sandbox.payment("order-1").captured == 10_000
+
+
+async def test_a_key_that_came_to_nothing_begins_anew(sandbox: Sandbox, journal: Path) -> None:
+    """It is sent for the first time, so that what is open beside it counts."""
+    intent = await leave_open(journal, "mine")
+    await leave_open(journal, "lost")
+    store = SqliteJournal(journal)
+    await store.open()
+    await store.settle(intent, Settlement(outcome=Outcome.NOT_DONE, settled_at=datetime.now(UTC)))
+    await store.aclose()
+    named = ("--amount", "100.00", "--idempotency-key", "mine", "--yes")
+    refused = await live(sandbox, *CAPTURE, *named, journal=journal)
+    assert (refused.status, "payment order-1, key lost" in refused.err) == (3, True)
+    assert (await live(sandbox, *CAPTURE, *named, "--another", journal=journal)).status == 0
     assert sandbox.payment("order-1").captured == 10_000
 
 

@@ -104,6 +104,8 @@ async def test_a_no_is_status_1_and_sends_nothing(sandbox: Sandbox, journal: Pat
     assert (answered.status, answered.out) == (1, "")
     assert "sales unit 123456, in PRODUCTION?" in answered.err
     assert answered.err.endswith("Nothing was sent: no money moved.\n")
+    is_kept = "The journal is kept from other processes until you answer.\n" in answered.err
+    assert is_kept is (name not in WITHOUT_JOURNAL)
     assert sent(sandbox) == []
     assert ("journal.db" in files(journal)) is (name not in WITHOUT_JOURNAL)
 
@@ -163,6 +165,15 @@ async def test_recovery_asks_only_where_something_may_be_sent(sandbox: Sandbox, 
     assert (done.status, done.out[:11]) == (0, "0 looked at")
 
 
+async def test_what_recovery_never_sends_is_not_asked_about(sandbox: Sandbox, journal: Path) -> None:
+    """What was dropped is looked up only: no question, and it stays open."""
+    await leave_open(journal, "lost")
+    assert (await live(sandbox, "journal", "drop", "lost", "--yes", journal=journal)).status == 0
+    done = await live(sandbox, "journal", "recover", journal=journal, typed=())
+    assert (done.status, sandbox.payment("order-1").captured) == (1, 0)
+    assert "stays open: ecom.capture of 100.00 NOK, payment order-1, key lost" in done.out
+
+
 async def test_the_test_environment_is_not_asked(sandbox: Sandbox, journal: Path) -> None:
     """What is sent again is named all the same, but not beside JSON."""
     await leave_open(journal, "lost")
@@ -180,6 +191,20 @@ async def test_a_long_list_is_cut_and_its_sum_is_whole(
     assert asked.err.count("  ecom.") == 1
     assert "  ... and 2 more: vipps-async journal list --open\n" in asked.err
     assert "Settle 2 captures of 350.00 NOK and 1 refund of all that remains, sales unit" in asked.err
+
+
+async def test_sending_one_by_its_key_names_what_is_settled_before_it(sandbox: Sandbox, journal: Path) -> None:
+    """What is open of the same payment before it moves money, too; what was begun after it does not."""
+    await leave_open(journal, "first", amount=10_000)
+    await leave_open(journal, "second", amount=20_000)
+    await leave_open(journal, "third", amount=5_000)
+    await leave_open(journal, "other", payment="order-2")
+    sent = await live(sandbox, "journal", "send", "second", journal=journal, typed=("yes",))
+    before, _, question = sent.err.partition("Send again: ")
+    named = "settled before it and perhaps sent again, too:\n  ecom.capture of 100.00 NOK, payment order-1, key first\n"
+    assert named in before
+    assert question.startswith("ecom.capture of 200.00 NOK, payment order-1, key second, sales unit 123456")
+    assert (sandbox.payment("order-1").captured, sandbox.payment("order-2").captured) == (30_000, 0)
 
 
 # --- recovery before a batch ------------------------------------------------------------------------------------------
@@ -236,3 +261,14 @@ async def test_what_another_process_leaves_open_meanwhile_is_asked_about(
     answered = await live(sandbox, "batch", "capture", str(day), journal=journal, typed=("no",))
     assert (answered.status, "Settle 1 capture of 100.00 NOK" in answered.err) == (1, True)
     assert [sandbox.payment(f"order-{number}").captured for number in (1, 2)] == [0, 0]
+
+
+@pytest.mark.parametrize("name", ["payment capture", "batch capture"])
+async def test_a_journal_that_is_there_is_kept_while_somebody_is_asked(
+    sandbox: Sandbox, journal: Path, day: Path, name: str
+) -> None:
+    """What it has must not change meanwhile; it is said, as other processes wait for it."""
+    await leave_open(journal, "other", payment="order-9", merchant_serial_number="654321")
+    command = [str(day) if part == "DAY" else part for part in ASKING[name]]
+    asked = await live(sandbox, *command, journal=journal, typed=("no",))
+    assert (asked.status, "The journal is kept from other processes until you answer." in asked.err) == (1, True)

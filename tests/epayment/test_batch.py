@@ -163,7 +163,7 @@ async def test_a_cancel_that_was_done_before(paid: EpaymentService) -> None:
     async with opened(paid) as vipps:
         await vipps.epayment.cancel(ORDER.format(0))
         found = await collect(cancel_many(vipps.epayment, [row(0, NOT_GIVEN)]))
-    assert found[0][:2] == ("r-0", RowOutcome.DONE)
+    assert found[0][:2] == ("r-0", RowOutcome.FOUND_DONE)
 
 
 @frozen
@@ -228,7 +228,7 @@ async def test_a_dry_run_moves_nothing(paid: EpaymentService) -> None:
 
 
 async def test_a_dry_run_of_cancels(paid: EpaymentService) -> None:
-    """Done before, possible before and after the acceptance, and refused when all is captured."""
+    """Found done, possible before and after the acceptance, and refused when all is captured."""
     paid.make(ORDER.format(3), 100)
     async with opened(paid) as vipps:
         await vipps.epayment.capture(ORDER.format(0), amount=nok(499))
@@ -236,7 +236,7 @@ async def test_a_dry_run_of_cancels(paid: EpaymentService) -> None:
     rows = [row(number, NOT_GIVEN) for number in range(4)]
     assert [outcome for _, outcome, _ in await preview(paid, BatchOperation.CANCEL, *rows)] == [
         RowOutcome.REFUSED,
-        RowOutcome.DONE_BEFORE,
+        RowOutcome.FOUND_DONE,
         RowOutcome.DONE,
         RowOutcome.DONE,
     ]

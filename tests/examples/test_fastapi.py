@@ -12,10 +12,11 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from examples import fastapi_one_process, fastapi_webhooks
-from vipps_async import OutcomeUnknown, RecoveryReport, RetryPolicy, SqliteJournal, VippsSession, nok
+from vipps_async import OutcomeUnknown, RecoveryReport, RetryPolicy, SqliteJournal, VippsError, VippsSession, nok
 from vipps_async.testing import Fault, SandboxThread
 
 URL = "https://shop.example"
@@ -103,6 +104,29 @@ def test_a_webhook_captures_once(vipps_sandbox_thread: SandboxThread, tmp_path: 
         assert sandbox.payment(f"acme-shop-{number}").captured == 49_900
     assert len(json.loads((tmp_path / "secrets.json").read_text())) == 1
     assert [request.operation for request in sandbox.requests].count("capture") == 2
+
+
+def test_a_shop_with_a_secret_starts_while_vipps_is_in_trouble(
+    vipps_sandbox_thread: SandboxThread, tmp_path: Path
+) -> None:
+    """A first start needs Vipps, for no delivery could be verified without a secret; a later one does not."""
+    sandbox = vipps_sandbox_thread
+
+    def app() -> FastAPI:
+        return fastapi_webhooks.make_app(lambda: _opener(sandbox, tmp_path))
+
+    sandbox.faults.script("list_webhooks", Fault.HTTP_503_BEFORE)
+    with pytest.raises(VippsError), TestClient(app()):
+        pass
+    with TestClient(app()):
+        pass
+    sandbox.faults.script("list_webhooks", Fault.HTTP_503_BEFORE)
+    with TestClient(app()) as client:
+        sandbox.deliver_to(client.request)
+        client.post("/buy/acme-shop-1")
+        sandbox.approve("acme-shop-1")
+        sandbox.callbacks_delivered()
+    assert sandbox.payment("acme-shop-1").captured == 49_900
 
 
 def _functions(code: str) -> dict[str, str]:

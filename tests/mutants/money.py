@@ -518,6 +518,28 @@ _MANY = of(
     ("            self._api.check(row, self._operation)\n", ""),
     ("return evolve(result, outcome=RowOutcome.UNKNOWN) if is_cancel else result", "return result"),
 )
+_PAYMENT_CHECK = of(
+    "cli/payment_check.py",
+    ("tests/cli/test_payment_earlier.py",),
+    ("        if self.is_another:\n", "        if True:\n"),
+    ("        if agreed:\n", "        if False:\n"),
+    ("            self._check_amount(mine)\n", "            pass\n"),
+    ("                await self._check_owner(journal, msn)\n", "                pass\n"),
+    ("mine.settlement.outcome is Outcome.NOT_DONE)", "False)"),
+)
+_ASKING = (
+    *of(
+        "cli/journal_open.py",
+        ("tests/cli/test_questions.py",),
+        ("and not entry.attempts.refusal", ""),
+        ("    return await ask(what, settings, yes=yes, keeps_journal=True)\n", "    return None\n"),
+    ),
+    *of(
+        "cli/payment_command.py",
+        ("tests/cli/test_payment_earlier.py",),
+        ("(status := await self._check(journal, settings, told=True)) is not None:", "False:"),
+    ),
+)
 _OVERRULED = of(
     "core/journal_access.py",
     (
@@ -550,6 +572,8 @@ _VIEWS = (
 
 MUTANTS: tuple[Mutant, ...] = (
     *_OVERRULED,
+    *_PAYMENT_CHECK,
+    *_ASKING,
     *_VIEWS,
     *_VERDICT,
     *_ATTEMPTS,

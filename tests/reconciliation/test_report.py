@@ -38,6 +38,8 @@ KINDS = [
     (Comparison.ONLY_IN_JOURNAL, 1000, 1000, 0, -1000, -1000),
     (Comparison.ONLY_AT_VIPPS, None, 0, 250, 250, None),
     (Comparison.ONLY_AT_VIPPS_OTHER_DAY, None, 0, 250, 250, None),
+    (Comparison.OPEN, 1000, 0, 1000, 1000, 0),
+    (Comparison.OPEN, 1000, None, None, None, None),
     (Comparison.INCONCLUSIVE, 1000, 1000, None, None, None),
     (Comparison.INCONCLUSIVE, None, None, None, None, None),
 ]
@@ -79,13 +81,13 @@ def test_sums_are_of_all_rows_and_of_each_currency() -> None:
     ]
     sums = sums_of(rows)
     assert sums.sums == {
-        ("NOK", "capture"): Sum(journal=6000, vipps=4450, not_known=1000),
+        ("NOK", "capture"): Sum(journal=6000, vipps=5450, not_known=1000),
         ("NOK", "refund"): Sum(journal=200, vipps=200),
         ("EUR", "capture"): Sum(journal=1, vipps=1),
         ("EUR", "refund"): Sum(journal=0, vipps=70),
     }
     assert sums.sums["NOK", "capture"].difference == sum(
-        row.vipps_less_journal or 0 for row in rows[:10] if row.comparison is not Comparison.ONLY_AT_VIPPS_OTHER_DAY
+        row.vipps_less_journal or 0 for row in rows[:12] if row.comparison is not Comparison.ONLY_AT_VIPPS_OTHER_DAY
     )
     assert sums.net("EUR") == Sum(journal=1, vipps=-69)
     assert sums.net("NOK").difference == sums.sums["NOK", "capture"].difference
@@ -96,6 +98,7 @@ def test_sums_are_of_all_rows_and_of_each_currency() -> None:
         Comparison.ONLY_IN_JOURNAL: 1,
         Comparison.ONLY_AT_VIPPS: 2,
         Comparison.ONLY_AT_VIPPS_OTHER_DAY: 1,
+        Comparison.OPEN: 2,
         Comparison.INCONCLUSIVE: 2,
     }
 

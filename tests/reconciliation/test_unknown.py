@@ -10,7 +10,7 @@ import pytest
 from attrs import evolve
 
 from tests.batch.shop import MSN, stock, stock_one
-from vipps_async import MemoryJournal, nok
+from vipps_async import MemoryJournal, RetryPolicy, VippsError, nok
 from vipps_async.core.payment_api import HistoryEntry
 from vipps_async.ecom.details import PaymentDetails
 from vipps_async.ecom.payment_api import ECOM_API
@@ -50,7 +50,7 @@ async def compared(
     """All of a day, with what Vipps has beside it."""
     found = await entries_of_day(journal, TODAY, merchant_serial_number=MSN, **options)
     async with sandbox.session() as vipps:
-        return await compare_entries(vipps, found.entries, known=found.known, day=day)
+        return await compare_entries(vipps, found.entries + found.open_entries, known=found.known, day=day)
 
 
 def told(found: Sequence[ComparedOperation]) -> list[tuple[object, ...]]:
@@ -146,6 +146,48 @@ async def test_a_payment_of_two_apis_is_listed_once(sandbox: Sandbox, journal: M
         assert beside == [("portal", 500)], api
 
 
+@pytest.mark.parametrize("arrived", [True, False])
+async def test_what_is_open_is_told_with_what_vipps_has_of_it(
+    sandbox: Sandbox, journal: MemoryJournal, *, arrived: bool
+) -> None:
+    """A day is not in order while nobody knows what became of something; each is listed once, with what to do."""
+    stock_one(sandbox, "order-0", 10_000)
+    fault = Fault.HTTP_500_AFTER if arrived else Fault.HTTP_500_BEFORE
+    sandbox.faults.script("capture", *[fault] * 20)
+    sandbox.faults.script("details", *[Fault.HTTP_500_BEFORE] * 20)
+    retry = RetryPolicy(attempts=1)
+    async with sandbox.session(journal=journal, retry=retry) as vipps:
+        with pytest.raises(VippsError):
+            await vipps.ecom.capture("order-0", amount=1000, transaction_text="x", idempotency_key="a")
+    sandbox.faults.clear()
+    (found,) = await compared(sandbox, journal)
+    assert (found.comparison, found.key, found.asked, found.settled_at) == (Comparison.OPEN, "a", 1000, None)
+    if arrived:
+        assert (found.recorded, found.found, found.reason) == (0, 1000, "Vipps has it as done")
+    else:
+        assert (found.recorded, found.found) == (None, None)
+        assert found.reason.startswith("Vipps does not show it as done so far: the history does not have")
+    yesterday = await entries_of_day(journal, Day.of("yesterday", "UTC"), merchant_serial_number=MSN)
+    assert (yesterday.open, yesterday.open_entries) == (1, [])
+
+
+async def test_what_is_open_since_another_day_is_told_if_its_payment_is_looked_at(
+    sandbox: Sandbox, journal: MemoryJournal
+) -> None:
+    """As open, and not as another system's."""
+    stock_one(sandbox, "order-0", 10_000)
+    async with sandbox.session(journal=journal) as vipps:
+        for key in ("a", "b"):
+            await vipps.ecom.capture("order-0", amount=1000, transaction_text="x", idempotency_key=key)
+        found = await entries_of_day(journal, TODAY, merchant_serial_number=MSN)
+        known = tuple(
+            evolve(each, outcome=None if each.key == "a" else each.outcome) for each in found.known["order-0"]
+        )
+        result = await compare_entries(vipps, found.entries[1:], known={"order-0": known})
+    assert [(each.key, each.comparison) for each in result] == [("b", Comparison.AGREES), ("a", Comparison.OPEN)]
+    assert result[1].reason == "Vipps has it as done"
+
+
 async def test_of_two_apis_epayment_is_asked(sandbox: Sandbox, journal: MemoryJournal) -> None:
     """Whichever came first: it has the payments of both."""
     stock_one(sandbox, "acme-order-1", 10_000)
@@ -228,32 +270,29 @@ def known(key: str, amount: int | None, outcome: Outcome | None = Outcome.DONE, 
     return KnownOperation(**facts, amount=amount, outcome=outcome)
 
 
-OPEN = "the journal has it as open: what became of it was not known"
-
-
 @pytest.mark.parametrize(
     ("history", "journal", "expected"),
     [
         ([entry(5, "a")], [known("a", 5)], []),
-        ([entry(5, "a")], [known("a", 5, operation="refund")], [(5, "the journal does not have it")]),
+        ([entry(5, "a")], [known("a", 5, operation="refund")], [(5, None)]),
         ([entry(5, "a", is_done=False), entry(5, "b", verb="cancel"), entry(5, "c", verb=None)], [], []),
-        ([entry(5, "a")], [known("a", 5, None)], [(5, OPEN)]),
-        ([entry(5, "a")], [known("a", 5, Outcome.NOT_DONE)], [(5, "the journal has it as not done")]),
+        ([entry(5, "a")], [known("a", 5, None)], [(5, known("a", 5, None))]),
+        ([entry(5, "a")], [known("a", 5, Outcome.NOT_DONE)], [(5, known("a", 5, Outcome.NOT_DONE))]),
         ([entry(5, "a")], [known("a", 5, Outcome.REFUSED), known("a", 5, api="epayment")], []),
         # Without keys: one entry for one operation, the one of this amount before the one of all that was left.
         ([entry(5), entry(7)], [known("a", None), known("b", 5)], []),
-        ([entry(5), entry(5)], [known("a", 5)], [(5, "the journal has no other one like it")]),
-        ([entry(5)], [known("a", 6)], [(5, "the journal has no other one like it")]),
-        ([entry(5)], [known("a", 5, Outcome.REFUSED)], [(5, "the journal has no other one like it")]),
-        ([entry(5), entry(5, "a")], [known("a", 5)], [(5, "the journal has no other one like it")]),
+        ([entry(5), entry(5)], [known("a", 5)], [(5, None)]),
+        ([entry(5)], [known("a", 6)], [(5, None)]),
+        ([entry(5)], [known("a", 5, Outcome.REFUSED)], [(5, None)]),
+        ([entry(5), entry(5, "a")], [known("a", 5)], [(5, None)]),
         # A key that may be shown otherwise, as it is of an operation that went over the other API.
         ([entry(5, "z")], [known("a", 5, api="epayment")], []),
-        ([entry(5, "z")], [known("a", 5)], [(5, "the journal does not have it")]),
+        ([entry(5, "z")], [known("a", 5)], [(5, None)]),
     ],
 )
 def test_what_is_taken_for_what(
-    history: list[HistoryEntry], journal: list[KnownOperation], expected: list[tuple[int, str]]
+    history: list[HistoryEntry], journal: list[KnownOperation], expected: list[tuple[int, KnownOperation | None]]
 ) -> None:
     """Each entry for one operation at most, each operation for one entry."""
     found = unknown_to_journal(history, journal, "ecom")
-    assert [(each.amount, reason) for each, reason in found] == expected
+    assert [(each.amount, there) for each, there in found] == expected

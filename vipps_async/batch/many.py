@@ -14,6 +14,7 @@ from vipps_async.batch.engine import Engine, Rows
 from vipps_async.batch.results import RowOutcome, RowResult, done, failed, outcome_of
 from vipps_async.core.batch import BatchOperation, BatchRow
 from vipps_async.core.batch_limit import BatchLimiter
+from vipps_async.core.operation import SettledBy
 from vipps_async.core.payment_api import (
     BatchClient,
     Moved,
@@ -105,7 +106,7 @@ def cancel_many(
     """Cancel many payments; everything else is as in `capture_many`.
 
     Vipps refuses the second cancel of a payment, and then its history tells whether it is cancelled: such a row ends as
-    DONE_BEFORE.
+    FOUND_DONE, whoever has done it.
 
     Args:
         api: as for `capture_many`.
@@ -229,6 +230,11 @@ class _Batch:
                 async for result in results:
                     yield result
 
+    @property
+    def _is_keyless(self) -> bool:
+        """Whether no key in Vipps' history tells who has done it."""
+        return self._operation is BatchOperation.CANCEL
+
     def _not_begun(self, row: BatchRow, hint: str) -> RowResult:
         return RowResult(row=row, outcome=RowOutcome.NOT_BEGUN, idempotency_key=self._key(row), hint=hint)
 
@@ -274,7 +280,9 @@ class _Batch:
                 return await self._dry_run(row, command, key, self._planned)
             command = await self._client.with_amount(command)
             result = await self._client.runner.run(self._api.make_call(command))
-            return done(row, key, self._api.moved(result), result)
+            is_found = getattr(result, "settled_by", None) is SettledBy.HISTORY and self._is_keyless
+            outcome = RowOutcome.FOUND_DONE if is_found else RowOutcome.DONE
+            return done(row, key, self._api.moved(result), result, outcome=outcome)
         except ConfigurationError:
             raise
         except VippsError as error:
@@ -302,7 +310,8 @@ class _Batch:
             raise IdempotencyMismatchError(text, status=0, payment=row.payment, idempotency_key=key)
         if row.payment in planned and not found.is_done:
             planned[row.payment] = taken + (found.moved.amount or 0)
-        return done(row, key, found.moved, before=found.is_done)
+        found_done = RowOutcome.FOUND_DONE if self._is_keyless else RowOutcome.DONE_BEFORE
+        return done(row, key, found.moved, outcome=found_done if found.is_done else RowOutcome.DONE)
 
     async def _failed(self, row: BatchRow, key: str, error: VippsError) -> RowResult:
         result = failed(row, key, error, self._api)
@@ -317,7 +326,7 @@ class _Batch:
             # Vipps refuses the second cancel of a payment: this may be the second one, after one that was cut off.
             return evolve(result, outcome=RowOutcome.UNKNOWN) if is_cancel else result
         if is_cancel and state.is_released:
-            return done(row, key, Moved(), before=True)
+            return done(row, key, Moved(), outcome=RowOutcome.FOUND_DONE)
         return evolve(result, hint=state.describe())
 
     async def _state(self, payment: str) -> PaymentState:

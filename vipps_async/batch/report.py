@@ -237,6 +237,7 @@ def columns(
 _MOVED: Final = {
     RowOutcome.DONE: "yes",
     RowOutcome.DONE_BEFORE: "yes, before this run",
+    RowOutcome.FOUND_DONE: "yes, by this run or before",
     RowOutcome.OTHERWISE: "yes, another amount",
     RowOutcome.OTHERWISE_BEFORE: "yes, another amount, before this run",
     RowOutcome.REFUSED: "no",
@@ -251,6 +252,7 @@ _COMPARE: Final = "compare what was asked with what moved; capture or refund the
 _TO_DO: Final = {
     RowOutcome.DONE: "",
     RowOutcome.DONE_BEFORE: "",
+    RowOutcome.FOUND_DONE: "",
     RowOutcome.OTHERWISE: _COMPARE,
     RowOutcome.OTHERWISE_BEFORE: _COMPARE,
     RowOutcome.REFUSED: "look the payment up in the Vipps portal; correct the row, or leave it out",
@@ -264,18 +266,21 @@ _TO_DO: Final = {
 
 def outcome_word(outcome: RowOutcome | None, operation: BatchOperation, *, preview: bool = False) -> str:
     """Say how a row ended, such as ``"captured"`` or ``"captured before"``."""
-    if outcome is RowOutcome.DONE:
-        return f"would be {operation.done}" if preview else operation.done
-    if outcome is RowOutcome.DONE_BEFORE:
-        return f"{operation.done} before"
-    if outcome is RowOutcome.OTHERWISE:
-        return f"{operation.done} otherwise"
-    if outcome is RowOutcome.OTHERWISE_BEFORE:
-        return f"{operation.done} otherwise before"
-    if outcome is RowOutcome.REFUSED and preview:
-        return "would be refused"
-    word: str = (outcome or RowOutcome.NOT_BEGUN).value
-    return word
+    done = operation.done
+    if preview and outcome in {RowOutcome.DONE, RowOutcome.REFUSED}:
+        return f"would be {done if outcome is RowOutcome.DONE else 'refused'}"
+    words = {
+        None: RowOutcome.NOT_BEGUN.value,
+        RowOutcome.DONE: done,
+        RowOutcome.DONE_BEFORE: f"{done} before",
+        RowOutcome.FOUND_DONE: f"found {done}",
+        RowOutcome.OTHERWISE: f"{done} otherwise",
+        RowOutcome.OTHERWISE_BEFORE: f"{done} otherwise before",
+    }
+    if outcome is None or outcome in words:
+        return words[outcome]
+    other: str = outcome.value
+    return other
 
 
 def write_report(
@@ -330,7 +335,8 @@ def _cells(
     ended: list[Cell] = ["invalid", None, None, None, "not by this run", row.violation, "correct the row"]
     if row.violation is None:
         # What a dry run says of a row that took effect before is no plan.
-        is_plan = preview and not (row.outcome is not None and row.outcome.is_earlier)
+        took_effect = row.outcome is RowOutcome.FOUND_DONE or (row.outcome is not None and row.outcome.is_earlier)
+        is_plan = preview and not took_effect
         is_told = row.moved is not None and (is_plan or not preview)
         ended = [
             outcome_word(row.outcome, operation, preview=preview),

@@ -93,7 +93,11 @@ class RowOutcome(enum.Enum):
     run: the two cannot be told apart, and the money moved once.
     """
     DONE_BEFORE = "done before"
-    """It had taken effect before: the journal, or for a cancel Vipps' history, says so. Nothing was done now."""
+    """It had taken effect before, under the row's key: the journal says so. Nothing was done now."""
+    FOUND_DONE = "found done"
+    """A cancel that Vipps' history shows as done, where no key tells by whom: this run, an earlier one or somebody
+    else. Its amount is in none of the sums of this run.
+    """
     OTHERWISE = "otherwise"
     """It took effect, but Vipps moved another amount than was asked for, as its history proves. It is not tried again.
     """
@@ -164,12 +168,14 @@ class RowResult:
         return next(_KINDS[cls] for cls in type(error).__mro__ if cls in _KINDS)
 
 
-def done(row: BatchRow, key: str, moved: Moved, result: object = None, *, before: bool = False) -> RowResult:
-    """Make the result of a row that took effect, now or (as the journal or the caller says) before."""
-    before = before or getattr(result, "settled_by", None) is SettledBy.JOURNAL
+def done(
+    row: BatchRow, key: str, moved: Moved, result: object = None, *, outcome: RowOutcome = RowOutcome.DONE
+) -> RowResult:
+    """Make the result of a row that took effect, with this outcome unless the journal says that it was before."""
+    is_on_record = getattr(result, "settled_by", None) is SettledBy.JOURNAL
     return RowResult(
         row=row,
-        outcome=RowOutcome.DONE_BEFORE if before else RowOutcome.DONE,
+        outcome=RowOutcome.DONE_BEFORE if is_on_record else outcome,
         idempotency_key=key,
         # Vipps' own word: for a row without an amount it is the only one.
         amount=row.minor_units if moved.amount is None else moved.amount,

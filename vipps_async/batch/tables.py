@@ -205,6 +205,9 @@ def unguarded(text: str, separator: str) -> str:
     So that a report that is corrected and sent again has the same references: ``'0007`` would be another one, and its
     capture a second one.
     """
+    if "'" not in text:
+        # Nearly every one.
+        return text
     text = _GUARD_INSIDE[separator].sub(r"\1", text)
     rest = text[1:]
     is_guarded = text.startswith("'") and (rest.startswith(_FORMULA) or _CHANGED.fullmatch(rest))

@@ -172,14 +172,15 @@ class _Command:
         async with contextlib.AsyncExitStack() as stack:
             is_there = await asyncio.to_thread(path.is_file)
             # Nothing is made for somebody who says no.
-            if not is_there and (status := await self._agree(settings)) is not None:
+            if not is_there and (status := await self._agree(settings, keeps_journal=False)) is not None:
                 return status
             journal = await self._opened(path, stack)
             session = await stack.enter_async_context(VippsSession.from_env(journal=journal))
             # Also in one that was not there a moment ago: another process may have made it meanwhile.
             if (status := await self._settle(journal, session, settings)) is not None:
                 return status
-            if is_there and not self.stop.is_set() and (status := await self._agree(settings)) is not None:
+            is_asked = is_there and not self.stop.is_set()
+            if is_asked and (status := await self._agree(settings, keeps_journal=True)) is not None:
                 return status
             self._say(f"Journal: {path}")
             return await self._carry_out(session, report)
@@ -202,11 +203,12 @@ class _Command:
                 self._say(f"Settled before the first row: {recovery_text(self.recovered)}")
         return None
 
-    async def _agree(self, settings: Settings) -> int | None:
+    async def _agree(self, settings: Settings, *, keeps_journal: bool) -> int | None:
         declined = "Nothing of the file was sent; what was settled before it stands above."
         if not self.has_begun:
             declined = "Nothing was sent: no money moved."
-        return await agree(self.store, self.layout, settings, yes=self.options.yes, declined=declined)
+        yes = self.options.yes
+        return await agree(self.store, self.layout, settings, yes=yes, keeps_journal=keeps_journal, declined=declined)
 
     @contextlib.contextmanager
     def _until_stopped(self) -> Iterator[None]:

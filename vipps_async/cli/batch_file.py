@@ -248,6 +248,7 @@ async def agree(
     *,
     before: str = "",
     yes: bool,
+    keeps_journal: bool = False,
     declined: str = "Nothing was sent: no money moved.",
 ) -> int | None:
     """Ask whether to do what a file asks for, where that must be asked; see `ask`. `before` stands in the question."""
@@ -255,7 +256,7 @@ async def agree(
     async def what() -> str:
         return before + await asyncio.to_thread(asked_text, store, layout)
 
-    return await ask(what, settings, yes=yes, declined=declined)
+    return await ask(what, settings, yes=yes, keeps_journal=keeps_journal, declined=declined)
 
 
 def asked_text(store: RowStore, layout: Layout) -> str:
@@ -279,7 +280,8 @@ def status_of_totals(totals: Totals) -> int:
         return UNKNOWN
     if totals.outcomes.get(RowOutcome.HELD):
         return HELD
-    done = totals.outcomes.get(RowOutcome.DONE, 0) + totals.outcomes.get(RowOutcome.DONE_BEFORE, 0)
+    as_asked = (RowOutcome.DONE, RowOutcome.DONE_BEFORE, RowOutcome.FOUND_DONE)
+    done = sum(totals.outcomes.get(outcome, 0) for outcome in as_asked)
     return DONE if done == totals.rows else REFUSED
 
 

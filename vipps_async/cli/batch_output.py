@@ -222,6 +222,7 @@ def summary_json(totals: Totals, api: PaymentApi, operation: BatchOperation) -> 
         "outcomes": {outcome.value: totals.outcomes.get(outcome, 0) for outcome in RowOutcome},
         "moved": totals.moved.get(RowOutcome.DONE, 0),
         "moved_before": totals.moved.get(RowOutcome.DONE_BEFORE, 0),
+        "moved_found": totals.moved.get(RowOutcome.FOUND_DONE, 0),
         "moved_otherwise": totals.moved.get(RowOutcome.OTHERWISE, 0),
         "moved_otherwise_before": totals.moved.get(RowOutcome.OTHERWISE_BEFORE, 0),
         "refusals": totals.refusals,

@@ -47,6 +47,7 @@ async def ask(
     settings: Settings,
     *,
     yes: bool,
+    keeps_journal: bool = False,
     declined: str = "Nothing was sent: no money moved.",
 ) -> int | None:
     """Ask in production whether to go on, unless that was said before; says what follows from any other answer.
@@ -55,6 +56,7 @@ async def ask(
         what: what is about to be done; called only if somebody is asked.
         settings: the environment and the sales unit.
         yes: whether the command line has agreed.
+        keeps_journal: whether the journal is open meanwhile, so that other processes wait for it: that is said.
         declined: what follows from a no.
 
     Returns:
@@ -64,6 +66,8 @@ async def ask(
         return None
 
     async def question() -> str:
+        if keeps_journal:
+            say("The journal is kept from other processes until you answer.")
         return f"{await what()}, sales unit {settings.merchant_serial_number}, in PRODUCTION?"
 
     return await _ask(question, _MISSING, declined)

@@ -13,6 +13,7 @@ from vipps_async.apis import APIS, passed_over, session_api
 from vipps_async.cli.commands import Command, Options, Run
 from vipps_async.cli.confirmation import add_yes, ask, ask_anywhere
 from vipps_async.cli.journal_file import StoredJournal, add_store, guarded, opened
+from vipps_async.cli.journal_open import find_open
 from vipps_async.cli.journal_text import about, is_leased, recovery_text
 from vipps_async.cli.options import add_allow_host, add_sales_unit, check_allowed_host, sales_unit_option
 from vipps_async.cli.output import BUSY, DONE, OTHER_SETTINGS, REFUSED, UNKNOWN, emit, finish, plain, say, unprinted
@@ -86,10 +87,13 @@ async def _send(options: Options) -> int:
         entry = await _find(journal, options, settings)
         if is_leased(entry, datetime.now(UTC)):
             return _busy(entry)
-        if (status := await _agreed(f"Send again: {about(entry.intent)}", options, settings)) is not None:
-            return status
         # Only what is of this payment, and nothing that was begun after it: nobody has asked for more.
         journal_of_payment = cast("Journal", _UntilEntry(journal, entry.intent))
+        before = await find_open(journal_of_payment, settings.merchant_serial_number, besides=entry.intent)
+        if before.to_send:
+            say(f"Open of the same payment, settled before it and perhaps sent again, too:\n{before.lines()}")
+        if (status := await _agreed(f"Send again: {about(entry.intent)}", options, settings)) is not None:
+            return status
         async with VippsSession.from_env(journal=journal_of_payment) as vipps:
             try:
                 report = await vipps.recover(concurrency=1, send=[entry.intent.key])
@@ -132,7 +136,7 @@ async def _agreed(what: str, options: Options, settings: Settings) -> int | None
     async def question() -> str:
         return what
 
-    return await ask(question, settings, yes=options.yes)
+    return await ask(question, settings, yes=options.yes, keeps_journal=True)
 
 
 async def _find(journal: StoredJournal, options: Options, settings: Settings) -> Entry:

@@ -81,15 +81,21 @@ class OpenOperations:
         return " and ".join(found.text(*key) for key, found in self.sums.items())
 
 
-async def find_open(journal: Journal, merchant_serial_number: str) -> OpenOperations:
+async def find_open(journal: Journal, merchant_serial_number: str, *, besides: Intent | None = None) -> OpenOperations:
     """Count what is open of a sales unit, and name what recovery may send again.
+
+    Args:
+        journal: an open journal.
+        merchant_serial_number: the sales unit.
+        besides: an operation that is left out; None: there is none.
 
     Raises:
         JournalError: the journal cannot be read.
     """
     found, ignored = OpenOperations(), passed_over()
     async for entry in journal.open_entries(merchant_serial_number=merchant_serial_number):
-        if entry.intent.operation not in ignored:
+        is_left_out = besides is not None and entry.intent.identity == besides.identity
+        if entry.intent.operation not in ignored and not is_left_out:
             found.add(entry)
     return found
 
@@ -101,13 +107,10 @@ async def agree_to_settle(found: OpenOperations, settings: Settings, *, yes: boo
     """
     if not found.to_send:
         return None
-    asked = is_asked(settings, yes=yes)
-    if asked or not quiet:
+    if not quiet or is_asked(settings, yes=yes):
         say(f"Open in the journal; what Vipps does not have of it is sent again, under its own key:\n{found.lines()}")
-    if asked:
-        say("The journal is kept from other processes until you answer.")
 
     async def what() -> str:
         return f"Settle {found.sum_text()}"
 
-    return await ask(what, settings, yes=yes)
+    return await ask(what, settings, yes=yes, keeps_journal=True)

@@ -27,7 +27,7 @@ from vipps_async.session import VippsSession
 
 __all__ = ["reconciliation"]
 
-#: Exit statuses: everything agrees, something differs. What is inconclusive is UNKNOWN.
+#: Exit statuses: everything agrees, something differs. What is open or inconclusive is UNKNOWN.
 _AGREES, _DIFFERS = 0, 1
 #: A session's `settle_after` unless it is given another one, in seconds.
 _SETTLE_AFTER = 86_400
@@ -45,6 +45,7 @@ _NAMES = {
     Comparison.ONLY_IN_JOURNAL: ("only in the journal", "only_in_journal"),
     Comparison.ONLY_AT_VIPPS: ("only at Vipps", "only_at_vipps"),
     Comparison.ONLY_AT_VIPPS_OTHER_DAY: ("only at Vipps, of another day: not added up", "only_at_vipps_other_day"),
+    Comparison.OPEN: ("open, and tried that day", "open_that_day"),
     Comparison.INCONCLUSIVE: ("inconclusive", "inconclusive"),
 }
 _ALWAYS_SHOWN = {Comparison.AGREES, Comparison.DIFFERS, Comparison.ONLY_AT_VIPPS, Comparison.INCONCLUSIVE}
@@ -62,9 +63,9 @@ def reconciliation() -> Command:
         "hold what is done of a day against what Vipps has",
         "Looks up each capture, refund and cancel that became known as done on a day, and says which agree "
         "with Vipps in their amounts, and what else Vipps has of the same payments. It only reads. Exit status 0: all "
-        "agree; 1: some differ, or one side alone has them; 3: none do, and some could not be read or may appear "
-        "later; 2: wrong use or settings; 6: another process has the journal; 8: it was done, but the result or the "
-        f"report could not be written. {_UNSEEN}",
+        "agree; 1: some differ, or one side alone has them; 3: none do, and some are open, could not be read or may "
+        "appear later; 2: wrong use or settings; 6: another process has the journal; 8: it was done, but the result or "
+        f"the report could not be written. {_UNSEEN}",
         examples=(
             "journal reconcile --day yesterday",
             "journal reconcile --day 2026-11-27 --report day.csv --semicolons",
@@ -111,17 +112,18 @@ async def _reconcile(options: Options) -> int:
     async with VippsSession.from_env() as vipps:
         found = await _entries(options, vipps, day)
         if report is not None:
-            report.check_size(len(found.entries))
+            report.check_size(len(found.entries) + len(found.open_entries))
         if not options.json:
             where = f"sales unit {vipps.merchant_serial_number} in the {vipps.environment.value} environment"
             say(f"Day: {day}, by the time at which each became known as done; {where}.")
+        entries = found.entries + found.open_entries
         compared = await compare_entries(
             vipps,
-            found.entries,
+            entries,
             concurrency=options.concurrency,
             rate=options.rate,
             settle_after=options.settle_after,
-            progress=None if options.json else _Progress(len(found.entries)),
+            progress=None if options.json else _Progress(len(entries)),
             known=found.known,
             day=day,
         )
@@ -177,9 +179,10 @@ async def _tell(
 
 
 def _status(found: DayEntries, sums: DaySums) -> int:
-    if any(count for kind, count in sums.counts.items() if kind not in {Comparison.AGREES, Comparison.INCONCLUSIVE}):
+    kinds = {kind for kind, count in sums.counts.items() if count}
+    if kinds - {Comparison.AGREES, Comparison.OPEN, Comparison.INCONCLUSIVE}:
         return _DIFFERS
-    return UNKNOWN if sums.counts[Comparison.INCONCLUSIVE] or found.damaged else _AGREES
+    return UNKNOWN if kinds - {Comparison.AGREES} or found.damaged else _AGREES
 
 
 def _text(day: Day, found: DayEntries, compared: Sequence[ComparedOperation], sums: DaySums) -> str:

@@ -95,9 +95,9 @@ def _amount_text(entry: Entry) -> str:
     intent, moved = entry.intent, moved_amount(entry)
     if moved is not None:
         text = format_amount(moved, intent.currency)
-        return (
-            text if intent.amount in {None, moved} else f"{text} (of {format_amount(intent.amount, intent.currency)})"
-        )
+        if intent.amount is None or intent.amount == moved:
+            return text
+        return f"{text} (of {format_amount(intent.amount, intent.currency)})"
     if intent.amount is not None:
         return format_amount(intent.amount, intent.currency)
     # Leaving the amount out asks for all that remains; a cancel has none.

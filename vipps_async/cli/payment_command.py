@@ -170,9 +170,10 @@ class _Run:
                 # Nothing is made for somebody who says no.
                 if await asyncio.to_thread(self.journal.is_file):
                     journal = await self._opened(stack)
-                status = await self._check(journal, settings)
-                status = await ask(self.command.question, settings, yes=yes) if status is None else status
-                if status is not None:
+                if (status := await self._check(journal, settings)) is not None:
+                    return status
+                is_kept = journal is not None
+                if (status := await ask(self.command.question, settings, yes=yes, keeps_journal=is_kept)) is not None:
                     return status
                 say(f"journal {self.journal}")
             if journal is None:
@@ -245,6 +246,9 @@ class _Run:
     def _tell_of_open_one(self, error: OrderLockedError) -> int:
         """Tell that another operation of the payment is open: nothing was sent, but that one may have moved money."""
         say(f"vipps-async: {plain(error)}\nTo settle it{self._carrying_out}: {self._recover}")
+        if self.command.key is not None:
+            key = shlex.quote(error.idempotency_key or "")
+            say(f"To go on with it: its own operation and amount with --idempotency-key={key}")
         if self.options.json:
             emit(json_line({"error": {**self._facts(error), "idempotency_key": error.idempotency_key}}))
         return UNKNOWN

@@ -14,6 +14,7 @@ from vipps_async.core.stored_error import read_stored_error, write_stored_error
 from vipps_async.core.verdict import Verdict
 from vipps_async.errors import Effect, IdempotencyMismatchError, JournalError, OrderLockedError, VippsError
 from vipps_async.journals.protocol import AcquireResult, Attempts, Entry, Intent, Outcome
+from vipps_async.money import format_amount
 
 __all__ = ["OUTCOMES", "about", "answer_on_record", "answer_record", "attempts_after", "on_record"]
 
@@ -64,7 +65,7 @@ def answer_on_record(
         raise about(call, _closed_by(intent))
     if acquired is AcquireResult.MISMATCH:
         text = f"the journal has this idempotency key since {intent.created_at:%Y-%m-%d %H:%M:%S} UTC"
-        text = f"{text} with another payload; nothing was sent"
+        text = f"{text} with another {_difference(call, intent)}; nothing was sent"
         raise about(call, IdempotencyMismatchError(text, status=0))
     settlement = entry.settlement
     if acquired is AcquireResult.HELD or settlement is None:
@@ -104,6 +105,14 @@ def on_record(call: Call[R], entry: Entry) -> R | None:
     elif entry.settlement is None or entry.settlement.outcome is Outcome.NOT_DONE:
         return None
     return answer_on_record(call, acquired, entry)
+
+
+def _difference(call: Call[Any], intent: Intent) -> str:
+    """Name what an intent has that a call under its key has not: the amount, if that is it."""
+    if call.audit is None or call.audit.amount == intent.amount:
+        return "payload"
+    earlier = "all that remains" if intent.amount is None else format_amount(intent.amount, intent.currency)
+    return f"amount, {earlier}"
 
 
 def _closed_by(intent: Intent) -> OrderLockedError:

@@ -27,7 +27,7 @@ from vipps_async.errors import (
     JournalError,
     VippsError,
 )
-from vipps_async.journals.protocol import Entry, Intent
+from vipps_async.journals.protocol import Entry, Intent, Outcome
 from vipps_async.money import format_amount
 from vipps_async.reconciliation.day import Day, KnownOperation
 from vipps_async.reconciliation.unknown import WITH_AMOUNT, unknown_to_journal
@@ -57,6 +57,8 @@ class Comparison(enum.Enum):
     ONLY_AT_VIPPS = "only at Vipps"
     #: The same of another day: of a payment that was touched on this one. It is not added up.
     ONLY_AT_VIPPS_OTHER_DAY = "only at Vipps, another day"
+    #: The journal does not know what became of it: recovery settles it. Vipps may have it as done.
+    OPEN = "open in the journal"
     #: What Vipps has of it, or the entry itself, could not be read; or the history lacks it, and may have it later.
     INCONCLUSIVE = "inconclusive"
 
@@ -79,7 +81,7 @@ class ComparedOperation:
     settled_at: datetime | None = None
     #: What was asked for; None: all that was left, no amount, or the journal does not have it.
     asked: int | None = None
-    #: What moved by the journal: 0 if it does not have it as done. None: it does not tell, as of a cancel.
+    #: What moved by the journal: 0 if only Vipps has it as done. None: it does not tell, as of a cancel.
     recorded: int | None = None
     #: What moved by Vipps' history: 0 if nothing did. None: that is not known, or it is a cancel.
     found: int | None = None
@@ -121,7 +123,7 @@ async def compare_entries(
 
     Args:
         session: of the sales unit that the entries are of.
-        entries: settled as done.
+        entries: settled as done, or open.
         concurrency: the most payments at once, 1 to 100.
         rate: the most look-ups begun a second; None: as many as Vipps takes.
         settle_after: for how many seconds after its last attempt an operation may be missing in the history.
@@ -166,6 +168,8 @@ async def compare_entries(
     return [each for each in run.compared if each is not None] + beside
 
 
+#: What is told of an operation that the journal has, and not as done.
+_NOT_DONE = {Outcome.REFUSED: "refused", Outcome.NOT_DONE: "not done"}
 #: The look-ups, by whose times the pace is set.
 _READS = {"ecom.details", "epayment.get", "epayment.events"}
 
@@ -212,7 +216,6 @@ class _Run:
 
     async def _compared(self, entry: Entry, lookups: _Lookups) -> ComparedOperation:
         intent, settlement = entry.intent, entry.settlement
-        assert settlement is not None  # noqa: S101 - for the type checker: the entries are settled
         empty = ComparedOperation(
             comparison=Comparison.INCONCLUSIVE,
             api=intent.api,
@@ -221,19 +224,21 @@ class _Run:
             currency=intent.currency,
             key=intent.key,
             reference=intent.reference,
-            settled_at=settlement.settled_at,
+            settled_at=None if settlement is None else settlement.settled_at,
             asked=intent.amount,
         )
         try:
             call = rebuild_call(intent)
-            moved = _moved(intent, decode(settlement.answer, call.operation.result))
-        except JournalError as error:
+            moved = Moved() if settlement is None else _moved(intent, decode(settlement.answer, call.operation.result))
+        except (JournalError, UnreadableAnswer) as error:
+            if isinstance(error, UnreadableAnswer):
+                error = JournalError(f"the answer on record cannot be read ({error.reason})")
             return evolve(empty, reason=error.message)
-        except UnreadableAnswer as error:
-            return evolve(empty, reason=f"the answer on record cannot be read ({error.reason})")
         has_amount = intent.operation in WITH_AMOUNT
         recorded = moved.amount if has_amount else None
         evidence = await lookups.evidence(call, session_api(self.session, APIS[intent.api]).batch)
+        if settlement is None:
+            return _open(empty, evidence)
         if isinstance(evidence, Inconclusive):
             return evolve(empty, recorded=recorded, reason=without_class_names(evidence.reason))
         if not isinstance(evidence, Applied):
@@ -274,27 +279,50 @@ class _Run:
             is_said = any(each.comparison is Comparison.INCONCLUSIVE for each in compared)
             is_gone = any(each.comparison is Comparison.ONLY_IN_JOURNAL for each in compared)
             return [] if is_said or is_gone else [beside]
+        told = {(each.operation, each.key) for each in compared}
         return [
             evolve(
                 beside,
-                comparison=self._of_day(entry),
+                comparison=self._only_at_vipps(entry, there),
                 operation=entry.verb or "",
                 key=entry.key,
                 recorded=0,
                 found=entry.amount,
                 time=entry.time,
-                reason=reason,
+                reason=_reason(entry, there),
             )
-            for entry, reason in unknown_to_journal(history, known, first.api)
+            for entry, there in unknown_to_journal(history, known, first.api)
+            # What is open is compared already.
+            if (entry.verb, entry.key) not in told
         ]
 
-    def _of_day(self, entry: HistoryEntry) -> Comparison:
+    def _only_at_vipps(self, entry: HistoryEntry, there: KnownOperation | None) -> Comparison:
+        if there is not None and there.outcome is None:
+            return Comparison.OPEN
         is_of_day = self.day is None or entry.time is None or self.day.begins <= entry.time < self.day.ends
         return Comparison.ONLY_AT_VIPPS if is_of_day else Comparison.ONLY_AT_VIPPS_OTHER_DAY
 
     def _told(self, moment: datetime) -> str:
         zone = TimeZone.named("UTC") if self.day is None else self.day.zone
         return f"{zone.local(moment):%Y-%m-%d %H:%M} {zone.name}"
+
+
+def _open(empty: ComparedOperation, evidence: Any) -> ComparedOperation:
+    """Say of an operation that is open what Vipps has of it: nothing so far, or all of it."""
+    is_open = evolve(empty, comparison=Comparison.OPEN)
+    if isinstance(evidence, Applied):
+        theirs = APIS[empty.api].moved(evidence.result)
+        has_amount = empty.operation in WITH_AMOUNT
+        found, recorded = (theirs.amount, 0) if has_amount else (None, None)
+        return evolve(is_open, recorded=recorded, found=found, time=theirs.time, reason="Vipps has it as done")
+    return evolve(is_open, reason=f"Vipps does not show it as done so far: {without_class_names(evidence.reason)}")
+
+
+def _reason(entry: HistoryEntry, there: KnownOperation | None) -> str:
+    """Say what the journal has in the place of an operation that Vipps has."""
+    if there is None:
+        return "the journal does not have it" if entry.key else "the journal has no other one like it"
+    return "Vipps has it as done" if there.outcome is None else f"the journal has it as {_NOT_DONE[there.outcome]}"
 
 
 def _moved(intent: Intent, result: Any) -> Moved:

@@ -90,7 +90,9 @@ class DayEntries:
 
     #: What is done, oldest first, about a kB each.
     entries: list[Entry] = field(factory=list)
-    #: All that the journal has of their payments, of whatever day, API and outcome.
+    #: What is open and was tried on that day: whether it is done is not known.
+    open_entries: list[Entry] = field(factory=list)
+    #: All that the journal has of the payments of both, of whatever day, API and outcome.
     known: dict[str, tuple[KnownOperation, ...]] = field(factory=dict)
     #: How many of other sales units are done: they are not among these.
     of_other_units: int = 0
@@ -103,7 +105,7 @@ class DayEntries:
 async def entries_of_day(
     journal: JournalMethods, day: Day, *, merchant_serial_number: str, api: str | None = None
 ) -> DayEntries:
-    """Find what was done on a day: what became known as done then, whenever it was begun.
+    """Find what was done on a day: what became known as done then, whenever it was begun; and what is open since then.
 
     Looks through the whole journal; of its rows those of the day are kept. Then looks up what else it has of their
     payments.
@@ -128,13 +130,15 @@ async def entries_of_day(
         is_ours = intent.merchant_serial_number == merchant_serial_number
         if settlement is None:
             found.open += is_ours
+            if is_ours and intent.created_at < ends and begins <= row.attempts.last_at:
+                found.open_entries.append(row)
         elif settlement.outcome is Outcome.DONE and begins <= settlement.settled_at < ends:
             if is_ours:
                 found.entries.append(row)
             else:
                 found.of_other_units += 1
     found.entries.sort(key=_settled_at)
-    for payment in dict.fromkeys(entry.intent.payment for entry in found.entries):
+    for payment in dict.fromkeys(entry.intent.payment for entry in found.entries + found.open_entries):
         entries = await journal.find(payment=payment, merchant_serial_number=merchant_serial_number)
         found.known[payment] = tuple(map(_known, entries))
     return found

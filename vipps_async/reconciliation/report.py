@@ -26,6 +26,7 @@ WHAT_TO_DO: Final = {
     Comparison.ONLY_IN_JOURNAL: "look the payment up in the Vipps portal before anything else is done with it",
     Comparison.ONLY_AT_VIPPS: "find out who made it (the portal, another system), and book it",
     Comparison.ONLY_AT_VIPPS_OTHER_DAY: "see that it is booked on its own day",
+    Comparison.OPEN: "vipps-async journal recover, then compare again; do nothing by hand meanwhile",
     Comparison.INCONCLUSIVE: "compare again later",
 }
 

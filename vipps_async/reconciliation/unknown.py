@@ -14,18 +14,12 @@ __all__ = ["WITH_AMOUNT", "unknown_to_journal"]
 
 #: Operations whose amounts are compared. A cancel releases what is left by then, which no amount was given for.
 WITH_AMOUNT: Final = frozenset({BatchOperation.CAPTURE.value, BatchOperation.REFUND.value})
-#: What is told of one that the journal has by its key, and not as done.
-_REASONS: Final = {
-    None: "the journal has it as open: what became of it was not known",
-    Outcome.REFUSED: "the journal has it as refused",
-    Outcome.NOT_DONE: "the journal has it as not done",
-}
 
 
 def unknown_to_journal(
     history: Sequence[HistoryEntry], known: Sequence[KnownOperation], api: str
-) -> Iterator[tuple[HistoryEntry, str]]:
-    """Go through what took effect by a payment's history and is not done in the journal, with a reason for each.
+) -> Iterator[tuple[HistoryEntry, KnownOperation | None]]:
+    """Go through what took effect by a payment's history and is not done in the journal, with what is there instead.
 
     An entry without a key is taken for an operation of the journal that is not shown under its own one, where kind and
     amount fit: each of those for one entry. So is an entry with another key where that operation went over another API
@@ -47,11 +41,11 @@ def unknown_to_journal(
         same = by_key.get((entry.verb or "", entry.key or ""))
         if same is not None:
             if same.outcome is not Outcome.DONE:
-                yield entry, _REASONS[same.outcome]
+                yield entry, same
         elif (other := _taken_for(entry, unseen, api)) is not None:
             unseen.remove(other)
         else:
-            yield entry, "the journal does not have it" if entry.key else "the journal has no other one like it"
+            yield entry, None
 
 
 def _taken_for(entry: HistoryEntry, unseen: Sequence[KnownOperation], api: str) -> KnownOperation | None:

@@ -135,7 +135,7 @@ HOLD_ROWS: LiteralString = (
     "AND theirs.operation = batch.operation AND theirs.merchant_serial_number = batch.merchant_serial_number "
     "WHERE mine.batch = %s AND mine.violation IS NULL AND mine.outcome IS NULL AND NOT mine.another "
     "AND others.violation IS NULL "
-    "AND (others.outcome IN ('done', 'done before', 'otherwise', 'otherwise before', 'unknown') "
+    "AND (others.outcome IN ('done', 'done before', 'found done', 'otherwise', 'otherwise before', 'unknown') "
     "OR (theirs.withdrawn_at IS NULL "
     "AND coalesce(others.outcome, '') NOT IN ('refused', 'held'))) "
     "AND (mine.reference IS NULL OR others.reference IS NULL "
