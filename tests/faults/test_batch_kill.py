@@ -168,7 +168,7 @@ async def test_killed_again_and_again_each_row_ends_once(tmp_path: Path) -> None
         assert (entry.settlement.outcome is Outcome.DONE) == bool(mine), line
         assert ([int(line["moved_ore"])] if line["moved_ore"] else []) == mine, line
         if mine and line["amount_ore"] not in {"all", str(mine[0])}:
-            assert line["outcome"] == "captured otherwise", line
+            assert line["outcome"].removesuffix(" before") == "captured otherwise", line
             assert f"{format_nok(int(line['amount_ore']))} were asked for, and " in line["what_happened"], line
         else:
             assert line["outcome"].removesuffix(" before") == outcome, line
@@ -179,7 +179,7 @@ async def test_killed_again_and_again_each_row_ends_once(tmp_path: Path) -> None
         assert payment.captured == moved_by_order[order_id]
         assert payment.state in {State.RESERVE, State.VOID}
     assert len(entries) == len(expected)
-    assert sum(line["outcome"] == "captured otherwise" for line in lines.values()) >= 3
+    assert sum(line["outcome"].removesuffix(" before") == "captured otherwise" for line in lines.values()) >= 3
     total = sum(payment.captured for payment in payments.values())
     assert total == sum(int(x["moved_ore"] or 0) for x in lines.values())
     sys.stdout.write(
