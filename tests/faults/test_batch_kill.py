@@ -172,7 +172,7 @@ async def test_killed_again_and_again_each_row_ends_once(tmp_path: Path) -> None
             assert f"{format_nok(int(line['amount_ore']))} were asked for, and " in line["what_happened"], line
         else:
             assert line["outcome"].removesuffix(" before") == outcome, line
-        others = {x["outcome"] for x in lines.values() if x["order_id"] == line["order_id"]}
+        others = {x["outcome"].removesuffix(" before") for x in lines.values() if x["order_id"] == line["order_id"]}
         assert line["amount_ore"] == "all" or "captured otherwise" in others or [moved] * len(mine) == mine, line
         moved_by_order[line["order_id"]] += sum(mine)
     for order_id, payment in payments.items():
