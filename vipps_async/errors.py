@@ -139,6 +139,10 @@ class VippsError(Exception):
     """The effect that errors of this class have unless one is given."""
     default_advice: ClassVar[str] = ""
     """The advice that errors of this class give unless one is given."""
+    is_of_this_call_alone: bool = False
+    """Whether `effect` speaks of this call alone: an earlier one with the same idempotency key may have moved money. So
+    it is where the key was given and no journal knows what was tried under it, or Vipps has it with another payload.
+    """
 
     def __init__(
         self,
@@ -158,11 +162,18 @@ class VippsError(Exception):
         self.effect: Effect = self.default_effect if effect is None else effect
         self.advice: str = self.default_advice if advice is None else advice
 
+    @property
+    def effect_text(self) -> str:
+        """`effect` in words, as the error's text has it: "no money moved" only where that holds for the key as well."""
+        if self.effect is Effect.NONE and self.is_of_this_call_alone:
+            return "this call moved no money, but an earlier one with its key may have"
+        return self.effect.value
+
     def __str__(self) -> str:
         """Return what was tried, what happened, whether money may have moved and what to do: one line."""
         parts = [self.message.rstrip(".")]
         if self.operation is not None:
-            parts.append(self.effect.value)
+            parts.append(self.effect_text)
         if self.advice:
             parts.append(self.advice.rstrip("."))
         text = "; ".join(parts) + "."
@@ -220,7 +231,7 @@ class TransportError(VippsError):
 class RequestNotSent(TransportError):  # noqa: N818 - the name states the fact that matters
     """The request certainly never reached Vipps: it had no effect."""
 
-    default_advice = "nothing was sent, so it is safe to try again"
+    default_advice = "nothing was sent, so it is safe to try again, with the same idempotency key if it had one"
 
 
 class OutcomeUnknown(TransportError):  # noqa: N818 - the name states the fact that matters
@@ -348,8 +359,9 @@ class RefundError(ApiError):
 
 
 class IdempotencyMismatchError(ApiError):
-    """The idempotency key was used before with another payload."""
+    """The idempotency key was used before with another payload: what moved then, this error does not tell."""
 
+    is_of_this_call_alone = True
     default_advice = (
         "the earlier payload stands; look the payment up to see it, and use a new key only for a new operation"
     )

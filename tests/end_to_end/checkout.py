@@ -41,7 +41,7 @@ def holds_together(error: VippsError, *, operation: str, order_id: str | None = 
     assert text.startswith(f"ecom.{operation}")
     assert order_id is None or order_id in text
     assert error.idempotency_key is None or error.idempotency_key in text
-    assert error.effect.value in text
+    assert error.effect_text in text
     assert isinstance(error.effect, Effect)
     assert error.advice
     assert error.advice.rstrip(".") in text

@@ -18,6 +18,8 @@ from vipps_async import (
     ConfigurationError,
     Credentials,
     HttpxTransport,
+    MemoryJournal,
+    OutcomeUnknown,
     PaymentDetails,
     RequestNotSent,
     RetryPolicy,
@@ -378,6 +380,25 @@ async def test_a_vipps_that_is_down_had_nothing_sent_to_it(sandbox: Sandbox, vip
     await sandbox.aclose()
     with pytest.raises(RequestNotSent) as caught:
         await vipps.ecom.capture(ORDER, transaction_text="Shipped.", idempotency_key="key-1")
-    assert "safe to try again" in str(caught.value)
+    assert "safe to try again, with the same idempotency key" in str(caught.value)
     assert caught.value.idempotency_key == "key-1"
     assert sandbox.payment(ORDER).captured == 0
+
+
+@pytest.mark.parametrize("has_journal", [True, False])
+async def test_what_an_earlier_call_with_the_key_did_is_not_denied(sandbox: Sandbox, *, has_journal: bool) -> None:
+    """A capture whose answer was lost, and the same key while nobody listens: only a journal knows what moved."""
+    journal = MemoryJournal() if has_journal else None
+    async with sandbox.session(journal=journal, retry=RetryPolicy(attempts=1, deadline=1.0)) as vipps:
+        await initiate(vipps)
+        await sandbox.approve(ORDER)
+        sandbox.faults.script("capture", Fault.RESET_AFTER_EFFECT, order_id=ORDER)
+        sandbox.faults.script("details", *[Fault.HTTP_500_BEFORE] * 9, order_id=ORDER)
+        with pytest.raises(OutcomeUnknown):
+            await vipps.ecom.capture(ORDER, transaction_text="Shipped.", idempotency_key="key-1")
+        assert sandbox.payment(ORDER).captured == PRICE
+        await sandbox.aclose()
+        with pytest.raises(OutcomeUnknown if has_journal else RequestNotSent) as caught:
+            await vipps.ecom.capture(ORDER, transaction_text="Shipped.", idempotency_key="key-1")
+    assert "no money moved" not in str(caught.value).replace("this call moved no money", "")
+    assert has_journal or "this call moved no money, but an earlier one with its key may have" in str(caught.value)

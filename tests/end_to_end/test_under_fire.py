@@ -148,7 +148,7 @@ def _check(outcome: CaptureResult | VippsError, requests: Iterable[ReceivedReque
         return
     (key,) = keys
     assert outcome.effect is not Effect.NONE
-    assert outcome.effect.value in str(outcome)
+    assert outcome.effect_text in str(outcome)
     assert outcome.idempotency_key == key
     assert key in str(outcome)
     assert outcome.operation == "ecom.capture"

@@ -8,7 +8,7 @@ from typing import Any, Generic, NoReturn, Protocol, TypeVar
 
 from attrs import frozen
 
-from vipps_async.core.attempts import FailedAttempt
+from vipps_async.core.attempts import AttemptRecord, FailedAttempt
 from vipps_async.core.clock import Clock
 from vipps_async.core.dialect import FailureKind
 from vipps_async.core.ending import Ending, exists_already, moved_otherwise
@@ -18,6 +18,7 @@ from vipps_async.core.operation import (
     Call,
     Evidence,
     Inconclusive,
+    MoneyOperation,
     NotApplied,
     Repeat,
     SettledBy,
@@ -127,6 +128,8 @@ class FailedCall(Generic[R]):
             evidence=evidence,
             reason=reason,
         ).to_raise()
+        if _is_of_this_call_alone(call, record, evidence):
+            error.is_of_this_call_alone = True
         return self._raise(error, cause)
 
     async def _look_until_decided(self, evidence: Evidence[R] | None) -> Evidence[R]:
@@ -168,6 +171,14 @@ class FailedCall(Generic[R]):
         if cause is not None:
             raise error from cause
         raise error
+
+
+def _is_of_this_call_alone(call: Call[Any], record: AttemptRecord, evidence: Evidence[Any] | None) -> bool:
+    """Whether nobody here knows what an earlier call with this one's key has done."""
+    is_keyed = isinstance(call.operation, MoneyOperation) and call.operation.repeat is Repeat.KEYED
+    is_first = call.audit is None or call.audit.origin is KeyOrigin.MADE
+    # A journal counts the attempts under a key, and the history shows what they did.
+    return is_keyed and not is_first and record.count is None and not isinstance(evidence, NotApplied)
 
 
 def _is_enough(call: Call[Any], evidence: Evidence[Any] | None) -> bool:
