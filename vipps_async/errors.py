@@ -162,9 +162,17 @@ class VippsError(Exception):
         self.effect: Effect = self.default_effect if effect is None else effect
         self.advice: str = self.default_advice if advice is None else advice
 
+    is_of_read: bool = False
+    """Whether the operation only reads: then its text says nothing of money, which another one may have moved."""
+
     @property
     def effect_text(self) -> str:
-        """`effect` in words, as the error's text has it: "no money moved" only where that holds for the key as well."""
+        """`effect` in words, as the error's text has it: "no money moved" only where that holds for the key as well.
+
+        Empty for an operation that only reads.
+        """
+        if self.is_of_read:
+            return ""
         if self.effect is Effect.NONE and self.is_of_this_call_alone:
             return "this call moved no money, but an earlier one with its key may have"
         return self.effect.value
@@ -173,7 +181,7 @@ class VippsError(Exception):
         """Return what was tried, what happened, whether money may have moved and what to do: one line."""
         parts = [self.message.rstrip(".")]
         if self.operation is not None:
-            parts.append(self.effect_text)
+            parts += filter(None, [self.effect_text])
         if self.advice:
             parts.append(self.advice.rstrip("."))
         text = "; ".join(parts) + "."

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from vipps_async.core.operation import Call, Repeat
+from vipps_async.core.operation import Call
 from vipps_async.errors import VippsError
 from vipps_async.journals.protocol import Intent
 
@@ -253,8 +253,7 @@ class EventLog:
             )
         )
         fields: dict[str, Any] = {"attempts": attempts, "duration_ms": round(seconds * 1000, 3)}
-        if call.operation.repeat is not Repeat.SAFE:
-            # A read moves nothing, whatever an operation of the same payment has done.
+        if error.effect_text:
             fields["effect"] = error.effect_text
         status = getattr(error, "status", None)
         if status is not None:

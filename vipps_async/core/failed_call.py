@@ -164,6 +164,7 @@ class FailedCall(Generic[R]):
         error.operation = call.operation.name
         error.payment = call.payment
         error.idempotency_key = call.idempotency_key
+        error.is_of_read = call.operation.repeat is Repeat.SAFE
         if error.response is None and isinstance(cause, VippsError):
             error.response = cause.response
         seconds = self.clock.monotonic() - self.state.started
