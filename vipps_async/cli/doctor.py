@@ -31,7 +31,8 @@ def command() -> Command:
         "Checks, one line each, all that a payment needs: the VIPPS_ variables (their names, never their "
         "values), the host and its certificate, the local clock, the keys, and whether an API opens to them. It only "
         "reads: no money moves, and nothing is made. Exit status 0: nothing failed (there may be warnings); 1: "
-        "something failed; 2: wrong use.",
+        "something failed; 2: wrong use. In production nothing is sent to another host than Vipps' own, unless "
+        "--allow-host names it.",
         examples=("doctor", "doctor --api epayment", "doctor --journal vipps-journal.db", "doctor --json"),
     )
     add_api(made)
