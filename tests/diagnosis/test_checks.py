@@ -222,6 +222,9 @@ async def test_vipps_itself() -> None:
     result, place = check_environment({})
     assert place is not None
     assert result.text == "test, with play money, at https://apitest.vipps.no"
+    dotted = check_environment({"VIPPS_BASE_URL": "https://apitest.vipps.no."})[1]
+    assert dotted is not None
+    assert (place.host, dotted.host) == ("vipps", "vipps")
     asked: list[str] = []
 
     class Vipps:

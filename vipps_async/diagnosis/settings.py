@@ -55,7 +55,10 @@ class Place:
     @property
     def host(self) -> str:
         """The host as journals name it."""
-        return "vipps" if self.is_vipps else urlsplit(self.base_url).netloc
+        parts = urlsplit(self.base_url)
+        # A dot at the end names the same host.
+        is_vipps = (parts.hostname or "").rstrip(".") == urlsplit(self.environment.base_url).hostname
+        return "vipps" if is_vipps else parts.netloc
 
 
 def check_settings(env: Mapping[str, str]) -> tuple[CheckResult, Settings | None]:
