@@ -233,6 +233,34 @@ def test_what_is_missing_is_named_all_at_once() -> None:
         Settings.from_env({})
 
 
+def test_all_that_is_wrong_is_told_at_once() -> None:
+    """Not one round of corrections after the other; no secret value is shown."""
+    wrong = {
+        "VIPPS_CLIENT_ID": "",
+        "VIPPS_CLIENT_SECRET": "canary\n",
+        "VIPPS_MERCHANT_SERIAL_NUMBER": "abc",
+        "VIPPS_ENVIRONMENT": "live",
+        "VIPPS_PROXY": "socks5://canary",
+        "VIPPS_SYSTEM_NAME": "x" * 31,
+    }
+    with pytest.raises(ConfigurationError) as caught:
+        Settings.from_env({**ENV, **wrong})
+    told = str(caught.value)
+    for words in (
+        "VIPPS_CLIENT_ID",
+        "client_secret",
+        "merchant_serial_number",
+        "VIPPS_ENVIRONMENT",
+        "proxy",
+        "system name",
+    ):
+        assert words in told
+    assert "set it to test or production" in told
+    assert "canary" not in told
+    with pytest.raises(ConfigurationError, match=r"base_url.*system name"):
+        Settings.from_env({**ENV, "VIPPS_BASE_URL": "ftp://x", "VIPPS_SYSTEM_NAME": "x" * 31})
+
+
 def test_the_environment_in_the_environment() -> None:
     """Test is the default, production must be said, and a misspelt word is neither."""
     assert Settings.from_env({**ENV, "VIPPS_ENVIRONMENT": ""}).environment is Environment.TEST

@@ -5,8 +5,8 @@ from __future__ import annotations
 import enum
 import math
 import re
-from collections.abc import Awaitable, Mapping
-from typing import Any, Protocol, cast
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, ParamSpec, Protocol, TypeVar, cast
 from urllib.parse import urlsplit
 
 from attrs import Attribute, field, frozen
@@ -301,36 +301,85 @@ class Settings:
         retry: RetryPolicy | None = None,
         system: SystemInfo | None = None,
     ) -> Settings:
-        """Read the settings from `VIPPS_…` variables.
+        """Read the settings from `VIPPS_…` variables. All that is wrong with them is told at once.
 
         Raises:
-            ConfigurationError: a variable is missing, or `VIPPS_ENVIRONMENT` is neither test nor production.
-            InvalidInputError: a value breaks a rule; the error names it.
+            ConfigurationError: a variable is missing, `VIPPS_ENVIRONMENT` is neither test nor production, or several
+                things are wrong.
+            InvalidInputError: one value breaks a rule; the error names it.
         """
+        problems = _Problems()
         wanted = {name: f"VIPPS_{name.upper()}" for name in _CREDENTIAL_NAMES}
-        missing = [variable for variable in wanted.values() if not env.get(variable)]
-        if missing:
-            raise ConfigurationError(
-                f"not set in the environment: {', '.join(missing)}",
-                advice="set the keys of your sales unit (Vipps portal, section Developer)",
+        if missing := [variable for variable in wanted.values() if not env.get(variable)]:
+            advice = "set the keys of your sales unit (Vipps portal, section Developer)"
+            problems.found.append(
+                ConfigurationError(f"not set in the environment: {', '.join(missing)}", advice=advice)
             )
-        name = env.get("VIPPS_ENVIRONMENT") or Environment.TEST.value
-        try:
-            environment = Environment(name)
-        except ValueError as error:
-            raise ConfigurationError(f"VIPPS_ENVIRONMENT is {name!r}", advice="set it to test or production") from error
+        for attribute, variable in wanted.items():
+            if value := env.get(variable):
+                problems.check(_credentials, {**_STAND_INS, attribute: value})
+        environment = problems.check(_environment_from, env)
+        base_url, proxy = env.get("VIPPS_BASE_URL") or None, env.get("VIPPS_PROXY") or None
+        if base_url is not None and environment is not None:
+            problems.check(_checked_base_url, base_url, environment)
+        if proxy is not None:
+            problems.check(_checked_proxy, proxy)
+        named = system or problems.check(_system_from_env, env)
+        problems.raise_any()
+        assert environment is not None  # noqa: S101 - for the type checker
         return cls.build(
-            Credentials(**{attribute: env[variable] for attribute, variable in wanted.items()}),
+            _credentials({attribute: env[variable] for attribute, variable in wanted.items()}),
             environment=environment,
-            base_url=env.get("VIPPS_BASE_URL") or None,
+            base_url=base_url,
             timeouts=timeouts,
             retry=retry,
-            system=system or _system_from_env(env),
-            proxy=env.get("VIPPS_PROXY") or None,
+            system=named,
+            proxy=proxy,
         )
 
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class _Problems:
+    """All that is wrong with the settings."""
+
+    def __init__(self) -> None:
+        self.found: list[ConfigurationError | InvalidInputError] = []
+
+    def check(self, make: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | None:
+        """Return what is made; None: it cannot be, which is noted."""
+        try:
+            return make(*args, **kwargs)
+        except (ConfigurationError, InvalidInputError) as error:
+            self.found.append(error)
+            return None
+
+    def raise_any(self) -> None:
+        """Raise the one that was found, or one that tells all of them."""
+        if len(self.found) == 1:
+            raise self.found[0]
+        if self.found:
+            advice = "; ".join(dict.fromkeys(error.advice.rstrip(".") for error in self.found if error.advice))
+            raise ConfigurationError("; ".join(error.message.rstrip(".") for error in self.found), advice=advice)
+
+
+def _credentials(values: Mapping[str, str]) -> Credentials:
+    return Credentials(**values)
+
+
+def _environment_from(env: Mapping[str, str]) -> Environment:
+    name = env.get("VIPPS_ENVIRONMENT") or Environment.TEST.value
+    try:
+        return Environment(name)
+    except ValueError as error:
+        raise ConfigurationError(f"VIPPS_ENVIRONMENT is {name!r}", advice="set it to test or production") from error
+
+
 _CREDENTIAL_NAMES = ("client_id", "client_secret", "subscription_key", "merchant_serial_number")
+#: Keeps every rule and opens nothing: one value at a time is held against its own.
+_STAND_INS = dict.fromkeys(_CREDENTIAL_NAMES, "0000")
 
 
 def _system_from_env(env: Mapping[str, str]) -> SystemInfo:

@@ -12,8 +12,9 @@ import orjson
 import pytest
 
 from tests.cli.inline import inline
+from tests.cli.open_captures import leave_open
 from tests.cli.processes import environment, run
-from tests.cli.shell import KEYS, shell
+from tests.cli.shell import HERE, KEYS, shell
 from vipps_async.cli import sandbox as sandbox_command
 from vipps_async.cli.main import main
 from vipps_async.sandbox import SandboxCredentials, pages
@@ -139,6 +140,34 @@ async def test_a_journal(sandbox: Sandbox, tmp_path: Path) -> None:
     assert finished.status == 1
     assert "failed       journal      there is no journal" in finished.out
     assert not await asyncio.to_thread((tmp_path / "typo.db").exists)
+
+
+async def test_the_journal_of_the_other_commands_is_looked_at(sandbox: Sandbox, tmp_path: Path) -> None:
+    """Without --journal the one that a capture would use, if it is there; it is not made."""
+    path = tmp_path / "own.db"
+    assert " journal " not in (await shell(sandbox, "doctor", VIPPS_JOURNAL=str(path))).out
+    await leave_open(path, "key-1")
+    finished = await shell(sandbox, "doctor", VIPPS_JOURNAL=str(path))
+    assert "warning      journal      1 open in the journal" in finished.out
+    assert not finished.out.endswith("All is well. This was the embedded sandbox, not Vipps.\n")
+
+
+async def test_no_key_leaves_for_an_unknown_host_in_production(sandbox: Sandbox) -> None:
+    """As every other command: a host is named by --allow-host, or nothing is sent there."""
+    finished = await shell(sandbox, "doctor", VIPPS_ENVIRONMENT="production")
+    assert (finished.status, sandbox.requests) == (1, ())
+    assert "failed       environment" in finished.out
+    allowed = await shell(sandbox, "doctor", *HERE, VIPPS_ENVIRONMENT="production")
+    assert (allowed.status, "ok           token" in allowed.out) == (0, True)
+
+
+async def test_an_unknown_api_is_a_finding(sandbox: Sandbox) -> None:
+    """VIPPS_API is one of the settings that are looked at: the keys are tried all the same."""
+    finished = await shell(sandbox, "doctor", VIPPS_API="ekom")
+    assert (finished.status, finished.err) == (1, "")
+    assert "failed       settings     VIPPS_API must be one of" in finished.out
+    assert "ok           token" in finished.out
+    assert "not checked  sales unit   VIPPS_API names no API" in finished.out
 
 
 async def test_a_certificate_is_accepted_when_its_authority_is_trusted(tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ async def test_a_sandbox_started_anew_is_another_world(path: Path) -> None:
     async with SandboxServer(port=port, rate_limits=False) as second:
         assert second.url == url
         refused = await command(second, path, *CAPTURE)
-        assert (refused.status, "has the facts of another Vipps" in refused.err) == (1, True)
+        assert (refused.status, "has the facts of another Vipps" in refused.err) == (2, True)
         unknown = await command(second, path, "journal", "rebind", "--yes")
         assert unknown.status == 7
         assert f"The journal has the facts of test at 127.0.0.1:{port} (sandbox " in unknown.err
@@ -52,7 +52,7 @@ async def test_a_sandbox_started_anew_is_another_world(path: Path) -> None:
         stock_one(second, "order-1", 49_900)
         other = await command(second, path, "journal", "rebind", "--yes")
         assert (other.status, "the payment's history there lacks" in other.err) == (7, True)
-        assert (await command(second, path, *CAPTURE)).status == 1
+        assert (await command(second, path, *CAPTURE)).status == 2
         assert second.payment("order-1").captured == 0
 
 
@@ -67,7 +67,7 @@ async def test_a_vipps_that_knows_what_was_done(path: Path, tmp_path: Path) -> N
         assert (await inline(*CAPTURE, "--idempotency-key", "cap-1", env=env(second))).status == 0
         asked = await command(second, path, "journal", "rebind")
         assert (asked.status, "or give --yes. Nothing was changed." in asked.err) == (2, True)
-        assert (await command(second, path, *CAPTURE)).status == 1
+        assert (await command(second, path, *CAPTURE)).status == 2
         arguments = ("journal", "rebind", "--journal", str(path))
         async with at_terminal(second, *arguments) as terminal:
             await terminal.until(f"Bind the journal to test at {urlsplit(second.url).netloc} (sandbox ")

@@ -97,9 +97,9 @@ def _ending(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
 def test_an_error_of_the_package_is_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """An error that a command lets through ends it with status 1 and one line."""
+    """An error that a command lets through ends it with one line and its status: 2 for wrong settings."""
     _ending(monkeypatch, ConfigurationError("the keys are missing", advice="set them"))
-    assert main(["demo"]) == 1
+    assert main(["demo"]) == 2
     assert capsys.readouterr().err == "vipps-async: the keys are missing; set them.\n"
 
 

@@ -6,12 +6,13 @@ import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import orjson
 import pytest
 
 from tests.cli.inline import inline
 from tests.cli.open_captures import leave_open
 from tests.cli.processes import Finished
-from tests.cli.shell import env
+from tests.cli.shell import env, shell
 from tests.cli.test_payment import APPROVE, CAPTURE, INITIATE
 from vipps_async.cli.main import carried_out, read_command_line
 from vipps_async.cli.options import SALES_UNIT
@@ -82,3 +83,25 @@ async def test_it_is_a_sales_unit(sandbox: Sandbox) -> None:
     refused = await inline("payment", "show", "order-1", "--msn", "12a", env=env(sandbox))
     assert (refused.status, "4 to 10 digits" in refused.err) == (2, True)
     assert not sandbox.requests
+
+
+async def test_what_is_open_of_other_sales_units_is_told(sandbox: Sandbox, tmp_path: Path) -> None:
+    """Recovery settles its own, and says how many are left to whom; the list says whose each is."""
+    path = tmp_path / "pay.db"
+    arguments = ("--journal", str(path))
+    await leave_open(path, "mine")
+    assert "of sales unit" not in (await shell(sandbox, "journal", "list", *arguments)).out
+    for number, unit in enumerate(("654321", "654321", "654322")):
+        await leave_open(path, f"other-{number}", payment=f"order-{number + 7}", merchant_serial_number=unit)
+    listed = await shell(sandbox, "journal", "list", "--open", *arguments)
+    assert [line.strip() for line in listed.out.splitlines() if "of sales unit" in line] == [
+        "of sales unit 123456",
+        *["of sales unit 654321"] * 2,
+        "of sales unit 654322",
+    ]
+    finished = await shell(sandbox, "journal", "recover", *arguments)
+    assert finished.out.endswith(
+        "3 more are open of other sales units: the same command with --msn 654321 or --msn 654322.\n"
+    )
+    told = orjson.loads((await shell(sandbox, "journal", "recover", "--json", *arguments)).out)
+    assert told["open_of_other_sales_units"] == {"654321": 2, "654322": 1}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -38,11 +38,17 @@ class OtherClock(SystemClock):
 
 
 async def found(
-    url: str, further: Mapping[str, str] | None = None, *, ahead: float = 0, journal: Path | None = None
+    url: str,
+    further: Mapping[str, str] | None = None,
+    *,
+    ahead: float = 0,
+    journal: Path | None = None,
+    allowed_hosts: Sequence[str] = (),
 ) -> dict[str, CheckResult]:
     """Run them, and return the results by the name of their check; none of them shows a key."""
     env = {**KEYS, "VIPPS_BASE_URL": url, **(further or {})}
-    results = [result async for result in run_checks(env, api=ECOM_API, journal=journal, clock=OtherClock(ahead))]
+    checks = run_checks(env, api=ECOM_API, journal=journal, allowed_hosts=allowed_hosts, clock=OtherClock(ahead))
+    results = [result async for result in checks]
     everything = "".join(f"{result.text}{result.advice}{result.facts}" for result in results)
     assert "canary" not in everything
     by_check = {result.check: result for result in results}

@@ -155,13 +155,32 @@ async def test_it_is_not_clear_where_to_ask(further: dict[str, str], words: str)
 
 
 async def test_production_at_another_host_than_vipps_own_fails(sandbox: Sandbox) -> None:
-    """Somebody would wait for money that never comes, or hand real keys to a stranger."""
-    results = await found(sandbox.url, {"VIPPS_ENVIRONMENT": "production"})
+    """Somebody would hand real keys to a stranger: not a byte leaves for a host that is not named."""
+    results = await found(sandbox.url, {"VIPPS_ENVIRONMENT": "production"}, allowed_hosts=["example.com"])
     assert "production, with real money" in results["environment"].text
     assert results["environment"].state is CheckState.FAILED
-    assert "--allow-host" in (results["environment"].advice or "")
-    assert results["host"].state is CheckState.WARNING
+    assert "--allow-host 127.0.0.1" in results["environment"].advice
+    assert set(states(results, "host", "clock", "token", "sales unit")) == {CheckState.NOT_CHECKED}
+    assert "nothing is sent to this host" in results["token"].text
+    assert sandbox.requests == ()
+
+
+async def test_production_at_a_host_that_was_named(sandbox: Sandbox) -> None:
+    """It is asked as Vipps would be, and said to be what it is."""
+    results = await found(sandbox.url, {"VIPPS_ENVIRONMENT": "production"}, allowed_hosts=["127.0.0.1"])
+    assert results["environment"].state is CheckState.OK
+    assert "--allow-host names it" in results["environment"].text
+    assert states(results, "host", "token") == [CheckState.WARNING, CheckState.OK]
     assert "it is the embedded sandbox, not Vipps, though the environment is production" in results["host"].text
+
+
+async def test_what_is_malformed_stops_only_what_needs_it(sandbox: Sandbox) -> None:
+    """A wrong name of the system has no say in whether the keys are accepted; an unknown API only in the sales unit."""
+    results = await found(sandbox.url, {"VIPPS_SYSTEM_NAME": "x" * 31, "VIPPS_API": "ekom"})
+    assert results["settings"].state is CheckState.FAILED
+    assert "VIPPS_API must be one of ecom, epayment" in results["settings"].text
+    assert "correct VIPPS_SYSTEM_NAME, or leave it out; correct VIPPS_API" in results["settings"].advice
+    assert states(results, "token", "sales unit") == [CheckState.OK, CheckState.OK]
 
 
 # --- host, certificate, clock -----------------------------------------------------------------------------------------
@@ -203,6 +222,9 @@ async def test_vipps_itself() -> None:
     result, place = check_environment({})
     assert place is not None
     assert result.text == "test, with play money, at https://apitest.vipps.no"
+    dotted = check_environment({"VIPPS_BASE_URL": "https://apitest.vipps.no."})[1]
+    assert dotted is not None
+    assert (place.host, dotted.host) == ("vipps", "vipps")
     asked: list[str] = []
 
     class Vipps:
@@ -388,6 +410,16 @@ async def test_a_token_of_which_little_is_told(answer: dict[str, str], words: st
         result = (await found(url))["token"]
     assert result.state is CheckState.WARNING
     assert words in result.text
+
+
+@pytest.mark.parametrize(("status", "words"), [(404, "VIPPS_BASE_URL"), (503, "status page"), (429, "wait a minute")])
+async def test_no_advice_about_a_payment_where_there_is_none(status: int, words: str) -> None:
+    """What another host answers to the token request is no reason to look a payment up."""
+    async with host({"/accesstoken": (status, b"{}")}) as url:
+        result = (await found(url))["token"]
+    assert result.state is CheckState.FAILED
+    assert words in result.advice
+    assert "payment" not in result.advice
 
 
 async def test_somebody_who_knows_every_order() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from tests.diagnosis.checked import CHECKS, found
 from tests.journals.material import intent
 from vipps_async import SqliteJournal
 from vipps_async.diagnosis import CheckState
+from vipps_async.journals.protocol import World
 from vipps_async.testing import Sandbox
 
 
@@ -43,6 +46,79 @@ async def test_a_journal_with_something_open(sandbox: Sandbox, tmp_path: Path) -
     assert result.text.startswith(f"3 open in the journal {path}, the oldest for 3 h;")
     assert result.advice == f"settle it: vipps-async journal recover --journal '{path}'"
     assert result.facts["open"] == 3
+
+
+async def test_another_sales_units_operations_have_a_command_of_their_own(sandbox: Sandbox, tmp_path: Path) -> None:
+    """Recovery without --msn would settle nothing of them."""
+    path = tmp_path / "pay.db"
+    journal = await _journal(path, entries=1)
+    for number, unit in enumerate(("654321", "654322", "654323", "654324"), 7):
+        await journal.begin(intent(number, merchant_serial_number=unit), owner="a", lease=0)
+    await journal.aclose()
+    result = (await found(sandbox.url, journal=path))["journal"]
+    recover = f"vipps-async journal recover --journal {path}"
+    assert result.advice.startswith(f"settle it: {recover}, {recover} --msn 654321 (1 open), ")
+    assert "and so for each" in result.advice
+    only = tmp_path / "other.db"
+    journal = await _journal(only)
+    await journal.begin(intent(1, merchant_serial_number="654321"), owner="a", lease=0)
+    await journal.aclose()
+    assert (await found(sandbox.url, journal=only))["journal"].advice == (
+        f"settle it: vipps-async journal recover --journal {only} --msn 654321 (1 open)"
+    )
+
+
+@pytest.mark.parametrize("entries", [1, 2, 5])
+async def test_damaged_open_rows_fail(sandbox: Sandbox, tmp_path: Path, entries: int) -> None:
+    """Money may have moved for them and nothing is sent: never "nothing is open in it"."""
+    path = tmp_path / "pay.db"
+    await (await _journal(path, entries=entries)).aclose()
+    with contextlib.closing(sqlite3.connect(path)) as file, file:
+        file.execute("UPDATE entries SET amount = amount + 1 WHERE position != 2")
+    result = (await found(sandbox.url, journal=path))["journal"]
+    assert result.state is CheckState.FAILED
+    assert "entry 1 of payment" in result.text
+    assert "nothing is open" not in result.text
+    assert "compare these payments at Vipps with your books" in result.advice
+    assert ("and 1 more" in result.text) == (entries == 5)
+
+
+async def test_a_journal_of_another_environment(sandbox: Sandbox, tmp_path: Path) -> None:
+    """Nothing of it can be settled with these variables: the mismatch is told, and no command that fails."""
+    path = tmp_path / "pay.db"
+    for bound in (World(environment="production", host="vipps"), World(environment="test", host="elsewhere:1")):
+        journal = await _journal(path, entries=1)
+        await journal.rebind(bound)
+        await journal.aclose()
+        result = (await found(sandbox.url, journal=path))["journal"]
+        assert result.state is CheckState.FAILED
+        assert f"it is of another Vipps ({bound})" in result.text
+        assert "settle it" not in result.advice
+
+
+async def test_a_journal_of_a_sandbox_that_was_started_anew(sandbox: Sandbox, tmp_path: Path) -> None:
+    """It is at the same port, and knows nothing of the old payments."""
+    path, host = tmp_path / "pay.db", sandbox.url.removeprefix("http://")
+    journal = await _journal(path)
+    await journal.rebind(World(environment="test", host=host, instance="an earlier one"))
+    await journal.aclose()
+    assert (await found(sandbox.url, journal=path))["journal"].state is CheckState.FAILED
+
+
+async def test_an_empty_file(sandbox: Sandbox, tmp_path: Path) -> None:
+    """Never used, or truncated: somebody looks; it is left as it is."""
+    path = tmp_path / "pay.db"
+    path.touch()
+    result = (await found(sandbox.url, journal=path))["journal"]
+    assert result.state is CheckState.WARNING
+    assert "is empty: it was never used, or it was truncated" in result.text
+    assert path.stat().st_size == 0
+
+
+async def test_a_folder(sandbox: Sandbox, tmp_path: Path) -> None:
+    """It is not called missing."""
+    result = (await found(sandbox.url, journal=tmp_path))["journal"]
+    assert (result.state, result.text) == (CheckState.FAILED, f"{tmp_path} is no file, so it is no journal")
 
 
 @pytest.mark.parametrize(("ahead", "age"), [(-86_400, "0 s"), (-10_600, "3 min"), (172_800, "2 d")])

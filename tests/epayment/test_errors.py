@@ -229,9 +229,11 @@ def test_a_problem_without_details(details: Any) -> None:
 
 
 def test_a_text_that_is_said_twice() -> None:
-    """It is shown once."""
-    error = read(problem(400, "6090", title="Amount too high", detail="Amount too high")).error
-    assert error.errors[0].message == "Amount too high"
+    """It is shown once, also where one of both ends with a full stop."""
+    for title, detail in (("Amount too high", "Amount too high"), ("Already captured", "Already captured.")):
+        error = read(problem(400, "6170", title=title, detail=detail)).error
+        assert error.errors[0].message == detail
+        assert f"{error}".count(title) == 1
 
 
 def test_errors_by_field_of_its_web_server() -> None:

@@ -51,7 +51,7 @@ from vipps_async.cli.journal_file import add_journal, files_of, journal_path, op
 from vipps_async.cli.journal_open import agree_to_settle, find_open
 from vipps_async.cli.journal_text import recovery_facts, recovery_text
 from vipps_async.cli.options import check_allowed_host
-from vipps_async.cli.output import BUSY, INTERRUPTED, UNKNOWN, USAGE, emit, json_line, plain, say, unprinted
+from vipps_async.cli.output import BUSY, INTERRUPTED, UNKNOWN, USAGE, emit, json_line, plain, say, say_error, unprinted
 from vipps_async.config import Settings
 from vipps_async.core.batch import BatchOperation
 from vipps_async.core.recovery_report import RecoveryReport
@@ -117,7 +117,7 @@ async def _run(options: Options) -> int:
             say(f"vipps-async: {plain(error)}\nNothing was sent. Wait longer with --wait, or try again.")
             return BUSY
         except (VippsError, OSError, sqlite3.Error) as error:
-            say(f"vipps-async: {plain(error)}")
+            say_error(error)
             return command.status_after_failure()
 
 

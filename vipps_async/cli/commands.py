@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any, TypeAlias
 
 import click
+
+from vipps_async.cli.output import COLUMNS
 
 __all__ = ["Command", "Group", "Options", "Run", "UsageError"]
 
@@ -30,9 +33,19 @@ class _Help(click.Command):
         if not self.examples:
             return
         with formatter.section("Examples"):
-            # As they are: a command line that is wrapped cannot be copied.
             for example in self.examples:
-                formatter.write(f"{'':{formatter.current_indent}}vipps-async {example}\n")
+                line = f"{'':{formatter.current_indent}}vipps-async {example}"
+                formatter.write(f"{_folded(line)}\n")
+
+
+def _folded(line: str) -> str:
+    """Fold a command line to `COLUMNS` so that it can be copied: by a backslash, between two arguments."""
+    if len(line) <= COLUMNS:
+        return line
+    ends = [match.start() for match in re.finditer(r" (?=\S)", line) if not line[: match.start()].count('"') % 2]
+    cut = max(end for end in ends if end <= COLUMNS - 2)
+    rest = _folded(f"{'':6}{line[cut + 1 :]}")
+    return f"{line[:cut]} \\\n{rest}"
 
 
 class Command(_Help):

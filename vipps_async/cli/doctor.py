@@ -8,10 +8,13 @@ from pathlib import Path
 
 import click
 
+from vipps_async.apis import APIS, DEFAULT_API, IN_OTHER_CURRENCIES
 from vipps_async.cli.commands import Command, Options
-from vipps_async.cli.options import add_api
+from vipps_async.cli.journal_file import journal_path
+from vipps_async.cli.options import add_allow_host, add_api
 from vipps_async.cli.output import json_line, plain, show, wrapped
 from vipps_async.diagnosis import CheckResult, CheckState, run_checks
+from vipps_async.errors import ConfigurationError
 
 __all__ = ["command"]
 
@@ -28,18 +31,30 @@ def command() -> Command:
         "Checks, one line each, all that a payment needs: the VIPPS_ variables (their names, never their "
         "values), the host and its certificate, the local clock, the keys, and whether an API opens to them. It only "
         "reads: no money moves, and nothing is made. Exit status 0: nothing failed (there may be warnings); 1: "
-        "something failed; 2: wrong use.",
+        "something failed; 2: wrong use. In production nothing is sent to another host than Vipps' own, unless "
+        "--allow-host names it.",
         examples=("doctor", "doctor --api epayment", "doctor --journal vipps-journal.db", "doctor --json"),
     )
     add_api(made)
-    made.option("--journal", type=click.Path(path_type=Path), metavar="FILE", help="look at this journal file as well")
+    # A variable that names no API is a finding here.
+    made.defaults(api=_api_of_environment)
+    add_allow_host(made)
+    made.option(
+        "--journal",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="look at this journal file (default: that of the other commands, if it is there)",
+    )
     made.option("--json", is_flag=True, help="all results as one JSON object")
     return made
 
 
 async def _run(options: Options) -> int:
     results = []
-    async with contextlib.aclosing(run_checks(os.environ, api=options.api, journal=options.journal)) as checks:
+    diagnosis = run_checks(
+        os.environ, api=options.api, journal=_journal(options.journal), allowed_hosts=options.allow_host
+    )
+    async with contextlib.aclosing(diagnosis) as checks:
         async for result in checks:
             results.append(result)
             if not options.json:
@@ -49,6 +64,21 @@ async def _run(options: Options) -> int:
     else:
         show(_summary(results))
     return _NOT_WELL if _count(results, CheckState.FAILED) else _WELL
+
+
+def _api_of_environment() -> str | None:
+    name = os.environ.get("VIPPS_API") or DEFAULT_API
+    return name if name in {*APIS, *IN_OTHER_CURRENCIES} else None
+
+
+def _journal(given: Path | None) -> Path | None:
+    """Return the journal that is looked at: the one that is named, else that of the other commands if it is there."""
+    try:
+        path = journal_path(given, os.environ)
+    except ConfigurationError:
+        # There is no such place, or the environment is none, which is told.
+        return None
+    return path if given is not None or path.exists() else None
 
 
 def _count(results: list[CheckResult], state: CheckState) -> int:

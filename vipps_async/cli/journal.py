@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from vipps_async.cli.commands import Command, Group, Options, Run
 from vipps_async.cli.confirmation import add_yes, nobody_to_ask
 from vipps_async.cli.journal_decisions import decisions
 from vipps_async.cli.journal_file import add_store, existing_file, guarded, opened
-from vipps_async.cli.journal_open import agree_to_settle, find_open
+from vipps_async.cli.journal_open import agree_to_settle, find_open, open_of_others
 from vipps_async.cli.journal_reconcile import reconciliation
 from vipps_async.cli.journal_text import entry_facts, entry_text, recovery_facts, recovery_text
 from vipps_async.cli.maker import maker_by_journal
@@ -36,6 +36,8 @@ _ALL_SETTLED, _SOMETHING_OPEN = 0, 1
 _PROGRESS_EVERY = 1.0
 #: A session's `settle_after` unless it is given another one, in seconds.
 _SETTLE_AFTER = 86_400
+#: Other sales units that are named.
+_MOST_UNITS = 5
 #: The exit status of a check that found damage.
 _DAMAGED = 1
 
@@ -91,7 +93,7 @@ def _recovery() -> Command:
         "Settles what is open for the sales unit of the VIPPS_ variables: details decide; what is proven "
         "absent is sent again with the same key, and moves money: it is named first, and asked about in production. "
         "Exit status 0: nothing is open any more; 1: something is, or somebody was asked and said no, and nothing was "
-        "sent.",
+        "sent. What is open of other sales units is counted, and left to --msn.",
     )
     recovery.option("--concurrency", type=positive, default=8, metavar="N", help="how many at once")
     recovery.flag("--json", "the report as one JSON object, and no progress")
@@ -117,13 +119,16 @@ async def _list(options: Options) -> int:
     now = datetime.now(UTC)
     settle_after = timedelta(seconds=options.settle_after)
     shown = []
+    units = {entry.intent.merchant_serial_number for entry in (*unsettled, *settled)}
+    # What the VIPPS_ variables name is meant where none is told.
+    names_unit = bool(units - {options.msn or os.environ.get(SALES_UNIT)})
     for row in damaged:
         facts = {"state": "damaged", "position": row.position, "payment": row.payment, "reason": row.reason}
         text = f"damaged   entry {row.position}, payment {plain(row.payment)}: {plain(row.reason)}; it is never sent"
         shown.append(json_line(facts) if options.json else text)
     for entry in (*unsettled, *settled):
         facts = entry_facts(entry, now, settle_after)
-        shown.append(json_line(facts) if options.json else entry_text(entry, now, settle_after))
+        shown.append(json_line(facts) if options.json else entry_text(entry, now, settle_after, names_unit=names_unit))
     if not options.json:
         shown += [maker] if maker else []
         shown.append(f"{len(unsettled)}{' or more' if more else ''} open, {len(settled)} settled are shown.")
@@ -184,8 +189,19 @@ async def _recover(options: Options) -> int:
                 say(f"Recovering for sales unit {vipps.merchant_serial_number} in the {where}.")
             progress = None if options.json else _Progress()
             report = await vipps.recover(concurrency=options.concurrency, progress=progress)
+        others = await open_of_others(journal, settings.merchant_serial_number)
     ending = _ALL_SETTLED if report.is_complete else _SOMETHING_OPEN
-    return finish(ending, json_line(recovery_facts(report)) if options.json else recovery_text(report))
+    if options.json:
+        return finish(ending, json_line({**recovery_facts(report), "open_of_other_sales_units": others}))
+    return finish(ending, "\n".join([recovery_text(report), *_others_text(others)]))
+
+
+def _others_text(others: Mapping[str, int]) -> list[str]:
+    if not others:
+        return []
+    units = " or ".join(f"--msn {plain(unit)}" for unit in list(others)[:_MOST_UNITS])
+    more = " or another one that journal list --open shows" if len(others) > _MOST_UNITS else ""
+    return [f"{sum(others.values())} more are open of other sales units: the same command with {units}{more}."]
 
 
 class _Progress:

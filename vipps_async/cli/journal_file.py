@@ -16,7 +16,7 @@ import click
 
 from vipps_async.cli.commands import Command, Options, Run, UsageError
 from vipps_async.cli.options import number_from
-from vipps_async.cli.output import BUSY, USAGE, plain, say
+from vipps_async.cli.output import BUSY, USAGE, say, say_error
 from vipps_async.config import Environment
 from vipps_async.errors import ConfigurationError, VippsError
 from vipps_async.journals.sqlite.journal import SqliteJournal
@@ -196,10 +196,10 @@ def guarded(run: Run) -> Run:
         try:
             return await run(options)
         except JournalInUseError as error:
-            say(f"vipps-async: {plain(error)}")
+            say_error(error)
             return BUSY
         except VippsError as error:
-            say(f"vipps-async: {plain(error)}")
+            say_error(error)
             return USAGE
 
     return guarded_run

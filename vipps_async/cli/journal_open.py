@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from attrs import field, mutable
 
 from vipps_async.apis import passed_over
@@ -12,7 +14,7 @@ from vipps_async.config import Settings
 from vipps_async.journals.protocol import Entry, Intent, Journal
 from vipps_async.money import format_amount
 
-__all__ = ["OpenOperations", "agree_to_settle", "find_open", "may_send"]
+__all__ = ["OpenOperations", "agree_to_settle", "find_open", "may_send", "open_of_others"]
 
 #: Operations that are named; `journal list --open` has all of them.
 _MOST_NAMED = 20
@@ -98,6 +100,20 @@ async def find_open(journal: Journal, merchant_serial_number: str, *, besides: I
         if entry.intent.operation not in ignored and not is_left_out:
             found.add(entry)
     return found
+
+
+async def open_of_others(journal: Journal, merchant_serial_number: str) -> dict[str, int]:
+    """Count what is open of all other sales units, by sales unit.
+
+    Raises:
+        JournalError: the journal cannot be read.
+    """
+    counts: Counter[str] = Counter()
+    ignored = passed_over()
+    async for entry in journal.open_entries():
+        if entry.intent.operation not in ignored:
+            counts[entry.intent.merchant_serial_number] += 1
+    return {unit: count for unit, count in sorted(counts.items()) if unit != merchant_serial_number}
 
 
 async def agree_to_settle(found: OpenOperations, settings: Settings, *, yes: bool, quiet: bool = False) -> int | None:

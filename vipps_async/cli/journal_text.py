@@ -58,12 +58,14 @@ def entry_facts(entry: Entry, now: datetime, settle_after: timedelta) -> dict[st
     }
 
 
-def entry_text(entry: Entry, now: datetime, settle_after: timedelta) -> str:
-    """Render an entry for people; `settle_after` is the session's."""
+def entry_text(entry: Entry, now: datetime, settle_after: timedelta, *, names_unit: bool = False) -> str:
+    """Render an entry for people; `settle_after` is the session's; `names_unit`: with its sales unit."""
     intent = entry.intent
     age = age_of((now - intent.created_at).total_seconds())
     operation, payment, key = plain(intent.name), plain(intent.payment), plain(intent.key)
     head = f"{_state(entry):<9} {operation:<16} {payment}  {_amount_text(entry)}  {age} ago  key {key}"
+    if names_unit:
+        head += f"\n          of sales unit {plain(intent.merchant_serial_number)}"
     if is_leased(entry, now):
         head += f"\n          leased by {plain(entry.owner[:8])} until {entry.lease_until:%H:%M:%S} UTC"
     if entry.note:

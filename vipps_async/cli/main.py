@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import importlib
 import io
+import itertools
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -16,8 +17,9 @@ from click.shell_completion import CompletionItem
 from vipps_async._version import __version__
 from vipps_async.cli.commands import Group, Options, UsageError
 from vipps_async.cli.env_file import load_env_file
+from vipps_async.cli.failures import emit_error, status_of
 from vipps_async.cli.options import acting_for
-from vipps_async.cli.output import USAGE, discard, plain, say
+from vipps_async.cli.output import USAGE, discard, note_error, recorded, say_error
 from vipps_async.config import Environment
 from vipps_async.errors import ConfigurationError, VippsError
 from vipps_async.transports.request_rules import EnvironmentProxies, checked_url
@@ -94,19 +96,33 @@ def read_command_line(arguments: Sequence[str]) -> Options:
     Raises:
         SystemExit: wrong use, which was said (2), or help, which was shown (0).
     """
+    with recorded() as printed:
+        answer = _read(arguments)
+    if isinstance(answer, Options):
+        return answer
+    if "--json" in itertools.takewhile(lambda argument: argument != "--", arguments):
+        emit_error(printed, answer)
+    raise SystemExit(answer)
+
+
+def _read(arguments: Sequence[str]) -> Options | int:
     try:
         load_env_file()
         answer = _whole().main(list(arguments), prog_name="vipps-async", standalone_mode=False)
     except click.ClickException as error:
-        error.show()
-        raise SystemExit(error.exit_code) from None
+        return _say_usage(error)
     except ConfigurationError as error:
-        say(f"vipps-async: {plain(error)}")
-        raise SystemExit(USAGE) from None
-    if isinstance(answer, Options):
-        return answer
-    # `--help` and `--version` have been answered.
-    raise SystemExit(answer or 0)
+        say_error(error)
+        return USAGE
+    # `--help` and `--version` have been answered by a status.
+    return answer if isinstance(answer, Options) else answer or 0
+
+
+def _say_usage(error: click.ClickException) -> int:
+    if sys.stderr is not None:
+        error.show()
+    note_error(error.format_message())
+    return error.exit_code
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -120,7 +136,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 async def carried_out(options: Options) -> int:
-    """Carry out what `read_command_line` has read, say what kept it from going well, and return its exit status."""
+    """Carry out what `read_command_line` has read, say what kept it from going well, and return its exit status.
+
+    With `--json` each failure is an object on standard output, too.
+    """
+    with recorded() as printed:
+        status = await _carried_out(options)
+    if getattr(options, "json", False) and status != _NOBODY_READS:
+        emit_error(printed, status, options)
+    return status
+
+
+async def _carried_out(options: Options) -> int:
     try:
         with (
             _proxy_of_environment() if options.trust_env else contextlib.nullcontext(),
@@ -130,18 +157,17 @@ async def carried_out(options: Options) -> int:
         if sys.stdout is not None:
             sys.stdout.flush()
     except UsageError as error:
-        error.show()
-        return USAGE
+        return _say_usage(error)
     except VippsError as error:
-        say(f"vipps-async: {plain(error)}")
-        return _NOT_WELL
+        say_error(error)
+        return status_of(error)
     except BrokenPipeError:
         discard(sys.stdout)
         return _NOBODY_READS
     except OSError as error:
         # Commands that move money have answered for it themselves.
         discard(sys.stdout)
-        say(f"vipps-async: {plain(error)}")
+        say_error(error)
         return _NOT_WELL
     return status
 

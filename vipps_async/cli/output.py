@@ -6,10 +6,12 @@ import contextlib
 import os
 import sys
 import textwrap
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import orjson
+from attrs import define
 
+from vipps_async.errors import VippsError
 from vipps_async.printable import escaped
 
 __all__ = [
@@ -24,13 +26,17 @@ __all__ = [
     "UNKNOWN",
     "UNPRINTED",
     "USAGE",
+    "Printed",
     "discard",
     "emit",
     "emit_lines",
     "finish",
     "json_line",
+    "note_error",
     "plain",
+    "recorded",
     "say",
+    "say_error",
     "show",
     "unprinted",
     "wrapped",
@@ -70,7 +76,57 @@ def unprinted(status: int) -> int:
 COLUMNS = 80
 
 
+# --- what was printed -------------------------------------------------------------------------------------------------
+
+#: What each error begins with.
+_PREFIX = "vipps-async: "
+
+
+@define
+class Printed:
+    """What a command has printed so far."""
+
+    #: Whether anything went to standard output.
+    has_result: bool = False
+    #: What kept it from going well, or else the last line that was said.
+    text: str = ""
+    is_error: bool = False
+    #: The same as an exception; None: it was none.
+    error: VippsError | None = None
+
+    def add(self, text: str) -> None:
+        """Take note of a line for people."""
+        if text.startswith(_PREFIX) or (text.strip() and not self.is_error):
+            self.text, self.is_error = plain(text.removeprefix(_PREFIX)), text.startswith(_PREFIX)
+
+
+_printed = Printed()
+
+
+@contextlib.contextmanager
+def recorded() -> Iterator[Printed]:
+    """Return what is printed meanwhile."""
+    global _printed  # noqa: PLW0603 - as the streams are: a process runs one command
+    before, _printed = _printed, Printed()
+    try:
+        yield _printed
+    finally:
+        _printed = before
+
+
 # --- printing ---------------------------------------------------------------------------------------------------------
+
+
+def note_error(text: str) -> None:
+    """Take note of what kept a command from going well, and was said otherwise."""
+    _printed.add(f"{_PREFIX}{text}")
+
+
+def say_error(error: object) -> None:
+    """Say on one line what kept a command from going well."""
+    if isinstance(error, VippsError):
+        _printed.error = error
+    say(f"{_PREFIX}{plain(error)}")
 
 
 def say(text: str, *, end: str = "\n") -> None:
@@ -83,6 +139,7 @@ def say(text: str, *, end: str = "\n") -> None:
         text: what to write. A text from outside that belongs on one line goes through `plain` first.
         end: what comes behind it.
     """
+    _printed.add(text)
     if sys.stderr is None:
         # Closed by whoever started the process.
         return
@@ -104,6 +161,7 @@ def show(text: str) -> None:
 def _write(pieces: Iterable[str], *, keep: str = "\n") -> None:
     if sys.stdout is not None:
         for piece in pieces:
+            _printed.has_result = True
             sys.stdout.write(escaped(piece, keep=keep))
         sys.stdout.flush()
 

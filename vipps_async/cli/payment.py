@@ -39,7 +39,7 @@ from vipps_async.session import VippsSession
 __all__ = ["command", "operation_result", "state_result"]
 
 #: The payment of the help's examples.
-_EXAMPLE = "acme-shop-123-order123abc"
+_EXAMPLE = "acme-order-1234"
 _SETTLED_BY = {
     SettledBy.ANSWER: "",
     SettledBy.CONFIRMED: "",
@@ -67,7 +67,7 @@ def command() -> Group:
         "that --api or VIPPS_API names.",
         examples=(
             "payment show acme-shop-123-order123abc",
-            'payment capture acme-shop-123-order123abc --amount 499.00 --text "Shipped."',
+            f'payment capture {_EXAMPLE} --amount 499.00 --text "Shipped."',
             "payment --help --api epayment",
         ),
     )

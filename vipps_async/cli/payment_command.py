@@ -15,15 +15,14 @@ from attrs import define, field, frozen
 
 from vipps_async.cli.commands import Options
 from vipps_async.cli.confirmation import ask, nobody_to_ask
+from vipps_async.cli.failures import status_of
 from vipps_async.cli.journal_file import journal_path, open_journal
 from vipps_async.cli.options import api_option, check_allowed_host, sales_unit_option
 from vipps_async.cli.output import (
     BUSY,
     DONE,
     INTERRUPTED,
-    REFUSED,
     UNKNOWN,
-    USAGE,
     emit,
     json_line,
     plain,
@@ -37,10 +36,7 @@ from vipps_async.core.payment_api import ActionResult, PaymentApi
 from vipps_async.core.token import FETCH_TOKEN
 from vipps_async.errors import (
     ApiError,
-    ConfigurationError,
     Effect,
-    IdempotencyMismatchError,
-    InvalidInputError,
     OrderLockedError,
     VippsError,
 )
@@ -53,9 +49,9 @@ __all__ = ["EXIT_STATUS", "PaymentRun", "run_command"]
 #: The exit statuses for people.
 EXIT_STATUS = (
     "Exit status 0: done; 1: Vipps refused, or was not reached, or you said no, and no money moved; 2: wrong use or "
-    "settings, and nothing was sent; 3: the outcome is not known, of this or of what is open of the payment; 6: "
-    "another process has the journal, and nothing was sent; 8: it was carried out, but the result could not be printed "
-    "where it belongs; 130: cut off by Ctrl-C or SIGTERM, see what it says."
+    "settings, or a journal that cannot be used, and nothing was sent; 3: the outcome is not known, of this or of what "
+    "is open of the payment; 6: another process has the journal, and nothing was sent; 8: it was carried out, but the "
+    "result could not be printed where it belongs; 130: cut off by Ctrl-C or SIGTERM, see what it says."
 )
 
 
@@ -231,7 +227,7 @@ class _Run:
     # --- after -----------------------------------------------------------------------------------------------------
 
     def _tell(self, error: VippsError) -> int:
-        status = _status_of(error)
+        status = status_of(error)
         say(f"vipps-async: {plain(error)}")
         doubt = self.command.doubt
         if error.effect is Effect.NONE:
@@ -308,11 +304,3 @@ class _Run:
             "advice": error.advice,
             "codes": codes,
         }
-
-
-def _status_of(error: VippsError) -> int:
-    if error.effect is not Effect.NONE:
-        return UNKNOWN
-    # A key that is another operation's is refused here, by the journal, or by Vipps with a status.
-    is_key_of_another = isinstance(error, IdempotencyMismatchError) and error.status == 0
-    return USAGE if is_key_of_another or isinstance(error, ConfigurationError | InvalidInputError) else REFUSED

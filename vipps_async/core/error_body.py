@@ -12,7 +12,7 @@ from attrs import frozen
 from vipps_async.core.converter import UnreadableAnswer, as_utf8, load_json
 from vipps_async.errors import ErrorInfo
 
-__all__ = ["ErrorBody", "error_reference", "error_text", "read_error_body"]
+__all__ = ["ErrorBody", "error_reference", "error_text", "read_error_body", "title_and_detail"]
 
 #: How many errors of one answer are kept.
 _MOST_ERRORS = 20
@@ -140,7 +140,7 @@ def _read_oauth(named: Item) -> list[ErrorInfo]:
 def _read_problem(named: Item) -> Iterator[ErrorInfo]:
     if not ("title" in named or "detail" in named or isinstance(named.get("errors"), dict)):
         return
-    message = ": ".join(part for part in (error_text(named.get("title")), error_text(named.get("detail"))) if part)
+    message = title_and_detail(named)
     code = error_text(named.get("type")) or error_text(named.get("status"))
     if message or code:
         yield ErrorInfo("", code, message, error_reference(named))
@@ -158,6 +158,13 @@ def error_reference(named: Item) -> str | None:
     """Return the id by which Vipps finds the answer in its logs; None: it has none."""
     names = ("contextid", "traceid", "trace_id", "correlation_id")
     return next((text for name in names if (text := error_text(named.get(name)))), None)
+
+
+def title_and_detail(named: Item) -> str:
+    """Return the text of RFC 7807; what stands in both is said once, with a full stop or without."""
+    texts = [text for name in ("title", "detail") if (text := error_text(named.get(name)))]
+    is_same = len({text.rstrip(".").casefold() for text in texts}) == 1
+    return texts[-1] if is_same else ": ".join(texts)
 
 
 def error_text(value: object) -> str:

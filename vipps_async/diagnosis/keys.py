@@ -12,7 +12,17 @@ from vipps_async.core.payment_api import PaymentApi
 from vipps_async.core.pipeline import Pipeline
 from vipps_async.core.token import FETCH_TOKEN
 from vipps_async.diagnosis.result import CheckResult, CheckState
-from vipps_async.errors import ApiError, AuthenticationError, OrderNotFoundError, VippsError
+from vipps_async.errors import (
+    ApiError,
+    AuthenticationError,
+    OrderNotFoundError,
+    PermissionDeniedError,
+    RateLimitedError,
+    ServerError,
+    TransportError,
+    VippsError,
+)
+from vipps_async.transports.failures import connection_advice
 from vipps_async.transports.protocol import Transport
 
 __all__ = ["check_keys"]
@@ -25,13 +35,13 @@ _PROOF = "that the serial number is yours is proven by a payment of yours: vipps
 
 
 async def check_keys(
-    settings: Settings, api: PaymentApi, transport: Transport, clock: Clock
+    settings: Settings, api: PaymentApi | None, transport: Transport, clock: Clock
 ) -> tuple[CheckResult, CheckResult]:
     """Fetch a token, and ask an API about a payment that cannot exist: no money moves, and nothing is made.
 
     Args:
         settings: the keys and where to take them.
-        api: the API.
+        api: the API; None: it is not known.
         transport: how.
         clock: the local time.
 
@@ -43,6 +53,9 @@ async def check_keys(
         token = await _check_token(pipeline, settings, clock)
         if token.state is CheckState.FAILED:
             text = "without a token nothing can be asked"
+            return token, CheckResult(check="sales unit", state=CheckState.NOT_CHECKED, text=text)
+        if api is None:
+            text = "VIPPS_API names no API to ask: --api NAME does"
             return token, CheckResult(check="sales unit", state=CheckState.NOT_CHECKED, text=text)
         return token, await _check_sales_unit(pipeline, api, settings)
     finally:
@@ -56,7 +69,7 @@ async def _check_token(pipeline: Pipeline, settings: Settings, clock: Clock) -> 
         result = CheckResult.of_error("token", error, text="no token was given: ")
         if isinstance(error, ApiError) and error.status in _KEYS_REFUSED:
             return evolve(result, advice=_advice_on_keys(settings))
-        return result
+        return evolve(result, advice=_advice(error))
     seconds = answer.expires_in
     if seconds is None and answer.expires_on is not None:
         seconds = round(answer.expires_on - clock.now().timestamp())
@@ -67,6 +80,22 @@ async def _check_token(pipeline: Pipeline, settings: Settings, clock: Clock) -> 
         return CheckResult(check="token", state=CheckState.WARNING, text=text, advice=advice, facts=facts)
     text = f"client id and client secret are accepted: a token was given, valid for {_span(seconds)}"
     return CheckResult(check="token", state=CheckState.OK, text=text, facts=facts)
+
+
+def _advice(error: VippsError) -> str:
+    """Say what to do about a failed question; what the error itself advises is about a payment, and there is none."""
+    if isinstance(error, TransportError):
+        return connection_advice(error.message) or "look at the network from here to there, and run doctor again"
+    if isinstance(error, RateLimitedError):
+        return "wait a minute, and run doctor again"
+    if isinstance(error, ServerError):
+        return "wait, look at Vipps' status page, and run doctor again"
+    if isinstance(error, PermissionDeniedError):
+        return error.advice
+    return (
+        "look at what answered: it is not Vipps' answer to this question. VIPPS_BASE_URL, a proxy or a gateway may "
+        "lead somewhere else"
+    )
 
 
 def _advice_on_keys(settings: Settings) -> str:
@@ -104,6 +133,8 @@ async def _check_sales_unit(pipeline: Pipeline, api: PaymentApi, settings: Setti
                 f"unit of these keys in the {settings.environment.value} environment (VIPPS_ENVIRONMENT)"
             )
             result = evolve(result, advice=advice)
+        else:
+            result = evolve(result, advice=_advice(error))
         return evolve(result, facts={**result.facts, **facts})
     text += ", but a payment that does not exist was answered as if it did"
     advice = "look at what stands between here and Vipps: it is not Vipps that answers so"

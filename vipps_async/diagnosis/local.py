@@ -7,19 +7,25 @@ import importlib.metadata
 import platform
 import shlex
 import sys
+from collections import Counter
 from datetime import datetime
 from pathlib import Path
+
+from attrs import Factory, define
 
 from vipps_async._version import __version__
 from vipps_async.core.clock import Clock
 from vipps_async.diagnosis.result import CheckResult, CheckState
 from vipps_async.errors import VippsError
+from vipps_async.journals.protocol import DamagedEntry, World
 from vipps_async.journals.sqlite.journal import SqliteJournal
 from vipps_async.journals.sqlite.ownership import JournalInUseError
 
 __all__ = ["check_journal", "check_versions"]
 
 _CHECK = "journal"
+#: Rows and sales units that are named; the commands that are advised name all of them.
+_MOST_NAMED = 3
 #: What a call to Vipps stands on.
 _PACKAGES = ("aiohttp", "attrs", "cattrs", "orjson", "structlog", "yarl")
 
@@ -27,25 +33,35 @@ _PACKAGES = ("aiohttp", "attrs", "cattrs", "orjson", "structlog", "yarl")
 # --- the journal ------------------------------------------------------------------------------------------------------
 
 
-async def check_journal(path: Path, clock: Clock) -> CheckResult:
-    """Open a journal file for as short as possible, and count what is open in it.
+@define
+class _Content:
+    """What is open in a journal."""
 
-    Damage is not looked for, since a service that wants to start finds the file in use meanwhile.
+    #: None: it has not been used yet.
+    world: World | None
+    damaged: list[DamagedEntry]
+    #: By sales unit.
+    counts: Counter[str] = Factory(Counter)
+    oldest: datetime | None = None
+
+
+async def check_journal(
+    path: Path, clock: Clock, *, world: World | None = None, merchant_serial_number: str = ""
+) -> CheckResult:
+    """Open a journal file for as short as possible, and count what is open in it, and which of that is damaged.
+
+    Damage elsewhere is not looked for, since a service that wants to start finds the file in use meanwhile.
 
     Args:
         path: the file.
         clock: the local time.
+        world: the Vipps that the variables name, as far as it is known; None: they name none.
+        merchant_serial_number: the sales unit that they name; empty: they name none.
     """
-    if not await asyncio.to_thread(path.is_file):
-        # Opening would make one: a mistyped name must not look like a journal in which nothing is open.
-        return CheckResult(
-            check=_CHECK,
-            state=CheckState.FAILED,
-            text=f"there is no journal {path}",
-            advice="check the path; a session makes the file when it is first opened",
-        )
+    if (without := await asyncio.to_thread(_without_journal, path)) is not None:
+        return without
     try:
-        count, oldest = await _open_entries(path)
+        content = await _content_of(path)
     except JournalInUseError as error:
         # As it should be while the service runs.
         text = f"{error.message}, so that it cannot be looked into"
@@ -57,32 +73,95 @@ async def check_journal(path: Path, clock: Clock) -> CheckResult:
         return CheckResult(check=_CHECK, state=CheckState.WARNING, text=text, advice=advice, facts=facts)
     except VippsError as error:
         return CheckResult.of_error(_CHECK, error)
-    if oldest is None:
-        text = f"the journal {path} can be opened, and nothing is open in it"
-        return CheckResult(check=_CHECK, state=CheckState.OK, text=text, facts={"in_use": False, "open": 0})
-    seconds = max(0, round((clock.now() - oldest).total_seconds()))
-    text = f"{count} open in the journal {path}, the oldest for {_age(seconds)}; nobody has the file open"
-    return CheckResult(
-        check=_CHECK,
-        state=CheckState.WARNING,
-        text=text,
-        advice=f"settle it: vipps-async journal recover --journal {shlex.quote(str(path))}",
-        facts={"in_use": False, "open": count, "oldest": oldest, "oldest_seconds": seconds},
-    )
+    return _told(path, content, clock, world, merchant_serial_number)
 
 
-async def _open_entries(path: Path) -> tuple[int, datetime | None]:
+def _without_journal(path: Path) -> CheckResult | None:
+    """Tell of a path where no journal is to be opened; None: there may be one."""
+    state, text, advice = CheckState.FAILED, "", ""
+    if not path.is_file():
+        # Opening would make one: a mistyped name must not look like a journal in which nothing is open.
+        is_there = path.exists()
+        text = f"{path} is no file, so it is no journal" if is_there else f"there is no journal {path}"
+        advice = "name a file" if is_there else "check the path; a session makes the file when it is first opened"
+    elif not path.stat().st_size:
+        # Opening would make a journal of it, in which nothing is open.
+        state, text = CheckState.WARNING, f"the journal {path} is empty: it was never used, or it was truncated"
+        advice = (
+            "nothing, if it is new; if captures or refunds were sent with it, they are not known any more: restore a "
+            "copy of it, or compare the payments at Vipps with your books before anything is sent again"
+        )
+    return CheckResult(check=_CHECK, state=state, text=text, advice=advice) if text else None
+
+
+def _told(path: Path, content: _Content, clock: Clock, world: World | None, merchant_serial_number: str) -> CheckResult:
+    count, damaged = content.counts.total(), len(content.damaged)
+    named = shlex.quote(str(path))
+    facts: dict[str, object] = {"in_use": False, "open": count}
+    text = f"the journal {path} can be opened, and nothing is open in it"
+    advices, state = [], CheckState.OK
+    if content.oldest is not None:
+        state = CheckState.WARNING
+        seconds = max(0, round((clock.now() - content.oldest).total_seconds()))
+        text = f"{count} open in the journal {path}, the oldest for {_age(seconds)}; nobody has the file open"
+        facts |= {"oldest": content.oldest, "oldest_seconds": seconds, "open_by_sales_unit": dict(content.counts)}
+        advices.append(_how_to_settle(content.counts, named, merchant_serial_number))
+    if damaged:
+        state = CheckState.FAILED
+        rows = [f"entry {row.position} of payment {row.payment or '(not readable)'}" for row in content.damaged]
+        more = f" and {damaged - _MOST_NAMED} more" if damaged > _MOST_NAMED else ""
+        damage = f"{damaged} that {'is' if damaged == 1 else 'are'} not settled cannot be read: "
+        damage += f"{', '.join(rows[:_MOST_NAMED])}{more}"
+        text = f"{text}; {damage}" if count else f"{damage}, in the journal {path}"
+        facts["damaged"] = [
+            {"position": row.position, "payment": row.payment, "reason": row.reason} for row in content.damaged
+        ]
+        advices.append(
+            "keep a copy of the file; what cannot be read is never sent: compare these payments at Vipps with your "
+            f"books before you send anything of them: vipps-async journal check --journal {named}"
+        )
+    if content.world is not None and world is not None and not _is_same(content.world, world):
+        state = CheckState.FAILED
+        text += f"; it is of another Vipps ({content.world}) than the variables name ({world})"
+        facts["of_another_environment"] = str(content.world)
+        # Nothing of it can be settled with these.
+        advice = (
+            "name the journal of this environment and host, or, for what is open in this one, set VIPPS_ENVIRONMENT "
+            "and VIPPS_BASE_URL to those that it is of"
+        )
+        advices = [advice, *advices[bool(count) :]]
+    return CheckResult(check=_CHECK, state=state, text=text, advice="; ".join(advices), facts=facts)
+
+
+def _how_to_settle(counts: Counter[str], named: str, merchant_serial_number: str) -> str:
+    """Return the command for each sales unit that has something open: the variables' own one first."""
+    recover = f"vipps-async journal recover --journal {named}"
+    own = [recover] if merchant_serial_number in counts else []
+    others = sorted(unit for unit in counts if unit != merchant_serial_number)
+    commands = [*own, *(f"{recover} --msn {unit} ({counts[unit]} open)" for unit in others[:_MOST_NAMED])]
+    if len(others) > _MOST_NAMED:
+        commands.append(f"and so for each that vipps-async journal list --open --journal {named} shows")
+    return f"settle it: {', '.join(commands)}"
+
+
+def _is_same(bound: World, world: World) -> bool:
+    # A sandbox that does not answer is not known by its instance.
+    is_same_host = (bound.environment, bound.host) == (world.environment, world.host)
+    return is_same_host and (not world.instance or bound.instance == world.instance)
+
+
+async def _content_of(path: Path) -> _Content:
     journal = SqliteJournal(path, check_on_open=False)
     await journal.open()
-    count, oldest = 0, None
     try:
+        content = _Content(await journal.world(), await journal.damaged(only_open=True))
         async for entry in journal.open_entries():
-            count += 1
+            content.counts[entry.intent.merchant_serial_number] += 1
             begun = entry.intent.created_at
-            oldest = begun if oldest is None else min(oldest, begun)
+            content.oldest = begun if content.oldest is None else min(content.oldest, begun)
     finally:
         await journal.aclose()
-    return count, oldest
+    return content
 
 
 def _age(seconds: int) -> str:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import difflib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from urllib.parse import urlsplit
 
 from attrs import evolve, frozen
 
+from vipps_async.apis import APIS, IN_OTHER_CURRENCIES
 from vipps_async.config import Credentials, Environment, Settings, SystemInfo
 from vipps_async.core.redaction import SHORTEST_SECRET
 from vipps_async.diagnosis.result import CheckResult, CheckState
 from vipps_async.errors import ConfigurationError, InvalidInputError
 
-__all__ = ["KNOWN", "Place", "check_environment", "check_settings", "proxy_of"]
+__all__ = ["KNOWN", "Place", "check_environment", "check_settings", "proxy_of", "settings_at"]
 
 #: The fields of `Credentials` by variable: all of them must be set.
 _KEYS = {
@@ -27,7 +28,8 @@ _SYSTEM = {f"VIPPS_SYSTEM_{name.upper()}": name for name in ("name", "version", 
 _ENVIRONMENT, _BASE_URL, PROXY = "VIPPS_ENVIRONMENT", "VIPPS_BASE_URL", "VIPPS_PROXY"
 #: Every variable that a session reads, and those that the command line alone reads.
 KNOWN = (*_KEYS, _ENVIRONMENT, _BASE_URL, PROXY, *_SYSTEM)
-_OF_COMMANDS = ("VIPPS_API", "VIPPS_BATCH_DSN", "VIPPS_ENV_FILE", "VIPPS_JOURNAL")
+_API = "VIPPS_API"
+_OF_COMMANDS = (_API, "VIPPS_BATCH_DSN", "VIPPS_ENV_FILE", "VIPPS_JOURNAL")
 _NUMBER = "VIPPS_MERCHANT_SERIAL_NUMBER"
 #: Stand in for what is not looked at just now; they keep every rule and open nothing.
 _STAND_INS = {"client_id": "-", "client_secret": "-", "subscription_key": "-", "merchant_serial_number": "000000"}
@@ -42,11 +44,21 @@ class Place:
 
     environment: Environment
     base_url: str
+    #: Whether keys and questions may be sent there: in production to Vipps, or to a host that was named.
+    is_allowed: bool = True
 
     @property
     def is_vipps(self) -> bool:
         """Whether it is Vipps' own host."""
         return self.base_url == self.environment.base_url
+
+    @property
+    def host(self) -> str:
+        """The host as journals name it."""
+        parts = urlsplit(self.base_url)
+        # A dot at the end names the same host.
+        is_vipps = (parts.hostname or "").rstrip(".") == urlsplit(self.environment.base_url).hostname
+        return "vipps" if is_vipps else parts.netloc
 
 
 def check_settings(env: Mapping[str, str]) -> tuple[CheckResult, Settings | None]:
@@ -56,7 +68,8 @@ def check_settings(env: Mapping[str, str]) -> tuple[CheckResult, Settings | None
         env: the environment variables.
 
     Returns:
-        The result, and the settings if they can be used.
+        The result, and the settings that the keys can be tried with: what a malformed name of the system, or of an API,
+        has no say in. None: there are none.
     """
     missing = [name for name in _KEYS if not env.get(name)]
     violations = [f"{name} is not set" for name in missing]
@@ -66,6 +79,8 @@ def check_settings(env: Mapping[str, str]) -> tuple[CheckResult, Settings | None
     violations += (
         [f"{PROXY} must be the URL of an http or https proxy"] if env.get(PROXY) and proxy_of(env) is None else []
     )
+    if env.get(_API) and env[_API] not in {*APIS, *IN_OTHER_CURRENCIES}:
+        violations.append(f"{_API} must be one of {', '.join((*APIS, *IN_OTHER_CURRENCIES))}")
     doubts = [
         f"{name} stands in quotation marks"
         for name in KNOWN
@@ -77,7 +92,9 @@ def check_settings(env: Mapping[str, str]) -> tuple[CheckResult, Settings | None
         if 0 < len(env.get(name, "")) < SHORTEST_SECRET
     ]
     doubts += [f"{name} is not read: is {known} meant?" for name, known in _misspelt(env)]
-    violated = [name for name in KNOWN if any(violation.startswith(f"{name} must") for violation in violations)]
+    violated = [
+        name for name in (*KNOWN, _API) if any(violation.startswith(f"{name} must") for violation in violations)
+    ]
     facts = {
         "set": [name for name in KNOWN if env.get(name)],
         "missing": missing,
@@ -87,15 +104,15 @@ def check_settings(env: Mapping[str, str]) -> tuple[CheckResult, Settings | None
     if violations:
         told = [*_advice_on_missing(missing), *map(_advice_on_violation, violated), _advice_on(doubts)]
         advice = "; ".join(filter(None, told))
-        return _finding(CheckState.FAILED, "; ".join([*violations, *doubts]), facts, advice), None
-    if doubts:
+        result = _finding(CheckState.FAILED, "; ".join([*violations, *doubts]), facts, advice)
+    elif doubts:
         result = _finding(CheckState.WARNING, "; ".join(doubts), facts, _advice_on(doubts))
     else:
         result = _finding(CheckState.OK, f"{', '.join(name for name in KNOWN if env.get(name))}: well-formed", facts)
     try:
-        return result, Settings.from_env(env)
+        return result, Settings.from_env({name: env[name] for name in env if name not in {*_SYSTEM} & {*violated}})
     except (ConfigurationError, InvalidInputError):
-        # Environment and host, which `check_environment` tells about.
+        # It is told above, or by `check_environment`.
         return result, None
 
 
@@ -179,7 +196,13 @@ def _unused_proxy(env: Mapping[str, str], base_url: str) -> str:
     return "" if env.get(PROXY) or is_excepted else found
 
 
-def _settings_at(env: Mapping[str, str], environment: Environment) -> Settings:
+def settings_at(env: Mapping[str, str], environment: Environment) -> Settings:
+    """Return settings that reach the host of the variables in this environment, and open nothing there.
+
+    Raises:
+        InvalidInputError: the base URL is malformed.
+        ConfigurationError: it is Vipps' host of the other environment.
+    """
     return Settings.build(
         Credentials(**_STAND_INS),
         environment=environment,
@@ -190,11 +213,14 @@ def _settings_at(env: Mapping[str, str], environment: Environment) -> Settings:
     )
 
 
-def check_environment(env: Mapping[str, str]) -> tuple[CheckResult, Place | None]:
+def check_environment(
+    env: Mapping[str, str], *, allowed_hosts: Collection[str] = ()
+) -> tuple[CheckResult, Place | None]:
     """Check that environment and base URL fit together.
 
     Args:
         env: the environment variables.
+        allowed_hosts: hosts, not Vipps' own, that may be asked in production.
 
     Returns:
         The result, and where a session would go if that is clear.
@@ -207,13 +233,13 @@ def check_environment(env: Mapping[str, str]) -> tuple[CheckResult, Place | None
         # Told at once, whichever environment is meant.
         with contextlib.suppress(ConfigurationError):
             try:
-                _settings_at(env, Environment.TEST)
+                settings_at(env, Environment.TEST)
             except InvalidInputError as error:
                 text = f"{text}; {_BASE_URL} must be {error.rule}"
                 advice = f"set {_ENVIRONMENT} to test or production; correct {_BASE_URL}, or leave it out"
         return CheckResult(check=check, state=CheckState.FAILED, text=text, advice=advice), None
     try:
-        settings = _settings_at(env, environment)
+        settings = settings_at(env, environment)
     except InvalidInputError as error:
         text, advice = f"{_BASE_URL} must be {error.rule}", "correct it, or leave it out to talk to Vipps"
         return CheckResult(check=check, state=CheckState.FAILED, text=text, advice=advice), None
@@ -238,9 +264,16 @@ def check_environment(env: Mapping[str, str]) -> tuple[CheckResult, Place | None
     if proxy_of(env) is not None:
         text += f", through the proxy of {PROXY}"
     if environment is Environment.PRODUCTION and not place.is_vipps:
-        # Real keys for another host: each command there wants --allow-host.
-        advice = f"unset {_BASE_URL}; if that host is yours and leads to Vipps, give each command --allow-host HOST"
-        return CheckResult(check=check, state=CheckState.FAILED, text=text, advice=advice, facts=facts), place
+        # Real keys for another host: each command there wants --allow-host, this one, too.
+        host = urlsplit(place.base_url).hostname or ""
+        facts["is_allowed"] = host in allowed_hosts
+        if host not in allowed_hosts:
+            text += "; nothing is sent there"
+            advice = f"unset {_BASE_URL}; if {host} is yours and leads to Vipps, say --allow-host {host} here and "
+            advice += "to each command"
+            failed = CheckResult(check=check, state=CheckState.FAILED, text=text, advice=advice, facts=facts)
+            return failed, evolve(place, is_allowed=False)
+        text += "; --allow-host names it"
     if unused:
         text += f"; {unused} is set, but a session does not go by it"
         advice = f"if Vipps is reached through that proxy only: set {PROXY}, or give trust_env=True (--trust-env here)"

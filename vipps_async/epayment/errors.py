@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from vipps_async.core.dialect import ErrorRule, FailureKind, class_by_status
-from vipps_async.core.error_body import error_reference, error_text
+from vipps_async.core.error_body import error_reference, error_text, title_and_detail
 from vipps_async.errors import (
     ApiError,
     CancelError,
@@ -216,9 +216,7 @@ def read_error(item: Mapping[str, Any]) -> Sequence[ErrorInfo]:
     details = item.get("extradetails")
     if isinstance(item.get("errors"), dict) or not ("title" in item or isinstance(details, list)):
         return ()
-    # Some have the same text in both.
-    texts = dict.fromkeys((error_text(item.get("title")), error_text(item.get("detail"))))
-    text = ": ".join(filter(None, texts))
+    text = title_and_detail(item)
     trace_id = error_reference(item)
     found: list[ErrorInfo] = []
     for detail in details[:_MOST_DETAILS] if isinstance(details, list) else ():

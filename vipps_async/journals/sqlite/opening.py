@@ -188,7 +188,9 @@ def _make_private(path: Path) -> None:
 def _damaged(path: Path, finding: str) -> DamagedStoreError:
     return DamagedStoreError(
         f"the journal {path} is damaged ({finding}); it was left as it is",
-        advice="keep the file, restore a copy of it, and compare what is open in it with the payments at Vipps",
+        advice="keep the file, and go on with a whole copy of it or, without one, a new file elsewhere; before that "
+        "compare the payments of the time since the copy, or all of them, at Vipps with your books: what was open in "
+        "this file is known to no other",
     )
 
 
