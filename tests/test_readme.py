@@ -183,9 +183,7 @@ async def test_shipping_as_the_readme_shows_it() -> None:
 
 
 async def test_shipping_twice_as_the_readme_shows_it_captures_once() -> None:
-    """The same shipment is shipped both times and paid once, also when the first answer got lost; no captured order
-    is called one that must not be shipped.
-    """
+    """A shipment is paid once, also after a lost answer, and no captured order is called one not to be shipped."""
     ship = _names_of(_block_defining("ship"))["ship"]
     retry = RetryPolicy(attempts=1, base=0.001, cap=0.002, deadline=1.0)
     async with Sandbox(rate_limits=False) as sandbox, sandbox.session(retry=retry) as vipps:
