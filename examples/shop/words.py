@@ -22,8 +22,8 @@ from vipps_async import (
 
 _IN_HAND = "Somebody is doing this at the very moment. Look at the order before you go on."
 _ASKED_BEFORE = (
-    "This was asked for before, in another way. Nothing moved this time, but the first time money may have: look at the "
-    "order before you go on."
+    "This was asked for before, in another way. Nothing moved this time, but the first time money may have: look at "
+    "the order before you go on."
 )
 _LOST = "The line to Vipps broke, and we could not find out what became of it."
 
