@@ -34,16 +34,17 @@ async def new_payment(vipps: VippsSession, order: str, amount: Money) -> None:
     )
 
 
-async def ship(vipps: VippsSession, order: str) -> str:
+async def ship(vipps: VippsSession, order: str, return_id: str) -> str:
     """Capture all and pay a part back by ePayment, whichever API made the payment; return its sums.
 
+    The number of the return is a part of the refund's key: the same return is paid back once, and another one as well.
     With a journal an eCom operation on this payment whose outcome is not known is settled first: until then this is
     refused by `OrderLockedError`.
     """
     payment = await vipps.epayment.get(order)
     await vipps.epayment.capture(order, amount=payment.amount, idempotency_key=derive_idempotency_key("ship", order))
     result = await vipps.epayment.refund(
-        order, amount=nok("99.00"), idempotency_key=derive_idempotency_key("one sock came back", order)
+        order, amount=nok("99.00"), idempotency_key=derive_idempotency_key("refund", order, return_id)
     )
     return f"{order}: captured {result.aggregate.captured_amount}, refunded {result.aggregate.refunded_amount}"
 
@@ -54,7 +55,7 @@ async def main() -> None:
         for make, order in ((old_payment, "acme-shop-123"), (new_payment, "acme-shop-124")):
             await make(vipps, order, nok("499.00"))
             await sandbox.approve(order)  # what the customer does in the app
-            print(await ship(vipps, order))
+            print(await ship(vipps, order, "return-1"))
 
 
 if __name__ == "__main__":

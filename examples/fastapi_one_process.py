@@ -18,7 +18,15 @@ from typing import Annotated, Any
 from fastapi import Depends, FastAPI, Response
 from starlette.applications import Starlette
 
-from vipps_async import PaymentPending, SqliteJournal, VippsError, VippsSession, derive_idempotency_key, nok
+from vipps_async import (
+    DuplicateOrderError,
+    PaymentPending,
+    SqliteJournal,
+    VippsError,
+    VippsSession,
+    derive_idempotency_key,
+    nok,
+)
 from vipps_async.receiver import (
     Confirmed,
     Contradicted,
@@ -52,7 +60,7 @@ async def on_payment(event: PaymentUpdate, vipps: VippsSession) -> None:
                 idempotency_key=derive_idempotency_key("ship", event.order_id),  # the same if this runs twice
             )
         case Confirmed():
-            pass  # declined, out of time, or captured already
+            pass  # declined, refused by the bank so far, out of time, or captured already
         case Contradicted() as contradiction:
             raise RuntimeError(str(contradiction))  # redelivered later
 
@@ -96,14 +104,18 @@ def make_app(open_session: Callable[[], VippsSession] = _from_environment) -> Fa
 
     @app.post("/buy/{order}")
     async def buy(order: str, vipps: Vipps) -> str:
-        payment = await vipps.ecom.initiate(
-            order_id=order,
-            amount=nok("499.00"),
-            transaction_text="One pair of socks.",
-            callback_prefix=f"{url}/vipps",
-            fall_back=f"{url}/thanks/{order}",
-            auth_token=token,
-        )
+        result = f"{url}/thanks/{order}"
+        try:
+            payment = await vipps.ecom.initiate(
+                order_id=order,
+                amount=nok("499.00"),
+                transaction_text="One pair of socks.",
+                callback_prefix=f"{url}/vipps",
+                fall_back=result,
+                auth_token=token,
+            )
+        except DuplicateOrderError:
+            return result  # a second click: eCom tells a payment's URL once, and that page how the payment stands
         return payment.url
 
     @app.get("/thanks/{order}")
@@ -112,6 +124,10 @@ def make_app(open_session: Callable[[], VippsSession] = _from_environment) -> Fa
             details = await vipps.ecom.wait_for(order, timeout=20)  # a callback wakes it
         except PaymentPending:
             return "We are waiting for Vipps. This page asks again."
-        return "Thank you!" if details.is_approved else "Another time, then."
+        if details.is_approved:
+            return "Thank you!"
+        if details.is_refused and not details.is_cancelled:  # not over: cancel it before you begin another one
+            return "Your bank refused the payment, so nothing was taken. Try another card in Vipps?"
+        return "Another time, then."
 
     return app

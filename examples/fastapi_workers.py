@@ -19,6 +19,7 @@ from fastapi import Depends, FastAPI
 from starlette.applications import Starlette
 
 from vipps_async import (
+    DuplicateOrderError,
     PaymentPending,
     PostgresJournal,
     VippsError,
@@ -55,7 +56,7 @@ async def on_payment(event: PaymentUpdate, vipps: VippsSession) -> None:
                 idempotency_key=derive_idempotency_key("ship", event.order_id),  # the same in every worker
             )
         case Confirmed():
-            pass  # declined, out of time, or captured already
+            pass  # declined, refused by the bank so far, out of time, or captured already
         case Contradicted() as contradiction:
             raise RuntimeError(str(contradiction))  # redelivered later, by any worker
 
@@ -91,14 +92,18 @@ def make_app() -> FastAPI:
 
     @app.post("/buy/{order}")
     async def buy(order: str, vipps: Vipps) -> str:
-        payment = await vipps.ecom.initiate(
-            order_id=order,
-            amount=nok("499.00"),
-            transaction_text="One pair of socks.",
-            callback_prefix=f"{url}/vipps",
-            fall_back=f"{url}/thanks/{order}",
-            auth_token=token,
-        )
+        result = f"{url}/thanks/{order}"
+        try:
+            payment = await vipps.ecom.initiate(
+                order_id=order,
+                amount=nok("499.00"),
+                transaction_text="One pair of socks.",
+                callback_prefix=f"{url}/vipps",
+                fall_back=result,
+                auth_token=token,
+            )
+        except DuplicateOrderError:
+            return result  # a second click: eCom tells a payment's URL once, and that page how the payment stands
         return payment.url
 
     @app.get("/thanks/{order}")
@@ -108,7 +113,11 @@ def make_app() -> FastAPI:
             details = await vipps.ecom.wait_for(order, timeout=20)
         except PaymentPending:
             return "We are waiting for Vipps. This page asks again."
-        return "Thank you!" if details.is_approved else "Another time, then."
+        if details.is_approved:
+            return "Thank you!"
+        if details.is_refused and not details.is_cancelled:  # not over: cancel it before you begin another one
+            return "Your bank refused the payment, so nothing was taken. Try another card in Vipps?"
+        return "Another time, then."
 
     @app.get("/worker")
     async def worker() -> dict[str, int]:

@@ -7,7 +7,15 @@ from __future__ import annotations
 
 import asyncio
 
-from vipps_async import CaptureError, InitiatedPayment, PaymentPending, VippsSession, format_nok, nok
+from vipps_async import (
+    CaptureError,
+    InitiatedPayment,
+    PaymentPending,
+    VippsSession,
+    derive_idempotency_key,
+    format_nok,
+    nok,
+)
 from vipps_async.testing import SHORT_WAIT, Sandbox
 
 __all__ = ["begin", "pay_back", "ship", "wait_for_customer"]
@@ -37,22 +45,25 @@ async def wait_for_customer(vipps: VippsSession, order_id: str) -> bool:
     return details.is_reserved
 
 
-async def ship(vipps: VippsSession, order_id: str) -> bool:
-    """Take the money when the goods leave, once however often this is called."""
+async def ship(vipps: VippsSession, order_id: str, shipment: str) -> bool:
+    """Take the money when the goods leave, once however often this is called for the same shipment."""
+    key = derive_idempotency_key("ship", order_id, shipment)
     try:
-        captured = await vipps.ecom.capture(
-            order_id, transaction_text="Shipped.", idempotency_key=f"{order_id}-shipment-1"
-        )
+        captured = await vipps.ecom.capture(order_id, transaction_text="Shipped.", idempotency_key=key)
     except CaptureError as error:
-        print("do not ship:", error)
+        details = await vipps.ecom.details(order_id)
+        print("look it up, money was taken:" if details.is_captured else "do not ship:", error)
         return False
     print("captured", format_nok(captured.amount))
     return True
 
 
-async def pay_back(vipps: VippsSession, order_id: str) -> None:
-    """Pay a part back."""
-    refunded = await vipps.ecom.refund(order_id, amount=nok("99.00"), transaction_text="One sock came back.")
+async def pay_back(vipps: VippsSession, order_id: str, return_id: str) -> None:
+    """Pay a part back, once however often this is called for the same return."""
+    key = derive_idempotency_key("refund", order_id, return_id)
+    refunded = await vipps.ecom.refund(
+        order_id, amount=nok("99.00"), transaction_text="One sock came back.", idempotency_key=key
+    )
     print("refunded", format_nok(refunded.amount))
 
 
@@ -62,8 +73,8 @@ async def main() -> None:
     async with Sandbox(longest_wait=SHORT_WAIT) as sandbox, sandbox.session() as vipps:  # waits take no time
         await begin(vipps, order_id)
         await sandbox.approve(order_id)  # what the customer does in the app
-        if await wait_for_customer(vipps, order_id) and await ship(vipps, order_id):
-            await pay_back(vipps, order_id)
+        if await wait_for_customer(vipps, order_id) and await ship(vipps, order_id, "shipment-1"):
+            await pay_back(vipps, order_id, "return-1")
 
 
 if __name__ == "__main__":

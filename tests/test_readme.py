@@ -17,7 +17,7 @@ from vipps_async import ConfigurationError, Credentials, Environment, RetryPolic
 from vipps_async.cli.main import read_command_line
 from vipps_async.config import Settings
 from vipps_async.sandbox import State
-from vipps_async.testing import Sandbox
+from vipps_async.testing import Fault, Sandbox
 
 PROJECT = Path(__file__).parents[1]
 PACKAGE = PROJECT / "vipps_async"
@@ -174,12 +174,27 @@ async def test_shipping_as_the_readme_shows_it() -> None:
         for order_id in ("order-1", "order-2"):
             await _initiate(vipps, order_id)
         await sandbox.approve("order-1")
-        assert await ship(vipps, "order-1") == "ship"
+        assert await ship(vipps, "order-1", "shipment-1") == "ship"
         assert sandbox.payment("order-1").captured == 49_900
-        assert (await ship(vipps, "order-2")).startswith("do not ship: ecom.capture of payment order-2")
-        assert "Merchant 35" in await ship(vipps, "order-3")
+        assert (await ship(vipps, "order-2", "shipment-1")).startswith("do not ship: ecom.capture of payment order-2")
+        assert "Merchant 35" in await ship(vipps, "order-3", "shipment-1")
         await sandbox.aclose()
-        assert await ship(vipps, "order-1") == "later"
+        assert await ship(vipps, "order-1", "shipment-1") == "later"
+
+
+async def test_shipping_twice_as_the_readme_shows_it_captures_once() -> None:
+    """A shipment is paid once, also after a lost answer, and no captured order is called one not to be shipped."""
+    ship = _names_of(_block_defining("ship"))["ship"]
+    retry = RetryPolicy(attempts=1, base=0.001, cap=0.002, deadline=1.0)
+    async with Sandbox(rate_limits=False) as sandbox, sandbox.session(retry=retry) as vipps:
+        await _initiate(vipps, "order-1")
+        await sandbox.approve("order-1")
+        sandbox.faults.randomise(rate=1.0, seed=1, kinds=[Fault.RESET_AFTER_EFFECT])
+        assert await ship(vipps, "order-1", "shipment-1") == "later, perhaps captured"
+        sandbox.faults.clear()
+        assert [await ship(vipps, "order-1", "shipment-1") for _ in range(2)] == ["ship", "ship"]
+        assert (await ship(vipps, "order-1", "shipment-2")).startswith("look it up, money was taken: ")
+        assert [transaction.amount for transaction in sandbox.payment("order-1").moved("CAPTURE")] == [49_900]
 
 
 async def test_settling_as_the_readme_shows_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,11 +21,14 @@ from vipps_async import (
 )
 
 _IN_HAND = "Somebody is doing this at the very moment. Look at the order before you go on."
+_ASKED_BEFORE = (
+    "This was asked for before, in another way. Nothing moved this time, but the first time money may have: look at "
+    "the order before you go on."
+)
 _LOST = "The line to Vipps broke, and we could not find out what became of it."
 
 #: The first that fits is said.
 _WORDS: tuple[tuple[type[VippsError], str], ...] = (
-    (IdempotencyMismatchError, _IN_HAND),
     (OrderLockedError, _IN_HAND),
     (CaptureError, "Vipps did not take the money: more was asked for than is reserved, or it is no longer reserved."),
     (RefundError, "Vipps did not pay back: more was asked for than was taken, or the account could not cover it."),
@@ -51,5 +54,7 @@ def in_words(error: VippsError) -> str:
     if isinstance(error, InvalidInputError):
         what = "an amount in kroner, at least 1.00, such as 99.50" if error.parameter == "amount" else error.rule
         return f"That does not fit. It must be {what}. No money moved."
+    if isinstance(error, IdempotencyMismatchError):
+        return _ASKED_BEFORE  # its effect speaks for this call alone
     sentence = next((words for cls, words in _WORDS if isinstance(error, cls)), "Vipps cannot be reached just now.")
     return f"{sentence} {_EFFECTS[error.effect]}"

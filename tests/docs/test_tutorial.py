@@ -31,15 +31,15 @@ def test_each_step_is_a_part_of_the_program() -> None:
 
 
 async def test_the_program_moves_and_says_what_the_page_says(capsys: pytest.CaptureFixture[str]) -> None:
-    """All is captured, once though it is asked for twice, and 99 kroner are paid back."""
+    """All is captured, and 99 kroner are paid back, each once though it is asked for twice."""
     async with Sandbox() as sandbox, sandbox.session() as vipps:
         await first_payment.begin(vipps, ORDER)
         await sandbox.approve(ORDER)
         vipps.ecom.notify(ORDER)  # as a callback does: else the first question comes after five seconds
         assert await first_payment.wait_for_customer(vipps, ORDER)
-        assert await first_payment.ship(vipps, ORDER)
-        assert await first_payment.ship(vipps, ORDER)
-        await first_payment.pay_back(vipps, ORDER)
+        for _ in range(2):
+            assert await first_payment.ship(vipps, ORDER, "shipment-1")
+            await first_payment.pay_back(vipps, ORDER, "return-1")
         payment = sandbox.payment(ORDER)
     assert (payment.captured, payment.refunded) == (49_900, 9_900)
     said = list(dict.fromkeys(capsys.readouterr().out.splitlines()))
@@ -54,5 +54,22 @@ async def test_nothing_is_shipped_when_the_customer_says_no() -> None:
         await sandbox.reject(ORDER)
         vipps.ecom.notify(ORDER)
         assert not await first_payment.wait_for_customer(vipps, ORDER)
-        assert not await first_payment.ship(vipps, ORDER)
+        assert not await first_payment.ship(vipps, ORDER, "shipment-1")
         assert sandbox.payment(ORDER).captured == 0
+
+
+async def test_a_second_return_is_paid_back_and_captured_money_is_never_called_untaken(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The longest order id has keys, another return is another refund, and a refusal after a capture tells of it."""
+    order = "a" * 50
+    async with Sandbox(rate_limits=False) as sandbox, sandbox.session() as vipps:
+        await first_payment.begin(vipps, order)
+        await sandbox.approve(order)
+        assert await first_payment.ship(vipps, order, "shipment-1")
+        assert not await first_payment.ship(vipps, order, "shipment-2")
+        for return_id in ("return-1", "return-2", "return-1"):
+            await first_payment.pay_back(vipps, order, return_id)
+        payment = sandbox.payment(order)
+    assert (payment.captured, payment.refunded) == (49_900, 19_800)
+    assert "look it up, money was taken:" in capsys.readouterr().out

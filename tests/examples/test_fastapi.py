@@ -16,7 +16,16 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from examples import fastapi_one_process, fastapi_webhooks
-from vipps_async import OutcomeUnknown, RecoveryReport, RetryPolicy, SqliteJournal, VippsError, VippsSession, nok
+from vipps_async import (
+    JournalError,
+    OutcomeUnknown,
+    RecoveryReport,
+    RetryPolicy,
+    SqliteJournal,
+    VippsError,
+    VippsSession,
+    nok,
+)
 from vipps_async.testing import Fault, SandboxThread
 
 URL = "https://shop.example"
@@ -78,6 +87,35 @@ def test_recovery_callbacks_and_readiness_in_one_lifespan(
         assert client.get("/thanks/order-1").json() == "Thank you!"
     assert [callback.status for callback in sandbox.callbacks][-2:] == [200, 200]
     assert [len(sandbox.payment(order).moved("CAPTURE")) for order in ("order-0", "order-1")] == [1, 1]
+
+
+def test_a_second_click_and_a_refusal_by_the_bank_are_told_in_words(
+    vipps_sandbox_thread: SandboxThread, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who buys the same order again is sent to its result, and a bank's no is not told as the end of the payment."""
+    sandbox = vipps_sandbox_thread
+    monkeypatch.setattr(fastapi_one_process, "nok", lambda _: nok("1.51"))  # the test amount for: insufficient funds
+    with TestClient(fastapi_one_process.make_app(lambda: _opener(sandbox, tmp_path))) as client:
+        sandbox.deliver_to(client.request)
+        assert client.post("/buy/order-1").json() == sandbox.landing_url("order-1")
+        assert client.post("/buy/order-1").json() == f"{URL}/thanks/order-1"
+        sandbox.approve("order-1")
+        sandbox.callbacks_delivered()
+        assert client.get("/thanks/order-1").json().startswith("Your bank refused the payment")
+    assert sandbox.payment("order-1").captured == 0
+
+
+def test_a_shop_does_not_start_beside_a_sandbox_that_is_down(
+    vipps_sandbox_thread: SandboxThread, tmp_path: Path
+) -> None:
+    """It is not known which sandbox the journal would belong to, so nothing is begun."""
+    app = fastapi_one_process.make_app(lambda: _opener(vipps_sandbox_thread, tmp_path))
+    with (
+        vipps_sandbox_thread.refusing_connections(),
+        pytest.raises(JournalError, match="not known which sandbox"),
+        TestClient(app),
+    ):
+        pass
 
 
 def test_a_shop_that_is_not_ready_says_why(vipps_sandbox_thread: SandboxThread, tmp_path: Path) -> None:

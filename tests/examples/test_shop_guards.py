@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from examples.shop.orders import Api, State
+from examples.shop.words import in_words
 from tests.examples.running_shop import (
     LOST,
     ONLY_ECOM,
@@ -16,6 +17,8 @@ from tests.examples.running_shop import (
     running_shop,
 )
 from vipps_async import (
+    Effect,
+    IdempotencyMismatchError,
     JournalError,
     RecoveryReport,
     VippsSession,
@@ -82,6 +85,13 @@ async def test_a_failing_vipps_is_told_in_words(shop: RunningShop) -> None:
         page = await shop.post("/pay")
     assert page.status == 502
     assert "Vipps cannot be reached just now. No money moved." in page.text
+
+
+def test_a_key_with_another_payload_is_not_told_as_nothing_moved() -> None:
+    """That nothing moved is true of this call alone: the earlier one with the key may have moved money."""
+    said = in_words(IdempotencyMismatchError("another payload", status=409, effect=Effect.NONE))
+    assert "No money moved." not in said
+    assert "the first time money may have" in said
 
 
 async def test_the_shop_keeps_looking_after_orders_when_that_failed_once(
