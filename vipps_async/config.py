@@ -311,7 +311,7 @@ class Settings:
         problems = _Problems()
         wanted = {name: f"VIPPS_{name.upper()}" for name in _CREDENTIAL_NAMES}
         if missing := [variable for variable in wanted.values() if not env.get(variable)]:
-            advice = "set the keys of your sales unit (Vipps portal, section Developer)"
+            advice = "set the keys of your sales unit (Vipps portal, section For developers)"
             problems.found.append(
                 ConfigurationError(f"not set in the environment: {', '.join(missing)}", advice=advice)
             )

@@ -125,7 +125,7 @@ def _advice_on_missing(missing: list[str]) -> list[str]:
         return []
     which = missing[0] if len(missing) == 1 else f"{', '.join(missing[:-1])} and {missing[-1]}"
     place = "in the environment, or in the file that VIPPS_ENV_FILE names"
-    return [f"set {which} to what the Vipps portal shows for the sales unit (section Developer), {place}"]
+    return [f"set {which} to what the Vipps portal shows for the sales unit (section For developers), {place}"]
 
 
 def _advice_on_violation(name: str) -> str:
@@ -134,7 +134,7 @@ def _advice_on_violation(name: str) -> str:
     if name == _NUMBER:
         return f"set {_NUMBER} to the digits that the Vipps portal shows for the sales unit, and nothing else"
     if name in _KEYS:
-        return f"copy {name} anew from the Vipps portal (section Developer): nothing before, behind or within it"
+        return f"copy {name} anew from the Vipps portal (section For developers): nothing before, behind or within it"
     return f"correct {name}, or leave it out"
 
 
