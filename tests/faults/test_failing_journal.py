@@ -1,4 +1,4 @@
-"""A journal that fails after the fact: the caller must not hear "no money moved" where recovery may yet move it."""
+"""A journal that fails after the fact: the caller must not be told "no money moved" where recovery may yet move it."""
 
 from __future__ import annotations
 

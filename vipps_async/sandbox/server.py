@@ -18,7 +18,7 @@ from vipps_async.sandbox.ledger.changes import Changes
 from vipps_async.sandbox.ledger.clock import RateLimits, SandboxClock
 from vipps_async.sandbox.ledger.customer_simulator import CustomerSimulator
 from vipps_async.sandbox.ledger.customers import Customer
-from vipps_async.sandbox.ledger.entries import Outcome, PaymentSnapshot
+from vipps_async.sandbox.ledger.entries import PaymentOutcome, PaymentSnapshot
 from vipps_async.sandbox.ledger.events import Event
 from vipps_async.sandbox.ledger.orders import Order, OrderBook
 from vipps_async.sandbox.ledger.reasons import SandboxError, SandboxStateError
@@ -222,7 +222,7 @@ class SandboxServer:
     def _face_of(self, order: Order) -> Face:
         return self._faces[order.api]
 
-    def _announce(self, order: Order, outcome: Outcome) -> None:
+    def _announce(self, order: Order, outcome: PaymentOutcome) -> None:
         job = self._face_of(order).callback(order, outcome)
         if job is not None:
             self._sender.send(job)

@@ -9,7 +9,7 @@ from urllib.parse import quote
 import orjson
 
 from vipps_async.sandbox.ledger.customers import Customer, check_number
-from vipps_async.sandbox.ledger.entries import Movement, Outcome, Summary
+from vipps_async.sandbox.ledger.entries import Movement, PaymentOutcome, Summary
 from vipps_async.sandbox.ledger.orders import Order, ShippingMethod
 from vipps_async.sandbox.ledger.payment import Payment
 from vipps_async.sandbox.ledger.reasons import Reason, Refused, SandboxError
@@ -301,7 +301,7 @@ class EcomFace(Face):
             **rest,
         )
 
-    def callback(self, order: Order, outcome: Outcome) -> CallbackJob:
+    def callback(self, order: Order, outcome: PaymentOutcome) -> CallbackJob:
         """Return the callback: the prefix, verbatim, with the path behind it."""
         numeric = self.services.settings.numeric_callback_msn
         body = callback_body(order, outcome, self.services.clock.now(), number_as_integer=numeric)
@@ -339,7 +339,9 @@ class EcomFace(Face):
     def return_url(self, order: Order) -> str:
         """Return `fallBack` with the parameter that the vendor calls phased out, and still sends."""
         payment = order.payment
-        status = "100" if payment.reserved_at is not None else "301" if payment.ending is Outcome.DECLINED else ""
+        status = (
+            "100" if payment.reserved_at is not None else "301" if payment.ending is PaymentOutcome.DECLINED else ""
+        )
         if not status:
             return order.return_url
         url, mark, fragment = order.return_url.partition("#")

@@ -7,7 +7,7 @@ from typing import Any
 
 from vipps_async.sandbox.ledger.clock import iso_utc
 from vipps_async.sandbox.ledger.customers import EXPIRED, Customer
-from vipps_async.sandbox.ledger.entries import LogEntry, Movement, Outcome, State, Summary
+from vipps_async.sandbox.ledger.entries import LogEntry, Movement, PaymentOutcome, State, Summary
 from vipps_async.sandbox.ledger.orders import Order, ShippingMethod
 from vipps_async.sandbox.wire.ecom_money import MONEY
 
@@ -93,7 +93,7 @@ def status_answer(order: Order) -> Json:
     status = entry.operation
     if payment.state is State.FAILED:
         status = "FAILED"
-    elif payment.ending is Outcome.EXPIRED:
+    elif payment.ending is PaymentOutcome.EXPIRED:
         status = "REJECTED"
     elif payment.known_at is not None:
         status = "REGISTER"

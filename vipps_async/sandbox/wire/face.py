@@ -20,7 +20,7 @@ import orjson
 from vipps_async.sandbox.ledger.clock import RateLimits, SandboxClock
 from vipps_async.sandbox.ledger.customer_simulator import CustomerSimulator
 from vipps_async.sandbox.ledger.customers import Customer
-from vipps_async.sandbox.ledger.entries import UNDISTURBED, Disturbance, Outcome
+from vipps_async.sandbox.ledger.entries import UNDISTURBED, Disturbance, PaymentOutcome
 from vipps_async.sandbox.ledger.events import Event
 from vipps_async.sandbox.ledger.orders import Order, OrderBook, ShippingMethod
 from vipps_async.sandbox.ledger.reasons import Reason, Refused
@@ -228,7 +228,7 @@ class Face(abc.ABC):
 
     # -- the merchant and the customer -------------------------------------------------------------------------------
 
-    def callback(self, order: Order, outcome: Outcome) -> CallbackJob | None:
+    def callback(self, order: Order, outcome: PaymentOutcome) -> CallbackJob | None:
         """Return the request that tells the merchant what became of an order; None: it is not told."""
         return None
 
