@@ -30,11 +30,12 @@ from vipps_async.sandbox.network.callers import Callers, TokenIssuer
 from vipps_async.sandbox.network.dispatcher import Dispatcher
 from vipps_async.sandbox.network.faults import Faults
 from vipps_async.sandbox.network.history import CallbackRecord, RequestRecord
-from vipps_async.sandbox.network.listener import Listener, cancelled
+from vipps_async.sandbox.network.listener import Listener
 from vipps_async.sandbox.network.request_filter import RequestFilter
 from vipps_async.sandbox.network.routing import add_routes
 from vipps_async.sandbox.network.waits import Waits
 from vipps_async.sandbox.network.webhooks import WebhookSender
+from vipps_async.sandbox.network.workers import cancelled
 from vipps_async.sandbox.pages.dashboard import Dashboard
 from vipps_async.sandbox.pages.landing import Landing, landing_url, qr_url
 from vipps_async.sandbox.wire.ecom import EcomFace

@@ -36,11 +36,19 @@ from vipps_async.sandbox.wire.ecom_errors import (
 )
 from vipps_async.sandbox.wire.ecom_fields import SALES_UNIT, EcomViolations
 from vipps_async.sandbox.wire.ecom_money import MONEY
-from vipps_async.sandbox.wire.face import Answer, ApiRequest, CallbackJob, Face, Route, json_answer
+from vipps_async.sandbox.wire.face import (
+    MSN_HEADER,
+    SUBSCRIPTION_KEY,
+    Answer,
+    ApiRequest,
+    CallbackJob,
+    Face,
+    Route,
+    json_answer,
+)
 from vipps_async.sandbox.wire.fault import Decided
 from vipps_async.sandbox.wire.fields import read_json
 
-MSN_HEADER = "Merchant-Serial-Number"
 #: Seconds that Vipps waits for shipping methods.
 SHIPPING_TIMEOUT = 10.0
 #: The vendor's published limits for one order of one sales unit, in calls a minute.
@@ -248,7 +256,7 @@ class EcomFace(Face):
         order_id, keys = request.path["order_id"], request.keys
         check_order_id(order_id)
         msn = request.headers.get(MSN_HEADER)
-        self._count(request.operation, request.headers["Ocp-Apim-Subscription-Key"], msn or "", order_id)
+        self._count(request.operation, request.headers[SUBSCRIPTION_KEY], msn or "", order_id)
         # Without the header the keys tell whose order it is; here, where any keys will do, the order itself.
         found = [
             order

@@ -30,6 +30,8 @@ from vipps_async.sandbox.wire.fault import KINDS, Decided, Kind
 
 #: Seconds that Vipps waits for the answer to a callback.
 CALLBACK_TIMEOUT = 3.0
+#: The headers that name the sales unit, and who calls.
+MSN_HEADER, SUBSCRIPTION_KEY = "Merchant-Serial-Number", "Ocp-Apim-Subscription-Key"
 JSON_MEDIA = "application/json;charset=UTF-8"
 
 
@@ -210,7 +212,7 @@ class Face(abc.ABC):
 
     def about(self, request: ApiRequest) -> tuple[str, str]:
         """Return which payment a request is about, as far as it says so: sales unit and reference."""
-        return request.headers.get("Merchant-Serial-Number", ""), request.path.get("reference", "")
+        return request.headers.get(MSN_HEADER, ""), request.path.get("reference", "")
 
     # -- what faults make it say -------------------------------------------------------------------------------------
 

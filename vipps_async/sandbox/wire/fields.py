@@ -12,7 +12,8 @@ from typing import Any, NoReturn
 import orjson
 
 from vipps_async.sandbox.ledger.reasons import SandboxError
-from vipps_async.sandbox.wire.face import Ignored, Refusal
+from vipps_async.sandbox.ledger.settings import SALES_UNIT
+from vipps_async.sandbox.wire.face import MSN_HEADER, Ignored, Refusal
 
 #: What the vendor's quick start has in its bodies, and JSON does not take.
 _TRAILING_COMMA = re.compile(r",\s*[}\]]")
@@ -95,6 +96,20 @@ def check_system_headers(headers: Mapping[str, str], violations: Violations) -> 
     for name in SYSTEM_HEADERS:
         if len(headers.get(name, "")) > MAX_SYSTEM_HEADER:
             violations.add(name, f"must have at most {MAX_SYSTEM_HEADER} characters")
+
+
+def read_sales_unit(headers: Mapping[str, str], violations: Violations) -> str:
+    """Return the sales unit that the headers name; those that name the calling system are checked, too.
+
+    Raises:
+        Refusal: 400, for each header that is wrong.
+    """
+    check_system_headers(headers, violations)
+    msn = headers.get(MSN_HEADER, "")
+    if not SALES_UNIT.fullmatch(msn):
+        violations.add(MSN_HEADER, "is required and must have 4 to 10 digits")
+    violations.settle()
+    return msn
 
 
 def check_that(good: Callable[[Any], bool], message: str) -> Check:
