@@ -13,10 +13,10 @@ from attrs import Attribute, field, frozen
 
 from vipps_async._version import __version__
 from vipps_async.errors import ConfigurationError, InvalidInputError
+from vipps_async.input_rules import check_merchant_serial_number
 
 __all__ = ["Credentials", "CredentialsSource", "Environment", "RetryPolicy", "Settings", "SystemInfo", "Timeouts"]
 
-_MSN = re.compile(r"[0-9]{4,10}")
 #: What a base URL may hold: visible ASCII.
 _URL_TEXT = re.compile(r"[!-~]+")
 #: What a header value may hold: visible ASCII and inner spaces. Anything else is refused, above all line breaks.
@@ -49,9 +49,8 @@ def _secret_header(_instance: object, attribute: Attribute[Any], value: object) 
         raise InvalidInputError(attribute.name, "printable ASCII text without line breaks", secret=True)
 
 
-def _merchant_serial_number(_instance: object, attribute: Attribute[Any], value: object) -> None:
-    if not isinstance(value, str) or not _MSN.fullmatch(value):
-        raise InvalidInputError(attribute.name, "a string of 4 to 10 digits", value=value)
+def _merchant_serial_number(_instance: object, _attribute: Attribute[Any], value: object) -> None:
+    check_merchant_serial_number(value)
 
 
 @frozen(kw_only=True)
@@ -163,9 +162,9 @@ class SystemInfo:
     """`Vipps-System-Plugin-Version`."""
 
 
-def _checked_seconds(name: str, value: object) -> float:
+def _checked_settle_after(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= _LONGEST_TIME:
-        raise InvalidInputError(name, "a number of seconds above 0, at most ten years", value=value)
+        raise InvalidInputError("settle_after", "a number of seconds above 0, at most ten years", value=value)
     return float(value)
 
 
@@ -223,9 +222,7 @@ def _split_credentials(
             "credentials are a function, and the sales unit is not known",
             advice="give merchant_serial_number= as well: it is needed before the function is asked",
         )
-    if not isinstance(merchant_serial_number, str) or not _MSN.fullmatch(merchant_serial_number):
-        raise InvalidInputError("merchant_serial_number", "a string of 4 to 10 digits", value=merchant_serial_number)
-    return None, cast("CredentialsSource", credentials), merchant_serial_number
+    return None, cast("CredentialsSource", credentials), check_merchant_serial_number(merchant_serial_number)
 
 
 @frozen(kw_only=True)
@@ -288,7 +285,7 @@ class Settings:
             timeouts=timeouts or Timeouts(),
             retry=retry or RetryPolicy(),
             system=system or SystemInfo(),
-            settle_after=_checked_seconds("settle_after", settle_after),
+            settle_after=_checked_settle_after(settle_after),
             proxy=None if proxy is None else _checked_proxy(proxy),
         )
 
@@ -317,7 +314,7 @@ class Settings:
             )
         for attribute, variable in wanted.items():
             if value := env.get(variable):
-                problems.check(_credentials, {**_STAND_INS, attribute: value})
+                problems.check(Credentials, **{**_STAND_INS, attribute: value})
         environment = problems.check(_environment_from, env)
         base_url, proxy = env.get("VIPPS_BASE_URL") or None, env.get("VIPPS_PROXY") or None
         if base_url is not None and environment is not None:
@@ -328,7 +325,7 @@ class Settings:
         problems.raise_any()
         assert environment is not None  # noqa: S101 - for the type checker
         return cls.build(
-            _credentials({attribute: env[variable] for attribute, variable in wanted.items()}),
+            Credentials(**{attribute: env[variable] for attribute, variable in wanted.items()}),
             environment=environment,
             base_url=base_url,
             timeouts=timeouts,
@@ -363,10 +360,6 @@ class _Problems:
         if self.found:
             advice = "; ".join(dict.fromkeys(error.advice.rstrip(".") for error in self.found if error.advice))
             raise ConfigurationError("; ".join(error.message.rstrip(".") for error in self.found), advice=advice)
-
-
-def _credentials(values: Mapping[str, str]) -> Credentials:
-    return Credentials(**values)
 
 
 def _environment_from(env: Mapping[str, str]) -> Environment:
