@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from vipps_async.core.batch_client import SupportsBatch
 from vipps_async.core.operation import Call
-from vipps_async.core.payment_api import PaymentApi, SupportsBatch
+from vipps_async.core.payment_api import PaymentApi
 from vipps_async.core.payment_calls import unknown_operation
 from vipps_async.ecom.payment_api import ECOM_API
 from vipps_async.epayment.payment_api import EPAYMENT_API, EPAYMENT_APIS

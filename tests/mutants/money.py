@@ -509,6 +509,10 @@ _PAYMENT_API = of(
     "core/payment_api.py",
     ("tests/batch/test_other_api.py", "tests/batch/test_reading.py", "tests/cli/test_other_api.py"),
     ("if not self.least <= amount <= self.largest:", "if not amount <= self.largest:"),
+)
+_BATCH_CLIENT = of(
+    "core/batch_client.py",
+    ("tests/batch/test_other_api.py", "tests/batch/test_reading.py", "tests/cli/test_other_api.py"),
     ("                    amount = entry.intent.amount\n", "                    pass\n"),
     ('state.has_done(command.operation.value, command.key or "")', "None"),
 )
@@ -599,6 +603,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *_HOLDING,
     *_ROWS,
     *_PAYMENT_API,
+    *_BATCH_CLIENT,
     *_MANY,
     *_TRANSPORTS,
     *EPAYMENT_MUTANTS,
