@@ -125,7 +125,7 @@ EPAYMENT_MUTANTS: Final = (
         ("misfit is not None and misfit(call, evidence.result)", "False"),
     ),
     *of(
-        "core/pipeline.py",
+        "core/answer_reader.py",
         ("tests/epayment/test_parts.py",),
         ("(operation.unproven, FailureKind.UNPROVEN,", "(None, FailureKind.UNPROVEN,"),
         ("result if operation.complete is None else operation.complete(call, result)", "result"),

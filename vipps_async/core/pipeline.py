@@ -11,28 +11,24 @@ from typing import Any, TypeVar
 
 from attrs import evolve
 
-from vipps_async.answers import LastAnswer
 from vipps_async.config import Settings, Timeouts
+from vipps_async.core.answer_reader import AnswerReader
 from vipps_async.core.attempts import AttemptRecord, FailedAttempt
 from vipps_async.core.call_options import CallOptions
 from vipps_async.core.clock import Clock, SystemClock
-from vipps_async.core.converter import UnreadableAnswer, decode, encode
+from vipps_async.core.converter import encode
 from vipps_async.core.credentials import ask_for_credentials
 from vipps_async.core.dialect import FailureKind
 from vipps_async.core.events import EventLog
 from vipps_async.core.failed_call import FailedCall
 from vipps_async.core.headers import MERCHANT_SERIAL_NUMBER, Headers
-from vipps_async.core.last_answer import LAST, shown_headers
+from vipps_async.core.last_answer import LAST
 from vipps_async.core.operation import (
     Call,
     Evidence,
     Inconclusive,
-    Operation,
-    Repeat,
 )
 from vipps_async.core.rate_limit import PerPaymentRateLimiter
-from vipps_async.core.redaction import redact
-from vipps_async.core.refusal import read_refusal, shown_body
 from vipps_async.core.retry import (
     SHORTEST_ATTEMPT,
     RetryBudget,
@@ -47,10 +43,9 @@ from vipps_async.errors import (
     OutcomeUnknown,
     RequestNotSent,
     TransportError,
-    UnexpectedResponseError,
     VippsError,
 )
-from vipps_async.transports.protocol import Request, Response, Transport
+from vipps_async.transports.protocol import Request, Transport
 
 __all__ = ["Pipeline", "render"]
 
@@ -95,8 +90,7 @@ class Pipeline:
         #: Headers of a view; None: there are none.
         self._more_headers: dict[str, str] | None = None
         self._set_times()
-        #: Of a view, beside the credentials.
-        self._secrets: tuple[str, ...] = ()
+        self._answers = AnswerReader(self._headers, self._clock)
         self._settle_after = timedelta(seconds=settings.settle_after)
 
     def _set_times(self) -> None:
@@ -117,7 +111,7 @@ class Pipeline:
     def _apply(self, options: CallOptions) -> None:
         self._settings = options.applied_to(self._settings)
         self._set_times()
-        self._secrets = tuple(value for _, value in options.headers)
+        self._answers = AnswerReader(self._headers, self._clock, secrets=tuple(value for _, value in options.headers))
         self._more_headers = dict(options.headers)
         msn = options.merchant_serial_number
         if msn is not None:
@@ -227,19 +221,10 @@ class Pipeline:
             response = await self._transport.send(request)
         except VippsError as error:
             return self._unanswered(call, error, token, number, self._clock.monotonic() - sent_at)
-        LAST.set((self, operation, call.secrets, token, response))
+        LAST.set((self._answers, operation, call.secrets, token, response))
         if is_observed:
             self._log.attempt(call, number=number, seconds=self._clock.monotonic() - sent_at, status=response.status)
-        if 200 <= response.status < 300:
-            return self._read(call, response, token)
-        return self._refused(call, response, token)
-
-    def _refused(self, call: Call[Any], response: Response, token: Token | None) -> FailedAttempt:
-        if 300 <= response.status < 400:
-            return self._unreadable(call, response, token, "a redirect, which is never followed", Effect.POSSIBLE)
-        secrets = self._secrets_of(call.secrets, token)
-        refusal = read_refusal(response, call.operation, self._clock, secrets, payment=call.payment or "")
-        return FailedAttempt(refusal.failure, refusal.error, token, refusal.suggests_effect)
+        return self._answers.read(call, response, token)
 
     def _unanswered(
         self, call: Call[Any], error: VippsError, token: Token | None, number: int, seconds: float
@@ -265,61 +250,6 @@ class Pipeline:
                 return "Vipps' limit for this payment is used up by other calls"
             self._limiter.note(operation.name, payment, operation.per_minute, now)
         return ""
-
-    def _read(self, call: Call[R], response: Response, token: Token | None) -> R | FailedAttempt:
-        wanted = call.operation.result
-        try:
-            result = decode(response.body, wanted)
-        except UnreadableAnswer as error:
-            return self._unreadable(call, response, token, str(error), Effect.PROBABLE)
-        if call.payment is not None and call.operation.dialect.payment_of(result) not in {None, call.payment}:
-            return self._unreadable(call, response, token, "it is about another payment", Effect.PROBABLE)
-        operation = call.operation
-        for check, failure, what in (
-            (operation.misfit, FailureKind.MISFIT, "but not what was asked for"),
-            (operation.unproven, FailureKind.UNPROVEN, "which does not prove it"),
-        ):
-            why = None if check is None else check(call, result)
-            if why is not None:
-                failed = self._unreadable(call, response, token, why, Effect.PROBABLE)
-                failed.error.message = f"Vipps answered HTTP {response.status}, {what}: {why}"
-                return evolve(failed, failure=failure)
-        return result if operation.complete is None else operation.complete(call, result)
-
-    def _unreadable(
-        self, call: Call[Any], response: Response, token: Token | None, why: str, effect: Effect
-    ) -> FailedAttempt:
-        shown = self.shown_answer(call.operation, call.secrets, token, response)
-        changes = call.operation.repeat is not Repeat.SAFE
-        error = UnexpectedResponseError(
-            f"Vipps answered HTTP {response.status} with something that cannot be read: {why}",
-            status=response.status,
-            body=shown.body,
-            effect=effect if changes else Effect.NONE,
-            advice=None if changes else "try again; if it stays so, look at what stands between here and Vipps",
-        )
-        error.response = shown
-        return FailedAttempt(FailureKind.UNREADABLE, error, token)
-
-    def shown_answer(
-        self, operation: Operation[Any], secrets: tuple[str, ...], token: Token | None, response: Response
-    ) -> LastAnswer:
-        """Return of an answer what may be shown.
-
-        Args:
-            operation: what was asked for.
-            secrets: those of the call.
-            token: what it was sent with.
-            response: the answer.
-        """
-        secrets = self._secrets_of(secrets, token)
-        # Whatever answers a token request may hold the token: nothing of its body is kept.
-        body = shown_body(response.body, operation.dialect, secrets) if operation.authenticated else ""
-        headers = shown_headers(response.headers, partial(redact, secrets=secrets))
-        return LastAnswer(status=response.status, headers=headers, body=body)
-
-    def _secrets_of(self, more: tuple[str, ...], token: Token | None) -> tuple[str, ...]:
-        return (*self._headers.secrets, *self._secrets, *more, *((token.value,) if token is not None else ()))
 
     # --- the token -------------------------------------------------------------------------------------------------
 
