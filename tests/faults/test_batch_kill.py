@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.batch.shop import MSN, stock_one
-from tests.cli.processes import command, environment
+from tests.batch.shop import stock_one
+from tests.cli.processes import command, environment_with_keys
 from vipps_async import Outcome, SqliteJournal
 from vipps_async.money import format_nok
 from vipps_async.sandbox import Fault, State
@@ -82,11 +82,7 @@ def journal_of(file: Path) -> Path:
 
 @contextlib.asynccontextmanager
 async def _batch(sandbox: Sandbox, file: Path, report: Path) -> AsyncIterator[asyncio.subprocess.Process]:
-    env = environment(
-        VIPPS_CLIENT_ID="id",
-        VIPPS_CLIENT_SECRET="secret",
-        VIPPS_SUBSCRIPTION_KEY="key",
-        VIPPS_MERCHANT_SERIAL_NUMBER=MSN,
+    env = environment_with_keys(
         VIPPS_BASE_URL=sandbox.url,
     )
     process = await asyncio.create_subprocess_exec(

@@ -18,8 +18,8 @@ from typing import Any
 
 import pytest
 
-from tests.batch.shop import MSN, stock_one
-from tests.cli.processes import command, environment, run
+from tests.batch.shop import stock_one
+from tests.cli.processes import command, environment_with_keys, run
 from tests.support.postgres import restart, started_server
 from vipps_async import Outcome, PostgresJournal
 from vipps_async.sandbox import Fault, State
@@ -100,11 +100,7 @@ async def test_workers_killed_and_the_database_restarted_each_row_ends_once(tmp_
     async with Sandbox(rate_limits=False, keep_requests=0, token_lifetime=86_400) as sandbox:
         with contextlib.ExitStack() as stack:
             server = await asyncio.to_thread(stack.enter_context, started_server())
-            env = environment(
-                VIPPS_CLIENT_ID="id",
-                VIPPS_CLIENT_SECRET="secret",
-                VIPPS_SUBSCRIPTION_KEY="key",
-                VIPPS_MERCHANT_SERIAL_NUMBER=MSN,
+            env = environment_with_keys(
                 VIPPS_BASE_URL=sandbox.url,
                 VIPPS_ENVIRONMENT="test",
                 VIPPS_BATCH_DSN=server.get_uri(),

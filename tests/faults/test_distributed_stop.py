@@ -12,8 +12,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.batch.shop import MSN, stock
-from tests.cli.processes import command, environment, run
+from tests.batch.shop import stock
+from tests.cli.processes import command, environment_with_keys, run
 from vipps_async.sandbox import Fault
 from vipps_async.testing import Sandbox
 
@@ -80,11 +80,7 @@ async def test_a_worker_that_comes_back_too_late_writes_and_sends_nothing(tmp_pa
         sandbox.faults.stall_seconds = 60
         sandbox.faults.script("capture", Fault.STALL_AFTER_EFFECT, order_id="order-0")
         sandbox.faults.script("capture", Fault.STALL_BEFORE_EFFECT, order_id="order-1")
-        env = environment(
-            VIPPS_CLIENT_ID="id",
-            VIPPS_CLIENT_SECRET="secret",
-            VIPPS_SUBSCRIPTION_KEY="key",
-            VIPPS_MERCHANT_SERIAL_NUMBER=MSN,
+        env = environment_with_keys(
             VIPPS_BASE_URL=sandbox.url,
             VIPPS_ENVIRONMENT="test",
             VIPPS_BATCH_DSN=own_postgres,
