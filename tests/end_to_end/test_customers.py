@@ -13,7 +13,8 @@ import pytest_asyncio
 from aiohttp import web
 from attrs import define, field
 
-from tests.end_to_end.checkout import FAST, PRICE, initiate
+from tests.end_to_end.checkout import FAST
+from tests.support.payments import PRICE, initiate
 from vipps_async import ApiError, ExpressCheckout, Scope, ShippingDetails, VippsSession, nok
 from vipps_async.sandbox import Address, Customer
 from vipps_async.testing import Sandbox
