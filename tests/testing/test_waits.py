@@ -268,5 +268,5 @@ async def test_a_transport_of_ones_own_stays_open(vipps_sandbox: Sandbox) -> Non
 async def test_the_environment_leads_to_the_sandbox(vipps_sandbox: Sandbox) -> None:
     """`env` holds all that `from_env` needs."""
     async with VippsSession.from_env(vipps_sandbox.env) as vipps:
-        await initiate(vipps, ORDER)
+        await initiate(vipps, ORDER, amount=nok(100))
     assert vipps_sandbox.payment(ORDER).amount == 10_000
