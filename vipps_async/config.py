@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import enum
 import math
-import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, ParamSpec, Protocol, TypeVar, cast
 from urllib.parse import urlsplit
@@ -13,15 +12,9 @@ from attrs import Attribute, field, frozen
 
 from vipps_async._version import __version__
 from vipps_async.errors import ConfigurationError, InvalidInputError
-from vipps_async.input_rules import check_merchant_serial_number
+from vipps_async.input_rules import HEADER_VALUE, LOOPBACK, VISIBLE_ASCII, check_merchant_serial_number
 
 __all__ = ["Credentials", "CredentialsSource", "Environment", "RetryPolicy", "Settings", "SystemInfo", "Timeouts"]
-
-#: What a base URL may hold: visible ASCII.
-_URL_TEXT = re.compile(r"[!-~]+")
-#: What a header value may hold: visible ASCII and inner spaces. Anything else is refused, above all line breaks.
-_HEADER_VALUE = re.compile(r"[!-~]([ -~]*[!-~])?")
-_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 class Environment(enum.Enum):
@@ -45,7 +38,7 @@ _HOSTS = {
 
 
 def _secret_header(_instance: object, attribute: Attribute[Any], value: object) -> None:
-    if not isinstance(value, str) or not _HEADER_VALUE.fullmatch(value):
+    if not isinstance(value, str) or not HEADER_VALUE.fullmatch(value):
         raise InvalidInputError(attribute.name, "printable ASCII text without line breaks", secret=True)
 
 
@@ -139,7 +132,7 @@ class RetryPolicy:
 def _system_value(_instance: object, attribute: Attribute[Any], value: object) -> None:
     if value is None:
         return
-    if not isinstance(value, str) or len(value) > 30 or not _HEADER_VALUE.fullmatch(value):
+    if not isinstance(value, str) or len(value) > 30 or not HEADER_VALUE.fullmatch(value):
         rule = "1 to 30 printable ASCII characters without line breaks"
         raise InvalidInputError(f"system {attribute.name}", rule, value=value)
 
@@ -170,14 +163,14 @@ def _checked_settle_after(value: object) -> float:
 
 def _checked_base_url(url: object, environment: Environment) -> str:
     rule = "an https URL without path, query or user (http only for loopback)"
-    if not isinstance(url, str) or not _URL_TEXT.fullmatch(url):
+    if not isinstance(url, str) or not VISIBLE_ASCII.fullmatch(url):
         raise InvalidInputError("base_url", rule, value=url)
     try:
         parts = urlsplit(url)
         host, _port = parts.hostname, parts.port
     except ValueError as error:
         raise InvalidInputError("base_url", rule, value=url) from error
-    loopback = parts.scheme == "http" and host in _LOOPBACK
+    loopback = parts.scheme == "http" and host in LOOPBACK
     plain = not (parts.path.strip("/") or parts.query or parts.fragment or parts.username or parts.password)
     if not host or not plain or not (parts.scheme == "https" or loopback):
         raise InvalidInputError("base_url", rule, value=None if "@" in url else url, secret="@" in url)
@@ -194,7 +187,7 @@ def _checked_base_url(url: object, environment: Environment) -> str:
 
 def _checked_proxy(url: object) -> str:
     """Return the URL of a proxy. It may hold a password: the error does not show it."""
-    if isinstance(url, str) and _URL_TEXT.fullmatch(url):
+    if isinstance(url, str) and VISIBLE_ASCII.fullmatch(url):
         try:
             parts = urlsplit(url)
             usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0

@@ -1,4 +1,4 @@
-"""What the calls of the payment APIs share: who chose a key, and how an intent of the journal is read."""
+"""What the calls of the payment APIs share: who chose a key, what is secret, and how an intent is read."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from vipps_async.idempotency_keys import new_idempotency_key
 from vipps_async.input_rules import check_idempotency_key
 from vipps_async.journals.protocol import Intent, KeyOrigin
 
-__all__ = ["choose_key", "has_flag", "unknown_operation"]
+__all__ = ["choose_key", "given_secrets", "has_flag", "unknown_operation"]
 
 
 def choose_key(given: str | None, row_reference: str | None, *, longest: int) -> tuple[str, KeyOrigin]:
@@ -27,6 +27,11 @@ def choose_key(given: str | None, row_reference: str | None, *, longest: int) ->
         return new_idempotency_key(), KeyOrigin.MADE
     origin = KeyOrigin.GIVEN if row_reference is None else KeyOrigin.ROW
     return check_idempotency_key(given, longest=longest), origin
+
+
+def given_secrets(*values: str | None) -> tuple[str, ...]:
+    """Return a call's secrets: those of the values that were given."""
+    return tuple(value for value in values if value is not None)
 
 
 def has_flag(body: bytes | None, name: str) -> bool:

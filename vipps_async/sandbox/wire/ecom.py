@@ -43,6 +43,7 @@ from vipps_async.sandbox.wire.face import (
     ApiRequest,
     CallbackJob,
     Face,
+    Json,
     Route,
     json_answer,
 )
@@ -54,8 +55,6 @@ SHIPPING_TIMEOUT = 10.0
 #: The vendor's published limits for one order of one sales unit, in calls a minute.
 _PER_MINUTE = {"initiate": 2, "details": 120, "status": 120, **{name: one.per_minute for name, one in MONEY.items()}}
 _PAYMENTS = "/ecomm/v2/payments"
-
-Json = dict[str, Any]
 
 
 class EcomFace(Face):

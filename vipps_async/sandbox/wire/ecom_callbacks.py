@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
 
 from vipps_async.sandbox.ledger.clock import iso_utc
 from vipps_async.sandbox.ledger.customers import Customer
@@ -15,9 +14,8 @@ from vipps_async.sandbox.ledger.reasons import Reason, SandboxError
 from vipps_async.sandbox.wire.ecom_answers import shipping_details, user_details
 from vipps_async.sandbox.wire.ecom_bodies import violations_of_shipping_answer
 from vipps_async.sandbox.wire.ecom_errors import code_of, error_text
+from vipps_async.sandbox.wire.face import Json
 from vipps_async.sandbox.wire.fields import read_merchant_answer
-
-Json = dict[str, Any]
 
 #: The smallest id that an address has at Vipps.
 _ADDRESS_ID = 100

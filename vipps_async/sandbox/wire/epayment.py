@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import orjson
 
@@ -58,6 +57,7 @@ from vipps_async.sandbox.wire.face import (
     ApiRequest,
     CallbackJob,
     Face,
+    Json,
     Refusal,
     Route,
     Services,
@@ -65,7 +65,7 @@ from vipps_async.sandbox.wire.face import (
     json_answer,
 )
 from vipps_async.sandbox.wire.fault import Decided, Fault, Kind
-from vipps_async.sandbox.wire.fields import read_json, read_sales_unit
+from vipps_async.sandbox.wire.fields import SURROGATE, read_json, read_sales_unit
 from vipps_async.sandbox.wire.gateway import refused_by_gateway
 from vipps_async.sandbox.wire.kept_answers import KeptAnswers
 
@@ -74,10 +74,6 @@ _PER_MINUTE = {"create": 5, "capture": 5, "cancel": 5, "refund": 5, "get": 120, 
 _PAYMENTS = "/epayment/v1/payments"
 #: Captures and cancellations outside Norway end so many days after the reservation.
 _DAYS_ABROAD = 14
-#: What stands for a header's bytes that are no UTF-8.
-_SURROGATE = re.compile("[\ud800-\udfff]")
-
-Json = dict[str, Any]
 
 
 class EpaymentFace(Face):
@@ -131,7 +127,7 @@ class EpaymentFace(Face):
         key = request.headers.get(self.key_header)
         if key is None and not required:
             return ""
-        if not key or len(key) > MAX_KEY or _SURROGATE.search(key):
+        if not key or len(key) > MAX_KEY or SURROGATE.search(key):
             text = f"is required and must have at most {MAX_KEY} characters"
             raise EpaymentViolations().refusal([(self.key_header, text)])
         return key

@@ -32,6 +32,8 @@ from vipps_async.sandbox.wire.fault import KINDS, Decided, Kind
 CALLBACK_TIMEOUT = 3.0
 #: The headers that name the sales unit, and who calls.
 MSN_HEADER, SUBSCRIPTION_KEY = "Merchant-Serial-Number", "Ocp-Apim-Subscription-Key"
+#: An object of JSON.
+Json = dict[str, Any]
 JSON_MEDIA = "application/json;charset=UTF-8"
 
 
