@@ -16,9 +16,7 @@ from examples.shop.__main__ import main
 from examples.shop.orders import Api
 from examples.shop.settings import Settings
 from tests.cli.processes import environment, environment_with_keys
-from tests.examples.running_shop import (
-    PATIENCE,
-)
+from tests.examples.running_shop import PATIENCE
 from vipps_async.testing import Sandbox
 
 

@@ -55,7 +55,7 @@ def _intent_after_send(set_attribute: SetAttribute) -> None:
             return await run(self, call)
         result = await self._pipeline.run(call)
         intent = self._intent(call, render(call))
-        acquired, _ = await self._journal.begin(intent, owner="broken", lease=self._lease)
+        acquired, _ = await self.journal.begin(intent, owner="broken", lease=self._lease)
         if acquired is AcquireResult.ACQUIRED:
             await self.settle(intent, Outcome.DONE, stored_outcome.answer_record(call, result), owner="broken")
         return result

@@ -416,7 +416,7 @@ _JOURNALLING = of(
     ("earlier_in_doubt=attempts.in_doubt - 1)", "earlier_in_doubt=0)"),
     ("earlier_in_doubt=attempts.in_doubt, one_look=True", "earlier_in_doubt=0, one_look=True"),
     ("Verdict.OPEN if record.in_doubt else Verdict.NOT_APPLIED", "Verdict.NOT_APPLIED"),
-    ("if not (noted and await self._quietly(call, self._journal.flush())):", "if not noted:"),
+    ("if not (noted and await self._quietly(call, self.journal.flush())):", "if not noted:"),
     ("error.effect, error.advice = Effect.POSSIBLE, _NOT_NOTED", "pass"),
     ("not left.\n                record.begun = record.ended = 1", "not left.\n                pass"),
     ('before it was sent"\n                record.begun = record.ended = 1', 'before it was sent"'),

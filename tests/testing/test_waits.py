@@ -9,14 +9,7 @@ import pytest
 from attrs import define
 
 from tests.support.payments import initiate
-from vipps_async import (
-    OutcomeUnknown,
-    PaymentPending,
-    RetryPolicy,
-    Timeouts,
-    VippsSession,
-    nok,
-)
+from vipps_async import OutcomeUnknown, PaymentPending, RetryPolicy, Timeouts, VippsSession, nok
 from vipps_async.sandbox import SandboxServer
 from vipps_async.testing import SHORT_WAIT, Fault, Sandbox, SandboxThread, ScriptedTransport, answer
 from vipps_async.transports.aiohttp import AiohttpTransport

@@ -23,18 +23,9 @@ from vipps_async.core.events import EventLog
 from vipps_async.core.failed_call import FailedCall
 from vipps_async.core.headers import MERCHANT_SERIAL_NUMBER, Headers
 from vipps_async.core.last_answer import LAST
-from vipps_async.core.operation import (
-    Call,
-    Evidence,
-    Inconclusive,
-)
+from vipps_async.core.operation import Call, Evidence, Inconclusive
 from vipps_async.core.rate_limit import PerPaymentRateLimiter
-from vipps_async.core.retry import (
-    SHORTEST_ATTEMPT,
-    RetryBudget,
-    RetryState,
-    time_to_send,
-)
+from vipps_async.core.retry import SHORTEST_ATTEMPT, RetryBudget, RetryState, time_to_send
 from vipps_async.core.token import FETCH_TOKEN, Token, TokenAnswer, TokenSource, is_about_token
 from vipps_async.errors import (
     ApiError,
@@ -76,21 +67,19 @@ class Pipeline:
         self._transport = transport
         #: The clock, shared with the recorder and the session.
         self.clock: Clock = clock or SystemClock()
-        self._clock = self.clock
         # Jitter spreads load; it protects no secret.
         self._random = random_source or random.Random()  # noqa: S311 - see above
         #: The event log, shared with the recorder and the session.
         self.log: EventLog = EventLog()
-        self._log = self.log
         self._headers = Headers(settings)
-        self._tokens = TokenSource(self._fetch_token, self._headers.with_token, self._clock, self._log)
+        self._tokens = TokenSource(self._fetch_token, self._headers.with_token, self.clock, self.log)
         self._budget = RetryBudget(settings.retry)
         self._limiter = PerPaymentRateLimiter()
         self._base_url = settings.base_url
         #: Headers of a view; None: there are none.
         self._more_headers: dict[str, str] | None = None
         self._set_times()
-        self._answers = AnswerReader(self._headers, self._clock)
+        self._answers = AnswerReader(self._headers, self.clock)
         self._settle_after = timedelta(seconds=settings.settle_after)
 
     def _set_times(self) -> None:
@@ -111,13 +100,13 @@ class Pipeline:
     def _apply(self, options: CallOptions) -> None:
         self._settings = options.applied_to(self._settings)
         self._set_times()
-        self._answers = AnswerReader(self._headers, self._clock, secrets=tuple(value for _, value in options.headers))
+        self._answers = AnswerReader(self._headers, self.clock, secrets=tuple(value for _, value in options.headers))
         self._more_headers = dict(options.headers)
         msn = options.merchant_serial_number
         if msn is not None:
             self._more_headers[MERCHANT_SERIAL_NUMBER] = msn
             self._limiter = self._limiter.of_unit(msn)
-            self.log = self._log = self._log.of_unit(msn)
+            self.log = self.log.of_unit(msn)
 
     async def aclose(self) -> None:
         """End what runs in the background. The transport belongs to whoever made it."""
@@ -144,17 +133,17 @@ class Pipeline:
             raise ConfigurationError(
                 "the session is closed", operation=call.operation.name, advice="open a new VippsSession"
             )
-        started = self._clock.monotonic()
-        is_observed = self._log.is_observed
+        started = self.clock.monotonic()
+        is_observed = self.log.is_observed
         if is_observed:
-            self._log.began(call)
+            self.log.began(call)
         try:
             time = self._time_to_send if call.make_reconciliation is None else self._time_to_send_before_asking
             outcome = await self._attempt(call, body, started + time, number=1, is_observed=is_observed, record=record)
             if isinstance(outcome, FailedAttempt):
                 return await self._go_on(call, body, outcome, started, record or AttemptRecord())
         except asyncio.CancelledError as cancelled:
-            self._log.cancelled(call, seconds=self._clock.monotonic() - started)
+            self.log.cancelled(call, seconds=self.clock.monotonic() - started)
             if call.audit is not None and call.idempotency_key is not None:
                 cancelled.add_note(
                     f"{call.operation.name} of payment {call.payment} was cancelled with the idempotency key "
@@ -164,11 +153,11 @@ class Pipeline:
         except VippsError:
             raise
         except BaseException as error:
-            self._log.broken(call, error, seconds=self._clock.monotonic() - started)
+            self.log.broken(call, error, seconds=self.clock.monotonic() - started)
             raise
         self._budget.refill()
         if is_observed:
-            self._log.success(call, attempts=1, seconds=self._clock.monotonic() - started)
+            self.log.success(call, attempts=1, seconds=self.clock.monotonic() - started)
         return outcome
 
     # --- one attempt -----------------------------------------------------------------------------------------------
@@ -201,7 +190,7 @@ class Pipeline:
             )
         else:
             headers = self._headers.for_token()
-        sent_at = self._clock.monotonic()
+        sent_at = self.clock.monotonic()
         reason = self._reason_not_to_send(call, must_end, sent_at, number)
         if reason:
             return FailedAttempt(FailureKind.NOT_SENT, RequestNotSent(reason), token)
@@ -216,14 +205,14 @@ class Pipeline:
         if record is not None:
             record.left = True
         if is_observed:
-            self._log.attempt_began(call, number=number)
+            self.log.attempt_began(call, number=number)
         try:
             response = await self._transport.send(request)
         except VippsError as error:
-            return self._unanswered(call, error, token, number, self._clock.monotonic() - sent_at)
+            return self._unanswered(call, error, token, number, self.clock.monotonic() - sent_at)
         LAST.set((self._answers, operation, call.secrets, token, response))
         if is_observed:
-            self._log.attempt(call, number=number, seconds=self._clock.monotonic() - sent_at, status=response.status)
+            self.log.attempt(call, number=number, seconds=self.clock.monotonic() - sent_at, status=response.status)
         return self._answers.read(call, response, token)
 
     def _unanswered(
@@ -234,7 +223,7 @@ class Pipeline:
             # token, for it is not Vipps that said no.
             return FailedAttempt(FailureKind.REFUSED, error)
         failure = FailureKind.NOT_SENT if isinstance(error, RequestNotSent) else FailureKind.UNKNOWN
-        self._log.attempt(call, number=number, seconds=seconds, failure=failure.value)
+        self.log.attempt(call, number=number, seconds=seconds, failure=failure.value)
         return FailedAttempt(failure, error, token)
 
     def _reason_not_to_send(self, call: Call[Any], must_end: float, now: float, number: int) -> str:
@@ -264,7 +253,7 @@ class Pipeline:
                 # Where they are kept may be away for a while, and those that were good are good as a rule.
                 if not self._headers.has_credentials:
                     raise
-                self._log.credentials_failed(error.__cause__ or error)
+                self.log.credentials_failed(error.__cause__ or error)
             else:
                 self._headers.take(found)
         return await self.run(FETCH_TOKEN)
@@ -276,11 +265,11 @@ class Pipeline:
 
     async def reason_without_token(self, within: float) -> VippsError | None:
         """Return why no token can be had within so many seconds; None: there is one."""
-        got = self._tokens.at_hand() or await self._wait_for_token(self._clock.monotonic() + within)
+        got = self._tokens.at_hand() or await self._wait_for_token(self.clock.monotonic() + within)
         return got.error if isinstance(got, FailedAttempt) else None
 
     async def _wait_for_token(self, must_end: float) -> Token | FailedAttempt:
-        remaining = must_end - self._clock.monotonic()
+        remaining = must_end - self.clock.monotonic()
         error: VippsError
         try:
             async with asyncio.timeout(max(0.0, remaining)):
@@ -321,8 +310,8 @@ class Pipeline:
             attempt=lambda: self._attempt_again(call, body, state),
             reconcile=partial(self.reconcile, call),
             forget_token=self._tokens.forget,
-            clock=self._clock,
-            log=self._log,
+            clock=self.clock,
+            log=self.log,
             settle_after=self._settle_after,
         ).carry_on(failed)
 

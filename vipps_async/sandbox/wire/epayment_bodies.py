@@ -10,14 +10,7 @@ from vipps_async.sandbox.ledger.customers import check_number, corrected_number
 from vipps_async.sandbox.ledger.reasons import Reason, Refused
 from vipps_async.sandbox.ledger.settings import Settings
 from vipps_async.sandbox.wire.epayment_errors import EpaymentViolations, coded
-from vipps_async.sandbox.wire.epayment_fields import (
-    APPROVAL,
-    CANCELLATION,
-    CREATION,
-    CUSTOMER,
-    MODIFICATION,
-    moment_of,
-)
+from vipps_async.sandbox.wire.epayment_fields import APPROVAL, CANCELLATION, CREATION, CUSTOMER, MODIFICATION, moment_of
 from vipps_async.sandbox.wire.face import Json
 from vipps_async.sandbox.wire.fields import SCOPES, Violations, check_body, is_integer
 from vipps_async.sandbox.wire.urls import violation_of_prefix, violation_of_return_url
