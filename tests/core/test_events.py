@@ -224,7 +224,7 @@ class Listener:
         self.told.append((call.operation.name, facts))
 
 
-async def test_listeners_hear_of_calls_and_attempts() -> None:
+async def test_listeners_are_told_of_calls_and_attempts() -> None:
     """Each attempt is told with its number, status or failure; each end with its outcome, attempts and error."""
     transport = ScriptedTransport().on("/capture", RequestNotSent("refused"), answer(503), done())
     line, listener = pipeline(transport.on("/status", vipps_error(403, "Payment", "41"))), Listener()
@@ -254,7 +254,7 @@ async def test_listeners_hear_of_calls_and_attempts() -> None:
     ]
 
 
-async def test_listeners_hear_of_a_cancelled_call() -> None:
+async def test_listeners_are_told_of_a_cancelled_call() -> None:
     """The end of a call whose task was cancelled is told, too."""
     begun = asyncio.Event()
 

@@ -39,7 +39,7 @@ def test_time_does_not_run_backwards() -> None:
         SandboxClock(datetime(2026, 1, 1))  # noqa: DTZ001 - the point of the test
 
 
-def test_listeners_hear_of_steps() -> None:
+def test_listeners_are_told_of_steps() -> None:
     """A listener is called after each step until it is taken off."""
     clock = SandboxClock()
     advances: list[int] = []
