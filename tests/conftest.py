@@ -1,14 +1,17 @@
-"""What holds for every test: the event loop that it runs in, and what is said of those that do not run."""
+"""What holds for every test: its event loop, what is said of those that do not run, and a PostgreSQL if it asks."""
 
 from __future__ import annotations
 
 import gc
 import signal
+import uuid
+from collections.abc import Iterator
 
 import pytest
 
 from tests.event_loop import chosen_loop, use_chosen_loop
 from tests.short_waits import shorten_looks
+from tests.support.postgres import available_dsn
 
 pytest_plugins = ["tests.run_report", "tests.support.seed", "pytest_vipps_async"]
 
@@ -37,3 +40,22 @@ def look_again_at_once(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureR
     """Let no test wait for details that lag; how long a call does is tested where the pauses are."""
     if request.path.name not in {"test_retry.py", "test_outage.py"}:
         shorten_looks(monkeypatch.setattr)
+
+
+@pytest.fixture(scope="session")
+def postgres_dsn() -> Iterator[str]:
+    """The DSN of a real PostgreSQL; one server for the session."""
+    with available_dsn() as dsn:
+        yield dsn
+
+
+@pytest.fixture
+def postgres_schema(postgres_dsn: str) -> Iterator[str]:
+    """The name of a schema that is not there yet, and is gone after the test."""
+    import psycopg  # noqa: PLC0415 - belongs to an extra
+    from psycopg import sql  # noqa: PLC0415 - belongs to an extra
+
+    name = f"test_{uuid.uuid4().hex}"
+    yield name
+    with psycopg.connect(postgres_dsn, autocommit=True) as connection:
+        connection.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(name)))

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.core.fake_clock import FakeClock
+from tests.support.payments import initiate
 from tests.test_session import CAPTURED, CREDENTIALS
 from vipps_async import (
     ApiError,
@@ -164,19 +165,12 @@ async def test_each_operation_tells_its_answer() -> None:
         .on("/payments", with_headers(200, initiated))
     )
     async with session(transport) as vipps:
-        initiate = vipps.ecom.initiate(
-            order_id="acme-1",
-            amount=49900,
-            transaction_text="Socks",
-            callback_prefix="https://example.com/callbacks",
-            fall_back="https://example.com/back",
-        )
         calls = [
             vipps.ecom.approve("acme-1"),
             vipps.epayment.events("acme-shop-1"),
             vipps.webhooks.register("https://example.com/hooks", ["epayments.payment.captured.v1"]),
             vipps.userinfo.get("canary-sub"),
-            initiate,
+            initiate(vipps, "acme-1"),
         ]
         for call in calls:
             last = await asyncio.create_task(_alone(call))

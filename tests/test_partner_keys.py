@@ -15,6 +15,7 @@ from attrs import evolve
 from tests.core.fake_clock import FakeClock
 from tests.core.virtual_time import run_in_virtual_time
 from tests.faults.shop import CREDENTIALS, ONE_TRY, Fault, LossyTransport
+from tests.support.payments import initiate
 from tests.test_session import CAPTURED
 from vipps_async import (
     AiohttpTransport,
@@ -72,13 +73,7 @@ async def partner() -> AsyncIterator[tuple[VippsSession, LossyTransport, Sandbox
         vipps = VippsSession(CREDENTIALS, base_url=sandbox.url, transport=line, journal=journal, retry=ONE_TRY)
         await stack.enter_async_context(vipps)
         for msn in (FIRST, SECOND):
-            await vipps.for_merchant(msn).ecom.initiate(
-                order_id="order-1",
-                amount=nok(500),
-                transaction_text="Socks",
-                callback_prefix="https://example.com/callbacks",
-                fall_back="https://example.com/back",
-            )
+            await initiate(vipps.for_merchant(msn), "order-1", amount=nok(500))
             await sandbox.approve("order-1", msn=msn)
         yield vipps, line, sandbox, journal
 

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 from attrs import frozen
 
-from vipps_async import ConfigurationError, Credentials, Environment, RetryPolicy, VippsSession, nok
+from tests.support.payments import initiate
+from vipps_async import ConfigurationError, Credentials, Environment, RetryPolicy
 from vipps_async.cli.main import read_command_line
 from vipps_async.config import Settings
 from vipps_async.sandbox import State
@@ -172,7 +173,7 @@ async def test_shipping_as_the_readme_shows_it() -> None:
     ship = _names_of(_block_defining("ship"))["ship"]
     async with Sandbox() as sandbox, sandbox.session(retry=RetryPolicy(base=0.001, cap=0.002)) as vipps:
         for order_id in ("order-1", "order-2"):
-            await _initiate(vipps, order_id)
+            await initiate(vipps, order_id)
         await sandbox.approve("order-1")
         assert await ship(vipps, "order-1", "shipment-1") == "ship"
         assert sandbox.payment("order-1").captured == 49_900
@@ -187,7 +188,7 @@ async def test_shipping_twice_as_the_readme_shows_it_captures_once() -> None:
     ship = _names_of(_block_defining("ship"))["ship"]
     retry = RetryPolicy(attempts=1, base=0.001, cap=0.002, deadline=1.0)
     async with Sandbox(rate_limits=False) as sandbox, sandbox.session(retry=retry) as vipps:
-        await _initiate(vipps, "order-1")
+        await initiate(vipps, "order-1")
         await sandbox.approve("order-1")
         sandbox.faults.randomise(rate=1.0, seed=1, kinds=[Fault.RESET_AFTER_EFFECT])
         assert await ship(vipps, "order-1", "shipment-1") == "later, perhaps captured"
@@ -229,16 +230,6 @@ async def test_the_quick_start_moves_what_it_says(
     said = capsys.readouterr().out.strip()
     assert said
     assert f"It prints `{said}`." in (PROJECT / "README.md").read_text("utf-8")
-
-
-async def _initiate(vipps: VippsSession, order_id: str) -> None:
-    await vipps.ecom.initiate(
-        order_id=order_id,
-        amount=nok("499.00"),
-        transaction_text="Socks",
-        callback_prefix="https://example.com/callbacks",
-        fall_back="https://example.com/back",
-    )
 
 
 # -- the table of variables --------------------------------------------------------------------------------------------

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from vipps_async.core.batch_client import SupportsBatch
 from vipps_async.core.operation import Call
-from vipps_async.core.payment_api import PaymentApi, SupportsBatch
+from vipps_async.core.payment_api import PaymentApi
+from vipps_async.core.payment_calls import unknown_operation
 from vipps_async.ecom.payment_api import ECOM_API
 from vipps_async.epayment.payment_api import EPAYMENT_API, EPAYMENT_APIS
-from vipps_async.errors import ConfigurationError, JournalError
+from vipps_async.errors import ConfigurationError
 from vipps_async.journals.protocol import Intent
 from vipps_async.webhooks.operations import RECEIVED
 
@@ -47,10 +49,7 @@ def rebuild_call(intent: Intent) -> Call[Any]:
         JournalError: the intent is of an API or an operation that this version does not know.
     """
     if intent.api not in APIS:
-        raise JournalError(
-            f"the journal has an operation {intent.name!r} of an API that this version does not know",
-            advice="recover with the version that wrote it, or a newer one",
-        )
+        raise unknown_operation(intent, " of an API")
     return APIS[intent.api].rebuild(intent)
 
 

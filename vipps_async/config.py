@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import enum
 import math
-import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, ParamSpec, Protocol, TypeVar, cast
 from urllib.parse import urlsplit
@@ -13,15 +12,9 @@ from attrs import Attribute, field, frozen
 
 from vipps_async._version import __version__
 from vipps_async.errors import ConfigurationError, InvalidInputError
+from vipps_async.input_rules import HEADER_VALUE, LOOPBACK, VISIBLE_ASCII, check_merchant_serial_number
 
 __all__ = ["Credentials", "CredentialsSource", "Environment", "RetryPolicy", "Settings", "SystemInfo", "Timeouts"]
-
-_MSN = re.compile(r"[0-9]{4,10}")
-#: What a base URL may hold: visible ASCII.
-_URL_TEXT = re.compile(r"[!-~]+")
-#: What a header value may hold: visible ASCII and inner spaces. Anything else is refused, above all line breaks.
-_HEADER_VALUE = re.compile(r"[!-~]([ -~]*[!-~])?")
-_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 class Environment(enum.Enum):
@@ -45,13 +38,12 @@ _HOSTS = {
 
 
 def _secret_header(_instance: object, attribute: Attribute[Any], value: object) -> None:
-    if not isinstance(value, str) or not _HEADER_VALUE.fullmatch(value):
+    if not isinstance(value, str) or not HEADER_VALUE.fullmatch(value):
         raise InvalidInputError(attribute.name, "printable ASCII text without line breaks", secret=True)
 
 
-def _merchant_serial_number(_instance: object, attribute: Attribute[Any], value: object) -> None:
-    if not isinstance(value, str) or not _MSN.fullmatch(value):
-        raise InvalidInputError(attribute.name, "a string of 4 to 10 digits", value=value)
+def _merchant_serial_number(_instance: object, _attribute: Attribute[Any], value: object) -> None:
+    check_merchant_serial_number(value)
 
 
 @frozen(kw_only=True)
@@ -140,7 +132,7 @@ class RetryPolicy:
 def _system_value(_instance: object, attribute: Attribute[Any], value: object) -> None:
     if value is None:
         return
-    if not isinstance(value, str) or len(value) > 30 or not _HEADER_VALUE.fullmatch(value):
+    if not isinstance(value, str) or len(value) > 30 or not HEADER_VALUE.fullmatch(value):
         rule = "1 to 30 printable ASCII characters without line breaks"
         raise InvalidInputError(f"system {attribute.name}", rule, value=value)
 
@@ -163,22 +155,22 @@ class SystemInfo:
     """`Vipps-System-Plugin-Version`."""
 
 
-def _checked_seconds(name: str, value: object) -> float:
+def _checked_settle_after(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= _LONGEST_TIME:
-        raise InvalidInputError(name, "a number of seconds above 0, at most ten years", value=value)
+        raise InvalidInputError("settle_after", "a number of seconds above 0, at most ten years", value=value)
     return float(value)
 
 
 def _checked_base_url(url: object, environment: Environment) -> str:
     rule = "an https URL without path, query or user (http only for loopback)"
-    if not isinstance(url, str) or not _URL_TEXT.fullmatch(url):
+    if not isinstance(url, str) or not VISIBLE_ASCII.fullmatch(url):
         raise InvalidInputError("base_url", rule, value=url)
     try:
         parts = urlsplit(url)
         host, _port = parts.hostname, parts.port
     except ValueError as error:
         raise InvalidInputError("base_url", rule, value=url) from error
-    loopback = parts.scheme == "http" and host in _LOOPBACK
+    loopback = parts.scheme == "http" and host in LOOPBACK
     plain = not (parts.path.strip("/") or parts.query or parts.fragment or parts.username or parts.password)
     if not host or not plain or not (parts.scheme == "https" or loopback):
         raise InvalidInputError("base_url", rule, value=None if "@" in url else url, secret="@" in url)
@@ -195,7 +187,7 @@ def _checked_base_url(url: object, environment: Environment) -> str:
 
 def _checked_proxy(url: object) -> str:
     """Return the URL of a proxy. It may hold a password: the error does not show it."""
-    if isinstance(url, str) and _URL_TEXT.fullmatch(url):
+    if isinstance(url, str) and VISIBLE_ASCII.fullmatch(url):
         try:
             parts = urlsplit(url)
             usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
@@ -223,9 +215,7 @@ def _split_credentials(
             "credentials are a function, and the sales unit is not known",
             advice="give merchant_serial_number= as well: it is needed before the function is asked",
         )
-    if not isinstance(merchant_serial_number, str) or not _MSN.fullmatch(merchant_serial_number):
-        raise InvalidInputError("merchant_serial_number", "a string of 4 to 10 digits", value=merchant_serial_number)
-    return None, cast("CredentialsSource", credentials), merchant_serial_number
+    return None, cast("CredentialsSource", credentials), check_merchant_serial_number(merchant_serial_number)
 
 
 @frozen(kw_only=True)
@@ -288,7 +278,7 @@ class Settings:
             timeouts=timeouts or Timeouts(),
             retry=retry or RetryPolicy(),
             system=system or SystemInfo(),
-            settle_after=_checked_seconds("settle_after", settle_after),
+            settle_after=_checked_settle_after(settle_after),
             proxy=None if proxy is None else _checked_proxy(proxy),
         )
 
@@ -317,7 +307,7 @@ class Settings:
             )
         for attribute, variable in wanted.items():
             if value := env.get(variable):
-                problems.check(_credentials, {**_STAND_INS, attribute: value})
+                problems.check(Credentials, **{**_STAND_INS, attribute: value})
         environment = problems.check(_environment_from, env)
         base_url, proxy = env.get("VIPPS_BASE_URL") or None, env.get("VIPPS_PROXY") or None
         if base_url is not None and environment is not None:
@@ -328,7 +318,7 @@ class Settings:
         problems.raise_any()
         assert environment is not None  # noqa: S101 - for the type checker
         return cls.build(
-            _credentials({attribute: env[variable] for attribute, variable in wanted.items()}),
+            Credentials(**{attribute: env[variable] for attribute, variable in wanted.items()}),
             environment=environment,
             base_url=base_url,
             timeouts=timeouts,
@@ -363,10 +353,6 @@ class _Problems:
         if self.found:
             advice = "; ".join(dict.fromkeys(error.advice.rstrip(".") for error in self.found if error.advice))
             raise ConfigurationError("; ".join(error.message.rstrip(".") for error in self.found), advice=advice)
-
-
-def _credentials(values: Mapping[str, str]) -> Credentials:
-    return Credentials(**values)
 
 
 def _environment_from(env: Mapping[str, str]) -> Environment:

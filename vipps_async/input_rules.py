@@ -8,12 +8,16 @@ import warnings
 from collections.abc import Iterable
 from decimal import Decimal
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
 from vipps_async.errors import InvalidInputError
 from vipps_async.money import LARGEST_AMOUNT, MINIMUM_AMOUNT, Money
 
 __all__ = [
+    "HEADER_VALUE",
+    "LOOPBACK",
+    "VISIBLE_ASCII",
     "check_amount",
     "check_auth_token",
     "check_callback_url",
@@ -41,11 +45,11 @@ _ORDER_ID = re.compile(r"[a-zA-Z0-9-]{1,50}")
 _REFERENCE = re.compile(r"[a-zA-Z0-9-]{8,64}")
 _MSN = re.compile(r"[0-9]{4,10}")
 _MOBILE_NUMBER = re.compile(r"[0-9]{8}")
-#: What a header may hold: visible ASCII with inner spaces.
-_IDEMPOTENCY_KEY = re.compile(r"[!-~]([ -~]*[!-~])?")
+#: What a header may hold: visible ASCII and inner spaces. Anything else is refused, above all line breaks.
+HEADER_VALUE: Final = re.compile(r"[!-~]([ -~]*[!-~])?")
 #: Comes back in the header `Authorization`; 255 characters is Vipps' limit.
 _AUTH_TOKEN = re.compile(r"(?=.{1,255}\Z)[!-~]([ -~]*[!-~])?")
-_VISIBLE_ASCII = re.compile(r"[!-~]+")
+VISIBLE_ASCII: Final = re.compile(r"[!-~]+")
 #: More than any token in a URL has, in characters.
 _TOKEN_LENGTH = 4_096
 _SCOPE_VALUE = re.compile(r"[A-Za-z][A-Za-z0-9._:-]{0,49}")
@@ -65,7 +69,8 @@ _PORTS = frozenset({80, 443, 8080})
 #: Ends of host names that are no public ones.
 _LOCAL_NAMES = frozenset({"internal", "lan", "local", "localdomain", "localhost"})
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://.*")
-_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+#: The names of this very machine.
+LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 #: Schemes that a browser or a server acts upon by itself: they lead to no app.
 _NO_APP = frozenset(
     {"about", "blob", "chrome", "content", "data", "file", "filesystem", "ftp", "ftps", "http", "https", "jar"}
@@ -147,7 +152,7 @@ def check_transaction_text(value: object) -> str:
 
 def check_idempotency_key(value: object, *, longest: int = 40) -> str:
     """Return a key that fits its header: Vipps takes 40 characters in `X-Request-Id`, 50 in `Idempotency-Key`."""
-    if not isinstance(value, str) or len(value) > longest or not _IDEMPOTENCY_KEY.fullmatch(value):
+    if not isinstance(value, str) or len(value) > longest or not HEADER_VALUE.fullmatch(value):
         raise InvalidInputError("idempotency_key", f"1 to {longest} printable ASCII characters", value=value)
     return value
 
@@ -175,7 +180,7 @@ def check_auth_token(value: object) -> str:
 
 def check_token(value: object) -> str:
     """Return the token out of a payment's URL. It is secret: the error does not show it."""
-    if not isinstance(value, str) or len(value) > _TOKEN_LENGTH or not _VISIBLE_ASCII.fullmatch(value):
+    if not isinstance(value, str) or len(value) > _TOKEN_LENGTH or not VISIBLE_ASCII.fullmatch(value):
         raise InvalidInputError("token", "the token out of the payment's URL", secret=True)
     return value
 
@@ -183,7 +188,7 @@ def check_token(value: object) -> str:
 def check_sub(value: object) -> str:
     """Return a user's identifier: at most 255 ASCII characters (OpenID Connect Core, section 2). It is personal."""
     rule = "1 to 255 visible ASCII characters without a path segment '.' or '..'"
-    if not isinstance(value, str) or len(value) > 255 or not _VISIBLE_ASCII.fullmatch(value):
+    if not isinstance(value, str) or len(value) > 255 or not VISIBLE_ASCII.fullmatch(value):
         raise InvalidInputError("sub", rule, secret=True)
     # Percent-encoding leaves dots alone, and some proxies decode %2F before they resolve dots.
     if {".", ".."}.intersection(re.split(r"[/\\]", value)):
@@ -354,7 +359,7 @@ def _address(host: str) -> IPv4Address | IPv6Address | None:
 
 def _is_loopback(host: str | None) -> bool:
     address = _address(host or "")
-    return host in _LOOPBACK or (address is not None and (address.is_loopback or address.is_unspecified))
+    return host in LOOPBACK or (address is not None and (address.is_loopback or address.is_unspecified))
 
 
 def _warn_of_unreachable(parameter: str, parts: SplitResult, stacklevel: int) -> None:
@@ -385,7 +390,7 @@ def _is_web(parts: SplitResult, *, loopback: bool) -> bool:
     host = parts.hostname
     if not host or "@" in parts.netloc or not _HOST.fullmatch(f"[{host}]" if "[" in parts.netloc else host):
         return False
-    return parts.scheme == "https" or (parts.scheme == "http" and loopback and host in _LOOPBACK)
+    return parts.scheme == "https" or (parts.scheme == "http" and loopback and host in LOOPBACK)
 
 
 def _url_error(parameter: str, rule: str, value: object) -> InvalidInputError:

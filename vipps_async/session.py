@@ -25,6 +25,7 @@ from vipps_async.journals.protocol import Journal, World
 from vipps_async.transports.protocol import Transport
 
 if TYPE_CHECKING:
+    from vipps_async.core.recovery import Recovery
     from vipps_async.ecom.client import EcomApi
     from vipps_async.epayment.client import EpaymentApi
     from vipps_async.session_parts import SessionParts
@@ -324,6 +325,11 @@ class VippsSession:
     def __repr__(self) -> str:
         return f"<VippsSession {self.merchant_serial_number} at {self._parts.settings.base_url}>"
 
+    def _recovery(self) -> Recovery:
+        if self._parts.recovery is None:
+            raise ConfigurationError("the session has no journal", advice="open it with journal=SqliteJournal(path)")
+        return self._parts.recovery
+
     async def recover(
         self,
         *,
@@ -361,12 +367,11 @@ class VippsSession:
             InvalidInputError: `concurrency` is out of range.
             JournalError: the journal cannot be read or written.
         """
-        if self._parts.recovery is None:
-            raise ConfigurationError("the session has no journal", advice="open it with journal=SqliteJournal(path)")
+        recovery = self._recovery()
         if type(concurrency) is not int or not 1 <= concurrency <= _MOST_AT_ONCE:
             raise InvalidInputError("concurrency", f"a whole number from 1 to {_MOST_AT_ONCE}", value=concurrency)
         self._parts.one_loop.check()
-        return await self._parts.recovery.run(concurrency=concurrency, progress=progress, send=send)
+        return await recovery.run(concurrency=concurrency, progress=progress, send=send)
 
     async def unfinished(self, payment: str) -> list[LeftOpen]:
         """Return what is open in the journal of one payment, oldest first: of a call that was cancelled, for example.
@@ -381,10 +386,9 @@ class VippsSession:
             ConfigurationError: the session has no journal, is closed, or belongs to another event loop.
             JournalError: the journal cannot be read.
         """
-        if self._parts.recovery is None:
-            raise ConfigurationError("the session has no journal", advice="open it with journal=SqliteJournal(path)")
+        recovery = self._recovery()
         self._parts.one_loop.check()
-        return await self._parts.recovery.unfinished(payment)
+        return await recovery.unfinished(payment)
 
     async def open_operations(self, *, all_units: bool = False) -> OpenOperations:
         """Count what the journal has open, and tell since when: for a gauge, and for an alarm when something grows old.
@@ -398,10 +402,9 @@ class VippsSession:
             ConfigurationError: the session has no journal, is closed, or belongs to another event loop.
             JournalError: the journal cannot be read.
         """
-        if self._parts.recovery is None:
-            raise ConfigurationError("the session has no journal", advice="open it with journal=SqliteJournal(path)")
+        recovery = self._recovery()
         self._parts.one_loop.check()
-        return await self._parts.recovery.count_open(unit=None if all_units else self.merchant_serial_number)
+        return await recovery.count_open(unit=None if all_units else self.merchant_serial_number)
 
     async def ready(self, *, timeout: float = 5.0) -> Readiness:  # noqa: ASYNC109 - it paces two questions
         """Find out whether calls could be carried out now: for a readiness probe. No money moves.
@@ -439,10 +442,9 @@ class VippsSession:
             ConfigurationError: the session has no journal, or is closed.
             JournalError: the journal cannot be read or written.
         """
-        if self._parts.recovery is None:
-            raise ConfigurationError("the session has no journal", advice="open it with journal=SqliteJournal(path)")
+        recovery = self._recovery()
         self._parts.one_loop.check()
-        return await self._parts.recovery.drop(payment, idempotency_key)
+        return await recovery.drop(payment, idempotency_key)
 
     async def world(self) -> World:
         """Return which Vipps the session talks to, as a journal is bound to it; a host on loopback is asked.

@@ -58,7 +58,7 @@ class Payments:
         # 16 of 36 characters: 82 bits that nobody guesses.
         order_id = "socks-" + "".join(secrets.choice(string.ascii_lowercase + string.digits) for _ in range(16))
         order = Order(id=order_id, kind=kind, amount=PRICE.value, api=self.settings.api)
-        # Kept before Vipps hears of it: a payment that nobody knows of would be worse than an order that nobody pays.
+        # Kept before Vipps is told of it: a payment that nobody knows of would be worse than an order that nobody pays.
         await self.orders.add(order)
         return await self.apis[order.api].begin(vipps, order, mobile_number)
 

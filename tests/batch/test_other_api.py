@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,6 +10,7 @@ from pathlib import Path
 from tests.batch.row_stores import new_row_store
 from tests.toy.api import TOY_API, ToyApi, rebuild
 from tests.toy.service import ToyService
+from tests.toy.without_ecom import run_without_ecom
 from vipps_async.batch import (
     BatchOperation,
     BatchRow,
@@ -197,14 +196,6 @@ async def test_files_and_reports_have_the_apis_own_columns(tmp_path: Path) -> No
 
 
 _WITHOUT_ECOM = """
-import sys
-
-class Blocked:
-    def find_spec(self, name, path=None, target=None):
-        if name == "vipps_async.ecom" or name.startswith("vipps_async.ecom."):
-            raise ImportError(f"{name} is blocked")
-
-sys.meta_path.insert(0, Blocked())
 import asyncio
 from tests.batch import test_other_api as tests
 asyncio.run(tests.test_rows_are_carried_out_over_any_api())
@@ -216,9 +207,7 @@ print("carried out")
 
 def test_batches_need_no_ecom() -> None:
     """With eCom's folder blocked from import, rows of another API are carried out all the same."""
-    found = subprocess.run(
-        [sys.executable, "-c", _WITHOUT_ECOM], capture_output=True, text=True, check=False, cwd=PACKAGE.parent
-    )
+    found = run_without_ecom(_WITHOUT_ECOM)
     assert (found.stdout, found.returncode) == ("carried out\n", 0), found.stderr
 
 

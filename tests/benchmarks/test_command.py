@@ -15,6 +15,7 @@ import pytest
 from benchmarks import fixed_server, servers
 from benchmarks.processes import WorkerError, working
 from benchmarks.studies.memory import ask, wait_until_held
+from tests.support.payments import initiate
 from vipps_async import Credentials, VippsSession
 
 ROOT = Path(__file__).parents[2]
@@ -35,13 +36,7 @@ def test_a_server_answers_about_the_order_it_was_asked_for(serving: type[Abstrac
 
     async def pay(url: str) -> None:
         async with VippsSession(keys, base_url=url) as vipps:
-            payment = await vipps.ecom.initiate(
-                order_id="acme-shop-7",
-                amount=1000,
-                transaction_text="One sock.",
-                callback_prefix="https://example.com/callbacks",
-                fall_back="https://example.com/back",
-            )
+            payment = await initiate(vipps, "acme-shop-7", amount=1000)
             assert payment.order_id == "acme-shop-7"
             captured = await vipps.ecom.capture("acme-shop-7", amount=1000, transaction_text="One sock.")
             assert captured.order_id == "acme-shop-7"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from attrs import frozen
 
-__all__ = ["Finished", "command", "environment", "run"]
+__all__ = ["Finished", "command", "environment", "environment_with_keys", "run"]
 
 _PROJECT = Path(__file__).parents[2]
 #: Seconds that any command here may take: far more than it needs.
@@ -40,6 +40,12 @@ def environment(**further: str) -> Mapping[str, str]:
     """Return this process's environment without any `VIPPS_…` variable, and with those given."""
     own = {name: value for name, value in os.environ.items() if not name.startswith("VIPPS_")}
     return own | {"PYTHONPATH": str(_PROJECT), "PYTHONIOENCODING": "utf-8"} | further
+
+
+def environment_with_keys(**further: str) -> Mapping[str, str]:
+    """Return such an environment with keys that open nothing, of the sales unit 123456."""
+    keys = {"CLIENT_ID": "id", "CLIENT_SECRET": "secret", "SUBSCRIPTION_KEY": "key", "MERCHANT_SERIAL_NUMBER": "123456"}
+    return environment(**{f"VIPPS_{name}": value for name, value in keys.items()}, **further)
 
 
 async def run(*arguments: str, env: Mapping[str, str] | None = None, said: str | None = None) -> Finished:

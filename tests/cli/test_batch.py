@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.batch.shop import MSN, stock, stock_one
+from tests.batch.shop import stock, stock_one
 from tests.cli.inline import inline
-from tests.cli.processes import Finished, command, environment
+from tests.cli.processes import Finished, command, environment_with_keys
 from vipps_async.cli import batch_file
 from vipps_async.cli.main import main
 from vipps_async.sandbox import Fault
@@ -35,11 +35,7 @@ async def sandbox() -> AsyncIterator[Sandbox]:
 
 def env(sandbox: Sandbox, **further: str) -> Mapping[str, str]:
     """The environment of a command that talks to the sandbox."""
-    return environment(
-        VIPPS_CLIENT_ID="id",
-        VIPPS_CLIENT_SECRET="secret",
-        VIPPS_SUBSCRIPTION_KEY="key",
-        VIPPS_MERCHANT_SERIAL_NUMBER=MSN,
+    return environment_with_keys(
         VIPPS_BASE_URL=sandbox.url,
         **further,
     )

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from tests.batch.shop import stock
-from tests.cli.test_batch_machines import PATIENCE, Batch, batch, env, orders, postgres_dsn, sandbox, schema
+from tests.cli.test_batch_machines import PATIENCE, Batch, batch, env, orders, sandbox, schema
 from vipps_async.testing import Sandbox
 
-__all__ = ["batch", "env", "postgres_dsn", "sandbox", "schema"]
+__all__ = ["batch", "env", "sandbox", "schema"]
 
 HOUR = 3600
 

@@ -8,19 +8,17 @@ import io
 import json
 import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
-from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from tests.batch.shop import MSN, stock, stock_one
-from tests.cli.processes import Finished, command, environment, run
+from tests.cli.processes import Finished, command, environment_with_keys, run
 from tests.short_waits import shorten_waits
-from tests.support.postgres import available_dsn
 from vipps_async import dkk
 from vipps_async.batch.distributed import submit
 from vipps_async.batch.distributed.chunks import ROUNDS
@@ -33,20 +31,10 @@ PATIENCE = 60.0
 HEADING = "order_id,amount_ore,transaction_text,reference\n"
 
 
-@pytest.fixture(scope="session")
-def postgres_dsn() -> Iterator[str]:
-    """The DSN of a real PostgreSQL; one server for the session."""
-    with available_dsn() as dsn:
-        yield dsn
-
-
 @pytest.fixture
-def schema(postgres_dsn: str) -> Iterator[str]:
+def schema(postgres_schema: str) -> str:
     """A schema of the command's own making, gone after the test."""
-    name = "test_of_the_command"
-    yield name
-    with psycopg.connect(postgres_dsn, autocommit=True) as connection:
-        connection.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(name)))
+    return postgres_schema
 
 
 @pytest.fixture
@@ -59,11 +47,7 @@ async def sandbox() -> AsyncIterator[Sandbox]:
 @pytest.fixture
 def env(sandbox: Sandbox, postgres_dsn: str) -> Mapping[str, str]:
     """The environment of a command that talks to the sandbox and finds the database."""
-    return environment(
-        VIPPS_CLIENT_ID="id",
-        VIPPS_CLIENT_SECRET="secret",
-        VIPPS_SUBSCRIPTION_KEY="key",
-        VIPPS_MERCHANT_SERIAL_NUMBER=MSN,
+    return environment_with_keys(
         VIPPS_BASE_URL=sandbox.url,
         VIPPS_ENVIRONMENT="test",
         VIPPS_BATCH_DSN=postgres_dsn,

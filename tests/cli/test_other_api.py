@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,8 +14,8 @@ from tests.cli.inline import inline
 from tests.cli.processes import Finished, environment
 from tests.toy.service import ToyService
 from tests.toy.session import served, with_toy
+from tests.toy.without_ecom import run_without_ecom
 
-PROJECT = Path(__file__).parents[2]
 KEYS = {
     "VIPPS_CLIENT_ID": "client-id",
     "VIPPS_CLIENT_SECRET": "client-secret",
@@ -185,14 +183,6 @@ async def test_the_doctor_asks_the_api_that_is_named() -> None:
 
 
 _WITHOUT_ECOM = """
-import sys
-
-class Blocked:
-    def find_spec(self, name, path=None, target=None):
-        if name == "vipps_async.ecom" or name.startswith("vipps_async.ecom."):
-            raise ImportError(f"{name} is blocked")
-
-sys.meta_path.insert(0, Blocked())
 from tests.toy.session import instead_of_ecom
 instead_of_ecom()
 import asyncio
@@ -206,7 +196,5 @@ for name in sorted(vars(tests)):
 
 def test_the_command_line_needs_no_ecom() -> None:
     """With eCom's folder blocked from import, all of it works the same."""
-    found = subprocess.run(
-        [sys.executable, "-c", _WITHOUT_ECOM], capture_output=True, text=True, check=False, cwd=PROJECT
-    )
+    found = run_without_ecom(_WITHOUT_ECOM)
     assert (len(found.stdout.splitlines()), found.returncode) == (8, 0), found.stderr

@@ -13,6 +13,7 @@ from tests.cli.inline import inline
 from tests.cli.processes import environment
 from tests.cli.shell import CUSTOMER, HERE, PERSONAL, at_terminal, shell
 from tests.ecom.scripted_runner import ScriptedRunner
+from tests.support.payments import initiate
 from vipps_async import ExpressCheckout, ShippingDetails, nok
 from vipps_async.cli.main import main, read_command_line
 from vipps_async.cli.output import json_line
@@ -118,13 +119,7 @@ async def test_personal_data_are_shown_only_when_asked_for(sandbox: Sandbox, for
 async def test_a_customer_of_whom_nothing_is_known(sandbox: Sandbox) -> None:
     """--personal says so when Vipps has nothing, before the customer has acted as well."""
     async with sandbox.session() as vipps:
-        await vipps.ecom.initiate(
-            order_id="order-3",
-            amount=nok(1),
-            transaction_text="x",
-            callback_prefix="https://example.com/c",
-            fall_back="https://example.com/b",
-        )
+        await initiate(vipps, "order-3", amount=nok(1))
     finished = await shell(sandbox, "payment", "show", "order-3", "--personal")
     assert "ecom payment order-3: not accepted so far (Vipps: INITIATE)" in finished.out
     assert "\n\nVipps has nothing about the customer here.\n\n" in finished.out

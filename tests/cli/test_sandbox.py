@@ -19,7 +19,8 @@ from attrs import define
 from tests.cli.inline import inline
 from tests.cli.processes import command, environment
 from tests.sandbox.driver import merchant_at
-from vipps_async import OrderNotFoundError, VippsSession, nok
+from tests.support.payments import initiate
+from vipps_async import OrderNotFoundError, VippsSession
 
 #: Seconds that starting and ending may take: far more than they need.
 _PATIENCE = 20.0
@@ -98,13 +99,7 @@ async def test_it_answers_until_it_is_told_to_end(number: signal.Signals) -> Non
     async with _running() as sandbox:
         assert sandbox.said.startswith(f"Vipps sandbox at {sandbox.exports['VIPPS_BASE_URL']} ")
         async with VippsSession.from_env(sandbox.exports) as vipps:
-            payment = await vipps.ecom.initiate(
-                order_id="acme-shop-1",
-                amount=nok("499.00"),
-                transaction_text="One pair of socks.",
-                callback_prefix="https://example.com/callbacks",
-                fall_back="https://example.com/back",
-            )
+            payment = await initiate(vipps)
             assert payment.token is not None
             await vipps.ecom.approve(payment.order_id, mobile_number="91234567", token=payment.token)
             captured = await vipps.ecom.capture(payment.order_id, transaction_text="Shipped.")
@@ -128,13 +123,7 @@ async def test_it_ends_while_a_client_holds_the_line() -> None:
 
 async def _details_many_times(sandbox: Running, times: int) -> None:
     async with VippsSession.from_env(sandbox.exports) as vipps:
-        await vipps.ecom.initiate(
-            order_id="acme-shop-1",
-            amount=100,
-            transaction_text="Socks",
-            callback_prefix="https://example.com/callbacks",
-            fall_back="https://example.com/back",
-        )
+        await initiate(vipps)
         await asyncio.gather(*(vipps.ecom.details("acme-shop-1") for _ in range(times)))
 
 
@@ -198,13 +187,7 @@ async def test_flags_reach_the_sandbox() -> None:
         async with browser.post(f"{url}/accesstoken/get", headers=keys) as answer:
             assert (await answer.json())["expires_in"] == "77"
         async with VippsSession.from_env(sandbox.exports) as vipps:
-            payment = await vipps.ecom.initiate(
-                order_id="acme-shop-1",
-                amount=100,
-                transaction_text="Socks",
-                callback_prefix="https://example.com/callbacks",
-                fall_back="https://example.com/back",
-            )
+            payment = await initiate(vipps, amount=100)
             assert payment.token is not None
             await vipps.ecom.approve("acme-shop-1", mobile_number="91234567", token=payment.token)
             details = await vipps.ecom.details("acme-shop-1")

@@ -111,13 +111,6 @@ def test_an_error_is_shown_on_one_line(capsys: pytest.CaptureFixture[str], monke
 
 
 def _environment() -> dict[str, str]:
-    from tests.cli.processes import environment  # noqa: PLC0415 - beside its one use
+    from tests.cli.processes import environment_with_keys  # noqa: PLC0415 - beside its one use
 
-    return dict(
-        environment(
-            VIPPS_CLIENT_ID="id",
-            VIPPS_CLIENT_SECRET="secret",
-            VIPPS_SUBSCRIPTION_KEY="key",
-            VIPPS_MERCHANT_SERIAL_NUMBER="123456",
-        )
-    )
+    return dict(environment_with_keys())

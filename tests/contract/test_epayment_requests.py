@@ -19,12 +19,7 @@ from vipps_async.core.converter import encode
 from vipps_async.epayment import request_enums
 from vipps_async.epayment.receipt import BottomLine, OrderLine, PaymentSources, Receipt, UnitInfo
 from vipps_async.epayment.request_bodies import QrFormat
-from vipps_async.epayment.requests import (
-    cancel_request,
-    create_request,
-    force_approve_request,
-    modification_request,
-)
+from vipps_async.epayment.requests import cancel_request, create_request, force_approve_request, modification_request
 
 PAYMENTS = "/v1/payments"
 PAYMENT = PAYMENTS + "/{Reference}"

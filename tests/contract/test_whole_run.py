@@ -10,8 +10,9 @@ import orjson
 import pytest
 
 from tests.contract.schema import CONTRACT, Contract, conform, validate
-from tests.end_to_end.checkout import FAST, PRICE, initiate
+from tests.end_to_end.checkout import FAST
 from tests.end_to_end.test_refusals import CASES, Case
+from tests.support.payments import PRICE, initiate
 from vipps_async import (
     AiohttpTransport,
     AirlineData,

@@ -10,11 +10,7 @@ from typing import Any, cast
 
 from attrs import frozen
 
-from vipps_async import (
-    ApiError,
-    JournalError,
-    VippsSession,
-)
+from vipps_async import ApiError, JournalError, VippsSession
 from vipps_async.core.attempts import AttemptRecord
 from vipps_async.core.clock import SystemClock
 from vipps_async.core.events import EventLog

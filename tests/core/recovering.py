@@ -7,10 +7,7 @@ from typing import Any
 import pytest
 
 from tests.faults.shop import Fault, Shop
-from vipps_async import (
-    VippsError,
-    nok,
-)
+from vipps_async import VippsError, nok
 from vipps_async.core.recovery_report import RecoveryReport
 from vipps_async.journals.protocol import Outcome
 

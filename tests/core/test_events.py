@@ -142,7 +142,7 @@ async def test_every_kind_of_structlog_logger_will_do(configured: LogCapture, wr
 
 
 async def test_when_off_a_call_costs_one_level_check(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With logging off nothing is put together: each call asks once whether anybody hears of it."""
+    """With logging off nothing is put together: each call asks once whether anybody listens."""
     asked: list[int] = []
     logger = logging.getLogger("vipps_async")
 
@@ -224,13 +224,13 @@ class Listener:
         self.told.append((call.operation.name, facts))
 
 
-async def test_listeners_hear_of_calls_and_attempts() -> None:
+async def test_listeners_are_told_of_calls_and_attempts() -> None:
     """Each attempt is told with its number, status or failure; each end with its outcome, attempts and error."""
     transport = ScriptedTransport().on("/capture", RequestNotSent("refused"), answer(503), done())
     line, listener = pipeline(transport.on("/status", vipps_error(403, "Payment", "41"))), Listener()
-    heard: list[Any] = []
+    received: list[Any] = []
     line.log.call_listeners.append(listener)
-    line.log.listeners.append(lambda *facts: heard.append((facts[0], facts[2])))
+    line.log.listeners.append(lambda *facts: received.append((facts[0], facts[2])))
     await line.run(call_of(Repeat.KEYED))
     with pytest.raises(VippsError) as caught:
         await line.run(call_of(Repeat.SAFE))
@@ -245,7 +245,7 @@ async def test_listeners_hear_of_calls_and_attempts() -> None:
         ("ecom.status", 1, 403, None),
         ("ecom.status", {"outcome": "PaymentRefusedError", "attempts": 1, "settled_by": None, "error": caught.value}),
     ]
-    assert heard == [
+    assert received == [
         ("token.get", 200),
         ("ecom.capture", None),
         ("ecom.capture", 503),
@@ -254,7 +254,7 @@ async def test_listeners_hear_of_calls_and_attempts() -> None:
     ]
 
 
-async def test_listeners_hear_of_a_cancelled_call() -> None:
+async def test_listeners_are_told_of_a_cancelled_call() -> None:
     """The end of a call whose task was cancelled is told, too."""
     begun = asyncio.Event()
 
@@ -298,7 +298,7 @@ TROUBLE = "event=vipps.listening_failed what=a listener error=RuntimeError place
 
 @pytest.mark.parametrize("kind", ["attempts", "calls"])
 async def test_a_listener_that_raises_changes_nothing(kind: str, caplog: pytest.LogCaptureFixture) -> None:
-    """The call ends as Vipps has answered, the others hear of it, and the log tells once, without the error's text."""
+    """The call ends as Vipps has answered, the others are told, and the log tells once, without the error's text."""
     transport = ScriptedTransport().on("/capture", answer(503), done(), vipps_error(400, "Payment", "61"))
     line, listener, broken = pipeline(transport), Listener(), Broken()
     if kind == "attempts":
@@ -346,7 +346,7 @@ async def test_a_log_filter_that_raises_changes_nothing(caplog: pytest.LogCaptur
 
 
 async def test_a_listener_may_leave_while_it_is_told() -> None:
-    """A listener that takes itself off the list does not keep the next one from hearing."""
+    """A listener that takes itself off the list does not keep the next one from being told."""
     line, listener = pipeline(ScriptedTransport().on("/status", done())), Listener()
 
     class Leaving(Listener):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -13,6 +11,7 @@ import pytest
 from tests.batch.test_other_api import MSN, opened
 from tests.toy.api import ToyApi, row_call
 from tests.toy.service import ToyService
+from tests.toy.without_ecom import run_without_ecom
 from vipps_async.core.batch import BatchOperation
 from vipps_async.core.operation import SettledBy
 from vipps_async.core.rate_limit import PerPaymentRateLimiter
@@ -117,14 +116,6 @@ def test_an_intent_never_goes_to_another_api() -> None:
 
 
 _WITHOUT_ECOM = """
-import sys
-
-class Blocked:
-    def find_spec(self, name, path=None, target=None):
-        if name == "vipps_async.ecom" or name.startswith("vipps_async.ecom."):
-            raise ImportError(f"{name} is blocked")
-
-sys.meta_path.insert(0, Blocked())
 import asyncio
 from tests.core import test_other_api as tests
 asyncio.run(tests.test_a_call_that_is_refused_for_now_is_repeated_with_its_key())
@@ -137,9 +128,7 @@ print("carried out")
 
 def test_core_needs_no_ecom() -> None:
     """With eCom's folder blocked from import, all of it works the same."""
-    found = subprocess.run(
-        [sys.executable, "-c", _WITHOUT_ECOM], capture_output=True, text=True, check=False, cwd=PACKAGE.parent
-    )
+    found = run_without_ecom(_WITHOUT_ECOM)
     assert (found.stdout, found.returncode) == ("carried out\n", 0), found.stderr
 
 

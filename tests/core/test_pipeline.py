@@ -14,18 +14,7 @@ from hypothesis import strategies as st
 
 from tests.core.fake_clock import FakeClock
 from tests.core.gate import Gate
-from tests.core.samples import (
-    KEY,
-    NAMES,
-    ORDER,
-    SECRETS,
-    Receipt,
-    call_of,
-    details,
-    done,
-    pipeline,
-    vipps_error,
-)
+from tests.core.samples import KEY, NAMES, ORDER, SECRETS, Receipt, call_of, details, done, pipeline, vipps_error
 from vipps_async import errors
 from vipps_async.config import RetryPolicy
 from vipps_async.core.attempts import AttemptRecord

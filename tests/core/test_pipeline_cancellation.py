@@ -13,13 +13,7 @@ from tests.core.gate import Gate
 from tests.core.samples import KEY, ORDER, call_of, details, done, pipeline
 from vipps_async.core.clock import SystemClock
 from vipps_async.core.operation import Repeat, SettledBy
-from vipps_async.errors import (
-    ConfigurationError,
-    Effect,
-    OutcomeUnknown,
-    RequestNotSent,
-    TransportError,
-)
+from vipps_async.errors import ConfigurationError, Effect, OutcomeUnknown, RequestNotSent, TransportError
 from vipps_async.testing import Reply, ScriptedTransport, answer, token_answer
 from vipps_async.transports.protocol import Request, Response
 

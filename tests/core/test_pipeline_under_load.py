@@ -13,14 +13,7 @@ from tests.core.samples import KEY, ORDER, Receipt, call_of, details, done, pipe
 from vipps_async.config import RetryPolicy, Timeouts
 from vipps_async.core.operation import Repeat
 from vipps_async.core.pipeline import Pipeline
-from vipps_async.errors import (
-    AuthenticationError,
-    Effect,
-    OutcomeUnknown,
-    RequestNotSent,
-    ServerError,
-    VippsError,
-)
+from vipps_async.errors import AuthenticationError, Effect, OutcomeUnknown, RequestNotSent, ServerError, VippsError
 from vipps_async.testing import ScriptedTransport, answer, token_answer
 from vipps_async.transports.protocol import Request, Response
 

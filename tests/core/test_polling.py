@@ -188,7 +188,7 @@ def test_a_429_without_a_time() -> None:
 
 
 def test_quiet_is_for_one_order_alone() -> None:
-    """A `Retry-After` for one order keeps nobody from hearing of another one."""
+    """A `Retry-After` for one order keeps nobody from learning of another one."""
 
     def answer(order_id: str, _: float) -> Any:
         slowly = RateLimitedError("slowly", status=429, retryable=True, retry_after=3600.0)

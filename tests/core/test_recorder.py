@@ -10,17 +10,7 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from tests.core.recorder_bench import (
-    DONE,
-    KEY,
-    BrokenJournal,
-    Ends,
-    bench,
-    capture,
-    capture_call,
-    fail,
-    hang,
-)
+from tests.core.recorder_bench import DONE, KEY, BrokenJournal, Ends, bench, capture, capture_call, fail, hang
 from tests.faults.shop import TWO_TRIES, Fault, Shop
 from vipps_async import (
     ApiError,

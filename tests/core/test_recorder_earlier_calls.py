@@ -8,12 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.core.recorder_bench import (
-    KEY,
-    bench,
-    capture,
-    capture_call,
-)
+from tests.core.recorder_bench import KEY, bench, capture, capture_call
 from tests.faults.shop import TWO_TRIES, Fault, Shop
 from vipps_async import (
     CaptureError,

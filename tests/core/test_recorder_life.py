@@ -11,11 +11,7 @@ import orjson
 import pytest
 from attrs import evolve
 
-from tests.core.recorder_bench import (
-    KEY,
-    bench,
-    capture,
-)
+from tests.core.recorder_bench import KEY, bench, capture
 from tests.faults.shop import CREDENTIALS, TWO_TRIES, Fault, Shop
 from vipps_async import (
     AiohttpTransport,

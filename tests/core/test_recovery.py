@@ -9,11 +9,7 @@ from attrs import evolve
 
 from tests.core.recovering import LOST, left_open, outcome, sums
 from tests.faults.shop import CREDENTIALS, Fault, LossyTransport, Shop
-from vipps_async import (
-    OutcomeUnknown,
-    SettledBy,
-    nok,
-)
+from vipps_async import OutcomeUnknown, SettledBy, nok
 from vipps_async.journals.protocol import Outcome, Settlement
 from vipps_async.transports.protocol import Request, Response
 

@@ -16,12 +16,7 @@ from attrs import evolve
 
 from tests.core.recovering import LOST, left_open, outcome, sums
 from tests.faults.shop import CREDENTIALS, Fault, LossyTransport, Shop
-from vipps_async import (
-    JournalError,
-    RequestNotSent,
-    SqliteJournal,
-    nok,
-)
+from vipps_async import JournalError, RequestNotSent, SqliteJournal, nok
 from vipps_async.core import recovery_limit
 from vipps_async.core.recovery_report import RecoveryReport
 from vipps_async.journals.memory import MemoryJournal

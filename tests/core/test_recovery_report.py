@@ -13,13 +13,7 @@ from attrs import evolve
 
 from tests.core.recovering import LOST, left_open, outcome, sums
 from tests.faults.shop import CREDENTIALS, Fault, Shop
-from vipps_async import (
-    ConfigurationError,
-    InvalidInputError,
-    OrderNotFoundError,
-    OutcomeUnknown,
-    nok,
-)
+from vipps_async import ConfigurationError, InvalidInputError, OrderNotFoundError, OutcomeUnknown, nok
 from vipps_async.core import open_entry
 from vipps_async.core import recovery as recovery_module
 from vipps_async.journals.memory import MemoryJournal

@@ -23,7 +23,7 @@ START = 1000.0
 
 
 @define
-class Run:
+class PlayedCall:
     """One call played through: what the pipeline would do, without any I/O."""
 
     repeat: Repeat
@@ -70,16 +70,16 @@ class Run:
         return step
 
 
-def play(run: Run, failures: tuple[FailureKind, ...], *, absent: bool) -> RetryAction:
+def play(call: PlayedCall, failures: tuple[FailureKind, ...], *, absent: bool) -> RetryAction:
     """Play failures one after the other, as far as the call goes on; every question answers `absent` or nothing."""
     step: RetryAction = Stop("")
     for failure in failures:
-        run.send()
-        step = run.fail(failure)
+        call.send()
+        step = call.fail(failure)
         if isinstance(step, Ask):
             if not (step.then_send and absent):
                 return step
-            step = run.step(run.state.after_looking(NotApplied("absent"), run.now))
+            step = call.step(call.state.after_looking(NotApplied("absent"), call.now))
             assert not isinstance(step, Ask), "asked twice without an attempt in between"
         if isinstance(step, Stop):
             return step
@@ -94,27 +94,27 @@ def test_every_sequence_of_failures(repeat: Repeat, can_ask: bool, absent: bool)
     stories: list[tuple[FailureKind, ...]] = [(failure,) for failure in FailureKind]
     # Breadth first; a story that has ended is not told further, since nothing can follow it.
     for failures in stories:
-        run = Run(repeat, can_ask)
-        last = play(run, failures, absent=absent)
+        call = PlayedCall(repeat, can_ask)
+        last = play(call, failures, absent=absent)
         if isinstance(last, Send | Refresh) and len(failures) < 5:
             stories.extend((*failures, failure) for failure in FailureKind)
-        made = failures[: run.state.record.begun]
-        sends = [step for step in run.steps if isinstance(step, Send | Refresh)]
-        assert run.state.record.begun <= 4
-        assert sum(isinstance(step, Refresh) for step in run.steps) <= 1
-        assert len(sends) + 1 >= run.state.record.begun
-        assert run.now <= run.state.last_send
-        assert run.budget.tokens >= 0
+        made = failures[: call.state.record.begun]
+        sends = [step for step in call.steps if isinstance(step, Send | Refresh)]
+        assert call.state.record.begun <= 4
+        assert sum(isinstance(step, Refresh) for step in call.steps) <= 1
+        assert len(sends) + 1 >= call.state.record.begun
+        assert call.now <= call.state.last_send
+        assert call.budget.tokens >= 0
         if repeat in {Repeat.CONFIRM, Repeat.ONCE}:
-            assert not _sent_again_in_doubt(run, made), failures
-        assert (run.state.record.in_doubt > 0) is any(failure.doubtful for failure in made)
+            assert not _sent_again_in_doubt(call, made), failures
+        assert (call.state.record.in_doubt > 0) is any(failure.doubtful for failure in made)
         if not can_ask:
-            assert not any(isinstance(step, Ask) for step in run.steps)
+            assert not any(isinstance(step, Ask) for step in call.steps)
 
 
-def _sent_again_in_doubt(run: Run, failures: tuple[FailureKind, ...]) -> bool:
+def _sent_again_in_doubt(call: PlayedCall, failures: tuple[FailureKind, ...]) -> bool:
     """Tell whether an attempt directly followed a doubtful one, without a question in between."""
-    steps = iter(run.steps)
+    steps = iter(call.steps)
     for failure in failures:
         step = next(steps, None)
         if failure.doubtful and isinstance(step, Send | Refresh):
@@ -126,50 +126,50 @@ def _sent_again_in_doubt(run: Run, failures: tuple[FailureKind, ...]) -> bool:
 
 def test_four_attempts_are_the_most() -> None:
     """The fourth failure ends the call and says that the attempts are used up."""
-    run = Run(Repeat.SAFE, can_ask=False)
-    assert play(run, (FailureKind.UNKNOWN,) * 5, absent=True) == Stop("all 4 attempts are used up")
-    assert run.state.record.begun == 4
+    call = PlayedCall(Repeat.SAFE, can_ask=False)
+    assert play(call, (FailureKind.UNKNOWN,) * 5, absent=True) == Stop("all 4 attempts are used up")
+    assert call.state.record.begun == 4
 
 
 def test_a_single_attempt_may_still_refresh_its_token() -> None:
     """A policy of one attempt allows the one repetition that a stale token needs, and no other."""
-    run = Run(Repeat.KEYED, policy=RetryPolicy(attempts=1))
-    run.send()
-    assert isinstance(run.fail(FailureKind.UNAUTHORIZED), Refresh)
-    run.send()
-    assert isinstance(run.fail(FailureKind.UNAUTHORIZED), Stop)
-    other = Run(Repeat.KEYED, policy=RetryPolicy(attempts=1))
+    call = PlayedCall(Repeat.KEYED, policy=RetryPolicy(attempts=1))
+    call.send()
+    assert isinstance(call.fail(FailureKind.UNAUTHORIZED), Refresh)
+    call.send()
+    assert isinstance(call.fail(FailureKind.UNAUTHORIZED), Stop)
+    other = PlayedCall(Repeat.KEYED, policy=RetryPolicy(attempts=1))
     other.send()
     assert isinstance(other.fail(FailureKind.NOT_SENT), Stop)
 
 
 def test_retry_after_is_honoured() -> None:
     """The pause is at least what Vipps asks for."""
-    run = Run(Repeat.KEYED)
-    run.send()
-    assert run.fail(FailureKind.THROTTLED, retry_after=17.0) == Send(17.0)
+    call = PlayedCall(Repeat.KEYED)
+    call.send()
+    assert call.fail(FailureKind.THROTTLED, retry_after=17.0) == Send(17.0)
 
 
 def test_a_retry_after_beyond_the_deadline_stops() -> None:
     """If Vipps asks for more time than the call has, the call ends at once, says so, and pays nothing for it."""
-    run = Run(Repeat.KEYED)
-    run.send()
-    assert run.fail(FailureKind.THROTTLED, retry_after=61.0) == Stop(
+    call = PlayedCall(Repeat.KEYED)
+    call.send()
+    assert call.fail(FailureKind.THROTTLED, retry_after=61.0) == Stop(
         "Vipps asks to wait 61 s, longer than this call may take"
     )
-    assert run.budget.tokens == 500
+    assert call.budget.tokens == 500
 
 
 def test_the_orders_limit_is_waited_for() -> None:
     """With two a minute, the third attempt waits for its turn or, if that takes too long, is not made."""
-    run = Run(Repeat.KEYED, per_minute=2, policy=RetryPolicy(deadline=100.0))
-    run.send()
-    run.fail(FailureKind.NOT_SENT)
-    run.send()
-    step = run.fail(FailureKind.NOT_SENT)
+    call = PlayedCall(Repeat.KEYED, per_minute=2, policy=RetryPolicy(deadline=100.0))
+    call.send()
+    call.fail(FailureKind.NOT_SENT)
+    call.send()
+    step = call.fail(FailureKind.NOT_SENT)
     assert isinstance(step, Send)
-    assert run.now >= START + 60.0
-    hasty = Run(Repeat.KEYED, per_minute=1)
+    assert call.now >= START + 60.0
+    hasty = PlayedCall(Repeat.KEYED, per_minute=1)
     hasty.send()
     stop = hasty.fail(FailureKind.NOT_SENT)
     assert stop == Stop("Vipps' limit for this payment leaves no further attempt within this call's deadline")
@@ -177,30 +177,30 @@ def test_the_orders_limit_is_waited_for() -> None:
 
 def test_a_refused_token_is_no_reason_to_go_beyond_the_limit() -> None:
     """If the order's limit is used up, the attempt with the next token waits for its turn, or is not made."""
-    run = Run(Repeat.KEYED, per_minute=1, policy=RetryPolicy(deadline=90.0))
-    run.send(seconds=10.0)
-    assert run.fail(FailureKind.UNAUTHORIZED) == Refresh(50.0)
-    hasty = Run(Repeat.KEYED, per_minute=1)
+    call = PlayedCall(Repeat.KEYED, per_minute=1, policy=RetryPolicy(deadline=90.0))
+    call.send(seconds=10.0)
+    assert call.fail(FailureKind.UNAUTHORIZED) == Refresh(50.0)
+    hasty = PlayedCall(Repeat.KEYED, per_minute=1)
     hasty.send()
     assert isinstance(hasty.fail(FailureKind.UNAUTHORIZED), Stop)
 
 
 def test_the_deadline_ends_it() -> None:
     """When the time is over nothing is sent any more."""
-    run = Run(Repeat.KEYED)
-    run.send(seconds=54.96)
-    assert run.fail(FailureKind.NOT_SENT) == Stop("the deadline of 60 s leaves no time for another attempt")
-    late = Run(Repeat.KEYED)
+    call = PlayedCall(Repeat.KEYED)
+    call.send(seconds=54.96)
+    assert call.fail(FailureKind.NOT_SENT) == Stop("the deadline of 60 s leaves no time for another attempt")
+    late = PlayedCall(Repeat.KEYED)
     late.send(seconds=54.96)
     assert isinstance(late.fail(FailureKind.UNAUTHORIZED), Stop)
 
 
 def test_a_drained_budget_ends_it() -> None:
     """Without budget there is no retry, and no second look at the history."""
-    run = Run(Repeat.KEYED, policy=RetryPolicy(budget=13))
-    run.send()
-    assert run.fail(FailureKind.NOT_SENT) == Stop("the session's retry budget is drained: too much has failed of late")
-    doubtful = Run(Repeat.KEYED, policy=RetryPolicy(budget=13))
+    call = PlayedCall(Repeat.KEYED, policy=RetryPolicy(budget=13))
+    call.send()
+    assert call.fail(FailureKind.NOT_SENT) == Stop("the session's retry budget is drained: too much has failed of late")
+    doubtful = PlayedCall(Repeat.KEYED, policy=RetryPolicy(budget=13))
     doubtful.send()
     assert isinstance(doubtful.fail(FailureKind.UNKNOWN), Stop)
     assert doubtful.state.pause_before_look(1, doubtful.now) is None
@@ -208,13 +208,13 @@ def test_a_drained_budget_ends_it() -> None:
 
 def test_looks_at_the_history_are_repeated_with_growing_pauses_within_the_deadline() -> None:
     """Details lag: asked again after half a second, then after twice as long each time, eight seconds at most."""
-    run = Run(Repeat.KEYED)
-    run.send()
-    assert looked(run) == [0.5, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0, 8.0, 8.0, 8.0]
-    assert run.now < run.state.deadline < run.now + 8.0
-    long = Run(Repeat.KEYED, policy=RetryPolicy(deadline=10**5, budget=10**9))
+    call = PlayedCall(Repeat.KEYED)
+    call.send()
+    assert looked(call) == [0.5, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0, 8.0, 8.0, 8.0]
+    assert call.now < call.state.deadline < call.now + 8.0
+    long = PlayedCall(Repeat.KEYED, policy=RetryPolicy(deadline=10**5, budget=10**9))
     assert len(looked(long)) > 10_000
-    hasty = Run(Repeat.KEYED, policy=RetryPolicy(deadline=2.0))
+    hasty = PlayedCall(Repeat.KEYED, policy=RetryPolicy(deadline=2.0))
     hasty.send()
     assert hasty.state.pause_before_look(2, hasty.now) == 1.0
     assert hasty.state.pause_before_look(3, hasty.now) is None
@@ -222,9 +222,9 @@ def test_looks_at_the_history_are_repeated_with_growing_pauses_within_the_deadli
 
 def test_a_row_of_a_batch_holds_its_place_for_seconds_only() -> None:
     """Others wait for it, and what stays open is looked at again later: four further looks, whatever the deadline."""
-    run = Run(Repeat.KEYED, is_row=True)
-    run.send()
-    assert looked(run) == [0.5, 1.0, 2.0, 4.0]
+    call = PlayedCall(Repeat.KEYED, is_row=True)
+    call.send()
+    assert looked(call) == [0.5, 1.0, 2.0, 4.0]
 
 
 @pytest.mark.parametrize(
@@ -242,45 +242,45 @@ def test_a_row_of_a_batch_holds_its_place_for_seconds_only() -> None:
 )
 def test_what_follows_a_look(repeat: Repeat, evidence: Evidence[Any], *, sent: bool) -> None:
     """With a key it is sent again unless it can take effect no more, without one if it is proven absent."""
-    run = Run(repeat)
-    run.send()
-    run.fail(FailureKind.UNKNOWN)
-    assert isinstance(run.state.after_looking(evidence, run.now), Send) is sent
+    call = PlayedCall(repeat)
+    call.send()
+    call.fail(FailureKind.UNKNOWN)
+    assert isinstance(call.state.after_looking(evidence, call.now), Send) is sent
 
 
 def test_looks_end_with_the_budget() -> None:
     """Each further look costs as much as an attempt, so that a session in trouble asks for less."""
-    run = Run(Repeat.KEYED, policy=RetryPolicy(budget=3 * 14 + 13))
-    run.send()
-    assert looked(run) == [0.5, 1.0, 2.0]
+    call = PlayedCall(Repeat.KEYED, policy=RetryPolicy(budget=3 * 14 + 13))
+    call.send()
+    assert looked(call) == [0.5, 1.0, 2.0]
 
 
 def test_looking_for_the_proof_of_a_success_costs_no_budget() -> None:
     """Vipps has answered: a session that captures parts all day long is not in trouble. The deadline ends it."""
-    run = Run(Repeat.KEYED, policy=RetryPolicy(budget=13))
-    run.send()
-    run.fail(FailureKind.UNPROVEN)
-    assert len(looked(run)) == 10
-    assert run.now < run.state.deadline
+    call = PlayedCall(Repeat.KEYED, policy=RetryPolicy(budget=13))
+    call.send()
+    call.fail(FailureKind.UNPROVEN)
+    assert len(looked(call)) == 10
+    assert call.now < call.state.deadline
 
 
-def looked(run: Run) -> list[float]:
+def looked(call: PlayedCall) -> list[float]:
     """Look until no further look is allowed; the pauses before each but the first."""
     pauses: list[float] = []
-    while (pause := run.state.pause_before_look(len(pauses) + 1, run.now)) is not None:
+    while (pause := call.state.pause_before_look(len(pauses) + 1, call.now)) is not None:
         pauses.append(pause)
-        run.now += pause
+        call.now += pause
     return pauses
 
 
 def test_a_throttled_retry_costs_less() -> None:
     """Being told to slow down costs the session less budget than a failure."""
-    run = Run(Repeat.KEYED)
-    run.send()
-    run.fail(FailureKind.THROTTLED)
-    run.send()
-    run.fail(FailureKind.UNKNOWN)
-    assert run.budget.tokens == 500 - 5 - 14
+    call = PlayedCall(Repeat.KEYED)
+    call.send()
+    call.fail(FailureKind.THROTTLED)
+    call.send()
+    call.fail(FailureKind.UNKNOWN)
+    assert call.budget.tokens == 500 - 5 - 14
 
 
 @given(
@@ -295,17 +295,17 @@ def test_nothing_is_sent_past_the_deadline(
     repeat: Repeat, story: list[tuple[FailureKind, float, float | None]], attempts: int, deadline: float
 ) -> None:
     """However long attempts take and whatever Vipps asks for, no attempt begins after its time."""
-    run = Run(repeat, policy=RetryPolicy(attempts=attempts, deadline=deadline))
+    call = PlayedCall(repeat, policy=RetryPolicy(attempts=attempts, deadline=deadline))
     for failure, seconds, retry_after in story:
-        assert run.now < run.state.last_send
-        run.send(seconds)
-        step = run.fail(failure, retry_after)
+        assert call.now < call.state.last_send
+        call.send(seconds)
+        step = call.fail(failure, retry_after)
         if isinstance(step, Ask) and step.then_send:
-            step = run.step(run.state.after_looking(NotApplied("absent"), run.now))
+            step = call.step(call.state.after_looking(NotApplied("absent"), call.now))
         if not isinstance(step, Send | Refresh):
             break
-        assert run.now + 0.049 <= run.state.last_send
-    assert run.state.record.begun <= max(attempts, 2)
+        assert call.now + 0.049 <= call.state.last_send
+    assert call.state.record.begun <= max(attempts, 2)
 
 
 def test_time_is_kept_back_for_asking() -> None:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import Any, TypeVar
 
+import orjson
+import pytest
 from attrs import define, field
 
+from vipps_async import InvalidInputError
+from vipps_async.core.converter import encode
 from vipps_async.core.operation import Call
 
 R = TypeVar("R")
@@ -32,3 +37,16 @@ class ScriptedRunner:
         """The one call that was made."""
         (call,) = self.calls
         return call
+
+
+def body_of(runner: ScriptedRunner) -> Any:
+    """Return the body of the one call that was made, as JSON."""
+    return orjson.loads(encode(runner.only.body))
+
+
+async def refusal(runner: ScriptedRunner, call: Awaitable[object]) -> InvalidInputError:
+    """Return the error of a call that must be refused before it reaches the runner."""
+    with pytest.raises(InvalidInputError) as caught:
+        await call
+    assert not runner.calls
+    return caught.value

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 import pytest
 
-from tests.ecom.scripted_runner import ScriptedRunner
+from tests.ecom.scripted_runner import ScriptedRunner, body_of, refusal
 from vipps_async import (
     AirlineData,
     CaptureResult,
@@ -44,19 +44,6 @@ LEAST: dict[str, Any] = {
     "fall_back": "https://example.com/result",
 }
 CONSENT = "https://example.com/consent"
-
-
-def body_of(runner: ScriptedRunner) -> Any:
-    """Return the JSON of the one call that was made."""
-    return orjson.loads(encode(runner.only.body))
-
-
-async def refusal(runner: ScriptedRunner, call: Awaitable[object]) -> InvalidInputError:
-    """Return the error of a call that must not reach the runner."""
-    with pytest.raises(InvalidInputError) as caught:
-        await call
-    assert not runner.calls
-    return caught.value
 
 
 async def test_the_least_that_initiate_sends(ecom: EcomApi, runner: ScriptedRunner) -> None:

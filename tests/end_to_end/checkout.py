@@ -1,15 +1,11 @@
-"""What the tests of this folder do again and again: initiate a payment, and look at an error."""
+"""What the tests of this folder do again and again: retry soon, and look at an error."""
 
 from __future__ import annotations
 
-from typing import Any
+from vipps_async import Effect, RetryPolicy, VippsError
 
-from vipps_async import Effect, InitiatedPayment, Money, RetryPolicy, VippsError, VippsSession
+__all__ = ["FAST", "KEYS", "holds_together"]
 
-__all__ = ["FAST", "KEYS", "PRICE", "holds_together", "initiate"]
-
-#: Øre.
-PRICE = 49_900
 #: Retries that do not keep a test waiting.
 FAST = RetryPolicy(base=0.001, throttled_base=0.001, cap=0.002, deadline=5.0)
 #: Keys that open nothing.
@@ -19,18 +15,6 @@ KEYS = {
     "subscription_key": "key-of-a-test",
     "merchant_serial_number": "123456",
 }
-
-
-async def initiate(
-    vipps: VippsSession, order_id: str = "acme-shop-1", *, amount: Money | int = PRICE, **further: Any
-) -> InitiatedPayment:
-    """Initiate a payment whose callbacks go nowhere."""
-    arguments: dict[str, Any] = {
-        "transaction_text": "One pair of socks.",
-        "callback_prefix": "https://example.com/vipps/callbacks",
-        "fall_back": "https://example.com/vipps/result",
-    }
-    return await vipps.ecom.initiate(order_id=order_id, amount=amount, **(arguments | further))
 
 
 def holds_together(error: VippsError, *, operation: str, order_id: str | None = "acme-shop-1") -> None:

@@ -10,7 +10,14 @@ from typing import Any
 import aiohttp
 from attrs import field, frozen
 
-__all__ = ["Outsider", "Sent", "outsider_at"]
+from vipps_async.sandbox import SandboxCredentials
+
+__all__ = ["KEYS", "Outsider", "Sent", "outsider_at"]
+
+#: The keys of a sandbox that looks at them.
+KEYS = SandboxCredentials(
+    client_id="client-id", client_secret="client-secret", subscription_key="key", merchant_serial_numbers={"123456"}
+)
 
 
 @frozen

@@ -14,7 +14,8 @@ import pytest
 import structlog
 from attrs import define, field
 
-from tests.end_to_end.checkout import FAST, initiate
+from tests.end_to_end.checkout import FAST
+from tests.support.payments import initiate
 from vipps_async import (
     AiohttpTransport,
     AirlineData,

@@ -13,7 +13,8 @@ import pytest_asyncio
 from aiohttp import web
 from attrs import define, field
 
-from tests.end_to_end.checkout import FAST, PRICE, initiate
+from tests.end_to_end.checkout import FAST
+from tests.support.payments import PRICE, initiate
 from vipps_async import ApiError, ExpressCheckout, Scope, ShippingDetails, VippsSession, nok
 from vipps_async.sandbox import Address, Customer
 from vipps_async.testing import Sandbox
@@ -33,7 +34,7 @@ class Merchant:
     """A shop on loopback: answers with ways of shipping, and keeps what it is told."""
 
     url: str = ""
-    heard: asyncio.Queue[tuple[str, str, dict[str, Any] | None]] = field(factory=asyncio.Queue)
+    received: asyncio.Queue[tuple[str, str, dict[str, Any] | None]] = field(factory=asyncio.Queue)
     #: What `Authorization` said, call by call.
     tokens: list[str | None] = field(factory=list)
 
@@ -62,12 +63,12 @@ class Merchant:
         body = await request.read()
         self.tokens.append(request.headers.get("Authorization"))
         message = orjson.loads(body) if body else None
-        self.heard.put_nowait((request.method, request.rel_url.raw_path, message))
+        self.received.put_nowait((request.method, request.rel_url.raw_path, message))
         return message
 
     async def next(self) -> tuple[str, str, dict[str, Any] | None]:
         """Wait for the next call of Vipps."""
-        return await asyncio.wait_for(self.heard.get(), 5)
+        return await asyncio.wait_for(self.received.get(), 5)
 
 
 def _method(method_id: str, name: str, cost: float, *, default: str) -> dict[str, Any]:

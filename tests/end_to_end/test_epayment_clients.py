@@ -13,12 +13,9 @@ from typing import Any
 import pytest
 from attrs import field, frozen
 
-from tests.end_to_end.outsider import Outsider, Sent, outsider_at
-from vipps_async.sandbox import SandboxCredentials, SandboxServer
+from tests.end_to_end.outsider import KEYS, Outsider, Sent, outsider_at
+from vipps_async.sandbox import SandboxServer
 
-KEYS = SandboxCredentials(
-    client_id="client-id", client_secret="client-secret", subscription_key="key", merchant_serial_numbers={"123456"}
-)
 PAYMENTS, HOOKS = "/epayment/v1/payments", "/webhooks/v1/webhooks"
 _UNIT = {"Ocp-Apim-Subscription-Key": "key", "Merchant-Serial-Number": "123456"}
 _LOG_IN = {"client_id": "client-id", "client_secret": "client-secret", "Ocp-Apim-Subscription-Key": "key"}

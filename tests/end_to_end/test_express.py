@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from tests.end_to_end.checkout import PRICE, initiate
+from tests.support.payments import PRICE, initiate
 from vipps_async import CaptureError, Effect, ExpressCheckout, ShippingDetails, VippsSession, nok
 from vipps_async.testing import Sandbox
 

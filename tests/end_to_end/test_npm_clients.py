@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from attrs import frozen
 
-from tests.end_to_end.test_epayment_clients import KEYS
+from tests.end_to_end.outsider import KEYS
 from tests.missing import skip_without
 from vipps_async.sandbox import SandboxServer
 

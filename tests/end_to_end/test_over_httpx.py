@@ -8,7 +8,8 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from tests.end_to_end.checkout import FAST, PRICE, initiate
+from tests.end_to_end.checkout import FAST
+from tests.support.payments import PRICE, initiate
 from vipps_async import Effect, HttpxTransport, RequestNotSent, SettledBy, VippsSession, nok
 from vipps_async.sandbox import Fault
 from vipps_async.testing import Sandbox

@@ -6,7 +6,8 @@ from datetime import UTC, timedelta
 
 import pytest
 
-from tests.end_to_end.checkout import FAST, PRICE, initiate
+from tests.end_to_end.checkout import FAST
+from tests.support.payments import PRICE, initiate
 from vipps_async import (
     AiohttpTransport,
     AirlineData,

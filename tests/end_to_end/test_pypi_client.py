@@ -10,13 +10,10 @@ from typing import Any
 
 import pytest
 
-from tests.end_to_end.outsider import Outsider, Sent, outsider_at
+from tests.end_to_end.outsider import KEYS, Outsider, Sent, outsider_at
 from tests.missing import skip_without
-from vipps_async.sandbox import SandboxCredentials, SandboxServer, State
+from vipps_async.sandbox import SandboxServer, State
 
-KEYS = SandboxCredentials(
-    client_id="client-id", client_secret="client-secret", subscription_key="key", merchant_serial_numbers={"123456"}
-)
 ORDER = "acme-shop-123-order123abc"
 #: Øre.
 PRICE = 49_900

@@ -16,12 +16,10 @@ from urllib.parse import quote, urlsplit
 import pytest
 from attrs import define, field
 
-from vipps_async.sandbox import SandboxCredentials, SandboxServer
+from tests.end_to_end.outsider import KEYS
+from vipps_async.sandbox import SandboxServer
 
 COMMANDS = Path(__file__).with_name("quick_start.txt")
-KEYS = SandboxCredentials(
-    client_id="client-id", client_secret="client-secret", subscription_key="key", merchant_serial_numbers={"123456"}
-)
 #: Seconds that one request may take on a busy machine.
 _PATIENCE = 30
 

@@ -10,7 +10,8 @@ import attrs
 import pytest
 import pytest_asyncio
 
-from tests.end_to_end.checkout import FAST, KEYS, PRICE, holds_together, initiate
+from tests.end_to_end.checkout import FAST, KEYS, holds_together
+from tests.support.payments import PRICE, initiate
 from vipps_async import (
     ApiError,
     AuthenticationError,

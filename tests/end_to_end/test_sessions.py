@@ -11,7 +11,8 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
-from tests.end_to_end.checkout import FAST, KEYS, PRICE, initiate
+from tests.end_to_end.checkout import FAST, KEYS
+from tests.support.payments import PRICE, initiate
 from vipps_async import (
     AiohttpTransport,
     CaptureResult,

@@ -12,7 +12,8 @@ import orjson
 import pytest
 from aiohttp.client_proto import ResponseHandler
 
-from tests.end_to_end.checkout import FAST, KEYS, PRICE, initiate
+from tests.end_to_end.checkout import FAST, KEYS
+from tests.support.payments import PRICE, initiate
 from vipps_async import (
     CaptureResult,
     Credentials,

@@ -11,13 +11,10 @@ from typing import Any
 
 import pytest
 
-from tests.end_to_end.outsider import Outsider, Sent, outsider_at
+from tests.end_to_end.outsider import KEYS, Outsider, Sent, outsider_at
 from tests.sandbox.driver import Shop, shop
-from vipps_async.sandbox import SandboxCredentials, SandboxServer, State
+from vipps_async.sandbox import SandboxServer, State
 
-KEYS = SandboxCredentials(
-    client_id="client-id", client_secret="client-secret", subscription_key="key", merchant_serial_numbers={"123456"}
-)
 #: It makes ids of twelve lower-case letters and digits.
 ORDER = "k3x9q2m7a0bz"
 #: Øre.

@@ -7,10 +7,9 @@ import inspect
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-import orjson
 import pytest
 
-from tests.ecom.scripted_runner import ScriptedRunner
+from tests.ecom.scripted_runner import ScriptedRunner, body_of, refusal
 from tests.epayment.creations import EVERYTHING
 from tests.epayment.payments import event, events, payment
 from tests.epayment.service import EpaymentService
@@ -27,25 +26,11 @@ from vipps_async import (
     nok,
 )
 from vipps_async.config import Environment
-from vipps_async.core.converter import encode
 from vipps_async.epayment.operations import OPERATIONS
 from vipps_async.epayment.requests import create_request
 from vipps_async.journals.protocol import KeyOrigin
 
 URL = "https://example.com/back"
-
-
-def body_of(runner: ScriptedRunner) -> Any:
-    """Return the body of the only call, as JSON."""
-    return orjson.loads(encode(runner.only.body))
-
-
-async def refusal(runner: ScriptedRunner, call: Awaitable[object]) -> InvalidInputError:
-    """Return the error of a call that must be refused before anything is sent."""
-    with pytest.raises(InvalidInputError) as caught:
-        await call
-    assert not runner.calls
-    return caught.value
 
 
 @pytest.mark.parametrize("name", ["capture", "refund"])

@@ -163,7 +163,7 @@ async def until(condition: Callable[[], Awaitable[bool]]) -> None:
 
 
 async def _is_registered(data: Path) -> bool:
-    """Tell whether the shop has a webhook's secret: until then it hears of nothing."""
+    """Tell whether the shop has a webhook's secret: until then it receives nothing."""
     return (data / "webhooks.json").exists()
 
 

@@ -10,14 +10,7 @@ import pytest
 
 from examples.shop.orders import Api, Kind, Order, State
 from examples.shop.payments import LIFETIME
-from tests.examples.running_shop import (
-    ONLY_ECOM,
-    ONLY_EPAYMENT,
-    PRICE,
-    RunningShop,
-    opened,
-    until,
-)
+from tests.examples.running_shop import ONLY_ECOM, ONLY_EPAYMENT, PRICE, RunningShop, opened, until
 from vipps_async import (
     ExpressCheckout,
     Shipping,

@@ -8,14 +8,7 @@ import orjson
 
 from examples.shop.orders import Api, Kind, Order, Orders, State
 from examples.shop.payments import LIFETIME
-from tests.examples.running_shop import (
-    LOST,
-    PRICE,
-    RunningShop,
-    opened,
-    running_shop,
-    until,
-)
+from tests.examples.running_shop import LOST, PRICE, RunningShop, opened, running_shop, until
 from tests.webhooks.delivered import AUTHORIZED, headers_for
 from vipps_async.testing import Sandbox
 

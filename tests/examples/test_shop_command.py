@@ -15,10 +15,8 @@ import pytest
 from examples.shop.__main__ import main
 from examples.shop.orders import Api
 from examples.shop.settings import Settings
-from tests.cli.processes import environment
-from tests.examples.running_shop import (
-    PATIENCE,
-)
+from tests.cli.processes import environment, environment_with_keys
+from tests.examples.running_shop import PATIENCE
 from vipps_async.testing import Sandbox
 
 
@@ -43,11 +41,7 @@ async def test_the_one_command_serves_and_ends_when_it_is_told_to(number: signal
 async def test_with_keys_the_shop_talks_to_that_vipps(tmp_path: Path) -> None:
     """With `VIPPS_…` set no sandbox is started, and the merchant's pages want the password."""
     async with Sandbox() as sandbox:
-        env = environment(
-            VIPPS_CLIENT_ID="id",
-            VIPPS_CLIENT_SECRET="secret",
-            VIPPS_SUBSCRIPTION_KEY="key",
-            VIPPS_MERCHANT_SERIAL_NUMBER="123456",
+        env = environment_with_keys(
             VIPPS_BASE_URL=sandbox.url,
             SHOP_URL="http://127.0.0.1:8000/",
             SHOP_DATA=str(tmp_path),

@@ -9,20 +9,8 @@ import pytest
 
 from examples.shop.orders import Api, State
 from examples.shop.words import in_words
-from tests.examples.running_shop import (
-    LOST,
-    ONLY_ECOM,
-    RunningShop,
-    opened,
-    running_shop,
-)
-from vipps_async import (
-    Effect,
-    IdempotencyMismatchError,
-    JournalError,
-    RecoveryReport,
-    VippsSession,
-)
+from tests.examples.running_shop import LOST, ONLY_ECOM, RunningShop, opened, running_shop
+from vipps_async import Effect, IdempotencyMismatchError, JournalError, RecoveryReport, VippsSession
 from vipps_async.sandbox import Fault
 from vipps_async.testing import Sandbox
 

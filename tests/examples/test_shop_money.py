@@ -6,11 +6,7 @@ import asyncio
 
 import pytest
 
-from tests.examples.running_shop import (
-    ONLY_ECOM,
-    PRICE,
-    RunningShop,
-)
+from tests.examples.running_shop import ONLY_ECOM, PRICE, RunningShop
 from vipps_async.sandbox import Fault
 
 

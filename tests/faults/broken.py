@@ -9,6 +9,7 @@ from attrs import evolve
 
 from vipps_async import AcquireResult, Outcome
 from vipps_async.core import stored_outcome
+from vipps_async.core.answer_reader import AnswerReader
 from vipps_async.core.ending import Ending
 from vipps_async.core.operation import Repeat
 from vipps_async.core.pipeline import Pipeline, render
@@ -54,7 +55,7 @@ def _intent_after_send(set_attribute: SetAttribute) -> None:
             return await run(self, call)
         result = await self._pipeline.run(call)
         intent = self._intent(call, render(call))
-        acquired, _ = await self._journal.begin(intent, owner="broken", lease=self._lease)
+        acquired, _ = await self.journal.begin(intent, owner="broken", lease=self._lease)
         if acquired is AcquireResult.ACQUIRED:
             await self.settle(intent, Outcome.DONE, stored_outcome.answer_record(call, result), owner="broken")
         return result
@@ -84,12 +85,12 @@ def _unknown_told_as_not_sent(set_attribute: SetAttribute) -> None:
 
 
 def _unreadable_answer_is_a_failure(set_attribute: SetAttribute) -> None:
-    unreadable = Pipeline._unreadable
+    unreadable = AnswerReader._unreadable
 
-    def broken(self: Pipeline, call: Any, response: Any, token: Any, why: str, _effect: Effect) -> Any:
+    def broken(self: AnswerReader, call: Any, response: Any, token: Any, why: str, _effect: Effect) -> Any:
         return unreadable(self, call, response, token, why, Effect.NONE)
 
-    set_attribute(Pipeline, "_unreadable", broken)
+    set_attribute(AnswerReader, "_unreadable", broken)
 
 
 def _failed_event_is_a_success(set_attribute: SetAttribute) -> None:

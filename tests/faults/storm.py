@@ -20,15 +20,7 @@ from tests.faults.horizon import SETTLE_AFTER, MovableClock, horizon_settings
 from tests.faults.merchant import Merchant
 from tests.faults.plan import Ask, Kind, OrderPlan, orders
 from tests.faults.sandbox_process import ALL_KINDS, NEW_KINDS, SandboxProcess
-from vipps_async import (
-    Credentials,
-    Journal,
-    PaymentUrlLostError,
-    RetryPolicy,
-    Timeouts,
-    VippsError,
-    VippsSession,
-)
+from vipps_async import Credentials, Journal, PaymentUrlLostError, RetryPolicy, Timeouts, VippsError, VippsSession
 from vipps_async.core.recovery_report import RecoveryReport
 
 __all__ = [

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import csv
 import os
 import random
@@ -11,13 +10,14 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import pytest
 
-from tests.batch.shop import MSN, stock_one
-from tests.cli.processes import command, environment
+from tests.batch.shop import stock_one
+from tests.cli.processes import environment_with_keys
+from tests.faults.killed_batch import KINDS, ForeseenRows, captures, running
 from vipps_async import Outcome, SqliteJournal
 from vipps_async.money import format_nok
 from vipps_async.sandbox import Fault, State
@@ -29,50 +29,39 @@ pytestmark = pytest.mark.heavy
 ROWS, KILLS = int(os.environ.get("BATCH_KILL_ROWS", "900")), int(os.environ.get("BATCH_KILLS", "6"))
 #: Seconds that one run of the command may take.
 PATIENCE = 60 + ROWS / 20
-#: What goes wrong in one of ten exchanges: everything but what only callbacks can, and a port that nobody listens at.
-KINDS = tuple(
-    fault for fault in Fault if fault not in {Fault.CALLBACK_LOST, Fault.CALLBACK_TWICE, Fault.CONNECTION_REFUSED}
-)
 
 
 def _orders(sandbox: Sandbox, path: Path) -> dict[str, tuple[str, int]]:
     """Write the file, enter the orders, and say how each row should end: reference → (outcome, øre that move)."""
     chance = random.Random(20_000)
-    expected: dict[str, tuple[str, int]] = {}
-    lines = ["order_id,amount_ore,transaction_text,reference"]
-
-    def row(order_id: str, amount: int | str, outcome: str, moved: int) -> None:
-        reference = f"shipment-{len(lines)}"
-        lines.append(f"{order_id},{amount},Shipped.,{reference}")
-        expected[reference] = (outcome, moved)
-
+    rows = ForeseenRows()
     number = 0
-    while len(lines) <= ROWS:
+    while len(rows.expected) < ROWS:
         number += 1
         order_id, amount = f"acme-{number}", chance.randrange(200, 100_000)
         match number % 50:
             case 7:
-                row(order_id, amount, "refused", 0)  # unknown to Vipps
+                rows.add(order_id, amount, "refused", 0)  # unknown to Vipps
                 continue
             case 17:
-                row(order_id, amount, "refused", 0)
+                rows.add(order_id, amount, "refused", 0)
                 stock_one(sandbox, order_id, amount)
                 payment = sandbox._book.only(order_id).payment
                 payment.cancel(release_remaining=False, text="Out of stock", now=sandbox.clock.now())
                 continue
             case 27:
-                row(order_id, amount + 1, "refused", 0)  # more than is reserved
+                rows.add(order_id, amount + 1, "refused", 0)  # more than is reserved
             case 37:
                 # Two parcels of one order: their rows stand apart, and must keep their sequence.
-                row(order_id, 100, "captured", 100)
-                row(order_id, "all", "captured", amount - 100)
+                rows.add(order_id, 100, "captured", 100)
+                rows.add(order_id, "all", "captured", amount - 100)
             case 47:
-                row(order_id, "all", "captured", amount)
+                rows.add(order_id, "all", "captured", amount)
             case _:
-                row(order_id, amount, "captured", amount)
+                rows.add(order_id, amount, "captured", amount)
         stock_one(sandbox, order_id, amount)
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return expected
+    rows.write(path)
+    return rows.expected
 
 
 def journal_of(file: Path) -> Path:
@@ -80,33 +69,12 @@ def journal_of(file: Path) -> Path:
     return file.with_name("journal.db")
 
 
-@contextlib.asynccontextmanager
-async def _batch(sandbox: Sandbox, file: Path, report: Path) -> AsyncIterator[asyncio.subprocess.Process]:
-    env = environment(
-        VIPPS_CLIENT_ID="id",
-        VIPPS_CLIENT_SECRET="secret",
-        VIPPS_SUBSCRIPTION_KEY="key",
-        VIPPS_MERCHANT_SERIAL_NUMBER=MSN,
-        VIPPS_BASE_URL=sandbox.url,
+def _batch(sandbox: Sandbox, file: Path, report: Path) -> AbstractAsyncContextManager[asyncio.subprocess.Process]:
+    journal = str(journal_of(file))
+    return running(
+        *("batch", "capture", str(file), "--report", str(report), "--json", "--journal", journal),
+        env=environment_with_keys(VIPPS_BASE_URL=sandbox.url),
     )
-    process = await asyncio.create_subprocess_exec(
-        *command("batch", "capture", str(file), "--report", str(report), "--json", "--journal", str(journal_of(file))),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.PIPE,
-        env=env,
-    )
-    try:
-        yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.communicate()
-
-
-def _captures(sandbox: Sandbox) -> int:
-    # Not by snapshots: their making would slow down the very sandbox that is looked at.
-    return sum(1 for order in sandbox._book if order.payment.captured)
 
 
 async def test_killed_again_and_again_each_row_ends_once(tmp_path: Path) -> None:
@@ -125,12 +93,12 @@ async def test_killed_again_and_again_each_row_ends_once(tmp_path: Path) -> None
         for kill in range(KILLS):
             target = wanted * (kill + 1) // (KILLS + 2)
             async with asyncio.timeout(PATIENCE), _batch(sandbox, file, report) as process:
-                while _captures(sandbox) < target and process.returncode is None:  # noqa: ASYNC110 - another process
+                while captures(sandbox) < target and process.returncode is None:  # noqa: ASYNC110 - another process
                     await asyncio.sleep(0.05)
                 await asyncio.sleep(chance.random() * 0.1)
                 assert process.returncode is None, "it was to be killed while it captures"
                 process.send_signal(signal.SIGKILL)
-            killed_at.append(_captures(sandbox))
+            killed_at.append(captures(sandbox))
         statuses: list[int | None] = []
         started = time.monotonic()
         # What was refused after an attempt in doubt stays open for a day: three runs settle what can be settled.

@@ -155,7 +155,7 @@ async def test_cancelled_while_it_waits_to_try_again() -> None:
             await asyncio.Event().wait()
 
         shop.line.fail("/capture", Fault.LOSE_ANSWER)
-        vipps._parts.pipeline._clock.sleep = sleep  # type: ignore[method-assign]  # the pause that is cancelled
+        vipps._parts.pipeline.clock.sleep = sleep  # type: ignore[method-assign]  # the pause that is cancelled
         task = asyncio.create_task(vipps.ecom.capture("order-1", transaction_text="Shipped"))
         await asyncio.wait_for(waiting.wait(), 5)
         task.cancel()

@@ -12,17 +12,19 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.batch.shop import MSN, stock_one
-from tests.cli.processes import command, environment, run
+from tests.batch.shop import stock_one
+from tests.cli.processes import environment_with_keys, run
+from tests.faults.killed_batch import KINDS, ForeseenRows, captures, running
 from tests.support.postgres import restart, started_server
 from vipps_async import Outcome, PostgresJournal
-from vipps_async.sandbox import Fault, State
+from vipps_async.sandbox import State
 from vipps_async.testing import Sandbox
 
 pytestmark = pytest.mark.heavy
@@ -30,67 +32,39 @@ pytestmark = pytest.mark.heavy
 ROWS = int(os.environ.get("DISTRIBUTED_KILL_ROWS", "500"))
 #: Seconds for the whole of it.
 PATIENCE = 120 + ROWS / 10
-#: What goes wrong in one of twenty exchanges: everything but what only callbacks can.
-KINDS = tuple(
-    fault for fault in Fault if fault not in {Fault.CALLBACK_LOST, Fault.CALLBACK_TWICE, Fault.CONNECTION_REFUSED}
-)
 
 
 def _orders(sandbox: Sandbox, path: Path) -> dict[str, tuple[str, int]]:
     """Write the file, enter the orders, and say how each row should end: reference → (outcome, øre that move)."""
     chance = random.Random(4)
-    expected: dict[str, tuple[str, int]] = {}
-    lines = ["order_id,amount_ore,transaction_text,reference"]
-
-    def row(order_id: str, amount: int | str, outcome: str, moved: int) -> None:
-        reference = f"shipment-{len(lines)}"
-        lines.append(f"{order_id},{amount},Shipped.,{reference}")
-        expected[reference] = (outcome, moved)
-
+    rows = ForeseenRows()
     number = 0
-    while len(lines) <= ROWS:
+    while len(rows.expected) < ROWS:
         number += 1
         order_id, amount = f"acme-{number}", chance.randrange(200, 100_000)
         match number % 30:
             case 7:
-                row(order_id, amount, "refused", 0)  # unknown to Vipps
+                rows.add(order_id, amount, "refused", 0)  # unknown to Vipps
                 continue
             case 17:
-                row(order_id, amount + 1, "refused", 0)  # more than is reserved
+                rows.add(order_id, amount + 1, "refused", 0)  # more than is reserved
             case 27:
                 # Two parcels of one order: their rows stand apart, and must keep their sequence.
-                row(order_id, 100, "captured", 100)
-                row(order_id, "all", "captured", amount - 100)
+                rows.add(order_id, 100, "captured", 100)
+                rows.add(order_id, "all", "captured", amount - 100)
             case _:
-                row(order_id, amount, "captured", amount)
+                rows.add(order_id, amount, "captured", amount)
         stock_one(sandbox, order_id, amount)
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return expected
+    rows.write(path)
+    return rows.expected
 
 
-@contextlib.asynccontextmanager
-async def _worker(env: Mapping[str, str]) -> AsyncIterator[asyncio.subprocess.Process]:
-    process = await asyncio.create_subprocess_exec(
-        *command("batch", "work", "--once", "--concurrency", "4"),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.PIPE,
-        env=env,
-    )
-    try:
-        yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.communicate()
-
-
-def _captures(sandbox: Sandbox) -> int:
-    return sum(1 for order in sandbox._book if order.payment.captured)
+def _worker(env: Mapping[str, str]) -> AbstractAsyncContextManager[asyncio.subprocess.Process]:
+    return running("batch", "work", "--once", "--concurrency", "4", env=env)
 
 
 async def _until(sandbox: Sandbox, share: float, wanted: int) -> None:
-    while _captures(sandbox) < share * wanted:  # noqa: ASYNC110 - other processes
+    while captures(sandbox) < share * wanted:  # noqa: ASYNC110 - other processes
         await asyncio.sleep(0.02)
 
 
@@ -100,11 +74,7 @@ async def test_workers_killed_and_the_database_restarted_each_row_ends_once(tmp_
     async with Sandbox(rate_limits=False, keep_requests=0, token_lifetime=86_400) as sandbox:
         with contextlib.ExitStack() as stack:
             server = await asyncio.to_thread(stack.enter_context, started_server())
-            env = environment(
-                VIPPS_CLIENT_ID="id",
-                VIPPS_CLIENT_SECRET="secret",
-                VIPPS_SUBSCRIPTION_KEY="key",
-                VIPPS_MERCHANT_SERIAL_NUMBER=MSN,
+            env = environment_with_keys(
                 VIPPS_BASE_URL=sandbox.url,
                 VIPPS_ENVIRONMENT="test",
                 VIPPS_BATCH_DSN=server.get_uri(),

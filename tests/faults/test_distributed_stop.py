@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import signal
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from pathlib import Path
 
 import psycopg
 import pytest
 
-from tests.batch.shop import MSN, stock
-from tests.cli.processes import command, environment, run
+from tests.batch.shop import stock
+from tests.cli.processes import environment_with_keys, run
+from tests.faults.killed_batch import running
 from vipps_async.sandbox import Fault
 from vipps_async.testing import Sandbox
 
@@ -24,22 +25,10 @@ ROWS = 60
 PATIENCE = 60.0
 
 
-@contextlib.asynccontextmanager
-async def _worker(env: Mapping[str, str], name: str) -> AsyncIterator[asyncio.subprocess.Process]:
-    process = await asyncio.create_subprocess_exec(
-        *command("batch", "work", "--once", "--concurrency", "8"),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.PIPE,
-        # So that its requests can be told from another's.
-        env={**env, "VIPPS_SYSTEM_PLUGIN_NAME": name, "VIPPS_SYSTEM_PLUGIN_VERSION": "1"},
-    )
-    try:
-        yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.communicate()
+def _worker(env: Mapping[str, str], name: str) -> AbstractAsyncContextManager[asyncio.subprocess.Process]:
+    # So that its requests can be told from another's.
+    named = {**env, "VIPPS_SYSTEM_PLUGIN_NAME": name, "VIPPS_SYSTEM_PLUGIN_VERSION": "1"}
+    return running("batch", "work", "--once", "--concurrency", "8", env=named)
 
 
 def _sent(sandbox: Sandbox, name: str, *, since: datetime | None = None) -> int:
@@ -80,11 +69,7 @@ async def test_a_worker_that_comes_back_too_late_writes_and_sends_nothing(tmp_pa
         sandbox.faults.stall_seconds = 60
         sandbox.faults.script("capture", Fault.STALL_AFTER_EFFECT, order_id="order-0")
         sandbox.faults.script("capture", Fault.STALL_BEFORE_EFFECT, order_id="order-1")
-        env = environment(
-            VIPPS_CLIENT_ID="id",
-            VIPPS_CLIENT_SECRET="secret",
-            VIPPS_SUBSCRIPTION_KEY="key",
-            VIPPS_MERCHANT_SERIAL_NUMBER=MSN,
+        env = environment_with_keys(
             VIPPS_BASE_URL=sandbox.url,
             VIPPS_ENVIRONMENT="test",
             VIPPS_BATCH_DSN=own_postgres,

@@ -1,4 +1,4 @@
-"""A journal that fails after the fact: the caller must not hear "no money moved" where recovery may yet move it."""
+"""A journal that fails after the fact: the caller must not be told "no money moved" where recovery may yet move it."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ async def _error(journal: _Journal, reply: Any) -> VippsError:
 
 
 @pytest.mark.parametrize(("reply", "kind"), [(RequestNotSent("unplugged"), RequestNotSent), (_REFUSAL, CaptureError)])
-async def test_that_nothing_happened_is_durable_before_the_caller_hears_it(reply: Any, kind: type[VippsError]) -> None:
+async def test_that_nothing_happened_is_durable_before_the_caller_learns_it(reply: Any, kind: type[VippsError]) -> None:
     """An error that says "no money moved" comes after the journal has been flushed."""
     journal = _Journal()
     error = await _error(journal, reply)

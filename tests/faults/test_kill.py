@@ -140,7 +140,7 @@ asyncio.run(main())
 
 
 async def test_what_a_caller_was_told_not_to_have_happened_is_never_done_later(tmp_path: Path) -> None:
-    """A process that dies the moment it hears "nothing was sent" leaves nothing open: recovery must not send it."""
+    """A process that dies the moment it learns "nothing was sent" leaves nothing open: recovery must not send it."""
     path = tmp_path / "journal.db"
     with socket.create_server(("127.0.0.1", 0)) as closed_soon:
         port = closed_soon.getsockname()[1]

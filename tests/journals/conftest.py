@@ -2,35 +2,14 @@
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.journals.material import Shelf
-from tests.support.postgres import available_dsn
 from vipps_async import MemoryJournal, PostgresJournal, SqliteJournal
-
-
-@pytest.fixture(scope="session")
-def postgres_dsn() -> Iterator[str]:
-    """The DSN of a real PostgreSQL; one server for the session."""
-    with available_dsn() as dsn:
-        yield dsn
-
-
-@pytest.fixture
-def postgres_schema(postgres_dsn: str) -> Iterator[str]:
-    """The name of a schema that is not there yet, and is gone after the test."""
-    import psycopg  # noqa: PLC0415 - belongs to an extra
-    from psycopg import sql  # noqa: PLC0415 - belongs to an extra
-
-    name = f"test_{uuid.uuid4().hex}"
-    yield name
-    with psycopg.connect(postgres_dsn, autocommit=True) as connection:
-        connection.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(name)))
 
 
 @pytest.fixture(params=["memory", "sqlite", "postgres"])

@@ -267,7 +267,7 @@ async def test_times_that_are_none_fail_alone(journal: Any) -> None:
 async def test_a_store_that_fails_while_one_is_found_out(journal: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """If the store itself fails while a group is halved, what comes later does not overtake what came earlier."""
     await begin_all(journal, [intent(1), intent(2), intent(3)], owner="a", lease=LONG)
-    store_class: Any = type(journal._run.store)
+    store_class: Any = type(journal._opening.store)
     real, calls = store_class.commit, 0
 
     def broken_once(*given: Any) -> Any:

@@ -461,9 +461,9 @@ class TestSettle:
     async def test_what_is_done_though_it_was_settled_otherwise_is_told(
         self, journal: Journal, first: Outcome | None, second: Outcome
     ) -> None:
-        """Whoever listens hears of it by the next flush, with the entry that notes what it was settled as; once."""
-        heard: list[Entry] = []
-        journal.on_overruled.append(heard.append)
+        """Whoever listens learns of it by the next flush, with the entry that notes what it was settled as; once."""
+        overruled: list[Entry] = []
+        journal.on_overruled.append(overruled.append)
         await journal.begin(intent(), owner="a", lease=LONG)
         if first is not None:
             await journal.settle(intent(), settlement(first), owner="a")
@@ -471,22 +471,22 @@ class TestSettle:
             await journal.settle(intent(), settlement(second), owner="a")
             await journal.flush()
         if first in {Outcome.REFUSED, Outcome.NOT_DONE} and second is Outcome.DONE:
-            assert heard == [await only(journal, intent())]
-            assert heard[0].settlement == settlement(Outcome.DONE)
-            assert f"settled as {first.value} at 2026-" in heard[0].note
+            assert overruled == [await only(journal, intent())]
+            assert overruled[0].settlement == settlement(Outcome.DONE)
+            assert f"settled as {first.value} at 2026-" in overruled[0].note
         else:
-            assert heard == []
+            assert overruled == []
 
     async def test_what_was_begun_again_overrules_nothing(self, journal: Journal) -> None:
         """Not done, begun again and done is the ordinary way."""
-        heard: list[Entry] = []
-        journal.on_overruled.append(heard.append)
+        overruled: list[Entry] = []
+        journal.on_overruled.append(overruled.append)
         await journal.begin(intent(), owner="a", lease=LONG)
         await journal.settle(intent(), settlement(Outcome.NOT_DONE), owner="a")
         await journal.begin(intent(), owner="a", lease=LONG)
         await journal.settle(intent(), settlement(Outcome.DONE), owner="a")
         await journal.flush()
-        assert heard == []
+        assert overruled == []
         assert (await only(journal, intent())).note == ""
 
     async def test_not_done_gives_way_to_the_truth(self, journal: Journal) -> None:

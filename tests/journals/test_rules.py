@@ -142,7 +142,7 @@ def test_the_first_final_outcome_stays(first: Outcome, second: Outcome) -> None:
 
 
 def test_an_outcome_of_what_is_open_overrules_nothing() -> None:
-    """Nor does one that the journal never heard of: nobody was told anything."""
+    """Nor does one that the journal never received: nobody was told anything."""
     for before in (None, entry()):
         assert result_of(before, Settle(intent(), settlement(), "second")) is None
     assert after(entry(), Settle(intent(), settlement(), "second")).owner == "first"

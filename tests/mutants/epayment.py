@@ -54,8 +54,14 @@ EPAYMENT_MUTANTS: Final = (
         ("keep_answer=False", "keep_answer=True"),
         ("keep_answer=False, origin=KeyOrigin.GIVEN", "keep_answer=False, origin=KeyOrigin.MADE"),
         ("longest=EPAYMENT.longest_key", "longest=40"),
-        ("=_leaves_accepted_alone(intent.body)", "=False"),
+        ('=has_flag(intent.body, "cancelTransactionOnly")', "=False"),
+    ),
+    *of(
+        "core/payment_calls.py",
+        ("tests/epayment/test_rebuilt_calls.py", "tests/epayment/test_api.py", "tests/ecom/test_api.py"),
         ("KeyOrigin.GIVEN if row_reference is None", "KeyOrigin.MADE if row_reference is None"),
+        ("request.get(name) is True", "bool(request.get(name))"),
+        ("longest=longest", "longest=60"),
     ),
     *of(
         "epayment/responses.py",
@@ -119,7 +125,7 @@ EPAYMENT_MUTANTS: Final = (
         ("misfit is not None and misfit(call, evidence.result)", "False"),
     ),
     *of(
-        "core/pipeline.py",
+        "core/answer_reader.py",
         ("tests/epayment/test_parts.py",),
         ("(operation.unproven, FailureKind.UNPROVEN,", "(None, FailureKind.UNPROVEN,"),
         ("result if operation.complete is None else operation.complete(call, result)", "result"),

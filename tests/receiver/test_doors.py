@@ -96,7 +96,7 @@ async def test_each_kind(framework: str, shop: Shop) -> None:
 
 
 async def test_refusals(framework: str, shop: Shop) -> None:
-    """Strangers, malformed and large bodies get their status over the wire, and the handlers hear nothing."""
+    """Strangers, malformed and large bodies get their status over the wire, and no handler is called."""
     async with serve(framework, session, receiver_of(shop)) as url:
         assert (await ask(url, "POST", PATH, data=as_body(REGULAR)))[0] == 401
         assert (await ask(url, "POST", PATH, data=b"{}", headers=HEADERS))[0] == 400

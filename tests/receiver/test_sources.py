@@ -1,4 +1,4 @@
-"""The receiver knows no API: a source that it has never heard of gets all that eCom's callbacks get."""
+"""The receiver knows no API: a source that it does not know gets all that eCom's callbacks get."""
 
 from __future__ import annotations
 

@@ -39,15 +39,15 @@ def test_time_does_not_run_backwards() -> None:
         SandboxClock(datetime(2026, 1, 1))  # noqa: DTZ001 - the point of the test
 
 
-def test_listeners_hear_of_steps() -> None:
+def test_listeners_are_told_of_steps() -> None:
     """A listener is called after each step until it is taken off."""
     clock = SandboxClock()
-    heard: list[int] = []
-    stop = clock.on_advance(lambda: heard.append(1))
+    advances: list[int] = []
+    stop = clock.on_advance(lambda: advances.append(1))
     clock.advance(1)
     stop()
     clock.advance(1)
-    assert heard == [1]
+    assert advances == [1]
 
 
 def test_times_are_written_as_vipps_writes_them() -> None:

@@ -36,13 +36,6 @@ async def sandbox() -> AsyncIterator[SandboxServer]:
 
 
 @pytest.fixture
-async def merchant(sandbox: SandboxServer) -> AsyncIterator[Merchant]:
-    """Logged in."""
-    async with merchant_at(sandbox.url) as opened:
-        yield opened
-
-
-@pytest.fixture
 async def shop(sandbox: SandboxServer, merchant: Merchant) -> Epayment:
     """With two equal payments of 499 NOK that are authorized."""
     opened = Epayment(merchant)

@@ -11,7 +11,7 @@ import pytest
 from tests.sandbox.epayment_driver import REFERENCE, epayment_at
 from vipps_async.sandbox import SandboxServer
 from vipps_async.sandbox.ledger.changes import Changes
-from vipps_async.sandbox.ledger.entries import Outcome
+from vipps_async.sandbox.ledger.entries import PaymentOutcome
 from vipps_async.sandbox.ledger.events import Event, events_of
 from vipps_async.sandbox.ledger.orders import Order
 from vipps_async.sandbox.ledger.payment import Payment
@@ -104,7 +104,7 @@ def test_captured_at_once() -> None:
 def test_another_card_may_be_tried_where_a_refusal_is_no_end() -> None:
     """Each attempt is an event of its own; the payment goes on waiting."""
     payment = _order(151, terms=Terms(refusal_ends=False)).payment
-    assert payment.approve(_NOW) is payment.approve(_NOW) is Outcome.FAILED
+    assert payment.approve(_NOW) is payment.approve(_NOW) is PaymentOutcome.FAILED
     events = events_of(payment)
     assert _told(events[1:]) == [("AUTHORIZED", 151, False, "create")] * 2
     assert len({event.psp_reference for event in events}) == 3
@@ -119,7 +119,7 @@ def test_what_is_not_captured_in_time_is_released() -> None:
     payment.move("CAPTURE", 9_900, key="c", fingerprint="", text="", now=_NOW)
     end = _NOW + timedelta(days=14)
     assert payment.settle(end - timedelta(seconds=1)) is None
-    assert payment.settle(end + timedelta(days=1)) is Outcome.RELEASED
+    assert payment.settle(end + timedelta(days=1)) is PaymentOutcome.RELEASED
     assert payment.settle(end + timedelta(days=1)) is None
     last = events_of(payment)[-1]
     assert (last.name, last.amount, last.time) == ("CANCELLED", 40_000, end)

@@ -8,6 +8,7 @@ from pathlib import Path
 import aiohttp
 from attrs import define, field
 
+from tests.support.payments import initiate
 from vipps_async import VippsError, VippsSession, nok
 from vipps_async.sandbox.wire.fault import Kind
 from vipps_async.testing import Fault, Sandbox
@@ -54,13 +55,7 @@ class Watching:
 
 
 async def _reserve(sandbox: Sandbox, vipps: VippsSession, order_id: str) -> None:
-    await vipps.ecom.initiate(
-        order_id=order_id,
-        amount=OERE,
-        transaction_text="Socks.",
-        callback_prefix="https://example.com/vipps",
-        fall_back="https://example.com/thanks",
-    )
+    await initiate(vipps, order_id, amount=OERE)
     await sandbox.approve(order_id)
 
 

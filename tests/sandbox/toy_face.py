@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from vipps_async.sandbox.ledger.entries import Outcome
+from vipps_async.sandbox.ledger.entries import PaymentOutcome
 from vipps_async.sandbox.ledger.orders import Order
 from vipps_async.sandbox.ledger.payment import Payment
 from vipps_async.sandbox.ledger.reasons import Reason, Refused
@@ -36,7 +36,7 @@ class ToyFace(Face):
         status = 404 if refused.reason is Reason.UNKNOWN_PAYMENT else 409
         return refused_by_gateway(refused) or problem_refusal(status, refused.reason.name, str(refused)).answer
 
-    def callback(self, order: Order, outcome: Outcome) -> CallbackJob:
+    def callback(self, order: Order, outcome: PaymentOutcome) -> CallbackJob:
         """Return an event."""
         payment = order.payment
         body = {"reference": payment.reference, "name": outcome.name, "amount": _amount(payment, payment.amount)}

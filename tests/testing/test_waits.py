@@ -8,14 +8,8 @@ import time
 import pytest
 from attrs import define
 
-from vipps_async import (
-    OutcomeUnknown,
-    PaymentPending,
-    RetryPolicy,
-    Timeouts,
-    VippsSession,
-    nok,
-)
+from tests.support.payments import initiate
+from vipps_async import OutcomeUnknown, PaymentPending, RetryPolicy, Timeouts, VippsSession, nok
 from vipps_async.sandbox import SandboxServer
 from vipps_async.testing import SHORT_WAIT, Fault, Sandbox, SandboxThread, ScriptedTransport, answer
 from vipps_async.transports.aiohttp import AiohttpTransport
@@ -33,19 +27,8 @@ def moved(sandbox: SandboxServer) -> float:
 
 async def reserve(sandbox: Sandbox, vipps: VippsSession, order_id: str = ORDER) -> None:
     """Let there be a payment of 100 kroner that is accepted."""
-    await initiate(vipps, order_id)
+    await initiate(vipps, order_id, amount=nok(100))
     await sandbox.approve(order_id)
-
-
-async def initiate(vipps: VippsSession, order_id: str = ORDER) -> None:
-    """Let there be a payment of 100 kroner."""
-    await vipps.ecom.initiate(
-        order_id=order_id,
-        amount=nok(100),
-        transaction_text="Socks.",
-        callback_prefix="https://example.com/vipps",
-        fall_back="https://example.com/thanks",
-    )
 
 
 async def test_waiting_for_a_customer_takes_no_time(vipps_sandbox: Sandbox, vipps: VippsSession) -> None:
@@ -59,7 +42,7 @@ async def test_waiting_for_a_customer_takes_no_time(vipps_sandbox: Sandbox, vipp
 
 async def test_time_runs_out_as_it_does_in_earnest(vipps_sandbox: Sandbox, vipps: VippsSession) -> None:
     """Nobody accepts: the wait ends after its own 60 seconds, or with the payment's end after 300."""
-    await initiate(vipps)
+    await initiate(vipps, ORDER)
     with pytest.raises(PaymentPending):
         await vipps.ecom.wait_for(ORDER, timeout=60)
     assert moved(vipps_sandbox) == pytest.approx(60.0, abs=0.5)
@@ -69,7 +52,7 @@ async def test_time_runs_out_as_it_does_in_earnest(vipps_sandbox: Sandbox, vipps
 
 async def test_a_customer_may_accept_meanwhile(vipps_sandbox: Sandbox, vipps: VippsSession) -> None:
     """What else the test does while somebody waits is not overtaken by the clock."""
-    await initiate(vipps)
+    await initiate(vipps, ORDER)
     waiting = asyncio.create_task(vipps.ecom.wait_for(ORDER, timeout=600))
     await asyncio.sleep(0.02)
     await vipps_sandbox.approve(ORDER)
@@ -78,14 +61,7 @@ async def test_a_customer_may_accept_meanwhile(vipps_sandbox: Sandbox, vipps: Vi
 
 async def test_userinfo_is_asked_again_by_the_same_clock(vipps_sandbox: Sandbox, vipps: VippsSession) -> None:
     """`sub` appears half a second after the approval, by the sandbox's clock."""
-    await vipps.ecom.initiate(
-        order_id=ORDER,
-        amount=nok(100),
-        transaction_text="Socks.",
-        callback_prefix="https://example.com/vipps",
-        fall_back="https://example.com/thanks",
-        scope=["name"],
-    )
+    await initiate(vipps, ORDER, scope=["name"])
     await vipps_sandbox.approve(ORDER)
     assert (await vipps.userinfo.of_order(ORDER)).name
     assert moved(vipps_sandbox) == pytest.approx(1.0, abs=0.3)
@@ -205,7 +181,7 @@ def test_nor_is_a_loop_of_another_thread(vipps_sandbox_thread: SandboxThread) ->
 
     async def pay() -> None:
         async with sandbox.session() as vipps:
-            await initiate(vipps)
+            await initiate(vipps, ORDER)
             sandbox.approve(ORDER)
             with vipps.listening(compute):
                 assert (await vipps.ecom.wait_for(ORDER, timeout=6)).is_reserved
@@ -259,7 +235,7 @@ async def test_waits_are_real_unless_they_are_to_be_short() -> None:
         assert moved(sandbox) == 0.0
         assert sandbox.faults.stall_seconds == 60.0
         async with sandbox.session() as vipps:
-            await initiate(vipps)
+            await initiate(vipps, ORDER)
             sandbox.clock.advance(86_400)
             # By a clock in common the token would have expired, and a second one been fetched.
             assert (await vipps.ecom.details(ORDER)).is_cancelled
@@ -285,5 +261,5 @@ async def test_a_transport_of_ones_own_stays_open(vipps_sandbox: Sandbox) -> Non
 async def test_the_environment_leads_to_the_sandbox(vipps_sandbox: Sandbox) -> None:
     """`env` holds all that `from_env` needs."""
     async with VippsSession.from_env(vipps_sandbox.env) as vipps:
-        await initiate(vipps)
+        await initiate(vipps, ORDER, amount=nok(100))
     assert vipps_sandbox.payment(ORDER).amount == 10_000

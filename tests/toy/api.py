@@ -10,6 +10,7 @@ from typing import Any, Final
 from attrs import field, frozen
 
 from vipps_async.core.batch import BatchOperation
+from vipps_async.core.batch_client import BatchClient
 from vipps_async.core.converter import NOT_IN_JSON
 from vipps_async.core.dialect import Dialect, ErrorRule, FailureKind
 from vipps_async.core.events import AttemptListener
@@ -27,7 +28,6 @@ from vipps_async.core.operation import (
     SettledBy,
 )
 from vipps_async.core.payment_api import (
-    BatchClient,
     HistoryEntry,
     Moved,
     PaymentApi,

@@ -13,15 +13,10 @@ from attrs import evolve
 from vipps_async.batch.engine import Engine, Rows
 from vipps_async.batch.results import RowOutcome, RowResult, done, failed, outcome_of
 from vipps_async.core.batch import BatchOperation, BatchRow
+from vipps_async.core.batch_client import BatchClient, SupportsBatch
 from vipps_async.core.batch_limit import BatchLimiter
 from vipps_async.core.operation import SettledBy
-from vipps_async.core.payment_api import (
-    BatchClient,
-    Moved,
-    PaymentCommand,
-    PaymentState,
-    SupportsBatch,
-)
+from vipps_async.core.payment_api import Moved, PaymentCommand, PaymentState
 from vipps_async.core.rate_limit import RateLimiter, SlotSource
 from vipps_async.core.stored_outcome import on_record
 from vipps_async.errors import (

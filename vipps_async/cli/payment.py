@@ -20,11 +20,11 @@ from vipps_async.cli.output import plain, say
 from vipps_async.cli.payment_check import JournalCheck
 from vipps_async.cli.payment_command import EXIT_STATUS, PaymentRun, run_command
 from vipps_async.core.batch import BatchOperation
+from vipps_async.core.batch_client import BatchClient
 from vipps_async.core.operation import Repeat, SettledBy
 from vipps_async.core.payment_api import (
     Action,
     ActionResult,
-    BatchClient,
     HistoryEntry,
     PaymentApi,
     PaymentCommand,

@@ -10,15 +10,14 @@ from attrs import evolve, frozen
 
 from vipps_async.config import Settings, Timeouts
 from vipps_async.errors import InvalidInputError
-from vipps_async.input_rules import check_seconds
+from vipps_async.input_rules import HEADER_VALUE, check_seconds
 
 __all__ = ["CallOptions", "checked_deadline", "checked_headers", "checked_timeouts"]
 
 #: A deadline in seconds: what one attempt, and the look-up after it, take at the very least, and a day.
 _SHORTEST_DEADLINE, _LONGEST_DEADLINE = 0.1, 86_400.0
-#: What a header may be called (RFC 9110 5.6.2), and what its value may hold here: visible ASCII and inner spaces.
+#: What a header may be called (RFC 9110 5.6.2).
 _NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_VALUE: Final = re.compile(r"[!-~]([ -~]*[!-~])?")
 #: Headers that say who calls, what is sent, how it is framed and what is read: the SDK's own, or the transport's.
 _OWN: Final = frozenset(
     {
@@ -121,7 +120,7 @@ def checked_headers(headers: object, *, idempotency_headers: Collection[str]) ->
             raise InvalidInputError("headers", f"without {name}, which the SDK sets itself", secret=True)
         if lower in found:
             raise InvalidInputError("headers", f"given once each: {name} is there twice", secret=True)
-        if not isinstance(value, str) or not _VALUE.fullmatch(value):
+        if not isinstance(value, str) or not HEADER_VALUE.fullmatch(value):
             rule = f"printable ASCII text without line breaks, also {name}"
             raise InvalidInputError("headers", rule, secret=True)
         found[lower] = (name, value)

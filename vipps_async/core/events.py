@@ -11,9 +11,9 @@ import copy
 import logging
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 
 from vipps_async.core.operation import Call
 from vipps_async.errors import VippsError
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
 __all__ = ["AttemptListener", "CallListener", "CallObserver", "EventLog", "place_of"]
+
+T = TypeVar("T")
 
 #: Called with each attempt's operation name, seconds taken, and HTTP status (None: no answer came).
 AttemptListener = Callable[[str, float, int | None], None]
@@ -160,19 +162,12 @@ class EventLog:
 
     def began(self, call: Call[Any]) -> None:
         """Tell observers that a call begins."""
-        self._tell_observers(lambda observer: observer.began(call))
+        self._tell_each(self.call_observers, lambda observer: observer.began(call))
 
     def attempt_began(self, call: Call[Any], *, number: int) -> None:
         """Tell observers that an attempt begins."""
         if self.call_observers:
-            self._tell_observers(lambda observer: observer.attempt_began(call, number=number))
-
-    def _tell_observers(self, tell: Callable[[CallObserver], None]) -> None:
-        for observer in tuple(self.call_observers):
-            try:
-                tell(observer)
-            except Exception as error:  # noqa: BLE001 - it is the application's own code, which may raise anything
-                self._trouble("a listener", error)
+            self._tell_each(self.call_observers, lambda observer: observer.attempt_began(call, number=number))
 
     @property
     def is_observed(self) -> bool:
@@ -198,7 +193,11 @@ class EventLog:
 
     def _tell(self, tell: Callable[[CallListener], None]) -> None:
         # The last one first: what each has made current when something began ends in the reverse order.
-        for listener in self.call_listeners[::-1]:
+        self._tell_each(self.call_listeners[::-1], tell)
+
+    def _tell_each(self, listeners: Iterable[T], tell: Callable[[T], None]) -> None:
+        # A copy: a listener may take itself off the list.
+        for listener in tuple(listeners):
             try:
                 tell(listener)
             except Exception as error:  # noqa: BLE001 - it is the application's own code, which may raise anything
@@ -217,11 +216,7 @@ class EventLog:
         self, call: Call[Any], *, number: int, seconds: float, status: int | None = None, failure: str | None = None
     ) -> None:
         """Note one attempt: its number, how long it took, and the HTTP status or what went wrong."""
-        for listener in tuple(self.listeners):
-            try:
-                listener(call.operation.name, seconds, status)
-            except Exception as error:  # noqa: BLE001 - it is the application's own code, which may raise anything
-                self._trouble("a listener", error)
+        self._tell_each(self.listeners, lambda listener: listener(call.operation.name, seconds, status))
         self._tell(
             lambda listener: listener.attempted(call, number=number, seconds=seconds, status=status, failure=failure)
         )

@@ -24,7 +24,7 @@ _LONGEST_VALUE: Final = 200
 
 
 class _Shows(Protocol):
-    """A pipeline, as far as it is needed here."""
+    """An `AnswerReader`, as far as it is needed here."""
 
     def shown_answer(
         self, operation: Operation[Any], secrets: tuple[str, ...], token: Token | None, response: Response
@@ -52,8 +52,8 @@ def last_answer() -> LastAnswer | None:
     last = LAST.get()
     if last is None:
         return None
-    pipeline, operation, secrets, token, response = last
-    return pipeline.shown_answer(operation, secrets, token, response)
+    answers, operation, secrets, token, response = last
+    return answers.shown_answer(operation, secrets, token, response)
 
 
 def shown_headers(headers: Mapping[str, str], show: Callable[[str], str] = redact) -> dict[str, str]:

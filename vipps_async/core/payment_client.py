@@ -7,9 +7,10 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Generic, TypeVar
 
 from vipps_async.config import Environment
+from vipps_async.core.batch_client import BatchClient
 from vipps_async.core.events import AttemptListener
 from vipps_async.core.operation import Runner
-from vipps_async.core.payment_api import BatchClient, PaymentApi
+from vipps_async.core.payment_api import PaymentApi
 from vipps_async.core.polling import HasOutcome, PaymentPoller
 from vipps_async.input_rules import check_merchant_serial_number
 from vipps_async.journals.protocol import Journal

@@ -11,34 +11,21 @@ from typing import Any, TypeVar
 
 from attrs import evolve
 
-from vipps_async.answers import LastAnswer
 from vipps_async.config import Settings, Timeouts
+from vipps_async.core.answer_reader import AnswerReader
 from vipps_async.core.attempts import AttemptRecord, FailedAttempt
 from vipps_async.core.call_options import CallOptions
 from vipps_async.core.clock import Clock, SystemClock
-from vipps_async.core.converter import UnreadableAnswer, decode, encode
+from vipps_async.core.converter import encode
 from vipps_async.core.credentials import ask_for_credentials
 from vipps_async.core.dialect import FailureKind
 from vipps_async.core.events import EventLog
 from vipps_async.core.failed_call import FailedCall
 from vipps_async.core.headers import MERCHANT_SERIAL_NUMBER, Headers
-from vipps_async.core.last_answer import LAST, shown_headers
-from vipps_async.core.operation import (
-    Call,
-    Evidence,
-    Inconclusive,
-    Operation,
-    Repeat,
-)
+from vipps_async.core.last_answer import LAST
+from vipps_async.core.operation import Call, Evidence, Inconclusive
 from vipps_async.core.rate_limit import PerPaymentRateLimiter
-from vipps_async.core.redaction import redact
-from vipps_async.core.refusal import read_refusal, shown_body
-from vipps_async.core.retry import (
-    SHORTEST_ATTEMPT,
-    RetryBudget,
-    RetryState,
-    time_to_send,
-)
+from vipps_async.core.retry import SHORTEST_ATTEMPT, RetryBudget, RetryState, time_to_send
 from vipps_async.core.token import FETCH_TOKEN, Token, TokenAnswer, TokenSource, is_about_token
 from vipps_async.errors import (
     ApiError,
@@ -47,10 +34,9 @@ from vipps_async.errors import (
     OutcomeUnknown,
     RequestNotSent,
     TransportError,
-    UnexpectedResponseError,
     VippsError,
 )
-from vipps_async.transports.protocol import Request, Response, Transport
+from vipps_async.transports.protocol import Request, Transport
 
 __all__ = ["Pipeline", "render"]
 
@@ -81,22 +67,19 @@ class Pipeline:
         self._transport = transport
         #: The clock, shared with the recorder and the session.
         self.clock: Clock = clock or SystemClock()
-        self._clock = self.clock
         # Jitter spreads load; it protects no secret.
         self._random = random_source or random.Random()  # noqa: S311 - see above
         #: The event log, shared with the recorder and the session.
         self.log: EventLog = EventLog()
-        self._log = self.log
         self._headers = Headers(settings)
-        self._tokens = TokenSource(self._fetch_token, self._headers.with_token, self._clock, self._log)
+        self._tokens = TokenSource(self._fetch_token, self._headers.with_token, self.clock, self.log)
         self._budget = RetryBudget(settings.retry)
         self._limiter = PerPaymentRateLimiter()
         self._base_url = settings.base_url
         #: Headers of a view; None: there are none.
         self._more_headers: dict[str, str] | None = None
         self._set_times()
-        #: Of a view, beside the credentials.
-        self._secrets: tuple[str, ...] = ()
+        self._answers = AnswerReader(self._headers, self.clock)
         self._settle_after = timedelta(seconds=settings.settle_after)
 
     def _set_times(self) -> None:
@@ -117,13 +100,13 @@ class Pipeline:
     def _apply(self, options: CallOptions) -> None:
         self._settings = options.applied_to(self._settings)
         self._set_times()
-        self._secrets = tuple(value for _, value in options.headers)
+        self._answers = AnswerReader(self._headers, self.clock, secrets=tuple(value for _, value in options.headers))
         self._more_headers = dict(options.headers)
         msn = options.merchant_serial_number
         if msn is not None:
             self._more_headers[MERCHANT_SERIAL_NUMBER] = msn
             self._limiter = self._limiter.of_unit(msn)
-            self.log = self._log = self._log.of_unit(msn)
+            self.log = self.log.of_unit(msn)
 
     async def aclose(self) -> None:
         """End what runs in the background. The transport belongs to whoever made it."""
@@ -150,17 +133,17 @@ class Pipeline:
             raise ConfigurationError(
                 "the session is closed", operation=call.operation.name, advice="open a new VippsSession"
             )
-        started = self._clock.monotonic()
-        is_observed = self._log.is_observed
+        started = self.clock.monotonic()
+        is_observed = self.log.is_observed
         if is_observed:
-            self._log.began(call)
+            self.log.began(call)
         try:
             time = self._time_to_send if call.make_reconciliation is None else self._time_to_send_before_asking
             outcome = await self._attempt(call, body, started + time, number=1, is_observed=is_observed, record=record)
             if isinstance(outcome, FailedAttempt):
                 return await self._go_on(call, body, outcome, started, record or AttemptRecord())
         except asyncio.CancelledError as cancelled:
-            self._log.cancelled(call, seconds=self._clock.monotonic() - started)
+            self.log.cancelled(call, seconds=self.clock.monotonic() - started)
             if call.audit is not None and call.idempotency_key is not None:
                 cancelled.add_note(
                     f"{call.operation.name} of payment {call.payment} was cancelled with the idempotency key "
@@ -170,11 +153,11 @@ class Pipeline:
         except VippsError:
             raise
         except BaseException as error:
-            self._log.broken(call, error, seconds=self._clock.monotonic() - started)
+            self.log.broken(call, error, seconds=self.clock.monotonic() - started)
             raise
         self._budget.refill()
         if is_observed:
-            self._log.success(call, attempts=1, seconds=self._clock.monotonic() - started)
+            self.log.success(call, attempts=1, seconds=self.clock.monotonic() - started)
         return outcome
 
     # --- one attempt -----------------------------------------------------------------------------------------------
@@ -207,7 +190,7 @@ class Pipeline:
             )
         else:
             headers = self._headers.for_token()
-        sent_at = self._clock.monotonic()
+        sent_at = self.clock.monotonic()
         reason = self._reason_not_to_send(call, must_end, sent_at, number)
         if reason:
             return FailedAttempt(FailureKind.NOT_SENT, RequestNotSent(reason), token)
@@ -222,24 +205,15 @@ class Pipeline:
         if record is not None:
             record.left = True
         if is_observed:
-            self._log.attempt_began(call, number=number)
+            self.log.attempt_began(call, number=number)
         try:
             response = await self._transport.send(request)
         except VippsError as error:
-            return self._unanswered(call, error, token, number, self._clock.monotonic() - sent_at)
-        LAST.set((self, operation, call.secrets, token, response))
+            return self._unanswered(call, error, token, number, self.clock.monotonic() - sent_at)
+        LAST.set((self._answers, operation, call.secrets, token, response))
         if is_observed:
-            self._log.attempt(call, number=number, seconds=self._clock.monotonic() - sent_at, status=response.status)
-        if 200 <= response.status < 300:
-            return self._read(call, response, token)
-        return self._refused(call, response, token)
-
-    def _refused(self, call: Call[Any], response: Response, token: Token | None) -> FailedAttempt:
-        if 300 <= response.status < 400:
-            return self._unreadable(call, response, token, "a redirect, which is never followed", Effect.POSSIBLE)
-        secrets = self._secrets_of(call.secrets, token)
-        refusal = read_refusal(response, call.operation, self._clock, secrets, payment=call.payment or "")
-        return FailedAttempt(refusal.failure, refusal.error, token, refusal.suggests_effect)
+            self.log.attempt(call, number=number, seconds=self.clock.monotonic() - sent_at, status=response.status)
+        return self._answers.read(call, response, token)
 
     def _unanswered(
         self, call: Call[Any], error: VippsError, token: Token | None, number: int, seconds: float
@@ -249,7 +223,7 @@ class Pipeline:
             # token, for it is not Vipps that said no.
             return FailedAttempt(FailureKind.REFUSED, error)
         failure = FailureKind.NOT_SENT if isinstance(error, RequestNotSent) else FailureKind.UNKNOWN
-        self._log.attempt(call, number=number, seconds=seconds, failure=failure.value)
+        self.log.attempt(call, number=number, seconds=seconds, failure=failure.value)
         return FailedAttempt(failure, error, token)
 
     def _reason_not_to_send(self, call: Call[Any], must_end: float, now: float, number: int) -> str:
@@ -266,61 +240,6 @@ class Pipeline:
             self._limiter.note(operation.name, payment, operation.per_minute, now)
         return ""
 
-    def _read(self, call: Call[R], response: Response, token: Token | None) -> R | FailedAttempt:
-        wanted = call.operation.result
-        try:
-            result = decode(response.body, wanted)
-        except UnreadableAnswer as error:
-            return self._unreadable(call, response, token, str(error), Effect.PROBABLE)
-        if call.payment is not None and call.operation.dialect.payment_of(result) not in {None, call.payment}:
-            return self._unreadable(call, response, token, "it is about another payment", Effect.PROBABLE)
-        operation = call.operation
-        for check, failure, what in (
-            (operation.misfit, FailureKind.MISFIT, "but not what was asked for"),
-            (operation.unproven, FailureKind.UNPROVEN, "which does not prove it"),
-        ):
-            why = None if check is None else check(call, result)
-            if why is not None:
-                failed = self._unreadable(call, response, token, why, Effect.PROBABLE)
-                failed.error.message = f"Vipps answered HTTP {response.status}, {what}: {why}"
-                return evolve(failed, failure=failure)
-        return result if operation.complete is None else operation.complete(call, result)
-
-    def _unreadable(
-        self, call: Call[Any], response: Response, token: Token | None, why: str, effect: Effect
-    ) -> FailedAttempt:
-        shown = self.shown_answer(call.operation, call.secrets, token, response)
-        changes = call.operation.repeat is not Repeat.SAFE
-        error = UnexpectedResponseError(
-            f"Vipps answered HTTP {response.status} with something that cannot be read: {why}",
-            status=response.status,
-            body=shown.body,
-            effect=effect if changes else Effect.NONE,
-            advice=None if changes else "try again; if it stays so, look at what stands between here and Vipps",
-        )
-        error.response = shown
-        return FailedAttempt(FailureKind.UNREADABLE, error, token)
-
-    def shown_answer(
-        self, operation: Operation[Any], secrets: tuple[str, ...], token: Token | None, response: Response
-    ) -> LastAnswer:
-        """Return of an answer what may be shown.
-
-        Args:
-            operation: what was asked for.
-            secrets: those of the call.
-            token: what it was sent with.
-            response: the answer.
-        """
-        secrets = self._secrets_of(secrets, token)
-        # Whatever answers a token request may hold the token: nothing of its body is kept.
-        body = shown_body(response.body, operation.dialect, secrets) if operation.authenticated else ""
-        headers = shown_headers(response.headers, partial(redact, secrets=secrets))
-        return LastAnswer(status=response.status, headers=headers, body=body)
-
-    def _secrets_of(self, more: tuple[str, ...], token: Token | None) -> tuple[str, ...]:
-        return (*self._headers.secrets, *self._secrets, *more, *((token.value,) if token is not None else ()))
-
     # --- the token -------------------------------------------------------------------------------------------------
 
     async def _fetch_token(self) -> TokenAnswer:
@@ -334,7 +253,7 @@ class Pipeline:
                 # Where they are kept may be away for a while, and those that were good are good as a rule.
                 if not self._headers.has_credentials:
                     raise
-                self._log.credentials_failed(error.__cause__ or error)
+                self.log.credentials_failed(error.__cause__ or error)
             else:
                 self._headers.take(found)
         return await self.run(FETCH_TOKEN)
@@ -346,11 +265,11 @@ class Pipeline:
 
     async def reason_without_token(self, within: float) -> VippsError | None:
         """Return why no token can be had within so many seconds; None: there is one."""
-        got = self._tokens.at_hand() or await self._wait_for_token(self._clock.monotonic() + within)
+        got = self._tokens.at_hand() or await self._wait_for_token(self.clock.monotonic() + within)
         return got.error if isinstance(got, FailedAttempt) else None
 
     async def _wait_for_token(self, must_end: float) -> Token | FailedAttempt:
-        remaining = must_end - self._clock.monotonic()
+        remaining = must_end - self.clock.monotonic()
         error: VippsError
         try:
             async with asyncio.timeout(max(0.0, remaining)):
@@ -391,8 +310,8 @@ class Pipeline:
             attempt=lambda: self._attempt_again(call, body, state),
             reconcile=partial(self.reconcile, call),
             forget_token=self._tokens.forget,
-            clock=self._clock,
-            log=self._log,
+            clock=self.clock,
+            log=self.log,
             settle_after=self._settle_after,
         ).carry_on(failed)
 

@@ -21,13 +21,7 @@ from vipps_async.core.pipeline import Pipeline, render
 from vipps_async.core.stored_error import write_stored_error
 from vipps_async.core.stored_outcome import OUTCOMES, about, answer_on_record, answer_record, attempts_after
 from vipps_async.core.verdict import Verdict, effect_of
-from vipps_async.errors import (
-    ApiError,
-    Effect,
-    JournalError,
-    OrderLockedError,
-    VippsError,
-)
+from vipps_async.errors import ApiError, Effect, JournalError, OrderLockedError, VippsError
 from vipps_async.idempotency_keys import new_idempotency_key
 from vipps_async.journals.protocol import (
     AcquireResult,
@@ -95,7 +89,7 @@ class Recorder:
             find_world: finds out which Vipps the calls go to.
         """
         #: Shared with recovery.
-        self.journal = self._journal = journal
+        self.journal: Journal = journal
         self._rebuild = rebuild
         #: How long after an attempt began its request may still arrive, and its entry still appear.
         self.settle_after: timedelta = timedelta(seconds=settle_after)
@@ -108,7 +102,6 @@ class Recorder:
         self._pipeline = pipeline
         #: The event log, shared with recovery.
         self.log: EventLog = pipeline.log
-        self._log = self.log
         self._merchant_serial_number = merchant_serial_number
         self._deadline = deadline
         self._lease = deadline * (1 + _LEASE_MARGIN)
@@ -180,7 +173,7 @@ class Recorder:
     async def open_entries(self) -> AsyncGenerator[Entry, None]:
         """Go through the open entries of this sales unit, oldest first."""
         await self.open()
-        entries = self._journal.open_entries(merchant_serial_number=self._merchant_serial_number)
+        entries = self.journal.open_entries(merchant_serial_number=self._merchant_serial_number)
         try:
             async for entry in entries:
                 yield entry
@@ -192,12 +185,12 @@ class Recorder:
 
     async def damaged(self) -> list[DamagedEntry]:
         """Return the open rows of the journal that cannot be read, of whatever sales unit."""
-        return await self._journal.damaged(only_open=True)
+        return await self.journal.damaged(only_open=True)
 
     async def entries_of(self, payment: str) -> list[Entry]:
         """Return what the journal has of one payment, oldest first."""
         await self.open()
-        return await self._journal.find(payment=payment, merchant_serial_number=self._merchant_serial_number)
+        return await self.journal.find(payment=payment, merchant_serial_number=self._merchant_serial_number)
 
     async def ping(self) -> None:
         """Return once the journal has answered.
@@ -207,11 +200,11 @@ class Recorder:
             JournalError: it cannot be opened or read, or has the facts of another world.
         """
         await self.open()
-        await self._journal.world()
+        await self.journal.world()
 
     async def flush(self) -> None:
         """Return when all that was noted is durable."""
-        await self._journal.flush()
+        await self.journal.flush()
 
     async def reconcile(self, call: Call[R]) -> Evidence[R]:
         """Ask whether a call took effect; see `Pipeline.reconcile`."""
@@ -220,7 +213,7 @@ class Recorder:
     async def claim(self, intent: Intent) -> tuple[AcquireResult, Entry, str]:
         """Lease an open entry for recovery; also returns the owner's name to go on with."""
         owner = self._new_owner()
-        acquired, entry = await self._journal.claim(intent, owner=owner, lease=self._lease * _RECOVERY_LEASES)
+        acquired, entry = await self.journal.claim(intent, owner=owner, lease=self._lease * _RECOVERY_LEASES)
         return acquired, entry, owner
 
     def now(self) -> datetime:
@@ -254,7 +247,7 @@ class Recorder:
             JournalError: the store has failed.
         """
         settlement = Settlement(outcome=outcome, answer=answer, settled_at=self._clock.now())
-        await self._journal.settle(intent, settlement, owner=owner)
+        await self.journal.settle(intent, settlement, owner=owner)
 
     async def release(
         self, intent: Intent, note: str, *, owner: str, attempts: Attempts | None = None, unsent: bool = False
@@ -271,7 +264,7 @@ class Recorder:
         Raises:
             JournalError: the store has failed.
         """
-        await self._journal.release(intent, note=note, owner=owner, attempts=attempts, unsent=unsent)
+        await self.journal.release(intent, note=note, owner=owner, attempts=attempts, unsent=unsent)
 
     # --- before it is sent -----------------------------------------------------------------------------------------
 
@@ -296,7 +289,7 @@ class Recorder:
     def _with_count(self, record: AttemptRecord, intent: Intent, owner: str) -> AttemptRecord:
         async def count() -> None:
             at = self._clock.now()
-            acquired = await self._journal.attempt(intent, owner=owner, at=at)
+            acquired = await self.journal.attempt(intent, owner=owner, at=at)
             if acquired is not AcquireResult.ACQUIRED:
                 raise JournalError("another worker has leased this operation by now: it was not sent again")
             record.last_at = at
@@ -310,7 +303,7 @@ class Recorder:
     ) -> tuple[AcquireResult, Entry]:
         try:
             with TimeLimit(self._deadline):
-                return await self._journal.begin(intent, owner=owner, lease=self._lease, adopt=adopt)
+                return await self.journal.begin(intent, owner=owner, lease=self._lease, adopt=adopt)
         except JournalError as error:
             if error.effect is not Effect.NONE:
                 # It may be in the journal all the same.
@@ -339,7 +332,7 @@ class Recorder:
 
     async def _release_adopted(self, intent: Intent, note: str, owner: str) -> None:
         # Under which key it was begun only the journal knows.
-        for entry in await self._journal.find(
+        for entry in await self.journal.find(
             payment=intent.payment, merchant_serial_number=intent.merchant_serial_number
         ):
             if entry.owner == owner and entry.settlement is None:
@@ -409,7 +402,7 @@ class Recorder:
 
     async def _note_done(self, call: Call[Any], intent: Intent, answer: bytes, owner: str) -> None:
         settlement = Settlement(outcome=Outcome.DONE, answer=answer, settled_at=self._clock.now())
-        await self._quietly(call, self._journal.settle(intent, settlement, owner=owner))
+        await self._quietly(call, self.journal.settle(intent, settlement, owner=owner))
 
     async def note_failure(
         self, call: Call[Any], entry: Entry, record: AttemptRecord, error: VippsError, *, owner: str
@@ -435,7 +428,7 @@ class Recorder:
         # Recovery sends again what is open. So before the caller is told that nothing happened, and perhaps asks for
         # it under a new key, that must be durable: else a process that dies now would leave it to be done twice.
         noted = await self._quietly(call, self.settle(intent, OUTCOMES[verdict], answer, owner=owner))
-        if not (noted and await self._quietly(call, self._journal.flush())):
+        if not (noted and await self._quietly(call, self.journal.flush())):
             error.effect, error.advice = Effect.POSSIBLE, _NOT_NOTED
         return verdict
 
@@ -449,6 +442,6 @@ class Recorder:
             async with asyncio.timeout(_NOTE_PATIENCE):
                 await writing
         except (JournalError, TimeoutError) as error:
-            self._log.journal_failed(call, error)
+            self.log.journal_failed(call, error)
             return False
         return True

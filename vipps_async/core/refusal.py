@@ -25,7 +25,7 @@ from vipps_async.transports.protocol import Response
 
 __all__ = ["Refusal", "read_refusal", "read_retry_after", "shown_body"]
 
-#: The longest wait that is understood, in seconds: a year. Whoever asks for more is heard as asking for this, which is
+#: The longest wait that is understood, in seconds: a year. Whoever asks for more is taken to ask for this, which is
 #: longer than any call may take; taking it for unreadable would mean coming back at once.
 _LONGEST_WAIT = 365 * 86_400.0
 #: The longest text that is looked at as a date, in characters; one of HTTP has 29.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import copy
-import re
 from collections.abc import Awaitable, Callable
 
 from attrs import field, frozen
@@ -15,6 +14,7 @@ from vipps_async.core.dialect import Dialect, ErrorRule
 from vipps_async.core.events import EventLog
 from vipps_async.core.operation import Call, Operation, Repeat
 from vipps_async.errors import AuthenticationError, ConfigurationError, Effect, UnexpectedResponseError, VippsError
+from vipps_async.input_rules import VISIBLE_ASCII
 
 __all__ = ["FETCH_TOKEN", "Token", "TokenAnswer", "TokenSource", "is_about_token"]
 
@@ -26,7 +26,6 @@ _RENEW_SHARE, _RENEW_AT_MOST = 0.2, 300.0
 _UNUSABLE_SHARE, _UNUSABLE_AT_MOST = 0.05, 10.0
 #: After a renewal in the background failed, the next one waits this many seconds; the old token is still good.
 _RENEWAL_PAUSE = 5.0
-_HEADER_SAFE = re.compile(r"[!-~]+")
 
 
 @frozen(kw_only=True)
@@ -166,7 +165,7 @@ class TokenSource:
 
     async def _fetch_token(self) -> Token:
         answer = await self._fetch()
-        if not _HEADER_SAFE.fullmatch(answer.access_token):
+        if not VISIBLE_ASCII.fullmatch(answer.access_token):
             raise UnexpectedResponseError(
                 "the token that Vipps answered cannot stand in a header",
                 status=200,

@@ -10,6 +10,7 @@ from attrs import evolve
 from vipps_async.config import Settings
 from vipps_async.core.clock import Clock
 from vipps_async.errors import JournalError, TransportError
+from vipps_async.input_rules import LOOPBACK
 from vipps_async.journals.protocol import World
 from vipps_async.transports.protocol import Request, Transport
 
@@ -17,7 +18,6 @@ __all__ = ["find_world"]
 
 #: Where a sandbox says which one it is: one that was started anew at the same port knows nothing of the old payments.
 _INSTANCE_PATH = "/sandbox/instance"
-_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 #: How often it is asked, and the pause between, in seconds.
 _TRIES, _PAUSE = 4, 0.1
 
@@ -35,7 +35,7 @@ async def find_world(settings: Settings, transport: Transport, clock: Clock) -> 
         return World(environment=environment, host="vipps")
     parts = urlsplit(settings.base_url)
     world = World(environment=environment, host=parts.netloc)
-    if parts.hostname not in _LOOPBACK:
+    if parts.hostname not in LOOPBACK:
         return world
     return evolve(world, instance=await _instance(settings, transport, clock))
 

@@ -13,7 +13,7 @@ from attrs import evolve, field, frozen
 from vipps_async.core.converter import encode, json_name
 from vipps_async.core.open_enum import OpenEnum
 from vipps_async.ecom.details import PaymentDetails, PaymentShippingDetails, UserDetails
-from vipps_async.ecom.enums import OperationName
+from vipps_async.ecom.enums import RESERVES
 from vipps_async.ecom.express import ShippingDetails
 from vipps_async.errors import ErrorInfo, InvalidInputError, OrderNotFoundError
 
@@ -63,7 +63,6 @@ _ACCEPTED = frozenset({"RESERVED", "SALE"})
 _ENDED = frozenset({"CANCELLED", "REJECTED"})
 _FAILED = frozenset({"RESERVE_FAILED", "SALE_FAILED"})
 _KNOWN = _ACCEPTED | _ENDED | _FAILED
-_ACCEPTING = frozenset({OperationName.RESERVE, OperationName.SALE})
 
 
 class _Ecom(Protocol):
@@ -329,4 +328,4 @@ def _has_happened(status: str | None, details: PaymentDetails) -> bool:
         return details.is_cancelled
     # The customer may have tried another card since: the refusal is true all the same.
     failed = (entry for entry in details.transaction_log_history if not entry.operation_success)
-    return details.is_cancelled or any(entry.operation in _ACCEPTING for entry in failed)
+    return details.is_cancelled or any(entry.operation in RESERVES for entry in failed)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from functools import partial
 from typing import Any, TypeVar
 
-import orjson
-
 from vipps_async.core.operation import AuditInfo, Call
+from vipps_async.core.payment_calls import choose_key, has_flag, unknown_operation
+from vipps_async.ecom.dialect import ECOM
 from vipps_async.ecom.operations import CANCEL, INITIATE, OPERATIONS, EcomMoneyOperation
 from vipps_async.ecom.reconcile import reconcile_cancel, reconcile_initiate, reconcile_money
 from vipps_async.ecom.requests import (
@@ -19,15 +19,7 @@ from vipps_async.ecom.requests import (
     Transaction,
 )
 from vipps_async.ecom.responses import CancelResult, InitiatedPayment
-from vipps_async.errors import JournalError
-from vipps_async.idempotency_keys import new_idempotency_key
-from vipps_async.input_rules import (
-    check_amount,
-    check_flag,
-    check_idempotency_key,
-    check_order_id,
-    check_transaction_text,
-)
+from vipps_async.input_rules import check_amount, check_flag, check_order_id, check_transaction_text
 from vipps_async.journals.protocol import Intent, KeyOrigin
 from vipps_async.money import Money
 from vipps_async.not_given import NOT_GIVEN, NotGiven
@@ -64,11 +56,7 @@ def money_call(
     check_order_id(order_id)
     sum_in_oere = None if amount is NOT_GIVEN else check_amount(amount)
     check_transaction_text(transaction_text)
-    if idempotency_key is None:
-        key, origin = new_idempotency_key(), KeyOrigin.MADE
-    else:
-        key = check_idempotency_key(idempotency_key)
-        origin = KeyOrigin.GIVEN if row_reference is None else KeyOrigin.ROW
+    key, origin = choose_key(idempotency_key, row_reference, longest=ECOM.longest_key)
     return _money_call(
         operation,
         order_id,
@@ -144,13 +132,12 @@ def rebuild_call(intent: Intent) -> Call[Any]:
     if isinstance(operation, EcomMoneyOperation) and operation.has_amount:
         return _money_call(operation, order_id, key=intent.key, audit=audit)
     if intent.operation == CANCEL.verb:
-        return _cancel_call(order_id, should_release_remaining_funds=_releases_rest(intent.body), audit=audit)
+        return _cancel_call(
+            order_id, should_release_remaining_funds=has_flag(intent.body, "shouldReleaseRemainingFunds"), audit=audit
+        )
     if intent.operation == INITIATE.verb:
         return initiate_call(order_id, amount=intent.amount)
-    raise JournalError(
-        f"the journal has an operation {intent.name!r} that this version does not know",
-        advice="recover with the version that wrote it, or a newer one",
-    )
+    raise unknown_operation(intent)
 
 
 def _money_call(
@@ -188,11 +175,3 @@ def _cancel_call(
         audit=audit,
         is_row=is_row,
     )
-
-
-def _releases_rest(body: bytes | None) -> bool:
-    try:
-        request = orjson.loads(body or b"null")
-    except orjson.JSONDecodeError:
-        return False
-    return isinstance(request, dict) and request.get("shouldReleaseRemainingFunds") is True

@@ -8,6 +8,7 @@ from functools import cached_property
 from vipps_async.airline_data import AirlineData
 from vipps_async.config import Environment
 from vipps_async.core.operation import Call
+from vipps_async.core.payment_calls import given_secrets
 from vipps_async.core.payment_client import PaymentClient
 from vipps_async.ecom.calls import cancel_call, initiate_call, money_call
 from vipps_async.ecom.details import PaymentDetails
@@ -155,7 +156,7 @@ class EcomApi(PaymentClient[PaymentDetails]):
                 order_id,
                 amount=oere,
                 body=body,
-                secrets=_given(mobile_number, auth_token, passenger, ticket),
+                secrets=given_secrets(mobile_number, auth_token, passenger, ticket),
             )
         )
 
@@ -316,7 +317,7 @@ class EcomApi(PaymentClient[PaymentDetails]):
                 payment=order_id,
                 body=body,
                 idempotency_key=new_idempotency_key(),
-                secrets=_given(mobile_number, token),
+                secrets=given_secrets(mobile_number, token),
             )
         )
 
@@ -377,7 +378,3 @@ def _check_express(express: object, *, scope: object, loopback: bool, is_vipps: 
     if shipping is not None:
         shipping = check_callback_url("shipping_details_prefix", shipping, loopback=loopback, is_vipps=is_vipps)
     return consent, shipping
-
-
-def _given(*values: str | None) -> tuple[str, ...]:
-    return tuple(value for value in values if value is not None)

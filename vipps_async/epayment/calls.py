@@ -5,19 +5,17 @@ from __future__ import annotations
 from functools import partial
 from typing import Any, Final, TypeVar
 
-import orjson
 from attrs import evolve
 
 from vipps_async.core.operation import AuditInfo, Call, MoneyOperation, Repeat
+from vipps_async.core.payment_calls import choose_key, has_flag, unknown_operation
 from vipps_async.epayment.dialect import EPAYMENT
 from vipps_async.epayment.operations import CANCEL, CREATE, OPERATIONS
 from vipps_async.epayment.reconcile import reconcile_cancel, reconcile_create, reconcile_money
 from vipps_async.epayment.request_bodies import CreatePaymentRequest
 from vipps_async.epayment.requests import cancel_request, modification_request
 from vipps_async.epayment.responses import CancelledPayment, CreatedPayment
-from vipps_async.errors import JournalError
-from vipps_async.idempotency_keys import new_idempotency_key
-from vipps_async.input_rules import check_idempotency_key, check_reference
+from vipps_async.input_rules import check_reference
 from vipps_async.journals.protocol import Intent, KeyOrigin
 from vipps_async.money import Money
 
@@ -29,6 +27,7 @@ R = TypeVar("R")
 _NO_CURRENCY: Final = "XXX"
 #: A creation as recovery has it. Its body is kept nowhere, so it can be looked up and never sent again.
 _CREATED_BEFORE: Final = evolve(CREATE, repeat=Repeat.ONCE)
+_choose_key = partial(choose_key, longest=EPAYMENT.longest_key)
 
 
 def create_call(body: CreatePaymentRequest, *, idempotency_key: str | None) -> Call[CreatedPayment]:
@@ -46,7 +45,7 @@ def create_call(body: CreatePaymentRequest, *, idempotency_key: str | None) -> C
         path=CREATE.path,
         payment=body.reference,
         body=body,
-        idempotency_key=_checked(idempotency_key),
+        idempotency_key=_choose_key(idempotency_key, None)[0],
         make_reconciliation=partial(reconcile_create, body.reference, body.amount),
         audit=_audit_of_create(body.amount),
         secrets=body.secrets,
@@ -74,9 +73,9 @@ def money_call(
         InvalidInputError: an argument breaks its rule.
     """
     check_reference(reference)
-    body, origin = modification_request(amount), _origin(idempotency_key, row_reference)
+    body = modification_request(amount)
+    key, origin = _choose_key(idempotency_key, row_reference)
     audit = AuditInfo(amount=amount.value, currency=amount.currency, origin=origin, reference=row_reference or "")
-    key = _checked(idempotency_key)
     return _money_call(operation, reference, key=key, audit=audit, body=body, is_row=row_reference is not None)
 
 
@@ -93,10 +92,10 @@ def cancel_call(
         InvalidInputError: an argument breaks its rule.
     """
     check_reference(reference)
-    origin = _origin(idempotency_key, row_reference)
+    key, origin = _choose_key(idempotency_key, row_reference)
     return _cancel_call(
         reference,
-        key=_checked(idempotency_key),
+        key=key,
         cancel_transaction_only=cancel_transaction_only,
         audit=AuditInfo(amount=None, currency=_NO_CURRENCY, origin=origin, reference=row_reference or ""),
         body=cancel_request(cancel_transaction_only=cancel_transaction_only),
@@ -114,7 +113,7 @@ def rebuild_call(intent: Intent) -> Call[Any]:
     audit = AuditInfo(amount=intent.amount, currency=intent.currency, origin=intent.origin, reference=intent.reference)
     if intent.operation == CANCEL.verb:
         return _cancel_call(
-            reference, key=key, cancel_transaction_only=_leaves_accepted_alone(intent.body), audit=audit
+            reference, key=key, cancel_transaction_only=has_flag(intent.body, "cancelTransactionOnly"), audit=audit
         )
     # Each of the others has an amount, whatever a damaged row says.
     operation = OPERATIONS.get(intent.operation)
@@ -130,20 +129,7 @@ def rebuild_call(intent: Intent) -> Call[Any]:
             make_reconciliation=partial(reconcile_create, reference, amount),
             audit=_audit_of_create(amount),
         )
-    raise JournalError(
-        f"the journal has an operation {intent.name!r} that this version does not know",
-        advice="recover with the version that wrote it, or a newer one",
-    )
-
-
-def _checked(key: str | None) -> str:
-    return new_idempotency_key() if key is None else check_idempotency_key(key, longest=EPAYMENT.longest_key)
-
-
-def _origin(key: str | None, row_reference: str | None) -> KeyOrigin:
-    if key is None:
-        return KeyOrigin.MADE
-    return KeyOrigin.GIVEN if row_reference is None else KeyOrigin.ROW
+    raise unknown_operation(intent)
 
 
 def _audit_of_create(amount: Money) -> AuditInfo:
@@ -195,11 +181,3 @@ def _cancel_call(
         audit=audit,
         is_row=is_row,
     )
-
-
-def _leaves_accepted_alone(body: bytes | None) -> bool:
-    try:
-        request = orjson.loads(body or b"null")
-    except orjson.JSONDecodeError:
-        return False
-    return isinstance(request, dict) and request.get("cancelTransactionOnly") is True

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from attrs import field, frozen
 
 from vipps_async.airline_data import AirlineData
+from vipps_async.core.payment_calls import given_secrets
 from vipps_async.epayment.receipt import Receipt
 from vipps_async.epayment.request_enums import (
     BlockedSource,
@@ -49,7 +50,7 @@ class Customer:
     @property
     def secrets(self) -> tuple[str, ...]:
         """What must not stand in an error or a log."""
-        return _given(self.phone_number, self.personal_qr, self.customer_token)
+        return given_secrets(self.phone_number, self.personal_qr, self.customer_token)
 
 
 @frozen(kw_only=True)
@@ -159,7 +160,7 @@ class CreatePaymentRequest:
         airline = None if self.industry_data is None else self.industry_data.airline_data
         passenger = None if airline is None else airline.passenger_name
         ticket = None if airline is None else airline.ticket_number
-        return customer + _given(token, passenger, ticket)
+        return customer + given_secrets(token, passenger, ticket)
 
 
 @frozen(kw_only=True)
@@ -190,8 +191,4 @@ class ForceApproveRequest:
     @property
     def secrets(self) -> tuple[str, ...]:
         """What must not stand in an error or a log."""
-        return (() if self.customer is None else self.customer.secrets) + _given(self.token)
-
-
-def _given(*values: str | None) -> tuple[str, ...]:
-    return tuple(value for value in values if value is not None)
+        return (() if self.customer is None else self.customer.secrets) + given_secrets(self.token)

@@ -26,7 +26,7 @@ _END = 2**63 - 1
 
 
 @frozen(kw_only=True, eq=False)
-class _Run:
+class _Opening:
     """What there is of a journal from one opening to the next closing."""
 
     store: Store
@@ -63,9 +63,9 @@ class StoredJournal(JournalMethods):
         self._condition = condition
         #: See Journal.
         self.on_overruled: list[Callable[[Entry], None]] = []
-        self._run: _Run | None = None
+        self._opening: _Opening | None = None
         #: What this process inherited by a fork: its connections are the parent's, and must not be touched here.
-        self._inherited: list[_Run] = []
+        self._inherited: list[_Opening] = []
         #: How many have opened it and not closed it.
         self._users = 0
         self._is_closing = False
@@ -77,8 +77,8 @@ class StoredJournal(JournalMethods):
     @property
     def is_open(self) -> bool:
         """See Journal."""
-        run = self._run
-        return run is not None and run.commits.is_serving and run.pid == os.getpid()
+        opening = self._opening
+        return opening is not None and opening.commits.is_serving and opening.pid == os.getpid()
 
     async def open(self) -> None:
         """Open the store, creating it if need be. Of several that open it, the last one to close it closes it.
@@ -88,24 +88,24 @@ class StoredJournal(JournalMethods):
         Raises:
             JournalError: as `Journal.open` says; nothing has been overwritten.
         """
-        run = await self._own_run()
-        if run is not None and self._is_closing:
-            await self._close(run)
-        while (run := self._run) is not None and run.has_ended and not run.task.done():
+        opening = await self._own_opening()
+        if opening is not None and self._is_closing:
+            await self._close(opening)
+        while (opening := self._opening) is not None and opening.has_ended and not opening.task.done():
             # Ended by a mistake in the program, or not opened: it lets go of the store first.
-            await asyncio.wait({run.task})
-        if run is None or run.has_ended:
-            run = self._started()
-        self._check_loop(run)
+            await asyncio.wait({opening.task})
+        if opening is None or opening.has_ended:
+            opening = self._started()
+        self._check_loop(opening)
         self._users += 1
         try:
             # Shielded: others may wait for the same opening.
-            await asyncio.shield(run.commits.opened)
+            await asyncio.shield(opening.commits.opened)
         except BaseException:
             self._users -= 1
-            if self._users == 0 and self._run is run and not run.has_ended:
+            if self._users == 0 and self._opening is opening and not opening.has_ended:
                 self._is_closing = True
-                run.commits.stop()
+                opening.commits.stop()
             raise
 
     async def aclose(self) -> None:
@@ -117,16 +117,16 @@ class StoredJournal(JournalMethods):
             JournalError: outcomes could not be written (what they belong to is open in the journal), or the store does
                 not answer.
         """
-        run = await self._own_run()
-        if run is None:
+        opening = await self._own_opening()
+        if opening is None:
             return
-        self._check_loop(run)
+        self._check_loop(opening)
         if not self._is_closing:
             self._users = max(0, self._users - 1)
             if self._users:
                 await self.flush()
                 return
-        await self._close(run)
+        await self._close(opening)
 
     async def flush(self) -> None:
         """Return when all that was accepted is durable; see `Journal.flush`."""
@@ -134,15 +134,15 @@ class StoredJournal(JournalMethods):
 
     async def bind(self, world: World) -> None:
         """Hold the journal to its world; see `Journal.bind`."""
-        await self._open_run().store.bind(world, anew=False)
+        await self._current_opening().store.bind(world, anew=False)
 
     async def rebind(self, world: World) -> None:
         """Bind it to another world; see `Journal.rebind`."""
-        await self._open_run().store.bind(world, anew=True)
+        await self._current_opening().store.bind(world, anew=True)
 
     async def world(self) -> World | None:
         """Return the world that it is bound to; see `Journal.world`."""
-        return await self._open_run().store.world()
+        return await self._current_opening().store.world()
 
     # --- commands and rows -----------------------------------------------------------------------------------------
 
@@ -151,17 +151,17 @@ class StoredJournal(JournalMethods):
 
     async def _accept(self, command: Settle | Release) -> None:
         condition = self._condition()
-        commits = self._open_run().commits
+        commits = self._current_opening().commits
         if commits.is_full:
             await commits.room()
             # Asked again: it may have been closed while there was no room.
-            commits = self._open_run().commits
+            commits = self._current_opening().commits
         commits.put_outcome(command, condition)
 
     async def _put(self, command: Command | None) -> Answer:
-        run = self._open_run()
-        future: asyncio.Future[Answer] = run.loop.create_future()
-        run.commits.put(PendingCommand(command, future, None if command is None else self._condition()))
+        opening = self._current_opening()
+        future: asyncio.Future[Answer] = opening.loop.create_future()
+        opening.commits.put(PendingCommand(command, future, None if command is None else self._condition()))
         return await future
 
     async def _open_rows(self) -> AsyncIterator[Row]:
@@ -185,14 +185,14 @@ class StoredJournal(JournalMethods):
 
     async def _written_store(self) -> Store:
         # Reads go past what waits to be committed; they must not go past outcomes that were accepted before them.
-        run = self._open_run()
-        if run.commits.unwritten:
+        opening = self._current_opening()
+        if opening.commits.unwritten:
             await self.flush()
-        return run.store
+        return opening.store
 
     # --- opening and closing ---------------------------------------------------------------------------------------
 
-    def _started(self) -> _Run:
+    def _started(self) -> _Opening:
         loop = asyncio.get_running_loop()
         store = self._new_store()
         commits = GroupCommit(store, self._max_queued_outcomes, self.on_overruled)
@@ -203,58 +203,58 @@ class StoredJournal(JournalMethods):
         task.add_done_callback(lambda _: commits.end())
         self._users = 0
         self._is_closing = False
-        self._run = _Run(store=store, commits=commits, task=task, loop=loop, pid=os.getpid())
-        return self._run
+        self._opening = _Opening(store=store, commits=commits, task=task, loop=loop, pid=os.getpid())
+        return self._opening
 
-    async def _own_run(self) -> _Run | None:
-        """Return the run of this process and of a loop that goes on; forget any other one."""
-        run = self._run
-        if run is not None and run.pid != os.getpid():
-            self._inherited.append(run)
-            self._run = run = None
-        if run is not None and run.loop.is_closed():
+    async def _own_opening(self) -> _Opening | None:
+        """Return the opening of this process and of a loop that goes on; forget any other one."""
+        opening = self._opening
+        if opening is not None and opening.pid != os.getpid():
+            self._inherited.append(opening)
+            self._opening = opening = None
+        if opening is not None and opening.loop.is_closed():
             # The loop that it was opened in ended without closing it.
-            self._run = None
-            await asyncio.to_thread(run.store.abandon, wait=True)
-        if self._run is None:
+            self._opening = None
+            await asyncio.to_thread(opening.store.abandon, wait=True)
+        if self._opening is None:
             self._is_closing = False
-        return self._run
+        return self._opening
 
-    async def _close(self, run: _Run) -> None:
-        self._check_loop(run)
+    async def _close(self, opening: _Opening) -> None:
+        self._check_loop(opening)
         self._is_closing = True
-        run.commits.stop()
-        done, _ = await asyncio.wait({run.task}, timeout=run.store.close_patience)
+        opening.commits.stop()
+        done, _ = await asyncio.wait({opening.task}, timeout=opening.store.close_patience)
         if not done:
-            text = f"{self._name} was not closed within {run.store.close_patience:.0f} s: its store does not answer"
+            text = f"{self._name} was not closed within {opening.store.close_patience:.0f} s: its store does not answer"
             raise JournalError(text, effect=Effect.POSSIBLE)
-        if self._run is not run:
+        if self._opening is not opening:
             return
-        self._run = None
+        self._opening = None
         self._is_closing = False
-        if lost := run.commits.unwritten if run.task.cancelled() else run.task.result():
+        if lost := opening.commits.unwritten if opening.task.cancelled() else opening.task.result():
             raise JournalError(
                 f"{lost} outcomes could not be written to {self._name}; what they belong to is open in it",
                 effect=Effect.POSSIBLE,
                 advice="what the calls themselves said holds; mend the journal's disk or database, then run recovery",
             )
 
-    def _check_loop(self, run: _Run) -> None:
-        if run.loop is not asyncio.get_running_loop():
+    def _check_loop(self, opening: _Opening) -> None:
+        if opening.loop is not asyncio.get_running_loop():
             text = f"{self._name} was opened in another event loop"
             raise JournalError(text, advice="use it in one loop, or close it there first")
 
-    def _open_run(self) -> _Run:
-        run = self._run
-        if run is not None and run.pid != os.getpid():
+    def _current_opening(self) -> _Opening:
+        opening = self._opening
+        if opening is not None and opening.pid != os.getpid():
             raise JournalError(
-                f"{self._name} was opened by process {run.pid}, of which this one is a fork",
+                f"{self._name} was opened by process {opening.pid}, of which this one is a fork",
                 advice="open a journal in the process that uses it",
             )
-        if run is None or not run.commits.is_serving:
+        if opening is None or not opening.commits.is_serving:
             raise JournalError(f"{self._name} is not open", advice="open it first")
-        self._check_loop(run)
-        return run
+        self._check_loop(opening)
+        return opening
 
 
 def _stop(loop: asyncio.AbstractEventLoop, commits: GroupCommit, store: Store) -> None:

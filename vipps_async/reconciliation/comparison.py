@@ -13,10 +13,11 @@ from attrs import evolve, field, frozen, mutable
 
 from vipps_async.apis import APIS, READS_TOO, rebuild_call, session_api
 from vipps_async.batch.results import without_class_names
+from vipps_async.core.batch_client import BatchClient
 from vipps_async.core.batch_limit import BatchLimiter
 from vipps_async.core.converter import UnreadableAnswer, decode
 from vipps_async.core.operation import Applied, Call, Inconclusive
-from vipps_async.core.payment_api import BatchClient, HistoryEntry, Moved
+from vipps_async.core.payment_api import HistoryEntry, Moved
 from vipps_async.core.rate_limit import RateLimiter
 from vipps_async.core.token import is_about_token
 from vipps_async.errors import (

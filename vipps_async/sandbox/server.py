@@ -18,7 +18,7 @@ from vipps_async.sandbox.ledger.changes import Changes
 from vipps_async.sandbox.ledger.clock import RateLimits, SandboxClock
 from vipps_async.sandbox.ledger.customer_simulator import CustomerSimulator
 from vipps_async.sandbox.ledger.customers import Customer
-from vipps_async.sandbox.ledger.entries import Outcome, PaymentSnapshot
+from vipps_async.sandbox.ledger.entries import PaymentOutcome, PaymentSnapshot
 from vipps_async.sandbox.ledger.events import Event
 from vipps_async.sandbox.ledger.orders import Order, OrderBook
 from vipps_async.sandbox.ledger.reasons import SandboxError, SandboxStateError
@@ -30,11 +30,12 @@ from vipps_async.sandbox.network.callers import Callers, TokenIssuer
 from vipps_async.sandbox.network.dispatcher import Dispatcher
 from vipps_async.sandbox.network.faults import Faults
 from vipps_async.sandbox.network.history import CallbackRecord, RequestRecord
-from vipps_async.sandbox.network.listener import Listener, cancelled
+from vipps_async.sandbox.network.listener import Listener
 from vipps_async.sandbox.network.request_filter import RequestFilter
 from vipps_async.sandbox.network.routing import add_routes
 from vipps_async.sandbox.network.waits import Waits
 from vipps_async.sandbox.network.webhooks import WebhookSender
+from vipps_async.sandbox.network.workers import cancelled
 from vipps_async.sandbox.pages.dashboard import Dashboard
 from vipps_async.sandbox.pages.landing import Landing, landing_url, qr_url
 from vipps_async.sandbox.wire.ecom import EcomFace
@@ -222,7 +223,7 @@ class SandboxServer:
     def _face_of(self, order: Order) -> Face:
         return self._faces[order.api]
 
-    def _announce(self, order: Order, outcome: Outcome) -> None:
+    def _announce(self, order: Order, outcome: PaymentOutcome) -> None:
         job = self._face_of(order).callback(order, outcome)
         if job is not None:
             self._sender.send(job)

@@ -8,11 +8,11 @@ from typing import Protocol
 
 from vipps_async.sandbox.network.callbacks import Deliver
 
-__all__ = ["Answer", "AsyncRequest", "SyncRequest", "by_async", "by_sync"]
+__all__ = ["AppResponse", "AsyncRequest", "SyncRequest", "by_async", "by_sync"]
 
 
-class Answer(Protocol):
-    """What a client of httpx' kind was answered."""
+class AppResponse(Protocol):
+    """What the application answered, as a client of httpx' kind gives it."""
 
     @property
     def status_code(self) -> int:
@@ -28,7 +28,7 @@ class Answer(Protocol):
 class AsyncRequest(Protocol):
     """The method `request` of `httpx.AsyncClient`, and whatever can be called so."""
 
-    def __call__(self, method: str, url: str, /, *, content: bytes, headers: dict[str, str]) -> Awaitable[Answer]:
+    def __call__(self, method: str, url: str, /, *, content: bytes, headers: dict[str, str]) -> Awaitable[AppResponse]:
         """Make a request."""
         ...
 
@@ -36,7 +36,7 @@ class AsyncRequest(Protocol):
 class SyncRequest(Protocol):
     """The method `request` of Starlette's `TestClient`, and whatever can be called so."""
 
-    def __call__(self, method: str, url: str, /, *, content: bytes, headers: dict[str, str]) -> Answer:
+    def __call__(self, method: str, url: str, /, *, content: bytes, headers: dict[str, str]) -> AppResponse:
         """Make a request."""
         ...
 
@@ -58,7 +58,7 @@ def by_async(request: AsyncRequest) -> Deliver:
 def by_sync(request: SyncRequest) -> Deliver:
     """Deliver by a plain function, in a thread: it may take its time, and call the sandbox meanwhile."""
 
-    async def in_a_thread(method: str, url: str, /, *, content: bytes, headers: dict[str, str]) -> Answer:
+    async def in_a_thread(method: str, url: str, /, *, content: bytes, headers: dict[str, str]) -> AppResponse:
         return await asyncio.to_thread(request, method, url, content=content, headers=headers)
 
     return by_async(in_a_thread)

@@ -13,12 +13,7 @@ from attrs import evolve, field, frozen
 
 from vipps_async.errors import InvalidInputError
 from vipps_async.input_rules import check_seconds, check_webhook_url
-from vipps_async.webhooks.notifications import (
-    OtherNotification,
-    PaymentNotification,
-    WebhookSession,
-    read_notification,
-)
+from vipps_async.webhooks.notifications import OtherNotification, PaymentNotification, WebhookSession, read_notification
 from vipps_async.webhooks.operations import RECEIVED, WEBHOOKS
 from vipps_async.webhooks.signature import check_age, read_signed_headers, signed_target, verify
 

@@ -2,32 +2,18 @@
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
-import psycopg
 import pytest
-from psycopg import sql
 
 from tests.batch.distributed.machines import world
-from tests.support.postgres import available_dsn
 from vipps_async.testing import Sandbox
 
 
-@pytest.fixture(scope="session")
-def postgres_dsn() -> Iterator[str]:
-    """The DSN of a real PostgreSQL; one server for the session."""
-    with available_dsn() as dsn:
-        yield dsn
-
-
 @pytest.fixture
-def schema(postgres_dsn: str) -> Iterator[str]:
+def schema(postgres_schema: str) -> str:
     """The name of a schema that is not there yet, and is gone after the test."""
-    name = f"test_{uuid.uuid4().hex}"
-    yield name
-    with psycopg.connect(postgres_dsn, autocommit=True) as connection:
-        connection.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(name)))
+    return postgres_schema
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from vipps_async.sandbox.ledger.clock import SandboxClock
 from vipps_async.sandbox.ledger.customers import Customer
-from vipps_async.sandbox.ledger.entries import Outcome, State
+from vipps_async.sandbox.ledger.entries import PaymentOutcome, State
 from vipps_async.sandbox.ledger.orders import Order, OrderBook, ShippingMethod
 from vipps_async.sandbox.ledger.reasons import SandboxError
 from vipps_async.sandbox.ledger.settings import Settings
@@ -32,7 +32,7 @@ class CustomerSimulator:
         book: OrderBook,
         settings: Settings,
         *,
-        announce: Callable[[Order, Outcome], None],
+        announce: Callable[[Order, PaymentOutcome], None],
         ask_shipping: Callable[[Order, Customer], Awaitable[list[ShippingMethod]]],
         changed: Callable[[Order], None],
     ) -> None:
@@ -69,7 +69,7 @@ class CustomerSimulator:
         """
         self._waiting(order)
         order.payment.expire(self._clock.now())
-        self._tell(order, Outcome.EXPIRED)
+        self._tell(order, PaymentOutcome.EXPIRED)
 
     # -- the customer ------------------------------------------------------------------------------------------------
 
@@ -97,7 +97,7 @@ class CustomerSimulator:
         """
         self._waiting(order)
         order.payment.decline(self._clock.now())
-        self._tell(order, Outcome.DECLINED)
+        self._tell(order, PaymentOutcome.DECLINED)
 
     async def approve(
         self,
@@ -129,12 +129,12 @@ class CustomerSimulator:
             force=force,
             unknown_for=timedelta(seconds=self._settings.unknown_for),
         )
-        if outcome is not Outcome.FAILED:
+        if outcome is not PaymentOutcome.FAILED:
             order.customer, order.shipping = customer, shipping
             order.sub_at = now + timedelta(seconds=self._settings.sub_delay)
             self._book.remember_customer(order)
         # Else the bank said no: the merchant learns nothing about the customer.
-        if outcome is Outcome.UNKNOWN:
+        if outcome is PaymentOutcome.UNKNOWN:
             self._changed(order)
             self.watch(order)
         else:
@@ -162,7 +162,7 @@ class CustomerSimulator:
                 f"order {order.payment.reference} does not wait for the customer: it is {order.state_word}"
             )
 
-    def _tell(self, order: Order, outcome: Outcome) -> None:
+    def _tell(self, order: Order, outcome: PaymentOutcome) -> None:
         self._changed(order)
         self._announce(order, outcome)
 

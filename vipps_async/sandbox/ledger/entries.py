@@ -29,7 +29,7 @@ class State(enum.Enum):
     """The bank refused the reservation."""
 
 
-class Outcome(enum.Enum):
+class PaymentOutcome(enum.Enum):
     """What became of a payment by its customer, its bank, or time."""
 
     RESERVED = "RESERVED"

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from vipps_async.sandbox.ledger.entries import MEANINGS, LogEntry, Outcome
+from vipps_async.sandbox.ledger.entries import MEANINGS, LogEntry, PaymentOutcome
 from vipps_async.sandbox.ledger.payment import Payment
 
 #: Makes the ids of events from those of transactions, which the reservation shares with the payment.
 _SPACE = uuid.UUID("5c6c0d0e-6f0b-4d5a-9d55-3b0e3f1f2a4c")
 #: How the customer ended it → the event.
-_ENDINGS = {Outcome.DECLINED: "ABORTED", Outcome.EXPIRED: "EXPIRED"}
+_ENDINGS = {PaymentOutcome.DECLINED: "ABORTED", PaymentOutcome.EXPIRED: "EXPIRED"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,7 +22,7 @@ from vipps_async.sandbox.ledger.entries import (
     LogEntry,
     MerchantRequest,
     Movement,
-    Outcome,
+    PaymentOutcome,
     PaymentSnapshot,
     Seen,
     State,
@@ -77,7 +77,7 @@ class Payment:
     #: Failed operations on record.
     failures: int = 0
     #: DECLINED or EXPIRED, if the customer ended it so.
-    ending: Outcome | None = None
+    ending: PaymentOutcome | None = None
 
     def __post_init__(self) -> None:
         if self.history:
@@ -129,7 +129,7 @@ class Payment:
 
     # -- the customer, and time ------------------------------------------------------------------------------------
 
-    def settle(self, now: datetime) -> Outcome | None:
+    def settle(self, now: datetime) -> PaymentOutcome | None:
         """Let happen what is due by now; return it if it just happened."""
         due_at = self.due_at
         if due_at is None or now < due_at:
@@ -138,13 +138,13 @@ class Payment:
             return self._reserve(due_at)
         if self.state is not State.INITIATE:
             self._release(due_at)
-            return Outcome.RELEASED
+            return PaymentOutcome.RELEASED
         self.expire(due_at)
-        return Outcome.EXPIRED
+        return PaymentOutcome.EXPIRED
 
     def expire(self, now: datetime) -> None:
         """Time out now. The payment waits for the customer."""
-        self.state, self.ending = State.CANCEL, Outcome.EXPIRED
+        self.state, self.ending = State.CANCEL, PaymentOutcome.EXPIRED
         self._log("CANCEL", self.amount, now, self.text)
 
     def open(self, now: datetime) -> None:
@@ -154,7 +154,7 @@ class Payment:
 
     def approve(
         self, now: datetime, *, shipping_cost: int = 0, force: bool = False, unknown_for: timedelta = UNKNOWN_FOR
-    ) -> Outcome:
+    ) -> PaymentOutcome:
         """Let the customer accept; the payment waits for that.
 
         Args:
@@ -167,7 +167,7 @@ class Payment:
         self.shipping_cost = shipping_cost
         if not force and self.amount == UNKNOWN_AMOUNT:
             self.known_at = now + unknown_for
-            return Outcome.UNKNOWN
+            return PaymentOutcome.UNKNOWN
         refusal = None if force else bank_refusal(self.amount, self.currency)
         if refusal is not None:
             self.failure = refusal
@@ -175,7 +175,7 @@ class Payment:
                 self.state = State.FAILED
             operation = "SALE" if self.direct_capture else "RESERVE"
             self._log_reservation(operation, now, success=False)
-            return Outcome.FAILED
+            return PaymentOutcome.FAILED
         return self._reserve(now)
 
     def approved_by(self, key: str, fingerprint: str) -> bool:
@@ -195,17 +195,17 @@ class Payment:
     def decline(self, now: datetime) -> None:
         """Let the customer say no; the payment waits for an answer."""
         self.open(now)
-        self.state, self.ending = State.CANCEL, Outcome.DECLINED
+        self.state, self.ending = State.CANCEL, PaymentOutcome.DECLINED
         self._log("CANCEL", self.amount, now, self.text, transaction_id=self.transaction_id)
 
-    def _reserve(self, now: datetime) -> Outcome:
+    def _reserve(self, now: datetime) -> PaymentOutcome:
         self.known_at = None
         self.reserved, self.reserved_at = self.total, now
         self.state, operation = (State.SALE, "SALE") if self.direct_capture else (State.RESERVE, "RESERVE")
         if self.direct_capture:
             self.captured = self.total
         self._log_reservation(operation, now)
-        return Outcome.SALE if self.direct_capture else Outcome.RESERVED
+        return PaymentOutcome.SALE if self.direct_capture else PaymentOutcome.RESERVED
 
     def _log_reservation(self, operation: str, now: datetime, *, success: bool = True) -> None:
         # A card tried again is a transaction of its own; the first one goes by the payment's.

@@ -14,7 +14,7 @@ from yarl import URL
 
 from vipps_async.sandbox.ledger.clock import SandboxClock
 from vipps_async.sandbox.network.history import CallbackRecord
-from vipps_async.sandbox.network.workers import run_workers
+from vipps_async.sandbox.network.workers import cancelled, run_workers, worked_off
 from vipps_async.sandbox.wire.face import CALLBACK_TIMEOUT, CallbackJob
 from vipps_async.sandbox.wire.urls import CallbackHosts
 
@@ -106,16 +106,7 @@ class CallbackSender:
 
     async def delivered(self) -> None:
         """Wait until every callback so far has been attempted."""
-        if self._supervisor is None:
-            return
-        joined = asyncio.create_task(self._queue.join(), name="vipps sandbox callbacks attempted")
-        try:
-            await asyncio.wait({joined, self._supervisor}, return_when=asyncio.FIRST_COMPLETED)
-            if not joined.done():
-                # The workers end only when the sandbox is closed, or by an error that must be seen here.
-                self._supervisor.result()
-        finally:
-            joined.cancel()
+        await worked_off(self._queue, self._supervisor, name="vipps sandbox callbacks attempted")
 
     async def aclose(self) -> None:
         """Attempt what is still waiting for a few seconds, record the rest as not attempted, and close."""
@@ -126,16 +117,14 @@ class CallbackSender:
                 async with asyncio.timeout(_DRAIN_TIMEOUT):
                     await self.delivered()
         finally:
-            self._supervisor.cancel()
-            await asyncio.wait({self._supervisor})
-            while not self._queue.empty():
-                self._record(self._queue.get_nowait(), {}, b"", failure="not attempted: the sandbox was closed")
-                self._queue.task_done()
-            await self._session.close()
-            supervisor, self._session, self._supervisor = self._supervisor, None, None
-            if not supervisor.cancelled():
-                # The workers end by themselves only by an error, which must not go unseen.
-                supervisor.result()
+            try:
+                await cancelled(self._supervisor)
+            finally:
+                while not self._queue.empty():
+                    self._record(self._queue.get_nowait(), {}, b"", failure="not attempted: the sandbox was closed")
+                    self._queue.task_done()
+                await self._session.close()
+                self._session = self._supervisor = None
 
     async def call(self, job: CallbackJob) -> tuple[int, bytes] | None:
         """Make a request now, once; return status and body of the answer, or None if there was none."""

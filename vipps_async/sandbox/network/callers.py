@@ -12,11 +12,18 @@ from datetime import datetime
 
 from vipps_async.sandbox.ledger.reasons import Refused
 from vipps_async.sandbox.ledger.settings import SandboxCredentials
-from vipps_async.sandbox.wire.face import Answer, ApiRequest, Face, Route, Services, json_answer
+from vipps_async.sandbox.wire.face import (
+    MSN_HEADER,
+    SUBSCRIPTION_KEY,
+    Answer,
+    ApiRequest,
+    Face,
+    Route,
+    Services,
+    json_answer,
+)
 from vipps_async.sandbox.wire.gateway import foreign_sales_unit, gateway_refusal, oauth_refusal, unauthorised
 
-SUBSCRIPTION_KEY = "Ocp-Apim-Subscription-Key"
-MSN_HEADER = "Merchant-Serial-Number"
 #: Verified tokens that are remembered, so that a call does not pay for a signature; a client needs one or two.
 _REMEMBERED = 1_000
 

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from aiohttp import web
 
 from vipps_async.sandbox.network.waits import Waits
+from vipps_async.sandbox.network.workers import cancelled
 
 #: Seconds that closing waits for requests under way.
 _SHUTDOWN_TIMEOUT = 2.0
@@ -128,12 +129,3 @@ class Listener:
     async def _reopen(self) -> None:
         if self._runner is not None and not self._runner.sites:
             await web.TCPSite(self._runner, self._host, self._port).start()
-
-
-async def cancelled(task: asyncio.Task[None] | None) -> None:
-    """Cancel a task and wait for its end; raise the error that it ended by, if it did."""
-    if task is not None:
-        task.cancel()
-        await asyncio.wait({task})
-        if not task.cancelled():
-            task.result()

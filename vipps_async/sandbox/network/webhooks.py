@@ -21,7 +21,7 @@ import orjson
 
 from vipps_async.sandbox.ledger.clock import SandboxClock
 from vipps_async.sandbox.ledger.registrations import Registration, Registrations
-from vipps_async.sandbox.network.workers import run_workers
+from vipps_async.sandbox.network.workers import cancelled, run_workers, worked_off
 from vipps_async.sandbox.wire.face import CallbackJob, WebhookNews
 
 #: Seconds that Vipps waits for an answer.
@@ -105,13 +105,11 @@ class WebhookSender:
         supervisor, self._supervisor = self._supervisor, None
         if supervisor is None:
             return
-        supervisor.cancel()
-        await asyncio.wait({supervisor})
-        self._lanes.clear()
-        self._waiting, self._due = 0, asyncio.Queue()
-        if not supervisor.cancelled():
-            # It ends by itself only by an error, which must not go unseen.
-            supervisor.result()
+        try:
+            await cancelled(supervisor)
+        finally:
+            self._lanes.clear()
+            self._waiting, self._due = 0, asyncio.Queue()
 
     def tell(self, news: WebhookNews) -> None:
         """Deliver an event to whoever is registered for it."""
@@ -129,15 +127,7 @@ class WebhookSender:
 
     async def delivered(self) -> None:
         """Wait until all that is due was attempted; what is to be repeated later is not due."""
-        if self._supervisor is None:
-            return
-        joined = asyncio.create_task(self._due.join(), name="vipps sandbox webhooks attempted")
-        try:
-            await asyncio.wait({joined, self._supervisor}, return_when=asyncio.FIRST_COMPLETED)
-            if not joined.done():
-                self._supervisor.result()
-        finally:
-            joined.cancel()
+        await worked_off(self._due, self._supervisor, name="vipps sandbox webhooks attempted")
 
     async def _deliver(self, lane: _Lane) -> None:
         """Deliver what waits in a lane up to the first that is refused, and come back to that later."""

@@ -1,4 +1,4 @@
-"""Workers of a queue: started as work comes, so that a sandbox of a test, which delivers little, starts few."""
+"""Background tasks: workers of a queue, started as work comes since a test's sandbox needs few, and how they end."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-__all__ = ["run_workers"]
+__all__ = ["cancelled", "run_workers", "worked_off"]
 
 T = TypeVar("T")
 
@@ -36,3 +36,32 @@ async def run_workers(queue: asyncio.Queue[T], work: Callable[[T], Awaitable[obj
                     queue.task_done()
 
         group.create_task(worker(1), name=f"{name} 1")
+
+
+async def worked_off(queue: asyncio.Queue[T], running: asyncio.Task[None] | None, *, name: str) -> None:
+    """Wait until all that is in a queue was done.
+
+    Args:
+        queue: what is to be done.
+        running: runs its workers; None: nothing does, and nothing is waited for.
+        name: that of the task that waits.
+    """
+    if running is None:
+        return
+    joined = asyncio.create_task(queue.join(), name=name)
+    try:
+        await asyncio.wait({joined, running}, return_when=asyncio.FIRST_COMPLETED)
+        if not joined.done():
+            # The workers end only when the sandbox is closed, or by an error that must be seen here.
+            running.result()
+    finally:
+        joined.cancel()
+
+
+async def cancelled(task: asyncio.Task[None] | None) -> None:
+    """Cancel a task and wait for its end; raise the error that it ended by, if it did."""
+    if task is not None:
+        task.cancel()
+        await asyncio.wait({task})
+        if not task.cancelled():
+            task.result()

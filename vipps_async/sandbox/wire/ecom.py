@@ -9,7 +9,7 @@ from urllib.parse import quote
 import orjson
 
 from vipps_async.sandbox.ledger.customers import Customer, check_number
-from vipps_async.sandbox.ledger.entries import Movement, Outcome, Summary
+from vipps_async.sandbox.ledger.entries import Movement, PaymentOutcome, Summary
 from vipps_async.sandbox.ledger.orders import Order, ShippingMethod
 from vipps_async.sandbox.ledger.payment import Payment
 from vipps_async.sandbox.ledger.reasons import Reason, Refused, SandboxError
@@ -36,18 +36,25 @@ from vipps_async.sandbox.wire.ecom_errors import (
 )
 from vipps_async.sandbox.wire.ecom_fields import SALES_UNIT, EcomViolations
 from vipps_async.sandbox.wire.ecom_money import MONEY
-from vipps_async.sandbox.wire.face import Answer, ApiRequest, CallbackJob, Face, Route, json_answer
+from vipps_async.sandbox.wire.face import (
+    MSN_HEADER,
+    SUBSCRIPTION_KEY,
+    Answer,
+    ApiRequest,
+    CallbackJob,
+    Face,
+    Json,
+    Route,
+    json_answer,
+)
 from vipps_async.sandbox.wire.fault import Decided
 from vipps_async.sandbox.wire.fields import read_json
 
-MSN_HEADER = "Merchant-Serial-Number"
 #: Seconds that Vipps waits for shipping methods.
 SHIPPING_TIMEOUT = 10.0
 #: The vendor's published limits for one order of one sales unit, in calls a minute.
 _PER_MINUTE = {"initiate": 2, "details": 120, "status": 120, **{name: one.per_minute for name, one in MONEY.items()}}
 _PAYMENTS = "/ecomm/v2/payments"
-
-Json = dict[str, Any]
 
 
 class EcomFace(Face):
@@ -248,7 +255,7 @@ class EcomFace(Face):
         order_id, keys = request.path["order_id"], request.keys
         check_order_id(order_id)
         msn = request.headers.get(MSN_HEADER)
-        self._count(request.operation, request.headers["Ocp-Apim-Subscription-Key"], msn or "", order_id)
+        self._count(request.operation, request.headers[SUBSCRIPTION_KEY], msn or "", order_id)
         # Without the header the keys tell whose order it is; here, where any keys will do, the order itself.
         found = [
             order
@@ -301,7 +308,7 @@ class EcomFace(Face):
             **rest,
         )
 
-    def callback(self, order: Order, outcome: Outcome) -> CallbackJob:
+    def callback(self, order: Order, outcome: PaymentOutcome) -> CallbackJob:
         """Return the callback: the prefix, verbatim, with the path behind it."""
         numeric = self.services.settings.numeric_callback_msn
         body = callback_body(order, outcome, self.services.clock.now(), number_as_integer=numeric)
@@ -339,7 +346,9 @@ class EcomFace(Face):
     def return_url(self, order: Order) -> str:
         """Return `fallBack` with the parameter that the vendor calls phased out, and still sends."""
         payment = order.payment
-        status = "100" if payment.reserved_at is not None else "301" if payment.ending is Outcome.DECLINED else ""
+        status = (
+            "100" if payment.reserved_at is not None else "301" if payment.ending is PaymentOutcome.DECLINED else ""
+        )
         if not status:
             return order.return_url
         url, mark, fragment = order.return_url.partition("#")

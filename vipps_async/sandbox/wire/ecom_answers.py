@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 
 from vipps_async.sandbox.ledger.clock import iso_utc
 from vipps_async.sandbox.ledger.customers import EXPIRED, Customer
-from vipps_async.sandbox.ledger.entries import LogEntry, Movement, Outcome, State, Summary
+from vipps_async.sandbox.ledger.entries import LogEntry, Movement, PaymentOutcome, State, Summary
 from vipps_async.sandbox.ledger.orders import Order, ShippingMethod
 from vipps_async.sandbox.wire.ecom_money import MONEY
-
-Json = dict[str, Any]
+from vipps_async.sandbox.wire.face import Json
 
 #: The first six digits of the card that every customer here pays with: a range that is set aside for tests.
 _BANK_IDENTIFICATION_NUMBER = 411111
@@ -93,7 +91,7 @@ def status_answer(order: Order) -> Json:
     status = entry.operation
     if payment.state is State.FAILED:
         status = "FAILED"
-    elif payment.ending is Outcome.EXPIRED:
+    elif payment.ending is PaymentOutcome.EXPIRED:
         status = "REJECTED"
     elif payment.known_at is not None:
         status = "REGISTER"

@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Mapping
-from typing import Any
 
 from vipps_async.sandbox.ledger.customers import corrected_number
 from vipps_async.sandbox.ledger.reasons import Reason
 from vipps_async.sandbox.wire import ecom_fields, fields
 from vipps_async.sandbox.wire.ecom_errors import error_text, invalid_request, vipps_refusal
 from vipps_async.sandbox.wire.ecom_fields import ORDER_ID, EcomViolations, merchant_serial_number
-from vipps_async.sandbox.wire.fields import Field, Violations, drop_nulls, read_fields
+from vipps_async.sandbox.wire.face import Json
+from vipps_async.sandbox.wire.fields import SCOPES, SURROGATE, Field, Violations, check_body, drop_nulls, read_fields
 from vipps_async.sandbox.wire.urls import violation_of_fall_back, violation_of_prefix
-
-Json = dict[str, Any]
 
 #: The `paymentType` of express checkout, and of all else.
 EXPRESS, REGULAR = "eComm Express Payment", "eComm Regular Payment"
-#: The words that `scope` may hold.
-SCOPES = frozenset({"name", "address", "email", "phoneNumber", "birthDate", "nin"})
 #: The vendor's limit on `X-Request-Id`, in characters.
 MAX_REQUEST_ID = 40
-
-#: What stands for a header's bytes that are no UTF-8.
-_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 # -- headers and paths ---------------------------------------------------------------------------------------------
@@ -59,7 +51,7 @@ def check_request_id(request_id: str | None, *, required: bool = True) -> str:
     """
     if request_id is None and not required:
         return ""
-    if not request_id or len(request_id) > MAX_REQUEST_ID or _SURROGATE.search(request_id):
+    if not request_id or len(request_id) > MAX_REQUEST_ID or SURROGATE.search(request_id):
         text = f"is required and must have at most {MAX_REQUEST_ID} characters"
         raise invalid_request([("X-Request-Id", text)])
     return request_id
@@ -139,12 +131,6 @@ _CANCELLATION = {
 _APPROVAL = {"customerPhoneNumber": Field(fields.text_or_number), "token": Field(fields.string)}
 
 
-def _check(body: Json, wanted: Mapping[str, Field], violations: Violations) -> None:
-    drop_nulls(body, violations)
-    read_fields(body, wanted, "", violations)
-    violations.settle()
-
-
 def read_initiation(body: Json, hosts: Collection[str] = (), *, violations: Violations | None = None) -> None:
     """Check the body of an initiate, each field and how they go together; correct its phone number, drop its nulls.
 
@@ -157,7 +143,7 @@ def read_initiation(body: Json, hosts: Collection[str] = (), *, violations: Viol
         Refusal: InvalidRequest with the fields' names; 81 for a bad number; HTTP 500 for what Vipps breaks at.
     """
     violations = violations or EcomViolations()
-    _check(body, _INITIATION, violations)
+    check_body(body, _INITIATION, violations)
     merchant, transaction = body["merchantInfo"], body["transaction"]
     _check_urls(merchant, hosts, violations)
     _check_express(merchant, transaction, violations)
@@ -208,7 +194,7 @@ def read_payment_action(body: Json, *, violations: Violations | None = None) -> 
     Raises:
         Refusal: as for `read_initiation`.
     """
-    _check(body, _PAYMENT_ACTION, violations or EcomViolations())
+    check_body(body, _PAYMENT_ACTION, violations or EcomViolations())
     return body["transaction"].get("amount") or None
 
 
@@ -218,7 +204,7 @@ def read_cancellation(body: Json, *, violations: Violations | None = None) -> bo
     Raises:
         Refusal: as for `read_initiation`.
     """
-    _check(body, _CANCELLATION, violations or EcomViolations())
+    check_body(body, _CANCELLATION, violations or EcomViolations())
     return bool(body.get("shouldReleaseRemainingFunds", False))
 
 
@@ -228,7 +214,7 @@ def read_approval(body: Json, *, violations: Violations | None = None) -> tuple[
     Raises:
         Refusal: as for `read_initiation`.
     """
-    _check(body, _APPROVAL, violations or EcomViolations())
+    check_body(body, _APPROVAL, violations or EcomViolations())
     number = body.get("customerPhoneNumber")
     return None if number is None else _read_number(number), body.get("token")
 

@@ -5,32 +5,30 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
 
 from vipps_async.sandbox.ledger.clock import iso_utc
 from vipps_async.sandbox.ledger.customers import Customer
-from vipps_async.sandbox.ledger.entries import Outcome
+from vipps_async.sandbox.ledger.entries import PaymentOutcome
 from vipps_async.sandbox.ledger.orders import Order, ShippingMethod
 from vipps_async.sandbox.ledger.reasons import Reason, SandboxError
 from vipps_async.sandbox.wire.ecom_answers import shipping_details, user_details
 from vipps_async.sandbox.wire.ecom_bodies import violations_of_shipping_answer
 from vipps_async.sandbox.wire.ecom_errors import code_of, error_text
+from vipps_async.sandbox.wire.face import Json
 from vipps_async.sandbox.wire.fields import read_merchant_answer
-
-Json = dict[str, Any]
 
 #: The smallest id that an address has at Vipps.
 _ADDRESS_ID = 100
 #: The callback's word for each outcome, as regular payments have it; express says RESERVE where these say RESERVED.
 _CALLBACK_STATUS = {
-    Outcome.RESERVED: "RESERVED",
-    Outcome.SALE: "SALE",
-    Outcome.DECLINED: "CANCELLED",
-    Outcome.EXPIRED: "REJECTED",
+    PaymentOutcome.RESERVED: "RESERVED",
+    PaymentOutcome.SALE: "SALE",
+    PaymentOutcome.DECLINED: "CANCELLED",
+    PaymentOutcome.EXPIRED: "REJECTED",
 }
 
 
-def callback_body(order: Order, outcome: Outcome, now: datetime, *, number_as_integer: bool = False) -> Json:
+def callback_body(order: Order, outcome: PaymentOutcome, now: datetime, *, number_as_integer: bool = False) -> Json:
     """Return what the callback says about an outcome, in the regular shape or that of express checkout.
 
     A payment with a scope has the shape of express checkout too, without the shipping that it never had.
@@ -48,12 +46,12 @@ def callback_body(order: Order, outcome: Outcome, now: datetime, *, number_as_in
         "orderId": payment.reference,
         "transactionInfo": info,
     }
-    if rich and order.customer is not None and outcome in {Outcome.RESERVED, Outcome.SALE}:
+    if rich and order.customer is not None and outcome in {PaymentOutcome.RESERVED, PaymentOutcome.SALE}:
         body["userDetails"] = user_details(order, order.customer)
         if order.shipping is not None:
             body["shippingDetails"] = shipping_details(order.shipping, order.customer, "zipCode")
-    reason = payment.failure if outcome is Outcome.FAILED else Reason.NOT_ACTED_UPON
-    if reason is not None and outcome in {Outcome.FAILED, Outcome.EXPIRED}:
+    reason = payment.failure if outcome is PaymentOutcome.FAILED else Reason.NOT_ACTED_UPON
+    if reason is not None and outcome in {PaymentOutcome.FAILED, PaymentOutcome.EXPIRED}:
         # The plural is Vipps' own: callbacks name the group so, answers say "Payment".
         body["errorInfo"] = {
             "errorGroup": "PAYMENTS",
@@ -63,8 +61,8 @@ def callback_body(order: Order, outcome: Outcome, now: datetime, *, number_as_in
     return body
 
 
-def _callback_status(order: Order, outcome: Outcome, *, rich: bool) -> str:
-    if outcome is Outcome.FAILED:
+def _callback_status(order: Order, outcome: PaymentOutcome, *, rich: bool) -> str:
+    if outcome is PaymentOutcome.FAILED:
         return "SALE_FAILED" if order.payment.direct_capture else "RESERVE_FAILED"
     status = _CALLBACK_STATUS[outcome]
     return "RESERVE" if rich and status == "RESERVED" else status

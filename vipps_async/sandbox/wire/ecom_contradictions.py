@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import orjson
 
 from vipps_async.sandbox.ledger.reasons import Reason, Refused
 from vipps_async.sandbox.wire.ecom_errors import refusal_for, vipps_refusal
 from vipps_async.sandbox.wire.ecom_money import MONEY
-from vipps_async.sandbox.wire.face import Answer, json_answer
+from vipps_async.sandbox.wire.face import Answer, Json, json_answer
 from vipps_async.sandbox.wire.fault import Decided, Fault
 from vipps_async.sandbox.wire.gateway import gateway_refusal, management_refusal
-
-Json = dict[str, Any]
 
 #: Words of failure that occur in answers, and words that no client knows.
 _FAILURE_WORDS, _UNKNOWN_WORDS = ("Failed", "FAILED", "Rejected", "Cancelled"), ("Processed", "CAPTURE_PENDING", "Ok")

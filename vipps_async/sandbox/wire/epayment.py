@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import orjson
 
@@ -15,7 +14,6 @@ from vipps_async.sandbox.ledger.events import Event, events_of
 from vipps_async.sandbox.ledger.orders import Order, ShippingMethod
 from vipps_async.sandbox.ledger.payment import Payment
 from vipps_async.sandbox.ledger.reasons import Reason, Refused, SandboxError
-from vipps_async.sandbox.ledger.settings import SALES_UNIT
 from vipps_async.sandbox.ledger.terms import REFUSED_REFUNDS, Terms
 from vipps_async.sandbox.wire.epayment_answers import (
     adjust_answer,
@@ -53,10 +51,13 @@ from vipps_async.sandbox.wire.epayment_shipping import (
     shipping_question,
 )
 from vipps_async.sandbox.wire.face import (
+    MSN_HEADER,
+    SUBSCRIPTION_KEY,
     Answer,
     ApiRequest,
     CallbackJob,
     Face,
+    Json,
     Refusal,
     Route,
     Services,
@@ -64,20 +65,15 @@ from vipps_async.sandbox.wire.face import (
     json_answer,
 )
 from vipps_async.sandbox.wire.fault import Decided, Fault, Kind
-from vipps_async.sandbox.wire.fields import check_system_headers, read_json
+from vipps_async.sandbox.wire.fields import SURROGATE, read_json, read_sales_unit
 from vipps_async.sandbox.wire.gateway import refused_by_gateway
 from vipps_async.sandbox.wire.kept_answers import KeptAnswers
 
-MSN_HEADER = "Merchant-Serial-Number"
 #: The vendor's published limits for one reference, in calls a minute: of a sales unit; reads: of a subscription key.
 _PER_MINUTE = {"create": 5, "capture": 5, "cancel": 5, "refund": 5, "get": 120, "events": 120}
 _PAYMENTS = "/epayment/v1/payments"
 #: Captures and cancellations outside Norway end so many days after the reservation.
 _DAYS_ABROAD = 14
-#: What stands for a header's bytes that are no UTF-8.
-_SURROGATE = re.compile("[\ud800-\udfff]")
-
-Json = dict[str, Any]
 
 
 class EpaymentFace(Face):
@@ -127,20 +123,11 @@ class EpaymentFace(Face):
 
     # -- requests and their keys ---------------------------------------------------------------------------------------
 
-    def _unit(self, request: ApiRequest) -> str:
-        violations = EpaymentViolations()
-        check_system_headers(request.headers, violations)
-        msn = request.headers.get(MSN_HEADER, "")
-        if not SALES_UNIT.fullmatch(msn):
-            violations.add(MSN_HEADER, "is required and must have 4 to 10 digits")
-        violations.settle()
-        return msn
-
     def _key(self, request: ApiRequest, *, required: bool = True) -> str:
         key = request.headers.get(self.key_header)
         if key is None and not required:
             return ""
-        if not key or len(key) > MAX_KEY or _SURROGATE.search(key):
+        if not key or len(key) > MAX_KEY or SURROGATE.search(key):
             text = f"is required and must have at most {MAX_KEY} characters"
             raise EpaymentViolations().refusal([(self.key_header, text)])
         return key
@@ -177,12 +164,12 @@ class EpaymentFace(Face):
             Refusal: 400 for headers and path.
             Refused: UNKNOWN_PAYMENT, TOO_MANY_CALLS.
         """
-        msn, reference = self._unit(request), request.path["reference"]
+        msn, reference = read_sales_unit(request.headers, EpaymentViolations()), request.path["reference"]
         if not REFERENCE.fullmatch(reference):
             text = "must be 8 to 64 letters, digits or hyphens"
             raise EpaymentViolations().refusal([("reference", text)])
         reads = request.operation in {"get", "events"}
-        self._count(request, request.headers["Ocp-Apim-Subscription-Key"] if reads else msn, reference)
+        self._count(request, request.headers[SUBSCRIPTION_KEY] if reads else msn, reference)
         if request.keys is not None and not request.keys.covers(msn):
             raise Refused(Reason.UNKNOWN_PAYMENT, sales_unit=msn, reference=reference)
         order = self.services.book.find(reference, msn)
@@ -197,7 +184,7 @@ class EpaymentFace(Face):
     # -- create --------------------------------------------------------------------------------------------------------
 
     async def _create(self, request: ApiRequest) -> Answer:
-        msn = self._unit(request)
+        msn = read_sales_unit(request.headers, EpaymentViolations())
         # One without a reference counts with all others that have none.
         self._count(request, msn, _reference_in(request.body))
         key = self._key(request)

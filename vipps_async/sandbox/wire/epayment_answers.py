@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any
 
 from vipps_async.sandbox.ledger.clock import iso_utc
 from vipps_async.sandbox.ledger.customers import Customer
@@ -12,8 +11,7 @@ from vipps_async.sandbox.ledger.entries import State
 from vipps_async.sandbox.ledger.events import Event, events_of
 from vipps_async.sandbox.ledger.orders import Order, ShippingMethod
 from vipps_async.sandbox.ledger.payment import Payment
-
-Json = dict[str, Any]
+from vipps_async.sandbox.wire.face import Json
 
 #: The first six digits of the card that every customer here pays with: a range that is set aside for tests.
 _CARD_BIN = "411111"

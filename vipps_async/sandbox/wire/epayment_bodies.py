@@ -3,26 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from datetime import datetime, timedelta
-from typing import Any
 
 from vipps_async.sandbox.ledger.customers import check_number, corrected_number
 from vipps_async.sandbox.ledger.reasons import Reason, Refused
 from vipps_async.sandbox.ledger.settings import Settings
 from vipps_async.sandbox.wire.epayment_errors import EpaymentViolations, coded
-from vipps_async.sandbox.wire.epayment_fields import (
-    APPROVAL,
-    CANCELLATION,
-    CREATION,
-    CUSTOMER,
-    MODIFICATION,
-    moment_of,
-)
-from vipps_async.sandbox.wire.fields import Field, Violations, drop_nulls, is_integer, read_fields
+from vipps_async.sandbox.wire.epayment_fields import APPROVAL, CANCELLATION, CREATION, CUSTOMER, MODIFICATION, moment_of
+from vipps_async.sandbox.wire.face import Json
+from vipps_async.sandbox.wire.fields import SCOPES, Violations, check_body, is_integer
 from vipps_async.sandbox.wire.urls import violation_of_prefix, violation_of_return_url
-
-Json = dict[str, Any]
 
 #: The vendor's limit on `Idempotency-Key`, in characters.
 MAX_KEY = 50
@@ -31,18 +22,11 @@ _MAX_URL = 2500
 #: In minor units of any currency.
 _MAX_AMOUNT = 65_000_000
 _MINIMUM = {"NOK": 100}
-_SCOPES = frozenset({"name", "address", "email", "phoneNumber", "birthDate", "nin"})
 _EXPRESS_SCOPE = frozenset({"name", "address", "email", "phoneNumber"})
 _MSISDN = re.compile(r"[0-9]{9,15}")
 _MAX_PAIRS, _MAX_METADATA_KEY, _MAX_METADATA_VALUE = 5, 100, 500
 #: From when to when a payment may be told to expire.
 _SOONEST, _LATEST = timedelta(minutes=10), timedelta(days=60)
-
-
-def _check(body: Json, wanted: Mapping[str, Field], violations: Violations) -> None:
-    drop_nulls(body, violations)
-    read_fields(body, wanted, "", violations)
-    violations.settle()
 
 
 def _value_of(amount: Json, currency: str) -> int:
@@ -68,12 +52,11 @@ def read_modification(body: Json, currency: str, violations: Violations) -> int:
     Raises:
         Refusal: fields, 4040, 5040.
     """
-    _check(body, MODIFICATION, violations)
-    return _value_of(body["modificationAmount"], currency) or _nothing()
-
-
-def _nothing() -> int:
-    raise coded("4040", "The value is at least 1.")
+    check_body(body, MODIFICATION, violations)
+    value = _value_of(body["modificationAmount"], currency)
+    if not value:
+        raise coded("4040", "The value is at least 1.")
+    return value
 
 
 def read_cancellation(body: Json, violations: Violations) -> bool:
@@ -82,7 +65,7 @@ def read_cancellation(body: Json, violations: Violations) -> bool:
     Raises:
         Refusal: fields.
     """
-    _check(body, CANCELLATION, violations)
+    check_body(body, CANCELLATION, violations)
     return bool(body.get("cancelTransactionOnly", False))
 
 
@@ -93,7 +76,7 @@ def read_approval(body: Json, violations: Violations) -> tuple[str | None, str |
         Refusal: fields, 4070, and 4140 if neither is given.
         Refused: the number stands for a customer who cannot pay.
     """
-    _check(body, APPROVAL, violations)
+    check_body(body, APPROVAL, violations)
     number = _number(body.get("customer", {}))
     if number is None and not body.get("token"):
         raise coded("4140", "The customer's phone number or the token is required.")
@@ -123,7 +106,7 @@ def read_creation(
     reference = body.get("reference")
     if is_integer(reference):
         body["reference"] = str(reference)
-    _check(body, CREATION, violations)
+    check_body(body, CREATION, violations)
     if _value_of(body["amount"], currency) < _MINIMUM.get(currency, 1):
         raise coded("6010", f"The minimum is {_MINIMUM.get(currency, 1)} in minor units of {currency}.")
     customer = body.get("customer", {})
@@ -203,8 +186,8 @@ def _check_receipt(receipt: Json, violations: Violations) -> None:
 
 def _check_scope(body: Json) -> None:
     scope = body.get("profile", {}).get("scope", "").split()
-    if not _SCOPES.issuperset(scope):
-        raise coded("4080", f"The scope is some of {' '.join(sorted(_SCOPES))}, separated by spaces.")
+    if not SCOPES.issuperset(scope):
+        raise coded("4080", f"The scope is some of {' '.join(sorted(SCOPES))}, separated by spaces.")
 
 
 def _check_express(body: Json, violations: Violations) -> None:

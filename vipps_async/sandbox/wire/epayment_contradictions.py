@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import orjson
 
 from vipps_async.sandbox.wire.epayment_errors import DONE_CODES, FAILED_CODES, code_in, coded, problem
-from vipps_async.sandbox.wire.face import Answer, json_answer
+from vipps_async.sandbox.wire.face import Answer, Json, json_answer
 from vipps_async.sandbox.wire.fault import Decided, Fault
 from vipps_async.sandbox.wire.gateway import gateway_refusal, management_refusal
-
-Json = dict[str, Any]
 
 #: Operation → the sum that it adds to.
 _SUMS = {"capture": "capturedAmount", "refund": "refundedAmount", "cancel": "cancelledAmount"}

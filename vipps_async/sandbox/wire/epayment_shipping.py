@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from vipps_async.sandbox.ledger.customers import Customer
 from vipps_async.sandbox.ledger.orders import Order, ShippingMethod
 from vipps_async.sandbox.ledger.reasons import SandboxError
 from vipps_async.sandbox.wire import fields
 from vipps_async.sandbox.wire.epayment_errors import EpaymentViolations
+from vipps_async.sandbox.wire.face import Json
 from vipps_async.sandbox.wire.fields import Field, check_that, drop_nulls, is_integer, read_fields, read_merchant_answer
-
-Json = dict[str, Any]
 
 #: Seconds that Vipps waits for ways of shipping; not published, and so the ten of eCom.
 SHIPPING_TIMEOUT = 10.0

@@ -20,7 +20,7 @@ import orjson
 from vipps_async.sandbox.ledger.clock import RateLimits, SandboxClock
 from vipps_async.sandbox.ledger.customer_simulator import CustomerSimulator
 from vipps_async.sandbox.ledger.customers import Customer
-from vipps_async.sandbox.ledger.entries import UNDISTURBED, Disturbance, Outcome
+from vipps_async.sandbox.ledger.entries import UNDISTURBED, Disturbance, PaymentOutcome
 from vipps_async.sandbox.ledger.events import Event
 from vipps_async.sandbox.ledger.orders import Order, OrderBook, ShippingMethod
 from vipps_async.sandbox.ledger.reasons import Reason, Refused
@@ -30,6 +30,10 @@ from vipps_async.sandbox.wire.fault import KINDS, Decided, Kind
 
 #: Seconds that Vipps waits for the answer to a callback.
 CALLBACK_TIMEOUT = 3.0
+#: The headers that name the sales unit, and who calls.
+MSN_HEADER, SUBSCRIPTION_KEY = "Merchant-Serial-Number", "Ocp-Apim-Subscription-Key"
+#: An object of JSON.
+Json = dict[str, Any]
 JSON_MEDIA = "application/json;charset=UTF-8"
 
 
@@ -210,7 +214,7 @@ class Face(abc.ABC):
 
     def about(self, request: ApiRequest) -> tuple[str, str]:
         """Return which payment a request is about, as far as it says so: sales unit and reference."""
-        return request.headers.get("Merchant-Serial-Number", ""), request.path.get("reference", "")
+        return request.headers.get(MSN_HEADER, ""), request.path.get("reference", "")
 
     # -- what faults make it say -------------------------------------------------------------------------------------
 
@@ -228,7 +232,7 @@ class Face(abc.ABC):
 
     # -- the merchant and the customer -------------------------------------------------------------------------------
 
-    def callback(self, order: Order, outcome: Outcome) -> CallbackJob | None:
+    def callback(self, order: Order, outcome: PaymentOutcome) -> CallbackJob | None:
         """Return the request that tells the merchant what became of an order; None: it is not told."""
         return None
 

@@ -12,7 +12,8 @@ from typing import Any, NoReturn
 import orjson
 
 from vipps_async.sandbox.ledger.reasons import SandboxError
-from vipps_async.sandbox.wire.face import Ignored, Refusal
+from vipps_async.sandbox.ledger.settings import SALES_UNIT
+from vipps_async.sandbox.wire.face import MSN_HEADER, Ignored, Json, Refusal
 
 #: What the vendor's quick start has in its bodies, and JSON does not take.
 _TRAILING_COMMA = re.compile(r",\s*[}\]]")
@@ -22,6 +23,11 @@ Check = Callable[[object], str | None]
 
 #: Integers go as signed 32-bit numbers in the vendor's systems.
 MAXIMUM = 2**31
+
+#: The words that `scope` may hold.
+SCOPES = frozenset({"name", "address", "email", "phoneNumber", "birthDate", "nin"})
+#: What stands for a header's bytes that are no UTF-8.
+SURROGATE = re.compile("[\ud800-\udfff]")
 
 #: Characters of the name of a place that are worth keeping, however deep it is.
 _LONGEST_PLACE = 200
@@ -95,6 +101,20 @@ def check_system_headers(headers: Mapping[str, str], violations: Violations) -> 
     for name in SYSTEM_HEADERS:
         if len(headers.get(name, "")) > MAX_SYSTEM_HEADER:
             violations.add(name, f"must have at most {MAX_SYSTEM_HEADER} characters")
+
+
+def read_sales_unit(headers: Mapping[str, str], violations: Violations) -> str:
+    """Return the sales unit that the headers name; those that name the calling system are checked, too.
+
+    Raises:
+        Refusal: 400, for each header that is wrong.
+    """
+    check_system_headers(headers, violations)
+    msn = headers.get(MSN_HEADER, "")
+    if not SALES_UNIT.fullmatch(msn):
+        violations.add(MSN_HEADER, "is required and must have 4 to 10 digits")
+    violations.settle()
+    return msn
 
 
 def check_that(good: Callable[[Any], bool], message: str) -> Check:
@@ -291,3 +311,14 @@ def _place(text: str, error: json.JSONDecodeError) -> str:
             line = text.count("\n", 0, comma.start()) + 1
             return f"the comma in line {line} stands before {comma[0][-1]}, where JSON takes none"
     return f"line {error.lineno}, column {error.colno}: {error.msg}"
+
+
+def check_body(body: Json, wanted: Mapping[str, Field], violations: Violations) -> None:
+    """Hold a body against its fields, and drop its nulls.
+
+    Raises:
+        Refusal: 400, for each violation.
+    """
+    drop_nulls(body, violations)
+    read_fields(body, wanted, "", violations)
+    violations.settle()

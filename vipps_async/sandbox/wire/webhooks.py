@@ -11,14 +11,12 @@ from typing import Any
 
 from vipps_async.sandbox.ledger.reasons import Refused
 from vipps_async.sandbox.ledger.registrations import Registration
-from vipps_async.sandbox.ledger.settings import SALES_UNIT
 from vipps_async.sandbox.wire import fields
-from vipps_async.sandbox.wire.face import Answer, ApiRequest, Face, Refusal, Route, json_answer
-from vipps_async.sandbox.wire.fields import Field, Violations, check_system_headers, drop_nulls, read_fields, read_json
+from vipps_async.sandbox.wire.face import MSN_HEADER, Answer, ApiRequest, Face, Refusal, Route, json_answer
+from vipps_async.sandbox.wire.fields import Field, Violations, drop_nulls, read_fields, read_json, read_sales_unit
 from vipps_async.sandbox.wire.gateway import refused_by_gateway
 from vipps_async.sandbox.wire.urls import violation_of_webhook
 
-MSN_HEADER = "Merchant-Serial-Number"
 #: How many registrations there may be for one event of one sales unit, and for QR check-ins.
 LIMIT, CHECK_IN_LIMIT = 25, 1
 _CHECK_IN = "user.checked-in.v1"
@@ -124,12 +122,7 @@ class WebhooksFace(Face):
         return Answer(204)
 
     def _unit(self, request: ApiRequest) -> str:
-        violations = _Violations()
-        check_system_headers(request.headers, violations)
-        unit = request.headers.get(MSN_HEADER, "")
-        if not SALES_UNIT.fullmatch(unit):
-            violations.add(MSN_HEADER, "is required and must have 4 to 10 digits")
-        violations.settle()
+        unit = read_sales_unit(request.headers, _Violations())
         if request.keys is not None and not request.keys.covers(unit):
             raise _problem(403, "Forbidden", "These keys are not for this sales unit.")
         return unit

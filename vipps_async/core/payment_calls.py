@@ -1,0 +1,51 @@
+"""What the calls of the payment APIs share: who chose a key, what is secret, and how an intent is read."""
+
+from __future__ import annotations
+
+import orjson
+
+from vipps_async.errors import JournalError
+from vipps_async.idempotency_keys import new_idempotency_key
+from vipps_async.input_rules import check_idempotency_key
+from vipps_async.journals.protocol import Intent, KeyOrigin
+
+__all__ = ["choose_key", "given_secrets", "has_flag", "unknown_operation"]
+
+
+def choose_key(given: str | None, row_reference: str | None, *, longest: int) -> tuple[str, KeyOrigin]:
+    """Return a call's idempotency key, and who chose it.
+
+    Args:
+        given: the key; None: a new one is made.
+        row_reference: what the batch's row calls itself; None: the call is no row's.
+        longest: how many characters the API takes.
+
+    Raises:
+        InvalidInputError: the key breaks its rule.
+    """
+    if given is None:
+        return new_idempotency_key(), KeyOrigin.MADE
+    origin = KeyOrigin.GIVEN if row_reference is None else KeyOrigin.ROW
+    return check_idempotency_key(given, longest=longest), origin
+
+
+def given_secrets(*values: str | None) -> tuple[str, ...]:
+    """Return a call's secrets: those of the values that were given."""
+    return tuple(value for value in values if value is not None)
+
+
+def has_flag(body: bytes | None, name: str) -> bool:
+    """Tell whether a request's body, as the journal has it, is an object with a field that is true."""
+    try:
+        request = orjson.loads(body or b"null")
+    except orjson.JSONDecodeError:
+        return False
+    return isinstance(request, dict) and request.get(name) is True
+
+
+def unknown_operation(intent: Intent, of_what: str = "") -> JournalError:
+    """Make the error of an intent for which no call can be made."""
+    return JournalError(
+        f"the journal has an operation {intent.name!r}{of_what} that this version does not know",
+        advice="recover with the version that wrote it, or a newer one",
+    )
