@@ -226,6 +226,15 @@ class TestList:
             assert "there is no journal" in capsys.readouterr().err
         assert list(tmp_path.iterdir()) == []
 
+    def test_a_file_of_0_bytes_is_no_empty_journal(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        """One that was cut off is refused by name and left as it is, whichever command finds it."""
+        path = tmp_path / "full-disk.db"
+        path.touch()
+        for command in ("list", "check"):
+            assert main(["journal", command, "--journal", str(path)]) == 2
+            assert f"vipps-async: the journal {path} has 0 bytes" in capsys.readouterr().err
+        assert path.stat().st_size == 0
+
     @pytest.mark.parametrize(
         "arguments", [["--journal", "x", "--dsn", "y"], ["--wait", "-1"], ["--journal", "x", "--limit", "0"]]
     )
