@@ -532,7 +532,11 @@ _ASKING = (
         "cli/journal_open.py",
         ("tests/cli/test_questions.py",),
         ("and not entry.attempts.refusal", ""),
-        ("    return await ask(what, settings, yes=yes, keeps_journal=True)\n", "    return None\n"),
+        (
+            "        return await ask(what, settings, yes=yes, keeps_journal=True, declined=_DECLINED)\n",
+            "        return None\n",
+        ),
+        ("return 0 if is_done else", "return"),
     ),
     *of(
         "cli/payment_command.py",

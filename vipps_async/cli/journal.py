@@ -14,9 +14,9 @@ from vipps_async.cli.commands import Command, Group, Options, Run
 from vipps_async.cli.confirmation import add_yes, nobody_to_ask
 from vipps_async.cli.journal_decisions import decisions
 from vipps_async.cli.journal_file import add_store, existing_file, guarded, opened
-from vipps_async.cli.journal_open import agree_to_settle, find_open, open_of_others
+from vipps_async.cli.journal_open import agree_to_settle, find_open, open_of_others, telling_if_cut_off
 from vipps_async.cli.journal_reconcile import reconciliation
-from vipps_async.cli.journal_text import entry_facts, entry_text, recovery_facts, recovery_text
+from vipps_async.cli.journal_text import CUT_OFF, entry_facts, entry_text, recovery_facts, recovery_text
 from vipps_async.cli.maker import maker_by_journal
 from vipps_async.cli.options import SALES_UNIT, add_allow_host, add_sales_unit, check_allowed_host, positive
 from vipps_async.cli.output import UNPRINTED, emit_lines, finish, json_line, plain, say
@@ -188,7 +188,8 @@ async def _recover(options: Options) -> int:
                 where = f"{vipps.environment.value} environment"
                 say(f"Recovering for sales unit {vipps.merchant_serial_number} in the {where}.")
             progress = None if options.json else _Progress()
-            report = await vipps.recover(concurrency=options.concurrency, progress=progress)
+            with telling_if_cut_off(CUT_OFF):
+                report = await vipps.recover(concurrency=options.concurrency, progress=progress)
         others = await open_of_others(journal, settings.merchant_serial_number)
     ending = _ALL_SETTLED if report.is_complete else _SOMETHING_OPEN
     if options.json:
