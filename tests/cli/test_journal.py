@@ -355,7 +355,7 @@ def test_a_report_names_what_was_done() -> None:
             CarriedOut(intent=intent(2), amount=5_000),
             CarriedOut(intent=intent(3, operation="initiate"), amount=None),
         ],
-        moved_otherwise=[LeftOpen(intent=intent(2), reason="50.00 NOK were moved")],
+        moved_otherwise=[LeftOpen(intent=intent(2), reason="50.00 NOK moved")],
         sent_again=2,
         sent_again_operations=[
             CarriedOut(intent=intent(4, operation="refund"), amount=10_000),
@@ -368,7 +368,7 @@ def test_a_report_names_what_was_done() -> None:
         "had taken effect: ecom.initiate of 100.00 NOK, payment order-3, key key-3",
         "sent again: ecom.refund of 100.00 NOK, payment order-4, key key-4",
         "sent again: ecom.cancel, payment order-5, key key-5",
-        "carried out otherwise than asked: ecom.capture of 100.00 NOK, payment order-2, key key-2: 50.00 NOK were moved",
+        "carried out otherwise than asked: ecom.capture of 100.00 NOK, payment order-2, key key-2: 50.00 NOK moved",
         f"  what to do: {OTHERWISE_ADVICE}.",
     ]
     facts = recovery_facts(report)

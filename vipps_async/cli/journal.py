@@ -19,7 +19,7 @@ from vipps_async.cli.journal_reconcile import reconciliation
 from vipps_async.cli.journal_text import CUT_OFF, entry_facts, entry_text, recovery_facts, recovery_text
 from vipps_async.cli.maker import maker_by_journal
 from vipps_async.cli.options import SALES_UNIT, add_allow_host, add_sales_unit, check_allowed_host, positive
-from vipps_async.cli.output import UNPRINTED, emit_lines, finish, json_line, plain, say
+from vipps_async.cli.output import UNPRINTED, columns, emit_lines, finish, json_line, plain, say
 from vipps_async.config import Settings
 from vipps_async.core.recovery_report import RecoveryReport
 from vipps_async.errors import ConfigurationError
@@ -127,8 +127,10 @@ async def _list(options: Options) -> int:
         text = f"damaged   entry {row.position}, payment {plain(row.payment)}: {plain(row.reason)}; it is never sent"
         shown.append(json_line(facts) if options.json else text)
     for entry in (*unsettled, *settled):
-        facts = entry_facts(entry, now, settle_after)
-        shown.append(json_line(facts) if options.json else entry_text(entry, now, settle_after, names_unit=names_unit))
+        if options.json:
+            shown.append(json_line(entry_facts(entry, now, settle_after)))
+        else:
+            shown.append(entry_text(entry, now, settle_after, names_unit=names_unit, width=columns()))
     if not options.json:
         shown += [maker] if maker else []
         shown.append(f"{len(unsettled)}{' or more' if more else ''} open, {len(settled)} settled are shown.")

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from vipps_async.apis import amount_moved, rebuild_call
-from vipps_async.cli.output import plain
+from vipps_async.cli.output import folded, plain, wrapped
 from vipps_async.core.batch import BatchOperation
 from vipps_async.core.converter import UnreadableAnswer, decode
 from vipps_async.core.ending import OTHERWISE_ADVICE
@@ -37,6 +37,8 @@ CUT_OFF = (
     "Cut off. What was sent may have moved money, and stands in the journal with its key: the same command again "
     "settles what is open, and nothing is done twice."
 )
+#: What stands below the first line of an entry begins behind its state.
+_INDENT = 10
 #: How what stays open is told.
 _STAYS_OPEN = "stays open"
 #: Operations that are given an amount, or take all that remains.
@@ -86,23 +88,36 @@ def entry_facts(entry: Entry, now: datetime, settle_after: timedelta) -> dict[st
     }
 
 
-def entry_text(entry: Entry, now: datetime, settle_after: timedelta, *, names_unit: bool = False) -> str:
-    """Render an entry for people; `settle_after` is the session's; `names_unit`: with its sales unit."""
+def entry_text(
+    entry: Entry, now: datetime, settle_after: timedelta, *, names_unit: bool = False, width: int | None = None
+) -> str:
+    """Render an entry for people.
+
+    Args:
+        entry: the entry.
+        now: the time; aware.
+        settle_after: the session's.
+        names_unit: with its sales unit.
+        width: how wide the terminal is; None: there is none, and each line is as long as it comes.
+    """
     intent = entry.intent
     age = age_of((now - intent.created_at).total_seconds())
     operation, payment, key = plain(intent.name), plain(intent.payment), plain(intent.key)
-    head = f"{_state(entry):<9} {operation:<16} {payment}  {_amount_text(entry)}  {age} ago  key {key}"
+    parts = [f"{_state(entry):<9} {operation:<16} {payment}", _amount_text(entry), f"{age} ago", f"key {key}"]
+    below = []
     if names_unit:
-        head += f"\n          of sales unit {plain(intent.merchant_serial_number)}"
+        below.append(f"of sales unit {plain(intent.merchant_serial_number)}")
     if is_leased(entry, now):
-        head += f"\n          leased by {plain(entry.owner[:8])} until {entry.lease_until:%H:%M:%S} UTC"
+        below.append(f"leased by {plain(entry.owner[:8])} until {entry.lease_until:%H:%M:%S} UTC")
     if entry.note:
-        head += f"\n          {plain(entry.note)}"
+        below.append(plain(entry.note))
     if entry.settlement is None:
         # Before that only proof that it took effect settles it, or sending it.
         decidable = f"{decidable_at(entry, settle_after):%Y-%m-%d %H:%M} UTC"
-        head += f"\n          if details do not show it: can be decided after {decidable}"
-    return head
+        below.append(f"if details do not show it: can be decided after {decidable}")
+    if width is not None:
+        below = [wrapped(text, _INDENT, width=width) for text in below]
+    return "\n".join([folded(parts, _INDENT, width), *(f"{'':{_INDENT}}{text}" for text in below)])
 
 
 def moved_amount(entry: Entry) -> int | None:
