@@ -212,15 +212,18 @@ async def test_the_question_says_how_much_all_that_remains_is(sandbox: Sandbox, 
 
 
 async def test_what_vipps_has_done_is_not_told_as_what_remains(sandbox: Sandbox, journal: Path) -> None:
-    """An answer got lost: recovery will prove it and send nothing, so its sum is not one that may move."""
-    await leave_open(journal, "lost", amount=None)
+    """An answer got lost: recovery will prove it and send nothing, so what was captured since is no sum that moves."""
+    capture = ("payment", "capture", "order-1", "--text", "Socks.", "--yes", "--amount")
+    assert (await live(sandbox, *capture, "100", journal=journal)).status == 0
+    await leave_open(journal, "lost", amount=None, operation=BatchOperation.REFUND)
     await asyncio.to_thread(shutil.copy, journal, f"{journal}.copy")
     assert (await live(sandbox, "journal", "recover", "--yes", journal=journal)).status == 0
+    assert (await live(sandbox, *capture, "200", journal=journal)).status == 0
     await asyncio.to_thread(shutil.copy, f"{journal}.copy", journal)
     asked = await live(sandbox, "journal", "recover", journal=journal, typed=("no",))
-    named = "ecom.capture of all that remains (Vipps has it as done, 499.00 NOK), payment order-1, key lost"
+    named = "ecom.refund of all that remains (Vipps has it as done, 100.00 NOK), payment order-1, key lost"
     assert named in asked.err
-    assert "Settle 1 capture of all that remains (0.00 NOK now), sales unit" in asked.err
+    assert "Settle 1 refund of all that remains (0.00 NOK now), sales unit" in asked.err
 
 
 async def test_two_of_one_payment_take_what_remains_once(sandbox: Sandbox, journal: Path) -> None:
