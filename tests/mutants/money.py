@@ -555,6 +555,12 @@ _OVERRULED = of(
     ("            self._log.refusal_overruled(entry.intent)\n", ""),
     ("self.journal.on_overruled.append(self._tell_overruled)", "pass"),
 )
+_NEW_FILE = of(
+    "journals/sqlite/opening.py",
+    ("tests/journals/test_sqlite_failures.py",),
+    ("    if not path.stat().st_size:\n", "    if False:\n"),
+    ('path.with_name(f"{path.name}.partial")\n    partial.unlink', "path\n    partial.unlink"),
+)
 _VIEW_TESTS = ("tests/test_partner_keys.py", "tests/test_call_options.py")
 _VIEWS = (
     *of(
@@ -578,6 +584,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *_OVERRULED,
     *_PAYMENT_CHECK,
     *_ASKING,
+    *_NEW_FILE,
     *_VIEWS,
     *_VERDICT,
     *_ATTEMPTS,
