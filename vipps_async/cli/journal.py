@@ -11,10 +11,10 @@ from pathlib import Path
 import click
 
 from vipps_async.cli.commands import Command, Group, Options, Run
-from vipps_async.cli.confirmation import add_yes, nobody_to_ask
+from vipps_async.cli.confirmation import add_yes, nobody_to_ask, telling_if_cut_off
 from vipps_async.cli.journal_decisions import decisions
 from vipps_async.cli.journal_file import add_store, existing_file, guarded, opened
-from vipps_async.cli.journal_open import agree_to_settle, find_open, open_of_others, telling_if_cut_off
+from vipps_async.cli.journal_open import agree_to_settle, find_open, open_of_others
 from vipps_async.cli.journal_reconcile import reconciliation
 from vipps_async.cli.journal_text import CUT_OFF, entry_facts, entry_text, recovery_facts, recovery_text
 from vipps_async.cli.maker import maker_by_journal

@@ -11,10 +11,10 @@ from attrs import frozen
 
 from vipps_async.apis import APIS, passed_over, session_api
 from vipps_async.cli.commands import Command, Options, Run
-from vipps_async.cli.confirmation import add_yes, ask_anywhere
+from vipps_async.cli.confirmation import add_yes, ask_anywhere, telling_if_cut_off
 from vipps_async.cli.journal_file import StoredJournal, add_store, guarded, opened
-from vipps_async.cli.journal_open import ask_about_open, find_open, look_up, name_open, telling_if_cut_off
-from vipps_async.cli.journal_text import CUT_OFF, about, is_leased, recovery_text
+from vipps_async.cli.journal_open import ask_about_open, find_open, look_up, name_open
+from vipps_async.cli.journal_text import CUT_OFF, about, is_leased, moved_amount, recovery_text
 from vipps_async.cli.options import add_allow_host, add_sales_unit, check_allowed_host, sales_unit_option
 from vipps_async.cli.output import BUSY, DONE, OTHER_SETTINGS, REFUSED, UNKNOWN, emit, finish, plain, say, unprinted
 from vipps_async.config import Settings
@@ -189,7 +189,8 @@ def _outcome_text(entry: Entry) -> str:
     if settlement is None:
         return f"open: {about(entry.intent)}: {plain(entry.note)}"
     word = {Outcome.DONE: "done", Outcome.REFUSED: "refused", Outcome.NOT_DONE: "not done"}[settlement.outcome]
-    return f"{word} since {settlement.settled_at:%Y-%m-%d %H:%M:%S} UTC: {about(entry.intent)}"
+    named = about(entry.intent, moved=moved_amount(entry))
+    return f"{word} since {settlement.settled_at:%Y-%m-%d %H:%M:%S} UTC: {named}"
 
 
 def _status_of(entry: Entry, *, is_otherwise: bool) -> int:

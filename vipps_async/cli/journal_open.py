@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeAlias
 
 from attrs import field, mutable
 
 from vipps_async.apis import APIS, passed_over, session_api
-from vipps_async.cli.confirmation import ask, is_asked
+from vipps_async.cli.confirmation import ask, is_asked, telling_if_cut_off
 from vipps_async.cli.journal_text import about, takes_all
 from vipps_async.cli.output import plain, say
 from vipps_async.config import Settings
@@ -31,7 +31,6 @@ __all__ = [
     "may_send",
     "name_open",
     "open_of_others",
-    "telling_if_cut_off",
 ]
 
 #: Operations that are named; `journal list --open` has all of them.
@@ -245,13 +244,3 @@ async def ask_about_open(what: Callable[[], Awaitable[str]], settings: Settings,
     """Ask about operations that are open, whose own sending may have moved money before; see `ask`."""
     with telling_if_cut_off(_DECLINED):
         return await ask(what, settings, yes=yes, keeps_journal=True, declined=_DECLINED)
-
-
-@contextlib.contextmanager
-def telling_if_cut_off(text: str) -> Iterator[None]:
-    """Say what follows from Ctrl-C meanwhile, on a line of its own."""
-    try:
-        yield
-    except asyncio.CancelledError:
-        say(f"\n{text}")
-        raise

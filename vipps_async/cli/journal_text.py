@@ -25,6 +25,7 @@ __all__ = [
     "entry_facts",
     "entry_text",
     "is_leased",
+    "moved_amount",
     "recovery_facts",
     "recovery_text",
     "takes_all",

@@ -31,8 +31,8 @@ __all__ = ["OTHERWISE", "OTHERWISE_ADVICE", "Ending", "exists_already", "moved_o
 OTHERWISE = "Vipps has carried it out otherwise than asked"
 OTHERWISE_ADVICE = (
     "it is settled with what was moved: compare both amounts with the payment's sums and your books; what is missing "
-    "is captured or refunded by an operation of its own, under a new key, what was captured too much is refunded, and "
-    "what was refunded too much only the customer can pay back"
+    "is captured or refunded under a new key, what was captured too much is refunded, and what was refunded too much "
+    "only the customer can pay back"
 )
 _URL_LOST = "the payment exists at Vipps, but the answer with its URL got lost"
 _UNKNOWN_ADVICE = {

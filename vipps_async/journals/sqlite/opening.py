@@ -16,7 +16,16 @@ from vipps_async.journals.rows import UnfitError
 from vipps_async.journals.sqlite.ownership import check_user
 from vipps_async.journals.sqlite.schema import APPLICATION_ID, check_kind, create, prove_writable
 
-__all__ = ["StoreLostError", "check_structure", "connect", "copy_file", "is_corrupt", "log_of", "translated"]
+__all__ = [
+    "StoreLostError",
+    "check_structure",
+    "connect",
+    "copy_file",
+    "is_corrupt",
+    "log_of",
+    "partial_of",
+    "translated",
+]
 
 #: How long to wait for another program that has the file open just now, in seconds: a backup's shortest steps.
 _BUSY_PATIENCE = 2.0
@@ -40,6 +49,11 @@ class DamagedStoreError(StoreLostError, UnfitError):
 def log_of(path: Path) -> Path:
     """Name the write-ahead log that SQLite keeps beside a file."""
     return path.with_name(f"{path.name}-wal")
+
+
+def partial_of(path: Path) -> Path:
+    """Name the file that a new journal, or a copy of one, is made in until it is whole."""
+    return path.with_name(f"{path.name}.partial")
 
 
 def connect(path: Path, stack: contextlib.ExitStack, *, check: bool, trusted_owner: int | None) -> sqlite3.Connection:
@@ -166,7 +180,7 @@ def _create(path: Path) -> None:
         )
     # Under another name until it is whole: else a process that died here would leave a file of 0 bytes, as a full disk
     # does that has cost a journal all its keys.
-    partial = path.with_name(f"{path.name}.partial")
+    partial = partial_of(path)
     partial.unlink(missing_ok=True)
     try:
         # Made here, not by SQLite: 0600 whatever the umask says. SQLite gives its log the same mode.
@@ -253,7 +267,7 @@ def copy_file(connection: sqlite3.Connection, path: Path, target: Path) -> None:
     Raises:
         JournalError: there is something of that name, or it cannot be written, or the journal cannot be read.
     """
-    partial = target.with_name(f"{target.name}.partial")
+    partial = partial_of(target)
     with contextlib.ExitStack() as stack:
         try:
             # Never over an older copy, which may be the only good one.
