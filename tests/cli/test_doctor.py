@@ -117,7 +117,7 @@ async def test_wrong_keys(sandbox: Sandbox) -> None:
     finished = await shell(sandbox, "doctor", VIPPS_CLIENT_SECRET="another")
     assert finished.status == 1
     assert "\nfailed       token        no token was given: " in finished.out
-    assert "\n             -> check the keys" in finished.out
+    assert "\n             -> set the keys that this sandbox takes: those that it printed" in finished.out
     assert "\nnot checked  sales unit   without a token nothing can be asked\n" in finished.out
     assert finished.out.endswith("1 failed, 0 to look at. This was the embedded sandbox, not Vipps.\n")
     told = orjson.loads((await shell(sandbox, "doctor", "--json", VIPPS_CLIENT_SECRET="another")).out)

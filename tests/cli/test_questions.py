@@ -234,21 +234,24 @@ async def test_two_of_one_payment_take_what_remains_once(sandbox: Sandbox, journ
     assert "Settle 2 captures of all that remains of 2 (499.00 NOK now), sales unit" in asked.err
 
 
-@pytest.mark.parametrize("trouble", ["refused", "too many"])
+@pytest.mark.parametrize("trouble", ["no answer", "no end", "too many"])
 async def test_a_sum_that_is_not_known_is_told_as_that(
     sandbox: Sandbox, journal: Path, monkeypatch: pytest.MonkeyPatch, trouble: str
 ) -> None:
     """Vipps does not answer, or there are more payments than are asked for: the question comes all the same."""
     await leave_open(journal, "all-1", payment="order-1", amount=None)
     await leave_open(journal, "all-2", payment="order-2", amount=None)
-    if trouble == "refused":
+    if trouble == "no answer":
         sandbox.faults.script("details", *[Fault.RESET_BEFORE_READ] * 20)
+    elif trouble == "no end":
+        monkeypatch.setattr("vipps_async.cli.journal_open._PATIENCE", 0.1)
+        sandbox.faults.script("details", *[Fault.STALL_BEFORE_EFFECT] * 20)
     else:
         monkeypatch.setattr("vipps_async.cli.journal_open._MOST_LOOKED_UP", 1)
     asked = await live(sandbox, "journal", "recover", journal=journal, typed=("no",))
     assert "of all that remains (the sum is not known), payment order-2, key all-2" in asked.err
     assert "Settle 2 captures of all that remains of 2 (the sum is not known), sales unit" in asked.err
-    known = "(the sum is not known)" if trouble == "refused" else "(499.00 NOK now)"
+    known = "(499.00 NOK now)" if trouble == "too many" else "(the sum is not known)"
     assert f"of all that remains {known}, payment order-1" in asked.err
 
 
