@@ -10,7 +10,7 @@ from vipps_async.core.last_answer import last_answer
 from vipps_async.core.open_operations import OpenOperations
 from vipps_async.core.operation import SettledBy
 from vipps_async.core.readiness import Readiness
-from vipps_async.core.recovery_report import LeftOpen, RecoveryReport
+from vipps_async.core.recovery_report import CarriedOut, LeftOpen, RecoveryReport, Refused
 from vipps_async.errors import (
     ApiError,
     AuthenticationError,
@@ -226,6 +226,7 @@ __all__ = [
     "CaptureError",
     "CaptureResult",
     "CapturedPayment",
+    "CarriedOut",
     "ChosenShipping",
     "ConfigurationError",
     "CreatedPayment",
@@ -294,6 +295,7 @@ __all__ = [
     "RefundError",
     "RefundResult",
     "RefundedPayment",
+    "Refused",
     "RegisteredWebhook",
     "Request",
     "RequestNotSent",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from vipps_async.core.batch import BatchOperation
 from vipps_async.core.batch_client import SupportsBatch
 from vipps_async.core.operation import Call
 from vipps_async.core.payment_api import PaymentApi
@@ -23,6 +24,7 @@ __all__ = [
     "DEFAULT_API",
     "IN_OTHER_CURRENCIES",
     "READS_TOO",
+    "amount_moved",
     "name_with_currency",
     "passed_over",
     "payment_api",
@@ -38,6 +40,8 @@ IN_OTHER_CURRENCIES: Final = {
 }
 #: The API whose payments another one reads and moves as well, by the other's name: never the other way round.
 READS_TOO: Final = {EPAYMENT_API.name: ECOM_API.name}
+#: Operations whose result tells an amount of money.
+_MOVING: Final = frozenset(operation.value for operation in BatchOperation if operation.has_amount)
 #: The API of whoever names none.
 DEFAULT_API: Final = ECOM_API.name
 
@@ -51,6 +55,15 @@ def rebuild_call(intent: Intent) -> Call[Any]:
     if intent.api not in APIS:
         raise unknown_operation(intent, " of an API")
     return APIS[intent.api].rebuild(intent)
+
+
+def amount_moved(intent: Intent, result: Any) -> int | None:
+    """Return how much a capture or refund moved, in minor units, as its result tells.
+
+    None: it does not tell, or it is another operation, or one of an API that this version does not know.
+    """
+    is_known = intent.api in APIS and intent.operation in _MOVING
+    return APIS[intent.api].moved(result).amount if is_known else None
 
 
 def passed_over() -> frozenset[str]:

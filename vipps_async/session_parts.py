@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from attrs import evolve, field, frozen
 
-from vipps_async.apis import APIS, passed_over, rebuild_call
+from vipps_async.apis import APIS, amount_moved, passed_over, rebuild_call
 from vipps_async.config import Environment, Settings
 from vipps_async.core.call_options import CallOptions
 from vipps_async.core.clock import Clock
@@ -157,7 +157,9 @@ _PASSED_OVER: Final = passed_over()
 
 
 def _recovery(recorder: Recorder | None) -> Recovery | None:
-    return None if recorder is None else Recovery(recorder, rebuild=rebuild_call, passed_over=_PASSED_OVER)
+    if recorder is None:
+        return None
+    return Recovery(recorder, rebuild=rebuild_call, moved=amount_moved, passed_over=_PASSED_OVER)
 
 
 #: The headers that carry the idempotency keys.

@@ -74,7 +74,7 @@ async def opened(
     try:
         yield (
             ToyApi(runner=runner, listening=pipeline.log.listening, journal=journal),
-            Recovery(runner, rebuild=rebuild),
+            Recovery(runner, rebuild=rebuild, moved=lambda _, result: result.amount.value),
         )
     finally:
         await pipeline.aclose()

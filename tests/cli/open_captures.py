@@ -25,6 +25,7 @@ async def leave_open(
     amount: int | None = 10_000,
     operation: BatchOperation = BatchOperation.CAPTURE,
     merchant_serial_number: str = "123456",
+    note: str = "the line was dead",
 ) -> Intent:
     """Note an operation over eCom that is open, and return it: Vipps never got it. `amount` None: all that remains."""
     command = PaymentCommand(
@@ -53,7 +54,7 @@ async def leave_open(
     await journal.open()
     try:
         await journal.begin(intent, owner="somebody", lease=0)
-        await journal.release(intent, note="the line was dead", owner="somebody")
+        await journal.release(intent, note=note, owner="somebody")
     finally:
         await journal.aclose()
     return intent

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import orjson
 import pytest
 
@@ -15,9 +16,9 @@ from tests.cli.inline import inline
 from tests.cli.open_captures import leave_open
 from tests.cli.processes import environment, run
 from tests.cli.shell import HERE, KEYS, shell
-from vipps_async.cli import sandbox as sandbox_command
 from vipps_async.cli.main import main
-from vipps_async.sandbox import SandboxCredentials, pages
+from vipps_async.sandbox import SandboxCredentials
+from vipps_async.sandbox.ledger.settings import TOLD_KEYS
 from vipps_async.testing import Sandbox
 from vipps_async.testing.transport_conformance.certificates import authority, server_context
 from vipps_async.testing.transport_conformance.raw_server import OK, Connection, raw_server
@@ -68,14 +69,21 @@ async def test_it_fits_into_80_columns(sandbox: Sandbox, tmp_path: Path) -> None
 
 async def test_what_the_sandbox_prints_is_well() -> None:
     """The keys that `vipps-async sandbox` and its page tell are not warned about."""
-    async with Sandbox() as running:
-        page = Path(pages.__file__).with_name("templates") / "payments.html"
-        sources = (await asyncio.to_thread(path.read_text) for path in (page, Path(sandbox_command.__file__)))
-        found = [dict(re.findall(r"(VIPPS_(?:CLIENT_\w+|SUBSCRIPTION_KEY))=([\w-]+)", text)) async for text in sources]
-        assert (found[0], len(found[0])) == (found[1], 3)
-        keys = found[0]
+    async with Sandbox(credentials=TOLD_KEYS) as running:
+        async with aiohttp.ClientSession() as browser, browser.get(running.url) as answer:
+            page = await answer.text()
+        keys = dict(re.findall(r"(VIPPS_(?:CLIENT_\w+|SUBSCRIPTION_KEY))=([\w-]+)", page))
+        assert len(keys) == 3
         finished = await shell(running, "doctor", **keys)
     assert finished.out.endswith("All is well. This was the embedded sandbox, not Vipps.\n")
+
+
+async def test_keys_that_a_sandbox_does_not_take_are_not_on_its_page(sandbox: Sandbox) -> None:
+    """It was given others: its page tells the URL alone, and no keys that it would refuse."""
+    async with aiohttp.ClientSession() as browser, browser.get(sandbox.url) as answer:
+        page = await answer.text()
+    assert "VIPPS_BASE_URL" in page
+    assert "VIPPS_CLIENT_ID" not in page
 
 
 async def test_all_wrong_settings_are_told_at_once() -> None:
@@ -109,7 +117,7 @@ async def test_wrong_keys(sandbox: Sandbox) -> None:
     finished = await shell(sandbox, "doctor", VIPPS_CLIENT_SECRET="another")
     assert finished.status == 1
     assert "\nfailed       token        no token was given: " in finished.out
-    assert "\n             -> check the keys" in finished.out
+    assert "\n             -> set the keys that this sandbox takes: those that it printed" in finished.out
     assert "\nnot checked  sales unit   without a token nothing can be asked\n" in finished.out
     assert finished.out.endswith("1 failed, 0 to look at. This was the embedded sandbox, not Vipps.\n")
     told = orjson.loads((await shell(sandbox, "doctor", "--json", VIPPS_CLIENT_SECRET="another")).out)

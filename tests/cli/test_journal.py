@@ -22,7 +22,8 @@ from tests.faults.shop import CREDENTIALS, Fault, Shop, open_shop
 from vipps_async import SqliteJournal, UnexpectedResponseError, VippsError, nok
 from vipps_async.cli.journal_text import age_of, decidable_at, recovery_facts, recovery_text
 from vipps_async.cli.main import main
-from vipps_async.core.recovery_report import LeftOpen, RecoveryReport, Refused
+from vipps_async.core.ending import OTHERWISE_ADVICE
+from vipps_async.core.recovery_report import CarriedOut, LeftOpen, RecoveryReport, Refused
 from vipps_async.journals.memory import MemoryJournal
 from vipps_async.journals.postgres import journal as postgres
 from vipps_async.journals.protocol import Attempts, DamagedEntry, Entry, Intent, Outcome, Settlement
@@ -226,6 +227,15 @@ class TestList:
             assert "there is no journal" in capsys.readouterr().err
         assert list(tmp_path.iterdir()) == []
 
+    def test_a_file_of_0_bytes_is_no_empty_journal(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        """One that was cut off is refused by name and left as it is, whichever command finds it."""
+        path = tmp_path / "full-disk.db"
+        path.touch()
+        for command in ("list", "check"):
+            assert main(["journal", command, "--journal", str(path)]) == 2
+            assert f"vipps-async: the journal {path} has 0 bytes" in capsys.readouterr().err
+        assert path.stat().st_size == 0
+
     @pytest.mark.parametrize(
         "arguments", [["--journal", "x", "--dsn", "y"], ["--wait", "-1"], ["--journal", "x", "--limit", "0"]]
     )
@@ -324,15 +334,78 @@ def test_a_report_names_all_that_somebody_has_to_look_at() -> None:
     assert recovery_text(report).splitlines()[1:] == [
         "refused: ecom.capture of 100.00 NOK, payment order-1, key key-1: too much",
         "stays open: ecom.cancel, payment order-5, key key-5: no answer",
+        "stays open: ... and 2 more: vipps-async journal list --open",
         "done after all: ecom.capture of 100.00 NOK, payment order-6, key key-6: Vipps carried it out",
         "cannot be read: entry 8, payment order-8: no checksum; it is never sent, compare details with your books",
-        "... 3 stay open in all.",
         "URL lost: payment order-9 exists; cancel it if its history shows that nobody has approved it.",
         "Stopped early: Vipps did not answer.",
     ]
     assert recovery_facts(report)["refusals"][0]["reason"] == "too much"
     assert recovery_facts(report)["overruled"][0]["payment"] == "order-6"
     assert recovery_facts(report)["damaged"] == [{"position": 8, "payment": "order-8", "reason": "no checksum"}]
+
+
+def test_a_report_names_what_was_done() -> None:
+    """With the amount that moved, also of what took all that remained; only otherwise where it was another one."""
+    report = RecoveryReport(
+        seen=5,
+        proven=3,
+        proven_operations=[
+            CarriedOut(intent=intent(1, amount=None), amount=49_900),
+            CarriedOut(intent=intent(2), amount=5_000),
+            CarriedOut(intent=intent(3, operation="initiate"), amount=None),
+        ],
+        moved_otherwise=[LeftOpen(intent=intent(2), reason="50.00 NOK moved")],
+        sent_again=2,
+        sent_again_operations=[
+            CarriedOut(intent=intent(4, operation="refund"), amount=10_000),
+            CarriedOut(intent=intent(5, operation="cancel", amount=None), amount=None),
+        ],
+    )
+    assert recovery_text(report).splitlines() == [
+        "5 looked at: 3 had taken effect, 2 sent again, 0 refused, 0 had never arrived, 0 settled meanwhile.",
+        "had taken effect: ecom.capture of 499.00 NOK, payment order-1, key key-1",
+        "had taken effect: ecom.initiate of 100.00 NOK, payment order-3, key key-3",
+        "sent again: ecom.refund of 100.00 NOK, payment order-4, key key-4",
+        "sent again: ecom.cancel, payment order-5, key key-5",
+        "carried out otherwise than asked: ecom.capture of 100.00 NOK, payment order-2, key key-2: 50.00 NOK moved",
+        f"  what to do: {OTHERWISE_ADVICE}.",
+    ]
+    facts = recovery_facts(report)
+    assert facts["proven_operations"][0] == {
+        "operation": "ecom.capture",
+        "payment": "order-1",
+        "amount": None,
+        "moved": 49_900,
+        "currency": "NOK",
+        "idempotency_key": "key-1",
+        "reason": None,
+    }
+    assert [done["moved"] for done in facts["sent_again_operations"]] == [10_000, None]
+
+
+def test_a_long_report_names_the_first_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of each kind, and counts the rest: the journal has all of them."""
+    monkeypatch.setattr("vipps_async.cli.journal_text._MOST_NAMED", 1)
+    done = [CarriedOut(intent=intent(number), amount=10_000) for number in (1, 2)]
+    refused = [Refused(intent=intent(number), reason="no") for number in (1, 2)]
+    report = RecoveryReport(
+        seen=4_000,
+        proven=1_500,
+        proven_operations=done,
+        sent_again=2,
+        sent_again_operations=done,
+        refused=2,
+        refusals=refused,
+    )
+    assert recovery_text(report).splitlines()[1:] == [
+        "had taken effect: ecom.capture of 100.00 NOK, payment order-1, key key-1",
+        "had taken effect: ... and 1,499 more: vipps-async journal list",
+        "sent again: ecom.capture of 100.00 NOK, payment order-1, key key-1",
+        "sent again: ... and 1 more: vipps-async journal list",
+        "refused: ecom.capture of 100.00 NOK, payment order-1, key key-1: no",
+        "refused: ... and 1 more: vipps-async journal list",
+    ]
 
 
 class Database(MemoryJournal):
@@ -370,7 +443,9 @@ class TestRecover:
     def test_all_settled(self, town: Town, capsys: pytest.CaptureFixture[str]) -> None:
         """Status 0, a report, and the money moved once; a second run finds nothing."""
         assert main(["journal", "recover", "--journal", str(town.path)]) == 0
-        assert capsys.readouterr().out.startswith("1 looked at: 0 had taken effect, 1 sent again")
+        first, second = capsys.readouterr().out.splitlines()
+        assert first.startswith("1 looked at: 0 had taken effect, 1 sent again")
+        assert second.startswith("sent again: ecom.capture of 100.00 NOK, payment order-1, key ")
         assert main(["journal", "recover", "--journal", str(town.path)]) == 0
         assert capsys.readouterr().out.startswith("0 looked at")
 
@@ -380,6 +455,8 @@ class TestRecover:
         printed = capsys.readouterr()
         report = orjson.loads(printed.out)
         assert (report["complete"], report["sent_again"], report["left_open"]) == (True, 1, [])
+        assert [done["moved"] for done in report["sent_again_operations"]] == [10_000]
+        assert report["proven_operations"] == []
         assert printed.err == ""
 
     def test_something_stays_open(

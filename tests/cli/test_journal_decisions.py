@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -126,12 +127,15 @@ async def test_a_refusal_leaves_it_in_doubt(overtaken: Overtaken) -> None:
 
 
 async def test_another_amount_is_told(overtaken: Overtaken) -> None:
-    """Vipps moves another amount than was asked for: status 3, and both amounts."""
+    """Vipps moves another amount than was asked for: status 3, both amounts, and what to do about the difference."""
     overtaken.shop.sandbox.faults.script("capture", SandboxFault.OTHER_AMOUNT_MOVED)
     sent = await overtaken.journal("send", overtaken.key)
     assert sent.status == 3
     assert "carried out otherwise than asked: ecom.capture of 100.00 NOK, payment order-1" in sent.out
     assert f"and {format_nok(overtaken.captured)} were moved" in sent.out
+    assert "what is missing is captured or refunded under a new key" in sent.out
+    done = sent.out.splitlines()[-1]
+    assert re.match(rf"done since .* UTC: ecom.capture of {format_nok(overtaken.captured)}, payment order-1", done)
 
 
 async def test_only_what_was_asked_for_is_sent(overtaken: Overtaken) -> None:

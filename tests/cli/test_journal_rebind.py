@@ -73,6 +73,11 @@ async def test_a_vipps_that_knows_what_was_done(path: Path, tmp_path: Path) -> N
             await terminal.until(f"Bind the journal to test at {urlsplit(second.url).netloc} (sandbox ")
             terminal.type("no\n")
             assert (await terminal.end()).status == 1
+        async with at_terminal(second, *arguments) as terminal:
+            await terminal.until('Type "yes": ')
+            terminal.interrupt()
+            ended = await terminal.end()
+            assert (ended.status, ended.err.splitlines()[-1]) == (130, "Nothing was changed.")
         bound = await command(second, path, "journal", "rebind", "--yes")
         assert bound.status == 0, bound.err
         assert bound.out.startswith("bound to test at 127.0.0.1:")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -13,13 +15,15 @@ from tests.batch.shop import stock_one
 from tests.cli.inline import inline
 from tests.cli.open_captures import leave_open
 from tests.cli.processes import Finished
-from tests.cli.shell import HERE, env
+from tests.cli.shell import HERE, at_terminal, env
 from tests.cli.test_payment import CANCEL, CAPTURE, REFUND
+from tests.cli.test_payment_safety import until
 from vipps_async.cli import batch
 from vipps_async.cli.journal import command as journal_group
 from vipps_async.cli.payment import _actions
 from vipps_async.core.batch import BatchOperation
 from vipps_async.ecom.payment_api import ECOM_API
+from vipps_async.sandbox import Fault
 from vipps_async.testing import Sandbox
 
 
@@ -67,6 +71,8 @@ ASKING: dict[str, tuple[str, ...]] = {
     "journal send": ("journal", "send", "lost"),
     "journal drop": ("journal", "drop", "lost"),
 }
+#: What a no to a question about what is open says: its own sending may have moved money before.
+OPEN_MAY_HAVE_MOVED = "Nothing was sent by this command; what is open may have moved money all the same.\n"
 #: Those that can be used where there is no journal.
 WITHOUT_JOURNAL = [name for name in ASKING if not name.startswith("journal")]
 
@@ -103,7 +109,8 @@ async def test_a_no_is_status_1_and_sends_nothing(sandbox: Sandbox, journal: Pat
     answered = await live(sandbox, *command, journal=journal, typed=("y",))
     assert (answered.status, answered.out) == (1, "")
     assert "sales unit 123456, in PRODUCTION?" in answered.err
-    assert answered.err.endswith("Nothing was sent: no money moved.\n")
+    declined = "Nothing was sent: no money moved.\n" if name in WITHOUT_JOURNAL else OPEN_MAY_HAVE_MOVED
+    assert answered.err.endswith(declined)
     is_kept = "The journal is kept from other processes until you answer.\n" in answered.err
     assert is_kept is (name not in WITHOUT_JOURNAL)
     assert sent(sandbox) == []
@@ -142,8 +149,8 @@ async def test_recovery_asks_before_it_sends_real_money(sandbox: Sandbox, journa
     for line in (
         "  ecom.capture of 100.00 NOK, payment order-1, key lost-1\n",
         "  ecom.capture of 250.00 NOK, payment order-2, key lost-2\n",
-        "  ecom.refund, payment order-3, key lost-3\n",
-        "Settle 2 captures of 350.00 NOK and 1 refund of all that remains, sales unit 123456, in PRODUCTION? ",
+        "  ecom.refund of all that remains (0.00 NOK now), payment order-3, key lost-3\n",
+        "Settle 2 captures of 350.00 NOK and 1 refund of all that remains (0.00 NOK now), sales unit 123456, in PROD",
     ):
         assert line in done.err
     assert [sandbox.payment(f"order-{number}").captured for number in (1, 2, 3)] == [10_000, 25_000, 0]
@@ -190,7 +197,91 @@ async def test_a_long_list_is_cut_and_its_sum_is_whole(
     asked = await live(sandbox, "journal", "recover", journal=journal, typed=("no",))
     assert asked.err.count("  ecom.") == 1
     assert "  ... and 2 more: vipps-async journal list --open\n" in asked.err
-    assert "Settle 2 captures of 350.00 NOK and 1 refund of all that remains, sales unit" in asked.err
+    assert "Settle 2 captures of 350.00 NOK and 1 refund of all that remains (0.00 NOK now), sales unit" in asked.err
+
+
+async def test_the_question_says_how_much_all_that_remains_is(sandbox: Sandbox, journal: Path) -> None:
+    """Vipps is asked first: each operation is named with its sum, and all of them with theirs."""
+    await leave_open(journal, "all-1", payment="order-1", amount=None)
+    await leave_open(journal, "all-2", payment="order-2", amount=None)
+    asked = await live(sandbox, "journal", "recover", journal=journal, typed=("no",))
+    assert "  ecom.capture of all that remains (499.00 NOK now), payment order-1, key all-1\n" in asked.err
+    assert "Settle 2 captures of all that remains of 2 (998.00 NOK now), sales unit" in asked.err
+    sent = await live(sandbox, "journal", "send", "all-1", journal=journal, typed=("no",))
+    assert "Send again: ecom.capture of all that remains (499.00 NOK now), payment order-1, key all-1" in sent.err
+
+
+async def test_what_vipps_has_done_is_not_told_as_what_remains(sandbox: Sandbox, journal: Path) -> None:
+    """An answer got lost: recovery will prove it and send nothing, so what was captured since is no sum that moves."""
+    capture = ("payment", "capture", "order-1", "--text", "Socks.", "--yes", "--amount")
+    assert (await live(sandbox, *capture, "100", journal=journal)).status == 0
+    await leave_open(journal, "lost", amount=None, operation=BatchOperation.REFUND)
+    await asyncio.to_thread(shutil.copy, journal, f"{journal}.copy")
+    assert (await live(sandbox, "journal", "recover", "--yes", journal=journal)).status == 0
+    assert (await live(sandbox, *capture, "200", journal=journal)).status == 0
+    await asyncio.to_thread(shutil.copy, f"{journal}.copy", journal)
+    asked = await live(sandbox, "journal", "recover", journal=journal, typed=("no",))
+    named = "ecom.refund of all that remains (Vipps has it as done, 100.00 NOK), payment order-1, key lost"
+    assert named in asked.err
+    assert "Settle 1 refund of all that remains (0.00 NOK now), sales unit" in asked.err
+
+
+async def test_two_of_one_payment_take_what_remains_once(sandbox: Sandbox, journal: Path) -> None:
+    """The sum in the question is what can move, not that once for each."""
+    await leave_open(journal, "all-1", amount=None)
+    await leave_open(journal, "all-2", amount=None)
+    asked = await live(sandbox, "journal", "recover", journal=journal, typed=("no",))
+    assert "Settle 2 captures of all that remains of 2 (499.00 NOK now), sales unit" in asked.err
+
+
+@pytest.mark.parametrize("trouble", ["no answer", "no end", "too many"])
+async def test_a_sum_that_is_not_known_is_told_as_that(
+    sandbox: Sandbox, journal: Path, monkeypatch: pytest.MonkeyPatch, trouble: str
+) -> None:
+    """Vipps does not answer, or there are more payments than are asked for: the question comes all the same."""
+    await leave_open(journal, "all-1", payment="order-1", amount=None)
+    await leave_open(journal, "all-2", payment="order-2", amount=None)
+    if trouble == "no answer":
+        sandbox.faults.script("details", *[Fault.RESET_BEFORE_READ] * 20)
+    elif trouble == "no end":
+        monkeypatch.setattr("vipps_async.cli.journal_open._PATIENCE", 0.1)
+        sandbox.faults.script("details", *[Fault.STALL_BEFORE_EFFECT] * 20)
+    else:
+        monkeypatch.setattr("vipps_async.cli.journal_open._MOST_LOOKED_UP", 1)
+    asked = await live(sandbox, "journal", "recover", journal=journal, typed=("no",))
+    assert "of all that remains (the sum is not known), payment order-2, key all-2" in asked.err
+    assert "Settle 2 captures of all that remains of 2 (the sum is not known), sales unit" in asked.err
+    known = "(499.00 NOK now)" if trouble == "too many" else "(the sum is not known)"
+    assert f"of all that remains {known}, payment order-1" in asked.err
+
+
+@pytest.mark.parametrize("command", [("recover",), ("send", "lost"), ("drop", "lost")], ids=lambda given: given[0])
+async def test_ctrl_c_at_the_question(sandbox: Sandbox, journal: Path, command: tuple[str, ...]) -> None:
+    """One plain line says what follows from it, and status 130: nothing was sent, and nothing is said of before."""
+    await leave_open(journal, "lost")
+    arguments = ("journal", *command, "--journal", str(journal), *HERE)
+    async with at_terminal(sandbox, *arguments, VIPPS_ENVIRONMENT="production") as terminal:
+        await terminal.until('Type "yes": ')
+        terminal.interrupt()
+        ended = await terminal.end()
+    assert (ended.status, ended.out) == (130, "")
+    said = ended.err.replace("\r\n", "\n").partition('Type "yes": ')[2]
+    assert said == f"\n{OPEN_MAY_HAVE_MOVED}"
+    assert sent(sandbox) == []
+
+
+async def test_ctrl_c_while_it_is_settled(sandbox: Sandbox, journal: Path) -> None:
+    """What was sent may have moved money: that is said, and what to do; the same command goes on with it."""
+    await leave_open(journal, "lost")
+    sandbox.faults.script("capture", Fault.STALL_BEFORE_EFFECT)
+    async with at_terminal(sandbox, "journal", "recover", "--journal", str(journal)) as terminal:
+        await until(lambda: bool(sandbox.faults.counts))
+        terminal.interrupt()
+        ended = await terminal.end()
+    assert (ended.status, ended.out) == (130, "")
+    assert "Cut off. What was sent may have moved money, and stands in the journal with its key" in ended.err
+    again = await inline("journal", "recover", "--journal", str(journal), env=env(sandbox), typed=())
+    assert (again.status, sandbox.payment("order-1").captured) == (0, 10_000)
 
 
 async def test_sending_one_by_its_key_names_what_is_settled_before_it(sandbox: Sandbox, journal: Path) -> None:
@@ -237,6 +328,8 @@ async def test_a_no_to_either_question_sends_no_row(
     answered = await live(sandbox, "batch", "capture", str(day), journal=journal, typed=typed)
     assert answered.status == 1
     assert ("Nothing of the file was sent; what was settled before it stands above." in answered.err) is bool(captured)
+    assert (OPEN_MAY_HAVE_MOVED in answered.err) is not bool(captured)
+    assert "no money moved" not in answered.err
     assert (sandbox.payment("order-1").captured, sandbox.payment("order-2").captured) == (captured, 0)
 
 

@@ -20,7 +20,7 @@ from tests.cli.inline import inline
 from tests.cli.processes import command, environment
 from tests.sandbox.driver import merchant_at
 from tests.support.payments import initiate
-from vipps_async import OrderNotFoundError, VippsSession
+from vipps_async import ApiError, OrderNotFoundError, VippsSession
 
 #: Seconds that starting and ending may take: far more than they need.
 _PATIENCE = 20.0
@@ -57,7 +57,7 @@ async def _running(*arguments: str) -> AsyncIterator[Running]:
     )
     assert process.stdout is not None
     try:
-        # With keys of its own it has none to tell.
+        # With keys that it was given it has none to tell.
         last = b"SERIAL_NUMBER=123456\n" if "--keys" in arguments else b"VIPPS_SUBSCRIPTION_KEY=sandbox-key\n"
         said = await asyncio.wait_for(process.stdout.readuntil(last), _PATIENCE)
         yield Running(process, said.decode())
@@ -83,7 +83,7 @@ async def test_listening_everywhere_the_exports_work(host: str) -> None:
 async def test_hosts_are_given_by_flags() -> None:
     """Names that requests may come to, and hosts that are called, each as a list or several times."""
     flags = ("--allowed-hosts", "sandbox,vipps.local", "--allowed-hosts", "box_1", "--callback-hosts", "shop,::1")
-    async with _running(*flags) as sandbox, merchant_at(sandbox.exports["VIPPS_BASE_URL"]) as merchant:
+    async with _running(*flags, "--any-keys") as sandbox, merchant_at(sandbox.exports["VIPPS_BASE_URL"]) as merchant:
         for host, status in (("vipps.local:1", 200), ("BOX_1", 200), ("evil.example", 403)):
             assert (await merchant.call("GET", "/", headers={"Host": host})).status == status
         assert (await merchant.initiate("acme-1", merchantInfo={"callbackPrefix": "http://shop/x"})).status == 200
@@ -91,6 +91,39 @@ async def test_hosts_are_given_by_flags() -> None:
         ended = await inline("sandbox", "--callback-hosts", wrong)
         assert ended.status == 2
         assert "is no host name or address: give it without scheme and port" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("wrong", "status", "said"),
+    [
+        ("VIPPS_CLIENT_ID", 400, "unauthorized_client"),
+        ("VIPPS_CLIENT_SECRET", 401, "invalid_client"),
+        ("VIPPS_SUBSCRIPTION_KEY", 401, "invalid subscription key"),
+    ],
+)
+async def test_made_up_keys_are_refused(wrong: str, status: int, said: str) -> None:
+    """Who comes to this port meaning another sandbox moves nothing here: one wrong key is refused as Vipps does it."""
+    async with _running() as sandbox:
+        async with VippsSession.from_env({**sandbox.exports, wrong: "made-up"}) as vipps:
+            with pytest.raises(ApiError, match=said) as caught:
+                await vipps.ecom.details("acme-shop-1")
+        assert caught.value.status == status
+        other = {**sandbox.exports, "VIPPS_MERCHANT_SERIAL_NUMBER": "654321"}
+        async with VippsSession.from_env(other) as vipps:
+            with pytest.raises(OrderNotFoundError):
+                await vipps.ecom.details("acme-shop-1")
+
+
+async def test_any_keys_are_taken_when_told_to() -> None:
+    """With --any-keys those that a shop has anyway are good; beside keys to take, it is not known what is meant."""
+    async with _running("--any-keys") as sandbox:
+        assert "It takes any keys that are not empty:\n" in sandbox.said
+        made_up = dict.fromkeys(("VIPPS_CLIENT_ID", "VIPPS_CLIENT_SECRET", "VIPPS_SUBSCRIPTION_KEY"), "made-up")
+        async with VippsSession.from_env({**sandbox.exports, **made_up}) as vipps:
+            with pytest.raises(OrderNotFoundError):
+                await vipps.ecom.details("acme-shop-1")
+    ended = await inline("sandbox", "--any-keys", "--keys", "id:secret:key")
+    assert (ended.status, "--any-keys and --keys: which ones are taken?" in ended.err) == (2, True)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -183,7 +216,11 @@ async def test_flags_reach_the_sandbox() -> None:
             assert (chance["rate"], chance["seed"]) == (0.25, 7)
         async with browser.post(f"{url}/sandbox/faults", json={"clear": True}):
             pass
-        keys = {"client_id": "id", "client_secret": "secret", "Ocp-Apim-Subscription-Key": "key"}
+        keys = {
+            "client_id": "sandbox-id",
+            "client_secret": "sandbox-secret",
+            "Ocp-Apim-Subscription-Key": "sandbox-key",
+        }
         async with browser.post(f"{url}/accesstoken/get", headers=keys) as answer:
             assert (await answer.json())["expires_in"] == "77"
         async with VippsSession.from_env(sandbox.exports) as vipps:
@@ -215,7 +252,7 @@ async def test_a_flag_that_makes_no_sense_is_refused(flag: str, value: str) -> N
 
 async def test_what_was_answered_survives_a_kill(tmp_path: Path) -> None:
     """With --state, payments that were answered for are there after SIGKILL, and a repeated capture moves nothing."""
-    state = ("--state", str(tmp_path / "state.db"), "--no-rate-limits")
+    state = ("--state", str(tmp_path / "state.db"), "--no-rate-limits", "--any-keys")
     async with _running(*state) as sandbox, merchant_at(sandbox.exports["VIPPS_BASE_URL"]) as merchant:
         for number in range(20):
             await merchant.initiate(f"acme-{number}")
@@ -246,7 +283,10 @@ async def test_a_state_file_that_cannot_be_used_is_one_clear_line(tmp_path: Path
 async def test_captures_without_a_request_id_are_taken_when_told_to() -> None:
     """With --request-id-optional a client that sends no `X-Request-Id` can capture; without the flag it is refused."""
     for flags, status in (((), 400), (("--request-id-optional",), 200)):
-        async with _running(*flags) as sandbox, merchant_at(sandbox.exports["VIPPS_BASE_URL"]) as merchant:
+        async with (
+            _running(*flags, "--any-keys") as sandbox,
+            merchant_at(sandbox.exports["VIPPS_BASE_URL"]) as merchant,
+        ):
             await merchant.initiate("acme-1")
             assert (await merchant.force_approve("acme-1", customerPhoneNumber="91234567")).status == 200
             body = {"merchantInfo": {"merchantSerialNumber": "123456"}, "transaction": {"transactionText": "Socks."}}

@@ -1,21 +1,27 @@
-"""What commands print cannot steer a terminal, wherever it comes from."""
+"""What commands print cannot steer a terminal, wherever it comes from, and fits one of 80 columns."""
 
 from __future__ import annotations
 
 import ast
+import io
 import json
-from collections.abc import Callable
+import re
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from tests.batch.shop import stock_one
 from tests.cli.inline import inline
+from tests.cli.open_captures import leave_open
+from tests.cli.shell import env
 from vipps_async import SqliteJournal
 from vipps_async.cli import output
 from vipps_async.errors import VippsError
 from vipps_async.journals.protocol import Intent
 from vipps_async.printable import escaped
+from vipps_async.testing import Sandbox
 
 CLI = Path(output.__file__).parent
 #: Clears the screen, rings, sets the title, the same in one byte each, and turns the direction of what follows.
@@ -114,3 +120,74 @@ def _environment() -> dict[str, str]:
     from tests.cli.processes import environment_with_keys  # noqa: PLC0415 - beside its one use
 
     return dict(environment_with_keys())
+
+
+# --- how wide it is ---------------------------------------------------------------------------------------------------
+
+LONG_KEY = "01a225db-85ec-74e4-abfa-1e2be6537e57"
+LONG_ORDER = "acme-shop-with-a-long-name-of-fifty-characters-123"
+
+
+class _Screen(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+async def sandbox() -> AsyncIterator[Sandbox]:
+    """A Vipps with one payment of a long name, captured under a long key."""
+    async with Sandbox(rate_limits=False) as running:
+        stock_one(running, LONG_ORDER, 49_900)
+        capture = ("payment", "capture", LONG_ORDER, "--all", "--text", "Socks.", "--idempotency-key", LONG_KEY)
+        assert (await inline(*capture, env=env(running))).status == 0
+        yield running
+
+
+async def _shown(sandbox: Sandbox, *arguments: str, wide: int | None) -> list[str]:
+    """The lines of a result on a terminal so wide; None: on none."""
+    out = io.StringIO() if wide is None else _Screen()
+    ended = await inline(*arguments, env=env(sandbox, COLUMNS=str(wide or 80)), stdout=out)
+    assert ended.status == 0, ended.err
+    return out.getvalue().splitlines()
+
+
+async def test_a_journal_fits_a_terminal(sandbox: Sandbox, tmp_path: Path) -> None:
+    """At 80 columns what does not fit goes below, whole; where there is room, and where none looks, it is one row."""
+    path = tmp_path / "journal.db"
+    await leave_open(path, LONG_KEY, payment=LONG_ORDER)
+    command = ("journal", "list", "--journal", str(path))
+    narrow = await _shown(sandbox, *command, wide=80)
+    assert narrow[0] == f"open      ecom.capture     {LONG_ORDER}"
+    assert re.fullmatch(rf" {{10}}100\.00 NOK  \d+ s ago  key {LONG_KEY}", narrow[1])
+    assert narrow[2:4] == [f"{'':10}the line was dead", narrow[3]]
+    assert max(map(len, narrow)) <= 80
+    for wide in (None, 150):
+        row, *below = await _shown(sandbox, *command, wide=wide)
+        assert re.fullmatch(rf"open +ecom\.capture +{LONG_ORDER}  100\.00 NOK  \d+ s ago  key {LONG_KEY}", row)
+        assert below == narrow[2:]
+
+
+async def test_a_reason_fits_a_terminal(tmp_path: Path, sandbox: Sandbox) -> None:
+    """A long one is wrapped below its entry; where there is no terminal, it stays one line."""
+    path, reason = tmp_path / "journal.db", "Vipps has answered that it cannot be done. " * 5
+    await leave_open(path, "key", note=reason)
+    command = ("journal", "list", "--journal", str(path))
+    assert f"{'':10}{reason.strip()}" in await _shown(sandbox, *command, wide=None)
+    narrow = await _shown(sandbox, *command, wide=80)
+    assert max(map(len, narrow)) <= 80
+    assert " ".join(line.strip() for line in narrow[1:-2]) == reason.strip()
+
+
+async def test_a_history_fits_a_terminal(sandbox: Sandbox) -> None:
+    """At 80 columns each key has a line of its own, indented; else it stands beside the rest, one row a line."""
+    command = ("payment", "show", LONG_ORDER)
+    _, *narrow = await _shown(sandbox, *command, wide=80)
+    assert max(map(len, narrow)) <= 80
+    assert narrow[narrow.index(f"    {LONG_KEY}") - 1].split()[2:] == ["CAPTURE", "499.00", "NOK", "yes"]
+    assert narrow.count("    idempotency key") == 1
+    for wide in (None, 120):
+        rows = await _shown(sandbox, *command, wide=wide)
+        assert [line.split()[2:] for line in rows if LONG_KEY in line] == [
+            ["CAPTURE", "499.00", "NOK", "yes", LONG_KEY]
+        ]
+        assert len([line for line in rows if "idempotency key" in line]) == 1

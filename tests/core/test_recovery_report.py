@@ -14,10 +14,11 @@ from attrs import evolve
 from tests.core.recovering import LOST, left_open, outcome, sums
 from tests.faults.shop import CREDENTIALS, Fault, Shop
 from vipps_async import ConfigurationError, InvalidInputError, OrderNotFoundError, OutcomeUnknown, nok
-from vipps_async.core import open_entry
+from vipps_async.core import open_entry, recovery_report
 from vipps_async.core import recovery as recovery_module
 from vipps_async.journals.memory import MemoryJournal
 from vipps_async.journals.protocol import AcquireResult, Attempts, Entry, Intent, Outcome, Settlement
+from vipps_async.not_given import NOT_GIVEN
 
 pytestmark = pytest.mark.usefixtures("in_a_hurry")
 
@@ -122,6 +123,23 @@ class TestReport:
             report = await shop.session().recover()
         assert (report.refused, len(report.refusals)) == (2, 1)
         assert (report.stays_open, len(report.left_open)) == (2, 1)
+
+    async def test_it_names_what_was_done_with_what_moved(self, shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+        """All that remained is told as the sum that it was; beyond a thousand, what was done is counted only."""
+        monkeypatch.setattr(recovery_report, "MOST_NAMED", 1)
+        for number in range(2):
+            await shop.reserve(f"sent-{number}")
+            await left_open(shop, LOST, payment=f"sent-{number}", amount=NOT_GIVEN)
+            await shop.reserve(f"proven-{number}")
+            await left_open(shop, Fault.LOSE_ANSWER, payment=f"proven-{number}", amount=nok(30 + number))
+        report = await shop.session().recover(concurrency=1)
+        assert (report.proven, report.sent_again) == (2, 2)
+        assert [(done.intent.payment, done.intent.amount, done.amount) for done in report.proven_operations] == [
+            ("proven-0", 3_000, 3_000)
+        ]
+        assert [(done.intent.payment, done.intent.amount, done.amount) for done in report.sent_again_operations] == [
+            ("sent-0", None, 50_000)
+        ]
 
     async def test_memory_does_not_grow_with_the_journal(self, shop: Shop) -> None:
         """The walk is never more than some entries ahead of those who settle them."""

@@ -67,8 +67,13 @@ def test_the_advice_fits_the_environment(further: dict[str, str], advice: str) -
     assert check_environment(KEYS | further)[0].advice.startswith(advice)
 
 
-async def test_keys_that_are_refused() -> None:
-    """The advice names the variables that were asked about, the sales unit, and the environment."""
+async def test_keys_that_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By Vipps: the advice names the variables that were asked about, the sales unit, and the environment."""
+
+    async def is_vipps(*_: object, **__: object) -> bool:
+        return False
+
+    monkeypatch.setattr("vipps_async.diagnosis.host._is_sandbox", is_vipps)
     async with Sandbox(credentials=ACCEPTED) as sandbox:
         token = (await found(sandbox.url, {"VIPPS_CLIENT_SECRET": "canary-other"}))["token"]
         sandbox.faults.script("details", *[Fault.TOKEN_EXPIRED_401] * 4)

@@ -369,12 +369,16 @@ async def test_a_date_without_a_zone_is_utc() -> None:
 
 @pytest.mark.parametrize("name", ["VIPPS_CLIENT_ID", "VIPPS_CLIENT_SECRET", "VIPPS_SUBSCRIPTION_KEY"])
 async def test_a_wrong_key(sandbox: Sandbox, name: str) -> None:
-    """No token is given: Vipps' reason and what to do; the sales unit cannot be asked about then."""
+    """No token is given: the reason and what to do; the sales unit cannot be asked about then.
+
+    A sandbox that was not meant may listen at that port: its keys, or another URL, are what is wrong.
+    """
     results = await found(sandbox.url, {name: "canary-of-another-shop"})
     assert results["settings"].state is CheckState.OK
     assert results["token"].state is CheckState.FAILED
     assert results["token"].text.startswith("no token was given: ")
-    assert "check the keys" in results["token"].advice
+    assert results["token"].advice.startswith("set the keys that this sandbox takes")
+    assert "if you mean another sandbox, VIPPS_BASE_URL names the wrong one" in results["token"].advice
     assert results["sales unit"].state is CheckState.NOT_CHECKED
 
 

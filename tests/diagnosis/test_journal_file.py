@@ -106,12 +106,13 @@ async def test_a_journal_of_a_sandbox_that_was_started_anew(sandbox: Sandbox, tm
 
 
 async def test_an_empty_file(sandbox: Sandbox, tmp_path: Path) -> None:
-    """Never used, or truncated: somebody looks; it is left as it is."""
+    """It was cut off, or is none: every command refuses it, and it is left as it is."""
     path = tmp_path / "pay.db"
     path.touch()
     result = (await found(sandbox.url, journal=path))["journal"]
-    assert result.state is CheckState.WARNING
-    assert "is empty: it was never used, or it was truncated" in result.text
+    assert result.state is CheckState.FAILED
+    assert "has 0 bytes: it was cut off" in result.text
+    assert "If it is meant to be new, delete it" in result.advice
     assert path.stat().st_size == 0
 
 

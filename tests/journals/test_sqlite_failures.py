@@ -113,10 +113,33 @@ class TestForeignFiles:
         with pytest.raises(JournalError, match=re.escape(str(tmp_path / "none"))):
             await SqliteJournal(tmp_path / "none" / "journal.db").open()
 
-    async def test_an_empty_file_becomes_a_journal(self, path: Path) -> None:
-        """An empty file is nobody's, and becomes a journal."""
-        path.touch()
+    @pytest.mark.parametrize("log", [b"", b"intents"], ids=["alone", "with-a-log"])
+    async def test_a_file_of_0_bytes(self, path: Path, log: bytes) -> None:
+        """One that was cut off has lost its keys: it is refused, and never opened as a journal in which nothing is."""
         await filled(path, 1)
+        os.truncate(path, 0)
+        if log:
+            path.with_name("journal.db-wal").write_bytes(log)
+        text = await refusal(path)
+        assert f"the journal {path} has 0 bytes: it was cut off" in text
+        assert "put a copy of it back" in text
+        assert text.endswith("If it is meant to be new, delete it.")
+        assert ("its log journal.db-wal with it" in text) is bool(log)
+
+    async def test_a_database_without_tables(self, path: Path) -> None:
+        """A SQLite file that nobody has marked is not taken for a new journal."""
+        with contextlib.closing(sqlite3.connect(path)) as other:
+            other.execute("VACUUM")
+        assert path.stat().st_size
+        assert "a database of something else" in await refusal(path)
+
+    async def test_what_a_dead_process_left_half_made(self, path: Path) -> None:
+        """A file that was being made has another name until it is whole; the next opening throws it away."""
+        partial = path.with_name("journal.db.partial")
+        partial.write_bytes(b"half")
+        await filled(path, 1)
+        assert not partial.exists()
+        assert path.stat().st_mode & 0o777 == 0o600
 
     async def test_a_log_without_its_database(self, path: Path) -> None:
         """A write-ahead log whose database is missing is not thrown away: it may hold the only copy of intents."""
@@ -171,12 +194,12 @@ class TestVersions:
         assert f"older version of this package (schema {version}; this one knows {schema.SCHEMA_VERSION})" in text
         assert path.read_bytes() == before
 
-    async def test_a_process_that_died_before_it_had_made_the_tables(self, path: Path) -> None:
-        """A file that is marked as a journal and holds nothing becomes one."""
+    async def test_a_journal_without_its_tables(self, path: Path) -> None:
+        """A file that is marked as a journal and holds nothing is no new one: what was in it may be gone."""
         with contextlib.closing(sqlite3.connect(path)) as other:
             other.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
             other.execute("PRAGMA journal_mode = WAL")
-        await filled(path, 1)
+        assert "schema 0" in await refusal(path)
 
     async def test_an_old_sqlite(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """A SQLite that lacks what is needed is named before a file is made."""
@@ -349,6 +372,55 @@ class TestGone:
         await journal.settle(intent(1), settlement())
         assert await asyncio.to_thread(written.wait, 10)
         assert (await only(journal, intent(1))).settlement == settlement()
+
+
+#: Makes a journal again and again, killed one call of Python's or of the library's later each time, and prints what it
+#: is by then, if it opens.
+KILLED_AT_CREATION = """
+import os, signal, sys
+from datetime import UTC, datetime
+from pathlib import Path
+from vipps_async.journals.sqlite.store import SqliteStore
+
+def opened(path):
+    return SqliteStore.opened(path, clock=lambda: datetime.now(UTC), check=True)
+
+def make_and_die(path, after):
+    calls = 0
+
+    def count(*_):
+        nonlocal calls
+        calls += 1
+        if calls == after:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.setprofile(count)
+    with opened(path):
+        sys.setprofile(None)
+    os._exit(0)
+
+after, status = 1, 1
+while status:
+    path = Path(sys.argv[1]) / f"{after}.db"
+    if not (child := os.fork()):
+        make_and_die(path, after)
+    _, status = os.waitpid(child, 0)
+    print(path.stat().st_size if path.exists() else "none", end=" ")
+    with opened(path) as file:
+        print(file.newest_position())
+    after += 7
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no fork there")
+def test_a_process_killed_while_it_makes_a_journal(tmp_path: Path) -> None:
+    """Whenever it dies, there is no file yet or a whole one, never one of 0 bytes, and the next process opens it."""
+    lines = [line.split() for line in output_of(KILLED_AT_CREATION, str(tmp_path)).splitlines()]
+    sizes = {size for size, _ in lines}
+    assert "none" in sizes
+    assert len(sizes) == 2
+    assert min(int(size) for size in sizes - {"none"}) > 4096
+    assert {newest for _, newest in lines} == {"0"}
 
 
 READ_ONLY = """

@@ -546,7 +546,11 @@ _ASKING = (
         "cli/journal_open.py",
         ("tests/cli/test_questions.py",),
         ("and not entry.attempts.refusal", ""),
-        ("    return await ask(what, settings, yes=yes, keeps_journal=True)\n", "    return None\n"),
+        (
+            "        return await ask(what, settings, yes=yes, keeps_journal=True, declined=_DECLINED)\n",
+            "        return None\n",
+        ),
+        ("return 0 if is_done else", "return"),
     ),
     *of(
         "cli/payment_command.py",
@@ -564,6 +568,12 @@ _OVERRULED = of(
     ),
     ("            self._log.refusal_overruled(entry.intent)\n", ""),
     ("self.journal.on_overruled.append(self._tell_overruled)", "pass"),
+)
+_NEW_FILE = of(
+    "journals/sqlite/opening.py",
+    ("tests/journals/test_sqlite_failures.py",),
+    ("    if not path.stat().st_size:\n", "    if False:\n"),
+    ("partial = partial_of(path)", "partial = path"),
 )
 _VIEW_TESTS = ("tests/test_partner_keys.py", "tests/test_call_options.py")
 _VIEWS = (
@@ -588,6 +598,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *_OVERRULED,
     *_PAYMENT_CHECK,
     *_ASKING,
+    *_NEW_FILE,
     *_VIEWS,
     *_VERDICT,
     *_ATTEMPTS,

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 
 from vipps_async.cli.commands import Command
 from vipps_async.cli.output import REFUSED, USAGE, say
 from vipps_async.config import Environment, Settings
 
-__all__ = ["add_yes", "ask", "ask_anywhere", "is_asked", "is_terminal", "nobody_to_ask", "typed_line"]
+__all__ = [
+    "add_yes",
+    "ask",
+    "ask_anywhere",
+    "is_asked",
+    "is_terminal",
+    "nobody_to_ask",
+    "telling_if_cut_off",
+    "typed_line",
+]
 
 #: What is said where real money would move, and nobody has agreed nor can be asked.
 _MISSING = "this moves real money: confirm it on a terminal, or give --yes. Nothing was sent."
@@ -86,7 +96,20 @@ async def ask_anywhere(question: str, *, yes: bool) -> int | None:
 
     if yes:
         return None
-    return await _ask(asked, "confirm it on a terminal, or give --yes. Nothing was changed.", "Nothing was changed.")
+    with telling_if_cut_off("Nothing was changed."):
+        return await _ask(
+            asked, "confirm it on a terminal, or give --yes. Nothing was changed.", "Nothing was changed."
+        )
+
+
+@contextlib.contextmanager
+def telling_if_cut_off(text: str) -> Iterator[None]:
+    """Say what follows from Ctrl-C meanwhile, on a line of its own."""
+    try:
+        yield
+    except asyncio.CancelledError:
+        say(f"\n{text}")
+        raise
 
 
 async def _ask(question: Callable[[], Awaitable[str]], missing: str, declined: str) -> int | None:

@@ -11,15 +11,15 @@ from pathlib import Path
 import click
 
 from vipps_async.cli.commands import Command, Group, Options, Run
-from vipps_async.cli.confirmation import add_yes, nobody_to_ask
+from vipps_async.cli.confirmation import add_yes, nobody_to_ask, telling_if_cut_off
 from vipps_async.cli.journal_decisions import decisions
 from vipps_async.cli.journal_file import add_store, existing_file, guarded, opened
 from vipps_async.cli.journal_open import agree_to_settle, find_open, open_of_others
 from vipps_async.cli.journal_reconcile import reconciliation
-from vipps_async.cli.journal_text import entry_facts, entry_text, recovery_facts, recovery_text
+from vipps_async.cli.journal_text import CUT_OFF, entry_facts, entry_text, recovery_facts, recovery_text
 from vipps_async.cli.maker import maker_by_journal
 from vipps_async.cli.options import SALES_UNIT, add_allow_host, add_sales_unit, check_allowed_host, positive
-from vipps_async.cli.output import UNPRINTED, emit_lines, finish, json_line, plain, say
+from vipps_async.cli.output import UNPRINTED, columns, emit_lines, finish, json_line, plain, say
 from vipps_async.config import Settings
 from vipps_async.core.recovery_report import RecoveryReport
 from vipps_async.errors import ConfigurationError
@@ -127,8 +127,10 @@ async def _list(options: Options) -> int:
         text = f"damaged   entry {row.position}, payment {plain(row.payment)}: {plain(row.reason)}; it is never sent"
         shown.append(json_line(facts) if options.json else text)
     for entry in (*unsettled, *settled):
-        facts = entry_facts(entry, now, settle_after)
-        shown.append(json_line(facts) if options.json else entry_text(entry, now, settle_after, names_unit=names_unit))
+        if options.json:
+            shown.append(json_line(entry_facts(entry, now, settle_after)))
+        else:
+            shown.append(entry_text(entry, now, settle_after, names_unit=names_unit, width=columns()))
     if not options.json:
         shown += [maker] if maker else []
         shown.append(f"{len(unsettled)}{' or more' if more else ''} open, {len(settled)} settled are shown.")
@@ -188,7 +190,8 @@ async def _recover(options: Options) -> int:
                 where = f"{vipps.environment.value} environment"
                 say(f"Recovering for sales unit {vipps.merchant_serial_number} in the {where}.")
             progress = None if options.json else _Progress()
-            report = await vipps.recover(concurrency=options.concurrency, progress=progress)
+            with telling_if_cut_off(CUT_OFF):
+                report = await vipps.recover(concurrency=options.concurrency, progress=progress)
         others = await open_of_others(journal, settings.merchant_serial_number)
     ending = _ALL_SETTLED if report.is_complete else _SOMETHING_OPEN
     if options.json:

@@ -11,10 +11,10 @@ from attrs import frozen
 
 from vipps_async.apis import APIS, passed_over, session_api
 from vipps_async.cli.commands import Command, Options, Run
-from vipps_async.cli.confirmation import add_yes, ask, ask_anywhere
+from vipps_async.cli.confirmation import add_yes, ask_anywhere, telling_if_cut_off
 from vipps_async.cli.journal_file import StoredJournal, add_store, guarded, opened
-from vipps_async.cli.journal_open import find_open
-from vipps_async.cli.journal_text import about, is_leased, recovery_text
+from vipps_async.cli.journal_open import ask_about_open, find_open, look_up, name_open
+from vipps_async.cli.journal_text import CUT_OFF, about, is_leased, moved_amount, recovery_text
 from vipps_async.cli.options import add_allow_host, add_sales_unit, check_allowed_host, sales_unit_option
 from vipps_async.cli.output import BUSY, DONE, OTHER_SETTINGS, REFUSED, UNKNOWN, emit, finish, plain, say, unprinted
 from vipps_async.config import Settings
@@ -92,11 +92,12 @@ async def _send(options: Options) -> int:
         before = await find_open(journal_of_payment, settings.merchant_serial_number, besides=entry.intent)
         if before.to_send:
             say(f"Open of the same payment, settled before it and perhaps sent again, too:\n{before.lines()}")
-        if (status := await _agreed(f"Send again: {about(entry.intent)}", options, settings)) is not None:
+        if (status := await _agreed("Send again", entry.intent, options, settings)) is not None:
             return status
         async with VippsSession.from_env(journal=journal_of_payment) as vipps:
             try:
-                report = await vipps.recover(concurrency=1, send=[entry.intent.key])
+                with telling_if_cut_off(CUT_OFF):
+                    report = await vipps.recover(concurrency=1, send=[entry.intent.key])
                 after = await _entry_after(journal, entry.intent)
             except VippsError as error:
                 say(f"vipps-async: {plain(error)}")
@@ -116,7 +117,7 @@ async def _drop(options: Options) -> int:
     settings = _settings(options)
     async with opened(options, thorough=True) as journal:
         entry = await _find(journal, options, settings)
-        if (status := await _agreed(f"Never send again: {about(entry.intent)}", options, settings)) is not None:
+        if (status := await _agreed("Never send again", entry.intent, options, settings)) is not None:
             return status
         async with VippsSession.from_env(journal=journal) as vipps:
             is_dropped = await vipps.drop(entry.intent.payment, entry.intent.key)
@@ -132,11 +133,11 @@ def _settings(options: Options) -> Settings:
     return settings
 
 
-async def _agreed(what: str, options: Options, settings: Settings) -> int | None:
+async def _agreed(what: str, intent: Intent, options: Options, settings: Settings) -> int | None:
     async def question() -> str:
-        return what
+        return f"{what}: {name_open(intent, await look_up([intent]))}"
 
-    return await ask(question, settings, yes=options.yes, keeps_journal=True)
+    return await ask_about_open(question, settings, yes=options.yes)
 
 
 async def _find(journal: StoredJournal, options: Options, settings: Settings) -> Entry:
@@ -188,7 +189,8 @@ def _outcome_text(entry: Entry) -> str:
     if settlement is None:
         return f"open: {about(entry.intent)}: {plain(entry.note)}"
     word = {Outcome.DONE: "done", Outcome.REFUSED: "refused", Outcome.NOT_DONE: "not done"}[settlement.outcome]
-    return f"{word} since {settlement.settled_at:%Y-%m-%d %H:%M:%S} UTC: {about(entry.intent)}"
+    named = about(entry.intent, moved=moved_amount(entry))
+    return f"{word} since {settlement.settled_at:%Y-%m-%d %H:%M:%S} UTC: {named}"
 
 
 def _status_of(entry: Entry, *, is_otherwise: bool) -> int:

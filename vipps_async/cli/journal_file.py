@@ -20,7 +20,7 @@ from vipps_async.cli.output import BUSY, USAGE, say, say_error
 from vipps_async.config import Environment
 from vipps_async.errors import ConfigurationError, VippsError
 from vipps_async.journals.sqlite.journal import SqliteJournal
-from vipps_async.journals.sqlite.opening import log_of
+from vipps_async.journals.sqlite.opening import log_of, partial_of
 from vipps_async.journals.sqlite.ownership import OWNER_SUFFIX, JournalInUseError
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def journal_path(given: Path | None, env: Mapping[str, str]) -> Path:
 
 def files_of(path: Path) -> list[Path]:
     """Name the files that a journal is made of: nothing else may be written there."""
-    return [path, log_of(path), path.with_name(path.name + OWNER_SUFFIX)]
+    return [path, log_of(path), partial_of(path), path.with_name(path.name + OWNER_SUFFIX)]
 
 
 def make_folder(path: Path) -> None:

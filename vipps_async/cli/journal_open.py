@@ -2,22 +2,46 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TypeAlias
 
 from attrs import field, mutable
 
-from vipps_async.apis import passed_over
-from vipps_async.cli.confirmation import ask, is_asked
-from vipps_async.cli.journal_text import about
+from vipps_async.apis import APIS, passed_over, session_api
+from vipps_async.cli.confirmation import ask, is_asked, telling_if_cut_off
+from vipps_async.cli.journal_text import about, takes_all
 from vipps_async.cli.output import plain, say
 from vipps_async.config import Settings
+from vipps_async.core.batch import BatchOperation
+from vipps_async.core.payment_api import PaymentState
+from vipps_async.errors import VippsError
 from vipps_async.journals.protocol import Entry, Intent, Journal
 from vipps_async.money import format_amount
+from vipps_async.session import VippsSession
 
-__all__ = ["OpenOperations", "agree_to_settle", "find_open", "may_send", "open_of_others"]
+__all__ = [
+    "OpenOperations",
+    "agree_to_settle",
+    "ask_about_open",
+    "find_open",
+    "look_up",
+    "may_send",
+    "name_open",
+    "open_of_others",
+]
 
 #: Operations that are named; `journal list --open` has all of them.
 _MOST_NAMED = 20
+#: Payments that Vipps is asked about, and for how long, in seconds: somebody waits for the question.
+_MOST_LOOKED_UP, _PATIENCE = 5, 10.0
+#: What follows from a no, and from Ctrl-C at the question.
+_DECLINED = "Nothing was sent by this command; what is open may have moved money all the same."
+
+#: Payments as Vipps has them, by API and id; None: it did not answer.
+States: TypeAlias = Mapping[tuple[str, str], PaymentState | None]
 
 
 def may_send(entry: Entry) -> bool:
@@ -28,21 +52,87 @@ def may_send(entry: Entry) -> bool:
     return entry.intent.adjusts and entry.intent.body is not None and not entry.attempts.refusal
 
 
+# --- all that remains -------------------------------------------------------------------------------------------------
+
+
+async def look_up(intents: Sequence[Intent]) -> States:
+    """Ask Vipps about the payments of operations that take all that remains, of the first ones of them."""
+    named = dict.fromkeys((intent.api, intent.payment) for intent in intents if takes_all(intent))
+    looked_up = [(api, payment) for api, payment in named if api in APIS][:_MOST_LOOKED_UP]
+    if not looked_up:
+        return {}
+    async with VippsSession.from_env() as vipps:
+
+        async def read(name: str, payment: str) -> PaymentState | None:
+            api = APIS[name]
+            with contextlib.suppress(VippsError, TimeoutError):
+                async with asyncio.timeout(_PATIENCE):
+                    return await api.read_state(session_api(vipps, api).batch.runner, payment)
+            return None
+
+        states = await asyncio.gather(*(read(*key) for key in looked_up))
+    return dict(zip(looked_up, states, strict=True))
+
+
+def _left(intent: Intent, states: States) -> int | None:
+    """Return how much an operation that takes all that remains would move now; None: that is not known."""
+    state = states.get((intent.api, intent.payment))
+    if state is None:
+        return None
+    # What Vipps has done under this key is not sent again.
+    is_done = state.has_done(intent.operation, intent.key) is not None
+    return 0 if is_done else state.remaining(BatchOperation(intent.operation))
+
+
+def name_open(intent: Intent, states: States) -> str:
+    """Name an open operation on one line, with the sum that "all that remains" stands for now.
+
+    Args:
+        intent: what was begun.
+        states: what Vipps has of its payment, as `look_up` found it.
+    """
+    if not takes_all(intent):
+        return about(intent)
+    state, left = states.get((intent.api, intent.payment)), _left(intent, states)
+    known = " (the sum is not known)"
+    if state is not None and (done := state.has_done(intent.operation, intent.key)) is not None:
+        known = f" (Vipps has it as done, {format_amount(done.amount, state.currency)})"
+    elif left is not None:
+        known = f" ({format_amount(left, intent.currency)} now)"
+    return about(intent, known=known)
+
+
+# --- what is open -----------------------------------------------------------------------------------------------------
+
+
 @mutable(kw_only=True)
 class _Sum:
     count: int = 0
+    #: Of how many: those that name an amount, and those that take all that remains. A cancel does neither.
+    names_amount: int = 0
+    takes_all: int = 0
     #: Minor units, of those that name an amount.
     amount: int = 0
-    takes_all: int = 0
+    #: The first of those that take all that remains.
+    all_of: list[Intent] = field(factory=list)
 
-    def text(self, operation: str, currency: str) -> str:
+    def text(self, operation: str, currency: str, states: States | None) -> str:
         parts = []
-        if self.count > self.takes_all:
+        if self.names_amount:
             parts.append(format_amount(self.amount, currency))
-        if self.takes_all and operation != "cancel":
-            parts.append("all that remains" if self.takes_all == 1 else f"all that remains of {self.takes_all:,}")
+        if self.takes_all:
+            of = "" if self.takes_all == 1 else f" of {self.takes_all:,}"
+            parts.append(f"all that remains{of}{'' if states is None else self._sum_of_all(currency, states)}")
         money = f" of {' and '.join(parts)}" if parts else ""
         return f"{self.count:,} {plain(operation)}{'' if self.count == 1 else 's'}{money}"
+
+    def _sum_of_all(self, currency: str, states: States) -> str:
+        # Two of one payment take its rest once.
+        left = {(intent.api, intent.payment): _left(intent, states) for intent in self.all_of}
+        known = [amount for amount in left.values() if amount is not None]
+        if len(known) < len(left) or len(self.all_of) < self.takes_all:
+            return " (the sum is not known)"
+        return f" ({format_amount(sum(known), currency)} now)"
 
 
 @mutable(kw_only=True)
@@ -52,8 +142,8 @@ class OpenOperations:
     count: int = 0
     #: How many of them recovery may send again.
     to_send: int = 0
-    #: The first of those, one line each.
-    named: list[str] = field(factory=list)
+    #: The first of those.
+    named: list[Intent] = field(factory=list)
     sums: dict[tuple[str, str], _Sum] = field(factory=dict)
 
     def add(self, entry: Entry) -> None:
@@ -63,24 +153,35 @@ class OpenOperations:
             return
         self.to_send += 1
         if len(self.named) < _MOST_NAMED:
-            self.named.append(about(entry.intent))
+            self.named.append(entry.intent)
         self._add_sum(entry.intent)
 
     def _add_sum(self, intent: Intent) -> None:
         found = self.sums.setdefault((intent.operation, intent.currency), _Sum())
         found.count += 1
-        found.amount += intent.amount or 0
-        found.takes_all += intent.amount is None
+        if intent.amount is not None:
+            found.names_amount += 1
+            found.amount += intent.amount
+        elif takes_all(intent):
+            found.takes_all += 1
+            if len(found.all_of) < _MOST_NAMED:
+                found.all_of.append(intent)
 
-    def lines(self) -> str:
-        """Name what may be sent again, one line each."""
+    @property
+    def all_of(self) -> list[Intent]:
+        """The first of those that take all that remains."""
+        return [intent for found in self.sums.values() for intent in found.all_of]
+
+    def lines(self, states: States | None = None) -> str:
+        """Name what may be sent again, one line each; `states`: what Vipps has of the payments, if it was asked."""
         more = self.to_send - len(self.named)
-        shown = [*self.named, *([f"... and {more:,} more: vipps-async journal list --open"] if more else [])]
+        named = [about(intent) if states is None else name_open(intent, states) for intent in self.named]
+        shown = [*named, *([f"... and {more:,} more: vipps-async journal list --open"] if more else [])]
         return "\n".join(f"  {line}" for line in shown)
 
-    def sum_text(self) -> str:
+    def sum_text(self, states: States | None = None) -> str:
         """Add up on one line what may be sent again, such as ``2 captures of 150.00 NOK and 1 cancel``."""
-        return " and ".join(found.text(*key) for key, found in self.sums.items())
+        return " and ".join(found.text(*key, states) for key, found in self.sums.items())
 
 
 async def find_open(journal: Journal, merchant_serial_number: str, *, besides: Intent | None = None) -> OpenOperations:
@@ -116,6 +217,9 @@ async def open_of_others(journal: Journal, merchant_serial_number: str) -> dict[
     return {unit: count for unit, count in sorted(counts.items()) if unit != merchant_serial_number}
 
 
+# --- the question -----------------------------------------------------------------------------------------------------
+
+
 async def agree_to_settle(found: OpenOperations, settings: Settings, *, yes: bool, quiet: bool = False) -> int | None:
     """Name what recovery may send again, and in production ask whether to go on; see `ask`.
 
@@ -123,10 +227,20 @@ async def agree_to_settle(found: OpenOperations, settings: Settings, *, yes: boo
     """
     if not found.to_send:
         return None
-    if not quiet or is_asked(settings, yes=yes):
-        say(f"Open in the journal; what Vipps does not have of it is sent again, under its own key:\n{found.lines()}")
+    named = "Open in the journal; what Vipps does not have of it is sent again, under its own key:"
+    if not quiet and not is_asked(settings, yes=yes):
+        say(f"{named}\n{found.lines()}")
 
     async def what() -> str:
-        return f"Settle {found.sum_text()}"
+        # Whoever confirms "all that remains" should know how much that is.
+        states = await look_up(found.all_of)
+        say(f"{named}\n{found.lines(states)}")
+        return f"Settle {found.sum_text(states)}"
 
-    return await ask(what, settings, yes=yes, keeps_journal=True)
+    return await ask_about_open(what, settings, yes=yes)
+
+
+async def ask_about_open(what: Callable[[], Awaitable[str]], settings: Settings, *, yes: bool) -> int | None:
+    """Ask about operations that are open, whose own sending may have moved money before; see `ask`."""
+    with telling_if_cut_off(_DECLINED):
+        return await ask(what, settings, yes=yes, keeps_journal=True, declined=_DECLINED)

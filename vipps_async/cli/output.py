@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import sys
 import textwrap
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import orjson
 from attrs import define
@@ -27,10 +28,12 @@ __all__ = [
     "UNPRINTED",
     "USAGE",
     "Printed",
+    "columns",
     "discard",
     "emit",
     "emit_lines",
     "finish",
+    "folded",
     "json_line",
     "note_error",
     "plain",
@@ -74,6 +77,13 @@ def unprinted(status: int) -> int:
 
 #: How wide a terminal is at least: what people read fits into it.
 COLUMNS = 80
+
+
+def columns() -> int | None:
+    """Return how wide the terminal is that results go to; None: they go to none, where each row stays on one line."""
+    if sys.stdout is None or not sys.stdout.isatty():
+        return None
+    return shutil.get_terminal_size((COLUMNS, 24)).columns
 
 
 # --- what was printed -------------------------------------------------------------------------------------------------
@@ -208,26 +218,42 @@ def plain(text: object) -> str:
     return " ".join("".join(char if char.isprintable() else " " for char in str(text)).split())
 
 
-def wrapped(text: str, indent: int) -> str:
-    """Wrap a text to `COLUMNS`; lines but the first are indented.
+def folded(parts: Sequence[str], indent: int, width: int | None) -> str:
+    """Join the parts of a row; what does not fit into the width goes below, indented, each part whole. None: one line.
+
+    Args:
+        parts: of the row; an empty one is left out.
+        indent: in characters, of all lines but the first.
+        width: as `columns` gives it.
+    """
+    first, *further = filter(None, parts)
+    lines = [first]
+    for part in further:
+        if width is None or len(lines[-1]) + 2 + len(part) <= width:
+            lines[-1] += f"  {part}"
+        else:
+            lines.append(f"{'':{indent}}{part}")
+    return "\n".join(lines)
+
+
+def wrapped(text: str, indent: int, *, width: int = COLUMNS) -> str:
+    """Wrap a text; lines but the first are indented.
 
     A word that is too long for that, such as a path, stays whole, so that it can be copied: its line is indented less.
     """
     filled = textwrap.fill(
         text,
-        COLUMNS,
+        width,
         initial_indent=" " * indent,
         subsequent_indent=" " * indent,
         break_long_words=False,
         break_on_hyphens=False,
     )
     first, *further = filled.splitlines() or [""]
-    if len(first) > COLUMNS:
+    if len(first) > width:
         # The first line begins behind a heading: what does not fit goes below it.
         first, further = "", [first, *further]
-    fitting = [
-        line[len(line) - max(COLUMNS, len(line.lstrip())) :] if len(line) > COLUMNS else line for line in further
-    ]
+    fitting = [line[len(line) - max(width, len(line.lstrip())) :] if len(line) > width else line for line in further]
     return "\n".join([first.lstrip(), *fitting])
 
 

@@ -16,7 +16,7 @@ from vipps_async.cli.confirmation import add_yes, is_terminal, typed_line
 from vipps_async.cli.journal_file import add_journal
 from vipps_async.cli.maker import maker_by_answer, maker_by_file
 from vipps_async.cli.options import Reader, add_allow_host, add_api, add_sales_unit, amount_of, api_named_in
-from vipps_async.cli.output import plain, say
+from vipps_async.cli.output import columns, plain, say
 from vipps_async.cli.payment_check import JournalCheck
 from vipps_async.cli.payment_command import EXIT_STATUS, PaymentRun, run_command
 from vipps_async.core.batch import BatchOperation
@@ -172,10 +172,17 @@ def _history(entries: tuple[HistoryEntry, ...], currency: str) -> list[str]:
         done = "yes" if entry.is_done else "FAILED"
         rows.append((time, plain(entry.name), format_amount(entry.amount, currency), done, plain(entry.key or "")))
     widths = [max(len(row[column]) for row in rows) for column in range(5)]
-    return [
-        f"{time:<{widths[0]}}  {operation:<{widths[1]}}  {amount:>{widths[2]}}  {done:<{widths[3]}}  {key}".rstrip()
-        for time, operation, amount, done, key in rows
-    ]
+    width = columns()
+    # Beside all other columns or below them, the same in each row.
+    is_key_below = width is not None and sum(widths) + 2 * (len(widths) - 1) > width
+    lines = []
+    for time, operation, amount, done, key in rows:
+        row = f"{time:<{widths[0]}}  {operation:<{widths[1]}}  {amount:>{widths[2]}}  {done:<{widths[3]}}"
+        if is_key_below:
+            lines += [row.rstrip(), *([f"    {key}"] if key else [])]
+        else:
+            lines.append(f"{row}  {key}".rstrip())
+    return lines
 
 
 def _without(facts: Any, names: frozenset[str]) -> Any:

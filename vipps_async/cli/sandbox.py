@@ -13,11 +13,11 @@ from pathlib import Path
 
 import click
 
-from vipps_async.cli.commands import Command, Options
+from vipps_async.cli.commands import Command, Options, UsageError
 from vipps_async.cli.options import Reader, number_from
 from vipps_async.cli.output import emit, plain, say
 from vipps_async.sandbox import SandboxCredentials, SandboxError, SandboxServer
-from vipps_async.sandbox.ledger.settings import CURRENCIES, SALES_UNIT
+from vipps_async.sandbox.ledger.settings import CURRENCIES, SALES_UNIT, TOLD_KEYS
 from vipps_async.sandbox.server import FACES
 
 __all__ = ["command"]
@@ -40,8 +40,10 @@ def command() -> Command:
         "sandbox",
         _run,
         "run a Vipps sandbox on this machine",
-        "Runs Vipps' eCom, ePayment and Webhooks APIs on this machine, with a page on which to approve.",
+        "Runs Vipps' eCom, ePayment and Webhooks APIs on this machine, with a page on which to approve. It takes the "
+        "keys that it prints, for any sales unit, and refuses others.",
         examples=("sandbox", "sandbox --port 0 --state sandbox.json", "sandbox --fault-rate 0.1 --seed 7"),
+        check=_check,
     )
     made.option("--host", default="127.0.0.1", help="where to listen")
     made.option("--port", type=_port, default=8787, help="where to listen; 0 takes a free one")
@@ -124,10 +126,11 @@ def _add_settings(made: Command) -> None:
         help=f"a sales unit whose payments are refused with a code of eCom or ePayment: {', '.join(_UNIT_CODES)}",
     )
     for flag, what in (
-        ("--keys", "invented keys to take, instead of any that are not empty; may be given several times"),
+        ("--keys", "invented keys to take, instead of those that it prints; may be given several times"),
         ("--partner-keys", "the same for a partner, who must name a sales unit of these on every call"),
     ):
         made.option(flag, type=Reader(_keys), multiple=True, metavar="ID:SECRET:KEY[:MSN,MSN]", help=what)
+    made.flag("--any-keys", "take any keys that are not empty")
     made.option(
         "--sub-delay",
         type=_seconds,
@@ -143,6 +146,11 @@ def _add_settings(made: Command) -> None:
         help="how long a payment of 2.01 NOK stays unknown after approval",
     )
     made.option("--numeric-callback-msn", is_flag=True, help="callbacks give the sales unit as a number, not as text")
+
+
+def _check(options: Options) -> None:
+    if options.any_keys and (options.keys or options.partner_keys):
+        raise UsageError("--any-keys and --keys: which ones are taken?")
 
 
 def _merchant_serial_number(text: str) -> str:
@@ -201,7 +209,7 @@ async def _run(options: Options) -> int:
         loop.add_signal_handler(number, stop.set)
     # What the sandbox warns of, such as listening to others.
     logging.basicConfig(format="%(levelname)s: %(message)s")
-    keys = [*options.keys, *(replace(keys, partner=True) for keys in options.partner_keys)]
+    given = [*options.keys, *(replace(keys, partner=True) for keys in options.partner_keys)]
     server = SandboxServer(
         host=options.host,
         port=options.port,
@@ -209,7 +217,8 @@ async def _run(options: Options) -> int:
         direct_capture=frozenset(options.direct_capture),
         token_lifetime=options.token_lifetime,
         request_id_required=not options.request_id_optional,
-        credentials=keys or None,
+        # Not any: who comes to this port by mistake, meaning another sandbox, is refused.
+        credentials=None if options.any_keys else given or [TOLD_KEYS],
         skip_landing_page_allowed=frozenset(options.skip_landing_page),
         nin_allowed=frozenset(options.nin),
         currencies=dict(options.currency),
@@ -237,11 +246,14 @@ async def _run(options: Options) -> int:
         say(f"vipps-async: cannot listen on {options.host}:{options.port}: {_reason(error)}")
         return 1
     try:
-        taken = "the keys that it was given" if keys else "any credentials that are not empty"
+        taken = "the keys that it was given" if given else "these keys, and no others"
+        if options.any_keys:
+            taken = "any keys that are not empty"
         exports = [f"VIPPS_BASE_URL={server.url} VIPPS_ENVIRONMENT=test VIPPS_MERCHANT_SERIAL_NUMBER=123456"]
-        if not keys:
+        if not given:
             exports.append(
-                "VIPPS_CLIENT_ID=sandbox-id VIPPS_CLIENT_SECRET=sandbox-secret VIPPS_SUBSCRIPTION_KEY=sandbox-key"
+                f"VIPPS_CLIENT_ID={TOLD_KEYS.client_id} VIPPS_CLIENT_SECRET={TOLD_KEYS.client_secret} "
+                f"VIPPS_SUBSCRIPTION_KEY={TOLD_KEYS.subscription_key}"
             )
         emit(
             f"Vipps sandbox at {server.url} (Ctrl-C ends it). Open it in a browser to see the payments.\n"

@@ -25,8 +25,15 @@ from vipps_async.errors import (
     VippsError,
 )
 
-__all__ = ["Ending", "exists_already", "moved_otherwise"]
+__all__ = ["OTHERWISE", "OTHERWISE_ADVICE", "Ending", "exists_already", "moved_otherwise"]
 
+#: What an error of an operation that moved another amount than was asked for begins with, and what to do then.
+OTHERWISE = "Vipps has carried it out otherwise than asked"
+OTHERWISE_ADVICE = (
+    "it is settled with what was moved: compare both amounts with the payment's sums and your books; what is missing "
+    "is captured or refunded under a new key, what was captured too much is refunded, and what was refunded too much "
+    "only the customer can pay back"
+)
 _URL_LOST = "the payment exists at Vipps, but the answer with its URL got lost"
 _UNKNOWN_ADVICE = {
     Repeat.SAFE: None,
@@ -127,11 +134,11 @@ def exists_already(*, doubtful: bool) -> DuplicateOrderError:
 def moved_otherwise(misfit: str, result: object) -> UnexpectedResponseError:
     """Make the error of an operation that the history proves, with that result, but not as it was asked for."""
     error = UnexpectedResponseError(
-        f"Vipps has carried it out otherwise than asked: {misfit}",
+        f"{OTHERWISE}: {misfit}",
         status=200,
         body="",
         effect=Effect.PROBABLE,
-        advice="it is settled with what was moved: compare both amounts, and refund or capture the difference by hand",
+        advice=OTHERWISE_ADVICE,
     )
     error.carried_out = result
     return error

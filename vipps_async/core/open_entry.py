@@ -11,6 +11,7 @@ from typing import Any
 
 from attrs import define, evolve, field
 
+from vipps_async.core.ending import OTHERWISE
 from vipps_async.core.operation import Applied, Call, Evidence, Inconclusive, NotApplied, Repeat
 from vipps_async.core.recorder import Recorder
 from vipps_async.core.recovery_limit import RecoveryLimiter
@@ -67,6 +68,8 @@ class OpenEntry:
 
     recorder: Recorder
     rebuild: Callable[[Intent], Call[Any]]
+    #: Reads from a result how much money moved, in minor units; None: none, or it does not tell.
+    moved: Callable[[Intent, Any], int | None]
     entry: Entry
     owner: str
     lane: Lane
@@ -110,7 +113,7 @@ class OpenEntry:
 
     async def _proven(self, call: Call[Any], evidence: Applied[Any]) -> None:
         await self._settle(Outcome.DONE, answer_record(call, evidence.result))
-        self.report.proven += 1
+        self.report.add_proven(self.intent, self.moved(self.intent, evidence.result))
         misfit = call.operation.misfit
         # A payment whose URL its history tells has lost nothing.
         is_lost = call.operation.repeat is Repeat.ONCE and misfit is not None and misfit(call, evidence.result)
@@ -266,13 +269,14 @@ class OpenEntry:
                     question = "; was it begun with other keys, or in another environment?"
                 self._count_open(error.message + question, blocks=record.refusal is None)
             elif verdict is Verdict.APPLIED:
-                self.report.proven += 1
-                self.report.moved_otherwise.append(LeftOpen(intent=self.intent, reason=error.message))
+                self.report.add_proven(self.intent, self.moved(self.intent, record.moved_otherwise))
+                reason = error.message.removeprefix(f"{OTHERWISE}: ")
+                self.report.moved_otherwise.append(LeftOpen(intent=self.intent, reason=reason))
             else:
                 self._count_refused(error.message, call)
         else:
             await self._settle(Outcome.DONE, answer_record(call, result))
-            self.report.sent_again += 1
+            self.report.add_sent_again(self.intent, self.moved(self.intent, result))
 
     async def _settle(self, outcome: Outcome, answer: bytes) -> None:
         await self.recorder.settle(self.intent, outcome, answer, owner=self.owner)

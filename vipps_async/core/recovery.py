@@ -37,18 +37,26 @@ class Recovery:
     """
 
     def __init__(
-        self, recorder: Recorder, *, rebuild: Callable[[Intent], Call[Any]], passed_over: Collection[str] = ()
+        self,
+        recorder: Recorder,
+        *,
+        rebuild: Callable[[Intent], Call[Any]],
+        moved: Callable[[Intent, Any], int | None],
+        passed_over: Collection[str] = (),
     ) -> None:
         """Make a recovery for the journal of a recorder.
 
         Args:
             recorder: holds the journal, and sends again what has to be.
             rebuild: makes the call that an intent was written for; raises JournalError if it does not know how.
+            moved: reads from the result of such a call how much money it moved, in minor units; None: none, or it does
+                not tell.
             passed_over: names of entries that are no operations, and that somebody else sees to.
         """
         self._recorder = recorder
         self._passed_over = passed_over
         self._rebuild = rebuild
+        self._moved = moved
 
     async def run(
         self,
@@ -173,7 +181,9 @@ class Recovery:
         acquired, entry, owner = await self._recorder.claim(found.intent)
         report.seen += 1
         if acquired is AcquireResult.ACQUIRED:
-            await self._settle_leased(OpenEntry(self._recorder, self._rebuild, entry, owner, lane, run), entry)
+            await self._settle_leased(
+                OpenEntry(self._recorder, self._rebuild, self._moved, entry, owner, lane, run), entry
+            )
         elif acquired is AcquireResult.SETTLED:
             report.settled_meanwhile += 1
         else:

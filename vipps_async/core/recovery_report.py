@@ -1,4 +1,4 @@
-"""The report of a recovery: how many operations it settled, and which of them stay open."""
+"""The report of a recovery: how many operations it settled, which ones, and which stay open."""
 
 from __future__ import annotations
 
@@ -8,10 +8,22 @@ from attrs import field, frozen, mutable
 
 from vipps_async.journals.protocol import DamagedEntry, Entry, Intent
 
-__all__ = ["MOST_NAMED", "LeftOpen", "RecoveryReport", "Refused"]
+__all__ = ["MOST_NAMED", "CarriedOut", "LeftOpen", "RecoveryReport", "Refused"]
 
 #: How many of a kind a report names; beyond that it only counts them, so that it stays small.
 MOST_NAMED = 1_000
+
+
+@frozen(kw_only=True)
+class CarriedOut:
+    """An operation that has taken effect."""
+
+    intent: Intent
+    """The operation, with its payment and key, and the amount that was asked for."""
+    amount: int | None
+    """What moved, in minor units, as Vipps' answer or the payment's history says; None: they do not say, or it moves
+    nothing.
+    """
 
 
 @frozen(kw_only=True)
@@ -33,8 +45,9 @@ class Refused:
     """An operation that Vipps refused: it had no effect."""
 
     intent: Intent
-    #: Vipps' reason, on one line.
+    """The operation, with its payment and key."""
     reason: str
+    """Vipps' reason, on one line."""
 
 
 @mutable(kw_only=True)
@@ -45,8 +58,12 @@ class RecoveryReport:
     """Entries that were looked at."""
     proven: int = 0
     """Details proved that they had taken effect."""
+    proven_operations: list[CarriedOut] = field(factory=list)
+    """The first thousand of those, with what moved."""
     sent_again: int = 0
     """Details proved that they had not: they were sent again, with the same key and body, and took effect now."""
+    sent_again_operations: list[CarriedOut] = field(factory=list)
+    """The first thousand of those, with what moved."""
     moved_otherwise: list[LeftOpen] = field(factory=list)
     """Those of `proven` that moved another amount than was asked for, with both amounts: look at each."""
     refused: int = 0
@@ -82,6 +99,16 @@ class RecoveryReport:
     minute); empty if it has seen them. The others are as they were.
     """
 
+    def add_proven(self, intent: Intent, amount: int | None) -> None:
+        """Count an operation that had taken effect, with what moved, in minor units."""
+        self.proven += 1
+        _name(CarriedOut(intent=intent, amount=amount), self.proven_operations)
+
+    def add_sent_again(self, intent: Intent, amount: int | None) -> None:
+        """Count an operation that was sent again and took effect, with what moved, in minor units."""
+        self.sent_again += 1
+        _name(CarriedOut(intent=intent, amount=amount), self.sent_again_operations)
+
     def add_overruled(self, entry: Entry) -> None:
         """Name an entry that is done though it was settled as refused or not done."""
         if len(self.overruled) < MOST_NAMED:
@@ -96,3 +123,8 @@ class RecoveryReport:
     def is_complete(self) -> bool:
         """Whether nothing of what was open at its beginning is open now."""
         return not (self.stays_open or self.leased_elsewhere or self.damaged or self.stopped)
+
+
+def _name(operation: CarriedOut, named: list[CarriedOut]) -> None:
+    if len(named) < MOST_NAMED:
+        named.append(operation)

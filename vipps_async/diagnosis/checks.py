@@ -95,7 +95,9 @@ async def _over_the_line(
         for result in _not_checked("the settings cannot be used", "token", "sales unit"):
             yield result
         return
-    for result in await check_keys(evolve(settings, timeouts=_TIMEOUTS, retry=_RETRY), api, transport, clock):
+    asking = evolve(settings, timeouts=_TIMEOUTS, retry=_RETRY)
+    is_sandbox = host.facts.get("sandbox") is True
+    for result in await check_keys(asking, api, transport, clock, is_sandbox=is_sandbox):
         yield result
 
 

@@ -31,11 +31,16 @@ __all__ = ["check_keys"]
 _SHORT_LIFE = 60
 #: The token request has no fields but the keys: an unknown client id is answered with 400.
 _KEYS_REFUSED = frozenset({400, 401, 403})
+#: Another one may listen there than was meant.
+_KEYS_OF_SANDBOX = (
+    "set the keys that this sandbox takes: those that it printed when it was started, and that its page shows, or "
+    "those that it was given by --keys; if you mean another sandbox, VIPPS_BASE_URL names the wrong one"
+)
 _PROOF = "that the serial number is yours is proven by a payment of yours: vipps-async payment show ID --api"
 
 
 async def check_keys(
-    settings: Settings, api: PaymentApi | None, transport: Transport, clock: Clock
+    settings: Settings, api: PaymentApi | None, transport: Transport, clock: Clock, *, is_sandbox: bool
 ) -> tuple[CheckResult, CheckResult]:
     """Fetch a token, and ask an API about a payment that cannot exist: no money moves, and nothing is made.
 
@@ -44,13 +49,14 @@ async def check_keys(
         api: the API; None: it is not known.
         transport: how.
         clock: the local time.
+        is_sandbox: whether it is the embedded sandbox that is asked.
 
     Returns:
         What was found of the token, and of the sales unit.
     """
     pipeline = Pipeline(settings, transport, clock=clock)
     try:
-        token = await _check_token(pipeline, settings, clock)
+        token = await _check_token(pipeline, settings, clock, is_sandbox=is_sandbox)
         if token.state is CheckState.FAILED:
             text = "without a token nothing can be asked"
             return token, CheckResult(check="sales unit", state=CheckState.NOT_CHECKED, text=text)
@@ -62,13 +68,13 @@ async def check_keys(
         await pipeline.aclose()
 
 
-async def _check_token(pipeline: Pipeline, settings: Settings, clock: Clock) -> CheckResult:
+async def _check_token(pipeline: Pipeline, settings: Settings, clock: Clock, *, is_sandbox: bool) -> CheckResult:
     try:
         answer = await pipeline.run(FETCH_TOKEN)
     except VippsError as error:
         result = CheckResult.of_error("token", error, text="no token was given: ")
         if isinstance(error, ApiError) and error.status in _KEYS_REFUSED:
-            return evolve(result, advice=_advice_on_keys(settings))
+            return evolve(result, advice=_KEYS_OF_SANDBOX if is_sandbox else _advice_on_keys(settings))
         return evolve(result, advice=_advice(error))
     seconds = answer.expires_in
     if seconds is None and answer.expires_on is not None:

@@ -78,20 +78,13 @@ async def check_journal(
 
 def _without_journal(path: Path) -> CheckResult | None:
     """Tell of a path where no journal is to be opened; None: there may be one."""
-    state, text, advice = CheckState.FAILED, "", ""
-    if not path.is_file():
-        # Opening would make one: a mistyped name must not look like a journal in which nothing is open.
-        is_there = path.exists()
-        text = f"{path} is no file, so it is no journal" if is_there else f"there is no journal {path}"
-        advice = "name a file" if is_there else "check the path; a session makes the file when it is first opened"
-    elif not path.stat().st_size:
-        # Opening would make a journal of it, in which nothing is open.
-        state, text = CheckState.WARNING, f"the journal {path} is empty: it was never used, or it was truncated"
-        advice = (
-            "nothing, if it is new; if captures or refunds were sent with it, they are not known any more: restore a "
-            "copy of it, or compare the payments at Vipps with your books before anything is sent again"
-        )
-    return CheckResult(check=_CHECK, state=state, text=text, advice=advice) if text else None
+    if path.is_file():
+        return None
+    # Opening would make one: a mistyped name must not look like a journal in which nothing is open.
+    is_there = path.exists()
+    text = f"{path} is no file, so it is no journal" if is_there else f"there is no journal {path}"
+    advice = "name a file" if is_there else "check the path; a session makes the file when it is first opened"
+    return CheckResult(check=_CHECK, state=CheckState.FAILED, text=text, advice=advice)
 
 
 def _told(path: Path, content: _Content, clock: Clock, world: World | None, merchant_serial_number: str) -> CheckResult:

@@ -31,7 +31,8 @@ class SqliteJournal(StoredJournal):
     sessions of one event loop, and is used from one event loop at a time.
 
     Args:
-        path: the file; made if it is not there. Its directory must exist.
+        path: the file; made if it is not there, and refused if it has 0 bytes, as it was cut off then. Its directory
+            must exist.
         clock: gives the time that leases are measured by; aware. Tests set it by hand.
         check_on_open: look through the whole file for damage when it is opened: some seconds for a GB.
         max_queued_outcomes: how many outcomes may wait to be written before `settle` and `release` wait.

@@ -14,9 +14,18 @@ from urllib.parse import quote
 from vipps_async.errors import JournalError
 from vipps_async.journals.rows import UnfitError
 from vipps_async.journals.sqlite.ownership import check_user
-from vipps_async.journals.sqlite.schema import APPLICATION_ID, check_kind, create
+from vipps_async.journals.sqlite.schema import APPLICATION_ID, check_kind, create, prove_writable
 
-__all__ = ["StoreLostError", "check_structure", "connect", "copy_file", "is_corrupt", "log_of", "translated"]
+__all__ = [
+    "StoreLostError",
+    "check_structure",
+    "connect",
+    "copy_file",
+    "is_corrupt",
+    "log_of",
+    "partial_of",
+    "translated",
+]
 
 #: How long to wait for another program that has the file open just now, in seconds: a backup's shortest steps.
 _BUSY_PATIENCE = 2.0
@@ -42,11 +51,16 @@ def log_of(path: Path) -> Path:
     return path.with_name(f"{path.name}-wal")
 
 
+def partial_of(path: Path) -> Path:
+    """Name the file that a new journal, or a copy of one, is made in until it is whole."""
+    return path.with_name(f"{path.name}.partial")
+
+
 def connect(path: Path, stack: contextlib.ExitStack, *, check: bool, trusted_owner: int | None) -> sqlite3.Connection:
     """Open a journal file, creating it if need be; the stack closes it.
 
     Raises:
-        JournalError: it is something else, of another version, damaged or read-only; it was left as it is.
+        JournalError: it is something else, of another version, damaged, empty or read-only; it was left as it is.
         sqlite3.Error: SQLite says no; see `translated`.
     """
     if path.exists():
@@ -63,10 +77,7 @@ def connect(path: Path, stack: contextlib.ExitStack, *, check: bool, trusted_own
     connection.execute("PRAGMA locking_mode = EXCLUSIVE")
     for pragma in ("trusted_schema = OFF", "cell_size_check = ON", f"journal_size_limit = {_WAL_SIZE}"):
         connection.execute(f"PRAGMA {pragma}")
-    if check_kind(connection, path):
-        # Still in rollback mode, so that it stands in the file itself and not only in the log.
-        connection.execute("PRAGMA synchronous = FULL")
-        connection.execute(f"PRAGMA application_id = {APPLICATION_ID:d}")
+    check_kind(connection, path)
     mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
     if mode != "wal":
         text = f"the journal {path} cannot have a write-ahead log here (SQLite answered {mode})"
@@ -77,7 +88,7 @@ def connect(path: Path, stack: contextlib.ExitStack, *, check: bool, trusted_own
         connection.execute("PRAGMA checkpoint_fullfsync = ON")
     if check:
         check_structure(connection, path)
-    create(connection)
+    prove_writable(connection)
     _free_all(connection)
     return connection
 
@@ -91,6 +102,9 @@ def _check_file(path: Path, trusted_owner: int | None) -> None:
             check_user(file, file.stat(), trusted_owner)
     if not os.access(path, os.R_OK | os.W_OK):
         raise JournalError(f"the journal {path} is read-only", advice="make the file writable for its owner")
+    if not path.stat().st_size:
+        # No journal of ours: `_create` gives a new one its name once it is whole.
+        raise _cut_off(path)
 
 
 def _free_all(connection: sqlite3.Connection) -> None:
@@ -164,8 +178,20 @@ def _create(path: Path) -> None:
             f"the journal {path} is missing, but its write-ahead log {log.name} is there",
             advice="put both files back together, or move the log away if it is of no use",
         )
-    # Made here, not by SQLite: 0600 whatever the umask says. SQLite gives its log the same mode.
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    # Under another name until it is whole: else a process that died here would leave a file of 0 bytes, as a full disk
+    # does that has cost a journal all its keys.
+    partial = partial_of(path)
+    partial.unlink(missing_ok=True)
+    try:
+        # Made here, not by SQLite: 0600 whatever the umask says. SQLite gives its log the same mode.
+        os.close(os.open(partial, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+        with contextlib.closing(sqlite3.connect(partial, isolation_level=None)) as made:
+            create(made)
+        # Nobody else makes one meanwhile: whoever opens a journal has its lock.
+        partial.rename(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
     if sys.platform != "win32":
         # The name itself must survive a power cut.
         directory = os.open(path.parent, os.O_RDONLY)
@@ -183,6 +209,17 @@ def _make_private(path: Path) -> None:
             with contextlib.suppress(PermissionError):
                 # Of a trusted user's file only that user may change it.
                 file.chmod(0o600)
+
+
+def _cut_off(path: Path) -> JournalError:
+    log = log_of(path)
+    also = f", and its log {log.name} with it" if _has_content(log) else ""
+    return JournalError(
+        f"the journal {path} has 0 bytes: it was cut off, as by a full disk, or is no journal; it was left as it is",
+        advice=f"if it was used, move it away{also}, and put a copy of it back or go on with a new file; before that "
+        "compare the payments of the time since the copy, or all of them, at Vipps with your books: what was open in "
+        "it is known to no other file. If it is meant to be new, delete it",
+    )
 
 
 def _damaged(path: Path, finding: str) -> DamagedStoreError:
@@ -230,7 +267,7 @@ def copy_file(connection: sqlite3.Connection, path: Path, target: Path) -> None:
     Raises:
         JournalError: there is something of that name, or it cannot be written, or the journal cannot be read.
     """
-    partial = target.with_name(f"{target.name}.partial")
+    partial = partial_of(target)
     with contextlib.ExitStack() as stack:
         try:
             # Never over an older copy, which may be the only good one.

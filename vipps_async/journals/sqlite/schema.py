@@ -7,7 +7,7 @@ from pathlib import Path
 
 from vipps_async.errors import JournalError
 
-__all__ = ["APPLICATION_ID", "SCHEMA", "SCHEMA_VERSION", "check_kind", "create"]
+__all__ = ["APPLICATION_ID", "SCHEMA", "SCHEMA_VERSION", "check_kind", "create", "prove_writable"]
 
 #: Stands in the header of every journal file: "VPJL", as SQLite's `application_id` foresees.
 APPLICATION_ID = int.from_bytes(b"VPJL", "big")
@@ -56,29 +56,19 @@ SCHEMA = (
 )
 
 
-def check_kind(connection: sqlite3.Connection, path: Path) -> bool:
+def check_kind(connection: sqlite3.Connection, path: Path) -> None:
     """Tell a journal file from any other, only by reading.
-
-    Returns:
-        True if the file is new: empty, and free to become a journal.
 
     Raises:
         JournalError: it belongs to something else, or to another version of this package.
         sqlite3.DatabaseError: it is no SQLite file, or a damaged one.
     """
-    application_id = _number(connection, "PRAGMA application_id")
-    version = _number(connection, "PRAGMA user_version")
-    tables = _number(connection, "SELECT count(*) FROM sqlite_master")
-    if (application_id, version, tables) == (0, 0, 0):
-        return True
-    if application_id != APPLICATION_ID:
+    if _number(connection, "PRAGMA application_id") != APPLICATION_ID:
         raise JournalError(
             f"{path} is a database of something else, not a journal; it was left as it is",
             advice="give the journal a file of its own",
         )
-    # Marked, but a process died before it had made the tables: there is nothing in it.
-    if version == tables == 0:
-        return True
+    version = _number(connection, "PRAGMA user_version")
     if version != SCHEMA_VERSION:
         age, advice = (
             ("a newer", "upgrade vipps-async, or use another journal file")
@@ -93,20 +83,22 @@ def check_kind(connection: sqlite3.Connection, path: Path) -> bool:
             f"(schema {version}; this one knows {SCHEMA_VERSION}); it was left as it is",
             advice=advice,
         )
-    return False
 
 
 def create(connection: sqlite3.Connection) -> None:
-    """Make the tables if they are missing, in one transaction that is committed even if they are there.
+    """Make a journal of an empty file that has no name of its own yet: marked, and with its tables, on the disk."""
+    # No file beside it: one that is left half made is thrown away.
+    for pragma in ("journal_mode = MEMORY", "synchronous = FULL"):
+        connection.execute(f"PRAGMA {pragma}")
+    marks = (f"PRAGMA application_id = {APPLICATION_ID:d}", f"PRAGMA user_version = {SCHEMA_VERSION:d}")
+    for statement in ("BEGIN IMMEDIATE", *SCHEMA, *marks, "COMMIT"):
+        connection.execute(statement)
 
-    That commit is the proof that the file can be written and that its disk has room.
-    """
-    connection.execute("BEGIN IMMEDIATE")
-    if _number(connection, "PRAGMA user_version") == 0:
-        for statement in SCHEMA:
-            connection.execute(statement)
-    connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION:d}")
-    connection.execute("COMMIT")
+
+def prove_writable(connection: sqlite3.Connection) -> None:
+    """Commit though nothing changes: the proof that the file can be written and that its disk has room."""
+    for statement in ("BEGIN IMMEDIATE", f"PRAGMA user_version = {SCHEMA_VERSION:d}", "COMMIT"):
+        connection.execute(statement)
 
 
 def _number(connection: sqlite3.Connection, question: str) -> int:

@@ -36,6 +36,14 @@ class SandboxCredentials:
         return self.merchant_serial_numbers is None or merchant_serial_number in self.merchant_serial_numbers
 
 
+#: What a sandbox of its own process tells, and takes alone unless it is given others. They open nothing but it.
+TOLD_KEYS = SandboxCredentials(
+    client_id="sandbox-id",
+    client_secret="sandbox-secret",  # noqa: S106 - no secret
+    subscription_key="sandbox-key",
+)
+
+
 @dataclass(slots=True, kw_only=True)
 class Settings:
     """The settings of one sandbox; they may be changed while it runs."""

@@ -16,6 +16,7 @@ from aiohttp import web
 from vipps_async.sandbox.ledger.changes import Changes, Subscription
 from vipps_async.sandbox.ledger.orders import Order
 from vipps_async.sandbox.ledger.reasons import SandboxError
+from vipps_async.sandbox.ledger.settings import TOLD_KEYS
 from vipps_async.sandbox.ledger.terms import REFUSED_AMOUNTS
 from vipps_async.sandbox.network.faults import Faults
 from vipps_async.sandbox.network.history import CallbackRecord, RequestRecord
@@ -101,9 +102,12 @@ class Dashboard:
             orders = list(islice(found, PAGE_SIZE))
         else:
             orders = self.services.book.newest((page_number - 1) * PAGE_SIZE, PAGE_SIZE)
+        taken = self.services.settings.credentials
         return self._page(
             "payments.html",
             here="/",
+            # Others are known to who gave them.
+            keys=TOLD_KEYS if taken is None or TOLD_KEYS in taken else None,
             url=self.url(),
             orders=orders,
             total=total,
