@@ -28,6 +28,7 @@ from vipps_async.cli.batch_file import (
     layout_of,
     rate,
     read_file,
+    say_what_is_damaged,
     say_what_is_held,
     status_of_totals,
     stop_signals,
@@ -188,6 +189,7 @@ class _Command:
     async def _opened(self, path: Path, stack: contextlib.AsyncExitStack) -> SqliteJournal:
         journal = await open_journal(path, wait=self.options.wait, trusted_owner=self.options.trust_owner)
         stack.push_async_callback(journal.aclose)
+        await say_what_is_damaged(journal)
         return journal
 
     async def _settle(self, journal: SqliteJournal, session: VippsSession, settings: Settings) -> int | None:

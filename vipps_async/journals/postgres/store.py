@@ -17,7 +17,7 @@ from vipps_async.journals.postgres.database import Database
 from vipps_async.journals.protocol import Entry, World
 from vipps_async.journals.rows import DamagedEntryError, UnfitError, read_row, row_values, state_values
 from vipps_async.journals.rules import Answer, Command, check_world
-from vipps_async.journals.slots import Payment, Slots, payment_to_read
+from vipps_async.journals.slots import Payment, Slots, is_read_for, payment_to_read
 
 __all__ = ["PAGE", "PostgresStore"]
 
@@ -181,8 +181,7 @@ class PostgresStore(Database):
             _, found = read_row(row)
             if isinstance(found, Entry):
                 slots.add(row[0], found, found)
-            elif row[1:6] in identities:
-                # Any other one was only looked at: it keeps no new operation from being carried out.
+            elif row[1:6] in identities or is_read_for((row[5], row[4]), commands):
                 raise DamagedEntryError.of(found)
         return slots
 

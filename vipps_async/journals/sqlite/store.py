@@ -9,12 +9,22 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from attrs import evolve
+
 from vipps_async.errors import JournalError
 from vipps_async.journals.group_commit import Row
 from vipps_async.journals.protocol import DamagedEntry, Entry, World
-from vipps_async.journals.rows import COLUMNS, UnfitError, entry_of, read_row, row_values, state_values
+from vipps_async.journals.rows import (
+    COLUMNS,
+    DamagedEntryError,
+    UnfitError,
+    entry_of,
+    read_row,
+    row_values,
+    state_values,
+)
 from vipps_async.journals.rules import Answer, Begin, Command, check_world
-from vipps_async.journals.slots import Identity, Payment, Slot, Slots, payment_of, payment_to_read
+from vipps_async.journals.slots import Identity, Payment, Slot, Slots, is_read_for, payment_of, payment_to_read
 from vipps_async.journals.sqlite.opening import StoreLostError, connect, copy_file, is_corrupt, log_of, translated
 from vipps_async.journals.sqlite.ownership import Ownership
 from vipps_async.journals.sqlite.plain_commit import (
@@ -197,7 +207,9 @@ class SqliteStore:
     def of_payment(self, payment: str, merchant_serial_number: str) -> list[Row]:
         """All entries of one payment, oldest first."""
         where = "payment = ? AND merchant_serial_number = ? ORDER BY position"
-        return self._page(where, (payment, merchant_serial_number))
+        rows = self._page(where, (payment, merchant_serial_number))
+        # Of a malformed row nothing can be read; its payment stands in the index that it was found by.
+        return [(at, evolve(row, payment=payment) if isinstance(row, DamagedEntry) else row) for at, row in rows]
 
     def delete(self, positions: Sequence[int]) -> int:
         """Delete these entries unless they are open, so that nothing of them is left in the file or its log."""
@@ -315,10 +327,11 @@ class SqliteStore:
             if is_known or not (presume_new and isinstance(command, Begin)):
                 wanted[identity] = None
         slots = Slots()
-        for position, found in self._open_of(list(looked_at)):
-            # One that cannot be read keeps no new operation from being carried out.
+        for payment, position, found in self._open_of(list(looked_at)):
             if isinstance(found, Entry):
                 self._add(slots, position, found)
+            elif is_read_for(payment, commands):
+                raise DamagedEntryError.of(found)
         missing = [identity for identity in wanted if identity not in slots]
         for identity in missing:
             if (leased := self._leased.get(identity)) is not None:
@@ -337,18 +350,18 @@ class SqliteStore:
         for block in blocks(identities):
             yield from self._connection.execute(select_matching(len(block)), [part for one in block for part in one])
 
-    def _open_of(self, payments: Sequence[Payment]) -> list[Row]:
-        found: list[Row] = []
+    def _open_of(self, payments: Sequence[Payment]) -> list[tuple[Payment, int, Entry | DamagedEntry]]:
+        found: list[tuple[Payment, int, Entry | DamagedEntry]] = []
         try:
             for block in blocks(payments):
                 rows = self._fetched(select_open(len(block)), [part for one in block for part in one])
-                found += [read_row(row) for row in rows]
+                found += [((row[5], row[4]), *read_row(row)) for row in rows]
         except sqlite3.DatabaseError as error:
             if not is_corrupt(error):
                 raise
             # One row of these payments is malformed: the others are found one by one. The rules pick those that
-            # are open.
-            return [row for unit, payment in payments for row in self.of_payment(payment, unit)]
+            # are open; whether a malformed one is, cannot be told.
+            return [((unit, payment), *row) for unit, payment in payments for row in self.of_payment(payment, unit)]
         return found
 
     def _writing(self, slots: Slots) -> tuple[int, list[tuple[str, Sequence[object]]]]:
