@@ -23,6 +23,7 @@ from tests.journals import sqlite_cells
 from tests.journals.material import LONG, MOMENT, MSN, all_open, all_recent, begin_all, intent, only, settlement
 from vipps_async import AcquireResult, Attempts, Entry, KeyOrigin, Outcome, PostgresJournal, SqliteJournal
 from vipps_async.errors import JournalError
+from vipps_async.journals.rows import DamagedEntryError
 
 #: How many flips the test tries; all of the promise's thousand with the variable.
 FLIPS = int(os.environ.get("VIPPS_TEST_FLIPS", "150"))
@@ -71,7 +72,10 @@ def flipped(whole: bytes, where: range, chance: random.Random) -> bytes:
 
 
 async def test_flipped_bits(path: Path) -> None:
-    """After one bit of a row was flipped: new captures begin, and what can be read is what was written."""
+    """After one bit of a row was flipped: new captures begin, and what can be read is what was written.
+
+    All but those that may be the very one that cannot be read: of its payment, without a key of their own.
+    """
     await filled(SqliteJournal(path))
     rows = cells(path)
     whole = content(path)
@@ -90,8 +94,15 @@ async def test_flipped_bits(path: Path) -> None:
         for old in range(0, 40, 7):
             new.append((intent(old, key=f"new {old}", origin=KeyOrigin.GIVEN), False))
             new.append((intent(old, key=f"made {old}", amount=1, digest="1", origin=KeyOrigin.MADE), True))
-        begins = (journal.begin(one, owner="b", lease=LONG, adopt=adopt) for one, adopt in new)
-        assert [acquired for acquired, _ in await asyncio.gather(*begins)] == [AcquireResult.ACQUIRED] * len(new)
+        unread = {row.payment for row in await journal.damaged(only_open=True)}
+        for one, adopt in new:
+            may_be_it = adopt and one.payment in unread
+            seen["may be it"] += may_be_it
+            try:
+                assert (await journal.begin(one, owner="b", lease=LONG, adopt=adopt))[0] is AcquireResult.ACQUIRED
+            except DamagedEntryError:
+                assert may_be_it
+                seen["refused"] += 1
         readable = [entry for entry in await all_recent(journal, limit=1000) if entry.intent.identity in true]
         for entry in readable:
             assert meaning(entry) == true[entry.intent.identity]
@@ -106,6 +117,8 @@ async def test_flipped_bits(path: Path) -> None:
             assert meaning(claimed) == true[claimed.intent.identity]
         await journal.aclose()
     assert seen["damaged"] > FLIPS * 0.7
+    # What is damaged may be the sales unit, or what says that it decides on others.
+    assert seen["may be it"] >= seen["refused"] > seen["may be it"] * 0.8
 
 
 def content(path: Path) -> bytes:

@@ -52,7 +52,8 @@ EXIT_STATUS = (
     "Exit status 0: done; 1: Vipps refused, or was not reached, or you said no, and no money moved by this command; 2: "
     "wrong use or settings, or a journal that cannot be used, and nothing was sent; 3: the outcome is not known, of "
     "this or of what is undecided of the payment; 6: another process has the journal, and nothing was sent; 8: it was "
-    "carried out, but the result could not be printed where it belongs; 130: cut off by Ctrl-C or SIGTERM, see what it says."
+    "carried out, but the result could not be printed where it belongs; 130: cut off by Ctrl-C or SIGTERM, see what it "
+    "says."
 )
 
 

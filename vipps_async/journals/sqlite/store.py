@@ -9,8 +9,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from attrs import evolve
-
 from vipps_async.errors import JournalError
 from vipps_async.journals.group_commit import Row
 from vipps_async.journals.protocol import DamagedEntry, Entry, World
@@ -207,9 +205,7 @@ class SqliteStore:
     def of_payment(self, payment: str, merchant_serial_number: str) -> list[Row]:
         """All entries of one payment, oldest first."""
         where = "payment = ? AND merchant_serial_number = ? ORDER BY position"
-        rows = self._page(where, (payment, merchant_serial_number))
-        # Of a malformed row nothing can be read; its payment stands in the index that it was found by.
-        return [(at, evolve(row, payment=payment) if isinstance(row, DamagedEntry) else row) for at, row in rows]
+        return self._page(where, (payment, merchant_serial_number))
 
     def delete(self, positions: Sequence[int]) -> int:
         """Delete these entries unless they are open, so that nothing of them is left in the file or its log."""
@@ -285,8 +281,17 @@ class SqliteStore:
         except sqlite3.DatabaseError as error:
             if not is_corrupt(error):
                 raise
-            return DamagedEntry(position=position, payment="unknown", reason="its row is malformed")
+            named = self._payment_at(position)
+            payment = "unknown" if named is None else named[1]
+            return DamagedEntry(position=position, payment=payment, reason="its row is malformed")
         return read_row(rows[0])[1]
+
+    def _payment_at(self, position: int) -> Payment | None:
+        """Find the payment of a malformed row in an index, which stands elsewhere in the file; None: it has it not."""
+        columns = "merchant_serial_number, payment"
+        statement = f"SELECT {columns} FROM entries INDEXED BY entries_payment WHERE +position = ?"  # noqa: S608
+        found = self._fetched(statement, (position,))
+        return tuple(found[0]) if found else None
 
     def _fetched(self, statement: str, values: Sequence[object] = ()) -> list[Any]:
         return self._connection.execute(statement, values).fetchall()
@@ -307,8 +312,14 @@ class SqliteStore:
             if not is_corrupt(error):
                 raise
         positions = self._fetched("SELECT position FROM entries WHERE outcome IS NULL")
-        entries = (self._single(position) for (position,) in positions)
-        return [payment_of(entry.intent) for entry in entries if isinstance(entry, Entry) and decides(entry.intent)]
+        found: list[Payment] = []
+        for (position,) in positions:
+            entry = self._single(position)
+            if isinstance(entry, DamagedEntry):
+                found += filter(None, [self._payment_at(position)])
+            elif decides(entry.intent):
+                found.append(payment_of(entry.intent))
+        return found
 
     def _loaded(self, commands: Sequence[Command], payments: OpenPayments, *, presume_new: bool) -> Slots:
         wanted: dict[Identity, None] = {}
@@ -327,11 +338,7 @@ class SqliteStore:
             if is_known or not (presume_new and isinstance(command, Begin)):
                 wanted[identity] = None
         slots = Slots()
-        for payment, position, found in self._open_of(list(looked_at)):
-            if isinstance(found, Entry):
-                self._add(slots, position, found)
-            elif is_read_for(payment, commands):
-                raise DamagedEntryError.of(found)
+        self._add_open(slots, list(looked_at), commands)
         missing = [identity for identity in wanted if identity not in slots]
         for identity in missing:
             if (leased := self._leased.get(identity)) is not None:
@@ -339,6 +346,13 @@ class SqliteStore:
         for row in self._matching([identity for identity in missing if identity not in slots]):
             slots.add(row[0], entry := entry_of(row), entry)
         return slots
+
+    def _add_open(self, slots: Slots, payments: Sequence[Payment], commands: Sequence[Command]) -> None:
+        for payment, position, found in self._open_of(payments):
+            if isinstance(found, Entry):
+                self._add(slots, position, found)
+            elif is_read_for(payment, commands):
+                raise DamagedEntryError.of(found)
 
     def _add(self, slots: Slots, position: int, entry: Entry) -> None:
         # What is leased is remembered as it stands in the file: one object for it, so that it is written once.
