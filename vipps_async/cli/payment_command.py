@@ -262,7 +262,9 @@ class _Run:
         if self.command.key is not None and mine is not None:
             say(f"To go on with it: its own operation and amount with --idempotency-key={shlex.quote(mine)}")
         for entry in dropped:
-            say(f"To send again what was dropped: {self._journal('send')} -- {shlex.quote(entry.intent.key)}")
+            key = entry.intent.key
+            end_of_options = "-- " if key.startswith("-") else ""
+            say(f"To send again what was dropped: {self._journal('send')} {end_of_options}{shlex.quote(key)}")
         if dropped and not to_settle:
             say(f"To settle it without that, once it can be decided: {self._recover}")
         if self.checked.damaged:
