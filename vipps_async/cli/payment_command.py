@@ -270,8 +270,8 @@ class _Run:
         if self.checked.damaged:
             say(f"To find out: {self._show}")
         if self.options.json:
-            key = error.idempotency_key or self.command.key
-            emit(json_line({"error": {**self._facts(error), "idempotency_key": key}}))
+            theirs = error.idempotency_key or self.command.key
+            emit(json_line({"error": {**self._facts(error), "idempotency_key": theirs}}))
         return UNKNOWN
 
     def _tell_of_unknown(self) -> int:

@@ -90,7 +90,8 @@ class PostgresStore(Database):
                         # Only once, on a new connection: a server that is gone must not be hammered.
                         return await self._commit_once(commands, conditions, reached)
         except JournalError as error:
-            if reached.server:
+            # What needs a row that cannot be read has written nothing.
+            if reached.server and not isinstance(error, DamagedEntryError):
                 # The commit may have got through and only its answer be lost: then recovery will find the intents.
                 error.effect, error.advice = Effect.POSSIBLE, _PERHAPS_WRITTEN
             raise
