@@ -132,7 +132,7 @@ class _Run:
             return await self._from_key_to_end()
         except JournalInUseError as error:
             say(
-                f"vipps-async: {plain(error)}\nNothing was sent: no money moved. Wait longer with --wait, or try again."
+                f"vipps-async: {plain(error)}\nNothing was sent by this command. Wait longer with --wait, or try again."
             )
             return BUSY
         except VippsError as error:
